@@ -1,0 +1,94 @@
+"""Fixtures that compare callables in one run and report ratios.
+
+Machines drift, so a time alone says little. `versus` interleaves ours with its peer, takes the best of each, and
+prints the ratio beside the target that the project promises. Nothing here fails on a slow machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import timeit
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+ROWS: list[tuple[str, str, str, str]] = []
+
+
+@dataclass
+class Versus:
+    """Compares two callables; times are seconds per call, the best of several interleaved rounds."""
+
+    benchmark: Any
+
+    def __call__(
+        self,
+        name: str,
+        ours: Callable[[], object],
+        peer: Callable[[], object],
+        *,
+        target: str,
+        rounds: int = 7,
+        number: int | None = None,
+    ) -> float:
+        """Ratio ours / peer, printed with `target` (such as ``"<= 1.3"``) at the end of the run."""
+        mine, theirs = timeit.Timer(ours), timeit.Timer(peer)
+        number = number or max(1, min(mine.autorange()[0], 100_000))
+        pairs = [(mine.timeit(number) / number, theirs.timeit(number) / number) for _ in range(rounds)]
+        best_mine, best_theirs = min(p[0] for p in pairs), min(p[1] for p in pairs)
+        ratio = best_mine / best_theirs
+        self.report(name, f"{ratio:.2f}x", target, f"{best_mine * 1e6:.2f} us against {best_theirs * 1e6:.2f} us")
+        return ratio
+
+    def per_call(self, name: str, ours: Callable[[], object], *, target: str, rounds: int = 7) -> float:
+        """Microseconds per call of `ours`, the best of `rounds`."""
+        timer = timeit.Timer(ours)
+        number = max(1, timer.autorange()[0] // 5)
+        best = min(timer.timeit(number) / number for _ in range(rounds)) * 1e6
+        self.report(name, f"{best:.2f} us", target, "")
+        return best
+
+    def report(self, name: str, measured: str, target: str, detail: str) -> None:
+        """Adds a row to the table at the end of the run."""
+        ROWS.append((name, measured, target, detail))
+        self.benchmark.extra_info[name] = {"measured": measured, "target": target, "detail": detail}
+
+
+@pytest.fixture
+def versus(benchmark: Any) -> Any:
+    """The comparison; it also feeds pytest-benchmark, so that ``--benchmark-json`` keeps the figures."""
+    yield Versus(benchmark)
+    if not benchmark.stats:
+        benchmark.pedantic(lambda: None, rounds=1)
+
+
+@pytest.fixture(scope="session")
+def reference() -> Callable[..., Any]:
+    """Runs a script in an environment that holds MMEngine 0.10.7 and gives the JSON that it prints last.
+
+    `nox -s bench` makes that environment and names its interpreter in ENG_REFERENCE_PYTHON.
+    """
+    python = os.environ.get("ENG_REFERENCE_PYTHON")
+    if not python:
+        pytest.skip("ENG_REFERENCE_PYTHON does not name an interpreter with mmengine 0.10.7 (nox -s bench sets it)")
+
+    def run(script: str, *args: str, timeout: float = 300) -> Any:
+        done = subprocess.run(
+            [python, "-W", "ignore", "-c", script, *args], capture_output=True, text=True, timeout=timeout, check=False
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        return json.loads(done.stdout.strip().splitlines()[-1])
+
+    return run
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if ROWS:
+        terminalreporter.section("ratios (ours against the peer, in this run)")
+        width = max(len(row[0]) for row in ROWS)
+        for name, measured, target, detail in ROWS:
+            terminalreporter.write_line(f"{name:<{width}}  {measured:>10}  target {target:<10}  {detail}")
