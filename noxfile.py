@@ -1,0 +1,233 @@
+"""The project's tasks: ``nox -l`` lists them, CONTRIBUTING.md explains them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+PACKAGES = ROOT / "packages"
+REPORTS = ROOT / ".nox" / "reports"
+NAMES = ("config", "registry", "fileio", "structures", "dist", "analysis", "runner", "compat", "eng")
+TORCH_FREE = ("config", "registry", "fileio", "eng")
+TORCH_FREE_PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+TORCH_PYTHON = "3.11"
+
+nox.options.sessions = ["tests"]
+nox.options.reuse_existing_virtualenvs = True
+nox.options.error_on_missing_interpreters = False
+nox.needs_version = ">=2024.10.9"
+
+
+# --- interpreters ------------------------------------------------------------------------------------------------
+
+
+def find_python(version: str) -> str | None:
+    """A working interpreter of this version: the running one, on PATH, or among pyenv's."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    running = sys.executable if version == f"{sys.version_info[0]}.{sys.version_info[1]}" else None
+    candidates = [running, shutil.which(f"python{version}"), *sorted(pyenv.glob(f"versions/{version}.*/bin/python"))]
+    return next((str(path) for path in candidates if path and _runs(str(path))), None)
+
+
+def _runs(python: str) -> bool:
+    """Whether it starts: pyenv puts a shim on PATH for versions that are not switched on."""
+    return subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0
+
+
+def torch_python() -> str:
+    return find_python(TORCH_PYTHON) or sys.executable
+
+
+# --- what to install ---------------------------------------------------------------------------------------------
+
+
+def project(name: str) -> dict:
+    return nox.project.load_toml(PACKAGES / name / "pyproject.toml")
+
+
+def distribution(name: str) -> str:
+    return "eng" if name == "eng" else f"eng-{name}"
+
+
+def requirements(name: str, extras: tuple[str, ...] = ()) -> list[str]:
+    metadata = project(name)["project"]
+    optional = metadata.get("optional-dependencies", {})
+    return metadata.get("dependencies", []) + [item for extra in extras for item in optional[extra]]
+
+
+def siblings(name: str, extras: tuple[str, ...] = ()) -> set[str]:
+    """The packages of this repository that `name` brings along, itself included."""
+    found, waiting = set(), [(name, extras)]
+    while waiting:
+        current, wanted = waiting.pop()
+        found.add(current)
+        for requirement in requirements(current, wanted):
+            sibling = requirement.split(">")[0].split("[")[0].strip().removeprefix("eng-")
+            if sibling in NAMES and sibling not in found:
+                waiting.append((sibling, ()))
+    return found
+
+
+def needs_torch(names: set[str]) -> bool:
+    return any(item.startswith("torch>") for name in names for item in requirements(name))
+
+
+def prepare(session: nox.Session, editable: list[str], others: list[str], *, torch: bool) -> None:
+    """Fills the session's environment, anew when what it should hold has changed.
+
+    A reused environment would hide a dependency that is no longer declared.
+    """
+    stamp = Path(session.virtualenv.location) / "eng-contents.txt"
+    metadata = "".join((PACKAGES / name / "pyproject.toml").read_text() for name in NAMES)
+    contents = "\n".join([*editable, *others, str(torch), (ROOT / "constraints.txt").read_text(), metadata])
+    digest = hashlib.sha256(contents.encode()).hexdigest()
+    if stamp.exists() and stamp.read_text() == digest:
+        return
+    if stamp.exists():
+        shutil.rmtree(session.virtualenv.location)
+        session.virtualenv.create()
+    pinned = ("-c", str(ROOT / "constraints.txt"))
+    if torch:  # before anything that depends on it: otherwise pip brings gigabytes of CUDA
+        session.install(*pinned, "torch")
+    session.install(*pinned, *[part for path in editable for part in ("-e", path)], *others)
+    stamp.write_text(digest)
+
+
+def prepare_everything(session: nox.Session, *others: str) -> None:
+    """All nine packages with every extra that needs no server, and `others`."""
+    editable = [str(PACKAGES / name) for name in NAMES if name != "eng"]
+    prepare(session, [*editable, f"{PACKAGES / 'eng'}[all]"], list(others), torch=True)
+
+
+# --- the main job ------------------------------------------------------------------------------------------------
+
+
+@nox.session(python=torch_python())
+def train(session: nox.Session) -> None:
+    """Trains the digits example; arguments behind ``--`` go to ``eng train``."""
+    prepare_everything(session, "scikit-learn>=1.4")
+    session.run("eng", "train", "examples/digits/config.py", *session.posargs)
+
+
+# --- tests -------------------------------------------------------------------------------------------------------
+
+
+def test_matrix() -> list[nox.param]:
+    matrix = []
+    for name in NAMES:
+        for version in TORCH_FREE_PYTHONS if name in TORCH_FREE else (TORCH_PYTHON,):
+            python = find_python(version) if name in TORCH_FREE else torch_python()
+            matrix.append(nox.param(python or False, name, id=f"{name}-{version}"))
+    return [*matrix, nox.param(torch_python(), "integration", id="integration")]
+
+
+def run_pytest(session: nox.Session, label: str, *args: str) -> None:
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    report = REPORTS / f"{label}.xml"
+    report.unlink(missing_ok=True)
+    session.run("python", "-m", "pytest", "-q", f"--junitxml={report}", *args, *session.posargs)
+
+
+@nox.session
+@nox.parametrize("python,package", test_matrix())
+def tests(session: nox.Session, package: str) -> None:
+    """Each package alone, with its declared dependencies only; then the tests across packages."""
+    if session.python is False:
+        session.skip("this Python is not on the machine")
+    label = session.name.removeprefix("tests(").removesuffix(")")
+    if package == "integration":
+        groups = [item for name in NAMES for item in nox.project.dependency_groups(project(name), "test")]
+        prepare_everything(session, "scikit-learn>=1.4", *sorted(set(groups)))
+        run_pytest(session, label, "tests", "--ignore=tests/benchmarks")
+        session.log(totals())
+        return
+    brought = siblings(package)
+    others = nox.project.dependency_groups(project(package), "test")
+    prepare(session, [str(PACKAGES / name) for name in sorted(brought)], others, torch=needs_torch(brought))
+    run_pytest(session, label, f"packages/{package}/tests")
+
+
+def totals() -> str:
+    """How many tests passed, over the reports of this checkout's last runs."""
+    suites = [suite for report in sorted(REPORTS.glob("*.xml")) for suite in ElementTree.parse(report).iter("testsuite")]
+    count = {key: sum(int(suite.get(key, 0)) for suite in suites) for key in ("tests", "failures", "errors", "skipped")}
+    failed = count["failures"] + count["errors"]
+    passed = count["tests"] - failed - count["skipped"]
+    return f"{passed} passed, {failed} failed, {count['skipped']} skipped in {len(suites)} environments"
+
+
+# --- quality -----------------------------------------------------------------------------------------------------
+
+
+@nox.session(python=torch_python())
+def lint(session: nox.Session) -> None:
+    """Style (ruff), the borders between packages (import-linter), undeclared dependencies (deptry)."""
+    session.install("ruff==0.17.*", "import-linter>=2.1", "deptry>=0.23")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    sources = os.pathsep.join(str(PACKAGES / name / "src") for name in NAMES)
+    session.run("lint-imports", env={"PYTHONPATH": sources})
+    for name in NAMES:
+        with session.chdir(PACKAGES / name):
+            session.run("deptry", "src", "--known-first-party", "eng", silent=True)
+
+
+@nox.session(python=torch_python())
+def types(session: nox.Session) -> None:
+    """mypy, strict, over the sources of all packages and over what a user's checker must accept."""
+    prepare_everything(session, "mypy==2.*", "types-PyYAML", "types-requests", "types-psutil", "click>=8.1")
+    session.run("mypy", *[str(PACKAGES / name / "src") for name in NAMES])
+    session.run("mypy", "tests/typing")
+
+
+# --- release -----------------------------------------------------------------------------------------------------
+
+
+@nox.session(python=torch_python())
+def build(session: nox.Session) -> None:
+    """Wheels and sdists of all nine in dist/, checked, and installed from there in clean environments."""
+    session.install("build>=1.2", "twine>=6", "hatchling>=1.27", "pytest>=8", "pytest-timeout")
+    dist = ROOT / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
+    for name in NAMES:
+        session.run("python", "-m", "build", "--no-isolation", "-o", str(dist), str(PACKAGES / name), silent=True)
+    session.run("twine", "check", "--strict", *sorted(map(str, dist.glob("*"))))
+    session.run("python", "-m", "pytest", "-q", "tests/packaging", env={"ENG_DIST": str(dist)})
+
+
+@nox.session(python=torch_python())
+def docs(session: nox.Session) -> None:
+    """The documentation in site/."""
+    session.install("mkdocs-material>=9.5", "mkdocstrings[python]>=0.27")
+    session.run("mkdocs", "build", "--strict", *session.posargs)
+
+
+@nox.session(python=torch_python())
+def bench(session: nox.Session) -> None:
+    """Benchmarks beside the bare call and beside MMEngine 0.10.7, which gets an environment of its own."""
+    prepare_everything(session, "pytest>=8", "pytest-timeout", "pytest-benchmark>=5", "psutil", "scikit-learn", "requests")
+    reference = reference_python(session)
+    session.run(
+        "python", "-m", "pytest", "-q", "tests/benchmarks", "-p", "no:cacheprovider", "--timeout=1200", *session.posargs,
+        env={"ENG_REFERENCE_PYTHON": reference},
+    )  # fmt: skip
+
+
+def reference_python(session: nox.Session) -> str:
+    folder = Path(session.virtualenv.location).parent / "reference"
+    python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+    if not (folder / "ready").exists():
+        session.run("python", "-m", "venv", str(folder))
+        pip = [str(python), "-m", "pip", "install", "-q", "-c", str(ROOT / "constraints.txt")]
+        session.run(*pip, "torch", external=True)
+        session.run(*pip, "mmengine==0.10.7", "setuptools<80", external=True)
+        (folder / "ready").touch()
+    return str(python)

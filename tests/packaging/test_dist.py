@@ -1,0 +1,89 @@
+"""What `nox -s build` made: the wheels' contents, and clean environments installed from them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+DIST = Path(os.environ.get("ENG_DIST", "no-dist"))
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.skipif(not DIST.is_dir(), reason="nox -s build makes dist/ and runs these tests")
+IMPORT_NAMES = (
+    "config registry fileio structures dist device analysis runner hooks optim model dataset evaluator logging "
+    "visualization infer hub testing checkpoint compat cli"
+).split()
+
+
+class Environment:
+    """A clean virtual environment that installs from dist/."""
+
+    def __init__(self, folder: Path) -> None:
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        self.bin = folder / ("Scripts" if os.name == "nt" else "bin")
+        self.folder = folder
+
+    def pip(self, *args: str) -> None:
+        done = self.run("python", "-m", "pip", "-q", "--disable-pip-version-check", *args)
+        assert done.returncode == 0, done.stderr[-3000:]
+
+    def install(self, *args: str) -> None:
+        self.pip("install", "--find-links", str(DIST), "-c", str(ROOT / "constraints.txt"), *args)
+
+    def run(self, program: str, *args: str) -> subprocess.CompletedProcess[str]:
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV"))}
+        return subprocess.run(
+            [str(self.bin / program), *args], capture_output=True, text=True, cwd=self.folder, env=clean, check=False
+        )
+
+    def imports(self, *names: str) -> str:
+        """What fails to import, one line a name; empty where all import."""
+        script = (
+            "import importlib, sys\n"
+            "for name in sys.argv[1:]:\n"
+            "    try: importlib.import_module('eng.' + name)\n"
+            "    except Exception as error: print(name, repr(error))\n"
+        )
+        done = self.run("python", "-c", script, *names)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout.strip()
+
+
+def test_nine_wheels_and_nine_sdists() -> None:
+    assert len(list(DIST.glob("*.whl"))) == len(list(DIST.glob("*.tar.gz"))) == 9
+
+
+@pytest.mark.parametrize("wheel", sorted(DIST.glob("*.whl")), ids=lambda path: path.name.split("-")[0])
+def test_wheel_leaves_the_namespace_open_and_carries_its_licence(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "eng/__init__.py" not in names
+    assert "eng/py.typed" not in names
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert any(name.startswith("eng/") and name.endswith("py.typed") for name in names)
+
+
+@pytest.mark.timeout(300)
+def test_eng_config_alone_brings_no_torch(tmp_path: Path) -> None:
+    environment = Environment(tmp_path / "env")
+    environment.install("eng-config")
+    assert environment.imports("config") == ""
+    assert environment.run("python", "-c", "import torch").returncode != 0
+    done = environment.run("python", "-c", "from eng.config import Config; print(Config(dict(a=1)).a)")
+    assert done.stdout.strip() == "1", done.stderr
+
+
+@pytest.mark.timeout(900)
+def test_everything_installs_runs_and_comes_apart(tmp_path: Path) -> None:
+    environment = Environment(tmp_path / "env")
+    environment.install("torch")  # before anything that depends on it: otherwise pip brings gigabytes of CUDA
+    environment.install("eng[all]")
+    assert environment.imports(*IMPORT_NAMES) == ""
+    done = environment.run("eng", "--version")
+    assert done.returncode == 0, done.stderr
+    environment.pip("uninstall", "-y", "eng-structures")
+    assert environment.imports("config", "registry", "fileio", "dist", "analysis") == ""
+    assert "structures" in environment.imports("structures")
