@@ -1,0 +1,190 @@
+"""From a config to an object, and from a failure to an error that says where it happened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ._lookup_error import unknown_type
+from ._manager import ManagerMeta
+from ._nodes import describe_call, key_path_to, location_of
+from .errors import BuildError, BuildNode, build_error
+
+if TYPE_CHECKING:
+    from ._registry import Registry
+
+__all__ = ["build_from_cfg", "build_model_from_cfg", "build_runner_from_cfg", "build_scheduler_from_cfg"]
+
+
+def build_from_cfg(cfg: Any, registry: Registry, default_args: Any = None) -> Any:
+    """An object built from a config.
+
+    Args:
+        cfg: a mapping (dict, ConfigDict, Config). ``type`` names the class or function, or is it; ``_scope_`` makes
+            that scope the default for this node and everything built below it; the other keys are arguments.
+        registry: where names are looked up.
+        default_args: arguments that `cfg` may leave out; may hold the ``type`` too.
+
+    Returns:
+        what the class or function gives. A class with `ManagerMixin` gives its instance of that name.
+
+    Raises:
+        BuildError: the look-up or the construction failed. It names the chain of nodes with file and line, keeps the
+            cause, and is an instance of the cause's type too, such as KeyError for a name that nobody registered.
+
+    Examples:
+        >>> from eng.registry import Registry
+        >>> TOOLS = Registry("tool", scope="example")
+        >>> TOOLS.register_module(module=complex)
+        <class 'complex'>
+        >>> build_from_cfg(dict(type="complex", real=1.0), TOOLS, default_args=dict(imag=2.0))
+        (1+2j)
+    """
+    try:
+        arguments = _merged(cfg, registry, default_args)
+        scope = arguments.pop("_scope_", None)
+        kind = arguments.pop("type")
+        if scope is None:
+            return _construct(kind, registry.in_current_scope(), arguments)
+        with registry.switch_scope_and_registry(scope) as scoped:
+            return _construct(kind, scoped, arguments)
+    except BuildError as error:
+        _extend(error, cfg, registry)
+        raise
+    except Exception as error:
+        raise build_error(error, [_node(cfg, registry)]) from error
+
+
+def build_runner_from_cfg(cfg: Any, registry: Registry) -> Any:
+    """A Runner built by ``from_cfg`` of the class that ``runner_type`` names, ``Runner`` by default.
+
+    Args:
+        cfg: the whole config.
+        registry: where the class is looked up.
+
+    Raises:
+        TypeError: `cfg` is no mapping.
+        UnknownTypeError: nobody registered the class (a KeyError).
+    """
+    _check_mapping(cfg, "cfg")
+    with registry.switch_scope_and_registry(cfg.get("_scope_")) as scoped:
+        runner = resolve(cfg.get("runner_type", "Runner"), scoped)
+        return runner.from_cfg(cfg)
+
+
+def build_model_from_cfg(cfg: Any, registry: Registry, default_args: Any = None) -> Any:
+    """A module, or for a list of configs the Sequential of the modules.
+
+    Args:
+        cfg: a mapping, or a list of mappings.
+        registry: where names are looked up.
+        default_args: arguments that each config may leave out.
+
+    Raises:
+        BuildError: as `build_from_cfg`.
+    """
+    if not isinstance(cfg, list):
+        return build_from_cfg(cfg, registry, default_args)
+    modules = [build_from_cfg(each, registry, default_args) for each in cfg]
+    # A dotted path that is followed when it is needed: this package knows nothing of torch.
+    return import_module("eng.model").Sequential(*modules)
+
+
+def build_scheduler_from_cfg(cfg: Any, registry: Registry, default_args: Any = None) -> Any:
+    """A parameter scheduler; with ``convert_to_iter_based=True`` one whose epochs are turned into iterations.
+
+    Args:
+        cfg: a mapping; ``convert_to_iter_based`` needs ``epoch_length`` (iterations per epoch) and ``by_epoch``
+            true or absent.
+        registry: where names are looked up.
+        default_args: arguments that `cfg` may leave out.
+
+    Raises:
+        ValueError: the conversion was asked for without ``epoch_length``, or of a scheduler that counts iterations.
+        BuildError: as `build_from_cfg`.
+    """
+    arguments = _merged(cfg, registry, default_args)
+    convert = arguments.pop("convert_to_iter_based", False)
+    if not convert:
+        arguments.pop("epoch_length", None)
+        return build_from_cfg(arguments, registry)
+    if arguments.get("epoch_length") is None or not arguments.get("by_epoch", True):
+        raise ValueError(
+            f"{arguments['type']}: convert_to_iter_based needs epoch_length (iterations per epoch) "
+            f"and a scheduler with by_epoch=True; it got epoch_length={arguments.get('epoch_length')!r} "
+            f"and by_epoch={arguments.get('by_epoch', True)!r}"
+        )
+    with registry.switch_scope_and_registry(arguments.pop("_scope_", None)) as scoped:
+        return resolve(arguments.pop("type"), scoped).build_iter_from_epoch(**arguments)
+
+
+def resolve(kind: Any, registry: Registry) -> Any:
+    """The class or function that ``type=kind`` means.
+
+    Raises:
+        UnknownTypeError: a name that no registry knows.
+        TypeError: neither a name nor something that can be called.
+    """
+    if isinstance(kind, str):
+        found = registry.get(kind)
+        if found is None:
+            raise unknown_type(kind, registry)
+        kind = found
+    if not callable(kind):
+        raise TypeError(f"type must be a name, a class or a function, not {kind!r}")
+    return kind
+
+
+def is_mapping(cfg: object) -> bool:
+    """Whether `cfg` can serve as a config: a mapping, or an object that offers the same by duck typing."""
+    return isinstance(cfg, Mapping) or (hasattr(cfg, "keys") and hasattr(cfg, "items") and not isinstance(cfg, type))
+
+
+def _construct(kind: Any, registry: Registry, arguments: dict[str, Any]) -> Any:
+    factory = resolve(kind, registry)
+    if isinstance(factory, ManagerMeta):
+        return factory.get_instance(**arguments)  # type: ignore[attr-defined]  # only ManagerMixin has this metaclass
+    return factory(**arguments)
+
+
+def _merged(cfg: Any, registry: Registry, default_args: Any) -> dict[str, Any]:
+    """A plain dict of the arguments that is the caller's to change."""
+    arguments = _plain(cfg, "cfg")
+    if default_args is not None:
+        for key, value in _plain(default_args, "default_args").items():
+            arguments.setdefault(key, value)
+    if "type" not in arguments:
+        raise KeyError(
+            f"a config for registry {registry.name!r} needs the key 'type'; it has {sorted(map(str, arguments))}"
+        )
+    return arguments
+
+
+def _plain(cfg: Any, what: str) -> dict[str, Any]:
+    if type(cfg) is dict:
+        return cfg.copy()
+    _check_mapping(cfg, what)
+    # items() and not dict(cfg): a ConfigDict resolves its lazily imported objects there.
+    return {key: value for key, value in cfg.items()}  # noqa: C416  # dict(cfg) would read past the overridden methods
+
+
+def _check_mapping(cfg: object, what: str) -> None:
+    if not is_mapping(cfg):
+        raise TypeError(f"{what} must be a mapping such as dict(type='Name', ...), not {type(cfg).__name__}: {cfg!r}")
+
+
+def _node(cfg: Any, registry: Registry) -> BuildNode:
+    return BuildNode(registry.name.replace(" ", "_"), describe_call(cfg), location_of(cfg), cfg)
+
+
+def _extend(error: BuildError, cfg: Any, registry: Registry) -> None:
+    """Puts the node around the failed one in front of the chain, and their paths together."""
+    node = _node(cfg, registry)
+    below = key_path_to(error.chain[0].cfg, cfg)
+    if below:
+        old = error.chain[0].path
+        for inner in error.chain:
+            if inner.path == old or inner.path.startswith((f"{old}.", f"{old}[")):
+                inner.path = f"{node.path}{below}{inner.path[len(old) :]}"
+    error.chain.insert(0, node)

@@ -1,0 +1,72 @@
+"""What to say when a name is not found: near names, scopes searched, and what would bring it."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+from .errors import UnknownTypeError
+
+if TYPE_CHECKING:
+    from ._registry import Registry
+
+
+def unknown_type(name: str, registry: Registry) -> UnknownTypeError:
+    """The error for `name`, which `registry` does not find."""
+    searched = scopes_searched(name, registry)
+    near = near_names(name, registry)
+    parts = [f"no {registry.name} is called {name!r} (scopes searched: {', '.join(searched)})"]
+    if near:
+        parts.append(f"did you mean {' or '.join(map(repr, near))}?")
+    parts.append(hint_for(name, registry))
+    return UnknownTypeError("; ".join(parts), name=name, searched=searched, near=near)
+
+
+def scopes_searched(name: str, registry: Registry) -> list[str]:
+    """The scopes that a look-up of `name` from `registry` visits, in order."""
+    scope, _ = registry.split_scope_key(name)
+    start = registry if scope is None else registry.of_scope(scope) or registry
+    searched = []
+    node: Registry | None = start
+    while node is not None:
+        searched.append(node.scope)
+        node = node.parent
+    return searched
+
+
+def near_names(name: str, registry: Registry, count: int = 3) -> list[str]:
+    """Registered names of the whole tree that look like `name`, those of its own line without a scope."""
+    _, bare = registry.split_scope_key(name)
+    own: dict[str, str] = {}
+    for node in _tree(registry.root):
+        prefix = "" if _is_on_line(node, registry) else f"{node.scope}."
+        for known in node.module_dict:
+            own.setdefault(f"{prefix}{known}", known)
+    folded: dict[str, list[str]] = {}
+    for shown, known in own.items():
+        folded.setdefault(known.lower(), []).append(shown)
+    matches = difflib.get_close_matches(bare.lower(), folded, n=count, cutoff=0.7)
+    return [shown for match in matches for shown in folded[match]][:count]
+
+
+def hint_for(name: str, registry: Registry) -> str:
+    """What to do so that `name` is found."""
+    scope, _ = registry.split_scope_key(name)
+    if scope is not None and registry.of_scope(scope) is None:
+        return f"there is no scope {scope!r} (there are: {', '.join(registry.scopes())}); install or import the library that brings it"
+    missing = registry.root.missing_distributions()
+    if missing:
+        return f"{' and '.join(missing)} is not installed and brings more of them: pip install {' '.join(missing)}"
+    return "if it is your own, import its module first: custom_imports = dict(imports=['your.module'])"
+
+
+def _tree(registry: Registry) -> list[Registry]:
+    return [registry, *(node for child in registry.children.values() for node in _tree(child))]
+
+
+def _is_on_line(node: Registry, registry: Registry | None) -> bool:
+    while registry is not None:
+        if registry is node:
+            return True
+        registry = registry.parent
+    return False

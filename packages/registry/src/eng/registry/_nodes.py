@@ -1,0 +1,63 @@
+"""What a node of a config is called, where it stands, and where it was written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_LONGEST_CALL = 72
+
+
+def location_of(cfg: Any, key: str | int | None = "type") -> str | None:
+    """``"path/file.py:12"`` where the mapping knows its provenance (a method ``__where__``), else None."""
+    where = getattr(cfg, "__where__", None)
+    if where is None:
+        return None
+    found = where(key) if key is not None else None
+    return found or where(None)
+
+
+def describe_call(cfg: Any) -> str:
+    """``"ResNet(depth=50, stem=…)"``: the call that the node stands for, in one short line."""
+    if not isinstance(cfg, Mapping):
+        return f"{type(cfg).__name__}"
+    arguments = ", ".join(f"{key}={_short(value)}" for key, value in cfg.items() if key not in ("type", "_scope_"))
+    if len(arguments) > _LONGEST_CALL:
+        arguments = f"{arguments[:_LONGEST_CALL]}…"
+    return f"{type_name(cfg.get('type', '?'))}({arguments})"
+
+
+def type_name(kind: Any) -> str:
+    """How a ``type`` is called in messages."""
+    return kind if isinstance(kind, str) else getattr(kind, "__name__", repr(kind))
+
+
+def key_path_to(target: Any, cfg: Any) -> str | None:
+    """The keys that lead from `cfg` to `target`, such as ``".backbone"`` or ``".heads[1]"``; None where none do.
+
+    A constructor may have copied the node, so one that is equal serves where none is the same.
+    """
+    nodes = list(nodes_below(cfg))
+    same = next((path for path, node in nodes if node is target), None)
+    return same or next((path for path, node in nodes if type(node) is type(target) and node == target), None)
+
+
+def nodes_below(cfg: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every mapping and sequence below `cfg` with the keys that lead to it."""
+    pairs: Iterator[tuple[str, Any]]
+    if isinstance(cfg, Mapping):
+        pairs = ((f"{path}.{key}", value) for key, value in cfg.items())
+    elif isinstance(cfg, (list, tuple)):
+        pairs = ((f"{path}[{index}]", value) for index, value in enumerate(cfg))
+    else:
+        return
+    for inner, value in pairs:
+        if isinstance(value, (Mapping, list, tuple)):
+            yield inner, value
+        yield from nodes_below(value, inner)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, (str, int, float, bool, type(None))):
+        return repr(value) if len(repr(value)) <= 32 else f"{repr(value)[:30]}…"
+    return "…"

@@ -1,0 +1,377 @@
+"""Names to classes and functions, in a tree of scopes."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from ._build import build_from_cfg
+from ._discovery import distribution_of, import_if_present, import_registry_of, object_at, register_all_modules_of
+from ._scope import DefaultScope
+from .errors import DuplicateNameError
+
+__all__ = ["Registry"]
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class Registry:
+    """A map from names to classes or functions, and the way to build one from a config.
+
+    Registries form a tree: the root belongs to `eng`, each library adds a child with a scope of its own. A name is
+    looked up here, then in the parents; ``scope.Name`` picks one registry of the tree; a dotted path that no registry
+    knows (``torch.nn.ReLU``) is imported.
+
+    Args:
+        name: what it holds, such as ``"model"``.
+        build_func: called as ``build_func(cfg, *args, registry=self, **kwargs)`` by `build`; None takes the parent's,
+            and without a parent `build_from_cfg`.
+        parent: where to look for what is not registered here.
+        scope: a name without dots that is unique among the parent's children; None takes the first part of the name
+            of the module that creates the registry.
+        locations: modules to import on the first look-up of a name that is not there yet.
+
+    Raises:
+        TypeError: `parent` is not a Registry, or `scope` not a string.
+        ValueError: `scope` holds a dot, or the parent has a child of this scope already.
+
+    Examples:
+        >>> ACTIVATIONS = Registry("activation", scope="example")
+        >>> @ACTIVATIONS.register_module()
+        ... class Clamp:
+        ...     def __init__(self, low=0.0):
+        ...         self.low = low
+        >>> ACTIVATIONS.build(dict(type="Clamp", low=0.5)).low
+        0.5
+    """
+
+    def __init__(
+        self,
+        name: str,
+        build_func: Callable[..., Any] | None = None,
+        parent: Registry | None = None,
+        scope: str | None = None,
+        locations: Sequence[str] = [],  # noqa: B006  # the reference's default, shown in signatures; copied below
+    ) -> None:
+        self._name = name
+        self._module_dict: dict[str, Any] = {}
+        self._children: dict[str, Registry] = {}
+        self._locations = list(locations)
+        self._imported = False
+        self._scope = self.infer_scope() if scope is None else _checked_scope(scope)
+        self._synonyms: frozenset[str] = frozenset((self._scope,))
+        self._unknown_scopes: set[str] = set()
+        self.parent: Registry | None = None
+        if parent is not None:
+            if not isinstance(parent, Registry):
+                raise TypeError(f"the parent of registry {name!r} must be a Registry, not {parent!r}")
+            parent._add_child(self)
+            self.parent = parent
+        self.build_func: Callable[..., Any] = build_func or (parent.build_func if parent else build_from_cfg)
+
+    def __len__(self) -> int:
+        return len(self._module_dict)
+
+    def __contains__(self, key: str) -> bool:
+        return self.get(key) is not None
+
+    def __repr__(self) -> str:
+        from ._report import table_of
+
+        return table_of(self)
+
+    @staticmethod
+    def infer_scope() -> str:
+        """The top-level package of the module that calls, seen from outside of this package."""
+        frame = sys._getframe(1)
+        while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("eng.registry."):
+            frame = frame.f_back
+        return str(frame.f_globals.get("__name__", "__main__")).split(".")[0]
+
+    @staticmethod
+    def split_scope_key(key: str) -> tuple[str | None, str]:
+        """``"scope.Name"`` as ``("scope", "Name")``, ``"Name"`` as ``(None, "Name")``.
+
+        Examples:
+            >>> Registry.split_scope_key("mmdet.ResNet")
+            ('mmdet', 'ResNet')
+        """
+        scope, dot, name = key.partition(".")
+        return (scope, name) if dot else (None, key)
+
+    @property
+    def name(self) -> str:
+        """What the registry holds."""
+        return self._name
+
+    @property
+    def scope(self) -> str:
+        """The registry's place in its tree."""
+        return self._scope
+
+    @property
+    def module_dict(self) -> dict[str, Any]:
+        """What is registered here, by name."""
+        return self._module_dict
+
+    @property
+    def children(self) -> dict[str, Registry]:
+        """The registries below this one, by scope."""
+        return self._children
+
+    @property
+    def locations(self) -> tuple[str, ...]:
+        """Modules that are imported on the first look-up of a name that is not there yet."""
+        return tuple(self._locations)
+
+    @property
+    def root(self) -> Registry:
+        """The topmost registry of the tree."""
+        registry = self
+        while registry.parent is not None:
+            registry = registry.parent
+        return registry
+
+    def add_synonym(self, scope: str) -> None:
+        """Lets `scope` stand for this registry's own scope in names, ``_scope_`` and the default scope."""
+        self._synonyms |= {_checked_scope(scope)}
+
+    def answers_to(self, scope: str) -> bool:
+        """Whether `scope` is this registry's scope or one of its synonyms."""
+        return scope in self._synonyms
+
+    # Registering
+
+    def register_module(self, name: str | Sequence[str] | None = None, force: bool = False, module: Any = None) -> Any:
+        """Registers a class or function: as a decorator, or at once where `module` is given.
+
+        Args:
+            name: one name or several; None takes the name of the class or function.
+            force: replace what has the name already.
+            module: the class or function; None makes this a decorator.
+
+        Raises:
+            TypeError: `force` is no bool, `name` no name, or what is registered cannot be called.
+            DuplicateNameError: the name is taken (a KeyError).
+
+        Examples:
+            >>> TOOLS = Registry("tool", scope="example")
+            >>> @TOOLS.register_module(name=["add", "plus"])
+            ... def add(a, b):
+            ...     return a + b
+            >>> TOOLS.build(dict(type="plus", a=1, b=2))
+            3
+        """
+        if not isinstance(force, bool):
+            raise TypeError(f"force must be True or False, not {force!r}")
+        _check_names(name, self._name)
+        if module is not None:
+            self._register_module(module=module, module_name=name, force=force)
+            return module
+
+        def decorate(module: Any) -> Any:
+            self._register_module(module=module, module_name=name, force=force)
+            return module
+
+        return decorate
+
+    def _register_module(
+        self, module: Any, module_name: str | Sequence[str] | None = None, force: bool = False
+    ) -> None:
+        if not callable(module):
+            raise TypeError(f"only what can be called is registered in {self._label()}, not {module!r}")
+        names = [module_name] if isinstance(module_name, str) else module_name or [module.__name__]
+        for name in names:
+            taken = self._module_dict.get(name)
+            if taken is not None and not force:
+                raise DuplicateNameError(
+                    f"{name!r} is registered already in {self._label()}, as {_qualified(taken)}; "
+                    f"register {_qualified(module)} under another name, or with force=True to replace it"
+                )
+            self._module_dict[name] = module
+
+    # Looking up
+
+    def get(self, key: str) -> Any:
+        """The class or function called `key`, or None.
+
+        Looks here, then in the parents; ``"scope.Name"`` in the registry of that scope; last, a dotted path is
+        imported as it stands.
+
+        Args:
+            key: ``"Name"``, ``"scope.Name"`` or a dotted path.
+
+        Raises:
+            TypeError: `key` is not a string.
+            ImportError: a location fails to import, with its own traceback.
+
+        Examples:
+            >>> Registry("any", scope="example").get("math.hypot")(3, 4)
+            5.0
+        """
+        found = self._module_dict.get(key) if isinstance(key, str) else None
+        return found if found is not None else self._search(key)
+
+    def _search(self, key: str) -> Any:
+        if not isinstance(key, str):
+            raise TypeError(f"a name in {self._label()} is a string, not {key!r}")
+        scope, name = self.split_scope_key(key)
+        found = None
+        if scope is None or scope in self._synonyms:
+            found = self._search_upwards(name)
+        else:
+            registry = self.of_scope(scope)
+            found = registry._search_upwards(name) if registry is not None else None
+        if found is None and scope is not None:
+            found = self._search_upwards(key)  # a registered name may hold a dot
+        return object_at(key) if found is None else found
+
+    def _search_upwards(self, name: str) -> Any:
+        registry: Registry | None = self
+        while registry is not None:
+            if name not in registry._module_dict:
+                registry.import_from_location()
+            if name in registry._module_dict:
+                return registry._module_dict[name]
+            registry = registry.parent
+        return None
+
+    def import_from_location(self) -> None:
+        """Imports the modules of `locations`, once.
+
+        Raises:
+            ModuleNotFoundError: a location does not exist. One of ours whose package is not installed is passed
+                over; `missing_distributions` names it, and so does the error about the name.
+            ImportError: whatever a location raises, with its own traceback.
+        """
+        if self._imported:
+            return
+        # No lock: importlib's own lock makes a second thread wait, and lets a location look names up itself.
+        self._imported = all([self._import_location(location) for location in self._locations])
+        if not self._locations:
+            register_all_modules_of(self._scope)
+
+    def _import_location(self, location: str) -> bool:
+        if import_if_present(location):
+            return True
+        if distribution_of(location) is None:
+            raise ModuleNotFoundError(
+                f"there is no module {location!r}, which {self._label()} names as one of its locations", name=location
+            )
+        return False
+
+    def missing_distributions(self) -> list[str]:
+        """Distributions of ours whose modules would register something here, and which are not installed."""
+        self.import_from_location()
+        absent = [location for location in self._locations if location not in sys.modules]
+        return sorted({name for location in absent if (name := distribution_of(location))})
+
+    # Scopes
+
+    def of_scope(self, scope: str) -> Registry | None:
+        """The registry of `scope` in this tree, after importing ``<scope>.registry`` if need be; None without one."""
+        found = self._children.get(scope) or self.root._search_child(scope)
+        if found is None and import_registry_of(scope):
+            found = self.root._search_child(scope)
+        return found
+
+    def in_current_scope(self) -> Registry:
+        """The registry of the default scope in this tree; this one where there is none."""
+        current = DefaultScope.get_current_instance()
+        if current is None or current.scope_name in self._synonyms:
+            return self
+        found = self.of_scope(current.scope_name)
+        if found is None:
+            self._warn_of_scope(current.scope_name)
+        return found or self
+
+    @contextmanager
+    def switch_scope_and_registry(self, scope: str | None) -> Iterator[Registry]:
+        """Makes `scope` the default scope for a block, and gives its registry of this tree.
+
+        Args:
+            scope: the scope; None keeps the current one. A scope without a registry in this tree is warned about,
+                and this registry serves instead.
+
+        Examples:
+            >>> ROOT = Registry("any", scope="example")
+            >>> CHILD = Registry("any", parent=ROOT, scope="child")
+            >>> with ROOT.switch_scope_and_registry("child") as registry:
+            ...     registry is CHILD
+            True
+        """
+        with DefaultScope.overwrite_default_scope(scope):
+            yield self.in_current_scope()
+
+    def scopes(self) -> list[str]:
+        """The scopes of the whole tree, the root's first."""
+        return self.root._scopes_below()
+
+    def _scopes_below(self) -> list[str]:
+        return [self._scope, *(scope for child in self._children.values() for scope in child._scopes_below())]
+
+    def _search_child(self, scope: str) -> Registry | None:
+        if scope in self._synonyms:
+            return self
+        return next((found for child in self._children.values() if (found := child._search_child(scope))), None)
+
+    def _add_child(self, child: Registry) -> None:
+        if child._scope in self._children:
+            raise ValueError(f"{self._label()} has a child of scope {child._scope!r} already")
+        self._children[child._scope] = child
+
+    def _warn_of_scope(self, scope: str) -> None:
+        if scope not in self._unknown_scopes:  # once per registry, not once per object
+            self._unknown_scopes.add(scope)
+            _LOGGER.warning(
+                "no scope %r among the %s registries (there are %s): names are looked up in %s. "
+                "Check the spelling of default_scope or _scope_, or import the library that brings the scope",
+                scope, self._name, ", ".join(self.scopes()), self._label(),
+            )  # fmt: skip
+
+    # Building
+
+    def build(self, cfg: Any, *args: Any, **kwargs: Any) -> Any:
+        """An object built from `cfg` by the registry's `build_func`.
+
+        Args:
+            cfg: a mapping whose ``type`` names the class or function (or is it), the other keys its arguments.
+            *args: for the build function.
+            **kwargs: for the build function, such as ``default_args``.
+
+        Raises:
+            BuildError: the look-up or the construction failed; also an instance of the cause's type.
+
+        Examples:
+            >>> from fractions import Fraction
+            >>> Registry("number", scope="example").build(dict(type=Fraction, numerator=3), default_args=dict(denominator=4))
+            Fraction(3, 4)
+        """
+        return self.build_func(cfg, *args, **kwargs, registry=self)
+
+    def _label(self) -> str:
+        return f"registry {self._name!r} of scope {self._scope!r}"
+
+
+def _checked_scope(scope: object) -> str:
+    if not isinstance(scope, str):
+        raise TypeError(f"a scope is a string, not {scope!r}")
+    if not scope or "." in scope:
+        raise ValueError(f"a scope is one word without dots, not {scope!r}")
+    return scope
+
+
+def _check_names(name: object, registry: str) -> None:
+    if name is None or isinstance(name, str):
+        return
+    if isinstance(name, Sequence) and all(isinstance(each, str) for each in name):
+        return
+    hint = "; write @register_module() with parentheses" if callable(name) else ""
+    raise TypeError(f"a name in registry {registry!r} is a string or several strings, not {name!r}{hint}")
+
+
+def _qualified(module: Any) -> str:
+    return f"{getattr(module, '__module__', '?')}.{getattr(module, '__qualname__', repr(module))}"

@@ -1,0 +1,99 @@
+"""What is registered, as tables and counts."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import defaultdict
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._registry import Registry
+
+__all__ = ["count_registered_modules", "traverse_registry_tree"]
+
+_FILE_NAME = "modules_statistic_results.json"
+
+
+def table_of(registry: Registry) -> str:
+    """A table of the names and objects of one registry."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"Registry of {registry.name}")
+    table.add_column("Names", justify="left", no_wrap=True)
+    table.add_column("Objects", justify="left")
+    for name, module in sorted(registry.module_dict.items()):
+        table.add_row(name, str(module))
+    text = StringIO()
+    Console(file=text, width=120, color_system=None).print(table, end="")
+    return text.getvalue()
+
+
+def traverse_registry_tree(registry: Registry, verbose: bool = True) -> list[dict[str, Any]]:
+    """What each registry of a tree holds, from the root down.
+
+    Args:
+        registry: any registry of the tree.
+        verbose: also print a line for each registry.
+
+    Returns:
+        for each registry a dict of ``num_modules``, ``scope``, and the names by the folder of their module.
+    """
+    counts: list[dict[str, Any]] = []
+    _visit(registry.root, counts)
+    if verbose:
+        _print(f"{count['num_modules']} in registry {registry.name!r} of scope {count['scope']!r}" for count in counts)
+    return counts
+
+
+def count_registered_modules(save_path: str | None = None, verbose: bool = True) -> dict[str, Any]:
+    """What all root registries and their children hold, after importing their locations.
+
+    Args:
+        save_path: a folder for ``modules_statistic_results.json``; None saves nothing.
+        verbose: also print a line for each registry.
+
+    Returns:
+        ``scan_date`` and ``registries``: for each root, by its name in `eng.registry`, the list of
+        `traverse_registry_tree`.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    from . import _root
+
+    roots = {
+        name: value for name, value in vars(_root).items() if value in _root.ROOT_REGISTRIES and name != "OPTIM_WRAPPER"
+    }
+    found = {"scan_date": time.strftime("%Y-%m-%d %H:%M:%S"), "registries": _count_all(roots, verbose)}
+    if save_path is not None:
+        folder = Path(save_path)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _FILE_NAME).write_text(json.dumps(found, indent=2), encoding="utf-8")
+    return found
+
+
+def _count_all(roots: dict[str, Any], verbose: bool) -> dict[str, Any]:
+    for registry in roots.values():
+        registry.import_from_location()
+    return {name: traverse_registry_tree(roots[name], verbose) for name in sorted(roots)}
+
+
+def _visit(registry: Registry, counts: list[dict[str, Any]]) -> None:
+    folders: defaultdict[str, list[str]] = defaultdict(list)
+    for name, module in registry.module_dict.items():
+        folders["/".join(module.__module__.split(".")[:-1])].append(name)
+    counts.append({"num_modules": len(registry), "scope": registry.scope, **folders})
+    for child in registry.children.values():
+        _visit(child, counts)
+
+
+def _print(lines: Any) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    for line in lines:
+        console.print(line, markup=False)

@@ -1,0 +1,99 @@
+"""The scope in which names are looked up first: the current one of this context, else the process's latest."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from ._manager import ManagerMixin
+
+__all__ = ["DefaultScope", "init_default_scope"]
+
+_LOGGER = logging.getLogger(__name__)
+_CURRENT: ContextVar[DefaultScope | None] = ContextVar("eng_default_scope")
+_SERIAL = itertools.count()
+
+
+class DefaultScope(ManagerMixin):
+    """The scope that registries search first.
+
+    Who creates a scope, or overwrites it for a block, does so for its own context (thread or task); other threads
+    that set none see the one created last in the process.
+
+    Args:
+        name: of the instance, usually the name of the experiment.
+        scope_name: the scope, such as ``"mmdet"``.
+
+    Raises:
+        TypeError: `scope_name` is not a string.
+
+    Examples:
+        >>> with DefaultScope.overwrite_default_scope("mmdet"):
+        ...     DefaultScope.get_current_instance().scope_name
+        'mmdet'
+    """
+
+    def __init__(self, name: str, scope_name: str) -> None:
+        super().__init__(name)
+        if not isinstance(scope_name, str):
+            raise TypeError(f"a scope's name is a string, not {scope_name!r}")
+        self._scope_name = scope_name
+
+    @property
+    def scope_name(self) -> str:
+        """The scope's name."""
+        return self._scope_name
+
+    @classmethod
+    def get_instance(cls, name: str, **kwargs: Any) -> DefaultScope:
+        """The scope called `name`; one that is created now becomes the current one of this context."""
+        with cls._instance_lock:
+            is_new = name not in cls._instance_dict
+            instance = super().get_instance(name, **kwargs)
+        if is_new:
+            _CURRENT.set(instance)
+        return instance
+
+    @classmethod
+    def get_current_instance(cls) -> DefaultScope | None:  # type: ignore[override]  # no scope is a valid state
+        """The scope of this context, else the one created last in the process, else None."""
+        try:
+            return _CURRENT.get()
+        except LookupError:
+            return next(reversed(cls._instance_dict.values()), None)
+
+    @classmethod
+    @contextmanager
+    def overwrite_default_scope(cls, scope_name: str | None) -> Iterator[None]:
+        """Makes `scope_name` the current scope of this context for a block; None changes nothing."""
+        if scope_name is None:
+            yield
+            return
+        token = _CURRENT.set(cls(f"overwrite-{next(_SERIAL)}", scope_name))
+        try:
+            yield
+        finally:
+            _CURRENT.reset(token)
+
+
+def init_default_scope(scope: str) -> None:
+    """Makes `scope` the current scope of this context, creating it if need be.
+
+    Args:
+        scope: name of the scope, such as ``"mmdet"``.
+
+    Examples:
+        >>> init_default_scope("mmdet")
+        >>> DefaultScope.get_current_instance().scope_name
+        'mmdet'
+    """
+    current = DefaultScope.get_current_instance()
+    if current is not None and current.scope_name == scope:
+        return
+    if current is not None:
+        _LOGGER.warning("the default scope changes from %r to %r", current.scope_name, scope)
+    _CURRENT.set(DefaultScope.get_instance(scope, scope_name=scope))
