@@ -7,15 +7,19 @@ import sys
 from typing import Any
 
 # Scopes of OpenMMLab libraries from before `locations`, whose package offers `utils.register_all_modules`.
-_BEFORE_LOCATIONS = frozenset(
-    "mmcls mmdet mmdet3d mmseg mmaction mmtrack mmpose mmedit mmocr mmgen mmfewshot mmrazor mmflow mmhuman3d mmrotate"
-    " mmselfsup mmyolo mmpretrain mmagic".split()
+# fmt: off
+_BEFORE_LOCATIONS = frozenset({
+    "mmcls", "mmdet", "mmdet3d", "mmseg", "mmaction", "mmtrack", "mmpose", "mmedit", "mmocr",
+    "mmgen", "mmfewshot", "mmrazor", "mmflow", "mmhuman3d", "mmrotate", "mmselfsup", "mmyolo",
+    "mmpretrain", "mmagic",
+})
+_ROOMS_OF_RUNNER = (
+    "checkpoint", "dataset", "evaluator", "hooks", "hub", "infer", "logging", "model", "optim",
+    "runner", "testing", "visualization",
 )
+# fmt: on
 _MODULE_TO_DISTRIBUTION = {
-    **dict.fromkeys(
-        "checkpoint dataset evaluator hooks hub infer logging model optim runner testing visualization".split(),
-        "eng-runner",
-    ),
+    **dict.fromkeys(_ROOMS_OF_RUNNER, "eng-runner"),
     "config": "eng-config",
     "fileio": "eng-fileio",
     "structures": "eng-structures",

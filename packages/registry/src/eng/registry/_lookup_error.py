@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
+from ._tree import line_of, tree_below
 from .errors import UnknownTypeError
 
 if TYPE_CHECKING:
@@ -26,20 +27,16 @@ def scopes_searched(name: str, registry: Registry) -> list[str]:
     """The scopes that a look-up of `name` from `registry` visits, in order."""
     scope, _ = registry.split_scope_key(name)
     start = registry if scope is None else registry.of_scope(scope) or registry
-    searched = []
-    node: Registry | None = start
-    while node is not None:
-        searched.append(node.scope)
-        node = node.parent
-    return searched
+    return [node.scope for node in line_of(start)]
 
 
 def near_names(name: str, registry: Registry, count: int = 3) -> list[str]:
     """Registered names of the whole tree that look like `name`, those of its own line without a scope."""
     _, bare = registry.split_scope_key(name)
+    own_line = list(line_of(registry))
     own: dict[str, str] = {}
-    for node in _tree(registry.root):
-        prefix = "" if _is_on_line(node, registry) else f"{node.scope}."
+    for node in tree_below(registry.root):
+        prefix = "" if node in own_line else f"{node.scope}."
         for known in node.module_dict:
             own.setdefault(f"{prefix}{known}", known)
     folded: dict[str, list[str]] = {}
@@ -58,15 +55,3 @@ def hint_for(name: str, registry: Registry) -> str:
     if missing:
         return f"{' and '.join(missing)} is not installed and brings more of them: pip install {' '.join(missing)}"
     return "if it is your own, import its module first: custom_imports = dict(imports=['your.module'])"
-
-
-def _tree(registry: Registry) -> list[Registry]:
-    return [registry, *(node for child in registry.children.values() for node in _tree(child))]
-
-
-def _is_on_line(node: Registry, registry: Registry | None) -> bool:
-    while registry is not None:
-        if registry is node:
-            return True
-        registry = registry.parent
-    return False

@@ -14,7 +14,8 @@ def location_of(cfg: Any, key: str | int | None = "type") -> str | None:
     if where is None:
         return None
     found = where(key) if key is not None else None
-    return found or where(None)
+    place: str | None = found or where(None)
+    return place
 
 
 def describe_call(cfg: Any) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from ._build import build_from_cfg
 from ._discovery import distribution_of, import_if_present, import_registry_of, object_at, register_all_modules_of
 from ._scope import DefaultScope
+from ._tree import find_name, find_scope, line_of, tree_below
 from .errors import DuplicateNameError
 
 __all__ = ["Registry"]
@@ -54,7 +55,7 @@ class Registry:
         build_func: Callable[..., Any] | None = None,
         parent: Registry | None = None,
         scope: str | None = None,
-        locations: Sequence[str] = [],  # noqa: B006  # the reference's default, shown in signatures; copied below
+        locations: Sequence[str] = [],  # the reference's default, copied below
     ) -> None:
         self._name = name
         self._module_dict: dict[str, Any] = {}
@@ -68,7 +69,7 @@ class Registry:
         if parent is not None:
             if not isinstance(parent, Registry):
                 raise TypeError(f"the parent of registry {name!r} must be a Registry, not {parent!r}")
-            parent._add_child(self)
+            _add_child(parent, self)
             self.parent = parent
         self.build_func: Callable[..., Any] = build_func or (parent.build_func if parent else build_from_cfg)
 
@@ -86,7 +87,7 @@ class Registry:
     @staticmethod
     def infer_scope() -> str:
         """The top-level package of the module that calls, seen from outside of this package."""
-        frame = sys._getframe(1)
+        frame = sys._getframe(1)  # noqa: SLF001  # inspect.stack() reads source files, 1000 times slower
         while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("eng.registry."):
             frame = frame.f_back
         return str(frame.f_globals.get("__name__", "__main__")).split(".")[0]
@@ -130,10 +131,8 @@ class Registry:
     @property
     def root(self) -> Registry:
         """The topmost registry of the tree."""
-        registry = self
-        while registry.parent is not None:
-            registry = registry.parent
-        return registry
+        *_, topmost = line_of(self)
+        return topmost
 
     def add_synonym(self, scope: str) -> None:
         """Lets `scope` stand for this registry's own scope in names, ``_scope_`` and the default scope."""
@@ -221,23 +220,13 @@ class Registry:
         scope, name = self.split_scope_key(key)
         found = None
         if scope is None or scope in self._synonyms:
-            found = self._search_upwards(name)
+            found = find_name(self, name)
         else:
             registry = self.of_scope(scope)
-            found = registry._search_upwards(name) if registry is not None else None
+            found = find_name(registry, name) if registry is not None else None
         if found is None and scope is not None:
-            found = self._search_upwards(key)  # a registered name may hold a dot
+            found = find_name(self, key)  # a registered name may hold a dot
         return object_at(key) if found is None else found
-
-    def _search_upwards(self, name: str) -> Any:
-        registry: Registry | None = self
-        while registry is not None:
-            if name not in registry._module_dict:
-                registry.import_from_location()
-            if name in registry._module_dict:
-                return registry._module_dict[name]
-            registry = registry.parent
-        return None
 
     def import_from_location(self) -> None:
         """Imports the modules of `locations`, once.
@@ -250,7 +239,8 @@ class Registry:
         if self._imported:
             return
         # No lock: importlib's own lock makes a second thread wait, and lets a location look names up itself.
-        self._imported = all([self._import_location(location) for location in self._locations])
+        present = [self._import_location(location) for location in self._locations]
+        self._imported = all(present)
         if not self._locations:
             register_all_modules_of(self._scope)
 
@@ -273,9 +263,9 @@ class Registry:
 
     def of_scope(self, scope: str) -> Registry | None:
         """The registry of `scope` in this tree, after importing ``<scope>.registry`` if need be; None without one."""
-        found = self._children.get(scope) or self.root._search_child(scope)
+        found = self._children.get(scope) or find_scope(self.root, scope)
         if found is None and import_registry_of(scope):
-            found = self.root._search_child(scope)
+            found = find_scope(self.root, scope)
         return found
 
     def in_current_scope(self) -> Registry:
@@ -308,20 +298,7 @@ class Registry:
 
     def scopes(self) -> list[str]:
         """The scopes of the whole tree, the root's first."""
-        return self.root._scopes_below()
-
-    def _scopes_below(self) -> list[str]:
-        return [self._scope, *(scope for child in self._children.values() for scope in child._scopes_below())]
-
-    def _search_child(self, scope: str) -> Registry | None:
-        if scope in self._synonyms:
-            return self
-        return next((found for child in self._children.values() if (found := child._search_child(scope))), None)
-
-    def _add_child(self, child: Registry) -> None:
-        if child._scope in self._children:
-            raise ValueError(f"{self._label()} has a child of scope {child._scope!r} already")
-        self._children[child._scope] = child
+        return [node.scope for node in tree_below(self.root)]
 
     def _warn_of_scope(self, scope: str) -> None:
         if scope not in self._unknown_scopes:  # once per registry, not once per object
@@ -354,6 +331,14 @@ class Registry:
 
     def _label(self) -> str:
         return f"registry {self._name!r} of scope {self._scope!r}"
+
+
+def _add_child(parent: Registry, child: Registry) -> None:
+    if child.scope in parent.children:
+        raise ValueError(
+            f"registry {parent.name!r} of scope {parent.scope!r} has a child of scope {child.scope!r} already"
+        )
+    parent.children[child.scope] = child
 
 
 def _checked_scope(scope: object) -> str:

@@ -9,6 +9,8 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ._tree import tree_below
+
 if TYPE_CHECKING:
     from ._registry import Registry
 
@@ -42,8 +44,7 @@ def traverse_registry_tree(registry: Registry, verbose: bool = True) -> list[dic
     Returns:
         for each registry a dict of ``num_modules``, ``scope``, and the names by the folder of their module.
     """
-    counts: list[dict[str, Any]] = []
-    _visit(registry.root, counts)
+    counts = [_count(node) for node in tree_below(registry.root)]
     if verbose:
         _print(f"{count['num_modules']} in registry {registry.name!r} of scope {count['scope']!r}" for count in counts)
     return counts
@@ -82,13 +83,11 @@ def _count_all(roots: dict[str, Any], verbose: bool) -> dict[str, Any]:
     return {name: traverse_registry_tree(roots[name], verbose) for name in sorted(roots)}
 
 
-def _visit(registry: Registry, counts: list[dict[str, Any]]) -> None:
+def _count(registry: Registry) -> dict[str, Any]:
     folders: defaultdict[str, list[str]] = defaultdict(list)
     for name, module in registry.module_dict.items():
         folders["/".join(module.__module__.split(".")[:-1])].append(name)
-    counts.append({"num_modules": len(registry), "scope": registry.scope, **folders})
-    for child in registry.children.values():
-        _visit(child, counts)
+    return {"num_modules": len(registry), "scope": registry.scope, **folders}
 
 
 def _print(lines: Any) -> None:

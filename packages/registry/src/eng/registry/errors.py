@@ -102,14 +102,17 @@ def _words_of(cause: Exception) -> str:
 def build_error_class(cause: type[Exception]) -> type[BuildError]:
     """The class of a failed build that was caused by a `cause`."""
     try:
-        return _BuildErrorMeta(f"BuildError[{cause.__name__}]", (BuildError, cause), {"__module__": __name__})
+        made: Any = _BuildErrorMeta(f"BuildError[{cause.__name__}]", (BuildError, cause), {"__module__": __name__})
+        mixed: type[BuildError] = made
     except TypeError:  # a cause that cannot be subclassed, or whose metaclass does not mix
         return BuildError
+    return mixed
 
 
 def build_error(cause: Exception, chain: list[BuildNode]) -> BuildError:
     """The error for a build that `cause` ended."""
-    error = _instance(build_error_class(type(cause)), cause)
+    kind: Any = type(cause)
+    error = _instance(build_error_class(kind), cause)
     error.__dict__.update({**cause.__dict__, "chain": chain, "cause": cause})
     return error
 

@@ -1,0 +1,29 @@
+"""`eng config check`: everything that is wrong in a config, before a run starts."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+
+@click.command()
+@click.argument("config", type=click.Path(dir_okay=False))
+@click.option("--cfg-options", multiple=True, metavar="KEY=VALUE ...", help="Change the config before checking it.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as a JSON list.")
+@click.pass_context
+def check(ctx: click.Context, config: str, cfg_options: tuple[str, ...], as_json: bool) -> int:
+    """Find unknown types and arguments in CONFIG, without building anything.
+
+    Exit status: 0 nothing found, 1 findings, 2 the config cannot be read.
+    """
+    from eng.registry import check as findings_of
+
+    findings = findings_of(ctx.obj.load_config(config, cfg_options))
+    if as_json:
+        click.echo(json.dumps([finding.to_dict() for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            click.echo(str(finding))
+        click.echo(f"{config}: {len(findings) or 'no'} finding{'s' if len(findings) != 1 else ''}", err=bool(findings))
+    return 1 if findings else 0

@@ -1,0 +1,90 @@
+"""Commands from entry points: found at once, imported only when they are shown or run."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint
+from typing import Any
+
+import click
+
+
+@dataclass
+class CommandTree:
+    """The commands below one word: what an entry point gives for it, and the words that may follow."""
+
+    entry_point: EntryPoint | None = None
+    children: dict[str, CommandTree] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, entries: Iterable[EntryPoint]) -> CommandTree:
+        """The tree of `entries`; a dotted name such as ``config.check`` nests."""
+        root = cls()
+        for entry in entries:
+            node = root
+            for word in entry.name.split("."):
+                node = node.children.setdefault(word, cls())
+            node.entry_point = entry
+        return root
+
+    def command(self, name: str) -> click.Command:
+        """The command at this node; one that cannot be imported tells why when it is run."""
+        try:
+            found = self.entry_point.load() if self.entry_point else None
+        except Exception as error:  # noqa: BLE001  # one broken plug-in must not take the help and its neighbours down
+            return _broken(name, self.entry_point, error)
+        if not self.children:
+            return found or click.Group(name)
+        return EntryPointGroup(self, base=found, name=name)
+
+
+class EntryPointGroup(click.Group):
+    """A group whose commands come from entry points, joined with those that its own entry point brings.
+
+    Args:
+        tree: the commands below.
+        base: a group that another package brings for the same word.
+        **settings: of `click.Group`.
+    """
+
+    def __init__(self, tree: CommandTree, base: click.Group | None = None, **settings: Any) -> None:
+        if base is not None:
+            settings = {"help": base.help, "params": base.params, "callback": base.callback, **settings}
+        settings.setdefault("context_settings", {"help_option_names": ["-h", "--help"], "max_content_width": 120})
+        super().__init__(**settings)
+        self._tree = tree
+        self._base = base
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, in alphabetical order."""
+        own = self._base.list_commands(ctx) if self._base is not None else []
+        return sorted({*own, *self._tree.children})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command called `cmd_name`, imported now."""
+        if cmd_name in self._tree.children:
+            return self._tree.children[cmd_name].command(cmd_name)
+        return self._base.get_command(ctx, cmd_name) if self._base is not None else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that `args` start with; an unknown one is an error with near names."""
+        name = args[0]
+        if not name.startswith("-") and name not in (names := self.list_commands(ctx)):
+            near = difflib.get_close_matches(name, names, n=3)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(names)}"
+            raise click.UsageError(f"no command {name!r}; {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def _broken(name: str, entry_point: EntryPoint | None, error: Exception) -> click.Command:
+    package = entry_point.dist.name if entry_point and entry_point.dist else "an unknown distribution"
+
+    def tell() -> None:
+        raise click.ClickException(f"the command {name!r} of {package} cannot be loaded: {error}") from error
+
+    settings = {"ignore_unknown_options": True, "allow_extra_args": True}
+    return click.Command(name, callback=tell, short_help=f"Cannot be loaded: {error}", context_settings=settings)

@@ -1,0 +1,64 @@
+"""`eng env`: what a bug report should say about a machine."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+from typing import Any
+
+import click
+
+_LIBRARIES = ("torch", "torchvision", "numpy", "opencv-python", "opencv-python-headless", "deepspeed")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def env(as_json: bool) -> None:
+    """Versions and devices, for a bug report."""
+    found = report()
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    width = max(map(len, found))
+    for key, value in found.items():
+        click.echo(f"{key:<{width}}  {value}")
+
+
+def report() -> dict[str, str]:
+    """What is installed and what the machine has; starts no process."""
+    return {
+        "python": f"{platform.python_version()} ({sys.implementation.name})",
+        "system": platform.platform(),
+        "cpu": f"{_cpu_count()} cores, {platform.machine()}",
+        **_versions(),
+        **_devices(),
+    }
+
+
+def _cpu_count() -> int:
+    # The cores this process may use; a container often has fewer than its machine.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _versions() -> dict[str, str]:
+    installed = {dist.name: dist.version for dist in importlib.metadata.distributions() if dist.name}
+    ours = {name: version for name, version in sorted(installed.items()) if name == "eng" or name.startswith("eng-")}
+    return ours | {name: installed[name] for name in _LIBRARIES if name in installed}
+
+
+def _devices() -> dict[str, str]:
+    try:
+        import torch
+    except ImportError:
+        return {"devices": "unknown: torch is not installed"}
+    if torch.version.cuda and torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+        return {"devices": ", ".join(names), "cuda": torch.version.cuda, "cudnn": str(_cudnn(torch))}
+    return {"devices": "mps" if torch.backends.mps.is_available() else "cpu"}
+
+
+def _cudnn(torch: Any) -> object:
+    return torch.backends.cudnn.version()

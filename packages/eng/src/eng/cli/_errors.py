@@ -1,0 +1,51 @@
+"""Which errors are the user's to mend, and how they read."""
+
+from __future__ import annotations
+
+import traceback
+from types import TracebackType
+
+import click
+
+# What our packages raise for a mistake in a call, a config or a file.
+_MISTAKES = (ValueError, TypeError, LookupError, RuntimeError, AttributeError)
+_ALWAYS = (OSError, ImportError, SyntaxError)
+
+
+def one_message(error: BaseException) -> str | None:
+    """What the user should read instead of a traceback; None for an error that is nobody's mistake but ours."""
+    if isinstance(error, click.UsageError):
+        return _usage(error)
+    if isinstance(error, click.ClickException):
+        return error.format_message()
+    if isinstance(error, _ALWAYS) or (isinstance(error, _MISTAKES) and _is_ours(error)):
+        return f"{_words(error)}\n(eng --traceback ... shows where)"
+    return None
+
+
+def _usage(error: click.UsageError) -> str:
+    hint = f"\ntry: {error.ctx.command_path} --help" if error.ctx is not None else ""
+    return f"{error.format_message()}{hint}"
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, SyntaxError):
+        return "".join(traceback.format_exception_only(type(error), error)).strip()
+    if type(error) is KeyError and error.args:  # its str() is the repr of the key
+        return str(error.args[0])
+    return str(error) or type(error).__name__
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether a package of eng defined the error's class, or raised it itself."""
+    if any(cls.__module__.startswith("eng.") for cls in type(error).__mro__):
+        return True
+    return _module_that_raised(error.__traceback__).startswith("eng.")
+
+
+def _module_that_raised(frames: TracebackType | None) -> str:
+    module = ""
+    while frames is not None:
+        module = str(frames.tb_frame.f_globals.get("__name__", ""))
+        frames = frames.tb_next
+    return module

@@ -1,0 +1,76 @@
+"""From the words of a command line to an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+from typing import Any
+
+import click
+
+from ._arguments import spread_cfg_options, take_flag
+from ._commands import CommandTree, EntryPointGroup
+from ._errors import one_message
+from ._services import Services
+from ._version import __version__
+
+OK, FINDINGS, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
+GROUP = "eng.commands"
+_ABOUT = """Train, check and inspect deep-learning models from the command line.
+
+Each installed package of eng brings its own commands. A config is changed on the way in by --cfg-options KEY=VALUE ...;
+exit status: 0 done, 1 something was found, 2 something in your call or files is wrong.
+"""
+
+
+def front_door() -> click.Group:
+    """The group of all commands that the installed packages offer."""
+    group = EntryPointGroup(CommandTree.of(entry_points(group=GROUP)), name="eng", help=_ABOUT)
+    group.params.append(
+        click.Option(["--traceback"], is_flag=True, help="Show the traceback of an error. May stand anywhere.")
+    )
+    return click.version_option(__version__, prog_name="eng")(group)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        argv: the words after ``eng``; None takes those of this process.
+
+    Returns:
+        the exit status: 0 done, 1 findings (or an unexpected error), 2 a mistake in the call or the files, 130 Ctrl-C.
+    """
+    words, show_traceback = take_flag(sys.argv[1:] if argv is None else argv, "--traceback")
+    try:
+        return _run(spread_cfg_options(words))
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("eng: interrupted", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe went away (`eng ... | head`). Python would complain again while closing stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FINDINGS
+    except Exception as error:
+        message = None if show_traceback else one_message(error)
+        if message is None:
+            raise
+        click.echo(f"eng: error: {message}", err=True)
+        return USER_ERROR
+
+
+def _run(words: list[str]) -> int:
+    if os.environ.get("ENG_COMPAT", "0").lower() not in ("", "0", "false", "no"):
+        _install_compat()
+    status: Any = front_door().main(args=words, prog_name="eng", standalone_mode=False, obj=Services())
+    return status if isinstance(status, int) else OK
+
+
+def _install_compat() -> None:
+    try:
+        from eng import compat
+    except ImportError as error:
+        raise click.ClickException("ENG_COMPAT is set, which needs eng-compat: pip install eng-compat") from error
+    compat.install()

@@ -1,0 +1,86 @@
+"""What the front door lends to every command, so that a package needs no other package for it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+class Services:
+    """Found as ``ctx.obj`` in every command.
+
+    Examples:
+        A command of any package, with nothing imported but click::
+
+            @click.command()
+            @click.argument("config")
+            @click.option("--cfg-options", multiple=True, metavar="KEY=VALUE ...", help="Change the config.")
+            @click.pass_context
+            def summary(ctx, config, cfg_options):
+                cfg = ctx.obj.load_config(config, cfg_options)
+                model = ctx.obj.build_model(cfg)
+    """
+
+    def load_config(self, path: str | Path, cfg_options: Mapping[str, Any] | Sequence[str] | None = None) -> Any:
+        """The config in a file, changed by `cfg_options`.
+
+        Args:
+            path: of a ``.py``, ``.json`` or ``.yaml`` config.
+            cfg_options: dotted keys with values, or words such as ``"optim_wrapper.optimizer.lr=0.1"``, whose values
+                are read as `eng.config.DictAction` reads them.
+
+        Returns:
+            the `eng.config.Config`.
+
+        Raises:
+            click.UsageError: a word is not of the form KEY=VALUE.
+        """
+        from eng.config import Config
+
+        cfg = Config.fromfile(path)
+        options = cfg_options if isinstance(cfg_options, Mapping) else parse_cfg_options(cfg_options or ())
+        if options:
+            cfg.merge_from_dict(dict(options))
+        return cfg
+
+    def build_model(self, cfg: Any) -> Any:
+        """The model of a config.
+
+        Args:
+            cfg: a whole config with the key ``model``, or the mapping of a model itself.
+
+        Returns:
+            the module, on the CPU.
+        """
+        from eng.registry import MODELS, DefaultScope
+
+        with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
+            return MODELS.build(cfg["model"] if "model" in cfg else cfg)
+
+
+def parse_cfg_options(words: Sequence[str]) -> dict[str, Any]:
+    """Settings by dotted key, from words such as ``"a.b=1"``.
+
+    Raises:
+        click.UsageError: a word is not of the form KEY=VALUE, or its value cannot be read.
+
+    Examples:
+        >>> parse_cfg_options(["model.depth=50", "names=[a,b]"])
+        {'model.depth': 50, 'names': ['a', 'b']}
+    """
+    from eng.config import DictAction
+
+    for word in words:
+        if not word.partition("=")[1] or word.startswith(("=", "-")):
+            raise click.UsageError(f"--cfg-options takes KEY=VALUE, not {word!r}")
+    parser = argparse.ArgumentParser(exit_on_error=False, add_help=False)
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, default={})
+    try:
+        options = parser.parse_args(["--cfg-options", *words] if words else []).cfg_options
+    except argparse.ArgumentError as error:
+        raise click.UsageError(str(error)) from error
+    return dict(options)
