@@ -1,6 +1,7 @@
 """Names to classes: scopes, building, and checking before a run starts."""
 
 from ._build import build_from_cfg, build_model_from_cfg, build_runner_from_cfg, build_scheduler_from_cfg
+from ._check import Finding, check
 from ._manager import ManagerMeta, ManagerMixin
 from ._registry import Registry
 from ._report import count_registered_modules, traverse_registry_tree
@@ -46,6 +47,8 @@ __all__ = [
     "build_model_from_cfg",
     "build_runner_from_cfg",
     "build_scheduler_from_cfg",
+    "check",
+    "Finding",
     "count_registered_modules",
     "traverse_registry_tree",
     "BuildError",

@@ -1,0 +1,74 @@
+"""Whether a value from a config contradicts a plain annotation. What is not plain contradicts nothing."""
+
+from __future__ import annotations
+
+import collections.abc
+import types
+from collections.abc import Mapping
+from typing import Any, Literal, Union, get_args, get_origin
+
+# A config may spell a tuple as a list, a rate as 1, a flag as 0 or 1; strings are never taken for another thing.
+_ACCEPTS: dict[Any, tuple[type, ...]] = {
+    int: (int,),
+    float: (int, float),
+    complex: (int, float, complex),
+    str: (str,),
+    bool: (bool,),
+    bytes: (bytes,),
+    list: (list, tuple, set, frozenset, range),
+    tuple: (list, tuple, range),
+    set: (list, tuple, set, frozenset),
+    dict: (Mapping,),
+    type(None): (type(None),),
+    collections.abc.Mapping: (Mapping,),
+    collections.abc.MutableMapping: (Mapping,),
+    collections.abc.Sequence: (list, tuple, str, range),
+}
+_ELEMENTS = (list, set, collections.abc.Sequence)
+_PLAIN_VALUES = (int, float, complex, str, bytes, list, tuple, set, type(None), Mapping)
+
+
+def contradicts(value: Any, hint: Any) -> bool:
+    """Whether `value` cannot be meant by an argument annotated with `hint`.
+
+    Examples:
+        >>> contradicts("12", int), contradicts(1, float), contradicts([1, 2], tuple[int, int])
+        (True, False, False)
+    """
+    if not isinstance(value, _PLAIN_VALUES) or (isinstance(value, Mapping) and "type" in value):
+        return False  # an object, or a node that will be built into one
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        return all(contradicts(value, each) for each in get_args(hint))
+    if origin is Literal:
+        return value not in get_args(hint)
+    if hint is bool and value in (0, 1):
+        return False
+    kind = type(None) if hint is None else origin or hint
+    accepted = _ACCEPTS.get(kind) if _is_hashable(kind) else None
+    if accepted is None:
+        return False
+    return not isinstance(value, accepted) or _holds_a_contradiction(value, kind, get_args(hint))
+
+
+def spelled(hint: Any) -> str:
+    """The annotation in the words of its author."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return " | ".join(map(spelled, get_args(hint)))
+    return "None" if hint is type(None) else getattr(hint, "__name__", str(hint)) if not get_args(hint) else str(hint)
+
+
+def _holds_a_contradiction(value: Any, kind: Any, arguments: tuple[Any, ...]) -> bool:
+    if isinstance(value, str) or not arguments:
+        return False
+    if kind in _ELEMENTS or (kind is tuple and len(arguments) == 2 and arguments[1] is Ellipsis):
+        return any(contradicts(each, arguments[0]) for each in value)
+    return False
+
+
+def _is_hashable(kind: Any) -> bool:
+    try:
+        hash(kind)
+    except TypeError:
+        return False
+    return True

@@ -1,0 +1,43 @@
+"""How far one word is from another."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known word most like `word`; None where none is alike."""
+    words = list(known)
+    slips = [other for other in words if is_slip_of(word, other)]
+    return next(iter(slips or difflib.get_close_matches(word, words, n=1, cutoff=cutoff)), None)
+
+
+def or_mean(word: str, known: Iterable[str]) -> str:
+    """``"; did you mean 'x'?"``, or nothing where no known word is near."""
+    near = closest(word, known)
+    return f"; did you mean {near!r}?" if near is not None else ""
+
+
+def is_slip_of(word: str, known: str) -> bool:
+    """Whether `word` is `known` with one slip of the fingers, two where it is long."""
+    if word == known:
+        return False
+    return _distance(word, known) <= (2 if len(known) >= 10 else 1)
+
+
+def _distance(a: str, b: str) -> int:
+    """Letters to insert, delete, replace or swap with their neighbour (optimal string alignment)."""
+    if abs(len(a) - len(b)) > 2:
+        return 3
+    before: list[int] = []
+    above = list(range(len(b) + 1))
+    for i, letter in enumerate(a, 1):
+        row = [i]
+        for j, other in enumerate(b, 1):
+            cost = min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (letter != other))
+            if i > 1 and j > 1 and letter == b[j - 2] and a[i - 2] == other:
+                cost = min(cost, before[j - 2] + 1)
+            row.append(cost)
+        before, above = above, row
+    return above[-1]

@@ -1,0 +1,74 @@
+"""Where a name that nobody registered might come from."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from importlib.machinery import PathFinder
+from pathlib import Path
+
+from eng.registry import _root as roots
+from eng.registry._registry import Registry
+from eng.registry._tree import tree_below
+
+_MOST_FILES = 500
+_WELL_KNOWN = ("torch.nn", "torch.optim", "torch.optim.lr_scheduler", "torch.utils.data", "torchvision.transforms")
+
+
+def origin_of(name: str, registry: Registry, scopes: Iterable[str]) -> str | None:
+    """What would make `name` known, in words; None where nothing tells."""
+    bare = name.rpartition(".")[2]
+    return _in_another_registry(bare, registry) or _in_a_source_file(bare, scopes) or _in_a_loaded_library(bare)
+
+
+def _in_another_registry(name: str, registry: Registry) -> str | None:
+    for root in roots.ROOT_REGISTRIES:
+        if root is not registry.root and any(name in node.module_dict for node in tree_below(root)):
+            return f"{name!r} is a {root.name}, not a {registry.name}"
+    return None
+
+
+def _in_a_source_file(name: str, scopes: Iterable[str]) -> str | None:
+    """A module of the scopes' packages, or of the working directory, that defines the name; read, not imported."""
+    definition = re.compile(rf"^(?:class|def)\s+{re.escape(name)}\b", re.MULTILINE)
+    files = itertools.chain(*map(_files_of_package, scopes), _files_here())
+    for module, file in itertools.islice(files, _MOST_FILES):
+        if module not in sys.modules and definition.search(_text_of(file)):
+            return f"{file.name} defines it; import it first: custom_imports = dict(imports=[{module!r}])"
+    return None
+
+
+def _files_of_package(scope: str) -> Iterator[tuple[str, Path]]:
+    spec = PathFinder.find_spec(scope) if scope.isidentifier() and scope not in ("eng", "__main__") else None
+    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+        for file in sorted(Path(folder).rglob("*.py")):
+            yield _module_of(file, Path(folder).parent), file
+
+
+def _files_here() -> Iterator[tuple[str, Path]]:
+    here = Path.cwd()
+    for file in itertools.chain(sorted(here.glob("*.py")), sorted(here.glob("*/*.py"))):
+        module = _module_of(file, here)
+        if all(part.isidentifier() for part in module.split(".")):
+            yield module, file
+
+
+def _module_of(file: Path, root: Path) -> str:
+    parts = file.relative_to(root).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _in_a_loaded_library(name: str) -> str | None:
+    for module in _WELL_KNOWN:
+        if hasattr(sys.modules.get(module), name):
+            return f"write it as {module}.{name}, which needs no registry"
+    return None

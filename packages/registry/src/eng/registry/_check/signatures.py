@@ -1,0 +1,172 @@
+"""Which arguments a class or function takes, also those that it hands on to its bases."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, get_type_hints
+
+_EMPTY = inspect.Parameter.empty
+# Their `**kwargs` exist to be refused.
+_TAKES_NOTHING = {("torch.nn.modules.module", "Module"), ("builtins", "object")}
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Arguments by keyword.
+
+    Attributes:
+        names: every argument that may be given.
+        required: those without a default.
+        hints: annotations, where they can be resolved.
+        takes_any: other names may be given too.
+    """
+
+    names: frozenset[str]
+    required: tuple[str, ...] = ()
+    hints: Mapping[str, Any] = field(default_factory=dict)
+    takes_any: bool = False
+
+
+NOTHING_KNOWN = Parameters(frozenset(), takes_any=True)
+
+
+@lru_cache(maxsize=4096)
+def parameters_of(factory: Callable[..., Any]) -> Parameters:
+    """What may be given to `factory`; `NOTHING_KNOWN` where it does not tell."""
+    if not isinstance(factory, type):
+        return _of_function(factory, skip_first=False)
+    if type(factory).__call__ is not type.__call__ and type(factory).__module__ not in ("abc", "typing"):
+        if type(factory).__name__ != "EnumMeta" and "__call__" not in vars(type(factory)):
+            return _of_class(factory, factory.__mro__)
+        return NOTHING_KNOWN
+    return _of_class(factory, factory.__mro__)
+
+
+def _of_class(cls: type, mro: tuple[type, ...]) -> Parameters:
+    """The parameters of the first ``__init__`` (or ``__new__``) in `mro`, and of those it hands ``**kwargs`` on to."""
+    for index, owner in enumerate(mro):
+        if (owner.__module__, owner.__qualname__) in _TAKES_NOTHING:
+            return Parameters(frozenset())
+        maker = vars(owner).get("__init__") or _new_of(owner)
+        if maker is None:
+            continue
+        own = _of_function(maker, skip_first=True)
+        return _with_bases(own, maker, cls, mro[index + 1 :]) if own.takes_any else own
+    return NOTHING_KNOWN
+
+
+def _new_of(owner: type) -> Any:
+    new = vars(owner).get("__new__")
+    # Generic's __new__ of old Pythons and of Protocol says nothing.
+    return None if owner.__module__ == "typing" else getattr(new, "__func__", new)
+
+
+def _with_bases(own: Parameters, maker: Any, cls: type, bases: tuple[type, ...]) -> Parameters:
+    handing_on = _follow_kwargs(maker)
+    if handing_on is None:
+        return own
+    above = _of_class(cls, bases) if handing_on.to_super else Parameters(frozenset())
+    inherited = above.names - handing_on.fixed
+    return Parameters(
+        own.names | handing_on.read | inherited,
+        (*own.required, *(name for name in above.required if name in inherited - own.names)),
+        {**{name: hint for name, hint in above.hints.items() if name in inherited}, **own.hints},
+        above.takes_any,
+    )
+
+
+def _of_function(function: Callable[..., Any], *, skip_first: bool) -> Parameters:
+    try:
+        found = list(inspect.signature(function).parameters.values())[1 if skip_first else 0 :]
+    except (ValueError, TypeError):  # a builtin that does not tell
+        return NOTHING_KNOWN
+    named = [each for each in found if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)]
+    takes_any = any(each.kind is each.VAR_KEYWORD for each in found)
+    hints = _hints(function, named)
+    required = tuple(each.name for each in named if each.default is _EMPTY)
+    return Parameters(frozenset(each.name for each in named), required, hints, takes_any)
+
+
+def _hints(function: Callable[..., Any], named: list[inspect.Parameter]) -> dict[str, Any]:
+    try:
+        resolved = get_type_hints(function)
+    except Exception:  # noqa: BLE001  # annotations may name what only a type checker imports
+        resolved = {each.name: each.annotation for each in named if not isinstance(each.annotation, str)}
+    hints = {each.name: resolved[each.name] for each in named if resolved.get(each.name, _EMPTY) is not _EMPTY}
+    for each in named:
+        if each.default is None and each.name in hints:
+            hints[each.name] = hints[each.name] | None if _can_or(hints[each.name]) else Any
+    return hints
+
+
+def _can_or(hint: Any) -> bool:
+    try:
+        hint | None
+    except TypeError:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class _HandingOn:
+    """What an ``__init__`` does with its ``**kwargs``: names it reads itself, and names it gives to super() itself."""
+
+    to_super: bool
+    read: frozenset[str]
+    fixed: frozenset[str]
+
+
+def _follow_kwargs(maker: Any) -> _HandingOn | None:
+    """What happens to ``**kwargs``; None where the source does not tell."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(maker))).body[0]
+    except (OSError, TypeError, SyntaxError, IndexError):
+        return None
+    if not isinstance(tree, ast.FunctionDef) or tree.args.kwarg is None:
+        return None
+    name = tree.args.kwarg.arg
+    uses = sum(isinstance(node, ast.Name) and node.id == name for node in ast.walk(tree))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _spreads(node, name)]
+    read = [key for node in ast.walk(tree) if (key := _key_read(node, name)) is not None]
+    to_super = [call for call in calls if _is_super_init(call)]
+    if uses != len(to_super) + len(read) or len(to_super) > 1:
+        return None
+    fixed = {keyword.arg for call in to_super for keyword in call.keywords if keyword.arg}
+    return _HandingOn(bool(to_super), frozenset(read), frozenset(fixed))
+
+
+def _spreads(call: ast.Call, name: str) -> bool:
+    return any(
+        each.arg is None and isinstance(each.value, ast.Name) and each.value.id == name for each in call.keywords
+    )
+
+
+def _is_super_init(call: ast.Call) -> bool:
+    function = call.func
+    if not (isinstance(function, ast.Attribute) and function.attr == "__init__"):
+        return False
+    holder = function.value
+    # Positional arguments to super().__init__ hide which names are taken, so only keywords are followed.
+    return isinstance(holder, ast.Call) and isinstance(holder.func, ast.Name) and holder.func.id == "super"
+
+
+def _key_read(node: ast.AST, name: str) -> str | None:
+    """``x`` of ``kwargs.pop("x")``, ``kwargs.get("x")``, ``kwargs.setdefault("x")``, ``kwargs["x"]``, ``"x" in kwargs``."""
+    key: ast.expr | None = None
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
+        is_read = node.func.attr in ("pop", "get", "setdefault") and _is_name(node.func.value, name)
+        key = node.args[0] if is_read else None
+    elif isinstance(node, ast.Subscript) and _is_name(node.value, name):
+        key = node.slice
+    elif isinstance(node, ast.Compare) and len(node.comparators) == 1 and _is_name(node.comparators[0], name):
+        key = node.left
+    return key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else None
+
+
+def _is_name(node: ast.expr, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
