@@ -157,7 +157,9 @@ def tests(session: nox.Session, package: str) -> None:
 
 def totals() -> str:
     """How many tests passed, over the reports of this checkout's last runs."""
-    suites = [suite for report in sorted(REPORTS.glob("*.xml")) for suite in ElementTree.parse(report).iter("testsuite")]
+    suites = [
+        suite for report in sorted(REPORTS.glob("*.xml")) for suite in ElementTree.parse(report).iter("testsuite")
+    ]
     count = {key: sum(int(suite.get(key, 0)) for suite in suites) for key in ("tests", "failures", "errors", "skipped")}
     failed = count["failures"] + count["errors"]
     passed = count["tests"] - failed - count["skipped"]
@@ -213,7 +215,9 @@ def docs(session: nox.Session) -> None:
 @nox.session(python=torch_python())
 def bench(session: nox.Session) -> None:
     """Benchmarks beside the bare call and beside MMEngine 0.10.7, which gets an environment of its own."""
-    prepare_everything(session, "pytest>=8", "pytest-timeout", "pytest-benchmark>=5", "psutil", "scikit-learn", "requests")
+    prepare_everything(
+        session, "pytest>=8", "pytest-timeout", "pytest-benchmark>=5", "psutil", "scikit-learn", "requests"
+    )
     reference = reference_python(session)
     session.run(
         "python", "-m", "pytest", "-q", "tests/benchmarks", "-p", "no:cacheprovider", "--timeout=1200", *session.posargs,

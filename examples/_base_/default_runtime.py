@@ -13,9 +13,7 @@ default_hooks = dict(
 env_cfg = dict(cudnn_benchmark=False, mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0))
 log_level = "INFO"
 log_processor = dict(type="LogProcessor", window_size=10, by_epoch=True)
-visualizer = dict(
-    type="Visualizer", vis_backends=[dict(type="LocalVisBackend"), dict(type="TensorboardVisBackend")]
-)
+visualizer = dict(type="Visualizer", vis_backends=[dict(type="LocalVisBackend"), dict(type="TensorboardVisBackend")])
 randomness = dict(seed=0)
 load_from = None
 resume = False

@@ -55,16 +55,28 @@ def checkout(tmp_path: Path) -> Path:
 
 def environment(folder: Path) -> dict[str, str]:
     scripts = sysconfig.get_path("scripts")
-    return {**os.environ, "PATH": scripts + os.pathsep + os.environ["PATH"], "HOME": str(folder), "OMP_NUM_THREADS": "1"}
+    return {
+        **os.environ,
+        "PATH": scripts + os.pathsep + os.environ["PATH"],
+        "HOME": str(folder),
+        "OMP_NUM_THREADS": "1",
+    }
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if blocks(page, "python")], ids=lambda p: str(p.relative_to(ROOT))
+)
 def test_python_blocks_run(page: Path, checkout: Path) -> None:
     # A file of its own for each block, so that multiprocessing and inspect find their sources.
     script = checkout / "page.py"
     script.write_text("\n".join(blocks(page, "python")), encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, cwd=checkout, env=environment(checkout), check=False
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        cwd=checkout,
+        env=environment(checkout),
+        check=False,
     )
     assert done.returncode == 0, f"{page.name}: {done.stderr[-3000:]}"
 

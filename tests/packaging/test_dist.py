@@ -13,10 +13,10 @@ import pytest
 DIST = Path(os.environ.get("ENG_DIST", "no-dist"))
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(not DIST.is_dir(), reason="nox -s build makes dist/ and runs these tests")
-IMPORT_NAMES = (
-    "config registry fileio structures dist device analysis runner hooks optim model dataset evaluator logging "
-    "visualization infer hub testing checkpoint compat cli"
-).split()
+IMPORT_NAMES = [
+    "config", "registry", "fileio", "structures", "dist", "device", "analysis", "runner", "hooks", "optim", "model",
+    "dataset", "evaluator", "logging", "visualization", "infer", "hub", "testing", "checkpoint", "compat", "cli",
+]  # fmt: skip
 
 
 class Environment:

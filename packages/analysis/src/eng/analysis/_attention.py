@@ -1,0 +1,81 @@
+"""The cost of attention, the same for every backend that computes it.
+
+A mask, causal or block-sparse, does not lower the count, and what a fused backward computes again does not raise it: the
+same model has the same number on every backend, and the number is that of the formula in papers.
+
+Source: Chowdhery et al. 2022 (PaLM, arXiv:2204.02311), appendix B, which counts the whole rectangle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from eng.analysis._cost import Cost, Formula, Rule, numel
+
+# B batch (any number of leading dimensions), H heads, L queries, S keys, D query width, V value width, E = H * D.
+
+
+def attention_macs(batch_heads_queries: int, keys: int, query_width: int, value_width: int) -> int:
+    """Scores take L x S x D multiply-adds for each head, the weighted sum L x S x V."""
+    return batch_heads_queries * keys * (query_width + value_width)
+
+
+def scaled_dot_product(first: int = 0, factor: int = 1) -> Formula:
+    """Query (B, H, L, D), key (B, H', S, D) and value (B, H', S, V) from argument `first` on; H' may divide H."""
+
+    def formula(args: Sequence[Any], kwargs: Mapping[str, Any], outputs: Sequence[Any]) -> Cost:
+        query, key, value = _named(args, kwargs, first)
+        return Cost(
+            macs=factor * attention_macs(numel(query.shape[:-1]), key.shape[-2], query.shape[-1], value.shape[-1])
+        )
+
+    return formula
+
+
+def _named(args: Sequence[Any], kwargs: Mapping[str, Any], first: int) -> list[Any]:
+    given = list(args[first : first + 3])
+    return given + [kwargs[name] for name in ("query", "key", "value")[len(given) :]]
+
+
+def sequence_first(args: Sequence[Any], kwargs: Mapping[str, Any], outputs: Sequence[Any]) -> Cost:
+    """Query (B, L, H, D), key (B, S, H', D), value (B, S, H', V): the layout of the raw kernels."""
+    query, key, value = args[:3]
+    return Cost(macs=attention_macs(numel(query.shape[:-1]), key.shape[1], query.shape[-1], value.shape[-1]))
+
+
+def multi_head(args: Sequence[Any], kwargs: Mapping[str, Any], outputs: Sequence[Any]) -> Cost:
+    """The fused `nn.MultiheadAttention`: projections of queries, keys and values, attention, output projection."""
+    query_BLE, key_BSE, embed = args[0], args[1], args[3]
+    batch, queries, keys = query_BLE.shape[0], query_BLE.shape[1], key_BSE.shape[1]
+    projections = batch * (2 * queries + 2 * keys) * embed * embed
+    return Cost(macs=projections + attention_macs(batch * queries, keys, embed, embed))
+
+
+def encoder_layer(args: Sequence[Any], kwargs: Mapping[str, Any], outputs: Sequence[Any]) -> Cost:
+    """The fused `nn.TransformerEncoderLayer`: attention, two linear layers and two layer norms."""
+    source_BLE, embed, hidden = args[0], args[1], args[14].shape[0]
+    tokens = numel(source_BLE.shape[:-1])
+    feed_forward = Cost(macs=2 * tokens * embed * hidden, other=2 * 5 * source_BLE.numel())
+    return multi_head((source_BLE, source_BLE, source_BLE, embed), {}, outputs).plus(feed_forward)
+
+
+_KERNELS = ("flash_attention", "flash_attention_for_cpu", "efficient_attention", "cudnn_attention")
+
+ATTENTION_RULES: dict[str, Rule] = {
+    "aten::scaled_dot_product_attention": Rule(scaled_dot_product(), activates=True),
+    "aten::_scaled_dot_product_fused_attention_overrideable": Rule(scaled_dot_product(), activates=True),
+    **{f"aten::_scaled_dot_product_{name}": Rule(scaled_dot_product(), activates=True) for name in _KERNELS},
+    # The gradients of query, key, value and scores: four products where the forward has two.
+    "aten::_scaled_dot_product_flash_attention_backward": Rule(scaled_dot_product(1, factor=2)),
+    "aten::_scaled_dot_product_flash_attention_for_cpu_backward": Rule(scaled_dot_product(1, factor=2)),
+    "aten::_scaled_dot_product_efficient_attention_backward": Rule(scaled_dot_product(1, factor=2)),
+    "aten::_scaled_dot_product_cudnn_attention_backward": Rule(scaled_dot_product(1, factor=2)),
+    "aten::_scaled_dot_product_fused_attention_overrideable_backward": Rule(scaled_dot_product(1, factor=2)),
+    "flex_attention": Rule(scaled_dot_product(), activates=True),
+    "flex_attention_backward": Rule(scaled_dot_product(0, factor=2)),
+    "aten::_flash_attention_forward": Rule(sequence_first, activates=True),
+    "aten::_efficient_attention_forward": Rule(sequence_first, activates=True),
+    "aten::_native_multi_head_attention": Rule(multi_head, activates=True),
+    "aten::_transformer_encoder_layer_fwd": Rule(encoder_layer, activates=True),
+}

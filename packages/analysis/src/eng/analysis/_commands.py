@@ -1,0 +1,105 @@
+"""``eng flops``: the complexity of a config's model."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from eng.analysis.complexity_analysis import ActivationAnalyzer, FlopAnalyzer
+
+
+@click.command()
+@click.argument("config", type=click.Path(dir_okay=False))
+@click.option(
+    "--shape", multiple=True, metavar="C H W", help="Shape of one input without the batch. Default: 3 224 224."
+)
+@click.option("--backward", is_flag=True, help="Count forward and backward.")
+@click.option(
+    "--convention", type=click.Choice(["macs", "flops"]), default="macs", help="A multiply-add is one or two flops."
+)
+@click.option("--depth", type=int, default=3, show_default=True, help="Levels of modules to show.")
+@click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
+@click.option("--plot", type=click.Path(dir_okay=False), help="Write a bar chart of the top-level modules.")
+@click.option(
+    "--cfg-options", multiple=True, metavar="KEY=VALUE ...", help="Change the config before building the model."
+)
+@click.pass_context
+def flops(
+    ctx: click.Context,
+    config: str,
+    shape: tuple[str, ...],
+    backward: bool,
+    convention: Any,
+    depth: int,
+    as_json: bool,
+    plot: str | None,
+    cfg_options: tuple[str, ...],
+) -> None:
+    """Count flops, activations and parameters of CONFIG's model."""
+    from eng.analysis import ActivationAnalyzer, FlopAnalyzer, complexity_stats_table
+    from eng.analysis.print_helper import tensors_of
+
+    model = ctx.obj.build_model(ctx.obj.load_config(config, cfg_options))
+    inputs = tensors_of(parse_shape(shape))
+    analyzer = FlopAnalyzer(model, inputs, backward=backward, convention=convention)
+    activations = ActivationAnalyzer.of(analyzer)
+    if as_json:
+        click.echo(json.dumps(_numbers(analyzer, activations), indent=2))
+    else:
+        click.echo(complexity_stats_table(analyzer, max_depth=depth, activations=activations))
+        click.echo(_uncounted(analyzer))
+    if plot:
+        draw(analyzer, plot)
+        click.echo(f"wrote {plot}", err=True)
+
+
+def parse_shape(words: tuple[str, ...]) -> tuple[int, ...]:
+    """``("3", "224", "224")`` or ``("3,224,224",)`` as numbers; nothing gives 3 x 224 x 224.
+
+    Raises:
+        click.BadParameter: a word is no whole number.
+    """
+    parts = [part for word in words for part in word.split(",") if part] or ["3", "224", "224"]
+    if not all(part.isdigit() for part in parts):
+        raise click.BadParameter(f"--shape takes whole numbers such as 3 224 224, got {' '.join(words)}")
+    return tuple(int(part) for part in parts)
+
+
+def _numbers(flops: FlopAnalyzer, activations: ActivationAnalyzer) -> dict[str, Any]:
+    from eng.analysis import parameter_count
+
+    return {
+        "flops": flops.total(),
+        "activations": activations.total(),
+        "params": parameter_count(flops.model)[""],
+        "by_module": dict(flops.by_module()),
+        "by_operator": dict(flops.by_operator()),
+        "uncounted": {name: vars(entry) for name, entry in flops.uncounted().items()},
+    }
+
+
+def _uncounted(flops: FlopAnalyzer) -> str:
+    entries = sorted(flops.uncounted().items(), key=lambda item: -item[1].elements)
+    if not entries:
+        return "Every operator was counted."
+    total = max(flops.tally.elements, 1)
+    shares = ", ".join(f"{name} ({entry.calls}x, {entry.elements / total:.1%})" for name, entry in entries)
+    return f"Not counted (calls, share of all output elements): {shares}"
+
+
+def draw(flops: FlopAnalyzer, path: str) -> None:
+    """A bar for each top-level module that computes something, written to an image file."""
+    from matplotlib.figure import Figure
+
+    counts = flops.by_module()
+    bars = {name: count for name, count in counts.items() if name and "." not in name and count}
+    bars = bars or {type(flops.model).__name__: counts[""]}
+    figure = Figure(figsize=(8, 1.2 + 0.35 * len(bars)), layout="constrained")
+    axes = figure.subplots()
+    axes.barh(list(bars), [count / 1e9 for count in bars.values()])
+    axes.invert_yaxis()
+    axes.set_xlabel("multiply-adds (10⁹)" if flops.convention == "macs" else "floating-point operations (10⁹)")
+    figure.savefig(path)

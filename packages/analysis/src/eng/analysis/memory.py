@@ -1,0 +1,151 @@
+"""The memory that a forward, or a training step, needs, without allocating any of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode  # see _capture.py
+
+from eng.analysis._cost import tensors_in
+from eng.analysis._execute import observe, unwrapped
+from eng.analysis.complexity_analysis import split_inputs
+
+
+@dataclass(frozen=True)
+class MemoryEstimate:
+    """Bytes that tensors take; what an allocator rounds up or a library keeps as work space comes on top.
+
+    Args:
+        parameter_bytes: all parameters.
+        buffer_bytes: all buffers.
+        gradient_bytes: gradients of the parameters that have one (0 without backward).
+        activation_bytes: what autograd keeps from forward to backward (0 without backward), parameters not counted.
+        peak_bytes: most bytes alive at one time, parameters, buffers, inputs and gradients included.
+    """
+
+    parameter_bytes: int
+    buffer_bytes: int
+    gradient_bytes: int
+    activation_bytes: int
+    peak_bytes: int
+
+
+class LiveMemory(TorchDispatchMode):
+    """Follows the storages that are alive and remembers the most bytes they took together."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # the base, torch's, has no annotations
+        self.alive: dict[int, tuple[StorageWeakRef, int]] = {}
+        self.saved: dict[int, int] = {}
+        self.kept: set[int] = set()
+        self.live_bytes = self.peak_bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.see(tensors_in((args, kwargs)))
+        result = func(*args, **(kwargs or {}))
+        self.see(tensors_in(result))
+        return result
+
+    def see(self, tensors: list[torch.Tensor]) -> None:
+        """Adds the storages of tensors that are new."""
+        fresh = False
+        for tensor in tensors:
+            storage = tensor.untyped_storage()
+            reference = StorageWeakRef(storage)
+            if reference.cdata not in self.alive:
+                self.alive[reference.cdata] = (reference, storage.nbytes())
+                self.live_bytes += storage.nbytes()
+                fresh = True
+        if fresh and self.live_bytes > self.peak_bytes:  # look closer only where a new record is possible
+            self._forget_the_dead()
+            self.peak_bytes = max(self.peak_bytes, self.live_bytes)
+
+    def _forget_the_dead(self) -> None:
+        for key in [key for key, (reference, _) in self.alive.items() if reference.expired()]:
+            self.live_bytes -= self.alive.pop(key)[1]
+
+    def keep(self, tensors: list[torch.Tensor]) -> None:
+        """Notes tensors that belong to the model: autograd keeping them costs nothing."""
+        self.see(tensors)
+        self.kept = {StorageWeakRef(tensor.untyped_storage()).cdata for tensor in tensors}
+
+    def save(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Notes what autograd keeps for backward."""
+        storage = tensor.untyped_storage()
+        key = StorageWeakRef(storage).cdata
+        if key not in self.kept:
+            self.saved[key] = storage.nbytes()
+        return tensor
+
+
+@contextmanager
+def _watching(model: nn.Module) -> Iterator[LiveMemory]:
+    memory = LiveMemory()
+
+    def note_parameters(module: nn.Module, args: Any, kwargs: Any) -> None:
+        memory.keep([*module.parameters(), *module.buffers()])
+        memory.see(tensors_in((args, kwargs)))
+
+    handle = model.register_forward_pre_hook(note_parameters, with_kwargs=True)
+    try:
+        with memory, torch.autograd.graph.saved_tensors_hooks(memory.save, lambda tensor: tensor):
+            yield memory
+    finally:
+        handle.remove()
+
+
+def estimate_memory(
+    model: nn.Module,
+    inputs: torch.Tensor | tuple[Any, ...] | Mapping[str, Any],
+    *,
+    forward_kwargs: Mapping[str, Any] | None = None,
+    backward: bool = False,
+    batch_size: int | None = None,
+) -> MemoryEstimate:
+    """Memory of one forward, or of one forward and backward, in bytes.
+
+    Runs on meta tensors, so that a model larger than the machine is estimated as well.
+
+    Args:
+        model: the module, in the mode that is to be estimated.
+        inputs: a tensor, a tuple of positional or a dict of keyword arguments.
+        forward_kwargs: further keyword arguments of the forward.
+        backward: forward and backward of the sum of all outputs.
+        batch_size: estimate for this batch: the first dimension of every input tensor is set to it.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> estimate = estimate_memory(nn.Linear(256, 256), torch.zeros(1, 256), batch_size=64)
+        >>> estimate.parameter_bytes, estimate.peak_bytes  # weights and bias; then input and output of 64 rows on top
+        (263168, 394240)
+    """
+    model = unwrapped(model)
+    args, kwargs = split_inputs(inputs, forward_kwargs)
+    if batch_size is not None:
+        args, kwargs = _with_batch(args, batch_size), _with_batch(kwargs, batch_size)
+    memory = observe(model, args, kwargs, _watching, backward=backward)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad] if backward else []
+    return MemoryEstimate(
+        parameter_bytes=sum(parameter.nbytes for parameter in model.parameters()),
+        buffer_bytes=sum(buffer.nbytes for buffer in model.buffers()),
+        gradient_bytes=sum(parameter.nbytes for parameter in trained),
+        activation_bytes=sum(memory.saved.values()),
+        peak_bytes=memory.peak_bytes,
+    )
+
+
+def _with_batch(value: Any, batch_size: int) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.new_empty((batch_size, *value.shape[1:]), device="meta") if value.dim() else value
+    if isinstance(value, Mapping):
+        return {key: _with_batch(item, batch_size) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_with_batch(item, batch_size) for item in value)
+    return value

@@ -1,0 +1,182 @@
+"""The complexity of a model for people: a table, a tree, and a dictionary with everything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from eng.analysis._table import Row, format_size, indented, render
+from eng.analysis.complexity_analysis import ActivationAnalyzer, FlopAnalyzer
+from eng.analysis.parameters import parameter_count
+
+_format_size = format_size  # the name that libraries import
+
+MISSING = "N/A: this module was never called as a module; what it computed is in its parent's numbers."
+
+
+def get_model_complexity_info(
+    model: nn.Module,
+    input_shape: tuple[int, ...] | tuple[tuple[int, ...], ...] | None = None,
+    inputs: torch.Tensor | tuple[Any, ...] | Mapping[str, Any] | None = None,
+    show_table: bool = True,
+    show_arch: bool = True,
+) -> dict[str, int | str]:
+    """Flops, activations and parameters of a model for one input.
+
+    Args:
+        model: the module, in the mode (training or evaluation) that is to be counted.
+        input_shape: shape of one input without its batch dimension, ``(3, 224, 224)``, or a tuple of such shapes for a
+            forward of several arguments. The batch has one sample, float32.
+        inputs: the input itself: a tensor, a tuple of positional or a dict of keyword arguments.
+        show_table: give the table as ``out_table``.
+        show_arch: give the tree as ``out_arch``.
+
+    Returns:
+        ``flops``, ``activations`` and ``params`` as numbers, the same as text under ``flops_str`` …, and ``out_table``
+        and ``out_arch`` (empty where not asked for).
+
+    Raises:
+        ValueError: neither or both of `input_shape` and `inputs` are given, or a shape is not made of whole numbers.
+
+    Example:
+        >>> from torch import nn
+        >>> info = get_model_complexity_info(nn.Conv2d(3, 10, 3), (3, 10, 10))
+        >>> info["flops"], info["activations"], info["params"]
+        (17280, 640, 280)
+    """
+    if input_shape is None and inputs is None:
+        raise ValueError("give input_shape, such as (3, 224, 224), or inputs")
+    if input_shape is not None and inputs is not None:
+        raise ValueError("give input_shape or inputs, not both: they might disagree")
+    flops = FlopAnalyzer(model, tensors_of(input_shape) if inputs is None else inputs)  # type: ignore[arg-type]  # not None
+    activations = ActivationAnalyzer.of(flops)
+    params = parameter_count(flops.model)[""]
+    numbers = {"flops": flops.total(), "activations": activations.total(), "params": params}
+    table = complexity_stats_table(flops, activations=activations) if show_table else ""
+    tree = complexity_stats_str(flops, activations) if show_arch else ""
+    return {
+        **numbers,
+        **{f"{name}_str": format_size(number) for name, number in numbers.items()},
+        "out_table": f"\n{table}\n" if table else "",
+        "out_arch": f"\n{tree}\n" if tree else "",
+    }
+
+
+def tensors_of(input_shape: tuple[Any, ...]) -> tuple[torch.Tensor, ...]:
+    """One float32 meta tensor with a batch of one for each shape.
+
+    Raises:
+        ValueError: a shape is not made of whole numbers.
+    """
+    shapes = input_shape if input_shape and isinstance(input_shape[0], (tuple, list)) else (input_shape,)
+    for shape in shapes:
+        if not shape or not all(isinstance(size, int) and size > 0 for size in shape):
+            raise ValueError(f"input_shape: expected whole numbers such as (3, 224, 224), got {shape!r}")
+    # Real memory, as the model may look at values; zeros are free until somebody writes to them.
+    return tuple(torch.zeros(1, *shape) for shape in shapes)
+
+
+class _Statistics:
+    """The three numbers of every module, and what is worth showing."""
+
+    def __init__(self, flops: FlopAnalyzer, activations: ActivationAnalyzer | None) -> None:
+        self.model = flops.model
+        self.params = parameter_count(self.model)
+        self.shapes = {name: tuple(parameter.shape) for name, parameter in self.model.named_parameters()}
+        self.columns = {"flops": flops.by_module()}
+        if activations is not None:
+            self.columns["activations"] = activations.by_module()
+        self.uncalled = flops.uncalled_modules()
+
+    def worth_showing(self, module: str) -> bool:
+        return bool(self.params.get(module)) or any(column[module] for column in self.columns.values())
+
+    def names(self) -> list[str]:
+        """Modules and parameters: those that hold parameters first, then those that only compute."""
+        computing = [name for name in self.columns["flops"] if name not in self.params and self.worth_showing(name)]
+        return [*self.params, *computing]
+
+
+def complexity_stats_table(
+    flops: FlopAnalyzer,
+    max_depth: int = 3,
+    activations: ActivationAnalyzer | None = None,
+    show_param_shapes: bool = True,
+) -> str:
+    """Parameters, flops and activations as a table, a row for each module.
+
+    Args:
+        flops: the counted flops.
+        max_depth: how many levels of names to show.
+        activations: the counted activations; no such column without them.
+        show_param_shapes: a row with the shape of each parameter as well.
+    """
+    statistics = _Statistics(flops, activations)
+    children: dict[str, list[str]] = {}
+    for name in statistics.names():
+        if name:
+            children.setdefault(name.rpartition(".")[0], []).append(name)
+    root = _collapsed_root(children, statistics)
+
+    def cells(name: str) -> Row:
+        shown = name.removeprefix(f"{root}.") if root and name != root else name
+        if name in statistics.shapes:
+            return (shown, str(statistics.shapes[name]), *("" for _ in statistics.columns))
+        params = format_size(statistics.params[name]) if statistics.params.get(name) else ""
+        counts = (
+            "" if name in statistics.uncalled else format_size(column[name]) for column in statistics.columns.values()
+        )
+        return (shown or "model", params, *counts)
+
+    def rows(name: str, depth: int) -> list[Row]:
+        if depth > max_depth or (name in statistics.shapes and not show_param_shapes):
+            return []
+        below = [row for child in children.get(name, []) for row in rows(child, depth + 1)]
+        return [indented(depth, cells(name)), *below]
+
+    header = ("module", "#parameters or shape" if show_param_shapes else "#parameters")
+    return render((*header, *(f"#{name}" for name in statistics.columns)), rows(root, 0))
+
+
+def _collapsed_root(children: Mapping[str, list[str]], statistics: _Statistics) -> str:
+    """The first module that has more than one thing in it: wrappers around a single module tell nothing."""
+    root = ""
+    while len(children.get(root, [])) == 1 and children[root][0] not in statistics.shapes:
+        root = children[root][0]
+    return root
+
+
+def complexity_stats_str(flops: FlopAnalyzer, activations: ActivationAnalyzer | None = None) -> str:
+    """The model as ``print(model)`` gives it, with the numbers of each module written in.
+
+    Args:
+        flops: the counted flops.
+        activations: the counted activations; left out without them.
+    """
+    statistics = _Statistics(flops, activations)
+    labels = {"flops": "flops", "activations": "acts"}
+
+    def numbers(name: str) -> list[str]:
+        if not statistics.worth_showing(name) and name not in statistics.uncalled:
+            return []
+        parts = [f"#params: {format_size(statistics.params.get(name, 0), 2)}"]
+        for key, column in statistics.columns.items():
+            parts.append(f"#{labels[key]}: {'N/A' if name in statistics.uncalled else format_size(column[name], 2)}")
+        return [", ".join(parts)]
+
+    def drawn(module: nn.Module, name: str) -> str:
+        own = [line for line in module.extra_repr().split("\n") if line] + numbers(name)
+        below = []
+        for key, child in module.named_children():
+            text = drawn(child, f"{name}.{key}" if name else key).replace("\n", "\n  ")
+            below.append(f"({key}): {text}")
+        lines = own + below
+        if len(lines) <= 1 and not below:
+            return f"{type(module).__name__}({''.join(lines)})"
+        return "\n  ".join([f"{type(module).__name__}(", *lines]) + "\n)"
+
+    text = drawn(statistics.model, "")
+    return f"{MISSING}\n{text}" if "N/A" in text else text

@@ -1,0 +1,63 @@
+"""``eng flops``, given what the front door gives it."""
+
+from __future__ import annotations
+
+import json
+import struct
+from types import SimpleNamespace
+
+import pytest
+from click.testing import CliRunner
+from models import TestNet
+from torch import nn
+
+from eng.analysis._commands import flops
+
+SERVICES = SimpleNamespace(load_config=lambda path, options: {"model": options}, build_model=lambda cfg: TestNet())
+
+
+def run(*args: str, services=SERVICES):
+    return CliRunner().invoke(flops, ["config.py", *args], obj=services, catch_exceptions=False)
+
+
+def test_prints_the_table_and_says_that_all_was_counted() -> None:
+    done = run("--shape", "10")
+    assert done.exit_code == 0
+    assert "|  inner " in done.output
+    assert "Every operator was counted." in done.output
+
+
+def test_lists_what_was_not_counted() -> None:
+    services = SimpleNamespace(
+        load_config=lambda *_: {}, build_model=lambda cfg: nn.Sequential(nn.Linear(4, 4), nn.GELU())
+    )
+    assert "aten::gelu (1x, 50.0%)" in run("--shape", "4", services=services).output
+
+
+def test_json_holds_the_numbers() -> None:
+    numbers = json.loads(run("--shape", "1,10", "--json", "--convention", "flops").output)
+    assert (numbers["flops"], numbers["params"], numbers["by_module"]["inner"]) == (800, 440, 400)
+
+
+def test_plot_writes_a_picture(tmp_path) -> None:
+    file = tmp_path / "flops.png"
+    assert run("--shape", "10", "--plot", str(file)).exit_code == 0
+    header = file.read_bytes()[:24]
+    assert header[:8] == b"\x89PNG\r\n\x1a\n"
+    assert struct.unpack(">II", header[16:])[0] == 800
+
+
+def test_the_config_is_changed_before_the_model_is_built() -> None:
+    seen = []
+    services = SimpleNamespace(
+        load_config=lambda path, options: seen.append((path, options)), build_model=lambda cfg: TestNet()
+    )
+    run("--shape", "10", "--cfg-options", "model.depth=3", services=services)
+    assert seen == [("config.py", ("model.depth=3",))]
+
+
+@pytest.mark.parametrize("words", [("--shape", "3xe"), ("--shape", "3,-2")], ids=["text", "negative"])
+def test_a_shape_that_is_none(words) -> None:
+    done = run(*words)
+    assert done.exit_code == 2
+    assert "whole numbers such as 3 224 224" in done.output
