@@ -31,8 +31,6 @@ _MODULE_TO_DISTRIBUTION = {
 
 def import_if_present(module: str) -> bool:
     """Imports `module`; False where it does not exist. An error raised inside it goes on to the caller."""
-    if module in sys.modules:
-        return True
     try:
         importlib.import_module(module)
     except ModuleNotFoundError as error:

@@ -26,8 +26,8 @@ def unknown_type(name: str, registry: Registry) -> UnknownTypeError:
 def scopes_searched(name: str, registry: Registry) -> list[str]:
     """The scopes that a look-up of `name` from `registry` visits, in order."""
     scope, _ = registry.split_scope_key(name)
-    start = registry if scope is None else registry.of_scope(scope) or registry
-    return [node.scope for node in line_of(start)]
+    named = None if scope is None else registry.of_scope(scope)
+    return [node.scope for node in line_of(registry if named is None else named)]
 
 
 def near_names(name: str, registry: Registry, count: int = 3) -> list[str]:

@@ -71,7 +71,7 @@ class Registry:
                 raise TypeError(f"the parent of registry {name!r} must be a Registry, not {parent!r}")
             _add_child(parent, self)
             self.parent = parent
-        self.build_func: Callable[..., Any] = build_func or (parent.build_func if parent else build_from_cfg)
+        self.build_func: Callable[..., Any] = build_func or (build_from_cfg if parent is None else parent.build_func)
 
     def __len__(self) -> int:
         return len(self._module_dict)
@@ -263,7 +263,9 @@ class Registry:
 
     def of_scope(self, scope: str) -> Registry | None:
         """The registry of `scope` in this tree, after importing ``<scope>.registry`` if need be; None without one."""
-        found = self._children.get(scope) or find_scope(self.root, scope)
+        found = self._children.get(scope)
+        if found is None:  # an empty registry is false, so no `or`
+            found = find_scope(self.root, scope)
         if found is None and import_registry_of(scope):
             found = find_scope(self.root, scope)
         return found
@@ -276,7 +278,8 @@ class Registry:
         found = self.of_scope(current.scope_name)
         if found is None:
             self._warn_of_scope(current.scope_name)
-        return found or self
+            return self
+        return found
 
     @contextmanager
     def switch_scope_and_registry(self, scope: str | None) -> Iterator[Registry]:
@@ -324,7 +327,8 @@ class Registry:
 
         Examples:
             >>> from fractions import Fraction
-            >>> Registry("number", scope="example").build(dict(type=Fraction, numerator=3), default_args=dict(denominator=4))
+            >>> NUMBERS = Registry("number", scope="example")
+            >>> NUMBERS.build(dict(type=Fraction, numerator=3), default_args=dict(denominator=4))
             Fraction(3, 4)
         """
         return self.build_func(cfg, *args, **kwargs, registry=self)

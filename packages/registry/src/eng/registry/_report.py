@@ -22,13 +22,14 @@ _FILE_NAME = "modules_statistic_results.json"
 def table_of(registry: Registry) -> str:
     """A table of the names and objects of one registry."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(title=f"Registry of {registry.name}")
     table.add_column("Names", justify="left", no_wrap=True)
     table.add_column("Objects", justify="left")
     for name, module in sorted(registry.module_dict.items()):
-        table.add_row(name, str(module))
+        table.add_row(escape(name), escape(str(module)))
     text = StringIO()
     Console(file=text, width=120, color_system=None).print(table, end="")
     return text.getvalue()

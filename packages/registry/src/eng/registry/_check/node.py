@@ -47,7 +47,8 @@ def resolve_or_find(
 def scoped(registry: Registry) -> Registry:
     """The registry of the default scope, without a word about a scope that does not exist: that is a finding."""
     current = DefaultScope.get_current_instance()
-    return (registry.of_scope(current.scope_name) if current is not None else None) or registry
+    found = registry.of_scope(current.scope_name) if current is not None else None
+    return registry if found is None else found
 
 
 def unknown_scope(scope: Any, registry: Registry, path: str, node: Mapping[str, Any], key: str) -> Iterator[Finding]:

@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+import pickle
+import sys
+import traceback
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from eng.registry import (
+    MODELS,
+    PARAM_SCHEDULERS,
+    RUNNERS,
+    BuildError,
+    ManagerMixin,
+    Registry,
+    UnknownTypeError,
+    build_from_cfg,
+    build_model_from_cfg,
+)
+
+
+class Located(dict):
+    """A mapping that knows where it came from, as eng.config's does."""
+
+    line = 1
+
+    def __where__(self, key: Any) -> str | None:
+        return f"configs/a.py:{self.line}"
+
+
+@pytest.fixture
+def nets() -> Registry:
+    registry = Registry("model", scope="base")
+
+    @registry.register_module()
+    class ResNet:
+        def __init__(self, depth: int) -> None:
+            if depth not in (18, 50):
+                raise ValueError(f"no depth {depth}")
+            self.depth = depth
+
+    @registry.register_module()
+    class Detector:
+        def __init__(self, backbone: dict, heads: list = ()) -> None:
+            self.backbone = registry.build(backbone)
+            self.heads = [registry.build(dict(head)) for head in heads]
+
+    return registry
+
+
+def test_build_leaves_the_config_as_it_was(nets: Registry) -> None:
+    cfg = dict(type="ResNet", depth=18, _scope_="base")
+    assert nets.build(cfg).depth == 18
+    assert cfg == dict(type="ResNet", depth=18, _scope_="base")
+
+
+def test_default_args_fill_in_and_do_not_override(nets: Registry) -> None:
+    assert nets.build(dict(type="ResNet"), default_args=dict(depth=50)).depth == 50
+    assert nets.build(dict(type="ResNet", depth=18), default_args=dict(depth=50)).depth == 18
+    assert nets.build(dict(depth=18), default_args=dict(type="ResNet")).depth == 18
+
+
+def test_class_or_function_given_directly(nets: Registry) -> None:
+    assert build_from_cfg(dict(type=complex, real=1), nets) == 1
+    assert build_from_cfg(dict(type=lambda a: a + 1, a=1), nets) == 2
+
+
+@pytest.mark.parametrize(
+    ("cfg", "error", "message"),
+    [
+        (3, TypeError, r"cfg must be a mapping such as dict\(type='Name', ...\), not int: 3"),
+        (None, TypeError, "not NoneType"),
+        (dict(depth=1), KeyError, r"needs the key 'type'; it has \['depth'\]"),
+        (dict(type=3), TypeError, "type must be a name, a class or a function, not 3"),
+        (dict(type="ResNet", width=3), TypeError, "unexpected keyword argument 'width'"),
+        (dict(type="ResNet", depth=3), ValueError, "no depth 3"),
+        (dict(type="Resnet", depth=3), KeyError, "no model is called 'Resnet'.*scopes searched: base.*mean 'ResNet'"),
+        (dict(type="mmx.ResNet"), KeyError, "no scope 'mmx'"),
+    ],
+    ids=["number", "none", "no-type", "type-number", "argument", "inside", "misspelt", "scope"],
+)
+def test_failed_build_keeps_the_type_of_its_cause(
+    nets: Registry, cfg: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message) as caught:
+        nets.build(cfg)
+    assert isinstance(caught.value, BuildError)
+    assert caught.value.__cause__ is caught.value.cause
+
+
+def test_default_args_that_are_no_mapping(nets: Registry) -> None:
+    with pytest.raises(TypeError, match="default_args must be a mapping"):
+        nets.build(dict(type="ResNet"), default_args=3)
+
+
+def test_error_names_the_chain_with_file_and_line(nets: Registry) -> None:
+    cfg = Located(type="Detector", backbone=Located(type="ResNet", depth=49))
+    cfg["backbone"].line = 12
+    with pytest.raises(ValueError, match="no depth 49") as caught:
+        nets.build(cfg)
+    assert str(caught.value) == (
+        "configs/a.py:12 model.backbone → ResNet(depth=49): ValueError: no depth 49\n"
+        "  while building configs/a.py:1 model → Detector(backbone=…)"
+    )
+    assert [node.path for node in caught.value.chain] == ["model", "model.backbone"]
+    frames = [frame.name for frame in traceback.extract_tb(caught.value.cause.__traceback__)]
+    assert frames[-1] == "__init__"
+
+
+def test_path_of_a_copied_node_in_a_list_is_found_by_its_value(nets: Registry) -> None:
+    good, bad = dict(type="ResNet", depth=18), dict(type="ResNet", depth=1)
+    inner = dict(type="Detector", backbone=good, heads=[good, bad])
+    with pytest.raises(ValueError, match="no depth 1") as caught:
+        nets.build(dict(type="Detector", backbone=inner))
+    assert [node.path for node in caught.value.chain] == ["model", "model.backbone", "model.backbone.heads[1]"]
+
+
+def test_a_long_call_is_shortened(nets: Registry) -> None:
+    with pytest.raises(TypeError) as caught:
+        nets.build(dict(type="ResNet", **{f"argument_{i}": "x" * 100 for i in range(20)}))
+    assert len(str(caught.value.chain[0])) < 120
+
+
+def test_attributes_of_the_cause_stay() -> None:
+    registry = Registry("file", scope="base")
+    registry.register_module(name="open", module=open)
+    with pytest.raises(FileNotFoundError) as caught:
+        registry.build(dict(type="open", file="/no/such/file"))
+    assert caught.value.errno == 2
+    assert caught.value.filename == "/no/such/file"
+
+
+class Awkward(Exception):
+    def __init__(self, one: int, *, two: int) -> None:
+        super().__init__(f"{one} and {two}")
+        self.two = two
+
+
+def _raise(kind: str) -> None:
+    raise {"awkward": Awkward(1, two=2), "key": KeyError("a sentence with spaces"), "type": TypeError("words")}[kind]
+
+
+@pytest.mark.parametrize("kind", ["awkward", "key", "type"])
+def test_error_survives_pickling_as_between_processes(kind: str) -> None:
+    registry = Registry("x", scope="base")
+    registry.register_module(name="f", module=_raise)
+    with pytest.raises(BuildError) as caught:
+        registry.build(dict(type="f", kind=kind))
+    if kind != "awkward":  # its own __init__ cannot be pickled by anybody
+        again = pickle.loads(pickle.dumps(caught.value))
+        assert type(again) is type(caught.value)
+        assert str(again) == str(caught.value)
+    # torch's workers send the class of an error and make a new one from a message
+    remade = pickle.loads(pickle.dumps(type(caught.value)))("only words") if kind != "awkward" else None
+    assert remade is None or str(remade) == "only words"
+    assert "\\'" not in str(caught.value)
+
+
+def test_interrupt_is_not_wrapped() -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Registry("x", scope="base").build(dict(type=stop))
+
+
+def test_unknown_type_carries_its_data(nets: Registry) -> None:
+    with pytest.raises(UnknownTypeError) as caught:
+        nets.build(dict(type="Resnet"))
+    assert (caught.value.name, caught.value.searched, caught.value.near) == ("Resnet", ("base",), ("ResNet",))
+
+
+def test_manager_classes_are_built_once_by_name(nets: Registry) -> None:
+    @nets.register_module()
+    class Board(ManagerMixin):
+        def __init__(self, name: str, size: int = 1) -> None:
+            super().__init__(name)
+            self.size = size
+
+    first = nets.build(dict(type="Board", name="b", size=2))
+    assert nets.build(dict(type="Board", name="b")) is first is Board.get_instance("b")
+
+
+def test_list_of_models_becomes_a_sequential(nets: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = ModuleType("eng.model")
+    room.Sequential = lambda *modules: list(modules)  # stands for eng-runner's, which this package must not need
+    monkeypatch.setitem(sys.modules, "eng.model", room)
+    built = build_model_from_cfg([dict(type="ResNet", depth=18), dict(type="ResNet", depth=50)], nets)
+    assert [each.depth for each in built] == [18, 50]
+
+
+class Curve:
+    def __init__(self, optimizer: str, end: int, by_epoch: bool = True) -> None:
+        self.settings = (optimizer, end, by_epoch)
+
+    @classmethod
+    def build_iter_from_epoch(cls, optimizer: str, end: int, epoch_length: int, by_epoch: bool = True) -> Curve:
+        return cls(optimizer, end * epoch_length, by_epoch=False)
+
+
+@pytest.mark.parametrize(
+    ("extra", "expected"),
+    [
+        (dict(), ("sgd", 3, True)),
+        (dict(epoch_length=10), ("sgd", 3, True)),
+        (dict(epoch_length=10, convert_to_iter_based=True), ("sgd", 30, False)),
+    ],
+    ids=["plain", "length-unused", "converted"],
+)
+def test_scheduler_is_converted_to_iterations(extra: dict, expected: tuple) -> None:
+    PARAM_SCHEDULERS.register_module(module=Curve)
+    built = PARAM_SCHEDULERS.build(dict(type="Curve", end=3, **extra), default_args=dict(optimizer="sgd"))
+    assert built.settings == expected
+
+
+@pytest.mark.parametrize("extra", [dict(), dict(epoch_length=3, by_epoch=False)], ids=["no-length", "by-iteration"])
+def test_scheduler_that_cannot_be_converted(extra: dict) -> None:
+    PARAM_SCHEDULERS.register_module(module=Curve)
+    with pytest.raises(ValueError, match="convert_to_iter_based needs epoch_length"):
+        PARAM_SCHEDULERS.build(dict(type="Curve", end=3, convert_to_iter_based=True, **extra))
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["runner_type", "default"])
+def test_runner_is_built_by_from_cfg_with_the_same_config(named: bool) -> None:
+    class Runner:
+        @classmethod
+        def from_cfg(cls, cfg: dict) -> tuple:
+            return cls, cfg
+
+    RUNNERS.register_module(name="Mine" if named else "Runner", module=Runner)
+    cfg = dict(work_dir="x", **(dict(runner_type="Mine") if named else {}))
+    built, given = RUNNERS.build(cfg)
+    assert built is Runner
+    assert given is cfg
+
+
+def test_runner_that_nobody_registered() -> None:
+    with pytest.raises(KeyError, match="no runner is called 'Runr'"):
+        RUNNERS.build(dict(runner_type="Runr"))
+    with pytest.raises(TypeError, match="cfg must be a mapping"):
+        RUNNERS.build(3)
+
+
+def test_mapping_by_duck_typing_is_read_through_items(nets: Registry) -> None:
+    class Face:
+        def keys(self) -> list:
+            return ["type", "depth"]
+
+        def items(self) -> list:
+            return [("type", "ResNet"), ("depth", 18)]
+
+    assert nets.build(Face()).depth == 18
+
+
+def test_models_has_the_build_function_of_the_reference() -> None:
+    assert MODELS.build_func is build_model_from_cfg
