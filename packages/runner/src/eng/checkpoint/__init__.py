@@ -1,0 +1,47 @@
+"""Checkpoint files: written whole, read safely, found again."""
+
+from ._async import AsyncCheckpointWriter
+from ._latest import find_latest_checkpoint
+from ._load import _load_checkpoint, _load_checkpoint_to_model, _load_checkpoint_with_prefix, load_checkpoint
+from ._loader import CheckpointLoader
+from ._match import LoadReport, load_state_dict
+from ._publish import publish_checkpoint
+from ._read import read_checkpoint
+from ._retention import CheckpointRecord, CheckpointRecords, checkpoints_to_remove, is_better
+from ._state import get_state_dict, weights_to_cpu
+from ._verify import verify_checkpoint
+from ._write import save_checkpoint, write_pointer, write_whole
+from ._zoo import get_external_models, get_mmcls_models, get_torchvision_models
+from .errors import BrokenCheckpointError, CheckpointWriteError, StateMismatchError, UntrustedCheckpointError
+
+# The names with an underscore are what libraries import from MMEngine.
+__all__ = [
+    "load_checkpoint",
+    "save_checkpoint",
+    "load_state_dict",
+    "get_state_dict",
+    "weights_to_cpu",
+    "find_latest_checkpoint",
+    "CheckpointLoader",
+    "LoadReport",
+    "_load_checkpoint",
+    "_load_checkpoint_to_model",
+    "_load_checkpoint_with_prefix",
+    "get_external_models",
+    "get_mmcls_models",
+    "get_torchvision_models",
+    "read_checkpoint",
+    "verify_checkpoint",
+    "write_pointer",
+    "write_whole",
+    "publish_checkpoint",
+    "AsyncCheckpointWriter",
+    "CheckpointRecord",
+    "CheckpointRecords",
+    "checkpoints_to_remove",
+    "is_better",
+    "BrokenCheckpointError",
+    "CheckpointWriteError",
+    "StateMismatchError",
+    "UntrustedCheckpointError",
+]

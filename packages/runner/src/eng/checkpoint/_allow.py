@@ -1,0 +1,75 @@
+"""The types that a checkpoint may hold. Beside what torch allows: what MMEngine puts into its own checkpoints."""
+
+from __future__ import annotations
+
+import collections
+import datetime
+import importlib
+import pathlib
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from eng.logging import HistoryBuffer
+
+Allowed = Callable[..., Any] | tuple[Callable[..., Any], str]
+
+_HISTORY_PATHS = ("mmengine.logging.history_buffer.HistoryBuffer", "mmengine.logging.log_buffer.LogBuffer")
+_MAPPING_PATHS = (
+    "mmengine.config.config.ConfigDict",
+    "mmengine.config.ConfigDict",
+    "mmcv.utils.config.ConfigDict",
+    "eng.config._config_dict.ConfigDict",
+    "addict.addict.Dict",
+)
+
+
+class PlainMapping(dict[Any, Any]):
+    """Stands in for the config dicts of old files; as a file may say what state it has, it takes none."""
+
+    def __setstate__(self, state: Any) -> None:
+        if isinstance(state, dict):
+            self.update(state)
+
+
+def history_method(owner: type, name: str) -> Callable[..., Any] | None:
+    """The only ``getattr`` that a checkpoint gets: statistics of :class:`HistoryBuffer`, which MMEngine pickles.
+
+    Raises:
+        AttributeError: anything else was asked for.
+    """
+    if owner is HistoryBuffer and name in HistoryBuffer._statistics_methods:
+        return HistoryBuffer._statistics_methods[name]
+    if owner is HistoryBuffer:
+        return None
+    raise AttributeError(f"a checkpoint may not read the attribute {name!r} of {owner!r}")
+
+
+@cache
+def allowed_types() -> tuple[Allowed, ...]:
+    """What :func:`torch.serialization.safe_globals` gets in addition to its own list."""
+    plain: list[Allowed] = [
+        collections.defaultdict, collections.deque, dict, list, tuple, set, frozenset, int, float, complex, str, bytes, bool,
+        slice, range, datetime.datetime, datetime.date, datetime.time, datetime.timedelta, datetime.timezone,
+        pathlib.PurePosixPath, pathlib.PureWindowsPath, HistoryBuffer,
+    ]  # fmt: skip
+    renamed: list[Allowed] = [(HistoryBuffer, path) for path in _HISTORY_PATHS]
+    renamed += [(PlainMapping, path) for path in _MAPPING_PATHS]
+    renamed += [(pathlib.PurePosixPath, "pathlib.PosixPath"), (pathlib.PureWindowsPath, "pathlib.WindowsPath")]
+    renamed += [(history_method, "builtins.getattr")]
+    return (*plain, PlainMapping, *renamed, *_numpy_types())
+
+
+def _numpy_types() -> list[Allowed]:
+    try:
+        multiarray = importlib.import_module("numpy._core.multiarray")
+    except ModuleNotFoundError:  # numpy 1
+        multiarray = importlib.import_module("numpy.core.multiarray")
+    found: list[Allowed] = [np.ndarray, np.dtype]
+    for name in ("_reconstruct", "scalar"):
+        # Files name the module of the numpy that wrote them.
+        found += [(getattr(multiarray, name), f"numpy.{core}.multiarray.{name}") for core in ("core", "_core")]
+    found += [kind for kind in vars(np.dtypes).values() if isinstance(kind, type) and issubclass(kind, np.dtype)]
+    return found

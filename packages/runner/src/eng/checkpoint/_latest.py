@@ -1,0 +1,130 @@
+"""Finding the newest checkpoint that is whole."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ._read import read_checkpoint
+from ._verify import verify_checkpoint
+from ._write import POINTER
+from .errors import BrokenCheckpointError, UntrustedCheckpointError
+
+__all__ = ["find_latest_checkpoint"]
+
+_LOGGER = logging.getLogger(__name__)
+_FIRST_LOOK = 8
+"""Files looked into at first, the newest by their time of change; more only if none of them is whole."""
+
+
+@dataclass(frozen=True, order=True)
+class _Candidate:
+    """A checkpoint file; the newest compares as the largest."""
+
+    saved_at: str
+    iteration: int
+    can_resume: bool
+    changed_ns: int
+    path: str
+
+
+def find_latest_checkpoint(path: str | os.PathLike[str]) -> str | None:
+    """Newest whole checkpoint of a folder, or None where there is none.
+
+    The file ``last_checkpoint`` names one; files saved after it (by the time stored in them) count too, as a run may be
+    killed between writing a file and naming it. Files that are cut short, damaged or not readable are skipped, each
+    with a warning that says why. A remote folder cannot be looked through: there the named one is taken.
+
+    Args:
+        path: of the folder, ``work_dir`` of a run.
+
+    Examples:
+        >>> import tempfile
+        >>> find_latest_checkpoint(tempfile.mkdtemp()) is None
+        True
+    """
+    folder = os.fspath(path)
+    if "://" in folder:
+        return _remote_pointer(folder)
+    named = _pointer_target(Path(folder))
+    if named is not None and named.is_dir():  # a sharded checkpoint is a folder
+        return str(named)
+    for candidate in _newest_first(Path(folder), named):
+        try:
+            verify_checkpoint(candidate.path)
+        except (BrokenCheckpointError, UntrustedCheckpointError, OSError) as error:
+            _skip(candidate.path, error)
+            continue
+        return candidate.path
+    _LOGGER.info("no whole checkpoint to go on from was found in %s", folder)
+    return None
+
+
+def _newest_first(folder: Path, named: Path | None) -> Iterator[_Candidate]:
+    files = sorted(folder.glob("*.pth"), key=_changed_ns, reverse=True) if folder.is_dir() else []
+    if named is not None:
+        files = [named, *(file for file in files if file.resolve() != named.resolve())]
+    for batch in (files[:_FIRST_LOOK], files[_FIRST_LOOK:]):
+        yield from sorted((found for file in batch if (found := _look_into(file, file == named))), reverse=True)
+
+
+def _look_into(file: Path, is_named: bool) -> _Candidate | None:
+    """What the file says of itself; None where it is broken or no checkpoint of a run."""
+    try:
+        checkpoint = read_checkpoint(file, map_location="cpu", mmap=_can_map(file))
+    except (BrokenCheckpointError, UntrustedCheckpointError, OSError, ValueError) as error:
+        _skip(str(file), error)
+        return None
+    meta: Any = checkpoint.get("meta") if isinstance(checkpoint, dict) else None
+    if not isinstance(meta, dict) or "iter" not in meta:
+        if not is_named:
+            _LOGGER.debug("%s is not looked at: it has no meta['iter'], so it is not a checkpoint of a run", file)
+            return None
+        meta = {}
+    return _Candidate(
+        str(meta.get("time", "")), int(meta.get("iter", 0)), "optimizer" in checkpoint, _changed_ns(file), str(file)
+    )
+
+
+def _can_map(file: Path) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(4) == b"PK\x03\x04"
+
+
+def _skip(path: str, error: Exception) -> None:
+    reason = error.reason if isinstance(error, BrokenCheckpointError) else str(error)
+    _LOGGER.warning("the checkpoint %s is skipped: %s", path, reason)
+
+
+def _changed_ns(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except FileNotFoundError:  # another process removed it meanwhile
+        return 0
+
+
+def _pointer_target(folder: Path) -> Path | None:
+    pointer = folder / POINTER
+    if not pointer.is_file():
+        return None
+    text = pointer.read_text().strip()
+    if not text:
+        _skip(str(pointer), ValueError("the file is empty"))
+        return None
+    # The folder may have been moved since.
+    places = [Path(text), folder / text, folder / Path(text).name]
+    found = next((place for place in places if place.exists()), None)
+    if found is None:
+        _skip(text, FileNotFoundError(f"{pointer} names it, but there is no such file"))
+    return found
+
+
+def _remote_pointer(folder: str) -> str | None:
+    from eng.fileio import exists, get_text
+
+    pointer = f"{folder.rstrip('/')}/{POINTER}"
+    return get_text(pointer).strip() or None if exists(pointer) else None

@@ -1,0 +1,153 @@
+"""From a name to a checkpoint: local files, the web, object stores, model zoos."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+
+from eng.dist import barrier, get_rank, get_world_size
+from eng.logging import print_log
+
+from ._read import read_checkpoint, trusting
+from ._zoo import address, get_external_models, get_mmcls_models, get_torchvision_models
+
+__all__ = ["CheckpointLoader"]
+
+Loader = Callable[..., Any]
+
+
+class CheckpointLoader:
+    """Loads checkpoints from wherever their names lead; new prefixes can be registered.
+
+    Examples:
+        >>> @CheckpointLoader.register_scheme(prefixes="toy://", force=True)
+        ... def load_toy(filename, map_location=None):
+        ...     return {"state_dict": {}, "from": filename}
+        >>> CheckpointLoader.load_checkpoint("toy://zebra", logger="silent")["from"]
+        'toy://zebra'
+    """
+
+    _schemes: ClassVar[dict[str, Loader]] = {}
+
+    @classmethod
+    def register_scheme(cls, prefixes: str | Sequence[str], loader: Loader | None = None, force: bool = False) -> Any:
+        """Registers a loader for names that begin with one of `prefixes`; a decorator without `loader`.
+
+        Args:
+            prefixes: one or several; the longest that fits a name wins.
+            loader: takes ``filename`` and ``map_location``.
+            force: whether a loader registered before is replaced.
+
+        Raises:
+            KeyError: a prefix is taken and `force` is False.
+        """
+        if loader is None:
+            return lambda decorated: cls.register_scheme(prefixes, decorated, force) or decorated
+        for prefix in [prefixes] if isinstance(prefixes, str) else prefixes:
+            if prefix in cls._schemes and not force:
+                raise KeyError(
+                    f"{prefix!r} has a loader already, {cls._schemes[prefix].__name__}; force=True replaces it"
+                )
+            cls._schemes[prefix] = loader
+        return None
+
+    @classmethod
+    def _get_checkpoint_loader(cls, path: str) -> Loader:
+        found = ((prefix, re.match(prefix, path)) for prefix in cls._schemes)
+        # The longest match wins; of equal ones the prefix that is no pattern but stands in the name as it is.
+        weights = {prefix: (match.end(), path.startswith(prefix)) for prefix, match in found if match}
+        return cls._schemes[max(weights, key=weights.__getitem__)]
+
+    @classmethod
+    def load_checkpoint(
+        cls, filename: str | os.PathLike[str], map_location: Any = None, logger: Any = "current", trust: bool = False
+    ) -> Any:
+        """What is in the checkpoint that `filename` leads to.
+
+        Args:
+            filename: path or address.
+            map_location: as for :func:`torch.load`.
+            logger: where a line about it goes, see :func:`eng.logging.print_log`.
+            trust: whether code in the file may run; for files whose author you trust.
+
+        Raises:
+            UntrustedCheckpointError: it holds types that are not known to be harmless.
+            BrokenCheckpointError: it is cut short or damaged.
+            FileNotFoundError: there is none.
+        """
+        name = os.fspath(filename)
+        loader = cls._get_checkpoint_loader(name)
+        kind = loader.__name__.removeprefix("load_from_")
+        print_log(f"Loads checkpoint by {kind} backend from path: {name}", logger=logger, level=logging.INFO)
+        with trusting(trust):
+            return loader(name, map_location=map_location)
+
+
+@CheckpointLoader.register_scheme(prefixes="")
+def load_from_local(filename: str, map_location: Any = None) -> Any:
+    """From a file of this machine."""
+    return read_checkpoint(Path(filename).expanduser(), map_location, name=filename)
+
+
+@CheckpointLoader.register_scheme(prefixes=("http://", "https://"))
+def load_from_http(
+    filename: str, map_location: Any = None, model_dir: str | None = None, progress: bool | None = None
+) -> Any:
+    """From the web. The file is kept in torch's cache of downloads and its name's hash is checked."""
+    folder = Path(model_dir or Path(torch.hub.get_dir()) / "checkpoints")
+    shown = get_rank() == 0 if progress is None else progress
+    if get_rank() == 0 or get_world_size() == 1:
+        path = _download(filename, folder, shown)
+    barrier()
+    return read_checkpoint(path if get_rank() == 0 else _download(filename, folder, False), map_location, name=filename)
+
+
+def _download(url: str, folder: Path, progress: bool) -> Path:
+    target = folder / Path(url.split("?", 1)[0]).name
+    if not target.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        found = re.search(r"-([0-9a-f]{8,})\.\w+$", target.name)
+        torch.hub.download_url_to_file(url, str(target), found.group(1) if found else None, progress=progress)
+    return target
+
+
+@CheckpointLoader.register_scheme(prefixes=(r"[A-Za-z0-9][A-Za-z0-9+.\-]*://", r"(\S+:)?s3:"))
+def load_from_storage(filename: str, map_location: Any = None) -> Any:
+    """From any storage of :mod:`eng.fileio`: ``s3://``, ``gs://``, ``memory://`` and the other fsspec schemes."""
+    from eng.fileio import get
+
+    return read_checkpoint(BytesIO(get(filename)), map_location, name=filename)
+
+
+@CheckpointLoader.register_scheme(prefixes=("modelzoo://", "torchvision://"))
+def load_from_torchvision(filename: str, map_location: Any = None) -> Any:
+    """Weights of torchvision by name, such as ``torchvision://resnet50``."""
+    name = filename.partition("://")[2]
+    return load_from_http(address(name, get_torchvision_models(), "torchvision"), map_location)
+
+
+@CheckpointLoader.register_scheme(prefixes=("open-mmlab://", "openmmlab://"))
+def load_from_openmmlab(filename: str, map_location: Any = None) -> Any:
+    """Weights by name out of :func:`get_external_models`."""
+    return _from_zoo(filename, get_external_models(), "open-mmlab", map_location)
+
+
+@CheckpointLoader.register_scheme(prefixes="mmcls://")
+def load_from_mmcls(filename: str, map_location: Any = None) -> Any:
+    """Backbone of an image classifier by name, out of :func:`get_mmcls_models`."""
+    checkpoint = _from_zoo(filename, get_mmcls_models(), "mmcls", map_location)
+    weights = checkpoint.get("state_dict", checkpoint)
+    backbone = {key[len("backbone.") :]: value for key, value in weights.items() if key.startswith("backbone.")}
+    return {"state_dict": backbone or weights}
+
+
+def _from_zoo(filename: str, table: dict[str, str], source: str, map_location: Any) -> Any:
+    found = address(filename.partition("://")[2], table, source)
+    return CheckpointLoader._get_checkpoint_loader(found)(found, map_location=map_location)

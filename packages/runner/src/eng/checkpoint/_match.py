@@ -1,0 +1,167 @@
+"""Putting weights into a model, and saying what fitted."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from eng.dist import get_rank
+from eng.logging import print_log
+
+from ._modules import _inner, unwrap
+from .errors import StateMismatchError
+
+__all__ = ["LoadReport", "load_state_dict"]
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What a load did to a model.
+
+    Attributes:
+        matched: keys that were loaded.
+        missing: keys of the model that the file has not.
+        unexpected: keys of the file that the model has not.
+        wrong_shape: key to (shape in the model, shape in the file); not loaded.
+        errors: further failures, as torch worded them.
+        num_parameters: elements of all parameters of the model.
+        num_loaded: elements of those parameters that were loaded.
+    """
+
+    matched: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
+    wrong_shape: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
+    errors: tuple[str, ...] = ()
+    num_parameters: int = 0
+    num_loaded: int = 0
+
+    @property
+    def share(self) -> float:
+        """Share of the model's parameters (by elements) that were loaded, from 0 to 1."""
+        return self.num_loaded / self.num_parameters if self.num_parameters else 1.0
+
+    @property
+    def fits(self) -> bool:
+        """Whether nothing is missing, unexpected, of another shape or failed."""
+        return not (self.missing or self.unexpected or self.wrong_shape or self.errors)
+
+    def __str__(self) -> str:
+        lines = [
+            f"{len(self.matched)} entries matched: {self.share:.1%} of the model's parameters "
+            f"({self.num_loaded:,} of {self.num_parameters:,}) were loaded"
+        ]
+        shapes = [f"{key}: the model has {ours}, the file {theirs}" for key, (ours, theirs) in self.wrong_shape.items()]
+        lines += _listed("of another shape", shapes)
+        lines += _listed("missing in the file", self.missing)
+        lines += _listed("not in the model", self.unexpected)
+        lines += _listed("failed", self.errors)
+        if not self.share and self.num_parameters:
+            lines.append(self._advice())
+        return "\n".join(lines)
+
+    def _advice(self) -> str:
+        ours, theirs = next(iter(self.missing), "nothing"), next(iter(self.unexpected), "nothing")
+        return (
+            f"nothing fits: is this the checkpoint of another model? The model's keys look like {ours!r}, the file's "
+            f"like {theirs!r}; revise_keys of load_checkpoint renames keys"
+        )
+
+
+def _listed(title: str, items: Any) -> list[str]:
+    items = list(items)
+    more = [f"  ... and {len(items) - _SHOWN} more"] if len(items) > _SHOWN else []
+    return [f"{title} ({len(items)}):", *(f"  {item}" for item in items[:_SHOWN]), *more] if items else []
+
+
+def load_state_dict(
+    module: nn.Module, state_dict: Mapping[str, Any], strict: bool = False, logger: logging.Logger | str | None = None
+) -> LoadReport:
+    """Loads what fits and reports the rest.
+
+    Args:
+        module: a model; wrappers around it are looked through.
+        state_dict: weights by key.
+        strict: whether anything that does not fit is an error. What fits is loaded even then.
+        logger: where a report of what does not fit goes, see :func:`eng.logging.print_log`; rank 0 logs.
+
+    Raises:
+        StateMismatchError: something does not fit and `strict`. It is a RuntimeError, as torch's.
+
+    Examples:
+        >>> report = load_state_dict(nn.Linear(2, 1), {"weight": torch.ones(1, 2)}, logger="silent")
+        >>> report.matched, report.missing
+        (('weight',), ('bias',))
+    """
+    model = unwrap(module)
+    state = OrderedDict(state_dict)
+    # torch keeps versions of modules here, which old weights need to be converted.
+    metadata = getattr(state_dict, "_metadata", None) or {}
+    visit = _Visit(state, metadata)
+    visit.module(model)
+    report = visit.report(model)
+    if report.fits:
+        return report
+    if strict:
+        raise StateMismatchError(report)
+    if get_rank() == 0:
+        print_log(f"the weights do not fit the model entirely; {report}", logger=logger, level=logging.WARNING)
+    return report
+
+
+class _Visit:
+    """One walk over a model with the weights meant for it. Modules may rename or reshape entries on the way."""
+
+    def __init__(self, state: OrderedDict[str, Any], metadata: Mapping[str, Any]) -> None:
+        self.state, self.metadata = state, metadata
+        self.missing: list[str] = []
+        self.unexpected: list[str] = []
+        self.errors: list[str] = []
+
+    def module(self, module: nn.Module, prefix: str = "") -> None:
+        while (inner := _inner(module)) is not None:
+            module = inner
+        local = self.metadata.get(prefix[:-1], {})
+        module._load_from_state_dict(self.state, prefix, local, True, self.missing, self.unexpected, self.errors)
+        for name, child in module._modules.items():
+            if child is not None:
+                self.module(child, f"{prefix}{name}.")
+        incompatible = nn.modules.module._IncompatibleKeys(self.missing, self.unexpected)
+        for hook in module._load_state_dict_post_hooks.values():
+            hook(module, incompatible)
+
+    def report(self, model: nn.Module) -> LoadReport:
+        from ._state import get_state_dict
+
+        own = get_state_dict(model, keep_vars=True)
+        wrong = {
+            key: (tuple(value.shape), tuple(self.state[key].shape))
+            for key, value in own.items()
+            if isinstance(value, torch.Tensor)
+            and isinstance(self.state.get(key), torch.Tensor)
+            and _shape_differs(value, self.state[key])
+        }
+        failed = [text for text in self.errors if not text.startswith("size mismatch")]
+        lost = {key for key in own if any(f'"{key}"' in text for text in failed)}
+        matched = [key for key in own if key in self.state and key not in wrong and key not in lost]
+        counted = {id(value): (key, value.numel()) for key, value in own.items() if isinstance(value, nn.Parameter)}
+        loaded = {id(own[key]) for key in matched}
+        missing = [key for key in dict.fromkeys(self.missing) if not key.endswith("num_batches_tracked") or key in own]
+        return LoadReport(
+            tuple(matched), tuple(missing), tuple(dict.fromkeys(self.unexpected)), wrong, tuple(failed),
+            sum(number for _, number in counted.values()),
+            sum(number for ident, (_, number) in counted.items() if ident in loaded),
+        )  # fmt: skip
+
+
+def _shape_differs(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
+    # A 0-d parameter takes a 1-element one (files of torch before 0.4).
+    return ours.shape != theirs.shape and not (ours.dim() == 0 and theirs.shape == (1,))

@@ -1,0 +1,75 @@
+"""A copy of a checkpoint in host memory that training cannot change any more."""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from typing import Any
+
+import torch
+
+_IMMUTABLE = (str, bytes, int, float, bool, complex, type(None), torch.device, torch.dtype, torch.Size)
+
+
+class SnapshotBuffers:
+    """Host memory that consecutive snapshots share; pinned where tensors come from a GPU.
+
+    A snapshot is valid until the next one is taken.
+    """
+
+    def __init__(self) -> None:
+        self._buffers: dict[tuple[Any, ...], torch.Tensor] = {}
+        self._event: torch.cuda.Event | None = None
+
+    def take(self, state: Any) -> Any:
+        """Copy of `state`. Copies from a GPU may still be under way: see :meth:`wait`."""
+        copied: dict[tuple[Any, ...], torch.Tensor] = {}
+        self._event = None
+        result = self._copy(state, (), copied)
+        self._buffers = {place: buffer for place, buffer in self._buffers.items() if place in self._used}
+        if any(place[-1] == "cuda" for place in self._used):
+            self._event = torch.cuda.Event()
+            self._event.record()
+        return result
+
+    def wait(self) -> None:
+        """Returns when all copies of the last snapshot have arrived."""
+        if self._event is not None:
+            self._event.synchronize()
+
+    _used: set[tuple[Any, ...]]
+
+    def _copy(self, value: Any, place: tuple[Any, ...], copied: dict[tuple[Any, ...], torch.Tensor]) -> Any:
+        if not place:
+            self._used = set()
+        if isinstance(value, torch.Tensor):
+            return self._copy_tensor(value, place, copied)
+        if isinstance(value, _IMMUTABLE):
+            return value
+        if type(value) in (dict, OrderedDict):
+            items = ((key, self._copy(item, (*place, key), copied)) for key, item in value.items())
+            made = type(value)(items)
+            if hasattr(value, "_metadata"):
+                made._metadata = copy.deepcopy(value._metadata)
+            return made
+        if type(value) in (list, tuple):
+            return type(value)(self._copy(item, (*place, index), copied) for index, item in enumerate(value))
+        return copy.deepcopy(value)
+
+    def _copy_tensor(
+        self, tensor: torch.Tensor, place: tuple[Any, ...], copied: dict[tuple[Any, ...], torch.Tensor]
+    ) -> Any:
+        tensor = tensor.detach()
+        # Tied weights are one tensor in the file as in the model.
+        identity = (tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride(), tensor.device)
+        if tensor.numel() and identity in copied:
+            return copied[identity]
+        key = (*place, tensor.dtype, tuple(tensor.shape), tensor.device.type)
+        buffer = self._buffers.get(key)
+        if buffer is None:
+            buffer = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.device.type == "cuda")
+            self._buffers[key] = buffer
+        self._used.add(key)
+        buffer.copy_(tensor, non_blocking=True)
+        copied[identity] = buffer
+        return buffer

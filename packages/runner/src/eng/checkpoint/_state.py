@@ -1,0 +1,46 @@
+"""Weights of a model: taking them out."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from ._modules import to_cpu, unwrap, wrapper_prefixes
+
+__all__ = ["get_state_dict", "weights_to_cpu"]
+
+
+def weights_to_cpu(state_dict: Mapping[str, Any]) -> OrderedDict[str, Any]:
+    """The same weights on the CPU, with the version numbers of the modules (``_metadata``).
+
+    Args:
+        state_dict: of a model.
+    """
+    moved = OrderedDict((key, to_cpu(value)) for key, value in state_dict.items())
+    moved._metadata = getattr(state_dict, "_metadata", OrderedDict())  # type: ignore[attr-defined]  # torch's own place for it
+    return moved
+
+
+def get_state_dict(
+    module: nn.Module, destination: OrderedDict[str, Any] | None = None, prefix: str = "", keep_vars: bool = False
+) -> OrderedDict[str, Any]:
+    """Weights of a model under the names that they have without wrappers around it or around parts of it.
+
+    Args:
+        module: a model, data-parallel, compiled or neither.
+        destination: where the weights go too.
+        prefix: of all names.
+        keep_vars: whether parameters stay attached to autograd.
+    """
+    inner = unwrap(module)
+    state: OrderedDict[str, Any] = inner.state_dict(prefix=prefix, keep_vars=keep_vars)
+    for wrapped, plain in wrapper_prefixes(inner, prefix.rstrip(".")):
+        for key in [key for key in state if key.startswith(wrapped)]:
+            state[plain + key[len(wrapped) :]] = state.pop(key)
+    if destination is None:
+        return state
+    destination.update(state)
+    return destination

@@ -1,0 +1,86 @@
+"""Weights by name: torchvision's, and model zoos that plug-ins or the user bring."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+
+__all__ = ["get_external_models", "get_mmcls_models", "get_torchvision_models", "zoo_home"]
+
+_GROUP = "eng.model_zoo"
+
+
+def zoo_home() -> Path:
+    """Folder of the user's own tables and of downloads: ``ENG_HOME``, else ``MMENGINE_HOME``, else the cache folder."""
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    home = os.environ.get("ENG_HOME") or os.environ.get("MMENGINE_HOME") or os.path.join(cache, "mmengine")
+    return Path(home).expanduser()
+
+
+def get_torchvision_models() -> dict[str, str]:
+    """Addresses of torchvision's weights by name: ``resnet50`` (its default weights) and ``ResNet50_Weights.IMAGENET1K_V1``.
+
+    Raises:
+        ModuleNotFoundError: torchvision is not installed.
+    """
+    try:
+        from torchvision import models
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("names of torchvision's weights need torchvision; pip install torchvision") from error
+    urls: dict[str, str] = {}
+    for name in models.list_models():
+        weights = models.get_model_weights(name)
+        for weight in weights:
+            urls[str(weight)] = weight.url
+        # What the reference called by the model's name alone is the first set of weights.
+        urls[name] = next(iter(weights)).url
+    return urls
+
+
+def get_external_models() -> dict[str, str]:
+    """Addresses for ``open-mmlab://name``: from plug-ins, and from ``open_mmlab.json`` in :func:`zoo_home`.
+
+    A plug-in is an entry point of the group ``eng.model_zoo`` that gives a mapping, or a function that returns one.
+    """
+    return {**_from_plugins("openmmlab"), **_from_file("open_mmlab.json")}
+
+
+def get_mmcls_models() -> dict[str, str]:
+    """Addresses for ``mmcls://name``: from plug-ins, and from ``mmcls.json`` in :func:`zoo_home`."""
+    return {**_from_plugins("mmcls"), **_from_file("mmcls.json")}
+
+
+def address(name: str, table: Mapping[str, str], source: str) -> str:
+    """Address of the weights called `name`.
+
+    Raises:
+        KeyError: the table has no such name.
+    """
+    if name in table:
+        return table[name]
+    near = difflib.get_close_matches(name, table, n=3)
+    hint = f"did you mean {', '.join(near)}?" if near else f"{len(table)} names are known"
+    raise KeyError(f"{source} has no weights called {name!r}; {hint}")
+
+
+def _from_plugins(name: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for point in entry_points(group=_GROUP):
+        if point.name == name:
+            table = point.load()
+            found.update(table() if callable(table) else table)
+    return found
+
+
+def _from_file(filename: str) -> dict[str, str]:
+    path = zoo_home() / filename
+    if not path.is_file():
+        return {}
+    table = json.loads(path.read_text())
+    if not isinstance(table, dict):
+        raise ValueError(f"{path} must hold an object of names and addresses")
+    return table

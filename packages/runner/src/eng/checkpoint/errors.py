@@ -1,0 +1,60 @@
+"""What can go wrong with a checkpoint."""
+
+from __future__ import annotations
+
+__all__ = ["BrokenCheckpointError", "CheckpointWriteError", "StateMismatchError", "UntrustedCheckpointError"]
+
+
+class BrokenCheckpointError(ValueError):
+    """A file is no checkpoint, or is cut short or damaged.
+
+    Attributes:
+        filename: of the file.
+        reason: what is wrong with it.
+    """
+
+    def __init__(self, filename: str, reason: str) -> None:
+        super().__init__(f"{filename} is not a whole checkpoint: {reason}")
+        self.filename = filename
+        self.reason = reason
+
+
+class UntrustedCheckpointError(ValueError):
+    """A file holds objects that only arbitrary code can build, which loading refuses to run.
+
+    Attributes:
+        filename: of the file.
+        culprit: what it wants to call, as ``module.name``, where that is known.
+    """
+
+    def __init__(self, filename: str, culprit: str) -> None:
+        super().__init__(
+            f"{filename} is refused: unpickling it would call {culprit}, which is not on the list of harmless types. "
+            "If you know who wrote the file and trust them, load it with trust=True; that runs whatever code is in it"
+        )
+        self.filename = filename
+        self.culprit = culprit
+
+
+class CheckpointWriteError(OSError):
+    """A checkpoint could not be written; nothing was left behind under its name.
+
+    Attributes:
+        path: where it was to be.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"the checkpoint {path} was not written: {reason}")
+        self.path = path
+
+
+class StateMismatchError(RuntimeError):
+    """Weights do not fit a model although ``strict=True`` asked for it.
+
+    Attributes:
+        report: what matched and what did not.
+    """
+
+    def __init__(self, report: object) -> None:
+        super().__init__(f"the weights do not fit the model (strict=True):\n{report}")
+        self.report = report

@@ -1,0 +1,35 @@
+"""Finding a metric among those that an evaluation gave."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["get_metric_value"]
+
+
+def get_metric_value(indicator: str, metrics: Mapping[str, Any]) -> Any:
+    """Value of the metric that `indicator` names.
+
+    Args:
+        indicator: the whole key (``COCO/AP``), or the name after the last slash where only one key ends in it.
+        metrics: of an evaluation.
+
+    Raises:
+        ValueError: no metric has this name, or several do.
+
+    Examples:
+        >>> get_metric_value("AP", {"COCO/AP": 0.5, "COCO/AR": 0.6})
+        0.5
+    """
+    if indicator in metrics:
+        return metrics[indicator]
+    matches = [] if "/" in indicator else [key for key in metrics if key.rpartition("/")[2] == indicator]
+    if len(matches) == 1:
+        return metrics[matches[0]]
+    if matches:
+        raise ValueError(f"several metrics are called {indicator!r}: {', '.join(matches)}; give the whole key")
+    near = difflib.get_close_matches(indicator, metrics, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"no metric is called {indicator!r}; there are {', '.join(metrics) or 'none'}{hint}")

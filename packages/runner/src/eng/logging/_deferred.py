@@ -1,0 +1,80 @@
+"""Reading many logged values from their devices at once.
+
+A value that lives on an accelerator costs a synchronisation to read. Whoever logs hands over the tensor as it is; what
+is read later is read in one transfer per device, however many values there are.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TypeAlias
+
+import numpy as np
+import torch
+
+Entry: TypeAlias = "int | float | torch.Tensor | np.ndarray"
+"""A logged value, or a chunk of consecutive ones as a 1-D tensor or array."""
+
+
+def fetch(series: Sequence[Sequence[Entry]]) -> list[np.ndarray]:
+    """Values of several series as host arrays, with one transfer per device.
+
+    Args:
+        series: each a list of numbers, one-element tensors and 1-D chunks, oldest first.
+
+    Returns:
+        One 1-D array per series; float64 but where all its entries are Python integers.
+    """
+    parts: list[list[np.ndarray | None]] = []
+    waiting: dict[torch.device, list[tuple[int, int, torch.Tensor]]] = defaultdict(list)
+    for row, entries in enumerate(series):
+        parts.append([])
+        for is_tensor, run in groupby(entries, key=lambda entry: isinstance(entry, torch.Tensor)):
+            if not is_tensor:
+                parts[row].append(_host_values(list(run)))  # type: ignore[arg-type]  # the groups are homogeneous
+                continue
+            for tensor in run:
+                assert isinstance(tensor, torch.Tensor)
+                waiting[tensor.device].append((row, len(parts[row]), tensor.detach().reshape(-1)))
+                parts[row].append(None)
+    for group in waiting.values():
+        _transfer(group, parts)
+    return [_joined([part for part in row if part is not None]) for row in parts]
+
+
+def stack_on_device(entries: Sequence[Entry]) -> list[Entry]:
+    """The same values in fewer objects: runs of tensors of one device become one chunk, without synchronising."""
+    chunks: list[Entry] = []
+    for device, run in groupby(entries, key=lambda entry: entry.device if isinstance(entry, torch.Tensor) else None):
+        values = list(run)
+        if device is None:
+            chunks.append(_host_values(values))  # type: ignore[arg-type]  # no tensor is in this group
+        else:
+            chunks.append(
+                torch.cat([value.detach().reshape(-1) for value in values if isinstance(value, torch.Tensor)])
+            )
+    return chunks
+
+
+def _transfer(group: list[tuple[int, int, torch.Tensor]], parts: list[list[np.ndarray | None]]) -> None:
+    flat = torch.cat([tensor for _, _, tensor in group])
+    # Metal has no float64; every float32 is exact in it after the transfer.
+    host = (flat if flat.device.type == "mps" else flat.double()).cpu().double().numpy()
+    position = 0
+    for row, column, tensor in group:
+        parts[row][column] = host[position : position + tensor.numel()]
+        position += tensor.numel()
+
+
+def _host_values(values: Sequence[int | float | np.ndarray]) -> np.ndarray:
+    if any(isinstance(value, np.ndarray) for value in values):
+        return np.concatenate([np.atleast_1d(value) for value in values])
+    return np.array(values)
+
+
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    if not parts:
+        return np.empty(0)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -1,0 +1,136 @@
+"""How a record becomes a line, and where the lines go."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections import OrderedDict
+from typing import Any
+
+CONSOLE_TIME = "%m/%d %H:%M:%S"
+FILE_TIME = "%Y/%m/%d %H:%M:%S"
+_REMEMBERED_WARNINGS = 4096
+_STYLES = {"DEBUG": "green", "INFO": "", "WARNING": "bold yellow", "ERROR": "bold red", "CRITICAL": "bold red reverse"}
+
+
+class MMFormatter(logging.Formatter):
+    """``time - name - LEVEL - message``; from ERROR on, with the place in the code before the message.
+
+    Args:
+        datefmt: of the time, as for :func:`time.strftime`.
+    """
+
+    def __init__(self, datefmt: str = CONSOLE_TIME) -> None:
+        super().__init__("%(asctime)s - %(name)s - %(levelname)s - %(message)s", datefmt)
+        self._with_place = logging.Formatter(
+            "%(asctime)s - %(name)s - %(levelname)s - %(pathname)s - %(funcName)s - %(lineno)d - %(message)s", datefmt
+        )
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of `record`."""
+        if record.levelno >= logging.ERROR:
+            return self._with_place.format(record)
+        return super().format(record)
+
+
+class FilterDuplicateWarning(logging.Filter):
+    """Lets each warning through once; the last few thousand different ones are remembered.
+
+    Args:
+        name: kept for :class:`logging.Filter`; records of all names are judged.
+    """
+
+    def __init__(self, name: str = "mmengine") -> None:
+        super().__init__(name)
+        self.seen: OrderedDict[str, None] = OrderedDict()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether `record` is no warning, or one that was not seen before."""
+        if record.levelno != logging.WARNING:
+            return True
+        message = record.getMessage()
+        if message in self.seen:
+            return False
+        self.seen[message] = None
+        if len(self.seen) > _REMEMBERED_WARNINGS:
+            self.seen.popitem(last=False)
+        return True
+
+
+class ConsoleHandler(logging.StreamHandler[Any]):
+    """Lines on standard output: with colours by rich where it is a terminal, plain everywhere else."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+        self._console: Any = None
+
+    @property
+    def stream(self) -> Any:
+        """Standard output as it is now, so that redirecting it works."""
+        return sys.stdout
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes the line of `record`."""
+        if not getattr(self.stream, "isatty", bool)():
+            super().emit(record)
+            return
+        try:
+            self._print(record)
+        except Exception:  # noqa: BLE001  # a handler reports its own failures and never raises them (logging's rule)
+            self.handleError(record)
+
+    def _print(self, record: logging.LogRecord) -> None:
+        from rich.console import Console
+        from rich.text import Text
+
+        if self._console is None or self._console.file is not self.stream:
+            self._console = Console(file=self.stream, soft_wrap=True, highlight=False)
+        line = Text(self.format(record))
+        line.highlight_words([f" {record.levelname} "], _STYLES.get(record.levelname, ""))
+        self._console.print(line)
+
+
+class ForwardToCurrent(logging.Handler):
+    """Passes what the packages of eng log on to the handlers of the current :class:`MMLogger`."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hands `record` on; a record that came from an MMLogger has been there already."""
+        from .logger import MMLogger
+
+        if MMLogger._instance_dict:
+            logger = MMLogger.get_current_instance()
+            if record.levelno >= logger.level:
+                logger.handle_own(record)
+
+
+def file_handler(filename: str, mode: str, cfg: dict[str, Any] | None) -> logging.Handler:
+    """Handler for a log file: :class:`logging.FileHandler`, or what `cfg` names in :mod:`logging.handlers`.
+
+    Args:
+        filename: of the log.
+        mode: with which :class:`logging.FileHandler` opens it.
+        cfg: ``type`` and the arguments of that handler; not changed.
+
+    Raises:
+        ValueError: `cfg` has no ``type``, or names no handler that writes to a file.
+    """
+    if cfg is None:
+        return logging.FileHandler(filename, mode)
+    kinds = _file_handlers()
+    arguments = dict(cfg)
+    kind = arguments.pop("type", None)
+    if kind not in kinds:
+        raise ValueError(f"file_handler_cfg needs a 'type' out of {', '.join(sorted(kinds))}, not {kind!r}")
+    arguments.setdefault("filename", filename)
+    handler: logging.Handler = kinds[kind](**arguments)
+    return handler
+
+
+def _file_handlers() -> dict[str, Any]:
+    import logging.handlers as handlers
+
+    found = {"FileHandler": logging.FileHandler}
+    for name, kind in vars(handlers).items():
+        if isinstance(kind, type) and issubclass(kind, logging.FileHandler) and not name.startswith("Base"):
+            found[name] = kind
+    return found

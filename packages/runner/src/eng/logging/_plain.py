@@ -1,0 +1,50 @@
+"""Turning values into what ``torch.load(weights_only=True)`` takes on any machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+_ATOMS = (str, bool, int, float, complex, bytes, type(None), torch.device, torch.dtype, torch.Size)
+
+
+class NotPlainError(TypeError):
+    """A value holds something that is neither a number, text, a container of such, nor a tensor.
+
+    Attributes:
+        culprit: the type in question.
+    """
+
+    def __init__(self, culprit: type) -> None:
+        super().__init__(f"{culprit.__module__}.{culprit.__qualname__}")
+        self.culprit = culprit
+
+
+def to_plain(value: Any) -> Any:
+    """A copy of `value` out of dicts, lists, tuples, sets, numbers, text and tensors only.
+
+    Subclasses of these become the plain type, a numpy number a Python one, a numeric array a tensor.
+
+    Raises:
+        NotPlainError: it holds anything else.
+    """
+    if type(value) in _ATOMS:
+        return value
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone()
+    if isinstance(value, np.generic) and value.dtype.kind in "biufc":
+        return value.item()
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
+        return torch.from_numpy(np.ascontiguousarray(value).copy())
+    if isinstance(value, Mapping):
+        return {to_plain(key): to_plain(item) for key, item in value.items()}
+    for kind in (list, tuple, set):
+        if isinstance(value, kind):
+            return kind(to_plain(item) for item in value)
+    for atom in (str, int, float):
+        if isinstance(value, atom):
+            return atom(value)
+    raise NotPlainError(type(value))

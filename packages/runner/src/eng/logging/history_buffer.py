@@ -1,0 +1,335 @@
+"""The history of one logged value, updated in constant time and read only when somebody asks."""
+
+from __future__ import annotations
+
+import difflib
+import numbers
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from ._deferred import Entry, fetch, stack_on_device
+
+__all__ = ["HistoryBuffer"]
+
+_SPILL = 1024
+"""Pending values after which they are packed: plain numbers into the array, tensors into one chunk on their device."""
+_SMALLEST_TAIL = 256
+
+
+class HistoryBuffer:
+    """Values of one log entry with their weights, and statistics over windows of them.
+
+    :meth:`update` costs the same whether the buffer holds ten values or a million. A tensor is kept as it is and read
+    when a statistic needs it; buffers of one :class:`MessageHub` are then read together, in one transfer. So a tensor
+    given to :meth:`update` must not be changed in place afterwards.
+
+    Args:
+        log_history: values so far, oldest first.
+        count_history: a weight for each; a mean is the sum of the values divided by the sum of their weights.
+        max_length: how many values are kept. The oldest are forgotten first.
+
+    Raises:
+        ValueError: the two histories differ in length, or `max_length` is below 1.
+
+    Examples:
+        >>> buffer = HistoryBuffer([1, 2, 3], [1, 1, 1])
+        >>> buffer.update(4)
+        >>> float(buffer.mean()), float(buffer.mean(2)), int(buffer.max()), int(buffer.current())
+        (2.5, 3.5, 4, 4)
+    """
+
+    _statistics_methods: OrderedDict[str, Callable[..., Any]] = OrderedDict()
+
+    def __init__(
+        self, log_history: Sequence[float] = (), count_history: Sequence[float] = (), max_length: int = 1_000_000
+    ) -> None:
+        if len(log_history) != len(count_history):
+            raise ValueError(
+                f"log_history holds {len(log_history)} values and count_history {len(count_history)} weights; each "
+                "value needs a weight"
+            )
+        if max_length < 1:
+            raise ValueError(f"max_length is the number of values to keep and must be 1 or more, not {max_length}")
+        self.max_length = max_length
+        self._reset(np.array(log_history), np.array(count_history))
+
+    def _reset(self, values: np.ndarray, counts: np.ndarray) -> None:
+        self._store = np.array(values[-self.max_length :])
+        self._count_store = np.array(counts[-self.max_length :])
+        self._start, self._end = 0, len(self._store)
+        self._pending: list[Entry] = []
+        self._pending_counts: list[float] = []
+        self._has_tensors = False
+        self._tail = _SMALLEST_TAIL
+        self._earlier = _Totals()
+        self._companions: Mapping[str, HistoryBuffer] | None = None
+
+    # ---------------------------------------------------------------- writing
+
+    def update(self, log_val: float | torch.Tensor | np.ndarray, count: int = 1) -> None:
+        """Appends a value in constant time, without reading it from its device.
+
+        Args:
+            log_val: a number, or a tensor or array with one element.
+            count: its weight in a mean, such as the samples it stands for.
+
+        Raises:
+            TypeError: `log_val` is not such a value, or `count` is not a number.
+        """
+        if type(log_val) is not float:
+            log_val = self._admit(log_val)
+        if type(count) is not int and not isinstance(count, numbers.Real):
+            raise TypeError(f"count is the weight of the value, a number, not {type(count).__name__}")
+        self._pending.append(log_val)
+        self._pending_counts.append(count)
+        if len(self._pending) >= _SPILL:
+            self._pack()
+
+    def _admit(self, value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            if value.numel() != 1:
+                raise TypeError(f"a logged tensor has one element; this one has the shape {tuple(value.shape)}")
+            self._has_tensors = True
+            return value.detach() if value.requires_grad else value
+        if isinstance(value, numbers.Real):
+            return value
+        if isinstance(value, np.ndarray | np.generic) and value.size == 1 and value.dtype.kind in "biuf":
+            return value.item()
+        raise TypeError(
+            f"a logged value is a number, or a tensor or array with one element, not {type(value).__name__}"
+        )
+
+    def _pack(self) -> None:
+        if not self._has_tensors:
+            self._settle()
+            return
+        chunks = [entry for entry in self._pending if getattr(entry, "ndim", 0) == 1 and len(entry) > 1]  # type: ignore[arg-type]  # numbers have no ndim
+        fresh = self._pending[len(chunks) :]
+        self._pending = [*chunks, *stack_on_device(fresh)]
+        self._forget_unread()
+
+    def _forget_unread(self) -> None:
+        while len(self._pending) > 1 and len(self._pending_counts) - _length(self._pending[0]) >= self.max_length:
+            dropped = _length(self._pending.pop(0))
+            del self._pending_counts[:dropped]
+
+    # ---------------------------------------------------------------- reading
+
+    def _settle(self) -> None:
+        """Moves what is pending into the arrays; companions with tensors are read in the same transfer."""
+        if not self._pending:
+            return
+        if self._has_tensors and self._companions is not None:
+            settle_together(self._companions.values())
+        if self._pending:
+            settle_together([self])
+
+    def _accept(self, values: np.ndarray) -> None:
+        self._append(values, np.array(self._pending_counts))
+        self._pending, self._pending_counts, self._has_tensors = [], [], False
+
+    def _append(self, values: np.ndarray, counts: np.ndarray) -> None:
+        values, counts = values[-self.max_length :], counts[-self.max_length :]
+        self._reserve(len(values), values.dtype, counts.dtype)
+        end = self._end + len(values)
+        self._store[self._end : end] = values
+        self._count_store[self._end : end] = counts
+        self._end = end
+        self._start = max(self._start, end - self.max_length)
+
+    def _reserve(self, extra: int, dtype: np.dtype[Any], count_dtype: np.dtype[Any]) -> None:
+        """Room for `extra` values: the arrays grow by doubling up to a quarter above `max_length`, then slide."""
+        kept = self._end - self._start
+        empty = kept == 0
+        dtype = dtype if empty else np.promote_types(self._store.dtype, dtype)
+        count_dtype = count_dtype if empty else np.promote_types(self._count_store.dtype, count_dtype)
+        same_types = dtype == self._store.dtype and count_dtype == self._count_store.dtype
+        if self._end + extra <= len(self._store) and same_types:
+            return
+        needed = kept + extra
+        capacity = max(needed, min(2 * needed, self.max_length + self.max_length // 4 + _SPILL))
+        store, count_store = np.empty(capacity, dtype), np.empty(capacity, count_dtype)
+        store[:kept] = self._store[self._start : self._end]
+        count_store[:kept] = self._count_store[self._start : self._end]
+        self._store, self._count_store, self._start, self._end = store, count_store, 0, kept
+
+    @property
+    def _log_history(self) -> np.ndarray:
+        self._settle()
+        return self._store[self._start : self._end]
+
+    @property
+    def _count_history(self) -> np.ndarray:
+        self._settle()
+        return self._count_store[self._start : self._end]
+
+    @property
+    def data(self) -> tuple[np.ndarray, np.ndarray]:
+        """Values and weights kept so far, oldest first."""
+        return self._log_history, self._count_history
+
+    # ---------------------------------------------------------------- statistics
+
+    @classmethod
+    def register_statistics(cls, method: Callable[..., Any]) -> Callable[..., Any]:
+        """Makes a function available to :meth:`statistics` under its own name; usable as a decorator.
+
+        Args:
+            method: takes the buffer first. ``self._log_history`` and ``self._count_history`` are its arrays.
+
+        Raises:
+            ValueError: another function has this name already.
+        """
+        name = method.__name__
+        if name in cls._statistics_methods:
+            raise ValueError(f"the statistic {name!r} is registered already; give the function another name")
+        cls._statistics_methods[name] = method
+        return method
+
+    def statistics(self, method_name: str, *arg: Any, **kwargs: Any) -> Any:
+        """Result of a registered statistic, such as ``statistics("mean", window_size=10)``.
+
+        Raises:
+            KeyError: no statistic has this name.
+        """
+        method = self._statistics_methods.get(method_name)
+        if method is None:
+            near = difflib.get_close_matches(method_name, self._statistics_methods, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(self._statistics_methods)}"
+            raise KeyError(f"{method_name!r} is not a registered statistic{hint}")
+        return method(self, *arg, **kwargs)
+
+    def mean(self, window_size: int | None = None) -> Any:
+        """Sum of the last `window_size` values over the sum of their weights; of all by default.
+
+        Returns:
+            A float64; NaN where there is nothing to average.
+        """
+        values, counts, earlier = self._window(window_size)
+        weight = counts.sum() + earlier.count
+        return (values.sum() + earlier.total) / weight if weight else np.float64("nan")
+
+    def max(self, window_size: int | None = None) -> Any:
+        """Largest of the last `window_size` values; of all by default."""
+        values, _, earlier = self._window(window_size)
+        return values.max() if not earlier.length else np.float64(max(values.max(initial=-np.inf), earlier.largest))
+
+    def min(self, window_size: int | None = None) -> Any:
+        """Smallest of the last `window_size` values; of all by default."""
+        values, _, earlier = self._window(window_size)
+        return values.min() if not earlier.length else np.float64(min(values.min(initial=np.inf), earlier.smallest))
+
+    def current(self) -> Any:
+        """The value of the last update.
+
+        Raises:
+            ValueError: there was none.
+        """
+        history = self._log_history
+        if not len(history):
+            raise ValueError("the history buffer is empty; call update first")
+        return history[-1]
+
+    def _window(self, size: int | None) -> tuple[np.ndarray, np.ndarray, _Totals]:
+        if size is not None and not isinstance(size, numbers.Integral):
+            raise TypeError(f"window_size is a number of updates, not {size!r}")
+        values, counts = self.data
+        if size is None or size >= len(values) + self._earlier.length:
+            return values, counts, self._earlier
+        # What windows were asked for decides how much a checkpoint has to keep (see state_dict).
+        while self._tail < 2 * size:
+            self._tail *= 2
+        return values[-size:], counts[-size:], _NOTHING
+
+    # ---------------------------------------------------------------- state
+
+    def state_dict(self) -> dict[str, Any]:
+        """State of a size that does not depend on how long the run is: tensors and numbers only.
+
+        It holds the last values (at least 256, and at least the largest window that was read lately) and the totals of
+        those before, so that windowed and global statistics go on as if nothing had happened.
+        """
+        values, counts = self.data
+        kept = min(self._tail, len(values), self.max_length)
+        cut = len(values) - kept
+        padded = torch.zeros(2, min(self._tail, self.max_length), dtype=torch.float64)
+        padded[0, :kept] = torch.from_numpy(np.asarray(values[cut:], np.float64))
+        padded[1, :kept] = torch.from_numpy(np.asarray(counts[cut:], np.float64))
+        return {
+            "tail": padded,
+            "length": kept,
+            "earlier": self._earlier.with_values(values[:cut], counts[:cut]).as_list(),
+            "max_length": self.max_length,
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Goes on from a state given by :meth:`state_dict`."""
+        self.max_length = int(state_dict["max_length"])
+        companions, kept = self._companions, int(state_dict["length"])
+        tail = state_dict["tail"].cpu().double().numpy()
+        self._reset(tail[0, :kept], tail[1, :kept])
+        self._tail = max(_SMALLEST_TAIL, tail.shape[1])
+        self._earlier = _Totals.from_list(state_dict["earlier"])
+        self._companions = companions
+
+    def __getstate__(self) -> dict[str, Any]:
+        values, counts = self.data
+        state = {"max_length": self.max_length, "_log_history": values.copy(), "_count_history": counts.copy()}
+        return {**state, "_earlier": self._earlier.as_list()}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        # MMEngine pickles whole buffers; theirs have the first three keys and some a table of statistics.
+        self.max_length = int(state.get("max_length", state.get("_max_length", 1_000_000)))
+        self._reset(np.asarray(state["_log_history"]), np.asarray(state["_count_history"]))
+        if "_earlier" in state:
+            self._earlier = _Totals.from_list(state["_earlier"])
+
+
+class _Totals:
+    """What a buffer remembers of values that it no longer holds."""
+
+    __slots__ = ("count", "largest", "length", "smallest", "total")
+
+    def __init__(self) -> None:
+        self.total, self.count, self.smallest, self.largest, self.length = 0.0, 0.0, float("inf"), float("-inf"), 0
+
+    def with_values(self, values: np.ndarray, counts: np.ndarray) -> _Totals:
+        joined = _Totals()
+        joined.total = self.total + float(values.sum())
+        joined.count = self.count + float(counts.sum())
+        joined.smallest = min(self.smallest, float(values.min(initial=np.inf)))
+        joined.largest = max(self.largest, float(values.max(initial=-np.inf)))
+        joined.length = self.length + len(values)
+        return joined
+
+    def as_list(self) -> list[float]:
+        return [self.total, self.count, self.smallest, self.largest, float(self.length)]
+
+    @classmethod
+    def from_list(cls, numbers_: Sequence[float]) -> _Totals:
+        made = cls()
+        made.total, made.count, made.smallest, made.largest = (float(number) for number in numbers_[:4])
+        made.length = int(numbers_[4])
+        return made
+
+
+_NOTHING = _Totals()
+
+
+def settle_together(buffers: Iterable[HistoryBuffer]) -> None:
+    """Reads the pending values of all `buffers` with one transfer per device."""
+    waiting = [buffer for buffer in buffers if buffer._pending]
+    for buffer, values in zip(waiting, fetch([buffer._pending for buffer in waiting]), strict=True):
+        buffer._accept(values)
+
+
+def _length(entry: Entry) -> int:
+    return len(entry) if getattr(entry, "ndim", 0) == 1 else 1  # type: ignore[arg-type]  # numbers have no ndim
+
+
+for _method in (HistoryBuffer.mean, HistoryBuffer.max, HistoryBuffer.min, HistoryBuffer.current):
+    HistoryBuffer.register_statistics(_method)

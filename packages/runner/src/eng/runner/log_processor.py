@@ -1,0 +1,271 @@
+"""From what was logged to one line of text and one dict for the trackers."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from eng.device import get_max_cuda_memory, is_cuda_available
+from eng.registry import LOG_PROCESSORS
+
+__all__ = ["LogProcessor"]
+
+_MODES = ("train", "val", "test")
+_TIMES = ("time", "data_time")
+
+
+@LOG_PROCESSORS.register_module()
+class LogProcessor:
+    """Chooses a statistic for each logged value and formats them.
+
+    Values whose name matches `mean_pattern` are averaged over `window_size` updates; of others the last one is shown.
+
+    Args:
+        window_size: updates in a mean.
+        by_epoch: whether lines count epochs; the same as in ``train_cfg``.
+        custom_cfg: statistics of your own. Each is a dict with ``data_src`` (the value, without ``train/``),
+            ``method_name`` (a statistic of :class:`~eng.logging.HistoryBuffer`), optionally ``log_name`` (under
+            which it is shown, in place of the value by default), ``window_size`` (a number, ``"epoch"`` or
+            ``"global"``) and further arguments of that statistic.
+        num_digits: after the decimal point.
+        log_with_hierarchy: whether names for the trackers keep ``train/`` and so on.
+        mean_pattern: regular expression of the names that are averaged.
+
+    Raises:
+        ValueError: a custom statistic lacks ``data_src`` or ``method_name``, two have the same name, or one has
+            an ``"epoch"`` window although `by_epoch` is False.
+        TypeError: a window is of another type.
+
+    Examples:
+        >>> processor = LogProcessor(custom_cfg=[dict(data_src="loss", method_name="max", log_name="loss_max", window_size=100)])
+    """
+
+    def __init__(
+        self,
+        window_size: int = 10,
+        by_epoch: bool = True,
+        custom_cfg: Sequence[Mapping[str, Any]] | None = None,
+        num_digits: int = 4,
+        log_with_hierarchy: bool = False,
+        mean_pattern: str = r".*(loss|time|data_time|grad_norm).*",
+    ) -> None:
+        self.window_size = window_size
+        self.by_epoch = by_epoch
+        self.custom_cfg = [dict(cfg) for cfg in custom_cfg or ()]
+        self.num_digits = num_digits
+        self.log_with_hierarchy = log_with_hierarchy
+        self.mean_pattern = re.compile(mean_pattern)
+        self._averaged: dict[str, bool] = {}
+        self._check_custom_cfg()
+
+    def _check_custom_cfg(self) -> None:
+        names: set[str] = set()
+        for index, cfg in enumerate(self.custom_cfg):
+            missing = [key for key in ("data_src", "method_name") if key not in cfg]
+            if missing:
+                raise ValueError(
+                    f"log_processor.custom_cfg[{index}] needs {' and '.join(missing)}; it has {sorted(cfg)}"
+                )
+            name = cfg.get("log_name", cfg["data_src"])
+            if name in names:
+                raise ValueError(
+                    f"log_processor.custom_cfg[{index}]: {name!r} is shown already; give it another log_name"
+                )
+            names.add(name)
+            window = cfg.get("window_size")
+            if window is not None and not isinstance(window, int) and window not in ("epoch", "global"):
+                raise TypeError(
+                    f"log_processor.custom_cfg[{index}]: window_size is a number, 'epoch' or 'global', not {window!r}"
+                )
+            if window == "epoch" and not self.by_epoch:
+                raise ValueError(f"log_processor.custom_cfg[{index}]: window_size='epoch' needs by_epoch=True")
+
+    # ---------------------------------------------------------------- lines
+
+    def get_log_after_iter(self, runner: Any, batch_idx: int, mode: str) -> tuple[dict[str, Any], str]:
+        """Tag and line after an iteration.
+
+        Args:
+            runner: of which the message hub, the counters and the data loaders are read.
+            batch_idx: index of the batch in its loader.
+            mode: ``train``, ``val`` or ``test``.
+
+        Returns:
+            Values by name for the trackers, and the line.
+
+        Raises:
+            ValueError: another `mode`.
+        """
+        _check_mode(mode, _MODES)
+        custom = self._with_sizes(self.custom_cfg, runner, batch_idx)
+        shown = self._collect(runner, mode, custom)
+        tag = self._collect(runner, mode, custom, keep_prefix=True) if self.log_with_hierarchy else dict(shown)
+        rates = {name: shown.pop(name) for name in list(shown) if name.endswith("lr")}
+        head = [self._position(runner, batch_idx, mode, tag)]
+        head.append(" ".join(f"{name}: {value:.{self.num_digits}e}" for name, value in rates.items()))
+        head.extend(self._clock(runner, shown))
+        head.extend(self._memory(runner, tag))
+        items = self._items((name, value) for name, value in shown.items() if _is_shown(mode, name))
+        return tag, "".join(f"{part}  " for part in head) + "  ".join(items)
+
+    def get_log_after_epoch(
+        self, runner: Any, batch_idx: int, mode: str, with_non_scalar: bool = False
+    ) -> tuple[dict[str, Any], str]:
+        """Tag and line after a whole validation or test.
+
+        Args:
+            runner: as in :meth:`get_log_after_iter`.
+            batch_idx: index of the last batch.
+            mode: ``val`` or ``test``.
+            with_non_scalar: whether the tag holds what is no number too, such as tables of a metric.
+
+        Raises:
+            ValueError: another `mode`.
+        """
+        _check_mode(mode, ("val", "test"))
+        custom = self._with_sizes(self._with_epoch_times(mode), runner, batch_idx)
+        scalars = self._collect(runner, mode, custom, keep_prefix=self.log_with_hierarchy)
+        times = {name: scalars.pop(name) for name in list(scalars) if name.removeprefix(f"{mode}/") in _TIMES}
+        others = self._non_scalars(runner, mode)
+        size = _loader_length(runner, mode)
+        epoch = f" [{_epoch(runner, mode)}]" if self.by_epoch and mode == "val" else " "
+        head = f"{'Epoch' if self.by_epoch else 'Iter'}({mode}){epoch}[{size}/{size}]"
+        items = self._items({**scalars, **others, **times}.items())
+        tag = {**scalars, **(others if with_non_scalar else {}), **times}
+        return tag, f"{head}    {'  '.join(items)}"
+
+    def _position(self, runner: Any, batch_idx: int, mode: str, tag: dict[str, Any]) -> str:
+        """``Epoch(train)  [1][10/45]`` or ``Iter(train) [ 10/450]``, with numbers aligned."""
+        training = _train_loop(runner)
+        tag["iter"] = 0 if training is None else runner.iter + 1
+        if not self.by_epoch:
+            done, total = (
+                (runner.iter + 1, runner.max_iters)
+                if mode == "train"
+                else (batch_idx + 1, _loader_length(runner, mode))
+            )
+            return f"Iter({mode}) [{_aligned(done, total)}/{total}]"
+        total = _loader_length(runner, mode)
+        counter = f"[{_aligned(batch_idx + 1, total)}/{total}]"
+        if mode == "test":
+            return f"Epoch(test) {counter}"
+        tag["epoch"] = epoch = _epoch(runner, mode)
+        width = len(str(runner.max_epochs)) + 3 if training is not None else 0
+        return f"Epoch({mode}){f'[{epoch}]'.rjust(width)}{counter}"
+
+    def _clock(self, runner: Any, shown: dict[str, Any]) -> list[str]:
+        eta = runner.message_hub.get_info("eta")
+        if eta is None or any(name not in shown for name in _TIMES):
+            return []
+        times = [f"{name}: {shown.pop(name):.{self.num_digits}f}" for name in _TIMES]
+        return [f"eta: {datetime.timedelta(seconds=int(eta))}", *times]
+
+    def _memory(self, runner: Any, tag: dict[str, Any]) -> list[str]:
+        """Largest memory held on the accelerator so far, in MB."""
+        if not is_cuda_available():
+            return []
+        tag["memory"] = memory = get_max_cuda_memory(getattr(runner.model, "output_device", None))
+        return [f"memory: {memory}"]
+
+    def _items(self, pairs: Any) -> list[str]:
+        return [f"{name}: {self._text(value)}" for name, value in pairs]
+
+    def _text(self, value: Any) -> str:
+        if isinstance(value, float):
+            return f"{value:.{self.num_digits}f}"
+        return f"\n{value}\n" if isinstance(value, torch.Tensor | np.ndarray) else str(value)
+
+    # ---------------------------------------------------------------- values
+
+    def _collect(
+        self, runner: Any, mode: str, custom: Sequence[Mapping[str, Any]], keep_prefix: bool = False
+    ) -> dict[str, Any]:
+        """Statistics of everything logged in `mode`, by name."""
+        prefix = f"{mode}/"
+        kept = prefix if keep_prefix else ""
+        buffers = {
+            key[len(prefix) :]: buffer
+            for key, buffer in runner.message_hub.log_scalars.items()
+            if key.startswith(prefix)
+        }
+        values = {
+            kept + name: buffer.mean(self.window_size) if self._is_averaged(kept + name) else buffer.current()
+            for name, buffer in _loss_last(buffers)
+        }
+        for cfg in custom:
+            source = cfg["data_src"]
+            if source in buffers:
+                rest = {key: value for key, value in cfg.items() if key not in ("data_src", "log_name")}
+                values[kept + cfg.get("log_name", source)] = buffers[source].statistics(**rest)
+        return values
+
+    def _is_averaged(self, name: str) -> bool:
+        if name not in self._averaged:
+            self._averaged[name] = self.mean_pattern.search(name) is not None
+        return self._averaged[name]
+
+    def _non_scalars(self, runner: Any, mode: str) -> dict[str, Any]:
+        prefix = f"{mode}/"
+        kept = prefix if self.log_with_hierarchy else ""
+        facts = runner.message_hub.runtime_info.items()
+        return {kept + key[len(prefix) :]: value for key, value in facts if key.startswith(prefix)}
+
+    def _with_epoch_times(self, mode: str) -> list[dict[str, Any]]:
+        chosen = {cfg["data_src"].removeprefix(f"{mode}/") for cfg in self.custom_cfg}
+        means = [dict(data_src=name, window_size="epoch", method_name="mean") for name in _TIMES if name not in chosen]
+        return [*self.custom_cfg, *means]
+
+    def _with_sizes(self, custom: Sequence[Mapping[str, Any]], runner: Any, batch_idx: int) -> list[dict[str, Any]]:
+        """The statistics with ``epoch`` and ``global`` windows as numbers."""
+        sizes = {"epoch": batch_idx + 1, "global": runner.iter + 1}
+        return [
+            {**cfg, "window_size": sizes[cfg["window_size"]]} if isinstance(cfg.get("window_size"), str) else dict(cfg)
+            for cfg in custom
+        ]
+
+
+def _check_mode(mode: str, allowed: Sequence[str]) -> None:
+    if mode not in allowed:
+        raise ValueError(f"mode must be one of {', '.join(allowed)}, not {mode!r}")
+
+
+def _is_shown(mode: str, name: str) -> bool:
+    """In training everything; in validation only losses, as metrics belong to the whole dataset; in a test nothing."""
+    return mode == "train" or (mode == "val" and name.startswith("loss"))
+
+
+def _loss_last(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Items in the order of logging, but ``loss`` behind the parts that it is the sum of."""
+    parts = [name for name in values if "loss" in name]
+    behind = parts[-1] if "loss" in parts else None
+    for name, value in values.items():
+        if name != "loss":
+            yield name, value
+        if name == behind:
+            yield "loss", values["loss"]
+
+
+def _aligned(number: int, largest: int) -> str:
+    return str(number).rjust(len(str(largest)))
+
+
+def _train_loop(runner: Any) -> Any | None:
+    """The training loop where there is one that was built."""
+    loop = getattr(runner, "_train_loop", None)
+    return None if loop is None or isinstance(loop, Mapping) else loop
+
+
+def _epoch(runner: Any, mode: str) -> int:
+    if mode == "train":
+        return int(runner.epoch) + 1
+    return 0 if _train_loop(runner) is None else int(runner.epoch)
+
+
+def _loader_length(runner: Any, mode: str) -> int:
+    loop = getattr(runner, f"{mode}_loop")
+    return len(loop.dataloader)

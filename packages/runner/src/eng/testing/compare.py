@@ -1,0 +1,115 @@
+"""Comparisons that tests need often. Those that begin with ``assert_`` and give a bool leave the assert to the test."""
+
+from __future__ import annotations
+
+import runpy
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+from torch import nn
+
+__all__ = [
+    "assert_allclose",
+    "assert_attrs_equal",
+    "assert_dict_contains_subset",
+    "assert_dict_has_keys",
+    "assert_is_norm_layer",
+    "assert_keys_equal",
+    "assert_params_all_zeros",
+    "check_python_script",
+]
+
+_MISSING = object()
+
+
+def assert_allclose(
+    actual: Any,
+    expected: Any,
+    rtol: float | None = None,
+    atol: float | None = None,
+    equal_nan: bool = True,
+    msg: str | Callable[[str], str] | None = "",
+) -> None:
+    """Asserts that tensors, arrays, numbers or containers of them are close.
+
+    Args:
+        actual: what came out.
+        expected: what was to come out.
+        rtol: relative tolerance; with `atol` None too, chosen by the types as in :func:`torch.testing.assert_close`.
+        atol: absolute tolerance.
+        equal_nan: whether NaN equals NaN.
+        msg: in place of the usual message.
+
+    Raises:
+        AssertionError: they are not close.
+
+    Examples:
+        >>> assert_allclose([1.0, 2.0], torch.tensor([1.0, 2.0 + 1e-7]))
+    """
+    if isinstance(expected, torch.Tensor) and not isinstance(actual, torch.Tensor):
+        actual = torch.as_tensor(np.asarray(actual), dtype=expected.dtype)
+    torch.testing.assert_close(actual, expected, rtol=rtol, atol=atol, equal_nan=equal_nan, msg=msg or None)
+
+
+def check_python_script(cmd: str) -> None:
+    """Runs a command line such as ``path/script.py --flag 1`` (with or without ``python`` before it) in this process.
+
+    Args:
+        cmd: the command line.
+    """
+    words = shlex.split(cmd)
+    arguments = words[1:] if words and words[0].startswith("python") else words
+    with mock.patch.object(sys, "argv", arguments):
+        runpy.run_path(arguments[0], run_name="__main__")
+
+
+def assert_dict_contains_subset(dict_obj: Mapping[Any, Any], expected_subset: Mapping[Any, Any]) -> bool:
+    """Whether each item of `expected_subset` is in `dict_obj` with the same value; arrays are compared whole.
+
+    Examples:
+        >>> assert_dict_contains_subset({"a": 1, "b": 2}, {"a": 1})
+        True
+    """
+    return all(_same(dict_obj.get(key, _MISSING), value) for key, value in expected_subset.items())
+
+
+def assert_attrs_equal(obj: Any, expected_attrs: Mapping[str, Any]) -> bool:
+    """Whether each attribute has the value that is expected; arrays are compared whole."""
+    return all(_same(getattr(obj, name, _MISSING), value) for name, value in expected_attrs.items())
+
+
+def assert_dict_has_keys(obj: Mapping[str, Any], expected_keys: Sequence[str]) -> bool:
+    """Whether `obj` has all of the keys."""
+    return set(expected_keys) <= set(obj)
+
+
+def assert_keys_equal(result_keys: Sequence[str], target_keys: Sequence[str]) -> bool:
+    """Whether both hold the same keys, in any order."""
+    return set(result_keys) == set(target_keys)
+
+
+def assert_is_norm_layer(module: nn.Module) -> bool:
+    """Whether `module` is a batch, instance, group or layer normalisation."""
+    from torch.nn.modules.batchnorm import _BatchNorm
+    from torch.nn.modules.instancenorm import _InstanceNorm
+
+    return isinstance(module, _BatchNorm | _InstanceNorm | nn.GroupNorm | nn.LayerNorm)
+
+
+def assert_params_all_zeros(module: nn.Module) -> bool:
+    """Whether weight and bias of `module`, as far as it has them, are zero."""
+    tensors = [getattr(module, name, None) for name in ("weight", "bias")]
+    return all(not tensor.any() for tensor in tensors if isinstance(tensor, torch.Tensor))
+
+
+def _same(actual: Any, expected: Any) -> bool:
+    if actual is _MISSING:
+        return False
+    if isinstance(actual, torch.Tensor) and isinstance(expected, torch.Tensor):
+        return actual.shape == expected.shape and bool((actual == expected).all())
+    return bool(np.all(actual == expected))

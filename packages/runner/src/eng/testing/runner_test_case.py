@@ -1,0 +1,97 @@
+"""A test case that runs small trainings."""
+
+from __future__ import annotations
+
+import copy
+import os
+import socket
+import tempfile
+import time
+import uuid
+from pathlib import Path
+from typing import Any, ClassVar
+from unittest import TestCase
+from unittest.mock import patch
+
+__all__ = ["RunnerTestCase"]
+
+
+class RunnerTestCase(TestCase):
+    """Gives each test a work folder of its own and configs that train a toy model for three epochs.
+
+    The attributes ``epoch_based_cfg`` and ``iter_based_cfg`` are whole configs; a test copies and changes them, and
+    :meth:`build_runner` builds a Runner whose name no other test uses.
+
+    Examples:
+        >>> class TestToy(RunnerTestCase):
+        ...     def test_training(self):
+        ...         self.build_runner(self.epoch_based_cfg).train()
+    """
+
+    dist_cfg: ClassVar[dict[str, Any]] = dict(MASTER_ADDR="127.0.0.1", RANK="0", WORLD_SIZE="1", LOCAL_RANK="0")
+
+    def setUp(self) -> None:
+        """Makes the work folder and the configs, and keeps logs out of the way."""
+        from ._toys import epoch_based_cfg, iter_based_cfg
+
+        self._logging_before = _instances()
+        self.temp_dir = tempfile.TemporaryDirectory()
+        self.epoch_based_cfg = epoch_based_cfg(self.temp_dir.name)
+        self.iter_based_cfg = iter_based_cfg(self.temp_dir.name)
+
+    def tearDown(self) -> None:
+        """Closes log files, leaves a process group and removes the work folder."""
+        import logging
+
+        import torch.distributed
+
+        from eng.logging import MMLogger
+
+        for logger in MMLogger._instance_dict.values():
+            for handler in list(logger.handlers):
+                handler.close()
+        logging.getLogger("eng").handlers.clear()
+        for kind, before in self._logging_before:
+            kind._instance_dict.clear()
+            kind._instance_dict.update(before)
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+        self.temp_dir.cleanup()
+
+    def build_runner(self, cfg: Any) -> Any:
+        """A Runner of a copy of `cfg`."""
+        from eng.runner import Runner
+
+        cfg = copy.deepcopy(cfg)
+        cfg["experiment_name"] = self.experiment_name
+        return Runner.from_cfg(cfg)
+
+    @property
+    def experiment_name(self) -> str:
+        """Another one each time, so that named instances of different runs do not meet."""
+        return f"{self._testMethodName}_{time.time_ns()}_{uuid.uuid4().hex[:6]}"
+
+    def setup_dist_env(self) -> None:
+        """Sets the environment variables of a process group of one process, until the test ends."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = str(probe.getsockname()[1])
+        variables = patch.dict(os.environ, {**self.dist_cfg, "MASTER_PORT": port})
+        variables.start()
+        self.addCleanup(variables.stop)
+
+    def clear_work_dir(self) -> None:
+        """Empties the work folder."""
+        import shutil
+
+        for entry in Path(self.temp_dir.name).iterdir():
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+def _instances() -> list[tuple[Any, dict[str, Any]]]:
+    """Named instances of each managed class, to be put back after the test."""
+    from eng.logging import MessageHub, MMLogger
+    from eng.registry import DefaultScope
+    from eng.visualization import Visualizer
+
+    return [(kind, dict(kind._instance_dict)) for kind in (MMLogger, MessageHub, Visualizer, DefaultScope)]

@@ -1,0 +1,93 @@
+"""What a tracker has to offer."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from abc import ABCMeta, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+__all__ = ["BaseVisBackend", "force_init_env", "plain_number"]
+
+_LOGGER = logging.getLogger(__name__)
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def force_init_env(old_func: F) -> F:
+    """Decorator for a method that needs the tracker's library: its ``_init_env`` runs before the first such call."""
+
+    @functools.wraps(old_func)
+    def wrapper(obj: Any, *args: Any, **kwargs: Any) -> Any:
+        if not getattr(obj, "_env_initialized", False):
+            obj._env_initialized = True
+            obj._init_env()
+        return old_func(obj, *args, **kwargs)
+
+    return wrapper  # type: ignore[return-value]  # wraps keeps the signature
+
+
+class BaseVisBackend(metaclass=ABCMeta):
+    """Where a visualizer writes to. Nothing is created or imported before the first thing is written.
+
+    Args:
+        save_dir: folder for its files.
+    """
+
+    def __init__(self, save_dir: str) -> None:
+        self._save_dir = save_dir
+        self._env_initialized = False
+
+    @property
+    @abstractmethod
+    def experiment(self) -> Any:
+        """The object of the tracker's own library."""
+
+    @abstractmethod
+    def _init_env(self) -> Any:
+        """Creates folders and the tracker's objects."""
+
+    def add_config(self, config: Any, **kwargs: Any) -> None:
+        """Writes the config of the run."""
+
+    def add_graph(self, model: torch.nn.Module, data_batch: Any, **kwargs: Any) -> None:
+        """Writes the graph of the model."""
+
+    def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
+        """Writes an image.
+
+        Args:
+            name: of it.
+            image: (height, width, 3) uint8, RGB, or (height, width).
+            step: to which it belongs.
+        """
+
+    def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
+        """Writes a number: Python's, or a tensor or array with one element."""
+
+    def add_scalars(
+        self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: str | None = None, **kwargs: Any
+    ) -> None:
+        """Writes several numbers of one step.
+
+        Args:
+            scalar_dict: by name.
+            step: to which they belong.
+            file_path: a file for them alone, where the tracker has files.
+        """
+
+    def close(self) -> None:
+        """Finishes what is open."""
+
+
+def plain_number(name: str, value: Any) -> float | int | None:
+    """`value` as a Python number; None, with a warning, for what trackers cannot draw as a curve."""
+    if isinstance(value, torch.Tensor | np.ndarray | np.generic) and np.prod(np.shape(value)) == 1:
+        value = value.item()
+    if isinstance(value, int | float):
+        return value
+    _LOGGER.warning("%r is not written to the trackers: a %s is no number", name, type(value).__name__)
+    return None

@@ -1,0 +1,132 @@
+"""The visualizer: what a run shows, drawn on an image and written to trackers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from eng.registry import VISUALIZERS, ManagerMixin
+
+from ._base import BaseVisBackend
+from .fan_out import FanOut, build_backends
+
+__all__ = ["Visualizer"]
+
+
+@VISUALIZERS.register_module()
+class Visualizer(ManagerMixin):
+    """Writes configs, scalars, images and graphs to all of its trackers.
+
+    Args:
+        name: under which :meth:`get_instance` finds it.
+        image: to draw on, (height, width, 3) uint8, RGB.
+        vis_backends: trackers, as configs or objects.
+        save_dir: their files go to ``vis_data`` in it.
+        fig_save_cfg: for the figure that images are drawn on.
+        fig_show_cfg: for the window.
+
+    Examples:
+        >>> import tempfile
+        >>> visualizer = Visualizer(vis_backends=[dict(type="LocalVisBackend")], save_dir=tempfile.mkdtemp())
+        >>> visualizer.add_scalar("loss", 0.5, step=1)
+    """
+
+    def __init__(
+        self,
+        name: str = "visualizer",
+        image: np.ndarray | None = None,
+        vis_backends: Any = None,
+        save_dir: str | None = None,
+        fig_save_cfg: Mapping[str, Any] = {"frameon": False},  # the reference's signature; never changed
+        fig_show_cfg: Mapping[str, Any] = {"frameon": False},  # as above
+    ) -> None:
+        super().__init__(name)
+        self._dataset_meta: dict[str, Any] | None = None
+        self._fan_out = FanOut(build_backends(vis_backends, save_dir))
+        self.fig_save_cfg = dict(fig_save_cfg)
+        self.fig_show_cfg = dict(fig_show_cfg)
+        self._image: np.ndarray | None = None
+        if image is not None:
+            self.set_image(image)
+
+    @property
+    def _vis_backends(self) -> dict[str, BaseVisBackend]:
+        return self._fan_out.backends
+
+    @property
+    def dataset_meta(self) -> dict[str, Any] | None:
+        """Meta information of the dataset, such as its classes and palette."""
+        return self._dataset_meta
+
+    @dataset_meta.setter
+    def dataset_meta(self, dataset_meta: dict[str, Any]) -> None:
+        self._dataset_meta = dataset_meta
+
+    def get_backend(self, name: str) -> BaseVisBackend:
+        """The tracker called `name`.
+
+        Raises:
+            KeyError: there is none.
+        """
+        try:
+            return self._vis_backends[name]
+        except KeyError:
+            raise KeyError(
+                f"no vis_backend is called {name!r}; there are {', '.join(self._vis_backends) or 'none'}"
+            ) from None
+
+    def set_image(self, image: np.ndarray) -> None:
+        """Sets the image to draw on, (height, width, 3) uint8, RGB."""
+        self._image = np.asarray(image)
+
+    def get_image(self) -> np.ndarray:
+        """The image with what was drawn on it, (height, width, 3) uint8, RGB.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if self._image is None:
+            raise ValueError("there is no image yet; call set_image first")
+        return self._image
+
+    def add_config(self, config: Any, **kwargs: Any) -> None:
+        """Writes the config of the run."""
+        self._fan_out("add_config", config, **kwargs)
+
+    def add_graph(self, model: torch.nn.Module, data_batch: Any, **kwargs: Any) -> None:
+        """Writes the graph of the model."""
+        self._fan_out("add_graph", model, data_batch, **kwargs)
+
+    def add_image(self, name: str, image: np.ndarray, step: int = 0) -> None:
+        """Writes an image, (height, width, 3) uint8, RGB."""
+        self._fan_out("add_image", name, image, step)
+
+    def add_scalar(self, name: str, value: float | torch.Tensor | np.ndarray, step: int = 0, **kwargs: Any) -> None:
+        """Writes a number."""
+        self._fan_out("add_scalar", name, value, step, **kwargs)
+
+    def add_scalars(
+        self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: str | None = None, **kwargs: Any
+    ) -> None:
+        """Writes several numbers of one step; `file_path` names a file for them alone."""
+        self._fan_out("add_scalars", scalar_dict, step, file_path, **kwargs)
+
+    def add_datasample(
+        self,
+        name: str,
+        image: np.ndarray,
+        data_sample: Any | None = None,
+        draw_gt: bool = True,
+        draw_pred: bool = True,
+        show: bool = False,
+        wait_time: int = 0,
+        step: int = 0,
+    ) -> None:
+        """Draws a sample with its annotations. Tasks differ, so a library's own visualizer overrides it; here it does nothing."""
+
+    def close(self) -> None:
+        """Closes all trackers."""
+        self._fan_out("close")

@@ -1,0 +1,114 @@
+"""Plain files: scalars as JSON lines, images as PNG, the config as it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from eng.registry import VISBACKENDS
+
+from .._base import BaseVisBackend, force_init_env
+
+__all__ = ["LocalVisBackend"]
+
+
+@VISBACKENDS.register_module()
+class LocalVisBackend(BaseVisBackend):
+    """Writes to files in a folder.
+
+    Args:
+        save_dir: the folder.
+        img_save_dir: folder in it for images.
+        config_save_file: file in it for the config; ends in ``.py``.
+        scalar_save_file: file in it for scalars; ends in ``.json``. Each line is one JSON object.
+
+    Raises:
+        ValueError: a file has another ending.
+
+    Examples:
+        >>> import tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> LocalVisBackend(folder).add_scalar("loss", 0.5, step=3)
+        >>> open(f"{folder}/scalars.json").read()
+        '{"loss": 0.5, "step": 3}\\n'
+    """
+
+    def __init__(
+        self,
+        save_dir: str,
+        img_save_dir: str = "vis_image",
+        config_save_file: str = "config.py",
+        scalar_save_file: str = "scalars.json",
+    ) -> None:
+        if not config_save_file.endswith(".py"):
+            raise ValueError(f"config_save_file must end in .py, not {config_save_file!r}")
+        if not scalar_save_file.endswith(".json"):
+            raise ValueError(f"scalar_save_file must end in .json, not {scalar_save_file!r}")
+        super().__init__(save_dir)
+        folder = Path(save_dir)
+        self._img_save_dir = folder / img_save_dir
+        self._config_save_file = folder / config_save_file
+        self._scalar_save_file = folder / scalar_save_file
+
+    def _init_env(self) -> None:
+        Path(self._save_dir).mkdir(parents=True, exist_ok=True)
+
+    @property
+    @force_init_env
+    def experiment(self) -> LocalVisBackend:
+        """This object: files need no library."""
+        return self
+
+    @force_init_env
+    def add_config(self, config: Any, **kwargs: Any) -> None:
+        """Writes the config by its own ``dump``."""
+        config.dump(str(self._config_save_file))
+
+    @force_init_env
+    def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
+        """Writes ``{name}_{step}.png``; arguments as in :meth:`BaseVisBackend.add_image`."""
+        from PIL import Image
+
+        target = self._img_save_dir / f"{name}_{step}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.ascontiguousarray(image)).save(target)
+
+    @force_init_env
+    def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
+        """Appends a line with the number and its step."""
+        self._append({name: value, "step": step}, self._scalar_save_file)
+
+    @force_init_env
+    def add_scalars(
+        self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: str | None = None, **kwargs: Any
+    ) -> None:
+        """Appends a line with all numbers and their step; a second one to `file_path`, if given.
+
+        Raises:
+            TypeError: `scalar_dict` is not a mapping.
+            ValueError: `file_path` does not end in ``.json`` or is the file of the scalars itself.
+        """
+        if not isinstance(scalar_dict, Mapping):
+            raise TypeError(f"add_scalars takes a mapping of names to numbers, not {type(scalar_dict).__name__}")
+        line = {**scalar_dict, "step": scalar_dict.get("step", step)}
+        if file_path is not None:
+            extra = Path(self._save_dir) / file_path
+            if extra.suffix != ".json" or extra == self._scalar_save_file:
+                raise ValueError(f"file_path must end in .json and differ from scalar_save_file; got {file_path!r}")
+            self._append(line, extra)
+        self._append(line, self._scalar_save_file)
+
+    def _append(self, line: Mapping[str, Any], path: Path) -> None:
+        with path.open("a") as file:
+            file.write(json.dumps(line, default=_as_json) + "\n")
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, torch.Tensor | np.ndarray | np.generic):
+        return value.tolist()
+    return str(value)
