@@ -1,0 +1,106 @@
+"""The questions that training code asks about devices."""
+
+from __future__ import annotations
+
+import torch
+
+from eng.device._table import ACCELERATORS, Accelerator, accelerator, current_accelerator
+
+__all__ = [
+    "ACCELERATORS",
+    "Accelerator",
+    "get_device",
+    "get_max_cuda_memory",
+    "get_max_musa_memory",
+    "is_cuda_available",
+    "is_dipu_available",
+    "is_mlu_available",
+    "is_mps_available",
+    "is_musa_available",
+    "is_npu_available",
+    "is_npu_support_full_precision",
+]
+
+_BYTES_PER_MB = 1024 * 1024
+# The first Ascend chip generation that computes in float32 without a loss of precision.
+_FIRST_FULL_PRECISION_SOC = 220
+
+
+def get_device() -> str:
+    """Device type that a model should be put on.
+
+    Returns:
+        ``'npu'``, ``'cuda'``, ``'mlu'``, ``'mps'``, ``'dipu'`` or ``'musa'``, the first that is available in the
+        order of `ACCELERATORS`; ``'cpu'`` where none is.
+
+    Example:
+        >>> get_device() in {'cpu', *(row.name for row in ACCELERATORS)}
+        True
+    """
+    found = current_accelerator()
+    return "cpu" if found is None else found.name
+
+
+def is_cuda_available() -> bool:
+    """Whether a CUDA (or ROCm) device can be used."""
+    return accelerator("cuda").is_available()
+
+
+def is_npu_available() -> bool:
+    """Whether an Ascend NPU can be used (needs ``torch_npu``)."""
+    return accelerator("npu").is_available()
+
+
+def is_mlu_available() -> bool:
+    """Whether a Cambricon MLU can be used (needs ``torch_mlu``)."""
+    return accelerator("mlu").is_available()
+
+
+def is_mps_available() -> bool:
+    """Whether Apple's GPU can be used."""
+    return accelerator("mps").is_available()
+
+
+def is_musa_available() -> bool:
+    """Whether a Moore Threads GPU can be used (needs ``torch_musa``)."""
+    return accelerator("musa").is_available()
+
+
+def is_dipu_available() -> bool:
+    """Whether DIPU, an adapter for several vendors, is installed (``torch_dipu``)."""
+    return accelerator("dipu").is_available()
+
+
+def is_npu_support_full_precision() -> bool:
+    """Whether the Ascend NPU of this machine computes in full float32; False without an NPU."""
+    npu = accelerator("npu")
+    if not npu.is_available():
+        return False
+    return int(npu.module().utils.get_soc_version()) >= _FIRST_FULL_PRECISION_SOC
+
+
+def get_max_cuda_memory(device: torch.device | None = None) -> int:
+    """Peak of the memory that tensors held on a CUDA device since the last call, which starts a new period.
+
+    Args:
+        device: device to ask; None is the current one.
+
+    Returns:
+        Megabytes (2**20 bytes), rounded down; 0 where no CUDA device is available.
+    """
+    return _peak_memory_mb("cuda", device)
+
+
+def get_max_musa_memory(device: torch.device | None = None) -> int:
+    """Same as `get_max_cuda_memory`, for a Moore Threads GPU."""
+    return _peak_memory_mb("musa", device)
+
+
+def _peak_memory_mb(name: str, device: torch.device | None) -> int:
+    row = accelerator(name)
+    if not row.is_available():
+        return 0
+    module = row.module()
+    peak_bytes = module.max_memory_allocated(device=device)
+    module.reset_peak_memory_stats(device=device)
+    return int(peak_bytes) // _BYTES_PER_MB

@@ -1,0 +1,147 @@
+"""Debug mode: before each collective, all ranks compare what they are about to call.
+
+The comparison goes through a key-value store and not through a collective, so that it works exactly where the
+collectives would hang or crash.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import torch.distributed as torch_dist
+from torch import Tensor
+
+from eng.dist._communicator import GroupCommunicator
+from eng.dist._group_store import open_group_store
+from eng.dist._watch import Watch, current_watch
+from eng.dist.errors import CollectiveMismatchError, CollectiveTimeoutError
+
+_HERE = str(Path(__file__).parent)
+_FIRST_POLL_S, _LONGEST_POLL_S = 0.0005, 0.05
+_LIMIT_S = 1800.0  # torch's own limit for a collective
+
+
+def check_enabled() -> bool:
+    """Whether debug mode is on: ``ENG_DIST_DEBUG=1``."""
+    return os.environ.get("ENG_DIST_DEBUG", "0") not in {"", "0"}
+
+
+class CheckedCommunicator:
+    """A communicator that makes sure that all ranks call the same before any of them does.
+
+    Raises, from every collective:
+        CollectiveMismatchError: on all ranks, saying who calls what from which line.
+        CollectiveTimeoutError: ranks have left the run, or did not come within half an hour.
+    """
+
+    def __init__(self, plain: GroupCommunicator) -> None:
+        self.plain = plain
+        self.rank, self.size, self.device = plain.rank, plain.size, plain.device
+        self.watch: Watch | None = current_watch()
+        self._calls = 0
+        self._store = self._shared_store()
+
+    def all_reduce(self, data: Tensor, op: Any) -> None:
+        self._agree(f"{_describe(data)}, op={str(op).rsplit('.', 1)[-1]}")
+        self.plain.all_reduce(data, op)
+
+    def all_gather(self, data: Tensor) -> list[Tensor]:
+        self._agree(_describe(data))
+        return self.plain.all_gather(data)
+
+    def gather(self, data: Tensor, dst: int) -> list[Tensor]:
+        self._agree(f"{_describe(data)}, dst={dst}")
+        return self.plain.gather(data, dst)
+
+    def broadcast(self, data: Tensor, src: int) -> None:
+        self._agree(f"{_describe(data)}, src={src}")
+        self.plain.broadcast(data, src)
+
+    def send(self, data: Tensor, dst: int) -> None:
+        self.plain.send(data, dst)  # the collective that it is part of was compared when sizes were exchanged
+
+    def receive(self, data: Tensor, src: int) -> None:
+        self.plain.receive(data, src)
+
+    def barrier(self) -> None:
+        self._agree("")
+        self.plain.barrier()
+
+    def global_rank(self, rank: int) -> int:
+        return self.plain.global_rank(rank)
+
+    def _shared_store(self) -> Any:
+        group = self.plain.group
+        assert group is not None  # this object is made for a living group
+        if self.watch is None:
+            return open_group_store(group)
+        ranks = "-".join(map(str, torch_dist.get_process_group_ranks(group)))
+        return torch_dist.PrefixStore(f"calls/{group.group_name}/{ranks}", self.watch.store)
+
+    def _agree(self, arguments: str) -> None:
+        name, where = _public_call()
+        self._calls += 1
+        mine = json.dumps({"call": f"{name}({arguments})", "where": where})
+        self._store.set(f"{self._calls}/{self.rank}", mine)
+        calls = {rank: json.loads(self._told_by(rank, name, where)) for rank in range(self.size)}
+        if self._calls > 2:  # everybody has read what came two calls ago
+            self._store.delete_key(f"{self._calls - 2}/{self.rank}")
+        kinds = Counter(call["call"] for call in calls.values())
+        if len(kinds) > 1:
+            self._raise_mismatch(calls, kinds.most_common(1)[0])
+
+    def _told_by(self, rank: int, name: str, where: str) -> str:
+        key, started, pause = f"{self._calls}/{rank}", time.monotonic(), _FIRST_POLL_S
+        waiting = (f"{name}, before it, for rank {self.global_rank(rank)}", started)
+        while not self._store.check([key]):
+            if self.watch is not None:
+                self.watch.waiting = waiting
+                self.watch.raise_if_failed()
+            self._raise_if_gone(rank, name, where, time.monotonic() - started)
+            time.sleep(pause)
+            pause = min(pause * 2, _LONGEST_POLL_S)
+        if self.watch is not None:
+            self.watch.waiting = None
+        return str(self._store.get(key).decode())
+
+    def _raise_if_gone(self, rank: int, name: str, where: str, waited_s: float) -> None:
+        number = self.global_rank(rank)
+        has_left = self.watch is not None and self.watch.has_left(number)
+        if has_left or waited_s > _LIMIT_S:
+            why = "has left the run" if has_left else f"did not come within {_LIMIT_S:g} s"
+            raise CollectiveTimeoutError(f"{name} at {where} waits for rank {number}, which {why}", [number])
+
+    def _raise_mismatch(self, calls: dict[int, dict[str, str]], most: tuple[str, int]) -> None:
+        told = {self.global_rank(rank): f"{call['call']} at {call['where']}" for rank, call in calls.items()}
+        common, count = most
+        differing = [self.global_rank(rank) for rank, call in calls.items() if call["call"] != common]
+        verdict = (
+            f"rank {', '.join(map(str, differing))} differs from the others"
+            if count > self.size / 2
+            else "no call has a majority"
+        )
+        lines = "\n".join(f"  rank {rank}: {text}" for rank, text in told.items())
+        raise CollectiveMismatchError(f"ranks disagree on collective {self._calls}; {verdict}:\n{lines}", told, differing)
+
+
+def _describe(data: Tensor) -> str:
+    return f"{str(data.dtype).removeprefix('torch.')} {list(data.shape)}"
+
+
+def _public_call() -> tuple[str, str]:
+    """The function of eng.dist that the user called, and the line he called it from."""
+    frame = sys._getframe(1)  # noqa: SLF001 # documented; inspect.stack reads source files and is far slower
+    name = frame.f_code.co_name
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
+        name = frame.f_code.co_name
+        frame = frame.f_back
+    return name, f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+__all__ = ["CheckedCommunicator", "check_enabled"]

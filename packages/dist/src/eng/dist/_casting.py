@@ -1,0 +1,112 @@
+"""Moving nested data between devices, and asking where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributed import ProcessGroup
+
+from eng.dist._communicator import communicator
+from eng.dist.errors import CastError
+
+Nested = Tensor | Mapping[Any, Any] | Iterable[Any]
+
+
+def get_data_device(data: Nested) -> torch.device:
+    """The device that all tensors of `data` are on.
+
+    Args:
+        data: a tensor, or tensors in mappings and sequences, nested to any depth.
+
+    Raises:
+        ValueError: there is no tensor, or tensors are on different devices.
+        TypeError: something in `data` is no tensor.
+
+    Example:
+        >>> get_data_device([torch.ones(2), {'a': torch.ones(1)}])
+        device(type='cpu')
+    """
+    if isinstance(data, Tensor):
+        return data.device
+    parts = _parts(data, "data")
+    devices = {get_data_device(part) for part in parts}
+    if len(devices) != 1:
+        found = ", ".join(sorted(map(str, devices))) or "no tensor at all"
+        raise ValueError(f"data should be on one device, but got {found}")
+    return devices.pop()
+
+
+def get_comm_device(group: ProcessGroup | None = None) -> torch.device:
+    """The device from which the group's backend sends: CPU for gloo and mpi, the accelerator for its own backend.
+
+    Example:
+        >>> get_comm_device()
+        device(type='cpu')
+    """
+    return communicator(group).device
+
+
+def cast_data_device(data: Nested, device: torch.device, out: Nested | None = None) -> Nested:
+    """`data` on another device, in containers of the same types.
+
+    Args:
+        data: a tensor, or tensors in mappings and sequences, nested to any depth.
+        device: where to.
+        out: data of the same structure to copy into; None makes new tensors where a move is needed.
+
+    Returns:
+        The moved data; `out` where it is given.
+
+    Raises:
+        CastError: `out` has another type, length or keys than `data`, or something in `data` is no tensor.
+
+    Example:
+        >>> cast_data_device({'a': torch.ones(1)}, torch.device('cpu'))
+        {'a': tensor([1.])}
+    """
+    if out is not None:
+        _check_pair(data, out)
+    if isinstance(data, Tensor):
+        moved = data.to(device)
+        return moved if out is None else _filled(out, moved)
+    if isinstance(data, Mapping):
+        targets: dict[Any, Any] = dict(out) if isinstance(out, Mapping) else {}
+        return _like(data, {key: cast_data_device(part, device, targets.get(key)) for key, part in data.items()})
+    parts = list(_parts(data, "data"))
+    outs = [None] * len(parts) if out is None else list(_parts(out, "out"))
+    return _like(data, [cast_data_device(part, device, target) for part, target in zip(parts, outs, strict=True)])
+
+
+def _filled(out: Any, moved: Tensor) -> Tensor:
+    out.copy_(moved)
+    return out  # type: ignore[no-any-return] # _check_pair has seen that it is a tensor
+
+
+def _like(data: Any, values: Any) -> Any:
+    if hasattr(data, "_fields"):  # a named tuple takes its fields one by one
+        return type(data)(*values)
+    return type(data)(values)
+
+
+def _parts(data: Any, name: str) -> list[Any]:
+    if isinstance(data, Mapping):
+        return list(data.values())
+    if isinstance(data, Iterable) and not isinstance(data, (str, bytes)):
+        return list(data)
+    raise CastError(f"{name} should be a tensor, or a mapping or sequence of tensors, but got {type(data).__name__}")
+
+
+def _check_pair(data: Any, out: Any) -> None:
+    if isinstance(data, Tensor) and isinstance(out, Tensor):
+        return
+    if type(data) is not type(out):
+        raise CastError(
+            f"out should be the same type with data, but got data is {type(data).__name__} and out is {type(out).__name__}"
+        )
+    if len(data) != len(out):
+        raise CastError(f"length of data and out should be same, but got {len(data)} and {len(out)}")
+    if isinstance(data, Mapping) and set(data) != set(out):
+        raise CastError(f"data and out should have the same keys, but got {list(data)} and {list(out)}")

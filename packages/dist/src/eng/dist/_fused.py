@@ -1,0 +1,158 @@
+"""Many tensors, one collective."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import torch
+from torch import Tensor
+from torch.distributed import ProcessGroup
+
+from eng.dist._communicator import communicator
+from eng.dist._tensors import all_reduce, reduce_op_of
+
+_LOW_BITS = 32
+_LOW_MASK = (1 << _LOW_BITS) - 1
+_BYTES_PER_MB = 1024 * 1024
+
+
+def all_reduce_dict(data: dict[str, Tensor], op: str = "sum", group: ProcessGroup | None = None) -> None:
+    """Reduces every value of a dictionary over the ranks, in place, in one collective.
+
+    Values of different types share the collective: floats travel in the widest type among them, and whole numbers
+    beside floats in two exact float64 halves. Only an operation other than sum and mean on a mixture of floats and
+    whole numbers takes two collectives.
+
+    Args:
+        data: tensors by name, with the same names, shapes and types on all ranks; the order may differ.
+        op: as for `all_reduce`.
+        group: None is the group of all processes.
+
+    Raises:
+        TypeError: `data` is no dictionary, or a value is no tensor; names its key.
+        LauncherError: no operation is called so.
+
+    Example:
+        >>> data = {'loss': torch.tensor(1.5), 'count': torch.tensor(3)}
+        >>> all_reduce_dict(data, op='mean')  # a single process changes nothing
+        >>> data
+        {'loss': tensor(1.5000), 'count': tensor(3)}
+    """
+    _check_dict(data, op)
+    comm = communicator(group)
+    if comm.size <= 1 or not data:
+        return
+    tensors = [data[key] for key in sorted(data)]
+    whole = [value for value in tensors if not _is_fractional(value)]
+    fractional = [value for value in tensors if _is_fractional(value)]
+    if whole and fractional and op in {"sum", "mean"}:
+        _reduce_mixed(fractional, whole, op, comm.device, comm.size, group)
+        return
+    for values, dtype in ((fractional, _widest(fractional)), (whole, torch.int64)):
+        if values:
+            _reduce_together(values, dtype, comm.device, lambda flat: all_reduce(flat, op, group))
+
+
+def all_reduce_params(
+    params: Iterable[Tensor],
+    coalesce: bool = True,
+    bucket_size_mb: int = -1,
+    op: str = "sum",
+    group: ProcessGroup | None = None,
+) -> None:
+    """Reduces parameters or buffers over the ranks, in place.
+
+    Args:
+        params: tensors, in the same order on all ranks.
+        coalesce: whether to join them into few large collectives; otherwise there is one per tensor.
+        bucket_size_mb: how many megabytes to join at most; -1 joins all tensors of one type.
+        op: as for `all_reduce`.
+        group: None is the group of all processes.
+
+    Example:
+        >>> all_reduce_params([torch.ones(2), torch.zeros(3)], op='mean')  # a single process changes nothing
+    """
+    comm = communicator(group)
+    if comm.size <= 1:
+        return
+    tensors = [param.detach() for param in params]
+    if not coalesce:
+        for tensor in tensors:
+            all_reduce(tensor, op, group)
+        return
+    for bucket in _buckets(tensors, bucket_size_mb):
+        _reduce_together(bucket, bucket[0].dtype, bucket[0].device, lambda flat: all_reduce(flat, op, group))
+
+
+def _check_dict(data: dict[str, Tensor], op: str) -> None:
+    if not isinstance(data, dict):
+        raise TypeError(f"data should be a dictionary of tensors, but got {type(data).__name__}")
+    for key, value in data.items():
+        if not isinstance(value, Tensor):
+            raise TypeError(f"data[{key!r}] should be a tensor, but got {type(value).__name__}")
+        reduce_op_of(op, value.dtype)
+
+
+def _is_fractional(value: Tensor) -> bool:
+    return value.is_floating_point() or value.is_complex()
+
+
+def _widest(values: list[Tensor]) -> torch.dtype:
+    dtype = torch.float16 if values and values[0].dtype is torch.float16 else torch.bfloat16
+    for value in values:
+        dtype = torch.promote_types(dtype, value.dtype)
+    return dtype
+
+
+def _reduce_together(
+    values: list[Tensor], dtype: torch.dtype, device: torch.device, reduce: Callable[[Tensor], None]
+) -> None:
+    flat = torch.cat([value.detach().reshape(-1).to(device, dtype) for value in values])
+    reduce(flat)
+    _scatter(flat, values)
+
+
+def _reduce_mixed(
+    fractional: list[Tensor],
+    whole: list[Tensor],
+    op: str,
+    device: torch.device,
+    size: int,
+    group: ProcessGroup | None,
+) -> None:
+    # float64 holds sums of 32-bit halves exactly for up to two million ranks, which int64 as a whole would overflow.
+    wide = torch.promote_types(_widest(fractional), torch.float64)
+    numbers = torch.cat([value.detach().reshape(-1).to(device, torch.int64) for value in whole])
+    parts = [value.detach().reshape(-1).to(device, wide) for value in fractional]
+    halves = [(numbers >> _LOW_BITS).to(wide), (numbers & _LOW_MASK).to(wide)]
+    flat = torch.cat([*parts, *halves])
+    all_reduce(flat, "sum", group)
+    count = numbers.numel()
+    floats, high, low = flat.split([flat.numel() - 2 * count, count, count])
+    total = (_real(high).to(torch.int64) << _LOW_BITS) + _real(low).to(torch.int64)
+    if op == "mean":
+        floats, total = floats / size, total.div(size, rounding_mode="trunc")
+    _scatter(floats, fractional)
+    _scatter(total, whole)
+
+
+def _real(values: Tensor) -> Tensor:
+    return values.real if values.is_complex() else values
+
+
+def _scatter(flat: Tensor, values: list[Tensor]) -> None:
+    for part, value in zip(flat.split([value.numel() for value in values]), values, strict=True):
+        value.detach().copy_(part.reshape(value.shape))
+
+
+def _buckets(tensors: list[Tensor], bucket_size_mb: int) -> Iterator[list[Tensor]]:
+    limit = bucket_size_mb * _BYTES_PER_MB if bucket_size_mb > 0 else float("inf")
+    kinds: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
+    sizes: dict[tuple[torch.dtype, torch.device], int] = {}
+    for tensor in tensors:
+        kind, size = (tensor.dtype, tensor.device), tensor.numel() * tensor.element_size()
+        if kinds.get(kind) and sizes[kind] + size > limit:
+            yield kinds.pop(kind)
+        sizes[kind] = size + (sizes[kind] if kinds.get(kind) else 0)
+        kinds.setdefault(kind, []).append(tensor)
+    yield from kinds.values()

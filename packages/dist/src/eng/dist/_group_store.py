@@ -1,0 +1,46 @@
+"""A key-value store for a group that was started elsewhere."""
+
+from __future__ import annotations
+
+import os
+import socket
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as torch_dist
+from torch.distributed import ProcessGroup
+
+from eng.dist._communicator import GroupCommunicator
+
+_ADDRESS_BYTES = 512
+_CONNECT = timedelta(seconds=60)
+
+
+def open_group_store(group: ProcessGroup | None) -> Any:
+    """A store that rank 0 of `group` serves on a free port; all ranks of the group call it together."""
+    assert group is not None  # callers have looked
+    comm = GroupCommunicator(group)
+    store = _serve(comm) if comm.rank == 0 else None
+    address = torch.zeros(_ADDRESS_BYTES, dtype=torch.uint8)
+    if store is not None:
+        raw = f"{_own_host(comm)}:{store.port}".encode()
+        address[: len(raw)] = torch.tensor(list(raw), dtype=torch.uint8)
+    wire = address.to(comm.device)
+    comm.broadcast(wire, comm.global_rank(0))
+    host, port = bytes(wire.cpu().tolist()).rstrip(b"\0").decode().rsplit(":", 1)
+    return store or torch_dist.TCPStore(host, int(port), None, False, _CONNECT, wait_for_workers=False)
+
+
+def _serve(comm: GroupCommunicator) -> Any:
+    return torch_dist.TCPStore(_own_host(comm), 0, None, True, _CONNECT, wait_for_workers=False)
+
+
+def _own_host(comm: GroupCommunicator) -> str:
+    """A name under which the others reach this process."""
+    if comm.global_rank(0) == 0 and "MASTER_ADDR" in os.environ:
+        return os.environ["MASTER_ADDR"]
+    try:
+        return socket.gethostbyname(socket.gethostname())
+    except OSError:
+        return "127.0.0.1"

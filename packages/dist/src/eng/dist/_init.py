@@ -1,0 +1,168 @@
+"""Starting the process group."""
+
+from __future__ import annotations
+
+import logging
+import os
+from datetime import timedelta
+from typing import Any
+
+import torch.distributed as torch_dist
+import torch.multiprocessing as mp
+
+from eng.device._table import Accelerator, current_accelerator
+from eng.dist._launchers import Place, place_from
+from eng.dist._rendezvous import DEFAULT_TIMEOUT, check_world_size, open_store
+from eng.dist._watch import watch_enabled, watch_group
+from eng.dist.errors import LauncherError
+
+logger = logging.getLogger(__name__)
+
+# Arguments by which a user takes the rendezvous into his own hands.
+_OWN_RENDEZVOUS = ("init_method", "store", "rank", "world_size")
+
+
+def infer_launcher() -> str:
+    """The launcher that started this process, by the variables it set.
+
+    Returns:
+        ``'pytorch'``, ``'slurm'``, ``'mpi'``, or ``'none'`` for a plain start.
+
+    Example:
+        >>> infer_launcher() in {'pytorch', 'slurm', 'mpi', 'none'}
+        True
+    """
+    for variable, launcher in (
+        ("WORLD_SIZE", "pytorch"),
+        ("SLURM_NTASKS", "slurm"),
+        ("OMPI_COMM_WORLD_LOCAL_RANK", "mpi"),
+    ):
+        if variable in os.environ:
+            return launcher
+    return "none"
+
+
+def init_dist(launcher: str, backend: str = "nccl", init_backend: str = "torch", **kwargs: Any) -> None:
+    """Joins the process group that a launcher prepared, and gives this process its device.
+
+    Afterwards the environment of every launcher looks as torchrun leaves it: RANK, WORLD_SIZE, LOCAL_RANK,
+    LOCAL_WORLD_SIZE (where known), MASTER_ADDR and MASTER_PORT are set. On a single node under Slurm or MPI, rank 0
+    takes a free port unless MASTER_PORT names one.
+
+    Args:
+        launcher: ``'pytorch'`` (torchrun), ``'slurm'`` (srun) or ``'mpi'`` (mpirun).
+        backend: collective backend. ``'nccl'``, the default, stands for the best of the machine: a vendor's own
+            (``'hccl'``, ``'cncl'``, ``'mccl'``) where its device is there, and ``'gloo'``, with a warning, where there
+            is no accelerator. Any other name is taken as it is.
+        init_backend: ``'torch'``, ``'deepspeed'`` or ``'colossalai'``, whose start function joins the group.
+        **kwargs: for ``torch.distributed.init_process_group`` (or the start function of ``init_backend``), such as
+            ``timeout`` in seconds (or a timedelta; 30 minutes by default), and ``port``, where rank 0 listens.
+
+    Raises:
+        LauncherError: no launcher or ``init_backend`` is called so.
+        MissingVariablesError: the launcher's variables are not set; all missing ones are named.
+        PortInUseError: rank 0 cannot listen on the port.
+        WorldSizeMismatchError: the ranks were told different world sizes.
+        CollectiveTimeoutError: a rank did not come in time.
+        TypeError: ``timeout`` is neither a number nor a timedelta.
+    """
+    timeout = _as_timedelta(kwargs.pop("timeout", None))
+    place = place_from(launcher, os.environ, kwargs.pop("port", None))
+    if mp.get_start_method(allow_none=True) is None:
+        mp.set_start_method("spawn")  # a forked child of a process that holds a device cannot use it
+    device = current_accelerator()
+    place = _export(place, device)
+    _bind_device(place, device)
+    starter = _STARTERS.get(init_backend)
+    if starter is None:
+        raise LauncherError(f"init_backend should be one of {', '.join(map(repr, _STARTERS))}, but got {init_backend!r}")
+    starter(launcher, place, backend_for(backend, device), timeout, kwargs)
+
+
+def backend_for(backend: str, device: Accelerator | None) -> str:
+    """The backend that serves `device` where ``'nccl'``, the default, does not."""
+    if backend != "nccl" or (device is not None and device.name == "cuda"):
+        return backend
+    if device is not None and device.backend is not None:
+        return device.backend
+    logger.warning("backend 'nccl' needs a CUDA device, which this machine lacks; 'gloo' is used instead")
+    return "gloo"
+
+
+def _as_timedelta(timeout: Any) -> timedelta | None:
+    if timeout is None or isinstance(timeout, timedelta):
+        return timeout
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+        raise TypeError(
+            f"timeout should be a number of seconds, such as dist_cfg=dict(backend='nccl', timeout=1800), "
+            f"but got {timeout!r} of type {type(timeout).__name__}"
+        )
+    return timedelta(seconds=timeout)
+
+
+def _export(place: Place, device: Accelerator | None) -> Place:
+    local_rank = place.local_rank
+    if local_rank is None:
+        count = device.module().device_count() if device is not None else 0
+        local_rank = place.rank % count if count else place.rank
+    told = {"RANK": place.rank, "WORLD_SIZE": place.world_size, "LOCAL_RANK": local_rank}
+    told |= {"LOCAL_WORLD_SIZE": place.local_size} if place.local_size is not None else {}
+    told |= {"MASTER_PORT": place.port} if place.port is not None else {}
+    os.environ.update({name: str(value) for name, value in told.items()}, MASTER_ADDR=place.address)
+    return Place(**{**place.__dict__, "local_rank": local_rank})
+
+
+def _bind_device(place: Place, device: Accelerator | None) -> None:
+    set_device = getattr(device.module(), "set_device", None) if device is not None else None
+    if set_device is not None and place.local_rank is not None:
+        set_device(place.local_rank)
+
+
+def _start_torch(launcher: str, place: Place, backend: str, timeout: timedelta | None, kwargs: dict[str, Any]) -> None:
+    limit = {} if timeout is None else {"timeout": timeout}
+    if backend == "smddp":
+        _import_smddp()
+    if backend == "mpi" or any(name in kwargs for name in _OWN_RENDEZVOUS):
+        torch_dist.init_process_group(backend=backend, **limit, **kwargs)
+        return
+    patience = timeout or DEFAULT_TIMEOUT
+    store = open_store(place, patience)
+    check_world_size(store, place, patience)
+    torch_dist.init_process_group(
+        backend=backend, store=store, rank=place.rank, world_size=place.world_size, **limit, **kwargs
+    )
+    if watch_enabled():
+        watch_group(store)
+
+
+def _import_smddp() -> None:
+    try:
+        import smdistributed.dataparallel.torch.torch_smddp  # type: ignore[import-not-found] # noqa: F401 PLC0415 # only on SageMaker
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "backend 'smddp' needs the package smdistributed, which comes with the SageMaker deep-learning containers"
+        ) from error
+
+
+def _start_deepspeed(
+    launcher: str, place: Place, backend: str, timeout: timedelta | None, kwargs: dict[str, Any]
+) -> None:
+    import deepspeed  # type: ignore[import-not-found,import-untyped,unused-ignore] # optional
+
+    limit = {} if timeout is None else {"timeout": timeout}
+    deepspeed.init_distributed(dist_backend=backend, **limit, **kwargs)
+
+
+def _start_colossalai(
+    launcher: str, place: Place, backend: str, timeout: timedelta | None, kwargs: dict[str, Any]
+) -> None:
+    import colossalai  # type: ignore[import-not-found,import-untyped,unused-ignore] # optional
+
+    address = {} if launcher == "pytorch" else {"host": place.address, "port": place.port}
+    start = colossalai.launch_from_torch if launcher == "pytorch" else colossalai.launch_from_slurm
+    start(backend=backend, **address, **kwargs)
+
+
+_STARTERS = {"torch": _start_torch, "deepspeed": _start_deepspeed, "colossalai": _start_colossalai}
+
+

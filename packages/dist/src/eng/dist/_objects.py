@@ -1,0 +1,211 @@
+"""Collectives on Python objects: whatever can be pickled."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.distributed import ProcessGroup
+
+from eng.dist._communicator import Communicator, communicator
+from eng.dist._tensors import check_member
+from eng.dist.errors import UnpicklableError
+
+_FAILED = -1
+
+
+def all_gather_object(data: Any, group: ProcessGroup | None = None) -> list[Any]:
+    """The objects of all ranks, in the order of ranks.
+
+    Args:
+        data: anything that can be pickled; sizes may differ between ranks.
+        group: None is the group of all processes.
+
+    Returns:
+        One object per rank; ``[data]`` outside a process group.
+
+    Raises:
+        UnpicklableError: on all ranks, naming those whose object cannot be pickled.
+
+    Example:
+        >>> all_gather_object({'rank': 0})
+        [{'rank': 0}]
+    """
+    comm = communicator(group)
+    if comm.size <= 1:
+        return [data] if comm.size == 1 else []
+    payload, sizes = exchange_sizes(data, comm)
+    parts = comm.all_gather(_padded(payload, max(sizes), comm))
+    return [loads(part[:size]) for part, size in zip(parts, sizes, strict=True)]
+
+
+def gather_object(data: Any, dst: int = 0, group: ProcessGroup | None = None) -> list[Any] | None:
+    """The objects of all ranks, on one of them.
+
+    They are sent one after the other, each in its own size: the receiver holds one rank's bytes at a time, and its own
+    object is not copied.
+
+    Args:
+        data: anything that can be pickled; sizes may differ between ranks.
+        dst: the rank that gets them, by its number among all processes.
+        group: None is the group of all processes.
+
+    Returns:
+        One object per rank on rank `dst`; None on the others; ``[data]`` outside a process group.
+
+    Raises:
+        UnpicklableError: on all ranks, naming those whose object cannot be pickled.
+        ValueError: rank `dst` is not in the group.
+
+    Example:
+        >>> gather_object('dog')
+        ['dog']
+    """
+    comm = communicator(group)
+    if comm.size <= 1:
+        return [data] if comm.size == 1 else None
+    check_member(dst, "dst", group)
+    is_target = comm.global_rank(comm.rank) == dst
+    payload, sizes = exchange_sizes(data, comm, own_stays=is_target)
+    if not is_target:
+        comm.send(payload.to(comm.device), dst)
+        return None
+    return [data if rank == comm.rank else _received(comm, rank, size) for rank, size in enumerate(sizes)]
+
+
+def broadcast_object_list(data: list[Any], src: int = 0, group: ProcessGroup | None = None) -> None:
+    """Overwrites the items of `data` with those of one rank.
+
+    Args:
+        data: items that can be pickled on rank `src`; a list of the same length on the others.
+        src: the rank that gives them, by its number among all processes.
+        group: None is the group of all processes.
+
+    Raises:
+        TypeError: `data` is no list.
+        UnpicklableError: on all ranks, where an item of rank `src` cannot be pickled.
+        ValueError: rank `src` is not in the group, or its list has another length.
+
+    Example:
+        >>> broadcast_object_list(['dog', 1])  # a single process changes nothing
+    """
+    if not isinstance(data, list):
+        raise TypeError(f"data should be a list, but got {type(data).__name__}")
+    comm = communicator(group)
+    if comm.size <= 1:
+        return
+    check_member(src, "src", group)
+    is_source = comm.global_rank(comm.rank) == src
+    payload, failure = _dumped(data) if is_source else (torch.empty(0, dtype=torch.uint8), None)
+    size = torch.tensor([payload.numel() if failure is None else _FAILED], device=comm.device)
+    comm.broadcast(size, src)
+    _raise_failures({src} if int(size) == _FAILED else set(), failure)
+    wire = payload.to(comm.device) if is_source else torch.empty(int(size), dtype=torch.uint8, device=comm.device)
+    comm.broadcast(wire, src)
+    if not is_source:
+        _replace(data, loads(wire), src)
+
+
+def sync_random_seed(group: ProcessGroup | None = None) -> int:
+    """A seed that all ranks share: rank 0 of the group draws it from numpy's global generator.
+
+    Returns:
+        A number of 31 bits.
+
+    Example:
+        >>> 0 <= sync_random_seed() < 2**31
+        True
+    """
+    comm = communicator(group)
+    seed = int(np.random.randint(2**31))  # noqa: NPY002 # the global generator is what users seed
+    if comm.size <= 1:
+        return seed
+    wire = torch.tensor([seed], dtype=torch.int64, device=comm.device)
+    comm.broadcast(wire, comm.global_rank(0))
+    return int(wire)
+
+
+def exchange_sizes(data: Any, comm: Communicator, own_stays: bool = False) -> tuple[Tensor, list[int]]:
+    """Pickles `data` and tells all ranks how long it became.
+
+    A rank that cannot pickle says so here, before anybody waits for its bytes.
+
+    Args:
+        data: what this rank gives.
+        comm: between whom.
+        own_stays: whether this rank keeps its object, which then need not be pickled.
+
+    Returns:
+        This rank's bytes, (n,) uint8 on the CPU, and the number of bytes of every rank.
+
+    Raises:
+        UnpicklableError: on all ranks, naming those whose object cannot be pickled.
+    """
+    payload, failure = (torch.empty(0, dtype=torch.uint8), None) if own_stays else _dumped(data)
+    size = torch.tensor([payload.numel() if failure is None else _FAILED], dtype=torch.int64, device=comm.device)
+    sizes = [int(part) for part in comm.all_gather(size)]
+    _raise_failures({comm.global_rank(rank) for rank, size in enumerate(sizes) if size == _FAILED}, failure)
+    return payload, sizes
+
+
+def loads(payload: Tensor) -> Any:
+    """The object whose pickled bytes `payload` holds."""
+    return pickle.loads(payload.cpu().numpy().data)
+
+
+def where_unpicklable(data: Any, path: str = "data") -> str:
+    """Path to the innermost part that cannot be pickled, such as ``data[3]['fn']``.
+
+    Example:
+        >>> where_unpicklable([1, {'fn': lambda: 0}])
+        "data[1]['fn']"
+    """
+    items = data.items() if isinstance(data, Mapping) else enumerate(data) if isinstance(data, (list, tuple)) else ()
+    for key, value in items:
+        try:
+            pickle.dumps(value)
+        except Exception:  # noqa: BLE001 # pickling calls the objects' own code, which may raise anything
+            return where_unpicklable(value, f"{path}[{key!r}]")
+    return path
+
+
+def _dumped(data: Any) -> tuple[Tensor, Exception | None]:
+    try:
+        raw = io.BytesIO()  # its buffer becomes the tensor without a copy
+        pickle.dump(data, raw, protocol=pickle.HIGHEST_PROTOCOL)
+    except Exception as error:  # noqa: BLE001 # pickling calls the objects' own code; told to all ranks, then raised
+        failed = UnpicklableError((), f"{where_unpicklable(data)} cannot be pickled: {type(error).__name__}: {error}")
+        failed.__cause__ = error
+        return torch.empty(0, dtype=torch.uint8), failed
+    return torch.frombuffer(raw.getbuffer(), dtype=torch.uint8), None
+
+
+def _raise_failures(ranks: set[int], own: Exception | None) -> None:
+    if not ranks:
+        return
+    names = ", ".join(map(str, sorted(ranks)))
+    detail = f": {own}" if own is not None else "; its own error says what and why"
+    raise UnpicklableError(sorted(ranks), f"rank {names} has an object that cannot be pickled{detail}") from own
+
+
+def _padded(payload: Tensor, length: int, comm: Communicator) -> Tensor:
+    wire = torch.empty(length, dtype=torch.uint8, device=comm.device)
+    wire[: payload.numel()] = payload
+    return wire
+
+
+def _received(comm: Communicator, rank: int, size: int) -> Any:
+    wire = torch.empty(size, dtype=torch.uint8, device=comm.device)
+    comm.receive(wire, comm.global_rank(rank))
+    return loads(wire)
+
+
+def _replace(data: list[Any], given: list[Any], src: int) -> None:
+    if len(given) != len(data):
+        raise ValueError(f"rank {src} broadcasts {len(given)} objects, but this rank's list has {len(data)} places")
+    data[:] = given

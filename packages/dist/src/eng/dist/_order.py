@@ -1,0 +1,63 @@
+"""Results of all ranks in the order of the dataset: pure functions on lists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from eng.dist.errors import ResultsError
+
+_SHOWN = 10
+
+
+def interleaved(parts: Sequence[Sequence[Any]], size: int) -> list[Any]:
+    """Results in the order of the dataset, where the sampler dealt the indices out like cards.
+
+    With W ranks, result i of rank r belongs to sample ``r + i * W``. Those that belong to no sample (``>= size``) were
+    made from padding and are left out; nothing else is. Ranks may hold different numbers of results.
+
+    Args:
+        parts: the results of each rank.
+        size: number of samples of the dataset.
+
+    Example:
+        >>> interleaved([['a', 'c', 'e'], ['b', 'd', 'a']], 5)
+        ['a', 'b', 'c', 'd', 'e']
+    """
+    step = len(parts)
+    longest = max(map(len, parts), default=0)
+    return [
+        part[row]
+        for row in range(longest)
+        for rank, part in enumerate(parts)
+        if row < len(part) and rank + row * step < size
+    ]
+
+
+def indexed(parts: Sequence[tuple[Sequence[int], Sequence[Any]]], size: int) -> list[Any]:
+    """Results in the order of the dataset, where each says which sample it belongs to.
+
+    A sample that came several times, as padding does, counts once: the first in the order of ranks.
+
+    Args:
+        parts: for each rank the indices of its samples and their results, of equal length.
+        size: number of samples of the dataset.
+
+    Raises:
+        ResultsError: an index is outside the dataset, or samples are missing.
+
+    Example:
+        >>> indexed([([0, 2], ['a', 'c']), ([1, 0], ['b', 'a'])], 3)
+        ['a', 'b', 'c']
+    """
+    found: dict[int, Any] = {}
+    for rank, (indices, results) in enumerate(parts):
+        for index, result in zip(indices, results, strict=True):
+            if not 0 <= index < size:
+                raise ResultsError(f"rank {rank} has a result of sample {index}, but the dataset has samples 0 to {size - 1}")
+            found.setdefault(int(index), result)
+    if len(found) != size:
+        missing = [index for index in range(size) if index not in found]
+        shown = ", ".join(map(str, missing[:_SHOWN])) + (", ..." if len(missing) > _SHOWN else "")
+        raise ResultsError(f"{len(missing)} of {size} samples have no result on any rank: {shown}")
+    return [found[index] for index in range(size)]

@@ -1,0 +1,131 @@
+"""How the processes of a job find one another: a key-value store that rank 0 serves."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch.distributed as torch_dist
+
+from eng.dist._launchers import Place
+from eng.dist.errors import CollectiveTimeoutError, PortInUseError, WorldSizeMismatchError
+
+DEFAULT_TIMEOUT = timedelta(minutes=30)
+_POLL_S = 0.02
+
+
+def find_free_port() -> int:
+    """A TCP port of this machine that nothing listens on.
+
+    Another program may take it before it is used, so where a job starts on one node prefer leaving MASTER_PORT unset:
+    `init_dist` then keeps the port from the moment it is chosen.
+
+    Example:
+        >>> 0 < find_free_port() < 65536
+        True
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind(("", 0))
+        return int(probe.getsockname()[1])
+
+
+def open_store(place: Place, timeout: timedelta) -> Any:
+    """The store of this job, reached by every rank.
+
+    Under torchrun the agent serves it, in any other case rank 0 does.
+
+    Raises:
+        PortInUseError: rank 0 cannot listen on the port.
+    """
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        store, _, _ = next(torch_dist.rendezvous("env://", place.rank, place.world_size, timeout=timeout))
+        return store
+    if place.port is not None:
+        return _tcp_store(place.address, place.port, place.rank == 0, timeout)
+    return _serve_and_publish(place, timeout) if place.rank == 0 else _read_and_connect(place, timeout)
+
+
+def check_world_size(store: Any, place: Place, timeout: timedelta) -> None:
+    """Makes sure that all ranks were told the same world size, before anybody waits for somebody who never comes.
+
+    Raises:
+        WorldSizeMismatchError: on every rank that disagrees, and on rank 0.
+        CollectiveTimeoutError: a rank did not come in time.
+    """
+    attempt = store.add(f"eng/attempt/{place.rank}", 1)
+    key = f"eng/hello/{attempt}"
+    store.set(f"{key}/{place.rank}", str(place.world_size))
+    for other in range(place.world_size) if place.rank == 0 else (0,):
+        _wait_for_rank(store, f"{key}/{other}", other, timeout)
+        told = int(store.get(f"{key}/{other}"))
+        if told != place.world_size:
+            raise WorldSizeMismatchError(
+                f"rank {place.rank} was told of {place.world_size} processes, but rank {other} of {told}; "
+                "start all of them with the same WORLD_SIZE"
+            )
+
+
+def _wait_for_rank(store: Any, key: str, rank: int, timeout: timedelta) -> None:
+    deadline = time.monotonic() + timeout.total_seconds()
+    while not store.check([key]):
+        if time.monotonic() > deadline:
+            raise CollectiveTimeoutError(f"rank {rank} did not come within {timeout.total_seconds():g} s", [rank])
+        time.sleep(_POLL_S)
+
+
+def _tcp_store(host: str, port: int, is_master: bool, timeout: timedelta) -> Any:
+    try:
+        return torch_dist.TCPStore(host, port, None, is_master, timeout, wait_for_workers=False)
+    except torch_dist.DistNetworkError as error:
+        if is_master and ("EADDRINUSE" in str(error) or "already in use" in str(error)):
+            raise PortInUseError(host, port) from error
+        raise
+
+
+def _port_file(place: Place) -> Path:
+    # Without the launcher's job number, its process number tells this job from the others of the machine.
+    job = place.job.replace("/", "_") or str(os.getppid())
+    return Path(tempfile.gettempdir()) / f"eng-dist-{os.getuid()}-{job}"
+
+
+def _serve_and_publish(place: Place, timeout: timedelta) -> Any:
+    store = _tcp_store(place.address, 0, True, timeout)
+    os.environ["MASTER_PORT"] = str(store.port)
+    target = _port_file(place)
+    aside = target.with_suffix(f".{os.getpid()}")
+    aside.write_text(str(store.port))
+    aside.replace(target)
+    with _removed_afterwards(target):
+        for rank in range(1, place.world_size):
+            _wait_for_rank(store, f"eng/connected/{rank}", rank, timeout)
+    return store
+
+
+def _read_and_connect(place: Place, timeout: timedelta) -> Any:
+    source, deadline = _port_file(place), time.monotonic() + timeout.total_seconds()
+    while True:
+        with contextlib.suppress(FileNotFoundError, ValueError, torch_dist.DistNetworkError):
+            port = int(source.read_text())
+            store = torch_dist.TCPStore(place.address, port, None, False, timedelta(seconds=5), wait_for_workers=False)
+            store.set_timeout(timeout)
+            store.set(f"eng/connected/{place.rank}", "1")
+            os.environ["MASTER_PORT"] = str(port)
+            return store
+        if time.monotonic() > deadline:
+            raise CollectiveTimeoutError(f"rank 0 did not publish its port within {timeout.total_seconds():g} s", [0])
+        time.sleep(_POLL_S)
+
+
+@contextlib.contextmanager
+def _removed_afterwards(path: Path) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,207 @@
+"""Collecting what an evaluation computed, on rank 0 and in the order of the dataset."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from eng.dist._communicator import Communicator, communicator
+from eng.dist._objects import gather_object, where_unpicklable
+from eng.dist._order import indexed, interleaved
+from eng.dist.errors import LauncherError, ResultsError, UnpicklableError
+
+logger = logging.getLogger(__name__)
+
+_BY_COLLECTIVES = {"gpu", "npu", "mlu", "musa"}
+_PATH_BYTES = 4096
+_WRITTEN, _UNSEEN, _UNPICKLABLE, _UNWRITABLE = range(4)
+
+
+def collect_results(
+    results: list[Any],
+    size: int,
+    device: str = "cpu",
+    tmpdir: str | None = None,
+    *,
+    indices: Sequence[int] | None = None,
+) -> list[Any] | None:
+    """The results of all ranks on rank 0, one per sample, in the order of the dataset.
+
+    Without `indices` the order of a sampler that deals the samples out like cards is assumed, which is that of
+    `eng.dataset.DefaultSampler`: with W ranks, result i of rank r belongs to sample ``r + i * W``, and what belongs to
+    no sample below `size` is padding and left out. With `indices` the order is whatever they say, each sample counts
+    once, and missing samples are an error.
+
+    Args:
+        results: this rank's results, in the order in which its sampler gave the samples.
+        size: number of samples of the dataset, without padding.
+        device: ``'cpu'`` hands the results over in files; ``'gpu'`` (also ``'npu'``, ``'mlu'``, ``'musa'``) sends them
+            through the process group.
+        tmpdir: where to put the files, a folder that all ranks see; None tries the system's temporary folder, then
+            ``.dist_test`` in the working directory. For ``'cpu'`` only.
+        indices: for each result the index of its sample; on all ranks or on none.
+
+    Returns:
+        The results on rank 0; None on the others.
+
+    Raises:
+        LauncherError: no such `device`.
+        ResultsError: `indices` and `results` differ in length, an index is outside the dataset, or samples are
+            missing.
+        UnpicklableError: on all ranks, where a result cannot be pickled.
+        OSError: no folder is visible to all ranks and writable.
+
+    Example:
+        >>> collect_results(['a', 'b', 'a'], size=2)
+        ['a', 'b']
+        >>> collect_results(['b', 'a', 'b'], size=2, indices=[1, 0, 1])
+        ['a', 'b']
+    """
+    if device == "cpu":
+        return collect_results_cpu(results, size, tmpdir, indices=indices)
+    if device in _BY_COLLECTIVES:
+        return collect_results_gpu(results, size, indices=indices)
+    known = ", ".join(map(repr, ["cpu", *sorted(_BY_COLLECTIVES)]))
+    raise LauncherError(f"device should be one of {known}, but got {device!r}")
+
+
+def collect_results_cpu(
+    result_part: list[Any], size: int, tmpdir: str | None = None, *, indices: Sequence[int] | None = None
+) -> list[Any] | None:
+    """`collect_results` through files.
+
+    Each rank but the first writes one file, which rank 0 reads and removes before it reads the next.
+    Arguments, result and errors are those of `collect_results`.
+
+    Example:
+        >>> collect_results_cpu([1, 2, 3], size=2)
+        [1, 2]
+    """
+    part = _part(result_part, indices)
+    comm = communicator()
+    if comm.size <= 1:
+        return _ordered([part], size, indices is not None)
+    folder = _hand_over(part, comm, tmpdir)
+    if comm.rank != 0:
+        return None
+    try:
+        parts = [part, *(_read(folder, rank) for rank in range(1, comm.size))]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return _ordered(parts, size, indices is not None)
+
+
+def collect_results_gpu(
+    result_part: list[Any], size: int, *, indices: Sequence[int] | None = None
+) -> list[Any] | None:
+    """`collect_results` through the process group, whatever its backend.
+
+    Arguments, result and errors are those of `collect_results`.
+
+    Example:
+        >>> collect_results_gpu([1, 2, 3], size=2)
+        [1, 2]
+    """
+    parts = gather_object(_part(result_part, indices))
+    return None if parts is None else _ordered(parts, size, indices is not None)
+
+
+def _part(results: list[Any], indices: Sequence[int] | None) -> Any:
+    if indices is None:
+        return results
+    if len(indices) != len(results):
+        raise ResultsError(f"there should be one index per result, but got {len(indices)} for {len(results)} results")
+    return [int(index) for index in indices], results
+
+
+def _ordered(parts: list[Any], size: int, has_indices: bool) -> list[Any]:
+    return indexed(parts, size) if has_indices else interleaved(parts, size)
+
+
+def _hand_over(part: Any, comm: Communicator, tmpdir: str | None) -> Path:
+    """Writes the files, in the first folder that serves all ranks."""
+    bases = [Path(tmpdir)] if tmpdir is not None else [Path(tempfile.gettempdir()), Path(".dist_test").absolute()]
+    for base in bases:
+        folder = _agree_on_folder(base, comm)
+        status, failure = _write(folder, part, comm.rank)
+        told = torch.tensor([status], device=comm.device)
+        statuses = [int(each) for each in comm.all_gather(told)]  # also the barrier behind which files are whole
+        if folder is not None and set(statuses) == {_WRITTEN}:
+            return folder
+        if comm.rank == 0 and folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+        _raise_unpicklable(statuses, failure)
+        logger.info("results cannot be handed over in %s: ranks %s cannot use it", base, _which(statuses))
+    raise OSError(
+        f"ranks {_which(statuses)} cannot write to {' or '.join(map(str, bases))} of rank 0's machine; "
+        "set tmpdir to a folder that all machines share, or collect with device='gpu'"
+    )
+
+
+def _agree_on_folder(base: Path, comm: Communicator) -> Path | None:
+    """A new folder below `base`, made by rank 0; None where it cannot make one."""
+    name = torch.zeros(_PATH_BYTES, dtype=torch.uint8)
+    if comm.rank == 0:
+        raw = _new_folder(base).encode()
+        name[: len(raw)] = torch.tensor(list(raw), dtype=torch.uint8)
+    wire = name.to(comm.device)
+    comm.broadcast(wire, 0)
+    path = bytes(wire.cpu().tolist()).rstrip(b"\0").decode()
+    return Path(path) if path else None
+
+
+def _new_folder(base: Path) -> str:
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+        return tempfile.mkdtemp(prefix="eng-results-", dir=base.absolute())
+    except OSError as error:
+        logger.warning("no folder for results can be made in %s: %s", base, error)
+        return ""
+
+
+def _write(folder: Path | None, part: Any, rank: int) -> tuple[int, Exception | None]:
+    if folder is None or not folder.is_dir():
+        return _UNSEEN, None
+    if rank == 0:
+        return _WRITTEN, None  # its results are where they should be
+    try:
+        with _file(folder, rank).open("wb") as file:
+            pickle.dump(part, file, protocol=pickle.HIGHEST_PROTOCOL)
+    except OSError as error:
+        return _UNWRITABLE, error
+    except Exception as error:  # noqa: BLE001 # pickling calls the objects' own code; told to all ranks, then raised
+        failure = UnpicklableError([rank], f"{where_unpicklable(part, 'results')} cannot be pickled: {error}")
+        failure.__cause__ = error
+        return _UNPICKLABLE, failure
+    return _WRITTEN, None
+
+
+def _raise_unpicklable(statuses: list[int], failure: Exception | None) -> None:
+    ranks = [rank for rank, status in enumerate(statuses) if status == _UNPICKLABLE]
+    if ranks:
+        detail = f": {failure}" if failure is not None else "; its own error says which and why"
+        names = ", ".join(map(str, ranks))
+        raise UnpicklableError(ranks, f"rank {names} has results that cannot be pickled{detail}") from failure
+
+
+def _which(statuses: list[int]) -> str:
+    return ", ".join(str(rank) for rank, status in enumerate(statuses) if status != _WRITTEN)
+
+
+def _read(folder: Path, rank: int) -> Any:
+    path = _file(folder, rank)
+    with path.open("rb") as file:
+        part = pickle.load(file)
+    path.unlink()
+    return part
+
+
+def _file(folder: Path, rank: int) -> Path:
+    return folder / f"part_{rank}.pkl"

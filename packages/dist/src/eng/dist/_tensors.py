@@ -1,0 +1,218 @@
+"""Collectives on tensors."""
+
+from __future__ import annotations
+
+import difflib
+
+import torch
+import torch.distributed as torch_dist
+from torch import Tensor
+from torch.distributed import ProcessGroup
+
+from eng.dist import _wire
+from eng.dist._communicator import Communicator, communicator
+from eng.dist.errors import LauncherError
+
+_OPS = {
+    "sum": torch_dist.ReduceOp.SUM,
+    "mean": torch_dist.ReduceOp.SUM,  # divided afterwards: gloo has no average
+    "product": torch_dist.ReduceOp.PRODUCT,
+    "min": torch_dist.ReduceOp.MIN,
+    "max": torch_dist.ReduceOp.MAX,
+    "band": torch_dist.ReduceOp.BAND,
+    "bor": torch_dist.ReduceOp.BOR,
+    "bxor": torch_dist.ReduceOp.BXOR,
+}
+# Truth values travel as 0 and 1; the sum is "any", the product is "all".
+_BOOL_OPS = {
+    **_OPS,
+    "sum": torch_dist.ReduceOp.MAX,
+    "product": torch_dist.ReduceOp.MIN,
+}
+
+
+def all_reduce(data: Tensor, op: str = "sum", group: ProcessGroup | None = None) -> None:
+    """Reduces `data` over the ranks, in place.
+
+    Args:
+        data: any shape, type and device, the same shape and type on all ranks. It need not be contiguous, nor on the
+            backend's device.
+        op: ``'sum'``, ``'mean'``, ``'min'``, ``'max'``, ``'product'``, ``'band'``, ``'bor'`` or ``'bxor'``. The mean
+            of integers is rounded towards zero; of truth values the sum is "any" and the product "all".
+        group: None is the group of all processes.
+
+    Raises:
+        LauncherError: no operation is called so.
+        TypeError: the mean of truth values.
+
+    Example:
+        >>> data = torch.tensor([1., 2.])
+        >>> all_reduce(data, op='mean')  # a single process changes nothing
+        >>> data
+        tensor([1., 2.])
+    """
+    reduce_op = reduce_op_of(op, data.dtype)
+    comm = communicator(group)
+    if comm.size <= 1:
+        return
+    wire = _wire.to_reduce(data, comm.device)
+    comm.all_reduce(wire, reduce_op)
+    if op == "mean":
+        divide(wire, comm.size)
+    _wire.reduced_into(data, wire)
+
+
+def reduce_op_of(op: str, dtype: torch.dtype) -> torch_dist.ReduceOp.RedOpType:
+    """torch's operation for a name.
+
+    Raises:
+        LauncherError: no operation is called so.
+        TypeError: the mean of truth values, or an order of complex numbers.
+    """
+    if op not in _OPS:
+        near = difflib.get_close_matches(str(op), _OPS, 1)
+        raise LauncherError(
+            f"op should be one of {', '.join(_OPS)}, but got {op!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+        )
+    if dtype.is_complex and op not in {"sum", "mean"}:
+        raise TypeError(f"complex numbers can be reduced by 'sum' or 'mean', but got {op!r}")
+    if dtype is not torch.bool:
+        return _OPS[op]
+    if op == "mean":
+        raise TypeError("the mean of truth values is no truth value; convert data to a floating type first")
+    return _BOOL_OPS[op]
+
+
+def divide(data: Tensor, size: int) -> None:
+    """Divides in place, integers towards zero and without a detour over floats."""
+    data.div_(size, rounding_mode=None if data.is_floating_point() else "trunc")
+
+
+def all_gather(data: Tensor, group: ProcessGroup | None = None, *, uneven: bool = False) -> list[Tensor]:
+    """The tensors of all ranks, in the order of ranks.
+
+    Args:
+        data: any shape, type and device.
+        group: None is the group of all processes.
+        uneven: whether shapes may differ between ranks (the number of dimensions too). It costs a second, small
+            collective that exchanges the shapes; without it all shapes must be equal.
+
+    Returns:
+        One tensor per rank, on the device of `data`; ``[data]`` outside a process group.
+
+    Example:
+        >>> all_gather(torch.tensor([1, 2]))
+        [tensor([1, 2])]
+    """
+    comm = communicator(group)
+    if comm.size <= 1:
+        return comm.all_gather(data)
+    if uneven:
+        shapes = _all_shapes(data, comm)
+        parts = comm.all_gather(_padded(data, shapes, comm))
+        return [_cut(part, data, shape) for part, shape in zip(parts, shapes, strict=True)]
+    return [_wire.moved_back(part, data) for part in comm.all_gather(_wire.to_move(data, comm.device))]
+
+
+def gather(
+    data: Tensor, dst: int = 0, group: ProcessGroup | None = None, *, uneven: bool = False
+) -> list[Tensor | None]:
+    """The tensors of all ranks, on one of them.
+
+    Args:
+        data: any shape, type and device.
+        dst: the rank that gets them, by its number among all processes.
+        group: None is the group of all processes.
+        uneven: as for `all_gather`.
+
+    Returns:
+        One tensor per rank on rank `dst`; an empty list on the others; ``[data]`` outside a process group.
+
+    Raises:
+        ValueError: rank `dst` is not in the group.
+
+    Example:
+        >>> gather(torch.tensor([1, 2]))
+        [tensor([1, 2])]
+    """
+    comm = communicator(group)
+    if comm.size <= 1:
+        return [*comm.gather(data, dst)]
+    check_member(dst, "dst", group)
+    if uneven:
+        shapes = _all_shapes(data, comm)
+        parts = comm.gather(_padded(data, shapes, comm), dst)
+        return [_cut(part, data, shape) for part, shape in zip(parts, shapes, strict=bool(parts))]
+    return [_wire.moved_back(part, data) for part in comm.gather(_wire.to_move(data, comm.device), dst)]
+
+
+def broadcast(data: Tensor, src: int = 0, group: ProcessGroup | None = None) -> None:
+    """Overwrites `data` with that of one rank.
+
+    Args:
+        data: any shape, type and device, the same shape and type on all ranks.
+        src: the rank that gives it, by its number among all processes.
+        group: None is the group of all processes.
+
+    Raises:
+        ValueError: rank `src` is not in the group.
+
+    Example:
+        >>> broadcast(torch.tensor([1, 2]))  # a single process changes nothing
+    """
+    comm = communicator(group)
+    if comm.size <= 1:
+        return
+    check_member(src, "src", group)
+    wire = _wire.to_move(data, comm.device)
+    comm.broadcast(wire, src)
+    typed = _wire.moved_back(wire, data)
+    if typed.data_ptr() != data.data_ptr():
+        data.detach().copy_(typed)
+
+
+def barrier(group: ProcessGroup | None = None) -> None:
+    """Returns when all ranks of the group have come here.
+
+    Example:
+        >>> barrier()  # a single process goes on at once
+    """
+    communicator(group).barrier()
+
+
+def check_member(rank: int, name: str, group: ProcessGroup | None) -> None:
+    """Makes sure that the global `rank`, the argument called `name`, is in the group.
+
+    Raises:
+        ValueError: it is not.
+    """
+    ranks = torch_dist.get_process_group_ranks(group)
+    if rank not in ranks:
+        raise ValueError(f"{name} should be a rank of the group, one of {ranks}, but got {rank}")
+
+
+def _all_shapes(data: Tensor, comm: Communicator) -> list[torch.Size]:
+    # Eight numbers hold any shape in use; a longer one would need a second round for all.
+    if data.dim() > _MAX_DIMS:
+        raise ValueError(f"uneven tensors may have up to {_MAX_DIMS} dimensions, but got {data.dim()}")
+    row = torch.full((1 + _MAX_DIMS,), -1, dtype=torch.int64)
+    row[0] = data.dim()
+    row[1 : 1 + data.dim()] = torch.tensor(data.shape, dtype=torch.int64)
+    rows = [part.tolist() for part in comm.all_gather(row.to(comm.device))]
+    return [torch.Size(values[1 : 1 + values[0]]) for values in rows]
+
+
+def _padded(data: Tensor, shapes: list[torch.Size], comm: Communicator) -> Tensor:
+    flat = _wire.as_bytes(data.detach().to(comm.device).contiguous())
+    longest = max(shape.numel() for shape in shapes) * data.element_size()
+    wire = flat.new_zeros(longest)
+    wire[: flat.numel()] = flat
+    return wire
+
+
+def _cut(part: Tensor, like: Tensor, shape: torch.Size) -> Tensor:
+    used = part[: shape.numel() * like.element_size()]
+    return _wire.from_bytes(used, like.dtype).reshape(shape).to(like.device)
+
+
+_MAX_DIMS = 8
