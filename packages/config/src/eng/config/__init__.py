@@ -1,0 +1,19 @@
+"""Config files that inherit, explain themselves and never surprise."""
+
+from __future__ import annotations
+
+from ._provenance import Explanation, Step
+from ._version import __version__
+from .config import Config, ConfigDict, DictAction, read_base
+from .errors import ConfigFileError
+
+__all__ = [
+    "Config",
+    "ConfigDict",
+    "ConfigFileError",
+    "DictAction",
+    "Explanation",
+    "Step",
+    "__version__",
+    "read_base",
+]

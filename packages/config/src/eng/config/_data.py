@@ -1,0 +1,76 @@
+"""JSON and YAML: text (with marks) to plain values."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ._source import Source
+from .errors import ConfigFileError, ConfigSyntaxError
+
+
+def parse_data(source: Source, text: str) -> dict[str, Any]:
+    """The mapping in a JSON or YAML text; marks stay in it.
+
+    Raises:
+        ConfigSyntaxError: the text is not valid in its format.
+        ConfigFileError: it holds something else than a mapping.
+    """
+    value = _json(source, text) if source.extension == ".json" else _yaml(source, text)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ConfigFileError(f"a config is a mapping of keys to values, this file holds a {type(value).__name__}", source.name, 1)
+    return value
+
+
+def _json(source: Source, text: str) -> Any:
+    if not text.strip():
+        return None
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise _syntax(source, error.msg, error.lineno, error.colno) from error
+    except RecursionError as error:
+        raise ConfigFileError("nested too deeply", source.name) from error
+
+
+def _yaml(source: Source, text: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.load(text, Loader=yaml_loader())
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        raise _syntax(source, error.problem or str(error), line, column) from error
+    except yaml.YAMLError as error:
+        raise ConfigSyntaxError(str(error), source.name) from error
+    except RecursionError as error:
+        raise ConfigFileError("nested too deeply", source.name) from error
+
+
+def _syntax(source: Source, message: str, line: int, column: int) -> ConfigSyntaxError:
+    return ConfigSyntaxError(f"{message}\n{caret(source.text, line, column)}", source.name, line)
+
+
+def caret(text: str, line: int, column: int) -> str:
+    """The line with a caret below the 1-based column."""
+    lines = text.splitlines()
+    shown = lines[line - 1] if 0 < line <= len(lines) else ""
+    indent = "".join(char if char == "\t" else " " for char in shown[: column - 1]).ljust(column - 1)
+    return f"    {shown}\n    {indent}^"
+
+
+def yaml_loader() -> Any:
+    """The safe loader (libyaml's where there is one), which also reads the tuples that `dump` writes."""
+    import yaml
+
+    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the base is chosen at run time
+        pass
+
+    Loader.add_constructor(
+        "tag:yaml.org,2002:python/tuple", lambda loader, node: tuple(loader.construct_sequence(node, deep=True))
+    )
+    return Loader
+

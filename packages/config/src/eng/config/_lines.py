@@ -1,0 +1,222 @@
+"""Line trees: on which line of a file each value was written. Computed only when somebody asks."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from ._provenance import Lines
+from ._substitute import Substitutions
+
+_MERGING = ("update", "merge")
+_JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+
+
+def python_lines(tree: ast.Module, table: Substitutions) -> Lines:
+    """The line tree of a Python config.
+
+    It reads the statements in order without executing them: assignments to names, keys and attributes, `update`
+    calls, both branches of conditions, bodies of loops. A value that is computed has the line of its statement.
+    """
+    reader = _PythonReader(table)
+    reader.run(tree.body)
+    return reader.root
+
+
+class _PythonReader:
+    def __init__(self, table: Substitutions) -> None:
+        self.root, self.table = Lines(), table
+
+    def run(self, body: Iterable[ast.stmt]) -> None:
+        for statement in body:
+            self.statement(statement)
+
+    def statement(self, node: ast.stmt) -> None:
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                self.assign(target, self.expression(node.value, node.lineno))
+        elif isinstance(node, (ast.AnnAssign, ast.AugAssign)) and node.value is not None:
+            self.assign(node.target, Lines(node.lineno))
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            self.call(node.value)
+        elif not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            if isinstance(node, ast.For):
+                self.assign(node.target, Lines(node.lineno))
+            for block in ("body", "orelse", "handlers", "finalbody"):
+                for inner in getattr(node, block, ()):
+                    self.run(inner.body if isinstance(inner, ast.ExceptHandler) else [inner])
+
+    def call(self, node: ast.Call) -> None:
+        if not isinstance(node.func, ast.Attribute):
+            return
+        target = self.place(node.func.value)
+        if node.func.attr in _MERGING:
+            for new in [self.mapping(node), *(self.expression(arg, node.lineno) for arg in node.args)]:
+                _merge_into(target, new)
+        else:
+            target.line = node.lineno
+
+    def assign(self, target: ast.expr, lines: Lines) -> None:
+        if isinstance(target, (ast.Tuple, ast.List)):
+            for item in target.elts:
+                self.assign(item, Lines(target.lineno))
+        elif isinstance(target, ast.Name):
+            self.root.children[target.id] = lines
+        elif isinstance(target, (ast.Attribute, ast.Subscript)):
+            self.place(target.value).children[_key(target)] = lines
+
+    def place(self, node: ast.expr) -> Lines:
+        """The tree node behind an expression that names a place, made where it is new."""
+        if isinstance(node, ast.Name):
+            return self.root.children.setdefault(node.id, Lines())
+        if isinstance(node, (ast.Attribute, ast.Subscript)):
+            return self.place(node.value).children.setdefault(_key(node), Lines())
+        return Lines()
+
+    def expression(self, node: ast.expr, line: int) -> Lines:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
+            found = self.mapping(node)
+            found.line = line
+            return found
+        if isinstance(node, ast.Dict):
+            return Lines(line, self.literal(node))
+        if isinstance(node, (ast.List, ast.Tuple)):
+            return Lines(line, {i: self.expression(item, item.lineno) for i, item in enumerate(_until_star(node.elts))})
+        if isinstance(node, ast.Name) and node.id in self.root.children:
+            source = self.root.children[node.id]
+            return Lines(line, source.children, source.variables)
+        if isinstance(node, (ast.Attribute, ast.Subscript)):
+            return Lines(line, self.place(node).children)
+        return Lines(line, variables=self.variables(node))
+
+    def variables(self, node: ast.expr) -> tuple[tuple[str, Any], ...]:
+        marked = getattr(node, "eng_marked", None) or (node.id if isinstance(node, ast.Name) else None)
+        return self.table.variables(marked) if marked and self.table.items else ()
+
+    def mapping(self, node: ast.Call) -> Lines:
+        found = Lines(node.lineno)
+        for argument in node.args:
+            found.children.update(self.expression(argument, node.lineno).children)
+        for keyword in node.keywords:
+            inner = self.expression(keyword.value, keyword.lineno)
+            if keyword.arg is None:
+                found.children.update(inner.children)
+            else:
+                found.children[keyword.arg] = inner
+        return found
+
+    def literal(self, node: ast.Dict) -> dict[Any, Lines]:
+        children: dict[Any, Lines] = {}
+        for key, value in zip(node.keys, node.values):
+            if key is None:
+                children.update(self.expression(value, value.lineno).children)
+            elif isinstance(key, ast.Constant):
+                children[key.value] = self.expression(value, key.lineno)
+        return children
+
+
+def _key(node: ast.Attribute | ast.Subscript) -> Any:
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    try:
+        return ast.literal_eval(node.slice)
+    except ValueError:
+        return None
+
+
+def _until_star(items: list[ast.expr]) -> list[ast.expr]:
+    for index, item in enumerate(items):
+        if isinstance(item, ast.Starred):
+            return items[:index]
+    return items
+
+
+def _merge_into(target: Lines, new: Lines) -> None:
+    for key, lines in new.children.items():
+        old = target.children.get(key)
+        if old is None or not (old.children and lines.children):
+            target.children[key] = lines
+        else:
+            _merge_into(old, lines)
+
+
+def json_lines(text: str, table: Substitutions) -> Lines:
+    """The line tree of a JSON text (with marks in it)."""
+    return _JsonReader(text, table).value()
+
+
+class _JsonReader:
+    def __init__(self, text: str, table: Substitutions) -> None:
+        self.tokens = [(match[0], match.start()) for match in _JSON_TOKEN.finditer(text)]
+        self.text, self.table, self.at = text, table, 0
+        self.line, self.seen = 1, 0
+
+    def value(self, line: int | None = None) -> Lines:
+        token = self.take()
+        if token == "{":
+            return self.members(line or self.line)
+        if token == "[":
+            return self.items(line or self.line)
+        return Lines(line or self.line, variables=self.table.variables(token.strip('"')))
+
+    def members(self, line: int) -> Lines:
+        found = Lines(line)
+        while (token := self.take()) != "}":
+            if token != ",":
+                key_line = self.line
+                self.take()
+                found.children[_unquote(token)] = self.value(key_line)
+        return found
+
+    def items(self, line: int) -> Lines:
+        found = Lines(line)
+        while self.tokens[self.at][0] != "]":
+            if self.tokens[self.at][0] == ",":
+                self.at += 1
+            else:
+                found.children[len(found.children)] = self.value()
+        self.at += 1
+        return found
+
+    def take(self) -> str:
+        token, start = self.tokens[self.at]
+        self.at += 1
+        self.line += self.text.count("\n", self.seen, start)
+        self.seen = start
+        return token
+
+
+def _unquote(token: str) -> str:
+    import json
+
+    return str(json.loads(token))
+
+
+def yaml_lines(text: str, table: Substitutions) -> Lines:
+    """The line tree of a YAML text (with marks in it)."""
+    import yaml
+
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    return Lines() if root is None else _yaml_node(root, root.start_mark.line + 1, table)
+
+
+def _yaml_node(node: Any, line: int, table: Substitutions) -> Lines:
+    import yaml
+
+    if isinstance(node, yaml.MappingNode):
+        pairs = [(_yaml_key(key), key, value) for key, value in node.value]
+        return Lines(line, {name: _yaml_node(value, key.start_mark.line + 1, table) for name, key, value in pairs})
+    if isinstance(node, yaml.SequenceNode):
+        return Lines(line, {i: _yaml_node(v, v.start_mark.line + 1, table) for i, v in enumerate(node.value)})
+    return Lines(line, variables=table.variables(node.value))
+
+
+def _yaml_key(node: Any) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(node.value) if node.style is None else node.value
+    except (yaml.YAMLError, TypeError):
+        return None

@@ -1,0 +1,94 @@
+"""Where a base config lies: beside the file, in an installed package, behind a URL."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from urllib.parse import urljoin
+
+from ._source import is_url
+from .errors import BaseFileNotFoundError, hint
+
+CONFIG_FOLDERS = (os.path.join(".mim", "configs"), "configs", os.path.join("..", "configs"))
+
+
+def locate(base: str, source_path: str) -> tuple[str, str | None]:
+    """The path or URL of `base` as `source_path` names it, and the scope of a ``'scope::path'``.
+
+    Raises:
+        FileNotFoundError: the package has no such config.
+        ModuleNotFoundError: the package is not installed.
+    """
+    if is_url(base):
+        return base, None
+    if "::" in base:
+        package, _, relative = base.partition("::")
+        return package_config(package, relative, wanted_by=source_path), package
+    if is_url(source_path):
+        return urljoin(source_path, base), None
+    return os.path.normpath(os.path.join(os.path.dirname(source_path), os.path.expanduser(base))), None
+
+
+def package_folder(package: str, wanted_by: str) -> str:
+    """The folder of an installed package, found without importing it.
+
+    Raises:
+        ModuleNotFoundError: the package is not installed.
+    """
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    if spec is None:
+        raise ModuleNotFoundError(f"{wanted_by}: package {package!r} is not installed, its configs cannot be inherited")
+    places = list(spec.submodule_search_locations or ())
+    return places[0] if places else os.path.dirname(spec.origin or "")
+
+
+def package_config(package: str, relative: str, *, wanted_by: str) -> str:
+    """Path of a config that an installed package ships, below ``.mim/configs`` or ``configs``.
+
+    Raises:
+        FileNotFoundError: no such config; names the folders that were searched and near files.
+        ModuleNotFoundError: the package is not installed.
+    """
+    folder = package_folder(package, wanted_by)
+    searched = [os.path.normpath(os.path.join(folder, name)) for name in CONFIG_FOLDERS]
+    for place in searched:
+        path = os.path.join(place, *relative.split("/"))
+        if os.path.isfile(path):
+            return path
+    siblings = [
+        name
+        for place in searched
+        if os.path.isdir(inner := os.path.join(place, os.path.dirname(relative)))
+        for name in os.listdir(inner)
+    ]
+    close = hint(os.path.basename(relative), siblings)
+    raise BaseFileNotFoundError(
+        f"{wanted_by}: package {package!r} ships no config {relative!r} (searched {', '.join(searched)})"
+        + (close if "did you mean" in close else "")
+    )
+
+
+def module_path(module: str, level: int, source_path: str) -> str:
+    """Path of the file behind ``from module import …`` inside ``with read_base():``.
+
+    Args:
+        module: dotted name after the leading dots, may be empty.
+        level: number of leading dots; 0 for another package.
+        source_path: the importing file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ModuleNotFoundError: the package is not installed.
+    """
+    parts = module.split(".") if module else []
+    if level:
+        folder = os.path.dirname(source_path)
+        for _ in range(level - 1):
+            folder = os.path.dirname(folder)
+        return os.path.join(folder, *parts) + ".py"
+    folder = package_folder(parts[0], source_path)
+    candidates = [os.path.join(folder, *prefix, *parts[1:]) + ".py" for prefix in ((), (".mim",), ("..",))]
+    for path in candidates:
+        if os.path.isfile(path):
+            return os.path.normpath(path)
+    raise BaseFileNotFoundError(f"{source_path}: no config file for {module!r} (searched {', '.join(candidates)})")

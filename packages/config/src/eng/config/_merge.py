@@ -1,0 +1,127 @@
+"""Merging one layer of plain values onto another. Pure: neither side is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ._dict import PLAIN_DICTS, ConfigDict, strip_delete
+from ._provenance import DELETE_KEY, Path
+from .errors import MergeIndexError, MergeTypeError
+
+
+def merge(child: Mapping[Any, Any], base: dict[Any, Any], *, lists: bool = False, path: Path = ()) -> dict[Any, Any]:
+    """`base` with `child` merged onto it.
+
+    Mappings merge key by key, ``_delete_=True`` in a child mapping replaces what is below it, anything else replaces.
+
+    Args:
+        child: the overriding values.
+        base: what is overridden.
+        lists: whether digit keys of a child mapping address items of a base list.
+        path: keys from the root, for messages.
+
+    Raises:
+        TypeError: a child mapping meets a value that is not a mapping.
+        KeyError: a list index exceeds the list.
+
+    Example:
+        >>> merge({"a": {"b": 2}}, {"a": {"b": 1, "c": 1}})
+        {'a': {'b': 2, 'c': 1}}
+        >>> merge({"a": {"_delete_": True, "b": 2}}, {"a": {"b": 1, "c": 1}})
+        {'a': {'b': 2}}
+    """
+    result = _shallow(base)
+    for key, value in dict.items(child) if isinstance(child, dict) else child.items():
+        if not isinstance(value, dict) or key not in base or dict.get(value, DELETE_KEY):
+            dict.__setitem__(result, key, strip_delete(value))
+        else:
+            dict.__setitem__(result, key, _onto(value, dict.get(base, key), lists, (*path, key)))
+    return result
+
+
+def _onto(child: dict[Any, Any], base: Any, lists: bool, path: Path) -> Any:
+    if isinstance(base, dict):
+        return merge(child, base, lists=lists, path=path)
+    if lists and isinstance(base, (list, tuple)):
+        return _merge_list(child, base, path)
+    raise MergeTypeError(
+        path,
+        f"a dict cannot be merged onto {_kind(base)}; to replace it, add _delete_=True to the dict"
+        + ("; to change one item, use its index as the key" if isinstance(base, list) and lists else ""),
+    )
+
+
+def _merge_list(child: dict[Any, Any], base: list[Any] | tuple[Any, ...], path: Path) -> Any:
+    items = list(base)
+    for key, value in dict.items(child):
+        index = int(key) if isinstance(key, int) or (isinstance(key, str) and key.isdigit()) else None
+        if index is None:
+            raise MergeTypeError(
+                path, f"{key!r} is not an index of {_kind(base)}; use 0 to {len(items) - 1}, or _delete_=True to replace it"
+            )
+        if index >= len(items):
+            raise MergeIndexError(
+                f"{'.'.join(map(str, path))}: Index {index} exceeds the length of list {base!r} ({len(items)} items)"
+            )
+        if isinstance(value, dict) and not dict.get(value, DELETE_KEY) and isinstance(items[index], (dict, list, tuple)):
+            items[index] = _onto(value, items[index], True, (*path, index))
+        else:
+            items[index] = strip_delete(value)
+    return items if isinstance(base, list) else tuple(items)
+
+
+def _shallow(base: dict[Any, Any]) -> dict[Any, Any]:
+    return base.copy() if isinstance(base, ConfigDict) or base.__class__ not in PLAIN_DICTS else dict(base)
+
+
+def _kind(value: Any) -> str:
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
+def nest(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted keys as nested mappings; keys inside a value that is a mapping keep their dots.
+
+    Raises:
+        TypeError: one key asks for a mapping where another gives a value.
+
+    Example:
+        >>> nest({"optimizer.lr": 0.1, "optimizer.type": "SGD"})
+        {'optimizer': {'lr': 0.1, 'type': 'SGD'}}
+    """
+    root: dict[str, Any] = {}
+    for dotted, value in options.items():
+        *parents, last = str(dotted).split(".") if isinstance(dotted, str) else [dotted]
+        node = root
+        for part in parents:
+            inner = node.setdefault(part, {})
+            if not isinstance(inner, dict):
+                raise MergeTypeError(tuple(parents), f"{dotted!r} needs a dict, but another option sets it to {inner!r}")
+            node = inner
+        node[last] = dict(value) if value.__class__ in PLAIN_DICTS else value
+    return root
+
+
+def difference(new: Any, old: Any) -> dict[Any, Any]:
+    """The part of mapping `new` that is not in `old`: changed leaves and new keys, nested as they stand."""
+    result = {}
+    for key, value in dict.items(new):
+        if key not in old:
+            result[key] = value
+        elif isinstance(value, dict) and isinstance(old[key], dict):
+            inner = difference(value, old[key])
+            if inner:
+                result[key] = inner
+        elif not same(value, old[key]):
+            result[key] = value
+    return result
+
+
+def same(left: Any, right: Any) -> bool:
+    """Whether two values are equal; arrays and other things without a plain answer count as different."""
+    if left is right:
+        return True
+    try:
+        return type(left) is type(right) and bool(left == right)
+    except Exception:  # noqa: BLE001  # any value may stand in a config, with any __eq__
+        return False

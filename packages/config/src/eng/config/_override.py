@@ -1,0 +1,38 @@
+"""Recording overrides: which values of a merged config came from the command line or from code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._dict import ConfigDict, convert, plain, put, record
+from ._provenance import COMMAND_LINE, EditProvenance, Step
+
+
+def override(node: ConfigDict, options: dict[Any, Any], step: Step | None = None) -> None:
+    """Records every value of `options` in `node`, which holds them already or gets them now.
+
+    Args:
+        node: the config with `options` merged in, or an empty one.
+        options: the nested overrides.
+        step: what set them; the command line by default.
+    """
+    step = step or Step(COMMAND_LINE, None, None, None)
+    for key, value in options.items():
+        current = dict.get(node, key, value)
+        if isinstance(current, ConfigDict) and isinstance(value, dict) and current is not value:
+            override(current, value, step)
+        elif isinstance(current, list) and isinstance(value, dict):
+            _override_list(node, key, value, step)
+        else:
+            put(node, key, current, step)
+
+
+def _override_list(node: ConfigDict, key: Any, options: dict[Any, Any], step: Step) -> None:
+    record(node, key, Step(step.layer, step.file, step.line, plain(options)))
+    items = dict.__getitem__(node, key)
+    for index, value in options.items():
+        item = items[int(index)]
+        if isinstance(item, ConfigDict) and isinstance(value, dict):
+            override(item, value, step)
+        else:
+            items[int(index)] = convert(item, EditProvenance(Step(step.layer, step.file, step.line, plain(value))))

@@ -1,0 +1,141 @@
+"""Writing configs: our own small printer for Python, and the JSON and YAML dumpers."""
+
+from __future__ import annotations
+
+import json
+import keyword
+import math
+import types
+from typing import Any
+
+from .lazy import dotted_name, is_lazy
+
+WIDTH = 80
+_SIMPLE = frozenset({int, bool, type(None)})
+
+
+def python_text(values: dict[Any, Any]) -> str:
+    """`values` as a Python config: one assignment per key, in order, a line each where it fits in 80 columns.
+
+    Example:
+        >>> print(python_text({"lr": 0.1, "model": {"type": "ResNet", "depth": 50}}), end="")
+        lr = 0.1
+        model = dict(type='ResNet', depth=50)
+    """
+    lines = [f"{key} = {_render(value, 0, len(key) + 3)}\n" for key, value in values.items() if _is_name(key)]
+    rest = {key: value for key, value in values.items() if not _is_name(key)}
+    if rest:  # keys that no assignment can name
+        lines.append(f"globals().update({_render(rest, 0, 18)})\n")
+    return "".join(lines)
+
+
+def _is_name(key: Any) -> bool:
+    return key.__class__ is str and key.isidentifier() and not keyword.iskeyword(key)
+
+
+def _render(value: Any, indent: int, used: int) -> str:
+    """`value` as an expression that starts `used` columns into a line, with a trailing comma to follow."""
+    kind = value.__class__
+    if kind is str:
+        return _string(value)
+    if kind in _SIMPLE:
+        return repr(value)
+    if kind is float:
+        return repr(value) if math.isfinite(value) else f"float('{value}')"
+    if isinstance(value, dict):
+        return _mapping(value, indent, used)
+    if kind is list:
+        return _group("[", [_render(item, indent + 4, indent + 4) for item in value], "]", indent, used)
+    if kind is tuple:
+        items = [_render(item, indent + 4, indent + 4) for item in value]
+        return _group("(", items, ")", indent, used, single=True)
+    if kind is set and value:
+        return _group("{", sorted(_render(item, indent + 4, indent + 4) for item in value), "}", indent, used)
+    return _other(value)
+
+
+def _mapping(value: dict[Any, Any], indent: int, used: int) -> str:
+    inner = indent + 4
+    if all(key.__class__ is str and key.isidentifier() for key in value) and not any(map(keyword.iskeyword, value)):
+        items = [f"{key}={_render(item, inner, inner + len(key) + 1)}" for key, item in dict.items(value)]
+        return _group("dict(", items, ")", indent, used)
+    items = []
+    for key, item in dict.items(value):
+        name = _render(key, inner, inner)
+        items.append(f"{name}: {_render(item, inner, inner + len(name) + 2)}")
+    return _group("{", items, "}", indent, used)
+
+
+def _group(start: str, items: list[str], end: str, indent: int, used: int, *, single: bool = False) -> str:
+    """One line where all items fit, else an item a line with a trailing comma. Linear: each text is joined once a level."""
+    room = WIDTH - used - len(start) - len(end) - 1
+    for item in items:
+        room -= len(item) + 2
+        if room < -2 or "\n" in item:
+            pad = " " * (indent + 4)
+            body = f",\n{pad}".join(items)
+            return f"{start}\n{pad}{body},\n{' ' * indent}{end}"
+    comma = "," if single and len(items) == 1 else ""
+    return f"{start}{', '.join(items)}{comma}{end}"
+
+
+def _string(text: str) -> str:
+    shown = repr(text)
+    # Two braces would read as a substitution when the dump is loaded.
+    return shown.replace("{{", "{\\x7b") if "{{" in shown else shown
+
+
+def _other(value: Any) -> str:
+    if is_lazy(value) or isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType)):
+        return repr(dotted_name(value))
+    if isinstance(value, (list, tuple, set, frozenset)) and not value:
+        return f"{type(value).__name__}()"
+    return repr(value)
+
+
+def json_text(values: dict[Any, Any]) -> str:
+    """`values` as JSON, two spaces a level.
+
+    Raises:
+        TypeError: a value has no form in JSON; names its type.
+    """
+    text = json.dumps(values, indent=2, ensure_ascii=False, default=_json_default)
+    return text.replace("{{", "{\\u007b") + "\n"
+
+
+def _json_default(value: Any) -> Any:
+    if isinstance(value, (set, frozenset, range)):
+        return list(value)
+    if is_lazy(value) or isinstance(value, (type, types.FunctionType)):
+        return dotted_name(value)
+    raise TypeError(f"{value!r} of type {type(value).__name__} has no form in JSON; dump to .py or make it plain data")
+
+
+def yaml_text(values: dict[Any, Any]) -> str:
+    """`values` as YAML in block style, keys sorted where they can be.
+
+    Raises:
+        TypeError: a value has no form in YAML; names its type.
+    """
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+    Dumper.add_representer(tuple, lambda dumper, data: dumper.represent_sequence("tag:yaml.org,2002:python/tuple", data))
+    Dumper.add_representer(str, _yaml_string)
+    Dumper.add_multi_representer(object, _yaml_other)
+    text: str = yaml.dump(values, Dumper=Dumper, default_flow_style=False, allow_unicode=True, width=10**9, sort_keys=True)
+    return text.replace("{{", "{\\x7B")
+
+
+def _yaml_string(dumper: Any, text: str) -> Any:
+    # Only the double-quoted style can escape a brace.
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if "{{" in text else None)
+
+
+def _yaml_other(dumper: Any, value: Any) -> Any:
+    if is_lazy(value) or isinstance(value, (type, types.FunctionType)):
+        return dumper.represent_str(dotted_name(value))
+    raise TypeError(f"{value!r} of type {type(value).__name__} has no form in YAML; dump to .py or make it plain data")

@@ -1,0 +1,217 @@
+"""Where a value came from: steps, chains of steps, and the two kinds of things that can tell them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+Path = tuple[Any, ...]
+MISSING: Any = type("Missing", (), {"__repr__": lambda self: "<removed>"})()
+BASE_FILE, CHILD_FILE = "base file", "child file"
+COMMAND_LINE, ENVIRONMENT, CODE = "command line", "environment variable", "code"
+DELETE_KEY = "_delete_"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One setting of one value.
+
+    Attributes:
+        layer: ``"base file"``, ``"child file"``, ``"command line"``, ``"environment variable"`` or ``"code"``.
+        file: path of the file that set it; the variable's name for an environment variable; None where unknown.
+        line: 1-based line in `file`, or None.
+        value: the value that this step gave.
+    """
+
+    layer: str
+    file: str | None
+    line: int | None
+    value: Any
+
+    @property
+    def where(self) -> str:
+        """``'configs/a.py:12'``, or the layer's name where no file is known."""
+        if self.file is None:
+            return self.layer
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+    def __str__(self) -> str:
+        text = repr(self.value)
+        text = text if len(text) <= 60 else text[:57] + "…"
+        return f"{self.layer:<20}  {self.where}  = {text}" if self.where != self.layer else f"{self.layer}  = {text}"
+
+
+class Explanation(tuple[Step, ...]):
+    """The steps of one key, oldest first; prints as a chain."""
+
+    key: str
+
+    def __new__(cls, key: str, steps: Sequence[Step]) -> Explanation:
+        self = super().__new__(cls, steps)
+        self.key = key
+        return self
+
+    def __getnewargs__(self) -> tuple[str, tuple[Step, ...]]:  # type: ignore[override]  # tuple's own has one argument
+        return self.key, tuple(self)
+
+    def __str__(self) -> str:
+        lines = [f"  {number}. {step}" for number, step in enumerate(self, 1)]
+        return "\n".join([self.key, *lines]) if lines else f"{self.key}\n  no record of where it was set"
+
+    __repr__ = __str__
+
+
+class Provider(Protocol):
+    """Tells the steps of a value by its path below some root."""
+
+    def steps(self, path: Path) -> list[Step]: ...
+
+
+@dataclass
+class Lines:
+    """Lines of a value and of what it contains; `variables` names the environment variables in its text."""
+
+    line: int | None = None
+    children: dict[Any, Lines] = field(default_factory=dict)
+    variables: tuple[tuple[str, Any], ...] = ()
+
+    def find(self, path: Path) -> Lines:
+        """The deepest known node on `path`: what has no line of its own has that of what holds it."""
+        node, line = self, self.line
+        for key in path:
+            child = node.children.get(key)
+            if child is None:
+                return Lines(line)
+            node, line = child, child.line or line
+        return node if node.line else Lines(line, node.children, node.variables)
+
+
+@dataclass
+class Layer:
+    """What one file says on its own, before it is merged.
+
+    Attributes:
+        kind: base file or child file.
+        file: path for messages.
+        data: the plain values of the file; never mutated after it is read.
+        lines: gives the line tree; called at most once, on the first question.
+        names: new top-level name -> name in `data`, where an import renames or selects; None for all.
+    """
+
+    kind: str
+    file: str
+    data: Mapping[str, Any]
+    lines: Callable[[], Lines]
+    names: Mapping[str, str] | None = None
+
+    def as_kind(self, kind: str) -> Layer:
+        """The same layer seen as another kind."""
+        return Layer(kind, self.file, self.data, self.lines, self.names)
+
+    def renamed(self, names: Mapping[str, str]) -> Layer:
+        """The layer as an ``import a as b`` shows it."""
+        inner = self.names
+        chosen = names if inner is None else {new: inner[old] for new, old in names.items() if old in inner}
+        return Layer(self.kind, self.file, self.data, self.lines, chosen)
+
+    def steps(self, path: Path) -> list[Step]:
+        """The steps that this file adds for `path`."""
+        if self.names is not None and path:
+            if path[0] not in self.names:
+                return []
+            path = (self.names[path[0]], *path[1:])
+        value, removed = _descend(self.data, path)
+        if value is MISSING and not removed:
+            return []
+        node = self.lines().find(path)
+        step = Step(self.kind, self.file, node.line, value)
+        return [step] if value is MISSING or not node.variables else self._with_variables(step, node)
+
+    def _with_variables(self, step: Step, node: Lines) -> list[Step]:
+        found = [Step(ENVIRONMENT, f"${name}", None, step.value) for name, _ in node.variables]
+        first = node.variables[0][1] if len(node.variables) == 1 else step.value
+        return [Step(step.layer, step.file, step.line, first), *found]
+
+
+@dataclass
+class FileProvenance:
+    """The layers of files behind one config, oldest first."""
+
+    layers: list[Layer]
+
+    def steps(self, path: Path) -> list[Step]:
+        """The chain of `path` through the files."""
+        return [step for layer in self.layers for step in layer.steps(path)]
+
+
+@dataclass
+class EditProvenance:
+    """A subtree that was set in one go, by code or from the command line.
+
+    Attributes:
+        step: the setting; its value is a snapshot.
+        before: chain of what stood in the place, asked with the path below the place.
+    """
+
+    step: Step
+    before: Callable[[Path], list[Step]] | None = None
+
+    def steps(self, path: Path) -> list[Step]:
+        """The chain of `path` below the place that was set."""
+        earlier = self.before(path) if self.before else []
+        value, removed = _descend(self.step.value, path)
+        if value is MISSING and not removed:
+            return earlier
+        return [*earlier, Step(self.step.layer, self.step.file, self.step.line, value)]
+
+
+@dataclass
+class FrozenProvenance:
+    """Chains written out as data; what a pickle carries."""
+
+    chains: dict[Path, list[Step]]
+
+    def steps(self, path: Path) -> list[Step]:
+        """The chain as it was when it was frozen; that of what holds it, where there is none."""
+        while path and path not in self.chains:
+            path = path[:-1]
+        return self.chains.get(path, [])
+
+
+def _descend(data: Any, path: Path) -> tuple[Any, bool]:
+    """The value at `path` of a raw layer, and whether the layer removes what was there."""
+    removed = False
+    for key in path:
+        if isinstance(data, Mapping):
+            removed = removed or bool(data.get(DELETE_KEY))
+            if key in data:
+                data = data[key]
+                continue
+            if not (isinstance(key, int) and str(key) in data):
+                return MISSING, removed
+            data = data[str(key)]
+        elif isinstance(data, (list, tuple)) and isinstance(key, int) and -len(data) <= key < len(data):
+            data = data[key]
+        else:
+            return MISSING, True
+    return data, removed
+
+
+def caller_step(layer: str, value: Any) -> Step:
+    """A step at the line of the first frame outside this package."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("eng.config"):
+        frame = frame.f_back
+    return Step(layer, short_path(frame.f_code.co_filename), frame.f_lineno, value)
+
+
+def short_path(path: str) -> str:
+    """`path` relative to the working directory where it lies below, for messages."""
+    try:
+        relative = os.path.relpath(path)
+    except (ValueError, OSError):  # another drive on Windows; the working directory is gone
+        return path
+    return path if relative.startswith("..") else relative

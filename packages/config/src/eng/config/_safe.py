@@ -1,0 +1,314 @@
+"""Reading a Python config without executing it: a small interpreter of data expressions."""
+
+from __future__ import annotations
+
+import ast
+import operator
+import re
+import string
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from .errors import UnsafeConfigError
+from .lazy import is_lazy
+
+MAX_ITEMS = 10_000_000
+MAX_BITS = 1_000_000
+_BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.Pow: operator.pow, ast.LShift: operator.lshift,
+    ast.RShift: operator.rshift, ast.BitAnd: operator.and_, ast.BitOr: operator.or_, ast.BitXor: operator.xor,
+}  # fmt: skip
+_UNARY: dict[type[ast.unaryop], Callable[[Any], Any]] = {
+    ast.UAdd: operator.pos, ast.USub: operator.neg, ast.Not: operator.not_, ast.Invert: operator.invert,
+}  # fmt: skip
+_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
+    ast.GtE: operator.ge, ast.Is: operator.is_, ast.IsNot: operator.is_not,
+    ast.In: lambda left, right: left in right, ast.NotIn: lambda left, right: left not in right,
+}  # fmt: skip
+_CALLS: dict[str, Callable[..., Any]] = {
+    "dict": dict, "list": list, "tuple": tuple, "set": set, "frozenset": frozenset, "int": int, "float": float,
+    "bool": bool, "str": str, "len": len, "min": min, "max": max, "sum": sum, "abs": abs, "round": round,
+}  # fmt: skip
+_CONTAINERS = {"dict", "list", "tuple", "set", "frozenset"}
+_DATA = (str, int, float, complex, bytes, bool, list, tuple, dict, set, frozenset, type(None))
+_WIDE = re.compile(r"\d{5,}|\*")
+
+
+def evaluate(node: ast.expr, names: dict[str, Any], file: str) -> Any:
+    """The value of a data expression.
+
+    Raises:
+        UnsafeConfigError: the expression is more than data; names the line.
+    """
+    return SafeInterpreter(names, file).value(node)
+
+
+class SafeInterpreter:
+    """Runs statements that only make data: assignments, `dict.update`, and imports that stay lazy.
+
+    Args:
+        namespace: names that the statements read and write.
+        file: for messages.
+        hook: name of the one function in the namespace that may be called as a statement.
+    """
+
+    def __init__(self, namespace: dict[str, Any], file: str, hook: str | None = None) -> None:
+        self.names, self.file, self.hook = namespace, file, hook
+
+    def run(self, body: Sequence[ast.stmt]) -> None:
+        """Runs the statements in order.
+
+        Raises:
+            UnsafeConfigError: at the first that is not about data.
+        """
+        for node in body:
+            self._statement(node)
+
+    def _statement(self, node: ast.stmt) -> None:
+        if isinstance(node, ast.Assign):
+            value = self.value(node.value)
+            for target in node.targets:
+                self._assign(target, value)
+        elif isinstance(node, ast.AnnAssign) and node.value is not None:
+            self._assign(node.target, self.value(node.value))
+        elif isinstance(node, ast.AugAssign):
+            left = self.value(_as_load(node.target))
+            self._assign(node.target, self._binary(node, node.op, left, self.value(node.value)))
+        elif isinstance(node, ast.Expr):
+            self._expression_statement(node.value)
+        elif isinstance(node, ast.If):
+            self.run(node.body if self.value(node.test) else node.orelse)
+        elif not isinstance(node, ast.Pass):
+            raise self._refuse(node, f"a {_words(node)} statement")
+
+    def _expression_statement(self, node: ast.expr) -> None:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == self.hook:
+            self.names[node.func.id](*(self.value(argument) for argument in node.args))
+        elif isinstance(node, ast.Call) and _is_globals_update(node):
+            self.names.update(self.value(node.args[0]))
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            self._method(node, node.func, allowed={"update", "merge", "append", "extend", "insert", "pop"})
+        else:
+            self.value(node)
+
+    def _assign(self, target: ast.expr, value: Any) -> None:
+        if isinstance(target, ast.Name):
+            self.names[target.id] = value
+        elif isinstance(target, (ast.Tuple, ast.List)):
+            for item, part in zip(target.elts, self._unpacked(target, value)):
+                self._assign(item, part)
+        elif isinstance(target, ast.Subscript):
+            self._data(target.value)[self.value(target.slice)] = value
+        elif isinstance(target, ast.Attribute) and not target.attr.startswith("_"):
+            self._mapping(target)[target.attr] = value
+        else:
+            raise self._refuse(target, "this assignment")
+
+    def _unpacked(self, target: ast.Tuple | ast.List, value: Any) -> Any:
+        if not isinstance(value, (list, tuple)) or len(value) != len(target.elts):
+            raise self._refuse(target, f"unpacking {value!r} into {len(target.elts)} names")
+        return value
+
+    def value(self, node: ast.expr) -> Any:
+        """The value of one expression."""
+        method = getattr(self, f"_eval_{type(node).__name__}", None)
+        if method is None:
+            raise self._refuse(node, f"a {_words(node)}")
+        try:
+            return method(node)
+        except UnsafeConfigError:
+            raise
+        except (TypeError, ValueError, KeyError, IndexError, ArithmeticError) as error:
+            raise self._refuse(node, f"this expression ({error})", reason=False) from error
+
+    def _eval_Constant(self, node: ast.Constant) -> Any:
+        return node.value
+
+    def _eval_Name(self, node: ast.Name) -> Any:
+        if node.id not in self.names or node.id.startswith("__") or node.id == self.hook:
+            raise self._refuse(node, f"the name {node.id!r}, which the file does not define")
+        return self.names[node.id]
+
+    def _eval_List(self, node: ast.List) -> Any:
+        return self._items(node.elts)
+
+    def _eval_Tuple(self, node: ast.Tuple) -> Any:
+        return tuple(self._items(node.elts))
+
+    def _eval_Set(self, node: ast.Set) -> Any:
+        return set(self._items(node.elts))
+
+    def _items(self, nodes: list[ast.expr]) -> list[Any]:
+        found: list[Any] = []
+        for node in nodes:
+            if isinstance(node, ast.Starred):
+                found.extend(self._data(node.value))
+            else:
+                found.append(self.value(node))
+        return found
+
+    def _eval_Dict(self, node: ast.Dict) -> Any:
+        found: dict[Any, Any] = {}
+        for key, value in zip(node.keys, node.values):
+            if key is None:
+                found.update(self._data(value))
+            else:
+                found[self.value(key)] = self.value(value)
+        return found
+
+    def _eval_JoinedStr(self, node: ast.JoinedStr) -> str:
+        return "".join(str(self.value(part)) for part in node.values)
+
+    def _eval_FormattedValue(self, node: ast.FormattedValue) -> str:
+        value = self._data(node.value)
+        value = {-1: lambda v: v, 115: str, 114: repr, 97: ascii}[node.conversion](value)
+        return format(value, self._format_spec(node, self.value(node.format_spec) if node.format_spec else ""))
+
+    def _format_spec(self, node: ast.AST, spec: str) -> str:
+        if _WIDE.search(spec):
+            raise self._refuse(node, f"the width in format {spec!r}")
+        return spec
+
+    def _eval_BinOp(self, node: ast.BinOp) -> Any:
+        return self._binary(node, node.op, self.value(node.left), self.value(node.right))
+
+    def _binary(self, node: ast.AST, op: ast.operator, left: Any, right: Any) -> Any:
+        if type(op) not in _BINARY or not (isinstance(left, _DATA) and isinstance(right, _DATA)):
+            raise self._refuse(node, f"operator {type(op).__name__} on {type(left).__name__} and {type(right).__name__}")
+        if _size(op, left, right) > 1:
+            raise self._refuse(node, "so large a result")
+        if isinstance(op, ast.Mod) and isinstance(left, (str, bytes)):
+            self._format_spec(node, left if isinstance(left, str) else left.decode("latin-1"))
+        return _BINARY[type(op)](left, right)
+
+    def _eval_UnaryOp(self, node: ast.UnaryOp) -> Any:
+        return _UNARY[type(node.op)](self._data(node.operand))
+
+    def _eval_BoolOp(self, node: ast.BoolOp) -> Any:
+        stop_at = isinstance(node.op, ast.Or)
+        value: Any = None
+        for part in node.values:
+            value = self.value(part)
+            if bool(value) is stop_at:
+                break
+        return value
+
+    def _eval_Compare(self, node: ast.Compare) -> bool:
+        left = self.value(node.left)
+        for op, comparator in zip(node.ops, node.comparators):
+            right = self.value(comparator)
+            if not _COMPARE[type(op)](left, right):
+                return False
+            left = right
+        return True
+
+    def _eval_IfExp(self, node: ast.IfExp) -> Any:
+        return self.value(node.body if self.value(node.test) else node.orelse)
+
+    def _eval_Subscript(self, node: ast.Subscript) -> Any:
+        return self._data(node.value)[self.value(node.slice)]
+
+    def _eval_Slice(self, node: ast.Slice) -> slice:
+        return slice(*(None if part is None else self.value(part) for part in (node.lower, node.upper, node.step)))
+
+    def _eval_Attribute(self, node: ast.Attribute) -> Any:
+        if node.attr.startswith("_"):
+            raise self._refuse(node, f"the attribute {node.attr!r}")
+        owner = self.value(node.value)
+        return getattr(owner, node.attr) if is_lazy(owner) else self._mapping(node)[node.attr]
+
+    def _eval_Call(self, node: ast.Call) -> Any:
+        if isinstance(node.func, ast.Attribute):
+            return self._method(node, node.func, allowed={"format", "join", "copy", "get", "lower", "upper", "strip",
+                                                          "split", "replace", "keys", "values", "items"})  # fmt: skip
+        if not isinstance(node.func, ast.Name) or node.func.id not in _CALLS or node.func.id in self.names:
+            raise self._refuse(node, f"the call of {ast.unparse(node.func)!r}")
+        arguments, keywords = self._arguments(node)
+        if node.func.id not in _CONTAINERS and not all(isinstance(item, _DATA) for item in arguments):
+            raise self._refuse(node, f"{node.func.id}() of something that is not data")
+        return _CALLS[node.func.id](*arguments, **keywords)
+
+    def _arguments(self, node: ast.Call) -> tuple[list[Any], dict[str, Any]]:
+        keywords: dict[str, Any] = {}
+        for keyword in node.keywords:
+            if keyword.arg is None:
+                keywords.update(self._data(keyword.value))
+            else:
+                keywords[keyword.arg] = self.value(keyword.value)
+        return self._items(node.args), keywords
+
+    def _method(self, node: ast.Call, func: ast.Attribute, allowed: set[str]) -> Any:
+        owner = self.value(func.value)
+        if func.attr not in allowed or not isinstance(owner, (str, dict, list)):
+            raise self._refuse(node, f"the call of {ast.unparse(func)!r}")
+        arguments, keywords = self._arguments(node)
+        if func.attr == "format":
+            self._check_format(node, owner)
+        if func.attr in ("join", "replace") and len(owner) * len(arguments[0]) > MAX_ITEMS:
+            raise self._refuse(node, "so large a result")
+        return getattr(owner, func.attr)(*arguments, **keywords)
+
+    def _check_format(self, node: ast.Call, text: str) -> None:
+        for _, name, spec, _ in string.Formatter().parse(text):
+            if name and ("." in name or "[" in name):
+                raise self._refuse(node, f"the field {name!r} of a format string")
+            self._format_spec(node, (spec or "").replace("{", "*"))
+
+    def _mapping(self, node: ast.Attribute) -> Any:
+        owner = self.value(node.value)
+        if not isinstance(owner, Mapping):
+            raise self._refuse(node, f"the attribute {node.attr!r} of a {type(owner).__name__}")
+        return owner
+
+    def _data(self, node: ast.expr) -> Any:
+        value = self.value(node)
+        if not isinstance(value, _DATA):
+            raise self._refuse(node, f"this use of a {type(value).__name__}")
+        return value
+
+    def _refuse(self, node: ast.AST, what: str, *, reason: bool = True) -> UnsafeConfigError:
+        tail = " is not allowed with trust=False, which reads data only" if reason else " cannot be computed"
+        return UnsafeConfigError(what + tail, self.file, getattr(node, "lineno", None))
+
+
+def _size(op: ast.operator, left: Any, right: Any) -> float:
+    """How large a result gets, as a share of what is allowed."""
+    if isinstance(op, ast.Mult):
+        for many, count in ((left, right), (right, left)):
+            if isinstance(many, (str, bytes, list, tuple)) and isinstance(count, int):
+                return len(many) * count / MAX_ITEMS
+    if isinstance(left, int) and isinstance(right, int):
+        if isinstance(op, ast.Pow):
+            return left.bit_length() * abs(right) / MAX_BITS
+        if isinstance(op, ast.LShift):
+            return (left.bit_length() + right) / MAX_BITS
+        if isinstance(op, ast.Mult):
+            return (left.bit_length() + right.bit_length()) / MAX_BITS
+    return 0
+
+
+def _is_globals_update(node: ast.Call) -> bool:
+    """``globals().update({…})``: how a dump writes top-level keys that are no identifiers."""
+    func = node.func
+    return (
+        isinstance(func, ast.Attribute)
+        and func.attr == "update"
+        and isinstance(func.value, ast.Call)
+        and isinstance(func.value.func, ast.Name)
+        and func.value.func.id == "globals"
+        and len(node.args) == 1
+    )
+
+
+def _as_load(node: ast.expr) -> ast.expr:
+    import copy
+
+    node = copy.copy(node)
+    node.ctx = ast.Load()  # type: ignore[attr-defined]  # targets have a context
+    return node
+
+
+def _words(node: ast.AST) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(node).__name__).lower()

@@ -1,0 +1,119 @@
+"""Reading the text of a config: from disk or by URL, always UTF-8, never absurdly large."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ._provenance import short_path
+from .errors import BaseFileNotFoundError, ConfigFileError
+
+SIZE_LIMIT_BYTES = 8 * 1024 * 1024
+FORMATS = (".py", ".json", ".yaml", ".yml")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A config text and what messages call it.
+
+    Attributes:
+        path: absolute path or URL.
+        text: the text as it stands in the file.
+        extension: ``.py``, ``.json``, ``.yaml`` or ``.yml``.
+    """
+
+    path: str
+    text: str
+    extension: str
+
+    @property
+    def name(self) -> str:
+        """Short path for messages."""
+        return self.path if is_url(self.path) else short_path(self.path)
+
+
+def is_url(path: str) -> bool:
+    """Whether `path` has a scheme such as ``https://``."""
+    return "://" in path
+
+
+def read_source(path: str, wanted_by: str | None = None) -> Source:
+    """The source at `path`.
+
+    Args:
+        path: file path or URL (a URL needs fsspec).
+        wanted_by: the file that names it as a base, for the message.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        IsADirectoryError: it is a directory.
+        OSError: the extension is not one of a config.
+        ConfigFileError: it is too large or not UTF-8.
+    """
+    data = _fetch(path) if is_url(path) else _read(path, wanted_by)
+    extension = os.path.splitext(path)[1]
+    if extension not in FORMATS:
+        raise OSError(f"{path}: only {', '.join(FORMATS)} files are configs, got extension {extension!r}")
+    if len(data) > SIZE_LIMIT_BYTES:
+        size = len(data) / 2**20
+        raise ConfigFileError(
+            f"{size:.1f} MiB is too large for a config (limit {SIZE_LIMIT_BYTES // 2**20} MiB); "
+            "keep data in a data file and name it in the config",
+            short_path(path),
+        )
+    return Source(path, decode(data, path), extension)
+
+
+def decode(data: bytes, path: str) -> str:
+    """`data` as UTF-8 text with ``\\n`` line ends.
+
+    Raises:
+        ConfigFileError: a byte is not UTF-8; names the line.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigFileError(
+            f"not UTF-8 (byte 0x{data[error.start]:02x}); configs are always UTF-8, re-save the file in that encoding",
+            short_path(path),
+            line,
+        ) from error
+    return text.replace("\r\n", "\n") if "\r" in text else text
+
+
+def _read(path: str, wanted_by: str | None) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(SIZE_LIMIT_BYTES + 1) if os.fstat(file.fileno()).st_size <= SIZE_LIMIT_BYTES else _all(path)
+    except IsADirectoryError as error:
+        raise IsADirectoryError(f"{path} is a directory, expected a config file ({', '.join(FORMATS)})") from error
+    except FileNotFoundError as error:
+        raise _not_found(path, wanted_by) from error
+
+
+def _all(path: str) -> bytes:
+    return Path(path).read_bytes()
+
+
+def _not_found(path: str, wanted_by: str | None) -> FileNotFoundError:
+    from .errors import hint
+
+    folder = os.path.dirname(path) or "."
+    siblings = os.listdir(folder) if os.path.isdir(folder) else []
+    close = hint(os.path.basename(path), siblings) if siblings else "; its folder does not exist either"
+    close = close if "did you mean" in close or not siblings else ""
+    if wanted_by is None:
+        return FileNotFoundError(f"config file {path!r} does not exist{close}")
+    return BaseFileNotFoundError(f"{wanted_by}: base config {path!r} does not exist{close}")
+
+
+def _fetch(url: str) -> bytes:
+    try:
+        import fsspec
+    except ImportError as error:
+        raise ImportError(f"a config by URL ({url}) needs fsspec: pip install 'eng-config[remote]'") from error
+    with fsspec.open(url, "rb") as file:
+        data: bytes = file.read(SIZE_LIMIT_BYTES + 1)
+    return data

@@ -1,0 +1,234 @@
+"""``{{…}}`` in config texts: found in one pass, replaced by marks, and resolved as values after parsing.
+
+Because the text itself never receives the value, a quote in an environment variable cannot break (or extend) a config.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import dataclasses
+import difflib
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ._provenance import MISSING
+from ._source import Source, is_url
+from .errors import UndefinedVariableError, hint
+
+PREDEFINED = ("fileDirname", "fileBasename", "fileBasenameNoExtension", "fileExtname")
+MARK = "_EngSub{}_"
+_MARKED = re.compile(r"_EngSub(\d+)_")
+_CURLY = re.compile(
+    r"\{\{\s*(?:"
+    r"_base_\.(?P<base>[\w.]+)"
+    r"|(?P<quote>['\"]?)\$\s*(?P<env>\w+)\s*(?P<colon>:(?P<default>[^}\n]*?))?(?P=quote)"
+    r"|(?P<name>[A-Za-z_]\w*)"
+    r")\s*\}\}"
+)
+_JSON_PART = re.compile(r'"(?:[^"\\\n]|\\.)*"|' + f"(?P<bare>{re.sub(r'[?]P<(?!quote)[a-z]+>', '?:', _CURLY.pattern)})")
+
+
+@dataclass(frozen=True)
+class Substitution:
+    """One ``{{…}}``.
+
+    Attributes:
+        text: what it becomes inside a longer string.
+        value: what it becomes when it stands alone; MISSING for a base reference until the base is read.
+        base: dotted key of a base reference, or None.
+        env: name of the environment variable that really gave the value, or None.
+        default: the default as a value, for the chain of an overridden default.
+        line: 1-based line.
+    """
+
+    text: str
+    value: Any
+    line: int
+    base: str | None = None
+    env: str | None = None
+    default: Any = None
+
+
+@dataclass
+class Substitutions:
+    """All ``{{…}}`` of one file, by number of their mark."""
+
+    file: str
+    items: list[Substitution] = field(default_factory=list)
+    env: dict[str, str] = field(default_factory=dict)
+
+    def number(self, text: str) -> int | None:
+        """Number of the mark that `text` is, or None where it is something else."""
+        match = _MARKED.fullmatch(text)
+        return int(match[1]) if match and int(match[1]) < len(self.items) else None
+
+    def value(self, number: int, base: Mapping[str, Any]) -> Any:
+        """The value of a mark that stands alone; base values are copies.
+
+        Raises:
+            UndefinedVariableError: `base` has no such key.
+        """
+        item = self.items[number]
+        return item.value if item.base is None else copy.deepcopy(self._base_value(item, base))
+
+    def fill(self, text: str, base: Mapping[str, Any]) -> str:
+        """`text` with every mark replaced by its text."""
+
+        def one(match: re.Match[str]) -> str:
+            item = self.items[int(match[1])]
+            return item.text if item.base is None else str(self._base_value(item, base))
+
+        return _MARKED.sub(one, text)
+
+    def variables(self, text: str) -> tuple[tuple[str, Any], ...]:
+        """(name, value under the default) for each environment variable that gave a part of `text`."""
+        numbers = [int(match[1]) for match in _MARKED.finditer(text)]
+        alone = self.number(text) is not None
+        found = []
+        for number in numbers:
+            item = self.items[number]
+            if item.env:
+                old = item.default if alone else text.replace(MARK.format(number), str(item.default or ""))
+                found.append((item.env, old))
+        return tuple(found)
+
+    def _base_value(self, item: Substitution, base: Mapping[str, Any]) -> Any:
+        assert item.base is not None
+        node: Any = base
+        for part in item.base.split("."):
+            known = list(node) if isinstance(node, Mapping) else []
+            if isinstance(node, Mapping) and part in node:
+                node = node[part]
+            elif isinstance(node, (list, tuple)) and part.isdigit() and int(part) < len(node):
+                node = node[int(part)]
+            else:
+                raise UndefinedVariableError(
+                    f"{{{{_base_.{item.base}}}}}: the bases define no {part!r}{hint(part, known)}", self.file, item.line
+                )
+        return node
+
+
+def substitute(source: Source, *, predefined: bool = True, environment: bool = True) -> tuple[str, Substitutions]:
+    """The text with every ``{{…}}`` that means something replaced by a mark, and the table of the marks.
+
+    Raises:
+        UndefinedVariableError: an environment variable is unset and has no default, or a predefined name is misspelt.
+    """
+    table = Substitutions(source.name)
+    if "{{" not in source.text:
+        return source.text, table
+
+    def one(match: re.Match[str], start: int, quoted: bool) -> str:
+        item = _read(match, source, source.text.count("\n", 0, start) + 1, predefined, environment, table)
+        if item is None:
+            return match[0]
+        table.items.append(dataclasses.replace(item, value=item.text) if quoted and item.base is None else item)
+        # Line breaks inside the braces are kept after the mark, so that later lines keep their numbers.
+        return MARK.format(len(table.items) - 1) + "\n" * match[0].count("\n")
+
+    if source.extension == ".json":
+        return _json_marks(source.text, one), table
+    return _CURLY.sub(lambda match: one(match, match.start(), _in_quotes(match)), source.text), table
+
+
+def _in_quotes(match: re.Match[str]) -> bool:
+    before, after = match.string[match.start() - 1 : match.start()], match.string[match.end() : match.end() + 1]
+    return before == after and before in ("'", '"')
+
+
+def _json_marks(text: str, one: Callable[[re.Match[str], int, bool], str]) -> str:
+    """In JSON a mark outside a string needs quotes of its own."""
+
+    def part(match: re.Match[str]) -> str:
+        if match["bare"] is None:
+            return _CURLY.sub(lambda inner: one(inner, match.start(), True), match[0])
+        inner = _CURLY.fullmatch(match["bare"])
+        assert inner is not None
+        replaced = one(inner, match.start(), False)
+        return f'"{replaced}"' if _MARKED.fullmatch(replaced.strip()) else replaced
+
+    return _JSON_PART.sub(part, text)
+
+
+def _read(
+    match: re.Match[str], source: Source, line: int, predefined: bool, environment: bool, table: Substitutions
+) -> Substitution | None:
+    if match["base"]:
+        return Substitution("", MISSING, line, base=match["base"].rstrip("."))
+    if match["env"]:
+        return _environment(match, source, line, table) if environment else None
+    return _predefined(match["name"], source, line) if predefined else None
+
+
+def _environment(match: re.Match[str], source: Source, line: int, table: Substitutions) -> Substitution:
+    name, default = match["env"], match["default"]
+    default = default.strip() if default is not None else None
+    given = os.environ.get(name)
+    if given is None and default is None:
+        raise UndefinedVariableError(
+            f"{match[0]}: the environment variable {name} is not set and there is no default; "
+            f"set it or write {{{{${name}:default}}}}",
+            source.name,
+            line,
+        )
+    if given is not None:
+        table.env[name] = given
+    text = given if given is not None else default
+    assert text is not None
+    return Substitution(
+        text, _literal(text), line, env=name if given is not None else None, default=_default(default)
+    )
+
+
+def _default(text: str | None) -> Any:
+    return None if text is None else _literal(text)
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return {"true": True, "false": False, "null": None}.get(text.strip(), text)
+
+
+def _predefined(name: str, source: Source, line: int) -> Substitution | None:
+    value = predefined_values(source.path).get(name)
+    if value is not None:
+        return Substitution(value, value, line)
+    if difflib.get_close_matches(name, PREDEFINED, n=1, cutoff=0.75):
+        raise UndefinedVariableError(f"{{{{{name}}}}} is not a predefined variable{hint(name, PREDEFINED)}", source.name, line)
+    return None
+
+
+def predefined_values(path: str) -> dict[str, str]:
+    """The four predefined variables of a file.
+
+    Example:
+        >>> predefined_values("/configs/a.py")["fileBasenameNoExtension"]
+        'a'
+    """
+    absolute = path if is_url(path) else os.path.abspath(path)
+    base = os.path.basename(absolute)
+    stem, extension = os.path.splitext(base)
+    folder = os.path.dirname(absolute).replace("\\", "/")
+    return dict(zip(PREDEFINED, (folder, base, stem, extension)))
+
+
+def fill_values(value: Any, table: Substitutions, base: Mapping[str, Any]) -> Any:
+    """A parsed JSON or YAML value with the marks in its strings resolved."""
+    if isinstance(value, str):
+        number = table.number(value.strip())
+        return table.fill(value, base) if number is None else table.value(number, base)
+    if isinstance(value, list):
+        return [fill_values(item, table, base) for item in value]
+    if isinstance(value, dict):
+        return {_key(key, table, base): fill_values(item, table, base) for key, item in value.items()}
+    return value
+
+
+def _key(key: Any, table: Substitutions, base: Mapping[str, Any]) -> Any:
+    return table.fill(key, base) if isinstance(key, str) else key

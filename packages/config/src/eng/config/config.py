@@ -1,0 +1,442 @@
+"""`Config`: the face of a config file, and the names that libraries import from here."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import difflib
+import importlib
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ._action import DictAction, add_arguments
+from ._dict import ConfigDict, bind, convert, lookup, plain, trace
+from ._load import DEPRECATION_KEY, SCOPE_KEY, Loaded, Options, load, load_source
+from ._merge import merge, nest
+from ._override import override
+from ._printer import json_text, python_text, yaml_text
+from ._provenance import CODE, DELETE_KEY, MISSING, Explanation, FileProvenance, FrozenProvenance, caller_step
+from ._python import BASE_KEY
+from ._source import FORMATS, Source
+from .errors import CustomImportError, MissingAttributeError, MissingKeyError, ReservedKeyError
+from .lazy import LazyAttr, LazyObject
+
+RESERVED_KEYS = ["filename", "text", "pretty_text", "env_variables"]
+logger = logging.getLogger(__name__)
+
+__all__ = [
+    "BASE_KEY",
+    "DELETE_KEY",
+    "DEPRECATION_KEY",
+    "RESERVED_KEYS",
+    "SCOPE_KEY",
+    "Config",
+    "ConfigDict",
+    "DictAction",
+    "LazyAttr",
+    "LazyObject",
+    "read_base",
+]
+
+
+@contextmanager
+def read_base() -> Iterator[None]:
+    """Marks the imports of base configs: ``with read_base(): from .base import *``.
+
+    `Config.fromfile` reads the marked imports as inheritance. Outside of it, as in an IDE or a type checker, they are
+    plain imports.
+    """
+    yield
+
+
+class Config:
+    """A config: a mapping with attribute access, read from a file, a text or a dict, that can explain itself.
+
+    Args:
+        cfg_dict: the values; None for an empty config.
+        cfg_text: text that the values came from; None reads `filename` where there is one.
+        filename: path of the file that the values came from.
+        env_variables: environment variables that gave values.
+        format_python_code: accepted for compatibility; the printer always formats.
+
+    Raises:
+        TypeError: `cfg_dict` is not a mapping.
+        KeyError: a top-level key is one of `RESERVED_KEYS`.
+
+    Example:
+        >>> cfg = Config(dict(optimizer=dict(type="SGD", lr=0.1)))
+        >>> cfg.optimizer.lr
+        0.1
+        >>> cfg.merge_from_dict({"optimizer.lr": 0.2})
+        >>> print(cfg.pretty_text, end="")
+        optimizer = dict(type='SGD', lr=0.2)
+    """
+
+    _cfg_dict: ConfigDict
+    _filename: str | None
+    _text: str
+    _env_variables: dict[str, str]
+    _format_python_code: bool
+    _imported: dict[str, Any]
+
+    def __init__(
+        self,
+        cfg_dict: Mapping[str, Any] | None = None,
+        cfg_text: str | None = None,
+        filename: str | Path | None = None,
+        env_variables: dict[str, str] | None = None,
+        format_python_code: bool = True,
+    ) -> None:
+        if not isinstance(cfg_dict, Mapping) and cfg_dict is not None:
+            raise TypeError(f"cfg_dict must be a dict, but got {type(cfg_dict)}")
+        _check_reserved(cfg_dict or {})
+        values = cfg_dict if isinstance(cfg_dict, ConfigDict) else ConfigDict()
+        if cfg_dict and values is not cfg_dict:
+            step = caller_step(CODE, None)
+            override(values, dict(cfg_dict.items()), step)
+        if cfg_text is None:
+            cfg_text = Path(filename).read_text(encoding="utf-8") if filename else ""
+        self._set(values, cfg_text, filename, env_variables, format_python_code)
+
+    def _set(
+        self,
+        values: ConfigDict,
+        text: str,
+        filename: str | Path | None,
+        env: dict[str, str] | None,
+        format_python_code: bool = True,
+        imported: dict[str, Any] | None = None,
+    ) -> None:
+        state = {
+            "_cfg_dict": values,
+            "_filename": None if filename is None else str(filename),
+            "_text": text,
+            "_env_variables": dict(env or {}),
+            "_format_python_code": format_python_code,
+            "_imported": dict(imported or {}),
+        }
+        self.__dict__.update(state)
+
+    @staticmethod
+    def fromfile(
+        filename: str | Path,
+        use_predefined_variables: bool = True,
+        import_custom_modules: bool = True,
+        use_environment_variables: bool = True,
+        lazy_import: bool | None = None,
+        format_python_code: bool = True,
+        *,
+        trust: bool = True,
+    ) -> Config:
+        """The config in a ``.py``, ``.json``, ``.yaml`` or ``.yml`` file, its bases merged in.
+
+        Args:
+            filename: path or URL. A Python file is **executed**, unless `trust` is False.
+            use_predefined_variables: whether to substitute ``{{fileDirname}}`` and its three siblings.
+            import_custom_modules: whether to import what ``custom_imports`` names; never done without `trust`.
+            use_environment_variables: whether to substitute ``{{$NAME:default}}``.
+            lazy_import: True or False forces the style of Python files; None tells it by the file.
+            format_python_code: accepted for compatibility; the printer always formats.
+            trust: False reads Python configs without executing them: literals, ``dict()``, names, arithmetic,
+                string formatting, `_base_` and the substitutions; anything else is refused by line.
+
+        Raises:
+            OSError: a file does not exist, is a directory, or has another extension.
+            ConfigFileError: a file is not a valid config; says which line.
+            KeyError: two bases define the same key, or a key is reserved.
+            TypeError: a dict is merged onto something else.
+            ImportError: a module of ``custom_imports`` cannot be imported.
+        """
+        options = Options(use_predefined_variables, use_environment_variables, lazy_import, trust)
+        loaded = load(str(filename), options)
+        if import_custom_modules and "custom_imports" in loaded.values and trust:
+            _import_custom(loaded.values["custom_imports"])
+        return _from_loaded(loaded, str(filename), format_python_code)
+
+    @staticmethod
+    def fromstring(cfg_str: str, file_format: str) -> Config:
+        """The config in a text.
+
+        Args:
+            cfg_str: the text; relative bases are looked for in the working directory.
+            file_format: ``".py"``, ``".json"``, ``".yaml"`` or ``".yml"``. Python is executed.
+
+        Raises:
+            OSError: the format is another.
+            ConfigFileError: the text is not a valid config.
+        """
+        if file_format not in FORMATS:
+            raise OSError(f"Only {', '.join(FORMATS)} are supported, got {file_format!r}")
+        source = Source(str(Path.cwd() / f"<string>{file_format}"), cfg_str, file_format)
+        return _from_loaded(load_source(source, Options()), None)
+
+    @staticmethod
+    def auto_argparser(description: str | None = None) -> tuple[argparse.ArgumentParser, Config]:
+        """A parser with an option for every value of the config that the command line names first, and that config.
+
+        Args:
+            description: for the help text.
+        """
+        first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        first.add_argument("config")
+        cfg = Config.fromfile(first.parse_known_args()[0].config)
+        parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
+        parser.add_argument("config", help="config file path")
+        add_arguments(parser, cfg.to_dict())
+        return parser, cfg
+
+    @staticmethod
+    def diff(cfg1: str | Config, cfg2: str | Config) -> str:
+        """A unified diff of the texts of two configs or config files; empty where they say the same."""
+        one, two = (cfg if isinstance(cfg, Config) else Config.fromfile(cfg) for cfg in (cfg1, cfg2))
+        names = one.filename or "", two.filename or ""
+        lines = [cfg.pretty_text.splitlines() for cfg in (one, two)]
+        return "\n".join(difflib.unified_diff(*lines, *names, lineterm=""))
+
+    @staticmethod
+    def _file2dict(
+        filename: str,
+        use_predefined_variables: bool = True,
+        use_environment_variables: bool = True,
+        lazy_import: bool | None = None,
+    ) -> tuple[dict[str, Any], str, dict[str, str]]:
+        loaded = load(str(filename), Options(use_predefined_variables, use_environment_variables, lazy_import))
+        return ConfigDict(loaded.values), loaded.text, loaded.env
+
+    @staticmethod
+    def _merge_a_into_b(a: dict[Any, Any], b: dict[Any, Any], allow_list_keys: bool = False) -> dict[Any, Any]:
+        return ConfigDict(merge(a, b, lists=allow_list_keys))
+
+    @property
+    def filename(self) -> str | None:
+        """Path of the file, as it was given."""
+        return self._filename
+
+    @property
+    def text(self) -> str:
+        """Texts of the file and its bases, bases first, each below its path."""
+        return self._text
+
+    @property
+    def env_variables(self) -> dict[str, str]:
+        """Environment variables that gave values, with what they held."""
+        return self._env_variables
+
+    @property
+    def pretty_text(self) -> str:
+        """The merged config as Python code that `fromstring` reads back."""
+        return python_text(self.to_dict())
+
+    def dump(self, file: str | Path | None = None) -> str | None:
+        """Writes the merged config; the file needs no base.
+
+        Args:
+            file: path whose extension chooses the format; None gives the text instead, in the format of `filename`
+                (Python where there is none).
+
+        Raises:
+            OSError: the extension is not one of a config.
+            TypeError: a value has no form in JSON or YAML.
+        """
+        target = file if file is not None else self._filename or ".py"
+        extension = Path(target).suffix or str(target)
+        if extension not in FORMATS:
+            raise OSError(f"cannot dump a config to {str(target)!r}; the extension must be one of {', '.join(FORMATS)}")
+        write = {".py": python_text, ".json": json_text}.get(extension, yaml_text)
+        text = write(self.to_dict())
+        if file is None:
+            return text
+        Path(file).write_text(text, encoding="utf-8")
+        return None
+
+    def merge_from_dict(self, options: Mapping[str, Any], allow_list_keys: bool = True) -> None:
+        """Merges overrides, as from the command line; nothing changes where one is wrong.
+
+        Args:
+            options: values by dotted key, such as ``{"model.backbone.depth": 50}``.
+            allow_list_keys: whether ``{"pipeline.0.type": …}`` addresses items of lists.
+
+        Raises:
+            TypeError: a dict is merged onto something else.
+            KeyError: a list index exceeds its list.
+
+        Example:
+            >>> cfg = Config(dict(pipeline=[dict(type="Load"), dict(type="Flip")]))
+            >>> cfg.merge_from_dict({"pipeline.1.prob": 0.5})
+            >>> cfg.pipeline[1]
+            {'type': 'Flip', 'prob': 0.5}
+        """
+        nested = nest(options)
+        merged = merge(nested, self._cfg_dict, lists=allow_list_keys)
+        assert isinstance(merged, ConfigDict)
+        override(merged, nested)
+        self.__dict__["_cfg_dict"] = merged
+
+    def explain(self, dotted_key: str) -> Explanation:
+        """The steps that made the value of a key, oldest first; prints as a chain.
+
+        Args:
+            dotted_key: such as ``"optim_wrapper.optimizer.lr"`` or ``"pipeline.0.type"``.
+
+        Raises:
+            KeyError: there is no such key; names near ones.
+        """
+        node: Any = self._cfg_dict
+        path: list[Any] = []
+        owner, below = self._cfg_dict, 0
+        for part in dotted_key.split("."):
+            key = int(part) if isinstance(node, (list, tuple)) and part.lstrip("-").isdigit() else part
+            if isinstance(node, ConfigDict):
+                owner, below = node, len(path)
+            path.append(key)
+            known = node.keys() if isinstance(node, dict) else range(len(node)) if isinstance(node, (list, tuple)) else ()
+            node = lookup(node, (key,))
+            if node is MISSING:
+                raise MissingKeyError(".".join(map(str, path)), [".".join(map(str, [*path[:-1], name])) for name in known])
+        return Explanation(dotted_key, trace(owner, tuple(path[below:])))
+
+    def __where__(self, key: str | int | None = None) -> str | None:
+        """Where the top-level `key` was set last, as ``'path/file.py:12'``; for None, the file of the config."""
+        return self._filename if key is None else self._cfg_dict.__where__(key)
+
+    def to_dict(self, keep_imported: bool = False) -> dict[str, Any]:
+        """Plain dicts all the way down; what is lazy becomes its dotted name.
+
+        Args:
+            keep_imported: whether names that the file imported are in it.
+        """
+        result: dict[str, Any] = plain(self._everything(keep_imported), names=True)
+        return result
+
+    def _to_lazy_dict(self, keep_imported: bool = False) -> dict[str, Any]:
+        result: dict[str, Any] = plain(self._everything(keep_imported))
+        return result
+
+    def _everything(self, keep_imported: bool) -> dict[str, Any]:
+        return {**self._imported, **dict(dict.items(self._cfg_dict))} if keep_imported else self._cfg_dict
+
+    def copy(self) -> Config:
+        """A copy that shares nested values."""
+        return self.__copy__()
+
+    def __copy__(self) -> Config:
+        return self._with(copy.copy(self._cfg_dict))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Config:
+        new = self._with(copy.deepcopy(self._cfg_dict, memo))
+        memo[id(self)] = new
+        return new
+
+    def _with(self, values: ConfigDict) -> Config:
+        new = self.__class__.__new__(self.__class__)
+        new.__dict__.update({**self.__dict__, "_cfg_dict": values})
+        return new
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "chains": _chains(self._cfg_dict)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        chains = state.pop("chains", {})
+        self.__dict__.update(state)
+        bind(self._cfg_dict, FrozenProvenance(chains))
+
+    def __repr__(self) -> str:
+        return f"Config (path: {self._filename}): {dict.__repr__(self._cfg_dict)}"
+
+    def __len__(self) -> int:
+        return len(self._cfg_dict)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._cfg_dict)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._cfg_dict
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_cfg_dict" or name in Config.__annotations__:  # not set yet: copying and unpickling ask early
+            raise AttributeError(name)
+        return getattr(self._cfg_dict, name)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._cfg_dict[name]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in Config.__annotations__:
+            self.__dict__[name] = value
+        elif name in RESERVED_KEYS:
+            raise ReservedKeyError(f"{name} is reserved for config file")
+        else:
+            self._cfg_dict[name] = value
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        if name in RESERVED_KEYS:
+            raise ReservedKeyError(f"{name} is reserved for config file")
+        self._cfg_dict[name] = value
+
+    def __delattr__(self, name: str) -> None:
+        if name not in self._cfg_dict:
+            raise MissingAttributeError(name, self._cfg_dict.keys())
+        del self._cfg_dict[name]
+
+    def __delitem__(self, name: str) -> None:
+        del self._cfg_dict[name]
+
+    def __eq__(self, other: object) -> bool:
+        return self._cfg_dict == other._cfg_dict if isinstance(other, Config) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # mutable
+
+
+def _from_loaded(loaded: Loaded, filename: str | None, format_python_code: bool = True) -> Config:
+    _check_reserved(loaded.values)
+    cfg = Config.__new__(Config)
+    values = convert(loaded.values, FileProvenance(loaded.layers))
+    cfg._set(values, loaded.text, filename, loaded.env, format_python_code, loaded.imported)
+    return cfg
+
+
+def _check_reserved(values: Mapping[str, Any]) -> None:
+    for key in RESERVED_KEYS:
+        if key in values:
+            raise ReservedKeyError(f"{key} is reserved for config file")
+
+
+def _import_custom(settings: Any) -> None:
+    if not isinstance(settings, dict):
+        raise TypeError(f"custom_imports must be dict(imports=[…], allow_failed_imports=False), got {settings!r}")
+    names = settings.get("imports") or []
+    for name in [names] if isinstance(names, str) else names:
+        if not isinstance(name, str):
+            raise TypeError(f"custom_imports.imports must be module names, got {name!r}")
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            if not settings.get("allow_failed_imports", False):
+                raise CustomImportError(
+                    f"Failed to import custom module {name!r} ({error}); put its folder on PYTHONPATH. "
+                    f"sys.path is {', '.join(sys.path)}"
+                ) from error
+            logger.warning("custom import %s failed and is skipped: %s", name, error)
+
+
+def _chains(values: ConfigDict) -> dict[tuple[Any, ...], Any]:
+    """The chain of every value of a config, as data."""
+    found: dict[tuple[Any, ...], Any] = {}
+
+    def walk(node: Any, owner: ConfigDict, path: tuple[Any, ...], below: int) -> None:
+        if path:
+            found[path] = trace(owner, path[below:])
+        if isinstance(node, ConfigDict):
+            for key, item in dict.items(node):
+                walk(item, node, (*path, key), len(path))
+        elif isinstance(node, (list, tuple)):
+            for index, item in enumerate(node):
+                walk(item, owner, (*path, index), below)
+
+    walk(values, values, (), 0)
+    return found

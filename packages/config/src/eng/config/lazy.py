@@ -1,0 +1,215 @@
+"""Stand-ins for what a config file imports: named while the file is read, imported when somebody needs the thing."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from .errors import LazyCallError
+
+_HOLD: ContextVar[bool] = ContextVar("eng_config_hold_lazy", default=False)
+
+
+@contextmanager
+def hold_lazy() -> Iterator[None]:
+    """Inside, reading a lazy value out of a config gives the stand-in; outside, it gives the imported thing."""
+    token = _HOLD.set(True)
+    try:
+        yield
+    finally:
+        _HOLD.reset(token)
+
+
+class LazyObject:
+    """A module, or a name of a module, that is not imported yet.
+
+    Args:
+        module: dotted module name; a list stands for several ``import a.b`` of one root package.
+        imported: the name imported from the module; None for the module itself.
+        location: ``"file.py, line 3"`` of the import statement, for messages.
+
+    Raises:
+        TypeError: `module` is neither a string nor a sequence of strings.
+
+    Example:
+        >>> LazyObject("collections", "OrderedDict").build()
+        <class 'collections.OrderedDict'>
+    """
+
+    def __init__(self, module: str | Sequence[str], imported: str | None = None, location: str | None = None) -> None:
+        modules = [module] if isinstance(module, str) else list(module)
+        if not modules or not all(isinstance(name, str) for name in modules):
+            raise TypeError(f"module must be a string or a list of strings, got {module!r}")
+        self._modules = modules
+        self._module: str | Sequence[str] = module
+        self._imported = imported
+        self.location = location
+
+    def build(self) -> Any:
+        """The imported module or object.
+
+        Raises:
+            ImportError: the module or the name does not exist; names the line of the config that imports it.
+        """
+        try:
+            first = [importlib.import_module(name) for name in self._modules][0]
+        except ImportError as error:
+            raise type(error)(f"cannot import {self._modules} for the config{self._place()}: {error}") from error
+        if self._imported is None:
+            return importlib.import_module(self._modules[0].split(".")[0]) if len(self._modules) > 1 else first
+        return self._member(first)
+
+    def _member(self, module: Any) -> Any:
+        assert self._imported is not None
+        if hasattr(module, self._imported):
+            return getattr(module, self._imported)
+        try:
+            return importlib.import_module(f"{module.__name__}.{self._imported}")
+        except ModuleNotFoundError as error:
+            raise ImportError(f"module {module.__name__!r} has no {self._imported!r}{self._place()}") from error
+
+    def _place(self) -> str:
+        return f" (imported in {self.location})" if self.location else ""
+
+    @property
+    def module(self) -> str | Sequence[str]:
+        """The module or modules as given."""
+        return self._module
+
+    @property
+    def dotted(self) -> str:
+        """The full dotted name, such as ``"torch.optim.SGD"``."""
+        if self._imported is None:
+            return self._modules[0] if len(self._modules) == 1 else self._modules[0].split(".")[0]
+        return f"{self._modules[0]}.{self._imported}"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise LazyCallError(
+            f"{self.dotted} is imported lazily{self._place()} and cannot be called in the config file; "
+            f"write dict(type={self!r}, …) and let a registry build it"
+        )
+
+    def __getattr__(self, name: str) -> LazyAttr:
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(name)
+        return LazyAttr(name, self, self.__dict__.get("location"))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> LazyObject:
+        return LazyObject(self._module, self._imported, self.location)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, (LazyObject, LazyAttr)) and self.dotted == other.dotted
+
+    def __hash__(self) -> int:
+        return hash(self.dotted)
+
+    def __str__(self) -> str:
+        return self._imported or self.dotted
+
+    __repr__ = __str__
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ = state
+
+
+class LazyAttr:
+    """An attribute of something lazy, such as ``nn.Conv2d`` after ``import torch.nn as nn``.
+
+    Args:
+        name: name of the attribute.
+        source: what it is an attribute of.
+        location: place of the import, for messages.
+
+    Raises:
+        TypeError: `source` is not lazy.
+    """
+
+    def __init__(self, name: str, source: LazyObject | LazyAttr, location: str | None = None) -> None:
+        if not isinstance(source, (LazyObject, LazyAttr)):
+            raise TypeError(f"source must be a LazyObject or a LazyAttr, got {type(source).__name__}")
+        self.name, self.source, self.location = name, source, location
+
+    @property
+    def module(self) -> str:
+        """Dotted name of what holds the attribute."""
+        return self.source.dotted
+
+    @property
+    def dotted(self) -> str:
+        """The full dotted name, such as ``"torch.nn.Conv2d"``."""
+        return f"{self.source.dotted}.{self.name}"
+
+    def build(self) -> Any:
+        """The attribute itself.
+
+        Raises:
+            ImportError: the source cannot be imported or has no such attribute.
+        """
+        source = self.source.build()
+        try:
+            return getattr(source, self.name)
+        except AttributeError as error:
+            place = f" (imported in {self.location})" if self.location else ""
+            try:
+                return importlib.import_module(self.dotted)
+            except ImportError:
+                raise ImportError(f"{self.module} has no {self.name!r}{place}") from error
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise LazyCallError(
+            f"{self.dotted} is imported lazily and cannot be called in the config file; "
+            f"write dict(type={self!r}, …) and let a registry build it"
+        )
+
+    def __getattr__(self, name: str) -> LazyAttr:
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(name)
+        return LazyAttr(name, self, self.__dict__.get("location"))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> LazyAttr:
+        return LazyAttr(self.name, self.source, self.location)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, (LazyObject, LazyAttr)) and self.dotted == other.dotted
+
+    def __hash__(self) -> int:
+        return hash(self.dotted)
+
+    def __str__(self) -> str:
+        return self.name
+
+    __repr__ = __str__
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ = state
+
+
+def is_lazy(value: object) -> bool:
+    """Whether `value` is a stand-in."""
+    return isinstance(value, (LazyObject, LazyAttr))
+
+
+def resolve(value: Any) -> Any:
+    """The imported thing behind a stand-in (anything else as it is), unless `hold_lazy` is active."""
+    if value.__class__ in _LAZY and not _HOLD.get():
+        return value.build()
+    return value
+
+
+_LAZY = (LazyObject, LazyAttr)
+
+
+def dotted_name(value: Any) -> str:
+    """Dotted path of a stand-in, class or function, as dumps and ``to_dict`` write it."""
+    if is_lazy(value):
+        return str(value.dotted)
+    return f"{value.__module__}.{value.__qualname__}"
