@@ -1,0 +1,24 @@
+"""Client libraries, imported when a backend first needs them."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from eng.fileio.errors import MissingClientError
+
+__all__ = ["client_module"]
+
+
+def client_module(module: str, needed_by: str, install: str) -> Any:
+    """The module.
+
+    Raises:
+        MissingClientError: it is not installed; the message says how to install it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module.startswith(error.name):
+            raise
+        raise MissingClientError(f"{needed_by} needs {error.name}, which is not installed: {install}") from error

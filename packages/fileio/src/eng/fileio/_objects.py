@@ -1,0 +1,177 @@
+"""Objects in and out of any storage: `load` and `dump`."""
+
+# ruff: noqa: PTH - os functions take str and PathLike alike, and at a third of the cost of a Path.
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from eng.fileio._atomic import atomic_write
+from eng.fileio._uri import PathLike, base_name, text_of
+from eng.fileio.backends.local_backend import LocalBackend
+from eng.fileio.backends.registry_utils import BACKENDS
+from eng.fileio.errors import UntrustedFileError
+from eng.fileio.handlers.base import BaseFileHandler, name_of
+from eng.fileio.handlers.registry_utils import handler_for
+
+__all__ = ["dump", "load", "merged_args"]
+
+BackendArgs = Mapping[str, Any] | None
+
+
+def merged_args(file_client_args: BackendArgs, backend_args: BackendArgs) -> BackendArgs:
+    """`backend_args`, or its deprecated predecessor.
+
+    Raises:
+        ValueError: both are given.
+    """
+    if file_client_args is None:
+        return backend_args
+    warnings.warn("file_client_args is deprecated; use backend_args", DeprecationWarning, stacklevel=3)
+    if backend_args is not None:
+        raise ValueError("file_client_args and backend_args cannot be set at the same time; use backend_args")
+    return file_client_args
+
+
+def load(
+    file: Any,
+    file_format: str | None = None,
+    file_client_args: BackendArgs = None,
+    backend_args: BackendArgs = None,
+    *,
+    trust: bool | None = None,
+    **kwargs: Any,
+) -> Any:
+    """The object in a json, yaml, toml or pickle file, or in a format of your own.
+
+    Args:
+        file: a path or URI, or an open file object.
+        file_format: the format; None takes it from the suffix of the path. A file object needs it.
+        file_client_args: deprecated name of `backend_args`.
+        backend_args: arguments for the backend, see :func:`get_file_backend`.
+        trust: whether a format that can run code, such as pickle, may be loaded. None allows it unless the environment
+            variable ``ENG_SAFE_LOAD`` is ``1``; False refuses it, True allows it in any case.
+        kwargs: options of the format's loader.
+
+    Raises:
+        UnknownFormatError: no handler for the format.
+        UntrustedFileError: the format can run code, and was not trusted.
+        ParseError: the content is malformed; names file, line and column.
+        TypeError: `file` is neither a path nor a file object.
+
+    Example:
+        >>> import io
+        >>> load(io.StringIO('{"a": 1}'), file_format="json")
+        {'a': 1}
+    """
+    backend_args = merged_args(file_client_args, backend_args)
+    handler = handler_for(file_format or _format_of(file, "load"))
+    _check_trust(file, handler, trust, kwargs)
+    if hasattr(file, "read"):
+        return handler.load_from_fileobj(file, **kwargs)
+    backend = BACKENDS.choose(file, backend_args)
+    if isinstance(backend, LocalBackend):
+        return _load_local(handler, file, kwargs)
+    content: Any = backend.get_text(file) if handler.str_like else bytes(backend.get(file))
+    with _named(content, text_of(file)) as stream:
+        del content  # the stream holds it now; a large file should not be in memory twice
+        return handler.load_from_fileobj(stream, **kwargs)
+
+
+def dump(
+    obj: Any,
+    file: Any = None,
+    file_format: str | None = None,
+    file_client_args: BackendArgs = None,
+    backend_args: BackendArgs = None,
+    **kwargs: Any,
+) -> Any:
+    """Writes an object to a file, or gives it as a string.
+
+    A local file is written atomically: it holds the old content or the whole new one.
+
+    Args:
+        obj: what to write.
+        file: a path or URI, an open file object, or None to get a string (bytes for pickle).
+        file_format: the format; None takes it from the suffix of the path.
+        file_client_args: deprecated name of `backend_args`.
+        backend_args: arguments for the backend, see :func:`get_file_backend`.
+        kwargs: options of the format's writer.
+
+    Raises:
+        UnknownFormatError: no handler for the format.
+        ValueError: neither `file` nor `file_format` is given.
+        TypeError: `file` is neither a path nor a file object.
+
+    Example:
+        >>> dump({"a": {2, 1}}, file_format="json")
+        '{"a": [1, 2]}'
+    """
+    backend_args = merged_args(file_client_args, backend_args)
+    if file is None and file_format is None:
+        raise ValueError("file_format must be specified since file is None")
+    handler = handler_for(file_format or _format_of(file, "dump"))
+    if file is None:
+        return handler.dump_to_str(obj, **kwargs)
+    if hasattr(file, "write"):
+        return handler.dump_to_fileobj(obj, file, **kwargs)
+    backend = BACKENDS.choose(file, backend_args)
+    if isinstance(backend, LocalBackend):
+        with atomic_write(file, "w" if handler.str_like else "wb") as target:
+            handler.dump_to_fileobj(obj, target, **kwargs)
+    elif handler.str_like:
+        text = io.StringIO()
+        handler.dump_to_fileobj(obj, text, **kwargs)
+        backend.put_text(text.getvalue(), file)
+    else:
+        content = io.BytesIO()
+        handler.dump_to_fileobj(obj, content, **kwargs)
+        backend.put(content.getvalue(), file)
+    return None
+
+
+def _format_of(file: Any, verb: str) -> str:
+    if isinstance(file, (str, Path, os.PathLike)):
+        return base_name(file).rpartition(".")[2]
+    if hasattr(file, "read") or hasattr(file, "write"):
+        raise ValueError(f"{verb} of a file object needs file_format, such as file_format='json'")
+    raise TypeError(f'"file" must be a path or a file object, got {type(file).__name__}')
+
+
+def _load_local(handler: BaseFileHandler, path: PathLike, kwargs: dict[str, Any]) -> Any:
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"{text_of(path)} is a directory; name the file to load")
+    if type(handler).load_from_path is not BaseFileHandler.load_from_path:
+        return handler.load_from_path(path, **kwargs)
+    return handler.load_from_path(path, "r" if handler.str_like else "rb", **kwargs)
+
+
+def _check_trust(file: Any, handler: BaseFileHandler, trust: bool | None, kwargs: Mapping[str, Any]) -> None:
+    allowed = os.environ.get("ENG_SAFE_LOAD", "") not in ("1", "true") if trust is None else trust
+    if allowed or not handler.can_run_code(kwargs):
+        return
+    why = "trust=False" if trust is not None else "ENG_SAFE_LOAD is set"
+    name = text_of(file) if isinstance(file, (str, os.PathLike)) else name_of(file)
+    raise UntrustedFileError(
+        f"{name}: refused, as {why} and {type(handler).__name__} can run any code that the file's author chose. "
+        "If you know where it comes from, load(..., trust=True) loads it; else ask for it as json or yaml"
+    )
+
+
+class _TextStream(io.StringIO):
+    name = "<stream>"
+
+
+class _ByteStream(io.BytesIO):
+    name = "<stream>"
+
+
+def _named(content: Any, name: str) -> Any:
+    stream = _TextStream(content) if isinstance(content, str) else _ByteStream(content)
+    stream.name = name
+    return stream

@@ -1,0 +1,173 @@
+"""Everything that fsspec speaks: S3, Google Cloud, Azure, HDFS, archives, memory and more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from eng.fileio._clients import client_module
+from eng.fileio._listing import Suffix, check_listing, select
+from eng.fileio._per_process import PerProcess
+from eng.fileio._uri import PathLike, safe_key, text_of
+from eng.fileio.backends._generic import RemoteStore
+from eng.fileio.errors import MissingClientError, UnsupportedOperationError
+
+__all__ = ["FsspecBackend"]
+
+_INSTALL = "pip install 'eng-fileio[fsspec]'"
+
+
+class FsspecBackend(RemoteStore):
+    """Files behind any URL that fsspec opens, such as ``s3://bucket/key`` or ``zip://a.txt::data.zip``.
+
+    File systems are made once per process and shared by its threads; after a fork the child makes its own.
+
+    Args:
+        options: storage options of the file system, such as ``key``, ``secret``, ``endpoint_url`` or ``anon`` for S3.
+            Listings are not cached unless ``use_listings_cache=True`` says so, as other processes write too.
+
+    Raises:
+        MissingClientError: on first use, where fsspec or the package of the protocol is not installed.
+        UnsafeKeyError: a path climbs above the root of its store with ``..``.
+
+    Example:
+        >>> backend = FsspecBackend()
+        >>> backend.put(b"hello", "memory://example/a.txt")
+        >>> backend.get("memory://example/a.txt")
+        b'hello'
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self.options = {"use_listings_cache": False, **options}
+        self._made: PerProcess[dict[Any, Any]] = PerProcess()
+
+    def get(self, filepath: PathLike) -> bytes:
+        """Content of a file."""
+        fs, path = self._locate(filepath)
+        return bytes(fs.cat_file(path))
+
+    def put(self, obj: bytes, filepath: PathLike) -> None:
+        """Writes a whole file; makes missing directories where the storage has them."""
+        fs, path = self._locate(filepath)
+        try:
+            fs.pipe_file(path, bytes(obj))
+        except FileNotFoundError:
+            if "/" not in path.strip("/"):
+                raise
+            fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+            fs.pipe_file(path, bytes(obj))
+
+    def exists(self, filepath: PathLike) -> bool:
+        """Whether there is a file or directory."""
+        fs, path = self._locate(filepath)
+        return bool(fs.exists(path))
+
+    def isdir(self, filepath: PathLike) -> bool:
+        """Whether it is a directory."""
+        fs, path = self._locate(filepath)
+        return bool(fs.isdir(path))
+
+    def isfile(self, filepath: PathLike) -> bool:
+        """Whether it is a file."""
+        fs, path = self._locate(filepath)
+        return bool(fs.isfile(path))
+
+    def remove(self, filepath: PathLike) -> None:
+        """Removes a file.
+
+        Raises:
+            FileNotFoundError: there is none.
+            IsADirectoryError: it is a directory.
+        """
+        fs, path = self._locate(filepath)
+        if fs.info(path)["type"] == "directory":
+            raise IsADirectoryError(f"{text_of(filepath)} is a directory; rmtree removes directories")
+        fs.rm_file(path)
+
+    def rmtree(self, dir_path: PathLike) -> None:
+        """Removes a directory and all in it."""
+        fs, path = self._locate(dir_path)
+        fs.rm(path, recursive=True)
+
+    def join_path(self, filepath: PathLike, *filepaths: PathLike) -> str:
+        """Parts joined by slashes; in a chained URL (``zip://a::x.zip``) they join the first link."""
+        first, mark, chain = text_of(filepath).partition("::")
+        return super().join_path(first, *filepaths) + mark + chain
+
+    def list_dir_or_file(
+        self,
+        dir_path: PathLike,
+        list_dir: bool = True,
+        list_file: bool = True,
+        suffix: Suffix = None,
+        recursive: bool = False,
+    ) -> Iterator[str]:
+        """Paths below a directory, relative to it; hidden files are left out."""
+        check_listing(list_dir, suffix)
+        fs, path = self._locate(dir_path)
+        return select(_entries(fs, path, recursive), list_dir, list_file, suffix, recursive)
+
+    def generate_presigned_url(self, url: str, client_method: str = "get_object", expires_in: int = 3600) -> str:
+        """An address that works without credentials for `expires_in` seconds.
+
+        Raises:
+            UnsupportedOperationError: the file system makes none.
+        """
+        fs, path = self._locate(url)
+        # Only S3 knows other methods than reading.
+        extra = {} if client_method == "get_object" else {"client_method": client_method}
+        try:
+            return str(fs.sign(path, expiration=expires_in, **extra))
+        except NotImplementedError as error:
+            raise UnsupportedOperationError(f"{type(fs).__name__} makes no presigned addresses ({url})") from error
+
+    def _copy(self, src: PathLike, dst: PathLike) -> None:
+        (fs, source), (other, target) = self._locate(src), self._locate(dst)
+        if fs is other:
+            fs.cp_file(source, target)
+        else:
+            super()._copy(src, dst)
+
+    def _download(self, filepath: PathLike, target: Path) -> None:
+        fs, path = self._locate(filepath)
+        fs.get_file(path, str(target))
+
+    def _upload(self, src: Path, dst: PathLike) -> None:
+        fs, path = self._locate(dst)
+        try:
+            fs.put_file(str(src), path)
+        except FileNotFoundError:
+            super()._upload(src, dst)
+
+    def _locate(self, uri: PathLike) -> tuple[Any, str]:
+        """The file system and the path inside it."""
+        url = text_of(uri)
+        scheme, mark, key = url.partition("::")[0].rpartition("://")
+        safe_key(key, f"{scheme}://")
+        fsspec = client_module("fsspec", "FsspecBackend", _INSTALL)
+        try:
+            if "::" in url:
+                chained: tuple[Any, str] = fsspec.core.url_to_fs(url, **self.options)
+                return chained
+            cls = fsspec.get_filesystem_class(scheme if mark else "file")
+            return self._shared(cls, cls._get_kwargs_from_urls(url)), str(cls._strip_protocol(url))
+        except ImportError as error:
+            raise MissingClientError(f"{scheme}:// needs a package that is not installed: {error}") from error
+
+    def _shared(self, cls: Any, found: dict[str, Any]) -> Any:
+        # fsspec keeps instances per thread; its own file systems are safe to share, and one holds the connections.
+        made = self._made.get(dict)
+        key = (cls, *sorted((name, str(value)) for name, value in found.items()))
+        if key not in made:
+            made.setdefault(key, cls(**{**found, **self.options}))
+        return made[key]
+
+
+def _entries(fs: Any, root: str, recursive: bool) -> Iterator[tuple[str, bool]]:
+    infos = fs.find(root, withdirs=True, detail=True).values() if recursive else fs.ls(root, detail=True)
+    start = root.strip("/")
+    for info in infos:
+        relative = info["name"].strip("/").removeprefix(start).strip("/")
+        if relative:  # some stores list the directory itself
+            yield relative, info["type"] == "directory"

@@ -1,0 +1,198 @@
+"""HTTP and HTTPS, for reading."""
+
+from __future__ import annotations
+
+import io
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from eng.fileio._clients import client_module
+from eng.fileio._per_process import PerProcess
+from eng.fileio._uri import PathLike, text_of
+from eng.fileio.backends._generic import RemoteReader
+from eng.fileio.errors import (
+    HTTPStatusError,
+    RemoteFileNotFoundError,
+    TransferTimeoutError,
+    TruncatedTransferError,
+)
+
+__all__ = ["HTTPBackend"]
+
+logger = logging.getLogger(__name__)
+_CHUNK_BYTES = 1 << 20
+_RETRY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+class HTTPBackend(RemoteReader):
+    """Files behind ``http://`` and ``https://``.
+
+    A refused connection, a timeout, a cut transfer and the statuses 408, 425, 429, 500, 502, 503 and 504 are tried
+    again; a cut transfer goes on where it stopped if the server knows ranges.
+
+    Args:
+        connect_timeout_s: seconds to wait for a connection.
+        read_timeout_s: seconds to wait between two pieces of an answer.
+        retries: tries after the first one.
+        backoff_s: seconds before the first retry; each further one waits twice as long.
+        headers: sent with every request, such as ``{"Authorization": "Bearer ..."}``.
+
+    Raises:
+        RemoteFileNotFoundError: 404 or 410 (a FileNotFoundError).
+        HTTPStatusError: another error status, with `status` and `url`.
+        TransferTimeoutError: no answer in time.
+        TruncatedTransferError: the transfer was cut; says how many bytes arrived.
+    """
+
+    def __init__(
+        self,
+        connect_timeout_s: float = 10.0,
+        read_timeout_s: float = 60.0,
+        retries: int = 3,
+        backoff_s: float = 0.2,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.timeout = (connect_timeout_s, read_timeout_s)
+        self.retries = retries
+        self.backoff_s = backoff_s
+        # identity: a compressed transfer has no length that could be checked.
+        self.headers = {"Accept-Encoding": "identity", **(headers or {})}
+        self._session: PerProcess[Any] = PerProcess()
+
+    def get(self, filepath: PathLike, start: int = 0, stop: int | None = None) -> bytes:
+        """Content of a file, or its bytes from `start` up to (not including) `stop`, asked for with ``Range``."""
+        sink = io.BytesIO()
+        _Transfer(self, text_of(filepath), sink, start, stop).run()
+        return sink.getvalue()
+
+    def exists(self, filepath: PathLike) -> bool:
+        """Whether the server has the file.
+
+        Raises:
+            HTTPStatusError: it answers with an error other than 404 and 410.
+        """
+        url = text_of(filepath)
+        try:
+            status = self.session.head(
+                url, timeout=self.timeout, headers=self.headers, allow_redirects=True
+            ).status_code
+        except self.requests.exceptions.Timeout as error:
+            raise TransferTimeoutError(f"{url}: no answer within {self.timeout[1]} s") from error
+        if status in (404, 410):
+            return False
+        if status >= 400:
+            raise _status_error(url, status)
+        return True
+
+    def isfile(self, filepath: PathLike) -> bool:
+        """As :meth:`exists`; HTTP has no directories."""
+        return not text_of(filepath).endswith("/") and self.exists(filepath)
+
+    def isdir(self, filepath: PathLike) -> bool:
+        """Always False: HTTP has no directories."""
+        return False
+
+    @property
+    def requests(self) -> Any:
+        """The client library."""
+        return client_module("requests", "HTTPBackend", "pip install 'eng-fileio[http]'")
+
+    @property
+    def session(self) -> Any:
+        """This process's connections."""
+        return self._session.get(self.requests.Session)
+
+    def _download(self, filepath: PathLike, target: Path) -> None:
+        with target.open("wb") as sink:
+            _Transfer(self, text_of(filepath), sink, 0, None).run()
+
+
+class _Transfer:
+    """One file on its way into `sink`, over as many requests as it takes."""
+
+    def __init__(self, backend: HTTPBackend, url: str, sink: IO[bytes], start: int, stop: int | None) -> None:
+        self.backend, self.url, self.sink, self.start, self.stop = backend, url, sink, start, stop
+        self.received_bytes = 0
+        self.expected_bytes: int | None = None
+        self.etag: str | None = None
+
+    def run(self) -> None:
+        for attempt in range(self.backend.retries + 1):
+            error = self._attempt()
+            if error is None:
+                return
+            if attempt < self.backend.retries:
+                wait_s = self.backend.backoff_s * 2**attempt
+                logger.warning("%s; trying again in %.1f s", error, wait_s)
+                time.sleep(wait_s)
+        raise error if error is not None else AssertionError("retries is below zero")
+
+    def _attempt(self) -> OSError | None:
+        """None where the file is whole, an error that may pass; other errors are raised."""
+        errors = self.backend.requests.exceptions
+        try:
+            with self.backend.session.get(
+                self.url, stream=True, timeout=self.backend.timeout, headers=self._headers()
+            ) as answer:
+                if answer.status_code >= 400:
+                    return self._failed(answer.status_code)
+                self._begin(answer)
+                for piece in answer.iter_content(_CHUNK_BYTES):
+                    self.sink.write(piece)
+                    self.received_bytes += len(piece)
+        except errors.Timeout:
+            return TransferTimeoutError(
+                f"{self.url}: no answer within {self.backend.timeout[1]} s (after {self.received_bytes} bytes)"
+            )
+        except (errors.ConnectionError, errors.ChunkedEncodingError) as error:
+            return self._cut(error)
+        if self.expected_bytes is not None and self.received_bytes < self.expected_bytes:
+            return self._cut(None)
+        return None
+
+    def _headers(self) -> dict[str, str]:
+        first = self.start + self.received_bytes
+        if not first and self.stop is None:
+            return self.backend.headers
+        last = "" if self.stop is None else str(self.stop - 1)
+        resume = {"If-Range": self.etag} if self.etag and self.received_bytes else {}
+        return {**self.backend.headers, "Range": f"bytes={first}-{last}", **resume}
+
+    def _begin(self, answer: Any) -> None:
+        length = answer.headers.get("Content-Length")
+        if answer.status_code != 206:
+            if self.start or self.stop is not None:
+                raise HTTPStatusError(f"{self.url}: the server ignores Range; read the whole file instead")
+            # The whole file comes again (no ranges, or it changed): forget the first part.
+            self.sink.seek(0)
+            self.sink.truncate()
+            self.received_bytes = 0
+        self.expected_bytes = None if length is None else self.received_bytes + int(length)
+        self.etag = answer.headers.get("ETag")
+
+    def _failed(self, status: int) -> OSError:
+        error = _status_error(self.url, status)
+        if status not in _RETRY_STATUS:
+            raise error
+        return error
+
+    def _cut(self, cause: BaseException | None) -> OSError:
+        if self.expected_bytes is None and not self.received_bytes:
+            failed = ConnectionError(f"{self.url}: cannot connect: {cause}")
+            failed.__cause__ = cause
+            return failed
+        of = "an unknown number of" if self.expected_bytes is None else str(self.expected_bytes)
+        error = TruncatedTransferError(f"{self.url}: the transfer stopped after {self.received_bytes} of {of} bytes")
+        error.received_bytes, error.expected_bytes, error.__cause__ = self.received_bytes, self.expected_bytes, cause
+        return error
+
+
+def _status_error(url: str, status: int) -> HTTPStatusError:
+    missing = status in (404, 410)
+    kind = RemoteFileNotFoundError if missing else HTTPStatusError
+    error = kind(f"{url}: the server answered {status}" + (": no such file" if missing else ""))
+    error.status, error.url = status, url
+    return error

@@ -1,0 +1,129 @@
+"""LMDB: one file that holds many, keys as paths."""
+
+# ruff: noqa: PTH - os functions take str and PathLike alike, and at a third of the cost of a Path.
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from eng.fileio._clients import client_module
+from eng.fileio._listing import Suffix, check_listing, entries_of_keys, select
+from eng.fileio._per_process import PerProcess
+from eng.fileio._uri import PathLike, safe_key, text_of
+from eng.fileio.backends._generic import RemoteStore
+from eng.fileio.errors import MissingKeyError, UnsupportedOperationError
+
+__all__ = ["LmdbBackend"]
+
+
+class LmdbBackend(RemoteStore):
+    """The keys of an LMDB database, in UTF-8, as paths.
+
+    Every process opens the database for itself, on first use; a pickled backend carries its arguments only.
+
+    Args:
+        db_path: the database: a directory, or a file.
+        readonly: refuse writes. False also needs ``map_size`` (bytes) in `kwargs` for more than 10 MiB.
+        lock: take LMDB's file lock. Readers of a database that nobody writes need none.
+        readahead: let the system read ahead; off, as data sets are read in random order.
+        kwargs: further options of ``lmdb.open``.
+
+    Raises:
+        FileNotFoundError: on first use, where there is no database.
+        MissingKeyError: there is no such key (a FileNotFoundError and a KeyError).
+        UnsafeKeyError: a key climbs above the root with ``..``.
+    """
+
+    def __init__(
+        self,
+        db_path: PathLike,
+        readonly: bool = True,
+        lock: bool = False,
+        readahead: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        self.db_path = text_of(db_path)
+        self.readonly = readonly
+        self.options = {"lock": lock or not readonly, "readahead": readahead, **kwargs}
+        self._environment: PerProcess[Any] = PerProcess()
+
+    def get(self, filepath: PathLike) -> bytes:
+        """Value of a key."""
+        key = self._key(filepath)
+        with self._open().begin(write=False) as transaction:
+            value: bytes | None = transaction.get(key.encode())
+        if value is None:
+            raise MissingKeyError(f"{self.db_path} holds no key {key!r}")
+        return value
+
+    def get_text(self, filepath: PathLike, encoding: str | None = None) -> str:
+        """Value of a key as text; an `encoding` of None means UTF-8."""
+        return super().get_text(filepath, encoding)
+
+    def put(self, obj: bytes, filepath: PathLike) -> None:
+        """Sets the value of a key."""
+        with self._begin_write() as transaction:
+            transaction.put(self._key(filepath).encode(), bytes(obj))
+
+    def remove(self, filepath: PathLike) -> None:
+        """Removes a key."""
+        key = self._key(filepath)
+        with self._begin_write() as transaction:
+            if not transaction.delete(key.encode()):
+                raise MissingKeyError(f"{self.db_path} holds no key {key!r}")
+
+    def isfile(self, filepath: PathLike) -> bool:
+        """Whether there is such a key."""
+        with self._open().begin(write=False) as transaction:
+            return transaction.get(self._key(filepath).encode()) is not None
+
+    def isdir(self, filepath: PathLike) -> bool:
+        """Whether keys lie below it."""
+        return next(self._keys_below(self._key(filepath)), None) is not None
+
+    def exists(self, filepath: PathLike) -> bool:
+        """Whether there is such a key, or keys below it."""
+        return self.isfile(filepath) or self.isdir(filepath)
+
+    def list_dir_or_file(
+        self,
+        dir_path: PathLike = "",
+        list_dir: bool = True,
+        list_file: bool = True,
+        suffix: Suffix = None,
+        recursive: bool = False,
+    ) -> Iterator[str]:
+        """Paths below a directory, in the order of the keys; ``""`` is the root."""
+        check_listing(list_dir, suffix)
+        folder = self._key(dir_path)
+        return select(entries_of_keys(self._keys_below(folder), folder), list_dir, list_file, suffix, recursive)
+
+    def _key(self, filepath: PathLike) -> str:
+        return safe_key(filepath, self.db_path)
+
+    def _keys_below(self, folder: str) -> Iterator[str]:
+        start = (folder.rstrip("/") + "/").encode() if folder.strip("/.") else b""
+        with self._open().begin(write=False) as transaction, transaction.cursor() as cursor:
+            if not cursor.set_range(start):
+                return
+            for key in cursor.iternext(keys=True, values=False):
+                if not key.startswith(start):
+                    return
+                yield key.decode()
+
+    def _begin_write(self) -> Any:
+        if self.readonly:
+            raise UnsupportedOperationError(f"{self.db_path} is open for reading; LmdbBackend(readonly=False) writes")
+        return self._open().begin(write=True)
+
+    def _open(self) -> Any:
+        return self._environment.get(self._connect)
+
+    def _connect(self) -> Any:
+        lmdb = client_module("lmdb", "LmdbBackend", "pip install 'eng-fileio[lmdb]'")
+        if self.readonly and not os.path.exists(self.db_path):
+            raise FileNotFoundError(f"no LMDB database at {self.db_path}")
+        is_file = os.path.isfile(self.db_path)
+        return lmdb.open(self.db_path, readonly=self.readonly, **{"subdir": not is_file, **self.options})

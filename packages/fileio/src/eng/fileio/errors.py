@@ -1,0 +1,110 @@
+"""What goes wrong with files, each error with its data as attributes.
+
+All survive pickling, so that a worker process can hand them to its parent.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = [
+    "HTTPStatusError",
+    "MissingClientError",
+    "MissingKeyError",
+    "ParseError",
+    "RemoteFileNotFoundError",
+    "TransferTimeoutError",
+    "TruncatedTransferError",
+    "UnknownBackendError",
+    "UnknownFormatError",
+    "UnsafeKeyError",
+    "UnsupportedOperationError",
+    "UntrustedFileError",
+]
+
+
+def known_names(wrong: str, known: Iterable[str]) -> str:
+    """The tail of a message: the nearest name where there is one, then all known ones."""
+    names = sorted(name for name in known if name)
+    near = get_close_matches(wrong, names, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{hint}known: {', '.join(names)}"
+
+
+class UnknownBackendError(ValueError):
+    """No backend has that name or prefix."""
+
+
+class UnknownFormatError(TypeError):
+    """No handler reads or writes that format; a TypeError, as in MMEngine."""
+
+
+class UnsupportedOperationError(io.UnsupportedOperation):
+    """The backend lacks this ability, such as writing over HTTP. Derives from OSError and ValueError."""
+
+
+class UnsafeKeyError(ValueError):
+    """A key climbs with ``..`` above the root of its store."""
+
+
+class UntrustedFileError(ValueError):
+    """Reading this file could run code, and the caller or ENG_SAFE_LOAD said not to trust it."""
+
+
+class MissingClientError(ImportError):
+    """The client library of a backend is not installed; the message names the extra to install."""
+
+
+class MissingKeyError(FileNotFoundError, KeyError):
+    """A key-value store holds no such key."""
+
+
+class ParseError(ValueError):
+    """A file that its format's reader rejects.
+
+    Attributes:
+        path: the file, or ``"<stream>"``.
+        line: 1-based line of the fault, or None.
+        column: 1-based column of the fault, or None.
+    """
+
+    path: str = "<stream>"
+    line: int | None = None
+    column: int | None = None
+
+    @classmethod
+    def at(cls, path: str, line: int | None, column: int | None, problem: str, advice: str = "") -> ParseError:
+        """``path:line:column: problem; advice``."""
+        where = ":".join(str(part) for part in (path, line, column) if part is not None)
+        error = cls(f"{where}: {problem}" + (f"; {advice}" if advice else ""))
+        error.path, error.line, error.column = path, line, column
+        return error
+
+
+class HTTPStatusError(OSError):
+    """The server answered with an error; `status` holds its code, `url` the address."""
+
+    status: int = 0
+    url: str = ""
+
+
+class RemoteFileNotFoundError(HTTPStatusError, FileNotFoundError):
+    """The server answered 404 or 410."""
+
+
+class TransferTimeoutError(TimeoutError):
+    """The server did not answer in time, after all retries."""
+
+
+class TruncatedTransferError(OSError):
+    """The connection ended before the whole file had come.
+
+    Attributes:
+        received_bytes: how much arrived.
+        expected_bytes: how much the server had announced, or None.
+    """
+
+    received_bytes: int = 0
+    expected_bytes: int | None = None

@@ -1,0 +1,71 @@
+"""JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from eng.fileio.errors import ParseError
+from eng.fileio.handlers.base import BaseFileHandler, name_of
+
+__all__ = ["JsonHandler", "JsonParseError"]
+
+
+class JsonParseError(ParseError, json.JSONDecodeError):
+    """JSON that does not parse; also a ``json.JSONDecodeError``, for code that catches that."""
+
+    def __init__(self, message: str) -> None:
+        ValueError.__init__(self, message)
+
+    def __reduce__(self) -> Any:
+        return type(self), self.args, self.__dict__
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no word for: sets, ranges, and numpy's arrays and scalars (numpy itself is not imported)."""
+    if isinstance(value, (set, frozenset)):
+        try:
+            return sorted(value)
+        except TypeError:
+            return list(value)
+    if isinstance(value, range):
+        return list(value)
+    if type(value).__module__.partition(".")[0] == "numpy" and hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{type(value).__module__}.{type(value).__qualname__} is unsupported for json dump")
+
+
+class JsonHandler(BaseFileHandler):
+    """JSON; sets (sorted where they can be), ranges and numpy values become lists and numbers.
+
+    Example:
+        >>> JsonHandler().dump_to_str({"ids": {3, 1}, "to": range(2)})
+        '{"ids": [1, 3], "to": [0, 1]}'
+    """
+
+    def load_from_fileobj(self, file: Any, **kwargs: Any) -> Any:
+        """The object in an open file; `kwargs` go to ``json.loads``.
+
+        Raises:
+            JsonParseError: malformed; names file, line and column.
+        """
+        text = file.read()
+        try:
+            return json.loads(text, **kwargs)
+        except json.JSONDecodeError as error:
+            excerpt = error.doc[max(0, error.pos - 20) : error.pos + 20]
+            problem = f"malformed JSON: {error.msg}" + (f" near {excerpt!r}" if excerpt else " (the file is empty)")
+            raise JsonParseError.at(name_of(file), error.lineno, error.colno, problem) from error
+        except UnicodeDecodeError as error:
+            raise JsonParseError.at(name_of(file), None, None, f"JSON must be UTF-8: {error}") from error
+
+    def dump_to_fileobj(self, obj: Any, file: Any, **kwargs: Any) -> None:
+        """Writes an object to an open text file; `kwargs` go to ``json.dump``."""
+        kwargs.setdefault("default", _plain)
+        # One string: json.dump writes piece by piece through Python and is several times slower.
+        file.write(json.dumps(obj, **kwargs))
+
+    def dump_to_str(self, obj: Any, **kwargs: Any) -> str:
+        """The object as JSON; `kwargs` go to ``json.dumps``."""
+        kwargs.setdefault("default", _plain)
+        return json.dumps(obj, **kwargs)

@@ -1,0 +1,48 @@
+"""TOML, for reading."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Any
+
+from eng.fileio.errors import ParseError, UnsupportedOperationError
+from eng.fileio.handlers.base import BaseFileHandler, name_of
+
+__all__ = ["TomlHandler"]
+
+
+class TomlHandler(BaseFileHandler):
+    r"""TOML 1.0, by the standard library's parser. It is read only.
+
+    Example:
+        >>> import io
+        >>> TomlHandler().load_from_fileobj(io.StringIO("[model]\ndepth = 50"))
+        {'model': {'depth': 50}}
+    """
+
+    def load_from_fileobj(self, file: Any, **kwargs: Any) -> Any:
+        """The tables of an open file; `kwargs` go to ``tomllib.loads``.
+
+        Raises:
+            ParseError: malformed; names file, line and column.
+        """
+        if sys.version_info >= (3, 11):
+            import tomllib
+        else:
+            import tomli as tomllib
+        content = file.read()
+        try:
+            return tomllib.loads(content.decode() if isinstance(content, bytes) else content, **kwargs)
+        except tomllib.TOMLDecodeError as error:
+            found = re.search(r"line (\d+), column (\d+)", str(error))
+            line, column = (int(found[1]), int(found[2])) if found else (None, None)
+            raise ParseError.at(name_of(file), line, column, f"malformed TOML: {error}") from error
+
+    def dump_to_fileobj(self, obj: Any, file: Any, **kwargs: Any) -> None:
+        """Always raises UnsupportedOperationError."""
+        raise UnsupportedOperationError("toml is read only; dump to json or yaml")
+
+    def dump_to_str(self, obj: Any, **kwargs: Any) -> str:
+        """Always raises UnsupportedOperationError."""
+        raise UnsupportedOperationError("toml is read only; dump to json or yaml")

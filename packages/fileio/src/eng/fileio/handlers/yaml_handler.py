@@ -1,0 +1,127 @@
+"""YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from eng.fileio._uri import PathLike
+from eng.fileio.errors import ParseError
+from eng.fileio.handlers.base import BaseFileHandler, name_of
+
+__all__ = ["YamlHandler"]
+
+
+@cache
+def _parse_error() -> type[ParseError]:
+    """The error, made with PyYAML's own as a second base so that code which catches that goes on working."""
+    import yaml
+
+    return type("YamlParseError", (YamlParseError, yaml.YAMLError), {"__module__": __name__, "__reduce__": _reduce})
+
+
+class YamlParseError(ParseError):
+    """YAML that does not parse, or that asks for more than safe loading gives; also a ``yaml.YAMLError``."""
+
+
+def _reduce(error: ParseError) -> Any:
+    return _rebuild, (error.args, error.__dict__)
+
+
+def _rebuild(args: Any, attributes: dict[str, Any]) -> ParseError:
+    error = _parse_error()(*args)
+    error.__dict__.update(attributes)
+    return error
+
+
+@cache
+def _dumper() -> Any:
+    """PyYAML's safe dumper, which also takes subclasses of plain types (a Config's dict) and numpy values."""
+    import yaml
+
+    base: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+    class Dumper(base):  # type: ignore[misc]  # the base is the C one where PyYAML has it
+        pass
+
+    plain: tuple[type, ...] = (dict, list, tuple, set, frozenset, str, bool, int, float, bytes)
+    for kind in plain:
+        convert: Any = list if kind is tuple else set if kind is frozenset else kind
+        Dumper.add_multi_representer(kind, lambda dumper, value, c=convert: dumper.represent_data(c(value)))
+    Dumper.add_multi_representer(range, lambda dumper, value: dumper.represent_data(list(value)))
+    Dumper.add_multi_representer(object, _represent_numpy)
+    return Dumper
+
+
+def _represent_numpy(dumper: Any, value: Any) -> Any:
+    if type(value).__module__.partition(".")[0] == "numpy" and hasattr(value, "tolist"):
+        return dumper.represent_data(value.tolist())
+    raise TypeError(f"{type(value).__module__}.{type(value).__qualname__} is unsupported for yaml dump")
+
+
+class YamlHandler(BaseFileHandler):
+    r"""YAML, read safely by default and with libyaml's speed where PyYAML has it.
+
+    Tags that build Python objects (``!!python/...``) are refused unless a `Loader` that knows them is passed. Tuples
+    are written as lists, numpy values as lists and numbers.
+
+    Example:
+        >>> YamlHandler().dump_to_str({"a": (1, 2)})
+        'a:\n- 1\n- 2\n'
+    """
+
+    def load_from_path(self, filepath: PathLike, mode: str = "rb", **kwargs: Any) -> Any:
+        """The object in a local file; binary, as the parser decodes (and libyaml wants bytes)."""
+        return super().load_from_path(filepath, mode, **kwargs)
+
+    def load_from_fileobj(self, file: Any, **kwargs: Any) -> Any:
+        """The object in an open file; `kwargs` go to ``yaml.load``.
+
+        Raises:
+            YamlParseError: malformed; names file, line and column.
+        """
+        import yaml
+
+        kwargs.setdefault("Loader", getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        try:
+            return yaml.load(file, **kwargs)  # noqa: S506 - the Loader is a safe one unless the caller names another
+        except yaml.YAMLError as error:
+            raise _located(error, name_of(file)) from error
+
+    def dump_to_fileobj(self, obj: Any, file: Any, **kwargs: Any) -> None:
+        """Writes an object to an open text file; `kwargs` go to ``yaml.dump``."""
+        import yaml
+
+        kwargs.setdefault("Dumper", _dumper())
+        yaml.dump(obj, file, **kwargs)
+
+    def dump_to_str(self, obj: Any, **kwargs: Any) -> str:
+        """The object as YAML; `kwargs` go to ``yaml.dump``."""
+        import yaml
+
+        kwargs.setdefault("Dumper", _dumper())
+        text: str = yaml.dump(obj, **kwargs)
+        return text
+
+    def can_run_code(self, options: Mapping[str, Any]) -> bool:
+        """True with a Loader other than PyYAML's safe and base ones."""
+        import yaml
+
+        safe = [
+            getattr(yaml, name)
+            for name in ("SafeLoader", "BaseLoader", "CSafeLoader", "CBaseLoader")
+            if hasattr(yaml, name)
+        ]
+        return "Loader" in options and options["Loader"] not in safe
+
+
+def _located(error: Any, path: str) -> ParseError:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error)
+    context = f" ({error.context})" if getattr(error, "context", None) else ""
+    advice = ""
+    if "could not determine a constructor" in problem:
+        advice = "it needs a Loader that builds Python objects: load(path, Loader=yaml.UnsafeLoader) runs code"
+    line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
+    return _parse_error().at(path, line, column, f"malformed YAML: {problem}{context}", advice)

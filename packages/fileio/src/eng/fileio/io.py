@@ -1,0 +1,253 @@
+"""One function for every ability of a backend, chosen by the path's prefix or by ``backend_args``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, cast
+
+from eng.fileio._listing import Suffix
+from eng.fileio._objects import BackendArgs, dump, load
+from eng.fileio._uri import PathLike, prefix_of, text_of
+from eng.fileio.backends import protocols
+from eng.fileio.backends.registry_utils import BACKENDS
+from eng.fileio.errors import UnsupportedOperationError
+
+__all__ = [
+    "copy_if_symlink_fails",
+    "copyfile",
+    "copyfile_from_local",
+    "copyfile_to_local",
+    "copytree",
+    "copytree_from_local",
+    "copytree_to_local",
+    "dump",
+    "exists",
+    "generate_presigned_url",
+    "get",
+    "get_file_backend",
+    "get_local_path",
+    "get_text",
+    "isdir",
+    "isfile",
+    "join_path",
+    "list_dir_or_file",
+    "load",
+    "put",
+    "put_text",
+    "remove",
+    "rmtree",
+]
+
+C = TypeVar("C")
+
+
+@dataclass(frozen=True)
+class _Ability(Generic[C]):
+    """A method of a backend, with the protocol that types it. Every function below asks for one of these."""
+
+    method: str
+
+    def of(self, uri: PathLike, backend_args: BackendArgs) -> C:
+        """The backend for a path.
+
+        Raises:
+            UnsupportedOperationError: it has no such method.
+        """
+        backend = BACKENDS.choose(uri, backend_args)
+        if not hasattr(backend, self.method):
+            raise UnsupportedOperationError(f"{type(backend).__name__} cannot {self.method}: {text_of(uri)}")
+        return cast("C", backend)
+
+
+_GET = _Ability[protocols.Readable]("get")
+_GET_TEXT = _Ability[protocols.Readable]("get_text")
+_PUT = _Ability[protocols.Writable]("put")
+_PUT_TEXT = _Ability[protocols.Writable]("put_text")
+_EXISTS = _Ability[protocols.Queryable]("exists")
+_ISDIR = _Ability[protocols.Queryable]("isdir")
+_ISFILE = _Ability[protocols.Queryable]("isfile")
+_JOIN = _Ability[protocols.Joining]("join_path")
+_LOCAL_PATH = _Ability[protocols.Localizable]("get_local_path")
+_LIST = _Ability[protocols.Listable]("list_dir_or_file")
+_REMOVE = _Ability[protocols.Removable]("remove")
+_RMTREE = _Ability[protocols.Removable]("rmtree")
+_SIGN = _Ability[protocols.Signing]("generate_presigned_url")
+_COPYFILE = _Ability[protocols.Copying]("copyfile")
+_COPYTREE = _Ability[protocols.Copying]("copytree")
+_FILE_FROM_LOCAL = _Ability[protocols.Copying]("copyfile_from_local")
+_TREE_FROM_LOCAL = _Ability[protocols.Copying]("copytree_from_local")
+_FILE_TO_LOCAL = _Ability[protocols.Copying]("copyfile_to_local")
+_TREE_TO_LOCAL = _Ability[protocols.Copying]("copytree_to_local")
+_LINK_OR_COPY = _Ability[protocols.Copying]("copy_if_symlink_fails")
+
+
+def get_file_backend(
+    uri: PathLike | None = None, *, backend_args: Mapping[str, Any] | None = None, enable_singleton: bool = False
+) -> Any:
+    """The backend for a path.
+
+    Args:
+        uri: a path or URI; its prefix chooses the backend.
+        backend_args: arguments for the backend. A key ``backend`` names it and goes before the prefix.
+        enable_singleton: give the instance that the functions of this module share, rather than a new one.
+
+    Raises:
+        ValueError: neither `uri` nor ``backend_args['backend']`` is given.
+        UnknownBackendError: no backend has that name or prefix.
+
+    Example:
+        >>> get_file_backend("data/a.json").name
+        'LocalBackend'
+    """
+    arguments = backend_args or {}
+    if uri is None and not {"backend", "prefix"} & set(arguments):
+        raise ValueError('uri should not be None when "backend" is not in backend_args')
+    if enable_singleton:
+        return BACKENDS.choose("" if uri is None else uri, arguments)
+    return BACKENDS.make("" if uri is None else prefix_of(uri), arguments)
+
+
+def get(filepath: PathLike, backend_args: BackendArgs = None) -> bytes:
+    """Content of a file as bytes.
+
+    Example:
+        >>> put(b"hello", "memory://docs/get.txt")
+        >>> get("memory://docs/get.txt")
+        b'hello'
+    """
+    return _GET.of(filepath, backend_args).get(filepath)
+
+
+def get_text(filepath: PathLike, encoding: str = "utf-8", backend_args: BackendArgs = None) -> str:
+    """Content of a file as text."""
+    return _GET_TEXT.of(filepath, backend_args).get_text(filepath, encoding)
+
+
+def put(obj: bytes, filepath: PathLike, backend_args: BackendArgs = None) -> None:
+    """Writes bytes as a whole file; local files atomically."""
+    _PUT.of(filepath, backend_args).put(obj, filepath)
+
+
+def put_text(obj: str, filepath: PathLike, backend_args: BackendArgs = None) -> None:
+    """Writes text as a whole file in UTF-8; local files atomically."""
+    _PUT_TEXT.of(filepath, backend_args).put_text(obj, filepath)
+
+
+def exists(filepath: PathLike, backend_args: BackendArgs = None) -> bool:
+    """Whether there is a file or directory."""
+    return _EXISTS.of(filepath, backend_args).exists(filepath)
+
+
+def isdir(filepath: PathLike, backend_args: BackendArgs = None) -> bool:
+    """Whether it is a directory."""
+    return _ISDIR.of(filepath, backend_args).isdir(filepath)
+
+
+def isfile(filepath: PathLike, backend_args: BackendArgs = None) -> bool:
+    """Whether it is a file."""
+    return _ISFILE.of(filepath, backend_args).isfile(filepath)
+
+
+def join_path(filepath: PathLike, *filepaths: PathLike, backend_args: BackendArgs = None) -> PathLike:
+    """Parts of a path, joined the way its storage wants.
+
+    Example:
+        >>> join_path("s3://bucket", "a", "b.json")
+        's3://bucket/a/b.json'
+    """
+    return _JOIN.of(filepath, backend_args).join_path(filepath, *filepaths)
+
+
+def get_local_path(filepath: PathLike, backend_args: BackendArgs = None) -> AbstractContextManager[PathLike]:
+    """Context manager: a local path with the file's content. A copy of a remote file is removed at the end.
+
+    Example:
+        >>> put(b"hello", "memory://docs/local.txt")
+        >>> with get_local_path("memory://docs/local.txt") as path:
+        ...     open(path).read()
+        'hello'
+    """
+    return _LOCAL_PATH.of(filepath, backend_args).get_local_path(filepath)
+
+
+def copyfile(src: PathLike, dst: PathLike, backend_args: BackendArgs = None) -> PathLike:
+    """Copies a file within the storage of `src`; gives the path written. Into `dst` where that is a directory."""
+    return _COPYFILE.of(src, backend_args).copyfile(src, dst)
+
+
+def copytree(src: PathLike, dst: PathLike, backend_args: BackendArgs = None) -> PathLike:
+    """Copies a directory within the storage of `src` to `dst`, which must not exist; gives `dst`."""
+    return _COPYTREE.of(src, backend_args).copytree(src, dst)
+
+
+def copyfile_from_local(src: PathLike, dst: PathLike, backend_args: BackendArgs = None) -> PathLike:
+    """Copies a local file into the storage of `dst`; gives the path written."""
+    return _FILE_FROM_LOCAL.of(dst, backend_args).copyfile_from_local(src, dst)
+
+
+def copytree_from_local(src: PathLike, dst: PathLike, backend_args: BackendArgs = None) -> PathLike:
+    """Copies a local directory into the storage of `dst`, which must not exist; gives `dst`."""
+    return _TREE_FROM_LOCAL.of(dst, backend_args).copytree_from_local(src, dst)
+
+
+def copyfile_to_local(src: PathLike, dst: PathLike, backend_args: BackendArgs = None) -> PathLike:
+    """Copies a file from the storage of `src` to a local path; gives the path written."""
+    return _FILE_TO_LOCAL.of(src, backend_args).copyfile_to_local(src, dst)
+
+
+def copytree_to_local(src: PathLike, dst: PathLike, backend_args: BackendArgs = None) -> PathLike:
+    """Copies a directory from the storage of `src` to a local path; gives `dst`."""
+    return _TREE_TO_LOCAL.of(src, backend_args).copytree_to_local(src, dst)
+
+
+def remove(filepath: PathLike, backend_args: BackendArgs = None) -> None:
+    """Removes a file."""
+    _REMOVE.of(filepath, backend_args).remove(filepath)
+
+
+def rmtree(dir_path: PathLike, backend_args: BackendArgs = None) -> None:
+    """Removes a directory and all in it."""
+    _RMTREE.of(dir_path, backend_args).rmtree(dir_path)
+
+
+def copy_if_symlink_fails(src: PathLike, dst: PathLike, backend_args: BackendArgs = None) -> bool:
+    """Links `dst` to `src`, or copies where the storage has no links; tells whether a link was made."""
+    return _LINK_OR_COPY.of(src, backend_args).copy_if_symlink_fails(src, dst)
+
+
+def list_dir_or_file(
+    dir_path: PathLike,
+    list_dir: bool = True,
+    list_file: bool = True,
+    suffix: Suffix = None,
+    recursive: bool = False,
+    backend_args: BackendArgs = None,
+) -> Iterator[str]:
+    """Paths below a directory, relative to it, in any order.
+
+    Args:
+        dir_path: the directory.
+        list_dir: yield directories.
+        list_file: yield files; hidden ones never are.
+        suffix: only files that end with this (or one of these); needs ``list_dir=False``.
+        recursive: go down into directories.
+        backend_args: arguments for the backend, see :func:`get_file_backend`.
+
+    Raises:
+        TypeError: `suffix` is neither str nor tuple, or is given with ``list_dir=True``.
+
+    Example:
+        >>> put(b"", "memory://docs/list/a/b.txt")
+        >>> sorted(list_dir_or_file("memory://docs/list", recursive=True))
+        ['a', 'a/b.txt']
+    """
+    return _LIST.of(dir_path, backend_args).list_dir_or_file(dir_path, list_dir, list_file, suffix, recursive)
+
+
+def generate_presigned_url(
+    url: str, client_method: str = "get_object", expires_in: int = 3600, backend_args: BackendArgs = None
+) -> str:
+    """An address for `url` that works without credentials for `expires_in` seconds."""
+    return _SIGN.of(url, backend_args).generate_presigned_url(url, client_method, expires_in)

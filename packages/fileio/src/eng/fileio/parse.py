@@ -1,0 +1,90 @@
+"""Lists and dictionaries in plain text files."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from eng.fileio._objects import BackendArgs, merged_args
+from eng.fileio._uri import PathLike, text_of
+from eng.fileio.errors import ParseError
+from eng.fileio.io import get_text
+
+__all__ = ["dict_from_file", "list_from_file"]
+
+
+def list_from_file(
+    filename: PathLike,
+    prefix: str = "",
+    offset: int = 0,
+    max_num: int = 0,
+    encoding: str = "utf-8",
+    file_client_args: BackendArgs = None,
+    backend_args: BackendArgs = None,
+) -> list[str]:
+    r"""The lines of a text file, without their ends.
+
+    Args:
+        filename: a path or URI.
+        prefix: put before every line.
+        offset: lines to skip.
+        max_num: lines to take at most; 0 or less takes all.
+        encoding: of the file.
+        file_client_args: deprecated name of `backend_args`.
+        backend_args: arguments for the backend.
+
+    Example:
+        >>> from eng.fileio import put_text
+        >>> put_text("a\nb\nc\n", "memory://docs/a.txt")
+        >>> list_from_file("memory://docs/a.txt", prefix="/mnt/", offset=1, max_num=1)
+        ['/mnt/b']
+    """
+    lines = _lines(filename, encoding, merged_args(file_client_args, backend_args))
+    stop = offset + max_num if max_num > 0 else None
+    return [prefix + line for index, line in enumerate(lines) if index >= offset and (stop is None or index < stop)]
+
+
+def dict_from_file(
+    filename: PathLike,
+    key_type: Callable[[str], Any] = str,
+    encoding: str = "utf-8",
+    file_client_args: BackendArgs = None,
+    backend_args: BackendArgs = None,
+) -> dict[Any, Any]:
+    r"""A dictionary from lines of words: the first is the key, one more is the value, several are a list.
+
+    Args:
+        filename: a path or URI.
+        key_type: makes a key of the first word, such as ``int``.
+        encoding: of the file.
+        file_client_args: deprecated name of `backend_args`.
+        backend_args: arguments for the backend.
+
+    Raises:
+        ParseError: a line has no value, or its key is not of `key_type`; names file and line.
+
+    Example:
+        >>> from eng.fileio import put_text
+        >>> put_text("1 cat\n2 dog cow\n", "memory://docs/b.txt")
+        >>> dict_from_file("memory://docs/b.txt", key_type=int)
+        {1: 'cat', 2: ['dog', 'cow']}
+    """
+    mapping: dict[Any, Any] = {}
+    for number, line in enumerate(_lines(filename, encoding, merged_args(file_client_args, backend_args)), 1):
+        words = line.split()
+        if len(words) < 2:
+            raise ParseError.at(text_of(filename), number, None, f"expected a key and a value, got {line!r}")
+        try:
+            key = key_type(words[0])
+        except ValueError as error:
+            raise ParseError.at(
+                text_of(filename), number, None, f"cannot use {words[0]!r} as a key: {error}"
+            ) from error
+        mapping[key] = words[1:] if len(words) > 2 else words[1]
+    return mapping
+
+
+def _lines(filename: PathLike, encoding: str, backend_args: BackendArgs) -> Iterator[str]:
+    text = get_text(filename, encoding, backend_args=backend_args)
+    return (line.rstrip("\n\r") for line in io.StringIO(text))
