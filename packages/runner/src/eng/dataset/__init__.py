@@ -1,0 +1,38 @@
+"""Datasets, samplers and batches: what a loader is made of."""
+
+from ._randomness import reproducible_loader_parts
+from .base_dataset import BaseDataset, Compose, force_full_init
+from .dataset_wrapper import ClassBalancedDataset, ConcatDataset, RepeatDataset
+from .errors import (
+    AnnotationError,
+    AnnotationTypeError,
+    MetainfoMismatchError,
+    PipelineError,
+    SampleIndexError,
+    UnsupportedSubsetError,
+)
+from .sampler import DefaultSampler, InfiniteSampler, SeekableSampler
+from .utils import COLLATE_FUNCTIONS, default_collate, pseudo_collate, worker_init_fn
+
+__all__ = [
+    "BaseDataset",
+    "Compose",
+    "force_full_init",
+    "ConcatDataset",
+    "RepeatDataset",
+    "ClassBalancedDataset",
+    "DefaultSampler",
+    "InfiniteSampler",
+    "SeekableSampler",
+    "worker_init_fn",
+    "pseudo_collate",
+    "default_collate",
+    "COLLATE_FUNCTIONS",
+    "reproducible_loader_parts",
+    "AnnotationError",
+    "AnnotationTypeError",
+    "SampleIndexError",
+    "PipelineError",
+    "MetainfoMismatchError",
+    "UnsupportedSubsetError",
+]

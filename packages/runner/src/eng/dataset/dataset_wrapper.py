@@ -1,0 +1,293 @@
+"""Datasets made of datasets: joined, repeated, balanced."""
+
+from __future__ import annotations
+
+import bisect
+import copy
+import math
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from torch.utils.data import ConcatDataset as TorchConcatDataset
+from torch.utils.data import Dataset
+
+from eng.registry import DATASETS
+
+from ._randomness import KeyedFetch
+from .base_dataset import BaseDataset, force_full_init
+from .errors import MetainfoMismatchError, SampleIndexError, UnsupportedSubsetError
+
+
+def _dataset_of(dataset: Any, where: str) -> Any:
+    if isinstance(dataset, Mapping):
+        return DATASETS.build(dataset)
+    if isinstance(dataset, (BaseDataset, ConcatDataset, _Wrapper)):
+        return dataset
+    raise TypeError(f"{where} must be a config or a BaseDataset, got {type(dataset).__name__}")
+
+
+def _place(owner: Any, idx: int, length: int) -> int:
+    place = int(idx) if idx >= 0 else length + int(idx)
+    if not 0 <= place < length:
+        raise SampleIndexError(owner, idx, length)
+    return place
+
+
+def _warn_late() -> None:
+    warnings.warn("call full_init() before samples are read, or every worker reads the annotations", stacklevel=3)
+
+
+@DATASETS.register_module()
+class ConcatDataset(KeyedFetch, TorchConcatDataset[Any]):
+    """Datasets one after another.
+
+    Args:
+        datasets: datasets, or configs of some.
+        lazy_init: read the annotations when they are first needed.
+        ignore_keys: metainfo keys that may differ; all others must agree.
+
+    Raises:
+        TypeError: one is neither a config nor a dataset.
+        MetainfoMismatchError: the datasets differ in their metainfo (a ValueError).
+
+    Examples:
+        >>> class Ones(BaseDataset):
+        ...     def load_data_list(self):
+        ...         return [{"x": 1}] * 3
+        >>> both = ConcatDataset([Ones(), Ones()])
+        >>> len(both), both[5]["sample_idx"]
+        (6, 2)
+    """
+
+    def __init__(
+        self,
+        datasets: Sequence[BaseDataset | Mapping[str, Any]],
+        lazy_init: bool = False,
+        ignore_keys: str | list[str] | None = None,
+    ) -> None:
+        self.datasets: list[Any] = [_dataset_of(item, f"datasets[{place}]") for place, item in enumerate(datasets)]
+        if not self.datasets:
+            raise ValueError("ConcatDataset needs one dataset at least")
+        self.ignore_keys = [ignore_keys] if isinstance(ignore_keys, str) else list(ignore_keys or [])
+        self._fully_initialized = False
+        self._metainfo = self.datasets[0].metainfo
+        self._check_metainfo()
+        if not lazy_init:
+            self.full_init()
+
+    def _check_metainfo(self) -> None:
+        for place, dataset in enumerate(self.datasets[1:], 1):
+            other = dataset.metainfo
+            for key in sorted((set(self._metainfo) | set(other)) - set(self.ignore_keys), key=str):
+                first, second = self._metainfo.get(key, "nothing"), other.get(key, "nothing")
+                if not _equal(first, second):
+                    raise MetainfoMismatchError(key, place, first, second)
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """A copy of the first dataset's metainfo."""
+        return copy.deepcopy(self._metainfo)
+
+    def full_init(self) -> None:
+        """Reads the annotations of all datasets; does nothing the second time."""
+        if self._fully_initialized:
+            return
+        for dataset in self.datasets:
+            dataset.full_init()
+        super().__init__(self.datasets)
+        self._fully_initialized = True
+
+    @force_full_init
+    def _get_ori_dataset_idx(self, idx: int) -> tuple[int, int]:
+        """Which dataset a sample is of, and its number there."""
+        place = _place(self, idx, self.cumulative_sizes[-1])
+        dataset = bisect.bisect_right(self.cumulative_sizes, place)
+        return dataset, place - (self.cumulative_sizes[dataset - 1] if dataset else 0)
+
+    @force_full_init
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        """The annotation of a sample; see :meth:`BaseDataset.get_data_info`."""
+        dataset, place = self._get_ori_dataset_idx(idx)
+        info: dict[str, Any] = self.datasets[dataset].get_data_info(place)
+        return info
+
+    @force_full_init
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """The categories of a sample."""
+        dataset, place = self._get_ori_dataset_idx(idx)
+        categories: list[int] = self.datasets[dataset].get_cat_ids(place)
+        return categories
+
+    @force_full_init
+    def __len__(self) -> int:
+        return self.cumulative_sizes[-1]
+
+    def __getitem__(self, idx: int) -> Any:
+        if not self._fully_initialized:
+            _warn_late()
+            self.full_init()
+        dataset, place = self._get_ori_dataset_idx(idx)
+        return self.datasets[dataset][place]
+
+    def get_subset_(self, indices: list[int] | int) -> None:
+        """Always an error.
+
+        Raises:
+            UnsupportedSubsetError: take the subset of the datasets instead.
+        """
+        raise UnsupportedSubsetError(self)
+
+    def get_subset(self, indices: list[int] | int) -> BaseDataset:
+        """Always an error, as :meth:`get_subset_`."""
+        raise UnsupportedSubsetError(self)
+
+
+class _Wrapper(KeyedFetch, Dataset[Any]):
+    """One dataset whose samples come in another number and order."""
+
+    def __init__(self, dataset: BaseDataset | Mapping[str, Any], lazy_init: bool) -> None:
+        self.dataset: Any = _dataset_of(dataset, "dataset")
+        self._metainfo = self.dataset.metainfo
+        self._fully_initialized = False
+        if not lazy_init:
+            self.full_init()
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """A copy of the dataset's metainfo."""
+        return copy.deepcopy(self._metainfo)
+
+    def full_init(self) -> None:
+        """Reads the dataset's annotations; does nothing the second time."""
+        if self._fully_initialized:
+            return
+        self.dataset.full_init()
+        self._prepare()
+        self._fully_initialized = True
+
+    def _prepare(self) -> None:
+        """What has to be known of the dataset; called once, when its annotations are read."""
+        raise NotImplementedError
+
+    def _get_ori_dataset_idx(self, idx: int) -> int:
+        """The number in the dataset of sample ``idx``."""
+        raise NotImplementedError
+
+    @force_full_init
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        """The annotation of a sample; see :meth:`BaseDataset.get_data_info`."""
+        info: dict[str, Any] = self.dataset.get_data_info(self._get_ori_dataset_idx(idx))
+        return info
+
+    @force_full_init
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """The categories of a sample."""
+        categories: list[int] = self.dataset.get_cat_ids(self._get_ori_dataset_idx(idx))
+        return categories
+
+    def __getitem__(self, idx: int) -> Any:
+        if not self._fully_initialized:
+            _warn_late()
+            self.full_init()
+        return self.dataset[self._get_ori_dataset_idx(idx)]
+
+    def get_subset_(self, indices: list[int] | int) -> None:
+        """Always an error.
+
+        Raises:
+            UnsupportedSubsetError: take the subset of the dataset instead.
+        """
+        raise UnsupportedSubsetError(self)
+
+    def get_subset(self, indices: list[int] | int) -> BaseDataset:
+        """Always an error, as :meth:`get_subset_`."""
+        raise UnsupportedSubsetError(self)
+
+
+@DATASETS.register_module()
+class RepeatDataset(_Wrapper):
+    """A dataset several times over: a longer epoch with fewer breaks.
+
+    Args:
+        dataset: the dataset, or its config.
+        times: how often each sample comes.
+        lazy_init: read the annotations when they are first needed.
+
+    Raises:
+        TypeError: ``dataset`` is neither a config nor a dataset.
+        ValueError: ``times`` is below 1.
+    """
+
+    def __init__(self, dataset: BaseDataset | Mapping[str, Any], times: int, lazy_init: bool = False) -> None:
+        if times < 1:
+            raise ValueError(f"times must be 1 or more, got {times}")
+        self.times = times
+        super().__init__(dataset, lazy_init)
+
+    def _prepare(self) -> None:
+        self._ori_len = len(self.dataset)
+
+    @force_full_init
+    def _get_ori_dataset_idx(self, idx: int) -> int:
+        return _place(self, idx, self.times * self._ori_len) % self._ori_len
+
+    @force_full_init
+    def __len__(self) -> int:
+        return self.times * self._ori_len
+
+
+@DATASETS.register_module()
+class ClassBalancedDataset(_Wrapper):
+    """Samples of rare categories several times per epoch.
+
+    A category ``c`` in a fraction ``f(c)`` of the samples has the factor ``r(c) = max(1, sqrt(t / f(c)))``; a sample
+    comes ``ceil(max r(c))`` times over its categories, once where it has none.
+
+    Args:
+        dataset: the dataset, or its config; it needs ``get_cat_ids()``.
+        oversample_thr: the fraction ``t`` below which a category is repeated.
+        lazy_init: read the annotations when they are first needed.
+
+    Raises:
+        TypeError: ``dataset`` is neither a config nor a dataset.
+
+    Source: repeat factor sampling of Gupta et al. 2019, arXiv:1908.03195, appendix B.2.
+    """
+
+    def __init__(
+        self, dataset: BaseDataset | Mapping[str, Any], oversample_thr: float, lazy_init: bool = False
+    ) -> None:
+        self.oversample_thr = oversample_thr
+        super().__init__(dataset, lazy_init)
+
+    def _prepare(self) -> None:
+        categories = [set(self.dataset.get_cat_ids(index)) for index in range(len(self.dataset))]
+        factors = _repeat_factors(categories, self.oversample_thr)
+        self.repeat_indices = [index for index, factor in enumerate(factors) for _ in range(math.ceil(factor))]
+
+    @force_full_init
+    def _get_ori_dataset_idx(self, idx: int) -> int:
+        return self.repeat_indices[_place(self, idx, len(self.repeat_indices))]
+
+    @force_full_init
+    def __len__(self) -> int:
+        return len(self.repeat_indices)
+
+
+def _repeat_factors(categories: Sequence[Iterable[int]], threshold: float) -> list[float]:
+    """How often each sample shall come, before rounding, by the categories of each."""
+    counts: dict[int, int] = {}
+    for sample in categories:
+        for category in sample:
+            counts[category] = counts.get(category, 0) + 1
+    total = len(categories)
+    factor = {category: max(1.0, math.sqrt(threshold * total / count)) for category, count in counts.items()}
+    return [max((factor[category] for category in sample), default=1.0) for sample in categories]
+
+
+def _equal(first: Any, second: Any) -> bool:
+    if isinstance(first, np.ndarray) or isinstance(second, np.ndarray):
+        return bool(np.array_equal(first, second))
+    return bool(first == second)

@@ -1,0 +1,75 @@
+"""What can be wrong with data, said with the file, the key or the sample."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+class AnnotationError(ValueError):
+    """An annotation file that is not of the documented format.
+
+    Attributes:
+        file: the annotation file.
+        key: the key of the file that is missing or wrong, or None when the file as a whole is.
+    """
+
+    def __init__(self, file: str, problem: str, key: str | None = None) -> None:
+        super().__init__(f"{file}: {problem}")
+        self.file, self.key = file, key
+
+
+class AnnotationTypeError(AnnotationError, TypeError):
+    """An annotation file, or what was made of it, whose parts have the wrong type."""
+
+
+class SampleIndexError(IndexError):
+    """A sample number outside a dataset.
+
+    Attributes:
+        index: the number asked for.
+        length: samples that the dataset has.
+    """
+
+    def __init__(self, owner: object, index: Any, length: int) -> None:
+        name = type(owner).__name__
+        super().__init__(f"sample {index} of {name} does not exist: it has {length} samples, 0 to {length - 1}")
+        self.index, self.length = index, length
+
+
+class PipelineError(RuntimeError):
+    """A pipeline that gave None for a sample that is needed, or for too many in a row.
+
+    Attributes:
+        indices: the samples that were tried, in order (the first and the last few of many).
+    """
+
+    def __init__(self, owner: object, message: str, indices: Sequence[int]) -> None:
+        super().__init__(f"{type(owner).__name__}: {message}")
+        self.indices = list(indices)
+
+
+class MetainfoMismatchError(ValueError):
+    """Datasets to be joined that disagree about what they hold.
+
+    Attributes:
+        key: the metainfo key they disagree about.
+        position: number of the dataset that differs from the first.
+    """
+
+    def __init__(self, key: str, position: int, first: Any, other: Any) -> None:
+        super().__init__(
+            f"datasets[{position}] and datasets[0] differ in metainfo[{key!r}]: {other!r} against {first!r}; make "
+            f"them equal or pass ignore_keys=[{key!r}]"
+        )
+        self.key, self.position = key, position
+
+
+class UnsupportedSubsetError(NotImplementedError):
+    """A subset asked of a dataset wrapper, where it would be unclear whose samples are meant."""
+
+    def __init__(self, owner: object) -> None:
+        name = type(owner).__name__
+        super().__init__(
+            f"{name} has no subsets of its own: take get_subset() of the dataset, then wrap that in {name}"
+        )

@@ -1,0 +1,107 @@
+"""Batches from samples, and the seed of a worker."""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data._utils.collate import default_collate as _torch_collate
+
+from eng.registry import FUNCTIONS
+from eng.structures import BaseDataElement
+
+COLLATE_FUNCTIONS = FUNCTIONS
+"""The registry of collate functions, under the name it had before it held other functions too."""
+
+
+@FUNCTIONS.register_module(name=["worker_init_fn", "default_worker_init_fn"])
+def worker_init_fn(
+    worker_id: int, num_workers: int, rank: int, seed: int, disable_subprocess_warning: bool = False
+) -> None:
+    """Seeds a loader's worker so that no two workers of a run draw the same random numbers.
+
+    Args:
+        worker_id: number of the worker in its loader.
+        num_workers: workers of each loader.
+        rank: rank of the process that owns the loader.
+        seed: seed of the run.
+        disable_subprocess_warning: silences Python warnings in all workers but the first.
+    """
+    worker_seed = (num_workers * rank + worker_id + seed) % (1 << 32)
+    np.random.seed(worker_seed)  # noqa: NPY002  # what transforms draw from
+    random.seed(worker_seed)
+    torch.manual_seed(worker_seed)
+    if disable_subprocess_warning and worker_id != 0:
+        warnings.simplefilter("ignore")
+
+
+@FUNCTIONS.register_module()
+def pseudo_collate(data_batch: Sequence[Any]) -> Any:
+    """Groups what the samples hold under each key or place; nothing is stacked.
+
+    Args:
+        data_batch: samples of one shape: mappings, sequences, or leaves.
+
+    Returns:
+        A mapping or list of the samples' shape whose leaves are lists over the batch.
+
+    Raises:
+        RuntimeError: sequences of different lengths.
+
+    Examples:
+        >>> pseudo_collate([{"img": 1, "label": "a"}, {"img": 2, "label": "b"}])
+        {'img': [1, 2], 'label': ['a', 'b']}
+    """
+    return _collate(data_batch, pseudo_collate, list)
+
+
+@FUNCTIONS.register_module()
+def default_collate(data_batch: Sequence[Any]) -> Any:
+    """Stacks tensors, arrays and numbers along a new first dimension; keeps data elements and strings in lists.
+
+    Args:
+        data_batch: samples of one shape: mappings, sequences, or leaves.
+
+    Returns:
+        A mapping or list of the samples' shape whose leaves are batched tensors, or lists of what cannot be stacked.
+
+    Raises:
+        RuntimeError: sequences or tensors of different sizes.
+        TypeError: a leaf that torch cannot stack.
+
+    Examples:
+        >>> default_collate([{"img": torch.zeros(2), "id": 1}, {"img": torch.ones(2), "id": 2}])["img"].shape
+        torch.Size([2, 2])
+    """
+    return _collate(data_batch, default_collate, _torch_collate)
+
+
+def _collate(batch: Sequence[Any], again: Callable[[Any], Any], leaves: Callable[[Any], Any]) -> Any:
+    first = batch[0]
+    kind: Any = type(first)
+    if isinstance(first, (BaseDataElement, str, bytes)):
+        return batch if isinstance(batch, list) else list(batch)
+    if isinstance(first, tuple) and hasattr(first, "_fields"):
+        return kind(*(again(samples) for samples in zip(*batch, strict=True)))
+    if isinstance(first, Sequence):
+        return _collate_sequences(batch, again, kind)
+    if isinstance(first, Mapping):
+        return kind({key: again([sample[key] for sample in batch]) for key in first})
+    return leaves(batch)
+
+
+def _collate_sequences(batch: Sequence[Any], again: Callable[[Any], Any], kind: Any) -> Any:
+    lengths = {len(sample) for sample in batch}
+    if len(lengths) > 1:
+        raise RuntimeError(f"each element in list of batch should be of equal size, got lengths {sorted(lengths)}")
+    columns = [again(list(samples)) for samples in zip(*batch, strict=True)]
+    if kind in (tuple, list):
+        return columns
+    try:
+        return kind(columns)
+    except TypeError:  # a range and its like, which cannot be made of a list
+        return columns

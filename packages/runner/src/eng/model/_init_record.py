@@ -1,0 +1,87 @@
+"""Which initialiser touched which parameter: kept while a model is initialised, written to the log at the end."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from typing import Any
+
+import torch
+from torch import nn
+
+logger = logging.getLogger(__name__)
+
+Record = dict[nn.Parameter, dict[str, Any]]
+
+
+def start_record(module: nn.Module) -> None:
+    """Gives ``module`` and all modules in it one empty record.
+
+    A parameter's line says who changed it last, which shows in its mean: a fingerprint, not a proof.
+    """
+    record: Record = defaultdict(dict)
+    for parameter in module.parameters():
+        record[parameter]["init_info"] = (
+            f"The value is the same before and after calling `init_weights` of {type(module).__name__} "
+        )
+        record[parameter]["tmp_mean_value"] = _fingerprint(parameter)
+    for part in module.modules():
+        part.__dict__["_params_init_info"] = record  # for the time of one call
+
+
+def update_init_info(module: nn.Module, init_info: str) -> None:
+    """Writes ``init_info`` to the record of the parameters in ``module`` that changed since they were last written.
+
+    Args:
+        module: a module that is being initialised by :meth:`eng.model.BaseModule.init_weights`.
+        init_info: who changed them and how.
+
+    Raises:
+        ValueError: a parameter is not in the record: it was replaced during the initialisation.
+    """
+    record: Any = module.__dict__["_params_init_info"]
+    for name, parameter in module.named_parameters():
+        if parameter not in record:
+            raise ValueError(
+                f"parameter {name} of {type(module).__name__} appeared while the model was initialised; change the "
+                "values of parameters in init_weights(), not the parameters"
+            )
+        mean = _fingerprint(parameter)
+        if not torch.equal(record[parameter]["tmp_mean_value"], mean):
+            record[parameter]["init_info"] = init_info
+            record[parameter]["tmp_mean_value"] = mean
+
+
+def write_record(module: nn.Module) -> None:
+    """Writes a line for each parameter to the log file of the run; without a file, at level DEBUG to the log."""
+    from eng.logging import MMLogger
+
+    record: Any = module.__dict__["_params_init_info"]
+    lines = [
+        f"\n{name} - {parameter.shape}: \n{record[parameter]['init_info']} \n"
+        for name, parameter in module.named_parameters()
+    ]
+    files = [item for item in MMLogger.get_current_instance().handlers if isinstance(item, logging.FileHandler)]
+    for handler in files:
+        handler.acquire()
+        try:  # straight into the file: a table has no place for a time stamp in front of each line
+            with open(handler.baseFilename, "a", encoding=handler.encoding) as file:
+                file.write("".join(["Name of parameter - Initialization information\n", *lines]))
+        finally:
+            handler.release()
+    if not files:
+        for line in lines:
+            logger.debug("%s", line)
+
+
+def end_record(module: nn.Module) -> None:
+    """Takes the record away."""
+    for part in module.modules():
+        part.__dict__.pop("_params_init_info", None)
+
+
+def _fingerprint(parameter: nn.Parameter) -> torch.Tensor:
+    data = parameter.detach()
+    if data.is_meta or not data.numel():
+        return torch.zeros(())
+    return (data if data.is_floating_point() else data.float()).mean().cpu()

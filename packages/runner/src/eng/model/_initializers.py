@@ -1,0 +1,314 @@
+"""Initialisers by config: ``dict(type='Kaiming', layer='Conv2d', override=...)``."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import nn
+
+from eng.registry import WEIGHT_INITIALIZERS
+
+from . import _init_functions as functions
+from ._init_record import update_init_info
+from .errors import InitCfgError, OverrideTargetError
+
+
+class BaseInit:
+    """What all initialisers but Pretrained share.
+
+    Args:
+        bias: constant for biases.
+        bias_prob: the bias with which a sigmoid gives this probability, instead of ``bias``.
+        layer: class names, of the layers or of their direct bases, to which it applies; none without a name, but for
+            the child that an ``override`` names.
+
+    Raises:
+        TypeError: one of them has the wrong type.
+    """
+
+    def __init__(
+        self, *, bias: float = 0, bias_prob: float | None = None, layer: str | list[str] | None = None
+    ) -> None:
+        self.wholemodule = False
+        if not isinstance(bias, (int, float)):
+            raise TypeError(f"bias must be a number, got {type(bias).__name__}")
+        if bias_prob is not None and not isinstance(bias_prob, float):
+            raise TypeError(f"bias_prob must be a float, got {type(bias_prob).__name__}")
+        if layer is not None and not isinstance(layer, (str, list)):
+            raise TypeError(f"layer must be a class name or a list of them, got {type(layer).__name__}")
+        self.bias = bias if bias_prob is None else functions.bias_init_with_prob(bias_prob)
+        self.layer = [layer] if isinstance(layer, str) else list(layer or [])
+
+    def _fill(self, module: nn.Module) -> None:
+        """Initialises one layer."""
+
+    def __call__(self, module: nn.Module) -> None:
+        """Initialises the layers of ``module`` that it applies to."""
+        module.apply(self._fill_if_meant)
+        if hasattr(module, "_params_init_info"):
+            update_init_info(module, init_info=self._get_init_info())
+
+    def _fill_if_meant(self, module: nn.Module) -> None:
+        names = {type(module).__name__, *(base.__name__ for base in type(module).__bases__)}
+        if self.wholemodule or names & set(self.layer):
+            self._fill(module)
+
+    def _options(self) -> dict[str, Any]:
+        return {"bias": self.bias}
+
+    def _get_init_info(self) -> str:
+        options = ", ".join(f"{name}={value}" for name, value in self._options().items())
+        return f"{type(self).__name__}: {options}" if options else type(self).__name__
+
+
+@WEIGHT_INITIALIZERS.register_module(name="Constant")
+class ConstantInit(BaseInit):
+    """Weights ``val``; see :func:`constant_init`.
+
+    Args:
+        val: the constant.
+        **kwargs: see :class:`BaseInit`.
+    """
+
+    def __init__(self, val: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.val = val
+
+    def _fill(self, module: nn.Module) -> None:
+        functions.constant_init(module, self.val, self.bias)
+
+    def _options(self) -> dict[str, Any]:
+        return {"val": self.val, "bias": self.bias}
+
+
+@WEIGHT_INITIALIZERS.register_module(name="Xavier")
+class XavierInit(BaseInit):
+    """See :func:`xavier_init`.
+
+    Args:
+        gain: factor of the standard deviation.
+        distribution: ``"normal"`` or ``"uniform"``.
+        **kwargs: see :class:`BaseInit`.
+    """
+
+    def __init__(self, gain: float = 1, distribution: str = "normal", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.gain, self.distribution = gain, distribution
+
+    def _fill(self, module: nn.Module) -> None:
+        functions.xavier_init(module, self.gain, self.bias, self.distribution)
+
+    def _options(self) -> dict[str, Any]:
+        return {"gain": self.gain, "distribution": self.distribution, "bias": self.bias}
+
+
+@WEIGHT_INITIALIZERS.register_module(name="Normal")
+class NormalInit(BaseInit):
+    """See :func:`normal_init`.
+
+    Args:
+        mean: mean of the weights.
+        std: standard deviation of the weights.
+        **kwargs: see :class:`BaseInit`.
+    """
+
+    def __init__(self, mean: float = 0, std: float = 1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.mean, self.std = mean, std
+
+    def _fill(self, module: nn.Module) -> None:
+        functions.normal_init(module, self.mean, self.std, self.bias)
+
+    def _options(self) -> dict[str, Any]:
+        return {"mean": self.mean, "std": self.std, "bias": self.bias}
+
+
+@WEIGHT_INITIALIZERS.register_module(name="TruncNormal")
+class TruncNormalInit(BaseInit):
+    """See :func:`trunc_normal_init`.
+
+    Args:
+        mean: mean of the weights.
+        std: standard deviation of the weights.
+        a: lowest value.
+        b: highest value.
+        **kwargs: see :class:`BaseInit`.
+    """
+
+    def __init__(self, mean: float = 0, std: float = 1, a: float = -2, b: float = 2, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.mean, self.std, self.a, self.b = mean, std, a, b
+
+    def _fill(self, module: nn.Module) -> None:
+        functions.trunc_normal_init(module, self.mean, self.std, self.a, self.b, self.bias)
+
+    def _options(self) -> dict[str, Any]:
+        return {"a": self.a, "b": self.b, "mean": self.mean, "std": self.std, "bias": self.bias}
+
+
+@WEIGHT_INITIALIZERS.register_module(name="Uniform")
+class UniformInit(BaseInit):
+    """See :func:`uniform_init`.
+
+    Args:
+        a: lowest value.
+        b: highest value.
+        **kwargs: see :class:`BaseInit`.
+    """
+
+    def __init__(self, a: float = 0, b: float = 1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.a, self.b = a, b
+
+    def _fill(self, module: nn.Module) -> None:
+        functions.uniform_init(module, self.a, self.b, self.bias)
+
+    def _options(self) -> dict[str, Any]:
+        return {"a": self.a, "b": self.b, "bias": self.bias}
+
+
+@WEIGHT_INITIALIZERS.register_module(name="Kaiming")
+class KaimingInit(BaseInit):
+    """See :func:`kaiming_init`.
+
+    Args:
+        a: negative slope of the rectifier behind the layer.
+        mode: ``"fan_in"`` or ``"fan_out"``.
+        nonlinearity: ``"relu"`` or ``"leaky_relu"``.
+        distribution: ``"normal"`` or ``"uniform"``.
+        **kwargs: see :class:`BaseInit`.
+    """
+
+    def __init__(
+        self,
+        a: float = 0,
+        mode: str = "fan_out",
+        nonlinearity: str = "relu",
+        distribution: str = "normal",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.a, self.mode, self.nonlinearity, self.distribution = a, mode, nonlinearity, distribution
+
+    def _fill(self, module: nn.Module) -> None:
+        functions.kaiming_init(module, self.a, self.mode, self.nonlinearity, self.bias, self.distribution)
+
+    def _options(self) -> dict[str, Any]:
+        names = ("a", "mode", "nonlinearity", "distribution", "bias")
+        return {name: getattr(self, name) for name in names}
+
+
+@WEIGHT_INITIALIZERS.register_module(name="Caffe2Xavier")
+class Caffe2XavierInit(KaimingInit):
+    """See :func:`caffe2_xavier_init`.
+
+    Args:
+        **kwargs: see :class:`BaseInit`.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(a=1, mode="fan_in", nonlinearity="leaky_relu", distribution="uniform", **kwargs)
+
+
+@WEIGHT_INITIALIZERS.register_module(name="Pretrained")
+class PretrainedInit:
+    """Weights from a checkpoint.
+
+    Args:
+        checkpoint: path or URL of the file.
+        prefix: take only what lies under this name, for a part of a larger model, such as ``"backbone."``.
+        map_location: device to read to.
+    """
+
+    def __init__(self, checkpoint: str, prefix: str | None = None, map_location: Any = "cpu") -> None:
+        self.checkpoint, self.prefix, self.map_location = checkpoint, prefix, map_location
+
+    def __call__(self, module: nn.Module) -> None:
+        """Loads the weights; names that do not fit are logged.
+
+        Raises:
+            InitCfgError: nothing in the file lies under ``prefix``.
+        """
+        from eng.checkpoint import CheckpointLoader, load_state_dict
+
+        loaded = CheckpointLoader.load_checkpoint(self.checkpoint, map_location=self.map_location)
+        weights = loaded.get("state_dict", loaded)
+        if self.prefix is not None:
+            weights = self._below_prefix(weights)
+        load_state_dict(module, weights, strict=False)
+        if hasattr(module, "_params_init_info"):
+            update_init_info(module, init_info=self._get_init_info())
+
+    def _below_prefix(self, weights: Mapping[str, Any]) -> dict[str, Any]:
+        prefix = self.prefix if str(self.prefix).endswith(".") else f"{self.prefix}."
+        found = {
+            name.removeprefix(str(prefix)): value for name, value in weights.items() if name.startswith(str(prefix))
+        }
+        if not found:
+            tops = sorted({name.split(".")[0] for name in weights})[:10]
+            raise InitCfgError(f"{self.checkpoint} holds nothing under the prefix {prefix!r}; it has {tops}")
+        return found
+
+    def _get_init_info(self) -> str:
+        return f"{type(self).__name__}: load from {self.checkpoint}"
+
+
+def initialize(module: nn.Module, init_cfg: Mapping[str, Any] | list[Any]) -> None:
+    """Initialises the layers of a module by config.
+
+    Args:
+        module: the module.
+        init_cfg: config of an initialiser, or a list of them, applied in turn. Its ``override`` names children
+            (``name``) with an initialiser of their own; with a name alone the outer one applies to the child whatever
+            its layers are.
+
+    Raises:
+        TypeError: ``init_cfg`` or an ``override`` is of the wrong type.
+        InitCfgError: an ``override`` lacks ``name`` or ``type``.
+        OverrideTargetError: the module has no such child.
+        UnknownTypeError: no initialiser has that name.
+
+    Examples:
+        >>> layer = nn.Linear(2, 3)
+        >>> initialize(layer, dict(type="Constant", layer="Linear", val=1, bias=2))
+        >>> layer.bias.tolist()
+        [2.0, 2.0, 2.0]
+    """
+    for cfg in [init_cfg] if isinstance(init_cfg, Mapping) else _list_of(init_cfg, "init_cfg"):
+        outer = copy.deepcopy(dict(cfg))
+        override = outer.pop("override", None)
+        _apply(module, outer)
+        if override is not None:
+            outer.pop("layer", None)  # the child is initialised whatever its layers are
+            _apply_overrides(module, override, outer)
+
+
+def _list_of(cfg: Any, name: str) -> list[Any]:
+    if not isinstance(cfg, (list, tuple)):
+        raise TypeError(f"{name} must be a dict or a list of dicts, got {type(cfg).__name__}")
+    for item in cfg:
+        if not isinstance(item, Mapping):
+            raise TypeError(f"{name} must be a dict or a list of dicts, got a list with {type(item).__name__}")
+    return list(cfg)
+
+
+def _apply(module: nn.Module, cfg: dict[str, Any], wholemodule: bool = False) -> None:
+    initializer: Callable[[nn.Module], None] = WEIGHT_INITIALIZERS.build(cfg)
+    initializer.wholemodule = wholemodule  # type: ignore[attr-defined]  # the reference's protocol for initialisers
+    initializer(module)
+
+
+def _apply_overrides(module: nn.Module, override: Any, outer: dict[str, Any]) -> None:
+    for item in [override] if isinstance(override, Mapping) else _list_of(override, "override"):
+        cfg = copy.deepcopy(dict(item))
+        name = cfg.pop("name", None)
+        if name is None:
+            raise InitCfgError(f'`override` must contain the key "name", but got {cfg}')
+        cfg = cfg or dict(outer)
+        if "type" not in cfg:
+            raise InitCfgError(f'`override` need "type" key, or nothing but "name"; got {cfg} for {name!r}')
+        if not hasattr(module, name):
+            raise OverrideTargetError(module, name, cfg, [child for child, _ in module.named_children()])
+        _apply(getattr(module, name), cfg, wholemodule=True)

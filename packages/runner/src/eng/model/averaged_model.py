@@ -1,0 +1,279 @@
+"""Averages of a model over its training: SWA, EMA and annealed EMA, in one fused pass over all tensors."""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from abc import abstractmethod
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import nn
+
+from eng.registry import MODELS
+
+logger = logging.getLogger(__name__)
+
+Slot = tuple[dict[str, Any], str]  # a module's table of parameters or buffers, and a name in it
+
+
+class BaseAveragedModel(nn.Module):
+    """A copy of a model that follows it: ``module`` holds the average, ``steps`` counts the updates.
+
+    A subclass gives :meth:`avg_func` for one tensor; one that also gives :meth:`avg_foreach` is fast.
+
+    Args:
+        model: the model to follow; it is copied.
+        interval: average every so many updates.
+        device: where the average lives; None is where the model is.
+        update_buffers: average the buffers too (of floating point; others are copied); else all buffers are copied at
+            every update.
+
+    Source: Izmailov et al. 2018, arXiv:1803.05407, for averages of weights in general.
+    """
+
+    steps: torch.Tensor
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "avg_func" in cls.__dict__ and "avg_foreach" not in cls.__dict__:
+            cls.avg_foreach = BaseAveragedModel.avg_foreach  # type: ignore[method-assign]  # its own rule goes first
+
+    def __init__(
+        self,
+        model: nn.Module,
+        interval: int = 1,
+        device: torch.device | None = None,
+        update_buffers: bool = False,
+    ) -> None:
+        super().__init__()
+        if interval < 1:
+            raise ValueError(f"interval must be 1 or more, got {interval}")
+        self.module = deepcopy(model).requires_grad_(False)
+        self.interval = interval
+        if device is not None:
+            self.module = self.module.to(device)
+        self.register_buffer("steps", torch.tensor(0, dtype=torch.long, device=device))
+        self.update_buffers = update_buffers
+        self._count = 0
+        self._count_mark: tuple[int, int] | None = None
+        self._pairs: tuple[weakref.ref[nn.Module], list[Slot], list[Slot], list[Slot], list[Slot]] | None = None
+
+    @abstractmethod
+    def avg_func(self, averaged_param: torch.Tensor, source_param: torch.Tensor, steps: int) -> None:
+        """Brings an average up to date, in place.
+
+        Args:
+            averaged_param: the average; any shape.
+            source_param: the model's tensor, of the same shape, type and device.
+            steps: updates before this one.
+        """
+
+    def avg_foreach(self, averaged: list[torch.Tensor], sources: list[torch.Tensor], steps: int) -> None:
+        """As :meth:`avg_func`, for many tensors at once.
+
+        Args:
+            averaged: the averages.
+            sources: the model's tensors, each like the average at its place.
+            steps: updates before this one.
+        """
+        for average, source in zip(averaged, sources, strict=True):
+            self.avg_func(average, source, steps)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The averaged model's output."""
+        return self.module(*args, **kwargs)
+
+    @torch.no_grad()
+    def update_parameters(self, model: nn.Module) -> None:
+        """Takes the model's present weights in: the first time a copy, then every ``interval`` calls an average.
+
+        Args:
+            model: the model, or another of the same structure.
+        """
+        averaged, sources, copies, originals = self._tensors(model)
+        steps = self._steps()
+        if steps == 0:
+            _copy(averaged, sources)
+        elif steps % self.interval == 0:
+            self.avg_foreach(averaged, _like(averaged, sources), steps)
+        _copy(copies, originals)
+        self.steps += 1
+        self._count, self._count_mark = steps + 1, self._mark()
+
+    def _steps(self) -> int:
+        """``steps`` without waiting for the device, unless somebody else wrote to it."""
+        if self._count_mark != self._mark():
+            self._count = int(self.steps)
+        return self._count
+
+    def _mark(self) -> tuple[int, int]:
+        return id(self.steps), self.steps._version  # noqa: SLF001  # torch's count of writes in place
+
+    def _tensors(self, model: nn.Module) -> tuple[list[Any], list[Any], list[Any], list[Any]]:
+        if self._pairs is None or self._pairs[0]() is not model:
+            self._pairs = (weakref.ref(model), *self._slots(model))
+        averaged, sources, copies, originals = (
+            [table[name] for table, name in slots]
+            for slots in self._pairs[1:]  # type: ignore[misc]  # four lists of slots
+        )
+        return averaged, sources, copies, originals
+
+    def _slots(self, model: nn.Module) -> tuple[list[Slot], list[Slot], list[Slot], list[Slot]]:
+        """Places of what is averaged and its source, and of what is copied and its source."""
+        pairs: tuple[list[Slot], list[Slot], list[Slot], list[Slot]] = ([], [], [], [])
+        theirs = dict(model.named_modules(remove_duplicate=False))
+        seen: set[int] = set()
+        for name, module in self.module.named_modules():
+            for table in ("_parameters", "_buffers"):
+                for key, tensor in getattr(module, table).items():
+                    if tensor is None or id(tensor) in seen:  # a tied weight is averaged once
+                        continue
+                    seen.add(id(tensor))
+                    averaged = table == "_parameters" or (self.update_buffers and tensor.is_floating_point())
+                    into = 0 if averaged else 2
+                    pairs[into].append((getattr(module, table), key))
+                    pairs[into + 1].append((getattr(theirs[name], table), key))
+        return pairs
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_pairs": None, "_count_mark": None}
+
+
+def _like(averaged: list[torch.Tensor], sources: list[torch.Tensor]) -> list[torch.Tensor]:
+    return [
+        source if source.device == average.device and source.dtype == average.dtype else source.to(average)
+        for average, source in zip(averaged, sources, strict=True)
+    ]
+
+
+def _copy(targets: list[torch.Tensor], sources: list[torch.Tensor]) -> None:
+    if targets:
+        torch._foreach_copy_(targets, sources)
+
+
+@MODELS.register_module()
+class StochasticWeightAverage(BaseAveragedModel):
+    """The plain mean of the weights at every ``interval``-th update.
+
+    Args:
+        model: the model to follow.
+        interval: average every so many updates.
+        device: where the average lives.
+        update_buffers: average the buffers too.
+
+    Examples:
+        >>> model = nn.Linear(1, 1)
+        >>> average = StochasticWeightAverage(model)
+        >>> for value in (1.0, 2.0, 6.0):
+        ...     _ = nn.init.constant_(model.weight, value)
+        ...     average.update_parameters(model)
+        >>> average.module.weight.item()
+        3.0
+
+    Source: Izmailov et al. 2018, arXiv:1803.05407.
+    """
+
+    def avg_func(self, averaged_param: torch.Tensor, source_param: torch.Tensor, steps: int) -> None:
+        """Adds the ``n+1``-th value to a mean of ``n``."""
+        averaged_param.lerp_(source_param, self._share(steps))
+
+    def avg_foreach(self, averaged: list[torch.Tensor], sources: list[torch.Tensor], steps: int) -> None:
+        """As :meth:`avg_func`, in one pass."""
+        torch._foreach_lerp_(averaged, sources, self._share(steps))
+
+    def _share(self, steps: int) -> float:
+        return 1 / (int(steps) // self.interval + 1)
+
+
+@MODELS.register_module()
+class ExponentialMovingAverage(BaseAveragedModel):
+    """``average = (1 - momentum) * average + momentum * weight``.
+
+    Args:
+        model: the model to follow.
+        momentum: share of the newest weights, above 0 and below 1; note that it is the new weights' share.
+        interval: average every so many updates.
+        device: where the average lives.
+        update_buffers: average the buffers too.
+
+    Raises:
+        ValueError: ``momentum`` is not between 0 and 1.
+
+    Examples:
+        >>> model = nn.Linear(1, 1)
+        >>> average = ExponentialMovingAverage(model, momentum=0.25)
+        >>> for value in (0.0, 4.0):
+        ...     _ = nn.init.constant_(model.weight, value)
+        ...     average.update_parameters(model)
+        >>> average.module.weight.item()
+        1.0
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        momentum: float = 0.0002,
+        interval: int = 1,
+        device: torch.device | None = None,
+        update_buffers: bool = False,
+    ) -> None:
+        super().__init__(model, interval, device, update_buffers)
+        if not 0.0 < momentum < 1.0:
+            raise ValueError(f"momentum must be in range (0.0, 1.0), but got {momentum}")
+        if momentum > 0.5:
+            logger.warning(
+                "momentum=%s gives the newest weights more than half; eng's momentum is their share, unlike torch's "
+                "decay: did you mean %s?", momentum, 1 - momentum,
+            )  # fmt: skip
+        self.momentum = momentum
+
+    def momentum_at(self, steps: int) -> float:
+        """Share of the newest weights in update number ``steps``."""
+        return self.momentum
+
+    def avg_func(self, averaged_param: torch.Tensor, source_param: torch.Tensor, steps: int) -> None:
+        """Moves the average by ``momentum`` towards the weight."""
+        averaged_param.lerp_(source_param, self.momentum_at(int(steps)))
+
+    def avg_foreach(self, averaged: list[torch.Tensor], sources: list[torch.Tensor], steps: int) -> None:
+        """As :meth:`avg_func`, in one pass."""
+        torch._foreach_lerp_(averaged, sources, self.momentum_at(int(steps)))
+
+
+@MODELS.register_module()
+class MomentumAnnealingEMA(ExponentialMovingAverage):
+    """An exponential average that begins as a plain one: the share is ``max(momentum, gamma / (gamma + steps))``.
+
+    Args:
+        model: the model to follow.
+        momentum: the share in the end.
+        gamma: the larger, the longer early weights are forgotten fast.
+        interval: average every so many updates.
+        device: where the average lives.
+        update_buffers: average the buffers too.
+
+    Raises:
+        ValueError: ``gamma`` is not positive.
+
+    Source: Karras et al. 2020 (StyleGAN2-ADA), arXiv:2006.06676.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        momentum: float = 0.0002,
+        gamma: int = 100,
+        interval: int = 1,
+        device: torch.device | None = None,
+        update_buffers: bool = False,
+    ) -> None:
+        super().__init__(model, momentum, interval, device, update_buffers)
+        if gamma <= 0:
+            raise ValueError(f"gamma must be greater than 0, but got {gamma}")
+        self.gamma = gamma
+
+    def momentum_at(self, steps: int) -> float:
+        """Share of the newest weights in update number ``steps``."""
+        return max(self.momentum, self.gamma / (self.gamma + steps))

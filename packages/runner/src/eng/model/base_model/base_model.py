@@ -1,0 +1,145 @@
+"""BaseModel: a forward with modes, and the steps that a loop calls."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from eng.model._losses import sum_losses, update_params
+from eng.model.base_module import BaseModule
+from eng.model.errors import BatchTypeError
+from eng.registry import MODELS
+
+from .data_preprocessor import _named
+
+Self = TypeVar("Self", bound="BaseModel")
+
+
+class BaseModel(BaseModule):
+    """A model that a loop trains, validates and tests; a subclass gives :meth:`forward`.
+
+    Args:
+        data_preprocessor: a module, or its config, between loader and model; None moves batches to the device.
+        init_cfg: see :class:`BaseModule`.
+
+    Raises:
+        TypeError: ``data_preprocessor`` is neither.
+
+    Examples:
+        >>> class Line(BaseModel):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.linear = nn.Linear(1, 1)
+        ...     def forward(self, x, y, mode="tensor"):
+        ...         out = self.linear(x)
+        ...         return {"loss": (out - y) ** 2} if mode == "loss" else out
+        >>> line = Line()
+        >>> line.val_step([torch.ones(3, 1), torch.ones(3, 1)]).shape
+        torch.Size([3, 1])
+    """
+
+    def __init__(self, data_preprocessor: Any = None, init_cfg: Any = None) -> None:
+        super().__init__(init_cfg)
+        if data_preprocessor is None:
+            data_preprocessor = {"type": "BaseDataPreprocessor"}
+        if isinstance(data_preprocessor, Mapping):
+            data_preprocessor = MODELS.build(data_preprocessor)
+        if not isinstance(data_preprocessor, nn.Module):
+            raise TypeError(
+                f"data_preprocessor must be a config, a module or None, got {type(data_preprocessor).__name__}"
+            )
+        self.data_preprocessor = data_preprocessor
+
+    def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, torch.Tensor]:
+        """One training iteration: preprocess, losses, backward and (when its turn has come) an update.
+
+        Args:
+            data: a batch, as the loader gives it.
+            optim_wrapper: an :class:`eng.optim.OptimWrapper`.
+
+        Returns:
+            The log variables: detached tensors on the model's device, so that nothing waits for them.
+        """
+        with optim_wrapper.optim_context(self):
+            data = self.data_preprocessor(data, True)
+            losses = self._run_forward(data, mode="loss")
+        parsed_loss, log_vars = self.parse_losses(losses)
+        update_params(optim_wrapper, parsed_loss, losses)
+        return log_vars
+
+    def val_step(self, data: Any) -> Any:
+        """The predictions for a batch; gradients are the caller's business.
+
+        Args:
+            data: a batch, as the loader gives it.
+        """
+        data = self.data_preprocessor(data, False)
+        return self._run_forward(data, mode="predict")
+
+    def test_step(self, data: Any) -> Any:
+        """As :meth:`val_step`."""
+        data = self.data_preprocessor(data, False)
+        return self._run_forward(data, mode="predict")
+
+    def parse_losses(self, losses: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """The loss to minimise and what is logged, of what ``forward(..., mode='loss')`` returned.
+
+        Args:
+            losses: a tensor, or list of tensors, per name: each is averaged, a list is summed. Entries with ``loss``
+                in their name are minimised, others logged only. An entry ``loss_weight`` (a number or tensor of one
+                element: the tokens or samples behind the losses) is neither: it makes accumulation exact.
+
+        Returns:
+            The sum of the losses (scalar, differentiable), and the detached mean of each entry, ``loss`` the last.
+
+        Raises:
+            LossTypeError: an entry is of another type (a TypeError).
+            NoLossError: no entry is a loss.
+        """
+        return sum_losses(losses)
+
+    @abstractmethod
+    def forward(self, inputs: torch.Tensor, data_samples: list[Any] | None = None, mode: str = "tensor") -> Any:
+        """What the mode asks for, of a batch.
+
+        Args:
+            inputs: the batch; a dictionary batch comes as keywords, a sequence as positional arguments.
+            data_samples: what belongs to it.
+            mode: ``"loss"``: a dictionary of losses; ``"predict"``: a list of predictions; ``"tensor"``: the network's
+                plain output.
+        """
+
+    def _run_forward(self, data: Any, mode: str) -> Any:
+        return run_forward(self, data, mode)
+
+    def npu(self: Self, device: Any = None) -> Self:
+        """Moves the model to an Ascend NPU; needs torch_npu."""
+        return self.to(_named("npu", device))
+
+    def mlu(self: Self, device: Any = None) -> Self:
+        """Moves the model to a Cambricon MLU; needs torch_mlu."""
+        return self.to(_named("mlu", device))
+
+    def musa(self: Self, device: Any = None) -> Self:
+        """Moves the model to a Moore Threads GPU; needs torch_musa."""
+        return self.to(_named("musa", device))
+
+
+def run_forward(model: nn.Module, data: Any, mode: str) -> Any:
+    """Calls ``model`` with a batch as keywords or positional arguments.
+
+    Raises:
+        BatchTypeError: the batch is no mapping, list or tuple (a TypeError).
+    """
+    if isinstance(data, Mapping):
+        return model(**data, mode=mode)
+    if isinstance(data, (list, tuple)):
+        return model(*data, mode=mode)
+    raise BatchTypeError(
+        f"Output of `data_preprocessor` should be list, tuple or dict, but got {type(data).__name__} for "
+        f"{type(model).__name__}"
+    )

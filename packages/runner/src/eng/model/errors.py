@@ -1,0 +1,67 @@
+"""What can be wrong with a model's batch, losses and initialisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class LossTypeError(TypeError):
+    """An entry of a loss dictionary that cannot be logged or summed.
+
+    Attributes:
+        name: key of the entry.
+    """
+
+    def __init__(self, name: str, value: Any) -> None:
+        got = type(value).__name__
+        if isinstance(value, (list, tuple)):
+            got += " of " + ", ".join(sorted({type(item).__name__ for item in value}) or ["nothing"])
+        super().__init__(f"loss {name!r} is not a tensor or list of tensors but {got}; give a differentiable tensor")
+        self.name = name
+
+
+class NoLossError(ValueError):
+    """A loss dictionary without an entry to train on."""
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__(f"no entry of the loss dictionary has 'loss' in its name, so nothing can be trained: {names}")
+
+
+class BatchTypeError(TypeError):
+    """A batch, or a part of it, of a type that a model cannot take."""
+
+
+class ImageShapeError(ValueError):
+    """An image, or a batch of them, of a shape that cannot be normalised or stacked."""
+
+
+class InitCfgError(ValueError):
+    """An ``init_cfg`` that is incomplete."""
+
+
+class OverrideTargetError(RuntimeError):
+    """An ``override`` for a child that the module does not have.
+
+    Attributes:
+        name: the child it names.
+    """
+
+    def __init__(self, owner: object, name: str, cfg: Any, children: list[str]) -> None:
+        import difflib
+
+        near = difflib.get_close_matches(name, children, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        super().__init__(f"{type(owner).__name__} did not have attribute {name}, but init_cfg is {cfg}{hint}")
+        self.name = name
+
+
+class WrapperOptionError(ValueError):
+    """An option of a model wrapper that has no meaning there.
+
+    Attributes:
+        option: its name.
+    """
+
+    def __init__(self, option: str, problem: str) -> None:
+        super().__init__(f"{option}: {problem}")
+        self.option = option

@@ -1,0 +1,243 @@
+"""FSDP's settings in the words of ``fully_shard``."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+import torch.distributed as torch_dist
+from torch import nn
+
+from eng.model.errors import WrapperOptionError
+from eng.registry import FUNCTIONS
+
+logger = logging.getLogger(__name__)
+
+_STRATEGIES = ("FULL_SHARD", "SHARD_GRAD_OP", "HYBRID_SHARD", "_HYBRID_SHARD_ZERO2", "NO_SHARD")
+_ALWAYS_ON = ("forward_prefetch", "limit_all_gathers")
+_KNOWN = ("ignored_modules", "device_id", "sync_module_states", *_ALWAYS_ON)
+
+
+@dataclass
+class Settings:
+    """Keywords for ``fully_shard`` and what to do around it."""
+
+    options: dict[str, Any]
+    device: torch.device
+    ignored_modules: list[nn.Module] = field(default_factory=list)
+    sync_module_states: bool = False
+    group: Any = None
+    offload: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        process_group: Any,
+        sharding_strategy: Any,
+        cpu_offload: Any,
+        backward_prefetch: Any,
+        mixed_precision: Any,
+        use_orig_params: bool,
+        **kwargs: Any,
+    ) -> Settings:
+        """The settings from FSDP's arguments; see :class:`MMFullyShardedDataParallel`."""
+        if not torch_dist.is_initialized():
+            raise RuntimeError("MMFullyShardedDataParallel needs a process group: start with torchrun or --launcher")
+        _check_known(kwargs)
+        if not use_orig_params:
+            raise WrapperOptionError("use_orig_params", "False is not possible with fully_shard; leave it at True")
+        _check_prefetch(backward_prefetch)
+        group = torch_dist.new_group(**process_group) if isinstance(process_group, Mapping) else process_group
+        strategy = _strategy(sharding_strategy)
+        device = _device(kwargs.get("device_id"))
+        offload = _offload(cpu_offload)
+        options: dict[str, Any] = {
+            "mesh": _mesh(device.type, group, strategy),
+            "reshard_after_forward": strategy in ("FULL_SHARD", "HYBRID_SHARD"),
+            "mp_policy": _precision(mixed_precision),
+        }
+        if offload:
+            from torch.distributed.fsdp import CPUOffloadPolicy
+
+            options["offload_policy"] = CPUOffloadPolicy(pin_memory=device.type != "cpu")
+        ignored = list(kwargs.get("ignored_modules") or [])
+        if ignored:
+            options["ignored_params"] = {parameter for module in ignored for parameter in module.parameters()}
+        return cls(options, device, ignored, bool(kwargs.get("sync_module_states")), group, offload)
+
+    def prepare(self, module: nn.Module, param_init_fn: Any) -> None:
+        """Gives modules on the meta device memory, moves the model, and evens it out over the ranks if so wished."""
+        init = _function(param_init_fn, "param_init_fn") if param_init_fn is not None else None
+        for part in module.modules():
+            tensors = [*part.parameters(recurse=False), *part.buffers(recurse=False)]
+            if any(tensor.is_meta for tensor in tensors):
+                part.to_empty(device=self.device, recurse=False)
+                (init or _reset)(part)
+        module.to(self.device)
+        if self.sync_module_states:
+            for tensor in module.state_dict().values():
+                torch_dist.broadcast(tensor.detach(), src=_first_rank(self.group), group=self.group)
+
+    def follow_device(self, module: nn.Module) -> None:
+        """Lets the batches go to the device that computes, also while the parameters wait on the CPU."""
+        preprocessor = getattr(module, "data_preprocessor", None)
+        if preprocessor is not None:
+            preprocessor.to(self.device)
+
+
+def modules_to_shard(module: nn.Module, policy: Any, ignored: Iterable[nn.Module]) -> list[nn.Module]:
+    """The children that are gathered on their own, inner ones first; ``module`` itself is not among them.
+
+    Args:
+        module: the model.
+        policy: see ``auto_wrap_policy`` of :class:`MMFullyShardedDataParallel`.
+        ignored: modules that are left alone, with all in them.
+    """
+    if policy is None:
+        return []
+    wants = _function(policy, "auto_wrap_policy")
+    left_alone = {id(part) for item in ignored for part in item.modules()}
+    chosen: list[nn.Module] = []
+
+    def visit(part: nn.Module) -> int:
+        """Visits the children, then the module; gives the number of its parameters that were wrapped."""
+        numel = sum(parameter.numel() for parameter in part.parameters())
+        wrapped = 0
+        if wants(module=part, recurse=True, nonwrapped_numel=numel):
+            wrapped = sum(visit(child) for child in part.children() if id(child) not in left_alone)
+        if part is module or not wants(module=part, recurse=False, nonwrapped_numel=numel - wrapped):
+            return wrapped
+        chosen.append(part)
+        return numel
+
+    visit(module)
+    return chosen
+
+
+def _check_known(kwargs: Mapping[str, Any]) -> None:
+    for name in kwargs:
+        if name not in _KNOWN:
+            near = difflib.get_close_matches(name, _KNOWN, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(_KNOWN)}"
+            raise TypeError(f"MMFullyShardedDataParallel takes no argument {name!r}{hint}")
+        if name in _ALWAYS_ON and not kwargs[name]:
+            logger.warning("%s=%r: fully_shard always does it", name, kwargs[name])
+
+
+def _check_prefetch(backward_prefetch: Any) -> None:
+    name = getattr(backward_prefetch, "name", backward_prefetch)
+    if name not in (None, "BACKWARD_PRE", "BACKWARD_POST"):
+        raise WrapperOptionError("backward_prefetch", f"expected 'BACKWARD_PRE' or None, got {backward_prefetch!r}")
+    if name == "BACKWARD_POST":
+        logger.warning("backward_prefetch='BACKWARD_POST': fully_shard gathers ahead, as with 'BACKWARD_PRE'")
+
+
+def _strategy(sharding_strategy: Any) -> str:
+    name = str(getattr(sharding_strategy, "name", sharding_strategy or "FULL_SHARD"))
+    if name not in _STRATEGIES:
+        raise WrapperOptionError("sharding_strategy", f"expected one of {', '.join(_STRATEGIES)}, got {name!r}")
+    if name == "NO_SHARD":
+        raise WrapperOptionError(
+            "sharding_strategy", "NO_SHARD is plain data parallelism: use MMDistributedDataParallel"
+        )
+    return name
+
+
+def _device(device_id: Any) -> torch.device:
+    if isinstance(device_id, int):
+        return torch.device("cuda", device_id)
+    if device_id is not None:
+        return torch.device(device_id)
+    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def _offload(cpu_offload: Any) -> bool:
+    if cpu_offload is None or isinstance(cpu_offload, bool):
+        return bool(cpu_offload)
+    if hasattr(cpu_offload, "offload_params"):
+        return bool(cpu_offload.offload_params)
+    raise TypeError(
+        f"`cpu_offload` should be `None`, `bool` or `CPUOffload`, but has type {type(cpu_offload).__name__}"
+    )
+
+
+def _mesh(device_type: str, group: Any, strategy: str) -> Any:
+    from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+
+    if "HYBRID" not in strategy:
+        if group is not None:
+            return DeviceMesh.from_group(group, device_type)
+        return init_device_mesh(device_type, (torch_dist.get_world_size(),))
+    if group is not None:
+        raise WrapperOptionError("process_group", "not with a hybrid strategy, which forms its own from the machines")
+    world, local = torch_dist.get_world_size(), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if world % local:
+        raise WrapperOptionError("sharding_strategy", f"{world} ranks are not spread evenly over machines of {local}")
+    return init_device_mesh(device_type, (world // local, local), mesh_dim_names=("replicate", "shard"))
+
+
+def _precision(mixed_precision: Any) -> Any:
+    from torch.distributed.fsdp import MixedPrecisionPolicy
+
+    if mixed_precision is None:
+        return MixedPrecisionPolicy()
+    if isinstance(mixed_precision, Mapping):
+        given = dict(mixed_precision)
+    elif hasattr(mixed_precision, "param_dtype"):
+        given = {name: getattr(mixed_precision, name) for name in ("param_dtype", "reduce_dtype", "buffer_dtype")}
+    else:
+        raise TypeError(
+            f"`mixed_precision` should be `None`, a dict or `MixedPrecision`, but has type {type(mixed_precision).__name__}"
+        )
+    if given.pop("buffer_dtype", None) is not None:
+        logger.warning("mixed_precision: fully_shard leaves buffers as they are; buffer_dtype has no effect")
+    names = ("param_dtype", "reduce_dtype", "output_dtype", "cast_forward_inputs")
+    unknown = [name for name in given if name not in names]
+    if unknown:
+        raise WrapperOptionError("mixed_precision", f"knows {', '.join(names)}, got {unknown}")
+    return MixedPrecisionPolicy(**{name: _dtype(value) for name, value in given.items()})
+
+
+def _dtype(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    found = getattr(torch, value.removeprefix("torch."), None)
+    if not isinstance(found, torch.dtype):
+        raise WrapperOptionError("mixed_precision", f"{value!r} is no type of torch, such as 'bfloat16'")
+    return found
+
+
+def _function(spec: Any, option: str) -> Callable[..., Any]:
+    """A callable from itself, its name, or a config with ``type`` and further arguments."""
+    if isinstance(spec, Mapping):
+        arguments = dict(spec)
+        return partial(_function(arguments.pop("type"), option), **arguments)
+    if callable(spec):
+        return spec  # type: ignore[no-any-return]  # what is callable has no known type
+    if not isinstance(spec, str):
+        raise TypeError(f"`{option}` should be `None`, `str`, a dict or callable, but has type {type(spec).__name__}")
+    from torch.distributed.fsdp import wrap
+
+    found: Any = FUNCTIONS.get(spec) or getattr(wrap, spec, None)
+    if not callable(found):
+        raise WrapperOptionError(option, f"{spec!r} names no function in FUNCTIONS or torch.distributed.fsdp.wrap")
+    return found  # type: ignore[no-any-return]  # what is registered there is a function
+
+
+def _reset(module: nn.Module) -> None:
+    if not hasattr(module, "reset_parameters"):
+        raise WrapperOptionError(
+            "param_init_fn", f"{type(module).__name__} is on the meta device and has no reset_parameters(); give one"
+        )
+    module.reset_parameters()  # type: ignore[operator]  # asked above
+
+
+def _first_rank(group: Any) -> int:
+    return 0 if group is None else int(torch_dist.get_global_rank(group, 0))

@@ -1,0 +1,59 @@
+"""Data parallelism with the steps that a loop calls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parallel import DataParallel
+from torch.nn.parallel.distributed import DistributedDataParallel
+
+from eng.model._losses import update_params
+from eng.model.utils import detect_anomalous_params
+from eng.registry import MODEL_WRAPPERS
+
+MODEL_WRAPPERS.register_module(module=DistributedDataParallel)
+MODEL_WRAPPERS.register_module(module=DataParallel)
+
+
+@MODEL_WRAPPERS.register_module()
+class MMDistributedDataParallel(DistributedDataParallel):
+    """``DistributedDataParallel`` around a :class:`eng.model.BaseModel`.
+
+    The forward of a training step runs through the wrapper, so that gradients are averaged over the ranks; validation
+    and testing go straight to the model.
+
+    Args:
+        module: the model.
+        detect_anomalous_params: log, at each step, the parameters that take no part in the loss; slow.
+        **kwargs: of ``DistributedDataParallel``.
+    """
+
+    def __init__(self, module: nn.Module, detect_anomalous_params: bool = False, **kwargs: Any) -> None:
+        super().__init__(module=module, **kwargs)
+        self.detect_anomalous_params = detect_anomalous_params
+
+    def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, torch.Tensor]:
+        """See :meth:`eng.model.BaseModel.train_step`."""
+        with optim_wrapper.optim_context(self):
+            data = self.module.data_preprocessor(data, training=True)
+            losses = self._run_forward(data, mode="loss")
+        parsed_loss, log_vars = self.module.parse_losses(losses)
+        if self.detect_anomalous_params:
+            detect_anomalous_params(parsed_loss, model=self)
+        update_params(optim_wrapper, parsed_loss, losses)
+        return log_vars  # type: ignore[no-any-return]  # module is any model
+
+    def val_step(self, data: Any) -> Any:
+        """See :meth:`eng.model.BaseModel.val_step`."""
+        return self.module.val_step(data)
+
+    def test_step(self, data: Any) -> Any:
+        """See :meth:`eng.model.BaseModel.test_step`."""
+        return self.module.test_step(data)
+
+    def _run_forward(self, data: Any, mode: str) -> Any:
+        from eng.model.base_model.base_model import run_forward
+
+        return run_forward(self, data, mode)

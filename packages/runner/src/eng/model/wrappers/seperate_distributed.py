@@ -1,0 +1,85 @@
+"""Data parallelism for models whose parts are trained by optimizers of their own, such as GANs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+from torch.nn.parallel.distributed import DistributedDataParallel
+
+from eng.device import get_device
+from eng.registry import MODEL_WRAPPERS
+
+from .distributed import MMDistributedDataParallel
+
+Self = TypeVar("Self", bound="MMSeparateDistributedDataParallel")
+
+
+@MODEL_WRAPPERS.register_module()
+class MMSeparateDistributedDataParallel(DistributedDataParallel):
+    """Wraps each child of a model on its own; the model's own ``train_step`` runs.
+
+    One wrapper around a whole GAN waits for gradients of the discriminator while the generator is trained. Here each
+    child with parameters to train is a :class:`MMDistributedDataParallel`, the others are only moved to the device.
+
+    Args:
+        module: the model.
+        broadcast_buffers: send the first rank's buffers to the others before each forward.
+        find_unused_parameters: look, at each step, for parameters that take no part.
+        **kwargs: of ``DistributedDataParallel``, for every child.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        broadcast_buffers: bool = False,
+        find_unused_parameters: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        nn.Module.__init__(self)  # not DDP's own: there is no reducer for the whole
+        self.module: Any = module
+        device = get_device()
+        for name, child in list(module.named_children()):
+            child = child.to(device)
+            if any(parameter.requires_grad for parameter in child.parameters()):
+                child = MMDistributedDataParallel(
+                    module=child,
+                    broadcast_buffers=broadcast_buffers,
+                    find_unused_parameters=find_unused_parameters,
+                    **kwargs,
+                )
+            module.register_module(name, child)
+
+    def forward(self, *inputs: Any, **kwargs: Any) -> Any:
+        """The model's forward."""
+        return self.module(*inputs, **kwargs)
+
+    def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, torch.Tensor]:
+        """The model's own step, with its :class:`eng.optim.OptimWrapperDict`."""
+        return self.module.train_step(data, optim_wrapper)  # type: ignore[no-any-return]  # module is any model
+
+    def val_step(self, data: Any) -> Any:
+        """See :meth:`eng.model.BaseModel.val_step`."""
+        return self.module.val_step(data)
+
+    def test_step(self, data: Any) -> Any:
+        """See :meth:`eng.model.BaseModel.test_step`."""
+        return self.module.test_step(data)
+
+    @contextmanager
+    def no_sync(self) -> Iterator[None]:
+        """No averaging of gradients inside, for any child."""
+        with ExitStack() as stack:
+            for child in self.module.children():
+                if isinstance(child, DistributedDataParallel):
+                    stack.enter_context(child.no_sync())
+            yield
+
+    def train(self: Self, mode: bool = True) -> Self:
+        """Training or evaluation mode, for the model too."""
+        self.training = mode
+        self.module.train(mode)
+        return self
