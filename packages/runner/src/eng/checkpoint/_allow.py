@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import collections
-import datetime
+import datetime as dt
 import importlib
 import pathlib
 from collections.abc import Callable
@@ -34,15 +35,14 @@ class PlainMapping(dict[Any, Any]):
             self.update(state)
 
 
-def history_method(owner: type, name: str) -> Callable[..., Any] | None:
-    """The only ``getattr`` that a checkpoint gets: statistics of :class:`HistoryBuffer`, which MMEngine pickles.
+def history_method(owner: type, name: str) -> None:
+    """The only ``getattr`` that a checkpoint gets: MMEngine pickles the statistics of its history buffers that way.
 
     Raises:
         AttributeError: anything else was asked for.
     """
-    if owner is HistoryBuffer and name in HistoryBuffer._statistics_methods:
-        return HistoryBuffer._statistics_methods[name]
     if owner is HistoryBuffer:
+        # Our class has its own table of them, so that the method itself is not needed.
         return None
     raise AttributeError(f"a checkpoint may not read the attribute {name!r} of {owner!r}")
 
@@ -52,8 +52,8 @@ def allowed_types() -> tuple[Allowed, ...]:
     """What :func:`torch.serialization.safe_globals` gets in addition to its own list."""
     plain: list[Allowed] = [
         collections.defaultdict, collections.deque, dict, list, tuple, set, frozenset, int, float, complex, str, bytes, bool,
-        slice, range, datetime.datetime, datetime.date, datetime.time, datetime.timedelta, datetime.timezone,
-        pathlib.PurePosixPath, pathlib.PureWindowsPath, HistoryBuffer,
+        slice, range, dt.datetime, dt.date, dt.time, dt.timedelta, dt.timezone,
+        pathlib.PurePosixPath, pathlib.PureWindowsPath, argparse.Namespace, HistoryBuffer,
     ]  # fmt: skip
     renamed: list[Allowed] = [(HistoryBuffer, path) for path in _HISTORY_PATHS]
     renamed += [(PlainMapping, path) for path in _MAPPING_PATHS]

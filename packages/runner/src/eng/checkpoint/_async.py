@@ -72,6 +72,19 @@ class AsyncCheckpointWriter:
         )
         self._thread.start()
 
+    def prepare(self, checkpoint: dict[str, Any]) -> None:
+        """Gets the memory for snapshots ready beside training, so that the first save is as short as the others.
+
+        Args:
+            checkpoint: like those that will be saved; it must not change its structure meanwhile.
+
+        Raises:
+            Exception: what a write before failed with.
+        """
+        self.wait()
+        self._thread = threading.Thread(target=self._buffers.take, args=(checkpoint,), name="eng-checkpoint-memory")
+        self._thread.start()
+
     @property
     def is_busy(self) -> bool:
         """Whether a write is under way."""

@@ -20,7 +20,8 @@ from .errors import BrokenCheckpointError, UntrustedCheckpointError
 _TRUSTED: ContextVar[bool] = ContextVar("eng_checkpoint_trusted", default=False)
 # torch keeps the list of allowed types in one table of the process.
 _ALLOW_LOCK = threading.RLock()
-_CULPRIT = re.compile(r"(?:GLOBAL|function|class|type|got|instance of)\s+`?([A-Za-z_][\w.]*\.[\w.]+)`?")
+_CULPRIT = re.compile(r"(?:GLOBAL|function|class|type) ['\"]?([A-Za-z_][\w.]*)")
+_PICKLE = b"\x80"
 
 
 @contextmanager
@@ -62,26 +63,35 @@ def _load(source: Any, shown: str, map_location: Any, mmap: bool, weights_only: 
     try:
         return torch.load(source, map_location=map_location, weights_only=weights_only, mmap=mmap)
     except pickle.UnpicklingError as error:
-        raise _refusal(shown, error) from error
+        raise _refusal(shown, _first_byte(source), str(error)) from error
     except AttributeError as error:
         if "may not read the attribute" not in str(error):
             raise
         raise UntrustedCheckpointError(shown, "builtins.getattr") from error
-    except (EOFError, RuntimeError, KeyError, IndexError, UnicodeDecodeError) as error:
+    except (EOFError, RuntimeError, KeyError, IndexError, OSError, ValueError) as error:
         # torch reports a damaged archive as a RuntimeError; a missing device is one too and is not the file's fault.
         if "deserialize object on" in str(error):
             raise
         raise BrokenCheckpointError(shown, _first_line(error)) from error
 
 
-def _refusal(shown: str, error: Exception) -> Exception:
-    text = str(error)
-    found = _CULPRIT.search(text)
-    if found and not text.startswith(("pickle data was truncated", "invalid load key")):
+def _refusal(shown: str, first_byte: bytes, text: str) -> Exception:
+    """Whether torch's refusal is about what the file wants to call, or about bytes that are no pickle."""
+    reason = " ".join(text.rpartition("WeightsUnpickler error:")[2].split()).partition(" Check the documentation")[0]
+    found = _CULPRIT.search(reason)
+    if found:
         return UntrustedCheckpointError(shown, found.group(1))
-    if "Unsupported" in text or ("Weights only load failed" in text and "invalid load key" not in text):
-        return UntrustedCheckpointError(shown, "something that torch does not name: " + text.splitlines()[-1][:200])
-    return BrokenCheckpointError(shown, _first_line(error))
+    if first_byte in (b"P", _PICKLE) and "invalid load key" not in reason and "truncated" not in reason:
+        return UntrustedCheckpointError(shown, f"something that torch does not name ({reason[:200]})")
+    return BrokenCheckpointError(shown, f"it is nothing that torch wrote ({reason[:200]})")
+
+
+def _first_byte(source: Any) -> bytes:
+    if isinstance(source, BytesIO):
+        return source.getvalue()[:1]
+    with Path(source).open("rb") as file:
+        head = file.read(4)
+    return b"" if head[:1] == b"P" and head != b"PK\x03\x04" else head[:1]
 
 
 def _first_line(error: Exception) -> str:

@@ -19,12 +19,13 @@ class SnapshotBuffers:
 
     def __init__(self) -> None:
         self._buffers: dict[tuple[Any, ...], torch.Tensor] = {}
+        self._used: set[tuple[Any, ...]] = set()
         self._event: torch.cuda.Event | None = None
 
     def take(self, state: Any) -> Any:
         """Copy of `state`. Copies from a GPU may still be under way: see :meth:`wait`."""
         copied: dict[tuple[Any, ...], torch.Tensor] = {}
-        self._event = None
+        self._event, self._used = None, set()
         result = self._copy(state, (), copied)
         self._buffers = {place: buffer for place, buffer in self._buffers.items() if place in self._used}
         if any(place[-1] == "cuda" for place in self._used):
@@ -37,11 +38,7 @@ class SnapshotBuffers:
         if self._event is not None:
             self._event.synchronize()
 
-    _used: set[tuple[Any, ...]]
-
     def _copy(self, value: Any, place: tuple[Any, ...], copied: dict[tuple[Any, ...], torch.Tensor]) -> Any:
-        if not place:
-            self._used = set()
         if isinstance(value, torch.Tensor):
             return self._copy_tensor(value, place, copied)
         if isinstance(value, _IMMUTABLE):

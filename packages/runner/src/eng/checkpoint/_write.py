@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import os
+import pickle
 import re
 import shutil
 import socket
@@ -60,13 +61,24 @@ def save_checkpoint(
     name = os.fspath(filename)
     local = _local_path(name, storage_args)
     if local is not None:
-        write_whole(local, lambda file: torch.save(checkpoint, file), verify_checkpoint)
+        write_whole(local, lambda file: torch.save(checkpoint, file), _verify_written)
         return
     from eng.fileio import put
 
     buffer = io.BytesIO()
     torch.save(checkpoint, buffer)
     put(buffer.getvalue(), name, backend_args=storage_args)
+
+
+def _verify_written(path: Path) -> None:
+    verify_checkpoint(path)
+    try:
+        torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+    except pickle.UnpicklingError as error:
+        _LOGGER.warning(
+            "a checkpoint holds a type that plain torch.load(path) refuses (%s); keep to tensors and plain Python values",
+            " ".join(str(error).rpartition("WeightsUnpickler error:")[2].split())[:120],
+        )
 
 
 def _local_path(filename: str, storage_args: dict[str, Any] | None) -> Path | None:
@@ -122,7 +134,7 @@ def _remove_abandoned(folder: Path) -> None:
         if found and found["host"] == _host() and not _is_alive(int(found["pid"])):
             _LOGGER.info("removing %s, left by a process that was killed while saving", entry.path)
             with contextlib.suppress(OSError):
-                os.unlink(entry.path)
+                Path(entry.path).unlink()
 
 
 def _is_alive(pid: int) -> bool:

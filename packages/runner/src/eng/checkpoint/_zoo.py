@@ -16,8 +16,8 @@ _GROUP = "eng.model_zoo"
 
 def zoo_home() -> Path:
     """Folder of the user's own tables and of downloads: ``ENG_HOME``, else ``MMENGINE_HOME``, else the cache folder."""
-    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    home = os.environ.get("ENG_HOME") or os.environ.get("MMENGINE_HOME") or os.path.join(cache, "mmengine")
+    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"))
+    home = os.environ.get("ENG_HOME") or os.environ.get("MMENGINE_HOME") or cache / "mmengine"
     return Path(home).expanduser()
 
 

@@ -35,9 +35,8 @@ def fetch(series: Sequence[Sequence[Entry]]) -> list[np.ndarray]:
             if not is_tensor:
                 parts[row].append(_host_values(list(run)))  # type: ignore[arg-type]  # the groups are homogeneous
                 continue
-            for tensor in run:
-                assert isinstance(tensor, torch.Tensor)
-                waiting[tensor.device].append((row, len(parts[row]), tensor.detach().reshape(-1)))
+            for device, tensors in groupby(run, key=lambda entry: entry.device):  # type: ignore[union-attr]  # tensors
+                waiting[device].append((row, len(parts[row]), _packed(list(tensors))))  # type: ignore[arg-type]
                 parts[row].append(None)
     for group in waiting.values():
         _transfer(group, parts)
@@ -46,16 +45,19 @@ def fetch(series: Sequence[Sequence[Entry]]) -> list[np.ndarray]:
 
 def stack_on_device(entries: Sequence[Entry]) -> list[Entry]:
     """The same values in fewer objects: runs of tensors of one device become one chunk, without synchronising."""
-    chunks: list[Entry] = []
-    for device, run in groupby(entries, key=lambda entry: entry.device if isinstance(entry, torch.Tensor) else None):
-        values = list(run)
-        if device is None:
-            chunks.append(_host_values(values))  # type: ignore[arg-type]  # no tensor is in this group
-        else:
-            chunks.append(
-                torch.cat([value.detach().reshape(-1) for value in values if isinstance(value, torch.Tensor)])
-            )
-    return chunks
+    try:
+        return [torch.stack(entries)]  # type: ignore[arg-type]  # fails at once where they are not all alike
+    except (TypeError, RuntimeError):
+        groups = groupby(entries, key=lambda entry: entry.device if isinstance(entry, torch.Tensor) else None)
+    return [_host_values(list(run)) if device is None else _packed(list(run)) for device, run in groups]  # type: ignore[arg-type]  # the groups are homogeneous
+
+
+def _packed(tensors: list[torch.Tensor]) -> torch.Tensor:
+    """One 1-D tensor; the usual case, scalars of one type, takes one call into torch."""
+    try:
+        return torch.stack(tensors) if tensors[0].dim() == 0 else torch.cat([tensor.reshape(-1) for tensor in tensors])
+    except RuntimeError:  # scalars beside one-element vectors or chunks
+        return torch.cat([tensor.reshape(-1) for tensor in tensors])
 
 
 def _transfer(group: list[tuple[int, int, torch.Tensor]], parts: list[list[np.ndarray | None]]) -> None:

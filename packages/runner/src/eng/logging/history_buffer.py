@@ -6,7 +6,7 @@ import difflib
 import numbers
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -42,7 +42,7 @@ class HistoryBuffer:
         (2.5, 3.5, 4, 4)
     """
 
-    _statistics_methods: OrderedDict[str, Callable[..., Any]] = OrderedDict()
+    _statistics_methods: ClassVar[OrderedDict[str, Callable[..., Any]]] = OrderedDict()
 
     def __init__(
         self, log_history: Sequence[float] = (), count_history: Sequence[float] = (), max_length: int = 1_000_000
@@ -61,6 +61,7 @@ class HistoryBuffer:
         self._store = np.array(values[-self.max_length :])
         self._count_store = np.array(counts[-self.max_length :])
         self._start, self._end = 0, len(self._store)
+        self._chunks: list[Entry] = []
         self._pending: list[Entry] = []
         self._pending_counts: list[float] = []
         self._has_tensors = False
@@ -107,30 +108,25 @@ class HistoryBuffer:
         if not self._has_tensors:
             self._settle()
             return
-        chunks = [entry for entry in self._pending if getattr(entry, "ndim", 0) == 1 and len(entry) > 1]  # type: ignore[arg-type]  # numbers have no ndim
-        fresh = self._pending[len(chunks) :]
-        self._pending = [*chunks, *stack_on_device(fresh)]
-        self._forget_unread()
-
-    def _forget_unread(self) -> None:
-        while len(self._pending) > 1 and len(self._pending_counts) - _length(self._pending[0]) >= self.max_length:
-            dropped = _length(self._pending.pop(0))
-            del self._pending_counts[:dropped]
+        self._chunks += stack_on_device(self._pending)
+        self._pending = []
+        while len(self._pending_counts) - _length(self._chunks[0]) >= self.max_length:
+            del self._pending_counts[: _length(self._chunks.pop(0))]
 
     # ---------------------------------------------------------------- reading
 
     def _settle(self) -> None:
         """Moves what is pending into the arrays; companions with tensors are read in the same transfer."""
-        if not self._pending:
+        if not self._pending_counts:
             return
         if self._has_tensors and self._companions is not None:
             settle_together(self._companions.values())
-        if self._pending:
+        if self._pending_counts:
             settle_together([self])
 
     def _accept(self, values: np.ndarray) -> None:
         self._append(values, np.array(self._pending_counts))
-        self._pending, self._pending_counts, self._has_tensors = [], [], False
+        self._chunks, self._pending, self._pending_counts, self._has_tensors = [], [], [], False
 
     def _append(self, values: np.ndarray, counts: np.ndarray) -> None:
         values, counts = values[-self.max_length :], counts[-self.max_length :]
@@ -322,9 +318,10 @@ _NOTHING = _Totals()
 
 def settle_together(buffers: Iterable[HistoryBuffer]) -> None:
     """Reads the pending values of all `buffers` with one transfer per device."""
-    waiting = [buffer for buffer in buffers if buffer._pending]
-    for buffer, values in zip(waiting, fetch([buffer._pending for buffer in waiting]), strict=True):
-        buffer._accept(values)
+    waiting = [buffer for buffer in buffers if buffer._pending_counts]  # noqa: SLF001  # this module's own class
+    entries = [[*buffer._chunks, *buffer._pending] for buffer in waiting]  # noqa: SLF001
+    for buffer, values in zip(waiting, fetch(entries), strict=True):
+        buffer._accept(values)  # noqa: SLF001
 
 
 def _length(entry: Entry) -> int:
