@@ -11,14 +11,15 @@ import torch
 from eng.registry import VISUALIZERS, ManagerMixin
 
 from ._base import BaseVisBackend
+from .drawing import Drawing
 from .fan_out import FanOut, build_backends
 
 __all__ = ["Visualizer"]
 
 
 @VISUALIZERS.register_module()
-class Visualizer(ManagerMixin):
-    """Writes configs, scalars, images and graphs to all of its trackers.
+class Visualizer(Drawing, ManagerMixin):
+    """Draws on an image, and writes configs, scalars, images and graphs to all of its trackers.
 
     Args:
         name: under which :meth:`get_instance` finds it.
@@ -48,7 +49,6 @@ class Visualizer(ManagerMixin):
         self._fan_out = FanOut(build_backends(vis_backends, save_dir))
         self.fig_save_cfg = dict(fig_save_cfg)
         self.fig_show_cfg = dict(fig_show_cfg)
-        self._image: np.ndarray | None = None
         if image is not None:
             self.set_image(image)
 
@@ -77,20 +77,6 @@ class Visualizer(ManagerMixin):
             raise KeyError(
                 f"no vis_backend is called {name!r}; there are {', '.join(self._vis_backends) or 'none'}"
             ) from None
-
-    def set_image(self, image: np.ndarray) -> None:
-        """Sets the image to draw on, (height, width, 3) uint8, RGB."""
-        self._image = np.asarray(image)
-
-    def get_image(self) -> np.ndarray:
-        """The image with what was drawn on it, (height, width, 3) uint8, RGB.
-
-        Raises:
-            ValueError: there is none.
-        """
-        if self._image is None:
-            raise ValueError("there is no image yet; call set_image first")
-        return self._image
 
     def add_config(self, config: Any, **kwargs: Any) -> None:
         """Writes the config of the run."""

@@ -1,0 +1,47 @@
+"""Forgetting every named global instance, so that tests do not meet one another's."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from typing import Any
+
+
+def reset_global_state() -> None:
+    """Forgets loggers (closing their handlers), message hubs, visualizers, scopes and all other named instances.
+
+    Works on every class that is managed by name (`eng.registry.ManagerMixin`), a library's own included.
+
+    Example:
+        >>> reset_global_state()
+    """
+    if importlib.util.find_spec("eng.registry") is None:
+        return
+    from eng.registry import ManagerMixin
+
+    for managed in (ManagerMixin, *_below(ManagerMixin)):
+        instances: dict[str, Any] = vars(managed).get("_instance_dict", {})
+        for instance in list(instances.values()):
+            _close(instance)
+        instances.clear()
+    _leave_scope()
+
+
+def _below(cls: type[Any]) -> list[type[Any]]:
+    children: list[type[Any]] = cls.__subclasses__()
+    return [found for child in children for found in (child, *_below(child))]
+
+
+def _close(instance: Any) -> None:
+    if isinstance(instance, logging.Logger):
+        for handler in list(instance.handlers):
+            instance.removeHandler(handler)
+            handler.close()
+    elif hasattr(instance, "close"):
+        instance.close()
+
+
+def _leave_scope() -> None:
+    from eng.registry import DefaultScope
+
+    DefaultScope.reset()

@@ -1,0 +1,44 @@
+"""What stands for the module ``mmengine`` itself: the names of its parts, found when they are asked for."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from types import ModuleType
+from typing import Any
+
+from eng.compat._missing import message
+from eng.compat.version import __version__, version_info
+
+# The reference gives the names of the first five rooms on its top level; the manual also uses those of the others.
+_ROOMS = ("eng.config", "eng.registry", "eng.fileio", "eng.compat.utils", "eng.logging")
+_ROOMS_OF_THE_MANUAL = (
+    "eng.hooks", "eng.runner", "eng.model", "eng.optim", "eng.dataset", "eng.evaluator", "eng.structures",
+    "eng.visualization", "eng.infer", "eng.dist",
+)  # fmt: skip
+
+__all__ = ["__version__", "version_info"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__all__" or (name.startswith("__") and name.endswith("__")):
+        raise AttributeError(name)
+    for room in (*_ROOMS, *_ROOMS_OF_THE_MANUAL):
+        module = _import(room)
+        if module is not None and name in getattr(module, "__all__", ()):
+            return getattr(module, name)
+    if importlib.util.find_spec(f"eng.{name}") is not None:
+        return importlib.import_module(f"mmengine.{name}")
+    raise AttributeError(message("mmengine", name, __dir__()))
+
+
+def __dir__() -> list[str]:
+    rooms = filter(None, map(_import, _ROOMS))
+    return sorted({name for room in rooms for name in getattr(room, "__all__", ())} | set(__all__))
+
+
+def _import(room: str) -> ModuleType | None:
+    """The room, or None where the package that holds it is not installed."""
+    if importlib.util.find_spec(room) is None:
+        return None
+    return importlib.import_module(room)

@@ -1,0 +1,68 @@
+"""``mmengine.utils.dl_utils.collect_env``: the environment report in the old form."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from collections import OrderedDict
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+import torch
+
+from eng.compat.version import __version__
+
+
+def collect_env() -> OrderedDict[str, Any]:
+    """What runs here, by the keys of the reference.
+
+    It starts the compiler once to ask its version; `eng env` reports without starting anything.
+
+    Returns:
+        ``sys.platform``, ``Python``, ``CUDA available``, devices by name, ``GCC``, ``PyTorch``, its build, ``OpenCV`` and
+        ``MMEngine``.
+    """
+    env: OrderedDict[str, Any] = OrderedDict()
+    env["sys.platform"] = sys.platform
+    env["Python"] = sys.version.replace("\n", "")
+    env["CUDA available"] = torch.cuda.is_available()
+    env["MUSA available"] = bool(getattr(getattr(torch, "musa", None), "is_available", bool)())
+    env["numpy_random_seed"] = np.random.get_state()[1][0]  # type: ignore[index]  # noqa: NPY002  # the legacy state is a tuple
+    env.update(_devices())
+    env["GCC"] = _compiler()
+    env["PyTorch"] = torch.__version__
+    env["PyTorch compiling details"] = torch.__config__.show()
+    for title, distributions in (
+        ("TorchVision", ("torchvision",)),
+        ("OpenCV", ("opencv-python", "opencv-python-headless")),
+    ):
+        version = next(filter(None, map(_version, distributions)), None)
+        if version:
+            env[title] = version
+    env["MMEngine"] = __version__
+    return env
+
+
+def _devices() -> dict[str, str]:
+    found: dict[str, list[str]] = {}
+    for index in range(torch.cuda.device_count()):
+        found.setdefault(torch.cuda.get_device_name(index), []).append(str(index))
+    return {f"GPU {','.join(indices)}": name for name, indices in found.items()}
+
+
+def _compiler() -> str:
+    program = "cl" if platform.system() == "Windows" else "gcc"
+    try:
+        done = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)  # noqa: S603  # fixed names
+    except (OSError, subprocess.CalledProcessError):
+        return "n/a"
+    return done.stdout.splitlines()[0]
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None

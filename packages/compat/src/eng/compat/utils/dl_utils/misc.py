@@ -1,0 +1,75 @@
+"""``mmengine.utils.dl_utils.misc``."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+# torch has no public name for the common bases of its normalisations.
+from eng.compat.utils.dl_utils.parrots_wrapper import _BatchNorm, _InstanceNorm
+
+
+def is_norm(layer: nn.Module, exclude: type | tuple[type, ...] | None = None) -> bool:
+    """Whether a layer normalises (batch, instance, group or layer norm).
+
+    Args:
+        layer: the module.
+        exclude: classes that shall not count.
+
+    Raises:
+        TypeError: `exclude` is no class or tuple of classes.
+    """
+    excluded = exclude if isinstance(exclude, tuple) else () if exclude is None else (exclude,)
+    if not all(isinstance(cls, type) for cls in excluded):
+        raise TypeError(f"exclude must be a class or a tuple of classes, got {exclude!r}")
+    norms = (_BatchNorm, _InstanceNorm, nn.GroupNorm, nn.LayerNorm)
+    return isinstance(layer, norms) and not isinstance(layer, excluded)
+
+
+def has_batch_norm(model: nn.Module) -> bool:
+    """Whether any module of a model is a batch norm."""
+    return any(isinstance(module, _BatchNorm) for module in model.modules())
+
+
+def mmcv_full_available() -> bool:
+    """Whether mmcv with its compiled operators is installed."""
+    try:
+        return importlib.util.find_spec("mmcv._ext") is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def tensor2imgs(
+    tensor: torch.Tensor,
+    mean: tuple[float, float, float] | None = None,
+    std: tuple[float, float, float] | None = None,
+    to_bgr: bool = True,
+) -> list[np.ndarray[Any, Any]]:
+    """Images of a normalised batch.
+
+    Args:
+        tensor: (N, C, H, W) with 1 or 3 channels.
+        mean: that was subtracted; zeros by default.
+        std: that was divided by; ones by default.
+        to_bgr: swap the channels of RGB.
+
+    Returns:
+        N arrays (H, W, C) uint8.
+
+    Raises:
+        ValueError: the tensor is no such batch, or `mean` and `std` have another number of channels.
+    """
+    channels = tensor.shape[1] if tensor.dim() == 4 else 0
+    if channels not in (1, 3):
+        raise ValueError(f"expected a batch (N, 1 or 3, H, W), got {tuple(tensor.shape)}")
+    offset = np.asarray(mean if mean is not None else (0.0,) * channels, dtype=np.float32)
+    scale = np.asarray(std if std is not None else (1.0,) * channels, dtype=np.float32)
+    if offset.shape != (channels,) or scale.shape != (channels,):
+        raise ValueError(f"mean and std need {channels} numbers each, got {mean} and {std}")
+    images_NHWC = tensor.detach().cpu().float().numpy().transpose(0, 2, 3, 1) * scale + offset
+    swap = to_bgr and channels == 3
+    return [np.ascontiguousarray(image[..., ::-1] if swap else image).astype(np.uint8) for image in images_NHWC]

@@ -1,0 +1,31 @@
+"""``mmengine.utils.dl_utils.parrots_wrapper``: torch's own classes under the names that libraries import."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+# The common bases of torch's layers, which it gives no public name: taken from the classes that have one.
+_BatchNorm = nn.BatchNorm2d.__mro__[1]
+_InstanceNorm = nn.InstanceNorm2d.__mro__[1]
+_ConvNd = nn.Conv2d.__mro__[1]
+_ConvTransposeMixin = nn.ConvTranspose2d.__mro__[1]
+_MaxPoolNd = nn.MaxPool2d.__mro__[1]
+_AvgPoolNd = nn.AvgPool2d.__mro__[1]
+_AdaptiveMaxPoolNd = nn.AdaptiveMaxPool2d.__mro__[1]
+_AdaptiveAvgPoolNd = nn.AdaptiveAvgPool2d.__mro__[1]
+SyncBatchNorm = nn.SyncBatchNorm
+DataLoader = PoolDataLoader = torch.utils.data.DataLoader
+TORCH_VERSION = torch.__version__
+
+
+def is_rocm_pytorch() -> bool:
+    """Whether this torch is built for AMD GPUs."""
+    return torch.version.hip is not None
+
+
+def get_build_config() -> Any:
+    """How this torch was built, as text."""
+    return torch.__config__.show()

@@ -1,0 +1,97 @@
+"""``mmengine.utils.dl_utils.time_counter``."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+
+
+class TimeCounter:
+    """Prints the mean time of a function or a block, over all its runs since the warm-up.
+
+    Args:
+        log_interval: runs between two lines.
+        warmup_interval: runs that do not count.
+        with_sync: wait for the GPU before each look at the clock.
+        tag: name of a block, under which its runs are summed; a function has its own name.
+        logger: where to log; printed without one.
+
+    Raises:
+        ValueError: as a context manager without a tag.
+    """
+
+    names: ClassVar[dict[str, TimeCounter]] = {}
+
+    def __new__(
+        cls,
+        log_interval: int = 1,
+        warmup_interval: int = 1,
+        with_sync: bool = True,
+        tag: str | None = None,
+        logger: logging.Logger | None = None,
+    ) -> TimeCounter:
+        """The counter of this tag, or a new one."""
+        if tag is not None and tag in cls.names:
+            return cls.names[tag]
+        counter = super().__new__(cls)
+        counter.log_interval, counter.warmup_interval = log_interval, warmup_interval
+        counter.with_cuda = with_sync and torch.cuda.is_available()
+        counter.tag, counter.logger = tag, logger
+        counter.runs, counter.seconds = 0, 0.0
+        if tag is not None:
+            cls.names[tag] = counter
+        return counter
+
+    log_interval: int
+    warmup_interval: int
+    with_cuda: bool
+    tag: str | None
+    logger: logging.Logger | None
+    runs: int
+    seconds: float
+
+    def __call__(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, counted under its name."""
+        if self.tag is None:
+            self.tag = fn.__name__
+            self.names[self.tag] = self
+
+        @functools.wraps(fn)
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                return fn(*args, **kwargs)
+
+        return counted
+
+    def __enter__(self) -> None:
+        if self.tag is None:
+            raise ValueError("TimeCounter: give a tag to count a block, as in TimeCounter(tag='forward')")
+        self._started = self._now()
+
+    def __exit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
+        self.runs += 1
+        if self.runs >= self.warmup_interval:
+            self.print_time(self._now() - self._started)
+
+    def _now(self) -> float:
+        if self.with_cuda:
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+    def print_time(self, elapsed: float) -> None:
+        """Adds a run of `elapsed` seconds, and prints the mean where the interval is full."""
+        self.seconds += elapsed
+        counted = self.runs - max(self.warmup_interval - 1, 0)
+        if self.runs % self.log_interval:
+            return
+        mean_ms = self.seconds / max(counted, 1) * 1000
+        text = f"[{self.tag}]-time per run averaged in the past {counted} runs: {mean_ms:.1f} ms"
+        if self.logger is None:
+            print(text)  # noqa: T201  # printing is what it is for
+        else:
+            self.logger.info(text)

@@ -1,0 +1,10 @@
+"""``mmengine.utils.dl_utils.trace``."""
+
+from __future__ import annotations
+
+import torch
+
+
+def is_jit_tracing() -> bool:
+    """Whether the caller is being traced by `torch.jit.trace`."""
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]  # public, but untyped

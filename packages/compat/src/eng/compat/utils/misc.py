@@ -1,0 +1,330 @@
+"""``mmengine.utils.misc``: types, sequences, prerequisites, deprecations."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import shutil
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import ModuleType
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+# --- tuples ------------------------------------------------------------------------------------------------------
+
+
+def to_ntuple(n: int) -> Callable[[Any], tuple[Any, ...]]:
+    """A function that repeats one value `n` times, and makes a tuple of an iterable.
+
+    Example:
+        >>> to_ntuple(3)(7), to_ntuple(3)([1, 2, 3])
+        ((7, 7, 7), (1, 2, 3))
+    """
+
+    def to_tuple(x: Any) -> tuple[Any, ...]:
+        repeats = isinstance(x, str) or not isinstance(x, Iterable)
+        return (x,) * n if repeats else tuple(x)
+
+    return to_tuple
+
+
+to_1tuple, to_2tuple, to_3tuple, to_4tuple = map(to_ntuple, (1, 2, 3, 4))
+
+
+# --- types -------------------------------------------------------------------------------------------------------
+
+
+def is_str(x: object) -> bool:
+    """Whether `x` is a string."""
+    return isinstance(x, str)
+
+
+def is_seq_of(seq: Any, expected_type: type | tuple[type, ...], seq_type: type | None = None) -> bool:
+    """Whether `seq` is a sequence (of `seq_type`, if given) whose items all have the expected type."""
+    outer: Any = seq_type or Sequence
+    return isinstance(seq, outer) and all(isinstance(item, expected_type) for item in seq)
+
+
+def is_list_of(seq: Any, expected_type: type | tuple[type, ...]) -> bool:
+    """Whether `seq` is a list whose items all have the expected type."""
+    return is_seq_of(seq, expected_type, seq_type=list)
+
+
+def is_tuple_of(seq: Any, expected_type: type | tuple[type, ...]) -> bool:
+    """Whether `seq` is a tuple whose items all have the expected type."""
+    return is_seq_of(seq, expected_type, seq_type=tuple)
+
+
+def has_method(obj: object, method: str) -> bool:
+    """Whether `obj` has something callable of this name."""
+    return callable(getattr(obj, method, None))
+
+
+def is_method_overridden(method: str, base_class: type, derived_class: type | Any) -> bool:
+    """Whether a class (or the class of an instance) has another method of this name than its base.
+
+    Raises:
+        TypeError: `base_class` is no class.
+    """
+    if not isinstance(base_class, type):
+        raise TypeError(f"base_class must be a class, got {base_class!r}")
+    derived = derived_class if isinstance(derived_class, type) else type(derived_class)
+    return getattr(derived, method) is not getattr(base_class, method)
+
+
+# --- sequences ---------------------------------------------------------------------------------------------------
+
+
+def iter_cast(inputs: Iterable[Any], dst_type: type, return_type: type | None = None) -> Any:
+    """Items converted to `dst_type`: an iterator, or a `return_type` of them.
+
+    Raises:
+        TypeError: `inputs` is not iterable or `dst_type` no type.
+    """
+    if not isinstance(inputs, Iterable):
+        raise TypeError(f"inputs must be iterable, got {type(inputs).__name__}")
+    if not isinstance(dst_type, type):
+        raise TypeError(f"dst_type must be a type, got {dst_type!r}")
+    items: Iterator[Any] = map(dst_type, inputs)
+    return items if return_type is None else return_type(items)
+
+
+def list_cast(inputs: Iterable[Any], dst_type: type) -> list[Any]:
+    """A list of the items converted to `dst_type`."""
+    converted: list[Any] = iter_cast(inputs, dst_type, list)
+    return converted
+
+
+def tuple_cast(inputs: Iterable[Any], dst_type: type) -> tuple[Any, ...]:
+    """A tuple of the items converted to `dst_type`."""
+    converted: tuple[Any, ...] = iter_cast(inputs, dst_type, tuple)
+    return converted
+
+
+def slice_list(in_list: list[Any], lens: int | list[int]) -> list[list[Any]]:
+    """A list cut into pieces.
+
+    Args:
+        in_list: what to cut.
+        lens: length of each piece, or one length for all.
+
+    Raises:
+        TypeError: `lens` is neither.
+        ValueError: the pieces do not add up to the list.
+
+    Example:
+        >>> slice_list([1, 2, 3], [1, 2])
+        [[1], [2, 3]]
+    """
+    if isinstance(lens, int):
+        if lens < 1 or len(in_list) % lens:
+            raise ValueError(f"a list of {len(in_list)} cannot be cut into pieces of {lens}")
+        lens = [lens] * (len(in_list) // lens)
+    if not isinstance(lens, list):
+        raise TypeError(f"lens must be a number or a list of numbers, got {lens!r}")
+    if sum(lens) != len(in_list):
+        raise ValueError(f"pieces of {sum(lens)} in all do not make a list of {len(in_list)}")
+    items = iter(in_list)
+    return [[next(items) for _ in range(length)] for length in lens]
+
+
+def concat_list(in_list: list[list[Any]]) -> list[Any]:
+    """The items of several lists in one."""
+    return [item for part in in_list for item in part]
+
+
+def apply_to(data: Any, expr: Callable[[Any], bool], apply_func: Callable[[Any], Any]) -> Any:
+    """The same nested dicts, lists and tuples, with `apply_func` applied to what `expr` accepts.
+
+    Example:
+        >>> apply_to({"a": [1, "b"]}, lambda x: isinstance(x, int), lambda x: -x)
+        {'a': [-1, 'b']}
+    """
+    if expr(data):
+        return apply_func(data)
+    if isinstance(data, Mapping):
+        return type(data)({key: apply_to(value, expr, apply_func) for key, value in data.items()})  # type: ignore[call-arg]  # dict-like
+    if isinstance(data, tuple) and hasattr(data, "_fields"):
+        return type(data)(*(apply_to(item, expr, apply_func) for item in data))
+    if isinstance(data, (tuple, list)):
+        return type(data)(apply_to(item, expr, apply_func) for item in data)
+    return data
+
+
+# --- imports -----------------------------------------------------------------------------------------------------
+
+
+def import_modules_from_strings(
+    imports: str | list[str], allow_failed_imports: bool = False
+) -> ModuleType | list[ModuleType | None] | None:
+    """Modules by their dotted names.
+
+    Args:
+        imports: one name, or a list of them.
+        allow_failed_imports: warn and give None for a module that cannot be imported.
+
+    Returns:
+        A module for a name, a list for a list, None for nothing.
+
+    Raises:
+        TypeError: `imports` is neither.
+        ImportError: a module cannot be imported.
+    """
+    if not imports:
+        return None
+    if not isinstance(imports, (str, list)) or not all(isinstance(name, str) for name in imports):
+        raise TypeError(f"imports must be a name or a list of names, got {imports!r}")
+    modules = [_import(name, allow_failed_imports) for name in ([imports] if isinstance(imports, str) else imports)]
+    return modules[0] if isinstance(imports, str) else modules
+
+
+def _import(name: str, allow_failure: bool) -> ModuleType | None:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        if not allow_failure:
+            raise ImportError(f"cannot import {name!r}: {error}") from error
+        warnings.warn(f"cannot import {name!r}, going on without it: {error}", UserWarning, stacklevel=3)
+        return None
+
+
+def get_object_from_string(obj_name: str) -> Any:
+    """What a dotted path names, or None where there is no such thing.
+
+    Example:
+        >>> get_object_from_string("os.path.join").__name__
+        'join'
+    """
+    parts = obj_name.split(".")
+    for length in range(len(parts), 0, -1):
+        try:
+            found: Any = importlib.import_module(".".join(parts[:length]))
+        except ImportError:
+            continue
+        for part in parts[length:]:
+            found = getattr(found, part, None)
+        return found
+    return None
+
+
+# --- prerequisites -----------------------------------------------------------------------------------------------
+
+
+def check_prerequisites(
+    prerequisites: str | list[str],
+    checker: Callable[[str], bool],
+    msg_tmpl: str = 'Prerequisites "{}" are required in method "{}" but not found, please install them first.',
+) -> Callable[[F], F]:
+    """A decorator: the function runs only where all prerequisites are there.
+
+    Args:
+        prerequisites: one name or several.
+        checker: whether one of them is there.
+        msg_tmpl: printed with the missing names and the function's name.
+
+    Raises:
+        RuntimeError: by the decorated function, where one is missing.
+    """
+    names = [prerequisites] if isinstance(prerequisites, str) else prerequisites
+
+    def decorate(function: F) -> F:
+        @functools.wraps(function)
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            missing = [name for name in names if not checker(name)]
+            if missing:
+                text = msg_tmpl.format(", ".join(missing), function.__name__)
+                print(text)  # noqa: T201  # the reference prints it, and tests of libraries read it
+                raise RuntimeError(text)
+            return function(*args, **kwargs)
+
+        return guarded  # type: ignore[return-value]  # the same signature
+
+    return decorate
+
+
+def _module_is_there(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # a parent of it is missing
+        return False
+
+
+def _executable_is_there(name: str) -> bool:
+    return shutil.which(name) is not None
+
+
+def requires_package(prerequisites: str | list[str]) -> Callable[[F], F]:
+    """A decorator: the function needs these modules."""
+    return check_prerequisites(prerequisites, checker=_module_is_there)
+
+
+def requires_executable(prerequisites: str | list[str]) -> Callable[[F], F]:
+    """A decorator: the function needs these programs on PATH."""
+    return check_prerequisites(prerequisites, checker=_executable_is_there)
+
+
+# --- deprecations ------------------------------------------------------------------------------------------------
+
+
+def deprecated_api_warning(name_dict: dict[str, str], cls_name: str | None = None) -> Callable[[F], F]:
+    """A decorator that takes old keyword names, with a warning, and hands on the new ones.
+
+    Args:
+        name_dict: old name -> new name.
+        cls_name: class of the function, for the warning.
+
+    Raises:
+        TypeError: by the decorated function, where old and new name of an argument are both given.
+    """
+
+    def decorate(function: F) -> F:
+        title = f"{cls_name}.{function.__name__}" if cls_name else function.__name__
+
+        @functools.wraps(function)
+        def renaming(*args: Any, **kwargs: Any) -> Any:
+            for old, new in name_dict.items():
+                if old not in kwargs:
+                    continue
+                if new in kwargs:
+                    raise TypeError(f"{title}: {old!r} is the old name of {new!r}; give one of them")
+                text = f"{title}: the argument {old!r} is deprecated, call it {new!r}"
+                warnings.warn(text, DeprecationWarning, stacklevel=2)
+                kwargs[new] = kwargs.pop(old)
+            return function(*args, **kwargs)
+
+        return renaming  # type: ignore[return-value]  # the same signature but for the old names
+
+    return decorate
+
+
+def deprecated_function(since: str, removed_in: str, instructions: str) -> Callable[[F], F]:
+    """A decorator that warns once that a function will go, and says so in its docstring.
+
+    Args:
+        since: version since which it is deprecated.
+        removed_in: version without it.
+        instructions: what to do instead.
+    """
+
+    def decorate(function: F) -> F:
+        text = (
+            f"{function.__module__}.{function.__name__} is deprecated since {since} and will be removed in "
+            f"{removed_in}. {instructions}"
+        )
+        warned: list[bool] = []
+
+        @functools.wraps(function)
+        def warning(*args: Any, **kwargs: Any) -> Any:
+            if not warned:
+                warned.append(True)
+                warnings.warn(text, DeprecationWarning, stacklevel=2)
+            return function(*args, **kwargs)
+
+        warning.__doc__ = f".. deprecated:: {since}\n    {text}\n\n{function.__doc__ or ''}"
+        return warning  # type: ignore[return-value]  # the same signature
+
+    return decorate

@@ -1,0 +1,85 @@
+"""``mmengine.utils.progressbar_rich``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sized
+from multiprocessing import Pool
+from typing import Any
+
+
+class _Worker:
+    """Calls a function with a task: a tuple as arguments, a dict as keywords, anything else as the one argument."""
+
+    def __init__(self, func: Callable[..., Any]) -> None:
+        self.func = func
+
+    def __call__(self, task: Any) -> Any:
+        if isinstance(task, tuple):
+            return self.func(*task)
+        return self.func(**task) if isinstance(task, dict) else self.func(task)
+
+
+def track_progress_rich(
+    func: Callable[..., Any],
+    tasks: Iterable[Any] = (),
+    task_num: int | None = None,
+    nproc: int = 1,
+    chunksize: int = 1,
+    description: str = "Processing",
+    color: str = "blue",
+) -> list[Any]:
+    """Results of `func` for each task, with a bar drawn by rich.
+
+    Args:
+        func: a tuple among the tasks is its arguments, a dict its keywords, anything else its one argument.
+        tasks: the tasks; where there are none, `func` is called `task_num` times without arguments.
+        task_num: how many tasks to do; all of them by default.
+        nproc: processes; 1 works in this one.
+        chunksize: tasks that a process takes at a time.
+        description: text beside the bar.
+        color: of the bar.
+
+    Raises:
+        TypeError: `func` cannot be called, or `tasks` cannot be gone through.
+        ValueError: there are neither tasks nor a `task_num`, fewer tasks than `task_num`, or `nproc` is below 1.
+    """
+    from rich.progress import BarColumn as Bar
+    from rich.progress import Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    if not callable(func):
+        raise TypeError(f"func must be callable, got {func!r}")
+    if nproc < 1:
+        raise ValueError(f"nproc must be at least 1, got {nproc}")
+    todo, number = _todo(tasks, task_num)
+    columns = (TextColumn("{task.description}"), Bar(complete_style=color), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns) as progress:
+        bar = progress.add_task(description, total=number)
+
+        def ticking(results: Iterable[Any]) -> list[Any]:
+            done = []
+            for result in results:
+                done.append(result)
+                progress.advance(bar)
+            return done
+
+        if nproc == 1:
+            return ticking(map(_Worker(func), todo))
+        with Pool(nproc) as pool:
+            return ticking(pool.imap(_Worker(func), todo, chunksize))
+
+
+def _todo(tasks: Iterable[Any], task_num: int | None) -> tuple[Iterable[Any], int | None]:
+    if not isinstance(tasks, Iterable):
+        raise TypeError(f"tasks must be iterable, got {tasks!r}")
+    if not isinstance(tasks, Sized):
+        from itertools import islice
+
+        return (tasks if task_num is None else islice(tasks, task_num)), task_num
+    if len(tasks) == 0:
+        if task_num is None:
+            raise ValueError("there are no tasks: give some, or task_num to call func that many times")
+        return [()] * task_num, task_num
+    if task_num is not None and task_num > len(tasks):
+        raise ValueError(f"task_num is {task_num}, but there are {len(tasks)} tasks")
+    number = len(tasks) if task_num is None else task_num
+    return [task for task, _ in zip(tasks, range(number), strict=False)], number

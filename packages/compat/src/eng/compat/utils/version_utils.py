@@ -1,0 +1,60 @@
+"""``mmengine.utils.version_utils``."""
+
+from __future__ import annotations
+
+import subprocess
+
+# Where a pre-release sorts: below 0, which stands for the release itself.
+_STAGES = {"dev": -4, "a": -3, "b": -2, "rc": -1}
+
+
+def digit_version(version_str: str, length: int = 4) -> tuple[int, ...]:
+    """A version as numbers that compare: the release, then the stage before or after it.
+
+    Args:
+        version_str: such as ``"1.0.0rc1"``; a local part (``+cu118``) is ignored.
+        length: numbers of the release, filled up with zeros.
+
+    Returns:
+        `length` numbers, then two: stage (-4 dev, -3 alpha, -2 beta, -1 candidate, 0 release, 1 post) and its number.
+
+    Raises:
+        ValueError: the text is no version.
+
+    Example:
+        >>> digit_version("1.0.0rc1"), digit_version("2.1.0+cu118") >= digit_version("2.0")
+        ((1, 0, 0, 0, -1, 1), True)
+    """
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        version = Version(version_str)
+    except InvalidVersion as error:
+        raise ValueError(f"{version_str!r} is no version such as '1.2.3' or '1.0.0rc1'") from error
+    release = (*version.release, *[0] * length)[:length]
+    if version.pre is not None:
+        return (*release, _STAGES[version.pre[0]], version.pre[1])
+    if version.post is not None:
+        return (*release, 1, version.post)
+    if version.dev is not None:
+        return (*release, _STAGES["dev"], 0)
+    return (*release, 0, 0)
+
+
+def get_git_hash(fallback: str = "unknown", digits: int | None = None) -> str:
+    """Commit that is checked out in the working directory.
+
+    Args:
+        fallback: given where there is no repository or no git.
+        digits: length of the hash; all of it by default.
+
+    Raises:
+        TypeError: `digits` is no whole number.
+    """
+    if digits is not None and not isinstance(digits, int):
+        raise TypeError(f"digits must be a whole number or None, got {digits!r}")
+    try:
+        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)  # noqa: S607  # the user's git
+    except (OSError, subprocess.CalledProcessError):
+        return fallback
+    return done.stdout.strip()[:digits]

@@ -1,0 +1,255 @@
+"""The steps of every inference: preprocess, forward, visualise, postprocess."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from eng.checkpoint import load_checkpoint
+from eng.config import Config
+from eng.dataset import pseudo_collate
+from eng.device import get_device
+from eng.hub import list_model_entries
+from eng.model import revert_sync_batchnorm
+from eng.registry import FUNCTIONS, MODELS, VISUALIZERS, DefaultScope
+from eng.visualization import Visualizer
+
+from .inputs import as_list, in_chunks
+from .sources import ModelType, config_and_weights
+
+InputType = str | np.ndarray | torch.Tensor
+InputsType = InputType | Sequence[InputType]
+ResType = Any
+
+_STEPS = ("preprocess", "forward", "visualize", "postprocess")
+
+
+class BaseInferencer(ABC):
+    """Runs a trained model on paths, directories, URLs, arrays or lists of them.
+
+    A subclass says how one input is prepared (`_init_pipeline`), drawn (`visualize`) and given back (`postprocess`), and
+    names in ``preprocess_kwargs``, ``forward_kwargs``, ``visualize_kwargs`` and ``postprocess_kwargs`` which keyword
+    arguments of a call belong to which step.
+
+    An inferencer may be shared by threads: a call keeps its state to itself.
+
+    Args:
+        model: a config, the path of one, or the name of a model that the library publishes; None takes the config
+            that the checkpoint holds.
+        weights: path or URL of a checkpoint. A published model brings its own; without any the weights are random.
+        device: such as ``"cuda:0"``; the best one that is there by default.
+        scope: library in which names are looked up; the current default scope, or ``"eng"``.
+        show_progress: a progress bar on a terminal.
+        weight: the manual's name for `weights`.
+
+    Raises:
+        ValueError: neither model nor weights; `weights` and `weight` both; a checkpoint without a config.
+        KeyError: the library publishes no such model.
+        TypeError: one keyword is named by two steps of the class.
+    """
+
+    preprocess_kwargs: ClassVar[set[str]] = set()
+    forward_kwargs: ClassVar[set[str]] = set()
+    visualize_kwargs: ClassVar[set[str]] = set()
+    postprocess_kwargs: ClassVar[set[str]] = set()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        owner: dict[str, str] = {}
+        for step in _STEPS:
+            for name in getattr(cls, f"{step}_kwargs"):
+                if name in owner:
+                    raise TypeError(f"{cls.__name__}: {name!r} is named by {owner[name]}_kwargs and by {step}_kwargs")
+                owner[name] = step
+
+    def __init__(
+        self,
+        model: ModelType | None = None,
+        weights: str | None = None,
+        device: str | None = None,
+        scope: str | None = None,
+        show_progress: bool = True,
+        *,
+        weight: str | None = None,
+    ) -> None:
+        if weights is not None and weight is not None:
+            raise ValueError("weights and weight are the same thing: give one of them")
+        self.scope = scope or _current_scope()
+        self.show_progress = show_progress
+        self.device = torch.device(device or get_device())
+        with DefaultScope.overwrite_default_scope(self.scope):
+            self.cfg, found = config_and_weights(model, weights if weights is not None else weight, self.scope)
+            self.model = self._init_model(self.cfg, found, str(self.device))
+            self.pipeline = self._init_pipeline(self.cfg)
+            self.collate_fn = self._init_collate(self.cfg)
+            self.visualizer = self._init_visualizer(self.cfg)
+
+    def __call__(
+        self, inputs: InputsType, return_datasamples: bool = False, batch_size: int = 1, **kwargs: Any
+    ) -> dict[str, Any]:
+        """Predictions, and pictures of them, for one input or many.
+
+        Args:
+            inputs: a path, a directory (its files), a URL, an array, a tensor, or a sequence of them.
+            return_datasamples: give predictions as data elements instead of plain values.
+            batch_size: inputs that go through the model together.
+            **kwargs: for the steps, as the class's ``*_kwargs`` say.
+
+        Returns:
+            what `postprocess` gives: by convention ``predictions`` and ``visualization``, one entry for each input.
+
+        Raises:
+            ValueError: no inputs, an argument that no step takes, or a batch size below 1.
+        """
+        for_preprocess, for_forward, for_visualize, for_postprocess = self._dispatch_kwargs(**kwargs)
+        single = self._inputs_to_list(inputs)
+        predictions: list[Any] = []
+        with DefaultScope.overwrite_default_scope(self.scope):
+            batches = self.preprocess(single, batch_size=batch_size, **for_preprocess)
+            for batch in self._with_progress(batches, total=-(-len(single) // batch_size)):
+                predictions.extend(self.forward(batch, **for_forward))
+            pictures = self.visualize(single, predictions, **for_visualize)
+            return self.postprocess(predictions, pictures, return_datasamples, **for_postprocess)
+
+    def preprocess(self, inputs: InputsType, batch_size: int = 1, **kwargs: Any) -> Iterator[Any]:
+        """Batches of prepared inputs, made when they are asked for.
+
+        Args:
+            inputs: single inputs.
+            batch_size: how many of them make a batch.
+            **kwargs: those named in ``preprocess_kwargs``; the pipeline gets none.
+
+        Yields:
+            what the collate function makes of a batch.
+        """
+        yield from map(self.collate_fn, self._get_chunk_data(inputs, batch_size))
+
+    def forward(self, inputs: dict[str, Any] | tuple[Any, ...], **kwargs: Any) -> Any:
+        """Predictions of the model for a batch, without gradients."""
+        with torch.inference_mode():
+            return self.model.test_step(inputs, **kwargs)  # type: ignore[operator]  # a model of eng has it
+
+    @abstractmethod
+    def visualize(self, inputs: list[Any], preds: Any, show: bool = False, **kwargs: Any) -> list[np.ndarray] | None:
+        """Pictures of the predictions.
+
+        Args:
+            inputs: the single inputs as the user gave them.
+            preds: their predictions.
+            show: open a window for each.
+            **kwargs: those named in ``visualize_kwargs``.
+
+        Returns:
+            an image for each input, (height, width, 3) uint8; None where there is nothing to show.
+        """
+
+    @abstractmethod
+    def postprocess(
+        self, preds: Any, visualization: list[np.ndarray] | None, return_datasample: bool = False, **kwargs: Any
+    ) -> dict[str, Any]:
+        """What the user gets: by convention a dict with ``predictions`` and ``visualization``.
+
+        Args:
+            preds: a prediction for each input.
+            visualization: what `visualize` gave.
+            return_datasample: give predictions as they are, not as plain values.
+            **kwargs: those named in ``postprocess_kwargs``.
+        """
+
+    @abstractmethod
+    def _init_pipeline(self, cfg: Config) -> Callable[[Any], Any]:
+        """What prepares one input, usually the transforms of ``cfg.test_dataloader.dataset.pipeline``."""
+
+    def _init_model(self, cfg: Config, weights: str | None, device: str = "cpu") -> nn.Module:
+        """The model in evaluation mode on a device, with its weights."""
+        model: nn.Module = MODELS.build(cfg.model)
+        self._load_weights_to_model(model, weights, cfg)
+        # Batch statistics over ranks exist in training only, and a single process has none to talk to.
+        return revert_sync_batchnorm(model).to(device).eval()
+
+    def _load_weights_to_model(self, model: nn.Module, weights: str | None, cfg: Config | None) -> None:
+        """Loads a checkpoint; a model without one is initialised as its config says."""
+        if weights is not None:
+            load_checkpoint(model, weights, map_location="cpu")
+        elif hasattr(model, "init_weights"):
+            model.init_weights()  # type: ignore[operator]  # BaseModule's
+
+    def _init_collate(self, cfg: Config) -> Callable[[Sequence[Any]], Any]:
+        """What makes a batch of prepared inputs: ``test_dataloader.collate_fn``, by name or with arguments."""
+        from functools import partial
+
+        collate = cfg.get("test_dataloader", {}).get("collate_fn")
+        if collate is None:
+            return pseudo_collate
+        arguments = {"type": collate} if not isinstance(collate, Mapping) else dict(collate)
+        function = arguments.pop("type")
+        found: Any = FUNCTIONS.get(function) if isinstance(function, str) else function
+        return partial(found, **arguments) if arguments else found
+
+    def _init_visualizer(self, cfg: Config) -> Visualizer | None:
+        """The visualizer of the config, under a name of its own; None where there is none."""
+        if "visualizer" not in cfg:
+            return None
+        arguments = dict(cfg.visualizer)
+        arguments["name"] = f"{arguments.get('name', 'inferencer')}-{id(self)}"
+        visualizer: Visualizer = VISUALIZERS.build(arguments)
+        return visualizer
+
+    def _inputs_to_list(self, inputs: InputsType) -> list[Any]:
+        """Single inputs; a directory stands for its files."""
+        return as_list(inputs)
+
+    def _get_chunk_data(self, inputs: Iterable[Any], chunk_size: int) -> Iterator[Sequence[Any]]:
+        """Prepared inputs in lists of `chunk_size`."""
+        return in_chunks(map(self.pipeline, inputs), chunk_size)
+
+    def _dispatch_kwargs(self, **kwargs: Any) -> tuple[dict[str, Any], ...]:
+        """The keyword arguments of each step.
+
+        Raises:
+            ValueError: no step takes one of them.
+        """
+        names = [getattr(self, f"{step}_kwargs") for step in _STEPS]
+        unknown = set(kwargs) - set().union(*names)
+        if unknown:
+            known = sorted(set().union(*names))
+            raise ValueError(
+                f"{type(self).__name__} takes no {', '.join(sorted(unknown))}; it takes {', '.join(known)}"
+            )
+        return tuple({name: value for name, value in kwargs.items() if name in mine} for mine in names)
+
+    def _with_progress(self, batches: Iterable[Any], total: int) -> Iterable[Any]:
+        if not self.show_progress:
+            return batches
+        from rich.console import Console
+        from rich.progress import track
+
+        console = Console()
+        return track(batches, "Inference", total=total, console=console, disable=not console.is_terminal)
+
+    @staticmethod
+    def list_models(scope: str | None = None, patterns: str = r".*") -> list[str]:
+        """Names of the models that a library publishes.
+
+        Args:
+            scope: the library; the current default scope by default.
+            patterns: regular expression that a name must match from its beginning.
+
+        Raises:
+            ValueError: no scope is given and none is current.
+        """
+        chosen = scope or _current_scope()
+        if chosen == "eng":
+            raise ValueError("name a library, as in list_models('mmpretrain'): eng itself publishes no models")
+        return [entry.name for entry in list_model_entries(chosen) if re.match(patterns, entry.name)]
+
+
+def _current_scope() -> str:
+    current = DefaultScope.get_current_instance()
+    return "eng" if current is None else str(current.scope_name)
