@@ -7,7 +7,8 @@ import collections
 import datetime as dt
 import importlib
 import pathlib
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -19,6 +20,7 @@ Allowed = Callable[..., Any] | tuple[Callable[..., Any], str]
 
 _HISTORY_PATHS = ("mmengine.logging.history_buffer.HistoryBuffer", "mmengine.logging.log_buffer.LogBuffer")
 _MAPPING_PATHS = (
+    "collections.defaultdict",
     "mmengine.config.config.ConfigDict",
     "mmengine.config.ConfigDict",
     "mmcv.utils.config.ConfigDict",
@@ -27,12 +29,16 @@ _MAPPING_PATHS = (
 )
 
 
-class PlainMapping(dict[Any, Any]):
-    """Stands in for the config dicts of old files; as a file may say what state it has, it takes none."""
+class PlainMapping:
+    """Stands in for kinds of dicts that torch does not fill (it fills plain ones only): gives an OrderedDict."""
 
-    def __setstate__(self, state: Any) -> None:
-        if isinstance(state, dict):
-            self.update(state)
+    def __new__(cls, *args: Any) -> OrderedDict[Any, Any]:  # type: ignore[misc]  # that is the trick
+        """A mapping with the items of `args`; a default factory among them is ignored."""
+        made: OrderedDict[Any, Any] = OrderedDict()
+        for argument in args:
+            if isinstance(argument, Mapping):
+                made.update(argument)
+        return made
 
 
 def history_method(owner: type, name: str) -> None:
@@ -51,7 +57,7 @@ def history_method(owner: type, name: str) -> None:
 def allowed_types() -> tuple[Allowed, ...]:
     """What :func:`torch.serialization.safe_globals` gets in addition to its own list."""
     plain: list[Allowed] = [
-        collections.defaultdict, collections.deque, dict, list, tuple, set, frozenset, int, float, complex, str, bytes, bool,
+        collections.deque, dict, list, tuple, set, frozenset, int, float, complex, str, bytes, bool,
         slice, range, dt.datetime, dt.date, dt.time, dt.timedelta, dt.timezone,
         pathlib.PurePosixPath, pathlib.PureWindowsPath, argparse.Namespace, HistoryBuffer,
     ]  # fmt: skip
