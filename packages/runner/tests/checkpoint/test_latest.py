@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import logging
+import os
+
+import pytest
+import torch
+
+from eng.checkpoint import find_latest_checkpoint, save_checkpoint, write_pointer
+
+
+def save(folder, name, iteration, time="20260101_000000", **more):
+    save_checkpoint({"meta": {"iter": iteration, "time": time}, "state_dict": {"w": torch.ones(50)}, **more}, folder / name)
+    return str(folder / name)
+
+
+@pytest.fixture
+def warnings(caplog):
+    caplog.set_level(logging.WARNING, "eng")
+    return caplog
+
+
+def test_an_empty_or_missing_folder_has_none(tmp_path):
+    assert find_latest_checkpoint(tmp_path) is None
+    assert find_latest_checkpoint(str(tmp_path / "nothing")) is None
+
+
+def test_the_named_one(tmp_path):
+    save(tmp_path, "epoch_1.pth", 1, "20260101_000001")
+    newest = save(tmp_path, "epoch_2.pth", 2, "20260101_000002")
+    write_pointer(tmp_path, newest)
+    assert find_latest_checkpoint(tmp_path) == newest
+
+
+def test_one_that_was_written_but_not_yet_named_is_newer(tmp_path):
+    write_pointer(tmp_path, save(tmp_path, "epoch_1.pth", 1))
+    newest = save(tmp_path, "epoch_2.pth", 2)
+    assert find_latest_checkpoint(tmp_path) == newest
+
+
+def test_without_a_pointer_the_folder_is_looked_through(tmp_path):
+    save(tmp_path, "epoch_9.pth", 9)
+    newest = save(tmp_path, "epoch_10.pth", 10)
+    os.utime(newest, (1, 1))  # times of change are lost in copies
+    assert find_latest_checkpoint(tmp_path) == newest
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda data: data[: len(data) // 2], "central directory|end is missing"),
+        (lambda data: b"", "empty|EOF"),
+        (lambda data: data[:900] + b"\xff\xff" + data[902:], "checksum|corrupted|header"),
+        (lambda data: b"no checkpoint at all", "nothing that torch wrote|operand|EOF"),
+    ],
+    ids=["cut", "empty", "bits", "text"],
+)
+def test_broken_ones_are_skipped_and_named_with_the_reason(tmp_path, warnings, damage, reason):
+    good = save(tmp_path, "epoch_1.pth", 1)
+    bad = save(tmp_path, "epoch_2.pth", 2)
+    write_pointer(tmp_path, bad)
+    path = tmp_path / "epoch_2.pth"
+    path.write_bytes(damage(path.read_bytes()))
+    assert find_latest_checkpoint(tmp_path) == good
+    assert f"{bad} is skipped" in warnings.text
+    import re
+
+    assert re.search(reason, warnings.text)
+
+
+def test_all_broken_gives_none(tmp_path, warnings):
+    for number in range(12):
+        (tmp_path / f"epoch_{number}.pth").write_bytes(b"PK\x03\x04")
+    assert find_latest_checkpoint(tmp_path) is None
+    assert warnings.text.count("is skipped") == 12
+
+
+def test_files_of_an_older_run_do_not_count_as_newest(tmp_path):
+    save(tmp_path, "epoch_100.pth", 100, "20250101_000000")
+    newest = save(tmp_path, "epoch_3.pth", 3, "20260101_000000")
+    write_pointer(tmp_path, newest)
+    assert find_latest_checkpoint(tmp_path) == newest
+
+
+def test_weights_of_others_are_not_resumed_from(tmp_path):
+    good = save(tmp_path, "epoch_1.pth", 1)
+    torch.save({"w": torch.ones(1)}, tmp_path / "pretrained.pth")
+    torch.save([1, 2], tmp_path / "list.pth")
+    assert find_latest_checkpoint(tmp_path) == good
+
+
+def test_of_two_from_the_same_iteration_the_one_with_an_optimizer(tmp_path):
+    full = save(tmp_path, "best_acc_iter_5.pth", 5, optimizer={})
+    save(tmp_path, "iter_5-0123abcd.pth", 5)
+    assert find_latest_checkpoint(tmp_path) == full
+
+
+def test_a_moved_folder_keeps_its_pointer(tmp_path):
+    old = tmp_path / "old"
+    write_pointer(old, save(old, "epoch_1.pth", 1))
+    old.rename(tmp_path / "new")
+    assert find_latest_checkpoint(tmp_path / "new") == str(tmp_path / "new" / "epoch_1.pth")
+
+
+def test_a_pointer_to_nothing_is_named(tmp_path, warnings):
+    good = save(tmp_path, "epoch_1.pth", 1)
+    write_pointer(tmp_path, tmp_path / "epoch_7.pth")
+    assert find_latest_checkpoint(tmp_path) == good
+    assert "epoch_7.pth is skipped" in warnings.text
+    (tmp_path / "last_checkpoint").write_text("")
+    assert find_latest_checkpoint(tmp_path) == good
+    assert "the file is empty" in warnings.text
+
+
+def test_a_pointer_to_a_folder_is_a_sharded_checkpoint(tmp_path):
+    (tmp_path / "epoch_1").mkdir()
+    write_pointer(tmp_path, tmp_path / "epoch_1")
+    assert find_latest_checkpoint(tmp_path) == str(tmp_path / "epoch_1")
+
+
+def test_more_broken_ones_than_the_first_look(tmp_path, warnings):
+    good = save(tmp_path, "epoch_0.pth", 0)
+    os.utime(good, (1, 1))
+    for number in range(1, 12):
+        (tmp_path / f"epoch_{number}.pth").write_bytes(b"cut")
+    assert find_latest_checkpoint(tmp_path) == good
+
+
+def test_a_remote_folder_by_its_pointer():
+    pytest.importorskip("fsspec")
+    from eng.fileio import put_text
+
+    assert find_latest_checkpoint("memory://run-without") is None
+    put_text("memory://run-with/epoch_1.pth", "memory://run-with/last_checkpoint")
+    assert find_latest_checkpoint("memory://run-with") == "memory://run-with/epoch_1.pth"
