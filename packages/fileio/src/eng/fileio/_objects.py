@@ -1,6 +1,7 @@
 """Objects in and out of any storage: `load` and `dump`."""
 
-# ruff: noqa: PTH - os functions take str and PathLike alike, and at a third of the cost of a Path.
+# os functions take str and PathLike alike, and at a third of the cost of a Path.
+# ruff: noqa: PTH112
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Abilities that follow from others, written once for all remote backends."""
 
-# ruff: noqa: PTH - os functions take str and PathLike alike, and at a third of the cost of a Path.
+# os functions take str and PathLike alike, and at a third of the cost of a Path.
+# ruff: noqa: PTH103, PTH112, PTH118, PTH122, PTH123
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +50,7 @@ class FsspecBackend(RemoteStore):
     def put(self, obj: bytes, filepath: PathLike) -> None:
         """Writes a whole file; makes missing directories where the storage has them."""
         fs, path = self._locate(filepath)
-        try:
-            fs.pipe_file(path, bytes(obj))
-        except FileNotFoundError:
-            if "/" not in path.strip("/"):
-                raise
-            fs.makedirs(path.rpartition("/")[0], exist_ok=True)
-            fs.pipe_file(path, bytes(obj))
+        _write(fs, path, lambda: fs.pipe_file(path, bytes(obj)))
 
     def exists(self, filepath: PathLike) -> bool:
         """Whether there is a file or directory."""
@@ -125,7 +119,7 @@ class FsspecBackend(RemoteStore):
     def _copy(self, src: PathLike, dst: PathLike) -> None:
         (fs, source), (other, target) = self._locate(src), self._locate(dst)
         if fs is other:
-            fs.cp_file(source, target)
+            _write(fs, target, lambda: fs.cp_file(source, target))
         else:
             super()._copy(src, dst)
 
@@ -135,10 +129,7 @@ class FsspecBackend(RemoteStore):
 
     def _upload(self, src: Path, dst: PathLike) -> None:
         fs, path = self._locate(dst)
-        try:
-            fs.put_file(str(src), path)
-        except FileNotFoundError:
-            super()._upload(src, dst)
+        _write(fs, path, lambda: fs.put_file(str(src), path))
 
     def _locate(self, uri: PathLike) -> tuple[Any, str]:
         """The file system and the path inside it."""
@@ -162,6 +153,20 @@ class FsspecBackend(RemoteStore):
         if key not in made:
             made.setdefault(key, cls(**{**found, **self.options}))
         return made[key]
+
+
+def _write(fs: Any, path: str, action: Callable[[], object]) -> None:
+    """Does what writes `path`; once more with its directory made, where the storage has directories."""
+    try:
+        try:
+            action()
+        except FileNotFoundError:
+            if "/" not in path.strip("/"):
+                raise
+            fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+            action()
+    except (NotImplementedError, ValueError) as error:  # archives are open for reading
+        raise UnsupportedOperationError(f"{type(fs).__name__} cannot put {path!r}: {error}") from error
 
 
 def _entries(fs: Any, root: str, recursive: bool) -> Iterator[tuple[str, bool]]:

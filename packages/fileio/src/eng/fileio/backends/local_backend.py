@@ -1,6 +1,7 @@
 """The local disk."""
 
-# ruff: noqa: PTH - os functions take str and PathLike alike, and at a third of the cost of a Path.
+# os functions take str and PathLike alike, and at a third of the cost of a Path.
+# ruff: noqa: PTH107, PTH110, PTH112, PTH113, PTH114, PTH118, PTH119, PTH121, PTH123, PTH211
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Memcached, through pymemcache."""
 
-# ruff: noqa: PTH - os functions take str and PathLike alike, and at a third of the cost of a Path.
+# os functions take str and PathLike alike, and at a third of the cost of a Path.
+# ruff: noqa: PTH113
 
 from __future__ import annotations
 

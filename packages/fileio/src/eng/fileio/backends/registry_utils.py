@@ -18,8 +18,28 @@ B = TypeVar("B", bound=type[BaseStorageBackend])
 
 _HERE = "eng.fileio.backends."
 # The well-known ones, so that choosing does not import fsspec; it is asked about any other.
-_FSSPEC_PREFIXES = tuple(
-    "s3 s3a gs gcs az abfs abfss adl hdfs webhdfs hf oss ftp sftp ssh smb memory zip tar file github".split()
+_FSSPEC_PREFIXES = (
+    "s3",
+    "s3a",
+    "gs",
+    "gcs",
+    "az",
+    "abfs",
+    "abfss",
+    "adl",
+    "hdfs",
+    "webhdfs",
+    "hf",
+    "oss",
+    "ftp",
+    "sftp",
+    "ssh",
+    "smb",
+    "memory",
+    "zip",
+    "tar",
+    "file",
+    "github",
 )
 # name -> (where the class is, prefixes it serves). The class says which extra brings its client.
 _BUILT_IN: dict[str, tuple[str, tuple[str, ...]]] = {

@@ -1,6 +1,7 @@
 """The contract of a file format."""
 
-# ruff: noqa: PTH - os functions take str and PathLike alike, and at a third of the cost of a Path.
+# os functions take str and PathLike alike, and at a third of the cost of a Path.
+# ruff: noqa: PTH123
 
 from __future__ import annotations
 

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import io
+import json
+import pickle
+from pathlib import Path
+
+import eng.fileio as fileio
+import pytest
+from eng.fileio.errors import UnknownFormatError
+
+numpy = pytest.importorskip("numpy")
+yaml = pytest.importorskip("yaml")
+
+OBJECT = {"a": [1, 2.5, None, True], "\u00fc": {"b": "text"}}
+
+
+@pytest.mark.parametrize("suffix", ["json", "yaml", "yml", "pkl", "pickle"])
+@pytest.mark.parametrize("as_path", [str, Path], ids=["str", "Path"])
+def test_round_trip_through_a_local_file(tmp_path, suffix, as_path):
+    path = as_path(tmp_path / "dir" / f"x.{suffix}")
+    fileio.dump(OBJECT, path)
+    assert fileio.load(path) == OBJECT
+
+
+@pytest.mark.parametrize("fmt", ["json", "yaml", "pkl"])
+def test_round_trip_through_file_objects_and_strings(fmt):
+    text = fileio.dump(OBJECT, file_format=fmt)
+    stream = io.BytesIO() if fmt == "pkl" else io.StringIO()
+    fileio.dump(OBJECT, stream, file_format=fmt)
+    assert stream.getvalue() == text
+    stream.seek(0)
+    assert fileio.load(stream, file_format=fmt) == OBJECT
+
+
+@pytest.mark.parametrize("fmt", ["json", "yaml"])
+def test_numpy_sets_and_ranges_become_plain(fmt):
+    value = {"x": numpy.arange(3), "s": {3, 1}, "r": range(2), "n": numpy.float32(0.5)}
+    loaded = fileio.load(io.StringIO(fileio.dump(value, file_format=fmt)), file_format=fmt)
+    assert loaded["x"] == [0, 1, 2]
+    assert sorted(loaded["s"]) == [1, 3]
+    assert loaded["r"] == [0, 1]
+    assert loaded["n"] == 0.5
+
+
+@pytest.mark.parametrize("fmt", ["json", "yaml"])
+def test_what_a_format_has_no_word_for_is_named(fmt):
+    with pytest.raises(TypeError, match=f"builtins.object is unsupported for {fmt} dump"):
+        fileio.dump(object(), file_format=fmt)
+
+
+def test_toml_is_read_and_not_written(tmp_path):
+    (tmp_path / "a.toml").write_text("[model]\ndepth = 50\n")
+    assert fileio.load(tmp_path / "a.toml") == {"model": {"depth": 50}}
+    with pytest.raises(fileio.UnsupportedOperationError, match="read only"):
+        fileio.dump({}, tmp_path / "b.toml")
+    assert not (tmp_path / "b.toml").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "where"),
+    [
+        ("a.json", '{"a": 1,\n "b" 2}', r"a\.json:2:6: malformed JSON: Expecting ':'"),
+        ("empty.json", "", r"empty\.json:1:1: malformed JSON.*the file is empty"),
+        ("a.yaml", "a: 1\nb: [1, 2\nc: 3\n", r"a\.yaml:3:\d+: malformed YAML"),
+        ("a.toml", "a = 1\nb = = 2\n", r"a\.toml:2:\d+: malformed TOML"),
+        ("evil.yaml", "!!python/object/apply:os.system ['true']", r"evil\.yaml:1:1: .*Loader=yaml.UnsafeLoader"),
+    ],
+)
+def test_malformed_files_name_line_and_column(tmp_path, name, text, where):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(fileio.ParseError, match=where) as caught:
+        fileio.load(tmp_path / name)
+    copied = pickle.loads(pickle.dumps(caught.value))
+    assert (str(copied), copied.line) == (str(caught.value), caught.value.line)
+
+
+def test_parse_errors_are_those_of_the_libraries_too(tmp_path):
+    with pytest.raises(json.JSONDecodeError, match="<stream>:1:2"):
+        fileio.load(io.StringIO("{"), file_format="json")
+    with pytest.raises(yaml.YAMLError, match="malformed"):
+        fileio.load(io.StringIO("[1"), file_format="yaml")
+
+
+@pytest.mark.parametrize("how", ["argument", "environment"])
+def test_an_untrusted_pickle_is_refused_unread(tmp_path, monkeypatch, how):
+    fileio.dump([1], tmp_path / "a.pkl")
+    if how == "environment":
+        monkeypatch.setenv("ENG_SAFE_LOAD", "1")
+    with pytest.raises(fileio.UntrustedFileError, match=r"a\.pkl: refused.*can run any code.*trust=True"):
+        fileio.load(tmp_path / "a.pkl", **({"trust": False} if how == "argument" else {}))
+    assert fileio.load(tmp_path / "a.pkl", trust=True) == [1]
+
+
+def test_an_unsafe_yaml_loader_counts_as_untrusted(tmp_path):
+    (tmp_path / "a.yaml").write_text("a: 1")
+    assert fileio.load(tmp_path / "a.yaml", trust=False, Loader=yaml.SafeLoader) == {"a": 1}
+    with pytest.raises(fileio.UntrustedFileError, match="YamlHandler can run any code"):
+        fileio.load(tmp_path / "a.yaml", trust=False, Loader=yaml.UnsafeLoader)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "match"),
+    [
+        (lambda d: fileio.load(d / "a.jsn"), UnknownFormatError, "Unsupported format: 'jsn'; did you mean 'json'"),
+        (lambda d: fileio.load(d), IsADirectoryError, "is a directory; name the file"),
+        (lambda d: fileio.load(3), TypeError, "must be a path or a file object"),
+        (lambda d: fileio.load(io.StringIO()), ValueError, "needs file_format"),
+        (lambda d: fileio.dump(1), ValueError, "file_format must be specified"),
+        (lambda d: fileio.load(d / "absent.json"), FileNotFoundError, "absent.json"),
+    ],
+    ids=["suffix", "directory", "type", "stream", "nothing", "missing"],
+)
+def test_bad_arguments_are_named(tmp_path, call, error, match):
+    (tmp_path / "dir.json").mkdir()
+    with pytest.raises(error, match=match):
+        call(tmp_path / "dir.json" if match.startswith("is a directory") else tmp_path)
+
+
+def test_file_client_args_still_work_and_warn(tmp_path):
+    fileio.dump([1], tmp_path / "a.json")
+    with pytest.warns(DeprecationWarning, match="use backend_args"):
+        assert fileio.load(tmp_path / "a.json", file_client_args={"backend": "disk"}) == [1]
+    with pytest.warns(DeprecationWarning), pytest.raises(ValueError, match="cannot be set at the same time"):
+        fileio.load(tmp_path / "a.json", file_client_args={}, backend_args={})
+
+
+def test_a_handler_of_your_own(tmp_path, registries):
+    @fileio.register_handler(["txt", "log"])
+    class TxtHandler(fileio.BaseFileHandler):
+        def load_from_fileobj(self, file):
+            return file.read()
+
+        def dump_to_fileobj(self, obj, file):
+            file.write(str(obj))
+
+        def dump_to_str(self, obj, **kwargs):
+            return str(obj)
+
+    for name in (tmp_path / "a.log", "memory://handlers/a.txt"):
+        fileio.dump("h\u00e4", name)
+        assert fileio.load(name) == "h\u00e4"
+
+
+@pytest.mark.parametrize("formats", [3, ["a", 1]], ids=repr)
+def test_formats_must_be_text(formats):
+    with pytest.raises(TypeError, match="file_formats must be"):
+        fileio.register_handler(formats)
+
+
+@pytest.fixture
+def lines(tmp_path):
+    (tmp_path / "a.txt").write_text("a\nb\nc\nd\ne\n")
+    return tmp_path / "a.txt"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, list("abcde")),
+        ({"offset": 2}, list("cde")),
+        ({"max_num": 2}, list("ab")),
+        ({"offset": 3, "max_num": 9}, list("de")),
+        ({"prefix": "/mnt/"}, [f"/mnt/{c}" for c in "abcde"]),
+        ({"offset": 9}, []),
+    ],
+    ids=str,
+)
+def test_list_from_file(lines, options, expected):
+    assert fileio.list_from_file(lines, **options) == expected
+
+
+def test_dict_from_file(tmp_path):
+    (tmp_path / "b.txt").write_text("1 cat\n2 dog cow\n3 panda\n")
+    assert fileio.dict_from_file(tmp_path / "b.txt") == {"1": "cat", "2": ["dog", "cow"], "3": "panda"}
+    assert fileio.dict_from_file(tmp_path / "b.txt", key_type=int)[2] == ["dog", "cow"]
+    (tmp_path / "c.txt").write_text("1 cat\nalone\n")
+    with pytest.raises(fileio.ParseError, match=r"c\.txt:2: expected a key and a value, got 'alone'"):
+        fileio.dict_from_file(tmp_path / "c.txt")
+    with pytest.raises(fileio.ParseError, match=r"d\.txt:1: cannot use 'x' as a key"):
+        (tmp_path / "d.txt").write_text("x y\n")
+        fileio.dict_from_file(tmp_path / "d.txt", key_type=int)

@@ -1,0 +1,111 @@
+"""eng.fileio beside the bare call and the reference.
+
+ENG_BENCH_MB sets the size of the json file (default 100); the yaml file has a twentieth of it, as PyYAML reads about
+2 MB a second. Peak memory is the growth of a fresh process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import eng.fileio as fileio
+import pytest
+from eng.fileio.backends.registry_utils import BACKENDS
+
+SIZE_MB = float(os.environ.get("ENG_BENCH_MB", "100"))
+
+PEAK = """
+import json, resource, sys, time
+import yaml, eng.fileio
+how, path = sys.argv[1:]
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+start = time.perf_counter()
+if how == "ours": data = eng.fileio.load(path)
+elif path.endswith("json"): data = json.load(open(path, encoding="utf-8"))
+else: data = yaml.load(open(path, "rb"), Loader=yaml.CSafeLoader)
+print(json.dumps([time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before]))
+"""
+
+
+@pytest.fixture
+def small(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('{"a": 1}')
+    return str(path)
+
+
+def test_get_of_a_small_file(versus, small, reference):
+    def bare():
+        with open(small) as file:
+            return file.read()
+
+    versus("get, small local file / open().read()", lambda: fileio.get(small), bare, target="<= 1.3")
+    theirs = reference(
+        "import sys, timeit, json; from mmengine.fileio import get\n"
+        "print(json.dumps(min(timeit.repeat(lambda: get(sys.argv[1]), number=2000, repeat=5)) / 2000 * 1e6))",
+        small,
+    )
+    versus.report("get, small local file, reference", f"{theirs:.2f} us", "-", "")
+
+
+def test_choosing_a_backend(versus):
+    args = {"retries": 2}
+    versus.per_call("choose, local path", lambda: BACKENDS.choose("a/b.json"), target="<= 1 us")
+    versus.per_call("choose, s3 path", lambda: BACKENDS.choose("s3://bucket/a.json"), target="<= 1 us")
+    versus.per_call("choose, http with options", lambda: BACKENDS.choose("http://x/a", args), target="<= 1 us")
+
+
+@pytest.mark.parametrize("suffix", ["json", "yaml"])
+def test_load_of_a_large_file(versus, tmp_path, suffix):
+    record = {"id": 123456, "bbox": [1.5, 2.25, 30.0, 40.0], "name": "an annotation of some length"}
+    megabytes = SIZE_MB if suffix == "json" else SIZE_MB / 20
+    path = tmp_path / f"large.{suffix}"
+    fileio.dump([record] * int(megabytes * 1e6 / len(json.dumps(record))), path)
+    runs = {"ours": [], "bare": []}
+    for _ in range(3):
+        for how, found in runs.items():
+            done = subprocess.run([sys.executable, "-c", PEAK, how, path], capture_output=True, text=True, check=True)
+            found.append(json.loads(done.stdout))
+    (ours_s, ours_kb), (bare_s, bare_kb) = ((min(r[i] for r in runs[k]) for i in (0, 1)) for k in ("ours", "bare"))
+    detail = f"{path.stat().st_size / 1e6:.0f} MB"
+    versus.report(f"load {suffix}, time / bare", f"{ours_s / bare_s:.2f}x", "<= 1.0", f"{detail}, {ours_s:.2f} s")
+    versus.report(f"load {suffix}, peak / bare", f"{ours_kb / bare_kb:.2f}x", "<= 1.1", f"{ours_kb / 1024:.0f} MiB")
+
+
+def test_small_s3_objects_with_16_threads(versus, tmp_path):
+    s3fs = pytest.importorskip("s3fs")
+    pytest.importorskip("moto")
+    count, port = int(os.environ.get("ENG_BENCH_OBJECTS", "10000")), 5987
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        options = {"key": "k", "secret": "s", "endpoint_url": f"http://127.0.0.1:{port}"}
+        bare = s3fs.S3FileSystem(**options)
+        for _ in range(100):
+            try:
+                bare.mkdir("bench")
+                break
+            except Exception:  # noqa: BLE001 - the server is starting; which error the client gives varies
+                time.sleep(0.2)
+        for index in range(100):
+            fileio.put(b"x" * 1000, f"s3://bench/{index}", options)
+
+        def read(get):
+            start, cpu = time.perf_counter(), time.process_time()
+            with ThreadPoolExecutor(16) as pool:
+                assert all(len(c) == 1000 for c in pool.map(get, (i % 100 for i in range(count))))
+            return time.perf_counter() - start, time.process_time() - cpu
+
+        ours, ours_cpu = read(lambda i: fileio.get(f"s3://bench/{i}", options))
+        theirs, _ = read(lambda i: bare.cat_file(f"bench/{i}"))
+        detail = f"{count} reads in {ours:.1f} s, CPU share {ours_cpu / ours:.0%}"
+        versus.report("s3, 16 threads / bare s3fs", f"{ours / theirs:.2f}x", "~ 1", detail)
+    finally:
+        server.terminate()
+        server.wait(10)
