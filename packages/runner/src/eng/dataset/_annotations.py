@@ -71,5 +71,4 @@ def join(folder: str, path: str) -> str:
     """``path`` inside ``folder``, on disk or in a storage."""
     if "://" not in folder:
         return os.path.join(folder, path)  # noqa: PTH118  # runs per sample: ten times faster than Path
-    joined: str = join_path(folder, path)
-    return joined
+    return str(join_path(folder, path))

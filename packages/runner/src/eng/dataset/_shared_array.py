@@ -68,7 +68,7 @@ class SharedArray(np.ndarray):
             return _view, self.source
         return np.array(self, copy=True, subok=False).__reduce__()
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+    def __deepcopy__(self, memo: dict[int, Any] | None) -> Any:
         return self if self.source is not None else np.array(self, copy=True, subok=False)
 
 

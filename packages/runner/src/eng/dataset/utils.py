@@ -18,7 +18,6 @@ COLLATE_FUNCTIONS = FUNCTIONS
 """The registry of collate functions, under the name it had before it held other functions too."""
 
 
-@FUNCTIONS.register_module(name=["worker_init_fn", "default_worker_init_fn"])
 def worker_init_fn(
     worker_id: int, num_workers: int, rank: int, seed: int, disable_subprocess_warning: bool = False
 ) -> None:
@@ -39,7 +38,6 @@ def worker_init_fn(
         warnings.simplefilter("ignore")
 
 
-@FUNCTIONS.register_module()
 def pseudo_collate(data_batch: Sequence[Any]) -> Any:
     """Groups what the samples hold under each key or place; nothing is stacked.
 
@@ -59,7 +57,6 @@ def pseudo_collate(data_batch: Sequence[Any]) -> Any:
     return _collate(data_batch, pseudo_collate, list)
 
 
-@FUNCTIONS.register_module()
 def default_collate(data_batch: Sequence[Any]) -> Any:
     """Stacks tensors, arrays and numbers along a new first dimension; keeps data elements and strings in lists.
 
@@ -105,3 +102,8 @@ def _collate_sequences(batch: Sequence[Any], again: Callable[[Any], Any], kind: 
         return kind(columns)
     except TypeError:  # a range and its like, which cannot be made of a list
         return columns
+
+
+FUNCTIONS.register_module(name=["worker_init_fn", "default_worker_init_fn"], module=worker_init_fn)
+FUNCTIONS.register_module(module=pseudo_collate)
+FUNCTIONS.register_module(module=default_collate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -65,7 +66,7 @@ def write_record(module: nn.Module) -> None:
     for handler in files:
         handler.acquire()
         try:  # straight into the file: a table has no place for a time stamp in front of each line
-            with open(handler.baseFilename, "a", encoding=handler.encoding) as file:
+            with Path(handler.baseFilename).open("a", encoding=handler.encoding) as file:
                 file.write("".join(["Name of parameter - Initialization information\n", *lines]))
         finally:
             handler.release()

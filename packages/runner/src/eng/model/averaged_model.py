@@ -116,7 +116,7 @@ class BaseAveragedModel(nn.Module):
             self._pairs = (weakref.ref(model), *self._slots(model))
         averaged, sources, copies, originals = (
             [table[name] for table, name in slots]
-            for slots in self._pairs[1:]  # type: ignore[misc]  # four lists of slots
+            for slots in self._pairs[1:]
         )
         return averaged, sources, copies, originals
 

@@ -68,7 +68,7 @@ class BaseDataPreprocessor(nn.Module):
     def _apply(self: Self, fn: Callable[..., Any], recurse: bool = True) -> Self:
         # every move of a module passes here, also one of a parent; an empty tensor shows where to
         self._device = fn(torch.empty(0, device=self._device)).device
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # untyped in torch
         return self
 
     def npu(self: Self, device: Any = None) -> Self:

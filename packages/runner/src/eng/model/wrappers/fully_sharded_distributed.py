@@ -119,9 +119,9 @@ class MMFullyShardedDataParallel(nn.Module):
         finally:
             self.module.set_requires_gradient_sync(True)
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """This rank's shards (DTensors), under the plain model's names."""
-        return self.module.state_dict(*args, **kwargs)  # type: ignore[no-any-return]  # module is any model
+        return self.module.state_dict(*args, **kwargs)
 
     def full_state_dict(self, rank0_only: bool = False) -> dict[str, Any]:
         """The whole model's state on the CPU, as the plain model has it; every rank must call this.
