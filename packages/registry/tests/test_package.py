@@ -14,7 +14,7 @@ import eng.registry
 
 HERE = Path(__file__).parent
 PUBLIC = [
-    "Registry", "DefaultScope", "init_default_scope", "add_scope_synonym", "ManagerMeta", "ManagerMixin",
+    "Registry", "DefaultScope", "init_default_scope", "add_scope_synonym", "remove_scope_synonym", "ManagerMeta", "ManagerMixin",
     "build_from_cfg", "build_model_from_cfg", "build_runner_from_cfg", "build_scheduler_from_cfg", "check", "Finding",
     "count_registered_modules", "traverse_registry_tree", "BuildError", "BuildNode", "DuplicateNameError",
     "UnknownTypeError", "RUNNERS", "RUNNER_CONSTRUCTORS", "LOOPS", "HOOKS", "LOG_PROCESSORS", "STRATEGIES",

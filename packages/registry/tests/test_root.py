@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import eng.registry as package
-from eng.registry import MODELS, DefaultScope, Registry, add_scope_synonym
+from eng.registry import MODELS, DefaultScope, Registry, add_scope_synonym, remove_scope_synonym
 from eng.registry._root import ROOT_REGISTRIES
 
 NAMES_OF_THE_MANUAL = [
@@ -71,3 +71,12 @@ def test_synonym_of_the_root_scope() -> None:
 def test_synonym_must_be_one_word(name: str) -> None:
     with pytest.raises(ValueError, match="one word without dots"):
         add_scope_synonym(name)
+
+
+def test_a_synonym_can_be_taken_back() -> None:
+    add_scope_synonym("bridge")
+    assert MODELS.answers_to("bridge")
+    remove_scope_synonym("bridge")
+    assert not MODELS.answers_to("bridge")
+    remove_scope_synonym(MODELS.scope)
+    assert MODELS.answers_to(MODELS.scope)

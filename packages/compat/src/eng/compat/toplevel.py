@@ -18,6 +18,8 @@ _ROOMS_OF_THE_MANUAL = (
 )  # fmt: skip
 
 __all__ = ["__version__", "version_info"]
+# A package: the alias's finder answers for what is below it.
+__path__: list[str] = []
 
 
 def __getattr__(name: str) -> Any:

@@ -31,6 +31,7 @@ from ._root import (
     VISUALIZERS,
     WEIGHT_INITIALIZERS,
     add_scope_synonym,
+    remove_scope_synonym,
 )
 from ._scope import DefaultScope, init_default_scope
 from ._version import __version__
@@ -41,6 +42,7 @@ __all__ = [
     "DefaultScope",
     "init_default_scope",
     "add_scope_synonym",
+    "remove_scope_synonym",
     "ManagerMeta",
     "ManagerMixin",
     "build_from_cfg",

@@ -138,6 +138,10 @@ class Registry:
         """Lets `scope` stand for this registry's own scope in names, ``_scope_`` and the default scope."""
         self._synonyms |= {_checked_scope(scope)}
 
+    def remove_synonym(self, scope: str) -> None:
+        """Undoes `add_synonym`; the registry's own scope stays."""
+        self._synonyms -= {scope} - {self._scope}
+
     def answers_to(self, scope: str) -> bool:
         """Whether `scope` is this registry's scope or one of its synonyms."""
         return scope in self._synonyms

@@ -57,3 +57,19 @@ def add_scope_synonym(synonym: str) -> None:
     """
     for registry in ROOT_REGISTRIES:
         registry.add_synonym(synonym)
+
+
+def remove_scope_synonym(synonym: str) -> None:
+    """Undoes `add_scope_synonym`.
+
+    Args:
+        synonym: that was added; one that was not is passed over.
+
+    Examples:
+        >>> add_scope_synonym("engine")
+        >>> remove_scope_synonym("engine")
+        >>> MODELS.answers_to("engine")
+        False
+    """
+    for registry in ROOT_REGISTRIES:
+        registry.remove_synonym(synonym)

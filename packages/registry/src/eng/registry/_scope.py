@@ -67,6 +67,13 @@ class DefaultScope(ManagerMixin):
             return next(reversed(cls._instance_dict.values()), None)
 
     @classmethod
+    def reset(cls) -> None:
+        """Forgets all scopes: no scope is current, in this context and in others that set none."""
+        with cls._instance_lock:
+            cls._instance_dict.clear()
+            _CURRENT.set(None)
+
+    @classmethod
     @contextmanager
     def overwrite_default_scope(cls, scope_name: str | None) -> Iterator[None]:
         """Makes `scope_name` the current scope of this context for a block; None changes nothing."""

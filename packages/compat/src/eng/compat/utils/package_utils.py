@@ -53,7 +53,7 @@ def package2module(package: str) -> str:
         listed = [name for name in files if name.isidentifier() and not name.startswith("_")]
     if not listed:
         raise ValueError(f"cannot tell which module the distribution {package!r} installs")
-    return listed[0]
+    return next((name for name in listed if name == package.replace("-", "_")), listed[0])
 
 
 def _has_distribution(package: str) -> bool:

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, Optional, Union
+
+import pytest
+
+from eng.registry._check.annotations import contradicts, spelled
+
+FITS = [
+    (1, int), (True, int), (1, float), (1.5, float), ("a", str), (True, bool), (1, bool), (None, Optional[int]),
+    (3, Union[int, str]), ("a", int | str), ([1, 2], list[int]), ((1, 2), list[int]), ([1, 2], tuple[int, int]),
+    ([1, 2], tuple[int, ...]), ({"a": 1}, dict), ({"a": 1}, dict[str, int]), ("mim", Literal["min", "mim"]),
+    ([1], Sequence[int]), ("x", Any), (3, Path), ("x", Callable), ({"type": "Net"}, int), (None, None),
+    ([], list[int]), (object(), int), ({"type": "X"}, str), ([1.5, 2], list[float]), (3, "not resolved"),
+]  # fmt: skip
+CONTRADICTS = [
+    ("12", int), (1.5, int), ("0.1", float), (1, str), ("yes", bool), (2, bool), (None, int), ([1], int),
+    ("a", int | None), ("abc", list[int]), (3, list), (["a"], list[int]), (["a"], tuple[int, ...]), ([1], dict),
+    ("mix", Literal["min", "max"]), (3, Sequence[int]), ({"a": 1}, list), ("a", Union[int, float]), (1, None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "hint"), FITS, ids=lambda value: str(value)[:30])
+def test_fits(value: Any, hint: Any) -> None:
+    assert not contradicts(value, hint)
+
+
+@pytest.mark.parametrize(("value", "hint"), CONTRADICTS, ids=lambda value: str(value)[:30])
+def test_contradicts(value: Any, hint: Any) -> None:
+    assert contradicts(value, hint)
+
+
+@pytest.mark.parametrize(
+    ("hint", "words"),
+    [(int, "int"), (Optional[int], "int | None"), (list[int], "list[int]"), (int | str, "int | str")],
+    ids=str,
+)
+def test_spelled(hint: Any, words: str) -> None:
+    assert spelled(hint) == words
