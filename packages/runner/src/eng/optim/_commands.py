@@ -1,0 +1,88 @@
+"""``eng lr``: the learning rate and momentum of a whole run, without training."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.argument("config", type=click.Path(dir_okay=False))
+@click.option("--plot", type=click.Path(dir_okay=False), help="Draw the curves into this picture (needs matplotlib).")
+@click.option("--epoch-length", type=click.IntRange(min=1), help="Iterations of an epoch. Default: asks the dataset.")
+@click.option("--world-size", type=click.IntRange(min=1), default=1, show_default=True, help="Ranks of the run.")
+@click.option("--json", "as_json", is_flag=True, help="Print all points as JSON.")
+@click.option("--cfg-options", multiple=True, metavar="KEY=VALUE ...", help="Change the config first.")
+@click.pass_context
+def lr(
+    ctx: click.Context,
+    config: str,
+    plot: str | None,
+    epoch_length: int | None,
+    world_size: int,
+    as_json: bool,
+    cfg_options: tuple[str, ...],
+) -> None:
+    """Show the learning rate and momentum that CONFIG gives over the whole run, without training.
+
+    The model is built only where rules or a constructor of its own give parameters different rates; the dataset only
+    to learn its length. Schedulers that follow a metric are left out.
+    """
+    from eng.optim._schedule_of_config import previews_of
+
+    cfg = ctx.obj.load_config(config, cfg_options)
+    found = previews_of(cfg, lambda: ctx.obj.build_model(cfg), epoch_length=epoch_length, world_size=world_size)
+    if as_json:
+        click.echo(json.dumps({name: vars(one) for name, one in found.items()}))
+    else:
+        for line in summary(found):
+            click.echo(line)
+    if plot:
+        draw(found, plot)
+        click.echo(f"wrote {plot}", err=True)
+
+
+def summary(previews: dict[str, Any]) -> list[str]:
+    """A line for each curve: where it begins, its extremes, where it ends."""
+    lines = []
+    for name, one in previews.items():
+        for label, values in (("lr", one.lr), ("momentum", one.momentum)):
+            for curve, groups in one.curves(values):
+                title = f"{name}.{label}" if name else label
+                where = f"{groups} parameter group{'s' if groups > 1 else ''}"
+                lines.append(
+                    f"{title}: first {curve[0]:.4g}, highest {max(curve):.4g} at iteration "
+                    f"{one.iterations[curve.index(max(curve))]}, lowest {min(curve):.4g} at iteration "
+                    f"{one.iterations[curve.index(min(curve))]}, last {curve[-1]:.4g} ({where})"
+                )
+    return lines
+
+
+def draw(previews: dict[str, Any], path: str) -> None:
+    """Draws the curves into a picture: learning rates above, momenta below.
+
+    Args:
+        previews: by the name of the optimizer.
+        path: of the picture; its ending says which format.
+
+    Raises:
+        click.ClickException: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise click.ClickException("--plot needs matplotlib: pip install 'eng-runner[visual]'") from error
+    figure = Figure(figsize=(9, 6), layout="constrained")
+    rate_axes, momentum_axes = figure.subplots(2, sharex=True, height_ratios=(2, 1))
+    for name, one in previews.items():
+        for axes, values in ((rate_axes, one.lr), (momentum_axes, one.momentum)):
+            for curve, groups in one.curves(values):
+                label = f"{name} " if name else ""
+                axes.plot(one.iterations, curve, label=f"{label}{groups} group{'s' if groups > 1 else ''}")
+    rate_axes.set_ylabel("learning rate")
+    momentum_axes.set_ylabel("momentum")
+    momentum_axes.set_xlabel("iteration")
+    rate_axes.legend()
+    figure.savefig(path)

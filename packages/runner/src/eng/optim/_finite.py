@@ -1,0 +1,85 @@
+"""An optimizer step that leaves everything as it was where a gradient is not finite, without asking the device."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch.nn.utils import get_total_norm
+
+
+class NonFiniteGuard:
+    """Steps an optimizer; where a gradient is NaN or infinite, weights and optimizer state keep their values.
+
+    The decision is made on the device: nothing waits for it. Values from before the step are copied, so it needs
+    memory for the parameters and the optimizer's tensors once more while a step runs. State that the step creates
+    becomes zero. A count that an optimizer keeps as a plain number goes on.
+
+    Attributes:
+        finite: whether the gradients of the last step were all finite: 0-dim bool tensor on the parameters' device;
+            None before the first step.
+        skipped: how many steps were skipped: 0-dim int64 tensor; None before the first step.
+
+    Examples:
+        >>> weight = torch.ones(1, requires_grad=True)
+        >>> optimizer, guard = torch.optim.SGD([weight], lr=0.1), NonFiniteGuard()
+        >>> weight.grad = torch.tensor([math.nan])
+        >>> guard.step(optimizer)
+        >>> weight.item(), int(guard.skipped)
+        (1.0, 1)
+    """
+
+    def __init__(self) -> None:
+        self.finite: torch.Tensor | None = None
+        self.skipped: torch.Tensor | None = None
+
+    @torch.no_grad()
+    def step(self, optimizer: Any, **kwargs: Any) -> None:
+        """Steps ``optimizer``.
+
+        Args:
+            optimizer: the optimizer.
+            **kwargs: of its ``step``.
+        """
+        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if not parameters:
+            optimizer.step(**kwargs)
+            return
+        finite = all_finite([p.grad for p in parameters])
+        before = {id(tensor): (tensor, tensor.clone()) for tensor in (*parameters, *_state(optimizer, parameters))}
+        optimizer.step(**kwargs)
+        for tensor, old in before.values():
+            _keep_where(finite, tensor, old)
+        for tensor in _state(optimizer, parameters):
+            if id(tensor) not in before:
+                _keep_where(finite, tensor, torch.zeros_like(tensor))
+        self.finite = finite
+        skipped = torch.zeros((), dtype=torch.int64, device=finite.device) if self.skipped is None else self.skipped
+        self.skipped = skipped + ~finite
+
+
+def all_finite(tensors: list[torch.Tensor]) -> torch.Tensor:
+    """Whether no element is NaN or infinite, as a 0-dim bool tensor; over all shards of a sharded tensor.
+
+    Args:
+        tensors: floating point tensors.
+    """
+    # The largest magnitude is NaN or infinite exactly where an element is; a 2-norm may overflow for finite ones.
+    largest = get_total_norm(tensors, norm_type=math.inf)
+    return torch.isfinite(largest.full_tensor() if hasattr(largest, "full_tensor") else largest)
+
+
+def _state(optimizer: Any, parameters: list[torch.Tensor]) -> list[torch.Tensor]:
+    states = (optimizer.state.get(parameter, {}) for parameter in parameters)
+    return [value for state in states for value in state.values() if isinstance(value, torch.Tensor)]
+
+
+def _keep_where(finite: torch.Tensor, tensor: torch.Tensor, old: torch.Tensor) -> None:
+    mine, theirs = local(tensor), local(old)
+    mine.copy_(torch.where(finite.to(mine.device, non_blocking=True), mine, theirs))
+
+
+def local(tensor: torch.Tensor) -> torch.Tensor:
+    """The part of a sharded tensor (DTensor) that this rank holds; another tensor as it is."""
+    return tensor.to_local() if hasattr(tensor, "to_local") else tensor

@@ -1,0 +1,121 @@
+"""From a whole config to previews of its schedules, with as little built as that needs."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import nn
+
+from eng.registry import DATASETS, PARAM_SCHEDULERS, DefaultScope
+
+from .errors import MissingValueError, OptimError
+from .optimizer import OptimWrapperDict, build_optim_wrapper
+from .scheduler.preview import Preview, preview
+
+
+def previews_of(
+    cfg: Mapping[str, Any],
+    build_model: Callable[[], nn.Module],
+    *,
+    epoch_length: int | None = None,
+    world_size: int = 1,
+) -> dict[str, Preview]:
+    """The preview of each optimizer by name; one optimizer has the name ``""``.
+
+    Args:
+        cfg: a whole config: ``optim_wrapper``, ``param_scheduler``, ``train_cfg`` and, for the length of an epoch,
+            ``train_dataloader``.
+        build_model: builds the model; called only where parameter groups depend on it.
+        epoch_length: iterations of an epoch; None asks the dataset where something counts epochs.
+        world_size: ranks of the run, which share an epoch.
+
+    Raises:
+        MissingValueError: the config lacks a key that this needs (a KeyError).
+        OptimError: the length of the run is unknown (a ValueError).
+    """
+    wrapper_cfg = _needed(cfg, "optim_wrapper")
+    with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
+        by_groups = "constructor" in wrapper_cfg or wrapper_cfg.get("paramwise_cfg")
+        wrapper = build_optim_wrapper(build_model() if by_groups else nn.Linear(1, 1), wrapper_cfg)
+        length, iterations = _run_length(cfg, epoch_length, world_size)
+        wrappers = dict(wrapper.items()) if isinstance(wrapper, OptimWrapperDict) else {"": wrapper}
+        return {
+            name: _preview(one, _schedulers_of(cfg, name), length, iterations, _accumulated(wrapper_cfg))
+            for name, one in wrappers.items()
+        }
+
+
+def _preview(
+    wrapper: Any, schedulers: list[Any], epoch_length: int | None, max_iters: int, accumulated: int
+) -> Preview:
+    ends = {
+        "epoch": math.ceil(max_iters / epoch_length) if epoch_length else None,
+        "iter": max_iters,
+        "update": math.ceil(max_iters / accumulated),
+    }
+    built = [_build(one, wrapper, epoch_length, ends) for one in schedulers]
+    return preview(wrapper, built, max_iters=max_iters, epoch_length=epoch_length, accumulative_counts=accumulated)
+
+
+def _build(scheduler: Mapping[str, Any], wrapper: Any, epoch_length: int | None, ends: Mapping[str, int | None]) -> Any:
+    settings = copy.deepcopy(dict(scheduler))
+    unit = settings.get("by") or ("epoch" if settings.get("by_epoch", True) else "iter")
+    if ends.get(unit) is not None:
+        settings.setdefault("end", ends[unit])
+    return PARAM_SCHEDULERS.build(settings, default_args={"optimizer": wrapper, "epoch_length": epoch_length})
+
+
+def _schedulers_of(cfg: Mapping[str, Any], name: str) -> list[Any]:
+    schedulers = cfg.get("param_scheduler") or []
+    if isinstance(schedulers, Mapping) and "type" not in schedulers:
+        schedulers = schedulers.get(name, [])
+    return list(schedulers) if isinstance(schedulers, (list, tuple)) else [schedulers]
+
+
+def _accumulated(wrapper_cfg: Mapping[str, Any]) -> int:
+    return int(wrapper_cfg.get("accumulative_counts", 1))
+
+
+def _run_length(cfg: Mapping[str, Any], epoch_length: int | None, world_size: int) -> tuple[int | None, int]:
+    """Iterations of an epoch, None where nobody asks, and of the run."""
+    train_cfg = _needed(cfg, "train_cfg")
+    by_epoch = train_cfg.get("by_epoch", "max_iters" not in train_cfg) or "max_epochs" in train_cfg
+    counts_epochs = any(
+        one.get("by") in (None, "epoch") and one.get("by_epoch", True)
+        for name in _names(cfg)
+        for one in _schedulers_of(cfg, name)
+    )
+    if epoch_length is None and (by_epoch or counts_epochs):
+        epoch_length = _ask_dataset(_needed(cfg, "train_dataloader"), world_size)
+    if not by_epoch:
+        return epoch_length, int(_needed(train_cfg, "max_iters", "train_cfg."))
+    assert epoch_length is not None
+    return epoch_length, int(_needed(train_cfg, "max_epochs", "train_cfg.")) * epoch_length
+
+
+def _names(cfg: Mapping[str, Any]) -> list[str]:
+    schedulers = cfg.get("param_scheduler") or []
+    return list(schedulers) if isinstance(schedulers, Mapping) and "type" not in schedulers else [""]
+
+
+def _ask_dataset(dataloader: Mapping[str, Any], world_size: int) -> int:
+    dataset = dataloader.get("dataset")
+    try:
+        samples = len(DATASETS.build(dataset) if isinstance(dataset, Mapping) else dataset)  # type: ignore[arg-type]  # the error is told below
+    except (OSError, TypeError) as error:
+        raise OptimError(
+            f"the length of an epoch is unknown, as the training dataset cannot be opened ({error}); give --epoch-length"
+        ) from error
+    batch_size = int(dataloader.get("batch_size", 1))
+    per_rank = math.ceil(samples / world_size)
+    drop_last = dataloader.get("drop_last", False)
+    return max(1, per_rank // batch_size if drop_last else math.ceil(per_rank / batch_size))
+
+
+def _needed(cfg: Mapping[str, Any], key: str, prefix: str = "") -> Any:
+    if cfg.get(key) is None:
+        raise MissingValueError(f"the config has no {prefix}{key}, so there is no run to show")
+    return cfg[key]

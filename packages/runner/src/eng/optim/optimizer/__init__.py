@@ -1,0 +1,38 @@
+"""Optimizers, their wrappers, and how both are built."""
+
+from typing import TYPE_CHECKING, Any
+
+from eng.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIMIZERS
+
+from .amp_optimizer_wrapper import AmpOptimWrapper
+from .apex_optimizer_wrapper import ApexOptimWrapper
+from .base import BaseOptimWrapper
+from .builder import build_optim_wrapper
+from .default_constructor import DefaultOptimWrapperConstructor
+from .optimizer_wrapper import OptimWrapper
+from .optimizer_wrapper_dict import OptimWrapperDict
+
+if TYPE_CHECKING:
+    from .zero_optimizer import ZeroRedundancyOptimizer
+
+__all__ = [
+    "OPTIM_WRAPPER_CONSTRUCTORS",
+    "OPTIMIZERS",
+    "AmpOptimWrapper",
+    "ApexOptimWrapper",
+    "BaseOptimWrapper",
+    "DefaultOptimWrapperConstructor",
+    "OptimWrapper",
+    "OptimWrapperDict",
+    "ZeroRedundancyOptimizer",
+    "build_optim_wrapper",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # torch.distributed.optim takes most of a second to import, and few runs need it.
+    if name == "ZeroRedundancyOptimizer":
+        from .zero_optimizer import ZeroRedundancyOptimizer
+
+        return ZeroRedundancyOptimizer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

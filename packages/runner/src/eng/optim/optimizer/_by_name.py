@@ -1,0 +1,115 @@
+"""Optimizers by name: torch's own, and those of other packages where they are installed."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+
+from eng.device import is_npu_available
+from eng.registry import OPTIMIZERS
+
+logger = logging.getLogger(__name__)
+
+_FAMILIES = "Adagrad Adam PagedAdam AdamW PagedAdamW AdEMAMix PagedAdEMAMix LAMB LARS Lion PagedLion RMSprop SGD"
+_BITSANDBYTES = [family + bits for family in _FAMILIES.split() for bits in ("", "8bit", "32bit")] + ["PytorchLARS"]
+# package -> module and names of its optimizers
+_ELSEWHERE: Mapping[str, tuple[str, list[str]]] = {
+    "dadaptation": ("dadaptation", ["DAdaptAdaGrad", "DAdaptAdam", "DAdaptSGD"]),
+    "lion_pytorch": ("lion_pytorch", ["Lion"]),
+    "Sophia": ("Sophia", ["SophiaG"]),
+    "bitsandbytes": ("bitsandbytes.optim", _BITSANDBYTES),
+    "transformers": ("transformers", ["Adafactor"]),
+}
+
+
+@dataclass(frozen=True)
+class InstalledOptimizer:
+    """An optimizer of a module that is imported when the optimizer is used, or its arguments are asked for.
+
+    Attributes:
+        module: where it is.
+        name: what it is called there.
+    """
+
+    module: str
+    name: str
+
+    @property
+    def __name__(self) -> str:
+        return self.name
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(self.resolve())
+
+    def resolve(self) -> Callable[..., Any]:
+        """The class itself."""
+        return getattr(import_module(self.module), self.name)  # type: ignore[no-any-return]  # a class by its name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.resolve()(*args, **kwargs)
+
+
+def register_optimizers(is_installed: Callable[[str], object] = find_spec) -> None:
+    """Registers all that can be found; a name that somebody has taken stays theirs, with a warning.
+
+    Args:
+        is_installed: tells whether a package can be imported.
+    """
+    ours = torch_optimizers()
+    for name, optimizer in ours.items():
+        _register(name, optimizer)
+    _register("ZeroRedundancyOptimizer", InstalledOptimizer(f"{__package__}.zero_optimizer", "ZeroRedundancyOptimizer"))
+    for package, (module, names) in _ELSEWHERE.items():
+        if is_installed(package):
+            for name in names:
+                _register(name_beside(OPTIMIZERS.module_dict, package, name), InstalledOptimizer(module, name))
+    if "Adafactor" not in OPTIMIZERS.module_dict and "TorchAdafactor" in ours:
+        _register("Adafactor", ours["TorchAdafactor"])
+    if is_npu_available():
+        _register_npu()
+
+
+def torch_optimizers() -> dict[str, type[torch.optim.Optimizer]]:
+    """The optimizers of ``torch.optim`` by name; its Adafactor, which came later than transformers', as TorchAdafactor."""
+    return {
+        "TorchAdafactor" if name == "Adafactor" else name: found
+        for name, found in vars(torch.optim).items()
+        if inspect.isclass(found) and issubclass(found, torch.optim.Optimizer) and found is not torch.optim.Optimizer
+    }
+
+
+def name_beside(taken: Mapping[str, Any], package: str, name: str) -> str:
+    """Under which name an optimizer is registered: bitsandbytes' get a prefix where their own is taken."""
+    return f"bnb_{name}" if package == "bitsandbytes" and name in taken else name
+
+
+def _register(name: str, optimizer: Callable[..., Any]) -> None:
+    taken = OPTIMIZERS.module_dict.get(name)
+    if taken is None:
+        OPTIMIZERS.register_module(name=name, module=optimizer)
+    elif taken != optimizer:
+        logger.warning(
+            "The optimizer name %r is taken by %s, so %s is not registered; name it by its dotted path",
+            name, _path(taken), _path(optimizer),
+        )  # fmt: skip
+
+
+def _register_npu() -> None:
+    module = getattr(import_module("torch_npu"), "optim", None)
+    for name, found in vars(module).items() if module is not None else ():
+        if inspect.isclass(found) and issubclass(found, torch.optim.Optimizer) and name not in OPTIMIZERS.module_dict:
+            _register(name, found)
+
+
+def _path(optimizer: Any) -> str:
+    if isinstance(optimizer, InstalledOptimizer):
+        return f"{optimizer.module}.{optimizer.name}"
+    return f"{getattr(optimizer, '__module__', '?')}.{getattr(optimizer, '__qualname__', optimizer)}"

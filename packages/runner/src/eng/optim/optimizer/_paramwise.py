@@ -1,0 +1,162 @@
+"""Which learning rate and weight decay a parameter gets, by the rules of ``paramwise_cfg``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from eng.optim.errors import OptimError, OptimTypeError
+
+KNOWN = (
+    "custom_keys",
+    "lr_mult",
+    "decay_mult",
+    "bias_lr_mult",
+    "bias_decay_mult",
+    "norm_decay_mult",
+    "dwconv_decay_mult",
+    "flat_decay_mult",
+    "bypass_duplicate",
+    "dcn_offset_lr_mult",
+)
+_NORMS = (
+    nn.BatchNorm1d,
+    nn.BatchNorm2d,
+    nn.BatchNorm3d,
+    nn.SyncBatchNorm,
+    nn.InstanceNorm1d,
+    nn.InstanceNorm2d,
+    nn.InstanceNorm3d,
+    nn.GroupNorm,
+    nn.LayerNorm,
+    nn.RMSNorm,
+)
+_DEFORMABLE = {"DeformConv2d", "ModulatedDeformConv2d"}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a parameter stands.
+
+    Attributes:
+        name: its own name, such as ``bias``.
+        prefix: the path of its module.
+        module: the module.
+        in_deformable: whether the module is a child of a deformable convolution.
+        ndim: its number of dimensions.
+    """
+
+    name: str
+    prefix: str
+    module: nn.Module
+    in_deformable: bool
+    ndim: int
+
+    @property
+    def path(self) -> str:
+        """The full name."""
+        return f"{self.prefix}.{self.name}" if self.prefix else self.name
+
+
+def is_norm(module: nn.Module) -> bool:
+    """Whether a module normalises; those of other libraries show by their running statistics."""
+    return isinstance(module, _NORMS) or (hasattr(module, "running_mean") and hasattr(module, "running_var"))
+
+
+def is_deformable(module: nn.Module) -> bool:
+    """Whether a module is a deformable convolution of mmcv, by name, as mmcv need not be there."""
+    return any(cls.__name__ in _DEFORMABLE for cls in type(module).__mro__)
+
+
+def custom_key_of(path: str, custom_keys: Mapping[str, Any]) -> str | None:
+    """The longest of the keys that are part of a parameter's name; of equally long ones the first in the alphabet.
+
+    Examples:
+        >>> custom_key_of("backbone.layer0.weight", {"backbone": {}, "backbone.layer0": {}})
+        'backbone.layer0'
+    """
+    return next((key for key in sorted(sorted(custom_keys), key=len, reverse=True) if key in path), None)
+
+
+def options(
+    place: Place, rules: Mapping[str, Any], base_lr: float | None, base_wd: float | None
+) -> tuple[dict[str, Any], str | None]:
+    """The values of a parameter's group, and the custom key that decided, if one did.
+
+    Args:
+        place: where the parameter stands.
+        rules: ``paramwise_cfg``.
+        base_lr: the optimizer's ``lr``.
+        base_wd: the optimizer's ``weight_decay``.
+
+    Raises:
+        OptimError: a rule multiplies a value that the optimizer's config does not give.
+    """
+    key = custom_key_of(place.path, rules.get("custom_keys") or {})
+    custom = {} if key is None else rules["custom_keys"][key]
+    lr_mult = custom.get("lr_mult", 1.0) if key is not None else _lr_mult(place, rules)
+    decay_mult = custom.get("decay_mult", 1.0) if key is not None else _decay_mult(place, rules)
+    values = {}
+    for name, base, mult, general in (
+        ("lr", base_lr, lr_mult, rules.get("lr_mult", 1.0)),
+        ("weight_decay", base_wd, decay_mult, rules.get("decay_mult", 1.0)),
+    ):
+        if base is not None:
+            values[name] = base * mult * general
+        elif name == "lr" and mult * general != 1.0:
+            raise OptimError(f"paramwise_cfg multiplies the lr of {place.path}, but the optimizer's config has no lr")
+    return {**values, **custom}, key
+
+
+def _lr_mult(place: Place, rules: Mapping[str, Any]) -> float:
+    is_offset = place.in_deformable and "conv_offset" in place.prefix and isinstance(place.module, nn.Conv2d)
+    if is_offset and rules.get("dcn_offset_lr_mult") is not None:
+        return rules["dcn_offset_lr_mult"]  # type: ignore[no-any-return]  # a number of the config
+    if place.name == "bias" and not is_norm(place.module) and not place.in_deformable:
+        return _set(rules, "bias_lr_mult")
+    return 1.0
+
+
+def _decay_mult(place: Place, rules: Mapping[str, Any]) -> float:
+    norm = is_norm(place.module)
+    module = place.module
+    depthwise = isinstance(module, nn.Conv2d) and module.in_channels == module.groups
+    for applies, rule in (
+        (norm, "norm_decay_mult"),
+        (place.name == "bias" and not norm and not place.in_deformable, "bias_decay_mult"),
+        (depthwise, "dwconv_decay_mult"),
+        (place.ndim == 1 and not place.in_deformable, "flat_decay_mult"),
+    ):
+        if applies and rules.get(rule) is not None:
+            return rules[rule]  # type: ignore[no-any-return]  # a number of the config
+    return 1.0
+
+
+def _set(rules: Mapping[str, Any], rule: str) -> float:
+    value = rules.get(rule)
+    return 1.0 if value is None else value
+
+
+def check_rules(rules: Any, base_wd: float | None) -> None:
+    """Raises where ``paramwise_cfg`` cannot work.
+
+    Args:
+        rules: ``paramwise_cfg``.
+        base_wd: the optimizer's ``weight_decay``.
+
+    Raises:
+        OptimTypeError: it, or its ``custom_keys``, is not a mapping.
+        OptimError: it multiplies a weight decay that the optimizer's config does not give.
+    """
+    if not isinstance(rules, Mapping):
+        raise OptimTypeError(f"paramwise_cfg must be a mapping or None, got {type(rules).__name__}")
+    custom = rules.get("custom_keys", {})
+    if not isinstance(custom, Mapping):
+        raise OptimTypeError(f"paramwise_cfg.custom_keys must be a mapping, got {type(custom).__name__}")
+    decays = [rule for rule in KNOWN if rule.endswith("decay_mult") and rule in rules]
+    decays += [f"custom_keys[{key!r}].decay_mult" for key, value in custom.items() if "decay_mult" in value]
+    if decays and base_wd is None:
+        raise OptimError(f"paramwise_cfg.{decays[0]} multiplies weight_decay, which the optimizer's config must give")

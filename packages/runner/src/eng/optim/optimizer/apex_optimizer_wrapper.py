@@ -1,0 +1,129 @@
+"""ApexOptimWrapper: mixed precision by NVIDIA's apex, for what still depends on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from eng.optim._names import unwrapped
+from eng.registry import OPTIM_WRAPPERS
+
+from .optimizer_wrapper import OptimWrapper
+
+
+@OPTIM_WRAPPERS.register_module()
+class ApexOptimWrapper(OptimWrapper):
+    """Updates parameters in mixed precision by ``apex.amp``. New code is better off with :class:`AmpOptimWrapper`.
+
+    The arguments are those of ``apex.amp.initialize``.
+
+    Args:
+        opt_level: ``"O0"`` to ``"O3"``: full precision, mixed, almost half, half. Defaults to ``"O1"``.
+        loss_scale: ``"dynamic"`` (default) or a number.
+        enabled: False makes apex do nothing. Defaults to True.
+        cast_model_type: type of the model's parameters. None (default): what ``opt_level`` says.
+        patch_torch_functions: let torch's functions choose their precision. None: what ``opt_level`` says.
+        keep_batchnorm_fp32: leave BatchNorm in float32. None: what ``opt_level`` says.
+        master_weights: keep weights in float32 beside half ones. None: what ``opt_level`` says.
+        cast_model_outputs: type of the model's outputs. None (default) leaves them.
+        num_losses: losses with a scale of their own. Defaults to 1.
+        verbosity: 0 says nothing. Defaults to 1.
+        min_loss_scale: lower end of a dynamic scale. None (default) is none.
+        max_loss_scale: upper end of a dynamic scale. Defaults to 2**24.
+        **kwargs: of :class:`OptimWrapper`.
+
+    Raises:
+        ImportError: apex is not installed.
+    """
+
+    def __init__(
+        self,
+        opt_level: str = "O1",
+        loss_scale: float | str | None = "dynamic",
+        enabled: bool | None = True,
+        cast_model_type: torch.dtype | None = None,
+        patch_torch_functions: bool | None = None,
+        keep_batchnorm_fp32: bool | str | None = None,
+        master_weights: bool | None = None,
+        cast_model_outputs: torch.dtype | None = None,
+        num_losses: int = 1,
+        verbosity: int = 1,
+        min_loss_scale: float | None = None,
+        max_loss_scale: float | None = 2.0**24,
+        **kwargs: Any,
+    ) -> None:
+        self._apex_amp = _apex_amp()
+        super().__init__(**kwargs)
+        self._settings = {
+            "opt_level": opt_level,
+            "loss_scale": loss_scale,
+            "enabled": enabled,
+            "cast_model_type": cast_model_type,
+            "patch_torch_functions": patch_torch_functions,
+            "keep_batchnorm_fp32": keep_batchnorm_fp32,
+            "master_weights": master_weights,
+            "cast_model_outputs": cast_model_outputs,
+            "num_losses": num_losses,
+            "verbosity": verbosity,
+            "min_loss_scale": min_loss_scale,
+            "max_loss_scale": max_loss_scale,
+        }
+        self._pending_state: Any = None
+
+    def backward(self, loss: torch.Tensor, **kwargs: Any) -> None:
+        """Adds the gradients of the scaled loss, and counts it; see :meth:`OptimWrapper.backward`."""
+        with self._apex_amp.scale_loss(loss, self.optimizer) as scaled_loss:
+            scaled_loss.backward(**kwargs)
+        self._inner_count += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """The optimizer's state, and apex's under ``apex_amp``."""
+        return {**super().state_dict(), "apex_amp": self._apex_amp.state_dict()}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Takes over the state of an earlier run; apex's part waits until apex has met the model.
+
+        Args:
+            state_dict: with or without ``apex_amp``.
+        """
+        state = dict(state_dict)
+        self._pending_state = state.pop("apex_amp", None)
+        if self._has_met_model():
+            self._load_pending()
+        super().load_state_dict(state)
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Around the forward: hands model and optimizer to apex once, and see :meth:`OptimWrapper.optim_context`.
+
+        Args:
+            model: the model.
+        """
+        with super().optim_context(model):
+            if not self._has_met_model():
+                _, self.optimizer = self._apex_amp.initialize(unwrapped(model), self.optimizer, **self._settings)
+                self._load_pending()
+            yield
+
+    def _has_met_model(self) -> bool:
+        return hasattr(self.optimizer, "_amp_stash")  # apex leaves this on optimizers that it has prepared
+
+    def _load_pending(self) -> None:
+        if self._pending_state is not None:
+            self._apex_amp.load_state_dict(self._pending_state)
+            self._pending_state = None
+
+
+def _apex_amp() -> ModuleType:
+    try:
+        from apex import amp
+    except ImportError as error:
+        raise ImportError(
+            "ApexOptimWrapper needs NVIDIA's apex (https://github.com/NVIDIA/apex); AmpOptimWrapper needs nothing"
+        ) from error
+    return amp  # type: ignore[no-any-return]  # apex has no annotations

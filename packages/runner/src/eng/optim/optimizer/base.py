@@ -1,0 +1,112 @@
+"""What every optimizer wrapper offers: the update of parameters, and the state of the optimizer."""
+
+from __future__ import annotations
+
+from abc import ABCMeta, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from eng.optim._names import ParameterNames, match_by_name
+
+
+class BaseOptimWrapper(metaclass=ABCMeta):
+    """A torch optimizer behind an interface that does not change with precision or accumulation.
+
+    With several parameter groups the wrapper keeps one more set of values, ``base_param_settings``: the optimizer's
+    defaults, which no group multiplies. Schedulers move it too, so that it tells the learning rate as configured.
+
+    Args:
+        optimizer: the optimizer.
+    """
+
+    def __init__(self, optimizer: Any) -> None:
+        self.optimizer = optimizer
+        self.base_param_settings: dict[str, Any] | None = None
+        if len(optimizer.param_groups) > 1:
+            self.base_param_settings = {"params": torch.tensor([0.0]), **optimizer.defaults}
+        self._names = ParameterNames()
+
+    @abstractmethod
+    def update_params(self, *args: Any, **kwargs: Any) -> None:
+        """Turns a loss into an update of the parameters."""
+
+    @abstractmethod
+    def backward(self, loss: torch.Tensor, **kwargs: Any) -> None:
+        """Adds the gradients of a loss to those of the parameters."""
+
+    @abstractmethod
+    def zero_grad(self, **kwargs: Any) -> None:
+        """Forgets all gradients."""
+
+    @abstractmethod
+    def step(self, **kwargs: Any) -> None:
+        """Updates the parameters with their gradients."""
+
+    def name_parameters(self, model: nn.Module) -> None:
+        """Learns the names that the optimizer's parameters have in ``model``.
+
+        :func:`build_optim_wrapper` does this. With it the optimizer's state is saved and loaded by name, so that a
+        run goes on after its layers were reordered or one was added.
+
+        Args:
+            model: the model, with or without a wrapper such as DistributedDataParallel.
+        """
+        self._names.learn(model)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The optimizer's state, as torch gives it, with ``param_names`` in each group where they are known."""
+        state: dict[str, Any] = self.optimizer.state_dict()
+        names = self._names.of_groups(self.optimizer.param_groups)
+        if names is not None:
+            for group, group_names in zip(state.get("param_groups", ()), names, strict=False):
+                group["param_names"] = group_names
+        if self.base_param_settings is not None:
+            state["base_param_settings"] = self.base_param_settings
+        return state
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Takes over the state of an earlier run.
+
+        Parameters are matched by name where both sides know names, and by their order, as torch does, where not.
+
+        Args:
+            state_dict: what :meth:`state_dict` gave, or an optimizer's own. It is left as it is.
+
+        Raises:
+            OptimError: both sides know names and have none in common (a ValueError).
+            ValueError: matched by order, and the groups differ in number or size.
+        """
+        state = dict(state_dict)
+        self.base_param_settings = state.pop("base_param_settings", self.base_param_settings)
+        groups = self.optimizer.param_groups
+        self.optimizer.load_state_dict(match_by_name(state, groups, self._names.of_groups(groups)))
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """The optimizer's groups, and the base settings behind them where there are several."""
+        groups: list[dict[str, Any]] = self.optimizer.param_groups
+        return groups if self.base_param_settings is None else [*groups, self.base_param_settings]
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The optimizer's default values of a group."""
+        return self.optimizer.defaults  # type: ignore[no-any-return]  # the optimizer may be of any library
+
+    def get_lr(self) -> dict[str, list[float]]:
+        """The learning rates under ``lr``, and with several groups the base learning rate under ``base_lr``."""
+        rates = {} if self.base_param_settings is None else {"base_lr": [self.base_param_settings["lr"]]}
+        rates["lr"] = [group["lr"] for group in self.optimizer.param_groups]
+        return rates
+
+    def get_momentum(self) -> dict[str, list[float]]:
+        """The momenta under ``momentum``: that of SGD, the first beta of Adam, and 0 where there is none."""
+        return {"momentum": [_momentum(group) for group in self.optimizer.param_groups]}
+
+
+def _momentum(group: Mapping[str, Any]) -> float:
+    if "momentum" in group:
+        return group["momentum"]  # type: ignore[no-any-return]  # whatever number the optimizer keeps
+    return group["betas"][0] if "betas" in group else 0  # type: ignore[no-any-return]  # see above

@@ -1,0 +1,59 @@
+"""From the config of an optimizer wrapper to the wrapper."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from eng.device import is_npu_available, is_npu_support_full_precision
+from eng.optim.errors import OptimTypeError
+from eng.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIMIZERS
+
+from ._by_name import register_optimizers, torch_optimizers
+
+__all__ = ["OPTIMIZERS", "OPTIM_WRAPPER_CONSTRUCTORS", "TORCH_OPTIMIZERS", "build_optim_wrapper"]
+
+register_optimizers()
+TORCH_OPTIMIZERS = list(torch_optimizers())
+
+
+def build_optim_wrapper(model: nn.Module, cfg: Mapping[str, Any]) -> Any:
+    """The optimizer wrapper of a config, for the parameters of a model.
+
+    Args:
+        model: the model.
+        cfg: ``optimizer`` (a config), ``type`` of the wrapper (``"OptimWrapper"`` where it is missing) and its
+            arguments, ``constructor`` (``"DefaultOptimWrapperConstructor"``) and its ``paramwise_cfg``. It is left as
+            it is.
+
+    Returns:
+        an :class:`OptimWrapper`, or what the constructor gives. It knows its parameters' names in ``model``.
+
+    Raises:
+        OptimTypeError: ``cfg`` is no mapping (a TypeError).
+        BuildError: the optimizer, the wrapper or the constructor cannot be built; see :mod:`eng.registry`.
+
+    Examples:
+        >>> wrapper = build_optim_wrapper(nn.Linear(1, 1), dict(optimizer=dict(type="SGD", lr=0.1), clip_grad=dict(max_norm=1)))
+        >>> wrapper.get_lr()
+        {'lr': [0.1]}
+    """
+    if not isinstance(cfg, Mapping):
+        raise OptimTypeError(
+            f"optim_wrapper must be a mapping such as dict(optimizer=dict(type='SGD', ...)), got {cfg!r}"
+        )
+    wrapper_cfg = copy.deepcopy(cfg)
+    constructor = wrapper_cfg.pop("constructor", "DefaultOptimWrapperConstructor")  # type: ignore[attr-defined]  # a dict
+    paramwise_cfg = wrapper_cfg.pop("paramwise_cfg", None)  # type: ignore[attr-defined]  # a dict
+    if is_npu_available() and not is_npu_support_full_precision():
+        wrapper_cfg["type"] = "AmpOptimWrapper"  # type: ignore[index]  # a dict
+    construct = OPTIM_WRAPPER_CONSTRUCTORS.build(
+        {"type": constructor, "optim_wrapper_cfg": wrapper_cfg, "paramwise_cfg": paramwise_cfg}
+    )
+    optim_wrapper = construct(model)
+    if hasattr(optim_wrapper, "name_parameters"):
+        optim_wrapper.name_parameters(model)
+    return optim_wrapper

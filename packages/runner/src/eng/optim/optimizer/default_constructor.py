@@ -1,0 +1,165 @@
+"""DefaultOptimWrapperConstructor: a wrapper whose optimizer has a group for each parameter, if rules ask for it."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from eng.optim._names import unwrapped
+from eng.optim.errors import MissingValueError, OptimTypeError, near
+from eng.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
+
+from ._paramwise import KNOWN, Place, check_rules, is_deformable, options
+from .optimizer_wrapper import OptimWrapper
+
+logger = logging.getLogger(__name__)
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class DefaultOptimWrapperConstructor:
+    """Builds an optimizer for a model, and a wrapper around it.
+
+    Without ``paramwise_cfg`` all parameters are in one group. With it each parameter that needs a gradient has its
+    own, with the learning rate and weight decay that these rules give it (each a factor of the optimizer's):
+
+    - ``lr_mult``, ``decay_mult``: of all parameters;
+    - ``custom_keys``: settings by part of a parameter's name, such as ``{"backbone": dict(lr_mult=0.1)}``: ``lr_mult``,
+      ``decay_mult``, and any other value of a group. The longest key that fits decides, and none of the rules below
+      applies to it;
+    - ``bias_lr_mult``: learning rate of biases, but for those of normalisation layers and of offsets of deformable
+      convolutions; ``bias_decay_mult``: the same for weight decay;
+    - ``norm_decay_mult``: weight decay of normalisation layers;
+    - ``dwconv_decay_mult``: weight decay of depthwise convolutions;
+    - ``flat_decay_mult``: weight decay of parameters with one dimension;
+    - ``dcn_offset_lr_mult``: learning rate of the offset layers of deformable convolutions;
+    - ``bypass_duplicate``: whether a parameter of several modules is warned about. It is in one group in any case.
+
+    Args:
+        optim_wrapper_cfg: ``optimizer`` (a config), and ``type`` and arguments of the wrapper.
+        paramwise_cfg: the rules.
+
+    Raises:
+        OptimTypeError: a config is not a mapping (a TypeError).
+        MissingValueError: there is no ``optimizer`` (a KeyError).
+        OptimError: a rule multiplies a value that the optimizer's config does not give (a ValueError).
+
+    Examples:
+        >>> constructor = DefaultOptimWrapperConstructor(
+        ...     dict(optimizer=dict(type="SGD", lr=0.1, weight_decay=0.01)), dict(norm_decay_mult=0.0)
+        ... )
+        >>> wrapper = constructor(nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1)))
+        >>> [group["weight_decay"] for group in wrapper.optimizer.param_groups]
+        [0.01, 0.01, 0.0, 0.0]
+    """
+
+    def __init__(self, optim_wrapper_cfg: dict[str, Any], paramwise_cfg: dict[str, Any] | None = None) -> None:
+        if not isinstance(optim_wrapper_cfg, Mapping):
+            raise OptimTypeError(f"optim_wrapper_cfg must be a mapping, got {type(optim_wrapper_cfg).__name__}")
+        if "optimizer" not in optim_wrapper_cfg:
+            raise MissingValueError(
+                f"optim_wrapper needs 'optimizer', the config of one{near('optimizer', optim_wrapper_cfg)}"
+            )
+        self.optim_wrapper_cfg: dict[str, Any] = dict(optim_wrapper_cfg)
+        self.optimizer_cfg = self.optim_wrapper_cfg.pop("optimizer")
+        self.paramwise_cfg: dict[str, Any] = {} if paramwise_cfg is None else paramwise_cfg
+        self.base_lr = self.optimizer_cfg.get("lr", None)
+        self.base_wd = self.optimizer_cfg.get("weight_decay", None)
+        self._used_keys: set[str] = set()
+        self._validate_cfg()
+
+    def _validate_cfg(self) -> None:
+        """Checks ``paramwise_cfg``; a subclass with rules of its own may add to it."""
+        check_rules(self.paramwise_cfg, self.base_wd)
+        if type(self) is DefaultOptimWrapperConstructor:
+            for rule in self.paramwise_cfg:
+                if rule not in KNOWN:
+                    logger.warning("paramwise_cfg has no rule %r%s; it is ignored", rule, near(rule, KNOWN))
+
+    def _is_in(self, param_group: dict[str, Any], param_group_list: list[dict[str, Any]]) -> bool:
+        """Whether a parameter of a group is in one of the others already."""
+        known = {id(parameter) for group in param_group_list for parameter in group["params"]}
+        return any(id(parameter) in known for parameter in param_group["params"])
+
+    def add_params(
+        self,
+        params: list[dict[str, Any]],
+        module: nn.Module,
+        prefix: str = "",
+        is_dcn_module: float | None = None,
+    ) -> None:
+        """Adds groups for the parameters of a module and all below it. Subclasses put their own rules here.
+
+        Args:
+            params: the groups so far; added to.
+            module: the module.
+            prefix: its path in the model.
+            is_dcn_module: whether it is a child of a deformable convolution.
+        """
+        known = {id(parameter) for group in params for parameter in group["params"]}
+        for name, parameter in module.named_parameters(recurse=False):
+            place = Place(name, prefix, module, bool(is_dcn_module), parameter.ndim)
+            if id(parameter) in known:
+                self._tell_duplicate(place)
+            elif not parameter.requires_grad:
+                logger.warning("%s is skipped since its requires_grad=%s", place.path, parameter.requires_grad)
+            else:
+                known.add(id(parameter))
+                params.append({"params": [parameter], **self._options(place)})
+        for name, child in module.named_children():
+            path = f"{prefix}.{name}" if prefix else name
+            self.add_params(params, child, prefix=path, is_dcn_module=is_deformable(module))
+
+    def __call__(self, model: nn.Module) -> OptimWrapper:
+        """The wrapper for the parameters of ``model``."""
+        model = unwrapped(model)
+        wrapper_cfg = {"type": "OptimWrapper", **self.optim_wrapper_cfg}
+        optimizer_cfg = dict(self.optimizer_cfg)
+        optimizer_cfg[_first_argument(optimizer_cfg.get("type"))] = self._groups(model)
+        optimizer = OPTIMIZERS.build(optimizer_cfg)
+        return OPTIM_WRAPPERS.build(wrapper_cfg, default_args={"optimizer": optimizer})  # type: ignore[no-any-return]  # built by name
+
+    def _groups(self, model: nn.Module) -> Any:
+        if not self.paramwise_cfg:
+            return model.parameters()
+        params: list[dict[str, Any]] = []
+        self._used_keys.clear()
+        self.add_params(params, model)
+        if type(self).add_params is DefaultOptimWrapperConstructor.add_params:
+            self._warn_of_unused_keys(model)
+        return params
+
+    def _options(self, place: Place) -> dict[str, Any]:
+        values, key = options(place, self.paramwise_cfg, self.base_lr, self.base_wd)
+        if key is not None:
+            self._used_keys.add(key)
+        for name, value in values.items():
+            logger.info("paramwise_options -- %s:%s=%s", place.path, name, value)
+        return values
+
+    def _tell_duplicate(self, place: Place) -> None:
+        asked = bool(self.paramwise_cfg.get("bypass_duplicate", False))
+        level = logging.WARNING if asked else logging.INFO
+        logger.log(level, "%s is shared with another module; it is in the group of the first", place.path)
+
+    def _warn_of_unused_keys(self, model: nn.Module) -> None:
+        paths = [name for name, _ in model.named_modules() if name] + [name for name, _ in model.named_parameters()]
+        for key in self.paramwise_cfg.get("custom_keys") or {}:
+            if not any(key in path for path in paths):
+                found = difflib.get_close_matches(key, paths, n=2)
+                hint = f"; did you mean {' or '.join(map(repr, found))}?" if found else ""
+                logger.warning("paramwise_cfg.custom_keys: %r is part of no parameter's name%s", key, hint)
+            elif key not in self._used_keys:
+                logger.warning("paramwise_cfg.custom_keys: %r decides nothing, as longer keys fit the same names", key)
+
+
+def _first_argument(kind: Any) -> str:
+    """What the optimizer calls its parameters, mostly ``params``."""
+    if isinstance(kind, str):
+        with OPTIMIZERS.switch_scope_and_registry(None) as registry:
+            kind = registry.get(kind)
+    return next(iter(inspect.signature(kind).parameters), "params") if callable(kind) else "params"

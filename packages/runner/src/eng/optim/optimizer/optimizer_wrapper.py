@@ -1,0 +1,283 @@
+"""OptimWrapper: the update in full precision, with accumulation and clipping."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from eng.logging import MessageHub
+from eng.optim._accumulation import WeightedWindow, gradients_of, has_batch_norm, restore_gradients
+from eng.optim._clip import read_clip_grad
+from eng.optim._finite import NonFiniteGuard
+from eng.optim.errors import OptimError, OptimTypeError
+from eng.registry import OPTIM_WRAPPERS
+
+from .base import BaseOptimWrapper
+
+logger = logging.getLogger(__name__)
+
+
+@OPTIM_WRAPPERS.register_module()
+class OptimWrapper(BaseOptimWrapper):
+    """Updates parameters from losses: backward, accumulation over several calls, clipping, step and zeroing.
+
+    Accumulation is exact. ``accumulative_counts`` losses that are means over equally many samples give the gradient
+    of the mean over all of them, and the last, short window of a run (see :meth:`initialize_count_status`) that of
+    its own. Losses that are means over different numbers of samples or tokens are given with their ``weight``.
+
+    Args:
+        optimizer: the optimizer.
+        accumulative_counts: losses for each update. Defaults to 1.
+        clip_grad: arguments of ``torch.nn.utils.clip_grad_norm_`` (``dict(max_norm=35)``) or ``clip_grad_value_``
+            (``dict(clip_value=0.2)``); ``type="norm"`` or ``"value"`` may stand with them. The norm is logged as
+            ``train/grad_norm``. None (default) clips nothing.
+        skip_nonfinite: where a gradient is NaN or infinite, leave weights and optimizer state as they were; decided
+            on the device, without a synchronisation. Needs memory for a copy of both. Defaults to False.
+
+    Attributes:
+        update_count: number of updates so far; what schedulers with ``by="update"`` count.
+
+    Raises:
+        OptimError: a setting cannot work (a ValueError).
+        OptimTypeError: a setting has another type (a TypeError).
+
+    Examples:
+        >>> weight = torch.ones(1, requires_grad=True)
+        >>> optim_wrapper = OptimWrapper(torch.optim.SGD([weight], lr=0.5), accumulative_counts=2)
+        >>> optim_wrapper.update_params((2 * weight).sum())
+        >>> optim_wrapper.update_params((4 * weight).sum())
+        >>> weight.item(), optim_wrapper.update_count
+        (-0.5, 1)
+    """
+
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        accumulative_counts: int = 1,
+        clip_grad: dict[str, Any] | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None:
+        if not isinstance(accumulative_counts, int) or accumulative_counts < 1:
+            raise OptimError(f"accumulative_counts must be a whole number, 1 or more, got {accumulative_counts!r}")
+        super().__init__(optimizer)
+        self._accumulative_counts = accumulative_counts
+        self.clip_grad_kwargs: dict[str, Any] | None = None
+        if clip_grad is not None:
+            kind, self.clip_func, self.clip_grad_kwargs = read_clip_grad(clip_grad)
+            self.grad_name = f"grad_{kind}"
+        self.message_hub = MessageHub.get_current_instance()
+        self.update_count = 0
+        self._inner_count = 0
+        self._max_counts = -1
+        self._remainder_counts = -1
+        self._window: WeightedWindow | None = None
+        self._restored_count: int | None = None
+        self._guard = NonFiniteGuard() if skip_nonfinite else None
+
+    def update_params(
+        self,
+        loss: torch.Tensor,
+        step_kwargs: dict[str, Any] | None = None,
+        zero_kwargs: dict[str, Any] | None = None,
+        weight: float | torch.Tensor | None = None,
+    ) -> None:
+        """Adds the gradients of a loss and, at the end of a window, updates the parameters.
+
+        Args:
+            loss: 0-dim tensor to differentiate.
+            step_kwargs: of the optimizer's ``step``.
+            zero_kwargs: of the optimizer's ``zero_grad``.
+            weight: how many samples or tokens ``loss`` is the mean of, as a number or a 0-dim tensor. The update then
+                uses the gradient of ``sum(weight_i * loss_i) / sum(weight_i)`` over the window and, in a process
+                group whose gradients are averaged, over all ranks. None (default) weighs all losses of a window
+                equally.
+
+        Raises:
+            OptimTypeError: ``loss`` is no tensor (a TypeError).
+            OptimError: a window mixes losses with and without a weight (a ValueError).
+        """
+        if not isinstance(loss, torch.Tensor):
+            raise OptimTypeError(f"update_params takes the loss as a tensor, got {type(loss).__name__}: {loss!r}")
+        self.backward(self.scale_loss(loss) if weight is None else self._weigh(loss, weight))
+        if self.should_update():
+            self.step(**(step_kwargs or {}))
+            self.zero_grad(**(zero_kwargs or {}))
+
+    def backward(self, loss: torch.Tensor, **kwargs: Any) -> None:
+        """Adds the gradients of a loss, as it is, and counts it.
+
+        Args:
+            loss: 0-dim tensor.
+            **kwargs: of :meth:`torch.Tensor.backward`.
+        """
+        loss.backward(**kwargs)  # type: ignore[no-untyped-call]  # torch does not say
+        self._inner_count += 1
+
+    def zero_grad(self, **kwargs: Any) -> None:
+        """Forgets all gradients.
+
+        Args:
+            **kwargs: of :meth:`torch.optim.Optimizer.zero_grad`.
+        """
+        self.optimizer.zero_grad(**kwargs)
+
+    def step(self, **kwargs: Any) -> None:
+        """Clips the gradients, if asked for, and updates the parameters.
+
+        Args:
+            **kwargs: of :meth:`torch.optim.Optimizer.step`.
+        """
+        if self._window is not None:
+            self._close_window()
+        if self.clip_grad_kwargs:
+            self._clip_grad()
+        if self._guard is None:
+            self.optimizer.step(**kwargs)
+        else:
+            self._guard.step(self.optimizer, **kwargs)
+        self.update_count += 1
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Around the forward: keeps a model with ``no_sync`` from exchanging gradients before a window ends.
+
+        Args:
+            model: the model.
+        """
+        if not self.should_sync() and hasattr(model, "no_sync"):
+            with model.no_sync():
+                yield
+        else:
+            yield
+
+    def initialize_count_status(self, model: nn.Module, init_counts: int, max_counts: int) -> None:
+        """Tells where the run stands and how long it is, so that its last window has the right scale.
+
+        Args:
+            model: the model.
+            init_counts: losses so far.
+            max_counts: losses of the whole run.
+        """
+        if not self._names:
+            self.name_parameters(model)
+        self._inner_count = init_counts
+        self._max_counts = max_counts
+        self._remainder_counts = max_counts % self._accumulative_counts
+        if self._accumulative_counts == 1:
+            return
+        if init_counts % self._accumulative_counts and self._restored_count != init_counts:
+            logger.warning(
+                "The run goes on at count %d, inside a window of %d accumulated losses whose gradients were not saved; "
+                "this window's update has fewer",
+                init_counts, self._accumulative_counts,
+            )  # fmt: skip
+        if has_batch_norm(model):
+            logger.warning(
+                "Gradients are accumulated over %d batches, but BatchNorm sees each batch alone; results may differ "
+                "slightly from those of one large batch",
+                self._accumulative_counts,
+            )
+
+    def should_update(self) -> bool:
+        """Whether a window, or the run, ends with the losses counted so far."""
+        return self._inner_count % self._accumulative_counts == 0 or self._inner_count == self._max_counts
+
+    def should_sync(self) -> bool:
+        """Whether a window, or the run, ends with the next loss."""
+        following = self._inner_count + 1
+        return following % self._accumulative_counts == 0 or following == self._max_counts
+
+    def scale_loss(self, loss: torch.Tensor) -> torch.Tensor:
+        """The loss, divided by the number of losses of the window that it belongs to.
+
+        Args:
+            loss: 0-dim tensor.
+
+        Raises:
+            OptimError: the window began with losses that have a weight.
+        """
+        if self._window is not None:
+            raise OptimError("this accumulation window began with weighted losses: give this one's weight too")
+        counts = self._window_length()
+        return loss if counts == 1 else loss / counts
+
+    @property
+    def inner_count(self) -> int:
+        """Number of losses so far."""
+        return self._inner_count
+
+    @property
+    def last_step_finite(self) -> torch.Tensor | None:
+        """Whether the gradients of the last step were finite: 0-dim bool tensor; None without ``skip_nonfinite``."""
+        return None if self._guard is None else self._guard.finite
+
+    @property
+    def skipped_count(self) -> torch.Tensor | None:
+        """How many updates ``skip_nonfinite`` has skipped: 0-dim int64 tensor; None before a step or without it."""
+        return None if self._guard is None else self._guard.skipped
+
+    def accumulation_state(self) -> dict[str, Any]:
+        """The open accumulation window of this rank, as plain data and tensors.
+
+        Returns:
+            ``inner_count``, ``update_count``, ``gradients`` by parameter name (copies; empty between windows) and
+            ``weight``, the sum of the weights in the window (None without weights).
+        """
+        open_window = not self.should_update()
+        parameters = self._names.of_parameters(self.optimizer.param_groups)
+        return {
+            "inner_count": self._inner_count,
+            "update_count": self.update_count,
+            "gradients": gradients_of(parameters) if open_window else {},
+            "weight": self._window.total if open_window and self._window is not None else None,
+        }
+
+    def load_accumulation_state(self, state: Mapping[str, Any]) -> None:
+        """Takes over what :meth:`accumulation_state` gave; parameters get their gradients back.
+
+        Args:
+            state: the state of this rank.
+        """
+        self._inner_count = self._restored_count = state["inner_count"]
+        self.update_count = state["update_count"]
+        self._window = None if state["weight"] is None else WeightedWindow(state["weight"])
+        restore_gradients(self._names.of_parameters(self.optimizer.param_groups), state["gradients"])
+
+    def _window_length(self) -> int:
+        in_last = self._max_counts - self._remainder_counts <= self._inner_count < self._max_counts
+        return self._remainder_counts if in_last else self._accumulative_counts
+
+    def _weigh(self, loss: torch.Tensor, weight: float | torch.Tensor) -> torch.Tensor:
+        if self._window is None:
+            if self._inner_count % self._accumulative_counts:
+                raise OptimError("this accumulation window began with losses without a weight: weigh all or none")
+            self._window = WeightedWindow()
+        return self._window.weighed(loss, weight)
+
+    def _close_window(self) -> None:
+        assert self._window is not None
+        self._window.normalise([p.grad for p in self._parameters()])
+        self._window = None
+
+    def _parameters(self) -> list[torch.Tensor]:
+        return [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
+
+    def _clip_grad(self) -> None:
+        parameters = [p for p in self._parameters() if p.requires_grad]
+        if not parameters or self.clip_grad_kwargs is None:
+            return
+        norm = self.clip_func(parameters, **self.clip_grad_kwargs)
+        if norm is not None:  # clipping by value gives none
+            norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
+            self.message_hub.update_scalar(f"train/{self.grad_name}", norm.detach())
+
+    def __repr__(self) -> str:
+        return (
+            f"Type: {type(self).__name__}\n_accumulative_counts: {self._accumulative_counts}\n"
+            f"optimizer: \n{self.optimizer!r}\n"
+        )

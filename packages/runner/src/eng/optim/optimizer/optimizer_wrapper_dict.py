@@ -1,0 +1,178 @@
+"""OptimWrapperDict: several optimizers by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import torch
+from torch import nn
+
+from eng.optim.errors import AmbiguousOptimizerError, MissingValueError, OptimTypeError, near
+
+from .optimizer_wrapper import OptimWrapper
+
+
+class OptimWrapperDict(OptimWrapper):
+    """Optimizer wrappers by name, for models such as a GAN; states, rates and momenta of all of them at once.
+
+    A model takes the wrapper that it means by name and updates with it. What needs one wrapper, such as
+    :meth:`update_params`, says so.
+
+    Args:
+        **optim_wrapper_dict: wrappers by name.
+
+    Raises:
+        OptimTypeError: one is not an OptimWrapper (a TypeError).
+
+    Examples:
+        >>> generator, critic = nn.Linear(1, 1), nn.Linear(1, 1)
+        >>> wrappers = OptimWrapperDict(
+        ...     generator=OptimWrapper(torch.optim.SGD(generator.parameters(), lr=0.01)),
+        ...     critic=OptimWrapper(torch.optim.SGD(critic.parameters(), lr=0.04)),
+        ... )
+        >>> wrappers.get_lr()
+        {'generator.lr': [0.01], 'critic.lr': [0.04]}
+    """
+
+    def __init__(self, **optim_wrapper_dict: OptimWrapper) -> None:
+        for name, wrapper in optim_wrapper_dict.items():
+            if not isinstance(wrapper, OptimWrapper):
+                raise OptimTypeError(f"OptimWrapperDict holds OptimWrappers; {name!r} is {type(wrapper).__name__}")
+        self.optim_wrappers = optim_wrapper_dict
+
+    def update_params(
+        self,
+        loss: torch.Tensor,
+        step_kwargs: dict[str, Any] | None = None,
+        zero_kwargs: dict[str, Any] | None = None,
+        weight: float | torch.Tensor | None = None,
+    ) -> None:
+        """Not of several optimizers at once.
+
+        Raises:
+            AmbiguousOptimizerError: always (a NotImplementedError); call that of the wrapper that is meant.
+        """
+        self._refuse("update_params")
+
+    def backward(self, loss: torch.Tensor, **kwargs: Any) -> None:
+        """Not of several optimizers at once; see :meth:`update_params`."""
+        self._refuse("backward")
+
+    def step(self, **kwargs: Any) -> None:
+        """Not of several optimizers at once; see :meth:`update_params`."""
+        self._refuse("step")
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Not of several optimizers at once; see :meth:`update_params`."""
+        self._refuse("optim_context")
+        yield
+
+    def zero_grad(self, **kwargs: Any) -> None:
+        """Forgets the gradients of all optimizers.
+
+        Args:
+            **kwargs: of :meth:`torch.optim.Optimizer.zero_grad`.
+        """
+        for wrapper in self.optim_wrappers.values():
+            wrapper.zero_grad(**kwargs)
+
+    def initialize_count_status(self, model: nn.Module, cur_iter: int, max_iters: int) -> None:  # type: ignore[override]  # the reference's names
+        """Tells the wrappers the names of their parameters.
+
+        How often each is updated is up to the model, so their counts are left to it.
+
+        Args:
+            model: the model.
+            cur_iter: iterations so far.
+            max_iters: iterations of the run.
+        """
+        for wrapper in self.optim_wrappers.values():
+            if not wrapper._names:  # noqa: SLF001  # a wrapper of the same family
+                wrapper.name_parameters(model)
+
+    def name_parameters(self, model: nn.Module) -> None:
+        """Tells all wrappers; see :meth:`BaseOptimWrapper.name_parameters`."""
+        for wrapper in self.optim_wrappers.values():
+            wrapper.name_parameters(model)
+
+    @property
+    def param_groups(self) -> dict[str, list[dict[str, Any]]]:  # type: ignore[override]  # by name, as in the reference
+        """The parameter groups by the name of their wrapper."""
+        return {name: wrapper.param_groups for name, wrapper in self.optim_wrappers.items()}
+
+    @property
+    def update_count(self) -> int:  # type: ignore[override]  # counted by the wrappers
+        """The number of updates of the wrapper with the most."""
+        return max((wrapper.update_count for wrapper in self.optim_wrappers.values()), default=0)
+
+    def get_lr(self) -> dict[str, list[float]]:
+        """The learning rates under ``<name>.lr``, and base rates under ``<name>.base_lr``."""
+        return {
+            f"{name}.{key}": rates
+            for name, wrapper in self.optim_wrappers.items()
+            for key, rates in wrapper.get_lr().items()
+        }
+
+    def get_momentum(self) -> dict[str, list[float]]:
+        """The momenta under ``<name>.momentum``."""
+        return {f"{name}.momentum": w.get_momentum()["momentum"] for name, w in self.optim_wrappers.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of each wrapper by name."""
+        return {name: wrapper.state_dict() for name, wrapper in self.optim_wrappers.items()}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Gives each wrapper its state.
+
+        Args:
+            state_dict: states by name.
+
+        Raises:
+            MissingValueError: a name is unknown (a KeyError).
+        """
+        for name, state in state_dict.items():
+            self[name].load_state_dict(state)
+
+    def accumulation_state(self) -> dict[str, Any]:
+        """The open accumulation window of each wrapper by name."""
+        return {name: wrapper.accumulation_state() for name, wrapper in self.optim_wrappers.items()}
+
+    def load_accumulation_state(self, state: Mapping[str, Any]) -> None:
+        """Gives each wrapper its window; see :meth:`load_state_dict`."""
+        for name, window in state.items():
+            self[name].load_accumulation_state(window)
+
+    def items(self) -> Iterator[tuple[str, OptimWrapper]]:
+        """Names and wrappers."""
+        yield from self.optim_wrappers.items()
+
+    def values(self) -> Iterator[OptimWrapper]:
+        """The wrappers."""
+        yield from self.optim_wrappers.values()
+
+    def keys(self) -> Iterator[str]:
+        """The names."""
+        yield from self.optim_wrappers.keys()
+
+    def __getitem__(self, key: str) -> OptimWrapper:
+        if key not in self.optim_wrappers:
+            raise MissingValueError(f"there is no optimizer {key!r}{near(key, self.optim_wrappers)}")
+        return self.optim_wrappers[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.optim_wrappers
+
+    def __len__(self) -> int:
+        return len(self.optim_wrappers)
+
+    def __repr__(self) -> str:
+        return "".join(f"name: {name}\n{wrapper!r}" for name, wrapper in self.optim_wrappers.items())
+
+    def _refuse(self, method: str) -> NoReturn:
+        names = ", ".join(self.optim_wrappers)
+        raise AmbiguousOptimizerError(
+            f"{method} of which optimizer? There are {names}: call optim_wrapper[name].{method}(...)"
+        )

@@ -1,0 +1,38 @@
+"""ZeroRedundancyOptimizer whose local optimizer is given by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch.distributed.optim import ZeroRedundancyOptimizer as _ZeroRedundancyOptimizer
+
+from eng.dist import is_main_process
+from eng.optim.errors import OptimError, near
+
+
+class ZeroRedundancyOptimizer(_ZeroRedundancyOptimizer):
+    """An optimizer whose state is spread over the ranks of the process group.
+
+    Args:
+        params: parameters, or parameter groups.
+        optimizer_type: name of a class of ``torch.optim``, which each rank runs on its part.
+        **kwargs: of that class, and of :class:`torch.distributed.optim.ZeroRedundancyOptimizer`.
+
+    Raises:
+        OptimError: ``torch.optim`` has no such class (a ValueError).
+
+    Source: Rajbhandari et al. 2020 (ZeRO), arXiv:1910.02054.
+    """
+
+    def __init__(self, params: Iterable[Any], optimizer_type: str, **kwargs: Any) -> None:
+        found = getattr(torch.optim, optimizer_type, None)
+        if not (isinstance(found, type) and issubclass(found, torch.optim.Optimizer)):
+            raise OptimError(f"torch.optim has no optimizer {optimizer_type!r}{near(optimizer_type, dir(torch.optim))}")
+        super().__init__(list(params), found, **kwargs)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of all ranks, brought together on the main process; empty on the others. All ranks must call it."""
+        self.consolidate_state_dict()
+        return super().state_dict() if is_main_process() else {}

@@ -1,0 +1,177 @@
+"""The schedule that watches a metric instead of counting."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from eng.optim.errors import MissingValueError, OptimTypeError, ScheduleError, near
+from eng.optim.optimizer.base import BaseOptimWrapper
+from eng.registry import PARAM_SCHEDULERS
+
+from ._driver import INF, OptimizerType, _detached, _ParamScheduler
+
+logger = logging.getLogger(__name__)
+
+
+@PARAM_SCHEDULERS.register_module()
+class ReduceOnPlateauParamScheduler(_ParamScheduler):
+    """Multiplies by ``factor`` when a metric has stopped improving.
+
+    Args:
+        optimizer: as in :class:`_ParamScheduler`, and so are the arguments not named here.
+        param_name: the hyperparameter.
+        monitor: name of the metric. Defaults to ``"loss"``.
+        rule: ``"less"`` (default) where a lower metric is better, ``"greater"`` where a higher is.
+        factor: below 1. Defaults to 0.1.
+        patience: validations without an improvement that are let pass. Defaults to 10.
+        threshold: by how much a metric must be better to count. Defaults to 1e-4.
+        threshold_rule: ``"rel"`` (default) takes the threshold as a part of the best metric, ``"abs"`` as it is.
+        cooldown: validations after a reduction that do not count. Defaults to 0.
+        min_value: the lowest value, or a list of one for each group. Defaults to 0.
+        eps: smaller changes are not made. Defaults to 1e-8.
+        begin: first validation of the span.
+        end: validation behind the span.
+        last_step: steps taken by an earlier run.
+        by_epoch: only True.
+        verbose: log each value.
+        by: only ``"epoch"``.
+
+    Raises:
+        ScheduleError: an argument is out of its range.
+    """
+
+    need_val_args = True
+
+    def __init__(
+        self,
+        optimizer: OptimizerType,
+        param_name: str,
+        monitor: str = "loss",
+        rule: str = "less",
+        factor: float = 0.1,
+        patience: int = 10,
+        threshold: float = 1e-4,
+        threshold_rule: str = "rel",
+        cooldown: int = 0,
+        min_value: float | Sequence[float] = 0.0,
+        eps: float = 1e-8,
+        begin: int = 0,
+        end: int = INF,
+        last_step: int = -1,
+        by_epoch: bool = True,
+        verbose: bool = False,
+        by: str | None = None,
+    ) -> None:
+        self._attach(optimizer, param_name, begin, end, last_step, by_epoch, verbose, by)
+        if not self.by_epoch:
+            raise ScheduleError(f"{type(self).__name__} counts validations: by_epoch must be True", "by_epoch")
+        self._check(rule, factor, threshold, threshold_rule)
+        self.monitor = monitor
+        self.rule = rule
+        self.factor = factor
+        self.patience = patience
+        self.threshold = threshold
+        self.threshold_rule = threshold_rule
+        self.cooldown = cooldown
+        self.eps = eps
+        self.min_values = self._lowest(min_value)
+        self.best = math.inf if rule == "less" else -math.inf
+        self.cooldown_counter = 0
+        self.num_bad_epochs = 0
+        self._global_step = 0
+        self._last_value = self._present()
+
+    def _check(self, rule: str, factor: float, threshold: float, threshold_rule: str) -> None:
+        name = type(self).__name__
+        if factor >= 1.0:
+            raise ScheduleError(f"{name}: factor must be below 1, got {factor}", "factor")
+        if threshold < 0:
+            raise ScheduleError(f"{name}: threshold must be 0 or more, got {threshold}", "threshold")
+        for argument, value, known in (
+            ("rule", rule, ("less", "greater")),
+            ("threshold_rule", threshold_rule, ("rel", "abs")),
+        ):
+            if value not in known:
+                raise ScheduleError(f"{name}: unknown {argument} {value!r}{near(value, known)}", argument)
+
+    def _lowest(self, min_value: float | Sequence[float]) -> list[float]:
+        count = len(self.optimizer.param_groups)
+        if not isinstance(min_value, (list, tuple)):
+            return [min_value] * count  # type: ignore[list-item]  # a sequence is a list or a tuple here
+        bare = self.optimizer.optimizer if isinstance(self.optimizer, BaseOptimWrapper) else self.optimizer
+        if len(min_value) != len(bare.param_groups):
+            raise ScheduleError(
+                f"{type(self).__name__}: min_value has {len(min_value)} values for {len(bare.param_groups)} "
+                "parameter groups",
+                "min_value",
+            )
+        # A wrapper keeps the base settings as one more group; it follows the last.
+        return [*min_value, *[min_value[-1]] * (count - len(min_value))]
+
+    def step(self, metrics: Mapping[str, Any] | None = None) -> None:
+        """Takes in the metrics of a validation.
+
+        Args:
+            metrics: values by name. None only counts.
+
+        Raises:
+            OptimTypeError: not a mapping (a TypeError).
+            MissingValueError: the monitored metric is not among them (a KeyError).
+        """
+        if metrics is None:
+            self._global_step += 1
+            return
+        if not isinstance(metrics, Mapping):
+            raise OptimTypeError(
+                f"{type(self).__name__}.step takes metrics by name, not {type(metrics).__name__}: {metrics!r}"
+            )
+        if self.begin <= self._global_step < self.end:
+            self.last_step += 1
+            self._follow(metrics)
+        self._last_value = [_detached(value) for value in self._present()]
+
+    def _follow(self, metrics: Mapping[str, Any]) -> None:
+        if metrics.get(self.monitor) is None:
+            raise MissingValueError(
+                f"{type(self).__name__} monitors {self.monitor!r}, which the validation does not give"
+                f"{near(self.monitor, metrics)}"
+            )
+        metric = float(metrics[self.monitor])
+        if self._is_better(metric, self.best):
+            self.best = metric
+            self.num_bad_epochs = 0
+        else:
+            self.num_bad_epochs += 1
+        if self.cooldown_counter > 0:
+            self.cooldown_counter -= 1
+            self.num_bad_epochs = 0
+        if self.num_bad_epochs > self.patience:
+            self._reduce()
+            self.cooldown_counter = self.cooldown
+            self.num_bad_epochs = 0
+
+    def _reduce(self) -> None:
+        present = self._present()
+        reduced = [
+            new if float(old) - new > self.eps else old for old, new in zip(present, self._get_value(), strict=False)
+        ]
+        self._write(self.optimizer.param_groups, reduced)
+
+    def _get_value(self) -> list[Any]:
+        return [
+            max(float(value) * self.factor, low) for value, low in zip(self._present(), self.min_values, strict=False)
+        ]
+
+    def print_value(self, is_verbose: bool, group: int, value: float) -> None:
+        """Logs a value with the validation that it follows; see :meth:`_ParamScheduler.print_value`."""
+        if is_verbose:
+            logger.info("Adjusting parameter value of group %d to %.4e in epoch %d.", group, value, self.last_step)
+
+    def _is_better(self, metric: float, best: float) -> bool:
+        margin = self.threshold if self.threshold_rule == "abs" else self.threshold * best
+        if math.isinf(best):
+            margin = 0.0
+        return metric < best - margin if self.rule == "less" else metric > best + margin

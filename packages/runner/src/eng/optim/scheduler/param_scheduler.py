@@ -1,0 +1,372 @@
+"""Schedulers of any hyperparameter: the curves of :mod:`.curves`, put to work by one driver."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from eng.optim.errors import ScheduleError
+from eng.registry import PARAM_SCHEDULERS
+
+from . import curves
+from ._cycles import CosineRestartParamScheduler, OneCycleParamScheduler
+from ._driver import INF, OptimizerType, _ParamScheduler
+from ._plateau import ReduceOnPlateauParamScheduler
+
+__all__ = [
+    "INF",
+    "OptimizerType",
+    "_ParamScheduler",
+    "ConstantParamScheduler",
+    "CosineAnnealingParamScheduler",
+    "CosineRestartParamScheduler",
+    "ExponentialParamScheduler",
+    "LinearParamScheduler",
+    "MultiStepParamScheduler",
+    "OneCycleParamScheduler",
+    "PolyParamScheduler",
+    "ReduceOnPlateauParamScheduler",
+    "StepParamScheduler",
+]
+
+
+@PARAM_SCHEDULERS.register_module()
+class StepParamScheduler(_ParamScheduler):
+    """Multiplies by ``gamma`` every ``step_size`` units.
+
+    Args:
+        optimizer: as in :class:`_ParamScheduler`, and so are the arguments not named here.
+        param_name: the hyperparameter.
+        step_size: units between two steps down.
+        gamma: factor of each. Defaults to 0.1.
+        begin: first unit of the span.
+        end: unit behind the span.
+        last_step: steps taken by an earlier run.
+        by_epoch: epochs or iterations.
+        verbose: log each value.
+        by: unit.
+
+    Raises:
+        ScheduleError: ``step_size`` is not positive.
+
+    Examples:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+        >>> scheduler = StepParamScheduler(optimizer, "lr", step_size=2)
+        >>> [scheduler.step() or round(optimizer.param_groups[0]["lr"], 3) for _ in range(4)]
+        [1.0, 0.1, 0.1, 0.01]
+    """
+
+    _counted_in_units: ClassVar = {"step_size": True}
+
+    def __init__(
+        self,
+        optimizer: OptimizerType,
+        param_name: str,
+        step_size: int,
+        gamma: float = 0.1,
+        begin: int = 0,
+        end: int = INF,
+        last_step: int = -1,
+        by_epoch: bool = True,
+        verbose: bool = False,
+        by: str | None = None,
+    ) -> None:
+        if step_size <= 0:
+            raise ScheduleError(f"{type(self).__name__}: step_size must be positive, got {step_size}", "step_size")
+        self.step_size = step_size
+        self.gamma = gamma
+        super().__init__(optimizer, param_name, begin, end, last_step, by_epoch, verbose, by)
+
+    def _get_value(self) -> list[Any]:
+        return [curves.staircase(value, self.last_step, self.step_size, self.gamma) for value in self._present()]
+
+
+@PARAM_SCHEDULERS.register_module()
+class MultiStepParamScheduler(_ParamScheduler):
+    """Multiplies by ``gamma`` at each milestone.
+
+    Args:
+        optimizer: as in :class:`_ParamScheduler`, and so are the arguments not named here.
+        param_name: the hyperparameter.
+        milestones: units at whose end it steps down, in ascending order; one that stands there twice counts twice.
+        gamma: factor of each. Defaults to 0.1.
+        last_step: steps taken by an earlier run.
+        begin: first unit of the span.
+        end: unit behind the span.
+        by_epoch: epochs or iterations.
+        verbose: log each value.
+        by: unit.
+
+    Raises:
+        ScheduleError: the milestones are not in ascending order, or not whole numbers.
+    """
+
+    _counted_in_units: ClassVar = {"milestones": True}
+
+    def __init__(
+        self,
+        optimizer: OptimizerType,
+        param_name: str,
+        milestones: Sequence[int],
+        gamma: float = 0.1,
+        last_step: int = -1,
+        begin: int = 0,
+        end: int = INF,
+        by_epoch: bool = True,
+        verbose: bool = False,
+        by: str | None = None,
+    ) -> None:
+        self.milestones = Counter(_ascending(type(self).__name__, milestones))
+        self.gamma = gamma
+        super().__init__(optimizer, param_name, begin, end, last_step, by_epoch, verbose, by)
+
+    def _get_value(self) -> list[Any]:
+        return [
+            curves.milestones_passed(value, self.last_step, self.milestones, self.gamma) for value in self._present()
+        ]
+
+
+@PARAM_SCHEDULERS.register_module()
+class ConstantParamScheduler(_ParamScheduler):
+    """Multiplies by ``factor`` over the span, and goes back at its last unit.
+
+    Args:
+        optimizer: as in :class:`_ParamScheduler`, and so are the arguments not named here.
+        param_name: the hyperparameter.
+        factor: between 0 and 1. Defaults to 1/3.
+        begin: first unit of the span.
+        end: unit behind the span.
+        last_step: steps taken by an earlier run.
+        by_epoch: epochs or iterations.
+        verbose: log each value.
+        by: unit.
+
+    Raises:
+        ScheduleError: ``factor`` is not between 0 and 1.
+    """
+
+    def __init__(
+        self,
+        optimizer: OptimizerType,
+        param_name: str,
+        factor: float = 1.0 / 3,
+        begin: int = 0,
+        end: int = INF,
+        last_step: int = -1,
+        by_epoch: bool = True,
+        verbose: bool = False,
+        by: str | None = None,
+    ) -> None:
+        self.factor = _fraction(type(self).__name__, "factor", factor)
+        self.total_iters = end - begin - 1
+        super().__init__(optimizer, param_name, begin, end, last_step, by_epoch, verbose, by)
+
+    def _get_value(self) -> list[Any]:
+        step, total, factor = self.last_step, self.total_iters, self.factor
+        return [
+            curves.constant(value, base, step, total, factor)
+            for value, base in zip(self._present(), self.base_values, strict=False)
+        ]
+
+
+@PARAM_SCHEDULERS.register_module()
+class ExponentialParamScheduler(_ParamScheduler):
+    """Multiplies by ``gamma`` at each unit.
+
+    Args:
+        optimizer: as in :class:`_ParamScheduler`, and so are the arguments not named here.
+        param_name: the hyperparameter.
+        gamma: factor of each unit.
+        begin: first unit of the span.
+        end: unit behind the span.
+        last_step: steps taken by an earlier run.
+        by_epoch: epochs or iterations.
+        verbose: log each value.
+        by: unit.
+    """
+
+    def __init__(
+        self,
+        optimizer: OptimizerType,
+        param_name: str,
+        gamma: float,
+        begin: int = 0,
+        end: int = INF,
+        last_step: int = -1,
+        by_epoch: bool = True,
+        verbose: bool = False,
+        by: str | None = None,
+    ) -> None:
+        self.gamma = gamma
+        super().__init__(optimizer, param_name, begin, end, last_step, by_epoch, verbose, by)
+
+    def _get_value(self) -> list[Any]:
+        return [curves.exponential(value, self.last_step, self.gamma) for value in self._present()]
+
+
+@PARAM_SCHEDULERS.register_module()
+class CosineAnnealingParamScheduler(_ParamScheduler):
+    """Goes from the first value down to ``eta_min`` along half a cosine, in ``T_max`` units.
+
+    Args:
+        optimizer: as in :class:`_ParamScheduler`, and so are the arguments not named here.
+        param_name: the hyperparameter.
+        T_max: units of the way down. None (default) is the length of the span.
+        eta_min: the lowest value. None (default) is 0 where ``eta_min_ratio`` is None too.
+        begin: first unit of the span.
+        end: unit behind the span.
+        last_step: steps taken by an earlier run.
+        by_epoch: epochs or iterations.
+        verbose: log each value.
+        eta_min_ratio: the lowest value as a part of the first; instead of ``eta_min``.
+        by: unit.
+
+    Raises:
+        ScheduleError: both ``eta_min`` and ``eta_min_ratio`` are given, or ``T_max`` is not positive.
+
+    Source: Loshchilov & Hutter 2017 (SGDR), arXiv:1608.03983.
+    """
+
+    _counted_in_units: ClassVar = {"T_max": False}
+
+    def __init__(
+        self,
+        optimizer: OptimizerType,
+        param_name: str,
+        T_max: int | None = None,
+        eta_min: float | None = None,
+        begin: int = 0,
+        end: int = INF,
+        last_step: int = -1,
+        by_epoch: bool = True,
+        verbose: bool = False,
+        eta_min_ratio: float | None = None,
+        by: str | None = None,
+    ) -> None:
+        name = type(self).__name__
+        if eta_min is not None and eta_min_ratio is not None:
+            raise ScheduleError(f"{name}: give eta_min or eta_min_ratio, not both", "eta_min_ratio")
+        if T_max is not None and T_max < 0:
+            raise ScheduleError(f"{name}: T_max must be positive, got {T_max}", "T_max")
+        self.T_max = T_max or (end - begin)
+        self.eta_min = 0.0 if eta_min is None and eta_min_ratio is None else eta_min
+        self.eta_min_ratio = eta_min_ratio
+        super().__init__(optimizer, param_name, begin, end, last_step, by_epoch, verbose, by)
+
+    def _get_value(self) -> list[Any]:
+        step, period, ratio, floor = self.last_step, self.T_max, self.eta_min_ratio, self.eta_min
+        return [
+            curves.cosine_annealing(value, base, step, period, floor if ratio is None else base * ratio)
+            for value, base in zip(self._present(), self.base_values, strict=False)
+        ]
+
+
+@PARAM_SCHEDULERS.register_module()
+class LinearParamScheduler(_ParamScheduler):
+    """Multiplies by a factor that grows (or falls) linearly over the span, as in a warm-up.
+
+    Args:
+        optimizer: as in :class:`_ParamScheduler`, and so are the arguments not named here.
+        param_name: the hyperparameter.
+        start_factor: factor of the first unit, between 0 and 1. Defaults to 1/3.
+        end_factor: factor of the last unit, between 0 and 1. Defaults to 1.
+        begin: first unit of the span.
+        end: unit behind the span.
+        last_step: steps taken by an earlier run.
+        by_epoch: epochs or iterations.
+        verbose: log each value.
+        by: unit.
+
+    Raises:
+        ScheduleError: a factor is not between 0 and 1.
+
+    Source: Goyal et al. 2017, arXiv:1706.02677, section 2.2 (gradual warm-up).
+    """
+
+    def __init__(
+        self,
+        optimizer: OptimizerType,
+        param_name: str,
+        start_factor: float = 1.0 / 3,
+        end_factor: float = 1.0,
+        begin: int = 0,
+        end: int = INF,
+        last_step: int = -1,
+        by_epoch: bool = True,
+        verbose: bool = False,
+        by: str | None = None,
+    ) -> None:
+        self.start_factor = _fraction(type(self).__name__, "start_factor", start_factor)
+        self.end_factor = _fraction(type(self).__name__, "end_factor", end_factor)
+        self.total_iters = end - begin - 1
+        super().__init__(optimizer, param_name, begin, end, last_step, by_epoch, verbose, by)
+
+    def _get_value(self) -> list[Any]:
+        step, total, low, high = self.last_step, self.total_iters, self.start_factor, self.end_factor
+        return [
+            curves.linear(value, base, step, total, low, high)
+            for value, base in zip(self._present(), self.base_values, strict=False)
+        ]
+
+
+@PARAM_SCHEDULERS.register_module()
+class PolyParamScheduler(_ParamScheduler):
+    """Goes down to ``eta_min`` as a power of what is left of the span.
+
+    Args:
+        optimizer: as in :class:`_ParamScheduler`, and so are the arguments not named here.
+        param_name: the hyperparameter.
+        eta_min: value at the end. Defaults to 0.
+        power: of the polynomial. Defaults to 1, a straight line.
+        begin: first unit of the span.
+        end: unit behind the span.
+        last_step: steps taken by an earlier run.
+        by_epoch: epochs or iterations.
+        verbose: log each value.
+        by: unit.
+
+    Source: Chen et al. 2018 (DeepLab), arXiv:1606.00915, section 4.1.
+    """
+
+    def __init__(
+        self,
+        optimizer: OptimizerType,
+        param_name: str,
+        eta_min: float = 0,
+        power: float = 1.0,
+        begin: int = 0,
+        end: int = INF,
+        last_step: int = -1,
+        by_epoch: bool = True,
+        verbose: bool = False,
+        by: str | None = None,
+    ) -> None:
+        self.eta_min = eta_min
+        self.power = power
+        self.total_iters = end - begin - 1
+        super().__init__(optimizer, param_name, begin, end, last_step, by_epoch, verbose, by)
+
+    def _get_value(self) -> list[Any]:
+        return [
+            curves.polynomial(value, self.last_step, self.total_iters, self.power, self.eta_min)
+            for value in self._present()
+        ]
+
+
+def _fraction(name: str, argument: str, value: float) -> float:
+    if not 0 <= value <= 1:
+        raise ScheduleError(f"{name}: {argument} must be between 0 and 1, got {value}", argument)
+    return value
+
+
+def _ascending(name: str, milestones: Sequence[float]) -> list[int]:
+    whole = [int(each) for each in milestones]
+    if whole != list(milestones):
+        raise ScheduleError(f"{name}: milestones must be whole numbers, got {list(milestones)}", "milestones")
+    if whole != sorted(whole):
+        raise ScheduleError(
+            f"{name}: milestones must be in ascending order, got {whole}; did you mean {sorted(whole)}?", "milestones"
+        )
+    return whole
