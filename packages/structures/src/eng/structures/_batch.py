@@ -1,0 +1,119 @@
+"""One element out of the samples of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import default_collate
+
+from eng.structures.base_data_element import BaseDataElement
+from eng.structures.errors import FieldTypeError, FieldValueError
+
+_E = TypeVar("_E", bound=BaseDataElement)
+
+
+def stack(samples: Sequence[_E]) -> _E:
+    """Several samples as one element, every field with a new first dimension for the samples.
+
+    Tensors and arrays are stacked, nested elements too; anything else becomes a list. Meta information that is the same
+    for all samples is kept, other becomes a list. Checks of the class are for single samples and do not apply: a
+    stacked `PixelData` has four dimensions.
+
+    Args:
+        samples: elements of one class with the same fields, whose tensors have the same shapes; at least one.
+
+    Raises:
+        FieldTypeError: classes differ.
+        FieldValueError: there is no sample, fields differ, or tensors have different shapes; names the field.
+
+    Example:
+        >>> import torch
+        >>> from eng.structures import BaseDataElement
+        >>> a = BaseDataElement(x=torch.zeros(3), metainfo=dict(id=1, size=3))
+        >>> b = BaseDataElement(x=torch.ones(3), metainfo=dict(id=2, size=3))
+        >>> both = stack([a, b])
+        >>> both.x.shape, both.id, both.size
+        (torch.Size([2, 3]), [1, 2], 3)
+    """
+    if not samples:
+        raise FieldValueError("samples should hold at least one element, but is empty")
+    first = samples[0]
+    for position, each in enumerate(samples):
+        if type(each) is not type(first):
+            raise FieldTypeError(
+                f"samples should be of one class, but samples[0] is {type(first).__name__} "
+                f"and samples[{position}] is {type(each).__name__}"
+            )
+    data = {name: _stacked(values, name) for name, values in _columns(samples, "_data_fields").items()}
+    made = first._like(data)  # noqa: SLF001 # of the same package
+    for name in list(made.metainfo_keys()):
+        delattr(made, name)
+    made.set_metainfo({name: _common(values) for name, values in _columns(samples, "_metainfo_fields").items()})
+    return made
+
+
+def collate(samples: Sequence[Any]) -> Any:
+    """A batch for a DataLoader (``collate_fn=collate``): as torch's ``default_collate``, with elements stacked.
+
+    Args:
+        samples: what the dataset gave; elements may be alone or in dictionaries, tuples and lists.
+
+    Example:
+        >>> import torch
+        >>> from eng.structures import BaseDataElement
+        >>> batch = collate([(torch.zeros(2), BaseDataElement(label=i)) for i in range(3)])
+        >>> batch[0].shape, batch[1].label
+        (torch.Size([3, 2]), [0, 1, 2])
+    """
+    first = samples[0]
+    if isinstance(first, BaseDataElement):
+        return stack(samples)
+    if isinstance(first, Mapping):
+        return {key: collate([sample[key] for sample in samples]) for key in first}
+    if isinstance(first, tuple) and hasattr(first, "_fields"):
+        return type(first)(*(collate(list(column)) for column in zip(*samples, strict=True)))
+    if isinstance(first, (tuple, list)):
+        return type(first)(collate(list(column)) for column in zip(*samples, strict=True))
+    return default_collate(list(samples))
+
+
+def _columns(samples: Sequence[BaseDataElement], kind: str) -> dict[str, list[Any]]:
+    names = list(getattr(samples[0], kind))
+    for position, each in enumerate(samples):
+        if set(getattr(each, kind)) != set(names):
+            raise FieldValueError(
+                f"samples should have the same fields, but samples[0] has {', '.join(names) or 'none'} "
+                f"and samples[{position}] has {', '.join(getattr(each, kind)) or 'none'}"
+            )
+    return {name: [getattr(each, name) for each in samples] for name in names}
+
+
+def _stacked(values: list[Any], name: str) -> Any:
+    first = values[0]
+    try:
+        if isinstance(first, Tensor):
+            return torch.stack(values)
+        if isinstance(first, np.ndarray):
+            return np.stack(values)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise FieldValueError(f"field {name!r} cannot be stacked: {error}") from error
+    return stack(values) if isinstance(first, BaseDataElement) else values
+
+
+def _common(values: list[Any]) -> Any:
+    first = values[0]
+    return first if all(_is_same(first, each) for each in values[1:]) else values
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, np.ndarray):
+        return np.array_equal(one, other)
+    return bool(one == other)

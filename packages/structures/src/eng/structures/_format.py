@@ -1,0 +1,31 @@
+"""How a data element looks when it is printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+_INDENT = " " * 4
+
+
+def format_element(
+    name: str, address: int, metainfo: Iterable[tuple[str, Any]], data: Iterable[tuple[str, Any]]
+) -> str:
+    """The text of an element: its kind, its two sections, and where it is."""
+    body = ["META INFORMATION", *_lines(metainfo), "", "DATA FIELDS", *_lines(data)]
+    return "\n".join([f"<{name}(", "", *(_indented(text) for text in body), f") at {address:#x}>"])
+
+
+def _lines(items: Iterable[tuple[str, Any]]) -> list[str]:
+    return [_line(key, value) for key, value in items]
+
+
+def _line(key: str, value: Any) -> str:
+    if isinstance(value, Mapping) and value:
+        return "\n".join([f"{key}:", *(_indented(_line(str(inner), each)) for inner, each in value.items())])
+    first, *rest = repr(value).split("\n")
+    return "\n".join([f"{key}: {first}", *(_indented(text) for text in rest)])
+
+
+def _indented(text: str) -> str:
+    return "\n".join(_INDENT + line if line.strip() else "" for line in text.split("\n"))

@@ -1,0 +1,186 @@
+"""Taking rows out of a field, and joining the rows of several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from eng.structures._values import SupportsCat
+from eng.structures.errors import FieldTypeError, FieldValueError
+
+Taker = Callable[[Any, str], Any]
+
+_NUMBERS = frozenset({torch.int64, torch.int32, torch.int16, torch.int8})
+_ALLOWED = "a name, a number, a slice, or a list, tensor or array of numbers or truth values"
+
+
+def taker(item: Any, length: int) -> Taker:
+    """A function that takes the rows `item` out of a field's value.
+
+    Args:
+        item: number, slice, or list, tensor or array of numbers or truth values.
+        length: number of rows.
+
+    Raises:
+        IndexError: a number is outside the rows.
+        FieldValueError: the index has more than one dimension, or truth values are not one per row.
+        FieldTypeError: `item` is none of these.
+    """
+    if type(item) is slice:
+        return _by_slice(item)
+    if isinstance(item, Tensor):
+        return _by_tensor(item, length)
+    if isinstance(item, (int, np.integer)) and not isinstance(item, bool):
+        return _by_slice(_slice_of(int(item), length))
+    if isinstance(item, (list, np.ndarray)):
+        return _by_tensor(_as_tensor(item), length)
+    raise FieldTypeError(f"rows are taken by {_ALLOWED}, but got {type(item).__name__}")
+
+
+def joined_columns(names: Iterable[str], columns: list[tuple[Any, ...]]) -> dict[str, Any]:
+    """For each name, the rows of all values in its column (see `joined`)."""
+    cat, data = torch.cat, {}
+    try:
+        for name, column in zip(names, columns):  # noqa: B905 # one column per name; checking costs
+            data[name] = cat(column) if type(column[0]) is Tensor else joined(column, name)
+    except (RuntimeError, TypeError):  # torch does not know the name of the field
+        return {name: joined(column, name) for name, column in zip(names, columns, strict=True)}
+    return data
+
+
+def joined(values: tuple[Any, ...], name: str) -> Any:
+    """The rows of several values of a field in one.
+
+    Raises:
+        FieldValueError: values are of different classes, of shapes that do not fit, or of a class that cannot be joined.
+    """
+    first = values[0]
+    try:
+        if isinstance(first, Tensor):
+            return torch.cat(values)
+        _check_kinds(values, name)
+        if isinstance(first, np.ndarray):
+            return np.concatenate(values)
+    except (RuntimeError, TypeError, ValueError) as error:
+        _check_kinds(values, name)
+        raise FieldValueError(f"field {name!r}: {error}") from error
+    if isinstance(first, str):
+        return "".join(values)
+    if isinstance(first, (list, tuple)):
+        return type(first)(row for each in values for row in each)
+    if not isinstance(first, SupportsCat):
+        raise FieldValueError(f"The type of `{name}` is `{type(first)}` which has no attribute of `cat`")
+    return first.cat(list(values))
+
+
+def _check_kinds(values: tuple[Any, ...], name: str) -> None:
+    kinds = {type(each) for each in values}
+    if len(kinds) > 1 and not all(isinstance(each, Tensor) for each in values):
+        raise FieldValueError(
+            f"field {name!r}: {' and '.join(sorted(kind.__name__ for kind in kinds))} cannot be joined"
+        )
+
+
+def _slice_of(number: int, length: int) -> slice:
+    if not -length <= number < length:
+        raise IndexError(f"Index {number} out of range! There are {length} rows")
+    number %= length
+    return slice(number, number + 1)
+
+
+def _as_tensor(item: list[Any] | np.ndarray[Any, Any]) -> Tensor:
+    if len(item) == 0 and np.ndim(item) == 1:
+        return torch.empty(0, dtype=torch.int64)
+    try:
+        return torch.as_tensor(item)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise FieldTypeError(f"rows are taken by {_ALLOWED}, but got {item!r:.80}") from error
+
+
+def _by_slice(rows: slice) -> Taker:
+    def take(value: Any, name: str) -> Any:
+        return value[rows]
+
+    return take
+
+
+def _by_tensor(item: Tensor, length: int) -> Taker:
+    if item.dim() != 1:
+        raise FieldValueError(
+            f"Only support to get the values along the first dimension: the index should be of shape (n,), "
+            f"but got {tuple(item.shape)}"
+        )
+    if item.dtype is torch.bool:
+        if item.shape[0] != length:
+            raise FieldValueError(
+                f"The shape of the input(BoolTensor) {item.shape[0]} does not match the shape of the indexed tensor "
+                f"in results_field {length} at first dimension."
+            )
+        item = item.nonzero().view(-1)  # once for all fields
+    elif item.dtype not in _NUMBERS:
+        raise FieldTypeError(f"rows are taken by {_ALLOWED}, but got a tensor of {item.dtype}")
+    elif item.numel():
+        item = _in_range(item.long(), length)
+    return _RowsByNumber(item)
+
+
+def _in_range(item: Tensor, length: int) -> Tensor:
+    low, high = (int(bound) for bound in item.aminmax())
+    if low < -length or high >= length:
+        raise IndexError(f"index {low if low < -length else high} is out of bounds for dimension 0 with size {length}")
+    return torch.where(item < 0, item + length, item) if low < 0 else item
+
+
+class _RowsByNumber:
+    """Takes the rows `numbers`, (n,) int64 and not negative, and converts them at most once for each kind of field."""
+
+    def __init__(self, numbers: Tensor) -> None:
+        self.numbers = numbers
+        self._list: list[int] | None = None
+        self._array: np.ndarray[Any, Any] | None = None
+        self._moved: dict[torch.device, Tensor] = {numbers.device: numbers}
+
+    def __call__(self, value: Any, name: str) -> Any:
+        if type(value) is Tensor:
+            return value.index_select(0, self.on(value.device))
+        if isinstance(value, Tensor):  # a subclass may give [] a meaning of its own
+            return value[self.on(value.device)]
+        if isinstance(value, np.ndarray):
+            return value[self.array]
+        if isinstance(value, str):
+            return "".join([value[number] for number in self.list])
+        if isinstance(value, (list, tuple)):
+            return type(value)(value[number] for number in self.list)
+        if not isinstance(value, SupportsCat):
+            raise FieldValueError(f"The type of `{name}` is `{type(value)}`, which has no attribute of `cat`")
+        return self._from_custom(value)
+
+    def _from_custom(self, value: Any) -> Any:
+        if hasattr(value, "metainfo_items"):
+            return value[self.numbers]
+        numbers = self.list
+        if not numbers:
+            return value[:0]
+        return value.cat([value[number : number + 1] for number in numbers])
+
+    def on(self, device: torch.device) -> Tensor:
+        moved = self._moved.get(device)
+        if moved is None:
+            moved = self._moved[device] = self.numbers.to(device)
+        return moved
+
+    @property
+    def list(self) -> list[int]:
+        if self._list is None:
+            self._list = self.numbers.tolist()
+        return self._list
+
+    @property
+    def array(self) -> np.ndarray[Any, Any]:
+        if self._array is None:
+            self._array = self.numbers.cpu().numpy()
+        return self._array

@@ -1,0 +1,390 @@
+"""The base of what a dataset, a model and a metric hand to one another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from eng.structures import _values
+from eng.structures._fields import FieldNames, dtype_name, is_property, public_name
+from eng.structures._format import format_element
+from eng.structures._pytree import register
+from eng.structures.errors import FieldNameError, FieldTypeError, FieldValueError, MissingFieldError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_RESERVED = frozenset({"_metainfo_fields", "_data_fields"})
+
+
+class BaseDataElement:
+    """Named data, such as boxes and masks, apart from information about them, such as the shape of their image.
+
+    Both are attributes. Data changes by assignment, meta information by `set_metainfo` only; a name is never in both.
+    Methods that end in nothing (`keys`, `items`, ...) speak of data, ``metainfo_*`` of meta information, ``all_*`` of
+    both, in the order of insertion.
+
+    Args:
+        metainfo: meta information; it is copied.
+        **kwargs: data.
+
+    Raises:
+        FieldNameError: a name is in both, or belongs to a method.
+
+    Example:
+        >>> import torch
+        >>> sample = BaseDataElement(boxes=torch.zeros(2, 4), metainfo=dict(img_shape=(4, 6)))
+        >>> sample.keys(), sample.metainfo_keys(), 'boxes' in sample
+        (['boxes'], ['img_shape'], True)
+        >>> sample.scores = torch.ones(2)
+        >>> sample.to(torch.float16).scores.dtype
+        torch.float16
+    """
+
+    _metainfo_fields: FieldNames
+    _data_fields: FieldNames
+
+    def __init__(self, *, metainfo: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        own = self.__dict__
+        own["_metainfo_fields"], own["_data_fields"] = FieldNames(), FieldNames()
+        if metainfo is not None:
+            self.set_metainfo(metainfo)
+        if kwargs:
+            self.set_data(kwargs)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        register(cls)
+
+    # ---- fields ---------------------------------------------------------------------------------------------------
+
+    def set_metainfo(self, metainfo: dict[str, Any]) -> None:
+        """Adds or overwrites meta information with copies of the given values.
+
+        Raises:
+            FieldTypeError: `metainfo` is no dictionary.
+            FieldNameError: a name belongs to data.
+        """
+        if not isinstance(metainfo, dict):
+            raise FieldTypeError(f"metainfo should be a dict but got {type(metainfo).__name__}")
+        for name, value in metainfo.items():
+            self.set_field(_values.copied(value), name, field_type="metainfo")
+
+    def set_data(self, data: dict[str, Any]) -> None:
+        """Adds or overwrites data, as assignments would.
+
+        Raises:
+            FieldTypeError: `data` is no dictionary.
+            FieldNameError: a name belongs to meta information or to a method.
+        """
+        if not isinstance(data, dict):
+            raise FieldTypeError(f"data should be a dict but got {type(data).__name__}")
+        for name, value in data.items():
+            setattr(self, name, value)
+
+    def update(self, instance: BaseDataElement) -> None:
+        """Adds or overwrites data and meta information with those of another element.
+
+        Raises:
+            FieldTypeError: `instance` is no data element.
+            FieldNameError: a name is data in one and meta information in the other.
+        """
+        if not isinstance(instance, BaseDataElement):
+            raise FieldTypeError(f"instance should be a BaseDataElement but got {type(instance).__name__}")
+        self.set_metainfo(dict(instance.metainfo_items()))
+        self.set_data(dict(instance.items()))
+
+    def set_field(
+        self,
+        value: Any,
+        name: str,
+        dtype: type | tuple[type, ...] | None = None,
+        field_type: str = "data",
+    ) -> None:
+        """Sets one field and checks its type; for the property setters of sample classes (see also `Field`).
+
+        Args:
+            value: what to set.
+            name: the field; with a leading underscore where a property of the plain name reads it.
+            dtype: class or classes that `value` must have; None takes anything.
+            field_type: ``'data'`` or ``'metainfo'``.
+
+        Raises:
+            FieldTypeError: `value` is of another type.
+            FieldNameError: `name` is of the other kind already.
+            FieldValueError: there is no such `field_type`.
+        """
+        if dtype is not None and not isinstance(value, dtype):
+            shown = public_name(type(self), name)
+            raise FieldTypeError(f"field {shown!r} should be a {dtype_name(dtype)} but got {type(value).__name__}")
+        if field_type == "data":
+            self._put(name, value)
+        elif field_type == "metainfo":
+            if name in self._data_fields:
+                raise FieldNameError(
+                    f"Cannot set {name} to be a field of metainfo because {name} is already a data field"
+                )
+            self.__dict__[name] = value
+            self._metainfo_fields.add(name)
+        else:
+            raise FieldValueError(f"field_type should be 'data' or 'metainfo' but got {field_type!r}")
+
+    def _put(self, name: str, value: Any) -> None:
+        own = self.__dict__
+        if name in own["_metainfo_fields"]:
+            raise FieldNameError(f"Cannot set {name} to be a field of data because {name} is already a metainfo field")
+        own[name] = self._accepted(name, value)
+        own["_data_fields"][name] = None
+
+    def _accepted(self, name: str, value: Any) -> Any:
+        """The value that a data field gets; subclasses check it here."""
+        return value
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if getattr(type(self), name, None) is None and name not in _RESERVED:
+            self._put(name, value)
+        else:
+            self._set_known(name, value)
+
+    def _set_known(self, name: str, value: Any) -> None:
+        owner = type(self)
+        if name in _RESERVED:
+            raise FieldNameError(f"{name} has been used as a private attribute, which is immutable.")
+        if is_property(owner, name):
+            object.__setattr__(self, name, value)
+            if f"_{name}" not in self._data_fields and f"_{name}" not in self._metainfo_fields:
+                self._data_fields.add(name)
+        elif callable(getattr(owner, name)):
+            raise FieldNameError(f"{name} is a method of {owner.__name__}; choose another name for the field")
+        else:
+            self.set_field(value, name)
+
+    def __delattr__(self, name: str) -> None:
+        if name in _RESERVED:
+            raise FieldNameError(f"{name} has been used as a private attribute, which is immutable.")
+        if is_property(type(self), name):
+            object.__delattr__(self, name)
+        elif self.__dict__.pop(name, self) is self:
+            raise MissingFieldError(name, type(self).__name__, self.all_keys())
+        self._data_fields.discard(name)
+        self._metainfo_fields.discard(name)
+
+    if not TYPE_CHECKING:  # a checker that sees this takes every attribute for granted, and completes none
+
+        def __getattr__(self, name):
+            if name.startswith("__") or name in _RESERVED:  # asked by copy and pickle before there are fields
+                raise AttributeError(name)
+            raise MissingFieldError(name, type(self).__name__, self.all_keys())
+
+    # ---- mapping --------------------------------------------------------------------------------------------------
+
+    def keys(self) -> list[str]:
+        """Names of data; a private field that a property wraps has the property's name."""
+        owner = type(self)
+        return [public_name(owner, name) for name in self._data_fields]
+
+    def values(self) -> list[Any]:
+        """Values of data."""
+        return [getattr(self, name) for name in self.keys()]
+
+    def items(self) -> Iterator[tuple[str, Any]]:
+        """Names and values of data."""
+        for name in self.keys():
+            yield name, getattr(self, name)
+
+    def metainfo_keys(self) -> list[str]:
+        """Names of meta information."""
+        owner = type(self)
+        return [public_name(owner, name) for name in self._metainfo_fields]
+
+    def metainfo_values(self) -> list[Any]:
+        """Values of meta information."""
+        return [getattr(self, name) for name in self.metainfo_keys()]
+
+    def metainfo_items(self) -> Iterator[tuple[str, Any]]:
+        """Names and values of meta information."""
+        for name in self.metainfo_keys():
+            yield name, getattr(self, name)
+
+    def all_keys(self) -> list[str]:
+        """Names of meta information, then of data."""
+        return self.metainfo_keys() + self.keys()
+
+    def all_values(self) -> list[Any]:
+        """Values of meta information, then of data."""
+        return self.metainfo_values() + self.values()
+
+    def all_items(self) -> Iterator[tuple[str, Any]]:
+        """Names and values of meta information, then of data."""
+        yield from self.metainfo_items()
+        yield from self.items()
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """Meta information as a new dictionary."""
+        return dict(self.metainfo_items())
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The field called `key`; `default` where there is none."""
+        return getattr(self, key) if key in self else default
+
+    def pop(self, *args: Any) -> Any:
+        """Removes a field and gives its value: ``pop(name)`` or ``pop(name, default)``.
+
+        Raises:
+            MissingFieldError: there is no such field, and no default was given.
+            FieldTypeError: there is no or more than one default.
+        """
+        if not 1 <= len(args) <= 2:
+            raise FieldTypeError(f"pop takes a name and a default, but got {len(args)} arguments")
+        name = args[0]
+        if name not in self:
+            if len(args) == 2:
+                return args[1]
+            raise MissingFieldError(name, type(self).__name__, self.all_keys())
+        value = getattr(self, name)
+        delattr(self, name)
+        return value
+
+    def __contains__(self, item: object) -> bool:
+        fields, infos = self._data_fields, self._metainfo_fields
+        if item in fields or item in infos:
+            return True
+        private = f"_{item}"
+        return (private in fields or private in infos) and is_property(type(self), str(item))
+
+    # ---- copies ---------------------------------------------------------------------------------------------------
+
+    def new(self, *, metainfo: dict[str, Any] | None = None, **kwargs: Any) -> Self:
+        """A new element of the same class.
+
+        Args:
+            metainfo: its meta information; None takes a copy of this element's.
+            **kwargs: its data; nothing takes this element's, which both then share.
+        """
+        made = type(self)()
+        made.set_metainfo(self.metainfo if metainfo is None else metainfo)
+        made.set_data(kwargs or dict(self.items()))
+        return made
+
+    def clone(self) -> Self:
+        """A deep copy; gradients flow through it to the original, as with ``Tensor.clone``."""
+        return self._with(_values.copied)
+
+    def _takes_plainly(self, data: dict[str, Any]) -> bool:
+        """Whether storing `data` needs nothing but its check: no property, no name that is taken."""
+        owner = type(self)
+        if owner.__setattr__ is not BaseDataElement.__setattr__ or not self.__dict__.keys().isdisjoint(data):
+            return False
+        for name in data:  # noqa: SIM110 # on the way of every construction, where a generator costs half as much again
+            if getattr(owner, name, None) is not None:
+                return False
+        return True
+
+    def _with(self, change: Callable[[Any], Any]) -> Self:
+        """This element with every value of data changed, in a way that keeps the lengths and shapes."""
+        own = self.__dict__
+        made = self._like({name: change(own[name]) for name in self._data_fields if name in own})
+        for name in self._data_fields.keys() - own.keys():  # properties that keep their value in a place of their own
+            setattr(made, name, change(getattr(self, name)))
+        return made
+
+    def _like(self, data: dict[str, Any]) -> Self:
+        """An element of the same class with a copy of the meta information, and some of the fields with other values."""
+        made = object.__new__(type(self))
+        own, now = self.__dict__, made.__dict__
+        fields, infos = own["_data_fields"], own["_metainfo_fields"]
+        # Copying names is several times quicker than collecting them anew.
+        now["_data_fields"] = FieldNames(fields) if len(fields) == len(data) else FieldNames.fromkeys(data)
+        now["_metainfo_fields"] = FieldNames(infos) if infos else FieldNames()
+        for name in infos:
+            now[name] = _values.copied(own[name])
+        now.update(data)
+        return made
+
+    def __copy__(self) -> Self:
+        return self._with(_same)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Pickles of the reference hold plain sets.
+        self.__dict__.update(state)
+        for name in _RESERVED:
+            self.__dict__[name] = FieldNames.fromkeys(state.get(name, ()))
+
+    # ---- like a tensor --------------------------------------------------------------------------------------------
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """A new element with tensors converted; arguments as for ``Tensor.to``.
+
+        This and the methods below change tensors, nested elements, and other objects that have the method; in lists,
+        tuples and dictionaries too. Meta information and anything else stays as it is.
+        """
+        return self._with(lambda field: _values.mapped(field, lambda value: value.to(*args, **kwargs), "to"))
+
+    def cpu(self) -> Self:
+        """A new element with tensors on the CPU."""
+        return self._called("cpu")
+
+    def cuda(self) -> Self:
+        """A new element with tensors on the current CUDA device."""
+        return self._called("cuda")
+
+    def npu(self) -> Self:
+        """A new element with tensors on the current Ascend NPU."""
+        return self._called("npu")
+
+    def mlu(self) -> Self:
+        """A new element with tensors on the current Cambricon MLU."""
+        return self._called("mlu")
+
+    def musa(self) -> Self:
+        """A new element with tensors on the current Moore Threads GPU."""
+        return self._called("musa")
+
+    def detach(self) -> Self:
+        """A new element with tensors that require no gradient."""
+        return self._called("detach")
+
+    def pin_memory(self) -> Self:
+        """A new element with tensors in page-locked memory; a DataLoader calls it."""
+        return self._called("pin_memory")
+
+    def _called(self, method: str) -> Self:
+        return self._with(lambda field: _values.mapped(field, lambda value: getattr(value, method)(), method))
+
+    def numpy(self) -> Self:
+        """A new element with numpy arrays instead of tensors."""
+        return self._with(lambda field: _values.mapped(field, _to_numpy, None))
+
+    def to_tensor(self) -> Self:
+        """A new element with tensors instead of numpy arrays, sharing their memory."""
+        return self._with(_to_tensor)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Meta information and data in one new dictionary, nested elements as dictionaries."""
+        return {
+            name: value.to_dict() if isinstance(value, BaseDataElement) else value for name, value in self.all_items()
+        }
+
+    def __repr__(self) -> str:
+        return format_element(type(self).__name__, id(self), self.metainfo_items(), self.items())
+
+
+register(BaseDataElement)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _to_numpy(value: Any) -> Any:
+    return value.numpy() if isinstance(value, BaseDataElement) else _values.as_array(value)
+
+
+def _to_tensor(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(value)
+    return value.to_tensor() if isinstance(value, BaseDataElement) else value

@@ -1,0 +1,164 @@
+"""Rows of several fields: the boxes, labels and scores of an image's objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
+
+import numpy as np
+from torch import Tensor
+
+from eng.structures import _rows
+from eng.structures.base_data_element import BaseDataElement
+from eng.structures.errors import FieldTypeError, FieldValueError, LengthError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+IndexType = slice | int | list[int] | list[bool] | Tensor | np.ndarray[Any, Any] | np.integer[Any]
+_I = TypeVar("_I", bound="InstanceData")
+
+
+class InstanceData(BaseDataElement):
+    """A data element whose fields have the same length, one row per object.
+
+    Fields may be tensors, numpy arrays, strings, lists, tuples, other `InstanceData`, and objects of any class with
+    ``__len__``, ``__getitem__`` (which keeps the dimension) and ``cat``. Rows are taken with ``[]``; fields are read
+    and set with ``[]`` too.
+
+    Raises:
+        LengthError: a field is longer or shorter than the others.
+        FieldTypeError: a field has no length.
+
+    Example:
+        >>> import torch
+        >>> found = InstanceData(boxes=torch.zeros(3, 4), scores=torch.tensor([.9, .2, .7]), names=['a', 'b', 'c'])
+        >>> len(found), found[found.scores > .5].names
+        (3, ['a', 'c'])
+        >>> len(InstanceData.cat([found, found[:1]]))
+        4
+    """
+
+    def _accepted(self, name: str, value: Any) -> Any:
+        try:
+            length = len(value)
+        except TypeError:
+            raise FieldTypeError(f"field {name!r}: value must have a length, but got {_kind(value)}") from None
+        fields = self._data_fields
+        if fields:
+            own = self.__dict__
+            for first in fields:
+                expected = len(own[first])
+                break
+            if length != expected and (len(fields) > 1 or name not in fields):
+                raise LengthError(name, length, expected, type(self).__name__)
+        return value
+
+    def set_data(self, data: dict[str, Any]) -> None:
+        """As in `BaseDataElement`; all fields must have the same length.
+
+        Raises:
+            LengthError: they have not.
+        """
+        # A new element with plain fields, which is nearly every element: all lengths are compared at once.
+        if type(data) is dict and not self._data_fields and self._takes_plainly(data):
+            try:
+                lengths = {len(value) for value in data.values()}
+            except TypeError:
+                lengths = {-1, -2}
+            if len(lengths) < 2:
+                self.__dict__.update(data)
+                self._data_fields.update(dict.fromkeys(data))
+                return
+        super().set_data(data)  # says what is wrong, by name
+
+    def __len__(self) -> int:
+        for name in self._data_fields:
+            return len(self.__dict__[name])
+        return 0
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        setattr(self, name, value)
+
+    @overload
+    def __getitem__(self, item: str) -> Any: ...
+
+    @overload
+    def __getitem__(self, item: IndexType) -> Self: ...
+
+    def __getitem__(self, item: str | IndexType) -> Any:
+        """A field by its name, or rows by their numbers.
+
+        Args:
+            item: name; number (the row is kept as a dimension), slice; list, tensor or array of numbers or of truth
+                values, (n,).
+
+        Raises:
+            MissingFieldError: no field has this name.
+            IndexError: a number is outside the rows.
+            FieldValueError: the index has more than one dimension, or truth values are not one per row.
+            FieldTypeError: `item` is none of these.
+        """
+        if type(item) is str:
+            return getattr(self, item)
+        own, fields = self.__dict__, self._data_fields
+        if not fields and item.__class__ is not int:
+            return self._like({})
+        taker = _rows.taker(item, len(self))
+        return self._like({name: taker(own[name], name) for name in fields})
+
+    @staticmethod
+    def cat(instances_list: Sequence[_I]) -> _I:
+        """One element with the rows of all, in order, and the meta information of the first.
+
+        Args:
+            instances_list: elements with the same fields, at least one.
+
+        Raises:
+            FieldValueError: the list is empty, fields differ, or values of a field cannot be joined.
+            FieldTypeError: an item is no `InstanceData`.
+
+        Example:
+            >>> InstanceData.cat([InstanceData(names=['a']), InstanceData(names=['b', 'c'])]).names
+            ['a', 'b', 'c']
+        """
+        if not instances_list:
+            raise FieldValueError("instances_list should hold at least one InstanceData, but is empty")
+        first = instances_list[0]
+        if set(map(type, instances_list)) != {InstanceData}:
+            _check_elements(instances_list)
+        if len(instances_list) == 1:
+            return first
+        # One pass collects the values of every field, and the names themselves as the first column.
+        names = first._data_fields  # noqa: SLF001 # of this class
+        try:
+            found, *columns = zip(*map(itemgetter("_data_fields", *names), map(vars, instances_list)))  # noqa: B905
+        except KeyError:
+            _raise_different_keys(instances_list)
+        if found.count(names) != len(found):
+            _raise_different_keys(instances_list)
+        return first._like(_rows.joined_columns(names, columns))  # noqa: SLF001 # of this class
+
+
+def _kind(value: Any) -> str:
+    return (
+        f"{type(value).__name__} without dimensions"
+        if isinstance(value, (Tensor, np.ndarray))
+        else type(value).__name__
+    )
+
+
+def _check_elements(instances_list: Sequence[Any]) -> None:
+    for position, each in enumerate(instances_list):
+        if not isinstance(each, InstanceData):
+            raise FieldTypeError(f"instances_list[{position}] should be an InstanceData but got {_kind(each)}")
+
+
+def _raise_different_keys(instances_list: Sequence[InstanceData]) -> NoReturn:
+    expected, *others = [each.keys() for each in instances_list]
+    position, found = next((i, names) for i, names in enumerate(others, 1) if set(names) != set(expected))
+    raise FieldValueError(
+        f"There are different keys in `instances_list`: item 0 has {', '.join(expected) or 'none'}, "
+        f"but item {position} has {', '.join(found) or 'none'}; give all of them the same fields"
+    )

@@ -1,0 +1,90 @@
+"""Maps over the pixels of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from eng.structures.base_data_element import BaseDataElement
+from eng.structures.errors import FieldTypeError, FieldValueError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class PixelData(BaseDataElement):
+    """A data element whose fields are maps of one height and width, tensors or arrays (channels, height, width).
+
+    A field of two dimensions (height, width) becomes one of a single channel.
+
+    Raises:
+        FieldTypeError: a field is neither tensor nor array.
+        FieldValueError: a field has not two or three dimensions, or another height or width than the others.
+
+    Example:
+        >>> import torch
+        >>> maps = PixelData(image=torch.zeros(3, 20, 40), labels=torch.zeros(20, 40))
+        >>> maps.shape, maps.labels.shape, maps[10:15, 3].shape
+        ((20, 40), torch.Size([1, 20, 40]), (5, 1))
+    """
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """Height and width; None without a field."""
+        for name in self._data_fields:
+            height, width = self.__dict__[name].shape[-2:]
+            return int(height), int(width)
+        return None
+
+    def _accepted(self, name: str, value: Any) -> Any:
+        if not isinstance(value, (Tensor, np.ndarray)):
+            raise FieldTypeError(
+                f"field {name!r}: Can not set {type(value).__name__}, only support a torch.Tensor or numpy.ndarray"
+            )
+        if value.ndim not in (2, 3):
+            raise FieldValueError(f"field {name!r}: The dim of value must be 2 or 3, but got {value.ndim}")
+        size, own = tuple(value.shape[-2:]), self.shape
+        if own is not None and size != own and list(self._data_fields) != [name]:
+            raise FieldValueError(
+                f"field {name!r}: the height and width of values {size} is not consistent with the length of this "
+                f":obj:`{type(self).__name__}` {own}"
+            )
+        return value[None] if value.ndim == 2 else value
+
+    def __getitem__(self, item: Sequence[int | slice]) -> Self:
+        """A part of all maps.
+
+        Args:
+            item: rows and columns, each a number (the dimension is kept) or a slice.
+
+        Raises:
+            FieldTypeError: `item` is no pair of numbers or slices.
+            FieldValueError: there are not two of them.
+            IndexError: a number is outside the maps.
+        """
+        if not isinstance(item, tuple):
+            raise FieldTypeError(f"Unsupported type {type(item).__name__} for slicing PixelData: give rows and columns")
+        if len(item) != 2:
+            raise FieldValueError(f"Only support to slice height and width, but got {len(item)} indices")
+        shape = self.shape
+        if shape is None:
+            return self._like({})
+        rows, columns = (_as_slice(each, size, axis) for each, size, axis in zip(item, shape, _AXES, strict=True))
+        return self._like({name: self.__dict__[name][..., rows, columns] for name in self._data_fields})
+
+
+_AXES = ("height", "width")
+
+
+def _as_slice(item: Any, size: int, axis: str) -> slice:
+    if isinstance(item, slice):
+        return item
+    if isinstance(item, bool) or not isinstance(item, (int, np.integer)):
+        raise FieldTypeError(f"The type of element in input must be int or slice, but got {type(item).__name__}")
+    if not -size <= item < size:
+        raise IndexError(f"index {item} is out of range for the {axis} {size}")
+    number = int(item) % size
+    return slice(number, number + 1)
