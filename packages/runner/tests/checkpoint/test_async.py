@@ -36,7 +36,9 @@ def test_what_training_changes_after_save_is_not_in_the_file(tmp_path):
     moments = optimizer.state_dict()["state"][0]["exp_avg"].clone()
     history = [1, {"a": 2}]
     with AsyncCheckpointWriter(gate) as writer:
-        writer.save({"state_dict": model.state_dict(), "optimizer": optimizer.state_dict(), "h": history}, tmp_path / "a.pth")
+        writer.save(
+            {"state_dict": model.state_dict(), "optimizer": optimizer.state_dict(), "h": history}, tmp_path / "a.pth"
+        )
         optimizer.step()
         history[1]["a"] = 3
         gate.open.set()

@@ -10,7 +10,9 @@ from eng.checkpoint import find_latest_checkpoint, save_checkpoint, write_pointe
 
 
 def save(folder, name, iteration, time="20260101_000000", **more):
-    save_checkpoint({"meta": {"iter": iteration, "time": time}, "state_dict": {"w": torch.ones(50)}, **more}, folder / name)
+    save_checkpoint(
+        {"meta": {"iter": iteration, "time": time}, "state_dict": {"w": torch.ones(50)}, **more}, folder / name
+    )
     return str(folder / name)
 
 

@@ -81,7 +81,14 @@ class TestMalicious:
 class TestMMEngineFiles:
     def test_a_real_one_is_read_whole(self):
         checkpoint = read_checkpoint(MMENGINE)
-        assert list(checkpoint) == ["meta", "state_dict", "message_hub", "optimizer", "param_schedulers", "ema_state_dict"]
+        assert list(checkpoint) == [
+            "meta",
+            "state_dict",
+            "message_hub",
+            "optimizer",
+            "param_schedulers",
+            "ema_state_dict",
+        ]
         assert checkpoint["meta"]["iter"] == 8
         losses = checkpoint["message_hub"]["log_scalars"]["train/loss"]
         assert isinstance(losses, HistoryBuffer)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given
@@ -65,7 +67,7 @@ def test_publishing_names_the_copy_by_its_content(tmp_path):
     save_checkpoint({"meta": {}, "state_dict": {"w": torch.ones(2)}, "optimizer": {}}, tmp_path / "epoch_1.pth")
     published = publish_checkpoint(tmp_path / "epoch_1.pth")
     assert list(torch.load(published)) == ["meta", "state_dict"]
-    digest = hashlib.sha256(open(published, "rb").read()).hexdigest()
+    digest = hashlib.sha256(Path(published).read_bytes()).hexdigest()
     assert published == str(tmp_path / f"epoch_1-{digest[:8]}.pth")
     assert publish_checkpoint(tmp_path / "epoch_1.pth") == published
     assert len(list(tmp_path.iterdir())) == 2

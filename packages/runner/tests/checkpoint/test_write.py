@@ -15,7 +15,14 @@ import numpy as np
 import pytest
 import torch
 
-from eng.checkpoint import CheckpointWriteError, read_checkpoint, save_checkpoint, verify_checkpoint, write_pointer, write_whole
+from eng.checkpoint import (
+    CheckpointWriteError,
+    read_checkpoint,
+    save_checkpoint,
+    verify_checkpoint,
+    write_pointer,
+    write_whole,
+)
 
 HERE = Path(__file__).parent
 BIG = {"meta": {"iter": 1}, "state_dict": {"w": torch.arange(100_000.0)}}
@@ -30,14 +37,16 @@ def in_child(action):
             action()
         except CheckpointWriteError as error:
             status = 0 if error.path.endswith("epoch_2.pth") else 4
-        except BaseException:  # noqa: BLE001
+        except BaseException:
             status = 5
         os._exit(status)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def test_a_plain_torch_load_reads_it(tmp_path):
-    save_checkpoint({"state_dict": torch.nn.Linear(2, 2).state_dict(), "meta": {"iter": 3}}, tmp_path / "deep" / "a.pth")
+    save_checkpoint(
+        {"state_dict": torch.nn.Linear(2, 2).state_dict(), "meta": {"iter": 3}}, tmp_path / "deep" / "a.pth"
+    )
     assert torch.load(tmp_path / "deep" / "a.pth")["meta"] == {"iter": 3}
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["a.pth"]
 
@@ -58,13 +67,19 @@ def test_what_plain_torch_load_refuses_is_named(tmp_path, caplog):
 
 def test_both_kinds_of_arguments_are_refused(tmp_path):
     with pytest.raises(ValueError, match="file_client_args"):
-        save_checkpoint({}, tmp_path / "a.pth", file_client_args={"backend": "local"}, backend_args={"backend": "local"})
+        save_checkpoint(
+            {}, tmp_path / "a.pth", file_client_args={"backend": "local"}, backend_args={"backend": "local"}
+        )
 
 
 @pytest.mark.timeout(120)
 def test_killed_at_any_point_of_a_save_a_whole_checkpoint_is_found(tmp_path):
     done = subprocess.run(
-        [sys.executable, str(HERE / "_fault_driver.py"), str(tmp_path)], capture_output=True, text=True, timeout=110, check=False
+        [sys.executable, str(HERE / "_fault_driver.py"), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     result = json.loads(done.stdout.strip().splitlines()[-1])
@@ -160,7 +175,9 @@ def test_the_pointer_is_text(tmp_path):
 def test_put_to_a_remote_storage_in_one_request():
     pytest.importorskip("fsspec")
     save_checkpoint(BIG, "memory://bucket/a.pth")
-    loaded = read_checkpoint(__import__("io").BytesIO(__import__("eng.fileio", fromlist=["get"]).get("memory://bucket/a.pth")))
+    loaded = read_checkpoint(
+        __import__("io").BytesIO(__import__("eng.fileio", fromlist=["get"]).get("memory://bucket/a.pth"))
+    )
     assert torch.equal(loaded["state_dict"]["w"], BIG["state_dict"]["w"])
 
 

@@ -55,11 +55,13 @@ SAMPLES = [{"pred": 1, "label": 1}, {"pred": 0, "label": 1}, {"pred": 2, "label"
 class TestEvaluator:
     @pytest.mark.parametrize("many", [False, True], ids=["one", "list"])
     def test_metrics_from_configs_and_objects(self, registered, many):
-        metrics = [dict(type=registered), Echo()] if many else dict(type=registered, prefix="mine")
+        metrics = [{"type": registered}, Echo()] if many else {"type": registered, "prefix": "mine"}
         evaluator = Evaluator(metrics)
         evaluator.process(SAMPLES[:2])
         evaluator.process(SAMPLES[2:])
-        expected = {"ACC/accuracy": 0.75, "ACC/seen": 4, "batches": 2} if many else {"mine/accuracy": 0.75, "mine/seen": 4}
+        expected = (
+            {"ACC/accuracy": 0.75, "ACC/seen": 4, "batches": 2} if many else {"mine/accuracy": 0.75, "mine/seen": 4}
+        )
         assert evaluator.evaluate(4) == expected
 
     def test_starts_anew_after_each_evaluation(self):
@@ -76,7 +78,7 @@ class TestEvaluator:
     def test_data_elements_become_dicts_and_a_dict_stays_one(self):
         metric = Echo()
         evaluator = Evaluator(metric)
-        element = BaseDataElement(metainfo=dict(a=1), b=torch.ones(1))
+        element = BaseDataElement(metainfo={"a": 1}, b=torch.ones(1))
         evaluator.process([element], data_batch="batch")
         evaluator.process({"scores": torch.ones(2)})
         (batch, (sample,)), (_, mapping) = metric.got
@@ -87,14 +89,14 @@ class TestEvaluator:
     def test_dataset_meta_reaches_all_metrics(self):
         metrics = [Accuracy(), Echo()]
         evaluator = Evaluator(metrics)
-        evaluator.dataset_meta = dict(classes=("a", "b"))
+        evaluator.dataset_meta = {"classes": ("a", "b")}
         assert [metric.dataset_meta["classes"] for metric in metrics] == [("a", "b")] * 2
         assert evaluator.dataset_meta["classes"] == ("a", "b")
 
     def test_two_metrics_with_one_name(self):
         evaluator = Evaluator([Echo(), Echo()])
         evaluator.process([])
-        with pytest.raises(ValueError, match="two metrics give 'batches'.*prefix"):
+        with pytest.raises(ValueError, match=r"two metrics give 'batches'.*prefix"):
             evaluator.evaluate(1)
 
     @pytest.mark.parametrize("chunk_size", [1, 3, 100])
@@ -124,7 +126,8 @@ class TestMetric:
         assert "Empty got no results" in caplog.text
 
     @pytest.mark.parametrize(
-        ("kwargs", "match"), [(dict(collect_device="tpu"), "'tpu'"), (dict(collect_device="gpu", collect_dir="x"), "collect_dir")]
+        ("kwargs", "match"),
+        [({"collect_device": "tpu"}, "'tpu'"), ({"collect_device": "gpu", "collect_dir": "x"}, "collect_dir")],
     )
     def test_bad_settings(self, kwargs, match):
         with pytest.raises(ValueError, match=match):
@@ -132,7 +135,7 @@ class TestMetric:
 
     def test_dump_writes_predictions(self, tmp_path):
         metric = DumpResults(str(tmp_path / "a.pkl"))
-        metric.process(None, [dict(scores=torch.ones(2), meta=("a", [torch.zeros(1)]))])
+        metric.process(None, [{"scores": torch.ones(2), "meta": ("a", [torch.zeros(1)])}])
         assert metric.evaluate(1) == {}
         (loaded,) = pickle.loads((tmp_path / "a.pkl").read_bytes())
         assert torch.equal(loaded["scores"], torch.ones(2))
@@ -176,7 +179,8 @@ class TestMetricValue:
         assert get_metric_value(name, self.METRICS) == value
 
     @pytest.mark.parametrize(
-        ("name", "match"), [("AP", "several.*COCO/AP, VOC/AP"), ("COCO/AQ", "did you mean 'COCO/A"), ("none", "there are COCO/AP")]
+        ("name", "match"),
+        [("AP", r"several.*COCO/AP, VOC/AP"), ("COCO/AQ", "did you mean 'COCO/A"), ("none", "there are COCO/AP")],
     )
     def test_unclear_or_unknown(self, name, match):
         with pytest.raises(ValueError, match=match):
@@ -188,7 +192,7 @@ class TestLosses:
         ("last", "expected"),
         [
             ({"loss": {"a": 1}}, {"a": 1}), ({"loss": 2}, {"loss": 2}), ({"loss": 2, "pred": 1}, None), ({"pred": 1}, None),
-            (BaseDataElement(loss=dict(a=1)), {"a": 1}),
+            (BaseDataElement(loss={"a": 1}), {"a": 1}),
         ],
     )  # fmt: skip
     def test_are_taken_from_behind_the_predictions(self, last, expected):

@@ -63,7 +63,9 @@ class TestStatistics:
     def test_registered_statistic_sees_the_arrays(self):
         @HistoryBuffer.register_statistics
         def weighted_sum_for_this_test(self, window_size, weight):
-            return (self._log_history[-window_size:] * np.array(weight)).sum() / self._count_history[-window_size:].sum()
+            return (self._log_history[-window_size:] * np.array(weight)).sum() / self._count_history[
+                -window_size:
+            ].sum()
 
         try:
             assert HistoryBuffer([1, 2], [1, 1]).statistics("weighted_sum_for_this_test", 2, [2, 1]) == 2
@@ -195,7 +197,9 @@ class TestState:
         resumed.load_state_dict(loaded)
         assert resumed.data[0].tolist() == [1.0, 2.0]
 
-    @pytest.mark.parametrize("how", [copy.deepcopy, lambda b: pickle.loads(pickle.dumps(b))], ids=["deepcopy", "pickle"])
+    @pytest.mark.parametrize(
+        "how", [copy.deepcopy, lambda b: pickle.loads(pickle.dumps(b))], ids=["deepcopy", "pickle"]
+    )
     def test_copies_hold_the_same(self, how):
         original = filled([1.0, torch.tensor(2.0)])
         twin = how(original)

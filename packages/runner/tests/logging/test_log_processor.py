@@ -16,7 +16,9 @@ def make_runner(name, *, iteration=9, epoch=1, max_epochs=12, max_iters=50, leng
     hub = MessageHub(name)
     for step in range(iteration + 1):
         hub.update_scalars({"train/lr": 0.01, "train/data_time": 0.25, "train/loss": torch.tensor(step + 1.0)})
-        hub.update_scalars({"train/loss_cls": float(step), "train/loss_box": 1, "train/time": 0.5, "train/acc": 0.1 * step})
+        hub.update_scalars(
+            {"train/loss_cls": float(step), "train/loss_box": 1, "train/time": 0.5, "train/acc": 0.1 * step}
+        )
     hub.update_info("eta", 40)
     return SimpleNamespace(
         message_hub=hub, iter=iteration, epoch=epoch, max_epochs=max_epochs, max_iters=max_iters, model=torch.nn.Identity(),
@@ -72,9 +74,9 @@ def test_lines_after_evaluation(request):
 
 def test_custom_statistics_are_added_behind_or_replace(request):
     custom = [
-        dict(data_src="loss", method_name="mean", window_size="global", log_name="loss_global"),
-        dict(data_src="loss_cls", method_name="max", window_size="epoch"),
-        dict(data_src="acc", method_name="min", window_size=3),
+        {"data_src": "loss", "method_name": "mean", "window_size": "global", "log_name": "loss_global"},
+        {"data_src": "loss_cls", "method_name": "max", "window_size": "epoch"},
+        {"data_src": "acc", "method_name": "min", "window_size": 3},
     ]
     runner = make_runner(request.node.name, iteration=29)
     tag, line = LogProcessor(custom_cfg=custom).get_log_after_iter(runner, 4, "train")
@@ -108,10 +110,10 @@ def test_without_a_training_loop_counts_are_zero(request):
 @pytest.mark.parametrize(
     ("kwargs", "error", "match"),
     [
-        (dict(custom_cfg=[dict(data_src="loss")]), ValueError, r"custom_cfg\[0\] needs method_name"),
-        (dict(custom_cfg=[dict(data_src="a", method_name="mean")] * 2), ValueError, "shown already"),
-        (dict(custom_cfg=[dict(data_src="a", method_name="mean", window_size=1.5)]), TypeError, "1.5"),
-        (dict(by_epoch=False, custom_cfg=[dict(data_src="a", method_name="mean", window_size="epoch")]), ValueError, "by_epoch=True"),
+        ({"custom_cfg": [{"data_src": "loss"}]}, ValueError, r"custom_cfg\[0\] needs method_name"),
+        ({"custom_cfg": [{"data_src": "a", "method_name": "mean"}] * 2}, ValueError, "shown already"),
+        ({"custom_cfg": [{"data_src": "a", "method_name": "mean", "window_size": 1.5}]}, TypeError, "1.5"),
+        ({"by_epoch": False, "custom_cfg": [{"data_src": "a", "method_name": "mean", "window_size": "epoch"}]}, ValueError, "by_epoch=True"),
     ],
     ids=["incomplete", "twice", "window", "epoch-window"],
 )  # fmt: skip

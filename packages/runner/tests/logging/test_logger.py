@@ -29,7 +29,9 @@ def test_lines_on_the_console(capsys):
 def test_an_error_names_its_place(capsys):
     MMLogger.get_instance("error").error("division by zero")
     out = capsys.readouterr().out
-    assert re.fullmatch(CONSOLE + r"ERROR - .*test_logger\.py - test_an_error_names_its_place - \d+ - division by zero\n", out)
+    assert re.fullmatch(
+        CONSOLE + r"ERROR - .*test_logger\.py - test_an_error_names_its_place - \d+ - division by zero\n", out
+    )
 
 
 def test_the_file_is_plain_and_has_the_year(tmp_path, capsys):

@@ -20,7 +20,12 @@ def test_scalars_and_facts_are_found_by_key(hub):
     hub.update_info_dict({"iter": 1, "epoch": 0})
     assert hub.get_scalar("train/loss").mean() == 2
     assert hub.get_scalar("train/time").mean() == pytest.approx(0.05)
-    assert (hub.get_info("iter"), hub.get_info("nothing", 7), hub.pop_info("epoch"), hub.get_info("epoch")) == (1, 7, 0, None)
+    assert (hub.get_info("iter"), hub.get_info("nothing", 7), hub.pop_info("epoch"), hub.get_info("epoch")) == (
+        1,
+        7,
+        0,
+        None,
+    )
     assert set(hub.log_scalars) == {"train/time", "train/loss"}
 
 
@@ -49,7 +54,18 @@ def test_current_instance_exists_before_any_was_made(monkeypatch):
         (lambda hub: MessageHub("bad", log_scalars=[1]), TypeError, "log_scalars must be a mapping"),
         (lambda hub: MessageHub("bad", log_scalars={"a": 1}), TypeError, "must be a HistoryBuffer"),
     ],
-    ids=["unknown", "not-mapping", "no-value", "infos", "resumed", "vector", "state", "state-keys", "init", "init-value"],
+    ids=[
+        "unknown",
+        "not-mapping",
+        "no-value",
+        "infos",
+        "resumed",
+        "vector",
+        "state",
+        "state-keys",
+        "init",
+        "init-value",
+    ],
 )
 def test_bad_input(hub, call, error, match):
     hub.update_scalar("train/loss", 1)
@@ -90,7 +106,9 @@ class TestState:
         assert state["runtime_info"]["list"] == [1]
 
     def test_histories_of_mmengine_are_taken(self, hub):
-        hub.load_state_dict({"log_scalars": {"train/loss": HistoryBuffer([1, 3], [1, 1])}, "runtime_info": {}, "resumed_keys": {}})
+        hub.load_state_dict(
+            {"log_scalars": {"train/loss": HistoryBuffer([1, 3], [1, 1])}, "runtime_info": {}, "resumed_keys": {}}
+        )
         hub.update_scalar("train/loss", 5)
         assert hub.get_scalar("train/loss").mean() == 3
 

@@ -22,7 +22,13 @@ def test_allclose_of_anything_like_numbers():
 
 @pytest.mark.parametrize(
     ("subset", "expected"),
-    [({"a": 1}, True), ({"a": 2}, False), ({"z": None}, False), ({"t": torch.ones(2)}, True), ({"t": torch.zeros(2)}, False)],
+    [
+        ({"a": 1}, True),
+        ({"a": 2}, False),
+        ({"z": None}, False),
+        ({"t": torch.ones(2)}, True),
+        ({"t": torch.zeros(2)}, False),
+    ],
 )
 def test_dict_contains_subset(subset, expected):
     whole = {"a": 1, "b": 2, "t": torch.ones(2), "n": np.ones(2)}

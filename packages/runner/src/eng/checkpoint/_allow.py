@@ -49,7 +49,7 @@ def history_method(owner: type, name: str) -> None:
     """
     if owner is HistoryBuffer:
         # Our class has its own table of them, so that the method itself is not needed.
-        return None
+        return
     raise AttributeError(f"a checkpoint may not read the attribute {name!r} of {owner!r}")
 
 

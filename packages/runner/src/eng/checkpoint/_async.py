@@ -130,6 +130,6 @@ class AsyncCheckpointWriter:
             self._write(snapshot, filename, backend_args=backend_args)
             if on_committed is not None:
                 on_committed(filename)
-        except BaseException as error:  # noqa: BLE001  # raised again in the thread that saves
+        except BaseException as error:  # raised again in the thread that saves  # noqa: BLE001  # raised again in the thread that saves
             _LOGGER.error("writing the checkpoint %s beside training failed: %s", filename, error)
             self._failure = error

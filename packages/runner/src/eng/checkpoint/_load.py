@@ -65,7 +65,7 @@ def _load_checkpoint_to_model(
     weights = _weights(checkpoint, "the checkpoint")
     renamed = OrderedDict((_revised(key, revise_keys), value) for key, value in weights.items())
     # Versions of the modules, by which torch converts old weights.
-    renamed._metadata = getattr(weights, "_metadata", OrderedDict())  # type: ignore[attr-defined]  # torch's own place
+    renamed._metadata = getattr(weights, "_metadata", OrderedDict())  # type: ignore[attr-defined]  # noqa: SLF001  # torch's own place
     report = load_state_dict(model, renamed, strict, logger)
     if on_report is not None:
         on_report(report)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 
@@ -21,6 +21,7 @@ from ._zoo import address, get_external_models, get_mmcls_models, get_torchvisio
 __all__ = ["CheckpointLoader"]
 
 Loader = Callable[..., Any]
+F = TypeVar("F", bound=Loader)
 
 
 class CheckpointLoader:
@@ -37,7 +38,9 @@ class CheckpointLoader:
     _schemes: ClassVar[dict[str, Loader]] = {}
 
     @classmethod
-    def register_scheme(cls, prefixes: str | Sequence[str], loader: Loader | None = None, force: bool = False) -> Any:
+    def register_scheme(
+        cls, prefixes: str | Sequence[str], loader: Loader | None = None, force: bool = False
+    ) -> Callable[[F], F]:
         """Registers a loader for names that begin with one of `prefixes`; a decorator without `loader`.
 
         Args:
@@ -49,14 +52,19 @@ class CheckpointLoader:
             KeyError: a prefix is taken and `force` is False.
         """
         if loader is None:
-            return lambda decorated: cls.register_scheme(prefixes, decorated, force) or decorated
+
+            def register(decorated: F) -> F:
+                cls.register_scheme(prefixes, decorated, force)
+                return decorated
+
+            return register
         for prefix in [prefixes] if isinstance(prefixes, str) else prefixes:
             if prefix in cls._schemes and not force:
                 raise KeyError(
                     f"{prefix!r} has a loader already, {cls._schemes[prefix].__name__}; force=True replaces it"
                 )
             cls._schemes[prefix] = loader
-        return None
+        return lambda decorated: decorated
 
     @classmethod
     def _get_checkpoint_loader(cls, path: str) -> Loader:
@@ -150,4 +158,4 @@ def load_from_mmcls(filename: str, map_location: Any = None) -> Any:
 
 def _from_zoo(filename: str, table: dict[str, str], source: str, map_location: Any) -> Any:
     found = address(filename.partition("://")[2], table, source)
-    return CheckpointLoader._get_checkpoint_loader(found)(found, map_location=map_location)
+    return CheckpointLoader.load_checkpoint(found, map_location, logger="silent")

@@ -14,7 +14,7 @@ from torch import nn
 from eng.dist import get_rank
 from eng.logging import print_log
 
-from ._modules import _inner, unwrap
+from ._modules import unwrap
 from .errors import StateMismatchError
 
 __all__ = ["LoadReport", "load_state_dict"]
@@ -55,10 +55,10 @@ class LoadReport:
         return not (self.missing or self.unexpected or self.wrong_shape or self.errors)
 
     def __str__(self) -> str:
-        lines = [
-            f"{len(self.matched)} entries matched: {self.share:.1%} of the model's parameters "
-            f"({self.num_loaded:,} of {self.num_parameters:,}) were loaded"
-        ]
+        loaded = (
+            f"{self.share:.1%} of the model's parameters were loaded ({self.num_loaded:,} of {self.num_parameters:,})"
+        )
+        lines = [f"{len(self.matched)} entries matched: {loaded}"]
         shapes = [f"{key}: the model has {ours}, the file {theirs}" for key, (ours, theirs) in self.wrong_shape.items()]
         lines += _listed("of another shape", shapes)
         lines += _listed("missing in the file", self.missing)
@@ -127,15 +127,15 @@ class _Visit:
         self.errors: list[str] = []
 
     def module(self, module: nn.Module, prefix: str = "") -> None:
-        while (inner := _inner(module)) is not None:
-            module = inner
+        module = unwrap(module)
         local = self.metadata.get(prefix[:-1], {})
-        module._load_from_state_dict(self.state, prefix, local, True, self.missing, self.unexpected, self.errors)
-        for name, child in module._modules.items():
+        # What torch calls for each module too, and what libraries override.
+        module._load_from_state_dict(self.state, prefix, local, True, self.missing, self.unexpected, self.errors)  # noqa: SLF001
+        for name, child in module._modules.items():  # noqa: SLF001  # named_children leaves shared modules out
             if child is not None:
                 self.module(child, f"{prefix}{name}.")
-        incompatible = nn.modules.module._IncompatibleKeys(self.missing, self.unexpected)
-        for hook in module._load_state_dict_post_hooks.values():
+        incompatible = nn.modules.module._IncompatibleKeys(self.missing, self.unexpected)  # noqa: SLF001  # what hooks expect
+        for hook in module._load_state_dict_post_hooks.values():  # noqa: SLF001  # registered by a public method
             hook(module, incompatible)
 
     def report(self, model: nn.Module) -> LoadReport:

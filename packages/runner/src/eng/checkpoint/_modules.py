@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -29,18 +29,12 @@ def wrapper_prefixes(module: nn.Module, prefix: str = "") -> Iterator[tuple[str,
 
 
 def _inner(module: nn.Module) -> nn.Module | None:
-    if isinstance(module, torch._dynamo.OptimizedModule) if _has_dynamo() else False:
-        return module._orig_mod  # type: ignore[no-any-return]  # torch declares it as Any
+    compiled = getattr(module, "_orig_mod", None)
+    if isinstance(compiled, nn.Module):  # of torch.compile, which may not have been imported, as that takes a second
+        return compiled
     wrappers = (DataParallel, DistributedDataParallel, *_registered())
     inner = getattr(module, "module", None)
     return inner if isinstance(module, wrappers) and isinstance(inner, nn.Module) else None
-
-
-def _has_dynamo() -> bool:
-    """A compiled module cannot exist before torch._dynamo was imported, which takes a second: not for a look."""
-    import sys
-
-    return "torch._dynamo.eval_frame" in sys.modules and hasattr(torch, "_dynamo")
 
 
 def _registered() -> tuple[type, ...]:
@@ -51,12 +45,8 @@ def to_cpu(state: Any) -> Any:
     """Tensors of a nested state on the CPU; containers are new, everything else is as it was."""
     if isinstance(state, torch.Tensor):
         return state.cpu()
-    if isinstance(state, Mapping):
-        return (
-            type(state)((key, to_cpu(value)) for key, value in state.items())
-            if type(state) is not dict
-            else {key: to_cpu(value) for key, value in state.items()}
-        )
+    if isinstance(state, dict):
+        return type(state)({key: to_cpu(value) for key, value in state.items()})
     if isinstance(state, list | tuple) and not hasattr(state, "_fields"):
         return type(state)(to_cpu(value) for value in state)
     return state

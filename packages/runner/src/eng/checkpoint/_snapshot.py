@@ -47,7 +47,7 @@ class SnapshotBuffers:
             items = ((key, self._copy(item, (*place, key), copied)) for key, item in value.items())
             made = type(value)(items)
             if hasattr(value, "_metadata"):
-                made._metadata = copy.deepcopy(value._metadata)
+                made._metadata = copy.deepcopy(value._metadata)  # noqa: SLF001  # torch keeps versions of modules there
             return made
         if type(value) in (list, tuple):
             return type(value)(self._copy(item, (*place, index), copied) for index, item in enumerate(value))

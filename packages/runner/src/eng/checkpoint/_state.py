@@ -20,7 +20,7 @@ def weights_to_cpu(state_dict: Mapping[str, Any]) -> OrderedDict[str, Any]:
         state_dict: of a model.
     """
     moved = OrderedDict((key, to_cpu(value)) for key, value in state_dict.items())
-    moved._metadata = getattr(state_dict, "_metadata", OrderedDict())  # type: ignore[attr-defined]  # torch's own place for it
+    moved._metadata = getattr(state_dict, "_metadata", OrderedDict())  # type: ignore[attr-defined]  # noqa: SLF001  # torch's own place for it
     return moved
 
 
@@ -36,11 +36,12 @@ def get_state_dict(
         keep_vars: whether parameters stay attached to autograd.
     """
     inner = unwrap(module)
-    state: OrderedDict[str, Any] = inner.state_dict(prefix=prefix, keep_vars=keep_vars)
+    state: Any = inner.state_dict(prefix=prefix, keep_vars=keep_vars)
     for wrapped, plain in wrapper_prefixes(inner, prefix.rstrip(".")):
         for key in [key for key in state if key.startswith(wrapped)]:
             state[plain + key[len(wrapped) :]] = state.pop(key)
     if destination is None:
-        return state
+        kept: OrderedDict[str, Any] = state
+        return kept
     destination.update(state)
     return destination

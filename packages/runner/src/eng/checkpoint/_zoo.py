@@ -28,7 +28,7 @@ def get_torchvision_models() -> dict[str, str]:
         ModuleNotFoundError: torchvision is not installed.
     """
     try:
-        from torchvision import models
+        from torchvision import models  # type: ignore[import-not-found,unused-ignore]  # optional
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("names of torchvision's weights need torchvision; pip install torchvision") from error
     urls: dict[str, str] = {}

@@ -76,7 +76,7 @@ class ConsoleHandler(logging.StreamHandler[Any]):
             return
         try:
             self._print(record)
-        except Exception:  # noqa: BLE001  # a handler reports its own failures and never raises them (logging's rule)
+        except Exception:  # a handler reports its own failures and never raises them (logging's rule)  # noqa: BLE001  # a handler reports its own failures and never raises them (logging's rule)
             self.handleError(record)
 
     def _print(self, record: logging.LogRecord) -> None:
@@ -97,7 +97,7 @@ class ForwardToCurrent(logging.Handler):
         """Hands `record` on; a record that came from an MMLogger has been there already."""
         from .logger import MMLogger
 
-        if MMLogger._instance_dict:
+        if MMLogger._instance_dict:  # noqa: SLF001  # whether there is any; asking for one would make it
             logger = MMLogger.get_current_instance()
             if record.levelno >= logger.level:
                 logger.handle_own(record)
@@ -129,8 +129,9 @@ def file_handler(filename: str, mode: str, cfg: dict[str, Any] | None) -> loggin
 def _file_handlers() -> dict[str, Any]:
     import logging.handlers as handlers
 
-    found = {"FileHandler": logging.FileHandler}
-    for name, kind in vars(handlers).items():
-        if isinstance(kind, type) and issubclass(kind, logging.FileHandler) and not name.startswith("Base"):
-            found[name] = kind
-    return found
+    kinds = {"FileHandler": logging.FileHandler, **vars(handlers)}
+    return {
+        name: kind
+        for name, kind in kinds.items()
+        if isinstance(kind, type) and issubclass(kind, logging.FileHandler) and not name.startswith("Base")
+    }

@@ -115,6 +115,14 @@ class HistoryBuffer:
 
     # ---------------------------------------------------------------- reading
 
+    def read_together_with(self, companions: Mapping[str, HistoryBuffer]) -> None:
+        """From now on, a read of this buffer's tensors reads those of all `companions` in the same transfer.
+
+        Args:
+            companions: a mapping that may grow later, such as that of a message hub; this buffer is in it.
+        """
+        self._companions = companions
+
     def _settle(self) -> None:
         """Moves what is pending into the arrays; companions with tensors are read in the same transfer."""
         if not self._pending_counts:
@@ -318,10 +326,10 @@ _NOTHING = _Totals()
 
 def settle_together(buffers: Iterable[HistoryBuffer]) -> None:
     """Reads the pending values of all `buffers` with one transfer per device."""
-    waiting = [buffer for buffer in buffers if buffer._pending_counts]  # noqa: SLF001  # this module's own class
-    entries = [[*buffer._chunks, *buffer._pending] for buffer in waiting]  # noqa: SLF001
+    waiting = [buffer for buffer in buffers if buffer._pending_counts]  # this module's own class  # noqa: SLF001  # this module's own class
+    entries = [[*buffer._chunks, *buffer._pending] for buffer in waiting]  # noqa: SLF001  # this module's own class
     for buffer, values in zip(waiting, fetch(entries), strict=True):
-        buffer._accept(values)  # noqa: SLF001
+        buffer._accept(values)  # noqa: SLF001  # this module's own class
 
 
 def _length(entry: Entry) -> int:

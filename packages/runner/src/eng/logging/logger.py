@@ -69,7 +69,7 @@ class MMLogger(logging.Logger, ManagerMixin):
     ) -> None:
         logging.Logger.__init__(self, logger_name)
         ManagerMixin.__init__(self, name)
-        level = logging._checkLevel(log_level.upper() if isinstance(log_level, str) else log_level)  # type: ignore[attr-defined]  # logging's own parser of levels
+        level = logging._checkLevel(log_level.upper() if isinstance(log_level, str) else log_level)  # type: ignore[attr-defined]  # noqa: SLF001  # logging's own parser of levels
         rank = get_rank()
         self.parent = logging.getLogger(_HIERARCHY)
         self._add(ConsoleHandler(), level if rank == 0 else max(level, logging.ERROR), CONSOLE_TIME)
@@ -106,7 +106,7 @@ class MMLogger(logging.Logger, ManagerMixin):
             if record.levelno >= handler.level:
                 handler.handle(record)
 
-    def callHandlers(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
+    def callHandlers(self, record: logging.LogRecord) -> None:  # logging's name  # noqa: N802  # logging's name
         """Gives `record` to the handlers of this logger and to those that users put on ``eng``, not to the root's."""
         self.handle_own(record)
         above = self.parent.handlers if self.parent is not None else []
@@ -114,12 +114,12 @@ class MMLogger(logging.Logger, ManagerMixin):
             if record.levelno >= handler.level and not isinstance(handler, ForwardToCurrent):
                 handler.handle(record)
 
-    def setLevel(self, level: int | str) -> None:  # noqa: N802  # logging's name
+    def setLevel(self, level: int | str) -> None:  # logging's name  # noqa: N802  # logging's name
         """Sets from which level on this logger logs; its handlers keep their own."""
         logging.Logger.setLevel(self, level)
         # This logger is not in logging's own table, which clears these memories for those that are.
         for logger in MMLogger._instance_dict.values():
-            logger._cache.clear()
+            logger._cache.clear()  # noqa: SLF001  # of loggers like this one
 
 
 def _attach_to_hierarchy(level: int) -> None:
@@ -166,14 +166,14 @@ def print_log(msg: Any, logger: logging.Logger | str | None = None, level: int =
         TypeError: `logger` is something else.
     """
     if logger is None:
-        print(msg)  # noqa: T201  # printing is what None promises
+        print(msg)  # printing is what None promises  # noqa: T201  # printing is what None promises
     elif isinstance(logger, logging.Logger):
         logger.log(level, msg)
     elif logger == "current":
         MMLogger.get_current_instance().log(level, msg)
     elif isinstance(logger, str) and logger != "silent":
         if not MMLogger.check_instance_created(logger):
-            known = ", ".join(map(repr, MMLogger._instance_dict)) or "none yet"
+            known = ", ".join(map(repr, MMLogger._instance_dict)) or "none yet"  # noqa: SLF001  # names only
             raise ValueError(f"there is no MMLogger called {logger!r}; there are: {known}")
         MMLogger.get_instance(logger).log(level, msg)
     elif logger != "silent":

@@ -61,7 +61,7 @@ class MessageHub(ManagerMixin):
         for key, buffer in self._log_scalars.items():
             if not isinstance(buffer, HistoryBuffer):
                 raise TypeError(f"log_scalars[{key!r}] must be a HistoryBuffer, not {type(buffer).__name__}")
-            buffer._companions = self._log_scalars
+            buffer.read_together_with(self._log_scalars)
 
     @classmethod
     def get_current_instance(cls) -> MessageHub:
@@ -91,7 +91,7 @@ class MessageHub(ManagerMixin):
         if buffer is None:
             buffer = HistoryBuffer()
             buffer.update(value, count)
-            buffer._companions = self._log_scalars
+            buffer.read_together_with(self._log_scalars)
             self._log_scalars[key] = buffer
         else:
             buffer.update(value, count)
@@ -196,14 +196,18 @@ class MessageHub(ManagerMixin):
         """
         settle_together(self._log_scalars.values())
         kept = [key for key, resumed in self._resumed_keys.items() if resumed]
-        facts = {}
-        for key in (key for key in kept if key in self._runtime_info):
-            try:
-                facts[key] = to_plain(self._runtime_info[key])
-            except NotPlainError as error:
-                _LOGGER.warning("the message hub's %r is not kept in checkpoints: it holds %s", key, error)
+        facts: dict[str, Any] = {}
+        for key in kept:
+            if key in self._runtime_info:
+                self._keep_if_plain(key, facts)
         scalars = {key: self._log_scalars[key].state_dict() for key in kept if key in self._log_scalars}
         return {"log_scalars": scalars, "runtime_info": facts, "resumed_keys": dict(self._resumed_keys)}
+
+    def _keep_if_plain(self, key: str, facts: dict[str, Any]) -> None:
+        try:
+            facts[key] = to_plain(self._runtime_info[key])
+        except NotPlainError as error:
+            _LOGGER.warning("the message hub's %r is not kept in checkpoints: it holds %s", key, error)
 
     def load_state_dict(self, state_dict: MessageHub | Mapping[str, Any]) -> None:
         """Goes on from a state given by :meth:`state_dict`, by MMEngine's own, or from another hub.
@@ -214,9 +218,9 @@ class MessageHub(ManagerMixin):
         """
         if isinstance(state_dict, MessageHub):
             state_dict = {
-                "log_scalars": state_dict._log_scalars,
-                "runtime_info": state_dict._runtime_info,
-                "resumed_keys": state_dict._resumed_keys,
+                "log_scalars": state_dict.log_scalars,
+                "runtime_info": state_dict.runtime_info,
+                "resumed_keys": state_dict._resumed_keys,  # noqa: SLF001  # of this class
             }
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"load_state_dict takes a mapping or a MessageHub, not {type(state_dict).__name__}")
@@ -238,7 +242,7 @@ class MessageHub(ManagerMixin):
         else:
             _LOGGER.warning("the history of %r is not resumed: a %s is not a history", key, type(state).__name__)
             return
-        buffer._companions = self._log_scalars
+        buffer.read_together_with(self._log_scalars)
         self._log_scalars[key] = buffer
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -163,7 +163,7 @@ class LogProcessor:
         if eta is None or any(name not in shown for name in _TIMES):
             return []
         times = [f"{name}: {shown.pop(name):.{self.num_digits}f}" for name in _TIMES]
-        return [f"eta: {datetime.timedelta(seconds=int(eta))}", *times]
+        return [f"eta: {dt.timedelta(seconds=int(eta))}", *times]
 
     def _memory(self, runner: Any, tag: dict[str, Any]) -> list[str]:
         """Largest memory held on the accelerator so far, in MB."""
@@ -217,7 +217,9 @@ class LogProcessor:
 
     def _with_epoch_times(self, mode: str) -> list[dict[str, Any]]:
         chosen = {cfg["data_src"].removeprefix(f"{mode}/") for cfg in self.custom_cfg}
-        means = [dict(data_src=name, window_size="epoch", method_name="mean") for name in _TIMES if name not in chosen]
+        means = [
+            {"data_src": name, "window_size": "epoch", "method_name": "mean"} for name in _TIMES if name not in chosen
+        ]
         return [*self.custom_cfg, *means]
 
     def _with_sizes(self, custom: Sequence[Mapping[str, Any]], runner: Any, batch_idx: int) -> list[dict[str, Any]]:

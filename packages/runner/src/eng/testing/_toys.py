@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -42,7 +42,7 @@ class ToyModel(BaseModel):
 class ToyDataset(Dataset[dict[str, torch.Tensor]]):
     """Twelve random points of the plane, labelled 1."""
 
-    METAINFO: dict[str, Any] = {}
+    METAINFO: ClassVar[dict[str, Any]] = {}
     data = torch.randn(12, 2)
     label = torch.ones(12)
 
@@ -81,37 +81,37 @@ class ToyMetric(BaseMetric):
 
 def epoch_based_cfg(work_dir: str) -> Any:
     """Config of a training of three epochs with validation and test."""
-    loader = dict(
-        dataset=dict(type=ToyDataset),
-        sampler=dict(type="DefaultSampler", shuffle=True),
-        batch_size=3,
-        num_workers=0,
-    )
-    still = dict(loader, sampler=dict(type="DefaultSampler", shuffle=False))
+    loader = {
+        "dataset": {"type": ToyDataset},
+        "sampler": {"type": "DefaultSampler", "shuffle": True},
+        "batch_size": 3,
+        "num_workers": 0,
+    }
+    still = dict(loader, sampler={"type": "DefaultSampler", "shuffle": False})
     return Config(
-        dict(
-            work_dir=work_dir,
-            model=dict(type=ToyModel),
-            train_dataloader=loader,
-            val_dataloader=still,
-            test_dataloader=still,
-            optim_wrapper=dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=0.1)),
-            train_cfg=dict(by_epoch=True, max_epochs=3, val_interval=1),
-            val_cfg=dict(),
-            test_cfg=dict(),
-            val_evaluator=[dict(type=ToyMetric)],
-            test_evaluator=[dict(type=ToyMetric)],
-            default_hooks=dict(logger=dict(type="LoggerHook", interval=1)),
-            custom_hooks=[],
-            env_cfg=dict(dist_cfg=dict(backend="gloo")),
-        )
+        {
+            "work_dir": work_dir,
+            "model": {"type": ToyModel},
+            "train_dataloader": loader,
+            "val_dataloader": still,
+            "test_dataloader": still,
+            "optim_wrapper": {"type": "OptimWrapper", "optimizer": {"type": "SGD", "lr": 0.1}},
+            "train_cfg": {"by_epoch": True, "max_epochs": 3, "val_interval": 1},
+            "val_cfg": {},
+            "test_cfg": {},
+            "val_evaluator": [{"type": ToyMetric}],
+            "test_evaluator": [{"type": ToyMetric}],
+            "default_hooks": {"logger": {"type": "LoggerHook", "interval": 1}},
+            "custom_hooks": [],
+            "env_cfg": {"dist_cfg": {"backend": "gloo"}},
+        }
     )
 
 
 def iter_based_cfg(work_dir: str) -> Any:
     """The same for twelve iterations."""
     cfg = copy.deepcopy(epoch_based_cfg(work_dir))
-    cfg.train_dataloader = dict(cfg.train_dataloader, sampler=dict(type="InfiniteSampler", shuffle=True))
-    cfg.train_cfg = dict(by_epoch=False, max_iters=12, val_interval=4)
-    cfg.log_processor = dict(by_epoch=False)
+    cfg.train_dataloader = dict(cfg.train_dataloader, sampler={"type": "InfiniteSampler", "shuffle": True})
+    cfg.train_cfg = {"by_epoch": False, "max_iters": 12, "val_interval": 4}
+    cfg.log_processor = {"by_epoch": False}
     return cfg

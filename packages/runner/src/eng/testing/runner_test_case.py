@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import os
 import socket
 import tempfile
@@ -28,32 +29,28 @@ class RunnerTestCase(TestCase):
         ...         self.build_runner(self.epoch_based_cfg).train()
     """
 
-    dist_cfg: ClassVar[dict[str, Any]] = dict(MASTER_ADDR="127.0.0.1", RANK="0", WORLD_SIZE="1", LOCAL_RANK="0")
+    dist_cfg: ClassVar[dict[str, Any]] = {"MASTER_ADDR": "127.0.0.1", "RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
 
     def setUp(self) -> None:
         """Makes the work folder and the configs, and keeps logs out of the way."""
         from ._toys import epoch_based_cfg, iter_based_cfg
 
-        self._logging_before = _instances()
+        self._instances_before = _instances()
+        self._handlers_before = list(logging.getLogger("eng").handlers)
         self.temp_dir = tempfile.TemporaryDirectory()
         self.epoch_based_cfg = epoch_based_cfg(self.temp_dir.name)
         self.iter_based_cfg = iter_based_cfg(self.temp_dir.name)
 
     def tearDown(self) -> None:
         """Closes log files, leaves a process group and removes the work folder."""
-        import logging
-
         import torch.distributed
 
-        from eng.logging import MMLogger
-
-        for logger in MMLogger._instance_dict.values():
-            for handler in list(logger.handlers):
-                handler.close()
-        logging.getLogger("eng").handlers.clear()
-        for kind, before in self._logging_before:
-            kind._instance_dict.clear()
-            kind._instance_dict.update(before)
+        for kind, before in self._instances_before:
+            now = kind._instance_dict  # noqa: SLF001  # the managers offer no way to forget
+            for name in [name for name in now if name not in before]:
+                for handler in getattr(now.pop(name), "handlers", ()):
+                    handler.close()
+        logging.getLogger("eng").handlers[:] = self._handlers_before
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
         self.temp_dir.cleanup()
@@ -94,4 +91,5 @@ def _instances() -> list[tuple[Any, dict[str, Any]]]:
     from eng.registry import DefaultScope
     from eng.visualization import Visualizer
 
-    return [(kind, dict(kind._instance_dict)) for kind in (MMLogger, MessageHub, Visualizer, DefaultScope)]
+    kinds: tuple[Any, ...] = (MMLogger, MessageHub, Visualizer, DefaultScope)
+    return [(kind, dict(kind._instance_dict)) for kind in kinds]  # noqa: SLF001  # see tearDown
