@@ -212,5 +212,5 @@ class TestLosses:
         assert meter.compute() == {}
 
     def test_a_loss_of_a_wrong_type_is_named(self):
-        with pytest.raises(TypeError, match="'a'.*str"):
+        with pytest.raises(TypeError, match=r"'a'.*str"):
             LossMeter().update({"a": "1"})
