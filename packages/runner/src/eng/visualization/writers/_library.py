@@ -1,0 +1,66 @@
+"""What the writers of trackers share."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .._base import plain_number
+
+EXTRAS = {"wandb": "eng-runner[wandb]", "mlflow": "eng-runner[mlflow]", "tensorboard": "eng-runner[tensorboard]"}
+
+
+def library(name: str, backend: str) -> Any:
+    """A tracker's library.
+
+    Raises:
+        ModuleNotFoundError: it is not installed; says how to install it.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.partition(".")[0] != name.partition(".")[0]:
+            raise
+        package = EXTRAS.get(name, name)
+        raise ModuleNotFoundError(f"{backend} needs {name}: pip install '{package}'", name=name) from error
+
+
+def numbers(scalars: Mapping[str, Any]) -> dict[str, float | int]:
+    """The numbers among scalars, without the step.
+
+    Raises:
+        TypeError: `scalars` is not a mapping.
+    """
+    if not isinstance(scalars, Mapping):
+        raise TypeError(f"add_scalars takes a mapping of names to numbers, not {type(scalars).__name__}")
+    found = ((name, plain_number(name, value)) for name, value in scalars.items() if name != "step")
+    return {name: value for name, value in found if value is not None}
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested config as dotted keys and plain values.
+
+    Example:
+        >>> flat({"model": {"depth": 50}, "hooks": [{"type": "A"}]})
+        {'model.depth': 50, 'hooks.0.type': 'A'}
+    """
+    leaves: dict[str, Any] = {}
+    for key, value in config.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            leaves.update(flat(value, f"{name}."))
+        elif isinstance(value, (list, tuple)) and any(isinstance(item, Mapping) for item in value):
+            leaves.update(flat({str(index): item for index, item in enumerate(value)}, f"{name}."))
+        else:
+            leaves[name] = value
+    return leaves
+
+
+def artifacts(folder: str | Path, suffixes: Sequence[str] | str) -> Iterator[Path]:
+    """Files below a run's folder whose names end with one of the suffixes."""
+    ends = (suffixes,) if isinstance(suffixes, str) else tuple(suffixes)
+    for path in sorted(Path(folder).rglob("*")):
+        if path.is_file() and path.name.endswith(ends):
+            yield path

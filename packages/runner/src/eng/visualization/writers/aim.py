@@ -1,0 +1,70 @@
+"""Aim."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from eng.registry import VISBACKENDS
+
+from .._base import BaseVisBackend, force_init_env
+from ._library import library, numbers
+
+__all__ = ["AimVisBackend"]
+
+
+@VISBACKENDS.register_module()
+class AimVisBackend(BaseVisBackend):
+    """Writes to an Aim repository.
+
+    Args:
+        save_dir: the repository's folder, unless `init_kwargs` names one.
+        init_kwargs: of ``aim.Run``.
+    """
+
+    def __init__(self, save_dir: str | None = None, init_kwargs: dict[str, Any] | None = None) -> None:
+        super().__init__(save_dir or "")
+        self._init_kwargs = init_kwargs or {}
+
+    def _init_env(self) -> None:
+        self._library = library("aim", type(self).__name__)
+        repository = {"repo": self._save_dir} if self._save_dir else {}
+        self._run = self._library.Run(**{**repository, **self._init_kwargs})
+
+    @property
+    @force_init_env
+    def experiment(self) -> Any:
+        """The `aim.Run`."""
+        return self._run
+
+    @force_init_env
+    def add_config(self, config: Any, **kwargs: Any) -> None:
+        """Writes the config as the run's parameters."""
+        content = dict(config.to_dict() if hasattr(config, "to_dict") else config)
+        self._run.set("config", content, strict=False)
+
+    @force_init_env
+    def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
+        """Writes an image; arguments as in :meth:`BaseVisBackend.add_image`."""
+        self._run.track(self._library.Image(image), name=name, step=step)
+
+    @force_init_env
+    def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
+        """Writes a number."""
+        self.add_scalars({name: value}, step)
+
+    @force_init_env
+    def add_scalars(
+        self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: str | None = None, **kwargs: Any
+    ) -> None:
+        """Writes each number as a curve of its own."""
+        at = scalar_dict.get("step", step)
+        for name, value in numbers(scalar_dict).items():
+            self._run.track(value, name=name, step=at)
+
+    def close(self) -> None:
+        """Closes the run."""
+        if self._env_initialized:
+            self._run.close()

@@ -1,0 +1,90 @@
+"""DVCLive."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eng.registry import VISBACKENDS
+
+from .._base import BaseVisBackend, force_init_env
+from ._library import artifacts, library, numbers
+
+__all__ = ["DVCLiveVisBackend"]
+
+
+@VISBACKENDS.register_module()
+class DVCLiveVisBackend(BaseVisBackend):
+    """Writes DVCLive's files.
+
+    Args:
+        save_dir: folder of the run's files; DVCLive's lie in ``dvclive`` below it.
+        artifact_suffix: endings of the files that are noted as artifacts at the end.
+        init_kwargs: of ``dvclive.Live``.
+    """
+
+    def __init__(
+        self,
+        save_dir: str,
+        artifact_suffix: Sequence[str] | str = (".json", ".py", "yaml"),
+        init_kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(save_dir)
+        self._artifact_suffix = artifact_suffix
+        self._init_kwargs = init_kwargs or {}
+
+    def _init_env(self) -> None:
+        dvclive = library("dvclive", type(self).__name__)
+        folder = Path(self._save_dir) / "dvclive"
+        folder.mkdir(parents=True, exist_ok=True)
+        self._live = dvclive.Live(**{"dir": str(folder), "save_dvc_exp": False, **self._init_kwargs})
+
+    @property
+    @force_init_env
+    def experiment(self) -> Any:
+        """The `dvclive.Live`."""
+        return self._live
+
+    @force_init_env
+    def add_config(self, config: Any, **kwargs: Any) -> None:
+        """Writes the config as parameters."""
+        self._live.log_params(_plain(config.to_dict() if hasattr(config, "to_dict") else config))
+
+    @force_init_env
+    def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
+        """Writes an image; arguments as in :meth:`BaseVisBackend.add_image`."""
+        self._live.step = step
+        self._live.log_image(f"{name}.png", np.ascontiguousarray(image))
+
+    @force_init_env
+    def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
+        """Writes a number."""
+        self.add_scalars({name: value}, step)
+
+    @force_init_env
+    def add_scalars(
+        self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: str | None = None, **kwargs: Any
+    ) -> None:
+        """Writes the numbers of one step."""
+        self._live.step = scalar_dict.get("step", step)
+        for name, value in numbers(scalar_dict).items():
+            self._live.log_metric(name, value)
+
+    def close(self) -> None:
+        """Notes the artifacts and ends."""
+        if self._env_initialized:
+            for path in artifacts(self._save_dir, self._artifact_suffix):
+                self._live.log_artifact(str(path))
+            self._live.end()
+
+
+def _plain(value: Any) -> Any:
+    """A config as YAML can hold it."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)

@@ -1,0 +1,71 @@
+"""Neptune."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from eng.registry import VISBACKENDS
+
+from .._base import BaseVisBackend, force_init_env
+from ._library import library, numbers
+
+__all__ = ["NeptuneVisBackend"]
+
+
+@VISBACKENDS.register_module()
+class NeptuneVisBackend(BaseVisBackend):
+    """Writes to Neptune.
+
+    Args:
+        save_dir: unused by Neptune, which keeps its own folder.
+        init_kwargs: of ``neptune.init_run``: project, api_token, mode (``"offline"`` keeps all on this machine) …
+    """
+
+    def __init__(self, save_dir: str | None = None, init_kwargs: dict[str, Any] | None = None) -> None:
+        super().__init__(save_dir or "")
+        self._init_kwargs = {"mode": "offline"} if init_kwargs is None else init_kwargs
+
+    def _init_env(self) -> None:
+        self._library = library("neptune", type(self).__name__)
+        self._neptune = self._library.init_run(**self._init_kwargs)
+
+    @property
+    @force_init_env
+    def experiment(self) -> Any:
+        """The Neptune run."""
+        return self._neptune
+
+    @force_init_env
+    def add_config(self, config: Any, **kwargs: Any) -> None:
+        """Writes the config as text."""
+        self._neptune["config"] = config.pretty_text if hasattr(config, "pretty_text") else str(config)
+
+    @force_init_env
+    def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
+        """Writes an image; arguments as in :meth:`BaseVisBackend.add_image`."""
+        from PIL import Image
+
+        picture = self._library.types.File.as_image(Image.fromarray(np.ascontiguousarray(image)))
+        self._neptune["images"].append(picture, name=name, description=name, step=step)
+
+    @force_init_env
+    def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
+        """Writes a number."""
+        self.add_scalars({name: value}, step)
+
+    @force_init_env
+    def add_scalars(
+        self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: str | None = None, **kwargs: Any
+    ) -> None:
+        """Writes each number as a curve of its own."""
+        at = scalar_dict.get("step", step)
+        for name, value in numbers(scalar_dict).items():
+            self._neptune[name].append(value, step=at)
+
+    def close(self) -> None:
+        """Waits for the uploads and stops the run."""
+        if self._env_initialized:
+            self._neptune.stop()

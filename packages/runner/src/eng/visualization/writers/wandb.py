@@ -1,0 +1,103 @@
+"""Weights & Biases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eng.registry import VISBACKENDS
+
+from .._base import BaseVisBackend, force_init_env
+from ._library import library, numbers
+
+__all__ = ["WandbVisBackend"]
+
+
+@VISBACKENDS.register_module()
+class WandbVisBackend(BaseVisBackend):
+    """Writes to Weights & Biases.
+
+    Args:
+        save_dir: folder of wandb's own files.
+        init_kwargs: of ``wandb.init``: project, name, mode (``"offline"`` keeps all on this machine), id …
+        define_metric_cfg: metrics and their summaries, ``{"accuracy": "max"}``, or a list of arguments of
+            ``define_metric``.
+        commit: unused by eng, which gives every value its step; kept for configs that set it.
+        log_code_name: upload the code of the working directory under this name.
+        watch_kwargs: of ``wandb.watch``, which `add_graph` calls.
+    """
+
+    def __init__(
+        self,
+        save_dir: str,
+        init_kwargs: dict[str, Any] | None = None,
+        define_metric_cfg: dict[str, Any] | list[Any] | None = None,
+        commit: bool | None = True,
+        log_code_name: str | None = None,
+        watch_kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(save_dir)
+        self._init_kwargs = init_kwargs or {}
+        self._define_metric_cfg = define_metric_cfg or {}
+        self._commit = commit
+        self._log_code_name = log_code_name
+        self._watch_kwargs = watch_kwargs or {}
+
+    def _init_env(self) -> None:
+        wandb = library("wandb", type(self).__name__)
+        Path(self._save_dir).mkdir(parents=True, exist_ok=True)
+        self._wandb = wandb
+        self._run = wandb.init(**{"dir": self._save_dir, **self._init_kwargs})
+        # wandb's own counter only goes up; curves over epochs and over iterations need an axis of their own.
+        self._run.define_metric("step", hidden=True)
+        self._run.define_metric("*", step_metric="step", step_sync=True)
+        for arguments in self._metric_definitions():
+            self._run.define_metric(**arguments)
+
+    def _metric_definitions(self) -> list[dict[str, Any]]:
+        if isinstance(self._define_metric_cfg, Mapping):
+            return [{"name": name, "summary": summary, "step_metric": "step"} for name, summary in self._define_metric_cfg.items()]
+        return [dict(arguments) for arguments in self._define_metric_cfg]
+
+    @property
+    @force_init_env
+    def experiment(self) -> Any:
+        """The module `wandb`, with its run."""
+        return self._wandb
+
+    @force_init_env
+    def add_config(self, config: Any, **kwargs: Any) -> None:
+        """Writes the config as the run's, and the code where that is asked for."""
+        self._run.config.update(dict(config.to_dict() if hasattr(config, "to_dict") else config), allow_val_change=True)
+        if self._log_code_name is not None:
+            self._run.log_code(name=self._log_code_name)
+
+    @force_init_env
+    def add_graph(self, model: Any, data_batch: Any, **kwargs: Any) -> None:
+        """Follows gradients and parameters of the model, as `watch_kwargs` say."""
+        self._run.watch(model, **self._watch_kwargs)
+
+    @force_init_env
+    def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
+        """Writes an image; arguments as in :meth:`BaseVisBackend.add_image`."""
+        self._run.log({name: self._wandb.Image(image), "step": step})
+
+    @force_init_env
+    def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
+        """Writes a number."""
+        self.add_scalars({name: value}, step)
+
+    @force_init_env
+    def add_scalars(
+        self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: str | None = None, **kwargs: Any
+    ) -> None:
+        """Writes the numbers of one step together."""
+        self._run.log({**numbers(scalar_dict), "step": scalar_dict.get("step", step)})
+
+    def close(self) -> None:
+        """Finishes the run."""
+        if self._env_initialized:
+            self._run.finish()
