@@ -21,7 +21,10 @@ class Numbers(BaseDataset):
         super().__init__(**kwargs)
 
     def load_data_list(self):
-        return [{"img_path": f"folder/image_{i:08d}.jpg", "label": i % 7, "box": [i, i + 1, i + 2]} for i in range(self.length)]
+        return [
+            {"img_path": f"folder/image_{i:08d}.jpg", "label": i % 7, "box": [i, i + 1, i + 2]}
+            for i in range(self.length)
+        ]
 
     def get_cat_ids(self, idx):
         return [self.get_data_info(idx)["label"]]
@@ -60,16 +63,6 @@ def mapped_pss_kib() -> float:
     return total
 
 
-class Measure:
-    """Collates a batch into the worker's share, after touching the whole index."""
-
-    def __init__(self, barrier):
-        self.barrier = barrier
-
-    def __call__(self, batch):
-        return batch
-
-
 def touch(dataset) -> int:
     return int(np.asarray(dataset.data_bytes)[::512].sum()) + int(np.asarray(dataset.data_address).sum())
 
@@ -90,7 +83,9 @@ def rank_main(method: str, length: int, workers: int, folder: str, rank: int, wo
     dataset = Numbers(length)
     context = multiprocessing.get_context(method)
     barrier, queue = context.Barrier(workers + 1), context.Queue()
-    children = [context.Process(target=worker_main, args=(dataset, barrier, queue), daemon=True) for _ in range(workers)]
+    children = [
+        context.Process(target=worker_main, args=(dataset, barrier, queue), daemon=True) for _ in range(workers)
+    ]
     for child in children:
         child.start()
     touch(dataset)
@@ -115,8 +110,23 @@ def rank_main(method: str, length: int, workers: int, folder: str, rank: int, wo
     for child in children:
         child.join(30)
     size = dataset.data_bytes.nbytes + dataset.data_address.nbytes
-    print(json.dumps({"pss": own + sum(share for share, _ in shares), "size": size / 1024, "labels": [label for _, label in shares]}))
+    print(
+        json.dumps(
+            {
+                "pss": own + sum(share for share, _ in shares),
+                "size": size / 1024,
+                "labels": [label for _, label in shares],
+            }
+        )
+    )
 
 
 if __name__ == "__main__":
-    rank_main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"]))
+    rank_main(
+        sys.argv[1],
+        int(sys.argv[2]),
+        int(sys.argv[3]),
+        sys.argv[4],
+        int(os.environ["LOCAL_RANK"]),
+        int(os.environ["LOCAL_WORLD_SIZE"]),
+    )

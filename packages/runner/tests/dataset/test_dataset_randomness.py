@@ -8,14 +8,23 @@ import torch
 from dataset_workers import Noise, Numbers, Plain
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler, Sampler
 
-from eng.dataset import ConcatDataset, DefaultSampler, InfiniteSampler, RepeatDataset, pseudo_collate, reproducible_loader_parts
+from eng.dataset import (
+    ConcatDataset,
+    DefaultSampler,
+    InfiniteSampler,
+    RepeatDataset,
+    pseudo_collate,
+    reproducible_loader_parts,
+)
 from eng.dataset._randomness import KeyedIndex, sample_seed
 
 
 def loader(dataset, sampler=None, seed=0, **kwargs):
     sampler = DefaultSampler(dataset, seed=seed) if sampler is None else sampler
     dataset, sampler, _ = reproducible_loader_parts(dataset, sampler, seed=seed)
-    return DataLoader(dataset, batch_size=kwargs.pop("batch_size", 4), sampler=sampler, collate_fn=pseudo_collate, **kwargs)
+    return DataLoader(
+        dataset, batch_size=kwargs.pop("batch_size", 4), sampler=sampler, collate_fn=pseudo_collate, **kwargs
+    )
 
 
 def draws(batches):
@@ -31,14 +40,21 @@ def numbers(**kwargs):
     return Numbers(12, pipeline=[Noise()], **kwargs)
 
 
-@pytest.mark.parametrize("make", [numbers, Plain, lambda: RepeatDataset(numbers(), 2), lambda: ConcatDataset([numbers()])], ids=["base", "plain", "repeat", "concat"])
-@pytest.mark.parametrize("workers, method", [(2, "fork"), (3, "fork"), (2, "spawn")])
+CASES = {
+    "base-2-fork": (numbers, 2, "fork"),
+    "base-3-fork": (numbers, 3, "fork"),
+    "base-2-spawn": (numbers, 2, "spawn"),
+    "plain-2-fork": (Plain, 2, "fork"),
+    "plain-2-spawn": (Plain, 2, "spawn"),
+    "repeat-2-fork": (lambda: RepeatDataset(numbers(), 2), 2, "fork"),
+    "concat-2-fork": (lambda: ConcatDataset([numbers()]), 2, "fork"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
+@pytest.mark.parametrize("make, workers, method", CASES.values(), ids=CASES)
 def test_any_number_of_workers_gives_the_same_batches(make, workers, method):
-    if method == "spawn" and make is not numbers and make is not Plain:
-        pytest.skip("two kinds of datasets show it for spawn")
-    alone = list(loader(make()))
-    many = list(loader(make(), num_workers=workers, multiprocessing_context=method))
-    assert alone == many
+    assert list(loader(make())) == list(loader(make(), num_workers=workers, multiprocessing_context=method))
 
 
 def test_numbers_depend_on_seed_epoch_and_sample_only():

@@ -6,7 +6,8 @@ import pytest
 import torch
 from dataset_workers import Numbers
 
-from eng.dataset import DefaultSampler, InfiniteSampler, sampler as module
+from eng.dataset import DefaultSampler, InfiniteSampler
+from eng.dataset import sampler as module
 
 
 class OnlyLength:

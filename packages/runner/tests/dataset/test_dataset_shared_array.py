@@ -20,7 +20,13 @@ SCRIPT = str(Path(__file__).with_name("dataset_workers.py"))
 
 
 def start_rank(method: str, length: int, workers: int, folder: Path, rank: int, world: int) -> subprocess.Popen:
-    env = {**os.environ, "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(world), "TMPDIR": str(folder), "OMP_NUM_THREADS": "1"}
+    env = {
+        **os.environ,
+        "LOCAL_RANK": str(rank),
+        "LOCAL_WORLD_SIZE": str(world),
+        "TMPDIR": str(folder),
+        "OMP_NUM_THREADS": "1",
+    }
     command = [sys.executable, SCRIPT, method, str(length), str(workers), str(folder)]
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -37,7 +43,9 @@ def test_one_copy_per_machine_for_ranks_and_workers(method, tmp_path):
         assert process.returncode == 0, err[-2000:]
         reports.append(json.loads(out.strip().splitlines()[-1]))
     assert sum(report["pss"] for report in reports) <= 1.2 * reports[0]["size"]
-    assert sum(report["pss"] for report in reports) >= 0.8 * reports[0]["size"]  # it is there, and it is what we measured
+    assert (
+        sum(report["pss"] for report in reports) >= 0.8 * reports[0]["size"]
+    )  # it is there, and it is what we measured
     assert all(report["labels"] == [3] * workers for report in reports)
 
 

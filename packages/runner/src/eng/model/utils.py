@@ -47,7 +47,7 @@ def stack_batch(tensor_list: Sequence[torch.Tensor], pad_size_divisor: int = 1, 
     target = (channels, *(math.ceil(size / pad_size_divisor) * pad_size_divisor for size in sizes))
     if all(shape == target for shape in shapes):
         return torch.stack(list(tensor_list))
-    batch = tensor_list[0].new_full((len(shapes), *target), pad_value)
+    batch: torch.Tensor = tensor_list[0].new_full((len(shapes), *target), pad_value)
     for place, tensor in enumerate(tensor_list):
         batch[(place, *map(slice, tensor.shape))] = tensor
     return batch
