@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-
 _PAIRS = {"(": ")", "[": "]"}
 _WORDS = {"true": True, "false": False, "None": None}
 
@@ -86,12 +85,16 @@ def parse_value(text: str) -> Any:
 
 
 def _scalar(text: str) -> Any:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return _WORDS.get(text if text == "None" else text.lower(), text)
+    number = _number(text, int)
+    number = _number(text, float) if number is None else number
+    return _WORDS.get(text if text == "None" else text.lower(), text) if number is None else number
+
+
+def _number(text: str, kind: type[int] | type[float]) -> int | float | None:
+    try:
+        return kind(text)
+    except ValueError:
+        return None
 
 
 def _split(text: str) -> list[str]:
@@ -130,6 +133,6 @@ def add_arguments(parser: argparse.ArgumentParser, values: dict[str, Any], prefi
         elif isinstance(value, dict):
             add_arguments(parser, value, f"{prefix}{key}.")
         elif isinstance(value, (list, tuple)) and value:
-            parser.add_argument(name, type=type(value[0]) if isinstance(value[0], (str, int, float)) else str, nargs="+")
-
-
+            parser.add_argument(
+                name, type=type(value[0]) if isinstance(value[0], (str, int, float)) else str, nargs="+"
+            )

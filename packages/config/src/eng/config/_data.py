@@ -20,7 +20,9 @@ def parse_data(source: Source, text: str) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise ConfigFileError(f"a config is a mapping of keys to values, this file holds a {type(value).__name__}", source.name, 1)
+        raise ConfigFileError(
+            f"a config is a mapping of keys to values, this file holds a {type(value).__name__}", source.name, 1
+        )
     return value
 
 
@@ -39,7 +41,7 @@ def _yaml(source: Source, text: str) -> Any:
     import yaml
 
     try:
-        return yaml.load(text, Loader=yaml_loader())
+        return yaml.load(text, Loader=yaml_loader())  # noqa: S506  # a safe loader with tuples
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -73,4 +75,3 @@ def yaml_loader() -> Any:
         "tag:yaml.org,2002:python/tuple", lambda loader, node: tuple(loader.construct_sequence(node, deep=True))
     )
     return Loader
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import operator
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -13,7 +14,7 @@ from .lazy import dotted_name, is_lazy, resolve
 
 PLAIN_DICTS = (dict, OrderedDict)
 LEAVES = frozenset({str, int, float, bool, type(None)})
-_dict_set, _dict_get = dict.__setitem__, dict.__getitem__
+_dict_set, _dict_get, _new_dict = dict.__setitem__, dict.__getitem__, dict.__new__
 
 
 class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hide dict's fast paths from pickle
@@ -41,7 +42,7 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
 
     __slots__ = ("__edits", "__origin", "__weakref__")
 
-    def __init__(__self, *args: Any, **kwargs: Any) -> None:
+    def __init__(__self, *args: Any, **kwargs: Any) -> None:  # noqa: N805  # `self` may be a key of kwargs
         dict.__init__(__self)
         for arg in args:
             if arg:
@@ -120,7 +121,7 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
         """The imported thing behind `value`, or `value` itself where it is not lazy."""
         return resolve(value)
 
-    def update(self, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]  # dict's overloads say no more
+    def update(self, *args: Any, **kwargs: Any) -> None:
         """Puts items in; a mapping onto a mapping updates it instead of replacing it.
 
         Raises:
@@ -150,7 +151,7 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
         for key, value in _pairs(other):
             old = dict.get(self, key)
             if isinstance(value, Mapping) and isinstance(old, ConfigDict) and not value.get(DELETE_KEY):
-                old._merge(value, step)
+                old._merge(value, step)  # noqa: SLF001  # its own class
             elif key != DELETE_KEY:
                 put(self, key, strip_delete(value), step)
 
@@ -164,7 +165,7 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
     def __ror__(self, other: Any) -> ConfigDict:
         return ConfigDict(other) | self if isinstance(other, Mapping) else NotImplemented
 
-    def __ior__(self, other: Any) -> ConfigDict:  # type: ignore[override,misc]  # dict's overloads say no more
+    def __ior__(self, other: Any) -> ConfigDict:
         self.update(other)
         return self
 
@@ -256,20 +257,21 @@ def convert(value: Any, origin: Provider | None = None, path: Path = ()) -> Any:
     if kind in PLAIN_DICTS or (origin is not None and kind is ConfigDict):
         return _convert_dict(value, origin, path)
     if kind is list or kind is tuple:
-        items = [
-            item if item.__class__ in LEAVES else convert(item, origin, (*path, index))
-            for index, item in enumerate(value)
-        ]
-        if origin is None and all(new is old for new, old in zip(items, value)):
+        if LEAVES.issuperset(map(type, value)):
+            return value if origin is None or kind is tuple else value[:]
+        items = [convert(item, origin, (*path, index)) for index, item in enumerate(value)]
+        if origin is None and all(map(operator.is_, items, value)):
             return value
         return items if kind is list else tuple(items)
     return value
 
 
 def _convert_dict(value: dict[Any, Any], origin: Provider | None, path: Path) -> ConfigDict:
-    node = ConfigDict.__new__(ConfigDict)
-    for key, item in dict.items(value):
-        _dict_set(node, key, item if item.__class__ in LEAVES else convert(item, origin, (*path, key)))
+    node = _new_dict(ConfigDict)
+    dict.update(node, value) if value.__class__ is dict else dict.update(node, dict.items(value))
+    if not LEAVES.issuperset(map(type, dict.values(node))):
+        for key, item in [pair for pair in dict.items(node) if type(pair[1]) not in LEAVES]:
+            _dict_set(node, key, convert(item, origin, (*path, key)))
     if origin is not None:
         _ORIGIN.__set__(node, (origin, path))
     return node
@@ -281,9 +283,7 @@ def plain(value: Any, *, names: bool = False) -> Any:
     if kind in LEAVES:
         return value
     if kind is ConfigDict or kind in PLAIN_DICTS or isinstance(value, ConfigDict):
-        return {
-            key: item if item.__class__ in LEAVES else plain(item, names=names) for key, item in dict.items(value)
-        }
+        return {key: item if item.__class__ in LEAVES else plain(item, names=names) for key, item in dict.items(value)}
     if kind is list:
         return [item if item.__class__ in LEAVES else plain(item, names=names) for item in value]
     if kind is tuple:
@@ -293,19 +293,13 @@ def plain(value: Any, *, names: bool = False) -> Any:
 
 def strip_delete(value: Any) -> Any:
     """`value` without the ``_delete_`` marks, as they stand where there was nothing to delete."""
-    kind = value.__class__
-    if kind in LEAVES:
-        return value
     if isinstance(value, dict):
-        if DELETE_KEY not in value and all(item.__class__ in LEAVES for item in dict.values(value)):
-            return value
-        pairs = {key: strip_delete(item) for key, item in dict.items(value) if key != DELETE_KEY}
-        if all(new is old for new, old in zip(pairs.values(), dict.values(value))) and len(pairs) == len(value):
-            return value
-        return pairs
-    if kind is list or kind is tuple:
+        kept = {key: strip_delete(item) for key, item in dict.items(value) if key != DELETE_KEY}
+        same = len(kept) == len(value) and all(map(operator.is_, kept.values(), dict.values(value)))
+        return value if same else kept
+    if value.__class__ is list or value.__class__ is tuple:
         items = [strip_delete(item) for item in value]
-        return value if all(new is old for new, old in zip(items, value)) else kind(items)
+        return value if all(map(operator.is_, items, value)) else value.__class__(items)
     return value
 
 

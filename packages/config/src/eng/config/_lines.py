@@ -109,7 +109,7 @@ class _PythonReader:
 
     def literal(self, node: ast.Dict) -> dict[Any, Lines]:
         children: dict[Any, Lines] = {}
-        for key, value in zip(node.keys, node.values):
+        for key, value in zip(node.keys, node.values, strict=True):
             if key is None:
                 children.update(self.expression(value, value.lineno).children)
             elif isinstance(key, ast.Constant):
@@ -154,20 +154,20 @@ class _JsonReader:
         self.line, self.seen = 1, 0
 
     def value(self, line: int | None = None) -> Lines:
-        token = self.take()
-        if token == "{":
+        word = self.take()
+        if word == "{":
             return self.members(line or self.line)
-        if token == "[":
+        if word == "[":
             return self.items(line or self.line)
-        return Lines(line or self.line, variables=self.table.variables(token.strip('"')))
+        return Lines(line or self.line, variables=self.table.variables(word.strip('"')))
 
     def members(self, line: int) -> Lines:
         found = Lines(line)
-        while (token := self.take()) != "}":
-            if token != ",":
+        while (word := self.take()) != "}":
+            if word != ",":
                 key_line = self.line
                 self.take()
-                found.children[_unquote(token)] = self.value(key_line)
+                found.children[_unquote(word)] = self.value(key_line)
         return found
 
     def items(self, line: int) -> Lines:
@@ -181,17 +181,17 @@ class _JsonReader:
         return found
 
     def take(self) -> str:
-        token, start = self.tokens[self.at]
+        word, start = self.tokens[self.at]
         self.at += 1
         self.line += self.text.count("\n", self.seen, start)
         self.seen = start
-        return token
+        return word
 
 
-def _unquote(token: str) -> str:
+def _unquote(word: str) -> str:
     import json
 
-    return str(json.loads(token))
+    return str(json.loads(word))
 
 
 def yaml_lines(text: str, table: Substitutions) -> Lines:

@@ -1,3 +1,4 @@
+# ruff: noqa: PTH100, PTH109, PTH111, PTH112, PTH113, PTH118, PTH119, PTH120, PTH122, PTH208  # paths may be URLs
 """The pipeline from a path to merged values: read, substitute, parse, load bases, run, merge."""
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from ._dict import ConfigDict, convert, plain
 from ._lines import json_lines, python_lines, yaml_lines
 from ._locate import locate, module_path
 from ._merge import difference, merge
-from ._provenance import BASE_FILE, CHILD_FILE, FileProvenance, Layer, Lines, short_path
-from ._python import BASE_KEY, PythonConfig, base_list, parse_python, public_values, run_python
+from ._provenance import BASE_FILE, CHILD_FILE, DELETE_KEY, FileProvenance, Layer, Lines, short_path
+from ._python import BASE_KEY, PythonConfig, base_list, parse_python, public_values, run_direct, run_python
 from ._source import Source, is_url, read_source
 from ._substitute import Substitutions, fill_values, substitute
 from .errors import CircularBaseError, DuplicateKeyError, MergeTypeError, MixedStyleError, hint
@@ -85,8 +86,8 @@ def load(path: str, options: Options) -> Loaded:
 def load_source(source: Source, options: Options) -> Loaded:
     """As `load`, for a source at hand."""
     loaded = _Loader(options).file(source, ())
-    if loaded.layers:
-        loaded.layers[-1] = loaded.layers[-1].as_kind(CHILD_FILE)
+    own = source.name
+    loaded.layers = [layer.as_kind(CHILD_FILE) if layer.file == own else layer for layer in loaded.layers]
     if DEPRECATION_KEY in loaded.values:
         _warn_deprecated(loaded.values.pop(DEPRECATION_KEY), source.name)
     return loaded
@@ -109,11 +110,9 @@ class _Loader:
             chain = " -> ".join(short_path(path) for path in (*stack[stack.index(source.path) :], source.path))
             raise CircularBaseError(f"the file is its own base: {chain}", source.name)
         stack = (*stack, source.path)
-        text, table = substitute(
-            source, predefined=self.options.predefined, environment=self.options.environment
-        )
+        text, table = substitute(source, predefined=self.options.predefined, environment=self.options.environment)
         if source.extension == ".py":
-            return self._python(parse_python(source, text, table, self.options.lazy_import), stack)
+            return self._python(parse_python(source, text, table, self.options.lazy_import, self.options.trust), stack)
         return self._data(source, text, table, stack)
 
     def _data(self, source: Source, text: str, table: Substitutions, stack: tuple[str, ...]) -> Loaded:
@@ -128,10 +127,24 @@ class _Loader:
     def _python(self, config: PythonConfig, stack: tuple[str, ...]) -> Loaded:
         if config.lazy:
             return self._pure_python(config, stack)
-        below = self._bases(config.bases, config.source, stack)
-        base = convert(below.values, FileProvenance(below.layers)) if config.uses_base else ConfigDict()
-        namespace = run_python(config, base, trust=self.options.trust, import_base=_no_import)
-        values = plain(public_values(namespace))
+        below, base = Loaded({}, ""), ConfigDict()
+
+        def read_bases(value: Any) -> ConfigDict:
+            nonlocal below, base
+            below = self._bases(base_list(value, config.source), config.source, stack)
+            if config.uses_base:
+                base = convert(below.values, FileProvenance(below.layers))
+            return base
+
+        if config.direct:
+            namespace = run_direct(config, read_bases)
+        else:
+            base = read_bases(config.bases)
+            trust = self.options.trust
+            namespace = run_python(config, base, below.values, trust=trust, import_base=_no_import)
+        values = public_values(namespace)
+        # A file that holds no value of another one needs no copy of its own.
+        values = plain(values) if config.uses_base or config.table.items else values
         lines = _once(lambda: python_lines(config.tree, config.table))
         layers = [Layer(BASE_FILE, config.source.name, values, lines)]
         if config.uses_base:
@@ -155,7 +168,7 @@ class _Loader:
         def import_base(node: ast.ImportFrom, namespace: dict[str, Any]) -> None:
             path = module_path(node.module or "", node.level, source.path)
             base = self.file(read_source(path, f"{source.name}:{node.lineno}"), stack)
-            if not base.lazy and config.source.extension == ".py" and _has_bases(base):
+            if not base.lazy and len(base.layers) > 1:
                 raise MixedStyleError(
                     f"{short_path(path)} uses `_base_ = …`; a file read by read_base must use `with read_base():` too",
                     source.name,
@@ -169,14 +182,12 @@ class _Loader:
             origin = FileProvenance(base.layers)
             namespace.update({name: _handed_over(value, origin, name) for name, value in chosen.items()})
 
-        namespace = run_python(config, ConfigDict(), trust=self.options.trust, import_base=import_base)
+        namespace = run_python(config, ConfigDict(), {}, trust=self.options.trust, import_base=import_base)
         result.namespace = {name: plain(value) for name, value in namespace.items() if not name.startswith("__")}
         values = public_values(result.namespace)
         result.values = {name: value for name, value in values.items() if not is_lazy(value)}
         own = difference(result.values, given)
-        result.layers.append(
-            Layer(BASE_FILE, source.name, own, _once(lambda: python_lines(config.tree, config.table)))
-        )
+        result.layers.append(Layer(BASE_FILE, source.name, own, _once(lambda: python_lines(config.tree, config.table))))
         return result
 
     def _bases(self, names: list[str], source: Source, stack: tuple[str, ...]) -> Loaded:
@@ -185,7 +196,7 @@ class _Loader:
         for name in names:
             path, scope = locate(name, source.path)
             base = self.file(read_source(path, source.name), stack)
-            if base.lazy:
+            if base.lazy and (len(base.layers) > 1 or _holds_lazy(base.values)):
                 raise MixedStyleError(
                     f"base {short_path(path)} is a pure-Python config (`read_base` or imports of libraries), but this "
                     "file uses `_base_ = …`; use `with read_base():` here, or drop those imports there",
@@ -203,12 +214,12 @@ class _Loader:
         self, values: dict[str, Any], below: Loaded, source: Source, table: Substitutions, layers: list[Layer]
     ) -> Loaded:
         try:
-            merged = merge(values, below.values)
+            merged = merge(values, below.values, marks=DELETE_KEY in source.text)
         except MergeTypeError as error:
             raise _placed(error, layers[-1], below) from error
         env = {**below.env, **table.env}
         text = f"{below.text}{source.path}\n{source.text}\n"
-        return Loaded(merged, text, env, [*below.layers, *layers], dict(merged))
+        return Loaded(merged, text, env, [*below.layers, *layers], merged)
 
 
 def _no_import(node: ast.ImportFrom, namespace: dict[str, Any]) -> None:
@@ -219,12 +230,14 @@ def _once(make: Any) -> Any:
     return lru_cache(maxsize=1)(make)
 
 
-def _has_bases(loaded: Loaded) -> bool:
-    return len(loaded.layers) > 1
+def _holds_lazy(value: Any) -> bool:
+    if isinstance(value, (dict, list, tuple)):
+        return any(map(_holds_lazy, dict.values(value) if isinstance(value, dict) else value))
+    return is_lazy(value)
 
 
 def _import_names(node: ast.ImportFrom, base: Loaded, source: Source) -> dict[str, str] | None:
-    """new name -> old name; None for a star."""
+    """Names as imported to names in the base; None for a star."""
     if node.names[0].name == "*":
         return None
     for alias in node.names:
@@ -271,7 +284,7 @@ def _placed(error: MergeTypeError, layer: Layer, below: Loaded) -> MergeTypeErro
 def _scoped(value: Any, scope: str) -> Any:
     """`value` with ``_scope_`` in every mapping that names a type, as it comes from another library."""
     if isinstance(value, Mapping):
-        found = {key: _scoped(item, scope) for key, item in dict.items(value)}  # type: ignore[arg-type]  # plain dicts
+        found = {key: _scoped(item, scope) for key, item in value.items()}
         return {**found, SCOPE_KEY: scope} if "type" in found and SCOPE_KEY not in found else found
     if isinstance(value, (list, tuple)):
         return type(value)(_scoped(item, scope) for item in value)

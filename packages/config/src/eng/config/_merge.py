@@ -10,7 +10,9 @@ from ._provenance import DELETE_KEY, Path
 from .errors import MergeIndexError, MergeTypeError
 
 
-def merge(child: Mapping[Any, Any], base: dict[Any, Any], *, lists: bool = False, path: Path = ()) -> dict[Any, Any]:
+def merge(
+    child: Mapping[Any, Any], base: dict[Any, Any], *, lists: bool = False, marks: bool = True, path: Path = ()
+) -> dict[Any, Any]:
     """`base` with `child` merged onto it.
 
     Mappings merge key by key, ``_delete_=True`` in a child mapping replaces what is below it, anything else replaces.
@@ -19,6 +21,7 @@ def merge(child: Mapping[Any, Any], base: dict[Any, Any], *, lists: bool = False
         child: the overriding values.
         base: what is overridden.
         lists: whether digit keys of a child mapping address items of a base list.
+        marks: whether ``_delete_`` may stand in `child`; False saves the search for it.
         path: keys from the root, for messages.
 
     Raises:
@@ -34,15 +37,15 @@ def merge(child: Mapping[Any, Any], base: dict[Any, Any], *, lists: bool = False
     result = _shallow(base)
     for key, value in dict.items(child) if isinstance(child, dict) else child.items():
         if not isinstance(value, dict) or key not in base or dict.get(value, DELETE_KEY):
-            dict.__setitem__(result, key, strip_delete(value))
+            dict.__setitem__(result, key, strip_delete(value) if marks else value)
         else:
-            dict.__setitem__(result, key, _onto(value, dict.get(base, key), lists, (*path, key)))
+            dict.__setitem__(result, key, _onto(value, dict.get(base, key), lists, (*path, key), marks))
     return result
 
 
-def _onto(child: dict[Any, Any], base: Any, lists: bool, path: Path) -> Any:
+def _onto(child: dict[Any, Any], base: Any, lists: bool, path: Path, marks: bool = True) -> Any:
     if isinstance(base, dict):
-        return merge(child, base, lists=lists, path=path)
+        return merge(child, base, lists=lists, marks=marks, path=path)
     if lists and isinstance(base, (list, tuple)):
         return _merge_list(child, base, path)
     raise MergeTypeError(
@@ -58,13 +61,18 @@ def _merge_list(child: dict[Any, Any], base: list[Any] | tuple[Any, ...], path: 
         index = int(key) if isinstance(key, int) or (isinstance(key, str) and key.isdigit()) else None
         if index is None:
             raise MergeTypeError(
-                path, f"{key!r} is not an index of {_kind(base)}; use 0 to {len(items) - 1}, or _delete_=True to replace it"
+                path,
+                f"{key!r} is not an index of {_kind(base)}; use 0 to {len(items) - 1}, or _delete_=True to replace it",
             )
         if index >= len(items):
             raise MergeIndexError(
                 f"{'.'.join(map(str, path))}: Index {index} exceeds the length of list {base!r} ({len(items)} items)"
             )
-        if isinstance(value, dict) and not dict.get(value, DELETE_KEY) and isinstance(items[index], (dict, list, tuple)):
+        if (
+            isinstance(value, dict)
+            and not dict.get(value, DELETE_KEY)
+            and isinstance(items[index], (dict, list, tuple))
+        ):
             items[index] = _onto(value, items[index], True, (*path, index))
         else:
             items[index] = strip_delete(value)
@@ -96,7 +104,9 @@ def nest(options: Mapping[str, Any]) -> dict[str, Any]:
         for part in parents:
             inner = node.setdefault(part, {})
             if not isinstance(inner, dict):
-                raise MergeTypeError(tuple(parents), f"{dotted!r} needs a dict, but another option sets it to {inner!r}")
+                raise MergeTypeError(
+                    tuple(parents), f"{dotted!r} needs a dict, but another option sets it to {inner!r}"
+                )
             node = inner
         node[last] = dict(value) if value.__class__ in PLAIN_DICTS else value
     return root

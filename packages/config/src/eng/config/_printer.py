@@ -123,10 +123,14 @@ def yaml_text(values: dict[Any, Any]) -> str:
         def ignore_aliases(self, data: Any) -> bool:
             return True
 
-    Dumper.add_representer(tuple, lambda dumper, data: dumper.represent_sequence("tag:yaml.org,2002:python/tuple", data))
+    Dumper.add_representer(
+        tuple, lambda dumper, data: dumper.represent_sequence("tag:yaml.org,2002:python/tuple", data)
+    )
     Dumper.add_representer(str, _yaml_string)
     Dumper.add_multi_representer(object, _yaml_other)
-    text: str = yaml.dump(values, Dumper=Dumper, default_flow_style=False, allow_unicode=True, width=10**9, sort_keys=True)
+    text: str = yaml.dump(
+        values, Dumper=Dumper, default_flow_style=False, allow_unicode=True, width=10**9, sort_keys=True
+    )
     return text.replace("{{", "{\\x7B")
 
 

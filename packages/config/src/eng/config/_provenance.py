@@ -1,3 +1,4 @@
+# ruff: noqa: PTH100, PTH109, PTH111, PTH112, PTH113, PTH118, PTH119, PTH120, PTH122, PTH208  # paths may be URLs
 """Where a value came from: steps, chains of steps, and the two kinds of things that can tell them."""
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class Explanation(tuple[Step, ...]):
         self.key = key
         return self
 
-    def __getnewargs__(self) -> tuple[str, tuple[Step, ...]]:  # type: ignore[override]  # tuple's own has one argument
+    def __getnewargs__(self) -> tuple[str, tuple[Step, ...]]:
         return self.key, tuple(self)
 
     def __str__(self) -> str:
@@ -202,7 +203,7 @@ def _descend(data: Any, path: Path) -> tuple[Any, bool]:
 
 def caller_step(layer: str, value: Any) -> Step:
     """A step at the line of the first frame outside this package."""
-    frame = sys._getframe(1)
+    frame = sys._getframe(1)  # noqa: SLF001  # the documented way to the caller's line
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("eng.config"):
         frame = frame.f_back
     return Step(layer, short_path(frame.f_code.co_filename), frame.f_lineno, value)
@@ -211,7 +212,7 @@ def caller_step(layer: str, value: Any) -> Step:
 def short_path(path: str) -> str:
     """`path` relative to the working directory where it lies below, for messages."""
     try:
-        relative = os.path.relpath(path)
-    except (ValueError, OSError):  # another drive on Windows; the working directory is gone
+        folder = os.path.join(os.getcwd(), "")
+    except OSError:  # the working directory is gone
         return path
-    return path if relative.startswith("..") else relative
+    return path[len(folder) :] if path.startswith(folder) and ".." not in path else path

@@ -1,13 +1,16 @@
+# ruff: noqa: N815  # method names are those of the syntax tree's visitors
 """Python configs: parsing with marks resolved, the style of a file, and running it."""
 
 from __future__ import annotations
 
 import ast
+import re
 import sys
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeGuard
 
 from ._data import caret
 from ._safe import SafeInterpreter, evaluate
@@ -20,40 +23,58 @@ BASE_KEY = "_base_"
 READ_BASE = "read_base"
 IMPORT_HOOK = "_eng_import_"
 _READ_BASE_HOMES = ("eng.config", "mmengine.config", "mmengine", "eng")
+_IMPORT = re.compile(r"\bimport\b")
 Importer = Callable[[ast.ImportFrom, dict[str, Any]], None]
 
 
 @dataclass
 class PythonConfig:
-    """A parsed Python config.
+    """A Python config before it runs.
 
     Attributes:
         source: where it is from.
-        tree: its syntax tree, marks still in it.
+        text: its text, with marks.
         table: its substitutions.
-        bases: what `_base_` names.
+        direct: whether it can be compiled from its text as it is; nothing in it needs the syntax tree.
+        bases: what `_base_` names; empty for a direct config, which tells while it runs.
         lazy: whether it is in the pure-Python style.
-        uses_base: whether an expression reads `_base_`.
     """
 
     source: Source
-    tree: ast.Module
+    text: str
     table: Substitutions
-    bases: list[str]
-    lazy: bool
-    uses_base: bool
+    direct: bool = True
+    bases: list[str] = field(default_factory=list)
+    lazy: bool = False
+
+    @property
+    def uses_base(self) -> bool:
+        """Whether an expression reads `_base_`."""
+        return f"{BASE_KEY}." in self.text or f"{BASE_KEY}[" in self.text
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        """The syntax tree without the assignment of `_base_`, marks still in it."""
+        tree = _parsed(self.source, self.text)
+        assert isinstance(tree, ast.Module)
+        return tree
 
 
-def parse_python(source: Source, text: str, table: Substitutions, lazy_import: bool | None) -> PythonConfig:
-    """The parsed config.
+def parse_python(
+    source: Source, text: str, table: Substitutions, lazy_import: bool | None, trust: bool
+) -> PythonConfig:
+    """The config, parsed as far as it needs to be.
 
     Raises:
         ConfigSyntaxError: with file, line and caret.
         MixedStyleError: `_base_` and `read_base` in one file.
     """
-    tree = _parse(source, text)
-    base_node = _take_base(tree)
-    with_nodes = [node for node in ast.walk(tree) if _is_read_base(node)] if READ_BASE in text else []
+    config = PythonConfig(source, text, table)
+    if trust and not table.items and not lazy_import and not ("import" in text and _IMPORT.search(text)):
+        return config
+    config.direct = False
+    base_node = _take_base(config.tree)
+    with_nodes = [node for node in ast.walk(config.tree) if _is_read_base(node)] if READ_BASE in text else []
     if base_node is not None and with_nodes:
         raise MixedStyleError(
             "this file uses both `_base_ = …` and `with read_base():`; keep one, such as "
@@ -61,16 +82,16 @@ def parse_python(source: Source, text: str, table: Substitutions, lazy_import: b
             source.name,
             with_nodes[0].lineno,
         )
-    lazy = lazy_import
-    if lazy is None:
-        lazy = bool(with_nodes) or (base_node is None and "import" in text and _imports_libraries(tree))
-    bases = [] if base_node is None else _base_names(base_node, source, table)
-    return PythonConfig(source, tree, table, bases, lazy, f"{BASE_KEY}." in text or f"{BASE_KEY}[" in text)
+    if lazy_import is None:
+        lazy_import = bool(with_nodes) or (base_node is None and _imports_libraries(config.tree))
+    config.lazy = lazy_import
+    config.bases = [] if base_node is None else _base_names(base_node, source, table)
+    return config
 
 
-def _parse(source: Source, text: str) -> ast.Module:
+def _parsed(source: Source, text: str, flags: int = ast.PyCF_ONLY_AST) -> Any:
     try:
-        return ast.parse(text)
+        return compile(text, source.path, "exec", flags, dont_inherit=True)
     except SyntaxError as error:
         line = error.lineno or 1
         shown = caret(source.text, line, error.offset or 1)
@@ -107,7 +128,7 @@ def base_list(value: Any, source: Source, line: int | None = None) -> list[str]:
     return list(names)
 
 
-def _is_read_base(node: ast.AST) -> bool:
+def _is_read_base(node: ast.AST) -> TypeGuard[ast.With]:
     return isinstance(node, ast.With) and any(
         isinstance(item.context_expr, ast.Call)
         and (getattr(item.context_expr.func, "id", None) or getattr(item.context_expr.func, "attr", None)) == READ_BASE
@@ -171,9 +192,7 @@ class _MarkResolver(ast.NodeTransformer):
         return ast.Name(name, ast.Load())
 
 
-def resolve_marks(
-    node: Any, table: Substitutions, base: Mapping[str, Any], names: dict[str, Any] | None
-) -> Any:
+def resolve_marks(node: Any, table: Substitutions, base: Mapping[str, Any], names: dict[str, Any] | None) -> Any:
     """`node` with its marks replaced; values that are not text go into `names`, or into constants without it."""
     return _MarkResolver(table, base, names).visit(node) if table.items else node
 
@@ -206,14 +225,45 @@ class _LazyImports(ast.NodeTransformer):
     visit_ImportFrom = visit_Import
 
 
+class _Namespace(dict[str, Any]):
+    """Globals of a direct config; hands what is assigned to `_base_` to a reader and keeps what that gives."""
+
+    def __init__(self, values: dict[str, Any], read_bases: Callable[[Any], Any]) -> None:
+        super().__init__(values)
+        self.read_bases = read_bases
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        dict.__setitem__(self, key, self.read_bases(value) if key == BASE_KEY else value)
+
+
+def run_direct(config: PythonConfig, read_bases: Callable[[Any], Any]) -> dict[str, Any]:
+    """The namespace of a direct config after it ran.
+
+    Args:
+        config: the file.
+        read_bases: gets what the file assigns to `_base_`; gives what `_base_` reads as from then on.
+
+    Raises:
+        ConfigSyntaxError: with file, line and caret.
+        Exception: what the code of the config raises, as it is.
+    """
+    code = _parsed(config.source, config.text, 0)
+    namespace = _Namespace({"__name__": "__config__", "__file__": config.source.path}, read_bases)
+    with hold_lazy():
+        exec(code, namespace)  # noqa: S102  # a Python config is a program
+    namespace.pop(BASE_KEY, None)
+    return namespace
+
+
 def run_python(
-    config: PythonConfig, base: Any, *, trust: bool, import_base: Importer
+    config: PythonConfig, base: Any, marked: Mapping[str, Any], *, trust: bool, import_base: Importer
 ) -> dict[str, Any]:
     """The namespace of a config after it ran, everything in it.
 
     Args:
         config: the parsed file.
         base: what `_base_` reads as.
+        marked: where ``{{_base_.key}}`` is looked up.
         trust: whether to execute it; otherwise it is interpreted and refuses what is not data.
         import_base: puts the names of a base file into a namespace (pure-Python style).
 
@@ -223,7 +273,7 @@ def run_python(
     """
     namespace: dict[str, Any] = {"__name__": "__config__", "__file__": config.source.path, BASE_KEY: base}
     names: dict[str, Any] = {}
-    tree = resolve_marks(config.tree, config.table, base, names)
+    tree = resolve_marks(config.tree, config.table, marked, names)
     namespace.update(names)
     if config.lazy:
         transformer = _LazyImports()
@@ -291,9 +341,10 @@ class _Hook:
             else:
                 root = alias.name.split(".", 1)[0]
                 known = self.namespace.get(root)
-                modules = [alias.name, *(known._modules if isinstance(known, LazyObject) else ())]
-                self.namespace[root] = LazyObject(modules if len(modules) > 1 or "." in alias.name else alias.name,
-                                                  location=self._place(node))
+                modules = [alias.name, *(known.modules if isinstance(known, LazyObject) else ())]
+                self.namespace[root] = LazyObject(
+                    modules if len(modules) > 1 or "." in alias.name else alias.name, location=self._place(node)
+                )
 
     def _standard(self, node: ast.Import | ast.ImportFrom) -> None:
         if not self.trust:
@@ -313,9 +364,7 @@ class _Hook:
                     self.config.source.name,
                     node.lineno,
                 )
-            self.namespace[alias.asname or alias.name] = LazyObject(
-                node.module or "", alias.name, self._place(node)
-            )
+            self.namespace[alias.asname or alias.name] = LazyObject(node.module or "", alias.name, self._place(node))
 
 
 def public_values(namespace: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,3 +1,4 @@
+# ruff: noqa: N802  # method names are those of the syntax tree's visitors
 """Reading a Python config without executing it: a small interpreter of data expressions."""
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ _CALLS: dict[str, Callable[..., Any]] = {
     "dict": dict, "list": list, "tuple": tuple, "set": set, "frozenset": frozenset, "int": int, "float": float,
     "bool": bool, "str": str, "len": len, "min": min, "max": max, "sum": sum, "abs": abs, "round": round,
 }  # fmt: skip
+_CONVERSIONS: dict[int, Callable[[Any], Any]] = {-1: lambda value: value, 115: str, 114: repr, 97: ascii}
 _CONTAINERS = {"dict", "list", "tuple", "set", "frozenset"}
 _DATA = (str, int, float, complex, bytes, bool, list, tuple, dict, set, frozenset, type(None))
 _WIDE = re.compile(r"\d{5,}|\*")
@@ -97,7 +99,7 @@ class SafeInterpreter:
         if isinstance(target, ast.Name):
             self.names[target.id] = value
         elif isinstance(target, (ast.Tuple, ast.List)):
-            for item, part in zip(target.elts, self._unpacked(target, value)):
+            for item, part in zip(target.elts, self._unpacked(target, value), strict=True):
                 self._assign(item, part)
         elif isinstance(target, ast.Subscript):
             self._data(target.value)[self.value(target.slice)] = value
@@ -151,7 +153,7 @@ class SafeInterpreter:
 
     def _eval_Dict(self, node: ast.Dict) -> Any:
         found: dict[Any, Any] = {}
-        for key, value in zip(node.keys, node.values):
+        for key, value in zip(node.keys, node.values, strict=True):
             if key is None:
                 found.update(self._data(value))
             else:
@@ -163,7 +165,7 @@ class SafeInterpreter:
 
     def _eval_FormattedValue(self, node: ast.FormattedValue) -> str:
         value = self._data(node.value)
-        value = {-1: lambda v: v, 115: str, 114: repr, 97: ascii}[node.conversion](value)
+        value = _CONVERSIONS[node.conversion](value)
         return format(value, self._format_spec(node, self.value(node.format_spec) if node.format_spec else ""))
 
     def _format_spec(self, node: ast.AST, spec: str) -> str:
@@ -176,7 +178,9 @@ class SafeInterpreter:
 
     def _binary(self, node: ast.AST, op: ast.operator, left: Any, right: Any) -> Any:
         if type(op) not in _BINARY or not (isinstance(left, _DATA) and isinstance(right, _DATA)):
-            raise self._refuse(node, f"operator {type(op).__name__} on {type(left).__name__} and {type(right).__name__}")
+            raise self._refuse(
+                node, f"operator {type(op).__name__} on {type(left).__name__} and {type(right).__name__}"
+            )
         if _size(op, left, right) > 1:
             raise self._refuse(node, "so large a result")
         if isinstance(op, ast.Mod) and isinstance(left, (str, bytes)):
@@ -197,7 +201,7 @@ class SafeInterpreter:
 
     def _eval_Compare(self, node: ast.Compare) -> bool:
         left = self.value(node.left)
-        for op, comparator in zip(node.ops, node.comparators):
+        for op, comparator in zip(node.ops, node.comparators, strict=True):
             right = self.value(comparator)
             if not _COMPARE[type(op)](left, right):
                 return False
@@ -245,7 +249,7 @@ class SafeInterpreter:
             raise self._refuse(node, f"the call of {ast.unparse(func)!r}")
         arguments, keywords = self._arguments(node)
         if func.attr == "format":
-            self._check_format(node, owner)
+            self._check_format(node, str(owner))
         if func.attr in ("join", "replace") and len(owner) * len(arguments[0]) > MAX_ITEMS:
             raise self._refuse(node, "so large a result")
         return getattr(owner, func.attr)(*arguments, **keywords)

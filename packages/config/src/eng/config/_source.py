@@ -1,10 +1,12 @@
+# ruff: noqa: PTH100, PTH109, PTH111, PTH112, PTH113, PTH118, PTH119, PTH120, PTH122, PTH208  # paths may be URLs
 """Reading the text of a config: from disk or by URL, always UTF-8, never absurdly large."""
 
 from __future__ import annotations
 
+import io
 import os
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 
 from ._provenance import short_path
 from .errors import BaseFileNotFoundError, ConfigFileError
@@ -13,7 +15,7 @@ SIZE_LIMIT_BYTES = 8 * 1024 * 1024
 FORMATS = (".py", ".json", ".yaml", ".yml")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Source:
     """A config text and what messages call it.
 
@@ -27,7 +29,7 @@ class Source:
     text: str
     extension: str
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Short path for messages."""
         return self.path if is_url(self.path) else short_path(self.path)
@@ -56,9 +58,8 @@ def read_source(path: str, wanted_by: str | None = None) -> Source:
     if extension not in FORMATS:
         raise OSError(f"{path}: only {', '.join(FORMATS)} files are configs, got extension {extension!r}")
     if len(data) > SIZE_LIMIT_BYTES:
-        size = len(data) / 2**20
         raise ConfigFileError(
-            f"{size:.1f} MiB is too large for a config (limit {SIZE_LIMIT_BYTES // 2**20} MiB); "
+            f"too large for a config (more than {SIZE_LIMIT_BYTES // 2**20} MiB); "
             "keep data in a data file and name it in the config",
             short_path(path),
         )
@@ -66,7 +67,7 @@ def read_source(path: str, wanted_by: str | None = None) -> Source:
 
 
 def decode(data: bytes, path: str) -> str:
-    """`data` as UTF-8 text with ``\\n`` line ends.
+    """`data` as UTF-8 text with Unix line ends.
 
     Raises:
         ConfigFileError: a byte is not UTF-8; names the line.
@@ -85,16 +86,18 @@ def decode(data: bytes, path: str) -> str:
 
 def _read(path: str, wanted_by: str | None) -> bytes:
     try:
-        with open(path, "rb") as file:
-            return file.read(SIZE_LIMIT_BYTES + 1) if os.fstat(file.fileno()).st_size <= SIZE_LIMIT_BYTES else _all(path)
-    except IsADirectoryError as error:
-        raise IsADirectoryError(f"{path} is a directory, expected a config file ({', '.join(FORMATS)})") from error
+        with io.FileIO(path) as file:
+            # One byte more than allowed tells a file above the limit from one at it, without reading all of it.
+            large = os.fstat(file.fileno()).st_size > SIZE_LIMIT_BYTES
+            return file.read(SIZE_LIMIT_BYTES + 1) if large else file.readall()
     except FileNotFoundError as error:
         raise _not_found(path, wanted_by) from error
+    except IsADirectoryError as error:
+        raise _directory(path) from error
 
 
-def _all(path: str) -> bytes:
-    return Path(path).read_bytes()
+def _directory(path: str) -> IsADirectoryError:
+    return IsADirectoryError(f"{path} is a directory, expected a config file ({', '.join(FORMATS)})")
 
 
 def _not_found(path: str, wanted_by: str | None) -> FileNotFoundError:
@@ -111,7 +114,7 @@ def _not_found(path: str, wanted_by: str | None) -> FileNotFoundError:
 
 def _fetch(url: str) -> bytes:
     try:
-        import fsspec
+        import fsspec  # type: ignore[import-untyped]  # it ships no annotations
     except ImportError as error:
         raise ImportError(f"a config by URL ({url}) needs fsspec: pip install 'eng-config[remote]'") from error
     with fsspec.open(url, "rb") as file:

@@ -1,3 +1,4 @@
+# ruff: noqa: PTH100, PTH109, PTH111, PTH112, PTH113, PTH118, PTH119, PTH120, PTH122, PTH208  # paths may be URLs
 """``{{…}}`` in config texts: found in one pass, replaced by marks, and resolved as values after parsing.
 
 Because the text itself never receives the value, a quote in an environment variable cannot break (or extend) a config.
@@ -179,9 +180,7 @@ def _environment(match: re.Match[str], source: Source, line: int, table: Substit
         table.env[name] = given
     text = given if given is not None else default
     assert text is not None
-    return Substitution(
-        text, _literal(text), line, env=name if given is not None else None, default=_default(default)
-    )
+    return Substitution(text, _literal(text), line, env=name if given is not None else None, default=_default(default))
 
 
 def _default(text: str | None) -> Any:
@@ -200,7 +199,9 @@ def _predefined(name: str, source: Source, line: int) -> Substitution | None:
     if value is not None:
         return Substitution(value, value, line)
     if difflib.get_close_matches(name, PREDEFINED, n=1, cutoff=0.75):
-        raise UndefinedVariableError(f"{{{{{name}}}}} is not a predefined variable{hint(name, PREDEFINED)}", source.name, line)
+        raise UndefinedVariableError(
+            f"{{{{{name}}}}} is not a predefined variable{hint(name, PREDEFINED)}", source.name, line
+        )
     return None
 
 
@@ -215,7 +216,7 @@ def predefined_values(path: str) -> dict[str, str]:
     base = os.path.basename(absolute)
     stem, extension = os.path.splitext(base)
     folder = os.path.dirname(absolute).replace("\\", "/")
-    return dict(zip(PREDEFINED, (folder, base, stem, extension)))
+    return dict(zip(PREDEFINED, (folder, base, stem, extension), strict=True))
 
 
 def fill_values(value: Any, table: Substitutions, base: Mapping[str, Any]) -> Any:

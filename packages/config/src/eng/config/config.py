@@ -45,7 +45,7 @@ __all__ = [
 
 @contextmanager
 def read_base() -> Iterator[None]:
-    """Marks the imports of base configs: ``with read_base(): from .base import *``.
+    """Marks the imports of base configs, such as ``from .base import *``.
 
     `Config.fromfile` reads the marked imports as inheritance. Outside of it, as in an IDE or a type checker, they are
     plain imports.
@@ -195,7 +195,7 @@ class Config:
         one, two = (cfg if isinstance(cfg, Config) else Config.fromfile(cfg) for cfg in (cfg1, cfg2))
         names = one.filename or "", two.filename or ""
         lines = [cfg.pretty_text.splitlines() for cfg in (one, two)]
-        return "\n".join(difflib.unified_diff(*lines, *names, lineterm=""))
+        return "\n".join(difflib.unified_diff(lines[0], lines[1], names[0], names[1], lineterm=""))
 
     @staticmethod
     def _file2dict(
@@ -246,12 +246,15 @@ class Config:
         extension = Path(target).suffix or str(target)
         if extension not in FORMATS:
             raise OSError(f"cannot dump a config to {str(target)!r}; the extension must be one of {', '.join(FORMATS)}")
-        write = {".py": python_text, ".json": json_text}.get(extension, yaml_text)
-        text = write(self.to_dict())
+        text = self._dumped(extension)
         if file is None:
             return text
         Path(file).write_text(text, encoding="utf-8")
         return None
+
+    def _dumped(self, extension: str) -> str:
+        write = {".py": python_text, ".json": json_text}.get(extension, yaml_text)
+        return write(self.to_dict())
 
     def merge_from_dict(self, options: Mapping[str, Any], allow_list_keys: bool = True) -> None:
         """Merges overrides, as from the command line; nothing changes where one is wrong.
@@ -293,10 +296,14 @@ class Config:
             if isinstance(node, ConfigDict):
                 owner, below = node, len(path)
             path.append(key)
-            known = node.keys() if isinstance(node, dict) else range(len(node)) if isinstance(node, (list, tuple)) else ()
+            known = (
+                node.keys() if isinstance(node, dict) else range(len(node)) if isinstance(node, (list, tuple)) else ()
+            )
             node = lookup(node, (key,))
             if node is MISSING:
-                raise MissingKeyError(".".join(map(str, path)), [".".join(map(str, [*path[:-1], name])) for name in known])
+                raise MissingKeyError(
+                    ".".join(map(str, path)), [".".join(map(str, [*path[:-1], name])) for name in known]
+                )
         return Explanation(dotted_key, trace(owner, tuple(path[below:])))
 
     def __where__(self, key: str | int | None = None) -> str | None:
@@ -396,7 +403,7 @@ def _from_loaded(loaded: Loaded, filename: str | None, format_python_code: bool 
     _check_reserved(loaded.values)
     cfg = Config.__new__(Config)
     values = convert(loaded.values, FileProvenance(loaded.layers))
-    cfg._set(values, loaded.text, filename, loaded.env, format_python_code, loaded.imported)
+    cfg._set(values, loaded.text, filename, loaded.env, format_python_code, loaded.imported)  # noqa: SLF001  # its maker
     return cfg
 
 

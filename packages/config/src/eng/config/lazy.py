@@ -55,7 +55,7 @@ class LazyObject:
             ImportError: the module or the name does not exist; names the line of the config that imports it.
         """
         try:
-            first = [importlib.import_module(name) for name in self._modules][0]
+            first, *_ = [importlib.import_module(name) for name in self._modules]
         except ImportError as error:
             raise type(error)(f"cannot import {self._modules} for the config{self._place()}: {error}") from error
         if self._imported is None:
@@ -80,6 +80,11 @@ class LazyObject:
         return self._module
 
     @property
+    def modules(self) -> list[str]:
+        """The module or modules as a list."""
+        return self._modules
+
+    @property
     def dotted(self) -> str:
         """The full dotted name, such as ``"torch.optim.SGD"``."""
         if self._imported is None:
@@ -87,6 +92,7 @@ class LazyObject:
         return f"{self._modules[0]}.{self._imported}"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Raises `LazyCallError`: what is imported lazily cannot be called yet."""
         raise LazyCallError(
             f"{self.dotted} is imported lazily{self._place()} and cannot be called in the config file; "
             f"write dict(type={self!r}, …) and let a registry build it"
@@ -162,6 +168,7 @@ class LazyAttr:
                 raise ImportError(f"{self.module} has no {self.name!r}{place}") from error
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Raises `LazyCallError`: what is imported lazily cannot be called yet."""
         raise LazyCallError(
             f"{self.dotted} is imported lazily and cannot be called in the config file; "
             f"write dict(type={self!r}, …) and let a registry build it"

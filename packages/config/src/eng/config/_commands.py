@@ -1,0 +1,75 @@
+"""``eng config show|diff|explain``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .config import Config
+
+FORMATS = {"py": ".py", "json": ".json", "yaml": ".yaml"}
+
+
+def _with_options(function: Callable[..., None]) -> Callable[..., None]:
+    """The options of every subcommand that reads one config."""
+    function = click.option(
+        "--no-trust", is_flag=True, help="Read Python configs without executing them; refuse what is not data."
+    )(function)
+    return click.option(
+        "--cfg-options", multiple=True, metavar="KEY=VALUE ...", help="Override values, such as model.depth=50."
+    )(function)
+
+
+def _read(file: str, cfg_options: tuple[str, ...], no_trust: bool) -> Config:
+    from ._action import parse_option
+    from .config import Config
+
+    cfg = Config.fromfile(file, trust=not no_trust)
+    try:
+        cfg.merge_from_dict(dict(map(parse_option, cfg_options)))
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--cfg-options") from error
+    return cfg
+
+
+@click.group()
+def config() -> None:
+    """Look at configs: show, diff, explain."""
+
+
+@config.command()
+@click.argument("file")
+@_with_options
+@click.option("--format", "format_", type=click.Choice(list(FORMATS)), default="py", help="Language of the output.")
+def show(file: str, cfg_options: tuple[str, ...], no_trust: bool, format_: str) -> None:
+    """Print FILE with its bases and overrides merged in."""
+    cfg = _read(file, cfg_options, no_trust)
+    click.echo(cfg._dumped(FORMATS[format_]), nl=False)  # noqa: SLF001  # same package
+
+
+@config.command()
+@click.argument("file")
+@click.argument("other")
+@_with_options
+@click.pass_context
+def diff(ctx: click.Context, file: str, other: str, cfg_options: tuple[str, ...], no_trust: bool) -> None:
+    """Print what differs between FILE (with overrides) and OTHER; exit with 1 where something does."""
+    from .config import Config
+
+    text = Config.diff(_read(file, cfg_options, no_trust), Config.fromfile(other, trust=not no_trust))
+    if text:
+        click.echo(text)
+        ctx.exit(1)
+
+
+@config.command()
+@click.argument("file")
+@click.argument("key")
+@_with_options
+def explain(file: str, key: str, cfg_options: tuple[str, ...], no_trust: bool) -> None:
+    """Print where the value of KEY in FILE comes from, oldest setting first."""
+    click.echo(str(_read(file, cfg_options, no_trust).explain(key)))
