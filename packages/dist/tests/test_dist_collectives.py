@@ -11,7 +11,6 @@ import dist_workers
 import pytest
 import torch.multiprocessing as mp
 
-
 import eng.dist as dist
 
 HERE = Path(__file__).parent

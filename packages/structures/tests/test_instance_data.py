@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eng.structures import FieldTypeError, FieldValueError, InstanceData, LengthError, MissingFieldError
+
+
+class Polygons:
+    """A user's own rows: length, parts, and cat."""
+
+    def __init__(self, rows: list[Any]) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, item: slice) -> Polygons:
+        assert isinstance(item, slice)
+        return Polygons(self.rows[item])
+
+    @staticmethod
+    def cat(parts: list[Polygons]) -> Polygons:
+        return Polygons(list(itertools.chain(*(part.rows for part in parts))))
+
+
+def sample(length: int = 3) -> InstanceData:
+    numbers = list(range(length))
+    return InstanceData(
+        boxes=torch.arange(4.0 * length).reshape(length, 4),
+        array=np.array(numbers),
+        text="".join(map(str, numbers)),
+        names=numbers,
+        pair=tuple(numbers),
+        polygons=Polygons(numbers),
+        inner=InstanceData(scores=torch.tensor(numbers)),
+        metainfo={"shape": [1, 2]},
+    )
+
+
+def numbers_in(data: InstanceData) -> list[list[int]]:
+    """The row numbers that each field says it has."""
+    return [
+        [int(row[0]) // 4 for row in data.boxes],
+        data.array.tolist(),
+        [int(letter) for letter in data.text],
+        data.names,
+        list(data.pair),
+        data.polygons.rows,
+        data.inner.scores.tolist(),
+    ]
+
+
+INDICES: dict[str, Any] = {
+    "number": 1,
+    "negative": -1,
+    "numpy number": np.int64(2),
+    "slice": slice(0, 2),
+    "reversed bounds": slice(2, 1),
+    "list": [2, 0, 0],
+    "negative list": [-1, 0],
+    "empty list": [],
+    "bool list": [True, False, True],
+    "long tensor": torch.tensor([1, 1]),
+    "int tensor": torch.tensor([-3], dtype=torch.int32),
+    "empty tensor": torch.tensor([], dtype=torch.int64),
+    "bool tensor": torch.tensor([False, True, True]),
+    "nothing chosen": torch.zeros(3, dtype=torch.bool),
+    "array": np.array([2, 1]),
+    "bool array": np.array([True, False, False]),
+}
+
+
+@pytest.mark.parametrize("index", INDICES.values(), ids=INDICES.keys())
+def test_rows_are_taken_from_every_kind_of_field(index: Any) -> None:
+    chosen = np.array(index, dtype=int) if isinstance(index, list) and not index else index
+    wanted = np.atleast_1d(np.arange(3)[chosen])  # numpy's own answer
+    taken = sample()[index]
+    assert numbers_in(taken) == [[int(each) for each in wanted]] * 7
+    assert len(taken) == len(wanted) and taken.metainfo == {"shape": [1, 2]} and taken.keys() == sample().keys()
+    assert isinstance(taken.pair, tuple) and isinstance(taken.text, str)
+
+
+def test_taken_rows_do_not_share_metainfo() -> None:
+    data = sample()
+    data[:1].shape.append(3)
+    assert data.shape == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("index", "kind", "match"),
+    [
+        (3, IndexError, "Index 3 out of range"),
+        (-4, IndexError, "-4"),
+        ([0, 5], IndexError, "index 5 is out of bounds"),
+        ([-9], IndexError, "index -9"),
+        (torch.tensor([True]), FieldValueError, "1 does not match .* 3"),
+        (torch.tensor([[0]]), FieldValueError, r"first dimension.*\(1, 1\)"),
+        (torch.tensor(1), FieldValueError, "first dimension"),
+        (torch.tensor([0.5]), FieldTypeError, "float32"),
+        (1.5, FieldTypeError, "got float"),
+        ((0, 1), FieldTypeError, "got tuple"),
+        (None, FieldTypeError, "got NoneType"),
+        (True, FieldTypeError, "got bool"),
+        (["a"], FieldTypeError, "a"),
+        ("boxs", MissingFieldError, "did you mean 'boxes'"),
+    ],
+)
+def test_wrong_index_is_named(index: Any, kind: type[Exception], match: str) -> None:
+    with pytest.raises(kind, match=match):
+        sample()[index]
+
+
+def test_empty_element_has_no_rows() -> None:
+    assert len(InstanceData()) == 0 and len(InstanceData()[:]) == 0 and len(InstanceData()[[]]) == 0
+    with pytest.raises(IndexError, match="0"):
+        InstanceData()[0]
+
+
+def test_fields_are_reached_by_brackets() -> None:
+    data = InstanceData()
+    data["labels"] = torch.tensor([1, 2])
+    assert data["labels"] is data.labels and data.keys() == ["labels"]
+
+
+@pytest.mark.parametrize(
+    ("act", "kind", "match"),
+    [
+        (lambda d: setattr(d, "x", torch.ones(2)), LengthError, "the length of values 2 is not consistent .* 3"),
+        (lambda d: d.__setitem__("x", [1]), LengthError, "field 'x': .*:obj:`InstanceData` 3"),
+        (lambda d: d.set_field([1], "x"), LengthError, "1"),
+        (lambda d: InstanceData(a=[1], b=[1, 2]), LengthError, "field 'b'"),
+        (lambda d: setattr(InstanceData(a=torch.zeros(0, 4)), "b", [1]), LengthError, "1 .* 0"),
+        (lambda d: setattr(d, "x", 3), FieldTypeError, "field 'x': value must have a length, but got int"),
+        (lambda d: InstanceData(x=torch.tensor(1)), FieldTypeError, "Tensor without dimensions"),
+    ],
+)
+def test_fields_of_another_length_are_refused(act: Any, kind: type[Exception], match: str) -> None:
+    data = InstanceData(a=[1, 2, 3], b="abc")
+    with pytest.raises(kind, match=match):
+        act(data)
+    assert data.keys() == ["a", "b"]
+
+
+def test_an_only_field_may_change_its_length() -> None:
+    data = InstanceData(a=[1, 2])
+    data.a = [1, 2, 3]
+    assert len(data) == 3
+
+
+def test_cat_joins_every_kind_of_field() -> None:
+    joined = InstanceData.cat([sample(2), sample(0), sample(3)])
+    assert numbers_in(joined) == [[0, 1, 0, 1, 2]] * 7
+    assert joined.metainfo == {"shape": [1, 2]}
+    alone = sample()
+    assert InstanceData.cat([alone]) is alone
+    assert InstanceData.cat([InstanceData(b=[1], a=[2]), InstanceData(a=[3], b=[4])]).a == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("items", "kind", "match"),
+    [
+        ([], FieldValueError, "empty"),
+        ([InstanceData(), 3], FieldTypeError, r"\[1\] should be an InstanceData but got int"),
+        (
+            [InstanceData(a=[1]), InstanceData(b=[1])],
+            FieldValueError,
+            "different keys .*item 0 has a, but item 1 has b",
+        ),
+        ([InstanceData(a=[1]), InstanceData(a=[1], b=[1])], FieldValueError, "item 1 has a, b"),
+        ([InstanceData(a=[1]), InstanceData(a=torch.ones(1))], FieldValueError, "field 'a': Tensor and list"),
+        ([InstanceData(a=torch.ones(1)), InstanceData(a=[1])], FieldValueError, "field 'a': Tensor and list"),
+        ([InstanceData(a=torch.ones(1, 2)), InstanceData(a=torch.ones(1, 3))], FieldValueError, "field 'a': .*ize"),
+        ([InstanceData(a={1})] * 2, FieldValueError, "`a` .*no attribute of `cat`"),
+    ],
+)
+def test_what_cannot_be_joined_is_named(items: list[Any], kind: type[Exception], match: str) -> None:
+    with pytest.raises(kind, match=match):
+        InstanceData.cat(items)
+
+
+def test_rows_of_a_class_without_cat_are_refused() -> None:
+    with pytest.raises(FieldValueError, match="`a` .*no attribute of `cat`"):
+        InstanceData(a={1, 2})[[0]]
+
+
+def test_subclasses_stay_themselves() -> None:
+    class Tracks(InstanceData):
+        pass
+
+    assert type(Tracks(a=[1, 2])[:1]) is Tracks and type(Tracks.cat([Tracks(a=[1]), Tracks(a=[2])])) is Tracks
+
+
+def test_gradients_flow_through_rows() -> None:
+    boxes = torch.ones(3, 4, requires_grad=True)
+    data = InstanceData(boxes=boxes)
+    data[torch.tensor([True, False, True])].boxes.sum().backward()
+    assert boxes.grad is not None and boxes.grad.sum(1).tolist() == [4, 0, 4]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_taking_and_joining_agree_with_lists(data: st.DataObject) -> None:
+    """Second implementation: the same operations on one plain list."""
+    rows = data.draw(st.lists(st.integers(0, 9), max_size=8))
+    element, plain = (
+        InstanceData(t=torch.tensor(rows, dtype=torch.long), n=list(rows), a=np.array(rows, dtype=int)),
+        rows,
+    )
+    for _ in range(data.draw(st.integers(1, 4))):
+        if data.draw(st.booleans()) and plain:
+            numbers = data.draw(st.lists(st.integers(-len(plain), len(plain) - 1), max_size=6))
+            element, plain = element[numbers], [plain[i] for i in numbers]
+        else:
+            mask = data.draw(st.lists(st.booleans(), min_size=len(plain), max_size=len(plain)))
+            kept = element[torch.tensor(mask, dtype=torch.bool)]
+            element = InstanceData.cat([kept, element])
+            plain = [row for row, keep in zip(plain, mask, strict=True) if keep] + plain
+    assert element.t.tolist() == element.n == element.a.tolist() == plain
