@@ -140,3 +140,14 @@ def test_a_snapshot_of_the_gpu_is_consistent_without_waiting(tmp_path):
         loaded = torch.load(tmp_path / f"{step}.pth")["w"]
         assert loaded.device.type == "cuda" or bool((loaded == step).all())
         assert bool((loaded == step).all())
+
+
+def test_a_failure_of_preparing_is_not_silent_either():
+    class Refuses:
+        def __deepcopy__(self, memo):
+            raise RuntimeError("cannot be copied")
+
+    writer = AsyncCheckpointWriter()
+    writer.prepare({"x": Refuses()})
+    with pytest.raises(RuntimeError, match="cannot be copied"):
+        writer.wait()

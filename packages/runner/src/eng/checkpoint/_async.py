@@ -66,11 +66,14 @@ class AsyncCheckpointWriter:
         """
         self.wait()
         snapshot = self._buffers.take(checkpoint)
-        # Not a daemon: an interpreter that ends waits for the file.
-        self._thread = threading.Thread(
-            target=self._run, args=(snapshot, str(filename), backend_args, on_committed), name="eng-checkpoint-writer"
-        )
-        self._thread.start()
+
+        def write() -> None:
+            self._buffers.wait()
+            self._write(snapshot, str(filename), backend_args=backend_args)
+            if on_committed is not None:
+                on_committed(str(filename))
+
+        self._start(f"writing the checkpoint {filename}", write)
 
     def prepare(self, checkpoint: dict[str, Any]) -> None:
         """Gets the memory for snapshots ready beside training, so that the first save is as short as the others.
@@ -82,8 +85,7 @@ class AsyncCheckpointWriter:
             Exception: what a write before failed with.
         """
         self.wait()
-        self._thread = threading.Thread(target=self._buffers.take, args=(checkpoint,), name="eng-checkpoint-memory")
-        self._thread.start()
+        self._start("getting memory for snapshots", lambda: self._buffers.take(checkpoint))
 
     @property
     def is_busy(self) -> bool:
@@ -118,18 +120,14 @@ class AsyncCheckpointWriter:
     ) -> None:
         self.close()
 
-    def _run(
-        self,
-        snapshot: Any,
-        filename: str,
-        backend_args: dict[str, Any] | None,
-        on_committed: Callable[[str], None] | None,
-    ) -> None:
+    def _start(self, what: str, action: Callable[[], object]) -> None:
+        # Not a daemon: an interpreter that ends waits for the file.
+        self._thread = threading.Thread(target=self._run, args=(what, action), name="eng-checkpoint-writer")
+        self._thread.start()
+
+    def _run(self, what: str, action: Callable[[], object]) -> None:
         try:
-            self._buffers.wait()
-            self._write(snapshot, filename, backend_args=backend_args)
-            if on_committed is not None:
-                on_committed(filename)
-        except BaseException as error:  # raised again in the thread that saves  # noqa: BLE001  # raised again in the thread that saves
-            _LOGGER.error("writing the checkpoint %s beside training failed: %s", filename, error)
+            action()
+        except BaseException as error:  # noqa: BLE001  # raised again in the thread that saves
+            _LOGGER.error("%s beside training failed: %s", what, error)
             self._failure = error

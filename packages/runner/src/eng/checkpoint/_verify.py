@@ -23,6 +23,7 @@ def verify_checkpoint(path: str | Path) -> None:
 
     Raises:
         BrokenCheckpointError: it is cut short or damaged.
+        UntrustedCheckpointError: it is in the old format and holds types that are not known to be harmless.
         FileNotFoundError: there is no such file.
     """
     path = Path(path)
@@ -31,6 +32,20 @@ def verify_checkpoint(path: str | Path) -> None:
     if not _starts_like_zip(path):
         read_checkpoint(path, map_location="cpu")
         return
+    check_records(path)
+    try:
+        read_checkpoint(path, map_location="cpu", mmap=True)
+    except UntrustedCheckpointError:
+        # Whole all the same; whoever loads it decides about trust.
+        return
+
+
+def check_records(path: Path) -> None:
+    """Checks each record of a checkpoint in torch's zip format against its checksum.
+
+    Raises:
+        BrokenCheckpointError: one does not match, or the archive is cut short or damaged.
+    """
     try:
         with zipfile.ZipFile(path) as archive, path.open("rb") as file:
             _check_members(path, archive, file.fileno())
@@ -38,11 +53,6 @@ def verify_checkpoint(path: str | Path) -> None:
         raise
     except (zipfile.BadZipFile, struct.error, OSError, NotImplementedError, ValueError) as error:
         raise BrokenCheckpointError(str(path), f"{error} (its end is missing or damaged)") from error
-    try:
-        read_checkpoint(path, map_location="cpu", mmap=True)
-    except UntrustedCheckpointError:
-        # Whole all the same; whoever loads it decides about trust.
-        return
 
 
 def _check_members(path: Path, archive: zipfile.ZipFile, descriptor: int) -> None:
