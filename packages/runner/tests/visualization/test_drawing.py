@@ -56,7 +56,9 @@ def test_drawing_adds_up_and_keeps_the_size_and_the_given_array() -> None:
 
 
 def test_boxes_outside_the_image_are_cut_off(visualizer) -> None:
-    visualizer.draw_bboxes(np.array([[-30.0, -30, 20, 20], [100.0, 100, 200, 200]]), face_colors="b", edge_colors="none", alpha=1)
+    visualizer.draw_bboxes(
+        np.array([[-30.0, -30, 20, 20], [100.0, 100, 200, 200]]), face_colors="b", edge_colors="none", alpha=1
+    )
     assert pixel(visualizer, 5, 5) == BLUE
     assert untouched(visualizer)[25:].all()
 
@@ -84,7 +86,9 @@ def test_circle_covers_its_area(visualizer) -> None:
 
 
 def test_lines_go_through_their_points(visualizer) -> None:
-    visualizer.draw_lines(np.array([[5.0, 70], [10.0, 10]]), np.array([[20.0, 20], [5.0, 50]]), colors=["r", "b"], line_widths=1)
+    visualizer.draw_lines(
+        np.array([[5.0, 70], [10.0, 10]]), np.array([[20.0, 20], [5.0, 50]]), colors=["r", "b"], line_widths=1
+    )
     assert pixel(visualizer, 40, 20) == RED
     assert pixel(visualizer, 10, 40) == BLUE
 
@@ -110,7 +114,9 @@ def test_text_lies_where_its_alignment_says(visualizer) -> None:
 
 
 def test_text_has_a_box_behind_it_several_lines_and_any_letters(visualizer) -> None:
-    visualizer.draw_texts("grün\nблок", np.array([10.0, 10]), 12, "k", bboxes={"facecolor": "w", "alpha": 1.0, "pad": 0.2})
+    visualizer.draw_texts(
+        "grün\nблок", np.array([10.0, 10]), 12, "k", bboxes={"facecolor": "w", "alpha": 1.0, "pad": 0.2}
+    )
     assert pixel(visualizer, 9, 9) == (255, 255, 255)
     assert (~untouched(visualizer)).nonzero()[0].max() > 10 + 2 * 12
 
@@ -139,7 +145,9 @@ def test_grey_and_floating_images_become_rgb() -> None:
 
 def test_calls_chain_and_the_axes_of_libraries_write(visualizer) -> None:
     assert visualizer.draw_points(np.array([1.0, 1])).draw_points(np.array([2.0, 2])) is visualizer
-    visualizer.ax_save.text(30, 20, "H", size=14, color="k", verticalalignment="top", bbox={"facecolor": "w", "alpha": 1})
+    visualizer.ax_save.text(
+        30, 20, "H", size=14, color="k", verticalalignment="top", bbox={"facecolor": "w", "alpha": 1}
+    )
     assert (visualizer.get_image() == 255).any()
 
 

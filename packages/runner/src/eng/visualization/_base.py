@@ -6,7 +6,7 @@ import functools
 import logging
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -23,8 +23,8 @@ def force_init_env(old_func: F) -> F:
     @functools.wraps(old_func)
     def wrapper(obj: Any, *args: Any, **kwargs: Any) -> Any:
         if not getattr(obj, "_env_initialized", False):
-            obj._env_initialized = True
-            obj._init_env()
+            obj._env_initialized = True  # noqa: SLF001  # the decorated methods are the object's own
+            obj._init_env()  # noqa: SLF001  # as above
         return old_func(obj, *args, **kwargs)
 
     return wrapper  # type: ignore[return-value]  # wraps keeps the signature
@@ -35,7 +35,13 @@ class BaseVisBackend(metaclass=ABCMeta):
 
     Args:
         save_dir: folder for its files.
+
+    Attributes:
+        in_background: write from a thread of its own, so that a tracker that fails or hangs cannot hold up a run; False
+            for those that only write local files.
     """
+
+    in_background: ClassVar[bool] = True
 
     def __init__(self, save_dir: str) -> None:
         self._save_dir = save_dir
@@ -63,6 +69,7 @@ class BaseVisBackend(metaclass=ABCMeta):
             name: of it.
             image: (height, width, 3) uint8, RGB, or (height, width).
             step: to which it belongs.
+            **kwargs: of the tracker.
         """
 
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:

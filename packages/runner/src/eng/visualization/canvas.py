@@ -56,9 +56,10 @@ def blend(image: Image, draw: Callable[[np.ndarray], None], alpha: float, box: t
     cv2().addWeighted(drawn, alpha, part, 1 - alpha, 0, dst=part)
 
 
-def _mixed(pixels: np.ndarray, color: RGB, weight: np.ndarray) -> np.ndarray:
+def _mixed(pixels: np.ndarray, color: RGB, weight: np.ndarray | float) -> np.ndarray:
     mixed = pixels + (np.asarray(color, np.float32) - pixels) * weight
-    return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
+    rounded: np.ndarray = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
+    return rounded
 
 
 def around(points_N2: np.ndarray, margin: float, image: Image) -> tuple[int, int, int, int]:
@@ -123,7 +124,7 @@ def circle(
 def overlay(image: Image, mask_HW: np.ndarray, *, color: RGB, alpha: float) -> None:
     """Blends a colour in where a boolean mask is true."""
     chosen = image[mask_HW]
-    image[mask_HW] = _mixed(chosen, color, np.float32(alpha))
+    image[mask_HW] = _mixed(chosen, color, alpha)
 
 
 def _fill(part: np.ndarray, points_N2: np.ndarray, color: RGB, box: tuple[int, int, int, int]) -> None:
@@ -139,7 +140,8 @@ def _precision(points_N2: np.ndarray) -> tuple[int, int]:
 
 def _fixed(points_N2: np.ndarray, box: tuple[int, int, int, int], shift: int) -> np.ndarray:
     """Points relative to the box, as OpenCV's fixed-point numbers."""
-    return np.rint((points_N2 - box[:2]) * (1 << shift)).astype(np.int32)
+    fixed: np.ndarray = np.rint((points_N2 - box[:2]) * (1 << shift)).astype(np.int32)
+    return fixed
 
 
 def _strokes(points_N2: np.ndarray, width: float, style: str) -> list[np.ndarray]:

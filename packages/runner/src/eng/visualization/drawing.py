@@ -367,7 +367,7 @@ def _draw_marker(image: np.ndarray, point: np.ndarray, half: float, color: Any, 
     if color is None:
         return
     look: dict[str, Any] = {"edge": None, "face": color, "width": 1.0, "style": "-", "alpha": 1.0}
-    outlines = {
+    outlines: dict[str, Any] = {
         "s": [[-1, -1], [1, -1], [1, 1], [-1, 1]], "^": [[0, -1], [1, 1], [-1, 1]],
         "x": [[[-1, -1], [1, 1]], [[-1, 1], [1, -1]]], "+": [[[-1, 0], [1, 0]], [[0, -1], [0, 1]]],
     }  # fmt: skip

@@ -10,6 +10,7 @@ from eng.dist import is_main_process
 from eng.registry import VISBACKENDS
 
 from ._base import BaseVisBackend
+from .background import BackgroundWriter
 
 __all__ = ["FanOut", "build_backends"]
 
@@ -56,7 +57,8 @@ def _build(item: Any, save_dir: str | None) -> tuple[str, BaseVisBackend | None]
 class FanOut:
     """Passes each call to all trackers on rank 0; other ranks do nothing.
 
-    If trackers raise, the others still get the call; then the first exception is raised, with the tracker's name.
+    Trackers that write local files are called at once. If one raises, the others still get the call; then the first
+    exception is raised, with the tracker's name. All other trackers are called from a thread of their own.
 
     Args:
         backends: by name.
@@ -64,13 +66,20 @@ class FanOut:
 
     def __init__(self, backends: Mapping[str, BaseVisBackend]) -> None:
         self.backends = dict(backends)
+        self._writers = {
+            name: BackgroundWriter(name, backend) for name, backend in self.backends.items() if backend.in_background
+        }
 
     def __call__(self, method: str, *args: Any, **kwargs: Any) -> None:
         """Calls `method` of all trackers."""
         if not is_main_process():
             return
+        for writer in self._writers.values():
+            writer.close() if method == "close" else writer(method, *args, **kwargs)
         failure: Exception | None = None
         for name, backend in self.backends.items():
+            if name in self._writers:
+                continue
             try:
                 getattr(backend, method)(*args, **kwargs)
             except Exception as error:  # noqa: BLE001  # raised again below, once all others were served

@@ -96,4 +96,5 @@ def heat(map_HW: np.ndarray, image: np.ndarray | None, alpha: float) -> np.ndarr
     if image is None:
         return np.ascontiguousarray(colored)
     base = np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
-    return np.rint(base * (1 - alpha) + colored * alpha).astype(np.uint8)
+    laid_over: np.ndarray = np.rint(base * (1 - alpha) + colored * alpha).astype(np.uint8)
+    return laid_over

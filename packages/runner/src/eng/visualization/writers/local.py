@@ -38,6 +38,8 @@ class LocalVisBackend(BaseVisBackend):
         '{"loss": 0.5, "step": 3}\\n'
     """
 
+    in_background = False  # the record that everything else can be restored from is written at once
+
     def __init__(
         self,
         save_dir: str,

@@ -93,7 +93,11 @@ class MLflowVisBackend(BaseVisBackend):
         leaves = flat(content)
         if self._tracked_config_keys is not None:
             chosen = tuple(self._tracked_config_keys)
-            leaves = {key: value for key, value in leaves.items() if key in chosen or key.startswith(tuple(f"{c}." for c in chosen))}
+            leaves = {
+                key: value
+                for key, value in leaves.items()
+                if key in chosen or key.startswith(tuple(f"{c}." for c in chosen))
+            }
         self._log_params(leaves)
 
     def _log_params(self, params: Mapping[str, Any]) -> None:

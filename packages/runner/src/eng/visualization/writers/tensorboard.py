@@ -25,6 +25,8 @@ class TensorboardVisBackend(BaseVisBackend):
         ModuleNotFoundError: at the first write, where tensorboard is not installed.
     """
 
+    in_background = False  # its own writer has a queue and a thread
+
     def _init_env(self) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter
@@ -32,7 +34,7 @@ class TensorboardVisBackend(BaseVisBackend):
             raise ModuleNotFoundError(
                 "TensorboardVisBackend needs tensorboard; pip install eng-runner[tensorboard]"
             ) from error
-        self._tensorboard = SummaryWriter(self._save_dir)  # type: ignore[no-untyped-call]  # torch gives it no types
+        self._tensorboard = SummaryWriter(self._save_dir)
 
     @property
     @force_init_env
@@ -43,20 +45,20 @@ class TensorboardVisBackend(BaseVisBackend):
     @force_init_env
     def add_config(self, config: Any, **kwargs: Any) -> None:
         """Writes the config as text."""
-        self._tensorboard.add_text("config", config.pretty_text)  # type: ignore[no-untyped-call]
+        self._tensorboard.add_text("config", config.pretty_text)
 
     @force_init_env
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
         """Writes an image; arguments as in :meth:`BaseVisBackend.add_image`."""
         layout = "HWC" if np.ndim(image) == 3 else "HW"
-        self._tensorboard.add_image(name, image, step, dataformats=layout)  # type: ignore[no-untyped-call]
+        self._tensorboard.add_image(name, image, step, dataformats=layout)
 
     @force_init_env
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
         """Writes a number; what is none is left out with a warning."""
         number = plain_number(name, value)
         if number is not None:
-            self._tensorboard.add_scalar(name, number, step)  # type: ignore[no-untyped-call]
+            self._tensorboard.add_scalar(name, number, step)
 
     @force_init_env
     def add_scalars(
@@ -77,4 +79,4 @@ class TensorboardVisBackend(BaseVisBackend):
     def close(self) -> None:
         """Flushes and closes the event file."""
         if self._env_initialized:
-            self._tensorboard.close()  # type: ignore[no-untyped-call]
+            self._tensorboard.close()

@@ -59,7 +59,10 @@ class WandbVisBackend(BaseVisBackend):
 
     def _metric_definitions(self) -> list[dict[str, Any]]:
         if isinstance(self._define_metric_cfg, Mapping):
-            return [{"name": name, "summary": summary, "step_metric": "step"} for name, summary in self._define_metric_cfg.items()]
+            return [
+                {"name": name, "summary": summary, "step_metric": "step"}
+                for name, summary in self._define_metric_cfg.items()
+            ]
         return [dict(arguments) for arguments in self._define_metric_cfg]
 
     @property
