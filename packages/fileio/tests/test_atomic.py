@@ -5,16 +5,22 @@ import stat
 import subprocess
 import sys
 
-import eng.fileio as fileio
 import pytest
+
+import eng.fileio as fileio
 
 
 def test_an_exception_leaves_the_old_file_and_no_other(tmp_path):
     target = tmp_path / "a.txt"
     target.write_text("old")
-    with pytest.raises(ZeroDivisionError), fileio.atomic_write(target) as file:
-        file.write(b"new")
-        raise ZeroDivisionError
+
+    def fails_inside():
+        with fileio.atomic_write(target) as file:
+            file.write(b"new")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails_inside()
     assert target.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 

@@ -7,10 +7,11 @@ import warnings
 import zipfile
 from abc import ABC, abstractmethod
 
-import eng.fileio as fileio
 import pytest
 import storage_cases
 from storage_cases import CASES, CONTENTS, Store
+
+import eng.fileio as fileio
 
 pytestmark = pytest.mark.timeout(100)
 

@@ -11,8 +11,9 @@ import threading
 import zipfile
 from pathlib import Path
 
-import eng.fileio as fileio
 import pytest
+
+import eng.fileio as fileio
 from eng.fileio._per_process import PerProcess
 from eng.fileio.errors import MissingClientError, MissingKeyError, UnknownBackendError, UnsafeKeyError
 
@@ -47,6 +48,7 @@ def test_singletons_are_one_per_arguments():
 
     assert chosen(retries=1, headers={"a": "b"}) is chosen(retries=1, headers={"a": "b"})
     assert chosen(retries=1) is not chosen(retries=2)
+    assert chosen(retries=4, backoff_s=2) is chosen(backoff_s=2, retries=4)
     assert fileio.get_file_backend("http://x") is not fileio.get_file_backend("http://x")
 
 

@@ -4,8 +4,9 @@ import json
 import pickle
 import urllib.request
 
-import eng.fileio as fileio
 import pytest
+
+import eng.fileio as fileio
 from eng.fileio.errors import (
     HTTPStatusError,
     RemoteFileNotFoundError,
@@ -85,8 +86,8 @@ def test_a_range_is_asked_for(server):
     backend = fileio.HTTPBackend()
     assert backend.get(f"{server}/files/f.bin", start=1000, stop=1010) == CONTENT[1000:1010]
     assert backend.get(f"{server}/files/f.bin", start=len(CONTENT) - 5) == CONTENT[-5:]
+    fileio.get(f"{server}/plain/f.bin", QUICK)  # this address cuts its first transfer
     with pytest.raises(HTTPStatusError, match="ignores Range"):
-        fileio.get(f"{server}/plain/f.bin", QUICK)
         backend.get(f"{server}/plain/f.bin", start=5)
 
 

@@ -5,8 +5,9 @@ import json
 import pickle
 from pathlib import Path
 
-import eng.fileio as fileio
 import pytest
+
+import eng.fileio as fileio
 from eng.fileio.errors import UnknownFormatError
 
 numpy = pytest.importorskip("numpy")
@@ -121,7 +122,10 @@ def test_file_client_args_still_work_and_warn(tmp_path):
     fileio.dump([1], tmp_path / "a.json")
     with pytest.warns(DeprecationWarning, match="use backend_args"):
         assert fileio.load(tmp_path / "a.json", file_client_args={"backend": "disk"}) == [1]
-    with pytest.warns(DeprecationWarning), pytest.raises(ValueError, match="cannot be set at the same time"):
+    with (
+        pytest.warns(DeprecationWarning, match="use backend_args"),
+        pytest.raises(ValueError, match="cannot be set at the same time"),
+    ):
         fileio.load(tmp_path / "a.json", file_client_args={}, backend_args={})
 
 
@@ -177,6 +181,6 @@ def test_dict_from_file(tmp_path):
     (tmp_path / "c.txt").write_text("1 cat\nalone\n")
     with pytest.raises(fileio.ParseError, match=r"c\.txt:2: expected a key and a value, got 'alone'"):
         fileio.dict_from_file(tmp_path / "c.txt")
+    (tmp_path / "d.txt").write_text("x y\n")
     with pytest.raises(fileio.ParseError, match=r"d\.txt:1: cannot use 'x' as a key"):
-        (tmp_path / "d.txt").write_text("x y\n")
         fileio.dict_from_file(tmp_path / "d.txt", key_type=int)

@@ -35,23 +35,25 @@ class Handler(BaseHTTPRequestHandler):
         path = unquote(self.path)
         _, kind, *rest = path.split("/")
         if kind == "requests":
-            return self.answer(200, json.dumps(COUNTS).encode())
+            self.answer(200, json.dumps(COUNTS).encode())
+            return
         COUNTS[path] += 1
         if kind == "status":
-            return self.answer(int(rest[0]), b"no")
-        if kind == "flaky" and COUNTS[path] <= int(rest.pop(0)):
-            return self.answer(503, b"later")
-        if kind == "flaky" and rest[0].isdigit():
-            rest.pop(0)
-        if kind == "slow":
-            time.sleep(float(rest.pop(0)))
-        file = ROOT / "/".join(rest)
-        if not file.is_file():
-            return self.answer(404, b"missing")
-        cut = kind == "cut" or (kind in ("cutonce", "plain") and COUNTS[path] == 1)
-        self.send_file(file.read_bytes(), cut, ranges=kind != "plain")
+            self.answer(int(rest[0]), b"no")
+        elif kind == "flaky" and COUNTS[path] <= int(rest[0]):
+            self.answer(503, b"later")
+        else:
+            if kind == "slow":
+                time.sleep(float(rest[0]))
+            names = rest[1:] if kind in ("slow", "flaky") else rest
+            cut = kind == "cut" or (kind in ("cutonce", "plain") and COUNTS[path] == 1)
+            self.send_file(ROOT / "/".join(names), cut, ranges=kind != "plain")
 
-    def send_file(self, content, cut, ranges):
+    def send_file(self, file, cut, ranges):
+        if not file.is_file():
+            self.answer(404, b"missing")
+            return
+        content = file.read_bytes()
         total, status, headers = len(content), 200, {"ETag": f'"{len(content)}"'}
         asked = self.headers.get("Range") if ranges else None
         if asked:

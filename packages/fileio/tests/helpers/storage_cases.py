@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import eng.fileio as fileio
 import pytest
+
+import eng.fileio as fileio
 
 LARGE = bytes(range(256)) * (64 * 4096)  # 64 MiB
 CONTENTS: dict[str, bytes] = {
@@ -101,9 +102,14 @@ def lends_a_local_path_and_cleans_up(store: Store) -> None:
     kept = str(path) == store.path("text.txt")
     assert Path(path).exists() == kept
     seen = []
-    with pytest.raises(ZeroDivisionError), fileio.get_local_path(store.path("plain.bin"), store.backend_args) as path:
-        seen.append(path)
-        raise ZeroDivisionError
+
+    def fails_inside() -> None:
+        with fileio.get_local_path(store.path("plain.bin"), store.backend_args) as path:
+            seen.append(path)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails_inside()
     assert Path(seen[0]).exists() == kept
 
 

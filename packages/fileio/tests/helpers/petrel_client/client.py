@@ -12,7 +12,7 @@ class Client:
         assert "s3://" in url, url
         return self.folder / url.replace("://", "/")
 
-    def Get(self, url):  # noqa: N802 - the client's name
+    def Get(self, url):
         file = self._file(url)
         return memoryview(file.read_bytes()) if file.is_file() else None
 

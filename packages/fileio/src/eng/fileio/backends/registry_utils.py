@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from eng.fileio._clients import client_module
@@ -122,11 +123,27 @@ class BackendTable:
     def choose(self, uri: PathLike, backend_args: Mapping[str, Any] | None = None) -> Any:
         """The shared instance for a path."""
         prefix = prefix_of(uri)
-        key: Hashable = (prefix, _frozen(backend_args)) if backend_args else prefix
         try:
-            return self._instances[key]
-        except KeyError:
-            return self._instances.setdefault(key, self.make(prefix, backend_args or {}))
+            return self._instances[(prefix, *backend_args.items()) if backend_args else prefix]
+        except (KeyError, TypeError):  # TypeError: a nested option, such as headers, does not hash
+            return self._shared(prefix, backend_args or {})
+
+    def _shared(self, prefix: str, backend_args: Mapping[str, Any]) -> Any:
+        """One instance per arguments, in whatever order they stand."""
+        try:
+            key = (_FROZEN, prefix, _frozen(backend_args))
+            hash(key)
+        except TypeError:  # an option that cannot be compared: nothing to share by
+            return self.make(prefix, backend_args)
+        if key not in self._instances:
+            self._instances.setdefault(key, self.make(prefix, backend_args))
+        instance = self._instances[key]
+        with suppress(TypeError):
+            self._instances[(prefix, *backend_args.items()) if backend_args else prefix] = instance
+        return instance
+
+
+_FROZEN = object()
 
 
 def _frozen(value: Any) -> Hashable:
@@ -134,11 +151,9 @@ def _frozen(value: Any) -> Hashable:
         return tuple((key, _frozen(item)) for key, item in sorted(value.items(), key=str))
     if isinstance(value, (list, tuple)):
         return (type(value), *map(_frozen, value))
-    try:
-        hash(value)
-    except TypeError:
-        return id(value)
-    return type(value), value
+    if isinstance(value, (set, frozenset)):
+        return frozenset(value)
+    return value  # type: ignore[no-any-return]  # whether it hashes is found out by the caller
 
 
 def _fsspec_protocols() -> list[str]:
