@@ -8,9 +8,14 @@ import pytest
 
 from eng.registry._check.annotations import contradicts, spelled
 
+# The spelling of old code, which ruff would rewrite.
+OPTIONAL = Optional[int]  # noqa: UP045
+UNION = Union[int, str]  # noqa: UP007
+UNION_OF_NUMBERS = Union[int, float]  # noqa: UP007
+
 FITS = [
-    (1, int), (True, int), (1, float), (1.5, float), ("a", str), (True, bool), (1, bool), (None, Optional[int]),
-    (3, Union[int, str]), ("a", int | str), ([1, 2], list[int]), ((1, 2), list[int]), ([1, 2], tuple[int, int]),
+    (1, int), (True, int), (1, float), (1.5, float), ("a", str), (True, bool), (1, bool), (None, OPTIONAL),
+    (3, UNION), ("a", int | str), ([1, 2], list[int]), ((1, 2), list[int]), ([1, 2], tuple[int, int]),
     ([1, 2], tuple[int, ...]), ({"a": 1}, dict), ({"a": 1}, dict[str, int]), ("mim", Literal["min", "mim"]),
     ([1], Sequence[int]), ("x", Any), (3, Path), ("x", Callable), ({"type": "Net"}, int), (None, None),
     ([], list[int]), (object(), int), ({"type": "X"}, str), ([1.5, 2], list[float]), (3, "not resolved"),
@@ -18,7 +23,7 @@ FITS = [
 CONTRADICTS = [
     ("12", int), (1.5, int), ("0.1", float), (1, str), ("yes", bool), (2, bool), (None, int), ([1], int),
     ("a", int | None), ("abc", list[int]), (3, list), (["a"], list[int]), (["a"], tuple[int, ...]), ([1], dict),
-    ("mix", Literal["min", "max"]), (3, Sequence[int]), ({"a": 1}, list), ("a", Union[int, float]), (1, None),
+    ("mix", Literal["min", "max"]), (3, Sequence[int]), ({"a": 1}, list), ("a", UNION_OF_NUMBERS), (1, None),
 ]  # fmt: skip
 
 
@@ -34,7 +39,7 @@ def test_contradicts(value: Any, hint: Any) -> None:
 
 @pytest.mark.parametrize(
     ("hint", "words"),
-    [(int, "int"), (Optional[int], "int | None"), (list[int], "list[int]"), (int | str, "int | str")],
+    [(int, "int"), (OPTIONAL, "int | None"), (list[int], "list[int]"), (int | str, "int | str")],
     ids=str,
 )
 def test_spelled(hint: Any, words: str) -> None:

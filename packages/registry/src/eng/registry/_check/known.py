@@ -42,7 +42,6 @@ RUNNER_KEYS = _words(
 OTHER_TOP_KEYS = _words(
     "custom_imports runner_type strategy compile model_wrapper_cfg tta_model tta_pipeline tta_dataloader tta_cfg"
     " sync_bn find_unused_parameters detect_anomalous_params activation_checkpointing efficient_conv_bn_eval"
-    " cudnn_benchmark cfg"
 )
 DEFAULT_HOOKS = _words("runtime_info timer sampler_seed logger param_scheduler checkpoint visualization")
 
