@@ -76,7 +76,7 @@ class ConsoleHandler(logging.StreamHandler[Any]):
             return
         try:
             self._print(record)
-        except Exception:  # a handler reports its own failures and never raises them (logging's rule)  # noqa: BLE001  # a handler reports its own failures and never raises them (logging's rule)
+        except Exception:  # noqa: BLE001  # a handler reports its own failures and never raises them (logging's rule)
             self.handleError(record)
 
     def _print(self, record: logging.LogRecord) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from ._deferred import Entry, fetch, stack_on_device
+from ._totals import NOTHING, Totals
 
 __all__ = ["HistoryBuffer"]
 
@@ -69,7 +70,7 @@ class HistoryBuffer:
         self._pending_counts: list[float] = []
         self._has_tensors = False
         self._tail = _SMALLEST_TAIL
-        self._earlier = _Totals()
+        self._earlier = Totals()
         self._companions: Mapping[str, HistoryBuffer] | None = None
 
     # ---------------------------------------------------------------- writing
@@ -241,7 +242,7 @@ class HistoryBuffer:
             raise ValueError("the history buffer is empty; call update first")
         return history[-1]
 
-    def _window(self, size: int | None) -> tuple[np.ndarray, np.ndarray, _Totals]:
+    def _window(self, size: int | None) -> tuple[np.ndarray, np.ndarray, Totals]:
         if size is not None and not isinstance(size, numbers.Integral):
             raise TypeError(f"window_size is a number of updates, not {size!r}")
         values, counts = self.data
@@ -250,7 +251,7 @@ class HistoryBuffer:
         # What windows were asked for decides how much a checkpoint has to keep (see state_dict).
         while self._tail < 2 * size:
             self._tail *= 2
-        return values[-size:], counts[-size:], _NOTHING
+        return values[-size:], counts[-size:], NOTHING
 
     # ---------------------------------------------------------------- state
 
@@ -280,7 +281,7 @@ class HistoryBuffer:
         tail = state_dict["tail"].cpu().double().numpy()
         self._reset(tail[0, :kept], tail[1, :kept])
         self._tail = max(_SMALLEST_TAIL, tail.shape[1])
-        self._earlier = _Totals.from_list(state_dict["earlier"])
+        self._earlier = Totals.from_list(state_dict["earlier"])
         self._companions = companions
 
     def __getstate__(self) -> dict[str, Any]:
@@ -293,38 +294,7 @@ class HistoryBuffer:
         self.max_length = int(state.get("max_length", state.get("_max_length", 1_000_000)))
         self._reset(np.asarray(state["_log_history"]), np.asarray(state["_count_history"]))
         if "_earlier" in state:
-            self._earlier = _Totals.from_list(state["_earlier"])
-
-
-class _Totals:
-    """What a buffer remembers of values that it no longer holds."""
-
-    __slots__ = ("count", "largest", "length", "smallest", "total")
-
-    def __init__(self) -> None:
-        self.total, self.count, self.smallest, self.largest, self.length = 0.0, 0.0, float("inf"), float("-inf"), 0
-
-    def with_values(self, values: np.ndarray, counts: np.ndarray) -> _Totals:
-        joined = _Totals()
-        joined.total = self.total + float(values.sum())
-        joined.count = self.count + float(counts.sum())
-        joined.smallest = min(self.smallest, float(values.min(initial=np.inf)))
-        joined.largest = max(self.largest, float(values.max(initial=-np.inf)))
-        joined.length = self.length + len(values)
-        return joined
-
-    def as_list(self) -> list[float]:
-        return [self.total, self.count, self.smallest, self.largest, float(self.length)]
-
-    @classmethod
-    def from_list(cls, numbers_: Sequence[float]) -> _Totals:
-        made = cls()
-        made.total, made.count, made.smallest, made.largest = (float(number) for number in numbers_[:4])
-        made.length = int(numbers_[4])
-        return made
-
-
-_NOTHING = _Totals()
+            self._earlier = Totals.from_list(state["_earlier"])
 
 
 def settle_together(buffers: Iterable[HistoryBuffer]) -> None:
