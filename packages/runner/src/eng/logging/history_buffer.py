@@ -47,8 +47,8 @@ class HistoryBuffer:
 
     def __init__(
         self,
-        log_history: Sequence[float] = [],  # noqa: B006  # the reference's signature; never changed
-        count_history: Sequence[float] = [],  # noqa: B006  # as above
+        log_history: Sequence[float] = [],  # the reference's signature; never changed
+        count_history: Sequence[float] = [],  # as above
         max_length: int = 1_000_000,
     ) -> None:
         if len(log_history) != len(count_history):
