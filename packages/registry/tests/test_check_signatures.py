@@ -25,6 +25,11 @@ class Fixes(Base):
         super().__init__(width=3, **kwargs)
 
 
+class ByPosition(Base):
+    def __init__(self, name: str, *args: Any, **kwargs: Any) -> None:
+        super().__init__(3, *args, **kwargs)
+
+
 class Pops(Base):
     def __init__(self, **kwargs: Any) -> None:
         self.mode = kwargs.pop("mode", None)
@@ -77,6 +82,7 @@ def function(a: int, *args: int, b: int, **kwargs: int) -> None: ...
         (Base, {"width", "depth"}, ("width",), False),
         (HandsOn, {"name", "width", "depth"}, ("name", "width"), False),
         (Fixes, {"depth"}, (), False),
+        (ByPosition, {"name", "depth"}, ("name",), False),
         (Pops, {"mode", "flag", "other", "width", "depth"}, ("width",), False),
         (Uses, set(), (), True),
         (Keeps, {"a"}, ("a",), False),

@@ -16,7 +16,7 @@ def completion(ctx: click.Context, shell: str) -> None:
     bash: eng completion bash > ~/.local/share/bash-completion/completions/eng
     zsh:  eng completion zsh > "${fpath[1]}/_eng"
     fish: eng completion fish > ~/.config/fish/completions/eng.fish
-    """
+    """  # noqa: D301  # click reads the backspace as "leave these lines as they are"
     completer = get_completion_class(shell)
     if completer is None:
         raise click.UsageError(f"this version of click completes no {shell}")

@@ -119,7 +119,8 @@ def build_error(cause: Exception, chain: list[BuildNode]) -> BuildError:
 
 def _instance(cls: type[BuildError], cause: Exception) -> BuildError:
     """An instance that carries the cause's arguments without running its `__init__`, which may ask for others."""
-    made, arguments, *_ = cause.__reduce__()  # an OSError keeps its file name only there
+    reduced: Any = cause.__reduce__()
+    made, arguments, *_ = reduced  # an OSError keeps its file name only there
     try:
         return cls.__new__(cls, *(arguments if made is type(cause) else cause.args))
     except TypeError:

@@ -24,12 +24,14 @@ class Parameters:
         required: those without a default.
         hints: annotations, where they can be resolved.
         takes_any: other names may be given too.
+        positional: those that may also be given by position, in their order.
     """
 
     names: frozenset[str]
     required: tuple[str, ...] = ()
     hints: Mapping[str, Any] = field(default_factory=dict)
     takes_any: bool = False
+    positional: tuple[str, ...] = ()
 
 
 NOTHING_KNOWN = Parameters(frozenset(), takes_any=True)
@@ -71,12 +73,13 @@ def _with_bases(own: Parameters, maker: Any, cls: type, bases: tuple[type, ...])
     if handing_on is None:
         return own
     above = _of_class(cls, bases) if handing_on.to_super else Parameters(frozenset())
-    inherited = above.names - handing_on.fixed
+    inherited = above.names - handing_on.fixed - set(above.positional[: handing_on.num_by_position])
     return Parameters(
         own.names | handing_on.read | inherited,
         (*own.required, *(name for name in above.required if name in inherited - own.names)),
         {**{name: hint for name, hint in above.hints.items() if name in inherited}, **own.hints},
         above.takes_any,
+        own.positional,
     )
 
 
@@ -89,7 +92,8 @@ def _of_function(function: Callable[..., Any], *, skip_first: bool) -> Parameter
     takes_any = any(each.kind is each.VAR_KEYWORD for each in found)
     hints = _hints(function, named)
     required = tuple(each.name for each in named if each.default is _EMPTY)
-    return Parameters(frozenset(each.name for each in named), required, hints, takes_any)
+    positional = tuple(each.name for each in found if each.kind is each.POSITIONAL_OR_KEYWORD)
+    return Parameters(frozenset(each.name for each in named), required, hints, takes_any, positional)
 
 
 def _hints(function: Callable[..., Any], named: list[inspect.Parameter]) -> dict[str, Any]:
@@ -114,11 +118,12 @@ def _can_or(hint: Any) -> bool:
 
 @dataclass(frozen=True)
 class _HandingOn:
-    """What an ``__init__`` does with its ``**kwargs``: names it reads itself, and names it gives to super() itself."""
+    """What an ``__init__`` does with its ``**kwargs``: names it reads itself, and arguments it gives to super() itself."""
 
     to_super: bool
     read: frozenset[str]
     fixed: frozenset[str]
+    num_by_position: int
 
 
 def _follow_kwargs(maker: Any) -> _HandingOn | None:
@@ -137,7 +142,8 @@ def _follow_kwargs(maker: Any) -> _HandingOn | None:
     if uses != len(to_super) + len(read) or len(to_super) > 1:
         return None
     fixed = {keyword.arg for call in to_super for keyword in call.keywords if keyword.arg}
-    return _HandingOn(bool(to_super), frozenset(read), frozenset(fixed))
+    by_position = [each for call in to_super for each in call.args if not isinstance(each, ast.Starred)]
+    return _HandingOn(bool(to_super), frozenset(read), frozenset(fixed), len(by_position))
 
 
 def _spreads(call: ast.Call, name: str) -> bool:
@@ -151,7 +157,6 @@ def _is_super_init(call: ast.Call) -> bool:
     if not (isinstance(function, ast.Attribute) and function.attr == "__init__"):
         return False
     holder = function.value
-    # Positional arguments to super().__init__ hide which names are taken, so only keywords are followed.
     return isinstance(holder, ast.Call) and isinstance(holder.func, ast.Name) and holder.func.id == "super"
 
 
