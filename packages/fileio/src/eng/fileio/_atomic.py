@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -57,7 +56,7 @@ def atomic_write(
             yield file
         return
     os.makedirs(os.path.dirname(target), exist_ok=True)
-    temporary = os.path.join(os.path.dirname(target), f".eng-{secrets.token_hex(8)}.tmp")
+    temporary = os.path.join(os.path.dirname(target), f".eng-{os.urandom(8).hex()}.tmp")
     try:
         # O_CREAT with 0666 lets the kernel apply the umask, which no thread-safe call can read.
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
