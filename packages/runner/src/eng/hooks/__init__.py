@@ -1,0 +1,34 @@
+"""Hooks: what acts at points of a run without being part of the loop."""
+
+from .checkpoint_hook import CheckpointHook
+from .early_stopping_hook import EarlyStoppingHook
+from .ema_hook import EMAHook
+from .empty_cache_hook import EmptyCacheHook
+from .hook import Hook
+from .iter_timer_hook import IterTimerHook
+from .logger_hook import LoggerHook
+from .naive_visualization_hook import NaiveVisualizationHook
+from .param_scheduler_hook import ParamSchedulerHook
+from .prepare_tta_hook import PrepareTTAHook
+from .profiler_hook import NPUProfilerHook, ProfilerHook
+from .runtime_info_hook import RuntimeInfoHook
+from .sampler_seed_hook import DistSamplerSeedHook
+from .sync_buffer_hook import SyncBuffersHook
+
+__all__ = [
+    "Hook",
+    "RuntimeInfoHook",
+    "IterTimerHook",
+    "DistSamplerSeedHook",
+    "LoggerHook",
+    "ParamSchedulerHook",
+    "CheckpointHook",
+    "EMAHook",
+    "EarlyStoppingHook",
+    "EmptyCacheHook",
+    "SyncBuffersHook",
+    "ProfilerHook",
+    "NPUProfilerHook",
+    "NaiveVisualizationHook",
+    "PrepareTTAHook",
+]

@@ -1,0 +1,114 @@
+"""EarlyStoppingHook: ends training when a metric no longer improves."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import TYPE_CHECKING, Any
+
+from eng.registry import HOOKS
+
+from ._rules import check_rule, infer_rule
+from .hook import Hook
+
+if TYPE_CHECKING:
+    from eng.runner.view import RunnerView
+
+logger = logging.getLogger(__name__)
+
+
+@HOOKS.register_module()
+class EarlyStoppingHook(Hook):
+    """Stops training after ``patience`` validations in which a metric did not get better.
+
+    Args:
+        monitor: name of the metric, such as ``"coco/bbox_mAP"``.
+        rule: ``"greater"`` or ``"less"``; None (default) infers it from the name.
+        min_delta: least change that counts as better, in units of the metric. 0.1 by default.
+        strict: raise where the metric is missing (True) or warn once (False, the default).
+        check_finite: stop at once when the metric is NaN or infinite. True by default.
+        patience: validations without improvement after which training stops. 5 by default.
+        stopping_threshold: stop as soon as the metric is this good. None (default) has no such limit.
+
+    Raises:
+        ValueError: ``rule`` is unknown, or cannot be inferred from ``monitor``.
+
+    Example:
+        >>> EarlyStoppingHook("accuracy").rule
+        'greater'
+    """
+
+    priority = "LOWEST"
+
+    def __init__(
+        self,
+        monitor: str,
+        rule: str | None = None,
+        min_delta: float = 0.1,
+        strict: bool = False,
+        check_finite: bool = True,
+        patience: int = 5,
+        stopping_threshold: float | None = None,
+    ) -> None:
+        self.monitor = monitor
+        self.rule = check_rule(rule) if rule else infer_rule(monitor)
+        self.min_delta = abs(min_delta) if self.rule == "greater" else -abs(min_delta)
+        self.strict = strict
+        self.check_finite = check_finite
+        self.patience = patience
+        self.stopping_threshold = stopping_threshold
+        self.wait_count = 0
+        self.best_score = -math.inf if self.rule == "greater" else math.inf
+        self._warned = False
+
+    def before_run(self, runner: RunnerView) -> None:
+        """Starts counting anew; a resumed run then loads its counts."""
+        self.wait_count = 0
+        self.best_score = -math.inf if self.rule == "greater" else math.inf
+
+    def after_val_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
+        """Looks at the metric and asks the train loop to stop where it is time.
+
+        Raises:
+            RuntimeError: the metric is missing and ``strict`` is set.
+        """
+        if metrics is None or self.monitor not in metrics:
+            self._report_missing(metrics or {})
+            return
+        score = float(metrics[self.monitor])
+        reason = self._reason_to_stop(score)
+        if reason:
+            runner.train_loop.stop_training = True
+            runner.logger.info(f"Training stops early: {reason}")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Counts and best value so far."""
+        return {"wait_count": self.wait_count, "best_score": self.best_score}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from ``state``."""
+        self.wait_count, self.best_score = state["wait_count"], state["best_score"]
+
+    def _better(self, score: float, than: float) -> bool:
+        return score > than if self.rule == "greater" else score < than
+
+    def _reason_to_stop(self, score: float) -> str | None:
+        if self.check_finite and not math.isfinite(score):
+            return f"{self.monitor} is {score}"
+        if self.stopping_threshold is not None and self._better(score, self.stopping_threshold):
+            return f"{self.monitor} = {score} passed the threshold {self.stopping_threshold}"
+        if self._better(score - self.min_delta, self.best_score):
+            self.best_score, self.wait_count = score, 0
+            return None
+        self.wait_count += 1
+        if self.wait_count >= self.patience:
+            return f"{self.monitor} did not get better than {self.best_score} in {self.wait_count} validations"
+        return None
+
+    def _report_missing(self, metrics: dict[str, float]) -> None:
+        text = f"EarlyStoppingHook watches {self.monitor!r}, which the validation did not give; it gave {list(metrics)}"
+        if self.strict:
+            raise RuntimeError(text)
+        if not self._warned:
+            self._warned = True
+            logger.warning(text)

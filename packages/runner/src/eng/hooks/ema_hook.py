@@ -1,0 +1,177 @@
+"""EMAHook: an averaged copy of the weights, used to validate and test."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import logging
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from eng.registry import HOOKS, MODELS
+
+from .hook import DataBatch, Hook
+
+if TYPE_CHECKING:
+    from eng.runner.view import RunnerView
+
+logger = logging.getLogger(__name__)
+
+
+@HOOKS.register_module()
+class EMAHook(Hook):
+    """Averages the weights over training and validates, tests and publishes with the average.
+
+    In a checkpoint ``state_dict`` holds the averaged weights, which is what inference wants, and ``ema_state_dict``
+    the trained ones beside the count of averaging steps; a resumed run puts both back in their place.
+
+    Args:
+        ema_type: name of the averaging model: ``"ExponentialMovingAverage"`` (default), ``"StochasticWeightAverage"``,
+            ``"MomentumAnnealingEMA"`` or another one in ``MODELS``.
+        strict_load: whether the averaged weights of a checkpoint must match exactly. False by default.
+        begin_iter: iteration at which averaging begins, from 1. 0 (default) is the first.
+        begin_epoch: epoch at which averaging begins, from 1. Excludes ``begin_iter``.
+        **kwargs: options of the averaging model, such as ``momentum=0.0002``.
+
+    Raises:
+        ValueError: both ``begin_iter`` and ``begin_epoch`` are set, or one is negative.
+    """
+
+    priority = "NORMAL"
+
+    def __init__(
+        self,
+        ema_type: str = "ExponentialMovingAverage",
+        strict_load: bool = False,
+        begin_iter: int = 0,
+        begin_epoch: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        if begin_iter < 0 or begin_epoch < 0:
+            raise ValueError(f"begin_iter ({begin_iter}) and begin_epoch ({begin_epoch}) must not be negative")
+        if begin_iter and begin_epoch:
+            raise ValueError("set either begin_iter or begin_epoch, not both")
+        self.strict_load = strict_load
+        self.ema_cfg = dict(type=ema_type, **kwargs)
+        self.begin_iter = begin_iter
+        self.begin_epoch = begin_epoch
+        self.enabled_by_epoch = begin_epoch > 0
+        self._swapped = False
+        self._stale = False
+
+    def before_run(self, runner: RunnerView) -> None:
+        """Builds the averaged copy of the model."""
+        model = runner.model
+        self.src_model: nn.Module = getattr(model, "module", model) if _is_wrapper(model) else model
+        self.ema_model: Any = MODELS.build(self.ema_cfg, default_args={"model": self.src_model})
+        self._swapped = self._stale = False
+
+    def before_train(self, runner: RunnerView) -> None:
+        """Checks that averaging begins within the run.
+
+        Raises:
+            ValueError: it would begin after the end.
+        """
+        for name, begin, end in (
+            ("begin_epoch", self.begin_epoch, runner.max_epochs),
+            ("begin_iter", self.begin_iter, runner.max_iters),
+        ):
+            if begin > end:
+                raise ValueError(f"EMAHook's {name} is {begin}, but the run ends at {end}")
+
+    def after_train_iter(
+        self,
+        runner: RunnerView,
+        batch_idx: int,
+        data_batch: DataBatch = None,
+        outputs: dict[str, Any] | None = None,
+    ) -> None:
+        """Takes the new weights into the average; before it has begun, the average follows them."""
+        if self._ema_started(runner):
+            self._catch_up()
+            self.ema_model.update_parameters(self.src_model)
+        else:
+            self._stale = True
+
+    def before_val_epoch(self, runner: RunnerView) -> None:
+        """Puts the averaged weights into the model."""
+        self._swap()
+
+    def after_val_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
+        """Puts the trained weights back."""
+        self._swap()
+
+    def before_test_epoch(self, runner: RunnerView) -> None:
+        """Puts the averaged weights into the model."""
+        self._swap()
+
+    def after_test_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
+        """Puts the trained weights back."""
+        self._swap()
+
+    def after_run(self, runner: RunnerView) -> None:
+        """Leaves the trained weights in the model when a validation or test was cut short."""
+        if self._swapped:
+            self._swap()
+
+    def before_save_checkpoint(self, runner: RunnerView, checkpoint: dict[str, Any]) -> None:
+        """Adds the average; inside a validation the two are in each other's place already."""
+        self._catch_up()
+        checkpoint["ema_state_dict"] = self.ema_model.state_dict()
+        if not self._swapped:
+            _exchange(checkpoint)
+
+    def after_load_checkpoint(self, runner: RunnerView, checkpoint: dict[str, Any]) -> None:
+        """Loads the average of a run that goes on, or starts the average at the loaded weights."""
+        if runner._resume and "ema_state_dict" in checkpoint:
+            _exchange(checkpoint)
+            self.ema_model.load_state_dict(checkpoint["ema_state_dict"], strict=self.strict_load)
+            return
+        if runner._resume:
+            logger.warning("The checkpoint holds no ema_state_dict; averaging starts at its weights")
+        from eng.checkpoint import load_state_dict
+
+        load_state_dict(self.ema_model.module, copy.copy(checkpoint["state_dict"]), strict=self.strict_load)
+
+    def _ema_started(self, runner: RunnerView) -> bool:
+        if self.enabled_by_epoch:
+            return runner.epoch + 1 >= self.begin_epoch
+        return runner.iter + 1 >= self.begin_iter
+
+    def _catch_up(self) -> None:
+        """Copies the weights where the average has not begun; done only when somebody looks."""
+        if self._stale and not self._swapped:
+            for ours, theirs in zip(_tensors(self.ema_model.module), _tensors(self.src_model), strict=True):
+                ours.data.copy_(theirs.data)
+            self._stale = False
+
+    def _swap(self) -> None:
+        self._catch_up()
+        for ours, theirs in zip(_tensors(self.ema_model.module), _tensors(self.src_model), strict=True):
+            kept = ours.data.clone()
+            ours.data.copy_(theirs.data)
+            theirs.data.copy_(kept)
+        self._swapped = not self._swapped
+
+
+def _tensors(model: nn.Module) -> Iterator[torch.Tensor]:
+    return itertools.chain(model.parameters(), model.buffers())
+
+
+def _exchange(checkpoint: dict[str, Any]) -> None:
+    """Exchanges the weights under ``state_dict`` with those of the averaging model's ``module``."""
+    model_state, ema_state = checkpoint["state_dict"], checkpoint["ema_state_dict"]
+    for key in ema_state:
+        if key.startswith("module."):
+            name = key[len("module.") :]
+            if name in model_state:
+                model_state[name], ema_state[key] = ema_state[key], model_state[name]
+
+
+def _is_wrapper(model: nn.Module) -> bool:
+    from eng.model import is_model_wrapper
+
+    return bool(is_model_wrapper(model))

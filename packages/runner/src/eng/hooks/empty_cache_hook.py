@@ -1,0 +1,52 @@
+"""EmptyCacheHook: gives cached device memory back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from eng.registry import HOOKS
+
+from .hook import DataBatch, Hook
+
+if TYPE_CHECKING:
+    from eng.runner.view import RunnerView
+
+
+@HOOKS.register_module()
+class EmptyCacheHook(Hook):
+    """Calls ``torch.cuda.empty_cache()``, which does nothing where CUDA was never used.
+
+    Args:
+        before_epoch: before each epoch. False by default.
+        after_epoch: after each epoch. True by default.
+        after_iter: after each iteration, which is slow. False by default.
+    """
+
+    priority = "NORMAL"
+
+    def __init__(self, before_epoch: bool = False, after_epoch: bool = True, after_iter: bool = False) -> None:
+        self._do_before_epoch = before_epoch
+        self._do_after_epoch = after_epoch
+        self._do_after_iter = after_iter
+
+    def _before_epoch(self, runner: RunnerView, mode: str = "train") -> None:
+        if self._do_before_epoch:
+            torch.cuda.empty_cache()
+
+    def _after_epoch(self, runner: RunnerView, mode: str = "train") -> None:
+        if self._do_after_epoch:
+            torch.cuda.empty_cache()
+
+    def _after_iter(
+        self,
+        runner: RunnerView,
+        batch_idx: int,
+        data_batch: DataBatch = None,
+        outputs: Sequence[Any] | dict[str, Any] | None = None,
+        mode: str = "train",
+    ) -> None:
+        if self._do_after_iter:
+            torch.cuda.empty_cache()

@@ -1,0 +1,64 @@
+"""IterTimerHook: how long data and iterations take, and when the run will be over."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from eng.registry import HOOKS
+
+from .hook import DataBatch, Hook
+
+if TYPE_CHECKING:
+    from eng.runner.view import RunnerView
+
+
+@HOOKS.register_module()
+class IterTimerHook(Hook):
+    """Records ``data_time`` and ``time`` (seconds per iteration) and the remaining ``eta`` (seconds)."""
+
+    priority = "NORMAL"
+
+    def __init__(self) -> None:
+        self.time_sec_tot = 0.0
+        self.time_sec_test_val = 0.0
+        self.start_iter = 0
+        self._last = 0.0
+
+    def before_train(self, runner: RunnerView) -> None:
+        """Starts the clock of the whole training."""
+        self.start_iter = runner.iter
+        self.time_sec_tot = 0.0
+
+    def _before_epoch(self, runner: RunnerView, mode: str = "train") -> None:
+        self._last = time.perf_counter()
+        if mode != "train":
+            self.time_sec_test_val = 0.0
+
+    def _before_iter(
+        self, runner: RunnerView, batch_idx: int, data_batch: DataBatch = None, mode: str = "train"
+    ) -> None:
+        runner.message_hub.update_scalar(mode + "/data_time", time.perf_counter() - self._last)
+
+    def _after_iter(
+        self,
+        runner: RunnerView,
+        batch_idx: int,
+        data_batch: DataBatch = None,
+        outputs: Sequence[Any] | dict[str, Any] | None = None,
+        mode: str = "train",
+    ) -> None:
+        now = time.perf_counter()
+        elapsed = now - self._last
+        self._last = now
+        hub = runner.message_hub
+        hub.update_scalar(mode + "/time", elapsed)
+        if mode == "train":
+            self.time_sec_tot += elapsed
+            done = runner.iter + 1 - self.start_iter
+            hub.update_info("eta", self.time_sec_tot / done * (runner.max_iters - runner.iter - 1))
+        else:
+            self.time_sec_test_val += elapsed
+            left = len(runner.val_dataloader if mode == "val" else runner.test_dataloader) - batch_idx - 1
+            hub.update_info("eta", self.time_sec_test_val / (batch_idx + 1) * left)

@@ -1,0 +1,173 @@
+"""LoggerHook: log lines, scalars for the visualizer, and copies of the log files."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from eng.registry import HOOKS
+
+from .hook import DataBatch, Hook
+
+if TYPE_CHECKING:
+    from eng.runner.view import RunnerView
+
+logger = logging.getLogger(__name__)
+
+
+@HOOKS.register_module()
+class LoggerHook(Hook):
+    """Prints a line every ``interval`` iterations and sends its scalars to the visualizer.
+
+    Args:
+        interval: iterations between two lines, counted within the epoch. 10 by default.
+        ignore_last: whether the last iterations of an epoch, fewer than ``interval``, go without a line. True by
+            default; an epoch shorter than ``interval`` always gets one.
+        interval_exp_name: iterations between two lines with the experiment's name. 1000 by default.
+        out_dir: folder, of any storage that :mod:`eng.fileio` reaches, into which the log files are copied at the end.
+        out_suffix: endings of the files to copy.
+        keep_local: whether to keep the local files that were copied. True by default.
+        file_client_args: the old name of ``backend_args``.
+        log_metric_by_epoch: whether metrics are shown over epochs (default) or over iterations.
+        backend_args: options of the storage behind ``out_dir``.
+
+    Raises:
+        ValueError: ``interval`` or ``interval_exp_name`` is below 1, or both ``file_client_args`` and
+            ``backend_args`` are given.
+        TypeError: ``out_dir`` is not a path.
+    """
+
+    priority = "BELOW_NORMAL"
+
+    def __init__(
+        self,
+        interval: int = 10,
+        ignore_last: bool = True,
+        interval_exp_name: int = 1000,
+        out_dir: str | Path | None = None,
+        out_suffix: Sequence[str] | str = (".json", ".log", ".py", "yaml"),
+        keep_local: bool = True,
+        file_client_args: dict[str, Any] | None = None,
+        log_metric_by_epoch: bool = True,
+        backend_args: dict[str, Any] | None = None,
+    ) -> None:
+        for name, value in (("interval", interval), ("interval_exp_name", interval_exp_name)):
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"LoggerHook's {name} must be a positive integer, got {value!r}")
+        if out_dir is not None and not isinstance(out_dir, (str, Path)):
+            raise TypeError(f"LoggerHook's out_dir must be a path or None, got {type(out_dir).__name__}")
+        if file_client_args is not None and backend_args is not None:
+            raise ValueError("give backend_args only; file_client_args is its old name")
+        self.interval = interval
+        self.ignore_last = ignore_last
+        self.interval_exp_name = interval_exp_name
+        self.out_dir = out_dir
+        self.out_suffix = (out_suffix,) if isinstance(out_suffix, str) else tuple(out_suffix)
+        self.keep_local = keep_local
+        self.log_metric_by_epoch = log_metric_by_epoch
+        self.backend_args = backend_args if backend_args is not None else file_client_args
+        self.json_log_path: str | None = None
+
+    def before_run(self, runner: RunnerView) -> None:
+        """Names the file for metrics and the folder for copies."""
+        self.json_log_path = f"{runner.timestamp}.json"
+        if self.out_dir is not None:
+            from eng.fileio import join_path
+
+            self.out_dir = join_path(str(self.out_dir), Path(runner.work_dir).name, backend_args=self.backend_args)
+            runner.logger.info(f"Log files are copied to {self.out_dir} when the run is over")
+
+    def after_train_iter(
+        self,
+        runner: RunnerView,
+        batch_idx: int,
+        data_batch: DataBatch = None,
+        outputs: dict[str, Any] | None = None,
+    ) -> None:
+        """Writes a line where one is due."""
+        done = batch_idx + 1
+        if done % self.interval and done != len(runner.train_dataloader):
+            return
+        if (runner.iter + 1) % self.interval_exp_name == 0:
+            runner.logger.info(f"Exp name: {runner.experiment_name}")
+        if done % self.interval and self.ignore_last and len(runner.train_dataloader) > self.interval:
+            return
+        tag, line = runner.log_processor.get_log_after_iter(runner, batch_idx, "train")
+        runner.logger.info(line)
+        runner.visualizer.add_scalars(tag, step=runner.iter + 1, file_path=self.json_log_path)
+
+    def after_val_iter(
+        self,
+        runner: RunnerView,
+        batch_idx: int,
+        data_batch: DataBatch = None,
+        outputs: Sequence[Any] | None = None,
+    ) -> None:
+        """Writes a line where one is due."""
+        if (batch_idx + 1) % self.interval == 0:
+            runner.logger.info(runner.log_processor.get_log_after_iter(runner, batch_idx, "val")[1])
+
+    def after_test_iter(
+        self,
+        runner: RunnerView,
+        batch_idx: int,
+        data_batch: DataBatch = None,
+        outputs: Sequence[Any] | None = None,
+    ) -> None:
+        """Writes a line where one is due."""
+        if (batch_idx + 1) % self.interval == 0:
+            runner.logger.info(runner.log_processor.get_log_after_iter(runner, batch_idx, "test")[1])
+
+    def after_val_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
+        """Writes the line with the validation metrics."""
+        tag, line = runner.log_processor.get_log_after_epoch(runner, len(runner.val_dataloader), "val")
+        runner.logger.info(line)
+        step = runner.epoch if self.log_metric_by_epoch else runner.iter
+        runner.visualizer.add_scalars(tag, step=step, file_path=self.json_log_path)
+
+    def after_test_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
+        """Writes the line with the test metrics, and all of them to ``<log_dir>/<timestamp>.json``."""
+        tag, line = runner.log_processor.get_log_after_epoch(
+            runner, len(runner.test_dataloader), "test", with_non_scalar=True
+        )
+        runner.logger.info(line)
+        if runner.rank == 0:
+            path = Path(str(runner.log_dir)) / (self.json_log_path or "test.json")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(_plain(tag)), encoding="utf-8")
+
+    def after_run(self, runner: RunnerView) -> None:
+        """Closes the visualizer and copies the log files."""
+        runner.visualizer.close()
+        if self.out_dir is not None and runner.rank == 0:
+            self._copy_logs(runner)
+
+    def _copy_logs(self, runner: RunnerView) -> None:
+        from eng.fileio import copyfile_from_local, join_path
+
+        root = Path(str(runner.log_dir))
+        for path in sorted(root.rglob("*")):
+            if path.is_file() and path.name.endswith(self.out_suffix):
+                relative = path.relative_to(root).as_posix()
+                target = join_path(str(self.out_dir), relative, backend_args=self.backend_args)
+                copyfile_from_local(str(path), target, backend_args=self.backend_args)
+                runner.logger.info(f"Copied {path} to {target}")
+                if not self.keep_local:
+                    path.unlink()
+
+
+def _plain(value: Any) -> Any:
+    """``value`` with tensors and arrays as numbers and lists, so that JSON can hold it."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, (np.ndarray, torch.Tensor, np.generic)):
+        return value.tolist()
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)

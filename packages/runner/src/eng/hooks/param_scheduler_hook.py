@@ -1,0 +1,78 @@
+"""ParamSchedulerHook: moves the learning rate and its like on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from eng.registry import HOOKS
+
+from .hook import DataBatch, Hook
+
+if TYPE_CHECKING:
+    from eng.runner.view import RunnerView
+
+
+@HOOKS.register_module()
+class ParamSchedulerHook(Hook):
+    """Steps each parameter scheduler after the unit that it counts: an iteration, an epoch or an optimizer update.
+
+    Schedulers that follow a metric (``need_val_args``) step after each validation instead.
+    """
+
+    priority = "LOW"
+
+    def __init__(self) -> None:
+        self._per_iter: list[Any] | None = None
+        self._last_update_counts: dict[int, int] = {}
+
+    def before_train(self, runner: RunnerView) -> None:
+        """Sorts the schedulers by what they count, so that an iteration touches only those that it moves."""
+        self._per_iter = [s for s in _each(runner.param_schedulers) if not s.by_epoch and not _follows_metric(s)]
+        self._last_update_counts.clear()
+
+    def after_train_iter(
+        self,
+        runner: RunnerView,
+        batch_idx: int,
+        data_batch: DataBatch = None,
+        outputs: dict[str, Any] | None = None,
+    ) -> None:
+        """Steps the schedulers that count iterations, and those that count updates where one was made."""
+        if self._per_iter is None:
+            self.before_train(runner)
+        for scheduler in self._per_iter or ():
+            if getattr(scheduler, "by", None) != "update" or self._made_update(runner.optim_wrapper, scheduler):
+                scheduler.step()
+
+    def after_train_epoch(self, runner: RunnerView) -> None:
+        """Steps the schedulers that count epochs."""
+        for scheduler in _each(runner.param_schedulers):
+            if scheduler.by_epoch and not _follows_metric(scheduler):
+                scheduler.step()
+
+    def after_val_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
+        """Steps the schedulers that follow a metric."""
+        if metrics is None:
+            return
+        for scheduler in _each(runner.param_schedulers):
+            if _follows_metric(scheduler):
+                scheduler.step(metrics)
+
+    def _made_update(self, optim_wrapper: Any, scheduler: Any) -> bool:
+        count = optim_wrapper.update_count
+        last = self._last_update_counts.get(id(scheduler), getattr(scheduler, "last_step", count - 1))
+        self._last_update_counts[id(scheduler)] = count
+        return bool(count > last)
+
+
+def _follows_metric(scheduler: Any) -> bool:
+    return bool(getattr(scheduler, "need_val_args", False))
+
+
+def _each(schedulers: Any) -> Iterator[Any]:
+    if isinstance(schedulers, dict):
+        for group in schedulers.values():
+            yield from group
+    else:
+        yield from schedulers or ()

@@ -1,0 +1,239 @@
+"""ProfilerHook: torch.profiler over some epochs or iterations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from eng.registry import HOOKS
+
+from .hook import DataBatch, Hook
+
+if TYPE_CHECKING:
+    from eng.runner.view import RunnerView
+
+
+@HOOKS.register_module()
+class ProfilerHook(Hook):
+    """Profiles the first ``profile_times`` epochs or iterations of training and writes a trace.
+
+    Args:
+        by_epoch: whether ``profile_times`` counts epochs (default) or iterations.
+        profile_times: how long to profile. 1 by default.
+        activity_with_cpu: record the CPU. True by default.
+        activity_with_cuda: record CUDA. False by default.
+        schedule: keywords of :func:`torch.profiler.schedule`; None (default) records always.
+        on_trace_ready: what happens to a trace: a callable, ``dict(type="log_trace")`` for a table in the log,
+            ``dict(type="tb_trace", dir_name=...)`` for TensorBoard files, or None (default) for nothing.
+        record_shapes: record the shapes of inputs.
+        profile_memory: record allocations.
+        with_stack: record source locations.
+        with_flops: estimate the operations of matrix products and convolutions.
+        json_trace_path: file of the Chrome trace; None (default) writes none.
+
+    Raises:
+        ValueError: ``profile_times`` is below 1 or no activity is chosen.
+        ValueError: ``on_trace_ready`` is of an unknown kind.
+    """
+
+    priority = "VERY_LOW"
+
+    def __init__(
+        self,
+        *,
+        by_epoch: bool = True,
+        profile_times: int = 1,
+        activity_with_cpu: bool = True,
+        activity_with_cuda: bool = False,
+        schedule: dict[str, Any] | None = None,
+        on_trace_ready: Callable[[Any], None] | dict[str, Any] | None = None,
+        record_shapes: bool = False,
+        profile_memory: bool = False,
+        with_stack: bool = False,
+        with_flops: bool = False,
+        json_trace_path: str | None = None,
+    ) -> None:
+        if profile_times < 1:
+            raise ValueError(f"profile_times must be at least 1, got {profile_times}")
+        self.by_epoch = by_epoch
+        self.profile_times = profile_times
+        self.activities = _activities(activity_with_cpu, activity_with_cuda)
+        self.schedule = torch.profiler.schedule(**schedule) if schedule is not None else None
+        self.on_trace_ready = on_trace_ready
+        self.options = {
+            "record_shapes": record_shapes,
+            "profile_memory": profile_memory,
+            "with_stack": with_stack,
+            "with_flops": with_flops,
+        }
+        self.json_trace_path = json_trace_path
+        self.profiler: Any = None
+        self._seen = 0
+
+    def before_run(self, runner: RunnerView) -> None:
+        """Starts the profiler.
+
+        Raises:
+            ValueError: the run is shorter than ``profile_times``.
+        """
+        longest = runner.max_epochs if self.by_epoch else runner.max_iters
+        if longest < self.profile_times:
+            unit = "epochs" if self.by_epoch else "iterations"
+            raise ValueError(f"profile_times is {self.profile_times}, but the run has only {longest} {unit}")
+        self._seen = 0
+        self.profiler = torch.profiler.profile(
+            activities=self.activities,
+            schedule=self.schedule,
+            on_trace_ready=_trace_handler(self.on_trace_ready, runner),
+            **self.options,
+        )
+        self.profiler.__enter__()
+        runner.logger.info("The profiler is recording")
+
+    def after_train_epoch(self, runner: RunnerView) -> None:
+        """Counts an epoch."""
+        if self.by_epoch:
+            self._count(runner)
+
+    def after_train_iter(
+        self,
+        runner: RunnerView,
+        batch_idx: int,
+        data_batch: DataBatch = None,
+        outputs: dict[str, Any] | None = None,
+    ) -> None:
+        """Tells the profiler that a step is over."""
+        if self.profiler is not None and self.schedule is not None:
+            self.profiler.step()
+        if not self.by_epoch:
+            self._count(runner)
+
+    def after_run(self, runner: RunnerView) -> None:
+        """Closes the profiler of a run that ended early."""
+        if self.profiler is not None:
+            self._close(runner)
+
+    def _count(self, runner: RunnerView) -> None:
+        if self.profiler is None:
+            return
+        self._seen += 1
+        if self._seen >= self.profile_times:
+            self._close(runner)
+
+    def _close(self, runner: RunnerView) -> None:
+        self.profiler.__exit__(None, None, None)
+        if self.json_trace_path is not None:
+            self.profiler.export_chrome_trace(str(self.json_trace_path))
+        self.profiler = None
+        runner.logger.info("The profiler is done")
+
+
+def _activities(cpu: bool, cuda: bool) -> list[Any]:
+    chosen = [torch.profiler.ProfilerActivity.CPU] * cpu + [torch.profiler.ProfilerActivity.CUDA] * cuda
+    if not chosen:
+        raise ValueError("choose activity_with_cpu or activity_with_cuda")
+    return chosen
+
+
+def _trace_handler(handler: Any, runner: RunnerView) -> Callable[[Any], None] | None:
+    if handler is None or callable(handler):
+        return handler
+    options = dict(handler)
+    kind = options.pop("type", None)
+    if kind == "log_trace":
+        return _log_table(runner, **options)
+    if kind == "tb_trace":
+        folder = Path(options.pop("dir_name", None) or Path(str(runner.log_dir)) / "tf_tracing_logs")
+        return torch.profiler.tensorboard_trace_handler(str(folder), **options)
+    raise ValueError(f"on_trace_ready must be a callable or a dict of type 'log_trace' or 'tb_trace', got {handler!r}")
+
+
+def _log_table(runner: RunnerView, sort_by: str = "self_cpu_time_total", row_limit: int = 15) -> Callable[[Any], None]:
+    def handler(profiler: Any) -> None:
+        runner.logger.info("\n" + profiler.key_averages().table(sort_by=sort_by, row_limit=row_limit))
+
+    return handler
+
+
+@HOOKS.register_module()
+class NPUProfilerHook(Hook):
+    """Profiles iterations on an Ascend NPU with CANN.
+
+    Args:
+        begin: first iteration to profile. 0 by default.
+        end: iteration after the last one. 1 by default.
+        result_path: folder for the results.
+        exit_after_profiling: end the process when the results are written. True by default.
+        use_e2e_profiler: record end to end.
+        ge_profiling_to_std_out: let the graph engine print its part.
+
+    Raises:
+        ModuleNotFoundError: ``torch_npu`` is not installed.
+        ValueError: ``begin`` is not below ``end``.
+    """
+
+    priority = "VERY_LOW"
+
+    def __init__(
+        self,
+        *,
+        begin: int = 0,
+        end: int = 1,
+        result_path: str = "cann_profiling",
+        exit_after_profiling: bool = True,
+        use_e2e_profiler: bool = False,
+        ge_profiling_to_std_out: bool = False,
+    ) -> None:
+        if begin >= end:
+            raise ValueError(f"begin ({begin}) must be below end ({end})")
+        import os
+
+        import torch_npu
+
+        self._npu = torch_npu.npu
+        self.begin, self.end = begin, end
+        self.result_path = Path(result_path).absolute()
+        self.exit_after_profiling = exit_after_profiling
+        self.use_e2e_profiler = use_e2e_profiler
+        if ge_profiling_to_std_out:
+            os.environ["GE_PROFILING_TO_STD_OUT"] = "1"
+        self._record: Any = None
+
+    def before_run(self, runner: RunnerView) -> None:
+        """Makes the folder for the results.
+
+        Raises:
+            ValueError: the run is shorter than ``end``.
+        """
+        if self.end > runner.max_iters:
+            raise ValueError(f"end is {self.end}, but the run has only {runner.max_iters} iterations")
+        self.result_path.mkdir(parents=True, exist_ok=True)
+
+    def before_train_iter(self, runner: RunnerView, batch_idx: int, data_batch: DataBatch = None) -> None:
+        """Starts recording at ``begin``."""
+        if runner.iter == self.begin:
+            self._record = self._npu.profile(
+                profiler_result_path=str(self.result_path), use_e2e_profiler=self.use_e2e_profiler
+            )
+            self._record.__enter__()
+
+    def after_train_iter(
+        self,
+        runner: RunnerView,
+        batch_idx: int,
+        data_batch: DataBatch = None,
+        outputs: dict[str, Any] | None = None,
+    ) -> None:
+        """Ends recording before ``end``.
+
+        Raises:
+            SystemExit: everything is written and ``exit_after_profiling`` is set.
+        """
+        if self._record is not None and runner.iter == self.end - 1:
+            self._record.__exit__(None, None, None)
+            self._record = None
+            if self.exit_after_profiling:
+                raise SystemExit(0)

@@ -1,0 +1,131 @@
+"""RuntimeInfoHook: what a run is doing, put where parts that cannot see the runner read it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from eng.registry import HOOKS
+
+from .hook import DataBatch, Hook
+
+if TYPE_CHECKING:
+    from eng.runner.view import RunnerView
+
+
+def is_scalar(value: Any) -> bool:
+    """Whether ``value`` is one number: a plain or numpy number, or a tensor or array with one element."""
+    if isinstance(value, torch.Tensor):
+        return value.numel() == 1
+    if isinstance(value, np.ndarray):
+        return bool(value.size == 1)
+    return isinstance(value, (int, float, np.number, np.bool_))
+
+
+@HOOKS.register_module()
+class RuntimeInfoHook(Hook):
+    """Keeps epoch, iteration, learning rate, losses and metrics in the message hub.
+
+    Losses go in as the detached tensors that the model returned: nothing is read from the device here.
+    """
+
+    priority = "VERY_HIGH"
+
+    def before_run(self, runner: RunnerView) -> None:
+        """Stores the config, the seed and the versions that the run started with."""
+        import eng.runner
+
+        hub = runner.message_hub
+        hub.update_info("cfg", runner.cfg.pretty_text if hasattr(runner.cfg, "pretty_text") else str(runner.cfg))
+        hub.update_info("seed", runner.seed)
+        hub.update_info("experiment_name", runner.experiment_name)
+        hub.update_info("mmengine_version", eng.runner.__version__)
+
+    def before_train(self, runner: RunnerView) -> None:
+        """Stores where training starts and how far it goes."""
+        hub = runner.message_hub
+        hub.update_info("loop_stage", "train")
+        for name in ("epoch", "iter", "max_epochs", "max_iters"):
+            hub.update_info(name, getattr(runner, name))
+        self._update_dataset_meta(runner, runner.train_dataloader)
+
+    def after_train(self, runner: RunnerView) -> None:
+        """Leaves the train stage."""
+        runner.message_hub.pop_info("loop_stage")
+
+    def before_train_epoch(self, runner: RunnerView) -> None:
+        """Stores the epoch."""
+        runner.message_hub.update_info("epoch", runner.epoch)
+
+    def before_train_iter(self, runner: RunnerView, batch_idx: int, data_batch: DataBatch = None) -> None:
+        """Stores the iteration and the current learning rates."""
+        hub = runner.message_hub
+        hub.update_info("iter", runner.iter)
+        for name, rate in _learning_rates(runner.optim_wrapper):
+            hub.update_scalar(name, rate)
+
+    def after_train_iter(
+        self,
+        runner: RunnerView,
+        batch_idx: int,
+        data_batch: DataBatch = None,
+        outputs: dict[str, Any] | None = None,
+    ) -> None:
+        """Stores each loss that the step returned."""
+        if outputs is not None:
+            update_scalar = runner.message_hub.update_scalar
+            for name, value in outputs.items():
+                update_scalar("train/" + name, value)
+
+    def before_val(self, runner: RunnerView) -> None:
+        """Enters the validation stage."""
+        self._last_stage = runner.message_hub.get_info("loop_stage")
+        runner.message_hub.update_info("loop_stage", "val")
+        self._update_dataset_meta(runner, runner.val_dataloader)
+
+    def after_val(self, runner: RunnerView) -> None:
+        """Returns to the stage that the validation interrupted."""
+        runner.message_hub.update_info("loop_stage", self._last_stage)
+
+    def before_test(self, runner: RunnerView) -> None:
+        """Enters the test stage."""
+        runner.message_hub.update_info("loop_stage", "test")
+        self._update_dataset_meta(runner, runner.test_dataloader)
+
+    def after_test(self, runner: RunnerView) -> None:
+        """Leaves the test stage."""
+        runner.message_hub.pop_info("loop_stage")
+
+    def after_val_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
+        """Stores the validation metrics."""
+        self._store_metrics(runner, "val", metrics)
+
+    def after_test_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
+        """Stores the test metrics."""
+        self._store_metrics(runner, "test", metrics)
+
+    def _store_metrics(self, runner: RunnerView, mode: str, metrics: dict[str, float] | None) -> None:
+        for name, value in (metrics or {}).items():
+            if is_scalar(value):
+                runner.message_hub.update_scalar(f"{mode}/{name}", value)
+            else:
+                runner.message_hub.update_info(f"{mode}/{name}", value)
+
+    def _update_dataset_meta(self, runner: RunnerView, dataloader: Any) -> None:
+        metainfo = getattr(getattr(dataloader, "dataset", None), "metainfo", None)
+        if metainfo is not None:
+            runner.message_hub.update_info("dataset_meta", metainfo)
+
+
+def _learning_rates(optim_wrapper: Any) -> list[tuple[str, float]]:
+    """The rate of the first group of each optimizer; with several optimizers, under ``<name>.lr``.
+
+    A base rate that a constructor or scheduler keeps beside it (``base_lr``) comes too.
+    """
+    rates = []
+    for name, values in optim_wrapper.get_lr().items():
+        if name == "lr" or name == "base_lr" or name.endswith((".lr", ".base_lr")):
+            rates.append((f"train/{name}", values[0]))
+    return rates

@@ -1,0 +1,174 @@
+"""Dataloaders from configs."""
+
+from __future__ import annotations
+
+import copy
+import signal
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from torch.utils.data import DataLoader, Dataset
+
+from eng.dataset import reproducible_loader_parts
+from eng.dist import get_rank, get_world_size
+from eng.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS
+
+
+def build_dataloader(
+    dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False, per_sample: bool = True
+) -> Any:
+    """A dataloader from its config; an object is given back as it is.
+
+    Args:
+        dataloader: a dataloader, or a config with ``dataset``, ``batch_size`` and, optionally, ``sampler``,
+            ``batch_sampler``, ``collate_fn``, ``worker_init_fn``, ``num_batch_per_epoch`` and every other argument of
+            ``torch.utils.data.DataLoader``.
+        seed: seed of the sampler and of random transforms.
+        diff_rank_seed: whether samplers draw a seed of their own on each rank.
+        per_sample: whether random numbers inside a transform depend on seed, epoch and sample only, so that neither the
+            number of workers nor a resume changes them. True by default; needs a seed.
+
+    Raises:
+        ValueError: the config names no dataset.
+    """
+    if not isinstance(dataloader, Mapping):
+        return dataloader
+    cfg: dict[str, Any] = copy.deepcopy(dict(dataloader))
+    if "dataset" not in cfg:
+        raise ValueError(f"a dataloader config needs a 'dataset'; it has {sorted(cfg)}")
+    dataset = _build_dataset(cfg.pop("dataset"))
+    num_batches = cfg.pop("num_batch_per_epoch", None)
+    if num_batches is not None:
+        dataset = FirstSamples(dataset, num_batches * cfg.get("batch_size", 1) * get_world_size())
+    sampler = _build_sampler(cfg, dataset, None if diff_rank_seed else seed)
+    batch_sampler = _build_batch_sampler(cfg, sampler)
+    if per_sample and seed is not None:
+        dataset, sampler, batch_sampler = reproducible_loader_parts(dataset, sampler, batch_sampler, seed=seed)
+    init_fn = _worker_init_fn(cfg.pop("worker_init_fn", None), cfg.get("num_workers", 0), seed)
+    return DataLoader(
+        dataset=dataset,
+        sampler=sampler if batch_sampler is None else None,
+        batch_sampler=batch_sampler,
+        collate_fn=_function(cfg.pop("collate_fn", {"type": "pseudo_collate"})),
+        worker_init_fn=init_fn,
+        **cfg,
+    )
+
+
+def _build_dataset(dataset: Any) -> Any:
+    if isinstance(dataset, Mapping):
+        dataset = DATASETS.build(dataset)
+        if hasattr(dataset, "full_init"):
+            dataset.full_init()
+    return dataset
+
+
+def _build_sampler(cfg: dict[str, Any], dataset: Any, seed: int | None) -> Any:
+    sampler = cfg.pop("sampler", None)
+    shuffle = cfg.pop("shuffle", None)
+    if sampler is None and not hasattr(dataset, "__getitem__"):
+        return None
+    if sampler is None:
+        sampler = {"type": "DefaultSampler", "shuffle": bool(shuffle)}
+    if isinstance(sampler, Mapping):
+        sampler = DATA_SAMPLERS.build(sampler, default_args={"dataset": dataset, "seed": seed})
+    return sampler
+
+
+def _build_batch_sampler(cfg: dict[str, Any], sampler: Any) -> Any:
+    batch_sampler = cfg.pop("batch_sampler", None)
+    if isinstance(batch_sampler, Mapping):
+        default_args = {"sampler": sampler, "batch_size": cfg.pop("batch_size", 1)}
+        batch_sampler = DATA_SAMPLERS.build(batch_sampler, default_args=default_args)
+    return batch_sampler
+
+
+def _function(spec: Any) -> Callable[..., Any]:
+    """A function from a callable, a name, or ``dict(type=..., further arguments)``."""
+    if isinstance(spec, Mapping):
+        spec = dict(spec)
+        kind = spec.pop("type")
+        function = _function(kind)
+        return partial(function, **spec) if spec else function
+    if callable(spec):
+        return spec
+    found: Any = FUNCTIONS.get(spec)
+    if found is None:
+        raise ValueError(f"{spec!r} names no function; register it in eng.registry.FUNCTIONS or give a callable")
+    return found  # type: ignore[no-any-return]  # what is registered there is a function
+
+
+def _worker_init_fn(spec: Any, num_workers: int, seed: int | None) -> Callable[[int], None] | None:
+    if num_workers == 0 and spec is None:
+        return None
+    if isinstance(spec, Mapping) and seed is not None:
+        function: Any = _function({"num_workers": num_workers, "rank": get_rank(), "seed": seed, **spec})
+    elif spec is not None:
+        function = _function(spec)
+    elif seed is not None:
+        function = _function(
+            {"type": "default_worker_init_fn", "num_workers": num_workers, "rank": get_rank(), "seed": seed}
+        )
+    else:
+        function = None
+    return WorkerStart(function)
+
+
+class WorkerStart:
+    """Starts a loader's worker: signals work as in any process there, then the worker's own function runs.
+
+    A worker that inherited the run's handlers would take a signal for itself and never end.
+    """
+
+    def __init__(self, function: Callable[[int], None] | None) -> None:
+        self.function = function
+
+    def __call__(self, worker_id: int) -> None:
+        for name in ("SIGTERM", "SIGUSR1", "SIGUSR2"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if self.function is not None:
+            self.function(worker_id)
+
+
+class FirstSamples(Dataset[Any]):
+    """The first ``length`` samples of a dataset, with everything else as the dataset has it."""
+
+    def __init__(self, dataset: Any, length: int) -> None:
+        self._dataset = dataset
+        self._length = min(length, len(dataset))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "_dataset":
+            raise AttributeError(name)
+        return getattr(self._dataset, name)
+
+    def __getitem__(self, index: int) -> Any:
+        return self._dataset[index]
+
+    def __len__(self) -> int:
+        return self._length
+
+
+def batch_size_of(dataloader: Any) -> int:
+    """Samples of a batch on one rank, from a dataloader or its config.
+
+    Raises:
+        ValueError: it does not tell.
+    """
+    if isinstance(dataloader, Mapping):
+        found = dataloader.get("batch_size")
+    else:
+        found = getattr(dataloader, "batch_size", None) or getattr(
+            getattr(dataloader, "batch_sampler", None), "batch_size", None
+        )
+    if not isinstance(found, int):
+        raise ValueError("auto_scale_lr needs a train_dataloader with a batch_size")
+    return found
+
+
+def length_of(dataloader: Any) -> int | None:
+    """Batches of a pass; None where the data is endless."""
+    return len(dataloader) if hasattr(dataloader, "__len__") else None

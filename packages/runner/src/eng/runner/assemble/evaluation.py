@@ -1,0 +1,30 @@
+"""Evaluators from configs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from eng.evaluator import Evaluator
+from eng.registry import EVALUATOR
+
+
+def build_evaluator(evaluator: Any) -> Any:
+    """An evaluator from a config of metrics; an evaluator is given back as it is.
+
+    Args:
+        evaluator: an evaluator, one metric, a list of metrics, or ``dict(metrics=[...], type="Evaluator")``; metrics
+            may be objects or configs.
+
+    Raises:
+        TypeError: something else.
+    """
+    if isinstance(evaluator, Mapping):
+        if "metrics" in evaluator:
+            return EVALUATOR.build({"type": "Evaluator", **evaluator})
+        return Evaluator(metrics=evaluator)
+    if isinstance(evaluator, (list, tuple)):
+        return Evaluator(metrics=list(evaluator))
+    if hasattr(evaluator, "evaluate") and hasattr(evaluator, "process"):
+        return evaluator if not hasattr(evaluator, "compute_metrics") else Evaluator(metrics=evaluator)
+    raise TypeError(f"an evaluator is an Evaluator, metrics or configs of them, got {type(evaluator).__name__}")

@@ -1,0 +1,73 @@
+"""The model from its config, and what is done to it before it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from eng.registry import MODELS
+
+from ..errors import ModelContractError
+
+STEPS = {"train": "train_step", "val": "val_step", "test": "test_step"}
+
+
+def build_model(model: Any, data_preprocessor: Any = None) -> nn.Module:
+    """A model from its config; a module is given back as it is.
+
+    Args:
+        model: a module, or a config of one.
+        data_preprocessor: config that a model's config without a ``data_preprocessor`` gets.
+
+    Raises:
+        TypeError: ``model`` is neither.
+    """
+    if isinstance(model, nn.Module):
+        return model
+    if not isinstance(model, Mapping):
+        raise TypeError(f"model must be a torch.nn.Module or a config of one, got {type(model).__name__}")
+    cfg = dict(model)
+    if data_preprocessor is not None:
+        cfg.setdefault("data_preprocessor", data_preprocessor)
+    built: nn.Module = MODELS.build(cfg)
+    return built
+
+
+def check_steps(model: nn.Module, modes: list[str]) -> None:
+    """Makes sure that the model has the methods which the loops of ``modes`` call.
+
+    Raises:
+        ModelContractError: one is missing.
+    """
+    for mode in modes:
+        if not callable(getattr(model, STEPS[mode], None)):
+            raise ModelContractError(
+                f"{type(model).__name__} has no {STEPS[mode]}(), which the {mode} loop calls; derive it from "
+                "eng.model.BaseModel, whose steps call forward(..., mode='loss' | 'predict')"
+            )
+
+
+def compile_model(model: nn.Module, options: bool | Mapping[str, Any]) -> None:
+    """Compiles ``model.forward`` in place; the names in its state dict stay the same.
+
+    Args:
+        model: the model, wrapped or not.
+        options: True, or the keywords of :meth:`torch.nn.Module.compile`; ``target`` names a method other than
+            ``forward`` to compile, such as ``"train_step"``.
+
+    Raises:
+        ValueError: the model has no method called ``target``.
+    """
+    import torch
+
+    keywords = {} if options is True else dict(options)  # type: ignore[arg-type]  # False is asked before
+    target = keywords.pop("target", "forward")
+    if target == "forward":
+        bare = getattr(model, "module", model)
+        bare.compile(**keywords)  # type: ignore[union-attr, operator]  # a wrapper's module is a Module
+        return
+    if not callable(getattr(model, target, None)):
+        raise ValueError(f"compile=dict(target={target!r}): {type(model).__name__} has no such method")
+    setattr(model, target, torch.compile(getattr(model, target), **keywords))

@@ -1,0 +1,117 @@
+"""What watches a run: logger, message hub, log processor, visualizer, hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from eng.hooks import Hook
+from eng.hooks.hook import POINTS, overrides
+from eng.logging import MessageHub, MMLogger
+from eng.registry import HOOKS, LOG_PROCESSORS, VISUALIZERS
+from eng.visualization import Visualizer
+
+from ..priority import Priority, get_priority
+
+DEFAULT_HOOKS: dict[str, dict[str, Any]] = {
+    "runtime_info": {"type": "RuntimeInfoHook"},
+    "timer": {"type": "IterTimerHook"},
+    "sampler_seed": {"type": "DistSamplerSeedHook"},
+    "logger": {"type": "LoggerHook"},
+    "param_scheduler": {"type": "ParamSchedulerHook"},
+    "checkpoint": {"type": "CheckpointHook", "interval": 1},
+}
+
+
+def build_logger(name: str, log_level: int | str, log_file: str | None, **kwargs: Any) -> Any:
+    """The run's logger, known as ``name``; further keywords go to :class:`eng.logging.MMLogger`."""
+    options = {"name": name, "log_level": log_level, "log_file": log_file, "file_mode": "a", **kwargs}
+    return MMLogger.get_instance(**options)
+
+
+def build_message_hub(message_hub: Any, name: str) -> Any:
+    """The message hub known as ``name``, or as the ``name`` of a config; a hub is given back as it is.
+
+    Raises:
+        TypeError: ``message_hub`` is none of these.
+    """
+    if isinstance(message_hub, MessageHub):
+        return message_hub
+    if message_hub is None or isinstance(message_hub, Mapping):
+        return MessageHub.get_instance(**{"name": name, **(message_hub or {})})
+    raise TypeError(f"message_hub must be a MessageHub or a config, got {type(message_hub).__name__}")
+
+
+def build_visualizer(visualizer: Any, name: str, save_dir: str) -> Any:
+    """A visualizer from its config, with a local backend by default; an object is given back as it is.
+
+    Raises:
+        TypeError: ``visualizer`` is neither.
+    """
+    if visualizer is None:
+        backends = [{"type": "LocalVisBackend"}]
+        return Visualizer.get_instance(name=name, vis_backends=backends, save_dir=save_dir)
+    if isinstance(visualizer, Mapping):
+        defaults = {"name": name, "save_dir": save_dir}
+        return VISUALIZERS.build({"type": "Visualizer", **defaults, **visualizer})
+    if hasattr(visualizer, "add_scalars"):
+        return visualizer
+    raise TypeError(f"visualizer must be a Visualizer or a config, got {type(visualizer).__name__}")
+
+
+def build_log_processor(log_processor: Any) -> Any:
+    """A log processor from its config, of the default kind without ``type``; an object is given back as it is.
+
+    Raises:
+        TypeError: ``log_processor`` is neither.
+    """
+    if isinstance(log_processor, Mapping) or log_processor is None:
+        return LOG_PROCESSORS.build({"type": "LogProcessor", **(log_processor or {})})
+    if hasattr(log_processor, "get_log_after_iter"):
+        return log_processor
+    raise TypeError(f"log_processor must be a LogProcessor or a config, got {type(log_processor).__name__}")
+
+
+def build_hook(hook: Any) -> tuple[Hook, Any]:
+    """A hook from its config, and the ``priority`` that the config names (None where it does not).
+
+    Raises:
+        TypeError: ``hook`` is neither a hook nor a config.
+    """
+    if isinstance(hook, Hook):
+        return hook, None
+    if not isinstance(hook, Mapping):
+        raise TypeError(f"a hook is a Hook or a config of one, got {type(hook).__name__}")
+    cfg = dict(hook)
+    priority = cfg.pop("priority", None)
+    built: Hook = HOOKS.build(cfg)
+    return built, priority
+
+
+def with_default_hooks(hooks: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The six default hooks with the user's in their place; None as a value leaves one out."""
+    merged: dict[str, Any] = {**DEFAULT_HOOKS, **(hooks or {})}
+    return {name: hook for name, hook in merged.items() if hook is not None}
+
+
+def hooks_table(hooks: Sequence[Hook]) -> str:
+    """Which hooks act at each point, in their order, as text."""
+    blocks = []
+    for point in POINTS:
+        acting = [hook for hook in hooks if overrides(hook, point)]
+        if acting:
+            names = (f"({priority_name(hook.priority):<12}) {type(hook).__name__}" for hook in acting)
+            blocks.append("\n".join([f"{point}:", *names]))
+    rule = " -------------------- "
+    return f"\n{rule}\n".join(blocks) + f"\n{rule}"
+
+
+def priority_name(priority: Any) -> str:
+    """The name of a priority, or its number."""
+    value = get_priority(priority)
+    return next((level.name for level in Priority if level.value == value), str(value))
+
+
+def first_of_kind(hooks: Sequence[Hook], kind: str) -> Hook | None:
+    """The first hook of a class by its name; None where there is none."""
+    return next((hook for hook in hooks if kind in (cls.__name__ for cls in type(hook).__mro__)), None)

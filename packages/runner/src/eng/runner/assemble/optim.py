@@ -1,0 +1,134 @@
+"""Optimizer wrappers and parameter schedulers from configs."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from eng.optim import OptimWrapper, OptimWrapperDict
+from eng.optim import build_optim_wrapper as construct
+from eng.registry import OPTIM_WRAPPERS, PARAM_SCHEDULERS
+
+logger = logging.getLogger(__name__)
+
+
+def build_optim_wrapper(optim_wrapper: Any, model: nn.Module) -> Any:
+    """An optimizer wrapper from its config; an object is given back as it is.
+
+    Args:
+        optim_wrapper: a wrapper, an optimizer, a config with ``optimizer`` (and ``type``, ``constructor``,
+            ``paramwise_cfg`` ...), or several wrappers by name.
+        model: the model whose parameters are optimized.
+
+    Raises:
+        ValueError: a config that holds neither an optimizer nor built wrappers.
+        TypeError: something else.
+    """
+    if isinstance(optim_wrapper, (OptimWrapper, OptimWrapperDict)):
+        return optim_wrapper
+    if isinstance(optim_wrapper, Optimizer):
+        return OptimWrapper(optimizer=optim_wrapper)
+    if not isinstance(optim_wrapper, Mapping):
+        if hasattr(optim_wrapper, "update_params"):
+            return optim_wrapper
+        raise TypeError(
+            f"optim_wrapper must be an OptimWrapper, an optimizer or a config, got {type(optim_wrapper).__name__}"
+        )
+    cfg = dict(optim_wrapper)
+    if isinstance(cfg.get("optimizer"), Optimizer):
+        return OPTIM_WRAPPERS.build({"type": "OptimWrapper", **cfg})
+    if cfg.get("optimizer") is not None or "constructor" in cfg:
+        return construct(model, copy.deepcopy(cfg))
+    wrong = [name for name, wrapper in cfg.items() if not isinstance(wrapper, OptimWrapper)]
+    if wrong or not cfg:
+        raise ValueError(
+            "optim_wrapper needs an 'optimizer', or a 'constructor' that builds several, or built OptimWrappers by "
+            f"name; {wrong or 'it is empty'} {'are' if wrong else 'and'} none of these"
+        )
+    return OptimWrapperDict(**cfg)
+
+
+def build_param_schedulers(
+    schedulers: Any, optim_wrapper: Any, *, epoch_length: int | None, max_epochs: int, max_iters: int
+) -> Any:
+    """Parameter schedulers from configs: a list, or lists by name where there are several optimizers.
+
+    Args:
+        schedulers: a scheduler or a config, a list of them, or one of these per name of ``optim_wrapper``.
+        optim_wrapper: what they move.
+        epoch_length: iterations of an epoch, for schedulers that are converted from epochs to iterations.
+        max_epochs: where schedulers that count epochs end when they do not say so.
+        max_iters: the same for iterations.
+
+    Raises:
+        TypeError: one is neither a scheduler nor a config.
+    """
+    ends = {"epoch_length": epoch_length, "max_epochs": max_epochs, "max_iters": max_iters}
+    if not isinstance(optim_wrapper, OptimWrapperDict):
+        return _build_list(schedulers, optim_wrapper, **ends)
+    by_name = (
+        schedulers if isinstance(schedulers, Mapping) and "type" not in schedulers else None
+    )
+    return {
+        name: _build_list((by_name[name] if by_name is not None else schedulers), wrapper, **ends)
+        for name, wrapper in optim_wrapper.items()
+        if by_name is None or name in by_name
+    }
+
+
+def _build_list(
+    schedulers: Any, optim_wrapper: Any, *, epoch_length: int | None, max_epochs: int, max_iters: int
+) -> list[Any]:
+    built = []
+    for one in schedulers if isinstance(schedulers, (list, tuple)) else [schedulers]:
+        if isinstance(one, Mapping):
+            cfg = copy.deepcopy(dict(one))
+            if "end" not in cfg:
+                cfg["end"] = max_epochs if cfg.get("by_epoch", True) else max_iters
+            default_args = {"optimizer": optim_wrapper, "epoch_length": epoch_length}
+            built.append(PARAM_SCHEDULERS.build(cfg, default_args=default_args))
+        elif hasattr(one, "step"):
+            built.append(one)
+        else:
+            raise TypeError(f"a parameter scheduler is an object or a config, got {type(one).__name__}")
+    return built
+
+
+def scale_lr(optim_wrapper: Any, batch_size: int, world_size: int, auto_scale_lr: Mapping[str, Any] | None) -> None:
+    """Scales learning rates with the batch size, where that is enabled.
+
+    Args:
+        optim_wrapper: one wrapper, or several by name.
+        batch_size: samples per iteration and rank.
+        world_size: number of ranks.
+        auto_scale_lr: ``dict(enable=True, base_batch_size=N)`` with the batch size that the rates are tuned for;
+            None does nothing.
+
+    Raises:
+        ValueError: scaling is enabled without a positive ``base_batch_size``.
+
+    Source: Goyal et al. 2017, arXiv:1706.02677, section 2.1.
+    """
+    if not auto_scale_lr or not auto_scale_lr.get("enable", False):
+        return
+    base = auto_scale_lr.get("base_batch_size")
+    if not isinstance(base, int) or base < 1:
+        raise ValueError(f"auto_scale_lr needs a positive 'base_batch_size', got {base!r}")
+    factor = batch_size * world_size / base
+    logger.info("Learning rates are scaled by %g: %d samples on %d ranks against %d", factor, batch_size, world_size, base)
+    wrappers = optim_wrapper.values() if isinstance(optim_wrapper, OptimWrapperDict) else [optim_wrapper]
+    for wrapper in wrappers:
+        for group in wrapper.optimizer.param_groups:
+            group["lr"] *= factor
+
+
+def optimizers_of(optim_wrapper: Any) -> list[Optimizer]:
+    """The optimizers of one wrapper or of several by name."""
+    if isinstance(optim_wrapper, OptimWrapperDict):
+        return [optimizer for wrapper in optim_wrapper.values() for optimizer in optimizers_of(wrapper)]
+    return [optim_wrapper.optimizer]

@@ -1,0 +1,54 @@
+"""From a hook point to the bound methods that really act there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from eng.hooks.hook import POINTS, Hook, overrides
+
+Listener = Callable[..., None]
+
+
+class Dispatcher(dict[str, tuple[Listener, ...]]):
+    """``dispatcher[point]`` is what to call at a point, worked out at the first use and kept.
+
+    Args:
+        hooks: the run's hooks in their order; the list may grow, which :meth:`forget` makes known.
+
+    Example:
+        >>> class Shout(Hook):
+        ...     def before_train(self, runner): ...
+        >>> dispatcher = Dispatcher([Shout(), Hook()])
+        >>> len(dispatcher["before_train"]), len(dispatcher["after_train"])
+        (1, 0)
+    """
+
+    def __init__(self, hooks: list[Hook]) -> None:
+        super().__init__()
+        self._hooks = hooks
+        self._last: dict[str, list[Listener]] = {}
+
+    def __missing__(self, point: str) -> tuple[Listener, ...]:
+        own = (getattr(hook, point) for hook in self._hooks if _acts(hook, point))
+        self[point] = (*own, *self._last.get(point, ()))
+        return self[point]
+
+    def call_last(self, point: str, listener: Listener) -> None:
+        """Calls ``listener`` at ``point`` too, after every hook."""
+        self._last.setdefault(point, []).append(listener)
+        self.forget()
+
+    def forget(self) -> None:
+        """Works everything out anew at the next use."""
+        self.clear()
+
+
+def _acts(hook: Hook, point: str) -> bool:
+    return overrides(hook, point) if point in POINTS else callable(getattr(hook, point, None))
+
+
+def owner_name(listener: Listener) -> str:
+    """Whose method ``listener`` is, for messages."""
+    owner: Any = getattr(listener, "__self__", None)
+    return type(owner).__name__ if owner is not None else getattr(listener, "__qualname__", repr(listener))

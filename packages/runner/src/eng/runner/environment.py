@@ -1,0 +1,119 @@
+"""The process that a run lives in: process group, seeds, workers, cuDNN, and a report of all that."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from eng.dist import broadcast, get_rank, get_world_size, init_dist, is_distributed
+
+from .utils import set_random_seed
+
+logger = logging.getLogger(__name__)
+
+
+def setup_environment(env_cfg: Mapping[str, Any], launcher: str) -> None:
+    """Prepares this process.
+
+    Args:
+        env_cfg: ``cudnn_benchmark`` (bool), ``mp_cfg`` (``mp_start_method``, ``opencv_num_threads``), ``dist_cfg``
+            (``backend`` and further arguments of :func:`eng.dist.init_dist`), ``resource_limit`` (open files).
+        launcher: ``"none"``, ``"pytorch"``, ``"slurm"`` or ``"mpi"``.
+    """
+    if env_cfg.get("cudnn_benchmark"):
+        torch.backends.cudnn.benchmark = True
+    if launcher != "none" and not is_distributed():
+        init_dist(launcher, **_dist_options(env_cfg))
+    _set_up_workers(**dict(env_cfg.get("mp_cfg") or {}))
+    _raise_file_limit(int(env_cfg.get("resource_limit", 4096)))
+
+
+def _dist_options(env_cfg: Mapping[str, Any]) -> dict[str, Any]:
+    options = {"backend": env_cfg.get("backend", "nccl"), **dict(env_cfg.get("dist_cfg") or {})}
+    if options["backend"] == "nccl" and not torch.cuda.is_available():
+        options["backend"] = "gloo"
+    return options
+
+
+def _set_up_workers(mp_start_method: str | None = "fork", opencv_num_threads: int = 0) -> None:
+    """How loader workers start, and how many threads OpenCV takes in each where it is loaded."""
+    if platform.system() != "Windows" and mp_start_method is not None:
+        import torch.multiprocessing as mp
+
+        current = mp.get_start_method(allow_none=True)
+        if current is not None and current != mp_start_method:
+            logger.warning("Workers start by %r instead of %r, as mp_cfg says", mp_start_method, current)
+        mp.set_start_method(mp_start_method, force=True)
+    if "cv2" in sys.modules:
+        sys.modules["cv2"].setNumThreads(opencv_num_threads)
+    if get_world_size() > 1:
+        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+            os.environ.setdefault(name, "1")
+
+
+def _raise_file_limit(wanted: int) -> None:
+    if platform.system() == "Windows":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    target = min(max(wanted, soft), hard)
+    if target > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
+
+
+def shared_timestamp() -> str:
+    """Now, to the second, as rank 0 sees it: ``YYYYmmdd_HHMMSS``."""
+    now = torch.tensor(time.time(), dtype=torch.float64)
+    broadcast(now)
+    return time.strftime("%Y%m%d_%H%M%S", time.localtime(now.item()))
+
+
+def set_randomness(seed: int | None, diff_rank_seed: bool, deterministic: bool) -> int:
+    """Seeds every generator and gives the seed that was used."""
+    return set_random_seed(seed=seed, diff_rank_seed=diff_rank_seed, deterministic=deterministic)
+
+
+def experiment_name_for(given: str | None, config_file: str | None, timestamp: str) -> str:
+    """The name of a run: the given one or the config's, with the time at which it started."""
+    stem = given if given is not None else Path(config_file).stem if config_file else None
+    return f"{stem}_{timestamp}" if stem else timestamp
+
+
+def environment_report(settings: Mapping[str, Any]) -> str:
+    """What a reader of the log wants to know about machine, software and settings; starts no other program.
+
+    Args:
+        settings: runtime settings to show below, such as seed and launcher.
+    """
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    system: dict[str, Any] = {
+        "sys.platform": sys.platform,
+        "Python": sys.version.replace("\n", ""),
+        "CUDA available": torch.cuda.is_available(),
+        "GPU": ", ".join(f"{i}: {name}" for i, name in enumerate(gpus)) or "none",
+        "CUDA_HOME": os.environ.get("CUDA_HOME", "not set"),
+        "PyTorch": torch.__version__,
+        "NumPy": np.__version__,
+        "CPUs": os.cpu_count(),
+    }
+    line = "-" * 60
+    blocks = [("System environment", system), ("Runtime environment", dict(settings))]
+    text = "\n\n".join(
+        f"{title}:\n" + "\n".join(f"    {name}: {value}" for name, value in values.items()) for title, values in blocks
+    )
+    return f"\n{line}\n{text}\n{line}\n"
+
+
+def distributed_facts() -> dict[str, Any]:
+    """Whether this is one of several processes, and which."""
+    return {"Distributed training": is_distributed(), "Rank": get_rank(), "World size": get_world_size()}

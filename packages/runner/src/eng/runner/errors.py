@@ -1,0 +1,84 @@
+"""What can be wrong with a run's settings, and how a run ends early."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class SettingsError(ValueError):
+    """Settings of a Runner that do not fit together."""
+
+
+class MissingPartError(SettingsError, RuntimeError):
+    """A part that ``train()``, ``val()`` or ``test()`` needs was never given.
+
+    Attributes:
+        missing: names of the arguments that are missing.
+    """
+
+    def __init__(self, action: str, missing: list[str]) -> None:
+        self.missing = missing
+        super().__init__(f"{action} needs {_listed(missing)}, which the Runner was not given")
+
+
+class IncompleteSettingsError(SettingsError):
+    """Some of the settings that belong together are given and others are not.
+
+    Attributes:
+        given: names of the arguments that are there.
+        missing: names of the arguments that are not.
+    """
+
+    def __init__(self, given: list[str], missing: list[str]) -> None:
+        self.given, self.missing = given, missing
+        super().__init__(
+            f"{_listed(given)} {'is' if len(given) == 1 else 'are'} given without {_listed(missing)}: "
+            "give all of them or none"
+        )
+
+
+class ModelContractError(TypeError):
+    """The model lacks a method that the loop calls."""
+
+
+class ResumeError(ValueError):
+    """A checkpoint cannot be resumed from; the message says why and what to do."""
+
+
+class NonFiniteLossError(ArithmeticError):
+    """A loss became NaN or infinite and ``nan_policy`` is ``"stop"``.
+
+    Attributes:
+        iteration: the first iteration (counted from 0) with such a loss.
+        losses: the names of the losses.
+    """
+
+    def __init__(self, iteration: int, losses: list[str]) -> None:
+        self.iteration, self.losses = iteration, losses
+        super().__init__(f"iteration {iteration + 1} gave a non-finite {_listed(losses)}")
+
+
+class RunInterrupted(SystemExit):  # noqa: N818  - it is how a run ends, not a failure
+    """A signal or the time budget ended the run after its state was saved.
+
+    As a SystemExit it ends the process with ``code``: 143 for SIGTERM, 138 for SIGUSR1, 130 for SIGINT, 75 for the
+    time budget.
+
+    Attributes:
+        reason: such as ``"SIGTERM"`` or ``"time budget"``.
+        checkpoint: file that the run goes on from; None outside training.
+        position: where the run stopped, in words.
+    """
+
+    def __init__(self, reason: str, code: int, checkpoint: str | None, position: str) -> None:
+        self.reason, self.checkpoint, self.position = reason, checkpoint, position
+        super().__init__(code)
+
+    def __str__(self) -> str:
+        kept = f"; its state is in {self.checkpoint}" if self.checkpoint else ""
+        return f"stopped by {self.reason} at {self.position}{kept}"
+
+
+def _listed(names: list[Any]) -> str:
+    words = [str(name) for name in names]
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]

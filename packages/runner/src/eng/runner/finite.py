@@ -1,0 +1,128 @@
+"""Losses that become NaN or infinite: found without stopping the device between two log points."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from .errors import NonFiniteLossError
+
+logger = logging.getLogger(__name__)
+
+
+class FiniteWatch:
+    """Collects the losses of each iteration as they are and looks at all of them at once, every ``interval``.
+
+    Args:
+        policy: ``"warn"``, ``"stop"``, ``"skip"`` (see :class:`StepGuard`) or ``"rollback"``.
+        interval: iterations between two looks.
+    """
+
+    def __init__(self, policy: str, interval: int) -> None:
+        self.policy = policy
+        self.interval = interval
+        self._seen: list[tuple[int, str, torch.Tensor]] = []
+
+    def observe(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Takes in the losses of an iteration; stands at ``after_train_iter``."""
+        if isinstance(outputs, dict):
+            loss = outputs.get("loss")
+            if isinstance(loss, torch.Tensor):
+                self._seen.append((runner.iter, "loss", loss))
+            else:
+                self._seen += [
+                    (runner.iter, name, value)
+                    for name, value in outputs.items()
+                    if "loss" in name and isinstance(value, torch.Tensor) and value.numel() == 1
+                ]
+        if (batch_idx + 1) % self.interval == 0:
+            self.look()
+
+    def forget(self) -> None:
+        """Forgets what was collected."""
+        self._seen = []
+
+    def look(self) -> None:
+        """Reads what was collected, in one go, and forgets it.
+
+        Raises:
+            NonFiniteLossError: a loss is not finite and the policy is ``"stop"`` or ``"rollback"``.
+        """
+        seen, self._seen = self._seen, []
+        if not seen:
+            return
+        device = seen[0][2].device
+        values = torch.stack([value.detach().to(device, torch.float32).mean() for _, _, value in seen])
+        finite = torch.isfinite(values)
+        if bool(finite.all()):
+            return
+        bad = [(iteration, name) for (iteration, name, _), good in zip(seen, finite.tolist(), strict=True) if not good]
+        first = bad[0][0]
+        if self.policy in ("stop", "rollback"):
+            raise NonFiniteLossError(first, sorted({name for iteration, name in bad if iteration == first}))
+        skipped = "; its update was skipped" if self.policy == "skip" else ""
+        logger.warning("%d of %d losses are not finite, the first at iteration %d%s", len(bad), len(seen), first + 1, skipped)
+
+
+class StepGuard:
+    """Undoes an optimizer step whose gradients are not finite, on the device and without asking it.
+
+    Before a step the parameters and the optimizer's tensors are copied; after it each takes its old value where a
+    gradient was not finite. Buffers such as BatchNorm's statistics follow the same flag.
+
+    Args:
+        model: the model whose buffers are kept.
+        optimizer: the optimizer to guard.
+    """
+
+    def __init__(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        self._optimizer = optimizer
+        self._buffers = list(model.buffers())
+        self._good_buffers = [buffer.clone() for buffer in self._buffers]
+        self._before: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._new: list[torch.Tensor] = []
+        self._finite: torch.Tensor | None = None
+        optimizer.register_step_pre_hook(self._keep)
+        optimizer.register_step_post_hook(self._restore)
+
+    def _parameters(self) -> list[torch.Tensor]:
+        return [p for group in self._optimizer.param_groups for p in group["params"] if p.grad is not None]
+
+    @torch.no_grad()
+    def _keep(self, *_: Any) -> None:
+        parameters = self._parameters()
+        if not parameters:
+            self._finite = None
+            return
+        norms = torch.stack(torch._foreach_norm([p.grad for p in parameters]))  # type: ignore[arg-type]  # grads are set
+        self._finite = torch.isfinite(norms).all()
+        tensors = [*parameters, *self._state_tensors(parameters)]
+        self._before = [(tensor, tensor.detach().clone()) for tensor in tensors]
+
+    @torch.no_grad()
+    def _restore(self, *_: Any) -> None:
+        if self._finite is None:
+            return
+        kept = {id(tensor) for tensor, _ in self._before}
+        for tensor, old in self._before:
+            tensor.copy_(torch.where(self._finite.to(tensor.device), tensor, old))
+        for tensor in self._state_tensors(self._parameters()):
+            if id(tensor) not in kept:  # state that this step created begins at zero
+                tensor.copy_(torch.where(self._finite.to(tensor.device), tensor, torch.zeros_like(tensor)))
+        for buffer, good in zip(self._buffers, self._good_buffers, strict=True):
+            buffer.copy_(torch.where(self._finite.to(buffer.device), buffer, good))
+            good.copy_(buffer)
+
+    def _state_tensors(self, parameters: list[torch.Tensor]) -> list[torch.Tensor]:
+        states = (self._optimizer.state.get(p, {}) for p in parameters)
+        return [value for state in states for value in state.values() if isinstance(value, torch.Tensor)]
+
+
+def policy_and_interval(setting: str | Mapping[str, Any], log_interval: int) -> tuple[str, int]:
+    """The policy and how often to look, from ``"stop"`` or ``dict(type="stop", interval=20)``."""
+    if isinstance(setting, Mapping):
+        return setting.get("type", "warn"), int(setting.get("interval", log_interval))
+    return setting, log_interval

@@ -1,0 +1,18 @@
+"""Loops: the way of batches through a run."""
+
+from ._cursor import _InfiniteDataloaderIterator
+from .base import BaseLoop
+from .epoch import EpochBasedTrainLoop
+from .evaluation import TestLoop, ValLoop
+from .iteration import IterBasedTrainLoop
+from .training import TrainLoop
+
+__all__ = [
+    "BaseLoop",
+    "TrainLoop",
+    "EpochBasedTrainLoop",
+    "IterBasedTrainLoop",
+    "ValLoop",
+    "TestLoop",
+    "_InfiniteDataloaderIterator",
+]

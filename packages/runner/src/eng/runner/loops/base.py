@@ -1,0 +1,39 @@
+"""The base of every loop."""
+
+from __future__ import annotations
+
+from abc import ABCMeta, abstractmethod
+from typing import Any
+
+
+class BaseLoop(metaclass=ABCMeta):
+    """Runs over the batches of a dataloader.
+
+    A loop of your own takes ``runner`` and ``dataloader`` first, is registered in ``LOOPS`` and named by ``type`` in
+    ``train_cfg``, ``val_cfg`` or ``test_cfg``; further keys of that config become its arguments.
+
+    Args:
+        runner: the run that the loop belongs to.
+        dataloader: batches, or the config of a dataloader.
+    """
+
+    def __init__(self, runner: Any, dataloader: Any) -> None:
+        self._runner = runner
+        if isinstance(dataloader, dict):
+            diff_rank_seed = runner._randomness_cfg.get("diff_rank_seed", False)
+            dataloader = runner.build_dataloader(
+                dataloader, seed=runner.seed, diff_rank_seed=diff_rank_seed, per_sample=runner._randomness_cfg.get("per_sample", True)
+            )
+        self.dataloader = dataloader
+        metainfo = getattr(getattr(dataloader, "dataset", None), "metainfo", None)
+        if metainfo is not None:
+            runner.visualizer.dataset_meta = metainfo
+
+    @property
+    def runner(self) -> Any:
+        """The run that the loop belongs to."""
+        return self._runner
+
+    @abstractmethod
+    def run(self) -> Any:
+        """Runs over all batches."""

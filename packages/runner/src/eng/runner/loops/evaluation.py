@@ -1,0 +1,84 @@
+"""Validation and test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from eng.registry import LOOPS
+
+from ..amp import autocast
+from ._losses import LossAverage, compute_losses, split_losses
+from .base import BaseLoop
+
+
+class _EvaluationLoop(BaseLoop):
+    """One pass over data without gradients, with metrics at its end."""
+
+    mode: str
+
+    def __init__(self, runner: Any, dataloader: Any, evaluator: Any, fp16: bool = False, loss: bool = False) -> None:
+        super().__init__(runner, dataloader)
+        builds = evaluator is None or isinstance(evaluator, (dict, list))
+        self.evaluator = runner.build_evaluator(evaluator or []) if builds else evaluator
+        metainfo = getattr(getattr(self.dataloader, "dataset", None), "metainfo", None)
+        if metainfo is not None:
+            self.evaluator.dataset_meta = metainfo
+        self.fp16 = fp16
+        self.loss = loss
+        self.losses = LossAverage()
+
+    def run(self) -> dict[str, float]:
+        """Runs over all batches and gives the metrics by name."""
+        runner = self._runner
+        runner.call_hook(f"before_{self.mode}")
+        runner.call_hook(f"before_{self.mode}_epoch")
+        runner.model.eval()
+        self.losses.clear()
+        for idx, data_batch in enumerate(self.dataloader):
+            self.run_iter(idx, data_batch)
+        metrics = self.evaluator.evaluate(len(self.dataloader.dataset))
+        metrics.update(self.losses.averages())
+        runner.call_hook(f"after_{self.mode}_epoch", metrics=metrics)
+        runner.call_hook(f"after_{self.mode}")
+        return dict(metrics)
+
+    @torch.no_grad()
+    def run_iter(self, idx: int, data_batch: Sequence[dict[str, Any]]) -> None:
+        """One batch: predict, and give the predictions to the evaluator."""
+        runner = self._runner
+        runner.call_hook(f"before_{self.mode}_iter", batch_idx=idx, data_batch=data_batch)
+        with autocast(enabled=self.fp16):
+            outputs = getattr(runner.model, f"{self.mode}_step")(data_batch)
+            outputs, losses = split_losses(outputs)
+            if self.loss:
+                losses = compute_losses(runner.model, data_batch)
+        self.losses.add(losses, data_batch)
+        self.evaluator.process(data_samples=outputs, data_batch=data_batch)
+        runner.call_hook(f"after_{self.mode}_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs)
+
+
+@LOOPS.register_module()
+class ValLoop(_EvaluationLoop):
+    """Validates: metrics, and losses where they are asked for or the model gives them.
+
+    Args:
+        runner: the run.
+        dataloader: batches to validate on, or a config of them.
+        evaluator: an :class:`eng.evaluator.Evaluator`, or the config of one or several metrics.
+        fp16: whether to predict under autocast. False by default.
+        loss: whether to compute the model's losses on each batch too, which costs a second forward pass. A model
+            whose ``predict`` returns ``(predictions, losses)`` has them without it. False by default.
+    """
+
+    mode = "val"
+
+
+@LOOPS.register_module()
+class TestLoop(_EvaluationLoop):
+    """Tests; the arguments are those of :class:`ValLoop`."""
+
+    __test__ = False  # its name makes pytest think that it is a test
+    mode = "test"

@@ -1,0 +1,125 @@
+"""Training by iterations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from eng.registry import LOOPS
+
+from ..state.rng import capture_rng
+from ._cursor import _InfiniteDataloaderIterator
+from .training import TrainLoop
+
+
+@LOOPS.register_module()
+class IterBasedTrainLoop(TrainLoop):
+    """Trains for ``max_iters`` iterations, over as many passes as that takes.
+
+    The whole training is one epoch to the hooks.
+
+    Args:
+        runner: the run.
+        dataloader: batches to train on, or a config of them; endless ones are fine.
+        max_iters: number of iterations.
+        val_begin: first iteration after which to validate, from 1. 1 by default.
+        val_interval: iterations between two validations; the last iteration always has one. 1000 by default.
+        dynamic_intervals: pairs ``(milestone, interval)``: from iteration ``milestone`` on, ``interval`` counts.
+
+    Raises:
+        ValueError: ``max_iters`` is not a non-negative whole number.
+    """
+
+    validates_inside_pass = True
+
+    def __init__(
+        self,
+        runner: Any,
+        dataloader: Any,
+        max_iters: int,
+        val_begin: int = 1,
+        val_interval: int = 1000,
+        dynamic_intervals: list[tuple[int, int]] | None = None,
+    ) -> None:
+        super().__init__(runner, dataloader, val_begin, val_interval, dynamic_intervals)
+        if int(max_iters) != max_iters or max_iters < 0:
+            raise ValueError(f"max_iters must be a whole number of iterations, got {max_iters!r}")
+        self._max_iters = int(max_iters)
+        self._max_epochs = 1
+        self._start_pass = 0
+        self._pass_begin = 0
+        self._iterator: _InfiniteDataloaderIterator | None = None
+
+    @property
+    def max_epochs(self) -> int:
+        """1: the whole training is one epoch."""
+        return self._max_epochs
+
+    @property
+    def max_iters(self) -> int:
+        """Iterations of the whole run."""
+        return self._max_iters
+
+    @property
+    def dataloader_iterator(self) -> _InfiniteDataloaderIterator:
+        """The endless batches; workers start when it is first asked for."""
+        if self._iterator is None:
+            on_start = self._enter_pass()
+            self._iterator = _InfiniteDataloaderIterator(
+                self.dataloader, self._start_pass, self._start_batch, on_start, before_pass=self._note_pass
+            )
+            self._start_batch = 0
+        return self._iterator
+
+    def run(self) -> nn.Module:
+        """Trains, validates in between, and gives the model."""
+        runner = self._runner
+        runner.call_hook("before_train")
+        runner.call_hook("before_train_epoch")
+        self._decide_current_val_interval(self._iter)
+        self._finish_validation()
+        while self._iter < self._max_iters and not self.stop_training:
+            if not runner.model.training:
+                runner.model.train()
+            self.run_iter(next(self.dataloader_iterator))
+            self._decide_current_val_interval(self._iter)
+            if self._validation_is_due():
+                self._validate()
+        runner.call_hook("after_train_epoch")
+        runner.call_hook("after_train")
+        model: nn.Module = runner.model
+        return model
+
+    def run_iter(self, data_batch: Sequence[dict[str, Any]]) -> None:
+        """One iteration with the next batch."""
+        self._train_step(self._iter, data_batch)
+
+    def go_on_from(self, position: dict[str, Any], rng: Any) -> None:
+        """Takes the counters of a saved run, the number of its pass among them."""
+        super().go_on_from(position, rng)
+        self._epoch = 0
+        self._start_pass = position["pass"]
+
+    def forget_pass(self) -> None:
+        """Gives up the iterator; the next one is made where `go_on_from` says."""
+        self._iterator = None
+
+    def _note_pass(self) -> None:
+        self._pass_begin = self._iter - self._start_batch
+        if self._start_batch == 0:
+            self._pass_rng = capture_rng()
+
+    def _batches_done(self) -> int:
+        return self._start_batch if self._iterator is None else self._iter - self._pass_begin
+
+    def _pass_number(self) -> int:
+        return self._iterator.epoch if self._iterator is not None else self._start_pass
+
+    def _validation_is_due(self) -> bool:
+        return (
+            self._runner.val_loop is not None
+            and self._iter >= self.val_begin
+            and (self._iter % self.val_interval == 0 or self._iter == self._max_iters)
+        )

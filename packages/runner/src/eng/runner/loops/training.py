@@ -1,0 +1,170 @@
+"""What the training loops share: counters, validation in between, and going on where a run was stopped."""
+
+from __future__ import annotations
+
+import bisect
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+from ..state.rng import RngState, capture_rng, restore_rng
+from ..utils import calc_dynamic_intervals
+from .base import BaseLoop
+
+
+class TrainLoop(BaseLoop):
+    """A loop that trains and validates in between.
+
+    Args:
+        runner: the run.
+        dataloader: batches to train on, or a config of them.
+        val_begin: first epoch or iteration after which to validate, from 1.
+        val_interval: epochs or iterations between two validations.
+        dynamic_intervals: pairs ``(milestone, interval)`` that replace ``val_interval`` from each milestone on.
+
+    Attributes:
+        stop_training: set by a hook to end training after the current epoch or iteration.
+        validated_iter: iterations that were over when the last complete validation began; -1 before the first.
+        left_out: iterations whose batch is passed over, because its loss was not finite.
+    """
+
+    validates_inside_pass = False
+
+    def __init__(
+        self,
+        runner: Any,
+        dataloader: Any,
+        val_begin: int = 1,
+        val_interval: int = 1,
+        dynamic_intervals: list[tuple[int, int]] | None = None,
+    ) -> None:
+        super().__init__(runner, dataloader)
+        self._epoch = 0
+        self._iter = 0
+        self.val_begin = val_begin
+        self.val_interval = val_interval
+        self.stop_training = False
+        self.validated_iter = -1
+        self.dynamic_milestones, self.dynamic_intervals = calc_dynamic_intervals(val_interval, dynamic_intervals)
+        self._start_batch = 0
+        self._rng_to_restore: RngState | None = None
+        self._pass_rng: RngState | None = None
+        self._val_rng: RngState | None = None
+        self.left_out: set[int] = set()
+
+    @property
+    def epoch(self) -> int:
+        """Epochs that are over."""
+        return self._epoch
+
+    @property
+    def iter(self) -> int:
+        """Iterations that are over."""
+        return self._iter
+
+    @abstractmethod
+    def _batches_done(self) -> int:
+        """Batches of the current pass over the data that are consumed, the current one not counted."""
+
+    @abstractmethod
+    def _pass_number(self) -> int:
+        """Passes over the data that are over."""
+
+    @abstractmethod
+    def _validation_is_due(self) -> bool:
+        """Whether to validate at the current epoch and iteration."""
+
+    def _train_step(self, batch_idx: int, data_batch: Any) -> None:
+        """One iteration: the hooks before, the model's step, the hooks after."""
+        runner = self._runner
+        if self._iter in self.left_out:
+            self._iter += 1
+            return
+        runner.call_hook("before_train_iter", batch_idx=batch_idx, data_batch=data_batch)
+        outputs = runner.model.train_step(data_batch, optim_wrapper=runner.optim_wrapper)
+        runner.call_hook("after_train_iter", batch_idx=batch_idx, data_batch=data_batch, outputs=outputs)
+        self._iter += 1
+
+    def _validate(self) -> None:
+        self._val_rng = capture_rng()
+        self._runner.val_loop.run()
+        self.validated_iter = self._iter
+        self._val_rng = None
+
+    def _decide_current_val_interval(self, done: int) -> None:
+        step = bisect.bisect(self.dynamic_milestones, done + 1)
+        self.val_interval = self.dynamic_intervals[step - 1]
+
+    def position(self, point: str | None) -> dict[str, Any]:
+        """Where a run goes on that is saved now.
+
+        Args:
+            point: the hook point that is being called, None between points; it decides whether the current
+                iteration and epoch are over.
+        """
+        iteration, batch = self._iter, self._batches_done()
+        if point == "after_train_iter":
+            iteration, batch = iteration + 1, batch + 1
+        return {
+            "epoch": self._epoch,
+            "iter": iteration,
+            "pass": self._pass_number(),
+            "batch": batch,
+            "samples": batch * self._samples_per_batch(),
+            "validated_iter": self._iter if point == "end_of_validation" else self.validated_iter,
+            "stop_training": self.stop_training,
+        }
+
+    def rng_state(self, point: str | None) -> dict[str, RngState | None]:
+        """The random generators that a run which is saved now goes on with.
+
+        Inside a validation these are the ones at its beginning, as it is run again.
+        """
+        in_validation = self._val_rng is not None and point != "end_of_validation"
+        return {"now": self._val_rng if in_validation else capture_rng(), "pass": self._pass_rng}
+
+    def go_on_from(self, position: dict[str, Any], rng: dict[str, RngState | None] | None) -> None:
+        """Takes the counters of a saved run; its data and generators follow when the loop runs."""
+        self._epoch, self._iter = position["epoch"], position["iter"]
+        self.validated_iter = position["validated_iter"]
+        self.stop_training = position["stop_training"]
+        self._start_batch = position["samples"] // self._samples_per_batch()
+        if rng is not None:
+            self._rng_to_restore, self._pass_rng = rng["now"], rng["pass"]
+
+    def _samples_per_batch(self) -> int:
+        """Samples of one batch over all ranks: what the position in the data counts."""
+        return int((getattr(self.dataloader, "batch_size", None) or 1) * self._runner.world_size)
+
+    def forget_pass(self) -> None:
+        """Gives up the current pass over the data; the next `go_on_from` says where to enter it again."""
+
+    def _finish_validation(self) -> None:
+        """Runs the validation that a resumed run had before it, with the generators that it was saved with."""
+        due = self._iter > 0 and self.validated_iter != self._iter and self._validation_is_due()
+        inside = self._start_batch > 0
+        if inside and not (due and self.validates_inside_pass):
+            return
+        self._restore_rng()
+        if due:
+            self._validate()
+        if inside:
+            self._rng_to_restore = capture_rng()
+
+    def _enter_pass(self) -> Callable[[], None] | None:
+        """Prepares the generators for a pass over the data.
+
+        Returns:
+            What to call when the order of a pass that begins in its middle is fixed; None for a whole pass.
+        """
+        if self._start_batch == 0:
+            self._pass_rng = capture_rng()
+            return None
+        if self._pass_rng is not None:
+            restore_rng(self._pass_rng)
+        return self._restore_rng
+
+    def _restore_rng(self) -> None:
+        if self._rng_to_restore is not None:
+            restore_rng(self._rng_to_restore)
+            self._rng_to_restore = None

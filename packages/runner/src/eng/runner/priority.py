@@ -1,0 +1,43 @@
+"""Order among hooks."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Priority(Enum):
+    """Named places in the order of hooks: 0 acts first, 100 last."""
+
+    HIGHEST = 0
+    VERY_HIGH = 10
+    HIGH = 30
+    ABOVE_NORMAL = 40
+    NORMAL = 50
+    BELOW_NORMAL = 60
+    LOW = 70
+    VERY_LOW = 90
+    LOWEST = 100
+
+
+def get_priority(priority: int | str | Priority) -> int:
+    """The number of a priority given as a number, a name in any case, or a :class:`Priority`.
+
+    Raises:
+        ValueError: a number outside 0 to 100, or an unknown name.
+        TypeError: something else.
+
+    Example:
+        >>> get_priority("very_low")
+        90
+    """
+    if isinstance(priority, Priority):
+        return priority.value
+    if isinstance(priority, str):
+        if priority.upper() not in Priority.__members__:
+            raise ValueError(f"unknown priority {priority!r}; the names are {', '.join(Priority.__members__)}")
+        return Priority[priority.upper()].value
+    if isinstance(priority, int):
+        if not 0 <= priority <= 100:
+            raise ValueError(f"a priority lies between 0 and 100, got {priority}")
+        return priority
+    raise TypeError(f"a priority is an int, a name or a Priority, got {type(priority).__name__}")

@@ -1,0 +1,79 @@
+"""From the live parts of a run to plain data that a safe loader reads back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from eng.dist import all_gather_object, get_world_size
+
+FORMAT = 1
+
+
+def collect_run_state(
+    train_loop: Any, optim_wrapper: Any, hooks: Sequence[Any], point: str | None, seed: int | None
+) -> dict[str, Any]:
+    """What a run needs, beside weights, optimizers and schedulers, to go on as if it had not stopped.
+
+    Args:
+        train_loop: the training loop, with its counters and place in the data.
+        optim_wrapper: the optimizer wrapper, with an accumulation window that may be open.
+        hooks: the hooks; those with a ``state_dict`` are asked for it.
+        point: the hook point that is being called, None between points.
+        seed: seed of the run.
+
+    Returns:
+        ``format``, ``position``, ``rng`` (one entry per rank), ``accumulation``, ``hooks`` and ``seed``.
+    """
+    return {
+        "format": FORMAT,
+        "seed": seed,
+        "world_size": get_world_size(),
+        "position": train_loop.position(point),
+        "rng": _of_every_rank(train_loop.rng_state(point)),
+        "accumulation": accumulation_state(optim_wrapper),
+        "hooks": hook_states(hooks),
+        "sampler": sampler_state(train_loop.dataloader),
+    }
+
+
+def hook_states(hooks: Sequence[Any]) -> dict[str, Any]:
+    """The states of hooks that have one, by class name and number among hooks of that class."""
+    return {
+        name: hook.state_dict() for name, hook in named_hooks(hooks) if callable(getattr(hook, "state_dict", None))
+    }
+
+
+def named_hooks(hooks: Sequence[Any]) -> list[tuple[str, Any]]:
+    """Hooks under names that do not depend on hooks of other classes."""
+    seen: dict[str, int] = {}
+    named = []
+    for hook in hooks:
+        kind = type(hook).__name__
+        seen[kind] = seen.get(kind, -1) + 1
+        named.append((f"{kind}.{seen[kind]}", hook))
+    return named
+
+
+def accumulation_state(optim_wrapper: Any) -> Any:
+    """The open accumulation window of each wrapper; None where a wrapper does not tell."""
+    tell = getattr(optim_wrapper, "accumulation_state", None)
+    return tell() if callable(tell) else None
+
+
+def sampler_state(dataloader: Any) -> dict[str, Any] | None:
+    """The seed that orders the data, where the sampler tells it."""
+    sampler = getattr(dataloader, "sampler", None)
+    seed = getattr(sampler, "seed", None)
+    return {"seed": seed} if isinstance(seed, int) else None
+
+
+def scheduler_states(schedulers: Any) -> Any:
+    """The states of parameter schedulers: a list, or lists by name."""
+    if isinstance(schedulers, Mapping):
+        return {name: scheduler_states(group) for name, group in schedulers.items()}
+    return [scheduler.state_dict() for scheduler in schedulers or ()]
+
+
+def _of_every_rank(value: Any) -> list[Any]:
+    return all_gather_object(value) if get_world_size() > 1 else [value]

@@ -1,0 +1,80 @@
+"""What the runner asks of a strategy: place the model, and turn live parts into state and back."""
+
+from __future__ import annotations
+
+from abc import ABCMeta, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from eng.checkpoint import get_state_dict, weights_to_cpu
+from eng.dist import get_rank
+
+
+class BaseStrategy(metaclass=ABCMeta):
+    """How a model lives on one or several devices.
+
+    The runner asks a strategy to place the model, and for the state of model and optimizer as plain tensors with the
+    names that they have on one device, so that a checkpoint does not depend on the strategy.
+
+    Args:
+        work_dir: folder of the run.
+        experiment_name: name of the run.
+        env_kwargs: settings of the environment, when the strategy is used without a runner.
+        log_kwargs: settings of the logger, when the strategy is used without a runner.
+        auto_scale_lr: see :class:`eng.runner.Runner`.
+    """
+
+    def __init__(
+        self,
+        *,
+        work_dir: str = "work_dirs",
+        experiment_name: str | None = None,
+        env_kwargs: dict[str, Any] | None = None,
+        log_kwargs: dict[str, Any] | None = None,
+        auto_scale_lr: dict[str, Any] | None = None,
+    ) -> None:
+        self.work_dir = work_dir
+        self.experiment_name = experiment_name
+        self.env_kwargs = dict(env_kwargs or {})
+        self.log_kwargs = dict(log_kwargs or {})
+        self.auto_scale_lr = auto_scale_lr
+
+    @abstractmethod
+    def convert_model(self, model: nn.Module) -> nn.Module:
+        """The model on its device, wrapped for training."""
+
+    def writes(self) -> bool:
+        """Whether this process writes checkpoints; the others only take part in gathering them."""
+        return get_rank() == 0
+
+    def model_state(self, model: nn.Module) -> dict[str, Any]:
+        """The weights on the CPU, under the names that they have without wrappers."""
+        bare: nn.Module = getattr(model, "module", model) if is_wrapped(model) else model
+        return dict(weights_to_cpu(get_state_dict(bare)))
+
+    def load_model_state(
+        self, model: nn.Module, checkpoint: dict[str, Any], strict: bool, revise_keys: list[tuple[str, str]]
+    ) -> Any:
+        """Loads the weights of a checkpoint and gives the report of what matched."""
+        from eng.checkpoint import _load_checkpoint_to_model
+
+        bare = getattr(model, "module", model) if is_wrapped(model) else model
+        return _load_checkpoint_to_model(bare, checkpoint, strict=strict, revise_keys=revise_keys)
+
+    def optim_state(self, model: nn.Module, optim_wrapper: Any) -> dict[str, Any]:
+        """The optimizer's state."""
+        state: dict[str, Any] = optim_wrapper.state_dict()
+        return state
+
+    def load_optim_state(self, model: nn.Module, optim_wrapper: Any, state: Mapping[str, Any]) -> None:
+        """Loads the optimizer's state."""
+        optim_wrapper.load_state_dict(state)
+
+
+def is_wrapped(model: nn.Module) -> bool:
+    """Whether ``model`` only passes calls on to its ``module``."""
+    from eng.model import is_model_wrapper
+
+    return bool(is_model_wrapper(model))

@@ -1,0 +1,54 @@
+"""One process per device, each with all of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from eng.device import get_device
+from eng.registry import MODEL_WRAPPERS, STRATEGIES
+
+from .base import BaseStrategy
+
+
+@STRATEGIES.register_module()
+class DDPStrategy(BaseStrategy):
+    """Wraps the model in ``MMDistributedDataParallel``, which averages gradients over the ranks.
+
+    Args:
+        model_wrapper: config of another wrapper, or options of this one.
+        sync_bn: ``"torch"`` turns BatchNorm layers into SyncBatchNorm; None (default) leaves them.
+        **kwargs: the base's arguments.
+
+    Raises:
+        ValueError: ``sync_bn`` is unknown.
+    """
+
+    def __init__(self, *, model_wrapper: dict[str, Any] | None = None, sync_bn: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if sync_bn not in (None, "torch"):
+            raise ValueError(f"sync_bn must be 'torch' or None, got {sync_bn!r}")
+        self.model_wrapper = model_wrapper
+        self.sync_bn = sync_bn
+
+    def convert_model(self, model: nn.Module) -> nn.Module:
+        """The model on its device, with synchronised BatchNorm where asked for, in its wrapper."""
+        model = model.to(get_device())
+        if self.sync_bn:
+            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        return wrap(model, self.model_wrapper)
+
+
+def wrap(model: nn.Module, model_wrapper: Mapping[str, Any] | None) -> nn.Module:
+    """``model`` in the wrapper that a config describes, ``MMDistributedDataParallel`` by default."""
+    cfg: dict[str, Any] = {"type": "MMDistributedDataParallel", "broadcast_buffers": False, **(model_wrapper or {})}
+    if cfg["type"] != "MMDistributedDataParallel" and "broadcast_buffers" not in (model_wrapper or {}):
+        del cfg["broadcast_buffers"]
+    default_args: dict[str, Any] = {"module": model}
+    device = next((p.device for p in model.parameters()), None)
+    if cfg["type"] == "MMDistributedDataParallel" and device is not None and device.type != "cpu":
+        default_args["device_ids"] = [device.index]
+    wrapped: nn.Module = MODEL_WRAPPERS.build(cfg, default_args=default_args)
+    return wrapped

@@ -1,0 +1,55 @@
+"""Seeds and intervals."""
+
+from __future__ import annotations
+
+import logging
+import random
+
+import numpy as np
+import torch
+
+from eng.dist import get_rank, sync_random_seed
+
+logger = logging.getLogger(__name__)
+
+
+def calc_dynamic_intervals(
+    start_interval: int, dynamic_interval_list: list[tuple[int, int]] | None = None
+) -> tuple[list[int], list[int]]:
+    """The milestones at which an interval changes, and the intervals from each on.
+
+    Args:
+        start_interval: interval from 0 on.
+        dynamic_interval_list: pairs ``(milestone, interval)`` in rising order.
+
+    Example:
+        >>> calc_dynamic_intervals(5, [(10, 2), (20, 1)])
+        ([0, 10, 20], [5, 2, 1])
+    """
+    pairs = dynamic_interval_list or []
+    return [0, *(milestone for milestone, _ in pairs)], [start_interval, *(interval for _, interval in pairs)]
+
+
+def set_random_seed(seed: int | None = None, deterministic: bool = False, diff_rank_seed: bool = False) -> int:
+    """Seeds Python's, NumPy's and PyTorch's generators.
+
+    Args:
+        seed: 0 to 2**32 - 1; None draws one and shares it over all ranks.
+        deterministic: whether cuDNN and PyTorch choose deterministic algorithms only.
+        diff_rank_seed: whether each rank adds its number to the seed.
+
+    Returns:
+        The seed, before a rank adds its number.
+    """
+    base = sync_random_seed() if seed is None else seed
+    own = base + get_rank() if diff_rank_seed else base
+    random.seed(own)
+    np.random.seed(own % 2**32)  # noqa: NPY002  - users' transforms draw from the global generator
+    torch.manual_seed(own)
+    if deterministic:
+        if torch.backends.cudnn.benchmark:
+            logger.warning("cudnn_benchmark is turned off: it chooses algorithms by their speed, not reproducibly")
+            torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.deterministic = True
+        torch.use_deterministic_algorithms(True)
+    return base
