@@ -101,16 +101,16 @@ def restore_gradients(parameters: Sequence[tuple[str, torch.Tensor]], gradients:
             parameter.grad = _like(parameter, gradients[name])
 
 
-def _like(parameter: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+def _like(parameter: Any, gradient: torch.Tensor) -> torch.Tensor:
     gradient = gradient.to(parameter.device, parameter.dtype, copy=True)
     if not hasattr(parameter, "device_mesh"):
         return gradient
     from torch.distributed.tensor import DTensor
 
-    sharded: Any = DTensor.from_local(
+    sharded: torch.Tensor = DTensor.from_local(
         gradient, parameter.device_mesh, parameter.placements, shape=parameter.shape, stride=parameter.stride()
     )
-    return sharded  # type: ignore[no-any-return]  # a DTensor is a tensor
+    return sharded
 
 
 def has_batch_norm(model: nn.Module) -> bool:

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch.nn.utils import get_total_norm
 
+from eng.dist import all_reduce
+
 
 class NonFiniteGuard:
     """Steps an optimizer; where a gradient is NaN or infinite, weights and optimizer state keep their values.
@@ -60,14 +62,21 @@ class NonFiniteGuard:
 
 
 def all_finite(tensors: list[torch.Tensor]) -> torch.Tensor:
-    """Whether no element is NaN or infinite, as a 0-dim bool tensor; over all shards of a sharded tensor.
+    """Whether no element is NaN or infinite, as a 0-dim bool tensor; over all ranks where a tensor is sharded.
 
     Args:
-        tensors: floating point tensors.
+        tensors: floating point tensors, at least one.
     """
     # The largest magnitude is NaN or infinite exactly where an element is; a 2-norm may overflow for finite ones.
-    largest = get_total_norm(tensors, norm_type=math.inf)
-    return torch.isfinite(largest.full_tensor() if hasattr(largest, "full_tensor") else largest)
+    # A rank's shard may be empty, and then has no largest magnitude.
+    mine = [part for part in map(local, tensors) if part.numel()]
+    largest = get_total_norm(mine, norm_type=math.inf) if mine else torch.zeros((), device=tensors[0].device)
+    finite = torch.isfinite(largest)
+    if any(hasattr(tensor, "to_local") for tensor in tensors):
+        flag = finite.to(torch.int32)
+        all_reduce(flag, op="min")
+        finite = flag > 0
+    return finite
 
 
 def _state(optimizer: Any, parameters: list[torch.Tensor]) -> list[torch.Tensor]:

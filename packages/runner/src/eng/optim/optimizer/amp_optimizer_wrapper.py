@@ -72,7 +72,7 @@ class AmpOptimWrapper(OptimWrapper):
 
     def backward(self, loss: torch.Tensor, **kwargs: Any) -> None:
         """Adds the gradients of the scaled loss, and counts it; see :meth:`OptimWrapper.backward`."""
-        self.loss_scaler.scale(loss).backward(**kwargs)  # type: ignore[no-untyped-call]  # torch does not say
+        self.loss_scaler.scale(loss).backward(**kwargs)
         self._inner_count += 1
 
     def step(self, **kwargs: Any) -> None:

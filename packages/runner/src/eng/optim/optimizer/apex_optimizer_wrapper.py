@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -121,9 +122,9 @@ class ApexOptimWrapper(OptimWrapper):
 
 def _apex_amp() -> ModuleType:
     try:
-        from apex import amp
+        amp = import_module("apex.amp")
     except ImportError as error:
         raise ImportError(
             "ApexOptimWrapper needs NVIDIA's apex (https://github.com/NVIDIA/apex); AmpOptimWrapper needs nothing"
         ) from error
-    return amp  # type: ignore[no-any-return]  # apex has no annotations
+    return amp

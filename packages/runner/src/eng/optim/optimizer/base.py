@@ -109,4 +109,4 @@ class BaseOptimWrapper(metaclass=ABCMeta):
 def _momentum(group: Mapping[str, Any]) -> float:
     if "momentum" in group:
         return group["momentum"]  # type: ignore[no-any-return]  # whatever number the optimizer keeps
-    return group["betas"][0] if "betas" in group else 0  # type: ignore[no-any-return]  # see above
+    return group["betas"][0] if "betas" in group else 0

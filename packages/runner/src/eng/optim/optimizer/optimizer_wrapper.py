@@ -115,7 +115,7 @@ class OptimWrapper(BaseOptimWrapper):
             loss: 0-dim tensor.
             **kwargs: of :meth:`torch.Tensor.backward`.
         """
-        loss.backward(**kwargs)  # type: ignore[no-untyped-call]  # torch does not say
+        loss.backward(**kwargs)
         self._inner_count += 1
 
     def zero_grad(self, **kwargs: Any) -> None:
@@ -149,11 +149,12 @@ class OptimWrapper(BaseOptimWrapper):
         Args:
             model: the model.
         """
-        if not self.should_sync() and hasattr(model, "no_sync"):
-            with model.no_sync():
-                yield
-        else:
+        no_sync: Any = getattr(model, "no_sync", None)
+        if no_sync is None or self.should_sync():
             yield
+        else:
+            with no_sync():
+                yield
 
     def initialize_count_status(self, model: nn.Module, init_counts: int, max_counts: int) -> None:
         """Tells where the run stands and how long it is, so that its last window has the right scale.

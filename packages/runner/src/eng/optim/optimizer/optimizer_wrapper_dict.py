@@ -79,7 +79,7 @@ class OptimWrapperDict(OptimWrapper):
         for wrapper in self.optim_wrappers.values():
             wrapper.zero_grad(**kwargs)
 
-    def initialize_count_status(self, model: nn.Module, cur_iter: int, max_iters: int) -> None:  # type: ignore[override]  # the reference's names
+    def initialize_count_status(self, model: nn.Module, cur_iter: int, max_iters: int) -> None:
         """Tells the wrappers the names of their parameters.
 
         How often each is updated is up to the model, so their counts are left to it.

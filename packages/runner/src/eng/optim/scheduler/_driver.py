@@ -142,7 +142,8 @@ class _ParamScheduler:
             kwargs[name] = _in_iterations(kwargs.get(name), epoch_length)
         kwargs["begin"] = int(begin * epoch_length)
         kwargs["end"] = int(end * epoch_length) if end != INF else INF
-        return cls(*args, by_epoch=False, **kwargs)
+        kwargs["by_epoch"] = False
+        return cls(*args, **kwargs)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the optimizer, as plain data."""

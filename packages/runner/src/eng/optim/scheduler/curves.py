@@ -101,7 +101,8 @@ def polynomial(value: float, step: int, total: int, power: float, floor: float) 
     """
     if step == 0:
         return value
-    return (value - floor) * (1 - 1 / (total - step + 1)) ** power + floor
+    factor: float = (1 - 1 / (total - step + 1)) ** power
+    return (value - floor) * factor + floor
 
 
 def anneal(start: float, end: float, fraction: float, strategy: str) -> float:

@@ -256,7 +256,7 @@ class CosineAnnealingParamScheduler(_ParamScheduler):
         super().__init__(optimizer, param_name, begin, end, last_step, by_epoch, verbose, by)
 
     def _get_value(self) -> list[Any]:
-        step, period, ratio, floor = self.last_step, self.T_max, self.eta_min_ratio, self.eta_min
+        step, period, ratio, floor = self.last_step, self.T_max, self.eta_min_ratio, self.eta_min or 0.0
         return [
             curves.cosine_annealing(value, base, step, period, floor if ratio is None else base * ratio)
             for value, base in zip(self._present(), self.base_values, strict=False)

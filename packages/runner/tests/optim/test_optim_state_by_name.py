@@ -1,0 +1,203 @@
+"""The optimizer's state by parameter name: reordered modules, new layers, old checkpoints."""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+
+import pytest
+import torch
+from torch import nn
+
+from eng.optim import ExponentialLR, OptimWrapper, build_optim_wrapper
+
+CFG = {"optimizer": {"type": "Adam", "lr": 0.1, "weight_decay": 0.01}}
+PARAMWISE = dict(CFG, paramwise_cfg={"custom_keys": {"first": {"lr_mult": 0.5}}, "norm_decay_mult": 0.0})
+
+
+def model(*names):
+    layers = {"first": nn.Linear(3, 3), "second": nn.Linear(3, 3), "norm": nn.LayerNorm(3), "extra": nn.Linear(3, 3)}
+    return nn.Sequential(OrderedDict((name, layers[name]) for name in names))
+
+
+def trained(net, cfg, steps=3):
+    wrapper = build_optim_wrapper(net, cfg)
+    torch.manual_seed(5)
+    for _ in range(steps):
+        loss = sum((p * torch.randn_like(p)).sum() for _, p in sorted(net.named_parameters()))
+        wrapper.update_params(loss)
+    return wrapper
+
+
+def state_by_name(net, wrapper):
+    return {name: wrapper.optimizer.state[p] for name, p in net.named_parameters() if p in wrapper.optimizer.state}
+
+
+def group_by_name(net, wrapper):
+    names = {id(p): name for name, p in net.named_parameters()}
+    return {
+        names[id(p)]: {k: v for k, v in group.items() if k != "params"}
+        for group in wrapper.optimizer.param_groups
+        for p in group["params"]
+    }
+
+
+def assert_same_state(ours, theirs):
+    assert ours.keys() == theirs.keys()
+    for name, values in theirs.items():
+        for key, value in values.items():
+            assert torch.equal(ours[name][key], value), (name, key)
+
+
+@pytest.mark.parametrize("cfg", [CFG, PARAMWISE], ids=["one group", "a group each"])
+def test_each_group_carries_the_names(cfg):
+    net = model("first", "norm")
+    groups = build_optim_wrapper(net, cfg).state_dict()["param_groups"]
+    assert [name for group in groups for name in group["param_names"]] == [n for n, _ in net.named_parameters()]
+
+
+@pytest.mark.parametrize("cfg", [CFG, PARAMWISE], ids=["one group", "a group each"])
+def test_reordered_modules_find_their_state(cfg):
+    net = model("first", "second", "norm")
+    saved = trained(net, cfg)
+    other = model("norm", "second", "first")
+    loaded = build_optim_wrapper(other, cfg)
+    loaded.load_state_dict(saved.state_dict())
+    assert_same_state(state_by_name(other, loaded), state_by_name(net, saved))
+    assert group_by_name(other, loaded) == group_by_name(net, saved)
+
+
+def test_the_next_step_after_reordering_is_the_same():
+    def step(net, wrapper):
+        torch.manual_seed(9)
+        wrapper.update_params(sum((p * torch.randn_like(p)).sum() for _, p in sorted(net.named_parameters())))
+        return {name: p.detach().clone() for name, p in net.named_parameters()}
+
+    net = model("first", "second")
+    saved = trained(net, PARAMWISE)
+    other = model("second", "first")
+    other.load_state_dict(net.state_dict())
+    loaded = build_optim_wrapper(other, PARAMWISE)
+    loaded.load_state_dict(copy.deepcopy(saved.state_dict()))
+    ours, theirs = step(other, loaded), step(net, saved)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+@pytest.mark.parametrize("cfg", [CFG, PARAMWISE], ids=["one group", "a group each"])
+def test_a_new_layer_begins_anew_beside_the_old_ones(cfg, logged):
+    net = model("first", "second")
+    saved = trained(net, cfg)
+    other = model("first", "extra", "second")
+    loaded = build_optim_wrapper(other, cfg)
+    loaded.load_state_dict(saved.state_dict())
+    assert_same_state(state_by_name(other, loaded), state_by_name(net, saved))
+    assert "nothing for extra.weight, extra.bias; they begin anew" in logged()
+    trained_on = loaded.optimizer.state[other.get_submodule("extra").weight]
+    assert trained_on == {}
+    loaded.update_params(sum(p.sum() for p in other.parameters()))
+
+
+def test_a_new_group_stands_where_the_schedule_stands():
+    net = model("first", "second")
+    saved = build_optim_wrapper(net, PARAMWISE)
+    schedule = ExponentialLR(saved, gamma=0.5)
+    for _ in range(3):
+        schedule.step()
+    other = model("first", "extra", "second")
+    loaded = build_optim_wrapper(other, PARAMWISE)
+    ExponentialLR(loaded, gamma=0.5)
+    loaded.load_state_dict(saved.state_dict())
+    rates = {name: group["lr"] for name, group in group_by_name(other, loaded).items()}
+    assert rates["extra.weight"] == pytest.approx(0.1 / 8)
+    assert rates["first.weight"] == pytest.approx(0.05 / 8)
+
+
+def test_a_layer_that_is_gone_is_told(logged):
+    saved = trained(model("first", "second"), CFG)
+    build_optim_wrapper(model("first"), CFG).load_state_dict(saved.state_dict())
+    assert "state of second.bias, second.weight is not used" in logged()
+
+
+def test_a_state_of_another_model_is_refused():
+    saved = trained(model("first"), CFG).state_dict()
+    with pytest.raises(ValueError, match=r"none of its names is in this model.*first\.bias.*second\.weight"):
+        build_optim_wrapper(model("second"), CFG).load_state_dict(saved)
+
+
+def test_a_shared_parameter_has_one_name_in_any_order():
+    class Tied(nn.Module):
+        def __init__(self, order):
+            super().__init__()
+            weight = nn.Parameter(torch.ones(2, 2))
+            for name in order:
+                layer = nn.Linear(2, 2, bias=False)
+                layer.weight = weight
+                self.add_module(name, layer)
+
+    saved = trained(Tied(["embed", "head"]), CFG).state_dict()
+    assert saved["param_groups"][0]["param_names"] == ["embed.weight"]
+    wrapper = build_optim_wrapper(Tied(["head", "embed"]), CFG)
+    wrapper.load_state_dict(saved)
+    assert len(wrapper.optimizer.state) == 1
+
+
+def test_names_do_not_depend_on_wrappers_around_the_model():
+    net = model("first")
+    wrapper = OptimWrapper(torch.optim.SGD(net.parameters(), lr=0.1))
+    wrapper.name_parameters(nn.DataParallel(net))
+    assert wrapper.state_dict()["param_groups"][0]["param_names"] == ["first.weight", "first.bias"]
+    compiled = OptimWrapper(torch.optim.SGD(net.parameters(), lr=0.1))
+    compiled.name_parameters(torch.compile(net))
+    assert compiled.state_dict()["param_groups"][0]["param_names"] == ["first.weight", "first.bias"]
+
+
+def test_old_checkpoints_without_names_load_by_order():
+    net = model("first", "second")
+    saved = trained(net, CFG).optimizer.state_dict()
+    assert "param_names" not in saved["param_groups"][0]
+    other = model("first", "second")
+    loaded = build_optim_wrapper(other, CFG)
+    loaded.load_state_dict(saved)
+    assert len(loaded.optimizer.state) == 4
+    with pytest.raises(ValueError, match="doesn't match the size of optimizer's group"):
+        build_optim_wrapper(model("first"), CFG).load_state_dict(saved)
+
+
+def test_our_state_loads_into_a_bare_optimizer():
+    net = model("first", "second")
+    saved = trained(net, CFG).state_dict()
+    torch.optim.Adam(model("first", "second").parameters()).load_state_dict(saved)
+
+
+def test_a_state_stays_as_it_is_when_it_is_loaded():
+    saved = trained(model("first"), PARAMWISE).state_dict()
+    keys = (set(saved), [set(group) for group in saved["param_groups"]])
+    wrapper = build_optim_wrapper(model("first"), PARAMWISE)
+    wrapper.load_state_dict(saved)
+    wrapper.load_state_dict(saved)
+    assert (set(saved), [set(group) for group in saved["param_groups"]]) == keys
+    assert "base_param_settings" in saved
+
+
+def test_a_group_can_still_be_added_after_loading():
+    net = model("first")
+    wrapper = trained(net, CFG)
+    wrapper.load_state_dict(wrapper.state_dict())
+    wrapper.optimizer.add_param_group({"params": [nn.Parameter(torch.ones(1))]})
+    assert "param_names" not in wrapper.state_dict()["param_groups"][0]  # one is unknown, so order decides again
+
+
+def test_names_that_the_optimizer_was_given_are_kept():
+    net = model("first")
+    wrapper = OptimWrapper(torch.optim.SGD(net.named_parameters(), lr=0.1))
+    assert wrapper.state_dict()["param_groups"][0]["param_names"] == ["first.weight", "first.bias"]
+    wrapper.load_state_dict(wrapper.state_dict())
+    assert wrapper.optimizer.param_groups[0]["param_names"] == ["first.weight", "first.bias"]
+
+
+def test_groups_that_became_one_take_the_values_of_the_first(logged):
+    saved = trained(model("first", "second"), PARAMWISE).state_dict()
+    loaded = build_optim_wrapper(model("first", "second"), CFG)
+    loaded.load_state_dict(saved)
+    assert loaded.optimizer.param_groups[0]["lr"] == 0.05
+    assert "saved with different values" in logged()
