@@ -35,6 +35,19 @@ def spawned(rank: int, world_size: int, port: int, name: str) -> None:
         torch_dist.destroy_process_group()
 
 
+def plain_group(rank: int, world_size: int, port: int) -> None:
+    """A group that torch alone started, in debug mode: compared without a watch, then with one."""
+    url = f"tcp://127.0.0.1:{port}"
+    torch_dist.init_process_group("gloo", init_method=url, rank=rank, world_size=world_size)
+    error = raised(lambda: dist.all_reduce(torch.ones(1 + rank)), dist.CollectiveMismatchError)
+    assert "all_reduce(float32 [2], op=SUM)" in str(error) and "no call has a majority" in str(error)
+    dist.start_watch(budget_s=60)
+    dist.start_watch()
+    assert dist.all_gather_object(rank) == [0, 1]
+    assert "RuntimeError" in str(raised(dist.get_local_rank, RuntimeError).__class__)
+    torch_dist.destroy_process_group()
+
+
 def raised(call: object, *kinds: type[BaseException]) -> BaseException:
     try:
         call()  # type: ignore[operator]

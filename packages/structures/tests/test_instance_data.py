@@ -186,7 +186,7 @@ def test_what_cannot_be_joined_is_named(items: list[Any], kind: type[Exception],
 
 
 def test_rows_of_a_class_without_cat_are_refused() -> None:
-    with pytest.raises(FieldValueError, match="`a` .*no attribute of `cat`"):
+    with pytest.raises(FieldValueError, match=r"`a` .*no attribute of `cat`"):
         InstanceData(a={1, 2})[[0]]
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from eng.dist._communicator import GroupCommunicator
 from eng.dist._group_store import open_group_store
+from eng.dist._stores import prefixed
 from eng.dist._watch import Watch, current_watch
 from eng.dist.errors import CollectiveMismatchError, CollectiveTimeoutError
 
@@ -82,7 +83,7 @@ class CheckedCommunicator:
         if self.watch is None:
             return open_group_store(group)
         ranks = "-".join(map(str, torch_dist.get_process_group_ranks(group)))
-        return torch_dist.PrefixStore(f"calls/{group.group_name}/{ranks}", self.watch.store)
+        return prefixed(f"calls/{group.group_name}/{ranks}", self.watch.store)
 
     def _agree(self, arguments: str) -> None:
         name, where = _public_call()

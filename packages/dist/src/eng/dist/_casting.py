@@ -81,14 +81,15 @@ def cast_data_device(data: Nested, device: torch.device, out: Nested | None = No
 
 
 def _filled(out: Any, moved: Tensor) -> Tensor:
-    out.copy_(moved)
-    return out  # type: ignore[no-any-return] # _check_pair has seen that it is a tensor
+    filled: Tensor = out.copy_(moved)
+    return filled
 
 
-def _like(data: Any, values: Any) -> Any:
-    if hasattr(data, "_fields"):  # a named tuple takes its fields one by one
-        return type(data)(*values)
-    return type(data)(values)
+def _like(data: Nested, values: Any) -> Nested:
+    kind: Any = type(data)
+    # A named tuple takes its fields one by one.
+    made: Nested = kind(*values) if hasattr(data, "_fields") else kind(values)
+    return made
 
 
 def _parts(data: Any, name: str) -> list[Any]:

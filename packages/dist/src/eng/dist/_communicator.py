@@ -143,7 +143,7 @@ class GroupCommunicator:
         self._run("barrier", torch_dist.barrier, self.group)
 
     def global_rank(self, rank: int) -> int:
-        return torch_dist.get_global_rank(self.group, rank)
+        return torch_dist.get_process_group_ranks(self.group)[rank]
 
     def _run(self, name: str, call: Callable[..., Any], *args: Any) -> None:
         watch = self.watch

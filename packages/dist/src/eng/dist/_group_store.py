@@ -8,10 +8,10 @@ from datetime import timedelta
 from typing import Any
 
 import torch
-import torch.distributed as torch_dist
 from torch.distributed import ProcessGroup
 
 from eng.dist._communicator import GroupCommunicator
+from eng.dist._stores import tcp_store
 
 _ADDRESS_BYTES = 512
 _CONNECT = timedelta(seconds=60)
@@ -29,11 +29,11 @@ def open_group_store(group: ProcessGroup | None) -> Any:
     wire = address.to(comm.device)
     comm.broadcast(wire, comm.global_rank(0))
     host, port = bytes(wire.cpu().tolist()).rstrip(b"\0").decode().rsplit(":", 1)
-    return store or torch_dist.TCPStore(host, int(port), None, False, _CONNECT, wait_for_workers=False)
+    return store or tcp_store(host, int(port), False, _CONNECT)
 
 
 def _serve(comm: GroupCommunicator) -> Any:
-    return torch_dist.TCPStore(_own_host(comm), 0, None, True, _CONNECT, wait_for_workers=False)
+    return tcp_store(_own_host(comm), 0, True, _CONNECT)
 
 
 def _own_host(comm: GroupCommunicator) -> str:

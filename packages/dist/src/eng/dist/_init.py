@@ -119,7 +119,7 @@ def _bind_device(place: Place, device: Accelerator | None) -> None:
 
 
 def _start_torch(launcher: str, place: Place, backend: str, timeout: timedelta | None, kwargs: dict[str, Any]) -> None:
-    limit = {} if timeout is None else {"timeout": timeout}
+    limit: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
     if backend == "smddp":
         _import_smddp()
     if backend == "mpi" or any(name in kwargs for name in _OWN_RENDEZVOUS):
@@ -131,7 +131,7 @@ def _start_torch(launcher: str, place: Place, backend: str, timeout: timedelta |
     torch_dist.init_process_group(
         backend=backend, store=store, rank=place.rank, world_size=place.world_size, **limit, **kwargs
     )
-    if watch_enabled():
+    if watch_enabled() and place.world_size > 1:
         watch_group(store)
 
 
@@ -149,7 +149,7 @@ def _start_deepspeed(
 ) -> None:
     import deepspeed  # type: ignore[import-not-found,import-untyped,unused-ignore] # optional
 
-    limit = {} if timeout is None else {"timeout": timeout}
+    limit: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
     deepspeed.init_distributed(dist_backend=backend, **limit, **kwargs)
 
 

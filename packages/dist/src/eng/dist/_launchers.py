@@ -92,7 +92,7 @@ def _from_torchrun(env: Mapping[str, str], port: int | None) -> Place:
         rank=_number(env, "RANK"),
         world_size=_number(env, "WORLD_SIZE"),
         local_rank=_number(env, "LOCAL_RANK"),
-        local_size=_optional(env, "LOCAL_WORLD_SIZE"),
+        local_size=1 if _number(env, "WORLD_SIZE") == 1 else _optional(env, "LOCAL_WORLD_SIZE"),
         address=env["MASTER_ADDR"],
         port=port if port is not None else _number(env, "MASTER_PORT"),
     )

@@ -15,6 +15,7 @@ from typing import Any
 import torch.distributed as torch_dist
 
 from eng.dist._launchers import Place
+from eng.dist._stores import agent_store, tcp_store
 from eng.dist.errors import CollectiveTimeoutError, PortInUseError, WorldSizeMismatchError
 
 DEFAULT_TIMEOUT = timedelta(minutes=30)
@@ -45,8 +46,7 @@ def open_store(place: Place, timeout: timedelta) -> Any:
         PortInUseError: rank 0 cannot listen on the port.
     """
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
-        store, _, _ = next(torch_dist.rendezvous("env://", place.rank, place.world_size, timeout=timeout))
-        return store
+        return agent_store(place.rank, place.world_size, timeout)
     if place.port is not None:
         return _tcp_store(place.address, place.port, place.rank == 0, timeout)
     return _serve_and_publish(place, timeout) if place.rank == 0 else _read_and_connect(place, timeout)
@@ -82,7 +82,7 @@ def _wait_for_rank(store: Any, key: str, rank: int, timeout: timedelta) -> None:
 
 def _tcp_store(host: str, port: int, is_master: bool, timeout: timedelta) -> Any:
     try:
-        return torch_dist.TCPStore(host, port, None, is_master, timeout, wait_for_workers=False)
+        return tcp_store(host, port, is_master, timeout)
     except torch_dist.DistNetworkError as error:
         if is_master and ("EADDRINUSE" in str(error) or "already in use" in str(error)):
             raise PortInUseError(host, port) from error
@@ -113,7 +113,7 @@ def _read_and_connect(place: Place, timeout: timedelta) -> Any:
     while True:
         with contextlib.suppress(FileNotFoundError, ValueError, torch_dist.DistNetworkError):
             port = int(source.read_text())
-            store = torch_dist.TCPStore(place.address, port, None, False, timedelta(seconds=5), wait_for_workers=False)
+            store = tcp_store(place.address, port, False, timedelta(seconds=5))
             store.set_timeout(timeout)
             store.set(f"eng/connected/{place.rank}", "1")
             os.environ["MASTER_PORT"] = str(port)

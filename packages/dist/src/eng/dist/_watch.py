@@ -19,14 +19,17 @@ import sys
 import threading
 import time
 import traceback
+import weakref
 from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import Any
 
 import torch.distributed as torch_dist
+from torch.distributed import ProcessGroup
 
 from eng.dist._communicator import forget_communicators
 from eng.dist._per_group import PerGroup
+from eng.dist._stores import prefixed
 from eng.dist.errors import PeerFailedError
 
 logger = logging.getLogger(__name__)
@@ -65,7 +68,7 @@ def watch_group(store: Any, budget_s: float | None = None) -> Watch:
     """Starts the watch of the default group over `store`; all ranks call it."""
     group = torch_dist.group.WORLD
     assert group is not None  # the caller has just made it
-    watch = Watch(store, torch_dist.get_rank(), torch_dist.get_world_size(), budget_s)
+    watch = Watch(store, group, budget_s)
     _WATCHES.set(group, watch)
     forget_communicators()
     watch.start()
@@ -77,8 +80,7 @@ class Watch:
 
     Args:
         store: the job's store, for the main thread; the watching thread makes a connection of its own.
-        rank: number of this process among all.
-        size: number of all processes.
+        group: the group of all processes; the watch ends when it is destroyed.
         budget_s: seconds that a collective may wait unexplained.
 
     Attributes:
@@ -86,33 +88,35 @@ class Watch:
         fault: the failure of another rank, once it is known.
     """
 
-    def __init__(self, store: Any, rank: int, size: int, budget_s: float | None = None) -> None:
+    def __init__(self, store: Any, group: ProcessGroup, budget_s: float | None = None) -> None:
+        rank, size = torch_dist.get_rank(group), torch_dist.get_world_size(group)
         attempt = store.add(f"eng/watching/{rank}", 1)  # a second group in the same job must not hear of the first
-        self.store = torch_dist.PrefixStore(f"eng/watch/{attempt}", store)
-        self._link = torch_dist.PrefixStore(f"eng/watch/{attempt}", store.clone())
-        self.rank, self.size = rank, size
+        self.store = prefixed(f"eng/watch/{attempt}", store)
+        self._link = prefixed(f"eng/watch/{attempt}", store.clone())
+        self.rank, self.size, self._group = rank, size, weakref.ref(group)
         self.budget_s = hang_budget_s() if budget_s is None else budget_s
         self.waiting: tuple[str, float] | None = None
         self.fault: PeerFailedError | None = None
         self._explained: tuple[str, float] | None = None
         self._round = 0
         self._stop, self._delivered = threading.Event(), threading.Event()
-        self._is_counted = False
+        self._is_counted = self._has_left = False
         self._thread = threading.Thread(target=self._run, name="eng-dist-watch", daemon=True)
         self._has_handler = False
 
     def start(self) -> None:
         """Starts the thread, and hears of this rank's own failures."""
-        self._install_excepthook()
-        self._install_handler()
+        _FaultHook.tell(self)
+        self._has_handler = _WakeHandler.wake(self)
         # Registered late, so that it runs early: before torch takes the store apart.
         atexit.register(self.stop)
         self._thread.start()
 
     def stop(self) -> None:
         """Leaves the watch in good order: the rank that serves the store lets the others leave first."""
-        if self._stop.is_set():
+        if self._has_left:
             return
+        self._has_left = True
         self._stop.set()
         atexit.unregister(self.stop)
         self._thread.join(_POLL_S + _ANSWER_S)
@@ -129,6 +133,11 @@ class Watch:
             self._delivered.set()
             raise self.fault
 
+    def raise_once(self) -> None:
+        """Raises the failure of another rank, unless it was raised already."""
+        if not self._delivered.is_set():
+            self.raise_if_failed()
+
     def fault_behind(self, error: RuntimeError) -> PeerFailedError | None:
         """The failure of another rank that broke this rank's connection; None where `error` is something else."""
         if not any(word in str(error) for word in _BROKEN_CONNECTION):
@@ -143,7 +152,7 @@ class Watch:
 
     def publish(self, error: BaseException) -> None:
         """Tells the other ranks that this one failed, and waits until they know."""
-        if isinstance(error, PeerFailedError) or self._stop.is_set():
+        if isinstance(error, PeerFailedError) or self._has_left:
             return
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
         with contextlib.suppress(RuntimeError):
@@ -154,11 +163,15 @@ class Watch:
 
     def _run(self) -> None:
         with contextlib.suppress(RuntimeError):  # the store is gone: its rank has ended, and so has the job
-            while not self._stop.wait(_POLL_S) and self.fault is None and not self._link.check(["closing"]):
+            while not self._stop.wait(_POLL_S) and self._goes_on():
                 self._poll()
             if not self._stop.is_set():
                 self._link.add("closed", 1)
                 self._is_counted = True
+
+    def _goes_on(self) -> bool:
+        is_present = torch_dist.is_initialized() and torch_dist.group.WORLD is self._group()
+        return is_present and self.fault is None and not self._link.check(["closing"])
 
     def _poll(self) -> None:
         if self._link.check(["fault"]):
@@ -234,29 +247,50 @@ class Watch:
             while self.store.add("closed", 0) < self.size and time.monotonic() < deadline:
                 time.sleep(_POLL_S / 20)
 
-    def _install_excepthook(self) -> None:
-        before = sys.excepthook
 
-        def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-            before(kind, error, trace)
-            if not isinstance(error, KeyboardInterrupt):
-                self.publish(error)
+class _FaultHook:
+    """`sys.excepthook` that tells the other ranks too; installed once in a process."""
 
-        sys.excepthook = hook
+    def __init__(self, watch: Watch) -> None:
+        self.before, self.watch = sys.excepthook, watch
 
-    def _install_handler(self) -> None:
+    @staticmethod
+    def tell(watch: Watch) -> None:
+        """From now on `watch` is told of an exception that ends the program; the one before it ends."""
+        if isinstance(sys.excepthook, _FaultHook):
+            sys.excepthook.watch.stop()
+            sys.excepthook.watch = watch
+        else:
+            sys.excepthook = _FaultHook(watch)
+
+    def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        self.before(kind, error, trace)
+        if not isinstance(error, KeyboardInterrupt):
+            self.watch.publish(error)
+
+
+class _WakeHandler:
+    """Signal handler that raises another rank's failure in the main thread; installed once in a process."""
+
+    def __init__(self, watch: Watch) -> None:
+        self.before, self.watch = signal.getsignal(_WAKE), watch
+
+    @staticmethod
+    def wake(watch: Watch) -> bool:
+        """From now on the signal raises the failure that `watch` knows; False where no handler can be installed."""
         if threading.current_thread() is not threading.main_thread():
-            return
-        before = signal.getsignal(_WAKE)
+            return False
+        handler = signal.getsignal(_WAKE)
+        if isinstance(handler, _WakeHandler):
+            handler.watch = watch
+        else:
+            signal.signal(_WAKE, _WakeHandler(watch))
+        return True
 
-        def wake(number: int, frame: FrameType | None) -> None:
-            if self.fault is not None and not self._delivered.is_set():
-                self.raise_if_failed()
-            if callable(before):
-                before(number, frame)
-
-        signal.signal(_WAKE, wake)
-        self._has_handler = True
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.watch.raise_once()
+        if callable(self.before):
+            self.before(number, frame)
 
 
 def start_watch(budget_s: float | None = None) -> None:
@@ -271,7 +305,7 @@ def start_watch(budget_s: float | None = None) -> None:
     """
     from eng.dist._group_store import open_group_store
 
-    if torch_dist.is_initialized() and current_watch() is None:
+    if torch_dist.is_initialized() and torch_dist.get_world_size() > 1 and current_watch() is None:
         watch_group(open_group_store(torch_dist.group.WORLD), budget_s)
 
 

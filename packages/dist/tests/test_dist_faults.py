@@ -1,0 +1,103 @@
+"""What every rank sees when one of them fails, hangs, leaves or disagrees: real processes, started by hand.
+
+Nothing but eng.dist ends the other ranks here: there is no agent as under torchrun. They would wait for minutes.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import eng.dist as dist
+
+HERE = Path(__file__).parent
+
+
+class Ended(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+def run_ranks(scenario: str, ranks: int = 2, **env: str) -> list[Ended]:
+    common = os.environ | {
+        "WORLD_SIZE": str(ranks),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(dist.find_free_port()),
+        "OMP_NUM_THREADS": "1",
+        "TORCH_CPP_LOG_LEVEL": "ERROR",
+    }
+    started = [
+        subprocess.Popen(
+            [sys.executable, str(HERE / "dist_scenarios.py"), scenario],
+            env=common | env | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(ranks)
+    ]
+    try:
+        texts = [process.communicate(timeout=60) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    return [Ended(process.returncode, *text) for process, text in zip(started, texts, strict=True)]
+
+
+@pytest.mark.parametrize("scenario", ["fails_while_others_communicate", "fails_while_others_compute"])
+def test_failure_reaches_the_others_with_its_traceback(scenario: str) -> None:
+    ends = run_ranks(scenario, ranks=3)
+    assert [end.status for end in ends] == [1, 1, 1]
+    assert "ValueError: the data of rank 1 is broken" in ends[1].err
+    for end in (ends[0], ends[2]):
+        assert "PeerFailedError: rank 1 failed, so this rank stops" in end.err
+        assert "the data of rank 1 is broken" in end.err and f"in {scenario}" in end.err
+
+
+def test_rank_stuck_in_native_code_is_ended() -> None:
+    ends = run_ranks("fails_while_others_are_in_native_code")
+    assert ends[0].status == 1
+    assert "stuck in native code" in ends[0].err and "the data of rank 1 is broken" in ends[0].err
+    assert "in fails_while_others_are_in_native_code" in ends[0].err.split("most recent call first")[-1]
+
+
+def test_exit_with_an_error_reaches_the_others() -> None:
+    ends = run_ranks("exits_with_an_error")
+    assert [end.status for end in ends] == [1, 3]
+    assert "PeerFailedError: rank 1 failed" in ends[0].err and "SystemExit: 3" in ends[0].err
+
+
+def test_failure_that_the_program_catches_reaches_the_others() -> None:
+    ends = run_ranks("is_caught_by_the_program")
+    assert [end.status for end in ends] == [1, 1] and "told of 1 True" in ends[0].out
+
+
+def test_long_wait_shows_the_stack_of_every_rank() -> None:
+    ends = run_ranks("comes_late", ranks=3, ENG_DIST_HANG_SECONDS="1")
+    assert [end.status for end in ends] == [0, 0, 0], ends
+    reports = [end.err for end in ends if "what every rank does" in end.err]
+    assert len(reports) == 1  # one rank speaks for all, once
+    assert all(f"--- rank {rank}: in barrier for" in reports[0] for rank in (0, 2))
+    assert "--- rank 1: in no collective" in reports[0] and "the line that the others are shown" in reports[0]
+
+
+def test_debug_mode_says_who_disagrees_from_which_line() -> None:
+    ends = run_ranks("disagree", ranks=3, ENG_DIST_DEBUG="1")
+    assert [end.status for end in ends] == [0, 0, 0], [end.err[-1500:] for end in ends]
+
+
+def test_debug_mode_says_who_left() -> None:
+    ends = run_ranks("leaves_early", ENG_DIST_DEBUG="1")
+    assert [end.status for end in ends] == [1, 0]
+    assert "CollectiveTimeoutError: all_reduce at" in ends[0].err and "waits for rank 1, which has left" in ends[0].err
+
+
+def test_watch_can_be_switched_off() -> None:
+    ends = run_ranks("fails_while_others_communicate", ENG_DIST_WATCH="0")
+    assert ends[0].status != 0 and "PeerFailedError" not in ends[0].err

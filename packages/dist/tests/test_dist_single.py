@@ -1,0 +1,177 @@
+"""Outside a process group everything gives the single-process answer; pure parts against plain Python."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+import re
+import subprocess
+import sys
+from collections import OrderedDict, namedtuple
+from pathlib import Path
+from typing import Any
+
+import dist_workers
+import numpy as np
+import pytest
+import torch
+import torch.multiprocessing as mp
+
+import eng.device
+import eng.dist as dist
+from eng.dist import _wire
+from eng.dist._communicator import device_of
+from eng.dist._order import indexed, interleaved
+
+README = Path(__file__).parents[1] / "README.md"
+BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
+MODULES = [
+    f"{package.__name__}.{each.name}"
+    for package in (eng.dist, eng.device)
+    for each in pkgutil.iter_modules(package.__path__)
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstring_examples(name: str) -> None:
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
+def test_readme_examples(block: str) -> None:
+    exec(compile(block, str(README), "exec"), {"__name__": "readme"})
+
+
+def test_environment_of_a_single_process() -> None:
+    assert not dist.is_distributed() and dist.is_main_process()
+    assert dist.get_dist_info() == (0, 1) and dist.get_world_size() == 1 and dist.get_rank() == 0
+    assert dist.get_local_rank() == 0 and dist.get_local_size() == 1
+    assert dist.get_backend() is None and dist.get_default_group() is None and dist.get_local_group() is None
+    assert dist.get_comm_device() == torch.device("cpu")
+    assert dist.master_only(lambda a, b=1: (a, b))(1, b=2) == (1, 2)
+    dist.barrier()
+    with pytest.raises(RuntimeError, match="no process group yet"):
+        dist.init_local_group(0, 1)
+
+
+def test_collectives_of_a_single_process() -> None:
+    data = torch.arange(3.0)
+    dist.all_reduce(data, "mean")
+    dist.broadcast(data)
+    dist.all_reduce_params([data])
+    logs = {"a": data}
+    dist.all_reduce_dict(logs)
+    assert data.tolist() == [0, 1, 2] and logs["a"] is data
+    assert dist.all_gather(data)[0] is data and dist.gather(data)[0] is data
+    assert dist.all_gather_object("x") == ["x"] and dist.gather_object("x") == ["x"]
+    items = ["x", 1]
+    dist.broadcast_object_list(items)
+    assert items == ["x", 1]
+    for device in ("cpu", "gpu"):
+        assert dist.collect_results([1, 2, 3], 2, device) == [1, 2]
+    np.random.seed(3)  # noqa: NPY002 # the generator that users seed
+    first = dist.sync_random_seed()
+    np.random.seed(3)  # noqa: NPY002 # the generator that users seed
+    assert dist.sync_random_seed() == first
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "match"),
+    [
+        (lambda: dist.all_reduce(torch.ones(1), "avg"), ValueError, "op should be one of sum, mean.*'avg'"),
+        (lambda: dist.all_reduce(torch.tensor(True), "mean"), TypeError, "truth"),
+        (lambda: dist.all_reduce(torch.ones(1, dtype=torch.complex64), "max"), TypeError, "complex"),
+        (lambda: dist.all_reduce_dict([1]), TypeError, "dictionary of tensors, but got list"),
+        (lambda: dist.all_reduce_dict({"a": 1.0}), TypeError, r"data\['a'\] should be a tensor, but got float"),
+        (lambda: dist.broadcast_object_list("ab"), TypeError, "should be a list, but got str"),
+        (lambda: dist.collect_results([1], 1, "disk"), dist.LauncherError, "'cpu', 'gpu'.*'disk'"),
+        (lambda: dist.collect_results([1], 1, indices=[0, 1]), dist.ResultsError, "2 for 1 results"),
+        (lambda: dist.collect_results([1], 3, indices=[0]), dist.ResultsError, "2 of 3 samples .*: 1, 2"),
+        (lambda: dist.collect_results([1], 1, indices=[5]), dist.ResultsError, "sample 5, .* 0 to 0"),
+    ],
+)
+def test_mistakes_are_named_on_one_process_too(call: Any, kind: type[Exception], match: str) -> None:
+    with pytest.raises(kind, match=match):
+        call()
+
+
+Pair = namedtuple("Pair", "a b")
+
+
+def test_cast_keeps_the_structure() -> None:
+    data = OrderedDict(a=torch.ones(2), b=[torch.zeros(1), (torch.ones(1),)], c=Pair(torch.ones(1), torch.ones(2)))
+    moved = dist.cast_data_device(data, torch.device("meta"))
+    assert isinstance(moved, OrderedDict) and isinstance(moved["b"][1], tuple) and isinstance(moved["c"], Pair)
+    assert dist.get_data_device(moved) == torch.device("meta")
+    out = {"a": torch.zeros(2), "b": [torch.ones(1)]}
+    result = dist.cast_data_device({"a": torch.ones(2), "b": [torch.zeros(1)]}, torch.device("cpu"), out)
+    assert out["a"].tolist() == [1, 1] and out["b"][0].item() == 0 and result["a"] is out["a"]
+
+
+@pytest.mark.parametrize(
+    ("data", "out", "match"),
+    [
+        (torch.ones(1), [torch.ones(1)], "same type with data, but got data is Tensor and out is list"),
+        ([torch.ones(1)], [], "length of data and out should be same, but got 1 and 0"),
+        ({"a": torch.ones(1)}, {"b": torch.ones(1)}, r"same keys, but got \['a'\] and \['b'\]"),
+        ("text", None, "but got str"),
+        ([1], None, "but got int"),
+    ],
+)
+def test_cast_refuses_what_does_not_fit(data: Any, out: Any, match: str) -> None:
+    with pytest.raises(dist.CastError, match=match):
+        dist.cast_data_device(data, torch.device("cpu"), out)
+
+
+@pytest.mark.parametrize(
+    ("data", "match"),
+    [([], "no tensor at all"), ([torch.ones(1), torch.ones(1, device="meta")], "cpu, meta"), ("x", "got str")],
+)
+def test_device_of_mixed_data_is_an_error(data: Any, match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        dist.get_data_device(data)
+
+
+@pytest.mark.parametrize(
+    ("config", "device"),
+    [("cpu:gloo,cuda:gloo", "cpu"), ("cpu:mpi", "cpu"), ("cpu:gloo,cuda:nccl", "cpu"), ("custom", "cpu")],
+)
+def test_device_of_a_backend(config: str, device: str) -> None:
+    assert device_of(config).type == device
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize("round_up", [True, False])
+def test_order_is_the_dataset_for_every_size(world_size: int, round_up: bool) -> None:
+    for size in range(38):
+        total = -(-size // world_size) * world_size if round_up else size
+        parts = [[i % size for i in range(rank, total, world_size)] for rank in range(world_size)]
+        assert interleaved(parts, size) == list(range(size))
+        assert indexed([(part, [f"r{i}" for i in part]) for part in parts], size) == [f"r{i}" for i in range(size)]
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.bool, torch.int16, torch.float32, torch.complex64, torch.float16, torch.uint16]
+)
+def test_wire_formats_come_back(dtype: torch.dtype) -> None:
+    for data in (
+        torch.tensor([[1, 0], [3, 2]]).to(dtype).t(),
+        torch.tensor(1).to(dtype),
+        torch.empty(0, 2, dtype=dtype),
+    ):
+        wire = _wire.to_move(data, torch.device("cpu"))
+        assert wire.is_contiguous() and torch.equal(_wire.moved_back(wire, data), data)
+
+
+@pytest.mark.timeout(60)
+def test_group_started_without_init_dist_is_watched_and_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENG_DIST_DEBUG", "1")
+    mp.spawn(dist_workers.plain_group, (2, dist.find_free_port()), nprocs=2)
+
+
+def test_import_is_light_and_starts_nothing() -> None:
+    code = (
+        "import sys, threading, eng.dist; assert 'deepspeed' not in sys.modules; assert threading.active_count() == 1"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
