@@ -23,7 +23,9 @@ def test_cost_of_per_sample_randomness(versus):
     def fetch(indices):
         return dataset.__getitems__(pickle.loads(pickle.dumps(indices)))
 
-    without, with_keys = (min(timeit.repeat(lambda i=i: fetch(i), number=50, repeat=9)) / 50 / 32 for i in (plain, keyed))
+    without, with_keys = (
+        min(timeit.repeat(lambda i=i: fetch(i), number=50, repeat=9)) / 50 / 32 for i in (plain, keyed)
+    )
     versus.report("per-sample randomness, per sample", f"{(with_keys - without) * 1e6:.1f} us", "<= 30", "batch of 32")
 
 

@@ -20,7 +20,9 @@ def resnet_like(device: str) -> nn.Module:
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
-@pytest.mark.parametrize("make, lerps", [(ExponentialMovingAverage, 0.0002), (StochasticWeightAverage, 0.5)], ids=["ema", "swa"])
+@pytest.mark.parametrize(
+    ("make", "lerps"), [(ExponentialMovingAverage, 0.0002), (StochasticWeightAverage, 0.5)], ids=["ema", "swa"]
+)
 def test_update_against_one_lerp(versus, device, make, lerps):
     if device == "cuda" and not torch.cuda.is_available():
         pytest.skip("needs a GPU")
@@ -43,4 +45,10 @@ def test_update_against_one_lerp(versus, device, make, lerps):
         wait()
 
     count = sum(parameter.numel() for parameter in model.parameters()) / 1e6
-    versus(f"{make.__name__} of {count:.0f} M parameters on {device}, against one _foreach_lerp_", update, lerp, target="<= 1.3", number=20 if device == "cpu" else 200)
+    versus(
+        f"{make.__name__} of {count:.0f} M parameters on {device}, against one _foreach_lerp_",
+        update,
+        lerp,
+        target="<= 1.3",
+        number=20 if device == "cpu" else 200,
+    )

@@ -37,7 +37,7 @@ def toy(root, **kwargs):
 
 
 @pytest.mark.parametrize(
-    "suffix, write",
+    ("suffix", "write"),
     [
         ("json", json.dumps),
         ("yaml", yaml.safe_dump),
@@ -75,7 +75,7 @@ def test_metainfo_value_may_name_a_file_of_lines(annotations):
 
 
 @pytest.mark.parametrize(
-    "root, ann_file, prefix, joined_file, joined_prefix",
+    ("root", "ann_file", "prefix", "joined_file", "joined_prefix"),
     [
         ("data", "a.json", "train", "data/a.json", "data/train"),
         ("data", "/abs/a.json", "/abs/train", "/abs/a.json", "/abs/train"),
@@ -121,7 +121,7 @@ def test_filter_then_indices_then_packing(annotations):
 
 @pytest.mark.parametrize("serialize", [True, False], ids=["packed", "objects"])
 @pytest.mark.parametrize(
-    "indices, labels",
+    ("indices", "labels"),
     [
         (2, [0, 1]),
         (-2, [3, 4]),
@@ -141,7 +141,7 @@ def test_subsets(annotations, serialize, indices, labels):
     assert subset.metainfo == dataset.metainfo and type(subset) is type(dataset)
     dataset.get_subset_(indices)
     assert [dataset[i] for i in range(len(dataset))] == labels
-    assert [label for label in subset] == labels  # iteration ends by IndexError
+    assert list(subset) == labels  # iteration ends by IndexError
 
 
 def test_objects_in_a_subset_and_infos_are_copies(annotations):
@@ -152,12 +152,12 @@ def test_objects_in_a_subset_and_infos_are_copies(annotations):
 
 
 @pytest.mark.parametrize(
-    "indices, error",
+    ("indices", "error"),
     [("abc", TypeError), (1.5, TypeError), (True, TypeError), ([7], SampleIndexError), ([-6], SampleIndexError)],
     ids=str,
 )
 def test_bad_subsets(annotations, indices, error):
-    with pytest.raises(error, match="indices must be|sample -?\\d of BaseDataset does not exist: it has 5 samples"):
+    with pytest.raises(error, match=r"indices must be|sample -?\d of BaseDataset does not exist: it has 5 samples"):
         toy(annotations).get_subset(indices)
 
 
@@ -209,7 +209,7 @@ BAD_FILES = {
 }
 
 
-@pytest.mark.parametrize("content, message", BAD_FILES.values(), ids=BAD_FILES)
+@pytest.mark.parametrize(("content", "message"), BAD_FILES.values(), ids=BAD_FILES)
 def test_malformed_annotations_name_file_and_key(tmp_path, content, message):
     (tmp_path / "a.json").write_text(json.dumps(content))
     with pytest.raises(AnnotationError, match=message):
@@ -217,7 +217,7 @@ def test_malformed_annotations_name_file_and_key(tmp_path, content, message):
 
 
 @pytest.mark.parametrize(
-    "name, content",
+    ("name", "content"),
     [("a.json", b"{"), ("a.yaml", b"a: [1"), ("a.pkl", b"\x80\x05nonsense"), ("b.pkl", b""), ("a.txt", b"x")],
     ids=str,
 )
@@ -237,7 +237,7 @@ def test_empty_file_name_says_what_to_do():
         BaseDataset()
 
 
-@pytest.mark.parametrize("given, got", [(3, "int"), ([{}, 3], "list of int"), (None, "NoneType")], ids=str)
+@pytest.mark.parametrize(("given", "got"), [(3, "int"), ([{}, 3], "list of int"), (None, "NoneType")], ids=str)
 def test_parse_data_info_must_give_dicts(annotations, given, got):
     class Wrong(BaseDataset):
         def parse_data_info(self, raw_data_info):
@@ -248,7 +248,7 @@ def test_parse_data_info_must_give_dicts(annotations, given, got):
 
 
 @pytest.mark.parametrize(
-    "options, match",
+    ("options", "match"),
     [
         ({"metainfo": [1]}, "metainfo must be a dictionary, got list"),
         ({"data_prefix": {"img_path": 3}}, r"data_prefix\['img_path'\] must be a string or None, got int"),
@@ -303,7 +303,7 @@ def test_compose_runs_configs_and_callables_and_stops_at_none():
         def __call__(self, data):
             return data + self.by
 
-    assert Compose([dict(type="AddForDatasetTest", by=2), lambda data: data * 10])(1) == 30
+    assert Compose([{"type": "AddForDatasetTest", "by": 2}, lambda data: data * 10])(1) == 30
     assert Compose([lambda data: None, lambda data: 1 / 0])(1) is None
     assert Compose(None)(5) == 5
     assert "lambda" in repr(Compose([lambda data: data]))
@@ -312,7 +312,7 @@ def test_compose_runs_configs_and_callables_and_stops_at_none():
 def test_compose_refuses_a_config_that_builds_no_callable():
     TRANSFORMS.register_module(name="NothingToCall", module=lambda: 3, force=True)
     with pytest.raises(TypeError, match=r"pipeline\[0\]: 'NothingToCall' builds a int, not a callable"):
-        Compose([dict(type="NothingToCall")])
+        Compose([{"type": "NothingToCall"}])
 
 
 def test_get_cat_ids_is_for_subclasses(annotations):

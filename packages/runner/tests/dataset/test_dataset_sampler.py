@@ -77,7 +77,7 @@ def test_no_shuffle_keeps_the_order():
     assert list(DefaultSampler(OnlyLength(4), shuffle=False)) == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize("before, after", [(1, 2), (4, 2), (2, 3), (3, 1)])
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (4, 2), (2, 3), (3, 1)])
 @pytest.mark.parametrize("drawn", [0, 2, 4])
 def test_another_number_of_ranks_continues_the_same_global_order(ranks, before, after, drawn):
     first = ranks(before, lambda: DefaultSampler(OnlyLength(24), seed=1))
@@ -126,7 +126,7 @@ def test_bad_positions_and_states_are_named(cls):
     sampler = cls(OnlyLength(3), seed=0)
     with pytest.raises(ValueError, match="position 0 or more, got -1"):
         sampler.seek(-1)
-    with pytest.raises(KeyError, match="lacks .*position"):
+    with pytest.raises(KeyError, match=r"lacks .*position"):
         sampler.load_state_dict({"seed": 0, "epoch": 0})
 
 

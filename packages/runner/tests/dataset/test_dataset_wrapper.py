@@ -31,11 +31,11 @@ def test_concat_gives_one_after_another():
 def test_wrappers_are_built_from_configs():
     DATASETS.register_module(name="NumbersForTest", module=Numbers, force=True)
     built = DATASETS.build(
-        dict(
-            type="RepeatDataset",
-            times=2,
-            dataset=dict(type="ConcatDataset", datasets=[dict(type="NumbersForTest", length=2)] * 2),
-        )
+        {
+            "type": "RepeatDataset",
+            "times": 2,
+            "dataset": {"type": "ConcatDataset", "datasets": [{"type": "NumbersForTest", "length": 2}] * 2},
+        }
     )
     assert labels(built) == [0, 1, 0, 1] * 2
 

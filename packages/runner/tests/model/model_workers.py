@@ -25,7 +25,11 @@ class Toy(BaseModel):
     def forward(self, x, y=None, mode="tensor"):
         out = self.second(torch.tanh(self.first(x)))
         if mode == "loss":
-            return {"loss_a": (out - y) ** 2, "loss_b": [0.5 * (out - y).abs(), 0.5 * (out - y).abs()], "acc": (out > y).float()}
+            return {
+                "loss_a": (out - y) ** 2,
+                "loss_b": [0.5 * (out - y).abs(), 0.5 * (out - y).abs()],
+                "acc": (out > y).float(),
+            }
         return out if mode == "tensor" else [out]
 
 
@@ -102,10 +106,17 @@ def run_separate(rank, world):
     torch.manual_seed(0)
     model = MMSeparateDistributedDataParallel(Gan())
     kinds = {name: isinstance(child, DistributedDataParallel) for name, child in model.module.named_children()}
-    wrappers = {name: Wrapper(torch.optim.SGD(getattr(model.module, name).parameters(), lr=0.1)) for name in ("generator", "discriminator")}
+    wrappers = {
+        name: Wrapper(torch.optim.SGD(getattr(model.module, name).parameters(), lr=0.1))
+        for name in ("generator", "discriminator")
+    }
     model.train_step({"x": batch(rank, world)["x"]}, wrappers)
     with model.no_sync():
-        unsynced = [child.require_backward_grad_sync for child in model.module.children() if isinstance(child, DistributedDataParallel)]
+        unsynced = [
+            child.require_backward_grad_sync
+            for child in model.module.children()
+            if isinstance(child, DistributedDataParallel)
+        ]
     model.train(False)
     assert not model.training and not model.module.generator.training and is_model_wrapper(model)
     assert model(batch(0, 1)["x"]).shape == (8, 1)
@@ -136,7 +147,15 @@ def run_fsdp(rank, world):
     again.load_state_dict(model.state_dict())
     assert flat(again.full_state_dict()) == reloaded
     sharded = all(isinstance(parameter, DTensor) for parameter in model.parameters())
-    return {"state": flat(full), "reloaded": reloaded, "names": names, "sharded": sharded, "logs": logs, "wrapper": is_model_wrapper(model), "prediction": model.val_step(batch(0, 1))[0].detach().flatten().tolist()}
+    return {
+        "state": flat(full),
+        "reloaded": reloaded,
+        "names": names,
+        "sharded": sharded,
+        "logs": logs,
+        "wrapper": is_model_wrapper(model),
+        "prediction": model.val_step(batch(0, 1))[0].detach().flatten().tolist(),
+    }
 
 
 def main() -> None:
@@ -146,6 +165,9 @@ def main() -> None:
         print(json.dumps({"ddp": run_ddp, "separate": run_separate, "fsdp": run_fsdp}[sys.argv[1]](rank, world)))
     finally:
         dist.destroy_process_group()
+    # torch 2.13 aborts now and then while the interpreter ends with gloo's threads in it; the result is out by now
+    sys.stdout.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

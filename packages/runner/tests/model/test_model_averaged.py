@@ -54,7 +54,14 @@ def test_swa_is_the_mean(interval, buffers):
 
 
 @pytest.mark.parametrize("interval", [1, 4])
-@pytest.mark.parametrize("make, share", [(lambda m, **k: ExponentialMovingAverage(m, momentum=0.1, **k), lambda step: 0.1), (lambda m, **k: MomentumAnnealingEMA(m, momentum=0.1, gamma=3, **k), lambda step: max(0.1, 3 / (3 + step)))], ids=["ema", "annealing"])
+@pytest.mark.parametrize(
+    ("make", "share"),
+    [
+        (lambda m, **k: ExponentialMovingAverage(m, momentum=0.1, **k), lambda step: 0.1),
+        (lambda m, **k: MomentumAnnealingEMA(m, momentum=0.1, gamma=3, **k), lambda step: max(0.1, 3 / (3 + step))),
+    ],
+    ids=["ema", "annealing"],
+)
 @pytest.mark.parametrize("buffers", [False, True])
 def test_ema_by_the_closed_form(make, share, interval, buffers):
     average, history = walk(make, interval=interval, update_buffers=buffers)
@@ -70,7 +77,10 @@ def test_average_starts_as_a_copy_without_gradients():
     model = Net()
     average = ExponentialMovingAverage(model)
     assert not any(parameter.requires_grad for parameter in average.parameters())
-    assert torch.equal(average.module.conv.weight, model.conv.weight) and average.module.conv.weight is not model.conv.weight
+    assert (
+        torch.equal(average.module.conv.weight, model.conv.weight)
+        and average.module.conv.weight is not model.conv.weight
+    )
     x = torch.rand(2, 1, 3, 3)
     assert torch.equal(average.eval()(x), model.eval()(x))
 
@@ -87,7 +97,9 @@ def test_state_dict_has_the_reference_keys_and_resumes():
     assert torch.equal(other.module.conv.weight, average.module.conv.weight) and other.steps == 13
 
 
-@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda a: pickle.loads(pickle.dumps(a))], ids=["deepcopy", "pickle"])
+@pytest.mark.parametrize(
+    "duplicate", [copy.deepcopy, lambda a: pickle.loads(pickle.dumps(a))], ids=["deepcopy", "pickle"]
+)
 def test_copies_go_on_by_themselves(duplicate):
     average, _ = walk(ExponentialMovingAverage, momentum=0.5)
     other = duplicate(average)
@@ -147,7 +159,15 @@ def test_a_rule_of_a_librarys_own_is_used():
     assert walk(Half)[0].steps == 12
 
 
-@pytest.mark.parametrize("make, match", [(lambda: ExponentialMovingAverage(Net(), momentum=1.0), r"momentum must be in range \(0.0, 1.0\), but got 1.0"), (lambda: MomentumAnnealingEMA(Net(), gamma=0), "gamma must be greater than 0, but got 0"), (lambda: StochasticWeightAverage(Net(), interval=0), "interval must be 1 or more")], ids=["momentum", "gamma", "interval"])
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda: ExponentialMovingAverage(Net(), momentum=1.0), r"momentum must be in range \(0.0, 1.0\), but got 1.0"),
+        (lambda: MomentumAnnealingEMA(Net(), gamma=0), "gamma must be greater than 0, but got 0"),
+        (lambda: StochasticWeightAverage(Net(), interval=0), "interval must be 1 or more"),
+    ],
+    ids=["momentum", "gamma", "interval"],
+)
 def test_bad_settings(make, match):
     with pytest.raises(ValueError, match=match):
         make()

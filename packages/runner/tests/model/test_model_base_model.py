@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import math
 from collections import namedtuple
 
@@ -17,6 +18,7 @@ from eng.model import (
     LossTypeError,
     NoLossError,
 )
+from eng.model.base_model.data_preprocessor import _named
 from eng.registry import MODELS
 from eng.structures import BaseDataElement
 
@@ -31,7 +33,10 @@ class Losses(BaseModel):
 
     def forward(self, *args, mode="tensor", **kwargs):
         if mode == "loss":
-            return {name: value * self.weight if isinstance(value, torch.Tensor) else value for name, value in self.losses.items()}
+            return {
+                name: value * self.weight if isinstance(value, torch.Tensor) else value
+                for name, value in self.losses.items()
+            }
         return args, kwargs, mode
 
 
@@ -40,7 +45,12 @@ def test_parse_losses_averages_sums_and_detaches():
     a = torch.tensor([1.0, 3.0], requires_grad=True)
     loss, log_vars = model.parse_losses({"loss_a": a, "acc": torch.tensor([1, 0]), "aux_loss": [a, 2 * a]})
     assert loss.item() == 8 and loss.requires_grad
-    assert {name: value.item() for name, value in log_vars.items()} == {"loss_a": 2, "acc": 0.5, "aux_loss": 6, "loss": 8}
+    assert {name: value.item() for name, value in log_vars.items()} == {
+        "loss_a": 2,
+        "acc": 0.5,
+        "aux_loss": 6,
+        "loss": 8,
+    }
     assert list(log_vars)[-1] == "loss"
     assert not any(value.requires_grad for value in log_vars.values())
 
@@ -51,7 +61,9 @@ def test_an_entry_called_loss_is_one_of_the_losses():
     assert Losses().parse_losses({"loss_a": [], "loss_b": torch.tensor(2.0)})[0].item() == 2
 
 
-@pytest.mark.parametrize("value, got", [(1.0, "float"), ("x", "str"), ([1.0], "list of float"), (None, "NoneType")], ids=str)
+@pytest.mark.parametrize(
+    ("value", "got"), [(1.0, "float"), ("x", "str"), ([1.0], "list of float"), (None, "NoneType")], ids=str
+)
 def test_a_loss_of_another_type_is_named(value, got):
     with pytest.raises(LossTypeError, match=f"loss 'loss_x' is not a tensor or list of tensors but {got}"):
         Losses().parse_losses({"loss_x": value})
@@ -81,7 +93,9 @@ def test_train_step_updates_and_passes_no_weight_by_default():
     assert (log_vars["loss"].item(), model.weight.item(), wrapper.calls) == (6, 0.5, [{}])
 
 
-@pytest.mark.parametrize("data, args, kwargs", [({"x": 1}, (), {"x": 1}), ((1, 2), (1, 2), {}), ([1, 2], (1, 2), {})], ids=str)
+@pytest.mark.parametrize(
+    ("data", "args", "kwargs"), [({"x": 1}, (), {"x": 1}), ((1, 2), (1, 2), {}), ([1, 2], (1, 2), {})], ids=str
+)
 def test_batches_become_keywords_or_positional_arguments(data, args, kwargs):
     for step in (Losses().val_step, Losses().test_step):
         assert step(data) == (args, kwargs, "predict")
@@ -94,7 +108,7 @@ def test_a_batch_of_another_type_is_named():
 
 def test_data_preprocessor_from_config_module_or_default():
     assert type(Losses().data_preprocessor) is BaseDataPreprocessor
-    assert Losses(data_preprocessor=dict(type="ImgDataPreprocessor", pad_value=1)).data_preprocessor.pad_value == 1
+    assert Losses(data_preprocessor={"type": "ImgDataPreprocessor", "pad_value": 1}).data_preprocessor.pad_value == 1
     own = nn.Identity()
     assert Losses(data_preprocessor=own).data_preprocessor is own
     with pytest.raises(TypeError, match="data_preprocessor must be a config, a module or None, got int"):
@@ -111,7 +125,9 @@ MOVES = {
 
 
 @pytest.mark.parametrize("move", MOVES.values(), ids=MOVES)
-@pytest.mark.parametrize("inside", [lambda model: model, lambda model: nn.Sequential(model)], ids=["itself", "in-a-module"])
+@pytest.mark.parametrize(
+    "inside", [lambda model: model, lambda model: nn.Sequential(model)], ids=["itself", "in-a-module"]
+)
 def test_every_move_of_a_model_reaches_the_preprocessor(move, inside):
     model = Losses()
     move(inside(model))
@@ -135,21 +151,33 @@ def test_cuda_reaches_the_preprocessor():
 @pytest.mark.parametrize("name", ["npu", "mlu", "musa"])
 def test_other_accelerators_are_asked_for_by_name(name, monkeypatch):
     asked = []
-    for cls in (Losses, BaseDataPreprocessor):
+    for cls in (Losses, BaseDataPreprocessor):  # this torch may not know the device: its plug-in names it
         monkeypatch.setattr(cls, "to", lambda self, device: asked.append(device) or self)
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        pytest.skip(f"this torch does not know {name}")
-    getattr(Losses(), name)()
-    getattr(BaseDataPreprocessor(), name)()
-    assert asked == [device, device]
+        module = importlib.import_module(cls.__mro__[1].__module__ if cls is Losses else cls.__module__)
+        monkeypatch.setattr(module, "_named", lambda kind, index: (kind, index))
+    model, preprocessor = Losses(), BaseDataPreprocessor()
+    assert getattr(model, name)(1) is model and getattr(preprocessor, name)() is preprocessor
+    assert asked == [(name, 1), (name, None)]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [(None, "cuda"), (1, "cuda:1"), ("cpu", "cpu"), (torch.device("cpu"), "cpu")], ids=str
+)
+def test_device_of_an_accelerator_by_number_or_name(given, expected):
+    assert _named("cuda", given) == torch.device(expected)
 
 
 def test_cast_data_keeps_containers():
     Point = namedtuple("Point", "x y")
     element = BaseDataElement()
-    data = {"a": (torch.ones(1), [torch.ones(1)]), "p": Point(torch.ones(1), None), "s": "text", "b": b"bytes", "n": 3, "e": element}
+    data = {
+        "a": (torch.ones(1), [torch.ones(1)]),
+        "p": Point(torch.ones(1), None),
+        "s": "text",
+        "b": b"bytes",
+        "n": 3,
+        "e": element,
+    }
     out = BaseDataPreprocessor().to("meta").cast_data(data)
     assert out["a"][0].is_meta and isinstance(out["a"][1], list) and out["a"][1][0].is_meta
     assert isinstance(out["p"], Point) and out["p"].x.is_meta and out["p"].y is None
@@ -158,10 +186,12 @@ def test_cast_data_keeps_containers():
 
 @pytest.mark.parametrize("as_list", [True, False], ids=["list", "tensor"])
 @pytest.mark.parametrize("swap", [{}, {"bgr_to_rgb": True}, {"rgb_to_bgr": True}], ids=str)
-@pytest.mark.parametrize("mean, std", [(None, None), ([1.0], [2.0]), ([1.0, 2.0, 3.0], [4.0, 5.0, 6.0])], ids=str)
+@pytest.mark.parametrize(("mean", "std"), [(None, None), ([1.0], [2.0]), ([1.0, 2.0, 3.0], [4.0, 5.0, 6.0])], ids=str)
 def test_images_by_the_formula(as_list, swap, mean, std):
     images = torch.randint(0, 255, (2, 3, 5, 6), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    out = ImgDataPreprocessor(mean, std, pad_size_divisor=4, pad_value=7, **swap)({"inputs": list(images) if as_list else images})
+    out = ImgDataPreprocessor(mean, std, pad_size_divisor=4, pad_value=7, **swap)(
+        {"inputs": list(images) if as_list else images}
+    )
     expected = images.clone()
     if swap:
         expected = expected[:, [2, 1, 0]]
@@ -182,15 +212,27 @@ IMAGE_ERRORS = {
     "both-swaps": (lambda: ImgDataPreprocessor(bgr_to_rgb=True, rgb_to_bgr=True), ValueError, "cannot be set to True"),
     "mean-alone": (lambda: ImgDataPreprocessor(mean=[1]), ValueError, "both None"),
     "two-means": (lambda: ImgDataPreprocessor([1, 2], [1, 2]), ValueError, "mean should have 1 or 3 values.*got 2"),
-    "channels": (lambda: ImgDataPreprocessor([1, 2, 3], [1, 2, 3])({"inputs": [torch.ones(1, 2, 2)]}), ImageShapeError, r"must be \(3, H, W\), got \(1, 2, 2\)"),
-    "batch-channels": (lambda: ImgDataPreprocessor([1, 2, 3], [1, 2, 3])({"inputs": torch.ones(2, 1, 2, 2)}), ImageShapeError, r"\(N, 3, H, W\)"),
+    "channels": (
+        lambda: ImgDataPreprocessor([1, 2, 3], [1, 2, 3])({"inputs": [torch.ones(1, 2, 2)]}),
+        ImageShapeError,
+        r"must be \(3, H, W\), got \(1, 2, 2\)",
+    ),
+    "batch-channels": (
+        lambda: ImgDataPreprocessor([1, 2, 3], [1, 2, 3])({"inputs": torch.ones(2, 1, 2, 2)}),
+        ImageShapeError,
+        r"\(N, 3, H, W\)",
+    ),
     "dims": (lambda: ImgDataPreprocessor()({"inputs": torch.ones(3, 2, 2)}), ImageShapeError, "4 dimensions"),
-    "no-inputs": (lambda: ImgDataPreprocessor()({"img": 1}), TypeError, r"a dict with 'inputs', got a dict with \['img'\]"),
+    "no-inputs": (
+        lambda: ImgDataPreprocessor()({"img": 1}),
+        TypeError,
+        r"a dict with 'inputs', got a dict with \['img'\]",
+    ),
     "strings": (lambda: ImgDataPreprocessor()({"inputs": ["a"]}), TypeError, "list of str; choose the collate_fn"),
 }
 
 
-@pytest.mark.parametrize("make, error, match", IMAGE_ERRORS.values(), ids=IMAGE_ERRORS)
+@pytest.mark.parametrize(("make", "error", "match"), IMAGE_ERRORS.values(), ids=IMAGE_ERRORS)
 def test_image_errors_name_the_shape(make, error, match):
     with pytest.raises(error, match=match):
         make()
@@ -207,14 +249,18 @@ class Echo(BaseModel):
         return list(x)
 
 
-@pytest.mark.parametrize("data", [{"x": [[1.0, 2.0], [3.0, 6.0]]}, ([[1.0, 2.0], [3.0, 6.0]],), [[[1.0, 2.0], [3.0, 6.0]]]], ids=["dict", "tuple", "list"])
+@pytest.mark.parametrize(
+    "data",
+    [{"x": [[1.0, 2.0], [3.0, 6.0]]}, ([[1.0, 2.0], [3.0, 6.0]],), [[[1.0, 2.0], [3.0, 6.0]]]],
+    ids=["dict", "tuple", "list"],
+)
 def test_tta_merges_the_predictions_of_each_sample(data):
     assert Mean(Echo()).test_step(data) == [2.0, 4.0]
 
 
 def test_tta_from_config_and_bad_modules():
     MODELS.register_module(name="EchoForTest", module=Echo, force=True)
-    assert isinstance(Mean(dict(type="EchoForTest")).module, Echo)
+    assert isinstance(Mean({"type": "EchoForTest"}).module, Echo)
     with pytest.raises(TypeError, match="Linear has no test_step"):
         Mean(nn.Linear(1, 1))
     with pytest.raises(TypeError, match="module must be a config or a module, got int"):

@@ -39,19 +39,29 @@ def layer():
 
 
 MOMENTS = {
-    "constant": (dict(type="Constant", val=0.3), lambda m, b: constant_init(m, 0.3, b), 0.3, 0.0),
-    "normal": (dict(type="Normal", mean=1, std=0.5), lambda m, b: normal_init(m, 1, 0.5, b), 1.0, 0.5),
-    "xavier": (dict(type="Xavier", gain=2), lambda m, b: xavier_init(m, 2, b), 0.0, 2 * math.sqrt(2 / (IN + OUT))),
-    "xavier-uniform": (dict(type="Xavier", distribution="uniform"), lambda m, b: xavier_init(m, bias=b, distribution="uniform"), 0.0, math.sqrt(2 / (IN + OUT))),
-    "uniform": (dict(type="Uniform", a=1, b=3), lambda m, b: uniform_init(m, 1, 3, b), 2.0, 2 / math.sqrt(12)),
-    "trunc": (dict(type="TruncNormal", std=0.1), lambda m, b: trunc_normal_init(m, std=0.1, bias=b), 0.0, 0.1),
-    "kaiming": (dict(type="Kaiming"), lambda m, b: kaiming_init(m, bias=b), 0.0, math.sqrt(2 / OUT)),
-    "kaiming-in-uniform": (dict(type="Kaiming", mode="fan_in", distribution="uniform"), lambda m, b: kaiming_init(m, mode="fan_in", bias=b, distribution="uniform"), 0.0, math.sqrt(2 / IN)),
-    "caffe2": (dict(type="Caffe2Xavier"), lambda m, b: caffe2_xavier_init(m, b), 0.0, math.sqrt(1 / IN)),
+    "constant": ({"type": "Constant", "val": 0.3}, lambda m, b: constant_init(m, 0.3, b), 0.3, 0.0),
+    "normal": ({"type": "Normal", "mean": 1, "std": 0.5}, lambda m, b: normal_init(m, 1, 0.5, b), 1.0, 0.5),
+    "xavier": ({"type": "Xavier", "gain": 2}, lambda m, b: xavier_init(m, 2, b), 0.0, 2 * math.sqrt(2 / (IN + OUT))),
+    "xavier-uniform": (
+        {"type": "Xavier", "distribution": "uniform"},
+        lambda m, b: xavier_init(m, bias=b, distribution="uniform"),
+        0.0,
+        math.sqrt(2 / (IN + OUT)),
+    ),
+    "uniform": ({"type": "Uniform", "a": 1, "b": 3}, lambda m, b: uniform_init(m, 1, 3, b), 2.0, 2 / math.sqrt(12)),
+    "trunc": ({"type": "TruncNormal", "std": 0.1}, lambda m, b: trunc_normal_init(m, std=0.1, bias=b), 0.0, 0.1),
+    "kaiming": ({"type": "Kaiming"}, lambda m, b: kaiming_init(m, bias=b), 0.0, math.sqrt(2 / OUT)),
+    "kaiming-in-uniform": (
+        {"type": "Kaiming", "mode": "fan_in", "distribution": "uniform"},
+        lambda m, b: kaiming_init(m, mode="fan_in", bias=b, distribution="uniform"),
+        0.0,
+        math.sqrt(2 / IN),
+    ),
+    "caffe2": ({"type": "Caffe2Xavier"}, lambda m, b: caffe2_xavier_init(m, b), 0.0, math.sqrt(1 / IN)),
 }
 
 
-@pytest.mark.parametrize("cfg, function, mean, std", MOMENTS.values(), ids=MOMENTS)
+@pytest.mark.parametrize(("cfg", "function", "mean", "std"), MOMENTS.values(), ids=MOMENTS)
 def test_initialisers_have_the_moments_of_their_formula(cfg, function, mean, std):
     by_cfg, by_function = layer(), layer()
     torch.manual_seed(1)
@@ -70,7 +80,15 @@ def test_truncation_cuts_values():
 
 
 def test_layers_without_weight_or_bias_are_left_alone():
-    for function in (lambda m: constant_init(m, 1), xavier_init, normal_init, trunc_normal_init, uniform_init, kaiming_init, caffe2_xavier_init):
+    for function in (
+        lambda m: constant_init(m, 1),
+        xavier_init,
+        normal_init,
+        trunc_normal_init,
+        uniform_init,
+        kaiming_init,
+        caffe2_xavier_init,
+    ):
         function(nn.ReLU())
         function(nn.Linear(2, 2, bias=False))
         function(nn.BatchNorm1d(2, affine=False))
@@ -79,7 +97,7 @@ def test_layers_without_weight_or_bias_are_left_alone():
 def test_bias_by_probability():
     assert 1 / (1 + math.exp(-bias_init_with_prob(0.01))) == pytest.approx(0.01)
     module = nn.Linear(1, 1)
-    initialize(module, dict(type="Constant", val=0, layer="Linear", bias_prob=0.01))
+    initialize(module, {"type": "Constant", "val": 0, "layer": "Linear", "bias_prob": 0.01})
     assert torch.sigmoid(module.bias).item() == pytest.approx(0.01)
 
 
@@ -96,16 +114,34 @@ def values(module):
 
 
 @pytest.mark.parametrize(
-    "cfg, expected",
+    ("cfg", "expected"),
     [
-        (dict(type="Constant", layer="Conv2d", val=2), [2, None, 1]),
-        (dict(type="Constant", layer=["Conv2d", "Linear"], val=2), [2, 2, 1]),
-        ([dict(type="Constant", layer="Conv2d", val=2), dict(type="Constant", layer="Linear", val=3)], [2, 3, 1]),
-        (dict(type="Constant", layer="_ConvNd", val=2), [2, None, 1]),
-        (dict(type="Constant", val=2), [None, None, 1]),
-        (dict(type="Constant", layer="Conv2d", val=2, override=dict(name="linear")), [2, 2, 1]),
-        (dict(type="Constant", layer="Conv2d", val=2, override=dict(type="Constant", name="linear", val=5)), [2, 5, 1]),
-        (dict(type="Constant", val=2, override=[dict(name="linear"), dict(type="Constant", name="norm", val=6)]), [None, 2, 6]),
+        ({"type": "Constant", "layer": "Conv2d", "val": 2}, [2, None, 1]),
+        ({"type": "Constant", "layer": ["Conv2d", "Linear"], "val": 2}, [2, 2, 1]),
+        (
+            [{"type": "Constant", "layer": "Conv2d", "val": 2}, {"type": "Constant", "layer": "Linear", "val": 3}],
+            [2, 3, 1],
+        ),
+        ({"type": "Constant", "layer": "_ConvNd", "val": 2}, [2, None, 1]),
+        ({"type": "Constant", "val": 2}, [None, None, 1]),
+        ({"type": "Constant", "layer": "Conv2d", "val": 2, "override": {"name": "linear"}}, [2, 2, 1]),
+        (
+            {
+                "type": "Constant",
+                "layer": "Conv2d",
+                "val": 2,
+                "override": {"type": "Constant", "name": "linear", "val": 5},
+            },
+            [2, 5, 1],
+        ),
+        (
+            {
+                "type": "Constant",
+                "val": 2,
+                "override": [{"name": "linear"}, {"type": "Constant", "name": "norm", "val": 6}],
+            },
+            [None, 2, 6],
+        ),
     ],
     ids=["layer", "layers", "list", "base", "no-layer", "override-name", "override", "overrides"],
 )
@@ -117,20 +153,44 @@ def test_layers_and_overrides(cfg, expected):
 
 
 BAD = {
-    "no-name": (dict(type="Constant", val=1, override=dict(type="Constant", val=2)), InitCfgError, 'must contain the key "name"'),
-    "no-type": (dict(type="Constant", val=1, override=dict(name="conv", val=2)), InitCfgError, 'need "type" key'),
-    "no-child": (dict(type="Constant", val=1, override=dict(name="cnov")), OverrideTargetError, "did not have attribute cnov.*did you mean 'conv'"),
-    "bad-override": (dict(type="Constant", val=1, override=3), TypeError, "override must be a dict or a list of dicts, got int"),
-    "unknown": (dict(type="Konstant", val=1), KeyError, "Constant"),
-    "bias": (dict(type="Constant", val=1, bias="a"), TypeError, "bias must be a number, got str"),
-    "prob": (dict(type="Constant", val=1, bias_prob="a"), TypeError, "bias_prob must be a float, got str"),
-    "layer": (dict(type="Constant", val=1, layer=3), TypeError, "layer must be a class name or a list of them, got int"),
+    "no-name": (
+        {"type": "Constant", "val": 1, "override": {"type": "Constant", "val": 2}},
+        InitCfgError,
+        'must contain the key "name"',
+    ),
+    "no-type": (
+        {"type": "Constant", "val": 1, "override": {"name": "conv", "val": 2}},
+        InitCfgError,
+        'need "type" key',
+    ),
+    "no-child": (
+        {"type": "Constant", "val": 1, "override": {"name": "cnov"}},
+        OverrideTargetError,
+        "did not have attribute cnov.*did you mean 'conv'",
+    ),
+    "bad-override": (
+        {"type": "Constant", "val": 1, "override": 3},
+        TypeError,
+        "override must be a dict or a list of dicts, got int",
+    ),
+    "unknown": ({"type": "Konstant", "val": 1}, KeyError, "Constant"),
+    "bias": ({"type": "Constant", "val": 1, "bias": "a"}, TypeError, "bias must be a number, got str"),
+    "prob": ({"type": "Constant", "val": 1, "bias_prob": "a"}, TypeError, "bias_prob must be a float, got str"),
+    "layer": (
+        {"type": "Constant", "val": 1, "layer": 3},
+        TypeError,
+        "layer must be a class name or a list of them, got int",
+    ),
     "list": (["Constant"], TypeError, "init_cfg must be a dict or a list of dicts"),
-    "distribution": (dict(type="Xavier", layer="Linear", distribution="log"), ValueError, "'uniform' or 'normal', got 'log'"),
+    "distribution": (
+        {"type": "Xavier", "layer": "Linear", "distribution": "log"},
+        ValueError,
+        "'uniform' or 'normal', got 'log'",
+    ),
 }
 
 
-@pytest.mark.parametrize("cfg, error, match", BAD.values(), ids=BAD)
+@pytest.mark.parametrize(("cfg", "error", "match"), BAD.values(), ids=BAD)
 def test_bad_init_cfg_is_named(cfg, error, match):
     module = Parts(cfg)
     with pytest.raises(error, match=match):
@@ -146,7 +206,12 @@ def test_pretrained_runs_last_and_takes_a_prefix(tmp_path):
     constant_init(source.backbone.conv, 7, 7)
     file = tmp_path / "a.pth"
     torch.save({"state_dict": source.state_dict()}, file)
-    module = Parts([dict(type="Pretrained", checkpoint=str(file), prefix="backbone"), dict(type="Constant", layer="Conv2d", val=1)])
+    module = Parts(
+        [
+            {"type": "Pretrained", "checkpoint": str(file), "prefix": "backbone"},
+            {"type": "Constant", "layer": "Conv2d", "val": 1},
+        ]
+    )
     module.init_weights()
     assert module.conv.weight.item() == 7
     plain = nn.Sequential()
@@ -170,7 +235,7 @@ class Own(BaseModule):
 
 class Whole(BaseModule):
     def __init__(self):
-        super().__init__(dict(type="Constant", layer="Conv2d", val=2, bias=3))
+        super().__init__({"type": "Constant", "layer": "Conv2d", "val": 2, "bias": 3})
         self.conv = nn.Conv2d(1, 1, 1)
         self.own = Own()
         self.rest = ModuleList([nn.Linear(1, 1)])
@@ -187,12 +252,15 @@ def test_what_initialised_each_parameter_is_written_to_the_log_file(tmp_path):
     assert "Name of parameter - Initialization information" in text
     assert "\nconv.weight - torch.Size([1, 1, 1, 1]): \nConstantInit: val=2, bias=3 \n" in text
     assert "\nown.linear.weight - torch.Size([2, 2]): \nInitialized by user-defined `init_weights` in Own  \n" in text
-    assert "\nrest.0.weight - torch.Size([1, 1]): \nThe value is the same before and after calling `init_weights` of Whole  \n" in text
+    assert (
+        "\nrest.0.weight - torch.Size([1, 1]): \nThe value is the same before and after calling `init_weights` of Whole  \n"
+        in text
+    )
     assert not any(hasattr(part, "_params_init_info") for part in module.modules())
 
 
 def test_second_call_only_warns():
-    module = Parts(dict(type="Constant", layer="Conv2d", val=2))
+    module = Parts({"type": "Constant", "layer": "Conv2d", "val": 2})
     module.init_weights()
     assert module.is_init
     constant_init(module.conv, 9)
@@ -219,8 +287,12 @@ def test_a_parameter_that_appears_meanwhile_is_named():
 
 
 def test_containers_initialise_their_children():
-    cfg = dict(type="Constant", layer="Linear", val=4)
-    containers = [Sequential(nn.Linear(1, 1), init_cfg=cfg), ModuleList([nn.Linear(1, 1)], init_cfg=cfg), ModuleDict({"a": nn.Linear(1, 1)}, init_cfg=cfg)]
+    cfg = {"type": "Constant", "layer": "Linear", "val": 4}
+    containers = [
+        Sequential(nn.Linear(1, 1), init_cfg=cfg),
+        ModuleList([nn.Linear(1, 1)], init_cfg=cfg),
+        ModuleDict({"a": nn.Linear(1, 1)}, init_cfg=cfg),
+    ]
     for container in containers:
         container.init_weights()
         assert next(container.parameters()).item() == 4 and container.is_init
@@ -229,7 +301,7 @@ def test_containers_initialise_their_children():
 
 
 def test_init_cfg_is_copied():
-    cfg = dict(type="Constant", val=1)
+    cfg = {"type": "Constant", "val": 1}
     module = Parts(cfg)
     cfg["val"] = 2
     assert module.init_cfg["val"] == 1
@@ -238,7 +310,7 @@ def test_init_cfg_is_copied():
 def test_without_a_file_the_record_goes_to_the_debug_log(caplog):
     MMLogger.get_instance("no-file")
     with caplog.at_level(logging.DEBUG, logger="eng.model"):
-        Parts(dict(type="Constant", layer="Conv2d", val=2)).init_weights()
+        Parts({"type": "Constant", "layer": "Conv2d", "val": 2}).init_weights()
     assert "ConstantInit: val=2, bias=0" in caplog.text
 
 
@@ -248,6 +320,6 @@ def test_an_initialiser_of_ones_own():
         def __call__(self, module):
             module.apply(lambda part: constant_init(part, 7))
 
-    module = Parts(dict(type="Sevens"))
+    module = Parts({"type": "Sevens"})
     module.init_weights()
     assert values(module) == [7, 7, 7]

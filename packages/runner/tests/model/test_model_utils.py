@@ -7,10 +7,15 @@ import torch
 from torch import fx, nn
 
 from eng.model import convert_sync_batchnorm, detect_anomalous_params, merge_dict, revert_sync_batchnorm, stack_batch
-from eng.model.efficient_conv_bn_eval import turn_on_efficient_conv_bn_eval, turn_on_efficient_conv_bn_eval_for_single_model
+from eng.model.efficient_conv_bn_eval import (
+    turn_on_efficient_conv_bn_eval,
+    turn_on_efficient_conv_bn_eval_for_single_model,
+)
 
 
-@pytest.mark.parametrize("sizes", [[(3, 4, 5)], [(3, 4, 5), (3, 6, 2)], [(1, 2), (1, 7)], [(2, 2, 3, 4), (2, 5, 1, 1)]], ids=str)
+@pytest.mark.parametrize(
+    "sizes", [[(3, 4, 5)], [(3, 4, 5), (3, 6, 2)], [(1, 2), (1, 7)], [(2, 2, 3, 4), (2, 5, 1, 1)]], ids=str
+)
 @pytest.mark.parametrize("divisor", [1, 4])
 def test_stack_batch_pads_at_the_end(sizes, divisor):
     tensors = [torch.randn(size) for size in sizes]
@@ -23,7 +28,16 @@ def test_stack_batch_pads_at_the_end(sizes, divisor):
         assert (row == 9).sum() == row.numel() - tensor.numel()
 
 
-@pytest.mark.parametrize("value, error, match", [([], ValueError, "no tensor"), (3, TypeError, "list of tensors, got int"), ([torch.ones(3, 2, 2), torch.ones(1, 2, 2)], ValueError, r"\(3, 2, 2\), \(1, 2, 2\)"), ([torch.ones(3, 2), torch.ones(3, 2, 2)], ValueError, "equal dimensions")], ids=["empty", "number", "channels", "dims"])
+@pytest.mark.parametrize(
+    ("value", "error", "match"),
+    [
+        ([], ValueError, "no tensor"),
+        (3, TypeError, "list of tensors, got int"),
+        ([torch.ones(3, 2, 2), torch.ones(1, 2, 2)], ValueError, r"\(3, 2, 2\), \(1, 2, 2\)"),
+        ([torch.ones(3, 2), torch.ones(3, 2, 2)], ValueError, "equal dimensions"),
+    ],
+    ids=["empty", "number", "channels", "dims"],
+)
 def test_stack_batch_errors(value, error, match):
     with pytest.raises(error, match=match):
         stack_batch(value)
@@ -39,7 +53,9 @@ def test_merge_dict_can_be_traced():
 
 
 def test_parameters_outside_the_loss_are_logged(caplog):
-    model = nn.ModuleDict({"used": nn.Linear(1, 1), "unused": nn.Linear(1, 2), "frozen": nn.Linear(1, 1).requires_grad_(False)})
+    model = nn.ModuleDict(
+        {"used": nn.Linear(1, 1), "unused": nn.Linear(1, 2), "frozen": nn.Linear(1, 1).requires_grad_(False)}
+    )
     loss = model["used"](torch.ones(1, 1))
     for _ in range(2000):  # deeper than Python may recurse
         loss = loss + 0.001
@@ -51,7 +67,11 @@ def test_parameters_outside_the_loss_are_logged(caplog):
 
 
 def test_sync_batchnorm_there_and_back_keeps_state():
-    model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.ModuleDict({"norm": nn.BatchNorm2d(2)})["norm"], nn.Sequential(nn.BatchNorm2d(2, affine=False)))
+    model = nn.Sequential(
+        nn.Conv2d(1, 2, 1),
+        nn.ModuleDict({"norm": nn.BatchNorm2d(2)})["norm"],
+        nn.Sequential(nn.BatchNorm2d(2, affine=False)),
+    )
     model(torch.rand(3, 1, 4, 4))
     model.eval()
     x = torch.rand(2, 1, 4, 4)
@@ -90,7 +110,7 @@ CONVS = {
 }
 
 
-@pytest.mark.parametrize("conv, norm, shape", CONVS.values(), ids=CONVS)
+@pytest.mark.parametrize(("conv", "norm", "shape"), CONVS.values(), ids=CONVS)
 def test_conv_and_norm_become_one_convolution_in_evaluation(conv, norm, shape):
     torch.manual_seed(0)
     model = nn.Sequential(copy.deepcopy(conv), copy.deepcopy(norm), nn.ReLU())

@@ -22,7 +22,14 @@ SCRIPT = str(Path(__file__).with_name("model_workers.py"))
 
 def ranks(what: str, world: int, folder: Path, **env: str) -> list[dict]:
     """What each rank printed."""
-    common = {**os.environ, "WORLD_SIZE": str(world), "INIT_FILE": str(folder / "init"), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", **env}
+    common = {
+        **os.environ,
+        "WORLD_SIZE": str(world),
+        "INIT_FILE": str(folder / "init"),
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        **env,
+    }
     started = [
         subprocess.Popen([sys.executable, SCRIPT, what], env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(world)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for rank in range(world)
@@ -66,7 +73,11 @@ def test_separate_ddp_wraps_what_can_be_trained(tmp_path):
 FSDP = {
     "default": {},
     "offload": {"cpu_offload": True, "policy": "callable"},
-    "zero2-by-size": {"sharding_strategy": "SHARD_GRAD_OP", "policy": {"type": "size_based_auto_wrap_policy", "min_num_params": 5}, "sync_module_states": True},
+    "zero2-by-size": {
+        "sharding_strategy": "SHARD_GRAD_OP",
+        "policy": {"type": "size_based_auto_wrap_policy", "min_num_params": 5},
+        "sync_module_states": True,
+    },
     "float32-precision": {"mixed_precision": {"param_dtype": "float32", "reduce_dtype": "torch.float32"}},
 }
 
@@ -95,8 +106,16 @@ BAD = {
     "orig": ({"use_orig_params": False}, WrapperOptionError, "use_orig_params: False is not possible"),
     "offload": ({"cpu_offload": "yes"}, TypeError, "`cpu_offload` should be"),
     "precision": ({"mixed_precision": "half"}, TypeError, "`mixed_precision` should be"),
-    "precision-key": ({"mixed_precision": {"dtype": "half"}}, WrapperOptionError, r"knows param_dtype.*got \['dtype'\]"),
-    "precision-type": ({"mixed_precision": {"param_dtype": "float33"}}, WrapperOptionError, "'float33' is no type of torch"),
+    "precision-key": (
+        {"mixed_precision": {"dtype": "half"}},
+        WrapperOptionError,
+        r"knows param_dtype.*got \['dtype'\]",
+    ),
+    "precision-type": (
+        {"mixed_precision": {"param_dtype": "float33"}},
+        WrapperOptionError,
+        "'float33' is no type of torch",
+    ),
     "policy": ({"auto_wrap_policy": "nope"}, WrapperOptionError, "auto_wrap_policy: 'nope' names no function"),
     "policy-type": ({"auto_wrap_policy": 3}, TypeError, "`auto_wrap_policy` should be"),
     "unknown": ({"cpu_ofload": True, "sync_module_state": True}, TypeError, "takes no argument 'cpu_ofload'"),
@@ -104,7 +123,7 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("options, error, match", BAD.values(), ids=BAD)
+@pytest.mark.parametrize(("options", "error", "match"), BAD.values(), ids=BAD)
 def test_options_that_fsdp_cannot_take_are_named(group, options, error, match):
     with pytest.raises(error, match=match):
         MMFullyShardedDataParallel(toy(), **options)
@@ -117,7 +136,12 @@ def test_fsdp_needs_a_process_group():
 
 def test_options_without_effect_are_told(group, caplog):
     with caplog.at_level(logging.WARNING):
-        MMFullyShardedDataParallel(toy(), backward_prefetch="BACKWARD_POST", limit_all_gathers=False, mixed_precision={"buffer_dtype": "float32"})
+        MMFullyShardedDataParallel(
+            toy(),
+            backward_prefetch="BACKWARD_POST",
+            limit_all_gathers=False,
+            mixed_precision={"buffer_dtype": "float32"},
+        )
     assert all(word in caplog.text for word in ("BACKWARD_POST", "limit_all_gathers", "buffer_dtype"))
 
 
@@ -125,7 +149,10 @@ def test_fsdp_gives_memory_to_modules_on_the_meta_device(group):
     seen = []
     with torch.device("meta"):
         model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
-    wrapped = MMFullyShardedDataParallel(model, param_init_fn=lambda module: (seen.append(module), nn.init.ones_(module.weight), nn.init.zeros_(module.bias)))
+    wrapped = MMFullyShardedDataParallel(
+        model,
+        param_init_fn=lambda module: (seen.append(module), nn.init.ones_(module.weight), nn.init.zeros_(module.bias)),
+    )
     assert len(seen) == 2 and wrapped(torch.ones(1, 2)).item() == 4
     with torch.device("meta"):
         model = nn.Sequential(nn.Linear(2, 2))
@@ -152,7 +179,11 @@ def test_ignored_modules_stay_whole(group):
 
 
 def test_policy_by_name_in_the_registry():
-    FUNCTIONS.register_module(name="wrap_linear_for_test", module=lambda module, recurse, nonwrapped_numel: recurse or isinstance(module, nn.Linear), force=True)
+    FUNCTIONS.register_module(
+        name="wrap_linear_for_test",
+        module=lambda module, recurse, nonwrapped_numel: recurse or isinstance(module, nn.Linear),
+        force=True,
+    )
     model = nn.Sequential(nn.Linear(1, 1), nn.Sequential(nn.Linear(1, 1), nn.ReLU()))
     assert modules_to_shard(model, "wrap_linear_for_test", []) == [model[0], model[1][0]]
     assert modules_to_shard(model, "wrap_linear_for_test", [model[1]]) == [model[0]]

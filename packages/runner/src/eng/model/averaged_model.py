@@ -114,10 +114,7 @@ class BaseAveragedModel(nn.Module):
     def _tensors(self, model: nn.Module) -> tuple[list[Any], list[Any], list[Any], list[Any]]:
         if self._pairs is None or self._pairs[0]() is not model:
             self._pairs = (weakref.ref(model), *self._slots(model))
-        averaged, sources, copies, originals = (
-            [table[name] for table, name in slots]
-            for slots in self._pairs[1:]
-        )
+        averaged, sources, copies, originals = ([table[name] for table, name in slots] for slots in self._pairs[1:])
         return averaged, sources, copies, originals
 
     def _slots(self, model: nn.Module) -> tuple[list[Slot], list[Slot], list[Slot], list[Slot]]:

@@ -49,7 +49,8 @@ def stack_batch(tensor_list: Sequence[torch.Tensor], pad_size_divisor: int = 1, 
         return torch.stack(list(tensor_list))
     batch: torch.Tensor = tensor_list[0].new_full((len(shapes), *target), pad_value)
     for place, tensor in enumerate(tensor_list):
-        batch[(place, *map(slice, tensor.shape))] = tensor
+        region: Any = (place, *map(slice, tensor.shape))
+        batch[region] = tensor
     return batch
 
 
