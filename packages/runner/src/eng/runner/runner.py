@@ -313,9 +313,7 @@ class Runner:
         self.call_hook("before_run")
 
     def _init_weights(self) -> None:
-        bare = getattr(self.model, "module", self.model) if is_distributed() else self.model
-        if hasattr(bare, "init_weights"):
-            bare.init_weights()
+        self.strategy.init_weights(self.model)
 
     def _load_or_resume(self) -> None:
         self.load_or_resume()

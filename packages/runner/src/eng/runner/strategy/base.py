@@ -6,10 +6,11 @@ from abc import ABCMeta, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
 from eng.checkpoint import get_state_dict, weights_to_cpu
-from eng.dist import get_rank
+from eng.dist import broadcast, get_rank, get_world_size
 
 
 class BaseStrategy(metaclass=ABCMeta):
@@ -45,14 +46,24 @@ class BaseStrategy(metaclass=ABCMeta):
     def convert_model(self, model: nn.Module) -> nn.Module:
         """The model on its device, wrapped for training."""
 
+    def init_weights(self, model: nn.Module) -> None:
+        """Lets the model set its weights, and gives all ranks those of rank 0."""
+        bare: Any = bare_model(model)
+        if not hasattr(bare, "init_weights"):
+            return
+        bare.init_weights()
+        if get_world_size() > 1:
+            with torch.no_grad():
+                for tensor in bare.state_dict().values():
+                    broadcast(tensor)
+
     def writes(self) -> bool:
         """Whether this process writes checkpoints; the others only take part in gathering them."""
         return get_rank() == 0
 
     def model_state(self, model: nn.Module) -> dict[str, Any]:
         """The weights on the CPU, under the names that they have without wrappers."""
-        bare: nn.Module = getattr(model, "module", model) if is_wrapped(model) else model
-        return dict(weights_to_cpu(get_state_dict(bare)))
+        return dict(weights_to_cpu(get_state_dict(bare_model(model))))
 
     def load_model_state(
         self, model: nn.Module, checkpoint: dict[str, Any], strict: bool, revise_keys: list[tuple[str, str]]
@@ -60,8 +71,7 @@ class BaseStrategy(metaclass=ABCMeta):
         """Loads the weights of a checkpoint and gives the report of what matched."""
         from eng.checkpoint import _load_checkpoint_to_model
 
-        bare = getattr(model, "module", model) if is_wrapped(model) else model
-        return _load_checkpoint_to_model(bare, checkpoint, strict=strict, revise_keys=revise_keys)
+        return _load_checkpoint_to_model(bare_model(model), checkpoint, strict=strict, revise_keys=revise_keys)
 
     def optim_state(self, model: nn.Module, optim_wrapper: Any) -> dict[str, Any]:
         """The optimizer's state."""
@@ -78,3 +88,9 @@ def is_wrapped(model: nn.Module) -> bool:
     from eng.model import is_model_wrapper
 
     return bool(is_model_wrapper(model))
+
+
+def bare_model(model: nn.Module) -> nn.Module:
+    """The model without the wrapper around it, if there is one."""
+    inner: nn.Module = getattr(model, "module", model) if is_wrapped(model) else model
+    return inner
