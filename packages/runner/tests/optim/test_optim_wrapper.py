@@ -165,15 +165,30 @@ class TestAccumulation:
         assert list(state["gradients"]) == ["0.weight", "0.bias", "2.weight", "2.bias"]
         assert (state["inner_count"], state["update_count"], state["weight"]) == (1, 0, None)
 
-    def test_a_lost_window_is_warned_about_and_a_restored_one_is_not(self, logged):
+    @pytest.mark.parametrize("weight", [None, 2.0], ids=["plain", "weighted"])
+    def test_a_lost_window_is_warned_about(self, weight, logged):
+        model = mlp()
+        wrapper = OptimWrapper(sgd(model), accumulative_counts=4)
+        wrapper.initialize_count_status(model, 1, 10)
+        for _ in range(3):
+            wrapper.update_params(mean_loss(model, torch.randn(2, 6)), weight=weight)
+        assert logged().count("inside a window of 4 accumulated losses") == 1
+        assert wrapper.update_count == 1
+
+    @pytest.mark.parametrize("restored_first", [True, False], ids=["restored first", "counted first"])
+    def test_a_restored_window_is_not_warned_about(self, restored_first, logged):
         model = mlp()
         wrapper = OptimWrapper(sgd(model), accumulative_counts=2)
-        wrapper.initialize_count_status(model, 1, 10)
-        assert "inside a window of 2 accumulated losses" in logged()
-        before = logged()
-        wrapper.load_accumulation_state({"inner_count": 1, "update_count": 0, "gradients": {}, "weight": None})
-        wrapper.initialize_count_status(model, 1, 10)
-        assert logged() == before
+        steps = [
+            lambda: wrapper.load_accumulation_state(
+                {"inner_count": 1, "update_count": 0, "gradients": {}, "weight": None}
+            ),
+            lambda: wrapper.initialize_count_status(model, 1, 10),
+        ]
+        for step in steps if restored_first else reversed(steps):
+            step()
+        wrapper.update_params(mean_loss(model, torch.randn(2, 6)))
+        assert "inside a window" not in logged()
 
     def test_batch_norm_is_warned_about(self, logged):
         model = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1))

@@ -65,14 +65,20 @@ class WeightedWindow:
         present = [local(gradient) for gradient in gradients if gradient is not None]
         if not present:
             return
-        total = torch.as_tensor(self.total, dtype=torch.float64 if present[0].device.type == "cpu" else torch.float32)
-        total = total.to(present[0].device).reshape(())
+        total = _scalar(self.total, present[0].device)
         if get_world_size() > 1:
-            total = total.clone()
             all_reduce(total, op="mean")
         total = torch.where(total == 0, torch.ones_like(total), total)
         for gradient in present:
             gradient.div_(total.to(gradient.device))
+
+
+def _scalar(value: Any, device: torch.device) -> torch.Tensor:
+    """A 0-dim tensor of its own on the device; a number is written there without a copy that would wait."""
+    dtype = torch.float64 if device.type == "cpu" else torch.float32
+    if isinstance(value, torch.Tensor):
+        return value.to(device, dtype, non_blocking=True, copy=True).reshape(())
+    return torch.full((), float(value), dtype=dtype, device=device)
 
 
 def gradients_of(parameters: Sequence[tuple[str, torch.Tensor]]) -> dict[str, torch.Tensor]:

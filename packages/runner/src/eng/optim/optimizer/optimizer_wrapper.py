@@ -76,6 +76,7 @@ class OptimWrapper(BaseOptimWrapper):
         self._max_counts = -1
         self._remainder_counts = -1
         self._window: WeightedWindow | None = None
+        self._window_lost = False
         self._restored_count: int | None = None
         self._guard = NonFiniteGuard() if skip_nonfinite else None
 
@@ -171,12 +172,7 @@ class OptimWrapper(BaseOptimWrapper):
         self._remainder_counts = max_counts % self._accumulative_counts
         if self._accumulative_counts == 1:
             return
-        if init_counts % self._accumulative_counts and self._restored_count != init_counts:
-            logger.warning(
-                "The run goes on at count %d, inside a window of %d accumulated losses whose gradients were not saved; "
-                "this window's update has fewer",
-                init_counts, self._accumulative_counts,
-            )  # fmt: skip
+        self._window_lost = bool(init_counts % self._accumulative_counts) and self._restored_count != init_counts
         if has_batch_norm(model):
             logger.warning(
                 "Gradients are accumulated over %d batches, but BatchNorm sees each batch alone; results may differ "
@@ -204,6 +200,8 @@ class OptimWrapper(BaseOptimWrapper):
         """
         if self._window is not None:
             raise OptimError("this accumulation window began with weighted losses: give this one's weight too")
+        if self._window_lost:
+            self._tell_lost_window()
         counts = self._window_length()
         return loss if counts == 1 else loss / counts
 
@@ -245,6 +243,7 @@ class OptimWrapper(BaseOptimWrapper):
             state: the state of this rank.
         """
         self._inner_count = self._restored_count = state["inner_count"]
+        self._window_lost = False
         self.update_count = state["update_count"]
         self._window = None if state["weight"] is None else WeightedWindow(state["weight"])
         restore_gradients(self._names.of_parameters(self.optimizer.param_groups), state["gradients"])
@@ -254,11 +253,21 @@ class OptimWrapper(BaseOptimWrapper):
         return self._remainder_counts if in_last else self._accumulative_counts
 
     def _weigh(self, loss: torch.Tensor, weight: float | torch.Tensor) -> torch.Tensor:
-        if self._window is None:
-            if self._inner_count % self._accumulative_counts:
-                raise OptimError("this accumulation window began with losses without a weight: weigh all or none")
-            self._window = WeightedWindow()
+        if self._window_lost:
+            self._tell_lost_window()
+        elif self._window is None and self._inner_count % self._accumulative_counts:
+            raise OptimError("this accumulation window began with losses without a weight: weigh all or none")
+        self._window = self._window or WeightedWindow()
         return self._window.weighed(loss, weight)
+
+    def _tell_lost_window(self) -> None:
+        # Not in initialize_count_status: the window may be restored after it.
+        self._window_lost = False
+        logger.warning(
+            "The run goes on at count %d, inside a window of %d accumulated losses whose gradients were not saved; "
+            "this window's update has fewer",
+            self._inner_count, self._accumulative_counts,
+        )  # fmt: skip
 
     def _close_window(self) -> None:
         assert self._window is not None

@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 INF = int(1e9)
 OptimizerType = BaseOptimWrapper | Optimizer
 UNITS = ("epoch", "iter", "update")
+_NUMBERS = (float, int)  # asking whether something is a tensor takes several times as long
 
 
 class _ParamScheduler:
@@ -196,12 +197,16 @@ class _ParamScheduler:
             self.last_step += 1
             self._write(groups, self._get_value())
         name = self.param_name
-        self._last_value = [_detached(group[name]) for group in groups]
+        self._last_value = [
+            value if isinstance(value, _NUMBERS) else _detached(value) for value in [group[name] for group in groups]
+        ]
 
     def _write(self, groups: list[dict[str, Any]], values: list[Any]) -> None:
         name = self.param_name
         for group, value in zip(groups, values, strict=False):
-            if isinstance(group[name], torch.Tensor):  # a compiled or capturable optimizer holds on to its tensor
+            if isinstance(group[name], _NUMBERS):
+                group[name] = value
+            elif isinstance(group[name], torch.Tensor):  # a compiled or capturable optimizer holds on to its tensor
                 group[name].fill_(value)
             else:
                 group[name] = value

@@ -123,9 +123,10 @@ class MultiStepParamScheduler(_ParamScheduler):
         super().__init__(optimizer, param_name, begin, end, last_step, by_epoch, verbose, by)
 
     def _get_value(self) -> list[Any]:
-        return [
-            curves.milestones_passed(value, self.last_step, self.milestones, self.gamma) for value in self._present()
-        ]
+        present, step = self._present(), self.last_step
+        if step not in self.milestones:
+            return present
+        return [curves.milestones_passed(value, step, self.milestones, self.gamma) for value in present]
 
 
 @PARAM_SCHEDULERS.register_module()
