@@ -13,7 +13,7 @@ from eng.registry import DATASETS, PARAM_SCHEDULERS, DefaultScope
 
 from .errors import MissingValueError, OptimError
 from .optimizer import OptimWrapperDict, build_optim_wrapper
-from .scheduler.preview import Preview, preview
+from .scheduler import Preview, preview
 
 
 def previews_of(

@@ -1,5 +1,6 @@
 """Schedules of learning rate, momentum and any other hyperparameter."""
 
+from ._preview import Preview, preview
 from .lr_scheduler import (
     ConstantLR,
     CosineAnnealingLR,
@@ -38,7 +39,6 @@ from .param_scheduler import (
     StepParamScheduler,
     _ParamScheduler,
 )
-from .preview import Preview, preview
 
 __all__ = [
     "ConstantLR",
