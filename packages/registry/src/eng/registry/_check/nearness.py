@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from functools import lru_cache
 
 
 def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
@@ -19,6 +20,7 @@ def or_mean(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {near!r}?" if near is not None else ""
 
 
+@lru_cache(maxsize=1 << 16)
 def is_slip_of(word: str, known: str) -> bool:
     """Whether `word` is `known` with one slip of the fingers, two where it is long."""
     if word == known or len(known) < 3:

@@ -72,13 +72,17 @@ def _check_config(cfg: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _check_top_key(key: str, value: Any, cfg: Mapping[str, Any]) -> Iterator[Finding]:
     meant = known.top_keys()
-    if key in meant or _is_used_elsewhere(key, value, cfg):
+    if key in meant:
         return
     near = [other for other in sorted(meant) if is_slip_of(key, other)]
+    if not near and key not in known.ARGUMENT_HOMES:
+        return
+    if _is_used_elsewhere(key, value, cfg):
+        return
     if near:
         message = f"no key {key!r} is known here; did you mean {' or '.join(map(repr, near))}?"
         yield Finding("unknown-key", key, message, location_of(cfg, key))
-    elif key in known.ARGUMENT_HOMES and isinstance(value, Mapping) and "type" in value:
+    elif isinstance(value, Mapping) and "type" in value:
         message = f"{key!r} has no effect at the top of a config; it belongs in {known.ARGUMENT_HOMES[key]!r}"
         yield Finding("misplaced-key", key, message, location_of(cfg, key), is_certain=False)
 
@@ -152,8 +156,8 @@ def _check_dataloader(value: Any, path: str) -> Iterator[Finding]:
 
 def _check_default_hooks(value: Any, path: str) -> Iterator[Finding]:
     for key, hook in value.items() if isinstance(value, Mapping) else ():
-        near = [other for other in known.DEFAULT_HOOKS if is_slip_of(key, other)]
-        if key not in known.DEFAULT_HOOKS and near:
+        near = [] if key in known.DEFAULT_HOOKS else [other for other in known.DEFAULT_HOOKS if is_slip_of(key, other)]
+        if near:
             message = f"no default hook is called {key!r}; did you mean {' or '.join(map(repr, near))}?"
             yield Finding("unknown-key", f"{path}.{key}", message, location_of(value, key))
         yield from _check_nodes(hook, known.HOOK, f"{path}.{key}")
