@@ -113,7 +113,7 @@ def _split(text: str) -> list[str]:
         elif char == "," and not open_brackets:
             parts.append(text[start:at])
             start = at + 1
-    if open_brackets and ("," in text or len(open_brackets) > 1):
+    if open_brackets and ("," in text or "]" in text or ")" in text):
         raise _imbalanced(text)
     return [*parts, text[start:]]
 

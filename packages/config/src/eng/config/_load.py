@@ -1,4 +1,4 @@
-# ruff: noqa: PTH100, PTH109, PTH111, PTH112, PTH113, PTH118, PTH119, PTH120, PTH122, PTH208  # paths may be URLs
+# ruff: noqa: PTH100  # paths may be URLs
 """The pipeline from a path to merged values: read, substitute, parse, load bases, run, merge."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# ruff: noqa: PTH100, PTH109, PTH111, PTH112, PTH113, PTH118, PTH119, PTH120, PTH122, PTH208  # paths may be URLs
+# ruff: noqa: PTH111, PTH112, PTH113, PTH118, PTH119, PTH120, PTH208  # paths may be URLs
 """Where a base config lies: beside the file, in an installed package, behind a URL."""
 
 from __future__ import annotations

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import keyword
 import math
+import re
 import types
+import unicodedata
 from typing import Any
 
 from .lazy import dotted_name, is_lazy
 
 WIDTH = 80
+_TO_ESCAPE = re.compile("\\{\\{|[\x85\u2028\u2029\ufeff]")
+_CALLED = frozenset({"dict", "float", "globals", "set", "frozenset", "range"})
 _SIMPLE = frozenset({int, bool, type(None)})
 
 
@@ -22,15 +26,19 @@ def python_text(values: dict[Any, Any]) -> str:
         lr = 0.1
         model = dict(type='ResNet', depth=50)
     """
-    lines = [f"{key} = {_render(value, 0, len(key) + 3)}\n" for key, value in values.items() if _is_name(key)]
-    rest = {key: value for key, value in values.items() if not _is_name(key)}
-    if rest:  # keys that no assignment can name
+    named = {key: value for key, value in values.items() if _is_name(key) and key not in _CALLED}
+    rest = {key: value for key, value in values.items() if key not in named}
+    lines = [f"{key} = {_render(value, 0, len(key) + 3)}\n" for key, value in named.items()]
+    if rest:  # keys that no assignment can name, and names that the lines above call
         lines.append(f"globals().update({_render(rest, 0, 18)})\n")
     return "".join(lines)
 
 
 def _is_name(key: Any) -> bool:
-    return key.__class__ is str and key.isidentifier() and not keyword.iskeyword(key)
+    """Whether Python code can write `key` as a name and gets the same text back (it normalises names to NFKC)."""
+    if key.__class__ is not str or not key.isidentifier() or keyword.iskeyword(key):
+        return False
+    return key.isascii() or unicodedata.normalize("NFKC", key) == key
 
 
 def _render(value: Any, indent: int, used: int) -> str:
@@ -56,7 +64,7 @@ def _render(value: Any, indent: int, used: int) -> str:
 
 def _mapping(value: dict[Any, Any], indent: int, used: int) -> str:
     inner = indent + 4
-    if all(key.__class__ is str and key.isidentifier() for key in value) and not any(map(keyword.iskeyword, value)):
+    if all(map(_is_name, value)):
         items = [f"{key}={_render(item, inner, inner + len(key) + 1)}" for key, item in dict.items(value)]
         return _group("dict(", items, ")", indent, used)
     items = []
@@ -135,8 +143,8 @@ def yaml_text(values: dict[Any, Any]) -> str:
 
 
 def _yaml_string(dumper: Any, text: str) -> Any:
-    # Only the double-quoted style can escape a brace.
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if "{{" in text else None)
+    # Only the double-quoted style can escape a brace, and the line breaks of Unicode, which others fold to spaces.
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if _TO_ESCAPE.search(text) else None)
 
 
 def _yaml_other(dumper: Any, value: Any) -> Any:

@@ -1,4 +1,4 @@
-# ruff: noqa: PTH100, PTH109, PTH111, PTH112, PTH113, PTH118, PTH119, PTH120, PTH122, PTH208  # paths may be URLs
+# ruff: noqa: PTH109, PTH118  # paths may be URLs
 """Where a value came from: steps, chains of steps, and the two kinds of things that can tell them."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# ruff: noqa: PTH100, PTH109, PTH111, PTH112, PTH113, PTH118, PTH119, PTH120, PTH122, PTH208  # paths may be URLs
+# ruff: noqa: PTH112, PTH119, PTH120, PTH122, PTH208  # paths may be URLs
 """Reading the text of a config: from disk or by URL, always UTF-8, never absurdly large."""
 
 from __future__ import annotations

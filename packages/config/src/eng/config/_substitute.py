@@ -1,4 +1,4 @@
-# ruff: noqa: PTH100, PTH109, PTH111, PTH112, PTH113, PTH118, PTH119, PTH120, PTH122, PTH208  # paths may be URLs
+# ruff: noqa: PTH100, PTH119, PTH120, PTH122  # paths may be URLs
 """``{{…}}`` in config texts: found in one pass, replaced by marks, and resolved as values after parsing.
 
 Because the text itself never receives the value, a quote in an environment variable cannot break (or extend) a config.

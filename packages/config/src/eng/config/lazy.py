@@ -40,7 +40,7 @@ class LazyObject:
     """
 
     def __init__(self, module: str | Sequence[str], imported: str | None = None, location: str | None = None) -> None:
-        modules = [module] if isinstance(module, str) else list(module)
+        modules = list(module) if isinstance(module, (list, tuple)) else [module]
         if not modules or not all(isinstance(name, str) for name in modules):
             raise TypeError(f"module must be a string or a list of strings, got {module!r}")
         self._modules = modules
