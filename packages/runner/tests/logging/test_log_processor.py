@@ -22,7 +22,7 @@ def make_runner(name, *, iteration=9, epoch=1, max_epochs=12, max_iters=50, leng
     hub.update_info("eta", 40)
     return SimpleNamespace(
         message_hub=hub, iter=iteration, epoch=epoch, max_epochs=max_epochs, max_iters=max_iters, model=torch.nn.Identity(),
-        train_loop=loop, val_loop=loop, test_loop=loop, _train_loop=loop if train_loop else None,
+        train_loop=loop if train_loop else None, val_loop=loop, test_loop=loop,
     )  # fmt: skip
 
 

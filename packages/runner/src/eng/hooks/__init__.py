@@ -10,6 +10,7 @@ from .logger_hook import LoggerHook
 from .naive_visualization_hook import NaiveVisualizationHook
 from .param_scheduler_hook import ParamSchedulerHook
 from .prepare_tta_hook import PrepareTTAHook
+from .progress_bar_hook import ProgressBarHook
 from .profiler_hook import NPUProfilerHook, ProfilerHook
 from .runtime_info_hook import RuntimeInfoHook
 from .sampler_seed_hook import DistSamplerSeedHook
@@ -28,6 +29,7 @@ __all__ = [
     "EmptyCacheHook",
     "SyncBuffersHook",
     "ProfilerHook",
+    "ProgressBarHook",
     "NPUProfilerHook",
     "NaiveVisualizationHook",
     "PrepareTTAHook",

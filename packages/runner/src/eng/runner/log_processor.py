@@ -258,7 +258,7 @@ def _aligned(number: int, largest: int) -> str:
 
 def _train_loop(runner: Any) -> Any | None:
     """The training loop where there is one that was built."""
-    loop = getattr(runner, "_train_loop", None)
+    loop = runner.train_loop
     return None if loop is None or isinstance(loop, Mapping) else loop
 
 

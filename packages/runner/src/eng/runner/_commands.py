@@ -1,0 +1,252 @@
+"""``eng train``, ``eng val`` and ``eng test``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+INTERRUPTED = 130
+
+
+def _shared(function: F) -> F:
+    """The options that all three commands take."""
+    options = (
+        click.argument("config", type=click.Path(dir_okay=False)),
+        click.option("--work-dir", help="Folder of checkpoints and logs. Default: the config's, or work_dirs/<its name>."),
+        click.option("--cfg-options", multiple=True, metavar="KEY=VALUE ...", help="Change the config."),
+        click.option(
+            "--launcher",
+            type=click.Choice(["none", "pytorch", "slurm", "mpi"]),
+            help="How the processes were started. Default: the config's.",
+        ),
+        click.option("--nproc", type=click.IntRange(1), help="Start this many processes on this machine."),
+        click.option("--max-restarts", type=click.IntRange(0), default=0, help="Restarts of all processes after a failure."),
+        # torch.distributed.launch gives it to every process.
+        click.option("--local_rank", "--local-rank", type=int, hidden=True),
+        click.pass_context,
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@click.command()
+@_shared
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value="auto",
+    metavar="[CHECKPOINT]",
+    help="Go on from the newest whole checkpoint in the work dir, or from CHECKPOINT.",
+)
+@click.option("--amp", is_flag=True, help="Mixed precision.")
+@click.option("--auto-scale-lr", is_flag=True, help="Scale learning rates by the batch size over its base.")
+def train(ctx: click.Context, config: str, resume: str | None, amp: bool, auto_scale_lr: bool, **common: Any) -> int:
+    """Train the model of CONFIG.
+
+    Ctrl-C saves the state at the next safe point and says how to go on; a second one stops at once. Exit status: 0 done,
+    2 a mistake in the call or the config, 130 Ctrl-C, 143 SIGTERM, 138 SIGUSR1, 75 the time budget was used up.
+    """
+    if common["nproc"] is not None:
+        return _on_several(common)
+    cfg = _load(ctx, config, common)
+    if resume is not None:
+        cfg.resume, cfg.load_from = True, (None if resume == "auto" else resume)
+    if amp:
+        _use_amp(cfg)
+    if auto_scale_lr:
+        _enable_auto_scale_lr(cfg)
+    cfg.setdefault("preemption", {"signals": ("SIGINT", "SIGTERM", "SIGUSR1")})
+    cfg.custom_hooks = [*(cfg.get("custom_hooks") or []), {"type": "ProgressBarHook"}]
+    return _run(cfg, lambda runner: runner.train(), _say_what_training_left)
+
+
+@click.command()
+@_shared
+@click.option("--checkpoint", help="Weights to validate. Default: the config's load_from.")
+def val(ctx: click.Context, config: str, checkpoint: str | None, **common: Any) -> int:
+    """Validate the model of CONFIG."""
+    return _evaluate(ctx, config, checkpoint, common, lambda runner: runner.val())
+
+
+@click.command(name="test")
+@_shared
+@click.option("--checkpoint", help="Weights to test. Default: the config's load_from.")
+@click.option("--tta", is_flag=True, help="Test with augmentations, as the config's tta_model and tta_pipeline say.")
+@click.option("--out", type=click.Path(dir_okay=False), help="Write all predictions to this .pkl file.")
+def test_command(
+    ctx: click.Context, config: str, checkpoint: str | None, tta: bool, out: str | None, **common: Any
+) -> int:
+    """Test the model of CONFIG."""
+
+    def prepare(cfg: Any) -> None:
+        if tta:
+            _use_tta(cfg)
+        if out is not None:
+            _dump_predictions(cfg, out)
+
+    return _evaluate(ctx, config, checkpoint, common, lambda runner: runner.test(), prepare)
+
+
+# --- the config of a call --------------------------------------------------------------------------------------------
+
+
+def _load(ctx: click.Context, config: str, common: dict[str, Any]) -> Any:
+    cfg = ctx.obj.load_config(config, common["cfg_options"])
+    if common["work_dir"] is not None:
+        cfg.work_dir = common["work_dir"]
+    elif cfg.get("work_dir") is None:
+        cfg.work_dir = str(Path("work_dirs") / Path(config).stem)
+    if common["launcher"] is not None:
+        cfg.launcher = common["launcher"]
+    _must_be_writable(Path(cfg.work_dir))
+    return cfg
+
+
+def _must_be_writable(folder: Path) -> None:
+    """Makes the work dir, so that a run does not find out at its first checkpoint.
+
+    Raises:
+        click.ClickException: it cannot be written.
+    """
+    probe = folder / ".eng-write-probe"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise _mistake(f"work_dir: cannot write to {folder}: {error.strerror}; choose another by --work-dir") from error
+
+
+def _mistake(message: str) -> click.ClickException:
+    return click.ClickException(message)
+
+
+def _use_amp(cfg: Any) -> None:
+    wrapper = cfg.get("optim_wrapper") or {}
+    kind = wrapper.get("type", "OptimWrapper")
+    if kind not in ("OptimWrapper", "AmpOptimWrapper"):
+        raise _mistake(f"--amp works on OptimWrapper, and optim_wrapper.type is {kind!r}")
+    wrapper["type"] = "AmpOptimWrapper"
+
+
+def _enable_auto_scale_lr(cfg: Any) -> None:
+    if not (cfg.get("auto_scale_lr") or {}).get("base_batch_size"):
+        raise _mistake("--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the config")
+    cfg.auto_scale_lr.enable = True
+
+
+def _use_tta(cfg: Any) -> None:
+    if "tta_model" not in cfg:
+        raise _mistake("--tta needs a tta_model in the config, such as dict(type='MyTTAModel')")
+    if "tta_pipeline" in cfg:
+        dataset = cfg.test_dataloader.dataset
+        while "dataset" in dataset:
+            dataset = dataset.dataset
+        dataset.pipeline = cfg.tta_pipeline
+    cfg.model = dict(**cfg.tta_model, module=cfg.model)
+
+
+def _dump_predictions(cfg: Any, out: str) -> None:
+    if not out.endswith((".pkl", ".pickle")):
+        raise _mistake(f"--out writes a pickle: give a name that ends in .pkl, not {out!r}")
+    metrics = cfg.get("test_evaluator") or []
+    cfg.test_evaluator = [*(metrics if isinstance(metrics, (list, tuple)) else [metrics]), {"type": "DumpResults", "out_file_path": out}]
+
+
+# --- running -------------------------------------------------------------------------------------------------------
+
+
+def _on_several(common: dict[str, Any]) -> int:
+    from .launch import relaunch_with_agent
+
+    return relaunch_with_agent(common["nproc"], _without_agent_options(sys.argv[1:]), common["max_restarts"])
+
+
+def _without_agent_options(words: list[str]) -> list[str]:
+    """The words of this call without ``--nproc`` and ``--max-restarts``, which each process must not see."""
+    kept, skip = [], False
+    for word in words:
+        if skip:
+            skip = False
+        elif word in ("--nproc", "--max-restarts"):
+            skip = True
+        elif not word.startswith(("--nproc=", "--max-restarts=")):
+            kept.append(word)
+    return kept
+
+
+def _evaluate(
+    ctx: click.Context,
+    config: str,
+    checkpoint: str | None,
+    common: dict[str, Any],
+    action: Callable[[Any], dict[str, float]],
+    prepare: Callable[[Any], None] = lambda cfg: None,
+) -> int:
+    if common["nproc"] is not None:
+        return _on_several(common)
+    cfg = _load(ctx, config, common)
+    cfg.resume = False
+    if checkpoint is not None:
+        cfg.load_from = checkpoint
+    prepare(cfg)
+    metrics: dict[str, float] = {}
+
+    def tell(runner: Any) -> None:
+        listed = ", ".join(f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}" for name, value in metrics.items())
+        click.echo(f"Done: {listed or 'no metrics'}\nLog: {runner.log_dir}")
+
+    return _run(cfg, lambda runner: metrics.update(action(runner)), tell)
+
+
+def _run(cfg: Any, action: Callable[[Any], Any], tell: Callable[[Any], None]) -> int:
+    from eng.registry import RUNNERS
+
+    from .errors import RunInterrupted
+    from .runner import Runner
+
+    runner: Any = None
+    try:
+        runner = RUNNERS.build(cfg) if cfg.get("runner_type") else Runner.from_cfg(cfg)
+        action(runner)
+    except RunInterrupted as stop:
+        if runner.rank == 0:
+            click.echo(f"\nStopped by {stop.reason} at {stop.position}. {_how_to_go_on(cfg)}", err=True)
+        return int(stop.code or 0)
+    except KeyboardInterrupt:
+        place = "before training began" if runner is None or runner.iter == 0 else f"after iteration {runner.iter}"
+        click.echo(f"\nStopped at once, {place}. {_how_to_go_on(cfg)}", err=True)
+        return INTERRUPTED
+    if runner.rank == 0:
+        tell(runner)
+    return 0
+
+
+def _how_to_go_on(cfg: Any) -> str:
+    words = [word for word in sys.argv[1:] if word != "--resume"]
+    return f"Go on with:\n  eng {' '.join(words)} --resume\n(the newest whole checkpoint in {cfg.work_dir} is used)"
+
+
+def _say_what_training_left(runner: Any) -> None:
+    """Where the checkpoint, the log and the curves are."""
+    hub = runner.message_hub
+    lines = [f"Done: {runner.epoch} epochs, {runner.iter} iterations."]
+    best = hub.get_info("best_ckpt") or hub.get_info(f"best_ckpt_{hub.get_info('best_metric')}")
+    if best:
+        metric = hub.get_info("best_metric") or next(iter(_best_metrics(runner)), "the metric")
+        lines.append(f"Best checkpoint: {best} ({metric}: {hub.get_info('best_score'):.4f})")
+    if hub.get_info("last_ckpt"):
+        lines.append(f"Last checkpoint: {hub.get_info('last_ckpt')}")
+    lines.append(f"Log: {Path(runner.log_dir) / (runner.timestamp + '.log')}")
+    lines.append(f"Curves: {Path(runner.log_dir) / 'vis_data'} (eng curves {runner.work_dir})")
+    click.echo("\n".join(lines))
+
+
+def _best_metrics(runner: Any) -> list[str]:
+    return [name for hook in runner.hooks for name in (getattr(hook, "save_best", None) or ())]
