@@ -40,7 +40,9 @@ def differences(ours: Any, theirs: Any, name: str = "") -> list[str]:
         return [] if isinstance(theirs, torch.Tensor) and torch.equal(ours, theirs) else [name]
     if isinstance(ours, dict):
         missing = [f"{name}.{key}" for key in set(ours) ^ set(theirs)]
-        return missing + [d for key in ours if key in theirs for d in differences(ours[key], theirs[key], f"{name}.{key}")]
+        return missing + [
+            d for key in ours if key in theirs for d in differences(ours[key], theirs[key], f"{name}.{key}")
+        ]
     if isinstance(ours, (list, tuple)):
         if len(ours) != len(theirs):
             return [name]

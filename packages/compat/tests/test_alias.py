@@ -93,7 +93,9 @@ def test_the_alias_comes_before_an_installed_mmengine(tmp_path) -> None:
 def test_a_name_that_is_not_there_names_the_nearest_and_the_page() -> None:
     compat.install()
     utils = importlib.import_module("mmengine.utils.path")
-    with pytest.raises(AttributeError, match=r"no 'mkdir_or_exists'; did you mean mkdir_or_exist.*docs/differences\.md"):
+    with pytest.raises(
+        AttributeError, match=r"no 'mkdir_or_exists'; did you mean mkdir_or_exist.*docs/differences\.md"
+    ):
         _ = utils.mkdir_or_exists
 
 
@@ -132,7 +134,9 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("method", [m for m in ("fork", "spawn", "forkserver") if m in multiprocessing.get_all_start_methods()])
+@pytest.mark.parametrize(
+    "method", [m for m in ("fork", "spawn", "forkserver") if m in multiprocessing.get_all_start_methods()]
+)
 def test_workers_have_the_alias(tmp_path, method) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     done = run("-m", "eng.compat", "script.py", method, cwd=tmp_path)
@@ -154,5 +158,8 @@ def test_a_call_that_names_nothing_says_how_to(tmp_path, args) -> None:
 
 
 def test_importing_it_brings_nothing_heavy() -> None:
-    done = run("-c", "import sys, eng.compat; print([m for m in ('torch', 'numpy', 'pkg_resources', 'distutils') if m in sys.modules])")
+    done = run(
+        "-c",
+        "import sys, eng.compat; print([m for m in ('torch', 'numpy', 'pkg_resources', 'distutils') if m in sys.modules])",
+    )
     assert done.stdout.strip() == "[]"

@@ -171,7 +171,11 @@ def test_files_and_folders(tmp_path) -> None:
         path.mkdir_or_exist(file.parent)
         file.touch()
     assert sorted(path.scandir(tmp_path, ".txt")) == ["a.txt"]
-    assert sorted(path.scandir(tmp_path, (".txt",), recursive=True, case_sensitive=False)) == ["a.txt", "b.TXT", "sub/c.txt"]
+    assert sorted(path.scandir(tmp_path, (".txt",), recursive=True, case_sensitive=False)) == [
+        "a.txt",
+        "b.TXT",
+        "sub/c.txt",
+    ]
     with pytest.raises(TypeError, match="suffix"):
         path.scandir(tmp_path, suffix=3)
     with pytest.raises(FileNotFoundError, match='file ".*nope" does not exist'):

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any
+
+# Names that only old code asks a module of eng for, and where they live.
+_ELSEWHERE = {
+    "eng.runner": {
+        "FlexibleRunner": "eng.compat.flexible_runner",
+        "get_deprecated_model_names": "eng.compat.model_names",
+    },
+    "eng.runner.checkpoint": {"get_deprecated_model_names": "eng.compat.model_names"},
+}
 
 
 class _Explain:
-    """Module-level ``__getattr__`` that explains."""
+    """Module-level ``__getattr__`` that gives what old code needs, and explains what is not there."""
 
     def __init__(self, module: ModuleType) -> None:
         self.module = module
 
-    def __call__(self, name: str) -> NoReturn:
+    def __call__(self, name: str) -> Any:
+        place = _ELSEWHERE.get(self.module.__name__, {}).get(name)
+        if place is not None:
+            return getattr(importlib.import_module(place), name)
         raise AttributeError(message(self.module.__name__, name, dir(self.module)))
 
 

@@ -30,10 +30,10 @@ def show(image: np.ndarray, title: str, wait_seconds: float, continue_key: str, 
 
 
 def _show_figure(image: np.ndarray, title: str, wait_seconds: float, continue_key: str) -> None:
-    from matplotlib import pyplot
+    import matplotlib.pyplot as plt
 
     height, width = image.shape[:2]
-    figure = pyplot.figure(title, figsize=(width / 100, height / 100), dpi=100, frameon=False)
+    figure = plt.figure(title, figsize=(width / 100, height / 100), dpi=100, frameon=False)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.axis("off")
     axes.imshow(image)
@@ -49,4 +49,4 @@ def _show_figure(image: np.ndarray, title: str, wait_seconds: float, continue_ke
     figure.canvas.mpl_connect("close_event", lambda _: figure.canvas.stop_event_loop())
     figure.show()
     figure.canvas.start_event_loop(wait_seconds)
-    pyplot.close(figure)
+    plt.close(figure)

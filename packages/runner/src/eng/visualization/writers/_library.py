@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .._base import plain_number
+from ..curves.lines import tracker_name
 
 EXTRAS = {"wandb": "eng-runner[wandb]", "mlflow": "eng-runner[mlflow]", "tensorboard": "eng-runner[tensorboard]"}
 
@@ -27,8 +28,12 @@ def library(name: str, backend: str) -> Any:
         raise ModuleNotFoundError(f"{backend} needs {name}: pip install '{package}'", name=name) from error
 
 
-def numbers(scalars: Mapping[str, Any]) -> dict[str, float | int]:
-    """The numbers among scalars, without the step.
+def numbers(scalars: Mapping[str, Any], mode: str | None = None) -> dict[str, float | int]:
+    """The numbers among scalars, without the step, under the names of their curves.
+
+    Args:
+        scalars: by name.
+        mode: ``"train"``, ``"val"`` or ``"test"``: of validations, ``time`` becomes ``val/time``, as its axis is another.
 
     Raises:
         TypeError: `scalars` is not a mapping.
@@ -36,7 +41,7 @@ def numbers(scalars: Mapping[str, Any]) -> dict[str, float | int]:
     if not isinstance(scalars, Mapping):
         raise TypeError(f"add_scalars takes a mapping of names to numbers, not {type(scalars).__name__}")
     found = ((name, plain_number(name, value)) for name, value in scalars.items() if name != "step")
-    return {name: value for name, value in found if value is not None}
+    return {tracker_name(name, mode): value for name, value in found if value is not None}
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

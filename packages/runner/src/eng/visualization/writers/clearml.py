@@ -60,7 +60,7 @@ class ClearMLVisBackend(BaseVisBackend):
     @force_init_env
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
         """Writes a number."""
-        self.add_scalars({name: value}, step)
+        self.add_scalars({name: value}, step, **kwargs)
 
     @force_init_env
     def add_scalars(
@@ -68,7 +68,7 @@ class ClearMLVisBackend(BaseVisBackend):
     ) -> None:
         """Writes each number as a curve of its own."""
         at = scalar_dict.get("step", step)
-        for name, value in numbers(scalar_dict).items():
+        for name, value in numbers(scalar_dict, kwargs.get("mode")).items():
             self._logger.report_scalar(title=name, series=name, value=value, iteration=at)
 
     def close(self) -> None:

@@ -62,7 +62,7 @@ class DVCLiveVisBackend(BaseVisBackend):
     @force_init_env
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
         """Writes a number."""
-        self.add_scalars({name: value}, step)
+        self.add_scalars({name: value}, step, **kwargs)
 
     @force_init_env
     def add_scalars(
@@ -70,7 +70,7 @@ class DVCLiveVisBackend(BaseVisBackend):
     ) -> None:
         """Writes the numbers of one step."""
         self._live.step = scalar_dict.get("step", step)
-        for name, value in numbers(scalar_dict).items():
+        for name, value in numbers(scalar_dict, kwargs.get("mode")).items():
             self._live.log_metric(name, value)
 
     def close(self) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ import torch
 from eng.registry import VISBACKENDS
 
 from .._base import BaseVisBackend, force_init_env
+from ..curves.lines import POSITION_KEYS, Line
 
 __all__ = ["LocalVisBackend"]
 
 
 @VISBACKENDS.register_module()
 class LocalVisBackend(BaseVisBackend):
-    """Writes to files in a folder.
+    r"""Writes to files in a folder.
 
     Args:
         save_dir: the folder.
@@ -35,7 +37,7 @@ class LocalVisBackend(BaseVisBackend):
         >>> folder = tempfile.mkdtemp()
         >>> LocalVisBackend(folder).add_scalar("loss", 0.5, step=3)
         >>> open(f"{folder}/scalars.json").read()
-        '{"loss": 0.5, "step": 3}\\n'
+        '{"loss": 0.5, "step": 3}\n'
     """
 
     in_background = False  # the record that everything else can be restored from is written at once
@@ -61,6 +63,11 @@ class LocalVisBackend(BaseVisBackend):
         Path(self._save_dir).mkdir(parents=True, exist_ok=True)
 
     @property
+    def scalar_file(self) -> Path:
+        """The file with the JSON lines."""
+        return self._scalar_save_file
+
+    @property
     @force_init_env
     def experiment(self) -> LocalVisBackend:
         """This object: files need no library."""
@@ -83,7 +90,7 @@ class LocalVisBackend(BaseVisBackend):
     @force_init_env
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
         """Appends a line with the number and its step."""
-        self._append({name: value, "step": step}, self._scalar_save_file)
+        self._append({name: value, "step": step, **_position(kwargs)}, self._scalar_save_file)
 
     @force_init_env
     def add_scalars(
@@ -97,17 +104,39 @@ class LocalVisBackend(BaseVisBackend):
         """
         if not isinstance(scalar_dict, Mapping):
             raise TypeError(f"add_scalars takes a mapping of names to numbers, not {type(scalar_dict).__name__}")
-        line = {**scalar_dict, "step": scalar_dict.get("step", step)}
-        if file_path is not None:
-            extra = Path(self._save_dir) / file_path
-            if extra.suffix != ".json" or extra == self._scalar_save_file:
-                raise ValueError(f"file_path must end in .json and differ from scalar_save_file; got {file_path!r}")
-            self._append(line, extra)
-        self._append(line, self._scalar_save_file)
+        line = {**scalar_dict, "step": scalar_dict.get("step", step), **_position(kwargs)}
+        for path in self._files(file_path):
+            self._append(line, path)
+
+    @force_init_env
+    def replay(self, lines: Sequence[Line], file_path: str | None = None) -> None:
+        """Makes `lines` all that the files hold; see :meth:`BaseVisBackend.replay`. A kill leaves the old files or the new."""
+        text = "".join(_text(line.as_dict()) for line in lines)
+        for path in self._files(file_path):
+            aside = path.with_name(f"{path.name}.tmp")
+            aside.write_text(text)
+            os.replace(aside, path)
+
+    def _files(self, file_path: str | None) -> list[Path]:
+        if file_path is None:
+            return [self._scalar_save_file]
+        extra = Path(self._save_dir) / file_path
+        if extra.suffix != ".json" or extra == self._scalar_save_file:
+            raise ValueError(f"file_path must end in .json and differ from scalar_save_file; got {file_path!r}")
+        return [extra, self._scalar_save_file]
 
     def _append(self, line: Mapping[str, Any], path: Path) -> None:
         with path.open("a") as file:
-            file.write(json.dumps(line, default=_as_json) + "\n")
+            file.write(_text(line))
+
+
+def _text(line: Mapping[str, Any]) -> str:
+    return json.dumps(line, default=_as_json) + "\n"
+
+
+def _position(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a line belongs: the curves of a run that goes on are cut by it."""
+    return {key: kwargs[key] for key in POSITION_KEYS if key in kwargs}
 
 
 def _as_json(value: Any) -> Any:

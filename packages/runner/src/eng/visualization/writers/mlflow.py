@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from eng.registry import VISBACKENDS
 
 from .._base import BaseVisBackend, force_init_env
+from ..curves.lines import Line
 from ._library import artifacts, flat, library, numbers
 
 __all__ = ["MLflowVisBackend"]
@@ -73,6 +75,8 @@ class MLflowVisBackend(BaseVisBackend):
         experiment = known.experiment_id if known else self._client.create_experiment(self._exp_name, place)
         self._run = self._client.create_run(experiment, tags=self._tags, run_name=self._run_name)
         self._log_params(self._params)
+        self._opened_ms = int(time.time() * 1000)
+        self._told: set[str] = set()
 
     @property
     @force_init_env
@@ -115,19 +119,36 @@ class MLflowVisBackend(BaseVisBackend):
     @force_init_env
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
         """Writes a number."""
-        self.add_scalars({name: value}, step)
+        self.add_scalars({name: value}, step, **kwargs)
 
     @force_init_env
     def add_scalars(
         self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: str | None = None, **kwargs: Any
     ) -> None:
         """Writes the numbers of one step in one call."""
-        import time
+        position = {key: kwargs[key] for key in ("axis", "mode") if key in kwargs}
+        self._log_lines([Line(dict(scalar_dict), scalar_dict.get("step", step), **position)], int(time.time() * 1000))
 
-        from mlflow.entities import Metric
+    @force_init_env
+    def replay(self, lines: Sequence[Line], file_path: str | None = None) -> None:
+        """Writes the curves again, in few calls; see :meth:`BaseVisBackend.replay`.
 
-        now, at = int(time.time() * 1000), int(scalar_dict.get("step", step))
-        metrics = iter([Metric(key, float(value), now, at) for key, value in numbers(scalar_dict).items()])
+        The time stamp is the same at a second try: the server keeps a point once that came twice.
+        """
+        self._log_lines(lines, self._opened_ms)
+
+    def _log_lines(self, lines: Sequence[Line], at_ms: int) -> None:
+        from mlflow.entities import Metric, RunTag
+
+        points = [(line, numbers(line.values, line.mode)) for line in lines]
+        over_epochs = {name for line, values in points if line.axis == "epoch" for name in values} - self._told
+        if over_epochs:  # steps are plain numbers to MLflow; a tag says what they count
+            tags = [RunTag(f"axis.{name}", "epoch") for name in sorted(over_epochs)]
+            self._client.log_batch(self.run_id, tags=tags[:_MAX_PARAMS])
+            self._told |= over_epochs
+        metrics = (
+            Metric(name, float(value), at_ms, int(line.step)) for line, values in points for name, value in values.items()
+        )
         while some := list(islice(metrics, _MAX_METRICS)):
             self._client.log_batch(self.run_id, metrics=some)
 

@@ -54,7 +54,7 @@ class NeptuneVisBackend(BaseVisBackend):
     @force_init_env
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
         """Writes a number."""
-        self.add_scalars({name: value}, step)
+        self.add_scalars({name: value}, step, **kwargs)
 
     @force_init_env
     def add_scalars(
@@ -62,7 +62,7 @@ class NeptuneVisBackend(BaseVisBackend):
     ) -> None:
         """Writes each number as a curve of its own."""
         at = scalar_dict.get("step", step)
-        for name, value in numbers(scalar_dict).items():
+        for name, value in numbers(scalar_dict, kwargs.get("mode")).items():
             self._neptune[name].append(value, step=at)
 
     def close(self) -> None:

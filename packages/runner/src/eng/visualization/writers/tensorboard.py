@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from eng.registry import VISBACKENDS
 
-from .._base import BaseVisBackend, force_init_env, plain_number
+from .._base import BaseVisBackend, force_init_env
+from ..curves.lines import Line
+from ._library import library, numbers
 
 __all__ = ["TensorboardVisBackend"]
 
@@ -25,15 +28,12 @@ class TensorboardVisBackend(BaseVisBackend):
         ModuleNotFoundError: at the first write, where tensorboard is not installed.
     """
 
-    in_background = False  # its own writer has a queue and a thread
-
     def _init_env(self) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ModuleNotFoundError as error:
-            raise ModuleNotFoundError(
-                "TensorboardVisBackend needs tensorboard; pip install eng-runner[tensorboard]"
-            ) from error
+        library("tensorboard", type(self).__name__)
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._earlier = list(Path(self._save_dir).glob("*tfevents*"))
+        self._told: set[str] = set()
         self._tensorboard = SummaryWriter(self._save_dir)
 
     @property
@@ -56,9 +56,7 @@ class TensorboardVisBackend(BaseVisBackend):
     @force_init_env
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
         """Writes a number; what is none is left out with a warning."""
-        number = plain_number(name, value)
-        if number is not None:
-            self._tensorboard.add_scalar(name, number, step)
+        self.add_scalars({name: value}, step, **kwargs)
 
     @force_init_env
     def add_scalars(
@@ -69,12 +67,24 @@ class TensorboardVisBackend(BaseVisBackend):
         Raises:
             TypeError: `scalar_dict` is not a mapping.
         """
-        if not isinstance(scalar_dict, Mapping):
-            raise TypeError(f"add_scalars takes a mapping of names to numbers, not {type(scalar_dict).__name__}")
-        step = scalar_dict.get("step", step)
-        for name, value in scalar_dict.items():
-            if name != "step":
-                self.add_scalar(name, value, step)
+        for name, value in numbers(scalar_dict, kwargs.get("mode")).items():
+            if kwargs.get("axis") == "epoch" and name not in self._told:
+                # Event files have steps and no word for what they count.
+                self._tensorboard.add_text(f"axis/{name}", "epoch")
+                self._told.add(name)
+            self._tensorboard.add_scalar(name, value, scalar_dict.get("step", step))
+
+    @force_init_env
+    def replay(self, lines: Sequence[Line], file_path: str | None = None) -> None:
+        """Writes the curves again; see :meth:`BaseVisBackend.replay`.
+
+        Event files that an earlier start left in the same folder get names under which TensorBoard does not read them:
+        a curve cannot be cut in them.
+        """
+        for path in self._earlier:
+            path.rename(path.with_name(path.name.replace("tfevents", "superseded")))
+        self._earlier = []
+        super().replay(lines)
 
     def close(self) -> None:
         """Flushes and closes the event file."""

@@ -54,6 +54,10 @@ class WandbVisBackend(BaseVisBackend):
         # wandb's own counter only goes up; curves over epochs and over iterations need an axis of their own.
         self._run.define_metric("step", hidden=True)
         self._run.define_metric("*", step_metric="step", step_sync=True)
+        self._over_epochs: set[str] = set()
+        # A run that wandb goes on with by its id has what the earlier start sent.
+        summary = self._run.summary if getattr(self._run, "resumed", False) else {}
+        self._sent = {mode: summary.get(f"iteration/{mode}", -1) for mode in ("train", "val", "test")}
         for arguments in self._metric_definitions():
             self._run.define_metric(**arguments)
 
@@ -91,14 +95,25 @@ class WandbVisBackend(BaseVisBackend):
     @force_init_env
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
         """Writes a number."""
-        self.add_scalars({name: value}, step)
+        self.add_scalars({name: value}, step, **kwargs)
 
     @force_init_env
     def add_scalars(
         self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: str | None = None, **kwargs: Any
     ) -> None:
-        """Writes the numbers of one step together."""
-        self._run.log({**numbers(scalar_dict), "step": scalar_dict.get("step", step)})
+        """Writes the numbers of one step together, with the axis that the step counts on."""
+        mode, iteration, axis = kwargs.get("mode"), kwargs.get("iteration"), kwargs.get("axis")
+        if mode is not None and iteration is not None and iteration <= self._sent.get(mode, -1):
+            return
+        values, at = numbers(scalar_dict, mode), scalar_dict.get("step", step)
+        if axis == "epoch":
+            for name in values.keys() - self._over_epochs:
+                self._run.define_metric(name, step_metric="epoch")
+                self._over_epochs.add(name)
+            values["epoch"] = at
+        if mode is not None and iteration is not None:
+            values[f"iteration/{mode}"] = iteration
+        self._run.log({**values, "step": at})
 
     def close(self) -> None:
         """Finishes the run."""
