@@ -9,6 +9,11 @@ from importlib.metadata import EntryPoint
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
+
+from ._summary import summary_of
+
+_LONGEST_SUMMARY = 80
 
 
 @dataclass
@@ -67,6 +72,28 @@ class EntryPointGroup(click.Group):
         if cmd_name in self._tree.children:
             return self._tree.children[cmd_name].command(cmd_name)
         return self._base.get_command(ctx, cmd_name) if self._base is not None else None
+
+    def summary(self, ctx: click.Context, cmd_name: str) -> str:
+        """One line on the command called `cmd_name`, which is imported only where its source does not tell."""
+        node = self._tree.children.get(cmd_name)
+        found = summary_of(node.entry_point) if node is not None and node.entry_point is not None else None
+        if found is None:
+            command = self.get_command(ctx, cmd_name)
+            found = command.get_short_help_str(_LONGEST_SUMMARY) if command is not None else ""
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the list of commands, without importing them."""
+        names = self.list_commands(ctx)
+        if names:
+            with formatter.section("Commands"):
+                formatter.write_dl([(name, self.summary(ctx, name)) for name in names])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The commands and options that start with `incomplete`, without importing them."""
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [*(CompletionItem(name, help=self.summary(ctx, name)) for name in names), *options]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

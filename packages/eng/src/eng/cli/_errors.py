@@ -29,7 +29,7 @@ def _usage(error: click.UsageError) -> str:
 
 
 def _words(error: BaseException) -> str:
-    if isinstance(error, SyntaxError):
+    if type(error) is SyntaxError:
         return "".join(traceback.format_exception_only(type(error), error)).strip()
     if type(error) is KeyError and error.args:  # its str() is the repr of the key
         return str(error.args[0])
