@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-import xml.etree.ElementTree as ElementTree
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import nox
@@ -158,7 +158,7 @@ def tests(session: nox.Session, package: str) -> None:
 def totals() -> str:
     """How many tests passed, over the reports of this checkout's last runs."""
     suites = [
-        suite for report in sorted(REPORTS.glob("*.xml")) for suite in ElementTree.parse(report).iter("testsuite")
+        suite for report in sorted(REPORTS.glob("*.xml")) for suite in ET.parse(report).iter("testsuite")
     ]
     count = {key: sum(int(suite.get(key, 0)) for suite in suites) for key in ("tests", "failures", "errors", "skipped")}
     failed = count["failures"] + count["errors"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ class Digits(BaseDataset):
         split: ``"train"`` (1,437 images) or ``"val"`` (360 images); the split is drawn once, with a fixed seed.
     """
 
-    METAINFO = {"classes": tuple("0123456789")}
+    METAINFO: ClassVar[dict[str, Any]] = {"classes": tuple("0123456789")}
 
     def __init__(self, split: str, **kwargs: Any) -> None:
         self.split = split

@@ -24,7 +24,7 @@ def fopen(filepath: str | Path, *args: Any, **kwargs: Any) -> IO[Any]:
     """
     if not is_filepath(filepath):
         raise ValueError(f"filepath must be a string or a Path, got {type(filepath).__name__}")
-    opened: IO[Any] = open(filepath, *args, **kwargs)  # noqa: PTH123  # takes a string as well
+    opened: IO[Any] = open(filepath, *args, **kwargs)  # noqa: PTH123, SIM115  # takes a string as well, and the caller closes it
     return opened
 
 
