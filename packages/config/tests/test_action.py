@@ -59,7 +59,9 @@ def test_a_default_is_not_changed() -> None:
     assert default == {"a": 1}
 
 
-@pytest.mark.parametrize(("word", "match"), [("a", "expected key=value"), ("=1", "expected key=value"), ("a=[(1]", "Imbalanced")])
+@pytest.mark.parametrize(
+    ("word", "match"), [("a", "expected key=value"), ("=1", "expected key=value"), ("a=[(1]", "Imbalanced")]
+)
 def test_a_malformed_option_is_a_usage_error(parser: argparse.ArgumentParser, word: str, match: str) -> None:
     with pytest.raises(argparse.ArgumentError, match=match):
         parser.parse_args(["--cfg-options", word])

@@ -149,7 +149,13 @@ class TestLazy:
     cfg = ConfigDict(type=LazyObject("collections", "OrderedDict"), n=1)
 
     def test_reading_imports(self) -> None:
-        readings = [self.cfg.type, self.cfg["type"], self.cfg.get("type"), self.cfg.values()[0], dict(self.cfg.items())["type"]]
+        readings = [
+            self.cfg.type,
+            self.cfg["type"],
+            self.cfg.get("type"),
+            self.cfg.values()[0],
+            dict(self.cfg.items())["type"],
+        ]
         assert readings == [OrderedDict] * 5
 
     def test_unpacking_imports(self) -> None:

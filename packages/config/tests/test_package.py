@@ -41,10 +41,14 @@ def test_public_names() -> None:
     assert all(hasattr(eng.config, name) for name in PUBLIC)
 
 
-@pytest.mark.parametrize(("function", "expected"), SIGNATURES.items(), ids=lambda each: getattr(each, "__qualname__", ""))
+@pytest.mark.parametrize(
+    ("function", "expected"), SIGNATURES.items(), ids=lambda each: getattr(each, "__qualname__", "")
+)
 def test_signatures_are_those_that_users_rely_on(function: object, expected: str) -> None:
     parameters = inspect.signature(function).parameters.values()  # type: ignore[arg-type]
-    shown = [p.name if p.default is p.empty else f"{p.name}={p.default}" for p in parameters if p.kind is not p.KEYWORD_ONLY]
+    shown = [
+        p.name if p.default is p.empty else f"{p.name}={p.default}" for p in parameters if p.kind is not p.KEYWORD_ONLY
+    ]
     assert " ".join(shown) == expected
 
 

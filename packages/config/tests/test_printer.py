@@ -15,9 +15,24 @@ from eng.config._printer import python_text
 from eng.config.lazy import LazyObject
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
-    ["{{fileDirname}}", "{{$HOME:x}}", "{{ _base_.a }}", "a'b\"c", "\n", "yes", "1e3", "null", "=", "_EngSub", "\x85", "\ufeff"]
+    [
+        "{{fileDirname}}",
+        "{{$HOME:x}}",
+        "{{ _base_.a }}",
+        "a'b\"c",
+        "\n",
+        "yes",
+        "1e3",
+        "null",
+        "=",
+        "_EngSub",
+        "\x85",
+        "\ufeff",
+    ]
 )
-NAMES = st.from_regex(r"[a-z][a-z_0-9]{0,8}", fullmatch=True) | st.sampled_from(["class", "self", "dict", "globals", "π"])
+NAMES = st.from_regex(r"[a-z][a-z_0-9]{0,8}", fullmatch=True) | st.sampled_from(
+    ["class", "self", "dict", "globals", "π"]
+)
 NUMBERS = st.integers() | st.floats(allow_nan=False) | st.booleans() | st.none()
 KEYS = NAMES | st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6).filter(
     lambda key: not key.startswith("_")
@@ -35,7 +50,9 @@ def values(leaves: st.SearchStrategy[Any], *, tuples: bool) -> st.SearchStrategy
 
 def configs(*, tuples: bool) -> st.SearchStrategy[dict[str, Any]]:
     reserved = {"filename", "text", "pretty_text", "env_variables", "custom_imports"}
-    return st.dictionaries(KEYS.filter(lambda key: key not in reserved), values(TEXT | NUMBERS, tuples=tuples), max_size=6)
+    return st.dictionaries(
+        KEYS.filter(lambda key: key not in reserved), values(TEXT | NUMBERS, tuples=tuples), max_size=6
+    )
 
 
 @pytest.mark.parametrize("extension", ["py", "json", "yaml"])

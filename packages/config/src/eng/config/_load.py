@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import ast
-import copy
 import os
 import warnings
 from collections.abc import Mapping
@@ -253,7 +252,7 @@ def _handed_over(value: Any, origin: FileProvenance, name: str) -> Any:
     """A value of a base as the importing file gets it: its own copy, mappings with attribute access."""
     if isinstance(value, (dict, list, tuple)):
         return convert(value, origin, (name,))
-    return value if is_lazy(value) or callable(value) or not hasattr(value, "__dict__") else copy.deepcopy(value)
+    return set(value) if isinstance(value, set) else value
 
 
 def _check_duplicates(base: Loaded, owners: dict[str, Loaded], source: Source) -> None:

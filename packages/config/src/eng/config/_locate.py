@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from urllib.parse import urljoin
+import posixpath
 
 from ._source import is_url
 from .errors import BaseFileNotFoundError, hint
@@ -26,8 +26,14 @@ def locate(base: str, source_path: str) -> tuple[str, str | None]:
         package, _, relative = base.partition("::")
         return package_config(package, relative, wanted_by=source_path), package
     if is_url(source_path):
-        return urljoin(source_path, base), None
+        return _beside(source_path, base), None
     return os.path.normpath(os.path.join(os.path.dirname(source_path), os.path.expanduser(base))), None
+
+
+def _beside(url: str, relative: str) -> str:
+    """`relative` to the folder of `url`, for any scheme (urljoin knows only some)."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{posixpath.normpath(posixpath.join(posixpath.dirname(rest), relative))}"
 
 
 def package_folder(package: str, wanted_by: str) -> str:

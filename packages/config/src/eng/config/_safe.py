@@ -86,7 +86,7 @@ class SafeInterpreter:
             raise self._refuse(node, f"a {_words(node)} statement")
 
     def _expression_statement(self, node: ast.expr) -> None:
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == self.hook:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == self.hook in self.names:
             self.names[node.func.id](*(self.value(argument) for argument in node.args))
         elif isinstance(node, ast.Call) and _is_globals_update(node):
             self.names.update(self.value(node.args[0]))

@@ -150,7 +150,8 @@ def _json_marks(text: str, one: Callable[[re.Match[str], int, bool], str]) -> st
         inner = _CURLY.fullmatch(match["bare"])
         assert inner is not None
         replaced = one(inner, match.start(), False)
-        return f'"{replaced}"' if _MARKED.fullmatch(replaced.strip()) else replaced
+        mark = replaced.rstrip("\n")
+        return f'"{mark}"{replaced[len(mark) :]}' if _MARKED.fullmatch(mark) else replaced
 
     return _JSON_PART.sub(part, text)
 

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from eng.config import Config, ConfigFileError
+
+Write = Callable[..., Path]
+DATA = """
+a = 1
+b = dict(c=[1, (2, 3)], d={'e': -a, **dict(f=2)}, g={1, 2})
+s = f'{a:>3}-{b!r:.4}' + 'x' * 3 + '%d' % 2 + '{}-{x}'.format(1, x=2)
+n = 2 ** 10 + 7 // 2 % 3 * 1.5
+t = [*b['c'], a]
+u, v = 1, (2 if a > 0 else 3)
+b['h'] = not a
+w = a < 2 <= 5 and (None or 'yes')
+x: int = 4
+x += 1
+t.append(3)
+b.update(k=float('inf'))
+y = 'a,b'.split(',')[0].upper()
+z = [1, 2, 3][1:]
+if a:
+    pass
+else:
+    import os
+l = len(z)
+"""
+
+
+def test_data_reads_as_when_executed(write: Write) -> None:
+    path = write(a_py=DATA)
+    assert Config.fromfile(path, trust=False).to_dict() == Config.fromfile(path).to_dict()
+
+
+def test_inheritance_and_substitutions(write: Write) -> None:
+    path = write(
+        c_py="m = dict(type='R')\nl = [1]",
+        b_py="_base_ = 'c.py'\nn = '{{fileBasename}}'",
+        a_py="_base_ = ['./b.py']\nx = _base_.m.type\ny = {{_base_.l}}\nz = '{{$ENG_TEST_X:1}}'\nm = dict(d=1)\n_base_.m.e = 2\n",
+    )
+    safe = Config.fromfile(path, trust=False)
+    assert safe.to_dict() == Config.fromfile(path).to_dict()
+    assert safe.to_dict() == dict(m=dict(type="R", e=2, d=1), l=[1], n="b.py", x="R", y=[1], z="1")
+    assert safe.explain("m.e")[-1].line == 6
+
+
+def test_pure_python_style(write: Write) -> None:
+    path = write(
+        b_py="from no_lib import SGD\nimport no_lib.nn as nn\no = dict(type=SGD, m=nn.Conv2d)",
+        a_py="from eng.config import read_base\nwith read_base():\n    from .b import *\no.update(lr=1)\no.x = 2",
+    )
+    cfg = Config.fromfile(path, trust=False)
+    assert cfg.to_dict() == dict(o=dict(type="no_lib.SGD", m="no_lib.nn.Conv2d", lr=1, x=2))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import os", "from os import system", "def f(): pass", "class A: pass", "lambda: 1", "[i for i in range(3)]",
+        "{k: 1 for k in 'ab'}", "for i in 'ab': pass", "while True: pass", "with open('f'): pass", "print(1)", "open('f')",
+        "eval('1')", "exec('1')", "__import__('os')", "dict.__subclasses__()", "().__class__", "''.__class__", "a.b",
+        "'{0.__class__}'.format(1)", "'{0[0]}'.format([1])", "f'{(1).__class__}'", "getattr(1, 'real')", "globals()", "del x",
+        "raise ValueError", "assert True", "try:\n    pass\nfinally:\n    pass", "x = y = open", "x = (lambda: 1)()",
+        "dict = print; dict(1)", "'a' * 10 ** 9", "[0] * 10 ** 9", "2 ** 10 ** 9", "1 << 10 ** 9", "'%999999999d' % 1",
+        "'{:999999999}'.format(1)", "f'{1:999999999}'", "'%*d' % (10 ** 9, 1)", "__builtins__", "x = __name__", "_eng_import_(0)",
+        "(yield)", "await x", "x := 1", "(x := 1)", "1 / 0", "[][5]", "{}['k']", "undefined", "list(range(10 ** 9))",
+        "'a'.encode()", "async def f(): pass", "int('9' * 3)()", "x.y = 1",
+    ],
+)  # fmt: skip
+def test_everything_else_is_refused_by_line(code: str, write: Write) -> None:
+    path = write(a_py=f"ok = 1\n{code}\n")
+    with pytest.raises(ConfigFileError, match=r"^a.py:2: "):
+        Config.fromfile(path.name, trust=False)
+
+
+def test_the_message_says_what_and_why(write: Write) -> None:
+    with pytest.raises(
+        ConfigFileError, match=r"a.py:1: the call of 'open' is not allowed with trust=False, which reads data only"
+    ):
+        Config.fromfile(write(a_py="x = open('f')").name, trust=False)
+
+
+def test_nothing_runs(write: Write, tmp_path: Path) -> None:
+    path = write(b_py="open('seen', 'w')", a_py="_base_ = 'b.py'")
+    with pytest.raises(ConfigFileError, match="b.py:1"):
+        Config.fromfile(path, trust=False)
+    assert not (tmp_path / "seen").exists()
+
+
+@pytest.mark.parametrize("base", ["[open('f')]", "__import__('os').sep"])
+def test_the_base_itself_is_data(base: str, write: Write) -> None:
+    with pytest.raises(ConfigFileError, match="a.py:1"):
+        Config.fromfile(write(a_py=f"_base_ = {base}").name, trust=False)
+
+
+def test_yaml_makes_no_objects(write: Write) -> None:
+    with pytest.raises(ConfigFileError, match="could not determine a constructor"):
+        Config.fromfile(write(a_yaml="x: !!python/object/apply:os.getcwd []"))
