@@ -46,18 +46,11 @@ def test_examples_in_docstrings(name: str) -> None:
 
 
 def code_blocks() -> list[str]:
-    readme = HERE.parent / "README.md"
-    pages = [readme, HERE.parents[2] / "docs" / "registry.md"]
-    return [
-        block
-        for page in pages
-        if page.exists()
-        for block in re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
-    ]
+    return re.findall(r"```python\n(.*?)```", (HERE.parent / "README.md").read_text("utf-8"), re.DOTALL)
 
 
 @pytest.mark.parametrize("block", code_blocks(), ids=lambda block: re.sub(r"\W+", "-", block[:30]))
-def test_blocks_of_the_readme_and_the_manual_run(block: str, tmp_path: Path) -> None:
+def test_blocks_of_the_readme_run(block: str, tmp_path: Path) -> None:
     script = tmp_path / "block.py"
     script.write_text(block, encoding="utf-8")
     done = subprocess.run(
