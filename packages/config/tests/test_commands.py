@@ -8,7 +8,7 @@ import pytest
 
 click_testing = pytest.importorskip("click.testing")
 
-from eng.config._commands import config  # noqa: E402
+from eng.config._commands import config
 
 Write = Callable[..., Path]
 

@@ -66,7 +66,7 @@ def test_diff(write: Write) -> None:
 
 def test_auto_argparser(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     write(a_py="m = dict(depth=50, name='r', on=False)\nsizes = [1, 2]\nnothing = None\nempty = []")
-    words = "--m.depth 8 --sizes 3 4 --m.on".split()
+    words = ["--m.depth", "8", "--sizes", "3", "4", "--m.on"]
     monkeypatch.setattr("sys.argv", ["run.py", "a.py", *words])
     parser, cfg = Config.auto_argparser("Runs.")
     options = vars(parser.parse_args())

@@ -15,7 +15,7 @@ from eng.config.lazy import LazyAttr, LazyObject, dotted_name, hold_lazy, resolv
     [
         (LazyObject("os"), "os", os),
         (LazyObject("os.path"), "os.path", os.path),
-        (LazyObject(["os.path"]), "os.path", os.path),
+        (LazyObject(["os.path"]), "os", os),
         (LazyObject("os", "path"), "os.path", os.path),
         (LazyObject("os").path.join, "os.path.join", os.path.join),
         (LazyObject("xml", "dom"), "xml.dom", None),

@@ -79,7 +79,7 @@ def test_base_as_expression_shares_what_it_changes(write: Write) -> None:
 
 
 def test_code_of_the_file_is_not_part_of_the_config(write: Write) -> None:
-    text = "import os\nimport sys as system\ndef f():\n    return K\nclass K: pass\ng = lambda: 1\n__x = 1\n_y = 2\nz = os.sep"
+    text = "import os\nfrom functools import partial\nfrom collections import OrderedDict as OD\nimport sys as system\ndef f():\n    return K\nclass K: pass\ng = lambda: 1\n__x = 1\n_y = 2\nz = os.sep"
     assert Config.fromfile(write(a_py=text)).to_dict() == dict(_y=2, z=os.sep)
 
 

@@ -17,7 +17,16 @@ from ._lines import json_lines, python_lines, yaml_lines
 from ._locate import locate, module_path
 from ._merge import difference, merge
 from ._provenance import BASE_FILE, CHILD_FILE, DELETE_KEY, FileProvenance, Layer, Lines, short_path
-from ._python import BASE_KEY, PythonConfig, base_list, parse_python, public_values, run_direct, run_python
+from ._python import (
+    BASE_KEY,
+    PythonConfig,
+    base_list,
+    imported_values,
+    parse_python,
+    public_values,
+    run_direct,
+    run_python,
+)
 from ._source import Source, is_url, read_source
 from ._substitute import Substitutions, fill_values, substitute
 from .errors import CircularBaseError, DuplicateKeyError, MergeTypeError, MixedStyleError, hint
@@ -54,6 +63,7 @@ class Loaded:
         env: environment variables that gave a value.
         layers: one per file, oldest first.
         namespace: all names of a pure-Python config, for files that import from it.
+        tools: classes and functions that the files import and really use while they run.
         lazy: whether it is in the pure-Python style.
     """
 
@@ -62,6 +72,7 @@ class Loaded:
     env: dict[str, str] = field(default_factory=dict)
     layers: list[Layer] = field(default_factory=list)
     namespace: dict[str, Any] = field(default_factory=dict)
+    tools: dict[str, Any] = field(default_factory=dict)
     lazy: bool = False
 
     @property
@@ -141,7 +152,8 @@ class _Loader:
             base = read_bases(config.bases)
             trust = self.options.trust
             namespace = run_python(config, base, below.values, trust=trust, import_base=_no_import)
-        values = public_values(namespace)
+        imported = {} if config.direct else imported_values(config, namespace)
+        values = public_values(namespace, imported)
         # A file that holds no value of another one needs no copy of its own.
         values = plain(values) if config.uses_base or config.table.items else values
         lines = _once(lambda: python_lines(config.tree, config.table))
@@ -176,6 +188,7 @@ class _Loader:
             names = _import_names(node, base, source)
             result.layers += [layer.renamed(names) if names is not None else layer for layer in base.layers]
             result.env.update(base.env)
+            result.tools.update(base.tools)
             chosen = base.namespace if names is None else {new: base.namespace[old] for new, old in names.items()}
             given.update({name: plain(value) for name, value in chosen.items()})
             origin = FileProvenance(base.layers)
@@ -183,7 +196,8 @@ class _Loader:
 
         namespace = run_python(config, ConfigDict(), {}, trust=self.options.trust, import_base=import_base)
         result.namespace = {name: plain(value) for name, value in namespace.items() if not name.startswith("__")}
-        values = public_values(result.namespace)
+        result.tools |= imported_values(config, namespace)
+        values = public_values(result.namespace, result.tools)
         result.values = {name: value for name, value in values.items() if not is_lazy(value)}
         own = difference(result.values, given)
         result.layers.append(Layer(BASE_FILE, source.name, own, _once(lambda: python_lines(config.tree, config.table))))

@@ -341,7 +341,7 @@ class _Hook:
             else:
                 root = alias.name.split(".", 1)[0]
                 known = self.namespace.get(root)
-                modules = [alias.name, *(known.modules if isinstance(known, LazyObject) else ())]
+                modules = [alias.name, *(known._modules if isinstance(known, LazyObject) else ())]  # noqa: SLF001  # `modules` may be a name in it
                 self.namespace[root] = LazyObject(
                     modules if len(modules) > 1 or "." in alias.name else alias.name, location=self._place(node)
                 )
@@ -367,9 +367,25 @@ class _Hook:
             self.namespace[alias.asname or alias.name] = LazyObject(node.module or "", alias.name, self._place(node))
 
 
-def public_values(namespace: Mapping[str, Any]) -> dict[str, Any]:
-    """The config values of a namespace: no dunder names, modules, functions, or classes made in the file."""
-    return {name: value for name, value in namespace.items() if not name.startswith("__") and not _is_code(value)}
+def public_values(namespace: Mapping[str, Any], imported: Mapping[str, Any]) -> dict[str, Any]:
+    """The config values of a namespace: no dunder names, modules, functions, or classes made in the file or imported."""
+    return {
+        name: value
+        for name, value in namespace.items()
+        if not name.startswith("__") and not _is_code(value) and (name not in imported or imported[name] is not value)
+    }
+
+
+def imported_values(config: PythonConfig, namespace: Mapping[str, Any]) -> dict[str, Any]:
+    """What the import statements of a config that ran have bound, by name."""
+    nodes = [node for node in _outer_statements(config.tree.body) if isinstance(node, (ast.Import, ast.ImportFrom))]
+    names = [alias.asname or alias.name.split(".")[0] for node in nodes for alias in node.names]
+    return {name: namespace[name] for name in names if name in namespace and _comes_from_code(namespace[name])}
+
+
+def _comes_from_code(value: Any) -> bool:
+    """Values such as math.pi may be meant for the config; classes and other callables are tools of the file."""
+    return callable(value) and not isinstance(value, LazyObject)
 
 
 def _is_code(value: Any) -> bool:

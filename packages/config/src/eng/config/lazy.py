@@ -40,10 +40,13 @@ class LazyObject:
     """
 
     def __init__(self, module: str | Sequence[str], imported: str | None = None, location: str | None = None) -> None:
-        modules = list(module) if isinstance(module, (list, tuple)) else [module]
+        several = isinstance(module, (list, tuple))
+        modules: list[str] = [*module] if several else [module]  # type: ignore[list-item]  # checked below
         if not modules or not all(isinstance(name, str) for name in modules):
             raise TypeError(f"module must be a string or a list of strings, got {module!r}")
         self._modules = modules
+        # `import a.b, a.c` binds the root package `a`; `import a.b as c` binds the module itself.
+        self._root = modules[0].split(".")[0] if several else modules[0]
         self._module: str | Sequence[str] = module
         self._imported = imported
         self.location = location
@@ -59,7 +62,7 @@ class LazyObject:
         except ImportError as error:
             raise type(error)(f"cannot import {self._modules} for the config{self._place()}: {error}") from error
         if self._imported is None:
-            return importlib.import_module(self._modules[0].split(".")[0]) if len(self._modules) > 1 else first
+            return importlib.import_module(self._root)
         return self._member(first)
 
     def _member(self, module: Any) -> Any:
@@ -80,15 +83,10 @@ class LazyObject:
         return self._module
 
     @property
-    def modules(self) -> list[str]:
-        """The module or modules as a list."""
-        return self._modules
-
-    @property
     def dotted(self) -> str:
         """The full dotted name, such as ``"torch.optim.SGD"``."""
         if self._imported is None:
-            return self._modules[0] if len(self._modules) == 1 else self._modules[0].split(".")[0]
+            return self._root
         return f"{self._modules[0]}.{self._imported}"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
