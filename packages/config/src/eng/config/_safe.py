@@ -83,7 +83,7 @@ class SafeInterpreter:
         elif isinstance(node, ast.If):
             self.run(node.body if self.value(node.test) else node.orelse)
         elif not isinstance(node, ast.Pass):
-            raise self._refuse(node, f"a {_words(node)} statement")
+            raise self._refuse(node, f"{_words(node)} statement")
 
     def _expression_statement(self, node: ast.expr) -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == self.hook in self.names:
@@ -117,7 +117,7 @@ class SafeInterpreter:
         """The value of one expression."""
         method = getattr(self, f"_eval_{type(node).__name__}", None)
         if method is None:
-            raise self._refuse(node, f"a {_words(node)}")
+            raise self._refuse(node, _words(node))
         try:
             return method(node)
         except UnsafeConfigError:
@@ -315,4 +315,6 @@ def _as_load(node: ast.expr) -> ast.expr:
 
 
 def _words(node: ast.AST) -> str:
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(node).__name__).lower()
+    """The kind of a node in words, with its article."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(node).__name__).lower()
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
