@@ -80,8 +80,8 @@ class LoggerHook(Hook):
         if self.out_dir is not None:
             from eng.fileio import join_path
 
-            self.out_dir = join_path(str(self.out_dir), Path(runner.work_dir).name, backend_args=self.backend_args)
-            runner.logger.info(f"Log files are copied to {self.out_dir} when the run is over")
+            self.out_dir = str(join_path(str(self.out_dir), Path(runner.work_dir).name, backend_args=self.backend_args))
+            runner.logger.info("Log files are copied to %s when the run is over", self.out_dir)
 
     def after_train_iter(
         self,
@@ -95,12 +95,12 @@ class LoggerHook(Hook):
         if done % self.interval and done != len(runner.train_dataloader):
             return
         if (runner.iter + 1) % self.interval_exp_name == 0:
-            runner.logger.info(f"Exp name: {runner.experiment_name}")
+            runner.logger.info("Exp name: %s", runner.experiment_name)
         if done % self.interval and self.ignore_last and len(runner.train_dataloader) > self.interval:
             return
         tag, line = runner.log_processor.get_log_after_iter(runner, batch_idx, "train")
         runner.logger.info(line)
-        runner.visualizer.add_scalars(tag, step=runner.iter + 1, file_path=self.json_log_path)
+        runner.visualizer.add_scalars(tag, step=runner.iter + 1, file_path=self.json_log_path, axis="iter")
 
     def after_val_iter(
         self,
@@ -128,8 +128,8 @@ class LoggerHook(Hook):
         """Writes the line with the validation metrics."""
         tag, line = runner.log_processor.get_log_after_epoch(runner, len(runner.val_dataloader), "val")
         runner.logger.info(line)
-        step = runner.epoch if self.log_metric_by_epoch else runner.iter
-        runner.visualizer.add_scalars(tag, step=step, file_path=self.json_log_path)
+        axis = "epoch" if self.log_metric_by_epoch else "iter"
+        runner.visualizer.add_scalars(tag, step=getattr(runner, axis), file_path=self.json_log_path, axis=axis)
 
     def after_test_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
         """Writes the line with the test metrics, and all of them to ``<log_dir>/<timestamp>.json``."""
@@ -157,7 +157,7 @@ class LoggerHook(Hook):
                 relative = path.relative_to(root).as_posix()
                 target = join_path(str(self.out_dir), relative, backend_args=self.backend_args)
                 copyfile_from_local(str(path), target, backend_args=self.backend_args)
-                runner.logger.info(f"Copied {path} to {target}")
+                runner.logger.info("Copied %s to %s", path, target)
                 if not self.keep_local:
                     path.unlink()
 

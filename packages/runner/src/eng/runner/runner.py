@@ -14,6 +14,7 @@ from eng.hooks import Hook
 from eng.registry import RUNNERS, DefaultScope
 
 from . import environment
+from ._saving import Saving
 from ._slot import Slot
 from .assemble import model as models
 from .assemble import observers, optim
@@ -44,7 +45,7 @@ TRAIN_ORDER = (
 
 
 @RUNNERS.register_module()
-class Runner:
+class Runner(Saving):
     """Trains, validates and tests a model.
 
     Every part may be an object or a config; a part that is a config is built when it is first needed.
@@ -195,8 +196,15 @@ class Runner:
             self.logger.info("Config:\n%s", self.cfg.pretty_text)
         self.message_hub = self.build_message_hub()
         self.visualizer = self.build_visualizer(visualizer)
+        if hasattr(self.visualizer, "follow"):
+            self.visualizer.follow(self._moment)
         if self.cfg:
             self.visualizer.add_config(self.cfg)
+
+    def _moment(self) -> dict[str, Any]:
+        """Where in training something is written now, for the curves of a run that goes on."""
+        moment = getattr(self._train.value, "moment", None)
+        return moment(self._point) if moment is not None and self._has_begun_training else {}
 
     def _open_model(self, setting: Any, data_preprocessor: Any, strategy: Any, checkpointed: Any) -> None:
         self.strategy = strategies.build_strategy(strategy, self._work_dir)
@@ -331,7 +339,7 @@ class Runner:
         restore.restore_accumulation(self.optim_wrapper, self._saved_accumulation)
 
     def _guard_steps(self) -> None:
-        log_interval = next((h.interval for h in self._hooks if type(h).__name__ == "LoggerHook"), 50)
+        log_interval = getattr(observers.first_of_kind(self._hooks, "LoggerHook"), "interval", 50)
         policy, interval = policy_and_interval(self._settings["nan_policy"], log_interval)
         self._watch = FiniteWatch(policy, interval)
         self._dispatch.call_last("after_train_iter", self._watch.observe)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import logging
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
+
+from .curves.lines import Line
 
 __all__ = ["BaseVisBackend", "force_init_env", "plain_number"]
 
@@ -84,7 +86,25 @@ class BaseVisBackend(metaclass=ABCMeta):
             scalar_dict: by name.
             step: to which they belong.
             file_path: a file for them alone, where the tracker has files.
+            **kwargs: where the values belong, as far as it is known: ``axis`` of the step (``"iter"`` or ``"epoch"``),
+                ``iteration`` that is over with them, and ``mode`` (``"train"``, ``"val"`` or ``"test"``).
         """
+
+    def replay(self, lines: Sequence[Line], file_path: str | None = None) -> None:
+        """Writes the curves of a run that goes on here, before anything else is written to them.
+
+        Args:
+            lines: what earlier starts of the run wrote, up to the place where it goes on.
+            file_path: as in `add_scalars`.
+        """
+        for line in lines:
+            self.add_scalars(line.values, line.step, **line.position)
+
+    def start_over(self) -> None:
+        """Ends what is open, so that the next call begins a new run of the tracker. A run that goes back in time does it."""
+        if self._env_initialized:
+            self.close()
+            self._env_initialized = False
 
     def close(self) -> None:
         """Finishes what is open."""

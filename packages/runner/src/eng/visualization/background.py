@@ -12,6 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import torch
+
 from ._base import BaseVisBackend
 
 __all__ = ["BackgroundWriter", "Patience"]
@@ -68,7 +71,7 @@ class BackgroundWriter:
         if self._thread is None:
             self._start()
         try:
-            self._calls.put_nowait((method, args, kwargs))
+            self._calls.put_nowait((method, tuple(map(snapshot, args)), kwargs))
         except queue.Full:
             self._drop(f"{self.patience.max_waiting} calls wait for it, so it must be hanging")
 
@@ -104,6 +107,9 @@ class BackgroundWriter:
             try:
                 call()
                 return
+            except ImportError as error:  # trying again installs nothing
+                self._drop(str(error))
+                return
             except Exception as error:  # noqa: BLE001  # whatever a tracker raises, the run goes on
                 if attempt == 1:
                     _LOGGER.warning("the tracker %s failed in %s and is tried again: %r", self.name, method, error)
@@ -130,3 +136,12 @@ class BackgroundWriter:
         while not self._calls.empty() and time.monotonic() < deadline:
             time.sleep(0.01)
         return self._calls.empty()
+
+
+def snapshot(value: Any) -> Any:
+    """The value as it is now: what waits in a queue must not change with the array or the dict that was given."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone()
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    return {key: snapshot(item) for key, item in value.items()} if type(value) is dict else value

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ import torch
 from eng.registry import VISUALIZERS, ManagerMixin
 
 from ._base import BaseVisBackend
+from .curves.lines import Line
 from .drawing import Drawing
 from .fan_out import FanOut, build_backends
+from .writers.local import LocalVisBackend
 
 __all__ = ["Visualizer"]
 
@@ -47,10 +50,22 @@ class Visualizer(Drawing, ManagerMixin):
         super().__init__(name)
         self._dataset_meta: dict[str, Any] | None = None
         self._fan_out = FanOut(build_backends(vis_backends, save_dir))
+        self._moment: Callable[[], Mapping[str, Any]] = dict
+        self._config: Any = None
+        self._has_curves = False
         self.fig_save_cfg = dict(fig_save_cfg)
         self.fig_show_cfg = dict(fig_show_cfg)
         if image is not None:
             self.set_image(image)
+
+    @classmethod
+    def get_instance(cls, name: str, **kwargs: Any) -> Visualizer:
+        """The visualizer called `name`; one of a subclass is known to `Visualizer` too, so that anybody finds it."""
+        instance = super().get_instance(name, **kwargs)
+        with Visualizer._instance_lock:
+            Visualizer._instance_dict[name] = instance
+            Visualizer._instance_dict.move_to_end(name)
+        return instance
 
     @property
     def _vis_backends(self) -> dict[str, BaseVisBackend]:
@@ -80,6 +95,7 @@ class Visualizer(Drawing, ManagerMixin):
 
     def add_config(self, config: Any, **kwargs: Any) -> None:
         """Writes the config of the run."""
+        self._config = config
         self._fan_out("add_config", config, **kwargs)
 
     def add_graph(self, model: torch.nn.Module, data_batch: Any, **kwargs: Any) -> None:
@@ -91,14 +107,56 @@ class Visualizer(Drawing, ManagerMixin):
         self._fan_out("add_image", name, image, step)
 
     def add_scalar(self, name: str, value: float | torch.Tensor | np.ndarray, step: int = 0, **kwargs: Any) -> None:
-        """Writes a number."""
-        self._fan_out("add_scalar", name, value, step, **kwargs)
+        """Writes a number; `kwargs` as in :meth:`add_scalars`."""
+        self._has_curves = True
+        self._fan_out("add_scalar", name, value, step, **{**self._moment(), **kwargs})
 
     def add_scalars(
         self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: str | None = None, **kwargs: Any
     ) -> None:
-        """Writes several numbers of one step; `file_path` names a file for them alone."""
-        self._fan_out("add_scalars", scalar_dict, step, file_path, **kwargs)
+        """Writes several numbers of one step.
+
+        Args:
+            scalar_dict: by name.
+            step: to which they belong.
+            file_path: a file for them alone, in the folder of each tracker that has files.
+            **kwargs: for the trackers; ``axis`` says what `step` counts, ``"iter"`` or ``"epoch"``.
+        """
+        self._has_curves = True
+        self._fan_out("add_scalars", scalar_dict, step, file_path, **{**self._moment(), **kwargs})
+
+    # --- a run that is stopped and goes on ---------------------------------------------------------------------
+
+    def follow(self, moment: Callable[[], Mapping[str, Any]]) -> None:
+        """Marks all scalars from now on with where in the run they were written.
+
+        Args:
+            moment: gives ``iteration`` and ``mode``, as in :class:`~eng.visualization.curves.Line`.
+        """
+        self._moment = moment
+
+    @property
+    def scalar_file(self) -> Path | None:
+        """Where the JSON lines are written; None without a LocalVisBackend."""
+        local = (backend for backend in self._vis_backends.values() if isinstance(backend, LocalVisBackend))
+        return next((backend.scalar_file for backend in local), None)
+
+    def go_on_from(self, lines: Sequence[Line], file_path: str | None = None) -> None:
+        """Makes the curves of all trackers those of `lines`, to which the run then adds.
+
+        Where this visualizer wrote curves already, as in a run that goes back to a checkpoint, each tracker begins a new
+        run: most trackers cannot take points back.
+
+        Args:
+            lines: what was written up to the place where the run goes on.
+            file_path: as in :meth:`add_scalars`.
+        """
+        if self._has_curves:
+            self._fan_out("start_over")
+            if self._config is not None:
+                self._fan_out("add_config", self._config)
+        self._has_curves = True
+        self._fan_out("replay", lines, file_path)
 
     def add_datasample(
         self,

@@ -9,9 +9,8 @@ from eng.hooks import Hook
 from eng.hooks.hook import POINTS, overrides
 from eng.logging import MessageHub, MMLogger
 from eng.registry import HOOKS, LOG_PROCESSORS, VISUALIZERS
+from eng.runner.priority import Priority, get_priority
 from eng.visualization import Visualizer
-
-from ..priority import Priority, get_priority
 
 DEFAULT_HOOKS: dict[str, dict[str, Any]] = {
     "runtime_info": {"type": "RuntimeInfoHook"},
@@ -43,7 +42,9 @@ def build_message_hub(message_hub: Any, name: str) -> Any:
 
 
 def build_visualizer(visualizer: Any, name: str, save_dir: str) -> Any:
-    """A visualizer from its config, with a local backend by default; an object is given back as it is.
+    """A visualizer from its config; an object is given back as it is.
+
+    A LocalVisBackend is added to backends without one: a run that goes on, and ``eng sync``, read the lines that it writes.
 
     Raises:
         TypeError: ``visualizer`` is neither.
@@ -53,10 +54,21 @@ def build_visualizer(visualizer: Any, name: str, save_dir: str) -> Any:
         return Visualizer.get_instance(name=name, vis_backends=backends, save_dir=save_dir)
     if isinstance(visualizer, Mapping):
         defaults = {"name": name, "save_dir": save_dir}
-        return VISUALIZERS.build({"type": "Visualizer", **defaults, **visualizer})
+        cfg = {"type": "Visualizer", **defaults, **visualizer}
+        if cfg.get("vis_backends"):
+            cfg["vis_backends"] = with_local_backend(cfg["vis_backends"])
+        return VISUALIZERS.build(cfg)
     if hasattr(visualizer, "add_scalars"):
         return visualizer
     raise TypeError(f"visualizer must be a Visualizer or a config, got {type(visualizer).__name__}")
+
+
+def with_local_backend(backends: Any) -> list[Any]:
+    """The backends, with a local one behind them where they have none."""
+    given = list(backends) if isinstance(backends, Sequence) else [backends] if backends is not None else []
+    kinds = [backend.get("type") if isinstance(backend, Mapping) else type(backend) for backend in given]
+    names = [kind.rpartition(".")[2] if isinstance(kind, str) else getattr(kind, "__name__", "") for kind in kinds]
+    return given if "LocalVisBackend" in names else [*given, {"type": "LocalVisBackend"}]
 
 
 def build_log_processor(log_processor: Any) -> Any:

@@ -7,8 +7,9 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-from ..state.rng import RngState, capture_rng, restore_rng
-from ..utils import calc_dynamic_intervals
+from eng.runner.state.rng import RngState, capture_rng, restore_rng
+from eng.runner.utils import calc_dynamic_intervals
+
 from .base import BaseLoop
 
 
@@ -114,6 +115,20 @@ class TrainLoop(BaseLoop):
             "validated_iter": self._iter if point == "end_of_validation" else self.validated_iter,
             "stop_training": self.stop_training,
         }
+
+    def moment(self, point: str | None) -> dict[str, Any]:
+        """Where in the run something is written now.
+
+        Args:
+            point: the hook point that is being called, None between points, as inside the model.
+
+        Returns:
+            ``iteration``, by the end of which it is written, and ``mode``.
+        """
+        if self._val_rng is not None:
+            return {"iteration": self._iter, "mode": "val"}
+        inside = point in (None, "before_train_iter", "after_train_iter")
+        return {"iteration": self._iter + inside, "mode": "train"}
 
     def rng_state(self, point: str | None) -> dict[str, RngState | None]:
         """The random generators that a run which is saved now goes on with.

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .._base import plain_number
-from ..curves.lines import tracker_name
+from eng.visualization._base import plain_number
+from eng.visualization.curves.lines import tracker_name
 
 EXTRAS = {"wandb": "eng-runner[wandb]", "mlflow": "eng-runner[mlflow]", "tensorboard": "eng-runner[tensorboard]"}
 

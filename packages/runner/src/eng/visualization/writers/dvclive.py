@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from eng.registry import VISBACKENDS
+from eng.visualization._base import BaseVisBackend, force_init_env
 
-from .._base import BaseVisBackend, force_init_env
 from ._library import artifacts, library, numbers
 
 __all__ = ["DVCLiveVisBackend"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,8 @@ import numpy as np
 import torch
 
 from eng.registry import VISBACKENDS
-
-from .._base import BaseVisBackend, force_init_env
-from ..curves.lines import POSITION_KEYS, Line
+from eng.visualization._base import BaseVisBackend, force_init_env
+from eng.visualization.curves.lines import POSITION_KEYS, Line
 
 __all__ = ["LocalVisBackend"]
 
@@ -115,7 +113,7 @@ class LocalVisBackend(BaseVisBackend):
         for path in self._files(file_path):
             aside = path.with_name(f"{path.name}.tmp")
             aside.write_text(text)
-            os.replace(aside, path)
+            aside.replace(path)
 
     def _files(self, file_path: str | None) -> list[Path]:
         if file_path is None:
@@ -135,7 +133,7 @@ def _text(line: Mapping[str, Any]) -> str:
 
 
 def _position(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Where a line belongs: the curves of a run that goes on are cut by it."""
+    """Where a line belongs; the curves of a run that goes on are cut by it."""
     return {key: kwargs[key] for key in POSITION_KEYS if key in kwargs}
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from eng.registry import VISBACKENDS
+from eng.visualization._base import BaseVisBackend, force_init_env
+from eng.visualization.curves.lines import Line
 
-from .._base import BaseVisBackend, force_init_env
-from ..curves.lines import Line
 from ._library import artifacts, flat, library, numbers
 
 __all__ = ["MLflowVisBackend"]
@@ -147,7 +147,9 @@ class MLflowVisBackend(BaseVisBackend):
             self._client.log_batch(self.run_id, tags=tags[:_MAX_PARAMS])
             self._told |= over_epochs
         metrics = (
-            Metric(name, float(value), at_ms, int(line.step)) for line, values in points for name, value in values.items()
+            Metric(name, float(value), at_ms, int(line.step))
+            for line, values in points
+            for name, value in values.items()
         )
         while some := list(islice(metrics, _MAX_METRICS)):
             self._client.log_batch(self.run_id, metrics=some)

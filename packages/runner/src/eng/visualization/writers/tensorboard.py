@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from eng.registry import VISBACKENDS
+from eng.visualization._base import BaseVisBackend, force_init_env
+from eng.visualization.curves.lines import Line
 
-from .._base import BaseVisBackend, force_init_env
-from ..curves.lines import Line
 from ._library import library, numbers
 
 __all__ = ["TensorboardVisBackend"]

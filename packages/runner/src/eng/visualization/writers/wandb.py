@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from eng.registry import VISBACKENDS
+from eng.visualization._base import BaseVisBackend, force_init_env
 
-from .._base import BaseVisBackend, force_init_env
 from ._library import library, numbers
 
 __all__ = ["WandbVisBackend"]
@@ -53,6 +53,7 @@ class WandbVisBackend(BaseVisBackend):
         self._run = wandb.init(**{"dir": self._save_dir, **self._init_kwargs})
         # wandb's own counter only goes up; curves over epochs and over iterations need an axis of their own.
         self._run.define_metric("step", hidden=True)
+        self._run.define_metric("iteration/*", hidden=True)
         self._run.define_metric("*", step_metric="step", step_sync=True)
         self._over_epochs: set[str] = set()
         # A run that wandb goes on with by its id has what the earlier start sent.

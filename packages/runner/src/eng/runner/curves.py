@@ -1,0 +1,46 @@
+"""Curves of a run that goes on: those of a run that was never stopped."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from eng.dist import is_main_process
+from eng.visualization.curves import cut, read_lines, scalars_before
+
+logger = logging.getLogger(__name__)
+
+
+def continue_curves(
+    visualizer: Any,
+    checkpoint: str,
+    meta: Mapping[str, Any],
+    position: Mapping[str, Any],
+    work_dir: str,
+    file_path: str,
+) -> None:
+    """Writes what earlier starts of a run logged, up to where it goes on, to all trackers of this start.
+
+    Args:
+        visualizer: of the run; one that cannot go on is left alone.
+        checkpoint: path of the file that the run goes on from.
+        meta: of the checkpoint; its ``experiment_name`` tells which start wrote it.
+        position: where the run goes on: ``iter``, ``validated_iter``.
+        work_dir: folder of the run.
+        file_path: name of this start's own file of scalars.
+    """
+    own = getattr(visualizer, "scalar_file", None)
+    if own is None or position["iter"] == 0 or not is_main_process():
+        return
+    source = scalars_before(checkpoint, str(meta.get("experiment_name", "")), work_dir, own)
+    if source is None:
+        logger.warning(
+            "No JSON lines of earlier starts lie in %s: the curves of this start begin at iteration %d",
+            work_dir,
+            position["iter"],
+        )
+        return
+    lines = cut(read_lines(source), position["iter"], position["validated_iter"])
+    logger.info("The curves of this start begin with %d lines of %s", len(lines), source)
+    visualizer.go_on_from(lines, file_path)

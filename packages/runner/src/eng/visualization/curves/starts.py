@@ -1,0 +1,123 @@
+"""Where the lines of a run lie: each start of it has a folder of its own in the work dir."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .lines import on_axis, read_lines, tracker_name
+
+__all__ = ["Curves", "NoCurvesError", "find_scalars", "load_curves", "scalars_before"]
+
+STAMP = re.compile(r"\d{8}_\d{6}$")
+
+
+class NoCurvesError(ValueError):
+    """A folder holds no curves; the message says what was looked for."""
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The curves of one run.
+
+    Args:
+        name: of the run.
+        path: file that they come from.
+        points: by name and axis, the steps and values of a curve, in order.
+    """
+
+    name: str
+    path: Path
+    points: dict[tuple[str, str], tuple[list[float], list[float]]] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the curves, in the order in which they were first written."""
+        return list(dict.fromkeys(name for name, _ in self.points))
+
+
+def find_scalars(work_dir: str | Path) -> Path:
+    """The JSON lines of the newest start in a work dir that wrote any; they hold the curves of earlier starts too.
+
+    Args:
+        work_dir: of a run, the folder of one start in it, or the file itself.
+
+    Raises:
+        NoCurvesError: there are none.
+    """
+    folder = Path(work_dir)
+    if folder.is_file():
+        return folder
+    if not folder.is_dir():
+        raise NoCurvesError(f"there is no folder {folder}")
+    found = [path for path in folder.rglob("scalars.json") if path.stat().st_size]
+    if not found:
+        starts = sorted(path.name for path in folder.iterdir() if path.is_dir() and STAMP.search(path.name))
+        seen = f"its starts ({', '.join(starts[-3:])}) wrote none" if starts else "it is not the work dir of a run"
+        raise NoCurvesError(
+            f"{folder} holds no curves: no file <start>/vis_data/scalars.json lies below it; {seen}. "
+            "A run writes them while it trains, with LoggerHook and LocalVisBackend"
+        )
+    return max(found, key=lambda path: (_stamp(path), path.stat().st_mtime))
+
+
+def _stamp(path: Path) -> str:
+    return next((part for part in reversed(path.parts) if STAMP.fullmatch(part)), "")
+
+
+def scalars_before(checkpoint: str, experiment_name: str, work_dir: str, own: Path) -> Path | None:
+    """The JSON lines of the start that wrote a checkpoint.
+
+    Args:
+        checkpoint: its path.
+        experiment_name: from its meta; it ends with the time at which that start began.
+        work_dir: of the run that goes on.
+        own: where the run that goes on writes its lines; where that is a folder that all starts share, it holds them.
+
+    Returns:
+        The file; the newest of another start where the checkpoint names none; None where there is none at all.
+    """
+    if own.is_file() and own.stat().st_size:
+        return own
+    stamp = STAMP.search(experiment_name)
+    for folder in (Path(checkpoint).parent, Path(work_dir)) if stamp else ():
+        path = folder / stamp[0] / "vis_data" / own.name  # type: ignore[index]  # the loop is empty where it is None
+        if path.is_file():
+            return path
+    others = [path for path in Path(work_dir).glob(f"*/vis_data/{own.name}") if path.stat().st_size]
+    return max(others, key=_stamp, default=None)
+
+
+def load_curves(work_dir: str | Path, name: str | None = None) -> Curves:
+    """The curves of a run.
+
+    A value of a validation that training has under the same name (``time``) becomes ``val/time``.
+
+    Args:
+        work_dir: see :func:`find_scalars`.
+        name: of the run; the folder's by default.
+
+    Raises:
+        NoCurvesError: there are none.
+        LinesError: a line cannot be read.
+    """
+    path = find_scalars(work_dir)
+    curves = Curves(name or Path(work_dir).resolve().name, path)
+    for line in map(on_axis, read_lines(path)):
+        for key, value in line.values.items():
+            if isinstance(value, bool) or not isinstance(value, int | float) or key in ("iter", "epoch"):
+                continue
+            steps, values = curves.points.setdefault((tracker_name(key, line.mode), str(line.axis)), ([], []))
+            steps.append(line.step)
+            values.append(float(value))
+    if not curves.points:
+        raise NoCurvesError(f"{path} holds lines, but no numbers in them")
+    return curves
+
+
+def finite(values: Sequence[float]) -> list[float]:
+    """The values that can be drawn."""
+    return [value for value in values if math.isfinite(value)]
