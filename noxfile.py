@@ -146,7 +146,7 @@ def tests(session: nox.Session, package: str) -> None:
     if package == "integration":
         groups = [item for name in NAMES for item in nox.project.dependency_groups(project(name), "test")]
         prepare_everything(session, "scikit-learn>=1.4", *sorted(set(groups)))
-        run_pytest(session, label, "tests", "--ignore=tests/benchmarks")
+        run_pytest(session, label, "tests", "--ignore=tests/benchmarks", "--ignore=tests/downstream")
         session.log(totals())
         return
     brought = siblings(package)
@@ -157,13 +157,28 @@ def tests(session: nox.Session, package: str) -> None:
 
 def totals() -> str:
     """How many tests passed, over the reports of this checkout's last runs."""
-    suites = [
-        suite for report in sorted(REPORTS.glob("*.xml")) for suite in ET.parse(report).iter("testsuite")
-    ]
+    suites = [suite for report in sorted(REPORTS.glob("*.xml")) for suite in ET.parse(report).iter("testsuite")]
     count = {key: sum(int(suite.get(key, 0)) for suite in suites) for key in ("tests", "failures", "errors", "skipped")}
     failed = count["failures"] + count["errors"]
     passed = count["tests"] - failed - count["skipped"]
     return f"{passed} passed, {failed} failed, {count['skipped']} skipped in {len(suites)} environments"
+
+
+@nox.session(python=torch_python())
+def downstream(session: nox.Session) -> None:
+    """Unmodified OpenMMLab libraries from PyPI, under the alias; needs shared/ beside the checkout."""
+    shim = ROOT.parent / "shared/tools/torchvision_cpu"
+    if not shim.is_dir():
+        session.skip("shared/tools/torchvision_cpu is not beside this checkout: torchvision has no CPU build")
+    light = ("einops", "importlib-metadata", "mat4py", "modelindex", "pytest>=8", "pytest-timeout")
+    prepare_everything(session, *light)
+    libraries = ("mmcv-lite==2.1.0", "mmpretrain==1.2.0", "torchvision==0.28.0")
+    session.install("--no-deps", *libraries)
+    packages = session.run("python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", silent=True)
+    for file in shim.iterdir():
+        if file.is_file():
+            shutil.copy(file, str(packages).strip())
+    run_pytest(session, "downstream", "tests/downstream")
 
 
 # --- quality -----------------------------------------------------------------------------------------------------

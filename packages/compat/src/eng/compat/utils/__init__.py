@@ -1,6 +1,7 @@
 """Helpers that only code written for MMEngine calls, under ``mmengine.utils``."""
 
-from eng.compat.utils.manager import ManagerMeta, ManagerMixin
+from typing import Any
+
 from eng.compat.utils.misc import (
     apply_to,
     check_prerequisites,
@@ -44,3 +45,12 @@ __all__ = [
     "to_3tuple", "to_4tuple", "to_ntuple", "track_iter_progress", "track_parallel_progress", "track_progress",
     "track_progress_rich", "tuple_cast",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    # Named instances live in eng-registry, which need not be installed for the other helpers.
+    if name in ("ManagerMeta", "ManagerMixin"):
+        from eng.compat.utils import manager
+
+        return getattr(manager, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
