@@ -1,6 +1,8 @@
 """Checkpoint files: written whole, read safely, found again."""
 
 from ._async import AsyncCheckpointWriter
+from ._differences import Difference, compare_checkpoints
+from ._export import export_weights
 from ._latest import find_latest_checkpoint
 from ._load import _load_checkpoint, _load_checkpoint_to_model, _load_checkpoint_with_prefix, load_checkpoint
 from ._loader import CheckpointLoader
@@ -9,6 +11,7 @@ from ._publish import publish_checkpoint
 from ._read import read_checkpoint
 from ._retention import CheckpointRecord, CheckpointRecords, checkpoints_to_remove, is_better
 from ._state import get_state_dict, weights_to_cpu
+from ._summary import CheckpointSummary, ListedCheckpoint, TensorSummary, list_checkpoints, summarize_checkpoint
 from ._verify import verify_checkpoint
 from ._write import save_checkpoint, write_pointer, write_whole
 from ._zoo import get_external_models, get_mmcls_models, get_torchvision_models
@@ -35,6 +38,14 @@ __all__ = [
     "write_pointer",
     "write_whole",
     "publish_checkpoint",
+    "export_weights",
+    "summarize_checkpoint",
+    "list_checkpoints",
+    "compare_checkpoints",
+    "CheckpointSummary",
+    "ListedCheckpoint",
+    "TensorSummary",
+    "Difference",
     "AsyncCheckpointWriter",
     "CheckpointRecord",
     "CheckpointRecords",

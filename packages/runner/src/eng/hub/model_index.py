@@ -103,6 +103,8 @@ def _entries_of(root: Path, metafile: Path) -> Iterator[ModelEntry]:
     for model in models or ():
         if "Config" not in model:
             continue
+        if "Name" not in model:
+            raise ValueError(f"{metafile}: a model has a Config ({model['Config']}) and no Name")
         aliases = model.get("Alias", ())
         yield ModelEntry(
             name=model["Name"],

@@ -1,5 +1,6 @@
 """Inference: from paths, arrays or URLs to predictions and pictures."""
 
+from .errors import InputError
 from .infer import BaseInferencer
 
-__all__ = ["BaseInferencer"]
+__all__ = ["BaseInferencer", "InputError"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
@@ -11,8 +13,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from eng.checkpoint import load_checkpoint
-from eng.config import Config
+from eng.checkpoint import CheckpointLoader, _load_checkpoint_to_model
+from eng.config import Config, ConfigDict
 from eng.dataset import pseudo_collate
 from eng.device import get_device
 from eng.hub import list_model_entries
@@ -20,13 +22,15 @@ from eng.model import revert_sync_batchnorm
 from eng.registry import FUNCTIONS, MODELS, VISUALIZERS, DefaultScope
 from eng.visualization import Visualizer
 
+from .errors import InputError
 from .inputs import as_list, in_chunks
-from .sources import ModelType, config_and_weights
+from .sources import ModelType, config_and_weights, published
 
 InputType = str | np.ndarray | torch.Tensor
 InputsType = InputType | Sequence[InputType]
 ResType = Any
 
+logger = logging.getLogger(__name__)
 _STEPS = ("preprocess", "forward", "visualize", "postprocess")
 
 
@@ -84,7 +88,8 @@ class BaseInferencer(ABC):
         self.show_progress = show_progress
         self.device = torch.device(device or get_device())
         with DefaultScope.overwrite_default_scope(self.scope):
-            self.cfg, found = config_and_weights(model, weights if weights is not None else weight, self.scope)
+            given = weights if weights is not None else weight
+            self.cfg, found = config_and_weights(model, given, self._load_model_from_metafile)
             self.model = self._init_model(self.cfg, found, str(self.device))
             self.pipeline = self._init_pipeline(self.cfg)
             self.collate_fn = self._init_collate(self.cfg)
@@ -128,7 +133,7 @@ class BaseInferencer(ABC):
         Yields:
             what the collate function makes of a batch.
         """
-        yield from map(self.collate_fn, self._get_chunk_data(inputs, batch_size))
+        yield from map(self.collate_fn, self._get_chunk_data(map(self._prepared, inputs), batch_size))
 
     def forward(self, inputs: dict[str, Any] | tuple[Any, ...], **kwargs: Any) -> Any:
         """Predictions of the model for a batch, without gradients."""
@@ -169,16 +174,25 @@ class BaseInferencer(ABC):
     def _init_model(self, cfg: Config, weights: str | None, device: str = "cpu") -> nn.Module:
         """The model in evaluation mode on a device, with its weights."""
         model: nn.Module = MODELS.build(cfg.model)
-        self._load_weights_to_model(model, weights, cfg)
+        checkpoint = None if weights is None else CheckpointLoader.load_checkpoint(weights, map_location="cpu")
+        self._load_weights_to_model(model, checkpoint, cfg)
         # Batch statistics over ranks exist in training only, and a single process has none to talk to.
         return revert_sync_batchnorm(model).to(device).eval()
 
-    def _load_weights_to_model(self, model: nn.Module, weights: str | None, cfg: Config | None) -> None:
-        """Loads a checkpoint; a model without one is initialised as its config says."""
-        if weights is not None:
-            load_checkpoint(model, weights, map_location="cpu")
-        elif hasattr(model, "init_weights"):
+    def _load_weights_to_model(
+        self, model: nn.Module, checkpoint: dict[str, Any] | None, cfg: Config | ConfigDict | None
+    ) -> None:
+        """Loads a checkpoint that was read; a model without one is initialised as its config says."""
+        if checkpoint is not None:
+            _load_checkpoint_to_model(model, checkpoint)
+            return
+        logger.warning("%s has no checkpoint: its weights are random", type(model).__name__)
+        if hasattr(model, "init_weights"):
             model.init_weights()  # type: ignore[operator]  # BaseModule's
+
+    def _load_model_from_metafile(self, model: str) -> tuple[Config, str | None]:
+        """Config and weights of a published model; libraries override it to know more names."""
+        return published(model, self.scope)
 
     def _init_collate(self, cfg: Config) -> Callable[[Sequence[Any]], Any]:
         """What makes a batch of prepared inputs: ``test_dataloader.collate_fn``, by name or with arguments."""
@@ -197,7 +211,7 @@ class BaseInferencer(ABC):
         if "visualizer" not in cfg:
             return None
         arguments = dict(cfg.visualizer)
-        arguments["name"] = f"{arguments.get('name', 'inferencer')}-{id(self)}"
+        arguments["name"] = f"{arguments.get('name', 'inferencer')}-{uuid.uuid4().hex[:8]}"
         visualizer: Visualizer = VISUALIZERS.build(arguments)
         return visualizer
 
@@ -205,9 +219,26 @@ class BaseInferencer(ABC):
         """Single inputs; a directory stands for its files."""
         return as_list(inputs)
 
+    def _prepared(self, item: Any) -> Any:
+        """One input after the pipeline.
+
+        Raises:
+            InputError: the pipeline gives None for it.
+        """
+        try:
+            prepared = self.pipeline(item)
+        except Exception as error:
+            # Which of a thousand files was it? Python 3.10 has no notes.
+            if hasattr(error, "add_note"):
+                error.add_note(f"while preparing the input {item if isinstance(item, str) else type(item).__name__}")
+            raise
+        if prepared is None:
+            raise InputError(item, "the pipeline gives nothing for it")
+        return prepared
+
     def _get_chunk_data(self, inputs: Iterable[Any], chunk_size: int) -> Iterator[Sequence[Any]]:
-        """Prepared inputs in lists of `chunk_size`."""
-        return in_chunks(map(self.pipeline, inputs), chunk_size)
+        """Items in lists of `chunk_size`, the last one shorter."""
+        return in_chunks(inputs, chunk_size)
 
     def _dispatch_kwargs(self, **kwargs: Any) -> tuple[dict[str, Any], ...]:
         """The keyword arguments of each step.

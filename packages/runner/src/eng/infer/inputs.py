@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from eng.fileio import get_file_backend, isdir, join_path, list_dir_or_file
@@ -19,6 +20,8 @@ def as_list(inputs: Any) -> list[Any]:
     Raises:
         ValueError: a directory without files, or an empty sequence.
     """
+    if isinstance(inputs, Path):
+        inputs = str(inputs)
     if isinstance(inputs, str) and _is_directory(inputs):
         names = sorted(list_dir_or_file(inputs, list_dir=False))
         if not names:

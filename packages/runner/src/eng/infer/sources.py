@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,22 @@ from eng.hub import find_model
 
 ModelType = dict[str, Any] | Config | ConfigDict | str
 
+CONFIG_SUFFIXES = (".py", ".json", ".yaml", ".yml")
 
-def config_and_weights(model: ModelType | None, weights: str | None, scope: str) -> tuple[Config, str | None]:
+
+def config_and_weights(
+    model: ModelType | Path | None, weights: str | None, by_name: Callable[[str], tuple[Config, str | None]]
+) -> tuple[Config, str | None]:
     """The config of a model, and the path of its weights.
 
     Args:
         model: a config, the path of one, the name of a published model, or None for the config in the checkpoint.
         weights: path or URL of a checkpoint; a published model brings its own.
-        scope: library whose published models are meant.
+        by_name: gives config and weights of a published model.
 
     Raises:
         ValueError: neither a model nor weights, or a checkpoint without a config.
+        FileNotFoundError: `model` is the path of a config that does not exist.
         KeyError: no published model has this name.
         TypeError: `model` is something else.
     """
@@ -33,20 +38,41 @@ def config_and_weights(model: ModelType | None, weights: str | None, scope: str)
                 "give a model (a config, its path, or a published name), or weights that hold their config"
             )
         return _config_in(weights), weights
-    if isinstance(model, (str, Path)):
-        if Path(model).is_file():
+    if isinstance(model, str | Path):
+        if str(model).endswith(CONFIG_SUFFIXES) or Path(model).is_file():
             return Config.fromfile(model), weights
-        entry = find_model(scope, str(model))
-        return Config.fromfile(entry.config), weights if weights is not None else entry.weights
+        cfg, own_weights = by_name(str(model))
+        return cfg, weights if weights is not None else own_weights
     if isinstance(model, Config):
         return copy.deepcopy(model), weights
     if isinstance(model, Mapping):
         return Config(copy.deepcopy(dict(model))), weights
-    raise TypeError(f"model must be a config, a path or a name, got {type(model).__name__}")
+    raise TypeError(f"model must be a config, the path of one, or a name, got {type(model).__name__}: {model!r}")
+
+
+def published(name: str, scope: str) -> tuple[Config, str | None]:
+    """Config and weights of a model that a library publishes.
+
+    Args:
+        name: of the model.
+        scope: the library.
+
+    Raises:
+        KeyError: no such model; near names are given.
+    """
+    if scope == "eng":
+        raise KeyError(
+            f"there is no config file {name!r}, and a published model needs the library that publishes it: "
+            "scope='mmpretrain', or mmpretrain's own inferencer"
+        )
+    entry = find_model(scope, name)
+    return Config.fromfile(entry.config), entry.weights
 
 
 def _config_in(weights: str) -> Config:
-    text = CheckpointLoader.load_checkpoint(weights, map_location="cpu").get("meta", {}).get("cfg")
+    checkpoint = CheckpointLoader.load_checkpoint(weights, map_location="cpu")
+    meta = checkpoint.get("meta", {}) if isinstance(checkpoint, Mapping) else {}
+    text = meta.get("cfg") or meta.get("config")
     if not text:
         raise ValueError(f"the checkpoint {weights!r} holds no config (meta.cfg): give the model as well")
     return Config.fromstring(text, ".py") if isinstance(text, str) else Config(text)

@@ -1,0 +1,160 @@
+"""``eng ckpt``: looking at checkpoint files and making others of them, without the model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+_FILE = click.Path(path_type=Path)
+_AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group()
+def ckpt() -> None:
+    """Look at checkpoints: ls, show, verify, diff, publish, export. No model is built or imported."""
+
+
+@ckpt.command()
+@click.argument("work_dir", type=_FILE)
+@_AS_JSON
+def ls(work_dir: Path, as_json: bool) -> int:
+    """List the checkpoints in WORK_DIR and say which are whole; exit status 1 where one is not."""
+    from ._summary import list_checkpoints
+
+    found = list_checkpoints(work_dir)
+    if as_json:
+        _print_json([one.to_dict() for one in found])
+    elif not found:
+        click.echo(f"no checkpoints (*.pth, *.pt) in {work_dir}", err=True)
+    else:
+        header = ("file", "epoch", "iter", "saved", "size", "")
+        _print_table([header, *(_line(one) for one in found)])
+    return int(any(one.problem for one in found))
+
+
+@ckpt.command()
+@click.argument("file", type=_FILE)
+@click.option("--weights", "with_weights", is_flag=True, help="List every tensor too.")
+@_AS_JSON
+def show(file: Path, with_weights: bool, as_json: bool) -> None:
+    """Show what is in the checkpoint FILE."""
+    from ._summary import summarize_checkpoint
+
+    summary = summarize_checkpoint(file)
+    if as_json:
+        _print_json(summary.to_dict())
+        return
+    click.echo(f"{file}  {_size(summary.size_bytes)}")
+    for name, count in summary.entries.items():
+        click.echo(f"  {name}" + (f": {count} entries" if count is not None else ""))
+    click.echo(f"weights: {len(summary.tensors)} tensors, {summary.num_values:,} values")
+    if summary.has_average:
+        click.echo("state_dict holds averaged weights; `eng ckpt export --trained` gives the trained ones")
+    for name, value in summary.meta.items():
+        click.echo(f"meta.{name}: {_short(value)}")
+    if with_weights:
+        _print_table([(one.name, one.shape, one.dtype) for one in summary.tensors])
+
+
+@ckpt.command()
+@click.argument("files", type=_FILE, nargs=-1, required=True)
+@_AS_JSON
+def verify(files: tuple[Path, ...], as_json: bool) -> int:
+    """Check that each of FILES is whole, against the checksums in it; exit status 1 where one is not."""
+    from ._verify import verify_checkpoint
+    from .errors import BrokenCheckpointError, UntrustedCheckpointError
+
+    problems: dict[str, str | None] = {}
+    for file in files:
+        if not file.is_file():
+            raise click.ClickException(f"there is no checkpoint file {file}")
+        try:
+            verify_checkpoint(file)
+            problems[str(file)] = None
+        except (BrokenCheckpointError, UntrustedCheckpointError) as error:
+            problems[str(file)] = str(error)
+    if as_json:
+        _print_json(
+            [{"path": path, "whole": problem is None, "problem": problem} for path, problem in problems.items()]
+        )
+    else:
+        for path, problem in problems.items():
+            click.echo(f"{path}: whole" if problem is None else problem)
+    return int(any(problems.values()))
+
+
+@ckpt.command()
+@click.argument("first", type=_FILE)
+@click.argument("second", type=_FILE)
+@click.option(
+    "--tolerance", type=click.FloatRange(min=0), default=0.0, show_default=True, help="Differences up to this are none."
+)
+@_AS_JSON
+def diff(first: Path, second: Path, tolerance: float, as_json: bool) -> int:
+    """Show where the weights of FIRST and SECOND differ; exit status 1 where they do."""
+    from ._differences import compare_checkpoints
+
+    found = compare_checkpoints(first, second, tolerance)
+    if as_json:
+        _print_json([difference.to_dict() for difference in found])
+    else:
+        for difference in found:
+            click.echo(str(difference))
+        click.echo(f"{len(found)} differences" if found else "the weights are the same", err=bool(found))
+    return int(bool(found))
+
+
+@ckpt.command()
+@click.argument("file", type=_FILE)
+@click.option("--out-dir", type=_FILE, help="Folder of the copy. Default: that of FILE.")
+@click.option("--keys", default="meta,state_dict", show_default=True, help="Entries of the copy.")
+def publish(file: Path, out_dir: Path | None, keys: str) -> None:
+    """Copy FILE without its training state, named by its content: NAME-HASH.pth."""
+    from ._publish import publish_checkpoint
+
+    click.echo(publish_checkpoint(file, [key.strip() for key in keys.split(",")], out_dir))
+
+
+@ckpt.command()
+@click.argument("file", type=_FILE)
+@click.argument("target", type=_FILE, required=False)
+@click.option("--safetensors", is_flag=True, help="Write the safetensors format; also taken from TARGET's name.")
+@click.option("--ema", "which", flag_value="averaged", help="The averaged weights; an error where there are none.")
+@click.option("--trained", "which", flag_value="trained", help="The weights before averaging.")
+def export(file: Path, target: Path | None, safetensors: bool, which: Any) -> None:
+    """Write the weights in FILE alone into TARGET. Default: FILE-weights.pth, or FILE.safetensors."""
+    from ._export import export_weights
+
+    if target is None:
+        target = file.with_suffix(".safetensors") if safetensors else file.with_name(f"{file.stem}-weights.pth")
+    click.echo(export_weights(file, target, which or "stored", safetensors or None))
+
+
+def _line(one: Any) -> tuple[object, ...]:
+    note = one.problem or ("last" if one.is_last else "")
+    known = ("" if value is None else value for value in (one.epoch, one.iter, one.time))
+    return (Path(one.path).name, *known, _size(one.size_bytes), note)
+
+
+def _print_table(rows: Iterable[Sequence[object]]) -> None:
+    texts = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)] if texts else []
+    for row in texts:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2))
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 2**20:.1f} MB" if size_bytes >= 2**20 else f"{size_bytes / 2**10:.1f} kB"
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 100 else f"{text[:100]}..."

@@ -1,0 +1,108 @@
+"""The weights of a checkpoint alone, for other programs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from ._summary import read_mapped, tensors_in
+from ._write import save_checkpoint, write_whole
+from .errors import BrokenCheckpointError
+
+__all__ = ["export_weights"]
+
+Which = Literal["stored", "averaged", "trained"]
+
+
+def export_weights(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    which: Which = "stored",
+    safetensors: bool | None = None,
+) -> str:
+    """Writes the weights of a checkpoint into a file of their own; no model is needed for it.
+
+    Args:
+        source: the checkpoint.
+        target: the new file.
+        which: ``"stored"`` (default) takes ``state_dict`` as it is, which in a run with an EMAHook is the average.
+            ``"averaged"`` takes the average and insists that there is one; ``"trained"`` takes the weights that the
+            optimizer moved.
+        safetensors: whether the file is in the safetensors format; None goes by the name ``.safetensors``. Otherwise it
+            is torch's, with the weights under ``state_dict``.
+
+    Returns:
+        `target`.
+
+    Raises:
+        KeyError: there is no average in the checkpoint.
+        BrokenCheckpointError: it is no checkpoint, or holds no weights.
+        CheckpointWriteError: the file cannot be written; nothing is left under its name.
+        ModuleNotFoundError: safetensors is not installed.
+
+    Examples:
+        >>> import tempfile, torch
+        >>> from eng.checkpoint import save_checkpoint
+        >>> folder = tempfile.mkdtemp()
+        >>> save_checkpoint({"state_dict": {"weight": torch.ones(2)}, "optimizer": {}}, f"{folder}/a.pth")
+        >>> sorted(torch.load(export_weights(f"{folder}/a.pth", f"{folder}/b.pth")))
+        ['meta', 'state_dict']
+    """
+    target = Path(target)
+    checkpoint = read_mapped(source)
+    weights = _chosen(checkpoint, which, os.fspath(source))
+    if safetensors or (safetensors is None and target.suffix == ".safetensors"):
+        _write_safetensors(weights, _short_meta(checkpoint), target)
+    else:
+        save_checkpoint({"meta": checkpoint.get("meta", {}), "state_dict": weights}, target)
+    return str(target)
+
+
+def _chosen(checkpoint: Mapping[str, Any], which: Which, source: str) -> dict[str, torch.Tensor]:
+    stored = dict(tensors_in(checkpoint, source))
+    if not stored:
+        raise BrokenCheckpointError(source, "there are no weights in it")
+    if which == "stored":
+        return stored
+    average = checkpoint.get("ema_state_dict")
+    if not isinstance(average, Mapping):
+        raise KeyError(
+            f"{source} holds no averaged weights (no ema_state_dict): it was saved without an EMAHook; "
+            "leave the choice out to take the weights that are there"
+        )
+    if which == "averaged":
+        return stored
+    # An EMAHook saves the average under `state_dict`, and the trained weights in its place.
+    trained = {key.removeprefix("module."): value for key, value in average.items() if key.startswith("module.")}
+    return {key: trained.get(key, value) for key, value in stored.items()}
+
+
+def _write_safetensors(weights: Mapping[str, torch.Tensor], meta: dict[str, str], target: Path) -> None:
+    try:
+        from safetensors.torch import save
+    except ImportError as error:
+        raise ModuleNotFoundError(
+            "the safetensors format needs safetensors: pip install 'eng-runner[safetensors]'", name="safetensors"
+        ) from error
+    data = save(_apart(weights), metadata={"format": "pt", **meta})
+    write_whole(target, lambda file: file.write(data))
+
+
+def _apart(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Weights of which no two share memory (tied ones do), as safetensors has it."""
+    seen: set[int] = set()
+    separate = {}
+    for name, tensor in weights.items():
+        place = tensor.untyped_storage().data_ptr()
+        separate[name] = tensor.contiguous() if place not in seen else tensor.contiguous().clone()
+        seen.add(place)
+    return separate
+
+
+def _short_meta(checkpoint: Mapping[str, Any]) -> dict[str, str]:
+    meta = checkpoint.get("meta") or {}
+    return {key: str(meta[key]) for key in ("epoch", "iter", "experiment_name", "time") if key in meta}

@@ -1,0 +1,191 @@
+"""What a checkpoint file holds, as plain values; no model is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ._latest import _pointer_target
+from ._load import _weights
+from ._read import read_checkpoint
+from ._verify import verify_checkpoint
+from .errors import BrokenCheckpointError, UntrustedCheckpointError
+
+__all__ = ["CheckpointSummary", "ListedCheckpoint", "TensorSummary", "list_checkpoints", "summarize_checkpoint"]
+
+SUFFIXES = (".pth", ".pt")
+# Long texts; `eng config show` and the log show them better.
+_LONG = ("cfg", "env_info", "dataset_meta")
+
+
+@dataclass(frozen=True)
+class TensorSummary:
+    """One tensor of the weights.
+
+    Args:
+        name: its key.
+        shape: of it.
+        dtype: such as ``"float32"``.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class CheckpointSummary:
+    """What a checkpoint file holds.
+
+    Args:
+        path: of the file.
+        size_bytes: of the file.
+        entries: its top-level keys, with the number of items of those that have several.
+        meta: what the run wrote about itself, without its long texts.
+        num_values: numbers in the weights.
+        tensors: the weights.
+        has_average: whether an averaged copy of the weights is in it.
+    """
+
+    path: str
+    size_bytes: int
+    entries: dict[str, int | None]
+    meta: dict[str, Any]
+    num_values: int
+    tensors: tuple[TensorSummary, ...]
+    has_average: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class ListedCheckpoint:
+    """One line of a list of checkpoints.
+
+    Args:
+        path: of the file.
+        size_bytes: of the file.
+        epoch: epochs done; None where the file does not tell.
+        iter: iterations done; None likewise.
+        time: when it was saved, as the run wrote it.
+        is_last: whether the folder's ``last_checkpoint`` names it.
+        problem: why it cannot be used; None for a whole file.
+    """
+
+    path: str
+    size_bytes: int
+    epoch: int | None = None
+    iter: int | None = None
+    time: str | None = None
+    is_last: bool = False
+    problem: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+def summarize_checkpoint(path: str | Path) -> CheckpointSummary:
+    """What is in a checkpoint file; its tensors stay on the disk.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        BrokenCheckpointError: it is no checkpoint, cut short or damaged.
+        UntrustedCheckpointError: it holds types that are not known to be harmless.
+        FileNotFoundError: there is no such file.
+
+    Examples:
+        >>> import tempfile, torch
+        >>> from eng.checkpoint import save_checkpoint
+        >>> path = f"{tempfile.mkdtemp()}/epoch_1.pth"
+        >>> save_checkpoint({"meta": {"epoch": 1}, "state_dict": {"weight": torch.ones(2, 3)}}, path)
+        >>> summarize_checkpoint(path).num_values
+        6
+    """
+    checkpoint = read_mapped(path)
+    tensors = list(tensors_in(checkpoint, path))
+    meta = checkpoint.get("meta") if isinstance(checkpoint.get("meta"), Mapping) else {}
+    return CheckpointSummary(
+        path=str(path),
+        size_bytes=Path(path).stat().st_size,
+        entries={str(key): len(value) if hasattr(value, "keys") else None for key, value in checkpoint.items()},
+        meta={str(key): plain(value) for key, value in meta.items() if key not in _LONG},
+        num_values=sum(value.numel() for _, value in tensors),
+        tensors=tuple(TensorSummary(key, tuple(value.shape), dtype_name(value)) for key, value in tensors),
+        has_average="ema_state_dict" in checkpoint,
+    )
+
+
+def list_checkpoints(folder: str | Path) -> list[ListedCheckpoint]:
+    """The checkpoint files in a folder, in the order of their iterations; each is checked against its checksums.
+
+    Args:
+        folder: the ``work_dir`` of a run.
+
+    Raises:
+        NotADirectoryError: it is no folder.
+        FileNotFoundError: it does not exist.
+    """
+    folder = Path(folder)
+    last = _pointer_target(folder) if folder.is_dir() else None
+    files = [path for path in sorted(folder.iterdir()) if path.suffix in SUFFIXES and path.is_file()]
+    return sorted((_listed(path, last) for path in files), key=lambda one: (one.iter is None, one.iter or 0, one.path))
+
+
+def _listed(path: Path, last: Path | None) -> ListedCheckpoint:
+    size_bytes, is_last = path.stat().st_size, last is not None and path.resolve() == last.resolve()
+    try:
+        verify_checkpoint(path)
+        checkpoint = read_mapped(path)
+    except (BrokenCheckpointError, UntrustedCheckpointError) as error:
+        return ListedCheckpoint(str(path), size_bytes, is_last=is_last, problem=error.args[0])
+    meta = checkpoint.get("meta") or {}
+    return ListedCheckpoint(str(path), size_bytes, meta.get("epoch"), meta.get("iter"), meta.get("time"), is_last)
+
+
+def read_mapped(path: str | Path) -> dict[str, Any]:
+    """A checkpoint as a dict, with tensors left in the file where its format lets them.
+
+    Raises:
+        BrokenCheckpointError: what the file holds is no dict; also what :func:`read_checkpoint` raises.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder, not a checkpoint file; `eng ckpt ls {path}` lists those in it")
+    # Files of before torch 1.6 are no archives and cannot be mapped.
+    checkpoint = read_checkpoint(path, map_location="cpu", mmap=path.is_file() and _is_archive(path))
+    if not isinstance(checkpoint, Mapping):
+        raise BrokenCheckpointError(str(path), f"it holds a {type(checkpoint).__name__}, not a dict")
+    return dict(checkpoint)
+
+
+def _is_archive(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"
+
+
+def dtype_name(tensor: torch.Tensor) -> str:
+    """Name of a tensor's type without the library, such as ``"float32"``."""
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def plain(value: Any) -> Any:
+    """A value that JSON can hold."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    return value if isinstance(value, str | int | float | bool | type(None)) else str(value)
+
+
+def tensors_in(checkpoint: Mapping[str, Any], path: str | Path) -> Iterator[tuple[str, torch.Tensor]]:
+    """Names and tensors of the weights in a checkpoint that was read from `path`."""
+    return ((key, value) for key, value in _weights(checkpoint, path).items() if isinstance(value, torch.Tensor))

@@ -1,0 +1,92 @@
+"""``eng browse``: what training sees, as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+SPLITS = ("train", "val", "test")
+
+
+@click.command()
+@click.argument("config", type=click.Path(dir_okay=False))
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The picture. Default: CONFIG-SPLIT.png.")
+@click.option("--split", type=click.Choice(SPLITS), default="train", show_default=True)
+@click.option("--samples", type=click.IntRange(min=1), default=8, show_default=True, help="Samples, one a row.")
+@click.option("--epochs", type=click.IntRange(min=1), default=8, show_default=True, help="Epochs, one a column.")
+@click.option("--index", "indices", type=click.IntRange(min=0), multiple=True, help="These samples. Repeatable.")
+@click.option("--cell", type=click.IntRange(16, 2048), default=128, show_default=True, help="Pixels of a cell's side.")
+@click.option("--cfg-options", multiple=True, metavar="KEY=VALUE ...", help="Change the config first.")
+@click.pass_context
+def browse(
+    ctx: click.Context,
+    config: str,
+    out: Path | None,
+    split: str,
+    samples: int,
+    epochs: int,
+    indices: tuple[int, ...],
+    cell: int,
+    cfg_options: tuple[str, ...],
+) -> None:
+    """Draw a contact sheet of CONFIG's samples as they come out of the pipeline.
+
+    Each row is a sample, each column an epoch: what its random transforms do to it then, with the config's seed. No
+    model is built.
+    """
+    from ._contact_sheet import draw_sheet, pictures_of
+
+    _require_pillow()
+    cfg = ctx.obj.load_config(config, cfg_options)
+    dataset = _dataset_of(cfg, split)
+    chosen = _chosen(len(dataset), indices, samples)
+    seed = (cfg.get("randomness") or {}).get("seed") or 0
+    rows = pictures_of(dataset, chosen, range(epochs), seed, _is_bgr(cfg))
+    out = out or Path(f"{Path(config).stem}-{split}.png")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    # The format goes by the name; PNG where that says nothing.
+    draw_sheet(rows, cell).save(out, format=None if out.suffix else "PNG")
+    click.echo(f"wrote {out}: {len(chosen)} of {len(dataset)} samples in {epochs} epochs")
+
+
+def _require_pillow() -> None:
+    try:
+        import PIL  # noqa: F401  # only to see whether it is there
+    except ImportError as error:
+        raise click.ClickException("browse needs Pillow: pip install 'eng-runner[visual]'") from error
+
+
+def _dataset_of(cfg: Any, split: str) -> Any:
+    from eng.registry import DATASETS, DefaultScope
+
+    loader = cfg.get(f"{split}_dataloader")
+    if not loader or "dataset" not in loader:
+        there = [name for name in SPLITS if cfg.get(f"{name}_dataloader")]
+        raise click.ClickException(
+            f"the config has no {split}_dataloader with a dataset; it has data to {', '.join(there) or 'do nothing'}"
+        )
+    with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
+        dataset = DATASETS.build(loader["dataset"])
+        if hasattr(dataset, "full_init"):
+            dataset.full_init()
+    return dataset
+
+
+def _chosen(length: int, indices: tuple[int, ...], samples: int) -> list[int]:
+    """Numbers of the samples: those asked for, or some spread evenly over all."""
+    if length == 0:
+        raise click.ClickException("the dataset is empty")
+    if beyond := [index for index in indices if index >= length]:
+        raise click.UsageError(f"--index {beyond[0]}: the dataset has {length} samples, 0 to {length - 1}")
+    samples = min(samples, length)
+    return list(indices) or [place * length // samples for place in range(samples)]
+
+
+def _is_bgr(cfg: Any) -> bool:
+    """Whether the model's preprocessor turns blue-first images round, so that pipelines give such images."""
+    for holder in (cfg.get("data_preprocessor"), (cfg.get("model") or {}).get("data_preprocessor")):
+        if holder and (holder.get("bgr_to_rgb") or holder.get("to_rgb")):
+            return True
+    return False

@@ -1,0 +1,120 @@
+"""``eng infer``: a trained model on files of the user's."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.argument("model")
+@click.argument("inputs", nargs=-1, required=True)
+@click.option("--weights", help="Checkpoint. Default: the model's own, or the newest in the config's work_dir.")
+@click.option("--inferencer", help="Registered name of the inferencer. Default: the config's `inferencer`.")
+@click.option("--scope", help="Library that publishes MODEL or registers the inferencer, such as mmpretrain.")
+@click.option("--device", help="Such as cuda:0. Default: the best one that is there.")
+@click.option("--batch-size", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--out-dir", type=click.Path(file_okay=False, path_type=Path), help="Save the pictures drawn here.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of inputs and predictions.")
+@click.option("--cfg-options", multiple=True, metavar="KEY=VALUE ...", help="Change the config first.")
+@click.pass_context
+def infer(
+    ctx: click.Context, model: str, inputs: tuple[str, ...], as_json: bool, batch_size: int, **given: Any
+) -> None:
+    """Run MODEL, a config or the name of a published model, on INPUTS: files, folders or URLs."""
+    from .inputs import as_list
+
+    items = [item for given_input in inputs for item in as_list(given_input)]
+    runs = _inferencer(ctx, model, given)
+    results = runs(items, batch_size=batch_size)
+    predictions = results["predictions"] if isinstance(results, Mapping) else results
+    pictures = results.get("visualization") if isinstance(results, Mapping) else None
+    if given["out_dir"] is not None:
+        _save(pictures, items, given["out_dir"])
+    found = [{"input": item, "prediction": _plain(one)} for item, one in zip(items, predictions, strict=True)]
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    for one in found:
+        click.echo(f"{one['input']}: {_as_words(one['prediction'])}")
+
+
+def _inferencer(ctx: click.Context, model: str, given: dict[str, Any]) -> Any:
+    """The inferencer for a config, or for the name of a published model."""
+    from eng.registry import INFERENCERS, DefaultScope
+
+    from .sources import CONFIG_SUFFIXES
+
+    weights, scope, spec = given["weights"], given["scope"], given["inferencer"]
+    chosen: Any = model
+    if Path(model).suffix in CONFIG_SUFFIXES or Path(model).is_file():
+        chosen = ctx.obj.load_config(model, given["cfg_options"])
+        scope = scope or chosen.get("default_scope")
+        spec = spec or chosen.get("inferencer")
+        weights = weights or _weights_of(chosen, model)
+    elif given["cfg_options"]:
+        raise click.UsageError(f"--cfg-options changes a config, and {model!r} names a published model")
+    if not spec:
+        raise click.ClickException(
+            f"{model} does not say which inferencer runs it: set inferencer=dict(type='...') in the config, or give "
+            "--inferencer NAME (a subclass of eng.infer.BaseInferencer, registered in INFERENCERS)"
+        )
+    settings = dict(spec) if isinstance(spec, Mapping) else {"type": spec}
+    kind = settings.pop("type")
+    if given["device"] is not None:
+        settings["device"] = given["device"]
+    # The scope of this block is an inferencer's default. Libraries' classes agree on the order of the first two only.
+    with DefaultScope.overwrite_default_scope(scope):
+        found = INFERENCERS.get(kind) if isinstance(kind, str) else kind
+        if found is None:
+            names = ", ".join(sorted(INFERENCERS.module_dict)) or "none"
+            raise click.ClickException(f"no inferencer is registered as {kind!r}; there are: {names}")
+        return found(chosen, *([weights] if weights is not None else []), **settings)
+
+
+def _weights_of(cfg: Any, path: str) -> str:
+    from eng.checkpoint import find_latest_checkpoint
+
+    work_dir = cfg.get("work_dir") or str(Path("work_dirs") / Path(path).stem)
+    found = cfg.get("load_from") or find_latest_checkpoint(work_dir)
+    if found is None:
+        raise click.ClickException(f"no weights: there is no checkpoint in {work_dir}, so name one by --weights")
+    click.echo(f"weights: {found}", err=True)
+    return str(found)
+
+
+def _save(pictures: Sequence[Any] | None, items: Sequence[str], folder: Path) -> None:
+    if not pictures:
+        raise click.ClickException("--out-dir: this inferencer draws no pictures")
+    from PIL import Image
+
+    folder.mkdir(parents=True, exist_ok=True)
+    width = len(str(len(items)))
+    for number, (picture, item) in enumerate(zip(pictures, items, strict=True)):
+        # Names may repeat between folders, so the number goes first.
+        stem = re.sub(r"[^\w.-]", "_", Path(item).stem) or "input"
+        Image.fromarray(picture).save(folder / f"{number:0{width}d}-{stem}.png")
+
+
+def _plain(value: Any) -> Any:
+    """A prediction as JSON holds it."""
+    if hasattr(value, "to_dict"):
+        value = value.to_dict()
+    if hasattr(value, "tolist"):  # tensors and arrays
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, str | int | float | bool | type(None)) else str(value)
+
+
+def _as_words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_as_words(item)}" for key, item in value.items())
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

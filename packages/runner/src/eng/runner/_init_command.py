@@ -1,0 +1,84 @@
+"""``eng init``: a new project that trains at once."""
+
+from __future__ import annotations
+
+import keyword
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+TEMPLATE = Path(__file__).parent / "_init_template"
+_SUFFIX = ".tmpl"
+_TAKEN = frozenset(sys.stdlib_module_names) | {"eng", "torch", "numpy", "tests", "config"}
+# What a name in the template becomes, beside the project's own.
+_RENAMED = {"gitignore": ".gitignore"}
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--name", help="Name of the project's Python package. Default: from DIR.")
+def init(folder: Path, name: str | None) -> None:
+    """Make a project in DIR that trains at once: config, dataset, model, metric, inferencer, test.
+
+    DIR must be new or empty.
+    """
+    name = _package_name(name or folder.resolve().name, is_given=name is not None)
+    _must_be_free(folder)
+    files = write_project(folder, name)
+    for file in files:
+        click.echo(f"  {folder / file}")
+    click.echo(f"Train it:\n  cd {folder} && eng train config.py")
+
+
+def write_project(folder: Path, name: str) -> list[str]:
+    """Writes all files of a new project, or none.
+
+    Args:
+        folder: new or empty.
+        name: of the Python package in it.
+
+    Returns:
+        paths of the files, relative to `folder`.
+    """
+    folder = folder.resolve()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        files = sorted(_write(source, aside, name) for source in TEMPLATE.rglob(f"*{_SUFFIX}"))
+        folder.mkdir(exist_ok=True)
+        for entry in aside.iterdir():
+            entry.rename(folder / entry.name)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return files
+
+
+def _write(source: Path, aside: Path, name: str) -> str:
+    relative = source.relative_to(TEMPLATE)
+    stem = relative.name.removesuffix(_SUFFIX)
+    folders = [name if part == "project" else part for part in relative.parts[:-1]]
+    target = aside.joinpath(*folders, _RENAMED.get(stem, stem).replace("project", name))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(source.read_text(encoding="utf-8").replace("__project__", name), encoding="utf-8")
+    return str(target.relative_to(aside))
+
+
+def _package_name(text: str, is_given: bool) -> str:
+    """A Python name; one that the user gave is taken as it is or refused."""
+    name = text if is_given else re.sub(r"\W+", "_", text.lower()).strip("_")
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise click.ClickException(f"{text!r} gives no Python name: choose one by --name, such as --name shapes")
+    if name in _TAKEN:
+        raise click.ClickException(f"a project called {name!r} would hide or be hidden: choose another name by --name")
+    return name
+
+
+def _must_be_free(folder: Path) -> None:
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise click.ClickException(f"{folder} is there already and is no folder")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise click.ClickException(f"{folder} is not empty: name a new folder")
