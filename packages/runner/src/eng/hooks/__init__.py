@@ -10,8 +10,8 @@ from .logger_hook import LoggerHook
 from .naive_visualization_hook import NaiveVisualizationHook
 from .param_scheduler_hook import ParamSchedulerHook
 from .prepare_tta_hook import PrepareTTAHook
-from .progress_bar_hook import ProgressBarHook
 from .profiler_hook import NPUProfilerHook, ProfilerHook
+from .progress_bar_hook import ProgressBarHook
 from .runtime_info_hook import RuntimeInfoHook
 from .sampler_seed_hook import DistSamplerSeedHook
 from .sync_buffer_hook import SyncBuffersHook

@@ -21,9 +21,7 @@ def check_rule(rule: str) -> str:
     return rule
 
 
-def infer_rule(
-    metric: str, greater_keys: Sequence[str] | None = None, less_keys: Sequence[str] | None = None
-) -> str:
+def infer_rule(metric: str, greater_keys: Sequence[str] | None = None, less_keys: Sequence[str] | None = None) -> str:
     """The rule for ``metric``, from exact names first and parts of names after them.
 
     Args:
@@ -46,6 +44,4 @@ def infer_rule(
             return "greater"
         if any(test(key) for key in less):
             return "less"
-    raise ValueError(
-        f"cannot tell whether more or less of {metric!r} is better; set rule='greater' or rule='less'"
-    )
+    raise ValueError(f"cannot tell whether more or less of {metric!r} is better; set rule='greater' or rule='less'")

@@ -103,11 +103,11 @@ class CheckpointHook(Hook):
         """Finds the folder, and what a resumed run has kept so far."""
         self._training = True
         self._folder = self._choose_folder(runner)
-        runner.logger.info(f"Checkpoints will be saved to {self._folder}.")
+        runner.logger.info("Checkpoints will be saved to %s.", self._folder)
         info = runner.message_hub.runtime_info
-        self._kept = list(info.get("keep_ckpt_ids", [])) if runner._resume else []
+        self._kept = list(info.get("keep_ckpt_ids", [])) if runner.is_resuming else []
         self._best_scores, self.best_ckpts = {}, {}
-        if runner._resume:
+        if runner.is_resuming:
             for key in self.save_best or ():
                 self._recall_best(key, info)
 
@@ -117,7 +117,7 @@ class CheckpointHook(Hook):
             return
         last = self.save_last and self.is_last_train_epoch(runner)
         if self.every_n_epochs(runner, self.interval, self.save_begin) or last:
-            runner.logger.info(f"Saving checkpoint at {runner.epoch + 1} epochs")
+            runner.logger.info("Saving checkpoint at %s epochs", runner.epoch + 1)
             self._save(runner, runner.epoch + 1)
 
     def after_train_iter(
@@ -132,7 +132,7 @@ class CheckpointHook(Hook):
             return
         last = self.save_last and self.is_last_train_iter(runner)
         if self.every_n_train_iters(runner, self.interval, self.save_begin) or last:
-            runner.logger.info(f"Saving checkpoint at {runner.iter + 1} iterations")
+            runner.logger.info("Saving checkpoint at %s iterations", runner.iter + 1)
             self._save(runner, runner.iter + 1)
 
     def after_val_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
@@ -158,7 +158,7 @@ class CheckpointHook(Hook):
         paths = [self.last_ckpt] if self.save_last and self.last_ckpt else []
         for path in [*paths, *self.best_ckpts.values()]:
             final = publish(path, self.published_keys, self.backend_args)
-            runner.logger.info(f"Published {path} as {final} with {', '.join(self.published_keys)}")
+            runner.logger.info("Published %s as %s with %s", path, final, ", ".join(self.published_keys))
 
     def after_run(self, runner: RunnerView) -> None:
         """Waits for a checkpoint that is still being written."""
@@ -258,7 +258,12 @@ class CheckpointHook(Hook):
         stale = [previous] if previous and previous != path else []
         self._write(runner, name, lambda: _remove_all(stale, self.backend_args))
         runner.logger.info(
-            f"The best checkpoint with {self._best_scores[key]:0.4f} {key} at {number} {unit} is saved to {name}."
+            "The best checkpoint with %0.4f %s at %s %s is saved to %s.",
+            self._best_scores[key],
+            key,
+            number,
+            unit,
+            name,
         )
 
     def _recall_best(self, key: str, info: dict[str, Any]) -> None:
@@ -288,7 +293,9 @@ class CheckpointHook(Hook):
             return {}
         rules = _as_list(rule) or [None]
         if len(rules) not in (1, len(self.save_best)):
-            raise ValueError(f"{len(self.save_best)} metrics in save_best and {len(rules)} rules: give one for each or one")
+            raise ValueError(
+                f"{len(self.save_best)} metrics in save_best and {len(rules)} rules: give one for each or one"
+            )
         rules = rules * len(self.save_best) if len(rules) == 1 else rules
         return {key: self._rule_for(key, given) for key, given in zip(self.save_best, rules, strict=True)}
 

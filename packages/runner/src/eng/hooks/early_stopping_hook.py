@@ -79,7 +79,7 @@ class EarlyStoppingHook(Hook):
         reason = self._reason_to_stop(score)
         if reason:
             runner.train_loop.stop_training = True
-            runner.logger.info(f"Training stops early: {reason}")
+            runner.logger.info("Training stops early: %s", reason)
 
     def state_dict(self) -> dict[str, Any]:
         """Counts and best value so far."""

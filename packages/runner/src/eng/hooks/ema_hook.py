@@ -68,6 +68,9 @@ class EMAHook(Hook):
         self.src_model: nn.Module = getattr(model, "module", model) if _is_wrapper(model) else model
         self.ema_model: Any = MODELS.build(self.ema_cfg, default_args={"model": self.src_model})
         self._swapped = self._stale = False
+        # Libraries that derive from this hook read both.
+        self._src_params = list(_tensors(self.src_model))
+        self._ema_params = list(_tensors(self.ema_model.module))
 
     def before_train(self, runner: RunnerView) -> None:
         """Checks that averaging begins within the run.
@@ -98,39 +101,39 @@ class EMAHook(Hook):
 
     def before_val_epoch(self, runner: RunnerView) -> None:
         """Puts the averaged weights into the model."""
-        self._swap()
+        self._swap_ema_parameters()
 
     def after_val_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
         """Puts the trained weights back."""
-        self._swap()
+        self._swap_ema_parameters()
 
     def before_test_epoch(self, runner: RunnerView) -> None:
         """Puts the averaged weights into the model."""
-        self._swap()
+        self._swap_ema_parameters()
 
     def after_test_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
         """Puts the trained weights back."""
-        self._swap()
+        self._swap_ema_parameters()
 
     def after_run(self, runner: RunnerView) -> None:
         """Leaves the trained weights in the model when a validation or test was cut short."""
         if self._swapped:
-            self._swap()
+            self._swap_ema_parameters()
 
     def before_save_checkpoint(self, runner: RunnerView, checkpoint: dict[str, Any]) -> None:
         """Adds the average; inside a validation the two are in each other's place already."""
         self._catch_up()
         checkpoint["ema_state_dict"] = self.ema_model.state_dict()
         if not self._swapped:
-            _exchange(checkpoint)
+            self._swap_ema_state_dict(checkpoint)
 
     def after_load_checkpoint(self, runner: RunnerView, checkpoint: dict[str, Any]) -> None:
         """Loads the average of a run that goes on, or starts the average at the loaded weights."""
-        if runner._resume and "ema_state_dict" in checkpoint:
-            _exchange(checkpoint)
+        if runner.is_resuming and "ema_state_dict" in checkpoint:
+            self._swap_ema_state_dict(checkpoint)
             self.ema_model.load_state_dict(checkpoint["ema_state_dict"], strict=self.strict_load)
             return
-        if runner._resume:
+        if runner.is_resuming:
             logger.warning("The checkpoint holds no ema_state_dict; averaging starts at its weights")
         from eng.checkpoint import load_state_dict
 
@@ -148,7 +151,10 @@ class EMAHook(Hook):
                 ours.data.copy_(theirs.data)
             self._stale = False
 
-    def _swap(self) -> None:
+    def _swap_ema_state_dict(self, checkpoint: dict[str, Any]) -> None:
+        _exchange(checkpoint)
+
+    def _swap_ema_parameters(self) -> None:
         self._catch_up()
         for ours, theirs in zip(_tensors(self.ema_model.module), _tensors(self.src_model), strict=True):
             kept = ours.data.clone()

@@ -57,10 +57,9 @@ class NaiveVisualizationHook(Hook):
 
 def _samples(data_batch: Any) -> list[dict[str, Any]]:
     if isinstance(data_batch, dict):
-        truths = data_batch.get("data_samples", data_batch.get("data_sample"))
+        truths = data_batch.get("data_samples", data_batch.get("data_sample")) or ()
         return [
-            {"inputs": inputs, "data_sample": truth}
-            for inputs, truth in zip(data_batch["inputs"], truths, strict=True)
+            {"inputs": inputs, "data_sample": truth} for inputs, truth in zip(data_batch["inputs"], truths, strict=True)
         ]
     return list(data_batch or ())
 

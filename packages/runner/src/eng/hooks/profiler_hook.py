@@ -63,7 +63,7 @@ class ProfilerHook(Hook):
         self.activities = _activities(activity_with_cpu, activity_with_cuda)
         self.schedule = torch.profiler.schedule(**schedule) if schedule is not None else None
         self.on_trace_ready = on_trace_ready
-        self.options = {
+        self.options: dict[str, Any] = {
             "record_shapes": record_shapes,
             "profile_memory": profile_memory,
             "with_stack": with_stack,
@@ -138,22 +138,25 @@ def _activities(cpu: bool, cuda: bool) -> list[Any]:
     return chosen
 
 
-def _trace_handler(handler: Any, runner: RunnerView) -> Callable[[Any], None] | None:
-    if handler is None or callable(handler):
+def _trace_handler(setting: Any, runner: RunnerView) -> Callable[[Any], None] | None:
+    handler: Callable[[Any], None] | None = setting
+    if setting is None or callable(setting):
         return handler
-    options = dict(handler)
+    options = dict(setting)
     kind = options.pop("type", None)
     if kind == "log_trace":
         return _log_table(runner, **options)
     if kind == "tb_trace":
         folder = Path(options.pop("dir_name", None) or Path(str(runner.log_dir)) / "tf_tracing_logs")
-        return torch.profiler.tensorboard_trace_handler(str(folder), **options)
-    raise ValueError(f"on_trace_ready must be a callable or a dict of type 'log_trace' or 'tb_trace', got {handler!r}")
+        write: Callable[[Any], None] = torch.profiler.tensorboard_trace_handler(str(folder), **options)
+        return write
+    raise ValueError(f"on_trace_ready must be a callable or a dict of type 'log_trace' or 'tb_trace', got {setting!r}")
 
 
 def _log_table(runner: RunnerView, sort_by: str = "self_cpu_time_total", row_limit: int = 15) -> Callable[[Any], None]:
     def handler(profiler: Any) -> None:
-        runner.logger.info("\n" + profiler.key_averages().table(sort_by=sort_by, row_limit=row_limit))
+        table = profiler.key_averages().table(sort_by=sort_by, row_limit=row_limit)
+        runner.logger.info("Profile:\n%s", table)
 
     return handler
 
@@ -191,7 +194,7 @@ class NPUProfilerHook(Hook):
             raise ValueError(f"begin ({begin}) must be below end ({end})")
         import os
 
-        import torch_npu
+        import torch_npu  # type: ignore[import-not-found]  # exists on machines with an NPU only
 
         self._npu = torch_npu.npu
         self.begin, self.end = begin, end

@@ -21,8 +21,9 @@ class DistSamplerSeedHook(Hook):
     def before_train_epoch(self, runner: RunnerView) -> None:
         """Calls ``set_epoch(runner.epoch)`` on the training sampler where it has one."""
         loader = runner.train_dataloader
-        sampler = getattr(loader, "sampler", None)
-        if not hasattr(sampler, "set_epoch"):
-            sampler = getattr(getattr(loader, "batch_sampler", None), "sampler", None)
-        if hasattr(sampler, "set_epoch"):
-            sampler.set_epoch(runner.epoch)
+        behind = getattr(getattr(loader, "batch_sampler", None), "sampler", None)
+        for sampler in (getattr(loader, "sampler", None), behind):
+            tell = getattr(sampler, "set_epoch", None)
+            if tell is not None:
+                tell(runner.epoch)
+                return

@@ -40,4 +40,4 @@ def _wrap_forward(module: nn.Module) -> None:
     def checkpointed(*args: Any, **kwargs: Any) -> Any:
         return checkpoint(forward, *args, use_reentrant=False, **kwargs)
 
-    module.forward = checkpointed  # type: ignore[method-assign]  # a wrapper module would rename the parameters
+    module.forward = checkpointed  # a wrapper module would rename the parameters

@@ -58,7 +58,7 @@ class NonFiniteLossError(ArithmeticError):
         super().__init__(f"iteration {iteration + 1} gave a non-finite {_listed(losses)}")
 
 
-class RunInterrupted(SystemExit):  # noqa: N818  - it is how a run ends, not a failure
+class RunInterrupted(SystemExit):
     """A signal or the time budget ended the run after its state was saved.
 
     As a SystemExit it ends the process with ``code``: 143 for SIGTERM, 138 for SIGUSR1, 130 for SIGINT, 75 for the

@@ -64,7 +64,9 @@ class FiniteWatch:
         if self.policy in ("stop", "rollback"):
             raise NonFiniteLossError(first, sorted({name for iteration, name in bad if iteration == first}))
         skipped = "; its update was skipped" if self.policy == "skip" else ""
-        logger.warning("%d of %d losses are not finite, the first at iteration %d%s", len(bad), len(seen), first + 1, skipped)
+        logger.warning(
+            "%d of %d losses are not finite, the first at iteration %d%s", len(bad), len(seen), first + 1, skipped
+        )
 
 
 class StepGuard:
@@ -97,7 +99,7 @@ class StepGuard:
         if not parameters:
             self._finite = None
             return
-        norms = torch.stack(torch._foreach_norm([p.grad for p in parameters]))  # type: ignore[arg-type]  # grads are set
+        norms = torch.stack(torch._foreach_norm([p.grad for p in parameters if p.grad is not None]))  # noqa: SLF001  - has no public name
         self._finite = torch.isfinite(norms).all()
         tensors = [*parameters, *self._state_tensors(parameters)]
         self._before = [(tensor, tensor.detach().clone()) for tensor in tensors]

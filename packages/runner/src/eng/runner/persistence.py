@@ -12,7 +12,9 @@ from eng.fileio import join_path
 Write = Callable[[dict[str, Any], str, Callable[[], None]], None]
 
 
-def run_meta(position: Mapping[str, Any], cfg: Any, experiment_name: str, seed: int | None, dataset: Any) -> dict[str, Any]:
+def run_meta(
+    position: Mapping[str, Any], cfg: Any, experiment_name: str, seed: int | None, dataset: Any
+) -> dict[str, Any]:
     """What a checkpoint tells about the run beside its state.
 
     Args:

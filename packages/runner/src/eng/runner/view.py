@@ -19,7 +19,10 @@ class RunnerView(Protocol):
     log_processor: Any
     logger: logging.Logger
     cfg: Any
-    _resume: Any
+
+    @property
+    def is_resuming(self) -> bool:
+        """Whether the run goes on from a checkpoint."""
 
     @property
     def epoch(self) -> int:

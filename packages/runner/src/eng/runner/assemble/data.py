@@ -92,11 +92,11 @@ def _function(spec: Any) -> Callable[..., Any]:
         function = _function(kind)
         return partial(function, **spec) if spec else function
     if callable(spec):
-        return spec
-    found: Any = FUNCTIONS.get(spec)
+        return spec  # type: ignore[no-any-return]  # a callable is what it is
+    found: Callable[..., Any] | None = FUNCTIONS.get(spec)
     if found is None:
         raise ValueError(f"{spec!r} names no function; register it in eng.registry.FUNCTIONS or give a callable")
-    return found  # type: ignore[no-any-return]  # what is registered there is a function
+    return found
 
 
 def _worker_init_fn(spec: Any, num_workers: int, seed: int | None) -> Callable[[int], None] | None:
@@ -125,6 +125,7 @@ class WorkerStart:
         self.function = function
 
     def __call__(self, worker_id: int) -> None:
+        """Starts the worker with this number."""
         for name in ("SIGTERM", "SIGUSR1", "SIGUSR2"):
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), signal.SIG_DFL)

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from eng.registry import LOOPS
-
-from ..errors import SettingsError
-from ..loops import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop, TestLoop, ValLoop
+from eng.runner.errors import SettingsError
+from eng.runner.loops import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop, TestLoop, ValLoop
 
 
 def build_train_loop(loop: Any, runner: Any, dataloader: Any) -> BaseLoop:

@@ -8,8 +8,7 @@ from typing import Any
 from torch import nn
 
 from eng.registry import MODELS
-
-from ..errors import ModelContractError
+from eng.runner.errors import ModelContractError
 
 STEPS = {"train": "train_step", "val": "val_step", "test": "test_step"}
 
@@ -66,7 +65,7 @@ def compile_model(model: nn.Module, options: bool | Mapping[str, Any]) -> None:
     target = keywords.pop("target", "forward")
     if target == "forward":
         bare = getattr(model, "module", model)
-        bare.compile(**keywords)  # type: ignore[union-attr, operator]  # a wrapper's module is a Module
+        bare.compile(**keywords)
         return
     if not callable(getattr(model, target, None)):
         raise ValueError(f"compile=dict(target={target!r}): {type(model).__name__} has no such method")

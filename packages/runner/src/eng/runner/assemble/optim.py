@@ -68,12 +68,10 @@ def build_param_schedulers(
     Raises:
         TypeError: one is neither a scheduler nor a config.
     """
-    ends = {"epoch_length": epoch_length, "max_epochs": max_epochs, "max_iters": max_iters}
+    ends: dict[str, Any] = {"epoch_length": epoch_length, "max_epochs": max_epochs, "max_iters": max_iters}
     if not isinstance(optim_wrapper, OptimWrapperDict):
         return _build_list(schedulers, optim_wrapper, **ends)
-    by_name = (
-        schedulers if isinstance(schedulers, Mapping) and "type" not in schedulers else None
-    )
+    by_name = schedulers if isinstance(schedulers, Mapping) and "type" not in schedulers else None
     return {
         name: _build_list((by_name[name] if by_name is not None else schedulers), wrapper, **ends)
         for name, wrapper in optim_wrapper.items()
@@ -120,7 +118,9 @@ def scale_lr(optim_wrapper: Any, batch_size: int, world_size: int, auto_scale_lr
     if not isinstance(base, int) or base < 1:
         raise ValueError(f"auto_scale_lr needs a positive 'base_batch_size', got {base!r}")
     factor = batch_size * world_size / base
-    logger.info("Learning rates are scaled by %g: %d samples on %d ranks against %d", factor, batch_size, world_size, base)
+    logger.info(
+        "Learning rates are scaled by %g: %d samples on %d ranks against %d", factor, batch_size, world_size, base
+    )
     wrappers = optim_wrapper.values() if isinstance(optim_wrapper, OptimWrapperDict) else [optim_wrapper]
     for wrapper in wrappers:
         for group in wrapper.optimizer.param_groups:

@@ -37,8 +37,9 @@ def set_epoch(loader: Any, epoch: int) -> None:
     """Tells the sampler of ``loader``, or the one behind its batch sampler, the number of the pass."""
     batch_sampler = getattr(loader, "batch_sampler", None)
     for sampler in (getattr(loader, "sampler", None), batch_sampler, getattr(batch_sampler, "sampler", None)):
-        if hasattr(sampler, "set_epoch"):
-            sampler.set_epoch(epoch)
+        tell = getattr(sampler, "set_epoch", None)
+        if tell is not None:
+            tell(epoch)
             return
 
 
@@ -81,7 +82,7 @@ def _rebuilt(loader: DataLoader[Any], **changed: Any) -> DataLoader[Any]:
 
 
 def _read_past(loader: Any, start: int, on_start: Callable[[], None]) -> Iterator[Any]:
-    batches = iter(loader)
+    batches: Iterator[Any] = iter(loader)
     if start and not hasattr(loader, "__getitem__"):
         logger.warning("The data cannot be entered in the middle: %d batches are read again and dropped", start)
     for _ in range(start):

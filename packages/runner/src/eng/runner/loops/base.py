@@ -20,9 +20,12 @@ class BaseLoop(metaclass=ABCMeta):
     def __init__(self, runner: Any, dataloader: Any) -> None:
         self._runner = runner
         if isinstance(dataloader, dict):
-            diff_rank_seed = runner._randomness_cfg.get("diff_rank_seed", False)
+            randomness = runner._randomness_cfg  # noqa: SLF001  - the loop is a part of the run
             dataloader = runner.build_dataloader(
-                dataloader, seed=runner.seed, diff_rank_seed=diff_rank_seed, per_sample=runner._randomness_cfg.get("per_sample", True)
+                dataloader,
+                seed=runner.seed,
+                diff_rank_seed=randomness.get("diff_rank_seed", False),
+                per_sample=randomness.get("per_sample", True),
             )
         self.dataloader = dataloader
         metainfo = getattr(getattr(dataloader, "dataset", None), "metainfo", None)

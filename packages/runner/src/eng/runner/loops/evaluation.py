@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from eng.registry import LOOPS
+from eng.runner.amp import autocast
 
-from ..amp import autocast
 from ._losses import LossAverage, compute_losses, split_losses
 from .base import BaseLoop
 

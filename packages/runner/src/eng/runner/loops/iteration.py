@@ -8,8 +8,8 @@ from typing import Any
 from torch import nn
 
 from eng.registry import LOOPS
+from eng.runner.state.rng import capture_rng
 
-from ..state.rng import capture_rng
 from ._cursor import _InfiniteDataloaderIterator
 from .training import TrainLoop
 

@@ -39,9 +39,7 @@ def collect_run_state(
 
 def hook_states(hooks: Sequence[Any]) -> dict[str, Any]:
     """The states of hooks that have one, by class name and number among hooks of that class."""
-    return {
-        name: hook.state_dict() for name, hook in named_hooks(hooks) if callable(getattr(hook, "state_dict", None))
-    }
+    return {name: hook.state_dict() for name, hook in named_hooks(hooks) if callable(getattr(hook, "state_dict", None))}
 
 
 def named_hooks(hooks: Sequence[Any]) -> list[tuple[str, Any]]:

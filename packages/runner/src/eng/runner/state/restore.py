@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eng.dist import get_rank
+from eng.runner.errors import ResumeError
 
-from ..errors import ResumeError
 from .collect import named_hooks
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def _position_from_meta(train_loop: Any, meta: Mapping[str, Any]) -> dict[str, A
 
 def _restore_sampler(dataloader: Any, saved: Mapping[str, Any] | None) -> None:
     sampler = getattr(dataloader, "sampler", None)
-    if saved is not None and hasattr(sampler, "seed"):
+    if saved is not None and sampler is not None and hasattr(sampler, "seed"):
         sampler.seed = saved["seed"]
 
 

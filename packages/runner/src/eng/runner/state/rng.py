@@ -20,7 +20,13 @@ def capture_rng() -> RngState:
     version, internal, gauss_next = random.getstate()
     state: RngState = {
         "python": (version, torch.tensor(internal, dtype=torch.int64), gauss_next),
-        "numpy": (kind, torch.from_numpy(np.asarray(keys).astype(np.int64)), int(position), int(has_gauss), float(gauss)),
+        "numpy": (
+            kind,
+            torch.from_numpy(np.asarray(keys).astype(np.int64)),
+            int(position),
+            int(has_gauss),
+            float(gauss),
+        ),
         "torch": torch.get_rng_state(),
     }
     if torch.cuda.is_available() and torch.cuda.is_initialized():
