@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from eng.cli._arguments import spread_cfg_options, take_flag
+from eng.cli._arguments import spread_lists, take_flag
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from eng.cli._arguments import spread_cfg_options, take_flag
     ],
 )  # fmt: skip
 def test_spread(words: str, expected: str) -> None:
-    assert spread_cfg_options(words.split()) == expected.split()
+    assert spread_lists(words.split()) == expected.split()
 
 
 def test_flag_behind_dashes_is_somebody_elses() -> None:

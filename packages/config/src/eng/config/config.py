@@ -137,7 +137,8 @@ class Config:
         Args:
             filename: path or URL. A Python file is **executed**, unless `trust` is False.
             use_predefined_variables: whether to substitute ``{{fileDirname}}`` and its three siblings.
-            import_custom_modules: whether to import what ``custom_imports`` names; never done without `trust`.
+            import_custom_modules: whether to import what ``custom_imports`` names; never done without `trust`. Modules
+                beside the file and in the working directory are found, behind all that is installed.
             use_environment_variables: whether to substitute ``{{$NAME:default}}``.
             lazy_import: True or False forces the style of Python files; None tells it by the file.
             format_python_code: accepted for compatibility; the printer always formats.
@@ -154,6 +155,7 @@ class Config:
         options = Options(use_predefined_variables, use_environment_variables, lazy_import, trust)
         loaded = load(str(filename), options)
         if import_custom_modules and "custom_imports" in loaded.values and trust:
+            _make_importable(Path(filename).resolve().parent, Path.cwd())
             _import_custom(loaded.values["custom_imports"])
         return _from_loaded(loaded, str(filename), format_python_code)
 
@@ -411,6 +413,11 @@ def _check_reserved(values: Mapping[str, Any]) -> None:
     for key in RESERVED_KEYS:
         if key in values:
             raise ReservedKeyError(f"{key} is reserved for config file")
+
+
+def _make_importable(*folders: Path) -> None:
+    """Lets modules in `folders` be imported, behind all that is installed, so that they hide nothing."""
+    sys.path.extend(str(folder) for folder in dict.fromkeys(folders) if str(folder) not in sys.path)
 
 
 def _import_custom(settings: Any) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-CFG_OPTIONS = "--cfg-options"
+# Options that take several words, and which words belong to them.
+LISTS: dict[str, Callable[[str], bool]] = {
+    "--cfg-options": lambda word: "=" in word and not word.startswith("-"),
+    "--shape": str.isdigit,
+}
 
 
 def take_flag(words: Sequence[str], flag: str) -> tuple[list[str], bool]:
@@ -18,14 +22,14 @@ def take_flag(words: Sequence[str], flag: str) -> tuple[list[str], bool]:
     return [word for word in ours if word != flag] + rest, flag in ours
 
 
-def spread_cfg_options(words: Sequence[str]) -> list[str]:
-    """The words with ``--cfg-options a=1 b=2`` as ``--cfg-options a=1 --cfg-options b=2``.
+def spread_lists(words: Sequence[str]) -> list[str]:
+    """The words with ``--cfg-options a=1 b=2`` as ``--cfg-options a=1 --cfg-options b=2``, and ``--shape`` likewise.
 
-    A command then declares a plain ``multiple=True`` option. The settings end at the next option, or at the first
-    word without a ``=``.
+    A command then declares a plain ``multiple=True`` option. A list ends at the next option, or at the first word that
+    is no setting (no whole number).
 
     Examples:
-        >>> spread_cfg_options(["train", "--cfg-options", "a=1", "b=2", "config.py"])
+        >>> spread_lists(["train", "--cfg-options", "a=1", "b=2", "config.py"])
         ['train', '--cfg-options', 'a=1', '--cfg-options', 'b=2', 'config.py']
     """
     ours, rest = _split_at_dashes(words)
@@ -39,13 +43,13 @@ def _split_at_dashes(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _spread(words: list[str]) -> Iterator[str]:
-    expects_value = may_repeat = False
+    current, expects_value = "", False
     for word in words:
-        if may_repeat and "=" in word and not word.startswith("-"):
+        if current and LISTS[current](word):
             if not expects_value:
-                yield CFG_OPTIONS
+                yield current
             expects_value = False
         else:
-            expects_value = word == CFG_OPTIONS
-            may_repeat = expects_value or word.startswith(f"{CFG_OPTIONS}=")
+            name = word.partition("=")[0]
+            current, expects_value = (name if name in LISTS else ""), word in LISTS
         yield word

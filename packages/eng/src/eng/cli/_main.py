@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from ._arguments import spread_cfg_options, take_flag
+from ._arguments import spread_lists, take_flag
 from ._commands import CommandTree, EntryPointGroup
 from ._errors import one_message
 from ._services import Services
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words, show_traceback = take_flag(sys.argv[1:] if argv is None else argv, "--traceback")
     try:
-        return _run(spread_cfg_options(words))
+        return _run(spread_lists(words))
     except (KeyboardInterrupt, click.Abort):
         click.echo("eng: interrupted", err=True)
         return INTERRUPTED

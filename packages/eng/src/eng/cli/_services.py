@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,8 +28,6 @@ class Services:
     def load_config(self, path: str | Path, cfg_options: Mapping[str, Any] | Sequence[str] | None = None) -> Any:
         """The config in a file, changed by `cfg_options`.
 
-        Modules beside the file and in the working directory can be named in its ``custom_imports``.
-
         Args:
             path: of a ``.py``, ``.json`` or ``.yaml`` config.
             cfg_options: dotted keys with values, or words such as ``"optim_wrapper.optimizer.lr=0.1"``, whose values
@@ -44,7 +41,6 @@ class Services:
         """
         from eng.config import Config
 
-        make_importable(Path(path).resolve().parent, Path.cwd())
         cfg = Config.fromfile(path)
         options = cfg_options if isinstance(cfg_options, Mapping) else parse_cfg_options(cfg_options or ())
         if options:
@@ -64,11 +60,6 @@ class Services:
 
         with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
             return MODELS.build(cfg.get("model", cfg))
-
-
-def make_importable(*folders: Path) -> None:
-    """Lets modules in `folders` be imported, behind all that is installed, so that they hide nothing."""
-    sys.path.extend(str(folder) for folder in dict.fromkeys(folders) if str(folder) not in sys.path)
 
 
 def parse_cfg_options(words: Sequence[str]) -> dict[str, Any]:
