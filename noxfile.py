@@ -129,11 +129,12 @@ def test_matrix() -> list[nox.param]:
     return [*matrix, nox.param(torch_python(), "integration", id="integration")]
 
 
-def run_pytest(session: nox.Session, label: str, *args: str) -> None:
+def run_pytest(session: nox.Session, label: str, *args: str, isolated: bool = False) -> None:
     REPORTS.mkdir(parents=True, exist_ok=True)
     report = REPORTS / f"{label}.xml"
     report.unlink(missing_ok=True)
-    session.run("python", "-m", "pytest", "-q", f"--junitxml={report}", *args, *session.posargs)
+    env = {"ENG_ISOLATED": "1"} if isolated else None
+    session.run("python", "-m", "pytest", "-q", f"--junitxml={report}", *args, *session.posargs, env=env)
 
 
 @nox.session
@@ -152,7 +153,7 @@ def tests(session: nox.Session, package: str) -> None:
     brought = siblings(package)
     others = nox.project.dependency_groups(project(package), "test")
     prepare(session, [str(PACKAGES / name) for name in sorted(brought)], others, torch=needs_torch(brought))
-    run_pytest(session, label, f"packages/{package}/tests")
+    run_pytest(session, label, f"packages/{package}/tests", isolated=True)
 
 
 def totals() -> str:

@@ -7,16 +7,15 @@ Prints what came of it as JSON on the last line.
 
 import json
 import sys
+from pathlib import Path
 
+import mmpretrain
 import numpy as np
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmpretrain.apis import ImageClassificationInferencer, get_model
 from mmpretrain.utils import register_all_modules
 from PIL import Image
-
-import mmpretrain
-from pathlib import Path
 
 CONFIGS = Path(mmpretrain.__file__).parent / ".mim/configs"
 

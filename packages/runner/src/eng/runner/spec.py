@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from .errors import IncompleteSettingsError, SettingsError
+
+logger = logging.getLogger(__name__)
 
 # Keys of a config that are arguments of the Runner, with the values that a config without them gets.
 DEFAULTS: dict[str, Any] = {
@@ -118,12 +121,18 @@ def as_config(cfg: Any) -> Any:
 def check_config(cfg: Any) -> None:
     """Looks for unknown types, unknown and missing arguments before anything is built.
 
+    What may still be set right by the code that builds a part is only told; what cannot is an error.
+
     Raises:
-        SettingsError: there are some; all are listed, with file and line where they are known.
+        SettingsError: there are mistakes; all are listed, with file and line where they are known.
     """
     from eng.registry import check
 
     findings = check(cfg)
-    if findings:
-        listed = "\n".join(f"  {finding}" for finding in findings)
-        raise SettingsError(f"the config has {len(findings)} mistake{'s' if len(findings) > 1 else ''}:\n{listed}")
+    certain = [finding for finding in findings if finding.is_certain]
+    for finding in findings:
+        if not finding.is_certain:
+            logger.warning("the config may be wrong: %s", finding)
+    if certain:
+        listed = "\n".join(f"  {finding}" for finding in certain)
+        raise SettingsError(f"the config has {len(certain)} mistake{'s' if len(certain) > 1 else ''}:\n{listed}")
