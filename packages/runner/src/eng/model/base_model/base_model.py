@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import nn
@@ -102,16 +102,20 @@ class BaseModel(BaseModule):
         """
         return sum_losses(losses)
 
-    @abstractmethod
-    def forward(self, inputs: torch.Tensor, data_samples: list[Any] | None = None, mode: str = "tensor") -> Any:
-        """What the mode asks for, of a batch.
+    if TYPE_CHECKING:  # a subclass's forward takes the arguments of its own batches, as nn.Module's does
+        forward: Callable[..., Any]
+    else:
 
-        Args:
-            inputs: the batch; a dictionary batch comes as keywords, a sequence as positional arguments.
-            data_samples: what belongs to it.
-            mode: ``"loss"``: a dictionary of losses; ``"predict"``: a list of predictions; ``"tensor"``: the network's
-                plain output.
-        """
+        @abstractmethod
+        def forward(self, inputs: torch.Tensor, data_samples: list[Any] | None = None, mode: str = "tensor") -> Any:
+            """What the mode asks for, of a batch.
+
+            Args:
+                inputs: the batch; a dictionary batch comes as keywords, a sequence as positional arguments.
+                data_samples: what belongs to it.
+                mode: ``"loss"``: a dictionary of losses; ``"predict"``: a list of predictions; ``"tensor"``: the network's
+                    plain output.
+            """
 
     def _run_forward(self, data: Any, mode: str) -> Any:
         return run_forward(self, data, mode)
