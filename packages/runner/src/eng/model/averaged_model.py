@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import weakref
 from abc import abstractmethod
-from copy import deepcopy
 from typing import Any
 
 import torch
 from torch import nn
 
 from eng.registry import MODELS
+
+from .wrappers._copying import copy_of
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class BaseAveragedModel(nn.Module):
         super().__init__()
         if interval < 1:
             raise ValueError(f"interval must be 1 or more, got {interval}")
-        self.module = deepcopy(model).requires_grad_(False)
+        self.module = copy_of(model).requires_grad_(False)
         self.interval = interval
         if device is not None:
             self.module = self.module.to(device)
@@ -114,7 +115,9 @@ class BaseAveragedModel(nn.Module):
     def _tensors(self, model: nn.Module) -> tuple[list[Any], list[Any], list[Any], list[Any]]:
         if self._pairs is None or self._pairs[0]() is not model:
             self._pairs = (weakref.ref(model), *self._slots(model))
-        averaged, sources, copies, originals = ([table[name] for table, name in slots] for slots in self._pairs[1:])
+        averaged, sources, copies, originals = (
+            [_local(table[name]) for table, name in slots] for slots in self._pairs[1:]
+        )
         return averaged, sources, copies, originals
 
     def _slots(self, model: nn.Module) -> tuple[list[Slot], list[Slot], list[Slot], list[Slot]]:
@@ -136,6 +139,11 @@ class BaseAveragedModel(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_pairs": None, "_count_mark": None}
+
+
+def _local(tensor: Any) -> Any:
+    """This rank's part of a sharded tensor, which is averaged without the others; another tensor as it is."""
+    return tensor.to_local() if hasattr(tensor, "to_local") else tensor
 
 
 def _like(averaged: list[torch.Tensor], sources: list[torch.Tensor]) -> list[torch.Tensor]:

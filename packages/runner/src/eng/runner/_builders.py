@@ -59,7 +59,7 @@ class Builders(RunnerFacts):
 
     def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
         """The optimizer with what surrounds it."""
-        return optim.build_optim_wrapper(optim_wrapper, self.model)
+        return self.strategy.prepare_optim(self.model, optim.build_optim_wrapper(optim_wrapper, self.model))
 
     def build_param_scheduler(self, scheduler: Any) -> Any:
         """The parameter schedulers."""

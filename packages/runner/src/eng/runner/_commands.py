@@ -17,7 +17,9 @@ def _shared(function: F) -> F:
     """The options that all three commands take."""
     options = (
         click.argument("config", type=click.Path(dir_okay=False)),
-        click.option("--work-dir", help="Folder of checkpoints and logs. Default: the config's, or work_dirs/<its name>."),
+        click.option(
+            "--work-dir", help="Folder of checkpoints and logs. Default: the config's, or work_dirs/<its name>."
+        ),
         click.option("--cfg-options", multiple=True, metavar="KEY=VALUE ...", help="Change the config."),
         click.option(
             "--launcher",
@@ -25,7 +27,9 @@ def _shared(function: F) -> F:
             help="How the processes were started. Default: the config's.",
         ),
         click.option("--nproc", type=click.IntRange(1), help="Start this many processes on this machine."),
-        click.option("--max-restarts", type=click.IntRange(0), default=0, help="Restarts of all processes after a failure."),
+        click.option(
+            "--max-restarts", type=click.IntRange(0), default=0, help="Restarts of all processes after a failure."
+        ),
         # torch.distributed.launch gives it to every process.
         click.option("--local_rank", "--local-rank", type=int, hidden=True),
         click.pass_context,
@@ -156,7 +160,10 @@ def _dump_predictions(cfg: Any, out: str) -> None:
     if not out.endswith((".pkl", ".pickle")):
         raise _mistake(f"--out writes a pickle: give a name that ends in .pkl, not {out!r}")
     metrics = cfg.get("test_evaluator") or []
-    cfg.test_evaluator = [*(metrics if isinstance(metrics, (list, tuple)) else [metrics]), {"type": "DumpResults", "out_file_path": out}]
+    cfg.test_evaluator = [
+        *(metrics if isinstance(metrics, (list, tuple)) else [metrics]),
+        {"type": "DumpResults", "out_file_path": out},
+    ]
 
 
 # --- running -------------------------------------------------------------------------------------------------------
@@ -199,7 +206,10 @@ def _evaluate(
     metrics: dict[str, float] = {}
 
     def tell(runner: Any) -> None:
-        listed = ", ".join(f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}" for name, value in metrics.items())
+        listed = ", ".join(
+            f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}"
+            for name, value in metrics.items()
+        )
         click.echo(f"Done: {listed or 'no metrics'}\nLog: {runner.log_dir}")
 
     return _run(cfg, lambda runner: metrics.update(action(runner)), tell)

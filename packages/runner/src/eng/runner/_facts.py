@@ -87,12 +87,14 @@ class RunnerFacts:
     @property
     def epoch(self) -> int:
         """Epochs that are over."""
-        return self._train.value.epoch if self._train.value is not None else 0
+        loop = self._train.value
+        return loop.epoch if loop is not None else 0
 
     @property
     def iter(self) -> int:
         """Iterations that are over."""
-        return self._train.value.iter if self._train.value is not None else 0
+        loop = self._train.value
+        return loop.iter if loop is not None else 0
 
     @property
     def max_epochs(self) -> int:
@@ -102,7 +104,8 @@ class RunnerFacts:
     @property
     def max_iters(self) -> int:
         """Iterations of the whole run."""
-        return self._train.value.max_iters if self._train.value is not None else 0
+        loop = self._train.value
+        return loop.max_iters if loop is not None else 0
 
     @property
     def launcher(self) -> str:

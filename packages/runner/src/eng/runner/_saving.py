@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from eng.fileio import join_path
+
 from . import persistence
 from ._builders import Builders
 from ._hook_calls import HookCalls
@@ -53,7 +55,7 @@ class Saving(HookCalls, Builders):
         Returns:
             The checkpoint.
         """
-        checkpoint = persistence.read(filename, map_location)
+        checkpoint = self.strategy.read(filename, map_location, self.model)
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
         self.strategy.load_model_state(self.model, checkpoint, strict=strict, revise_keys=revise_keys)
         self.logger.info("Load checkpoint from %s", filename)
@@ -143,7 +145,8 @@ class Saving(HookCalls, Builders):
         if meta is not None and not isinstance(meta, dict):
             raise TypeError(f"meta must be a dict or None, got {type(meta).__name__}")
         loop = self._train.get()
-        state = collect.collect_run_state(loop, self.optim_wrapper, self._hooks, self._point, self._seed)
+        window = collect.accumulation_state(self.optim_wrapper, self.strategy)
+        state = collect.collect_run_state(loop, window, self._hooks, self._point, self._seed)
         dataset = getattr(loop.dataloader, "dataset", None)
         facts = persistence.run_meta(state["position"], self.cfg, self._experiment_name, self._seed, dataset)
         checkpoint: dict[str, Any] = {
@@ -157,6 +160,6 @@ class Saving(HookCalls, Builders):
         if save_param_scheduler:
             checkpoint["param_schedulers"] = collect.scheduler_states(self.param_schedulers)
         self.call_hook("before_save_checkpoint", checkpoint=checkpoint)
-        if self.strategy.writes():
-            storage = backend_args if backend_args is not None else file_client_args
-            persistence.write_checkpoint(checkpoint, out_dir, filename, storage, write, when_whole)
+        storage = backend_args if backend_args is not None else file_client_args
+        path = str(join_path(out_dir, filename, backend_args=storage))
+        self.strategy.write(checkpoint, path, storage, write, when_whole or (lambda: None))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from eng.hooks.hook import POINTS, Hook, overrides
+from eng.hooks.hook import POINTS, Hook, is_own, overrides
 
 Listener = Callable[..., None]
 
@@ -30,7 +31,7 @@ class Dispatcher(dict[str, tuple[Listener, ...]]):
         self._last: dict[str, list[Listener]] = {}
 
     def __missing__(self, point: str) -> tuple[Listener, ...]:
-        own = (getattr(hook, point) for hook in self._hooks if _acts(hook, point))
+        own = (_listener(hook, point) for hook in self._hooks if _acts(hook, point))
         self[point] = (*own, *self._last.get(point, ()))
         return self[point]
 
@@ -48,7 +49,16 @@ def _acts(hook: Hook, point: str) -> bool:
     return overrides(hook, point) if point in POINTS else callable(getattr(hook, point, None))
 
 
+def _listener(hook: Hook, point: str) -> Listener:
+    """What to call for ``hook``: its method or, where only the one behind it is its own, that one at once."""
+    behind = POINTS.get(point)
+    if behind is None or is_own(hook, point):
+        method: Listener = getattr(hook, point)
+        return method
+    return partial(getattr(hook, behind), mode=point.split("_")[1])
+
+
 def owner_name(listener: Listener) -> str:
     """Whose method ``listener`` is, for messages."""
-    owner: Any = getattr(listener, "__self__", None)
+    owner: Any = getattr(getattr(listener, "func", listener), "__self__", None)
     return type(owner).__name__ if owner is not None else getattr(listener, "__qualname__", repr(listener))

@@ -8,6 +8,10 @@ from typing import Any
 
 import torch
 
+from eng.dist import all_gather_object, get_world_size
+from eng.optim._finite import _keep_where as keep_where
+from eng.optim._finite import all_finite
+
 from .errors import NonFiniteLossError
 
 logger = logging.getLogger(__name__)
@@ -54,12 +58,13 @@ class FiniteWatch:
         seen, self._seen = self._seen, []
         if not seen:
             return
-        device = seen[0][2].device
-        values = torch.stack([value.detach().to(device, torch.float32).mean() for _, _, value in seen])
-        finite = torch.isfinite(values)
-        if bool(finite.all()):
+        finite = torch.isfinite(_stacked([value for _, _, value in seen]))
+        mine = [] if bool(finite.all()) else finite.tolist()
+        bad = [(iteration, name) for (iteration, name, _), good in zip(seen, mine, strict=False) if not good]
+        if get_world_size() > 1:  # what one rank found, all act upon
+            bad = sorted({found for of_rank in all_gather_object(bad) for found in of_rank})
+        if not bad:
             return
-        bad = [(iteration, name) for (iteration, name, _), good in zip(seen, finite.tolist(), strict=True) if not good]
         first = bad[0][0]
         if self.policy in ("stop", "rollback"):
             raise NonFiniteLossError(first, sorted({name for iteration, name in bad if iteration == first}))
@@ -99,8 +104,7 @@ class StepGuard:
         if not parameters:
             self._finite = None
             return
-        norms = torch.stack(torch._foreach_norm([p.grad for p in parameters if p.grad is not None]))  # noqa: SLF001  - has no public name
-        self._finite = torch.isfinite(norms).all()
+        self._finite = all_finite([p.grad for p in parameters if p.grad is not None])
         tensors = [*parameters, *self._state_tensors(parameters)]
         self._before = [(tensor, tensor.detach().clone()) for tensor in tensors]
 
@@ -110,10 +114,10 @@ class StepGuard:
             return
         kept = {id(tensor) for tensor, _ in self._before}
         for tensor, old in self._before:
-            tensor.copy_(torch.where(self._finite.to(tensor.device), tensor, old))
+            keep_where(self._finite, tensor, old)
         for tensor in self._state_tensors(self._parameters()):
             if id(tensor) not in kept:  # state that this step created begins at zero
-                tensor.copy_(torch.where(self._finite.to(tensor.device), tensor, torch.zeros_like(tensor)))
+                keep_where(self._finite, tensor, torch.zeros_like(tensor))
         for buffer, good in zip(self._buffers, self._good_buffers, strict=True):
             buffer.copy_(torch.where(self._finite.to(buffer.device), buffer, good))
             good.copy_(buffer)
@@ -121,6 +125,15 @@ class StepGuard:
     def _state_tensors(self, parameters: list[torch.Tensor]) -> list[torch.Tensor]:
         states = (self._optimizer.state.get(p, {}) for p in parameters)
         return [value for state in states for value in state.values() if isinstance(value, torch.Tensor)]
+
+
+@torch.no_grad()
+def _stacked(losses: list[torch.Tensor]) -> torch.Tensor:
+    try:
+        return torch.stack(losses)
+    except RuntimeError:  # not all alike
+        device = losses[0].device
+        return torch.stack([loss.to(device, torch.float32).mean() for loss in losses])
 
 
 def policy_and_interval(setting: str | Mapping[str, Any], log_interval: int) -> tuple[str, int]:

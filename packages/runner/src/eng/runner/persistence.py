@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from eng.checkpoint import CheckpointLoader, save_checkpoint
-from eng.fileio import join_path
 
 Write = Callable[[dict[str, Any], str, Callable[[], None]], None]
 
@@ -54,8 +53,7 @@ def plain(value: Any) -> Any:
 
 def write_checkpoint(
     checkpoint: dict[str, Any],
-    out_dir: str,
-    filename: str,
+    path: str,
     backend_args: dict[str, Any] | None,
     write: Write | None,
     when_whole: Callable[[], None] | None,
@@ -64,13 +62,11 @@ def write_checkpoint(
 
     Args:
         checkpoint: the content.
-        out_dir: folder on any storage.
-        filename: name in it.
+        path: where, on any storage.
         backend_args: options of the storage.
         write: writes beside training; None writes now.
         when_whole: called when the file is whole.
     """
-    path = str(join_path(out_dir, filename, backend_args=backend_args))
     follow = when_whole or (lambda: None)
     if write is not None:
         write(checkpoint, path, follow)

@@ -22,6 +22,7 @@ from .assemble import strategy as strategies
 from .dispatch import Dispatcher, owner_name
 from .errors import MissingPartError, NonFiniteLossError, RunInterrupted
 from .finite import FiniteWatch, StepGuard, policy_and_interval
+from .launch import after_restart
 from .preemption import Preemption
 from .spec import arguments_from_cfg, as_config, check_config, check_settings
 from .state import restore
@@ -153,7 +154,8 @@ class Runner(Saving):
         self._randomness_cfg = dict(randomness)
         self._saved_accumulation: Any = None
         self._has_begun_training = False
-        self._load_from, self._resume, self._has_loaded = load_from, resume, False
+        self._resume, self._load_from = after_restart(resume, load_from, self._work_dir)
+        self._has_loaded = False
         self._train = Slot(train_cfg, self.build_train_loop)
         self._val = Slot(val_cfg, self.build_val_loop)
         self._test = Slot(test_cfg, self.build_test_loop)
@@ -167,6 +169,7 @@ class Runner(Saving):
         self._point: str | None = None
         self._afterwards: list[Callable[[], None]] = []
         self.preemption = Preemption(**(preemption or {}))
+        self._ranks = self.world_size
         self._dispatch.call_last("after_train_iter", self._safe_point)
         self._dispatch.call_last("after_val_iter", self._safe_point)
         self._dispatch.call_last("after_test_iter", self._safe_point)
@@ -207,7 +210,7 @@ class Runner(Saving):
         return moment(self._point) if moment is not None and self._has_begun_training else {}
 
     def _open_model(self, setting: Any, data_preprocessor: Any, strategy: Any, checkpointed: Any) -> None:
-        self.strategy = strategies.build_strategy(strategy, self._work_dir)
+        self.strategy = strategies.build_strategy(strategy, self._work_dir, self.cfg.get("model_wrapper_cfg"))
         self._data_preprocessor = data_preprocessor
         built = self.build_model(setting)
         self._model_name = type(built).__name__
@@ -295,6 +298,7 @@ class Runner(Saving):
             except BaseException:
                 self._close_quietly()
                 raise
+            self.strategy.close()
             self.call_hook("after_run")
 
     def _close_quietly(self) -> None:
@@ -336,7 +340,7 @@ class Runner(Saving):
         count = getattr(self.optim_wrapper, "initialize_count_status", None)
         if count is not None:
             count(self.model, self.iter, self.max_iters)
-        restore.restore_accumulation(self.optim_wrapper, self._saved_accumulation)
+        restore.restore_accumulation(self.optim_wrapper, self._saved_accumulation, self.strategy)
 
     def _guard_steps(self) -> None:
         log_interval = getattr(observers.first_of_kind(self._hooks, "LoggerHook"), "interval", 50)
@@ -377,7 +381,7 @@ class Runner(Saving):
 
     def _safe_point(self, _: Any, batch_idx: int, **__: Any) -> None:
         """Ends the run here when it was asked to end."""
-        reason = self.preemption.poll(batch_idx, self.world_size)
+        reason = self.preemption.poll(batch_idx, self._ranks)
         if reason is None:
             return
         saver: Any = observers.first_of_kind(self._hooks, "CheckpointHook")

@@ -52,6 +52,8 @@ class MMFullyShardedDataParallel(nn.Module):
     Source: Zhao et al. 2023, arXiv:2304.11277.
     """
 
+    defers_reduction = True
+
     def __init__(
         self,
         module: nn.Module,
@@ -99,11 +101,18 @@ class MMFullyShardedDataParallel(nn.Module):
 
     def val_step(self, data: Any) -> Any:
         """See :meth:`eng.model.BaseModel.val_step`."""
-        return self.module.val_step(data)
+        return self._and_reshard(self.module.val_step(data))
 
     def test_step(self, data: Any) -> Any:
         """See :meth:`eng.model.BaseModel.test_step`."""
-        return self.module.test_step(data)
+        return self._and_reshard(self.module.test_step(data))
+
+    def _and_reshard(self, outputs: Any) -> Any:
+        """Frees parameters that wait for a backward, which does not come here."""
+        for part in self.module.modules():
+            if hasattr(part, "reshard"):
+                part.reshard()
+        return outputs
 
     def _run_forward(self, data: Any, mode: str) -> Any:
         from eng.model.base_model.base_model import run_forward
@@ -112,7 +121,13 @@ class MMFullyShardedDataParallel(nn.Module):
 
     @contextmanager
     def no_sync(self) -> Any:
-        """No reduction of gradients inside: they add up unsharded until the next backward outside."""
+        """No reduction of gradients inside: they add up unsharded until the next backward outside.
+
+        With ``defers_reduction = False`` they are reduced, and add up in shards.
+        """
+        if not self.defers_reduction:
+            yield
+            return
         self.module.set_requires_gradient_sync(False)
         try:
             yield

@@ -11,13 +11,13 @@ FORMAT = 1
 
 
 def collect_run_state(
-    train_loop: Any, optim_wrapper: Any, hooks: Sequence[Any], point: str | None, seed: int | None
+    train_loop: Any, accumulation: Any, hooks: Sequence[Any], point: str | None, seed: int | None
 ) -> dict[str, Any]:
     """What a run needs, beside weights, optimizers and schedulers, to go on as if it had not stopped.
 
     Args:
         train_loop: the training loop, with its counters and place in the data.
-        optim_wrapper: the optimizer wrapper, with an accumulation window that may be open.
+        accumulation: the accumulation window, which may be open.
         hooks: the hooks; those with a ``state_dict`` are asked for it.
         point: the hook point that is being called, None between points.
         seed: seed of the run.
@@ -31,7 +31,7 @@ def collect_run_state(
         "world_size": get_world_size(),
         "position": train_loop.position(point),
         "rng": _of_every_rank(train_loop.rng_state(point)),
-        "accumulation": accumulation_state(optim_wrapper),
+        "accumulation": accumulation,
         "hooks": hook_states(hooks),
         "sampler": sampler_state(train_loop.dataloader),
     }
@@ -53,10 +53,10 @@ def named_hooks(hooks: Sequence[Any]) -> list[tuple[str, Any]]:
     return named
 
 
-def accumulation_state(optim_wrapper: Any) -> Any:
+def accumulation_state(optim_wrapper: Any, strategy: Any) -> Any:
     """The open accumulation window of each wrapper; None where a wrapper does not tell."""
-    tell = getattr(optim_wrapper, "accumulation_state", None)
-    return tell() if callable(tell) else None
+    tells = callable(getattr(optim_wrapper, "accumulation_state", None))
+    return strategy.accumulation_state(optim_wrapper) if tells else None
 
 
 def sampler_state(dataloader: Any) -> dict[str, Any] | None:

@@ -104,7 +104,7 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, (tuple, list)) else value
 
 
-def restore_accumulation(optim_wrapper: Any, saved: Any) -> None:
+def restore_accumulation(optim_wrapper: Any, saved: Any, strategy: Any) -> None:
     """Opens the accumulation window that was open when the run was saved."""
     if saved is not None and hasattr(optim_wrapper, "load_accumulation_state"):
-        optim_wrapper.load_accumulation_state(saved)
+        strategy.load_accumulation_state(optim_wrapper, saved)

@@ -2,6 +2,16 @@
 
 from .base import BaseStrategy
 from .ddp import DDPStrategy
+from .deepspeed import DeepSpeedStrategy
+from .fsdp import FSDPStrategy
+from .sharded_files import export_to_file
 from .single_device import SingleDeviceStrategy
 
-__all__ = ["BaseStrategy", "SingleDeviceStrategy", "DDPStrategy"]
+__all__ = [
+    "BaseStrategy",
+    "DDPStrategy",
+    "DeepSpeedStrategy",
+    "FSDPStrategy",
+    "SingleDeviceStrategy",
+    "export_to_file",
+]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
 from eng.checkpoint import get_state_dict, weights_to_cpu
-from eng.dist import broadcast, get_rank, get_world_size
+from eng.dist import all_gather_object, broadcast, get_rank, get_world_size
+
+from .. import persistence
 
 
 class BaseStrategy(metaclass=ABCMeta):
@@ -45,6 +47,10 @@ class BaseStrategy(metaclass=ABCMeta):
     @abstractmethod
     def convert_model(self, model: nn.Module) -> nn.Module:
         """The model on its device, wrapped for training."""
+
+    def prepare_optim(self, model: nn.Module, optim_wrapper: Any) -> Any:
+        """The optimizer wrapper that the run uses, once it is built; as it is, by default."""
+        return optim_wrapper
 
     def init_weights(self, model: nn.Module) -> None:
         """Lets the model set its weights, and gives all ranks those of rank 0."""
@@ -81,6 +87,62 @@ class BaseStrategy(metaclass=ABCMeta):
     def load_optim_state(self, model: nn.Module, optim_wrapper: Any, state: Mapping[str, Any]) -> None:
         """Loads the optimizer's state."""
         optim_wrapper.load_state_dict(state)
+
+    def accumulation_state(self, optim_wrapper: Any) -> Any:
+        """The open accumulation window of this rank; a list with one entry per rank where they differ."""
+        state = optim_wrapper.accumulation_state()
+        if get_world_size() == 1 or not all_gather_object(_is_open(state))[0]:
+            return state
+        return all_gather_object(state)
+
+    def load_accumulation_state(self, optim_wrapper: Any, state: Any) -> None:
+        """Opens the accumulation window again.
+
+        On another number of ranks each gets the mean of what the saved ranks had, whose mean is the same.
+        """
+        if isinstance(state, list):
+            state = state[get_rank()] if len(state) == get_world_size() else _mean_window(state)
+        optim_wrapper.load_accumulation_state(state)
+
+    def read(self, filename: str, map_location: Any, model: nn.Module) -> dict[str, Any]:
+        """A checkpoint as it lies in its file, or in the folder of a sharded one."""
+        from .sharded_files import is_sharded, read_folder
+
+        return read_folder(filename, map_location) if is_sharded(filename) else persistence.read(filename, map_location)
+
+    def write(
+        self, checkpoint: dict[str, Any], path: str, backend_args: Any, write: Any, when_whole: Callable[[], None]
+    ) -> None:
+        """Writes a checkpoint; all ranks call it.
+
+        Args:
+            checkpoint: the content.
+            path: where, on any storage.
+            backend_args: options of the storage.
+            write: writes beside training; None writes now.
+            when_whole: called on the writing rank when it is whole.
+        """
+        if self.writes():
+            persistence.write_checkpoint(checkpoint, path, backend_args, write, when_whole)
+
+    def close(self) -> None:
+        """Ends what runs beside training."""
+
+
+def _is_open(state: Any) -> bool:
+    if isinstance(state, Mapping) and "gradients" in state:
+        return bool(state["gradients"]) or state.get("weight") is not None
+    return isinstance(state, Mapping) and any(_is_open(part) for part in state.values())
+
+
+def _mean_window(states: list[Any]) -> Any:
+    """One window in place of several ranks' windows."""
+    first = states[0]
+    if isinstance(first, torch.Tensor):
+        return sum(state.double() for state in states).div(len(states)).to(first.dtype)
+    if isinstance(first, Mapping):
+        return {key: _mean_window([state[key] for state in states]) for key in first}
+    return sum(states) / len(states) if isinstance(first, float) else first
 
 
 def is_wrapped(model: nn.Module) -> bool:

@@ -1,0 +1,53 @@
+"""Copies of models, sharded ones among them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def copy_of(model: nn.Module) -> nn.Module:
+    """A deep copy; that of a sharded model holds the same shards, and is there to be read and loaded, not to be run."""
+    if not any(hasattr(parameter, "device_mesh") for parameter in model.parameters()):
+        return copy.deepcopy(model)
+    memo: dict[int, Any] = {
+        id(p): nn.Parameter(p.detach().clone(), requires_grad=p.requires_grad) for p in model.parameters()
+    }
+    with _plain(model):
+        copied: nn.Module = copy.deepcopy(model, memo)
+    copied.register_load_state_dict_pre_hook(cut_entries)
+    return copied
+
+
+@contextmanager
+def _plain(model: nn.Module) -> Iterator[None]:
+    """The modules without what ``fully_shard`` did to them, which refuses to be copied."""
+    modules = list(model.modules())
+    classes = [type(module) for module in modules]
+    hooks = [{key: value for key, value in vars(module).items() if key.endswith("_hooks")} for module in modules]
+    try:
+        for module, cls, kept in zip(modules, classes, hooks, strict=True):
+            if hasattr(module, "reshard"):
+                module.__class__ = cls.__mro__[2]
+            vars(module).update({key: type(value)() for key, value in kept.items() if isinstance(value, dict)})
+        yield
+    finally:
+        for module, cls, kept in zip(modules, classes, hooks, strict=True):
+            module.__class__ = cls
+            vars(module).update(kept)
+
+
+def cut_entries(module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Turns whole tensors that are to be loaded into this rank's shards."""
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    for name, own in module.named_parameters():
+        value = state_dict.get(prefix + name)
+        if isinstance(own, DTensor) and isinstance(value, torch.Tensor) and not isinstance(value, DTensor):
+            there = value.to(own.device)
+            state_dict[prefix + name] = distribute_tensor(there, own.device_mesh, own.placements, src_data_rank=None)

@@ -1,0 +1,185 @@
+"""Sharded data parallelism: each rank keeps a part of parameters, gradients and optimizer state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from eng.dist import barrier, get_rank, is_distributed
+from eng.registry import MODEL_WRAPPERS, STRATEGIES
+
+from ..errors import SettingsError
+from ._shards import like, shard_optimizer_state, take_whole_weights, whole
+from .base import BaseStrategy, bare_model
+from .sharded_files import COMMON, read_folder, split, write_shards
+from .wrap_policy import read_wrap_policy
+
+
+@STRATEGIES.register_module(name=["FSDPStrategy", "FSDP2"])
+class FSDPStrategy(BaseStrategy):
+    """Shards the model with torch's ``fully_shard`` (FSDP2).
+
+    A checkpoint has the names and, by default, the whole tensors of the plain model, so that any strategy goes on from
+    it. With accumulation, gradients are reduced at each backward, which keeps them in shards; ``no_sync=True`` trades
+    that memory for less traffic.
+
+    Args:
+        wrap_policy: which modules are gathered on their own: ``dict(classes=[...])``, ``dict(min_params=N)``,
+            ``dict(names=[...])``, or an ``auto_wrap_policy`` of the wrapper. None (default) gathers the model as one,
+            which saves no memory for parameters during a step.
+        mixed_precision: ``dict(param_dtype="bfloat16", reduce_dtype="float32", ...)``; None (default) computes in the
+            type of the parameters.
+        cpu_offload: keep parameters, gradients and optimizer state in the memory of the CPU. False by default.
+        reshard_after_forward: free gathered parameters after the forward (True, the default) or after the backward.
+        checkpoint: ``"full"`` (default) writes one file with whole tensors; ``"sharded"`` a folder to which every rank
+            writes its part, which any number of ranks reads.
+        no_sync: reduce gradients only where an accumulation window ends; they add up unsharded. A run that is saved
+            inside such a window repeats it. False by default.
+        skip_init_weights: leave out the model's ``init_weights``, for weights that are loaded anyhow.
+        model_wrapper: further options of :class:`eng.model.MMFullyShardedDataParallel`, or another wrapper's config.
+        **kwargs: the base's arguments.
+
+    Raises:
+        SettingsError: ``checkpoint`` is unknown, there is no process group, or the wrap policy fits no module.
+
+    Source: Zhao et al. 2023, arXiv:2304.11277.
+    """
+
+    def __init__(
+        self,
+        *,
+        wrap_policy: Any = None,
+        mixed_precision: Any = None,
+        cpu_offload: bool = False,
+        reshard_after_forward: bool = True,
+        checkpoint: str = "full",
+        no_sync: bool = False,
+        skip_init_weights: bool = False,
+        model_wrapper: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if checkpoint not in ("full", "sharded"):
+            raise SettingsError(f"checkpoint must be 'full' or 'sharded', got {checkpoint!r}")
+        self.wrap_policy, self.no_sync = wrap_policy, no_sync
+        self.sharded = checkpoint == "sharded"
+        self.skip_init_weights = skip_init_weights
+        given = {"auto_wrap_policy": wrap_policy, "mixed_precision": mixed_precision, "cpu_offload": cpu_offload or None}
+        self.wrapper_cfg: dict[str, Any] = {
+            "type": "MMFullyShardedDataParallel",
+            **({} if reshard_after_forward else {"sharding_strategy": "SHARD_GRAD_OP"}),
+            **{name: value for name, value in given.items() if value is not None},
+            **(model_wrapper or {}),
+        }
+        self._group: Any = None
+        self._finish: Callable[[], None] | None = None
+
+    def convert_model(self, model: nn.Module) -> nn.Module:
+        """The model with its weights set, then sharded: shards of random numbers would differ from the whole's."""
+        if not is_distributed():
+            raise SettingsError(
+                "the strategy FSDP2 needs a process group: start with `--nproc N`, torchrun or --launcher slurm|mpi, or "
+                "leave strategy out for one device"
+            )
+        if not self.skip_init_weights and hasattr(model, "init_weights") and not _on_meta(model):
+            super().init_weights(model)
+        cfg = dict(self.wrapper_cfg)
+        if "auto_wrap_policy" in cfg:
+            cfg["auto_wrap_policy"] = read_wrap_policy(cfg["auto_wrap_policy"], model)
+        wrapped: nn.Module = MODEL_WRAPPERS.build(cfg, default_args={"module": model})
+        wrapped.defers_reduction = self.no_sync  # type: ignore[assignment]  # a plain attribute of the wrapper
+        take_whole_weights(model)
+        return wrapped
+
+    def init_weights(self, model: nn.Module) -> None:
+        """Nothing: the weights were set before they were sharded."""
+
+    def model_state(self, model: nn.Module) -> dict[str, Any]:
+        """The weights under the plain names: whole, or in shards for a sharded checkpoint."""
+        state: dict[str, Any] = dict(bare_model(model).state_dict())
+        return state if self.sharded else whole(state)
+
+    def optim_state(self, model: nn.Module, optim_wrapper: Any) -> dict[str, Any]:
+        """The optimizer's state: whole, or in shards for a sharded checkpoint."""
+        state: dict[str, Any] = optim_wrapper.state_dict()
+        return state if self.sharded else whole(state)
+
+    def load_optim_state(self, model: nn.Module, optim_wrapper: Any, state: Mapping[str, Any]) -> None:
+        """Loads the optimizer's state, whole or in shards."""
+        from ..assemble.optim import optimizers_of
+
+        optim_wrapper.load_state_dict(state)
+        for optimizer in optimizers_of(optim_wrapper):
+            shard_optimizer_state(optimizer)
+
+    def accumulation_state(self, optim_wrapper: Any) -> Any:
+        """The open accumulation window, with whole gradients, the same on all ranks."""
+        state = optim_wrapper.accumulation_state()
+        if state.get("gradients"):
+            parameters = optim_wrapper._names.of_parameters(optim_wrapper.optimizer.param_groups)  # noqa: SLF001  # one package
+            state["gradients"] = {name: whole(p.grad) for name, p in parameters if p.grad is not None}
+        return state
+
+    def load_accumulation_state(self, optim_wrapper: Any, state: Any) -> None:
+        """Opens the accumulation window again, each rank with its part of the gradients."""
+        parameters = dict(optim_wrapper._names.of_parameters(optim_wrapper.optimizer.param_groups))  # noqa: SLF001  # one package
+        shards = {
+            name: like(gradient, parameters[name]) if name in parameters else gradient
+            for name, gradient in state["gradients"].items()
+        }
+        local = {name: s.to_local() if hasattr(s, "to_local") else s for name, s in shards.items()}
+        optim_wrapper.load_accumulation_state({**state, "gradients": local})
+
+    def read(self, filename: str, map_location: Any, model: nn.Module) -> dict[str, Any]:
+        """A checkpoint; of a sharded one each rank reads its part."""
+        if Path(filename).is_dir():
+            return read_folder(filename, map_location, bare_model(model))
+        return super().read(filename, map_location, model)
+
+    def write(
+        self, checkpoint: dict[str, Any], path: str, backend_args: Any, write: Any, when_whole: Callable[[], None]
+    ) -> None:
+        """Writes a checkpoint: one file by rank 0, or a folder by all ranks."""
+        if not self.sharded:
+            super().write(whole(checkpoint), path, backend_args, write, when_whole)
+            return
+        from eng.checkpoint import save_checkpoint
+
+        self.close()
+        common, shards = split(checkpoint)
+        if get_rank() == 0 and Path(path).is_file():
+            Path(path).unlink()
+        barrier()
+        wait = write_shards(shards, path, write is not None, self._group_for(write))
+
+        def finish() -> None:
+            wait()
+            if get_rank() == 0:
+                save_checkpoint(common, str(Path(path) / COMMON))
+                when_whole()
+
+        if write is None:
+            finish()
+            barrier()
+        else:
+            self._finish = finish
+
+    def close(self) -> None:
+        """Waits for a checkpoint that is still being written."""
+        finish, self._finish = self._finish, None
+        if finish is not None:
+            finish()
+            barrier()
+
+    def _group_for(self, write: Any) -> Any:
+        if write is not None and self._group is None:
+            self._group = torch.distributed.new_group(backend="gloo")
+        return self._group if write is not None else None
+
+
+def _on_meta(model: nn.Module) -> bool:
+    return any(parameter.is_meta for parameter in model.parameters())

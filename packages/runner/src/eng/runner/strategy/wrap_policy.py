@@ -1,0 +1,89 @@
+"""Which modules of a model are gathered and freed on their own: by class, by size, by dotted names."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import nn
+
+from ..errors import SettingsError
+
+_KINDS = ("classes", "min_params", "names")
+
+
+def read_wrap_policy(policy: Any, model: nn.Module) -> Any:
+    """The policy as a callable of ``auto_wrap_policy``; None, callables and names of functions pass through.
+
+    Args:
+        policy: ``dict(classes=["Block", nn.Linear])`` (class names or classes), ``dict(min_params=1_000_000)`` (modules
+            with at least so many parameters that are not in an inner one already) or ``dict(names=["layers.*"])``
+            (dotted names with wildcards).
+        model: the model that it is for.
+
+    Raises:
+        SettingsError: the policy is unknown or fits no module of the model.
+    """
+    if not isinstance(policy, Mapping) or "type" in policy:
+        return policy
+    kind, value = _only_item(policy)
+    if kind == "min_params":
+        return _by_size(int(value), model)
+    values = list(value) if isinstance(value, (list, tuple, set)) else [value]
+    chosen = _by_class(values, model) if kind == "classes" else _by_name(values, model)
+    return _members(chosen)
+
+
+def _only_item(policy: Mapping[str, Any]) -> tuple[str, Any]:
+    if len(policy) != 1 or next(iter(policy)) not in _KINDS:
+        raise SettingsError(f"wrap_policy is a dict with one of {', '.join(_KINDS)}, got {dict(policy)}")
+    return next(iter(policy.items()))
+
+
+def _by_size(smallest: int, model: nn.Module) -> Callable[..., bool]:
+    def wants(module: nn.Module, recurse: bool, nonwrapped_numel: int) -> bool:
+        return nonwrapped_numel >= smallest
+
+    sizes = [sum(p.numel() for p in child.parameters()) for name, child in model.named_modules() if name]
+    if not sizes or max(sizes) < smallest:
+        raise SettingsError(
+            f"wrap_policy min_params={smallest} fits no module: the largest one in {type(model).__name__} has "
+            f"{max(sizes, default=0)} parameters"
+        )
+    return wants
+
+
+def _by_class(values: list[Any], model: nn.Module) -> list[nn.Module]:
+    known = {cls.__name__ for module in model.modules() for cls in type(module).__mro__[:-2]}
+    chosen: list[nn.Module] = []
+    for value in values:
+        name = value if isinstance(value, str) else value.__name__
+        found = [m for m in model.modules() if m is not model and name in (cls.__name__ for cls in type(m).__mro__)]
+        chosen += found or _nothing("classes", name, known, model)
+    return chosen
+
+
+def _by_name(patterns: list[str], model: nn.Module) -> list[nn.Module]:
+    modules = {name: module for name, module in model.named_modules() if name}
+    chosen: list[nn.Module] = []
+    for pattern in patterns:
+        found = [module for name, module in modules.items() if fnmatch.fnmatchcase(name, pattern)]
+        chosen += found or _nothing("names", pattern, set(modules), model)
+    return chosen
+
+
+def _nothing(kind: str, value: str, known: set[str], model: nn.Module) -> list[nn.Module]:
+    near = difflib.get_close_matches(value, known, n=3)
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"there are {', '.join(sorted(known)[:12])}"
+    raise SettingsError(f"wrap_policy {kind}={value!r} fits no module of {type(model).__name__}; {hint}")
+
+
+def _members(chosen: list[nn.Module]) -> Callable[..., bool]:
+    ids = {id(module) for module in chosen}
+
+    def wants(module: nn.Module, recurse: bool, nonwrapped_numel: int) -> bool:
+        return recurse or id(module) in ids
+
+    return wants
