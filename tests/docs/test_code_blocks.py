@@ -17,7 +17,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("packages/*/README.md")]
+EVERY_PAGE = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *ROOT.glob("docs/**/*.md"),
+    *ROOT.glob("packages/*/README.md"),
+]
 BLOCK = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # What a block may start with that this test does not run, and why.
 ELSEWHERE = {
@@ -46,6 +51,9 @@ def commands(page: Path) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
+PAGES = [page for page in EVERY_PAGE if blocks(page, "python") or commands(page)]
+
+
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A folder that looks like a checkout to the blocks, so that what they write lands aside."""
@@ -63,30 +71,19 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if blocks(page, "python")], ids=lambda p: str(p.relative_to(ROOT))
-)
-def test_python_blocks_run(page: Path, checkout: Path) -> None:
-    # A file of its own for each block, so that multiprocessing and inspect find their sources.
-    script = checkout / "page.py"
-    script.write_text("\n".join(blocks(page, "python")), encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, str(script)],
-        capture_output=True,
-        text=True,
-        cwd=checkout,
-        env=environment(checkout),
-        check=False,
-    )
-    assert done.returncode == 0, f"{page.name}: {done.stderr[-3000:]}"
-
-
-@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda p: str(p.relative_to(ROOT)))
-def test_shell_lines_run(page: Path, checkout: Path) -> None:
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_blocks_run(page: Path, checkout: Path) -> None:
+    if blocks(page, "python"):
+        # A file, so that multiprocessing and inspect find their sources.
+        script = checkout / "page.py"
+        script.write_text("\n".join(blocks(page, "python")), encoding="utf-8")
+        run(page, [sys.executable, str(script)], checkout)
     for line in commands(page):
-        if any(line.startswith(start) for start in ELSEWHERE):
-            continue
-        done = subprocess.run(
-            ["bash", "-c", line], capture_output=True, text=True, cwd=checkout, env=environment(checkout), check=False
-        )
-        assert done.returncode == 0, f"{page.name}: {line}: {done.stdout[-1500:]}{done.stderr[-1500:]}"
+        if not any(line.startswith(start) for start in ELSEWHERE):
+            run(page, ["bash", "-c", line], checkout)
+
+
+def run(page: Path, call: list[str], folder: Path) -> None:
+    done = subprocess.run(call, capture_output=True, text=True, cwd=folder, env=environment(folder), check=False)
+    assert done.returncode == 0, f"{page.name}: {call[-1]}: {done.stdout[-1500:]}{done.stderr[-3000:]}"
