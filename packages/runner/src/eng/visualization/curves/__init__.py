@@ -1,6 +1,24 @@
 """The curves of runs, from the JSON lines that every run leaves in its work dir."""
 
+from .choose import UnknownCurveError, choose_names, load_runs
 from .lines import Line, LinesError, cut, read_lines
-from .starts import Curves, find_scalars, load_curves, scalars_before
+from .page import render_page
+from .picture import draw_picture
+from .starts import Curves, NoCurvesError, find_scalars, load_curves, scalars_before
 
-__all__ = ["Curves", "Line", "LinesError", "cut", "find_scalars", "load_curves", "read_lines", "scalars_before"]
+__all__ = [
+    "Curves",
+    "Line",
+    "LinesError",
+    "NoCurvesError",
+    "UnknownCurveError",
+    "choose_names",
+    "cut",
+    "draw_picture",
+    "find_scalars",
+    "load_curves",
+    "load_runs",
+    "read_lines",
+    "render_page",
+    "scalars_before",
+]

@@ -33,7 +33,7 @@ class Line:
     """
 
     values: dict[str, Any]
-    step: int | float = 0
+    step: int = 0
     axis: str | None = None
     iteration: int | None = None
     mode: str | None = None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -116,8 +114,3 @@ def load_curves(work_dir: str | Path, name: str | None = None) -> Curves:
     if not curves.points:
         raise NoCurvesError(f"{path} holds lines, but no numbers in them")
     return curves
-
-
-def finite(values: Sequence[float]) -> list[float]:
-    """The values that can be drawn."""
-    return [value for value in values if math.isfinite(value)]

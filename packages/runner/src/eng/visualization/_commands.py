@@ -1,0 +1,132 @@
+"""``eng curves`` and ``eng sync``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+_FOLDER = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("work_dirs", metavar="WORK_DIR...", nargs=-1, required=True, type=_FOLDER)
+@click.option("--keys", metavar="NAME,...", help="Only these curves. Default: all.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Draw into this picture, or .html page.")
+@click.option(
+    "--html", "as_page", is_flag=True, help="Make one page that works offline: zoom, values, runs on and off."
+)
+@click.option("--log", is_flag=True, help="Logarithmic values in the picture (the page has a switch).")
+@click.option("--json", "as_json", is_flag=True, help="Print all points as JSON.")
+def curves(
+    work_dirs: tuple[Path, ...], keys: str | None, out: Path | None, as_page: bool, log: bool, as_json: bool
+) -> None:
+    """Show the curves of one run or several: a table, a picture, or a page.
+
+    Without --out and --html, a line for each curve is printed.
+    """
+    from .curves import choose_names, draw_picture, load_runs, render_page
+
+    runs = load_runs(work_dirs)
+    names = choose_names(runs, [name.strip() for name in keys.split(",") if name.strip()] if keys else [])
+    as_page = as_page or (out is not None and out.suffix == ".html")
+    if as_json:
+        click.echo(json.dumps(_points(runs, names)))
+    if as_page:
+        target = out or Path("curves.html")
+        title = " · ".join(run.name for run in runs)
+        target.write_text(render_page(runs, names, title), encoding="utf-8")
+        click.echo(f"wrote {target}: {len(names)} curves of {len(runs)} runs", err=True)
+    elif out is not None:
+        draw_picture(runs, names, out, log=log)
+        click.echo(f"wrote {out}: {len(names)} curves of {len(runs)} runs", err=True)
+    elif not as_json:
+        for line in _table(runs, names):
+            click.echo(line)
+
+
+def _points(runs: Sequence[Any], names: Sequence[str]) -> dict[str, Any]:
+    return {
+        run.name: {
+            name: {"axis": axis, "steps": steps, "values": values}
+            for (name, axis), (steps, values) in run.points.items()
+            if name in names
+        }
+        for run in runs
+    }
+
+
+def _table(runs: Sequence[Any], names: Sequence[str]) -> list[str]:
+    """A line for each curve: its ends, its extremes and where they lie."""
+    rows = [("run", "curve", "axis", "points", "first", "last", "lowest", "at", "highest", "at")]
+    for name in names:
+        for run in runs:
+            for (other, axis), (steps, values) in run.points.items():
+                finite = [value for value in values if abs(value) < float("inf")]  # not for NaN either
+                if other == name and finite:
+                    low, high = min(finite), max(finite)
+                    ends = (f"{values[0]:.5g}", f"{values[-1]:.5g}")
+                    places = (f"{steps[values.index(low)]:g}", f"{steps[values.index(high)]:g}")
+                    found = (f"{low:.5g}", places[0], f"{high:.5g}", places[1])
+                    rows.append((run.name, name, axis, str(len(steps)), *ends, *found))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+@click.command()
+@click.argument("work_dir", type=_FOLDER)
+@click.option(
+    "--to",
+    "target",
+    required=True,
+    type=click.Choice(["mlflow", "wandb", "tensorboard", "aim", "clearml", "dvclive", "neptune"]),
+    help="The tracker.",
+)
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Of the tracker, such as tracking_uri=http://host:5000 or init_kwargs.mode=offline. Default: the run's config.",
+)
+@click.pass_context
+def sync(ctx: click.Context, work_dir: Path, target: str, options: tuple[str, ...]) -> None:
+    """Write the curves of a run to a tracker afterwards, from its JSON lines.
+
+    WORK_DIR is the run's, or the folder of one of its starts. Each call makes a new run in the tracker.
+    """
+    from .curves import find_scalars
+    from .sync import sync_run
+
+    saved = find_scalars(work_dir).with_name("config.py")
+    config = ctx.obj.load_config(saved) if saved.is_file() else None
+    path, lines = sync_run(work_dir, target, _settings(options), config)
+    steps = [line.iteration for line in lines if line.iteration is not None]
+    click.echo(f"wrote {len(lines)} lines up to iteration {max(steps, default=0)} from {path} to {target}")
+
+
+def _settings(words: Sequence[str]) -> dict[str, Any]:
+    """Nested settings from words such as ``init_kwargs.mode=offline``.
+
+    Raises:
+        click.UsageError: a word is not of the form KEY=VALUE.
+    """
+    import ast
+
+    settings: dict[str, Any] = {}
+    for word in words:
+        key, sign, text = word.partition("=")
+        if not key or not sign:
+            raise click.UsageError(f"--option takes KEY=VALUE, not {word!r}")
+        *folders, last = key.split(".")
+        inner = settings
+        for folder in folders:
+            inner = inner.setdefault(folder, {})
+        try:
+            inner[last] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):  # plain words stand for themselves
+            inner[last] = text
+    return settings
