@@ -104,5 +104,6 @@ def _apart(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def _short_meta(checkpoint: Mapping[str, Any]) -> dict[str, str]:
-    meta = checkpoint.get("meta") or {}
+    found = checkpoint.get("meta")
+    meta = found if isinstance(found, Mapping) else {}
     return {key: str(meta[key]) for key in ("epoch", "iter", "experiment_name", "time") if key in meta}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -112,7 +113,8 @@ def summarize_checkpoint(path: str | Path) -> CheckpointSummary:
     """
     checkpoint = read_mapped(path)
     tensors = list(tensors_in(checkpoint, path))
-    meta = checkpoint.get("meta") if isinstance(checkpoint.get("meta"), Mapping) else {}
+    found = checkpoint.get("meta")
+    meta = found if isinstance(found, Mapping) else {}
     return CheckpointSummary(
         path=str(path),
         size_bytes=Path(path).stat().st_size,
@@ -147,11 +149,12 @@ def _listed(path: Path, last: Path | None) -> ListedCheckpoint:
         checkpoint = read_mapped(path)
     except (BrokenCheckpointError, UntrustedCheckpointError) as error:
         return ListedCheckpoint(str(path), size_bytes, is_last=is_last, problem=error.args[0])
-    meta = checkpoint.get("meta") or {}
+    found = checkpoint.get("meta")
+    meta = found if isinstance(found, Mapping) else {}
     return ListedCheckpoint(str(path), size_bytes, meta.get("epoch"), meta.get("iter"), meta.get("time"), is_last)
 
 
-def read_mapped(path: str | Path) -> dict[str, Any]:
+def read_mapped(path: str | os.PathLike[str]) -> dict[str, Any]:
     """A checkpoint as a dict, with tensors left in the file where its format lets them.
 
     Raises:
@@ -186,6 +189,6 @@ def plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool | type(None)) else str(value)
 
 
-def tensors_in(checkpoint: Mapping[str, Any], path: str | Path) -> Iterator[tuple[str, torch.Tensor]]:
+def tensors_in(checkpoint: Mapping[str, Any], path: str | os.PathLike[str]) -> Iterator[tuple[str, torch.Tensor]]:
     """Names and tensors of the weights in a checkpoint that was read from `path`."""
     return ((key, value) for key, value in _weights(checkpoint, path).items() if isinstance(value, torch.Tensor))

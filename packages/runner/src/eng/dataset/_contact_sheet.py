@@ -29,14 +29,14 @@ class Picture:
     """What is drawn of one sample.
 
     Args:
-        image_HW3: (height, width, 3) uint8, RGB.
+        image: (height, width, 3) uint8, RGB.
         caption: number and label.
-        boxes_N4: (N, 4), xyxy in pixels of the image.
+        boxes: (N, 4), xyxy in pixels of the image.
     """
 
-    image_HW3: np.ndarray
+    image: np.ndarray
     caption: str
-    boxes_N4: np.ndarray
+    boxes: np.ndarray
 
 
 def pictures_of(
@@ -108,15 +108,15 @@ def draw_sheet(rows: Sequence[Sequence[Picture]], cell_px: int = 128) -> Image.I
 def _cell(picture: Picture, cell_px: int) -> Image.Image:
     from PIL import Image, ImageDraw
 
-    height, width = picture.image_HW3.shape[:2]
+    height, width = picture.image.shape[:2]
     scale = cell_px / max(height, width)
     if scale > 1:
         scale = float(int(scale))
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    image = Image.fromarray(np.ascontiguousarray(picture.image_HW3))
+    image = Image.fromarray(np.ascontiguousarray(picture.image))
     image = image.resize(size, Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX)
     draw = ImageDraw.Draw(image)
-    for x1, y1, x2, y2 in (picture.boxes_N4 * scale).tolist():
+    for x1, y1, x2, y2 in (picture.boxes * scale).tolist():
         draw.rectangle((min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)), outline=_BOX)
     cell = Image.new("RGB", (cell_px, cell_px), _PAPER)
     cell.paste(image, (0, 0))

@@ -71,8 +71,7 @@ def _follows_metric(scheduler: Any) -> bool:
 
 
 def _each(schedulers: Any) -> Iterator[Any]:
-    if isinstance(schedulers, dict):
-        for group in schedulers.values():
-            yield from group
-    else:
-        yield from schedulers or ()
+    """The schedulers; none while they are configs, as in a run that only validates."""
+    for group in schedulers.values() if isinstance(schedulers, dict) else [schedulers]:
+        if isinstance(group, list | tuple):
+            yield from (scheduler for scheduler in group if not isinstance(scheduler, dict))

@@ -11,7 +11,7 @@ from eng.checkpoint import load_checkpoint
 from eng.config import Config
 from eng.registry import MODELS, DefaultScope
 
-from .model_index import list_model_entries
+from .model_index import config_file, list_model_entries
 
 
 def get_config(cfg_path: str, pretrained: bool = False) -> Config:
@@ -28,7 +28,7 @@ def get_config(cfg_path: str, pretrained: bool = False) -> Config:
         FileNotFoundError: it ships no such config.
     """
     package, relative = _split(cfg_path)
-    cfg = Config.fromfile(cfg_path)
+    cfg = Config.fromfile(config_file(package, relative))
     if pretrained:
         cfg.model_path = _published_weights(package, relative)
     return cfg

@@ -17,6 +17,8 @@ from eng.fileio import load
 
 # Where a library keeps its index: beside its code once installed, or one level up in a checkout.
 _PLACES = (".mim/model-index.yml", "model-index.yml", "../model-index.yml")
+# Its configs likewise.
+_CONFIGS = (".mim/configs", "configs", "../configs")
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,31 @@ def index_file(package: str) -> Path:
         if (folder / place).is_file():
             return (folder / place).resolve()
     raise FileNotFoundError(f"{package} has no model index: looked for {', '.join(_PLACES)} in {folder}")
+
+
+def config_file(package: str, relative: str) -> Path:
+    """A config that a library ships.
+
+    Args:
+        package: import name of the library.
+        relative: path below the library's ``configs``; ``.py`` may be left out.
+
+    Raises:
+        ModuleNotFoundError: the library is not installed.
+        FileNotFoundError: it has no such config; near names are given.
+    """
+    folder = package_folder(package)
+    roots = [(folder / place).resolve() for place in _CONFIGS if (folder / place).is_dir()]
+    if not roots:
+        raise FileNotFoundError(f"{package} ships no configs: looked for {', '.join(_CONFIGS)} in {folder}")
+    wanted = relative if Path(relative).suffix else f"{relative}.py"
+    for root in roots:
+        if (root / wanted).is_file():
+            return root / wanted
+    there = [path.relative_to(root).as_posix() for root in roots for path in root.rglob("*.py")]
+    near = difflib.get_close_matches(wanted, there, n=3)
+    hint = f"; did you mean {' or '.join(near)}?" if near else f"; there are {len(there)} in {roots[0]}"
+    raise FileNotFoundError(f"{package} has no config {wanted!r}{hint}")
 
 
 # A library of 80 metafiles takes a second to read, and does not change while it is installed.

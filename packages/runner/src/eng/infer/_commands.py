@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,14 +26,15 @@ import click
 @click.option("--cfg-options", multiple=True, metavar="KEY=VALUE ...", help="Change the config first.")
 @click.pass_context
 def infer(
-    ctx: click.Context, model: str, inputs: tuple[str, ...], as_json: bool, batch_size: int, **given: Any
+    ctx: click.Context, /, model: str, inputs: tuple[str, ...], as_json: bool, batch_size: int, **given: Any
 ) -> None:
     """Run MODEL, a config or the name of a published model, on INPUTS: files, folders or URLs."""
     from .inputs import as_list
 
     items = [item for given_input in inputs for item in as_list(given_input)]
-    runs = _inferencer(ctx, model, given)
-    results = runs(items, batch_size=batch_size)
+    # What libraries print and log on the way must not stand between the predictions.
+    with contextlib.redirect_stdout(sys.stderr):
+        results = _inferencer(ctx, model, given)(items, batch_size=batch_size)
     predictions = results["predictions"] if isinstance(results, Mapping) else results
     pictures = results.get("visualization") if isinstance(results, Mapping) else None
     if given["out_dir"] is not None:

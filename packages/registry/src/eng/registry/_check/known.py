@@ -18,11 +18,13 @@ class Place:
         registry: in which its ``type`` is looked up.
         default: the type of a mapping without one; None makes a missing type a finding.
         extra: keys that whoever builds it takes out before.
+        supplied: arguments that whoever builds it adds.
     """
 
     registry: Registry
     default: str | None = None
     extra: frozenset[str] = frozenset()
+    supplied: frozenset[str] = frozenset()
 
 
 def _words(text: str) -> frozenset[str]:
@@ -65,7 +67,7 @@ _VISBACKEND = Place(roots.VISBACKENDS)
 
 SECTIONS: Mapping[str, Place] = {
     "model": Place(roots.MODELS),
-    "tta_model": Place(roots.MODELS),
+    "tta_model": Place(roots.MODELS, supplied=_words("module")),
     "data_preprocessor": Place(roots.MODELS),
     "optim_wrapper": Place(roots.OPTIM_WRAPPERS, "OptimWrapper", _words("constructor paramwise_cfg")),
     "param_scheduler": Place(roots.PARAM_SCHEDULERS, extra=_words("convert_to_iter_based epoch_length")),

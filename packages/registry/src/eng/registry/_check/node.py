@@ -102,7 +102,7 @@ def _is_layer(path: str) -> bool:
 def _missing(
     takes: Parameters, node: Mapping[str, Any], place: Place, path: str, name: str, *, is_certain: bool
 ) -> Iterator[Finding]:
-    given_by_builder = known.supplied_to(place.registry)
+    given_by_builder = known.supplied_to(place.registry) | place.supplied
     if place.registry.root is roots.FUNCTIONS:  # a function of FUNCTIONS is called later, with the rest
         return
     for each in takes.required:
