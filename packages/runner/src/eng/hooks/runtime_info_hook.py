@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,15 +34,16 @@ class RuntimeInfoHook(Hook):
 
     priority = "VERY_HIGH"
 
+    def __init__(self) -> None:
+        self._rate_keys: dict[str, str | None] = {}
+
     def before_run(self, runner: RunnerView) -> None:
         """Stores the config, the seed and the versions that the run started with."""
-        import eng.runner
-
         hub = runner.message_hub
         hub.update_info("cfg", runner.cfg.pretty_text if hasattr(runner.cfg, "pretty_text") else str(runner.cfg))
         hub.update_info("seed", runner.seed)
         hub.update_info("experiment_name", runner.experiment_name)
-        hub.update_info("mmengine_version", eng.runner.__version__)
+        hub.update_info("mmengine_version", version("eng-runner"))
 
     def before_train(self, runner: RunnerView) -> None:
         """Stores where training starts and how far it goes."""
@@ -60,11 +62,15 @@ class RuntimeInfoHook(Hook):
         runner.message_hub.update_info("epoch", runner.epoch)
 
     def before_train_iter(self, runner: RunnerView, batch_idx: int, data_batch: DataBatch = None) -> None:
-        """Stores the iteration and the current learning rates."""
+        """Stores the iteration and the learning rates: those of each optimizer's first group, and its base rate."""
         hub = runner.message_hub
         hub.update_info("iter", runner.iter)
-        for name, rate in _learning_rates(runner.optim_wrapper):
-            hub.update_scalar(name, rate)
+        for name, rates in runner.optim_wrapper.get_lr().items():
+            if name not in self._rate_keys:
+                self._rate_keys[name] = f"train/{name}" if name.rpartition(".")[2] in ("lr", "base_lr") else None
+            key = self._rate_keys[name]
+            if key is not None:
+                hub.update_scalar(key, rates[0])
 
     def after_train_iter(
         self,
@@ -117,15 +123,3 @@ class RuntimeInfoHook(Hook):
         metainfo = getattr(getattr(dataloader, "dataset", None), "metainfo", None)
         if metainfo is not None:
             runner.message_hub.update_info("dataset_meta", metainfo)
-
-
-def _learning_rates(optim_wrapper: Any) -> list[tuple[str, float]]:
-    """The rate of the first group of each optimizer; with several optimizers, under ``<name>.lr``.
-
-    A base rate that a constructor or scheduler keeps beside it (``base_lr``) comes too.
-    """
-    rates = []
-    for name, values in optim_wrapper.get_lr().items():
-        if name == "lr" or name == "base_lr" or name.endswith((".lr", ".base_lr")):
-            rates.append((f"train/{name}", values[0]))
-    return rates
