@@ -95,7 +95,14 @@ class Recorder(Hook):
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.options = options
-        self.report: dict[str, Any] = {"losses": [], "norms": [], "lrs": [], "samples": [], "metrics": [], "first": None}
+        self.report: dict[str, Any] = {
+            "losses": [],
+            "norms": [],
+            "lrs": [],
+            "samples": [],
+            "metrics": [],
+            "first": None,
+        }
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         trouble, mine = self.options.get("trouble"), get_rank() == self.options.get("trouble_rank", 1)
@@ -139,11 +146,19 @@ def settings(options: dict[str, Any], recorder: Recorder) -> dict[str, Any]:
         "model": {"type": Regressor, **options.get("model", {})},
         "work_dir": options["work_dir"],
         "train_dataloader": {**loader, "dataset": Points(length)},
-        "val_dataloader": {**loader, "sampler": {"type": "DefaultSampler", "shuffle": False}, "dataset": Points(options.get("val_length", 13))},
+        "val_dataloader": {
+            **loader,
+            "sampler": {"type": "DefaultSampler", "shuffle": False},
+            "dataset": Points(options.get("val_length", 13)),
+        },
         "train_cfg": {"by_epoch": True, "max_epochs": options.get("max_epochs", 2), "val_interval": 1},
         "val_cfg": {},
         "val_evaluator": MeanError(),
-        "optim_wrapper": {"optimizer": {"type": "AdamW", "lr": 0.01}, "clip_grad": {"max_norm": 1.0}, **options.get("optim", {})},
+        "optim_wrapper": {
+            "optimizer": {"type": "AdamW", "lr": 0.01},
+            "clip_grad": {"max_norm": 1.0},
+            **options.get("optim", {}),
+        },
         "param_scheduler": {"type": "LinearLR", "start_factor": 0.1, "by_epoch": False, "end": 8},
         "default_hooks": hooks,
         "custom_hooks": [recorder, *options.get("hooks", [])],
@@ -173,7 +188,10 @@ def main() -> None:
         recorder.report["val"] = runner.val()
     else:
         runner.train()
-    state = runner.strategy.model_state(runner.model)
+    state = {
+        name: value.full_tensor() if hasattr(value, "full_tensor") else value
+        for name, value in runner.strategy.model_state(runner.model).items()
+    }
     if get_rank() == 0:
         recorder.report["weights"] = {name: value.flatten().tolist() for name, value in state.items()}
         recorder.report["world_size"] = get_world_size()

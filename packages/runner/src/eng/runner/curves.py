@@ -26,7 +26,7 @@ def continue_curves(
         visualizer: of the run; one that cannot go on is left alone.
         checkpoint: path of the file that the run goes on from.
         meta: of the checkpoint; its ``experiment_name`` tells which start wrote it.
-        position: where the run goes on: ``iter``, ``validated_iter``.
+        position: where the run goes on: ``iter``, ``batch``, ``validated_iter``.
         work_dir: folder of the run.
         file_path: name of this start's own file of scalars.
     """
@@ -41,6 +41,6 @@ def continue_curves(
             position["iter"],
         )
         return
-    lines = cut(read_lines(source), position["iter"], position["validated_iter"])
+    lines = cut(read_lines(source), position["iter"], position["validated_iter"], epoch_is_over=position["batch"] == 0)
     logger.info("The curves of this start begin with %d lines of %s", len(lines), source)
     visualizer.go_on_from(lines, file_path)

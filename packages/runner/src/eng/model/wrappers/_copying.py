@@ -29,17 +29,25 @@ def _plain(model: nn.Module) -> Iterator[None]:
     """The modules without what ``fully_shard`` did to them, which refuses to be copied."""
     modules = list(model.modules())
     classes = [type(module) for module in modules]
-    hooks = [{key: value for key, value in vars(module).items() if key.endswith("_hooks")} for module in modules]
+    added = [{key: value for key, value in vars(module).items() if _is_added(key)} for module in modules]
     try:
-        for module, cls, kept in zip(modules, classes, hooks, strict=True):
+        for module, cls, kept in zip(modules, classes, added, strict=True):
             if hasattr(module, "reshard"):
                 module.__class__ = cls.__mro__[2]
-            vars(module).update({key: type(value)() for key, value in kept.items() if isinstance(value, dict)})
+            for key, value in kept.items():
+                vars(module).pop(key)
+                if isinstance(key, str) and key.endswith("_hooks"):
+                    vars(module)[key] = type(value)()
         yield
     finally:
-        for module, cls, kept in zip(modules, classes, hooks, strict=True):
+        for module, cls, kept in zip(modules, classes, added, strict=True):
             module.__class__ = cls
             vars(module).update(kept)
+
+
+def _is_added(key: Any) -> bool:
+    """Whether a module's attribute is a table of hooks, or what torch keeps of ``fully_shard``."""
+    return str(key).endswith("_hooks") or "composable_api" in str(key)
 
 
 def cut_entries(module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:

@@ -123,12 +123,13 @@ class TrainLoop(BaseLoop):
             point: the hook point that is being called, None between points, as inside the model.
 
         Returns:
-            ``iteration``, by the end of which it is written, and ``mode``.
+            ``iteration``, by the end of which it is written, and ``mode``: ``"train"`` inside an iteration, ``"val"``
+            inside a validation, ``"epoch"`` between them.
         """
         if self._val_rng is not None:
             return {"iteration": self._iter, "mode": "val"}
         inside = point in (None, "before_train_iter", "after_train_iter")
-        return {"iteration": self._iter + inside, "mode": "train"}
+        return {"iteration": self._iter + inside, "mode": "train" if inside else "epoch"}
 
     def rng_state(self, point: str | None) -> dict[str, RngState | None]:
         """The random generators that a run which is saved now goes on with.

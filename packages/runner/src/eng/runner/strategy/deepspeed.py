@@ -15,7 +15,7 @@ from torch import nn
 from eng.device import get_device
 from eng.dist import get_world_size, is_distributed
 from eng.optim import OptimWrapper
-from eng.registry import STRATEGIES
+from eng.registry import MODEL_WRAPPERS, STRATEGIES
 
 from ..errors import SettingsError
 from .base import BaseStrategy, bare_model
@@ -157,6 +157,7 @@ class DeepSpeedStrategy(BaseStrategy):
         optim_wrapper.take_state(bare_model(model), state)
 
 
+@MODEL_WRAPPERS.register_module()
 class EngineModel(nn.Module):
     """A model whose training step runs through DeepSpeed's engine, once there is one.
 
