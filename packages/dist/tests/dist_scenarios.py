@@ -118,3 +118,4 @@ if __name__ == "__main__":
     dist.init_dist("pytorch", backend="gloo", timeout=120)
     dist.barrier()
     globals()[sys.argv[1]](dist.get_rank())
+    torch_dist.destroy_process_group()

@@ -175,3 +175,9 @@ def test_import_is_light_and_starts_nothing() -> None:
         "import sys, threading, eng.dist; assert 'deepspeed' not in sys.modules; assert threading.active_count() == 1"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
+
+
+def test_fewer_results_than_samples_keep_their_order() -> None:
+    assert interleaved([["a", "c"], ["b"]], 10) == ["a", "b", "c"]  # as one result per batch gives
+    assert interleaved([["a"], ["b", "d", "f"]], 10) == ["a", "b", "d", "f"]
+    assert interleaved([[], []], 3) == [] and interleaved([[1]], 0) == []

@@ -11,10 +11,10 @@ import os
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch.distributed as torch_dist
 from torch import Tensor
 
 from eng.dist._communicator import GroupCommunicator
@@ -44,6 +44,7 @@ class CheckedCommunicator:
     def __init__(self, plain: GroupCommunicator) -> None:
         self.plain = plain
         self.rank, self.size, self.device = plain.rank, plain.size, plain.device
+        self.ranks: Sequence[int] = plain.ranks
         self.watch: Watch | None = current_watch()
         self._calls = 0
         self._store = self._shared_store()
@@ -74,15 +75,12 @@ class CheckedCommunicator:
         self._agree("")
         self.plain.barrier()
 
-    def global_rank(self, rank: int) -> int:
-        return self.plain.global_rank(rank)
-
     def _shared_store(self) -> Any:
         group = self.plain.group
         assert group is not None  # this object is made for a living group
         if self.watch is None:
             return open_group_store(group)
-        ranks = "-".join(map(str, torch_dist.get_process_group_ranks(group)))
+        ranks = "-".join(map(str, self.ranks))
         return prefixed(f"calls/{group.group_name}/{ranks}", self.watch.store)
 
     def _agree(self, arguments: str) -> None:
@@ -99,7 +97,7 @@ class CheckedCommunicator:
 
     def _told_by(self, rank: int, name: str, where: str) -> str:
         key, started, pause = f"{self._calls}/{rank}", time.monotonic(), _FIRST_POLL_S
-        waiting = (f"{name}, before it, for rank {self.global_rank(rank)}", started)
+        waiting = (f"{name}, before it, for rank {self.ranks[rank]}", started)
         while not self._store.check([key]):
             if self.watch is not None:
                 self.watch.waiting = waiting
@@ -112,16 +110,16 @@ class CheckedCommunicator:
         return str(self._store.get(key).decode())
 
     def _raise_if_gone(self, rank: int, name: str, where: str, waited_s: float) -> None:
-        number = self.global_rank(rank)
+        number = self.ranks[rank]
         has_left = self.watch is not None and self.watch.has_left(number)
         if has_left or waited_s > _LIMIT_S:
             why = "has left the run" if has_left else f"did not come within {_LIMIT_S:g} s"
             raise CollectiveTimeoutError(f"{name} at {where} waits for rank {number}, which {why}", [number])
 
     def _raise_mismatch(self, calls: dict[int, dict[str, str]], most: tuple[str, int]) -> None:
-        told = {self.global_rank(rank): f"{call['call']} at {call['where']}" for rank, call in calls.items()}
+        told = {self.ranks[rank]: f"{call['call']} at {call['where']}" for rank, call in calls.items()}
         common, count = most
-        differing = [self.global_rank(rank) for rank, call in calls.items() if call["call"] != common]
+        differing = [self.ranks[rank] for rank, call in calls.items() if call["call"] != common]
         verdict = (
             f"rank {', '.join(map(str, differing))} differs from the others"
             if count > self.size / 2

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -30,6 +30,7 @@ class Communicator(Protocol):
 
     rank: int
     size: int
+    ranks: Sequence[int]  # the group's members by their numbers among all processes
     device: torch.device
 
     def all_reduce(self, data: Tensor, op: Any) -> None:
@@ -53,14 +54,11 @@ class Communicator(Protocol):
     def barrier(self) -> None:
         """Returns when all ranks have come."""
 
-    def global_rank(self, rank: int) -> int:
-        """Number in the whole job of the group's `rank`."""
-
-
 class Alone:
     """The only process: what goes out comes back."""
 
     rank, size = 0, 1
+    ranks: Sequence[int] = (0,)
     device = torch.device("cpu")
 
     def all_reduce(self, data: Tensor, op: Any) -> None:
@@ -84,14 +82,12 @@ class Alone:
     def barrier(self) -> None:
         return None
 
-    def global_rank(self, rank: int) -> int:
-        return rank
-
 
 class Outside(Alone):
     """A process that is not in the group: nothing changes, nothing comes."""
 
     rank, size = -1, -1
+    ranks: Sequence[int] = ()
 
     def all_gather(self, data: Tensor) -> list[Tensor]:
         return []
@@ -108,6 +104,7 @@ class GroupCommunicator:
         self._group = weakref.ref(group)
         self.rank = torch_dist.get_rank(group)
         self.size = torch_dist.get_world_size(group)
+        self.ranks: Sequence[int] = tuple(torch_dist.get_process_group_ranks(group))
         self.device = device_of(str(torch_dist.get_backend_config(group)))
         self.watch = watch
 
@@ -141,9 +138,6 @@ class GroupCommunicator:
 
     def barrier(self) -> None:
         self._run("barrier", torch_dist.barrier, self.group)
-
-    def global_rank(self, rank: int) -> int:
-        return torch_dist.get_process_group_ranks(self.group)[rank]
 
     def _run(self, name: str, call: Callable[..., Any], *args: Any) -> None:
         watch = self.watch

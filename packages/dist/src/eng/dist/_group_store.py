@@ -27,7 +27,7 @@ def open_group_store(group: ProcessGroup | None) -> Any:
         raw = f"{_own_host(comm)}:{store.port}".encode()
         address[: len(raw)] = torch.tensor(list(raw), dtype=torch.uint8)
     wire = address.to(comm.device)
-    comm.broadcast(wire, comm.global_rank(0))
+    comm.broadcast(wire, comm.ranks[0])
     host, port = bytes(wire.cpu().tolist()).rstrip(b"\0").decode().rsplit(":", 1)
     return store or tcp_store(host, int(port), False, _CONNECT)
 
@@ -38,7 +38,7 @@ def _serve(comm: GroupCommunicator) -> Any:
 
 def _own_host(comm: GroupCommunicator) -> str:
     """A name under which the others reach this process."""
-    if comm.global_rank(0) == 0 and "MASTER_ADDR" in os.environ:
+    if comm.ranks[0] == 0 and "MASTER_ADDR" in os.environ:
         return os.environ["MASTER_ADDR"]
     try:
         return socket.gethostbyname(socket.gethostname())

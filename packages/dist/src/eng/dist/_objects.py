@@ -69,8 +69,8 @@ def gather_object(data: Any, dst: int = 0, group: ProcessGroup | None = None) ->
     comm = communicator(group)
     if comm.size <= 1:
         return [data] if comm.size == 1 else None
-    check_member(dst, "dst", group)
-    is_target = comm.global_rank(comm.rank) == dst
+    check_member(dst, "dst", comm)
+    is_target = comm.ranks[comm.rank] == dst
     payload, sizes = exchange_sizes(data, comm, own_stays=is_target)
     if not is_target:
         comm.send(payload.to(comm.device), dst)
@@ -99,8 +99,8 @@ def broadcast_object_list(data: list[Any], src: int = 0, group: ProcessGroup | N
     comm = communicator(group)
     if comm.size <= 1:
         return
-    check_member(src, "src", group)
-    is_source = comm.global_rank(comm.rank) == src
+    check_member(src, "src", comm)
+    is_source = comm.ranks[comm.rank] == src
     payload, failure = _dumped(data) if is_source else (torch.empty(0, dtype=torch.uint8), None)
     size = torch.tensor([payload.numel() if failure is None else _FAILED], device=comm.device)
     comm.broadcast(size, src)
@@ -126,7 +126,7 @@ def sync_random_seed(group: ProcessGroup | None = None) -> int:
     if comm.size <= 1:
         return seed
     wire = torch.tensor([seed], dtype=torch.int64, device=comm.device)
-    comm.broadcast(wire, comm.global_rank(0))
+    comm.broadcast(wire, comm.ranks[0])
     return int(wire)
 
 
@@ -149,7 +149,7 @@ def exchange_sizes(data: Any, comm: Communicator, own_stays: bool = False) -> tu
     payload, failure = (torch.empty(0, dtype=torch.uint8), None) if own_stays else _dumped(data)
     size = torch.tensor([payload.numel() if failure is None else _FAILED], dtype=torch.int64, device=comm.device)
     sizes = [int(part) for part in comm.all_gather(size)]
-    _raise_failures({comm.global_rank(rank) for rank, size in enumerate(sizes) if size == _FAILED}, failure)
+    _raise_failures({comm.ranks[rank] for rank, size in enumerate(sizes) if size == _FAILED}, failure)
     return payload, sizes
 
 
@@ -201,7 +201,7 @@ def _padded(payload: Tensor, length: int, comm: Communicator) -> Tensor:
 
 def _received(comm: Communicator, rank: int, size: int) -> Any:
     wire = torch.empty(size, dtype=torch.uint8, device=comm.device)
-    comm.receive(wire, comm.global_rank(rank))
+    comm.receive(wire, comm.ranks[rank])
     return loads(wire)
 
 

@@ -25,10 +25,16 @@ def interleaved(parts: Sequence[Sequence[Any]], size: int) -> list[Any]:
         ['a', 'b', 'c', 'd', 'e']
     """
     step = len(parts)
-    longest = max(map(len, parts), default=0)
+    due = [len(range(rank, size, step)) for rank in range(step)]
+    if all(len(part) >= number for part, number in zip(parts, due, strict=True)):
+        ordered: list[Any] = [None] * size
+        for rank, (part, number) in enumerate(zip(parts, due, strict=True)):
+            ordered[rank::step] = part[:number]
+        return ordered
+    # Fewer results than samples, as where a result stands for a batch: what there is, in the same order.
     return [
         part[row]
-        for row in range(longest)
+        for row in range(max(map(len, parts)))
         for rank, part in enumerate(parts)
         if row < len(part) and rank + row * step < size
     ]

@@ -55,11 +55,13 @@ def all_reduce(data: Tensor, op: str = "sum", group: ProcessGroup | None = None)
     comm = communicator(group)
     if comm.size <= 1:
         return
-    wire = _wire.to_reduce(data, comm.device)
+    plain = _wire.as_it_is(data, comm.device)
+    wire = _wire.to_reduce(data, comm.device) if plain is None else plain
     comm.all_reduce(wire, reduce_op)
     if op == "mean":
         divide(wire, comm.size)
-    _wire.reduced_into(data, wire)
+    if plain is None:
+        _wire.reduced_into(data, wire)
 
 
 def reduce_op_of(op: str, dtype: torch.dtype) -> torch_dist.ReduceOp.RedOpType:
@@ -111,6 +113,9 @@ def all_gather(data: Tensor, group: ProcessGroup | None = None, *, uneven: bool 
         shapes = _all_shapes(data, comm)
         parts = comm.all_gather(_padded(data, shapes, comm))
         return [_cut(part, data, shape) for part, shape in zip(parts, shapes, strict=True)]
+    plain = _wire.as_it_is(data, comm.device)
+    if plain is not None:
+        return comm.all_gather(plain)
     return [_wire.moved_back(part, data) for part in comm.all_gather(_wire.to_move(data, comm.device))]
 
 
@@ -138,7 +143,7 @@ def gather(
     comm = communicator(group)
     if comm.size <= 1:
         return [*comm.gather(data, dst)]
-    check_member(dst, "dst", group)
+    check_member(dst, "dst", comm)
     if uneven:
         shapes = _all_shapes(data, comm)
         parts = comm.gather(_padded(data, shapes, comm), dst)
@@ -163,7 +168,11 @@ def broadcast(data: Tensor, src: int = 0, group: ProcessGroup | None = None) -> 
     comm = communicator(group)
     if comm.size <= 1:
         return
-    check_member(src, "src", group)
+    check_member(src, "src", comm)
+    plain = _wire.as_it_is(data, comm.device)
+    if plain is not None:
+        comm.broadcast(plain, src)
+        return
     wire = _wire.to_move(data, comm.device)
     comm.broadcast(wire, src)
     typed = _wire.moved_back(wire, data)
@@ -180,15 +189,14 @@ def barrier(group: ProcessGroup | None = None) -> None:
     communicator(group).barrier()
 
 
-def check_member(rank: int, name: str, group: ProcessGroup | None) -> None:
+def check_member(rank: int, name: str, comm: Communicator) -> None:
     """Makes sure that the global `rank`, the argument called `name`, is in the group.
 
     Raises:
         ValueError: it is not.
     """
-    ranks = torch_dist.get_process_group_ranks(group)
-    if rank not in ranks:
-        raise ValueError(f"{name} should be a rank of the group, one of {ranks}, but got {rank}")
+    if rank not in comm.ranks:
+        raise ValueError(f"{name} should be a rank of the group, one of {list(comm.ranks)}, but got {rank}")
 
 
 def _all_shapes(data: Tensor, comm: Communicator) -> list[torch.Size]:

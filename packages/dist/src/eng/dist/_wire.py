@@ -26,6 +26,13 @@ _WIDER = {
 }
 
 
+def as_it_is(data: Tensor, device: torch.device) -> Tensor | None:
+    """`data` itself (the same memory, without history) where it can be sent as it is, the usual case; else None."""
+    if data.dtype in _NATIVE and data.device == device and data.is_contiguous():
+        return data.detach() if data.requires_grad else data
+    return None
+
+
 def to_move(data: Tensor, device: torch.device) -> Tensor:
     """`data` ready to be sent: itself where nothing has to change, else a copy, as bytes for unusual types."""
     wire = data.detach().to(device).contiguous()
