@@ -216,8 +216,9 @@ class Hook:
 def overrides(hook: Hook, point: str) -> bool:
     """Whether calling ``hook`` at ``point`` runs code of its own: the point's method or the one behind it."""
     behind = POINTS.get(point)
-    return any(_is_own(hook, name) for name in (point, behind) if name)
+    return any(is_own(hook, name) for name in (point, behind) if name)
 
 
-def _is_own(hook: Hook, name: str) -> bool:
+def is_own(hook: Hook, name: str) -> bool:
+    """Whether ``hook`` has a method ``name`` of its own, not the base's."""
     return name in vars(hook) or getattr(type(hook), name, None) is not getattr(Hook, name, None)

@@ -56,8 +56,8 @@ class IterTimerHook(Hook):
         hub.update_scalar(mode + "/time", elapsed)
         if mode == "train":
             self.time_sec_tot += elapsed
-            done = runner.iter + 1 - self.start_iter
-            hub.update_info("eta", self.time_sec_tot / done * (runner.max_iters - runner.iter - 1))
+            done = runner.iter + 1
+            hub.update_info("eta", self.time_sec_tot / (done - self.start_iter) * (runner.max_iters - done))
         else:
             self.time_sec_test_val += elapsed
             left = len(runner.val_dataloader if mode == "val" else runner.test_dataloader) - batch_idx - 1

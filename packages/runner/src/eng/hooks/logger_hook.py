@@ -29,7 +29,8 @@ class LoggerHook(Hook):
         interval: iterations between two lines, counted within the epoch. 10 by default.
         ignore_last: whether the last iterations of an epoch, fewer than ``interval``, go without a line. True by
             default; an epoch shorter than ``interval`` always gets one.
-        interval_exp_name: iterations between two lines with the experiment's name. 1000 by default.
+        interval_exp_name: iterations between two lines with the experiment's name, which the end of an epoch has too.
+            1000 by default.
         out_dir: folder, of any storage that :mod:`eng.fileio` reaches, into which the log files are copied at the end.
         out_suffix: endings of the files to copy.
         keep_local: whether to keep the local files that were copied. True by default.
@@ -73,6 +74,8 @@ class LoggerHook(Hook):
         self.log_metric_by_epoch = log_metric_by_epoch
         self.backend_args = backend_args if backend_args is not None else file_client_args
         self.json_log_path: str | None = None
+        self._epoch_length = -1
+        self._logs_end = False
 
     def before_run(self, runner: RunnerView) -> None:
         """Names the file for metrics and the folder for copies."""
@@ -83,6 +86,12 @@ class LoggerHook(Hook):
             self.out_dir = str(join_path(str(self.out_dir), Path(runner.work_dir).name, backend_args=self.backend_args))
             runner.logger.info("Log files are copied to %s when the run is over", self.out_dir)
 
+    def before_train_epoch(self, runner: RunnerView) -> None:
+        """Notes how long an epoch is; endless data has no end to log."""
+        loader = runner.train_dataloader
+        self._epoch_length = len(loader) if hasattr(loader, "__len__") else -1
+        self._logs_end = not self.ignore_last or self._epoch_length <= self.interval
+
     def after_train_iter(
         self,
         runner: RunnerView,
@@ -92,11 +101,10 @@ class LoggerHook(Hook):
     ) -> None:
         """Writes a line where one is due."""
         done = batch_idx + 1
-        if done % self.interval and done != len(runner.train_dataloader):
-            return
-        if (runner.iter + 1) % self.interval_exp_name == 0:
+        ends_epoch = done == self._epoch_length
+        if ends_epoch or (runner.iter + 1) % self.interval_exp_name == 0:
             runner.logger.info("Exp name: %s", runner.experiment_name)
-        if done % self.interval and self.ignore_last and len(runner.train_dataloader) > self.interval:
+        if done % self.interval and not (ends_epoch and self._logs_end):
             return
         tag, line = runner.log_processor.get_log_after_iter(runner, batch_idx, "train")
         runner.logger.info(line)

@@ -1,0 +1,131 @@
+"""A run of seconds for the tests of runner and hooks."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from eng.evaluator import BaseMetric
+from eng.model import BaseModel
+from eng.runner import Runner
+
+
+class Line(BaseModel):
+    """Fits y = 3 x; `bad_at` names calls whose loss is NaN."""
+
+    def __init__(self, bad_at: tuple[int, ...] = (), bias: bool = True) -> None:
+        super().__init__()
+        self.fit = nn.Linear(1, 1, bias=bias)
+        nn.init.constant_(self.fit.weight, 0.5)
+        if bias:
+            nn.init.zeros_(self.fit.bias)
+        self.bad_at, self.calls = set(bad_at), 0
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor, mode: str = "tensor") -> Any:
+        error = (self.fit(x) - y).square()
+        if mode == "loss":
+            self.calls += 1
+            return {"loss": error.mean() * (float("nan") if self.calls in self.bad_at else 1.0)}
+        return list(error)
+
+
+class Scores(BaseMetric):
+    """Gives, at each validation, the next of the numbers that it was made with."""
+
+    def __init__(self, **scores: list[float]) -> None:
+        super().__init__()
+        self.scores, self.validations = scores, 0
+
+    def process(self, data_batch: Any, data_samples: Any) -> None:
+        self.results.append(len(data_samples))
+
+    def compute_metrics(self, results: list[Any]) -> dict[str, float]:
+        self.validations += 1
+        return {name: values[min(self.validations, len(values)) - 1] for name, values in self.scores.items()}
+
+
+class Parts:
+    """What tests build runs from."""
+
+    Line = Line
+    Scores = Scores
+
+    @staticmethod
+    def loader(samples: int = 8, batch_size: int = 2) -> DataLoader[Any]:
+        x = torch.linspace(0, 1, samples)[:, None]
+        return DataLoader(TensorDataset(x, 3 * x), batch_size=batch_size)
+
+    @classmethod
+    def settings(cls, work_dir: Any, **changes: Any) -> dict[str, Any]:
+        """Two epochs of four iterations; what is given as None is left out."""
+        settings = {
+            "model": Line(),
+            "work_dir": str(work_dir),
+            "train_dataloader": cls.loader(),
+            "train_cfg": {"by_epoch": True, "max_epochs": 2},
+            "optim_wrapper": {"type": "OptimWrapper", "optimizer": {"type": "SGD", "lr": 0.1}},
+            "randomness": {"seed": 1},
+            "log_level": "WARNING",
+            "experiment_name": f"test_{torch.randint(10**9, ()).item()}_{id(work_dir)}",
+            **changes,
+        }
+        return {name: value for name, value in settings.items() if value is not None}
+
+    @classmethod
+    def validation(cls, **scores: list[float]) -> dict[str, Any]:
+        return {"val_dataloader": cls.loader(), "val_cfg": {}, "val_evaluator": cls.Scores(**scores)}
+
+
+@pytest.fixture
+def parts() -> type[Parts]:
+    return Parts
+
+
+@pytest.fixture
+def make_runner(tmp_path):
+    """Makes a runner in `tmp_path`; keywords replace settings."""
+
+    def make(**changes: Any) -> Runner:
+        return Runner(**Parts.settings(changes.pop("work_dir", tmp_path / "run"), **changes))
+
+    return make
+
+
+class Records(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+
+@pytest.fixture
+def heard():
+    """What loggers of eng say, whatever handlers a run's own logger has: ``heard(logger)`` adds another one."""
+    records = Records()
+    listened: list[tuple[logging.Logger, int]] = []
+
+    def listen(logger: logging.Logger) -> Records:
+        listened.append((logger, logger.level))
+        logger.addHandler(records)
+        logger.setLevel(logging.INFO)
+        return records
+
+    listen(logging.getLogger("eng"))
+    records.listen = listen  # type: ignore[attr-defined]
+    yield records
+    for logger, level in listened:
+        logger.removeHandler(records)
+        logger.setLevel(level)
