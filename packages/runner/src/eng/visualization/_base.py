@@ -87,7 +87,8 @@ class BaseVisBackend(metaclass=ABCMeta):
             step: to which they belong.
             file_path: a file for them alone, where the tracker has files.
             **kwargs: where the values belong, as far as it is known: ``axis`` of the step (``"iter"`` or ``"epoch"``),
-                ``iteration`` that is over with them, and ``mode`` (``"train"``, ``"val"`` or ``"test"``).
+                ``iteration`` that is over with them, and ``mode`` (see
+                :class:`~eng.visualization.curves.Line`).
         """
 
     def replay(self, lines: Sequence[Line], file_path: str | None = None) -> None:

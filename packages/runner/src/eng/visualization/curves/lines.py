@@ -29,7 +29,8 @@ class Line:
         step: their position on the axis.
         axis: ``"iter"`` or ``"epoch"``; None where the writer did not say.
         iteration: training iterations that were over once the line was due; None where nobody counted.
-        mode: ``"train"``, ``"val"`` or ``"test"``.
+        mode: ``"train"``, ``"val"`` or ``"test"``; ``"epoch"`` for what is written between iterations, as at the end of an
+            epoch.
     """
 
     values: dict[str, Any]
@@ -104,7 +105,7 @@ def _without_repeats(lines: Iterable[Line]) -> list[Line]:
     return kept
 
 
-def cut(lines: Iterable[Line], iteration: int, validated_iteration: int) -> list[Line]:
+def cut(lines: Iterable[Line], iteration: int, validated_iteration: int, *, epoch_is_over: bool = True) -> list[Line]:
     """The lines that a run which goes on will not produce again.
 
     Args:
@@ -112,12 +113,14 @@ def cut(lines: Iterable[Line], iteration: int, validated_iteration: int) -> list
         iteration: iterations that are over where it goes on.
         validated_iteration: iterations that were over at the last whole validation; a validation that was due at
             `iteration` and not over runs again.
+        epoch_is_over: False where the run goes on inside an epoch, whose end, if that is next, comes again.
     """
+    comes_again = {"val": validated_iteration < iteration, "epoch": not epoch_is_over}
     return [
         line
         for line in lines
         if (line.iteration or 0) < iteration
-        or (line.iteration == iteration and (line.mode != "val" or validated_iteration >= iteration))
+        or (line.iteration == iteration and not comes_again.get(line.mode or "train", False))
     ]
 
 

@@ -109,10 +109,11 @@ class LocalVisBackend(BaseVisBackend):
     @force_init_env
     def replay(self, lines: Sequence[Line], file_path: str | None = None) -> None:
         """Makes `lines` all that the files hold; see :meth:`BaseVisBackend.replay`. A kill leaves the old files or the new."""
-        text = "".join(_text(line.as_dict()) for line in lines)
         for path in self._files(file_path):
+            # Lines of a log come with an axis and go to both files; what others write goes to the main one.
+            chosen = [line for line in lines if path == self._scalar_save_file or line.axis is not None]
             aside = path.with_name(f"{path.name}.tmp")
-            aside.write_text(text)
+            aside.write_text("".join(_text(line.as_dict()) for line in chosen))
             aside.replace(path)
 
     def _files(self, file_path: str | None) -> list[Path]:

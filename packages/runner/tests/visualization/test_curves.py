@@ -1,0 +1,240 @@
+"""Lines of scalars: reading, cutting, and what the commands make of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from eng.visualization._commands import curves, sync
+from eng.visualization.curves import (
+    LinesError,
+    NoCurvesError,
+    UnknownCurveError,
+    choose_names,
+    cut,
+    find_scalars,
+    load_curves,
+    load_runs,
+    read_lines,
+    scalars_before,
+)
+
+
+def training(iteration: int, per_epoch: int = 4) -> list[dict]:
+    """What a run writes in an iteration: its loss and, at the end of an epoch, the accuracy."""
+    epoch = (iteration - 1) // per_epoch + 1
+    lines = [
+        {"loss": 1 / iteration, "time": 0.5, "iter": iteration, "epoch": epoch, "step": iteration,
+         "axis": "iter", "iteration": iteration, "mode": "train"},
+    ]  # fmt: skip
+    if iteration % per_epoch == 0:
+        position = {"step": epoch, "axis": "epoch", "iteration": iteration, "mode": "val"}
+        lines.append({"accuracy": epoch / 10, "time": 0.1, **position})
+    return lines
+
+
+def write(path: Path, lines: list[dict], tail: str = "") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines) + tail)
+    return path
+
+
+def start(work_dir: Path, stamp: str, last: int) -> Path:
+    lines = [line for iteration in range(1, last + 1) for line in training(iteration)]
+    return write(work_dir / stamp / "vis_data" / "scalars.json", lines)
+
+
+def steps(lines, name: str) -> list[int]:
+    return [line.step for line in lines if name in line.values]
+
+
+def test_half_a_line_at_the_end_is_left_out(tmp_path, caplog) -> None:
+    path = write(tmp_path / "scalars.json", training(1) + training(2), tail='{"loss": 0.3, "st')
+    assert steps(read_lines(path), "loss") == [1, 2]
+    assert "half a line" in caplog.text
+
+
+@pytest.mark.parametrize("tail", ['half\n{"a": 1}\n', "[1]\n"], ids=["no json", "no object"])
+def test_other_broken_lines_are_named(tmp_path, tail) -> None:
+    path = write(tmp_path / "scalars.json", training(1), tail)
+    with pytest.raises(LinesError, match=r"scalars\.json:2: expected a JSON object"):
+        read_lines(path)
+
+
+def test_lines_of_mmengine_get_their_axes(tmp_path) -> None:
+    plain = [
+        {k: v for k, v in line.items() if k not in ("axis", "iteration", "mode")}
+        for i in range(1, 9)
+        for line in training(i)
+    ]
+    with_positions = [line for i in range(1, 9) for line in training(i)]
+    found = read_lines(write(tmp_path / "scalars.json", plain))
+    assert [line.as_dict() for line in found] == with_positions
+
+
+def test_a_file_that_goes_back_has_each_step_once(tmp_path) -> None:
+    again = [line for i in (*range(1, 8), *range(5, 9)) for line in training(i)]
+    found = read_lines(write(tmp_path / "scalars.json", again))
+    assert steps(found, "loss") == list(range(1, 9))
+    assert steps(found, "accuracy") == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("iteration", "validated", "losses", "accuracies"),
+    [(6, 4, 6, 1), (8, 8, 8, 2), (8, 4, 8, 1), (4, -1, 4, 0), (0, -1, 0, 0)],
+    ids=["inside an epoch", "after its validation", "before its validation", "before the first", "the beginning"],
+)
+def test_what_runs_again_is_cut(tmp_path, iteration, validated, losses, accuracies) -> None:
+    lines = read_lines(start(tmp_path, "20260101_000000", 10))
+    kept = cut(lines, iteration, validated)
+    assert (steps(kept, "loss"), steps(kept, "accuracy")) == (
+        list(range(1, losses + 1)),
+        list(range(1, accuracies + 1)),
+    )
+
+
+def test_the_newest_start_with_lines_is_read(tmp_path) -> None:
+    start(tmp_path, "20260101_000000", 4)
+    newest = start(tmp_path, "20260102_000000", 8)
+    start(tmp_path, "20260103_000000", 0)
+    assert find_scalars(tmp_path) == newest
+    assert find_scalars(newest) == newest
+
+
+def test_the_start_that_wrote_a_checkpoint_gives_the_lines(tmp_path) -> None:
+    wrote = start(tmp_path, "20260101_000000", 4)
+    other = start(tmp_path, "20260102_000000", 2)
+    own = tmp_path / "20260103_000000" / "vis_data" / "scalars.json"
+    checkpoint = str(tmp_path / "epoch_1.pth")
+    assert scalars_before(checkpoint, "net_20260101_000000", "elsewhere", own) == wrote
+    assert scalars_before(checkpoint, "unknown", str(tmp_path), own) == other
+    assert scalars_before(checkpoint, "unknown", str(tmp_path / "none"), own) is None
+    start(tmp_path, "20260103_000000", 1)
+    assert scalars_before(checkpoint, "net_20260101_000000", str(tmp_path), own) == own
+
+
+def test_curves_have_an_axis_and_times_of_validation_a_name_of_their_own(tmp_path) -> None:
+    start(tmp_path, "20260101_000000", 8)
+    found = load_curves(tmp_path)
+    assert found.points["accuracy", "epoch"] == ([1, 2], [0.1, 0.2])
+    assert found.points["time", "iter"][0] == list(range(1, 9))
+    assert found.points["val/time", "epoch"][0] == [1, 2]
+    assert found.names == ["loss", "time", "accuracy", "val/time"]
+
+
+def test_runs_in_folders_of_one_name_are_told_apart(tmp_path) -> None:
+    for parent in ("a", "b"):
+        start(tmp_path / parent / "run", "20260101_000000", 2)
+    assert [run.name for run in load_runs([tmp_path / "a/run", tmp_path / "b/run"])] == ["a/run", "b/run"]
+
+
+def test_an_unknown_curve_gets_near_names(tmp_path) -> None:
+    start(tmp_path, "20260101_000000", 4)
+    runs = load_runs([tmp_path])
+    with pytest.raises(UnknownCurveError, match="'acuracy'; did you mean accuracy"):
+        choose_names(runs, ["acuracy"])
+    with pytest.raises(UnknownCurveError, match="there are loss, time, accuracy"):
+        choose_names(runs, ["xyz"])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: None, "there is no folder"),
+        (lambda path: path.mkdir(), "it is not the work dir of a run"),
+        (lambda path: start(path, "20260101_000000", 0), r"its starts \(20260101_000000\) wrote none"),
+        (lambda path: write(path / "20260101_000000/vis_data/scalars.json", [{"name": "x", "step": 1}]), "no numbers"),
+    ],
+    ids=["missing", "empty", "without lines", "without numbers"],
+)
+def test_a_work_dir_without_logs_is_one_message(tmp_path, make, message) -> None:
+    make(tmp_path / "run")
+    with pytest.raises(NoCurvesError, match=message):
+        load_curves(tmp_path / "run")
+
+
+# --- commands ----------------------------------------------------------------------------------------------------
+
+
+def run_command(command, *words: object):
+    services = SimpleNamespace(load_config=lambda path: {"vis_backends": [{"type": "TensorboardVisBackend"}]})
+    return CliRunner().invoke(command, [str(word) for word in words], obj=services, catch_exceptions=False)
+
+
+def test_a_table_has_a_line_for_each_curve(tmp_path) -> None:
+    start(tmp_path / "net", "20260101_000000", 8)
+    head, loss, *_ = run_command(curves, tmp_path / "net").output.splitlines()
+    assert head.split() == ["run", "curve", "axis", "points", "first", "last", "lowest", "at", "highest", "at"]
+    assert loss.split() == ["net", "loss", "iter", "8", "1", "0.125", "0.125", "8", "1", "1"]
+
+
+def test_points_as_json(tmp_path) -> None:
+    start(tmp_path / "net", "20260101_000000", 4)
+    found = json.loads(run_command(curves, tmp_path / "net", "--keys", "accuracy", "--json").output)
+    assert found == {"net": {"accuracy": {"axis": "epoch", "steps": [1], "values": [0.1]}}}
+
+
+@pytest.mark.parametrize("log", [[], ["--log"]], ids=["linear", "log"])
+def test_a_picture_of_two_runs(tmp_path, log) -> None:
+    from PIL import Image
+
+    for name in ("one", "two"):
+        start(tmp_path / name, "20260101_000000", 8)
+    target = tmp_path / "c.png"
+    run_command(curves, tmp_path / "one", tmp_path / "two", "--keys", "loss,accuracy", "--out", target, *log)
+    assert len(np.unique(np.asarray(Image.open(target)).reshape(-1, 4), axis=0)) > 50
+
+
+def test_a_picture_in_no_format_is_refused(tmp_path) -> None:
+    start(tmp_path, "20260101_000000", 4)
+    with pytest.raises(ValueError, match=r"x\.foo: a picture ends in one of .*\.png.*or \.html"):
+        run_command(curves, tmp_path, "--out", tmp_path / "x.foo")
+
+
+def test_a_page_holds_all_points(tmp_path) -> None:
+    start(tmp_path, "20260101_000000", 4)
+    target = tmp_path / "page.html"
+    run_command(curves, tmp_path, "--html", "--out", target)
+    text = target.read_text(encoding="utf-8").split('id="data">')[1].split("</script>")[0]
+    charts = {chart["name"]: chart for chart in json.loads(text)["charts"]}
+    assert charts["loss"]["curves"] == [[0, [1, 2, 3, 4], [1 / i for i in range(1, 5)]]]
+    assert charts["accuracy"]["axis"] == "epoch"
+
+
+def test_sync_twice_leaves_each_point_once_in_event_files(tmp_path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder = start(tmp_path, "20260101_000000", 8).parent
+    for _ in range(2):
+        said = run_command(sync, tmp_path, "--to", "tensorboard").output
+        assert "wrote 10 lines up to iteration 8" in said
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    assert [point.step for point in events.Scalars("loss")] == list(range(1, 9))
+    assert [point.step for point in events.Scalars("accuracy")] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--to", "tensorboad"], "is not one of"),
+        (["--to", "mlflow", "--option", "uri"], "--option takes KEY=VALUE, not 'uri'"),
+        ([], "Missing option '--to'"),
+    ],
+    ids=["tracker", "option", "no tracker"],
+)
+def test_sync_with_wrong_words(tmp_path, words, message) -> None:
+    start(tmp_path, "20260101_000000", 4)
+    done = run_command(sync, tmp_path, *words)
+    assert done.exit_code == 2
+    assert message in done.output
+
+
+def test_sync_of_a_folder_without_logs(tmp_path) -> None:
+    with pytest.raises(NoCurvesError, match="holds no curves"):
+        run_command(sync, tmp_path, "--to", "tensorboard")
