@@ -298,3 +298,12 @@ def test_error_while_importing_a_location_goes_through(package) -> None:
     Registry("model", parent=MODELS, scope="mmb", locations=["broken_parts.parts"])
     with pytest.raises(ZeroDivisionError):
         check(dict(model=dict(type="mmb.X")))
+
+
+def test_the_model_inside_of_a_model_for_test_time_augmentation_is_added_later() -> None:
+    class Mean:
+        def __init__(self, module: Any) -> None:
+            raise AssertionError("built")
+
+    assert check(dict(tta_model=dict(type=Mean))) == []
+    assert [each.path for each in check(dict(model=dict(type=Mean)))] == ["model"]

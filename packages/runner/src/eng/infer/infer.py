@@ -7,6 +7,7 @@ import re
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from math import ceil
 from typing import Any, ClassVar
 
 import numpy as np
@@ -117,7 +118,7 @@ class BaseInferencer(ABC):
         predictions: list[Any] = []
         with DefaultScope.overwrite_default_scope(self.scope):
             batches = self.preprocess(single, batch_size=batch_size, **for_preprocess)
-            for batch in self._with_progress(batches, total=-(-len(single) // batch_size)):
+            for batch in self._with_progress(batches, total=ceil(len(single) / max(batch_size, 1))):
                 predictions.extend(self.forward(batch, **for_forward))
             pictures = self.visualize(single, predictions, **for_visualize)
             return self.postprocess(predictions, pictures, return_datasamples, **for_postprocess)
