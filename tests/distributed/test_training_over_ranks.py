@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-
 from distributed_jobs import HERE, Finished, run_job
 
 STEPS = 50
@@ -94,7 +93,6 @@ def test_zero_gives_the_numbers_of_one_process(tmp_path: Path) -> None:
         ("alone", "ddp-2"),
         ("ddp-2", "alone"),
         ("ddp-2", "ddp-2"),
-        ("alone", "fsdp-2"),
         ("fsdp-2-sharded-files", "alone"),
         ("fsdp-2-sharded-files", "fsdp-2-sharded-files"),
     ],

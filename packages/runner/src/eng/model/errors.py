@@ -65,3 +65,20 @@ class WrapperOptionError(ValueError):
     def __init__(self, option: str, problem: str) -> None:
         super().__init__(f"{option}: {problem}")
         self.option = option
+
+
+class UnusedParametersError(RuntimeError):
+    """Parameters of a data-parallel model took no part in the loss, so that the ranks wait for their gradients.
+
+    Attributes:
+        names: of the parameters.
+    """
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+        modules = sorted({name.rpartition(".")[0] or "the model itself" for name in names})
+        super().__init__(
+            f"{len(names)} parameters took no part in the last loss: {', '.join(names)} (in {', '.join(modules)}). Use "
+            "them, freeze them (requires_grad=False), or set model_wrapper_cfg=dict(type='MMDistributedDataParallel', "
+            "find_unused_parameters=True), which costs a walk over the graph at each step"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch.nn.parallel import DataParallel
 from torch.nn.parallel.distributed import DistributedDataParallel
 
 from eng.model._losses import update_params
+from eng.model.errors import UnusedParametersError
 from eng.model.utils import detect_anomalous_params
 from eng.registry import MODEL_WRAPPERS
 
@@ -57,3 +59,24 @@ class MMDistributedDataParallel(DistributedDataParallel):
         from eng.model.base_model.base_model import run_forward
 
         return run_forward(self, data, mode)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The model's forward; parameters that took no part in the last loss are named.
+
+        Raises:
+            UnusedParametersError: some took no part, and ``find_unused_parameters`` is off (a RuntimeError).
+        """
+        try:
+            return super().forward(*args, **kwargs)
+        except RuntimeError as error:
+            names = _unused_in(str(error), [name for name, p in self.module.named_parameters() if p.requires_grad])
+            if names:
+                raise UnusedParametersError(names) from error
+            raise
+
+
+def _unused_in(message: str, names: list[str]) -> list[str]:
+    """The parameters that torch's message gives the numbers of."""
+    found = re.search(r"did not receive grad for rank \d+:((?: \d+)+)", message)
+    numbers = [int(number) for number in found.group(1).split()] if found else []
+    return [names[number] for number in numbers if number < len(names)]
