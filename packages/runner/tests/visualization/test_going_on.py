@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -206,3 +208,41 @@ def test_what_waits_in_a_queue_does_not_change_with_the_caller() -> None:
     tensor += 1
     assert kept["array"].sum() == kept["tensor"].sum() == 0
     assert kept["text"] == "x"
+
+
+def test_a_wandb_run_that_its_id_goes_on_with_gets_only_what_it_lacks(tmp_path, monkeypatch) -> None:
+    """Weights & Biases resumes a run on its server only; here a stand-in plays the run that it gives back."""
+    from eng.visualization import WandbVisBackend
+
+    class Run:
+        resumed = True
+        summary = {"iteration/train": 5, "iteration/val": 4}
+
+        def __init__(self) -> None:
+            self.rows: list[dict] = []
+
+        def define_metric(self, *args, **kwargs) -> None:
+            pass
+
+        def log(self, row) -> None:
+            self.rows.append(row)
+
+    run = Run()
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=lambda **kwargs: run))
+    tracker = WandbVisBackend(str(tmp_path), init_kwargs={"id": "a"})
+    tracker.replay([Line({"loss": i}, i, "iter", i, "train") for i in range(1, 5)])
+    for iteration in range(5, 9):  # the run that was killed had sent iteration 5; the checkpoint is of iteration 4
+        tracker.add_scalars({"loss": iteration}, iteration, axis="iter", iteration=iteration, mode="train")
+    tracker.add_scalars({"error": 0.5}, 2, axis="epoch", iteration=8, mode="val")
+    assert [row["loss"] for row in run.rows if "loss" in row] == [6, 7, 8]
+    assert [(row["error"], row["epoch"]) for row in run.rows if "error" in row] == [(0.5, 2)]
+
+
+def test_a_tracker_that_is_not_installed_is_dropped_at_once_with_what_to_install(tmp_path, monkeypatch, caplog) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    visualizer = Visualizer("missing", vis_backends=TRACKERS, save_dir=str(tmp_path))
+    with caplog.at_level(logging.WARNING, "eng.visualization"):
+        visualizer.add_scalars({"loss": 1.0}, 1)
+        visualizer.close()
+    assert caplog.text.count("pip install 'eng-runner[tensorboard]'") == 1
+    assert (tmp_path / "vis_data/scalars.json").read_text() == '{"loss": 1.0, "step": 1}\n'

@@ -1,0 +1,257 @@
+"""Runs that write to real trackers: a server of MLflow, event files of TensorBoard, offline files of Weights & Biases."""
+
+from __future__ import annotations
+
+import http.server
+import importlib.util
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from eng.cli import main
+
+SCRIPT = Path(__file__).with_name("tracked_run.py")
+LOCAL = {"type": "LocalVisBackend"}
+ITERATIONS, EPOCHS = 12, 3
+
+
+def start(work_dir: Path, backends: list[dict], *args: str, **env: str) -> subprocess.CompletedProcess:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(SCRIPT), str(work_dir), json.dumps(backends), *args],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "WANDB_SILENT": "true", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", **env},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode in (0, -9), done.stderr[-3000:]
+    return done
+
+
+def interrupted(work_dir: Path, backends: list[dict]) -> Path:
+    """A run that is killed in iteration 8 and goes on; the folder of its newest start."""
+    assert start(work_dir, backends, "--kill-at", "8").returncode == -9
+    time.sleep(1.1)  # starts are named by the second
+    assert start(work_dir, backends, "--resume").returncode == 0
+    return newest(work_dir)
+
+
+def newest(work_dir: Path) -> Path:
+    return max(path for path in work_dir.iterdir() if path.is_dir())
+
+
+def written(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """What the local lines hold: the truth that each tracker is compared with."""
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for text in (folder / "vis_data" / "scalars.json").read_text().splitlines():
+        line = json.loads(text)
+        for name in ("loss", "error", "lr"):
+            if name in line:
+                curves.setdefault(name, []).append((line["step"], line[name]))
+    return curves
+
+
+def check_whole(curves: dict[str, list[tuple[int, float]]], truth: dict[str, list[tuple[int, float]]]) -> None:
+    assert [step for step, _ in truth["loss"]] == list(range(1, ITERATIONS + 1))
+    assert [step for step, _ in truth["error"]] == list(range(1, EPOCHS + 1))
+    for name, points in truth.items():
+        assert [step for step, _ in curves[name]] == [step for step, _ in points], name
+        assert [value for _, value in curves[name]] == pytest.approx([value for _, value in points], rel=1e-6), name
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+# --- MLflow ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def mlflow_server(tmp_path_factory):
+    pytest.importorskip("mlflow", reason="needs eng-runner[mlflow]")
+    folder, port = tmp_path_factory.mktemp("mlflow"), free_port()
+    server = subprocess.Popen(
+        [
+            sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+            "--backend-store-uri", f"sqlite:///{folder}/store.db", "--artifacts-destination", str(folder / "artifacts"),
+        ],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"},
+    )  # fmt: skip
+    uri = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(f"{uri}/health", timeout=5).close()
+                break
+            except OSError:
+                assert server.poll() is None, "mlflow server ended"
+                time.sleep(0.2)
+        yield uri
+    finally:
+        os.killpg(server.pid, 9)  # nothing of it is needed any more, and its own shutdown waits for its workers
+        server.wait(20)
+
+
+def mlflow_curves(uri: str, experiment: str):
+    """Curves and tags of the newest run of an experiment, read through the client."""
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(uri)
+    runs = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
+    run = max(runs, key=lambda found: found.info.start_time)
+    history = {
+        name: sorted((point.step, point.value) for point in client.get_metric_history(run.info.run_id, name))
+        for name in run.data.metrics
+    }
+    return history, run
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory, mlflow_server) -> Path:
+    """The newest start of a run that was killed and went on, with all trackers at once."""
+    pytest.importorskip("wandb", reason="needs eng-runner[wandb]")
+    mlflow = {"type": "MLflowVisBackend", "tracking_uri": mlflow_server, "exp_name": "killed", "run_name": "net"}
+    wandb = {"type": "WandbVisBackend", "init_kwargs": {"mode": "offline", "project": "p"}}
+    return interrupted(tmp_path_factory.mktemp("net"), [LOCAL, mlflow, wandb, {"type": "TensorboardVisBackend"}])
+
+
+@pytest.mark.timeout(150)
+def test_mlflow_has_the_whole_curves_of_a_killed_run(killed, mlflow_server) -> None:
+    curves, run = mlflow_curves(mlflow_server, "killed")
+    check_whole(curves, written(killed))
+    assert run.data.tags["axis.error"] == "epoch"
+    assert "axis.loss" not in run.data.tags
+    assert run.info.status == "FINISHED"
+    assert [step for step, _ in curves["val/time"]] == [1, 2, 3]
+
+
+@pytest.mark.timeout(120)
+def test_a_tracker_that_answers_500_is_dropped_and_made_up_for_by_sync(tmp_path, mlflow_server) -> None:
+    class Broken(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_error(500)
+
+        do_GET = do_POST
+
+        def log_message(self, *args) -> None:
+            pass
+
+    broken = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Broken)
+    threading.Thread(target=broken.serve_forever, daemon=True).start()
+    uri = f"http://127.0.0.1:{broken.server_address[1]}"
+    done = start(tmp_path, [{"type": "MLflowVisBackend", "tracking_uri": uri, "exp_name": "late"}])
+    broken.shutdown()
+    told = done.stdout + done.stderr
+    assert told.count("is tried again") == 1
+    assert told.count("is dropped for the rest of this run") == 1
+    assert "eng sync" in told
+    words = ["sync", str(tmp_path), "--to", "mlflow", "--option", f"tracking_uri={mlflow_server}"]
+    assert main(words) == 0  # the experiment's name comes from the run's config
+    check_whole(mlflow_curves(mlflow_server, "late")[0], written(newest(tmp_path)))
+
+
+def test_a_second_try_leaves_each_point_once_in_sqlite(tmp_path) -> None:
+    pytest.importorskip("mlflow", reason="needs eng-runner[mlflow]")
+    from eng.visualization import MLflowVisBackend
+    from eng.visualization.curves import Line
+
+    tracker = MLflowVisBackend(str(tmp_path), exp_name="twice")
+    lines = [Line({"loss": 1 / step}, step, "iter", step, "train") for step in range(1, 1201)]
+    tracker.replay(lines)
+    tracker.replay(lines)
+    tracker.close()
+    curves, _ = mlflow_curves(f"sqlite:///{tmp_path / 'mlflow.db'}", "twice")
+    assert [step for step, _ in curves["loss"]] == list(range(1, 1201))
+
+
+# --- TensorBoard and Weights & Biases ----------------------------------------------------------------------------
+
+
+def test_tensorboard_has_the_whole_curves_of_a_killed_run(killed) -> None:
+    check_whole(event_curves(killed / "vis_data"), written(killed))
+
+
+def test_wandb_has_the_whole_curves_of_a_killed_run(killed) -> None:
+    truth, rows = written(killed), wandb_rows(killed / "vis_data")
+    curves = {name: [(int(row["step"]), row[name]) for row in rows if name in row] for name in truth}
+    check_whole(curves, truth)
+    over_epochs = [row for row in rows if "error" in row]
+    assert [row["epoch"] for row in over_epochs] == [1, 2, 3]
+
+
+def event_curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found = EventAccumulator(str(folder), size_guidance={"scalars": 0})
+    found.Reload()
+    return {name: [(p.step, p.value) for p in found.Scalars(name)] for name in found.Tags()["scalars"]}
+
+
+def wandb_rows(folder: Path) -> list[dict]:
+    """The history in wandb's own file: records of its protocol in a log of LevelDB's format."""
+    from wandb.proto import wandb_internal_pb2
+
+    (path,) = folder.rglob("run-*.wandb")
+    rows = []
+    for data in leveldb_records(path.read_bytes()[7:]):
+        record = wandb_internal_pb2.Record()
+        record.ParseFromString(data)
+        if record.WhichOneof("record_type") == "history":
+            items = record.history.item
+            rows.append({item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in items})
+    return rows
+
+
+def leveldb_records(log: bytes, offset: int = 7, block: int = 32768):
+    """Whole records (https://github.com/google/leveldb/blob/main/doc/log_format.md); the file begins with 7 bytes of its own."""
+    at, parts = 0, b""
+    while at + 7 <= len(log):
+        left = block - (at + offset) % block
+        if left < 7:  # the end of a block is padded
+            at += left
+            continue
+        size, kind = int.from_bytes(log[at + 4 : at + 6], "little"), log[at + 6]
+        parts += log[at + 7 : at + 7 + size]
+        at += 7 + size
+        if kind in (1, 4):  # a whole record, or the last part of one
+            yield parts
+            parts = b""
+
+
+# --- the others --------------------------------------------------------------------------------------------------
+
+
+OTHERS = {
+    "dvclive": ("DVCLiveVisBackend", {}),
+    "aim": ("AimVisBackend", {}),
+    "clearml": ("ClearMLVisBackend", {}),
+    "neptune": ("NeptuneVisBackend", {"init_kwargs": {"mode": "offline"}}),
+}
+
+
+@pytest.mark.parametrize("package", OTHERS)
+def test_trackers_that_are_installed_take_a_run(tmp_path, package) -> None:
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed here")
+    kind, options = OTHERS[package]
+    done = start(tmp_path, [LOCAL, {"type": kind, **options}], CLEARML_OFFLINE_MODE="1")
+    assert "is dropped" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("package", OTHERS)
+def test_a_tracker_that_is_not_installed_leaves_the_run_alone_and_says_what_to_install(tmp_path, package) -> None:
+    if importlib.util.find_spec(package) is not None:
+        pytest.skip(f"{package} is installed here")
+    from eng.registry import VISBACKENDS
+
+    tracker = VISBACKENDS.build({"type": OTHERS[package][0], "save_dir": str(tmp_path)})
+    with pytest.raises(ModuleNotFoundError, match=f"pip install '{package}'"):
+        tracker.add_scalar("loss", 1.0, 1)
