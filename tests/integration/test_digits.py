@@ -34,11 +34,13 @@ def trained(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess[str]]:
 
 @pytest.mark.timeout(200)
 def test_it_reaches_98_percent_and_says_where_everything_is(trained) -> None:
-    folder, done = trained
+    _, done = trained
     assert done.returncode == 0, done.stderr[-2000:]
     accuracies = [float(found) for found in re.findall(r"Epoch\(val\).*accuracy: ([\d.]+)", done.stdout)]
     assert max(accuracies) >= 98
-    said = dict(line.split(": ", 1) for line in done.stdout.splitlines() if re.match(r"(Best|Last) checkpoint|Log|Curves", line))
+    said = dict(
+        line.split(": ", 1) for line in done.stdout.splitlines() if re.match(r"(Best|Last) checkpoint|Log|Curves", line)
+    )
     assert Path(said["Best checkpoint"].split(" (")[0]).is_file()
     assert Path(said["Last checkpoint"]).is_file()
     assert Path(said["Log"]).is_file()
@@ -88,6 +90,15 @@ def test_ctrl_c_says_where_it_stopped_and_how_to_go_on(tmp_path) -> None:
     assert process.returncode == 130, errors[-2000:]
     assert re.search(r"Stopped by SIGINT at epoch \d+, iteration \d+", errors)
     assert "--work-dir stopped --resume" in errors
-    done = eng(tmp_path, "train", "examples/digits/config.py", "--work-dir", "stopped", "--resume", "--cfg-options", "train_cfg.max_epochs=1")
+    done = eng(
+        tmp_path,
+        "train",
+        "examples/digits/config.py",
+        "--work-dir",
+        "stopped",
+        "--resume",
+        "--cfg-options",
+        "train_cfg.max_epochs=1",
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "resumed epoch: 0, iter: 2" in done.stdout

@@ -1,7 +1,5 @@
 """Datasets and processes for tests, importable by workers that are spawned."""
 
-# ruff: noqa: NPY002  # the generator that transforms draw from is the subject here
-
 from __future__ import annotations
 
 import json

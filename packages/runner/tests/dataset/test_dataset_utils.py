@@ -1,5 +1,3 @@
-# ruff: noqa: NPY002  # the generator that transforms draw from is the subject here
-
 from __future__ import annotations
 
 import random

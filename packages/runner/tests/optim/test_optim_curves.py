@@ -15,7 +15,7 @@ from eng.registry import PARAM_SCHEDULERS
 
 DATA = Path(__file__).with_name("data")
 sys.path.insert(0, str(DATA))
-import make_curves  # noqa: E402
+import make_curves
 
 EXPECTED = json.loads((DATA / "curves.json").read_text())["values"]
 

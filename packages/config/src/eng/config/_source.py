@@ -114,7 +114,7 @@ def _not_found(path: str, wanted_by: str | None) -> FileNotFoundError:
 
 def _fetch(url: str) -> bytes:
     try:
-        import fsspec  # type: ignore[import-untyped]  # it ships no annotations
+        import fsspec
     except ImportError as error:
         raise ImportError(f"a config by URL ({url}) needs fsspec: pip install 'eng-config[remote]'") from error
     with fsspec.open(url, "rb") as file:

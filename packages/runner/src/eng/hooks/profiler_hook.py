@@ -194,7 +194,7 @@ class NPUProfilerHook(Hook):
             raise ValueError(f"begin ({begin}) must be below end ({end})")
         import os
 
-        import torch_npu  # type: ignore[import-not-found]  # exists on machines with an NPU only
+        import torch_npu
 
         self._npu = torch_npu.npu
         self.begin, self.end = begin, end

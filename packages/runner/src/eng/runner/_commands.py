@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -35,7 +35,7 @@ def _shared(function: F) -> F:
         click.pass_context,
     )
     for option in reversed(options):
-        function = option(function)
+        function = cast("F", option(function))
     return function
 
 

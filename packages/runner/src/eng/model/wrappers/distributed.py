@@ -67,7 +67,7 @@ class MMDistributedDataParallel(DistributedDataParallel):
             UnusedParametersError: some took no part, and ``find_unused_parameters`` is off (a RuntimeError).
         """
         try:
-            return super().forward(*args, **kwargs)
+            return super().forward(*args, **kwargs)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         except RuntimeError as error:
             names = _unused_in(str(error), [name for name, p in self.module.named_parameters() if p.requires_grad])
             if names:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -59,7 +60,7 @@ def write_shards(shards: dict[str, torch.Tensor], folder: str, beside: bool, gro
     Returns:
         What waits until all ranks have written.
     """
-    import torch.distributed.checkpoint as dcp
+    dcp = _dcp()
 
     if not beside:
         dcp.save(shards, checkpoint_id=folder)
@@ -80,7 +81,7 @@ def read_folder(folder: str, map_location: Any, model: nn.Module | None = None) 
     Raises:
         BrokenCheckpointError: the folder is not whole.
     """
-    import torch.distributed.checkpoint as dcp
+    dcp = _dcp()
 
     from eng.checkpoint import BrokenCheckpointError, read_checkpoint
 
@@ -115,7 +116,7 @@ def _live_shards(common: Mapping[str, Any], model: nn.Module | None) -> dict[str
         return {}
     live = {name: p for name, p in model.named_parameters() if hasattr(p, "device_mesh")}
     places: dict[str, Any] = {f"state_dict/{name}": p for name, p in live.items()}
-    optimizer = common.get("optimizer")
+    optimizer: Any = common.get("optimizer")
     for group in optimizer.get("param_groups", ()) if isinstance(optimizer, Mapping) else ():
         for index, name in zip(group["params"], group.get("param_names", ()), strict=False):
             for key in optimizer["state"].get(index, ()) if name in live else ():
@@ -128,3 +129,8 @@ def _target(entry: Any, parameter: Any) -> torch.Tensor:
     if parameter is not None and parameter.shape == entry.size:
         return torch.empty_like(parameter.detach(), dtype=dtype)
     return torch.empty(entry.size, dtype=dtype)
+
+
+def _dcp() -> Any:
+    """Torch's distributed checkpoints, which its annotations do not export by name."""
+    return importlib.import_module("torch.distributed.checkpoint")
