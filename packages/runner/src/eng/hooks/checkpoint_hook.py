@@ -92,6 +92,7 @@ class CheckpointHook(Hook):
         self.save_best = _as_list(save_best)
         self.rules = self._init_rules(rule)
         self.last_ckpt: str | None = None
+        self.newest_whole: str | None = None
         self.best_ckpts: dict[str, str] = {}
         self._best_scores: dict[str, float] = {}
         self._kept: list[int] = []
@@ -170,8 +171,10 @@ class CheckpointHook(Hook):
         if not hasattr(self, "_folder"):
             self._folder = self._choose_folder(runner)
         path = _join(self._folder, name, self.backend_args)
+        previous = runner.message_hub.runtime_info.get("interrupted_ckpt")
+        stale = [previous] if previous and previous != path else []
         runner.message_hub.update_info("interrupted_ckpt", path)
-        self._write(runner, name, lambda: self._point_to(runner, path))
+        self._write(runner, name, lambda: self._settle(runner, path, stale))
         self._finish_writing()
         return path
 
@@ -207,6 +210,7 @@ class CheckpointHook(Hook):
     def _point_to(self, runner: RunnerView, path: str) -> None:
         from eng.fileio import put_text
 
+        self.newest_whole = path
         put_text(path, str(Path(runner.work_dir) / "last_checkpoint"))
 
     def _write(self, runner: RunnerView, name: str, when_whole: Callable[[], None] | None = None) -> None:

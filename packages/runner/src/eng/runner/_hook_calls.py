@@ -8,6 +8,7 @@ from typing import Any
 from ._facts import RunnerFacts
 from .assemble import observers
 from .dispatch import Dispatcher, owner_name
+from .errors import NonFiniteLossError
 from .priority import Priority, get_priority
 
 
@@ -22,7 +23,7 @@ class HookCalls(RunnerFacts):
         """Calls every hook that acts at the point ``fn_name``, in the order of their priorities.
 
         If one raises, those behind it are called all the same, so that a checkpoint that is due is written; then the
-        exception goes on, with the name of the hook.
+        exception goes on, with the name of the hook. A run whose losses broke is not saved any more.
         """
         outer, self._point = self._point, fn_name
         listeners = self._dispatch[fn_name]
@@ -31,6 +32,8 @@ class HookCalls(RunnerFacts):
                 listener(self, **kwargs)
             if self._afterwards and outer is None:
                 self._finish_point()
+        except NonFiniteLossError:
+            raise
         except Exception as error:
             self._call_the_rest(listeners[listeners.index(listener) + 1 :], kwargs)
             if hasattr(error, "add_note"):

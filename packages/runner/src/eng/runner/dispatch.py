@@ -28,12 +28,18 @@ class Dispatcher(dict[str, tuple[Listener, ...]]):
     def __init__(self, hooks: list[Hook]) -> None:
         super().__init__()
         self._hooks = hooks
+        self._first: dict[str, list[Listener]] = {}
         self._last: dict[str, list[Listener]] = {}
 
     def __missing__(self, point: str) -> tuple[Listener, ...]:
         own = (_listener(hook, point) for hook in self._hooks if _acts(hook, point))
-        self[point] = (*own, *self._last.get(point, ()))
+        self[point] = (*self._first.get(point, ()), *own, *self._last.get(point, ()))
         return self[point]
+
+    def call_first(self, point: str, listener: Listener) -> None:
+        """Calls ``listener`` at ``point`` too, before every hook."""
+        self._first.setdefault(point, []).append(listener)
+        self.forget()
 
     def call_last(self, point: str, listener: Listener) -> None:
         """Calls ``listener`` at ``point`` too, after every hook."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -18,20 +18,24 @@ logger = logging.getLogger(__name__)
 
 
 class FiniteWatch:
-    """Collects the losses of each iteration as they are and looks at all of them at once, every ``interval``.
+    """Collects the losses of each iteration as they are and looks at all of them at once.
+
+    It looks every ``interval`` iterations, before each checkpoint, so that none is written of a run that broke, and at
+    the end of training.
 
     Args:
         policy: ``"warn"``, ``"stop"``, ``"skip"`` (see :class:`StepGuard`) or ``"rollback"``.
-        interval: iterations between two looks.
+        interval: iterations between two looks, counted over the ends of epochs.
     """
 
     def __init__(self, policy: str, interval: int) -> None:
         self.policy = policy
         self.interval = interval
         self._seen: list[tuple[int, str, torch.Tensor]] = []
+        self._iterations = 0
 
     def observe(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """Takes in the losses of an iteration; stands at ``after_train_iter``."""
+        """Takes in the losses of an iteration; stands at ``after_train_iter``, before the hooks."""
         if isinstance(outputs, dict):
             loss = outputs.get("loss")
             if isinstance(loss, torch.Tensor):
@@ -42,20 +46,22 @@ class FiniteWatch:
                     for name, value in outputs.items()
                     if "loss" in name and isinstance(value, torch.Tensor) and value.numel() == 1
                 ]
-        if (batch_idx + 1) % self.interval == 0:
+        self._iterations += 1
+        if self._iterations >= self.interval:
             self.look()
 
     def forget(self) -> None:
         """Forgets what was collected."""
-        self._seen = []
+        self._seen, self._iterations = [], 0
 
-    def look(self) -> None:
+    def look(self, *_: Any, **__: Any) -> None:
         """Reads what was collected, in one go, and forgets it.
 
         Raises:
             NonFiniteLossError: a loss is not finite and the policy is ``"stop"`` or ``"rollback"``.
         """
-        seen, self._seen = self._seen, []
+        seen = self._seen
+        self.forget()
         if not seen:
             return
         finite = torch.isfinite(_stacked([value for _, _, value in seen]))
@@ -141,3 +147,30 @@ def policy_and_interval(setting: str | Mapping[str, Any], log_interval: int) -> 
     if isinstance(setting, Mapping):
         return setting.get("type", "warn"), int(setting.get("interval", log_interval))
     return setting, log_interval
+
+
+def probable_causes(iteration: int, left_out: Collection[int], patience: int = 4) -> set[int]:
+    """The iterations to leave out when ``iteration`` gave a loss that is not finite.
+
+    A loss that breaks right behind iterations that were left out may come of its own batch, or of the update before
+    them: both go.
+
+    Args:
+        iteration: the first one with such a loss.
+        left_out: iterations that were left out before.
+        patience: neighbours to leave out before giving up.
+
+    Returns:
+        The iterations; none where it is time to give up.
+
+    Example:
+        >>> probable_causes(9, set()), probable_causes(9, {8}), probable_causes(9, {5, 6, 7, 8})
+        ({9}, {9, 7}, set())
+    """
+    before = iteration - 1
+    while before in left_out:
+        before -= 1
+    neighbours = iteration - 1 - before
+    if iteration in left_out or neighbours >= patience:
+        return set()
+    return {iteration, before} if neighbours and before >= 0 else {iteration}

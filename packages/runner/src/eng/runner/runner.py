@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from eng.dist import get_rank
+from eng.dist import all_gather_object, get_rank
 from eng.hooks import Hook
 from eng.registry import RUNNERS, DefaultScope
 
@@ -21,7 +21,7 @@ from .assemble import observers, optim
 from .assemble import strategy as strategies
 from .dispatch import Dispatcher, owner_name
 from .errors import MissingPartError, NonFiniteLossError, RunInterrupted
-from .finite import FiniteWatch, StepGuard, policy_and_interval
+from .finite import FiniteWatch, StepGuard, policy_and_interval, probable_causes
 from .launch import after_restart
 from .preemption import Preemption
 from .spec import arguments_from_cfg, as_config, check_config, check_settings
@@ -346,10 +346,15 @@ class Runner(Saving):
         log_interval = getattr(observers.first_of_kind(self._hooks, "LoggerHook"), "interval", 50)
         policy, interval = policy_and_interval(self._settings["nan_policy"], log_interval)
         self._watch = FiniteWatch(policy, interval)
-        self._dispatch.call_last("after_train_iter", self._watch.observe)
+        self._dispatch.call_first("after_train_iter", self._watch.observe)
+        self._dispatch.call_first("before_save_checkpoint", self._watch.look)
+        self._dispatch.call_first("after_train", self._watch.look)
         if policy == "skip":
             for optimizer in optim.optimizers_of(self.optim_wrapper):
                 StepGuard(self.model, optimizer)
+        saver: Any = observers.first_of_kind(self._hooks, "CheckpointHook")
+        if policy == "rollback" and saver is not None and not self.is_resuming:
+            saver.save_now(self, f"rollback_iter_{self.iter}.pth")
 
     def _compile_model(self) -> None:
         options = self._settings["compile"] or self.cfg.get("compile", False)
@@ -368,26 +373,49 @@ class Runner(Saving):
     def _go_back_from(self, error: NonFiniteLossError) -> bool:
         """Returns to the newest checkpoint and leaves the iteration out that broke, where ``nan_policy`` says so."""
         loop = self._train.value
-        beginning = choose_beginning(True, None, self._work_dir)
-        if self._watch.policy != "rollback" or beginning is None or error.iteration in loop.left_out:
+        culprits = probable_causes(error.iteration, loop.left_out)
+        path = self._newest_checkpoint() if self._watch.policy == "rollback" else None
+        if path is None or not culprits:
             return False
-        self.logger.warning("%s; going back to %s and leaving that iteration out", error, beginning.path)
-        loop.left_out.add(error.iteration)
+        numbers = sorted(number + 1 for number in culprits)
+        self.logger.warning("%s; going back to %s and leaving %s out", error, path, numbers)
+        loop.left_out |= culprits
         loop.forget_pass()
         self._watch.forget()
-        self.resume(beginning.path)
+        self.resume(path)
         self._start_counting()
         return True
 
+    def _newest_checkpoint(self) -> str | None:
+        """The newest whole checkpoint of this run: one that it wrote, or the one that it went on from."""
+        saver: Any = observers.first_of_kind(self._hooks, "CheckpointHook")
+        written: list[str | None] = all_gather_object(getattr(saver, "newest_whole", None))
+        if written[0] is not None:  # rank 0 writes
+            return written[0]
+        beginning = choose_beginning(self._resume, self._load_from, self._work_dir) if self.is_resuming else None
+        return beginning.path if beginning is not None else None
+
     def _safe_point(self, _: Any, batch_idx: int, **__: Any) -> None:
         """Ends the run here when it was asked to end."""
+        if self._ranks > 1 and not self._all_ranks_pass(batch_idx):
+            return
         reason = self.preemption.poll(batch_idx, self._ranks)
         if reason is None:
             return
         saver: Any = observers.first_of_kind(self._hooks, "CheckpointHook")
         training = self._train.value is not None and self._has_begun_training
-        path = saver.save_now(self, f"interrupted_iter_{self.iter + 1}.pth") if training and saver else None
-        place = f"epoch {self.epoch + 1}, iteration {self.iter + 1}"
-        stop = RunInterrupted(reason, self.preemption.exit_code, path, place)
+        done = self.iter + (self._point == "after_train_iter")
+        path = saver.save_now(self, f"interrupted_iter_{done}.pth") if training and saver else None
+        where = " in the validation" if self._point == "after_val_iter" else ""
+        stop = RunInterrupted(
+            reason, self.preemption.exit_code, path, f"epoch {self.epoch + 1}, iteration {done}{where}"
+        )
         self.logger.warning(str(stop))
         raise stop
+
+    def _all_ranks_pass(self, batch_idx: int) -> bool:
+        """Whether every rank comes to this safe point: an evaluation may be a batch shorter on some."""
+        if self._point == "after_train_iter":
+            return True
+        loader = self.val_dataloader if self._point == "after_val_iter" else self.test_dataloader
+        return batch_idx < len(loader.dataset) // (self._ranks * (getattr(loader, "batch_size", None) or 1))
