@@ -56,9 +56,9 @@ def _acts(hook: Hook, point: str) -> bool:
 
 
 def _listener(hook: Hook, point: str) -> Listener:
-    """What to call for ``hook``: its method or, where only the one behind it is its own, that one at once."""
+    """What to call for ``hook``: its method or, in an iteration, the one behind it at once where only that is its own."""
     behind = POINTS.get(point)
-    if behind is None or is_own(hook, point):
+    if behind is None or not behind.endswith("_iter") or is_own(hook, point):
         method: Listener = getattr(hook, point)
         return method
     return partial(getattr(hook, behind), mode=point.split("_")[1])
