@@ -70,9 +70,9 @@ def test_collectives_of_a_single_process() -> None:
     assert items == ["x", 1]
     for device in ("cpu", "gpu"):
         assert dist.collect_results([1, 2, 3], 2, device) == [1, 2]
-    np.random.seed(3)  # noqa: NPY002 # the generator that users seed
+    np.random.seed(3)  # the generator that users seed
     first = dist.sync_random_seed()
-    np.random.seed(3)  # noqa: NPY002 # the generator that users seed
+    np.random.seed(3)  # the generator that users seed
     assert dist.sync_random_seed() == first
 
 

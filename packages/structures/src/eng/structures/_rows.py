@@ -22,7 +22,7 @@ def taker(item: Any, length: int) -> Taker:
     """A function that takes the rows `item` out of a field's value.
 
     Args:
-        item: number, slice, or list, tensor or array of numbers or truth values.
+        item: number, or list, tensor or array of numbers or truth values.
         length: number of rows.
 
     Raises:
@@ -30,8 +30,6 @@ def taker(item: Any, length: int) -> Taker:
         FieldValueError: the index has more than one dimension, or truth values are not one per row.
         FieldTypeError: `item` is none of these.
     """
-    if type(item) is slice:
-        return _by_slice(item)
     if isinstance(item, Tensor):
         return _by_tensor(item, length)
     if isinstance(item, (int, np.integer)) and not isinstance(item, bool):

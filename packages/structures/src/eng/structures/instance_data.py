@@ -103,6 +103,8 @@ class InstanceData(BaseDataElement):
         if type(item) is str:
             return getattr(self, item)
         own, fields = self.__dict__, self._data_fields
+        if type(item) is slice:
+            return self._like({name: own[name][item] for name in fields})
         if not fields and item.__class__ is not int:
             return self._like({})
         taker = _rows.taker(item, len(self))
