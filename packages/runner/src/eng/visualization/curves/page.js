@@ -50,7 +50,8 @@ function search(steps, wanted) {
 }
 
 class Chart {
-  constructor(parent, description) {
+  constructor(parent, description, number) {
+    this.clip = "clip-" + number;
     this.curves = description.curves;
     this.axis = description.axis;
     const steps = this.curves.flatMap(([, s]) => [s[0], s[s.length - 1]]);
@@ -150,12 +151,12 @@ class Chart {
     }
     for (const step of ticks(...this.range, 6, false))
       element(this.svg, "text", { x: this.x(step), y: bottom + 16, "text-anchor": "middle" }, short(step));
-    const clip = element(element(this.svg, "defs"), "clipPath", { id: "clip-" + this.figure.dataset.name });
+    const clip = element(element(this.svg, "defs"), "clipPath", { id: this.clip });
     element(clip, "rect", { x: margin.left, y: 0, width: Math.max(0, right - margin.left), height: bottom + 2 });
   }
 
   drawPart({ run, points }) {
-    const clip = "url(#clip-" + CSS.escape(this.figure.dataset.name) + ")";
+    const clip = "url(#" + this.clip + ")";
     const path = points.map(([step, value, gap], index) =>
       (index && !gap ? "L" : "M") + this.x(step).toFixed(1) + " " + this.y(value).toFixed(1)).join("");
     element(this.svg, "path", { class: "curve", d: path, stroke: color(run), "clip-path": clip, "data-run": data.runs[run] });
@@ -234,7 +235,7 @@ class Chart {
   }
 }
 
-const charts = data.charts.map(chart => new Chart(document.getElementById("charts"), chart));
+const charts = data.charts.map((chart, number) => new Chart(document.getElementById("charts"), chart, number));
 const drawAll = () => charts.forEach(chart => chart.draw());
 data.runs.forEach((name, run) => {
   const label = element(document.getElementById("runs"), "label");
