@@ -24,12 +24,12 @@ class ParamSchedulerHook(Hook):
 
     def __init__(self) -> None:
         self._per_iter: list[Any] | None = None
-        self._last_update_counts: dict[int, int] = {}
+        self._seen_updates: dict[int, int] = {}
 
     def before_train(self, runner: RunnerView) -> None:
         """Sorts the schedulers by what they count, so that an iteration touches only those that it moves."""
         self._per_iter = [s for s in _each(runner.param_schedulers) if not s.by_epoch and not _follows_metric(s)]
-        self._last_update_counts.clear()
+        self._seen_updates = {id(s): _updates(s, runner) for s in self._per_iter if getattr(s, "by", None) == "update"}
 
     def after_train_iter(
         self,
@@ -42,7 +42,7 @@ class ParamSchedulerHook(Hook):
         if self._per_iter is None:
             self.before_train(runner)
         for scheduler in self._per_iter or ():
-            if getattr(scheduler, "by", None) != "update" or self._made_update(runner.optim_wrapper, scheduler):
+            if id(scheduler) not in self._seen_updates or self._made_update(scheduler, runner):
                 scheduler.step()
 
     def after_train_epoch(self, runner: RunnerView) -> None:
@@ -59,11 +59,16 @@ class ParamSchedulerHook(Hook):
             if _follows_metric(scheduler):
                 scheduler.step(metrics)
 
-    def _made_update(self, optim_wrapper: Any, scheduler: Any) -> bool:
-        count = optim_wrapper.update_count
-        last = self._last_update_counts.get(id(scheduler), getattr(scheduler, "last_step", count - 1))
-        self._last_update_counts[id(scheduler)] = count
-        return bool(count > last)
+    def _made_update(self, scheduler: Any, runner: RunnerView) -> bool:
+        before, now = self._seen_updates[id(scheduler)], _updates(scheduler, runner)
+        self._seen_updates[id(scheduler)] = now
+        return now > before
+
+
+def _updates(scheduler: Any, runner: RunnerView) -> int:
+    """Updates that the scheduler's own wrapper has made; the run's, for a scheduler of a bare optimizer."""
+    wrapper = scheduler.optimizer if hasattr(scheduler.optimizer, "update_count") else runner.optim_wrapper
+    return int(wrapper.update_count)
 
 
 def _follows_metric(scheduler: Any) -> bool:

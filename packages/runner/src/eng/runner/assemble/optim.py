@@ -29,6 +29,13 @@ def build_optim_wrapper(optim_wrapper: Any, model: nn.Module) -> Any:
         ValueError: a config that holds neither an optimizer nor built wrappers.
         TypeError: something else.
     """
+    wrapper = _assembled(optim_wrapper, model)
+    if hasattr(wrapper, "name_parameters"):  # state is kept by name, so that modules may be added or reordered
+        wrapper.name_parameters(model)
+    return wrapper
+
+
+def _assembled(optim_wrapper: Any, model: nn.Module) -> Any:
     if isinstance(optim_wrapper, (OptimWrapper, OptimWrapperDict)):
         return optim_wrapper
     if isinstance(optim_wrapper, Optimizer):
@@ -87,7 +94,7 @@ def _build_list(
         if isinstance(one, Mapping):
             cfg = copy.deepcopy(dict(one))
             if "end" not in cfg:
-                cfg["end"] = max_epochs if cfg.get("by_epoch", True) else max_iters
+                cfg["end"] = _end_of(cfg, optim_wrapper, max_epochs, max_iters)
             default_args = {"optimizer": optim_wrapper, "epoch_length": epoch_length}
             built.append(PARAM_SCHEDULERS.build(cfg, default_args=default_args))
         elif hasattr(one, "step"):
@@ -95,6 +102,13 @@ def _build_list(
         else:
             raise TypeError(f"a parameter scheduler is an object or a config, got {type(one).__name__}")
     return built
+
+
+def _end_of(cfg: Mapping[str, Any], optim_wrapper: Any, max_epochs: int, max_iters: int) -> int:
+    """Where a schedule ends that does not say so: with the run, in the unit that it counts."""
+    if cfg.get("by") == "update":
+        return -(-max_iters // getattr(optim_wrapper, "_accumulative_counts", 1))
+    return max_epochs if cfg.get("by_epoch", True) else max_iters
 
 
 def scale_lr(optim_wrapper: Any, batch_size: int, world_size: int, auto_scale_lr: Mapping[str, Any] | None) -> None:
