@@ -1,0 +1,165 @@
+"""One rank that measures: the time of bare loops beside the Runner's, bytes on the wire, the peak of its memory."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from eng.dist import all_reduce, barrier, get_rank, get_world_size, init_dist
+from eng.model import BaseModel
+from eng.runner import Runner
+
+
+class SmallCNN(BaseModel):
+    """Three convolutions and a classifier."""
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(3, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, width, 3, padding=1), nn.ReLU(),
+            nn.Conv2d(width, width, 3, 2, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(4), nn.Flatten(),
+        )  # fmt: skip
+        self.head = nn.Linear(width * 16, 10)
+
+    def forward(self, inputs: torch.Tensor, labels: torch.Tensor, mode: str = "tensor") -> dict[str, torch.Tensor]:
+        return {"loss": nn.functional.cross_entropy(self.head(self.body(inputs)), labels)}
+
+
+class Layers(BaseModel):
+    """Linear layers of ``width`` in a row."""
+
+    def __init__(self, width: int, depth: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(depth))
+
+    def forward(self, inputs: torch.Tensor, labels: torch.Tensor, mode: str = "tensor") -> dict[str, torch.Tensor]:
+        x = inputs
+        for layer in self.layers:
+            x = torch.tanh(layer(x))
+        return {"loss": (x - labels).square().mean()}
+
+
+def batches(steps: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    generator = torch.Generator().manual_seed(get_rank())
+    data = torch.randn(steps * 16, 3, 32, 32, generator=generator), torch.arange(steps * 16) % 10
+    return DataLoader(TensorDataset(*data), batch_size=16)
+
+
+def bare(sharded: bool, loader: Any) -> float:
+    """Seconds of a pass by torch alone."""
+    model: Any = SmallCNN()
+    if sharded:
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard
+
+        model = fully_shard(model, mesh=init_device_mesh("cpu", (get_world_size(),)))
+    else:
+        model = nn.parallel.DistributedDataParallel(model, broadcast_buffers=False)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    return timed(lambda: [step(model, optimizer, batch) for batch in loader])
+
+
+def step(model: Any, optimizer: torch.optim.Optimizer, batch: list[torch.Tensor]) -> None:
+    loss = model(*batch, mode="loss")["loss"]
+    loss.backward()
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def through_runner(sharded: bool, loader: Any) -> float:
+    """Seconds of the same pass by the Runner with its default hooks, without checkpoints."""
+    runner = Runner(
+        SmallCNN(),
+        tempfile.mkdtemp(),
+        train_dataloader=loader,
+        train_cfg={"max_epochs": 1},
+        optim_wrapper={"optimizer": {"type": "SGD", "lr": 0.01, "momentum": 0.9}},
+        strategy="FSDP2" if sharded else None,
+        default_hooks={"checkpoint": None},
+        log_level="ERROR",
+    )
+    loop = runner.build_train_loop(runner._train.setting)
+    runner._train.value = loop
+    epoch, seconds = loop.run_epoch, []
+    loop.run_epoch = lambda: seconds.append(timed(epoch))
+    runner.train()
+    return seconds[0]
+
+
+def timed(action: Any) -> float:
+    barrier()
+    begin = time.perf_counter()
+    action()
+    taken = torch.tensor(time.perf_counter() - begin)
+    all_reduce(taken, op="max")
+    return float(taken)
+
+
+def speed() -> dict[str, float]:
+    report = {}
+    loader = batches(30)
+    for name, sharded in (("ddp", False), ("fsdp", True)):
+        bare(sharded, loader), through_runner(sharded, loader)
+        pairs = [(through_runner(sharded, loader), bare(sharded, loader)) for _ in range(5)]
+        report[name], report[f"{name}_bare"] = min(p[0] for p in pairs), min(p[1] for p in pairs)
+    return report
+
+
+def train_layers(kind: str, width: int, depth: int, steps: int) -> float:
+    """Trains linear layers and gives the bytes that went over this machine's loopback in a step."""
+    import psutil
+
+    x = torch.randn(2 * steps, width)
+    runner = Runner(
+        {"type": Layers, "width": width, "depth": depth},
+        tempfile.mkdtemp(),
+        train_dataloader=DataLoader(TensorDataset(x, x), batch_size=2),
+        train_cfg={"max_epochs": 1},
+        optim_wrapper={"optimizer": {"type": "AdamW", "lr": 0.01}},
+        strategy={"type": "FSDP2", "wrap_policy": {"classes": ["Linear"]}} if kind == "fsdp" else None,
+        default_hooks={"checkpoint": None},
+        log_level="ERROR",
+    )
+    counter = {}
+    train_step = runner.model.train_step
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        barrier()
+        counter.setdefault("begin", psutil.net_io_counters(pernic=True)["lo"].bytes_sent)
+        result = train_step(*args, **kwargs)
+        barrier()
+        counter["end"] = psutil.net_io_counters(pernic=True)["lo"].bytes_sent
+        return result
+
+    object.__setattr__(runner.model, "train_step", counted)
+    runner.train()
+    return (counter["end"] - counter["begin"]) / steps
+
+
+def main() -> None:
+    options = json.loads(Path(sys.argv[1]).read_text())
+    torch.set_num_threads(1)
+    init_dist("pytorch", "gloo")
+    report: dict[str, Any] = {}
+    if options["measure"] == "speed":
+        report = speed()
+    else:
+        report["wire"] = train_layers(options["kind"], options["width"], options["depth"], options["steps"])
+        report["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    if get_rank() == 0:
+        Path(options["report"]).write_text(json.dumps(report))
+    barrier()
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()
