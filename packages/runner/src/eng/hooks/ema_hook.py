@@ -68,9 +68,6 @@ class EMAHook(Hook):
         self.src_model: nn.Module = getattr(model, "module", model) if _is_wrapper(model) else model
         self.ema_model: Any = MODELS.build(self.ema_cfg, default_args={"model": self.src_model})
         self._swapped = self._stale = False
-        # Libraries that derive from this hook read both.
-        self._src_params = list(_tensors(self.src_model))
-        self._ema_params = list(_tensors(self.ema_model.module))
 
     def before_train(self, runner: RunnerView) -> None:
         """Checks that averaging begins within the run.
