@@ -62,7 +62,7 @@ def test_all_missing_variables_are_named_at_once(launcher: str, env: dict[str, s
 
 
 def test_mistakes_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match=r"Invalid launcher type: 'pytroch'.*did you mean 'pytorch'"):
+    with pytest.raises(ValueError, match=r"no launcher 'pytroch'.*did you mean 'pytorch'"):
         dist.init_dist("pytroch")
     with pytest.raises(dist.LauncherError, match="none"):
         dist.init_dist("none")

@@ -112,8 +112,8 @@ def test_cast_keeps_the_structure() -> None:
 @pytest.mark.parametrize(
     ("data", "out", "match"),
     [
-        (torch.ones(1), [torch.ones(1)], "same type with data, but got data is Tensor and out is list"),
-        ([torch.ones(1)], [], "length of data and out should be same, but got 1 and 0"),
+        (torch.ones(1), [torch.ones(1)], "type of data, Tensor, but is list"),
+        ([torch.ones(1)], [], "same length, but have 1 and 0"),
         ({"a": torch.ones(1)}, {"b": torch.ones(1)}, r"same keys, but got \['a'\] and \['b'\]"),
         ("text", None, "but got str"),
         ([1], None, "but got int"),

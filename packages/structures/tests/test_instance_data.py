@@ -96,11 +96,11 @@ def test_taken_rows_do_not_share_metainfo() -> None:
 @pytest.mark.parametrize(
     ("index", "kind", "match"),
     [
-        (3, IndexError, "Index 3 out of range"),
-        (-4, IndexError, "-4"),
-        ([0, 5], IndexError, "index 5 is out of bounds"),
-        ([-9], IndexError, "index -9"),
-        (torch.tensor([True]), FieldValueError, "1 does not match .* 3"),
+        (3, IndexError, "row 3 is outside the 3 rows"),
+        (-4, IndexError, "row -4"),
+        ([0, 5], IndexError, "row 5 is outside the 3 rows"),
+        ([-9], IndexError, "row -9"),
+        (torch.tensor([True]), FieldValueError, "one truth value per row, but got 1 for 3"),
         (torch.tensor([[0]]), FieldValueError, r"first dimension.*\(1, 1\)"),
         (torch.tensor(1), FieldValueError, "first dimension"),
         (torch.tensor([0.5]), FieldTypeError, "float32"),
@@ -171,13 +171,13 @@ def test_cat_joins_every_kind_of_field() -> None:
         (
             [InstanceData(a=[1]), InstanceData(b=[1])],
             FieldValueError,
-            "different keys .*item 0 has a, but item 1 has b",
+            "same fields, but item 0 has a, but item 1 has b",
         ),
         ([InstanceData(a=[1]), InstanceData(a=[1], b=[1])], FieldValueError, "item 1 has a, b"),
         ([InstanceData(a=[1]), InstanceData(a=torch.ones(1))], FieldValueError, "field 'a': Tensor and list"),
         ([InstanceData(a=torch.ones(1)), InstanceData(a=[1])], FieldValueError, "field 'a': Tensor and list"),
         ([InstanceData(a=torch.ones(1, 2)), InstanceData(a=torch.ones(1, 3))], FieldValueError, "field 'a': .*ize"),
-        ([InstanceData(a={1})] * 2, FieldValueError, "`a` .*no attribute of `cat`"),
+        ([InstanceData(a={1})] * 2, FieldValueError, "field 'a': .*no method cat"),
     ],
 )
 def test_what_cannot_be_joined_is_named(items: list[Any], kind: type[Exception], match: str) -> None:
@@ -186,7 +186,7 @@ def test_what_cannot_be_joined_is_named(items: list[Any], kind: type[Exception],
 
 
 def test_rows_of_a_class_without_cat_are_refused() -> None:
-    with pytest.raises(FieldValueError, match=r"`a` .*no attribute of `cat`"):
+    with pytest.raises(FieldValueError, match=r"field 'a': .*no method cat"):
         InstanceData(a={1, 2})[[0]]
 
 

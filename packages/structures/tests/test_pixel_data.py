@@ -42,10 +42,10 @@ def test_parts_are_those_of_the_arrays(maps: PixelData, item: Any, rows: slice, 
     [
         ((20, 0), IndexError, "index 20 .* height 20"),
         ((0, -41), IndexError, "index -41 .* width 40"),
-        ((1, 2, 3), FieldValueError, "height and width, but got 3"),
-        (("a", 1), FieldTypeError, "int or slice, but got str"),
+        ((1, 2, 3), FieldValueError, "rows and columns, but got 3"),
+        (("a", 1), FieldTypeError, "numbers or slices, but got str"),
         ((True, 1), FieldTypeError, "got bool"),
-        (3, FieldTypeError, "Unsupported type int"),
+        (3, FieldTypeError, "rows and columns, but got int"),
     ],
 )
 def test_wrong_parts_are_named(maps: PixelData, item: Any, kind: type[Exception], match: str) -> None:
@@ -57,9 +57,9 @@ def test_wrong_parts_are_named(maps: PixelData, item: Any, kind: type[Exception]
     ("value", "kind", "match"),
     [
         (torch.zeros(3, 20, 30), FieldValueError, r"height and width of values \(20, 30\) .*`PixelData` \(20, 40\)"),
-        (torch.zeros(1, 3, 20, 40), FieldValueError, "The dim of value must be 2 or 3, but got 4"),
+        (torch.zeros(1, 3, 20, 40), FieldValueError, "2 or 3 dimensions, but got 4"),
         (torch.zeros(40), FieldValueError, "but got 1"),
-        ([1], FieldTypeError, "Can not set list"),
+        ([1], FieldTypeError, "tensor or numpy array, but got list"),
     ],
 )
 def test_other_sizes_are_refused(maps: PixelData, value: Any, kind: type[Exception], match: str) -> None:

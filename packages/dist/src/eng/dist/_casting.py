@@ -105,9 +105,9 @@ def _check_pair(data: Any, out: Any) -> None:
         return
     if type(data) is not type(out):
         raise CastError(
-            f"out should be the same type with data, but got data is {type(data).__name__} and out is {type(out).__name__}"
+            f"out should have the type of data, {type(data).__name__}, but is {type(out).__name__}"
         )
     if len(data) != len(out):
-        raise CastError(f"length of data and out should be same, but got {len(data)} and {len(out)}")
+        raise CastError(f"data and out should have the same length, but have {len(data)} and {len(out)}")
     if isinstance(data, Mapping) and set(data) != set(out):
         raise CastError(f"data and out should have the same keys, but got {list(data)} and {list(out)}")

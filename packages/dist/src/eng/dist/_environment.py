@@ -124,7 +124,7 @@ def get_local_group() -> ProcessGroup | None:
         return None
     group = _LOCAL_GROUPS.get(world)
     if group is None:
-        raise RuntimeError("Local process group is not created, please use `init_local_group` to setup local process group.")
+        raise RuntimeError("there is no group of this machine's processes yet; call init_local_group on all ranks first")
     return group
 
 

@@ -51,7 +51,7 @@ def place_from(launcher: str, env: Mapping[str, str], port: int | None = None) -
     if reader is None:
         near = difflib.get_close_matches(str(launcher), _READERS, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise LauncherError(f"Invalid launcher type: {launcher!r}; known are {', '.join(map(repr, _READERS))}{hint}")
+        raise LauncherError(f"there is no launcher {launcher!r}; known are {', '.join(map(repr, _READERS))}{hint}")
     return reader(env, port)
 
 

@@ -71,7 +71,7 @@ def joined(values: tuple[Any, ...], name: str) -> Any:
     if isinstance(first, (list, tuple)):
         return type(first)(row for each in values for row in each)
     if not isinstance(first, SupportsCat):
-        raise FieldValueError(f"The type of `{name}` is `{type(first)}` which has no attribute of `cat`")
+        raise FieldValueError(f"field {name!r}: {type(first).__name__} cannot be joined, as it has no method cat")
     return first.cat(list(values))
 
 
@@ -85,7 +85,7 @@ def _check_kinds(values: tuple[Any, ...], name: str) -> None:
 
 def _slice_of(number: int, length: int) -> slice:
     if not -length <= number < length:
-        raise IndexError(f"Index {number} out of range! There are {length} rows")
+        raise IndexError(f"row {number} is outside the {length} rows")
     number %= length
     return slice(number, number + 1)
 
@@ -109,15 +109,11 @@ def _by_slice(rows: slice) -> Taker:
 def _by_tensor(item: Tensor, length: int) -> Taker:
     if item.dim() != 1:
         raise FieldValueError(
-            f"Only support to get the values along the first dimension: the index should be of shape (n,), "
-            f"but got {tuple(item.shape)}"
+            f"rows are taken along the first dimension: the index should be of shape (n,), but got {tuple(item.shape)}"
         )
     if item.dtype is torch.bool:
         if item.shape[0] != length:
-            raise FieldValueError(
-                f"The shape of the input(BoolTensor) {item.shape[0]} does not match the shape of the indexed tensor "
-                f"in results_field {length} at first dimension."
-            )
+            raise FieldValueError(f"there should be one truth value per row, but got {item.shape[0]} for {length} rows")
         item = item.nonzero().view(-1)  # once for all fields
     elif item.dtype not in _NUMBERS:
         raise FieldTypeError(f"rows are taken by {_ALLOWED}, but got a tensor of {item.dtype}")
@@ -129,7 +125,7 @@ def _by_tensor(item: Tensor, length: int) -> Taker:
 def _in_range(item: Tensor, length: int) -> Tensor:
     low, high = (int(bound) for bound in item.aminmax())
     if low < -length or high >= length:
-        raise IndexError(f"index {low if low < -length else high} is out of bounds for dimension 0 with size {length}")
+        raise IndexError(f"row {low if low < -length else high} is outside the {length} rows")
     return torch.where(item < 0, item + length, item) if low < 0 else item
 
 
@@ -154,7 +150,9 @@ class _RowsByNumber:
         if isinstance(value, (list, tuple)):
             return type(value)(value[number] for number in self.list)
         if not isinstance(value, SupportsCat):
-            raise FieldValueError(f"The type of `{name}` is `{type(value)}`, which has no attribute of `cat`")
+            raise FieldValueError(
+                f"field {name!r}: rows of {type(value).__name__} cannot be joined, as it has no method cat"
+            )
         return self._from_custom(value)
 
     def _from_custom(self, value: Any) -> Any:

@@ -124,9 +124,7 @@ class BaseDataElement:
             self._put(name, value)
         elif field_type == "metainfo":
             if name in self._data_fields:
-                raise FieldNameError(
-                    f"Cannot set {name} to be a field of metainfo because {name} is already a data field"
-                )
+                raise FieldNameError(f"{name!r} is data already, so it cannot be meta information too")
             self.__dict__[name] = value
             self._metainfo_fields.add(name)
         else:
@@ -135,7 +133,9 @@ class BaseDataElement:
     def _put(self, name: str, value: Any) -> None:
         own = self.__dict__
         if name in own["_metainfo_fields"]:
-            raise FieldNameError(f"Cannot set {name} to be a field of data because {name} is already a metainfo field")
+            raise FieldNameError(
+                f"{name!r} is meta information already, so it cannot be data too; change it with set_metainfo"
+            )
         own[name] = self._accepted(name, value)
         own["_data_fields"][name] = None
 
@@ -152,7 +152,7 @@ class BaseDataElement:
     def _set_known(self, name: str, value: Any) -> None:
         owner = type(self)
         if name in _RESERVED:
-            raise FieldNameError(f"{name} has been used as a private attribute, which is immutable.")
+            raise FieldNameError(f"{name!r} holds the names of the fields and cannot be set or deleted")
         if is_property(owner, name):
             object.__setattr__(self, name, value)
             if f"_{name}" not in self._data_fields and f"_{name}" not in self._metainfo_fields:
@@ -164,7 +164,7 @@ class BaseDataElement:
 
     def __delattr__(self, name: str) -> None:
         if name in _RESERVED:
-            raise FieldNameError(f"{name} has been used as a private attribute, which is immutable.")
+            raise FieldNameError(f"{name!r} holds the names of the fields and cannot be set or deleted")
         if is_property(type(self), name):
             object.__delattr__(self, name)
         elif self.__dict__.pop(name, self) is self:

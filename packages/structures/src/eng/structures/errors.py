@@ -31,7 +31,7 @@ class MissingFieldError(StructureError, AttributeError, KeyError):
         self.field, names = field, list(known)
         near = difflib.get_close_matches(field, names, 1)
         hint = f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(names) or 'no field'}"
-        self.message = f"{field} is not contained in metainfo or data of this {owner}{hint}"
+        self.message = f"this {owner} has no field {field!r}{hint}"
         super().__init__(self.message)
 
     def __str__(self) -> str:

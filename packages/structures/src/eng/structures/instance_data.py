@@ -161,6 +161,6 @@ def _raise_different_keys(instances_list: Sequence[InstanceData]) -> NoReturn:
     expected, *others = [each.keys() for each in instances_list]
     position, found = next((i, names) for i, names in enumerate(others, 1) if set(names) != set(expected))
     raise FieldValueError(
-        f"There are different keys in `instances_list`: item 0 has {', '.join(expected) or 'none'}, "
-        f"but item {position} has {', '.join(found) or 'none'}; give all of them the same fields"
+        f"all items should have the same fields, but item 0 has {', '.join(expected) or 'none'}, "
+        f"but item {position} has {', '.join(found) or 'none'}"
     )

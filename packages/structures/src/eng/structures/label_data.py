@@ -35,7 +35,7 @@ class LabelData(BaseDataElement):
         """
         _check_vector(onehot, "onehot", "num_classes")
         if not bool(((onehot == 0) | (onehot == 1)).all()):
-            raise FieldValueError("input is not one-hot and can not convert to label: there are values beside 0 and 1")
+            raise FieldValueError("onehot should hold zeros and ones only")
         return onehot.nonzero().view(-1)
 
     @staticmethod

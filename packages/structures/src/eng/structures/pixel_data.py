@@ -42,10 +42,10 @@ class PixelData(BaseDataElement):
     def _accepted(self, name: str, value: Any) -> Any:
         if not isinstance(value, (Tensor, np.ndarray)):
             raise FieldTypeError(
-                f"field {name!r}: Can not set {type(value).__name__}, only support a torch.Tensor or numpy.ndarray"
+                f"field {name!r}: a map should be a tensor or numpy array, but got {type(value).__name__}"
             )
         if value.ndim not in (2, 3):
-            raise FieldValueError(f"field {name!r}: The dim of value must be 2 or 3, but got {value.ndim}")
+            raise FieldValueError(f"field {name!r}: a map should have 2 or 3 dimensions, but got {value.ndim}")
         size, own = tuple(value.shape[-2:]), self.shape
         if own is not None and size != own and list(self._data_fields) != [name]:
             raise FieldValueError(
@@ -66,9 +66,9 @@ class PixelData(BaseDataElement):
             IndexError: a number is outside the maps.
         """
         if not isinstance(item, tuple):
-            raise FieldTypeError(f"Unsupported type {type(item).__name__} for slicing PixelData: give rows and columns")
+            raise FieldTypeError(f"a part is given by rows and columns, but got {type(item).__name__}")
         if len(item) != 2:
-            raise FieldValueError(f"Only support to slice height and width, but got {len(item)} indices")
+            raise FieldValueError(f"a part is given by rows and columns, but got {len(item)} indices")
         shape = self.shape
         if shape is None:
             return self._like({})
@@ -83,7 +83,7 @@ def _as_slice(item: Any, size: int, axis: str) -> slice:
     if isinstance(item, slice):
         return item
     if isinstance(item, bool) or not isinstance(item, (int, np.integer)):
-        raise FieldTypeError(f"The type of element in input must be int or slice, but got {type(item).__name__}")
+        raise FieldTypeError(f"rows and columns are given by numbers or slices, but got {type(item).__name__}")
     if not -size <= item < size:
         raise IndexError(f"index {item} is out of range for the {axis} {size}")
     number = int(item) % size
