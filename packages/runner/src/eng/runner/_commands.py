@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +14,8 @@ import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 INTERRUPTED = 130
+# What leads elsewhere than to a file of this machine: s3://..., torchvision://...
+_ADDRESS = re.compile(r"[A-Za-z][\w.+-]+:")
 
 
 def _shared(function: F) -> F:
@@ -113,18 +118,31 @@ def _load(ctx: click.Context, config: str, common: dict[str, Any]) -> Any:
 
 
 def _must_be_writable(folder: Path) -> None:
-    """Makes the work dir, so that a run does not find out at its first checkpoint.
+    """Makes sure that the work dir can be written, so that a run does not find out at its first checkpoint.
+
+    Nothing is made: a mistake in the config, found later, must not leave an empty folder behind.
 
     Raises:
         click.ClickException: it cannot be written.
     """
-    probe = folder / ".eng-write-probe"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise _mistake(f"work_dir: cannot write to {folder}: {error.strerror}; choose another by --work-dir") from error
+    nearest = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    if not nearest.is_dir():
+        raise _mistake(f"work_dir: cannot write to {folder}: {nearest} is a file; choose another by --work-dir")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise _mistake(f"work_dir: cannot write to {folder}: {nearest} is read-only; choose another by --work-dir")
+
+
+def _must_exist(checkpoint: str | None) -> None:
+    """Makes sure that a checkpoint of this machine is there before logs are begun.
+
+    Raises:
+        click.ClickException: it is not.
+    """
+    if checkpoint is None or _ADDRESS.match(checkpoint) or (path := Path(checkpoint).expanduser()).exists():
+        return
+    near = difflib.get_close_matches(path.name, [each.name for each in path.parent.glob("*.pth")], n=3)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    raise _mistake(f"there is no checkpoint {checkpoint}{hint}")
 
 
 def _mistake(message: str) -> click.ClickException:
@@ -202,6 +220,8 @@ def _evaluate(
     cfg.resume = False
     if checkpoint is not None:
         cfg.load_from = checkpoint
+    if cfg.get("load_from") is None:
+        click.echo("no --checkpoint and no load_from: the weights are those that the model begins with", err=True)
     prepare(cfg)
     metrics: dict[str, float] = {}
 
@@ -221,6 +241,7 @@ def _run(cfg: Any, action: Callable[[Any], Any], tell: Callable[[Any], None]) ->
     from .errors import RunInterrupted
     from .runner import Runner
 
+    _must_exist(cfg.get("load_from"))
     runner: Any = None
     try:
         runner = RUNNERS.build(cfg) if cfg.get("runner_type") else Runner.from_cfg(cfg)
