@@ -77,7 +77,9 @@ class BaseStrategy(metaclass=ABCMeta):
         """Loads the weights of a checkpoint and gives the report of what matched."""
         from eng.checkpoint import _load_checkpoint_to_model
 
-        return _load_checkpoint_to_model(bare_model(model), checkpoint, strict=strict, revise_keys=revise_keys)
+        return _load_checkpoint_to_model(
+            bare_model(model), checkpoint, strict=strict, logger="current", revise_keys=revise_keys
+        )
 
     def optim_state(self, model: nn.Module, optim_wrapper: Any) -> dict[str, Any]:
         """The optimizer's state."""

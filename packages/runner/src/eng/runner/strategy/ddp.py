@@ -26,7 +26,9 @@ class DDPStrategy(BaseStrategy):
         ValueError: ``sync_bn`` is unknown.
     """
 
-    def __init__(self, *, model_wrapper: dict[str, Any] | None = None, sync_bn: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, model_wrapper: dict[str, Any] | None = None, sync_bn: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         if sync_bn not in (None, "torch"):
             raise ValueError(f"sync_bn must be 'torch' or None, got {sync_bn!r}")

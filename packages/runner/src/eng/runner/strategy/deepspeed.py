@@ -133,7 +133,9 @@ class DeepSpeedStrategy(BaseStrategy):
         frozen = {name for name, p in bare.named_parameters() if not p.requires_grad}
         for name, parameter in bare.named_parameters():
             state[name] = _full_parameter(parameter)
-        state.update((name, buffer.detach().cpu()) for name, buffer in bare.named_buffers() if name in bare.state_dict())
+        state.update(
+            (name, buffer.detach().cpu()) for name, buffer in bare.named_buffers() if name in bare.state_dict()
+        )
         return {name: value for name, value in state.items() if not (self.exclude_frozen and name in frozen)}
 
     def load_model_state(
@@ -250,7 +252,11 @@ class EngineOptimWrapper(OptimWrapper):
         state: dict[int, Any] = {}
         for name, parameter in self._named_parameters(model):
             values = {key: safe_get_full_optimizer_state(parameter, key) for key in keys}
-            found = {key: value.detach().cpu().reshape(_shape(parameter)) for key, value in values.items() if value is not None}
+            found = {
+                key: value.detach().cpu().reshape(_shape(parameter))
+                for key, value in values.items()
+                if value is not None
+            }
             if found:
                 state[places[name]] = {**({} if steps is None else {"step": steps}), **found}
         groups, begin = [], 0
@@ -293,7 +299,9 @@ class EngineOptimWrapper(OptimWrapper):
 
     def _state_keys(self) -> list[str]:
         states = self.optimizer.state.values()
-        return sorted({key for s in states for key, value in s.items() if key != "step" and isinstance(value, torch.Tensor)})
+        return sorted(
+            {key for s in states for key, value in s.items() if key != "step" and isinstance(value, torch.Tensor)}
+        )
 
 
 def engine_groups(engine: Any, plain: OptimWrapper) -> list[dict[str, Any]]:
@@ -343,10 +351,12 @@ def _shape(parameter: Any) -> Any:
 def _full_parameter(parameter: Any) -> torch.Tensor:
     from deepspeed.utils import safe_get_full_fp32_param
 
-    if not parameter.requires_grad or not (hasattr(parameter, "_hp_mapping") or hasattr(parameter, "ds_id")):
-        return parameter.detach().cpu().clone()
-    full = safe_get_full_fp32_param(parameter)
-    return parameter.detach().cpu().clone() if full is None else full.detach().cpu().clone().reshape(_shape(parameter))
+    mine: torch.Tensor = parameter.detach()
+    if parameter.requires_grad and (hasattr(parameter, "_hp_mapping") or hasattr(parameter, "ds_id")):
+        full: torch.Tensor | None = safe_get_full_fp32_param(parameter)
+        if full is not None:
+            mine = full.detach().reshape(_shape(parameter))
+    return mine.cpu().clone()
 
 
 @contextmanager

@@ -68,7 +68,11 @@ class FSDPStrategy(BaseStrategy):
         self.wrap_policy, self.no_sync = wrap_policy, no_sync
         self.sharded = checkpoint == "sharded"
         self.skip_init_weights = skip_init_weights
-        given = {"auto_wrap_policy": wrap_policy, "mixed_precision": mixed_precision, "cpu_offload": cpu_offload or None}
+        given = {
+            "auto_wrap_policy": wrap_policy,
+            "mixed_precision": mixed_precision,
+            "cpu_offload": cpu_offload or None,
+        }
         self.wrapper_cfg: dict[str, Any] = {
             "type": "MMFullyShardedDataParallel",
             **({} if reshard_after_forward else {"sharding_strategy": "SHARD_GRAD_OP"}),
