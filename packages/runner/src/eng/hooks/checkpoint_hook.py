@@ -129,6 +129,8 @@ class CheckpointHook(Hook):
         outputs: dict[str, Any] | None = None,
     ) -> None:
         """Saves where an interval of iterations ends."""
+        if self.async_save and self._writer is None:
+            self._prepare_writer(runner)
         if self.by_epoch:
             return
         last = self.save_last and self.is_last_train_iter(runner)
@@ -226,12 +228,20 @@ class CheckpointHook(Hook):
             **self.args,
         )
 
-    def _write_beside(self, checkpoint: dict[str, Any], path: str, when_whole: Callable[[], None]) -> None:
+    def _prepare_writer(self, runner: RunnerView) -> None:
+        """Gets the memory for copies beside training, once the first step has given the optimizer its state."""
+        checkpoint = runner.collect_checkpoint(self.save_optimizer, self.save_param_scheduler)
+        self._open_writer().prepare(checkpoint)
+
+    def _open_writer(self) -> Any:
         if self._writer is None:
             from eng.checkpoint import AsyncCheckpointWriter
 
             self._writer = AsyncCheckpointWriter()
-        self._writer.save(checkpoint, path, backend_args=self.backend_args, on_committed=lambda _: when_whole())
+        return self._writer
+
+    def _write_beside(self, checkpoint: dict[str, Any], path: str, when_whole: Callable[[], None]) -> None:
+        self._open_writer().save(checkpoint, path, backend_args=self.backend_args, on_committed=lambda _: when_whole())
 
     def _finish_writing(self) -> None:
         writer, self._writer = self._writer, None

@@ -144,6 +144,26 @@ class Saving(HookCalls, Builders):
         """
         if meta is not None and not isinstance(meta, dict):
             raise TypeError(f"meta must be a dict or None, got {type(meta).__name__}")
+        checkpoint = self.collect_checkpoint(save_optimizer, save_param_scheduler, meta)
+        self.call_hook("before_save_checkpoint", checkpoint=checkpoint)
+        storage = backend_args if backend_args is not None else file_client_args
+        path = str(join_path(out_dir, filename, backend_args=storage))
+        self.strategy.write(checkpoint, path, storage, write, when_whole or (lambda: None))
+
+    def collect_checkpoint(
+        self, save_optimizer: bool = True, save_param_scheduler: bool = True, meta: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """The state of the run as it stands, before hooks add theirs. All ranks call it.
+
+        Args:
+            save_optimizer: with the optimizer's state.
+            save_param_scheduler: with the schedulers' state.
+            meta: further facts for ``meta``.
+
+        Returns:
+            ``meta``, ``state_dict``, ``message_hub``, ``run_state``, and ``optimizer`` and ``param_schedulers`` where
+            they are asked for; tensors are those of the run itself where they lie on the CPU.
+        """
         loop = self._train.get()
         window = collect.accumulation_state(self.optim_wrapper, self.strategy)
         state = collect.collect_run_state(loop, window, self._hooks, self._point, self._seed)
@@ -159,7 +179,4 @@ class Saving(HookCalls, Builders):
             checkpoint["optimizer"] = self.strategy.optim_state(self.model, self.optim_wrapper)
         if save_param_scheduler:
             checkpoint["param_schedulers"] = collect.scheduler_states(self.param_schedulers)
-        self.call_hook("before_save_checkpoint", checkpoint=checkpoint)
-        storage = backend_args if backend_args is not None else file_client_args
-        path = str(join_path(out_dir, filename, backend_args=storage))
-        self.strategy.write(checkpoint, path, storage, write, when_whole or (lambda: None))
+        return checkpoint

@@ -87,6 +87,9 @@ class RunnerView(Protocol):
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
         """Calls every hook that acts at a point."""
 
+    def collect_checkpoint(self, save_optimizer: bool = True, save_param_scheduler: bool = True) -> dict[str, Any]:
+        """The run's state as a checkpoint holds it."""
+
     def save_checkpoint(self, out_dir: str, filename: str, **kwargs: Any) -> None:
         """Writes the run's state."""
 

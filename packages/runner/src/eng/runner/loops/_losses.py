@@ -88,14 +88,19 @@ def _mean(value: Any) -> torch.Tensor:
 
 
 def count_samples(data_batch: Any) -> int:
-    """Samples in a batch: the length of its first sized part."""
+    """Samples in a batch.
+
+    As for a model's ``forward``, a list or tuple holds arguments, each with all samples; a list of anything else, such
+    as dictionaries, holds the samples.
+    """
     if isinstance(data_batch, Mapping):
-        return next((count_samples(value) for value in data_batch.values()), 1)
-    if isinstance(data_batch, torch.Tensor):
-        return len(data_batch) if data_batch.dim() else 1
-    if isinstance(data_batch, Sequence) and not isinstance(data_batch, str):
-        first = data_batch[0] if len(data_batch) else None
-        if isinstance(first, torch.Tensor) and isinstance(data_batch, tuple):
-            return count_samples(first)
-        return len(data_batch)
-    return 1
+        return next((_length(value) for value in data_batch.values()), 1)
+    if isinstance(data_batch, (list, tuple)) and data_batch and isinstance(data_batch[0], (torch.Tensor, list, tuple)):
+        return _length(data_batch[0])
+    return _length(data_batch)
+
+
+def _length(value: Any) -> int:
+    if isinstance(value, torch.Tensor):
+        return len(value) if value.dim() else 1
+    return len(value) if isinstance(value, Sequence) and not isinstance(value, str) else 1
