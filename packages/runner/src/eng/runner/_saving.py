@@ -55,7 +55,7 @@ class Saving(HookCalls, Builders):
         Returns:
             The checkpoint.
         """
-        checkpoint = self.strategy.read(filename, map_location, self.model)
+        checkpoint: dict[str, Any] = self.strategy.read(filename, map_location, self.model)
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
         self.strategy.load_model_state(self.model, checkpoint, strict=strict, revise_keys=revise_keys)
         self.logger.info("Load checkpoint from %s", filename)
