@@ -129,7 +129,8 @@ class CheckpointHook(Hook):
         outputs: dict[str, Any] | None = None,
     ) -> None:
         """Saves where an interval of iterations ends."""
-        if self.async_save and self._writer is None:
+        # A strategy that writes shards copies and writes them itself.
+        if self.async_save and self._writer is None and not _writes_shards(runner):
             self._prepare_writer(runner)
         if self.by_epoch:
             return
@@ -339,3 +340,7 @@ def _join(folder: str, name: str, backend_args: dict[str, Any] | None) -> str:
 def _remove_all(paths: list[str], backend_args: dict[str, Any] | None) -> None:
     for path in paths:
         remove_checkpoint(path, backend_args)
+
+
+def _writes_shards(runner: Any) -> bool:
+    return bool(getattr(getattr(runner, "strategy", None), "sharded", False))
