@@ -133,4 +133,6 @@ runner.train()
 def test_start_of_the_digits_example(versus, monkeypatch):
     monkeypatch.chdir(ROOT)
     best = min(printed(DIGITS) for _ in range(3))
-    versus.report("digits to its first iteration, beyond torch", f"{best * 1e3:.0f} ms", "<= 1 s", "the best of 3 processes")
+    versus.report(
+        "digits to its first iteration, beyond torch", f"{best * 1e3:.0f} ms", "<= 1 s", "the best of 3 processes"
+    )

@@ -14,9 +14,7 @@ from ..strategy import BaseStrategy, DDPStrategy, DeepSpeedStrategy, FSDPStrateg
 from ..strategy.ddp import wrap
 
 
-def build_strategy(
-    strategy: Any, work_dir: str, model_wrapper_cfg: Mapping[str, Any] | None = None
-) -> BaseStrategy:
+def build_strategy(strategy: Any, work_dir: str, model_wrapper_cfg: Mapping[str, Any] | None = None) -> BaseStrategy:
     """A strategy from its config; None is DDP in a process group and one device outside of any.
 
     Args:
