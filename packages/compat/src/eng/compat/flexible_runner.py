@@ -61,6 +61,15 @@ class FlexibleRunner(Runner):
         given["default_scope"] = "eng" if default_scope in (None, "mmengine") else default_scope
         super().__init__(**given)
 
+    @property
+    def logger(self) -> Any:
+        """The run's logger."""
+        return self._logger
+
+    @logger.setter
+    def logger(self, logger: Any) -> None:
+        self._logger = logger
+
     @classmethod
     def from_cfg(cls, cfg: Any, *, check: bool = False) -> FlexibleRunner:
         """A runner with all settings from a config; ``check`` looks for mistakes in it first."""
