@@ -196,3 +196,33 @@ def test_module_lookup_does_not_change_the_given_locations() -> None:
 def test_split_scope_key() -> None:
     assert Registry.split_scope_key("a.b.c") == ("a", "b.c")
     assert Registry.split_scope_key("a") == (None, "a")
+
+
+class TestFallback:
+    """Names that give way to whoever registers them."""
+
+    def test_a_later_registration_takes_the_name_with_a_warning(self, caplog) -> None:
+        tools = Registry("tool", scope="fallback_a")
+        tools.register_fallback("Saw", complex)
+        assert tools.get("Saw") is complex
+
+        class Saw: ...
+
+        with caplog.at_level("WARNING", "eng.registry"):
+            tools.register_module(module=Saw)
+        assert tools.get("Saw") is Saw
+        assert "takes the name 'Saw'" in caplog.text
+        with pytest.raises(KeyError, match="registered already"):
+            tools.register_module(name="Saw", module=complex)
+
+    def test_an_earlier_registration_keeps_the_name_with_a_warning(self, caplog) -> None:
+        tools = Registry("tool", scope="fallback_b")
+
+        @tools.register_module()
+        class Saw: ...
+
+        with caplog.at_level("WARNING", "eng.registry"):
+            tools.register_fallback("Saw", complex)
+            tools.register_fallback("Saw", Saw)
+        assert tools.get("Saw") is Saw
+        assert caplog.text.count("keeps the name 'Saw'") == 1

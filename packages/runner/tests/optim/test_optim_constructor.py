@@ -350,19 +350,32 @@ class TestByName:
         assert lazy.__name__ == "Lion"
         assert "lion_pytorch" not in sys.modules
 
-    def test_a_clash_is_warned_about_and_the_first_stays(self, names, logged):
+    def test_a_clash_is_warned_about_and_the_users_class_counts(self, names, caplog):
         names.clear()
 
         class Muon(torch.optim.SGD):
             pass
 
-        OPTIMIZERS.register_module(module=Muon)
-        _by_name.register_optimizers(lambda package: False)
+        with caplog.at_level("WARNING", "eng.registry"):
+            OPTIMIZERS.register_module(module=Muon)
+            _by_name.register_optimizers(lambda package: False)
         assert names["Muon"] is Muon
-        assert "The optimizer name 'Muon' is taken by" in logged()
+        assert "keeps the name 'Muon'" in caplog.text
+
+    def test_a_users_class_takes_the_name_after_the_import_too(self, names, caplog):
+        names.clear()
+        _by_name.register_optimizers(lambda package: False)
+
+        class Adam(torch.optim.SGD):
+            pass
+
+        with caplog.at_level("WARNING", "eng.registry"):
+            OPTIMIZERS.register_module(module=Adam)
+        assert names["Adam"] is Adam
+        assert "takes the name 'Adam'" in caplog.text
 
     def test_registering_again_is_fine(self, names, logged):
         before = dict(names)
         _by_name.register_optimizers()
         assert dict(names) == before
-        assert "is taken" not in logged()
+        assert "the name" not in logged()

@@ -59,6 +59,7 @@ class Registry:
     ) -> None:
         self._name = name
         self._module_dict: dict[str, Any] = {}
+        self._fallbacks: set[str] = set()
         self._children: dict[str, Registry] = {}
         self._locations = list(locations)
         self._imported = False
@@ -189,12 +190,44 @@ class Registry:
         names = [module_name] if isinstance(module_name, str) else module_name or [module.__name__]
         for name in names:
             taken = self._module_dict.get(name)
-            if taken is not None and not force:
+            if name in self._fallbacks and taken is not None:
+                self._fallbacks.discard(name)
+                _LOGGER.warning(
+                    "%s: %s takes the name %r from %s", self._label(), _qualified(module), name, _qualified(taken)
+                )
+            elif taken is not None and not force:
                 raise DuplicateNameError(
                     f"{name!r} is registered already in {self._label()}, as {_qualified(taken)}; "
                     f"register {_qualified(module)} under another name, or with force=True to replace it"
                 )
             self._module_dict[name] = module
+
+    def register_fallback(self, name: str, module: Any) -> None:
+        """Registers under a name that gives way to whoever registers it, before or after, with a warning.
+
+        For what a package finds elsewhere and offers under its name there, as all of ``torch.optim``: a user's own class
+        of that name must neither be hidden nor stop an import.
+
+        Args:
+            name: under which it is found.
+            module: the class or function.
+
+        Examples:
+            >>> TOOLS = Registry("tool", scope="example")
+            >>> TOOLS.register_fallback("Saw", complex)
+            >>> @TOOLS.register_module()
+            ... class Saw: ...
+            >>> TOOLS.get("Saw") is Saw
+            True
+        """
+        taken = self._module_dict.get(name)
+        if taken is None:
+            self._register_module(module, name)
+            self._fallbacks.add(name)
+        elif taken != module:
+            _LOGGER.warning(
+                "%s: %s keeps the name %r from %s", self._label(), _qualified(taken), name, _qualified(module)
+            )
 
     # Looking up
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -14,8 +13,6 @@ import torch
 
 from eng.device import is_npu_available
 from eng.registry import OPTIMIZERS
-
-logger = logging.getLogger(__name__)
 
 _FAMILIES = "Adagrad Adam PagedAdam AdamW PagedAdamW AdEMAMix PagedAdEMAMix LAMB LARS Lion PagedLion RMSprop SGD"
 _BITSANDBYTES = [family + bits for family in _FAMILIES.split() for bits in ("", "8bit", "32bit")] + ["PytorchLARS"]
@@ -58,21 +55,25 @@ class InstalledOptimizer:
 
 
 def register_optimizers(is_installed: Callable[[str], object] = find_spec) -> None:
-    """Registers all that can be found; a name that somebody has taken stays theirs, with a warning.
+    """Registers all that can be found; a name that somebody else takes, before or after, is theirs, with a warning.
 
     Args:
         is_installed: tells whether a package can be imported.
     """
     ours = torch_optimizers()
     for name, optimizer in ours.items():
-        _register(name, optimizer)
-    _register("ZeroRedundancyOptimizer", InstalledOptimizer(f"{__package__}.zero_optimizer", "ZeroRedundancyOptimizer"))
+        OPTIMIZERS.register_fallback(name, optimizer)
+    OPTIMIZERS.register_fallback(
+        "ZeroRedundancyOptimizer", InstalledOptimizer(f"{__package__}.zero_optimizer", "ZeroRedundancyOptimizer")
+    )
     for package, (module, names) in _ELSEWHERE.items():
         if is_installed(package):
             for name in names:
-                _register(name_beside(OPTIMIZERS.module_dict, package, name), InstalledOptimizer(module, name))
+                OPTIMIZERS.register_fallback(
+                    name_beside(OPTIMIZERS.module_dict, package, name), InstalledOptimizer(module, name)
+                )
     if "Adafactor" not in OPTIMIZERS.module_dict and "TorchAdafactor" in ours:
-        _register("Adafactor", ours["TorchAdafactor"])
+        OPTIMIZERS.register_fallback("Adafactor", ours["TorchAdafactor"])
     if is_npu_available():
         _register_npu()
 
@@ -91,25 +92,8 @@ def name_beside(taken: Mapping[str, Any], package: str, name: str) -> str:
     return f"bnb_{name}" if package == "bitsandbytes" and name in taken else name
 
 
-def _register(name: str, optimizer: Callable[..., Any]) -> None:
-    taken = OPTIMIZERS.module_dict.get(name)
-    if taken is None:
-        OPTIMIZERS.register_module(name=name, module=optimizer)
-    elif taken != optimizer:
-        logger.warning(
-            "The optimizer name %r is taken by %s, so %s is not registered; name it by its dotted path",
-            name, _path(taken), _path(optimizer),
-        )  # fmt: skip
-
-
 def _register_npu() -> None:
     module = getattr(import_module("torch_npu"), "optim", None)
     for name, found in vars(module).items() if module is not None else ():
         if inspect.isclass(found) and issubclass(found, torch.optim.Optimizer) and name not in OPTIMIZERS.module_dict:
-            _register(name, found)
-
-
-def _path(optimizer: Any) -> str:
-    if isinstance(optimizer, InstalledOptimizer):
-        return f"{optimizer.module}.{optimizer.name}"
-    return f"{getattr(optimizer, '__module__', '?')}.{getattr(optimizer, '__qualname__', optimizer)}"
+            OPTIMIZERS.register_fallback(name, found)
