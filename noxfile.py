@@ -19,6 +19,8 @@ NAMES = ("config", "registry", "fileio", "structures", "dist", "analysis", "runn
 TORCH_FREE = ("config", "registry", "fileio", "eng")
 TORCH_FREE_PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 TORCH_PYTHON = "3.11"
+# The bridge works on whichever of its neighbours is installed, and `eng env` reports what it finds.
+WHAT_IS_THERE = {"compat": ("torch", "numpy", "rich", "cv2"), "eng": ("torch",)}
 # Imported where they are installed, and declared nowhere: libraries of vendors, optimizers and trackers.
 VENDORS = (
     "apex", "colossalai", "deepspeed", "smdistributed", "torch_npu", "torch_mlu", "torch_musa", "torchvision", "mc",
@@ -199,8 +201,7 @@ def lint(session: nox.Session) -> None:
     sources = os.pathsep.join(str(PACKAGES / name / "src") for name in NAMES)
     session.run("lint-imports", env={"PYTHONPATH": sources})
     for name in NAMES:
-        # eng-compat works on whichever of its neighbours is installed, and reads what they brought along.
-        optional = "|".join((*VENDORS, *(("torch", "numpy", "rich", "cv2") if name == "compat" else ())))
+        optional = "|".join((*VENDORS, *WHAT_IS_THERE.get(name, ())))
         with session.chdir(PACKAGES / name):
             session.run(
                 "deptry", "src", "--known-first-party", "eng", "--ignore", "DEP002",
