@@ -11,8 +11,11 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from eng.evaluator import BaseMetric
+from eng.logging import MessageHub, MMLogger
 from eng.model import BaseModel
+from eng.registry import DefaultScope
 from eng.runner import Runner
+from eng.visualization import Visualizer
 
 
 class Line(BaseModel):
@@ -79,6 +82,22 @@ class Parts:
     @classmethod
     def validation(cls, **scores: list[float]) -> dict[str, Any]:
         return {"val_dataloader": cls.loader(), "val_cfg": {}, "val_evaluator": cls.Scores(**scores)}
+
+
+@pytest.fixture(autouse=True)
+def named_instances_are_restored():
+    """A logger that one test leaves would print what the next one logs."""
+    kinds = (MMLogger, MessageHub, Visualizer, DefaultScope)
+    before = [dict(kind._instance_dict) for kind in kinds]
+    yield
+    for kind, kept in zip(kinds, before, strict=True):
+        for name, instance in kind._instance_dict.items():
+            if name not in kept and isinstance(instance, logging.Logger):
+                for handler in list(instance.handlers):
+                    instance.removeHandler(handler)
+                    handler.close()
+        kind._instance_dict.clear()
+        kind._instance_dict.update(kept)
 
 
 @pytest.fixture
