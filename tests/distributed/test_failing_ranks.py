@@ -22,11 +22,25 @@ def test_a_rank_that_raises_ends_the_job_with_its_traceback_first(job: Callable[
     assert other == -1 or done.output.index("ArithmeticError") < other
 
 
+@pytest.mark.timeout(300)
 def test_a_run_goes_on_exactly_after_a_rank_was_killed(job: Callable[..., Any]) -> None:
     whole = job("whole", 0, checkpoint=BY_ITERATION)
-    killed = job("killed", 2, restarts=3, checkpoint=BY_ITERATION, trouble="kill", trouble_iter=7)
-    # The last start reports what follows the checkpoint of iteration 6. One may be lost to gloo, which now and then meets
-    # the port of the process that was killed.
+    for attempt in range(3):
+        killed = job(
+            f"killed-{attempt}",
+            2,
+            restarts=3,
+            timeout=90,
+            ok=False,
+            checkpoint=BY_ITERATION,
+            trouble="kill",
+            trouble_iter=7,
+        )
+        # Now and then gloo still meets the port of the process that was killed, and gives up: no failure of ours.
+        if killed.code == 0 or "connectFullMesh failed" not in killed.output:
+            break
+    assert killed.code == 0, killed.output[-4000:]
+    # The last start reports what follows the checkpoint of iteration 6.
     assert killed.report["losses"] == pytest.approx(whole.report["losses"][6:], rel=1e-5)
     assert killed.report["samples"] == whole.report["samples"][6:]
     for name, values in whole.report["weights"].items():
