@@ -98,5 +98,6 @@ def test_writing_says_that_it_cannot(server):
 
 def test_load_over_http(server, http_server):
     (http_server[1] / "bad.json").write_text('{"a":\n 1,}')
-    with pytest.raises(fileio.ParseError, match=r"bad\.json:2:4: malformed JSON"):
+    # Python 3.13 points at the trailing comma, older ones behind it.
+    with pytest.raises(fileio.ParseError, match=r"bad\.json:2:[34]: malformed JSON"):
         fileio.load(f"{server}/files/bad.json")
