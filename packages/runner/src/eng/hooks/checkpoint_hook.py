@@ -112,6 +112,11 @@ class CheckpointHook(Hook):
             for key in self.save_best or ():
                 self._recall_best(key, info)
 
+    def is_idle(self, point: str) -> bool:
+        """Whether iterations do not matter, as they do not where it saves by epochs."""
+        own = type(self).after_train_iter is CheckpointHook.after_train_iter
+        return point == "after_train_iter" and own and self.by_epoch and not self.async_save
+
     def after_train_epoch(self, runner: RunnerView) -> None:
         """Saves where an interval of epochs ends."""
         if not self.by_epoch:

@@ -24,11 +24,12 @@ class IterTimerHook(Hook):
         self.time_sec_tot = 0.0
         self.time_sec_test_val = 0.0
         self.start_iter = 0
+        self._max_iters = 0
         self._last = 0.0
 
     def before_train(self, runner: RunnerView) -> None:
         """Starts the clock of the whole training."""
-        self.start_iter = runner.iter
+        self.start_iter, self._max_iters = runner.iter, runner.max_iters
         self.time_sec_tot = 0.0
 
     def _before_epoch(self, runner: RunnerView, mode: str = "train") -> None:
@@ -57,7 +58,7 @@ class IterTimerHook(Hook):
         if mode == "train":
             self.time_sec_tot += elapsed
             done = runner.iter + 1
-            hub.update_info("eta", self.time_sec_tot / (done - self.start_iter) * (runner.max_iters - done))
+            hub.update_info("eta", self.time_sec_tot / (done - self.start_iter) * (self._max_iters - done))
         else:
             self.time_sec_test_val += elapsed
             left = len(runner.val_dataloader if mode == "val" else runner.test_dataloader) - batch_idx - 1

@@ -31,6 +31,11 @@ def fetch(series: Sequence[Sequence[Entry]]) -> list[np.ndarray]:
     waiting: dict[torch.device, list[tuple[int, int, torch.Tensor]]] = defaultdict(list)
     for row, entries in enumerate(series):
         parts.append([])
+        alike = _stacked(entries)
+        if alike is not None:
+            waiting[alike.device].append((row, 0, alike))
+            parts[row].append(None)
+            continue
         for is_tensor, run in groupby(entries, key=lambda entry: isinstance(entry, torch.Tensor)):
             if not is_tensor:
                 parts[row].append(_host_values(list(run)))  # type: ignore[arg-type]  # the groups are homogeneous
@@ -50,6 +55,15 @@ def stack_on_device(entries: Sequence[Entry]) -> list[Entry]:
     except (TypeError, RuntimeError):
         groups = groupby(entries, key=lambda entry: entry.device if isinstance(entry, torch.Tensor) else None)
     return [_host_values(list(run)) if device is None else _packed(list(run)) for device, run in groups]  # type: ignore[arg-type]  # the groups are homogeneous
+
+
+def _stacked(entries: Sequence[Entry]) -> torch.Tensor | None:
+    """The usual series, scalars of one type on one device, in one call; None for another."""
+    try:
+        stacked = torch.stack(entries)  # type: ignore[arg-type]  # fails at once where they are not all tensors
+    except (TypeError, RuntimeError):
+        return None
+    return stacked if stacked.dim() == 1 else None
 
 
 def _packed(tensors: list[torch.Tensor]) -> torch.Tensor:

@@ -16,7 +16,7 @@ from ._totals import NOTHING, Totals
 
 __all__ = ["HistoryBuffer"]
 
-_SPILL = 1024
+SPILL = 1024
 """Pending values after which they are packed: plain numbers into the array, tensors into one chunk on their device."""
 _SMALLEST_TAIL = 256
 
@@ -91,7 +91,7 @@ class HistoryBuffer:
             raise TypeError(f"count is the weight of the value, a number, not {type(count).__name__}")
         self._pending.append(log_val)
         self._pending_counts.append(count)
-        if len(self._pending) >= _SPILL:
+        if len(self._pending) >= SPILL:
             self._pack()
 
     def _admit(self, value: Any) -> Any:
@@ -159,7 +159,7 @@ class HistoryBuffer:
         if self._end + extra <= len(self._store) and same_types:
             return
         needed = kept + extra
-        capacity = max(needed, min(2 * needed, self.max_length + self.max_length // 4 + _SPILL))
+        capacity = max(needed, min(2 * needed, self.max_length + self.max_length // 4 + SPILL))
         store, count_store = np.empty(capacity, dtype), np.empty(capacity, count_dtype)
         store[:kept] = self._store[self._start : self._end]
         count_store[:kept] = self._count_store[self._start : self._end]
@@ -299,7 +299,14 @@ class HistoryBuffer:
 
 def settle_together(buffers: Iterable[HistoryBuffer]) -> None:
     """Reads the pending values of all `buffers` with one transfer per device."""
-    waiting = [buffer for buffer in buffers if buffer._pending_counts]  # this module's own class  # noqa: SLF001  # this module's own class
+    waiting = []
+    for buffer in buffers:
+        if buffer._has_tensors:  # noqa: SLF001  # this module's own class
+            waiting.append(buffer)
+        elif buffer._pending_counts:  # noqa: SLF001  # as above
+            buffer._accept(np.array(buffer._pending))  # noqa: SLF001  # as above
+    if not waiting:
+        return
     entries = [[*buffer._chunks, *buffer._pending] for buffer in waiting]  # noqa: SLF001  # this module's own class
     for buffer, values in zip(waiting, fetch(entries), strict=True):
         buffer._accept(values)  # noqa: SLF001  # this module's own class

@@ -14,7 +14,7 @@ import torch
 from eng.registry import ManagerMixin
 
 from ._plain import NotPlainError, to_plain
-from .history_buffer import HistoryBuffer, settle_together
+from .history_buffer import SPILL, HistoryBuffer, settle_together
 
 __all__ = ["MessageHub"]
 
@@ -88,7 +88,15 @@ class MessageHub(ManagerMixin):
             ValueError: `resumed` differs from what was said before.
         """
         buffer = self._log_scalars.get(key)
-        if buffer is None:
+        if (
+            buffer is not None and type(value) is float and type(count) is int
+        ):  # as `update` does, in no call of its own
+            pending = buffer._pending  # noqa: SLF001  # of the class beside this one
+            pending.append(value)
+            buffer._pending_counts.append(count)  # noqa: SLF001  # as above
+            if len(pending) >= SPILL:
+                buffer._pack()  # noqa: SLF001  # as above
+        elif buffer is None:
             buffer = HistoryBuffer()
             buffer.update(value, count)
             buffer.read_together_with(self._log_scalars)

@@ -12,8 +12,14 @@ from .errors import LossTypeError, NoLossError
 WEIGHT_KEY = "loss_weight"
 
 
+_USUAL = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+
+
 def sum_losses(losses: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """See :meth:`eng.model.BaseModel.parse_losses`."""
+    only = losses.get("loss") if type(losses) is dict and len(losses) == 1 else None
+    if type(only) is torch.Tensor and only.dim() == 0 and only.dtype in _USUAL:  # the usual case, and a hot one
+        return only, {"loss": only.detach()}
     if not isinstance(losses, Mapping):
         raise LossTypeError("(what forward returned in mode 'loss')", losses)
     values = {name: _mean(name, value) for name, value in losses.items() if name != WEIGHT_KEY}

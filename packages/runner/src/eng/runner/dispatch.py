@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from eng.hooks.hook import POINTS, Hook, is_own, overrides
 
 Listener = Callable[..., None]
+
+
+@runtime_checkable
+class MayBeIdle(Protocol):
+    """A hook that knows, as it is set up, points at which it has nothing to do."""
+
+    def is_idle(self, point: str) -> bool:
+        """Whether it need not be called at ``point``; asked when a run first comes there."""
 
 
 class Dispatcher(dict[str, tuple[Listener, ...]]):
@@ -30,11 +38,16 @@ class Dispatcher(dict[str, tuple[Listener, ...]]):
         self._hooks = hooks
         self._first: dict[str, list[Listener]] = {}
         self._last: dict[str, list[Listener]] = {}
+        self._changes = 0
 
     def __missing__(self, point: str) -> tuple[Listener, ...]:
+        changes = self._changes
         own = (_listener(hook, point) for hook in self._hooks if _acts(hook, point))
-        self[point] = (*self._first.get(point, ()), *own, *self._last.get(point, ()))
-        return self[point]
+        found = (*self._first.get(point, ()), *own, *self._last.get(point, ()))
+        if changes != self._changes:  # the handler of a signal came in between
+            return self.__missing__(point)
+        self[point] = found
+        return found
 
     def call_first(self, point: str, listener: Listener) -> None:
         """Calls ``listener`` at ``point`` too, before every hook."""
@@ -48,11 +61,14 @@ class Dispatcher(dict[str, tuple[Listener, ...]]):
 
     def forget(self) -> None:
         """Works everything out anew at the next use."""
+        self._changes += 1
         self.clear()
 
 
 def _acts(hook: Hook, point: str) -> bool:
-    return overrides(hook, point) if point in POINTS else callable(getattr(hook, point, None))
+    if point not in POINTS:
+        return callable(getattr(hook, point, None))
+    return overrides(hook, point) and not (isinstance(hook, MayBeIdle) and hook.is_idle(point))
 
 
 def _listener(hook: Hook, point: str) -> Listener:

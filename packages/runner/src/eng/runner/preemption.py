@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from eng.dist import all_reduce
+from eng.dist import all_reduce, get_world_size
 
 TIME_BUDGET_EXIT_CODE = 75  # EX_TEMPFAIL: try again later
 
@@ -30,6 +30,7 @@ class Preemption:
             1970) and otherwise sets no limit.
         margin_s: seconds before the end of a Slurm job at which to stop. 120 by default.
         agree_every: safe points between two agreements over the ranks. 10 by default; one process asks at each.
+        on_request: called by the first signal; who is alone needs no safe points before it.
 
     Attributes:
         reason: name of the first signal, or ``"time budget"``; None while the run may go on.
@@ -46,13 +47,20 @@ class Preemption:
         time_budget_s: float | None = None,
         margin_s: float = 120.0,
         agree_every: int = 10,
+        on_request: Callable[[], None] | None = None,
     ) -> None:
         self.signals = [getattr(signal, name) for name in signals if hasattr(signal, name)]
         self.reason: str | None = None
         self.agree_every = agree_every
+        self.on_request = on_request
         self._deadline = _deadline(time_budget_s, margin_s)
         self._previous: dict[int, Any] = {}
         self._pid = os.getpid()
+
+    @property
+    def comes_unannounced(self) -> bool:
+        """Whether the run may have to end without a signal to this process: a time budget, or by another rank."""
+        return self._deadline is not None or get_world_size() > 1
 
     @property
     def exit_code(self) -> int:
@@ -101,6 +109,8 @@ class Preemption:
             self._act_as_before(number)
             return
         self.reason = signal.Signals(number).name
+        if self.on_request is not None:
+            self.on_request()
         earlier = self._previous.get(number)
         if callable(earlier) and earlier is not signal.default_int_handler:
             _call(earlier, number, frame)

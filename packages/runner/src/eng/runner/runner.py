@@ -168,11 +168,11 @@ class Runner(Saving):
         self._dispatch = Dispatcher(self._hooks)
         self._point: str | None = None
         self._afterwards: list[Callable[[], None]] = []
-        self.preemption = Preemption(**(preemption or {}))
+        self.preemption = Preemption(**{"on_request": self._stop_at_safe_points, **(preemption or {})})
         self._ranks = self.world_size
-        self._dispatch.call_last("after_train_iter", self._safe_point)
-        self._dispatch.call_last("after_val_iter", self._safe_point)
-        self._dispatch.call_last("after_test_iter", self._safe_point)
+        self._stops_at_safe_points = False
+        if self.preemption.comes_unannounced:
+            self._stop_at_safe_points()
         self.register_hooks(default_hooks, custom_hooks)
         self.logger.info("Hooks will be executed in the following order:\n%s", self.get_hooks_info())
         self.dump_config()
@@ -394,6 +394,13 @@ class Runner(Saving):
             return written[0]
         beginning = choose_beginning(self._resume, self._load_from, self._work_dir) if self.is_resuming else None
         return beginning.path if beginning is not None else None
+
+    def _stop_at_safe_points(self) -> None:
+        """Asks from now on, after each iteration, whether the run should end; one that nobody ends pays nothing."""
+        if not self._stops_at_safe_points:
+            self._stops_at_safe_points = True
+            for point in ("after_train_iter", "after_val_iter", "after_test_iter"):
+                self._dispatch.call_last(point, self._safe_point)
 
     def _safe_point(self, _: Any, batch_idx: int, **__: Any) -> None:
         """Ends the run here when it was asked to end."""

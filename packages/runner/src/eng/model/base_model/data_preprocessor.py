@@ -48,8 +48,9 @@ class BaseDataPreprocessor(nn.Module):
         if isinstance(data, (torch.Tensor, BaseDataElement)):
             return data.to(self._device, non_blocking=self._non_blocking)
         if type(data) is tuple or type(data) is list:
-            cast = [self.cast_data(item) for item in data]
-            return cast if type(data) is list else tuple(cast)
+            device, cast = self._device, self.cast_data
+            there = [item if type(item) is torch.Tensor and item.device == device else cast(item) for item in data]
+            return there if type(data) is list else tuple(there)
         if isinstance(data, Mapping):
             return {key: self.cast_data(value) for key, value in data.items()}
         if data is None or isinstance(data, (str, bytes)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,7 @@ class LocalVisBackend(BaseVisBackend):
     @force_init_env
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
         """Appends a line with the number and its step."""
-        self._append({name: value, "step": step, **_position(kwargs)}, self._scalar_save_file)
+        _append(_text({name: value, "step": step, **_position(kwargs)}), self._scalar_save_file)
 
     @force_init_env
     def add_scalars(
@@ -103,8 +104,9 @@ class LocalVisBackend(BaseVisBackend):
         if not isinstance(scalar_dict, Mapping):
             raise TypeError(f"add_scalars takes a mapping of names to numbers, not {type(scalar_dict).__name__}")
         line = {**scalar_dict, "step": scalar_dict.get("step", step), **_position(kwargs)}
+        text = _text(line)
         for path in self._files(file_path):
-            self._append(line, path)
+            _append(text, path)
 
     @force_init_env
     def replay(self, lines: Sequence[Line], file_path: str | None = None) -> None:
@@ -124,9 +126,14 @@ class LocalVisBackend(BaseVisBackend):
             raise ValueError(f"file_path must end in .json and differ from scalar_save_file; got {file_path!r}")
         return [extra, self._scalar_save_file]
 
-    def _append(self, line: Mapping[str, Any], path: Path) -> None:
-        with path.open("a") as file:
-            file.write(_text(line))
+
+def _append(text: str, path: Path) -> None:
+    """Adds to a file in one write; Python's layers above it would take several times as long."""
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    try:
+        os.write(file, text.encode())
+    finally:
+        os.close(file)
 
 
 def _text(line: Mapping[str, Any]) -> str:
