@@ -203,7 +203,7 @@ def differences(ours: Any, theirs: Any, name: str = "") -> list[str]:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("number", [3, 8, 11, 14, 17, 28])
+@pytest.mark.parametrize("number", [3, 8, 11, 14, 17, 28, 242291])
 def test_stopped_runs_end_like_one_that_was_left_alone(number, tmp_path) -> None:
     print(f"number of this composition: {number}")
     chosen, draw = composition(number), random.Random(number + 1)

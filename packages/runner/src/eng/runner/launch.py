@@ -7,9 +7,14 @@ import os
 import signal
 import sys
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 logger = logging.getLogger(__name__)
+
+_SIGNALS = tuple(name for name in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, name))
+"""Signals at which the agent ends its processes."""
 
 
 def relaunch_with_agent(nproc: int, argv: list[str], max_restarts: int = 0) -> int:
@@ -38,7 +43,8 @@ def relaunch_with_agent(nproc: int, argv: list[str], max_restarts: int = 0) -> i
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // nproc)))
     words = ["-m", "eng.cli", *argv, *([] if _names_launcher(argv) else ["--launcher", "pytorch"])]
     try:
-        elastic_launch(_agent_config(nproc, max_restarts), sys.executable)(*words)
+        with _signal_handlers_kept():
+            elastic_launch(_agent_config(nproc, max_restarts), sys.executable)(*words)
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         logger.error("rank %d failed first, with exit status %d; its traceback stands above", rank, failure.exitcode)
@@ -81,6 +87,18 @@ def _names_launcher(argv: list[str]) -> bool:
     return any(word == "--launcher" or word.startswith("--launcher=") for word in argv)
 
 
+@contextmanager
+def _signal_handlers_kept() -> Iterator[None]:
+    """The agent leaves its own handlers behind, which raise wherever this process stands when a signal comes."""
+    before = {name: signal.getsignal(getattr(signal, name)) for name in _SIGNALS}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            if handler is not None and signal.getsignal(getattr(signal, name)) is not handler:
+                signal.signal(getattr(signal, name), handler)
+
+
 def _agent_config(nproc: int, max_restarts: int) -> Any:
     from torch.distributed.launcher.api import LaunchConfig
 
@@ -94,5 +112,5 @@ def _agent_config(nproc: int, max_restarts: int) -> Any:
         local_addr="localhost",
         max_restarts=max_restarts,
         monitor_interval=0.1,
-        signals_to_handle=",".join(name for name in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, name)),
+        signals_to_handle=",".join(_SIGNALS),
     )
