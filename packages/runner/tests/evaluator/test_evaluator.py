@@ -167,7 +167,12 @@ def test_any_number_of_ranks_gives_what_one_process_gives(tmp_path, world_size):
     for rank in ranks:
         out, err = rank.communicate(timeout=80)
         assert rank.returncode == 0, err[-2000:]
-        assert json.loads(out.splitlines()[-1]) == {"toy/order": [0, 1, 2, 3, 4], "toy/mean": 2.0, "loss": 2.0}
+        assert json.loads(out.splitlines()[-1]) == {
+            "toy/order": [0, 1, 2, 3, 4],
+            "toy/mean": 2.0,
+            "loss": 2.0,
+            "aux": 1.5,
+        }
     assert [float(item["value"]) for item in pickle.loads((tmp_path / "dump.pkl").read_bytes())] == [0, 1, 2, 3, 4]
 
 
@@ -189,26 +194,46 @@ class TestMetricValue:
 
 class TestLosses:
     @pytest.mark.parametrize(
-        ("last", "expected"),
+        ("outputs", "expected"),
         [
-            ({"loss": {"a": 1}}, {"a": 1}), ({"loss": 2}, {"loss": 2}), ({"loss": 2, "pred": 1}, None), ({"pred": 1}, None),
-            (BaseDataElement(loss={"a": 1}), {"a": 1}),
+            ([1, BaseDataElement(loss={"a": 1})], ([1], {"a": 1})),
+            ([1, BaseDataElement(loss=2)], ([1], {"loss": 2})),
+            (([1], {"loss_a": 2, "b": [0.5]}), ([1], {"loss_a": 2, "b": [0.5]})),
+        ],
+        ids=["data element", "one loss", "tuple"],
+    )
+    def test_are_taken_from_the_predictions(self, outputs, expected):
+        assert split_losses(outputs) == expected
+
+    @pytest.mark.parametrize(
+        "outputs",
+        [
+            [], [1, 2], {"loss": 1}, [{"loss": 1}], ([1], {"score": 1.0}), ([1], {"loss": "high"}), ([1], [2]),
+            [1, BaseDataElement(loss=2, pred=1)], [1, BaseDataElement(pred=1)],
         ],
     )  # fmt: skip
-    def test_are_taken_from_behind_the_predictions(self, last, expected):
-        samples, losses = split_losses(["first", last])
-        assert losses == expected
-        assert len(samples) == (2 if expected is None else 1)
-
-    def test_nothing_to_take(self):
-        assert split_losses([]) == ([], None)
-        assert split_losses({"loss": 1}) == ({"loss": 1}, None)
+    def test_what_is_no_loss_stays_a_prediction(self, outputs):
+        assert split_losses(outputs) == (outputs, {})
 
     def test_mean_is_weighted_by_samples(self):
         meter = LossMeter()
         meter.update({"a": torch.tensor([1.0, 3.0]), "b": [torch.tensor(1.0), torch.tensor(2.0)]}, num_samples=2)
-        meter.update({"a": 5, "b": 0.0})
+        meter.update({"a": 5, "b": []})
         assert meter.compute() == {"a": 3.0, "b": 2.0}
+        assert meter.compute() == {}
+
+    def test_total_is_the_sum_unless_the_model_gives_it(self):
+        meter = LossMeter()
+        meter.update({"loss_a": torch.tensor(1, dtype=torch.bfloat16), "loss_b": 2.0, "acc": 9}, num_samples=3)
+        meter.update({"loss_b": 10.0})
+        assert meter.compute() == {"loss_a": 1, "loss_b": 4, "acc": 9, "loss": (3 * 3 + 10) / 4}
+        meter.update({"loss_a": 1, "loss": 7})
+        assert meter.compute() == {"loss_a": 1, "loss": 7}
+
+    def test_forgets_what_an_interrupted_validation_left(self):
+        meter = LossMeter()
+        meter.update({"loss": 1})
+        meter.clear()
         assert meter.compute() == {}
 
     def test_a_loss_of_a_wrong_type_is_named(self):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 from torch import nn
@@ -11,7 +9,7 @@ from torch import nn
 from eng.hooks import Hook
 from eng.registry import LOOPS
 from eng.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop, ValLoop
-from eng.runner.loops._losses import LossAverage, count_samples, split_losses
+from eng.runner.loops._losses import count_samples
 from eng.runner.utils import calc_dynamic_intervals
 
 
@@ -141,10 +139,14 @@ def test_losses_alone_need_no_evaluator(make_runner, parts) -> None:
     assert list(runner.val()) == ["loss"]
 
 
-def test_what_is_no_loss_stays_a_prediction() -> None:
-    predictions: tuple[Any, ...] = ([1], {"score": torch.ones(())})
-    assert split_losses(predictions) == (predictions, {})
-    assert split_losses([1, 2]) == ([1, 2], {})
+def test_the_weight_of_a_training_loss_is_no_loss_of_validation(make_runner, parts) -> None:
+    class Weighted(parts.Line):
+        def forward(self, x, y, mode="tensor"):
+            outputs = super().forward(x, y, mode)
+            return {**outputs, "loss_weight": 10.0} if mode == "loss" else outputs
+
+    expected = validate(make_runner, parts, parts.Line(), dict(loss=True))
+    assert validate(make_runner, parts, Weighted(), dict(loss=True)) == expected
 
 
 @pytest.mark.parametrize(
@@ -163,12 +165,6 @@ def test_what_is_no_loss_stays_a_prediction() -> None:
 )
 def test_samples_of_a_batch(batch, count) -> None:
     assert count_samples(batch) == count
-
-
-def test_an_average_without_losses_is_empty() -> None:
-    average = LossAverage()
-    average.add({}, [1])
-    assert average.averages() == {}
 
 
 def test_validation_in_half_precision(make_runner, parts) -> None:

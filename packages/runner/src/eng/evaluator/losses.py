@@ -2,49 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
-from eng.dist import all_reduce
+from eng.dist import all_gather_object
 from eng.structures import BaseDataElement
 
 __all__ = ["LossMeter", "split_losses"]
 
 
-def split_losses(outputs: Sequence[Any]) -> tuple[Sequence[Any], Mapping[str, Any] | None]:
-    """Predictions without the losses that a model put behind them, and those losses.
+def split_losses(outputs: Any) -> tuple[Any, Mapping[str, Any]]:
+    """Predictions without the losses that a model gave with them, and those losses.
 
-    A model whose ``predict`` returns losses too appends one more item: a data element, or a dict, whose only entry is
-    ``loss`` and holds the losses by name.
+    A model may return ``(predictions, losses)``, where `losses` is a mapping of numbers or tensors of which a name
+    contains ``loss``; or a list of data elements of which the last holds nothing but ``loss``.
 
     Args:
         outputs: what the model predicted for a batch.
 
+    Returns:
+        The predictions, and the losses by name; an empty mapping where there are none.
+
     Examples:
-        >>> split_losses([{"label": 1}, {"loss": {"loss_cls": 0.5}}])
+        >>> split_losses(([{"label": 1}], {"loss_cls": 0.5}))
         ([{'label': 1}], {'loss_cls': 0.5})
+        >>> split_losses([BaseDataElement(label=1), BaseDataElement(loss=0.5)])[1]
+        {'loss': 0.5}
+        >>> split_losses([{"label": 1}])
+        ([{'label': 1}], {})
     """
-    if not isinstance(outputs, Sequence) or not outputs:
-        return outputs, None
-    last = outputs[-1]
-    keys = list(last.keys()) if isinstance(last, Mapping | BaseDataElement) else []
-    if keys != ["loss"]:
-        return outputs, None
-    losses = last["loss"] if isinstance(last, Mapping) else last.loss
-    return outputs[:-1], losses if isinstance(losses, Mapping) else {"loss": losses}
+    if isinstance(outputs, tuple) and len(outputs) == 2 and _are_losses(outputs[1]):
+        return outputs
+    last = outputs[-1] if isinstance(outputs, list) and outputs else None
+    if isinstance(last, BaseDataElement) and list(last.keys()) == ["loss"]:
+        losses = last.get("loss")
+        return outputs[:-1], losses if isinstance(losses, Mapping) else {"loss": losses}
+    return outputs, {}
 
 
 class LossMeter:
     """Mean of each loss over all samples of all ranks, read from the device only at the end.
 
+    Where losses come without their total, ``loss``, it is the sum of those whose name contains ``loss``, as in training.
+    A loss that some batches do not have is averaged over those that have it.
+
     Examples:
         >>> meter = LossMeter()
-        >>> meter.update({"loss": torch.tensor(1.0)}, num_samples=1)
-        >>> meter.update({"loss": torch.tensor(4.0)}, num_samples=2)
+        >>> meter.update({"loss_a": torch.tensor(1.0), "loss_b": 2.0}, num_samples=1)
+        >>> meter.update({"loss_a": torch.tensor(4.0), "loss_b": 2.0}, num_samples=2)
         >>> meter.compute()
-        {'loss': 3.0}
+        {'loss_a': 3.0, 'loss_b': 2.0, 'loss': 5.0}
     """
 
     def __init__(self) -> None:
@@ -52,7 +61,7 @@ class LossMeter:
         self._num_samples: dict[str, int] = {}
 
     def update(self, losses: Mapping[str, Any], num_samples: int = 1) -> None:
-        """Adds the losses of a batch.
+        """Adds the losses of a batch, without asking the device.
 
         Args:
             losses: by name; a number, a tensor (its mean counts) or a list of such (their sum counts).
@@ -61,29 +70,52 @@ class LossMeter:
         Raises:
             TypeError: a loss is something else.
         """
-        for name, loss in losses.items():
-            total = _scalar(name, loss).double() * num_samples
+        means = {name: _scalar(name, loss) for name, loss in losses.items()}
+        parts = [mean for name, mean in means.items() if "loss" in name]
+        if parts and "loss" not in means:
+            means["loss"] = torch.stack(parts).sum()
+        for name, mean in means.items():
+            total = mean * num_samples
             self._sums[name] = self._sums[name] + total if name in self._sums else total
             self._num_samples[name] = self._num_samples.get(name, 0) + num_samples
 
-    def compute(self) -> dict[str, float]:
-        """Means by name, the same on all ranks; afterwards the meter is empty again."""
-        names = list(self._sums)
-        if not names:
-            return {}
-        device = self._sums[names[0]].device
-        counts = torch.tensor([self._num_samples[name] for name in names], dtype=torch.float64, device=device)
-        table = torch.stack([torch.stack([self._sums[name].to(device) for name in names]), counts])
-        all_reduce(table)
+    def clear(self) -> None:
+        """Forgets everything."""
         self._sums, self._num_samples = {}, {}
-        return dict(zip(names, (table[0] / table[1]).tolist(), strict=True))
+
+    def compute(self) -> dict[str, float]:
+        """Means by name, the same on all ranks, which all have to call it; afterwards the meter is empty again."""
+        totals: dict[str, tuple[float, int]] = {}
+        for of_rank in all_gather_object(self._read()):
+            for name, (total, num_samples) in of_rank.items():
+                before = totals.get(name, (0.0, 0))
+                totals[name] = before[0] + total, before[1] + num_samples
+        self.clear()
+        return {name: total / num_samples for name, (total, num_samples) in totals.items() if num_samples}
+
+    def _read(self) -> dict[str, tuple[float, int]]:
+        if not self._sums:
+            return {}
+        first = next(iter(self._sums.values()))
+        sums = torch.stack([value.to(first.device, first.dtype) for value in self._sums.values()]).tolist()
+        return {name: (total, self._num_samples[name]) for name, total in zip(self._sums, sums, strict=True)}
+
+
+def _are_losses(value: Any) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and any("loss" in str(name) for name in value)
+        and all(isinstance(loss, torch.Tensor | list | tuple | int | float) for loss in value.values())
+    )
 
 
 def _scalar(name: str, loss: Any) -> torch.Tensor:
     if isinstance(loss, torch.Tensor):
-        return loss.detach().mean()
+        # Not every accelerator has double precision.
+        dtype = torch.float64 if loss.device.type == "cpu" else torch.float32
+        return loss.detach().to(dtype).mean()
     if isinstance(loss, list | tuple):
-        return torch.stack([_scalar(name, part) for part in loss]).sum()
+        return torch.stack([_scalar(name, part) for part in loss]).sum() if loss else _scalar(name, 0.0)
     if isinstance(loss, int | float):
-        return torch.tensor(float(loss))
+        return torch.tensor(float(loss), dtype=torch.float64)
     raise TypeError(f"the loss {name!r} must be a number, a tensor or a list of tensors, not {type(loss).__name__}")

@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 
+from eng.evaluator import LossMeter, split_losses
 from eng.registry import LOOPS
 from eng.runner.amp import autocast
 
-from ._losses import LossAverage, compute_losses, split_losses
+from ._losses import compute_losses, count_samples
 from .base import BaseLoop
 
 
@@ -28,7 +29,7 @@ class _EvaluationLoop(BaseLoop):
             self.evaluator.dataset_meta = metainfo
         self.fp16 = fp16
         self.loss = loss
-        self.losses = LossAverage()
+        self.losses = LossMeter()
 
     def run(self) -> dict[str, float]:
         """Runs over all batches and gives the metrics by name."""
@@ -40,7 +41,7 @@ class _EvaluationLoop(BaseLoop):
         for idx, data_batch in enumerate(self.dataloader):
             self.run_iter(idx, data_batch)
         metrics = self.evaluator.evaluate(len(self.dataloader.dataset))
-        metrics.update(self.losses.averages())
+        metrics.update(self.losses.compute())
         runner.call_hook(f"after_{self.mode}_epoch", metrics=metrics)
         runner.call_hook(f"after_{self.mode}")
         return dict(metrics)
@@ -55,7 +56,7 @@ class _EvaluationLoop(BaseLoop):
             outputs, losses = split_losses(outputs)
             if self.loss:
                 losses = compute_losses(runner.model, data_batch)
-        self.losses.add(losses, data_batch)
+        self.losses.update(losses, count_samples(data_batch))
         self.evaluator.process(data_samples=outputs, data_batch=data_batch)
         runner.call_hook(f"after_{self.mode}_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs)
 
