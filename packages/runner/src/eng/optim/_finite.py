@@ -35,8 +35,8 @@ class NonFiniteGuard:
     def __init__(self) -> None:
         self.finite: torch.Tensor | None = None
         self.skipped: torch.Tensor | None = None
+        self._before: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
-    @torch.no_grad()
     def step(self, optimizer: Any, **kwargs: Any) -> None:
         """Steps ``optimizer``.
 
@@ -44,21 +44,38 @@ class NonFiniteGuard:
             optimizer: the optimizer.
             **kwargs: of its ``step``.
         """
-        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        if not parameters:
-            optimizer.step(**kwargs)
-            return
-        finite = all_finite([p.grad for p in parameters])
-        before = {id(tensor): (tensor, tensor.clone()) for tensor in (*parameters, *_state(optimizer, parameters))}
+        self.keep(optimizer)
         optimizer.step(**kwargs)
+        self.restore(optimizer)
+
+    @torch.no_grad()
+    def keep(self, optimizer: Any) -> None:
+        """Copies what a step of ``optimizer`` may change; for a step that is not taken through :meth:`step`."""
+        parameters = _with_gradients(optimizer)
+        tensors = (*parameters, *_state(optimizer, parameters))
+        self._before = {id(tensor): (tensor, tensor.clone()) for tensor in tensors}
+        if parameters:
+            self.finite = all_finite([p.grad for p in parameters if p.grad is not None])
+
+    @torch.no_grad()
+    def restore(self, optimizer: Any) -> torch.Tensor | None:
+        """Puts back what :meth:`keep` copied, where a gradient was not finite.
+
+        Returns:
+            :attr:`finite`; None where no parameter had a gradient.
+        """
+        before, self._before = self._before, {}
+        finite = self.finite
+        if not before or finite is None:
+            return None
         for tensor, old in before.values():
-            _keep_where(finite, tensor, old)
-        for tensor in _state(optimizer, parameters):
+            keep_where(finite, tensor, old)
+        for tensor in _state(optimizer, _with_gradients(optimizer)):
             if id(tensor) not in before:
-                _keep_where(finite, tensor, torch.zeros_like(tensor))
-        self.finite = finite
+                keep_where(finite, tensor, torch.zeros_like(tensor))
         skipped = torch.zeros((), dtype=torch.int64, device=finite.device) if self.skipped is None else self.skipped
         self.skipped = skipped + ~finite
+        return finite
 
 
 def all_finite(tensors: list[torch.Tensor]) -> torch.Tensor:
@@ -79,12 +96,8 @@ def all_finite(tensors: list[torch.Tensor]) -> torch.Tensor:
     return finite
 
 
-def _state(optimizer: Any, parameters: list[torch.Tensor]) -> list[torch.Tensor]:
-    states = (optimizer.state.get(parameter, {}) for parameter in parameters)
-    return [value for state in states for value in state.values() if isinstance(value, torch.Tensor)]
-
-
-def _keep_where(finite: torch.Tensor, tensor: torch.Tensor, old: torch.Tensor) -> None:
+def keep_where(finite: torch.Tensor, tensor: torch.Tensor, old: torch.Tensor) -> None:
+    """Gives ``tensor`` the values of ``old``, on the device, unless ``finite`` is true."""
     mine, theirs = local(tensor), local(old)
     mine.copy_(torch.where(finite.to(mine.device, non_blocking=True), mine, theirs))
 
@@ -92,3 +105,12 @@ def _keep_where(finite: torch.Tensor, tensor: torch.Tensor, old: torch.Tensor) -
 def local(tensor: torch.Tensor) -> torch.Tensor:
     """The part of a sharded tensor (DTensor) that this rank holds; another tensor as it is."""
     return tensor.to_local() if hasattr(tensor, "to_local") else tensor
+
+
+def _with_gradients(optimizer: Any) -> list[torch.Tensor]:
+    return [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+
+
+def _state(optimizer: Any, parameters: list[torch.Tensor]) -> list[torch.Tensor]:
+    states = (optimizer.state.get(parameter, {}) for parameter in parameters)
+    return [value for state in states for value in state.values() if isinstance(value, torch.Tensor)]

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 
 from eng.dist import all_gather_object, get_world_size
-from eng.optim._finite import _keep_where as keep_where
-from eng.optim._finite import all_finite
+from eng.optim._finite import NonFiniteGuard, keep_where
 
 from .errors import NonFiniteLossError
 
@@ -81,10 +80,10 @@ class FiniteWatch:
 
 
 class StepGuard:
-    """Undoes an optimizer step whose gradients are not finite, on the device and without asking it.
+    """Undoes an optimizer step whose gradients are not finite, and what the model's buffers took from its batch.
 
-    Before a step the parameters and the optimizer's tensors are copied; after it each takes its old value where a
-    gradient was not finite. Buffers such as BatchNorm's statistics follow the same flag.
+    :class:`~eng.optim._finite.NonFiniteGuard` looks after parameters and the optimizer's tensors in each step, whoever
+    takes it; buffers such as BatchNorm's statistics follow the same flag.
 
     Args:
         model: the model whose buffers are kept.
@@ -92,45 +91,22 @@ class StepGuard:
     """
 
     def __init__(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        self._optimizer = optimizer
-        self._buffers = list(model.buffers())
-        self._good_buffers = [buffer.clone() for buffer in self._buffers]
-        self._before: list[tuple[torch.Tensor, torch.Tensor]] = []
-        self._new: list[torch.Tensor] = []
-        self._finite: torch.Tensor | None = None
+        self._guard = NonFiniteGuard()
+        self._buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
         optimizer.register_step_pre_hook(self._keep)
         optimizer.register_step_post_hook(self._restore)
 
-    def _parameters(self) -> list[torch.Tensor]:
-        return [p for group in self._optimizer.param_groups for p in group["params"] if p.grad is not None]
+    def _keep(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        self._guard.keep(optimizer)
 
     @torch.no_grad()
-    def _keep(self, *_: Any) -> None:
-        parameters = self._parameters()
-        if not parameters:
-            self._finite = None
+    def _restore(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        finite = self._guard.restore(optimizer)
+        if finite is None:
             return
-        self._finite = all_finite([p.grad for p in parameters if p.grad is not None])
-        tensors = [*parameters, *self._state_tensors(parameters)]
-        self._before = [(tensor, tensor.detach().clone()) for tensor in tensors]
-
-    @torch.no_grad()
-    def _restore(self, *_: Any) -> None:
-        if self._finite is None:
-            return
-        kept = {id(tensor) for tensor, _ in self._before}
-        for tensor, old in self._before:
-            keep_where(self._finite, tensor, old)
-        for tensor in self._state_tensors(self._parameters()):
-            if id(tensor) not in kept:  # state that this step created begins at zero
-                keep_where(self._finite, tensor, torch.zeros_like(tensor))
-        for buffer, good in zip(self._buffers, self._good_buffers, strict=True):
-            buffer.copy_(torch.where(self._finite.to(buffer.device), buffer, good))
+        for buffer, good in self._buffers:
+            keep_where(finite, buffer, good)
             good.copy_(buffer)
-
-    def _state_tensors(self, parameters: list[torch.Tensor]) -> list[torch.Tensor]:
-        states = (self._optimizer.state.get(p, {}) for p in parameters)
-        return [value for state in states for value in state.values() if isinstance(value, torch.Tensor)]
 
 
 @torch.no_grad()
