@@ -100,8 +100,37 @@ def test_wrappers_are_taken_off(wrap) -> None:
     assert FlopAnalyzer(wrap(layers()), X).by_module() == {"": 90, "0": 60, "1": 0, "2": 30}
 
 
-def test_a_compiled_part_is_counted() -> None:
-    assert FlopAnalyzer(nn.Sequential(torch.compile(layers())), X).total() == 90
+@pytest.mark.parametrize("part", [layers, lambda: nn.Linear(4, 3)], ids=["container", "layer"])
+def test_a_compiled_part_is_counted(part) -> None:
+    expected = FlopAnalyzer(part(), X).total()
+    assert FlopAnalyzer(nn.Sequential(torch.compile(part())), X).total() == expected
+
+
+@pytest.mark.parametrize("backward", [False, True], ids=["forward", "with backward"])
+def test_an_empty_part_hands_its_input_on(backward) -> None:
+    # The identity shortcut of many residual networks is an empty Sequential, which is false.
+    model = nn.Sequential(nn.Sequential(), nn.Linear(4, 3), nn.Sequential())
+    assert FlopAnalyzer(model, X, backward=backward).total() == 60 * (1 + backward)
+
+
+def test_a_part_whose_error_is_caught_is_left() -> None:
+    class Tries(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Linear(9, 9), nn.Linear(4, 3)
+
+        def forward(self, x):
+            try:
+                return self.first(x)
+            except RuntimeError:
+                return self.second(x)
+
+    assert FlopAnalyzer(Tries(), X).by_module() == {"": 60, "first": 0, "second": 60}
+
+
+def test_what_is_no_module_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"model must be a torch\.nn\.Module, not builtin_function_or_method"):
+        FlopAnalyzer(torch.relu, X)
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")

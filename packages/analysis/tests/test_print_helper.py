@@ -165,8 +165,10 @@ def test_what_is_not_asked_for_is_empty() -> None:
         ({"input_shape": (3, "x")}, "whole numbers"),
         ({"input_shape": (0, 10)}, "whole numbers"),
         ({"input_shape": ()}, "whole numbers"),
+        ({"input_shape": 224}, "whole numbers such as"),
+        ({"input_shape": (3, 224.0)}, "whole numbers such as"),
     ],
-    ids=["nothing", "both", "text", "zero", "empty"],
+    ids=["nothing", "both", "text", "zero", "empty", "number", "fraction"],
 )
 def test_inputs_that_make_no_sense(arguments, message) -> None:
     with pytest.raises(ValueError, match=message):

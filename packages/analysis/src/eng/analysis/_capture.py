@@ -84,7 +84,8 @@ class ModuleTracker:
             if isinstance(module, torch.jit.ScriptModule):  # its submodules take no hooks: it counts as one
                 continue
             handles.append(module.register_forward_pre_hook(self._enter))
-            handles.append(module.register_forward_hook(self._leave))
+            # Always: a forward may catch the error of a part and go on with another one.
+            handles.append(module.register_forward_hook(self._leave, always_call=True))
         try:
             yield
         finally:

@@ -107,7 +107,7 @@ def naming_the_module(model: nn.Module) -> Iterator[None]:
     for module in names:
         if not isinstance(module, torch.jit.ScriptModule):
             handles.append(module.register_forward_pre_hook(lambda module, _: running.append(module)))
-            handles.append(module.register_forward_hook(lambda *_: running.pop() and None))
+            handles.append(module.register_forward_hook(lambda *_: _forget_last(running)))
     try:
         yield
     except Exception as error:
@@ -121,6 +121,11 @@ def naming_the_module(model: nn.Module) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _forget_last(running: list[nn.Module]) -> None:
+    """Gives None whatever the module is: what a forward hook gives takes the place of the output."""
+    running.pop()
 
 
 @contextmanager

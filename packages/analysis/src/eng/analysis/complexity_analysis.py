@@ -36,6 +36,7 @@ class ModelAnalysis(ABC):
         convention: ``"macs"`` counts one multiply-add as one flop, as MMEngine does; ``"flops"`` as two, as vendors do.
 
     Raises:
+        TypeError: `model` is no module.
         ValueError: an unknown convention.
     """
 
@@ -48,6 +49,8 @@ class ModelAnalysis(ABC):
         backward: bool = False,
         convention: Convention = "macs",
     ) -> None:
+        if not isinstance(model, nn.Module):
+            raise TypeError(f"model must be a torch.nn.Module, not {type(model).__name__}: {model!r:.80}")
         if convention not in ("macs", "flops"):
             raise ValueError(f"convention must be 'macs' or 'flops', not {convention!r}")
         self.model = unwrapped(model)

@@ -71,9 +71,11 @@ def tensors_of(input_shape: tuple[Any, ...]) -> tuple[torch.Tensor, ...]:
     Raises:
         ValueError: a shape is not made of whole numbers.
     """
-    shapes = input_shape if input_shape and isinstance(input_shape[0], (tuple, list)) else (input_shape,)
+    several = isinstance(input_shape, (tuple, list)) and input_shape and isinstance(input_shape[0], (tuple, list))
+    shapes = input_shape if several else (input_shape,)
     for shape in shapes:
-        if not shape or not all(isinstance(size, int) and size > 0 for size in shape):
+        is_shape = isinstance(shape, (tuple, list)) and shape
+        if not is_shape or not all(isinstance(size, int) and size > 0 for size in shape):
             raise ValueError(f"input_shape: expected whole numbers such as (3, 224, 224), got {shape!r}")
     # Real memory, as the model may look at values; zeros are free until somebody writes to them.
     return tuple(torch.zeros(1, *shape) for shape in shapes)
