@@ -55,6 +55,29 @@ def test_message(files: dict[str, str], kind: type[Exception], match: str, write
         Config.fromfile(write(**files).name)
 
 
+@pytest.mark.parametrize(
+    ("files", "kind", "place"),
+    [
+        (dict(a_py="x = 1\ny = 1 / 0"), ZeroDivisionError, "a.py:2"),
+        (dict(b_py="m = dict(lr=1)", a_py="_base_ = 'b.py'\n\nx = _base_.m.lrr"), AttributeError, "a.py:3"),
+        (dict(b_py="m = dict(lr=1)", a_py="_base_ = 'b.py'\nx = _base_['n']"), KeyError, "a.py:2"),
+        (dict(b_py="\nx = undefined", a_py="_base_ = 'b.py'\nz = 1"), NameError, "b.py:2"),
+        (dict(b_py="\nx = undefined", a_py="from eng.config import read_base\nwith read_base():\n    from .b import *"), NameError, "b.py:2"),
+        (dict(a_py="def f():\n    raise ValueError('no')\nx = f()"), ValueError, "a.py:2"),
+        (dict(a_py="import json\nx = json.loads('{')"), ValueError, "a.py:2"),
+        (dict(a_py="f = '{{fileBasename}}'\nx = int('a')"), ValueError, "a.py:2"),
+        (dict(a_py="x = 1 1"), ConfigFileError, None),
+    ],
+    ids=["code", "attribute", "key", "base", "pure-base", "function", "library", "substituted", "tells-itself"],
+)  # fmt: skip
+def test_an_error_of_the_code_of_a_config_has_its_place(
+    files: dict[str, str], kind: type[Exception], place: str | None, write: Write
+) -> None:
+    with pytest.raises(kind) as caught:
+        Config.fromfile(write(**files).name)
+    assert getattr(caught.value, "config_place", None) == place
+
+
 def test_another_encoding(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_bytes("x = 1\ny = 'é'\n".encode("latin-1"))
     with pytest.raises(ConfigFileError, match=r"a.py:2: not UTF-8 \(byte 0xe9\)") as caught:

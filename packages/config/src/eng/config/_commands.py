@@ -1,4 +1,4 @@
-"""``eng config show|diff|explain``."""
+"""``eng config show|diff|explain``; ``check``, which needs the registry, comes with the front door."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _read(file: str, cfg_options: tuple[str, ...], no_trust: bool) -> Config:
 
 @click.group()
 def config() -> None:
-    """Look at configs: show, diff, explain."""
+    """Look at configs: show, diff, explain, check."""
 
 
 @config.command()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeGuard
 
+from ._blame import blaming
 from ._data import caret
 from ._safe import SafeInterpreter, evaluate
 from ._source import Source
@@ -245,11 +246,11 @@ def run_direct(config: PythonConfig, read_bases: Callable[[Any], Any]) -> dict[s
 
     Raises:
         ConfigSyntaxError: with file, line and caret.
-        Exception: what the code of the config raises, as it is.
+        Exception: what the code of the config raises, as it is, with ``config_place`` as ``"file.py:12"``.
     """
     code = _parsed(config.source, config.text, 0)
     namespace = _Namespace({"__name__": "__config__", "__file__": config.source.path}, read_bases)
-    with hold_lazy():
+    with hold_lazy(), blaming(config.source):
         exec(code, namespace)  # noqa: S102  # a Python config is a program
     namespace.pop(BASE_KEY, None)
     return namespace
@@ -269,7 +270,7 @@ def run_python(
 
     Raises:
         UnsafeConfigError: without trust, at the first line that would execute code.
-        Exception: what the code of the config raises, as it is.
+        Exception: what the code of the config raises, as it is, with ``config_place`` as ``"file.py:12"``.
     """
     namespace: dict[str, Any] = {"__name__": "__config__", "__file__": config.source.path, BASE_KEY: base}
     names: dict[str, Any] = {}
@@ -281,7 +282,7 @@ def run_python(
         visited = [transformer.visit(_copy(node)) for node in tree.body]
         tree = ast.Module([part for item in visited for part in (item if isinstance(item, list) else [item])], [])
         namespace[IMPORT_HOOK] = _Hook(config, transformer.imports, namespace, import_base, trust)
-    with hold_lazy():
+    with hold_lazy(), blaming(config.source):
         if trust:
             exec(compile(tree, config.source.path, "exec"), namespace)  # noqa: S102  # a Python config is a program
         else:

@@ -151,6 +151,7 @@ class Config:
             KeyError: two bases define the same key, or a key is reserved.
             TypeError: a dict is merged onto something else.
             ImportError: a module of ``custom_imports`` cannot be imported.
+            Exception: what the code of a Python config raises; its ``config_place`` is the line, ``"path/file.py:12"``.
         """
         options = Options(use_predefined_variables, use_environment_variables, lazy_import, trust)
         loaded = load(str(filename), options)
