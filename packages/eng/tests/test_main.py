@@ -79,6 +79,22 @@ def test_built_in_error_raised_by_eng_is_the_users(commands, capsys) -> None:
     assert "depth must be an int" in capsys.readouterr().err
 
 
+def test_error_of_the_code_of_a_config_is_the_users(commands, capsys) -> None:
+    error = ZeroDivisionError("division by zero")
+    error.config_place = "a.py:3"
+    commands(fail=failing(error))
+    assert main(["fail"]) == 2
+    assert "eng: error: a.py:3: ZeroDivisionError: division by zero\n" in capsys.readouterr().err
+
+
+def test_a_group_without_a_command_shows_its_help(commands, capsys) -> None:
+    commands(config__echo=echo)
+    for words in ([], ["config"]):
+        main(words)
+        written = capsys.readouterr()
+        assert (written.out + written.err).startswith("Usage: eng")
+
+
 def test_defect_elsewhere_keeps_its_traceback(commands) -> None:
     commands(fail=failing(TypeError("a bug of a library")))
     with pytest.raises(TypeError, match="a bug of a library"):

@@ -78,14 +78,25 @@ def test_config_check_as_json(tmp_path: Path, capsys, net: None) -> None:
     assert [each["kind"] for each in json.loads(capsys.readouterr().out)] == ["wrong-type", "unknown-key"]
 
 
+def test_config_check_without_executing(tmp_path: Path, capsys, net: None) -> None:
+    file = tmp_path / "a.py"
+    file.write_text("model = dict(type='Net', depht=3)\n", "utf-8")
+    assert main(["config", "check", str(file), "--no-trust"]) == 1
+    file.write_text("import os\nmodel = dict(type='Net', depth=3)\n", "utf-8")
+    assert main(["config", "check", str(file)]) == 0
+    assert main(["config", "check", str(file), "--no-trust"]) == 2
+    assert "a.py:1: an import statement is not allowed" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
         ("absent.py", None, "absent.py"),
         ("broken.py", "model = dict(\n", "broken.py"),
         ("a.toml", "x = 1", "a.toml"),
+        ("code.py", "x = 1\ny = 1 / 0\n", "code.py:2: ZeroDivisionError: division by zero"),
     ],
-    ids=["missing", "syntax", "format"],
+    ids=["missing", "syntax", "format", "code"],
 )
 def test_config_that_cannot_be_read_is_status_2(
     tmp_path: Path, capsys, name: str, text: str | None, words: str

@@ -10,16 +10,17 @@ import click
 @click.command()
 @click.argument("config", type=click.Path(dir_okay=False))
 @click.option("--cfg-options", multiple=True, metavar="KEY=VALUE ...", help="Change the config before checking it.")
+@click.option("--no-trust", is_flag=True, help="Read a Python config without executing it; refuse what is not data.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as a JSON list.")
 @click.pass_context
-def check(ctx: click.Context, config: str, cfg_options: tuple[str, ...], as_json: bool) -> int:
+def check(ctx: click.Context, config: str, cfg_options: tuple[str, ...], no_trust: bool, as_json: bool) -> int:
     """Find unknown types and arguments in CONFIG, without building anything.
 
     Exit status: 0 nothing found, 1 findings, 2 the config cannot be read.
     """
     from eng.registry import check as findings_of
 
-    findings = findings_of(ctx.obj.load_config(config, cfg_options))
+    findings = findings_of(ctx.obj.load_config(config, cfg_options, trust=not no_trust))
     if as_json:
         click.echo(json.dumps([finding.to_dict() for finding in findings], indent=2))
     else:

@@ -18,6 +18,9 @@ def one_message(error: BaseException) -> str | None:
         return _usage(error)
     if isinstance(error, click.ClickException):
         return error.format_message()
+    place = getattr(error, "config_place", None)
+    if place is not None:  # raised by the user's own lines, in a Python config
+        return f"{place}: {type(error).__name__}: {_words(error)}\n(eng --traceback ... shows where)"
     if isinstance(error, _ALWAYS) or (isinstance(error, _MISTAKES) and _is_ours(error)):
         return f"{_words(error)}\n(eng --traceback ... shows where)"
     return None

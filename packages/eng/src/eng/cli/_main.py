@@ -18,6 +18,10 @@ from ._version import __version__
 
 OK, FINDINGS, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 GROUP = "eng.commands"
+# A group without a word behind it: click before 8.2 prints the help itself.
+_NO_WORDS: tuple[type[click.ClickException], ...] = tuple(
+    filter(None, [getattr(click.exceptions, "NoArgsIsHelpError", None)])
+)
 _ABOUT = """Train, check and inspect deep-learning models from the command line.
 
 Each installed package of eng brings its own commands. A config is changed on the way in by --cfg-options KEY=VALUE ...;
@@ -46,6 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     words, show_traceback = take_flag(sys.argv[1:] if argv is None else argv, "--traceback")
     try:
         return _run(spread_lists(words))
+    except _NO_WORDS as error:
+        click.echo(error.format_message(), err=True)
+        return USER_ERROR
     except (KeyboardInterrupt, click.Abort):
         click.echo("eng: interrupted", err=True)
         return INTERRUPTED

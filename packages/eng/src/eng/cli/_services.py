@@ -25,13 +25,16 @@ class Services:
                 model = ctx.obj.build_model(cfg)
     """
 
-    def load_config(self, path: str | Path, cfg_options: Mapping[str, Any] | Sequence[str] | None = None) -> Any:
+    def load_config(
+        self, path: str | Path, cfg_options: Mapping[str, Any] | Sequence[str] | None = None, *, trust: bool = True
+    ) -> Any:
         """The config in a file, changed by `cfg_options`.
 
         Args:
             path: of a ``.py``, ``.json`` or ``.yaml`` config.
             cfg_options: dotted keys with values, or words such as ``"optim_wrapper.optimizer.lr=0.1"``, whose values
                 are read as `eng.config.DictAction` reads them.
+            trust: False reads a Python config without executing it.
 
         Returns:
             the `eng.config.Config`.
@@ -41,7 +44,7 @@ class Services:
         """
         from eng.config import Config
 
-        cfg = Config.fromfile(path)
+        cfg = Config.fromfile(path, trust=trust)
         options = cfg_options if isinstance(cfg_options, Mapping) else parse_cfg_options(cfg_options or ())
         if options:
             cfg.merge_from_dict(dict(options))
