@@ -60,6 +60,18 @@ def test_the_pointer_names_the_newest(make_runner, parts) -> None:
     assert find_latest_checkpoint(runner.work_dir) == f"{runner.work_dir}/epoch_4.pth"
 
 
+def test_another_storage_holds_what_is_kept_and_published(make_runner, parts) -> None:
+    from eng.fileio import list_dir_or_file
+
+    options = dict(out_dir="memory://checkpoints", max_keep_ckpts=1, save_best="acc", published_keys=["state_dict"])
+    runner, names = train(make_runner, parts, scores=dict(acc=[1, 3, 2]), epochs=3, **options)
+    assert names == set()
+    folder = f"memory://checkpoints/{Path(runner.work_dir).name}"
+    assert (Path(runner.work_dir) / "last_checkpoint").read_text() == f"{folder}/epoch_3.pth"
+    stems = sorted(name.removesuffix(".pth") for name in list_dir_or_file(folder))
+    assert [stem.rpartition("-")[0] or stem for stem in stems] == ["best_acc_epoch_2"] * 2 + ["epoch_3"] * 2
+
+
 @pytest.mark.parametrize("out_dir", ["elsewhere", "file"], ids=["path", "address"])
 def test_checkpoints_may_lie_elsewhere(make_runner, parts, tmp_path, out_dir) -> None:
     target = str(tmp_path / "other") if out_dir == "elsewhere" else f"file://{tmp_path / 'other'}"
@@ -130,6 +142,12 @@ def test_a_published_copy_holds_its_keys_and_is_named_by_its_content(make_runner
 def test_a_published_key_that_is_not_there_is_told(make_runner, parts, heard) -> None:
     train(make_runner, parts, epochs=1, published_keys=["state_dict", "ema"])
     assert "holds no ema to publish" in heard.text
+
+
+def test_a_run_that_is_done_does_not_fail_for_what_cannot_be_published(make_runner, parts, heard) -> None:
+    _, names = train(make_runner, parts, epochs=1, published_keys="ema")
+    assert names == {"epoch_1.pth"}
+    assert "epoch_1.pth has none of ema; it has meta, " in heard.text
 
 
 def test_what_resuming_needs_may_be_left_out(make_runner, parts) -> None:

@@ -9,7 +9,6 @@ from ._loader import CheckpointLoader
 from ._match import LoadReport, load_state_dict
 from ._publish import publish_checkpoint
 from ._read import read_checkpoint
-from ._retention import CheckpointRecord, CheckpointRecords, checkpoints_to_remove, is_better
 from ._state import get_state_dict, weights_to_cpu
 from ._summary import CheckpointSummary, ListedCheckpoint, TensorSummary, list_checkpoints, summarize_checkpoint
 from ._verify import verify_checkpoint
@@ -47,10 +46,6 @@ __all__ = [
     "TensorSummary",
     "Difference",
     "AsyncCheckpointWriter",
-    "CheckpointRecord",
-    "CheckpointRecords",
-    "checkpoints_to_remove",
-    "is_better",
     "BrokenCheckpointError",
     "CheckpointWriteError",
     "StateMismatchError",

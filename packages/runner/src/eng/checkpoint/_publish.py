@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import logging
 import os
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import PurePosixPath
+from typing import Any, BinaryIO, cast
+
+import torch
 
 from ._read import read_checkpoint
-from ._write import save_checkpoint
+from ._write import local_path, save_checkpoint
 
 __all__ = ["publish_checkpoint"]
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def publish_checkpoint(
     source: str | os.PathLike[str],
     keys: Sequence[str] = ("meta", "state_dict"),
     out_dir: str | os.PathLike[str] | None = None,
+    backend_args: dict[str, Any] | None = None,
 ) -> str:
     """Writes a copy of a checkpoint with some of its entries, named by its content.
 
     Args:
-        source: the checkpoint.
-        keys: entries of the copy; those that the checkpoint has not are left out.
+        source: the checkpoint, of any storage that :mod:`eng.fileio` reaches.
+        keys: entries of the copy; those that the checkpoint has not are left out, with a warning.
         out_dir: folder of the copy, that of `source` by default.
+        backend_args: for the storage backend, see :func:`eng.fileio.get_file_backend`.
 
     Returns:
         Path of the copy: ``{name}-{first 8 digits of its SHA-256}.pth``, by which a download can be checked.
@@ -31,17 +40,52 @@ def publish_checkpoint(
     Raises:
         KeyError: the checkpoint has none of `keys`.
         BrokenCheckpointError: it is not whole.
+        CheckpointWriteError: the copy could not be written.
     """
-    source = Path(source)
-    checkpoint = read_checkpoint(source, map_location="cpu")
+    name = os.fspath(source)
+    checkpoint = _read(name, backend_args)
+    missing = [key for key in keys if key not in checkpoint]
+    if len(missing) == len(keys):
+        raise KeyError(f"{name} has none of {', '.join(keys)}; it has {', '.join(map(str, checkpoint))}")
+    if missing:
+        _LOGGER.warning("%s holds no %s to publish", name, " and no ".join(missing))
     kept = {key: checkpoint[key] for key in keys if key in checkpoint}
-    if not kept:
-        raise KeyError(f"{source} has none of {', '.join(keys)}; it has {', '.join(map(str, checkpoint))}")
-    folder = Path(out_dir) if out_dir is not None else source.parent
-    aside = folder / f".{source.stem}.publishing"
-    save_checkpoint(kept, aside)
-    with aside.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256") if hasattr(hashlib, "file_digest") else hashlib.sha256(file.read())
-    published = folder / f"{source.stem}-{digest.hexdigest()[:8]}.pth"
-    aside.replace(published)
-    return str(published)
+    published = f"{_without_suffix(name, out_dir, backend_args)}-{_digest(kept)[:8]}.pth"
+    save_checkpoint(kept, published, backend_args=backend_args)
+    return published
+
+
+def _read(name: str, backend_args: dict[str, Any] | None) -> Any:
+    local = local_path(name, backend_args)
+    if local is not None:
+        return read_checkpoint(local, map_location="cpu")
+    from eng.fileio import get
+
+    return read_checkpoint(io.BytesIO(get(name, backend_args=backend_args)), map_location="cpu", name=name)
+
+
+def _without_suffix(name: str, out_dir: str | os.PathLike[str] | None, backend_args: dict[str, Any] | None) -> str:
+    if out_dir is None:
+        return name.removesuffix(PurePosixPath(name).suffix)
+    from eng.fileio import join_path
+
+    return str(join_path(os.fspath(out_dir), PurePosixPath(name).stem, backend_args=backend_args))
+
+
+def _digest(checkpoint: dict[str, Any]) -> str:
+    """Of the file that :func:`save_checkpoint` is about to write, so that it gets its final name at once."""
+    sink = _Hashing()
+    torch.save(checkpoint, cast("BinaryIO", sink))
+    return sink.sha256.hexdigest()
+
+
+class _Hashing(io.RawIOBase):
+    def __init__(self) -> None:
+        self.sha256 = hashlib.sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.sha256.update(data)
+        return len(data)

@@ -59,7 +59,7 @@ def save_checkpoint(
         raise ValueError("give backend_args only; file_client_args is its old name")
     storage_args = backend_args if backend_args is not None else file_client_args
     name = os.fspath(filename)
-    local = _local_path(name, storage_args)
+    local = local_path(name, storage_args)
     if local is not None:
         write_whole(local, lambda file: torch.save(checkpoint, file), _verify_written)
         return
@@ -82,7 +82,8 @@ def _verify_written(path: Path) -> None:
         )
 
 
-def _local_path(filename: str, storage_args: dict[str, Any] | None) -> Path | None:
+def local_path(filename: str, storage_args: dict[str, Any] | None) -> Path | None:
+    """`filename` as a path of this machine; None where another storage holds it."""
     filename = filename.removeprefix("file://")
     local_backend = not storage_args or storage_args.get("backend") in (None, "local", "disk")
     return Path(filename) if local_backend and "://" not in filename and not filename.startswith("s3:") else None

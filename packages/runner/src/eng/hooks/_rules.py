@@ -21,6 +21,16 @@ def check_rule(rule: str) -> str:
     return rule
 
 
+def is_better(value: float, than: float, rule: str) -> bool:
+    """Whether ``value`` beats ``than``; a NaN never does.
+
+    Example:
+        >>> is_better(0.9, 0.8, "greater"), is_better(0.8, 0.8, "less"), is_better(float("nan"), 0.8, "greater")
+        (True, False, False)
+    """
+    return value > than if rule == "greater" else value < than
+
+
 def infer_rule(metric: str, greater_keys: Sequence[str] | None = None, less_keys: Sequence[str] | None = None) -> str:
     """The rule for ``metric``, from exact names first and parts of names after them.
 

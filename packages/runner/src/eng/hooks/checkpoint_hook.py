@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from eng.registry import HOOKS
 
-from ._checkpoint_files import publish, remove_checkpoint
-from ._rules import check_rule, infer_rule
+from ._checkpoint_files import remove_checkpoints
+from ._rules import check_rule, infer_rule, is_better
 from .hook import DataBatch, Hook
 
 if TYPE_CHECKING:
@@ -166,8 +166,7 @@ class CheckpointHook(Hook):
             return
         paths = [self.last_ckpt] if self.save_last and self.last_ckpt else []
         for path in [*paths, *self.best_ckpts.values()]:
-            final = publish(path, self.published_keys, self.backend_args)
-            runner.logger.info("Published %s as %s with %s", path, final, ", ".join(self.published_keys))
+            self._publish(runner, path, self.published_keys)
 
     def after_run(self, runner: RunnerView) -> None:
         """Waits for a checkpoint that is still being written."""
@@ -209,17 +208,26 @@ class CheckpointHook(Hook):
         self._kept = self._kept[-self.max_keep_ckpts :]
         return expired
 
+    def _publish(self, runner: RunnerView, path: str, keys: list[str]) -> None:
+        from eng.checkpoint import publish_checkpoint
+
+        try:
+            final = publish_checkpoint(path, keys, backend_args=self.backend_args)
+        except KeyError as error:  # the training is done and saved: no reason to call it failed
+            logger.warning("Nothing is published: %s", error.args[0])
+        else:
+            runner.logger.info("Published %s as %s with %s", path, final, ", ".join(keys))
+
     def _settle(self, runner: RunnerView, path: str, stale: list[str]) -> None:
         """What follows when a checkpoint is whole: the pointer moves, and older ones may go."""
         self._point_to(runner, path)
-        for old in stale:
-            remove_checkpoint(old, self.backend_args)
+        remove_checkpoints(stale, self.backend_args)
 
     def _point_to(self, runner: RunnerView, path: str) -> None:
-        from eng.fileio import put_text
+        from eng.checkpoint import write_pointer
 
         self.newest_whole = path
-        put_text(path, str(Path(runner.work_dir) / "last_checkpoint"))
+        write_pointer(runner.work_dir, path)
 
     def _write(self, runner: RunnerView, name: str, when_whole: Callable[[], None] | None = None) -> None:
         runner.save_checkpoint(
@@ -264,7 +272,7 @@ class CheckpointHook(Hook):
         if math.isnan(score):
             return False
         best = self._best_scores.get(key)
-        return best is None or (score > best if rule == "greater" else score < best)
+        return best is None or is_better(score, best, rule)
 
     def _save_best(self, runner: RunnerView, key: str) -> None:
         unit, number = ("epoch", runner.epoch) if self.by_epoch else ("iter", runner.iter)
@@ -276,7 +284,7 @@ class CheckpointHook(Hook):
         runner.message_hub.update_info(f"best_score{suffix}", self._best_scores[key])
         runner.message_hub.update_info(f"best_ckpt{suffix}", path)
         stale = [previous] if previous and previous != path else []
-        self._write(runner, name, lambda: _remove_all(stale, self.backend_args))
+        self._write(runner, name, lambda: remove_checkpoints(stale, self.backend_args))
         runner.logger.info(
             "The best checkpoint with %0.4f %s at %s %s is saved to %s.",
             self._best_scores[key],
@@ -340,11 +348,6 @@ def _join(folder: str, name: str, backend_args: dict[str, Any] | None) -> str:
     from eng.fileio import join_path
 
     return str(join_path(folder, name, backend_args=backend_args))
-
-
-def _remove_all(paths: list[str], backend_args: dict[str, Any] | None) -> None:
-    for path in paths:
-        remove_checkpoint(path, backend_args)
 
 
 def _writes_shards(runner: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from eng.registry import HOOKS
 
-from ._rules import check_rule, infer_rule
+from ._rules import check_rule, infer_rule, is_better
 from .hook import Hook
 
 if TYPE_CHECKING:
@@ -89,15 +89,12 @@ class EarlyStoppingHook(Hook):
         """Goes on from ``state``."""
         self.wait_count, self.best_score = state["wait_count"], state["best_score"]
 
-    def _better(self, score: float, than: float) -> bool:
-        return score > than if self.rule == "greater" else score < than
-
     def _reason_to_stop(self, score: float) -> str | None:
         if self.check_finite and not math.isfinite(score):
             return f"{self.monitor} is {score}"
-        if self.stopping_threshold is not None and self._better(score, self.stopping_threshold):
+        if self.stopping_threshold is not None and is_better(score, self.stopping_threshold, self.rule):
             return f"{self.monitor} = {score} passed the threshold {self.stopping_threshold}"
-        if self._better(score - self.min_delta, self.best_score):
+        if is_better(score - self.min_delta, self.best_score, self.rule):
             self.best_score, self.wait_count = score, 0
             return None
         self.wait_count += 1
