@@ -27,8 +27,14 @@ def test_no_slips(word: str, known: str) -> None:
 
 
 def test_closest_prefers_a_slip() -> None:
-    assert closest("dept", ["width", "depth", "depot"]) == "depth"
-    assert closest("xyz", ["width"]) is None
+    assert closest("dept", ["width", "depth", "depot"]) == ["depot", "depth"]
+    assert closest("save_bast", ["save_last", "interval", "save_best", "save_param_scheduler"]) == [
+        "save_best",
+        "save_last",
+    ]
+    assert closest("wide", ["width", "depth"]) == ["width"]
+    assert closest("xyz", ["width"]) == []
+    assert or_mean("dept", ["depth", "depot"]) == "; did you mean 'depot' or 'depth'?"
     assert or_mean("widht", ["width"]) == "; did you mean 'width'?"
     assert or_mean("q", ["width"]) == ""
 

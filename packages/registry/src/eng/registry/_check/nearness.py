@@ -7,17 +7,17 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 
-def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The known word most like `word`; None where none is alike."""
-    words = list(known)
-    slips = [other for other in words if is_slip_of(word, other)]
-    return next(iter(slips or difflib.get_close_matches(word, words, n=1, cutoff=cutoff)), None)
+def closest(word: str, known: Iterable[str], cutoff: float = 0.6, count: int = 3) -> list[str]:
+    """The known words that `word` may be a slip of, nearest first; where there is none, the one most like it."""
+    words = sorted(known)
+    slips = sorted((_distance(word, other), other) for other in words if is_slip_of(word, other))
+    return [other for _, other in slips[:count]] or difflib.get_close_matches(word, words, n=1, cutoff=cutoff)
 
 
 def or_mean(word: str, known: Iterable[str]) -> str:
     """``"; did you mean 'x'?"``, or nothing where no known word is near."""
     near = closest(word, known)
-    return f"; did you mean {near!r}?" if near is not None else ""
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 @lru_cache(maxsize=1 << 16)

@@ -72,7 +72,7 @@ def check_call(
         if key in takes.names:
             yield from _check_value(key, value, takes, name, path, node)
         elif _is_refused(key, takes, path):
-            message = f"{name} takes no argument {key!r}{_place_for(key, node, place) or or_mean(key, takes.names)}"
+            message = f"{name} takes no argument {key!r}{_place_for(key, node, place) or or_mean(key, takes.names | {'type'})}"
             yield Finding("unknown-argument", f"{path}.{key}", message, location_of(node, key))
     if not _is_layer(path):
         yield from _missing(takes, node, place, path, name, is_certain=not is_guess)
