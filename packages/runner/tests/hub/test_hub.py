@@ -9,7 +9,7 @@ import torch
 
 from eng.hub import ModelEntry, find_model, get_config, get_model, list_model_entries
 
-LIBRARY = "tinylib_of_hub_tests"
+LIBRARY = "tinylib_of_tests"
 
 
 def test_config_of_a_library(library: Path) -> None:

@@ -20,7 +20,7 @@ from eng.infer import BaseInferencer, InputError
 from eng.model import BaseModel
 from eng.registry import MODELS, DefaultScope, Registry
 
-LIBRARY = "tinylib_of_infer_tests"
+LIBRARY = "tinylib_of_tests"
 
 
 class Affine(BaseModel):
