@@ -15,6 +15,7 @@ from eng.registry import check
 from eng.registry._check.known import top_keys
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+_LETTERS = "qwertyuiopasdfghjklzxcvbnm_"
 
 
 def example_configs() -> list[Path]:
@@ -24,13 +25,18 @@ def example_configs() -> list[Path]:
 
 
 def slips(word: str) -> Iterator[str]:
-    """The word with one letter missing, swapped with its neighbour, doubled, replaced, or one too many."""
+    """The word with one letter missing, swapped with its neighbour, doubled, replaced, or one too many.
+
+    A wrong letter stands for all of them, as what is near is counted in letters and not by which they are; which one it
+    is changes with the place, so that each of the alphabet comes up somewhere.
+    """
     edits = set()
     for at, letter in enumerate(word):
-        edits |= {word[:at] + word[at + 1 :], word[:at] + "q" + word[at + 1 :]}
-        edits |= {word[:at] + letter + word[at:], word[:at] + "q" + word[at:]}
+        wrong = _LETTERS[(7 * at + 3 * len(word)) % len(_LETTERS)]
+        edits |= {word[:at] + word[at + 1 :], word[:at] + wrong + word[at + 1 :]}
+        edits |= {word[:at] + letter + word[at:], word[:at] + wrong + word[at:]}
         edits.add(word[:at] + word[at + 1 : at + 2] + letter + word[at + 2 :])
-    edits.add(word + "q")
+    edits.add(word + _LETTERS[len(word) % len(_LETTERS)])
     return iter(sorted(edits - {word, ""}))
 
 
