@@ -143,10 +143,72 @@ def test_missing_keys_are_key_errors_too(tmp_path):
         fileio.get("x", {"backend": "lmdb", "db_path": str(tmp_path / "absent")})
 
 
-def test_a_missing_client_names_the_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "lmdb", None)
-    with pytest.raises(MissingClientError, match=r"LmdbBackend needs lmdb.*eng-fileio\[lmdb\]"):
-        fileio.LmdbBackend(__file__).get("x")
+@pytest.mark.parametrize(
+    ("module", "read", "match"),
+    [
+        (
+            "lmdb",
+            lambda: fileio.LmdbBackend(__file__).get("x"),
+            r"LmdbBackend needs lmdb.*pip install 'eng-fileio\[lmdb\]'",
+        ),
+        ("requests", lambda: fileio.get("http://x/y"), r"HTTPBackend needs requests.*pip install 'eng-fileio\[http\]'"),
+        (
+            "pymemcache",
+            lambda: fileio.MemcachedBackend("h:1", None).get("x"),
+            r"MemcachedBackend needs pymemcache.*pip install 'eng-fileio\[memcached\]'",
+        ),
+        (
+            "petrel_client",
+            lambda: fileio.PetrelBackend().get("petrel://b/k"),
+            "PetrelBackend needs petrel_client.*install petrel_client from your cluster",
+        ),
+        ("fsspec", lambda: fileio.get("memory://x"), r"FsspecBackend needs fsspec.*pip install 'eng-fileio\[fsspec\]'"),
+        ("s3fs", lambda: fileio.get("s3://b/k"), r"s3:// needs a package.*pip install 'eng-fileio\[s3\]'"),
+        ("ossfs", lambda: fileio.get("oss://b/k"), "oss:// needs a package.*pip install ossfs"),
+        ("adlfs", lambda: fileio.get("az://b/k"), "az:// needs a package.*pip install adlfs"),
+        ("paramiko", lambda: fileio.get("sftp://h/k"), "sftp:// needs a package.*paramiko"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and value.isidentifier() else "",
+)
+def test_a_missing_client_says_how_to_install_it(monkeypatch, registries, module, read, match):
+    registry = pytest.importorskip("fsspec.registry")
+    # What fsspec imported before, it does not ask for again.
+    monkeypatch.setattr(registry, "_registry", {})
+    monkeypatch.setattr(registry, "registry", {})
+    for name in [name for name in sys.modules if name.partition(".")[0] == module]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+    if module == "paramiko":
+        monkeypatch.delitem(sys.modules, "fsspec.implementations.sftp", raising=False)
+    with pytest.raises(MissingClientError, match=match):
+        read()
+
+
+def test_a_prefix_that_fsspec_might_know_says_how_to_install_that(monkeypatch):
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    with pytest.raises(UnknownBackendError, match=r"no backend for 'dropbox://'.*pip install 'eng-fileio\[fsspec\]'"):
+        fileio.get("dropbox://x")
+
+
+@pytest.mark.parametrize(
+    ("uri", "args", "match"),
+    [
+        ("http://x", {"retires": 3}, "backend_args of HTTPBackend: .*'retires'; did you mean 'retries'"),
+        ("x", {"backend": "lmdb"}, "backend_args of LmdbBackend: .*'db_path'.*known: db_path"),
+        ("x", {"backend": "memcached", "client_cfg": None}, "backend_args of MemcachedBackend: .*server_list_cfg"),
+        ("x", {"backend": "local", "retries": 3}, "backend_args of LocalBackend: .*'retries'; it takes none"),
+    ],
+    ids=["misspelt", "missing", "second-missing", "none"],
+)
+def test_options_that_a_backend_does_not_have_are_named(uri, args, match):
+    with pytest.raises(TypeError, match=match):
+        fileio.get(uri, args)
+
+
+def test_a_memcached_that_does_not_answer_is_named():
+    pytest.importorskip("pymemcache")
+    with pytest.raises(ConnectionError, match="memcached 127.0.0.1:9: "):
+        fileio.get("x", {"backend": "memcached", "server_list_cfg": "127.0.0.1:9", "client_cfg": None})
 
 
 def test_petrel_maps_paths_and_signs(tmp_path):

@@ -76,6 +76,33 @@ def test_malformed_files_name_line_and_column(tmp_path, name, text, where):
     assert (str(copied), copied.line) == (str(caught.value), caught.value.line)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "error", "where"),
+    [
+        ("a.json", b'{"a": 1,\n "b": "\xe4"}', ValueError, r"a\.json:2:8: JSON must be UTF-8, but holds the byte 0xe4"),
+        ("a.toml", b'a = "\xe4"\n', ValueError, r"a\.toml:1:6: TOML must be UTF-8"),
+        ("a.yaml", b'a: "\xe4"\n', yaml.YAMLError, r"a\.yaml: malformed YAML: .*UTF-8"),
+        ("a.pkl", b"no pickle", pickle.UnpicklingError, r"a\.pkl: no whole pickle"),
+        ("a.pkl", pickle.dumps(list(range(99)))[:50], EOFError, r"a\.pkl: no whole pickle"),
+        ("a.pkl", b"", EOFError, r"a\.pkl: no whole pickle"),
+    ],
+    ids=["json", "toml", "yaml", "no-pickle", "cut-pickle", "empty-pickle"],
+)
+def test_another_encoding_and_broken_pickles_name_the_file(tmp_path, name, content, error, where):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(fileio.ParseError, match=where) as caught:
+        fileio.load(tmp_path / name)
+    assert isinstance(caught.value, error)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_lines_in_another_encoding_name_file_and_line(tmp_path):
+    (tmp_path / "a.txt").write_bytes("a\nä b\n".encode("latin-1"))
+    with pytest.raises(fileio.ParseError, match=r"a\.txt:2:1: .*byte 0xe4; give its encoding"):
+        fileio.list_from_file(tmp_path / "a.txt")
+    assert fileio.list_from_file(tmp_path / "a.txt", encoding="latin-1") == ["a", "ä b"]
+
+
 def test_parse_errors_are_those_of_the_libraries_too(tmp_path):
     with pytest.raises(json.JSONDecodeError, match="<stream>:1:2"):
         fileio.load(io.StringIO("{"), file_format="json")

@@ -82,6 +82,14 @@ class ParseError(ValueError):
         error.path, error.line, error.column = path, line, column
         return error
 
+    @classmethod
+    def not_utf8(cls, path: str, cause: UnicodeDecodeError, what: str, advice: str = "") -> ParseError:
+        """The error for a text in another encoding, at the line of its first wrong byte."""
+        before = cause.object[: cause.start]
+        line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
+        problem = f"{what} must be {cause.encoding.upper()}, but holds the byte {cause.object[cause.start]:#04x}"
+        return cls.at(path, line, column, problem, advice)
+
 
 class HTTPStatusError(OSError):
     """The server answered with an error; `status` holds its code, `url` the address."""

@@ -34,6 +34,9 @@ def list_from_file(
         file_client_args: deprecated name of `backend_args`.
         backend_args: arguments for the backend.
 
+    Raises:
+        ParseError: the file has another encoding; names file and line.
+
     Example:
         >>> from eng.fileio import put_text
         >>> put_text("a\nb\nc\n", "memory://docs/a.txt")
@@ -62,7 +65,8 @@ def dict_from_file(
         backend_args: arguments for the backend.
 
     Raises:
-        ParseError: a line has no value, or its key is not of `key_type`; names file and line.
+        ParseError: a line has no value, its key is not of `key_type`, or the file has another encoding; names file and
+            line.
 
     Example:
         >>> from eng.fileio import put_text
@@ -86,5 +90,10 @@ def dict_from_file(
 
 
 def _lines(filename: PathLike, encoding: str, backend_args: BackendArgs) -> Iterator[str]:
-    text = get_text(filename, encoding, backend_args=backend_args)
+    try:
+        text = get_text(filename, encoding, backend_args=backend_args)
+    except UnicodeDecodeError as error:
+        raise ParseError.not_utf8(
+            text_of(filename), error, "the text", "give its encoding, such as encoding='latin-1'"
+        ) from error
     return (line.rstrip("\n\r") for line in io.StringIO(text))

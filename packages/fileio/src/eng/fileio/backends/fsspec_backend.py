@@ -144,7 +144,8 @@ class FsspecBackend(RemoteStore):
             cls = fsspec.get_filesystem_class(scheme if mark else "file")
             return self._shared(cls, cls._get_kwargs_from_urls(url)), str(cls._strip_protocol(url))
         except ImportError as error:
-            raise MissingClientError(f"{scheme}:// needs a package that is not installed: {error}") from error
+            needed = f"{scheme}:// needs a package that is not installed: {error}{_how_to_install(scheme)}"
+            raise MissingClientError(needed) from error
 
     def _shared(self, cls: Any, found: dict[str, Any]) -> Any:
         # fsspec keeps instances per thread; its own file systems are safe to share, and one holds the connections.
@@ -153,6 +154,15 @@ class FsspecBackend(RemoteStore):
         if key not in made:
             made.setdefault(key, cls(**{**found, **self.options}))
         return made[key]
+
+
+def _how_to_install(scheme: str) -> str:
+    """The line for pip; nothing for what fsspec brings itself, whose own message names the package it misses."""
+    registry = client_module("fsspec.registry", "FsspecBackend", _INSTALL)
+    package = str(registry.known_implementations.get(scheme, {}).get("class", "fsspec")).split(".")[0]
+    if package == "fsspec":
+        return ""
+    return ": pip install " + ("'eng-fileio[s3]'" if package == "s3fs" else package)
 
 
 def _write(fs: Any, path: str, action: Callable[[], object]) -> None:

@@ -33,6 +33,7 @@ class MemcachedBackend(RemoteReader):
     Raises:
         MissingKeyError: there is no such key (a FileNotFoundError and a KeyError).
         TypeError: `client_cfg` is no mapping.
+        ConnectionError: nobody answers; names the servers.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class MemcachedBackend(RemoteReader):
 
     def get(self, filepath: PathLike) -> bytes:
         """Value of a key."""
-        value: bytes | None = self._open().get(text_of(filepath))
+        value: bytes | None = self._ask("get", text_of(filepath))
         if value is None:
             raise MissingKeyError(f"memcached {', '.join(self.servers)} holds no key {text_of(filepath)!r}")
         return value
@@ -65,7 +66,7 @@ class MemcachedBackend(RemoteReader):
         """
         pymemcache = self._library()
         try:
-            stored = self._open().set(text_of(filepath), bytes(obj), noreply=False)
+            stored = self._ask("set", text_of(filepath), bytes(obj), noreply=False)
         except pymemcache.exceptions.MemcacheServerError as error:
             raise OSError(f"memcached did not store {text_of(filepath)!r} ({len(obj)} bytes): {error}") from error
         if not stored:
@@ -77,7 +78,7 @@ class MemcachedBackend(RemoteReader):
 
     def exists(self, filepath: PathLike) -> bool:
         """Whether there is such a key."""
-        return self._open().get(text_of(filepath)) is not None
+        return self._ask("get", text_of(filepath)) is not None
 
     def isfile(self, filepath: PathLike) -> bool:
         """As :meth:`exists`."""
@@ -89,11 +90,14 @@ class MemcachedBackend(RemoteReader):
 
     def remove(self, filepath: PathLike) -> None:
         """Removes a key."""
-        if not self._open().delete(text_of(filepath), noreply=False):
+        if not self._ask("delete", text_of(filepath), noreply=False):
             raise MissingKeyError(f"memcached {', '.join(self.servers)} holds no key {text_of(filepath)!r}")
 
-    def _open(self) -> Any:
-        return self._client.get(self._connect)
+    def _ask(self, command: str, *args: Any, **options: Any) -> Any:
+        try:
+            return getattr(self._client.get(self._connect), command)(*args, **options)
+        except ConnectionError as error:
+            raise type(error)(error.errno, f"memcached {', '.join(self.servers)}: {error.strerror or error}") from error
 
     def _connect(self) -> Any:
         options = {"use_pooling": True, "allow_unicode_keys": True, **self.options}

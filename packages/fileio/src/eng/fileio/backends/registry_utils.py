@@ -105,10 +105,12 @@ class BackendTable:
         """
         if prefix in self._prefixes:
             return self._prefixes[prefix]
-        if prefix in _fsspec_protocols():
+        protocols = _fsspec_protocols()
+        if protocols is not None and prefix in protocols:
             return "fsspec"
+        more = "" if protocols is not None else "fsspec knows more, pip install 'eng-fileio[fsspec]'; "
         raise UnknownBackendError(
-            f"no backend for {prefix + '://'!r}; {known_names(prefix, self._prefixes)}; "
+            f"no backend for {prefix + '://'!r}; {known_names(prefix, self._prefixes)}; {more}"
             "eng.fileio.register_backend(name, backend, prefixes=...) adds one"
         )
 
@@ -118,7 +120,9 @@ class BackendTable:
         name = arguments.pop("backend", None)
         if name is None:
             name = self.name_for_prefix(arguments.pop("prefix", prefix))
-        return self.class_named(name)(**arguments)
+        cls = self.class_named(name)
+        _check_arguments(cls, arguments)
+        return cls(**arguments)
 
     def choose(self, uri: PathLike, backend_args: Mapping[str, Any] | None = None) -> Any:
         """The shared instance for a path."""
@@ -143,6 +147,25 @@ class BackendTable:
         return instance
 
 
+def _check_arguments(cls: type[BaseStorageBackend], arguments: Mapping[str, Any]) -> None:
+    """Tells the options of a backend where one is misspelt or missing.
+
+    Raises:
+        TypeError: `cls` cannot be called with these arguments.
+    """
+    try:
+        signature = inspect.signature(cls)
+    except ValueError:  # a class of C that does not tell
+        return
+    try:
+        signature.bind(**arguments)
+    except TypeError as error:
+        known = [name for name, each in signature.parameters.items() if each.kind is not each.VAR_KEYWORD]
+        wrong = next((name for name in arguments if name not in known), "")
+        options = known_names(wrong, known) if known else "it takes none"
+        raise TypeError(f"backend_args of {cls.__name__}: {error}; {options}") from error
+
+
 _FROZEN = object()
 
 
@@ -156,11 +179,12 @@ def _frozen(value: Any) -> Hashable:
     return value  # type: ignore[no-any-return]  # whether it hashes is found out by the caller
 
 
-def _fsspec_protocols() -> list[str]:
+def _fsspec_protocols() -> list[str] | None:
+    """The prefixes that fsspec serves; None where it is not installed."""
     try:
         fsspec = client_module("fsspec", "this prefix", "pip install 'eng-fileio[fsspec]'")
     except MissingClientError:
-        return []
+        return None
     return list(fsspec.available_protocols())
 
 

@@ -49,15 +49,14 @@ class JsonHandler(BaseFileHandler):
         Raises:
             JsonParseError: malformed; names file, line and column.
         """
-        text = file.read()
         try:
-            return json.loads(text, **kwargs)
+            return json.loads(file.read(), **kwargs)
         except json.JSONDecodeError as error:
             excerpt = error.doc[max(0, error.pos - 20) : error.pos + 20]
             problem = f"malformed JSON: {error.msg}" + (f" near {excerpt!r}" if excerpt else " (the file is empty)")
             raise JsonParseError.at(name_of(file), error.lineno, error.colno, problem) from error
         except UnicodeDecodeError as error:
-            raise JsonParseError.at(name_of(file), None, None, f"JSON must be UTF-8: {error}") from error
+            raise JsonParseError.not_utf8(name_of(file), error, "JSON") from error
 
     def dump_to_fileobj(self, obj: Any, file: Any, **kwargs: Any) -> None:
         """Writes an object to an open text file; `kwargs` go to ``json.dump``."""

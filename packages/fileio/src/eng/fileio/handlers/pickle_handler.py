@@ -7,9 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from eng.fileio._uri import PathLike
-from eng.fileio.handlers.base import BaseFileHandler
+from eng.fileio.errors import ParseError
+from eng.fileio.handlers.base import BaseFileHandler, name_of
 
-__all__ = ["PickleHandler"]
+__all__ = ["PickleHandler", "PickleParseError"]
+
+
+class PickleParseError(ParseError, pickle.UnpicklingError, EOFError):
+    """Bytes that are no whole pickle; also the errors that ``pickle.load`` raises for them."""
+
+    def __reduce__(self) -> Any:
+        return type(self), self.args, self.__dict__
 
 
 class PickleHandler(BaseFileHandler):
@@ -26,8 +34,15 @@ class PickleHandler(BaseFileHandler):
     str_like = False
 
     def load_from_fileobj(self, file: Any, **kwargs: Any) -> Any:
-        """The object in an open binary file; `kwargs` go to ``pickle.load``."""
-        return pickle.load(file, **kwargs)
+        """The object in an open binary file; `kwargs` go to ``pickle.load``.
+
+        Raises:
+            PickleParseError: no pickle, or only a part of one; names the file.
+        """
+        try:
+            return pickle.load(file, **kwargs)
+        except (pickle.UnpicklingError, EOFError) as error:
+            raise PickleParseError.at(name_of(file), None, None, f"no whole pickle: {error}") from error
 
     def load_from_path(self, filepath: PathLike, mode: str = "rb", **kwargs: Any) -> Any:
         """The object in a local file."""

@@ -31,13 +31,15 @@ class TomlHandler(BaseFileHandler):
             import tomllib
         else:
             import tomli as tomllib
-        content = file.read()
         try:
+            content = file.read()
             return tomllib.loads(content.decode() if isinstance(content, bytes) else content, **kwargs)
         except tomllib.TOMLDecodeError as error:
             found = re.search(r"line (\d+), column (\d+)", str(error))
             line, column = (int(found[1]), int(found[2])) if found else (None, None)
             raise ParseError.at(name_of(file), line, column, f"malformed TOML: {error}") from error
+        except UnicodeDecodeError as error:
+            raise ParseError.not_utf8(name_of(file), error, "TOML") from error
 
     def dump_to_fileobj(self, obj: Any, file: Any, **kwargs: Any) -> None:
         """Always raises UnsupportedOperationError."""
