@@ -244,7 +244,7 @@ def docs(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Benchmarks beside the bare call and beside MMEngine 0.10.7, which gets an environment of its own."""
     prepare_everything(
-        session, "pytest>=8", "pytest-timeout", "pytest-benchmark>=5", "psutil", "scikit-learn", "requests"
+        session, "pytest>=8", "pytest-timeout", "pytest-benchmark>=5", "psutil", "scikit-learn", "requests", "moto[server]>=5"
     )
     reference = reference_python(session)
     session.run(
