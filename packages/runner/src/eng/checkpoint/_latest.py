@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ __all__ = ["find_latest_checkpoint"]
 
 _LOGGER = logging.getLogger(__name__)
 _FIRST_LOOK = 8
-"""Files looked into at first, the newest by their time of change; more only if none of them is whole."""
+"""Files looked into at first, the newest by their time of change; more only if none of them is whole, or if no pointer names one."""
 
 
 @dataclass(frozen=True, order=True)
@@ -36,8 +36,9 @@ def find_latest_checkpoint(path: str | os.PathLike[str]) -> str | None:
     """Newest whole checkpoint of a folder, or None where there is none.
 
     The file ``last_checkpoint`` names one; files saved after it (by the time stored in them) count too, as a run may be
-    killed between writing a file and naming it. Files that are cut short, damaged or not readable are skipped, each
-    with a warning that says why. A remote folder cannot be looked through: there the named one is taken.
+    killed between writing a file and naming it, and so do files beside the named one, where checkpoints lie in another
+    folder (``CheckpointHook(out_dir=...)``). Files that are cut short, damaged or not readable are skipped, each with a
+    warning that says why. A remote folder cannot be looked through: there the named one is taken.
 
     Args:
         path: of the folder, ``work_dir`` of a run.
@@ -47,13 +48,16 @@ def find_latest_checkpoint(path: str | os.PathLike[str]) -> str | None:
         >>> find_latest_checkpoint(tempfile.mkdtemp()) is None
         True
     """
-    folder = os.fspath(path)
+    folder = os.fspath(path).removeprefix("file://")
     if "://" in folder:
         return _remote_pointer(folder)
-    named = _pointer_target(Path(folder))
+    text = pointer_text(Path(folder))
+    if "://" in text:
+        return _remote_target(Path(folder), text)
+    named = pointer_target(Path(folder), text)
     if named is not None and named.is_dir():  # a sharded checkpoint is a folder
         return str(named)
-    for candidate in _newest_first(Path(folder), named):
+    for candidate in _newest_first(_files(Path(folder), text), named):
         try:
             verify_checkpoint(candidate.path)
         except (BrokenCheckpointError, UntrustedCheckpointError, OSError) as error:
@@ -64,12 +68,21 @@ def find_latest_checkpoint(path: str | os.PathLike[str]) -> str | None:
     return None
 
 
-def _newest_first(folder: Path, named: Path | None) -> Iterator[_Candidate]:
-    files = sorted(folder.glob("*.pth"), key=_changed_ns, reverse=True) if folder.is_dir() else []
+def _files(folder: Path, named: str) -> list[Path]:
+    """The checkpoint files of a folder; where it has none, those beside the one that its pointer names."""
+    files = list(folder.glob("*.pth"))
+    elsewhere = not files and Path(named).is_absolute()
+    return list(Path(named).parent.glob("*.pth")) if elsewhere else files
+
+
+def _newest_first(found: Sequence[Path], named: Path | None) -> Iterator[_Candidate]:
+    files = sorted(found, key=_changed_ns, reverse=True)
+    first_look = len(files)  # times of change may be those of a copy; only the name in the pointer makes up for that
     if named is not None:
         files = [named, *(file for file in files if file.resolve() != named.resolve())]
-    for batch in (files[:_FIRST_LOOK], files[_FIRST_LOOK:]):
-        yield from sorted((found for file in batch if (found := _look_into(file, file == named))), reverse=True)
+        first_look = _FIRST_LOOK
+    for batch in (files[:first_look], files[first_look:]):
+        yield from sorted((seen for file in batch if (seen := _look_into(file, file == named))), reverse=True)
 
 
 def _look_into(file: Path, is_named: bool) -> _Candidate | None:
@@ -107,20 +120,36 @@ def _changed_ns(file: Path) -> int:
         return 0
 
 
-def _pointer_target(folder: Path) -> Path | None:
+def pointer_text(folder: Path) -> str:
+    """What the pointer of `folder` names; empty where there is none."""
     pointer = folder / POINTER
     if not pointer.is_file():
-        return None
+        return ""
     text = pointer.read_text().strip()
     if not text:
         _skip(str(pointer), ValueError("the file is empty"))
+    return text.removeprefix("file://")
+
+
+def pointer_target(folder: Path, text: str) -> Path | None:
+    """The file or folder that the pointer of `folder` names with `text`; None where there is none."""
+    if not text:
         return None
     # The folder may have been moved since.
     places = [Path(text), folder / text, folder / Path(text).name]
     found = next((place for place in places if place.exists()), None)
     if found is None:
-        _skip(text, FileNotFoundError(f"{pointer} names it, but there is no such file"))
+        _skip(text, FileNotFoundError(f"{folder / POINTER} names it, but there is no such file"))
     return found
+
+
+def _remote_target(folder: Path, address: str) -> str | None:
+    from eng.fileio import exists
+
+    if exists(address):
+        return address
+    _skip(address, FileNotFoundError(f"{folder / POINTER} names it, but there is no such file"))
+    return None
 
 
 def _remote_pointer(folder: str) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ._latest import _pointer_target
+from ._latest import pointer_target, pointer_text
 from ._load import _weights
 from ._read import read_checkpoint
 from ._verify import verify_checkpoint
@@ -137,7 +137,7 @@ def list_checkpoints(folder: str | Path) -> list[ListedCheckpoint]:
         FileNotFoundError: it does not exist.
     """
     folder = Path(folder)
-    last = _pointer_target(folder) if folder.is_dir() else None
+    last = pointer_target(folder, pointer_text(folder))
     files = [path for path in sorted(folder.iterdir()) if path.suffix in SUFFIXES and path.is_file()]
     return sorted((_listed(path, last) for path in files), key=lambda one: (one.iter is None, one.iter or 0, one.path))
 
