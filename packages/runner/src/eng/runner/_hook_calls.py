@@ -33,9 +33,11 @@ class HookCalls(RunnerFacts):
             if self._afterwards and outer is None:
                 self._finish_point()
         except NonFiniteLossError:
+            self._afterwards.clear()
             raise
         except Exception as error:
             self._call_the_rest(listeners[listeners.index(listener) + 1 :], kwargs)
+            self._finish_point_quietly(outer)
             if hasattr(error, "add_note"):
                 error.add_note(f"raised by {owner_name(listener)} at {fn_name}")
             raise
@@ -55,12 +57,19 @@ class HookCalls(RunnerFacts):
         """Runs ``action`` when all hooks of the current point have run."""
         self._afterwards.append(action)
 
+    def _finish_point_quietly(self, outer: str | None) -> None:
+        """Does what hooks have put off, such as saving the best checkpoint, when one of them has raised."""
+        try:
+            if self._afterwards and outer is None:
+                self._finish_point()
+        except Exception:
+            self.logger.exception("what was to follow %s failed too", self._point)
+
     def _finish_point(self) -> None:
         if self._point == "after_val_epoch":
             self._point = "end_of_validation"
-        actions, self._afterwards = self._afterwards, []
-        for action in actions:
-            action()
+        while self._afterwards:
+            self._afterwards.pop(0)()
 
     def register_hook(self, hook: Any, priority: str | int | Priority | None = None) -> None:
         """Adds a hook behind those that have the same or a higher priority.

@@ -44,9 +44,10 @@ class Dispatcher(dict[str, tuple[Listener, ...]]):
         changes = self._changes
         own = (_listener(hook, point) for hook in self._hooks if _acts(hook, point))
         found = (*self._first.get(point, ()), *own, *self._last.get(point, ()))
-        if changes != self._changes:  # the handler of a signal came in between
-            return self.__missing__(point)
         self[point] = found
+        if changes != self._changes:  # the handler of a signal came in between, and after it what was found is kept
+            self.pop(point, None)
+            return self[point]
         return found
 
     def call_first(self, point: str, listener: Listener) -> None:

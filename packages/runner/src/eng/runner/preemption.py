@@ -21,8 +21,10 @@ class Preemption:
     """Notes that a run should end; the loops ask at their safe points.
 
     Used as a context manager it installs its signal handlers and, at the end, puts the earlier ones back. An earlier
-    handler that is a function is called as well. A second signal acts as if this class were not there. In a process
-    that was forked meanwhile, such as a loader's worker, the handlers act as if they were not there either.
+    handler that is a function is called as well. A second signal to this process acts as if this class were not there;
+    the first one does not, whatever else ends the run already: signals reach the ranks one after another, and may come
+    while the state is being saved. In a process that was forked meanwhile the handlers act as if they were not there
+    either.
 
     Args:
         signals: names of signals that end the run.
@@ -56,6 +58,7 @@ class Preemption:
         self._deadline = _deadline(time_budget_s, margin_s)
         self._previous: dict[int, Any] = {}
         self._pid = os.getpid()
+        self._was_signalled = False
 
     @property
     def comes_unannounced(self) -> bool:
@@ -105,10 +108,11 @@ class Preemption:
         return self.reason if found else None
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if os.getpid() != self._pid or self.reason is not None:
+        if os.getpid() != self._pid or self._was_signalled:
             self._act_as_before(number)
             return
-        self.reason = signal.Signals(number).name
+        self._was_signalled = True
+        self.reason = self.reason or signal.Signals(number).name
         if self.on_request is not None:
             self.on_request()
         earlier = self._previous.get(number)

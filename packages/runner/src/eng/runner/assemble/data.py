@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import signal
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -14,6 +13,9 @@ from eng.dataset import reproducible_loader_parts
 from eng.dist import get_rank, get_world_size
 from eng.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS
 
+from .batch_share import with_batch_of_rank
+from .workers import WorkerStart
+
 
 def build_dataloader(
     dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False, per_sample: bool = True
@@ -23,18 +25,19 @@ def build_dataloader(
     Args:
         dataloader: a dataloader, or a config with ``dataset``, ``batch_size`` and, optionally, ``sampler``,
             ``batch_sampler``, ``collate_fn``, ``worker_init_fn``, ``num_batch_per_epoch`` and every other argument of
-            ``torch.utils.data.DataLoader``.
+            ``torch.utils.data.DataLoader``. ``batch_size`` is that of one rank; ``global_batch_size`` in its place is
+            shared by all ranks.
         seed: seed of the sampler and of random transforms.
         diff_rank_seed: whether samplers draw a seed of their own on each rank.
         per_sample: whether random numbers inside a transform depend on seed, epoch and sample only, so that neither the
             number of workers nor a resume changes them. True by default; needs a seed.
 
     Raises:
-        ValueError: the config names no dataset.
+        ValueError: the config names no dataset, or its batch cannot be shared evenly by the ranks.
     """
     if not isinstance(dataloader, Mapping):
         return dataloader
-    cfg: dict[str, Any] = copy.deepcopy(dict(dataloader))
+    cfg = copy.deepcopy(with_batch_of_rank(dataloader))
     if "dataset" not in cfg:
         raise ValueError(f"a dataloader config needs a 'dataset'; it has {sorted(cfg)}")
     dataset = _build_dataset(cfg.pop("dataset"))
@@ -115,25 +118,6 @@ def _worker_init_fn(spec: Any, num_workers: int, seed: int | None) -> Callable[[
     return WorkerStart(function)
 
 
-class WorkerStart:
-    """Starts a loader's worker: signals work as in any process there, then the worker's own function runs.
-
-    A worker that inherited the run's handlers would take a signal for itself and never end.
-    """
-
-    def __init__(self, function: Callable[[int], None] | None) -> None:
-        self.function = function
-
-    def __call__(self, worker_id: int) -> None:
-        """Starts the worker with this number."""
-        for name in ("SIGTERM", "SIGUSR1", "SIGUSR2"):
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if self.function is not None:
-            self.function(worker_id)
-
-
 class FirstSamples(Dataset[Any]):
     """The first ``length`` samples of a dataset, with everything else as the dataset has it."""
 
@@ -160,7 +144,7 @@ def batch_size_of(dataloader: Any) -> int:
         ValueError: it does not tell.
     """
     if isinstance(dataloader, Mapping):
-        found = dataloader.get("batch_size")
+        found = with_batch_of_rank(dataloader).get("batch_size")
     else:
         found = getattr(dataloader, "batch_size", None) or getattr(
             getattr(dataloader, "batch_sampler", None), "batch_size", None

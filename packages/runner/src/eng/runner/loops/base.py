@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABCMeta, abstractmethod
 from typing import Any
 
+from eng.runner.assemble.workers import shield_workers
+
 
 class BaseLoop(metaclass=ABCMeta):
     """Runs over the batches of a dataloader.
@@ -27,6 +29,7 @@ class BaseLoop(metaclass=ABCMeta):
                 diff_rank_seed=randomness.get("diff_rank_seed", False),
                 per_sample=randomness.get("per_sample", True),
             )
+        shield_workers(dataloader)
         self.dataloader = dataloader
         metainfo = getattr(getattr(dataloader, "dataset", None), "metainfo", None)
         if metainfo is not None:

@@ -1,0 +1,60 @@
+"""How the worker processes of a loader start."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from torch.utils.data import DataLoader
+
+
+class WorkerStart:
+    """Starts a loader's worker: the run's signals are not for it, then the worker's own function runs.
+
+    Schedulers, elastic agents and terminals signal all processes of a job at once. A worker that ended then would break
+    the loader, and with it the run, before its next safe point; one that inherited the run's handlers would take the
+    signal for itself. So no signal that ends a run ends a worker, but for the loader's own SIGTERM.
+
+    Args:
+        function: what the worker does first, given its number; None for nothing.
+    """
+
+    def __init__(self, function: Callable[[int], None] | None) -> None:
+        self.function = function
+
+    def __call__(self, worker_id: int) -> None:
+        """Starts the worker with this number."""
+        for name in ("SIGINT", "SIGUSR1", "SIGUSR2"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        parent = multiprocessing.parent_process()
+        if parent is not None and hasattr(signal, "sigwaitinfo"):
+            _end_only_by(parent.pid)
+        if self.function is not None:
+            self.function(worker_id)
+
+
+def shield_workers(dataloader: Any) -> None:
+    """Has the workers of a ready-made torch loader start like those of one from a config."""
+    if isinstance(dataloader, DataLoader) and not isinstance(dataloader.worker_init_fn, WorkerStart):
+        dataloader.worker_init_fn = WorkerStart(dataloader.worker_init_fn)
+
+
+def _end_only_by(sender: int | None) -> None:
+    """Lets a SIGTERM of the process ``sender`` end this one, and no other's.
+
+    Only who waits for a signal learns who sent it, so that a thread waits and the signal is blocked everywhere else.
+    """
+
+    def wait() -> None:
+        while signal.sigwaitinfo({signal.SIGTERM}).si_pid != sender:
+            pass
+        os._exit(0)
+
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    threading.Thread(target=wait, name="eng-worker-end", daemon=True).start()
