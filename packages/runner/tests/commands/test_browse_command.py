@@ -120,8 +120,12 @@ def test_samples_without_a_picture(sample, words: str) -> None:
 
 @pytest.mark.parametrize(
     ("words", "message"),
-    [(("--split", "test"), "no test_dataloader with a dataset; it has data to train"), (("--index", 10), "10 samples")],
-    ids=["split", "index"],
+    [
+        (("--split", "test"), "no test_dataloader with a dataset; it has data to train"),
+        (("--index", 10), "10 samples"),
+        (("--out", "sheet.xyz"), r"--out sheet\.xyz: Pillow writes no \.xyz files"),
+    ],
+    ids=["split", "index", "format"],
 )
 def test_calls_that_cannot_work(config: Path, call, words, message: str) -> None:
     with pytest.raises(click.ClickException, match=message):

@@ -3,9 +3,11 @@ from __future__ import annotations
 import json
 import pickle
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from eng.dataset import (
@@ -168,6 +170,17 @@ def test_index_out_of_range_is_named(annotations, serialize, index):
         toy(annotations, serialize_data=serialize)[index]
 
 
+@pytest.mark.parametrize("index", ["1", 1.0, None, [1]], ids=repr)
+def test_a_number_that_is_none_is_named(annotations, index):
+    with pytest.raises(TypeError, match="number of a sample of BaseDataset must be an int, got"):
+        toy(annotations)[index]
+
+
+@pytest.mark.parametrize("index", [np.int64(1), torch.tensor(1), True], ids=repr)
+def test_whole_numbers_of_any_type_are_taken(annotations, index):
+    assert toy(annotations)[index]["sample_idx"] == 1
+
+
 def test_lazy_init_reads_at_the_first_use(annotations):
     dataset = toy(annotations, lazy_init=True)
     assert not dataset._fully_initialized and "classes" not in dataset.metainfo
@@ -202,6 +215,10 @@ BAD_FILES = {
     "metainfo-list": ({"metainfo": [], "data_list": []}, "a.json: 'metainfo' must be a dictionary, got list"),
     "data_list-dict": ({"metainfo": {}, "data_list": {}}, "a.json: 'data_list' must be a list, got dict"),
     "list": ([1], "a.json: holds a list; expected a dictionary"),
+    "entry-number": (
+        {"metainfo": {}, "data_list": [{"img_path": "a"}, 3]},
+        "a.json: each entry of 'data_list' must be a dictionary, got int: '3'",
+    ),
     "entry-without-path": (
         {"metainfo": {}, "data_list": [{"x": 1}]},
         "a.json: an entry of 'data_list' has no 'img_path'.*\\['x'\\]",
@@ -230,6 +247,16 @@ def test_files_that_cannot_be_read_are_named(tmp_path, name, content):
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"annotation file .*nowhere\.json does not exist"):
         toy(tmp_path, ann_file="nowhere.json")
+
+
+def test_paths_may_be_objects(annotations):
+    given = BaseDataset(Path("train.json"), data_root=Path(annotations), data_prefix={"img_path": "imgs"})
+    assert given[0] == toy(annotations)[0]
+
+
+def test_a_file_name_of_another_type_is_named():
+    with pytest.raises(AnnotationError, match="ann_file: must be the path of a file, got int: 3"):
+        BaseDataset(3)
 
 
 def test_empty_file_name_says_what_to_do():

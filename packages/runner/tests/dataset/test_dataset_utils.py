@@ -40,8 +40,22 @@ def test_collate_keeps_named_tuples_strings_and_elements(collate):
 
 @pytest.mark.parametrize("collate", [pseudo_collate, default_collate])
 def test_sequences_of_different_lengths_are_an_error(collate):
-    with pytest.raises(RuntimeError, match="equal size, got lengths \\[1, 2\\]"):
+    with pytest.raises(RuntimeError, match="equally long, got lengths \\[1, 2\\]"):
         collate([[1], [1, 2]])
+
+
+@pytest.mark.parametrize("collate", [pseudo_collate, default_collate])
+def test_samples_with_other_keys_are_named(collate):
+    with pytest.raises(KeyError, match=r"sample 1 of the batch has no 'label', which sample 0 has; it has \['img'\]"):
+        collate([{"img": 1, "label": 2}, {"img": 1}])
+    with pytest.raises(KeyError, match=r"sample 1 of the batch has no 'box'"):
+        collate([{"img": {"box": 1}}, {"img": {}}])
+
+
+@pytest.mark.parametrize("collate", [pseudo_collate, default_collate])
+def test_an_empty_batch_is_an_error(collate):
+    with pytest.raises(ValueError, match="one sample at least"):
+        collate([])
 
 
 def test_worker_seed_differs_by_rank_and_worker(monkeypatch):

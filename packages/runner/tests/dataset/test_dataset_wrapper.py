@@ -82,8 +82,9 @@ def test_metainfo_must_agree_but_for_ignored_keys():
 def test_repeat():
     repeated = RepeatDataset(Numbers(3), times=3)
     assert labels(repeated) == [0, 1, 2] * 3 and repeated[-1]["label"] == 2 and repeated.get_cat_ids(4) == [1]
-    with pytest.raises(ValueError, match="times must be 1 or more"):
-        RepeatDataset(Numbers(3), times=0)
+    for times in (0, -1, "2", 1.5):
+        with pytest.raises(ValueError, match="times must be a whole number, 1 or more, got"):
+            RepeatDataset(Numbers(3), times=times)
 
 
 @pytest.mark.parametrize("threshold", [0.01, 0.3, 0.6, 2.0])

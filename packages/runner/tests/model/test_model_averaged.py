@@ -162,8 +162,8 @@ def test_a_rule_of_a_librarys_own_is_used():
 @pytest.mark.parametrize(
     ("make", "match"),
     [
-        (lambda: ExponentialMovingAverage(Net(), momentum=1.0), r"momentum must be in range \(0.0, 1.0\), but got 1.0"),
-        (lambda: MomentumAnnealingEMA(Net(), gamma=0), "gamma must be greater than 0, but got 0"),
+        (lambda: ExponentialMovingAverage(Net(), momentum=1.0), "momentum is a share above 0 and below 1, got 1.0"),
+        (lambda: MomentumAnnealingEMA(Net(), gamma=0), "gamma must be above 0, got 0"),
         (lambda: StochasticWeightAverage(Net(), interval=0), "interval must be 1 or more"),
     ],
     ids=["momentum", "gamma", "interval"],

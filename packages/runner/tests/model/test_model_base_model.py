@@ -265,7 +265,7 @@ def test_tta_from_config_and_bad_modules():
         Mean(nn.Linear(1, 1))
     with pytest.raises(TypeError, match="module must be a config or a module, got int"):
         Mean(3)
-    with pytest.raises(TypeError, match="should be a dict, tuple or a list, but got Tensor"):
+    with pytest.raises(TypeError, match="takes a batch that is a dict, a tuple or a list, and not empty; got Tensor"):
         Mean(Echo()).test_step(torch.ones(1))
     with pytest.raises(NotImplementedError, match="Mean predicts through test_step"):
         Mean(Echo())(1)

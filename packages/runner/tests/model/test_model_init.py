@@ -156,22 +156,22 @@ BAD = {
     "no-name": (
         {"type": "Constant", "val": 1, "override": {"type": "Constant", "val": 2}},
         InitCfgError,
-        'must contain the key "name"',
+        "an override needs 'name', the child it is for; it has {'type': 'Constant', 'val': 2}",
     ),
     "no-type": (
         {"type": "Constant", "val": 1, "override": {"name": "conv", "val": 2}},
         InitCfgError,
-        'need "type" key',
+        "the override of 'conv' needs a 'type', or nothing beside its name",
     ),
     "no-child": (
         {"type": "Constant", "val": 1, "override": {"name": "cnov"}},
         OverrideTargetError,
-        "did not have attribute cnov.*did you mean 'conv'",
+        "an override names 'cnov', which Parts has not; did you mean 'conv'",
     ),
     "bad-override": (
         {"type": "Constant", "val": 1, "override": 3},
         TypeError,
-        "override must be a dict or a list of dicts, got int",
+        "override takes a dict or a list of them, got int",
     ),
     "unknown": ({"type": "Konstant", "val": 1}, KeyError, "Constant"),
     "bias": ({"type": "Constant", "val": 1, "bias": "a"}, TypeError, "bias must be a number, got str"),
@@ -181,7 +181,8 @@ BAD = {
         TypeError,
         "layer must be a class name or a list of them, got int",
     ),
-    "list": (["Constant"], TypeError, "init_cfg must be a dict or a list of dicts"),
+    "list": (["Constant"], TypeError, "init_cfg takes a dict or a list of them, got a list with str"),
+    "number": (3, TypeError, "init_cfg takes a dict or a list of them, got int"),
     "distribution": (
         {"type": "Xavier", "layer": "Linear", "distribution": "log"},
         ValueError,
@@ -264,7 +265,7 @@ def test_second_call_only_warns():
     module.init_weights()
     assert module.is_init
     constant_init(module.conv, 9)
-    with pytest.warns(UserWarning, match="init_weights of Parts has been called more than once"):
+    with pytest.warns(UserWarning, match="init_weights of Parts ran before"):
         module.init_weights()
     assert module.conv.weight.item() == 9
 

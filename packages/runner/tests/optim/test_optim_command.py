@@ -167,3 +167,12 @@ def test_without_matplotlib_it_names_the_extra(monkeypatch, tmp_path):
     result, _ = run(CONFIG, "--plot", str(tmp_path / "lr.png"))
     assert "pip install 'eng-runner[visual]'" in result.output
     assert result.exit_code == 1
+
+
+@pytest.mark.parametrize("name", ["lr.xyz", "lr"])
+def test_a_picture_in_no_format_is_refused(tmp_path, name):
+    pytest.importorskip("matplotlib")
+    result, _ = run(CONFIG, "--plot", str(tmp_path / name))
+    assert result.exit_code == 1
+    assert f"{name}: a picture ends in one of" in result.output
+    assert not list(tmp_path.iterdir())

@@ -305,6 +305,8 @@ BAD = {
         lambda o: MultiStepLR(o, [9, 3]),
         r"ascending order, got \[9, 3\]; did you mean \[3, 9\]",
     ),
+    "milestones that are none": (lambda o: MultiStepLR(o, 5), "milestones must be a list of whole numbers, got 5"),
+    "begin": (lambda o: LinearLR(o, begin=-1), "begin must be 0 or more, got -1"),
     "milestones in halves": (lambda o: MultiStepLR(o, [1.5]), "must be whole numbers"),
     "unknown unit": (lambda o: StepLR(o, 3, by="updates"), "did you mean 'update'"),
     "last_step": (lambda o: StepLR(o, 3, last_step=-2), "last_step must be a whole number"),
@@ -375,6 +377,6 @@ def test_a_subclass_of_a_library_needs_only_get_value(sgd):
     assert rates(sgd, Quadratic(sgd, "lr", end=4), steps=4) == pytest.approx([0, 0.1 / 16, 0.1 / 4, 0.9 / 16])
 
 
-def test_verbose_logs_each_value(sgd, logged):
+def test_verbose_logs_each_value(sgd, heard):
     ExponentialLR(sgd, gamma=0.5, verbose=True).step()
-    assert "Adjusting parameter value of group 0 to 5.0000e-02." in logged()
+    assert "Adjusting parameter value of group 0 to 5.0000e-02." in heard.text

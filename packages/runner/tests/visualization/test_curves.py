@@ -106,6 +106,26 @@ def test_the_newest_start_with_lines_is_read(tmp_path) -> None:
     assert find_scalars(newest) == newest
 
 
+def validated_alone(work_dir: Path, stamp: str) -> Path:
+    """What ``eng val`` leaves beside the starts that trained: one line, which says neither iteration nor mode."""
+    return write(work_dir / stamp / "vis_data" / "scalars.json", [{"accuracy": 1.0, "step": 0, "axis": "epoch"}])
+
+
+def test_a_validation_after_the_training_does_not_hide_its_curves(tmp_path) -> None:
+    alone = validated_alone(tmp_path, "20260102_000000")
+    assert find_scalars(tmp_path) == alone
+    trained = start(tmp_path, "20260101_000000", 8)
+    assert find_scalars(tmp_path) == trained
+    own = tmp_path / "20260103_000000" / "vis_data" / "scalars.json"
+    assert scalars_before(str(tmp_path / "epoch_1.pth"), "unknown", str(tmp_path), own) == trained
+
+
+def test_a_broken_file_of_the_newest_start_is_not_passed_over(tmp_path) -> None:
+    start(tmp_path, "20260101_000000", 8)
+    broken = write(tmp_path / "20260102_000000" / "vis_data" / "scalars.json", [], "no JSON\n")
+    assert find_scalars(tmp_path) == broken
+
+
 def test_the_start_that_wrote_a_checkpoint_gives_the_lines(tmp_path) -> None:
     wrote = start(tmp_path, "20260101_000000", 4)
     other = start(tmp_path, "20260102_000000", 2)

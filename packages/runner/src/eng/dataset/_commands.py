@@ -38,24 +38,35 @@ def browse(
     """
     from ._contact_sheet import draw_sheet, pictures_of
 
-    _require_pillow()
+    out = out or Path(f"{Path(config).stem}-{split}.png")
+    _check_format(out)
     cfg = ctx.obj.load_config(config, cfg_options)
     dataset = _dataset_of(cfg, split)
     chosen = _chosen(len(dataset), indices, samples)
     seed = (cfg.get("randomness") or {}).get("seed") or 0
     rows = pictures_of(dataset, chosen, range(epochs), seed, _is_bgr(cfg))
-    out = out or Path(f"{Path(config).stem}-{split}.png")
     out.parent.mkdir(parents=True, exist_ok=True)
     # The format goes by the name; PNG where that says nothing.
     draw_sheet(rows, cell).save(out, format=None if out.suffix else "PNG")
     click.echo(f"wrote {out}: {len(chosen)} of {len(dataset)} samples in {epochs} epochs")
 
 
-def _require_pillow() -> None:
+def _check_format(out: Path) -> None:
+    """Before any sample is read.
+
+    Raises:
+        click.ClickException: Pillow is not installed.
+        click.UsageError: it writes no format with this ending.
+    """
     try:
-        import PIL  # noqa: F401  # only to see whether it is there
+        from PIL import Image
     except ImportError as error:
         raise click.ClickException("browse needs Pillow: pip install 'eng-runner[visual]'") from error
+    endings = Image.registered_extensions()
+    if out.suffix and endings.get(out.suffix.lower()) not in Image.SAVE:
+        raise click.UsageError(
+            f"--out {out}: Pillow writes no {out.suffix} files; .png and .jpg are among those it does"
+        )
 
 
 def _dataset_of(cfg: Any, split: str) -> Any:

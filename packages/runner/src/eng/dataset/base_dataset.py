@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import functools
 import logging
+import operator
+import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -88,9 +90,9 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
 
     def __init__(
         self,
-        ann_file: str | None = "",
+        ann_file: str | os.PathLike[str] | None = "",
         metainfo: Mapping[str, Any] | None = None,
-        data_root: str | None = "",
+        data_root: str | os.PathLike[str] | None = "",
         data_prefix: dict[str, Any] = {"img_path": ""},  # noqa: B006  # the reference's default; copied, never changed
         filter_cfg: dict[str, Any] | None = None,
         indices: int | Sequence[int] | None = None,
@@ -100,9 +102,9 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
         lazy_init: bool = False,
         max_refetch: int = 1000,
     ) -> None:
-        self.ann_file = ann_file
+        self.ann_file = os.fspath(ann_file) if isinstance(ann_file, os.PathLike) else ann_file
         self._metainfo = self._load_metainfo(copy.deepcopy(metainfo))
-        self.data_root = data_root
+        self.data_root = os.fspath(data_root) if isinstance(data_root, os.PathLike) else data_root
         self.data_prefix = copy.copy(data_prefix)
         self.filter_cfg = copy.deepcopy(filter_cfg)
         self._indices = indices
@@ -174,7 +176,13 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
 
         Raises:
             AnnotationError: the entry lacks a key that ``data_prefix`` names.
+            AnnotationTypeError: the entry is no dictionary.
         """
+        if not isinstance(raw_data_info, dict):
+            got = f"{type(raw_data_info).__name__}: {str(raw_data_info)[:60]!r}"
+            raise AnnotationTypeError(
+                self.ann_file or type(self).__name__, f"each entry of 'data_list' must be a dictionary, got {got}"
+            )
         for key, prefix in self.data_prefix.items():
             if key not in raw_data_info:
                 raise AnnotationError(
@@ -209,9 +217,15 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
 
         Raises:
             SampleIndexError: there is no such sample.
+            TypeError: ``idx`` is no whole number.
         """
         length = self._length()
-        place = int(idx) if idx >= 0 else length + int(idx)
+        try:
+            place = operator.index(idx)
+        except TypeError as error:
+            got = f"{type(idx).__name__}: {idx!r}"
+            raise TypeError(f"the number of a sample of {type(self).__name__} must be an int, got {got}") from error
+        place = place if place >= 0 else length + place
         if not 0 <= place < length:
             raise SampleIndexError(self, idx, length)
         if self.serialize_data:

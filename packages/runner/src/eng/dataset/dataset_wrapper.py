@@ -221,8 +221,8 @@ class RepeatDataset(_Wrapper):
     """
 
     def __init__(self, dataset: BaseDataset | Mapping[str, Any], times: int, lazy_init: bool = False) -> None:
-        if times < 1:
-            raise ValueError(f"times must be 1 or more, got {times}")
+        if not isinstance(times, int) or times < 1:
+            raise ValueError(f"times must be a whole number, 1 or more, got {times!r}")
         self.times = times
         super().__init__(dataset, lazy_init)
 

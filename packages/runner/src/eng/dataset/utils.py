@@ -49,6 +49,8 @@ def pseudo_collate(data_batch: Sequence[Any]) -> Any:
 
     Raises:
         RuntimeError: sequences of different lengths.
+        KeyError: a sample lacks a key that the first one has.
+        ValueError: there are no samples.
 
     Examples:
         >>> pseudo_collate([{"img": 1, "label": "a"}, {"img": 2, "label": "b"}])
@@ -68,6 +70,8 @@ def default_collate(data_batch: Sequence[Any]) -> Any:
 
     Raises:
         RuntimeError: sequences or tensors of different sizes.
+        KeyError: a sample lacks a key that the first one has.
+        ValueError: there are no samples.
         TypeError: a leaf that torch cannot stack.
 
     Examples:
@@ -78,6 +82,8 @@ def default_collate(data_batch: Sequence[Any]) -> Any:
 
 
 def _collate(batch: Sequence[Any], again: Callable[[Any], Any], leaves: Callable[[Any], Any]) -> Any:
+    if not len(batch):
+        raise ValueError("a batch needs one sample at least, got none")
     first = batch[0]
     kind: Any = type(first)
     if isinstance(first, (BaseDataElement, str, bytes)):
@@ -87,14 +93,26 @@ def _collate(batch: Sequence[Any], again: Callable[[Any], Any], leaves: Callable
     if isinstance(first, Sequence):
         return _collate_sequences(batch, again, kind)
     if isinstance(first, Mapping):
-        return kind({key: again([sample[key] for sample in batch]) for key in first})
+        return kind({key: again(_under(key, batch)) for key in first})
     return leaves(batch)
+
+
+def _under(key: Any, batch: Sequence[Any]) -> list[Any]:
+    """What all samples hold under a key of the first one."""
+    try:
+        return [sample[key] for sample in batch]
+    except KeyError as error:
+        number, other = next((number, sample) for number, sample in enumerate(batch) if key not in sample)
+        raise KeyError(
+            f"sample {number} of the batch has no {key!r}, which sample 0 has; it has {list(other)}: the pipeline must "
+            "give every sample the same keys"
+        ) from error
 
 
 def _collate_sequences(batch: Sequence[Any], again: Callable[[Any], Any], kind: Any) -> Any:
     lengths = {len(sample) for sample in batch}
     if len(lengths) > 1:
-        raise RuntimeError(f"each element in list of batch should be of equal size, got lengths {sorted(lengths)}")
+        raise RuntimeError(f"sequences in a batch must be equally long, got lengths {sorted(lengths)}")
     columns = [again(list(samples)) for samples in zip(*batch, strict=True)]
     if kind in (tuple, list):
         return columns

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import json
 import re
 import sys
@@ -63,6 +64,8 @@ def _inferencer(ctx: click.Context, model: str, given: dict[str, Any]) -> Any:
     elif given["cfg_options"]:
         raise click.UsageError(f"--cfg-options changes a config, and {model!r} names a published model")
     if not spec:
+        if chosen is model:
+            _check_published(model, scope)
         raise click.ClickException(
             f"{model} does not say which inferencer runs it: set inferencer=dict(type='...') in the config, or give "
             "--inferencer NAME (a subclass of eng.infer.BaseInferencer, registered in INFERENCERS)"
@@ -78,6 +81,25 @@ def _inferencer(ctx: click.Context, model: str, given: dict[str, Any]) -> Any:
             names = ", ".join(sorted(INFERENCERS.module_dict)) or "none"
             raise click.ClickException(f"no inferencer is registered as {kind!r}; there are: {names}")
         return found(chosen, *([weights] if weights is not None else []), **settings)
+
+
+def _check_published(name: str, scope: str | None) -> None:
+    """A name that is no file must be one that a library publishes.
+
+    Raises:
+        click.ClickException: no library is named.
+        KeyError: it publishes no such model; near names are given.
+    """
+    from eng.hub import find_model
+
+    if scope is None:
+        near = difflib.get_close_matches(name, [str(path) for path in Path().glob("*.py")], n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise click.ClickException(
+            f"there is no file {name}{hint}; if it is the name of "
+            "a published model, say by which library: --scope mmpretrain, and --inferencer NAME"
+        )
+    find_model(scope, name)
 
 
 def _weights_of(cfg: Any, path: str) -> str:

@@ -287,10 +287,10 @@ def initialize(module: nn.Module, init_cfg: Mapping[str, Any] | list[Any]) -> No
 
 def _list_of(cfg: Any, name: str) -> list[Any]:
     if not isinstance(cfg, (list, tuple)):
-        raise TypeError(f"{name} must be a dict or a list of dicts, got {type(cfg).__name__}")
+        raise TypeError(f"{name} takes a dict or a list of them, got {type(cfg).__name__}")
     for item in cfg:
         if not isinstance(item, Mapping):
-            raise TypeError(f"{name} must be a dict or a list of dicts, got a list with {type(item).__name__}")
+            raise TypeError(f"{name} takes a dict or a list of them, got a list with {type(item).__name__}")
     return list(cfg)
 
 
@@ -305,10 +305,10 @@ def _apply_overrides(module: nn.Module, override: Any, outer: dict[str, Any]) ->
         cfg = copy.deepcopy(dict(item))
         name = cfg.pop("name", None)
         if name is None:
-            raise InitCfgError(f'`override` must contain the key "name", but got {cfg}')
+            raise InitCfgError(f"an override needs 'name', the child it is for; it has {cfg}")
         cfg = cfg or dict(outer)
         if "type" not in cfg:
-            raise InitCfgError(f'`override` need "type" key, or nothing but "name"; got {cfg} for {name!r}')
+            raise InitCfgError(f"the override of {name!r} needs a 'type', or nothing beside its name; it has {cfg}")
         if not hasattr(module, name):
             raise OverrideTargetError(module, name, cfg, [child for child, _ in module.named_children()])
         _apply(getattr(module, name), cfg, wholemodule=True)

@@ -62,7 +62,9 @@ class BaseModule(nn.Module):
             start_record(self)
         try:
             if self._is_init:
-                warnings.warn(f"init_weights of {type(self).__name__} has been called more than once.", stacklevel=2)
+                warnings.warn(
+                    f"init_weights of {type(self).__name__} ran before: this call changes nothing", stacklevel=2
+                )
             else:
                 self._initialize()
                 self._is_init = True
@@ -91,9 +93,11 @@ def _split(init_cfg: Any) -> tuple[list[Any], list[Any]]:
     """The initialisers to run before the children's, and after."""
     first: list[Any] = []
     pretrained: list[Any] = []
+    if init_cfg is not None and not isinstance(init_cfg, (Mapping, list, tuple)):
+        raise TypeError(f"init_cfg takes a dict or a list of them, got {type(init_cfg).__name__}: {init_cfg!r}")
     for cfg in [init_cfg] if isinstance(init_cfg, Mapping) else init_cfg or []:
         if not isinstance(cfg, Mapping):
-            raise TypeError(f"init_cfg must be a dict or a list of dicts, got a {type(cfg).__name__}: {cfg!r}")
+            raise TypeError(f"init_cfg takes a dict or a list of them, got a list with {type(cfg).__name__}: {cfg!r}")
         kind = cfg.get("type")
         (pretrained if kind in ("Pretrained", "PretrainedInit") or kind is PretrainedInit else first).append(cfg)
     return first, pretrained

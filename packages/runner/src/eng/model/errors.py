@@ -51,7 +51,7 @@ class OverrideTargetError(RuntimeError):
 
         near = difflib.get_close_matches(name, children, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        super().__init__(f"{type(owner).__name__} did not have attribute {name}, but init_cfg is {cfg}{hint}")
+        super().__init__(f"an override names {name!r}, which {type(owner).__name__} has not{hint}; it says {cfg}")
         self.name = name
 
 

@@ -74,4 +74,6 @@ def _augmentations(data: Any) -> list[Any]:
         return [{key: value[place] for key, value in data.items()} for place in range(count)]
     if isinstance(data, (tuple, list)) and data:
         return [[value[place] for value in data] for place in range(len(data[0]))]
-    raise BatchTypeError(f"data given by dataLoader should be a dict, tuple or a list, but got {type(data).__name__}")
+    raise BatchTypeError(
+        f"test-time augmentation takes a batch that is a dict, a tuple or a list, and not empty; got {type(data).__name__}"
+    )

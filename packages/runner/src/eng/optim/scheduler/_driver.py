@@ -46,7 +46,7 @@ class _ParamScheduler:
 
     Raises:
         OptimTypeError: ``optimizer`` is neither a wrapper nor an optimizer (a TypeError).
-        ScheduleError: ``end`` is not behind ``begin``, or ``by`` is unknown (a ValueError).
+        ScheduleError: ``begin`` is negative, ``end`` is not behind ``begin``, or ``by`` is unknown (a ValueError).
         MissingValueError: a group lacks ``param_name``, or what an earlier run left there (a KeyError).
     """
 
@@ -83,6 +83,8 @@ class _ParamScheduler:
         name = type(self).__name__
         if not isinstance(optimizer, (Optimizer, BaseOptimWrapper)):
             raise OptimTypeError(f"{name} moves values of an Optimizer or OptimWrapper, not {type(optimizer).__name__}")
+        if begin < 0:
+            raise ScheduleError(f"{name}: begin must be 0 or more, got {begin}", "begin")
         if end <= begin:
             raise ScheduleError(f"{name}: end must be behind begin, got begin={begin} and end={end}", "end")
         if not isinstance(last_step, int) or last_step < -1:

@@ -363,6 +363,8 @@ def _fraction(name: str, argument: str, value: float) -> float:
 
 
 def _ascending(name: str, milestones: Sequence[float]) -> list[int]:
+    if isinstance(milestones, str) or not hasattr(milestones, "__iter__"):
+        raise ScheduleError(f"{name}: milestones must be a list of whole numbers, got {milestones!r}", "milestones")
     whole = [int(each) for each in milestones]
     if whole != list(milestones):
         raise ScheduleError(f"{name}: milestones must be whole numbers, got {list(milestones)}", "milestones")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Line", "LinesError", "cut", "read_lines"]
+__all__ = ["Line", "LinesError", "cut", "has_training", "read_lines"]
 
 logger = logging.getLogger(__name__)
 # What tells where a line belongs, beside its values.
@@ -61,6 +61,15 @@ def read_lines(path: str | Path) -> list[Line]:
         FileNotFoundError: there is no such file.
     """
     return _without_repeats(_with_positions(_parse(Path(path))))
+
+
+def has_training(path: str | Path) -> bool:
+    """Whether a file holds lines of a training, and not of a validation alone; reads up to the first of them.
+
+    Raises:
+        LinesError: a line up to there is no JSON object.
+    """
+    return any(line.mode == "train" or line.iteration for line in _with_positions(_parse(Path(path))))
 
 
 def _parse(path: Path) -> Iterator[dict[str, Any]]:

@@ -34,7 +34,7 @@ def draw_picture(runs: Sequence[Curves], names: Sequence[str], path: str | Path,
     rows = math.ceil(len(keys) / columns)
     figure = Figure(figsize=(5.2 * columns, 3.4 * rows), layout="constrained")
     known = FigureCanvasAgg(figure).get_supported_filetypes()
-    if Path(path).suffix.removeprefix(".") not in known:
+    if Path(path).suffix.lower().removeprefix(".") not in known:
         raise ValueError(f"{path}: a picture ends in one of {', '.join(f'.{ending}' for ending in known)}, or .html")
     grid = figure.subplots(rows, columns, squeeze=False).flat
     for axes, key in zip(grid, keys, strict=False):

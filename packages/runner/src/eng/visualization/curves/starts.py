@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .lines import on_axis, read_lines, tracker_name
+from .lines import LinesError, has_training, on_axis, read_lines, tracker_name
 
 __all__ = ["Curves", "NoCurvesError", "find_scalars", "load_curves", "scalars_before"]
 
@@ -38,7 +38,9 @@ class Curves:
 
 
 def find_scalars(work_dir: str | Path) -> Path:
-    """The JSON lines of the newest start in a work dir that wrote any; they hold the curves of earlier starts too.
+    """The JSON lines of the newest start in a work dir that trained; they hold the curves of earlier starts too.
+
+    A start that only validated (``eng val``) wrote lines as well; they count where no start trained.
 
     Args:
         work_dir: of a run, the folder of one start in it, or the file itself.
@@ -59,7 +61,20 @@ def find_scalars(work_dir: str | Path) -> Path:
             f"{folder} holds no curves: no file <start>/vis_data/scalars.json lies below it; {seen}. "
             "A run writes them while it trains, with LoggerHook and LocalVisBackend"
         )
-    return max(found, key=lambda path: (_stamp(path), path.stat().st_mtime))
+    return _newest(found)
+
+
+def _newest(paths: list[Path]) -> Path:
+    """The file of the newest start that trained, or else of the newest."""
+    ordered = sorted(paths, key=lambda path: (_stamp(path), path.stat().st_mtime), reverse=True)
+    return next(filter(_has_training, ordered), ordered[0])
+
+
+def _has_training(path: Path) -> bool:
+    try:
+        return has_training(path)
+    except LinesError:  # whoever reads the file is told what is wrong with it
+        return True
 
 
 def _stamp(path: Path) -> str:
@@ -76,7 +91,7 @@ def scalars_before(checkpoint: str, experiment_name: str, work_dir: str, own: Pa
         own: where the run that goes on writes its lines; where that is a folder that all starts share, it holds them.
 
     Returns:
-        The file; the newest of another start where the checkpoint names none; None where there is none at all.
+        The file; that of the newest other start that trained where the checkpoint names none; None where there is none.
     """
     if own.is_file() and own.stat().st_size:
         return own
@@ -86,7 +101,7 @@ def scalars_before(checkpoint: str, experiment_name: str, work_dir: str, own: Pa
         if path.is_file():
             return path
     others = [path for path in Path(work_dir).glob(f"*/vis_data/{own.name}") if path.stat().st_size]
-    return max(others, key=_stamp, default=None)
+    return _newest(others) if others else None
 
 
 def load_curves(work_dir: str | Path, name: str | None = None) -> Curves:
