@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,10 @@ from eng.model import BaseModel
 from eng.registry import DefaultScope
 from eng.runner import Runner
 from eng.visualization import Visualizer
+
+# Processes that tests start import their helpers from these folders, and so do the tests.
+HELPERS = [str(Path(__file__).parent / room) for room in ("dataset", "model")]
+sys.path[:0] = [folder for folder in HELPERS if folder not in sys.path]
 
 LIBRARY = "tinylib_of_tests"
 
@@ -132,11 +137,22 @@ class Parts:
 
 
 @pytest.fixture(autouse=True)
+def a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What tests start finds the helpers, and no test believes that it is one of several ranks."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [*HELPERS, os.environ.get("PYTHONPATH")])))
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+
+
+@pytest.fixture(autouse=True)
 def named_instances_are_restored():
     """A logger that one test leaves would print what the next one logs."""
     kinds = (MMLogger, MessageHub, Visualizer, DefaultScope)
     before = [dict(kind._instance_dict) for kind in kinds]
+    top = logging.getLogger("eng")
+    handlers, level = list(top.handlers), top.level
     yield
+    top.handlers[:] = handlers
+    top.setLevel(level)
     for kind, kept in zip(kinds, before, strict=True):
         for name, instance in kind._instance_dict.items():
             if name not in kept and isinstance(instance, logging.Logger):
@@ -167,9 +183,11 @@ class Records(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
+        self.records: list[logging.LogRecord] = []
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
         self.lines.append(record.getMessage())
 
     @property

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 import torch
 from torch import nn
@@ -22,29 +20,3 @@ def sgd():
         {"params": [nn.Parameter(torch.ones(1))], "lr": 0.02, "momentum": 0.8},
     ]
     return torch.optim.SGD(groups, lr=0.1)
-
-
-class Records(logging.Handler):
-    """Keeps what is logged; called, gives its text."""
-
-    def __init__(self):
-        super().__init__()
-        self.records = []
-
-    def emit(self, record):
-        self.records.append(record)
-
-    def __call__(self):
-        return "\n".join(record.getMessage() for record in self.records)
-
-
-@pytest.fixture
-def logged():
-    """What eng.optim logs, whatever handlers a run's logger has."""
-    logger = logging.getLogger("eng.optim")
-    records, level = Records(), logger.level
-    logger.addHandler(records)
-    logger.setLevel(logging.INFO)
-    yield records
-    logger.setLevel(level)
-    logger.removeHandler(records)

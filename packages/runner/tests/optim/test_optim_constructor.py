@@ -111,19 +111,19 @@ class TestRules:
         groups = build_optim_wrapper(Manual(), cfg).optimizer.param_groups
         assert [(g["momentum"], g["nesterov"]) for g in groups] == [(0, False)] * 4 + [(0.5, True)] * 4
 
-    def test_frozen_parameters_are_left_out(self, logged):
+    def test_frozen_parameters_are_left_out(self, heard):
         model = Manual()
         model.backbone.layer0.weight.requires_grad_(False)
         assert "backbone.layer0.weight" not in values(model, {"norm_decay_mult": 0.0})
-        assert "backbone.layer0.weight is skipped since its requires_grad=False" in logged()
+        assert "backbone.layer0.weight is skipped since its requires_grad=False" in heard.text
 
     @pytest.mark.parametrize("bypass", [None, False, True], ids=str)
-    def test_a_shared_parameter_is_in_one_group(self, bypass, logged):
+    def test_a_shared_parameter_is_in_one_group(self, bypass, heard):
         model = Manual()
         model.head.linear.weight = model.backbone.layer0.weight
         rules = {"lr_mult": 1.0} if bypass is None else {"lr_mult": 1.0, "bypass_duplicate": bypass}
         assert len(values(model, rules)) == 7
-        record = next(r for r in logged.records if "head.linear.weight is shared" in r.getMessage())
+        record = next(r for r in heard.records if "head.linear.weight is shared" in r.getMessage())
         assert record.levelno == (logging.WARNING if bypass else logging.INFO)
 
     def test_without_rules_there_is_one_group(self):
@@ -139,7 +139,7 @@ class TestRules:
         wrapper = build_optim_wrapper(nn.DataParallel(Manual()), cfg)
         assert [group["lr"] for group in wrapper.optimizer.param_groups] == [0.5] * 4 + [1.0] * 4
 
-    def test_the_lines_of_the_manual_are_logged(self, logged):
+    def test_the_lines_of_the_manual_are_logged(self, heard):
         cfg = {
             "optimizer": {"type": "SGD", "lr": 0.01, "weight_decay": 0.0001},
             "paramwise_cfg": {"norm_decay_mult": 0},
@@ -155,9 +155,9 @@ class TestRules:
             "head.bn.weight:weight_decay=0.0",
             "head.bn.bias:weight_decay=0.0",
         ]:
-            assert f"paramwise_options -- {line}" in logged().splitlines()
+            assert f"paramwise_options -- {line}" in heard.text.splitlines()
 
-    def test_the_lines_of_custom_keys_are_logged(self, logged):
+    def test_the_lines_of_custom_keys_are_logged(self, heard):
         cfg = {
             "optimizer": {"type": "SGD", "lr": 0.01, "weight_decay": 0.0001},
             "paramwise_cfg": {
@@ -165,7 +165,7 @@ class TestRules:
             },
         }
         build_optim_wrapper(Manual(), cfg)
-        lines = [line for line in logged().splitlines() if "layer0.weight" in line or "head.linear.weight" in line]
+        lines = [line for line in heard.text.splitlines() if "layer0.weight" in line or "head.linear.weight" in line]
         assert lines == [
             "paramwise_options -- backbone.layer0.weight:lr=0.0",
             "paramwise_options -- backbone.layer0.weight:weight_decay=0.0",
@@ -178,17 +178,17 @@ class TestRules:
 
 
 class TestMistakes:
-    def test_a_custom_key_that_fits_nothing_is_warned_about(self, logged):
+    def test_a_custom_key_that_fits_nothing_is_warned_about(self, heard):
         values(Manual(), {"custom_keys": {"backbne": {"lr_mult": 0.1}}})
-        assert "custom_keys: 'backbne' is part of no parameter's name; did you mean 'backbone'" in logged()
+        assert "custom_keys: 'backbne' is part of no parameter's name; did you mean 'backbone'" in heard.text
 
-    def test_a_custom_key_that_longer_ones_hide_is_warned_about(self, logged):
+    def test_a_custom_key_that_longer_ones_hide_is_warned_about(self, heard):
         values(Manual(), {"custom_keys": {"backbone": {}, "backbone.layer0": {}, "backbone.layer1": {}}})
-        assert "'backbone' decides nothing" in logged()
+        assert "'backbone' decides nothing" in heard.text
 
-    def test_an_unknown_rule_is_warned_about(self, logged):
+    def test_an_unknown_rule_is_warned_about(self, heard):
         values(Manual(), {"norm_decay_mlt": 0.0})
-        assert "no rule 'norm_decay_mlt'; did you mean 'norm_decay_mult'" in logged()
+        assert "no rule 'norm_decay_mlt'; did you mean 'norm_decay_mult'" in heard.text
 
     @pytest.mark.parametrize(
         ("cfg", "error", "words"),
@@ -374,8 +374,8 @@ class TestByName:
         assert names["Adam"] is Adam
         assert "takes the name 'Adam'" in caplog.text
 
-    def test_registering_again_is_fine(self, names, logged):
+    def test_registering_again_is_fine(self, names, heard):
         before = dict(names)
         _by_name.register_optimizers()
         assert dict(names) == before
-        assert "the name" not in logged()
+        assert "the name" not in heard.text

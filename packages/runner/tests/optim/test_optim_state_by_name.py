@@ -84,14 +84,14 @@ def test_the_next_step_after_reordering_is_the_same():
 
 
 @pytest.mark.parametrize("cfg", [CFG, PARAMWISE], ids=["one group", "a group each"])
-def test_a_new_layer_begins_anew_beside_the_old_ones(cfg, logged):
+def test_a_new_layer_begins_anew_beside_the_old_ones(cfg, heard):
     net = model("first", "second")
     saved = trained(net, cfg)
     other = model("first", "extra", "second")
     loaded = build_optim_wrapper(other, cfg)
     loaded.load_state_dict(saved.state_dict())
     assert_same_state(state_by_name(other, loaded), state_by_name(net, saved))
-    assert "nothing for extra.weight, extra.bias; they begin anew" in logged()
+    assert "nothing for extra.weight, extra.bias; they begin anew" in heard.text
     trained_on = loaded.optimizer.state[other.get_submodule("extra").weight]
     assert trained_on == {}
     loaded.update_params(sum(p.sum() for p in other.parameters()))
@@ -112,10 +112,10 @@ def test_a_new_group_stands_where_the_schedule_stands():
     assert rates["first.weight"] == pytest.approx(0.05 / 8)
 
 
-def test_a_layer_that_is_gone_is_told(logged):
+def test_a_layer_that_is_gone_is_told(heard):
     saved = trained(model("first", "second"), CFG)
     build_optim_wrapper(model("first"), CFG).load_state_dict(saved.state_dict())
-    assert "state of second.bias, second.weight is not used" in logged()
+    assert "state of second.bias, second.weight is not used" in heard.text
 
 
 def test_a_state_of_another_model_is_refused():
@@ -195,9 +195,9 @@ def test_names_that_the_optimizer_was_given_are_kept():
     assert wrapper.optimizer.param_groups[0]["param_names"] == ["first.weight", "first.bias"]
 
 
-def test_groups_that_became_one_take_the_values_of_the_first(logged):
+def test_groups_that_became_one_take_the_values_of_the_first(heard):
     saved = trained(model("first", "second"), PARAMWISE).state_dict()
     loaded = build_optim_wrapper(model("first", "second"), CFG)
     loaded.load_state_dict(saved)
     assert loaded.optimizer.param_groups[0]["lr"] == 0.05
-    assert "saved with different values" in logged()
+    assert "saved with different values" in heard.text

@@ -166,17 +166,17 @@ class TestAccumulation:
         assert (state["inner_count"], state["update_count"], state["weight"]) == (1, 0, None)
 
     @pytest.mark.parametrize("weight", [None, 2.0], ids=["plain", "weighted"])
-    def test_a_lost_window_is_warned_about(self, weight, logged):
+    def test_a_lost_window_is_warned_about(self, weight, heard):
         model = mlp()
         wrapper = OptimWrapper(sgd(model), accumulative_counts=4)
         wrapper.initialize_count_status(model, 1, 10)
         for _ in range(3):
             wrapper.update_params(mean_loss(model, torch.randn(2, 6)), weight=weight)
-        assert logged().count("inside a window of 4 accumulated losses") == 1
+        assert heard.text.count("inside a window of 4 accumulated losses") == 1
         assert wrapper.update_count == 1
 
     @pytest.mark.parametrize("restored_first", [True, False], ids=["restored first", "counted first"])
-    def test_a_restored_window_is_not_warned_about(self, restored_first, logged):
+    def test_a_restored_window_is_not_warned_about(self, restored_first, heard):
         model = mlp()
         wrapper = OptimWrapper(sgd(model), accumulative_counts=2)
         steps = [
@@ -188,14 +188,14 @@ class TestAccumulation:
         for step in steps if restored_first else reversed(steps):
             step()
         wrapper.update_params(mean_loss(model, torch.randn(2, 6)))
-        assert "inside a window" not in logged()
+        assert "inside a window" not in heard.text
 
-    def test_batch_norm_is_warned_about(self, logged):
+    def test_batch_norm_is_warned_about(self, heard):
         model = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1))
         OptimWrapper(sgd(model)).initialize_count_status(model, 0, 10)
-        assert "BatchNorm" not in logged()
+        assert "BatchNorm" not in heard.text
         OptimWrapper(sgd(model), accumulative_counts=2).initialize_count_status(model, 0, 10)
-        assert "BatchNorm sees each batch alone" in logged()
+        assert "BatchNorm sees each batch alone" in heard.text
 
     def test_gradients_are_exchanged_only_where_a_window_ends(self):
         class Model(nn.Linear):
