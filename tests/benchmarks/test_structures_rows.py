@@ -42,11 +42,12 @@ def test_rows_beside_bare_tensors(versus: Any) -> None:
         target="<= 2",
     )
     versus.per_call("InstanceData(3 fields)", lambda: InstanceData(**FIELDS), target="<= 5 us")
-    four = [data] * 4
+    four = [InstanceData(**{name: field.clone() for name, field in FIELDS.items()}) for _ in range(4)]
+    boxes, scores, labels = ([getattr(each, name) for each in four] for name in FIELDS)
     versus(
         "InstanceData.cat of 4 / bare",
         lambda: InstanceData.cat(four),
-        lambda: (torch.cat([BOXES] * 4), torch.cat([SCORES] * 4), torch.cat([LABELS] * 4)),
+        lambda: (torch.cat(boxes), torch.cat(scores), torch.cat(labels)),
         target="<= 1.5",
     )
 

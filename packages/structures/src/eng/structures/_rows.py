@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -39,18 +39,7 @@ def taker(item: Any, length: int) -> Taker:
     raise FieldTypeError(f"rows are taken by {_ALLOWED}, but got {type(item).__name__}")
 
 
-def joined_columns(names: Iterable[str], columns: list[tuple[Any, ...]]) -> dict[str, Any]:
-    """For each name, the rows of all values in its column (see `joined`)."""
-    cat, data = torch.cat, {}
-    try:
-        for name, column in zip(names, columns):  # noqa: B905 # one column per name; checking costs
-            data[name] = cat(column) if type(column[0]) is Tensor else joined(column, name)
-    except (RuntimeError, TypeError):  # torch does not know the name of the field
-        return {name: joined(column, name) for name, column in zip(names, columns, strict=True)}
-    return data
-
-
-def joined(values: tuple[Any, ...], name: str) -> Any:
+def joined(values: list[Any], name: str) -> Any:
     """The rows of several values of a field in one.
 
     Raises:
@@ -72,10 +61,10 @@ def joined(values: tuple[Any, ...], name: str) -> Any:
         return type(first)(row for each in values for row in each)
     if not isinstance(first, SupportsCat):
         raise FieldValueError(f"field {name!r}: {type(first).__name__} cannot be joined, as it has no method cat")
-    return first.cat(list(values))
+    return first.cat(values)
 
 
-def _check_kinds(values: tuple[Any, ...], name: str) -> None:
+def _check_kinds(values: list[Any], name: str) -> None:
     kinds = {type(each) for each in values}
     if len(kinds) > 1 and not all(isinstance(each, Tensor) for each in values):
         raise FieldValueError(

@@ -299,7 +299,7 @@ class BaseDataElement:
         fields, infos = own["_data_fields"], own["_metainfo_fields"]
         # Copying names is several times quicker than collecting them anew.
         now["_data_fields"] = FieldNames(fields) if len(fields) == len(data) else FieldNames.fromkeys(data)
-        now["_metainfo_fields"] = FieldNames(infos)
+        now["_metainfo_fields"] = FieldNames(infos) if infos else FieldNames()
         if infos:
             for name in infos:
                 now[name] = _values.copied(own[name])
