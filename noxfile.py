@@ -245,7 +245,7 @@ def bench(session: nox.Session) -> None:
     """Benchmarks beside the bare call and beside MMEngine 0.10.7, which gets an environment of its own."""
     prepare_everything(
         session, "pytest>=8", "pytest-timeout", "pytest-benchmark>=5", "psutil", "scikit-learn", "requests", "moto[server]>=5"
-    )
+    )  # fmt: skip
     reference = reference_python(session)
     session.run(
         "python", "-m", "pytest", "-q", "tests/benchmarks", "-p", "no:cacheprovider", "--timeout=1200", *session.posargs,

@@ -1,4 +1,4 @@
-"""The line of a config behind an error that its own code raises."""
+"""Which config, and which line of it, is behind an error."""
 
 from __future__ import annotations
 
@@ -25,6 +25,21 @@ def blaming(source: Source) -> Iterator[None]:
         if line is not None and not tells and not hasattr(error, "config_place"):
             error.config_place = f"{source.name}:{line}"  # type: ignore[attr-defined]  # errors take attributes
         raise
+
+
+@contextmanager
+def ending_somewhere(name: str) -> Iterator[None]:
+    """Names the config whose values go deeper than Python can follow.
+
+    Raises:
+        ConfigFileError: in place of a RecursionError that the code of the config did not raise itself.
+    """
+    try:
+        yield
+    except RecursionError as error:
+        if hasattr(error, "config_place"):
+            raise
+        raise ConfigFileError("a value contains itself, or is nested too deeply", name) from error
 
 
 def _last_line(frames: TracebackType | None, path: str) -> int | None:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from ._source import Source
+from ._weight import MAX_WEIGHT, weight
 from .errors import ConfigFileError, ConfigSyntaxError
 
 
@@ -41,7 +42,7 @@ def _yaml(source: Source, text: str) -> Any:
     import yaml
 
     try:
-        return yaml.load(text, Loader=yaml_loader())  # noqa: S506  # a safe loader with tuples
+        value = yaml.load(text, Loader=yaml_loader())  # noqa: S506  # a safe loader with tuples
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -50,6 +51,13 @@ def _yaml(source: Source, text: str) -> Any:
         raise ConfigSyntaxError(str(error), source.name) from error
     except RecursionError as error:
         raise ConfigFileError("nested too deeply", source.name) from error
+    # A few lines of aliases of aliases fill a memory as soon as somebody copies them.
+    if "*" in text and weight(value) > MAX_WEIGHT:
+        raise ConfigFileError(
+            f"too large for a config: its aliases (*name) say more than {MAX_WEIGHT:,} items, or one contains itself",
+            source.name,
+        )
+    return value
 
 
 def _syntax(source: Source, message: str, line: int, column: int) -> ConfigSyntaxError:

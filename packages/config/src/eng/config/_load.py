@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
+from ._blame import ending_somewhere
 from ._data import parse_data
 from ._dict import ConfigDict, convert, plain
 from ._lines import json_lines, python_lines, yaml_lines
@@ -95,7 +96,8 @@ def load(path: str, options: Options) -> Loaded:
 
 def load_source(source: Source, options: Options) -> Loaded:
     """As `load`, for a source at hand."""
-    loaded = _Loader(options).file(source, ())
+    with ending_somewhere(source.name):
+        loaded = _Loader(options).file(source, ())
     own = source.name
     loaded.layers = [layer.as_kind(CHILD_FILE) if layer.file == own else layer for layer in loaded.layers]
     if DEPRECATION_KEY in loaded.values:

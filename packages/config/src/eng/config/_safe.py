@@ -10,10 +10,10 @@ import string
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ._weight import MAX_WEIGHT, weight
 from .errors import UnsafeConfigError
 from .lazy import is_lazy
 
-MAX_ITEMS = 10_000_000
 MAX_BITS = 1_000_000
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
@@ -35,6 +35,7 @@ _CALLS: dict[str, Callable[..., Any]] = {
 _CONVERSIONS: dict[int, Callable[[Any], Any]] = {-1: lambda value: value, 115: str, 114: repr, 97: ascii}
 _CONTAINERS = {"dict", "list", "tuple", "set", "frozenset"}
 _DATA = (str, int, float, complex, bytes, bool, list, tuple, dict, set, frozenset, type(None))
+_NAMING = (ast.Constant, ast.Name, ast.Attribute, ast.Subscript)  # they name a value and make none
 _WIDE = re.compile(r"\d{5,}|\*")
 
 
@@ -67,6 +68,8 @@ class SafeInterpreter:
         """
         for node in body:
             self._statement(node)
+        if body:
+            self._bounded(body[-1], {name: value for name, value in self.names.items() if name != self.hook})
 
     def _statement(self, node: ast.stmt) -> None:
         if isinstance(node, ast.Assign):
@@ -77,7 +80,7 @@ class SafeInterpreter:
             self._assign(node.target, self.value(node.value))
         elif isinstance(node, ast.AugAssign):
             left = self.value(_as_load(node.target))
-            self._assign(node.target, self._binary(node, node.op, left, self.value(node.value)))
+            self._assign(node.target, self._bounded(node, self._binary(node, node.op, left, self.value(node.value))))
         elif isinstance(node, ast.Expr):
             self._expression_statement(node.value)
         elif isinstance(node, ast.If):
@@ -92,6 +95,7 @@ class SafeInterpreter:
             self.names.update(self.value(node.args[0]))
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             self._method(node, node.func, allowed={"update", "merge", "append", "extend", "insert", "pop"})
+            self._bounded(node, self.value(node.func.value))
         else:
             self.value(node)
 
@@ -102,9 +106,13 @@ class SafeInterpreter:
             for item, part in zip(target.elts, self._unpacked(target, value), strict=True):
                 self._assign(item, part)
         elif isinstance(target, ast.Subscript):
-            self._data(target.value)[self.value(target.slice)] = value
+            owner = self._data(target.value)
+            owner[self.value(target.slice)] = value
+            self._bounded(target, owner)
         elif isinstance(target, ast.Attribute) and not target.attr.startswith("_"):
-            self._mapping(target)[target.attr] = value
+            owner = self._mapping(target)
+            owner[target.attr] = value
+            self._bounded(target, owner)
         else:
             raise self._refuse(target, "this assignment")
 
@@ -119,11 +127,18 @@ class SafeInterpreter:
         if method is None:
             raise self._refuse(node, _words(node))
         try:
-            return method(node)
+            value = method(node)
+            return value if isinstance(node, _NAMING) else self._bounded(node, value)
         except UnsafeConfigError:
             raise
         except (TypeError, ValueError, KeyError, IndexError, ArithmeticError) as error:
             raise self._refuse(node, f"this expression ({error})", reason=False) from error
+
+    def _bounded(self, node: ast.AST, value: Any) -> Any:
+        """`value`, unless it says too much for a config."""
+        if weight(value) > MAX_WEIGHT:
+            raise self._refuse(node, "so large a result")
+        return value
 
     def _eval_Constant(self, node: ast.Constant) -> Any:
         return node.value
@@ -149,7 +164,12 @@ class SafeInterpreter:
                 found.extend(self._data(node.value))
             else:
                 found.append(self.value(node))
+            self._limit(node, len(found))
         return found
+
+    def _limit(self, node: ast.AST, size: int) -> None:
+        if size > MAX_WEIGHT:
+            raise self._refuse(node, "so large a result")
 
     def _eval_Dict(self, node: ast.Dict) -> Any:
         found: dict[Any, Any] = {}
@@ -161,7 +181,13 @@ class SafeInterpreter:
         return found
 
     def _eval_JoinedStr(self, node: ast.JoinedStr) -> str:
-        return "".join(str(self.value(part)) for part in node.values)
+        parts: list[str] = []
+        length = 0
+        for part in node.values:
+            parts.append(str(self.value(part)))
+            length += len(parts[-1])
+            self._limit(node, length)
+        return "".join(parts)
 
     def _eval_FormattedValue(self, node: ast.FormattedValue) -> str:
         value = self._data(node.value)
@@ -184,7 +210,9 @@ class SafeInterpreter:
         if _size(op, left, right) > 1:
             raise self._refuse(node, "so large a result")
         if isinstance(op, ast.Mod) and isinstance(left, (str, bytes)):
-            self._format_spec(node, left if isinstance(left, str) else left.decode("latin-1"))
+            template = left if isinstance(left, str) else left.decode("latin-1")
+            self._format_spec(node, template)
+            self._limit(node, template.count("%") * weight((right,)))
         return _BINARY[type(op)](left, right)
 
     def _eval_UnaryOp(self, node: ast.UnaryOp) -> Any:
@@ -249,13 +277,17 @@ class SafeInterpreter:
             raise self._refuse(node, f"the call of {ast.unparse(func)!r}")
         arguments, keywords = self._arguments(node)
         if func.attr == "format":
-            self._check_format(node, str(owner))
-        if func.attr in ("join", "replace") and len(owner) * len(arguments[0]) > MAX_ITEMS:
-            raise self._refuse(node, "so large a result")
+            self._check_format(node, str(owner), weight((arguments, keywords)))
+        if func.attr == "join":
+            self._limit(node, len(owner) * len(arguments[0]))
+        if func.attr == "replace" and isinstance(owner, str):
+            self._limit(node, owner.count(arguments[0]) * len(arguments[1]))
         return getattr(owner, func.attr)(*arguments, **keywords)
 
-    def _check_format(self, node: ast.Call, text: str) -> None:
-        for _, name, spec, _ in string.Formatter().parse(text):
+    def _check_format(self, node: ast.Call, text: str, size: int) -> None:
+        fields = [(name, spec) for _, name, spec, _ in string.Formatter().parse(text) if name is not None]
+        self._limit(node, len(fields) * size)
+        for name, spec in fields:
             if name and ("." in name or "[" in name):
                 raise self._refuse(node, f"the field {name!r} of a format string")
             self._format_spec(node, (spec or "").replace("{", "*"))
@@ -282,7 +314,7 @@ def _size(op: ast.operator, left: Any, right: Any) -> float:
     if isinstance(op, ast.Mult):
         for many, count in ((left, right), (right, left)):
             if isinstance(many, (str, bytes, list, tuple)) and isinstance(count, int):
-                return len(many) * count / MAX_ITEMS
+                return len(many) * count / MAX_WEIGHT
     if isinstance(left, int) and isinstance(right, int):
         if isinstance(op, ast.Pow):
             return left.bit_length() * abs(right) / MAX_BITS

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ._action import DictAction, add_arguments
+from ._blame import ending_somewhere
 from ._dict import ConfigDict, bind, convert, lookup, plain, trace
 from ._load import DEPRECATION_KEY, SCOPE_KEY, Loaded, Options, load, load_source
 from ._merge import merge, nest
@@ -405,7 +406,8 @@ class Config:
 def _from_loaded(loaded: Loaded, filename: str | None, format_python_code: bool = True) -> Config:
     _check_reserved(loaded.values)
     cfg = Config.__new__(Config)
-    values = convert(loaded.values, FileProvenance(loaded.layers))
+    with ending_somewhere(loaded.layers[-1].file):
+        values = convert(loaded.values, FileProvenance(loaded.layers))
     cfg._set(values, loaded.text, filename, loaded.env, format_python_code, loaded.imported)  # noqa: SLF001  # its maker
     return cfg
 
