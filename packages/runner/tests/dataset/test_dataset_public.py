@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import doctest
 import importlib
-import re
-from pathlib import Path
 
 import pytest
 
@@ -21,7 +19,6 @@ MODULES = [
     "sampler",
     "utils",
 ]
-PAGE = Path(__file__).parents[4] / "docs" / "dataset.md"
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -56,10 +53,3 @@ def test_public_names():
     ]
     assert sorted(eng.dataset.__all__) == sorted(reference + ours)
     assert all(hasattr(eng.dataset, name) for name in eng.dataset.__all__)
-
-
-@pytest.mark.skipif(not PAGE.exists(), reason="the page lives in the repository, not in the package")
-def test_code_of_the_page_runs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for place, block in enumerate(re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.S)):
-        exec(compile(block, f"{PAGE.name}[{place}]", "exec"), {"__name__": "__main__"})

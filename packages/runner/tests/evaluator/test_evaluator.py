@@ -147,8 +147,10 @@ class TestMetric:
 
         Pair = namedtuple("Pair", "a b")
         moved = _to_cpu([Pair(torch.ones(1), 2), {"x": BaseDataElement(y=torch.ones(1))}])
+        assert moved[0] == Pair(torch.ones(1), 2)
         assert isinstance(moved[0], Pair)
         assert isinstance(moved[1]["x"], BaseDataElement)
+        assert moved[1]["x"].y.tolist() == [1]
 
 
 @pytest.mark.parametrize("world_size", [1, 2])

@@ -193,7 +193,16 @@ def test_logs_that_cannot_be(options, message) -> None:
 
 
 def test_the_message_hub_knows_where_a_run_is(make_runner, parts) -> None:
-    runner = make_runner(**parts.validation(acc=[0.5, 0.75]), optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.25)))
+    etas: list[float] = []
+
+    class Sees(Hook):
+        priority = "LOWEST"
+
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            etas.append(runner.message_hub.get_info("eta"))
+
+    optim_wrapper = dict(optimizer=dict(type="SGD", lr=0.25))
+    runner = make_runner(**parts.validation(acc=[0.5, 0.75]), optim_wrapper=optim_wrapper, custom_hooks=[Sees()])
     runner.train()
     hub = runner.message_hub
     assert (hub.get_info("iter"), hub.get_info("epoch"), hub.get_info("max_iters"), hub.get_info("seed")) == (
@@ -205,7 +214,9 @@ def test_the_message_hub_knows_where_a_run_is(make_runner, parts) -> None:
     assert list(hub.get_scalar("train/lr").data[0]) == [0.25] * 8
     assert list(hub.get_scalar("val/acc").data[0]) == [0.5, 0.75]
     assert len(hub.get_scalar("train/loss").data[0]) == 8
-    assert hub.get_info("eta") == 0.0 or hub.get_info("eta") >= 0
+    assert len(etas) == 8
+    assert all(eta > 0 for eta in etas[:-1])
+    assert etas[-1] == 0
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -189,11 +190,16 @@ def test_visualizers_have_names_of_their_own() -> None:
 
 def test_threads_share_an_inferencer(runs: Means) -> None:
     arrays = [np.full((2, 2), number, np.float32) for number in range(40)]
+    before = DefaultScope.get_current_instance()
+
+    def infer(array: np.ndarray) -> tuple[Any, bool]:
+        predictions = runs([array, array], batch_size=2)["predictions"]
+        # The scope of a call ends with it, in each thread.
+        return predictions, DefaultScope.get_current_instance() is before
+
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda array: runs([array, array], batch_size=2)["predictions"], arrays))
-    assert found == [[3.0 * number] * 2 for number in range(40)]
-    # The scope of a call ends with it, in each thread.
-    assert DefaultScope.get_current_instance() is None or DefaultScope.get_current_instance().scope_name == "eng"
+        found = list(pool.map(infer, arrays))
+    assert found == [([3.0 * number] * 2, True) for number in range(40)]
 
 
 # --- where model and weights come from ------------------------------------------------------------------------------
@@ -278,11 +284,10 @@ def test_missing_file(runs: Means, tmp_path: Path) -> None:
 
 def test_file_that_cannot_be_read_is_named(runs: Means, tmp_path: Path) -> None:
     (tmp_path / "text.npy").write_text("not an array")
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match="allow_pickle") as caught:
         runs([str(tmp_path / "text.npy")])
-    assert f"while preparing the input {tmp_path / 'text.npy'}" in getattr(caught.value, "__notes__", [str(tmp_path)])[
-        0
-    ] or (not hasattr(caught.value, "__notes__"))
+    if hasattr(caught.value, "add_note"):  # Python 3.10 has no notes
+        assert caught.value.__notes__ == [f"while preparing the input {tmp_path / 'text.npy'}"]
 
 
 def test_url_that_is_not_there(runs: Means, served: str) -> None:

@@ -79,19 +79,27 @@ def test_truncation_cuts_values():
     assert tensor.min() >= -1 and tensor.max() <= 2
 
 
-def test_layers_without_weight_or_bias_are_left_alone():
-    for function in (
-        lambda m: constant_init(m, 1),
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda module: constant_init(module, 1),
         xavier_init,
         normal_init,
         trunc_normal_init,
         uniform_init,
         kaiming_init,
         caffe2_xavier_init,
-    ):
-        function(nn.ReLU())
-        function(nn.Linear(2, 2, bias=False))
-        function(nn.BatchNorm1d(2, affine=False))
+    ],
+    ids=["constant", "xavier", "normal", "trunc_normal", "uniform", "kaiming", "caffe2_xavier"],
+)
+def test_layers_without_weight_or_bias_keep_what_they_have(function):
+    linear, norm, bare = nn.Linear(2, 2, bias=False), nn.BatchNorm1d(2, affine=False), nn.ReLU()
+    before = linear.weight.detach().clone()
+    for layer in (linear, norm, bare):
+        function(layer)
+    assert not torch.equal(linear.weight, before)
+    assert [name for layer in (linear, norm, bare) for name, _ in layer.named_parameters()] == ["weight"]
+    assert torch.equal(norm.running_var, torch.ones(2))
 
 
 def test_bias_by_probability():

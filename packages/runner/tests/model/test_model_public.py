@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import doctest
 import importlib
-import re
-from pathlib import Path
 
 import pytest
 
@@ -25,7 +23,6 @@ MODULES = [
     "wrappers.seperate_distributed",
     "wrappers.utils",
 ]
-PAGE = Path(__file__).parents[4] / "docs" / "model.md"
 REFERENCE = "MMDistributedDataParallel is_model_wrapper BaseAveragedModel StochasticWeightAverage ExponentialMovingAverage MomentumAnnealingEMA BaseModel BaseDataPreprocessor ImgDataPreprocessor MMSeparateDistributedDataParallel BaseModule stack_batch merge_dict detect_anomalous_params ModuleList ModuleDict Sequential revert_sync_batchnorm update_init_info constant_init xavier_init normal_init trunc_normal_init uniform_init kaiming_init caffe2_xavier_init bias_init_with_prob BaseInit ConstantInit XavierInit NormalInit TruncNormalInit UniformInit KaimingInit Caffe2XavierInit PretrainedInit initialize convert_sync_batchnorm BaseTTAModel MMFullyShardedDataParallel"
 OURS = "LossTypeError NoLossError BatchTypeError ImageShapeError InitCfgError OverrideTargetError WrapperOptionError"
 
@@ -38,10 +35,3 @@ def test_examples_run(name):
 def test_public_names():
     assert sorted(eng.model.__all__) == sorted((REFERENCE + " " + OURS).split())
     assert all(hasattr(eng.model, name) for name in eng.model.__all__)
-
-
-@pytest.mark.skipif(not PAGE.exists(), reason="the page lives in the repository, not in the package")
-def test_code_of_the_page_runs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for place, block in enumerate(re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.S)):
-        exec(compile(block, f"{PAGE.name}[{place}]", "exec"), {"__name__": "__main__"})

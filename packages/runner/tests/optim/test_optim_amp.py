@@ -88,12 +88,22 @@ class TestAmp:
         ("first", "second"), [("float16", "bfloat16"), ("bfloat16", "float16")], ids=["to bfloat16", "to float16"]
     )
     def test_a_restart_may_change_the_type(self, first, second):
-        saved = amp(nn.Linear(4, 2), dtype=first).state_dict()
-        amp(nn.Linear(4, 2), dtype=second).load_state_dict(saved)
+        before = amp(nn.Linear(4, 2), dtype=first)
+        before.optimizer.param_groups[0]["lr"] = 0.3
+        model = nn.Linear(4, 2)
+        wrapper = amp(model, dtype=second)
+        wrapper.load_state_dict(before.state_dict())
+        assert wrapper.loss_scaler.is_enabled() is (second == "float16")
+        weight = model.weight.detach().clone()
+        wrapper.update_params(model(torch.ones(1, 4)).sum())
+        torch.testing.assert_close(model.weight, weight - 0.3)
 
     def test_the_state_of_a_plain_wrapper_loads(self):
         model = nn.Linear(4, 2)
-        amp(model).load_state_dict(OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.3)).state_dict())
+        wrapper = amp(model, dtype="float16", loss_scale=512.0)
+        wrapper.load_state_dict(OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.3)).state_dict())
+        assert wrapper.optimizer.param_groups[0]["lr"] == 0.3
+        assert wrapper.loss_scaler.get_scale() == 512.0
 
     @pytest.mark.parametrize(
         ("settings", "error", "words"),

@@ -165,8 +165,13 @@ def test_old_checkpoints_without_names_load_by_order():
 
 def test_our_state_loads_into_a_bare_optimizer():
     net = model("first", "second")
-    saved = trained(net, CFG).state_dict()
-    torch.optim.Adam(model("first", "second").parameters()).load_state_dict(saved)
+    wrapper = trained(net, CFG)
+    other = model("first", "second")
+    bare = torch.optim.Adam(other.parameters())
+    bare.load_state_dict(wrapper.state_dict())
+    assert bare.param_groups[0]["lr"] == 0.1
+    for ours, theirs in zip(net.parameters(), other.parameters(), strict=True):
+        assert torch.equal(bare.state[theirs]["exp_avg"], wrapper.optimizer.state[ours]["exp_avg"])
 
 
 def test_a_state_stays_as_it_is_when_it_is_loaded():
