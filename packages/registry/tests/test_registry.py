@@ -180,6 +180,20 @@ def test_dotted_path_needs_no_registration(things: Registry) -> None:
         assert things.get(absent) is None
 
 
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("fractions.Fractoin", r"the module 'fractions' has no 'Fractoin'; did you mean 'Fraction'\?"),
+        ("xml.don.minidom", r"the module 'xml' has no 'don'"),
+        ("no_such_library.Thing", "there is no scope 'no_such_library'"),
+    ],
+    ids=["name", "module", "library"],
+)
+def test_dotted_path_that_leads_nowhere_names_the_part(things: Registry, path: str, words: str) -> None:
+    with pytest.raises(KeyError, match=words):
+        things.build(dict(type=path))
+
+
 def test_repr_is_a_table_of_names(things: Registry) -> None:
     things.register_module(module=Thing)
     assert "Registry of thing" in repr(things)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from typing import TYPE_CHECKING
 
 from ._tree import line_of, tree_below
@@ -50,8 +51,23 @@ def hint_for(name: str, registry: Registry) -> str:
     """What to do so that `name` is found."""
     scope, _ = registry.split_scope_key(name)
     if scope is not None and registry.of_scope(scope) is None:
+        module = _missing_in_module(name)
+        if module is not None:
+            return module
         return f"there is no scope {scope!r} (there are: {', '.join(registry.scopes())}); install or import the library that brings it"
     missing = registry.root.missing_distributions()
     if missing:
         return f"{' and '.join(missing)} is not installed and brings more of them: pip install {' '.join(missing)}"
     return "if it is your own, import its module first: custom_imports = dict(imports=['your.module'])"
+
+
+def _missing_in_module(path: str) -> str | None:
+    """Which part of a dotted path its module lacks; None where not even the first part can be imported."""
+    parts = path.split(".")
+    for count in range(len(parts) - 1, 0, -1):
+        module = sys.modules.get(".".join(parts[:count]))  # the look-up has imported what there is
+        if module is not None:
+            near = difflib.get_close_matches(parts[count], dir(module), n=3)
+            meant = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+            return f"the module {module.__name__!r} has no {parts[count]!r}{meant}"
+    return None

@@ -33,7 +33,7 @@ def _words(text: str) -> frozenset[str]:
 
 DATALOADER_KEYS = _words(
     "dataset sampler batch_sampler collate_fn worker_init_fn num_batch_per_epoch batch_size shuffle num_workers"
-    " pin_memory drop_last timeout multiprocessing_context generator prefetch_factor persistent_workers"
+    " global_batch_size pin_memory drop_last timeout multiprocessing_context generator prefetch_factor persistent_workers"
     " pin_memory_device in_order"
 )
 RUNNER_KEYS = _words(
