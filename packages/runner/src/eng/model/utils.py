@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ._sync_batch_norm import CpuSyncBatchNorm
 from .errors import ImageShapeError
 
 logger = logging.getLogger(__name__)
@@ -31,6 +33,7 @@ def stack_batch(tensor_list: Sequence[torch.Tensor], pad_size_divisor: int = 1, 
     Raises:
         TypeError: it is not a sequence of tensors.
         ImageShapeError: it is empty, or the dimensions or channels differ.
+        ValueError: ``pad_size_divisor`` is below 1.
 
     Examples:
         >>> stack_batch([torch.ones(3, 2, 5), torch.ones(3, 4, 1)], pad_size_divisor=4).shape
@@ -43,6 +46,8 @@ def stack_batch(tensor_list: Sequence[torch.Tensor], pad_size_divisor: int = 1, 
     shapes = [tuple(tensor.shape) for tensor in tensor_list]
     if len({(len(shape), shape[:1]) for shape in shapes}) > 1:
         raise ImageShapeError(f"tensors of a batch must have equal dimensions and channels, got {shapes}")
+    if pad_size_divisor < 1:
+        raise ValueError(f"pad_size_divisor must be 1 or more, got {pad_size_divisor}")
     channels, *sizes = (max(column) for column in zip(*shapes, strict=True))
     target = (channels, *(math.ceil(size / pad_size_divisor) * pad_size_divisor for size in sizes))
     if all(shape == target for shape in shapes):
@@ -106,7 +111,7 @@ def revert_sync_batchnorm(module: nn.Module) -> nn.Module:
     Returns:
         The model; another object only where it is itself a normalisation layer.
     """
-    kinds: tuple[type, ...] = (nn.SyncBatchNorm, *_mmcv_sync_batchnorm())
+    kinds: tuple[type, ...] = (nn.SyncBatchNorm, CpuSyncBatchNorm, *_mmcv_sync_batchnorm(load=False))
     if isinstance(module, kinds):
         return _taken_over(module, _BatchNormXd)
     for name, child in module.named_children():
@@ -134,7 +139,7 @@ def convert_sync_batchnorm(module: nn.Module, implementation: str = "torch") -> 
         return nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-any-return]  # untyped in torch
     if implementation != "mmcv":
         raise ValueError(f"sync_bn should be 'torch' or 'mmcv', but got {implementation!r}")
-    found = _mmcv_sync_batchnorm()
+    found = _mmcv_sync_batchnorm(load=True)
     if not found:
         raise ImportError("implementation='mmcv' needs mmcv with its operators; use implementation='torch'")
     return _converted(module, found[0])
@@ -159,7 +164,9 @@ def _taken_over(old: Any, kind: Any) -> nn.Module:
     return new  # type: ignore[no-any-return]  # kind is a Module
 
 
-def _mmcv_sync_batchnorm() -> tuple[type, ...]:
+def _mmcv_sync_batchnorm(*, load: bool) -> tuple[type, ...]:
+    if not load and "mmcv.ops" not in sys.modules:  # then no model holds one
+        return ()
     try:
         return (importlib.import_module("mmcv.ops").SyncBatchNorm,)
     except (ImportError, AttributeError):

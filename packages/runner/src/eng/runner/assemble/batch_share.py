@@ -1,0 +1,39 @@
+"""What one rank gets of a batch that is given for all ranks together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from eng.dist import get_world_size
+
+from ..errors import SettingsError
+
+
+def with_batch_of_rank(dataloader: Mapping[str, Any]) -> dict[str, Any]:
+    """A dataloader's config with ``batch_size``, samples on one rank, in place of ``global_batch_size``.
+
+    Args:
+        dataloader: a config; one without ``global_batch_size`` is copied as it is.
+
+    Raises:
+        SettingsError: both sizes are given, or the ranks cannot share the batch evenly.
+
+    Example:
+        >>> with_batch_of_rank({"global_batch_size": 32, "num_workers": 2})  # one process
+        {'num_workers': 2, 'batch_size': 32}
+    """
+    cfg = dict(dataloader)
+    if "global_batch_size" not in cfg:
+        return cfg
+    whole, ranks = cfg.pop("global_batch_size"), get_world_size()
+    if "batch_size" in cfg:
+        raise SettingsError(
+            f"a dataloader has batch_size={cfg['batch_size']} for each rank and global_batch_size={whole} for all: give one"
+        )
+    if not isinstance(whole, int) or whole < ranks or whole % ranks:
+        raise SettingsError(
+            f"global_batch_size={whole!r} cannot be shared evenly by {ranks} ranks: take a multiple of {ranks}, or another "
+            "number of ranks"
+        )
+    return {**cfg, "batch_size": whole // ranks}
