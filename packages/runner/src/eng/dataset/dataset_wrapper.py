@@ -6,6 +6,7 @@ import bisect
 import copy
 import math
 import warnings
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ from .errors import MetainfoMismatchError, SampleIndexError, UnsupportedSubsetEr
 def _dataset_of(dataset: Any, where: str) -> Any:
     if isinstance(dataset, Mapping):
         return DATASETS.build(dataset)
-    if isinstance(dataset, (BaseDataset, ConcatDataset, _Wrapper)):
+    if isinstance(dataset, (BaseDataset, _Wrapper)):
         return dataset
     raise TypeError(f"{where} must be a config or a BaseDataset, got {type(dataset).__name__}")
 
@@ -39,8 +40,77 @@ def _warn_late() -> None:
     warnings.warn("call full_init() before samples are read, or every worker reads the annotations", stacklevel=3)
 
 
+class _Wrapper(KeyedFetch, Dataset[Any]):
+    """A dataset whose samples are those of others."""
+
+    def __init__(self, lazy_init: bool) -> None:
+        self._metainfo = self._inner()[0].metainfo
+        self._fully_initialized = False
+        if not lazy_init:
+            self.full_init()
+
+    @abstractmethod
+    def _inner(self) -> Sequence[Any]:
+        """The datasets, one at least."""
+
+    @abstractmethod
+    def _prepare(self) -> None:
+        """What has to be known of the datasets; called once, when their annotations are read."""
+
+    @abstractmethod
+    def _origin(self, idx: int) -> tuple[Any, int]:
+        """The dataset that sample ``idx`` is of, and its number there."""
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """A copy of the metainfo of the dataset, the first where there are several."""
+        return copy.deepcopy(self._metainfo)
+
+    def full_init(self) -> None:
+        """Reads the annotations; does nothing the second time."""
+        if self._fully_initialized:
+            return
+        for dataset in self._inner():
+            dataset.full_init()
+        self._prepare()
+        self._fully_initialized = True
+
+    @force_full_init
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        """The annotation of a sample; see :meth:`BaseDataset.get_data_info`."""
+        dataset, place = self._origin(idx)
+        info: dict[str, Any] = dataset.get_data_info(place)
+        return info
+
+    @force_full_init
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """The categories of a sample."""
+        dataset, place = self._origin(idx)
+        categories: list[int] = dataset.get_cat_ids(place)
+        return categories
+
+    def __getitem__(self, idx: int) -> Any:
+        if not self._fully_initialized:
+            _warn_late()
+            self.full_init()
+        dataset, place = self._origin(idx)
+        return dataset[place]
+
+    def get_subset_(self, indices: list[int] | int) -> None:
+        """Always an error.
+
+        Raises:
+            UnsupportedSubsetError: take the subset of a dataset inside instead.
+        """
+        raise UnsupportedSubsetError(self)
+
+    def get_subset(self, indices: list[int] | int) -> BaseDataset:
+        """Always an error, as :meth:`get_subset_`."""
+        raise UnsupportedSubsetError(self)
+
+
 @DATASETS.register_module()
-class ConcatDataset(KeyedFetch, TorchConcatDataset[Any]):
+class ConcatDataset(_Wrapper, TorchConcatDataset[Any]):
     """Datasets one after another.
 
     Args:
@@ -71,33 +141,23 @@ class ConcatDataset(KeyedFetch, TorchConcatDataset[Any]):
         if not self.datasets:
             raise ValueError("ConcatDataset needs one dataset at least")
         self.ignore_keys = [ignore_keys] if isinstance(ignore_keys, str) else list(ignore_keys or [])
-        self._fully_initialized = False
-        self._metainfo = self.datasets[0].metainfo
         self._check_metainfo()
-        if not lazy_init:
-            self.full_init()
+        super().__init__(lazy_init)
 
     def _check_metainfo(self) -> None:
+        mine = self.datasets[0].metainfo
         for place, dataset in enumerate(self.datasets[1:], 1):
             other = dataset.metainfo
-            for key in sorted((set(self._metainfo) | set(other)) - set(self.ignore_keys), key=str):
-                first, second = self._metainfo.get(key, "nothing"), other.get(key, "nothing")
+            for key in sorted((set(mine) | set(other)) - set(self.ignore_keys), key=str):
+                first, second = mine.get(key, "nothing"), other.get(key, "nothing")
                 if not _equal(first, second):
                     raise MetainfoMismatchError(key, place, first, second)
 
-    @property
-    def metainfo(self) -> dict[str, Any]:
-        """A copy of the first dataset's metainfo."""
-        return copy.deepcopy(self._metainfo)
+    def _inner(self) -> Sequence[Any]:
+        return self.datasets
 
-    def full_init(self) -> None:
-        """Reads the annotations of all datasets; does nothing the second time."""
-        if self._fully_initialized:
-            return
-        for dataset in self.datasets:
-            dataset.full_init()
-        super().__init__(self.datasets)
-        self._fully_initialized = True
+    def _prepare(self) -> None:
+        TorchConcatDataset.__init__(self, self.datasets)
 
     @force_full_init
     def _get_ori_dataset_idx(self, idx: int) -> tuple[int, int]:
@@ -106,108 +166,35 @@ class ConcatDataset(KeyedFetch, TorchConcatDataset[Any]):
         dataset = bisect.bisect_right(self.cumulative_sizes, place)
         return dataset, place - (self.cumulative_sizes[dataset - 1] if dataset else 0)
 
-    @force_full_init
-    def get_data_info(self, idx: int) -> dict[str, Any]:
-        """The annotation of a sample; see :meth:`BaseDataset.get_data_info`."""
+    def _origin(self, idx: int) -> tuple[Any, int]:
         dataset, place = self._get_ori_dataset_idx(idx)
-        info: dict[str, Any] = self.datasets[dataset].get_data_info(place)
-        return info
-
-    @force_full_init
-    def get_cat_ids(self, idx: int) -> list[int]:
-        """The categories of a sample."""
-        dataset, place = self._get_ori_dataset_idx(idx)
-        categories: list[int] = self.datasets[dataset].get_cat_ids(place)
-        return categories
+        return self.datasets[dataset], place
 
     @force_full_init
     def __len__(self) -> int:
         return self.cumulative_sizes[-1]
 
-    def __getitem__(self, idx: int) -> Any:
-        if not self._fully_initialized:
-            _warn_late()
-            self.full_init()
-        dataset, place = self._get_ori_dataset_idx(idx)
-        return self.datasets[dataset][place]
 
-    def get_subset_(self, indices: list[int] | int) -> None:
-        """Always an error.
-
-        Raises:
-            UnsupportedSubsetError: take the subset of the datasets instead.
-        """
-        raise UnsupportedSubsetError(self)
-
-    def get_subset(self, indices: list[int] | int) -> BaseDataset:
-        """Always an error, as :meth:`get_subset_`."""
-        raise UnsupportedSubsetError(self)
-
-
-class _Wrapper(KeyedFetch, Dataset[Any]):
+class _OneDataset(_Wrapper):
     """One dataset whose samples come in another number and order."""
 
     def __init__(self, dataset: BaseDataset | Mapping[str, Any], lazy_init: bool) -> None:
         self.dataset: Any = _dataset_of(dataset, "dataset")
-        self._metainfo = self.dataset.metainfo
-        self._fully_initialized = False
-        if not lazy_init:
-            self.full_init()
+        super().__init__(lazy_init)
 
-    @property
-    def metainfo(self) -> dict[str, Any]:
-        """A copy of the dataset's metainfo."""
-        return copy.deepcopy(self._metainfo)
+    def _inner(self) -> Sequence[Any]:
+        return [self.dataset]
 
-    def full_init(self) -> None:
-        """Reads the dataset's annotations; does nothing the second time."""
-        if self._fully_initialized:
-            return
-        self.dataset.full_init()
-        self._prepare()
-        self._fully_initialized = True
-
-    def _prepare(self) -> None:
-        """What has to be known of the dataset; called once, when its annotations are read."""
-        raise NotImplementedError
-
+    @abstractmethod
     def _get_ori_dataset_idx(self, idx: int) -> int:
         """The number in the dataset of sample ``idx``."""
-        raise NotImplementedError
 
-    @force_full_init
-    def get_data_info(self, idx: int) -> dict[str, Any]:
-        """The annotation of a sample; see :meth:`BaseDataset.get_data_info`."""
-        info: dict[str, Any] = self.dataset.get_data_info(self._get_ori_dataset_idx(idx))
-        return info
-
-    @force_full_init
-    def get_cat_ids(self, idx: int) -> list[int]:
-        """The categories of a sample."""
-        categories: list[int] = self.dataset.get_cat_ids(self._get_ori_dataset_idx(idx))
-        return categories
-
-    def __getitem__(self, idx: int) -> Any:
-        if not self._fully_initialized:
-            _warn_late()
-            self.full_init()
-        return self.dataset[self._get_ori_dataset_idx(idx)]
-
-    def get_subset_(self, indices: list[int] | int) -> None:
-        """Always an error.
-
-        Raises:
-            UnsupportedSubsetError: take the subset of the dataset instead.
-        """
-        raise UnsupportedSubsetError(self)
-
-    def get_subset(self, indices: list[int] | int) -> BaseDataset:
-        """Always an error, as :meth:`get_subset_`."""
-        raise UnsupportedSubsetError(self)
+    def _origin(self, idx: int) -> tuple[Any, int]:
+        return self.dataset, self._get_ori_dataset_idx(idx)
 
 
 @DATASETS.register_module()
-class RepeatDataset(_Wrapper):
+class RepeatDataset(_OneDataset):
     """A dataset several times over: a longer epoch with fewer breaks.
 
     Args:
@@ -239,7 +226,7 @@ class RepeatDataset(_Wrapper):
 
 
 @DATASETS.register_module()
-class ClassBalancedDataset(_Wrapper):
+class ClassBalancedDataset(_OneDataset):
     """Samples of rare categories several times per epoch.
 
     A category ``c`` in a fraction ``f(c)`` of the samples has the factor ``r(c) = max(1, sqrt(t / f(c)))``; a sample
