@@ -270,8 +270,9 @@ def _convert_dict(value: dict[Any, Any], origin: Provider | None, path: Path) ->
     node = _new_dict(ConfigDict)
     dict.update(node, value) if value.__class__ is dict else dict.update(node, dict.items(value))
     if not LEAVES.issuperset(map(type, dict.values(node))):
-        for key, item in [pair for pair in dict.items(node) if type(pair[1]) not in LEAVES]:
-            _dict_set(node, key, convert(item, origin, (*path, key)))
+        for key, item in dict.items(node):  # replacing a value does not disturb the walk
+            if item.__class__ not in LEAVES:
+                _dict_set(node, key, convert(item, origin, (*path, key)))
     if origin is not None:
         _ORIGIN.__set__(node, (origin, path))
     return node
