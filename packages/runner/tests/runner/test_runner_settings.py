@@ -5,9 +5,17 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import Dataset
 
 from eng.model import BaseModel
-from eng.runner import IncompleteSettingsError, MissingPartError, ModelContractError, Runner, SettingsError
+from eng.runner import (
+    IncompleteSettingsError,
+    IterBasedTrainLoop,
+    MissingPartError,
+    ModelContractError,
+    Runner,
+    SettingsError,
+)
 
 
 @pytest.mark.parametrize("left_out", ["train_dataloader", "train_cfg", "optim_wrapper"])
@@ -189,3 +197,30 @@ def test_a_seed_makes_two_runs_equal(make_runner, tmp_path) -> None:
         torch.manual_seed(3)
         ends.append(make_runner(model=Drops(), work_dir=tmp_path / name).train().state_dict())
     assert all(torch.equal(ends[0][key], ends[1][key]) for key in ends[0])
+
+
+class Drawn(Dataset):
+    """Samples that a transform would draw."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.rand(())
+
+
+@pytest.mark.parametrize("change", ["at the start", "later"])
+@pytest.mark.parametrize("per_sample", [True, False])
+def test_a_sample_draws_by_itself_unless_that_is_off(make_runner, per_sample, change) -> None:
+    loader = dict(dataset=Drawn(), batch_size=2, sampler=dict(type="DefaultSampler", shuffle=False))
+    if change == "later":
+        runner = make_runner(randomness=dict(seed=1, per_sample=not per_sample))
+        runner.set_randomness(seed=1, per_sample=per_sample)
+    else:
+        runner = make_runner(randomness=dict(seed=1, per_sample=per_sample))
+    batches = IterBasedTrainLoop(runner, loader, max_iters=2).dataloader
+    drawn = []
+    for state in (3, 4):  # of the process, on which its samples may depend
+        torch.manual_seed(state)
+        drawn.append([float(x) for batch in batches for x in batch])
+    assert (drawn[0] == drawn[1]) is per_sample

@@ -27,7 +27,7 @@ class BaseLoop(metaclass=ABCMeta):
                 dataloader,
                 seed=runner.seed,
                 diff_rank_seed=randomness.get("diff_rank_seed", False),
-                per_sample=randomness.get("per_sample", True),
+                per_sample=runner._per_sample,  # noqa: SLF001  - as above; set_randomness may have changed it
             )
         shield_workers(dataloader)
         self.dataloader = dataloader
