@@ -16,7 +16,6 @@ from eng.analysis.errors import AnalysisError
 
 logger = logging.getLogger(__name__)
 Observer = TypeVar("Observer")
-Observe = Callable[[nn.Module], AbstractContextManager[Observer]]
 
 
 def observe(

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
-
-Distribution = Literal["uniform", "normal"]
 
 
 def _weight(module: nn.Module, fill: Callable[[torch.Tensor], Any], bias: float) -> None:
