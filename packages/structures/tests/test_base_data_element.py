@@ -261,6 +261,15 @@ def test_dataloader_workers_hand_over_elements() -> None:
     assert [sample.i for batch in loader for sample in batch] == [0, 1, 2, 3]
 
 
+def test_elements_are_pinned_by_their_own_method() -> None:
+    # What a DataLoader with pin_memory=True calls on a batch; the call itself needs an accelerator.
+    from torch.utils.data._utils.pin_memory import pin_memory
+
+    moved: Any = type("Moved", (), {"pin_memory": lambda self: "pinned"})()
+    batch = pin_memory([BaseDataElement(x=moved, inner=BaseDataElement(y=moved), metainfo={"id": 1})])
+    assert batch[0].x == batch[0].inner.y == "pinned" and batch[0].id == 1
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_dataloader_pins_memory() -> None:

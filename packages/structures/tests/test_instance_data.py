@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eng.structures import FieldTypeError, FieldValueError, InstanceData, LengthError, MissingFieldError
+from eng.structures import FieldTypeError, FieldValueError, InstanceData, LengthError, MissingFieldError, PixelData
 
 
 class Polygons:
@@ -168,6 +168,9 @@ def test_cat_joins_every_kind_of_field() -> None:
     [
         ([], FieldValueError, "empty"),
         ([InstanceData(), 3], FieldTypeError, r"\[1\] should be an InstanceData but got int"),
+        ([3], FieldTypeError, r"\[0\] should be an InstanceData but got int"),
+        ([PixelData(), PixelData()], FieldTypeError, r"\[0\] should be an InstanceData but got PixelData"),
+        ([InstanceData(a=[1]), InstanceData(metainfo={"a": [1]})], FieldValueError, "item 1 has none"),
         (
             [InstanceData(a=[1]), InstanceData(b=[1])],
             FieldValueError,
@@ -178,11 +181,45 @@ def test_cat_joins_every_kind_of_field() -> None:
         ([InstanceData(a=torch.ones(1)), InstanceData(a=[1])], FieldValueError, "field 'a': Tensor and list"),
         ([InstanceData(a=torch.ones(1, 2)), InstanceData(a=torch.ones(1, 3))], FieldValueError, "field 'a': .*ize"),
         ([InstanceData(a={1})] * 2, FieldValueError, "field 'a': .*no method cat"),
+        ([InstanceData(b=[1], a=np.ones((1, i))) for i in (1, 2)], FieldValueError, "field 'a': .*dimension"),
     ],
 )
 def test_what_cannot_be_joined_is_named(items: list[Any], kind: type[Exception], match: str) -> None:
     with pytest.raises(kind, match=match):
         InstanceData.cat(items)
+
+
+def test_joined_element_shares_nothing_that_changes() -> None:
+    first, second = sample(), sample()
+    joined = InstanceData.cat([first, second])
+    joined.shape.append(3)
+    joined.boxes += 1
+    joined.names.append(9)
+    joined.set_metainfo({"more": 1})
+    del joined.text
+    assert first.shape == second.shape == [1, 2] and first.metainfo_keys() == ["shape"]
+    assert numbers_in(first) == numbers_in(second) == [[0, 1, 2]] * 7
+
+
+def test_classes_mix_where_fields_agree() -> None:
+    class Tracks(InstanceData):
+        pass
+
+    joined = InstanceData.cat([Tracks(a=[1]), InstanceData(a=[2]), Tracks(a=[3])])
+    assert type(joined) is Tracks and joined.a == [1, 2, 3]
+    joined.b = "xyz"
+    with pytest.raises(LengthError, match="field 'c'"):
+        joined.c = [1]
+
+
+def test_errors_of_a_users_cat_come_as_they_are() -> None:
+    class Broken(Polygons):
+        @staticmethod
+        def cat(parts: list[Polygons]) -> Polygons:
+            raise TypeError("mine")
+
+    with pytest.raises(TypeError, match="^mine$"):
+        InstanceData.cat([InstanceData(a=Broken([1]))] * 2)
 
 
 def test_rows_of_a_class_without_cat_are_refused() -> None:

@@ -28,6 +28,16 @@ def test_readme_examples(block: str) -> None:
     exec(compile(block, str(README), "exec"), {"__name__": "readme"})
 
 
+def test_readme_has_examples_that_check_themselves() -> None:
+    assert len(BLOCKS) == 2 and all("assert " in block for block in BLOCKS)
+
+
+def test_private_names_of_torch_stay_in_one_module() -> None:
+    private = re.compile(r"^\s*(?:from|import) torch\S*(?:\._\w+| import _\w+)", re.M)
+    sources = Path(eng.structures.__file__).parent.glob("*.py")
+    assert [path.name for path in sources if private.search(path.read_text())] == ["_pytree.py"]
+
+
 def test_public_names() -> None:
     assert set(eng.structures.__all__) == {
         *("BaseDataElement", "InstanceData", "LabelData", "PixelData"),
