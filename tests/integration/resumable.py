@@ -1,6 +1,9 @@
 """A small run with everything random in it, started by the tests of this folder in processes of its own.
 
-    python resumable.py WORK_DIR [--resume] [--workers N] [--by-iter] [--kill POINT NUMBER] [--signal NAME NUMBER]
+    python resumable.py serve
+
+takes one run a line from its standard input, as JSON (``args`` and ``reads``, see `main`), runs it in a fork of its own and
+answers with a line (``status`` and what it printed): importing torch once for all runs is most of their time.
 
 Dropout, shuffling, random augmentation, momentum, a schedule, accumulation over 3 iterations and an average of the weights:
 a run that is killed and resumed must end with the bits of one that was not.
@@ -9,9 +12,14 @@ a run that is killed and resumed must end with the bits of one that was not.
 from __future__ import annotations
 
 import argparse
+import gc
+import json
 import os
 import random
 import signal
+import sys
+import tempfile
+import traceback
 
 import numpy as np
 import torch
@@ -92,6 +100,19 @@ class Strike(Hook):
             os.kill(os.getpid(), getattr(signal, self.name))
 
 
+def strike_at_flush(number: int) -> None:
+    """Kills this process inside a save: at the `number`-th flush of a file or folder to the disk."""
+    plain, calls = os.fsync, [0]
+
+    def flush(descriptor: int) -> None:
+        calls[0] += 1
+        if calls[0] == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        plain(descriptor)
+
+    os.fsync = flush
+
+
 def config(args: argparse.Namespace) -> dict:
     def loader(noted: bool, shuffle: bool) -> dict:
         dataset = dict(type="Numbers", noted=noted, pipeline=[dict(type="Shake")])
@@ -135,7 +156,7 @@ def config(args: argparse.Namespace) -> dict:
     )  # fmt: skip
 
 
-def main() -> None:
+def main(words: list[str]) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("work_dir")
     parser.add_argument("--resume", action="store_true")
@@ -144,10 +165,44 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--kill", nargs=2)
     parser.add_argument("--signal", nargs=2)
-    args = parser.parse_args()
-    torch.set_num_threads(1)
+    args = parser.parse_args(words)
+    if args.kill and args.kill[0] == "flush":
+        strike_at_flush(int(args.kill[1]))
+        args.kill = None
     Runner.from_cfg(config(args), check=False).train()
 
 
+def run_and_end(words: list[str], errors: int) -> None:
+    """What a fork does: the run, then an end as that of a process, with the run's exit status."""
+    os.dup2(errors, 1)
+    os.dup2(errors, 2)
+    status = 0
+    try:
+        main(words)
+    except SystemExit as stop:
+        status = int(stop.code or 0)
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    gc.collect()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def serve() -> None:
+    torch.set_num_threads(1)
+    for line in sys.stdin:
+        asked = json.loads(line)
+        with tempfile.TemporaryFile() as errors:
+            child = os.fork()
+            if child == 0:
+                os.environ["READS"] = asked["reads"]
+                run_and_end(asked["args"], errors.fileno())
+            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            errors.seek(0)
+            print(json.dumps({"status": status, "errors": errors.read().decode()[-3000:]}), flush=True)
+
+
 if __name__ == "__main__":
-    main()
+    serve()
