@@ -13,6 +13,7 @@ import threading
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,21 +24,23 @@ LOCAL = {"type": "LocalVisBackend"}
 ITERATIONS, EPOCHS = 12, 3
 
 
-def start(work_dir: Path, backends: list[dict], *args: str, **env: str) -> subprocess.CompletedProcess:
+def start(
+    work_dir: Path, backends: list[dict], *args: str, cwd: Path | None = None, **env: str
+) -> subprocess.CompletedProcess:
     done = subprocess.run(
         [sys.executable, "-W", "ignore", str(SCRIPT), str(work_dir), json.dumps(backends), *args],
         env={**os.environ, "OMP_NUM_THREADS": "1", "WANDB_SILENT": "true", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", **env},
-        capture_output=True, text=True, timeout=120, check=False,
+        capture_output=True, text=True, timeout=240, check=False, cwd=cwd,
     )  # fmt: skip
     assert done.returncode in (0, -9), done.stderr[-3000:]
     return done
 
 
-def interrupted(work_dir: Path, backends: list[dict]) -> Path:
+def interrupted(work_dir: Path, backends: list[dict], **options: Any) -> Path:
     """A run that is killed in iteration 8 and goes on; the folder of its newest start."""
-    assert start(work_dir, backends, "--kill-at", "8").returncode == -9
+    assert start(work_dir, backends, "--kill-at", "8", **options).returncode == -9
     time.sleep(1.1)  # starts are named by the second
-    assert start(work_dir, backends, "--resume").returncode == 0
+    assert start(work_dir, backends, "--resume", **options).returncode == 0
     return newest(work_dir)
 
 
@@ -232,18 +235,83 @@ def leveldb_records(log: bytes, offset: int = 7, block: int = 32768):
 OTHERS = {
     "dvclive": ("DVCLiveVisBackend", {}),
     "aim": ("AimVisBackend", {}),
-    "clearml": ("ClearMLVisBackend", {}),
+    "clearml": ("ClearMLVisBackend", {"init_kwargs": {"project_name": "p", "task_name": "net"}}),
     "neptune": ("NeptuneVisBackend", {"init_kwargs": {"mode": "offline"}}),
 }
 
 
+@pytest.fixture(scope="module")
+def killed_beside_others(tmp_path_factory) -> Path:
+    """As `killed`, with those of the other trackers that are installed, in a folder of its own: some write into that."""
+    folder = tmp_path_factory.mktemp("others")
+    backends = [
+        {"type": kind, **options} for package, (kind, options) in OTHERS.items() if importlib.util.find_spec(package)
+    ]
+    env = {"CLEARML_OFFLINE_MODE": "1", "CLEARML_CACHE_DIR": str(folder / "clearml")}
+    return interrupted(folder / "run", [LOCAL, *backends], cwd=folder, **env)
+
+
+@pytest.mark.timeout(500)
 @pytest.mark.parametrize("package", OTHERS)
-def test_trackers_that_are_installed_take_a_run(tmp_path, package) -> None:
+def test_trackers_that_are_installed_have_the_whole_curves_of_a_killed_run(request, package) -> None:
     if importlib.util.find_spec(package) is None:
         pytest.skip(f"{package} is not installed here")
-    kind, options = OTHERS[package]
-    done = start(tmp_path, [LOCAL, {"type": kind, **options}], CLEARML_OFFLINE_MODE="1")
-    assert "is dropped" not in done.stdout + done.stderr
+    newest = request.getfixturevalue("killed_beside_others")
+    check_whole(READERS[package](newest), written(newest))
+
+
+def dvclive_curves(newest: Path) -> dict[str, list[tuple[int, float]]]:
+    """A table of steps and values for each curve."""
+    curves = {}
+    for path in (newest / "vis_data/dvclive/plots/metrics").glob("*.tsv"):
+        rows = [line.split("\t") for line in path.read_text().splitlines()[1:]]
+        curves[path.stem] = [(int(step), float(value)) for step, value in rows]
+    assert not (newest.parents[1] / "dvc.yaml").exists()  # nothing outside of the work dir
+    return curves
+
+
+def aim_curves(newest: Path) -> dict[str, list[tuple[int, float]]]:
+    """Through Aim's own repository; in a process of its own, which its locks end with."""
+    script = """
+import aim, json, sys
+repo = aim.Repo(sys.argv[1])
+(name,) = repo.list_all_runs()
+run = aim.Run(name, repo=repo)
+print(json.dumps({m.name: m.dataframe()[["step", "value"]].values.tolist() for m in run.metrics()}))
+"""
+    call = [sys.executable, "-W", "ignore", "-c", script, str(newest / "vis_data")]
+    done = subprocess.run(call, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    return {name: [(int(step), value) for step, value in points] for name, points in found.items()}
+
+
+def clearml_curves(newest: Path) -> dict[str, list[tuple[int, float]]]:
+    """The events of the newest offline session: lists of points, one a line."""
+    sessions = (newest.parents[1] / "clearml/offline").glob("*/metrics.jsonl")
+    latest = max(sessions, key=lambda path: path.stat().st_mtime)
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for line in latest.read_text().splitlines():
+        for point in json.loads(line):
+            if point["type"] == "training_stats_scalar":
+                curves.setdefault(point["metric"], []).append((point["iter"], point["value"]))
+    return curves
+
+
+def neptune_curves(newest: Path) -> dict[str, list[tuple[int, float]]]:
+    """The operations of the newest offline run, one a line."""
+    queues = (newest.parents[1] / ".neptune/offline").glob("*/data-1.log")
+    latest = max(queues, key=lambda path: path.stat().st_mtime)
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for line in latest.read_text().splitlines():
+        operation = json.loads(line)["obj"]
+        if operation["type"] == "LogFloats" and operation["path"][0] != "monitoring":
+            points = [(int(value["step"]), value["value"]) for value in operation["values"]]
+            curves.setdefault("/".join(operation["path"]), []).extend(points)
+    return curves
+
+
+READERS = {"dvclive": dvclive_curves, "aim": aim_curves, "clearml": clearml_curves, "neptune": neptune_curves}
 
 
 @pytest.mark.parametrize("package", OTHERS)

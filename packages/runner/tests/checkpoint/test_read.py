@@ -156,6 +156,12 @@ class TestBroken:
         with pytest.raises(ValueError, match=r"a\.pth"):
             read_checkpoint(tmp_path / "a.pth")
 
+    @pytest.mark.parametrize("content", [b"hi\n", b"hello, this is no checkpoint"], ids=repr)
+    def test_a_text_is_told_as_what_it_is(self, tmp_path, content):
+        (tmp_path / "a.pth").write_bytes(content)
+        with pytest.raises(BrokenCheckpointError, match="not a whole checkpoint: it is nothing that torch wrote"):
+            read_checkpoint(tmp_path / "a.pth")
+
     def test_cut_short(self, tmp_path):
         torch.save({"x": torch.ones(1000)}, tmp_path / "a.pth")
         data = (tmp_path / "a.pth").read_bytes()

@@ -43,6 +43,11 @@ def test_stack_batch_errors(value, error, match):
         stack_batch(value)
 
 
+def test_stack_batch_takes_no_divisor_below_one():
+    with pytest.raises(ValueError, match="pad_size_divisor must be 1 or more, got 0"):
+        stack_batch([torch.ones(3, 2, 2)], pad_size_divisor=0)
+
+
 def test_merge_dict_can_be_traced():
     class Merge(nn.Module):
         def forward(self, x):

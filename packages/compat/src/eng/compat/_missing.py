@@ -44,5 +44,5 @@ def forget(module: ModuleType) -> None:
 def message(module: str, name: str, names: Any) -> str:
     """The text of the AttributeError for `name`."""
     near = difflib.get_close_matches(name, [known for known in names if not known.startswith("__")], n=3)
-    hint = f"; did you mean {', '.join(near)}?" if near else ""
+    hint = f"; did you mean {', '.join(near)}?" if near else "."
     return f"{module} has no {name!r}{hint} What eng leaves out on purpose is listed in docs/differences.md."

@@ -72,7 +72,10 @@ def _load(source: Any, shown: str, map_location: Any, mmap: bool, weights_only: 
         # torch reports a damaged archive as a RuntimeError; a missing device is one too and is not the file's fault.
         if "deserialize object on" in str(error):
             raise
-        raise BrokenCheckpointError(shown, _first_line(error)) from error
+        # A lookup that fails is torch taking bytes for a pickle: its text is the byte.
+        is_lookup = isinstance(error, LookupError)
+        reason = "it is nothing that torch wrote" if is_lookup else _first_line(error)
+        raise BrokenCheckpointError(shown, reason) from error
 
 
 def _refusal(shown: str, first_byte: bytes, text: str) -> Exception:

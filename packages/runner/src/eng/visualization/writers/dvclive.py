@@ -20,8 +20,10 @@ __all__ = ["DVCLiveVisBackend"]
 class DVCLiveVisBackend(BaseVisBackend):
     """Writes DVCLive's files.
 
+    DVCLive makes a DVC repository of a Git repository around the working directory, where that is none yet.
+
     Args:
-        save_dir: folder of the run's files; DVCLive's lie in ``dvclive`` below it.
+        save_dir: folder of the run's files; DVCLive's lie in ``dvclive`` below it, its ``dvc.yaml`` too.
         artifact_suffix: endings of the files that are noted as artifacts at the end.
         init_kwargs: of ``dvclive.Live``.
     """
@@ -40,7 +42,8 @@ class DVCLiveVisBackend(BaseVisBackend):
         dvclive = library("dvclive", type(self).__name__)
         folder = Path(self._save_dir) / "dvclive"
         folder.mkdir(parents=True, exist_ok=True)
-        self._live = dvclive.Live(**{"dir": str(folder), "save_dvc_exp": False, **self._init_kwargs})
+        own = {"dir": str(folder), "dvcyaml": str(folder / "dvc.yaml"), "save_dvc_exp": False}
+        self._live = dvclive.Live(**{**own, **self._init_kwargs})
 
     @property
     @force_init_env
