@@ -55,7 +55,7 @@ class Builders(RunnerFacts):
 
     def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
         """The model on its device, wrapped where the strategy or ``model_wrapper_cfg`` says so."""
-        return strategies.place_model(self.strategy, model, model_wrapper_cfg)
+        return strategies.place_model(self.strategy, model, model_wrapper_cfg, self.cfg)
 
     def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
         """The optimizer with what surrounds it."""

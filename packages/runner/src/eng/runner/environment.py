@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from eng.dist import broadcast, get_rank, get_world_size, init_dist, is_distributed
+from eng.dist import all_gather_object, broadcast, get_rank, get_world_size, init_dist, is_distributed
 
+from ._version import __version__
+from .errors import MixedVersionsError
 from .utils import set_random_seed
 
 logger = logging.getLogger(__name__)
@@ -28,11 +30,15 @@ def setup_environment(env_cfg: Mapping[str, Any], launcher: str) -> None:
         env_cfg: ``cudnn_benchmark`` (bool), ``mp_cfg`` (``mp_start_method``, ``opencv_num_threads``), ``dist_cfg``
             (``backend`` and further arguments of :func:`eng.dist.init_dist`), ``resource_limit`` (open files).
         launcher: ``"none"``, ``"pytorch"``, ``"slurm"`` or ``"mpi"``.
+
+    Raises:
+        MixedVersionsError: the ranks of the process group that this starts run different versions.
     """
     if env_cfg.get("cudnn_benchmark"):
         torch.backends.cudnn.benchmark = True
     if launcher != "none" and not is_distributed():
         init_dist(launcher, **_dist_options(env_cfg))
+        check_versions()
     _set_up_workers(**dict(env_cfg.get("mp_cfg") or {}))
     _raise_file_limit(int(env_cfg.get("resource_limit", 4096)))
 
@@ -42,6 +48,25 @@ def _dist_options(env_cfg: Mapping[str, Any]) -> dict[str, Any]:
     if options["backend"] == "nccl" and not torch.cuda.is_available():
         options["backend"] = "gloo"
     return options
+
+
+def check_versions() -> None:
+    """Makes sure that all ranks run the same Python, torch and eng; all of them call it.
+
+    Raises:
+        MixedVersionsError: they do not; the same on all ranks.
+    """
+    of_ranks = all_gather_object(_versions())
+    mixed = {name: [versions[name] for versions in of_ranks] for name in of_ranks[0]}
+    mixed = {name: versions for name, versions in mixed.items() if len(set(versions)) > 1}
+    if mixed:
+        raise MixedVersionsError(mixed)
+
+
+def _versions() -> dict[str, str]:
+    """What must agree for ranks to understand one another; a torch's build, such as ``+cpu``, may differ."""
+    python = ".".join(map(str, sys.version_info[:2]))
+    return {"Python": python, "torch": torch.__version__.partition("+")[0], "eng-runner": __version__}
 
 
 def _set_up_workers(mp_start_method: str | None = "fork", opencv_num_threads: int = 0) -> None:

@@ -37,6 +37,19 @@ class IncompleteSettingsError(SettingsError):
         )
 
 
+class MixedVersionsError(RuntimeError):
+    """The ranks of a run have different software.
+
+    Attributes:
+        versions: what differs, with the version of each rank in their order.
+    """
+
+    def __init__(self, versions: dict[str, list[str]]) -> None:
+        self.versions = versions
+        told = "; ".join(f"{name} {_by_rank(of_ranks)}" for name, of_ranks in versions.items())
+        super().__init__(f"the ranks have different versions: {told}. Install the same on all machines")
+
+
 class ModelContractError(TypeError):
     """The model lacks a method that the loop calls."""
 
@@ -82,3 +95,8 @@ class RunInterrupted(SystemExit):
 def _listed(names: list[Any]) -> str:
     words = [str(name) for name in names]
     return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
+
+
+def _by_rank(versions: list[str]) -> str:
+    ranks = {version: [str(i) for i, other in enumerate(versions) if other == version] for version in versions}
+    return ", ".join(f"{version} on rank {', '.join(numbers)}" for version, numbers in ranks.items())

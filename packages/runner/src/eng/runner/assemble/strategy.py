@@ -7,7 +7,10 @@ from typing import Any
 
 from torch import nn
 
+from eng.device import get_device
 from eng.dist import is_distributed
+from eng.model import convert_sync_batchnorm, is_model_wrapper, revert_sync_batchnorm
+from eng.model._sync_batch_norm import let_cpus_synchronise
 from eng.registry import STRATEGIES
 
 from ..strategy import BaseStrategy, DDPStrategy, DeepSpeedStrategy, FSDPStrategy, SingleDeviceStrategy
@@ -39,17 +42,42 @@ def build_strategy(strategy: Any, work_dir: str, model_wrapper_cfg: Mapping[str,
     raise TypeError(f"strategy must be a strategy, a name or a config, got {type(strategy).__name__}")
 
 
-def place_model(strategy: BaseStrategy, model: nn.Module, model_wrapper_cfg: Mapping[str, Any] | None) -> nn.Module:
-    """The model on its device, in the wrapper of ``model_wrapper_cfg`` where there is one and several ranks."""
-    own = isinstance(strategy, (FSDPStrategy, DeepSpeedStrategy))
-    if model_wrapper_cfg is None or own or not is_distributed():
-        return strategy.convert_model(model)
-    from eng.device import get_device
+def place_model(
+    strategy: BaseStrategy,
+    model: nn.Module,
+    model_wrapper_cfg: Mapping[str, Any] | None,
+    cfg: Mapping[str, Any] | None = None,
+) -> nn.Module:
+    """The model on its device, in the wrapper of ``model_wrapper_cfg`` where there is one and several ranks.
 
-    cfg = dict(model_wrapper_cfg)
-    sync_bn = cfg.pop("sync_bn", None)
-    model = model.to(get_device())
-    return wrap(nn.SyncBatchNorm.convert_sync_batchnorm(model) if sync_bn else model, cfg)
+    Args:
+        strategy: places models that have no wrapper of their own.
+        model: the model; one that is wrapped already is given back as it is.
+        model_wrapper_cfg: config of a wrapper, ``MMDistributedDataParallel`` where it names no ``type``.
+        cfg: the run's config: ``sync_bn`` (``"torch"`` or ``"mmcv"``) makes BatchNorm count over all ranks, and
+            ``find_unused_parameters`` is for the wrapper that is taken where none is named.
+
+    Raises:
+        TypeError: the model is wrapped and ``model_wrapper_cfg`` asks for another wrapper.
+        ValueError: ``sync_bn`` is unknown.
+    """
+    if is_model_wrapper(model):
+        if model_wrapper_cfg is not None:
+            raise TypeError(f"the model is in a {type(model).__name__} already: leave model_wrapper_cfg out")
+        return model
+    if not is_distributed():
+        return strategy.convert_model(revert_sync_batchnorm(model))
+    cfg, options = cfg or {}, dict(model_wrapper_cfg or {})
+    sync_bn = options.pop("sync_bn", None) or cfg.get("sync_bn")
+    if sync_bn:
+        model = convert_sync_batchnorm(model, sync_bn if isinstance(sync_bn, str) else "torch")
+    if get_device() == "cpu":
+        let_cpus_synchronise(model)
+    if cfg.get("find_unused_parameters") and not options:
+        options = {"find_unused_parameters": True}
+    if not options or isinstance(strategy, (FSDPStrategy, DeepSpeedStrategy)):
+        return strategy.convert_model(model)
+    return wrap(model.to(get_device()), options)
 
 
 def _shards(model_wrapper_cfg: Mapping[str, Any] | None) -> bool:

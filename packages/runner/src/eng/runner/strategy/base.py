@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -103,14 +104,16 @@ class BaseStrategy(metaclass=ABCMeta):
         On another number of ranks each gets the mean of what the saved ranks had, whose mean is the same.
         """
         if isinstance(state, list):
-            state = state[get_rank()] if len(state) == get_world_size() else _mean_window(state)
+            state = state[get_rank()] if len(state) == get_world_size() else mean_window(state)
         optim_wrapper.load_accumulation_state(state)
 
     def read(self, filename: str, map_location: Any, model: nn.Module) -> dict[str, Any]:
         """A checkpoint as it lies in its file, or in the folder of a sharded one."""
-        from .sharded_files import is_sharded, read_folder
+        from .sharded_files import read_folder
 
-        return read_folder(filename, map_location) if is_sharded(filename) else persistence.read(filename, map_location)
+        if Path(filename).is_dir():
+            return read_folder(filename, map_location)
+        return persistence.read(filename, map_location)
 
     def write(
         self, checkpoint: dict[str, Any], path: str, backend_args: Any, write: Any, when_whole: Callable[[], None]
@@ -137,13 +140,13 @@ def _is_open(state: Any) -> bool:
     return isinstance(state, Mapping) and any(_is_open(part) for part in state.values())
 
 
-def _mean_window(states: list[Any]) -> Any:
+def mean_window(states: list[Any]) -> Any:
     """One window in place of several ranks' windows."""
     first = states[0]
     if isinstance(first, torch.Tensor):
         return sum(state.double() for state in states).div(len(states)).to(first.dtype)
     if isinstance(first, Mapping):
-        return {key: _mean_window([state[key] for state in states]) for key in first}
+        return {key: mean_window([state[key] for state in states]) for key in first}
     return sum(states) / len(states) if isinstance(first, float) else first
 
 

@@ -8,6 +8,8 @@ from typing import Any
 from torch import nn
 
 from eng.device import get_device
+from eng.model import convert_sync_batchnorm
+from eng.model._sync_batch_norm import let_cpus_synchronise
 from eng.registry import MODEL_WRAPPERS, STRATEGIES
 
 from .base import BaseStrategy
@@ -19,7 +21,7 @@ class DDPStrategy(BaseStrategy):
 
     Args:
         model_wrapper: config of another wrapper, or options of this one.
-        sync_bn: ``"torch"`` turns BatchNorm layers into SyncBatchNorm; None (default) leaves them.
+        sync_bn: ``"torch"`` (or ``"mmcv"``) makes BatchNorm layers count over all ranks; None (default) leaves them.
         **kwargs: the base's arguments.
 
     Raises:
@@ -30,8 +32,8 @@ class DDPStrategy(BaseStrategy):
         self, *, model_wrapper: dict[str, Any] | None = None, sync_bn: str | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        if sync_bn not in (None, "torch"):
-            raise ValueError(f"sync_bn must be 'torch' or None, got {sync_bn!r}")
+        if sync_bn not in (None, "torch", "mmcv"):
+            raise ValueError(f"sync_bn must be 'torch', 'mmcv' or None, got {sync_bn!r}")
         self.model_wrapper = model_wrapper
         self.sync_bn = sync_bn
 
@@ -39,7 +41,9 @@ class DDPStrategy(BaseStrategy):
         """The model on its device, with synchronised BatchNorm where asked for, in its wrapper."""
         model = model.to(get_device())
         if self.sync_bn:
-            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+            model = convert_sync_batchnorm(model, self.sync_bn)
+        if get_device() == "cpu":
+            let_cpus_synchronise(model)
         return wrap(model, self.model_wrapper)
 
 

@@ -15,9 +15,10 @@ from torch import nn
 from eng.device import get_device
 from eng.dist import get_world_size, is_distributed
 from eng.optim import OptimWrapper
-from eng.registry import MODEL_WRAPPERS, STRATEGIES
+from eng.registry import STRATEGIES
 
 from ..errors import SettingsError
+from ._zero_engine import EngineModel, EngineOptimWrapper, cast_inputs, whole_shape
 from .base import BaseStrategy, bare_model
 
 
@@ -33,7 +34,8 @@ class DeepSpeedStrategy(BaseStrategy):
         zero_optimization: such as ``dict(stage=2)``; stage 1 by default.
         gradient_clipping: largest norm; None (default) takes ``optim_wrapper.clip_grad``.
         fp16: DeepSpeed's options of float16.
-        inputs_to_half: kept for configs of the reference; the engine casts the inputs of half-precision runs itself.
+        inputs_to_half: names and positions of the model's inputs that half-precision runs cast; None (default) casts
+            all floating-point tensors in them.
         bf16: DeepSpeed's options of bfloat16.
         amp: DeepSpeed's options of Apex.
         activation_checkpointing: DeepSpeed's options.
@@ -104,6 +106,9 @@ class DeepSpeedStrategy(BaseStrategy):
             )
         if hasattr(model, "init_weights"):
             super().init_weights(model)
+        half = next((name for name in ("bf16", "fp16") if self.config.get(name, {}).get("enabled")), None)
+        if half is not None:
+            cast_inputs(model, torch.bfloat16 if half == "bf16" else torch.float16, self.inputs_to_half)
         return EngineModel(model.to(get_device()))
 
     def init_weights(self, model: nn.Module) -> None:
@@ -117,6 +122,11 @@ class DeepSpeedStrategy(BaseStrategy):
             raise SettingsError(
                 f"DeepSpeed trains with one OptimWrapper, got {type(optim_wrapper).__name__}; precision is set by the "
                 "strategy: bf16=dict(enabled=True) or fp16=dict(enabled=True)"
+            )
+        if optim_wrapper._guard is not None:  # noqa: SLF001  # one package
+            raise SettingsError(
+                "optim_wrapper.skip_nonfinite does not reach into DeepSpeed's engine: leave it out and set "
+                "nan_policy='skip', which does"
             )
         assert isinstance(model, EngineModel)
         config = {**self.config, **_of_wrapper(optim_wrapper, self.config)}
@@ -145,9 +155,9 @@ class DeepSpeedStrategy(BaseStrategy):
         parameters = list(bare_model(model).parameters())
         with _gathered(parameters, self.stage):
             report = super().load_model_state(model, checkpoint, strict, revise_keys)
-        engine = getattr(model, "engine", None)
-        if engine is not None and self.stage in (1, 2):
-            engine.optimizer.refresh_fp32_params()
+        zero = getattr(getattr(model, "engine", None), "optimizer", None)
+        if hasattr(zero, "refresh_fp32_params"):  # its full-precision copies
+            zero.refresh_fp32_params()
         return report
 
     def optim_state(self, model: nn.Module, optim_wrapper: Any) -> dict[str, Any]:
@@ -157,161 +167,6 @@ class DeepSpeedStrategy(BaseStrategy):
     def load_optim_state(self, model: nn.Module, optim_wrapper: Any, state: Mapping[str, Any]) -> None:
         """Loads the state of any strategy's optimizer, each rank its part."""
         optim_wrapper.take_state(bare_model(model), state)
-
-
-@MODEL_WRAPPERS.register_module()
-class EngineModel(nn.Module):
-    """A model whose training step runs through DeepSpeed's engine, once there is one.
-
-    Args:
-        module: the model.
-    """
-
-    engine: Any
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module: Any = module
-        object.__setattr__(self, "engine", None)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "engine":  # the engine holds the model already
-            object.__setattr__(self, name, value)
-        else:
-            super().__setattr__(name, value)
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """The model's forward, through the engine."""
-        return (self.engine or self.module)(*args, **kwargs)
-
-    def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, torch.Tensor]:
-        """See :meth:`eng.model.BaseModel.train_step`."""
-        from eng.model.base_model.base_model import run_forward
-
-        losses = run_forward(self, self.module.data_preprocessor(data, training=True), "loss")
-        parsed_loss, log_vars = self.module.parse_losses(losses)
-        optim_wrapper.update_params(parsed_loss)
-        return log_vars  # type: ignore[no-any-return]  # module is any model
-
-    def val_step(self, data: Any) -> Any:
-        """See :meth:`eng.model.BaseModel.val_step`."""
-        return self.module.val_step(data)
-
-    def test_step(self, data: Any) -> Any:
-        """See :meth:`eng.model.BaseModel.test_step`."""
-        return self.module.test_step(data)
-
-
-class EngineOptimWrapper(OptimWrapper):
-    """Backward and step of DeepSpeed's engine behind the interface of an OptimWrapper.
-
-    Args:
-        plain: the wrapper that the config describes; its optimizer is the one inside the engine.
-        engine: DeepSpeed's engine.
-        counts: losses for each update.
-    """
-
-    def __init__(self, plain: OptimWrapper, engine: Any, counts: int) -> None:
-        super().__init__(plain.optimizer)
-        self.base_param_settings = plain.base_param_settings
-        self._names = plain._names  # noqa: SLF001  # it takes the place of `plain`
-        self._group_names = None if engine.optimizer is None else plain._names.of_groups(engine_groups(engine, plain))  # noqa: SLF001
-        self.engine, self._accumulative_counts = engine, counts
-        self.logs_norm = bool(engine.gradient_clipping())
-
-    def update_params(self, loss: torch.Tensor, *_: Any, **__: Any) -> None:
-        """Backward, and where a window ends a step; the engine divides the loss by the length of a window."""
-        self.engine.backward(loss)
-        ends = self.engine.is_gradient_accumulation_boundary()
-        self.engine.step()
-        self._inner_count += 1
-        if ends:
-            self.update_count += 1
-            norm = self.engine.get_global_grad_norm() if self.logs_norm else None
-            if norm is not None:
-                self.message_hub.update_scalar("train/grad_norm", float(norm))
-
-    def initialize_count_status(self, model: nn.Module, init_counts: int, max_counts: int) -> None:
-        """Takes the counters of a resumed run."""
-        self._inner_count, self._max_counts = init_counts, max_counts
-
-    def accumulation_state(self) -> dict[str, Any]:
-        """The counts; the gradients of an open window stay in the engine."""
-        return {"inner_count": self._inner_count, "update_count": self.update_count, "gradients": {}, "weight": None}
-
-    def load_accumulation_state(self, state: Mapping[str, Any]) -> None:
-        """Takes the counts."""
-        self._inner_count, self.update_count = state["inner_count"], state["update_count"]
-
-    def state_of(self, model: nn.Module) -> dict[str, Any]:
-        """What a plain OptimWrapper's ``state_dict`` gives, from the shards of all ranks."""
-        from deepspeed.utils import safe_get_full_optimizer_state
-
-        steps, keys = self._steps(), self._state_keys()
-        places = {name: i for i, (name, _) in enumerate(self._named_parameters(model))}
-        state: dict[int, Any] = {}
-        for name, parameter in self._named_parameters(model):
-            values = {key: safe_get_full_optimizer_state(parameter, key) for key in keys}
-            found = {
-                key: value.detach().cpu().reshape(_shape(parameter))
-                for key, value in values.items()
-                if value is not None
-            }
-            if found:
-                state[places[name]] = {**({} if steps is None else {"step": steps}), **found}
-        groups, begin = [], 0
-        for group, names in zip(self.optimizer.param_groups, self._group_names or [], strict=True):
-            kept = {key: value for key, value in group.items() if key not in ("params", "param_names")}
-            groups.append({**kept, "params": list(range(begin, begin + len(names))), "param_names": names})
-            begin += len(names)
-        return {"state": state, "param_groups": groups, **self._base()}
-
-    def take_state(self, model: nn.Module, saved: Mapping[str, Any]) -> None:
-        """Puts a plain optimizer's state into the shards."""
-        from deepspeed.utils import safe_set_full_optimizer_state
-
-        by_name = {
-            name: saved["state"].get(index, {})
-            for group in saved["param_groups"]
-            for index, name in zip(group["params"], group.get("param_names", ()), strict=False)
-        }
-        for group, source in zip(self.optimizer.param_groups, saved["param_groups"], strict=True):
-            group.update({key: value for key, value in source.items() if key not in ("params", "param_names")})
-        self.base_param_settings = saved.get("base_param_settings", self.base_param_settings)
-        for name, parameter in self._named_parameters(model):
-            for key, value in by_name.get(name, {}).items():
-                if key != "step" and isinstance(value, torch.Tensor):
-                    safe_set_full_optimizer_state(parameter, value.to(get_device()), key)
-        steps = next((entry["step"] for entry in by_name.values() if "step" in entry), None)
-        for state in self.optimizer.state.values():
-            if steps is not None and "step" in state:
-                state["step"] = steps.clone() if isinstance(steps, torch.Tensor) else steps
-
-    def _base(self) -> dict[str, Any]:
-        return {} if self.base_param_settings is None else {"base_param_settings": self.base_param_settings}
-
-    def _named_parameters(self, model: nn.Module) -> list[tuple[str, Any]]:
-        named = dict(model.named_parameters())
-        return [(name, named[name]) for names in self._group_names or [] for name in names]
-
-    def _steps(self) -> Any:
-        return next((state["step"] for state in self.optimizer.state.values() if "step" in state), None)
-
-    def _state_keys(self) -> list[str]:
-        states = self.optimizer.state.values()
-        return sorted(
-            {key for s in states for key, value in s.items() if key != "step" and isinstance(value, torch.Tensor)}
-        )
-
-
-def engine_groups(engine: Any, plain: OptimWrapper) -> list[dict[str, Any]]:
-    """The parameter groups of ``plain`` with the model's parameters, which the engine replaced by flat ones."""
-    groups = getattr(engine.optimizer, "bit16_groups", None) or getattr(engine.optimizer, "fp16_groups", None)
-    if groups is None:
-        return plain.optimizer.param_groups  # type: ignore[no-any-return]  # groups of torch
-    if len(groups) != len(plain.optimizer.param_groups):
-        groups = [[p for part in groups for p in part]]  # stage 3 splits a group into sub groups
-    return [{"params": list(parameters)} for parameters in groups]
 
 
 def import_deepspeed() -> Any:
@@ -327,6 +182,10 @@ def import_deepspeed() -> Any:
             f"the strategy DeepSpeed needs the package deepspeed ({error}): pip install 'deepspeed>=0.16'; on a machine "
             "without GPU set DS_ACCELERATOR=cpu"
         ) from error
+    if deepspeed.accelerator.get_accelerator().device_name() == "cpu":
+        # It would be compiled at the start, which fails without a compiler and waits for ever on the lock of a build
+        # that was stopped; gloo does its work.
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     return deepspeed
 
 
@@ -337,6 +196,7 @@ def _of_wrapper(optim_wrapper: Any, config: Mapping[str, Any]) -> dict[str, Any]
     counts = optim_wrapper._accumulative_counts  # noqa: SLF001  # one package
     micro = config["train_micro_batch_size_per_gpu"]
     steps = config.get("gradient_accumulation_steps") or counts
+    _check_batch(config.get("train_batch_size"), micro, steps)
     return {
         "gradient_clipping": config.get("gradient_clipping") or clip.get("max_norm", 0.0),
         "gradient_accumulation_steps": steps,
@@ -344,8 +204,14 @@ def _of_wrapper(optim_wrapper: Any, config: Mapping[str, Any]) -> dict[str, Any]
     }
 
 
-def _shape(parameter: Any) -> Any:
-    return getattr(parameter, "ds_shape", parameter.shape)
+def _check_batch(whole: Any, micro: int, steps: int) -> None:
+    """Makes sure that DeepSpeed's ``train_batch_size``, where a config has one, is shared out evenly."""
+    world = get_world_size()
+    if whole not in (None, "auto", micro * steps * world):
+        raise SettingsError(
+            f"strategy.config.train_batch_size={whole} is not {micro} samples (train_micro_batch_size_per_gpu) x {steps} "
+            f"accumulated losses x {world} ranks = {micro * steps * world}; leave it out, or make them agree"
+        )
 
 
 def _full_parameter(parameter: Any) -> torch.Tensor:
@@ -355,7 +221,7 @@ def _full_parameter(parameter: Any) -> torch.Tensor:
     if parameter.requires_grad and (hasattr(parameter, "_hp_mapping") or hasattr(parameter, "ds_id")):
         full: torch.Tensor | None = safe_get_full_fp32_param(parameter)
         if full is not None:
-            mine = full.detach().reshape(_shape(parameter))
+            mine = full.detach().reshape(whole_shape(parameter))
     return mine.cpu().clone()
 
 

@@ -14,7 +14,7 @@ from eng.registry import MODEL_WRAPPERS, STRATEGIES
 
 from ..errors import SettingsError
 from ._shards import like, shard_optimizer_state, take_whole_weights, whole
-from .base import BaseStrategy, bare_model
+from .base import BaseStrategy, bare_model, mean_window
 from .sharded_files import COMMON, read_folder, split, write_shards
 from .wrap_policy import read_wrap_policy
 
@@ -129,7 +129,12 @@ class FSDPStrategy(BaseStrategy):
         return state
 
     def load_accumulation_state(self, optim_wrapper: Any, state: Any) -> None:
-        """Opens the accumulation window again, each rank with its part of the gradients."""
+        """Opens the accumulation window again, each rank with its part of the gradients.
+
+        One that several ranks left, each with gradients of its own, goes on with their mean.
+        """
+        if isinstance(state, list):
+            state = mean_window(state)
         parameters = dict(optim_wrapper._names.of_parameters(optim_wrapper.optimizer.param_groups))  # noqa: SLF001  # one package
         shards = {
             name: like(gradient, parameters[name]) if name in parameters else gradient
@@ -152,9 +157,11 @@ class FSDPStrategy(BaseStrategy):
             super().write(whole(checkpoint), path, backend_args, write, when_whole)
             return
         from eng.checkpoint import save_checkpoint
+        from eng.checkpoint._snapshot import SnapshotBuffers
 
         self.close()
         common, shards = split(checkpoint)
+        common = SnapshotBuffers().take(common)  # training goes on before it is written
         if get_rank() == 0 and Path(path).is_file():
             Path(path).unlink()
         barrier()

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..errors import SettingsError
+
 COMMON = "common.pth"
 _MARK = "sharded tensor: "
 
@@ -80,11 +82,13 @@ def read_folder(folder: str, map_location: Any, model: nn.Module | None = None) 
 
     Raises:
         BrokenCheckpointError: the folder is not whole.
+        SettingsError: another program's folder; the message says how to convert it.
     """
     dcp = _dcp()
 
     from eng.checkpoint import BrokenCheckpointError, read_checkpoint
 
+    _refuse_deepspeed(folder)
     if not is_sharded(folder) or not (Path(folder) / ".metadata").is_file():
         raise BrokenCheckpointError(folder, f"a sharded checkpoint has .metadata and {COMMON}; the save was cut short")
     common = read_checkpoint(str(Path(folder) / COMMON), map_location)
@@ -129,6 +133,15 @@ def _target(entry: Any, parameter: Any) -> torch.Tensor:
     if parameter is not None and parameter.shape == entry.size:
         return torch.empty_like(parameter.detach(), dtype=dtype)
     return torch.empty(entry.size, dtype=dtype)
+
+
+def _refuse_deepspeed(folder: str) -> None:
+    if any(Path(folder).glob("**/*_model_states.pt")):
+        raise SettingsError(
+            f"{folder} is a checkpoint that DeepSpeed's engine wrote itself, in pickled parts for its own number of ranks. "
+            f"Turn it into one file, which every strategy loads: python {folder}/zero_to_fp32.py {folder} weights.pth, then "
+            "load_from='weights.pth'; the state of its optimizer stays behind"
+        )
 
 
 def _dcp() -> Any:

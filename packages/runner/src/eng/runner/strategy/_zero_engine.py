@@ -1,0 +1,266 @@
+"""DeepSpeed's engine behind the interfaces of a model wrapper and an optimizer wrapper."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils._pytree import tree_map_only
+
+from eng.device import get_device
+from eng.optim import OptimWrapper
+from eng.registry import MODEL_WRAPPERS
+
+from ..errors import SettingsError
+
+
+@MODEL_WRAPPERS.register_module()
+class EngineModel(nn.Module):
+    """A model whose training step runs through DeepSpeed's engine, once there is one.
+
+    Args:
+        module: the model.
+
+    Attributes:
+        splits_updates: each rank updates a part of the parameters, so that a step is refused by all or by none.
+    """
+
+    engine: Any
+    splits_updates = True
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module: Any = module
+        object.__setattr__(self, "engine", None)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "engine":  # the engine holds the model already
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The model's forward, through the engine."""
+        return (self.engine or self.module)(*args, **kwargs)
+
+    def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, torch.Tensor]:
+        """See :meth:`eng.model.BaseModel.train_step`."""
+        from eng.model.base_model.base_model import run_forward
+
+        losses = run_forward(self, self.module.data_preprocessor(data, training=True), "loss")
+        parsed_loss, log_vars = self.module.parse_losses(losses)
+        optim_wrapper.update_params(parsed_loss)
+        return log_vars  # type: ignore[no-any-return]  # module is any model
+
+    def val_step(self, data: Any) -> Any:
+        """See :meth:`eng.model.BaseModel.val_step`."""
+        return self.module.val_step(data)
+
+    def test_step(self, data: Any) -> Any:
+        """See :meth:`eng.model.BaseModel.test_step`."""
+        return self.module.test_step(data)
+
+
+class EngineOptimWrapper(OptimWrapper):
+    """Backward and step of DeepSpeed's engine behind the interface of an OptimWrapper.
+
+    Args:
+        plain: the wrapper that the config describes; its optimizer is the one inside the engine.
+        engine: DeepSpeed's engine.
+        counts: losses for each update.
+    """
+
+    def __init__(self, plain: OptimWrapper, engine: Any, counts: int) -> None:
+        super().__init__(plain.optimizer)
+        self.base_param_settings = plain.base_param_settings
+        self._names = plain._names  # noqa: SLF001  # it takes the place of `plain`
+        self._group_names = None if engine.optimizer is None else plain._names.of_groups(engine_groups(engine, plain))  # noqa: SLF001
+        self.engine, self._accumulative_counts = engine, counts
+        self.logs_norm = bool(engine.gradient_clipping())
+
+    def update_params(
+        self,
+        loss: torch.Tensor,
+        step_kwargs: dict[str, Any] | None = None,
+        zero_kwargs: dict[str, Any] | None = None,
+        weight: float | torch.Tensor | None = None,
+    ) -> None:
+        """Backward, and where a window ends a step.
+
+        Args:
+            loss: 0-dim tensor to differentiate.
+            step_kwargs: nothing; the engine steps.
+            zero_kwargs: nothing; the engine forgets gradients.
+            weight: None; see :meth:`eng.optim.OptimWrapper.update_params`.
+
+        Raises:
+            SettingsError: an argument is given that the engine cannot serve.
+        """
+        if step_kwargs or zero_kwargs or weight is not None:
+            raise SettingsError(
+                "DeepSpeed's engine takes no loss weights and no arguments of step or zero_grad: leave them out, or train "
+                "with strategy=dict(type='FSDP2')"
+            )
+        ends = self.should_sync()
+        self.engine.backward(self.scale_loss(loss), scale_wrt_gas=False)
+        self._inner_count += 1
+        self.engine.step()
+        self._announce_next()
+        if ends:
+            self.update_count += 1
+            norm = self.engine.get_global_grad_norm() if self.logs_norm else None
+            if norm is not None:
+                self.message_hub.update_scalar("train/grad_norm", float(norm))
+
+    def initialize_count_status(self, model: nn.Module, init_counts: int, max_counts: int) -> None:
+        """Takes the counters of a run, whose last window may be short."""
+        super().initialize_count_status(model, init_counts, max_counts)
+        self._announce_next()
+
+    def _announce_next(self) -> None:
+        """Tells the engine whether a window ends with the next loss: it counts from where the process started."""
+        self.engine.set_gradient_accumulation_boundary(self.should_sync())
+
+    def accumulation_state(self) -> dict[str, Any]:
+        """The counts; the gradients of an open window stay in the engine."""
+        return {"inner_count": self._inner_count, "update_count": self.update_count, "gradients": {}, "weight": None}
+
+    def load_accumulation_state(self, state: Mapping[str, Any]) -> None:
+        """Takes the counts; a window that was open goes on without its gradients, which is told."""
+        self._inner_count, self.update_count = state["inner_count"], state["update_count"]
+        self._announce_next()
+
+    def state_of(self, model: nn.Module) -> dict[str, Any]:
+        """What a plain OptimWrapper's ``state_dict`` gives, from the shards of all ranks."""
+        if self._is_whole():
+            return super().state_dict()
+        from deepspeed.utils import safe_get_full_optimizer_state
+
+        steps, keys = self._steps(), self._state_keys()
+        places = {name: i for i, (name, _) in enumerate(self._named_parameters(model))}
+        state: dict[int, Any] = {}
+        for name, parameter in self._named_parameters(model):
+            values = {key: safe_get_full_optimizer_state(parameter, key) for key in keys}
+            found = {
+                key: value.detach().cpu().reshape(whole_shape(parameter))
+                for key, value in values.items()
+                if value is not None
+            }
+            if found:
+                # Each with a count of its own: what is one tensor in a file is one tensor when it is read.
+                state[places[name]] = {**({} if steps is None else {"step": _own(steps)}), **found}
+        groups, begin = [], 0
+        for group, names in zip(self.optimizer.param_groups, self._group_names or [], strict=True):
+            kept = {key: value for key, value in group.items() if key not in ("params", "param_names")}
+            groups.append({**kept, "params": list(range(begin, begin + len(names))), "param_names": names})
+            begin += len(names)
+        return {"state": state, "param_groups": groups, **self._base()}
+
+    def take_state(self, model: nn.Module, saved: Mapping[str, Any]) -> None:
+        """Puts a plain optimizer's state into the shards."""
+        if self._is_whole():
+            super().load_state_dict(dict(saved))
+            return
+        by_name = {
+            name: saved["state"].get(index, {})
+            for group in saved["param_groups"]
+            for index, name in zip(group["params"], group.get("param_names", ()), strict=False)
+        }
+        for group, source in zip(self.optimizer.param_groups, saved["param_groups"], strict=True):
+            group.update({key: value for key, value in source.items() if key not in ("params", "param_names")})
+        self.base_param_settings = saved.get("base_param_settings", self.base_param_settings)
+        steps = next((entry["step"] for entry in by_name.values() if "step" in entry), None)
+        keys = {key for entry in by_name.values() for key, value in entry.items() if isinstance(value, torch.Tensor)}
+        self._make_state(keys - {"step"}, steps)
+        for name, parameter in self._named_parameters(model):
+            for key, value in by_name.get(name, {}).items():
+                if key != "step" and isinstance(value, torch.Tensor):
+                    _set_state(parameter, key, value.to(get_device()))
+
+    def _make_state(self, keys: set[str], steps: Any) -> None:
+        """The state that the first step would make, for tensors that are then set."""
+        zero = self.engine.optimizer
+        flat = getattr(zero, "fp32_partitioned_groups_flat", None)  # stage 3 keeps them out of the groups
+        for parameter in flat or [p for group in self.optimizer.param_groups for p in group["params"]]:
+            state = self.optimizer.state[parameter]
+            for key in keys:
+                state.setdefault(key, torch.zeros_like(parameter, requires_grad=False))
+            if steps is not None:
+                state["step"] = _own(steps)
+        if hasattr(zero, "_lazy_init_hp_params_optimizer_state"):
+            zero._lazy_init_hp_params_optimizer_state()  # noqa: SLF001  # the engine's first step does so too
+
+    def _is_whole(self) -> bool:
+        """Whether the engine left the optimizer as it was: stage 0 in full precision."""
+        return self.engine.optimizer is self.optimizer
+
+    def _base(self) -> dict[str, Any]:
+        return {} if self.base_param_settings is None else {"base_param_settings": self.base_param_settings}
+
+    def _named_parameters(self, model: nn.Module) -> list[tuple[str, Any]]:
+        named = dict(model.named_parameters())
+        return [(name, named[name]) for names in self._group_names or [] for name in names]
+
+    def _steps(self) -> Any:
+        return next((state["step"] for state in self.optimizer.state.values() if "step" in state), None)
+
+    def _state_keys(self) -> list[str]:
+        states = self.optimizer.state.values()
+        return sorted(
+            {key for s in states for key, value in s.items() if key != "step" and isinstance(value, torch.Tensor)}
+        )
+
+
+def engine_groups(engine: Any, plain: OptimWrapper) -> list[dict[str, Any]]:
+    """The parameter groups of ``plain`` with the model's parameters, which the engine replaced by flat ones."""
+    groups = getattr(engine.optimizer, "bit16_groups", None) or getattr(engine.optimizer, "fp16_groups", None)
+    if groups is None:
+        return plain.optimizer.param_groups  # type: ignore[no-any-return]  # groups of torch
+    if len(groups) != len(plain.optimizer.param_groups):
+        groups = [[p for part in groups for p in part]]  # stage 3 splits a group into sub groups
+    return [{"params": list(parameters)} for parameters in groups]
+
+
+def _set_state(parameter: Any, key: str, value: torch.Tensor) -> None:
+    """Gives a parameter a whole tensor of optimizer state, each rank its part."""
+    from deepspeed.utils import safe_set_full_optimizer_state, safe_set_local_optimizer_state
+
+    if not hasattr(parameter, "ds_tensor"):
+        safe_set_full_optimizer_state(parameter, value, key)
+        return
+    # Stage 3: the last rank's part is padded, which safe_set_full_optimizer_state of DeepSpeed 0.19 does not know.
+    length = parameter.ds_tensor.numel()
+    begin = length * torch.distributed.get_rank(parameter.ds_process_group)
+    part = value.flatten()[begin : begin + length]
+    safe_set_local_optimizer_state(parameter, nn.functional.pad(part, (0, length - part.numel())), key)
+
+
+def _own(count: Any) -> Any:
+    return count.clone() if isinstance(count, torch.Tensor) else count
+
+
+def whole_shape(parameter: Any) -> Any:
+    """The shape of a parameter that may be spread over the ranks."""
+    return getattr(parameter, "ds_shape", parameter.shape)
+
+
+def cast_inputs(model: nn.Module, dtype: torch.dtype, only: Sequence[str | int] | None = None) -> None:
+    """Makes the model cast floating-point tensors in its inputs, in training and evaluation.
+
+    Args:
+        model: the model, whose weights are of this type.
+        dtype: half type.
+        only: names and positions of the inputs to cast; None casts all.
+    """
+
+    def cast(place: str | int, value: Any) -> Any:
+        if only is not None and place not in only:
+            return value
+        return tree_map_only(torch.Tensor, lambda t: t.to(dtype) if t.is_floating_point() else t, value)
+
+    def before_forward(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return tuple(cast(i, value) for i, value in enumerate(args)), {k: cast(k, value) for k, value in kwargs.items()}
+
+    model.register_forward_pre_hook(before_forward, with_kwargs=True)
