@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from eng.dist import all_gather_object, get_world_size
+from eng.device import get_device
+from eng.dist import all_gather_object, all_reduce, get_world_size
 from eng.optim._finite import NonFiniteGuard, keep_where
 
 from .errors import NonFiniteLossError
@@ -86,18 +87,24 @@ class StepGuard:
     takes it; buffers such as BatchNorm's statistics follow the same flag.
 
     Args:
-        model: the model whose buffers are kept.
+        model: the model whose buffers are kept; one with ``splits_updates`` leaves each rank a part of the update.
         optimizer: the optimizer to guard.
     """
 
     def __init__(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
         self._guard = NonFiniteGuard()
+        self._is_split = bool(getattr(model, "splits_updates", False))
         self._buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
         optimizer.register_step_pre_hook(self._keep)
         optimizer.register_step_post_hook(self._restore)
 
     def _keep(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         self._guard.keep(optimizer)
+        if self._is_split:
+            mine = self._guard.finite
+            flag = torch.ones((), dtype=torch.int32, device=get_device()) if mine is None else mine.to(torch.int32)
+            all_reduce(flag, op="min")
+            self._guard.finite = flag > 0
 
     @torch.no_grad()
     def _restore(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
