@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 import time
+from collections.abc import Callable
 from datetime import timedelta
 
 import torch
@@ -60,12 +62,22 @@ def comes_late(rank: int) -> None:
     if rank == 1:
         time.sleep(5)  # the line that the others are shown
     dist.barrier()
+    if rank == 2:
+        time.sleep(5)  # another line, of another rank
+    dist.all_reduce(torch.ones(1))
     print(f"rank {rank} ended well")
 
 
 def leaves_early(rank: int) -> None:
     for _ in range(2 if rank == 1 else 3):  # a loader that is one batch shorter
         dist.all_reduce(torch.ones(1))
+
+
+def line_of(call: Callable[[], None], rank: int) -> int:
+    """The line from which `rank` calls eng.dist in `call`: the only one, or that of rank 1 and that of the others."""
+    lines, first = inspect.getsourcelines(call)
+    calls = [first + number for number, text in enumerate(lines) if "dist." in text]
+    return calls[0] if rank == 1 else calls[-1]
 
 
 def disagree(rank: int) -> None:
@@ -102,7 +114,10 @@ def disagree(rank: int) -> None:
         error = raised(call, dist.CollectiveMismatchError)
         assert ranks is None or error.ranks == tuple(ranks), (call.__name__, error)
         assert all(text in str(error) for text in texts), (call.__name__, error)
-        assert "dist_scenarios.py:" in error.calls[0] and set(error.calls) == {0, 1, 2}
+        assert set(error.calls) == {0, 1, 2}
+        for other, text in error.calls.items():
+            wanted = line_of(call, other)
+            assert text.endswith(f"dist_scenarios.py:{wanted}"), (call.__name__, other, wanted, text)
     data = torch.tensor([rank])
     dist.all_reduce(data)  # agreement is no obstacle, and the count is in step again
     assert data.item() == 3

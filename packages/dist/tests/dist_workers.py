@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 import torch
 import torch.distributed as torch_dist
@@ -25,17 +26,18 @@ def start_spawned(rank: int, world_size: int, port: int, timeout: int = 60) -> N
     dist.init_dist("pytorch", backend="gloo", timeout=timeout)
 
 
-def spawned(rank: int, world_size: int, port: int, name: str) -> None:
-    """Runs the check called `name` inside a process group."""
+def spawned(rank: int, world_size: int, port: int, name: str, folder: str) -> None:
+    """Runs the check called `name` inside a process group; leaves a file in `folder` when it has passed."""
     torch.set_num_threads(1)
     start_spawned(rank, world_size, port)
     try:
         globals()[name]()
     finally:
         torch_dist.destroy_process_group()
+    Path(folder, f"passed-{rank}").touch()
 
 
-def plain_group(rank: int, world_size: int, port: int) -> None:
+def plain_group(rank: int, world_size: int, port: int, folder: str) -> None:
     """A group that torch alone started, in debug mode: compared without a watch, then with one."""
     url = f"tcp://127.0.0.1:{port}"
     torch_dist.init_process_group("gloo", init_method=url, rank=rank, world_size=world_size)
@@ -44,8 +46,9 @@ def plain_group(rank: int, world_size: int, port: int) -> None:
     dist.start_watch(budget_s=60)
     dist.start_watch()
     assert dist.all_gather_object(rank) == [0, 1]
-    assert "RuntimeError" in str(raised(dist.get_local_rank, RuntimeError).__class__)
+    assert "init_local_group" in str(raised(dist.get_local_rank, RuntimeError))
     torch_dist.destroy_process_group()
+    Path(folder, f"passed-{rank}").touch()
 
 
 def raised(call: object, *kinds: type[BaseException]) -> BaseException:
@@ -179,7 +182,9 @@ def check_broadcast() -> None:
 def check_objects() -> None:
     rank, size = dist.get_dist_info()
     mine = {"rank": rank, "text": "x" * 1000 * rank, "data": torch.full((rank,), rank)}
-    for r, got in enumerate(dist.all_gather_object(mine)):
+    everyone = dist.all_gather_object(mine)
+    assert everyone[rank] is mine  # no copy where nothing is sent
+    for r, got in enumerate(everyone):
         assert got["rank"] == r and len(got["text"]) == 1000 * r and got["data"].tolist() == [r] * r
     gathered = dist.gather_object(mine, dst=1)
     assert gathered is None if rank != 1 else [each["rank"] for each in gathered] == list(range(size))
@@ -336,6 +341,27 @@ def check_against_one_process() -> None:
         sent = mine.clone()
         dist.broadcast(sent, src)
         assert torch.equal(sent, everyone[src])
+
+
+def check_data_on_an_accelerator() -> None:
+    """The group's backend, gloo, sends from the CPU; the data are elsewhere and come back there."""
+    rank, size = dist.get_dist_info()
+    device, ranks = torch.device("cuda", 0), range(size)
+    mine = torch.tensor([[rank, 1], [0, rank]], dtype=torch.int16, device=device)
+    assert dist.get_comm_device() == torch.device("cpu") and dist.get_data_device(mine) == device
+    parts = dist.all_gather(mine)
+    assert [part.device for part in parts] == [device] * size and [int(part[0, 0]) for part in parts] == list(ranks)
+    uneven = dist.all_gather(torch.ones(rank, device=device), uneven=True)
+    assert [part.shape[0] for part in uneven] == list(ranks) and {part.device for part in uneven} == {device}
+    data, sent = mine.t().float(), mine.clone()
+    dist.all_reduce(data)
+    dist.broadcast(sent, src=1)
+    assert data.device == sent.device == device
+    assert data.tolist() == [[sum(ranks), 0], [size, sum(ranks)]] and sent.tolist() == [[1, 1], [0, 1]]
+    logs = {"loss": torch.tensor(float(rank), device=device), "count": torch.tensor(rank)}
+    dist.all_reduce_dict(logs, "mean")
+    assert logs["loss"].device == device and logs["count"].device.type == "cpu"
+    assert logs["loss"].item() == sum(ranks) / size
 
 
 def check_local_group() -> None:

@@ -43,6 +43,16 @@ def test_readme_examples(block: str) -> None:
     exec(compile(block, str(README), "exec"), {"__name__": "readme"})
 
 
+def test_readme_has_an_example_that_checks_itself() -> None:
+    assert len(BLOCKS) == 1 and "assert " in BLOCKS[0]
+
+
+def test_only_public_names_of_torch_are_used() -> None:
+    private = re.compile(r"torch\._|torch\.distributed\._|torch_dist\._|c10d|from torch\S* import _")
+    sources = [path for package in (eng.dist, eng.device) for path in Path(package.__file__).parent.glob("*.py")]
+    assert len(sources) > 15 and not [path.name for path in sources if private.search(path.read_text())]
+
+
 def test_environment_of_a_single_process() -> None:
     assert not dist.is_distributed() and dist.is_main_process()
     assert dist.get_dist_info() == (0, 1) and dist.get_world_size() == 1 and dist.get_rank() == 0
@@ -165,9 +175,12 @@ def test_wire_formats_come_back(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.timeout(60)
-def test_group_started_without_init_dist_is_watched_and_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_group_started_without_init_dist_is_watched_and_checked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("ENG_DIST_DEBUG", "1")
-    mp.spawn(dist_workers.plain_group, (2, dist.find_free_port()), nprocs=2)
+    mp.spawn(dist_workers.plain_group, (2, dist.find_free_port(), str(tmp_path)), nprocs=2)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["passed-0", "passed-1"]
 
 
 def test_import_is_light_and_starts_nothing() -> None:

@@ -27,7 +27,7 @@ def all_gather_object(data: Any, group: ProcessGroup | None = None) -> list[Any]
         group: None is the group of all processes.
 
     Returns:
-        One object per rank; ``[data]`` outside a process group.
+        One object per rank, this rank's being `data` itself; ``[data]`` outside a process group.
 
     Raises:
         UnpicklableError: on all ranks, naming those whose object cannot be pickled.
@@ -41,7 +41,8 @@ def all_gather_object(data: Any, group: ProcessGroup | None = None) -> list[Any]
         return [data] if comm.size == 1 else []
     payload, sizes = exchange_sizes(data, comm)
     parts = comm.all_gather(_padded(payload, max(sizes), comm))
-    return [loads(part[:size]) for part, size in zip(parts, sizes, strict=True)]
+    sent = enumerate(zip(parts, sizes, strict=True))
+    return [data if rank == comm.rank else loads(part[:size]) for rank, (part, size) in sent]
 
 
 def gather_object(data: Any, dst: int = 0, group: ProcessGroup | None = None) -> list[Any] | None:
