@@ -99,13 +99,34 @@ def test_passes_of_an_infinite_sampler_differ_and_are_sought(position):
 
 
 def test_generators_of_the_model_are_not_touched():
-    random.seed(1), np.random.seed(1), torch.manual_seed(1)
-    expected = random.random(), np.random.rand(), torch.rand(3).tolist()
-    random.seed(1), np.random.seed(1), torch.manual_seed(1)
+    def begin():
+        random.seed(1), np.random.seed(1), torch.manual_seed(1)
+        random.gauss(0, 1), np.random.randn(), torch.randn(1)  # each keeps a second number for the next call
+
+    def go_on():
+        return random.gauss(0, 1), np.random.randn(), np.random.rand(), torch.randn(3).tolist()
+
+    begin()
+    expected = go_on()
+    begin()
     numbers_ = numbers()
     dataset, _, _ = reproducible_loader_parts(numbers_, DefaultSampler(numbers_, seed=0), seed=0)
     dataset.__getitems__([KeyedIndex.of(3, 0, 0), KeyedIndex.of(4, 0, 0)])
-    assert (random.random(), np.random.rand(), torch.rand(3).tolist()) == expected
+    assert go_on() == expected
+
+
+def drawing_collate(samples):
+    """Draws as a mixture of the samples of a batch would."""
+    return [sample["index"] for sample in samples], random.random(), np.random.rand(), torch.rand(1).item()
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
+def test_a_collate_function_in_a_worker_does_not_depend_on_the_worker():
+    def batches(workers):
+        dataset, sampler, _ = reproducible_loader_parts(numbers(), DefaultSampler(range(12), seed=0), seed=0)
+        return list(DataLoader(dataset, 4, sampler=sampler, num_workers=workers, collate_fn=drawing_collate))
+
+    assert batches(1) == batches(2) == batches(3)
 
 
 def test_an_error_in_a_transform_leaves_the_generators_alone():
