@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -13,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parents[2]
 LINE = re.compile(r"Epoch\(train\) +\[\d+\]\[ *\d+/45\]  lr: \S+  eta: \S+  time: \S+  data_time: \S+ .*loss: \S+")
@@ -102,3 +104,40 @@ def test_ctrl_c_says_where_it_stopped_and_how_to_go_on(tmp_path) -> None:
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "resumed epoch: 0, iter: 2" in done.stdout
+
+
+@pytest.mark.timeout(170)
+def test_interrupted_five_times_at_random_it_ends_with_the_same_bits(tmp_path) -> None:
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    seed = os.environ.get("ENG_KILL_SEED") or str(random.SystemRandom().randrange(10**6))
+    print(f"ENG_KILL_SEED={seed}")
+    script = Path(__file__).with_name("interrupted_digits.py")
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(script), str(tmp_path), seed], capture_output=True, text=True, timeout=160,
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads(done.stdout)
+    print(told)
+    *stops, (last,) = told["interrupted"]
+    assert (told["undisturbed"], last) == (0, 0), done.stderr[-3000:]
+    assert len(stops) == 5
+    assert {status for status, *_ in stops} <= {0, -9, 143}, done.stderr[-3000:]
+    ours, theirs = (torch.load(tmp_path / name / "epoch_4.pth") for name in ("interrupted", "undisturbed"))
+    assert ours["meta"]["iter"] == theirs["meta"]["iter"] == 4 * 45
+    for key in ("state_dict", "optimizer", "param_schedulers", "run_state"):
+        assert differences(ours[key], theirs[key], key) == []
+    scalars = [saved["message_hub"]["log_scalars"] for saved in (ours, theirs)]
+    for name in ("train/loss", "val/accuracy"):
+        assert differences(scalars[0][name], scalars[1][name], name) == []
+
+
+def differences(ours: object, theirs: object, name: str) -> list[str]:
+    """Paths at which two nested values differ in a bit."""
+    if isinstance(ours, torch.Tensor):
+        return [] if isinstance(theirs, torch.Tensor) and torch.equal(ours, theirs) else [name]
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        return [d for key in {**ours, **theirs} for d in differences(ours.get(key), theirs.get(key), f"{name}.{key}")]
+    if isinstance(ours, (list, tuple)) and isinstance(theirs, (list, tuple)) and len(ours) == len(theirs):
+        return [d for i, pair in enumerate(zip(ours, theirs, strict=True)) for d in differences(*pair, f"{name}.{i}")]
+    return [] if ours == theirs else [name]
