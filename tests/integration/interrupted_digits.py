@@ -21,7 +21,7 @@ import torch
 import eng.runner  # noqa: F401  - imported before the forks
 from eng.cli import main
 
-TRAIN = ["train", "examples/digits/config.py", "--cfg-options", "train_cfg.max_epochs=4"]
+TRAIN = ["train", "examples/digits/config.py", "--cfg-options", "train_cfg.max_epochs=3"]
 
 
 def strike(place: str, number: int, name: str) -> None:
