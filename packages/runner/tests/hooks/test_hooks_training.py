@@ -20,6 +20,7 @@ from eng.hooks import (
     ProgressBarHook,
 )
 from eng.hooks.runtime_info_hook import is_scalar
+from eng.logging import MessageHub
 
 
 class Weights(Hook):
@@ -229,18 +230,8 @@ def test_what_is_one_number(value, expected) -> None:
 
 
 def test_times_and_the_remaining_time(monkeypatch) -> None:
-    class Hub:
-        def __init__(self):
-            self.seen = {}
-
-        def update_scalar(self, key, value):
-            self.seen.setdefault(key, []).append(value)
-
-        def update_info(self, key, value):
-            self.seen[key] = value
-
     class At:
-        iter, max_iters, message_hub = 0, 4, Hub()
+        iter, max_iters, message_hub = 0, 4, MessageHub("times")
 
     clock = iter([0.0, 1.0, 3.0, 3.5, 6.0])
     monkeypatch.setattr("eng.hooks.iter_timer_hook.time.perf_counter", lambda: next(clock))
@@ -251,7 +242,9 @@ def test_times_and_the_remaining_time(monkeypatch) -> None:
         runner.iter = number
         hook.before_train_iter(runner, number)
         hook.after_train_iter(runner, number, outputs={})
-    assert runner.message_hub.seen == {"train/data_time": [1.0, 0.5], "train/time": [3.0, 3.0], "eta": 6.0}
+    histories = {key: list(buffer.data[0]) for key, buffer in runner.message_hub.log_scalars.items()}
+    assert histories == {"train/data_time": [1.0, 0.5], "train/time": [3.0, 3.0]}
+    assert runner.message_hub.get_info("eta") == 6.0
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from eng.registry import HOOKS
@@ -12,6 +12,9 @@ from .hook import DataBatch, Hook
 
 if TYPE_CHECKING:
     from eng.runner.view import RunnerView
+
+Record = Callable[[float], None]
+_PACK_EVERY = 1000  # iterations after which what nobody read is packed
 
 
 @HOOKS.register_module()
@@ -24,15 +27,20 @@ class IterTimerHook(Hook):
         self.time_sec_tot = 0.0
         self.time_sec_test_val = 0.0
         self.start_iter = 0
-        self._max_iters = 0
         self._last = 0.0
+        self._done = 0
+        self._left = 0
+        self._recorders: dict[str, tuple[Record, Record]] = {}
 
     def before_train(self, runner: RunnerView) -> None:
         """Starts the clock of the whole training."""
-        self.start_iter, self._max_iters = runner.iter, runner.max_iters
+        self.start_iter = runner.iter
         self.time_sec_tot = 0.0
+        self._done, self._left = 0, runner.max_iters - runner.iter
 
     def _before_epoch(self, runner: RunnerView, mode: str = "train") -> None:
+        hub = runner.message_hub
+        self._recorders[mode] = hub.recorder(f"{mode}/data_time"), hub.recorder(f"{mode}/time")
         self._last = time.perf_counter()
         if mode != "train":
             self.time_sec_test_val = 0.0
@@ -40,7 +48,7 @@ class IterTimerHook(Hook):
     def _before_iter(
         self, runner: RunnerView, batch_idx: int, data_batch: DataBatch = None, mode: str = "train"
     ) -> None:
-        runner.message_hub.update_scalar(mode + "/data_time", time.perf_counter() - self._last)
+        self._recorders[mode][0](time.perf_counter() - self._last)
 
     def _after_iter(
         self,
@@ -54,11 +62,14 @@ class IterTimerHook(Hook):
         elapsed = now - self._last
         self._last = now
         hub = runner.message_hub
-        hub.update_scalar(mode + "/time", elapsed)
+        self._recorders[mode][1](elapsed)
+        if batch_idx % _PACK_EVERY == _PACK_EVERY - 1:
+            hub.pack()
         if mode == "train":
             self.time_sec_tot += elapsed
-            done = runner.iter + 1
-            hub.update_info("eta", self.time_sec_tot / (done - self.start_iter) * (self._max_iters - done))
+            self._done += 1
+            self._left -= 1
+            hub.update_info("eta", self.time_sec_tot / self._done * self._left)
         else:
             self.time_sec_test_val += elapsed
             left = len(runner.val_dataloader if mode == "val" else runner.test_dataloader) - batch_idx - 1

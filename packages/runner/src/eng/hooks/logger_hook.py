@@ -76,6 +76,8 @@ class LoggerHook(Hook):
         self.json_log_path: str | None = None
         self._epoch_length = -1
         self._logs_end = False
+        self._begin = 0
+        self._next_batch = -1
 
     def before_run(self, runner: RunnerView) -> None:
         """Names the file for metrics and the folder for copies."""
@@ -91,6 +93,7 @@ class LoggerHook(Hook):
         loader = runner.train_dataloader
         self._epoch_length = len(loader) if hasattr(loader, "__len__") else -1
         self._logs_end = not self.ignore_last or self._epoch_length <= self.interval
+        self._next_batch = -1
 
     def after_train_iter(
         self,
@@ -101,8 +104,11 @@ class LoggerHook(Hook):
     ) -> None:
         """Writes a line where one is due."""
         done = batch_idx + 1
+        if batch_idx != self._next_batch:  # the first one of an epoch, or behind a gap
+            self._begin = runner.iter - batch_idx
+        self._next_batch = done
         ends_epoch = done == self._epoch_length
-        if ends_epoch or (runner.iter + 1) % self.interval_exp_name == 0:
+        if ends_epoch or (self._begin + done) % self.interval_exp_name == 0:
             runner.logger.info("Exp name: %s", runner.experiment_name)
         if done % self.interval and not (ends_epoch and self._logs_end):
             return

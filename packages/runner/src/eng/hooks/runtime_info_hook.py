@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,9 @@ from .hook import DataBatch, Hook
 
 if TYPE_CHECKING:
     from eng.runner.view import RunnerView
+
+
+_PACK_EVERY = 1000  # iterations after which what nobody read is packed
 
 
 def is_scalar(value: Any) -> bool:
@@ -35,7 +39,7 @@ class RuntimeInfoHook(Hook):
     priority = "VERY_HIGH"
 
     def __init__(self) -> None:
-        self._rate_keys: dict[str, str | None] = {}
+        self._recorders: dict[str, Callable[[Any], None]] = {}
 
     def before_run(self, runner: RunnerView) -> None:
         """Stores the config, the seed and the versions that the run started with."""
@@ -49,6 +53,7 @@ class RuntimeInfoHook(Hook):
         """Stores where training starts and how far it goes."""
         hub = runner.message_hub
         hub.update_info("loop_stage", "train")
+        self._recorders = {}
         for name in ("epoch", "iter", "max_epochs", "max_iters"):
             hub.update_info(name, getattr(runner, name))
         self._update_dataset_meta(runner, runner.train_dataloader)
@@ -60,17 +65,18 @@ class RuntimeInfoHook(Hook):
     def before_train_epoch(self, runner: RunnerView) -> None:
         """Stores the epoch."""
         runner.message_hub.update_info("epoch", runner.epoch)
+        runner.message_hub.pack()
 
     def before_train_iter(self, runner: RunnerView, batch_idx: int, data_batch: DataBatch = None) -> None:
         """Stores the iteration and the learning rates: those of each optimizer's first group, and its base rate."""
         hub = runner.message_hub
         hub.update_info("iter", runner.iter)
+        if batch_idx % _PACK_EVERY == _PACK_EVERY - 1:
+            hub.pack()
         for name, rates in runner.optim_wrapper.get_lr().items():
-            if name not in self._rate_keys:
-                self._rate_keys[name] = f"train/{name}" if name.rpartition(".")[2] in ("lr", "base_lr") else None
-            key = self._rate_keys[name]
-            if key is not None:
-                hub.update_scalar(key, rates[0])
+            record = self._recorders.get(name) or self._new_recorder(name, runner)
+            rate = rates[0]
+            record(rate if type(rate) is float else float(rate))
 
     def after_train_iter(
         self,
@@ -80,10 +86,18 @@ class RuntimeInfoHook(Hook):
         outputs: dict[str, Any] | None = None,
     ) -> None:
         """Stores each loss that the step returned."""
-        if outputs is not None:
-            update_scalar = runner.message_hub.update_scalar
-            for name, value in outputs.items():
-                update_scalar("train/" + name, value)
+        if outputs is None:
+            return
+        for name, value in outputs.items():
+            if type(value) is torch.Tensor and not value.requires_grad and value.dim() == 0:
+                record = self._recorders.get(name) or self._new_recorder(name, runner)
+                record(value)
+            else:
+                runner.message_hub.update_scalar("train/" + name, value)
+
+    def _new_recorder(self, name: str, runner: RunnerView) -> Callable[[Any], None]:
+        self._recorders[name] = runner.message_hub.recorder("train/" + name)
+        return self._recorders[name]
 
     def before_val(self, runner: RunnerView) -> None:
         """Enters the validation stage."""

@@ -16,9 +16,11 @@ from ._totals import NOTHING, Totals
 
 __all__ = ["HistoryBuffer"]
 
-SPILL = 1024
+_SPILL = 1024
 """Pending values after which they are packed: plain numbers into the array, tensors into one chunk on their device."""
 _SMALLEST_TAIL = 256
+_ONE = np.array(1)
+_PLAIN = {float, int, bool}
 
 
 class HistoryBuffer:
@@ -59,6 +61,7 @@ class HistoryBuffer:
         if max_length < 1:
             raise ValueError(f"max_length is the number of values to keep and must be 1 or more, not {max_length}")
         self.max_length = max_length
+        self._pending: list[Entry] = []  # the same list all along: recorders append to it
         self._reset(np.array(log_history), np.array(count_history))
 
     def _reset(self, values: np.ndarray, counts: np.ndarray) -> None:
@@ -66,9 +69,8 @@ class HistoryBuffer:
         self._count_store = np.array(counts[-self.max_length :])
         self._start, self._end = 0, len(self._store)
         self._chunks: list[Entry] = []
-        self._pending: list[Entry] = []
-        self._pending_counts: list[float] = []
-        self._has_tensors = False
+        self._pending.clear()
+        self._weights: list[float] | None = None
         self._tail = _SMALLEST_TAIL
         self._earlier = Totals()
         self._companions: Mapping[str, HistoryBuffer] | None = None
@@ -87,18 +89,58 @@ class HistoryBuffer:
         """
         if type(log_val) is not float:
             log_val = self._admit(log_val)
-        if type(count) is not int and not isinstance(count, numbers.Real):
-            raise TypeError(f"count is the weight of the value, a number, not {type(count).__name__}")
+        if count != 1:
+            self._weigh(count)
         self._pending.append(log_val)
-        self._pending_counts.append(count)
-        if len(self._pending) >= SPILL:
-            self._pack()
+        if len(self._pending) >= _SPILL:
+            self.pack()
+
+    def recorder(self) -> Callable[[float | torch.Tensor], None]:
+        """What appends value after value at the least cost, for one who logs in each iteration.
+
+        It stays the same for the life of the buffer. The caller answers for what :meth:`update` sees to: a value is a
+        float or a detached tensor without dimensions and weighs 1; and every thousand values or so somebody reads the
+        buffer or calls :meth:`pack`.
+
+        Examples:
+            >>> buffer = HistoryBuffer()
+            >>> record = buffer.recorder()
+            >>> record(1.0), record(3.0), float(buffer.mean())
+            (None, None, 2.0)
+        """
+        return self._pending.append
+
+    def pack(self) -> None:
+        """Keeps what was not read yet in little memory: numbers in an array, tensors in one on their device."""
+        if not self._holds_tensors():
+            self._settle()
+            return
+        self._chunks += stack_on_device(self._pending)
+        self._pending.clear()
+        while self._waiting() - _length(self._chunks[0]) >= self.max_length:
+            forgotten = _length(self._chunks.pop(0))
+            if self._weights is not None:
+                del self._weights[:forgotten]
+
+    def _weigh(self, count: Any) -> None:
+        """Notes the weight of the next value; those behind the last that is not 1 are not written down."""
+        if not isinstance(count, numbers.Real):
+            raise TypeError(f"count is the weight of the value, a number, not {type(count).__name__}")
+        weights = self._weights = self._weights or []
+        weights += [1] * (self._waiting() - len(weights))
+        weights.append(count)  # type: ignore[arg-type]  # a real number
+
+    def _waiting(self) -> int:
+        """Values that were not read yet."""
+        return sum(map(_length, self._chunks)) + len(self._pending)
+
+    def _holds_tensors(self) -> bool:
+        return bool(self._chunks) or not _PLAIN.issuperset(map(type, self._pending))
 
     def _admit(self, value: Any) -> Any:
         if isinstance(value, torch.Tensor):
             if value.numel() != 1:
                 raise TypeError(f"a logged tensor has one element; this one has the shape {tuple(value.shape)}")
-            self._has_tensors = True
             return value.detach() if value.requires_grad else value
         if isinstance(value, numbers.Real):
             return value
@@ -107,15 +149,6 @@ class HistoryBuffer:
         raise TypeError(
             f"a logged value is a number, or a tensor or array with one element, not {type(value).__name__}"
         )
-
-    def _pack(self) -> None:
-        if not self._has_tensors:
-            self._settle()
-            return
-        self._chunks += stack_on_device(self._pending)
-        self._pending = []
-        while len(self._pending_counts) - _length(self._chunks[0]) >= self.max_length:
-            del self._pending_counts[: _length(self._chunks.pop(0))]
 
     # ---------------------------------------------------------------- reading
 
@@ -129,23 +162,29 @@ class HistoryBuffer:
 
     def _settle(self) -> None:
         """Moves what is pending into the arrays; companions with tensors are read in the same transfer."""
-        if not self._pending_counts:
+        if not self._pending and not self._chunks:
             return
-        if self._has_tensors and self._companions is not None:
+        if self._companions is not None and self._holds_tensors():
             settle_together(self._companions.values())
-        if self._pending_counts:
+        if self._pending or self._chunks:
             settle_together([self])
 
     def _accept(self, values: np.ndarray) -> None:
-        self._append(values, np.array(self._pending_counts))
-        self._chunks, self._pending, self._pending_counts, self._has_tensors = [], [], [], False
+        weights = _ONE
+        if self._weights is not None:
+            weights = np.array(self._weights + [1] * (len(values) - len(self._weights)))[-self.max_length :]
+        self._append(values[-self.max_length :], weights)
+        self._chunks, self._weights = [], None
+        self._pending.clear()
 
-    def _append(self, values: np.ndarray, counts: np.ndarray) -> None:
-        values, counts = values[-self.max_length :], counts[-self.max_length :]
-        self._reserve(len(values), values.dtype, counts.dtype)
+    def _append(self, values: np.ndarray, weights: np.ndarray) -> None:
+        """Adds `values`, and as many `weights` or a single one for all, to the arrays."""
         end = self._end + len(values)
+        if end > len(self._store) or values.dtype != self._store.dtype or weights.dtype != self._count_store.dtype:
+            self._reserve(len(values), values.dtype, weights.dtype)
+            end = self._end + len(values)
         self._store[self._end : end] = values
-        self._count_store[self._end : end] = counts
+        self._count_store[self._end : end] = weights
         self._end = end
         self._start = max(self._start, end - self.max_length)
 
@@ -159,7 +198,7 @@ class HistoryBuffer:
         if self._end + extra <= len(self._store) and same_types:
             return
         needed = kept + extra
-        capacity = max(needed, min(2 * needed, self.max_length + self.max_length // 4 + SPILL))
+        capacity = max(needed, min(2 * needed, self.max_length + self.max_length // 4 + _SPILL))
         store, count_store = np.empty(capacity, dtype), np.empty(capacity, count_dtype)
         store[:kept] = self._store[self._start : self._end]
         count_store[:kept] = self._count_store[self._start : self._end]
@@ -218,8 +257,8 @@ class HistoryBuffer:
             A float64; NaN where there is nothing to average.
         """
         values, counts, earlier = self._window(window_size)
-        weight = counts.sum() + earlier.count
-        return (values.sum() + earlier.total) / weight if weight else np.float64("nan")
+        weight = np.add.reduce(counts) + earlier.count
+        return (np.add.reduce(values) + earlier.total) / weight if weight else np.float64("nan")
 
     def max(self, window_size: int | None = None) -> Any:
         """Largest of the last `window_size` values; of all by default."""
@@ -243,7 +282,7 @@ class HistoryBuffer:
         return history[-1]
 
     def _window(self, size: int | None) -> tuple[np.ndarray, np.ndarray, Totals]:
-        if size is not None and not isinstance(size, numbers.Integral):
+        if size is not None and type(size) is not int and not isinstance(size, numbers.Integral):
             raise TypeError(f"window_size is a number of updates, not {size!r}")
         values, counts = self.data
         if size is None or size >= len(values) + self._earlier.length:
@@ -284,6 +323,10 @@ class HistoryBuffer:
         self._earlier = Totals.from_list(state_dict["earlier"])
         self._companions = companions
 
+    def take_over(self, other: HistoryBuffer) -> None:
+        """Becomes a copy of `other`; recorders of this buffer stay right."""
+        self.__setstate__(other.__getstate__())
+
     def __getstate__(self) -> dict[str, Any]:
         values, counts = self.data
         state = {"max_length": self.max_length, "_log_history": values.copy(), "_count_history": counts.copy()}
@@ -292,6 +335,7 @@ class HistoryBuffer:
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         # MMEngine pickles whole buffers; theirs have the first three keys and some a table of statistics.
         self.max_length = int(state.get("max_length", state.get("_max_length", 1_000_000)))
+        self._pending = getattr(self, "_pending", [])
         self._reset(np.asarray(state["_log_history"]), np.asarray(state["_count_history"]))
         if "_earlier" in state:
             self._earlier = Totals.from_list(state["_earlier"])
@@ -301,9 +345,9 @@ def settle_together(buffers: Iterable[HistoryBuffer]) -> None:
     """Reads the pending values of all `buffers` with one transfer per device."""
     waiting = []
     for buffer in buffers:
-        if buffer._has_tensors:  # noqa: SLF001  # this module's own class
+        if buffer._holds_tensors():  # noqa: SLF001  # this module's own class
             waiting.append(buffer)
-        elif buffer._pending_counts:  # noqa: SLF001  # as above
+        elif buffer._pending:  # noqa: SLF001  # as above
             buffer._accept(np.array(buffer._pending))  # noqa: SLF001  # as above
     if not waiting:
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import torch
 from eng.registry import ManagerMixin
 
 from ._plain import NotPlainError, to_plain
-from .history_buffer import SPILL, HistoryBuffer, settle_together
+from .history_buffer import HistoryBuffer, settle_together
 
 __all__ = ["MessageHub"]
 
@@ -88,15 +88,7 @@ class MessageHub(ManagerMixin):
             ValueError: `resumed` differs from what was said before.
         """
         buffer = self._log_scalars.get(key)
-        if (
-            buffer is not None and type(value) is float and type(count) is int
-        ):  # as `update` does, in no call of its own
-            pending = buffer._pending  # noqa: SLF001  # of the class beside this one
-            pending.append(value)
-            buffer._pending_counts.append(count)  # noqa: SLF001  # as above
-            if len(pending) >= SPILL:
-                buffer._pack()  # noqa: SLF001  # as above
-        elif buffer is None:
+        if buffer is None:
             buffer = HistoryBuffer()
             buffer.update(value, count)
             buffer.read_together_with(self._log_scalars)
@@ -105,6 +97,22 @@ class MessageHub(ManagerMixin):
             buffer.update(value, count)
         if self._resumed_keys.get(key) is not resumed:
             self._set_resumed(key, resumed)
+
+    def recorder(self, key: str) -> Callable[[float | torch.Tensor], None]:
+        """What appends to the history of `key` at the least cost; see :meth:`HistoryBuffer.recorder`.
+
+        Checkpoints keep that history, and a recorder stays right when one is loaded.
+        """
+        if key not in self._log_scalars:
+            self._log_scalars[key] = HistoryBuffer()
+            self._log_scalars[key].read_together_with(self._log_scalars)
+        self._set_resumed(key, True)
+        return self._log_scalars[key].recorder()
+
+    def pack(self) -> None:
+        """Keeps what was not read yet in little memory, without a synchronisation; for holders of recorders."""
+        for buffer in list(self._log_scalars.values()):
+            buffer.pack()
 
     def update_scalars(self, log_dict: Mapping[str, Any], resumed: bool = True) -> None:
         """Appends several values; each is a value, or a mapping with ``value`` and ``count``.
@@ -242,10 +250,11 @@ class MessageHub(ManagerMixin):
         self._resumed_keys.update(state_dict["resumed_keys"])
 
     def _load_scalar(self, key: str, state: Any) -> None:
+        # in place where there is a history, as somebody may hold its recorder
+        buffer = self._log_scalars.get(key) or HistoryBuffer()
         if isinstance(state, HistoryBuffer):
-            buffer = copy.deepcopy(state)
+            buffer.take_over(state)
         elif isinstance(state, Mapping) and {"tail", "length", "earlier", "max_length"} <= set(state):
-            buffer = HistoryBuffer()
             buffer.load_state_dict(state)
         else:
             _LOGGER.warning("the history of %r is not resumed: a %s is not a history", key, type(state).__name__)

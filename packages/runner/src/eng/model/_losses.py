@@ -12,13 +12,10 @@ from .errors import LossTypeError, NoLossError
 WEIGHT_KEY = "loss_weight"
 
 
-_USUAL = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
-
-
 def sum_losses(losses: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """See :meth:`eng.model.BaseModel.parse_losses`."""
     only = losses.get("loss") if type(losses) is dict and len(losses) == 1 else None
-    if type(only) is torch.Tensor and only.dim() == 0 and only.dtype in _USUAL:  # the usual case, and a hot one
+    if type(only) is torch.Tensor and only.dim() == 0 and only.is_floating_point():  # the usual case, and a hot one
         return only, {"loss": only.detach()}
     if not isinstance(losses, Mapping):
         raise LossTypeError("(what forward returned in mode 'loss')", losses)
@@ -48,7 +45,7 @@ def _float(value: torch.Tensor) -> torch.Tensor:
 
 def update_params(optim_wrapper: Any, loss: torch.Tensor, losses: Any) -> None:
     """Hands the loss to the optimizer wrapper, with its weight where the model gave one."""
-    weight = losses.get(WEIGHT_KEY) if isinstance(losses, Mapping) else None
+    weight = losses.get(WEIGHT_KEY) if type(losses) is dict or isinstance(losses, Mapping) else None
     if weight is None:
         optim_wrapper.update_params(loss)
     else:

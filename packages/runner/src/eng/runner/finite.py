@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -28,31 +29,40 @@ class FiniteWatch:
         interval: iterations between two looks, counted over the ends of epochs.
     """
 
+    _seen: list[tuple[int, str, torch.Tensor]]
+    _places: list[tuple[int, int]]  # where consecutive iterations begin, and the number of the first
+    _iterations: int
+    _next_batch: int
+
     def __init__(self, policy: str, interval: int) -> None:
         self.policy = policy
         self.interval = interval
-        self._seen: list[tuple[int, str, torch.Tensor]] = []
-        self._iterations = 0
+        self.forget()
 
     def observe(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Takes in the losses of an iteration; stands at ``after_train_iter``, before the hooks."""
+        place = self._iterations
+        if batch_idx != self._next_batch:  # an epoch began, or iterations were left out
+            self._places.append((place, runner.iter))
+        self._next_batch = batch_idx + 1
         if isinstance(outputs, dict):
             loss = outputs.get("loss")
             if isinstance(loss, torch.Tensor):
-                self._seen.append((runner.iter, "loss", loss))
+                self._seen.append((place, "loss", loss))
             else:
                 self._seen += [
-                    (runner.iter, name, value)
+                    (place, name, value)
                     for name, value in outputs.items()
                     if "loss" in name and isinstance(value, torch.Tensor) and value.numel() == 1
                 ]
-        self._iterations += 1
+        self._iterations = place + 1
         if self._iterations >= self.interval:
             self.look()
 
     def forget(self) -> None:
         """Forgets what was collected."""
-        self._seen, self._iterations = [], 0
+        self._seen, self._places = [], []
+        self._iterations, self._next_batch = 0, -1
 
     def look(self, *_: Any, **__: Any) -> None:
         """Reads what was collected, in one go, and forgets it.
@@ -60,13 +70,16 @@ class FiniteWatch:
         Raises:
             NonFiniteLossError: a loss is not finite and the policy is ``"stop"`` or ``"rollback"``.
         """
-        seen = self._seen
+        seen, places = self._seen, self._places
         self.forget()
         if not seen:
             return
-        finite = torch.isfinite(_stacked([value for _, _, value in seen]))
-        mine = [] if bool(finite.all()) else finite.tolist()
-        bad = [(iteration, name) for (iteration, name, _), good in zip(seen, mine, strict=False) if not good]
+        losses = _stacked([value for _, _, value in seen])
+        # One number tells whether all are finite; a sum that only became too large is looked at more closely.
+        mine = [] if math.isfinite(losses.sum().item()) else torch.isfinite(losses).tolist()
+        bad = [
+            (_iteration(place, places), name) for (place, name, _), good in zip(seen, mine, strict=False) if not good
+        ]
         if get_world_size() > 1:  # what one rank found, all act upon
             bad = sorted({found for of_rank in all_gather_object(bad) for found in of_rank})
         if not bad:
@@ -114,6 +127,11 @@ class StepGuard:
         for buffer, good in self._buffers:
             keep_where(finite, buffer, good)
             good.copy_(buffer)
+
+
+def _iteration(place: int, places: list[tuple[int, int]]) -> int:
+    begin, iteration = next(mark for mark in reversed(places) if mark[0] <= place)
+    return iteration + place - begin
 
 
 @torch.no_grad()

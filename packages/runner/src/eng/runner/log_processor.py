@@ -61,6 +61,7 @@ class LogProcessor:
         self.log_with_hierarchy = log_with_hierarchy
         self.mean_pattern = re.compile(mean_pattern)
         self._averaged: dict[str, bool] = {}
+        self._has_cuda: bool | None = None
         self._check_custom_cfg()
 
     def _check_custom_cfg(self) -> None:
@@ -167,7 +168,9 @@ class LogProcessor:
 
     def _memory(self, runner: Any, tag: dict[str, Any]) -> list[str]:
         """Largest memory held on the accelerator so far, in MB."""
-        if not is_cuda_available():
+        if self._has_cuda is None:
+            self._has_cuda = is_cuda_available()
+        if not self._has_cuda:
             return []
         tag["memory"] = memory = get_max_cuda_memory(getattr(runner.model, "output_device", None))
         return [f"memory: {memory}"]

@@ -14,7 +14,7 @@ from eng.model.base_module import BaseModule
 from eng.model.errors import BatchTypeError
 from eng.registry import MODELS
 
-from .data_preprocessor import _named
+from .data_preprocessor import BaseDataPreprocessor, _named
 
 Self = TypeVar("Self", bound="BaseModel")
 
@@ -65,8 +65,7 @@ class BaseModel(BaseModule):
             The log variables: detached tensors on the model's device, so that nothing waits for them.
         """
         with optim_wrapper.optim_context(self):
-            data = self.data_preprocessor(data, True)
-            losses = self._run_forward(data, mode="loss")
+            losses = self._run_forward(self._ready(data), mode="loss")
         parsed_loss, log_vars = self.parse_losses(losses)
         update_params(optim_wrapper, parsed_loss, losses)
         return log_vars
@@ -117,6 +116,12 @@ class BaseModel(BaseModule):
                     plain output.
             """
 
+    def _ready(self, data: Any) -> Any:
+        """A batch for training. One that needs no more than a move is spared the way through ``Module.__call__``."""
+        preprocessor: Any = self._modules["data_preprocessor"]
+        plain = type(preprocessor) is BaseDataPreprocessor and not has_hooks(preprocessor)
+        return preprocessor.cast_data(data) if plain else preprocessor(data, True)
+
     def _run_forward(self, data: Any, mode: str) -> Any:
         return run_forward(self, data, mode)
 
@@ -133,16 +138,21 @@ class BaseModel(BaseModule):
         return self.to(_named("musa", device))
 
 
+def has_hooks(module: Any) -> bool:
+    """Whether something else is called before or behind the forward of ``module``."""
+    return bool(module._forward_pre_hooks or module._forward_hooks)  # noqa: SLF001  # nn.Module keeps no other record
+
+
 def run_forward(model: nn.Module, data: Any, mode: str) -> Any:
     """Calls ``model`` with a batch as keywords or positional arguments.
 
     Raises:
         BatchTypeError: the batch is no mapping, list or tuple (a TypeError).
     """
-    if isinstance(data, Mapping):
-        return model(**data, mode=mode)
     if isinstance(data, (list, tuple)):
         return model(*data, mode=mode)
+    if isinstance(data, Mapping):
+        return model(**data, mode=mode)
     raise BatchTypeError(
         f"Output of `data_preprocessor` should be list, tuple or dict, but got {type(data).__name__} for "
         f"{type(model).__name__}"

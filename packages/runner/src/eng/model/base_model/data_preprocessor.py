@@ -48,9 +48,10 @@ class BaseDataPreprocessor(nn.Module):
         if isinstance(data, (torch.Tensor, BaseDataElement)):
             return data.to(self._device, non_blocking=self._non_blocking)
         if type(data) is tuple or type(data) is list:
-            device, cast = self._device, self.cast_data
-            there = [item if type(item) is torch.Tensor and item.device == device else cast(item) for item in data]
-            return there if type(data) is list else tuple(there)
+            if type(data) is tuple and self._are_there(data):
+                return data
+            cast = [self.cast_data(item) for item in data]
+            return cast if type(data) is list else tuple(cast)
         if isinstance(data, Mapping):
             return {key: self.cast_data(value) for key, value in data.items()}
         if data is None or isinstance(data, (str, bytes)):
@@ -60,6 +61,14 @@ class BaseDataPreprocessor(nn.Module):
         if isinstance(data, Sequence):
             return type(data)(self.cast_data(item) for item in data)  # type: ignore[call-arg]  # lists and tuples
         return data
+
+    def _are_there(self, items: tuple[Any, ...]) -> bool:
+        """Whether these are tensors that need no move, as on a CPU: a batch of them stays as it is."""
+        device = self._device
+        for item in items:  # not all(): it would take longer than the rest  # noqa: SIM110
+            if type(item) is not torch.Tensor or item.device != device:
+                return False
+        return True
 
     def forward(self, data: Any, training: bool = False) -> Any:
         """The batch on the model's device.

@@ -98,7 +98,8 @@ class BaseOptimWrapper(metaclass=ABCMeta):
     def get_lr(self) -> dict[str, list[float]]:
         """The learning rates under ``lr``, and with several groups the base learning rate under ``base_lr``."""
         rates = {} if self.base_param_settings is None else {"base_lr": [self.base_param_settings["lr"]]}
-        rates["lr"] = [group["lr"] for group in self.optimizer.param_groups]
+        groups = self.optimizer.param_groups
+        rates["lr"] = [groups[0]["lr"]] if len(groups) == 1 else [group["lr"] for group in groups]
         return rates
 
     def get_momentum(self) -> dict[str, list[float]]:

@@ -127,7 +127,13 @@ class OptimWrapper(BaseOptimWrapper):
         Args:
             **kwargs: of :meth:`torch.optim.Optimizer.zero_grad`.
         """
-        self.optimizer.zero_grad(**kwargs)
+        forget = self.optimizer.zero_grad
+        if kwargs or getattr(forget, "__func__", None) is not torch.optim.Optimizer.zero_grad:
+            forget(**kwargs)
+            return
+        for group in self.optimizer.param_groups:  # as torch does, whose marks for the profiler cost more than the work
+            for parameter in group["params"]:
+                parameter.grad = None
 
     def step(self, **kwargs: Any) -> None:
         """Clips the gradients, if asked for, and updates the parameters.
@@ -152,7 +158,7 @@ class OptimWrapper(BaseOptimWrapper):
             model: the model.
         """
         # asked of the class: a module that lacks an attribute takes a microsecond to say so
-        if not hasattr(type(model), "no_sync") or self.should_sync():
+        if self._accumulative_counts == 1 or not hasattr(type(model), "no_sync") or self.should_sync():
             return _NOTHING
         no_sync: AbstractContextManager[None] = model.no_sync()  # type: ignore[operator]  # modules give Tensor | Module
         return no_sync
@@ -198,6 +204,8 @@ class OptimWrapper(BaseOptimWrapper):
         Raises:
             OptimError: the window began with losses that have a weight.
         """
+        if self._accumulative_counts == 1:
+            return loss
         if self._window is not None:
             raise OptimError("this accumulation window began with weighted losses: give this one's weight too")
         if self._window_lost:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from torch import nn
@@ -84,10 +84,6 @@ class EpochBasedTrainLoop(TrainLoop):
         self._runner.call_hook("after_train_epoch")
         self._epoch += 1
         self._pass_begin = (self._epoch, self._iter)
-
-    def run_iter(self, idx: int, data_batch: Sequence[dict[str, Any]]) -> None:
-        """One iteration with the ``idx``-th batch of the epoch."""
-        self._train_step(idx, data_batch)
 
     def _numbered_batches(self) -> Iterable[tuple[int, Any]]:
         start, on_start = self._start_batch, self._enter_pass()

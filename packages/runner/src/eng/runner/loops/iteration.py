@@ -92,9 +92,9 @@ class IterBasedTrainLoop(TrainLoop):
         model: nn.Module = runner.model
         return model
 
-    def run_iter(self, data_batch: Sequence[dict[str, Any]]) -> None:
+    def run_iter(self, data_batch: Sequence[dict[str, Any]]) -> None:  # type: ignore[override]  # the reference's
         """One iteration with the next batch."""
-        self._train_step(self._iter, data_batch)
+        super().run_iter(self._iter, data_batch)
 
     def go_on_from(self, position: dict[str, Any], rng: Any) -> None:
         """Takes the counters of a saved run, the number of its pass among them."""

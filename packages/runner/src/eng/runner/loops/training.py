@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 from abc import abstractmethod
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 from eng.runner.state.rng import RngState, capture_rng, restore_rng
@@ -58,10 +59,7 @@ class TrainLoop(BaseLoop):
         """Epochs that are over."""
         return self._epoch
 
-    @property
-    def iter(self) -> int:
-        """Iterations that are over."""
-        return self._iter
+    iter: int = property(attrgetter("_iter"), doc="Iterations that are over.")  # type: ignore[assignment]  # read in each iteration: no call of its own
 
     @abstractmethod
     def _batches_done(self) -> int:
@@ -75,15 +73,15 @@ class TrainLoop(BaseLoop):
     def _validation_is_due(self) -> bool:
         """Whether to validate at the current epoch and iteration."""
 
-    def _train_step(self, batch_idx: int, data_batch: Any) -> None:
-        """One iteration: the hooks before, the model's step, the hooks after."""
+    def run_iter(self, idx: int, data_batch: Any) -> None:
+        """One iteration with the ``idx``-th batch: the hooks before, the model's step, the hooks after."""
         runner = self._runner
-        if self._iter in self.left_out:
+        if self.left_out and self._iter in self.left_out:
             self._iter += 1
             return
-        runner.call_hook("before_train_iter", batch_idx=batch_idx, data_batch=data_batch)
+        runner.call_hook("before_train_iter", batch_idx=idx, data_batch=data_batch)
         outputs = runner.model.train_step(data_batch, optim_wrapper=runner.optim_wrapper)
-        runner.call_hook("after_train_iter", batch_idx=batch_idx, data_batch=data_batch, outputs=outputs)
+        runner.call_hook("after_train_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs)
         self._iter += 1
 
     def _validate(self) -> None:

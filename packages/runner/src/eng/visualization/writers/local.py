@@ -57,6 +57,7 @@ class LocalVisBackend(BaseVisBackend):
         self._img_save_dir = folder / img_save_dir
         self._config_save_file = folder / config_save_file
         self._scalar_save_file = folder / scalar_save_file
+        self._files: dict[str | None, list[Path]] = {None: [self._scalar_save_file]}
 
     def _init_env(self) -> None:
         Path(self._save_dir).mkdir(parents=True, exist_ok=True)
@@ -101,43 +102,45 @@ class LocalVisBackend(BaseVisBackend):
             TypeError: `scalar_dict` is not a mapping.
             ValueError: `file_path` does not end in ``.json`` or is the file of the scalars itself.
         """
-        if not isinstance(scalar_dict, Mapping):
+        if type(scalar_dict) is not dict and not isinstance(scalar_dict, Mapping):
             raise TypeError(f"add_scalars takes a mapping of names to numbers, not {type(scalar_dict).__name__}")
         line = {**scalar_dict, "step": scalar_dict.get("step", step), **_position(kwargs)}
         text = _text(line)
-        for path in self._files(file_path):
+        for path in self._files_of(file_path):
             _append(text, path)
 
     @force_init_env
     def replay(self, lines: Sequence[Line], file_path: str | None = None) -> None:
         """Makes `lines` all that the files hold; see :meth:`BaseVisBackend.replay`. A kill leaves the old files or the new."""
-        for path in self._files(file_path):
+        for path in self._files_of(file_path):
             # Lines of a log come with an axis and go to both files; what others write goes to the main one.
             chosen = [line for line in lines if path == self._scalar_save_file or line.axis is not None]
             aside = path.with_name(f"{path.name}.tmp")
             aside.write_text("".join(_text(line.as_dict()) for line in chosen))
             aside.replace(path)
 
-    def _files(self, file_path: str | None) -> list[Path]:
-        if file_path is None:
-            return [self._scalar_save_file]
-        extra = Path(self._save_dir) / file_path
-        if extra.suffix != ".json" or extra == self._scalar_save_file:
-            raise ValueError(f"file_path must end in .json and differ from scalar_save_file; got {file_path!r}")
-        return [extra, self._scalar_save_file]
+    def _files_of(self, file_path: str | None) -> list[Path]:
+        if file_path not in self._files:
+            extra = Path(self._save_dir) / str(file_path)
+            if extra.suffix != ".json" or extra == self._scalar_save_file:
+                raise ValueError(f"file_path must end in .json and differ from scalar_save_file; got {file_path!r}")
+            self._files[file_path] = [extra, self._scalar_save_file]
+        return self._files[file_path]
 
 
 def _append(text: str, path: Path) -> None:
-    """Adds to a file in one write; Python's layers above it would take several times as long."""
+    """Adds to a file; Python's layers above these calls would take several times as long."""
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     try:
-        os.write(file, text.encode())
+        rest = text.encode()
+        while rest:  # a file system that is nearly full takes a part, and then raises
+            rest = rest[os.write(file, rest) :]
     finally:
         os.close(file)
 
 
 def _text(line: Mapping[str, Any]) -> str:
-    return json.dumps(line, default=_as_json) + "\n"
+    return _ENCODER.encode(line) + "\n"
 
 
 def _position(kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,3 +152,6 @@ def _as_json(value: Any) -> Any:
     if isinstance(value, torch.Tensor | np.ndarray | np.generic):
         return value.tolist()
     return str(value)
+
+
+_ENCODER = json.JSONEncoder(default=_as_json)
