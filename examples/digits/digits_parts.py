@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,7 +18,7 @@ from eng.model import BaseModel
 from eng.registry import DATASETS, METRICS, MODELS, TRANSFORMS
 from eng.structures import BaseDataElement, LabelData
 
-# Shapes: B batch, C channels, H height, W width, K classes.
+# Shapes: N images, F columns, B batch, C channels, H height, W width, K classes.
 
 
 @DATASETS.register_module()
@@ -34,14 +36,21 @@ class Digits(BaseDataset):
         super().__init__(**kwargs)
 
     def load_data_list(self) -> list[dict[str, Any]]:
-        from sklearn.datasets import load_digits
-
-        images_NHW, labels_N = load_digits(return_X_y=True)
-        order = np.random.default_rng(0).permutation(len(labels_N))
+        table_NF = read_digits()
+        order = np.random.default_rng(0).permutation(len(table_NF))
         chosen = order[:1437] if self.split == "train" else order[1437:]
-        return [
-            {"img": images_NHW[i].reshape(8, 8).astype(np.float32), "label": int(labels_N[i])} for i in chosen.tolist()
-        ]
+        return [{"img": row_F[:64].reshape(8, 8), "label": int(row_F[64])} for row_F in table_NF[chosen]]
+
+
+def read_digits() -> np.ndarray:
+    """What scikit-learn's ``load_digits`` reads: (1797, 65) float32, 64 pixels and the label.
+
+    The file is read where scikit-learn has it; importing scikit-learn would take longer than the rest of the start.
+    """
+    package = find_spec("sklearn")
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("the digits come with scikit-learn: pip install scikit-learn")
+    return np.loadtxt(Path(package.origin).parent / "datasets/data/digits.csv.gz", np.float32, delimiter=",")
 
 
 @TRANSFORMS.register_module()

@@ -34,6 +34,17 @@ def trained(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     return folder, eng(folder, "train", "examples/digits/config.py")
 
 
+def test_the_images_are_those_of_scikit_learn(monkeypatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "examples/digits")
+    import digits_parts
+    from sklearn.datasets import load_digits
+
+    images_NF, labels_N = load_digits(return_X_y=True)
+    table_NF = digits_parts.read_digits()
+    assert (table_NF[:, :64] == images_NF).all()
+    assert (table_NF[:, 64] == labels_N).all()
+
+
 @pytest.mark.timeout(200)
 def test_it_reaches_98_percent_and_says_where_everything_is(trained) -> None:
     _, done = trained
