@@ -16,9 +16,11 @@ import sys
 import traceback
 from pathlib import Path
 
+import sklearn.datasets  # noqa: F401  - what every start needs is imported before the forks
 import torch
+import torch.utils.tensorboard
 
-import eng.runner  # noqa: F401  - imported before the forks
+import eng.runner  # noqa: F401
 from eng.cli import main
 
 TRAIN = ["train", "examples/digits/config.py", "--cfg-options", "train_cfg.max_epochs=3"]

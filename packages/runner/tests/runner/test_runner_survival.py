@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from eng.checkpoint import CheckpointWriteError
+from eng.checkpoint import AsyncCheckpointWriter, CheckpointWriteError
 from eng.hooks import CheckpointHook, Hook
 from eng.registry import VISBACKENDS
+from eng.runner import RunInterrupted
 from eng.visualization import BaseVisBackend
 
 
@@ -157,6 +158,42 @@ def test_a_disk_that_fills_up_stops_the_run_and_the_next_one_goes_on(make_runner
     resumed = make_runner(resume=True, **settings)
     resumed.train()
     assert (resumed.iter, resumed.model.calls) == (16, 4 * (4 - len(whole)))
+
+
+class Terminate(Hook):
+    def __init__(self, number: int) -> None:
+        self.left = number
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_stopped_run_keeps_what_its_regular_checkpoints_leave_out(make_runner, tmp_path) -> None:
+    checkpoint = dict(type="CheckpointHook", save_optimizer=False, save_param_scheduler=False)
+    given = dict(default_hooks=dict(checkpoint=checkpoint), param_scheduler=dict(type="StepLR", step_size=1))
+    with pytest.raises(RunInterrupted) as caught:
+        make_runner(custom_hooks=[Terminate(6)], **given).train()
+    assert {"optimizer", "param_schedulers"} <= set(torch.load(caught.value.checkpoint))
+    assert not {"optimizer", "param_schedulers"} & set(torch.load(tmp_path / "run" / "epoch_1.pth"))
+
+
+def test_a_write_that_failed_does_not_cost_the_checkpoint_of_a_stopped_run(make_runner, heard, monkeypatch) -> None:
+    def fail(*args, **kwargs):
+        raise OSError("the network is down")
+
+    plain = AsyncCheckpointWriter.__init__
+    monkeypatch.setattr(AsyncCheckpointWriter, "__init__", lambda self: plain(self, fail))
+    runner = make_runner(
+        custom_hooks=[Terminate(6)], default_hooks=dict(checkpoint=dict(type="CheckpointHook", async_save=True))
+    )
+    heard.listen(runner.logger)
+    with pytest.raises(RunInterrupted) as caught:
+        runner.train()
+    assert torch.load(caught.value.checkpoint)["meta"]["iter"] == 6
+    assert "beside training failed" in heard.text
+    assert "The checkpoint before interrupted_iter_6.pth was not written" in heard.text
 
 
 def test_a_report_of_the_environment_starts_no_other_program(make_runner, monkeypatch) -> None:

@@ -174,15 +174,22 @@ class CheckpointHook(Hook):
         self._finish_writing()
 
     def save_now(self, runner: RunnerView, name: str) -> str:
-        """Saves the run as it stands under ``name`` and gives the path; the next regular checkpoint replaces it."""
+        """Saves the run as it stands under ``name`` and gives the path; the next regular checkpoint replaces it.
+
+        It is whole, whatever regular checkpoints leave out, and is written at once: a write before it that failed is
+        logged and must not cost this one too.
+        """
         if not hasattr(self, "_folder"):
             self._folder = self._choose_folder(runner)
         path = _join(self._folder, name, self.backend_args)
         previous = runner.message_hub.runtime_info.get("interrupted_ckpt")
         stale = [previous] if previous and previous != path else []
         runner.message_hub.update_info("interrupted_ckpt", path)
-        self._write(runner, name, lambda: self._settle(runner, path, stale))
-        self._finish_writing()
+        try:
+            self._finish_writing()
+        except Exception:
+            runner.logger.exception("The checkpoint before %s was not written", name)
+        self._write(runner, name, lambda: self._settle(runner, path, stale), in_full=True)
         return path
 
     def _save(self, runner: RunnerView, number: int) -> None:
@@ -229,15 +236,17 @@ class CheckpointHook(Hook):
         self.newest_whole = path
         write_pointer(runner.work_dir, path)
 
-    def _write(self, runner: RunnerView, name: str, when_whole: Callable[[], None] | None = None) -> None:
+    def _write(
+        self, runner: RunnerView, name: str, when_whole: Callable[[], None] | None = None, in_full: bool = False
+    ) -> None:
         runner.save_checkpoint(
             self._folder,
             name,
-            save_optimizer=self.save_optimizer,
-            save_param_scheduler=self.save_param_scheduler,
+            save_optimizer=self.save_optimizer or in_full,
+            save_param_scheduler=self.save_param_scheduler or in_full,
             by_epoch=self.by_epoch,
             backend_args=self.backend_args,
-            write=self._write_beside if self.async_save else None,
+            write=self._write_beside if self.async_save and not in_full else None,
             when_whole=when_whole,
             **self.args,
         )
