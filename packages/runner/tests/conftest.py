@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -143,9 +144,9 @@ def a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
 
 
-@pytest.fixture(autouse=True)
-def named_instances_are_restored():
-    """A logger that one test leaves would print what the next one logs."""
+@contextmanager
+def named_instances_as_before() -> Iterator[None]:
+    """A logger that one test leaves would print what the next one logs, and its level decide what is logged."""
     kinds = (MMLogger, MessageHub, Visualizer, DefaultScope)
     before = [dict(kind._instance_dict) for kind in kinds]
     top = logging.getLogger("eng")
@@ -161,6 +162,19 @@ def named_instances_are_restored():
                     handler.close()
         kind._instance_dict.clear()
         kind._instance_dict.update(kept)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def what_a_file_of_tests_shares_stays_there() -> Iterator[None]:
+    """Runs in fixtures of a module begin before the fixture below looks, so it would keep what they leave."""
+    with named_instances_as_before():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def named_instances_are_restored() -> Iterator[None]:
+    with named_instances_as_before():
+        yield
 
 
 @pytest.fixture
