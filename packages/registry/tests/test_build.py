@@ -90,6 +90,46 @@ def test_failed_build_keeps_the_type_of_its_cause(
     assert caught.value.__cause__ is caught.value.cause
 
 
+class Wide:
+    def __init__(self, width: int = 1, depth: int = 2) -> None: ...
+
+
+class Wider(Wide):
+    def __init__(self, height: int = 1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "hints"),
+    [
+        (Wide, dict(wdith=3), ("no argument 'wdith'; did you mean 'width'?",)),
+        (
+            Wide,
+            dict(width=1, dept=3, x=1),
+            ("no argument 'dept'; did you mean 'depth'?", "no argument 'x'; there are depth, width"),
+        ),
+        (Wider, dict(wdith=3), ("no argument 'wdith'; did you mean 'width'?",)),
+    ],
+    ids=["slip", "several", "of-a-base"],
+)
+def test_a_misspelt_argument_gets_near_names(kind: Any, arguments: Any, hints: Any) -> None:
+    registry = Registry("room", scope="base")
+    registry.register_module(name="Room", module=kind)
+    cfg = dict(type="Room", **arguments)
+    with pytest.raises(TypeError) as caught:
+        registry.build(cfg)
+    assert caught.value.argument_hints == hints
+    assert str(caught.value).splitlines()[1:] == [f"  {hint}" for hint in hints]
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_a_type_error_from_inside_gets_no_hint(nets: Registry) -> None:
+    nets.register_module(name="Sum", module=lambda parts: sum(parts))
+    with pytest.raises(TypeError) as caught:
+        nets.build(dict(type="Sum", parts=[1, "a"]))
+    assert caught.value.argument_hints == ()
+
+
 def test_default_args_that_are_no_mapping(nets: Registry) -> None:
     with pytest.raises(TypeError, match="default_args must be a mapping"):
         nets.build(dict(type="ResNet"), default_args=3)

@@ -53,7 +53,8 @@ def build_from_cfg(cfg: Any, registry: Registry, default_args: Any = None) -> An
         _extend(error, cfg, registry)
         raise
     except Exception as error:
-        raise build_error(error, [_node(cfg, registry)]) from error
+        hints = _argument_hints(cfg, registry, default_args) if isinstance(error, TypeError) else ()
+        raise build_error(error, [_node(cfg, registry)], hints) from error
 
 
 def build_runner_from_cfg(cfg: Any, registry: Registry) -> Any:
@@ -146,6 +147,22 @@ def _construct(kind: Any, registry: Registry, arguments: dict[str, Any]) -> Any:
     if isinstance(factory, ManagerMeta):
         return factory.get_instance(**arguments)  # type: ignore[attr-defined]  # only ManagerMixin has this metaclass
     return factory(**arguments)
+
+
+def _argument_hints(cfg: Any, registry: Registry, default_args: Any) -> tuple[str, ...]:
+    """What each argument that the class does not take may have meant; nothing where the call failed otherwise."""
+    from ._check.nearness import or_mean
+    from ._check.signatures import parameters_of
+
+    try:
+        arguments = _merged(cfg, registry, default_args)
+        with registry.switch_scope_and_registry(arguments.pop("_scope_", None)) as scoped:
+            takes = parameters_of(resolve(arguments.pop("type"), scoped))
+    except (TypeError, KeyError):  # that is the error which is told already, or the class cannot be asked
+        return ()
+    refused = [] if takes.takes_any else [key for key in arguments if key not in takes.names]
+    there_are = f"; there are {', '.join(sorted(takes.names))}" if takes.names else ""
+    return tuple(f"no argument {key!r}{or_mean(key, takes.names) or there_are}" for key in refused)
 
 
 def _merged(cfg: Any, registry: Registry, default_args: Any) -> dict[str, Any]:

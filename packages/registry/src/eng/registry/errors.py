@@ -75,21 +75,24 @@ class BuildError(Exception, metaclass=_BuildErrorMeta):
     Attributes:
         chain: the nodes from the outermost build to the one that failed.
         cause: the error raised by the innermost node; its traceback is kept as ``__cause__``.
+        argument_hints: what each argument that the innermost node does not take may have meant.
     """
 
     chain: list[BuildNode]
     cause: Exception
+    argument_hints: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         if not hasattr(self, "chain"):  # made by somebody else from a bare message, as torch's workers do
             return str(self.args[0]) if self.args else ""
         *outer, failed = self.chain
         lines = [f"{failed}: {type(self.cause).__name__}: {_words_of(self.cause)}"]
+        lines += [f"  {hint}" for hint in self.argument_hints]
         lines += [f"  while building {node}" for node in reversed(outer)]
         return "\n".join(lines)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return build_error, (self.cause, self.chain)
+        return build_error, (self.cause, self.chain, self.argument_hints)
 
 
 def _words_of(cause: Exception) -> str:
@@ -109,11 +112,11 @@ def build_error_class(cause: type[Exception]) -> type[BuildError]:
     return mixed
 
 
-def build_error(cause: Exception, chain: list[BuildNode]) -> BuildError:
+def build_error(cause: Exception, chain: list[BuildNode], argument_hints: tuple[str, ...] = ()) -> BuildError:
     """The error for a build that `cause` ended."""
     kind: Any = type(cause)
     error = _instance(build_error_class(kind), cause)
-    error.__dict__.update({**cause.__dict__, "chain": chain, "cause": cause})
+    error.__dict__.update({**cause.__dict__, "chain": chain, "cause": cause, "argument_hints": argument_hints})
     return error
 
 
