@@ -101,6 +101,44 @@ def test_one_best_checkpoint_that_fails_does_not_cost_the_other(make_runner, par
     assert names_in(tmp_path / "run") == {"best_f1_epoch_1.pth"}
 
 
+class Gone(BaseException):
+    """The process is gone: nothing handles it."""
+
+
+@pytest.mark.parametrize("by_epoch", [True, False], ids=["epochs", "iterations"])
+def test_a_run_killed_between_two_best_checkpoints_saves_the_second_when_it_goes_on(
+    make_runner, parts, tmp_path, by_epoch
+) -> None:
+    class Kill(Hook):
+        priority = "LOWEST"
+
+        def before_save_checkpoint(self, runner, checkpoint) -> None:
+            if len(names_in(runner.work_dir)) == 1:
+                raise Gone
+
+    def settings(name: str, **scores) -> dict:
+        hooks = dict(checkpoint=dict(type="CheckpointHook", interval=-1, save_last=False, save_best=["acc", "f1"]))
+        train_cfg = dict(max_epochs=2) if by_epoch else dict(by_epoch=False, max_iters=8, val_interval=3)
+        return dict(work_dir=tmp_path / name, default_hooks=hooks, train_cfg=train_cfg, **parts.validation(**scores))
+
+    scores = dict(acc=[2, 1, 1], f1=[2, 1, 1])
+    make_runner(**settings("whole", **scores)).train()
+    with pytest.raises(Gone):
+        make_runner(custom_hooks=[Kill()], **settings("killed", **scores)).train()
+    resumed = make_runner(resume=True, **settings("killed", acc=[1], f1=[1]))
+    resumed.train()
+    names = names_in(tmp_path / "killed")
+    assert names == names_in(tmp_path / "whole")
+    assert len(names) == 2
+    assert resumed.message_hub.get_info("best_score_f1") == 2
+    for name in names:
+        ours, theirs = (torch.load(tmp_path / folder / name) for folder in ("killed", "whole"))
+        assert torch.equal(ours["state_dict"]["fit.weight"], theirs["state_dict"]["fit.weight"])
+        assert ours["run_state"]["position"] == theirs["run_state"]["position"]
+        generators = [saved["run_state"]["rng"][0]["now"]["torch"] for saved in (ours, theirs)]
+        assert torch.equal(*generators)
+
+
 def test_the_checkpoint_before_a_broken_one_is_gone_on_from(make_runner, heard, tmp_path) -> None:
     make_runner().train()
     newest = tmp_path / "run" / "epoch_2.pth"

@@ -111,6 +111,9 @@ class CheckpointHook(Hook):
         if runner.is_resuming:
             for key in self.save_best or ():
                 self._recall_best(key, info)
+            for key, score in dict(info.get("best_to_save", {})).items():  # stopped between two of them
+                self._best_scores[key] = score
+                self._save_best(runner, key)
 
     def is_idle(self, point: str) -> bool:
         """Whether iterations do not matter, as they do not where it saves by epochs."""
@@ -153,10 +156,11 @@ class CheckpointHook(Hook):
             return
         if self.save_best == ["auto"]:
             self._follow_first(next(iter(metrics)), runner)
-        for key, rule in self.rules.items():
-            if self._is_best(key, rule, metrics):
-                self._best_scores[key] = float(metrics[key])
-                runner.after_this_point(lambda key=key: self._save_best(runner, key))
+        found = {key: float(metrics[key]) for key, rule in self.rules.items() if self._is_best(key, rule, metrics)}
+        self._best_scores.update(found)
+        runner.message_hub.update_info("best_to_save", found)
+        for key in found:
+            runner.after_this_point(lambda key=key: self._save_best(runner, key))
 
     def after_train(self, runner: RunnerView) -> None:
         """Publishes the last and the best checkpoints."""
@@ -290,6 +294,9 @@ class CheckpointHook(Hook):
         previous = self.best_ckpts.get(key)
         self.best_ckpts[key] = path
         suffix = "" if len(self.rules) == 1 else f"_{key}"
+        waiting = runner.message_hub.get_info("best_to_save", {})
+        left = {name: score for name, score in waiting.items() if name != key}
+        runner.message_hub.update_info("best_to_save", left)
         runner.message_hub.update_info(f"best_score{suffix}", self._best_scores[key])
         runner.message_hub.update_info(f"best_ckpt{suffix}", path)
         stale = [previous] if previous and previous != path else []

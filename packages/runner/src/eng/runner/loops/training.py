@@ -132,10 +132,12 @@ class TrainLoop(BaseLoop):
     def rng_state(self, point: str | None) -> dict[str, RngState | None]:
         """The random generators that a run which is saved now goes on with.
 
-        Inside a validation these are the ones at its beginning, as it is run again.
+        Inside a validation these are the ones at its beginning, as it is run again; before a resumed run has begun, those
+        that it was saved with.
         """
         in_validation = self._val_rng is not None and point != "end_of_validation"
-        return {"now": self._val_rng if in_validation else capture_rng(), "pass": self._pass_rng}
+        kept = self._val_rng if in_validation else self._rng_to_restore
+        return {"now": kept if kept is not None else capture_rng(), "pass": self._pass_rng}
 
     def go_on_from(self, position: dict[str, Any], rng: dict[str, RngState | None] | None) -> None:
         """Takes the counters of a saved run; its data and generators follow when the loop runs."""
