@@ -61,3 +61,37 @@ def test_a_shape_that_is_none(words) -> None:
     done = run(*words)
     assert done.exit_code == 2
     assert "whole numbers such as 3 224 224" in done.output
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("config.py", "--shape", "1", "x"), "takes whole numbers such as 3 224 224, got 1 x"),
+        (("--shape", "1", "x"), "takes whole numbers such as 3 224 224, got 1 x"),
+        (("--shape", "1", "x", "config.py"), "takes whole numbers such as 3 224 224, got 1 x"),
+        (("config.py", "other.py"), "one CONFIG is expected, got 2: config.py other.py"),
+    ],
+    ids=["behind-the-config", "in-place-of-the-config", "before-the-config", "two-configs"],
+)
+def test_a_stray_word_is_told_by_what_it_was_meant_to_be(words, told, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.py").touch()
+    done = CliRunner().invoke(flops, list(words), obj=SERVICES)
+    assert (done.exit_code, told in done.output) == (2, True), done.output
+
+
+@pytest.mark.parametrize(
+    ("words", "tried"), [((), "3 224 224 (the default)"), (("--shape", "2,9,9"), "2 9 9")], ids=str
+)
+def test_an_input_that_the_model_does_not_take_is_told_with_its_shape(words, tried) -> None:
+    gray = SimpleNamespace(load_config=lambda *_: {}, build_model=lambda cfg: nn.Sequential(nn.Conv2d(1, 2, 3)))
+    done = run(*words, services=gray)
+    assert done.exit_code == 2
+    assert f"does not run on one input of --shape {tried}: RuntimeError: " in done.output
+    assert "such as --shape 1 28 28" in done.output
+
+
+def test_what_cannot_be_analysed_says_so_itself() -> None:
+    frozen = SimpleNamespace(load_config=lambda *_: {}, build_model=lambda cfg: nn.Flatten())
+    with pytest.raises(ValueError, match="^backward=True: no output"):
+        run("--shape", "4", "--backward", services=frozen)

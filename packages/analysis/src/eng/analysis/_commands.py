@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +14,8 @@ if TYPE_CHECKING:
     from eng.analysis.complexity_analysis import ActivationAnalyzer, FlopAnalyzer
 
 
-@click.command()
+# A word behind the numbers of --shape counts as an argument: it is told here, by what it was meant to be.
+@click.command(context_settings={"allow_extra_args": True})
 @click.argument("config", type=click.Path(dir_okay=False))
 @click.option(
     "--shape", multiple=True, metavar="C H W", help="Shape of one input without the batch. Default: 3 224 224."
@@ -42,10 +46,12 @@ def flops(
     from eng.analysis import ActivationAnalyzer, FlopAnalyzer, complexity_stats_table
     from eng.analysis.print_helper import tensors_of
 
+    check_words(config, shape, ctx.args)
     model = ctx.obj.build_model(ctx.obj.load_config(config, cfg_options))
     inputs = tensors_of(parse_shape(shape))
     analyzer = FlopAnalyzer(model, inputs, backward=backward, convention=convention)
-    activations = ActivationAnalyzer.of(analyzer)
+    with telling_the_shape(shape):  # the model runs here
+        activations = ActivationAnalyzer.of(analyzer)
     if as_json:
         click.echo(json.dumps(_numbers(analyzer, activations), indent=2))
     else:
@@ -54,6 +60,46 @@ def flops(
     if plot:
         draw(analyzer, plot)
         click.echo(f"wrote {plot}", err=True)
+
+
+def check_words(config: str, shape: tuple[str, ...], extra: list[str]) -> None:
+    """Raises click.UsageError for a word that is neither the config nor an option, perhaps a slip in ``--shape``."""
+    stray = [word for word in (config, *extra) if not Path(word).is_file()]
+    if shape and (extra or (stray and not Path(config).suffix and "::" not in config)):
+        strays = " ".join(stray or extra)
+        raise click.UsageError(f"--shape takes whole numbers such as 3 224 224, got {' '.join(shape)} {strays}")
+    if extra:
+        raise click.UsageError(f"one CONFIG is expected, got {1 + len(extra)}: {config} {' '.join(extra)}")
+
+
+@contextmanager
+def telling_the_shape(shape: tuple[str, ...]) -> Iterator[None]:
+    """What a forward says of an input whose shape was a guess, in one message that names the guess.
+
+    Raises:
+        click.ClickException: the forward failed; its own error is the cause.
+    """
+    from eng.analysis.errors import AnalysisError
+
+    try:
+        yield
+    except AnalysisError:  # says itself what to do
+        raise
+    except Exception as error:  # the user's forward may raise anything
+        tried = " ".join(map(str, parse_shape(shape)))
+        notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
+        raise NoForwardError(
+            f"the model does not run on one input of --shape {tried}{'' if shape else ' (the default)'}: "
+            f"{type(error).__name__}: {error}{notes}\n"
+            "give the shape of one input that the model takes, without the batch, such as --shape 1 28 28 "
+            "(eng --traceback ... shows where)"
+        ) from error
+
+
+class NoForwardError(click.ClickException):
+    """The model cannot be run on the input."""
+
+    exit_code = 2
 
 
 def parse_shape(words: tuple[str, ...]) -> tuple[int, ...]:

@@ -33,7 +33,7 @@ class ModelAnalysis(ABC):
         inputs: a tensor (one argument), a tuple (positional arguments) or a dict (keyword arguments).
         forward_kwargs: further keyword arguments of the forward.
         backward: count forward and backward (from the sum of all outputs).
-        convention: ``"macs"`` counts one multiply-add as one flop, as MMEngine does; ``"flops"`` as two, as vendors do.
+        convention: ``"macs"`` takes a multiply-add for one, as MMEngine does; ``"flops"`` for two, as vendors do.
 
     Raises:
         TypeError: `model` is no module.
