@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from eng.dist._rendezvous import find_free_port
 from eng.dist._version import __version__
-from eng.dist._watch import share_faults, start_watch
+from eng.dist._watch import share_faults, start_watch, watched
 from eng.dist.dist import (
     all_gather,
     all_gather_object,
@@ -89,6 +89,7 @@ __all__ = [
     "find_free_port",
     "share_faults",
     "start_watch",
+    "watched",
     "CastError",
     "CollectiveMismatchError",
     "CollectiveTimeoutError",

@@ -145,7 +145,7 @@ class GroupCommunicator:
             call(*args)
             return
         watch.raise_if_failed()
-        watch.waiting = (name, time.monotonic())
+        before, watch.waiting = watch.waiting, (name, time.monotonic())
         try:
             call(*args)
         except RuntimeError as error:
@@ -154,7 +154,7 @@ class GroupCommunicator:
                 raise
             raise fault from error
         finally:
-            watch.waiting = None
+            watch.waiting = before
 
 
 def device_of(backend_config: str) -> torch.device:

@@ -15,6 +15,7 @@ from typing import Any
 import torch.distributed as torch_dist
 
 from eng.dist._launchers import Place
+from eng.dist._starts import part_of_this_start
 from eng.dist._stores import agent_store, tcp_store
 from eng.dist.errors import CollectiveTimeoutError, PortInUseError, WorldSizeMismatchError
 
@@ -46,7 +47,8 @@ def open_store(place: Place, timeout: timedelta) -> Any:
         PortInUseError: rank 0 cannot listen on the port.
     """
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
-        return agent_store(place.rank, place.world_size, timeout)
+        store = agent_store(place.rank, place.world_size, timeout)
+        return part_of_this_start(store, place.rank, place.world_size, timeout)
     if place.port is not None:
         return _tcp_store(place.address, place.port, place.rank == 0, timeout)
     return _serve_and_publish(place, timeout) if place.rank == 0 else _read_and_connect(place, timeout)

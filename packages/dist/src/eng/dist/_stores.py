@@ -23,6 +23,6 @@ def prefixed(prefix: str, store: Any) -> Any:
 
 
 def agent_store(rank: int, world_size: int, timeout: timedelta) -> Any:
-    """The store that torchrun's agent serves, apart for each restart of the workers."""
+    """The store that torchrun's agent serves, the same for all restarts of the workers."""
     store, _, _ = next(_rendezvous("env://", rank, world_size, timeout=timeout))
     return store
