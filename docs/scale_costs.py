@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 
+ZERO_3_KEEPS = 1e9  # parameters that ZeRO-3 leaves gathered by default: stage3_max_live_parameters
 KINDS = ("DDP", "FSDP2", "FSDP2, kept after forward", "ZeRO-1", "ZeRO-2", "ZeRO-3")
 
 
@@ -52,7 +53,25 @@ def memory(job: Job, kind: str) -> float:
         "FSDP2, kept after forward": p * (2 + s) / n + p + job.unit,
         "ZeRO-1": 2 * p + (1 + s) * p / n,  # the rank's part of the parameters is there once more
         "ZeRO-2": p + (2 + s) * p / n,
-        "ZeRO-3": (3 + s) * p / n + 3 * job.unit,
+        "ZeRO-3": (3 + s) * p / n + min(p, ZERO_3_KEEPS) + job.unit,
+    }
+    return numbers[kind] * job.width
+
+
+def kept(job: Job, kind: str) -> float:
+    """Bytes of parameters and optimizer state that a rank keeps from step to step.
+
+    >>> kept(Job(1e8, 4), "DDP") / 1e9, kept(Job(1e8, 4), "FSDP2") / 1e9
+    (1.2, 0.3)
+    """
+    p, n, s = job.parameters, job.ranks, job.states
+    numbers = {
+        "DDP": p * (1 + s),
+        "FSDP2": p * (1 + s) / n,
+        "FSDP2, kept after forward": p * (1 + s) / n,
+        "ZeRO-1": p + (1 + s) * p / n,
+        "ZeRO-2": p + (1 + s) * p / n,
+        "ZeRO-3": (2 + s) * p / n,
     }
     return numbers[kind] * job.width
 
@@ -63,8 +82,10 @@ def sent(job: Job, kind: str) -> float:
     >>> sent(Job(1e6, 2), "DDP")
     4000000.0
     """
-    rounds = {"DDP": 2, "FSDP2": 3, "FSDP2, kept after forward": 2, "ZeRO-1": 2, "ZeRO-2": 2, "ZeRO-3": 3}
-    more = 1 if job.gloo and kind.startswith("FSDP2") else 0
+    # ZeRO-3 gathers a second time, for the backward, what lies more than a billion parameters back (its default).
+    of_zero_3 = 2 if job.parameters <= ZERO_3_KEEPS else 3
+    rounds = {"DDP": 2, "FSDP2": 3, "FSDP2, kept after forward": 2, "ZeRO-1": 2, "ZeRO-2": 2, "ZeRO-3": of_zero_3}
+    more = 1 if job.gloo and kind != "DDP" else 0
     return (rounds[kind] + more) * (job.ranks - 1) / job.ranks * job.parameters * job.width
 
 

@@ -19,9 +19,17 @@ def job(tmp_path: Path) -> Callable[..., Finished]:
     """Runs the training job; a name keeps the folders of several jobs of a test apart."""
 
     def start(
-        name: str, ranks: int = 0, *, restarts: int = 0, timeout: float = 60, ok: bool = True, **options: Any
+        name: str,
+        ranks: int = 0,
+        *,
+        restarts: int = 0,
+        timeout: float = 120,
+        ok: bool = True,
+        env: dict[str, str] | None = None,
+        **options: Any,
     ) -> Finished:
-        done = run_job(HERE / "training_job.py", tmp_path / name, ranks, options, restarts=restarts, timeout=timeout)
+        place, script = tmp_path / name, HERE / "training_job.py"
+        done = run_job(script, place, ranks, options, restarts=restarts, timeout=timeout, env=env)
         if ok:
             assert done.code == 0, done.output[-4000:]
         return done

@@ -1,4 +1,4 @@
-"""One rank that evaluates every size of a data set with several batch sizes and reports what was counted."""
+"""One of four processes that evaluate every size of a data set with several batch sizes, on 1 to 4 ranks in turn."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from eng.dataset import DefaultSampler
-from eng.dist import get_rank, init_dist
+from eng.dist import get_world_size
 from eng.evaluator import BaseMetric, Evaluator
 
 
@@ -30,25 +30,36 @@ class SumOfSquares(BaseMetric):
         }
 
 
-def main() -> None:
-    options = json.loads(Path(sys.argv[1]).read_text())
-    torch.set_num_threads(1)
-    if "RANK" in os.environ:
-        init_dist("pytorch", "gloo")
+def evaluations(largest: int, batch_sizes: list[int]) -> dict[str, dict[str, float]]:
+    """The metrics of the present ranks, by size of the data and of a batch."""
     found = {}
-    for size in range(1, options["largest"] + 1):
-        for batch_size in options["batch_sizes"]:
+    for size in range(1, largest + 1):
+        for batch_size in batch_sizes:
             data = list(range(size))
             sampler = DefaultSampler(data, shuffle=False)
             evaluator = Evaluator(metrics=SumOfSquares())
             for batch in DataLoader(data, batch_size=batch_size, sampler=sampler):
                 evaluator.process(data_samples=batch.tolist(), data_batch=batch)
             found[f"{size}/{batch_size}"] = evaluator.evaluate(size)
-    if get_rank() == 0:
-        Path(options["report"]).write_text(json.dumps(found))
-    if torch.distributed.is_initialized():
-        torch.distributed.barrier()
-        torch.distributed.destroy_process_group()
+    return found
+
+
+def main() -> None:
+    options = json.loads(Path(sys.argv[1]).read_text())
+    torch.set_num_threads(1)
+    rank, meeting = int(os.environ["RANK"]), Path(options["report"]).with_name("ranks")
+    report = {}
+    for ranks in range(max(1, rank + 1), int(os.environ["WORLD_SIZE"]) + 1):
+        if ranks > 1:
+            place = f"file://{meeting}-{ranks}"
+            torch.distributed.init_process_group("gloo", init_method=place, rank=rank, world_size=ranks)
+        report[ranks] = evaluations(options["largest"], options["batch_sizes"])
+        assert get_world_size() == ranks
+        if ranks > 1:
+            torch.distributed.barrier()
+            torch.distributed.destroy_process_group()
+    if rank == 0:
+        Path(options["report"]).write_text(json.dumps(report))
 
 
 if __name__ == "__main__":

@@ -114,8 +114,22 @@ def speed() -> dict[str, float]:
     return report
 
 
-def train_layers(kind: str, width: int, depth: int, steps: int) -> float:
-    """Trains linear layers and gives the bytes that went over this machine's loopback in a step."""
+SHARDED = {"type": "FSDP2", "wrap_policy": {"classes": ["Linear"]}}
+STRATEGIES: dict[str, Any] = {
+    "ddp": None,
+    "fsdp": SHARDED,
+    "fsdp, kept": {**SHARDED, "reshard_after_forward": False},
+    **{f"zero{i}": {"type": "DeepSpeedStrategy", "zero_optimization": {"stage": i}} for i in (1, 2, 3)},
+}
+
+
+def train_layers(kind: str, width: int, depth: int, steps: int) -> dict[str, float]:
+    """Trains linear layers.
+
+    Returns:
+        ``wire``, the bytes that went over this machine's loopback in a step; ``kept``, those of the parameters and
+        optimizer state on this rank.
+    """
     import psutil
 
     x = torch.randn(2 * steps, width)
@@ -125,24 +139,37 @@ def train_layers(kind: str, width: int, depth: int, steps: int) -> float:
         train_dataloader=DataLoader(TensorDataset(x, x), batch_size=2),
         train_cfg={"max_epochs": 1},
         optim_wrapper={"optimizer": {"type": "AdamW", "lr": 0.01}},
-        strategy={"type": "FSDP2", "wrap_policy": {"classes": ["Linear"]}} if kind == "fsdp" else None,
+        strategy=STRATEGIES[kind],
         default_hooks={"checkpoint": None},
         log_level="ERROR",
+        experiment_name=kind,
     )
-    counter = {}
+    sent: list[int] = []
     train_step = runner.model.train_step
 
     def counted(*args: Any, **kwargs: Any) -> Any:
         barrier()
-        counter.setdefault("begin", psutil.net_io_counters(pernic=True)["lo"].bytes_sent)
+        begin = psutil.net_io_counters(pernic=True)["lo"].bytes_sent
         result = train_step(*args, **kwargs)
         barrier()
-        counter["end"] = psutil.net_io_counters(pernic=True)["lo"].bytes_sent
+        sent.append(psutil.net_io_counters(pernic=True)["lo"].bytes_sent - begin)
         return result
 
     object.__setattr__(runner.model, "train_step", counted)
     runner.train()
-    return (counter["end"] - counter["begin"]) / steps
+    optimizer = runner.optim_wrapper.optimizer
+    flat = getattr(
+        getattr(getattr(runner.model, "engine", None), "optimizer", None), "fp32_partitioned_groups_flat", ()
+    )
+    tensors = [
+        *runner.model.parameters(),
+        *(p.ds_tensor for p in runner.model.parameters() if hasattr(p, "ds_tensor")),
+        *(flat or (p for group in optimizer.param_groups for p in group["params"])),
+        *(value for state in optimizer.state.values() for value in state.values() if isinstance(value, torch.Tensor)),
+    ]
+    local = [t.to_local() if hasattr(t, "to_local") else t for t in tensors]
+    distinct = {t.data_ptr(): t.numel() * t.element_size() for t in local if t.numel()}
+    return {"wire": sorted(sent)[len(sent) // 2], "kept": sum(distinct.values())}
 
 
 def main() -> None:
@@ -153,7 +180,8 @@ def main() -> None:
     if options["measure"] == "speed":
         report = speed()
     else:
-        report["wire"] = train_layers(options["kind"], options["width"], options["depth"], options["steps"])
+        for kind in options["kinds"]:
+            report[kind] = train_layers(kind, options["width"], options["depth"], options["steps"])
         report["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     if get_rank() == 0:
         Path(options["report"]).write_text(json.dumps(report))

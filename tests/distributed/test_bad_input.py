@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import importlib.util
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from distributed_jobs import HERE, run_job
 from torch import nn
 
+from eng.model import MMFullyShardedDataParallel
 from eng.registry import STRATEGIES
 from eng.runner import SettingsError
 from eng.runner.strategy import FSDPStrategy
 from eng.runner.strategy.sharded_files import COMMON, join, read_folder, split
 from eng.runner.strategy.wrap_policy import read_wrap_policy
+
+HAS_DEEPSPEED = importlib.util.find_spec("deepspeed") is not None
 
 
 @pytest.fixture
@@ -101,9 +107,72 @@ def test_a_checkpoint_is_taken_apart_and_joined(alone: None, tmp_path: Path) -> 
     assert COMMON == "common.pth"
 
 
-@pytest.mark.timeout(60)
-def test_unused_parameters_are_named(job: Callable[..., Any]) -> None:
-    done = job("unused", 2, ok=False, model={"unused": True}, max_epochs=1)
-    assert done.code != 0
-    assert "spare.weight" in done.output
-    assert "find_unused_parameters" in done.output
+def test_ranks_that_do_not_fill_the_machines_are_refused(alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match="1 ranks are not spread evenly over machines of 2"):
+        MMFullyShardedDataParallel(nn.Linear(1, 1), sharding_strategy="HYBRID_SHARD")
+
+
+SHORT: dict[str, Any] = {"max_epochs": 1}
+MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
+    "versions": ({}, "torch .* on rank 0, 2.0.1 on rank 1. Install the same on all machines"),
+    "strategy": ({"strategy": {"type": "FSPD2"}}, "FSDP2"),
+    "wrap-policy": (
+        {"strategy": {"type": "FSDP2", "wrap_policy": {"classes": ["Blok"]}}},
+        "wrap_policy classes='Blok' fits no module of Regressor; did you mean 'Block'",
+    ),
+    "batch": ({"loader": {"global_batch_size": 7}}, "global_batch_size=7 cannot be shared evenly by 2 ranks"),
+    "sync-bn": ({"cfg": {"sync_bn": "apex"}}, "sync_bn should be 'torch' or 'mmcv', but got 'apex'"),
+    "deepspeed-folder": ({"load_from": "deepspeed"}, "zero_to_fp32.py .* load_from='weights.pth'"),
+    "folder-of-shards-cut-short": ({"load_from": "cut"}, "a sharded checkpoint has .metadata and common.pth"),
+}
+OF_ZERO: dict[str, tuple[dict[str, Any], str]] = {
+    "zero-batch": (
+        {"strategy": {"config": {"train_batch_size": 7}}},
+        "train_batch_size=7 is not 1 samples .* x 1 accumulated losses x 2 ranks = 2",
+    ),
+    "zero-amp": ({"optim": {"type": "AmpOptimWrapper", "dtype": "bfloat16"}}, "bf16=dict"),
+    "zero-clip-by-value": ({"optim": {"clip_grad": {"clip_value": 1.0}}}, "DeepSpeed clips by the norm only"),
+    "zero-skip": ({"optim": {"skip_nonfinite": True}}, "nan_policy='skip'"),
+}
+
+
+@pytest.fixture(scope="module")
+def mistakes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What runs on two ranks said of each mistake; one launch makes them all."""
+    folder = tmp_path_factory.mktemp("mistakes")
+    (folder / "deepspeed" / "global_step5").mkdir(parents=True)
+    (folder / "deepspeed" / "global_step5" / "mp_rank_00_model_states.pt").touch()
+    (folder / "cut").mkdir()
+    made = {name: {**SHORT, **options} for name, (options, _) in MISTAKES.items()}
+    for name, (options, _) in OF_ZERO.items() if HAS_DEEPSPEED else ():
+        strategy = {"type": "DeepSpeedStrategy", **options.get("strategy", {})}
+        made[name] = {**SHORT, **options, "strategy": strategy}
+    for options in made.values():
+        if "load_from" in options:
+            options["load_from"] = str(folder / options["load_from"])
+    jobs = {"jobs": {**made, "shared": {**SHORT, "loader": {"global_batch_size": 8}}}, "rank_of_another_torch": "1"}
+    done = run_job(HERE / "training_job.py", folder, 2, jobs, timeout=280)
+    assert done.code == 0, done.output[-4000:]
+    return done.report
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *MISTAKES,
+        *(
+            pytest.param(name, marks=pytest.mark.skipif(not HAS_DEEPSPEED, reason="needs deepspeed"))
+            for name in OF_ZERO
+        ),
+    ],
+)
+def test_a_mistake_is_told_on_rank_0(mistakes: dict[str, Any], name: str) -> None:
+    _, words = {**MISTAKES, **OF_ZERO}[name]
+    assert re.search(words, mistakes[name]["error"]), mistakes[name]["error"]
+
+
+@pytest.mark.timeout(300)
+def test_a_batch_for_all_ranks_is_shared(mistakes: dict[str, Any]) -> None:
+    assert [len(batch) for batch in mistakes["shared"]["samples"]] == [8] * 5

@@ -4,42 +4,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from eng.runner.launch import relaunch_with_agent, status_of
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = pytest.mark.timeout(150)
 BY_ITERATION = {"by_epoch": False, "interval": 2}
 
 
-def test_a_rank_that_raises_ends_the_job_with_its_traceback_first(job: Callable[..., Any]) -> None:
+def test_a_rank_that_raises_ends_the_job_with_its_traceback_first(job: Callable[..., Any], tmp_path: Path) -> None:
     done = job("raises", 2, ok=False, trouble="raise", trouble_iter=4, max_epochs=50)
-    assert done.code != 0
+    ended = time.time()
+    assert done.code not in (0, "still running after 120 s")
     assert "the trouble that was asked for" in done.output
     other = done.output.find("PeerFailedError")
     assert other == -1 or done.output.index("ArithmeticError") < other
+    # Five seconds are promised, and measured by the benchmarks; torchrun alone would wait 30 for a rank that is stuck.
+    assert ended - float((tmp_path / "raises" / "work" / "trouble.txt").read_text()) < 25
 
 
-@pytest.mark.timeout(300)
 def test_a_run_goes_on_exactly_after_a_rank_was_killed(job: Callable[..., Any]) -> None:
     whole = job("whole", 0, checkpoint=BY_ITERATION)
-    for attempt in range(3):
-        killed = job(
-            f"killed-{attempt}",
-            2,
-            restarts=3,
-            timeout=90,
-            ok=False,
-            checkpoint=BY_ITERATION,
-            trouble="kill",
-            trouble_iter=7,
-        )
-        # Now and then gloo still meets the port of the process that was killed, and gives up: no failure of ours.
-        if killed.code == 0 or "connectFullMesh failed" not in killed.output:
-            break
-    assert killed.code == 0, killed.output[-4000:]
+    killed = job("killed", 2, restarts=1, checkpoint=BY_ITERATION, trouble="kill", trouble_iter=7)
     # The last start reports what follows the checkpoint of iteration 6.
     assert killed.report["losses"] == pytest.approx(whole.report["losses"][6:], rel=1e-5)
     assert killed.report["samples"] == whole.report["samples"][6:]
@@ -48,11 +37,12 @@ def test_a_run_goes_on_exactly_after_a_rank_was_killed(job: Callable[..., Any]) 
 
 
 def test_a_rank_that_hangs_is_found_and_all_stacks_are_printed(job: Callable[..., Any]) -> None:
-    begin = time.monotonic()
-    done = job("hangs", 2, ok=False, trouble="hang", trouble_iter=3, dist={"timeout": 6}, timeout=70)
-    assert done.code != 0
-    assert "time.sleep(600)" in done.output or "before_train_iter" in done.output
-    assert time.monotonic() - begin < 60
+    limits = {"dist": {"timeout": 15}, "env": {"ENG_DIST_HANG_SECONDS": "3"}}
+    done = job("hangs", 2, ok=False, trouble="hang", trouble_iter=3, **limits)
+    assert done.code not in (0, "still running after 120 s")
+    report = done.output[done.output.index("what every rank does") :]
+    waits, hangs = report.index("--- rank 0: in "), report.index("--- rank 1: in no collective")
+    assert waits < report.index("loss.backward") < hangs < report.index("time.sleep(600)")
 
 
 @pytest.mark.parametrize(("nproc", "restarts"), [(0, 0), (2, -1)])

@@ -5,11 +5,13 @@ from __future__ import annotations
 import doctest
 import importlib.util
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 from distributed_jobs import HERE, run_job
+
+HAS_DEEPSPEED = importlib.util.find_spec("deepspeed") is not None
+WIDTH = 512
 
 
 def load() -> Any:
@@ -27,12 +29,37 @@ def test_its_examples_hold() -> None:
     assert doctest.testmod(load()).failed == 0
 
 
-@pytest.mark.timeout(60)
-@pytest.mark.parametrize(("kind", "name"), [("ddp", "DDP"), ("fsdp", "FSDP2")])
-def test_the_bytes_on_the_wire_are_those_on_paper(tmp_path: Path, kind: str, name: str) -> None:
-    options = {"measure": "layers", "kind": kind, "width": 1024, "depth": 4, "steps": 3}
-    done = run_job(HERE / "scale_job.py", tmp_path, 2, options, timeout=50)
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    kinds = ["ddp", "fsdp", "fsdp, kept", *(["zero1", "zero2", "zero3"] if HAS_DEEPSPEED else [])]
+    options = {"measure": "layers", "kinds": kinds, "width": WIDTH, "depth": 4, "steps": 3}
+    done = run_job(HERE / "scale_job.py", tmp_path_factory.mktemp("costs"), 2, options, timeout=180)
     assert done.code == 0, done.output[-3000:]
+    return done.report
+
+
+KINDS = [
+    ("ddp", "DDP"),
+    ("fsdp", "FSDP2"),
+    ("fsdp, kept", "FSDP2, kept after forward"),
+    *(
+        pytest.param(f"zero{i}", f"ZeRO-{i}", marks=pytest.mark.skipif(not HAS_DEEPSPEED, reason="needs deepspeed"))
+        for i in (1, 2, 3)
+    ),
+]
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize(("kind", "name"), KINDS)
+def test_the_bytes_on_the_wire_are_those_on_paper(measured: dict[str, Any], kind: str, name: str) -> None:
     costs = load()
-    expected = 2 * costs.sent(costs.Job(4 * 1024**2, 2, gloo=True), name)  # both ranks send through one device
-    assert done.report["wire"] == pytest.approx(expected, rel=0.1)
+    expected = 2 * costs.sent(costs.Job(4 * WIDTH**2, 2, gloo=True), name)  # both ranks send through one device
+    assert measured[kind]["wire"] == pytest.approx(expected, rel=0.1)
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize(("kind", "name"), KINDS)
+def test_the_tensors_of_a_rank_are_those_on_paper(measured: dict[str, Any], kind: str, name: str) -> None:
+    costs = load()
+    expected = costs.kept(costs.Job(4 * WIDTH**2, 2), name)
+    assert measured[kind]["kept"] == pytest.approx(expected, rel=0.01)

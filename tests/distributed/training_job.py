@@ -1,4 +1,7 @@
-"""One rank of a training job, started by torchrun or alone; options come as JSON, rank 0 writes a JSON report."""
+"""One rank of a training job, started by torchrun or alone; options come as JSON, rank 0 writes a JSON report.
+
+With ``jobs`` in the options it makes several runs one after another, which spares the start of processes.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 import os
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,8 @@ from eng.evaluator import BaseMetric
 from eng.hooks import Hook
 from eng.logging import MessageHub
 from eng.model import BaseModel
+from eng.optim import OptimWrapperDict, build_optim_wrapper
+from eng.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from eng.runner import Runner
 
 
@@ -39,22 +45,47 @@ class Points(Dataset[dict[str, Any]]):
 
 
 class Block(nn.Module):
-    """A residual layer."""
+    """A residual layer that notes how often it runs, and in which type."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.linear = nn.Linear(width, width)
+        self.calls, self.dtypes = 0, set()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + torch.tanh(self.linear(x))
+        y = self.linear(x)
+        self.note(y)
+        return x + torch.tanh(y)
+
+    @torch.compiler.disable
+    def note(self, y: torch.Tensor) -> None:
+        self.calls += 1
+        self.dtypes.add(str(y.dtype).removeprefix("torch."))
+
+
+class BreakGradient(torch.autograd.Function):
+    """Passes values on as they are, and NaN back in place of their gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
+        return gradients[0] * float("nan")
 
 
 class Regressor(BaseModel):
-    """A small network; ``scale`` blows the gradients up, ``unused`` adds a layer that takes no part."""
+    """A small network; ``unused`` adds a layer that takes no part, ``norm`` one that looks at the whole batch."""
 
-    def __init__(self, width: int = 16, depth: int = 3, unused: bool = False, random_init: bool = False) -> None:
+    def __init__(
+        self, width: int = 16, depth: int = 3, unused: bool = False, random_init: bool = False, norm: bool = False
+    ) -> None:
         super().__init__()
-        self.stem = nn.Linear(8, width)
+        # A bias in front of a normalisation has no gradient but rounding errors, which Adam makes large.
+        normed = nn.Sequential(nn.Linear(8, width, bias=False), nn.BatchNorm1d(width))
+        self.stem = normed if norm else nn.Linear(8, width)
+        self.breaks_gradient = False
         self.blocks = nn.Sequential(*(Block(width) for _ in range(depth)))
         self.head = nn.Linear(width, 1)
         if unused:
@@ -68,10 +99,51 @@ class Regressor(BaseModel):
 
     def forward(self, inputs: Any, targets: Any = None, index: Any = None, mode: str = "tensor") -> Any:
         inputs, targets = torch.stack(list(inputs)), torch.stack(list(targets))
-        scores = self.head(self.blocks(torch.tanh(self.stem(inputs))))
+        x = torch.tanh(self.stem(inputs))
+        scores = self.head(self.blocks(BreakGradient.apply(x) if self.breaks_gradient else x))
         if mode == "loss":
             return {"loss": 10 * (scores - targets).square().mean()}
         return [{"index": i, "error": (s - t).square()} for i, s, t in zip(index, scores, targets, strict=True)]
+
+
+class Game(BaseModel):
+    """Two networks against each other, each with an optimizer of its own."""
+
+    def __init__(self, width: int = 8) -> None:
+        super().__init__()
+        self.generator = nn.Sequential(nn.Linear(8, width), nn.Tanh(), nn.Linear(width, 1))
+        self.discriminator = nn.Sequential(nn.Linear(9, width), nn.Tanh(), nn.Linear(width, 1))
+
+    def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, torch.Tensor]:
+        inputs, targets = torch.stack(list(data["inputs"])), torch.stack(list(data["targets"]))
+        judged = self.judge(inputs, targets) - self.judge(inputs, self.generator(inputs).detach())
+        optim_wrapper["discriminator"].update_params(nn.functional.softplus(-judged).mean())
+        loss = nn.functional.softplus(-self.judge(inputs, self.generator(inputs))).mean()
+        optim_wrapper["generator"].update_params(loss)
+        return {"loss": loss.detach()}
+
+    def judge(self, inputs: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:
+        return self.discriminator(torch.cat([inputs, answers], 1))
+
+    def forward(self, inputs: Any, targets: Any = None, index: Any = None, mode: str = "tensor") -> Any:
+        made = self.generator(torch.stack(list(inputs)))
+        return [{"index": i, "error": (s - t).square()} for i, s, t in zip(index, made, targets, strict=True)]
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class PartsForTest:
+    """An optimizer for each part of a model."""
+
+    def __init__(self, optim_wrapper_cfg: dict[str, Any], paramwise_cfg: Any = None) -> None:
+        self.cfg = optim_wrapper_cfg
+
+    def __call__(self, model: Any) -> OptimWrapperDict:
+        parts = {name: getattr(getattr(model, "module", model), name) for name in self.cfg}
+        wrappers = {name: build_optim_wrapper(part, dict(self.cfg[name])) for name, part in parts.items()}
+        return OptimWrapperDict(**wrappers)
+
+
+MODELS = {"regressor": Regressor, "game": Game}
 
 
 class MeanError(BaseMetric):
@@ -105,11 +177,19 @@ class Recorder(Hook):
         }
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        trouble, mine = self.options.get("trouble"), get_rank() == self.options.get("trouble_rank", 1)
+        trouble, mine = (
+            self.options.get("trouble"),
+            get_rank() == self.options.get("trouble_rank", 1) % get_world_size(),
+        )
+        if trouble == "break":
+            bare = getattr(runner.model, "module", runner.model)
+            bare.breaks_gradient = mine and runner.iter == self.options["trouble_iter"]
+            return
         if trouble is None or not mine or runner.iter != self.options["trouble_iter"]:
             return
         if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0":
             return
+        Path(self.options["work_dir"], "trouble.txt").write_text(str(time.time()))
         if trouble == "raise":
             raise ArithmeticError("the trouble that was asked for")
         if trouble == "kill":
@@ -122,7 +202,8 @@ class Recorder(Hook):
         loss = outputs["loss"].detach().clone().reshape(())
         all_reduce(loss, op="mean")
         self.report["losses"].append(float(loss))
-        self.report["lrs"].append(runner.optim_wrapper.get_lr()["lr"][0])
+        rates = runner.optim_wrapper.get_lr()
+        self.report["lrs"].append(next(iter(rates.values()))[0])
         norm = MessageHub.get_current_instance().log_scalars.get("train/grad_norm")
         self.report["norms"].append(float(norm.current()) if norm is not None else None)
         indices = [int(i) for i in data_batch["index"]]
@@ -135,15 +216,18 @@ class Recorder(Hook):
 def settings(options: dict[str, Any], recorder: Recorder) -> dict[str, Any]:
     """The arguments of the Runner."""
     batch = options.get("global_batch", 8) // get_world() if "batch_size" not in options else options["batch_size"]
-    loader = {"batch_size": batch, "num_workers": 0, "sampler": {"type": "DefaultSampler", "shuffle": True}}
+    size = options.get("loader", {"batch_size": batch})
+    loader = {**size, "num_workers": 0, "sampler": {"type": "DefaultSampler", "shuffle": True}}
     length = options.get("length", 40)
     hooks: dict[str, Any] = {
         "checkpoint": {"type": "CheckpointHook", "interval": 1, "by_epoch": True, **options.get("checkpoint", {})},
         "logger": {"type": "LoggerHook", "interval": 1000},
     }
-    cfg: dict[str, Any] = {"strategy": options.get("strategy"), "cfg": options.get("cfg")}
+    model = dict(options.get("model", {}))
+    optim = {"optimizer": {"type": "AdamW", "lr": 0.01}, "clip_grad": {"max_norm": 1.0}}
+    kept = {"strategy", "cfg", "compile", "activation_checkpointing", "param_scheduler"} & options.keys()
     return {
-        "model": {"type": Regressor, **options.get("model", {})},
+        "model": {"type": MODELS[model.pop("kind", "regressor")], **model},
         "work_dir": options["work_dir"],
         "train_dataloader": {**loader, "dataset": Points(length)},
         "val_dataloader": {
@@ -154,11 +238,7 @@ def settings(options: dict[str, Any], recorder: Recorder) -> dict[str, Any]:
         "train_cfg": {"by_epoch": True, "max_epochs": options.get("max_epochs", 2), "val_interval": 1},
         "val_cfg": {},
         "val_evaluator": MeanError(),
-        "optim_wrapper": {
-            "optimizer": {"type": "AdamW", "lr": 0.01},
-            "clip_grad": {"max_norm": 1.0},
-            **options.get("optim", {}),
-        },
+        "optim_wrapper": options.get("optim_wrapper", {**optim, **options.get("optim", {})}),
         "param_scheduler": {"type": "LinearLR", "start_factor": 0.1, "by_epoch": False, "end": 8},
         "default_hooks": hooks,
         "custom_hooks": [recorder, *options.get("hooks", [])],
@@ -169,7 +249,8 @@ def settings(options: dict[str, Any], recorder: Recorder) -> dict[str, Any]:
         "load_from": options.get("load_from"),
         "log_level": "ERROR",
         "nan_policy": options.get("nan_policy", "warn"),
-        **cfg,
+        "experiment_name": options.get("name"),
+        **{key: options[key] for key in kept},
     }
 
 
@@ -178,11 +259,12 @@ def get_world() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def main() -> None:
-    """Trains, or validates, and reports."""
-    options = json.loads(Path(sys.argv[1]).read_text())
-    torch.set_num_threads(1)
+def run(options: dict[str, Any]) -> dict[str, Any]:
+    """Trains, or validates, and gives the report."""
     recorder = Recorder(options)
+    graphs: list[Any] = []
+    if options.get("compile"):
+        options = {**options, "compile": {"backend": lambda graph, _: graphs.append(graph) or graph.forward}}
     runner = Runner(**settings(options, recorder))
     if options.get("action") == "val":
         recorder.report["val"] = runner.val()
@@ -192,11 +274,46 @@ def main() -> None:
         name: value.full_tensor() if hasattr(value, "full_tensor") else value
         for name, value in runner.strategy.model_state(runner.model).items()
     }
+    blocks = [part for part in runner.model.modules() if isinstance(part, Block)]
+    return {
+        **recorder.report,
+        "weights": {name: value.float().flatten().tolist() for name, value in state.items()},
+        "kinds": sorted({str(value.dtype).removeprefix("torch.") for value in state.values()}),
+        "dtypes": sorted(set().union(*(block.dtypes for block in blocks))),
+        "calls": sum(block.calls for block in blocks),
+        "graphs": len(graphs),
+        "device": next(runner.model.parameters()).device.type,
+        "world_size": get_world_size(),
+        "epoch": runner.epoch,
+        "iter": runner.iter,
+    }
+
+
+def run_all(jobs: dict[str, dict[str, Any]], folder: Path) -> dict[str, Any]:
+    """Makes one run after another; the report of one that raises is its error."""
+    reports: dict[str, Any] = {}
+    for name, options in jobs.items():
+        begin = time.time()
+        try:
+            reports[name] = run({"work_dir": str(folder / name), "name": name, **options})
+        except Exception as error:
+            traceback.print_exc()
+            reports[name] = {"error": f"{type(error).__name__}: {error}"}
+        reports[name]["seconds"] = time.time() - begin
+    return reports
+
+
+def main() -> None:
+    """Does what the options say and reports."""
+    options = json.loads(Path(sys.argv[1]).read_text())
+    if options.get("hidden_gpu"):
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    torch.set_num_threads(1)
+    if "RANK" in os.environ and os.environ["RANK"] == options.get("rank_of_another_torch"):
+        torch.__version__ = "2.0.1"
+    report = run_all(options["jobs"], Path(options["work_dir"])) if "jobs" in options else run(options)
     if get_rank() == 0:
-        recorder.report["weights"] = {name: value.flatten().tolist() for name, value in state.items()}
-        recorder.report["world_size"] = get_world_size()
-        recorder.report["epoch"], recorder.report["iter"] = runner.epoch, runner.iter
-        Path(options["report"]).write_text(json.dumps(recorder.report))
+        Path(options["report"]).write_text(json.dumps(report))
     if torch.distributed.is_initialized():
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()

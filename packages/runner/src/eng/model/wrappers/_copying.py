@@ -10,9 +10,21 @@ from typing import Any
 import torch
 from torch import nn
 
+from eng.model.errors import WrapperOptionError
+
 
 def copy_of(model: nn.Module) -> nn.Module:
-    """A deep copy; that of a sharded model holds the same shards, and is there to be read and loaded, not to be run."""
+    """A deep copy; that of a sharded model holds the same shards, and is there to be read and loaded, not to be run.
+
+    Raises:
+        WrapperOptionError: DeepSpeed keeps the parameters in parts (stage 3).
+    """
+    if any(hasattr(parameter, "ds_id") for parameter in model.parameters()):
+        raise WrapperOptionError(
+            "zero_optimization",
+            "stage 3 keeps parameters in parts of DeepSpeed's own, which cannot be averaged: take stage 1 or 2, or FSDP2, "
+            "whose shards can",
+        )
     if not any(hasattr(parameter, "device_mesh") for parameter in model.parameters()):
         return copy.deepcopy(model)
     memo: dict[int, Any] = {

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.parallel import DataParallel
 from torch.nn.parallel.distributed import DistributedDataParallel
 
+from eng.dist import watched
 from eng.model._losses import update_params
 from eng.model.errors import UnusedParametersError
 from eng.model.utils import detect_anomalous_params
@@ -38,13 +39,14 @@ class MMDistributedDataParallel(DistributedDataParallel):
 
     def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, torch.Tensor]:
         """See :meth:`eng.model.BaseModel.train_step`."""
-        with optim_wrapper.optim_context(self):
-            data = self.module.data_preprocessor(data, training=True)
-            losses = self._run_forward(data, mode="loss")
-        parsed_loss, log_vars = self.module.parse_losses(losses)
-        if self.detect_anomalous_params:
-            detect_anomalous_params(parsed_loss, model=self)
-        update_params(optim_wrapper, parsed_loss, losses)
+        with watched("the training step"):
+            with optim_wrapper.optim_context(self):
+                data = self.module.data_preprocessor(data, training=True)
+                losses = self._run_forward(data, mode="loss")
+            parsed_loss, log_vars = self.module.parse_losses(losses)
+            if self.detect_anomalous_params:
+                detect_anomalous_params(parsed_loss, model=self)
+            update_params(optim_wrapper, parsed_loss, losses)
         return log_vars  # type: ignore[no-any-return]  # module is any model
 
     def val_step(self, data: Any) -> Any:

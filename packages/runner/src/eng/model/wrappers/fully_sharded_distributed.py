@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
+from eng.dist import watched
 from eng.model._losses import update_params
 from eng.registry import MODEL_WRAPPERS
 
@@ -92,20 +93,23 @@ class MMFullyShardedDataParallel(nn.Module):
 
     def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, torch.Tensor]:
         """See :meth:`eng.model.BaseModel.train_step`."""
-        with optim_wrapper.optim_context(self):
-            data = self.module.data_preprocessor(data, training=True)
-            losses = self._run_forward(data, mode="loss")
-        parsed_loss, log_vars = self.module.parse_losses(losses)
-        update_params(optim_wrapper, parsed_loss, losses)
+        with watched("the training step"):
+            with optim_wrapper.optim_context(self):
+                data = self.module.data_preprocessor(data, training=True)
+                losses = self._run_forward(data, mode="loss")
+            parsed_loss, log_vars = self.module.parse_losses(losses)
+            update_params(optim_wrapper, parsed_loss, losses)
         return log_vars  # type: ignore[no-any-return]  # module is any model
 
     def val_step(self, data: Any) -> Any:
         """See :meth:`eng.model.BaseModel.val_step`."""
-        return self._and_reshard(self.module.val_step(data))
+        with watched("the validation step"):
+            return self._and_reshard(self.module.val_step(data))
 
     def test_step(self, data: Any) -> Any:
         """See :meth:`eng.model.BaseModel.test_step`."""
-        return self._and_reshard(self.module.test_step(data))
+        with watched("the test step"):
+            return self._and_reshard(self.module.test_step(data))
 
     def _and_reshard(self, outputs: Any) -> Any:
         """Frees parameters that wait for a backward, which does not come here."""

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.parallel.distributed import DistributedDataParallel
 
 from eng.device import get_device
+from eng.dist import watched
 from eng.registry import MODEL_WRAPPERS
 
 from .distributed import MMDistributedDataParallel
@@ -59,7 +60,8 @@ class MMSeparateDistributedDataParallel(DistributedDataParallel):
 
     def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, torch.Tensor]:
         """The model's own step, with its :class:`eng.optim.OptimWrapperDict`."""
-        return self.module.train_step(data, optim_wrapper)  # type: ignore[no-any-return]  # module is any model
+        with watched("the training step"):
+            return self.module.train_step(data, optim_wrapper)  # type: ignore[no-any-return]  # module is any model
 
     def val_step(self, data: Any) -> Any:
         """See :meth:`eng.model.BaseModel.val_step`."""

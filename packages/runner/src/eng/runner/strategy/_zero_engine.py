@@ -10,6 +10,7 @@ from torch import nn
 from torch.utils._pytree import tree_map_only
 
 from eng.device import get_device
+from eng.dist import watched
 from eng.optim import OptimWrapper
 from eng.registry import MODEL_WRAPPERS
 
@@ -49,9 +50,10 @@ class EngineModel(nn.Module):
         """See :meth:`eng.model.BaseModel.train_step`."""
         from eng.model.base_model.base_model import run_forward
 
-        losses = run_forward(self, self.module.data_preprocessor(data, training=True), "loss")
-        parsed_loss, log_vars = self.module.parse_losses(losses)
-        optim_wrapper.update_params(parsed_loss)
+        with watched("the training step"):
+            losses = run_forward(self, self.module.data_preprocessor(data, training=True), "loss")
+            parsed_loss, log_vars = self.module.parse_losses(losses)
+            optim_wrapper.update_params(parsed_loss)
         return log_vars  # type: ignore[no-any-return]  # module is any model
 
     def val_step(self, data: Any) -> Any:

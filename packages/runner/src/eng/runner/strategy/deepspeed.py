@@ -155,7 +155,7 @@ class DeepSpeedStrategy(BaseStrategy):
         parameters = list(bare_model(model).parameters())
         with _gathered(parameters, self.stage):
             report = super().load_model_state(model, checkpoint, strict, revise_keys)
-        zero = getattr(getattr(model, "engine", None), "optimizer", None)
+        zero: Any = getattr(getattr(model, "engine", None), "optimizer", None)
         if hasattr(zero, "refresh_fp32_params"):  # its full-precision copies
             zero.refresh_fp32_params()
         return report
