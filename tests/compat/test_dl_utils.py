@@ -65,11 +65,11 @@ def test_time_counter(capsys, caplog) -> None:
     assert [counted() for _ in range(4)] == [5] * 4
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(" ms")[0].rpartition(":")[0] for line in lines] == [
-        "[counted]-time per run averaged in the past 1 runs", "[counted]-time per run averaged in the past 3 runs",
+        "[counted]-mean of 1 runs", "[counted]-mean of 3 runs",
     ]  # fmt: skip
     with caplog.at_level(logging.INFO), dl_utils.TimeCounter(tag="a block", logger=logging.getLogger("blocks")):
         pass
-    assert "[a block]-time per run" in caplog.text
+    assert "[a block]-mean of" in caplog.text
     with pytest.raises(ValueError, match="give a tag"), dl_utils.TimeCounter():
         pass
 

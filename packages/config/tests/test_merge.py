@@ -44,7 +44,7 @@ def test_merge_from_dict(options: dict[str, Any], expected: dict[str, Any]) -> N
 @pytest.mark.parametrize(
     ("options", "lists", "kind", "match"),
     [
-        ({"l.5.x": 1}, True, KeyError, "Index 5 exceeds the length of list"),
+        ({"l.5.x": 1}, True, KeyError, "no item 5 in a list of"),
         ({"l.0.x": 1}, False, TypeError, "l: a dict cannot be merged onto a list"),
         ({"a.b": dict(z=1)}, True, TypeError, "a.b: 'z' is not an index of a list; use 0 to 2"),
         ({"a.d.e.f": 1}, True, TypeError, "a.d.e: a dict cannot be merged onto a int.*_delete_=True"),

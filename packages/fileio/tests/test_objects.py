@@ -46,7 +46,7 @@ def test_numpy_sets_and_ranges_become_plain(fmt):
 
 @pytest.mark.parametrize("fmt", ["json", "yaml"])
 def test_what_a_format_has_no_word_for_is_named(fmt):
-    with pytest.raises(TypeError, match=f"builtins.object is unsupported for {fmt} dump"):
+    with pytest.raises(TypeError, match=f"builtins.object has no form in {fmt}; convert it"):
         fileio.dump(object(), file_format=fmt)
 
 
@@ -134,7 +134,7 @@ def test_an_unsafe_yaml_loader_counts_as_untrusted(tmp_path):
         (lambda d: fileio.load(d), IsADirectoryError, "is a directory; name the file"),
         (lambda d: fileio.load(3), TypeError, "must be a path or a file object"),
         (lambda d: fileio.load(io.StringIO()), ValueError, "needs file_format"),
-        (lambda d: fileio.dump(1), ValueError, "file_format must be specified"),
+        (lambda d: fileio.dump(1), ValueError, "the format must be named"),
         (lambda d: fileio.load(d / "absent.json"), FileNotFoundError, "absent.json"),
     ],
     ids=["suffix", "directory", "type", "stream", "nothing", "missing"],
@@ -151,7 +151,7 @@ def test_file_client_args_still_work_and_warn(tmp_path):
         assert fileio.load(tmp_path / "a.json", file_client_args={"backend": "disk"}) == [1]
     with (
         pytest.warns(DeprecationWarning, match="use backend_args"),
-        pytest.raises(ValueError, match="cannot be set at the same time"),
+        pytest.raises(ValueError, match="came together with file_client_args"),
     ):
         fileio.load(tmp_path / "a.json", file_client_args={}, backend_args={})
 
@@ -175,7 +175,7 @@ def test_a_handler_of_your_own(tmp_path, registries):
 
 @pytest.mark.parametrize("formats", [3, ["a", 1]], ids=repr)
 def test_formats_must_be_text(formats):
-    with pytest.raises(TypeError, match="file_formats must be"):
+    with pytest.raises(TypeError, match="file_formats takes one str"):
         fileio.register_handler(formats)
 
 

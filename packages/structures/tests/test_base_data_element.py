@@ -78,11 +78,11 @@ def test_values_stand_in_dict_for_debuggers(element: BaseDataElement) -> None:
         (lambda e: delattr(e, "_metainfo_fields"), FieldNameError, "cannot be set or deleted"),
         (lambda e: setattr(e, "keys", 1), FieldNameError, "keys is a method of BaseDataElement"),
         (lambda e: setattr(e, "metainfo", 1), AttributeError, "metainfo"),
-        (lambda e: e.set_metainfo([1]), FieldTypeError, "metainfo should be a dict but got list"),
-        (lambda e: e.set_data([1]), FieldTypeError, "data should be a dict but got list"),
-        (lambda e: e.update({}), FieldTypeError, "should be a BaseDataElement but got dict"),
-        (lambda e: e.set_field(1, "x", dtype=str), FieldTypeError, "field 'x' should be a str but got int"),
-        (lambda e: e.set_field(1, "x", dtype=(str, list)), FieldTypeError, "a str or list but got int"),
+        (lambda e: e.set_metainfo([1]), FieldTypeError, r"set_metainfo\(\) takes a dict, got list"),
+        (lambda e: e.set_data([1]), FieldTypeError, r"set_data\(\) takes a dict, got list"),
+        (lambda e: e.update({}), FieldTypeError, r"update\(\) takes a BaseDataElement, got dict"),
+        (lambda e: e.set_field(1, "x", dtype=str), FieldTypeError, "field 'x' takes str, got int"),
+        (lambda e: e.set_field(1, "x", dtype=(str, list)), FieldTypeError, "takes str or list, got int"),
         (lambda e: e.set_field(1, "x", field_type="meta"), FieldValueError, "'data' or 'metainfo' but got 'meta'"),
         (lambda e: e.pop("boxs"), MissingFieldError, "no field 'boxs'.*did you mean 'boxes'"),
         (lambda e: e.pop("boxs"), KeyError, "boxs"),
@@ -177,7 +177,7 @@ def test_typed_fields_have_public_names_only(kind: type[BaseDataElement]) -> Non
     sample = kind(proposals=InstanceData(boxes=torch.ones(2, 4)))
     assert sample.keys() == ["proposals"] and "proposals" in sample and "_proposals" in sample
     assert sample.get("proposals") is sample.proposals
-    with pytest.raises(FieldTypeError, match="field 'proposals' should be a InstanceData but got Tensor"):
+    with pytest.raises(FieldTypeError, match="field 'proposals' takes InstanceData, got Tensor"):
         sample.proposals = torch.ones(2)
     twin = sample.clone()
     assert twin.proposals is not sample.proposals and twin.keys() == ["proposals"]

@@ -91,7 +91,7 @@ def lists_with_recursion_and_suffix(store: Store) -> None:
     assert listed(list_dir=False, suffix=(".json", ".md")) == ["b.json"]
     with pytest.raises(TypeError, match="list_dir=False"):
         listed(suffix=".txt")
-    with pytest.raises(TypeError, match="str or a tuple"):
+    with pytest.raises(TypeError, match="suffix takes a str, a tuple"):
         listed(list_dir=False, suffix=3)
 
 

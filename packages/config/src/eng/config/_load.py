@@ -276,7 +276,7 @@ def _check_duplicates(base: Loaded, owners: dict[str, Loaded], source: Source) -
     if twice:
         places = "; ".join(f"{key!r} in {_where(owners[key], key)} and {_where(base, key)}" for key in twice)
         raise DuplicateKeyError(
-            f"{source.name}: Duplicate key is not allowed among bases. {places}. "
+            f"{source.name}: two of its bases set the same key: {places}. "
             "Move one to this file, or inherit one base from the other"
         )
     owners.update(dict.fromkeys(base.values, base))

@@ -66,7 +66,7 @@ def _merge_list(child: dict[Any, Any], base: list[Any] | tuple[Any, ...], path: 
             )
         if index >= len(items):
             raise MergeIndexError(
-                f"{'.'.join(map(str, path))}: Index {index} exceeds the length of list {base!r} ({len(items)} items)"
+                f"{'.'.join(map(str, path))}: there is no item {index} in a list of {len(items)}: {base!r}"
             )
         if (
             isinstance(value, dict)

@@ -93,7 +93,7 @@ class Config:
         format_python_code: bool = True,
     ) -> None:
         if not isinstance(cfg_dict, Mapping) and cfg_dict is not None:
-            raise TypeError(f"cfg_dict must be a dict, but got {type(cfg_dict)}")
+            raise TypeError(f"cfg_dict takes a mapping or None, got {type(cfg_dict).__name__}")
         _check_reserved(cfg_dict or {})
         values = cfg_dict if isinstance(cfg_dict, ConfigDict) else ConfigDict()
         if cfg_dict and values is not cfg_dict:
@@ -272,7 +272,7 @@ class Config:
             KeyError: a list index exceeds its list.
 
         Example:
-            >>> cfg = Config(dict(pipeline=[dict(type="Load"), dict(type="Flip")]))
+            >>> cfg = Config({"pipeline": [{"type": "Load"}, {"type": "Flip"}]})
             >>> cfg.merge_from_dict({"pipeline.1.prob": 0.5})
             >>> cfg.pipeline[1]
             {'type': 'Flip', 'prob': 0.5}
@@ -380,13 +380,13 @@ class Config:
         if name in Config.__annotations__:
             self.__dict__[name] = value
         elif name in RESERVED_KEYS:
-            raise ReservedKeyError(f"{name} is reserved for config file")
+            raise ReservedKeyError(_reserved(name))
         else:
             self._cfg_dict[name] = value
 
     def __setitem__(self, name: str, value: Any) -> None:
         if name in RESERVED_KEYS:
-            raise ReservedKeyError(f"{name} is reserved for config file")
+            raise ReservedKeyError(_reserved(name))
         self._cfg_dict[name] = value
 
     def __delattr__(self, name: str) -> None:
@@ -412,10 +412,14 @@ def _from_loaded(loaded: Loaded, filename: str | None, format_python_code: bool 
     return cfg
 
 
+def _reserved(name: str) -> str:
+    return f"{name!r} is an attribute of Config, so no config can have it as a key; choose another name"
+
+
 def _check_reserved(values: Mapping[str, Any]) -> None:
     for key in RESERVED_KEYS:
         if key in values:
-            raise ReservedKeyError(f"{key} is reserved for config file")
+            raise ReservedKeyError(_reserved(key))
 
 
 def _make_importable(*folders: Path) -> None:

@@ -108,6 +108,6 @@ def _check_pair(data: Any, out: Any) -> None:
             f"out should have the type of data, {type(data).__name__}, but is {type(out).__name__}"
         )
     if len(data) != len(out):
-        raise CastError(f"data and out should have the same length, but have {len(data)} and {len(out)}")
+        raise CastError(f"out needs an item for each of data: {len(data)}, but has {len(out)}")
     if isinstance(data, Mapping) and set(data) != set(out):
         raise CastError(f"data and out should have the same keys, but got {list(data)} and {list(out)}")

@@ -74,7 +74,7 @@ def reduce_op_of(op: str, dtype: torch.dtype) -> torch_dist.ReduceOp.RedOpType:
     if op not in _OPS:
         near = difflib.get_close_matches(str(op), _OPS, 1)
         raise LauncherError(
-            f"op should be one of {', '.join(_OPS)}, but got {op!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+            f"no reduction is called {op!r}; op takes {', '.join(_OPS)}" + (f"; did you mean {near[0]!r}?" if near else "")
         )
     if dtype.is_complex and op not in {"sum", "mean"}:
         raise TypeError(f"complex numbers can be reduced by 'sum' or 'mean', but got {op!r}")

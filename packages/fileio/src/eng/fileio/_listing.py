@@ -12,7 +12,7 @@ Suffix = str | tuple[str, ...] | None
 def check_listing(list_dir: bool, suffix: Suffix) -> None:
     """Raises TypeError for options that contradict each other."""
     if suffix is not None and not isinstance(suffix, (str, tuple)):
-        raise TypeError(f"suffix must be a str or a tuple of str, got {type(suffix).__name__}")
+        raise TypeError(f"suffix takes a str, a tuple of str or None, got {type(suffix).__name__}")
     if list_dir and suffix is not None:
         raise TypeError("suffix filters files, and list_dir=True asks for directories too; set list_dir=False")
 

@@ -35,7 +35,7 @@ def merged_args(file_client_args: BackendArgs, backend_args: BackendArgs) -> Bac
         return backend_args
     warnings.warn("file_client_args is deprecated; use backend_args", DeprecationWarning, stacklevel=3)
     if backend_args is not None:
-        raise ValueError("file_client_args and backend_args cannot be set at the same time; use backend_args")
+        raise ValueError("backend_args came together with file_client_args, its old name; give backend_args alone")
     return file_client_args
 
 
@@ -115,7 +115,7 @@ def dump(
     """
     backend_args = merged_args(file_client_args, backend_args)
     if file is None and file_format is None:
-        raise ValueError("file_format must be specified since file is None")
+        raise ValueError("without a file, the format must be named: file_format='json', for instance")
     handler = handler_for(file_format or _format_of(file, "dump"))
     if file is None:
         return handler.dump_to_str(obj, **kwargs)

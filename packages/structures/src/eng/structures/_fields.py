@@ -58,7 +58,7 @@ class Field(Generic[_T]):
         2
         >>> sample.gt_instances = [1, 2]
         Traceback (most recent call last):
-        eng.structures.errors.FieldTypeError: field 'gt_instances' should be a InstanceData but got list
+        eng.structures.errors.FieldTypeError: field 'gt_instances' takes InstanceData, got list
     """
 
     def __init__(self, dtype: type[_T] | tuple[type[_T], ...]) -> None:

@@ -69,7 +69,7 @@ class BaseDataElement:
             FieldNameError: a name belongs to data.
         """
         if not isinstance(metainfo, dict):
-            raise FieldTypeError(f"metainfo should be a dict but got {type(metainfo).__name__}")
+            raise FieldTypeError(f"set_metainfo() takes a dict, got {type(metainfo).__name__}")
         for name, value in metainfo.items():
             self.set_field(_values.copied(value), name, field_type="metainfo")
 
@@ -81,7 +81,7 @@ class BaseDataElement:
             FieldNameError: a name belongs to meta information or to a method.
         """
         if not isinstance(data, dict):
-            raise FieldTypeError(f"data should be a dict but got {type(data).__name__}")
+            raise FieldTypeError(f"set_data() takes a dict, got {type(data).__name__}")
         for name, value in data.items():
             setattr(self, name, value)
 
@@ -93,7 +93,7 @@ class BaseDataElement:
             FieldNameError: a name is data in one and meta information in the other.
         """
         if not isinstance(instance, BaseDataElement):
-            raise FieldTypeError(f"instance should be a BaseDataElement but got {type(instance).__name__}")
+            raise FieldTypeError(f"update() takes a BaseDataElement, got {type(instance).__name__}")
         self.set_metainfo(dict(instance.metainfo_items()))
         self.set_data(dict(instance.items()))
 
@@ -119,7 +119,7 @@ class BaseDataElement:
         """
         if dtype is not None and not isinstance(value, dtype):
             shown = public_name(type(self), name)
-            raise FieldTypeError(f"field {shown!r} should be a {dtype_name(dtype)} but got {type(value).__name__}")
+            raise FieldTypeError(f"field {shown!r} takes {dtype_name(dtype)}, got {type(value).__name__}")
         if field_type == "data":
             self._put(name, value)
         elif field_type == "metainfo":

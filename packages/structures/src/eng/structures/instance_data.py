@@ -113,7 +113,7 @@ class InstanceData(BaseDataElement):
 
     @staticmethod
     def cat(instances_list: Sequence[_I]) -> _I:
-        """One element with the rows of all, in order, and the meta information of the first.
+        """All rows, in order, in one element; its meta information is that of the first.
 
         Args:
             instances_list: elements with the same fields, at least one.

@@ -217,7 +217,7 @@ def get_object_from_string(obj_name: str) -> Any:
 def check_prerequisites(
     prerequisites: str | list[str],
     checker: Callable[[str], bool],
-    msg_tmpl: str = 'Prerequisites "{}" are required in method "{}" but not found, please install them first.',
+    msg_tmpl: str = 'Prerequisites "{}" are required in method "{}" but not found, please install them first.',  # the reference's default
 ) -> Callable[[F], F]:
     """A decorator: the function runs only where all prerequisites are there.
 
@@ -312,8 +312,8 @@ def deprecated_function(since: str, removed_in: str, instructions: str) -> Calla
 
     def decorate(function: F) -> F:
         text = (
-            f"{function.__module__}.{function.__name__} is deprecated since {since} and will be removed in "
-            f"{removed_in}. {instructions}"
+            f"{function.__module__}.{function.__name__} is deprecated since {since}; version {removed_in} "
+            f"comes without it. {instructions}"
         )
         warned: list[bool] = []
 

@@ -23,7 +23,7 @@ def fopen(filepath: str | Path, *args: Any, **kwargs: Any) -> IO[Any]:
         ValueError: `filepath` is neither.
     """
     if not is_filepath(filepath):
-        raise ValueError(f"filepath must be a string or a Path, got {type(filepath).__name__}")
+        raise ValueError(f"filepath takes a str or a Path, got {type(filepath).__name__}")
     opened: IO[Any] = open(filepath, *args, **kwargs)  # noqa: PTH123, SIM115  # takes a string as well, and the caller closes it
     return opened
 
@@ -77,9 +77,9 @@ def scandir(
         TypeError: `dir_path` is no path, or `suffix` no string or tuple of strings.
     """
     if not is_filepath(dir_path):
-        raise TypeError(f"dir_path must be a string or a Path, got {dir_path!r}")
+        raise TypeError(f"dir_path takes a str or a Path, got {dir_path!r}")
     if suffix is not None and not isinstance(suffix, (str, tuple)):
-        raise TypeError(f"suffix must be a string or a tuple of strings, got {suffix!r}")
+        raise TypeError(f"suffix takes a str, a tuple of them or None, got {suffix!r}")
     ends = (suffix,) if isinstance(suffix, str) else suffix or ("",)
     if not case_sensitive:
         ends = tuple(end.lower() for end in ends)
@@ -97,7 +97,7 @@ def _scan(folder: Path, root: Path, ends: tuple[str, ...], recursive: bool, case
 
 
 def find_vcs_root(path: str | Path, markers: tuple[str, ...] = (".git",)) -> str | None:
-    """The nearest folder at or above `path` that holds one of the markers, or None."""
+    """The nearest folder at or above `path` with a marker in it; None where there is none."""
     start = Path(path).resolve()
     start = start.parent if start.is_file() else start
     for folder in (start, *start.parents):

@@ -31,7 +31,7 @@ class PetrelBackend(RemoteStore):
         self, path_mapping: dict[str, str] | None = None, enable_mc: bool = True, conf_path: str | None = None
     ) -> None:
         if not isinstance(path_mapping, (dict, type(None))):
-            raise TypeError(f"path_mapping should be a dict or None, got {type(path_mapping).__name__}")
+            raise TypeError(f"path_mapping takes a dict, or None, got {type(path_mapping).__name__}")
         self.path_mapping = path_mapping
         self.enable_mc = enable_mc
         self.conf_path = conf_path

@@ -236,7 +236,7 @@ def _register(name: str, backend: Any, force: bool, prefixes: Any) -> None:
     if not inspect.isclass(backend):
         raise TypeError(f"backend should be a class, got {type(backend).__name__} {backend!r}")
     if not issubclass(backend, BaseStorageBackend):
-        raise TypeError(f"backend {backend.__name__} is not a subclass of BaseStorageBackend")
+        raise TypeError(f"{backend.__name__} must derive from BaseStorageBackend to be a backend")
     if prefixes is None:
         prefixes = ()
     elif isinstance(prefixes, str):

@@ -32,7 +32,7 @@ def _plain(value: Any) -> Any:
         return list(value)
     if type(value).__module__.partition(".")[0] == "numpy" and hasattr(value, "tolist"):
         return value.tolist()
-    raise TypeError(f"{type(value).__module__}.{type(value).__qualname__} is unsupported for json dump")
+    raise TypeError(f"{type(value).__module__}.{type(value).__qualname__} has no form in json; convert it first")
 
 
 class JsonHandler(BaseFileHandler):

@@ -66,7 +66,7 @@ def register_handler(file_formats: str | list[str], **kwargs: Any) -> Callable[[
     """
     formats = [file_formats] if isinstance(file_formats, str) else file_formats
     if not isinstance(formats, (list, tuple)) or not all(isinstance(item, str) for item in formats):
-        raise TypeError(f"file_formats must be a str or a list of str, got {file_formats!r}")
+        raise TypeError(f"file_formats takes one str, or several in a list, got {file_formats!r}")
 
     def decorate(cls: H) -> H:
         if not issubclass(cls, BaseFileHandler):

@@ -57,7 +57,7 @@ def _dumper() -> Any:
 def _represent_numpy(dumper: Any, value: Any) -> Any:
     if type(value).__module__.partition(".")[0] == "numpy" and hasattr(value, "tolist"):
         return dumper.represent_data(value.tolist())
-    raise TypeError(f"{type(value).__module__}.{type(value).__qualname__} is unsupported for yaml dump")
+    raise TypeError(f"{type(value).__module__}.{type(value).__qualname__} has no form in yaml; convert it first")
 
 
 class YamlHandler(BaseFileHandler):

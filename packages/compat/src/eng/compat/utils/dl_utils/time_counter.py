@@ -12,7 +12,7 @@ import torch
 
 
 class TimeCounter:
-    """Prints the mean time of a function or a block, over all its runs since the warm-up.
+    """Prints how long a function, or a block, takes: the mean over its runs since the warm-up.
 
     Args:
         log_interval: runs between two lines.
@@ -90,7 +90,7 @@ class TimeCounter:
         if self.runs % self.log_interval:
             return
         mean_ms = self.seconds / max(counted, 1) * 1000
-        text = f"[{self.tag}]-time per run averaged in the past {counted} runs: {mean_ms:.1f} ms"
+        text = f"[{self.tag}]-mean of {counted} runs: {mean_ms:.1f} ms"
         if self.logger is None:
             print(text)  # noqa: T201  # printing is what it is for
         else:
