@@ -20,16 +20,15 @@ pytestmark = pytest.mark.timeout(300)
 def test_loops_beside_bare_torch(versus: Any, tmp_path: Path) -> None:
     report = run_job(JOBS / "scale_job.py", tmp_path, 2, {"measure": "speed"}, timeout=250).report
     for name in ("ddp", "fsdp"):
-        ours, bare = report[name], report[f"{name}_bare"]
-        versus.report(
-            f"{name} x2, Runner / bare", f"{ours / bare:.2f}x", "<= 1.05", f"{ours:.3f} s against {bare:.3f} s"
-        )
+        ratio, ours, bare = report[f"{name} ratio"], report[name], report[f"{name}_bare"]
+        detail = f"median of 15 pairs in turn; the fastest {ours:.3f} s against {bare:.3f} s"
+        versus.report(f"{name} x2, Runner / bare", f"{ratio:.3f}x", "<= 1.05", detail)
 
 
 def test_peak_memory_of_shards(versus: Any, tmp_path: Path) -> None:
     size = {"measure": "layers", "width": 4096, "depth": 6, "steps": 2}
     ddp, fsdp = (
-        run_job(JOBS / "scale_job.py", tmp_path / kind, 2, {**size, "kind": kind}, timeout=140).report["peak"]
+        run_job(JOBS / "scale_job.py", tmp_path / kind, 2, {**size, "kinds": [kind]}, timeout=140).report["peak"]
         for kind in ("ddp", "fsdp")
     )
     detail = f"{fsdp / 1e6:.0f} MB against {ddp / 1e6:.0f} MB"

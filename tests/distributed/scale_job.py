@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import statistics
 import sys
 import tempfile
 import time
@@ -104,12 +105,18 @@ def timed(action: Any) -> float:
     return float(taken)
 
 
-def speed() -> dict[str, float]:
+def speed(rounds: int) -> dict[str, float]:
+    """The median over the rounds of the Runner's time by the bare loop's, each round measuring both, and their times."""
     report = {}
     loader = batches(30)
     for name, sharded in (("ddp", False), ("fsdp", True)):
         bare(sharded, loader), through_runner(sharded, loader)
-        pairs = [(through_runner(sharded, loader), bare(sharded, loader)) for _ in range(5)]
+        pairs = []
+        for i in range(rounds):  # the order changes, so that a machine that gets busier favours neither
+            first, second = (through_runner, bare) if i % 2 else (bare, through_runner)
+            times = {first: first(sharded, loader), second: second(sharded, loader)}
+            pairs.append((times[through_runner], times[bare]))
+        report[f"{name} ratio"] = statistics.median(ours / theirs for ours, theirs in pairs)
         report[name], report[f"{name}_bare"] = min(p[0] for p in pairs), min(p[1] for p in pairs)
     return report
 
@@ -178,7 +185,7 @@ def main() -> None:
     init_dist("pytorch", "gloo")
     report: dict[str, Any] = {}
     if options["measure"] == "speed":
-        report = speed()
+        report = speed(options.get("rounds", 15))
     else:
         for kind in options["kinds"]:
             report[kind] = train_layers(kind, options["width"], options["depth"], options["steps"])

@@ -83,7 +83,7 @@ class MMFullyShardedDataParallel(nn.Module):
         settings.prepare(module, param_init_fn)
         for child in modules_to_shard(module, auto_wrap_policy, settings.ignored_modules):
             fully_shard(child, **settings.options)
-        fully_shard(module, **settings.options)
+        fully_shard(module, **_of_the_whole(settings.options))
         settings.follow_device(module)
         self.module: Any = module
 
@@ -180,6 +180,14 @@ class MMFullyShardedDataParallel(nn.Module):
         self.training = mode
         self.module.train(mode)
         return self
+
+
+def _of_the_whole(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of the outermost module, which torch leaves gathered where nobody says otherwise.
+
+    The backward begins with it right after its forward has ended: to free it in between saves nothing.
+    """
+    return {key: value for key, value in options.items() if (key, value) != ("reshard_after_forward", True)}
 
 
 def _whole(value: Any) -> Any:
