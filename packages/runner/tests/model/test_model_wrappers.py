@@ -104,8 +104,8 @@ BAD = {
     "no-shard": ({"sharding_strategy": "NO_SHARD"}, WrapperOptionError, "use MMDistributedDataParallel"),
     "prefetch": ({"backward_prefetch": "NOW"}, WrapperOptionError, "backward_prefetch: expected 'BACKWARD_PRE'"),
     "orig": ({"use_orig_params": False}, WrapperOptionError, "use_orig_params: False is not possible"),
-    "offload": ({"cpu_offload": "yes"}, TypeError, "`cpu_offload` should be"),
-    "precision": ({"mixed_precision": "half"}, TypeError, "`mixed_precision` should be"),
+    "offload": ({"cpu_offload": "yes"}, TypeError, "cpu_offload takes True, False, None or a CPUOffload"),
+    "precision": ({"mixed_precision": "half"}, TypeError, "mixed_precision takes None, a dict such as"),
     "precision-key": (
         {"mixed_precision": {"dtype": "half"}},
         WrapperOptionError,

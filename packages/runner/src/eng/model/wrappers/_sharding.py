@@ -164,7 +164,7 @@ def _offload(cpu_offload: Any) -> bool:
     if hasattr(cpu_offload, "offload_params"):
         return bool(cpu_offload.offload_params)
     raise TypeError(
-        f"`cpu_offload` should be `None`, `bool` or `CPUOffload`, but has type {type(cpu_offload).__name__}"
+        f"cpu_offload takes True, False, None or a CPUOffload, got {type(cpu_offload).__name__}: {cpu_offload!r}"
     )
 
 
@@ -194,7 +194,8 @@ def _precision(mixed_precision: Any) -> Any:
         given = {name: getattr(mixed_precision, name) for name in ("param_dtype", "reduce_dtype", "buffer_dtype")}
     else:
         raise TypeError(
-            f"`mixed_precision` should be `None`, a dict or `MixedPrecision`, but has type {type(mixed_precision).__name__}"
+            f"mixed_precision takes None, a dict such as dict(param_dtype='bfloat16') or a MixedPrecision, got "
+            f"{type(mixed_precision).__name__}: {mixed_precision!r}"
         )
     if given.pop("buffer_dtype", None) is not None:
         logger.warning("mixed_precision: fully_shard leaves buffers as they are; buffer_dtype has no effect")
