@@ -225,7 +225,7 @@ class TestLoader:
                 "horse://x", map_location="cpu", logger=logging.getLogger("eng.t")
             )
         assert loaded == {"file": "horse://x", "where": "cpu"}
-        assert "Loads checkpoint by stable backend from path: horse://x" in caplog.text
+        assert "Checkpoint horse://x: read by the loader 'stable'" in caplog.text
         with pytest.raises(KeyError, match="force=True"):
             CheckpointLoader.register_scheme("zebra://", load_from_stable)
         CheckpointLoader.register_scheme("zebra://", load_from_stable, force=True)

@@ -270,7 +270,7 @@ def test_parse_data_info_must_give_dicts(annotations, given, got):
         def parse_data_info(self, raw_data_info):
             return given
 
-    with pytest.raises(TypeError, match=rf"parse_data_info\(\) must give a dict or a list of dicts, got {got}"):
+    with pytest.raises(TypeError, match=rf"parse_data_info\(\) must give one dict, or several in a list, got {got}"):
         Wrong("train.json", data_root=str(annotations))
 
 

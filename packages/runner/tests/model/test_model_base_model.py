@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib
 import math
 from collections import namedtuple
 
@@ -18,7 +17,8 @@ from eng.model import (
     LossTypeError,
     NoLossError,
 )
-from eng.model.base_model.data_preprocessor import _named
+from eng.model.base_model import _vendor_devices
+from eng.model.base_model._vendor_devices import named
 from eng.registry import MODELS
 from eng.structures import BaseDataElement
 
@@ -65,14 +65,16 @@ def test_an_entry_called_loss_is_one_of_the_losses():
     ("value", "got"), [(1.0, "float"), ("x", "str"), ([1.0], "list of float"), (None, "NoneType")], ids=str
 )
 def test_a_loss_of_another_type_is_named(value, got):
-    with pytest.raises(LossTypeError, match=f"loss 'loss_x' is not a tensor or list of tensors but {got}"):
+    with pytest.raises(
+        LossTypeError, match=f"loss 'loss_x' must be a differentiable tensor, or several in a list, got {got}"
+    ):
         Losses().parse_losses({"loss_x": value})
 
 
 def test_losses_must_be_there():
     with pytest.raises(NoLossError, match="'acc'"):
         Losses().parse_losses({"acc": torch.tensor(1.0)})
-    with pytest.raises(TypeError, match="is not a tensor or list of tensors but Tensor"):
+    with pytest.raises(TypeError, match=r"must return a dict of losses such as \{'loss': tensor\}, got Tensor"):
         Losses().parse_losses(torch.tensor(1.0))
 
 
@@ -102,7 +104,9 @@ def test_batches_become_keywords_or_positional_arguments(data, args, kwargs):
 
 
 def test_a_batch_of_another_type_is_named():
-    with pytest.raises(TypeError, match="should be list, tuple or dict, but got Tensor for Losses"):
+    with pytest.raises(
+        TypeError, match="Losses can be called with a batch that is a dict, a tuple or a list; .* came a Tensor"
+    ):
         Losses().val_step(torch.ones(1))
 
 
@@ -153,8 +157,7 @@ def test_other_accelerators_are_asked_for_by_name(name, monkeypatch):
     asked = []
     for cls in (Losses, BaseDataPreprocessor):  # this torch may not know the device: its plug-in names it
         monkeypatch.setattr(cls, "to", lambda self, device: asked.append(device) or self)
-        module = importlib.import_module(cls.__mro__[1].__module__ if cls is Losses else cls.__module__)
-        monkeypatch.setattr(module, "_named", lambda kind, index: (kind, index))
+    monkeypatch.setattr(_vendor_devices, "named", lambda kind, index: (kind, index))
     model, preprocessor = Losses(), BaseDataPreprocessor()
     assert getattr(model, name)(1) is model and getattr(preprocessor, name)() is preprocessor
     assert asked == [(name, 1), (name, None)]
@@ -164,7 +167,7 @@ def test_other_accelerators_are_asked_for_by_name(name, monkeypatch):
     ("given", "expected"), [(None, "cuda"), (1, "cuda:1"), ("cpu", "cpu"), (torch.device("cpu"), "cpu")], ids=str
 )
 def test_device_of_an_accelerator_by_number_or_name(given, expected):
-    assert _named("cuda", given) == torch.device(expected)
+    assert named("cuda", given) == torch.device(expected)
 
 
 def test_cast_data_keeps_containers():
@@ -209,9 +212,15 @@ def test_gray_images_need_no_three_channels():
 
 
 IMAGE_ERRORS = {
-    "both-swaps": (lambda: ImgDataPreprocessor(bgr_to_rgb=True, rgb_to_bgr=True), ValueError, "cannot be set to True"),
-    "mean-alone": (lambda: ImgDataPreprocessor(mean=[1]), ValueError, "both None"),
-    "two-means": (lambda: ImgDataPreprocessor([1, 2], [1, 2]), ValueError, "mean should have 1 or 3 values.*got 2"),
+    "both-swaps": (lambda: ImgDataPreprocessor(bgr_to_rgb=True, rgb_to_bgr=True), ValueError, "undo each other"),
+    "mean-alone": (lambda: ImgDataPreprocessor(mean=[1]), ValueError, "mean came without std"),
+    "std-alone": (lambda: ImgDataPreprocessor(std=[1]), ValueError, "std came without mean"),
+    "no-deviation": (lambda: ImgDataPreprocessor([0, 0, 0], [1, 0, 1]), ValueError, r"std must not be 0.*\[1, 0, 1\]"),
+    "two-means": (
+        lambda: ImgDataPreprocessor([1, 2], [1, 2]),
+        ValueError,
+        "mean needs one value for all channels, or three, got 2",
+    ),
     "channels": (
         lambda: ImgDataPreprocessor([1, 2, 3], [1, 2, 3])({"inputs": [torch.ones(1, 2, 2)]}),
         ImageShapeError,

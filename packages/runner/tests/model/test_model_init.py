@@ -179,7 +179,7 @@ BAD = {
     "bad-override": (
         {"type": "Constant", "val": 1, "override": 3},
         TypeError,
-        "override takes a dict or a list of them, got int",
+        "override takes one dict, or several in a list, got int",
     ),
     "unknown": ({"type": "Konstant", "val": 1}, KeyError, "Constant"),
     "bias": ({"type": "Constant", "val": 1, "bias": "a"}, TypeError, "bias must be a number, got str"),
@@ -189,8 +189,8 @@ BAD = {
         TypeError,
         "layer must be a class name or a list of them, got int",
     ),
-    "list": (["Constant"], TypeError, "init_cfg takes a dict or a list of them, got a list with str"),
-    "number": (3, TypeError, "init_cfg takes a dict or a list of them, got int"),
+    "list": (["Constant"], TypeError, "init_cfg takes one dict, or several in a list, got a list with str"),
+    "number": (3, TypeError, "init_cfg takes one dict, or several in a list, got int"),
     "distribution": (
         {"type": "Xavier", "layer": "Linear", "distribution": "log"},
         ValueError,
@@ -260,11 +260,8 @@ def test_what_initialised_each_parameter_is_written_to_the_log_file(tmp_path):
     text = file.read_text()
     assert "Name of parameter - Initialization information" in text
     assert "\nconv.weight - torch.Size([1, 1, 1, 1]): \nConstantInit: val=2, bias=3 \n" in text
-    assert "\nown.linear.weight - torch.Size([2, 2]): \nInitialized by user-defined `init_weights` in Own  \n" in text
-    assert (
-        "\nrest.0.weight - torch.Size([1, 1]): \nThe value is the same before and after calling `init_weights` of Whole  \n"
-        in text
-    )
+    assert "\nown.linear.weight - torch.Size([2, 2]): \nSet in init_weights() of Own, the user's own \n" in text
+    assert "\nrest.0.weight - torch.Size([1, 1]): \nLeft by init_weights() of Whole as it was \n" in text
     assert not any(hasattr(part, "_params_init_info") for part in module.modules())
 
 

@@ -66,8 +66,8 @@ def test_parameters_outside_the_loss_are_logged(caplog):
         loss = loss + 0.001
     detect_anomalous_params(loss.sum(), model)
     assert [record.message for record in caplog.records] == [
-        "unused.weight with shape torch.Size([2, 1]) is not in the computational graph \n",
-        "unused.bias with shape torch.Size([2]) is not in the computational graph \n",
+        "unused.weight (2, 1) takes no part in the loss: no gradient can reach it",
+        "unused.bias (2,) takes no part in the loss: no gradient can reach it",
     ]
 
 

@@ -262,6 +262,14 @@ class TestUpdate:
         with pytest.raises(TypeError, match="takes the loss as a tensor, got"):
             OptimWrapper(torch.optim.SGD([weight], lr=0.1)).update_params(loss)
 
+    @pytest.mark.parametrize("optimizer", [3, None, {"type": "SGD"}, torch.optim.SGD], ids=str)
+    @pytest.mark.parametrize("wrapper", [OptimWrapper, AmpOptimWrapper])
+    def test_what_is_no_optimizer(self, wrapper, optimizer):
+        with pytest.raises(
+            TypeError, match=f"^{wrapper.__name__} takes an optimizer such as .*, got {type(optimizer).__name__}: "
+        ):
+            wrapper(optimizer=optimizer)
+
     @pytest.mark.parametrize("counts", [0, -1, 1.5], ids=str)
     def test_accumulative_counts_out_of_range(self, counts):
         with pytest.raises(ValueError, match="accumulative_counts must be a whole number, 1 or more"):

@@ -99,7 +99,7 @@ def test_a_model_that_is_neither_module_nor_config(make_runner) -> None:
 
 
 def test_a_batch_of_an_unexpected_type(make_runner) -> None:
-    with pytest.raises(TypeError, match="list, tuple or dict, but got str"):
+    with pytest.raises(TypeError, match="a dict, a tuple or a list; .* came a str"):
         make_runner(train_dataloader=["not a batch"]).train()
 
 

@@ -93,7 +93,7 @@ class CheckpointLoader:
         name = os.fspath(filename)
         loader = cls._get_checkpoint_loader(name)
         kind = loader.__name__.removeprefix("load_from_")
-        print_log(f"Loads checkpoint by {kind} backend from path: {name}", logger=logger, level=logging.INFO)
+        print_log(f"Checkpoint {name}: read by the loader {kind!r}", logger=logger, level=logging.INFO)
         with trusting(trust):
             return loader(name, map_location=map_location)
 

@@ -165,7 +165,7 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
             got = "list of " + next(type(info).__name__ for info in infos if not isinstance(info, dict))
         raise AnnotationTypeError(
             self.ann_file or type(self).__name__,
-            f"{type(self).__name__}.parse_data_info() must give a dict or a list of dicts, got {got}",
+            f"{type(self).__name__}.parse_data_info() must give one dict, or several in a list, got {got}",
         )
 
     def parse_data_info(self, raw_data_info: dict[str, Any]) -> dict[str, Any] | list[dict[str, Any]]:

@@ -22,9 +22,7 @@ def start_record(module: nn.Module) -> None:
     """
     record: Record = defaultdict(dict)
     for parameter in module.parameters():
-        record[parameter]["init_info"] = (
-            f"The value is the same before and after calling `init_weights` of {type(module).__name__} "
-        )
+        record[parameter]["init_info"] = f"Left by init_weights() of {type(module).__name__} as it was"
         record[parameter]["tmp_mean_value"] = _fingerprint(parameter)
     for part in module.modules():
         part.__dict__["_params_init_info"] = record  # for the time of one call

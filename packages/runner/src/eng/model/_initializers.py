@@ -287,10 +287,10 @@ def initialize(module: nn.Module, init_cfg: Mapping[str, Any] | list[Any]) -> No
 
 def _list_of(cfg: Any, name: str) -> list[Any]:
     if not isinstance(cfg, (list, tuple)):
-        raise TypeError(f"{name} takes a dict or a list of them, got {type(cfg).__name__}")
+        raise TypeError(f"{name} takes one dict, or several in a list, got {type(cfg).__name__}")
     for item in cfg:
         if not isinstance(item, Mapping):
-            raise TypeError(f"{name} takes a dict or a list of them, got a list with {type(item).__name__}")
+            raise TypeError(f"{name} takes one dict, or several in a list, got a list with {type(item).__name__}")
     return list(cfg)
 
 

@@ -18,7 +18,7 @@ def sum_losses(losses: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     if type(only) is torch.Tensor and only.dim() == 0 and only.is_floating_point():  # the usual case, and a hot one
         return only, {"loss": only.detach()}
     if not isinstance(losses, Mapping):
-        raise LossTypeError("(what forward returned in mode 'loss')", losses)
+        raise LossTypeError(None, losses)
     values = {name: _mean(name, value) for name, value in losses.items() if name != WEIGHT_KEY}
     parts = [value for name, value in values.items() if "loss" in name]
     if not parts:

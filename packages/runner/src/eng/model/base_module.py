@@ -94,10 +94,12 @@ def _split(init_cfg: Any) -> tuple[list[Any], list[Any]]:
     first: list[Any] = []
     pretrained: list[Any] = []
     if init_cfg is not None and not isinstance(init_cfg, (Mapping, list, tuple)):
-        raise TypeError(f"init_cfg takes a dict or a list of them, got {type(init_cfg).__name__}: {init_cfg!r}")
+        raise TypeError(f"init_cfg takes one dict, or several in a list, got {type(init_cfg).__name__}: {init_cfg!r}")
     for cfg in [init_cfg] if isinstance(init_cfg, Mapping) else init_cfg or []:
         if not isinstance(cfg, Mapping):
-            raise TypeError(f"init_cfg takes a dict or a list of them, got a list with {type(cfg).__name__}: {cfg!r}")
+            raise TypeError(
+                f"init_cfg takes one dict, or several in a list, got a list with {type(cfg).__name__}: {cfg!r}"
+            )
         kind = cfg.get("type")
         (pretrained if kind in ("Pretrained", "PretrainedInit") or kind is PretrainedInit else first).append(cfg)
     return first, pretrained
@@ -110,7 +112,7 @@ def _initialize_child(child: Any) -> None:
         return
     child.init_weights()
     if hasattr(child, "_params_init_info"):  # a user's own init_weights() leaves no note by itself
-        info = f"Initialized by user-defined `init_weights` in {type(child).__name__} "
+        info = f"Set in init_weights() of {type(child).__name__}, the user's own"
         update_init_info(child, init_info=info)
 
 

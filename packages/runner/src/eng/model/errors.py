@@ -6,17 +6,21 @@ from typing import Any
 
 
 class LossTypeError(TypeError):
-    """An entry of a loss dictionary that cannot be logged or summed.
+    """A loss dictionary that is none, or an entry of one that cannot be logged or summed.
 
     Attributes:
-        name: key of the entry.
+        name: key of the entry; None where it is the dictionary.
     """
 
-    def __init__(self, name: str, value: Any) -> None:
+    def __init__(self, name: str | None, value: Any) -> None:
         got = type(value).__name__
         if isinstance(value, (list, tuple)):
             got += " of " + ", ".join(sorted({type(item).__name__ for item in value}) or ["nothing"])
-        super().__init__(f"loss {name!r} is not a tensor or list of tensors but {got}; give a differentiable tensor")
+        super().__init__(
+            f"forward(..., mode='loss') must return a dict of losses such as {{'loss': tensor}}, got {got}"
+            if name is None
+            else f"loss {name!r} must be a differentiable tensor, or several in a list, got {got}"
+        )
         self.name = name
 
 

@@ -79,7 +79,7 @@ def detect_anomalous_params(loss: torch.Tensor, model: nn.Module) -> None:
         waiting.extend(following for following, _ in node.next_functions)
     for name, parameter in model.named_parameters():
         if parameter.requires_grad and id(parameter) not in reached:
-            logger.error("%s with shape %s is not in the computational graph \n", name, parameter.size())
+            logger.error("%s %s takes no part in the loss: no gradient can reach it", name, tuple(parameter.shape))
 
 
 def merge_dict(*args: dict[Any, Any]) -> dict[Any, Any]:

@@ -20,7 +20,7 @@ def read_clip_grad(clip_grad: Any) -> tuple[str, Callable[..., Any], dict[str, A
     """Kind, function and arguments of a setting such as ``dict(max_norm=1)`` or ``dict(clip_value=0.2)``.
 
     Args:
-        clip_grad: arguments of ``torch.nn.utils.clip_grad_norm_`` or ``clip_grad_value_``; ``type`` (``"norm"`` or
+        clip_grad: what ``clip_grad_norm_`` or ``clip_grad_value_`` of ``torch.nn.utils`` takes; ``type`` (``"norm"`` or
             ``"value"``) may be left out, as the arguments tell.
 
     Raises:

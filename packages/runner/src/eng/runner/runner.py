@@ -174,7 +174,7 @@ class Runner(Saving):
         if self.preemption.comes_unannounced:
             self._stop_at_safe_points()
         self.register_hooks(default_hooks, custom_hooks)
-        self.logger.info("Hooks will be executed in the following order:\n%s", self.get_hooks_info())
+        self.logger.info("Hooks, point by point, in the order of their calls:\n%s", self.get_hooks_info())
         self.dump_config()
 
     # --- opening a run

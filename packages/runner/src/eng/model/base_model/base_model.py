@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -14,12 +14,27 @@ from eng.model.base_module import BaseModule
 from eng.model.errors import BatchTypeError
 from eng.registry import MODELS
 
-from .data_preprocessor import BaseDataPreprocessor, _named
+from ._vendor_devices import VendorDevices
+from .data_preprocessor import BaseDataPreprocessor
 
-Self = TypeVar("Self", bound="BaseModel")
+
+def run_forward(model: nn.Module, data: Any, mode: str) -> Any:
+    """Calls ``model`` with a batch as keywords or positional arguments.
+
+    Raises:
+        BatchTypeError: the batch is no mapping, list or tuple (a TypeError).
+    """
+    if isinstance(data, (list, tuple)):
+        return model(*data, mode=mode)
+    if isinstance(data, Mapping):
+        return model(**data, mode=mode)
+    raise BatchTypeError(
+        f"{type(model).__name__} can be called with a batch that is a dict, a tuple or a list; from its "
+        f"data_preprocessor came a {type(data).__name__}"
+    )
 
 
-class BaseModel(BaseModule):
+class BaseModel(VendorDevices, BaseModule):
     """A model that a loop trains, validates and tests; a subclass gives :meth:`forward`.
 
     Args:
@@ -65,7 +80,10 @@ class BaseModel(BaseModule):
             The log variables: detached tensors on the model's device, so that nothing waits for them.
         """
         with optim_wrapper.optim_context(self):
-            losses = self._run_forward(self._ready(data), mode="loss")
+            preprocessor: Any = self._modules["data_preprocessor"]
+            if type(preprocessor) is not BaseDataPreprocessor or not preprocessor.leaves(data):
+                data = preprocessor(data, True)
+            losses = self._run_forward(data, mode="loss")
         parsed_loss, log_vars = self.parse_losses(losses)
         update_params(optim_wrapper, parsed_loss, losses)
         return log_vars
@@ -88,7 +106,7 @@ class BaseModel(BaseModule):
         """The loss to minimise and what is logged, of what ``forward(..., mode='loss')`` returned.
 
         Args:
-            losses: a tensor, or list of tensors, per name: each is averaged, a list is summed. Entries with ``loss``
+            losses: tensors, or lists of them, by name: each tensor is averaged, a list is summed. Entries with ``loss``
                 in their name are minimised, others logged only. An entry ``loss_weight`` (a number or tensor of one
                 element: the tokens or samples behind the losses) is neither: it makes accumulation exact.
 
@@ -96,7 +114,7 @@ class BaseModel(BaseModule):
             The sum of the losses (scalar, differentiable), and the detached mean of each entry, ``loss`` the last.
 
         Raises:
-            LossTypeError: an entry is of another type (a TypeError).
+            LossTypeError: it is no dictionary, or an entry is of another type (a TypeError).
             NoLossError: no entry is a loss.
         """
         return sum_losses(losses)
@@ -116,44 +134,4 @@ class BaseModel(BaseModule):
                     plain output.
             """
 
-    def _ready(self, data: Any) -> Any:
-        """A batch for training. One that needs no more than a move is spared the way through ``Module.__call__``."""
-        preprocessor: Any = self._modules["data_preprocessor"]
-        plain = type(preprocessor) is BaseDataPreprocessor and not has_hooks(preprocessor)
-        return preprocessor.cast_data(data) if plain else preprocessor(data, True)
-
-    def _run_forward(self, data: Any, mode: str) -> Any:
-        return run_forward(self, data, mode)
-
-    def npu(self: Self, device: Any = None) -> Self:
-        """Moves the model to an Ascend NPU; needs torch_npu."""
-        return self.to(_named("npu", device))
-
-    def mlu(self: Self, device: Any = None) -> Self:
-        """Moves the model to a Cambricon MLU; needs torch_mlu."""
-        return self.to(_named("mlu", device))
-
-    def musa(self: Self, device: Any = None) -> Self:
-        """Moves the model to a Moore Threads GPU; needs torch_musa."""
-        return self.to(_named("musa", device))
-
-
-def has_hooks(module: Any) -> bool:
-    """Whether something else is called before or behind the forward of ``module``."""
-    return bool(module._forward_pre_hooks or module._forward_hooks)  # noqa: SLF001  # nn.Module keeps no other record
-
-
-def run_forward(model: nn.Module, data: Any, mode: str) -> Any:
-    """Calls ``model`` with a batch as keywords or positional arguments.
-
-    Raises:
-        BatchTypeError: the batch is no mapping, list or tuple (a TypeError).
-    """
-    if isinstance(data, (list, tuple)):
-        return model(*data, mode=mode)
-    if isinstance(data, Mapping):
-        return model(**data, mode=mode)
-    raise BatchTypeError(
-        f"Output of `data_preprocessor` should be list, tuple or dict, but got {type(data).__name__} for "
-        f"{type(model).__name__}"
-    )
+    _run_forward = run_forward

@@ -15,11 +15,13 @@ from eng.model.utils import stack_batch
 from eng.registry import MODELS
 from eng.structures import BaseDataElement
 
+from ._vendor_devices import VendorDevices
+
 Self = TypeVar("Self", bound="BaseDataPreprocessor")
 
 
 @MODELS.register_module()
-class BaseDataPreprocessor(nn.Module):
+class BaseDataPreprocessor(VendorDevices, nn.Module):
     """Moves a batch to the model's device.
 
     It follows the model it is part of: whatever moves the model (``to``, ``cuda``, ``cpu``, a wrapper) moves it.
@@ -48,8 +50,6 @@ class BaseDataPreprocessor(nn.Module):
         if isinstance(data, (torch.Tensor, BaseDataElement)):
             return data.to(self._device, non_blocking=self._non_blocking)
         if type(data) is tuple or type(data) is list:
-            if type(data) is tuple and self._are_there(data):
-                return data
             cast = [self.cast_data(item) for item in data]
             return cast if type(data) is list else tuple(cast)
         if isinstance(data, Mapping):
@@ -62,10 +62,15 @@ class BaseDataPreprocessor(nn.Module):
             return type(data)(self.cast_data(item) for item in data)  # type: ignore[call-arg]  # lists and tuples
         return data
 
-    def _are_there(self, items: tuple[Any, ...]) -> bool:
-        """Whether these are tensors that need no move, as on a CPU: a batch of them stays as it is."""
+    def leaves(self, data: Any) -> bool:
+        """Whether ``data`` needs nothing: a tuple of tensors that are on the device, as on a CPU, and no hook.
+
+        Whoever asks first is spared the way through ``Module.__call__``.
+        """
+        if type(data) is not tuple or self._forward_pre_hooks or self._forward_hooks:
+            return False
         device = self._device
-        for item in items:  # not all(): it would take longer than the rest  # noqa: SIM110
+        for item in data:  # not all(): it would take longer than the rest  # noqa: SIM110
             if type(item) is not torch.Tensor or item.device != device:
                 return False
         return True
@@ -85,24 +90,6 @@ class BaseDataPreprocessor(nn.Module):
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # untyped in torch
         return self
 
-    def npu(self: Self, device: Any = None) -> Self:
-        """Moves it to an Ascend NPU; needs torch_npu."""
-        return self.to(_named("npu", device))
-
-    def mlu(self: Self, device: Any = None) -> Self:
-        """Moves it to a Cambricon MLU; needs torch_mlu."""
-        return self.to(_named("mlu", device))
-
-    def musa(self: Self, device: Any = None) -> Self:
-        """Moves it to a Moore Threads GPU; needs torch_musa."""
-        return self.to(_named("musa", device))
-
-
-def _named(kind: str, device: Any) -> torch.device:
-    if isinstance(device, (str, torch.device)):
-        return torch.device(device)
-    return torch.device(kind) if device is None else torch.device(kind, device)
-
 
 @MODELS.register_module()
 class ImgDataPreprocessor(BaseDataPreprocessor):
@@ -118,7 +105,8 @@ class ImgDataPreprocessor(BaseDataPreprocessor):
         non_blocking: see :class:`BaseDataPreprocessor`.
 
     Raises:
-        ValueError: both channel conversions, one of ``mean`` and ``std`` alone, or a number of values not 1 or 3.
+        ValueError: both channel conversions, one of ``mean`` and ``std`` alone, a number of
+            values not 1 or 3, or a ``std`` of 0.
 
     Examples:
         >>> preprocess = ImgDataPreprocessor(mean=[128.0], std=[2.0], pad_size_divisor=4)
@@ -142,16 +130,19 @@ class ImgDataPreprocessor(BaseDataPreprocessor):
     ) -> None:
         super().__init__(non_blocking)
         if bgr_to_rgb and rgb_to_bgr:
-            raise ValueError("`bgr2rgb` and `rgb2bgr` cannot be set to True at the same time")
+            raise ValueError("bgr_to_rgb and rgb_to_bgr undo each other: set one of them")
         if (mean is None) != (std is None):
-            raise ValueError("mean and std should be both None or both given")
+            given, missing = ("std", "mean") if mean is None else ("mean", "std")
+            raise ValueError(f"{given} came without {missing}; normalisation needs both, and none leaves it out")
         self._enable_normalize = mean is not None
         if mean is not None and std is not None:
             for name, values in (("mean", mean), ("std", std)):
                 if len(values) not in (1, 3):
-                    raise ValueError(
-                        f"{name} should have 1 or 3 values, to be compatible with images, got {len(values)}"
-                    )
+                    raise ValueError(f"{name} needs one value for all channels, or three, got {len(values)}: {values}")
+            if not all(std):
+                raise ValueError(
+                    f"std must not be 0, as images are divided by it, got {std}; 1 leaves a channel as it is"
+                )
             self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(-1, 1, 1), False)
             self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(-1, 1, 1), False)
         self._channel_conversion = rgb_to_bgr or bgr_to_rgb

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from eng.optim._names import ParameterNames, match_by_name
+from eng.optim.errors import OptimTypeError
 
 
 class BaseOptimWrapper(metaclass=ABCMeta):
@@ -19,10 +20,18 @@ class BaseOptimWrapper(metaclass=ABCMeta):
     defaults, which no group multiplies. Schedulers move it too, so that it tells the learning rate as configured.
 
     Args:
-        optimizer: the optimizer.
+        optimizer: a ``torch.optim.Optimizer``, or what has ``param_groups`` and ``step`` as one has.
+
+    Raises:
+        OptimTypeError: it is no optimizer (a TypeError).
     """
 
     def __init__(self, optimizer: Any) -> None:
+        if not (hasattr(optimizer, "param_groups") and hasattr(optimizer, "step")):
+            raise OptimTypeError(
+                f"{type(self).__name__} takes an optimizer such as torch.optim.SGD(model.parameters(), lr=0.1), got "
+                f"{type(optimizer).__name__}: {optimizer!r}; build_optim_wrapper() takes a config"
+            )
         self.optimizer = optimizer
         self.base_param_settings: dict[str, Any] | None = None
         if len(optimizer.param_groups) > 1:

@@ -35,8 +35,8 @@ class OptimWrapper(BaseOptimWrapper):
     Args:
         optimizer: the optimizer.
         accumulative_counts: losses for each update. Defaults to 1.
-        clip_grad: arguments of ``torch.nn.utils.clip_grad_norm_`` (``dict(max_norm=35)``) or ``clip_grad_value_``
-            (``dict(clip_value=0.2)``); ``type="norm"`` or ``"value"`` may stand with them. The norm is logged as
+        clip_grad: what ``clip_grad_norm_`` (``dict(max_norm=35)``) or ``clip_grad_value_`` (``dict(clip_value=0.2)``) of
+            ``torch.nn.utils`` takes; ``type="norm"`` or ``"value"`` may stand with them. The norm is logged as
             ``train/grad_norm``. None (default) clips nothing.
         skip_nonfinite: where a gradient is NaN or infinite, leave weights and optimizer state as they were; decided
             on the device, without a synchronisation. Needs memory for a copy of both. Defaults to False.
@@ -118,7 +118,10 @@ class OptimWrapper(BaseOptimWrapper):
             loss: 0-dim tensor.
             **kwargs: of :meth:`torch.Tensor.backward`.
         """
-        loss.backward(**kwargs)
+        if kwargs or type(loss) is not torch.Tensor:
+            loss.backward(**kwargs)
+        else:
+            torch.autograd.backward(loss)  # what Tensor.backward calls in the end
         self._inner_count += 1
 
     def zero_grad(self, **kwargs: Any) -> None:

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 @PARAM_SCHEDULERS.register_module()
 class ReduceOnPlateauParamScheduler(_ParamScheduler):
-    """Multiplies by ``factor`` when a metric has stopped improving.
+    """Multiplies by ``factor`` when a metric gets better no more.
 
     Args:
         optimizer: as in :class:`_ParamScheduler`, and so are the arguments not named here.

@@ -42,7 +42,7 @@ class LRSchedulerMixin:
 
 @PARAM_SCHEDULERS.register_module()
 class ConstantLR(LRSchedulerMixin, ConstantParamScheduler):
-    """Multiplies the learning rate by a factor over the span. Arguments: those of :class:`ConstantParamScheduler` without ``param_name``."""
+    """Scales the learning rate by one factor over the span. Arguments: those of :class:`ConstantParamScheduler` without ``param_name``."""
 
 
 @PARAM_SCHEDULERS.register_module()
@@ -57,17 +57,17 @@ class CosineRestartLR(LRSchedulerMixin, CosineRestartParamScheduler):
 
 @PARAM_SCHEDULERS.register_module()
 class ExponentialLR(LRSchedulerMixin, ExponentialParamScheduler):
-    """Multiplies the learning rate by a factor at each unit. Arguments: those of :class:`ExponentialParamScheduler` without ``param_name``."""
+    """Scales the learning rate by one factor at each unit. Arguments: those of :class:`ExponentialParamScheduler` without ``param_name``."""
 
 
 @PARAM_SCHEDULERS.register_module()
 class LinearLR(LRSchedulerMixin, LinearParamScheduler):
-    """Multiplies the learning rate by a factor that changes linearly, as in a warm-up. Arguments: those of :class:`LinearParamScheduler` without ``param_name``."""
+    """Scales the learning rate by a factor that changes linearly, as in a warm-up. Arguments: those of :class:`LinearParamScheduler` without ``param_name``."""
 
 
 @PARAM_SCHEDULERS.register_module()
 class MultiStepLR(LRSchedulerMixin, MultiStepParamScheduler):
-    """Multiplies the learning rate by a factor at each milestone. Arguments: those of :class:`MultiStepParamScheduler` without ``param_name``."""
+    """Scales the learning rate by one factor at each milestone. Arguments: those of :class:`MultiStepParamScheduler` without ``param_name``."""
 
 
 @PARAM_SCHEDULERS.register_module()
@@ -82,9 +82,9 @@ class PolyLR(LRSchedulerMixin, PolyParamScheduler):
 
 @PARAM_SCHEDULERS.register_module()
 class ReduceOnPlateauLR(LRSchedulerMixin, ReduceOnPlateauParamScheduler):
-    """Lowers the learning rate when a metric has stopped improving. Arguments: those of :class:`ReduceOnPlateauParamScheduler` without ``param_name``."""
+    """Lowers the learning rate when a metric gets better no more. Arguments: those of :class:`ReduceOnPlateauParamScheduler` without ``param_name``."""
 
 
 @PARAM_SCHEDULERS.register_module()
 class StepLR(LRSchedulerMixin, StepParamScheduler):
-    """Multiplies the learning rate by a factor every so many units. Arguments: those of :class:`StepParamScheduler` without ``param_name``."""
+    """Scales the learning rate by one factor every so many units. Arguments: those of :class:`StepParamScheduler` without ``param_name``."""

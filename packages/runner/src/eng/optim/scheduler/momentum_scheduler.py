@@ -99,7 +99,7 @@ class PolyMomentum(MomentumSchedulerMixin, PolyParamScheduler):
 
 @PARAM_SCHEDULERS.register_module()
 class ReduceOnPlateauMomentum(MomentumSchedulerMixin, ReduceOnPlateauParamScheduler):
-    """Lowers the momentum when a metric has stopped improving. Arguments: those of :class:`ReduceOnPlateauParamScheduler` without ``param_name``."""
+    """Lowers the momentum when a metric gets better no more. Arguments: those of :class:`ReduceOnPlateauParamScheduler` without ``param_name``."""
 
 
 @PARAM_SCHEDULERS.register_module()

@@ -320,7 +320,7 @@ class PolyParamScheduler(_ParamScheduler):
         optimizer: as in :class:`_ParamScheduler`, and so are the arguments not named here.
         param_name: the hyperparameter.
         eta_min: value at the end. Defaults to 0.
-        power: of the polynomial. Defaults to 1, a straight line.
+        power: the exponent; 1 (default) is a straight line.
         begin: first unit of the span.
         end: unit behind the span.
         last_step: steps taken by an earlier run.

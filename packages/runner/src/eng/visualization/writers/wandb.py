@@ -25,7 +25,7 @@ class WandbVisBackend(BaseVisBackend):
         init_kwargs: of ``wandb.init``: project, name, mode (``"offline"`` keeps all on this machine), id …
         define_metric_cfg: metrics and their summaries, ``{"accuracy": "max"}``, or a list of arguments of
             ``define_metric``.
-        commit: unused by eng, which gives every value its step; kept for configs that set it.
+        commit: has no effect, as every value goes to wandb with its step at once; here for configs of MMEngine.
         log_code_name: upload the code of the working directory under this name.
         watch_kwargs: of ``wandb.watch``, which `add_graph` calls.
     """
@@ -42,7 +42,6 @@ class WandbVisBackend(BaseVisBackend):
         super().__init__(save_dir)
         self._init_kwargs = init_kwargs or {}
         self._define_metric_cfg = define_metric_cfg or {}
-        self._commit = commit
         self._log_code_name = log_code_name
         self._watch_kwargs = watch_kwargs or {}
 
