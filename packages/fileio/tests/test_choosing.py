@@ -97,7 +97,7 @@ def test_a_backend_of_your_own(registries):
     ("args", "match"),
     [
         ((1, Upper), "should be a string"),
-        (("a", 1), "should be a class"),
+        (("a", 1), "is registered as a class"),
         (("a", int), "must derive from BaseStorageBackend"),
     ],
     ids=["name", "object", "class"],

@@ -182,7 +182,7 @@ BAD = {
         "override takes one dict, or several in a list, got int",
     ),
     "unknown": ({"type": "Konstant", "val": 1}, KeyError, "Constant"),
-    "bias": ({"type": "Constant", "val": 1, "bias": "a"}, TypeError, "bias must be a number, got str"),
+    "bias": ({"type": "Constant", "val": 1, "bias": "a"}, TypeError, "bias takes a number, got str"),
     "prob": ({"type": "Constant", "val": 1, "bias_prob": "a"}, TypeError, "bias_prob must be a float, got str"),
     "layer": (
         {"type": "Constant", "val": 1, "layer": 3},
@@ -258,7 +258,7 @@ def test_what_initialised_each_parameter_is_written_to_the_log_file(tmp_path):
         handler.flush()
     (file,) = tmp_path.glob("*.log")
     text = file.read_text()
-    assert "Name of parameter - Initialization information" in text
+    assert "What set each parameter" in text
     assert "\nconv.weight - torch.Size([1, 1, 1, 1]): \nConstantInit: val=2, bias=3 \n" in text
     assert "\nown.linear.weight - torch.Size([2, 2]): \nSet in init_weights() of Own, the user's own \n" in text
     assert "\nrest.0.weight - torch.Size([1, 1]): \nLeft by init_weights() of Whole as it was \n" in text

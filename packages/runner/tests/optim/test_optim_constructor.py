@@ -115,7 +115,7 @@ class TestRules:
         model = Manual()
         model.backbone.layer0.weight.requires_grad_(False)
         assert "backbone.layer0.weight" not in values(model, {"norm_decay_mult": 0.0})
-        assert "backbone.layer0.weight is skipped since its requires_grad=False" in heard.text
+        assert "backbone.layer0.weight is frozen (requires_grad=False) and gets no update" in heard.text
 
     @pytest.mark.parametrize("bypass", [None, False, True], ids=str)
     def test_a_shared_parameter_is_in_one_group(self, bypass, heard):

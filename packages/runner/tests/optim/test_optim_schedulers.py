@@ -379,4 +379,4 @@ def test_a_subclass_of_a_library_needs_only_get_value(sgd):
 
 def test_verbose_logs_each_value(sgd, heard):
     ExponentialLR(sgd, gamma=0.5, verbose=True).step()
-    assert "Adjusting parameter value of group 0 to 5.0000e-02." in heard.text
+    assert "lr of parameter group 0 is now 5.0000e-02" in heard.text

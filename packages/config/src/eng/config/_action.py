@@ -119,7 +119,7 @@ def _split(text: str) -> list[str]:
 
 
 def _imbalanced(text: str) -> ValueError:
-    return ValueError(f"Imbalanced brackets exist in {text!r}")
+    return ValueError(f"{text!r}: a bracket is opened and not closed, or closed and not opened")
 
 
 def add_arguments(parser: argparse.ArgumentParser, values: dict[str, Any], prefix: str = "") -> None:

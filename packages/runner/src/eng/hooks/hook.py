@@ -201,11 +201,11 @@ class Hook:
         return bool(batch_idx + 1 == len(dataloader))
 
     def is_last_train_epoch(self, runner: RunnerView) -> bool:
-        """Whether the current epoch is the last of the run."""
+        """Whether the run ends with this epoch."""
         return runner.epoch + 1 == runner.max_epochs
 
     def is_last_train_iter(self, runner: RunnerView) -> bool:
-        """Whether the current iteration is the last of the run."""
+        """Whether the run ends with this iteration."""
         return runner.iter + 1 == runner.max_iters
 
     def get_triggered_stages(self) -> list[str]:

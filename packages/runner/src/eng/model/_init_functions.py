@@ -79,7 +79,7 @@ def kaiming_init(
 
     Args:
         module: the layer.
-        a: negative slope of the rectifier behind it.
+        a: slope below 0 of the rectifier behind it.
         mode: ``"fan_in"`` keeps the variance forward, ``"fan_out"`` backward.
         nonlinearity: the rectifier, ``"relu"`` or ``"leaky_relu"``.
         bias: constant for the bias.

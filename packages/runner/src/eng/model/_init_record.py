@@ -65,7 +65,7 @@ def write_record(module: nn.Module) -> None:
         handler.acquire()
         try:  # straight into the file: a table has no place for a time stamp in front of each line
             with Path(handler.baseFilename).open("a", encoding=handler.encoding) as file:
-                file.write("".join(["Name of parameter - Initialization information\n", *lines]))
+                file.write("".join(["What set each parameter\n", *lines]))
         finally:
             handler.release()
     if not files:

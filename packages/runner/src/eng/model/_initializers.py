@@ -33,7 +33,7 @@ class BaseInit:
     ) -> None:
         self.wholemodule = False
         if not isinstance(bias, (int, float)):
-            raise TypeError(f"bias must be a number, got {type(bias).__name__}")
+            raise TypeError(f"bias takes a number, got {type(bias).__name__}")
         if bias_prob is not None and not isinstance(bias_prob, float):
             raise TypeError(f"bias_prob must be a float, got {type(bias_prob).__name__}")
         if layer is not None and not isinstance(layer, (str, list)):
@@ -174,7 +174,7 @@ class KaimingInit(BaseInit):
     """See :func:`kaiming_init`.
 
     Args:
-        a: negative slope of the rectifier behind the layer.
+        a: slope below 0 of the rectifier behind the layer.
         mode: ``"fan_in"`` or ``"fan_out"``.
         nonlinearity: ``"relu"`` or ``"leaky_relu"``.
         distribution: ``"normal"`` or ``"uniform"``.

@@ -83,7 +83,7 @@ def detect_anomalous_params(loss: torch.Tensor, model: nn.Module) -> None:
 
 
 def merge_dict(*args: dict[Any, Any]) -> dict[Any, Any]:
-    """One dictionary of several; later ones win. It can be traced by torch.fx, as ``{**a, **b}`` cannot.
+    """One dictionary of several; later ones win. A torch.fx trace follows it, as it cannot follow ``{**a, **b}``.
 
     Examples:
         >>> merge_dict({"a": 1}, {"a": 2, "b": 3})

@@ -234,7 +234,7 @@ def _register(name: str, backend: Any, force: bool, prefixes: Any) -> None:
     if not isinstance(name, str):
         raise TypeError(f"the name of a backend should be a string, got {type(name).__name__}")
     if not inspect.isclass(backend):
-        raise TypeError(f"backend should be a class, got {type(backend).__name__} {backend!r}")
+        raise TypeError(f"a backend is registered as a class, got {type(backend).__name__} {backend!r}")
     if not issubclass(backend, BaseStorageBackend):
         raise TypeError(f"{backend.__name__} must derive from BaseStorageBackend to be a backend")
     if prefixes is None:

@@ -106,7 +106,7 @@ class DefaultOptimWrapperConstructor:
             if id(parameter) in known:
                 self._tell_duplicate(place)
             elif not parameter.requires_grad:
-                logger.warning("%s is skipped since its requires_grad=%s", place.path, parameter.requires_grad)
+                logger.warning("%s is frozen (requires_grad=False) and gets no update", place.path)
             else:
                 known.add(id(parameter))
                 params.append({"params": [parameter], **self._options(place)})

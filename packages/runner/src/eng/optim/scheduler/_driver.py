@@ -189,7 +189,7 @@ class _ParamScheduler:
             value: its value.
         """
         if is_verbose:
-            logger.info("Adjusting parameter value of group %d to %.4e.", group, value)
+            logger.info("%s of parameter group %d is now %.4e", self.param_name, group, value)
 
     def step(self) -> None:
         """Ends a unit, and writes the values of the next."""

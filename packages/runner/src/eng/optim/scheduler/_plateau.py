@@ -168,7 +168,13 @@ class ReduceOnPlateauParamScheduler(_ParamScheduler):
     def print_value(self, is_verbose: bool, group: int, value: float) -> None:
         """Logs a value with the validation that it follows; see :meth:`_ParamScheduler.print_value`."""
         if is_verbose:
-            logger.info("Adjusting parameter value of group %d to %.4e in epoch %d.", group, value, self.last_step)
+            logger.info(
+                "%s of parameter group %d is now %.4e, after validation %d",
+                self.param_name,
+                group,
+                value,
+                self.last_step,
+            )
 
     def _is_better(self, metric: float, best: float) -> bool:
         margin = self.threshold if self.threshold_rule == "abs" else self.threshold * best
