@@ -206,3 +206,44 @@ class TestState:
         twin.update(3.0)
         assert twin.data[0].tolist() == [1, 2, 3]
         assert original.data[0].tolist() == [1, 2]
+
+
+class TestRecorder:
+    def test_appends_among_other_updates(self):
+        hub = MessageHub("recorder")
+        record = hub.recorder("train/loss")
+        record(1.0)
+        hub.update_scalar("train/loss", 5.0, count=2)
+        record(torch.tensor(3.0))
+        history = hub.get_scalar("train/loss")
+        assert history.data[0].tolist() == [1.0, 5.0, 3.0]
+        assert history.data[1].tolist() == [1, 2, 1]
+
+    @pytest.mark.parametrize("whole", [False, True], ids=["state", "hub"])
+    def test_stays_right_when_a_state_is_loaded(self, whole):
+        source, hub = MessageHub("recorder-source"), MessageHub("recorder-target")
+        source.update_scalar("train/loss", 7.0)
+        record = hub.recorder("train/loss")
+        record(1.0)
+        hub.load_state_dict(source if whole else source.state_dict())
+        record(8.0)
+        assert hub.get_scalar("train/loss").data[0].tolist() == [7.0, 8.0]
+        assert source.get_scalar("train/loss").data[0].tolist() == [7.0]
+
+    def test_what_it_took_is_packed_without_being_read(self, monkeypatch):
+        buffer = HistoryBuffer()
+        record = buffer.recorder()
+        for number in range(5):
+            record(torch.tensor(float(number)))
+        monkeypatch.setattr(torch.Tensor, "cpu", lambda self: pytest.fail("a value was read"))
+        buffer.pack()
+        monkeypatch.undo()
+        record(torch.tensor(5.0))
+        assert buffer.data[0].tolist() == [0, 1, 2, 3, 4, 5]
+
+    @given(st.lists(st.floats(-1e6, 1e6), min_size=11, max_size=60))
+    def test_a_mean_has_the_same_bits_before_and_after_the_values_went_into_the_array(self, values):
+        waiting, read = filled(values), filled(values)
+        assert read.data[0].tolist() == values
+        assert waiting.mean(10) == read.mean(10)
+        assert waiting.current() == read.current() == values[-1]

@@ -292,3 +292,13 @@ def test_no_value_is_read_on_the_way(monkeypatch):
     log_vars = model.train_step(batch(0, 1), wrapper)
     monkeypatch.undo()
     assert math.isfinite(log_vars["loss"].item())
+
+
+def test_hooks_of_the_preprocessor_see_a_batch_that_needs_no_move():
+    model, seen = Toy(), []
+    wrapper = Wrapper(torch.optim.SGD(model.parameters(), lr=0.1))
+    handle = model.data_preprocessor.register_forward_pre_hook(lambda module, args: seen.append(args[1]))
+    model.train_step(tuple(batch(0, 1).values()), wrapper)
+    handle.remove()
+    model.train_step(tuple(batch(0, 1).values()), wrapper)
+    assert seen == [True]

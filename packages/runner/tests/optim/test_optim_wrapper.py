@@ -411,3 +411,34 @@ def test_rates_momenta_and_groups():
     assert several.get_momentum() == {"momentum": [0.7] * 4}
     assert len(several.param_groups) == 5
     assert OptimWrapper(torch.optim.Adagrad(model.parameters())).get_momentum() == {"momentum": [0]}
+
+
+class TestZeroGrad:
+    def test_forgets_all_gradients(self):
+        model = mlp()
+        wrapper = OptimWrapper(sgd(model))
+        wrapper.backward(mean_loss(model, torch.randn(2, 6)))
+        wrapper.zero_grad()
+        assert [p.grad for p in model.parameters()] == [None] * 4
+
+    def test_keeps_them_as_zeros_where_asked_to(self):
+        model = mlp()
+        wrapper = OptimWrapper(sgd(model))
+        wrapper.backward(mean_loss(model, torch.randn(2, 6)))
+        wrapper.zero_grad(set_to_none=False)
+        assert not any(p.grad.any() for p in model.parameters())
+
+    def test_an_optimizer_with_its_own_way_is_asked(self):
+        class Counting(torch.optim.SGD):
+            calls = 0
+
+            def zero_grad(self, set_to_none=True):
+                self.calls += 1
+                super().zero_grad(set_to_none)
+
+        model = mlp()
+        own, patched = Counting(model.parameters(), lr=0.1), sgd(model)
+        patched.zero_grad, asked = (lambda: asked.append(1)), []
+        OptimWrapper(own).zero_grad()
+        OptimWrapper(patched).zero_grad()
+        assert (own.calls, asked) == (1, [1])

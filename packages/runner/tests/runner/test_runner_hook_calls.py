@@ -174,6 +174,22 @@ def test_a_point_calls_only_hooks_that_act_there() -> None:
     assert owner_name(dispatcher["after_val_epoch"][0]) == "Epochs"
 
 
+def test_a_hook_behind_the_points_is_told_the_mode() -> None:
+    class Modes(Hook):
+        def _after_iter(self, runner, batch_idx, data_batch=None, outputs=None, mode="train"):
+            runner.append(mode)
+
+    class Keywords(Hook):
+        def _after_iter(self, runner, batch_idx, data_batch=None, outputs=None, mode="none"):
+            runner.append(mode)
+
+    dispatcher, seen = Dispatcher([Modes(), Keywords()]), []
+    for point in ("after_train_iter", "after_val_iter"):
+        for listener in dispatcher[point]:
+            listener(seen, batch_idx=0, data_batch=None, outputs=None)
+    assert seen == ["train", "train", "val", "val"]
+
+
 @pytest.mark.parametrize(
     ("question", "args", "expected"),
     [

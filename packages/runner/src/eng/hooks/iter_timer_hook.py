@@ -31,6 +31,7 @@ class IterTimerHook(Hook):
         self._done = 0
         self._left = 0
         self._recorders: dict[str, tuple[Record, Record]] = {}
+        self._facts: dict[str, Any] = {}
 
     def before_train(self, runner: RunnerView) -> None:
         """Starts the clock of the whole training."""
@@ -41,6 +42,9 @@ class IterTimerHook(Hook):
     def _before_epoch(self, runner: RunnerView, mode: str = "train") -> None:
         hub = runner.message_hub
         self._recorders[mode] = hub.recorder(f"{mode}/data_time"), hub.recorder(f"{mode}/time")
+        self._facts = hub.runtime_info
+        if "eta" not in self._facts:
+            hub.update_info("eta", 0.0)
         self._last = time.perf_counter()
         if mode != "train":
             self.time_sec_test_val = 0.0
@@ -69,7 +73,7 @@ class IterTimerHook(Hook):
             self.time_sec_tot += elapsed
             self._done += 1
             self._left -= 1
-            hub.update_info("eta", self.time_sec_tot / self._done * self._left)
+            self._facts["eta"] = self.time_sec_tot / self._done * self._left
         else:
             self.time_sec_test_val += elapsed
             left = len(runner.val_dataloader if mode == "val" else runner.test_dataloader) - batch_idx - 1

@@ -40,6 +40,7 @@ class RuntimeInfoHook(Hook):
 
     def __init__(self) -> None:
         self._recorders: dict[str, Callable[[Any], None]] = {}
+        self._facts: dict[str, Any] = {}
 
     def before_run(self, runner: RunnerView) -> None:
         """Stores the config, the seed and the versions that the run started with."""
@@ -53,7 +54,7 @@ class RuntimeInfoHook(Hook):
         """Stores where training starts and how far it goes."""
         hub = runner.message_hub
         hub.update_info("loop_stage", "train")
-        self._recorders = {}
+        self._recorders, self._facts = {}, hub.runtime_info
         for name in ("epoch", "iter", "max_epochs", "max_iters"):
             hub.update_info(name, getattr(runner, name))
         self._update_dataset_meta(runner, runner.train_dataloader)
@@ -70,7 +71,7 @@ class RuntimeInfoHook(Hook):
     def before_train_iter(self, runner: RunnerView, batch_idx: int, data_batch: DataBatch = None) -> None:
         """Stores the iteration and the learning rates: those of each optimizer's first group, and its base rate."""
         hub = runner.message_hub
-        hub.update_info("iter", runner.iter)
+        self._facts["iter"] = runner.iter
         if batch_idx % _PACK_EVERY == _PACK_EVERY - 1:
             hub.pack()
         for name, rates in runner.optim_wrapper.get_lr().items():

@@ -21,6 +21,7 @@ _SPILL = 1024
 _SMALLEST_TAIL = 256
 _ONE = np.array(1)
 _PLAIN = {float, int, bool}
+_FEW = 64
 
 
 class HistoryBuffer:
@@ -164,9 +165,12 @@ class HistoryBuffer:
         """Moves what is pending into the arrays; companions with tensors are read in the same transfer."""
         if not self._pending and not self._chunks:
             return
-        if self._companions is not None and self._holds_tensors():
+        if not self._holds_tensors():
+            self._accept(np.array(self._pending))
+            return
+        if self._companions is not None:
             settle_together(self._companions.values())
-        if self._pending or self._chunks:
+        if self._pending or self._chunks:  # it is not among its companions any more
             settle_together([self])
 
     def _accept(self, values: np.ndarray) -> None:
@@ -256,9 +260,12 @@ class HistoryBuffer:
         Returns:
             A float64; NaN where there is nothing to average.
         """
+        recent = self._recent(window_size)
+        if recent is not None:
+            return np.float64(sum(recent) / len(recent))
         values, counts, earlier = self._window(window_size)
-        weight = np.add.reduce(counts) + earlier.count
-        return (np.add.reduce(values) + earlier.total) / weight if weight else np.float64("nan")
+        weight = _sum(counts) + earlier.count
+        return np.float64((_sum(values) + earlier.total) / weight if weight else "nan")
 
     def max(self, window_size: int | None = None) -> Any:
         """Largest of the last `window_size` values; of all by default."""
@@ -276,21 +283,39 @@ class HistoryBuffer:
         Raises:
             ValueError: there was none.
         """
-        history = self._log_history
-        if not len(history):
+        recent = self._recent(1)
+        if recent is not None:
+            return np.float64(recent[0])
+        self._settle()
+        if self._start == self._end:
             raise ValueError("the history buffer is empty; call update first")
-        return history[-1]
+        return self._store[self._end - 1]
+
+    def _recent(self, size: int | None) -> list[float] | None:
+        """The last `size` values where they are floats that wait with weight 1: no array is needed for them."""
+        if type(size) is not int or not 0 < size <= min(len(self._pending), _FEW) or self._weights is not None:
+            return None
+        recent = self._pending[-size:]
+        if {float}.issuperset(map(type, recent)):
+            self._widen_tail(size)
+            return recent  # type: ignore[return-value]  # asked a line above
+        return None
+
+    def _widen_tail(self, size: int) -> None:
+        """What windows were asked for decides how much a checkpoint has to keep (see state_dict)."""
+        while self._tail < 2 * size:
+            self._tail *= 2
 
     def _window(self, size: int | None) -> tuple[np.ndarray, np.ndarray, Totals]:
         if size is not None and type(size) is not int and not isinstance(size, numbers.Integral):
             raise TypeError(f"window_size is a number of updates, not {size!r}")
-        values, counts = self.data
-        if size is None or size >= len(values) + self._earlier.length:
-            return values, counts, self._earlier
-        # What windows were asked for decides how much a checkpoint has to keep (see state_dict).
-        while self._tail < 2 * size:
-            self._tail *= 2
-        return values[-size:], counts[-size:], NOTHING
+        self._settle()
+        start, end = self._start, self._end
+        if size is None or size >= end - start + self._earlier.length:
+            return self._store[start:end], self._count_store[start:end], self._earlier
+        self._widen_tail(size)
+        start = max(start, end - size) if size else start  # as [-size:] has it
+        return self._store[start:end], self._count_store[start:end], NOTHING
 
     # ---------------------------------------------------------------- state
 
@@ -342,18 +367,18 @@ class HistoryBuffer:
 
 
 def settle_together(buffers: Iterable[HistoryBuffer]) -> None:
-    """Reads the pending values of all `buffers` with one transfer per device."""
-    waiting = []
-    for buffer in buffers:
-        if buffer._holds_tensors():  # noqa: SLF001  # this module's own class
-            waiting.append(buffer)
-        elif buffer._pending:  # noqa: SLF001  # as above
-            buffer._accept(np.array(buffer._pending))  # noqa: SLF001  # as above
+    """Reads the pending tensors of all `buffers` with one transfer per device; numbers go on waiting."""
+    waiting = [buffer for buffer in buffers if buffer._holds_tensors()]  # noqa: SLF001  # this module's own class
     if not waiting:
         return
     entries = [[*buffer._chunks, *buffer._pending] for buffer in waiting]  # noqa: SLF001  # this module's own class
     for buffer, values in zip(waiting, fetch(entries), strict=True):
         buffer._accept(values)  # noqa: SLF001  # this module's own class
+
+
+def _sum(values: np.ndarray) -> float:
+    """Few numbers are added in order, as :meth:`HistoryBuffer.mean` adds those that wait: the same bits either way."""
+    return sum(values.tolist()) if len(values) <= _FEW else values.sum()  # type: ignore[no-any-return]  # numpy's
 
 
 def _length(entry: Entry) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from inspect import signature
 from typing import Any, Protocol, runtime_checkable
 
 from eng.hooks.hook import POINTS, Hook, is_own, overrides
@@ -78,7 +79,9 @@ def _listener(hook: Hook, point: str) -> Listener:
     if behind is None or not behind.endswith("_iter") or is_own(hook, point):
         method: Listener = getattr(hook, point)
         return method
-    return partial(getattr(hook, behind), mode=point.split("_")[1])
+    method, mode = getattr(hook, behind), point.split("_")[1]
+    by_default = signature(method).parameters.get("mode")
+    return method if by_default is not None and by_default.default == mode else partial(method, mode=mode)
 
 
 def owner_name(listener: Listener) -> str:

@@ -227,6 +227,8 @@ class LogProcessor:
 
     def _with_sizes(self, custom: Sequence[Mapping[str, Any]], runner: Any, batch_idx: int) -> list[dict[str, Any]]:
         """The statistics with ``epoch`` and ``global`` windows as numbers."""
+        if not custom:
+            return []
         sizes = {"epoch": batch_idx + 1, "global": runner.iter + 1}
         return [
             {**cfg, "window_size": sizes[cfg["window_size"]]} if isinstance(cfg.get("window_size"), str) else dict(cfg)
