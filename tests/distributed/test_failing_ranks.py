@@ -37,12 +37,12 @@ def test_a_run_goes_on_exactly_after_a_rank_was_killed(job: Callable[..., Any]) 
 
 
 def test_a_rank_that_hangs_is_found_and_all_stacks_are_printed(job: Callable[..., Any]) -> None:
-    limits = {"dist": {"timeout": 15}, "env": {"ENG_DIST_HANG_SECONDS": "3"}}
+    limits = {"dist": {"timeout": 25}, "env": {"ENG_DIST_HANG_SECONDS": "6"}}
     done = job("hangs", 2, ok=False, trouble="hang", trouble_iter=3, **limits)
     assert done.code not in (0, "still running after 120 s")
-    report = done.output[done.output.index("what every rank does") :]
+    report = done.output[done.output.rindex("what every rank does") :]  # a slow start may have been reported before
     waits, hangs = report.index("--- rank 0: in "), report.index("--- rank 1: in no collective")
-    assert waits < report.index("loss.backward") < hangs < report.index("time.sleep(600)")
+    assert waits < report.index("run_backward") < hangs < report.index("time.sleep(600)")
 
 
 @pytest.mark.parametrize(("nproc", "restarts"), [(0, 0), (2, -1)])
