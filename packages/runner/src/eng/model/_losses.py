@@ -14,9 +14,6 @@ WEIGHT_KEY = "loss_weight"
 
 def sum_losses(losses: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """See :meth:`eng.model.BaseModel.parse_losses`."""
-    only = losses.get("loss") if type(losses) is dict and len(losses) == 1 else None
-    if type(only) is torch.Tensor and only.dim() == 0 and only.is_floating_point():  # the usual case, and a hot one
-        return only, {"loss": only.detach()}
     if not isinstance(losses, Mapping):
         raise LossTypeError(None, losses)
     values = {name: _mean(name, value) for name, value in losses.items() if name != WEIGHT_KEY}

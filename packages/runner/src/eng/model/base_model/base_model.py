@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -79,11 +80,12 @@ class BaseModel(VendorDevices, BaseModule):
         Returns:
             The log variables: detached tensors on the model's device, so that nothing waits for them.
         """
-        with optim_wrapper.optim_context(self):
-            preprocessor: Any = self._modules["data_preprocessor"]
-            if type(preprocessor) is not BaseDataPreprocessor or not preprocessor.leaves(data):
-                data = preprocessor(data, True)
-            losses = self._run_forward(data, mode="loss")
+        context = optim_wrapper.optim_context(self)
+        if type(context) is nullcontext:  # entering and leaving it would take longer than asking
+            losses = self._losses_of(data)
+        else:
+            with context:
+                losses = self._losses_of(data)
         parsed_loss, log_vars = self.parse_losses(losses)
         update_params(optim_wrapper, parsed_loss, losses)
         return log_vars
@@ -117,6 +119,9 @@ class BaseModel(VendorDevices, BaseModule):
             LossTypeError: it is no dictionary, or an entry is of another type (a TypeError).
             NoLossError: no entry is a loss.
         """
+        only = losses.get("loss") if type(losses) is dict and len(losses) == 1 else None
+        if type(only) is torch.Tensor and only.dim() == 0 and only.is_floating_point():  # the usual case, and a hot one
+            return only, {"loss": only.detach()}
         return sum_losses(losses)
 
     if TYPE_CHECKING:  # a subclass's forward takes the arguments of its own batches, as nn.Module's does
@@ -133,5 +138,11 @@ class BaseModel(VendorDevices, BaseModule):
                 mode: ``"loss"``: a dictionary of losses; ``"predict"``: a list of predictions; ``"tensor"``: the network's
                     plain output.
             """
+
+    def _losses_of(self, data: Any) -> Any:
+        preprocessor: Any = self._modules["data_preprocessor"]
+        if type(preprocessor) is not BaseDataPreprocessor or not preprocessor.leaves(data):
+            data = preprocessor(data, True)
+        return self._run_forward(data, mode="loss")
 
     _run_forward = run_forward

@@ -81,6 +81,11 @@ class OptimWrapper(BaseOptimWrapper):
         self._window_lost = False
         self._restored_count: int | None = None
         self._guard = NonFiniteGuard() if skip_nonfinite else None
+        kind = type(self)
+        self._windows_are_plain = (kind.scale_loss, kind.should_update) == (
+            OptimWrapper.scale_loss,
+            OptimWrapper.should_update,
+        )
 
     def update_params(
         self,
@@ -106,8 +111,13 @@ class OptimWrapper(BaseOptimWrapper):
         """
         if not isinstance(loss, torch.Tensor):
             raise OptimTypeError(f"update_params takes the loss as a tensor, got {type(loss).__name__}: {loss!r}")
-        self.backward(self.scale_loss(loss) if weight is None else self._weigh(loss, weight))
-        if self.should_update():
+        every = self._accumulative_counts == 1 and self._windows_are_plain  # each loss ends a window of its own
+        if weight is not None:
+            loss = self._weigh(loss, weight)
+        elif not every:
+            loss = self.scale_loss(loss)
+        self.backward(loss)
+        if every or self.should_update():
             self.step(**(step_kwargs or {}))
             self.zero_grad(**(zero_kwargs or {}))
 
