@@ -16,6 +16,7 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 # The group of this machine's processes, forgotten together with the default group it was made in.
+_AVAILABLE = torch_dist.is_available()  # how torch was built
 _LOCAL_GROUPS: PerGroup[ProcessGroup] = PerGroup()
 
 
@@ -26,7 +27,7 @@ def is_distributed() -> bool:
         >>> is_distributed()
         False
     """
-    return torch_dist.is_available() and torch_dist.is_initialized()
+    return _AVAILABLE and torch_dist.is_initialized()
 
 
 def get_default_group() -> ProcessGroup | None:

@@ -20,7 +20,7 @@ _SPILL = 1024
 """Pending values after which they are packed: plain numbers into the array, tensors into one chunk on their device."""
 _SMALLEST_TAIL = 256
 _ONE = np.array(1)
-_PLAIN = {float, int, bool}
+_PLAIN, _FLOAT = {float, int, bool}, {float}
 _FEW = 64
 
 
@@ -283,9 +283,8 @@ class HistoryBuffer:
         Raises:
             ValueError: there was none.
         """
-        recent = self._recent(1)
-        if recent is not None:
-            return np.float64(recent[0])
+        if self._pending and type(self._pending[-1]) is float:
+            return np.float64(self._pending[-1])
         self._settle()
         if self._start == self._end:
             raise ValueError("the history buffer is empty; call update first")
@@ -296,10 +295,11 @@ class HistoryBuffer:
         if type(size) is not int or not 0 < size <= min(len(self._pending), _FEW) or self._weights is not None:
             return None
         recent = self._pending[-size:]
-        if {float}.issuperset(map(type, recent)):
+        if not _FLOAT.issuperset(map(type, recent)):
+            return None
+        if self._tail < 2 * size:
             self._widen_tail(size)
-            return recent  # type: ignore[return-value]  # asked a line above
-        return None
+        return recent  # type: ignore[return-value]  # asked above
 
     def _widen_tail(self, size: int) -> None:
         """What windows were asked for decides how much a checkpoint has to keep (see state_dict)."""

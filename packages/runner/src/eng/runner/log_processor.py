@@ -196,21 +196,18 @@ class LogProcessor:
             for key, buffer in runner.message_hub.log_scalars.items()
             if key.startswith(prefix)
         }
-        values = {
-            kept + name: buffer.mean(self.window_size) if self._is_averaged(kept + name) else buffer.current()
-            for name, buffer in _loss_last(buffers)
-        }
+        values, averaged = {}, self._averaged
+        for name, buffer in _loss_last(buffers):
+            shown = kept + name
+            if shown not in averaged:
+                averaged[shown] = self.mean_pattern.search(shown) is not None
+            values[shown] = buffer.mean(self.window_size) if averaged[shown] else buffer.current()
         for cfg in custom:
             source = cfg["data_src"]
             if source in buffers:
                 rest = {key: value for key, value in cfg.items() if key not in ("data_src", "log_name")}
                 values[kept + cfg.get("log_name", source)] = buffers[source].statistics(**rest)
         return values
-
-    def _is_averaged(self, name: str) -> bool:
-        if name not in self._averaged:
-            self._averaged[name] = self.mean_pattern.search(name) is not None
-        return self._averaged[name]
 
     def _non_scalars(self, runner: Any, mode: str) -> dict[str, Any]:
         prefix = f"{mode}/"

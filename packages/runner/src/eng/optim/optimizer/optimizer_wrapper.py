@@ -81,10 +81,9 @@ class OptimWrapper(BaseOptimWrapper):
         self._window_lost = False
         self._restored_count: int | None = None
         self._guard = NonFiniteGuard() if skip_nonfinite else None
-        kind = type(self)
-        self._windows_are_plain = (kind.scale_loss, kind.should_update) == (
-            OptimWrapper.scale_loss,
-            OptimWrapper.should_update,
+        own = type(self)
+        self._windows_are_plain = (
+            own.scale_loss is OptimWrapper.scale_loss and own.should_update is OptimWrapper.should_update
         )
 
     def update_params(
