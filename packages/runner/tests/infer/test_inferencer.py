@@ -190,9 +190,9 @@ def test_visualizers_have_names_of_their_own() -> None:
 
 def test_threads_share_an_inferencer(runs: Means) -> None:
     arrays = [np.full((2, 2), number, np.float32) for number in range(40)]
-    before = DefaultScope.get_current_instance()
 
     def infer(array: np.ndarray) -> tuple[Any, bool]:
+        before = DefaultScope.get_current_instance()  # of this thread; the test's own may have another by now
         predictions = runs([array, array], batch_size=2)["predictions"]
         # The scope of a call ends with it, in each thread.
         return predictions, DefaultScope.get_current_instance() is before
