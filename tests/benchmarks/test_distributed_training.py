@@ -55,3 +55,14 @@ def test_launch_to_first_step(versus: Any, tmp_path: Path) -> None:
     versus.report(
         "a job of one step, start to end", f"+{ours - plain:.2f} s", "<= +1 s", f"{ours:.2f} s / {plain:.2f} s"
     )
+
+
+def test_a_job_ends_after_a_rank_raised(versus: Any, tmp_path: Path) -> None:
+    options = {"trouble": "raise", "trouble_iter": 4, "max_epochs": 50}
+    seconds = []
+    for number in range(3):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        run_job(JOBS / "training_job.py", folder, 2, options, timeout=60)
+        seconds.append(time.time() - float(next(folder.rglob("trouble.txt")).read_text()))
+    versus.report("from a rank's exception to the end of the job", f"{max(seconds):.2f} s", "<= 5 s", "the worst of 3")
