@@ -247,6 +247,16 @@ def test_times_and_the_remaining_time(monkeypatch) -> None:
     assert runner.message_hub.get_info("eta") == 6.0
 
 
+def test_a_loop_that_begins_no_epochs_is_timed_all_the_same() -> None:
+    class At:
+        iter, max_iters, message_hub = 0, 4, MessageHub("no epochs")
+
+    hook = IterTimerHook()
+    hook.before_train_iter(At(), 0)
+    hook.after_train_iter(At(), 0, outputs={})
+    assert len(At.message_hub.get_scalar("train/time").data[0]) == 1
+
+
 @pytest.mark.parametrize(
     ("schedulers", "expected"),
     [

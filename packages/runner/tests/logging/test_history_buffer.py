@@ -247,3 +247,9 @@ class TestRecorder:
         assert read.data[0].tolist() == values
         assert waiting.mean(10) == read.mean(10)
         assert waiting.current() == read.current() == values[-1]
+
+    def test_a_window_holds_no_more_than_is_kept(self):
+        buffer = HistoryBuffer(max_length=3)
+        for value in [1.0, 2.0, 3.0, 4.0, 5.0]:
+            buffer.update(value)
+        assert buffer.mean(5) == buffer.mean() == 4.0

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from eng.logging.history_buffer import PACK_EVERY
 from eng.registry import HOOKS
 
 from .hook import DataBatch, Hook
 
 if TYPE_CHECKING:
     from eng.runner.view import RunnerView
-
-
-_PACK_EVERY = 1000  # iterations after which what nobody read is packed
 
 
 def is_scalar(value: Any) -> bool:
@@ -38,10 +35,6 @@ class RuntimeInfoHook(Hook):
 
     priority = "VERY_HIGH"
 
-    def __init__(self) -> None:
-        self._recorders: dict[str, Callable[[Any], None]] = {}
-        self._facts: dict[str, Any] = {}
-
     def before_run(self, runner: RunnerView) -> None:
         """Stores the config, the seed and the versions that the run started with."""
         hub = runner.message_hub
@@ -54,7 +47,6 @@ class RuntimeInfoHook(Hook):
         """Stores where training starts and how far it goes."""
         hub = runner.message_hub
         hub.update_info("loop_stage", "train")
-        self._recorders, self._facts = {}, hub.runtime_info
         for name in ("epoch", "iter", "max_epochs", "max_iters"):
             hub.update_info(name, getattr(runner, name))
         self._update_dataset_meta(runner, runner.train_dataloader)
@@ -71,13 +63,12 @@ class RuntimeInfoHook(Hook):
     def before_train_iter(self, runner: RunnerView, batch_idx: int, data_batch: DataBatch = None) -> None:
         """Stores the iteration and the learning rates: those of each optimizer's first group, and its base rate."""
         hub = runner.message_hub
-        self._facts["iter"] = runner.iter
-        if batch_idx % _PACK_EVERY == _PACK_EVERY - 1:
+        hub.runtime_info["iter"] = runner.iter
+        if batch_idx % PACK_EVERY == PACK_EVERY - 1:
             hub.pack()
         for name, rates in runner.optim_wrapper.get_lr().items():
-            record = self._recorders.get(name) or self._new_recorder(name, runner)
             rate = rates[0]
-            record(rate if type(rate) is float else float(rate))
+            hub.recorders["train/" + name](rate if type(rate) is float else float(rate))
 
     def after_train_iter(
         self,
@@ -87,18 +78,12 @@ class RuntimeInfoHook(Hook):
         outputs: dict[str, Any] | None = None,
     ) -> None:
         """Stores each loss that the step returned."""
-        if outputs is None:
-            return
-        for name, value in outputs.items():
+        hub = runner.message_hub
+        for name, value in (outputs or {}).items():
             if type(value) is torch.Tensor and not value.requires_grad and value.dim() == 0:
-                record = self._recorders.get(name) or self._new_recorder(name, runner)
-                record(value)
+                hub.recorders["train/" + name](value)
             else:
-                runner.message_hub.update_scalar("train/" + name, value)
-
-    def _new_recorder(self, name: str, runner: RunnerView) -> Callable[[Any], None]:
-        self._recorders[name] = runner.message_hub.recorder("train/" + name)
-        return self._recorders[name]
+                hub.update_scalar("train/" + name, value)
 
     def before_val(self, runner: RunnerView) -> None:
         """Enters the validation stage."""

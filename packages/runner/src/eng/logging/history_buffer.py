@@ -20,6 +20,8 @@ _SPILL = 1024
 """Pending values after which they are packed: plain numbers into the array, tensors into one chunk on their device."""
 _SMALLEST_TAIL = 256
 _ONE = np.array(1)
+PACK_EVERY = 1000
+"""Iterations after which holders of recorders pack what nobody has read."""
 _PLAIN, _FLOAT = {float, int, bool}, {float}
 _FEW = 64
 
@@ -292,7 +294,8 @@ class HistoryBuffer:
 
     def _recent(self, size: int | None) -> list[float] | None:
         """The last `size` values where they are floats that wait with weight 1: no array is needed for them."""
-        if type(size) is not int or not 0 < size <= min(len(self._pending), _FEW) or self._weights is not None:
+        most = min(len(self._pending), _FEW, self.max_length)
+        if type(size) is not int or not 0 < size <= most or self._weights is not None:
             return None
         recent = self._pending[-size:]
         if not _FLOAT.issuperset(map(type, recent)):

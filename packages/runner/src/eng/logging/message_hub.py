@@ -6,6 +6,7 @@ import copy
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,22 @@ from .history_buffer import HistoryBuffer, settle_together
 __all__ = ["MessageHub"]
 
 _LOGGER = logging.getLogger(__name__)
+
+
+class _Recorders(dict[str, Callable[[Any], None]]):
+    """Recorders by key, made at the first use.
+
+    Args:
+        make: gives the recorder of a key.
+    """
+
+    def __init__(self, make: Callable[[str], Callable[[Any], None]]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, key: str) -> Callable[[Any], None]:
+        self[key] = self._make(key)
+        return self[key]
 
 
 class MessageHub(ManagerMixin):
@@ -58,6 +75,7 @@ class MessageHub(ManagerMixin):
         self._log_scalars: OrderedDict[str, HistoryBuffer] = _ordered("log_scalars", log_scalars)
         self._runtime_info: OrderedDict[str, Any] = _ordered("runtime_info", runtime_info)
         self._resumed_keys: OrderedDict[str, bool] = _ordered("resumed_keys", resumed_keys)
+        self.recorders = _Recorders(self._new_recorder)
         for key, buffer in self._log_scalars.items():
             if not isinstance(buffer, HistoryBuffer):
                 raise TypeError(f"log_scalars[{key!r}] must be a HistoryBuffer, not {type(buffer).__name__}")
@@ -101,8 +119,12 @@ class MessageHub(ManagerMixin):
     def recorder(self, key: str) -> Callable[[float | torch.Tensor], None]:
         """What appends to the history of `key` at the least cost; see :meth:`HistoryBuffer.recorder`.
 
-        Checkpoints keep that history, and a recorder stays right when one is loaded.
+        Checkpoints keep that history, and a recorder stays right when one is loaded. ``hub.recorders[key]`` is the same
+        without a call: whoever logs in each iteration need not keep it.
         """
+        return self.recorders[key]
+
+    def _new_recorder(self, key: str) -> Callable[[float | torch.Tensor], None]:
         if key not in self._log_scalars:
             self._log_scalars[key] = HistoryBuffer()
             self._log_scalars[key].read_together_with(self._log_scalars)
@@ -192,10 +214,9 @@ class MessageHub(ManagerMixin):
         """The fact `key`, which is forgotten, or `default`."""
         return self._runtime_info.pop(key, default)
 
-    @property
-    def runtime_info(self) -> OrderedDict[str, Any]:
-        """All facts by key."""
-        return self._runtime_info
+    runtime_info: OrderedDict[str, Any] = property(  # type: ignore[assignment]  # written in each iteration: no call
+        attrgetter("_runtime_info"), doc="All facts by key."
+    )
 
     def _set_resumed(self, key: str, resumed: bool) -> None:
         if self._resumed_keys.setdefault(key, resumed) is not resumed:

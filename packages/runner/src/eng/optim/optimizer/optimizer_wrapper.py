@@ -127,10 +127,7 @@ class OptimWrapper(BaseOptimWrapper):
             loss: 0-dim tensor.
             **kwargs: of :meth:`torch.Tensor.backward`.
         """
-        if kwargs or type(loss) is not torch.Tensor:
-            loss.backward(**kwargs)
-        else:
-            torch.autograd.backward(loss)  # what Tensor.backward calls in the end
+        loss.backward(**kwargs)
         self._inner_count += 1
 
     def zero_grad(self, **kwargs: Any) -> None:
