@@ -232,6 +232,17 @@ class TestLosses:
         meter.update({"loss_a": 1, "loss": 7})
         assert meter.compute() == {"loss_a": 1, "loss": 7}
 
+    @pytest.mark.parametrize("order", [1, -1], ids=["tensor first", "number first"])
+    def test_numbers_may_stand_beside_tensors_of_an_accelerator(self, order):
+        values = [torch.ones(2, device="meta"), 2.0][::order]  # a device that is there without hardware
+        meter = LossMeter()
+        meter.update(dict(zip(("loss_a", "loss_b"), values, strict=True)))
+        meter.update({"loss_list": values})
+        assert {name: total.device.type for name, total in meter._sums.items() if name in ("loss", "loss_list")} == {
+            "loss": "meta",
+            "loss_list": "meta",
+        }
+
     def test_forgets_what_an_interrupted_validation_left(self):
         meter = LossMeter()
         meter.update({"loss": 1})

@@ -73,7 +73,7 @@ class LossMeter:
         means = {name: _scalar(name, loss) for name, loss in losses.items()}
         parts = [mean for name, mean in means.items() if "loss" in name]
         if parts and "loss" not in means:
-            means["loss"] = torch.stack(parts).sum()
+            means["loss"] = _together(parts).sum()
         for name, mean in means.items():
             total = mean * num_samples
             self._sums[name] = self._sums[name] + total if name in self._sums else total
@@ -96,8 +96,7 @@ class LossMeter:
     def _read(self) -> dict[str, tuple[float, int]]:
         if not self._sums:
             return {}
-        first = next(iter(self._sums.values()))
-        sums = torch.stack([value.to(first.device, first.dtype) for value in self._sums.values()]).tolist()
+        sums = _together(list(self._sums.values())).tolist()
         return {name: (total, self._num_samples[name]) for name, total in zip(self._sums, sums, strict=True)}
 
 
@@ -115,7 +114,13 @@ def _scalar(name: str, loss: Any) -> torch.Tensor:
         dtype = torch.float64 if loss.device.type == "cpu" else torch.float32
         return loss.detach().to(dtype).mean()
     if isinstance(loss, list | tuple):
-        return torch.stack([_scalar(name, part) for part in loss]).sum() if loss else _scalar(name, 0.0)
+        return _together([_scalar(name, part) for part in loss]).sum() if loss else _scalar(name, 0.0)
     if isinstance(loss, int | float):
         return torch.tensor(float(loss), dtype=torch.float64)
     raise TypeError(f"the loss {name!r} must be a number, a tensor or a list of tensors, not {type(loss).__name__}")
+
+
+def _together(values: list[torch.Tensor]) -> torch.Tensor:
+    """The values as one tensor, on the accelerator where one of them lies there: plain numbers come as CPU tensors."""
+    place = next((value for value in values if value.device.type != "cpu"), values[0])
+    return torch.stack([value.to(place.device, place.dtype) for value in values])
