@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from saved_bits import differences
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -100,16 +101,16 @@ def run(name: str, strike: Strike | None = None, resume: bool = False, **preempt
     return of_ranks
 
 
-def differences(name: str) -> list[str]:
-    """Weights, moments and generators of either rank that differ from those of the run that was left alone."""
+def of_interest(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """Weights, the optimizer's state, and the generators of both ranks."""
+    generators = [rank["now"] for rank in checkpoint["run_state"]["rng"]]
+    return {"weights": checkpoint["state_dict"], "optimizer": checkpoint["optimizer"], "generators": generators}
+
+
+def differences_at_the_end(name: str) -> list[str]:
+    """What differs from the run that was left alone."""
     ours, theirs = (torch.load(FOLDER / folder / "epoch_2.pth") for folder in (name, "undisturbed"))
-    found = [key for key, value in theirs["state_dict"].items() if not torch.equal(value, ours["state_dict"][key])]
-    for rank in (0, 1):
-        if not torch.equal(*(saved["run_state"]["rng"][rank]["now"]["torch"] for saved in (ours, theirs))):
-            found.append(f"generator of rank {rank}")
-    for number, state in theirs["optimizer"]["state"].items():
-        found += [k for k, v in state.items() if not torch.equal(v, ours["optimizer"]["state"][number][k])]
-    return found
+    return differences(of_interest(ours), of_interest(theirs))
 
 
 STOPS: dict[str, Any] = {
@@ -123,7 +124,7 @@ if __name__ == "__main__":
     told: dict[str, Any] = {"undisturbed": run("undisturbed")}
     for name, (strike, preemption) in STOPS.items():
         stopped = run(name, strike, **preemption)
-        told[name] = [stopped, run(name, resume=True), differences(name)]
+        told[name] = [stopped, run(name, resume=True), differences_at_the_end(name)]
     if dist.get_rank() == 0:
         print(json.dumps(told), flush=True)
     dist.barrier()

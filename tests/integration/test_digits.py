@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from saved_bits import differences
 
 ROOT = Path(__file__).parents[2]
 LINE = re.compile(r"Epoch\(train\) +\[\d+\]\[ *\d+/45\]  lr: \S+  eta: \S+  time: \S+  data_time: \S+ .*loss: \S+")
@@ -141,14 +142,3 @@ def test_interrupted_five_times_at_random_it_ends_with_the_same_bits(tmp_path) -
     scalars = [saved["message_hub"]["log_scalars"] for saved in (ours, theirs)]
     for name in ("train/loss", "val/accuracy"):
         assert differences(scalars[0][name], scalars[1][name], name) == []
-
-
-def differences(ours: object, theirs: object, name: str) -> list[str]:
-    """Paths at which two nested values differ in a bit."""
-    if isinstance(ours, torch.Tensor):
-        return [] if isinstance(theirs, torch.Tensor) and torch.equal(ours, theirs) else [name]
-    if isinstance(ours, dict) and isinstance(theirs, dict):
-        return [d for key in {**ours, **theirs} for d in differences(ours.get(key), theirs.get(key), f"{name}.{key}")]
-    if isinstance(ours, (list, tuple)) and isinstance(theirs, (list, tuple)) and len(ours) == len(theirs):
-        return [d for i, pair in enumerate(zip(ours, theirs, strict=True)) for d in differences(*pair, f"{name}.{i}")]
-    return [] if ours == theirs else [name]

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from saved_bits import differences
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -189,17 +190,6 @@ def end_of(runner: Runner) -> dict[str, Any]:
         "best": {name: value for name, value in info.items() if name.startswith("best_score")},
         "files": sorted(path.name for path in Path(runner.work_dir).glob("[!i]*.pth")),  # not interrupted_iter_*
     }
-
-
-def differences(ours: Any, theirs: Any, name: str = "") -> list[str]:
-    """Paths at which two nested values differ in a bit."""
-    if isinstance(ours, torch.Tensor):
-        return [] if isinstance(theirs, torch.Tensor) and torch.equal(ours, theirs) else [name]
-    if isinstance(ours, dict) and isinstance(theirs, dict):
-        return [d for key in {**ours, **theirs} for d in differences(ours.get(key), theirs.get(key), f"{name}.{key}")]
-    if isinstance(ours, (list, tuple)) and isinstance(theirs, (list, tuple)) and len(ours) == len(theirs):
-        return [d for i, pair in enumerate(zip(ours, theirs, strict=True)) for d in differences(*pair, f"{name}.{i}")]
-    return [] if ours == theirs else [f"{name}: {ours} against {theirs}"]
 
 
 @pytest.mark.timeout(120)

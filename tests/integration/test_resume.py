@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import torch
+from saved_bits import differences
 
 SCRIPT = Path(__file__).with_name("resumable.py")
 Start = Callable[..., int]
@@ -96,22 +97,6 @@ def remembered(path: Path) -> dict[str, Any]:
         "best": info.get("best_score"),
         "best file": Path(info.get("best_ckpt", "")).name,
     }
-
-
-def differences(ours: Any, theirs: Any, name: str = "") -> list[str]:
-    """Paths at which two nested values differ in a bit."""
-    if isinstance(ours, torch.Tensor):
-        return [] if isinstance(theirs, torch.Tensor) and torch.equal(ours, theirs) else [name]
-    if isinstance(ours, dict):
-        missing = [f"{name}.{key}" for key in set(ours) ^ set(theirs)]
-        return missing + [
-            d for key in ours if key in theirs for d in differences(ours[key], theirs[key], f"{name}.{key}")
-        ]
-    if isinstance(ours, (list, tuple)):
-        if len(ours) != len(theirs):
-            return [name]
-        return [d for i, pair in enumerate(zip(ours, theirs, strict=True)) for d in differences(*pair, f"{name}.{i}")]
-    return [] if ours == theirs else [name]
 
 
 def assert_same_end(work_dir: Path, undisturbed: Path) -> None:
