@@ -121,8 +121,11 @@ class BackendTable:
         if name is None:
             name = self.name_for_prefix(arguments.pop("prefix", prefix))
         cls = self.class_named(name)
-        _check_arguments(cls, arguments)
-        return cls(**arguments)
+        try:
+            return cls(**arguments)
+        except TypeError:
+            _check_arguments(cls, arguments)  # which option it is, where the call itself is wrong
+            raise
 
     def choose(self, uri: PathLike, backend_args: Mapping[str, Any] | None = None) -> Any:
         """The shared instance for a path."""

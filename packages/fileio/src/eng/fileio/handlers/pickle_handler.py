@@ -16,9 +16,6 @@ __all__ = ["PickleHandler", "PickleParseError"]
 class PickleParseError(ParseError, pickle.UnpicklingError, EOFError):
     """Bytes that are no whole pickle; also the errors that ``pickle.load`` raises for them."""
 
-    def __reduce__(self) -> Any:
-        return type(self), self.args, self.__dict__
-
 
 class PickleHandler(BaseFileHandler):
     """Pickle, protocol 2 by default, as MMEngine writes it.
