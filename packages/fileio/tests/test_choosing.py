@@ -320,3 +320,10 @@ def test_examples_in_documents_run(code, tmp_path, monkeypatch, registries):
     pytest.importorskip("fsspec")
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "<document>", "exec"), {})
+
+
+def test_every_document_checks_itself():
+    pages = {}
+    for each in found_blocks():
+        pages.setdefault(each.id.rpartition("-")[0], []).append(each.values[0])
+    assert "README.md" in pages and all("assert " in "".join(codes) for codes in pages.values())

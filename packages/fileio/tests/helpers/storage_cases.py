@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 import eng.fileio as fileio
 
+NOT_WRITABLE = r"cannot put|open for reading|[Rr]ead-?\s?only|read mode|mode"
 LARGE = bytes(range(256)) * (64 * 4096)  # 64 MiB
 CONTENTS: dict[str, bytes] = {
     "plain.bin": b"\x00\xff\r\nbytes",
@@ -116,7 +118,7 @@ def lends_a_local_path_and_cleans_up(store: Store) -> None:
 def writes_and_removes(store: Store) -> None:
     args, path = store.backend_args, store.path("written/\u00e9.txt")
     if not store.writable:
-        with pytest.raises(OSError, match=r"cannot put|open for reading|[Rr]ead-?\s?only|read mode|mode"):
+        with pytest.raises(OSError, match=NOT_WRITABLE):
             fileio.put(b"x", path, args)
         return
     fileio.put(b"one", path, args)
@@ -134,11 +136,19 @@ def writes_and_removes(store: Store) -> None:
 
 
 def copies_files_and_trees(store: Store) -> None:
+    args = store.backend_args
     if not (store.writable and store.listable):
+        with pytest.raises(OSError, match=NOT_WRITABLE + "|cannot (list|copy)"):
+            fileio.copytree(store.path("tree"), store.path("copies/tree"), args)
         return
-    import tempfile
+    with tempfile.TemporaryDirectory() as folder:
+        copies_to_and_from(store, Path(folder))
+    fileio.rmtree(store.path("copies"), args)
+    assert not fileio.exists(store.path("copies/q.bin"), args)
 
-    args, here = store.backend_args, Path(tempfile.mkdtemp())
+
+def copies_to_and_from(store: Store, here: Path) -> None:
+    args = store.backend_args
     assert fileio.copyfile(store.path("plain.bin"), store.path("copies/p.bin"), args) == store.path("copies/p.bin")
     fileio.copytree(store.path("tree"), store.path("copies/tree"), args)
     assert fileio.get(store.path("copies/tree/deep/c.txt"), args) == b"c"
@@ -151,8 +161,6 @@ def copies_files_and_trees(store: Store) -> None:
     assert Path(fileio.copyfile_to_local(store.path("plain.bin"), here, args)).read_bytes() == CONTENTS["plain.bin"]
     fileio.copyfile_from_local(here / "plain.bin", store.path("copies/q.bin"), args)
     assert fileio.get(store.path("copies/q.bin"), args) == CONTENTS["plain.bin"]
-    fileio.rmtree(store.path("copies"), args)
-    assert not fileio.exists(store.path("copies/q.bin"), args)
 
 
 CASES = [
