@@ -18,10 +18,8 @@ from ._version import __version__
 
 OK, FINDINGS, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 GROUP = "eng.commands"
-# A group without a word behind it: click before 8.2 prints the help itself.
-_NO_WORDS: tuple[type[click.ClickException], ...] = tuple(
-    filter(None, [getattr(click.exceptions, "NoArgsIsHelpError", None)])
-)
+# A group without a word behind it: click before 8.2 prints the help itself, so that there is nothing to catch.
+_NO_WORDS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 _ABOUT = """Train, check and inspect deep-learning models from the command line.
 
 Each installed package of eng brings its own commands. A config is changed on the way in by --cfg-options KEY=VALUE ...;
