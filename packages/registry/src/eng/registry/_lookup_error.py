@@ -63,11 +63,11 @@ def hint_for(name: str, registry: Registry) -> str:
 
 def _missing_in_module(path: str) -> str | None:
     """Which part of a dotted path its module lacks; None where not even the first part can be imported."""
+    from ._check.nearness import or_mean
+
     parts = path.split(".")
     for count in range(len(parts) - 1, 0, -1):
         module = sys.modules.get(".".join(parts[:count]))  # the look-up has imported what there is
         if module is not None:
-            near = difflib.get_close_matches(parts[count], dir(module), n=3)
-            meant = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-            return f"the module {module.__name__!r} has no {parts[count]!r}{meant}"
+            return f"the module {module.__name__!r} has no {parts[count]!r}{or_mean(parts[count], dir(module))}"
     return None
