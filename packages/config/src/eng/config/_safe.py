@@ -136,9 +136,12 @@ class SafeInterpreter:
 
     def _bounded(self, node: ast.AST, value: Any) -> Any:
         """`value`, unless it says too much for a config."""
-        if weight(value) > MAX_WEIGHT:
-            raise self._refuse(node, "so large a result")
+        self._limit(node, weight(value))
         return value
+
+    def _limit(self, node: ast.AST, size: int) -> None:
+        if size > MAX_WEIGHT:
+            raise self._refuse(node, "so large a result")
 
     def _eval_Constant(self, node: ast.Constant) -> Any:
         return node.value
@@ -166,10 +169,6 @@ class SafeInterpreter:
                 found.append(self.value(node))
             self._limit(node, len(found))
         return found
-
-    def _limit(self, node: ast.AST, size: int) -> None:
-        if size > MAX_WEIGHT:
-            raise self._refuse(node, "so large a result")
 
     def _eval_Dict(self, node: ast.Dict) -> Any:
         found: dict[Any, Any] = {}
