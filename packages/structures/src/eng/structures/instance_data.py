@@ -152,11 +152,12 @@ class InstanceData(BaseDataElement):
             column = []
             for own in owns:
                 column.append(own[name])  # noqa: PERF401 # see above
+            if type(column[0]) is not Tensor:
+                now[name] = _rows.joined(column, name)
+                continue
             try:
-                now[name] = cat(column) if type(column[0]) is Tensor else _rows.joined(column, name)
+                now[name] = cat(column)
             except (RuntimeError, TypeError):
-                if type(column[0]) is not Tensor:
-                    raise
                 now[name] = _rows.joined(column, name)  # says which field it is
         return made
 
