@@ -14,6 +14,7 @@ from eng.dist import get_rank, get_world_size, is_distributed
 from eng.runner import environment
 from eng.runner.assemble import model as models
 from eng.runner.assemble import observers, optim
+from eng.runner.assemble.strategy import place_model
 from eng.runner.state import collect, restore
 from eng.runner.state.policy import choose_beginning
 from eng.runner.strategy import BaseStrategy as Strategy
@@ -80,8 +81,8 @@ class BaseStrategy(Strategy):
         """
         self._facts = dict(dispatch_kwargs or {})
         _ = self._opened
-        built = self.build_model(model)
-        self.model = self.compile_model(self.convert_model(built), compile=compile)
+        placed = place_model(self, self.build_model(model), None)
+        self.model = self.compile_model(placed, compile=compile)
         self.init_weights(self.model)
         prepared: list[Any] = [self.model]
         self.optim_wrapper = self.param_schedulers = None

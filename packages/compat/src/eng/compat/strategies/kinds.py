@@ -19,10 +19,6 @@ from .base import BaseStrategy
 class SingleDeviceStrategy(BaseStrategy, OneDevice):
     """One device; the arguments are the base's."""
 
-    def convert_model(self, model: nn.Module) -> nn.Module:
-        """The model on its device."""
-        return OneDevice.convert_model(self, model)
-
 
 class DDPStrategy(SingleDeviceStrategy, Replicating):
     """One process per device, each with all of the model.
