@@ -64,7 +64,7 @@ def read_lines(path: str | Path) -> list[Line]:
 
 
 def has_training(path: str | Path) -> bool:
-    """Whether a file holds lines of a training, and not of a validation alone; reads up to the first of them.
+    """Whether a file holds lines of a training, and not of a validation alone; looks no further than the first of them.
 
     Raises:
         LinesError: a line up to there is no JSON object.
