@@ -127,11 +127,11 @@ def _download(url: str, folder: Path, progress: bool) -> Path:
 
 
 @CheckpointLoader.register_scheme(prefixes=(r"[A-Za-z0-9][A-Za-z0-9+.\-]*://", r"(\S+:)?s3:"))
-def load_from_storage(filename: str, map_location: Any = None) -> Any:
+def load_from_storage(filename: str, map_location: Any = None, backend_args: dict[str, Any] | None = None) -> Any:
     """From any storage of :mod:`eng.fileio`: ``s3://``, ``gs://``, ``memory://`` and the other fsspec schemes."""
     from eng.fileio import get
 
-    return read_checkpoint(BytesIO(get(filename)), map_location, name=filename)
+    return read_checkpoint(BytesIO(get(filename, backend_args=backend_args)), map_location, name=filename)
 
 
 @CheckpointLoader.register_scheme(prefixes=("modelzoo://", "torchvision://"))

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, cast
 
 import torch
 
+from ._loader import load_from_storage
 from ._read import read_checkpoint
 from ._write import local_path, save_checkpoint
 
@@ -59,9 +60,7 @@ def _read(name: str, backend_args: dict[str, Any] | None) -> Any:
     local = local_path(name, backend_args)
     if local is not None:
         return read_checkpoint(local, map_location="cpu")
-    from eng.fileio import get
-
-    return read_checkpoint(io.BytesIO(get(name, backend_args=backend_args)), map_location="cpu", name=name)
+    return load_from_storage(name, "cpu", backend_args)
 
 
 def _without_suffix(name: str, out_dir: str | os.PathLike[str] | None, backend_args: dict[str, Any] | None) -> str:
