@@ -161,7 +161,9 @@ class FSDPStrategy(BaseStrategy):
 
         self.close()
         common, shards = split(checkpoint)
-        common = SnapshotBuffers().take(common)  # training goes on before it is written
+        copies = SnapshotBuffers()
+        if write is not None:  # training goes on before it is written
+            common = copies.take(common)
         if get_rank() == 0 and Path(path).is_file():
             Path(path).unlink()
         barrier()
@@ -169,6 +171,7 @@ class FSDPStrategy(BaseStrategy):
 
         def finish() -> None:
             wait()
+            copies.wait()
             if get_rank() == 0:
                 save_checkpoint(common, str(Path(path) / COMMON))
                 when_whole()
