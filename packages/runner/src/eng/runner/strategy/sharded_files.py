@@ -88,8 +88,8 @@ def read_folder(folder: str, map_location: Any, model: nn.Module | None = None) 
 
     from eng.checkpoint import BrokenCheckpointError, read_checkpoint
 
-    _refuse_deepspeed(folder)
     if not is_sharded(folder) or not (Path(folder) / ".metadata").is_file():
+        _refuse_deepspeed(folder)
         raise BrokenCheckpointError(folder, f"a sharded checkpoint has .metadata and {COMMON}; the save was cut short")
     common = read_checkpoint(str(Path(folder) / COMMON), map_location)
     reader = dcp.FileSystemReader(folder)
