@@ -9,12 +9,11 @@ from torch import nn
 
 from eng.device import get_device
 from eng.dist import is_distributed
-from eng.model import convert_sync_batchnorm, is_model_wrapper, revert_sync_batchnorm
-from eng.model._sync_batch_norm import let_cpus_synchronise
+from eng.model import is_model_wrapper, revert_sync_batchnorm
 from eng.registry import STRATEGIES
 
 from ..strategy import BaseStrategy, DDPStrategy, DeepSpeedStrategy, FSDPStrategy, SingleDeviceStrategy
-from ..strategy.ddp import wrap
+from ..strategy.ddp import synchronised, wrap
 
 
 def build_strategy(strategy: Any, work_dir: str, model_wrapper_cfg: Mapping[str, Any] | None = None) -> BaseStrategy:
@@ -69,10 +68,7 @@ def place_model(
         return strategy.convert_model(revert_sync_batchnorm(model))
     cfg, options = cfg or {}, dict(model_wrapper_cfg or {})
     sync_bn = options.pop("sync_bn", None) or cfg.get("sync_bn")
-    if sync_bn:
-        model = convert_sync_batchnorm(model, sync_bn if isinstance(sync_bn, str) else "torch")
-    if get_device() == "cpu":
-        let_cpus_synchronise(model)
+    model = synchronised(model, "torch" if sync_bn is True else sync_bn)
     if cfg.get("find_unused_parameters") and not options:
         options = {"find_unused_parameters": True}
     if not options or isinstance(strategy, (FSDPStrategy, DeepSpeedStrategy)):

@@ -39,12 +39,18 @@ class DDPStrategy(BaseStrategy):
 
     def convert_model(self, model: nn.Module) -> nn.Module:
         """The model on its device, with synchronised BatchNorm where asked for, in its wrapper."""
-        model = model.to(get_device())
-        if self.sync_bn:
-            model = convert_sync_batchnorm(model, self.sync_bn)
-        if get_device() == "cpu":
-            let_cpus_synchronise(model)
-        return wrap(model, self.model_wrapper)
+        return wrap(synchronised(model.to(get_device()), self.sync_bn), self.model_wrapper)
+
+
+def synchronised(model: nn.Module, sync_bn: str | None) -> nn.Module:
+    """The model with BatchNorm that counts over all ranks: what ``sync_bn`` converts, and what was so, on CPUs too.
+
+    Raises:
+        ValueError: ``sync_bn`` is unknown.
+    """
+    if sync_bn:
+        model = convert_sync_batchnorm(model, sync_bn)
+    return let_cpus_synchronise(model) if get_device() == "cpu" else model
 
 
 def wrap(model: nn.Module, model_wrapper: Mapping[str, Any] | None) -> nn.Module:
