@@ -88,20 +88,19 @@ def assert_same(report: dict[str, Any], expected: dict[str, Any], begin: int = 0
     """Losses, norms, rates, samples and metrics of a run from iteration ``begin`` on, and the weights at its end."""
     assert len(report["losses"]) == STEPS - begin
     for key in [key for key in ("losses", "norms", "lrs") if expected[key] is not None]:
-        assert report[key][-1:] == pytest.approx(expected[key][-1:], rel=1e-5, abs=1e-5)
         assert report[key][2:] == pytest.approx(expected[key][begin + 2 :], rel=1e-5, abs=1e-5), key
     assert report["losses"] == pytest.approx(expected["losses"][begin:], rel=1e-5, abs=1e-5)
     assert report["samples"] == expected["samples"][begin:]
-    for ours, theirs in zip(reversed(report["metrics"]), reversed(expected["metrics"]), strict=False):
+    for ours, theirs in zip(report["metrics"], expected["metrics"], strict=True):
         assert ours == pytest.approx(theirs, rel=1e-5, abs=1e-5)
         assert ours["counted"] == ours["distinct"] == 13
     for name, values in expected["weights"].items():
         assert report["weights"][name] == pytest.approx(values, rel=1e-4, abs=1e-5), name
 
 
-def of_stage(stage: int, report: dict[str, Any]) -> dict[str, Any]:
-    """The report of one process, without norms for stage 0: the engine clips there without telling."""
-    return report if stage else {**report, "norms": None}
+def as_told_by(name: str, report: dict[str, Any]) -> dict[str, Any]:
+    """The report of one process, without norms for a run that ends on stage 0: the engine clips there without telling."""
+    return {**report, "norms": None} if name.endswith("zero0") else report
 
 
 @pytest.mark.parametrize("kind", ["ddp-2", "ddp-4", "fsdp-2", "sharded-2", "wrapper-of-the-manual-2"])
@@ -112,7 +111,7 @@ def test_several_ranks_give_the_numbers_of_one_process(runs: Runs, kind: str) ->
 @needs_deepspeed
 @pytest.mark.parametrize("stage", [0, 1, 2, 3])
 def test_zero_gives_the_numbers_of_one_process(runs: Runs, stage: int) -> None:
-    assert_same(runs[f"zero{stage}"], of_stage(stage, runs["plain"]))
+    assert_same(runs[f"zero{stage}"], as_told_by(f"zero{stage}", runs["plain"]))
     saved, expected = (torch.load(runs.folder / name / "iter_48.pth") for name in (f"zero{stage}", "plain"))
     assert list(saved["state_dict"]) == list(expected["state_dict"])
     saved, expected = saved["optimizer"], expected["optimizer"]
@@ -133,7 +132,7 @@ def test_zero_accumulates_like_one_process(runs: Runs) -> None:
     "name", ["zero0 to zero0", "zero2 to zero2", "plain to zero1", "zero2 to zero3", "zero3 to fsdp-2"]
 )
 def test_zero_goes_on_from_any_strategy_and_any_from_zero(runs: Runs, name: str) -> None:
-    assert_same(runs[name], of_stage(int(name[-1]) if "zero" in name[-5:] else 1, runs["plain"]), begin=3)
+    assert_same(runs[name], as_told_by(name, runs["plain"]), begin=3)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,6 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-START = time.time()
-
 import torch
 from torch import nn
 from torch.utils.data import Dataset
@@ -167,20 +165,10 @@ class Recorder(Hook):
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.options = options
-        self.report: dict[str, Any] = {
-            "losses": [],
-            "norms": [],
-            "lrs": [],
-            "samples": [],
-            "metrics": [],
-            "first": None,
-        }
+        self.report: dict[str, Any] = {"losses": [], "norms": [], "lrs": [], "samples": [], "metrics": []}
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        trouble, mine = (
-            self.options.get("trouble"),
-            get_rank() == self.options.get("trouble_rank", 1) % get_world_size(),
-        )
+        trouble, mine = self.options.get("trouble"), get_rank() == 1 % get_world_size()
         if trouble == "break":
             bare = getattr(runner.model, "module", runner.model)
             bare.breaks_gradient = mine and runner.iter == self.options["trouble_iter"]
@@ -197,8 +185,6 @@ class Recorder(Hook):
         time.sleep(600)
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        if self.report["first"] is None:
-            self.report["first"] = time.time() - START
         loss = outputs["loss"].detach().clone().reshape(())
         all_reduce(loss, op="mean")
         self.report["losses"].append(float(loss))
@@ -283,8 +269,6 @@ def run(options: dict[str, Any]) -> dict[str, Any]:
         "calls": sum(block.calls for block in blocks),
         "graphs": len(graphs),
         "device": next(runner.model.parameters()).device.type,
-        "world_size": get_world_size(),
-        "epoch": runner.epoch,
         "iter": runner.iter,
     }
 
@@ -293,13 +277,11 @@ def run_all(jobs: dict[str, dict[str, Any]], folder: Path) -> dict[str, Any]:
     """Makes one run after another; the report of one that raises is its error."""
     reports: dict[str, Any] = {}
     for name, options in jobs.items():
-        begin = time.time()
         try:
             reports[name] = run({"work_dir": str(folder / name), "name": name, **options})
         except Exception as error:
             traceback.print_exc()
             reports[name] = {"error": f"{type(error).__name__}: {error}"}
-        reports[name]["seconds"] = time.time() - begin
     return reports
 
 
