@@ -49,7 +49,7 @@ def test_launch_to_first_step(versus: Any, tmp_path: Path) -> None:
     for i in range(3):
         for name, script in (("ours", JOBS / "training_job.py"), ("bare", bare)):
             begin = time.perf_counter()
-            run_job(script, tmp_path / f"{name}{i}", 2, options, timeout=60)
+            assert run_job(script, tmp_path / f"{name}{i}", 2, options, timeout=60).code == 0
             seconds[name].append(time.perf_counter() - begin)
     ours, plain = min(seconds["ours"]), min(seconds["bare"])
     versus.report(
