@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 
 import pytest
 import torch
@@ -126,6 +127,27 @@ def test_a_part_whose_error_is_caught_is_left() -> None:
                 return self.second(x)
 
     assert FlopAnalyzer(Tries(), X).by_module() == {"": 60, "first": 0, "second": 60}
+
+
+def test_an_error_after_one_that_was_caught_names_its_own_module() -> None:
+    class Catches(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.part = nn.Linear(9, 9)
+
+        def forward(self, x):
+            with suppress(RuntimeError):
+                return self.part(x)
+            return x
+
+    class Fails(nn.Sequential):
+        def forward(self, x):
+            raise ZeroDivisionError(super().forward(x).shape)
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        FlopAnalyzer(nn.Sequential(Fails(Catches())), X).total()
+    if hasattr(caught.value, "__notes__"):  # Python 3.11
+        assert "the forward of 0 (Fails) failed" in "".join(caught.value.__notes__)
 
 
 def test_what_is_no_module_is_refused() -> None:

@@ -106,7 +106,7 @@ def naming_the_module(model: nn.Module) -> Iterator[None]:
     for module in names:
         if not isinstance(module, torch.jit.ScriptModule):
             handles.append(module.register_forward_pre_hook(lambda module, _: running.append(module)))
-            handles.append(module.register_forward_hook(lambda *_: _forget_last(running)))
+            handles.append(module.register_forward_hook(lambda module, *_: _forget(running, module)))
     try:
         yield
     except Exception as error:
@@ -122,9 +122,13 @@ def naming_the_module(model: nn.Module) -> Iterator[None]:
             handle.remove()
 
 
-def _forget_last(running: list[nn.Module]) -> None:
-    """Gives None whatever the module is: what a forward hook gives takes the place of the output."""
-    running.pop()
+def _forget(running: list[nn.Module], module: nn.Module) -> None:
+    """Takes off the module that ends, and parts on top of it whose error its forward caught.
+
+    Gives None: what a forward hook gives takes the place of the output.
+    """
+    while running.pop() is not module:
+        pass
 
 
 @contextmanager
