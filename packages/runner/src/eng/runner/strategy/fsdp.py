@@ -162,8 +162,7 @@ class FSDPStrategy(BaseStrategy):
         self.close()
         common, shards = split(checkpoint)
         copies = SnapshotBuffers()
-        if write is not None:  # training goes on before it is written
-            common = copies.take(common)
+        common = copies.take(common)  # off the device; and training may go on before it is written
         if get_rank() == 0 and Path(path).is_file():
             Path(path).unlink()
         barrier()
