@@ -65,6 +65,11 @@ def comes_late(rank: int) -> None:
     if rank == 2:
         time.sleep(5)  # another line, of another rank
     dist.all_reduce(torch.ones(1))
+    with dist.watched("the step"):
+        dist.barrier()  # it gives back what it is part of
+        if rank == 0:
+            time.sleep(3)  # a line in the block
+        torch_dist.all_reduce(torch.ones(1))
     print(f"rank {rank} ended well")
 
 

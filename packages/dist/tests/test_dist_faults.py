@@ -87,6 +87,8 @@ def test_long_wait_shows_the_stack_of_every_rank() -> None:
         assert not more  # one rank speaks for all, once
         assert f"--- rank {late}: in no collective" in report
         assert all(f"--- rank {rank}: in {call} for" in report for rank in {0, 1, 2} - {late})
+    in_block = [each for each in reports if "a line in the block" in each]
+    assert len(in_block) == 1 and all(f"--- rank {rank}: in the step for" in in_block[0] for rank in range(3))
 
 
 def test_debug_mode_says_who_disagrees_from_which_line() -> None:

@@ -6,7 +6,6 @@ passes on to `torch.distributed`. In debug mode the last is a `CheckedCommunicat
 
 from __future__ import annotations
 
-import time
 import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,6 +17,7 @@ from torch.distributed import ProcessGroup
 
 from eng.device._table import ACCELERATORS
 from eng.dist._per_group import PerGroup
+from eng.dist._wait import Wait
 
 if TYPE_CHECKING:
     from eng.dist._watch import Watch
@@ -144,17 +144,8 @@ class GroupCommunicator:
         if watch is None:
             call(*args)
             return
-        watch.raise_if_failed()
-        before, watch.waiting = watch.waiting, (name, time.monotonic())
-        try:
+        with Wait(watch, name):
             call(*args)
-        except RuntimeError as error:
-            fault = watch.fault_behind(error)
-            if fault is None:
-                raise
-            raise fault from error
-        finally:
-            watch.waiting = before
 
 
 def device_of(backend_config: str) -> torch.device:

@@ -15,8 +15,8 @@ from eng.dist._per_group import PerGroup
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
-# The group of this machine's processes, forgotten together with the default group it was made in.
 _AVAILABLE = torch_dist.is_available()  # how torch was built
+# The group of this machine's processes, forgotten together with the default group it was made in.
 _LOCAL_GROUPS: PerGroup[ProcessGroup] = PerGroup()
 
 

@@ -30,6 +30,7 @@ from torch.distributed import ProcessGroup
 from eng.dist._communicator import forget_communicators
 from eng.dist._per_group import PerGroup
 from eng.dist._stores import prefixed
+from eng.dist._wait import Wait
 from eng.dist.errors import PeerFailedError
 
 logger = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ class Watch:
         budget_s: seconds that a collective may wait unexplained.
 
     Attributes:
-        waiting: the collective that the main thread is in, and since when on the monotonic clock.
+        waiting: the collective or watched block that the main thread is in, and since when on the monotonic clock.
         fault: the failure of another rank, once it is known.
     """
 
@@ -309,8 +310,7 @@ def start_watch(budget_s: float | None = None) -> None:
         watch_group(open_group_store(torch_dist.group.WORLD), budget_s)
 
 
-@contextlib.contextmanager
-def watched(name: str) -> Iterator[None]:
+def watched(name: str) -> contextlib.AbstractContextManager[None]:
     """Watches a block in which torch itself waits for other ranks, such as a backward that averages gradients.
 
     The collectives of this package are watched already. A block that takes longer than the budget of the watch makes
@@ -328,20 +328,7 @@ def watched(name: str) -> Iterator[None]:
         ...     step = 1 + 1
     """
     watch = current_watch()
-    if watch is None:
-        yield
-        return
-    watch.raise_if_failed()
-    before, watch.waiting = watch.waiting, (name, time.monotonic())
-    try:
-        yield
-    except RuntimeError as error:
-        fault = watch.fault_behind(error)
-        if fault is None:
-            raise
-        raise fault from error
-    finally:
-        watch.waiting = before
+    return contextlib.nullcontext() if watch is None else Wait(watch, name)
 
 
 @contextlib.contextmanager
