@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import inspect
 import os
 import sys
@@ -27,6 +28,14 @@ def fails_while_others_communicate(rank: int) -> None:
 def fails_while_others_compute(rank: int) -> None:
     if rank == 1:
         raise ValueError("the data of rank 1 is broken")
+    time.sleep(FOREVER_S)
+
+
+def fails_while_one_holds_the_interpreter(rank: int) -> None:
+    if rank == 1:
+        raise ValueError("the data of rank 1 is broken")
+    if rank == 2:
+        ctypes.PyDLL(None).usleep(1_500_000)  # unlike a CDLL, it keeps the other threads out
     time.sleep(FOREVER_S)
 
 

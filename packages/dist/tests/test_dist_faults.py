@@ -50,7 +50,10 @@ def run_ranks(scenario: str, ranks: int = 2, **env: str) -> list[Ended]:
     return [Ended(process.returncode, *text) for process, text in zip(started, texts, strict=True)]
 
 
-@pytest.mark.parametrize("scenario", ["fails_while_others_communicate", "fails_while_others_compute"])
+@pytest.mark.parametrize(
+    "scenario",
+    ["fails_while_others_communicate", "fails_while_others_compute", "fails_while_one_holds_the_interpreter"],
+)
 def test_failure_reaches_the_others_with_its_traceback(scenario: str) -> None:
     ends = run_ranks(scenario, ranks=3)
     assert [end.status for end in ends] == [1, 1, 1]

@@ -164,7 +164,9 @@ class Watch:
 
     def _run(self) -> None:
         with contextlib.suppress(RuntimeError):  # the store is gone: its rank has ended, and so has the job
-            while not self._stop.wait(_POLL_S) and self._goes_on():
+            is_closing = False
+            while not is_closing and not self._stop.wait(_POLL_S) and self._goes_on():
+                is_closing = self._link.check(["closing"])  # asked first: it may close because of a failure
                 self._poll()
             if not self._stop.is_set():
                 self._link.add("closed", 1)
@@ -172,7 +174,7 @@ class Watch:
 
     def _goes_on(self) -> bool:
         is_present = torch_dist.is_initialized() and torch_dist.group.WORLD is self._group()
-        return is_present and self.fault is None and not self._link.check(["closing"])
+        return is_present and self.fault is None
 
     def _poll(self) -> None:
         if self._link.check(["fault"]):
@@ -244,7 +246,7 @@ class Watch:
             self.store.add("closed", 1)
         if self.rank == 0:
             self.store.set("closing", "1")
-            deadline = time.monotonic() + 2 * _POLL_S
+            deadline = time.monotonic() + (2 * _POLL_S if self.fault is None else _LEAVE_S)
             while self.store.add("closed", 0) < self.size and time.monotonic() < deadline:
                 time.sleep(_POLL_S / 20)
 
