@@ -116,7 +116,7 @@ def test_import_beyond_torch(versus):
     versus.report("import eng.runner beyond torch", f"{best * 1e3:.0f} ms", "<= 200 ms", "the best of 3 processes")
 
 
-# What torch itself brings in for a first step (torch._dynamo, when an optimizer is made) is not ours to save.
+# torch imports its compiler when an optimizer is made by hand; one made by eng does without.
 BARE_START = """
 import json, time
 import torch, torch.utils.data, torch.distributed
@@ -137,7 +137,7 @@ from eng.config import Config
 from eng.hooks import Hook
 from eng.runner import Runner
 class First(Hook):
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         print(json.dumps(time.perf_counter() - start), flush=True)
         raise SystemExit
 cfg = Config.fromfile("examples/digits/config.py")
@@ -152,5 +152,5 @@ runner.train()
 def test_start_of_the_digits_example(versus, monkeypatch):
     monkeypatch.chdir(ROOT)
     bare, ours = (min(times) for times in zip(*((printed(BARE_START), printed(DIGITS)) for _ in range(4)), strict=True))
-    detail = f"{bare * 1e3:.0f} ms of it are torch's own for a bare first step; the best of 4 processes"
-    versus.report("digits to its first iteration, beyond torch", f"{ours * 1e3:.0f} ms", "<= 1 s", detail)
+    detail = f"a first step of bare torch alone: {bare * 1e3:.0f} ms; the best of 4 processes"
+    versus.report("digits to the end of its first iteration, beyond torch", f"{ours * 1e3:.0f} ms", "<= 1 s", detail)

@@ -81,13 +81,18 @@ def test_lines_scalars_and_event_files(trained) -> None:
 
 
 @pytest.mark.timeout(200)
-def test_resume_goes_on_from_the_last_epoch(trained) -> None:
+def test_resume_goes_on_from_the_last_epoch(trained, monkeypatch) -> None:
     folder, _ = trained
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")  # names every module that is imported, on the error stream
     done = eng(folder, "train", "examples/digits/config.py", "--resume", "--cfg-options", "train_cfg.max_epochs=21")
     assert done.returncode == 0, done.stderr[-2000:]
     assert "resumed epoch: 20, iter: 900" in done.stdout
     assert re.search(r"Epoch\(train\) +\[21\]\[10/45\]", done.stdout)
     assert not re.search(r"Epoch\(train\) +\[20\]", done.stdout)
+    imported = set(re.findall(r"\| +([\w.]+)$", done.stderr, re.MULTILINE))
+    assert "eng.hooks" in imported
+    slow_to_load = {"torch._dynamo", "matplotlib", "cv2", "sklearn", "pandas"}
+    assert not slow_to_load & imported, "a run starts without what it does not need"
 
 
 @pytest.mark.timeout(200)
