@@ -133,6 +133,7 @@ OF_ZERO: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "zero-amp": ({"optim": {"type": "AmpOptimWrapper", "dtype": "bfloat16"}}, "bf16=dict"),
     "zero-clip-by-value": ({"optim": {"clip_grad": {"clip_value": 1.0}}}, "DeepSpeed clips by the norm only"),
+    "zero-weights": ({"model": {"weighted": True}}, "takes no loss weights"),
     "zero-skip": ({"optim": {"skip_nonfinite": True}}, "nan_policy='skip'"),
 }
 

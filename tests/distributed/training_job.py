@@ -74,10 +74,19 @@ class BreakGradient(torch.autograd.Function):
 
 
 class Regressor(BaseModel):
-    """A small network; ``unused`` adds a layer that takes no part, ``norm`` one that looks at the whole batch."""
+    """A small network; ``unused`` adds a layer that takes no part, ``norm`` one that looks at the whole batch.
+
+    With ``weighted`` it says how many samples its loss is the mean of.
+    """
 
     def __init__(
-        self, width: int = 16, depth: int = 3, unused: bool = False, random_init: bool = False, norm: bool = False
+        self,
+        width: int = 16,
+        depth: int = 3,
+        unused: bool = False,
+        random_init: bool = False,
+        norm: bool = False,
+        weighted: bool = False,
     ) -> None:
         super().__init__()
         # A bias in front of a normalisation has no gradient but rounding errors, which Adam makes large.
@@ -88,7 +97,7 @@ class Regressor(BaseModel):
         self.head = nn.Linear(width, 1)
         if unused:
             self.spare = nn.Linear(4, 4)
-        self.random_init = random_init
+        self.random_init, self.weighted = random_init, weighted
 
     def init_weights(self) -> None:
         super().init_weights()
@@ -100,7 +109,8 @@ class Regressor(BaseModel):
         x = torch.tanh(self.stem(inputs))
         scores = self.head(self.blocks(BreakGradient.apply(x) if self.breaks_gradient else x))
         if mode == "loss":
-            return {"loss": 10 * (scores - targets).square().mean()}
+            weight = {"loss_weight": len(inputs)} if self.weighted else {}
+            return {"loss": 10 * (scores - targets).square().mean(), **weight}
         return [{"index": i, "error": (s - t).square()} for i, s, t in zip(index, scores, targets, strict=True)]
 
 

@@ -14,7 +14,7 @@ from eng.runner import environment
 from eng.runner.assemble import batch_share
 from eng.runner.assemble.strategy import build_strategy, place_model
 from eng.runner.errors import MixedVersionsError, SettingsError
-from eng.runner.strategy._zero_engine import cast_inputs
+from eng.runner.strategy._zero_model import cast_inputs
 
 
 def test_examples_hold() -> None:

@@ -11,28 +11,12 @@ import torch
 from torch import nn
 
 from eng.model._losses import sum_losses, update_params
+from eng.model._steps import run_forward
 from eng.model.base_module import BaseModule
-from eng.model.errors import BatchTypeError
 from eng.registry import MODELS
 
 from ._vendor_devices import VendorDevices
 from .data_preprocessor import BaseDataPreprocessor
-
-
-def run_forward(model: nn.Module, data: Any, mode: str) -> Any:
-    """Calls ``model`` with a batch as keywords or positional arguments.
-
-    Raises:
-        BatchTypeError: the batch is no mapping, list or tuple (a TypeError).
-    """
-    if isinstance(data, (list, tuple)):
-        return model(*data, mode=mode)
-    if isinstance(data, Mapping):
-        return model(**data, mode=mode)
-    raise BatchTypeError(
-        f"{type(model).__name__} can be called with a batch that is a dict, a tuple or a list; from its "
-        f"data_preprocessor came a {type(data).__name__}"
-    )
 
 
 class BaseModel(VendorDevices, BaseModule):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,8 +11,7 @@ from torch import nn
 from torch.nn.parallel import DataParallel
 from torch.nn.parallel.distributed import DistributedDataParallel
 
-from eng.dist import watched
-from eng.model._losses import update_params
+from eng.model._steps import run_forward, train_wrapped
 from eng.model.errors import UnusedParametersError
 from eng.model.utils import detect_anomalous_params
 from eng.registry import MODEL_WRAPPERS
@@ -39,15 +39,8 @@ class MMDistributedDataParallel(DistributedDataParallel):
 
     def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, torch.Tensor]:
         """See :meth:`eng.model.BaseModel.train_step`."""
-        with watched("the training step"):
-            with optim_wrapper.optim_context(self):
-                data = self.module.data_preprocessor(data, training=True)
-                losses = self._run_forward(data, mode="loss")
-            parsed_loss, log_vars = self.module.parse_losses(losses)
-            if self.detect_anomalous_params:
-                detect_anomalous_params(parsed_loss, model=self)
-            update_params(optim_wrapper, parsed_loss, losses)
-        return log_vars  # type: ignore[no-any-return]  # module is any model
+        inspect = partial(detect_anomalous_params, model=self) if self.detect_anomalous_params else None
+        return train_wrapped(self, data, optim_wrapper, inspect)
 
     def val_step(self, data: Any) -> Any:
         """See :meth:`eng.model.BaseModel.val_step`."""
@@ -57,10 +50,7 @@ class MMDistributedDataParallel(DistributedDataParallel):
         """See :meth:`eng.model.BaseModel.test_step`."""
         return self.module.test_step(data)
 
-    def _run_forward(self, data: Any, mode: str) -> Any:
-        from eng.model.base_model.base_model import run_forward
-
-        return run_forward(self, data, mode)
+    _run_forward = run_forward
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The model's forward; parameters that took no part in the last loss are named.

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from eng.dist import watched
-from eng.model._losses import update_params
+from eng.model._steps import run_forward, train_wrapped
 from eng.registry import MODEL_WRAPPERS
 
 from ._sharding import Settings, modules_to_shard
@@ -93,13 +93,7 @@ class MMFullyShardedDataParallel(nn.Module):
 
     def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, torch.Tensor]:
         """See :meth:`eng.model.BaseModel.train_step`."""
-        with watched("the training step"):
-            with optim_wrapper.optim_context(self):
-                data = self.module.data_preprocessor(data, training=True)
-                losses = self._run_forward(data, mode="loss")
-            parsed_loss, log_vars = self.module.parse_losses(losses)
-            update_params(optim_wrapper, parsed_loss, losses)
-        return log_vars  # type: ignore[no-any-return]  # module is any model
+        return train_wrapped(self, data, optim_wrapper)
 
     def val_step(self, data: Any) -> Any:
         """See :meth:`eng.model.BaseModel.val_step`."""
@@ -118,10 +112,7 @@ class MMFullyShardedDataParallel(nn.Module):
                 part.reshard()
         return outputs
 
-    def _run_forward(self, data: Any, mode: str) -> Any:
-        from eng.model.base_model.base_model import run_forward
-
-        return run_forward(self, data, mode)
+    _run_forward = run_forward
 
     @contextmanager
     def no_sync(self) -> Any:

@@ -65,6 +65,10 @@ class BaseOptimWrapper(metaclass=ABCMeta):
         """
         self._names.learn(model)
 
+    def named_parameters(self) -> list[tuple[str, Any]]:
+        """The optimizer's parameters with their names, or with their places in the groups where names are unknown."""
+        return self._names.of_parameters(self.optimizer.param_groups)
+
     def state_dict(self) -> dict[str, Any]:
         """The optimizer's state, as torch gives it, with ``param_names`` in each group where they are known."""
         state: dict[str, Any] = self.optimizer.state_dict()

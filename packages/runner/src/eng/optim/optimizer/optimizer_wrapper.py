@@ -223,6 +223,16 @@ class OptimWrapper(BaseOptimWrapper):
         return loss if counts == 1 else loss / counts
 
     @property
+    def accumulative_counts(self) -> int:
+        """Losses for each update."""
+        return self._accumulative_counts
+
+    @property
+    def skips_nonfinite(self) -> bool:
+        """Whether steps with gradients that are not finite are skipped."""
+        return self._guard is not None
+
+    @property
     def inner_count(self) -> int:
         """Number of losses so far."""
         return self._inner_count
@@ -245,11 +255,10 @@ class OptimWrapper(BaseOptimWrapper):
             ``weight``, the sum of the weights in the window (None without weights).
         """
         open_window = not self.should_update()
-        parameters = self._names.of_parameters(self.optimizer.param_groups)
         return {
             "inner_count": self._inner_count,
             "update_count": self.update_count,
-            "gradients": gradients_of(parameters) if open_window else {},
+            "gradients": gradients_of(self.named_parameters()) if open_window else {},
             "weight": self._window.total if open_window and self._window is not None else None,
         }
 
@@ -263,7 +272,7 @@ class OptimWrapper(BaseOptimWrapper):
         self._window_lost = False
         self.update_count = state["update_count"]
         self._window = None if state["weight"] is None else WeightedWindow(state["weight"])
-        restore_gradients(self._names.of_parameters(self.optimizer.param_groups), state["gradients"])
+        restore_gradients(self.named_parameters(), state["gradients"])
 
     def _window_length(self) -> int:
         in_last = self._max_counts - self._remainder_counts <= self._inner_count < self._max_counts

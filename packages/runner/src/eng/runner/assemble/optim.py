@@ -107,7 +107,7 @@ def _build_list(
 def _end_of(cfg: Mapping[str, Any], optim_wrapper: Any, max_epochs: int, max_iters: int) -> int:
     """Where a schedule ends that does not say so: with the run, in the unit that it counts."""
     if cfg.get("by") == "update":
-        return -(-max_iters // getattr(optim_wrapper, "_accumulative_counts", 1))
+        return -(-max_iters // getattr(optim_wrapper, "accumulative_counts", 1))
     return max_epochs if cfg.get("by_epoch", True) else max_iters
 
 

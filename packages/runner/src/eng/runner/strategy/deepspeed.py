@@ -18,7 +18,8 @@ from eng.optim import OptimWrapper
 from eng.registry import STRATEGIES
 
 from ..errors import SettingsError
-from ._zero_engine import EngineModel, EngineOptimWrapper, cast_inputs, whole_shape
+from ._zero_model import EngineModel, cast_inputs
+from ._zero_optim import EngineOptimWrapper, whole_shape
 from .base import BaseStrategy, bare_model
 
 
@@ -123,7 +124,7 @@ class DeepSpeedStrategy(BaseStrategy):
                 f"DeepSpeed trains with one OptimWrapper, got {type(optim_wrapper).__name__}; precision is set by the "
                 "strategy: bf16=dict(enabled=True) or fp16=dict(enabled=True)"
             )
-        if optim_wrapper._guard is not None:  # noqa: SLF001  # one package
+        if optim_wrapper.skips_nonfinite:
             raise SettingsError(
                 "optim_wrapper.skip_nonfinite does not reach into DeepSpeed's engine: leave it out and set "
                 "nan_policy='skip', which does"
@@ -193,7 +194,7 @@ def _of_wrapper(optim_wrapper: Any, config: Mapping[str, Any]) -> dict[str, Any]
     clip = optim_wrapper.clip_grad_kwargs or {}
     if clip and "max_norm" not in clip:
         raise SettingsError("DeepSpeed clips by the norm only: clip_grad=dict(max_norm=...)")
-    counts = optim_wrapper._accumulative_counts  # noqa: SLF001  # one package
+    counts = optim_wrapper.accumulative_counts
     micro = config["train_micro_batch_size_per_gpu"]
     steps = config.get("gradient_accumulation_steps") or counts
     _check_batch(config.get("train_batch_size"), micro, steps)

@@ -124,7 +124,7 @@ class FSDPStrategy(BaseStrategy):
         """The open accumulation window, with whole gradients, the same on all ranks."""
         state = optim_wrapper.accumulation_state()
         if state.get("gradients"):
-            parameters = optim_wrapper._names.of_parameters(optim_wrapper.optimizer.param_groups)  # noqa: SLF001  # one package
+            parameters = optim_wrapper.named_parameters()
             state["gradients"] = {name: whole(p.grad) for name, p in parameters if p.grad is not None}
         return state
 
@@ -135,7 +135,7 @@ class FSDPStrategy(BaseStrategy):
         """
         if isinstance(state, list):
             state = mean_window(state)
-        parameters = dict(optim_wrapper._names.of_parameters(optim_wrapper.optimizer.param_groups))  # noqa: SLF001  # one package
+        parameters = dict(optim_wrapper.named_parameters())
         shards = {
             name: like(gradient, parameters[name]) if name in parameters else gradient
             for name, gradient in state["gradients"].items()

@@ -1,0 +1,55 @@
+"""How a model is called with a batch, and the training step of a wrapper around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from eng.dist import watched
+
+from ._losses import update_params
+from .errors import BatchTypeError
+
+
+def run_forward(model: nn.Module, data: Any, mode: str) -> Any:
+    """Calls ``model`` with a batch as keywords or positional arguments.
+
+    Raises:
+        BatchTypeError: the batch is no mapping, list or tuple (a TypeError).
+    """
+    if isinstance(data, (list, tuple)):
+        return model(*data, mode=mode)
+    if isinstance(data, Mapping):
+        return model(**data, mode=mode)
+    raise BatchTypeError(
+        f"{type(model).__name__} can be called with a batch that is a dict, a tuple or a list; from its "
+        f"data_preprocessor came a {type(data).__name__}"
+    )
+
+
+def train_wrapped(
+    wrapper: Any, data: Any, optim_wrapper: Any, before_update: Callable[[torch.Tensor], object] | None = None
+) -> dict[str, torch.Tensor]:
+    """One training step of the model in a wrapper, whose own forward runs so that ranks hear of one another.
+
+    Args:
+        wrapper: around the model, its ``module``.
+        data: a batch, as the loader gives it.
+        optim_wrapper: takes the loss.
+        before_update: called with the loss.
+
+    Returns:
+        The log variables; see :meth:`eng.model.BaseModel.train_step`.
+    """
+    model = wrapper.module
+    with watched("the training step"):
+        with optim_wrapper.optim_context(wrapper):
+            losses = wrapper._run_forward(model.data_preprocessor(data, training=True), mode="loss")  # noqa: SLF001  # of this family
+        parsed_loss, log_vars = model.parse_losses(losses)
+        if before_update is not None:
+            before_update(parsed_loss)
+        update_params(optim_wrapper, parsed_loss, losses)
+    return log_vars  # type: ignore[no-any-return]  # module is any model
