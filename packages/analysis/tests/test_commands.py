@@ -68,10 +68,11 @@ def test_a_shape_that_is_none(words) -> None:
     [
         (("config.py", "--shape", "1", "x"), "takes whole numbers such as 3 224 224, got 1 x"),
         (("--shape", "1", "x"), "takes whole numbers such as 3 224 224, got 1 x"),
+        (("--shape", "²", "config.py"), "takes whole numbers such as 3 224 224, got ²"),
         (("--shape", "1", "x", "config.py"), "takes whole numbers such as 3 224 224, got 1 x"),
         (("config.py", "other.py"), "one CONFIG is expected, got 2: config.py other.py"),
     ],
-    ids=["behind-the-config", "in-place-of-the-config", "before-the-config", "two-configs"],
+    ids=["behind-the-config", "in-place-of-the-config", "raised-digit", "before-the-config", "two-configs"],
 )
 def test_a_stray_word_is_told_by_what_it_was_meant_to_be(words, told, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -109,7 +109,7 @@ def parse_shape(words: tuple[str, ...]) -> tuple[int, ...]:
         click.BadParameter: a word is no whole number.
     """
     parts = [part for word in words for part in word.split(",") if part] or ["3", "224", "224"]
-    if not all(part.isdigit() for part in parts):
+    if not all(part.isdecimal() for part in parts):
         raise click.BadParameter(f"--shape takes whole numbers such as 3 224 224, got {' '.join(words)}")
     return tuple(int(part) for part in parts)
 
