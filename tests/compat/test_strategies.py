@@ -166,6 +166,9 @@ def test_flexible_runner_from_a_config(tmp_path: Path) -> None:
     assert isinstance(runner, FlexibleRunner)
     assert runner.work_dir == str(tmp_path)
     assert runner.default_scope == "eng"
-    built = runner.build_strategy({"type": "DDPStrategy", "sync_bn": "torch"}, launcher="pytorch", log_level="ERROR")
+    built = runner.build_strategy(
+        {"type": "DDPStrategy", "sync_bn": "torch"}, "pytorch", experiment_name="night", log_level="ERROR"
+    )
+    assert built.experiment_name == "night"
     assert (type(built).__name__, built.sync_bn, built.work_dir) == ("DDPStrategy", "torch", str(tmp_path))
     assert (built.env_kwargs["launcher"], built.log_kwargs) == ("pytorch", {"log_level": "ERROR"})

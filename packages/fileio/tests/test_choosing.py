@@ -5,6 +5,7 @@ import importlib
 import pickle
 import pkgutil
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -213,6 +214,11 @@ def test_a_memcached_that_does_not_answer_is_named():
     pytest.importorskip("pymemcache")
     with pytest.raises(ConnectionError, match="memcached 127.0.0.1:9: "):
         fileio.get("x", {"backend": "memcached", "server_list_cfg": "127.0.0.1:9", "client_cfg": None})
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        options = {"backend": "memcached", "server_list_cfg": address, "client_cfg": {"timeout": 0.2}}
+        with pytest.raises(TimeoutError, match=f"memcached {address}: timed out"):
+            fileio.get("x", options)
 
 
 def test_petrel_maps_paths_and_signs(tmp_path):

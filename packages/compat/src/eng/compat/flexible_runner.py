@@ -92,6 +92,8 @@ class FlexibleRunner(Runner):
     ) -> Any:
         """A strategy from its config; the run itself has set up the process, so that the rest is for its notes only."""
         built = build_strategy(strategy, self.work_dir)
+        if experiment_name is not None:
+            built.experiment_name = experiment_name
         built.env_kwargs = {"launcher": launcher, "randomness": randomness, **env_cfg}
         built.log_kwargs = {} if log_level is None else {"log_level": log_level}
         return built

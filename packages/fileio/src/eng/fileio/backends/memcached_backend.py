@@ -34,6 +34,7 @@ class MemcachedBackend(RemoteReader):
         MissingKeyError: there is no such key (a FileNotFoundError and a KeyError).
         TypeError: `client_cfg` is no mapping.
         ConnectionError: nobody answers; names the servers.
+        TimeoutError: a server took longer than `client_cfg` allows; names the servers.
     """
 
     def __init__(
@@ -96,8 +97,9 @@ class MemcachedBackend(RemoteReader):
     def _ask(self, command: str, *args: Any, **options: Any) -> Any:
         try:
             return getattr(self._client.get(self._connect), command)(*args, **options)
-        except ConnectionError as error:
-            raise type(error)(error.errno, f"memcached {', '.join(self.servers)}: {error.strerror or error}") from error
+        except OSError as error:  # refused, broken off, timed out, or a name that no server has
+            told = f"memcached {', '.join(self.servers)}: {error.strerror or error}"
+            raise (type(error)(told) if error.errno is None else type(error)(error.errno, told)) from error
 
     def _connect(self) -> Any:
         options = {"use_pooling": True, "allow_unicode_keys": True, **self.options}
