@@ -17,6 +17,7 @@ from eng.optim._finite import NonFiniteGuard
 from eng.optim.errors import OptimError, OptimTypeError
 from eng.registry import OPTIM_WRAPPERS
 
+from . import _unmarked
 from .base import BaseOptimWrapper
 
 logger = logging.getLogger(__name__)
@@ -136,13 +137,7 @@ class OptimWrapper(BaseOptimWrapper):
         Args:
             **kwargs: of :meth:`torch.optim.Optimizer.zero_grad`.
         """
-        forget = self.optimizer.zero_grad
-        if kwargs or getattr(forget, "__func__", None) is not torch.optim.Optimizer.zero_grad:
-            forget(**kwargs)
-            return
-        for group in self.optimizer.param_groups:  # as torch does, whose marks for the profiler cost more than the work
-            for parameter in group["params"]:
-                parameter.grad = None
+        _unmarked.zero_grad(self.optimizer, **kwargs)
 
     def step(self, **kwargs: Any) -> None:
         """Clips the gradients, if asked for, and updates the parameters.
@@ -155,7 +150,7 @@ class OptimWrapper(BaseOptimWrapper):
         if self.clip_grad_kwargs:
             self._clip_grad()
         if self._guard is None:
-            self.optimizer.step(**kwargs)
+            _unmarked.step(self.optimizer, **kwargs)
         else:
             self._guard.step(self.optimizer, **kwargs)
         self.update_count += 1

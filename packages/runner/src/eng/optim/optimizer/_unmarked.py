@@ -1,0 +1,48 @@
+"""Methods of torch's optimizers without the marks that they set for a profiler, where none runs.
+
+A mark takes ten microseconds of a step. Where a profiler runs, hooks are registered or somebody put a method of their
+own in place, torch's way is taken; so it is where a torch lacks one of the private names that tell.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from torch.autograd import profiler
+from torch.optim import Optimizer
+
+_HOME = import_module(Optimizer.__module__)
+_GLOBAL_HOOKS = [getattr(_HOME, f"_global_optimizer_{when}_hooks", None) for when in ("pre", "post")]
+_CAN_TELL = None not in _GLOBAL_HOOKS and hasattr(profiler, "_is_profiler_enabled")
+_MARKING: Any = Optimizer.profile_hook_step(lambda: None).__code__ if _CAN_TELL else object()
+
+
+def step(optimizer: Any, **kwargs: Any) -> None:
+    """``optimizer.step(**kwargs)``."""
+    marked = type(optimizer).step
+    if (
+        getattr(marked, "__code__", None) is not _MARKING
+        or "step" in vars(optimizer)
+        or _is_watched()
+        or optimizer._optimizer_step_pre_hooks  # noqa: SLF001  # torch's
+        or optimizer._optimizer_step_post_hooks  # noqa: SLF001  # torch's
+    ):
+        optimizer.step(**kwargs)
+    else:
+        marked.__wrapped__(optimizer, **kwargs)
+
+
+def zero_grad(optimizer: Any, **kwargs: Any) -> None:
+    """``optimizer.zero_grad(**kwargs)``."""
+    forget = optimizer.zero_grad
+    if kwargs or getattr(forget, "__func__", None) is not Optimizer.zero_grad or _is_watched():
+        forget(**kwargs)
+        return
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = None
+
+
+def _is_watched() -> bool:
+    return not _CAN_TELL or profiler._is_profiler_enabled or any(_GLOBAL_HOOKS)  # noqa: SLF001  # made to be asked fast
