@@ -99,7 +99,7 @@ def test_an_iteration_over_a_bare_loop(versus, reference):
         bare, engine = run(LOOP, "eng" if name == "eng" else "mmengine", "30", "300")
         detail = f"CPU time: {engine:.0f} us against {bare:.0f} us; small MLP, default hooks, a line every 50"
         target = "<= 20 us" if name == "eng" else "(peer)"
-        versus.report(f"an iteration of {name} over a bare loop", f"+{engine - bare:.1f} us", target, detail)
+        versus.report(f"an iteration of {name} over a bare loop", f"{engine - bare:+.1f} us", target, detail)
 
 
 IMPORT = """
