@@ -128,13 +128,19 @@ def test_more_broken_ones_than_the_first_look(tmp_path, warnings):
     assert find_latest_checkpoint(tmp_path) == good
 
 
-def test_a_remote_folder_by_its_pointer():
+def test_a_remote_folder_by_its_pointer(warnings):
     pytest.importorskip("fsspec")
     from eng.fileio import put_text
 
     assert find_latest_checkpoint("memory://run-without") is None
+    save_checkpoint({"meta": {"iter": 1}}, "memory://run-with/epoch_1.pth")
     put_text("memory://run-with/epoch_1.pth", "memory://run-with/last_checkpoint")
     assert find_latest_checkpoint("memory://run-with") == "memory://run-with/epoch_1.pth"
+    put_text("memory://where-it-was/epoch_1.pth", "memory://run-with/last_checkpoint")
+    assert find_latest_checkpoint("memory://run-with") == "memory://run-with/epoch_1.pth"
+    put_text("memory://run-with/epoch_2.pth", "memory://run-with/last_checkpoint")
+    assert find_latest_checkpoint("memory://run-with") is None
+    assert "memory://run-with/epoch_2.pth is skipped: memory://run-with/last_checkpoint names it" in warnings.text
 
 
 class TestCheckpointsThatLieElsewhere:

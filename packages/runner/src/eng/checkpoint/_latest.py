@@ -53,7 +53,7 @@ def find_latest_checkpoint(path: str | os.PathLike[str]) -> str | None:
         return _remote_pointer(folder)
     text = pointer_text(Path(folder))
     if "://" in text:
-        return _remote_target(Path(folder), text)
+        return _remote_file(str(Path(folder) / POINTER), text)
     named = pointer_target(Path(folder), text)
     if named is not None and named.is_dir():  # a sharded checkpoint is a folder
         return str(named)
@@ -143,17 +143,20 @@ def pointer_target(folder: Path, text: str) -> Path | None:
     return found
 
 
-def _remote_target(folder: Path, address: str) -> str | None:
-    from eng.fileio import exists
-
-    if exists(address):
-        return address
-    _skip(address, FileNotFoundError(f"{folder / POINTER} names it, but there is no such file"))
-    return None
-
-
 def _remote_pointer(folder: str) -> str | None:
     from eng.fileio import exists, get_text
 
     pointer = f"{folder.rstrip('/')}/{POINTER}"
-    return get_text(pointer).strip() or None if exists(pointer) else None
+    named = get_text(pointer).strip() if exists(pointer) else ""
+    # The folder may have been moved since.
+    return _remote_file(pointer, named, f"{folder.rstrip('/')}/{named.rsplit('/', 1)[-1]}") if named else None
+
+
+def _remote_file(pointer: str, *places: str) -> str | None:
+    """The first of `places` where something is; None with a warning where nothing is."""
+    from eng.fileio import exists
+
+    found = next((place for place in places if exists(place)), None)
+    if found is None:
+        _skip(places[0], FileNotFoundError(f"{pointer} names it, but there is no such file"))
+    return found
