@@ -39,6 +39,13 @@ def fails_while_one_holds_the_interpreter(rank: int) -> None:
     time.sleep(FOREVER_S)
 
 
+def fails_while_rank_0_ends(rank: int) -> None:
+    if rank == 0:
+        time.sleep(0.1)  # the failure is published then, but not looked at
+        return
+    fails_while_one_holds_the_interpreter(rank)
+
+
 def fails_while_others_are_in_native_code(rank: int) -> None:
     if rank == 1:
         raise ValueError("the data of rank 1 is broken")

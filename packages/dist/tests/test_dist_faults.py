@@ -63,6 +63,12 @@ def test_failure_reaches_the_others_with_its_traceback(scenario: str) -> None:
         assert "the data of rank 1 is broken" in end.err and f"in {scenario}" in end.err
 
 
+def test_failure_reaches_a_late_rank_though_the_one_that_serves_the_store_ends_well() -> None:
+    ends = run_ranks("fails_while_rank_0_ends", ranks=3)
+    assert [end.status for end in ends[1:]] == [1, 1]
+    assert "PeerFailedError: rank 1 failed, so this rank stops" in ends[2].err
+
+
 def test_rank_stuck_in_native_code_is_ended() -> None:
     ends = run_ranks("fails_while_others_are_in_native_code")
     assert ends[0].status == 1

@@ -131,13 +131,23 @@ def test_more_broken_ones_than_the_first_look(tmp_path, warnings):
 def test_a_remote_folder_by_its_pointer(warnings):
     pytest.importorskip("fsspec")
     from eng.fileio import put_text
+    from eng.fileio.errors import UnknownBackendError
 
     assert find_latest_checkpoint("memory://run-without") is None
     save_checkpoint({"meta": {"iter": 1}}, "memory://run-with/epoch_1.pth")
     put_text("memory://run-with/epoch_1.pth", "memory://run-with/last_checkpoint")
     assert find_latest_checkpoint("memory://run-with") == "memory://run-with/epoch_1.pth"
-    put_text("memory://where-it-was/epoch_1.pth", "memory://run-with/last_checkpoint")
-    assert find_latest_checkpoint("memory://run-with") == "memory://run-with/epoch_1.pth"
+    for moved in (
+        "memory://where-it-was/epoch_1.pth",
+        "gone://bucket/epoch_1.pth",
+        "epoch_1.pth",
+        "memory://old/epoch_1.pth/",
+    ):
+        put_text(moved, "memory://run-with/last_checkpoint")
+        assert find_latest_checkpoint("memory://run-with") == "memory://run-with/epoch_1.pth"
+    put_text("gone://bucket/epoch_2.pth", "memory://run-with/last_checkpoint")
+    with pytest.raises(UnknownBackendError, match="gone"):
+        find_latest_checkpoint("memory://run-with")
     put_text("memory://run-with/epoch_2.pth", "memory://run-with/last_checkpoint")
     assert find_latest_checkpoint("memory://run-with") is None
     assert "memory://run-with/epoch_2.pth is skipped: memory://run-with/last_checkpoint names it" in warnings.text

@@ -42,11 +42,27 @@ def test_no_mark_is_made_where_no_profiler_runs(kind, options, monkeypatch):
     assert weight.tolist() == [0.5] * 3 and weight.grad is None and torch.is_grad_enabled()
 
 
-def test_a_profiler_sees_the_marks_of_torch():
-    wrapper, weight = made(lr=0.5)
+def by_profile(act):
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as found:
-        update(wrapper, weight)
-    names = {event.name for event in found.events()}
+        act()
+    return {event.name for event in found.events()}
+
+
+def by_the_profiler_below(act):
+    """As a program does that starts the profiler without torch's classes for it."""
+    profiler = torch.autograd
+    config = profiler.ProfilerConfig(
+        profiler.ProfilerState.CPU, False, False, False, False, False, torch._C._profiler._ExperimentalConfig()
+    )
+    profiler._enable_profiler_legacy(config)
+    act()
+    return {event.name() for events in profiler._disable_profiler_legacy() for event in events}
+
+
+@pytest.mark.parametrize("found_by", [by_profile, by_the_profiler_below])
+def test_a_profiler_sees_the_marks_of_torch(found_by):
+    wrapper, weight = made(lr=0.5)
+    names = found_by(lambda: update(wrapper, weight))
     assert {"Optimizer.step#SGD.step", "Optimizer.zero_grad#SGD.zero_grad"} <= names
     assert weight.tolist() == [0.5] * 3
 
@@ -107,6 +123,27 @@ def test_what_is_no_optimizer_of_torch_steps_as_it_likes():
     wrapper = OptimWrapper(Foreign())
     wrapper.update_params(torch.ones((), requires_grad=True))
     assert wrapper.optimizer.steps == 11
+
+
+def test_what_passes_everything_on_to_an_optimizer_steps_it():
+    class Proxy:
+        def __init__(self, optimizer):
+            self._optimizer = optimizer
+
+        def __getattr__(self, name):
+            return getattr(self._optimizer, name)
+
+    plain, weight = made(lr=0.5)
+    update(OptimWrapper(Proxy(plain.optimizer)), weight)
+    assert weight.tolist() == [0.5] * 3
+
+
+def test_a_zero_grad_of_somebodys_own_for_all_optimizers_is_called(monkeypatch):
+    wrapper, weight = made(lr=0.5)
+    asked = []
+    monkeypatch.setattr(torch.optim.Optimizer, "zero_grad", lambda self: asked.append(self))
+    update(wrapper, weight)
+    assert asked == [wrapper.optimizer]
 
 
 def test_a_closure_reaches_the_step():

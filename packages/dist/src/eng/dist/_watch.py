@@ -102,6 +102,7 @@ class Watch:
         self._round = 0
         self._stop, self._delivered = threading.Event(), threading.Event()
         self._is_counted = self._has_left = False
+        self._failed_at: float | None = None  # when this rank learned of a failure, its own or another's
         self._thread = threading.Thread(target=self._run, name="eng-dist-watch", daemon=True)
         self._has_handler = False
 
@@ -156,9 +157,10 @@ class Watch:
         if isinstance(error, PeerFailedError) or self._has_left:
             return
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        self._failed_at = time.monotonic()
         with contextlib.suppress(RuntimeError):
             self.store.compare_set("fault", "", json.dumps({"rank": self.rank, "traceback": text}))
-            deadline = time.monotonic() + _LEAVE_S
+            deadline = self._failed_at + _LEAVE_S
             while self.store.add("heard", 0) < self.size - 1 and time.monotonic() < deadline:
                 time.sleep(_POLL_S / 10)
 
@@ -189,7 +191,7 @@ class Watch:
             self._report_stacks()
 
     def _deliver(self, fault: PeerFailedError) -> None:
-        self.fault = fault
+        self.fault, self._failed_at = fault, time.monotonic()
         self._link.add("heard", 1)
         logger.error("rank %d failed; rank %d stops too", fault.rank, self.rank)
         if not self._has_handler:
@@ -204,6 +206,8 @@ class Watch:
         # Native code, such as a collective whose partner is gone, cannot be interrupted in any other way.
         logger.critical("rank %d is stuck in native code and is ended now; %s", self.rank, fault)
         faulthandler.dump_traceback(sys.__stderr__ or 2)
+        with contextlib.suppress(RuntimeError):
+            self._link.add("closed", 1)
         os._exit(1)
 
     def _report_stacks(self) -> None:
@@ -246,7 +250,9 @@ class Watch:
             self.store.add("closed", 1)
         if self.rank == 0:
             self.store.set("closing", "1")
-            deadline = time.monotonic() + (2 * _POLL_S if self.fault is None else _LEAVE_S)
+            deadline = time.monotonic() + 2 * _POLL_S
+            if self.store.check(["fault"]):  # also one that this rank has not looked at
+                deadline = max(deadline, (self._failed_at or time.monotonic()) + _LEAVE_S)
             while self.store.add("closed", 0) < self.size and time.monotonic() < deadline:
                 time.sleep(_POLL_S / 20)
 

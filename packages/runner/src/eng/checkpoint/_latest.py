@@ -148,15 +148,28 @@ def _remote_pointer(folder: str) -> str | None:
 
     pointer = f"{folder.rstrip('/')}/{POINTER}"
     named = get_text(pointer).strip() if exists(pointer) else ""
-    # The folder may have been moved since.
-    return _remote_file(pointer, named, f"{folder.rstrip('/')}/{named.rsplit('/', 1)[-1]}") if named else None
+    if not named:
+        return None
+    beside = f"{folder.rstrip('/')}/{named.rstrip('/').rsplit('/', 1)[-1]}"  # the folder may have been moved since
+    return _remote_file(pointer, *([named] if "/" in named else []), beside)
 
 
 def _remote_file(pointer: str, *places: str) -> str | None:
-    """The first of `places` where something is; None with a warning where nothing is."""
+    """The first of `places` where something is; None with a warning where nothing is.
+
+    Raises:
+        Exception: a storage could not be asked, and nothing is in the other place.
+    """
     from eng.fileio import exists
 
-    found = next((place for place in places if exists(place)), None)
-    if found is None:
-        _skip(places[0], FileNotFoundError(f"{pointer} names it, but there is no such file"))
-    return found
+    failures: list[Exception] = []
+    for place in places:
+        try:
+            if exists(place):
+                return place
+        except Exception as error:  # noqa: BLE001  # the storage of the old address may be gone, in words of its own
+            failures.append(error)
+    if failures:
+        raise failures[0]
+    _skip(places[0], FileNotFoundError(f"{pointer} names it, but there is no such file"))
+    return None

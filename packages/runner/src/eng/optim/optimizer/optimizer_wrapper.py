@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -217,12 +218,12 @@ class OptimWrapper(BaseOptimWrapper):
         counts = self._window_length()
         return loss if counts == 1 else loss / counts
 
-    @property
+    @cached_property  # unlike a property it lets a subclass set an attribute of this name
     def accumulative_counts(self) -> int:
         """Losses for each update."""
         return self._accumulative_counts
 
-    @property
+    @cached_property
     def skips_nonfinite(self) -> bool:
         """Whether steps with gradients that are not finite are skipped."""
         return self._guard is not None
