@@ -29,8 +29,8 @@ def step(optimizer: Any, **kwargs: Any) -> None:
         getattr(marked, "__code__", None) is not _MARKING
         or "step" in vars(optimizer)
         or _is_watched()
-        or optimizer._optimizer_step_pre_hooks  # noqa: SLF001  # torch's
-        or optimizer._optimizer_step_post_hooks  # noqa: SLF001  # torch's
+        or getattr(optimizer, "_optimizer_step_pre_hooks", True)
+        or getattr(optimizer, "_optimizer_step_post_hooks", True)
     ):
         optimizer.step(**kwargs)
     else:
