@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
@@ -70,12 +71,15 @@ def draw(previews: dict[str, Any], path: str) -> None:
     Raises:
         click.ClickException: matplotlib is not installed, or has no format with this ending.
     """
-    from eng.visualization.curves.picture import new_figure
-
     try:
-        figure = new_figure(path, (9, 6))
-    except (ImportError, ValueError) as error:
-        raise click.ClickException(f"--plot: {error}") from error
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise click.ClickException("--plot needs matplotlib: pip install 'eng-runner[visual]'") from error
+    figure = Figure(figsize=(9, 6), layout="constrained")
+    known = FigureCanvasAgg(figure).get_supported_filetypes()
+    if Path(path).suffix.lower().removeprefix(".") not in known:
+        raise click.ClickException(f"--plot {path}: a picture ends in one of {', '.join(f'.{one}' for one in known)}")
     rate_axes, momentum_axes = figure.subplots(2, sharex=True, height_ratios=(2, 1))
     for name, one in previews.items():
         for axes, values in ((rate_axes, one.lr), (momentum_axes, one.momentum)):

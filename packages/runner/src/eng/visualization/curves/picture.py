@@ -5,38 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .starts import Curves
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-__all__ = ["draw_picture", "new_figure"]
-
-
-def new_figure(path: str | Path, size: tuple[float, float], also: Sequence[str] = ()) -> Figure:
-    """An empty figure of matplotlib that can be saved to ``path``.
-
-    Args:
-        path: of the picture; its ending says which format.
-        size: width and height in inches.
-        also: further endings that whoever asks can write, for the message.
-
-    Raises:
-        ImportError: matplotlib is not installed.
-        ValueError: there is no format with this ending.
-    """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("a picture of curves needs matplotlib: pip install 'eng-runner[visual]'") from error
-    figure = Figure(figsize=size, layout="constrained")
-    known = FigureCanvasAgg(figure).get_supported_filetypes()
-    if Path(path).suffix.lower().removeprefix(".") not in known:
-        raise ValueError(f"{path}: a picture ends in one of {', '.join(f'.{ending}' for ending in [*known, *also])}")
-    return figure
+__all__ = ["draw_picture"]
 
 
 def draw_picture(runs: Sequence[Curves], names: Sequence[str], path: str | Path, *, log: bool = False) -> None:
@@ -52,10 +24,18 @@ def draw_picture(runs: Sequence[Curves], names: Sequence[str], path: str | Path,
         ImportError: matplotlib is not installed.
         ValueError: there is no format with this ending.
     """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError("a picture of curves needs matplotlib: pip install 'eng-runner[visual]'") from error
     keys = list(dict.fromkeys(key for name in names for run in runs for key in run.points if key[0] == name))
     columns = min(3, math.ceil(math.sqrt(len(keys))))
     rows = math.ceil(len(keys) / columns)
-    figure = new_figure(path, (5.2 * columns, 3.4 * rows), also=["html"])
+    figure = Figure(figsize=(5.2 * columns, 3.4 * rows), layout="constrained")
+    known = FigureCanvasAgg(figure).get_supported_filetypes()
+    if Path(path).suffix.lower().removeprefix(".") not in known:
+        raise ValueError(f"{path}: a picture ends in one of {', '.join(f'.{ending}' for ending in known)}, or .html")
     grid = figure.subplots(rows, columns, squeeze=False).flat
     for axes, key in zip(grid, keys, strict=False):
         for number, run in enumerate(runs):
