@@ -154,7 +154,13 @@ def tests(session: nox.Session, package: str) -> None:
     if package == "integration":
         groups = [item for name in NAMES for item in nox.project.dependency_groups(project(name), "test")]
         prepare_everything(
-            session, "scikit-learn>=1.4", "mlflow>=2.14", "wandb>=0.17", "clearml>=2", "deepspeed>=0.16", *sorted(set(groups))
+            session,
+            "scikit-learn>=1.4",
+            "mlflow>=2.14",
+            "wandb>=0.17",
+            "clearml>=2",
+            "deepspeed>=0.16",
+            *sorted(set(groups)),
         )
         run_pytest(session, label, "tests", "--ignore=tests/benchmarks", "--ignore=tests/downstream")
         session.log(totals())
