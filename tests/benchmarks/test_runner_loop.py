@@ -128,6 +128,27 @@ optimizer.step()
 print(json.dumps(time.perf_counter() - start))
 """
 
+OPTIMIZER_MEMORY = """
+import json, resource, sys
+import torch
+from eng.optim import build_optim_wrapper
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+model, before = torch.nn.Linear(1, 1), peak()
+if sys.argv[1] == "eng":
+    build_optim_wrapper(model, dict(optimizer=dict(type="SGD", lr=0.1)))
+else:
+    torch.optim.SGD(model.parameters(), lr=0.1)
+print(json.dumps(peak() - before))
+"""
+
+
+def test_memory_that_an_optimizer_brings(versus):
+    ours, bare = (printed(OPTIMIZER_MEMORY, kind) for kind in ("eng", "torch"))
+    versus.report(
+        "memory that an optimizer brings", f"{ours:.0f} MB", "-", f"made by hand, with the compiler: {bare:.0f} MB"
+    )
+
+
 DIGITS = """
 import json, sys, tempfile, time
 import torch, torch.utils.data, torch.distributed
