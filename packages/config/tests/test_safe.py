@@ -139,3 +139,39 @@ def test_the_base_itself_is_data(base: str, write: Write) -> None:
 def test_yaml_makes_no_objects(write: Write) -> None:
     with pytest.raises(ConfigFileError, match="could not determine a constructor"):
         Config.fromfile(write(a_yaml="x: !!python/object/apply:os.getcwd []"))
+
+
+class TestTexts:
+    """`Config.fromstring(trust=False)`: the config in a checkpoint or a log folder, written by somebody else."""
+
+    @pytest.mark.parametrize(("text", "extension"), [(DATA, ".py"), ('{"a": [1, {"b": null}]}', ".json"), ("a: [1, 2]", ".yaml")])  # fmt: skip
+    def test_data_reads_as_when_trusted(self, text: str, extension: str) -> None:
+        safe = Config.fromstring(text, extension, trust=False)
+        assert safe.to_dict() == Config.fromstring(text, extension).to_dict()
+
+    def test_nothing_runs(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigFileError, match=r"<string>.py:1: the call of 'open' is not allowed"):
+            Config.fromstring(f"open({str(tmp_path / 'seen')!r}, 'w')", ".py", trust=False)
+        assert not (tmp_path / "seen").exists()
+
+    @pytest.mark.parametrize(
+        ("text", "extension"),
+        [
+            ("_base_ = 'b.py'", ".py"),
+            ("_base_: b.py", ".yaml"),
+            ('{"_base_": ["https://example.org/b.py"]}', ".json"),
+            ("from eng.config import read_base\nwith read_base():\n    from .b import *", ".py"),
+        ],
+    )
+    def test_no_other_file_is_read(self, text: str, extension: str, write: Write) -> None:
+        write(b_py="x = 1")
+        with pytest.raises(ConfigFileError, match="a text read with trust=False cannot inherit"):
+            Config.fromstring(text, extension, trust=False)
+
+    def test_no_environment_variable_is_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ENG_TEST_TOKEN", "secret")
+        text = "load_from = 'https://example.org/{{$ENG_TEST_TOKEN}}'\nname = '{{fileBasename}}'\n"
+        assert Config.fromstring(text, ".py").load_from.endswith("secret")
+        assert Config.fromstring(text, ".py", trust=False).to_dict() == dict(
+            load_from="https://example.org/{{$ENG_TEST_TOKEN}}", name="{{fileBasename}}"
+        )

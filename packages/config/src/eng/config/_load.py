@@ -30,7 +30,7 @@ from ._python import (
 )
 from ._source import Source, is_url, read_source
 from ._substitute import Substitutions, fill_values, substitute
-from .errors import CircularBaseError, DuplicateKeyError, MergeTypeError, MixedStyleError, hint
+from .errors import CircularBaseError, DuplicateKeyError, MergeTypeError, MixedStyleError, UnsafeConfigError, hint
 from .lazy import is_lazy
 
 DEPRECATION_KEY = "_deprecation_"
@@ -46,12 +46,14 @@ class Options:
         environment: whether ``{{$NAME:default}}`` is.
         lazy_import: the style, None to tell by the file.
         trust: whether Python configs are executed.
+        bases: whether the text may inherit from files.
     """
 
     predefined: bool = True
     environment: bool = True
     lazy_import: bool | None = None
     trust: bool = True
+    bases: bool = True
 
 
 @dataclass
@@ -179,6 +181,8 @@ class _Loader:
         given: dict[str, Any] = {}
 
         def import_base(node: ast.ImportFrom, namespace: dict[str, Any]) -> None:
+            if not self.options.bases:
+                raise UnsafeConfigError("a text read with trust=False cannot inherit", source.name, node.lineno)
             path = module_path(node.module or "", node.level, source.path)
             base = self.file(read_source(path, f"{source.name}:{node.lineno}"), stack)
             if not base.lazy and len(base.layers) > 1:
@@ -208,6 +212,8 @@ class _Loader:
     def _bases(self, names: list[str], source: Source, stack: tuple[str, ...]) -> Loaded:
         below = Loaded({}, "")
         owners: dict[str, Loaded] = {}
+        if names and not self.options.bases:
+            raise UnsafeConfigError(f"a text read with trust=False cannot inherit; it names {names[0]!r}", source.name)
         for name in names:
             path, scope = locate(name, source.path)
             base = self.file(read_source(path, source.name), stack)

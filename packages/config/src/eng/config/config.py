@@ -162,21 +162,25 @@ class Config:
         return _from_loaded(loaded, str(filename), format_python_code)
 
     @staticmethod
-    def fromstring(cfg_str: str, file_format: str) -> Config:
+    def fromstring(cfg_str: str, file_format: str, *, trust: bool = True) -> Config:
         """The config in a text.
 
         Args:
             cfg_str: the text; relative bases are looked for in the working directory.
-            file_format: ``".py"``, ``".json"``, ``".yaml"`` or ``".yml"``. Python is executed.
+            file_format: ``".py"``, ``".json"``, ``".yaml"`` or ``".yml"``. Python is **executed**, unless `trust` is
+                False.
+            trust: False reads the text as data, for texts of others, such as the config in a checkpoint: nothing is
+                executed, a base is refused, and ``{{…}}`` stays as it is written.
 
         Raises:
             OSError: the format is another.
-            ConfigFileError: the text is not a valid config.
+            ConfigFileError: the text is not a valid config, or asks for more than data without `trust`.
         """
         if file_format not in FORMATS:
             raise OSError(f"Only {', '.join(FORMATS)} are supported, got {file_format!r}")
         source = Source(str(Path.cwd() / f"<string>{file_format}"), cfg_str, file_format)
-        return _from_loaded(load_source(source, Options()), None)
+        options = Options(predefined=trust, environment=trust, trust=trust, bases=trust)
+        return _from_loaded(load_source(source, options), None)
 
     @staticmethod
     def auto_argparser(description: str | None = None) -> tuple[argparse.ArgumentParser, Config]:
