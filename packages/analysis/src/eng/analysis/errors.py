@@ -10,9 +10,9 @@ class FormulaError(AnalysisError):
 
     Args:
         operator: name of the operator, such as ``"aten::addmm"``.
-        reason: what went wrong.
+        reason: what went wrong. Without it, the first argument is the whole message.
     """
 
-    def __init__(self, operator: str, reason: str) -> None:
-        super().__init__(f"{operator}: its formula failed: {reason}")
+    def __init__(self, operator: str, reason: str | None = None) -> None:
+        super().__init__(operator if reason is None else f"{operator}: its formula failed: {reason}")
         self.operator = operator

@@ -82,7 +82,7 @@ def install() -> None:
         return
     imported = sys.modules.get(ALIAS)
     if imported is not None:
-        raise AlreadyImportedError(str(getattr(imported, "__file__", "an unknown place")))
+        raise AlreadyImportedError.of(str(getattr(imported, "__file__", "an unknown place")))
     sys.meta_path.insert(0, _finder)
     _workers.install_in_children()
     _tell_registry("add_scope_synonym")

@@ -1,8 +1,11 @@
-"""What can go wrong between processes, with the facts as attributes."""
+"""What can go wrong between processes, with the facts as attributes.
+
+The first argument alone is the whole message: pickle, copy and torch's loader workers rebuild an error from its text.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 __all__ = [
     "CastError",
@@ -38,22 +41,25 @@ class MissingVariablesError(DistError, KeyError):
         names: every variable that is missing.
     """
 
-    def __init__(self, launcher: str, names: Sequence[str], hint: str) -> None:
+    def __init__(self, launcher: str, names: Sequence[str] = (), hint: str = "") -> None:
         self.launcher, self.names = launcher, tuple(names)
-        self.message = f"launcher {launcher!r} needs the environment variables {', '.join(names)}, which are not set; {hint}"
-        super().__init__(self.message)
+        variables = ", ".join(names)
+        message = f"launcher {launcher!r} needs the environment variables {variables}, which are not set; {hint}"
+        super().__init__(message if names else launcher)
 
     def __str__(self) -> str:
-        return self.message
+        return str(self.args[0])  # KeyError shows the repr of its argument
 
 
 class PortInUseError(DistError, OSError):
     """Another process listens on the port that rank 0 should listen on."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int | None = None) -> None:
         self.host, self.port = host, port
         super().__init__(
-            f"port {port} of {host} is in use, so rank 0 cannot listen on it (is another job running there?); "
+            host
+            if port is None
+            else f"port {port} of {host} is in use, so rank 0 cannot listen on it (is another job running there?); "
             "set MASTER_PORT to another one, or leave it unset on a single node and a free one is taken"
         )
 
@@ -69,9 +75,9 @@ class UnpicklableError(DistError, TypeError):
         ranks: the ranks whose object cannot be pickled.
     """
 
-    def __init__(self, ranks: Sequence[int], message: str) -> None:
-        self.ranks = tuple(ranks)
-        super().__init__(message)
+    def __init__(self, ranks: Sequence[int] | str, message: str | None = None) -> None:
+        self.ranks = () if isinstance(ranks, str) else tuple(ranks)
+        super().__init__(ranks if message is None else message)
 
 
 class ResultsError(DistError, ValueError):
@@ -86,15 +92,19 @@ class CollectiveMismatchError(DistError, RuntimeError):
         ranks: the ranks that differ from the majority.
     """
 
-    def __init__(self, message: str, calls: dict[int, str], ranks: Sequence[int]) -> None:
-        self.calls, self.ranks = calls, tuple(ranks)
+    def __init__(self, message: str, calls: Mapping[int, str] | None = None, ranks: Sequence[int] = ()) -> None:
+        self.calls, self.ranks = dict(calls or {}), tuple(ranks)
         super().__init__(message)
 
 
 class CollectiveTimeoutError(DistError, RuntimeError):
-    """Some ranks never came to a collective."""
+    """Some ranks never came to a collective.
 
-    def __init__(self, message: str, missing: Sequence[int]) -> None:
+    Attributes:
+        missing: those ranks.
+    """
+
+    def __init__(self, message: str, missing: Sequence[int] = ()) -> None:
         self.missing = tuple(missing)
         super().__init__(message)
 
@@ -103,10 +113,15 @@ class PeerFailedError(DistError, RuntimeError):
     """Another rank failed; this one stops because it cannot go on alone.
 
     Attributes:
-        rank: the rank that failed.
+        rank: the rank that failed; -1 where only the message is known.
         traceback: its traceback as text.
     """
 
-    def __init__(self, rank: int, traceback: str) -> None:
-        self.rank, self.traceback = rank, traceback
-        super().__init__(f"rank {rank} failed, so this rank stops; its traceback was:\n{traceback.rstrip()}")
+    def __init__(self, rank: int | str, traceback: str | None = None) -> None:
+        self.rank = -1 if isinstance(rank, str) else rank
+        self.traceback = traceback
+        super().__init__(
+            rank
+            if traceback is None
+            else f"rank {rank} failed, so this rank stops; its traceback was:\n{traceback.rstrip()}"
+        )

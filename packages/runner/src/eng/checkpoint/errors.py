@@ -1,4 +1,7 @@
-"""What can go wrong with a checkpoint."""
+"""What can go wrong with a checkpoint.
+
+The first argument alone is the whole message: pickle, copy and torch's loader workers rebuild an error from its text.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,8 @@ class BrokenCheckpointError(ValueError):
         reason: what is wrong with it.
     """
 
-    def __init__(self, filename: str, reason: str) -> None:
-        super().__init__(f"{filename} is not a whole checkpoint: {reason}")
+    def __init__(self, filename: str, reason: str | None = None) -> None:
+        super().__init__(filename if reason is None else f"{filename} is not a whole checkpoint: {reason}")
         self.filename = filename
         self.reason = reason
 
@@ -27,9 +30,11 @@ class UntrustedCheckpointError(ValueError):
         culprit: what it wants to call, as ``module.name``, where that is known.
     """
 
-    def __init__(self, filename: str, culprit: str) -> None:
+    def __init__(self, filename: str, culprit: str | None = None) -> None:
         super().__init__(
-            f"{filename} is refused: unpickling it would call {culprit}, which is not on the list of harmless types. "
+            filename
+            if culprit is None
+            else f"{filename} is refused: unpickling it would call {culprit}, which is not on the list of harmless types. "
             "If you know who wrote the file and trust them, load it with trust=True; that runs whatever code is in it"
         )
         self.filename = filename
@@ -43,8 +48,8 @@ class CheckpointWriteError(OSError):
         path: where it was to be.
     """
 
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"the checkpoint {path} was not written: {reason}")
+    def __init__(self, path: str, reason: str | None = None) -> None:
+        super().__init__(path if reason is None else f"the checkpoint {path} was not written: {reason}")
         self.path = path
 
 
@@ -56,5 +61,6 @@ class StateMismatchError(RuntimeError):
     """
 
     def __init__(self, report: object) -> None:
-        super().__init__(f"the weights do not fit the model (strict=True):\n{report}")
+        is_message = isinstance(report, str)
+        super().__init__(report if is_message else f"the weights do not fit the model (strict=True):\n{report}")
         self.report = report

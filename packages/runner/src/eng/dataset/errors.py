@@ -1,4 +1,7 @@
-"""What can be wrong with data, said with the file, the key or the sample."""
+"""What can be wrong with data, said with the file, the key or the sample.
+
+The first argument alone is the whole message: pickle, copy and torch's loader workers rebuild an error from its text.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,8 @@ class AnnotationError(ValueError):
         key: the key of the file that is missing or wrong, or None when the file as a whole is.
     """
 
-    def __init__(self, file: str, problem: str, key: str | None = None) -> None:
-        super().__init__(f"{file}: {problem}")
+    def __init__(self, file: str, problem: str | None = None, key: str | None = None) -> None:
+        super().__init__(file if problem is None else f"{file}: {problem}")
         self.file, self.key = file, key
 
 
@@ -31,9 +34,13 @@ class SampleIndexError(IndexError):
         length: samples that the dataset has.
     """
 
-    def __init__(self, owner: object, index: Any, length: int) -> None:
+    def __init__(self, owner: object, index: Any = None, length: int | None = None) -> None:
         name = type(owner).__name__
-        super().__init__(f"sample {index} of {name} does not exist: it has {length} samples, 0 to {length - 1}")
+        super().__init__(
+            owner
+            if length is None
+            else f"sample {index} of {name} does not exist: it has {length} samples, 0 to {length - 1}"
+        )
         self.index, self.length = index, length
 
 
@@ -44,8 +51,8 @@ class PipelineError(RuntimeError):
         indices: the samples that were tried, in order (the first and the last few of many).
     """
 
-    def __init__(self, owner: object, message: str, indices: Sequence[int]) -> None:
-        super().__init__(f"{type(owner).__name__}: {message}")
+    def __init__(self, owner: object, message: str | None = None, indices: Sequence[int] = ()) -> None:
+        super().__init__(owner if message is None else f"{type(owner).__name__}: {message}")
         self.indices = list(indices)
 
 
@@ -57,9 +64,11 @@ class MetainfoMismatchError(ValueError):
         position: number of the dataset that differs from the first.
     """
 
-    def __init__(self, key: str, position: int, first: Any, other: Any) -> None:
+    def __init__(self, key: str, position: int | None = None, first: Any = None, other: Any = None) -> None:
         super().__init__(
-            f"datasets[{position}] and datasets[0] differ in metainfo[{key!r}]: {other!r} against {first!r}; make "
+            key
+            if position is None
+            else f"datasets[{position}] and datasets[0] differ in metainfo[{key!r}]: {other!r} against {first!r}; make "
             f"them equal or pass ignore_keys=[{key!r}]"
         )
         self.key, self.position = key, position
@@ -71,5 +80,7 @@ class UnsupportedSubsetError(NotImplementedError):
     def __init__(self, owner: object) -> None:
         name = type(owner).__name__
         super().__init__(
-            f"{name} has no subsets of its own: take get_subset() of the dataset, then wrap that in {name}"
+            owner
+            if isinstance(owner, str)
+            else f"{name} has no subsets of its own: take get_subset() of the dataset, then wrap that in {name}"
         )

@@ -15,12 +15,12 @@ class NotPlainError(TypeError):
     """A value holds something that is neither a number, text, a container of such, nor a tensor.
 
     Attributes:
-        culprit: the type in question.
+        culprit: qualified name of the type in question. A type of a function could not be sent to another process.
     """
 
-    def __init__(self, culprit: type) -> None:
-        super().__init__(f"{culprit.__module__}.{culprit.__qualname__}")
-        self.culprit = culprit
+    def __init__(self, culprit: type | str) -> None:
+        self.culprit = culprit if isinstance(culprit, str) else f"{culprit.__module__}.{culprit.__qualname__}"
+        super().__init__(self.culprit)
 
 
 def to_plain(value: Any) -> Any:

@@ -1,8 +1,14 @@
-"""What can be wrong with a model's batch, losses and initialisation."""
+"""What can be wrong with a model's batch, losses and initialisation.
+
+The first argument alone is the whole message: pickle, copy and torch's loader workers rebuild an error from its text.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+_NOTHING: Any = object()
 
 
 class LossTypeError(TypeError):
@@ -12,23 +18,29 @@ class LossTypeError(TypeError):
         name: key of the entry; None where it is the dictionary.
     """
 
-    def __init__(self, name: str | None, value: Any) -> None:
-        got = type(value).__name__
-        if isinstance(value, (list, tuple)):
-            got += " of " + ", ".join(sorted({type(item).__name__ for item in value}) or ["nothing"])
-        super().__init__(
-            f"forward(..., mode='loss') must return a dict of losses such as {{'loss': tensor}}, got {got}"
-            if name is None
-            else f"loss {name!r} must be a differentiable tensor, or several in a list, got {got}"
-        )
+    def __init__(self, name: str | None, value: Any = _NOTHING) -> None:
+        super().__init__(name if value is _NOTHING else _wrong_loss(name, value))
         self.name = name
+
+
+def _wrong_loss(name: str | None, value: Any) -> str:
+    got = type(value).__name__
+    if isinstance(value, (list, tuple)):
+        got += " of " + ", ".join(sorted({type(item).__name__ for item in value}) or ["nothing"])
+    if name is None:
+        return f"forward(..., mode='loss') must return a dict of losses such as {{'loss': tensor}}, got {got}"
+    return f"loss {name!r} must be a differentiable tensor, or several in a list, got {got}"
 
 
 class NoLossError(ValueError):
     """A loss dictionary without an entry to train on."""
 
-    def __init__(self, names: list[str]) -> None:
-        super().__init__(f"no entry of the loss dictionary has 'loss' in its name, so nothing can be trained: {names}")
+    def __init__(self, names: list[str] | str) -> None:
+        super().__init__(
+            names
+            if isinstance(names, str)
+            else f"no entry of the loss dictionary has 'loss' in its name, so nothing can be trained: {names}"
+        )
 
 
 class BatchTypeError(TypeError):
@@ -50,12 +62,16 @@ class OverrideTargetError(RuntimeError):
         name: the child it names.
     """
 
-    def __init__(self, owner: object, name: str, cfg: Any, children: list[str]) -> None:
+    def __init__(self, owner: object, name: str | None = None, cfg: Any = None, children: Sequence[str] = ()) -> None:
         import difflib
 
-        near = difflib.get_close_matches(name, children, n=1)
+        near = difflib.get_close_matches(name or "", children, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        super().__init__(f"an override names {name!r}, which {type(owner).__name__} has not{hint}; it says {cfg}")
+        super().__init__(
+            owner
+            if name is None
+            else f"an override names {name!r}, which {type(owner).__name__} has not{hint}; it says {cfg}"
+        )
         self.name = name
 
 
@@ -66,8 +82,8 @@ class WrapperOptionError(ValueError):
         option: its name.
     """
 
-    def __init__(self, option: str, problem: str) -> None:
-        super().__init__(f"{option}: {problem}")
+    def __init__(self, option: str, problem: str | None = None) -> None:
+        super().__init__(option if problem is None else f"{option}: {problem}")
         self.option = option
 
 
@@ -78,11 +94,13 @@ class UnusedParametersError(RuntimeError):
         names: of the parameters.
     """
 
-    def __init__(self, names: list[str]) -> None:
-        self.names = names
-        modules = sorted({name.rpartition(".")[0] or "the model itself" for name in names})
+    def __init__(self, names: list[str] | str) -> None:
+        self.names = [] if isinstance(names, str) else names
+        modules = sorted({name.rpartition(".")[0] or "the model itself" for name in self.names})
         super().__init__(
-            f"{len(names)} parameters took no part in the last loss: {', '.join(names)} (in {', '.join(modules)}). Use "
+            names
+            if isinstance(names, str)
+            else f"{len(names)} parameters took no part in the last loss: {', '.join(names)} (in {', '.join(modules)}). Use "
             "them, freeze them (requires_grad=False), or set model_wrapper_cfg=dict(type='MMDistributedDataParallel', "
             "find_unused_parameters=True), which costs a walk over the graph at each step"
         )

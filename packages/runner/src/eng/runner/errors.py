@@ -1,7 +1,11 @@
-"""What can be wrong with a run's settings, and how a run ends early."""
+"""What can be wrong with a run's settings, and how a run ends early.
+
+The first argument alone is the whole message: pickle, copy and torch's loader workers rebuild an error from its text.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -16,9 +20,11 @@ class MissingPartError(SettingsError, RuntimeError):
         missing: names of the arguments that are missing.
     """
 
-    def __init__(self, action: str, missing: list[str]) -> None:
-        self.missing = missing
-        super().__init__(f"{action} needs {_listed(missing)}, which the Runner was not given")
+    def __init__(self, action: str, missing: Sequence[str] = ()) -> None:
+        self.missing = list(missing)
+        super().__init__(
+            f"{action} needs {_listed(self.missing)}, which the Runner was not given" if missing else action
+        )
 
 
 class IncompleteSettingsError(SettingsError):
@@ -29,10 +35,12 @@ class IncompleteSettingsError(SettingsError):
         missing: names of the arguments that are not.
     """
 
-    def __init__(self, given: list[str], missing: list[str]) -> None:
-        self.given, self.missing = given, missing
+    def __init__(self, given: list[str] | str, missing: Sequence[str] = ()) -> None:
+        self.given, self.missing = [] if isinstance(given, str) else given, list(missing)
         super().__init__(
-            f"{_listed(given)} {'is' if len(given) == 1 else 'are'} given without {_listed(missing)}: "
+            given
+            if isinstance(given, str)
+            else f"{_listed(given)} {'is' if len(given) == 1 else 'are'} given without {_listed(self.missing)}: "
             "give all of them or none"
         )
 
@@ -44,10 +52,14 @@ class MixedVersionsError(RuntimeError):
         versions: what differs, with the version of each rank in their order.
     """
 
-    def __init__(self, versions: dict[str, list[str]]) -> None:
-        self.versions = versions
-        told = "; ".join(f"{name} {_by_rank(of_ranks)}" for name, of_ranks in versions.items())
-        super().__init__(f"the ranks have different versions: {told}. Install the same on all machines")
+    def __init__(self, versions: dict[str, list[str]] | str) -> None:
+        self.versions = {} if isinstance(versions, str) else versions
+        differences = "; ".join(f"{name} {_by_rank(of_ranks)}" for name, of_ranks in self.versions.items())
+        super().__init__(
+            versions
+            if isinstance(versions, str)
+            else f"the ranks have different versions: {differences}. Install the same on all machines"
+        )
 
 
 class ModelContractError(TypeError):
@@ -62,13 +74,18 @@ class NonFiniteLossError(ArithmeticError):
     """A loss became NaN or infinite and ``nan_policy`` is ``"stop"``.
 
     Attributes:
-        iteration: the first iteration (counted from 0) with such a loss.
+        iteration: the first iteration (counted from 0) with such a loss; -1 where only the message is known.
         losses: the names of the losses.
     """
 
-    def __init__(self, iteration: int, losses: list[str]) -> None:
-        self.iteration, self.losses = iteration, losses
-        super().__init__(f"iteration {iteration + 1} gave a non-finite {_listed(losses)}")
+    def __init__(self, iteration: int | str, losses: Sequence[str] = ()) -> None:
+        self.iteration = -1 if isinstance(iteration, str) else iteration
+        self.losses = list(losses)
+        super().__init__(
+            iteration
+            if isinstance(iteration, str)
+            else f"iteration {iteration + 1} gave a non-finite {_listed(self.losses)}"
+        )
 
 
 class RunInterrupted(SystemExit):
@@ -83,11 +100,16 @@ class RunInterrupted(SystemExit):
         position: where the run stopped, in words.
     """
 
-    def __init__(self, reason: str, code: int, checkpoint: str | None, position: str) -> None:
+    def __init__(self, reason: str, code: int = 1, checkpoint: str | None = None, position: str | None = None) -> None:
         self.reason, self.checkpoint, self.position = reason, checkpoint, position
         super().__init__(code)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.reason, self.code), self.__dict__
+
     def __str__(self) -> str:
+        if self.position is None:
+            return self.reason
         kept = f"; its state is in {self.checkpoint}" if self.checkpoint else ""
         return f"stopped by {self.reason} at {self.position}{kept}"
 

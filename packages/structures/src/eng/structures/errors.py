@@ -2,6 +2,8 @@
 
 Each class derives from the built-in one that fits. Where the reference asserts, it derives from AssertionError as well,
 so that code written for the reference still catches it.
+
+The first argument alone is the whole message: pickle, copy and torch's loader workers rebuild an error from its text.
 """
 
 from __future__ import annotations
@@ -27,15 +29,18 @@ class MissingFieldError(StructureError, AttributeError, KeyError):
         field: the name.
     """
 
-    def __init__(self, field: str, owner: str, known: Iterable[str]) -> None:
-        self.field, names = field, list(known)
-        near = difflib.get_close_matches(field, names, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(names) or 'no field'}"
-        self.message = f"this {owner} has no field {field!r}{hint}"
-        super().__init__(self.message)
+    def __init__(self, field: str, owner: str | None = None, known: Iterable[str] = ()) -> None:
+        self.field = field
+        super().__init__(field if owner is None else _no_field(field, owner, list(known)))
 
     def __str__(self) -> str:
-        return self.message
+        return str(self.args[0])  # KeyError shows the repr of its argument
+
+
+def _no_field(field: str, owner: str, names: list[str]) -> str:
+    near = difflib.get_close_matches(field, names, 1)
+    hint = f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(names) or 'no field'}"
+    return f"this {owner} has no field {field!r}{hint}"
 
 
 class FieldTypeError(StructureError, TypeError, AssertionError):
@@ -54,8 +59,11 @@ class LengthError(FieldValueError):
         expected: of the fields that are there.
     """
 
-    def __init__(self, name: str, length: int, expected: int, owner: str) -> None:
+    def __init__(self, name: str, length: int | None = None, expected: int | None = None, owner: str = "") -> None:
         self.length, self.expected = length, expected
         super().__init__(
-            f"field {name!r}: the length of values {length} is not consistent with the length of this :obj:`{owner}` {expected}"
+            name
+            if length is None
+            else f"field {name!r}: the length of values {length} is not consistent with the length of this "
+            f":obj:`{owner}` {expected}"
         )
