@@ -14,28 +14,6 @@ __all__ = ["YamlHandler"]
 
 
 @cache
-def _parse_error() -> type[ParseError]:
-    """The error, made with PyYAML's own as a second base so that code which catches that goes on working."""
-    import yaml
-
-    return type("YamlParseError", (YamlParseError, yaml.YAMLError), {"__module__": __name__, "__reduce__": _reduce})
-
-
-class YamlParseError(ParseError):
-    """YAML that does not parse, or that asks for more than safe loading gives; also a ``yaml.YAMLError``."""
-
-
-def _reduce(error: ParseError) -> Any:
-    return _rebuild, (error.args, error.__dict__)
-
-
-def _rebuild(args: Any, attributes: dict[str, Any]) -> ParseError:
-    error = _parse_error()(*args)
-    error.__dict__.update(attributes)
-    return error
-
-
-@cache
 def _dumper() -> Any:
     """PyYAML's safe dumper, which also takes subclasses of plain types (a Config's dict) and numpy values."""
     import yaml
@@ -117,6 +95,8 @@ class YamlHandler(BaseFileHandler):
 
 
 def _located(error: Any, path: str) -> ParseError:
+    from eng.fileio.handlers._yaml_error import YamlParseError
+
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or str(error)
     context = f" ({error.context})" if getattr(error, "context", None) else ""
@@ -124,4 +104,4 @@ def _located(error: Any, path: str) -> ParseError:
     if "could not determine a constructor" in problem:
         advice = "it needs a Loader that builds Python objects: load(path, Loader=yaml.UnsafeLoader) runs code"
     line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
-    return _parse_error().at(path, line, column, f"malformed YAML: {problem}{context}", advice)
+    return YamlParseError.at(path, line, column, f"malformed YAML: {problem}{context}", advice)
