@@ -42,7 +42,7 @@ def _float(value: torch.Tensor) -> torch.Tensor:
 
 def update_params(optim_wrapper: Any, loss: torch.Tensor, losses: Any) -> None:
     """Hands the loss to the optimizer wrapper, with its weight where the model gave one."""
-    weight = losses.get(WEIGHT_KEY) if type(losses) is dict or isinstance(losses, Mapping) else None
+    weight = losses.get(WEIGHT_KEY) if isinstance(losses, Mapping) else None
     if weight is None:
         optim_wrapper.update_params(loss)
     else:

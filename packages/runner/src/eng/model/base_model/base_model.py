@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,7 +15,6 @@ from eng.model.base_module import BaseModule
 from eng.registry import MODELS
 
 from ._vendor_devices import VendorDevices
-from .data_preprocessor import BaseDataPreprocessor
 
 
 class BaseModel(VendorDevices, BaseModule):
@@ -64,12 +62,8 @@ class BaseModel(VendorDevices, BaseModule):
         Returns:
             The log variables: detached tensors on the model's device, so that nothing waits for them.
         """
-        context = optim_wrapper.optim_context(self)
-        if type(context) is nullcontext:  # entering and leaving it would take longer than asking
-            losses = self._losses_of(data)
-        else:
-            with context:
-                losses = self._losses_of(data)
+        with optim_wrapper.optim_context(self):
+            losses = self._run_forward(self.data_preprocessor(data, True), mode="loss")
         parsed_loss, log_vars = self.parse_losses(losses)
         update_params(optim_wrapper, parsed_loss, losses)
         return log_vars
@@ -103,9 +97,6 @@ class BaseModel(VendorDevices, BaseModule):
             LossTypeError: it is no dictionary, or an entry is of another type (a TypeError).
             NoLossError: no entry is a loss.
         """
-        only = losses.get("loss") if type(losses) is dict and len(losses) == 1 else None
-        if type(only) is torch.Tensor and only.dim() == 0 and only.is_floating_point():  # the usual case, and a hot one
-            return only, {"loss": only.detach()}
         return sum_losses(losses)
 
     if TYPE_CHECKING:  # a subclass's forward takes the arguments of its own batches, as nn.Module's does
@@ -122,11 +113,5 @@ class BaseModel(VendorDevices, BaseModule):
                 mode: ``"loss"``: a dictionary of losses; ``"predict"``: a list of predictions; ``"tensor"``: the network's
                     plain output.
             """
-
-    def _losses_of(self, data: Any) -> Any:
-        preprocessor: Any = self._modules["data_preprocessor"]
-        if type(preprocessor) is not BaseDataPreprocessor or not preprocessor.leaves(data):
-            data = preprocessor(data, True)
-        return self._run_forward(data, mode="loss")
 
     _run_forward = run_forward

@@ -62,19 +62,6 @@ class BaseDataPreprocessor(VendorDevices, nn.Module):
             return type(data)(self.cast_data(item) for item in data)  # type: ignore[call-arg]  # lists and tuples
         return data
 
-    def leaves(self, data: Any) -> bool:
-        """Whether ``data`` needs nothing: a tuple of tensors that are on the device, as on a CPU, and no hook.
-
-        Whoever asks first is spared the way through ``Module.__call__``.
-        """
-        if type(data) is not tuple or self._forward_pre_hooks or self._forward_hooks:
-            return False
-        device = self._device
-        for item in data:  # not all(): it would take longer than the rest  # noqa: SIM110
-            if type(item) is not torch.Tensor or item.device != device:
-                return False
-        return True
-
     def forward(self, data: Any, training: bool = False) -> Any:
         """The batch on the model's device.
 

@@ -13,7 +13,6 @@ from eng.optim.errors import OptimTypeError
 from eng.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIMIZERS
 
 from ._by_name import register_optimizers, torch_optimizers
-from ._without_compiler import spare_compiler
 
 __all__ = ["OPTIMIZERS", "OPTIM_WRAPPER_CONSTRUCTORS", "TORCH_OPTIMIZERS", "build_optim_wrapper"]
 
@@ -46,7 +45,6 @@ def build_optim_wrapper(model: nn.Module, cfg: Mapping[str, Any]) -> Any:
         raise OptimTypeError(
             f"optim_wrapper must be a mapping such as dict(optimizer=dict(type='SGD', ...)), got {cfg!r}"
         )
-    spare_compiler(torch_optimizers().values())
     wrapper_cfg = copy.deepcopy(cfg)
     constructor = wrapper_cfg.pop("constructor", "DefaultOptimWrapperConstructor")  # type: ignore[attr-defined]  # a dict
     paramwise_cfg = wrapper_cfg.pop("paramwise_cfg", None)  # type: ignore[attr-defined]  # a dict

@@ -18,12 +18,9 @@ from eng.optim._finite import NonFiniteGuard
 from eng.optim.errors import OptimError, OptimTypeError
 from eng.registry import OPTIM_WRAPPERS
 
-from . import _unmarked
 from .base import BaseOptimWrapper
 
 logger = logging.getLogger(__name__)
-
-_NOTHING = nullcontext()
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -83,10 +80,6 @@ class OptimWrapper(BaseOptimWrapper):
         self._window_lost = False
         self._restored_count: int | None = None
         self._guard = NonFiniteGuard() if skip_nonfinite else None
-        own = type(self)
-        self._windows_are_plain = (
-            own.scale_loss is OptimWrapper.scale_loss and own.should_update is OptimWrapper.should_update
-        )
 
     def update_params(
         self,
@@ -112,13 +105,9 @@ class OptimWrapper(BaseOptimWrapper):
         """
         if not isinstance(loss, torch.Tensor):
             raise OptimTypeError(f"update_params takes the loss as a tensor, got {type(loss).__name__}: {loss!r}")
-        every = self._accumulative_counts == 1 and self._windows_are_plain  # each loss ends a window of its own
-        if weight is not None:
-            loss = self._weigh(loss, weight)
-        elif not every:
-            loss = self.scale_loss(loss)
+        loss = self.scale_loss(loss) if weight is None else self._weigh(loss, weight)
         self.backward(loss)
-        if every or self.should_update():
+        if self.should_update():
             self.step(**(step_kwargs or {}))
             self.zero_grad(**(zero_kwargs or {}))
 
@@ -138,7 +127,7 @@ class OptimWrapper(BaseOptimWrapper):
         Args:
             **kwargs: of :meth:`torch.optim.Optimizer.zero_grad`.
         """
-        _unmarked.zero_grad(self.optimizer, **kwargs)
+        self.optimizer.zero_grad(**kwargs)
 
     def step(self, **kwargs: Any) -> None:
         """Clips the gradients, if asked for, and updates the parameters.
@@ -151,7 +140,7 @@ class OptimWrapper(BaseOptimWrapper):
         if self.clip_grad_kwargs:
             self._clip_grad()
         if self._guard is None:
-            _unmarked.step(self.optimizer, **kwargs)
+            self.optimizer.step(**kwargs)
         else:
             self._guard.step(self.optimizer, **kwargs)
         self.update_count += 1
@@ -162,9 +151,8 @@ class OptimWrapper(BaseOptimWrapper):
         Args:
             model: the model.
         """
-        # asked of the class: a module that lacks an attribute takes a microsecond to say so
-        if self._accumulative_counts == 1 or not hasattr(type(model), "no_sync") or self.should_sync():
-            return _NOTHING
+        if self.should_sync() or not hasattr(model, "no_sync"):
+            return nullcontext()
         no_sync: AbstractContextManager[None] = model.no_sync()  # type: ignore[operator]  # modules give Tensor | Module
         return no_sync
 
