@@ -11,7 +11,7 @@ from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-from eng.compat import _missing, _workers
+from eng.compat import _furnish, _missing, _workers
 from eng.compat._routes import ALIAS, target_of
 from eng.compat.errors import AlreadyImportedError
 
@@ -84,6 +84,7 @@ def install() -> None:
     if imported is not None:
         raise AlreadyImportedError.of(str(getattr(imported, "__file__", "an unknown place")))
     sys.meta_path.insert(0, _finder)
+    _furnish.start()
     _workers.install_in_children()
     _tell_registry("add_scope_synonym")
 
@@ -93,6 +94,7 @@ def uninstall() -> None:
     if not is_installed():
         return
     sys.meta_path.remove(_finder)
+    _furnish.stop()
     _workers.leave_children_alone()
     _tell_registry("remove_scope_synonym")
     for name in [name for name in sys.modules if name.partition(".")[0] == ALIAS]:

@@ -3,42 +3,72 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
+import json
+from collections.abc import Callable
+from importlib import resources
 from types import ModuleType
 from typing import Any
-
-# Names that only old code asks a module of eng for, and where they live.
-_ELSEWHERE = {
-    "eng.runner": {
-        "FlexibleRunner": "eng.compat.flexible_runner",
-        "get_deprecated_model_names": "eng.compat.model_names",
-    },
-    "eng.runner.checkpoint": {"get_deprecated_model_names": "eng.compat.model_names"},
-}
 
 
 class _Explain:
     """Module-level ``__getattr__`` that gives what old code needs, and explains what is not there."""
 
-    def __init__(self, module: ModuleType) -> None:
+    def __init__(self, module: ModuleType, own: Callable[[str], Any] | None) -> None:
         self.module = module
+        self.own = own
 
     def __call__(self, name: str) -> Any:
-        place = _ELSEWHERE.get(self.module.__name__, {}).get(name)
-        if place is not None:
-            return getattr(importlib.import_module(place), name)
+        if self.own is not None:
+            try:
+                return self.own(name)
+            except AttributeError:
+                pass
+        home = _home_of(self.module.__name__, name)
+        if home is not None:
+            return home
         raise AttributeError(message(self.module.__name__, name, dir(self.module)))
 
 
+@functools.cache
+def _reexports() -> dict[str, dict[str, str]]:
+    """Module of eng -> name that the reference's module has too -> module of eng that holds it.
+
+    Modules of the reference re-export what they import. The table was made by walking MMEngine 0.10.7 (names only).
+    """
+    text = resources.files("eng.compat").joinpath("reexports.json").read_text(encoding="utf-8")
+    return {
+        module: {name: home for home, names in homes.items() for name in names}
+        for module, homes in json.loads(text).items()
+    }
+
+
+def _home_of(module: str, name: str) -> Any:
+    """The object that the reference's module shows under `name`; None where it shows none."""
+    entry, _, original = _reexports().get(module, {}).get(name, "").partition(":")
+    if not entry:
+        return None
+    home = importlib.import_module(entry)
+    return home if original == "." else getattr(home, original or name)
+
+
 def explain(module: ModuleType) -> None:
-    """Gives the module an answer for names it does not have, unless it has one of its own."""
-    vars(module).setdefault("__getattr__", _Explain(module))
+    """Gives the module an answer for names that neither it nor its own ``__getattr__`` has."""
+    own = vars(module).get("__getattr__")
+    if not isinstance(own, _Explain):
+        vars(module)["__getattr__"] = _Explain(module, own)
 
 
 def forget(module: ModuleType) -> None:
     """Takes the answer away again."""
-    if isinstance(vars(module).get("__getattr__"), _Explain):
+    answer = vars(module).get("__getattr__")
+    if not isinstance(answer, _Explain):
+        return
+    if answer.own is None:
         del module.__getattr__
+    else:
+        vars(module)["__getattr__"] = answer.own
 
 
 def message(module: str, name: str, names: Any) -> str:

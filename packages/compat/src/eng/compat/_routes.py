@@ -11,6 +11,22 @@ _PLACES = {
     "mmengine.version": "eng.compat.version",
     "mmengine._strategy": "eng.compat.strategies",
     "mmengine.runner._flexible_runner": "eng.compat.flexible_runner",
+    # Modules of the reference whose contents live elsewhere, or only in eng-compat.
+    **{
+        f"mmengine._strategy.{kind}": "eng.compat.strategies.kinds"
+        for kind in ("colossalai", "distributed", "fsdp", "single_device")
+    },
+    "mmengine.analysis.jit_analysis": "eng.compat.legacy.jit_analysis",
+    "mmengine.analysis.jit_handles": "eng.compat.legacy.jit_handles",
+    "mmengine.config.utils": "eng.compat.legacy.config_utils",
+    "mmengine.hooks.test_time_aug_hook": "eng.hooks.prepare_tta_hook",
+    "mmengine.registry.build_functions": "eng.registry._build",
+    "mmengine.registry.default_scope": "eng.registry._scope",
+    "mmengine.registry.registry": "eng.registry._registry",
+    "mmengine.registry.root": "eng.registry._root",
+    "mmengine.registry.utils": "eng.registry._report",
+    "mmengine.testing._internal": "eng.compat.legacy.testing_internal",
+    "mmengine.testing._internal.distributed": "eng.compat.legacy.testing_internal.distributed",
 }
 # Everything below these stays below them; everything below the others goes to `eng.<the same path>`.
 _OWN = ("mmengine.utils", "mmengine._strategy")

@@ -96,4 +96,6 @@ class FlexibleRunner(Runner):
             built.experiment_name = experiment_name
         built.env_kwargs = {"launcher": launcher, "randomness": randomness, **env_cfg}
         built.log_kwargs = {} if log_level is None else {"log_level": log_level}
+        if launcher != "none" and hasattr(built, "_setup_distributed"):
+            built._setup_distributed(launcher, **dict(env_cfg.get("dist_cfg") or {}))  # noqa: SLF001  # strategies of old code extend it
         return built

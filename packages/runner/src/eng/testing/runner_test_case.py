@@ -29,7 +29,13 @@ class RunnerTestCase(TestCase):
         ...         self.build_runner(self.epoch_based_cfg).train()
     """
 
-    dist_cfg: ClassVar[dict[str, Any]] = {"MASTER_ADDR": "127.0.0.1", "RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
+    dist_cfg: ClassVar[dict[str, Any]] = {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": 29600,  # a test that reads it gets the free port that setup_dist_env chose
+        "RANK": "0",
+        "WORLD_SIZE": "1",
+        "LOCAL_RANK": "0",
+    }
 
     def setUp(self) -> None:
         """Makes the work folder and the configs, and keeps logs out of the way."""
@@ -72,8 +78,8 @@ class RunnerTestCase(TestCase):
         """Sets the environment variables of a process group of one process, until the test ends."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            port = str(probe.getsockname()[1])
-        variables = patch.dict(os.environ, {**self.dist_cfg, "MASTER_PORT": port})
+            self.dist_cfg["MASTER_PORT"] = probe.getsockname()[1]
+        variables = patch.dict(os.environ, {name: str(value) for name, value in self.dist_cfg.items()})
         variables.start()
         self.addCleanup(variables.stop)
 

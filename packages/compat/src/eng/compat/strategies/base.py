@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from eng.dist import get_rank, get_world_size, is_distributed
+from eng.dist import get_rank, get_world_size, init_dist, is_distributed
 from eng.runner import environment
 from eng.runner.assemble import model as models
 from eng.runner.assemble import observers, optim
@@ -53,9 +53,22 @@ class BaseStrategy(Strategy):
     def _opened(self) -> tuple[str, int]:
         """Time stamp and seed of the process, which is set up when they are first needed."""
         settings = {key: value for key, value in self.env_kwargs.items() if key not in ("launcher", "randomness")}
+        if self.launcher != "none":
+            self._setup_distributed(self.launcher, **dict(settings.get("dist_cfg") or {}))
         environment.setup_environment(settings, self.launcher)
         stamp = environment.shared_timestamp()
         return stamp, set_random_seed(**{"seed": None, **self.randomness})
+
+    def _setup_distributed(self, launcher: str | None = None, backend: str = "nccl", **kwargs: Any) -> None:
+        """Starts the process group, unless there is one. Subclasses of old code extend it.
+
+        Args:
+            launcher: ``"pytorch"``, ``"slurm"`` or ``"mpi"``.
+            backend: of the process group.
+            **kwargs: further arguments of :func:`eng.dist.init_dist`.
+        """
+        if launcher is not None and not is_distributed():
+            init_dist(launcher, backend, **kwargs)
 
     def prepare(
         self,

@@ -6,12 +6,14 @@ from typing import Any
 
 from torch import nn
 
+from eng.registry import MODEL_WRAPPERS
 from eng.runner.activation_checkpointing import turn_on_activation_checkpointing
 from eng.runner.errors import SettingsError
 from eng.runner.strategy import DDPStrategy as Replicating
 from eng.runner.strategy import DeepSpeedStrategy as Zero
 from eng.runner.strategy import FSDPStrategy as Sharding
 from eng.runner.strategy import SingleDeviceStrategy as OneDevice
+from eng.runner.strategy._zero_model import EngineModel
 
 from .base import BaseStrategy
 
@@ -74,6 +76,28 @@ class FSDPStrategy(DDPStrategy, Sharding):
         return Sharding.convert_model(self, model)
 
 
+@MODEL_WRAPPERS.register_module()
+class MMDeepSpeedEngineWrapper(EngineModel):
+    """A model in DeepSpeed's engine, with the engine under ``model``.
+
+    Args:
+        model: DeepSpeed's engine, or a model that has none yet.
+        inputs_to_half: names and positions of the inputs that the strategy casts to half precision.
+    """
+
+    def __init__(self, *, model: Any, inputs_to_half: list[int | str] | None = None) -> None:
+        is_engine = hasattr(model, "backward")
+        super().__init__(model.module if is_engine else model)
+        self._inputs_to_half = inputs_to_half
+        if is_engine:
+            self.engine = model
+
+    @property
+    def model(self) -> Any:
+        """The engine; the bare model before there is one."""
+        return self.engine if self.engine is not None else self.module
+
+
 class DeepSpeedStrategy(BaseStrategy, Zero):
     """DeepSpeed's ZeRO; the arguments are those of :class:`eng.runner.strategy.DeepSpeedStrategy`."""
 
@@ -97,6 +121,15 @@ class DeepSpeedStrategy(BaseStrategy, Zero):
     ) -> None:
         own = {key: value for key, value in locals().items() if key not in ("self", "kwargs", "__class__")}
         Zero.__init__(self, **own, **kwargs)
+
+    def convert_model(self, model: nn.Module) -> nn.Module:
+        """The model on its device, in the wrapper that :meth:`_wrap_model` gives."""
+        placed: Any = Zero.convert_model(self, model)
+        return self._wrap_model(placed.module)
+
+    def _wrap_model(self, model: nn.Module) -> nn.Module:
+        """The wrapper of a model. Subclasses of old code extend it."""
+        return MMDeepSpeedEngineWrapper(model=model, inputs_to_half=self.inputs_to_half)
 
 
 class ColossalAIStrategy(BaseStrategy):

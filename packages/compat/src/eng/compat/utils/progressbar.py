@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing import Pool
+from multiprocessing.pool import Pool as PoolType
 from typing import IO, Any
 
 from eng.compat.utils.timer import Timer
@@ -94,6 +95,24 @@ def track_iter_progress(tasks: Sequence[Any], bar_width: int = 50, file: IO[str]
     bar.file.write("\n")
 
 
+def init_pool(
+    process_num: int, initializer: Callable[..., Any] | None = None, initargs: tuple[Any, ...] | None = None
+) -> PoolType:
+    """A pool of processes.
+
+    Args:
+        process_num: how many.
+        initializer: called in each process first.
+        initargs: its arguments.
+
+    Raises:
+        TypeError: `initargs` is no tuple.
+    """
+    if initargs is not None and not isinstance(initargs, tuple):
+        raise TypeError(f'"initargs" must be a tuple, got {type(initargs).__name__}')
+    return Pool(process_num, initializer, initargs or ())
+
+
 def track_parallel_progress(
     func: Callable[..., Any],
     tasks: Sequence[Any],
@@ -124,7 +143,7 @@ def track_parallel_progress(
     skipped = nproc * chunksize if skip_first else 0
     bar = ProgressBar(number - skipped, bar_width, start=False, file=file)
     results: list[Any] = []
-    with Pool(nproc, initializer, initargs or ()) as pool:
+    with init_pool(nproc, initializer, initargs) as pool:
         if not skipped:
             bar.start()
         for result in (pool.imap if keep_order else pool.imap_unordered)(func, iterable, chunksize):

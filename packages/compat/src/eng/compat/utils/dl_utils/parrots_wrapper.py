@@ -16,7 +16,7 @@ _MaxPoolNd = nn.MaxPool2d.__mro__[1]
 _AvgPoolNd = nn.AvgPool2d.__mro__[1]
 _AdaptiveMaxPoolNd = nn.AdaptiveMaxPool2d.__mro__[1]
 _AdaptiveAvgPoolNd = nn.AdaptiveAvgPool2d.__mro__[1]
-SyncBatchNorm = nn.SyncBatchNorm
+SyncBatchNorm = SyncBatchNorm_ = nn.SyncBatchNorm
 DataLoader = PoolDataLoader = torch.utils.data.DataLoader
 TORCH_VERSION = torch.__version__
 

@@ -1,0 +1,31 @@
+"""Single helpers that old code imports from modules whose other contents live in eng."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.utils.checkpoint import checkpoint
+
+
+def wrap_forward(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """`forward` with its activations recomputed in the backward pass instead of kept."""
+
+    def checkpointed(*args: Any) -> Any:
+        return checkpoint(forward, *args, use_reentrant=False)
+
+    return checkpointed
+
+
+def check_kineto() -> bool:
+    """Whether this torch has the Kineto profiler."""
+    return bool(torch.autograd.kineto_available())  # type: ignore[attr-defined,unused-ignore]  # torch exports it without saying so
+
+
+def __getattr__(name: str) -> Any:
+    if name == "InferencerMeta":  # imported when asked for: eng.infer loads models and data sets
+        from eng.infer import BaseInferencer
+
+        return type(BaseInferencer)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

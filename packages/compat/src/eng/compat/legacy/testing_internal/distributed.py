@@ -1,0 +1,174 @@
+"""A test case whose tests run in several processes at once."""
+
+from __future__ import annotations
+
+import faulthandler
+import functools
+import multiprocessing
+import os
+import sys
+import tempfile
+import traceback
+import unittest
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+class TestSkip(NamedTuple):
+    """Exit status by which a process says that its test is skipped, and the reason.
+
+    Args:
+        exit_code: the status.
+        message: the reason.
+    """
+
+    exit_code: int
+    message: str
+
+
+TEST_SKIPS = {
+    "backend_unavailable": TestSkip(10, "Skipped because distributed backend is not available."),
+    "no_cuda": TestSkip(11, "CUDA is not available."),
+    "multi-gpu-2": TestSkip(12, "Need at least 2 CUDA device"),
+    "generic": TestSkip(13, "Test skipped at subprocess level, look at subprocess log for skip reason"),
+}
+
+
+class MultiProcessTestCase(unittest.TestCase):
+    """Runs each test method in ``world_size`` processes; the main process waits and checks how they ended.
+
+    A subclass calls ``_spawn_processes()`` at the end of its ``setUp``. A process knows its ``rank``, and all share
+    ``file_name``, an empty file by which they may meet.
+
+    Attributes:
+        rank: number of this process; :attr:`MAIN_PROCESS_RANK` in the main one.
+    """
+
+    MAIN_PROCESS_RANK = -1
+    TEST_ERROR_EXIT_CODE = 10
+
+    def __init__(self, method_name: str = "runTest", methodName: str = "runTest") -> None:  # unittest's name
+        name = methodName if methodName != "runTest" else method_name
+        super().__init__(name)
+        test = getattr(self, name, None)
+        if test is not None:
+            setattr(self, name, self.join_or_run(test))
+
+    @property
+    def world_size(self) -> int:
+        """How many processes run a test."""
+        return 2
+
+    @property
+    def timeout(self) -> float:
+        """Seconds after which the processes of a test are ended."""
+        return 1000
+
+    @property
+    def is_master(self) -> bool:
+        """Whether this is the process of rank 0."""
+        return self.rank == 0
+
+    def prepare_subprocess(self) -> None:
+        """Called in each process before its test; does nothing."""
+
+    def join_or_run(self, fn: Callable[[], Any]) -> Callable[[], None]:
+        """The test for a process, the wait for all processes in the main one."""
+
+        @functools.wraps(fn)
+        def wrapper() -> None:
+            if self.rank == self.MAIN_PROCESS_RANK:
+                self._join_processes(fn)
+            else:
+                fn()
+
+        return wrapper
+
+    def setUp(self) -> None:
+        """Makes the shared file."""
+        super().setUp()
+        self.processes: list[Any] = []
+        self.pid_to_pipe: dict[int | None, Connection] = {}
+        self.rank = self.MAIN_PROCESS_RANK
+        descriptor, self.file_name = tempfile.mkstemp()
+        os.close(descriptor)
+
+    def tearDown(self) -> None:
+        """Ends processes that still run and removes the shared file."""
+        super().tearDown()
+        for process in self.processes:
+            process.terminate()
+        Path(self.file_name).unlink(missing_ok=True)
+
+    def _current_test_name(self) -> str:
+        return self.id().rpartition(".")[2]
+
+    def _spawn_processes(self) -> None:
+        self._start_processes(multiprocessing.get_context("spawn").Process)
+
+    def _start_processes(self, proc: Callable[..., Any]) -> None:
+        for rank in range(int(self.world_size)):
+            here, there = multiprocessing.Pipe()
+            process = proc(
+                target=type(self)._run,  # noqa: SLF001  # its own class method
+                name=f"process {rank}",
+                args=(rank, self._current_test_name(), self.file_name, there),
+            )
+            process.start()
+            self.processes.append(process)
+            self.pid_to_pipe[process.pid] = here
+
+    @classmethod
+    def _run(cls, rank: int, test_name: str, file_name: str, parent_pipe: Connection) -> None:
+        test = cls(test_name)
+        test.rank = rank
+        test.file_name = file_name
+        test.run_test(test_name, parent_pipe)
+
+    def run_test(self, test_name: str, parent_pipe: Connection) -> None:
+        """Runs the test in this process and ends the process with its exit status."""
+        self.prepare_subprocess()
+        faulthandler.enable()
+        try:
+            getattr(self, test_name)()
+        except unittest.SkipTest as skip:
+            sys.stderr.write(f"Process {self.rank} skips {test_name}: {skip}\n")
+            sys.exit(TEST_SKIPS["generic"].exit_code)
+        except Exception:  # noqa: BLE001  # any failure of the test goes to the parent
+            parent_pipe.send(traceback.format_exc())
+            sys.exit(self.TEST_ERROR_EXIT_CODE)
+        finally:
+            parent_pipe.close()
+
+    def _join_processes(self, fn: Callable[[], Any]) -> None:
+        """Waits for all processes and checks their exit statuses.
+
+        Raises:
+            RuntimeError: a process ended with an error, or did not end in time.
+            unittest.SkipTest: the processes skipped the test.
+        """
+        for process in self.processes:
+            process.join(self.timeout)
+        late = [rank for rank, process in enumerate(self.processes) if process.exitcode is None]
+        if late:
+            raise RuntimeError(f"the processes {late} did not end within {self.timeout} seconds")
+        self._check_no_test_errors()
+        self._check_return_codes()
+
+    def _check_no_test_errors(self) -> None:
+        for rank, process in enumerate(self.processes):
+            pipe = self.pid_to_pipe[process.pid]
+            if process.exitcode == self.TEST_ERROR_EXIT_CODE and pipe.poll():
+                raise RuntimeError(f"Process {rank} failed:\n{pipe.recv()}")
+
+    def _check_return_codes(self) -> None:
+        codes = [process.exitcode for process in self.processes]
+        if len(set(codes)) != 1:
+            raise RuntimeError(f"the processes ended with different exit statuses: {codes}")
+        for skip in TEST_SKIPS.values():
+            if codes and codes[0] == skip.exit_code:
+                raise unittest.SkipTest(skip.message)
+        if codes and codes[0] != 0:
+            raise RuntimeError(f"all processes ended with the exit status {codes[0]}")

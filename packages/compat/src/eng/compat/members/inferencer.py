@@ -1,0 +1,38 @@
+"""Helpers of ``BaseInferencer`` that libraries call to read their own model index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from eng.fileio import load
+from eng.hub.model_index import index_file
+
+
+class OfBaseInferencer:
+    """Added to :class:`eng.infer.BaseInferencer`."""
+
+    @staticmethod
+    def _get_repo_or_mim_dir(scope: str) -> str:
+        """Folder that holds the ``model-index.yml`` of a library.
+
+        Args:
+            scope: the library's scope, which is its import name.
+
+        Raises:
+            ModuleNotFoundError: the library is not installed.
+            FileNotFoundError: it has no model index.
+        """
+        return str(index_file(scope).parent)
+
+    @staticmethod
+    def _get_models_from_metafile(dir: str) -> Iterator[dict[str, Any]]:
+        """The models of all metafiles that the ``model-index.yml`` in a folder names, as the metafiles describe them."""
+        root = Path(dir)
+        for metafile in load(str(root / "model-index.yml")).get("Import", []):
+            content = load(str(root / metafile))
+            yield from (content.get("Models") if isinstance(content, dict) else content) or ()
+
+
+MEMBERS = {"BaseInferencer": OfBaseInferencer}
