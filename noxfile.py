@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +21,7 @@ NAMES = ("config", "registry", "fileio", "structures", "dist", "analysis", "runn
 TORCH_FREE = ("config", "registry", "fileio", "eng")
 TORCH_FREE_PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 TORCH_PYTHON = "3.11"
+TORCH_VERSIONS = ("2.6.0", "2.9.1", "2.13.0")
 # The bridge works on whichever of its neighbours is installed, and `eng env` reports what it finds.
 WHAT_IS_THERE = {"compat": ("torch", "numpy", "rich", "cv2"), "eng": ("torch",)}
 # Imported where they are installed, and declared nowhere: libraries of vendors, optimizers and trackers.
@@ -203,9 +206,11 @@ def downstream(session: nox.Session) -> None:
 @nox.session(python=torch_python())
 def lint(session: nox.Session) -> None:
     """Style (ruff), the borders between packages (import-linter), undeclared dependencies (deptry)."""
-    session.install("ruff==0.17.*", "import-linter>=2.1", "deptry>=0.23")
+    session.install("ruff==0.17.*", "import-linter>=2.1", "deptry>=0.23", "codespell>=2.3", *HOUSE_TOOLS)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    session.run("codespell", "README.md", "CONTRIBUTING.md", "docs", *[str(PACKAGES / name / "src") for name in NAMES])
+    check_house(session)
     sources = os.pathsep.join(str(PACKAGES / name / "src") for name in NAMES)
     session.run("lint-imports", env={"PYTHONPATH": sources})
     for name in NAMES:
@@ -226,6 +231,82 @@ def types(session: nox.Session) -> None:
     session.run("mypy", "tests/typing")
 
 
+HOUSE_TOOLS = ("check-jsonschema>=0.33", "zizmor>=1.5")
+# Files of the house and the schema that each must keep, from the copies that check-jsonschema brings along.
+HOUSE_FILES = {
+    "vendor.github-workflows": (".github/workflows/*.yml",),
+    "vendor.dependabot": (".github/dependabot.yml",),
+    "vendor.github-issue-forms": (".github/ISSUE_TEMPLATE/[!c]*.yml",),
+    "vendor.github-issue-config": (".github/ISSUE_TEMPLATE/config.yml",),
+    "vendor.citation-file-format": ("CITATION.cff",),
+}
+
+
+def check_house(session: nox.Session) -> None:
+    """Workflows, templates and citation against their schemas; workflows for unsafe steps."""
+    for schema, patterns in HOUSE_FILES.items():
+        files = [str(path) for pattern in patterns for path in sorted(ROOT.glob(pattern))]
+        session.run("check-jsonschema", "--builtin-schema", schema, *files, silent=True)
+    session.run("zizmor", "--offline", "--no-progress", "--quiet", ".github")
+
+
+@nox.session(python=torch_python())
+def api(session: nox.Session) -> None:
+    """The public interface of each package beside its snapshot; ``-- --update`` writes new snapshots.
+
+    A name or argument that is gone fails unless the package has a changelog fragment of the kind ``breaking``.
+    """
+    session.install("griffe>=1.7")
+    session.run("python", "scripts/public_api.py", *session.posargs)
+
+
+@nox.session(python=False)
+def matrix(session: nox.Session) -> None:
+    """Unit tests of packages with other versions: ``nox -s matrix -- --python 3.12 --torch 2.6.0 runner``.
+
+    Without arguments: all torch packages, with each Python and torch of the support window that is on the machine.
+    """
+    options = argparse.ArgumentParser(prog="nox -s matrix --")
+    options.add_argument("--python", action="append", choices=TORCH_FREE_PYTHONS)
+    options.add_argument("--torch", action="append", help="a version, or 'nightly' for the newest pre-release")
+    options.add_argument("packages", nargs="*", default=[name for name in NAMES if name not in TORCH_FREE])
+    asked = options.parse_args(session.posargs)
+    failures = []
+    for version in asked.python or TORCH_FREE_PYTHONS:
+        for torch in asked.torch or TORCH_VERSIONS:
+            failures += test_with(session, version, torch, asked.packages)
+    if failures:
+        session.error(f"failed: {', '.join(failures)}")
+
+
+def test_with(session: nox.Session, version: str, torch: str, packages: list[str]) -> list[str]:
+    """Labels of the packages whose tests fail with this Python and this torch."""
+    interpreter = find_python(version)
+    if interpreter is None:
+        session.warn(f"Python {version} is not on this machine")
+        return []
+    folder = ROOT / ".nox" / f"matrix-{version}-{torch}"
+    python = str(folder / ("Scripts" if os.name == "nt" else "bin") / "python")
+    if not (folder / "ready").exists():
+        session.run(interpreter, "-m", "venv", "--clear", str(folder), external=True)
+        wanted = ("--pre", "torch") if torch == "nightly" else (f"torch=={torch}",)
+        session.run(python, "-m", "pip", "install", "-q", *wanted, external=True)
+        groups = {item for name in NAMES for item in nox.project.dependency_groups(project(name), "test")}
+        editable = [part for name in NAMES for part in ("-e", str(PACKAGES / name))]
+        session.run(python, "-m", "pip", "install", "-q", *editable, *sorted(groups), external=True)
+        (folder / "ready").touch()
+    failures = []
+    for name in packages:
+        label = f"{name} (Python {version}, torch {torch})"
+        session.log(label)
+        passed = session.run(
+            python, "-m", "pytest", "-q", f"packages/{name}/tests", external=True, success_codes=range(256), silent=False
+        )  # fmt: skip
+        if not passed:
+            failures.append(label)
+    return failures
+
+
 # --- release -----------------------------------------------------------------------------------------------------
 
 
@@ -239,6 +320,34 @@ def build(session: nox.Session) -> None:
         session.run("python", "-m", "build", "--no-isolation", "-o", str(dist), str(PACKAGES / name), silent=True)
     session.run("twine", "check", "--strict", *sorted(map(str, dist.glob("*"))))
     session.run("python", "-m", "pytest", "-q", "tests/packaging", env={"ENG_DIST": str(dist)})
+
+
+@nox.session(python=torch_python())
+def changelog(session: nox.Session) -> None:
+    """Makes a package's changelog from its fragments: ``nox -s changelog -- config --date 2026-12-01``; ``--draft`` shows it."""
+    name, *options = session.posargs or session.error("name a package: nox -s changelog -- config")
+    session.install("towncrier>=24.8")
+    version = re.search(r'"(.+)"', (PACKAGES / name / project(name)["tool"]["hatch"]["version"]["path"]).read_text())
+    session.run("towncrier", "build", "--yes", "--dir", str(PACKAGES / name), "--config", "towncrier.toml",
+                "--name", distribution(name), "--version", version.group(1), *options)  # fmt: skip
+
+
+@nox.session(python=False)
+def release_files(session: nox.Session) -> None:
+    """Copies the wheel and the sdist of the package that a tag names from dist/ to release/, after a look at its version."""
+    tag = session.posargs[0] if session.posargs else ""
+    match = re.fullmatch(r"(eng(?:-[a-z]+)?)-v(\d+\.\d+\.\d+)", tag)
+    if match is None:
+        session.error(f"a release tag reads eng-config-v1.2.0, got {tag!r}")
+    stem, version = match.group(1).replace("-", "_"), match.group(2)
+    files = [path for path in sorted((ROOT / "dist").glob(f"{stem}-{version}*")) if path.suffix in {".whl", ".gz"}]
+    if len(files) != 2:
+        session.error(f"dist/ has no wheel and sdist of {match.group(1)} {version}; raise __version__ before you tag")
+    release = ROOT / "release"
+    shutil.rmtree(release, ignore_errors=True)
+    release.mkdir()
+    for path in files:
+        shutil.copy(path, release)
 
 
 @nox.session(python=torch_python())

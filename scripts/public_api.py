@@ -1,0 +1,114 @@
+"""Compares the public interface of each package with its snapshot in ``packages/NAME/api.txt``.
+
+A snapshot has a line per public name with its signature. ``--update`` writes new snapshots. Without it, a line that is gone
+or changed is an error, unless the package has a changelog fragment ``changes/*.breaking.md``; new lines are an error too,
+as the snapshot must be current. The source is read and never imported, so no dependency is needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import griffe
+
+PACKAGES = Path(__file__).parents[1] / "packages"
+
+
+def signature(function: griffe.Function) -> str:
+    """The parameters as a caller sees them: names, kinds and whether there is a default."""
+    parts = []
+    for parameter in function.parameters:
+        prefix = {griffe.ParameterKind.var_positional: "*", griffe.ParameterKind.var_keyword: "**"}.get(
+            parameter.kind, ""
+        )
+        keyword_only = "kw " if parameter.kind is griffe.ParameterKind.keyword_only else ""
+        has_default = parameter.default is not None and not prefix
+        parts.append(f"{keyword_only}{prefix}{parameter.name}{'=' if has_default else ''}")
+    return f"({', '.join(parts)})"
+
+
+def public_lines(member: griffe.Object | griffe.Alias, path: str) -> Iterator[str]:
+    """A line for a public object and for each public member of a class, inherited ones of eng included."""
+    if member.is_alias:
+        try:
+            member = member.final_target
+        except griffe.AliasResolutionError:
+            yield path
+            return
+    if isinstance(member, griffe.Function):
+        yield path + signature(member)
+        return
+    yield path
+    if isinstance(member, griffe.Class):
+        for name, child in member.all_members.items():
+            is_public = not name.startswith("_") or name == "__init__"
+            if is_public and not isinstance(child, griffe.Module):
+                yield from public_lines(child, f"{path}.{name}")
+
+
+def rooms(package: Path) -> list[str]:
+    """Import names of a package, such as ``eng.dist`` and ``eng.device``."""
+    return sorted(f"eng.{path.parent.name}" for path in (package / "src/eng").glob("*/__init__.py"))
+
+
+def load_all(packages: list[Path]) -> griffe.GriffeLoader:
+    """Every module of eng, with the names that they import from one another resolved."""
+    loader = griffe.GriffeLoader(search_paths=[path / "src" for path in packages], allow_inspection=False)
+    for package in packages:
+        for room in rooms(package):
+            loader.load(room, try_relative_path=False)
+    loader.resolve_aliases(implicit=True, external=False)
+    return loader
+
+
+def interface(loader: griffe.GriffeLoader, package: Path) -> list[str]:
+    """Sorted lines of everything that the ``__all__`` lists of a package name."""
+    lines: set[str] = set()
+    for room in rooms(package):
+        module = loader.modules_collection[room]
+        for name in map(str, module.exports or ()):
+            path = f"{room}.{name}"
+            # A name that a module-level __getattr__ makes on demand is not in the source.
+            lines.update(public_lines(module.members[name], path) if name in module.members else [path])
+    return sorted(lines)
+
+
+def check(loader: griffe.GriffeLoader, package: Path) -> list[str]:
+    """What is wrong with a package's snapshot, one line each."""
+    snapshot = (package / "api.txt").read_text(encoding="utf-8").splitlines()
+    current = interface(loader, package)
+    gone = sorted(set(snapshot) - set(current))
+    added = sorted(set(current) - set(snapshot))
+    is_marked = any((package / "changes").glob("*.breaking.md"))
+    messages = []
+    if gone and not is_marked:
+        messages += [
+            f"{package.name}: gone or changed, without a fragment changes/*.breaking.md: {line}" for line in gone
+        ]
+    if added or gone:
+        messages.append(
+            f"{package.name}: {len(added)} lines are new, {len(gone)} are gone: run `nox -s api -- --update`"
+        )
+    return messages
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Compare public interfaces with their snapshots.")
+    parser.add_argument("--update", action="store_true", help="write new snapshots")
+    options = parser.parse_args()
+    packages = sorted(path for path in PACKAGES.iterdir() if (path / "pyproject.toml").exists())
+    loader = load_all(packages)
+    if options.update:
+        for package in packages:
+            (package / "api.txt").write_text("\n".join(interface(loader, package)) + "\n", encoding="utf-8")
+        return 0
+    messages = [message for package in packages for message in check(loader, package)]
+    print("\n".join(messages) or f"the public interfaces of {len(packages)} packages are those of their snapshots")
+    return 1 if messages else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
