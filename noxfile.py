@@ -323,6 +323,57 @@ def build(session: nox.Session) -> None:
 
 
 @nox.session(python=torch_python())
+def siblings_oldest(session: nox.Session) -> None:
+    """Smoke tests with the oldest siblings that the ranges allow, built from their tags where there are tags."""
+    session.install("build>=1.2", "hatchling>=1.27")
+    wheels = ROOT / ".nox" / "oldest"
+    shutil.rmtree(wheels, ignore_errors=True)
+    for name in NAMES:
+        session.run("python", "scripts/build_oldest.py", name, str(wheels), silent=True)
+    environment = ROOT / ".nox" / "oldest-env"
+    python = str(environment / ("Scripts" if os.name == "nt" else "bin") / "python")
+    for name in NAMES:
+        session.log(f"{name} of today with the oldest siblings")
+        session.run("python", "-m", "venv", "--clear", str(environment))
+        pip = (python, "-m", "pip", "install", "-q", "-c", str(ROOT / "constraints.txt"))
+        if needs_torch(siblings(name)):
+            session.run(*pip, "torch", external=True)
+        session.run(*pip, "--find-links", str(wheels), str(PACKAGES / name), external=True)
+        session.run(python, "scripts/smoke.py", name, external=True)
+
+
+@nox.session(python=torch_python())
+def coverage(session: nox.Session) -> None:
+    """Share of lines that each package's own tests run; fails below the floors in coverage.toml.
+
+    ``nox -s coverage -- config registry`` measures some packages only; ``--update`` writes today's values minus one.
+    """
+    names = [name for name in session.posargs if name in NAMES] or list(NAMES)
+    groups = [item for name in NAMES for item in nox.project.dependency_groups(project(name), "test")]
+    prepare_everything(session, "coverage[toml]>=7.6", *sorted(set(groups)))
+    data = REPORTS / "coverage"
+    shutil.rmtree(data, ignore_errors=True)
+    data.mkdir(parents=True)
+    for name in names:
+        session.run(
+            "coverage", "run", "--data-file", str(data / name), "--source", str(PACKAGES / name / "src"),
+            "-m", "pytest", "-q", f"packages/{name}/tests",
+        )  # fmt: skip
+        session.run(
+            "coverage",
+            "combine",
+            "--data-file",
+            str(data / name),
+            *map(str, data.glob(f"{name}.*")),
+            success_codes=[0, 1],
+        )
+        session.run("coverage", "json", "-q", "--data-file", str(data / name), "-o", str(data / f"{name}.json"))
+    session.run(
+        "python", "scripts/coverage_floors.py", str(data), *(["--update"] if "--update" in session.posargs else [])
+    )
+
+
+@nox.session(python=torch_python())
 def changelog(session: nox.Session) -> None:
     """Makes a package's changelog from its fragments: ``nox -s changelog -- config --date 2026-12-01``; ``--draft`` shows it."""
     name, *options = session.posargs or session.error("name a package: nox -s changelog -- config")

@@ -34,10 +34,22 @@ def verify_checkpoint(path: str | Path) -> None:
         return
     check_records(path)
     try:
-        read_checkpoint(path, map_location="cpu", mmap=True)
+        read_checkpoint(path, map_location="cpu", mmap=can_be_mapped(path))
     except UntrustedCheckpointError:
         # Whole all the same; whoever loads it decides about trust.
         return
+
+
+def can_be_mapped(path: Path) -> bool:
+    """Whether torch can map the file into memory: its C++ reader takes the path as UTF-8.
+
+    In a locale that is not UTF-8, Python holds the other bytes of a path as surrogates, which UTF-8 cannot encode.
+    """
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def check_records(path: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 import torch
 
-from ._verify import check_records
+from ._verify import can_be_mapped, check_records
 from .errors import BrokenCheckpointError, CheckpointWriteError
 
 __all__ = ["save_checkpoint", "write_pointer", "write_whole"]
@@ -74,7 +74,7 @@ def _verify_written(path: Path) -> None:
     """Checksums, and a reading as anybody does it: without the types that only our own loading takes."""
     check_records(path)
     try:
-        torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+        torch.load(path, map_location="cpu", mmap=can_be_mapped(path), weights_only=True)
     except pickle.UnpicklingError as error:
         _LOGGER.warning(
             "a checkpoint holds a type that plain torch.load(path) refuses (%s); keep to tensors and plain Python values",
