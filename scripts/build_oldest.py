@@ -36,7 +36,9 @@ def oldest_version(distribution: str) -> str:
 def source_of(name: str, distribution: str, version: str, scratch: Path) -> Path:
     """A folder with the source of that version."""
     tag = f"{distribution}-v{version}"
-    has_tag = not subprocess.run(["git", "rev-parse", "-q", "--verify", tag], cwd=ROOT, capture_output=True).returncode
+    has_tag = not subprocess.run(
+        ["git", "rev-parse", "-q", "--verify", tag], cwd=ROOT, capture_output=True, check=False
+    ).returncode
     archive = subprocess.run(
         ["git", "archive", tag if has_tag else "HEAD", f"packages/{name}"], cwd=ROOT, capture_output=True, check=True
     )  # fmt: skip
