@@ -106,9 +106,29 @@ def prepare(session: nox.Session, editable: list[str], others: list[str], *, tor
         session.virtualenv.create()
     pinned = ("-c", str(ROOT / "constraints.txt"))
     if torch:  # before anything that depends on it: otherwise pip brings gigabytes of CUDA
-        session.install(*pinned, "torch")
-    session.install(*pinned, *[part for path in editable for part in ("-e", path)], *others)
+        announce_download(session)
+        session.install(*pinned, *torch_index(), "torch", silent=False)
+    session.install(*pinned, *[part for path in editable for part in ("-e", path)], *others, silent=False)
     stamp.write_text(digest)
+
+
+def torch_index() -> tuple[str, ...]:
+    """Options of pip for the index of torch's CPU wheels, on a machine without an NVIDIA GPU.
+
+    ENG_TORCH_INDEX holds the address that torch's install page gives for CPU wheels. Without it, pip takes what its own
+    settings offer: on Linux that is the build with CUDA, unless a CPU wheel lies on the machine.
+    """
+    index = os.environ.get("ENG_TORCH_INDEX", "")
+    has_gpu = shutil.which("nvidia-smi") is not None
+    return ("--index-url", index) if index and not has_gpu else ()
+
+
+def announce_download(session: nox.Session) -> None:
+    """Says what the first use of an environment downloads."""
+    torch_size = "200 MB" if torch_index() else "200 MB (CPU wheel) to 3 GB (wheel with CUDA)"
+    session.log(f"This environment is made now: torch takes {torch_size}, all other packages about 300 MB.")
+    if not torch_index() and shutil.which("nvidia-smi") is None:
+        session.log("No GPU here: set ENG_TORCH_INDEX to the index of torch's CPU wheels to spare the CUDA libraries.")
 
 
 def prepare_everything(session: nox.Session, *others: str) -> None:
@@ -124,7 +144,10 @@ def prepare_everything(session: nox.Session, *others: str) -> None:
 def train(session: nox.Session) -> None:
     """Trains the digits example; arguments behind ``--`` go to ``eng train``."""
     prepare_everything(session, "scikit-learn>=1.4")
-    session.run("eng", "train", "examples/digits/config.py", *session.posargs)
+    # After Ctrl-C the run finishes its iteration and saves; nox would kill it after 0.3 seconds.
+    session.run(
+        "eng", "train", "examples/digits/config.py", *session.posargs, interrupt_timeout=120.0, terminate_timeout=10.0
+    )
 
 
 # --- tests -------------------------------------------------------------------------------------------------------
