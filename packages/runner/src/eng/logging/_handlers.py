@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Any
 
 CONSOLE_TIME = "%m/%d %H:%M:%S"
@@ -103,6 +104,10 @@ class ForwardToCurrent(logging.Handler):
                 logger.handle_own(record)
 
 
+# Paths of another locale hold surrogates, which UTF-8 alone cannot encode.
+_TEXT: Mapping[str, Any] = {"encoding": "utf-8", "errors": "backslashreplace"}
+
+
 def file_handler(filename: str, mode: str, cfg: dict[str, Any] | None) -> logging.Handler:
     """Handler for a log file: :class:`logging.FileHandler`, or what `cfg` names in :mod:`logging.handlers`.
 
@@ -115,13 +120,13 @@ def file_handler(filename: str, mode: str, cfg: dict[str, Any] | None) -> loggin
         ValueError: `cfg` has no ``type``, or names no handler that writes to a file.
     """
     if cfg is None:
-        return logging.FileHandler(filename, mode)
+        return logging.FileHandler(filename, mode, **_TEXT)
     kinds = _file_handlers()
     arguments = dict(cfg)
     kind = arguments.pop("type", None)
     if kind not in kinds:
         raise ValueError(f"file_handler_cfg needs a 'type' out of {', '.join(sorted(kinds))}, not {kind!r}")
-    arguments.setdefault("filename", filename)
+    arguments = {**_TEXT, "filename": filename, **arguments}
     handler: logging.Handler = kinds[kind](**arguments)
     return handler
 
