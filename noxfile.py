@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -208,19 +209,29 @@ def totals() -> str:
 
 @nox.session(python=torch_python())
 def downstream(session: nox.Session) -> None:
-    """Unmodified OpenMMLab libraries from PyPI, under the alias; needs shared/ beside the checkout."""
+    """Unmodified OpenMMLab libraries from PyPI, under the alias; ``-- --all`` runs the complete corpus.
+
+    Needs shared/ beside the checkout for torchvision, whose wheel has no CPU build.
+    """
     shim = ROOT.parent / "shared/tools/torchvision_cpu"
     if not shim.is_dir():
         session.skip("shared/tools/torchvision_cpu is not beside this checkout: torchvision has no CPU build")
-    light = ("einops", "importlib-metadata", "mat4py", "modelindex", "pytest>=8", "pytest-timeout")
-    prepare_everything(session, *light)
-    libraries = ("mmcv-lite==2.1.0", "mmpretrain==1.2.0", "torchvision==0.28.0")
-    session.install("--no-deps", *libraries)
-    packages = session.run("python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", silent=True)
-    for file in shim.iterdir():
+    tests = ROOT / "tests/downstream"
+    corpus = runpy.run_path(str(tests / "libraries.py"))
+    prepare_everything(session, "pytest>=8", "pytest-timeout", *corpus["LIGHT"])
+    session.install("--no-deps", *corpus["NO_DEPS"])
+    # Their wheels are built for numpy 1, so these are compiled here.
+    session.install("cython", "setuptools")
+    session.install("--no-deps", "--no-build-isolation", *corpus["FROM_SOURCE"])
+    site_packages = session.run("python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", silent=True)
+    for file in [*shim.iterdir(), *(tests / "stubs").iterdir()]:
         if file.is_file():
-            shutil.copy(file, str(packages).strip())
-    run_pytest(session, "downstream", "tests/downstream")
+            shutil.copy(file, str(site_packages).strip())
+    arguments = [argument for argument in session.posargs if argument != "--all"]
+    env = {"ENG_DOWNSTREAM_ALL": "1"} if "--all" in session.posargs else {}
+    report = REPORTS / "downstream.xml"
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    session.run("python", "-m", "pytest", "-q", f"--junitxml={report}", "tests/downstream", *arguments, env=env)
 
 
 # --- quality -----------------------------------------------------------------------------------------------------

@@ -1,0 +1,70 @@
+"""Fixtures of ``nox -s downstream``: where the unmodified libraries and their configs are, and how scripts run.
+
+Every script runs in a process of its own, under ``python -m eng.compat``, as users of these libraries start theirs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+import libraries
+
+GOLDEN = HERE / "golden"
+INSTALLED = [library for library in libraries.LIBRARIES if library.root is not None]
+
+
+def pytest_report_header() -> str:
+    part = "complete corpus" if libraries.all_of_it() else f"quick part, ENG_DOWNSTREAM_SEED={libraries.seed()}"
+    return f"downstream: {part}; {', '.join(library.requirement for library in INSTALLED) or 'no library is installed'}"
+
+
+@pytest.fixture(params=libraries.LIBRARIES, ids=lambda library: library.package)
+def library(request) -> libraries.Library:
+    """One library of the corpus after the other; skipped where it is not installed."""
+    if request.param not in INSTALLED:
+        pytest.skip(f"nox -s downstream installs {request.param.requirement}")
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def library_roots() -> dict[str, Path]:
+    """Folder of each installed library, by import name."""
+    return {library.package: library.root for library in INSTALLED}
+
+
+@pytest.fixture(scope="session")
+def config_files() -> Callable[[str], list[Path]]:
+    """All config files of a library, by import name, base files included."""
+    return lambda package: libraries.BY_PACKAGE[package].config_files()
+
+
+def golden(*parts: str) -> Any:
+    """A file of golden/, which make_goldens.py writes with the reference."""
+    return json.loads(GOLDEN.joinpath(*parts).read_text(encoding="utf-8"))
+
+
+def run_script(script: str, *args: str, timeout: float = 170, compat: bool = True, cwd: Path | None = None) -> str:
+    """Runs a script of this folder, or of a library, under the alias; returns its standard output."""
+    module = ["-m", "eng.compat"] if compat else []
+    call = [sys.executable, "-W", "ignore", *module, str(HERE / script), *args]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(call, capture_output=True, text=True, env=env, timeout=timeout, check=False, cwd=cwd)
+    assert done.returncode == 0, f"{' '.join(call)}\n{done.stdout[-1000:]}\n{done.stderr[-4000:]}"
+    return done.stdout
+
+
+def last_json(output: str) -> dict:
+    """The JSON object at the end of an output, which a progress bar may precede on the same line."""
+    line = output.strip().splitlines()[-1]
+    return json.loads(line[line.index("{") :])

@@ -1,0 +1,77 @@
+"""Makes the files of golden/ with the real MMEngine 0.10.7; runs under the reference's Python.
+
+    python make_goldens.py configs|models|runs [PACKAGE...]
+
+The reference's environment holds mmengine 0.10.7 and the same libraries as ``nox -s downstream`` (CONTRIBUTING.md).
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from libraries import BY_PACKAGE, LIBRARIES, Library
+
+HERE = Path(__file__).parent
+GOLDEN = HERE / "golden"
+
+
+def run_script(script: str, *args: str, timeout: float = 7200) -> dict:
+    """Runs a script of this folder under this Python and reads the JSON on its last line."""
+    call = [sys.executable, "-W", "ignore", str(HERE / script), *args]
+    done = subprocess.run(call, capture_output=True, text=True, timeout=timeout, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(call)} ended with exit status {done.returncode}:\n{done.stderr[-3000:]}")
+    line = done.stdout.strip().splitlines()[-1]
+    return json.loads(line[line.index("{") :])
+
+
+def by_folder(digests: dict[str, str]) -> dict[str, dict[str, str]]:
+    """Digests grouped by folder, which halves the size of the file."""
+    grouped: dict[str, dict[str, str]] = {}
+    for name, digest in digests.items():
+        folder, _, file = name.rpartition("/")
+        grouped.setdefault(folder, {})[file] = digest
+    return grouped
+
+
+def make_configs(library: Library) -> None:
+    """golden/configs/PACKAGE.json: a digest per config, or the name of the exception that the reference raises."""
+    root = library.root / library.configs
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as listing:
+        listing.write("\n".join(map(str, library.config_files())))
+        listing.flush()
+        result = run_script("digest_configs.py", listing.name)
+    digests = {Path(path).relative_to(root).as_posix(): text for path, text in result["digests"].items()}
+    for name, text in digests.items():
+        if ":" in text:
+            print(f"{library.package} {name}: {text}")
+            digests[name] = "!" + text.split(":")[0]
+    write(GOLDEN / "configs" / f"{library.package}.json", {
+        "version": library.version,
+        "seconds": {kind: round(duration, 1) for kind, duration in result["seconds"].items()},
+        "digests": by_folder(digests),
+    })  # fmt: skip
+
+
+def write(path: Path, content: dict) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=0, sort_keys=True) + "\n", encoding="utf-8")
+
+
+MAKERS = {"configs": make_configs}
+
+
+def main() -> None:
+    kind, *packages = sys.argv[1:]
+    libraries = [BY_PACKAGE[package] for package in packages] or list(LIBRARIES)
+    for library in libraries:
+        MAKERS[kind](library)
+        print(library.package, "done", flush=True)
+
+
+if __name__ == "__main__":
+    main()
