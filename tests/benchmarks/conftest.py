@@ -1,22 +1,57 @@
 """Fixtures that compare callables in one run and report ratios.
 
 Machines drift, so a time alone says little. `versus` interleaves ours with its peer, takes the best of each, and
-prints the ratio beside the target that the project promises. Nothing here fails on a slow machine.
+prints the ratio beside the target that the project promises. A ratio or a share that misses its target by more than half
+fails; times are reported and never fail, so that a slow machine is no fault. With ``--history`` each row is appended to a
+file of JSON lines in ``benchmarks/history/``, with the machine that measured it.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
+import platform
 import subprocess
+import sys
 import timeit
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+from thresholds import missed
+
 ROWS: list[tuple[str, str, str, str]] = []
+HISTORY = Path(__file__).parent / "history"
+
+
+def machine() -> dict[str, str | int | None]:
+    """What a reader of the history needs to know about the machine."""
+    import torch
+
+    return {
+        "cpu": platform.processor() or platform.machine(), "cores": os.cpu_count(), "system": platform.platform(),
+        "python": platform.python_version(), "torch": torch.__version__,
+    }  # fmt: skip
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--history", action="store_true", help="append the rows of this run to benchmarks/history/")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if not ROWS or not session.config.getoption("--history"):
+        return
+    today, facts = dt.datetime.now(dt.timezone.utc).date().isoformat(), machine()
+    HISTORY.mkdir(exist_ok=True)
+    with (HISTORY / f"{today}.jsonl").open("a", encoding="utf-8") as file:
+        for name, measured, target, detail in ROWS:
+            row = {"date": today, "name": name, "measured": measured, "target": target, "detail": detail, **facts}
+            file.write(json.dumps(row) + "\n")
 
 
 @dataclass
@@ -24,6 +59,7 @@ class Versus:
     """Compares two callables; times are seconds per call, the best of several interleaved rounds."""
 
     benchmark: Any
+    failures: list[str] = field(default_factory=list)
 
     def __call__(
         self,
@@ -56,14 +92,19 @@ class Versus:
         """Adds a row to the table at the end of the run."""
         ROWS.append((name, measured, target, detail))
         self.benchmark.extra_info[name] = {"measured": measured, "target": target, "detail": detail}
+        if missed(measured, target):
+            self.failures.append(f"{name}: {measured}, target {target} ({detail})")
 
 
 @pytest.fixture
 def versus(benchmark: Any) -> Any:
     """The comparison; it also feeds pytest-benchmark, so that ``--benchmark-json`` keeps the figures."""
-    yield Versus(benchmark)
+    comparison = Versus(benchmark)
+    yield comparison
     if not benchmark.stats:
         benchmark.pedantic(lambda: None, rounds=1)
+    if comparison.failures:
+        pytest.fail("far beyond the target: " + "; ".join(comparison.failures))
 
 
 @pytest.fixture(scope="session")
