@@ -71,8 +71,8 @@ def main() -> int:
         (version_file,) = package.glob("src/eng/*/_version.py")
         major, minor = re.search(r'"(\d+)\.(\d+)', version_file.read_text(encoding="utf-8")).groups()
         for path in sorted(package.glob("src/**/*.py")):
-            for deprecation in deprecations(path.read_text(encoding="utf-8"), str(path.relative_to(PACKAGES))):
-                problems.append(problem(deprecation, (int(major), int(minor))))
+            listed = deprecations(path.read_text(encoding="utf-8"), str(path.relative_to(PACKAGES)))
+            problems += [problem(deprecation, (int(major), int(minor))) for deprecation in listed]
     messages = [message for message in problems if message]
     print("\n".join(messages) or f"{len(problems)} deprecations, none overdue")
     return 1 if messages else 0
