@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from eng.logging.history_buffer import PACK_EVERY
 from eng.registry import HOOKS
 
+from ._loaders import loader_length
 from .hook import DataBatch, Hook
 
 if TYPE_CHECKING:
@@ -67,5 +68,5 @@ class IterTimerHook(Hook):
             hub.runtime_info["eta"] = self.time_sec_tot / self._done * self._left
         else:
             self.time_sec_test_val += elapsed
-            left = len(runner.val_dataloader if mode == "val" else runner.test_dataloader) - batch_idx - 1
+            left = max(loader_length(runner, mode) - batch_idx - 1, 0)
             hub.runtime_info["eta"] = self.time_sec_test_val / (batch_idx + 1) * left

@@ -13,6 +13,7 @@ import torch
 
 from eng.registry import HOOKS
 
+from ._loaders import loader_length
 from .hook import DataBatch, Hook
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ class LoggerHook(Hook):
 
     def after_val_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
         """Writes the line with the validation metrics."""
-        tag, line = runner.log_processor.get_log_after_epoch(runner, len(runner.val_dataloader), "val")
+        tag, line = runner.log_processor.get_log_after_epoch(runner, loader_length(runner, "val"), "val")
         runner.logger.info(line)
         axis = "epoch" if self.log_metric_by_epoch else "iter"
         runner.visualizer.add_scalars(tag, step=getattr(runner, axis), file_path=self.json_log_path, axis=axis)
@@ -148,7 +149,7 @@ class LoggerHook(Hook):
     def after_test_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
         """Writes the line with the test metrics, and all of them to ``<log_dir>/<timestamp>.json``."""
         tag, line = runner.log_processor.get_log_after_epoch(
-            runner, len(runner.test_dataloader), "test", with_non_scalar=True
+            runner, loader_length(runner, "test"), "test", with_non_scalar=True
         )
         runner.logger.info(line)
         if runner.rank == 0:

@@ -49,7 +49,7 @@ class RuntimeInfoHook(Hook):
         hub.update_info("loop_stage", "train")
         for name in ("epoch", "iter", "max_epochs", "max_iters"):
             hub.update_info(name, getattr(runner, name))
-        self._update_dataset_meta(runner, runner.train_dataloader)
+        self._update_dataset_meta(runner, "train_dataloader")
 
     def after_train(self, runner: RunnerView) -> None:
         """Leaves the train stage."""
@@ -89,7 +89,7 @@ class RuntimeInfoHook(Hook):
         """Enters the validation stage."""
         self._last_stage = runner.message_hub.get_info("loop_stage")
         runner.message_hub.update_info("loop_stage", "val")
-        self._update_dataset_meta(runner, runner.val_dataloader)
+        self._update_dataset_meta(runner, "val_dataloader")
 
     def after_val(self, runner: RunnerView) -> None:
         """Returns to the stage that the validation interrupted."""
@@ -98,7 +98,7 @@ class RuntimeInfoHook(Hook):
     def before_test(self, runner: RunnerView) -> None:
         """Enters the test stage."""
         runner.message_hub.update_info("loop_stage", "test")
-        self._update_dataset_meta(runner, runner.test_dataloader)
+        self._update_dataset_meta(runner, "test_dataloader")
 
     def after_test(self, runner: RunnerView) -> None:
         """Leaves the test stage."""
@@ -119,7 +119,8 @@ class RuntimeInfoHook(Hook):
             else:
                 runner.message_hub.update_info(f"{mode}/{name}", value)
 
-    def _update_dataset_meta(self, runner: RunnerView, dataloader: Any) -> None:
+    def _update_dataset_meta(self, runner: RunnerView, name: str) -> None:
+        dataloader = getattr(runner, name, None)  # a loop of a library need not have one
         metainfo = getattr(getattr(dataloader, "dataset", None), "metainfo", None)
         if metainfo is not None:
             runner.message_hub.update_info("dataset_meta", metainfo)

@@ -13,6 +13,7 @@ from ._hook_calls import HookCalls
 from .curves import continue_curves
 from .state import collect, restore
 from .state.policy import choose_beginning
+from .state.progress import position_of
 
 
 class Saving(HookCalls, Builders):
@@ -95,7 +96,7 @@ class Saving(HookCalls, Builders):
         restore.restore_hooks(self._hooks, saved.get("hooks", {}))
         self._saved_accumulation = saved.get("accumulation") if resume_optimizer else None
         restore.restore_position(loop, checkpoint)
-        place = loop.position(None)
+        place = position_of(loop, None)
         continue_curves(self.visualizer, filename, meta, place, self._work_dir, f"{self._timestamp}.json")
         self.logger.info("resumed epoch: %s, iter: %s", self.epoch, self.iter)
 

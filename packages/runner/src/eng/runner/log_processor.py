@@ -271,5 +271,5 @@ def _epoch(runner: Any, mode: str) -> int:
 
 
 def _loader_length(runner: Any, mode: str) -> int:
-    loop = getattr(runner, f"{mode}_loop")
-    return len(loop.dataloader)
+    loader: Any = getattr(getattr(runner, f"{mode}_loop"), "dataloader", None)
+    return len(loader) if hasattr(loader, "__len__") else 0

@@ -373,6 +373,8 @@ class Runner(Saving):
     def _go_back_from(self, error: NonFiniteLossError) -> bool:
         """Returns to the newest checkpoint and leaves the iteration out that broke, where ``nan_policy`` says so."""
         loop = self._train.value
+        if not hasattr(loop, "left_out"):  # a loop of a library: it cannot pass a batch over
+            return False
         culprits = probable_causes(error.iteration, loop.left_out)
         path = self._newest_checkpoint() if self._watch.policy == "rollback" else None
         if path is None or not culprits:

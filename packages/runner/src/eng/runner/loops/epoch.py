@@ -64,11 +64,11 @@ class EpochBasedTrainLoop(TrainLoop):
     def run(self) -> nn.Module:
         """Trains, validates in between, and gives the model."""
         self._runner.call_hook("before_train")
-        self._decide_current_val_interval(self._epoch)
+        self._decide_current_val_interval()
         self._finish_validation()
         while self._epoch < self._max_epochs and not self.stop_training:
             self.run_epoch()
-            self._decide_current_val_interval(self._epoch)
+            self._decide_current_val_interval()
             if self._validation_is_due():
                 self._validate()
         self._runner.call_hook("after_train")
@@ -110,6 +110,9 @@ class EpochBasedTrainLoop(TrainLoop):
         return max(self._iter - self._epoch * len(self.dataloader), 0)
 
     def _pass_number(self) -> int:
+        return self._epoch
+
+    def _progress(self) -> int:
         return self._epoch
 
     def _validation_is_due(self) -> bool:

@@ -51,6 +51,8 @@ class IterBasedTrainLoop(TrainLoop):
         self._start_pass = 0
         self._pass_begin = 0
         self._iterator: _InfiniteDataloaderIterator | None = None
+        self._assigned_iterator: Any = None
+        self._seeks = False
 
     @property
     def max_epochs(self) -> int:
@@ -63,9 +65,17 @@ class IterBasedTrainLoop(TrainLoop):
         return self._max_iters
 
     @property
-    def dataloader_iterator(self) -> _InfiniteDataloaderIterator:
-        """The endless batches; workers start when it is first asked for."""
+    def dataloader_iterator(self) -> Any:
+        """The endless batches; workers start when it is first asked for.
+
+        A subclass may assign an iterator of its own. A subclass with a :meth:`run` of its own reads from the first batch
+        on and skips those that a saved run consumed, as the reference's loop does.
+        """
+        if self._assigned_iterator is not None:
+            return self._assigned_iterator
         if self._iterator is None:
+            if not self._seeks:
+                self._start_pass = self._start_batch = 0
             on_start = self._enter_pass()
             self._iterator = _InfiniteDataloaderIterator(
                 self.dataloader, self._start_pass, self._start_batch, on_start, before_pass=self._note_pass
@@ -73,18 +83,24 @@ class IterBasedTrainLoop(TrainLoop):
             self._start_batch = 0
         return self._iterator
 
+    @dataloader_iterator.setter
+    def dataloader_iterator(self, iterator: Any) -> None:
+        self._assigned_iterator = iterator
+
     def run(self) -> nn.Module:
         """Trains, validates in between, and gives the model."""
         runner = self._runner
+        self._seeks = True
         runner.call_hook("before_train")
         runner.call_hook("before_train_epoch")
-        self._decide_current_val_interval(self._iter)
+        self._skip_in_assigned_iterator()
+        self._decide_current_val_interval()
         self._finish_validation()
         while self._iter < self._max_iters and not self.stop_training:
             if not runner.model.training:
                 runner.model.train()
             self.run_iter(next(self.dataloader_iterator))
-            self._decide_current_val_interval(self._iter)
+            self._decide_current_val_interval()
             if self._validation_is_due():
                 self._validate()
         runner.call_hook("after_train_epoch")
@@ -106,15 +122,34 @@ class IterBasedTrainLoop(TrainLoop):
         """Gives up the iterator; the next one is made where `go_on_from` says."""
         self._iterator = None
 
+    def _skip_in_assigned_iterator(self) -> None:
+        """Reads and drops the batches that a saved run consumed, where the iterator is a subclass's own."""
+        if self._assigned_iterator is not None:
+            for _ in range(self._iter):
+                next(self._assigned_iterator)
+            self._start_batch = 0
+
+    def _passes_of_assigned_iterator(self) -> tuple[int, int]:
+        """Passes that are over, and batches of the current one, by the length of the dataloader where it has one."""
+        length = len(self.dataloader) if hasattr(self.dataloader, "__len__") else 0
+        return divmod(self._iter, length) if length else (0, self._iter)
+
     def _note_pass(self) -> None:
         self._pass_begin = self._iter - self._start_batch
         if self._start_batch == 0:
             self._pass_rng = capture_rng()
 
+    def _progress(self) -> int:
+        return self._iter
+
     def _batches_done(self) -> int:
+        if self._assigned_iterator is not None:
+            return self._passes_of_assigned_iterator()[1]
         return self._start_batch if self._iterator is None else self._iter - self._pass_begin
 
     def _pass_number(self) -> int:
+        if self._assigned_iterator is not None:
+            return self._passes_of_assigned_iterator()[0]
         return self._iterator.epoch if self._iterator is not None else self._start_pass
 
     def _validation_is_due(self) -> bool:

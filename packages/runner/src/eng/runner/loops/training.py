@@ -90,8 +90,12 @@ class TrainLoop(BaseLoop):
         self.validated_iter = self._iter
         self._val_rng = None
 
-    def _decide_current_val_interval(self, done: int) -> None:
-        step = bisect.bisect(self.dynamic_milestones, done + 1)
+    @abstractmethod
+    def _progress(self) -> int:
+        """What ``val_begin``, ``val_interval`` and ``dynamic_intervals`` count: epochs or iterations that are over."""
+
+    def _decide_current_val_interval(self) -> None:
+        step = bisect.bisect(self.dynamic_milestones, self._progress() + 1)
         self.val_interval = self.dynamic_intervals[step - 1]
 
     def position(self, point: str | None) -> dict[str, Any]:
@@ -174,6 +178,7 @@ class TrainLoop(BaseLoop):
             What to call when the order of a pass that begins in its middle is fixed; None for a whole pass.
         """
         if self._start_batch == 0:
+            self._restore_rng()  # where a subclass has a run of its own, nothing restored them before
             self._pass_rng = capture_rng()
             return None
         if self._pass_rng is not None:

@@ -7,6 +7,8 @@ from typing import Any
 
 from eng.dist import all_gather_object, get_world_size
 
+from .progress import position_of, rng_of
+
 FORMAT = 1
 
 
@@ -29,11 +31,11 @@ def collect_run_state(
         "format": FORMAT,
         "seed": seed,
         "world_size": get_world_size(),
-        "position": train_loop.position(point),
-        "rng": _of_every_rank(train_loop.rng_state(point)),
+        "position": position_of(train_loop, point),
+        "rng": _of_every_rank(rng_of(train_loop, point)),
         "accumulation": accumulation,
         "hooks": hook_states(hooks),
-        "sampler": sampler_state(train_loop.dataloader),
+        "sampler": sampler_state(getattr(train_loop, "dataloader", None)),
     }
 
 

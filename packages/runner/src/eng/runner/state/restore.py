@@ -10,6 +10,7 @@ from eng.dist import get_rank
 from eng.runner.errors import ResumeError
 
 from .collect import named_hooks
+from .progress import go_on_from
 
 logger = logging.getLogger(__name__)
 
@@ -21,14 +22,14 @@ def restore_position(train_loop: Any, checkpoint: Mapping[str, Any]) -> None:
     """
     saved = checkpoint.get("run_state")
     if saved is None:
-        train_loop.go_on_from(_position_from_meta(train_loop, checkpoint["meta"]), None)
+        go_on_from(train_loop, _position_from_meta(train_loop, checkpoint["meta"]), None)
         return
     ranks = saved["rng"]
     if get_rank() >= len(ranks):
         logger.warning("The run was saved by %d ranks; rank %d starts new random generators", len(ranks), get_rank())
     rng = ranks[get_rank()] if get_rank() < len(ranks) else None
     _restore_sampler(train_loop.dataloader, saved.get("sampler"))
-    train_loop.go_on_from(saved["position"], rng)
+    go_on_from(train_loop, saved["position"], rng)
 
 
 def _position_from_meta(train_loop: Any, meta: Mapping[str, Any]) -> dict[str, Any]:
