@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from eng.config import Config
-from eng.config._python import _code_of
+from eng.config._python import _cached_code
 
 DEPTH, BLOCKS = 5, 10
 REFERENCE = """
@@ -50,7 +50,7 @@ def count_keys(value: Any) -> int:
 
 def load_cold(path: Path) -> Config:
     """A load that compiles every file, as the first one of a process does."""
-    _code_of.cache_clear()
+    _cached_code.cache_clear()
     return Config.fromfile(path)
 
 

@@ -40,7 +40,7 @@ def test_show_without_trust() -> None:
     assert run("show", "bad.py")[0] == 0
     status, output = run("show", "bad.py", "--no-trust")
     assert status == 1
-    assert "bad.py:1: an import statement is not allowed with trust=False" in output
+    assert "bad.py:1: the import of os is not allowed with trust=False" in output
 
 
 def test_diff_exits_with_1_where_something_differs() -> None:

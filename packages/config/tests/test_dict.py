@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from eng.config import ConfigDict
+from eng.config import Config, ConfigDict
 from eng.config.lazy import LazyObject
 
 
@@ -78,12 +78,32 @@ def test_setting_converts() -> None:
     assert (cfg.a.x, cfg.b[0].y, cfg.c.z) == (1, 2, 3)
 
 
-def test_a_list_of_plain_values_keeps_its_identity() -> None:
-    values = [1, 2]
-    cfg = ConfigDict()
-    cfg.values_ = values
-    values.append(3)
-    assert cfg.values_ == [1, 2, 3]
+@pytest.mark.parametrize("into", ["init", "nested", "set", "update", "merge", "put", "copy", "Config", "from_dict"])
+def test_no_list_is_shared_with_where_it_came_from(into: str) -> None:
+    source = dict(a=[1, 2], n=dict(b=[1], c=([1], [dict(x=[1])])))
+    cfg: Any = ConfigDict()
+    if into in ("init", "nested", "copy"):
+        cfg = ConfigDict(source) if into != "nested" else ConfigDict(top=source).top
+    elif into == "set":
+        cfg.a, cfg["n"] = source["a"], source["n"]
+    elif into in ("update", "merge"):
+        getattr(cfg, into)(source)
+    elif into == "put":
+        cfg.setdefault("a", source["a"])
+        cfg.setdefault("n", source["n"])
+    else:
+        cfg = Config(source) if into == "Config" else Config()
+        if into == "from_dict":
+            cfg.merge_from_dict(source)
+    if into == "copy":
+        first, cfg = cfg, cfg.copy()
+        first.a.append(9)
+    cfg.a.append(3)
+    cfg.n.b.append(3)
+    cfg.n.c[0].append(3)
+    cfg.n.c[1][0].x.append(3)
+    assert source == dict(a=[1, 2], n=dict(b=[1], c=([1], [dict(x=[1])])))
+    assert cfg.a == [1, 2, 3]
 
 
 def test_update_goes_into_mappings() -> None:

@@ -110,9 +110,7 @@ class TestLibraries:
         path = write(a_py=f"_base_ = ['eng_test_lib_{folder[:4].strip('.')}::b/x.py']\nown = dict(type='O')")
         scope = {"_scope_": "eng_test_lib_" + folder[:4].strip(".")}
         assert Config.fromfile(path).to_dict() == dict(
-            train=dict(
-                type="A", sub=dict(q=1, r=dict(type="Z", **scope)), l=[dict(type="L", **scope), dict(z=1)], **scope
-            ),
+            train=dict(type="A", sub=dict(q=1, r=dict(type="Z")), l=[dict(type="L"), dict(z=1)], **scope),
             opt=dict(lr=1),
             own=dict(type="O"),
         )

@@ -33,7 +33,9 @@ def _json(source: Source, text: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise _syntax(source, error.msg, error.lineno, error.colno) from error
+        raise syntax_error(source, error.msg, error.lineno, error.colno) from error
+    except ValueError as error:  # an integer of thousands of digits
+        raise ConfigFileError(str(error), source.name) from error
     except RecursionError as error:
         raise ConfigFileError("nested too deeply", source.name) from error
 
@@ -46,9 +48,11 @@ def _yaml(source: Source, text: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise _syntax(source, error.problem or str(error), line, column) from error
+        raise syntax_error(source, error.problem or str(error), line, column) from error
     except yaml.YAMLError as error:
         raise ConfigSyntaxError(str(error), source.name) from error
+    except (ValueError, OverflowError) as error:  # an integer of thousands of digits, a date that there is not
+        raise ConfigFileError(str(error), source.name) from error
     except RecursionError as error:
         raise ConfigFileError("nested too deeply", source.name) from error
     # A few lines of aliases of aliases fill a memory as soon as somebody copies them.
@@ -60,16 +64,11 @@ def _yaml(source: Source, text: str) -> Any:
     return value
 
 
-def _syntax(source: Source, message: str, line: int, column: int) -> ConfigSyntaxError:
-    return ConfigSyntaxError(f"{message}\n{caret(source.text, line, column)}", source.name, line)
-
-
-def caret(text: str, line: int, column: int) -> str:
-    """The line with a caret below the 1-based column."""
-    lines = text.splitlines()
+def syntax_error(source: Source, message: str, line: int, column: int) -> ConfigSyntaxError:
+    """The error for a text that is not valid, with its line and a caret below the 1-based column."""
+    lines = source.text.splitlines()
     shown = lines[line - 1] if 0 < line <= len(lines) else ""
-    indent = "".join(char if char == "\t" else " " for char in shown[: column - 1]).ljust(column - 1)
-    return f"    {shown}\n    {indent}^"
+    return ConfigSyntaxError(message, source.name, line, column, shown)
 
 
 def yaml_loader() -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ._provenance import CODE, DELETE_KEY, MISSING, EditProvenance, Path, Provider, Step, caller_step
 from .errors import MissingAttributeError, MissingKeyError
-from .lazy import dotted_name, is_lazy, resolve
+from .lazy import dotted_name, is_held, is_lazy, resolve
 
 PLAIN_DICTS = (dict, OrderedDict)
 LEAVES = frozenset({str, int, float, bool, type(None)})
@@ -79,7 +79,7 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
         raise MissingKeyError(key, self.keys())
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        put(self, key, value, caller_step(CODE, None))
+        put(self, key, value, None if is_held() else caller_step(CODE, None))
 
     def __delitem__(self, key: Any) -> None:
         if key not in self:
@@ -129,7 +129,7 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
         """
         if len(args) > 1:
             raise TypeError(f"update expected at most 1 argument, got {len(args)}")
-        step = caller_step(CODE, None)
+        step = None if is_held() else caller_step(CODE, None)
         for key, value in [*(_pairs(args[0]) if args else ()), *kwargs.items()]:
             old = dict.get(self, key)
             if isinstance(old, ConfigDict) and isinstance(value, Mapping):
@@ -145,9 +145,11 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
         """
         if not isinstance(other, Mapping):
             raise TypeError(f"merge takes a mapping, got {type(other).__name__}")
-        self._merge(other, caller_step(CODE, None))
+        self._merge(other, None if is_held() else caller_step(CODE, None))
 
-    def _merge(self, other: Mapping[Any, Any], step: Step) -> None:
+    def _merge(self, other: Mapping[Any, Any], step: Step | None) -> None:
+        if other.get(DELETE_KEY):
+            dict.clear(self)
         for key, value in _pairs(other):
             old = dict.get(self, key)
             if isinstance(value, Mapping) and isinstance(old, ConfigDict) and not value.get(DELETE_KEY):
@@ -179,7 +181,8 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
 
     def __copy__(self) -> ConfigDict:
         new = self.__class__.__new__(self.__class__)
-        dict.update(new, dict.items(self))
+        for key, value in dict.items(self):
+            _dict_set(new, key, value[:] if value.__class__ is list else value)
         _copy_trace(self, new)
         return new
 
@@ -246,36 +249,54 @@ def _copy_trace(old: ConfigDict, new: ConfigDict) -> None:
         _EDITS.__set__(new, {key: list(steps) for key, steps in edits.items()})
 
 
-def convert(value: Any, origin: Provider | None = None, path: Path = ()) -> Any:
+def convert(value: Any, origin: Provider | None = None, path: Path = (), *, rebind: bool = True) -> Any:
     """`value` with every plain dict in it as a new `ConfigDict`, each bound to its origin and path.
 
-    Without an origin a `ConfigDict` stays the object it is, and so does a list or tuple that holds no plain dict.
+    Lists are copied, so that a config never shares one with what it was made from. Without an origin
+    or `rebind` a `ConfigDict` a `ConfigDict` stays the object it is.
     """
     kind = value.__class__
     if kind in LEAVES:
         return value
-    if kind in PLAIN_DICTS or (origin is not None and kind is ConfigDict):
-        return _convert_dict(value, origin, path)
+    if kind in PLAIN_DICTS or (origin is not None and rebind and kind is ConfigDict):
+        return _convert_dict(value, origin, path, rebind=rebind)
     if kind is list or kind is tuple:
         if LEAVES.issuperset(map(type, value)):
-            return value if origin is None or kind is tuple else value[:]
-        items = [convert(item, origin, (*path, index)) for index, item in enumerate(value)]
-        if origin is None and all(map(operator.is_, items, value)):
-            return value
+            return value if kind is tuple else value[:]
+        items = [convert(item, origin, (*path, index), rebind=rebind) for index, item in enumerate(value)]
         return items if kind is list else tuple(items)
+    if origin is not None and rebind and isinstance(value, ConfigDict):
+        return _convert_dict(value, origin, path, rebind=rebind)
     return value
 
 
-def _convert_dict(value: dict[Any, Any], origin: Provider | None, path: Path) -> ConfigDict:
+def _convert_dict(value: dict[Any, Any], origin: Provider | None, path: Path, *, rebind: bool = True) -> ConfigDict:
     node = _new_dict(ConfigDict)
     dict.update(node, value) if value.__class__ is dict else dict.update(node, dict.items(value))
     if not LEAVES.issuperset(map(type, dict.values(node))):
         for key, item in dict.items(node):  # replacing a value does not disturb the walk
             if item.__class__ not in LEAVES:
-                _dict_set(node, key, convert(item, origin, (*path, key)))
+                _dict_set(node, key, convert(item, origin, (*path, key), rebind=rebind))
     if origin is not None:
         _ORIGIN.__set__(node, (origin, path))
     return node
+
+
+def fresh(value: Any) -> Any:
+    """A copy of `value` for another file: mappings as new `ConfigDict` without a history, lists, tuples and sets new."""
+    kind = value.__class__
+    if kind in LEAVES:
+        return value
+    if kind is ConfigDict or kind in PLAIN_DICTS:
+        node = _new_dict(ConfigDict)
+        for key, item in dict.items(value):
+            _dict_set(node, key, item if item.__class__ in LEAVES else fresh(item))
+        return node
+    if kind is list:
+        return value[:] if LEAVES.issuperset(map(type, value)) else [fresh(item) for item in value]
+    if kind is tuple:
+        return value if LEAVES.issuperset(map(type, value)) else tuple([fresh(item) for item in value])
+    return set(value) if kind is set else value
 
 
 def plain(value: Any, *, names: bool = False) -> Any:
@@ -304,8 +325,11 @@ def strip_delete(value: Any) -> Any:
     return value
 
 
-def put(node: ConfigDict, key: Any, value: Any, step: Step) -> None:
-    """Sets one item and records the step."""
+def put(node: ConfigDict, key: Any, value: Any, step: Step | None) -> None:
+    """Sets one item and records the step. Files record nothing while they run: their lines tell it later."""
+    if step is None or is_held():
+        _dict_set(node, key, convert(value))
+        return
     kind = value.__class__
     if kind in LEAVES:
         record(node, key, Step(step.layer, step.file, step.line, value))
@@ -317,14 +341,9 @@ def put(node: ConfigDict, key: Any, value: Any, step: Step) -> None:
         return
     snapshot = Step(step.layer, step.file, step.line, plain(value))
     origin = EditProvenance(snapshot, _history(node, key))
-    converted = _convert_dict(value, origin, ()) if kind in PLAIN_DICTS else _convert_items(value, origin)
+    converted = convert(value, origin, rebind=False)
     record(node, key, snapshot)
     _dict_set(node, key, converted)
-
-
-def _convert_items(value: Any, origin: Provider) -> Any:
-    """Lists and tuples keep their identity where nothing in them needs to change."""
-    return convert(value, origin) if convert(value) is not value else value
 
 
 def _history(node: ConfigDict, key: Any) -> Any:

@@ -1,40 +1,32 @@
 # ruff: noqa: PTH100  # paths may be URLs
-"""The pipeline from a path to merged values: read, substitute, parse, load bases, run, merge."""
+"""The pipeline from a path to merged values: read, substitute, load bases, run, merge."""
 
 from __future__ import annotations
 
-import ast
 import os
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
 from ._blame import ending_somewhere
 from ._data import parse_data
-from ._dict import ConfigDict, convert, plain
+from ._dict import ConfigDict, convert, fresh, plain
 from ._lines import json_lines, python_lines, yaml_lines
 from ._locate import locate, module_path
 from ._merge import difference, merge
+from ._namespace import BASE_KEY, Namespace
 from ._provenance import BASE_FILE, CHILD_FILE, DELETE_KEY, FileProvenance, Layer, Lines, short_path
-from ._python import (
-    BASE_KEY,
-    PythonConfig,
-    base_list,
-    imported_values,
-    parse_python,
-    public_values,
-    run_direct,
-    run_python,
-)
+from ._python import PythonConfig, run_python
 from ._source import Source, is_url, read_source
 from ._substitute import Substitutions, fill_values, substitute
-from .errors import CircularBaseError, DuplicateKeyError, MergeTypeError, MixedStyleError, UnsafeConfigError, hint
+from ._tree import Tree
+from .errors import CircularBaseError, ConfigFileError, DuplicateKeyError, MergeTypeError, MixedStyleError, hint
 from .lazy import is_lazy
 
 DEPRECATION_KEY = "_deprecation_"
 SCOPE_KEY = "_scope_"
+MAX_DEPTH = 50
 
 
 @dataclass(frozen=True)
@@ -46,14 +38,14 @@ class Options:
         environment: whether ``{{$NAME:default}}`` is.
         lazy_import: the style, None to tell by the file.
         trust: whether Python configs are executed.
-        bases: whether the text may inherit from files.
+        tree: the only files that may be read besides the first; None for all.
     """
 
     predefined: bool = True
     environment: bool = True
     lazy_import: bool | None = None
     trust: bool = True
-    bases: bool = True
+    tree: Tree | None = None
 
 
 @dataclass
@@ -61,12 +53,12 @@ class Loaded:
     """What a file and its bases say.
 
     Attributes:
-        values: merged plain values.
+        values: merged values.
         text: the texts of all files, bases first.
         env: environment variables that gave a value.
         layers: one per file, oldest first.
-        namespace: all names of a pure-Python config, for files that import from it.
-        tools: classes and functions that the files import and really use while they run.
+        names: all names of a Python config, for files that import from it.
+        imported: those that import statements bound.
         lazy: whether it is in the pure-Python style.
     """
 
@@ -74,14 +66,22 @@ class Loaded:
     text: str
     env: dict[str, str] = field(default_factory=dict)
     layers: list[Layer] = field(default_factory=list)
-    namespace: dict[str, Any] = field(default_factory=dict)
-    tools: dict[str, Any] = field(default_factory=dict)
+    names: dict[str, Any] = field(default_factory=dict)
+    imported: frozenset[str] = frozenset()
     lazy: bool = False
 
     @property
-    def imported(self) -> dict[str, Any]:
-        """The names that hold lazy imports."""
-        return {name: value for name, value in self.namespace.items() if is_lazy(value)}
+    def lazy_imports(self) -> dict[str, Any]:
+        """The imported names that hold something lazy."""
+        return {name: self.names[name] for name in self.names if name in self.imported and is_lazy(self.names[name])}
+
+    def add(self, base: Loaded) -> None:
+        """Takes in what a base says; a file that is there already, as the root of a diamond, is no second layer."""
+        files = {layer.file for layer in self.layers}
+        self.values.update(base.values)
+        self.text += base.text
+        self.env.update(base.env)
+        self.layers += [layer for layer in base.layers if layer.file not in files]
 
 
 def load(path: str, options: Options) -> Loaded:
@@ -123,99 +123,60 @@ class _Loader:
         if source.path in stack:
             chain = " -> ".join(short_path(path) for path in (*stack[stack.index(source.path) :], source.path))
             raise CircularBaseError(f"the file is its own base: {chain}", source.name)
+        if len(stack) >= MAX_DEPTH:
+            raise ConfigFileError(f"more than {MAX_DEPTH} files inherit from one another", source.name)
         stack = (*stack, source.path)
         text, table = substitute(source, predefined=self.options.predefined, environment=self.options.environment)
         if source.extension == ".py":
-            return self._python(parse_python(source, text, table, self.options.lazy_import, self.options.trust), stack)
+            return self._python(PythonConfig(source, text, table), stack)
         return self._data(source, text, table, stack)
 
     def _data(self, source: Source, text: str, table: Substitutions, stack: tuple[str, ...]) -> Loaded:
         values = parse_data(source, text)
         names = base_list(fill_values(values.pop(BASE_KEY, []), table, {}), source)
-        below = self._bases(names, source, stack)
+        below = self.bases(names, source, table, stack)
         values = fill_values(values, table, below.values) if table.items else values
         reader = json_lines if source.extension == ".json" else yaml_lines
-        layer = Layer(BASE_FILE, source.name, values, _once(lambda: reader(text, table)))
+        layer = Layer(BASE_FILE, source.name, lambda: values, _once(lambda: reader(text, table)))
         return self._merged(values, below, source, table, [layer])
 
     def _python(self, config: PythonConfig, stack: tuple[str, ...]) -> Loaded:
-        if config.lazy:
-            return self._pure_python(config, stack)
-        below, base = Loaded({}, ""), ConfigDict()
-
-        def read_bases(value: Any) -> ConfigDict:
-            nonlocal below, base
-            below = self._bases(base_list(value, config.source), config.source, stack)
-            if config.uses_base:
-                base = convert(below.values, FileProvenance(below.layers))
-            return base
-
-        if config.direct:
-            namespace = run_direct(config, read_bases)
-        else:
-            base = read_bases(config.bases)
-            trust = self.options.trust
-            namespace = run_python(config, base, below.values, trust=trust, import_base=_no_import)
-        imported = {} if config.direct else imported_values(config, namespace)
-        values = public_values(namespace, imported)
-        # A file that holds no value of another one needs no copy of its own.
-        values = plain(values) if config.uses_base or config.table.items else values
+        bases = _PythonBases(self, config, stack)
+        namespace = run_python(config, bases, trust=self.options.trust, lazy=self.options.lazy_import)
+        bases.settle(namespace)
+        values = namespace.settings()
         lines = _once(lambda: python_lines(config.tree, config.table))
-        layers = [Layer(BASE_FILE, config.source.name, values, lines)]
-        if config.uses_base:
-            below, edits = self._edited(below, plain(base), config.source.name, lines)
-            layers = edits + layers
-        return self._merged(values, below, config.source, config.table, layers)
+        if namespace.imports.lazy or bases.modules:
+            layer = Layer(
+                BASE_FILE, config.source.name, _once(lambda: difference(values, bases.given(namespace))), lines
+            )
+            layers = [layer for _, part in bases.modules for layer in part.layers]
+            loaded = Loaded(values, config.source.text, dict(config.table.env), [*layers, layer], lazy=True)
+            for base, _ in bases.modules:
+                loaded.env.update(base.env)
+        else:
+            layers = [Layer(BASE_FILE, config.source.name, lambda: values, lines)]
+            # A file that holds no value of another one needs no copy of its own.
+            values = plain(values) if config.reads_base or config.table.items else values
+            below, edits = bases.edited(lines) if config.reads_base else (bases.below, [])
+            loaded = self._merged(values, below, config.source, config.table, edits + layers)
+        loaded.names, loaded.imported = namespace.values_of_file(), frozenset(namespace.imported)
+        return loaded
 
-    def _edited(self, below: Loaded, base: dict[str, Any], file: str, lines: Any) -> tuple[Loaded, list[Layer]]:
-        """What a child changed in place through `_base_` counts as the base, and as a layer of the child."""
-        changed = difference(base, below.values)
-        if not changed and base.keys() == below.values.keys():
-            return below, []
-        base_lines = _once(lambda: lines().children.get(BASE_KEY, Lines()))
-        return replace(below, values=base), [Layer(BASE_FILE, file, changed, base_lines)]
+    def bases(self, names: list[str], source: Source, table: Substitutions, stack: tuple[str, ...]) -> Loaded:
+        """The files that `_base_` names, side by side.
 
-    def _pure_python(self, config: PythonConfig, stack: tuple[str, ...]) -> Loaded:
-        source = config.source
-        result = Loaded({}, source.text, dict(config.table.env), lazy=True)
-        given: dict[str, Any] = {}
-
-        def import_base(node: ast.ImportFrom, namespace: dict[str, Any]) -> None:
-            if not self.options.bases:
-                raise UnsafeConfigError("a text read with trust=False cannot inherit", source.name, node.lineno)
-            path = module_path(node.module or "", node.level, source.path)
-            base = self.file(read_source(path, f"{source.name}:{node.lineno}"), stack)
-            if not base.lazy and len(base.layers) > 1:
-                raise MixedStyleError(
-                    f"{short_path(path)} uses `_base_ = …`; a file read by read_base must use `with read_base():` too",
-                    source.name,
-                    node.lineno,
-                )
-            names = _import_names(node, base, source)
-            result.layers += [layer.renamed(names) if names is not None else layer for layer in base.layers]
-            result.env.update(base.env)
-            result.tools.update(base.tools)
-            chosen = base.namespace if names is None else {new: base.namespace[old] for new, old in names.items()}
-            given.update({name: plain(value) for name, value in chosen.items()})
-            origin = FileProvenance(base.layers)
-            namespace.update({name: _handed_over(value, origin, name) for name, value in chosen.items()})
-
-        namespace = run_python(config, ConfigDict(), {}, trust=self.options.trust, import_base=import_base)
-        result.namespace = {name: plain(value) for name, value in namespace.items() if not name.startswith("__")}
-        result.tools |= imported_values(config, namespace)
-        values = public_values(result.namespace, result.tools)
-        result.values = {name: value for name, value in values.items() if not is_lazy(value)}
-        own = difference(result.values, given)
-        result.layers.append(Layer(BASE_FILE, source.name, own, _once(lambda: python_lines(config.tree, config.table))))
-        return result
-
-    def _bases(self, names: list[str], source: Source, stack: tuple[str, ...]) -> Loaded:
+        Raises:
+            MixedStyleError: one of them is a pure-Python config.
+            DuplicateKeyError: two of them set the same key.
+            UnsafeConfigError: without trust, one is not a file beside this one.
+        """
         below = Loaded({}, "")
         owners: dict[str, Loaded] = {}
-        if names and not self.options.bases:
-            raise UnsafeConfigError(f"a text read with trust=False cannot inherit; it names {names[0]!r}", source.name)
         for name in names:
             path, scope = locate(name, source.path)
+            if self.options.tree is not None:
+                self.options.tree.check(name, path, source.name, table.env.values())
             base = self.file(read_source(path, source.name), stack)
             if base.lazy and (len(base.layers) > 1 or _holds_lazy(base.values)):
                 raise MixedStyleError(
@@ -224,12 +185,27 @@ class _Loader:
                     source.name,
                 )
             _check_duplicates(base, owners, source)
-            values = _scoped(base.values, scope) if scope else base.values
-            below.values.update(values)
-            below.text += base.text
-            below.env.update(base.env)
-            below.layers += base.layers
+            if scope:
+                base.values = scoped(base.values, scope)
+            below.add(base)
         return below
+
+    def module(self, path: str, source: Source, line: int, stack: tuple[str, ...]) -> Loaded:
+        """A file that an import inside ``with read_base():`` names.
+
+        Raises:
+            MixedStyleError: it inherits by `_base_`.
+        """
+        if self.options.tree is not None:
+            self.options.tree.check(path, path, f"{source.name}:{line}")
+        base = self.file(read_source(path, f"{source.name}:{line}"), stack)
+        if not base.lazy and len(base.layers) > 1:
+            raise MixedStyleError(
+                f"{short_path(path)} uses `_base_ = …`; a file read by read_base must use `with read_base():` too",
+                source.name,
+                line,
+            )
+        return base
 
     def _merged(
         self, values: dict[str, Any], below: Loaded, source: Source, table: Substitutions, layers: list[Layer]
@@ -240,11 +216,155 @@ class _Loader:
             raise _placed(error, layers[-1], below) from error
         env = {**below.env, **table.env}
         text = f"{below.text}{source.path}\n{source.text}\n"
-        return Loaded(merged, text, env, [*below.layers, *layers], merged)
+        return Loaded(merged, text, env, [*below.layers, *layers])
 
 
-def _no_import(node: ast.ImportFrom, namespace: dict[str, Any]) -> None:
-    raise AssertionError("read_base makes a file lazy")
+class _Inherited(ConfigDict):
+    """What `_base_` reads as. Adding file names to it gives the longer list, so that ``_base_ += [...]`` works."""
+
+    def __init__(self, values: ConfigDict, files: list[str]) -> None:
+        super().__init__()
+        dict.update(self, dict.items(values))
+        object.__setattr__(self, "files", files)
+
+    __slots__ = ("files",)
+
+    def __add__(self, more: Any) -> list[str]:
+        return [*self.files, *more] if isinstance(more, (list, tuple)) else NotImplemented
+
+    __iadd__ = __add__
+
+
+class _PythonBases:
+    """The base files of one Python config, read while it runs.
+
+    Attributes:
+        below: what `_base_` names.
+        modules: what is imported inside ``with read_base():``, each with what the file took from it.
+    """
+
+    def __init__(self, loader: _Loader, config: PythonConfig, stack: tuple[str, ...]) -> None:
+        self._loader, self._config, self._stack = loader, config, stack
+        self._files: list[str] | None = None
+        self._value: Any = None
+        self.below = Loaded({}, "")
+        self.modules: list[tuple[Loaded, _Module]] = []
+
+    def inherit(self, value: Any) -> Any:
+        """What `_base_` reads as once `value` is assigned to it."""
+        if value is self._value and value is not None:
+            return value
+        files = base_list(value, self._config.source)
+        if files != self._files:
+            self._files = files
+            self.below = self._loader.bases(files, self._config.source, self._config.table, self._stack)
+            read = self._config.reads_base
+            values = convert(self.below.values, FileProvenance(self.below.layers)) if read else ConfigDict()
+            self._value = _Inherited(values, files)
+        return self._value
+
+    def missing(self, key: str) -> Any:
+        """The value of a name that the file reads before it is bound: a mark, or `_base_` above its assignment."""
+        number = self._config.table.number(key)
+        if number is not None:
+            if self._files is None:
+                self._inherit_as_written()
+            return self._config.table.value(number, self.below.values)
+        if key == BASE_KEY and self._inherit_as_written():
+            return self._value
+        raise KeyError(key)
+
+    def _inherit_as_written(self) -> bool:
+        written = self._config.written_base()
+        if written is not None:
+            self.inherit(written)
+        return written is not None
+
+    def settle(self, namespace: Namespace) -> None:
+        """Reads what a function of the file assigned to `_base_` past the namespace."""
+        value = namespace.pop(BASE_KEY, None)
+        if value is not None:
+            self.inherit(value)
+
+    def module(self, name: str, level: int, line: int) -> _Module:
+        """The file that an import inside ``with read_base():`` names."""
+        source = self._config.source
+        path = module_path(name, level, source.path)
+        base = self._loader.module(path, source, line, self._stack)
+        module = _Module(base, f"{source.name}:{line}", "." * level + name)
+        self.modules.append((base, module))
+        return module
+
+    def given(self, namespace: Namespace) -> dict[str, Any]:
+        """What the base files gave, as it was before the file changed it."""
+        given: dict[str, Any] = {}
+        for base, module in self.modules:
+            given.update({new: base.names[old] for new, old in module.taken.items() if new in namespace.given})
+        return given
+
+    def edited(self, lines: Any) -> tuple[Loaded, list[Layer]]:
+        """What the file changed in place through `_base_` counts as the base, and as a layer of the file."""
+        if self._value is None:
+            return self.below, []
+        base = plain(self._value)
+        changed = difference(base, self.below.values)
+        if not changed and base.keys() == self.below.values.keys():
+            return self.below, []
+        base_lines = _once(lambda: lines().children.get(BASE_KEY, Lines()))
+        layer = Layer(BASE_FILE, self._config.source.name, lambda: changed, base_lines)
+        return replace(self.below, values=base), [layer]
+
+
+class _Module:
+    """A base file as the file that imports from it sees it.
+
+    Attributes:
+        taken: name in the importing file -> name in the base.
+    """
+
+    def __init__(self, base: Loaded, place: str, name: str) -> None:
+        self._base, self._place, self._name = base, place, name
+        self.imported = base.imported
+        self.taken: dict[str, str] = {}
+        self._star = False
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers of the base, as far as the importing file took their names."""
+        return list(self._base.layers) if self._star else [layer.renamed(self.taken) for layer in self._base.layers]
+
+    def names(self) -> list[str]:
+        """What a star import takes."""
+        self._star = True
+        self.taken.update(zip(self._base.names, self._base.names, strict=True))
+        return list(self._base.names)
+
+    def take(self, name: str) -> Any:
+        """A value of the base, the importing file's own copy.
+
+        Raises:
+            ImportError: the base has no such name.
+        """
+        if name not in self._base.names:
+            raise ImportError(f"{self._place}: base config {self._name} has no {name!r}{hint(name, self._base.names)}")
+        value = self._base.names[name]
+        return fresh(value)
+
+    def bound(self, name: str, new: str) -> None:
+        """Hears that the importing file bound `name` of the base as `new`."""
+        self.taken[new] = name
+
+
+def base_list(value: Any, source: Source) -> list[str]:
+    """The value of `_base_` as a list of file names.
+
+    Raises:
+        ConfigFileError: it is neither a string nor a list of strings.
+    """
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise ConfigFileError(f"_base_ must be a file name or a list of file names, got {value!r}", source.name)
+    return list(names)
 
 
 def _once(make: Any) -> Any:
@@ -257,28 +377,12 @@ def _holds_lazy(value: Any) -> bool:
     return is_lazy(value)
 
 
-def _import_names(node: ast.ImportFrom, base: Loaded, source: Source) -> dict[str, str] | None:
-    """Names as imported to names in the base; None for a star."""
-    if node.names[0].name == "*":
-        return None
-    for alias in node.names:
-        if alias.name not in base.namespace:
-            raise ImportError(
-                f"{source.name}:{node.lineno}: base config {'.' * node.level}{node.module or ''} has no "
-                f"{alias.name!r}{hint(alias.name, base.namespace)}"
-            )
-    return {alias.asname or alias.name: alias.name for alias in node.names}
-
-
-def _handed_over(value: Any, origin: FileProvenance, name: str) -> Any:
-    """A value of a base as the importing file gets it: its own copy, mappings with attribute access."""
-    if isinstance(value, (dict, list, tuple)):
-        return convert(value, origin, (name,))
-    return set(value) if isinstance(value, set) else value
-
-
 def _check_duplicates(base: Loaded, owners: dict[str, Loaded], source: Source) -> None:
-    twice = [key for key in base.values if key in owners and key != DEPRECATION_KEY]
+    twice = [
+        key
+        for key in base.values
+        if key in owners and key != DEPRECATION_KEY and _setters(base, key) != _setters(owners[key], key)
+    ]
     if twice:
         places = "; ".join(f"{key!r} in {_where(owners[key], key)} and {_where(base, key)}" for key in twice)
         raise DuplicateKeyError(
@@ -286,6 +390,11 @@ def _check_duplicates(base: Loaded, owners: dict[str, Loaded], source: Source) -
             "Move one to this file, or inherit one base from the other"
         )
     owners.update(dict.fromkeys(base.values, base))
+
+
+def _setters(loaded: Loaded, key: str) -> list[str]:
+    """The files that set a key. Two bases that have it from one file, the root of a diamond, agree."""
+    return [layer.file for layer in loaded.layers if key in layer.values()]
 
 
 def _where(loaded: Loaded, key: str) -> str:
@@ -299,14 +408,18 @@ def _placed(error: MergeTypeError, layer: Layer, below: Loaded) -> MergeTypeErro
     base = FileProvenance(below.layers).steps(error.path)
     name = ".".join(map(str, error.path))
     where = f" (set in {base[-1].where})" if base else ""
-    return MergeTypeError((), f"{layer.file}:{line} {name}: {error.reason}{where}")
+    return MergeTypeError(f"{layer.file}:{line} {name}: {error.reason}{where}")
 
 
-def _scoped(value: Any, scope: str) -> Any:
-    """`value` with ``_scope_`` in every mapping that names a type, as it comes from another library."""
-    if isinstance(value, Mapping):
-        found = {key: _scoped(item, scope) for key, item in value.items()}
-        return {**found, SCOPE_KEY: scope} if "type" in found and SCOPE_KEY not in found else found
-    if isinstance(value, (list, tuple)):
-        return type(value)(_scoped(item, scope) for item in value)
+def scoped(value: Any, scope: str) -> Any:
+    """`value`, from another library, with ``_scope_`` in the outermost mappings that name a type.
+
+    What such a mapping holds is built in its scope; its inner mappings may be passed on as keywords and get no mark.
+    """
+    if isinstance(value, dict):
+        if "type" not in value:
+            return {key: scoped(item, scope) for key, item in value.items()}
+        return value if value.get(SCOPE_KEY) is not None else {**value, SCOPE_KEY: scope}
+    if value.__class__ is list or value.__class__ is tuple:
+        return value.__class__([scoped(item, scope) for item in value])
     return value

@@ -49,6 +49,16 @@ def package_folder(package: str, wanted_by: str) -> str:
     return places[0] if places else os.path.dirname(spec.origin or "")
 
 
+def package_folders(package: str, wanted_by: str) -> list[str]:
+    """The folders in which the configs of an installed package may lie.
+
+    Raises:
+        ModuleNotFoundError: the package is not installed.
+    """
+    folder = package_folder(package, wanted_by)
+    return [os.path.normpath(os.path.join(folder, name)) for name in CONFIG_FOLDERS]
+
+
 def package_config(package: str, relative: str, *, wanted_by: str) -> str:
     """Path of a config that an installed package ships, below ``.mim/configs`` or ``configs``.
 
@@ -56,8 +66,7 @@ def package_config(package: str, relative: str, *, wanted_by: str) -> str:
         FileNotFoundError: no such config; names the folders that were searched and near files.
         ModuleNotFoundError: the package is not installed.
     """
-    folder = package_folder(package, wanted_by)
-    searched = [os.path.normpath(os.path.join(folder, name)) for name in CONFIG_FOLDERS]
+    searched = package_folders(package, wanted_by)
     for place in searched:
         path = os.path.join(place, *relative.split("/"))
         if os.path.isfile(path):

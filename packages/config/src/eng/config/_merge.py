@@ -16,6 +16,7 @@ def merge(
     """`base` with `child` merged onto it.
 
     Mappings merge key by key, ``_delete_=True`` in a child mapping replaces what is below it, anything else replaces.
+    The mark itself, true or not, does not stay.
 
     Args:
         child: the overriding values.
@@ -34,8 +35,12 @@ def merge(
         >>> merge({"a": {"_delete_": True, "b": 2}}, {"a": {"b": 1, "c": 1}})
         {'a': {'b': 2}}
     """
+    if marks and child.get(DELETE_KEY):
+        base = base.__class__()
     result = _shallow(base)
     for key, value in dict.items(child) if isinstance(child, dict) else child.items():
+        if marks and key == DELETE_KEY:
+            continue
         if not isinstance(value, dict) or key not in base or dict.get(value, DELETE_KEY):
             dict.__setitem__(result, key, strip_delete(value) if marks else value)
         else:
@@ -49,9 +54,9 @@ def _onto(child: dict[Any, Any], base: Any, lists: bool, path: Path, marks: bool
     if lists and isinstance(base, (list, tuple)):
         return _merge_list(child, base, path)
     raise MergeTypeError(
-        path,
         f"a dict cannot be merged onto {_kind(base)}; to replace it, add _delete_=True to the dict"
         + ("; to change one item, use its index as the key" if isinstance(base, list) and lists else ""),
+        path,
     )
 
 
@@ -61,8 +66,8 @@ def _merge_list(child: dict[Any, Any], base: list[Any] | tuple[Any, ...], path: 
         index = int(key) if isinstance(key, int) or (isinstance(key, str) and key.isdigit()) else None
         if index is None:
             raise MergeTypeError(
-                path,
                 f"{key!r} is not an index of {_kind(base)}; use 0 to {len(items) - 1}, or _delete_=True to replace it",
+                path,
             )
         if index >= len(items):
             raise MergeIndexError(
@@ -105,7 +110,7 @@ def nest(options: Mapping[str, Any]) -> dict[str, Any]:
             inner = node.setdefault(part, {})
             if not isinstance(inner, dict):
                 raise MergeTypeError(
-                    tuple(parents), f"{dotted!r} needs a dict, but another option sets it to {inner!r}"
+                    f"{dotted!r} needs a dict, but another option sets it to {inner!r}", tuple(parents)
                 )
             node = inner
         node[last] = dict(value) if value.__class__ in PLAIN_DICTS else value

@@ -10,7 +10,19 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 Path = tuple[Any, ...]
-MISSING: Any = type("Missing", (), {"__repr__": lambda self: "<removed>"})()
+
+
+class Missing:
+    """The class of `MISSING`, which stands for a value that was removed or never there."""
+
+    def __repr__(self) -> str:
+        return "<removed>"
+
+    def __reduce__(self) -> str:
+        return "MISSING"  # copies and pickles are the same object
+
+
+MISSING: Any = Missing()
 BASE_FILE, CHILD_FILE = "base file", "child file"
 COMMAND_LINE, ENVIRONMENT, CODE = "command line", "environment variable", "code"
 DELETE_KEY = "_delete_"
@@ -97,26 +109,26 @@ class Layer:
     Attributes:
         kind: base file or child file.
         file: path for messages.
-        data: the plain values of the file; never mutated after it is read.
+        values: gives what the file says; never changed after it is read.
         lines: gives the line tree; called at most once, on the first question.
-        names: new top-level name -> name in `data`, where an import renames or selects; None for all.
+        names: new top-level name -> name in the values, where an import renames or selects; None for all.
     """
 
     kind: str
     file: str
-    data: Mapping[str, Any]
+    values: Callable[[], Mapping[str, Any]]
     lines: Callable[[], Lines]
     names: Mapping[str, str] | None = None
 
     def as_kind(self, kind: str) -> Layer:
         """The same layer seen as another kind."""
-        return Layer(kind, self.file, self.data, self.lines, self.names)
+        return Layer(kind, self.file, self.values, self.lines, self.names)
 
     def renamed(self, names: Mapping[str, str]) -> Layer:
         """The layer as an ``import a as b`` shows it."""
         inner = self.names
         chosen = names if inner is None else {new: inner[old] for new, old in names.items() if old in inner}
-        return Layer(self.kind, self.file, self.data, self.lines, chosen)
+        return Layer(self.kind, self.file, self.values, self.lines, chosen)
 
     def steps(self, path: Path) -> list[Step]:
         """The steps that this file adds for `path`."""
@@ -124,7 +136,7 @@ class Layer:
             if path[0] not in self.names:
                 return []
             path = (self.names[path[0]], *path[1:])
-        value, removed = _descend(self.data, path)
+        value, removed = _descend(self.values(), path)
         if value is MISSING and not removed:
             return []
         node = self.lines().find(path)

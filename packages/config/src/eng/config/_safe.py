@@ -10,11 +10,12 @@ import string
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ._namespace import Imports
 from ._weight import MAX_WEIGHT, weight
 from .errors import UnsafeConfigError
 from .lazy import is_lazy
 
-MAX_BITS = 1_000_000
+MAX_BITS = 14_000  # about as many as Python writes as digits
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.Pow: operator.pow, ast.LShift: operator.lshift,
@@ -39,26 +40,18 @@ _NAMING = (ast.Constant, ast.Name, ast.Attribute, ast.Subscript)  # they name a 
 _WIDE = re.compile(r"\d{5,}|\*")
 
 
-def evaluate(node: ast.expr, names: dict[str, Any], file: str) -> Any:
-    """The value of a data expression.
-
-    Raises:
-        UnsafeConfigError: the expression is more than data; names the line.
-    """
-    return SafeInterpreter(names, file).value(node)
-
-
 class SafeInterpreter:
     """Runs statements that only make data: assignments, `dict.update`, and imports that stay lazy.
 
     Args:
         namespace: names that the statements read and write.
         file: for messages.
-        hook: name of the one function in the namespace that may be called as a statement.
+        imports: does what import statements say.
     """
 
-    def __init__(self, namespace: dict[str, Any], file: str, hook: str | None = None) -> None:
-        self.names, self.file, self.hook = namespace, file, hook
+    def __init__(self, namespace: dict[str, Any], file: str, imports: Imports) -> None:
+        self.names, self.file, self.imports = namespace, file, imports
+        self._work = 0
 
     def run(self, body: Sequence[ast.stmt]) -> None:
         """Runs the statements in order.
@@ -69,7 +62,7 @@ class SafeInterpreter:
         for node in body:
             self._statement(node)
         if body:
-            self._bounded(body[-1], {name: value for name, value in self.names.items() if name != self.hook})
+            self._bounded(body[-1], {name: value for name, value in self.names.items() if not name.startswith("__")})
 
     def _statement(self, node: ast.stmt) -> None:
         if isinstance(node, ast.Assign):
@@ -85,13 +78,42 @@ class SafeInterpreter:
             self._expression_statement(node.value)
         elif isinstance(node, ast.If):
             self.run(node.body if self.value(node.test) else node.orelse)
+        elif isinstance(node, ast.ImportFrom):
+            self._import_names(node)
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                self._import_module(node, alias)
+        elif isinstance(node, ast.With):
+            self._read_base(node)
         elif not isinstance(node, ast.Pass):
             raise self._refuse(node, f"{_words(node)} statement")
 
+    def _import_names(self, node: ast.ImportFrom) -> None:
+        names = tuple(alias.name for alias in node.names)
+        giver = self.imports.statement(node.module or "", names, node.level, node.lineno)
+        for alias in node.names:
+            if alias.name != "*":
+                self.names[alias.asname or alias.name] = getattr(giver, alias.name)
+
+    def _import_module(self, node: ast.Import, alias: ast.alias) -> None:
+        module = self.imports.statement(alias.name, (), 0, node.lineno)
+        if alias.asname:
+            for part in alias.name.split(".")[1:]:
+                module = getattr(module, part)
+        self.names[alias.asname or alias.name.partition(".")[0]] = module
+
+    def _read_base(self, node: ast.With) -> None:
+        for item in node.items:
+            call = item.context_expr
+            if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)) or (
+                self.names.get(call.func.id) != self.imports.read_base
+            ):
+                raise self._refuse(node, "a with statement other than `with read_base():`")
+        with self.imports.read_base():
+            self.run(node.body)
+
     def _expression_statement(self, node: ast.expr) -> None:
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == self.hook in self.names:
-            self.names[node.func.id](*(self.value(argument) for argument in node.args))
-        elif isinstance(node, ast.Call) and _is_globals_update(node):
+        if isinstance(node, ast.Call) and _is_globals_update(node):
             self.names.update(self.value(node.args[0]))
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             self._method(node, node.func, allowed={"update", "merge", "append", "extend", "insert", "pop"})
@@ -147,9 +169,12 @@ class SafeInterpreter:
         return node.value
 
     def _eval_Name(self, node: ast.Name) -> Any:
-        if node.id not in self.names or node.id.startswith("__") or node.id == self.hook:
-            raise self._refuse(node, f"the name {node.id!r}, which the file does not define")
-        return self.names[node.id]
+        if not node.id.startswith("__"):
+            try:
+                return self.names[node.id]
+            except KeyError:
+                pass
+        raise self._refuse(node, f"the name {node.id!r}, which the file does not define")
 
     def _eval_List(self, node: ast.List) -> Any:
         return self._items(node.elts)

@@ -21,12 +21,13 @@ from ._source import Source, is_url
 from .errors import UndefinedVariableError, hint
 
 PREDEFINED = ("fileDirname", "fileBasename", "fileBasenameNoExtension", "fileExtname")
-MARK = "_EngSub{}_"
-_MARKED = re.compile(r"_EngSub(\d+)_")
+MARK_START = "_EngSub"
+MARK = MARK_START + "{}_"
+MARKED = re.compile(MARK_START + r"(\d+)_")
 _CURLY = re.compile(
     r"\{\{\s*(?:"
     r"_base_\.(?P<base>[\w.]+)"
-    r"|(?P<quote>['\"]?)\$\s*(?P<env>\w+)\s*(?P<colon>:(?P<default>[^}\n]*?))?(?P=quote)"
+    r"|(?P<quote>['\"]?)\s*\$\s*(?P<env>\w+)\s*(?P<colon>:(?P<default>[^}\n]*?))?\s*(?P=quote)"
     r"|(?P<name>[A-Za-z_]\w*)"
     r")\s*\}\}"
 )
@@ -64,7 +65,7 @@ class Substitutions:
 
     def number(self, text: str) -> int | None:
         """Number of the mark that `text` is, or None where it is something else."""
-        match = _MARKED.fullmatch(text)
+        match = MARKED.fullmatch(text)
         return int(match[1]) if match and int(match[1]) < len(self.items) else None
 
     def value(self, number: int, base: Mapping[str, Any]) -> Any:
@@ -83,11 +84,11 @@ class Substitutions:
             item = self.items[int(match[1])]
             return item.text if item.base is None else str(self._base_value(item, base))
 
-        return _MARKED.sub(one, text)
+        return MARKED.sub(one, text)
 
     def variables(self, text: str) -> tuple[tuple[str, Any], ...]:
         """(name, value under the default) for each environment variable that gave a part of `text`."""
-        numbers = [int(match[1]) for match in _MARKED.finditer(text)]
+        numbers = [int(match[1]) for match in MARKED.finditer(text)]
         alone = self.number(text) is not None
         found = []
         for number in numbers:
@@ -151,7 +152,7 @@ def _json_marks(text: str, one: Callable[[re.Match[str], int, bool], str]) -> st
         assert inner is not None
         replaced = one(inner, match.start(), False)
         mark = replaced.rstrip("\n")
-        return f'"{mark}"{replaced[len(mark) :]}' if _MARKED.fullmatch(mark) else replaced
+        return f'"{mark}"{replaced[len(mark) :]}' if MARKED.fullmatch(mark) else replaced
 
     return _JSON_PART.sub(part, text)
 

@@ -18,11 +18,12 @@ from ._blame import ending_somewhere
 from ._dict import ConfigDict, bind, convert, lookup, plain, trace
 from ._load import DEPRECATION_KEY, SCOPE_KEY, Loaded, Options, load, load_source
 from ._merge import merge, nest
+from ._namespace import BASE_KEY, OWN_CLASSES
 from ._override import override
 from ._printer import json_text, python_text, yaml_text
 from ._provenance import CODE, DELETE_KEY, MISSING, Explanation, FileProvenance, FrozenProvenance, caller_step
-from ._python import BASE_KEY
-from ._source import FORMATS, Source
+from ._source import FORMATS, Source, is_url
+from ._tree import Tree
 from .errors import CustomImportError, MissingAttributeError, MissingKeyError, ReservedKeyError
 from .lazy import LazyAttr, LazyObject
 
@@ -93,7 +94,7 @@ class Config:
         format_python_code: bool = True,
     ) -> None:
         if not isinstance(cfg_dict, Mapping) and cfg_dict is not None:
-            raise TypeError(f"cfg_dict takes a mapping or None, got {type(cfg_dict).__name__}")
+            raise TypeError(f"cfg_dict must be a dict (or any mapping) or None, got {type(cfg_dict).__name__}")
         _check_reserved(cfg_dict or {})
         values = cfg_dict if isinstance(cfg_dict, ConfigDict) else ConfigDict()
         if cfg_dict and values is not cfg_dict:
@@ -132,6 +133,7 @@ class Config:
         format_python_code: bool = True,
         *,
         trust: bool = True,
+        root: str | Path | None = None,
     ) -> Config:
         """The config in a ``.py``, ``.json``, ``.yaml`` or ``.yml`` file, its bases merged in.
 
@@ -144,7 +146,10 @@ class Config:
             lazy_import: True or False forces the style of Python files; None tells it by the file.
             format_python_code: accepted for compatibility; the printer always formats.
             trust: False reads Python configs without executing them: literals, ``dict()``, names, arithmetic,
-                string formatting, `_base_` and the substitutions; anything else is refused by line.
+                string formatting, `_base_` and the substitutions; anything else is refused by line. Bases are then
+                files below `root`; no URL is fetched.
+            root: folder below which bases may lie without `trust`; by default the innermost folder above the file that
+                is called ``configs``, or the folder of the file.
 
         Raises:
             OSError: a file does not exist, is a directory, or has another extension.
@@ -154,7 +159,8 @@ class Config:
             ImportError: a module of ``custom_imports`` cannot be imported.
             Exception: what the code of a Python config raises; its ``config_place`` is the line, ``"path/file.py:12"``.
         """
-        options = Options(use_predefined_variables, use_environment_variables, lazy_import, trust)
+        tree = None if trust else _tree(str(filename), root)
+        options = Options(use_predefined_variables, use_environment_variables, lazy_import, trust, tree)
         loaded = load(str(filename), options)
         if import_custom_modules and "custom_imports" in loaded.values and trust:
             _make_importable(Path(filename).resolve().parent, Path.cwd())
@@ -179,7 +185,8 @@ class Config:
         if file_format not in FORMATS:
             raise OSError(f"Only {', '.join(FORMATS)} are supported, got {file_format!r}")
         source = Source(str(Path.cwd() / f"<string>{file_format}"), cfg_str, file_format)
-        options = Options(predefined=trust, environment=trust, trust=trust, bases=trust)
+        tree = None if trust else Tree(None)
+        options = Options(predefined=trust, environment=trust, trust=trust, tree=tree)
         return _from_loaded(load_source(source, options), None)
 
     @staticmethod
@@ -407,17 +414,26 @@ class Config:
     __hash__ = None  # type: ignore[assignment]  # mutable
 
 
+OWN_CLASSES.update(Config=Config, ConfigDict=ConfigDict, DictAction=DictAction)
+
+
+def _tree(filename: str, root: str | Path | None) -> Tree:
+    if root is None:
+        return Tree(None) if is_url(filename) else Tree.around(filename)
+    return Tree(str(Path(root).resolve()))
+
+
 def _from_loaded(loaded: Loaded, filename: str | None, format_python_code: bool = True) -> Config:
     _check_reserved(loaded.values)
     cfg = Config.__new__(Config)
     with ending_somewhere(loaded.layers[-1].file):
         values = convert(loaded.values, FileProvenance(loaded.layers))
-    cfg._set(values, loaded.text, filename, loaded.env, format_python_code, loaded.imported)  # noqa: SLF001  # its maker
+    cfg._set(values, loaded.text, filename, loaded.env, format_python_code, loaded.lazy_imports)  # noqa: SLF001  # its maker
     return cfg
 
 
 def _reserved(name: str) -> str:
-    return f"{name!r} is an attribute of Config, so no config can have it as a key; choose another name"
+    return f"{name} is reserved for config file: it is an attribute of Config; choose another name for the key"
 
 
 def _check_reserved(values: Mapping[str, Any]) -> None:

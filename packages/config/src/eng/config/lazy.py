@@ -23,6 +23,11 @@ def hold_lazy() -> Iterator[None]:
         _HOLD.reset(token)
 
 
+def is_held() -> bool:
+    """Whether a config file runs."""
+    return _HOLD.get()
+
+
 class LazyObject:
     """A module, or a name of a module, that is not imported yet.
 
