@@ -134,9 +134,9 @@ def test_reserved_keys_in_code() -> None:
     cfg = Config(dict(a=1))
     with pytest.raises(KeyError, match="text is reserved for config file"):
         Config(dict(text=1))
-    with pytest.raises(KeyError, match="'pretty_text' is an attribute"):
+    with pytest.raises(KeyError, match="pretty_text is reserved"):
         cfg.pretty_text = "x"
-    with pytest.raises(KeyError, match="'filename' is an attribute"):
+    with pytest.raises(KeyError, match="filename is reserved"):
         cfg["filename"] = "x"
 
 

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -98,13 +101,25 @@ def load(path: str, options: Options) -> Loaded:
 
 def load_source(source: Source, options: Options) -> Loaded:
     """As `load`, for a source at hand."""
-    with ending_somewhere(source.name):
+    with ending_somewhere(source.name), no_collection():
         loaded = _Loader(options).file(source, ())
     own = source.name
     loaded.layers = [layer.as_kind(CHILD_FILE) if layer.file == own else layer for layer in loaded.layers]
     if DEPRECATION_KEY in loaded.values:
         _warn_deprecated(loaded.values.pop(DEPRECATION_KEY), source.name)
     return loaded
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Keeps the garbage collector still: all that a load makes is kept, and walking it again and again takes half of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _warn_deprecated(info: Any, name: str) -> None:

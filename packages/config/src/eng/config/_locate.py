@@ -6,6 +6,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import posixpath
+import sys
+from functools import lru_cache
 
 from ._source import is_url
 from .errors import BaseFileNotFoundError, hint
@@ -42,9 +44,17 @@ def package_folder(package: str, wanted_by: str) -> str:
     Raises:
         ModuleNotFoundError: the package is not installed.
     """
+    try:
+        return _folder(package, tuple(sys.path))
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(f"{wanted_by}: {error}") from None
+
+
+@lru_cache(maxsize=64)
+def _folder(package: str, path: tuple[str, ...]) -> str:
     spec = importlib.util.find_spec(package) if package.isidentifier() else None
     if spec is None:
-        raise ModuleNotFoundError(f"{wanted_by}: package {package!r} is not installed, its configs cannot be inherited")
+        raise ModuleNotFoundError(f"package {package!r} is not installed, its configs cannot be inherited")
     places = list(spec.submodule_search_locations or ())
     return places[0] if places else os.path.dirname(spec.origin or "")
 

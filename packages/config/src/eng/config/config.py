@@ -16,7 +16,7 @@ from typing import Any
 from ._action import DictAction, add_arguments
 from ._blame import ending_somewhere
 from ._dict import ConfigDict, bind, convert, lookup, plain, trace
-from ._load import DEPRECATION_KEY, SCOPE_KEY, Loaded, Options, load, load_source
+from ._load import DEPRECATION_KEY, SCOPE_KEY, Loaded, Options, load, load_source, no_collection
 from ._merge import merge, nest
 from ._namespace import BASE_KEY, OWN_CLASSES
 from ._override import override
@@ -426,7 +426,7 @@ def _tree(filename: str, root: str | Path | None) -> Tree:
 def _from_loaded(loaded: Loaded, filename: str | None, format_python_code: bool = True) -> Config:
     _check_reserved(loaded.values)
     cfg = Config.__new__(Config)
-    with ending_somewhere(loaded.layers[-1].file):
+    with ending_somewhere(loaded.layers[-1].file), no_collection():
         values = convert(loaded.values, FileProvenance(loaded.layers))
     cfg._set(values, loaded.text, filename, loaded.env, format_python_code, loaded.lazy_imports)  # noqa: SLF001  # its maker
     return cfg
