@@ -1,81 +1,316 @@
-"""The types that a checkpoint may hold. Beside what torch allows: what MMEngine puts into its own checkpoints."""
+"""The types that a checkpoint may hold, and how each is made: tensors, plain values, and what MMEngine adds to them."""
 
 from __future__ import annotations
 
 import argparse
 import collections
 import datetime as dt
-import importlib
 import pathlib
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
 
-import numpy as np
+import torch
 
-from eng.logging import HistoryBuffer
+from ._arrays import array_table
+from ._machine import Constructor, MalformedPickleError, PickleMachine, Table
+from ._tensors import tensor_table
 
-Allowed = Callable[..., Any] | tuple[Callable[..., Any], str]
-
-_HISTORY_PATHS = ("mmengine.logging.history_buffer.HistoryBuffer", "mmengine.logging.log_buffer.LogBuffer")
 _MAPPING_PATHS = (
     "collections.defaultdict",
     "mmengine.config.config.ConfigDict",
     "mmengine.config.ConfigDict",
     "mmcv.utils.config.ConfigDict",
     "eng.config._config_dict.ConfigDict",
+    "eng.config._dict.ConfigDict",
     "addict.addict.Dict",
 )
+_PATHS = {
+    "pathlib.PurePosixPath": pathlib.PurePosixPath,
+    "pathlib.PosixPath": pathlib.PurePosixPath,
+    "pathlib._local.PosixPath": pathlib.PurePosixPath,
+    "pathlib.PureWindowsPath": pathlib.PureWindowsPath,
+    "pathlib.WindowsPath": pathlib.PureWindowsPath,
+    "pathlib._local.WindowsPath": pathlib.PureWindowsPath,
+}
+_MAX_PICKLED_TEXT = 4000
+_UNCHECKED = ("torch.distributed.", "torch.nested.")
 
 
-class PlainMapping:
-    """Stands in for kinds of dicts that torch does not fill (it fills plain ones only): gives an OrderedDict."""
-
-    def __new__(cls, *args: Any) -> OrderedDict[Any, Any]:  # type: ignore[misc]  # that is the trick
-        """A mapping with the items of `args`; a default factory among them is ignored."""
-        made: OrderedDict[Any, Any] = OrderedDict()
-        for argument in args:
-            if isinstance(argument, Mapping):
-                made.update(argument)
-        return made
-
-
-def history_method(owner: type, name: str) -> None:
-    """The only ``getattr`` that a checkpoint gets: MMEngine pickles the statistics of its history buffers that way.
-
-    Raises:
-        AttributeError: anything else was asked for.
-    """
-    if owner is HistoryBuffer:
-        # Our class has its own table of them, so that the method itself is not needed.
-        return
-    raise AttributeError(f"a checkpoint may not read the attribute {name!r} of {owner!r}")
+def allowed_types() -> Table:
+    """The constructors by the names that files give them, with the types that the user has vouched for."""
+    vouched = dict(map(_vouched, torch.serialization.get_safe_globals()))
+    if not vouched:
+        return _own_types()
+    # torch adds its sharded and nested tensors itself; their classes do not check what they are given.
+    return {**_own_types(), **{name: vouched[name] for name in vouched if not name.startswith(_UNCHECKED)}}
 
 
 @cache
-def allowed_types() -> tuple[Allowed, ...]:
-    """What :func:`torch.serialization.safe_globals` gets in addition to its own list."""
-    plain: list[Allowed] = [
-        collections.deque, dict, list, tuple, set, frozenset, int, float, complex, str, bytes, bool,
-        slice, range, dt.datetime, dt.date, dt.time, dt.timedelta, dt.timezone,
-        pathlib.PurePosixPath, pathlib.PureWindowsPath, argparse.Namespace, HistoryBuffer,
-    ]  # fmt: skip
-    renamed: list[Allowed] = [(HistoryBuffer, path) for path in _HISTORY_PATHS]
-    renamed += [(PlainMapping, path) for path in _MAPPING_PATHS]
-    renamed += [(pathlib.PurePosixPath, "pathlib.PosixPath"), (pathlib.PureWindowsPath, "pathlib.WindowsPath")]
-    renamed += [(history_method, "builtins.getattr")]
-    return (*plain, PlainMapping, *renamed, *_numpy_types())
+def _own_types() -> Table:
+    return {**_containers(), **_scalars(), **_times(), **_others(), **array_table(), **tensor_table()}
 
 
-def _numpy_types() -> list[Allowed]:
-    try:
-        multiarray = importlib.import_module("numpy._core.multiarray")
-    except ModuleNotFoundError:  # numpy 1
-        multiarray = importlib.import_module("numpy.core.multiarray")
-    found: list[Allowed] = [np.ndarray, np.dtype]
-    for name in ("_reconstruct", "scalar"):
-        # Files name the module of the numpy that wrote them.
-        found += [(getattr(multiarray, name), f"numpy.{core}.multiarray.{name}") for core in ("core", "_core")]
-    found += [kind for kind in vars(np.dtypes).values() if isinstance(kind, type) and issubclass(kind, np.dtype)]
-    return found
+def _containers() -> Table:
+    ordered = Constructor(OrderedDict, _mapping_of(OrderedDict), _set_metadata, (OrderedDict,))
+    plain = Constructor(PlainMapping, _mapping_of(OrderedDict), None)
+    return {
+        "builtins.dict": Constructor(dict, _mapping_of(dict)),
+        "collections.OrderedDict": ordered,
+        "collections.Counter": Constructor(collections.Counter, _mapping_of(collections.Counter)),
+        "builtins.list": Constructor(list, _sequence_of(list)),
+        "builtins.tuple": Constructor(tuple, _sequence_of(tuple)),
+        "builtins.set": Constructor(set, _set_of(set)),
+        "builtins.frozenset": Constructor(frozenset, _set_of(frozenset)),
+        "collections.deque": Constructor(collections.deque, _deque),
+        "argparse.Namespace": Constructor(argparse.Namespace, _namespace, _build_namespace, (argparse.Namespace,)),
+        **dict.fromkeys(_MAPPING_PATHS, plain),
+    }
+
+
+def _scalars() -> Table:
+    span = Constructor(range, _whole_numbers(range))
+    return {
+        "builtins.int": Constructor(int, _scalar_of(int)),
+        "builtins.long": Constructor(int, _scalar_of(int)),
+        "builtins.float": Constructor(float, _scalar_of(float)),
+        "builtins.bool": Constructor(bool, _scalar_of(bool)),
+        "builtins.complex": Constructor(complex, _scalar_of(complex)),
+        "builtins.str": Constructor(str, _text),
+        "builtins.bytes": Constructor(bytes, _bytes),
+        "builtins.bytearray": Constructor(bytearray, _bytearray),
+        "_codecs.encode": Constructor(_encode, _encode),
+        "builtins.slice": Constructor(slice, _whole_numbers(slice)),
+        "builtins.range": span,
+        "builtins.xrange": span,
+        "builtins.unicode": Constructor(str, _text),
+    }
+
+
+def _times() -> Table:
+    return {
+        "datetime.datetime": Constructor(dt.datetime, _datetime),
+        "datetime.date": Constructor(dt.date, _date),
+        "datetime.time": Constructor(dt.time, _time),
+        "datetime.timedelta": Constructor(dt.timedelta, _time_delta),
+        "datetime.timezone": Constructor(dt.timezone, _time_zone),
+    }
+
+
+def _others() -> Table:
+    return {path: Constructor(kind, _path_of(kind)) for path, kind in _PATHS.items()}
+
+
+class PlainMapping:
+    """Stands in files' place of mappings whose classes are not needed; a call gives an OrderedDict."""
+
+
+# ---------------------------------------------------------------- containers
+
+
+def _mapping_of(kind: type[dict[Any, Any]]) -> Callable[..., Any]:
+    def make(machine: PickleMachine, *args: Any) -> Any:
+        """A mapping with the items of `args`; a default factory among them is ignored."""
+        made = kind()
+        for argument in args:
+            items = argument.items() if isinstance(argument, Mapping) else argument
+            for key, value in _pairs(machine, items):
+                machine.insert(made, key, value)
+        return made
+
+    return make
+
+
+def _pairs(machine: PickleMachine, items: Any) -> Iterable[tuple[Any, Any]]:
+    if items is None or isinstance(items, type):
+        return ()
+    pairs = _items(machine, items)
+    if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
+        raise MalformedPickleError("it has a mapping of something else than pairs")
+    return pairs
+
+
+def _items(machine: PickleMachine, items: Any) -> list[Any]:
+    """The items of a container, which the caller copies."""
+    if isinstance(items, str | bytes | range) or not hasattr(items, "__len__") or hasattr(items, "dtype"):
+        raise MalformedPickleError(f"it makes a container of a {type(items).__name__}")
+    machine.spend(len(items))
+    return list(items)
+
+
+def _sequence_of(kind: Callable[[Any], Any]) -> Callable[..., Any]:
+    return lambda machine, items=(): kind(_items(machine, items))
+
+
+def _set_of(kind: Callable[[Any], Any]) -> Callable[..., Any]:
+    def make(machine: PickleMachine, items: Any = ()) -> Any:
+        made: set[Any] = set()
+        for item in _items(machine, items):
+            machine.include(made, item)
+        return kind(made)
+
+    return make
+
+
+def _deque(machine: PickleMachine, items: Any = (), longest: Any = None) -> collections.deque[Any]:
+    if longest is not None and type(longest) is not int:
+        raise MalformedPickleError("it has a deque whose length is no number")
+    return collections.deque(_items(machine, items), longest)
+
+
+def _set_metadata(machine: PickleMachine, mapping: OrderedDict[str, Any], state: Any) -> None:
+    """The versions of the modules, which torch keeps beside weights; other attributes of a mapping are left out."""
+    given = state.get("_metadata") if isinstance(state, dict) else None
+    if not isinstance(given, Mapping):
+        return
+    plain = str | int | float | None
+    metadata: OrderedDict[str, Any] = OrderedDict()
+    for key, values in _pairs(machine, given.items()):
+        if isinstance(values, Mapping):
+            machine.spend(len(values))
+            machine.insert(metadata, key, {name: value for name, value in values.items() if isinstance(value, plain)})
+    mapping._metadata = metadata  # type: ignore[attr-defined]  # noqa: SLF001  # torch's own place for it
+
+
+def _namespace(machine: PickleMachine) -> argparse.Namespace:
+    return argparse.Namespace()
+
+
+def _build_namespace(machine: PickleMachine, target: argparse.Namespace, state: Any) -> None:
+    if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
+        raise MalformedPickleError("it has a namespace whose names are no texts")
+    machine.spend(len(state))
+    vars(target).update(state)
+
+
+# ---------------------------------------------------------------- scalars
+
+
+def _scalar_of(kind: type) -> Callable[..., Any]:
+    def make(_: PickleMachine, *args: Any) -> Any:
+        if any(not isinstance(arg, int | float | complex | str) for arg in args) or any(
+            isinstance(arg, str) and len(arg) > _MAX_PICKLED_TEXT for arg in args
+        ):
+            raise MalformedPickleError(f"it makes a {kind.__name__} of something else than a number")
+        return kind(*args)
+
+    return make
+
+
+def _text(_: PickleMachine, value: Any = "") -> str:
+    if not isinstance(value, str):
+        raise MalformedPickleError(f"it makes a text of a {type(value).__name__}")
+    return value
+
+
+def _bytes(machine: PickleMachine, value: Any = b"", encoding: Any = "latin1") -> bytes:
+    return bytes(_as_bytes(machine, value, encoding))
+
+
+def _bytearray(machine: PickleMachine, value: Any = b"", encoding: Any = "latin1") -> bytearray:
+    return bytearray(_as_bytes(machine, value, encoding))
+
+
+def _as_bytes(machine: PickleMachine, value: Any, encoding: Any) -> bytes | bytearray:
+    if isinstance(value, str):
+        return _encode(machine, value, encoding)
+    if not isinstance(value, bytes | bytearray):
+        raise MalformedPickleError(f"it makes bytes of a {type(value).__name__}")
+    machine.spend(len(value))
+    return value
+
+
+def _encode(machine: PickleMachine, text: Any, encoding: Any = "latin1") -> bytes:
+    """Bytes as protocol 2 writes them."""
+    if not isinstance(text, str) or encoding not in ("latin1", "latin-1", "bytes"):
+        raise MalformedPickleError("it encodes a text as no checkpoint does")
+    machine.spend(len(text))
+    return text.encode("latin1")
+
+
+def _whole_numbers(kind: Callable[..., Any]) -> Callable[..., Any]:
+    def make(_: PickleMachine, *args: Any) -> Any:
+        if any(arg is not None and (type(arg) is not int or not -(2**63) <= arg < 2**63) for arg in args):
+            raise MalformedPickleError("it has a slice or range of something else than numbers")
+        return kind(*args)
+
+    return make
+
+
+# ---------------------------------------------------------------- times and paths
+
+
+def _state_of_time(data: Any, length: int) -> bytes:
+    data = data.encode("latin1") if isinstance(data, str) else data
+    if not isinstance(data, bytes) or len(data) != length:
+        raise MalformedPickleError("it has a time that is none")
+    return data
+
+
+def _zone(zone: Any) -> dt.tzinfo | None:
+    if zone is not None and not isinstance(zone, dt.timezone):
+        raise MalformedPickleError("it has a time zone that is none")
+    return zone
+
+
+def _datetime(_: PickleMachine, data: Any, zone: Any = None) -> dt.datetime:
+    state = _state_of_time(data, 10)
+    # The highest bit of the month tells the second of two equal hours when summer time ends.
+    month, fold = state[2] & 0x7F, state[2] >> 7
+    fraction = int.from_bytes(state[7:10], "big")
+    return dt.datetime(
+        state[0] * 256 + state[1], month, *state[3:7], fraction, tzinfo=_zone(zone), fold=fold
+    )  # fmt: skip
+
+
+def _date(_: PickleMachine, data: Any) -> dt.date:
+    state = _state_of_time(data, 4)
+    return dt.date(state[0] * 256 + state[1], state[2], state[3])
+
+
+def _time(_: PickleMachine, data: Any, zone: Any = None) -> dt.time:
+    state = _state_of_time(data, 6)
+    hour, fold = state[0] & 0x7F, state[0] >> 7
+    return dt.time(hour, state[1], state[2], int.from_bytes(state[3:6], "big"), tzinfo=_zone(zone), fold=fold)
+
+
+def _time_delta(_: PickleMachine, *args: Any) -> dt.timedelta:
+    if len(args) > 3 or any(not isinstance(arg, int | float) for arg in args):
+        raise MalformedPickleError("it has a duration that is none")
+    return dt.timedelta(*args)
+
+
+def _time_zone(_: PickleMachine, offset: Any, *name: Any) -> dt.timezone:
+    if not isinstance(offset, dt.timedelta) or any(not isinstance(one, str) for one in name):
+        raise MalformedPickleError("it has a time zone that is none")
+    return dt.timezone(offset, *name)
+
+
+def _path_of(kind: type[pathlib.PurePath]) -> Callable[..., pathlib.PurePath]:
+    def make(machine: PickleMachine, *parts: Any) -> pathlib.PurePath:
+        if any(not isinstance(part, str) for part in parts):
+            raise MalformedPickleError("it has a path of something else than texts")
+        machine.spend(sum(map(len, parts)))
+        return kind(*parts)
+
+    return make
+
+
+# ---------------------------------------------------------------- what the user vouches for
+
+
+def _vouched(entry: Any) -> tuple[str, Constructor]:
+    """The constructor of a type that the user gave to :func:`torch.serialization.add_safe_globals`."""
+    kind, path = entry if isinstance(entry, tuple) else (entry, f"{entry.__module__}.{entry.__qualname__}")
+    if not isinstance(kind, type):
+        return path, Constructor(kind, lambda _, *args: kind(*args))
+    new = lambda _, *args: kind.__new__(kind, *args)  # noqa: E731  # beside the call that it differs from
+    return path, Constructor(kind, lambda _, *args: kind(*args), _build_vouched, (kind,), new)
+
+
+def _build_vouched(_: PickleMachine, target: Any, state: Any) -> None:
+    if hasattr(target, "__setstate__"):
+        target.__setstate__(state)
+    else:
+        vars(target).update(state if isinstance(state, dict) else {})

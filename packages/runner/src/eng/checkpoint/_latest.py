@@ -88,7 +88,7 @@ def _newest_first(found: Sequence[Path], named: Path | None) -> Iterator[_Candid
 def _look_into(file: Path, is_named: bool) -> _Candidate | None:
     """What the file says of itself; None where it is broken or no checkpoint of a run."""
     try:
-        checkpoint = read_checkpoint(file, map_location="cpu", mmap=_can_map(file))
+        checkpoint = read_checkpoint(file, map_location="cpu", mmap=True)
     except (BrokenCheckpointError, UntrustedCheckpointError, OSError, ValueError) as error:
         _skip(str(file), error)
         return None
@@ -101,11 +101,6 @@ def _look_into(file: Path, is_named: bool) -> _Candidate | None:
     return _Candidate(
         str(meta.get("time", "")), int(meta.get("iter", 0)), "optimizer" in checkpoint, _changed_ns(file), str(file)
     )
-
-
-def _can_map(file: Path) -> bool:
-    with file.open("rb") as opened:
-        return opened.read(4) == b"PK\x03\x04"
 
 
 def _skip(path: str, error: Exception) -> None:

@@ -21,11 +21,15 @@ _NO_DATA_PARALLEL: list[tuple[str, str]] = [(r"^module\.", "")]
 
 
 def _load_checkpoint(
-    filename: str | os.PathLike[str], map_location: Any = None, logger: Any = None, trust: bool = False
+    filename: str | os.PathLike[str],
+    map_location: Any = None,
+    logger: Any = None,
+    trust: bool = False,
+    verify: bool = True,
 ) -> Any:
     """What is in a checkpoint; see :meth:`CheckpointLoader.load_checkpoint`."""
     return CheckpointLoader.load_checkpoint(
-        filename, map_location, logger="silent" if logger is None else logger, trust=trust
+        filename, map_location, logger="silent" if logger is None else logger, trust=trust, verify=verify
     )
 
 
@@ -81,6 +85,7 @@ def load_checkpoint(
     revise_keys: ReviseKeys = _NO_DATA_PARALLEL,
     *,
     trust: bool = False,
+    verify: bool = True,
     on_report: Callable[[LoadReport], object] | None = None,
 ) -> Any:
     """Loads a checkpoint's weights into a model; with a file name alone, just reads it.
@@ -93,6 +98,7 @@ def load_checkpoint(
         logger: where what does not fit is reported; printed by default.
         revise_keys: pairs of a regular expression and what replaces it in the keys, applied in order.
         trust: whether code in the file may run; for files whose author you trust.
+        verify: whether the file is held against the checksums in it, at no second reading.
         on_report: gets the :class:`LoadReport`; what it raises stops the load's caller.
 
     Returns:
@@ -112,10 +118,10 @@ def load_checkpoint(
         1.0
     """
     if not isinstance(model, nn.Module):
-        return _load_checkpoint(model, map_location, logger, trust)
+        return _load_checkpoint(model, map_location, logger, trust, verify)
     if filename is None:
         raise TypeError("load_checkpoint(model, filename) needs the name of a file")
-    checkpoint = _load_checkpoint(filename, map_location, logger, trust)
+    checkpoint = _load_checkpoint(filename, map_location, logger, trust, verify)
     _weights(checkpoint, filename)
     return _load_checkpoint_to_model(model, checkpoint, strict, logger, revise_keys, on_report)
 

@@ -15,7 +15,7 @@ import torch
 from eng.dist import barrier, get_rank, get_world_size
 from eng.logging import print_log
 
-from ._read import read_checkpoint, trusting
+from ._read import read_checkpoint, reading
 from ._zoo import address, get_external_models, get_mmcls_models, get_torchvision_models
 
 __all__ = ["CheckpointLoader"]
@@ -75,7 +75,12 @@ class CheckpointLoader:
 
     @classmethod
     def load_checkpoint(
-        cls, filename: str | os.PathLike[str], map_location: Any = None, logger: Any = "current", trust: bool = False
+        cls,
+        filename: str | os.PathLike[str],
+        map_location: Any = None,
+        logger: Any = "current",
+        trust: bool = False,
+        verify: bool = True,
     ) -> Any:
         """What is in the checkpoint that `filename` leads to.
 
@@ -84,6 +89,7 @@ class CheckpointLoader:
             map_location: as for :func:`torch.load`.
             logger: where a line about it goes, see :func:`eng.logging.print_log`.
             trust: whether code in the file may run; for files whose author you trust.
+            verify: whether the file is held against the checksums in it.
 
         Raises:
             UntrustedCheckpointError: it holds types that are not known to be harmless.
@@ -94,7 +100,7 @@ class CheckpointLoader:
         loader = cls._get_checkpoint_loader(name)
         kind = loader.__name__.removeprefix("load_from_")
         print_log(f"Checkpoint {name}: read by the loader {kind!r}", logger=logger, level=logging.INFO)
-        with trusting(trust):
+        with reading(trust, verify):
             return loader(name, map_location=map_location)
 
 

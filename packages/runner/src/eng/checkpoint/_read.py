@@ -2,40 +2,59 @@
 
 from __future__ import annotations
 
-import pickle
-import re
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
 from ._allow import allowed_types
+from ._archive import Archive, is_archive
+from ._legacy import read_legacy
+from ._machine import MalformedPickleError, NameRefusedError, PickleMachine
+from ._tensors import Storage, storage_reference
 from .errors import BrokenCheckpointError, UntrustedCheckpointError
 
-_TRUSTED: ContextVar[bool] = ContextVar("eng_checkpoint_trusted", default=False)
-# torch keeps the list of allowed types in one table of the process.
-_ALLOW_LOCK = threading.RLock()
-_CULPRIT = re.compile(r"(?:GLOBAL|function|class|type) ['\"]?([A-Za-z_][\w.]*)")
-_PICKLE = b"\x80"
+__all__ = ["read_checkpoint", "reading"]
+
+
+@dataclass(frozen=True)
+class _Policy:
+    """Whether code in files may run, and whether checksums are looked at."""
+
+    trust: bool = False
+    verify: bool = True
+
+
+_POLICY: ContextVar[_Policy] = ContextVar("eng_checkpoint_policy", default=_Policy())  # noqa: B039  # frozen
 
 
 @contextmanager
-def trusting(trust: bool) -> Iterator[None]:
-    """Within it, :func:`read_checkpoint` loads anything if `trust`; also what loaders called inside read."""
-    token = _TRUSTED.set(trust or _TRUSTED.get())
+def reading(trust: bool = False, verify: bool = True) -> Iterator[None]:
+    """Within it, :func:`read_checkpoint` loads anything if `trust`; also what loaders called inside read.
+
+    Args:
+        trust: whether code in files may run.
+        verify: whether files are held against their checksums.
+    """
+    outer = _POLICY.get()
+    token = _POLICY.set(_Policy(trust or outer.trust, verify and outer.verify))
     try:
         yield
     finally:
-        _TRUSTED.reset(token)
+        _POLICY.reset(token)
 
 
 def read_checkpoint(
-    source: str | Path | BytesIO, map_location: Any = None, name: str | None = None, mmap: bool = False
+    source: str | Path | BytesIO,
+    map_location: Any = None,
+    name: str | None = None,
+    mmap: bool = False,
+    verify: bool | None = None,
 ) -> Any:
     """What is in a checkpoint file.
 
@@ -43,7 +62,10 @@ def read_checkpoint(
         source: path on this machine, or the bytes.
         map_location: as for :func:`torch.load`.
         name: for messages, where `source` is not what the user asked for.
-        mmap: whether tensors stay in the file until they are used.
+        mmap: whether tensors stay in the file until they are used, where its format allows that; they are not verified
+            then.
+        verify: whether each record is held against the checksum stored with it. None (default) does so, unless a
+            surrounding :func:`load_checkpoint` was told not to. Files of before torch 1.6 have no checksums.
 
     Raises:
         UntrustedCheckpointError: it holds types that are not known to be harmless.
@@ -51,51 +73,129 @@ def read_checkpoint(
         FileNotFoundError: there is no such file.
     """
     shown = name or (str(source) if isinstance(source, str | Path) else "the checkpoint")
-    if isinstance(source, str | Path) and not Path(source).is_file():
-        raise FileNotFoundError(f"there is no checkpoint file {shown}")
-    if _TRUSTED.get():
-        return _load(source, shown, map_location, mmap, weights_only=False)
-    with _ALLOW_LOCK, torch.serialization.safe_globals(list(allowed_types())):
-        return _load(source, shown, map_location, mmap, weights_only=True)
-
-
-def _load(source: Any, shown: str, map_location: Any, mmap: bool, weights_only: bool) -> Any:
-    try:
-        return torch.load(source, map_location=map_location, weights_only=weights_only, mmap=mmap)
-    except pickle.UnpicklingError as error:
-        raise _refusal(shown, _first_byte(source), str(error)) from error
-    except AttributeError as error:
-        if "may not read the attribute" not in str(error):
-            raise
-        raise UntrustedCheckpointError(shown, "builtins.getattr") from error
-    except (EOFError, RuntimeError, KeyError, IndexError, OSError, ValueError) as error:
-        # torch reports a damaged archive as a RuntimeError; a missing device is one too and is not the file's fault.
-        if "deserialize object on" in str(error):
-            raise
-        # A lookup that fails is torch taking bytes for a pickle: its text is the byte.
-        is_lookup = isinstance(error, LookupError)
-        reason = "it is nothing that torch wrote" if is_lookup else _first_line(error)
-        raise BrokenCheckpointError(shown, reason) from error
-
-
-def _refusal(shown: str, first_byte: bytes, text: str) -> Exception:
-    """Whether torch's refusal is about what the file wants to call, or about bytes that are no pickle."""
-    reason = " ".join(text.rpartition("WeightsUnpickler error:")[2].split()).partition(" Check the documentation")[0]
-    found = _CULPRIT.search(reason)
-    if found:
-        return UntrustedCheckpointError(shown, found.group(1))
-    if first_byte in (b"P", _PICKLE) and "invalid load key" not in reason and "truncated" not in reason:
-        return UntrustedCheckpointError(shown, f"something that torch does not name ({reason[:200]})")
-    return BrokenCheckpointError(shown, f"it is nothing that torch wrote ({reason[:200]})")
-
-
-def _first_byte(source: Any) -> bytes:
+    policy = _POLICY.get()
+    checks = policy.verify if verify is None else verify
     if isinstance(source, BytesIO):
-        return source.getvalue()[:1]
+        source.seek(0)
+        return _read(source, shown, map_location, None, checks, policy.trust)
+    if not Path(source).is_file():
+        raise FileNotFoundError(f"there is no checkpoint file {shown}")
     with Path(source).open("rb") as file:
-        head = file.read(4)
-    return b"" if head[:1] == b"P" and head != b"PK\x03\x04" else head[:1]
+        return _read(file, shown, map_location, str(source) if mmap else None, checks, policy.trust)
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+class _DeviceError(Exception):
+    """What placing a storage on a device raised, which is not the file's fault."""
+
+
+def _read(file: BinaryIO, shown: str, map_location: Any, mapped: str | None, verify: bool, trust: bool) -> Any:
+    try:
+        if not file.read(1):
+            raise BrokenCheckpointError(shown, "it is empty")
+        file.seek(0)
+        archive = Archive(file, shown, verify) if is_archive(file) else None
+        if trust:
+            return _read_trusted(file, archive, map_location, mapped, verify)
+        if archive is None:
+            return read_legacy(file, allowed_types(), _placer(map_location))
+        if archive.is_program:
+            raise UntrustedCheckpointError(shown, "a TorchScript program")
+        storages = _Storages(archive, _placer(map_location), mapped)
+        return _without_bare_storages(PickleMachine(archive.pickle(), allowed_types(), storages.place).load())
+    except NameRefusedError as error:
+        raise UntrustedCheckpointError(shown, error.name) from error
+    except MalformedPickleError as error:
+        raise BrokenCheckpointError(shown, str(error)) from error
+    except (BrokenCheckpointError, UntrustedCheckpointError, ModuleNotFoundError):
+        raise
+    except _DeviceError as error:
+        assert error.__cause__ is not None
+        raise error.__cause__ from None
+    except Exception as error:
+        # Constructors get whatever arguments a damaged file has, and raise whatever they raise for them.
+        raise BrokenCheckpointError(shown, _reason(error)) from error
+
+
+def _read_trusted(
+    file: BinaryIO, archive: Archive | None, map_location: Any, mapped: str | None, verify: bool
+) -> Any:
+    if archive is not None and verify and not mapped:
+        archive.check()
+    file.seek(0)
+    can_map = archive is not None and mapped is not None
+    source: Any = mapped if can_map else file
+    return torch.load(source, map_location=map_location, weights_only=False, mmap=can_map)
+
+
+class _Storages:
+    """The storages of an archive, each read once."""
+
+    def __init__(self, archive: Archive, place: Callable[..., torch.UntypedStorage], mapped: str | None) -> None:
+        self._archive = archive
+        self._place = place
+        self._read: dict[str, Storage] = {}
+        self._left = archive.size_bytes
+        self._whole = None
+        if mapped is not None:
+            self._whole = torch.UntypedStorage.from_file(mapped, False, archive.size_bytes)
+
+    def place(self, _: PickleMachine, identity: Any) -> Storage:
+        """The storage that a pickle refers to, on its device."""
+        key, dtype, location, length = storage_reference(identity)
+        if key not in self._read:
+            self._left -= length * dtype.itemsize
+            if self._left < 0:
+                raise MalformedPickleError("it refers to more storage than the file is long")
+            if self._whole is not None:
+                memory = self._archive.mapped_storage(self._whole, key, dtype, length)
+            else:
+                memory = self._archive.storage(key, dtype, length)
+            self._read[key] = Storage(self._place(memory, location), dtype)
+        return self._read[key]
+
+
+def _placer(map_location: Any) -> Callable[[torch.UntypedStorage, str], torch.UntypedStorage]:
+    """What moves a storage to its device, by the rules of :func:`torch.load`."""
+    restore: Callable[..., Any] = torch.serialization.default_restore_location
+
+    def place(memory: torch.UntypedStorage, location: str) -> Any:
+        try:
+            if map_location is None:
+                return restore(memory, location)
+            if isinstance(map_location, dict):
+                return restore(memory, map_location.get(location, location))
+            if isinstance(map_location, str | torch.device):
+                return restore(memory, str(map_location))
+            placed = map_location(memory, location)
+            return restore(memory, location) if placed is None else placed
+        except Exception as error:
+            raise _DeviceError from error
+
+    return place
+
+
+def _without_bare_storages(value: Any) -> Any:
+    """The value; storages that stand in it without a tensor are refused.
+
+    Raises:
+        NameRefusedError: it has one.
+    """
+    waiting, seen = [value], set()
+    while waiting:
+        current = waiting.pop()
+        if isinstance(current, Storage):
+            raise NameRefusedError("torch.storage.UntypedStorage")
+        if id(current) in seen:
+            continue
+        if isinstance(current, dict):
+            seen.add(id(current))
+            waiting.extend(current.values())
+        elif isinstance(current, list | tuple):
+            seen.add(id(current))
+            waiting.extend(current)
+    return value
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text.splitlines()[0][:200]}" if text else type(error).__name__

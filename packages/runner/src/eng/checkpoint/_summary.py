@@ -163,16 +163,10 @@ def read_mapped(path: str | os.PathLike[str]) -> dict[str, Any]:
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder, not a checkpoint file; `eng ckpt ls {path}` lists those in it")
-    # Files of before torch 1.6 are no archives and cannot be mapped.
-    checkpoint = read_checkpoint(path, map_location="cpu", mmap=path.is_file() and _is_archive(path))
+    checkpoint = read_checkpoint(path, map_location="cpu", mmap=True)
     if not isinstance(checkpoint, Mapping):
         raise BrokenCheckpointError(str(path), f"it holds a {type(checkpoint).__name__}, not a dict")
     return dict(checkpoint)
-
-
-def _is_archive(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(4) == b"PK\x03\x04"
 
 
 def dtype_name(tensor: torch.Tensor) -> str:

@@ -1,0 +1,181 @@
+"""The zip archives that ``torch.save`` writes: their records, read once and held against their checksums."""
+
+from __future__ import annotations
+
+import struct
+import sys
+import zipfile
+import zlib
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+
+from ._machine import MalformedPickleError
+from .errors import BrokenCheckpointError
+
+__all__ = ["Archive", "is_archive"]
+
+_MAGIC = b"PK\x03\x04"
+_LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # of a zip member; the last two are the lengths of its name and extra field
+_CHUNK = 1 << 20
+_LARGEST_SMALL_RECORD = 1 << 10
+
+
+def is_archive(source: str | Path | BinaryIO) -> bool:
+    """Whether a file begins like a zip archive."""
+    if isinstance(source, str | Path):
+        with Path(source).open("rb") as file:
+            return file.read(4) == _MAGIC
+    position = source.tell()
+    head = source.read(4)
+    source.seek(position)
+    return head == _MAGIC
+
+
+class Archive:
+    """An open archive.
+
+    Args:
+        file: the archive.
+        shown: its name, for messages.
+        verify: whether records are held against their checksums when they are read.
+
+    Raises:
+        BrokenCheckpointError: it is cut short, damaged, or not an archive of torch's.
+    """
+
+    def __init__(self, file: BinaryIO, shown: str, verify: bool) -> None:
+        self._file = file
+        self._shown = shown
+        self._verify = verify
+        self.size_bytes = file.seek(0, 2)
+        file.seek(0)
+        try:
+            members = zipfile.ZipFile(file).infolist()
+        except Exception as error:
+            # The zip reader is not made for damaged bytes: it raises whatever its parsing of numbers and texts raises.
+            raise self._broken(f"{_first_line(error)} (its end is missing or damaged)") from error
+        self._members = {member.filename: member for member in members}
+        pickles = [name for name in self._members if name.endswith("/data.pkl") and name.count("/") == 1]
+        if len(pickles) != 1 or len(self._members) != len(members):
+            raise self._broken("the archive has no data.pkl")
+        self._folder = pickles[0].partition("/")[0]
+        self._swaps_bytes = self._is_of_other_byte_order()
+
+    @property
+    def is_program(self) -> bool:
+        """Whether the archive is a TorchScript program, which runs code when it is loaded."""
+        return f"{self._folder}/constants.pkl" in self._members
+
+    def pickle(self) -> BytesIO:
+        """The pickle that refers to the storages."""
+        return BytesIO(self._bytes(f"{self._folder}/data.pkl"))
+
+    def storage(self, key: str, dtype: torch.dtype, length: int) -> torch.UntypedStorage:
+        """A storage of `length` values, read into memory."""
+        member = self._storage_member(key, dtype, length)
+        memory = torch.UntypedStorage(member.file_size)
+        if member.file_size:
+            view = torch.empty(0, dtype=torch.uint8).set_(memory).numpy()  # type: ignore[call-overload]  # see _tensors
+            self._read_into(member, memoryview(view))
+        if self._swaps_bytes:
+            memory.byteswap(dtype)
+        return memory
+
+    def mapped_storage(
+        self, whole: torch.UntypedStorage, key: str, dtype: torch.dtype, length: int
+    ) -> torch.UntypedStorage:
+        """The part of a mapped file that is a storage of `length` values."""
+        member = self._storage_member(key, dtype, length)
+        start = self._start_of(member)
+        if self._swaps_bytes:
+            return self.storage(key, dtype, length)
+        part: Any = whole[start : start + member.file_size]
+        return part  # type: ignore[no-any-return]  # a slice of a storage is one
+
+    def check(self) -> None:
+        """Holds every record against its checksum.
+
+        Raises:
+            BrokenCheckpointError: one does not match.
+        """
+        buffer = memoryview(bytearray(_CHUNK))
+        for member in self._members.values():
+            self._checksum(member, buffer)
+
+    def _storage_member(self, key: str, dtype: torch.dtype, length: int) -> zipfile.ZipInfo:
+        member = self._members.get(f"{self._folder}/data/{key}")
+        if member is None or member.file_size != length * dtype.itemsize:
+            raise MalformedPickleError(f"it refers to the storage {key[:50]!r}, which is not there in that length")
+        return member
+
+    def _bytes(self, name: str) -> bytes:
+        member = self._members[name]
+        if member.file_size > self.size_bytes:
+            raise self._broken(f"the record {name} is longer than the file")
+        data = bytearray(member.file_size)
+        self._read_into(member, memoryview(data))
+        return bytes(data)
+
+    def _read_into(self, member: zipfile.ZipInfo, target: memoryview) -> None:
+        self._file.seek(self._start_of(member))
+        checksum = 0
+        for begin in range(0, len(target), _CHUNK):
+            part = target[begin : begin + _CHUNK]
+            if self._file.readinto(part) != len(part):  # type: ignore[attr-defined]  # binary files have it
+                raise self._broken(f"the record {member.filename} is cut short")
+            if self._verify:
+                checksum = zlib.crc32(part, checksum)
+        self._compare(member, checksum if self._verify else member.CRC)
+
+    def _checksum(self, member: zipfile.ZipInfo, buffer: memoryview) -> None:
+        self._file.seek(self._start_of(member))
+        checksum, remaining = 0, member.file_size
+        while remaining:
+            part = buffer[: min(remaining, _CHUNK)]
+            if self._file.readinto(part) != len(part):  # type: ignore[attr-defined]  # binary files have it
+                raise self._broken(f"the record {member.filename} is cut short")
+            checksum = zlib.crc32(part, checksum)
+            remaining -= len(part)
+        self._compare(member, checksum)
+
+    def _compare(self, member: zipfile.ZipInfo, checksum: int) -> None:
+        # torch can be told to write no checksums; it stores 0 then.
+        if member.CRC and checksum != member.CRC:
+            raise self._broken(f"the record {member.filename} does not match its checksum")
+
+    def _start_of(self, member: zipfile.ZipInfo) -> int:
+        """Where the bytes of a record begin.
+
+        Raises:
+            BrokenCheckpointError: its header is damaged, or it reaches beyond the file.
+        """
+        if member.compress_type != zipfile.ZIP_STORED:
+            raise self._broken(f"the record {member.filename} is compressed")
+        if not 0 <= member.header_offset <= self.size_bytes - _LOCAL_HEADER.size:
+            raise self._broken(f"the record {member.filename} lies beyond the end of the file")
+        self._file.seek(member.header_offset)
+        header = _LOCAL_HEADER.unpack(self._file.read(_LOCAL_HEADER.size))
+        name = self._file.read(header[-2])
+        if header[0] != _MAGIC or name != member.orig_filename.encode():
+            raise self._broken(f"the header of the record {member.filename} is damaged")
+        start: int = member.header_offset + _LOCAL_HEADER.size + header[-2] + header[-1]
+        if start + member.file_size > self.size_bytes:
+            raise self._broken(f"the record {member.filename} is cut short")
+        return start
+
+    def _is_of_other_byte_order(self) -> bool:
+        name = f"{self._folder}/byteorder"
+        member = self._members.get(name)
+        if member is None or member.file_size > _LARGEST_SMALL_RECORD:
+            return False
+        return self._bytes(name) in (b"little", b"big") and self._bytes(name) != sys.byteorder.encode()
+
+    def _broken(self, reason: str) -> BrokenCheckpointError:
+        return BrokenCheckpointError(self._shown, reason)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

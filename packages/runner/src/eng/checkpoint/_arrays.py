@@ -1,0 +1,177 @@
+"""Numpy's arrays, scalars and types in a checkpoint: numbers, truth values and texts, whose bytes are counted."""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from typing import Any
+
+import numpy as np
+
+from eng.logging import HistoryBuffer
+
+from ._machine import Constructor, MalformedPickleError, PickleMachine, Table
+
+_PLAIN_KINDS = "biufcSU"
+_TEXT_KINDS = "SU"
+_CODE = re.compile(r"[<>=|]?[?bBhHiIlLqQefdgFDG]|[<>=|]?[biufc](1|2|4|8|16|32)|[<>=|]?[SU]\d{1,9}|bool|u?int\d+|float\d+")
+_LAST_CODE_POINT = 0x10FFFF
+_HISTORY_PATHS = (
+    "eng.logging.history_buffer.HistoryBuffer",
+    "mmengine.logging.history_buffer.HistoryBuffer",
+    "mmengine.logging.log_buffer.LogBuffer",
+)
+_LONGEST_HISTORY = 10**9
+
+
+def array_table() -> Table:
+    """The constructors of numpy's objects and of histories, by the names in files of numpy 1 and 2."""
+    table = {
+        "numpy.dtype": Constructor(np.dtype, _dtype, _build_dtype, tuple(_dtype_classes())),
+        "numpy.ndarray": Constructor(np.ndarray, None, _build_array, (np.ndarray,)),
+        "builtins.getattr": Constructor(getattr, _history_method),
+    }
+    for core in ("core", "_core"):
+        table[f"numpy.{core}.multiarray._reconstruct"] = Constructor(_empty, _empty)
+        table[f"numpy.{core}.multiarray.scalar"] = Constructor(_scalar, _scalar)
+        table[f"numpy.{core}.numeric._frombuffer"] = Constructor(_from_buffer, _from_buffer)
+    for kind in _dtype_classes():
+        table[f"numpy.dtypes.{kind.__name__}"] = Constructor(kind, lambda _, *args, kind=kind: _of_class(kind, args))
+    for path in _HISTORY_PATHS:
+        table[path] = Constructor(HistoryBuffer, _history, _build_history, (HistoryBuffer,))
+    return table
+
+
+def _dtype_classes() -> list[type]:
+    return [kind for kind in vars(np.dtypes).values() if isinstance(kind, type) and issubclass(kind, np.dtype)]
+
+
+def _dtype(_: PickleMachine, code: Any, align: Any = False, copy: Any = True) -> np.dtype[Any]:
+    """A type by its code. It is a copy, which may take another byte order without a change to numpy's."""
+    if isinstance(code, type) and issubclass(code, np.generic):
+        code = np.dtype(code).str
+    if not isinstance(code, str) or not _CODE.fullmatch(code):
+        raise MalformedPickleError(f"it has an array of the type {str(code)[:50]!r}; numbers and texts are read")
+    return _plain(np.dtype(code, False, True))
+
+
+def _of_class(kind: type, args: tuple[Any, ...]) -> np.dtype[Any]:
+    if args:
+        raise MalformedPickleError("it has a numpy type with arguments")
+    return _plain(kind())
+
+
+def _plain(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    if dtype.kind not in _PLAIN_KINDS and dtype != np.dtype(bool):
+        raise MalformedPickleError(f"it has an array of the type {dtype}; numbers and texts are read")
+    return dtype
+
+
+def _build_dtype(_: PickleMachine, dtype: np.dtype[Any], state: Any) -> None:
+    """Takes the byte order of a type's state; everything else in it has to be as it is in a plain type."""
+    if not isinstance(state, tuple) or len(state) not in (8, 9):
+        raise MalformedPickleError("it has a numpy type whose state is none")
+    version, order, subarray, names, fields, item_size, alignment, flags = state[:8]
+    sizes = (item_size, alignment) in ((-1, -1), (dtype.itemsize, dtype.alignment))
+    is_plain = subarray is None and names is None and fields is None and sizes and flags in (0, 8)
+    if not is_plain or version not in (3, 4) or order not in ("<", ">", "|", "=") or len(state) == 9:
+        raise MalformedPickleError("it has a numpy type with fields, sub-arrays or objects")
+    native = "<" if sys.byteorder == "little" else ">"
+    if order in "<>" and dtype.itemsize > 1 and order != native and dtype.isnative:
+        size = (dtype.itemsize, dtype.alignment) if dtype.kind in _TEXT_KINDS else (-1, -1)
+        dtype.__setstate__((3, order, None, None, None, *size, 8 if dtype.kind == "U" else 0))  # type: ignore[attr-defined]  # numpy does not annotate it
+
+
+def _empty(_: PickleMachine, kind: Any, shape: Any, code: Any) -> np.ndarray:
+    if kind is not np.ndarray:
+        raise MalformedPickleError("it has an array of a class of its own")
+    return np.empty((0,), np.int8)
+
+
+def _build_array(machine: PickleMachine, array: np.ndarray, state: Any) -> None:
+    if not isinstance(state, tuple) or len(state) != 5:
+        raise MalformedPickleError("it has an array whose state is none")
+    _, shape, dtype, is_fortran, data = state
+    shape, content = _checked(machine, shape, dtype, data)
+    array.__setstate__((1, shape, dtype, bool(is_fortran), content))  # type: ignore[attr-defined]  # numpy does not annotate it
+
+
+def _from_buffer(machine: PickleMachine, data: Any, dtype: Any, shape: Any, order: Any, *_: Any) -> np.ndarray:
+    shape, content = _checked(machine, shape, dtype, data)
+    return np.frombuffer(bytearray(content), dtype).reshape(shape, order="F" if order == "F" else "C")
+
+
+def _scalar(machine: PickleMachine, dtype: Any, data: Any) -> Any:
+    _, content = _checked(machine, (), dtype, data)
+    return np.frombuffer(content, dtype)[0]
+
+
+def _checked(machine: PickleMachine, shape: Any, dtype: Any, data: Any) -> tuple[tuple[int, ...], bytes]:
+    """The shape and the bytes of an array, which fit each other.
+
+    Raises:
+        MalformedPickleError: they do not, or the bytes are no values of this type.
+    """
+    if not isinstance(dtype, np.dtype) or not isinstance(data, bytes | bytearray):
+        raise MalformedPickleError("it has an array of something else than bytes")
+    if not isinstance(shape, tuple) or len(shape) > 32 or not all(type(n) is int and n >= 0 for n in shape):
+        raise MalformedPickleError("it has an array with an impossible shape")
+    _plain(dtype)
+    machine.spend(len(data))
+    if len(data) != math.prod(shape) * dtype.itemsize or any(n >= 2**48 for n in shape):
+        raise MalformedPickleError(f"it has an array of the shape {shape} in {len(data)} bytes")
+    content = bytes(data)
+    values = np.frombuffer(content, np.uint8)
+    if dtype == np.dtype(bool) and values.size and values.max() > 1:
+        raise MalformedPickleError("it has an array of truth values that are none")
+    if dtype.kind == "U" and content:
+        points = np.frombuffer(content, np.dtype("u4").newbyteorder(dtype.byteorder))
+        if points.max() > _LAST_CODE_POINT:
+            raise MalformedPickleError("it has an array of texts that are none")
+    return shape, content
+
+
+def _history_method(_: PickleMachine, owner: Any, name: Any) -> None:
+    """The only ``getattr`` that a checkpoint gets: MMEngine pickles the statistics of its history buffers that way.
+
+    Our class has its own table of them, so that the method itself is not needed.
+
+    Raises:
+        NameRefusedError: anything else was asked for.
+    """
+    from ._machine import NameRefusedError
+
+    if owner is not HistoryBuffer:
+        raise NameRefusedError("builtins.getattr")
+
+
+def _history(_: PickleMachine) -> HistoryBuffer:
+    return HistoryBuffer()
+
+
+def _build_history(machine: PickleMachine, buffer: HistoryBuffer, state: Any) -> None:
+    if not isinstance(state, dict):
+        raise MalformedPickleError("it has a history whose state is no dict")
+    values, counts = np.asarray(state.get("_log_history")), np.asarray(state.get("_count_history"))
+    for array in (values, counts):
+        if array.ndim != 1 or array.dtype.kind not in "biuf":
+            raise MalformedPickleError("it has a history of something else than numbers")
+    longest = state.get("max_length", state.get("_max_length", 1_000_000))
+    if len(values) != len(counts) or type(longest) is not int or not 0 < longest <= _LONGEST_HISTORY:
+        raise MalformedPickleError("it has a history whose lengths do not fit each other")
+    machine.spend(16 * len(values))
+    kept = {"max_length": longest, "_log_history": values, "_count_history": counts}
+    earlier = state.get("_earlier")
+    if earlier is not None:
+        numbers = _numbers(earlier)
+        if len(numbers) != 5 or not math.isfinite(numbers[4]):
+            raise MalformedPickleError("it has a history whose totals are none")
+        kept["_earlier"] = numbers
+    buffer.__setstate__(kept)
+
+
+def _numbers(values: Any) -> list[float]:
+    if not isinstance(values, list) or not all(isinstance(value, int | float) for value in values):
+        raise MalformedPickleError("it has a history whose totals are no numbers")
+    return [float(value) for value in values]

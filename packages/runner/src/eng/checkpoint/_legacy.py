@@ -1,0 +1,116 @@
+"""The format of torch before 1.6: five pickles, and the storages behind them; it has no checksums."""
+
+from __future__ import annotations
+
+import struct
+import sys
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+import torch
+
+from ._machine import MalformedPickleError, PickleMachine, Table
+from ._tensors import Storage, storage_reference, unfilled_tensor_table
+
+__all__ = ["read_legacy"]
+
+_MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
+_PROTOCOL_VERSION = 1001
+_PICKLE = b"\x80"
+Restore = Callable[[torch.UntypedStorage, str], torch.UntypedStorage]
+
+
+def read_legacy(file: BinaryIO, table: Table, restore: Restore) -> Any:
+    """What is in a file of the old format.
+
+    The storages come last and say only there which comes when, so that the pickle is read twice: for their lengths, and
+    to make the tensors.
+
+    Args:
+        file: at its beginning.
+        table: the constructors.
+        restore: moves a storage to where it belongs; gets the storage and the device that it was saved on.
+
+    Raises:
+        NameRefusedError, MalformedPickleError: see :meth:`eng.checkpoint._machine.PickleMachine.load`.
+    """
+    size_bytes = file.seek(0, 2)
+    file.seek(0)
+    if file.read(1) != _PICKLE or file.seek(0) or PickleMachine(file, {}).load() != _MAGIC_NUMBER:
+        raise MalformedPickleError("it is nothing that torch wrote")
+    if PickleMachine(file, {}).load() != _PROTOCOL_VERSION:
+        raise MalformedPickleError("it is of another version of torch's old format")
+    system = PickleMachine(file, {}).load()
+    if isinstance(system, dict) and system.get("little_endian") is not (sys.byteorder == "little"):
+        raise MalformedPickleError("it was written on a machine with another byte order")
+    begin = file.tell()
+    storages = _Storages(size_bytes)
+    PickleMachine(file, {**table, **unfilled_tensor_table()}, storages.allocate).load()
+    keys = PickleMachine(file, {}).load()
+    if not isinstance(keys, list) or set(keys) != set(storages.lengths):
+        raise MalformedPickleError("it lists other storages than it refers to")
+    for key in keys:
+        storages.fill(key, file)
+    file.seek(begin)
+    storages.restore = restore
+    return PickleMachine(file, table, storages.place).load()
+
+
+class _Storages:
+    """The storages of one file."""
+
+    def __init__(self, size_bytes: int) -> None:
+        self.lengths: dict[str, int] = {}
+        self.restore: Restore = lambda memory, _: memory
+        self._memory: dict[str, torch.UntypedStorage] = {}
+        self._placed: dict[str, torch.UntypedStorage] = {}
+        self._left = size_bytes
+
+    def allocate(self, machine: PickleMachine, identity: Any) -> Storage:
+        """Memory for a storage that the pickle refers to."""
+        key, dtype, _, length, view = _parts(identity)
+        if key not in self._memory:
+            self._left -= length * dtype.itemsize
+            if self._left < 0:
+                raise MalformedPickleError("it refers to more storage than the file is long")
+            self._memory[key] = torch.UntypedStorage(length * dtype.itemsize)
+            self.lengths[key] = length
+        return _view_of(self._memory[key], dtype, view)
+
+    def fill(self, key: str, file: BinaryIO) -> None:
+        """Reads the values of a storage."""
+        head = file.read(8)
+        if len(head) != 8 or struct.unpack("<q", head)[0] != self.lengths[key]:
+            raise MalformedPickleError(f"the storage {key[:50]!r} is cut short")
+        memory = self._memory[key]
+        if memory.nbytes() == 0:
+            return
+        target = torch.empty(0, dtype=torch.uint8).set_(memory).numpy()  # type: ignore[call-overload]  # see _tensors
+        if file.readinto(memoryview(target)) != memory.nbytes():  # type: ignore[attr-defined]  # binary files have it
+            raise MalformedPickleError(f"the storage {key[:50]!r} is cut short")
+
+    def place(self, machine: PickleMachine, identity: Any) -> Storage:
+        """A storage that was read, on its device."""
+        key, dtype, location, _, view = _parts(identity)
+        if key not in self._placed:
+            self._placed[key] = self.restore(self._memory[key], location)
+        return _view_of(self._placed[key], dtype, view)
+
+
+def _parts(identity: Any) -> tuple[str, torch.dtype, str, int, Any]:
+    if not isinstance(identity, tuple) or len(identity) not in (5, 6):
+        raise MalformedPickleError("it refers to a storage that is none")
+    view = identity[5] if len(identity) == 6 else None
+    return (*storage_reference(identity[:5]), view)
+
+
+def _view_of(memory: torch.UntypedStorage, dtype: torch.dtype, view: Any) -> Storage:
+    if view is None:
+        return Storage(memory, dtype)
+    if not isinstance(view, tuple) or len(view) != 3 or any(type(n) is not int or n < 0 for n in view[1:]):
+        raise MalformedPickleError("it refers to a part of a storage that is none")
+    begin, end = view[1] * dtype.itemsize, (view[1] + view[2]) * dtype.itemsize
+    if end > memory.nbytes():
+        raise MalformedPickleError("it refers to a part beyond the end of a storage")
+    part: Any = memory[begin:end]
+    return Storage(part, dtype)

@@ -1,0 +1,460 @@
+"""An interpreter of pickles that calls nothing but the constructors of a fixed table."""
+
+# ruff: noqa: SLF001  # the operations at the end of this file belong to the machine
+
+from __future__ import annotations
+
+import argparse
+import collections
+import struct
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO
+
+__all__ = ["Constructor", "MalformedPickleError", "NameRefusedError", "PickleMachine", "Table", "check_shape"]
+
+_MARK = object()
+_MAX_KEY_PARTS = 1000
+"""Parts of a tuple that is a key. Python hashes a tuple anew for each use and recurses without a limit."""
+_MAX_NESTING = 128
+"""Levels of containers, so that code that walks through a checkpoint stays within Python's recursion limit."""
+_SPARE_COPIES = 10_000
+_SPARE_SECONDS = 10.0
+_SECONDS_PER_BYTE = 20e-6
+"""About twenty times what an ordinary pickle takes."""
+
+
+class MalformedPickleError(Exception):
+    """Bytes that are no pickle, or a pickle that no ``torch.save`` writes; the text says what is wrong."""
+
+
+class NameRefusedError(Exception):
+    """A pickle names something that is not in the table.
+
+    Attributes:
+        name: the name, as ``module.name``.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class Constructor:
+    """How the machine makes objects under one name, and how it takes their state.
+
+    Args:
+        value: what the name itself is in a pickle that does not call it.
+        make: called with the machine and the arguments of the pickle; None where calling is refused.
+        build: called with the machine, an object that `make` gave, and its state, which it puts into the object.
+        kinds: types of the objects that `build` takes.
+        new: called in place of `make` where the pickle asks for an object without a call of ``__init__``.
+    """
+
+    __slots__ = ("build", "kinds", "make", "new", "value")
+
+    def __init__(
+        self,
+        value: Any,
+        make: Callable[..., Any] | None = None,
+        build: Callable[[PickleMachine, Any, Any], None] | None = None,
+        kinds: tuple[type, ...] = (),
+        new: Callable[..., Any] | None = None,
+    ) -> None:
+        self.value = value
+        self.make = make
+        self.build = build
+        self.kinds = kinds
+        self.new = new or make
+
+
+Table = Mapping[str, Constructor]
+
+
+class PickleMachine:
+    """Reads one pickle from a binary file.
+
+    Memory and time are bounded by the length of the pickle: constructors pay for what they copy, keys of mappings are
+    small, and the processor time is limited.
+
+    Args:
+        file: at the beginning of the pickle; afterwards behind its end.
+        table: the constructors by ``module.name``.
+        persistent_load: gives the object that a persistent id stands for; None where there are none.
+    """
+
+    def __init__(
+        self, file: BinaryIO, table: Table, persistent_load: Callable[[PickleMachine, Any], Any] | None = None
+    ) -> None:
+        self._file = file
+        self._table = table
+        self._persistent_load = persistent_load
+        self._stack: list[Any] = []
+        self._memo: dict[int, Any] = {}
+        self._calls: dict[int, Constructor] = {}
+        self._builds: dict[type, Constructor] = {}
+        self._consumed = 0
+        self._copied = 0
+        self._steps = 0
+        self._began = time.thread_time()
+
+    def load(self) -> Any:
+        """The object.
+
+        Raises:
+            NameRefusedError: the pickle names something that is not in the table.
+            MalformedPickleError: it is cut short, damaged or built to do harm.
+        """
+        operations = _OPERATIONS
+        while True:
+            code = self._read(1)[0]
+            if code == _STOP:
+                if len(self._stack) != 1:
+                    raise MalformedPickleError("the pickle ends with unused objects")
+                result = self._stack.pop()
+                check_shape(result, 100 * self._consumed + 1_000_000)
+                return result
+            operation = operations.get(code)
+            if operation is None:
+                raise MalformedPickleError(f"the pickle has the operation {bytes([code])!r}")
+            operation(self)
+            self._count_step()
+
+    def spend(self, copies: int) -> None:
+        """Notes that a constructor copies that many items or bytes.
+
+        Raises:
+            MalformedPickleError: the pickle makes much more than its length explains.
+        """
+        self._copied += copies
+        if self._copied > 8 * self._consumed + _SPARE_COPIES:
+            raise MalformedPickleError("the pickle grows out of proportion when it is read")
+
+    def insert(self, mapping: dict[Any, Any], key: Any, value: Any) -> None:
+        """Puts an item into a mapping.
+
+        Raises:
+            MalformedPickleError: the key is none that a checkpoint has.
+        """
+        self._count_step()
+        mapping[_checked_key(key)] = value
+
+    def include(self, items: set[Any], item: Any) -> None:
+        """Puts an item into a set; raises as :meth:`insert` does."""
+        self._count_step()
+        items.add(_checked_key(item))
+
+    # ---------------------------------------------------------------- reading
+
+    def _count_step(self) -> None:
+        self._steps += 1
+        if not self._steps & 0xFFF and time.thread_time() - self._began > self._seconds():
+            raise MalformedPickleError("the pickle takes much longer to read than its length explains")
+
+    def _seconds(self) -> float:
+        return _SPARE_SECONDS + _SECONDS_PER_BYTE * self._consumed
+
+    def _read(self, length: int) -> bytes:
+        data = self._file.read(length)
+        if len(data) != length:
+            raise MalformedPickleError("the pickle is cut short")
+        self._consumed += length
+        return data
+
+    def _number(self, layout: str, length: int) -> int:
+        number: int = struct.unpack(layout, self._read(length))[0]
+        return number
+
+    def _long_bytes(self, layout: str, length: int) -> bytes:
+        size = self._number(layout, length)
+        if size > 2**31:
+            raise MalformedPickleError("the pickle has a text of more than two gigabytes")
+        return self._read(size)
+
+    def _line(self) -> str:
+        line = self._file.readline(1000)
+        if not line.endswith(b"\n"):
+            raise MalformedPickleError("the pickle is cut short")
+        self._consumed += len(line)
+        return line[:-1].decode("utf-8")
+
+    # ---------------------------------------------------------------- the stack
+
+    def _push(self, value: Any) -> None:
+        self._stack.append(value)
+
+    def _pop(self) -> Any:
+        value = self._stack.pop() if self._stack else _MARK
+        if value is _MARK:
+            raise MalformedPickleError("the pickle takes an object that is not there")
+        return value
+
+    def _top(self) -> Any:
+        if not self._stack or self._stack[-1] is _MARK:
+            raise MalformedPickleError("the pickle takes an object that is not there")
+        return self._stack[-1]
+
+    def _since_mark(self) -> list[Any]:
+        for index in range(len(self._stack) - 1, -1, -1):
+            if self._stack[index] is _MARK:
+                items = self._stack[index + 1 :]
+                del self._stack[index:]
+                return items
+        raise MalformedPickleError("the pickle has an end without a beginning")
+
+    def _top_of(self, kind: type) -> Any:
+        value = self._top()
+        if not isinstance(value, kind):
+            raise MalformedPickleError(f"the pickle treats a {type(value).__name__} as a {kind.__name__}")
+        return value
+
+    # ---------------------------------------------------------------- operations
+
+    def _append(self) -> None:
+        value = self._pop()
+        self._extend_top([value])
+
+    def _appends(self) -> None:
+        self._extend_top(self._since_mark())
+
+    def _extend_top(self, items: list[Any]) -> None:
+        target = self._top()
+        if not hasattr(target, "extend") or isinstance(target, type):
+            raise MalformedPickleError(f"the pickle appends to a {type(target).__name__}")
+        target.extend(items)
+
+    def _set_item(self) -> None:
+        value, key = self._pop(), self._pop()
+        self.insert(self._top_of(dict), key, value)
+
+    def _set_items(self) -> None:
+        items = self._since_mark()
+        if len(items) % 2:
+            raise MalformedPickleError("the pickle has a key without a value")
+        target = self._top_of(dict)
+        for index in range(0, len(items), 2):
+            self.insert(target, items[index], items[index + 1])
+
+    def _add_items(self) -> None:
+        items = self._since_mark()
+        target = self._top_of(set)
+        for item in items:
+            self.include(target, item)
+
+    def _frozen_set(self) -> None:
+        items: set[Any] = set()
+        for item in self._since_mark():
+            self.include(items, item)
+        self._push(frozenset(items))
+
+    def _tuple_of(self, count: int) -> None:
+        items = [self._pop() for _ in range(count)]
+        self._push(tuple(reversed(items)))
+
+    def _name(self, module: Any, name: Any) -> None:
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise MalformedPickleError("the pickle has a name that is no text")
+        full = f"{_MODULES.get(module, module)}.{name}"
+        constructor = self._table.get(full)
+        if constructor is None:
+            raise NameRefusedError(full[:200])
+        self._calls[id(constructor.value)] = constructor
+        for kind in constructor.kinds:
+            self._builds[kind] = constructor
+        self._push(constructor.value)
+
+    def _reduce(self) -> None:
+        arguments, target = self._pop(), self._pop()
+        constructor = self._calls.get(id(target))
+        self._call(constructor and constructor.make, target, arguments)
+
+    def _new_object(self) -> None:
+        arguments, target = self._pop(), self._pop()
+        constructor = self._calls.get(id(target))
+        self._call(constructor and constructor.new, target, arguments)
+
+    def _new_object_with_keywords(self) -> None:
+        if self._pop():
+            raise MalformedPickleError("the pickle makes an object with keywords, which no checkpoint needs")
+        self._new_object()
+
+    def _call(self, make: Callable[..., Any] | None, target: Any, arguments: Any) -> None:
+        if make is None:
+            raise NameRefusedError(_name_of(target))
+        if type(arguments) is not tuple:
+            raise MalformedPickleError("the pickle calls something with arguments that are no tuple")
+        self._push(make(self, *arguments))
+
+    def _build(self) -> None:
+        state = self._pop()
+        target = self._pop()
+        constructor = self._builds.get(type(target))
+        if constructor is None or constructor.build is None:
+            raise NameRefusedError(f"{_name_of(type(target))}.__setstate__")
+        constructor.build(self, target, state)
+        self._push(target)
+
+    def _persistent(self) -> None:
+        identity = self._pop()
+        if self._persistent_load is None:
+            raise MalformedPickleError("the pickle refers to a storage, which it cannot have")
+        self._push(self._persistent_load(self, identity))
+
+    def _remember(self, index: int) -> None:
+        self._memo[index] = self._top()
+
+    def _recall(self, index: int) -> None:
+        if index not in self._memo:
+            raise MalformedPickleError("the pickle recalls an object that is not there")
+        self._push(self._memo[index])
+
+
+def check_shape(value: Any, most: int) -> None:
+    """Makes sure that code may walk through nested containers without a look at what it has seen.
+
+    Raises:
+        MalformedPickleError: they contain themselves, are nested very deeply, or are more than `most` objects when each
+            is counted as often as it occurs.
+    """
+    sizes: dict[int, tuple[int, int]] = {}
+    opened: set[int] = set()
+    waiting: list[Any] = [value]
+    while waiting:
+        current = waiting[-1]
+        identity = id(current)
+        children = _children(current)
+        if identity in sizes or not children:
+            sizes.setdefault(identity, (1, 0))
+            waiting.pop()
+        elif identity in opened:
+            opened.discard(identity)
+            waiting.pop()
+            sizes[identity] = _measured(children, sizes, most)
+        else:
+            opened.add(identity)
+            nested = [child for child in children if isinstance(child, _CONTAINERS)]
+            if any(id(child) in opened for child in nested):
+                raise MalformedPickleError("a container in the pickle contains itself")
+            waiting.extend(nested)
+
+
+def _measured(children: list[Any], sizes: Mapping[int, tuple[int, int]], most: int) -> tuple[int, int]:
+    total, depth = 1, 0
+    for child in children:
+        size, below = sizes.get(id(child), (1, 0)) if isinstance(child, _CONTAINERS) else (1, 0)
+        total += size
+        depth = max(depth, below)
+    if depth >= _MAX_NESTING:
+        raise MalformedPickleError(f"the pickle nests containers in more than {_MAX_NESTING} levels")
+    if total > most:
+        raise MalformedPickleError("the pickle repeats containers in containers until nobody can read them")
+    return total, depth + 1
+
+
+_CONTAINERS: tuple[type, ...] = (dict, list, tuple, set, frozenset, collections.deque, argparse.Namespace)
+
+
+def _children(value: Any) -> list[Any]:
+    if isinstance(value, argparse.Namespace):
+        return list(vars(value).values())
+    if isinstance(value, dict):
+        return [*value.keys(), *value.values()]
+    return list(value) if isinstance(value, _CONTAINERS) else []
+
+
+def _checked_key(key: Any) -> Any:
+    """A key that Python hashes quickly: many numbers of more than 64 bits can be made to have the same hash."""
+    kind = type(key)
+    if kind is str or (kind is int and -(2**63) <= key < 2**64):
+        return key
+    parts, waiting = 0, [key]
+    while waiting:
+        part = waiting.pop()
+        parts += 1
+        if parts > _MAX_KEY_PARTS:
+            raise MalformedPickleError("a key in the pickle has very many parts")
+        if isinstance(part, tuple | frozenset):
+            waiting.extend(list(part)[: _MAX_KEY_PARTS + 1])
+        elif isinstance(part, int) and not -(2**63) <= part < 2**64:
+            raise MalformedPickleError("a key in the pickle is a number of more than 64 bits")
+    hash(key)  # a TypeError for what cannot be one
+    return key
+
+
+def _name_of(target: Any) -> str:
+    if isinstance(target, type):
+        return f"{target.__module__}.{target.__qualname__}"
+    return f"an object of the type {type(target).__name__}"
+
+
+def _line_name(machine: PickleMachine) -> None:
+    machine._name(machine._line(), machine._line())
+
+
+def _stack_name(machine: PickleMachine) -> None:
+    name, module = machine._pop(), machine._pop()
+    machine._name(module, name)
+
+
+def _signed(data: bytes) -> int:
+    return int.from_bytes(data, "little", signed=True)
+
+
+# Python 2's names of modules, which protocol 2 keeps.
+_MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg", "UserDict": "collections"}
+_STOP = ord(".")
+_OPERATIONS: dict[int, Callable[[PickleMachine], Any]] = {
+    ord(code): operation
+    for code, operation in {
+        "\x80": lambda m: m._read(1),
+        "\x95": lambda m: m._read(8),
+        "(": lambda m: m._stack.append(_MARK),
+        "0": lambda m: m._pop(),
+        "1": lambda m: m._since_mark(),
+        "2": lambda m: m._push(m._top()),
+        "N": lambda m: m._push(None),
+        "\x88": lambda m: m._push(True),
+        "\x89": lambda m: m._push(False),
+        "J": lambda m: m._push(m._number("<i", 4)),
+        "K": lambda m: m._push(m._number("<B", 1)),
+        "M": lambda m: m._push(m._number("<H", 2)),
+        "\x8a": lambda m: m._push(_signed(m._long_bytes("<B", 1))),
+        "\x8b": lambda m: m._push(_signed(m._long_bytes("<I", 4))),
+        "G": lambda m: m._push(struct.unpack(">d", m._read(8))[0]),
+        "T": lambda m: m._push(m._long_bytes("<I", 4).decode("utf-8")),
+        "U": lambda m: m._push(m._long_bytes("<B", 1).decode("utf-8")),
+        "X": lambda m: m._push(m._long_bytes("<I", 4).decode("utf-8", "surrogatepass")),
+        "\x8c": lambda m: m._push(m._long_bytes("<B", 1).decode("utf-8", "surrogatepass")),
+        "\x8d": lambda m: m._push(m._long_bytes("<Q", 8).decode("utf-8", "surrogatepass")),
+        "B": lambda m: m._push(m._long_bytes("<I", 4)),
+        "C": lambda m: m._push(m._long_bytes("<B", 1)),
+        "\x8e": lambda m: m._push(m._long_bytes("<Q", 8)),
+        "\x96": lambda m: m._push(bytearray(m._long_bytes("<Q", 8))),
+        ")": lambda m: m._push(()),
+        "t": lambda m: m._push(tuple(m._since_mark())),
+        "\x85": lambda m: m._tuple_of(1),
+        "\x86": lambda m: m._tuple_of(2),
+        "\x87": lambda m: m._tuple_of(3),
+        "]": lambda m: m._push([]),
+        "}": lambda m: m._push({}),
+        "\x8f": lambda m: m._push(set()),
+        "a": PickleMachine._append,
+        "e": PickleMachine._appends,
+        "s": PickleMachine._set_item,
+        "u": PickleMachine._set_items,
+        "\x90": PickleMachine._add_items,
+        "\x91": PickleMachine._frozen_set,
+        "c": _line_name,
+        "\x93": _stack_name,
+        "R": PickleMachine._reduce,
+        "\x81": PickleMachine._new_object,
+        "\x92": PickleMachine._new_object_with_keywords,
+        "b": PickleMachine._build,
+        "Q": PickleMachine._persistent,
+        "q": lambda m: m._remember(m._number("<B", 1)),
+        "r": lambda m: m._remember(m._number("<I", 4)),
+        "\x94": lambda m: m._remember(len(m._memo)),
+        "h": lambda m: m._recall(m._number("<B", 1)),
+        "j": lambda m: m._recall(m._number("<I", 4)),
+    }.items()
+}

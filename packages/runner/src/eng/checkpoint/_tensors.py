@@ -1,0 +1,346 @@
+"""Tensors in a checkpoint: views of storages that the archive holds, within their bounds."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from ._machine import Constructor, MalformedPickleError, PickleMachine, Table
+
+_STORAGES = {
+    "Double": torch.float64, "Float": torch.float32, "Half": torch.float16, "BFloat16": torch.bfloat16,
+    "Long": torch.int64, "Int": torch.int32, "Short": torch.int16, "Char": torch.int8, "Byte": torch.uint8,
+    "Bool": torch.bool, "ComplexDouble": torch.complex128, "ComplexFloat": torch.complex64,
+    "QUInt8": torch.quint8, "QInt8": torch.qint8, "QInt32": torch.qint32,
+}  # fmt: skip
+_LARGEST = 2**62
+_QUANTIZED = (torch.quint8, torch.qint8, torch.qint32)
+
+
+class StorageType:
+    """The class of a storage as a file names it.
+
+    Args:
+        dtype: of its values; uint8 for one without a type.
+    """
+
+    __slots__ = ("dtype",)
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self.dtype = dtype
+
+
+class Storage:
+    """The memory of tensors.
+
+    Args:
+        memory: the bytes.
+        dtype: of tensors that do not say theirs.
+    """
+
+    __slots__ = ("dtype", "memory")
+
+    def __init__(self, memory: torch.UntypedStorage, dtype: torch.dtype) -> None:
+        self.memory = memory
+        self.dtype = dtype
+
+
+def tensor_table() -> Table:
+    """The constructors of tensors, their storages, types and devices."""
+    return {**_storage_types(), **_values(), **_rebuilders()}
+
+
+def _storage_types() -> Table:
+    types = {f"torch.{name}Storage": StorageType(dtype) for name, dtype in _STORAGES.items()}
+    bare = StorageType(torch.uint8)
+    types |= {"torch.storage.UntypedStorage": bare, "torch.UntypedStorage": bare}
+    return {name: Constructor(value) for name, value in types.items()}
+
+
+def _values() -> Table:
+    """Names that stand for themselves: types, layouts, and the classes of sizes and devices."""
+    plain = (torch.dtype, torch.qscheme, torch.memory_format, torch.layout)
+    named = {f"torch.{name}": value for name, value in vars(torch).items() if isinstance(value, plain)}
+    return {
+        **{name: Constructor(value) for name, value in named.items()},
+        "torch.Tensor": Constructor(torch.Tensor),
+        "torch.Size": Constructor(torch.Size, _size),
+        "torch.device": Constructor(torch.device, _device),
+        "torch.serialization._get_layout": Constructor(_layout, _layout),
+        "torch.nn.parameter.Parameter": Constructor(torch.nn.Parameter),
+    }
+
+
+def _rebuilders() -> Table:
+    functions: dict[str, Callable[..., Any]] = {
+        "torch._utils._rebuild_tensor": _view,
+        "torch._utils._rebuild_tensor_v2": _tensor,
+        "torch._utils._rebuild_tensor_v3": _tensor_of_type,
+        "torch._utils._rebuild_parameter": _parameter,
+        "torch._utils._rebuild_parameter_with_state": _parameter,
+        "torch._utils._rebuild_sparse_tensor": _sparse,
+        "torch._utils._rebuild_qtensor": _quantized,
+        "torch._utils._rebuild_meta_tensor_no_storage": _without_storage,
+        "torch._utils._rebuild_device_tensor_from_numpy": _from_array,
+        "torch._utils._rebuild_device_tensor_from_cpu_tensor": _from_cpu,
+        "torch._tensor._rebuild_from_type_v2": _with_attributes,
+    }
+    return {name: Constructor(function, function) for name, function in functions.items()}
+
+
+def unfilled_tensor_table() -> Table:
+    """The constructors of tensors while their storages are not read yet: all give an empty tensor."""
+    return {name: Constructor(entry.value, lambda _, *args: torch.empty(0)) for name, entry in _rebuilders().items()}
+
+
+# ---------------------------------------------------------------- views of storages
+
+
+def _numbers(values: Any) -> tuple[int, ...]:
+    if not isinstance(values, tuple | list) or len(values) > 64:
+        raise MalformedPickleError("it has a tensor whose shape is none")
+    if any(type(value) is not int or not 0 <= value < _LARGEST for value in values):
+        raise MalformedPickleError("it has a tensor whose shape is impossible")
+    return tuple(values)
+
+
+def _elements(size: tuple[int, ...]) -> int:
+    count = 1
+    for length in size:
+        count *= length
+    if count >= _LARGEST:
+        raise MalformedPickleError("it has a tensor of impossible size")
+    return count
+
+
+def _checked(storage: Any, offset: Any, size: Any, stride: Any, dtype: torch.dtype) -> tuple[Any, ...]:
+    """Offset, shape and strides that stay inside the storage.
+
+    Raises:
+        MalformedPickleError: they do not.
+    """
+    if not isinstance(storage, Storage):
+        raise MalformedPickleError("it has a tensor without a storage")
+    size, stride, (offset,) = _numbers(size), _numbers(stride), _numbers((offset,))
+    if len(size) != len(stride):
+        raise MalformedPickleError("it has a tensor with more strides than dimensions")
+    if _elements(size):
+        last = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True))
+        if (last + 1) * dtype.itemsize > storage.memory.nbytes():
+            raise MalformedPickleError("it has a tensor that reaches beyond its storage")
+    return offset, size, stride
+
+
+def _view(machine: PickleMachine, storage: Any, offset: Any, size: Any, stride: Any) -> torch.Tensor:
+    dtype = storage.dtype if isinstance(storage, Storage) else torch.uint8
+    return _placed(storage, offset, size, stride, dtype)
+
+
+def _placed(storage: Any, offset: Any, size: Any, stride: Any, dtype: torch.dtype) -> torch.Tensor:
+    offset, size, stride = _checked(storage, offset, size, stride, dtype)
+    if dtype in _QUANTIZED:
+        raise MalformedPickleError("it has a quantized tensor without a scale")
+    empty = torch.empty(0, dtype=dtype, device=storage.memory.device)
+    if not _elements(size):
+        return empty.new_empty(size)
+    return empty.set_(storage.memory, offset, size, stride)  # type: ignore[call-overload]  # torch's annotation lacks it
+
+
+def _tensor(
+    machine: PickleMachine,
+    storage: Any,
+    offset: Any,
+    size: Any,
+    stride: Any,
+    requires_grad: Any = False,
+    hooks: Any = None,
+    metadata: Any = None,
+) -> torch.Tensor:
+    return _requiring(_with_bits(_view(machine, storage, offset, size, stride), metadata), requires_grad)
+
+
+def _tensor_of_type(
+    machine: PickleMachine,
+    storage: Any,
+    offset: Any,
+    size: Any,
+    stride: Any,
+    requires_grad: Any,
+    hooks: Any,
+    dtype: Any,
+    metadata: Any = None,
+) -> torch.Tensor:
+    return _requiring(_with_bits(_placed(storage, offset, size, stride, _dtype(dtype)), metadata), requires_grad)
+
+
+def _with_bits(tensor: torch.Tensor, metadata: Any) -> torch.Tensor:
+    """A tensor whose memory holds the conjugate or the negative of its values, as views of complex tensors do."""
+    if not isinstance(metadata, dict):
+        return tensor
+    if metadata.get("conj") is True:
+        tensor = tensor.conj()
+    return tensor.neg() if metadata.get("neg") is True else tensor
+
+
+def _dtype(dtype: Any) -> torch.dtype:
+    if not isinstance(dtype, torch.dtype):
+        raise MalformedPickleError("it has a tensor whose type is none")
+    return dtype
+
+
+def _requiring(tensor: torch.Tensor, requires_grad: Any) -> torch.Tensor:
+    return tensor.requires_grad_() if requires_grad is True else tensor
+
+
+def _parameter(
+    _: PickleMachine, data: Any, requires_grad: Any = True, hooks: Any = None, state: Any = None
+) -> torch.nn.Parameter:
+    parameter = torch.nn.Parameter(_a_tensor(data).detach(), requires_grad is True)
+    _attach(parameter, state)
+    return parameter
+
+
+def _attach(tensor: torch.Tensor, state: Any) -> None:
+    """Sets the attributes that a tensor had when it was saved; none that hides one of torch's."""
+    for key, value in state.items() if isinstance(state, dict) else ():
+        if isinstance(key, str) and not key.startswith("__") and not hasattr(torch.Tensor, key):
+            setattr(tensor, key, value)
+
+
+def _a_tensor(value: Any) -> torch.Tensor:
+    if not isinstance(value, torch.Tensor):
+        raise MalformedPickleError(f"it has a tensor of a {type(value).__name__}")
+    return value
+
+
+def _with_attributes(
+    machine: PickleMachine, function: Any, kind: Any, arguments: Any, state: Any = None
+) -> torch.Tensor:
+    """A tensor that had attributes."""
+    plain = {_tensor, _tensor_of_type, _view, _parameter, _sparse, _quantized, _without_storage}
+    if not isinstance(function, type(_view)) or function not in plain or not isinstance(arguments, tuple):
+        raise MalformedPickleError("it has a tensor with attributes that is none")
+    if kind not in (torch.Tensor, torch.nn.Parameter):
+        raise MalformedPickleError("it has a tensor of a class of its own")
+    tensor: torch.Tensor = function(machine, *arguments)
+    if kind is torch.nn.Parameter and not isinstance(tensor, torch.nn.Parameter):
+        tensor = torch.nn.Parameter(tensor.detach(), tensor.requires_grad)
+    _attach(tensor, state)
+    return tensor
+
+
+# ---------------------------------------------------------------- other layouts
+
+
+def _sparse(_: PickleMachine, layout: Any, data: Any) -> torch.Tensor:
+    if not isinstance(data, tuple) or not 3 <= len(data) <= 4:
+        raise MalformedPickleError("it has a sparse tensor that is none")
+    if layout == torch.sparse_coo:
+        indices, values, size = data[:3]
+        made = torch.sparse_coo_tensor(
+            _a_tensor(indices), _a_tensor(values), _numbers(size), check_invariants=True, is_coalesced=None
+        )
+        return made.coalesce() if data[3:] == (True,) else made
+    if layout not in (torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc) or len(data) != 4:
+        raise MalformedPickleError("it has a sparse tensor of an unknown layout")
+    compressed, plain, values, size = data
+    return torch.sparse_compressed_tensor(
+        _a_tensor(compressed),
+        _a_tensor(plain),
+        _a_tensor(values),
+        _numbers(size),
+        layout=layout,
+        check_invariants=True,
+    )
+
+
+def _quantized(
+    _: PickleMachine,
+    storage: Any,
+    offset: Any,
+    size: Any,
+    stride: Any,
+    parameters: Any,
+    requires_grad: Any = False,
+    hooks: Any = None,
+) -> torch.Tensor:
+    dtype = storage.dtype if isinstance(storage, Storage) else torch.uint8
+    offset, size, stride = _checked(storage, offset, size, stride, dtype)
+    if dtype not in _QUANTIZED or _elements(size) * dtype.itemsize > storage.memory.nbytes():
+        raise MalformedPickleError("it has a quantized tensor that is none")
+    if not isinstance(parameters, tuple) or len(parameters) not in (3, 4):
+        raise MalformedPickleError("it has a quantized tensor without a scale")
+    if len(parameters) == 4:
+        _check_channels(*parameters[1:], size)
+    # torch makes quantized tensors by names that are not public; files name this one.
+    rebuild = importlib.import_module("torch._utils")._rebuild_qtensor  # noqa: SLF001
+    typed = torch.storage.TypedStorage(wrap_storage=storage.memory, dtype=dtype, _internal=True)
+    made: torch.Tensor = rebuild(typed, offset, size, stride, parameters, False, None)
+    return made
+
+
+def _check_channels(scales: Any, zero_points: Any, axis: Any, size: tuple[int, ...]) -> None:
+    if type(axis) is not int or not 0 <= axis < len(size):
+        raise MalformedPickleError("it has a quantized tensor without such an axis")
+    for values in (_a_tensor(scales), _a_tensor(zero_points)):
+        if values.shape != (size[axis],):
+            raise MalformedPickleError("it has a quantized tensor with another number of scales than channels")
+
+
+def _without_storage(
+    _: PickleMachine, dtype: Any, size: Any, stride: Any, requires_grad: Any = False, *rest: Any
+) -> torch.Tensor:
+    size, stride = _numbers(size), _numbers(stride)
+    _elements(size)
+    _elements(tuple(length + 1 for length in stride))
+    made = torch.empty_strided(size, stride, dtype=_dtype(dtype), device="meta")
+    return _requiring(made, requires_grad)
+
+
+def _from_array(_: PickleMachine, data: Any, dtype: Any, device: Any, requires_grad: Any = False) -> torch.Tensor:
+    if not isinstance(data, np.ndarray):
+        raise MalformedPickleError("it has a tensor of an array that is none")
+    return _requiring(torch.from_numpy(data.copy()).to(_dtype(dtype)), requires_grad)
+
+
+def _from_cpu(_: PickleMachine, data: Any, dtype: Any, device: Any, requires_grad: Any = False) -> torch.Tensor:
+    return _requiring(_a_tensor(data).detach().to(_dtype(dtype)), requires_grad)
+
+
+# ---------------------------------------------------------------- plain values
+
+
+def _size(_: PickleMachine, values: Any = ()) -> torch.Size:
+    return torch.Size(_numbers(values))
+
+
+def _device(_: PickleMachine, *args: Any) -> torch.device:
+    if not args or not isinstance(args[0], str) or any(type(arg) is not int for arg in args[1:]):
+        raise MalformedPickleError("it has a device that is none")
+    return torch.device(*args)
+
+
+def _layout(_: PickleMachine, name: Any) -> torch.layout:
+    known = {str(value): value for value in vars(torch).values() if isinstance(value, torch.layout)}
+    if name not in known:
+        raise MalformedPickleError("it has a tensor of an unknown layout")
+    return known[name]
+
+
+def storage_reference(identity: Any) -> tuple[str, torch.dtype, str, int]:
+    """Key, type, device and length out of the persistent id by which a pickle refers to a storage.
+
+    Raises:
+        MalformedPickleError: it is none.
+    """
+    if not isinstance(identity, tuple) or len(identity) != 5 or identity[0] != "storage":
+        raise MalformedPickleError("it refers to a storage that is none")
+    _, kind, key, location, length = identity
+    texts = isinstance(key, str) and isinstance(location, str)
+    if not isinstance(kind, StorageType) or not texts or type(length) is not int or not 0 <= length < _LARGEST:
+        raise MalformedPickleError("it refers to a storage that is none")
+    return key, kind.dtype, location, length
