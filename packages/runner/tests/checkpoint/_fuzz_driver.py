@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import datetime
+import datetime as dt
 import io
 import json
 import pickletools
@@ -44,7 +44,7 @@ def seeds() -> list[dict]:
         {"a": np.arange(6.0).reshape(2, 3), "b": np.float32(1), "c": np.array(["ab", "c"]), "d": np.arange(3, dtype=">i2")},
         {"h": HistoryBuffer([1.0, 2.0], [1, 1]), "q": collections.deque([1, 2], 3), "s": {1, (2, 3)}, "f": frozenset("ab")},
         {"p": parameter, "q": quantized, "s": torch.eye(3).to_sparse(), "c": torch.eye(3).to_sparse_csr()},
-        {"n": datetime.datetime(2026, 1, 2), "z": datetime.timezone.utc, "r": range(5), "b": b"ab\xff", "x": 10**30},
+        {"n": dt.datetime(2026, 1, 2), "z": dt.timezone.utc, "r": range(5), "b": b"ab\xff", "x": 10**30},
         {"o": torch.optim.AdamW([parameter]).state_dict(), "c": collections.Counter("aab"), "l": [[[1]], ({},)]},
     ]  # fmt: skip
 

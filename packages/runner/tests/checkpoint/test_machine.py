@@ -72,7 +72,18 @@ def array(dtype_: bytes, shape: bytes, data: bytes) -> bytes:
 
 
 OBJECT_STATE = b"(K\x03" + text("|") + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x3ftb"
-FIELDS_STATE = b"(K\x03" + text("|") + b"N(" + text("a") + b"t}" + text("a") + b"(" + dtype("f8") + number(-4096) + b"tsK\x08K\x01K\x10tb"
+FIELDS_STATE = (
+    b"(K\x03"
+    + text("|")
+    + b"N("
+    + text("a")
+    + b"t}"
+    + text("a")
+    + b"("
+    + dtype("f8")
+    + number(-4096)
+    + b"tsK\x08K\x01K\x10tb"
+)
 
 NESTED_KEY = b"K\x01" + b"\x85" * 200_000
 DOUBLED = b"K\x01" + b"2\x86" * 200  # a pair of pairs of pairs
@@ -125,7 +136,7 @@ def test_harmful_pickles_are_refused(name):
 
 def test_the_harmless_twins_of_the_harmful_are_read():
     """So that the table above does not hold only because its pickles are malformed."""
-    read = lambda data: read_checkpoint(archive(b"\x80\x02" + data + b".", {"0": bytes(16)}))  # noqa: E731
+    read = lambda data: read_checkpoint(archive(b"\x80\x02" + data + b".", {"0": bytes(16)}))
     assert read(tensor(0, 4, 1)).tolist() == [0.0] * 4
     assert read(array(dtype("f8"), b"(K\x01t", np.float64(1.5).tobytes())).tolist() == [1.5]
     assert read(array(dtype("U1"), b"(K\x01t", np.array(["x"]).tobytes())).tolist() == ["x"]
@@ -145,7 +156,7 @@ def test_the_records_of_an_archive_are_not_counted_twice():
             twin.file_size = twin.compress_size = original.file_size
             file.filelist.append(twin)
         file._didModify = True  # so that the list of records is written again
-    refer = lambda key: STORAGE.replace(text("0"), text(str(key))).replace(number(4), number(1 << 18))  # noqa: E731
+    refer = lambda key: STORAGE.replace(text("0"), text(str(key))).replace(number(4), number(1 << 18))
     data = b"\x80\x02](" + b"".join(refer(key) for key in range(100)) + b"e."
     records = buffer.getvalue()
     with zipfile.ZipFile(io.BytesIO(records)) as source:
@@ -166,7 +177,11 @@ def _with_pickle(records: bytes, data: bytes) -> bytes:
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 def test_every_protocol_of_pickle_is_read(protocol, tmp_path):
-    value = {"a": [1, -300, 2**70, 1.5, None, True], "b": ("x", b"y", {1, 2}, frozenset({3})), "ü": {"d": bytearray(b"z")}}
+    value = {
+        "a": [1, -300, 2**70, 1.5, None, True],
+        "b": ("x", b"y", {1, 2}, frozenset({3})),
+        "ü": {"d": bytearray(b"z")},
+    }
     torch.save(value, tmp_path / "a.pth", pickle_protocol=protocol)
     assert read_checkpoint(tmp_path / "a.pth") == value
 

@@ -258,10 +258,8 @@ def _datetime(_: PickleMachine, data: Any, zone: Any = None) -> dt.datetime:
     state = _state_of_time(data, 10)
     # The highest bit of the month tells the second of two equal hours when summer time ends.
     month, fold = state[2] & 0x7F, state[2] >> 7
-    fraction = int.from_bytes(state[7:10], "big")
-    return dt.datetime(
-        state[0] * 256 + state[1], month, *state[3:7], fraction, tzinfo=_zone(zone), fold=fold
-    )  # fmt: skip
+    year, fraction = state[0] * 256 + state[1], int.from_bytes(state[7:10], "big")
+    return dt.datetime(year, month, state[3], state[4], state[5], state[6], fraction, tzinfo=_zone(zone), fold=fold)
 
 
 def _date(_: PickleMachine, data: Any) -> dt.date:

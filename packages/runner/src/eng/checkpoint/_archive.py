@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import torch
 
 from ._machine import MalformedPickleError
+from ._tensors import bytes_of
 from .errors import BrokenCheckpointError
 
 __all__ = ["Archive", "is_archive"]
@@ -78,8 +79,7 @@ class Archive:
         member = self._storage_member(key, dtype, length)
         memory = torch.UntypedStorage(member.file_size)
         if member.file_size:
-            view = torch.empty(0, dtype=torch.uint8).set_(memory).numpy()  # type: ignore[call-overload]  # see _tensors
-            self._read_into(member, memoryview(view))
+            self._read_into(member, bytes_of(memory))
         if self._swaps_bytes:
             memory.byteswap(dtype)
         return memory

@@ -15,7 +15,9 @@ from ._machine import Constructor, MalformedPickleError, PickleMachine, Table
 
 _PLAIN_KINDS = "biufcSU"
 _TEXT_KINDS = "SU"
-_CODE = re.compile(r"[<>=|]?[?bBhHiIlLqQefdgFDG]|[<>=|]?[biufc](1|2|4|8|16|32)|[<>=|]?[SU]\d{1,9}|bool|u?int\d+|float\d+")
+_CODE = re.compile(
+    r"[<>=|]?[?bBhHiIlLqQefdgFDG]|[<>=|]?[biufc](1|2|4|8|16|32)|[<>=|]?[SU]\d{1,9}|bool|u?int\d+|float\d+"
+)
 _LAST_CODE_POINT = 0x10FFFF
 _HISTORY_PATHS = (
     "eng.logging.history_buffer.HistoryBuffer",
@@ -94,7 +96,8 @@ def _build_array(machine: PickleMachine, array: np.ndarray, state: Any) -> None:
         raise MalformedPickleError("it has an array whose state is none")
     _, shape, dtype, is_fortran, data = state
     shape, content = _checked(machine, shape, dtype, data)
-    array.__setstate__((1, shape, dtype, bool(is_fortran), content))  # type: ignore[attr-defined]  # numpy does not annotate it
+    pickled: Any = (1, shape, dtype, bool(is_fortran), content)
+    array.__setstate__(pickled)
 
 
 def _from_buffer(machine: PickleMachine, data: Any, dtype: Any, shape: Any, order: Any, *_: Any) -> np.ndarray:

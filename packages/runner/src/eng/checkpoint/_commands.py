@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from ._text import visible
+
 _FILE = click.Path(path_type=Path)
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -50,12 +52,12 @@ def show(file: Path, with_weights: bool, as_json: bool) -> None:
         return
     click.echo(f"{file}  {_size(summary.size_bytes)}")
     for name, count in summary.entries.items():
-        click.echo(f"  {name}" + (f": {count} entries" if count is not None else ""))
+        click.echo(f"  {visible(name)}" + (f": {count} entries" if count is not None else ""))
     click.echo(f"weights: {len(summary.tensors)} tensors, {summary.num_values:,} values")
     if summary.has_average:
         click.echo("state_dict holds averaged weights; `eng ckpt export --trained` gives the trained ones")
     for name, value in summary.meta.items():
-        click.echo(f"meta.{name}: {_short(value)}")
+        click.echo(f"meta.{visible(name)}: {_short(value)}")
     if with_weights:
         _print_table([(one.name, one.shape, one.dtype) for one in summary.tensors])
 
@@ -83,7 +85,7 @@ def verify(files: tuple[Path, ...], as_json: bool) -> int:
         )
     else:
         for path, problem in problems.items():
-            click.echo(f"{path}: whole" if problem is None else problem)
+            click.echo(f"{visible(path)}: whole" if problem is None else problem)
     return int(any(problems.values()))
 
 
@@ -103,7 +105,7 @@ def diff(first: Path, second: Path, tolerance: float, as_json: bool) -> int:
         _print_json([difference.to_dict() for difference in found])
     else:
         for difference in found:
-            click.echo(str(difference))
+            click.echo(visible(difference))
         click.echo(f"{len(found)} differences" if found else "the weights are the same", err=bool(found))
     return int(bool(found))
 
@@ -141,7 +143,7 @@ def _line(one: Any) -> tuple[object, ...]:
 
 
 def _print_table(rows: Iterable[Sequence[object]]) -> None:
-    texts = [[str(cell) for cell in row] for row in rows]
+    texts = [[visible(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)] if texts else []
     for row in texts:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -156,5 +158,5 @@ def _size(size_bytes: int) -> str:
 
 
 def _short(value: Any) -> str:
-    text = str(value)
+    text = visible(value).replace("\n", "\\n")
     return text if len(text) <= 100 else f"{text[:100]}..."

@@ -57,7 +57,7 @@ def compare_checkpoints(first: str | Path, second: str | Path, tolerance: float 
         BrokenCheckpointError: one is no checkpoint, cut short or damaged.
         FileNotFoundError: one does not exist.
     """
-    ours, theirs = (dict(tensors_in(read_mapped(path), path)) for path in (first, second))
+    ours, theirs = (dict(tensors_in(read_mapped(path, verify=True), path)) for path in (first, second))
     found = [_difference(name, tensor, theirs.get(name), tolerance) for name, tensor in ours.items()]
     found += [
         Difference(name, "only in the second", second=_shape(tensor))

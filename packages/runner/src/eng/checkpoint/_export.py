@@ -53,7 +53,7 @@ def export_weights(
         ['meta', 'state_dict']
     """
     target = Path(target)
-    checkpoint = read_mapped(source)
+    checkpoint = read_mapped(source, verify=True)
     weights = _chosen(checkpoint, which, os.fspath(source))
     if safetensors or (safetensors is None and target.suffix == ".safetensors"):
         _write_safetensors(weights, _short_meta(checkpoint), target)

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import torch
 
 from ._machine import MalformedPickleError, PickleMachine, Table
-from ._tensors import Storage, storage_reference, unfilled_tensor_table
+from ._tensors import Storage, bytes_of, storage_reference, unfilled_tensor_table
 
 __all__ = ["read_legacy"]
 
@@ -85,8 +85,7 @@ class _Storages:
         memory = self._memory[key]
         if memory.nbytes() == 0:
             return
-        target = torch.empty(0, dtype=torch.uint8).set_(memory).numpy()  # type: ignore[call-overload]  # see _tensors
-        if file.readinto(memoryview(target)) != memory.nbytes():  # type: ignore[attr-defined]  # binary files have it
+        if file.readinto(bytes_of(memory)) != memory.nbytes():  # type: ignore[attr-defined]  # binary files have it
             raise MalformedPickleError(f"the storage {key[:50]!r} is cut short")
 
     def place(self, machine: PickleMachine, identity: Any) -> Storage:

@@ -12,6 +12,7 @@ from torch import nn
 
 from ._loader import CheckpointLoader
 from ._match import LoadReport, load_state_dict
+from ._text import visible
 
 __all__ = ["_load_checkpoint", "_load_checkpoint_to_model", "_load_checkpoint_with_prefix", "load_checkpoint"]
 
@@ -52,7 +53,7 @@ def _load_checkpoint_with_prefix(
     if not part:
         tops = sorted({key.split(".", 1)[0] for key in weights})
         raise KeyError(
-            f"no key of {os.fspath(filename)} begins with {prefix!r}; they begin with {', '.join(tops[:20])}"
+            f"no key of {os.fspath(filename)} begins with {prefix!r}; they begin with {visible(', '.join(tops[:20]))}"
         )
     return part
 
@@ -143,6 +144,8 @@ def _weights(checkpoint: Any, filename: str | os.PathLike[str]) -> Mapping[str, 
         raise BrokenCheckpointError(
             os.fspath(filename), f"its 'state_dict' is a {type(weights).__name__}, not a mapping"
         )
+    if not all(isinstance(key, str) for key in weights):
+        raise BrokenCheckpointError(os.fspath(filename), "its weights have names that are no texts")
     return weights
 
 

@@ -8,7 +8,7 @@ import argparse
 import collections
 import struct
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, BinaryIO
 
 __all__ = ["Constructor", "MalformedPickleError", "NameRefusedError", "PickleMachine", "Table", "check_shape"]
@@ -16,6 +16,7 @@ __all__ = ["Constructor", "MalformedPickleError", "NameRefusedError", "PickleMac
 _MARK = object()
 _MAX_KEY_PARTS = 1000
 """Parts of a tuple that is a key. Python hashes a tuple anew for each use and recurses without a limit."""
+_MAX_INTEGER_BYTES = 1024
 _MAX_NESTING = 128
 """Levels of containers, so that code that walks through a checkpoint stays within Python's recursion limit."""
 _SPARE_COPIES = 10_000
@@ -266,12 +267,12 @@ class PickleMachine:
     def _reduce(self) -> None:
         arguments, target = self._pop(), self._pop()
         constructor = self._calls.get(id(target))
-        self._call(constructor and constructor.make, target, arguments)
+        self._call(constructor.make if constructor else None, target, arguments)
 
     def _new_object(self) -> None:
         arguments, target = self._pop(), self._pop()
         constructor = self._calls.get(id(target))
-        self._call(constructor and constructor.new, target, arguments)
+        self._call(constructor.new if constructor else None, target, arguments)
 
     def _new_object_with_keywords(self) -> None:
         if self._pop():
@@ -351,7 +352,7 @@ def _measured(children: list[Any], sizes: Mapping[int, tuple[int, int]], most: i
     return total, depth + 1
 
 
-_CONTAINERS: tuple[type, ...] = (dict, list, tuple, set, frozenset, collections.deque, argparse.Namespace)
+_CONTAINERS: tuple[type[Any], ...] = (dict, list, tuple, set, frozenset, collections.deque, argparse.Namespace)
 
 
 def _children(value: Any) -> list[Any]:
@@ -359,7 +360,8 @@ def _children(value: Any) -> list[Any]:
         return list(vars(value).values())
     if isinstance(value, dict):
         return [*value.keys(), *value.values()]
-    return list(value) if isinstance(value, _CONTAINERS) else []
+    items: Iterable[Any] = value if isinstance(value, _CONTAINERS) else ()
+    return list(items)
 
 
 def _checked_key(key: Any) -> Any:
@@ -397,6 +399,8 @@ def _stack_name(machine: PickleMachine) -> None:
 
 
 def _signed(data: bytes) -> int:
+    if len(data) > _MAX_INTEGER_BYTES:
+        raise MalformedPickleError("the pickle has a number of more than 8192 bits")
     return int.from_bytes(data, "little", signed=True)
 
 

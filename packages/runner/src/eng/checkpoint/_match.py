@@ -15,6 +15,7 @@ from eng.dist import get_rank
 from eng.logging import print_log
 
 from ._modules import unwrap
+from ._text import visible
 from .errors import StateMismatchError
 
 __all__ = ["LoadReport", "load_state_dict"]
@@ -79,7 +80,7 @@ class LoadReport:
 def _listed(title: str, items: Any) -> list[str]:
     items = list(items)
     more = [f"  ... and {len(items) - _SHOWN} more"] if len(items) > _SHOWN else []
-    return [f"{title} ({len(items)}):", *(f"  {item}" for item in items[:_SHOWN]), *more] if items else []
+    return [f"{title} ({len(items)}):", *(f"  {visible(item)}" for item in items[:_SHOWN]), *more] if items else []
 
 
 def load_state_dict(

@@ -6,7 +6,7 @@ import hashlib
 import io
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, cast
 
@@ -14,7 +14,9 @@ import torch
 
 from ._loader import load_from_storage
 from ._read import read_checkpoint
+from ._text import visible
 from ._write import local_path, save_checkpoint
+from .errors import BrokenCheckpointError
 
 __all__ = ["publish_checkpoint"]
 
@@ -45,9 +47,11 @@ def publish_checkpoint(
     """
     name = os.fspath(source)
     checkpoint = _read(name, backend_args)
+    if not isinstance(checkpoint, Mapping):
+        raise BrokenCheckpointError(name, f"it holds a {type(checkpoint).__name__}, not a dict")
     missing = [key for key in keys if key not in checkpoint]
     if len(missing) == len(keys):
-        raise KeyError(f"{name} has none of {', '.join(keys)}; it has {', '.join(map(str, checkpoint))}")
+        raise KeyError(f"{name} has none of {', '.join(keys)}; it has {visible(', '.join(map(str, checkpoint)))}")
     if missing:
         _LOGGER.warning("%s holds no %s to publish", name, " and no ".join(missing))
     kept = {key: checkpoint[key] for key in keys if key in checkpoint}

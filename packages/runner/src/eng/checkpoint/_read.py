@@ -85,7 +85,15 @@ def read_checkpoint(
 
 
 class _DeviceError(Exception):
-    """What placing a storage on a device raised, which is not the file's fault."""
+    """Placing a storage on a device failed, which is not the file's fault.
+
+    Attributes:
+        failure: what was raised.
+    """
+
+    def __init__(self, failure: Exception) -> None:
+        super().__init__(failure)
+        self.failure = failure
 
 
 def _read(file: BinaryIO, shown: str, map_location: Any, mapped: str | None, verify: bool, trust: bool) -> Any:
@@ -109,16 +117,13 @@ def _read(file: BinaryIO, shown: str, map_location: Any, mapped: str | None, ver
     except (BrokenCheckpointError, UntrustedCheckpointError, ModuleNotFoundError):
         raise
     except _DeviceError as error:
-        assert error.__cause__ is not None
-        raise error.__cause__ from None
+        raise error.failure from None
     except Exception as error:
         # Constructors get whatever arguments a damaged file has, and raise whatever they raise for them.
         raise BrokenCheckpointError(shown, _reason(error)) from error
 
 
-def _read_trusted(
-    file: BinaryIO, archive: Archive | None, map_location: Any, mapped: str | None, verify: bool
-) -> Any:
+def _read_trusted(file: BinaryIO, archive: Archive | None, map_location: Any, mapped: str | None, verify: bool) -> Any:
     if archive is not None and verify and not mapped:
         archive.check()
     file.seek(0)
@@ -135,7 +140,7 @@ class _Storages:
         self._place = place
         self._read: dict[str, Storage] = {}
         self._left = archive.size_bytes
-        self._whole = None
+        self._whole: Any = None
         if mapped is not None:
             self._whole = torch.UntypedStorage.from_file(mapped, False, archive.size_bytes)
 
@@ -169,7 +174,7 @@ def _placer(map_location: Any) -> Callable[[torch.UntypedStorage, str], torch.Un
             placed = map_location(memory, location)
             return restore(memory, location) if placed is None else placed
         except Exception as error:
-            raise _DeviceError from error
+            raise _DeviceError(error) from error
 
     return place
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 
+from ._archive import is_archive
 from ._latest import pointer_target, pointer_text
 from ._load import _weights
 from ._read import read_checkpoint
-from ._verify import verify_checkpoint
+from ._verify import check_records, verify_checkpoint
 from .errors import BrokenCheckpointError, UntrustedCheckpointError
 
 __all__ = ["CheckpointSummary", "ListedCheckpoint", "TensorSummary", "list_checkpoints", "summarize_checkpoint"]
@@ -151,11 +152,17 @@ def _listed(path: Path, last: Path | None) -> ListedCheckpoint:
         return ListedCheckpoint(str(path), size_bytes, is_last=is_last, problem=error.args[0])
     found = checkpoint.get("meta")
     meta = found if isinstance(found, Mapping) else {}
-    return ListedCheckpoint(str(path), size_bytes, meta.get("epoch"), meta.get("iter"), meta.get("time"), is_last)
+    epoch, iteration = (meta.get(key) if type(meta.get(key)) is int else None for key in ("epoch", "iter"))
+    time = meta.get("time") if isinstance(meta.get("time"), str) else None
+    return ListedCheckpoint(str(path), size_bytes, epoch, iteration, time, is_last)
 
 
-def read_mapped(path: str | os.PathLike[str]) -> dict[str, Any]:
+def read_mapped(path: str | os.PathLike[str], verify: bool = False) -> dict[str, Any]:
     """A checkpoint as a dict, with tensors left in the file where its format lets them.
+
+    Args:
+        path: of the file.
+        verify: whether the file is held against its checksums first, which reads it once more.
 
     Raises:
         BrokenCheckpointError: what the file holds is no dict; also what :func:`read_checkpoint` raises.
@@ -163,6 +170,8 @@ def read_mapped(path: str | os.PathLike[str]) -> dict[str, Any]:
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder, not a checkpoint file; `eng ckpt ls {path}` lists those in it")
+    if verify and path.is_file() and is_archive(path):
+        check_records(path)
     checkpoint = read_checkpoint(path, map_location="cpu", mmap=True)
     if not isinstance(checkpoint, Mapping):
         raise BrokenCheckpointError(str(path), f"it holds a {type(checkpoint).__name__}, not a dict")

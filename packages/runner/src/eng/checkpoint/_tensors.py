@@ -147,7 +147,7 @@ def _placed(storage: Any, offset: Any, size: Any, stride: Any, dtype: torch.dtyp
     empty = torch.empty(0, dtype=dtype, device=storage.memory.device)
     if not _elements(size):
         return empty.new_empty(size)
-    return empty.set_(storage.memory, offset, size, stride)  # type: ignore[call-overload]  # torch's annotation lacks it
+    return empty.set_(storage.memory, offset, size, stride)
 
 
 def _tensor(
@@ -329,6 +329,12 @@ def _layout(_: PickleMachine, name: Any) -> torch.layout:
     if name not in known:
         raise MalformedPickleError("it has a tensor of an unknown layout")
     return known[name]
+
+
+def bytes_of(memory: torch.UntypedStorage) -> memoryview:
+    """The bytes of a storage that is not empty, to be written to."""
+    values: Any = torch.empty(0, dtype=torch.uint8).set_(memory).numpy()
+    return memoryview(values)
 
 
 def storage_reference(identity: Any) -> tuple[str, torch.dtype, str, int]:

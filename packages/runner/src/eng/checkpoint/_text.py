@@ -6,14 +6,14 @@ __all__ = ["visible"]
 
 
 def visible(value: object) -> str:
-    """The text of a value with control characters written out, so that a file cannot steer a terminal.
+    r"""The text of a value with control characters written out, so that a file cannot steer a terminal.
 
     Args:
         value: from a checkpoint; its lines stay lines.
 
     Examples:
-        >>> visible("red: \\x1b[31m")
-        'red: \\\\x1b[31m'
+        >>> visible("red: \x1b[31m")
+        'red: \\x1b[31m'
     """
     text = str(value)
     if text.isprintable():

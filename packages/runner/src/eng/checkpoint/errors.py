@@ -5,6 +5,8 @@ The first argument alone is the whole message: pickle, copy and torch's loader w
 
 from __future__ import annotations
 
+from ._text import visible
+
 __all__ = ["BrokenCheckpointError", "CheckpointWriteError", "StateMismatchError", "UntrustedCheckpointError"]
 
 
@@ -17,7 +19,9 @@ class BrokenCheckpointError(ValueError):
     """
 
     def __init__(self, filename: str, reason: str | None = None) -> None:
-        super().__init__(filename if reason is None else f"{filename} is not a whole checkpoint: {reason}")
+        super().__init__(
+            filename if reason is None else f"{visible(filename)} is not a whole checkpoint: {visible(reason)}"
+        )
         self.filename = filename
         self.reason = reason
 
@@ -34,7 +38,7 @@ class UntrustedCheckpointError(ValueError):
         super().__init__(
             filename
             if culprit is None
-            else f"{filename} is refused: unpickling it would call {culprit}, which is not on the list of harmless types. "
+            else f"{visible(filename)} is refused: unpickling it would call {visible(culprit)}, which is not on the list of harmless types. "
             "If you know who wrote the file and trust them, load it with trust=True; that runs whatever code is in it"
         )
         self.filename = filename

@@ -81,25 +81,42 @@ def read_folder(folder: str, map_location: Any, model: nn.Module | None = None) 
             all tensors whole, which needs no process group.
 
     Raises:
-        BrokenCheckpointError: the folder is not whole.
+        BrokenCheckpointError: the folder is not intact.
+        UntrustedCheckpointError: it holds more than tensors and plain values.
         SettingsError: another program's folder; the message says how to convert it.
     """
-    dcp = _dcp()
-
     from eng.checkpoint import BrokenCheckpointError, read_checkpoint
+    from eng.checkpoint._shards import ShardReader
 
     if not is_sharded(folder) or not (Path(folder) / ".metadata").is_file():
         _refuse_deepspeed(folder)
         raise BrokenCheckpointError(folder, f"a sharded checkpoint has .metadata and {COMMON}; the save was cut short")
+    reader = ShardReader(folder)
     common = read_checkpoint(str(Path(folder) / COMMON), map_location)
-    reader = dcp.FileSystemReader(folder)
-    places = _live_shards(common, model)
-    targets = {
-        key: _target(entry, places.get(key)) for key, entry in reader.read_metadata().state_dict_metadata.items()
-    }
-    dcp.load(targets, storage_reader=reader, no_dist=not torch.distributed.is_initialized())
-    whole: dict[str, Any] = join(common, targets)
+    try:
+        places = _live_shards(common, model)
+        targets = {key: _target(entry, places.get(key)) for key, entry in reader.metadata.state_dict_metadata.items()}
+        _load_into(targets, reader)
+        whole: dict[str, Any] = join(common, targets)
+    except (LookupError, TypeError, AttributeError) as error:
+        raise BrokenCheckpointError(folder, f"{COMMON} does not fit .metadata: {error!r}") from error
     return whole
+
+
+def _load_into(targets: dict[str, torch.Tensor], reader: Any) -> None:
+    """Fills tensors from a folder.
+
+    Raises:
+        BrokenCheckpointError, UntrustedCheckpointError: as the reader raised it, out of torch's collection.
+    """
+    dcp = _dcp()
+    try:
+        dcp.load(targets, storage_reader=reader, no_dist=not torch.distributed.is_initialized())
+    except dcp.CheckpointException as error:
+        for failure, _ in error.failures.values():
+            if isinstance(failure, ValueError):
+                raise failure from error
+        raise
 
 
 def export_to_file(folder: str, filename: str) -> None:
@@ -131,8 +148,9 @@ def _live_shards(common: Mapping[str, Any], model: nn.Module | None) -> dict[str
 def _target(entry: Any, parameter: Any) -> torch.Tensor:
     dtype = entry.properties.dtype
     if parameter is not None and parameter.shape == entry.size:
-        return torch.empty_like(parameter.detach(), dtype=dtype)
-    return torch.empty(entry.size, dtype=dtype)
+        return torch.zeros_like(parameter.detach(), dtype=dtype)
+    # Zeros, so that a folder that describes a chunk twice and another never gives no memory of this process away.
+    return torch.zeros(entry.size, dtype=dtype)
 
 
 def _refuse_deepspeed(folder: str) -> None:
