@@ -76,7 +76,6 @@ def test_values_stand_in_dict_for_debuggers(element: BaseDataElement) -> None:
         (lambda e: e.set_metainfo({"boxes": 1}), FieldNameError, "'boxes' is data already"),
         (lambda e: setattr(e, "_data_fields", 1), FieldNameError, "'_data_fields' .* cannot be set"),
         (lambda e: delattr(e, "_metainfo_fields"), FieldNameError, "cannot be set or deleted"),
-        (lambda e: setattr(e, "keys", 1), FieldNameError, "keys is a method of BaseDataElement"),
         (lambda e: setattr(e, "metainfo", 1), AttributeError, "metainfo"),
         (lambda e: e.set_metainfo([1]), FieldTypeError, r"set_metainfo\(\) takes a dict, got list"),
         (lambda e: e.set_data([1]), FieldTypeError, r"set_data\(\) takes a dict, got list"),
@@ -278,3 +277,45 @@ def test_dataloader_pins_memory() -> None:
     for batch in loader:
         assert batch[0].x.is_pinned() and batch[0].inner.y.is_pinned()
     assert data[0].cuda().inner.y.is_cuda
+
+
+@pytest.mark.parametrize("name", ["new", "keys", "items", "to", "get", "all_keys"])
+def test_a_field_may_hide_a_method(name: str) -> None:
+    with pytest.warns(UserWarning, match=rf"the field '{name}' hides the method {name}\(\) of this BaseDataElement"):
+        element = BaseDataElement(a=torch.ones(2), **{name: torch.zeros(2)})
+    assert BaseDataElement.keys(element) == ["a", name]
+    assert torch.equal(getattr(element, name), torch.zeros(2))
+    assert name in repr(element) and set(BaseDataElement.to_dict(element)) == {"a", name}
+    moved = BaseDataElement.to(element, torch.float64)
+    assert getattr(moved, name).dtype == torch.float64
+    assert BaseDataElement.keys(pickle.loads(pickle.dumps(element))) == ["a", name]
+
+
+def test_get_reads_fields_properties_and_methods_as_getattr_does(element: BaseDataElement) -> None:
+    assert element.get("metainfo") == element.metainfo
+    assert element.get("keys")() == element.keys()
+    assert element.get("nothing", 7) == 7
+
+
+@pytest.mark.parametrize("names", [set, list, dict.fromkeys], ids=["set", "list", "dict"])
+def test_the_dict_may_be_assigned_as_reducers_of_libraries_do(names: Any) -> None:
+    state = {"_metainfo_fields": names(["img_id"]), "_data_fields": names(["boxes"]), "img_id": 3, "boxes": torch.ones(2)}
+    element = BaseDataElement()
+    element.__dict__ = state
+    state["boxes"] = torch.zeros(2)  # mmpretrain's reducer turns arrays into tensors in the dict that it has assigned
+    assert element.keys() == ["boxes"] and element.metainfo == {"img_id": 3}
+    assert torch.equal(element.boxes, torch.zeros(2))
+    element.scores = torch.ones(1)
+    assert element.keys() == ["boxes", "scores"] and element.clone().keys() == ["boxes", "scores"]
+
+
+def test_dunder_names_are_no_fields() -> None:
+    class Sample(BaseDataElement):
+        pass
+
+    element = BaseDataElement(a=1)
+    element.__class__ = Sample
+    element.__orig_class__ = list[int]
+    assert type(element) is Sample and element.keys() == ["a"] and element.__orig_class__ == list[int]
+    del element.__orig_class__
+    assert not hasattr(element, "__orig_class__")

@@ -136,7 +136,6 @@ def test_fields_are_reached_by_brackets() -> None:
         (lambda d: d.__setitem__("x", [1]), LengthError, "field 'x': .*:obj:`InstanceData` 3"),
         (lambda d: d.set_field([1], "x"), LengthError, "1"),
         (lambda d: InstanceData(a=[1], b=[1, 2]), LengthError, "field 'b'"),
-        (lambda d: setattr(InstanceData(a=torch.zeros(0, 4)), "b", [1]), LengthError, "1 .* 0"),
         (lambda d: setattr(d, "x", 3), FieldTypeError, "field 'x': value must have a length, but got int"),
         (lambda d: InstanceData(x=torch.tensor(1)), FieldTypeError, "Tensor without dimensions"),
     ],
@@ -260,3 +259,12 @@ def test_taking_and_joining_agree_with_lists(data: st.DataObject) -> None:
             element = InstanceData.cat([kept, element])
             plain = [row for row, keep in zip(plain, mask, strict=True) if keep] + plain
     assert element.t.tolist() == element.n == element.a.tolist() == plain
+
+
+def test_after_a_first_field_without_rows_any_length_is_taken() -> None:
+    instances = InstanceData(boxes=torch.zeros(0, 4))
+    instances.labels = torch.arange(3)
+    assert len(instances) == 0 and instances.keys() == ["boxes", "labels"]
+    assert len(InstanceData(boxes=[], labels=[1, 2]).labels) == 2
+    with pytest.raises(LengthError, match="the length of values 0 is not consistent"):
+        InstanceData(labels=[1, 2], boxes=[])

@@ -92,6 +92,11 @@ def is_property(owner: type, name: str) -> bool:
     return isinstance(getattr(owner, name, None), (property, Field))
 
 
+def is_dunder(name: str) -> bool:
+    """Whether a name belongs to Python itself, as ``__dict__`` does."""
+    return name.startswith("__") and name.endswith("__")
+
+
 def public_name(owner: type, name: str) -> str:
     """The name under which users know a field: ``_boxes`` is ``boxes`` where a property of that name wraps it."""
     return name[1:] if name[0] == "_" and is_property(owner, name[1:]) else name

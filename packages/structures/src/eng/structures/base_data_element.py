@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 
 from eng.structures import _values
-from eng.structures._fields import FieldNames, dtype_name, is_property, public_name
+from eng.structures._fields import FieldNames, dtype_name, is_dunder, is_property, public_name
 from eng.structures._format import format_element
 from eng.structures._pytree import register
 from eng.structures.errors import FieldNameError, FieldTypeError, FieldValueError, MissingFieldError
@@ -32,7 +33,7 @@ class BaseDataElement:
         **kwargs: data.
 
     Raises:
-        FieldNameError: a name is in both, or belongs to a method.
+        FieldNameError: a name is in both.
 
     Example:
         >>> import torch
@@ -78,7 +79,7 @@ class BaseDataElement:
 
         Raises:
             FieldTypeError: `data` is no dictionary.
-            FieldNameError: a name belongs to meta information or to a method.
+            FieldNameError: a name belongs to meta information.
         """
         if not isinstance(data, dict):
             raise FieldTypeError(f"set_data() takes a dict, got {type(data).__name__}")
@@ -94,8 +95,8 @@ class BaseDataElement:
         """
         if not isinstance(instance, BaseDataElement):
             raise FieldTypeError(f"update() takes a BaseDataElement, got {type(instance).__name__}")
-        self.set_metainfo(dict(instance.metainfo_items()))
-        self.set_data(dict(instance.items()))
+        self.set_metainfo(dict(type(instance).metainfo_items(instance)))
+        self.set_data(dict(type(instance).items(instance)))
 
     def set_field(
         self,
@@ -144,7 +145,7 @@ class BaseDataElement:
         return value
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if getattr(type(self), name, None) is None and name not in _RESERVED:
+        if getattr(type(self), name, None) is None and name not in _RESERVED and name[:2] != "__":
             self._put(name, value)
         else:
             self._set_known(name, value)
@@ -153,22 +154,34 @@ class BaseDataElement:
         owner = type(self)
         if name in _RESERVED:
             raise FieldNameError(f"{name!r} holds the names of the fields and cannot be set or deleted")
-        if is_property(owner, name):
+        if is_dunder(name):  # Python's own: pickle reducers of libraries assign `__dict__`, typing `__orig_class__`
+            object.__setattr__(self, name, value)
+            if name == "__dict__":
+                self._order_names()
+        elif is_property(owner, name):
             object.__setattr__(self, name, value)
             if f"_{name}" not in self._data_fields and f"_{name}" not in self._metainfo_fields:
                 self._data_fields.add(name)
-        elif callable(getattr(owner, name)):
-            raise FieldNameError(f"{name} is a method of {owner.__name__}; choose another name for the field")
         else:
+            if callable(getattr(owner, name, None)):
+                warnings.warn(
+                    f"the field {name!r} hides the method {name}() of this {owner.__name__}", UserWarning, stacklevel=3
+                )
             self.set_field(value, name)
+
+    def _order_names(self) -> None:
+        """Makes the names of the fields `FieldNames` again: pickles of the reference hold plain sets."""
+        own = self.__dict__
+        for name in _RESERVED:
+            own[name] = FieldNames.fromkeys(own.get(name, ()))
 
     def __delattr__(self, name: str) -> None:
         if name in _RESERVED:
             raise FieldNameError(f"{name!r} holds the names of the fields and cannot be set or deleted")
-        if is_property(type(self), name):
+        if is_dunder(name) or is_property(type(self), name):
             object.__delattr__(self, name)
         elif self.__dict__.pop(name, self) is self:
-            raise MissingFieldError(name, type(self).__name__, self.all_keys())
+            raise MissingFieldError(name, type(self).__name__, type(self).all_keys(self))
         self._data_fields.discard(name)
         self._metainfo_fields.discard(name)
 
@@ -177,7 +190,7 @@ class BaseDataElement:
         def __getattr__(self, name):
             if name.startswith("__") or name in _RESERVED:  # asked by copy and pickle before there are fields
                 raise AttributeError(name)
-            raise MissingFieldError(name, type(self).__name__, self.all_keys())
+            raise MissingFieldError(name, type(self).__name__, type(self).all_keys(self))
 
     # ---- mapping --------------------------------------------------------------------------------------------------
 
@@ -188,11 +201,11 @@ class BaseDataElement:
 
     def values(self) -> list[Any]:
         """Values of data."""
-        return [getattr(self, name) for name in self.keys()]
+        return [getattr(self, name) for name in type(self).keys(self)]
 
     def items(self) -> Iterator[tuple[str, Any]]:
         """Names and values of data."""
-        for name in self.keys():
+        for name in type(self).keys(self):
             yield name, getattr(self, name)
 
     def metainfo_keys(self) -> list[str]:
@@ -202,34 +215,34 @@ class BaseDataElement:
 
     def metainfo_values(self) -> list[Any]:
         """Values of meta information."""
-        return [getattr(self, name) for name in self.metainfo_keys()]
+        return [getattr(self, name) for name in type(self).metainfo_keys(self)]
 
     def metainfo_items(self) -> Iterator[tuple[str, Any]]:
         """Names and values of meta information."""
-        for name in self.metainfo_keys():
+        for name in type(self).metainfo_keys(self):
             yield name, getattr(self, name)
 
     def all_keys(self) -> list[str]:
         """Names of meta information, then of data."""
-        return self.metainfo_keys() + self.keys()
+        return type(self).metainfo_keys(self) + type(self).keys(self)
 
     def all_values(self) -> list[Any]:
         """Values of meta information, then of data."""
-        return self.metainfo_values() + self.values()
+        return type(self).metainfo_values(self) + type(self).values(self)
 
     def all_items(self) -> Iterator[tuple[str, Any]]:
         """Names and values of meta information, then of data."""
-        yield from self.metainfo_items()
-        yield from self.items()
+        yield from type(self).metainfo_items(self)
+        yield from type(self).items(self)
 
     @property
     def metainfo(self) -> dict[str, Any]:
         """Meta information as a new dictionary."""
-        return dict(self.metainfo_items())
+        return dict(type(self).metainfo_items(self))
 
     def get(self, key: str, default: Any = None) -> Any:
-        """The field called `key`; `default` where there is none."""
-        return getattr(self, key) if key in self else default
+        """The attribute called `key`, as `getattr` does: a field, a property or a method; `default` where there is none."""
+        return getattr(self, key, default)
 
     def pop(self, *args: Any) -> Any:
         """Removes a field and gives its value: ``pop(name)`` or ``pop(name, default)``.
@@ -244,7 +257,7 @@ class BaseDataElement:
         if name not in self:
             if len(args) == 2:
                 return args[1]
-            raise MissingFieldError(name, type(self).__name__, self.all_keys())
+            raise MissingFieldError(name, type(self).__name__, type(self).all_keys(self))
         value = getattr(self, name)
         delattr(self, name)
         return value
@@ -267,7 +280,7 @@ class BaseDataElement:
         """
         made = type(self)()
         made.set_metainfo(self.metainfo if metainfo is None else metainfo)
-        made.set_data(kwargs or dict(self.items()))
+        made.set_data(kwargs or dict(type(self).items(self)))
         return made
 
     def clone(self) -> Self:
@@ -310,10 +323,8 @@ class BaseDataElement:
         return self._with(_same)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # Pickles of the reference hold plain sets.
         self.__dict__.update(state)
-        for name in _RESERVED:
-            self.__dict__[name] = FieldNames.fromkeys(state.get(name, ()))
+        self._order_names()
 
     # ---- like a tensor --------------------------------------------------------------------------------------------
 
@@ -367,11 +378,11 @@ class BaseDataElement:
     def to_dict(self) -> dict[str, Any]:
         """Meta information and data in one new dictionary, nested elements as dictionaries."""
         return {
-            name: value.to_dict() if isinstance(value, BaseDataElement) else value for name, value in self.all_items()
+            name: value.to_dict() if isinstance(value, BaseDataElement) else value for name, value in type(self).all_items(self)
         }
 
     def __repr__(self) -> str:
-        return format_element(type(self).__name__, id(self), self.metainfo_items(), self.items())
+        return format_element(type(self).__name__, id(self), type(self).metainfo_items(self), type(self).items(self))
 
 
 register(BaseDataElement)

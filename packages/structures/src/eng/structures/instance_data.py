@@ -24,6 +24,8 @@ _I = TypeVar("_I", bound="InstanceData")
 class InstanceData(BaseDataElement):
     """A data element whose fields have the same length, one row per object.
 
+    The first field sets the length; after a first field without rows, a field of any length is taken.
+
     Fields may be tensors, numpy arrays, strings, lists, tuples, other `InstanceData`, and objects of any class with
     ``__len__``, ``__getitem__`` (which keeps the dimension) and ``cat``. Rows are taken with ``[]``; fields are read
     and set with ``[]`` too.
@@ -52,7 +54,8 @@ class InstanceData(BaseDataElement):
             for first in fields:
                 expected = len(own[first])
                 break
-            if length != expected and (len(fields) > 1 or name not in fields):
+            # After a first field without rows, the reference takes fields of any length; libraries fill elements so.
+            if expected and length != expected and (len(fields) > 1 or name not in fields):
                 raise LengthError(name, length, expected, type(self).__name__)
         return value
 
