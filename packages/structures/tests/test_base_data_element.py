@@ -299,7 +299,12 @@ def test_get_reads_fields_properties_and_methods_as_getattr_does(element: BaseDa
 
 @pytest.mark.parametrize("names", [set, list, dict.fromkeys], ids=["set", "list", "dict"])
 def test_the_dict_may_be_assigned_as_reducers_of_libraries_do(names: Any) -> None:
-    state = {"_metainfo_fields": names(["img_id"]), "_data_fields": names(["boxes"]), "img_id": 3, "boxes": torch.ones(2)}
+    state = {
+        "_metainfo_fields": names(["img_id"]),
+        "_data_fields": names(["boxes"]),
+        "img_id": 3,
+        "boxes": torch.ones(2),
+    }
     element = BaseDataElement()
     element.__dict__ = state
     state["boxes"] = torch.zeros(2)  # mmpretrain's reducer turns arrays into tensors in the dict that it has assigned

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
+from eng.evaluator import BaseMetric, Evaluator
 from eng.model import BaseModel
 from eng.runner import (
     IncompleteSettingsError,
@@ -140,9 +141,82 @@ def test_parts_that_cannot_be_built(make_runner, changes, message) -> None:
 
 def test_parts_are_built_only_when_they_are_needed(make_runner) -> None:
     runner = make_runner()
-    assert isinstance(runner.train_loop, dict)
+    assert isinstance(runner._train_loop, dict)
     assert isinstance(runner.optim_wrapper, dict)
-    assert (runner.epoch, runner.iter, runner.max_epochs, runner.max_iters) == (0, 0, 0, 0)
+    assert (runner.epoch, runner.iter) == (0, 0)
+    assert isinstance(runner._train_loop, dict), "epoch and iter build nothing"
+
+
+def test_reading_a_loop_builds_it(make_runner, parts) -> None:
+    evaluation = {"val_dataloader": parts.loader(7, 2), "val_cfg": {}, "val_evaluator": parts.Scores(acc=[1, 1])}
+    runner = make_runner(train_cfg=dict(max_epochs=2, val_interval=2, val_begin=2), **evaluation)
+    batches = len(runner.train_dataloader)
+    assert (runner.max_epochs, runner.max_iters) == (2, 2 * batches)
+    assert (runner.val_interval, runner.val_begin) == (2, 2)
+    assert runner.train_loop is runner._train_loop and runner.train_loop.dataloader is runner.train_dataloader
+    assert runner.val_loop is runner._val_loop and runner.val_evaluator is runner.val_loop.evaluator
+    assert len(runner.val_dataloader) == 4
+    assert runner.test_loop is None and runner.test_dataloader is None and runner.test_evaluator is None
+    loop = runner.train_loop
+    runner.train()
+    assert runner.train_loop is loop and runner.iter == 2 * batches
+
+
+@pytest.mark.parametrize(("by_epoch", "end"), [(True, 2), (False, 8)])
+def test_schedulers_built_before_training_end_with_the_run(make_runner, by_epoch, end) -> None:
+    runner = make_runner(train_cfg=dict(max_epochs=2))
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    schedulers = runner.build_param_scheduler(dict(type="MultiStepLR", milestones=[1], by_epoch=by_epoch))
+    assert [scheduler.end for scheduler in schedulers] == [end if by_epoch else runner.max_iters]
+
+
+def test_a_loop_may_be_assigned_as_hooks_of_mmengine_do(make_runner) -> None:
+    runner = make_runner()
+    runner._train_loop = dict(by_epoch=True, max_epochs=5)
+    assert runner.max_epochs == 5
+    loop = runner.train_loop
+    runner._train_loop = loop
+    assert runner.train_loop is loop
+
+
+def test_a_test_does_not_build_the_training_loop(make_runner, parts) -> None:
+    test = {"test_dataloader": parts.loader(4, 2), "test_cfg": {}, "test_evaluator": parts.Scores(acc=[1])}
+    runner = make_runner(train_dataloader=dict(dataset=dict(type="MissingDataset"), batch_size=1), **test)
+    runner.test()
+    assert isinstance(runner._train_loop, dict)
+
+
+class Count(BaseMetric):
+    """Number of samples."""
+
+    def process(self, data_batch, data_samples) -> None:
+        self.results.extend(data_samples)
+
+    def compute_metrics(self, results) -> dict:
+        return {"count": len(results)}
+
+
+class OwnEvaluate(BaseMetric):
+    """A metric that collects and evaluates by itself, as some of mmagic's and opencompass's do."""
+
+    def process(self, data_batch, data_samples) -> None:
+        self.seen = getattr(self, "seen", 0) + len(data_samples)
+
+    def compute_metrics(self, results) -> dict:
+        raise NotImplementedError
+
+    def evaluate(self, size=None) -> dict:
+        return {"count": self.seen}
+
+
+@pytest.mark.parametrize("metric", [Count, OwnEvaluate])
+@pytest.mark.parametrize("wrap", [lambda metric: metric, lambda metric: [metric], lambda metric: (metric,)])
+def test_metrics_may_be_objects(make_runner, parts, metric, wrap) -> None:
+    for mode in ("val", "test"):
+        data = {f"{mode}_dataloader": parts.loader(7, 2), f"{mode}_cfg": {}, f"{mode}_evaluator": wrap(metric())}
+        runner = make_runner(**data)
+        assert getattr(runner, mode)()["count"] == 7
+        assert isinstance(getattr(runner, f"{mode}_evaluator"), Evaluator)
 
 
 def test_built_parts_are_taken_as_they_are(make_runner, parts) -> None:

@@ -98,13 +98,14 @@ class RunnerFacts:
 
     @property
     def max_epochs(self) -> int:
-        """Epochs of the whole run."""
-        return self._train.value.max_epochs if self._train.value is not None else 0
+        """Epochs of the whole run; builds the training loop. 0 where the run does not train."""
+        loop = self.train_loop
+        return loop.max_epochs if loop is not None else 0
 
     @property
     def max_iters(self) -> int:
-        """Iterations of the whole run."""
-        loop = self._train.value
+        """Iterations of the whole run; builds the training loop. 0 where the run does not train."""
+        loop = self.train_loop
         return loop.max_iters if loop is not None else 0
 
     @property
@@ -144,55 +145,86 @@ class RunnerFacts:
 
     @property
     def train_loop(self) -> Any:
-        """The training loop, or its config before it is built."""
-        return self._train.value if self._train.value is not None else self._train.setting
+        """The training loop, built when it is first read; None where the run does not train."""
+        return self._train.get()
 
     @property
     def val_loop(self) -> Any:
-        """The validation loop, or its config before it is built."""
-        return self._val.value if self._val.value is not None else self._val.setting
+        """The validation loop, built when it is first read; None where the run does not validate."""
+        return self._val.get()
 
     @property
     def test_loop(self) -> Any:
+        """The test loop, built when it is first read; None where the run does not test."""
+        return self._test.get()
+
+    # Hooks written for MMEngine ask `isinstance(runner._train_loop, dict)`, and put loops of their own here.
+
+    @property
+    def _train_loop(self) -> Any:
+        """The training loop, or its config before it is built."""
+        return self._train.peek()
+
+    @_train_loop.setter
+    def _train_loop(self, loop: Any) -> None:
+        self._train.replace(loop)
+
+    @property
+    def _val_loop(self) -> Any:
+        """The validation loop, or its config before it is built."""
+        return self._val.peek()
+
+    @_val_loop.setter
+    def _val_loop(self, loop: Any) -> None:
+        self._val.replace(loop)
+
+    @property
+    def _test_loop(self) -> Any:
         """The test loop, or its config before it is built."""
-        return self._test.value if self._test.value is not None else self._test.setting
+        return self._test.peek()
+
+    @_test_loop.setter
+    def _test_loop(self, loop: Any) -> None:
+        self._test.replace(loop)
 
     @property
     def train_dataloader(self) -> Any:
-        """Batches to train on, or their config before the loop is built."""
-        return self._train.value.dataloader if self._train.value is not None else self._settings["train_dataloader"]
+        """Batches to train on; builds the training loop."""
+        return self._part("train", "dataloader")
 
     @property
     def val_dataloader(self) -> Any:
-        """Batches to validate on, or their config before the loop is built."""
-        return self._val.value.dataloader if self._val.value is not None else self._settings["val_dataloader"]
+        """Batches to validate on; builds the validation loop."""
+        return self._part("val", "dataloader")
 
     @property
     def test_dataloader(self) -> Any:
-        """Batches to test on, or their config before the loop is built."""
-        return self._test.value.dataloader if self._test.value is not None else self._settings["test_dataloader"]
+        """Batches to test on; builds the test loop."""
+        return self._part("test", "dataloader")
 
     @property
     def val_evaluator(self) -> Any:
-        """The metrics of the validation."""
-        return self._evaluator_of("val")
+        """The metrics of the validation; builds the validation loop."""
+        return self._part("val", "evaluator")
 
     @property
     def test_evaluator(self) -> Any:
-        """The metrics of the test."""
-        return self._evaluator_of("test")
+        """The metrics of the test; builds the test loop."""
+        return self._part("test", "evaluator")
 
     @property
     def val_interval(self) -> int:
-        """Epochs or iterations between two validations."""
-        return int(self._train.value.val_interval) if self._train.value is not None else 1
+        """Epochs or iterations between two validations; builds the training loop."""
+        loop = self.train_loop
+        return int(loop.val_interval) if loop is not None else 1
 
     @property
     def val_begin(self) -> int:
-        """First epoch or iteration after which to validate."""
-        return int(self._train.value.val_begin) if self._train.value is not None else 1
+        """First epoch or iteration after which to validate; builds the training loop."""
+        loop = self.train_loop
+        return int(loop.val_begin) if loop is not None else 1
 
-    def _evaluator_of(self, mode: str) -> Any:
-        """The evaluator of a mode, from its loop once that is built."""
-        loop = (self._val if mode == "val" else self._test).value
-        return loop.evaluator if loop is not None else self._settings[f"{mode}_evaluator"]
+    def _part(self, mode: str, name: str) -> Any:
+        """The dataloader or evaluator of a mode's loop; the setting where the run has no such loop."""
+        loop = getattr(self, f"{mode}_loop")
+        return getattr(loop, name) if loop is not None else self._settings[f"{mode}_{name}"]

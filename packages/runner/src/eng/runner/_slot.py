@@ -29,3 +29,11 @@ class Slot:
         if self.value is None and self.setting is not None:
             self.value = self.build(self.setting)
         return self.value
+
+    def peek(self) -> Any:
+        """The part where it is built, its setting before."""
+        return self.setting if self.value is None else self.value
+
+    def replace(self, part: Any) -> None:
+        """Takes another part, or another setting, which is built when it is first needed."""
+        self.setting, self.value = part, None

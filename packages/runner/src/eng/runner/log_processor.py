@@ -260,7 +260,7 @@ def _aligned(number: int, largest: int) -> str:
 
 def _train_loop(runner: Any) -> Any | None:
     """The training loop where there is one that was built."""
-    loop = runner.train_loop
+    loop = getattr(runner, "_train_loop", None)  # `train_loop` would build the loop in the middle of a test
     return None if loop is None or isinstance(loop, Mapping) else loop
 
 

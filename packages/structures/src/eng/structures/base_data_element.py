@@ -378,7 +378,8 @@ class BaseDataElement:
     def to_dict(self) -> dict[str, Any]:
         """Meta information and data in one new dictionary, nested elements as dictionaries."""
         return {
-            name: value.to_dict() if isinstance(value, BaseDataElement) else value for name, value in type(self).all_items(self)
+            name: value.to_dict() if isinstance(value, BaseDataElement) else value
+            for name, value in type(self).all_items(self)
         }
 
     def __repr__(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from eng.evaluator import Evaluator
+from eng.evaluator import BaseMetric, Evaluator
 from eng.registry import EVALUATOR
 
 
@@ -25,6 +25,8 @@ def build_evaluator(evaluator: Any) -> Any:
         return Evaluator(metrics=evaluator)
     if isinstance(evaluator, (list, tuple)):
         return Evaluator(metrics=list(evaluator))
+    if isinstance(evaluator, BaseMetric) or hasattr(evaluator, "compute_metrics"):
+        return Evaluator(metrics=evaluator)
     if hasattr(evaluator, "evaluate") and hasattr(evaluator, "process"):
-        return evaluator if not hasattr(evaluator, "compute_metrics") else Evaluator(metrics=evaluator)
+        return evaluator
     raise TypeError(f"an evaluator is an Evaluator, metrics or configs of them, got {type(evaluator).__name__}")

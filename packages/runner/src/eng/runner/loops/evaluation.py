@@ -22,8 +22,7 @@ class _EvaluationLoop(BaseLoop):
 
     def __init__(self, runner: Any, dataloader: Any, evaluator: Any, fp16: bool = False, loss: bool = False) -> None:
         super().__init__(runner, dataloader)
-        builds = evaluator is None or isinstance(evaluator, (dict, list))
-        self.evaluator = runner.build_evaluator(evaluator or []) if builds else evaluator
+        self.evaluator = runner.build_evaluator([] if evaluator is None else evaluator)
         metainfo = getattr(getattr(self.dataloader, "dataset", None), "metainfo", None)
         if metainfo is not None:
             self.evaluator.dataset_meta = metainfo
@@ -68,7 +67,7 @@ class ValLoop(_EvaluationLoop):
     Args:
         runner: the run.
         dataloader: batches to validate on, or a config of them.
-        evaluator: an :class:`eng.evaluator.Evaluator`, or the config of one or several metrics.
+        evaluator: an :class:`eng.evaluator.Evaluator`, or one or several metrics, as objects or configs.
         fp16: whether to predict under autocast. False by default.
         loss: whether to compute the model's losses on each batch too, which costs a second forward pass. A model
             whose ``predict`` returns ``(predictions, losses)`` has them without it. False by default.
