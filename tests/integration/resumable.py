@@ -20,6 +20,7 @@ import signal
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -172,13 +173,13 @@ def main(words: list[str]) -> None:
     Runner.from_cfg(config(args), check=False).train()
 
 
-def run_and_end(words: list[str], errors: int) -> None:
+def run_and_end(run: Callable[[list[str]], None], words: list[str], errors: int) -> None:
     """What a fork does: the run, then an end as that of a process, with the run's exit status."""
     os.dup2(errors, 1)
     os.dup2(errors, 2)
     status = 0
     try:
-        main(words)
+        run(words)
     except SystemExit as stop:
         status = int(stop.code or 0)
     except BaseException:
@@ -190,7 +191,7 @@ def run_and_end(words: list[str], errors: int) -> None:
     os._exit(status)
 
 
-def serve() -> None:
+def serve(run: Callable[[list[str]], None] = main) -> None:
     torch.set_num_threads(1)
     for line in sys.stdin:
         asked = json.loads(line)
@@ -198,7 +199,7 @@ def serve() -> None:
             child = os.fork()
             if child == 0:
                 os.environ["READS"] = asked["reads"]
-                run_and_end(asked["args"], errors.fileno())
+                run_and_end(run, asked["args"], errors.fileno())
             status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
             errors.seek(0)
             print(json.dumps({"status": status, "errors": errors.read().decode()[-3000:]}), flush=True)

@@ -141,12 +141,26 @@ class KeyedSampler:
     """Another sampler whose numbers are keyed; everything else is as that sampler has it.
 
     Args:
-        sampler: yields sample numbers; its ``epoch``, where it has one, is the key's.
+        sampler: yields sample numbers; its ``epoch`` is the key's, or the one that :meth:`set_epoch` was last told.
         seed: the key's seed.
+
+    Examples:
+        >>> sampler = KeyedSampler([3], seed=0)
+        >>> sampler.set_epoch(2)
+        >>> next(iter(sampler)).key
+        (0, 2)
     """
 
     def __init__(self, sampler: Any, seed: int) -> None:
         self.sampler, self.sample_seed = sampler, seed
+        self._told_epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Tells the number of the pass, to the sampler behind too where that asks for it."""
+        self._told_epoch = epoch
+        tell = getattr(self.sampler, "set_epoch", None)
+        if tell is not None:
+            tell(epoch)
 
     def __getattr__(self, name: str) -> Any:
         if name == "sampler" or name.startswith("__"):
@@ -156,7 +170,7 @@ class KeyedSampler:
     def __iter__(self) -> Iterator[Any]:
         for index in self.sampler:
             if isinstance(index, int) and not isinstance(index, KeyedIndex):
-                index = KeyedIndex.of(index, self.sample_seed, getattr(self.sampler, "epoch", 0))
+                index = KeyedIndex.of(index, self.sample_seed, getattr(self.sampler, "epoch", self._told_epoch))
             yield index
 
     def __len__(self) -> int:

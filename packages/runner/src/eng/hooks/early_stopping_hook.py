@@ -30,6 +30,9 @@ class EarlyStoppingHook(Hook):
         patience: validations without improvement after which training stops. 5 by default.
         stopping_threshold: stop as soon as the metric is this good. None (default) has no such limit.
 
+    Attributes:
+        settings_changed: whether a resumed run has other settings than the saved one, whose stop then does not count.
+
     Raises:
         ValueError: ``rule`` is unknown, or cannot be inferred from ``monitor``.
 
@@ -59,12 +62,8 @@ class EarlyStoppingHook(Hook):
         self.stopping_threshold = stopping_threshold
         self.wait_count = 0
         self.best_score = -math.inf if self.rule == "greater" else math.inf
+        self.settings_changed = False
         self._warned = False
-
-    def before_run(self, runner: RunnerView) -> None:
-        """Starts counting anew; a resumed run then loads its counts."""
-        self.wait_count = 0
-        self.best_score = -math.inf if self.rule == "greater" else math.inf
 
     def after_val_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
         """Looks at the metric and asks the train loop to stop where it is time.
@@ -82,12 +81,19 @@ class EarlyStoppingHook(Hook):
             runner.logger.info("Training stops early: %s", reason)
 
     def state_dict(self) -> dict[str, Any]:
-        """Counts and best value so far."""
-        return {"wait_count": self.wait_count, "best_score": self.best_score}
+        """Counts and best value so far, and the settings that they were counted with."""
+        return {"wait_count": self.wait_count, "best_score": self.best_score, "settings": self._settings()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from ``state``."""
-        self.wait_count, self.best_score = state["wait_count"], state["best_score"]
+        """Goes on from ``state``; with other settings than those of the saved run it counts anew."""
+        self.settings_changed = state.get("settings", self._settings()) != self._settings()
+        if state.get("settings", {}).get("monitor", self.monitor) == self.monitor:
+            self.best_score = state["best_score"]
+        self.wait_count = 0 if self.settings_changed else state["wait_count"]
+
+    def _settings(self) -> dict[str, Any]:
+        names = ("monitor", "rule", "min_delta", "check_finite", "patience", "stopping_threshold")
+        return {name: getattr(self, name) for name in names}
 
     def _reason_to_stop(self, score: float) -> str | None:
         if self.check_finite and not math.isfinite(score):

@@ -63,9 +63,12 @@ class EMAHook(Hook):
         self._stale = False
 
     def before_run(self, runner: RunnerView) -> None:
-        """Builds the averaged copy of the model."""
+        """Builds the averaged copy of the model, once per model, so that a later ``val()`` or ``test()`` finds it."""
         model = runner.model
-        self.src_model: nn.Module = getattr(model, "module", model) if _is_wrapper(model) else model
+        source: nn.Module = getattr(model, "module", model) if _is_wrapper(model) else model
+        if getattr(self, "src_model", None) is source:
+            return
+        self.src_model = source
         self.ema_model: Any = MODELS.build(self.ema_cfg, default_args={"model": self.src_model})
         self._swapped = self._stale = False
 
@@ -149,7 +152,7 @@ class EMAHook(Hook):
             self._stale = False
 
     def _swap_ema_state_dict(self, checkpoint: dict[str, Any]) -> None:
-        _exchange(checkpoint)
+        exchange_average(checkpoint)
 
     def _swap_ema_parameters(self) -> None:
         self._catch_up()
@@ -164,8 +167,12 @@ def _tensors(model: nn.Module) -> Iterator[torch.Tensor]:
     return itertools.chain(model.parameters(), model.buffers())
 
 
-def _exchange(checkpoint: dict[str, Any]) -> None:
-    """Exchanges the weights under ``state_dict`` with those of the averaging model's ``module``."""
+def exchange_average(checkpoint: dict[str, Any]) -> None:
+    """Exchanges the weights under ``state_dict`` with those of the averaging model's ``module``.
+
+    Args:
+        checkpoint: changed in place; it has ``state_dict`` and ``ema_state_dict``.
+    """
     model_state, ema_state = checkpoint["state_dict"], checkpoint["ema_state_dict"]
     for key in ema_state:
         if key.startswith("module."):

@@ -22,7 +22,7 @@ class DistSamplerSeedHook(Hook):
         """Calls ``set_epoch(runner.epoch)`` on the training sampler where it has one."""
         loader = runner.train_dataloader
         behind = getattr(getattr(loader, "batch_sampler", None), "sampler", None)
-        for sampler in (getattr(loader, "sampler", None), behind):
+        for sampler in (behind, getattr(loader, "sampler", None)):
             tell = getattr(sampler, "set_epoch", None)
             if tell is not None:
                 tell(runner.epoch)

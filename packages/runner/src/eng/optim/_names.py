@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -29,6 +29,7 @@ class ParameterNames:
 
     def __init__(self) -> None:
         self._by_id: dict[int, str] = {}
+        self._parameters: dict[str, nn.Parameter] = {}
 
     def __bool__(self) -> bool:
         return bool(self._by_id)
@@ -40,6 +41,14 @@ class ParameterNames:
             known = self._by_id.get(id(parameter))
             # The order of modules must not matter for a shared parameter.
             self._by_id[id(parameter)] = clean if known is None else min(known, clean)
+            self._parameters[clean] = parameter
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parameters)
+
+    def parameter(self, name: str) -> nn.Parameter | None:
+        """The model's parameter of a name; None where the model has none."""
+        return self._parameters.get(name)
 
     def of_groups(self, groups: Sequence[Mapping[str, Any]]) -> list[list[str]] | None:
         """For each group the names of its parameters; None where one is unknown."""
@@ -64,7 +73,10 @@ class ParameterNames:
 
 
 def match_by_name(
-    saved: Mapping[str, Any], groups: Sequence[Mapping[str, Any]], names: Sequence[Sequence[str]] | None
+    saved: Mapping[str, Any],
+    groups: Sequence[Mapping[str, Any]],
+    names: Sequence[Sequence[str]] | None,
+    in_model: Collection[str] = (),
 ) -> dict[str, Any]:
     """The saved state of an optimizer, in the order of another optimizer's parameters.
 
@@ -72,6 +84,7 @@ def match_by_name(
         saved: ``state`` and ``param_groups``; the groups hold ``params`` and may hold ``param_names``.
         groups: the groups of the optimizer that is to load it.
         names: their parameters' names; None where they are unknown.
+        in_model: names of all parameters of the model, for the message about those that no group has.
 
     Returns:
         what the optimizer's ``load_state_dict`` takes. Without names on both sides the order stays as it is.
@@ -87,7 +100,7 @@ def match_by_name(
         for group in saved_groups
         for key, name in zip(group["params"], group["param_names"], strict=True)
     }
-    _report(places, [name for group_names in names for name in group_names])
+    _report(places, [name for group_names in names for name in group_names], in_model)
     state: dict[int, Any] = {}
     matched = []
     position = 0
@@ -99,6 +112,46 @@ def match_by_name(
         matched.append({**settings, "params": list(range(position, position + len(group_names)))})
         position += len(group_names)
     return {**saved, "state": state, "param_groups": matched}
+
+
+def settings_that_differ(
+    saved: Mapping[str, Any],
+    groups: Sequence[Mapping[str, Any]],
+    names: Sequence[Sequence[str]] | None,
+    keys: Iterable[str],
+) -> list[tuple[str, Any, Any, int]]:
+    """Values of parameter groups that a saved state has otherwise, as they were before any schedule.
+
+    Args:
+        saved: ``state`` and ``param_groups``.
+        groups: the groups of the optimizer that is to load it.
+        names: their parameters' names; None compares groups by their order.
+        keys: values to compare.
+
+    Returns:
+        for each difference its key, the saved value, the present one, and in how many groups it occurs.
+    """
+    saved_groups = saved.get("param_groups", [])
+    if names is not None and all("param_names" in group for group in saved_groups):
+        owner = {name: group for group in saved_groups for name in group["param_names"]}
+        sources = [next((owner[name] for name in group if name in owner), None) for group in names]
+    else:
+        sources = [*saved_groups, *[None] * len(groups)][: len(groups)]
+    differences: dict[tuple[str, str], tuple[str, Any, Any, int]] = {}
+    for group, source in zip(groups, sources, strict=True):
+        for key in keys if source is not None else ():
+            before, now = (_unscheduled(values, key) for values in (source, group))
+            if before != now:
+                mark = (key, f"{before} {now}")
+                differences[mark] = (key, before, now, differences.get(mark, (key, before, now, 0))[3] + 1)
+    return list(differences.values())
+
+
+def _unscheduled(group: Any, key: str) -> Any:
+    value = group.get(f"initial_{key}", group.get(key))
+    if hasattr(value, "item"):
+        return value.item() if value.numel() == 1 else value.tolist()
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _without_names(group: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -139,7 +192,7 @@ def _values(group: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in group.items() if key not in ("params", "param_names")}
 
 
-def _report(places: Mapping[str, Any], names: Sequence[str]) -> None:
+def _report(places: Mapping[str, Any], names: Sequence[str], in_model: Collection[str]) -> None:
     new, gone = [n for n in names if n not in places], sorted(set(places) - set(names))
     if len(new) == len(names):
         raise OptimError(
@@ -148,8 +201,15 @@ def _report(places: Mapping[str, Any], names: Sequence[str]) -> None:
         )
     if new:
         logger.warning("The optimizer's state has nothing for %s; they begin anew", _some(new))
-    if gone:
-        logger.warning("The optimizer's state of %s is not used: the model has no such parameters", _some(gone))
+    left_out = [name for name in gone if name in in_model]
+    if left_out:
+        logger.warning(
+            "The optimizer's state of %s is not used: no parameter group of this run has them, so they are not trained",
+            _some(left_out),
+        )
+    unknown = [name for name in gone if name not in in_model]
+    if unknown:
+        logger.warning("The optimizer's state of %s is not used: the model has no such parameters", _some(unknown))
 
 
 def _some(names: Sequence[str]) -> str:

@@ -6,14 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 from eng.fileio import join_path
+from eng.hooks.ema_hook import exchange_average
 
 from . import persistence
 from ._builders import Builders
 from ._hook_calls import HookCalls
+from .assemble import data, observers
 from .curves import continue_curves
-from .state import collect, restore
+from .errors import ResumeError
+from .state import collect, differences, restore
 from .state.policy import choose_beginning
 from .state.progress import position_of
+from .strategy.base import bare_model
 
 
 class Saving(HookCalls, Builders):
@@ -57,10 +61,19 @@ class Saving(HookCalls, Builders):
             The checkpoint.
         """
         checkpoint: dict[str, Any] = self.strategy.read(filename, map_location, self.model)
+        self._take_weights(checkpoint, filename, strict, revise_keys)
+        return checkpoint
+
+    def _take_weights(
+        self,
+        checkpoint: dict[str, Any],
+        filename: str,
+        strict: bool = False,
+        revise_keys: list[tuple[str, str]] = [(r"^module.", "")],  # noqa: B006  - read only
+    ) -> None:
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
         self.strategy.load_model_state(self.model, checkpoint, strict=strict, revise_keys=revise_keys)
         self.logger.info("Load checkpoint from %s", filename)
-        return checkpoint
 
     def resume(
         self,
@@ -82,34 +95,112 @@ class Saving(HookCalls, Builders):
             ResumeError: its parts do not fit this run's.
         """
         self._resume = self._resume or True
-        checkpoint = self.load_checkpoint(filename, "cpu" if map_location == "default" else map_location)
+        checkpoint = self.strategy.read(filename, "cpu" if map_location == "default" else map_location, self.model)
         if self._train.setting is None:  # a validation or test takes the weights only
+            self._take_weights(checkpoint, filename)
             return
+        if "meta" not in checkpoint or "state_dict" not in checkpoint:
+            raise ResumeError(
+                f"{filename} holds weights alone, without the state of a run; begin a new run from them with "
+                "load_from and resume=False"
+            )
+        lines = self._take_trained_weights(checkpoint)
+        self._take_weights(checkpoint, filename)
         loop = self._train.get()
-        meta = checkpoint.get("meta", {})
+        meta = checkpoint["meta"]
         dataset_meta = getattr(getattr(loop.dataloader, "dataset", None), "metainfo", None)
-        restore.warn_of_differences(meta, seed=self._randomness_cfg.get("seed"), dataset_meta=dataset_meta)
+        lines += restore.run_differences(meta, seed=self._randomness_cfg.get("seed"), dataset_meta=dataset_meta)
         if "message_hub" in checkpoint:
             self.message_hub.load_state_dict(checkpoint["message_hub"])
-        self._restore_optimization(checkpoint, resume_optimizer, resume_param_scheduler)
-        saved = checkpoint.get("run_state") or {}
-        restore.restore_hooks(self._hooks, saved.get("hooks", {}))
-        self._saved_accumulation = saved.get("accumulation") if resume_optimizer else None
+        length = getattr(loop, "max_iters", None)
         restore.restore_position(loop, checkpoint)
+        if getattr(loop, "max_iters", None) != length:
+            self._rebuild_schedulers()
+        lines += self._restore_optimization(checkpoint, resume_optimizer, resume_param_scheduler)
+        saved = checkpoint.get("run_state") or {}
+        lines += differences.hook_differences(self._hooks, saved.get("hooks", {}))
+        restore.restore_hooks(self._hooks, saved.get("hooks", {}))
+        lines += self._look_at_stop(loop)
+        self._saved_accumulation = saved.get("accumulation") if resume_optimizer else None
         place = position_of(loop, None)
         continue_curves(self.visualizer, filename, meta, place, self._work_dir, f"{self._timestamp}.json")
+        if lines:
+            self.logger.warning("Resuming from %s:\n%s", filename, "\n".join(f"  - {line}" for line in lines))
         self.logger.info("resumed epoch: %s, iter: %s", self.epoch, self.iter)
 
-    def _restore_optimization(self, checkpoint: dict[str, Any], optimizer: bool, schedulers: bool) -> None:
-        if optimizer and "optimizer" in checkpoint:
-            self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
-            self.strategy.load_optim_state(self.model, self.optim_wrapper, checkpoint["optimizer"])
-        if schedulers and self.param_schedulers is not None:
-            if "param_schedulers" not in checkpoint:
-                self.logger.warning("The checkpoint holds no parameter schedulers: they start anew")
-                return
-            self.param_schedulers = self.build_param_scheduler(self.param_schedulers)
-            restore.restore_schedulers(self.param_schedulers, checkpoint["param_schedulers"])
+    def _take_trained_weights(self, checkpoint: dict[str, Any]) -> list[str]:
+        """Puts the trained weights under ``state_dict``, where an average stands that no hook of this run follows."""
+        if "ema_state_dict" not in checkpoint or observers.first_of_kind(self._hooks, "EMAHook") is not None:
+            return []
+        exchange_average(checkpoint)
+        return [
+            "EMAHook: the saved run averaged its weights and this one does not; it goes on with the trained weights"
+        ]
+
+    def _look_at_stop(self, loop: Any) -> list[str]:
+        """What to say of a run that a hook had stopped; it stays stopped unless that hook's settings changed."""
+        if not getattr(loop, "stop_training", False):
+            return []
+        changed = [hook for hook in self._hooks if getattr(hook, "settings_changed", False)]
+        stops = [hook for hook in self._hooks if hasattr(hook, "settings_changed")]
+        if stops and not changed:
+            line = "a hook had stopped the saved run, so nothing is left to train; change that hook's settings to go on"
+            return [f"stop_training: {line}"]
+        loop.stop_training = False
+        why = "its settings have changed" if changed else "this run has no such hook"
+        return [f"stop_training: a hook had stopped the saved run; {why}, so training goes on"]
+
+    def _rebuild_schedulers(self) -> None:
+        """Builds the schedules again for a run whose length turned out to be another than its epochs suggested."""
+        setting = self._settings["param_scheduler"]
+        if self.param_schedulers is None or not restore.are_configs(setting):
+            return
+        restore.undo_schedules(self.param_schedulers)
+        self.param_schedulers = self.build_param_scheduler(setting)
+
+    def _restore_optimization(self, checkpoint: dict[str, Any], optimizer: bool, schedulers: bool) -> list[str]:
+        """Gives the optimizer and the schedules their states, and tells what differs or is missing."""
+        wanted = {"optimizer": optimizer, "param_schedulers": schedulers and self.param_schedulers is not None}
+        lines = differences.missing_parts(checkpoint, wanted)
+        self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
+        takes_optimizer = optimizer and "optimizer" in checkpoint
+        if takes_optimizer:
+            state, classes = checkpoint["optimizer"], (checkpoint.get("run_state") or {}).get("optimizers")
+            differences.check_optimizers(self.optim_wrapper, state, classes)
+            differences.check_shapes(bare_model(self.model), checkpoint["state_dict"])
+            lines += differences.optimizer_differences(self.optim_wrapper, state)
+            self._load_optimizer(state)
+        if schedulers and self.param_schedulers is None and checkpoint.get("param_schedulers"):
+            lines.append("param_scheduler: the checkpoint has schedules and this run has none; theirs are not used")
+        if wanted["param_schedulers"] and "param_schedulers" in checkpoint:
+            lines += self._restore_schedulers(checkpoint["param_schedulers"], takes_optimizer)
+        return lines
+
+    def _load_optimizer(self, state: dict[str, Any]) -> None:
+        try:
+            self.strategy.load_optim_state(self.model, self.optim_wrapper, state)
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise ResumeError(
+                f"the checkpoint's optimizer state does not fit this run's optimizer: {error}. Resume with the "
+                "optimizer and the model of the saved run, or begin a new run with load_from and resume=False"
+            ) from error
+
+    def _restore_schedulers(self, saved: Any, has_optimizer_state: bool) -> list[str]:
+        self.param_schedulers = self.build_param_scheduler(self.param_schedulers)
+        lines = restore.restore_schedulers(self.param_schedulers, saved)
+        if not has_optimizer_state:
+            restore.write_schedules(self.param_schedulers)
+        if lines:
+            restore.plan_again(self.param_schedulers, self.iter, self._epoch_length())
+        return lines
+
+    def _epoch_length(self) -> float:
+        """Iterations of an epoch so far."""
+        loop = self._train.get()
+        position = position_of(loop, None)
+        passes, batch = position["pass"], position["batch"]
+        length = data.length_of(loop.dataloader) or 1
+        return (position["iter"] - batch) / passes if passes else length
 
     def save_checkpoint(
         self,
@@ -168,6 +259,7 @@ class Saving(HookCalls, Builders):
         loop = self._train.get()
         window = collect.accumulation_state(self.optim_wrapper, self.strategy)
         state = collect.collect_run_state(loop, window, self._hooks, self._point, self._seed)
+        state["optimizers"] = collect.optimizer_classes(self.optim_wrapper)
         dataset = getattr(loop.dataloader, "dataset", None)
         facts = persistence.run_meta(state["position"], self.cfg, self._experiment_name, self._seed, dataset)
         checkpoint: dict[str, Any] = {

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from eng.optim._names import ParameterNames, match_by_name
+from eng.optim._names import ParameterNames, match_by_name, settings_that_differ
 from eng.optim.errors import OptimTypeError
 
 
@@ -36,6 +36,7 @@ class BaseOptimWrapper(metaclass=ABCMeta):
         self.base_param_settings: dict[str, Any] | None = None
         if len(optimizer.param_groups) > 1:
             self.base_param_settings = {"params": torch.tensor([0.0]), **optimizer.defaults}
+        self._groups_at_first = len(optimizer.param_groups)
         self._names = ParameterNames()
 
     @abstractmethod
@@ -76,6 +77,8 @@ class BaseOptimWrapper(metaclass=ABCMeta):
         if names is not None:
             for group, group_names in zip(state.get("param_groups", ()), names, strict=False):
                 group["param_names"] = group_names
+        if len(self.optimizer.param_groups) > self._groups_at_first:
+            state["groups_added_from"] = self._groups_at_first
         if self.base_param_settings is not None:
             state["base_param_settings"] = self.base_param_settings
         return state
@@ -83,7 +86,8 @@ class BaseOptimWrapper(metaclass=ABCMeta):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Takes over the state of an earlier run.
 
-        Parameters are matched by name where both sides know names, and by their order, as torch does, where not.
+        Parameters are matched by name where both sides know names, and by their order, as torch does, where not. A
+        group that was added during training is added again.
 
         Args:
             state_dict: what :meth:`state_dict` gave, or an optimizer's own. It is left as it is.
@@ -94,8 +98,34 @@ class BaseOptimWrapper(metaclass=ABCMeta):
         """
         state = dict(state_dict)
         self.base_param_settings = state.pop("base_param_settings", self.base_param_settings)
+        self._add_groups_again(state)
         groups = self.optimizer.param_groups
-        self.optimizer.load_state_dict(match_by_name(state, groups, self._names.of_groups(groups)))
+        self.optimizer.load_state_dict(match_by_name(state, groups, self._names.of_groups(groups), list(self._names)))
+
+    def differing_settings(self, state_dict: Mapping[str, Any]) -> list[tuple[str, Any, Any, int]]:
+        """Values of the parameter groups that :meth:`load_state_dict` would replace.
+
+        Args:
+            state_dict: the state of an earlier run.
+
+        Returns:
+            for each of them the key, the saved value, the present one, and in how many groups it is so.
+        """
+        groups = self.optimizer.param_groups
+        return settings_that_differ(state_dict, groups, self._names.of_groups(groups), self.optimizer.defaults)
+
+    def _add_groups_again(self, state: dict[str, Any]) -> None:
+        """Adds the groups that training had added in the earlier run and that are missing here."""
+        first_added = state.pop("groups_added_from", None)
+        names = self._names.of_groups(self.optimizer.param_groups)
+        if first_added is None or names is None:
+            return
+        present = {name for group in names for name in group}
+        for group in state["param_groups"][first_added:]:
+            added = [self._names.parameter(name) for name in group.get("param_names", ())]
+            if added and None not in added and not present.intersection(group["param_names"]):
+                values = {key: value for key, value in group.items() if key not in ("params", "param_names")}
+                self.optimizer.add_param_group({**values, "params": added})
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:

@@ -86,7 +86,7 @@ class CosineRestartParamScheduler(_ParamScheduler):
             curves.cosine_restart(
                 value, base, step, period, base * ratio if ratio is not None else floor or 0.0, weight
             )
-            for value, base in zip(self._present(), self.base_values, strict=False)
+            for value, base in zip(self._present(), self.base_values, strict=True)
         ]
 
     @staticmethod
@@ -166,6 +166,18 @@ class OneCycleParamScheduler(_ParamScheduler):
             self._set_heights(optimizer)
         super().__init__(optimizer, param_name, begin, end, last_step, by_epoch, verbose, by)
 
+    def begin_anew(self) -> None:
+        """Sets the heights of the cycle and takes the first step again."""
+        self._set_heights(self.optimizer)
+        super().begin_anew()
+
+    def _set_base_values(self, groups: list[dict[str, Any]]) -> None:
+        for group in groups:
+            if "max_lr" not in group:  # added since the cycle began
+                highest = self.eta_max[-1] if isinstance(self.eta_max, (list, tuple)) else self.eta_max
+                self._set_height(group, highest)
+        super()._set_base_values(groups)
+
     def _set_heights(self, optimizer: OptimizerType) -> None:
         groups = optimizer.param_groups
         highest = self.eta_max if isinstance(self.eta_max, (list, tuple)) else [self.eta_max] * len(groups)
@@ -174,10 +186,13 @@ class OneCycleParamScheduler(_ParamScheduler):
                 f"{type(self).__name__}: eta_max has {len(highest)} values for {len(groups)} parameter groups",
                 "eta_max",
             )
-        for group, top in zip(groups, highest, strict=True):
-            group["initial_lr"] = top / self.div_factor
-            group["max_lr"] = top
-            group["min_lr"] = group["initial_lr"] / self.final_div_factor
+        for group, highest_of_group in zip(groups, highest, strict=True):
+            self._set_height(group, highest_of_group)
+
+    def _set_height(self, group: dict[str, Any], highest: float) -> None:
+        group["initial_lr"] = highest / self.div_factor
+        group["max_lr"] = highest
+        group["min_lr"] = group["initial_lr"] / self.final_div_factor
 
     def _get_value(self) -> list[Any]:
         if self.last_step > self.total_steps:

@@ -13,6 +13,8 @@ from torch.optim import Optimizer
 from eng.optim.errors import MissingValueError, OptimTypeError, ScheduleError, near
 from eng.optim.optimizer.base import BaseOptimWrapper
 
+from ._progress import load_progress
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
@@ -168,6 +170,32 @@ class _ParamScheduler:
                 continue
             self.__dict__[key] = Counter(value) if isinstance(own, Counter) else value
 
+    def load_progress(self, state_dict: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+        """Takes over how far an earlier run was, and keeps the present settings; see :meth:`load_state_dict`.
+
+        Args:
+            state_dict: what :meth:`state_dict` gave in the earlier run.
+
+        Returns:
+            The arguments whose values differ, each with the value of the earlier run and the present one.
+        """
+        return load_progress(self, state_dict)
+
+    def begin_anew(self) -> None:
+        """Takes the first step again, from the values that the parameter groups hold now."""
+        self.last_step = self._global_step = -1
+        self._set_base_values(self.optimizer.param_groups)
+        self.step()
+
+    def write_last_values(self) -> None:
+        """Gives the parameter groups the values that the last step left, where the optimizer's state is lost."""
+        groups = self.optimizer.param_groups
+        if len(self._last_value) != len(groups) or len(self.base_values) != len(groups):
+            return
+        for group, base in zip(groups, self.base_values, strict=True):
+            group[f"initial_{self.param_name}"] = base
+        self._write(groups, self._last_value)
+
     def get_last_value(self) -> list[Any]:
         """The values of the parameter groups, in their order, as the last step left them."""
         return self._last_value
@@ -195,6 +223,8 @@ class _ParamScheduler:
         """Ends a unit, and writes the values of the next."""
         self._global_step += 1
         groups = self.optimizer.param_groups
+        if len(groups) != len(self.base_values):  # a group was added
+            self._set_base_values(groups)
         if self.begin <= self._global_step < self.end:
             self.last_step += 1
             self._write(groups, self._get_value())
@@ -205,7 +235,7 @@ class _ParamScheduler:
 
     def _write(self, groups: list[dict[str, Any]], values: list[Any]) -> None:
         name = self.param_name
-        for group, value in zip(groups, values, strict=False):
+        for group, value in zip(groups, values, strict=True):
             if isinstance(group[name], _NUMBERS):
                 group[name] = value
             elif isinstance(group[name], torch.Tensor):  # a compiled or capturable optimizer holds on to its tensor
@@ -215,6 +245,11 @@ class _ParamScheduler:
         if self.verbose:
             for index, value in enumerate(values):
                 self.print_value(True, index, value)
+
+    def _set_base_values(self, groups: list[dict[str, Any]]) -> None:
+        """Takes the values before any schedule; a group that was added since begins with the value that it has."""
+        name = self.param_name
+        self.base_values = [group.setdefault(f"initial_{name}", _number(group[name])) for group in groups]
 
     def _present(self) -> list[Any]:
         name = self.param_name

@@ -155,14 +155,15 @@ class ReduceOnPlateauParamScheduler(_ParamScheduler):
 
     def _reduce(self) -> None:
         present = self._present()
+        self.min_values += self.min_values[-1:] * (len(present) - len(self.min_values))  # for groups that were added
         reduced = [
-            new if float(old) - new > self.eps else old for old, new in zip(present, self._get_value(), strict=False)
+            new if float(old) - new > self.eps else old for old, new in zip(present, self._get_value(), strict=True)
         ]
         self._write(self.optimizer.param_groups, reduced)
 
     def _get_value(self) -> list[Any]:
         return [
-            max(float(value) * self.factor, low) for value, low in zip(self._present(), self.min_values, strict=False)
+            max(float(value) * self.factor, low) for value, low in zip(self._present(), self.min_values, strict=True)
         ]
 
     def print_value(self, is_verbose: bool, group: int, value: float) -> None:

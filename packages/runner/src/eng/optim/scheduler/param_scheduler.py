@@ -168,7 +168,7 @@ class ConstantParamScheduler(_ParamScheduler):
         step, total, factor = self.last_step, self.total_iters, self.factor
         return [
             curves.constant(value, base, step, total, factor)
-            for value, base in zip(self._present(), self.base_values, strict=False)
+            for value, base in zip(self._present(), self.base_values, strict=True)
         ]
 
 
@@ -260,7 +260,7 @@ class CosineAnnealingParamScheduler(_ParamScheduler):
         step, period, ratio, floor = self.last_step, self.T_max, self.eta_min_ratio, self.eta_min or 0.0
         return [
             curves.cosine_annealing(value, base, step, period, floor if ratio is None else base * ratio)
-            for value, base in zip(self._present(), self.base_values, strict=False)
+            for value, base in zip(self._present(), self.base_values, strict=True)
         ]
 
 
@@ -308,7 +308,7 @@ class LinearParamScheduler(_ParamScheduler):
         step, total, low, high = self.last_step, self.total_iters, self.start_factor, self.end_factor
         return [
             curves.linear(value, base, step, total, low, high)
-            for value, base in zip(self._present(), self.base_values, strict=False)
+            for value, base in zip(self._present(), self.base_values, strict=True)
         ]
 
 

@@ -34,9 +34,9 @@ def batches_from(loader: Any, start: int, on_start: Callable[[], None]) -> Itera
 
 
 def set_epoch(loader: Any, epoch: int) -> None:
-    """Tells the sampler of ``loader``, or the one behind its batch sampler, the number of the pass."""
+    """Tells the sampler behind the batch sampler of ``loader``, or its own sampler, the number of the pass."""
     batch_sampler = getattr(loader, "batch_sampler", None)
-    for sampler in (getattr(loader, "sampler", None), batch_sampler, getattr(batch_sampler, "sampler", None)):
+    for sampler in (getattr(batch_sampler, "sampler", None), getattr(loader, "sampler", None), batch_sampler):
         tell = getattr(sampler, "set_epoch", None)
         if tell is not None:
             tell(epoch)

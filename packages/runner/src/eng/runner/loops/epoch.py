@@ -93,6 +93,12 @@ class EpochBasedTrainLoop(TrainLoop):
             return enumerate(self.dataloader)
         return enumerate(batches_from(self.dataloader, start, on_start), start)
 
+    def go_on_from(self, position: dict[str, Any], rng: Any) -> None:
+        """Takes the counters of a saved run; earlier epochs may have had another length than those to come."""
+        super().go_on_from(position, rng)
+        left = max(self._max_epochs - self._epoch, 0) * len(self.dataloader) - self._start_batch
+        self._max_iters = self._iter + max(left, 0)
+
     def position(self, point: str | None) -> dict[str, Any]:
         """Where a run goes on that is saved now; at the end of an epoch, at the beginning of the next."""
         position = super().position(point)

@@ -11,6 +11,7 @@ from eng.evaluator import LossMeter, split_losses
 from eng.registry import LOOPS
 from eng.runner.amp import autocast
 
+from ._generators import seed_workers
 from ._losses import compute_losses, count_samples
 from .base import BaseLoop
 
@@ -37,6 +38,7 @@ class _EvaluationLoop(BaseLoop):
         runner.call_hook(f"before_{self.mode}_epoch")
         runner.model.eval()
         self.losses.clear()
+        seed_workers(self.dataloader, runner.seed, runner.iter)
         for idx, data_batch in enumerate(self.dataloader):
             self.run_iter(idx, data_batch)
         metrics = self.evaluator.evaluate(len(self.dataloader.dataset))

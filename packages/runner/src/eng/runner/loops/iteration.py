@@ -8,9 +8,9 @@ from typing import Any
 from torch import nn
 
 from eng.registry import LOOPS
-from eng.runner.state.rng import capture_rng
 
 from ._cursor import _InfiniteDataloaderIterator
+from ._generators import seed_workers
 from .training import TrainLoop
 
 
@@ -137,7 +137,8 @@ class IterBasedTrainLoop(TrainLoop):
     def _note_pass(self) -> None:
         self._pass_begin = self._iter - self._start_batch
         if self._start_batch == 0:
-            self._pass_rng = capture_rng()
+            seed_workers(self.dataloader, self._runner.seed, self._pass_number())
+            self._note_pass_rng()
 
     def _progress(self) -> int:
         return self._iter

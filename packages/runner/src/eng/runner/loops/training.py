@@ -11,6 +11,7 @@ from typing import Any
 from eng.runner.state.rng import RngState, capture_rng, restore_rng
 from eng.runner.utils import calc_dynamic_intervals
 
+from ._generators import capture_generators, restore_generators, seed_workers
 from .base import BaseLoop
 
 
@@ -85,7 +86,7 @@ class TrainLoop(BaseLoop):
         self._iter += 1
 
     def _validate(self) -> None:
-        self._val_rng = capture_rng()
+        self._val_rng = self._capture()
         self._runner.val_loop.run()
         self.validated_iter = self._iter
         self._val_rng = None
@@ -136,12 +137,14 @@ class TrainLoop(BaseLoop):
     def rng_state(self, point: str | None) -> dict[str, RngState | None]:
         """The random generators that a run which is saved now goes on with.
 
-        Inside a validation these are the ones at its beginning, as it is run again; before a resumed run has begun, those
+        ``loader`` holds those of the training data between two passes; inside a pass the order is drawn again from
+        ``pass``, as workers read ahead of training. Inside a validation these are the ones at its beginning, as it is run again; before a resumed run has begun, those
         that it was saved with.
         """
         in_validation = self._val_rng is not None and point != "end_of_validation"
         kept = self._val_rng if in_validation else self._rng_to_restore
-        return {"now": kept if kept is not None else capture_rng(), "pass": self._pass_rng}
+        loader = {} if self.position(point)["batch"] else {"loader": capture_generators(self.dataloader)}
+        return {"now": kept if kept is not None else self._capture(), "pass": self._pass_rng, **loader}
 
     def go_on_from(self, position: dict[str, Any], rng: dict[str, RngState | None] | None) -> None:
         """Takes the counters of a saved run; its data and generators follow when the loop runs."""
@@ -151,6 +154,7 @@ class TrainLoop(BaseLoop):
         self._start_batch = position["samples"] // self._samples_per_batch()
         if rng is not None:
             self._rng_to_restore, self._pass_rng = rng["now"], rng["pass"]
+            restore_generators(self.dataloader, rng.get("loader"))
 
     def _samples_per_batch(self) -> int:
         """Samples of one batch over all ranks: what the position in the data counts."""
@@ -169,7 +173,7 @@ class TrainLoop(BaseLoop):
         if due:
             self._validate()
         if inside:
-            self._rng_to_restore = capture_rng()
+            self._rng_to_restore = self._capture()
 
     def _enter_pass(self) -> Callable[[], None] | None:
         """Prepares the generators for a pass over the data.
@@ -177,15 +181,27 @@ class TrainLoop(BaseLoop):
         Returns:
             What to call when the order of a pass that begins in its middle is fixed; None for a whole pass.
         """
+        seed_workers(self.dataloader, self._runner.seed, self._pass_number())
         if self._start_batch == 0:
             self._restore_rng()  # where a subclass has a run of its own, nothing restored them before
-            self._pass_rng = capture_rng()
+            self._note_pass_rng()
             return None
         if self._pass_rng is not None:
             restore_rng(self._pass_rng)
+            restore_generators(self.dataloader, self._pass_rng.get("train_loader"))
         return self._restore_rng
 
+    def _note_pass_rng(self) -> None:
+        """Keeps the generators that the order of the pass which begins now is drawn from."""
+        self._pass_rng = {**capture_rng(), "train_loader": capture_generators(self.dataloader)}
+
+    def _capture(self) -> RngState:
+        """The generators of the process and of the validation's loader, where there is one."""
+        val_loader = getattr(self._runner.val_loop, "dataloader", None)
+        return {**capture_rng(), "val_loader": capture_generators(val_loader)}
+
     def _restore_rng(self) -> None:
-        if self._rng_to_restore is not None:
-            restore_rng(self._rng_to_restore)
-            self._rng_to_restore = None
+        rng, self._rng_to_restore = self._rng_to_restore, None
+        if rng is not None:
+            restore_rng(rng)
+            restore_generators(getattr(self._runner.val_loop, "dataloader", None), rng.get("val_loader"))

@@ -61,6 +61,17 @@ def accumulation_state(optim_wrapper: Any, strategy: Any) -> Any:
     return strategy.accumulation_state(optim_wrapper) if tells else None
 
 
+def wrappers_by_name(optim_wrapper: Any) -> dict[str, Any]:
+    """Optimizer wrappers by name; a single one has the name ``""``."""
+    inner = getattr(optim_wrapper, "optim_wrappers", None)
+    return dict(inner) if isinstance(inner, Mapping) else {"": optim_wrapper}
+
+
+def optimizer_classes(optim_wrapper: Any) -> dict[str, str]:
+    """The names of the optimizers' classes, by the name of their wrapper."""
+    return {name: type(getattr(w, "optimizer", w)).__name__ for name, w in wrappers_by_name(optim_wrapper).items()}
+
+
 def sampler_state(dataloader: Any) -> dict[str, Any] | None:
     """The seed that orders the data, where the sampler tells it."""
     sampler = getattr(dataloader, "sampler", None)

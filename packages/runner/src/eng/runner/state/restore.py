@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eng.dist import get_rank
+from eng.optim.scheduler import _ParamScheduler
+from eng.optim.scheduler._progress import replay, set_value
 from eng.runner.errors import ResumeError
 
 from .collect import named_hooks
 from .progress import go_on_from
+from .differences import scheduler_line
 
 logger = logging.getLogger(__name__)
 
@@ -59,8 +62,16 @@ def _restore_sampler(dataloader: Any, saved: Mapping[str, Any] | None) -> None:
         sampler.seed = saved["seed"]
 
 
-def restore_schedulers(schedulers: Any, saved: Any) -> None:
-    """Loads the states of parameter schedulers.
+def restore_schedulers(schedulers: Any, saved: Any, path: str = "param_scheduler") -> list[str]:
+    """Loads the progress of parameter schedulers; their settings stay those of the config.
+
+    Args:
+        schedulers: a list, or lists by name.
+        saved: their states.
+        path: name of the setting, for messages.
+
+    Returns:
+        A line for each scheduler whose settings differ from those of the saved run.
 
     Raises:
         ResumeError: their number or names differ from the saved run's.
@@ -70,17 +81,69 @@ def restore_schedulers(schedulers: Any, saved: Any) -> None:
     if isinstance(schedulers, Mapping) != isinstance(saved, Mapping):
         raise ResumeError("the checkpoint's parameter schedulers belong to another number of optimizers")
     if isinstance(schedulers, Mapping):
-        for name, group in schedulers.items():
-            if name in saved:
-                restore_schedulers(group, saved[name])
-        return
+        groups = [(schedulers[name], saved[name], f"{path}.{name}") for name in schedulers if name in saved]
+        return [line for group in groups for line in restore_schedulers(*group)]
     if len(schedulers or ()) != len(saved):
         raise ResumeError(
             f"the run has {len(schedulers or ())} parameter schedulers and the checkpoint {len(saved)}; resume with "
             "the schedulers of the saved run, or start from its weights with load_from and resume=False"
         )
-    for scheduler, state in zip(schedulers or (), saved, strict=True):
-        scheduler.load_state_dict(state)
+    lines = []
+    for index, (scheduler, state) in enumerate(zip(schedulers or (), saved, strict=True)):
+        differences = _restore_scheduler(scheduler, state)
+        if differences:
+            lines.append(scheduler_line(f"{path}.{index}", scheduler, differences))
+    return lines
+
+
+def _restore_scheduler(scheduler: Any, state: Mapping[str, Any]) -> Mapping[str, tuple[Any, Any]]:
+    # A class that loads its state in a way of its own does so here too.
+    if getattr(type(scheduler), "load_state_dict", None) is _ParamScheduler.load_state_dict:
+        differences: Mapping[str, tuple[Any, Any]] = scheduler.load_progress(state)
+        return differences
+    scheduler.load_state_dict(state)
+    return {}
+
+
+def are_configs(setting: Any) -> bool:
+    """Whether parameter schedulers are given as configs alone, from which they can be built once more."""
+    if isinstance(setting, Mapping):
+        return "type" in setting or all(are_configs(item) for item in setting.values())
+    return isinstance(setting, (list, tuple)) and all(are_configs(item) for item in setting)
+
+
+def undo_schedules(schedulers: Any) -> None:
+    """Gives parameter groups the values from before the first step of any schedule."""
+    for group in schedulers.values() if isinstance(schedulers, Mapping) else [schedulers]:
+        for scheduler in group:
+            name = scheduler.param_name
+            for parameters in scheduler.optimizer.param_groups:
+                set_value(parameters, name, parameters.pop(f"initial_{name}", parameters[name]))
+
+
+def plan_again(schedulers: Any, iterations: int, epoch_length: float) -> None:
+    """Puts learning rates and the like where the present settings of the schedules have them by now.
+
+    Args:
+        schedulers: a list, or lists by name, with their progress.
+        iterations: iterations so far.
+        epoch_length: iterations of an epoch so far.
+    """
+    for group in schedulers.values() if isinstance(schedulers, Mapping) else [schedulers]:
+        own = [scheduler for scheduler in group if hasattr(scheduler, "begin_anew")]
+        if own and not replay(own, iterations, epoch_length):
+            logger.warning(
+                "A schedule that follows a metric moved this run: its values stay where they are, and the new settings "
+                "of the other schedules count from here on"
+            )
+
+
+def write_schedules(schedulers: Any) -> None:
+    """Gives the optimizers the values that the schedules hold, as their own state is lost."""
+    for group in schedulers.values() if isinstance(schedulers, Mapping) else [schedulers]:
+        for scheduler in group or ():
+            if hasattr(scheduler, "write_last_values"):
+                scheduler.write_last_values()
 
 
 def restore_hooks(hooks: Sequence[Any], saved: Mapping[str, Any]) -> None:
@@ -90,13 +153,15 @@ def restore_hooks(hooks: Sequence[Any], saved: Mapping[str, Any]) -> None:
             hook.load_state_dict(saved[name])
 
 
-def warn_of_differences(meta: Mapping[str, Any], *, seed: int | None, dataset_meta: Any) -> None:
-    """Tells where the run that goes on differs from the one that was saved."""
+def run_differences(meta: Mapping[str, Any], *, seed: int | None, dataset_meta: Any) -> list[str]:
+    """Lines about a seed and a dataset that are not those of the saved run."""
+    lines = []
     if meta.get("seed") is not None and seed is not None and meta["seed"] != seed:
-        logger.warning("The seed is %s and was %s in the saved run", seed, meta["seed"])
+        lines.append(f"The seed is {seed} and was {meta['seed']} in the saved run")
     saved = meta.get("dataset_meta")
     if saved is not None and dataset_meta is not None and _plain(saved) != _plain(dataset_meta):
-        logger.warning("The dataset's metainfo differs from the saved run's: %s against %s", dataset_meta, saved)
+        lines.append(f"The dataset's metainfo differs from the saved run's: {dataset_meta} against {saved}")
+    return lines
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,190 @@
+"""The random generators of a dataloader and of its samplers: given, captured and put back.
+
+An iterator of a torch DataLoader draws the seed of its workers when it is made, and a sampler without a generator draws
+its order, both from the global generator by default. A persistent iterator is made once per process, so a resumed
+process would draw once more than the run that was never stopped. Loaders of a run therefore draw from generators of
+their own, and those that order the data are part of the run's state.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from eng.dataset import reproducible_loader_parts
+from eng.dataset._randomness import sample_seed
+from eng.dist import get_rank
+
+logger = logging.getLogger(__name__)
+
+GeneratorStates = dict[str, Any]
+_KINDS = (torch.Generator, random.Random, np.random.Generator, np.random.RandomState)
+_ORDER = 1 << 32  # keeps the seeds of samplers apart from those of workers
+
+
+def give_generators(loader: Any, seed: int | None) -> None:
+    """Gives a torch loader, and samplers whose ``generator`` is None, generators that are seeded from ``seed``.
+
+    The loader's own ``generator`` is replaced: it only seeds workers. A generator that the user gave to the loader
+    stays with the sampler, for which it orders the data.
+
+    Args:
+        loader: a dataloader; anything but a torch DataLoader is left alone.
+        seed: seed of the run.
+    """
+    if not isinstance(loader, DataLoader) or getattr(loader.generator, "seeds_workers_only", False):
+        return
+    loader.generator = _WorkerSeeds()
+    loader.generator.manual_seed(_mixed(seed, get_rank(), 0))
+    for index, (_, sampler) in enumerate(_samplers(loader)):
+        if "generator" in vars(sampler) and sampler.generator is None:
+            sampler.generator = torch.Generator().manual_seed(_mixed(seed, _ORDER, index))
+
+
+def key_samples(loader: Any, seed: int) -> None:
+    """Makes random numbers in the workers of a ready-made loader a function of seed, epoch and sample.
+
+    The state of a worker's own generators ends with its process, so without this a resumed run would augment its
+    samples in another way. Loaders without workers draw from the generators of the run, which are saved.
+
+    Args:
+        loader: a dataloader; one whose dataset fetches whole batches itself, or whose batch sampler wraps no sampler,
+            is left alone.
+        seed: seed of the run.
+    """
+    if not isinstance(loader, DataLoader) or loader.num_workers == 0 or hasattr(loader.dataset, "__getitems__"):
+        return
+    if getattr(loader.batch_sampler, "sampler", None) is loader.sampler:
+        reproducible_loader_parts(loader.dataset, loader.sampler, loader.batch_sampler, seed=seed)
+
+
+def seed_workers(loader: Any, seed: int | None, number: int) -> None:
+    """Makes the seeds that the next iterator gives to workers a function of the run's seed and ``number``.
+
+    Args:
+        loader: a dataloader.
+        seed: seed of the run.
+        number: of the pass over the data.
+    """
+    generator = getattr(loader, "generator", None)
+    if getattr(generator, "seeds_workers_only", False):
+        generator.manual_seed(_mixed(seed, get_rank(), number))  # type: ignore[union-attr]  # it has the attribute
+
+
+def capture_generators(loader: Any) -> GeneratorStates:
+    """The states of a loader's samplers as plain data: their generators, seed and epoch, and what ``state_dict`` gives.
+
+    Args:
+        loader: a dataloader.
+
+    Returns:
+        States by the sampler's path in the loader, such as ``"batch_sampler.sampler"``.
+    """
+    states = {path: _state_of(sampler) for path, sampler in _samplers(loader)}
+    return {path: state for path, state in states.items() if state}
+
+
+def restore_generators(loader: Any, states: GeneratorStates | None) -> None:
+    """Puts a loader's samplers where :func:`capture_generators` saw them; samplers without a state stay as they are.
+
+    Args:
+        loader: a dataloader.
+        states: what was captured.
+    """
+    for path, sampler in _samplers(loader) if states else ():
+        state = (states or {}).get(path, {})
+        for name, value in state.get("generators", {}).items():
+            generator = vars(sampler).get(name)
+            if isinstance(generator, _KINDS):
+                _set_state(generator, value)
+        for name, value in state.get("counts", {}).items():
+            if hasattr(sampler, name):
+                setattr(sampler, name, value)
+        if "state_dict" in state and _keeps_state(sampler):
+            sampler.load_state_dict(state["state_dict"])
+
+
+class _WorkerSeeds(torch.Generator):
+    """A loader's generator that nothing but the seeds of workers is drawn from."""
+
+    seeds_workers_only = True
+
+
+def _mixed(seed: int | None, stream: int, number: int) -> int:
+    return sample_seed(seed or 0, stream, number) >> 1  # manual_seed takes 63 bits as a non-negative number
+
+
+def _samplers(loader: Any) -> Iterator[tuple[str, Any]]:
+    """The loader's sampler, its batch sampler and what they wrap, each once, with its path."""
+    seen: set[int] = set()
+    waiting = [(name, getattr(loader, name, None)) for name in ("batch_sampler", "sampler")]
+    while waiting:
+        path, sampler = waiting.pop(0)
+        if sampler is None or id(sampler) in seen or not hasattr(sampler, "__dict__"):
+            continue
+        seen.add(id(sampler))
+        yield path, sampler
+        waiting += [(f"{path}.{name}", vars(sampler).get(name)) for name in ("batch_sampler", "sampler")]
+
+
+def _state_of(sampler: Any) -> dict[str, Any]:
+    state: dict[str, Any] = {}
+    generators = {name: _get_state(value) for name, value in vars(sampler).items() if isinstance(value, _KINDS)}
+    if generators:
+        state["generators"] = generators
+    # A sampler without set_epoch counts its passes itself.
+    names = ["seed"] if hasattr(sampler, "set_epoch") else ["seed", "epoch"]
+    counts = {name: int(vars(sampler)[name]) for name in names if isinstance(vars(sampler).get(name), int)}
+    if counts:
+        state["counts"] = counts
+    if _keeps_state(sampler):
+        state["state_dict"] = sampler.state_dict()
+    return state
+
+
+def _keeps_state(sampler: Any) -> bool:
+    """Whether a sampler saves a state of its own. A sampler with ``seek`` is told its position by the loop instead."""
+    keeps = all(callable(getattr(type(sampler), name, None)) for name in ("state_dict", "load_state_dict"))
+    return keeps and not hasattr(sampler, "seek")
+
+
+def _get_state(generator: Any) -> Any:
+    if isinstance(generator, torch.Generator):
+        return generator.get_state()
+    if isinstance(generator, random.Random):
+        version, internal, gauss_next = generator.getstate()
+        return [version, list(internal), gauss_next]
+    bits = generator.get_state(legacy=False) if isinstance(generator, np.random.RandomState) else None
+    return _plain(bits if bits is not None else generator.bit_generator.state)
+
+
+def _set_state(generator: Any, state: Any) -> None:
+    if isinstance(generator, torch.Generator):
+        generator.set_state(state.cpu())
+    elif isinstance(generator, random.Random):
+        generator.setstate((state[0], tuple(state[1]), state[2]))
+    elif isinstance(generator, np.random.RandomState):
+        generator.set_state(_arrays(state))
+    else:
+        generator.bit_generator.state = _arrays(state)
+
+
+def _plain(value: Any) -> Any:
+    """A nested state of numpy with arrays as lists of whole numbers, which a safe loader reads back."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return {"array": value.tolist(), "dtype": str(value.dtype)}
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _arrays(value: Any) -> Any:
+    if isinstance(value, dict) and set(value) == {"array", "dtype"}:
+        return np.array(value["array"], dtype=value["dtype"])
+    return {key: _arrays(item) for key, item in value.items()} if isinstance(value, dict) else value

@@ -1,0 +1,141 @@
+"""What a resume overrides, replaces or misses, told in one warning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from eng.runner.errors import ResumeError
+
+from .collect import hook_states, optimizer_classes, wrappers_by_name
+
+# Parts of a checkpoint that a resume uses, and what their absence means.
+_PARTS = {
+    "optimizer": "the optimizer starts with an empty state",
+    "param_schedulers": "the schedules start anew",
+    "message_hub": "the logged history starts anew",
+}
+# Hyperparameters that only some optimizers have; they tell classes apart in checkpoints that do not name the class.
+_TELLING = frozenset({"betas", "dampening", "alpha", "rho", "lambd", "etas", "lr_decay"})
+
+
+def missing_parts(checkpoint: Mapping[str, Any], wanted: Mapping[str, bool]) -> list[str]:
+    """Lines about the parts that a checkpoint lacks.
+
+    Args:
+        checkpoint: the checkpoint.
+        wanted: whether the run would use a part, by its name.
+    """
+    return [
+        f"{part}: missing in the checkpoint; {consequence}"
+        for part, consequence in _PARTS.items()
+        if wanted.get(part, True) and part not in checkpoint
+    ]
+
+
+def optimizer_differences(optim_wrapper: Any, saved: Any) -> list[str]:
+    """Lines about values of parameter groups that the checkpoint and the config have differently.
+
+    Args:
+        optim_wrapper: the optimizer of this run, before it takes the state.
+        saved: the optimizer's state in the checkpoint.
+    """
+    lines = []
+    for name, wrapper, state in _pairs(optim_wrapper, saved):
+        if not hasattr(wrapper, "differing_settings"):
+            continue
+        for key, before, now, count in wrapper.differing_settings(state):
+            groups = f"{count} parameter group{'s' if count > 1 else ''}"
+            lines.append(
+                f"optim_wrapper{name}: {key} of {groups} is {before!r} in the checkpoint, which is used, and {now!r} in "
+                "the config"
+            )
+    return lines
+
+
+def check_optimizers(optim_wrapper: Any, saved: Any, saved_classes: Mapping[str, str] | None) -> None:
+    """Refuses the state of another optimizer.
+
+    Args:
+        optim_wrapper: the optimizer of this run.
+        saved: the optimizer's state in the checkpoint.
+        saved_classes: names of the optimizers' classes in the saved run; None where the checkpoint does not tell.
+
+    Raises:
+        ResumeError: the classes differ, or the optimizers' number or names.
+    """
+    mine = optimizer_classes(optim_wrapper)
+    if saved_classes is not None:
+        if dict(saved_classes) != mine:
+            raise ResumeError(_other_optimizer(_classes(saved_classes), _classes(mine)))
+        return
+    for name, wrapper, state in _pairs(optim_wrapper, saved):
+        groups = state.get("param_groups", ())
+        defaults = getattr(getattr(wrapper, "optimizer", None), "defaults", None)
+        if not groups or not isinstance(defaults, Mapping):
+            continue
+        before, now = _TELLING.intersection(groups[0]), _TELLING.intersection(defaults)
+        if before != now:
+            raise ResumeError(_other_optimizer(f"one{name} with {sorted(before)}", f"{mine} with {sorted(now)}"))
+
+
+def check_shapes(model: nn.Module, weights: Mapping[str, Any]) -> None:
+    """Refuses the optimizer's state of parameters that have other shapes in this model.
+
+    Args:
+        model: the model without its wrapper.
+        weights: the checkpoint's ``state_dict``.
+
+    Raises:
+        ResumeError: there are such parameters; they are named with both shapes.
+    """
+    differing = []
+    for name, parameter in model.named_parameters():
+        saved = weights.get(name)
+        shape = tuple(getattr(parameter, "ds_shape", parameter.shape))
+        if hasattr(saved, "shape") and tuple(saved.shape) != shape:
+            differing.append(f"{name} {tuple(saved.shape)} in the checkpoint and {shape} in the model")
+    if differing:
+        more = f" and {len(differing) - 4} more" if len(differing) > 4 else ""
+        raise ResumeError(
+            f"the checkpoint belongs to a model with other shapes: {'; '.join(differing[:4])}{more}. Resume with the "
+            "model of the saved run, or begin a new run with load_from and resume=False, which takes what fits"
+        )
+
+
+def hook_differences(hooks: Sequence[Any], saved: Mapping[str, Any]) -> list[str]:
+    """Lines about states of hooks that this run does not have."""
+    present = set(hook_states(hooks))
+    return [
+        f"hooks: the checkpoint has a state of {name.rpartition('.')[0]}, which this run lacks; it is not used"
+        for name, state in saved.items()
+        if name not in present and state
+    ]
+
+
+def scheduler_line(path: str, scheduler: Any, differences: Mapping[str, tuple[Any, Any]]) -> str:
+    """A line about arguments of a scheduler that the checkpoint and the config have differently."""
+    listed = ", ".join(f"{key}={now!r} (was {before!r})" for key, (before, now) in differences.items())
+    return f"{path} ({type(scheduler).__name__}) follows the config: {listed}"
+
+
+def _pairs(optim_wrapper: Any, saved: Any) -> Iterator[tuple[str, Any, Mapping[str, Any]]]:
+    """Each wrapper with its suffix in messages and its saved state."""
+    wrappers = wrappers_by_name(optim_wrapper)
+    for name, wrapper in wrappers.items():
+        state = saved if name == "" else saved.get(name)
+        if isinstance(state, Mapping):
+            yield (f".{name}" if name else ""), wrapper, state
+
+
+def _classes(by_name: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}: {kind}" if name else kind for name, kind in by_name.items())
+
+
+def _other_optimizer(before: str, now: str) -> str:
+    return (
+        f"the checkpoint has the state of another optimizer ({before}) than this run uses ({now}); resume with the "
+        "optimizer of the saved run, or begin a new run from its weights with load_from and resume=False"
+    )
