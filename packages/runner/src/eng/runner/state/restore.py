@@ -12,8 +12,8 @@ from eng.optim.scheduler._progress import replay, set_value
 from eng.runner.errors import ResumeError
 
 from .collect import named_hooks
-from .progress import go_on_from
 from .differences import scheduler_line
+from .progress import go_on_from
 
 logger = logging.getLogger(__name__)
 
