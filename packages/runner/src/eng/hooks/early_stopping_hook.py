@@ -75,8 +75,8 @@ class EarlyStoppingHook(Hook):
             self._report_missing(metrics or {})
             return
         score = float(metrics[self.monitor])
-        reason = self._reason_to_stop(score)
-        if reason:
+        stop, reason = self._check_stop_condition(score)
+        if stop:
             runner.train_loop.stop_training = True
             runner.logger.info("Training stops early: %s", reason)
 
@@ -94,6 +94,11 @@ class EarlyStoppingHook(Hook):
     def _settings(self) -> dict[str, Any]:
         names = ("monitor", "rule", "min_delta", "check_finite", "patience", "stopping_threshold")
         return {name: getattr(self, name) for name in names}
+
+    def _check_stop_condition(self, current_score: float) -> tuple[bool, str]:
+        """Whether to stop, and why; subclasses of libraries extend it."""
+        reason = self._reason_to_stop(current_score)
+        return reason is not None, reason or ""
 
     def _reason_to_stop(self, score: float) -> str | None:
         if self.check_finite and not math.isfinite(score):
