@@ -28,6 +28,8 @@ def test_100_boxes_with_labels_on_an_image(versus) -> None:
 class Slow(BaseVisBackend):
     """A tracker that takes what comes."""
 
+    in_background = True
+
     experiment = None
 
     def _init_env(self) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import logging
 import threading
 import time
 
@@ -33,12 +32,11 @@ def test_instances_are_found_by_name_and_the_last_created_is_current() -> None:
     assert not board.check_instance_created("third")
 
 
-def test_keywords_for_an_existing_instance_are_warned_about(caplog) -> None:
+def test_keywords_for_an_existing_instance_are_warned_about() -> None:
     board = board_class()
     board.get_instance("first", value=1)
-    with caplog.at_level(logging.WARNING):
+    with pytest.warns(UserWarning, match="Board 'first' exists already; 'value' has no effect on it"):
         assert board.get_instance("first", value=2).value == 1
-    assert "Board 'first' exists already; 'value' have no effect" in caplog.text
 
 
 def test_current_instance_without_any_says_how_to_create_one() -> None:

@@ -14,6 +14,7 @@ import torch
 from eng.evaluator import BaseMetric, DumpResults, Evaluator, LossMeter, get_metric_value, split_losses
 from eng.evaluator.metric import _to_cpu
 from eng.registry import METRICS
+from eng.runner.assemble.evaluation import build_evaluator
 from eng.structures import BaseDataElement
 
 HERE = Path(__file__).parent
@@ -50,6 +51,53 @@ def registered():
 
 
 SAMPLES = [{"pred": 1, "label": 1}, {"pred": 0, "label": 1}, {"pred": 2, "label": 2}, {"pred": 2, "label": 2}]
+
+
+class Returns(Echo):
+    def __init__(self, value):
+        super().__init__()
+        self.value = value
+
+    def compute_metrics(self, results):
+        return self.value
+
+
+@pytest.mark.parametrize(
+    ("value", "returned"),
+    [(0.5, r"0\.5 \(a float\)"), (torch.tensor(0.5), r"tensor\(0\.5000\) \(a Tensor\)"), (None, "a NoneType"), ([1], "a list")],
+    ids=["float", "tensor", "None", "list"],
+)  # fmt: skip
+@pytest.mark.parametrize("prefix", [None, "toy"])
+def test_a_metric_that_returns_no_dict_is_named(value, returned, prefix):
+    metric = Returns(value)
+    metric.prefix = prefix
+    metric.process(None, [1])
+    message = rf"Returns.compute_metrics must return a dict of numbers by name, .*; it returned {returned}"
+    with pytest.raises(TypeError, match=message):
+        metric.evaluate(1)
+
+
+def test_a_metric_without_prefix_says_so(caplog):
+    Echo(prefix="a")
+    assert "prefix" not in caplog.text
+    Echo()
+    assert "Echo has no prefix" in caplog.text
+
+
+class OfTorchmetrics:
+    def update(self, *args): ...
+    def compute(self): ...
+
+
+@pytest.mark.parametrize("metrics", [OfTorchmetrics(), [Echo(), OfTorchmetrics()]], ids=["alone", "in a list"])
+def test_a_metric_of_torchmetrics_is_refused_with_what_to_write(metrics):
+    with pytest.raises(TypeError, match=r"OfTorchmetrics has update\(\) and compute\(\) instead. Write a BaseMetric"):
+        build_evaluator(metrics)
+
+
+def test_anything_else_is_no_metric():
+    with pytest.raises(TypeError, match="must be a BaseMetric or a config of one, got builtins.int"):
+        build_evaluator(3)
 
 
 class TestEvaluator:

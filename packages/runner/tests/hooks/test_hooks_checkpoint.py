@@ -124,7 +124,9 @@ def test_a_resumed_run_knows_the_best_so_far(make_runner, parts) -> None:
 def test_a_metric_that_never_came_is_told_once_with_those_that_did(make_runner, parts, heard) -> None:
     _, names = train(make_runner, parts, scores=dict(acc=[1], f1=[1]), save_best="mAP", interval=-1, save_last=False)
     told = [line for line in heard.lines if "mAP" in line]
-    assert told == ["save_best='mAP': the validation gave no such metric; it gave ['acc', 'f1']"]
+    assert told == [
+        "CheckpointHook (save_best) watches 'mAP', which the validation did not give; it gave ['acc', 'f1']"
+    ]
     assert names == set()
 
 

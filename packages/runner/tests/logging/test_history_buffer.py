@@ -49,7 +49,8 @@ class TestStatistics:
         assert math.isnan(HistoryBuffer().mean())
 
     def test_max_length_forgets_the_oldest(self):
-        buffer = HistoryBuffer([1, 2, 3], [1, 2, 3], max_length=2)
+        with pytest.warns(UserWarning, match="holds 3 values and max_length is 2"):
+            buffer = HistoryBuffer([1, 2, 3], [1, 2, 3], max_length=2)
         assert [part.tolist() for part in buffer.data] == [[2, 3], [2, 3]]
         for value in range(5000):
             buffer.update(value)

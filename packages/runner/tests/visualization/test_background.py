@@ -18,6 +18,8 @@ QUICK = Patience(max_waiting=50, max_attempts=3, first_pause=0.01, longest_pause
 class Tracker(BaseVisBackend):
     """Notes what it is told, and fails or hangs as long as it is told to."""
 
+    in_background = True
+
     def __init__(self, save_dir: str = "", failures: int = 0, hang: threading.Event | None = None) -> None:
         super().__init__(save_dir)
         self.failures, self.hang = failures, hang

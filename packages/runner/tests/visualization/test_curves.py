@@ -60,9 +60,12 @@ def test_half_a_line_at_the_end_is_left_out(tmp_path, caplog) -> None:
 
 
 @pytest.mark.parametrize("tail", ['half\n{"a": 1}\n', "[1]\n"], ids=["no json", "no object"])
-def test_other_broken_lines_are_named(tmp_path, tail) -> None:
+def test_other_broken_lines_are_named(tmp_path, tail, caplog) -> None:
     path = write(tmp_path / "scalars.json", training(1), tail)
-    with pytest.raises(LinesError, match=r"scalars\.json:2: expected a JSON object"):
+    assert len(read_lines(path)) == (2 if "a" in tail else 1)
+    assert "a line is damaged and left out, the first is line 2" in caplog.text
+    path.write_text(tail.partition("\n")[0] + "\n")
+    with pytest.raises(LinesError, match=r"scalars\.json:1: expected a JSON object"):
         read_lines(path)
 
 

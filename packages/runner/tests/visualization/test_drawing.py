@@ -55,6 +55,7 @@ def test_drawing_adds_up_and_keeps_the_size_and_the_given_array() -> None:
     assert (given == 9).all()
 
 
+@pytest.mark.filterwarnings("ignore:draw_bboxes out of bounds")
 def test_boxes_outside_the_image_are_cut_off(visualizer) -> None:
     visualizer.draw_bboxes(
         np.array([[-30.0, -30, 20, 20], [100.0, 100, 200, 200]]), face_colors="b", edge_colors="none", alpha=1

@@ -158,6 +158,8 @@ def test_lines_that_are_gone_are_told(tmp_path, caplog) -> None:
 class Memory(BaseVisBackend):
     """A tracker that keeps runs of points."""
 
+    in_background = True
+
     def __init__(self) -> None:
         super().__init__("")
         self.runs: list[list[int]] = []

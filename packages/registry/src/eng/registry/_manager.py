@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import logging
 import threading
+import warnings
 from collections import OrderedDict
 from typing import Any, TypeVar
 
 __all__ = ["ManagerMeta", "ManagerMixin"]
 
-_LOGGER = logging.getLogger(__name__)
 T = TypeVar("T", bound="ManagerMixin")
 
 
@@ -79,8 +78,10 @@ class ManagerMixin(metaclass=ManagerMeta):
             if name not in cls._instance_dict:
                 cls._instance_dict[name] = cls(name=name, **kwargs)
             elif kwargs:
-                _LOGGER.warning(
-                    "%s %r exists already; %s have no effect on it", cls.__name__, name, ", ".join(map(repr, kwargs))
+                names = ", ".join(map(repr, kwargs))
+                verb = "have" if len(kwargs) > 1 else "has"
+                warnings.warn(
+                    f"{cls.__name__} {name!r} exists already; {names} {verb} no effect on it", UserWarning, stacklevel=2
                 )
             instance: T = cls._instance_dict[name]
             return instance

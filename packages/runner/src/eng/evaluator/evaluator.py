@@ -21,6 +21,9 @@ class Evaluator:
     Args:
         metrics: one metric or several, as objects or configs.
 
+    Raises:
+        TypeError: a metric has no methods ``process`` and ``evaluate``.
+
     Examples:
         >>> class Count(BaseMetric):
         ...     def process(self, data_batch, data_samples):
@@ -37,6 +40,8 @@ class Evaluator:
         self.metrics: list[BaseMetric] = [
             METRICS.build(metric) if isinstance(metric, Mapping) else metric for metric in given
         ]
+        for metric in self.metrics:
+            _check_metric(metric)
 
     @property
     def dataset_meta(self) -> dict[str, Any] | None:
@@ -108,6 +113,19 @@ class Evaluator:
             self.process(chunk, next(batches, None))
             size += len(chunk)
         return self.evaluate(size)
+
+
+def _check_metric(metric: Any) -> None:
+    if all(callable(getattr(metric, name, None)) for name in ("process", "evaluate")):
+        return
+    kind = f"{type(metric).__module__.partition('.')[0]}.{type(metric).__name__}"
+    if all(callable(getattr(metric, name, None)) for name in ("update", "compute")):
+        raise TypeError(
+            f"an evaluator's metric must have the methods process(data_batch, data_samples) and evaluate(size); {kind} "
+            "has update() and compute() instead. Write a BaseMetric whose process() calls update() and whose "
+            "compute_metrics() returns {'name': metric.compute()}"
+        )
+    raise TypeError(f"an evaluator's metric must be a BaseMetric or a config of one, got {kind}")
 
 
 def _chunks(items: Sequence[Any], size: int) -> Iterator[list[Any]]:

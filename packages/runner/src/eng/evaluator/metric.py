@@ -59,7 +59,10 @@ class BaseMetric(metaclass=ABCMeta):
         self.prefix = prefix or self.default_prefix
         self.collect_dir = collect_dir
         if self.prefix is None:
-            _LOGGER.debug("%s has no prefix; its names are used as they are", type(self).__name__)
+            _LOGGER.warning(
+                "%s has no prefix: its names are used as they are, and may be those of another metric",
+                type(self).__name__,
+            )
 
     @property
     def dataset_meta(self) -> dict[str, Any] | None:
@@ -95,6 +98,9 @@ class BaseMetric(metaclass=ABCMeta):
 
         Returns:
             Numbers by prefixed name, the same on all ranks.
+
+        Raises:
+            TypeError: `compute_metrics` returned no dict.
         """
         if not self.results:
             _LOGGER.warning("%s got no results; its process() must fill self.results", type(self).__name__)
@@ -107,7 +113,13 @@ class BaseMetric(metaclass=ABCMeta):
 
     def _named(self, results: list[Any]) -> dict[str, Any]:
         metrics = self.compute_metrics(results)
-        return {f"{self.prefix}/{name}": value for name, value in metrics.items()} if self.prefix else metrics
+        if not isinstance(metrics, Mapping):
+            name = type(self).__name__
+            raise TypeError(
+                f"{name}.compute_metrics must return a dict of numbers by name, such as {{'accuracy': 0.5}}; it returned "
+                f"{_describe(metrics)}"
+            )
+        return {f"{self.prefix}/{name}": value for name, value in metrics.items()} if self.prefix else dict(metrics)
 
 
 @METRICS.register_module()
@@ -140,6 +152,12 @@ class DumpResults(BaseMetric):
         dump(results, self.out_file_path)
         _LOGGER.info("predictions of %d samples are in %s", len(results), self.out_file_path)
         return {}
+
+
+def _describe(value: Any) -> str:
+    """A value for a message: a number as it is, anything else by its type."""
+    kind = type(value).__name__
+    return f"{value!r} (a {kind})" if isinstance(value, int | float | torch.Tensor) else f"a {kind}"
 
 
 def _to_cpu(data: Any) -> Any:

@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-GREATER_KEYS = (
-    "acc", "top", "AR@", "auc", "precision", "mAP", "mDice", "mIoU", "mAcc", "aAcc", "AR", "recall", "f1", "psnr", "ssim",
+# Words that settle the direction whatever else the name says: "loss_heatmap", "top1_error".
+_DECISIVE = frozenset({"loss", "losses", "error", "errors", "err"})
+_LESS = frozenset({
+    "mae", "mse", "rmse", "mape", "nrmse", "nll", "ppl", "perplexity", "entropy", "eer", "wer", "cer", "mer", "ter",
+    "wil", "fid", "kid", "lpips", "dists", "niqe", "brisque", "swd", "sad", "epe", "nme", "mpjpe", "mrrpe", "mmr",
+    "hausdorff", "hd95", "distance", "divergence", "disparity", "deviance", "silog", "idsw", "lost", "fallout",
+})  # fmt: skip
+_GREATER = frozenset({
+    "acc", "accs", "accuracy", "accuracies", "macc", "aacc", "top", "auc", "auroc", "auprc", "roc", "precision",
+    "precisions", "mprecision", "recall", "recalls", "mrecall", "f1", "fscore", "mfscore", "fbeta", "hmean", "psnr",
+    "ssim", "msssim", "dice", "mdice", "iou", "miou", "ciou", "giou", "diou", "jaccard", "pck", "pckh", "bleu",
+    "rouge", "meteor", "cider", "spice", "chrf", "bertscore", "hota", "mota", "motp", "idf1", "snr", "sdr", "kappa",
+    "mcc", "corrcoef", "ndcg", "mrr", "sensitivity", "specificity", "r2", "plcc", "srcc", "vmaf",
+})  # fmt: skip
+# Words that tell something only together.
+_LESS_PHRASES = ("abs_rel", "sq_rel")
+_GREATER_PHRASES = (
+    "f_beta", "f_score", "cosine_similarity", "structural_similarity", "exact_match", "corr_coef",
+    "correlation_coefficient", "noise_ratio", "distortion_ratio", "energy_ratio", "intersection_over_union",
+    "panoptic_quality", "inception_score", "predictive_value", "hit_rate", "explained_variance", "bert_score", "io_u",
 )  # fmt: skip
-LESS_KEYS = ("loss",)
+# Abbreviations of detection and retrieval, which are ordinary syllables in small letters: mAP, AP50, APs, AR@100, R1, R@5.
+_CAPITALS = re.compile(r"m?A[PR][smlrcft]?|MAP|MAR|PQ|SQ|RQ|R(1|5|10|20)")
+_RECALL_AT = re.compile(r"(?<![A-Za-z])R@\d")
+# In small letters they count where nothing else stands in the name, as in torchmetrics' "map_50" and "mar_large".
+_SMALL_LETTERS = re.compile(r"(map|mar|ap|ar)([_@.-]?(\d+|small|medium|large|s|m|l|per_class))*")
+# scikit-learn's names of errors whose sign is turned round.
+_NEGATED = re.compile(r"_neg(ative)?_(mean|median|max|root|mse|mae|rmse|brier)_")
+_HUMP = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+")
 
 
 def check_rule(rule: str) -> str:
@@ -32,26 +58,68 @@ def is_better(value: float, than: float, rule: str) -> bool:
 
 
 def infer_rule(metric: str, greater_keys: Sequence[str] | None = None, less_keys: Sequence[str] | None = None) -> str:
-    """The rule for ``metric``, from exact names first and parts of names after them.
+    """The rule for ``metric``, from the caller's keys first and from whole words of the name after them.
+
+    A name is split at everything that is no letter or digit, at digits and where capitals begin a word. ``loss`` and
+    ``error`` settle the direction; any other two words that disagree do not.
 
     Args:
         metric: name, possibly with a prefix: ``"coco/bbox_mAP"``.
-        greater_keys: names of which more is better; None takes the usual ones.
-        less_keys: names of which less is better; None takes ``("loss",)``.
+        greater_keys: names, or parts of names, of which more is better. They come before the built-in words.
+        less_keys: the same for less.
 
     Raises:
-        ValueError: nothing in the name tells.
+        ValueError: nothing in the name tells, or its words contradict each other.
 
     Example:
-        >>> infer_rule("val/loss_cls"), infer_rule("accuracy/top1")
-        ('less', 'greater')
+        >>> infer_rule("val/loss_cls"), infer_rule("accuracy/top1"), infer_rule("top1_error")
+        ('less', 'greater', 'less')
     """
-    greater = [key.lower() for key in (GREATER_KEYS if greater_keys is None else greater_keys)]
-    less = [key.lower() for key in (LESS_KEYS if less_keys is None else less_keys)]
+    rule = _by_keys(metric, greater_keys or (), less_keys or ()) or _by_words(metric)
+    if rule is None:
+        raise ValueError(f"cannot tell whether more or less of {metric!r} is better; set rule='greater' or rule='less'")
+    return rule
+
+
+def _by_keys(metric: str, greater_keys: Sequence[str], less_keys: Sequence[str]) -> str | None:
+    """The rule by the caller's keys: a key that is the whole name wins over keys that are parts of it."""
     name = metric.lower()
-    for test in (lambda key: key == name, lambda key: key in name):
-        if any(test(key) for key in greater):
-            return "greater"
-        if any(test(key) for key in less):
-            return "less"
-    raise ValueError(f"cannot tell whether more or less of {metric!r} is better; set rule='greater' or rule='less'")
+    keys = [(key.lower(), "greater") for key in greater_keys] + [(key.lower(), "less") for key in less_keys]
+    for rules in ({rule for key, rule in keys if key == name}, {rule for key, rule in keys if key in name}):
+        if len(rules) > 1:
+            raise ValueError(f"greater_keys and less_keys both fit {metric!r}; set rule='greater' or rule='less'")
+        if rules:
+            return rules.pop()
+    return None
+
+
+def _by_words(metric: str) -> str | None:
+    segments = [segment for segment in re.split(r"[^A-Za-z0-9]+", metric) if segment]
+    humps = [hump for segment in segments for hump in _HUMP.findall(segment)]
+    pieces = [*segments, *humps]
+    words = {form for piece in pieces for form in (piece.lower(), _stem(piece).lower())}
+    joined = f"_{'_'.join(humps).lower()}_"
+    if _NEGATED.search(joined):
+        return None
+    if words & _DECISIVE:
+        return "less"
+    is_less = bool(words & _LESS) or _has_phrase(joined, _LESS_PHRASES)
+    is_greater = bool(words & _GREATER) or _has_phrase(joined, _GREATER_PHRASES) or _is_of_detection(metric, pieces)
+    if is_greater == is_less:
+        return None
+    return "greater" if is_greater else "less"
+
+
+def _stem(piece: str) -> str:
+    """The piece without the number at its end: ``top`` of ``top1``."""
+    return piece.rstrip("0123456789")
+
+
+def _has_phrase(joined: str, phrases: Sequence[str]) -> bool:
+    return any(f"_{phrase}_" in joined for phrase in phrases)
+
+
+def _is_of_detection(metric: str, pieces: Sequence[str]) -> bool:
+    has_capitals = any(_CAPITALS.fullmatch(form) for piece in pieces for form in (piece, _stem(piece)))
+    component = metric.rpartition("/")[2]
+    return bool(has_capitals or _RECALL_AT.search(metric) or _SMALL_LETTERS.fullmatch(component))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from eng.logging.metric_values import MetricReader
 from eng.registry import HOOKS
 
 from ._checkpoint_files import remove_checkpoints
 from ._rules import check_rule, infer_rule, is_better
 from .hook import DataBatch, Hook
+from .runtime_info_hook import is_scalar
 
 if TYPE_CHECKING:
     from eng.runner.view import RunnerView
@@ -97,7 +99,7 @@ class CheckpointHook(Hook):
         self._best_scores: dict[str, float] = {}
         self._kept: list[int] = []
         self._training = False
-        self._warned_of: set[str] = set()
+        self._reader = MetricReader(f"{type(self).__name__} (save_best)")
         self._writer: Any = None
 
     def before_train(self, runner: RunnerView) -> None:
@@ -155,8 +157,9 @@ class CheckpointHook(Hook):
             logger.warning("The validation gave no metrics, so that there is no best checkpoint to save")
             return
         if self.save_best == ["auto"]:
-            self._follow_first(next(iter(metrics)), runner)
-        found = {key: float(metrics[key]) for key, rule in self.rules.items() if self._is_best(key, rule, metrics)}
+            self._follow_first(_first_number(metrics), runner)
+        scores = {key: self._reader.read(metrics, key) for key in self.rules}
+        found = {key: float(score) for key, score in scores.items() if score is not None and self._is_best(key, score)}
         self._best_scores.update(found)
         runner.message_hub.update_info("best_to_save", found)
         for key in found:
@@ -275,17 +278,11 @@ class CheckpointHook(Hook):
         if writer is not None:
             writer.close()
 
-    def _is_best(self, key: str, rule: str, metrics: dict[str, float]) -> bool:
-        if key not in metrics:
-            if key not in self._warned_of:
-                self._warned_of.add(key)
-                logger.warning("save_best=%r: the validation gave no such metric; it gave %s", key, list(metrics))
-            return False
-        score = float(metrics[key])
+    def _is_best(self, key: str, score: float) -> bool:
         if math.isnan(score):
             return False
         best = self._best_scores.get(key)
-        return best is None or is_better(score, best, rule)
+        return best is None or is_better(score, best, self.rules[key])
 
     def _save_best(self, runner: RunnerView, key: str) -> None:
         unit, number = ("epoch", runner.epoch) if self.by_epoch else ("iter", runner.iter)
@@ -350,6 +347,11 @@ class CheckpointHook(Hook):
         if self.out_dir is None or str(self.out_dir) == runner.work_dir:
             return runner.work_dir
         return _join(str(self.out_dir), Path(runner.work_dir).name, self.backend_args)
+
+
+def _first_number(metrics: Mapping[str, Any]) -> str:
+    """Name of the first metric that is one number; of the first one where none is."""
+    return next((name for name, value in metrics.items() if is_scalar(value)), next(iter(metrics)))
 
 
 def _as_list(value: Any) -> list[Any] | None:

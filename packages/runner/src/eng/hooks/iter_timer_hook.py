@@ -30,6 +30,15 @@ class IterTimerHook(Hook):
         self._done = 0
         self._left = 0
 
+    @property
+    def t(self) -> float:
+        """When the last iteration ended, as ``time.time()``; subclasses read and set it. The clock inside never jumps."""
+        return time.time() - (time.perf_counter() - self._last)
+
+    @t.setter
+    def t(self, now: float) -> None:
+        self._last = time.perf_counter() - (time.time() - now)
+
     def before_train(self, runner: RunnerView) -> None:
         """Starts the clock of the whole training."""
         self.start_iter = runner.iter

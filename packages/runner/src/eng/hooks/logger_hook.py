@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from eng.registry import HOOKS
+from eng.visualization.axis import step_counts
 
 from ._loaders import loader_length
 from .hook import DataBatch, Hook
@@ -115,7 +116,8 @@ class LoggerHook(Hook):
             return
         tag, line = runner.log_processor.get_log_after_iter(runner, batch_idx, "train")
         runner.logger.info(line)
-        runner.visualizer.add_scalars(tag, step=runner.iter + 1, file_path=self.json_log_path, axis="iter")
+        with step_counts("iter"):
+            runner.visualizer.add_scalars(tag, step=runner.iter + 1, file_path=self.json_log_path)
 
     def after_val_iter(
         self,
@@ -144,7 +146,8 @@ class LoggerHook(Hook):
         tag, line = runner.log_processor.get_log_after_epoch(runner, loader_length(runner, "val"), "val")
         runner.logger.info(line)
         axis = "epoch" if self.log_metric_by_epoch else "iter"
-        runner.visualizer.add_scalars(tag, step=getattr(runner, axis), file_path=self.json_log_path, axis=axis)
+        with step_counts(axis):
+            runner.visualizer.add_scalars(tag, step=getattr(runner, axis), file_path=self.json_log_path)
 
     def after_test_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
         """Writes the line with the test metrics, and all of them to ``<log_dir>/<timestamp>.json``."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eng.registry import HOOKS
+from eng.visualization.images import as_rgb
 
 from .hook import DataBatch, Hook
 
@@ -64,14 +65,44 @@ def _samples(data_batch: Any) -> list[dict[str, Any]]:
     return list(data_batch or ())
 
 
-def _original_image(inputs_CHW: Any, sample: Any) -> np.ndarray:
-    image = np.ascontiguousarray(inputs_CHW.detach().cpu().numpy().transpose(1, 2, 0).astype(np.uint8))
-    if "pad_shape" in sample and "img_shape" in sample:
-        height, width = sample.img_shape[:2]
-        image = image[:height, :width]
-    if "ori_shape" in sample and tuple(sample.ori_shape[:2]) != image.shape[:2]:
+def _original_image(inputs: Any, sample: Any) -> np.ndarray:
+    """The image behind an input, (C, H, W) or (1, C, H, W): its normalisation undone, without padding, at its own size."""
+    pixels_CHW = inputs.detach().cpu().float()
+    pixels_CHW = pixels_CHW[0] if pixels_CHW.dim() == 4 else pixels_CHW
+    image = np.clip(_denormalized(pixels_CHW.numpy().transpose(1, 2, 0), sample), 0, 255).astype(np.uint8)
+    image = as_rgb(image)
+    unpadded = _unpadded_size(sample)
+    if unpadded is not None:
+        image = image[: unpadded[0], : unpadded[1]]
+    size = _original_size(sample)
+    if size is not None and size != image.shape[:2]:
         import cv2
 
-        height, width = sample.ori_shape[:2]
-        image = cv2.resize(image, (width, height))
-    return image
+        image = cv2.resize(np.ascontiguousarray(image), (size[1], size[0]))
+    return np.ascontiguousarray(image)
+
+
+def _denormalized(image_HWC: np.ndarray, sample: Any) -> np.ndarray:
+    cfg = sample.get("img_norm_cfg") or {}
+    mean, std = np.asarray(cfg.get("mean", 0.0)), np.asarray(cfg.get("std", 1.0))
+    image = image_HWC * std + mean
+    return image if cfg.get("to_rgb", True) or image.shape[2] != 3 else image[..., ::-1]
+
+
+def _unpadded_size(sample: Any) -> tuple[int, int] | None:
+    """Height and width of the image in its padding; ``scale`` of old pipelines is width and height."""
+    if "pad_shape" not in sample:
+        return None
+    if "img_shape" in sample:
+        return int(sample.img_shape[0]), int(sample.img_shape[1])
+    if "scale" in sample:
+        return int(sample.scale[1]), int(sample.scale[0])
+    return None
+
+
+def _original_size(sample: Any) -> tuple[int, int] | None:
+    if "ori_shape" in sample:
+        return int(sample.ori_shape[0]), int(sample.ori_shape[1])
+    if "ori_height" in sample and "ori_width" in sample:
+        return int(sample.ori_height), int(sample.ori_width)
+    return None

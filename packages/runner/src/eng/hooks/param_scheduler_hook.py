@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from eng.logging.metric_values import MetricReader
 from eng.registry import HOOKS
 
 from .hook import DataBatch, Hook
@@ -25,6 +26,7 @@ class ParamSchedulerHook(Hook):
     def __init__(self) -> None:
         self._per_iter: list[Any] | None = None
         self._seen_updates: dict[int, int] = {}
+        self._readers: dict[int, MetricReader] = {}
 
     def before_train(self, runner: RunnerView) -> None:
         """Sorts the schedulers by what they count, so that an iteration touches only those that it moves."""
@@ -62,7 +64,16 @@ class ParamSchedulerHook(Hook):
             return
         for scheduler in _each(runner.param_schedulers):
             if _follows_metric(scheduler):
-                scheduler.step(metrics)
+                scheduler.step(self._monitored(scheduler, metrics))
+
+    def _monitored(self, scheduler: Any, metrics: dict[str, float]) -> dict[str, Any] | None:
+        """The metrics with the scheduler's own as a number; None, with one warning, where the validation did not give it."""
+        name = getattr(scheduler, "monitor", None)
+        if name is None:  # a scheduler of a library, which knows what it reads
+            return metrics
+        reader = self._readers.setdefault(id(scheduler), MetricReader(type(scheduler).__name__))
+        value = reader.read(metrics, name)
+        return None if value is None else {**metrics, name: value}
 
     def _made_update(self, scheduler: Any, runner: RunnerView) -> bool:
         before, now = self._seen_updates[id(scheduler)], _updates(scheduler, runner)

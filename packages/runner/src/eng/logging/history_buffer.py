@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import numbers
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
@@ -34,7 +35,7 @@ class HistoryBuffer:
     given to :meth:`update` must not be changed in place afterwards.
 
     Args:
-        log_history: values so far, oldest first.
+        log_history: values so far, oldest first; rows of values are taken one by one at the first update.
         count_history: a weight for each; a mean is the sum of the values divided by the sum of their weights.
         max_length: how many values are kept. The oldest are forgotten first.
 
@@ -63,6 +64,12 @@ class HistoryBuffer:
             )
         if max_length < 1:
             raise ValueError(f"max_length is the number of values to keep and must be 1 or more, not {max_length}")
+        if len(log_history) > max_length:
+            warnings.warn(
+                f"log_history holds {len(log_history)} values and max_length is {max_length}: the oldest are left out",
+                UserWarning,
+                stacklevel=2,
+            )
         self.max_length = max_length
         self._pending: list[Entry] = []  # the same list all along: recorders append to it
         self._reset(np.array(log_history), np.array(count_history))
@@ -185,6 +192,8 @@ class HistoryBuffer:
 
     def _append(self, values: np.ndarray, weights: np.ndarray) -> None:
         """Adds `values`, and as many `weights` or a single one for all, to the arrays."""
+        if self._store.ndim > 1:
+            self._flatten()
         end = self._end + len(values)
         if end > len(self._store) or values.dtype != self._store.dtype or weights.dtype != self._count_store.dtype:
             self._reserve(len(values), values.dtype, weights.dtype)
@@ -193,6 +202,16 @@ class HistoryBuffer:
         self._count_store[self._end : end] = weights
         self._end = end
         self._start = max(self._start, end - self.max_length)
+
+    def _flatten(self) -> None:
+        """Rows, with which a history may begin, become single values; a weight of a row goes to its first value."""
+        rows, counts = self._store[self._start : self._end], self._count_store[self._start : self._end]
+        if counts.shape != rows.shape:
+            weights = np.zeros((len(rows), rows[0].size), counts.dtype)
+            weights[:, 0] = counts.reshape(len(rows), -1)[:, 0]
+            counts = weights
+        self._store, self._count_store = rows.reshape(-1).copy(), counts.reshape(-1).copy()
+        self._start, self._end = max(len(self._store) - self.max_length, 0), len(self._store)
 
     def _reserve(self, extra: int, dtype: np.dtype[Any], count_dtype: np.dtype[Any]) -> None:
         """Room for `extra` values: the arrays grow by doubling up to a quarter above `max_length`, then slide."""
@@ -328,6 +347,9 @@ class HistoryBuffer:
         It holds the last values (at least 256, and at least the largest window that was read lately) and the totals of
         those before, so that windowed and global statistics go on as if nothing had happened.
         """
+        self._settle()
+        if self._store.ndim > 1:
+            self._flatten()
         values, counts = self.data
         kept = min(self._tail, len(values), self.max_length)
         cut = len(values) - kept
@@ -381,7 +403,8 @@ def settle_together(buffers: Iterable[HistoryBuffer]) -> None:
 
 def _sum(values: np.ndarray) -> float:
     """Few numbers are added in order, as :meth:`HistoryBuffer.mean` adds those that wait: the same bits either way."""
-    return sum(values.tolist()) if len(values) <= _FEW else values.sum()  # type: ignore[no-any-return]  # numpy's
+    few = values.ndim == 1 and len(values) <= _FEW
+    return sum(values.tolist()) if few else values.sum()  # type: ignore[no-any-return]  # numpy's
 
 
 def _length(entry: Entry) -> int:

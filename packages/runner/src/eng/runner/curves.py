@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from eng.dist import is_main_process
-from eng.visualization.curves import cut, read_lines, scalars_before
+from eng.visualization.curves import LinesError, read_lines, scalars_before, survives
 
 logger = logging.getLogger(__name__)
 
@@ -33,14 +33,19 @@ def continue_curves(
     own = getattr(visualizer, "scalar_file", None)
     if own is None or position["iter"] == 0 or not is_main_process():
         return
-    source = scalars_before(checkpoint, str(meta.get("experiment_name", "")), work_dir, own)
-    if source is None:
+    keep = survives(position["iter"], position["validated_iter"], epoch_is_over=position["batch"] == 0)
+    try:  # logs are never a reason to refuse a checkpoint
+        source = scalars_before(checkpoint, str(meta.get("experiment_name", "")), work_dir, own)
+        lines = read_lines(source, keep) if source is not None else None
+    except (LinesError, OSError) as error:
+        logger.warning("The curves of this start begin at iteration %d: %s", position["iter"], error)
+        return
+    if lines is None:
         logger.warning(
             "No JSON lines of earlier starts lie in %s: the curves of this start begin at iteration %d",
             work_dir,
             position["iter"],
         )
         return
-    lines = cut(read_lines(source), position["iter"], position["validated_iter"], epoch_is_over=position["batch"] == 0)
     logger.info("The curves of this start begin with %d lines of %s", len(lines), source)
     visualizer.go_on_from(lines, file_path)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from eng.device import get_max_cuda_memory, is_cuda_available
+from eng.hooks._loops import counts_epochs
 from eng.registry import LOG_PROCESSORS
 
 __all__ = ["LogProcessor"]
@@ -27,7 +28,7 @@ class LogProcessor:
 
     Args:
         window_size: updates in a mean.
-        by_epoch: whether lines count epochs; the same as in ``train_cfg``.
+        by_epoch: whether lines count epochs. None (default) follows the training loop.
         custom_cfg: statistics of your own. Each is a dict with ``data_src`` (the value, without ``train/``),
             ``method_name`` (a statistic of :class:`~eng.logging.HistoryBuffer`), optionally ``log_name`` (under
             which it is shown, in place of the value by default), ``window_size`` (a number, ``"epoch"`` or
@@ -48,7 +49,7 @@ class LogProcessor:
     def __init__(
         self,
         window_size: int = 10,
-        by_epoch: bool = True,
+        by_epoch: bool | None = None,
         custom_cfg: Sequence[Mapping[str, Any]] | None = None,
         num_digits: int = 4,
         log_with_hierarchy: bool = False,
@@ -60,6 +61,7 @@ class LogProcessor:
         self.num_digits = num_digits
         self.log_with_hierarchy = log_with_hierarchy
         self.mean_pattern = re.compile(mean_pattern)
+        self._given_by_epoch = by_epoch
         self._averaged: dict[str, bool] = {}
         self._has_cuda: bool | None = None
         self._check_custom_cfg()
@@ -83,7 +85,7 @@ class LogProcessor:
                 raise TypeError(
                     f"log_processor.custom_cfg[{index}]: window_size is a number, 'epoch' or 'global', not {window!r}"
                 )
-            if window == "epoch" and not self.by_epoch:
+            if window == "epoch" and self.by_epoch is False:
                 raise ValueError(f"log_processor.custom_cfg[{index}]: window_size='epoch' needs by_epoch=True")
 
     # ---------------------------------------------------------------- lines
@@ -103,9 +105,10 @@ class LogProcessor:
             ValueError: another `mode`.
         """
         _check_mode(mode, _MODES)
-        custom = self._with_sizes(self.custom_cfg, runner, batch_idx)
-        shown = self._collect(runner, mode, custom)
-        tag = self._collect(runner, mode, custom, keep_prefix=True) if self.log_with_hierarchy else dict(shown)
+        self._follow_loop(runner)
+        custom = self._parse_windows_size(runner, batch_idx, self.custom_cfg)
+        shown = self._collect_scalars(custom, runner, mode)
+        tag = self._collect_scalars(custom, runner, mode, True) if self.log_with_hierarchy else dict(shown)
         rates = {name: shown.pop(name) for name in list(shown) if name.endswith("lr")}
         head = [self._position(runner, batch_idx, mode, tag)]
         head.append(" ".join(f"{name}: {value:.{self.num_digits}e}" for name, value in rates.items()))
@@ -129,12 +132,13 @@ class LogProcessor:
             ValueError: another `mode`.
         """
         _check_mode(mode, ("val", "test"))
-        custom = self._with_sizes(self._with_epoch_times(mode), runner, batch_idx)
-        scalars = self._collect(runner, mode, custom, keep_prefix=self.log_with_hierarchy)
+        self._follow_loop(runner)
+        custom = self._parse_windows_size(runner, batch_idx, self._with_epoch_times(mode))
+        scalars = self._collect_scalars(custom, runner, mode, self.log_with_hierarchy)
         times = {name: scalars.pop(name) for name in list(scalars) if name.removeprefix(f"{mode}/") in _TIMES}
-        others = self._non_scalars(runner, mode)
-        size = _loader_length(runner, mode)
-        epoch = f" [{_epoch(runner, mode)}]" if self.by_epoch and mode == "val" else " "
+        others = self._collect_non_scalars(runner, mode)
+        size = self._size_text(runner, mode)
+        epoch = f" [{self._get_epoch(runner, mode)}]" if self.by_epoch and mode == "val" else " "
         head = f"{'Epoch' if self.by_epoch else 'Iter'}({mode}){epoch}[{size}/{size}]"
         items = self._items({**scalars, **others, **times}.items())
         tag = {**scalars, **(others if with_non_scalar else {}), **times}
@@ -142,20 +146,17 @@ class LogProcessor:
 
     def _position(self, runner: Any, batch_idx: int, mode: str, tag: dict[str, Any]) -> str:
         """``Epoch(train)  [1][10/45]`` or ``Iter(train) [ 10/450]``, with numbers aligned."""
-        training = _train_loop(runner)
+        training = _built_loop(runner)
         tag["iter"] = 0 if training is None else runner.iter + 1
+        total = str(runner.max_iters) if mode == "train" and not self.by_epoch else self._size_text(runner, mode)
+        inner = self.by_epoch or mode == "train"
+        done = self._get_iter(runner, batch_idx) if inner else batch_idx + 1
+        counter = f"[{str(done).rjust(len(total))}/{total}]"
         if not self.by_epoch:
-            done, total = (
-                (runner.iter + 1, runner.max_iters)
-                if mode == "train"
-                else (batch_idx + 1, _loader_length(runner, mode))
-            )
-            return f"Iter({mode}) [{_aligned(done, total)}/{total}]"
-        total = _loader_length(runner, mode)
-        counter = f"[{_aligned(batch_idx + 1, total)}/{total}]"
+            return f"Iter({mode}) {counter}"
         if mode == "test":
             return f"Epoch(test) {counter}"
-        tag["epoch"] = epoch = _epoch(runner, mode)
+        tag["epoch"] = epoch = self._get_epoch(runner, mode)
         width = len(str(runner.max_epochs)) + 3 if training is not None else 0
         return f"Epoch({mode}){f'[{epoch}]'.rjust(width)}{counter}"
 
@@ -172,7 +173,7 @@ class LogProcessor:
             self._has_cuda = is_cuda_available()
         if not self._has_cuda:
             return []
-        tag["memory"] = memory = get_max_cuda_memory(getattr(runner.model, "output_device", None))
+        tag["memory"] = memory = self._get_max_memory(runner)
         return [f"memory: {memory}"]
 
     def _items(self, pairs: Any) -> list[str]:
@@ -185,12 +186,14 @@ class LogProcessor:
 
     # ---------------------------------------------------------------- values
 
-    def _collect(
-        self, runner: Any, mode: str, custom: Sequence[Mapping[str, Any]], keep_prefix: bool = False
+    # These names are the reference's: log processors of libraries override them.
+
+    def _collect_scalars(
+        self, custom_cfg: Sequence[Mapping[str, Any]], runner: Any, mode: str, reserve_prefix: bool = False
     ) -> dict[str, Any]:
         """Statistics of everything logged in `mode`, by name."""
         prefix = f"{mode}/"
-        kept = prefix if keep_prefix else ""
+        kept = prefix if reserve_prefix else ""
         buffers = {
             key[len(prefix) :]: buffer
             for key, buffer in runner.message_hub.log_scalars.items()
@@ -202,14 +205,15 @@ class LogProcessor:
             if shown not in averaged:
                 averaged[shown] = self.mean_pattern.search(shown) is not None
             values[shown] = buffer.mean(self.window_size) if averaged[shown] else buffer.current()
-        for cfg in custom:
+        for cfg in custom_cfg:
             source = cfg["data_src"]
             if source in buffers:
                 rest = {key: value for key, value in cfg.items() if key not in ("data_src", "log_name")}
                 values[kept + cfg.get("log_name", source)] = buffers[source].statistics(**rest)
         return values
 
-    def _non_scalars(self, runner: Any, mode: str) -> dict[str, Any]:
+    def _collect_non_scalars(self, runner: Any, mode: str) -> dict[str, Any]:
+        """What was logged in `mode` and is no number, by name."""
         prefix = f"{mode}/"
         kept = prefix if self.log_with_hierarchy else ""
         facts = runner.message_hub.runtime_info.items()
@@ -222,8 +226,11 @@ class LogProcessor:
         ]
         return [*self.custom_cfg, *means]
 
-    def _with_sizes(self, custom: Sequence[Mapping[str, Any]], runner: Any, batch_idx: int) -> list[dict[str, Any]]:
-        """The statistics with ``epoch`` and ``global`` windows as numbers."""
+    def _parse_windows_size(
+        self, runner: Any, batch_idx: int, custom_cfg: Sequence[Mapping[str, Any]] | None = None
+    ) -> list[dict[str, Any]]:
+        """The statistics (of `custom_cfg`, the processor's own by default) with ``epoch`` and ``global`` as numbers."""
+        custom = self.custom_cfg if custom_cfg is None else custom_cfg
         if not custom:
             return []
         sizes = {"epoch": batch_idx + 1, "global": runner.iter + 1}
@@ -231,6 +238,40 @@ class LogProcessor:
             {**cfg, "window_size": sizes[cfg["window_size"]]} if isinstance(cfg.get("window_size"), str) else dict(cfg)
             for cfg in custom
         ]
+
+    def _get_max_memory(self, runner: Any) -> int:
+        """Largest memory held on the accelerator so far, in MB."""
+        return int(get_max_cuda_memory(getattr(runner.model, "output_device", None)))
+
+    def _get_iter(self, runner: Any, batch_idx: int) -> int:
+        """Number of the batch in its epoch, or of the iteration in the run."""
+        return batch_idx + 1 if self.by_epoch else int(runner.iter) + 1
+
+    def _get_epoch(self, runner: Any, mode: str) -> int:
+        """Number of the epoch; 0 for a validation without training."""
+        if mode == "train":
+            return int(runner.epoch) + 1
+        return 0 if _built_loop(runner) is None else int(runner.epoch)
+
+    def _get_cur_loop(self, runner: Any, mode: str) -> Any:
+        """The loop of `mode`."""
+        return getattr(runner, f"{mode}_loop")
+
+    def _get_dataloader_size(self, runner: Any, mode: str) -> int:
+        """Batches of the loop of `mode`."""
+        return len(self._get_cur_loop(runner, mode).dataloader)
+
+    def _size_text(self, runner: Any, mode: str) -> str:
+        """Batches of the loop of `mode`, or ``?`` of a stream."""
+        try:
+            return str(self._get_dataloader_size(runner, mode))
+        except (TypeError, AttributeError):  # the data has no length, or the loop of a library no data loader
+            return "?"
+
+    def _follow_loop(self, runner: Any) -> None:
+        """Counts as the training loop does, where nobody said how."""
+        if self.by_epoch is None:
+            self.by_epoch = counts_epochs(_train_loop(runner))
 
 
 def _check_mode(mode: str, allowed: Sequence[str]) -> None:
@@ -254,22 +295,12 @@ def _loss_last(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield "loss", values["loss"]
 
 
-def _aligned(number: int, largest: int) -> str:
-    return str(number).rjust(len(str(largest)))
-
-
 def _train_loop(runner: Any) -> Any | None:
+    """The training loop or its config; reading ``runner.train_loop`` would build it in the middle of a test."""
+    return runner._train_loop if hasattr(runner, "_train_loop") else runner.train_loop  # noqa: SLF001  # the reference's
+
+
+def _built_loop(runner: Any) -> Any | None:
     """The training loop where there is one that was built."""
-    loop = getattr(runner, "_train_loop", None)  # `train_loop` would build the loop in the middle of a test
-    return None if loop is None or isinstance(loop, Mapping) else loop
-
-
-def _epoch(runner: Any, mode: str) -> int:
-    if mode == "train":
-        return int(runner.epoch) + 1
-    return 0 if _train_loop(runner) is None else int(runner.epoch)
-
-
-def _loader_length(runner: Any, mode: str) -> int:
-    loader: Any = getattr(getattr(runner, f"{mode}_loop"), "dataloader", None)
-    return len(loader) if hasattr(loader, "__len__") else 0
+    loop = _train_loop(runner)
+    return None if isinstance(loop, Mapping) else loop

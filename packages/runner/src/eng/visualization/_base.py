@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import logging
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
+
+from eng.logging.metric_values import as_number
 
 from .curves.lines import Line
 
@@ -39,11 +41,11 @@ class BaseVisBackend(metaclass=ABCMeta):
         save_dir: folder for its files.
 
     Attributes:
-        in_background: write from a thread of its own, so that a tracker that fails or hangs cannot hold up a run; False
-            for those that only write local files.
+        in_background: write from a thread of its own, so that a tracker that fails or hangs cannot hold up a run. A
+            class has to say so itself: the methods of one that does not are called where the run calls the visualizer.
     """
 
-    in_background: ClassVar[bool] = True
+    in_background: ClassVar[bool] = False
 
     def __init__(self, save_dir: str) -> None:
         self._save_dir = save_dir
@@ -69,7 +71,7 @@ class BaseVisBackend(metaclass=ABCMeta):
 
         Args:
             name: of it.
-            image: (height, width, 3) uint8, RGB, or (height, width).
+            image: as in :func:`~eng.visualization.images.as_rgb`.
             step: to which it belongs.
             **kwargs: of the tracker.
         """
@@ -91,7 +93,7 @@ class BaseVisBackend(metaclass=ABCMeta):
                 :class:`~eng.visualization.curves.Line`).
         """
 
-    def replay(self, lines: Sequence[Line], file_path: str | None = None) -> None:
+    def replay(self, lines: Iterable[Line], file_path: str | None = None) -> None:
         """Writes the curves of a run that goes on here, before anything else is written to them.
 
         Args:
@@ -113,9 +115,8 @@ class BaseVisBackend(metaclass=ABCMeta):
 
 def plain_number(name: str, value: Any) -> float | int | None:
     """`value` as a Python number; None, with a warning, for what trackers cannot draw as a curve."""
-    if isinstance(value, torch.Tensor | np.ndarray | np.generic) and np.prod(np.shape(value)) == 1:
-        value = value.item()
-    if isinstance(value, int | float):
-        return value
-    _LOGGER.warning("%r is not written to the trackers: a %s is no number", name, type(value).__name__)
-    return None
+    try:
+        return as_number(name, value)
+    except TypeError:
+        _LOGGER.warning("%r is not written to the trackers: a %s is no number", name, type(value).__name__)
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -10,6 +11,8 @@ import torch
 
 from . import canvas, featmap, window
 from .colors import for_each, to_rgb
+from .figure import DPI, Overlay
+from .images import as_rgb
 
 Self = TypeVar("Self", bound="Drawing")
 Color = str | tuple[int, ...]
@@ -23,6 +26,7 @@ class Drawing:
     """Draws on one image; calls follow one another and draw on what is there."""
 
     _image: np.ndarray | None = None
+    _overlay: Overlay | None = None
 
     # --- the image ---------------------------------------------------------------------------------------------
 
@@ -30,16 +34,14 @@ class Drawing:
         """Sets the image to draw on; drawing leaves the given array as it is.
 
         Args:
-            image: (height, width, 3) RGB, or (height, width) grey, uint8 (other types are rounded to it).
+            image: (height, width) or (height, width, 1) grey, (height, width, 3) RGB or (height, width, 4) with an
+                opacity, which is dropped; uint8, and other types are rounded to it.
 
         Raises:
             ValueError: None, or an array of another shape.
         """
-        array = None if image is None else np.asarray(image)
-        if array is None or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3):
-            raise ValueError(f"an image is (height, width, 3) or (height, width), got {getattr(array, 'shape', None)}")
-        array = np.repeat(array[..., None], 3, axis=2) if array.ndim == 2 else array
-        self._image = np.clip(np.rint(array), 0, 255).astype(np.uint8) if array.dtype != np.uint8 else array.copy()
+        self._image = as_rgb(image)
+        self._overlay = None
         self.height, self.width = self._image.shape[:2]
         # Readable at every size of image: letters of about a ninetieth of its side, ten pixels at least.
         self._default_font_size = max(int(np.sqrt(self.height * self.width) // 90), 10)
@@ -50,6 +52,8 @@ class Drawing:
         Raises:
             ValueError: there is none.
         """
+        if self._overlay is not None:
+            self._image, self._overlay = self._overlay.render(), None
         if self._image is None:
             raise ValueError("there is no image yet: call set_image first")
         return self._image
@@ -78,8 +82,40 @@ class Drawing:
 
     @property
     def ax_save(self) -> Axes:
-        """What libraries that draw through matplotlib's axes call: its ``text``."""
+        """Matplotlib's axes over the image, for libraries that draw with them; ``text`` needs no matplotlib."""
         return Axes(self)
+
+    @property
+    def fig_save(self) -> Any:
+        """The matplotlib figure of :attr:`ax_save`; what is drawn on it is in the image that :meth:`get_image` gives."""
+        return self._open_overlay().figure
+
+    @property
+    def fig_save_canvas(self) -> Any:
+        """The canvas of :attr:`fig_save`."""
+        return self._open_overlay().canvas
+
+    @property
+    def dpi(self) -> float:
+        """Dots per inch of :attr:`fig_save`."""
+        return float(dict(getattr(self, "fig_save_cfg", {})).get("dpi", DPI))
+
+    def _open_overlay(self) -> Overlay:
+        if self._overlay is None:
+            self._overlay = Overlay(self._image, dict(getattr(self, "fig_save_cfg", {})))
+        return self._overlay
+
+    def _is_posion_valid(self, position: np.ndarray) -> bool:
+        """Whether points (x and y in the last dimension) lie in the image, its edge included. The reference's spelling."""
+        return bool(((position >= 0) & (position <= (self.width, self.height))).all())
+
+    def _warn_outside(self, points_N2: np.ndarray, name: str) -> None:
+        if len(points_N2) and not self._is_posion_valid(points_N2):
+            warnings.warn(
+                f"{name} out of bounds: a part lies outside the image of {self.width} x {self.height} and is cut off",
+                UserWarning,
+                stacklevel=3,
+            )
 
     # --- shapes ------------------------------------------------------------------------------------------------
 
@@ -112,6 +148,8 @@ class Drawing:
                 f"bboxes are x1 y1 x2 y2 with x1 <= x2 and y1 <= y2; number {turned[0]} is {boxes_N4[turned[0]]}"
             )
         corners = boxes_N4[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
+        self.get_image()
+        self._warn_outside(corners.reshape(-1, 2), "draw_bboxes")
         return self._polygons(list(corners), edge_colors, line_styles, line_widths, face_colors, alpha)
 
     def draw_polygons(
@@ -135,6 +173,9 @@ class Drawing:
         corners = [
             _points(points, 2, "polygons") for points in (polygons if isinstance(polygons, list) else [polygons])
         ]
+        self.get_image()
+        for points_N2 in corners:
+            self._warn_outside(points_N2, "draw_polygons")
         return self._polygons(corners, edge_colors, line_styles, line_widths, face_colors, alpha)
 
     def draw_circles(
@@ -161,6 +202,8 @@ class Drawing:
         radii_N = _numbers(radius, "radius").reshape(-1)
         if len(radii_N) != len(centers_N2):
             raise ValueError(f"{len(centers_N2)} centers need as many radii, got {len(radii_N)}")
+        ends_N2 = np.concatenate([centers_N2 - radii_N[:, None], centers_N2 + radii_N[:, None]])
+        self._warn_outside(ends_N2, "draw_circles")
         looks = _looks(len(radii_N), edge_colors, line_styles, line_widths, face_colors)
         for point, size, look in zip(centers_N2, radii_N, looks, strict=True):
             canvas.circle(image, point, float(size), alpha=float(alpha), **look)
@@ -187,6 +230,7 @@ class Drawing:
         image, x_N2, y_N2 = self.get_image(), _points(x_datas, 2, "x_datas"), _points(y_datas, 2, "y_datas")
         if x_N2.shape != y_N2.shape:
             raise ValueError(f"x_datas and y_datas must have one shape, got {x_N2.shape} and {y_N2.shape}")
+        self._warn_outside(np.stack([x_N2, y_N2], axis=-1).reshape(-1, 2), "draw_lines")
         looks = _looks(len(x_N2), colors, line_styles, line_widths, "none")
         for ends, look in zip(np.stack([x_N2, y_N2], axis=-1), looks, strict=True):
             if look["edge"] is not None:
@@ -198,7 +242,7 @@ class Drawing:
         positions: Array,
         colors: Color | list[Any] = "g",
         marker: str | None = None,
-        sizes: Array | None = None,
+        sizes: Array | Sequence[Number] | Number | None = None,
     ) -> Self:
         """Draws points.
 
@@ -206,15 +250,15 @@ class Drawing:
             positions: (2,) or (N, 2), x and y in pixels.
             colors: one, or a list with one for each point.
             marker: ``None`` or ``"o"`` for discs, ``"s"`` squares, ``"^"`` triangles, ``"x"`` or ``"+"`` crosses.
-            sizes: (N,) area in square pixels, 36 by default.
+            sizes: (N,) area in square pixels, or one for all points; 36 by default.
 
         Raises:
             ValueError: another shape or marker, an unknown colour, or a list of another length.
         """
         image, points_N2 = self.get_image(), _points(positions, 2, "positions")
-        areas_N = np.full(len(points_N2), 36.0) if sizes is None else _numbers(sizes, "sizes").reshape(-1)
+        areas_N = np.full(len(points_N2), 36.0) if sizes is None else _areas(sizes, len(points_N2))
         chosen = for_each(colors, len(points_N2), "colors")
-        for point, area, color in zip(points_N2, np.broadcast_to(areas_N, len(points_N2)), chosen, strict=True):
+        for point, area, color in zip(points_N2, areas_N, chosen, strict=True):
             _draw_marker(image, point, float(np.sqrt(area) / 2), to_rgb(color), marker or "o")
         return self
 
@@ -247,6 +291,7 @@ class Drawing:
             ValueError: other numbers of texts and positions, an unknown colour or alignment, or a list of another length.
         """
         image, points_N2 = self.get_image(), _points(positions, 2, "positions")
+        self._warn_outside(points_N2, "draw_texts")
         words = [texts] if isinstance(texts, str) else list(texts)
         if len(words) != len(points_N2):
             raise ValueError(f"{len(words)} texts need as many positions, got {len(points_N2)}")
@@ -309,10 +354,15 @@ class Drawing:
 
 
 class Axes:
-    """The part of matplotlib's axes that visualizers of libraries write texts with."""
+    """Matplotlib's axes as visualizers of libraries use them: texts go onto the image itself, all else onto a figure."""
 
     def __init__(self, drawing: Drawing) -> None:
         self.drawing = drawing
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # copying and pickling look for such names
+            raise AttributeError(name)
+        return getattr(self.drawing._open_overlay().axes, name)  # noqa: SLF001  # the axes belong to it
 
     def text(self, x: float, y: float, s: str, **kwargs: Any) -> None:
         """Writes a text, with matplotlib's keywords."""
@@ -342,6 +392,14 @@ def _numbers(value: Any, name: str) -> np.ndarray:
     if not np.isfinite(array).all():
         raise ValueError(f"{name}: all numbers must be finite")
     return array
+
+
+def _areas(sizes: Any, count: int) -> np.ndarray:
+    """An area for each of `count` points, out of one for all or one each."""
+    areas_N = _numbers(sizes if isinstance(sizes, torch.Tensor) else np.asarray(sizes), "sizes").reshape(-1)
+    if len(areas_N) not in (1, count):
+        raise ValueError(f"sizes: expected one area or {count}, got {len(areas_N)}")
+    return np.broadcast_to(areas_N, count)
 
 
 def _points(value: Any, columns: int, name: str) -> np.ndarray:

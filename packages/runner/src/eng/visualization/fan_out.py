@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from eng.registry import VISBACKENDS
 
 from ._base import BaseVisBackend
 from .background import BackgroundWriter
+from .curves.lines import POSITION_KEYS
 
 __all__ = ["FanOut", "build_backends"]
 
@@ -57,34 +60,74 @@ def _build(item: Any, save_dir: str | None) -> tuple[str, BaseVisBackend | None]
 class FanOut:
     """Passes each call to all trackers on rank 0; other ranks do nothing.
 
-    Trackers that write local files are called at once. If one raises, the others still get the call; then the first
-    exception is raised, with the tracker's name. All other trackers are called from a thread of their own.
+    A tracker whose class says ``in_background = True`` is called from a thread of its own. All others are called at once;
+    if one raises, the others still get the call; then the first exception is raised, with the tracker's name.
 
     Args:
-        backends: by name.
+        backends: by name; the mapping may be changed later.
     """
 
     def __init__(self, backends: Mapping[str, BaseVisBackend]) -> None:
         self.backends = dict(backends)
-        self._writers = {
-            name: BackgroundWriter(name, backend) for name, backend in self.backends.items() if backend.in_background
-        }
+        self._writers: dict[int, BackgroundWriter] = {}
 
     def __call__(self, method: str, *args: Any, **kwargs: Any) -> None:
         """Calls `method` of all trackers."""
         if not is_main_process():
             return
-        for writer in self._writers.values():
-            writer.close() if method == "close" else writer(method, *args, **kwargs)
-        failure: Exception | None = None
+        waiting = []
         for name, backend in self.backends.items():
-            if name in self._writers:
+            if not _is_in_background(backend):
+                waiting.append((name, backend))
                 continue
+            writer = self._writer_of(name, backend)
+            writer.close() if method == "close" else writer(method, *args, **_accepted(backend, method, kwargs))
+        failure: Exception | None = None
+        for name, backend in waiting:
             try:
-                getattr(backend, method)(*args, **kwargs)
+                _call(backend, method, args, kwargs)
             except Exception as error:  # noqa: BLE001  # raised again below, once all others were served
                 if hasattr(error, "add_note"):
                     error.add_note(f"raised by the vis_backend {name!r} in {method}")
                 failure = failure or error
         if failure is not None:
             raise failure
+
+    def _writer_of(self, name: str, backend: BaseVisBackend) -> BackgroundWriter:
+        writer = self._writers.get(id(backend))
+        if writer is None:
+            writer = self._writers[id(backend)] = BackgroundWriter(name, backend)
+        return writer
+
+
+def _is_in_background(backend: Any) -> bool:
+    """Whether the very class of a tracker asks for a thread: what a subclass adds may not be meant for one."""
+    return bool(vars(type(backend)).get("in_background", False))
+
+
+def _call(backend: Any, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    function = getattr(backend, method, None)
+    if function is not None:
+        function(*args, **_accepted(backend, method, kwargs))
+    elif method == "replay":  # a tracker of the reference's protocol
+        for line in args[0]:
+            backend.add_scalars(line.values, line.step, **_accepted(backend, "add_scalars", line.position))
+
+
+def _accepted(backend: Any, method: str, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The keywords without those of a line's position that a tracker's method does not take."""
+    if not kwargs or (accepted := _keywords_of(type(backend), method)) is None:
+        return kwargs
+    return {key: value for key, value in kwargs.items() if key in accepted or key not in POSITION_KEYS}
+
+
+@functools.lru_cache(maxsize=256)
+def _keywords_of(kind: type, method: str) -> frozenset[str] | None:
+    """Names of the parameters of a method; None where it takes any keyword."""
+    function = getattr(kind, method, None)
+    if function is None:
+        return None
+    parameters = inspect.signature(function).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return None
+    return frozenset(parameters)

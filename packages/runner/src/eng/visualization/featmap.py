@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from .canvas import cv2
+from .images import as_rgb
 
 # C channels, H height, W width.
 
@@ -26,12 +27,12 @@ def draw_featmap(
 
     Args:
         featmap: (C, H, W) floating point.
-        overlaid_image: (h, w, 3) uint8 RGB, over which the map is laid; the map is resized to it.
+        overlaid_image: over which the map is laid, as in :func:`~eng.visualization.images.as_rgb`; the map is resized to it.
         channel_reduction: ``"squeeze_mean"`` averages the channels, ``"select_max"`` takes the one with the largest sum,
             None shows several beside one another.
-        topk: without reduction, how many channels with the largest sums to show; -1 shows all, for C of 1 or 3.
+        topk: without reduction, how many channels with the largest sums to show; 0 or less shows all, for C of 1 or 3.
         arrangement: rows and columns of the pictures beside one another.
-        resize_shape: height and width that the map is resized to first.
+        resize_shape: height and width that map and image are resized to.
         alpha: share of the map where it lies over an image.
 
     Returns:
@@ -49,21 +50,25 @@ def draw_featmap(
         raise ValueError(
             f"channel_reduction must be None or one of {', '.join(_REDUCTIONS)}, got {channel_reduction!r}"
         )
-    map_CHW = _resized(featmap.detach().float().cpu(), overlaid_image, resize_shape)
+    map_CHW, image = _aligned(featmap.detach().float().cpu(), overlaid_image, resize_shape)
     if channel_reduction == "squeeze_mean":
-        return heat(map_CHW.mean(dim=0).numpy(), overlaid_image, alpha)
+        return heat(map_CHW.mean(dim=0).numpy(), image, alpha)
     if channel_reduction == "select_max":
-        return heat(map_CHW[_largest(map_CHW, 1)[0]].numpy(), overlaid_image, alpha)
-    return _side_by_side(map_CHW, overlaid_image, topk, arrangement, alpha)
+        return heat(map_CHW[_largest(map_CHW, 1)[0]].numpy(), image, alpha)
+    return _side_by_side(map_CHW, image, topk, arrangement, alpha)
 
 
-def _resized(map_CHW: torch.Tensor, image: np.ndarray | None, shape: tuple[int, int] | None) -> torch.Tensor:
-    target = shape if shape is not None else image.shape[:2] if image is not None else None
-    if image is not None and shape is not None and tuple(shape) != image.shape[:2]:
-        target = image.shape[:2]
+def _aligned(
+    map_CHW: torch.Tensor, image: np.ndarray | None, shape: tuple[int, int] | None
+) -> tuple[torch.Tensor, np.ndarray | None]:
+    """Map and image in one size: that of `shape`, or else of the image, or else of the map."""
+    pixels = None if image is None else as_rgb(image)
+    if pixels is not None and shape is not None and tuple(shape) != pixels.shape[:2]:
+        pixels = cv2().resize(pixels, (shape[1], shape[0]))
+    target = shape if pixels is None else pixels.shape[:2]
     if target is None or tuple(map_CHW.shape[1:]) == tuple(target):
-        return map_CHW
-    return F.interpolate(map_CHW[None], tuple(target), mode="bilinear", align_corners=False)[0]
+        return map_CHW, pixels
+    return F.interpolate(map_CHW[None], tuple(target), mode="bilinear", align_corners=False)[0], pixels
 
 
 def _largest(map_CHW: torch.Tensor, count: int) -> torch.Tensor:
@@ -74,15 +79,16 @@ def _side_by_side(
     map_CHW: torch.Tensor, image: np.ndarray | None, topk: int, arrangement: tuple[int, int], alpha: float
 ) -> np.ndarray:
     channels = len(map_CHW)
-    if topk == -1 and channels not in (1, 3):
-        raise ValueError(f"topk=-1 shows a map of 1 or 3 channels as it is; this one has {channels}")
-    chosen = map_CHW if topk == -1 else map_CHW[_largest(map_CHW, topk)]
-    if topk == -1:
-        return heat(chosen.mean(dim=0).numpy(), image, alpha)
+    if topk <= 0:
+        if channels not in (1, 3):
+            raise ValueError(
+                f"topk={topk} shows a map of 1 or 3 channels as it is; this one has {channels}: set topk or channel_reduction"
+            )
+        return heat(map_CHW.mean(dim=0).numpy(), image, alpha)
     rows, columns = arrangement
     if rows * columns < topk:
         raise ValueError(f"an arrangement of {rows} x {columns} has no room for topk={topk} pictures")
-    pictures = [heat(channel.numpy(), image, alpha) for channel in chosen]
+    pictures = [heat(channel.numpy(), image, alpha) for channel in map_CHW[_largest(map_CHW, topk)]]
     blank = np.full_like(pictures[0], 255)
     pictures += [blank] * (rows * columns - len(pictures))
     return np.concatenate([np.concatenate(pictures[r * columns : (r + 1) * columns], axis=1) for r in range(rows)])
@@ -95,6 +101,5 @@ def heat(map_HW: np.ndarray, image: np.ndarray | None, alpha: float) -> np.ndarr
     colored = cv2().applyColorMap((scaled * 255).astype(np.uint8), cv2().COLORMAP_JET)[..., ::-1]
     if image is None:
         return np.ascontiguousarray(colored)
-    base = np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
-    laid_over: np.ndarray = np.rint(base * (1 - alpha) + colored * alpha).astype(np.uint8)
+    laid_over: np.ndarray = np.rint(image * (1 - alpha) + colored * alpha).astype(np.uint8)
     return laid_over

@@ -9,7 +9,7 @@ from typing import Any
 from eng.registry import VISBACKENDS
 
 from ._base import BaseVisBackend
-from .curves import Line, find_scalars, read_lines
+from .curves import Lines, find_scalars, read_lines
 
 __all__ = ["TARGETS", "sync_run"]
 
@@ -26,7 +26,7 @@ TARGETS = {
 
 def sync_run(
     work_dir: str | Path, target: str, options: Mapping[str, Any] | None = None, config: Any = None
-) -> tuple[Path, list[Line]]:
+) -> tuple[Path, Lines]:
     """Writes the curves of a run, and its config, to a tracker.
 
     Unlike in a run, what the tracker raises is raised here.

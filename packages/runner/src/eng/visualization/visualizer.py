@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from eng.registry import VISUALIZERS, ManagerMixin
 
 from ._base import BaseVisBackend
+from .axis import current_axis
 from .curves.lines import Line
 from .drawing import Drawing
 from .fan_out import FanOut, build_backends
@@ -26,7 +27,7 @@ class Visualizer(Drawing, ManagerMixin):
 
     Args:
         name: under which :meth:`get_instance` finds it.
-        image: to draw on, (height, width, 3) uint8, RGB.
+        image: to draw on; see :meth:`set_image`.
         vis_backends: trackers, as configs or objects.
         save_dir: their files go to ``vis_data`` in it.
         fig_save_cfg: for the figure that images are drawn on.
@@ -71,6 +72,11 @@ class Visualizer(Drawing, ManagerMixin):
     def _vis_backends(self) -> dict[str, BaseVisBackend]:
         return self._fan_out.backends
 
+    @_vis_backends.setter
+    def _vis_backends(self, backends: Mapping[str, BaseVisBackend]) -> None:
+        # Hooks of libraries take all trackers away where a window is to be shown.
+        self._fan_out.backends = dict(backends)
+
     @property
     def dataset_meta(self) -> dict[str, Any] | None:
         """Meta information of the dataset, such as its classes and palette."""
@@ -103,13 +109,13 @@ class Visualizer(Drawing, ManagerMixin):
         self._fan_out("add_graph", model, data_batch, **kwargs)
 
     def add_image(self, name: str, image: np.ndarray, step: int = 0) -> None:
-        """Writes an image, (height, width, 3) uint8, RGB."""
+        """Writes an image; see :func:`~eng.visualization.images.as_rgb` for what is one."""
         self._fan_out("add_image", name, image, step)
 
     def add_scalar(self, name: str, value: float | torch.Tensor | np.ndarray, step: int = 0, **kwargs: Any) -> None:
         """Writes a number; `kwargs` as in :meth:`add_scalars`."""
         self._has_curves = True
-        self._fan_out("add_scalar", name, value, step, **{**self._moment(), **kwargs})
+        self._fan_out("add_scalar", name, value, step, **{**self._moment(), **current_axis(), **kwargs})
 
     def add_scalars(
         self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: str | None = None, **kwargs: Any
@@ -120,10 +126,12 @@ class Visualizer(Drawing, ManagerMixin):
             scalar_dict: by name.
             step: to which they belong.
             file_path: a file for them alone, in the folder of each tracker that has files.
-            **kwargs: for the trackers; ``axis`` says what `step` counts, ``"iter"`` or ``"epoch"``.
+            **kwargs: for the trackers; ``axis`` says what `step` counts, ``"iter"`` or ``"epoch"``, and so does
+                :func:`~eng.visualization.axis.step_counts` around the call.
         """
         self._has_curves = True
-        self._fan_out("add_scalars", scalar_dict, step, file_path, **{**self._moment(), **kwargs})
+        position = {**self._moment(), **current_axis(), **kwargs}
+        self._fan_out("add_scalars", scalar_dict, step, file_path, **position)
 
     # --- a run that is stopped and goes on ---------------------------------------------------------------------
 
@@ -141,7 +149,7 @@ class Visualizer(Drawing, ManagerMixin):
         local = (backend for backend in self._vis_backends.values() if isinstance(backend, LocalVisBackend))
         return next((backend.scalar_file for backend in local), None)
 
-    def go_on_from(self, lines: Sequence[Line], file_path: str | None = None) -> None:
+    def go_on_from(self, lines: Iterable[Line], file_path: str | None = None) -> None:
         """Makes the curves of all trackers those of `lines`, to which the run then adds.
 
         Where this visualizer wrote curves already, as in a run that goes back to a checkpoint, each tracker begins a new

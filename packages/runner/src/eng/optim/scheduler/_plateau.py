@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from eng.logging.metric_values import as_number
 from eng.optim.errors import MissingValueError, OptimTypeError, ScheduleError, near
 from eng.optim.optimizer.base import BaseOptimWrapper
 from eng.registry import PARAM_SCHEDULERS
@@ -139,7 +140,7 @@ class ReduceOnPlateauParamScheduler(_ParamScheduler):
                 f"{type(self).__name__} monitors {self.monitor!r}, which the validation does not give"
                 f"{near(self.monitor, metrics)}"
             )
-        metric = float(metrics[self.monitor])
+        metric = float(as_number(self.monitor, metrics[self.monitor]))
         if self._is_better(metric, self.best):
             self.best = metric
             self.num_bad_epochs = 0

@@ -17,7 +17,7 @@ def build_evaluator(evaluator: Any) -> Any:
             may be objects or configs.
 
     Raises:
-        TypeError: something else.
+        TypeError: it is none of these.
     """
     if isinstance(evaluator, Mapping):
         if "metrics" in evaluator:
@@ -29,4 +29,4 @@ def build_evaluator(evaluator: Any) -> Any:
         return Evaluator(metrics=evaluator)
     if hasattr(evaluator, "evaluate") and hasattr(evaluator, "process"):
         return evaluator
-    raise TypeError(f"an evaluator is an Evaluator, metrics or configs of them, got {type(evaluator).__name__}")
+    return Evaluator(metrics=evaluator)

@@ -33,6 +33,7 @@ class IterBasedTrainLoop(TrainLoop):
     """
 
     validates_inside_pass = True
+    counts_iterations = True
 
     def __init__(
         self,

@@ -28,10 +28,12 @@ class TrainLoop(BaseLoop):
     Attributes:
         stop_training: set by a hook to end training after the current epoch or iteration.
         validated_iter: iterations that were over when the last complete validation began; -1 before the first.
+        counts_iterations: whether defaults of hooks and log lines count iterations instead of epochs.
         left_out: iterations whose batch is passed over, because its loss was not finite.
     """
 
     validates_inside_pass = False
+    counts_iterations = False
 
     def __init__(
         self,

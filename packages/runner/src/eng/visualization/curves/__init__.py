@@ -1,7 +1,7 @@
 """The curves of runs, from the JSON lines that every run leaves in its work dir."""
 
 from .choose import UnknownCurveError, choose_names, load_runs
-from .lines import Line, LinesError, cut, read_lines
+from .lines import Line, Lines, LinesError, cut, read_lines, survives
 from .page import render_page
 from .picture import draw_picture
 from .starts import Curves, NoCurvesError, find_scalars, load_curves, scalars_before
@@ -9,6 +9,7 @@ from .starts import Curves, NoCurvesError, find_scalars, load_curves, scalars_be
 __all__ = [
     "Curves",
     "Line",
+    "Lines",
     "LinesError",
     "NoCurvesError",
     "UnknownCurveError",
@@ -21,4 +22,5 @@ __all__ = [
     "read_lines",
     "render_page",
     "scalars_before",
+    "survives",
 ]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Iterable, Iterator
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
-__all__ = ["Line", "LinesError", "cut", "has_training", "read_lines"]
+from ._reading import Damage, LineSource
+
+__all__ = ["Line", "Lines", "LinesError", "cut", "has_training", "read_lines", "survives"]
 
 logger = logging.getLogger(__name__)
 # What tells where a line belongs, beside its values.
@@ -50,41 +53,82 @@ class Line:
         return {**self.values, "step": self.step, **self.position}
 
 
-def read_lines(path: str | Path) -> list[Line]:
-    """The lines of a file, each step once.
+class Lines(Sequence[Line]):
+    """The lines of a file, each step once, read anew whenever somebody goes through them.
 
-    A run that was stopped while it wrote leaves half a line at the end, which is left out. Where a file goes back to an
-    earlier iteration (MMEngine appends to the file of the run that it goes on with), the later lines count.
+    A run that was stopped while it wrote leaves half a line at the end, which is left out, and so are lines that a power
+    cut or another program damaged. Where a file goes back to an earlier iteration (MMEngine appends to the file of the
+    run that it goes on with), the later lines count.
+
+    Args:
+        path: of the file.
+        keep: which lines to take; all by default.
 
     Raises:
-        LinesError: another line is no JSON object.
+        LinesError: no line is a JSON object.
         FileNotFoundError: there is no such file.
     """
-    return _without_repeats(_with_positions(_parse(Path(path))))
+
+    def __init__(self, path: str | Path, keep: Callable[[Line], bool] | None = None) -> None:
+        self._source = LineSource(Path(path))
+        damage = Damage()
+        self._chosen = _choose(_with_positions(self._source.objects(damage)), keep or (lambda _: True))
+        _report(damage, Path(path))
+
+    def __iter__(self) -> Iterator[Line]:
+        lines = _with_positions(self._source.objects(Damage()))
+        return (line for line, is_chosen in zip(lines, self._chosen, strict=False) if is_chosen)
+
+    def __len__(self) -> int:
+        return self._chosen.count(1)
+
+    @overload
+    def __getitem__(self, index: int) -> Line: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Line]: ...
+
+    def __getitem__(self, index: int | slice) -> Line | list[Line]:
+        """A line by its number; reads the file up to it."""
+        if isinstance(index, slice):
+            return list(self)[index]
+        number = range(len(self))[index]
+        return next(islice(self, number, None))
+
+
+def read_lines(path: str | Path, keep: Callable[[Line], bool] | None = None) -> Lines:
+    """The lines of a file; see :class:`Lines`."""
+    return Lines(path, keep)
 
 
 def has_training(path: str | Path) -> bool:
     """Whether a file holds lines of a training, and not of a validation alone; looks no further than the first of them.
 
     Raises:
-        LinesError: a line up to there is no JSON object.
+        LinesError: no line up to there is a JSON object.
     """
-    return any(line.mode == "train" or line.iteration for line in _with_positions(_parse(Path(path))))
+    damage = Damage()
+    lines = _with_positions(LineSource(Path(path)).objects(damage))
+    if any(line.mode == "train" or line.iteration for line in lines):
+        return True
+    _check(damage, Path(path))
+    return False
 
 
-def _parse(path: Path) -> Iterator[dict[str, Any]]:
-    texts = [text for text in path.read_text(encoding="utf-8").split("\n") if text.strip()]
-    for number, text in enumerate(texts, 1):
-        try:
-            line = json.loads(text)
-        except ValueError as error:
-            if number == len(texts) and text.lstrip().startswith("{"):
-                logger.warning("%s ends in half a line, which is left out", path)
-                return
-            raise LinesError(f"{path}:{number}: expected a JSON object on each line, got {text[:60]!r}") from error
-        if not isinstance(line, dict):
-            raise LinesError(f"{path}:{number}: expected a JSON object on each line, got {text[:60]!r}")
-        yield line
+def _check(damage: Damage, path: Path) -> None:
+    if damage.numbers and not damage.num_good:
+        raise LinesError(f"{path}:{damage.numbers[0]}: expected a JSON object on each line, got {damage.first_text!r}")
+
+
+def _report(damage: Damage, path: Path) -> None:
+    _check(damage, path)
+    if damage.numbers:
+        count = f"{len(damage.numbers)} lines are" if len(damage.numbers) > 1 else "a line is"
+        logger.warning(
+            "%s: %s damaged and left out, the first is line %d: %r", path, count, damage.numbers[0], damage.first_text
+        )
+    if damage.ends_in_half:
+        logger.warning("%s ends in half a line, which is left out", path)
 
 
 def _with_positions(found: Iterable[dict[str, Any]]) -> Iterator[Line]:
@@ -94,24 +138,40 @@ def _with_positions(found: Iterable[dict[str, Any]]) -> Iterator[Line]:
         values = {key: value for key, value in raw.items() if key not in POSITION_KEYS}
         step, axis, mode = raw.get("step", 0), raw.get("axis"), raw.get("mode")
         if "iteration" in raw:
-            iteration = raw["iteration"]
+            iteration = int(raw["iteration"])
         elif "iter" in values and step == values["iter"]:
-            iteration, epoch = values["iter"], values.get("epoch")
+            iteration, epoch = int(step), values.get("epoch")
             axis, mode = axis or "iter", mode or "train"
         elif axis is None and "iter" not in values and epoch is not None:
             axis, mode = ("epoch" if step == epoch else "iter"), mode or "val"
         yield Line(values, step, axis, iteration, mode)
 
 
-def _without_repeats(lines: Iterable[Line]) -> list[Line]:
-    kept: list[Line] = []
-    for line in lines:
+def _choose(lines: Iterable[Line], keep: Callable[[Line], bool]) -> bytearray:
+    """For each line, 1 where it counts: it is to be kept, and no later line goes back to its iteration or before."""
+    chosen = bytearray()
+    numbers, iterations = array("q"), array("q")  # of the lines that count so far
+    for number, line in enumerate(lines):
         here = line.iteration or 0
-        if kept and here < (kept[-1].iteration or 0):
-            while kept and (kept[-1].iteration or 0) >= here:
-                kept.pop()
-        kept.append(line)
-    return kept
+        if iterations and here < iterations[-1]:
+            while iterations and iterations[-1] >= here:
+                iterations.pop()
+                chosen[numbers.pop()] = 0
+        numbers.append(number)
+        iterations.append(here)
+        chosen.append(1 if keep(line) else 0)
+    return chosen
+
+
+def survives(iteration: int, validated_iteration: int, *, epoch_is_over: bool = True) -> Callable[[Line], bool]:
+    """Whether a run that goes on will not produce a line again; arguments as of :func:`cut`."""
+    comes_again = {"val": validated_iteration < iteration, "epoch": not epoch_is_over}
+
+    def keep(line: Line) -> bool:
+        here = line.iteration or 0
+        return here < iteration or (here == iteration and not comes_again.get(line.mode or "train", False))
+
+    return keep
 
 
 def cut(lines: Iterable[Line], iteration: int, validated_iteration: int, *, epoch_is_over: bool = True) -> list[Line]:
@@ -124,13 +184,8 @@ def cut(lines: Iterable[Line], iteration: int, validated_iteration: int, *, epoc
             `iteration` and not over runs again.
         epoch_is_over: False where the run goes on inside an epoch, whose end, if that is next, comes again.
     """
-    comes_again = {"val": validated_iteration < iteration, "epoch": not epoch_is_over}
-    return [
-        line
-        for line in lines
-        if (line.iteration or 0) < iteration
-        or (line.iteration == iteration and not comes_again.get(line.mode or "train", False))
-    ]
+    keep = survives(iteration, validated_iteration, epoch_is_over=epoch_is_over)
+    return [line for line in lines if keep(line)]
 
 
 def on_axis(line: Line) -> Line:

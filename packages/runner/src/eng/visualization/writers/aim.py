@@ -9,6 +9,7 @@ import numpy as np
 
 from eng.registry import VISBACKENDS
 from eng.visualization._base import BaseVisBackend, force_init_env
+from eng.visualization.images import as_rgb
 
 from ._library import library, numbers
 
@@ -23,6 +24,8 @@ class AimVisBackend(BaseVisBackend):
         save_dir: the repository's folder, unless `init_kwargs` names one.
         init_kwargs: of ``aim.Run``.
     """
+
+    in_background = True
 
     def __init__(self, save_dir: str | None = None, init_kwargs: dict[str, Any] | None = None) -> None:
         super().__init__(save_dir or "")
@@ -48,7 +51,7 @@ class AimVisBackend(BaseVisBackend):
     @force_init_env
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
         """Writes an image; arguments as in :meth:`BaseVisBackend.add_image`."""
-        self._run.track(self._library.Image(image), name=name, step=step)
+        self._run.track(self._library.Image(as_rgb(image)), name=name, step=step)
 
     @force_init_env
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:

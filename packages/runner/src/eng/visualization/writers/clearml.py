@@ -9,6 +9,7 @@ import numpy as np
 
 from eng.registry import VISBACKENDS
 from eng.visualization._base import BaseVisBackend, force_init_env
+from eng.visualization.images import as_rgb
 
 from ._library import artifacts, library, numbers
 
@@ -24,6 +25,8 @@ class ClearMLVisBackend(BaseVisBackend):
         init_kwargs: of ``clearml.Task.init``: project_name, task_name …
         artifact_suffix: endings of the files that are uploaded.
     """
+
+    in_background = True
 
     def __init__(
         self,
@@ -55,7 +58,7 @@ class ClearMLVisBackend(BaseVisBackend):
     @force_init_env
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
         """Writes an image; arguments as in :meth:`BaseVisBackend.add_image`."""
-        self._logger.report_image(title=name, series=name, iteration=step, image=image)
+        self._logger.report_image(title=name, series=name, iteration=step, image=as_rgb(image))
 
     @force_init_env
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:

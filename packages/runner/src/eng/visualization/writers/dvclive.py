@@ -10,6 +10,7 @@ import numpy as np
 
 from eng.registry import VISBACKENDS
 from eng.visualization._base import BaseVisBackend, force_init_env
+from eng.visualization.images import as_rgb
 
 from ._library import artifacts, library, numbers
 
@@ -27,6 +28,8 @@ class DVCLiveVisBackend(BaseVisBackend):
         artifact_suffix: endings of the files that are noted as artifacts at the end.
         init_kwargs: of ``dvclive.Live``.
     """
+
+    in_background = True
 
     def __init__(
         self,
@@ -60,7 +63,7 @@ class DVCLiveVisBackend(BaseVisBackend):
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
         """Writes an image; arguments as in :meth:`BaseVisBackend.add_image`."""
         self._live.step = step
-        self._live.log_image(f"{name}.png", np.ascontiguousarray(image))
+        self._live.log_image(f"{name}.png", as_rgb(image))
 
     @force_init_env
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,13 @@ import torch
 from eng.registry import VISBACKENDS
 from eng.visualization._base import BaseVisBackend, force_init_env
 from eng.visualization.curves.lines import POSITION_KEYS, Line
+from eng.visualization.images import as_rgb
+
+from ._line_file import LineFile
 
 __all__ = ["LocalVisBackend"]
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @VISBACKENDS.register_module()
@@ -57,10 +63,12 @@ class LocalVisBackend(BaseVisBackend):
         self._img_save_dir = folder / img_save_dir
         self._config_save_file = folder / config_save_file
         self._scalar_save_file = folder / scalar_save_file
-        self._files: dict[str | None, list[Path]] = {None: [self._scalar_save_file]}
+        self._scalars = LineFile(self._scalar_save_file)
+        self._files: dict[str | None, list[LineFile]] = {None: [self._scalars]}
 
     def _init_env(self) -> None:
-        Path(self._save_dir).mkdir(parents=True, exist_ok=True)
+        with _reported("the folder of this run's curves is not made yet"):
+            Path(self._save_dir).mkdir(parents=True, exist_ok=True)
 
     @property
     def scalar_file(self) -> Path:
@@ -76,7 +84,8 @@ class LocalVisBackend(BaseVisBackend):
     @force_init_env
     def add_config(self, config: Any, **kwargs: Any) -> None:
         """Writes the config by its own ``dump``."""
-        config.dump(str(self._config_save_file))
+        with _reported("the config is not written"):
+            config.dump(str(self._config_save_file))
 
     @force_init_env
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
@@ -84,13 +93,15 @@ class LocalVisBackend(BaseVisBackend):
         from PIL import Image
 
         target = self._img_save_dir / f"{name}_{step}.png"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.ascontiguousarray(image)).save(target)
+        picture = Image.fromarray(as_rgb(image))
+        with _reported(f"the image {name!r} is not written"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            picture.save(target)
 
     @force_init_env
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
         """Appends a line with the number and its step."""
-        _append(_text({name: value, "step": step, **_position(kwargs)}), self._scalar_save_file)
+        self._scalars.append(_text({name: value, "step": step, **_position(kwargs)}))
 
     @force_init_env
     def add_scalars(
@@ -106,37 +117,49 @@ class LocalVisBackend(BaseVisBackend):
             raise TypeError(f"add_scalars takes a mapping of names to numbers, not {type(scalar_dict).__name__}")
         line = {**scalar_dict, "step": scalar_dict.get("step", step), **_position(kwargs)}
         text = _text(line)
-        for path in self._files_of(file_path):
-            _append(text, path)
+        for file in self._files_of(file_path):
+            file.append(text)
 
     @force_init_env
-    def replay(self, lines: Sequence[Line], file_path: str | None = None) -> None:
+    def replay(self, lines: Iterable[Line], file_path: str | None = None) -> None:
         """Makes `lines` all that the files hold; see :meth:`BaseVisBackend.replay`. A kill leaves the old files or the new."""
-        for path in self._files_of(file_path):
-            # Lines of a log come with an axis and go to both files; what others write goes to the main one.
-            chosen = [line for line in lines if path == self._scalar_save_file or line.axis is not None]
-            aside = path.with_name(f"{path.name}.tmp")
-            aside.write_text("".join(_text(line.as_dict()) for line in chosen))
-            aside.replace(path)
+        for file in self._files_of(file_path):
+            file.forget()
+            with _reported(f"earlier curves are not copied to {file.path}"):
+                # Lines of a log come with an axis and go to both files; what others write goes to the main one.
+                self._write_anew(file.path, (line for line in lines if file is self._scalars or line.axis is not None))
 
-    def _files_of(self, file_path: str | None) -> list[Path]:
+    def _write_anew(self, path: Path, lines: Iterable[Line]) -> None:
+        aside = path.with_name(f"{path.name}.tmp")
+        try:
+            with aside.open("w", encoding="utf-8") as file:
+                file.writelines(_text(line.as_dict()) for line in lines)
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Tries once more to write lines that wait for a disk with room."""
+        for files in self._files.values():
+            for file in files:
+                file.close()
+
+    def _files_of(self, file_path: str | None) -> list[LineFile]:
         if file_path not in self._files:
             extra = Path(self._save_dir) / str(file_path)
             if extra.suffix != ".json" or extra == self._scalar_save_file:
                 raise ValueError(f"file_path must end in .json and differ from scalar_save_file; got {file_path!r}")
-            self._files[file_path] = [extra, self._scalar_save_file]
+            self._files[file_path] = [LineFile(extra), self._scalars]
         return self._files[file_path]
 
 
-def _append(text: str, path: Path) -> None:
-    """Adds to a file; Python's layers above these calls would take several times as long."""
-    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+@contextmanager
+def _reported(consequence: str) -> Iterator[None]:
+    """A failure of the disk is logged with its consequence; no run ends because of its logs."""
     try:
-        rest = text.encode()
-        while rest:  # a file system that is nearly full takes a part, and then raises
-            rest = rest[os.write(file, rest) :]
-    finally:
-        os.close(file)
+        yield
+    except OSError as error:
+        _LOGGER.warning("%s: %s", consequence, error)
 
 
 def _text(line: Mapping[str, Any]) -> str:
@@ -150,7 +173,7 @@ def _position(kwargs: Mapping[str, Any]) -> dict[str, Any]:
 
 def _as_json(value: Any) -> Any:
     if isinstance(value, torch.Tensor | np.ndarray | np.generic):
-        return value.tolist()
+        return value.item() if np.prod(tuple(value.shape)) == 1 else value.tolist()
     return str(value)
 
 

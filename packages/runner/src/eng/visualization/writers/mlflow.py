@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 from eng.registry import VISBACKENDS
 from eng.visualization._base import BaseVisBackend, force_init_env
 from eng.visualization.curves.lines import Line
+from eng.visualization.images import as_rgb
 
 from ._library import artifacts, flat, library, numbers
 
@@ -38,6 +39,8 @@ class MLflowVisBackend(BaseVisBackend):
         tracked_config_keys: only these parts of the config become parameters; all of it by default.
         artifact_location: where a new experiment keeps its artifacts.
     """
+
+    in_background = True
 
     def __init__(
         self,
@@ -114,7 +117,7 @@ class MLflowVisBackend(BaseVisBackend):
     @force_init_env
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
         """Writes an image; arguments as in :meth:`BaseVisBackend.add_image`."""
-        self._client.log_image(self.run_id, np.ascontiguousarray(image), artifact_file=f"{name}_{step}.png")
+        self._client.log_image(self.run_id, as_rgb(image), artifact_file=f"{name}_{step}.png")
 
     @force_init_env
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
@@ -130,12 +133,14 @@ class MLflowVisBackend(BaseVisBackend):
         self._log_lines([Line(dict(scalar_dict), scalar_dict.get("step", step), **position)], int(time.time() * 1000))
 
     @force_init_env
-    def replay(self, lines: Sequence[Line], file_path: str | None = None) -> None:
+    def replay(self, lines: Iterable[Line], file_path: str | None = None) -> None:
         """Writes the curves again, in few calls; see :meth:`BaseVisBackend.replay`.
 
         The time stamp is the same at a second try: the server keeps a point once that came twice.
         """
-        self._log_lines(lines, self._opened_ms)
+        waiting = iter(lines)
+        while some := list(islice(waiting, _MAX_METRICS)):
+            self._log_lines(some, self._opened_ms)
 
     def _log_lines(self, lines: Sequence[Line], at_ms: int) -> None:
         from mlflow.entities import Metric, RunTag

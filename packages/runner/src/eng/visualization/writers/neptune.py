@@ -9,6 +9,7 @@ import numpy as np
 
 from eng.registry import VISBACKENDS
 from eng.visualization._base import BaseVisBackend, force_init_env
+from eng.visualization.images import as_rgb
 
 from ._library import library, numbers
 
@@ -23,6 +24,8 @@ class NeptuneVisBackend(BaseVisBackend):
         save_dir: unused by Neptune, which keeps its own folder.
         init_kwargs: of ``neptune.init_run``: project, api_token, mode (``"offline"`` keeps all on this machine) …
     """
+
+    in_background = True
 
     def __init__(self, save_dir: str | None = None, init_kwargs: dict[str, Any] | None = None) -> None:
         super().__init__(save_dir or "")
@@ -48,7 +51,7 @@ class NeptuneVisBackend(BaseVisBackend):
         """Writes an image; arguments as in :meth:`BaseVisBackend.add_image`."""
         from PIL import Image
 
-        picture = self._library.types.File.as_image(Image.fromarray(np.ascontiguousarray(image)))
+        picture = self._library.types.File.as_image(Image.fromarray(as_rgb(image)))
         self._neptune["images"].append(picture, name=name, description=name, step=step)
 
     @force_init_env

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from eng.registry import VISBACKENDS
 from eng.visualization._base import BaseVisBackend, force_init_env
 from eng.visualization.curves.lines import Line
+from eng.visualization.images import as_rgb
 
 from ._library import library, numbers
 
@@ -27,6 +28,8 @@ class TensorboardVisBackend(BaseVisBackend):
     Raises:
         ModuleNotFoundError: at the first write, where tensorboard is not installed.
     """
+
+    in_background = True
 
     def _init_env(self) -> None:
         library("tensorboard", type(self).__name__)
@@ -50,8 +53,7 @@ class TensorboardVisBackend(BaseVisBackend):
     @force_init_env
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
         """Writes an image; arguments as in :meth:`BaseVisBackend.add_image`."""
-        layout = "HWC" if np.ndim(image) == 3 else "HW"
-        self._tensorboard.add_image(name, image, step, dataformats=layout)
+        self._tensorboard.add_image(name, as_rgb(image), step, dataformats="HWC")
 
     @force_init_env
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
@@ -75,7 +77,7 @@ class TensorboardVisBackend(BaseVisBackend):
             self._tensorboard.add_scalar(name, value, scalar_dict.get("step", step))
 
     @force_init_env
-    def replay(self, lines: Sequence[Line], file_path: str | None = None) -> None:
+    def replay(self, lines: Iterable[Line], file_path: str | None = None) -> None:
         """Writes the curves again; see :meth:`BaseVisBackend.replay`.
 
         Event files that an earlier start left in the same folder get names under which TensorBoard does not read them:

@@ -10,6 +10,7 @@ import numpy as np
 
 from eng.registry import VISBACKENDS
 from eng.visualization._base import BaseVisBackend, force_init_env
+from eng.visualization.images import as_rgb
 
 from ._library import library, numbers
 
@@ -25,10 +26,12 @@ class WandbVisBackend(BaseVisBackend):
         init_kwargs: of ``wandb.init``: project, name, mode (``"offline"`` keeps all on this machine), id …
         define_metric_cfg: metrics and their summaries, ``{"accuracy": "max"}``, or a list of arguments of
             ``define_metric``.
-        commit: has no effect, as every value goes to wandb with its step at once; here for configs of MMEngine.
+        commit: of ``wandb.log``, for subclasses that call it; what this class writes goes to wandb at once with its step.
         log_code_name: upload the code of the working directory under this name.
         watch_kwargs: of ``wandb.watch``, which `add_graph` calls.
     """
+
+    in_background = True
 
     def __init__(
         self,
@@ -41,6 +44,7 @@ class WandbVisBackend(BaseVisBackend):
     ) -> None:
         super().__init__(save_dir)
         self._init_kwargs = init_kwargs or {}
+        self._commit = commit
         self._define_metric_cfg = define_metric_cfg or {}
         self._log_code_name = log_code_name
         self._watch_kwargs = watch_kwargs or {}
@@ -90,7 +94,7 @@ class WandbVisBackend(BaseVisBackend):
     @force_init_env
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
         """Writes an image; arguments as in :meth:`BaseVisBackend.add_image`."""
-        self._run.log({name: self._wandb.Image(image), "step": step})
+        self._run.log({name: self._wandb.Image(as_rgb(image)), "step": step})
 
     @force_init_env
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:

@@ -1,0 +1,81 @@
+"""A metric as a plain number, whatever library computed it."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+__all__ = ["MetricReader", "as_number"]
+
+_LOGGER = logging.getLogger(__name__)
+
+
+def as_number(name: str, value: Any) -> int | float:
+    """The metric ``name`` as a Python number.
+
+    Args:
+        name: of the metric, for the error.
+        value: a number of Python or numpy, or a tensor or an array with one element.
+
+    Raises:
+        TypeError: it is something else; names the metric and the type.
+
+    Example:
+        >>> as_number("acc", np.array([0.5])), as_number("acc", torch.tensor(0.25))
+        (0.5, 0.25)
+    """
+    kind = type(value).__name__
+    shape = tuple(getattr(value, "shape", ()))
+    if isinstance(value, torch.Tensor | np.ndarray | np.generic) and int(np.prod(shape)) == 1:
+        value = value.item()
+    if isinstance(value, int | float):
+        return value
+    size = f" of shape {shape}" if shape else ""
+    raise TypeError(
+        f"the metric {name!r} must be one number, got a {kind}{size}; return a number, or a tensor or an array with "
+        "one element, from compute_metrics"
+    )
+
+
+class MetricReader:
+    """Reads the metrics that somebody follows; of each that is missing it warns once.
+
+    Args:
+        owner: who follows them, for messages.
+
+    Example:
+        >>> MetricReader("EarlyStoppingHook").read({"acc": 0.5}, "acc")
+        0.5
+    """
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        self._reported: set[str] = set()
+
+    def read(self, metrics: Mapping[str, Any] | None, name: str) -> int | float | None:
+        """The metric as a number; None, with a warning, where the validation gave none or gave None.
+
+        Raises:
+            TypeError: it is not one number.
+        """
+        value = (metrics or {}).get(name)
+        if value is not None:
+            return as_number(name, value)
+        if name not in self._reported:
+            self._reported.add(name)
+            _LOGGER.warning("%s", self.describe_missing(metrics, name))
+        return None
+
+    def describe_missing(self, metrics: Mapping[str, Any] | None, name: str) -> str:
+        """What is missing, and which metrics there are."""
+        present = list(metrics or {})
+        if name in present:
+            return f"{self.owner} watches {name!r}, which the validation gave as None: it is skipped"
+        near = difflib.get_close_matches(name, present, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return f"{self.owner} watches {name!r}, which the validation did not give; it gave {present}{hint}"

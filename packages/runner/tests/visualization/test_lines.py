@@ -1,0 +1,122 @@
+"""JSON lines of scalars: damaged ones, and many of them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from eng.visualization.curves import LinesError, cut, load_curves, read_lines, survives
+
+GOOD = [{"loss": 1.0 / step, "step": step, "axis": "iter", "iteration": step, "mode": "train"} for step in range(1, 21)]
+DAMAGED = {
+    "NULs": b"\0" * 4096,
+    "NULs in a line": b'{"loss": 1.0, "st\0\0\0\0',
+    "bad UTF-8": b'{"loss\xff\xfe": 1.0, "step": 3}',
+    "deep nesting": b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "digits": b'{"step": ' + b"9" * 5000 + b"}",
+    "text as step": b'{"loss": 1.0, "step": "3", "iteration": 3}',
+    "list as iteration": b'{"loss": 1.0, "step": 3, "iteration": [3]}',
+    "None as iteration": b'{"loss": 1.0, "step": 3, "iteration": null}',
+    "infinite step": b'{"loss": 1.0, "step": Infinity}',
+    "large iteration": b'{"loss": 1.0, "iteration": 1e300}',
+    "axis of a number": b'{"loss": 1.0, "step": 3, "axis": 7}',
+    "mode of a dict": b'{"loss": 1.0, "step": 3, "mode": {}}',
+    "no object": b"[1, 2]",
+    "half a line": b'{"loss": 0.',
+}
+
+
+def file_of(folder, *lines: bytes):
+    path = folder / "scalars.json"
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+    return path
+
+
+def texts(lines) -> list[bytes]:
+    return [json.dumps(line).encode() for line in lines]
+
+
+@pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_line_is_left_out_with_one_warning(tmp_path, caplog, damage) -> None:
+    good = texts(GOOD)
+    path = file_of(tmp_path, *good[:10], damage, damage, *good[10:])
+    assert [line.step for line in read_lines(path)] == list(range(1, 21))
+    assert caplog.text.count("2 lines are damaged and left out, the first is line 11") == 1
+
+
+def test_a_file_of_damage_alone_is_an_error(tmp_path) -> None:
+    with pytest.raises(LinesError, match=r"scalars\.json:1: expected a JSON object on each line"):
+        read_lines(file_of(tmp_path, *DAMAGED.values()))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(junk=st.lists(st.tuples(st.integers(0, 20), st.binary(max_size=60)), max_size=5))
+def test_nothing_between_the_lines_makes_reading_fail(tmp_path, junk) -> None:
+    lines = texts(GOOD)
+    for position, data in junk:
+        lines.insert(position, data)
+    steps = [line.step for line in read_lines(file_of(tmp_path, *lines)) if "loss" in line.values]
+    assert steps == list(range(1, 21))
+
+
+def test_lines_are_those_of_the_moment_when_they_were_opened(tmp_path) -> None:
+    path = file_of(tmp_path, *texts(GOOD))
+    lines = read_lines(path, survives(5, -1))
+    with path.open("ab") as file:
+        file.write(texts([{"loss": 9.0, "step": 99}])[0] + b"\n")
+    path.rename(tmp_path / "old.json")
+    file_of(tmp_path, b"{}")
+    assert [line.step for line in lines] == [line.step for line in lines] == [1, 2, 3, 4, 5]
+    assert len(lines) == 5
+
+
+@pytest.mark.parametrize(("iteration", "validated", "over"), [(10, -1, True), (10, 10, False), (7, 5, True)])
+def test_a_filter_keeps_what_a_cut_keeps(tmp_path, iteration, validated, over) -> None:
+    validations = [{"acc": 1.0, "step": step, "axis": "epoch", "iteration": step, "mode": "val"} for step in (5, 10)]
+    path = file_of(tmp_path, *texts(GOOD[:5] + validations[:1] + GOOD[5:10] + validations[1:] + GOOD[10:]))
+    expected = cut(list(read_lines(path)), iteration, validated, epoch_is_over=over)
+    assert list(read_lines(path, survives(iteration, validated, epoch_is_over=over))) == expected
+
+
+def test_a_file_that_goes_back_counts_its_later_lines(tmp_path) -> None:
+    again = [{**line, "loss": 0.0} for line in GOOD[7:12]]
+    path = file_of(tmp_path, *texts(GOOD + again))
+    lines = list(read_lines(path))
+    assert [line.step for line in lines] == list(range(1, 13))
+    assert [line.values["loss"] for line in lines[7:]] == [0.0] * 5
+
+
+def test_curves_of_a_damaged_file_are_shown(tmp_path, caplog) -> None:
+    folder = tmp_path / "20260101_000000" / "vis_data"
+    folder.mkdir(parents=True)
+    file_of(folder, *texts(GOOD), *DAMAGED.values())
+    assert load_curves(tmp_path).points[("loss", "iter")][0] == list(range(1, 21))
+    assert "lines are damaged" in caplog.text
+
+
+MEASURE = """
+import resource, sys
+from eng.visualization.curves import read_lines, survives
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+lines = read_lines(sys.argv[1], survives(10**9, -1))
+count = sum(1 for _ in lines)
+print(count, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the resource module is Unix's")
+def test_many_lines_take_little_memory(tmp_path) -> None:
+    path = tmp_path / "scalars.json"
+    with path.open("wb") as file:
+        for first in range(0, 100_000, 1000):
+            file.write(b"".join(b'{"loss": 0.5, "step": %d, "axis": "iter", "iteration": %d, "mode": "train"}\n' % (i, i)
+                                for i in range(first, first + 1000)))  # fmt: skip
+    command = [sys.executable, "-c", MEASURE, str(path)]
+    count, grown_mib = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout.split()
+    assert int(count) == 100_000
+    assert float(grown_mib) < 20  # as objects they would take about 120
