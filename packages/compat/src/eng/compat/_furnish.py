@@ -15,9 +15,21 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-# Module of eng -> module below eng.compat.members with the classes that are added to its own.
+# Module of eng -> module and table below eng.compat.members with the classes that are added to its own.
 _SOURCES = {
-    "eng.infer.infer": "inferencer",
+    "eng.fileio.backends.lmdb_backend": "fileio:MEMBERS_OF_LMDB",
+    "eng.fileio.backends.memcached_backend": "fileio:MEMBERS_OF_MEMCACHED",
+    "eng.hooks.early_stopping_hook": "hooks:MEMBERS_OF_EARLY_STOPPING",
+    "eng.hooks.logger_hook": "hooks:MEMBERS_OF_LOGGER",
+    "eng.hooks.profiler_hook": "hooks:MEMBERS_OF_PROFILER",
+    "eng.hooks.runtime_info_hook": "hooks:MEMBERS_OF_RUNTIME_INFO",
+    "eng.infer.infer": "inferencer:MEMBERS",
+    "eng.model.averaged_model": "averaged_model:MEMBERS",
+    "eng.model.base_model.base_model": "base_model:MEMBERS",
+    "eng.model.base_module": "base_module:MEMBERS",
+    "eng.optim.optimizer.apex_optimizer_wrapper": "wrappers:MEMBERS",
+    "eng.registry._registry": "registry:MEMBERS",
+    "eng.runner.runner": "runner:MEMBERS",
 }
 _NEVER_COPIED = {
     "__module__",
@@ -92,8 +104,9 @@ def stop() -> None:
 
 def furnish(module: ModuleType) -> None:
     """Adds the members to the classes of one module."""
-    source = importlib.import_module(f"eng.compat.members.{_SOURCES[module.__name__]}")
-    for class_name, holder in source.MEMBERS.items():
+    source, _, table = _SOURCES[module.__name__].partition(":")
+    members = importlib.import_module(f"eng.compat.members.{source}")
+    for class_name, holder in getattr(members, table).items():
         cls = getattr(module, class_name)
         before = _added.setdefault(cls, {})
         for name, value in vars(holder).items():

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import TYPE_CHECKING, Any
 
-from eng.logging.metric_values import MetricReader
 from eng.registry import HOOKS
 
 from ._rules import check_rule, infer_rule, is_better
@@ -13,6 +13,8 @@ from .hook import Hook
 
 if TYPE_CHECKING:
     from eng.runner.view import RunnerView
+
+logger = logging.getLogger(__name__)
 
 
 @HOOKS.register_module()
@@ -61,22 +63,20 @@ class EarlyStoppingHook(Hook):
         self.wait_count = 0
         self.best_score = -math.inf if self.rule == "greater" else math.inf
         self.settings_changed = False
-        self._reader = MetricReader(type(self).__name__)
+        self._warned = False
 
     def after_val_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
         """Looks at the metric and asks the train loop to stop where it is time.
 
         Raises:
-            RuntimeError: the metric is missing or None and ``strict`` is set.
-            TypeError: the metric is not one number.
+            RuntimeError: the metric is missing and ``strict`` is set.
         """
-        if self.strict and (metrics or {}).get(self.monitor) is None:
-            raise RuntimeError(self._reader.describe_missing(metrics, self.monitor))
-        score = self._reader.read(metrics, self.monitor)
-        if score is None:
+        if metrics is None or self.monitor not in metrics:
+            self._report_missing(metrics or {})
             return
-        reason = self._reason_to_stop(score)
-        if reason:
+        score = float(metrics[self.monitor])
+        stop, reason = self._check_stop_condition(score)
+        if stop:
             runner.train_loop.stop_training = True
             runner.logger.info("Training stops early: %s", reason)
 
@@ -95,6 +95,11 @@ class EarlyStoppingHook(Hook):
         names = ("monitor", "rule", "min_delta", "check_finite", "patience", "stopping_threshold")
         return {name: getattr(self, name) for name in names}
 
+    def _check_stop_condition(self, current_score: float) -> tuple[bool, str]:
+        """Whether to stop, and why; subclasses of libraries extend it."""
+        reason = self._reason_to_stop(current_score)
+        return reason is not None, reason or ""
+
     def _reason_to_stop(self, score: float) -> str | None:
         if self.check_finite and not math.isfinite(score):
             return f"{self.monitor} is {score}"
@@ -104,11 +109,14 @@ class EarlyStoppingHook(Hook):
             self.best_score, self.wait_count = score, 0
             return None
         self.wait_count += 1
-        if self.wait_count < self.patience:
-            return None
-        times = f"{self.wait_count} validation{'s' if self.wait_count > 1 else ''}"
-        reason = f"{self.monitor} did not get better than {self.best_score:g} in {times}"
-        if is_better(score, self.best_score, self.rule):
-            margin = abs(self.min_delta)
-            reason += f" by more than min_delta={margin:g}; the last one gave {score:g}"
-        return reason
+        if self.wait_count >= self.patience:
+            return f"{self.monitor} did not get better than {self.best_score} in {self.wait_count} validations"
+        return None
+
+    def _report_missing(self, metrics: dict[str, float]) -> None:
+        text = f"EarlyStoppingHook watches {self.monitor!r}, which the validation did not give; it gave {list(metrics)}"
+        if self.strict:
+            raise RuntimeError(text)
+        if not self._warned:
+            self._warned = True
+            logger.warning(text)

@@ -258,6 +258,18 @@ class BaseStrategy(Strategy):
     # --- facts
 
     @property
+    def dispatch_kwargs(self) -> dict[str, Any]:
+        """Facts of the run that :meth:`prepare` was given: ``epoch_length``, ``max_epochs``, ``max_iters`` ..."""
+        return getattr(self, "_facts", {})
+
+    @property
+    def logger(self) -> Any:
+        """The current logger."""
+        from eng.logging import MMLogger
+
+        return MMLogger.get_current_instance()
+
+    @property
     def work_dir(self) -> str:
         """Folder of the run."""
         return self._work_dir

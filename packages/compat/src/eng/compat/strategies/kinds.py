@@ -127,6 +127,11 @@ class DeepSpeedStrategy(BaseStrategy, Zero):
         placed: Any = Zero.convert_model(self, model)
         return self._wrap_model(placed.module)
 
+    @property
+    def exclude_frozen_parameters(self) -> bool:
+        """Whether checkpoints leave frozen parameters out."""
+        return self.exclude_frozen
+
     def _wrap_model(self, model: nn.Module) -> nn.Module:
         """The wrapper of a model. Subclasses of old code extend it."""
         return MMDeepSpeedEngineWrapper(model=model, inputs_to_half=self.inputs_to_half)

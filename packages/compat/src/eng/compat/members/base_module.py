@@ -1,0 +1,18 @@
+"""The record of initialisation that subclasses of ``BaseModule`` keep in an ``init_weights`` of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from eng.model._init_record import write_record
+
+
+class OfBaseModule:
+    """Added to :class:`eng.model.BaseModule`."""
+
+    def _dump_init_info(self: Any) -> None:
+        """Writes what set each parameter to the log file. ``_params_init_info`` must hold the record."""
+        write_record(self)
+
+
+MEMBERS = {"BaseModule": OfBaseModule}

@@ -1,0 +1,28 @@
+"""Options of storage backends as attributes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class OfLmdbBackend:
+    """Added to :class:`eng.fileio.LmdbBackend`."""
+
+    lock = property(lambda self: self.options["lock"])
+    readahead = property(lambda self: self.options["readahead"])
+
+    @property
+    def kwargs(self: Any) -> dict[str, Any]:
+        """Further options of ``lmdb.open``."""
+        return {name: value for name, value in self.options.items() if name not in ("lock", "readahead")}
+
+
+class OfMemcachedBackend:
+    """Added to :class:`eng.fileio.MemcachedBackend`."""
+
+    server_list_cfg = property(lambda self: self.servers)
+    client_cfg = property(lambda self: self.options)
+
+
+MEMBERS_OF_LMDB = {"LmdbBackend": OfLmdbBackend}
+MEMBERS_OF_MEMCACHED = {"MemcachedBackend": OfMemcachedBackend}

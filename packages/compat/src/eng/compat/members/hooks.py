@@ -1,0 +1,70 @@
+"""Attributes of hooks under the names of the reference."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any, ClassVar
+
+
+def _option(name: str) -> property:
+    """An option of the profiler, which may be assigned before the run."""
+
+    def read(hook: Any) -> Any:
+        return hook.options[name]
+
+    def assign(hook: Any, value: Any) -> None:
+        hook.options[name] = value
+
+    return property(read, assign)
+
+
+class OfProfilerHook:
+    """Added to :class:`eng.hooks.ProfilerHook`."""
+
+    record_shapes = _option("record_shapes")
+    profile_memory = _option("profile_memory")
+    with_stack = _option("with_stack")
+    with_flops = _option("with_flops")
+    _closed = property(lambda self: self.profiler is None)
+
+
+class OfRuntimeInfoHook:
+    """Added to :class:`eng.hooks.RuntimeInfoHook`."""
+
+    last_loop_stage = property(
+        lambda self: getattr(self, "_last_stage", None), lambda self, stage: setattr(self, "_last_stage", stage)
+    )
+
+
+class OfLoggerHook:
+    """Added to :class:`eng.hooks.LoggerHook`."""
+
+    file_client_args = property(lambda self: self.backend_args)
+
+    @property
+    def file_backend(self: Any) -> Any:
+        """The storage of ``out_dir``; None where logs stay where they are."""
+        from eng.fileio import get_file_backend
+
+        return None if self.out_dir is None else get_file_backend(self.out_dir, backend_args=self.backend_args)
+
+    @property
+    def file_client(self: Any) -> Any:
+        """The storage of ``out_dir`` by the older interface; None where logs stay where they are."""
+        from eng.fileio import FileClient
+
+        if self.out_dir is None:
+            return None
+        return FileClient.infer_client(self.backend_args, self.out_dir)
+
+
+class OfEarlyStoppingHook:
+    """Added to :class:`eng.hooks.EarlyStoppingHook`."""
+
+    rule_map: ClassVar[dict[str, Any]] = {"greater": operator.gt, "less": operator.lt}
+
+
+MEMBERS_OF_EARLY_STOPPING = {"EarlyStoppingHook": OfEarlyStoppingHook}
+MEMBERS_OF_PROFILER = {"ProfilerHook": OfProfilerHook}
+MEMBERS_OF_RUNTIME_INFO = {"RuntimeInfoHook": OfRuntimeInfoHook}
+MEMBERS_OF_LOGGER = {"LoggerHook": OfLoggerHook}

@@ -1,0 +1,149 @@
+"""Members of eng's classes that are there while the alias is installed."""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import eng.compat
+from eng.hooks import EarlyStoppingHook
+from eng.infer import BaseInferencer
+from eng.model import BaseModel, BaseModule
+from eng.registry import Registry
+from eng.runner import Runner
+
+
+@pytest.fixture(autouse=True)
+def alias():
+    with eng.compat.alias():
+        yield
+
+
+class Line(BaseModel):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.fit = nn.Linear(1, 1)
+
+    def forward(self, x, y, mode="tensor"):
+        return {"loss": (self.fit(x) - y).square().mean()}
+
+
+def runner_in(folder: Any, **changes: Any) -> Runner:
+    x = torch.linspace(0, 1, 8)[:, None]
+    settings: dict[str, Any] = {
+        "model": Line(),
+        "work_dir": str(folder),
+        "train_dataloader": DataLoader(TensorDataset(x, 3 * x), batch_size=2),
+        "train_cfg": {"by_epoch": True, "max_epochs": 2},
+        "optim_wrapper": {"optimizer": {"type": "SGD", "lr": 0.1}},
+        "log_level": "ERROR",
+        "experiment_name": str(folder).replace("/", "_"),
+    }
+    return Runner(**{**settings, **changes})
+
+
+def test_loops_are_read_as_configs_until_they_are_built_and_may_be_assigned(tmp_path) -> None:
+    runner: Any = runner_in(tmp_path)
+    assert isinstance(runner._train_loop, dict)
+    assert runner._val_loop is None and runner._test_loop is None
+    runner._train_loop = {"by_epoch": True, "max_epochs": 1}
+    runner.train()
+    assert type(runner._train_loop).__name__ == "EpochBasedTrainLoop"
+    assert (runner.epoch, runner._train_loop.max_epochs) == (1, 1)
+    other = object()
+    runner._test_loop = other
+    assert runner._test_loop is other
+
+
+def test_dataloaders_evaluators_and_scaling_are_read_and_assigned(tmp_path) -> None:
+    runner: Any = runner_in(tmp_path)
+    longer = DataLoader(TensorDataset(torch.ones(20, 1), torch.ones(20, 1)), batch_size=2)
+    assert (runner._val_dataloader, runner._val_evaluator, runner.auto_scale_lr) == (None, None, None)
+    runner._train_dataloader = longer
+    runner.auto_scale_lr = {"enable": True, "base_batch_size": 4}
+    runner.train()
+    assert runner.iter == 20
+    assert runner.optim_wrapper.get_lr()["lr"] == [0.05]
+    assert (runner._rank, runner._world_size, runner._distributed) == (0, 1, False)
+
+
+def test_weights_are_initialised_on_request(tmp_path) -> None:
+    model = Line(init_cfg={"type": "Constant", "layer": "Linear", "val": 7.0})
+    runner: Any = runner_in(tmp_path, model=model)
+    runner._init_model_weights()
+    assert model.fit.weight.item() == 7.0
+
+
+def test_schedulers_of_one_wrapper_and_their_check(tmp_path) -> None:
+    runner: Any = runner_in(tmp_path)
+    runner.train()
+    built = runner._build_param_scheduler({"type": "MultiStepLR", "milestones": [1]}, runner.optim_wrapper)
+    assert [type(scheduler).__name__ for scheduler in built] == ["MultiStepLR"]
+    runner._check_scheduler_cfg({"generator": {"type": "LinearLR"}, "critic": [{"type": "LinearLR"}]})
+    with pytest.raises(TypeError, match="param_scheduler should be a scheduler, a config"):
+        runner._check_scheduler_cfg("LinearLR")
+
+
+class Patience(EarlyStoppingHook):
+    """Stops at the first score below a half, as a subclass written for MMEngine does."""
+
+    def _check_stop_condition(self, current_score: float) -> tuple[bool, str]:
+        stop, reason = super()._check_stop_condition(current_score)
+        return (True, "below a half") if current_score < 0.5 else (stop, reason)
+
+
+@pytest.mark.parametrize(("scores", "stops"), [([0.9, 0.4], True), ([0.9, 0.91], False)])
+def test_an_early_stopping_subclass_decides(scores, stops) -> None:
+    class Run:
+        train_loop: Any = type("Loop", (), {"stop_training": False})
+        logger: Any = type("Logger", (), {"info": lambda *args: None})
+
+    hook = Patience("acc", min_delta=0.001, patience=3)
+    for score in scores:
+        hook.after_val_epoch(Run, {"acc": score})  # type: ignore[arg-type]
+    assert Run.train_loop.stop_training is stops
+    assert hook.rule_map["greater"](2, 1) and not hook.rule_map["less"](2, 1)
+
+
+def test_a_model_may_keep_the_record_of_its_initialisation(tmp_path) -> None:
+    class Own(BaseModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fit = nn.Linear(1, 1)
+
+        def init_weights(self) -> None:
+            self._params_init_info: Any = defaultdict(dict)
+            for parameter in self.parameters():
+                self._params_init_info[parameter].update(init_info="by itself", tmp_mean_value=parameter.data.mean())
+            for module in self.modules():
+                module._params_init_info = self._params_init_info
+            super()._dump_init_info()  # type: ignore[misc]
+            for module in self.modules():
+                del module._params_init_info
+
+    model = Own()
+    model.init_weights()
+    assert not hasattr(model, "_params_init_info")
+
+
+def test_registries_are_walked_by_the_names_of_the_reference() -> None:
+    root: Any = Registry("thing", scope="top")
+    child: Any = Registry("thing", parent=root, scope="lower")
+    assert child._get_root_registry() is root
+    assert root._search_child("lower") is child
+    assert root._search_child("elsewhere") is None
+
+
+def test_members_go_with_the_alias() -> None:
+    assert hasattr(Runner, "_train_loop") and hasattr(BaseInferencer, "_get_repo_or_mim_dir")
+    eng.compat.uninstall()
+    assert not hasattr(Runner, "_train_loop") and not hasattr(BaseInferencer, "_get_repo_or_mim_dir")
+    eng.compat.install()
+    assert hasattr(Runner, "_train_loop")
+    assert sys.modules["eng.runner.runner"].__spec__ is not None
