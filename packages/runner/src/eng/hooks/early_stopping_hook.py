@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from typing import TYPE_CHECKING, Any
 
+from eng.logging.metric_values import MetricReader
 from eng.registry import HOOKS
 
 from ._rules import check_rule, infer_rule, is_better
@@ -13,8 +13,6 @@ from .hook import Hook
 
 if TYPE_CHECKING:
     from eng.runner.view import RunnerView
-
-logger = logging.getLogger(__name__)
 
 
 @HOOKS.register_module()
@@ -63,18 +61,20 @@ class EarlyStoppingHook(Hook):
         self.wait_count = 0
         self.best_score = -math.inf if self.rule == "greater" else math.inf
         self.settings_changed = False
-        self._warned = False
+        self._reader = MetricReader(type(self).__name__)
 
     def after_val_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
         """Looks at the metric and asks the train loop to stop where it is time.
 
         Raises:
-            RuntimeError: the metric is missing and ``strict`` is set.
+            RuntimeError: the metric is missing or None and ``strict`` is set.
+            TypeError: the metric is not one number.
         """
-        if metrics is None or self.monitor not in metrics:
-            self._report_missing(metrics or {})
+        if self.strict and (metrics or {}).get(self.monitor) is None:
+            raise RuntimeError(self._reader.describe_missing(metrics, self.monitor))
+        score = self._reader.read(metrics, self.monitor)
+        if score is None:
             return
-        score = float(metrics[self.monitor])
         stop, reason = self._check_stop_condition(score)
         if stop:
             runner.train_loop.stop_training = True
@@ -109,14 +109,11 @@ class EarlyStoppingHook(Hook):
             self.best_score, self.wait_count = score, 0
             return None
         self.wait_count += 1
-        if self.wait_count >= self.patience:
-            return f"{self.monitor} did not get better than {self.best_score} in {self.wait_count} validations"
-        return None
-
-    def _report_missing(self, metrics: dict[str, float]) -> None:
-        text = f"EarlyStoppingHook watches {self.monitor!r}, which the validation did not give; it gave {list(metrics)}"
-        if self.strict:
-            raise RuntimeError(text)
-        if not self._warned:
-            self._warned = True
-            logger.warning(text)
+        if self.wait_count < self.patience:
+            return None
+        times = f"{self.wait_count} validation{'s' if self.wait_count > 1 else ''}"
+        reason = f"{self.monitor} did not get better than {self.best_score:g} in {times}"
+        if is_better(score, self.best_score, self.rule):
+            margin = abs(self.min_delta)
+            reason += f" by more than min_delta={margin:g}; the last one gave {score:g}"
+        return reason
