@@ -129,6 +129,7 @@ def fails_after(what_others_do: str) -> None:
 def main() -> None:
     torch.set_num_threads(1)
     dist.init_dist("pytorch", backend="gloo", timeout=300)
+    dist.start_watch()
     if len(sys.argv) > 1:
         dist.barrier()
         fails_after(sys.argv[1])

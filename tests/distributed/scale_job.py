@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from eng.dist import all_reduce, barrier, get_rank, get_world_size, init_dist
+from eng.dist import all_reduce, barrier, get_rank, get_world_size, init_dist, start_watch
 from eng.model import BaseModel
 from eng.runner import Runner
 
@@ -183,6 +183,7 @@ def main() -> None:
     options = json.loads(Path(sys.argv[1]).read_text())
     torch.set_num_threads(1)
     init_dist("pytorch", "gloo")
+    start_watch()
     report: dict[str, Any] = {}
     if options["measure"] == "speed":
         report = speed(options.get("rounds", 15))

@@ -94,6 +94,23 @@ def leaves_early(rank: int) -> None:
         dist.all_reduce(torch.ones(1))
 
 
+def sends_more_than_the_other(rank: int) -> None:
+    dist.all_reduce(torch.ones(100 * (rank + 1)))  # gloo aborts the rank that expects less
+
+
+def trains_one_batch_more(rank: int) -> None:
+    model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(100, 100))
+    for _ in range(3 if rank == 0 else 2):
+        with dist.watched("the training step"):
+            model(torch.ones(2, 100)).sum().backward()
+    dist.all_reduce(torch.ones(1))
+
+
+def outlives_its_launcher(rank: int) -> None:
+    print(f"started {os.getpid()}", flush=True)
+    time.sleep(FOREVER_S)
+
+
 def line_of(call: Callable[[], None], rank: int) -> int:
     """The line from which `rank` calls eng.dist in `call`: the only one, or that of rank 1 and that of the others."""
     lines, first = inspect.getsourcelines(call)
@@ -152,6 +169,7 @@ def disagree(rank: int) -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     dist.init_dist("pytorch", backend="gloo", timeout=120)
+    dist.start_watch()
     dist.barrier()
     globals()[sys.argv[1]](dist.get_rank())
     torch_dist.destroy_process_group()

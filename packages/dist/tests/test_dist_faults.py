@@ -6,6 +6,8 @@ Nothing but eng.dist ends the other ranks here: there is no agent as under torch
 from __future__ import annotations
 
 import os
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -114,3 +116,38 @@ def test_debug_mode_says_who_left() -> None:
 def test_watch_can_be_switched_off() -> None:
     ends = run_ranks("fails_while_others_communicate", ENG_DIST_WATCH="0")
     assert ends[0].status != 0 and "PeerFailedError" not in ends[0].err
+
+
+@pytest.mark.parametrize(
+    ("scenario", "call"),
+    [("sends_more_than_the_other", "all_reduce"), ("trains_one_batch_more", "the training step|all_reduce")],
+)
+def test_ranks_that_call_different_collectives_are_named_before_the_job_ends(scenario: str, call: str) -> None:
+    """gloo aborts one rank in native code; the other rank and the stack of the aborted one name the calls."""
+    ends = run_ranks(scenario)
+    aborted, survivor = sorted(ends, key=lambda end: end.status)
+    assert aborted.status == -signal.SIGABRT and f"in {scenario}" in aborted.err
+    pattern = rf"rank \d: ({call}), called at .*dist_scenarios.py:\d+, broke off.*[\s\S]*ENG_DIST_DEBUG=1"
+    assert re.search(pattern, survivor.err), survivor.err
+
+
+def test_ranks_end_with_the_launcher_that_was_killed() -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    launcher = subprocess.Popen(
+        [*command, str(HERE / "dist_scenarios.py"), "outlives_its_launcher"],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "TORCH_CPP_LOG_LEVEL": "ERROR"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert launcher.stdout is not None
+    ranks = [int(launcher.stdout.readline().split()[1]) for _ in range(2)]
+    launcher.kill()
+    _, err = launcher.communicate(timeout=60)  # the ranks hold the other ends of the pipes until they end
+    assert not [pid for pid in ranks if is_running(pid)]
+    assert f"LauncherLostError: the launcher (process {launcher.pid}) is gone, so rank 1 stops" in err
+
+
+def is_running(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/stat")
+    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"

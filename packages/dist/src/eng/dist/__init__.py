@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from eng.dist._rendezvous import find_free_port
 from eng.dist._version import __version__
-from eng.dist._watch import share_faults, start_watch, watched
+from eng.dist._watching import share_faults, watched
 from eng.dist.dist import (
     all_gather,
     all_gather_object,
@@ -25,7 +25,9 @@ from eng.dist.errors import (
     CollectiveMismatchError,
     CollectiveTimeoutError,
     DistError,
+    ForeignFileError,
     LauncherError,
+    LauncherLostError,
     MissingVariablesError,
     PeerFailedError,
     PortInUseError,
@@ -53,6 +55,7 @@ from eng.dist.utils import (
     is_main_process,
     master_only,
 )
+from eng.dist.watch import start_watch
 
 __all__ = [
     "all_gather",
@@ -94,7 +97,9 @@ __all__ = [
     "CollectiveMismatchError",
     "CollectiveTimeoutError",
     "DistError",
+    "ForeignFileError",
     "LauncherError",
+    "LauncherLostError",
     "MissingVariablesError",
     "PeerFailedError",
     "PortInUseError",

@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from eng.dist._callers import public_call
 from eng.dist._communicator import GroupCommunicator
 from eng.dist._group_store import open_group_store
 from eng.dist._stores import prefixed
-from eng.dist._watch import Watch, current_watch
+from eng.dist._watching import Watching, current_watch
 from eng.dist.errors import CollectiveMismatchError, CollectiveTimeoutError
 
-_HERE = str(Path(__file__).parent)
 _FIRST_POLL_S, _LONGEST_POLL_S = 0.0005, 0.05
 _LIMIT_S = 1800.0  # torch's own limit for a collective
 
@@ -45,7 +43,7 @@ class CheckedCommunicator:
         self.plain = plain
         self.rank, self.size, self.device = plain.rank, plain.size, plain.device
         self.ranks: Sequence[int] = plain.ranks
-        self.watch: Watch | None = current_watch()
+        self.watch: Watching | None = current_watch()
         self._calls = 0
         self._store = self._shared_store()
 
@@ -84,7 +82,7 @@ class CheckedCommunicator:
         return prefixed(f"calls/{group.group_name}/{ranks}", self.watch.store)
 
     def _agree(self, arguments: str) -> None:
-        name, where = _public_call()
+        name, where = public_call()
         self._calls += 1
         mine = json.dumps({"call": f"{name}({arguments})", "where": where})
         self._store.set(f"{self._calls}/{self.rank}", mine)
@@ -126,21 +124,13 @@ class CheckedCommunicator:
             else "no call has a majority"
         )
         lines = "\n".join(f"  rank {rank}: {text}" for rank, text in told.items())
-        raise CollectiveMismatchError(f"ranks disagree on collective {self._calls}; {verdict}:\n{lines}", told, differing)
+        raise CollectiveMismatchError(
+            f"ranks disagree on collective {self._calls}; {verdict}:\n{lines}", told, differing
+        )
 
 
 def _describe(data: Tensor) -> str:
     return f"{str(data.dtype).removeprefix('torch.')} {list(data.shape)}"
-
-
-def _public_call() -> tuple[str, str]:
-    """The function of eng.dist that the user called, and the line he called it from."""
-    frame = sys._getframe(1)  # noqa: SLF001 # documented; inspect.stack reads source files and is far slower
-    name = frame.f_code.co_name
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
-        name = frame.f_code.co_name
-        frame = frame.f_back
-    return name, f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 __all__ = ["CheckedCommunicator", "check_enabled"]

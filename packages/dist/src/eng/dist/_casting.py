@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributed import ProcessGroup
 
-from eng.dist._communicator import communicator
+from eng.dist._communicators import communicator
 from eng.dist.errors import CastError
 
 Nested = Tensor | Mapping[Any, Any] | Iterable[Any]
@@ -104,9 +104,7 @@ def _check_pair(data: Any, out: Any) -> None:
     if isinstance(data, Tensor) and isinstance(out, Tensor):
         return
     if type(data) is not type(out):
-        raise CastError(
-            f"out should have the type of data, {type(data).__name__}, but is {type(out).__name__}"
-        )
+        raise CastError(f"out should have the type of data, {type(data).__name__}, but is {type(out).__name__}")
     if len(data) != len(out):
         raise CastError(f"out needs an item for each of data: {len(data)}, but has {len(out)}")
     if isinstance(data, Mapping) and set(data) != set(out):

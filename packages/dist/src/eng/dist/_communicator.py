@@ -1,14 +1,14 @@
 """What the public collectives are built on: one object per situation, so that no function asks twice.
 
 `Alone` answers outside a process group, `Outside` where this process is not in the group, and `GroupCommunicator`
-passes on to `torch.distributed`. In debug mode the last is a `CheckedCommunicator`.
+passes on to `torch.distributed`. In debug mode the last is a `CheckedCommunicator`. `eng.dist._communicators` chooses.
 """
 
 from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.distributed as torch_dist
@@ -16,11 +16,7 @@ from torch import Tensor
 from torch.distributed import ProcessGroup
 
 from eng.device._table import ACCELERATORS
-from eng.dist._per_group import PerGroup
-from eng.dist._wait import Wait
-
-if TYPE_CHECKING:
-    from eng.dist._watch import Watch
+from eng.dist._watching import Wait, Watching
 
 _DEVICE_OF_BACKEND = {row.backend: row.name for row in ACCELERATORS if row.backend} | {"smddp": "cuda"}
 
@@ -53,6 +49,7 @@ class Communicator(Protocol):
 
     def barrier(self) -> None:
         """Returns when all ranks have come."""
+
 
 class Alone:
     """The only process: what goes out comes back."""
@@ -99,7 +96,7 @@ class Outside(Alone):
 class GroupCommunicator:
     """`torch.distributed` on one group, telling the watch, if there is one, what it waits for."""
 
-    def __init__(self, group: ProcessGroup, watch: Watch | None = None) -> None:
+    def __init__(self, group: ProcessGroup, watch: Watching | None = None) -> None:
         # A strong reference would keep the group alive as a key of the table that holds this object.
         self._group = weakref.ref(group)
         self.rank = torch_dist.get_rank(group)
@@ -163,42 +160,4 @@ def device_of(backend_config: str) -> torch.device:
     return torch.device(name, getattr(torch, name).current_device())
 
 
-_ALONE, _OUTSIDE = Alone(), Outside()
-_COMMUNICATORS: PerGroup[Communicator] = PerGroup()
-
-
-def communicator(group: ProcessGroup | None = None) -> Communicator:
-    """The communicator of `group` (None: all processes) as this process stands to it now."""
-    if not (torch_dist.is_available() and torch_dist.is_initialized()):
-        return _ALONE
-    group = torch_dist.group.WORLD if group is None else group
-    if not isinstance(group, ProcessGroup):
-        return _OUTSIDE
-    return _COMMUNICATORS.get(group) or _make(group)
-
-
-def forget_communicators() -> None:
-    """Makes the next collective look anew at whether it is watched."""
-    _COMMUNICATORS.clear()
-
-
-def _make(group: ProcessGroup) -> Communicator:
-    from eng.dist._agreement import CheckedCommunicator, check_enabled  # it builds on this module
-    from eng.dist._watch import current_watch
-
-    plain = GroupCommunicator(group, current_watch())
-    made: Communicator = CheckedCommunicator(plain) if check_enabled() and plain.size > 1 else plain
-    _COMMUNICATORS.set(group, made)
-    return made
-
-
-__all__ = [
-    "Alone",
-    "Communicator",
-    "GroupCommunicator",
-    "Outside",
-    "communicator",
-    "device_of",
-    "forget_communicators",
-
-]
+__all__ = ["Alone", "Communicator", "GroupCommunicator", "Outside", "device_of"]

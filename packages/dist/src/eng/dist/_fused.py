@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributed import ProcessGroup
 
-from eng.dist._communicator import communicator
+from eng.dist._communicators import communicator
 from eng.dist._tensors import all_reduce, reduce_op_of
 
 _LOW_BITS = 32

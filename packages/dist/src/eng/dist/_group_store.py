@@ -11,10 +11,14 @@ import torch
 from torch.distributed import ProcessGroup
 
 from eng.dist._communicator import GroupCommunicator
+from eng.dist._per_group import PerGroup
 from eng.dist._stores import tcp_store
 
 _ADDRESS_BYTES = 512
 _CONNECT = timedelta(seconds=60)
+
+# The stores of the groups that `init_dist` started.
+JOB_STORES: PerGroup[Any] = PerGroup()
 
 
 def open_group_store(group: ProcessGroup | None) -> Any:

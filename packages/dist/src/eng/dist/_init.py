@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 from datetime import timedelta
 from typing import Any
 
 import torch.distributed as torch_dist
-import torch.multiprocessing as mp
 
 from eng.device._table import Accelerator, current_accelerator
+from eng.dist._group_store import JOB_STORES
 from eng.dist._launchers import Place, place_from
 from eng.dist._rendezvous import DEFAULT_TIMEOUT, check_world_size, open_store
-from eng.dist._watch import watch_enabled, watch_group
 from eng.dist.errors import LauncherError
 
 logger = logging.getLogger(__name__)
@@ -49,6 +49,9 @@ def init_dist(launcher: str, backend: str = "nccl", init_backend: str = "torch",
     LOCAL_WORLD_SIZE (where known), MASTER_ADDR and MASTER_PORT are set. On a single node under Slurm or MPI, rank 0
     takes a free port unless MASTER_PORT names one.
 
+    How new processes start, and whether failures are carried to the other ranks (:func:`eng.dist.start_watch`), is the
+    program's decision; the Runner of eng-runner makes both.
+
     Args:
         launcher: ``'pytorch'`` (torchrun), ``'slurm'`` (srun) or ``'mpi'`` (mpirun).
         backend: collective backend. ``'nccl'``, the default, stands for the best of the machine: a vendor's own
@@ -68,14 +71,14 @@ def init_dist(launcher: str, backend: str = "nccl", init_backend: str = "torch",
     """
     timeout = _as_timedelta(kwargs.pop("timeout", None))
     place = place_from(launcher, os.environ, kwargs.pop("port", None))
-    if mp.get_start_method(allow_none=True) is None:
-        mp.set_start_method("spawn")  # a forked child of a process that holds a device cannot use it
     device = current_accelerator()
     place = _export(place, device)
     _bind_device(place, device)
     starter = _STARTERS.get(init_backend)
     if starter is None:
-        raise LauncherError(f"init_backend should be one of {', '.join(map(repr, _STARTERS))}, but got {init_backend!r}")
+        raise LauncherError(
+            f"init_backend should be one of {', '.join(map(repr, _STARTERS))}, but got {init_backend!r}"
+        )
     starter(launcher, place, backend_for(backend, device), timeout, kwargs)
 
 
@@ -131,13 +134,14 @@ def _start_torch(launcher: str, place: Place, backend: str, timeout: timedelta |
     torch_dist.init_process_group(
         backend=backend, store=store, rank=place.rank, world_size=place.world_size, **limit, **kwargs
     )
-    if watch_enabled() and place.world_size > 1:
-        watch_group(store)
+    if torch_dist.group.WORLD is not None:
+        JOB_STORES.set(torch_dist.group.WORLD, store)
+        atexit.register(JOB_STORES.clear)  # before the interpreter takes torch's threads apart
 
 
 def _import_smddp() -> None:
     try:
-        import smdistributed.dataparallel.torch.torch_smddp  # type: ignore[import-not-found] # noqa: F401 PLC0415 # only on SageMaker
+        import smdistributed.dataparallel.torch.torch_smddp  # type: ignore[import-not-found] # noqa: F401 # only on SageMaker
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             "backend 'smddp' needs the package smdistributed, which comes with the SageMaker deep-learning containers"
@@ -164,5 +168,3 @@ def _start_colossalai(
 
 
 _STARTERS = {"torch": _start_torch, "deepspeed": _start_deepspeed, "colossalai": _start_colossalai}
-
-

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.distributed import ProcessGroup
 
-from eng.dist._communicator import Communicator, communicator
+from eng.dist._communicator import Communicator
+from eng.dist._communicators import communicator
 from eng.dist._tensors import check_member
 from eng.dist.errors import UnpicklableError
 

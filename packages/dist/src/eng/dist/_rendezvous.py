@@ -5,22 +5,24 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import tempfile
+import threading
 import time
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import torch.distributed as torch_dist
 
 from eng.dist._launchers import Place
+from eng.dist._port_file import port_file, published, read_port
 from eng.dist._starts import part_of_this_start
 from eng.dist._stores import agent_store, tcp_store
 from eng.dist.errors import CollectiveTimeoutError, PortInUseError, WorldSizeMismatchError
 
 DEFAULT_TIMEOUT = timedelta(minutes=30)
 _POLL_S = 0.02
+_ONE_TRY = timedelta(seconds=5)
+_CONNECT_GRACE_S = 1.0  # torch ends a connection attempt by itself at the timeout; its error says more than ours
 
 
 def find_free_port() -> int:
@@ -45,6 +47,8 @@ def open_store(place: Place, timeout: timedelta) -> Any:
 
     Raises:
         PortInUseError: rank 0 cannot listen on the port.
+        CollectiveTimeoutError: rank 0 does not answer in time.
+        ForeignFileError: the file with the port belongs to another user.
     """
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
         store = agent_store(place.rank, place.world_size, timeout)
@@ -83,51 +87,65 @@ def _wait_for_rank(store: Any, key: str, rank: int, timeout: timedelta) -> None:
 
 
 def _tcp_store(host: str, port: int, is_master: bool, timeout: timedelta) -> Any:
+    if not is_master:
+        return _connect(host, port, timeout)
     try:
-        return tcp_store(host, port, is_master, timeout)
+        return tcp_store(host, port, True, timeout)
     except torch_dist.DistNetworkError as error:
-        if is_master and ("EADDRINUSE" in str(error) or "already in use" in str(error)):
+        if "EADDRINUSE" in str(error) or "already in use" in str(error):
             raise PortInUseError(host, port) from error
         raise
 
 
-def _port_file(place: Place) -> Path:
-    # Without the launcher's job number, its process number tells this job from the others of the machine.
-    job = place.job.replace("/", "_") or str(os.getppid())
-    return Path(tempfile.gettempdir()) / f"eng-dist-{os.getuid()}-{job}"
+def _connect(host: str, port: int, timeout: timedelta) -> Any:
+    """A connection to the store of rank 0.
+
+    torch waits for ever for a server that accepts and never answers (2.13), hence the thread; it ends with the process.
+    """
+    outcome: SimpleQueue[Any] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            outcome.put(tcp_store(host, port, False, timeout))
+        except RuntimeError as error:
+            outcome.put(error)
+
+    threading.Thread(target=run, name="eng-dist-connect", daemon=True).start()
+    try:
+        result = outcome.get(timeout=timeout.total_seconds() + _CONNECT_GRACE_S)
+    except Empty:
+        result = TimeoutError("it accepts connections and does not answer")
+    if isinstance(result, Exception):
+        raise CollectiveTimeoutError(
+            f"rank 0 did not answer at {host}:{port} within {timeout.total_seconds():g} s "
+            f"({str(result).splitlines()[0]}); did rank 0 start, and does another program listen on this port? "
+            "Set MASTER_PORT to a free port",
+            [0],
+        ) from result
+    return result
 
 
 def _serve_and_publish(place: Place, timeout: timedelta) -> Any:
     store = _tcp_store(place.address, 0, True, timeout)
     os.environ["MASTER_PORT"] = str(store.port)
-    target = _port_file(place)
-    aside = target.with_suffix(f".{os.getpid()}")
-    aside.write_text(str(store.port))
-    aside.replace(target)
-    with _removed_afterwards(target):
+    with published(store.port, port_file(place.job)):
         for rank in range(1, place.world_size):
             _wait_for_rank(store, f"eng/connected/{rank}", rank, timeout)
     return store
 
 
 def _read_and_connect(place: Place, timeout: timedelta) -> Any:
-    source, deadline = _port_file(place), time.monotonic() + timeout.total_seconds()
+    source, deadline = port_file(place.job), time.monotonic() + timeout.total_seconds()
     while True:
-        with contextlib.suppress(FileNotFoundError, ValueError, torch_dist.DistNetworkError):
-            port = int(source.read_text())
-            store = tcp_store(place.address, port, False, timedelta(seconds=5))
-            store.set_timeout(timeout)
-            store.set(f"eng/connected/{place.rank}", "1")
-            os.environ["MASTER_PORT"] = str(port)
-            return store
+        # A file that an earlier start left names a port that nobody serves: it is read again.
+        with contextlib.suppress(CollectiveTimeoutError):
+            port = read_port(source)
+            if port is not None:
+                store = _connect(place.address, port, min(timeout, _ONE_TRY))
+                store.set_timeout(timeout)
+                store.set(f"eng/connected/{place.rank}", "1")
+                os.environ["MASTER_PORT"] = str(port)
+                return store
         if time.monotonic() > deadline:
             raise CollectiveTimeoutError(f"rank 0 did not publish its port within {timeout.total_seconds():g} s", [0])
         time.sleep(_POLL_S)
-
-
-@contextlib.contextmanager
-def _removed_afterwards(path: Path) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)

@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-from eng.dist._communicator import Communicator, communicator
+from eng.dist._communicator import Communicator
+from eng.dist._communicators import communicator
 from eng.dist._objects import gather_object, where_unpicklable
 from eng.dist._order import indexed, interleaved
 from eng.dist.errors import LauncherError, ResultsError, UnpicklableError
@@ -98,9 +99,7 @@ def collect_results_cpu(
     return _ordered(parts, size, indices is not None)
 
 
-def collect_results_gpu(
-    result_part: list[Any], size: int, *, indices: Sequence[int] | None = None
-) -> list[Any] | None:
+def collect_results_gpu(result_part: list[Any], size: int, *, indices: Sequence[int] | None = None) -> list[Any] | None:
     """`collect_results` through the process group, whatever its backend.
 
     Arguments, result and errors are those of `collect_results`.

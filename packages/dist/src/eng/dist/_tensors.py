@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.distributed import ProcessGroup
 
 from eng.dist import _wire
-from eng.dist._communicator import Communicator, communicator
+from eng.dist._communicator import Communicator
+from eng.dist._communicators import communicator
 from eng.dist.errors import LauncherError
 
 _OPS = {
@@ -65,7 +66,7 @@ def all_reduce(data: Tensor, op: str = "sum", group: ProcessGroup | None = None)
 
 
 def reduce_op_of(op: str, dtype: torch.dtype) -> torch_dist.ReduceOp.RedOpType:
-    """torch's operation for a name.
+    """The operation of torch that has a name.
 
     Raises:
         LauncherError: no operation is called so.
@@ -74,7 +75,8 @@ def reduce_op_of(op: str, dtype: torch.dtype) -> torch_dist.ReduceOp.RedOpType:
     if op not in _OPS:
         near = difflib.get_close_matches(str(op), _OPS, 1)
         raise LauncherError(
-            f"no reduction is called {op!r}; op takes {', '.join(_OPS)}" + (f"; did you mean {near[0]!r}?" if near else "")
+            f"no reduction is called {op!r}; op takes {', '.join(_OPS)}"
+            + (f"; did you mean {near[0]!r}?" if near else "")
         )
     if dtype.is_complex and op not in {"sum", "mean"}:
         raise TypeError(f"complex numbers can be reduced by 'sum' or 'mean', but got {op!r}")

@@ -12,7 +12,9 @@ __all__ = [
     "CollectiveMismatchError",
     "CollectiveTimeoutError",
     "DistError",
+    "ForeignFileError",
     "LauncherError",
+    "LauncherLostError",
     "MissingVariablesError",
     "PeerFailedError",
     "PortInUseError",
@@ -107,6 +109,24 @@ class CollectiveTimeoutError(DistError, RuntimeError):
     def __init__(self, message: str, missing: Sequence[int] = ()) -> None:
         self.missing = tuple(missing)
         super().__init__(message)
+
+
+class LauncherLostError(DistError, RuntimeError):
+    """The launcher of this process is gone; the process stops, as nobody would ever end it.
+
+    Attributes:
+        rank: of this process; -1 where only the message is known.
+        pid: process id that the launcher had.
+    """
+
+    def __init__(self, rank: int | str, pid: int | None = None) -> None:
+        self.rank = -1 if isinstance(rank, str) else rank
+        self.pid = pid
+        super().__init__(rank if pid is None else f"the launcher (process {pid}) is gone, so rank {rank} stops")
+
+
+class ForeignFileError(DistError, PermissionError):
+    """A file through which the ranks find one another belongs to another user."""
 
 
 class PeerFailedError(DistError, RuntimeError):

@@ -13,8 +13,11 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as torch_dist
+import torch.multiprocessing as mp
 
-from eng.dist import all_gather_object, broadcast, get_rank, get_world_size, init_dist, is_distributed
+from eng.device import get_device
+from eng.dist import all_gather_object, broadcast, get_rank, get_world_size, init_dist, is_distributed, start_watch
 
 from ._version import __version__
 from .errors import MixedVersionsError
@@ -38,15 +41,16 @@ def setup_environment(env_cfg: Mapping[str, Any], launcher: str) -> None:
         torch.backends.cudnn.benchmark = True
     if launcher != "none" and not is_distributed():
         init_dist(launcher, **_dist_options(env_cfg))
+        start_watch()
         check_versions()
     _set_up_workers(**dict(env_cfg.get("mp_cfg") or {}))
     _raise_file_limit(int(env_cfg.get("resource_limit", 4096)))
 
 
 def _dist_options(env_cfg: Mapping[str, Any]) -> dict[str, Any]:
-    options = {"backend": env_cfg.get("backend", "nccl"), **dict(env_cfg.get("dist_cfg") or {})}
-    if options["backend"] == "nccl" and not torch.cuda.is_available():
-        options["backend"] = "gloo"
+    options = dict(env_cfg.get("dist_cfg") or {})
+    if options.get("backend") is None:
+        options["backend"] = env_cfg.get("backend") or torch_dist.get_default_backend_for_device(get_device())
     return options
 
 
@@ -69,15 +73,16 @@ def _versions() -> dict[str, str]:
     return {"Python": python, "torch": torch.__version__.partition("+")[0], "eng-runner": __version__}
 
 
-def _set_up_workers(mp_start_method: str | None = "fork", opencv_num_threads: int = 0) -> None:
-    """How loader workers start, and how many threads OpenCV takes in each where it is loaded."""
-    if platform.system() != "Windows" and mp_start_method is not None:
-        import torch.multiprocessing as mp
+def _set_up_workers(mp_start_method: str | None = None, opencv_num_threads: int = 0) -> None:
+    """How loader workers start, and how many threads OpenCV takes in each where it is loaded.
 
+    Without a setting, what the program chose stays; where it chose nothing, workers are forked.
+    """
+    if platform.system() != "Windows":
         current = mp.get_start_method(allow_none=True)
-        if current is not None and current != mp_start_method:
+        if current is not None and mp_start_method not in (None, current):
             logger.warning("Workers start by %r instead of %r, as mp_cfg says", mp_start_method, current)
-        mp.set_start_method(mp_start_method, force=True)
+        mp.set_start_method(mp_start_method or current or "fork", force=True)
     if "cv2" in sys.modules:
         sys.modules["cv2"].setNumThreads(opencv_num_threads)
     if get_world_size() > 1:

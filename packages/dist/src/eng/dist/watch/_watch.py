@@ -1,9 +1,11 @@
-"""The watch: a thread per rank that carries failures to the others and explains waits.
+"""What one rank does for the watch.
 
-It polls the job's key-value store twice a second, over a connection of its own. Through it
+Its thread polls the job's key-value store twice a second, over a connection of its own. Through it
 
 - a rank that fails tells the others its traceback, and they stop within five seconds;
 - a collective that waits longer than the budget makes every rank report its stack.
+
+A rank whose launcher is gone ends as if another rank had failed.
 """
 
 from __future__ import annotations
@@ -14,24 +16,22 @@ import faulthandler
 import json
 import logging
 import os
-import signal
 import sys
 import threading
 import time
 import traceback
 import weakref
-from collections.abc import Iterator
-from types import FrameType, TracebackType
 from typing import Any
 
 import torch.distributed as torch_dist
 from torch.distributed import ProcessGroup
 
-from eng.dist._communicator import forget_communicators
-from eng.dist._per_group import PerGroup
+from eng.dist._callers import public_call
 from eng.dist._stores import prefixed
-from eng.dist._wait import Wait
-from eng.dist.errors import PeerFailedError
+from eng.dist.errors import LauncherLostError, PeerFailedError
+from eng.dist.watch._handlers import FaultHook, WakeHandler, wake_main_thread
+from eng.dist.watch._launcher import launcher_pid
+from eng.dist.watch._stacks import stacks
 
 logger = logging.getLogger(__name__)
 
@@ -39,41 +39,18 @@ _POLL_S = 0.5
 _GRACE_S = 2.0  # for the main thread to come out of native code; poll + grace stays far below the promised five seconds
 _ANSWER_S = 3.0  # for the other ranks to report their stacks
 _LEAVE_S = 3.0  # for the others to hear of a failure before this rank, which may serve the store, is gone
-# Its default action is to do nothing, and nobody else uses it: safe to borrow for waking the main thread.
-_WAKE = signal.SIGURG
 
 # How gloo, NCCL and TCP say that the other side is gone.
 _BROKEN_CONNECTION = ("onnection", "ocket", "roken pipe", "NCCL", "aborted", "imed out", "peer")
 
-_WATCHES: PerGroup[Watch] = PerGroup()
-
-
-def watch_enabled() -> bool:
-    """Whether `init_dist` starts the watch: unless ``ENG_DIST_WATCH=0``."""
-    return os.environ.get("ENG_DIST_WATCH", "1") != "0"
+_LOST_PEER = """rank %d: %s, called at %s, broke off, as the connection to another rank did (%s).
+Either that rank died without a last message (killed, or out of memory), or the ranks called different collectives: one has
+more batches than another, or calls a collective that the others do not. ENG_DIST_DEBUG=1 compares all calls and names the line"""
 
 
 def hang_budget_s() -> float:
     """Seconds that a collective may wait before every rank reports: ``ENG_DIST_HANG_SECONDS``, 300 by default."""
     return float(os.environ.get("ENG_DIST_HANG_SECONDS", "300"))
-
-
-def current_watch() -> Watch | None:
-    """The watch of the present process group; None where there is none."""
-    if not torch_dist.is_initialized() or torch_dist.group.WORLD is None:
-        return None
-    return _WATCHES.get(torch_dist.group.WORLD)
-
-
-def watch_group(store: Any, budget_s: float | None = None) -> Watch:
-    """Starts the watch of the default group over `store`; all ranks call it."""
-    group = torch_dist.group.WORLD
-    assert group is not None  # the caller has just made it
-    watch = Watch(store, group, budget_s)
-    _WATCHES.set(group, watch)
-    forget_communicators()
-    watch.start()
-    return watch
 
 
 class Watch:
@@ -86,7 +63,7 @@ class Watch:
 
     Attributes:
         waiting: the collective or watched block that the main thread is in, and since when on the monotonic clock.
-        fault: the failure of another rank, once it is known.
+        fault: the failure of another rank, or of the launcher, once it is known.
     """
 
     def __init__(self, store: Any, group: ProcessGroup, budget_s: float | None = None) -> None:
@@ -97,7 +74,7 @@ class Watch:
         self.rank, self.size, self._group = rank, size, weakref.ref(group)
         self.budget_s = hang_budget_s() if budget_s is None else budget_s
         self.waiting: tuple[str, float] | None = None
-        self.fault: PeerFailedError | None = None
+        self.fault: PeerFailedError | LauncherLostError | None = None
         self._explained: tuple[str, float] | None = None
         self._round = 0
         self._stop, self._delivered = threading.Event(), threading.Event()
@@ -105,11 +82,14 @@ class Watch:
         self._failed_at: float | None = None  # when this rank learned of a failure, its own or another's
         self._thread = threading.Thread(target=self._run, name="eng-dist-watch", daemon=True)
         self._has_handler = False
+        self._launcher_pid = launcher_pid(os.environ)
 
     def start(self) -> None:
         """Starts the thread, and hears of this rank's own failures."""
-        _FaultHook.tell(self)
-        self._has_handler = _WakeHandler.wake(self)
+        FaultHook.install(self)
+        self._has_handler = WakeHandler.install(self)
+        if not faulthandler.is_enabled() and sys.__stderr__ is not None:
+            faulthandler.enable(sys.__stderr__)  # gloo aborts the process where ranks send different sizes
         # Registered late, so that it runs early: before torch takes the store apart.
         atexit.register(self.stop)
         self._thread.start()
@@ -130,31 +110,46 @@ class Watch:
 
         Raises:
             PeerFailedError: another rank failed.
+            LauncherLostError: the launcher is gone.
         """
         if self.fault is not None:
             self._delivered.set()
             raise self.fault
 
     def raise_once(self) -> None:
-        """Raises the failure of another rank, unless it was raised already."""
+        """Raises what `raise_if_failed` does, unless it was raised already."""
         if not self._delivered.is_set():
             self.raise_if_failed()
 
-    def fault_behind(self, error: RuntimeError) -> PeerFailedError | None:
+    def fault_behind(self, error: RuntimeError) -> PeerFailedError | LauncherLostError | None:
         """The failure of another rank that broke this rank's connection; None where `error` is something else."""
-        if not any(word in str(error) for word in _BROKEN_CONNECTION):
+        if not any(text in str(error) for text in _BROKEN_CONNECTION):
             return None
+        self._explain(error)
         deadline = time.monotonic() + _GRACE_S
         while self.fault is None and time.monotonic() < deadline:
             time.sleep(_POLL_S / 5)
         self._delivered.set()
-        if self.fault is None:
-            logger.error("%s broke off; ranks that have left the run: %s", self.waiting, self._left() or "none known")
         return self.fault
+
+    def _explain(self, error: RuntimeError) -> None:
+        """Says at once what broke off: a launcher may end this process before the reason is known."""
+        if self.fault is not None or self._is_published():
+            return
+        name, line = public_call()
+        name = self.waiting[0] if self.waiting else name
+        logger.error(_LOST_PEER, self.rank, name, line, str(error).splitlines()[0])
+        if left := self._left():
+            logger.error("ranks that have left the run in good order: %s", left)
+
+    def _is_published(self) -> bool:
+        with contextlib.suppress(RuntimeError):
+            return bool(self.store.check(["fault"]))
+        return False
 
     def publish(self, error: BaseException) -> None:
         """Tells the other ranks that this one failed, and waits until they know."""
-        if isinstance(error, PeerFailedError) or self._has_left:
+        if isinstance(error, (PeerFailedError, LauncherLostError)) or self._has_left:
             return
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
         self._failed_at = time.monotonic()
@@ -168,11 +163,19 @@ class Watch:
         with contextlib.suppress(RuntimeError):  # the store is gone: its rank has ended, and so has the job
             is_closing = False
             while not is_closing and not self._stop.wait(_POLL_S) and self._goes_on():
+                self._look_for_launcher()
                 is_closing = self._link.check(["closing"])  # asked first: it may close because of a failure
                 self._poll()
             if not self._stop.is_set():
                 self._link.add("closed", 1)
                 self._is_counted = True
+        # torchrun's agent serves the store, which is gone when the agent was killed.
+        while not self._stop.wait(_POLL_S) and self._goes_on():
+            self._look_for_launcher()
+
+    def _look_for_launcher(self) -> None:
+        if self._launcher_pid is not None and os.getppid() != self._launcher_pid:
+            self._deliver(LauncherLostError(self.rank, self._launcher_pid))
 
     def _goes_on(self) -> bool:
         is_present = torch_dist.is_initialized() and torch_dist.group.WORLD is self._group()
@@ -190,19 +193,20 @@ class Watch:
         if self._link.check([f"stacks/{self._round + 1}"]):
             self._report_stacks()
 
-    def _deliver(self, fault: PeerFailedError) -> None:
+    def _deliver(self, fault: PeerFailedError | LauncherLostError) -> None:
         self.fault, self._failed_at = fault, time.monotonic()
-        self._link.add("heard", 1)
-        logger.error("rank %d failed; rank %d stops too", fault.rank, self.rank)
+        if isinstance(fault, PeerFailedError):
+            self._link.add("heard", 1)
+            logger.error("rank %d failed; rank %d stops too", fault.rank, self.rank)
         if not self._has_handler:
             return
-        signal.pthread_kill(_main_thread_id(), _WAKE)
+        wake_main_thread()
         deadline = time.monotonic() + _GRACE_S
         while not self._delivered.wait(_POLL_S / 10) and not self._stop.is_set():
             if time.monotonic() > deadline:
                 self._end_process(fault)
 
-    def _end_process(self, fault: PeerFailedError) -> None:
+    def _end_process(self, fault: PeerFailedError | LauncherLostError) -> None:
         # Native code, such as a collective whose partner is gone, cannot be interrupted in any other way.
         logger.critical("rank %d is stuck in native code and is ended now; %s", self.rank, fault)
         faulthandler.dump_traceback(sys.__stderr__ or 2)
@@ -233,7 +237,7 @@ class Watch:
     def _own_report(self) -> str:
         waiting = self.waiting
         doing = "in no collective" if waiting is None else f"in {waiting[0]} for {time.monotonic() - waiting[1]:.0f} s"
-        return f"{doing}\n{_stacks(skip=self._thread.ident)}"
+        return f"{doing}\n{stacks(skip=self._thread.ident)}"
 
     def has_left(self, rank: int) -> bool:
         """Whether another rank has ended in good order."""
@@ -255,125 +259,3 @@ class Watch:
                 deadline = max(deadline, (self._failed_at or time.monotonic()) + _LEAVE_S)
             while self.store.add("closed", 0) < self.size and time.monotonic() < deadline:
                 time.sleep(_POLL_S / 20)
-
-
-class _FaultHook:
-    """`sys.excepthook` that tells the other ranks too; installed once in a process."""
-
-    def __init__(self, watch: Watch) -> None:
-        self.before, self.watch = sys.excepthook, watch
-
-    @staticmethod
-    def tell(watch: Watch) -> None:
-        """From now on `watch` is told of an exception that ends the program; the one before it ends."""
-        if isinstance(sys.excepthook, _FaultHook):
-            sys.excepthook.watch.stop()
-            sys.excepthook.watch = watch
-        else:
-            sys.excepthook = _FaultHook(watch)
-
-    def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        self.before(kind, error, trace)
-        if not isinstance(error, KeyboardInterrupt):
-            self.watch.publish(error)
-
-
-class _WakeHandler:
-    """Signal handler that raises another rank's failure in the main thread; installed once in a process."""
-
-    def __init__(self, watch: Watch) -> None:
-        self.before, self.watch = signal.getsignal(_WAKE), watch
-
-    @staticmethod
-    def wake(watch: Watch) -> bool:
-        """From now on the signal raises the failure that `watch` knows; False where no handler can be installed."""
-        if threading.current_thread() is not threading.main_thread():
-            return False
-        handler = signal.getsignal(_WAKE)
-        if isinstance(handler, _WakeHandler):
-            handler.watch = watch
-        else:
-            signal.signal(_WAKE, _WakeHandler(watch))
-        return True
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        self.watch.raise_once()
-        if callable(self.before):
-            self.before(number, frame)
-
-
-def start_watch(budget_s: float | None = None) -> None:
-    """Watches a process group that was started without `init_dist`; all ranks call it. Twice is once.
-
-    Args:
-        budget_s: seconds that a collective may wait before every rank reports its stack; None takes
-            ``ENG_DIST_HANG_SECONDS``, or 300.
-
-    Example:
-        >>> start_watch()  # a single process has nothing to watch
-    """
-    from eng.dist._group_store import open_group_store
-
-    if torch_dist.is_initialized() and torch_dist.get_world_size() > 1 and current_watch() is None:
-        watch_group(open_group_store(torch_dist.group.WORLD), budget_s)
-
-
-def watched(name: str) -> contextlib.AbstractContextManager[None]:
-    """Watches a block in which torch itself waits for other ranks, such as a backward that averages gradients.
-
-    The collectives of this package are watched already. A block that takes longer than the budget of the watch makes
-    every rank report its stack, and a connection that breaks in it becomes the failure of the rank behind it. It costs
-    about a microsecond; where there is no watch it does nothing.
-
-    Args:
-        name: of the block, in reports.
-
-    Raises:
-        PeerFailedError: another rank failed.
-
-    Example:
-        >>> with watched("the training step"):
-        ...     step = 1 + 1
-    """
-    watch = current_watch()
-    return contextlib.nullcontext() if watch is None else Wait(watch, name)
-
-
-@contextlib.contextmanager
-def share_faults() -> Iterator[None]:
-    """Tells the other ranks of an exception that leaves the block, and passes it on.
-
-    An exception that ends the program is told without it. It is for programs that catch their exceptions at the top,
-    as ``torch.multiprocessing.spawn`` does, and for ``sys.exit`` with an error status.
-
-    Raises:
-        PeerFailedError: another rank failed.
-
-    Example:
-        >>> with share_faults():
-        ...     step = 1 + 1
-    """
-    try:
-        yield
-    except BaseException as error:
-        watch = current_watch()
-        orderly = isinstance(error, SystemExit) and error.code in (None, 0)
-        if watch is not None and not orderly:
-            watch.publish(error)
-        raise
-
-
-def _main_thread_id() -> int:
-    ident = threading.main_thread().ident
-    assert ident is not None  # it runs
-    return ident
-
-
-def _stacks(skip: int | None) -> str:
-    names = {thread.ident: thread.name for thread in threading.enumerate()}
-    frames = sys._current_frames()  # noqa: SLF001 # documented; the underscore says that other Pythons may lack it
-    return "\n".join(
-        f"thread {names.get(ident, ident)}:\n{''.join(traceback.format_stack(frame))}"
-        for ident, frame in frames.items()
-        if ident != skip
-    )

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from eng.dist import PeerFailedError
-from eng.dist._wait import Wait
+from eng.dist._watching import Wait
 
 
 def watch(fault: PeerFailedError | None = None) -> Any:

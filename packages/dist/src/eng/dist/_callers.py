@@ -1,0 +1,18 @@
+"""The line of the user's program that called a collective."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+_HERE = str(Path(__file__).parent)
+
+
+def public_call() -> tuple[str, str]:
+    """The function of eng.dist that the user called, and the line of the call as ``file:line``."""
+    frame = sys._getframe(1)  # noqa: SLF001 # documented; inspect.stack reads source files and is far slower
+    name = frame.f_code.co_name
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
+        name = frame.f_code.co_name
+        frame = frame.f_back
+    return name, f"{frame.f_code.co_filename}:{frame.f_lineno}"

@@ -1,0 +1,36 @@
+"""The communicator of each process group, made at its first collective."""
+
+from __future__ import annotations
+
+import torch.distributed as torch_dist
+from torch.distributed import ProcessGroup
+
+from eng.dist._agreement import CheckedCommunicator, check_enabled
+from eng.dist._communicator import Alone, Communicator, GroupCommunicator, Outside
+from eng.dist._per_group import PerGroup
+from eng.dist._watching import current_watch
+
+_ALONE, _OUTSIDE = Alone(), Outside()
+_COMMUNICATORS: PerGroup[Communicator] = PerGroup()
+
+
+def communicator(group: ProcessGroup | None = None) -> Communicator:
+    """The communicator of `group` (None: all processes) as this process stands to it now."""
+    if not (torch_dist.is_available() and torch_dist.is_initialized()):
+        return _ALONE
+    group = torch_dist.group.WORLD if group is None else group
+    if not isinstance(group, ProcessGroup):
+        return _OUTSIDE
+    return _COMMUNICATORS.get(group) or _make(group)
+
+
+def forget_communicators() -> None:
+    """Makes the next collective look anew at whether it is watched."""
+    _COMMUNICATORS.clear()
+
+
+def _make(group: ProcessGroup) -> Communicator:
+    plain = GroupCommunicator(group, current_watch())
+    comm: Communicator = CheckedCommunicator(plain) if check_enabled() and plain.size > 1 else plain
+    _COMMUNICATORS.set(group, comm)
+    return comm
