@@ -141,7 +141,7 @@ def test_classes_and_lazy_things_are_named(extension: str, tmp_path: Path) -> No
 
 def test_dump_without_a_file_gives_text() -> None:
     assert Config(dict(a=1)).dump() == "a = 1\n"
-    assert Config(dict(a=1), cfg_text="", filename="x.json").dump() == '{\n  "a": 1\n}\n'
+    assert Config(dict(a=1), cfg_text="", filename="x.json").dump() == '{"a": 1}'
 
 
 def test_dump_to_something_else() -> None:

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from typing import Any
 
-_PAIRS = {"(": ")", "[": "]"}
+_PAIRS = {"(": ")", "[": "]", "{": "}"}
+_LISTS = ("(", "[")
+_CLOSERS = frozenset(_PAIRS.values())
+_BEFORE_VALUES = frozenset(",([{:=")
+_KEY = {
+    sign: re.compile(rf"\s*(?P<key>'[^']*'|\"[^\"]*\"|[^'\"{sign}]+?)\s*{sign}(?P<value>.*)$", re.DOTALL)
+    for sign in "=:"
+}
 _WORDS = {"true": True, "false": False, "None": None}
 
 
 class DictAction(argparse.Action):
     """Collects ``key=value`` arguments into a dict; repeated options add up, the last of a key wins.
 
-    Values are read as int, float, bool (``true``, ``False``, …), None, text, and lists and tuples of these, nested:
-    ``a,b`` and ``[a,b]`` are lists, ``(a,b)`` is a tuple, ``[(1,2),(3,4)]`` a list of tuples.
+    Values are read as int, float, bool (``true``, ``False``, …), None, text, and lists, tuples and dicts of these,
+    nested: ``a,b`` and ``[a,b]`` are lists, ``(a,b)`` is a tuple, ``[(1,2),(3,4)]`` a list of tuples,
+    ``dict(type=EMAHook)`` and ``{type: EMAHook}`` are dicts. What stands in quotes is text: ``'1'``, ``'a,b'``.
 
     Example:
         >>> parser = argparse.ArgumentParser()
@@ -65,23 +74,61 @@ def parse_value(text: str) -> Any:
     """A command-line text as a value.
 
     Raises:
-        ValueError: the brackets do not match.
+        ValueError: the brackets do not match, or ``dict(…)`` holds something else than ``name=value``.
 
     Example:
         >>> parse_value("[(1,2),true,a]")
         [(1, 2), True, 'a']
+        >>> parse_value("[dict(type=EMAHook, momentum=0.1)]")
+        [{'type': 'EMAHook', 'momentum': 0.1}]
+        >>> parse_value("'1,2'")
+        '1,2'
     """
-    text = text.strip("'\" ")
+    text = text.strip()
+    quoted = _inside_quotes(text)
+    if quoted is not None:
+        # A quoted list is a list, as the shells of some systems leave such quotes in place.
+        return parse_value(quoted) if quoted[:1] in _LISTS and quoted[-1:] == _PAIRS[quoted[0]] else quoted
     parts = _split(text)
     if len(parts) > 1:
         return [parse_value(part) for part in parts if part.strip() or part is not parts[-1]]
-    if text[:1] in _PAIRS and text[-1:] == _PAIRS[text[0]]:
-        inner = _split(text[1:-1])
-        if inner and not inner[-1].strip():
-            inner.pop()  # a trailing comma, or nothing between the brackets
-        items = [parse_value(part) for part in inner]
-        return tuple(items) if text[0] == "(" else items
-    return _scalar(text)
+    if text.startswith("dict(") and text.endswith(")"):
+        return _mapping(text, _items(text[5:-1]), "=")
+    if text[:1] not in _PAIRS or text[-1:] != _PAIRS[text[0]]:
+        return _scalar(text)
+    items = _items(text[1:-1])
+    if text[0] == "{":
+        return _mapping(text, items, ":") if all(_KEY[":"].match(item) for item in items) else text
+    values = [parse_value(item) for item in items]
+    return tuple(values) if text[0] == "(" else values
+
+
+def _items(inner: str) -> list[str]:
+    items = _split(inner)
+    if not items[-1].strip():
+        items.pop()  # a trailing comma, or nothing between the brackets
+    return items
+
+
+def _mapping(text: str, items: list[str], sign: str) -> dict[Any, Any]:
+    matches = [_KEY[sign].match(item) for item in items]
+    if not all(matches):
+        raise ValueError(f"{text!r}: expected name{sign}value between the brackets")
+    pairs = [(match["key"], match["value"]) for match in matches if match]
+    return {_key(key): parse_value(value) for key, value in pairs}
+
+
+def _key(text: str) -> Any:
+    quoted = _inside_quotes(text.strip())
+    return _scalar(text.strip()) if quoted is None else quoted
+
+
+def _inside_quotes(text: str) -> str | None:
+    """What stands between the two quotes that enclose all of `text`; None where there are none."""
+    quote = text[:1]
+    if quote and quote in "'\"" and len(text) > 1 and text[-1] == quote and quote not in text[1:-1]:
+        return text[1:-1]
+    return None
 
 
 def _scalar(text: str) -> Any:
@@ -98,24 +145,30 @@ def _number(text: str, kind: type[int] | type[float]) -> int | float | None:
 
 
 def _split(text: str) -> list[str]:
-    """`text` at the commas outside brackets and quotes."""
-    parts, start, open_brackets, quote = [], 0, [], ""
+    """`text` at the commas outside brackets and quotes. A quote counts where a value begins, as in ``['a,b']``."""
+    parts, start, closers, quote, begins = [], 0, [], "", True
     for at, char in enumerate(text):
         if quote:
             quote = "" if char == quote else quote
-        elif char in "'\"":
+        elif char in "'\"" and begins:
             quote = char
         elif char in _PAIRS:
-            open_brackets.append(char)
-        elif char in _PAIRS.values():
-            if not open_brackets or _PAIRS[open_brackets.pop()] != char:
-                raise _imbalanced(text)
-        elif char == "," and not open_brackets:
+            closers.append(_PAIRS[char])
+        elif char in _CLOSERS:
+            if not closers or closers.pop() != char:
+                return _unbalanced(text)
+        elif char == "," and not closers:
             parts.append(text[start:at])
             start = at + 1
-    if open_brackets and ("," in text or "]" in text or ")" in text):
+        begins = char in _BEFORE_VALUES or (begins and char == " ")
+    return _unbalanced(text) if closers else [*parts, text[start:]]
+
+
+def _unbalanced(text: str) -> list[str]:
+    """A text such as ``a)b`` may hold any bracket; a list must be written properly."""
+    if "," in text or (text[0] in _LISTS and text[-1] in _CLOSERS):
         raise _imbalanced(text)
-    return [*parts, text[start:]]
+    return [text]
 
 
 def _imbalanced(text: str) -> ValueError:

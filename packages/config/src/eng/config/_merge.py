@@ -140,3 +140,26 @@ def same(left: Any, right: Any) -> bool:
         return type(left) is type(right) and bool(left == right)
     except Exception:  # noqa: BLE001  # any value may stand in a config, with any __eq__
         return False
+
+
+def check_indices(options: Mapping[str, Any], values: Mapping[Any, Any]) -> None:
+    """Refuses dotted keys that address an item of a list that is not there.
+
+    Raises:
+        MergeIndexError: says how to give the whole list.
+    """
+    for dotted in options:
+        node: Any = values
+        parts = str(dotted).split(".")
+        for number, part in enumerate(parts[:-1]):
+            if not isinstance(node, dict):
+                break
+            if part not in node:
+                if parts[number + 1].isdigit():
+                    name = ".".join(parts[: number + 1])
+                    raise MergeIndexError(
+                        f"{dotted}: this config has no list {name!r} to change an item of; give the list as a whole, "
+                        f"such as {name}=[dict(type=…)]"
+                    )
+                break
+            node = dict.__getitem__(node, part)

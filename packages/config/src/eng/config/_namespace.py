@@ -11,11 +11,10 @@ from typing import Any, Protocol
 
 from ._source import Source
 from .errors import ConfigFileError, UndefinedVariableError, UnsafeConfigError
-from .lazy import LazyAttr, LazyObject
+from .lazy import RUNNING_MODULE, LazyAttr, LazyObject
 
 BASE_KEY = "_base_"
 READ_BASE = "read_base"
-MODULE_NAME = "__config__"
 _HOMES = ("eng.config", "mmengine.config", "mmengine", "eng")
 # What a config file may import from this package for real; `config.py` puts its classes here.
 OWN_CLASSES: dict[str, Any] = {}
@@ -73,7 +72,7 @@ class Namespace(dict[str, Any]):
         self._expected: tuple[Any, ...] = ()
         self._giver: tuple[BaseFile, str] | None = None
         hooked = {**_BUILTINS, "__import__": self.imports}
-        super().__init__(__name__=MODULE_NAME, __file__=source.path, __builtins__=hooked)
+        super().__init__(__name__=RUNNING_MODULE, __file__=source.path, __builtins__=hooked)
 
     def expect(self, *values: Any, giver: tuple[BaseFile, str] | None = None) -> None:
         """Announces that an import statement binds one of `values` next, taken from a base file where there is one."""
@@ -146,7 +145,7 @@ def _root(value: Any) -> Any:
 
 def _is_code(value: Any) -> bool:
     if isinstance(value, (types.FunctionType, type)):
-        return value.__module__ == MODULE_NAME
+        return value.__module__ == RUNNING_MODULE
     return isinstance(value, types.ModuleType)
 
 

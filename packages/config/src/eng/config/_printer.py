@@ -8,6 +8,7 @@ import math
 import re
 import types
 import unicodedata
+from collections.abc import Mapping
 from typing import Any
 
 from .lazy import dotted_name, is_lazy
@@ -15,6 +16,7 @@ from .lazy import dotted_name, is_lazy
 WIDTH = 80
 _TO_ESCAPE = re.compile("\\{\\{|[\x85\u2028\u2029\ufeff]")
 _CALLED = frozenset({"dict", "float", "globals", "set", "frozenset", "range"})
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _SIMPLE = frozenset({int, bool, type(None)})
 
 
@@ -96,35 +98,24 @@ def _string(text: str) -> str:
 def _other(value: Any) -> str:
     if is_lazy(value) or isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType)):
         return repr(dotted_name(value))
-    if isinstance(value, (list, tuple, set, frozenset)) and not value:
-        return f"{type(value).__name__}()"
+    if isinstance(value, (set, frozenset)):
+        items = ", ".join(sorted(map(repr, value)))
+        return f"{type(value).__name__}({f'{{{items}}}' if items else ''})"
+    if isinstance(value, Mapping):  # such as the environment, whose values nobody asked to see
+        return object.__repr__(value)
     return repr(value)
 
 
 def json_text(values: dict[Any, Any]) -> str:
-    """`values` as JSON, two spaces a level.
-
-    Raises:
-        TypeError: a value has no form in JSON; names its type.
-    """
-    text = json.dumps(values, indent=2, ensure_ascii=False, default=_json_default)
-    return text.replace("{{", "{\\u007b") + "\n"
-
-
-def _json_default(value: Any) -> Any:
-    if isinstance(value, (set, frozenset, range)):
-        return list(value)
-    if is_lazy(value) or isinstance(value, (type, types.FunctionType)):
-        return dotted_name(value)
-    raise TypeError(f"{value!r} of type {type(value).__name__} has no form in JSON; dump to .py or make it plain data")
+    """`values`, which are plain, as one line of JSON."""
+    text = json.dumps(values, ensure_ascii=False)
+    if not text.isascii() and _SURROGATE.search(text):
+        text = json.dumps(values)
+    return text.replace("{{", "{\\u007b")
 
 
 def yaml_text(values: dict[Any, Any]) -> str:
-    """`values` as YAML in block style, keys sorted where they can be.
-
-    Raises:
-        TypeError: a value has no form in YAML; names its type.
-    """
+    """`values`, which are plain, as YAML in block style, keys sorted where they can be."""
     import yaml
 
     class Dumper(yaml.SafeDumper):
@@ -135,7 +126,6 @@ def yaml_text(values: dict[Any, Any]) -> str:
         tuple, lambda dumper, data: dumper.represent_sequence("tag:yaml.org,2002:python/tuple", data)
     )
     Dumper.add_representer(str, _yaml_string)
-    Dumper.add_multi_representer(object, _yaml_other)
     text: str = yaml.dump(
         values, Dumper=Dumper, default_flow_style=False, allow_unicode=True, width=10**9, sort_keys=True
     )
@@ -145,9 +135,3 @@ def yaml_text(values: dict[Any, Any]) -> str:
 def _yaml_string(dumper: Any, text: str) -> Any:
     # Only the double-quoted style can escape a brace, and the line breaks of Unicode, which others fold to spaces.
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if _TO_ESCAPE.search(text) else None)
-
-
-def _yaml_other(dumper: Any, value: Any) -> Any:
-    if is_lazy(value) or isinstance(value, (type, types.FunctionType)):
-        return dumper.represent_str(dotted_name(value))
-    raise TypeError(f"{value!r} of type {type(value).__name__} has no form in YAML; dump to .py or make it plain data")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 import re
 import types
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -160,9 +161,7 @@ class _MarkResolver(ast.NodeTransformer):
         return tree
 
     def _visit_owner(self, node: ast.Attribute | ast.Subscript) -> ast.AST:
-        owner: ast.expr = node
-        while isinstance(owner, (ast.Attribute, ast.Subscript)):
-            owner = owner.value
+        owner = _owner(node)
         if (
             not isinstance(node.ctx, ast.Load)
             and isinstance(owner, ast.Name)
@@ -216,6 +215,34 @@ class _MarkResolver(ast.NodeTransformer):
         return parts
 
 
+def _warn_of_copies(config: PythonConfig) -> None:
+    """Says that ``a = {{_base_.m}}`` and ``a.k = 1`` leave what is inherited as it is, which MMEngine refuses."""
+    copies: dict[str, str] = {}
+    for node in config.tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        for target in targets:
+            owner = _owner(target)
+            if owner is not target and isinstance(owner, ast.Name) and owner.id in copies:
+                where = f"{config.source.name}:{node.lineno}"
+                base = copies.pop(owner.id)
+                warnings.warn(
+                    f"{where}: `{owner.id}` is a copy of {{{{{base}}}}}; the inherited value stays as it is; "
+                    f"to change both, write `{owner.id} = {base}`",
+                    UserWarning,
+                    stacklevel=2,
+                )
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name) and isinstance(targets[0], ast.Name):
+            number = config.table.number(node.value.id)
+            if number is not None:
+                copies[targets[0].id] = f"{BASE_KEY}.{config.table.items[number].base}"
+
+
+def _owner(node: ast.expr) -> ast.expr:
+    while isinstance(node, (ast.Attribute, ast.Subscript)):
+        node = node.value
+    return node
+
+
 def run_python(config: PythonConfig, bases: Bases, *, trust: bool, lazy: bool | None) -> Namespace:
     """The names of a config after it ran.
 
@@ -231,6 +258,8 @@ def run_python(config: PythonConfig, bases: Bases, *, trust: bool, lazy: bool | 
         Exception: what the code of the config raises, as it is, with ``config_place`` as ``"file.py:12"``.
     """
     style = config.style()
+    if config.table.items:
+        _warn_of_copies(config)
     asks = config.reads_base or bool(config.table.items)
     kind = AskingNamespace if asks else Namespace
     namespace = kind(config.source, bases, trust=trust, lazy=style if lazy is None else lazy)

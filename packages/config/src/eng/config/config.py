@@ -17,16 +17,23 @@ from ._action import DictAction, add_arguments
 from ._blame import ending_somewhere
 from ._dict import ConfigDict, bind, convert, lookup, plain, trace
 from ._load import DEPRECATION_KEY, SCOPE_KEY, Loaded, Options, load, load_source, no_collection
-from ._merge import merge, nest
+from ._merge import check_indices, merge, nest
 from ._namespace import BASE_KEY, OWN_CLASSES
 from ._override import override
+from ._plain import to_plain
 from ._printer import json_text, python_text, yaml_text
 from ._provenance import CODE, DELETE_KEY, MISSING, Explanation, FileProvenance, FrozenProvenance, caller_step
 from ._source import FORMATS, Source, is_url
 from ._tree import Tree
-from .errors import CustomImportError, MissingAttributeError, MissingKeyError, ReservedKeyError
+from .errors import CustomImportError, DumpTypeError, MissingAttributeError, MissingKeyError, ReservedKeyError
 from .lazy import LazyAttr, LazyObject
 
+_WRITERS = {
+    ".py": ("Python", python_text),
+    ".json": ("JSON", json_text),
+    ".yaml": ("YAML", yaml_text),
+    ".yml": ("YAML", yaml_text),
+}
 RESERVED_KEYS = ["filename", "text", "pretty_text", "env_variables"]
 logger = logging.getLogger(__name__)
 
@@ -184,7 +191,7 @@ class Config:
         """
         if file_format not in FORMATS:
             raise OSError(f"Only {', '.join(FORMATS)} are supported, got {file_format!r}")
-        source = Source(str(Path.cwd() / f"<string>{file_format}"), cfg_str, file_format)
+        source = Source(str(Path.cwd() / f"<string>{file_format}"), cfg_str.removeprefix("\ufeff"), file_format)
         tree = None if trust else Tree(None)
         options = Options(predefined=trust, environment=trust, trust=trust, tree=tree)
         return _from_loaded(load_source(source, options), None)
@@ -243,8 +250,14 @@ class Config:
 
     @property
     def pretty_text(self) -> str:
-        """The merged config as Python code that `fromstring` reads back."""
-        return python_text(self.to_dict())
+        """The merged config as Python code that `fromstring` reads back.
+
+        A value that `dump` refuses is shown by its ``repr``, so that any config can be printed.
+        """
+        try:
+            return self._dumped(".py")
+        except DumpTypeError:
+            return python_text(self.to_dict())
 
     def dump(self, file: str | Path | None = None) -> str | None:
         """Writes the merged config; the file needs no base.
@@ -255,7 +268,7 @@ class Config:
 
         Raises:
             OSError: the extension is not one of a config.
-            TypeError: a value has no form in JSON or YAML.
+            TypeError: a value has no form in the format; names its dotted key.
         """
         target = file if file is not None else self._filename or ".py"
         extension = Path(target).suffix or str(target)
@@ -268,8 +281,8 @@ class Config:
         return None
 
     def _dumped(self, extension: str) -> str:
-        write = {".py": python_text, ".json": json_text}.get(extension, yaml_text)
-        return write(self.to_dict())
+        form, write = _WRITERS[extension]
+        return write(to_plain(self._cfg_dict, form))
 
     def merge_from_dict(self, options: Mapping[str, Any], allow_list_keys: bool = True) -> None:
         """Merges overrides, as from the command line; nothing changes where one is wrong.
@@ -280,7 +293,7 @@ class Config:
 
         Raises:
             TypeError: a dict is merged onto something else.
-            KeyError: a list index exceeds its list.
+            KeyError: a list index exceeds its list, or there is no such list.
 
         Example:
             >>> cfg = Config({"pipeline": [{"type": "Load"}, {"type": "Flip"}]})
@@ -288,6 +301,8 @@ class Config:
             >>> cfg.pipeline[1]
             {'type': 'Flip', 'prob': 0.5}
         """
+        if allow_list_keys:
+            check_indices(options, self._cfg_dict)
         nested = nest(options)
         merged = merge(nested, self._cfg_dict, lists=allow_list_keys)
         assert isinstance(merged, ConfigDict)

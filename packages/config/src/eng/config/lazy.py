@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -10,6 +11,7 @@ from typing import Any
 
 from .errors import LazyCallError
 
+RUNNING_MODULE = "__config__"
 _HOLD: ContextVar[bool] = ContextVar("eng_config_hold_lazy", default=False)
 
 
@@ -28,7 +30,101 @@ def is_held() -> bool:
     return _HOLD.get()
 
 
-class LazyObject:
+class Lazy:
+    """What `LazyObject` and `LazyAttr` share: they stand for a value that the file cannot use yet.
+
+    While a config file runs, asking for the value (``if X``, ``X == 1``, ``f"{X}"``, ``X + 1``, ``isinstance``, …) is an
+    error instead of a wrong answer.
+    """
+
+    location: str | None
+
+    @property
+    def dotted(self) -> str:
+        """The full dotted name."""
+        raise NotImplementedError
+
+    def _refuse(self, use: str) -> LazyCallError:
+        place = f" in {self.location}" if self.location else ""
+        return LazyCallError(
+            f"{self.dotted}, imported{place}, is not imported while the config file is read, so {use} is not known; "
+            "write the value into the file, or read it with Config.fromfile(…, lazy_import=False)"
+        )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Raises `LazyCallError`: what is imported lazily cannot be called yet."""
+        raise LazyCallError(
+            f"{self.dotted} is imported lazily{self._place()} and cannot be called in the config file; "
+            f"write dict(type={self!r}, …) and let a registry build it"
+        )
+
+    def _place(self) -> str:
+        return f" (imported in {self.location})" if self.location else ""
+
+    def __getattr__(self, name: str) -> LazyAttr:
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(name)
+        return LazyAttr(name, self, self.__dict__.get("location"))
+
+    @property  # type: ignore[misc]  # what isinstance asks
+    def __class__(self) -> Any:
+        if _HOLD.get() and sys._getframe(1).f_globals.get("__name__") == RUNNING_MODULE:  # noqa: SLF001
+            raise self._refuse("its type")
+        return type(self)
+
+    def __bool__(self) -> bool:
+        if _HOLD.get():
+            raise self._refuse("whether it is true")
+        return True
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) in _LAZY:
+            return bool(self.dotted == other.dotted)  # type: ignore[attr-defined]  # a stand-in has it
+        if _HOLD.get():
+            raise self._refuse("what it equals")
+        return False
+
+    def __hash__(self) -> int:
+        return hash(self.dotted)
+
+    def __repr__(self) -> str:
+        return self.dotted.rpartition(".")[2]
+
+    def __str__(self) -> str:
+        if _HOLD.get():
+            raise self._refuse("its text")
+        return repr(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ = state
+
+
+def _unknown(name: str) -> Any:
+    def method(self: Lazy, *args: Any) -> Any:
+        raise self._refuse("its value")  # a method of it
+
+    method.__name__ = name
+    return method
+
+
+for _name in (
+    *("len", "iter", "getitem", "contains", "index", "int", "float", "neg", "pos", "abs", "lt", "le", "gt", "ge"),
+    *(
+        f"{side}{name}"
+        for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "or", "and")
+        for side in ("", "r")
+    ),
+):
+    setattr(Lazy, f"__{_name}__", _unknown(f"__{_name}__"))
+
+
+class LazyObject(Lazy):
     """A module, or a name of a module, that is not imported yet.
 
     Args:
@@ -79,9 +175,6 @@ class LazyObject:
         except ModuleNotFoundError as error:
             raise ImportError(f"module {module.__name__!r} has no {self._imported!r}{self._place()}") from error
 
-    def _place(self) -> str:
-        return f" (imported in {self.location})" if self.location else ""
-
     @property
     def module(self) -> str | Sequence[str]:
         """The module or modules as given."""
@@ -94,40 +187,14 @@ class LazyObject:
             return self._root
         return f"{self._modules[0]}.{self._imported}"
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Raises `LazyCallError`: what is imported lazily cannot be called yet."""
-        raise LazyCallError(
-            f"{self.dotted} is imported lazily{self._place()} and cannot be called in the config file; "
-            f"write dict(type={self!r}, …) and let a registry build it"
-        )
-
-    def __getattr__(self, name: str) -> LazyAttr:
-        if name.startswith("__") and name.endswith("__"):
-            raise AttributeError(name)
-        return LazyAttr(name, self, self.__dict__.get("location"))
-
     def __deepcopy__(self, memo: dict[int, Any]) -> LazyObject:
         return LazyObject(self._module, self._imported, self.location)
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, (LazyObject, LazyAttr)) and self.dotted == other.dotted
-
-    def __hash__(self) -> int:
-        return hash(self.dotted)
-
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return self._imported or self.dotted
 
-    __repr__ = __str__
 
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ = state
-
-
-class LazyAttr:
+class LazyAttr(Lazy):
     """An attribute of something lazy, such as ``nn.Conv2d`` after ``import torch.nn as nn``.
 
     Args:
@@ -139,8 +206,8 @@ class LazyAttr:
         TypeError: `source` is not lazy.
     """
 
-    def __init__(self, name: str, source: LazyObject | LazyAttr, location: str | None = None) -> None:
-        if not isinstance(source, (LazyObject, LazyAttr)):
+    def __init__(self, name: str, source: Lazy, location: str | None = None) -> None:
+        if not isinstance(source, Lazy):
             raise TypeError(f"source must be a LazyObject or a LazyAttr, got {type(source).__name__}")
         self.name, self.source, self.location = name, source, location
 
@@ -170,47 +237,18 @@ class LazyAttr:
             except ImportError:
                 raise ImportError(f"{self.module} has no {self.name!r}{place}") from error
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Raises `LazyCallError`: what is imported lazily cannot be called yet."""
-        raise LazyCallError(
-            f"{self.dotted} is imported lazily and cannot be called in the config file; "
-            f"write dict(type={self!r}, …) and let a registry build it"
-        )
-
-    def __getattr__(self, name: str) -> LazyAttr:
-        if name.startswith("__") and name.endswith("__"):
-            raise AttributeError(name)
-        return LazyAttr(name, self, self.__dict__.get("location"))
-
     def __deepcopy__(self, memo: dict[int, Any]) -> LazyAttr:
         return LazyAttr(self.name, self.source, self.location)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, (LazyObject, LazyAttr)) and self.dotted == other.dotted
-
-    def __hash__(self) -> int:
-        return hash(self.dotted)
-
-    def __str__(self) -> str:
-        return self.name
-
-    __repr__ = __str__
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ = state
 
 
 def is_lazy(value: object) -> bool:
     """Whether `value` is a stand-in."""
-    return isinstance(value, (LazyObject, LazyAttr))
+    return type(value) in _LAZY
 
 
 def resolve(value: Any) -> Any:
     """The imported thing behind a stand-in (anything else as it is), unless `hold_lazy` is active."""
-    if value.__class__ in _LAZY and not _HOLD.get():
+    if type(value) in _LAZY and not _HOLD.get():
         return value.build()
     return value
 

@@ -226,7 +226,10 @@ class Runner(Saving):
         """Writes the config into ``work_dir``, under the name of its file or of the experiment."""
         if get_rank() == 0 and len(self.cfg):
             name = Path(getattr(self.cfg, "filename", None) or f"{self._timestamp}.py").name
-            self.cfg.dump(str(Path(self._work_dir) / name))
+            try:
+                self.cfg.dump(str(Path(self._work_dir) / name))
+            except TypeError as error:
+                self.logger.warning("The config is not written to %s: %s", name, error)
 
     @classmethod
     def from_cfg(cls, cfg: Any, *, check: bool = True) -> Runner:

@@ -155,10 +155,10 @@ class LocalVisBackend(BaseVisBackend):
 
 @contextmanager
 def _reported(consequence: str) -> Iterator[None]:
-    """A failure of the disk is logged with its consequence; no run ends because of its logs."""
+    """A failure of the disk, or a value without a form, is logged with its consequence; no run ends because of its logs."""
     try:
         yield
-    except OSError as error:
+    except (OSError, TypeError) as error:
         _LOGGER.warning("%s: %s", consequence, error)
 
 

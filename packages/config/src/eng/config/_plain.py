@@ -1,0 +1,139 @@
+"""Values of a config as plain data, which all formats can write."""
+
+from __future__ import annotations
+
+import cmath
+import datetime as dt
+import enum
+import types
+from collections.abc import Callable
+from pathlib import PurePath
+from typing import Any
+
+from ._provenance import Path
+from .errors import DumpTypeError
+from .lazy import dotted_name, is_lazy
+
+_LEAVES = frozenset({str, float, bool, type(None)})
+_PLAIN = (str, int, float, complex, bytes)
+_CODE = (type, types.FunctionType, types.BuiltinFunctionType)
+_DATES = (dt.date, dt.datetime)
+# What each format writes besides text, numbers, None, lists and mappings.
+FORMS: dict[str, tuple[type, ...]] = {
+    "Python": (tuple, set, frozenset, range, complex, bytes),
+    "JSON": (),
+    "YAML": (tuple, set, bytes, *_DATES),
+}
+_SEQUENCES = (tuple, set, frozenset, range)
+
+
+def to_plain(value: Any, form: str, path: Path = ()) -> Any:
+    """`value` as data that the format can write and that reads back equal.
+
+    Classes, functions and lazy imports become their dotted names, paths text, numbers and arrays of numpy plain numbers
+    and lists, enum members their values, and subclasses of plain types those types. JSON knows lists only.
+
+    Args:
+        value: what to write.
+        form: ``"Python"``, ``"JSON"`` or ``"YAML"``.
+        path: keys from the root, for messages.
+
+    Raises:
+        DumpTypeError: the value has no such form; names its dotted key.
+    """
+    kind = type(value)
+    if kind in _LEAVES:
+        if kind is str and form == "YAML" and not value.isascii():
+            _check_text(value, path)
+        return value
+    try:
+        return _converted(value, kind, form, path)
+    except RecursionError:
+        raise DumpTypeError("a value contains itself, or is nested too deeply", path[:1]) from None
+
+
+def _converted(value: Any, kind: type, form: str, path: Path) -> Any:
+    if is_lazy(value) or isinstance(value, _CODE):
+        return _name(value, path)
+    if isinstance(value, enum.Enum):
+        return to_plain(value.value, form, path)
+    if isinstance(value, dict):
+        return _mapping(value, form, path)
+    if kind is list or isinstance(value, list):
+        return _items(value, list, form, path)
+    if isinstance(value, _SEQUENCES):
+        return _sequence(value, form, path)
+    if isinstance(value, _PLAIN) and (not isinstance(value, (complex, bytes)) or kind in FORMS[form]):
+        return _leaf(value, path)
+    if kind in FORMS[form]:
+        return value
+    if isinstance(value, PurePath):
+        return str(value)
+    if kind.__module__ == "numpy" and hasattr(value, "tolist"):
+        return to_plain(value.tolist(), form, path)
+    raise DumpTypeError(f"{_shown(value)} of type {kind.__name__} has no form in {form}; make it plain data", path)
+
+
+def _mapping(value: dict[Any, Any], form: str, path: Path) -> dict[Any, Any]:
+    plain = {_key(key, form, path): to_plain(item, form, (*path, key)) for key, item in dict.items(value)}
+    if len(plain) < len(value) or (form == "JSON" and len(set(map(str, plain))) < len(plain)):
+        raise DumpTypeError(f"two of its keys are one in {form}", path)
+    return plain
+
+
+def _key(key: Any, form: str, path: Path) -> Any:
+    plain = to_plain(key, form, (*path, key))
+    if isinstance(plain, (list, dict, set)):
+        raise DumpTypeError(f"the key {key!r} has no form in {form}", path)
+    return plain
+
+
+def _items(value: Any, make: Callable[[list[Any]], Any], form: str, path: Path) -> Any:
+    return make([to_plain(item, form, (*path, index)) for index, item in enumerate(value)])
+
+
+def _sequence(value: Any, form: str, path: Path) -> Any:
+    base = next(kind for kind in _SEQUENCES if isinstance(value, kind))
+    if base is range and base in FORMS[form]:
+        return value
+    if isinstance(value, (set, frozenset)):
+        value = sorted(value, key=repr)
+    if base not in FORMS[form] and form != "JSON":
+        raise DumpTypeError(f"a {base.__name__} has no form in {form}; make it a list", path)
+    return _items(value, base if base in FORMS[form] else list, form, path)
+
+
+def _leaf(value: Any, path: Path) -> Any:
+    """A subclass of a plain type as that type."""
+    base = next(kind for kind in _PLAIN if isinstance(value, kind))
+    if base is complex and not cmath.isfinite(value):
+        raise DumpTypeError(f"{value!r} has no form in Python", path)
+    if type(value) is base:
+        plain = value
+    else:
+        plain = base.__str__(value) if base is str else base.__getnewargs__(value)[0]
+    try:
+        repr(plain)
+    except ValueError as error:  # an integer of thousands of digits
+        raise DumpTypeError(str(error), path) from error
+    return plain
+
+
+def _check_text(text: str, path: Path) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DumpTypeError(f"{text!r} has no form in YAML ({error.reason})", path) from None
+
+
+def _name(value: Any, path: Path) -> str:
+    name = dotted_name(value)
+    if "<" in name or name.startswith("__config__."):
+        raise DumpTypeError(f"{name} cannot be named in a file; a module that can be imported must define it", path)
+    return name
+
+
+def _shown(value: Any) -> str:
+    """A value in a message; what holds more than itself, as the environment does, by its type."""
+    text = object.__repr__(value) if hasattr(value, "keys") else repr(value)
+    return text if len(text) <= 100 else text[:97] + "…"
