@@ -6,8 +6,9 @@ import copy
 import logging
 import warnings
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
+import torch
 from torch import nn
 
 from ._init_record import end_record, start_record, update_init_info, write_record
@@ -35,9 +36,13 @@ class BaseModule(nn.Module):
         ([[0.5, 0.5]], True)
     """
 
+    # Whether init_weights() of children that are no BaseModules is called too, as by MMEngine; eng.compat sets it.
+    initialises_any_child: ClassVar[bool] = False
+
     def __init__(self, init_cfg: Any = None) -> None:
         super().__init__()
         self._is_init = False
+        self._is_loaded = False
         self.init_cfg = copy.deepcopy(init_cfg)
 
     @property
@@ -49,10 +54,21 @@ class BaseModule(nn.Module):
     def is_init(self, value: bool) -> None:
         self._is_init = value
 
+    @property
+    def is_loaded(self) -> bool:
+        """Whether all parameters came from a state dict since they were made."""
+        return self._is_loaded
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+        names = [prefix + name for name, _ in self.named_parameters()]
+        self._is_loaded = bool(names) and all(name in state_dict for name in names)
+
     def init_weights(self) -> None:
         """Initialises the weights: by ``init_cfg``, then the children's, then from a checkpoint.
 
-        The outermost call writes to the log file which initialiser touched each parameter.
+        Children that are BaseModules follow; a child of another library initialises itself where it is made. The outermost
+        call writes to the log file which initialiser touched each parameter.
 
         Raises:
             TypeError: ``init_cfg`` is no mapping or list of mappings.
@@ -80,7 +96,7 @@ class BaseModule(nn.Module):
             logger.debug("initialize %s with init_cfg %s", type(self).__name__, self.init_cfg)
             initialize(self, first)
         for child in self.children():
-            _initialize_child(child)
+            _initialize_child(child, self.initialises_any_child)
         if pretrained:
             initialize(self, pretrained)
 
@@ -105,9 +121,40 @@ def _split(init_cfg: Any) -> tuple[list[Any], list[Any]]:
     return first, pretrained
 
 
-def _initialize_child(child: Any) -> None:
+def init_given_weights(model: nn.Module) -> None:
+    """Initialises a model that was given as an object, whose weights may be set already.
+
+    Modules that were initialised, or whose parameters were all loaded, keep their weights, unless the ``init_cfg`` of a
+    module around them sets them, which a warning names. A model that is no :class:`BaseModule` is left alone.
+
+    Args:
+        model: the model.
+    """
+    if not isinstance(model, BaseModule):
+        return
+    parts = [part for part in model.modules() if isinstance(part, BaseModule)]
+    loaded = {id(p): p.detach().clone() for part in parts if part.is_loaded for p in part.parameters()}
+    for part in parts:
+        part.is_init = part.is_init or part.is_loaded
+        part.initialises_any_child = False  # type: ignore[misc]  # of this object, whatever its class does
+    if model.is_init:
+        return
+    model.init_weights()
+    model.is_init = True
+    changed = [name for name, p in model.named_parameters() if id(p) in loaded and not torch.equal(p, loaded[id(p)])]
+    if changed:
+        logger.warning(
+            "init_weights() of %s set parameters that were loaded before: %s%s; Runner(..., init_weights=False) keeps "
+            "the weights of a model as they are",
+            type(model).__name__, ", ".join(changed[:8]), " ..." if len(changed) > 8 else "",
+        )  # fmt: skip
+
+
+def _initialize_child(child: Any, of_any_kind: bool) -> None:
     if is_model_wrapper(child) and not hasattr(child, "init_weights"):
         child = child.module
+    if not isinstance(child, BaseModule) and not of_any_kind:
+        return
     if not hasattr(child, "init_weights") or getattr(child, "is_init", False):
         return
     child.init_weights()

@@ -25,6 +25,7 @@ class Saving(HookCalls, Builders):
 
     _load_from: str | None
     _has_loaded: bool
+    _has_taken_weights: bool
     _saved_accumulation: Any
 
     def load_or_resume(self) -> None:
@@ -71,6 +72,7 @@ class Saving(HookCalls, Builders):
         strict: bool = False,
         revise_keys: list[tuple[str, str]] = [(r"^module.", "")],  # noqa: B006  - read only
     ) -> None:
+        self._has_taken_weights = True
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
         self.strategy.load_model_state(self.model, checkpoint, strict=strict, revise_keys=revise_keys)
         self.logger.info("Load checkpoint from %s", filename)

@@ -87,6 +87,8 @@ class Runner(Saving):
             ``dict(type=..., interval=...)``: what happens when a loss is not finite.
         preemption: options of :class:`eng.runner.preemption.Preemption`, such as ``dict(time_budget_s=3600)``;
             None (default) ends the run on SIGTERM and SIGUSR1.
+        init_weights: whether ``init_weights()`` of the model is called, once, at the first train(). A model that is given
+            as an object keeps what was loaded into it. True by default.
 
     Raises:
         SettingsError: settings that do not fit together; what is missing is named.
@@ -144,6 +146,7 @@ class Runner(Saving):
         activation_checkpointing: list[str] | str | None = None,
         nan_policy: str | dict[str, Any] = "warn",
         preemption: dict[str, Any] | None = None,
+        init_weights: bool = True,
     ) -> None:
         settings = {key: value for key, value in locals().items() if key != "self"}
         check_settings(settings)
@@ -156,6 +159,8 @@ class Runner(Saving):
         self._has_begun_training = False
         self._resume, self._load_from = after_restart(resume, load_from, self._work_dir)
         self._has_loaded = False
+        self._has_taken_weights = False
+        self._initialised_model: nn.Module | None = None
         self._train = Slot(train_cfg, self.build_train_loop)
         self._val = Slot(val_cfg, self.build_val_loop)
         self._test = Slot(test_cfg, self.build_test_loop)
@@ -211,6 +216,8 @@ class Runner(Saving):
 
     def _open_model(self, setting: Any, data_preprocessor: Any, strategy: Any, checkpointed: Any) -> None:
         self.strategy = strategies.build_strategy(strategy, self._work_dir, self.cfg.get("model_wrapper_cfg"))
+        self.strategy.sets_weights = self._settings["init_weights"]
+        self.strategy.model_is_given = isinstance(setting, nn.Module)
         self._data_preprocessor = data_preprocessor
         built = self.build_model(setting)
         self._model_name = type(built).__name__
@@ -334,7 +341,11 @@ class Runner(Saving):
         self.call_hook("before_run")
 
     def _init_weights(self) -> None:
-        self.strategy.init_weights(self.model)
+        """Initialises the model once; where val() or test() loaded weights before, what they loaded stays."""
+        if self._initialised_model is not self.model:
+            self._initialised_model = self.model
+            self.strategy.model_is_given |= self._has_taken_weights
+            self.strategy.init_weights(self.model)
 
     def _load_or_resume(self) -> None:
         self.load_or_resume()
@@ -365,6 +376,7 @@ class Runner(Saving):
             models.compile_model(self.model, options)
 
     def _run_train_loop(self) -> None:
+        self._say_if_nothing_is_left()
         while True:
             try:
                 self._train.value.run()
@@ -372,6 +384,13 @@ class Runner(Saving):
             except NonFiniteLossError as error:
                 if not self._go_back_from(error):
                     raise
+
+    def _say_if_nothing_is_left(self) -> None:
+        loop = self._train.value
+        done, last = (self.epoch, self.max_epochs) if self.max_epochs > 1 else (self.iter, self.max_iters)
+        if self.iter and (done >= last or getattr(loop, "stop_training", False)):
+            why = "a hook stopped it" if done < last else f"epoch {self.epoch}, iteration {self.iter} is its end"
+            self.logger.warning("Nothing is left to train: %s; for more, raise max_epochs or max_iters and resume", why)
 
     def _go_back_from(self, error: NonFiniteLossError) -> bool:
         """Returns to the newest checkpoint and leaves the iteration out that broke, where ``nan_policy`` says so."""

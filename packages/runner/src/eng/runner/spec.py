@@ -42,6 +42,7 @@ DEFAULTS: dict[str, Any] = {
     "activation_checkpointing": None,
     "nan_policy": "warn",
     "preemption": None,
+    "init_weights": True,
 }
 
 NAN_POLICIES = ("warn", "stop", "skip", "rollback")

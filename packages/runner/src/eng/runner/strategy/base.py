@@ -12,6 +12,7 @@ from torch import nn
 
 from eng.checkpoint import get_state_dict, weights_to_cpu
 from eng.dist import all_gather_object, broadcast, get_rank, get_world_size
+from eng.model.base_module import init_given_weights
 
 from .. import persistence
 
@@ -28,7 +29,15 @@ class BaseStrategy(metaclass=ABCMeta):
         env_kwargs: settings of the environment, when the strategy is used without a runner.
         log_kwargs: settings of the logger, when the strategy is used without a runner.
         auto_scale_lr: see :class:`eng.runner.Runner`.
+
+    Attributes:
+        sets_weights: whether :meth:`init_weights` initialises models. True by default; the runner may change it.
+        model_is_given: whether the model was given as an object, so that weights which it has are kept. False by default;
+            the runner tells.
     """
+
+    sets_weights = True
+    model_is_given = False
 
     def __init__(
         self,
@@ -58,7 +67,10 @@ class BaseStrategy(metaclass=ABCMeta):
         bare: Any = bare_model(model)
         if not hasattr(bare, "init_weights"):
             return
-        bare.init_weights()
+        if self.sets_weights and self.model_is_given:
+            init_given_weights(bare)
+        elif self.sets_weights:
+            bare.init_weights()
         if get_world_size() > 1:
             with torch.no_grad():
                 for tensor in bare.state_dict().values():
