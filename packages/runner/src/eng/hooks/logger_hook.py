@@ -157,8 +157,11 @@ class LoggerHook(Hook):
         runner.logger.info(line)
         if runner.rank == 0:
             path = Path(str(runner.log_dir)) / (self.json_log_path or "test.json")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(_plain(tag)), encoding="utf-8")
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(json.dumps(_plain(tag)), encoding="utf-8")
+            except OSError as error:  # the metrics are in the log and are returned
+                logger.warning("The metrics of the test are not written to %s: %s", path, error)
 
     def after_run(self, runner: RunnerView) -> None:
         """Closes the visualizer and copies the log files."""
@@ -174,7 +177,11 @@ class LoggerHook(Hook):
             if path.is_file() and path.name.endswith(self.out_suffix):
                 relative = path.relative_to(root).as_posix()
                 target = join_path(str(self.out_dir), relative, backend_args=self.backend_args)
-                copyfile_from_local(str(path), target, backend_args=self.backend_args)
+                try:
+                    copyfile_from_local(str(path), target, backend_args=self.backend_args)
+                except Exception as error:  # noqa: BLE001  # storages raise what they like, and the run is over and saved
+                    logger.warning("%s is not copied to %s: %r", path, target, error)
+                    continue
                 runner.logger.info("Copied %s to %s", path, target)
                 if not self.keep_local:
                     path.unlink()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
+
+from ._failures import OneReport
+from ._terminal import printable
 
 CONSOLE_TIME = "%m/%d %H:%M:%S"
 FILE_TIME = "%Y/%m/%d %H:%M:%S"
@@ -59,11 +63,16 @@ class FilterDuplicateWarning(logging.Filter):
 
 
 class ConsoleHandler(logging.StreamHandler[Any]):
-    """Lines on standard output: with colours by rich where it is a terminal, plain everywhere else."""
+    """Lines on standard output: with colours by rich where it is a terminal, plain everywhere else.
+
+    While a live display of rich, such as a progress bar, is open, lines go through it and appear above it. Where the reader
+    of standard output is gone, lines go nowhere.
+    """
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
         self._console: Any = None
+        self.handleError = OneReport(self, "standard output")  # type: ignore[method-assign]  # a callable like it
 
     @property
     def stream(self) -> Any:
@@ -84,11 +93,27 @@ class ConsoleHandler(logging.StreamHandler[Any]):
         from rich.console import Console
         from rich.text import Text
 
-        if self._console is None or self._console.file is not self.stream:
-            self._console = Console(file=self.stream, soft_wrap=True, highlight=False)
-        line = Text(self.format(record))
+        stream = self.stream
+        line = Text(printable(self.format(record)))
         line.highlight_words([f" {record.levelname} "], _STYLES.get(record.levelname, ""))
+        if hasattr(stream, "rich_proxied_file"):
+            # Rich put this stream there while a display is open: what is written to it appears above the display, while
+            # a console of our own would write into it.
+            stream.write(_as_ansi(line))
+            return
+        if self._console is None or self._console.file is not stream:
+            self._console = Console(file=stream, soft_wrap=True, highlight=False)
         self._console.print(line)
+
+
+def _as_ansi(line: Any) -> str:
+    """A line with its colours as escape sequences, and a line break."""
+    from rich.console import Console
+
+    console = Console(file=io.StringIO(), force_terminal=True, soft_wrap=True, highlight=False)
+    console.print(line)
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]  # it is a StringIO
+    return text
 
 
 class ForwardToCurrent(logging.Handler):
@@ -120,14 +145,18 @@ def file_handler(filename: str, mode: str, cfg: dict[str, Any] | None) -> loggin
         ValueError: `cfg` has no ``type``, or names no handler that writes to a file.
     """
     if cfg is None:
-        return logging.FileHandler(filename, mode, **_TEXT)
+        return _quiet(logging.FileHandler(filename, mode, **_TEXT), filename)
     kinds = _file_handlers()
     arguments = dict(cfg)
     kind = arguments.pop("type", None)
     if kind not in kinds:
         raise ValueError(f"file_handler_cfg needs a 'type' out of {', '.join(sorted(kinds))}, not {kind!r}")
     arguments = {**_TEXT, "filename": filename, **arguments}
-    handler: logging.Handler = kinds[kind](**arguments)
+    return _quiet(kinds[kind](**arguments), filename)
+
+
+def _quiet(handler: logging.Handler, filename: str) -> logging.Handler:
+    handler.handleError = OneReport(handler, filename)  # type: ignore[method-assign]  # a callable like it
     return handler
 
 

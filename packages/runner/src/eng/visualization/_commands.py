@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from eng.logging._terminal import printable
+
 _FOLDER = click.Path(path_type=Path)
 
 
@@ -38,14 +40,19 @@ def curves(
     if as_page:
         target = out or Path("curves.html")
         title = " · ".join(run.name for run in runs)
-        target.write_text(render_page(runs, names, title), encoding="utf-8")
-        click.echo(f"wrote {target}: {len(names)} curves of {len(runs)} runs", err=True)
+        target.write_text(render_page(runs, names, title), encoding="utf-8", errors="backslashreplace")
+        click.echo(_summary(target, names, runs), err=True)
     elif out is not None:
         draw_picture(runs, names, out, log=log)
-        click.echo(f"wrote {out}: {len(names)} curves of {len(runs)} runs", err=True)
+        click.echo(_summary(out, names, runs), err=True)
     elif not as_json:
         for line in _table(runs, names):
             click.echo(line)
+
+
+def _summary(target: Path, names: Sequence[str], runs: Sequence[Any]) -> str:
+    num_curves = f"{len(names)} curve{'' if len(names) == 1 else 's'}"
+    return f"wrote {target}: {num_curves} of {len(runs)} run{'' if len(runs) == 1 else 's'}"
 
 
 def _points(runs: Sequence[Any], names: Sequence[str]) -> dict[str, Any]:
@@ -72,6 +79,7 @@ def _table(runs: Sequence[Any], names: Sequence[str]) -> list[str]:
                     places = (f"{steps[values.index(low)]:g}", f"{steps[values.index(high)]:g}")
                     found = (f"{low:.5g}", places[0], f"{high:.5g}", places[1])
                     rows.append((run.name, name, axis, str(len(steps)), *ends, *found))
+    rows = [tuple(printable(cell, one_line=True) for cell in row) for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 

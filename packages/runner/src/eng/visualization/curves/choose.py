@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
+from eng.logging._terminal import printable
+
 from .starts import Curves, load_curves
 
 __all__ = ["UnknownCurveError", "choose_names", "load_runs"]
@@ -42,6 +44,7 @@ def choose_names(runs: Sequence[Curves], wanted: Sequence[str]) -> list[str]:
     for name in wanted:
         if name not in known:
             near = difflib.get_close_matches(name, known, 3)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
+            listed = [printable(other, one_line=True) for other in near or known]
+            hint = f"did you mean {' or '.join(listed)}?" if near else f"there are {', '.join(listed)}"
             raise UnknownCurveError(f"no run has a curve {name!r}; {hint}")
     return list(wanted) or known

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import math
+import re
 from collections.abc import Sequence
 from importlib import resources
 from typing import Any
@@ -29,10 +30,8 @@ def render_page(runs: Sequence[Curves], names: Sequence[str], title: str = "Curv
         "data": data.replace("<", "\\u003c"),
         "script": _file("page.js"),
     }
-    page = _file("page.html")
-    for key, text in parts.items():
-        page = page.replace(f"{{{{{key}}}}}", text)
-    return page
+    # In one pass: a name such as "{{script}}" in the data is text, not a place to fill.
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts.get(match[1], match[0]), _file("page.html"))
 
 
 def _charts(runs: Sequence[Curves], names: Sequence[str]) -> list[dict[str, Any]]:

@@ -37,7 +37,7 @@ def draw_picture(runs: Sequence[Curves], names: Sequence[str], path: str | Path,
     if Path(path).suffix.lower().removeprefix(".") not in known:
         raise ValueError(f"{path}: a picture ends in one of {', '.join(f'.{ending}' for ending in known)}, or .html")
     grid = figure.subplots(rows, columns, squeeze=False).flat
-    for axes, key in zip(grid, keys, strict=False):
+    for key, axes in zip(keys, grid, strict=False):
         for number, run in enumerate(runs):
             if key in run.points:
                 steps, values = run.points[key]
