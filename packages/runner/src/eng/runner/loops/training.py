@@ -8,6 +8,7 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
+from eng.runner.state.collect import wrappers_by_name
 from eng.runner.state.rng import RngState, capture_rng, restore_rng
 from eng.runner.utils import calc_dynamic_intervals
 
@@ -80,12 +81,22 @@ class TrainLoop(BaseLoop):
         """One iteration with the ``idx``-th batch: the hooks before, the model's step, the hooks after."""
         runner = self._runner
         if self.left_out and self._iter in self.left_out:
+            self._end_window_at_the_end()
             self._iter += 1
             return
         runner.call_hook("before_train_iter", batch_idx=idx, data_batch=data_batch)
         outputs = runner.model.train_step(data_batch, optim_wrapper=runner.optim_wrapper)
+        self._end_window_at_the_end()
         runner.call_hook("after_train_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs)
         self._iter += 1
+
+    def _end_window_at_the_end(self) -> None:
+        """Updates with losses that are accumulated when the last iteration is over, whatever the wrappers counted."""
+        if self._iter + 1 < self.max_iters:
+            return
+        for wrapper in wrappers_by_name(self._runner.optim_wrapper).values():
+            if hasattr(wrapper, "end_window"):
+                wrapper.end_window(self._runner.model)
 
     def _validate(self) -> None:
         self._val_rng = self._capture()
