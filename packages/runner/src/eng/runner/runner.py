@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from eng.dataset.utils import length_of
 from eng.dist import all_gather_object, get_rank
 from eng.hooks import Hook
 from eng.registry import RUNNERS, DefaultScope
@@ -454,4 +455,7 @@ class Runner(Saving):
         if self._point == "after_train_iter":
             return True
         loader = self.val_dataloader if self._point == "after_val_iter" else self.test_dataloader
-        return batch_idx < len(loader.dataset) // (self._ranks * (getattr(loader, "batch_size", None) or 1))
+        samples = length_of(getattr(loader, "dataset", None))
+        if samples is None:  # a stream may end on any rank
+            return False
+        return batch_idx < samples // (self._ranks * (getattr(loader, "batch_size", None) or 1))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
+from eng.dataset.utils import length_of
 from eng.runner.state.collect import wrappers_by_name
 from eng.runner.state.rng import RngState, capture_rng, restore_rng
 from eng.runner.utils import calc_dynamic_intervals
@@ -25,6 +26,9 @@ class TrainLoop(BaseLoop):
         val_begin: first epoch or iteration after which to validate, from 1.
         val_interval: epochs or iterations between two validations.
         dynamic_intervals: pairs ``(milestone, interval)`` that replace ``val_interval`` from each milestone on.
+
+    Raises:
+        ValueError: a number is not whole or too small, or the dataloader gives no batch.
 
     Attributes:
         stop_training: set by a hook to end training after the current epoch or iteration.
@@ -45,10 +49,15 @@ class TrainLoop(BaseLoop):
         dynamic_intervals: list[tuple[int, int]] | None = None,
     ) -> None:
         super().__init__(runner, dataloader)
+        if length_of(self.dataloader) == 0:
+            raise ValueError(no_batch(self.dataloader))
         self._epoch = 0
         self._iter = 0
-        self.val_begin = val_begin
-        self.val_interval = val_interval
+        self.val_begin = whole_number("val_begin", val_begin, 0)
+        val_interval = self.val_interval = whole_number("val_interval", val_interval, 1)
+        for index, (milestone, interval) in enumerate(dynamic_intervals or ()):
+            whole_number(f"dynamic_intervals[{index}][0]", milestone, 0)
+            whole_number(f"dynamic_intervals[{index}][1]", interval, 1)
         self.stop_training = False
         self.validated_iter = -1
         self.dynamic_milestones, self.dynamic_intervals = calc_dynamic_intervals(val_interval, dynamic_intervals)
@@ -218,3 +227,32 @@ class TrainLoop(BaseLoop):
         if rng is not None:
             restore_rng(rng)
             restore_generators(getattr(self._runner.val_loop, "dataloader", None), rng.get("val_loader"))
+
+
+def whole_number(name: str, value: Any, least: int) -> int:
+    """``value`` as a whole number.
+
+    Args:
+        name: of the setting, for the message.
+        value: an int, or a float such as 4.0.
+        least: the lowest number that makes sense.
+
+    Raises:
+        ValueError: it is something else, or lower.
+    """
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or value != value // 1 or value < least:
+        raise ValueError(f"{name} must be a whole number, {least} or more, got {value!r}")
+    return int(value)
+
+
+def no_batch(dataloader: Any) -> str:
+    """What to say of a training dataloader without batches."""
+    dataset = getattr(dataloader, "dataset", None)
+    if dataset is None:
+        return "the training dataloader gives no batch"
+    dropped = " and drop_last=True" if getattr(dataloader, "drop_last", False) else ""
+    return (
+        f"the training dataloader gives no batch: its dataset ({type(dataset).__name__}) has {length_of(dataset)} samples, "
+        f"with batch_size={getattr(dataloader, 'batch_size', None)}{dropped}"
+    )
