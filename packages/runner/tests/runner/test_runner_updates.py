@@ -104,9 +104,12 @@ def test_skipped_steps_are_no_updates(tmp_path, wrapper) -> None:
     runner.train()
     assert runner.optim_wrapper.update_count == 3
     assert rates == pytest.approx([0.1, 0.1, 0.1, 0.05, 0.025])
-    assert torch.load(tmp_path / "iter_5.pth" if (tmp_path / "iter_5.pth").exists() else tmp_path / "epoch_1.pth")[
-        "run_state"
-    ]["accumulation"]["update_count"] == 3
+    assert (
+        torch.load(tmp_path / "iter_5.pth" if (tmp_path / "iter_5.pth").exists() else tmp_path / "epoch_1.pth")[
+            "run_state"
+        ]["accumulation"]["update_count"]
+        == 3
+    )
 
 
 class Sum(BaseModel):
@@ -152,7 +155,11 @@ def test_no_gradient_is_left_where_a_resume_changes_the_length_of_an_epoch(tmp_p
     with pytest.raises(KeyboardInterrupt):
         sums(tmp_path, [1, 2, 3, 4], custom_hooks=[Stop()])
     total, left = sums(
-        tmp_path, [1, 2, 3, 4, 5, 6, 7], load_from=str(tmp_path / "inside.pth"), resume=True, train_cfg=dict(max_epochs=2)
+        tmp_path,
+        [1, 2, 3, 4, 5, 6, 7],
+        load_from=str(tmp_path / "inside.pth"),
+        resume=True,
+        train_cfg=dict(max_epochs=2),
     )
     # 1 and 2 were seen; 3 ends their window, and 11 more batches follow: three windows and two batches at the end.
     assert total == pytest.approx(2 + 5 + (7 + 1 + 2) / 3 + 4 + (6 + 7) / 2)

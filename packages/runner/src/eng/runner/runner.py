@@ -18,7 +18,7 @@ from . import environment
 from ._saving import Saving
 from ._slot import Slot
 from .assemble import model as models
-from .assemble import observers, optim
+from .assemble import observers
 from .assemble import strategy as strategies
 from .dispatch import Dispatcher, owner_name
 from .errors import MissingPartError, NonFiniteLossError, RunInterrupted

@@ -157,7 +157,9 @@ class OptimWrapper(BaseOptimWrapper):
             return
         gradients = [p.grad for p in self._parameters() if p.grad is not None]
         if any(hasattr(gradient, "to_local") for gradient in gradients):
-            logger.warning("The last %d accumulated losses are not used: sharded gradients cannot be completed", counted)
+            logger.warning(
+                "The last %d accumulated losses are not used: sharded gradients cannot be completed", counted
+            )
             self.zero_grad()
             return
         if get_world_size() > 1 and hasattr(model, "no_sync"):
