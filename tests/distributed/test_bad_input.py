@@ -14,11 +14,12 @@ import torch
 from distributed_jobs import HERE, run_job
 from torch import nn
 
+from eng.checkpoint._latest import COMMON
 from eng.model import MMFullyShardedDataParallel
 from eng.registry import STRATEGIES
 from eng.runner import SettingsError
 from eng.runner.strategy import FSDPStrategy
-from eng.runner.strategy.sharded_files import COMMON, join, read_folder, split
+from eng.runner.strategy.sharded_files import join, read_folder, split
 from eng.runner.strategy.wrap_policy import read_wrap_policy
 
 HAS_DEEPSPEED = importlib.util.find_spec("deepspeed") is not None

@@ -9,11 +9,14 @@ import torch
 from eng.checkpoint import find_latest_checkpoint, save_checkpoint, write_pointer
 
 
-def save(folder, name, iteration, time="20260101_000000", **more):
-    save_checkpoint(
-        {"meta": {"iter": iteration, "time": time}, "state_dict": {"w": torch.ones(50)}, **more}, folder / name
-    )
+def save(folder, name, iteration, time="20260101_000000", meta=None, **more):
+    facts = {"iter": iteration, "time": time, "run_id": "run", "save_number": iteration, "time_ns": 0}
+    facts = {key: value for key, value in {**facts, **(meta or {})}.items() if value is not None}
+    save_checkpoint({"meta": facts, "state_dict": {"w": torch.ones(50)}, **more}, folder / name)
     return str(folder / name)
+
+
+NO_COUNT = {"run_id": None, "save_number": None, "time_ns": None}
 
 
 @pytest.fixture
@@ -78,10 +81,105 @@ def test_all_broken_gives_none(tmp_path, warnings):
 
 
 def test_files_of_an_older_run_do_not_count_as_newest(tmp_path):
-    save(tmp_path, "epoch_100.pth", 100, "20250101_000000")
+    save(tmp_path, "epoch_100.pth", 100, "20270101_000000", meta={"run_id": "older"})
     newest = save(tmp_path, "epoch_3.pth", 3, "20260101_000000")
     write_pointer(tmp_path, newest)
     assert find_latest_checkpoint(tmp_path) == newest
+
+
+@pytest.mark.parametrize("clock", ["20250101_000000", "20270101_000000"], ids=["set-back", "ahead"])
+def test_the_save_number_and_not_the_clock_tells_the_newest(tmp_path, clock):
+    old = save(tmp_path, "epoch_1.pth", 1, "20260101_000000")
+    newest = save(tmp_path, "epoch_2.pth", 2, clock)
+    os.utime(newest, (1, 1))
+    write_pointer(tmp_path, newest)
+    assert find_latest_checkpoint(tmp_path) == newest
+    write_pointer(tmp_path, old)
+    assert find_latest_checkpoint(tmp_path) == newest
+    (tmp_path / "last_checkpoint").unlink()
+    assert find_latest_checkpoint(tmp_path) == newest
+
+
+def test_a_run_that_went_back_goes_on_from_its_last_save(tmp_path):
+    """As `nan_policy="rollback"` does: fewer iterations, a higher number."""
+    write_pointer(tmp_path, save(tmp_path, "iter_9.pth", 9, meta={"save_number": 3}))
+    newest = save(tmp_path, "iter_6.pth", 6, meta={"save_number": 4})
+    assert find_latest_checkpoint(tmp_path) == newest
+
+
+def test_the_best_of_the_same_iteration_does_not_displace_the_named_one(tmp_path):
+    regular = save(tmp_path, "epoch_2.pth", 8, meta={"save_number": 2})
+    save(tmp_path, "best_acc_epoch_2.pth", 8, meta={"save_number": 3})
+    write_pointer(tmp_path, regular)
+    assert find_latest_checkpoint(tmp_path) == regular
+
+
+def test_files_without_a_number_go_by_pointer_then_iteration_then_change(tmp_path):
+    old = save(tmp_path, "epoch_1.pth", 4, "20260101_000009", meta=NO_COUNT)
+    new = save(tmp_path, "epoch_2.pth", 8, "20260101_000001", meta=NO_COUNT)
+    twin = save(tmp_path, "best_epoch_2.pth", 8, "20260101_000001", meta=NO_COUNT)
+    os.utime(new, (2, 2))
+    os.utime(twin, (1, 1))
+    write_pointer(tmp_path, old)
+    assert find_latest_checkpoint(tmp_path) == old
+    (tmp_path / "last_checkpoint").unlink()
+    assert find_latest_checkpoint(tmp_path) == new
+
+
+ODD_META = {
+    "none": {"iter": None}, "text": {"iter": "many"}, "list": {"iter": [1]}, "nan": {"iter": float("nan")},
+    "number-text": {"save_number": "9"}, "run-number": {"run_id": 5}, "time-text": {"time_ns": "x"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD_META)
+@pytest.mark.parametrize("named", [True, False])
+def test_odd_facts_in_a_file_are_no_reason_to_fail(tmp_path, name, named):
+    good = save(tmp_path, "epoch_5.pth", 5)
+    odd = save(tmp_path, "odd.pth", 1, meta=ODD_META[name])
+    if name in ("none", "text", "list", "nan"):
+        torch.save({"meta": ODD_META[name], "state_dict": {}}, odd)
+    write_pointer(tmp_path, odd if named else good)
+    assert find_latest_checkpoint(tmp_path) in ({good, odd} if named else {good})
+
+
+def test_links_in_a_circle_are_skipped(tmp_path):
+    good = save(tmp_path, "epoch_1.pth", 1)
+    (tmp_path / "a.pth").symlink_to(tmp_path / "b.pth")
+    (tmp_path / "b.pth").symlink_to(tmp_path / "a.pth")
+    assert find_latest_checkpoint(tmp_path) == good
+    write_pointer(tmp_path, tmp_path / "a.pth")
+    assert find_latest_checkpoint(tmp_path) == good
+    (tmp_path / "last_checkpoint").unlink()
+    (tmp_path / "last_checkpoint").symlink_to(tmp_path / "last_checkpoint")
+    assert find_latest_checkpoint(tmp_path) == good
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe\x00", b"x" * 300, b"/" + b"y" * 5000, b"a\x00b", b"x" * 10**7, b"\x1b[2J", b"/dev/null"],
+    ids=["not-utf-8", "long-name", "long-path", "zero", "megabytes", "escape", "device"],
+)  # fmt: skip
+def test_a_pointer_that_is_none_is_skipped(tmp_path, warnings, content):
+    good = save(tmp_path, "epoch_1.pth", 1)
+    (tmp_path / "last_checkpoint").write_bytes(content)
+    assert find_latest_checkpoint(tmp_path) == good
+    assert "is skipped" in warnings.text
+    assert "\x1b" not in warnings.text
+
+
+def test_a_copied_folder_goes_on_from_its_own_file(tmp_path):
+    import shutil
+
+    write_pointer(tmp_path / "a", save(tmp_path / "a", "epoch_1.pth", 1))
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    assert find_latest_checkpoint(tmp_path / "b") == str(tmp_path / "b" / "epoch_1.pth")
+
+
+def test_a_file_of_another_run_does_not_stand_for_one_in_another_folder(tmp_path):
+    save(tmp_path / "work", "epoch_1.pth", 1, meta={"run_id": "earlier"})
+    named = save(tmp_path / "out", "epoch_1.pth", 1)
+    write_pointer(tmp_path / "work", named)
+    assert find_latest_checkpoint(tmp_path / "work") == named
 
 
 def test_weights_of_others_are_not_resumed_from(tmp_path):

@@ -106,10 +106,7 @@ def test_keys_of_the_user_come_first_and_may_not_contradict_each_other() -> None
 
 
 def test_both_hooks_ask_the_same_rules() -> None:
-    assert CheckpointHook(save_best=["loss_heatmap", "top1_error"]).rules == {
-        "loss_heatmap": "less",
-        "top1_error": "less",
-    }
+    assert CheckpointHook(save_best=["loss_heatmap", "top1_error"]).rules == ["less", "less"]
     assert EarlyStoppingHook("loss_heatmap").rule == "less"
     with pytest.raises(ValueError, match="whether more or less of 'target_density' is better"):
         EarlyStoppingHook("target_density")

@@ -8,7 +8,7 @@ from ._load import _load_checkpoint, _load_checkpoint_to_model, _load_checkpoint
 from ._loader import CheckpointLoader
 from ._match import LoadReport, load_state_dict
 from ._publish import publish_checkpoint
-from ._read import read_checkpoint
+from ._read import read_checkpoint, reading
 from ._state import get_state_dict, weights_to_cpu
 from ._summary import CheckpointSummary, ListedCheckpoint, TensorSummary, list_checkpoints, summarize_checkpoint
 from ._verify import verify_checkpoint
@@ -33,6 +33,7 @@ __all__ = [
     "get_mmcls_models",
     "get_torchvision_models",
     "read_checkpoint",
+    "reading",
     "verify_checkpoint",
     "write_pointer",
     "write_whole",

@@ -1,4 +1,4 @@
-"""Finding the newest checkpoint that is whole."""
+"""Finding the newest checkpoint that is intact."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 from ._read import read_checkpoint
+from ._text import visible
 from ._verify import verify_checkpoint
 from ._write import POINTER
 from .errors import BrokenCheckpointError, UntrustedCheckpointError
@@ -18,27 +20,44 @@ __all__ = ["find_latest_checkpoint"]
 
 _LOGGER = logging.getLogger(__name__)
 _FIRST_LOOK = 8
-"""Files looked into at first, the newest by their time of change; more only if none of them is whole, or if no pointer names one."""
+"""Files looked into at first, the newest by their time of change; more only if none of them is intact, or if no pointer names one."""
+_LONGEST_POINTER = 1 << 16
+COMMON = "common.pth"
+"""What a sharded checkpoint, which is a folder, holds beside the shards."""
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class _Candidate:
-    """A checkpoint file; the newest compares as the largest."""
+    """A checkpoint file, and what it says of itself.
 
-    saved_at: str
+    Attributes:
+        path: of the file.
+        iteration: iterations that the run had done.
+        can_resume: whether the state of an optimizer is in it.
+        run_id: of the run; empty in files of MMEngine and of earlier versions of eng, like `save_number`.
+        save_number: how many checkpoints the run had saved, this one included.
+        saved_ns: when it was saved, in nanoseconds since 1970 UTC; the file's time of change where it does not say.
+        changed_ns: the file's time of change.
+    """
+
+    path: str
     iteration: int
     can_resume: bool
+    run_id: str
+    save_number: int
+    saved_ns: int
     changed_ns: int
-    path: str
 
 
 def find_latest_checkpoint(path: str | os.PathLike[str]) -> str | None:
     """Newest whole checkpoint of a folder, or None where there is none.
 
-    The file ``last_checkpoint`` names one; files saved after it (by the time stored in them) count too, as a run may be
-    killed between writing a file and naming it, and so do files beside the named one, where checkpoints lie in another
-    folder (``CheckpointHook(out_dir=...)``). Files that are cut short, damaged or not readable are skipped, each with a
-    warning that says why. A remote folder cannot be looked through: there the named one is taken.
+    The file ``last_checkpoint`` names one. A file of the same run with a higher save number counts as newer, as a run may
+    be killed between writing a file and naming it; without a pointer the highest number counts. Clocks do not: they are
+    set back and differ between machines. Files of MMEngine have no number: there the named one counts, then the
+    iteration, then the time of change. Where checkpoints lie in another folder (``CheckpointHook(out_dir=...)``), those
+    beside the named one are looked at. Files that are cut short, damaged or not readable are skipped, each with a warning
+    that says why. A remote folder cannot be looked through: there the named one is taken.
 
     Args:
         path: of the folder, ``work_dir`` of a run.
@@ -51,15 +70,16 @@ def find_latest_checkpoint(path: str | os.PathLike[str]) -> str | None:
     folder = os.fspath(path).removeprefix("file://")
     if "://" in folder:
         return _remote_pointer(folder)
+    folder = os.path.expanduser(folder)  # noqa: PTH111  # a Path would change how the path is written
     text = pointer_text(Path(folder))
     if "://" in text:
         return _remote_file(str(Path(folder) / POINTER), text)
     named = pointer_target(Path(folder), text)
-    if named is not None and named.is_dir():  # a sharded checkpoint is a folder
+    if named is not None and named.is_dir() and not _is_sharded(named):  # of another program
         return str(named)
     for candidate in _newest_first(_files(Path(folder), text), named):
         try:
-            verify_checkpoint(candidate.path)
+            _verify(Path(candidate.path))
         except (BrokenCheckpointError, UntrustedCheckpointError, OSError) as error:
             _skip(candidate.path, error)
             continue
@@ -68,59 +88,128 @@ def find_latest_checkpoint(path: str | os.PathLike[str]) -> str | None:
     return None
 
 
+def _is_sharded(path: Path) -> bool:
+    return (path / COMMON).is_file()
+
+
+def _verify(path: Path) -> None:
+    if not path.is_dir():
+        verify_checkpoint(path)
+        return
+    from ._shards import read_shard_metadata
+
+    verify_checkpoint(path / COMMON)
+    read_shard_metadata(path)
+
+
 def _files(folder: Path, named: str) -> list[Path]:
-    """The checkpoint files of a folder; where it has none, those beside the one that its pointer names."""
-    files = list(folder.glob("*.pth"))
+    """The checkpoints of a folder; where it has none, those beside the one that its pointer names."""
+    files = _checkpoints_in(folder)
     elsewhere = not files and Path(named).is_absolute()
-    return list(Path(named).parent.glob("*.pth")) if elsewhere else files
+    return _checkpoints_in(Path(named).parent) if elsewhere else files
+
+
+def _checkpoints_in(folder: Path) -> list[Path]:
+    try:
+        return [path for path in folder.glob("*.pth") if not path.is_dir() or _is_sharded(path)]
+    except (OSError, ValueError):  # the name of the folder is too long, or leads in a circle
+        return []
 
 
 def _newest_first(found: Sequence[Path], named: Path | None) -> Iterator[_Candidate]:
     files = sorted(found, key=_changed_ns, reverse=True)
     first_look = len(files)  # times of change may be those of a copy; only the name in the pointer makes up for that
     if named is not None:
-        files = [named, *(file for file in files if file.resolve() != named.resolve())]
+        files = [named, *(file for file in files if not _is_same(file, named))]
         first_look = _FIRST_LOOK
     for batch in (files[:first_look], files[first_look:]):
-        yield from sorted((seen for file in batch if (seen := _look_into(file, file == named))), reverse=True)
+        seen = [candidate for file in batch if (candidate := _look_into(file, file == named))]
+        yield from _ordered(seen, str(named))
+
+
+def _ordered(candidates: Sequence[_Candidate], named: str) -> list[_Candidate]:
+    """Candidates, the newest first."""
+    last_save: dict[str, int] = {}
+    for each in candidates:
+        last_save[each.run_id] = max(last_save.get(each.run_id, 0), each.saved_ns if each.run_id else 0)
+
+    def age(each: _Candidate) -> tuple[Any, ...]:
+        return (last_save[each.run_id], each.save_number, each.iteration, each.can_resume, each.changed_ns)
+
+    ordered = sorted(candidates, key=age, reverse=True)
+    pointed = next((each for each in ordered if each.path == named), None)
+    if pointed is None:
+        return ordered
+    newer = [each for each in ordered if _is_newer(each, pointed)]
+    return [*newer, pointed, *(each for each in ordered if each not in newer and each is not pointed)]
+
+
+def _is_newer(each: _Candidate, pointed: _Candidate) -> bool:
+    """Whether a file was saved after the one that the pointer names, by the same run.
+
+    A second file from the same iteration (the best checkpoint, written behind the regular one) brings a run no further.
+    """
+    is_same_run = each.run_id != "" and each.run_id == pointed.run_id
+    return is_same_run and each.save_number > pointed.save_number and each.iteration != pointed.iteration
+
+
+def _is_same(file: Path, other: Path) -> bool:
+    try:
+        return file.samefile(other)
+    except OSError:
+        return False
 
 
 def _look_into(file: Path, is_named: bool) -> _Candidate | None:
     """What the file says of itself; None where it is broken or no checkpoint of a run."""
     try:
-        checkpoint = read_checkpoint(file, map_location="cpu", mmap=True)
+        checkpoint = read_checkpoint(file / COMMON if file.is_dir() else file, map_location="cpu", mmap=True)
     except (BrokenCheckpointError, UntrustedCheckpointError, OSError, ValueError) as error:
         _skip(str(file), error)
         return None
     meta: Any = checkpoint.get("meta") if isinstance(checkpoint, dict) else None
-    if not isinstance(meta, dict) or "iter" not in meta:
-        if not is_named:
-            _LOGGER.debug("%s is not looked at: it has no meta['iter'], so it is not a checkpoint of a run", file)
-            return None
-        meta = {}
+    is_of_run = isinstance(meta, dict) and isinstance(meta.get("iter"), Integral)
+    if not is_of_run and not is_named:
+        _LOGGER.debug("%s is not looked at: it has no meta['iter'], so it is not a checkpoint of a run", file)
+        return None
+    facts: dict[str, Any] = meta if isinstance(meta, dict) else {}
+    number, run_id, saved_ns = facts.get("save_number"), facts.get("run_id"), facts.get("time_ns")
+    counts = isinstance(number, Integral) and isinstance(run_id, str)
+    changed_ns = _changed_ns(file)
     return _Candidate(
-        str(meta.get("time", "")), int(meta.get("iter", 0)), "optimizer" in checkpoint, _changed_ns(file), str(file)
+        str(file),
+        int(facts["iter"]) if is_of_run else 0,
+        isinstance(checkpoint, dict) and "optimizer" in checkpoint,
+        str(run_id) if counts else "",
+        int(number) if counts else 0,  # type: ignore[arg-type]  # checked above
+        int(saved_ns) if isinstance(saved_ns, Integral) else changed_ns,
+        changed_ns,
     )
 
 
 def _skip(path: str, error: Exception) -> None:
     reason = error.reason if isinstance(error, BrokenCheckpointError) else str(error)
-    _LOGGER.warning("the checkpoint %s is skipped: %s", path, reason)
+    _LOGGER.warning("the checkpoint %s is skipped: %s", visible(path[:500]), visible(reason))
 
 
 def _changed_ns(file: Path) -> int:
     try:
         return file.stat().st_mtime_ns
-    except FileNotFoundError:  # another process removed it meanwhile
+    except OSError:  # another process removed it meanwhile, or it is a link that leads in a circle
         return 0
 
 
 def pointer_text(folder: Path) -> str:
-    """What the pointer of `folder` names; empty where there is none."""
+    """What the pointer of `folder` names; empty where there is none, or none that can be read."""
     pointer = folder / POINTER
     if not pointer.is_file():
         return ""
-    text = pointer.read_text().strip()
+    try:
+        with pointer.open("rb") as file:
+            text = file.read(_LONGEST_POINTER).decode("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        _skip(str(pointer), error)
+        return ""
     if not text:
         _skip(str(pointer), ValueError("the file is empty"))
     return text.removeprefix("file://")
@@ -130,12 +219,27 @@ def pointer_target(folder: Path, text: str) -> Path | None:
     """The file or folder that the pointer of `folder` names with `text`; None where there is none."""
     if not text:
         return None
-    # The folder may have been moved since.
-    places = [Path(text), folder / text, folder / Path(text).name]
-    found = next((place for place in places if place.exists()), None)
-    if found is None:
+    named, beside = Path(text), folder / Path(text).name
+    # The folder may have been moved since, or copied: the copy has a checkpoint of the same run under the same name.
+    if _exists(named) and _exists(beside) and not _is_same(named, beside) and _are_of_one_run(named, beside):
+        return beside
+    target = next((place for place in (named, folder / text, beside) if _exists(place)), None)
+    if target is None:
         _skip(text, FileNotFoundError(f"{folder / POINTER} names it, but there is no such file"))
-    return found
+    return target
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long for a name, a link that leads in a circle, a byte of 0 in it
+        return False
+
+
+def _are_of_one_run(first: Path, second: Path) -> bool:
+    seen = [_look_into(path, is_named=True) for path in (first, second)]
+    runs = {each.run_id for each in seen if each is not None}
+    return len(runs) == 1 and "" not in runs and None not in seen
 
 
 def _remote_pointer(folder: str) -> str | None:

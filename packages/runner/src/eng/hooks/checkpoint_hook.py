@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from eng.logging.metric_values import MetricReader
 from eng.registry import HOOKS
 
-from ._checkpoint_files import remove_checkpoints
+from ._checkpoint_files import RunFiles
 from ._rules import check_rule, infer_rule, is_better
 from .hook import DataBatch, Hook
 from .runtime_info_hook import is_scalar
@@ -83,7 +83,7 @@ class CheckpointHook(Hook):
             raise ValueError(f"save_begin must not be negative, got {save_begin}")
         self.interval, self.by_epoch, self.save_begin = interval, by_epoch, save_begin
         self.save_optimizer, self.save_param_scheduler = save_optimizer, save_param_scheduler
-        self.out_dir = out_dir
+        self.out_dir = self._given_out_dir = out_dir
         self.max_keep_ckpts, self.save_last = max_keep_ckpts, save_last
         self.backend_args = backend_args if backend_args is not None else file_client_args
         self.filename_tmpl = filename_tmpl or ("epoch_{}.pth" if by_epoch else "iter_{}.pth")
@@ -92,12 +92,14 @@ class CheckpointHook(Hook):
         self.args = kwargs
         self.greater_keys, self.less_keys = greater_keys, less_keys
         self.save_best = _as_list(save_best)
-        self.rules = self._init_rules(rule)
+        self._rules = self._init_rules(rule)
         self.last_ckpt: str | None = None
         self.newest_whole: str | None = None
         self.best_ckpts: dict[str, str] = {}
         self._best_scores: dict[str, float] = {}
         self._kept: list[int] = []
+        self._stale: list[str] = []
+        self._last_number: int | None = None
         self._training = False
         self._reader = MetricReader(f"{type(self).__name__} (save_best)")
         self._writer: Any = None
@@ -105,17 +107,57 @@ class CheckpointHook(Hook):
     def before_train(self, runner: RunnerView) -> None:
         """Finds the folder, and what a resumed run has kept so far."""
         self._training = True
-        self._folder = self._choose_folder(runner)
-        runner.logger.info("Checkpoints will be saved to %s.", self._folder)
-        info = runner.message_hub.runtime_info
-        self._kept = list(info.get("keep_ckpt_ids", [])) if runner.is_resuming else []
+        self._open_folder(runner)
+        runner.logger.info("Checkpoints will be saved to %s.", self._files.folder)
+        info = runner.message_hub.runtime_info if runner.is_resuming else {}
+        self._kept = [number for number in _as_items(info.get("keep_ckpt_ids")) if type(number) is int]
+        names = map(self._files.name_of, _as_items(info.get("stale_ckpts")))
+        self._stale = [name for name in names if name is not None]
         self._best_scores, self.best_ckpts = {}, {}
-        if runner.is_resuming:
-            for key in self.save_best or ():
-                self._recall_best(key, info)
-            for key, score in dict(info.get("best_to_save", {})).items():  # stopped between two of them
-                self._best_scores[key] = score
+        self._last_number = self._recall_last(runner, info)
+        for key in (self.save_best or ()) if info else ():
+            self._recall_best(runner, key, info)
+        waiting = info.get("best_to_save", {})
+        for key, score in dict(waiting).items() if isinstance(waiting, Mapping) else ():  # stopped between two of them
+            if key in self._rules and isinstance(score, int | float):
+                self._best_scores[key] = float(score)
                 self._save_best(runner, key)
+        if waiting:
+            self._save_again(runner)
+
+    @property
+    def key_indicators(self) -> list[str]:
+        """Metrics whose best checkpoint is kept; the first of a validation's in place of ``"auto"``."""
+        return list(self._rules or self.save_best or ())
+
+    @property
+    def rules(self) -> list[str]:
+        """``"greater"`` or ``"less"`` for each of ``key_indicators``."""
+        return list(self._rules.values())
+
+    @property
+    def best_ckpt_path(self) -> str | None:
+        """The best checkpoint by the only metric, or by the first of several."""
+        return next(iter(self.best_ckpts.values()), None)
+
+    @property
+    def best_ckpt_path_dict(self) -> dict[str, str]:
+        """The best checkpoints by metric."""
+        return dict(self.best_ckpts)
+
+    @property
+    def file_backend(self) -> Any:
+        """The storage backend of the checkpoints."""
+        from eng.fileio import get_file_backend
+
+        return get_file_backend(str(self.out_dir or "."), backend_args=self.backend_args)
+
+    @property
+    def file_client(self) -> Any:
+        """The same storage as a client of the old interface."""
+        from eng.fileio import FileClient
+
+        return FileClient.infer_client(self.backend_args, str(self.out_dir or "."))
 
     def is_idle(self, point: str) -> bool:
         """Whether iterations do not matter, as they do not where it saves by epochs."""
@@ -158,12 +200,14 @@ class CheckpointHook(Hook):
             return
         if self.save_best == ["auto"]:
             self._follow_first(_first_number(metrics), runner)
-        scores = {key: self._reader.read(metrics, key) for key in self.rules}
+        scores = {key: self._reader.read(metrics, key) for key in self._rules}
         found = {key: float(score) for key, score in scores.items() if score is not None and self._is_best(key, score)}
         self._best_scores.update(found)
         runner.message_hub.update_info("best_to_save", found)
         for key in found:
             runner.after_this_point(lambda key=key: self._save_best(runner, key))
+        if found:
+            runner.after_this_point(lambda: self._save_again(runner))
 
     def after_train(self, runner: RunnerView) -> None:
         """Publishes the last and the best checkpoints."""
@@ -186,32 +230,73 @@ class CheckpointHook(Hook):
         It is whole, whatever regular checkpoints leave out, and is written at once: a write before it that failed is
         logged and must not cost this one too.
         """
-        if not hasattr(self, "_folder"):
-            self._folder = self._choose_folder(runner)
-        path = _join(self._folder, name, self.backend_args)
-        previous = runner.message_hub.runtime_info.get("interrupted_ckpt")
-        stale = [previous] if previous and previous != path else []
-        runner.message_hub.update_info("interrupted_ckpt", path)
+        if not hasattr(self, "_files"):
+            self._open_folder(runner)
+        path = self._files.path(name)
+        previous = self._files.name_of(runner.message_hub.runtime_info.get("interrupted_ckpt"))
+        self._expire([previous] if previous else [], keep=name)
+        runner.message_hub.update_info("interrupted_ckpt", name)
         try:
             self._finish_writing()
         except Exception:
             runner.logger.exception("The checkpoint before %s was not written", name)
-        self._write(runner, name, lambda: self._settle(runner, path, stale), in_full=True)
+        self._write(runner, name, self._following(runner, path), in_full=True)
         return path
 
     def _save(self, runner: RunnerView, number: int) -> None:
-        name = self.filename_tmpl.format(number)
-        path = self.last_ckpt = _join(self._folder, name, self.backend_args)
+        self._last_number = number
+        self._save_checkpoint_with_step(runner, number, None)
+
+    def _save_again(self, runner: RunnerView) -> None:
+        """Replaces the regular checkpoint of a validation by one that names the best checkpoint of that validation."""
+        number = runner.epoch if self.by_epoch else runner.iter
+        # A folder of shards is not replaced in one step, so that a kill would cost an intact checkpoint.
+        if number == self._last_number and not _writes_shards(runner):
+            self._save_checkpoint_with_step(runner, number, None)
+
+    def _save_checkpoint_with_step(self, runner: RunnerView, step: int, meta: dict[str, Any] | None) -> None:
+        """Saves the regular checkpoint of an epoch or iteration; libraries call and override it by this name.
+
+        Args:
+            runner: the run.
+            step: number of the epoch or iteration.
+            meta: further facts for the checkpoint's ``meta``.
+        """
+        name = self._files.regular(step)
+        path = self.last_ckpt = self._files.path(name)
         hub = runner.message_hub
         hub.update_info("last_ckpt", path)
-        expired = self._expired_with(number)
+        expired = [self._files.regular(old) for old in self._expired_with(step)]
         hub.update_info("keep_ckpt_ids", list(self._kept))
-        stale = [_join(self._folder, self.filename_tmpl.format(old), self.backend_args) for old in expired]
-        interrupted = hub.runtime_info.get("interrupted_ckpt")
-        if interrupted:
+        interrupted = self._files.name_of(hub.runtime_info.get("interrupted_ckpt"))
+        if "interrupted_ckpt" in hub.runtime_info:
             hub.pop_info("interrupted_ckpt")
-            stale.append(interrupted)
-        self._write(runner, name, lambda: self._settle(runner, path, stale))
+        self._expire([*expired, *([interrupted] if interrupted else [])], keep=name)
+        hub.update_info("stale_ckpts", list(self._stale))
+        self._write(runner, name, self._following(runner, path), meta=meta)
+
+    def _expire(self, names: Sequence[str], keep: str) -> None:
+        """Notes checkpoints that are to be removed once the next one is intact.
+
+        The next one holds this list itself, so that a run which is killed before the removal makes up for it.
+        """
+        wanted = {keep, *map(self._files.regular, self._kept), *map(self._files.name_of, self.best_ckpts.values())}
+        self._stale[:] = [name for name in dict.fromkeys([*self._stale, *names]) if name not in wanted]
+
+    def _following(self, runner: RunnerView, path: str) -> Callable[[], None]:
+        """What follows when a checkpoint is intact: the pointer moves, and older ones may go."""
+        names = list(self._stale)
+
+        def follow() -> None:
+            self._point_to(runner, path)
+            self._remove(names)
+
+        return follow
+
+    def _remove(self, names: Sequence[str]) -> None:
+        for name in self._files.remove(names):
+            if name in self._stale:
+                self._stale.remove(name)
 
     def _expired_with(self, number: int) -> list[int]:
         """Takes in a new checkpoint and gives those that it pushes out."""
@@ -226,16 +311,13 @@ class CheckpointHook(Hook):
         from eng.checkpoint import publish_checkpoint
 
         try:
-            final = publish_checkpoint(path, keys, backend_args=self.backend_args)
+            final = publish_checkpoint(path, keys, self._files.folder, backend_args=self.backend_args)
         except KeyError as error:  # the training is done and saved: no reason to call it failed
             logger.warning("Nothing is published: %s", error.args[0])
+        except FileNotFoundError as error:  # the best of a forked run lies in the folder of its origin
+            logger.warning("Nothing is published of %s, which is not there any more: %s", path, error)
         else:
             runner.logger.info("Published %s as %s with %s", path, final, ", ".join(keys))
-
-    def _settle(self, runner: RunnerView, path: str, stale: list[str]) -> None:
-        """What follows when a checkpoint is whole: the pointer moves, and older ones may go."""
-        self._point_to(runner, path)
-        remove_checkpoints(stale, self.backend_args)
 
     def _point_to(self, runner: RunnerView, path: str) -> None:
         from eng.checkpoint import write_pointer
@@ -244,13 +326,19 @@ class CheckpointHook(Hook):
         write_pointer(runner.work_dir, path)
 
     def _write(
-        self, runner: RunnerView, name: str, when_whole: Callable[[], None] | None = None, in_full: bool = False
+        self,
+        runner: RunnerView,
+        name: str,
+        when_whole: Callable[[], None] | None = None,
+        in_full: bool = False,
+        meta: dict[str, Any] | None = None,
     ) -> None:
         runner.save_checkpoint(
-            self._folder,
+            self._files.folder,
             name,
             save_optimizer=self.save_optimizer or in_full,
             save_param_scheduler=self.save_param_scheduler or in_full,
+            meta=meta,
             by_epoch=self.by_epoch,
             backend_args=self.backend_args,
             write=self._write_beside if self.async_save and not in_full else None,
@@ -282,22 +370,24 @@ class CheckpointHook(Hook):
         if math.isnan(score):
             return False
         best = self._best_scores.get(key)
-        return best is None or is_better(score, best, self.rules[key])
+        return best is None or is_better(score, best, self._rules[key])
 
     def _save_best(self, runner: RunnerView, key: str) -> None:
         unit, number = ("epoch", runner.epoch) if self.by_epoch else ("iter", runner.iter)
-        name = f"best_{key.replace('/', '_')}_{self.filename_tmpl.format(number)}"
-        path = _join(self._folder, name, self.backend_args)
-        previous = self.best_ckpts.get(key)
+        name = self._files.best(key, number)
+        path = self._files.path(name)
+        previous = self._files.name_of(self.best_ckpts.get(key))
         self.best_ckpts[key] = path
-        suffix = "" if len(self.rules) == 1 else f"_{key}"
+        suffix = "" if len(self._rules) == 1 else f"_{key}"
         waiting = runner.message_hub.get_info("best_to_save", {})
         left = {name: score for name, score in waiting.items() if name != key}
         runner.message_hub.update_info("best_to_save", left)
         runner.message_hub.update_info(f"best_score{suffix}", self._best_scores[key])
         runner.message_hub.update_info(f"best_ckpt{suffix}", path)
-        stale = [previous] if previous and previous != path else []
-        self._write(runner, name, lambda: remove_checkpoints(stale, self.backend_args))
+        self._expire([previous] if previous else [], keep=name)
+        runner.message_hub.update_info("stale_ckpts", list(self._stale))
+        stale = list(self._stale)
+        self._write(runner, name, lambda: self._remove(stale))
         runner.logger.info(
             "The best checkpoint with %0.4f %s at %s %s is saved to %s.",
             self._best_scores[key],
@@ -307,20 +397,27 @@ class CheckpointHook(Hook):
             name,
         )
 
-    def _recall_best(self, key: str, info: dict[str, Any]) -> None:
+    def _recall_last(self, runner: RunnerView, info: Mapping[str, Any]) -> int | None:
+        """Number of the regular checkpoint that a run goes on from, as a validation behind it may be still to come."""
+        number = runner.epoch if self.by_epoch else runner.iter
+        return number if self._files.name_of(info.get("last_ckpt")) == self._files.regular(number) else None
+
+    def _recall_best(self, runner: RunnerView, key: str, info: Mapping[str, Any]) -> None:
         suffix = "" if len(self.save_best or ()) == 1 else f"_{key}"
-        if f"best_ckpt{suffix}" not in info:
+        path, score = self._files.located(info.get(f"best_ckpt{suffix}")), info.get(f"best_score{suffix}")
+        if path is None or not isinstance(score, int | float):
             return
         followed = info.get("best_metric", key) if key == "auto" else key
         if key == "auto" and followed != "auto":
-            self.rules = {followed: self._rule_for(followed, self._given_rule)}
-        self._best_scores[followed] = info[f"best_score{suffix}"]
-        self.best_ckpts[followed] = info[f"best_ckpt{suffix}"]
+            self._rules = {followed: self._rule_for(followed, self._given_rule)}
+        self._best_scores[followed] = float(score)
+        self.best_ckpts[followed] = path
+        runner.message_hub.update_info(f"best_ckpt{suffix}", path)
 
     def _follow_first(self, key: str, runner: RunnerView) -> None:
-        if not self.rules:
-            self.rules = {key: self._rule_for(key, self._given_rule)}
-        runner.message_hub.update_info("best_metric", next(iter(self.rules)))
+        if not self._rules:
+            self._rules = {key: self._rule_for(key, self._given_rule)}
+        runner.message_hub.update_info("best_metric", next(iter(self._rules)))
 
     def _init_rules(self, rule: str | list[str] | None) -> dict[str, str]:
         if self.save_best is None:
@@ -343,10 +440,23 @@ class CheckpointHook(Hook):
     def _rule_for(self, key: str, given: str | None) -> str:
         return check_rule(given) if given else infer_rule(key, self.greater_keys, self.less_keys)
 
+    def _open_folder(self, runner: RunnerView) -> None:
+        self.out_dir = self._choose_folder(runner)
+        self._files = RunFiles(self.out_dir, self.filename_tmpl, self.backend_args)
+
     def _choose_folder(self, runner: RunnerView) -> str:
-        if self.out_dir is None or str(self.out_dir) == runner.work_dir:
+        given = str(self._given_out_dir or runner.work_dir)
+        if given == runner.work_dir:
             return runner.work_dir
-        return _join(str(self.out_dir), Path(runner.work_dir).name, self.backend_args)
+        return _join(
+            str(Path(given).expanduser()) if given.startswith("~") else given,
+            Path(runner.work_dir).name,
+            self.backend_args,
+        )
+
+
+def _as_items(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else []
 
 
 def _first_number(metrics: Mapping[str, Any]) -> str:

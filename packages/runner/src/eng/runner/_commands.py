@@ -113,7 +113,9 @@ def _load(ctx: click.Context, config: str, common: dict[str, Any]) -> Any:
         cfg.work_dir = str(Path("work_dirs") / Path(config).stem)
     if common["launcher"] is not None:
         cfg.launcher = common["launcher"]
-    _must_be_writable(Path(cfg.work_dir))
+    from .environment import local_work_dir
+
+    _must_be_writable(Path(local_work_dir(cfg.work_dir)))
     return cfg
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from eng.dataset.utils import length_of
+from eng.checkpoint import reading
 from eng.fileio import join_path
 from eng.hooks.ema_hook import exchange_average
 
 from . import persistence
 from ._builders import Builders
 from ._hook_calls import HookCalls
-from .assemble import observers
+from .assemble import data, observers
 from .curves import continue_curves
 from .errors import ResumeError
 from .state import collect, differences, restore
@@ -28,6 +28,7 @@ class Saving(HookCalls, Builders):
     _has_loaded: bool
     _has_taken_weights: bool
     _saved_accumulation: Any
+    _save_count: persistence.SaveCount
 
     def load_or_resume(self) -> None:
         """Goes on from a checkpoint, or takes its weights, once; does nothing where none is asked for or found."""
@@ -50,6 +51,8 @@ class Saving(HookCalls, Builders):
         map_location: Any = "cpu",
         strict: bool = False,
         revise_keys: list[tuple[str, str]] = [(r"^module.", "")],  # noqa: B006  - read only, and the reference's
+        *,
+        verify: bool = True,
     ) -> dict[str, Any]:
         """Takes the weights of a checkpoint.
 
@@ -58,11 +61,13 @@ class Saving(HookCalls, Builders):
             map_location: device of the tensors that are read.
             strict: whether names must match exactly.
             revise_keys: regular expressions in names, and what replaces them.
+            verify: whether the file is held against the checksums in it.
 
         Returns:
             The checkpoint.
         """
-        checkpoint: dict[str, Any] = self.strategy.read(filename, map_location, self.model)
+        with reading(verify=verify):
+            checkpoint: dict[str, Any] = self.strategy.read(filename, map_location, self.model)
         self._take_weights(checkpoint, filename, strict, revise_keys)
         return checkpoint
 
@@ -95,22 +100,18 @@ class Saving(HookCalls, Builders):
                 what it needs.
 
         Raises:
-            ResumeError: its parts do not fit this run's.
+            ResumeError: it holds weights alone, or its parts do not fit this run's.
         """
         self._resume = self._resume or True
         checkpoint = self.strategy.read(filename, "cpu" if map_location == "default" else map_location, self.model)
         if self._train.setting is None:  # a validation or test takes the weights only
             self._take_weights(checkpoint, filename)
             return
-        if "meta" not in checkpoint or "state_dict" not in checkpoint:
-            raise ResumeError(
-                f"{filename} holds weights alone, without the state of a run; begin a new run from them with "
-                "load_from and resume=False"
-            )
+        meta = restore.meta_of(checkpoint, filename)
         lines = self._take_trained_weights(checkpoint)
         self._take_weights(checkpoint, filename)
         loop = self._train.get()
-        meta = checkpoint["meta"]
+        self._save_count.go_on_from(meta)
         dataset_meta = getattr(getattr(loop.dataloader, "dataset", None), "metainfo", None)
         lines += restore.run_differences(meta, seed=self._randomness_cfg.get("seed"), dataset_meta=dataset_meta)
         if "message_hub" in checkpoint:
@@ -202,7 +203,7 @@ class Saving(HookCalls, Builders):
         loop = self._train.get()
         position = position_of(loop, None)
         passes, batch = position["pass"], position["batch"]
-        length = length_of(loop.dataloader) or 1
+        length = data.length_of(loop.dataloader) or 1
         return (position["iter"] - batch) / passes if passes else length
 
     def save_checkpoint(
@@ -239,6 +240,7 @@ class Saving(HookCalls, Builders):
         """
         if meta is not None and not isinstance(meta, dict):
             raise TypeError(f"meta must be a dict or None, got {type(meta).__name__}")
+        self._save_count.number += 1
         checkpoint = self.collect_checkpoint(save_optimizer, save_param_scheduler, meta)
         self.call_hook("before_save_checkpoint", checkpoint=checkpoint)
         storage = backend_args if backend_args is not None else file_client_args
@@ -264,7 +266,9 @@ class Saving(HookCalls, Builders):
         state = collect.collect_run_state(loop, window, self._hooks, self._point, self._seed)
         state["optimizers"] = collect.optimizer_classes(self.optim_wrapper)
         dataset = getattr(loop.dataloader, "dataset", None)
-        facts = persistence.run_meta(state["position"], self.cfg, self._experiment_name, self._seed, dataset)
+        facts = persistence.run_meta(
+            state["position"], self.cfg, self._experiment_name, self._seed, dataset, self._save_count
+        )
         checkpoint: dict[str, Any] = {
             "meta": {**facts, **(meta or {})},
             "state_dict": self.strategy.model_state(self.model),

@@ -20,7 +20,7 @@ from eng.device import get_device
 from eng.dist import all_gather_object, broadcast, get_rank, get_world_size, init_dist, is_distributed, start_watch
 
 from ._version import __version__
-from .errors import MixedVersionsError
+from .errors import MixedVersionsError, SettingsError
 from .utils import set_random_seed
 
 logger = logging.getLogger(__name__)
@@ -99,6 +99,23 @@ def _raise_file_limit(wanted: int) -> None:
     target = min(max(wanted, soft), hard)
     if target > soft:
         resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
+
+
+def local_work_dir(work_dir: str | os.PathLike[str]) -> str:
+    """The absolute path of a run's folder; ``~`` is the home folder, and ``file://`` may stand before it.
+
+    Raises:
+        SettingsError: it is the address of another storage.
+    """
+    text = os.fspath(work_dir)
+    path = text.removeprefix("file://")
+    if "://" in path or path.startswith("s3:"):
+        raise SettingsError(
+            f"work_dir={text!r}: a run keeps its logs and the name of its newest checkpoint in a folder of this machine. "
+            f"Give a local work_dir, and checkpoints go to default_hooks=dict(checkpoint=dict(type='CheckpointHook', "
+            f"out_dir={text!r}))"
+        )
+    return str(Path(path).expanduser().absolute())
 
 
 def shared_timestamp() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,8 +12,36 @@ from eng.checkpoint import CheckpointLoader, save_checkpoint
 Write = Callable[[dict[str, Any], str, Callable[[], None]], None]
 
 
+class SaveCount:
+    """Which run a checkpoint belongs to, and how many the run had saved, over all of its starts.
+
+    The newest checkpoint is told by this number: clocks are set back, differ between machines and change at the end of
+    summer time.
+
+    Attributes:
+        run_id: made at the first start of a run and carried on by resumed ones; forks share it with their origin.
+        number: checkpoints saved so far.
+    """
+
+    def __init__(self) -> None:
+        self.run_id = uuid.uuid4().hex
+        self.number = 0
+
+    def as_meta(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it."""
+        return {"run_id": self.run_id, "save_number": self.number, "time_ns": time.time_ns()}
+
+    def go_on_from(self, meta: Mapping[str, Any]) -> None:
+        """Counts on from a checkpoint; one that does not tell (of MMEngine, or an earlier eng) begins a run."""
+        run_id, number = meta.get("run_id"), meta.get("save_number")
+        if isinstance(run_id, str) and type(number) is int:
+            # A run that goes back to an earlier checkpoint of its own has saved more since.
+            self.number = max(self.number, number) if run_id == self.run_id else number
+            self.run_id = run_id
+
+
 def run_meta(
-    position: Mapping[str, Any], cfg: Any, experiment_name: str, seed: int | None, dataset: Any
+    position: Mapping[str, Any], cfg: Any, experiment_name: str, seed: int | None, dataset: Any, count: SaveCount
 ) -> dict[str, Any]:
     """What a checkpoint tells about the run beside its state.
 
@@ -22,6 +51,7 @@ def run_meta(
         experiment_name: name of the run.
         seed: seed of the run.
         dataset: what is trained on; its ``metainfo`` is noted.
+        count: of the checkpoints of the run.
     """
     from ._version import __version__
 
@@ -33,6 +63,7 @@ def run_meta(
         "experiment_name": experiment_name,
         "time": time.strftime("%Y%m%d_%H%M%S", time.localtime()),
         "eng_version": __version__,
+        **count.as_meta(),
     }
     metainfo = getattr(dataset, "metainfo", None)
     return meta if metainfo is None else {**meta, "dataset_meta": plain(metainfo)}

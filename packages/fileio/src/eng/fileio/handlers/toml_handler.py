@@ -6,7 +6,6 @@ import re
 import sys
 from typing import Any
 
-from eng.fileio._text import without_mark
 from eng.fileio.errors import ParseError, UnsupportedOperationError
 from eng.fileio.handlers.base import BaseFileHandler, name_of
 
@@ -34,8 +33,7 @@ class TomlHandler(BaseFileHandler):
             import tomli as tomllib
         try:
             content = file.read()
-            text = content.decode() if isinstance(content, bytes) else content
-            return tomllib.loads(without_mark(text), **kwargs)
+            return tomllib.loads(content.decode() if isinstance(content, bytes) else content, **kwargs)
         except tomllib.TOMLDecodeError as error:
             found = re.search(r"line (\d+), column (\d+)", str(error))
             line, column = (int(found[1]), int(found[2])) if found else (None, None)

@@ -7,11 +7,10 @@ from typing import Any
 
 from torch import nn
 
-from eng.dataset.utils import length_of
 from eng.registry import LOOPS
 
 from ._cursor import batches_from
-from .training import TrainLoop, whole_number
+from .training import TrainLoop
 
 
 @LOOPS.register_module()
@@ -41,12 +40,14 @@ class EpochBasedTrainLoop(TrainLoop):
         dynamic_intervals: list[tuple[int, int]] | None = None,
     ) -> None:
         super().__init__(runner, dataloader, val_begin, val_interval, dynamic_intervals)
-        self._max_epochs = whole_number("max_epochs", max_epochs, 0)
-        if length_of(self.dataloader) is None:
+        if int(max_epochs) != max_epochs or max_epochs < 0:
+            raise ValueError(f"max_epochs must be a whole number of epochs, got {max_epochs!r}")
+        if not hasattr(self.dataloader, "__len__"):
             raise TypeError(
                 "EpochBasedTrainLoop needs a dataloader with a length; for endless data use "
                 "train_cfg=dict(by_epoch=False, max_iters=...)"
             )
+        self._max_epochs = int(max_epochs)
         self._max_iters = self._max_epochs * len(self.dataloader)
         self._pass_begin = (0, 0)
 

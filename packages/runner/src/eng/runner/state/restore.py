@@ -6,7 +6,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from eng.dataset.utils import length_of
 from eng.dist import get_rank
 from eng.optim.scheduler import _ParamScheduler
 from eng.optim.scheduler._progress import replay, set_value
@@ -17,6 +16,22 @@ from .differences import scheduler_line
 from .progress import go_on_from
 
 logger = logging.getLogger(__name__)
+
+
+def meta_of(checkpoint: Mapping[str, Any], filename: str) -> Mapping[str, Any]:
+    """What a checkpoint says about its run.
+
+    Raises:
+        ResumeError: it does not say where the run stood, as a file of weights alone.
+    """
+    given = checkpoint.get("meta") if isinstance(checkpoint, Mapping) else None
+    meta: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
+    if any(type(meta.get(key)) is not int for key in ("epoch", "iter")) or "state_dict" not in checkpoint:
+        raise ResumeError(
+            f"{filename} holds weights alone, without the state of a run (meta.epoch, meta.iter); begin a new run from "
+            "them with load_from and resume=False"
+        )
+    return meta
 
 
 def restore_position(train_loop: Any, checkpoint: Mapping[str, Any]) -> None:
@@ -39,9 +54,8 @@ def restore_position(train_loop: Any, checkpoint: Mapping[str, Any]) -> None:
 def _position_from_meta(train_loop: Any, meta: Mapping[str, Any]) -> dict[str, Any]:
     epoch, iteration = meta.get("epoch", 0), meta.get("iter", 0)
     batch, passes = 0, epoch
-    length = length_of(train_loop.dataloader)
-    if length is not None:
-        length = max(length, 1)
+    if hasattr(train_loop.dataloader, "__len__"):
+        length = max(len(train_loop.dataloader), 1)
         by_iterations = type(train_loop).__name__ == "IterBasedTrainLoop"
         passes = iteration // length if by_iterations else epoch
         batch = min(max(iteration - passes * length, 0), length)

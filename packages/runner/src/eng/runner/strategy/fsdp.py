@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from eng.checkpoint._latest import COMMON
 from eng.dist import barrier, get_rank, is_distributed
 from eng.registry import MODEL_WRAPPERS, STRATEGIES
 
 from ..errors import SettingsError
 from ._shards import like, shard_optimizer_state, take_whole_weights, whole
 from .base import BaseStrategy, bare_model, mean_window
-from .sharded_files import COMMON, read_folder, split, write_shards
+from .sharded_files import read_folder, split, write_shards
 from .wrap_policy import read_wrap_policy
 
 

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from eng.checkpoint._latest import COMMON
+
 from ..errors import SettingsError
 
-COMMON = "common.pth"
 _MARK = "sharded tensor: "
 
 
