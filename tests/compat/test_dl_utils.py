@@ -50,7 +50,7 @@ def test_images_of_a_batch() -> None:
     assert len(images) == 2
     assert images[0].shape == (4, 5, 3)
     assert images[0][0, 0].tolist() == [30, 20, 15]
-    assert dl_utils.tensor2imgs(torch.full((1, 1, 2, 2), 7.0))[0].dtype == np.uint8
+    assert dl_utils.tensor2imgs(torch.full((1, 1, 2, 2), 7.0), to_bgr=False)[0].dtype == np.float32
     with pytest.raises(ValueError, match="expected a batch"):
         dl_utils.tensor2imgs(torch.zeros(3, 4, 5))
     with pytest.raises(ValueError, match="3 numbers each"):

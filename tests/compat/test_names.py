@@ -40,6 +40,12 @@ import eng.compat
 eng.compat.install()
 missing = []
 for name in json.load(sys.stdin):
+    module, _, last = name.rpartition(".")
+    try:
+        exec(f"from {module} import {last}" if module else f"import {name}")
+        continue
+    except ImportError:
+        pass
     parts = name.split(".")
     for length in range(len(parts), 0, -1):
         try:
@@ -50,6 +56,8 @@ for name in json.load(sys.stdin):
     try:
         for part in parts[length:]:
             value = getattr(value, part)
+        if length == len(parts) or length == len(parts) - 1:
+            missing.append(name)  # the statement above would have had to find it
     except AttributeError:
         missing.append(name)
 print(json.dumps(missing))

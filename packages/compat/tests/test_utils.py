@@ -59,7 +59,7 @@ def test_parse_version_info() -> None:
 
 
 def test_tuples() -> None:
-    assert (misc.to_2tuple(3), misc.to_2tuple([1, 2]), misc.to_3tuple("ab")) == ((3, 3), (1, 2), ("ab", "ab", "ab"))
+    assert (misc.to_2tuple(3), misc.to_2tuple([1, 2]), misc.to_3tuple("ab")) == ((3, 3), [1, 2], "ab")
 
 
 def test_sequence_types() -> None:

@@ -35,13 +35,14 @@ class AliasFinder:
             return None
         if found is None:
             return None
-        return ModuleSpec(name, _AliasLoader(real), is_package=found.submodule_search_locations is not None)
+        return ModuleSpec(name, _AliasLoader(name, real), is_package=found.submodule_search_locations is not None)
 
 
 class _AliasLoader(Loader):
     """Gives the module of eng itself, and leaves it as it was."""
 
-    def __init__(self, real: str) -> None:
+    def __init__(self, alias: str, real: str) -> None:
+        self.alias = alias
         self.real = real
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
@@ -51,7 +52,7 @@ class _AliasLoader(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         module.__spec__ = self.own_spec  # the import system has just put the alias's there
-        _missing.explain(module)
+        _missing.explain(module, self.alias)
 
 
 _finder = AliasFinder()

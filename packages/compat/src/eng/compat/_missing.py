@@ -11,12 +11,15 @@ from importlib import resources
 from types import ModuleType
 from typing import Any
 
+from eng.compat._routes import is_moved
+
 
 class _Explain:
     """Module-level ``__getattr__`` that gives what old code needs, and explains what is not there."""
 
-    def __init__(self, module: ModuleType, own: Callable[[str], Any] | None) -> None:
+    def __init__(self, module: ModuleType, alias: str, own: Callable[[str], Any] | None) -> None:
         self.module = module
+        self.alias = alias
         self.own = own
 
     def __call__(self, name: str) -> Any:
@@ -25,6 +28,8 @@ class _Explain:
                 return self.own(name)
             except AttributeError:
                 pass
+        if is_moved(f"{self.alias}.{name}"):
+            return importlib.import_module(f"{self.alias}.{name}")
         home = _home_of(self.module.__name__, name)
         if home is not None:
             return home
@@ -53,11 +58,16 @@ def _home_of(module: str, name: str) -> Any:
     return home if original == "." else getattr(home, original or name)
 
 
-def explain(module: ModuleType) -> None:
-    """Gives the module an answer for names that neither it nor its own ``__getattr__`` has."""
+def explain(module: ModuleType, alias: str) -> None:
+    """Gives the module an answer for names that neither it nor its own ``__getattr__`` has.
+
+    Args:
+        module: a module of eng.
+        alias: the module path of MMEngine by which it was imported.
+    """
     own = vars(module).get("__getattr__")
     if not isinstance(own, _Explain):
-        vars(module)["__getattr__"] = _Explain(module, own)
+        vars(module)["__getattr__"] = _Explain(module, alias, own)
 
 
 def forget(module: ModuleType) -> None:

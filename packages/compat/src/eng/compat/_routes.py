@@ -45,3 +45,8 @@ def target_of(name: str) -> str:
         if name.startswith(f"{own}."):
             return _PLACES[own] + name[len(own) :]
     return "eng" + name[len(ALIAS) :]
+
+
+def is_moved(name: str) -> bool:
+    """Whether a module path of MMEngine names a module that has another name or place in eng."""
+    return name in _PLACES

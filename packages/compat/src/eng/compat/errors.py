@@ -1,6 +1,14 @@
 from __future__ import annotations
 
 
+class UsageError(ValueError, AssertionError):
+    """An argument has a value that the function cannot use. MMEngine asserts; code written for it catches either."""
+
+
+class UsageTypeError(TypeError, AssertionError):
+    """An argument has a type that the function cannot use. MMEngine asserts; code written for it catches either."""
+
+
 class AlreadyImportedError(ImportError):
     """The real mmengine was imported before the alias was installed.
 

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from eng.compat._missing import message
+from eng.compat._routes import is_moved
 from eng.compat.version import __version__, version_info
 
 # The reference gives the names of the first five rooms on its top level; the manual also uses those of the others.
@@ -29,7 +30,7 @@ def __getattr__(name: str) -> Any:
         module = _import(room)
         if module is not None and name in getattr(module, "__all__", ()):
             return getattr(module, name)
-    if importlib.util.find_spec(f"eng.{name}") is not None:
+    if is_moved(f"mmengine.{name}") or importlib.util.find_spec(f"eng.{name}") is not None:
         return importlib.import_module(f"mmengine.{name}")
     raise AttributeError(message("mmengine", name, __dir__()))
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 __version__ = "0.10.7"
 
 
 def parse_version_info(version: str) -> tuple[int | str, ...]:
-    """Numbers of a version, and its release candidate if it is one.
+    """Numbers of a version, and its release candidate if it is one; other parts are left out.
 
     Example:
         >>> parse_version_info("1.3.0"), parse_version_info("1.3.0rc1")
@@ -16,9 +14,11 @@ def parse_version_info(version: str) -> tuple[int | str, ...]:
     """
     parts: list[int | str] = []
     for part in version.split("."):
-        number, candidate = re.fullmatch(r"(\d*)(rc\d+)?.*", part).groups()  # type: ignore[union-attr]  # always matches
-        parts += [int(number)] if number else []
-        parts += [candidate] if candidate else []
+        if part.isdigit():
+            parts.append(int(part))
+        elif "rc" in part:
+            number, candidate = part.split("rc", 1)
+            parts += [int(number), f"rc{candidate}"]
     return tuple(parts)
 
 

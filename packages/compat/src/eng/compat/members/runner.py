@@ -11,21 +11,6 @@ from eng.runner.assemble import model as models
 from eng.runner.assemble import optim
 
 
-def _loop(slot_name: str) -> property:
-    """The loop of a mode, or its config before it is built; both may be assigned."""
-
-    def read(runner: Any) -> Any:
-        slot = getattr(runner, slot_name)
-        return slot.setting if slot.value is None else slot.value
-
-    def assign(runner: Any, loop: Any) -> None:
-        slot = getattr(runner, slot_name)
-        slot.setting = loop
-        slot.value = None if loop is None or isinstance(loop, Mapping) else loop
-
-    return property(read, assign)
-
-
 def _setting(name: str) -> property:
     """What the Runner was given for a part: an object, a config, or what was assigned since."""
 
@@ -41,9 +26,6 @@ def _setting(name: str) -> property:
 class OfRunner:
     """Added to :class:`eng.runner.Runner`."""
 
-    _train_loop = _loop("_train")
-    _val_loop = _loop("_val")
-    _test_loop = _loop("_test")
     _train_dataloader = _setting("train_dataloader")
     _val_dataloader = _setting("val_dataloader")
     _test_dataloader = _setting("test_dataloader")

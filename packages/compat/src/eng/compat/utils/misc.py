@@ -8,8 +8,11 @@ import importlib.util
 import shutil
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from types import ModuleType
 from typing import Any, TypeVar
+
+from eng.compat.errors import UsageError, UsageTypeError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -17,17 +20,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 # --- tuples ------------------------------------------------------------------------------------------------------
 
 
-def to_ntuple(n: int) -> Callable[[Any], tuple[Any, ...]]:
-    """A function that repeats one value `n` times, and makes a tuple of an iterable.
+def to_ntuple(n: int) -> Callable[[Any], Any]:
+    """A function that repeats one value `n` times and returns any iterable, a string included, unchanged.
 
     Example:
-        >>> to_ntuple(3)(7), to_ntuple(3)([1, 2, 3])
-        ((7, 7, 7), (1, 2, 3))
+        >>> to_ntuple(3)(7), to_ntuple(3)([1, 2]), to_ntuple(2)("corner")
+        ((7, 7, 7), [1, 2], 'corner')
     """
 
-    def to_tuple(x: Any) -> tuple[Any, ...]:
-        repeats = isinstance(x, str) or not isinstance(x, Iterable)
-        return (x,) * n if repeats else tuple(x)
+    def to_tuple(x: Any) -> Any:
+        return x if isinstance(x, Iterable) else (x,) * n
 
     return to_tuple
 
@@ -68,10 +70,10 @@ def is_method_overridden(method: str, base_class: type, derived_class: type | An
     """Whether a class (or the class of an instance) has another method of this name than its base.
 
     Raises:
-        TypeError: `base_class` is no class.
+        UsageTypeError: `base_class` is no class.
     """
     if not isinstance(base_class, type):
-        raise TypeError(f"base_class must be a class, got {base_class!r}")
+        raise UsageTypeError(f"base_class must be a class, got {base_class!r}")
     derived = derived_class if isinstance(derived_class, type) else type(derived_class)
     return getattr(derived, method) is not getattr(base_class, method)
 
@@ -105,8 +107,8 @@ def tuple_cast(inputs: Iterable[Any], dst_type: type) -> tuple[Any, ...]:
     return converted
 
 
-def slice_list(in_list: list[Any], lens: int | list[int]) -> list[list[Any]]:
-    """A list cut into pieces.
+def slice_list(in_list: Any, lens: int | list[int]) -> list[Any]:
+    """A list cut into pieces, each of the type of the list.
 
     Args:
         in_list: what to cut.
@@ -114,7 +116,7 @@ def slice_list(in_list: list[Any], lens: int | list[int]) -> list[list[Any]]:
 
     Raises:
         TypeError: `lens` is neither.
-        ValueError: the pieces do not add up to the list.
+        UsageError: the pieces do not add up to the list.
 
     Example:
         >>> slice_list([1, 2, 3], [1, 2])
@@ -122,14 +124,14 @@ def slice_list(in_list: list[Any], lens: int | list[int]) -> list[list[Any]]:
     """
     if isinstance(lens, int):
         if lens < 1 or len(in_list) % lens:
-            raise ValueError(f"a list of {len(in_list)} cannot be cut into pieces of {lens}")
+            raise UsageError(f"a list of {len(in_list)} cannot be cut into pieces of {lens}")
         lens = [lens] * (len(in_list) // lens)
     if not isinstance(lens, list):
         raise TypeError(f"lens must be a number or a list of numbers, got {lens!r}")
     if sum(lens) != len(in_list):
-        raise ValueError(f"pieces of {sum(lens)} in all do not make a list of {len(in_list)}")
-    items = iter(in_list)
-    return [[next(items) for _ in range(length)] for length in lens]
+        raise UsageError(f"pieces of {sum(lens)} in all do not make a list of {len(in_list)}")
+    ends = list(accumulate(lens))
+    return [in_list[end - length : end] for length, end in zip(lens, ends, strict=True)]
 
 
 def concat_list(in_list: list[list[Any]]) -> list[Any]:
@@ -138,21 +140,19 @@ def concat_list(in_list: list[list[Any]]) -> list[Any]:
 
 
 def apply_to(data: Any, expr: Callable[[Any], bool], apply_func: Callable[[Any], Any]) -> Any:
-    """The same nested dicts, lists and tuples, with `apply_func` applied to what `expr` accepts.
+    """The same nested dicts, lists and tuples, with `apply_func` applied to the leaves that `expr` accepts.
 
     Example:
         >>> apply_to({"a": [1, "b"]}, lambda x: isinstance(x, int), lambda x: -x)
         {'a': [-1, 'b']}
     """
-    if expr(data):
-        return apply_func(data)
     if isinstance(data, Mapping):
         return type(data)({key: apply_to(value, expr, apply_func) for key, value in data.items()})  # type: ignore[call-arg]  # dict-like
     if isinstance(data, tuple) and hasattr(data, "_fields"):
         return type(data)(*(apply_to(item, expr, apply_func) for item in data))
     if isinstance(data, (tuple, list)):
         return type(data)(apply_to(item, expr, apply_func) for item in data)
-    return data
+    return apply_func(data) if expr(data) else data
 
 
 # --- imports -----------------------------------------------------------------------------------------------------
@@ -278,7 +278,7 @@ def deprecated_api_warning(name_dict: dict[str, str], cls_name: str | None = Non
         cls_name: class of the function, for the warning.
 
     Raises:
-        TypeError: by the decorated function, where old and new name of an argument are both given.
+        UsageTypeError: by the decorated function, where old and new name of an argument are both given.
     """
 
     def decorate(function: F) -> F:
@@ -290,7 +290,7 @@ def deprecated_api_warning(name_dict: dict[str, str], cls_name: str | None = Non
                 if old not in kwargs:
                     continue
                 if new in kwargs:
-                    raise TypeError(f"{title}: {old!r} is the old name of {new!r}; give one of them")
+                    raise UsageTypeError(f"{title}: {old!r} is the old name of {new!r}; give one of them")
                 text = f"{title}: the argument {old!r} is deprecated, call it {new!r}"
                 warnings.warn(text, DeprecationWarning, stacklevel=2)
                 kwargs[new] = kwargs.pop(old)

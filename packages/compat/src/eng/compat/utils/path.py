@@ -42,7 +42,8 @@ def check_file_exist(filename: str | Path, msg_tmpl: str = 'file "{}" does not e
 def mkdir_or_exist(dir_name: str | Path, mode: int = 0o777) -> None:
     """Makes a folder and those above it; one that exists is fine, and so is an empty name."""
     if dir_name != "":
-        Path(dir_name).expanduser().mkdir(mode=mode, parents=True, exist_ok=True)
+        # os.path.expanduser leaves an unknown user's folder as it is, Path.expanduser raises.
+        Path(os.path.expanduser(dir_name)).mkdir(mode=mode, parents=True, exist_ok=True)  # noqa: PTH111  # as said above
 
 
 def symlink(src: str | Path, dst: str | Path, overwrite: bool = True, **kwargs: Any) -> None:

@@ -9,6 +9,7 @@ from multiprocessing import Pool
 from multiprocessing.pool import Pool as PoolType
 from typing import IO, Any
 
+from eng.compat.errors import UsageError
 from eng.compat.utils.timer import Timer
 
 
@@ -47,10 +48,10 @@ class ProgressBar:
         """Notes that `num_tasks` more are done.
 
         Raises:
-            ValueError: `num_tasks` is below 1.
+            UsageError: `num_tasks` is below 1.
         """
         if num_tasks < 1:
-            raise ValueError(f"num_tasks must be at least 1, got {num_tasks}")
+            raise UsageError(f"num_tasks must be at least 1, got {num_tasks}")
         self.completed += num_tasks
         elapsed = max(self.timer.since_start(), 1e-9)
         rate = self.completed / elapsed

@@ -81,5 +81,5 @@ def check_time(timer_id: str) -> float:
     """Seconds since the last call with this name; 0 at the first."""
     if timer_id not in _timers:
         _timers[timer_id] = Timer()
-        return 0.0
+        return 0
     return _timers[timer_id].since_last_check()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 
+from eng.compat.errors import UsageError
+
 # Where a pre-release sorts: below 0, which stands for the release itself.
 _STAGES = {"dev": -4, "a": -3, "b": -2, "rc": -1}
 
@@ -19,7 +21,7 @@ def digit_version(version_str: str, length: int = 4) -> tuple[int, ...]:
         `length` numbers, then two: stage (-4 dev, -3 alpha, -2 beta, -1 candidate, 0 release, 1 post) and its number.
 
     Raises:
-        ValueError: the text is no version.
+        UsageError: the text is no version.
 
     Example:
         >>> digit_version("1.0.0rc1"), digit_version("2.1.0+cu118") >= digit_version("2.0")
@@ -30,7 +32,7 @@ def digit_version(version_str: str, length: int = 4) -> tuple[int, ...]:
     try:
         version = Version(version_str)
     except InvalidVersion as error:
-        raise ValueError(f"{version_str!r} is no version such as '1.2.3' or '1.0.0rc1'") from error
+        raise UsageError(f"{version_str!r} is no version such as '1.2.3' or '1.0.0rc1'") from error
     release = (*version.release, *[0] * length)[:length]
     if version.pre is not None:
         return (*release, _STAGES[version.pre[0]], version.pre[1])

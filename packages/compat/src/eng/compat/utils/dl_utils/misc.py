@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from eng.compat.errors import UsageError
+
 # torch has no public name for the common bases of its normalisations.
 from eng.compat.utils.dl_utils.parrots_wrapper import _BatchNorm, _InstanceNorm
 
@@ -58,18 +60,20 @@ def tensor2imgs(
         to_bgr: swap the channels of RGB.
 
     Returns:
-        N arrays (H, W, C) uint8.
+        N arrays (H, W, C) float32.
 
     Raises:
-        ValueError: the tensor is no such batch, or `mean` and `std` have another number of channels.
+        UsageError: the tensor is no such batch, `mean` and `std` have another number of channels, or one channel would
+            have to be swapped.
     """
-    channels = tensor.shape[1] if tensor.dim() == 4 else 0
-    if channels not in (1, 3):
-        raise ValueError(f"expected a batch (N, 1 or 3, H, W), got {tuple(tensor.shape)}")
+    if not torch.is_tensor(tensor) or tensor.dim() != 4 or tensor.shape[1] not in (1, 3):
+        raise UsageError(f"expected a batch (N, 1 or 3, H, W), got {getattr(tensor, 'shape', type(tensor).__name__)}")
+    channels = tensor.shape[1]
+    if channels == 1 and to_bgr:
+        raise UsageError("to_bgr=True swaps three channels, and the images have one: call with to_bgr=False")
     offset = np.asarray(mean if mean is not None else (0.0,) * channels, dtype=np.float32)
     scale = np.asarray(std if std is not None else (1.0,) * channels, dtype=np.float32)
     if offset.shape != (channels,) or scale.shape != (channels,):
-        raise ValueError(f"mean and std need {channels} numbers each, got {mean} and {std}")
+        raise UsageError(f"mean and std need {channels} numbers each, got {mean} and {std}")
     images_NHWC = tensor.detach().cpu().float().numpy().transpose(0, 2, 3, 1) * scale + offset
-    swap = to_bgr and channels == 3
-    return [np.ascontiguousarray(image[..., ::-1] if swap else image).astype(np.uint8) for image in images_NHWC]
+    return [np.ascontiguousarray(image[..., ::-1] if to_bgr else image) for image in images_NHWC]
