@@ -5,6 +5,8 @@ import math
 from typing import Any
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from eng.config import DictAction
 from eng.config._action import parse_value
@@ -14,6 +16,12 @@ VALUES = {
     "1": 1, "1.5": 1.5, "None": None, "none": "none", "true": True, "True": True, "a,b": ["a", "b"], "[a,b]": ["a", "b"],
     "(1,2)": (1, 2), "[(1,2),(3,4)]": [(1, 2), (3, 4)], "[[1,2],[a]]": [[1, 2], ["a"]], "(a,)": ("a",), "(1)": (1,),
     "[]": [], "()": (), '"q"': "q", "'q'": "q", "1e-3": 0.001, "[1": "[1", "{a}": "{a}", "": "", "[ 1, 2 ]": [1, 2],
+    "{'type': 'EMAHook'}": {"type": "EMAHook"}, "{type: EMAHook, n: {a: 1}}": {"type": "EMAHook", "n": {"a": 1}},
+    "dict(type=EMAHook, m=0.1)": {"type": "EMAHook", "m": 0.1}, "[dict(type=A),{'b': (1,2)}]": [{"type": "A"}, {"b": (1, 2)}],
+    "dict(a=dict(b=[1,2]),c='d,e')": {"a": {"b": [1, 2]}, "c": "d,e"}, "dict()": {}, "{}": {}, "{1: a, 'b:c': 2}": {1: "a", "b:c": 2},
+    "{a,b}": "{a,b}", "{'a': 1}, x": [{"a": 1}, "x"], "'1'": "1", '"None"': "None", "'a,b'": "a,b", "'true'": "true",
+    '["a b","c,d"]': ["a b", "c,d"], 'say "x"': 'say "x"', "it's,b": ["it's", "b"], "don't": "don't", "a)b": "a)b", "(a": "(a",
+    "f(x)": "f(x)", "\"it's\"": "it's", "'[1,2]'": [1, 2], "\"'[1,2]'\"": "'[1,2]'", "''": "", "a=b": "a=b", "{'a'": "{'a'",
     "[a],b": [["a"], "b"], "0x10": "0x10", "1_000": 1000, "-1": -1, '"[a,b]"': ["a", "b"], '[""]': [""],
 }  # fmt: skip
 
@@ -31,6 +39,39 @@ def test_nan() -> None:
 
 def test_tuples_in_a_row_are_a_list() -> None:
     assert parse_value("(1,2),(3,4)") == [(1, 2), (3, 4)]
+
+
+@pytest.mark.parametrize("text", ["dict(a)", "dict(1,a=2)", "[dict(x)]"])
+def test_a_dict_holds_names_with_values(text: str) -> None:
+    with pytest.raises(ValueError, match="expected name=value between the brackets"):
+        parse_value(text)
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="'\"\\"), max_size=6)
+
+
+@given(
+    st.recursive(
+        st.integers() | st.booleans() | st.none() | TEXTS,
+        lambda inner: st.lists(inner, max_size=3) | st.lists(inner, min_size=1, max_size=3).map(tuple)
+        | st.dictionaries(st.from_regex("[a-z]{1,4}", fullmatch=True), inner, max_size=3),
+        max_leaves=8,
+    )
+)  # fmt: skip
+def test_the_repr_of_a_value_is_a_way_to_write_it(value: Any) -> None:
+    if isinstance(value, str) and value[:1] in ("(", "["):
+        return  # a list in quotes is a list
+    assume(all(not text.startswith(("(", "[")) for text in texts(value)))
+    shown = repr(value)
+    assume("\\" not in shown)
+    assert parse_value(shown) == value
+
+
+def texts(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    return [text for item in items for text in texts(item)]
 
 
 @pytest.mark.parametrize("text", ["1,2]", "a,(b", "[(1,2]", "[[1]"])

@@ -71,3 +71,16 @@ def test_a_malformed_override_is_a_usage_error() -> None:
     status, output = run("show", "a.py", "--cfg-options", "m.depth")
     assert status == 2
     assert "expected key=value" in output
+
+
+def test_the_order_of_keys_is_no_difference(write: Callable[..., Path]) -> None:
+    write(
+        one_py="a = dict(x=1, y=[dict(p=1, q=2)])\nb = 2\n",
+        two_py="b = 2\na = dict(y=[dict(q=2, p=1)], x=1)\n",
+        three_py="b = 2\na = dict(y=[dict(q=3, p=1)], x=1)\nc = 0\n",
+    )
+    assert run("diff", "one.py", "two.py") == (0, "")
+    status, output = run("diff", "one.py", "three.py")
+    assert status == 1
+    changed = [line for line in output.splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")]
+    assert changed == ["-a = dict(x=1, y=[dict(p=1, q=2)])", "+a = dict(x=1, y=[dict(p=1, q=3)])", "+c = 0"]

@@ -3,10 +3,13 @@ from __future__ import annotations
 import copy
 import os
 import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from eng.config import Config
+from eng.config.errors import LazyCallError
 from eng.config.lazy import LazyAttr, LazyObject, dotted_name, hold_lazy, resolve
 
 
@@ -79,3 +82,38 @@ def test_hold_lazy_gives_the_stand_in() -> None:
     with hold_lazy():
         assert resolve(lazy) is lazy
     assert resolve(lazy) is os
+
+
+USES = {
+    "if FLAG:\n    x = 1": "whether it is true", "x = not FLAG": "whether it is true", "x = FLAG and 1": "whether it is true",
+    "x = 1 if FLAG else 2": "whether it is true", "x = NUM == 7": "what it equals", "x = NUM != 7": "what it equals",
+    "x = 7 == NUM": "what it equals", "x = NUM in [1, 7]": "what it equals", "x = isinstance(NUM, int)": "its type",
+    "x = isinstance(NUM, (list, dict))": "its type", "x = f'{NAME}'": "its text", "x = '%s' % NAME": "its text", "x = '{}'.format(NAME)": "its text",
+    "x = str(NAME)": "its text", "x = NUM + 1": "its value", "x = 1 + NUM": "its value", "x = NUM * 2": "its value", "x = NUM / 2": "its value",
+    "x = -NUM": "its value", "x = NUM < 3": "its value", "x = 3 >= NUM": "its value", "x = len(ITEMS)": "its value", "x = [*ITEMS]": "its value",
+    "x = [i for i in ITEMS]": "its value", "x = ITEMS[0]": "its value", "x = 1 in ITEMS": "its value", "x = [0][NUM]": "its value",
+    "x = range(NUM)": "its value", "x = int(NUM)": "its value", "x = float(NUM)": "its value", "x = max(NUM, 3)": "its value",
+    "x = NUM.part == 7": "what it equals", "x = dict(a=NUM.part + 1)": "its value", "x = NAME + 'a'": "its value", "x = [1] + ITEMS": "its value",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("use", USES)
+def test_the_value_of_something_lazy_is_never_guessed(use: str, tmp_path: Path) -> None:
+    file = tmp_path / "a.py"
+    file.write_text(f"from lib_h import FLAG, NAME, NUM, ITEMS\n{use}\n", encoding="utf-8")
+    with pytest.raises(LazyCallError, match=rf"lib_h\.\w+.*, imported in .*a.py:1, .* so {USES[use]} is not known"):
+        Config.fromfile(file)
+
+
+def test_what_needs_no_value_works(tmp_path: Path) -> None:
+    text = "from lib_h import A, B\nx = A is None\ny = [A, B].index(B)\nz = A == A, A == B, A != B, A in [B]\nw = {A: 1}[A]\nd = dict(t=A)\ne = d['t'] is A\nd.update(u=B)\nl = [d, (A,)]\n"
+    (tmp_path / "a.py").write_text(text, encoding="utf-8")
+    cfg = Config.fromfile(tmp_path / "a.py")
+    assert (cfg.x, cfg.y, cfg.z, cfg.w, cfg.e) == (False, 1, (True, False, True, False), 1, True)
+
+
+def test_outside_of_a_file_a_stand_in_is_an_object_like_any() -> None:
+    lazy = LazyObject("no_lib", "X")
+    assert lazy
+    assert lazy != 1
+    assert (str(lazy), f"{lazy:>3}", isinstance(lazy, LazyObject)) == ("X", "  X", True)

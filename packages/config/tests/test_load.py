@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from eng.config import Config
+from eng.config import Config, ConfigFileError
 
 Write = Callable[..., Path]
 TEXTS = {
@@ -100,6 +101,74 @@ def test_windows_line_ends_and_byte_order_mark(tmp_path: Path) -> None:
     assert Config.fromfile(tmp_path / "a.py").to_dict() == dict(x="a\nb", y=2)
 
 
+class TestDiamonds:
+    ROOT = dict(d_py="x = dict(a=1)\ny = 2\n", b_py="_base_ = 'd.py'\nb = 1\n", c_py="_base_ = ['d.py']\nc = 1\n")
+
+    def test_a_key_of_one_root_is_no_clash(self, write: Write) -> None:
+        cfg = Config.fromfile(write(**self.ROOT, a_py="_base_ = ['b.py', 'c.py']\nx = dict(z=3)\n"))
+        assert cfg.to_dict() == dict(x=dict(a=1, z=3), y=2, b=1, c=1)
+        assert [step.file for step in cfg.explain("x.a")] == ["d.py"] or len(cfg.explain("x.a")) == 1
+
+    def test_the_same_file_twice_is_no_clash(self, write: Write) -> None:
+        assert Config.fromfile(write(**self.ROOT, a_py="_base_ = ['d.py', './d.py']\n")).y == 2
+
+    @pytest.mark.parametrize("change", ["y = 3\n", "x = dict(a=2)\n", "_base_.x.a = 2\n"])
+    @pytest.mark.parametrize("order", ["['b.py', 'e.py']", "['e.py', 'b.py']"])
+    def test_a_key_that_one_side_changes_is_one(self, order: str, change: str, write: Write) -> None:
+        path = write(**self.ROOT, e_py=f"_base_ = 'd.py'\n{change}", a_py=f"_base_ = {order}\n")
+        with pytest.raises(
+            KeyError, match="a.py: two of its bases set the same key: '[xy]' in .*d.py:[12] and|and .*d.py:[12]"
+        ):
+            Config.fromfile(path.name)
+
+
+def test_a_long_chain_is_refused(write: Write) -> None:
+    for extension, line in (("py", "_base_ = 'c{}.py'\n"), ("json", '{{"_base_": "c{}.json"}}')):
+        files = {f"c{n}_{extension}": line.format(n + 1) for n in range(300)}
+        path = write(**files).parent / f"c0.{extension}"
+        with pytest.raises(ConfigFileError, match=rf"c50.{extension}: more than 50 files inherit from one another"):
+            Config.fromfile(path)
+    ok = {f"k{n}_py": f"_base_ = 'k{n + 1}.py'\nx{n} = 1\n" for n in range(49)}
+    assert len(Config.fromfile(write(**ok, k49_py="z = 1\n").parent / "k0.py")) == 50
+
+
+def test_a_path_of_a_base_as_libraries_ask_for_it(library: Callable[..., Path], write: Write) -> None:
+    folder = library("eng_test_lib_path", configs__b="x = 1")
+    assert Config._get_cfg_path("./b.py", "/configs/a.py") == ("/configs/b.py", None)
+    assert Config._get_cfg_path("eng_test_lib_path::b.py", "/a.py") == (
+        str(folder / "configs" / "b.py"),
+        "eng_test_lib_path",
+    )
+
+
+SCOPED = """
+model = dict(type='M', pre=dict(type='P', m=[dict(type='N')]), norm_cfg=dict(type='BN'), init_cfg=None)
+pipeline = [dict(type='A', t=dict(type='B')), [dict(type='C')], dict(no=dict(type='D', e=dict(type='E')))]
+mixed = (dict(type='F'), dict(own=1))
+other = dict(type='G', _scope_='else', h=dict(type='H'))
+unset = dict(type='I', _scope_=None)
+plain = dict(a=1)
+"""
+
+
+def test_the_scope_stands_in_the_outermost_typed_mappings_only(library: Callable[..., Path], write: Write) -> None:
+    """As observed with MMEngine 0.10.7."""
+    library("eng_test_lib_scope", configs__b=SCOPED)
+    s = {"_scope_": "eng_test_lib_scope"}
+    assert Config.fromfile(write(a_py="_base_ = 'eng_test_lib_scope::b.py'")).to_dict() == dict(
+        model=dict(type="M", pre=dict(type="P", m=[dict(type="N")]), norm_cfg=dict(type="BN"), init_cfg=None, **s),
+        pipeline=[
+            dict(type="A", t=dict(type="B"), **s),
+            [dict(type="C", **s)],
+            dict(no=dict(type="D", e=dict(type="E"), **s)),
+        ],
+        mixed=(dict(type="F", **s), dict(own=1)),
+        other=dict(type="G", _scope_="else", h=dict(type="H")),
+        unset=dict(type="I", **s),
+        plain=dict(a=1),
+    )
+
+
 class TestLibraries:
     @pytest.mark.parametrize("folder", [".mim__configs", "configs"])
     def test_base_in_an_installed_library(self, folder: str, library: Callable[..., Path], write: Write) -> None:
@@ -163,6 +232,25 @@ class TestCustomImports:
     def test_a_failure_names_the_module(self, write: Write) -> None:
         with pytest.raises(ImportError, match=r"Failed to import custom module 'eng_test_none'.*PYTHONPATH"):
             Config.fromfile(write(a_py="custom_imports = dict(imports='eng_test_none')"))
+
+    @pytest.mark.parametrize("key", ["custom_imports.imports", "custom_imports"])
+    def test_overrides_import_too(self, key: str, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = write(
+            eng_test_mod2_py="import os\nos.environ['ENG_TEST_SEEN'] = 'yes'",
+            a_py="x = 1\ncustom_imports = dict(imports=[], allow_failed_imports=False)",
+        )
+        monkeypatch.setenv("ENG_TEST_SEEN", "no")
+        monkeypatch.delitem(sys.modules, "eng_test_mod2", raising=False)
+        given = ["eng_test_mod2"] if "." in key else dict(imports=["eng_test_mod2"])
+        Config.fromfile(path, trust=False).merge_from_dict({key: given})
+        Config.fromfile(path, import_custom_modules=False).merge_from_dict({key: given})
+        assert os.environ["ENG_TEST_SEEN"] == "no"
+        cfg = Config.fromfile(path)
+        with pytest.raises(ImportError, match="Failed to import custom module 'eng_test_none'"):
+            cfg.merge_from_dict({"custom_imports.imports": ["eng_test_none"], "x": 2})
+        assert cfg.x == 1
+        cfg.merge_from_dict({key: given})
+        assert os.environ["ENG_TEST_SEEN"] == "yes"
 
     def test_a_failure_can_be_allowed(self, write: Write, caplog: pytest.LogCaptureFixture) -> None:
         Config.fromfile(write(a_py="custom_imports = dict(imports='eng_test_none', allow_failed_imports=True)"))

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from eng.config import Config
+from eng.config import Config, ConfigDict
 from eng.config._merge import difference, merge, nest
 
 BASE = dict(a=dict(b=[1, 2, 3], d=dict(e=1)), l=[dict(x=1), dict(x=2)], t=(dict(x=1), 2), n=None)
@@ -89,3 +91,41 @@ def test_difference_holds_what_changed() -> None:
     old = dict(a=1, b=dict(c=1, d=2), o=Odd())
     assert difference(dict(a=1, b=dict(c=1, d=3), e=4), old) == dict(b=dict(d=3), e=4)
     assert list(difference(dict(o=Odd()), old)) == ["o"]
+
+
+@pytest.mark.parametrize("mark", [False, 0, None, "", []])
+def test_a_delete_that_is_off_merges_and_does_not_stay(mark: Any, write: Callable[..., Path]) -> None:
+    text = f"_base_ = 'b.py'\na = dict(_delete_={mark!r}, y=2, n=dict(_delete_={mark!r}, z=3))\nq = dict(_delete_={mark!r}, r=1)\n"
+    path = write(b_py="a = dict(x=1, n=dict(w=0))\n", a_py=text)
+    expected = dict(a=dict(x=1, y=2, n=dict(w=0, z=3)), q=dict(r=1))
+    assert Config.fromfile(path).to_dict() == expected
+    cfg = Config(dict(a=dict(x=1, n=dict(w=0))))
+    cfg.merge_from_dict({"a._delete_": mark, "a.y": 2, "a.n": dict(_delete_=mark, z=3), "q": dict(_delete_=mark, r=1)})
+    assert cfg.to_dict() == expected
+    node = ConfigDict(a=dict(x=1, n=dict(w=0)))
+    node.merge(dict(_delete_=mark, a=dict(_delete_=mark, y=2, n=dict(_delete_=mark, z=3)), q=dict(_delete_=mark, r=1)))
+    assert node == expected
+
+
+def test_a_delete_at_the_top_replaces_all() -> None:
+    node = ConfigDict(a=1, b=dict(c=2))
+    node.merge(dict(_delete_=True, b=dict(d=3)))
+    assert node == dict(b=dict(d=3))
+    inner = ConfigDict(data=dict(x=1, y=dict(z=2)))
+    inner.data.merge(dict(_delete_=True, y=dict(w=1)))
+    assert inner == dict(data=dict(y=dict(w=1)))
+
+
+@pytest.mark.parametrize("key", ["custom_hooks.0.type", "model.heads.1.loss.type"])
+def test_an_item_of_a_list_that_is_missing_is_refused(key: str) -> None:
+    cfg = Config(dict(model=dict(type="M")))
+    name = key[: key.index(".", 9) if key.startswith("model") else key.index(".")]
+    with pytest.raises(KeyError, match=rf"{key}: this config has no list '{name}' .*such as {name}=\[dict\(type=…\)\]"):
+        cfg.merge_from_dict({key: "EMAHook"})
+    assert cfg == Config(dict(model=dict(type="M")))
+
+
+def test_indices_into_lists_that_are_there_work() -> None:
+    cfg = Config(dict(a=[dict(b=[1, 2])]))
+    cfg.merge_from_dict({"a.0.b.1": 5, "a.0.c.d": 6})
+    assert cfg.to_dict() == dict(a=[dict(b=[1, 5], c=dict(d=6))])

@@ -15,7 +15,17 @@ import eng.config
 from eng.config import Config, ConfigDict, DictAction, read_base
 
 HERE = Path(__file__).parent
-PUBLIC = ["Config", "ConfigDict", "ConfigFileError", "DictAction", "Explanation", "Step", "__version__", "read_base"]
+PUBLIC = [
+    "CommandLineOptions",
+    "Config",
+    "ConfigDict",
+    "ConfigFileError",
+    "DictAction",
+    "Explanation",
+    "Step",
+    "__version__",
+    "read_base",
+]
 # Parameters and defaults that users' code relies on, as the reference interface lists them.
 SIGNATURES = {
     Config.__init__: "self cfg_dict=None cfg_text=None filename=None env_variables=None format_python_code=True",

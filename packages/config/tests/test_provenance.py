@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import argparse
 import copy
 import inspect
 import pickle
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from eng.config import Config, ConfigDict
+from eng.config import CommandLineOptions, Config, ConfigDict, DictAction
 
 Write = Callable[..., Path]
 
@@ -82,7 +83,10 @@ def test_every_value_of_a_config_has_a_place(cfg: Config) -> None:
 
 
 def test_command_line(cfg: Config) -> None:
-    cfg.merge_from_dict({"optimizer.lr": 0.4, "optimizer.groups.0.a": 9, "new.key": 1, "model": dict(depth=1)})
+    words = ["--o", "optimizer.lr=0.4", "optimizer.groups.0.a=9", "new.key=1", "model=dict(depth=1)"]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--o", nargs="+", action=DictAction)
+    cfg.merge_from_dict(parser.parse_args(words).o)
     assert chain(cfg, "optimizer.lr")[-2:] == [("child file", "run.py", 2, 0.3), ("command line", None, None, 0.4)]
     assert chain(cfg, "optimizer.groups.0.a") == [("base file", "deep.py", 5, 1), ("command line", None, None, 9)]
     assert cfg.explain("optimizer.groups.1.a")[-1].where == "deep.py:6"
@@ -93,6 +97,13 @@ def test_command_line(cfg: Config) -> None:
         == "command line"
     )
     assert cfg.model.neck.__where__("m") == "run.py:12"
+
+
+def test_a_merge_in_code_is_code(cfg: Config) -> None:
+    cfg.merge_from_dict({"optimizer.lr": 0.4})
+    step = cfg.explain("optimizer.lr")[-1]
+    assert (step.layer, step.value) == ("code", 0.4)
+    assert step.where.endswith(f"test_provenance.py:{line() - 3}")
 
 
 def line() -> int:
@@ -136,12 +147,12 @@ def test_code(cfg: Config) -> None:
 )
 def test_environment(extension: str, text: str, lines: Any, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(**{f"a_{extension}": text}).name
-    assert [step.layer for step in Config.fromfile(path).explain("y.z")] == ["child file"]
+    assert [step.layer for step in Config.fromfile(path).explain("y.z")] == ["config file"]
     monkeypatch.setenv("ENG_TEST_X", "20")
     cfg = Config.fromfile(path)
     for key, number, old, new in [("y.z", lines[1], 80, 20), ("y.w", lines[2], "a/80", "a/20")]:
         assert chain(cfg, key) == [
-            ("child file", path, number, old),
+            ("config file", path, number, old),
             ("environment variable", "$ENG_TEST_X", None, new),
         ]
     assert cfg.__where__("x") == "$ENG_TEST_X"
@@ -214,7 +225,7 @@ def test_copies_and_pickles_remember(cfg: Config, again: Callable[[Config], Conf
 
 
 def test_it_prints_as_a_chain(cfg: Config) -> None:
-    cfg.merge_from_dict({"optimizer.lr": 0.4})
+    cfg.merge_from_dict(CommandLineOptions({"optimizer.lr": 0.4}))
     assert str(cfg.explain("optimizer.lr")).splitlines() == [
         "optimizer.lr",
         "  1. base file             deep.py:3  = 0.1",

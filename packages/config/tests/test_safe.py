@@ -1,14 +1,21 @@
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import eng.config._data
 import eng.config._safe
 import eng.config._weight
 from eng.config import Config, ConfigFileError
+from eng.config.errors import MergeTypeError
 
 Write = Callable[..., Path]
 DATA = """
@@ -175,3 +182,79 @@ class TestTexts:
         assert Config.fromstring(text, ".py", trust=False).to_dict() == dict(
             load_from="https://example.org/{{$ENG_TEST_TOKEN}}", name="{{fileBasename}}"
         )
+
+
+class TestBudget:
+    """A small file that nobody vouches for keeps no machine busy."""
+
+    @pytest.mark.parametrize(
+        "code",
+        [
+            "x = [0] * 900_000\n" + "y = x + []\n" * 900,
+            "x = ['a'] * 900_000\n" + "y = x[:]\n" * 900,
+            "x = [[1]] * 90_000\n" + "y = [*x]\n" * 900,
+            "x = [0] * 900_000\n" + "y = 1 in x\n" * 900,
+            "x = [0] * 900_000\n" + "y = x == [*x]\n" * 900,
+            "x = [0] * 900_000\n" + "x.insert(0, 1)\n" * 900,
+            "x = [0] * 900_000\n" + "y = max(x)\n" * 900,
+            "x = 'a' * 9_000_000\n" + "y = x.replace('b', 'c')\n" * 900,
+            "x = 'a' * 9_000_000\n" + "y = f'{x}'\n" * 900,
+            "x = dict(a=[0] * 900_000)\n" + "y = dict(**x, b=1)\n" * 900,
+            "x = [[0] * 900] * 900\ny = sum(x, [])\n",
+        ],
+        ids=lambda code: code.splitlines()[1],
+    )  # fmt: skip
+    def test_repeated_work_is_refused_in_time(self, code: str, write: Write) -> None:
+        path = write(a_py=code)
+        begin = time.process_time()
+        with pytest.raises(ConfigFileError, match=r"^a.py:\d+: (so much computation|the call of 'sum') is not allowed"):
+            Config.fromfile(path.name, trust=False)
+        assert time.process_time() - begin < 15
+
+    @pytest.mark.parametrize("trust", [True, False])
+    @pytest.mark.parametrize("name", ["a.py", "a.json", "a.yaml"])
+    def test_integers_of_many_digits_are_named(self, name: str, trust: bool, tmp_path: Path) -> None:
+        digits = "9" * 100_000
+        text = {"a.py": f"x = {digits}", "a.json": f'{{"x": {digits}}}', "a.yaml": f"x: {digits}"}[name]
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        with pytest.raises(ConfigFileError, match=f"{name}.*Exceeds the limit"):
+            Config.fromfile(tmp_path / name, trust=trust)
+
+    @pytest.mark.parametrize(
+        "code", ["x = 10 ** 100_000", "x = 1 << 400_000", "x = 10 ** 4000 * 10 ** 4000", "x = 10 ** 300_000_000"]
+    )
+    def test_computed_integers_have_a_limit(self, code: str, write: Write) -> None:
+        with pytest.raises(ConfigFileError, match="^a.py:1: so large a result"):
+            Config.fromfile(write(a_py=code).name, trust=False)
+
+    def test_real_configs_are_far_below_it(self, write: Write) -> None:
+        block = "m{} = dict(a=[1, 2, 3], b=dict(c=[dict(type='X', size=(1, 2), names=['a', 'b', 'c'])] * 3))\n"
+        text = "".join(block.format(n) for n in range(3000)) + "x = [m1, m2, m3] * 5\n"
+        assert len(Config.fromfile(write(a_py=text), trust=False)) == 3001
+
+
+WORDS = st.sampled_from(
+    ["x", "y", "_base_", "dict", "list", "open", "__import__", "globals", "type", "getattr", "__class__", "eval", "str", "format", "import os", "os",
+     "=", "+", "*", "**", ".", ",", ":", "(", ")", "[", "]", "{", "}", "'a'", "'b.py'", "1", "9", "lambda", "for", "in", "if", "else", "\n", "\n    ",
+     "'{0.__class__}'", "f'{x}'", "{{$HOME}}", "'{{fileDirname}}'", "with read_base():", "from .b import *", "from eng.config import read_base", "%", "@", "def f():"]
+)  # fmt: skip
+
+
+def test_any_text_is_a_config_or_an_error_of_one(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*args: object, **kwargs: object) -> None:
+        raise AssertionError(f"executed {args}")
+
+    path = write(b_py="x = 1\n", a_py="")
+    for name in ("system", "popen", "remove"):
+        monkeypatch.setattr(os, name, forbidden)
+    before = set(sys.modules)
+
+    @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.lists(WORDS, max_size=14).map(" ".join) | st.text(max_size=30))
+    def check(text: str) -> None:
+        path.write_bytes(text.encode("utf-8", "surrogatepass"))
+        with contextlib.suppress(ConfigFileError, FileNotFoundError, KeyError, MergeTypeError):
+            assert isinstance(Config.fromfile(path, trust=False).to_dict(), dict)
+
+    check()
+    assert {name for name in set(sys.modules) - before if name.startswith("os")} == set()

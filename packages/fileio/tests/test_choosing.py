@@ -242,6 +242,27 @@ def test_memory_signs_nothing():
         fileio.generate_presigned_url("memory://a")
 
 
+def test_copies_give_back_what_they_were_given(tmp_path):
+    (tmp_path / "a").write_text("x")
+    (tmp_path / "tree").mkdir()
+    for copy in (fileio.copyfile, fileio.copyfile_from_local, fileio.copyfile_to_local):
+        assert copy(tmp_path / "a", tmp_path / "b") == tmp_path / "b"
+        assert copy(tmp_path / "a", str(tmp_path / "b")) == str(tmp_path / "b")
+        assert copy(tmp_path / "a", tmp_path / "tree") == str(tmp_path / "tree" / "a")  # as shutil.copy
+    for number, copy in enumerate((fileio.copytree, fileio.copytree_from_local, fileio.copytree_to_local)):
+        assert copy(tmp_path / "tree", tmp_path / f"t{number}") == tmp_path / f"t{number}"
+        assert copy(tmp_path / "tree", str(tmp_path / f"s{number}")) == str(tmp_path / f"s{number}")
+    fileio.put(b"x", "memory://given/a")
+    assert fileio.copyfile_to_local("memory://given/a", tmp_path / "c") == tmp_path / "c"
+
+
+def test_local_path_of_a_path_is_a_str(tmp_path):
+    (tmp_path / "a").write_text("x")
+    with fileio.get_local_path(tmp_path / "a") as path:
+        assert path == str(tmp_path / "a")
+        assert type(path) is str
+
+
 def test_links_are_made_or_replaced_by_copies(tmp_path, monkeypatch):
     (tmp_path / "a").write_text("x")
     assert fileio.copy_if_symlink_fails(tmp_path / "a", tmp_path / "b")

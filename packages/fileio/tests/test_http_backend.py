@@ -70,6 +70,21 @@ def test_a_cut_transfer_is_completed(server, kind):
     assert requests_for(server, f"/{kind}/f.bin") == 2
 
 
+@pytest.mark.parametrize(
+    ("kind", "requests", "content"),
+    [
+        ("dated", 2, CONTENT),
+        ("unversioned", 2, CONTENT),
+        ("changed", 3, CONTENT[::-1]),
+        ("shifted", 3, CONTENT),
+    ],
+)
+def test_cut_transfer_is_never_spliced_with_other_bytes(server, kind, requests, content):
+    """The second request continues the first only where both are of one version and start where the first ended."""
+    assert fileio.get(f"{server}/{kind}/f.bin", QUICK) == content
+    assert requests_for(server, f"/{kind}/f.bin") == requests
+
+
 def test_a_server_that_stops_in_the_middle_leaves_nothing(server, tmp_path):
     with pytest.raises(TruncatedTransferError, match=f"stopped after {len(CONTENT) // 2} of {len(CONTENT)} bytes") as e:
         fileio.copyfile_to_local(f"{server}/cut/f.bin", tmp_path / "f.bin", QUICK | {"retries": 0})

@@ -7,6 +7,10 @@
 /cut/NAME            announces the whole file and closes after half of what was asked for, every time
 /cutonce/NAME        the same on the first request only, then the file with ranges
 /plain/NAME          cut on the first request; ranges are not known
+/unversioned/NAME    as cutonce, without ETag and Last-Modified
+/dated/NAME          as cutonce, with Last-Modified and a weak ETag
+/changed/NAME        cut on the first request; later ones send ranges of the file's bytes in reverse, whatever If-Range says
+/shifted/NAME        cut on the first request; the second one sends a range that starts one byte too late
 /requests            how many requests came for each path so far, as JSON
 """
 
@@ -46,18 +50,26 @@ class Handler(BaseHTTPRequestHandler):
             if kind == "slow":
                 time.sleep(float(rest[0]))
             names = rest[1:] if kind in ("slow", "flaky") else rest
-            cut = kind == "cut" or (kind in ("cutonce", "plain") and COUNTS[path] == 1)
-            self.send_file(ROOT / "/".join(names), cut, ranges=kind != "plain")
+            once = ("cutonce", "plain", "unversioned", "dated", "changed", "shifted")
+            cut = kind == "cut" or (kind in once and COUNTS[path] == 1)
+            self.send_file(ROOT / "/".join(names), cut, kind, count=COUNTS[path])
 
-    def send_file(self, file, cut, ranges):
+    def send_file(self, file, cut, kind, count):
         if not file.is_file():
             self.answer(404, b"missing")
             return
         content = file.read_bytes()
         total, status, headers = len(content), 200, {"ETag": f'"{len(content)}"'}
-        asked = self.headers.get("Range") if ranges else None
+        if kind == "changed" and count > 1:
+            content, headers = content[::-1], {"ETag": '"later"'}
+        if kind == "unversioned":
+            headers = {}
+        if kind == "dated":
+            headers = {"ETag": 'W/"1"', "Last-Modified": "Fri, 27 Nov 2026 00:00:00 GMT"}
+        asked = self.headers.get("Range") if kind != "plain" else None
         if asked:
             first, _, last = asked.removeprefix("bytes=").partition("-")
+            first = int(first) + (kind == "shifted" and count == 2)
             content = content[int(first) : int(last) + 1 if last else None]
             status, headers["Content-Range"] = 206, f"bytes {first}-{int(first) + len(content) - 1}/{total}"
         self.answer(status, content, headers, cut)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from ._provenance import Explanation, Step
 from ._version import __version__
-from .config import Config, ConfigDict, DictAction, read_base
+from .config import CommandLineOptions, Config, ConfigDict, DictAction, read_base
 from .errors import ConfigFileError
 
 __all__ = [
+    "CommandLineOptions",
     "Config",
     "ConfigDict",
     "ConfigFileError",

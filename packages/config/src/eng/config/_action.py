@@ -18,6 +18,10 @@ _KEY = {
 _WORDS = {"true": True, "false": False, "None": None}
 
 
+class CommandLineOptions(dict[str, Any]):
+    """Values by dotted key that a command line gave, so that `Config.explain` can say so."""
+
+
 class DictAction(argparse.Action):
     """Collects ``key=value`` arguments into a dict; repeated options add up, the last of a key wins.
 
@@ -40,7 +44,7 @@ class DictAction(argparse.Action):
         option_string: str | None = None,
     ) -> None:
         """Adds the pairs to the namespace; a malformed one ends the program with the usage (exit status 2)."""
-        options = dict(getattr(namespace, self.dest, None) or {})
+        options = CommandLineOptions(getattr(namespace, self.dest, None) or {})
         for text in [values] if isinstance(values, str) else values or ():
             try:
                 key, value = parse_option(text)

@@ -25,12 +25,12 @@ def _with_options(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _read(file: str, cfg_options: tuple[str, ...], no_trust: bool) -> Config:
-    from ._action import parse_option
+    from ._action import CommandLineOptions, parse_option
     from .config import Config
 
     cfg = Config.fromfile(file, trust=not no_trust)
     try:
-        cfg.merge_from_dict(dict(map(parse_option, cfg_options)))
+        cfg.merge_from_dict(CommandLineOptions(map(parse_option, cfg_options)))
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--cfg-options") from error
     return cfg

@@ -19,7 +19,7 @@ from ._lines import json_lines, python_lines, yaml_lines
 from ._locate import locate, module_path
 from ._merge import difference, merge
 from ._namespace import BASE_KEY, Namespace
-from ._provenance import BASE_FILE, CHILD_FILE, DELETE_KEY, FileProvenance, Layer, Lines, short_path
+from ._provenance import BASE_FILE, CHILD_FILE, DELETE_KEY, ONLY_FILE, FileProvenance, Layer, Lines, short_path
 from ._python import PythonConfig, run_python
 from ._source import Source, is_url, read_source
 from ._substitute import Substitutions, fill_values, substitute
@@ -104,7 +104,9 @@ def load_source(source: Source, options: Options) -> Loaded:
     with ending_somewhere(source.name), no_collection():
         loaded = _Loader(options).file(source, ())
     own = source.name
-    loaded.layers = [layer.as_kind(CHILD_FILE) if layer.file == own else layer for layer in loaded.layers]
+    alone = all(layer.file == own for layer in loaded.layers)
+    name = ONLY_FILE if alone else CHILD_FILE
+    loaded.layers = [layer.as_kind(name) if layer.file == own else layer for layer in loaded.layers]
     if DEPRECATION_KEY in loaded.values:
         _warn_deprecated(loaded.values.pop(DEPRECATION_KEY), source.name)
     return loaded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import io
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -110,11 +111,11 @@ class Namespace(dict[str, Any]):
         return {name: value for name, value in self.items() if not name.startswith("__") and name != BASE_KEY}
 
     def settings(self) -> dict[str, Any]:
-        """The names that are settings: not imported, and no module, function or class that the file defines."""
+        """The names that are settings: not imported, no module, no open file, no function or class of the file."""
         return {
             name: value
             for name, value in self.values_of_file().items()
-            if name not in self.imported and not _is_code(value)
+            if name not in self.imported and not _is_tool(value)
         }
 
 
@@ -143,10 +144,10 @@ def _root(value: Any) -> Any:
     return value
 
 
-def _is_code(value: Any) -> bool:
+def _is_tool(value: Any) -> bool:
     if isinstance(value, (types.FunctionType, type)):
         return value.__module__ == RUNNING_MODULE
-    return isinstance(value, types.ModuleType)
+    return isinstance(value, (types.ModuleType, io.IOBase))
 
 
 class Names:

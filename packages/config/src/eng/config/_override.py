@@ -5,20 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from ._dict import ConfigDict, convert, plain, put, record
-from ._provenance import COMMAND_LINE, EditProvenance, Step
+from ._provenance import DELETE_KEY, EditProvenance, Step
 
 
-def override(node: ConfigDict, options: dict[Any, Any], step: Step | None = None) -> None:
+def override(node: ConfigDict, options: dict[Any, Any], step: Step) -> None:
     """Records every value of `options` in `node`, which holds them already or gets them now.
 
     Args:
         node: the config with `options` merged in, or an empty one.
         options: the nested overrides.
-        step: what set them; the command line by default.
+        step: what set them.
     """
-    step = step or Step(COMMAND_LINE, None, None, None)
     for key, value in options.items():
         current = dict.get(node, key, value)
+        if key == DELETE_KEY:
+            continue
         if isinstance(current, ConfigDict) and isinstance(value, dict) and current is not value:
             override(current, value, step)
         elif isinstance(current, list) and isinstance(value, dict):

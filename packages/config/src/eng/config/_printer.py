@@ -49,7 +49,7 @@ def _render(value: Any, indent: int, used: int) -> str:
     if kind is str:
         return _string(value)
     if kind in _SIMPLE:
-        return repr(value)
+        return repr(value) if kind is not int else _integer(value)
     if kind is float:
         return repr(value) if math.isfinite(value) else f"float('{value}')"
     if isinstance(value, dict):
@@ -93,6 +93,13 @@ def _string(text: str) -> str:
     shown = repr(text)
     # Two braces would read as a substitution when the dump is loaded.
     return shown.replace("{{", "{\\x7b") if "{{" in shown else shown
+
+
+def _integer(value: int) -> str:
+    try:
+        return repr(value)
+    except ValueError:  # Python writes thousands of digits as hexadecimal ones only
+        return hex(value)
 
 
 def _other(value: Any) -> str:

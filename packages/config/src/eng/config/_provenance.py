@@ -23,7 +23,7 @@ class Missing:
 
 
 MISSING: Any = Missing()
-BASE_FILE, CHILD_FILE = "base file", "child file"
+BASE_FILE, CHILD_FILE, ONLY_FILE = "base file", "child file", "config file"
 COMMAND_LINE, ENVIRONMENT, CODE = "command line", "environment variable", "code"
 DELETE_KEY = "_delete_"
 
@@ -33,7 +33,8 @@ class Step:
     """One setting of one value.
 
     Attributes:
-        layer: ``"base file"``, ``"child file"``, ``"command line"``, ``"environment variable"`` or ``"code"``.
+        layer: ``"base file"``, ``"child file"``, ``"config file"`` (one without bases),
+            ``"command line"``, ``"environment variable"`` or ``"code"``.
         file: path of the file that set it; the variable's name for an environment variable; None where unknown.
         line: 1-based line in `file`, or None.
         value: the value that this step gave.
@@ -195,17 +196,15 @@ class FrozenProvenance:
 
 
 def _descend(data: Any, path: Path) -> tuple[Any, bool]:
-    """The value at `path` of a raw layer, and whether the layer removes what was there."""
+    """The value at `path` of a raw layer, and whether the layer removes what was there. Imports nothing lazy."""
     removed = False
     for key in path:
-        if isinstance(data, Mapping):
-            removed = removed or bool(data.get(DELETE_KEY))
-            if key in data:
-                data = data[key]
-                continue
-            if not (isinstance(key, int) and str(key) in data):
+        if isinstance(data, dict):
+            removed = removed or bool(dict.get(data, DELETE_KEY))
+            name = key if dict.__contains__(data, key) or not isinstance(key, int) else str(key)
+            if not dict.__contains__(data, name):
                 return MISSING, removed
-            data = data[str(key)]
+            data = dict.__getitem__(data, name)
         elif isinstance(data, (list, tuple)) and isinstance(key, int) and -len(data) <= key < len(data):
             data = data[key]
         else:

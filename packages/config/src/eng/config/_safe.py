@@ -15,6 +15,7 @@ from ._weight import MAX_WEIGHT, weight
 from .errors import UnsafeConfigError
 from .lazy import is_lazy
 
+MAX_WORK = 2 * MAX_WEIGHT
 MAX_BITS = 14_000  # about as many as Python writes as digits
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
@@ -31,7 +32,7 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
 }  # fmt: skip
 _CALLS: dict[str, Callable[..., Any]] = {
     "dict": dict, "list": list, "tuple": tuple, "set": set, "frozenset": frozenset, "int": int, "float": float,
-    "bool": bool, "str": str, "len": len, "min": min, "max": max, "sum": sum, "abs": abs, "round": round,
+    "bool": bool, "str": str, "len": len, "min": min, "max": max, "abs": abs, "round": round,
 }  # fmt: skip
 _CONVERSIONS: dict[int, Callable[[Any], Any]] = {-1: lambda value: value, 115: str, 114: repr, 97: ascii}
 _CONTAINERS = {"dict", "list", "tuple", "set", "frozenset"}
@@ -157,9 +158,17 @@ class SafeInterpreter:
             raise self._refuse(node, f"this expression ({error})", reason=False) from error
 
     def _bounded(self, node: ast.AST, value: Any) -> Any:
-        """`value`, unless it says too much for a config."""
-        self._limit(node, weight(value))
+        """`value`, unless it says too much for a config, or the file has made too much in all."""
+        size = weight(value)
+        self._limit(node, size)
+        self._spend(node, size)
         return value
+
+    def _spend(self, node: ast.AST, work: int) -> None:
+        """Counts what is made, copied or looked through, so that a small file cannot keep a machine busy."""
+        self._work += work + 1
+        if self._work > MAX_WORK:
+            raise self._refuse(node, "so much computation")
 
     def _limit(self, node: ast.AST, size: int) -> None:
         if size > MAX_WEIGHT:
@@ -227,6 +236,7 @@ class SafeInterpreter:
         return self._binary(node, node.op, self.value(node.left), self.value(node.right))
 
     def _binary(self, node: ast.AST, op: ast.operator, left: Any, right: Any) -> Any:
+        self._spend(node, weight((left, right)))
         if type(op) not in _BINARY or not (isinstance(left, _DATA) and isinstance(right, _DATA)):
             raise self._refuse(
                 node, f"operator {type(op).__name__} on {type(left).__name__} and {type(right).__name__}"
@@ -255,6 +265,7 @@ class SafeInterpreter:
         left = self.value(node.left)
         for op, comparator in zip(node.ops, node.comparators, strict=True):
             right = self.value(comparator)
+            self._spend(node, weight((left, right)))
             if not _COMPARE[type(op)](left, right):
                 return False
             left = right
@@ -264,7 +275,8 @@ class SafeInterpreter:
         return self.value(node.body if self.value(node.test) else node.orelse)
 
     def _eval_Subscript(self, node: ast.Subscript) -> Any:
-        return self._data(node.value)[self.value(node.slice)]
+        value = self._data(node.value)[self.value(node.slice)]
+        return self._bounded(node, value) if isinstance(node.slice, ast.Slice) else value
 
     def _eval_Slice(self, node: ast.Slice) -> slice:
         return slice(*(None if part is None else self.value(part) for part in (node.lower, node.upper, node.step)))
@@ -282,6 +294,7 @@ class SafeInterpreter:
         if not isinstance(node.func, ast.Name) or node.func.id not in _CALLS or node.func.id in self.names:
             raise self._refuse(node, f"the call of {ast.unparse(node.func)!r}")
         arguments, keywords = self._arguments(node)
+        self._spend(node, weight((arguments, keywords)))
         if node.func.id not in _CONTAINERS and not all(isinstance(item, _DATA) for item in arguments):
             raise self._refuse(node, f"{node.func.id}() of something that is not data")
         return _CALLS[node.func.id](*arguments, **keywords)
@@ -300,6 +313,7 @@ class SafeInterpreter:
         if func.attr not in allowed or not isinstance(owner, (str, dict, list)):
             raise self._refuse(node, f"the call of {ast.unparse(func)!r}")
         arguments, keywords = self._arguments(node)
+        self._spend(node, weight((owner, arguments, keywords)))
         if func.attr == "format":
             self._check_format(node, str(owner), weight((arguments, keywords)))
         if func.attr == "join":

@@ -13,16 +13,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ._action import DictAction, add_arguments
+from ._action import CommandLineOptions, DictAction, add_arguments
 from ._blame import ending_somewhere
 from ._dict import ConfigDict, bind, convert, lookup, plain, trace
 from ._load import DEPRECATION_KEY, SCOPE_KEY, Loaded, Options, load, load_source, no_collection
+from ._locate import locate
 from ._merge import check_indices, merge, nest
 from ._namespace import BASE_KEY, OWN_CLASSES
 from ._override import override
 from ._plain import to_plain
 from ._printer import json_text, python_text, yaml_text
-from ._provenance import CODE, DELETE_KEY, MISSING, Explanation, FileProvenance, FrozenProvenance, caller_step
+from ._provenance import (
+    CODE,
+    COMMAND_LINE,
+    DELETE_KEY,
+    MISSING,
+    Explanation,
+    FileProvenance,
+    FrozenProvenance,
+    Step,
+    caller_step,
+)
 from ._source import FORMATS, Source, is_url
 from ._tree import Tree
 from .errors import CustomImportError, DumpTypeError, MissingAttributeError, MissingKeyError, ReservedKeyError
@@ -34,6 +45,7 @@ _WRITERS = {
     ".yaml": ("YAML", yaml_text),
     ".yml": ("YAML", yaml_text),
 }
+CUSTOM_IMPORTS = "custom_imports"
 RESERVED_KEYS = ["filename", "text", "pretty_text", "env_variables"]
 logger = logging.getLogger(__name__)
 
@@ -43,6 +55,7 @@ __all__ = [
     "DEPRECATION_KEY",
     "RESERVED_KEYS",
     "SCOPE_KEY",
+    "CommandLineOptions",
     "Config",
     "ConfigDict",
     "DictAction",
@@ -91,6 +104,7 @@ class Config:
     _env_variables: dict[str, str]
     _format_python_code: bool
     _imported: dict[str, Any]
+    _import_modules: bool
 
     def __init__(
         self,
@@ -127,6 +141,7 @@ class Config:
             "_env_variables": dict(env or {}),
             "_format_python_code": format_python_code,
             "_imported": dict(imported or {}),
+            "_import_modules": False,
         }
         self.__dict__.update(state)
 
@@ -169,10 +184,14 @@ class Config:
         tree = None if trust else _tree(str(filename), root)
         options = Options(use_predefined_variables, use_environment_variables, lazy_import, trust, tree)
         loaded = load(str(filename), options)
-        if import_custom_modules and "custom_imports" in loaded.values and trust:
+        imports = import_custom_modules and trust
+        if imports:
             _make_importable(Path(filename).resolve().parent, Path.cwd())
-            _import_custom(loaded.values["custom_imports"])
-        return _from_loaded(loaded, str(filename), format_python_code)
+        if imports and CUSTOM_IMPORTS in loaded.values:
+            _import_custom(loaded.values[CUSTOM_IMPORTS])
+        cfg = _from_loaded(loaded, str(filename), format_python_code)
+        cfg.__dict__["_import_modules"] = imports
+        return cfg
 
     @staticmethod
     def fromstring(cfg_str: str, file_format: str, *, trust: bool = True) -> Config:
@@ -213,10 +232,11 @@ class Config:
 
     @staticmethod
     def diff(cfg1: str | Config, cfg2: str | Config) -> str:
-        """A unified diff of the texts of two configs or config files; empty where they say the same."""
+        """A unified diff of the texts of two configs or config files; empty where they say the same, in any order."""
         one, two = (cfg if isinstance(cfg, Config) else Config.fromfile(cfg) for cfg in (cfg1, cfg2))
         names = one.filename or "", two.filename or ""
-        lines = [cfg.pretty_text.splitlines() for cfg in (one, two)]
+        ordered = Config(_ordered_as(two.to_dict(), one.to_dict()))
+        lines = [cfg.pretty_text.splitlines() for cfg in (one, ordered)]
         return "\n".join(difflib.unified_diff(lines[0], lines[1], names[0], names[1], lineterm=""))
 
     @staticmethod
@@ -228,6 +248,10 @@ class Config:
     ) -> tuple[dict[str, Any], str, dict[str, str]]:
         loaded = load(str(filename), Options(use_predefined_variables, use_environment_variables, lazy_import))
         return ConfigDict(loaded.values), loaded.text, loaded.env
+
+    @staticmethod
+    def _get_cfg_path(cfg_path: str, filename: str) -> tuple[str, str | None]:
+        return locate(cfg_path, filename)
 
     @staticmethod
     def _merge_a_into_b(a: dict[Any, Any], b: dict[Any, Any], allow_list_keys: bool = False) -> dict[Any, Any]:
@@ -287,12 +311,15 @@ class Config:
     def merge_from_dict(self, options: Mapping[str, Any], allow_list_keys: bool = True) -> None:
         """Merges overrides, as from the command line; nothing changes where one is wrong.
 
+        Modules that overrides add to ``custom_imports`` are imported now, if those of the file were.
+
         Args:
             options: values by dotted key, such as ``{"model.backbone.depth": 50}``.
             allow_list_keys: whether ``{"pipeline.0.type": …}`` addresses items of lists.
 
         Raises:
             TypeError: a dict is merged onto something else.
+            ImportError: a module of ``custom_imports`` cannot be imported.
             KeyError: a list index exceeds its list, or there is no such list.
 
         Example:
@@ -306,7 +333,10 @@ class Config:
         nested = nest(options)
         merged = merge(nested, self._cfg_dict, lists=allow_list_keys)
         assert isinstance(merged, ConfigDict)
-        override(merged, nested)
+        if CUSTOM_IMPORTS in nested and self._import_modules:
+            _import_custom(merged[CUSTOM_IMPORTS])
+        by_hand = not isinstance(options, CommandLineOptions)
+        override(merged, nested, caller_step(CODE, None) if by_hand else Step(COMMAND_LINE, None, None, None))
         self.__dict__["_cfg_dict"] = merged
 
     def explain(self, dotted_key: str) -> Explanation:
@@ -445,6 +475,17 @@ def _from_loaded(loaded: Loaded, filename: str | None, format_python_code: bool 
         values = convert(loaded.values, FileProvenance(loaded.layers))
     cfg._set(values, loaded.text, filename, loaded.env, format_python_code, loaded.lazy_imports)  # noqa: SLF001  # its maker
     return cfg
+
+
+def _ordered_as(value: Any, model: Any) -> Any:
+    """`value` with the keys of its mappings in the order of `model`, further ones behind."""
+    if isinstance(value, dict) and isinstance(model, dict):
+        keys = [key for key in model if key in value] + [key for key in value if key not in model]
+        return {key: _ordered_as(value[key], model.get(key)) for key in keys}
+    if isinstance(value, (list, tuple)) and isinstance(model, (list, tuple)) and type(value) in (list, tuple):
+        models = [*model, *[None] * (len(value) - len(model))]
+        return type(value)(_ordered_as(item, other) for item, other in zip(value, models, strict=False))
+    return value
 
 
 def _reserved(name: str) -> str:

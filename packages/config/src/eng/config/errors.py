@@ -174,6 +174,9 @@ class DumpTypeError(ConfigError, TypeError):
 class CustomImportError(ConfigError, ImportError):
     """A module of `custom_imports` cannot be imported."""
 
+    def _state(self) -> dict[str, Any]:
+        return {**self.__dict__, **{name: getattr(self, name) for name in ("msg", "name", "path")}}
+
 
 class LazyCallError(ConfigError, RuntimeError, TypeError):
     """A config file uses the value of something that it imports lazily."""

@@ -42,12 +42,13 @@ class Services:
         Raises:
             click.UsageError: a word is not of the form KEY=VALUE.
         """
-        from eng.config import Config
+        from eng.config import CommandLineOptions, Config
 
         cfg = Config.fromfile(path, trust=trust)
-        options = cfg_options if isinstance(cfg_options, Mapping) else parse_cfg_options(cfg_options or ())
-        if options:
-            cfg.merge_from_dict(dict(options))
+        if isinstance(cfg_options, Mapping):
+            cfg.merge_from_dict(dict(cfg_options))
+        elif cfg_options:
+            cfg.merge_from_dict(CommandLineOptions(parse_cfg_options(cfg_options)))
         return cfg
 
     def build_model(self, cfg: Any) -> Any:

@@ -121,7 +121,7 @@ def get(filepath: PathLike, backend_args: BackendArgs = None) -> bytes:
 
 
 def get_text(filepath: PathLike, encoding: str = "utf-8", backend_args: BackendArgs = None) -> str:
-    """Content of a file as text."""
+    """Content of a file as text; UTF-8 without a byte-order mark."""
     return _GET_TEXT.of(filepath, backend_args).get_text(filepath, encoding)
 
 
@@ -161,7 +161,7 @@ def join_path(filepath: PathLike, *filepaths: PathLike, backend_args: BackendArg
 
 
 def get_local_path(filepath: PathLike, backend_args: BackendArgs = None) -> AbstractContextManager[PathLike]:
-    """Context manager: a local path with the file's content. A copy of a remote file is removed at the end.
+    """Context manager: a local path with the file's content, as a str. A copy of a remote file is removed at the end.
 
     Example:
         >>> put(b"hello", "memory://docs/local.txt")
@@ -169,7 +169,7 @@ def get_local_path(filepath: PathLike, backend_args: BackendArgs = None) -> Abst
         ...     open(path).read()
         'hello'
     """
-    return _LOCAL_PATH.of(filepath, backend_args).get_local_path(filepath)
+    return _LOCAL_PATH.of(filepath, backend_args).get_local_path(text_of(filepath))
 
 
 def copyfile(src: PathLike, dst: PathLike, backend_args: BackendArgs = None) -> PathLike:

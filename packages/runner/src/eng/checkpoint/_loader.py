@@ -15,6 +15,7 @@ import torch
 from eng.dist import barrier, get_rank, get_world_size
 from eng.logging import print_log
 
+from ._downloads import downloaded
 from ._read import read_checkpoint, reading
 from ._zoo import address, get_external_models, get_mmcls_models, get_torchvision_models
 
@@ -114,22 +115,18 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
 def load_from_http(
     filename: str, map_location: Any = None, model_dir: str | None = None, progress: bool | None = None
 ) -> Any:
-    """From the web. The file is kept in torch's cache of downloads and its name's hash is checked."""
+    """From the web. The file is kept in torch's cache of downloads.
+
+    The hash in its name is checked. A file without one is kept per address, and fetched again where it has changed.
+    """
     folder = Path(model_dir or Path(torch.hub.get_dir()) / "checkpoints")
     shown = get_rank() == 0 if progress is None else progress
     if get_rank() == 0 or get_world_size() == 1:
-        path = _download(filename, folder, shown)
+        path = downloaded(filename, folder, shown)
     barrier()
-    return read_checkpoint(path if get_rank() == 0 else _download(filename, folder, False), map_location, name=filename)
-
-
-def _download(url: str, folder: Path, progress: bool) -> Path:
-    target = folder / Path(url.split("?", 1)[0]).name
-    if not target.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        found = re.search(r"-([0-9a-f]{8,})\.\w+$", target.name)
-        torch.hub.download_url_to_file(url, str(target), found.group(1) if found else None, progress=progress)
-    return target
+    return read_checkpoint(
+        path if get_rank() == 0 else downloaded(filename, folder, False), map_location, name=filename
+    )
 
 
 @CheckpointLoader.register_scheme(prefixes=(r"[A-Za-z0-9][A-Za-z0-9+.\-]*://", r"(\S+:)?s3:"))

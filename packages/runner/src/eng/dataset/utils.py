@@ -125,3 +125,21 @@ def _collate_sequences(batch: Sequence[Any], again: Callable[[Any], Any], kind: 
 FUNCTIONS.register_module(name=["worker_init_fn", "default_worker_init_fn"], module=worker_init_fn)
 FUNCTIONS.register_module(module=pseudo_collate)
 FUNCTIONS.register_module(module=default_collate)
+
+
+def length_of(loader: Any) -> int | None:
+    """Batches of a dataloader, or samples of a dataset; None where it has no length, as a stream.
+
+    Every torch DataLoader has ``__len__``; over a stream it raises.
+
+    Args:
+        loader: a dataloader, a dataset or any iterable.
+
+    Examples:
+        >>> length_of([1, 2]), length_of(iter([1, 2])), length_of(None)
+        (2, None, None)
+    """
+    try:
+        return len(loader)
+    except (TypeError, NotImplementedError):
+        return None

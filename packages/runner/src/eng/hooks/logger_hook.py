@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from eng.dataset.utils import length_of
 from eng.registry import HOOKS
 from eng.visualization.axis import step_counts
 
@@ -93,7 +94,8 @@ class LoggerHook(Hook):
     def before_train_epoch(self, runner: RunnerView) -> None:
         """Notes how long an epoch is; endless data has no end to log."""
         loader = runner.train_dataloader
-        self._epoch_length = len(loader) if hasattr(loader, "__len__") else -1
+        length = length_of(loader)
+        self._epoch_length = -1 if length is None else length
         self._logs_end = not self.ignore_last or self._epoch_length <= self.interval
         self._next_batch = -1
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import nn
 
+from eng.dataset.utils import length_of
+
 from . import environment
 from ._facts import RunnerFacts
 from .assemble import data, evaluation, loops, observers, optim
@@ -63,7 +65,7 @@ class Builders(RunnerFacts):
 
     def build_param_scheduler(self, scheduler: Any) -> Any:
         """The parameter schedulers."""
-        epoch_length = data.length_of(self.train_dataloader)
+        epoch_length = length_of(self.train_dataloader)
         ends = {"max_epochs": self.max_epochs, "max_iters": self.max_iters}
         return optim.build_param_schedulers(scheduler, self.optim_wrapper, epoch_length=epoch_length, **ends)
 

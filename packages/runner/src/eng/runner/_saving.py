@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from eng.checkpoint import reading
+from eng.dataset.utils import length_of
 from eng.fileio import join_path
 from eng.hooks.ema_hook import exchange_average
 
 from . import persistence
 from ._builders import Builders
 from ._hook_calls import HookCalls
-from .assemble import data, observers
+from .assemble import observers
 from .curves import continue_curves
 from .errors import ResumeError
 from .state import collect, differences, restore
@@ -203,7 +204,7 @@ class Saving(HookCalls, Builders):
         loop = self._train.get()
         position = position_of(loop, None)
         passes, batch = position["pass"], position["batch"]
-        length = data.length_of(loop.dataloader) or 1
+        length = length_of(loop.dataloader) or 1
         return (position["iter"] - batch) / passes if passes else length
 
     def save_checkpoint(

@@ -102,26 +102,29 @@ class StepGuard:
     Args:
         model: the model whose buffers are kept; one with ``splits_updates`` leaves each rank a part of the update.
         optimizer: the optimizer to guard.
+
+    Attributes:
+        guard: what skips the steps, and counts them.
     """
 
     def __init__(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        self._guard = NonFiniteGuard()
+        self.guard = NonFiniteGuard()
         self._is_split = bool(getattr(model, "splits_updates", False))
         self._buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
         optimizer.register_step_pre_hook(self._keep)
         optimizer.register_step_post_hook(self._restore)
 
     def _keep(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        self._guard.keep(optimizer)
+        self.guard.keep(optimizer)
         if self._is_split:
-            mine = self._guard.finite
+            mine = self.guard.finite
             flag = torch.ones((), dtype=torch.int32, device=get_device()) if mine is None else mine.to(torch.int32)
             all_reduce(flag, op="min")
-            self._guard.finite = flag > 0
+            self.guard.finite = flag > 0
 
     @torch.no_grad()
     def _restore(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        finite = self._guard.restore(optimizer)
+        finite = self.guard.restore(optimizer)
         if finite is None:
             return
         for buffer, good in self._buffers:

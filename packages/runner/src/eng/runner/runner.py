@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from eng.dataset.utils import length_of
 from eng.dist import all_gather_object, get_rank
 from eng.hooks import Hook
 from eng.registry import RUNNERS, DefaultScope
@@ -17,7 +18,7 @@ from . import environment
 from ._saving import Saving
 from ._slot import Slot
 from .assemble import model as models
-from .assemble import observers, optim
+from .assemble import observers
 from .assemble import strategy as strategies
 from .dispatch import Dispatcher, owner_name
 from .errors import MissingPartError, NonFiniteLossError, RunInterrupted
@@ -26,7 +27,7 @@ from .launch import after_restart
 from .persistence import SaveCount
 from .preemption import Preemption
 from .spec import arguments_from_cfg, as_config, check_config, check_settings
-from .state import restore
+from .state import collect, restore
 from .state.policy import choose_beginning
 
 # How a training run meets its parts; each is a method of the Runner called ``_<name>``.
@@ -162,6 +163,7 @@ class Runner(Saving):
         self._resume, self._load_from = after_restart(resume, load_from, self._work_dir)
         self._has_loaded = False
         self._has_taken_weights = False
+        self._watch: FiniteWatch | None = None
         self._initialised_model: nn.Module | None = None
         self._train = Slot(train_cfg, self.build_train_loop)
         self._val = Slot(val_cfg, self.build_val_loop)
@@ -359,6 +361,8 @@ class Runner(Saving):
         restore.restore_accumulation(self.optim_wrapper, self._saved_accumulation, self.strategy)
 
     def _guard_steps(self) -> None:
+        if self._watch is not None:  # a second train()
+            return
         log_interval = getattr(observers.first_of_kind(self._hooks, "LoggerHook"), "interval", 50)
         policy, interval = policy_and_interval(self._settings["nan_policy"], log_interval)
         self._watch = FiniteWatch(policy, interval)
@@ -366,8 +370,10 @@ class Runner(Saving):
         self._dispatch.call_first("before_save_checkpoint", self._watch.look)
         self._dispatch.call_first("after_train", self._watch.look)
         if policy == "skip":
-            for optimizer in optim.optimizers_of(self.optim_wrapper):
-                StepGuard(self.model, optimizer)
+            for wrapper in collect.wrappers_by_name(self.optim_wrapper).values():
+                step_guard = StepGuard(self.model, wrapper.optimizer)
+                if hasattr(wrapper, "count_skips_of"):
+                    wrapper.count_skips_of(step_guard.guard)
         saver: Any = observers.first_of_kind(self._hooks, "CheckpointHook")
         if policy == "rollback" and saver is not None and not self.is_resuming:
             saver.save_now(self, f"rollback_iter_{self.iter}.pth")
@@ -396,18 +402,18 @@ class Runner(Saving):
 
     def _go_back_from(self, error: NonFiniteLossError) -> bool:
         """Returns to the newest checkpoint and leaves the iteration out that broke, where ``nan_policy`` says so."""
-        loop = self._train.value
-        if not hasattr(loop, "left_out"):  # a loop of a library: it cannot pass a batch over
+        loop, watch = self._train.value, self._watch
+        if watch is None or watch.policy != "rollback" or not hasattr(loop, "left_out"):
             return False
         culprits = probable_causes(error.iteration, loop.left_out)
-        path = self._newest_checkpoint() if self._watch.policy == "rollback" else None
+        path = self._newest_checkpoint()
         if path is None or not culprits:
             return False
         numbers = sorted(number + 1 for number in culprits)
         self.logger.warning("%s; going back to %s and leaving %s out", error, path, numbers)
         loop.left_out |= culprits
         loop.forget_pass()
-        self._watch.forget()
+        watch.forget()
         self.resume(path)
         self._start_counting()
         return True
@@ -451,4 +457,7 @@ class Runner(Saving):
         if self._point == "after_train_iter":
             return True
         loader = self.val_dataloader if self._point == "after_val_iter" else self.test_dataloader
-        return batch_idx < len(loader.dataset) // (self._ranks * (getattr(loader, "batch_size", None) or 1))
+        samples = length_of(getattr(loader, "dataset", None))
+        if samples is None:  # a stream may end on any rank
+            return False
+        return batch_idx < samples // (self._ranks * (getattr(loader, "batch_size", None) or 1))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from eng.fileio._atomic import atomic_write
 from eng.fileio._listing import Suffix
+from eng.fileio._text import without_mark
 from eng.fileio._uri import PathLike, base_name, join_keys, text_of
 from eng.fileio.backends.base import BaseStorageBackend
 from eng.fileio.backends.local_backend import LocalBackend
@@ -29,8 +30,9 @@ class RemoteReader(BaseStorageBackend):
         raise TypeError(f"{self.name} must define get()")
 
     def get_text(self, filepath: PathLike, encoding: str | None = "utf-8") -> str:
-        """Content of a file as text; an `encoding` of None means UTF-8."""
-        return str(self.get(filepath), encoding or "utf-8")
+        """Content of a file as text, without a byte-order mark; an `encoding` of None means UTF-8."""
+        encoding = encoding or "utf-8"
+        return without_mark(str(self.get(filepath), encoding), encoding)
 
     def _download(self, filepath: PathLike, target: Path) -> None:
         """Writes the content to a local file; overridden where the client can stream."""
@@ -44,9 +46,9 @@ class RemoteReader(BaseStorageBackend):
             self._download(filepath, target)
             yield str(target)
 
-    def copyfile_to_local(self, src: PathLike, dst: PathLike) -> str:
+    def copyfile_to_local(self, src: PathLike, dst: PathLike) -> PathLike:
         """Copies a file to the local path `dst`, or into it where it is a directory; gives the path written."""
-        target = os.path.join(dst, base_name(src)) if os.path.isdir(dst) else text_of(dst)
+        target = os.path.join(dst, base_name(src)) if os.path.isdir(dst) else dst
         with self.get_local_path(src) as local, open(local, "rb") as source, atomic_write(target) as sink:
             shutil.copyfileobj(source, sink, 1 << 20)
         return target
@@ -95,44 +97,44 @@ class RemoteStore(RemoteReader):
         for name in list(self._files_below(dir_path)):
             self.remove(self.join_path(dir_path, name))
 
-    def copyfile(self, src: PathLike, dst: PathLike) -> str:
+    def copyfile(self, src: PathLike, dst: PathLike) -> PathLike:
         """Copies within the storage, into `dst` where that is a directory; gives the path written.
 
         Raises:
             shutil.SameFileError: both are the same.
         """
         target = self._inside(src, dst)
-        if text_of(src) == target:
-            raise shutil.SameFileError(f"source and target are the same file: {target}")
+        if text_of(src) == text_of(target):
+            raise shutil.SameFileError(f"source and target are the same file: {text_of(target)}")
         self._copy(src, target)
         return target
 
-    def copytree(self, src: PathLike, dst: PathLike) -> str:
+    def copytree(self, src: PathLike, dst: PathLike) -> PathLike:
         """Copies a tree within the storage to `dst`, which must not exist."""
         self._must_be_new(dst)
         for name in list(self._files_below(src)):
             self._copy(self.join_path(src, name), self.join_path(dst, name))
-        return text_of(dst)
+        return dst
 
-    def copyfile_from_local(self, src: PathLike, dst: PathLike) -> str:
+    def copyfile_from_local(self, src: PathLike, dst: PathLike) -> PathLike:
         """Copies a local file into the storage; gives the path written."""
         target = self._inside(src, dst)
         self._upload(Path(src), target)
         return target
 
-    def copytree_from_local(self, src: PathLike, dst: PathLike) -> str:
+    def copytree_from_local(self, src: PathLike, dst: PathLike) -> PathLike:
         """Copies a local tree into the storage at `dst`, which must not exist."""
         self._must_be_new(dst)
         for file in sorted(path for path in Path(src).rglob("*") if path.is_file()):
             self._upload(file, self.join_path(dst, file.relative_to(src).as_posix()))
-        return text_of(dst)
+        return dst
 
-    def copytree_to_local(self, src: PathLike, dst: PathLike) -> str:
+    def copytree_to_local(self, src: PathLike, dst: PathLike) -> PathLike:
         """Copies a tree to the local path `dst`."""
         os.makedirs(dst, exist_ok=True)
         for name in self._files_below(src):
             self.copyfile_to_local(self.join_path(src, name), os.path.join(dst, name))
-        return text_of(dst)
+        return dst
 
     def copy_if_symlink_fails(self, src: PathLike, dst: PathLike) -> bool:
         """Copies a file or tree, as there are no links here; always gives False: no link was made."""
@@ -151,8 +153,8 @@ class RemoteStore(RemoteReader):
     def _files_below(self, directory: PathLike) -> Iterator[str]:
         return self.list_dir_or_file(directory, list_dir=False, list_file=True, recursive=True)
 
-    def _inside(self, src: PathLike, dst: PathLike) -> str:
-        return self.join_path(dst, base_name(src)) if self.isdir(dst) else text_of(dst)
+    def _inside(self, src: PathLike, dst: PathLike) -> PathLike:
+        return self.join_path(dst, base_name(src)) if self.isdir(dst) else dst
 
     def _must_be_new(self, dst: PathLike) -> None:
         if self.exists(dst):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,7 +32,8 @@ class HTTPBackend(RemoteReader):
     """Files behind ``http://`` and ``https://``.
 
     A refused connection, a timeout, a cut transfer and the statuses 408, 425, 429, 500, 502, 503 and 504 are tried
-    again; a cut transfer goes on where it stopped if the server knows ranges.
+    again. A cut transfer goes on where it stopped if the server knows ranges and says, by an ETag or a Last-Modified, which
+    version of the file it sends; in any other case, and where the file has changed meanwhile, it starts anew.
 
     Args:
         connect_timeout_s: seconds to wait for a connection.
@@ -117,7 +119,8 @@ class _Transfer:
         self.backend, self.url, self.sink, self.start, self.stop = backend, url, sink, start, stop
         self.received_bytes = 0
         self.expected_bytes: int | None = None
-        self.etag: str | None = None
+        self.total_bytes: int | None = None
+        self.version: str | None = None
 
     def run(self) -> None:
         for attempt in range(self.backend.retries + 1):
@@ -139,7 +142,9 @@ class _Transfer:
             ) as answer:
                 if answer.status_code >= 400:
                     return self._failed(answer.status_code)
-                self._begin(answer)
+                changed = self._begin(answer)
+                if changed is not None:
+                    return changed
                 for piece in answer.iter_content(_CHUNK_BYTES):
                     self.sink.write(piece)
                     self.received_bytes += len(piece)
@@ -158,20 +163,36 @@ class _Transfer:
         if not first and self.stop is None:
             return self.backend.headers
         last = "" if self.stop is None else str(self.stop - 1)
-        resume = {"If-Range": self.etag} if self.etag and self.received_bytes else {}
+        resume = {"If-Range": self.version} if self.version and self.received_bytes else {}
         return {**self.backend.headers, "Range": f"bytes={first}-{last}", **resume}
 
-    def _begin(self, answer: Any) -> None:
-        length = answer.headers.get("Content-Length")
+    def _begin(self, answer: Any) -> OSError | None:
+        """Prepares the sink for the answer; an error where the answer does not continue what was received."""
+        length, version = answer.headers.get("Content-Length"), _version_of(answer.headers)
+        total_bytes: int | None = None
         if answer.status_code != 206:
             if self.start or self.stop is not None:
                 raise HTTPStatusError(f"{self.url}: the server ignores Range; read the whole file instead")
-            # The whole file comes again (no ranges, or it changed): forget the first part.
-            self.sink.seek(0)
-            self.sink.truncate()
-            self.received_bytes = 0
+            self._forget()  # the whole file comes again: the server knows no ranges, or the file has changed
+        else:
+            first, total_bytes = _range_of(answer.headers.get("Content-Range", ""))
+            is_other_version = self.received_bytes and (version, total_bytes) != (self.version, self.total_bytes)
+            if first != self.start + self.received_bytes or is_other_version:
+                asked = self.start + self.received_bytes
+                self._forget()
+                return TruncatedTransferError(
+                    f"{self.url}: asked for the bytes from {asked} on, the server sent those from {first} on, of "
+                    f"{total_bytes}: they do not continue what was received"
+                )
         self.expected_bytes = None if length is None else self.received_bytes + int(length)
-        self.etag = answer.headers.get("ETag")
+        self.version = version
+        self.total_bytes = self.expected_bytes if answer.status_code != 206 else total_bytes
+        return None
+
+    def _forget(self) -> None:
+        self.sink.seek(0)
+        self.sink.truncate()
+        self.received_bytes = 0
 
     def _failed(self, status: int) -> OSError:
         error = _status_error(self.url, status)
@@ -187,7 +208,30 @@ class _Transfer:
         of = "an unknown number of" if self.expected_bytes is None else str(self.expected_bytes)
         error = TruncatedTransferError(f"{self.url}: the transfer stopped after {self.received_bytes} of {of} bytes")
         error.received_bytes, error.expected_bytes, error.__cause__ = self.received_bytes, self.expected_bytes, cause
+        if self.version is None:
+            self._forget()  # nothing tells whether the rest would be of the same file
         return error
+
+
+def _version_of(headers: Mapping[str, str]) -> str | None:
+    """What names the version of a file in ``If-Range``: a strong ETag, else the time of the last change."""
+    etag = headers.get("ETag")
+    if etag and not etag.startswith("W/"):
+        return etag
+    return headers.get("Last-Modified")
+
+
+def _range_of(text: str) -> tuple[int | None, int | None]:
+    """First byte and size of the whole file in a ``Content-Range``; None for what it does not say.
+
+    Example:
+        >>> _range_of("bytes 5-9/20")
+        (5, 20)
+    """
+    match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", text.strip())
+    if match is None:
+        return None, None
+    return int(match[1]), None if match[2] == "*" else int(match[2])
 
 
 def _status_error(url: str, status: int) -> HTTPStatusError:

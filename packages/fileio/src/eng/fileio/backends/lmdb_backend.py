@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from typing import Any
+from weakref import WeakValueDictionary
 
 from eng.fileio._clients import client_module
 from eng.fileio._listing import Suffix, check_listing, entries_of_keys, select
@@ -22,7 +24,9 @@ __all__ = ["LmdbBackend"]
 class LmdbBackend(RemoteStore):
     """The keys of an LMDB database, in UTF-8, as paths.
 
-    Every process opens the database for itself, on first use; a pickled backend carries its arguments only.
+    Every process opens the database for itself, on first use; a pickled backend carries its arguments only. LMDB opens a
+    database once per process, so all backends of a database, however they spell its path, share one environment with the
+    options of the first; a backend that writes opens it anew for all.
 
     Args:
         db_path: the database: a directory, or a file.
@@ -48,7 +52,7 @@ class LmdbBackend(RemoteStore):
         self.db_path = text_of(db_path)
         self.readonly = readonly
         self.options = {"lock": lock or not readonly, "readahead": readahead, **kwargs}
-        self._environment: PerProcess[Any] = PerProcess()
+        self._shared: PerProcess[_Shared] = PerProcess()
 
     def get(self, filepath: PathLike) -> bytes:
         """Value of a key."""
@@ -120,13 +124,48 @@ class LmdbBackend(RemoteStore):
         return self._open().begin(write=True)
 
     def _open(self) -> Any:
-        # LMDB refuses to open a file that is open already, and counts what a fork inherited; closing that in the child
-        # leaves the parent's alone.
-        return self._environment.get(self._connect, lambda inherited: inherited.close())
+        shared = self._shared.get(self._connect)
+        if shared.readonly and not self.readonly:
+            shared.environment.close()
+            shared.environment, shared.readonly = self._new_environment(), False
+        return shared.environment
 
-    def _connect(self) -> Any:
+    def _connect(self) -> _Shared:
+        opened = _OPENED.get(_Opened, _Opened.close_all)
+        with opened.lock:
+            name = os.path.realpath(self.db_path)
+            shared = opened.databases.get(name)
+            if shared is None:
+                shared = _Shared(self._new_environment(), self.readonly)
+                opened.databases[name] = shared
+            return shared
+
+    def _new_environment(self) -> Any:
         lmdb = client_module("lmdb", "LmdbBackend", "pip install 'eng-fileio[lmdb]'")
         if self.readonly and not os.path.exists(self.db_path):
             raise FileNotFoundError(f"no LMDB database at {self.db_path}")
         is_file = os.path.isfile(self.db_path)
         return lmdb.open(self.db_path, readonly=self.readonly, **{"subdir": not is_file, **self.options})
+
+
+class _Shared:
+    """The environment of a database, kept by the backends that use it; the last one closes it."""
+
+    def __init__(self, environment: Any, readonly: bool) -> None:
+        self.environment, self.readonly = environment, readonly
+
+
+class _Opened:
+    """The databases that are open in this process, by their real paths."""
+
+    def __init__(self) -> None:
+        self.databases: WeakValueDictionary[str, _Shared] = WeakValueDictionary()
+        self.lock = threading.Lock()
+
+    def close_all(self) -> None:
+        """Closes what a fork inherited: LMDB counts it as open; the parent's environments stay as they are."""
+        for shared in list(self.databases.values()):
+            shared.environment.close()
+
+
+_OPENED: PerProcess[_Opened] = PerProcess()

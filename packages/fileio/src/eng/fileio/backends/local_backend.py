@@ -13,6 +13,7 @@ from pathlib import Path
 
 from eng.fileio._atomic import atomic_write
 from eng.fileio._listing import Suffix, check_listing, select
+from eng.fileio._text import without_mark
 from eng.fileio._uri import PathLike, text_of
 from eng.fileio.backends.base import BaseStorageBackend
 
@@ -40,9 +41,9 @@ class LocalBackend(BaseStorageBackend):
             return file.read()
 
     def get_text(self, filepath: PathLike, encoding: str = "utf-8") -> str:
-        """Content of a file as text, line ends as Python's text mode gives them."""
+        """Content of a file as text, line ends as Python's text mode gives them, without a byte-order mark."""
         with open(filepath, encoding=encoding) as file:
-            return file.read()
+            return without_mark(file.read(), encoding)
 
     def put(self, obj: bytes, filepath: PathLike) -> None:
         """Writes a whole file, atomically; makes missing directories."""
@@ -75,37 +76,38 @@ class LocalBackend(BaseStorageBackend):
         """The path itself."""
         yield filepath
 
-    def copyfile(self, src: PathLike, dst: PathLike) -> str:
-        """Copies a file with its mode, into `dst` where that is a directory; gives the path written.
+    def copyfile(self, src: PathLike, dst: PathLike) -> PathLike:
+        """Copies a file with its mode, into `dst` where that is a directory; gives the path written, `dst` as it is.
 
         Raises:
             shutil.SameFileError: both are the same.
         """
-        target = os.path.join(dst, os.path.basename(src)) if os.path.isdir(dst) else text_of(dst)
+        target = os.path.join(dst, os.path.basename(src)) if os.path.isdir(dst) else dst
         if os.path.exists(target) and os.path.samefile(src, target):
-            raise shutil.SameFileError(f"source and target are the same file: {target}")
+            raise shutil.SameFileError(f"source and target are the same file: {text_of(target)}")
         with open(src, "rb") as source, atomic_write(target) as sink:
             shutil.copyfileobj(source, sink, 1 << 20)
         shutil.copymode(src, target)
         return target
 
-    def copytree(self, src: PathLike, dst: PathLike) -> str:
-        """Copies a tree to `dst`, which must not exist."""
-        return text_of(shutil.copytree(src, dst))
+    def copytree(self, src: PathLike, dst: PathLike) -> PathLike:
+        """Copies a tree to `dst`, which must not exist; gives `dst`."""
+        shutil.copytree(src, dst)
+        return dst
 
-    def copyfile_from_local(self, src: PathLike, dst: PathLike) -> str:
+    def copyfile_from_local(self, src: PathLike, dst: PathLike) -> PathLike:
         """As :meth:`copyfile`."""
         return self.copyfile(src, dst)
 
-    def copytree_from_local(self, src: PathLike, dst: PathLike) -> str:
+    def copytree_from_local(self, src: PathLike, dst: PathLike) -> PathLike:
         """As :meth:`copytree`."""
         return self.copytree(src, dst)
 
-    def copyfile_to_local(self, src: PathLike, dst: PathLike) -> str:
+    def copyfile_to_local(self, src: PathLike, dst: PathLike) -> PathLike:
         """As :meth:`copyfile`."""
         return self.copyfile(src, dst)
 
-    def copytree_to_local(self, src: PathLike, dst: PathLike) -> str:
+    def copytree_to_local(self, src: PathLike, dst: PathLike) -> PathLike:
         """As :meth:`copytree`."""
         return self.copytree(src, dst)
 

@@ -48,8 +48,8 @@ class BaseFileHandler(metaclass=ABCMeta):
         """The object as a string, bytes where the format is binary."""
 
     def load_from_path(self, filepath: PathLike, mode: str = "r", **kwargs: Any) -> Any:
-        """The object in a local file; text is UTF-8."""
-        with open(filepath, mode, encoding=None if "b" in mode else "utf-8") as file:
+        """The object in a local file; text is UTF-8, with or without a byte-order mark."""
+        with open(filepath, mode, encoding=None if "b" in mode else "utf-8-sig") as file:
             return self.load_from_fileobj(file, **kwargs)
 
     def dump_to_path(self, obj: Any, filepath: PathLike, mode: str = "w", **kwargs: Any) -> None:

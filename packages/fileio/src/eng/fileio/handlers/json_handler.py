@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from eng.fileio._text import without_mark
 from eng.fileio.errors import ParseError
 from eng.fileio.handlers.base import BaseFileHandler, name_of
 
@@ -50,7 +51,8 @@ class JsonHandler(BaseFileHandler):
             JsonParseError: malformed; names file, line and column.
         """
         try:
-            return json.loads(file.read(), **kwargs)
+            content = file.read()
+            return json.loads(without_mark(content) if isinstance(content, str) else content, **kwargs)
         except json.JSONDecodeError as error:
             excerpt = error.doc[max(0, error.pos - 20) : error.pos + 20]
             problem = f"malformed JSON: {error.msg}" + (f" near {excerpt!r}" if excerpt else " (the file is empty)")

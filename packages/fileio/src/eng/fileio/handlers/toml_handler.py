@@ -6,6 +6,7 @@ import re
 import sys
 from typing import Any
 
+from eng.fileio._text import without_mark
 from eng.fileio.errors import ParseError, UnsupportedOperationError
 from eng.fileio.handlers.base import BaseFileHandler, name_of
 
@@ -33,7 +34,8 @@ class TomlHandler(BaseFileHandler):
             import tomli as tomllib
         try:
             content = file.read()
-            return tomllib.loads(content.decode() if isinstance(content, bytes) else content, **kwargs)
+            text = content.decode() if isinstance(content, bytes) else content
+            return tomllib.loads(without_mark(text), **kwargs)
         except tomllib.TOMLDecodeError as error:
             found = re.search(r"line (\d+), column (\d+)", str(error))
             line, column = (int(found[1]), int(found[2])) if found else (None, None)

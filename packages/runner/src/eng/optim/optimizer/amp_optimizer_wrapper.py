@@ -89,9 +89,26 @@ class AmpOptimWrapper(OptimWrapper):
         if self.clip_grad_kwargs:
             self.loss_scaler.unscale_(self.optimizer)
             self._clip_grad()
-        self.loss_scaler.step(self.optimizer, **kwargs)
+        self._updates += self._step_if_finite(**kwargs)
+        self._last_update_at = self._inner_count
+
+    def _step_if_finite(self, **kwargs: Any) -> bool:
+        """Steps by the scaler, which skips gradients that overflowed, and says whether the optimizer stepped."""
+        # A fused optimizer skips by itself, and others may have no hooks: there only a scale that went down shows it.
+        is_fused = any(group.get("fused") for group in self.optimizer.param_groups)
+        if is_fused or not hasattr(self.optimizer, "register_step_post_hook"):
+            before = self.loss_scaler.get_scale()
+            self.loss_scaler.step(self.optimizer, **kwargs)
+            self.loss_scaler.update(self._scale_update_param)
+            return bool(self.loss_scaler.get_scale() >= before)
+        steps: list[None] = []
+        handle = self.optimizer.register_step_post_hook(lambda *_: steps.append(None))
+        try:
+            self.loss_scaler.step(self.optimizer, **kwargs)
+        finally:
+            handle.remove()
         self.loss_scaler.update(self._scale_update_param)
-        self.update_count += 1
+        return bool(steps)
 
     def state_dict(self) -> dict[str, Any]:
         """The optimizer's state, and the scaler's under ``loss_scaler`` (empty where it does nothing)."""

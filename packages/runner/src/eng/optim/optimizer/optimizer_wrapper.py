@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from eng.dist import all_reduce, get_world_size
 from eng.logging import MessageHub
 from eng.optim._accumulation import WeightedWindow, gradients_of, has_batch_norm, restore_gradients
 from eng.optim._clip import read_clip_grad
@@ -39,9 +40,6 @@ class OptimWrapper(BaseOptimWrapper):
             ``train/grad_norm``. None (default) clips nothing.
         skip_nonfinite: where a gradient is NaN or infinite, leave weights and optimizer state as they were; decided
             on the device, without a synchronisation. Needs memory for a copy of both. Defaults to False.
-
-    Attributes:
-        update_count: number of updates so far; what schedulers with ``by="update"`` count.
 
     Raises:
         OptimError: a setting cannot work (a ValueError).
@@ -72,14 +70,16 @@ class OptimWrapper(BaseOptimWrapper):
             kind, self.clip_func, self.clip_grad_kwargs = read_clip_grad(clip_grad)
             self.grad_name = f"grad_{kind}"
         self.message_hub = MessageHub.get_current_instance()
-        self.update_count = 0
+        self._guard = NonFiniteGuard() if skip_nonfinite else None
+        self._guards = [self._guard] if self._guard is not None else []
+        self._updates = 0
         self._inner_count = 0
+        self._last_update_at = 0
         self._max_counts = -1
         self._remainder_counts = -1
         self._window: WeightedWindow | None = None
         self._window_lost = False
         self._restored_count: int | None = None
-        self._guard = NonFiniteGuard() if skip_nonfinite else None
 
     def update_params(
         self,
@@ -143,7 +143,33 @@ class OptimWrapper(BaseOptimWrapper):
             self.optimizer.step(**kwargs)
         else:
             self._guard.step(self.optimizer, **kwargs)
-        self.update_count += 1
+        self._updates += 1
+        self._last_update_at = self._inner_count
+
+    def end_window(self, model: nn.Module | None = None) -> None:
+        """Updates the parameters with the losses of a window that no further loss will fill; nothing between windows.
+
+        Args:
+            model: the model; where it has ``no_sync``, the gradients of such a window were not exchanged, and they are now.
+        """
+        counted = self._inner_count - self._window_start()
+        if self._accumulative_counts == 1 or counted == 0 or not self._parameters():
+            return
+        gradients = [p.grad for p in self._parameters() if p.grad is not None]
+        if any(hasattr(gradient, "to_local") for gradient in gradients):
+            logger.warning(
+                "The last %d accumulated losses are not used: sharded gradients cannot be completed", counted
+            )
+            self.zero_grad()
+            return
+        if get_world_size() > 1 and hasattr(model, "no_sync"):
+            for gradient in gradients:
+                all_reduce(gradient, op="mean")
+        if self._window is None:
+            for gradient in gradients:
+                gradient.mul_(self._window_length() / counted)
+        self.step()
+        self.zero_grad()
 
     def optim_context(self, model: nn.Module) -> AbstractContextManager[None]:
         """Around the forward: keeps a model with ``no_sync`` from exchanging gradients before a window ends.
@@ -171,7 +197,10 @@ class OptimWrapper(BaseOptimWrapper):
         self._remainder_counts = max_counts % self._accumulative_counts
         if self._accumulative_counts == 1:
             return
-        self._window_lost = bool(init_counts % self._accumulative_counts) and self._restored_count != init_counts
+        is_restored = self._restored_count == init_counts
+        self._window_lost = bool(init_counts % self._accumulative_counts) and not is_restored
+        if not is_restored:
+            self._last_update_at = init_counts
         if has_batch_norm(model):
             logger.warning(
                 "Gradients are accumulated over %d batches, but BatchNorm sees each batch alone; results may differ "
@@ -217,6 +246,22 @@ class OptimWrapper(BaseOptimWrapper):
         return self._guard is not None
 
     @property
+    def update_count(self) -> int:
+        """Number of updates so far, without those that were skipped, which is read from the device."""
+        return self._updates - self._skipped()
+
+    @update_count.setter
+    def update_count(self, count: int) -> None:
+        self._updates = count + self._skipped()
+
+    def count_skips_of(self, guard: NonFiniteGuard) -> None:
+        """Leaves steps that a guard of somebody else skips out of :attr:`update_count`."""
+        self._guards.append(guard)
+
+    def _skipped(self) -> int:
+        return sum(int(guard.skipped) for guard in self._guards if guard.skipped is not None)
+
+    @property
     def inner_count(self) -> int:
         """Number of losses so far."""
         return self._inner_count
@@ -235,12 +280,14 @@ class OptimWrapper(BaseOptimWrapper):
         """The open accumulation window of this rank, as plain data and tensors.
 
         Returns:
-            ``inner_count``, ``update_count``, ``gradients`` by parameter name (copies; empty between windows) and
-            ``weight``, the sum of the weights in the window (None without weights).
+            ``inner_count``, ``update_count``, ``window_start`` (the count at which the window began), ``gradients`` by
+            parameter name (copies; empty between windows) and ``weight``, the sum of the weights in the window (None
+            without weights).
         """
         open_window = not self.should_update()
         return {
             "inner_count": self._inner_count,
+            "window_start": self._window_start(),
             "update_count": self.update_count,
             "gradients": gradients_of(self.named_parameters()) if open_window else {},
             "weight": self._window.total if open_window and self._window is not None else None,
@@ -255,17 +302,29 @@ class OptimWrapper(BaseOptimWrapper):
         self._inner_count = self._restored_count = state["inner_count"]
         self._window_lost = False
         self.update_count = state["update_count"]
+        is_open = bool(state["gradients"]) or state["weight"] is not None
+        start = self._inner_count - (self._inner_count % self._accumulative_counts if is_open else 0)
+        self._last_update_at = state.get("window_start", start)
         self._window = None if state["weight"] is None else WeightedWindow(state["weight"])
         restore_gradients(self.named_parameters(), state["gradients"])
 
+    def _window_start(self) -> int:
+        """The count at which the window that the next loss belongs to began."""
+        regular = self._inner_count - self._inner_count % self._accumulative_counts
+        return max(regular, min(self._last_update_at, self._inner_count))
+
     def _window_length(self) -> int:
-        in_last = self._max_counts - self._remainder_counts <= self._inner_count < self._max_counts
-        return self._remainder_counts if in_last else self._accumulative_counts
+        """Losses of the window that the next loss belongs to; the last window of a run may be short."""
+        regular = self._inner_count - self._inner_count % self._accumulative_counts
+        end = regular + self._accumulative_counts
+        if self._inner_count < self._max_counts:
+            end = min(end, self._max_counts)
+        return end - self._window_start()
 
     def _weigh(self, loss: torch.Tensor, weight: float | torch.Tensor) -> torch.Tensor:
         if self._window_lost:
             self._tell_lost_window()
-        elif self._window is None and self._inner_count % self._accumulative_counts:
+        elif self._window is None and self._inner_count > self._window_start():
             raise OptimError("this accumulation window began with losses without a weight: weigh all or none")
         self._window = self._window or WeightedWindow()
         return self._window.weighed(loss, weight)
@@ -275,7 +334,7 @@ class OptimWrapper(BaseOptimWrapper):
         self._window_lost = False
         logger.warning(
             "The run goes on at count %d, inside a window of %d accumulated losses whose gradients were not saved; "
-            "this window's update has fewer",
+            "this window's update is the mean of fewer",
             self._inner_count, self._accumulative_counts,
         )  # fmt: skip
 

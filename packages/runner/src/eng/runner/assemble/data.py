@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from eng.dataset import reproducible_loader_parts
 from eng.dist import get_rank, get_world_size
 from eng.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS
 
+from ..errors import SettingsError
 from .batch_share import with_batch_of_rank
 from .workers import WorkerStart
 
@@ -33,7 +34,7 @@ def build_dataloader(
             number of workers nor a resume changes them. True by default; needs a seed.
 
     Raises:
-        ValueError: the config names no dataset, or its batch cannot be shared evenly by the ranks.
+        ValueError: the config names no dataset, a sampler for a stream, or a batch that the ranks cannot share evenly.
     """
     if not isinstance(dataloader, Mapping):
         return dataloader
@@ -70,7 +71,12 @@ def _build_dataset(dataset: Any) -> Any:
 def _build_sampler(cfg: dict[str, Any], dataset: Any, seed: int | None) -> Any:
     sampler = cfg.pop("sampler", None)
     shuffle = cfg.pop("shuffle", None)
-    if sampler is None and not hasattr(dataset, "__getitem__"):
+    if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__getitem__"):
+        if sampler is not None:
+            raise SettingsError(
+                f"{type(dataset).__name__} is a stream, which gives its samples in its own order: leave the dataloader's "
+                f"sampler out (it is {sampler!r})"
+            )
         return None
     if sampler is None:
         sampler = {"type": "DefaultSampler", "shuffle": bool(shuffle)}
@@ -152,8 +158,3 @@ def batch_size_of(dataloader: Any) -> int:
     if not isinstance(found, int):
         raise ValueError("auto_scale_lr needs a train_dataloader with a batch_size")
     return found
-
-
-def length_of(dataloader: Any) -> int | None:
-    """Batches of a pass; None where the data is endless."""
-    return len(dataloader) if hasattr(dataloader, "__len__") else None

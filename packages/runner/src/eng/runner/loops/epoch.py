@@ -7,10 +7,11 @@ from typing import Any
 
 from torch import nn
 
+from eng.dataset.utils import length_of
 from eng.registry import LOOPS
 
 from ._cursor import batches_from
-from .training import TrainLoop
+from .training import TrainLoop, whole_number
 
 
 @LOOPS.register_module()
@@ -40,14 +41,12 @@ class EpochBasedTrainLoop(TrainLoop):
         dynamic_intervals: list[tuple[int, int]] | None = None,
     ) -> None:
         super().__init__(runner, dataloader, val_begin, val_interval, dynamic_intervals)
-        if int(max_epochs) != max_epochs or max_epochs < 0:
-            raise ValueError(f"max_epochs must be a whole number of epochs, got {max_epochs!r}")
-        if not hasattr(self.dataloader, "__len__"):
+        self._max_epochs = whole_number("max_epochs", max_epochs, 0)
+        if length_of(self.dataloader) is None:
             raise TypeError(
                 "EpochBasedTrainLoop needs a dataloader with a length; for endless data use "
                 "train_cfg=dict(by_epoch=False, max_iters=...)"
             )
-        self._max_epochs = int(max_epochs)
         self._max_iters = self._max_epochs * len(self.dataloader)
         self._pass_begin = (0, 0)
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from eng.dataset.utils import length_of
+from eng.dist import all_gather_object
 from eng.evaluator import LossMeter, split_losses
 from eng.registry import LOOPS
 from eng.runner.amp import autocast
@@ -30,6 +32,7 @@ class _EvaluationLoop(BaseLoop):
         self.fp16 = fp16
         self.loss = loss
         self.losses = LossMeter()
+        self._samples = 0
 
     def run(self) -> dict[str, float]:
         """Runs over all batches and gives the metrics by name."""
@@ -38,14 +41,20 @@ class _EvaluationLoop(BaseLoop):
         runner.call_hook(f"before_{self.mode}_epoch")
         runner.model.eval()
         self.losses.clear()
+        self._samples = 0
         seed_workers(self.dataloader, runner.seed, runner.iter)
         for idx, data_batch in enumerate(self.dataloader):
             self.run_iter(idx, data_batch)
-        metrics = self.evaluator.evaluate(len(self.dataloader.dataset))
+        metrics = self.evaluator.evaluate(self._dataset_size())
         metrics.update(self.losses.compute())
         runner.call_hook(f"after_{self.mode}_epoch", metrics=metrics)
         runner.call_hook(f"after_{self.mode}")
         return dict(metrics)
+
+    def _dataset_size(self) -> int:
+        """Samples of the dataset, or those that all ranks saw where it has no length."""
+        size = length_of(getattr(self.dataloader, "dataset", None))
+        return sum(all_gather_object(self._samples)) if size is None else size
 
     @torch.no_grad()
     def run_iter(self, idx: int, data_batch: Sequence[dict[str, Any]]) -> None:
@@ -57,7 +66,9 @@ class _EvaluationLoop(BaseLoop):
             outputs, losses = split_losses(outputs)
             if self.loss:
                 losses = compute_losses(runner.model, data_batch)
-        self.losses.update(losses, count_samples(data_batch))
+        samples = count_samples(data_batch)
+        self._samples += max(samples, len(outputs)) if isinstance(outputs, Sequence) else samples
+        self.losses.update(losses, samples)
         self.evaluator.process(data_samples=outputs, data_batch=data_batch)
         runner.call_hook(f"after_{self.mode}_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs)
 

@@ -7,11 +7,12 @@ from typing import Any
 
 from torch import nn
 
+from eng.dataset.utils import length_of
 from eng.registry import LOOPS
 
 from ._cursor import _InfiniteDataloaderIterator
 from ._generators import seed_workers
-from .training import TrainLoop
+from .training import TrainLoop, whole_number
 
 
 @LOOPS.register_module()
@@ -45,9 +46,7 @@ class IterBasedTrainLoop(TrainLoop):
         dynamic_intervals: list[tuple[int, int]] | None = None,
     ) -> None:
         super().__init__(runner, dataloader, val_begin, val_interval, dynamic_intervals)
-        if int(max_iters) != max_iters or max_iters < 0:
-            raise ValueError(f"max_iters must be a whole number of iterations, got {max_iters!r}")
-        self._max_iters = int(max_iters)
+        self._max_iters = whole_number("max_iters", max_iters, 0)
         self._max_epochs = 1
         self._start_pass = 0
         self._pass_begin = 0
@@ -132,7 +131,7 @@ class IterBasedTrainLoop(TrainLoop):
 
     def _passes_of_assigned_iterator(self) -> tuple[int, int]:
         """Passes that are over, and batches of the current one, by the length of the dataloader where it has one."""
-        length = len(self.dataloader) if hasattr(self.dataloader, "__len__") else 0
+        length = length_of(self.dataloader)
         return divmod(self._iter, length) if length else (0, self._iter)
 
     def _note_pass(self) -> None:

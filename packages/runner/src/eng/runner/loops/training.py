@@ -8,6 +8,8 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
+from eng.dataset.utils import length_of
+from eng.runner.state.collect import wrappers_by_name
 from eng.runner.state.rng import RngState, capture_rng, restore_rng
 from eng.runner.utils import calc_dynamic_intervals
 
@@ -24,6 +26,9 @@ class TrainLoop(BaseLoop):
         val_begin: first epoch or iteration after which to validate, from 1.
         val_interval: epochs or iterations between two validations.
         dynamic_intervals: pairs ``(milestone, interval)`` that replace ``val_interval`` from each milestone on.
+
+    Raises:
+        ValueError: a number is not whole or too small, or the dataloader gives no batch.
 
     Attributes:
         stop_training: set by a hook to end training after the current epoch or iteration.
@@ -44,10 +49,15 @@ class TrainLoop(BaseLoop):
         dynamic_intervals: list[tuple[int, int]] | None = None,
     ) -> None:
         super().__init__(runner, dataloader)
+        if length_of(self.dataloader) == 0:
+            raise ValueError(no_batch(self.dataloader))
         self._epoch = 0
         self._iter = 0
-        self.val_begin = val_begin
-        self.val_interval = val_interval
+        self.val_begin = whole_number("val_begin", val_begin, 0)
+        val_interval = self.val_interval = whole_number("val_interval", val_interval, 1)
+        for index, (milestone, interval) in enumerate(dynamic_intervals or ()):
+            whole_number(f"dynamic_intervals[{index}][0]", milestone, 0)
+            whole_number(f"dynamic_intervals[{index}][1]", interval, 1)
         self.stop_training = False
         self.validated_iter = -1
         self.dynamic_milestones, self.dynamic_intervals = calc_dynamic_intervals(val_interval, dynamic_intervals)
@@ -80,12 +90,22 @@ class TrainLoop(BaseLoop):
         """One iteration with the ``idx``-th batch: the hooks before, the model's step, the hooks after."""
         runner = self._runner
         if self.left_out and self._iter in self.left_out:
+            self._end_window_at_the_end()
             self._iter += 1
             return
         runner.call_hook("before_train_iter", batch_idx=idx, data_batch=data_batch)
         outputs = runner.model.train_step(data_batch, optim_wrapper=runner.optim_wrapper)
+        self._end_window_at_the_end()
         runner.call_hook("after_train_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs)
         self._iter += 1
+
+    def _end_window_at_the_end(self) -> None:
+        """Updates with losses that are accumulated when the last iteration is over, whatever the wrappers counted."""
+        if self._iter + 1 < self.max_iters:
+            return
+        for wrapper in wrappers_by_name(self._runner.optim_wrapper).values():
+            if hasattr(wrapper, "end_window"):
+                wrapper.end_window(self._runner.model)
 
     def _validate(self) -> None:
         self._val_rng = self._capture()
@@ -207,3 +227,32 @@ class TrainLoop(BaseLoop):
         if rng is not None:
             restore_rng(rng)
             restore_generators(getattr(self._runner.val_loop, "dataloader", None), rng.get("val_loader"))
+
+
+def whole_number(name: str, value: Any, least: int) -> int:
+    """``value`` as a whole number.
+
+    Args:
+        name: of the setting, for the message.
+        value: an int, or a float such as 4.0.
+        least: the lowest number that makes sense.
+
+    Raises:
+        ValueError: it is something else, or lower.
+    """
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or value != value // 1 or value < least:
+        raise ValueError(f"{name} must be a whole number, {least} or more, got {value!r}")
+    return int(value)
+
+
+def no_batch(dataloader: Any) -> str:
+    """What to say of a training dataloader without batches."""
+    dataset = getattr(dataloader, "dataset", None)
+    if dataset is None:
+        return "the training dataloader gives no batch"
+    dropped = " and drop_last=True" if getattr(dataloader, "drop_last", False) else ""
+    return (
+        f"the training dataloader gives no batch: its dataset ({type(dataset).__name__}) has {length_of(dataset)} samples, "
+        f"with batch_size={getattr(dataloader, 'batch_size', None)}{dropped}"
+    )

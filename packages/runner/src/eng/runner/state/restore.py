@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from eng.dataset.utils import length_of
 from eng.dist import get_rank
 from eng.optim.scheduler import _ParamScheduler
 from eng.optim.scheduler._progress import replay, set_value
@@ -54,8 +55,9 @@ def restore_position(train_loop: Any, checkpoint: Mapping[str, Any]) -> None:
 def _position_from_meta(train_loop: Any, meta: Mapping[str, Any]) -> dict[str, Any]:
     epoch, iteration = meta.get("epoch", 0), meta.get("iter", 0)
     batch, passes = 0, epoch
-    if hasattr(train_loop.dataloader, "__len__"):
-        length = max(len(train_loop.dataloader), 1)
+    length = length_of(train_loop.dataloader)
+    if length is not None:
+        length = max(length, 1)
         by_iterations = type(train_loop).__name__ == "IterBasedTrainLoop"
         passes = iteration // length if by_iterations else epoch
         batch = min(max(iteration - passes * length, 0), length)

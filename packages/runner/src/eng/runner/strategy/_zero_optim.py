@@ -61,9 +61,13 @@ class EngineOptimWrapper(OptimWrapper):
         self._announce_next()
         if ends:
             self.update_count += 1
+            self._last_update_at = self._inner_count
             norm = self.engine.get_global_grad_norm() if self.logs_norm else None
             if norm is not None:
                 self.message_hub.update_scalar("train/grad_norm", float(norm))
+
+    def end_window(self, model: nn.Module | None = None) -> None:
+        """Nothing: the engine was told of the last window."""
 
     def initialize_count_status(self, model: nn.Module, init_counts: int, max_counts: int) -> None:
         """Takes the counters of a run, whose last window may be short."""

@@ -1,0 +1,78 @@
+"""One database, any number of backends in any number of processes."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import multiprocessing
+import os
+import pickle
+
+import pytest
+
+import eng.fileio as fileio
+
+lmdb = pytest.importorskip("lmdb")
+
+
+@pytest.fixture
+def database(tmp_path):
+    path = str(tmp_path / "db")
+    with lmdb.open(path) as environment, environment.begin(write=True) as transaction:
+        transaction.put(b"k", b"v")
+    return path
+
+
+def spellings(path):
+    link = f"{path}-link"
+    os.symlink(path, link)
+    return [path, f"{path}/", os.path.relpath(path), link]
+
+
+def test_several_backends_read_one_database(database):
+    backends = [fileio.LmdbBackend(path) for path in spellings(database)]
+    backends += [copy.deepcopy(backends[0]), pickle.loads(pickle.dumps(backends[0]))]
+    backends.append(fileio.LmdbBackend(database, readahead=True))
+    assert [backend.get("k") for backend in backends] == [b"v"] * 7
+    client = fileio.FileClient("lmdb", db_path=database)
+    assert client.get("k") == b"v"
+    assert fileio.get("k", backend_args={"backend": "lmdb", "db_path": database}) == b"v"
+
+
+def test_backend_stays_open_while_another_goes(database):
+    first, second = fileio.LmdbBackend(database), fileio.LmdbBackend(database)
+    assert first.get("k") == second.get("k") == b"v"
+    del first
+    gc.collect()
+    assert second.get("k") == b"v"
+
+
+def test_last_backend_closes_the_database(database):
+    backend = fileio.LmdbBackend(database)
+    assert backend.get("k") == b"v"
+    del backend
+    gc.collect()
+    lmdb.open(database).close()  # LMDB refuses what is open already
+
+
+def test_reader_sees_what_a_later_writer_puts(database):
+    reader = fileio.LmdbBackend(database)
+    assert reader.get("k") == b"v"
+    writer = fileio.LmdbBackend(database, readonly=False)
+    writer.put(b"new", "k")
+    assert reader.get("k") == b"new"
+    with pytest.raises(fileio.UnsupportedOperationError, match="is open for reading"):
+        reader.put(b"x", "k")
+
+
+def read(backend):
+    return backend.get("k"), fileio.LmdbBackend(backend.db_path).get("k")
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers_read_with_their_own_and_inherited_backends(database, method):
+    backend = fileio.LmdbBackend(database)
+    assert backend.get("k") == b"v"
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        assert pool.map_async(read, [backend] * 4).get(timeout=60) == [(b"v", b"v")] * 4
+    assert backend.get("k") == b"v"
