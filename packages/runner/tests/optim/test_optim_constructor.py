@@ -379,3 +379,55 @@ class TestByName:
         _by_name.register_optimizers()
         assert dict(names) == before
         assert "the name" not in heard.text
+
+
+class TestMistakesBelowCustomKeys:
+    def build(self, custom, kind="SGD", **rules):
+        constructor = DefaultOptimWrapperConstructor(
+            dict(optimizer=dict(type=kind, lr=0.1, weight_decay=0.01)), dict(custom_keys=custom, **rules)
+        )
+        return constructor(nn.Sequential(nn.Linear(1, 1)))
+
+    @pytest.mark.parametrize(
+        ("custom", "words"),
+        [
+            ({"0": dict(lr_mul=0.1)}, r"custom_keys\['0'\]: a parameter group has no 'lr_mul'; did you mean 'lr_mult'"),
+            ({"0": dict(momentun=0.1)}, "no 'momentun'; did you mean 'momentum'"),
+            ({"0": 0.1}, r"custom_keys\['0'\] must be a mapping such as dict\(lr_mult=0.1\), got 0.1"),
+            ({"0": dict(lr_mult="0.1")}, r"custom_keys\['0'\].lr_mult must be a number, got '0.1'"),
+            ({"0": dict(decay_mult=None)}, r"custom_keys\['0'\].decay_mult must be a number, got None"),
+        ],
+    )
+    def test_they_are_named(self, custom, words) -> None:
+        with pytest.raises(ValueError, match=words):
+            self.build(custom)
+
+    def test_a_factor_that_is_no_number(self) -> None:
+        with pytest.raises(TypeError, match="paramwise_cfg.bias_lr_mult must be a number, got '2'"):
+            self.build({}, bias_lr_mult="2")
+
+    def test_values_of_the_optimizer_are_taken(self) -> None:
+        groups = self.build({"bias": dict(momentum=0.5, nesterov=False, lr_mult=2)}).optimizer.param_groups
+        assert [(group["momentum"], round(group["lr"], 6)) for group in groups] == [(0, 0.1), (0.5, 0.2)]
+
+    def test_other_libraries_optimizers_may_take_any_value(self) -> None:
+        class Free(torch.optim.SGD):
+            def __init__(self, params, lr, weight_decay=0.0):
+                super().__init__(params, lr, weight_decay=weight_decay)
+
+        groups = self.build({"bias": dict(trust=0.5)}, kind=Free).optimizer.param_groups
+        assert [group.get("trust") for group in groups] == [None, 0.5]
+
+
+class Token(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.cls_token = nn.Parameter(torch.ones(1))
+        self.inner = nn.Linear(1, 1)
+
+
+@pytest.mark.parametrize("key", [".cls_token", "cls_token"])
+def test_a_key_with_a_dot_names_a_parameter_of_the_root(key) -> None:
+    cfg = dict(optimizer=dict(type="SGD", lr=0.1, weight_decay=0.01))
+    wrapper = DefaultOptimWrapperConstructor(cfg, dict(custom_keys={key: dict(decay_mult=0.0)}))(Token())
+    assert [group["weight_decay"] for group in wrapper.optimizer.param_groups] == [0.0, 0.01, 0.01]

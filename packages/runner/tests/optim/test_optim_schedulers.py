@@ -380,3 +380,15 @@ def test_a_subclass_of_a_library_needs_only_get_value(sgd):
 def test_verbose_logs_each_value(sgd, heard):
     ExponentialLR(sgd, gamma=0.5, verbose=True).step()
     assert "lr of parameter group 0 is now 5.0000e-02" in heard.text
+
+
+@pytest.mark.parametrize("kind", ["LinearLR", "ConstantLR", "PolyLR"])
+def test_a_span_of_one_unit_is_warned_about_with_its_value(kind, caplog) -> None:
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    settings = {} if kind == "PolyLR" else {"LinearLR": dict(start_factor=0.1), "ConstantLR": dict(factor=0.1)}[kind]
+    with caplog.at_level("WARNING", logger="eng"):
+        scheduler = PARAM_SCHEDULERS.build(dict(type=kind, optimizer=optimizer, end=1, **settings))
+    value = 1.0 if kind == "PolyLR" else 0.1
+    assert f"{kind} acts for one epoch only (begin=0, end=1): lr stays at [{value}]" in caplog.text
+    scheduler.step()
+    assert optimizer.param_groups[0]["lr"] == value

@@ -92,6 +92,7 @@ class CheckpointHook(Hook):
         self.args = kwargs
         self.greater_keys, self.less_keys = greater_keys, less_keys
         self.save_best = _as_list(save_best)
+        self.needs_validation = bool(self.save_best)
         self._rules = self._init_rules(rule)
         self.last_ckpt: str | None = None
         self.newest_whole: str | None = None

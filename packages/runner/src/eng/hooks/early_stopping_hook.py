@@ -40,6 +40,7 @@ class EarlyStoppingHook(Hook):
     """
 
     priority = "LOWEST"
+    needs_validation = True
 
     def __init__(
         self,

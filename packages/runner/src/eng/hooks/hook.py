@@ -62,6 +62,8 @@ class Hook:
         ['after_train_iter']
     """
 
+    # Whether the hook acts on the metrics of validations, so that it does nothing in a run without them.
+    needs_validation: bool = False
     priority: Any = "NORMAL"
     stages: tuple[str, ...] = tuple(POINTS)
 

@@ -14,6 +14,7 @@ from ._facts import RunnerFacts
 from .assemble import data, evaluation, loops, observers, optim
 from .assemble import model as models
 from .assemble import strategy as strategies
+from .loops import IterBasedTrainLoop
 
 
 class Builders(RunnerFacts):
@@ -66,7 +67,10 @@ class Builders(RunnerFacts):
     def build_param_scheduler(self, scheduler: Any) -> Any:
         """The parameter schedulers."""
         epoch_length = length_of(self.train_dataloader)
-        ends = {"max_epochs": self.max_epochs, "max_iters": self.max_iters}
+        counts_iterations = isinstance(self._train.value, IterBasedTrainLoop)
+        ends: dict[str, Any] = {
+            "max_epochs": self.max_epochs, "max_iters": self.max_iters, "by_epoch": not counts_iterations,
+        }  # fmt: skip
         return optim.build_param_schedulers(scheduler, self.optim_wrapper, epoch_length=epoch_length, **ends)
 
     def scale_lr(self, optim_wrapper: Any, auto_scale_lr: dict[str, Any] | None = None) -> None:

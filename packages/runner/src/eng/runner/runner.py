@@ -339,7 +339,13 @@ class Runner(Saving):
             self.param_schedulers = self.build_param_scheduler(self.param_schedulers)
 
     def _build_val_loop(self) -> None:
-        self._val.get()
+        if self._val.get() is None:
+            for name in observers.waiting_for_validation(self._hooks, self.param_schedulers):
+                self.logger.warning(
+                    "%s acts on metrics of validations, and this run has none: give val_dataloader, val_cfg and "
+                    "val_evaluator, or leave it out",
+                    name,
+                )
 
     def _before_run(self) -> None:
         self.call_hook("before_run")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
-from eng.optim.errors import OptimError, OptimTypeError
+from eng.optim.errors import OptimError, OptimTypeError, near
 
 KNOWN = (
     "custom_keys",
@@ -77,8 +77,12 @@ def custom_key_of(path: str, custom_keys: Mapping[str, Any]) -> str | None:
     Examples:
         >>> custom_key_of("backbone.layer0.weight", {"backbone": {}, "backbone.layer0": {}})
         'backbone.layer0'
+        >>> custom_key_of("cls_token", {".cls_token": {}})
+        '.cls_token'
     """
-    return next((key for key in sorted(sorted(custom_keys), key=len, reverse=True) if key in path), None)
+    # MMEngine's path of a parameter of the root module begins with a dot, as in '.cls_token'.
+    rooted = path if "." in path else f".{path}"
+    return next((key for key in sorted(sorted(custom_keys), key=len, reverse=True) if key in rooted), None)
 
 
 def options(
@@ -140,22 +144,45 @@ def _set(rules: Mapping[str, Any], rule: str) -> float:
     return 1.0 if value is None else value
 
 
-def check_rules(rules: Any, base_wd: float | None) -> None:
+def _check_factor(rule: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise OptimTypeError(f"paramwise_cfg.{rule} must be a number, got {value!r}")
+
+
+def _check_custom(key: str, values: Any, group_values: Collection[str] | None) -> None:
+    where = f"custom_keys[{key!r}]"
+    if not isinstance(values, Mapping):
+        raise OptimTypeError(f"paramwise_cfg.{where} must be a mapping such as dict(lr_mult=0.1), got {values!r}")
+    for name, value in values.items():
+        if name in ("lr_mult", "decay_mult"):
+            _check_factor(f"{where}.{name}", value)
+        elif group_values is not None and name not in group_values:
+            known = ["lr_mult", "decay_mult", *group_values]
+            raise OptimError(f"paramwise_cfg.{where}: a parameter group has no {name!r}{near(name, known)}")
+
+
+def check_rules(rules: Any, base_wd: float | None, group_values: Collection[str] | None = None) -> None:
     """Raises where ``paramwise_cfg`` cannot work.
 
     Args:
         rules: ``paramwise_cfg``.
         base_wd: the optimizer's ``weight_decay``.
+        group_values: names of the values that a group of the optimizer may have; None allows any.
 
     Raises:
-        OptimTypeError: it, or its ``custom_keys``, is not a mapping.
-        OptimError: it multiplies a weight decay that the optimizer's config does not give.
+        OptimTypeError: it, its ``custom_keys`` or one of these is not a mapping, or a factor is not a number.
+        OptimError: a custom key holds something that no group has, or a rule multiplies a weight decay that the optimizer's config does not give.
     """
     if not isinstance(rules, Mapping):
         raise OptimTypeError(f"paramwise_cfg must be a mapping or None, got {type(rules).__name__}")
     custom = rules.get("custom_keys", {})
     if not isinstance(custom, Mapping):
         raise OptimTypeError(f"paramwise_cfg.custom_keys must be a mapping, got {type(custom).__name__}")
+    for rule, value in rules.items():
+        if rule.endswith("_mult") and value is not None:
+            _check_factor(rule, value)
+    for key, values in custom.items():
+        _check_custom(key, values, group_values)
     decays = [rule for rule in KNOWN if rule.endswith("decay_mult") and rule in rules]
     decays += [f"custom_keys[{key!r}].decay_mult" for key, value in custom.items() if "decay_mult" in value]
     if decays and base_wd is None:

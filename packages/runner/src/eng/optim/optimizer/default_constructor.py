@@ -74,8 +74,10 @@ class DefaultOptimWrapperConstructor:
 
     def _validate_cfg(self) -> None:
         """Checks ``paramwise_cfg``; a subclass with rules of its own may add to it."""
-        check_rules(self.paramwise_cfg, self.base_wd)
-        if type(self) is DefaultOptimWrapperConstructor:
+        has_own_rules = type(self) is not DefaultOptimWrapperConstructor
+        values = None if has_own_rules else _group_values(self.optimizer_cfg.get("type"))
+        check_rules(self.paramwise_cfg, self.base_wd, values)
+        if not has_own_rules:
             for rule in self.paramwise_cfg:
                 if rule not in KNOWN:
                     logger.warning("paramwise_cfg has no rule %r%s; it is ignored", rule, near(rule, KNOWN))
@@ -149,7 +151,7 @@ class DefaultOptimWrapperConstructor:
     def _warn_of_unused_keys(self, model: nn.Module) -> None:
         paths = [name for name, _ in model.named_modules() if name] + [name for name, _ in model.named_parameters()]
         for key in self.paramwise_cfg.get("custom_keys") or {}:
-            if not any(key in path for path in paths):
+            if not any(key in path or key == f".{path}" for path in paths):
                 found = difflib.get_close_matches(key, paths, n=2)
                 hint = f"; did you mean {' or '.join(map(repr, found))}?" if found else ""
                 logger.warning("paramwise_cfg.custom_keys: %r is part of no parameter's name%s", key, hint)
@@ -157,9 +159,22 @@ class DefaultOptimWrapperConstructor:
                 logger.warning("paramwise_cfg.custom_keys: %r decides nothing, as longer keys fit the same names", key)
 
 
-def _first_argument(kind: Any) -> str:
-    """What the optimizer calls its parameters, mostly ``params``."""
+def _optimizer_class(kind: Any) -> Any:
     if isinstance(kind, str):
         with OPTIMIZERS.switch_scope_and_registry(None) as registry:
             kind = registry.get(kind)
+    return kind
+
+
+def _group_values(kind: Any) -> list[str] | None:
+    """Names of the values that a group of an optimizer of torch may have; None for those of others, which may take any."""
+    kind = _optimizer_class(kind)
+    if not inspect.isclass(kind) or not str(kind.__module__).startswith("torch.optim"):
+        return None
+    return [name for name in inspect.signature(kind).parameters if name != "params"]
+
+
+def _first_argument(kind: Any) -> str:
+    """What the optimizer calls its parameters, mostly ``params``."""
+    kind = _optimizer_class(kind)
     return next(iter(inspect.signature(kind).parameters), "params") if callable(kind) else "params"

@@ -246,6 +246,15 @@ class _ParamScheduler:
             for index, value in enumerate(values):
                 self.print_value(True, index, value)
 
+    def _warn_of_one_unit(self) -> None:
+        """Warns where a curve has no second value, so that the first one would stay for good."""
+        if self.end - self.begin == 1:
+            logger.warning(
+                "%s acts for one %s only (begin=%s, end=%s): %s stays at %s from then on. Make the span longer%s",
+                type(self).__name__, self.by, self.begin, self.end, self.param_name, self._last_value,
+                ", or set convert_to_iter_based=True" if self.by == "epoch" else "",
+            )  # fmt: skip
+
     def _set_base_values(self, groups: list[dict[str, Any]]) -> None:
         """Takes the values before any schedule; a group that was added since begins with the value that it has."""
         name = self.param_name

@@ -163,6 +163,7 @@ class ConstantParamScheduler(_ParamScheduler):
         self.factor = _fraction(type(self).__name__, "factor", factor)
         self.total_iters = end - begin - 1
         super().__init__(optimizer, param_name, begin, end, last_step, by_epoch, verbose, by)
+        self._warn_of_one_unit()
 
     def _get_value(self) -> list[Any]:
         step, total, factor = self.last_step, self.total_iters, self.factor
@@ -303,6 +304,7 @@ class LinearParamScheduler(_ParamScheduler):
         self.end_factor = _fraction(type(self).__name__, "end_factor", end_factor)
         self.total_iters = end - begin - 1
         super().__init__(optimizer, param_name, begin, end, last_step, by_epoch, verbose, by)
+        self._warn_of_one_unit()
 
     def _get_value(self) -> list[Any]:
         step, total, low, high = self.last_step, self.total_iters, self.start_factor, self.end_factor
@@ -348,6 +350,7 @@ class PolyParamScheduler(_ParamScheduler):
         self.power = power
         self.total_iters = end - begin - 1
         super().__init__(optimizer, param_name, begin, end, last_step, by_epoch, verbose, by)
+        self._warn_of_one_unit()
 
     def _get_value(self) -> list[Any]:
         return [

@@ -127,3 +127,16 @@ def priority_name(priority: Any) -> str:
 def first_of_kind(hooks: Sequence[Hook], kind: str) -> Hook | None:
     """The first hook of a class by its name; None where there is none."""
     return next((hook for hook in hooks if kind in (cls.__name__ for cls in type(hook).__mro__)), None)
+
+
+def waiting_for_validation(hooks: Sequence[Hook], schedulers: Any) -> list[str]:
+    """Names of the hooks and schedulers that act on metrics of validations.
+
+    Args:
+        hooks: the run's hooks.
+        schedulers: a list of parameter schedulers, or lists by name; None where there are none.
+    """
+    groups = schedulers.values() if isinstance(schedulers, Mapping) else [schedulers or ()]
+    following = [scheduler for group in groups for scheduler in group if getattr(scheduler, "need_val_args", False)]
+    waiting = [hook for hook in hooks if getattr(hook, "needs_validation", False)]
+    return [type(part).__name__ for part in (*waiting, *following)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,10 @@ from eng.optim import OptimWrapper, OptimWrapperDict
 from eng.optim import build_optim_wrapper as construct
 from eng.registry import OPTIM_WRAPPERS, PARAM_SCHEDULERS
 
+from ..errors import SettingsError
+from ..state.collect import wrappers_by_name
+from ..strategy.base import bare_model
+
 logger = logging.getLogger(__name__)
 
 
@@ -22,14 +27,16 @@ def build_optim_wrapper(optim_wrapper: Any, model: nn.Module) -> Any:
 
     Args:
         optim_wrapper: a wrapper, an optimizer, a config with ``optimizer`` (and ``type``, ``constructor``,
-            ``paramwise_cfg`` ...), or several wrappers by name.
+            ``paramwise_cfg`` ...), or several wrappers by name; a config among these is for the submodule of its name.
         model: the model whose parameters are optimized.
 
     Raises:
-        ValueError: a config that holds neither an optimizer nor built wrappers.
+        ValueError: a config that holds neither an optimizer nor wrappers by name.
+        SettingsError: the optimizer has none of the model's parameters.
         TypeError: something else.
     """
     wrapper = _assembled(optim_wrapper, model)
+    _check_parameters(wrapper, model)
     if hasattr(wrapper, "name_parameters"):  # state is kept by name, so that modules may be added or reordered
         wrapper.name_parameters(model)
     return wrapper
@@ -51,17 +58,61 @@ def _assembled(optim_wrapper: Any, model: nn.Module) -> Any:
         return OPTIM_WRAPPERS.build({"type": "OptimWrapper", **cfg})
     if cfg.get("optimizer") is not None or "constructor" in cfg:
         return construct(model, copy.deepcopy(cfg))
-    wrong = [name for name, wrapper in cfg.items() if not isinstance(wrapper, OptimWrapper)]
-    if wrong or not cfg:
-        raise ValueError(
-            "optim_wrapper needs an 'optimizer', or a 'constructor' that builds several, or built OptimWrappers by "
-            f"name; {wrong or 'it is empty'} {'are' if wrong else 'and'} none of these"
-        )
-    return OptimWrapperDict(**cfg)
+    if not cfg:
+        raise ValueError("optim_wrapper is empty: give dict(optimizer=dict(type='SGD', lr=...))")
+    return OptimWrapperDict(**{name: _wrapper_of_part(name, part, cfg, model) for name, part in cfg.items()})
+
+
+def _wrapper_of_part(name: str, part: Any, cfg: Mapping[str, Any], model: nn.Module) -> OptimWrapper:
+    """One of several wrappers: ready, or from a config for the submodule that its name says.
+
+    Raises:
+        ValueError: it is neither; the message tells what the keys of ``optim_wrapper`` may be.
+    """
+    if isinstance(part, OptimWrapper):
+        return part
+    bare = bare_model(model)
+    submodule = dict(bare.named_modules()).get(name) if name else None
+    if isinstance(part, Mapping) and "optimizer" in part and submodule is not None:
+        wrapper: OptimWrapper = build_optim_wrapper(part, submodule)
+        return wrapper
+    hint = ""
+    if {"type", "lr"} & set(cfg) and not isinstance(cfg.get("type"), Mapping):
+        hint = f" Did you mean optim_wrapper=dict(optimizer=dict({', '.join(f'{k}={v!r}' for k, v in cfg.items())}))?"
+    raise ValueError(
+        "optim_wrapper needs an 'optimizer', or a 'constructor' that builds several, or one wrapper for each of several "
+        f"submodules by their names. {name!r} is {part!r}, which is no wrapper with an 'optimizer' for a submodule of "
+        f"{type(bare).__name__}; it has {[child for child, _ in bare.named_children()]}.{hint}"
+    )
+
+
+def _check_parameters(wrapper: Any, model: nn.Module) -> None:
+    """Refuses an optimizer that has none of the model's parameters.
+
+    Raises:
+        SettingsError: there is one.
+    """
+    mine = {id(parameter) for parameter in model.parameters()}
+    for name, part in wrappers_by_name(wrapper).items():
+        groups = getattr(getattr(part, "optimizer", None), "param_groups", None) or ()
+        parameters = [parameter for group in groups for parameter in group["params"]]
+        if parameters and mine.isdisjoint(map(id, parameters)):
+            where = f"optim_wrapper[{name!r}]" if name else "optim_wrapper"
+            raise SettingsError(
+                f"{where} has {len(parameters)} parameters and none of them is in the model ({type(model).__name__}), so "
+                "nothing would be trained. Was it made for another model, or before this one was copied or sharded? A "
+                "config, dict(optimizer=dict(type=...)), is built for the model of the run"
+            )
 
 
 def build_param_schedulers(
-    schedulers: Any, optim_wrapper: Any, *, epoch_length: int | None, max_epochs: int, max_iters: int
+    schedulers: Any,
+    optim_wrapper: Any,
+    *,
+    epoch_length: int | None,
+    max_epochs: int,
+    max_iters: int,
+    by_epoch: bool = True,
 ) -> Any:
     """Parameter schedulers from configs: a list, or lists by name where there are several optimizers.
 
@@ -71,11 +122,16 @@ def build_param_schedulers(
         epoch_length: iterations of an epoch, for schedulers that are converted from epochs to iterations.
         max_epochs: where schedulers that count epochs end when they do not say so.
         max_iters: the same for iterations.
+        by_epoch: whether the training loop counts epochs; a schedule that does not say what it counts counts the same.
 
     Raises:
         TypeError: one is neither a scheduler nor a config.
     """
-    ends: dict[str, Any] = {"epoch_length": epoch_length, "max_epochs": max_epochs, "max_iters": max_iters}
+    if not by_epoch and epoch_length:  # the whole training is one epoch to the hooks; schedules count passes
+        max_epochs = math.ceil(max_iters / epoch_length)
+    ends: dict[str, Any] = {
+        "epoch_length": epoch_length, "max_epochs": max_epochs, "max_iters": max_iters, "by_epoch": by_epoch,
+    }  # fmt: skip
     if not isinstance(optim_wrapper, OptimWrapperDict):
         return _build_list(schedulers, optim_wrapper, **ends)
     by_name = schedulers if isinstance(schedulers, Mapping) and "type" not in schedulers else None
@@ -87,12 +143,14 @@ def build_param_schedulers(
 
 
 def _build_list(
-    schedulers: Any, optim_wrapper: Any, *, epoch_length: int | None, max_epochs: int, max_iters: int
+    schedulers: Any, optim_wrapper: Any, *, epoch_length: int | None, max_epochs: int, max_iters: int, by_epoch: bool
 ) -> list[Any]:
     built = []
     for one in schedulers if isinstance(schedulers, (list, tuple)) else [schedulers]:
         if isinstance(one, Mapping):
             cfg = copy.deepcopy(dict(one))
+            if not by_epoch:
+                _count_iterations(cfg)
             if "end" not in cfg:
                 cfg["end"] = _end_of(cfg, optim_wrapper, max_epochs, max_iters)
             default_args = {"optimizer": optim_wrapper, "epoch_length": epoch_length}
@@ -104,11 +162,32 @@ def _build_list(
     return built
 
 
+def _count_iterations(cfg: dict[str, Any]) -> None:
+    """Makes a schedule of a run that counts iterations count them too, where its config does not say what it counts."""
+    counts_epochs = cfg.get("by", "epoch") == "epoch" and cfg.get("by_epoch", True)
+    if cfg.get("convert_to_iter_based") or not counts_epochs or _follows_metric(cfg.get("type")):
+        return
+    if "by_epoch" not in cfg and "by" not in cfg:
+        cfg["by_epoch"] = False
+        return
+    logger.warning(
+        "The schedule %s counts epochs, and this run counts iterations: it takes no step before the end. Leave by_epoch "
+        "out, or set convert_to_iter_based=True",
+        cfg.get("type"),
+    )
+
+
+def _follows_metric(kind: Any) -> bool:
+    cls = PARAM_SCHEDULERS.get(kind) if isinstance(kind, str) else kind
+    return bool(getattr(cls, "need_val_args", False))
+
+
 def _end_of(cfg: Mapping[str, Any], optim_wrapper: Any, max_epochs: int, max_iters: int) -> int:
     """Where a schedule ends that does not say so: with the run, in the unit that it counts."""
-    if cfg.get("by") == "update":
+    unit = cfg.get("by") or ("epoch" if cfg.get("by_epoch", True) else "iter")
+    if unit == "update":
         return -(-max_iters // getattr(optim_wrapper, "accumulative_counts", 1))
-    return max_epochs if cfg.get("by_epoch", True) else max_iters
+    return max_epochs if unit == "epoch" else max_iters
 
 
 def scale_lr(optim_wrapper: Any, batch_size: int, world_size: int, auto_scale_lr: Mapping[str, Any] | None) -> None:
@@ -129,7 +208,7 @@ def scale_lr(optim_wrapper: Any, batch_size: int, world_size: int, auto_scale_lr
     if not auto_scale_lr or not auto_scale_lr.get("enable", False):
         return
     base = auto_scale_lr.get("base_batch_size")
-    if not isinstance(base, int) or base < 1:
+    if isinstance(base, bool) or not isinstance(base, (int, float)) or base < 1 or base != int(base):
         raise ValueError(f"auto_scale_lr needs a positive 'base_batch_size', got {base!r}")
     factor = batch_size * world_size / base
     logger.info(
