@@ -12,7 +12,7 @@ import pytest
 
 from eng.config import Config
 from eng.registry import check
-from eng.registry._check.known import top_keys
+from eng.runner.schema import SCHEMA
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 _LETTERS = "qwertyuiopasdfghjklzxcvbnm_"
@@ -44,7 +44,7 @@ def key_paths(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]
     """The way to each key with a meaning; names that the author of a config made up are theirs to spell."""
     items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for key, value in items:
-        if path or key in top_keys():
+        if path or key in SCHEMA.keys:
             if isinstance(key, str):
                 yield (*path, key)
             yield from key_paths(value, (*path, key))
@@ -68,7 +68,7 @@ def example(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_example_has_no_findings(example: dict[str, Any]) -> None:
-    assert [str(finding) for finding in check(example)] == []
+    assert [str(finding) for finding in check(example, SCHEMA)] == []
 
 
 def test_every_slip_in_every_key_is_found(example: dict[str, Any]) -> None:
@@ -78,7 +78,7 @@ def test_every_slip_in_every_key_is_found(example: dict[str, Any]) -> None:
     for path in paths:
         siblings = set(_node_at(example, path[:-1]))
         for slip in slips(path[-1]):
-            if slip not in siblings and not check(renamed(example, path, slip)):
+            if slip not in siblings and not check(renamed(example, path, slip), SCHEMA):
                 unseen.append((path, slip))
     assert unseen == []
 

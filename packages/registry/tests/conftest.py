@@ -8,27 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from eng.registry import DefaultScope, Registry, _root, _scope
+from eng.registry import Registry, isolated_registries
 
 
 @pytest.fixture(autouse=True)
-def fresh_registries(monkeypatch: pytest.MonkeyPatch) -> None:
+def fresh_registries() -> Iterator[None]:
     """Root registries without contents: the tests of this package know no other package."""
-    for root in _root.ROOT_REGISTRIES:
-        monkeypatch.setattr(root, "_module_dict", {})
-        monkeypatch.setattr(root, "_children", {})
-        monkeypatch.setattr(root, "_locations", [])
-        monkeypatch.setattr(root, "_imported", False)
-        monkeypatch.setattr(root, "_synonyms", frozenset({root.scope}))
-        monkeypatch.setattr(root, "_unknown_scopes", set())
-
-
-@pytest.fixture(autouse=True)
-def fresh_default_scope(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(DefaultScope, "_instance_dict", type(DefaultScope._instance_dict)())
-    token = _scope._CURRENT.set(None)
-    yield
-    _scope._CURRENT.reset(token)
+    with isolated_registries(empty=True):
+        yield
 
 
 @pytest.fixture

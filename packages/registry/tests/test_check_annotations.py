@@ -22,13 +22,12 @@ FITS = [
     ([1, 2], tuple[int, ...]), ({"a": 1}, dict), ({"a": 1}, dict[str, int]), ("mim", Literal["min", "mim"]),
     ([1], Sequence[int]), ("x", Any), (3, Path), ("x", Callable), ({"type": "Net"}, int), (None, None),
     ([], list[int]), (object(), int), ({"type": "X"}, str), ([1.5, 2], list[float]), (3, "not resolved"),
-    (0.1, float | TENSOR), ([0.1], TENSOR), ({"type": "X"}, TENSOR),
+    (0.1, float | TENSOR), ([0.1], TENSOR), ({"type": "X"}, TENSOR), ("1e-3", float | TENSOR), (1e5, int), (12.0, OPTIONAL),
 ]  # fmt: skip
 CONTRADICTS = [
-    ("12", int), (1.5, int), ("0.1", float), (1, str), ("yes", bool), (2, bool), (None, int), ([1], int),
+    ("12", int), (1.5, int), (float("inf"), int), ("0.1", float), (1, str), ("yes", bool), (2, bool), (None, int), ([1], int),
     ("a", int | None), ("abc", list[int]), (3, list), (["a"], list[int]), (["a"], tuple[int, ...]), ([1], dict),
     ("mix", Literal["min", "max"]), (3, Sequence[int]), ({"a": 1}, list), ("a", UNION_OF_NUMBERS), (1, None),
-    ("1e-3", float | TENSOR), ({"a": 1}, float | TENSOR),
 ]  # fmt: skip
 
 

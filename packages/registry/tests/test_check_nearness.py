@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eng.registry._check.nearness import closest, is_slip_of, or_mean
+from eng.registry._nearness import closest, is_slip_of, or_mean
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from eng.registry._check.signatures import NOTHING_KNOWN, parameters_of
+from eng.registry._signatures import NOTHING_KNOWN, parameters_of
 
 if TYPE_CHECKING:
     from nowhere import Unknown
@@ -85,8 +85,8 @@ def function(a: int, *args: int, b: int, **kwargs: int) -> None: ...
         (ByPosition, {"name", "depth"}, ("name",), False),
         (Pops, {"mode", "flag", "other", "width", "depth"}, ("width",), False),
         (Uses, set(), (), True),
-        (Keeps, {"a"}, ("a",), False),
-        (OnTop, {"a", "b"}, ("a",), False),
+        (Keeps, {"a"}, ("a",), True),
+        (OnTop, {"a", "b"}, ("a",), True),
         (NoInit, {"width", "depth"}, ("width",), False),
         (ByNew, {"size"}, ("size",), False),
         (Nothing, set(), (), False),

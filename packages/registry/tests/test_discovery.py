@@ -54,10 +54,16 @@ def test_error_of_a_location_reaches_the_caller_of_build(package) -> None:
     assert traceback.extract_tb(caught.value.cause.__traceback__)[-1].filename.endswith("parts.py")
 
 
-def test_location_that_does_not_exist_is_an_error(package) -> None:
+def test_location_that_does_not_exist_is_passed_over_with_a_warning(package, caplog) -> None:
     registry = library(package)
-    with pytest.raises(ModuleNotFoundError, match=r"no module 'alib\.parts', which registry 'model' of scope 'alib'"):
-        registry.get("Part")
+    registry.register_module(name="Known", module=dict)
+    assert registry.get("Part") is None
+    assert registry.get("Known") is dict
+    registry.get("Other")
+    [record] = [record for record in caplog.records if "alib.parts" in record.message]  # warned of once
+    assert "there is no module 'alib.parts'" in record.message
+    with pytest.raises(KeyError, match=r"its location 'alib\.parts' does not exist"):
+        registry.build(dict(type="Part"))
 
 
 def test_missing_package_of_ours_is_named_with_its_distribution(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,13 @@ def check(ctx: click.Context, config: str, cfg_options: tuple[str, ...], no_trus
     """
     from eng.registry import check as findings_of
 
-    findings = findings_of(ctx.obj.load_config(config, cfg_options, trust=not no_trust))
+    cfg = ctx.obj.load_config(config, cfg_options, trust=not no_trust)
+    try:
+        findings = findings_of(cfg)
+    except ModuleNotFoundError as error:
+        if error.name is None or not "eng.runner.schema.".startswith(f"{error.name}."):
+            raise
+        raise click.ClickException("checking a config needs eng-runner, which knows the parts of a run") from error
     if as_json:
         click.echo(json.dumps([finding.to_dict() for finding in findings], indent=2))
     else:

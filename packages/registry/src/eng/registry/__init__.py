@@ -1,7 +1,7 @@
 """Names to classes: scopes, building, and checking before a run starts."""
 
 from ._build import build_from_cfg, build_model_from_cfg, build_runner_from_cfg, build_scheduler_from_cfg
-from ._check import Finding, check
+from ._check import Finding, Node, Plain, Schema, Shape, check
 from ._manager import ManagerMeta, ManagerMixin
 from ._registry import Registry
 from ._report import count_registered_modules, traverse_registry_tree
@@ -31,6 +31,7 @@ from ._root import (
     VISUALIZERS,
     WEIGHT_INITIALIZERS,
     add_scope_synonym,
+    isolated_registries,
     remove_scope_synonym,
 )
 from ._scope import DefaultScope, init_default_scope
@@ -43,6 +44,7 @@ __all__ = [
     "init_default_scope",
     "add_scope_synonym",
     "remove_scope_synonym",
+    "isolated_registries",
     "ManagerMeta",
     "ManagerMixin",
     "build_from_cfg",
@@ -51,6 +53,10 @@ __all__ = [
     "build_scheduler_from_cfg",
     "check",
     "Finding",
+    "Schema",
+    "Node",
+    "Plain",
+    "Shape",
     "count_registered_modules",
     "traverse_registry_tree",
     "BuildError",

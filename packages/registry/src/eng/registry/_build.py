@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from ._lookup_error import unknown_type
 from ._manager import ManagerMeta
+from ._nearness import or_mean
 from ._nodes import describe_call, key_path_to, location_of
+from ._signatures import parameters_of
 from .errors import BuildError, BuildNode, build_error
 
 if TYPE_CHECKING:
@@ -151,9 +153,6 @@ def _construct(kind: Any, registry: Registry, arguments: dict[str, Any]) -> Any:
 
 def _argument_hints(cfg: Any, registry: Registry, default_args: Any) -> tuple[str, ...]:
     """What each argument that the class does not take may have meant; nothing where the call failed otherwise."""
-    from ._check.nearness import or_mean
-    from ._check.signatures import parameters_of
-
     try:
         arguments = _merged(cfg, registry, default_args)
         with registry.switch_scope_and_registry(arguments.pop("_scope_", None)) as scoped:

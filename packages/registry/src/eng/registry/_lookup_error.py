@@ -6,6 +6,7 @@ import difflib
 import sys
 from typing import TYPE_CHECKING
 
+from ._nearness import or_mean
 from ._tree import line_of, tree_below
 from .errors import UnknownTypeError
 
@@ -55,6 +56,9 @@ def hint_for(name: str, registry: Registry) -> str:
         if module is not None:
             return module
         return f"there is no scope {scope!r} (there are: {', '.join(registry.scopes())}); install or import the library that brings it"
+    absent = registry.absent_locations()
+    if absent:
+        return f"its location {' and '.join(map(repr, absent))} does not exist"
     missing = registry.root.missing_distributions()
     if missing:
         return f"{' and '.join(missing)} is not installed and brings more of them: pip install {' '.join(missing)}"
@@ -63,8 +67,6 @@ def hint_for(name: str, registry: Registry) -> str:
 
 def _missing_in_module(path: str) -> str | None:
     """Which part of a dotted path its module lacks; None where not even the first part can be imported."""
-    from ._check.nearness import or_mean
-
     parts = path.split(".")
     for count in range(len(parts) - 1, 0, -1):
         module = sys.modules.get(".".join(parts[:count]))  # the look-up has imported what there is

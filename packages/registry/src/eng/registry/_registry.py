@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,8 @@ from .errors import DuplicateNameError
 __all__ = ["Registry"]
 
 _LOGGER = logging.getLogger(__name__)
+# What a block may change in a registry.
+_CONTENTS = ("_module_dict", "_fallbacks", "_children", "_locations", "_absent", "_unknown_scopes")
 
 
 class Registry:
@@ -63,6 +66,7 @@ class Registry:
         self._children: dict[str, Registry] = {}
         self._locations = list(locations)
         self._imported = False
+        self._absent: set[str] = set()
         self._scope = self.infer_scope() if scope is None else _checked_scope(scope)
         self._synonyms: frozenset[str] = frozenset((self._scope,))
         self._unknown_scopes: set[str] = set()
@@ -268,27 +272,30 @@ class Registry:
     def import_from_location(self) -> None:
         """Imports the modules of `locations`, once.
 
+        A location that does not exist is passed over with a warning: names that other locations bring are found. The error
+        about a name that nobody brings says which location is absent.
+
         Raises:
-            ModuleNotFoundError: a location does not exist. One of ours whose package is not installed is passed
-                over; `missing_distributions` names it, and so does the error about the name.
             ImportError: whatever a location raises, with its own traceback.
         """
         if self._imported:
             return
         # No lock: importlib's own lock makes a second thread wait, and lets a location look names up itself.
-        present = [self._import_location(location) for location in self._locations]
-        self._imported = all(present)
+        absent = {location for location in self._locations if not import_if_present(location)}
+        strangers = {location for location in absent if distribution_of(location) is None}
+        if strangers - self._absent:
+            _LOGGER.warning(
+                "%s: there is no module %s, which it names as a location", self._label(), _listed(strangers)
+            )
+        self._absent |= strangers
+        self._imported = absent == strangers
         if not self._locations:
             register_all_modules_of(self._scope)
 
-    def _import_location(self, location: str) -> bool:
-        if import_if_present(location):
-            return True
-        if distribution_of(location) is None:
-            raise ModuleNotFoundError(
-                f"there is no module {location!r}, which {self._label()} names as one of its locations", name=location
-            )
-        return False
+    def absent_locations(self) -> list[str]:
+        """Modules among the `locations` that do not exist, of this registry and its parents."""
+        above = [] if self.parent is None else self.parent.absent_locations()
+        return sorted(self._absent.union(above))
 
     def missing_distributions(self) -> list[str]:
         """Distributions of ours whose modules would register something here, and which are not installed."""
@@ -349,6 +356,32 @@ class Registry:
                 scope, self._name, ", ".join(self.scopes()), self._label(),
             )  # fmt: skip
 
+    @contextmanager
+    def isolated(self, *, empty: bool = False) -> Iterator[Registry]:
+        """Undoes at the end of a block what the block changed in this registry and in those below it, for tests.
+
+        Args:
+            empty: whether the block begins without names, children, synonyms and locations.
+
+        Examples:
+            >>> TOOLS = Registry("tool", scope="example")
+            >>> with TOOLS.isolated():
+            ...     _ = TOOLS.register_module(module=complex)
+            >>> "complex" in TOOLS
+            False
+        """
+        nodes = list(tree_below(self))
+        saved = [dict(vars(node)) for node in nodes]
+        for node in nodes:
+            vars(node).update({key: copy.copy(value) for key, value in vars(node).items() if key in _CONTENTS})
+        if empty:
+            vars(self).update(vars(Registry(self._name, self.build_func, scope=self._scope)), parent=self.parent)
+        try:
+            yield self
+        finally:
+            for node, attributes in zip(nodes, saved, strict=True):
+                vars(node).update(attributes)
+
     # Building
 
     def build(self, cfg: Any, *args: Any, **kwargs: Any) -> Any:
@@ -372,6 +405,10 @@ class Registry:
 
     def _label(self) -> str:
         return f"registry {self._name!r} of scope {self._scope!r}"
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(map(repr, sorted(names)))
 
 
 def _add_child(parent: Registry, child: Registry) -> None:

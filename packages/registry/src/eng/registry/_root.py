@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
 from ._build import build_model_from_cfg, build_runner_from_cfg, build_scheduler_from_cfg
 from ._registry import Registry
+from ._scope import DefaultScope
 
 SCOPE = "eng"
 
@@ -42,6 +46,26 @@ INFERENCERS = Registry("inferencer", scope=SCOPE, locations=["eng.infer"])
 ROOT_REGISTRIES: tuple[Registry, ...] = tuple(
     {id(value): value for value in list(globals().values()) if isinstance(value, Registry)}.values()
 )
+
+
+@contextmanager
+def isolated_registries(*, empty: bool = False) -> Iterator[None]:
+    """Undoes at the end of a block what the block changed in the root registries, all below them and the default scope.
+
+    Args:
+        empty: whether the block begins with root registries that know nothing.
+
+    Examples:
+        >>> with isolated_registries():
+        ...     _ = MODELS.register_module("Round", module=round)
+        >>> MODELS.get("Round") is None
+        True
+    """
+    with ExitStack() as stack:
+        stack.enter_context(DefaultScope.isolated())
+        for registry in ROOT_REGISTRIES:
+            stack.enter_context(registry.isolated(empty=empty))
+        yield
 
 
 def add_scope_synonym(synonym: str) -> None:

@@ -67,6 +67,19 @@ class DefaultScope(ManagerMixin):
             return next(reversed(cls._instance_dict.values()), None)
 
     @classmethod
+    @contextmanager
+    def isolated(cls) -> Iterator[None]:
+        """A block that begins without any scope, and whose scopes are forgotten at its end, for tests."""
+        before = cls._instance_dict
+        cls._instance_dict = type(before)()
+        token = _CURRENT.set(None)
+        try:
+            yield
+        finally:
+            _CURRENT.reset(token)
+            cls._instance_dict = before
+
+    @classmethod
     def reset(cls) -> None:
         """Forgets all scopes: no scope is current, in this context and in others that set none."""
         with cls._instance_lock:

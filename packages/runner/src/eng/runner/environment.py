@@ -21,6 +21,7 @@ from eng.dist import all_gather_object, broadcast, get_rank, get_world_size, ini
 
 from ._version import __version__
 from .errors import MixedVersionsError, SettingsError
+from .settings import EnvSettings
 from .utils import set_random_seed
 
 logger = logging.getLogger(__name__)
@@ -30,27 +31,27 @@ def setup_environment(env_cfg: Mapping[str, Any], launcher: str) -> None:
     """Prepares this process.
 
     Args:
-        env_cfg: ``cudnn_benchmark`` (bool), ``mp_cfg`` (``mp_start_method``, ``opencv_num_threads``), ``dist_cfg``
-            (``backend`` and further arguments of :func:`eng.dist.init_dist`), ``resource_limit`` (open files).
+        env_cfg: see :class:`eng.runner.settings.EnvSettings`.
         launcher: ``"none"``, ``"pytorch"``, ``"slurm"`` or ``"mpi"``.
 
     Raises:
         MixedVersionsError: the ranks of the process group that this starts run different versions.
     """
-    if env_cfg.get("cudnn_benchmark"):
+    settings = EnvSettings.of(env_cfg)
+    if settings.cudnn_benchmark:
         torch.backends.cudnn.benchmark = True
     if launcher != "none" and not is_distributed():
-        init_dist(launcher, **_dist_options(env_cfg))
+        init_dist(launcher, **_dist_options(settings))
         start_watch()
         check_versions()
-    _set_up_workers(**dict(env_cfg.get("mp_cfg") or {}))
-    _raise_file_limit(int(env_cfg.get("resource_limit", 4096)))
+    _set_up_workers(**dict(settings.mp_cfg or {}))
+    _raise_file_limit(int(settings.resource_limit))
 
 
-def _dist_options(env_cfg: Mapping[str, Any]) -> dict[str, Any]:
-    options = dict(env_cfg.get("dist_cfg") or {})
+def _dist_options(settings: EnvSettings) -> dict[str, Any]:
+    options = dict(settings.dist_cfg or {})
     if options.get("backend") is None:
-        options["backend"] = env_cfg.get("backend") or torch_dist.get_default_backend_for_device(get_device())
+        options["backend"] = settings.backend or torch_dist.get_default_backend_for_device(get_device())
     return options
 
 

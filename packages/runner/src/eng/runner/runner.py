@@ -26,7 +26,8 @@ from .finite import FiniteWatch, StepGuard, policy_and_interval, probable_causes
 from .launch import after_restart
 from .persistence import SaveCount
 from .preemption import Preemption
-from .spec import arguments_from_cfg, as_config, check_config, check_settings
+from .settings import RunnerSettings
+from .spec import arguments_from_cfg, arguments_taken_by, as_config, check_config
 from .state import collect, restore
 from .state.policy import choose_beginning
 
@@ -77,7 +78,7 @@ class Runner(Saving):
         log_processor: how logs are put into lines.
         log_level: level of the run's logger.
         visualizer: where scalars and images go; ``dict(type="Visualizer", vis_backends=[...])``.
-        default_scope: scope of the registries in which names are looked up first.
+        default_scope: scope of the registries in which names are looked up first; None or an empty text is eng's own.
         randomness: ``dict(seed=None, diff_rank_seed=False, deterministic=False, per_sample=True)``; ``per_sample`` makes
             random numbers in transforms a function of seed, epoch and sample.
         experiment_name: name of the run; None (default) takes the name of the config file.
@@ -139,7 +140,7 @@ class Runner(Saving):
         log_processor: Any = None,
         log_level: str = "INFO",
         visualizer: Any = None,
-        default_scope: str = "eng",
+        default_scope: str | None = "eng",
         randomness: dict[str, Any] = {"seed": None},  # noqa: B006  - read only, and the reference's
         experiment_name: str | None = None,
         cfg: Any = None,
@@ -150,11 +151,11 @@ class Runner(Saving):
         preemption: dict[str, Any] | None = None,
         init_weights: bool = True,
     ) -> None:
-        settings = {key: value for key, value in locals().items() if key != "self"}
-        check_settings(settings)
+        arguments = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
+        settings = RunnerSettings(**arguments)
         self._work_dir = environment.local_work_dir(work_dir)
         self.cfg = as_config(cfg)
-        self._settings = settings
+        self._settings = settings.as_arguments()
         self._launcher = launcher
         self._randomness_cfg = dict(randomness)
         self._saved_accumulation: Any = None
@@ -188,7 +189,7 @@ class Runner(Saving):
 
     # --- opening a run
 
-    def _open_environment(self, env_cfg: Any, experiment_name: str | None, default_scope: str) -> None:
+    def _open_environment(self, env_cfg: Any, experiment_name: str | None, default_scope: str | None) -> None:
         self.setup_env(env_cfg)
         self.set_randomness(**self._randomness_cfg)
         self._experiment_name = environment.experiment_name_for(
@@ -196,8 +197,8 @@ class Runner(Saving):
         )
         self._log_dir = str(Path(self._work_dir) / self._timestamp)
         Path(self._log_dir).mkdir(parents=True, exist_ok=True)
-        DefaultScope.get_instance(self._experiment_name, scope_name=default_scope)
-        self.default_scope = default_scope
+        self.default_scope = default_scope or "eng"
+        DefaultScope.get_instance(self._experiment_name, scope_name=self.default_scope)
 
     def _open_logs(self, log_level: str, log_processor: Any, visualizer: Any) -> None:
         self.log_processor = self.build_log_processor(log_processor or {})
@@ -254,8 +255,8 @@ class Runner(Saving):
             SettingsError: something is missing or wrong; all clear mistakes are named at once.
         """
         if check:
-            check_config(cfg)
-        return cls(**arguments_from_cfg(cfg))
+            check_config(cfg, cls)
+        return cls(**arguments_taken_by(cls, arguments_from_cfg(cfg)))
 
     # --- the three things a run can do
 

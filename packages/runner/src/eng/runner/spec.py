@@ -1,51 +1,22 @@
-"""The settings of a run as one value: read from a config, and checked before anything is built."""
+"""The settings of a run, read from a config that is checked before anything is built."""
 
 from __future__ import annotations
 
 import copy
+import inspect
 import logging
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from .errors import IncompleteSettingsError, SettingsError
+from eng.registry import Finding, check
+
+from .errors import SettingsError
+from .schema import schema_for
+from .settings import defaults
 
 logger = logging.getLogger(__name__)
-
-# Keys of a config that are arguments of the Runner, with the values that a config without them gets.
-DEFAULTS: dict[str, Any] = {
-    "train_dataloader": None,
-    "val_dataloader": None,
-    "test_dataloader": None,
-    "train_cfg": None,
-    "val_cfg": None,
-    "test_cfg": None,
-    "auto_scale_lr": None,
-    "optim_wrapper": None,
-    "param_scheduler": None,
-    "val_evaluator": None,
-    "test_evaluator": None,
-    "default_hooks": None,
-    "custom_hooks": None,
-    "data_preprocessor": None,
-    "load_from": None,
-    "resume": False,
-    "launcher": "none",
-    "env_cfg": {"dist_cfg": {"backend": "nccl"}},
-    "log_processor": None,
-    "log_level": "INFO",
-    "visualizer": None,
-    "default_scope": "eng",
-    "randomness": {"seed": None},
-    "experiment_name": None,
-    "strategy": None,
-    "compile": False,
-    "activation_checkpointing": None,
-    "nan_policy": "warn",
-    "preemption": None,
-    "init_weights": True,
-}
-
-NAN_POLICIES = ("warn", "stop", "skip", "rollback")
+_MOST_HINTS = 8
 
 
 def arguments_from_cfg(cfg: Any) -> dict[str, Any]:
@@ -63,45 +34,24 @@ def arguments_from_cfg(cfg: Any) -> dict[str, Any]:
         name = getattr(cfg, "filename", None) or "the config"
         raise SettingsError(f"{name} lacks {' and '.join(missing)}; it has {sorted(cfg.keys())}")
     cfg = copy.deepcopy(cfg)
-    arguments = {name: cfg.get(name, copy.deepcopy(default)) for name, default in DEFAULTS.items()}
+    arguments = {name: cfg.get(name, default) for name, default in defaults().items()}
     return {"model": cfg["model"], "work_dir": cfg["work_dir"], **arguments, "cfg": cfg}
 
 
-def check_settings(settings: Mapping[str, Any]) -> None:
-    """Makes sure that the settings fit together.
+def arguments_taken_by(runner: type, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of ``arguments`` that the constructor of ``runner`` takes: a subclass may know fewer settings.
 
-    Args:
-        settings: the Runner's arguments by name.
-
-    Raises:
-        IncompleteSettingsError: of settings that belong together some are missing, which are named.
-        SettingsError: another contradiction.
+    A setting that it does not take is left out; where the config gives it a value, with a warning.
     """
-    _all_or_none(settings, "train_dataloader", "train_cfg", "optim_wrapper")
-    if settings.get("param_scheduler") is not None and settings.get("optim_wrapper") is None:
-        raise IncompleteSettingsError(["param_scheduler"], ["optim_wrapper"])
-    for mode in ("val", "test"):
-        names = [f"{mode}_dataloader", f"{mode}_cfg", f"{mode}_evaluator"]
-        _all_or_none(settings, *(names[:2] if _wants_losses_only(settings, mode) else names))
-    _check_policy(settings.get("nan_policy", "warn"))
-
-
-def _wants_losses_only(settings: Mapping[str, Any], mode: str) -> bool:
-    cfg = settings.get(f"{mode}_cfg")
-    return isinstance(cfg, Mapping) and bool(cfg.get("loss")) and settings.get(f"{mode}_evaluator") is None
-
-
-def _all_or_none(settings: Mapping[str, Any], *names: str) -> None:
-    given = [name for name in names if settings.get(name) is not None]
-    missing = [name for name in names if settings.get(name) is None]
-    if given and missing:
-        raise IncompleteSettingsError(given, missing)
-
-
-def _check_policy(policy: Any) -> None:
-    kind = policy.get("type", "warn") if isinstance(policy, Mapping) else policy
-    if kind not in NAN_POLICIES:
-        raise SettingsError(f"nan_policy must be one of {', '.join(NAN_POLICIES)}, got {kind!r}")
+    parameters = inspect.signature(runner).parameters.values()
+    if any(each.kind is each.VAR_KEYWORD for each in parameters):
+        return dict(arguments)
+    names = {each.name for each in parameters}
+    ours = defaults()
+    lost = [name for name, value in arguments.items() if name not in names and value != ours.get(name)]
+    if lost:
+        logger.warning("%s takes no %s: left out", runner.__name__, " and ".join(map(repr, lost)))
+    return {name: value for name, value in arguments.items() if name in names}
 
 
 def as_config(cfg: Any) -> Any:
@@ -119,21 +69,46 @@ def as_config(cfg: Any) -> Any:
     raise SettingsError(f"cfg must be a Config or a mapping, got {type(cfg).__name__}")
 
 
-def check_config(cfg: Any) -> None:
+def check_config(cfg: Any, runner: type | None = None) -> None:
     """Looks for unknown types, unknown and missing arguments before anything is built.
 
-    What may still be set right by the code that builds a part is only told; what cannot is an error.
+    Only what is certain to fail stops the run; the rest is one block of hints in the log.
+
+    Args:
+        cfg: the whole config.
+        runner: the class that builds it; None is :class:`eng.runner.Runner`.
 
     Raises:
-        SettingsError: there are mistakes; all are listed, with file and line where they are known.
+        SettingsError: a part is certain to fail; all are listed, with file and line where they are known.
     """
-    from eng.registry import check
-
-    findings = check(cfg)
+    findings = check(cfg, schema_for(runner))
     certain = [finding for finding in findings if finding.is_certain]
-    for finding in findings:
-        if not finding.is_certain:
-            logger.warning("the config may be wrong: %s", finding)
+    hints = [finding for finding in findings if not finding.is_certain]
+    if hints:
+        logger.warning("%s", hint_block(hints, getattr(cfg, "filename", None)))
     if certain:
         listed = "\n".join(f"  {finding}" for finding in certain)
         raise SettingsError(f"the config has {len(certain)} mistake{'s' if len(certain) > 1 else ''}:\n{listed}")
+
+
+def hint_block(hints: list[Finding], file: str | None = None) -> str:
+    """The hints as one text of at most ten lines: equal ones grouped, and how to see all.
+
+    Args:
+        hints: at least one.
+        file: the config's file, for the command that shows all.
+    """
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    for hint in hints:
+        groups.setdefault((hint.path.rpartition(".")[2], hint.message), []).append(hint)
+    lines = [_group_line(group) for group in groups.values()]
+    shown = lines[:_MOST_HINTS]
+    count = f"{len(hints)} hint{'s' if len(hints) > 1 else ''}"
+    rest = [f"  and {len(lines) - len(shown)} more"] if len(lines) > len(shown) else []
+    command = f"eng config check {shlex.quote(file)}" if file else "eng config check FILE"
+    return "\n".join([f"the config may be wrong, {count} (all: {command}):", *shown, *rest])
+
+
+def _group_line(group: list[Finding]) -> str:
+    others = f" (and at {len(group) - 1} more place{'s' if len(group) > 2 else ''})" if len(group) > 1 else ""
+    return f"  {group[0]}{others}"

@@ -1,6 +1,7 @@
 """Proving a config before anything of it is built."""
 
 from .findings import Finding, Kind
+from .schema import Node, Plain, Schema, Shape
 from .walk import check
 
-__all__ = ["Finding", "Kind", "check"]
+__all__ = ["Finding", "Kind", "Node", "Plain", "Schema", "Shape", "check"]

@@ -25,8 +25,6 @@ _ACCEPTS: dict[Any, tuple[type, ...]] = {
     collections.abc.Sequence: (list, tuple, str, range),
 }
 _ELEMENTS = (list, set, collections.abc.Sequence)
-# Classes that no text, and no mapping without a type, is turned into: `lr: float | Tensor` takes no "1e-3".
-_NEVER_TEXT = frozenset({("torch", "Tensor"), ("torch.nn.parameter", "Parameter"), ("numpy", "ndarray")})
 _PLAIN_VALUES = (int, float, complex, str, bytes, list, tuple, set, type(None), Mapping)
 
 
@@ -46,10 +44,12 @@ def contradicts(value: Any, hint: Any) -> bool:
         return value not in get_args(hint)
     if hint is bool and value in (0, 1):
         return False
+    if hint is int and isinstance(value, float):
+        return not value.is_integer()  # 1e5 is how people write large counts, and a quotient is a float
     kind = type(None) if hint is None else origin or hint
     accepted = _ACCEPTS.get(kind) if _is_hashable(kind) else None
     if accepted is None:
-        return isinstance(value, (str, Mapping)) and _name_of(kind) in _NEVER_TEXT
+        return False
     return not isinstance(value, accepted) or _holds_a_contradiction(value, kind, get_args(hint))
 
 
@@ -66,11 +66,6 @@ def _holds_a_contradiction(value: Any, kind: Any, arguments: tuple[Any, ...]) ->
     if kind in _ELEMENTS or (kind is tuple and len(arguments) == 2 and arguments[1] is Ellipsis):
         return any(contradicts(each, arguments[0]) for each in value)
     return False
-
-
-def _name_of(kind: Any) -> tuple[str, str]:
-    """Module and name of a class, which this package does not import."""
-    return getattr(kind, "__module__", ""), getattr(kind, "__qualname__", "")
 
 
 def _is_hashable(kind: Any) -> bool:

@@ -3,150 +3,225 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
-from eng.registry import _root as roots
-from eng.registry._lookup_error import hint_for, near_names, scopes_searched
-from eng.registry._nodes import location_of, type_name
-from eng.registry._registry import Registry
-from eng.registry._scope import DefaultScope
-
-from . import known
+from .._lookup_error import hint_for, near_names, scopes_searched
+from .._nearness import is_slip_of, or_mean
+from .._nodes import location_of, type_name
+from .._registry import Registry
+from .._root import FUNCTIONS, ROOT_REGISTRIES
+from .._scope import DefaultScope
+from .._signatures import Parameters, parameters_of
+from .._tree import tree_below
 from .annotations import contradicts, spelled
 from .findings import Finding
-from .known import Place
-from .nearness import is_slip_of, or_mean
 from .origin import origin_of
-from .signatures import Parameters, parameters_of
+from .schema import Node, Schema
+from .suspicion import Suspicion
+from .words import words_of_libraries
 
-_RESERVED = frozenset(("type", "_scope_", "_delete_"))
+RESERVED = frozenset(("type", "_scope_", "_delete_"))
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where a node stands.
+
+    Attributes:
+        path: the keys that lead to it.
+        is_known: whether it is known who builds the node, and in which way; if not, a parent's code decides.
+        stops: whether a run builds the node at its start, so that a failure would stop it.
+        parents: the classes and functions of the nodes around it, outermost first.
+        group: the path of the argument of the nearest node with a type that it stands in.
+    """
+
+    path: str
+    is_known: bool
+    stops: bool = True
+    parents: tuple[Callable[..., Any], ...] = ()
+    group: str = ""
+
+    def below(self, step: str) -> Context:
+        """The context of what stands under ``.key`` or ``[index]``, which the same code builds."""
+        return replace(self, path=self.path + step)
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether what is wrong with the node is certain to stop a run."""
+        return self.is_known and self.stops
+
+    @property
+    def is_layer(self) -> bool:
+        """Whether a helper builds the node with arguments of its own, as for ``norm_cfg=dict(type='BN')``."""
+        key = self.path.rpartition(".")[2].partition("[")[0]
+        return key.endswith(("_cfg", "_cfgs")) and key != "init_cfg" and "." in self.path
 
 
 def resolve_or_find(
-    node: Mapping[str, Any], place: Place, path: str, *, is_guess: bool
-) -> tuple[Callable[..., Any] | None, list[Finding]]:
-    """What the node's type stands for, or the finding that says why there is nothing."""
-    kind = node.get("type", place.default)
+    node: Mapping[str, Any], shape: Node, context: Context
+) -> tuple[Callable[..., Any] | None, list[Finding | Suspicion]]:
+    """What the node's type stands for, or what to say where it stands for nothing."""
+    kind = node.get("type", shape.default_of(node))
     where = location_of(node, "type")
     if not isinstance(kind, str):
         if callable(kind):
             return kind, []
         message = f"type must be a name, a class or a function, not {kind!r}"
-        return None, [Finding("unknown-type", f"{path}.type", message, where)]
-    registry = scoped(place.registry)
-    found = registry.get(kind)
-    if found is None and is_guess:
-        found = _get_from_any(kind)
-    if found is not None:
-        return found, []
-    if "type" not in node:  # the default of a part that is not installed
+        # Code that reads the node itself may choose by numbers, or by None.
+        finding = Finding("unknown-type", f"{context.path}.type", message, where, context.is_certain)
+        return None, [finding] if context.is_known else []
+    registry = scoped(shape.registry)
+    factory = registry.get(kind) if context.is_known else _loaded(kind, registry)
+    if factory is not None or "type" not in node:  # the default of a part that is not installed is nobody's fault
+        return factory, []
+    if context.is_known and _is_known_to_a_library(kind.rpartition(".")[2], registry.root):
         return None, []
-    return None, [Finding("unknown-type", f"{path}.type", _unknown(kind, registry), where, is_certain=not is_guess)]
+    return None, [_unknown_type(kind, registry, context, where)]
+
+
+def _unknown_type(kind: str, registry: Registry, context: Context, where: str | None) -> Finding | Suspicion:
+    """A finding where the registry is known; below other code, the name may be anything that this code knows."""
+    searched = scopes_searched(kind, registry)
+    said = f"no {registry.name} is called {kind!r} (scopes searched: {', '.join(searched)})"
+    if not context.is_known:
+        finding = Finding("unknown-type", f"{context.path}.type", said, where, is_certain=False)
+        return Suspicion(finding, kind.rpartition(".")[2], all_names())
+    near = near_names(kind, registry)
+    meant = f"did you mean {' or '.join(map(repr, near))}?" if near else ""
+    parts = [said, meant, origin_of(kind, registry, searched) or ("" if near else hint_for(kind, registry))]
+    message = "; ".join(filter(None, parts))
+    # Another version of a library, or its own installer, may bring a name that is near to none.
+    is_certain = context.is_certain and (bool(near) or registry.parent is None)
+    return Finding("unknown-type", f"{context.path}.type", message, where, is_certain)
+
+
+def _is_known_to_a_library(name: str, root: Registry) -> bool:
+    """Whether the code of a library mentions a type, which it may register when it is needed, or with a dependency.
+
+    A name that is registered in another scope already is out of reach in this one.
+    """
+    if any(name in each.module_dict for each in tree_below(root)):
+        return False
+    return not words_of_libraries(without="eng").without({name})
+
+
+def all_names() -> frozenset[str]:
+    """Every name in every registry."""
+    return frozenset(name for root in ROOT_REGISTRIES for each in tree_below(root) for name in each.module_dict)
 
 
 def scoped(registry: Registry) -> Registry:
     """The registry of the default scope, without a word about a scope that does not exist: that is a finding."""
     current = DefaultScope.get_current_instance()
-    found = registry.of_scope(current.scope_name) if current is not None else None
-    return registry if found is None else found
+    inner = registry.of_scope(current.scope_name) if current is not None else None
+    return registry if inner is None else inner
 
 
-def unknown_scope(scope: Any, registry: Registry, path: str, node: Mapping[str, Any], key: str) -> Iterator[Finding]:
-    """A finding where no registry of the tree answers to `scope`."""
-    if not isinstance(scope, str) or registry.of_scope(scope) is None:
-        scopes = registry.scopes()
-        near = or_mean(scope, scopes) if isinstance(scope, str) else ""
-        message = f"there is no scope {scope!r} (there are: {', '.join(scopes)}){near or '; import the library that brings it'}"
-        yield Finding("unknown-scope", path, message, location_of(node, key))
+def unknown_scope(scope: Any, path: str, node: Mapping[str, Any], key: str) -> Iterator[Finding]:
+    """A finding where no registry of any tree answers to `scope`; names are then looked up without it."""
+    if (
+        scope is None
+        or scope == ""
+        or (isinstance(scope, str) and any(_has_scope(root, scope) for root in ROOT_REGISTRIES))
+    ):
+        return
+    scopes = sorted({name for root in ROOT_REGISTRIES for name in root.scopes()})
+    near = or_mean(scope, scopes) if isinstance(scope, str) else ""
+    message = (
+        f"there is no scope {scope!r} (there are: {', '.join(scopes)}){near or '; import the library that brings it'}"
+    )
+    yield Finding("unknown-scope", path, message, location_of(node, key), is_certain=False)
+
+
+def _has_scope(root: Registry, scope: str) -> bool:
+    return root.of_scope(scope) is not None
 
 
 def check_call(
-    factory: Callable[..., Any], node: Mapping[str, Any], place: Place, path: str, *, is_guess: bool
-) -> Iterator[Finding]:
-    """Unknown, contradicting and missing arguments of a call that the node stands for."""
+    factory: Callable[..., Any], node: Mapping[str, Any], shape: Node, context: Context, schema: Schema
+) -> Iterator[Finding | Suspicion]:
+    """Unknown, contradicting and missing arguments of the call that the node stands for."""
     takes = parameters_of(factory)
     name = type_name(node.get("type", factory))
+    is_ours = _is_ours(factory)
     for key, value in node.items():
-        if key in _RESERVED or key in place.extra:
+        if key in RESERVED or key in shape.extra or not isinstance(key, str):
             continue
         if key in takes.names:
-            yield from _check_value(key, value, takes, name, path, node)
-        elif _is_refused(key, takes, path):
-            message = f"{name} takes no argument {key!r}{_place_for(key, node, place) or or_mean(key, takes.names | {'type'})}"
-            yield Finding("unknown-argument", f"{path}.{key}", message, location_of(node, key))
-    if not _is_layer(path):
-        yield from _missing(takes, node, place, path, name, is_certain=not is_guess)
+            # What other people's annotations say is often not what their code takes.
+            if is_ours and key in takes.hints and contradicts(value, takes.hints[key]):
+                message = (
+                    f"{name} takes {spelled(takes.hints[key])} for {key!r}, not {type(value).__name__} {value!r:.60}"
+                )
+                yield Finding("wrong-type", f"{context.path}.{key}", message, location_of(node, key), is_certain=False)
+        else:
+            yield from _unknown_argument(key, node, takes, factory, shape, context, schema)
+    if context.is_known and takes.is_exact:
+        yield from _missing(takes, node, shape, context, name)
 
 
-def _check_value(
-    key: str, value: Any, takes: Parameters, name: str, path: str, node: Mapping[str, Any]
-) -> Iterator[Finding]:
-    if key in takes.hints and contradicts(value, takes.hints[key]):
-        message = f"{name} takes {spelled(takes.hints[key])} for {key!r}, not {type(value).__name__} {value!r:.60}"
-        yield Finding("wrong-type", f"{path}.{key}", message, location_of(node, key))
+def _is_ours(factory: Callable[..., Any]) -> bool:
+    return getattr(factory, "__module__", "").startswith("eng.")
 
 
-def _is_refused(key: Any, takes: Parameters, path: str) -> bool:
-    if takes.takes_any or _is_layer(path):
-        # Any name would do, but not one that is nearly an argument.
-        return isinstance(key, str) and any(is_slip_of(key, other) for other in takes.names if len(other) > 3)
-    return True
+def _unknown_argument(
+    key: str,
+    node: Mapping[str, Any],
+    takes: Parameters,
+    factory: Callable[..., Any],
+    shape: Node,
+    context: Context,
+    schema: Schema,
+) -> Iterator[Finding | Suspicion]:
+    name = type_name(node.get("type", factory))
+    names = takes.names | {"type"}
+    place = _place_for(key, node, shape, schema)
+    said = f"{name} takes no argument {key!r}"
+    where, path = location_of(node, key), f"{context.path}.{key}"
+    if context.is_known and takes.is_exact:
+        # Without a near name it may be an argument of another version of the class, whose own error tells more.
+        is_certain = context.is_certain and (_is_ours(factory) or any(is_slip_of(key, other) for other in names))
+        yield Finding("unknown-argument", path, f"{said}{place or or_mean(key, names)}", where, is_certain)
+    elif takes.is_exact and not context.is_layer:
+        finding = Finding("unknown-argument", path, f"{said}{place or ''}", where, is_certain=False)
+        yield Suspicion(finding, key, names, context.parents, is_sure=True)
+    else:
+        finding = Finding("unknown-argument", path, said, where, is_certain=False)
+        yield Suspicion(finding, key, names, group=context.path)
 
 
-def _is_layer(path: str) -> bool:
-    """Whether a helper builds the node with arguments of its own, as for ``norm_cfg=dict(type='BN')``."""
-    key = path.rpartition(".")[2].partition("[")[0]
-    return key.endswith(("_cfg", "_cfgs")) and key != "init_cfg" and "." in path
-
-
-def _missing(
-    takes: Parameters, node: Mapping[str, Any], place: Place, path: str, name: str, *, is_certain: bool
-) -> Iterator[Finding]:
-    given_by_builder = known.supplied_to(place.registry) | place.supplied
-    if place.registry.root is roots.FUNCTIONS:  # a function of FUNCTIONS is called later, with the rest
+def _missing(takes: Parameters, node: Mapping[str, Any], shape: Node, context: Context, name: str) -> Iterator[Finding]:
+    if shape.registry.root is FUNCTIONS:  # a function of FUNCTIONS is called later, with the rest
         return
-    for each in takes.required:
-        if each not in node and each not in given_by_builder:
-            hint = f" ({spelled(takes.hints[each])})" if each in takes.hints else ""
-            message = f"{name} needs the argument {each!r}{hint}"
-            yield Finding("missing-argument", path, message, location_of(node, None), is_certain)
+    for argument in takes.required:
+        if argument not in node and argument not in shape.supplied:
+            hint = f" ({spelled(takes.hints[argument])})" if argument in takes.hints else ""
+            message = f"{name} needs the argument {argument!r}{hint}"
+            yield Finding("missing-argument", context.path, message, location_of(node, None), context.is_certain)
 
 
-def _place_for(key: str, node: Mapping[str, Any], place: Place) -> str | None:
+def _place_for(key: str, node: Mapping[str, Any], shape: Node, schema: Schema) -> str | None:
     """Where a key of another level belongs, in words."""
     for name, inner in node.items():
         if not isinstance(inner, Mapping) or "type" not in inner:
             continue
-        registry = scoped(known.ARGUMENTS[name].registry if name in known.ARGUMENTS else place.registry)
-        found = registry.get(inner["type"]) if isinstance(inner["type"], str) else inner["type"]
-        if callable(found) and key in parameters_of(found).names:
+        registry = scoped(schema.arguments[name].registry if name in schema.arguments else shape.registry)
+        factory = _loaded(inner["type"], registry) if isinstance(inner["type"], str) else inner["type"]
+        if callable(factory) and key in parameters_of(factory).names:
             return f"; it is an argument of {name!r}, one level down"
-    if place.registry is roots.DATASETS and key in known.DATALOADER_KEYS:
-        return "; it is a setting of the dataloader, one level up"
-    if place.registry is roots.OPTIMIZERS and key in (
-        "clip_grad",
-        "accumulative_counts",
-        "paramwise_cfg",
-        "constructor",
-    ):
-        return "; it is a setting of 'optim_wrapper', one level up"
+    return next((f"; {words}" for words, keys in shape.levels_up.items() if key in keys), None)
+
+
+def _loaded(kind: str, registry: Registry) -> Any:
+    """What a nested node's type stands for, in its registry or in any other: the parent's code chooses.
+
+    A module that fails to import is no fault of this node: only whoever builds the node knows which registry it needs.
+    """
+    for each in (registry, *map(scoped, ROOT_REGISTRIES)):
+        with suppress(Exception):
+            factory = each.get(kind)
+            if factory is not None:
+                return factory
     return None
-
-
-def _get_from_any(kind: str) -> Any:
-    """A nested node may belong to any registry: its parent's code decides."""
-    for root in roots.ROOT_REGISTRIES:
-        found = scoped(root).get(kind)
-        if found is not None:
-            return found
-    return None
-
-
-def _unknown(kind: str, registry: Registry) -> str:
-    searched = scopes_searched(kind, registry)
-    near = near_names(kind, registry)
-    parts = [f"no {registry.name} is called {kind!r} (scopes searched: {', '.join(searched)})"]
-    if near:
-        parts.append(f"did you mean {' or '.join(map(repr, near))}?")
-    parts.append(origin_of(kind, registry, searched) or ("" if near else hint_for(kind, registry)))
-    return "; ".join(filter(None, parts))

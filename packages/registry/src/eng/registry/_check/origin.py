@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-from eng.registry import _root as roots
-from eng.registry._registry import Registry
-from eng.registry._tree import tree_below
+from .._registry import Registry
+from .._root import ROOT_REGISTRIES
+from .._tree import tree_below
 
 _MOST_FILES = 500
 _WELL_KNOWN = ("torch.nn", "torch.optim", "torch.optim.lr_scheduler", "torch.utils.data", "torchvision.transforms")
@@ -24,7 +24,7 @@ def origin_of(name: str, registry: Registry, scopes: Iterable[str]) -> str | Non
 
 
 def _in_another_registry(name: str, registry: Registry) -> str | None:
-    for root in roots.ROOT_REGISTRIES:
+    for root in ROOT_REGISTRIES:
         if root is not registry.root and any(name in node.module_dict for node in tree_below(root)):
             return f"{name!r} is a {root.name}, not a {registry.name}"
     return None

@@ -1,37 +1,44 @@
-"""The walk through a config: which place each key has, and what its node lacks."""
+"""The walk through a config: which shape each key has, and what its node lacks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from importlib import import_module
+from typing import Any, TypeAlias
 
-from eng.registry._nodes import location_of, nodes_below
-from eng.registry._registry import Registry
-from eng.registry._scope import DefaultScope
-
-from . import known
+from .._nearness import is_slip_of, or_mean
+from .._nodes import location_of, nodes_below
+from .._registry import Registry
+from .._scope import DefaultScope
+from .._signatures import parameters_of
 from .findings import Finding
-from .known import Place
-from .nearness import is_slip_of, or_mean
-from .node import check_call, resolve_or_find, unknown_scope
-from .signatures import parameters_of
+from .node import RESERVED, Context, all_names, check_call, resolve_or_find, scoped, unknown_scope
+from .schema import Node, Plain, Schema, Shape
+from .suspicion import Suspicion, judged
+
+Items: TypeAlias = Iterator["Finding | Suspicion"]
+_LONG = 10
+_NO_SCHEMA = Schema(frozenset(), {})
 
 
-def check(cfg: Any, registry: Registry | None = None) -> list[Finding]:
-    """Everything that would go wrong when `cfg` is built, without building any of it.
+def check(cfg: Any, schema: Schema | Node | Registry | None = None) -> list[Finding]:
+    """What would go wrong when `cfg` is built, or be passed over in silence, without building any of it.
+
+    A finding is certain where building the part is certain to raise. Below a part that other code builds, only what
+    no code can read is a finding, and it is a hint.
 
     Args:
-        cfg: a whole config; or, with `registry`, one node (a mapping with ``type``) or a list of nodes.
-        registry: where the ``type`` of `cfg` is looked up; None reads `cfg` as a whole config, in which each known
-            key has its registry and an unknown key that is nearly a known one is a finding. Other keys are taken for
-            the user's variables.
+        cfg: a whole config; or, with a registry, one node (a mapping with ``type``) or a list of nodes.
+        schema: the parts of a whole config; keys that it does not name are variables of the user. Or the registry in
+            which the ``type`` of `cfg` is looked up, or a `Node` where whoever builds it adds arguments. None takes ``eng.runner.schema.SCHEMA``, the config of a run.
 
     Returns:
-        the findings, in the order of the config; an empty list for a config that is proven.
+        the findings, in the order of the config; an empty list for a config without any.
 
     Raises:
         TypeError: `cfg` is neither a mapping nor a list.
-        ImportError: a module that registers parts fails to import, with its own traceback.
+        ImportError: a module that registers parts fails to import, with its own traceback; or `schema` is None and
+            eng-runner is not installed.
 
     Examples:
         >>> from eng.registry import Registry
@@ -45,14 +52,21 @@ def check(cfg: Any, registry: Registry | None = None) -> list[Finding]:
         shape.sid: Square takes no argument 'sid'; did you mean 'side'?
         shape: Square needs the argument 'side' (float)
     """
-    if registry is not None:
-        return list(_check_nodes(cfg, Place(registry), registry.name.replace(" ", "_")))
+    if isinstance(schema, (Registry, Node)):
+        node = schema if isinstance(schema, Node) else Node(schema)
+        context = Context(node.registry.name.replace(" ", "_"), is_known=True)
+        return judged(_Walk(_NO_SCHEMA).visit(cfg, node, context))
+    if schema is None:
+        # A dotted path that is followed when it is needed: this package knows nothing of a run.
+        schema = import_module("eng.runner.schema").SCHEMA
+        assert isinstance(schema, Schema)
     if not isinstance(cfg, Mapping):
         if not (hasattr(cfg, "keys") and hasattr(cfg, "items")):
-            raise TypeError(f"a whole config is a mapping, not {type(cfg).__name__}; for a node give its registry too")
+            raise TypeError(f"a whole config is a mapping, not {type(cfg).__name__}; for a node give its registry")
         cfg = _mapping_behind(cfg)
-    with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
-        return list(_check_config(cfg))
+    scope = cfg.get("default_scope") or schema.scope
+    with DefaultScope.overwrite_default_scope(scope if isinstance(scope, str) else None):
+        return judged(_Walk(schema).config(cfg))
 
 
 def _mapping_behind(cfg: Any) -> Mapping[str, Any]:
@@ -61,159 +75,145 @@ def _mapping_behind(cfg: Any) -> Mapping[str, Any]:
     return inner if isinstance(inner, Mapping) else dict(cfg.items())
 
 
-def _check_config(cfg: Mapping[str, Any]) -> Iterator[Finding]:
-    scope = cfg.get("default_scope")
-    if scope is not None:
-        yield from unknown_scope(scope, known.SECTIONS["model"].registry, "default_scope", cfg, "default_scope")
-    for key, value in cfg.items():
-        yield from _check_top_key(key, value, cfg)
-        yield from _check_section(key, value)
+class _Walk:
+    """One pass over a config."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+
+    def config(self, cfg: Mapping[str, Any]) -> Items:
+        """The whole config."""
+        yield from unknown_scope(cfg.get("default_scope"), "default_scope", cfg, "default_scope")
+        in_doubt = self._schema.in_doubt(cfg)
+        for key, value in cfg.items():
+            yield from self._top_key(key, value, cfg)
+            if key in self._schema.sections:
+                context = Context(key, key not in in_doubt, key not in self._schema.later)
+                yield from self.visit(value, self._schema.sections[key], context)
+
+    def _top_key(self, key: str, value: Any, cfg: Mapping[str, Any]) -> Items:
+        known, homes = self._schema.keys, self._schema.homes
+        near = [] if key in known else [other for other in sorted(known) if is_slip_of(key, other)]
+        if key in known or not (near or key in homes) or _is_used_elsewhere(key, value, cfg, near):
+            return
+        where = location_of(cfg, key)
+        if near:
+            message = f"no key {key!r} is known here; did you mean {' or '.join(map(repr, near))}?"
+            yield Finding("unknown-key", key, message, where, is_certain=False)
+        elif isinstance(value, Mapping) and "type" in value and homes[key] not in cfg:
+            message = f"{key!r} has no effect at the top of a config; it belongs in {homes[key]!r}"
+            yield Finding("misplaced-key", key, message, where, is_certain=False)
+
+    def visit(self, value: Any, shape: Shape | None, context: Context) -> Items:
+        """`value` as a part, a list of parts, or something else that is nothing to check."""
+        if isinstance(value, (list, tuple)):
+            for index, item in enumerate(value):
+                yield from self.visit(item, shape, context.below(f"[{index}]"))
+        elif isinstance(value, Mapping):
+            chosen = shape if isinstance(shape, (Node, Plain)) or shape is None else shape(value)
+            if isinstance(chosen, Node):
+                yield from self._node(value, chosen, context)
+            elif isinstance(chosen, Plain):
+                yield from self._plain(value, chosen, context)
+
+    def _plain(self, value: Mapping[str, Any], shape: Plain, context: Context) -> Items:
+        noun = shape.noun or repr(context.path)
+        known = shape.keys | shape.children.keys()
+        for key, inner in value.items():
+            child = context.below(f".{key}")
+            if key not in known and shape.others is None:
+                home = _home_of(key, value, shape) or or_mean(str(key), known)
+                certain = shape.is_strict and context.is_certain
+                finding = Finding(
+                    "unknown-key", child.path, f"{noun} has no key {key!r}{home}", location_of(value, key), certain
+                )
+                yield Suspicion(finding, str(key), known, is_sure=not shape.needs_near) if shape.is_open else finding
+            elif key not in known and any(is_slip_of(str(key), other) for other in known):
+                message = f"{noun} has no key {key!r}{or_mean(str(key), known)}"
+                yield Finding("unknown-key", child.path, message, location_of(value, key), is_certain=False)
+            yield from self.visit(inner, shape.children.get(key, shape.others), child)
+        for key in shape.required:
+            if key not in value:
+                where = location_of(value, None)
+                yield Finding("missing-argument", context.path, f"{noun} needs {key!r}", where, context.is_certain)
+
+    def _node(self, node: Mapping[str, Any], shape: Node, context: Context) -> Items:
+        scope = node.get("_scope_")
+        yield from unknown_scope(scope, f"{context.path}._scope_", node, "_scope_")
+        if "type" not in node and shape.default is None:
+            yield from self._untyped(node, shape, context)
+            yield from self._arguments(node, shape, context, factory=None)
+            return
+        with DefaultScope.overwrite_default_scope(scope if isinstance(scope, str) and scope else None):
+            factory, items = resolve_or_find(node, shape, context)
+            yield from items
+            if factory is None:
+                yield from self._unread_keys(node, context)
+            else:
+                yield from check_call(factory, node, shape, context, self._schema)
+            yield from self._arguments(node, shape, context, factory)
+
+    def _untyped(self, node: Mapping[str, Any], shape: Node, context: Context) -> Items:
+        slip = next((key for key in node if isinstance(key, str) and is_slip_of(key, "type")), None)
+        path, where = f"{context.path}.{slip}" if slip else context.path, location_of(node, slip)
+        if context.is_known and shape.needs_type:
+            rest = f"did you mean it by {slip!r}?" if slip else f"it has {', '.join(map(repr, node)) or 'none'}"
+            message = f'a {shape.registry.name} must contain the key "type"; {rest}'
+            yield Finding("missing-type", path, message, where, context.is_certain)
+        elif slip is not None and (shape.needs_type or node[slip] in all_names()):
+            yield Finding(
+                "missing-type", path, f"no 'type' here; did you mean it by {slip!r}?", where, is_certain=False
+            )
+        else:
+            yield from self._unread_keys(node, context)
+
+    def _unread_keys(self, node: Mapping[str, Any], context: Context) -> Items:
+        """Keys of a mapping whose reader is not known."""
+        for key in node:
+            if isinstance(key, str) and key.isidentifier() and key not in RESERVED:
+                path, where = f"{context.path}.{key}", location_of(node, key)
+                finding = Finding("unknown-key", path, f"no code reads the key {key!r}", where, is_certain=False)
+                yield Suspicion(finding, key, group=context.group or context.path)
+
+    def _arguments(self, node: Mapping[str, Any], shape: Node, context: Context, factory: Any) -> Items:
+        """The parts among the arguments of a node."""
+        is_ours = context.is_known and getattr(factory, "__module__", "").startswith("eng.")
+        parents = context.parents if factory is None else (*context.parents, factory)
+        for key, value in node.items():
+            if not isinstance(value, (Mapping, list, tuple)):
+                continue
+            if key in shape.children:
+                yield from self.visit(value, shape.children[key], context.below(f".{key}"))
+                continue
+            inner = self._schema.arguments.get(key)
+            path = f"{context.path}.{key}"
+            group = path if factory is not None else context.group or path
+            inside = Context(path, is_ours and inner is not None, context.stops, parents, group)
+            yield from self.visit(value, inner or Node(shape.registry, needs_type=False), inside)
 
 
-def _check_top_key(key: str, value: Any, cfg: Mapping[str, Any]) -> Iterator[Finding]:
-    meant = known.top_keys()
-    if key in meant:
-        return
-    near = [other for other in sorted(meant) if is_slip_of(key, other)]
-    if not near and key not in known.ARGUMENT_HOMES:
-        return
-    if _is_used_elsewhere(key, value, cfg):
-        return
-    if near:
-        message = f"no key {key!r} is known here; did you mean {' or '.join(map(repr, near))}?"
-        yield Finding("unknown-key", key, message, location_of(cfg, key))
-    elif isinstance(value, Mapping) and "type" in value:
-        message = f"{key!r} has no effect at the top of a config; it belongs in {known.ARGUMENT_HOMES[key]!r}"
-        yield Finding("misplaced-key", key, message, location_of(cfg, key), is_certain=False)
+def _is_used_elsewhere(key: str, value: Any, cfg: Mapping[str, Any], near: list[str]) -> bool:
+    """Whether a variable of the user went into another part of the config, which is what variables are for.
 
-
-def _is_used_elsewhere(key: str, value: Any, cfg: Mapping[str, Any]) -> bool:
-    """Whether a variable of the user went into another part of the config, which is what variables are for."""
+    A section of equal content is another part only where the key that is near has a section itself: otherwise the
+    validation's dataloader would excuse a misspelt one for the test.
+    """
     if not isinstance(value, (Mapping, list, tuple)) or not value:
         return False
-    others = (node for other, section in cfg.items() if other != key for node in ({"": section}, section))
-    return any(found == value for section in others for _, found in nodes_below(section))
+    if any(len(other) >= _LONG and other not in cfg for other in near):
+        return False  # two long names that differ by a slip are no coincidence
+    others = [section for other, section in cfg.items() if other != key]
+    below = (inner for section in others for _, inner in nodes_below(section))
+    return any(inner == value for inner in below) or (set(near) <= set(cfg) and value in others)
 
 
-def _check_section(key: str, value: Any) -> Iterator[Finding]:
-    yield from _check_plain(key, value)
-    if key in known.DATALOADERS:
-        yield from _check_dataloader(value, key)
-    elif key == "default_hooks":
-        yield from _check_default_hooks(value, key)
-    elif key in ("val_evaluator", "test_evaluator"):
-        yield from _check_nodes(value, known.place_of_evaluator(value), key)
-    elif key == "optim_wrapper" and _is_group_of_wrappers(value):
-        for name, wrapper in value.items():
-            if isinstance(wrapper, Mapping):
-                yield from _check_nodes(wrapper, known.SECTIONS[key], f"{key}.{name}")
-    elif key == "train_cfg" and isinstance(value, Mapping):
-        place = known.SECTIONS[key]
-        yield from _check_nodes(value, Place(place.registry, known.default_loop(value), place.extra), key)
-    elif key in known.SECTIONS:
-        yield from _check_nodes(value, known.SECTIONS[key], key)
-
-
-def _is_group_of_wrappers(value: Any) -> bool:
-    """Whether several named optim wrappers stand here, as for a GAN."""
-    if not isinstance(value, Mapping) or "type" in value or "optimizer" in value:
-        return False
-    return any(isinstance(each, Mapping) and "optimizer" in each for each in value.values())
-
-
-def _check_plain(path: str, value: Any) -> Iterator[Finding]:
-    """Mappings without a type whose keys are fixed."""
-    if not isinstance(value, Mapping):
-        return
-    keys = known.PLAIN.get(path, frozenset(value))
-    for key in value:
-        if key not in keys:
-            message = f"{path!r} has no key {key!r}{or_mean(key, keys)}"
-            yield Finding("unknown-key", f"{path}.{key}", message, location_of(value, key))
-    has_own_rules = path == "optim_wrapper" and "constructor" in value
-    for key, inner in value.items():
-        if f"{path}.{key}" in known.PLAIN and not (has_own_rules and key == "paramwise_cfg"):
-            yield from _check_plain(f"{path}.{key}", inner)
-
-
-def _check_dataloader(value: Any, path: str) -> Iterator[Finding]:
-    for index, each in enumerate(value) if isinstance(value, (list, tuple)) else ():
-        yield from _check_dataloader(each, f"{path}[{index}]")
-    if not isinstance(value, Mapping):
-        return
-    for key in value:
-        if key not in known.DATALOADER_KEYS:
-            message = (
-                f"a dataloader has no setting {key!r}{_home_of(key, value) or or_mean(key, known.DATALOADER_KEYS)}"
-            )
-            yield Finding("unknown-argument", f"{path}.{key}", message, location_of(value, key))
-    if "dataset" not in value:
-        yield Finding("missing-argument", path, "a dataloader needs 'dataset'", location_of(value, None))
-    for key, place in known.DATALOADER_SECTIONS.items():
-        if isinstance(value.get(key), (Mapping, list)):
-            yield from _check_nodes(value[key], place, f"{path}.{key}")
-
-
-def _check_default_hooks(value: Any, path: str) -> Iterator[Finding]:
-    for key, hook in value.items() if isinstance(value, Mapping) else ():
-        near = [] if key in known.DEFAULT_HOOKS else [other for other in known.DEFAULT_HOOKS if is_slip_of(key, other)]
-        if near:
-            message = f"no default hook is called {key!r}; did you mean {' or '.join(map(repr, near))}?"
-            yield Finding("unknown-key", f"{path}.{key}", message, location_of(value, key))
-        yield from _check_nodes(hook, known.HOOK, f"{path}.{key}")
-
-
-def _check_nodes(value: Any, place: Place, path: str, *, is_guess: bool = False) -> Iterator[Finding]:
-    """`value` as a node, a list of nodes, or something else that is nothing to check."""
-    if isinstance(value, Mapping):
-        yield from _check_node(value, place, path, is_guess=is_guess)
-    elif isinstance(value, (list, tuple)):
-        for index, each in enumerate(value):
-            yield from _check_nodes(each, place, f"{path}[{index}]", is_guess=is_guess)
-
-
-def _check_node(node: Mapping[str, Any], place: Place, path: str, *, is_guess: bool) -> Iterator[Finding]:
-    scope = node.get("_scope_")
-    if scope is not None:
-        yield from unknown_scope(scope, place.registry, f"{path}._scope_", node, "_scope_")
-    if "type" not in node and place.default is None:
-        yield from _check_untyped(node, place, path, is_guess=is_guess)
-        return
-    with DefaultScope.overwrite_default_scope(scope):
-        factory, findings = resolve_or_find(node, place, path, is_guess=is_guess)
-        yield from findings
-        if factory is not None:
-            yield from check_call(factory, node, place, path, is_guess=is_guess)
-        yield from _check_arguments(node, place, path)
-
-
-def _check_untyped(node: Mapping[str, Any], place: Place, path: str, *, is_guess: bool) -> Iterator[Finding]:
-    slip = next((key for key in node if isinstance(key, str) and is_slip_of(key, "type")), None)
-    if slip is not None:
-        yield Finding(
-            "missing-type", f"{path}.{slip}", f"no 'type' here; did you mean it by {slip!r}?", location_of(node, slip)
-        )
-    elif not is_guess:
-        message = f"a {place.registry.name} needs the key 'type'; it has {', '.join(map(repr, node)) or 'none'}"
-        yield Finding("missing-type", path, message, location_of(node, None))
-    yield from _check_arguments(node, place, path)
-
-
-def _check_arguments(node: Mapping[str, Any], place: Place, path: str) -> Iterator[Finding]:
-    """The nodes among the arguments of a node."""
-    for key, value in node.items():
-        if isinstance(value, (Mapping, list, tuple)) and f"{path}.{key}" not in known.PLAIN:
-            inner = known.ARGUMENTS.get(key)
-            yield from _check_nodes(value, inner or Place(place.registry), f"{path}.{key}", is_guess=True)
-
-
-def _home_of(key: str, node: Mapping[str, Any]) -> str | None:
+def _home_of(key: Any, node: Mapping[str, Any], shape: Plain) -> str | None:
     """Where an argument of a neighbour belongs, in words."""
     for name, value in node.items():
-        factory = value.get("type") if isinstance(value, Mapping) else None
-        place = known.DATALOADER_SECTIONS.get(name)
-        if factory is not None and place is not None:
-            found = place.registry.in_current_scope().get(factory) if isinstance(factory, str) else factory
-            if found is not None and key in parameters_of(found).names:
+        kind = value.get("type") if isinstance(value, Mapping) else None
+        inner = shape.children.get(name)
+        if kind is not None and isinstance(inner, Node):
+            factory = scoped(inner.registry).get(kind) if isinstance(kind, str) else kind
+            if factory is not None and key in parameters_of(factory).names:
                 return f"; it is an argument of {name!r}, one level down"
     return None

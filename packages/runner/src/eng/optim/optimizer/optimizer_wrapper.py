@@ -61,10 +61,11 @@ class OptimWrapper(BaseOptimWrapper):
         clip_grad: dict[str, Any] | None = None,
         skip_nonfinite: bool = False,
     ) -> None:
-        if not isinstance(accumulative_counts, int) or accumulative_counts < 1:
+        is_whole = isinstance(accumulative_counts, (int, float)) and accumulative_counts % 1 == 0
+        if not is_whole or accumulative_counts < 1:
             raise OptimError(f"accumulative_counts must be a whole number, 1 or more, got {accumulative_counts!r}")
         super().__init__(optimizer)
-        self._accumulative_counts = accumulative_counts
+        self._accumulative_counts = int(accumulative_counts)
         self.clip_grad_kwargs: dict[str, Any] | None = None
         if clip_grad is not None:
             kind, self.clip_func, self.clip_grad_kwargs = read_clip_grad(clip_grad)

@@ -44,12 +44,12 @@ class CosineRestartParamScheduler(_ParamScheduler):
         self,
         optimizer: OptimizerType,
         param_name: str,
-        periods: list[int],
+        periods: list[float],
         restart_weights: Sequence[float] = (1,),
         eta_min: float | None = None,
         eta_min_ratio: float | None = None,
-        begin: int = 0,
-        end: int = INF,
+        begin: float = 0,
+        end: float = INF,
         last_step: int = -1,
         by_epoch: bool = True,
         verbose: bool = False,
@@ -90,7 +90,7 @@ class CosineRestartParamScheduler(_ParamScheduler):
         ]
 
     @staticmethod
-    def get_position_from_periods(iteration: int, cumulative_periods: list[int]) -> int | None:
+    def get_position_from_periods(iteration: int, cumulative_periods: list[float]) -> int | None:
         """In which cycle a unit lies; None behind the last.
 
         Args:
@@ -139,14 +139,14 @@ class OneCycleParamScheduler(_ParamScheduler):
         optimizer: OptimizerType,
         param_name: str,
         eta_max: float = 0,
-        total_steps: int | None = None,
+        total_steps: float | None = None,
         pct_start: float = 0.3,
         anneal_strategy: str = "cos",
         div_factor: float = 25.0,
         final_div_factor: float = 1e4,
         three_phase: bool = False,
-        begin: int = 0,
-        end: int = INF,
+        begin: float = 0,
+        end: float = INF,
         last_step: int = -1,
         by_epoch: bool = True,
         verbose: bool = False,
@@ -209,11 +209,13 @@ class OneCycleParamScheduler(_ParamScheduler):
 
 
 def _check_one_cycle(
-    name: str, param_name: str, total_steps: int | None, pct_start: float, anneal_strategy: str
+    name: str, param_name: str, total_steps: float | None, pct_start: float, anneal_strategy: str
 ) -> None:
     if param_name != "lr":
         raise ScheduleError(f"{name} moves only the learning rate, 'lr', not {param_name!r}", "param_name")
-    if total_steps is not None and (not isinstance(total_steps, int) or total_steps <= 0):
+    if total_steps is not None and not (
+        isinstance(total_steps, (int, float)) and total_steps > 0 and total_steps % 1 == 0
+    ):
         raise ScheduleError(f"{name}: total_steps must be a positive whole number, got {total_steps!r}", "total_steps")
     if not isinstance(pct_start, (int, float)) or not 0 <= pct_start <= 1:
         raise ScheduleError(f"{name}: pct_start must be between 0 and 1, got {pct_start!r}", "pct_start")

@@ -23,7 +23,7 @@ def exponential(value: float, step: int, gamma: float) -> float:
     return value * gamma if step else value
 
 
-def staircase(value: float, step: int, step_size: int, gamma: float) -> float:
+def staircase(value: float, step: int, step_size: float, gamma: float) -> float:
     """``base * gamma ** (step // step_size)``."""
     return value * gamma if step and step % step_size == 0 else value
 

@@ -6,7 +6,7 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, get_type_hints
 
@@ -25,6 +25,7 @@ class Parameters:
         hints: annotations, where they can be resolved.
         takes_any: other names may be given too.
         positional: those that may also be given by position, in their order.
+        is_exact: the call is certain to refuse every other name. A decorator or a metaclass may take more.
     """
 
     names: frozenset[str]
@@ -32,9 +33,10 @@ class Parameters:
     hints: Mapping[str, Any] = field(default_factory=dict)
     takes_any: bool = False
     positional: tuple[str, ...] = ()
+    is_exact: bool = True
 
 
-NOTHING_KNOWN = Parameters(frozenset(), takes_any=True)
+NOTHING_KNOWN = Parameters(frozenset(), takes_any=True, is_exact=False)
 
 
 @lru_cache(maxsize=4096)
@@ -42,11 +44,21 @@ def parameters_of(factory: Callable[..., Any]) -> Parameters:
     """What may be given to `factory`; `NOTHING_KNOWN` where it does not tell."""
     if not isinstance(factory, type):
         return _of_function(factory, skip_first=False)
-    if type(factory).__call__ is not type.__call__ and type(factory).__module__ not in ("abc", "typing"):
-        if type(factory).__name__ != "EnumMeta" and "__call__" not in vars(type(factory)):
-            return _of_class(factory, factory.__mro__)
+    if type(factory).__call__ is not type.__call__:
         return NOTHING_KNOWN
-    return _of_class(factory, factory.__mro__)
+    found = _of_class(factory, factory.__mro__)
+    return replace(found, is_exact=False) if _may_give_another(factory) else found
+
+
+def _may_give_another(cls: type) -> bool:
+    """Whether ``__new__`` may give an object of another class, whose ``__init__`` is never called."""
+    makers = [
+        owner
+        for owner in cls.__mro__
+        if owner is not object and ("__new__" in vars(owner) or "__init__" in vars(owner))
+    ]
+    has_both = any("__init__" in vars(owner) for owner in makers)
+    return has_both and any("__new__" in vars(owner) for owner in makers if owner.__module__ != "typing")
 
 
 def _of_class(cls: type, mro: tuple[type, ...]) -> Parameters:
@@ -72,7 +84,10 @@ def _with_bases(own: Parameters, maker: Any, cls: type, bases: tuple[type, ...])
     handing_on = _follow_kwargs(maker)
     if handing_on is None:
         return own
-    above = _of_class(cls, bases) if handing_on.to_super else Parameters(frozenset())
+    if not handing_on.to_super:  # further names are swallowed
+        return replace(own, names=own.names | handing_on.read)
+    above = _of_class(cls, bases)
+    is_exact = above.is_exact and not hasattr(maker, "__wrapped__")
     inherited = above.names - handing_on.fixed - set(above.positional[: handing_on.num_by_position])
     return Parameters(
         own.names | handing_on.read | inherited,
@@ -80,6 +95,7 @@ def _with_bases(own: Parameters, maker: Any, cls: type, bases: tuple[type, ...])
         {**{name: hint for name, hint in above.hints.items() if name in inherited}, **own.hints},
         above.takes_any,
         own.positional,
+        is_exact,
     )
 
 
@@ -93,7 +109,8 @@ def _of_function(function: Callable[..., Any], *, skip_first: bool) -> Parameter
     hints = _hints(function, named)
     required = tuple(each.name for each in named if each.default is _EMPTY)
     positional = tuple(each.name for each in found if each.kind is each.POSITIONAL_OR_KEYWORD)
-    return Parameters(frozenset(each.name for each in named), required, hints, takes_any, positional)
+    is_exact = not takes_any and not hasattr(function, "__wrapped__")
+    return Parameters(frozenset(each.name for each in named), required, hints, takes_any, positional, is_exact)
 
 
 def _hints(function: Callable[..., Any], named: list[inspect.Parameter]) -> dict[str, Any]:
@@ -138,7 +155,8 @@ def _follow_kwargs(maker: Any) -> _HandingOn | None:
     uses = sum(isinstance(node, ast.Name) and node.id == name for node in ast.walk(tree))
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _spreads(node, name)]
     read = [key for node in ast.walk(tree) if (key := _key_read(node, name)) is not None]
-    to_super = [call for call in calls if _is_super_init(call)]
+    owner = maker.__qualname__.rpartition(".")[0].rpartition(".")[2]
+    to_super = [call for call in calls if _is_super_init(call, owner)]
     if uses != len(to_super) + len(read) or len(to_super) > 1:
         return None
     fixed = {keyword.arg for call in to_super for keyword in call.keywords if keyword.arg}
@@ -152,12 +170,19 @@ def _spreads(call: ast.Call, name: str) -> bool:
     )
 
 
-def _is_super_init(call: ast.Call) -> bool:
+def _is_super_init(call: ast.Call, owner: str) -> bool:
     function = call.func
     if not (isinstance(function, ast.Attribute) and function.attr == "__init__"):
         return False
     holder = function.value
-    return isinstance(holder, ast.Call) and isinstance(holder.func, ast.Name) and holder.func.id == "super"
+    is_super = isinstance(holder, ast.Call) and isinstance(holder.func, ast.Name) and holder.func.id == "super"
+    return is_super and _starts_at(holder, owner)
+
+
+def _starts_at(call: ast.expr, owner: str) -> bool:
+    """Whether ``super()`` begins behind the class that is called `owner`; ``super(Parent, self)`` leaves classes out."""
+    arguments = call.args if isinstance(call, ast.Call) else []
+    return not arguments or (isinstance(arguments[0], ast.Name) and arguments[0].id == owner)
 
 
 def _key_read(node: ast.AST, name: str) -> str | None:

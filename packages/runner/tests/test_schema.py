@@ -1,6 +1,10 @@
+"""Whole configs of a run, held against a small library of parts none of which is ever built."""
+
 from __future__ import annotations
 
 import copy
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,13 +19,20 @@ from eng.registry import (
     MODELS,
     OPTIM_WRAPPERS,
     OPTIMIZERS,
+    PARAM_SCHEDULERS,
     TASK_UTILS,
     TRANSFORMS,
     DefaultScope,
-    Finding,
     Registry,
-    check,
+    isolated_registries,
 )
+from eng.registry import check as check_any
+from eng.runner import Runner
+from eng.runner.schema import SCHEMA, schema_for
+
+
+def check(cfg: Any, schema: Any = SCHEMA) -> Any:
+    return check_any(cfg, schema)
 
 
 class Located(dict):
@@ -30,12 +41,20 @@ class Located(dict):
 
 
 @pytest.fixture(autouse=True)
-def parts() -> None:
-    """A small library, every part of which fails when it is built."""
+def parts() -> Iterator[None]:
+    """A small library, every part of which fails when it is built; some parts are eng's."""
+    with isolated_registries(empty=True):
+        register_parts()
+        yield
 
+
+OURS = (DATA_SAMPLERS, OPTIM_WRAPPERS, LOOPS, HOOKS, EVALUATOR)
+
+
+def register_parts() -> None:
     def part(registry: Registry, name: str, **parameters: Any) -> None:
         arguments = ", ".join(f"{key}: {hint}" for key, hint in parameters.items())
-        space: dict[str, Any] = {}
+        space: dict[str, Any] = {"__name__": "eng.parts_of_tests" if registry in OURS else "library_of_tests"}
         exec(f"class {name}:\n    def __init__(self, {arguments}):\n        raise AssertionError('built')", space)
         registry.register_module(module=space[name])
 
@@ -128,23 +147,18 @@ CASES = [
     ("optim_wraper", dict(), "unknown-key", "optim_wraper", "did you mean 'optim_wrapper'"),
     ("model.backbone.type", "Resnet", "unknown-type", "model.backbone.type", "no model is called 'Resnet'.*'ResNet'"),
     ("model.backbone.depht", 3, "unknown-argument", "model.backbone.depht", "takes no argument 'depht'; did you mean 'depth'"),
-    ("model.backbone.depth", ..., "missing-argument", "model.backbone", r"ResNet needs the argument 'depth' \(int\)"),
-    ("model.backbone.depth", "50", "wrong-type", "model.backbone.depth", "takes int for 'depth', not str '50'"),
-    ("model.backbone.out_indices", ["a"], "wrong-type", "model.backbone.out_indices", "takes tuple"),
     ("model.num_classes", 3, "unknown-argument", "model.num_classes", "argument of 'head', one level down"),
-    ("model.type", ..., "missing-type", "model", "a model needs the key 'type'"),
+    ("model.type", ..., "missing-type", "model", 'a model must contain the key "type"'),
     ("model.type", 3, "unknown-type", "model.type", "a name, a class or a function, not 3"),
     ("model.head.assigner.type", "MaxAsigner", "unknown-type", "model.head.assigner.type", "no model is called"),
     ("model.backbone.norm_cfg.num_featurs", 3, "unknown-argument", "model.backbone.norm_cfg.num_featurs", "num_features"),
-    ("train_dataloader.batchsize", 3, "unknown-argument", "train_dataloader.batchsize", "did you mean 'batch_size'"),
+    ("train_dataloader.batchsize", 3, "unknown-key", "train_dataloader.batchsize", "did you mean 'batch_size'"),
     ("train_dataloader.dataset", ..., "missing-argument", "train_dataloader", "needs 'dataset'"),
-    ("train_dataloader.times", 3, "unknown-argument", "train_dataloader.times", "argument of 'dataset', one level down"),
+    ("train_dataloader.times", 3, "unknown-key", "train_dataloader.times", "argument of 'dataset', one level down"),
     ("train_dataloader.dataset.num_workers", 3, "unknown-argument", "train_dataloader.dataset.num_workers", "one level up"),
     ("train_dataloader.dataset.dataset.pipeline.0.type", "Resise", "unknown-type", "train_dataloader.dataset.dataset.pipeline[0].type", "did you mean 'Resize'"),
-    ("train_dataloader.dataset.dataset.pipeline.0.scale", "big", "wrong-type", "train_dataloader.dataset.dataset.pipeline[0].scale", "takes int"),
     ("train_dataloader.sampler.shufle", True, "unknown-argument", "train_dataloader.sampler.shufle", "did you mean 'shuffle'"),
     ("optim_wrapper.lr", 0.1, "unknown-argument", "optim_wrapper.lr", "argument of 'optimizer', one level down"),
-    ("optim_wrapper.optimizer.lr", "0.1", "wrong-type", "optim_wrapper.optimizer.lr", "takes float"),
     ("optim_wrapper.optimizer.lr", ..., "missing-argument", "optim_wrapper.optimizer", "needs the argument 'lr'"),
     ("optim_wrapper.optimizer.clip_grad", {}, "unknown-argument", "optim_wrapper.optimizer.clip_grad", "one level up"),
     ("optim_wrapper.clip_grad.maxnorm", 1, "unknown-key", "optim_wrapper.clip_grad.maxnorm", "did you mean 'max_norm'"),
@@ -161,7 +175,6 @@ CASES = [
     ("randomness.sed", 1, "unknown-key", "randomness.sed", "did you mean 'seed'"),
     ("default_scope", "engg", "unknown-scope", "default_scope", "no scope 'engg'.*did you mean 'eng'"),
     ("model._scope_", "mmdet", "unknown-scope", "model._scope_", r"no scope 'mmdet' \(there are: eng\)"),
-    ("optimizer", dict(type="Adam"), "misplaced-key", "optimizer", "belongs in 'optim_wrapper'"),
 ]  # fmt: skip
 
 
@@ -171,8 +184,6 @@ CASES = [
 def test_finding(path: str, value: Any, kind: str, at: str, words: str) -> None:
     findings = check(changed(path, value))
     assert [(each.kind, each.path) for each in findings if each.path == at] == [(kind, at)], findings
-    import re
-
     assert re.search(words, next(each.message for each in findings if each.path == at))
 
 
@@ -209,7 +220,7 @@ def test_optimizer_variable_that_went_into_the_wrapper_passes() -> None:
 def test_all_findings_come_at_once_with_file_and_line() -> None:
     cfg = Located(good())
     cfg["optim_wraper"] = {}
-    cfg["model"] = Located(type="Classifer", bakbone=3)
+    cfg["model"] = Located(type="Classifer", width=3)
     cfg["custom_hooks"] = [Located(type="CheckpointHook", interval="x")]
     findings = check(cfg)
     assert [(each.path, each.where) for each in findings] == [
@@ -221,36 +232,105 @@ def test_all_findings_come_at_once_with_file_and_line() -> None:
     assert findings[0].to_dict()["kind"] == "unknown-type"
 
 
-def test_one_node_of_one_registry() -> None:
-    assert [each.path for each in check(dict(type="ResNet", dept=1), MODELS)] == ["model.dept", "model"]
-    assert [each.path for each in check([dict(type="BN"), dict(type="BM")], MODELS)] == ["model[0]", "model[1].type"]
-
-
-def test_a_class_as_type_is_checked_like_a_name() -> None:
-    class Net:
-        def __init__(self, a: int) -> None:
-            raise AssertionError("built")
-
-    assert [each.message for each in check(dict(type=Net, b=1), MODELS)] == [
-        "Net takes no argument 'b'",
-        "Net needs the argument 'a' (int)",
-    ]
-
-
 def test_scope_below_a_node_decides_where_names_are_looked_up() -> None:
     library = Registry("model", parent=MODELS, scope="mmx")
     library.register_module(name="Only", module=type("Only", (), {}))
     node = dict(type="Classifier", _scope_="mmx", backbone=dict(type="Only"))
     assert check(dict(model=node)) == []
     assert check(dict(default_scope="mmx", model=dict(type="Only"))) == []
-    del node["_scope_"]
-    assert [each.path for each in check(dict(model=node))] == ["model.backbone.type"]
+    assert [each.path for each in check(dict(model=dict(type="Only")))] == ["model.type"]
 
 
-def test_uncertain_where_the_code_of_the_parent_may_mend_it() -> None:
-    missing = [each for each in check(changed("model.head.num_classes", ...)) if each.kind == "missing-argument"]
-    assert [each.is_certain for each in missing] == [False]
-    assert [each.is_certain for each in check(changed("model.type", "X"))] == [True]
+def test_optimizer_at_the_top_has_no_effect_where_there_is_no_wrapper() -> None:
+    cfg = changed("optimizer", dict(type="Adam"))
+    assert check(cfg) == []  # the base of an optim_wrapper that another file replaced
+    del cfg["optim_wrapper"]
+    [finding] = check(cfg)
+    assert (finding.kind, finding.path, finding.is_certain) == ("misplaced-key", "optimizer", False)
+    assert "it belongs in 'optim_wrapper'" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "certain"),
+    [
+        ("model.type", "X", [True]),
+        ("model.bakbone", 1, [True]),
+        ("model.something", 1, [False]),  # another version of the class may take it
+        ("model.backbone.depht", 1, [False]),  # the classifier's code builds the backbone
+        ("model.head.num_classes", ..., []),  # ... and may fill arguments in
+        ("optim_wraper", {}, [False]),  # has no effect
+        ("train_dataloader.batchsize", 1, [True]),
+        ("test_evaluator.metrics.0.topkk", 1, [False]),  # a training run builds no test
+        ("val_cfg.fp17", 1, [False]),
+        ("train_cfg.max_epochs", "3", [False]),
+        ("default_hooks.checkpoint.intervall", 1, [True]),
+        ("randomness.sed", 1, [True]),
+        ("env_cfg.cudnn_bench", 1, [False]),
+        ("default_scope", "engg", [False]),
+    ],
+)
+def test_only_what_is_certain_to_fail_stops_a_run(path: str, value: Any, certain: list[bool]) -> None:
+    assert [each.is_certain for each in check(changed(path, value)) if each.path.startswith(path[:8])] == certain
+
+
+@pytest.mark.parametrize("scope", [None, "", "eng"])
+def test_no_default_scope_is_the_root_scope(scope: str | None) -> None:
+    assert check(changed("default_scope", scope)) == []
+
+
+def test_scope_of_another_registry_than_the_models_is_known() -> None:
+    Registry("hook", parent=HOOKS, scope="hooklib")
+    assert check(changed("default_scope", "hooklib")) == []
+
+
+def test_settings_that_eng_documents() -> None:
+    cfg = dict(good(), nan_policy="stop", preemption=dict(time_budget_s=1))
+    cfg["randomness"] = dict(seed=1, per_sample=False, deterministic=True, diff_rank_seed=False)
+    cfg["env_cfg"] = dict(backend="gloo", resource_limit=1024)
+    assert check(cfg) == []
+    assert [each.path for each in check(dict(good(), nan_polic="stop"))] == ["nan_polic"]
+
+
+def test_named_groups_of_schedulers() -> None:
+    class Step:
+        def __init__(self, optimizer: Any, size: int) -> None: ...
+
+    PARAM_SCHEDULERS.register_module(name="StepLR", module=Step)
+    step = dict(type="StepLR", size=1)
+    assert check(dict(good(), param_scheduler=dict(g=step, d=[step, step]))) == []
+    wrong = dict(good(), param_scheduler=dict(g=step, d=[step, dict(type="StepLR", sizze=1)]))
+    assert [each.path for each in check(wrong)] == ["param_scheduler.d[1].sizze", "param_scheduler.d[1]"]
+
+
+def test_subclass_that_builds_a_part_in_its_own_way() -> None:
+    class Mine(Runner):
+        def build_model(self, model: Any) -> Any: ...
+
+    cfg = changed("model.bakbone", 1)
+    assert [each.is_certain for each in check(cfg)] == [True]
+    assert [each.is_certain for each in check(cfg, schema_for(Runner))] == [True]
+    assert [each for each in check(cfg, schema_for(Mine)) if each.is_certain] == []
+
+
+def test_loop_of_the_user_builds_its_own_data() -> None:
+    LOOPS.register_module(name="Mine", module=type("Mine", (), {"__init__": lambda self, runner, dataloader: None}))
+    cfg = changed("train_dataloader.batchsize", 1)
+    cfg["train_cfg"] = dict(type="Mine")
+    assert [each.is_certain for each in check(cfg)] == [False]
+
+
+@pytest.mark.parametrize(
+    ("rule", "paths"),
+    [
+        (dict(lr_mult=0.1, decay_mult=0.0, momentum=0.5), []),
+        (dict(lr_mul=0.1), ["lr_mul"]),
+        (dict(wd_mult=0.1), ["wd_mult"]),
+    ],
+)
+def test_keys_below_custom_keys(rule: dict[str, Any], paths: list[str]) -> None:
+    cfg = changed("optim_wrapper.paramwise_cfg", dict(custom_keys={"backbone.0": rule}))
+    prefix = "optim_wrapper.paramwise_cfg.custom_keys.backbone.0."
+    assert [each.path.removeprefix(prefix) for each in check(cfg)] == paths
 
 
 def test_several_optim_wrappers_as_for_a_gan() -> None:
@@ -271,33 +351,6 @@ def test_constructor_with_rules_of_its_own() -> None:
 def test_what_is_no_config(cfg: object) -> None:
     with pytest.raises(TypeError, match="a whole config is a mapping"):
         check(cfg)
-
-
-def test_finding_is_a_value() -> None:
-    assert Finding("unknown-key", "a.b", "words") == Finding("unknown-key", "a.b", "words")
-    assert str(Finding("unknown-key", "a.b", "words")) == "a.b: words"
-
-
-def test_name_defined_in_a_file_that_nobody_imported(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "parts").mkdir()
-    (tmp_path / "parts" / "nets.py").write_text("class MyNet(Base):\n    pass\n")
-    [finding] = check(dict(type="MyNet"), MODELS)
-    assert "nets.py defines it; import it first: custom_imports = dict(imports=['parts.nets'])" in finding.message
-
-
-def test_name_in_the_package_of_its_scope_is_found_without_importing_it(package) -> None:
-    package("mmz", nets="raise OSError('imported')\nclass ZNet:\n    pass\n")
-    Registry("model", parent=MODELS, scope="mmz")
-    [finding] = check(dict(type="mmz.ZNet"), MODELS)
-    assert "imports=['mmz.nets']" in finding.message
-
-
-def test_error_while_importing_a_location_goes_through(package) -> None:
-    package("broken_parts", parts="1 / 0")
-    Registry("model", parent=MODELS, scope="mmb", locations=["broken_parts.parts"])
-    with pytest.raises(ZeroDivisionError):
-        check(dict(model=dict(type="mmb.X")))
 
 
 def test_the_model_inside_of_a_model_for_test_time_augmentation_is_added_later() -> None:

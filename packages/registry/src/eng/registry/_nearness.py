@@ -21,11 +21,11 @@ def or_mean(word: str, known: Iterable[str]) -> str:
 
 
 @lru_cache(maxsize=1 << 16)
-def is_slip_of(word: str, known: str) -> bool:
-    """Whether `word` is `known` with one slip of the fingers, two where it is long."""
+def is_slip_of(word: str, known: str, most: int = 2) -> bool:
+    """Whether `word` is `known` with one slip of the fingers, or with two (at `most`) where it is long."""
     if word == known or len(known) < 3:
         return False  # of two letters, every word is a slip away
-    return _distance(word, known) <= (2 if len(known) >= 10 else 1)
+    return _distance(word, known) <= min(most, 2 if len(known) >= 10 else 1)
 
 
 def _distance(a: str, b: str) -> int:

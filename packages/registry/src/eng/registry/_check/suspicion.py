@@ -1,0 +1,77 @@
+"""What looks wrong below code that nobody here wrote, until the words of that code are asked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from .._nearness import closest, is_slip_of
+from .findings import Finding
+from .words import Words, file_of, words_of, words_of_libraries
+
+_TORCH = frozenset(("torch", "torchvision", "builtins"))
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """A finding that holds only if no code reads the word it is about.
+
+    Attributes:
+        finding: what to report; its message gets the near names.
+        word: the key or the type in question.
+        names: what `word` may have been meant to be, where a signature or a registry tells.
+        builders: classes and functions that see the word before the part is built; where none of their files mentions
+            it, a slip of one of `names` is a finding although other code knows the word.
+        group: the mapping that the word belongs to, where nothing but the words of the code tells. A mapping with
+            several unread words is read by code that is not known here.
+        is_sure: whether an unread word is a finding without a near name too.
+    """
+
+    finding: Finding
+    word: str
+    names: frozenset[str] = frozenset()
+    builders: tuple[Callable[..., Any], ...] = ()
+    group: str | None = None
+    is_sure: bool = False
+
+
+def judged(items: Iterable[Finding | Suspicion]) -> list[Finding]:
+    """The findings, and the suspicions that the words of the code confirm, in their order."""
+    items = list(items)
+    suspicions = [item for item in items if isinstance(item, Suspicion)]
+    if not suspicions:
+        return [item for item in items if isinstance(item, Finding)]
+    words = words_of_libraries()
+    unread = words.without({each.word for each in suspicions})
+    in_groups = {(each.group, each.word) for each in suspicions if each.group is not None and each.word in unread}
+    counts: Counter[str | None] = Counter(group for group, _ in in_groups)
+    findings = (item if isinstance(item, Finding) else _confirmed(item, words, unread, counts) for item in items)
+    return [finding for finding in findings if finding is not None]
+
+
+def _confirmed(suspicion: Suspicion, words: Words, unread: set[str], counts: Counter[str | None]) -> Finding | None:
+    word, names = suspicion.word, suspicion.names
+    slips = sorted(name for name in names if is_slip_of(word, name))
+    if word not in unread:
+        is_found = slips and suspicion.builders and _nobody_reads(word, suspicion.builders)
+        return _with_near(suspicion.finding, slips) if is_found else None
+    if counts[suspicion.group] > 1:
+        return None
+    near = slips or (words.near(word) if suspicion.group is not None else closest(word, names, cutoff=0.8))
+    return _with_near(suspicion.finding, near) if near or suspicion.is_sure else None
+
+
+def _with_near(finding: Finding, near: list[str]) -> Finding:
+    if not near or "one level" in finding.message or "did you mean" in finding.message:
+        return finding
+    return replace(finding, message=f"{finding.message}; did you mean {' or '.join(map(repr, near[:3]))}?")
+
+
+def _nobody_reads(word: str, builders: tuple[Callable[..., Any], ...]) -> bool:
+    """Whether no file that defines a builder or a base of one mentions the word; False where a file cannot be read."""
+    modules = {owner.__module__ for builder in builders for owner in getattr(builder, "__mro__", (builder,))}
+    files: list[Path | None] = [file_of(name) for name in modules if name.partition(".")[0] not in _TORCH]
+    return all(file is not None and word not in words_of(file) for file in files)

@@ -1,0 +1,106 @@
+"""The words that a library's code uses: a key that no code mentions is read by nobody."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable
+from functools import lru_cache
+from importlib.machinery import PathFinder
+from pathlib import Path
+
+from .._nearness import is_slip_of
+from .._root import ROOT_REGISTRIES
+from .._tree import tree_below
+
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_DEFINITION = re.compile(r"^\s*(?:async\s+def|def|class)\s", re.MULTILINE)
+# Rooms of eng that read no keys of parts, and whose examples hold misspelt ones.
+_NO_READERS = ("registry", "config", "cli")
+# Large, and their signatures tell what they take.
+_NOT_READ = frozenset(
+    ("torch", "torchvision", "numpy", "builtins", "transformers", "cv2", "scipy", "sklearn", "__mp_main__")
+)
+
+
+class Words:
+    """The words in the source files of some packages; a file is read when a word is not found in those before it.
+
+    Args:
+        packages: names of packages and modules.
+    """
+
+    def __init__(self, packages: tuple[str, ...]) -> None:
+        self._unread = (file for package in packages for file in _files_of(package))
+        self._seen: set[str] = set()
+
+    def without(self, words: Iterable[str]) -> set[str]:
+        """Those of `words` that no file mentions."""
+        missing = set(words) - self._seen
+        while missing and (file := next(self._unread, None)) is not None:
+            self._seen |= words_of(file)
+            missing -= self._seen
+        return missing
+
+    def near(self, word: str) -> list[str]:
+        """Words of which `word` may be a slip."""
+        self.without({""})  # reads all files
+        letters = set(word)
+        same_length = (other for other in self._seen if abs(len(other) - len(word)) <= 1 and len(other) > 3)
+        alike = (other for other in same_length if len(letters.symmetric_difference(other)) <= 2)
+        return sorted(other for other in alike if is_slip_of(word, other, most=1))
+
+
+def words_of_libraries(*, without: str | None = None) -> Words:
+    """The words of every package that registered something, but for one of them."""
+    modules = (module for root in ROOT_REGISTRIES for node in tree_below(root) for module in node.module_dict.values())
+    names = {str(getattr(module, "__module__", "")).partition(".")[0] for module in modules}
+    return _words_of_packages(tuple(sorted(names - _NOT_READ - set(sys.stdlib_module_names) - {"", without})))
+
+
+@lru_cache(maxsize=4)
+def _words_of_packages(packages: tuple[str, ...]) -> Words:
+    return Words(packages)
+
+
+@lru_cache(maxsize=1 << 14)
+def words_of(file: Path) -> frozenset[str]:
+    """The words of a source file, in its code, strings and comments; none where it cannot be read, or defines nothing.
+
+    A file that defines nothing may be the config itself, whose slips are no words of a library.
+    """
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return frozenset()
+    return frozenset(_WORD.findall(text)) if _DEFINITION.search(text) else frozenset()
+
+
+def file_of(module: str) -> Path | None:
+    """The source file of a loaded module."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return Path(file) if isinstance(file, str) and file.endswith(".py") else None
+
+
+@lru_cache(maxsize=64)
+def _files_of(package: str) -> tuple[Path, ...]:
+    """The source files of a package, those of loaded modules first; the file of a module that is no package."""
+    loaded = (file_of(name) for name in list(sys.modules) if name == package or name.startswith(f"{package}."))
+    ordered = dict.fromkeys(file for file in loaded if file is not None and package != "eng" and not _is_test(file))
+    spec = None if package == "__main__" else PathFinder.find_spec(package)
+    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+        # Folders with a dot in front hold configs and tools, which are no code of the library.
+        inside = (file for file in sorted(Path(folder).rglob("*.py")) if not _is_hidden(file, Path(folder)))
+        ordered.update(dict.fromkeys(inside))
+    return tuple(ordered)
+
+
+def _is_hidden(file: Path, folder: Path) -> bool:
+    parts = file.relative_to(folder).parts
+    is_ours = folder.name == "eng" and parts[0] in _NO_READERS
+    return is_ours or _is_test(file) or any(part.startswith(".") or part == "configs" for part in parts)
+
+
+def _is_test(file: Path) -> bool:
+    """Whether a file holds tests, which may spell names wrongly on purpose."""
+    return file.name.startswith("test_") or file.name == "conftest.py"

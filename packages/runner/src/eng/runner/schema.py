@@ -1,0 +1,318 @@
+"""The parts of a run's config: what :func:`eng.registry.check` needs to know to read one."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from eng import registry as roots
+from eng.registry import Node, Plain, Schema, Shape
+
+from .settings import EnvSettings, Randomness, RunnerSettings
+
+DATALOADER_KEYS = frozenset(
+    [
+        "dataset",
+        "sampler",
+        "batch_sampler",
+        "collate_fn",
+        "worker_init_fn",
+        "num_batch_per_epoch",
+        "batch_size",
+        "shuffle",
+        "num_workers",
+        "global_batch_size",
+        "pin_memory",
+        "drop_last",
+        "timeout",
+        "multiprocessing_context",
+        "generator",
+        "prefetch_factor",
+        "persistent_workers",
+        "pin_memory_device",
+        "in_order",
+    ]
+)
+# Keys that the run or a tool reads from the whole config.
+CONFIG_KEYS = frozenset(
+    [
+        "custom_imports",
+        "runner_type",
+        "model_wrapper_cfg",
+        "tta_model",
+        "tta_pipeline",
+        "tta_dataloader",
+        "tta_cfg",
+        "sync_bn",
+        "find_unused_parameters",
+        "detect_anomalous_params",
+        "efficient_conv_bn_eval",
+    ]
+)
+_DIST_KEYS = frozenset(
+    [
+        "backend",
+        "timeout",
+        "init_method",
+        "world_size",
+        "rank",
+        "store",
+        "group_name",
+        "pg_options",
+        "device_id",
+        "init_backend",
+    ]
+)
+DEFAULT_HOOKS = frozenset(
+    ["runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint", "visualization"]
+)
+PARAMWISE_KEYS = frozenset(
+    [
+        "lr_mult",
+        "decay_mult",
+        "bias_lr_mult",
+        "bias_decay_mult",
+        "norm_decay_mult",
+        "flat_decay_mult",
+        "dwconv_decay_mult",
+        "dcn_offset_lr_mult",
+        "bypass_duplicate",
+        "custom_keys",
+    ]
+)
+_CLIP = Plain(keys=frozenset(["type", "max_norm", "norm_type", "error_if_nonfinite", "foreach", "clip_value"]))
+_WRAPPER_KEYS = frozenset(["clip_grad", "accumulative_counts", "paramwise_cfg", "constructor"])
+
+_TRANSFORM = Node(roots.TRANSFORMS)
+_HOOK = Node(roots.HOOKS, extra=frozenset({"priority"}))
+_METRIC = Node(roots.METRICS)
+_EVALUATOR = Node(roots.EVALUATOR, "Evaluator", children={"metrics": _METRIC})
+_DATASET = Node(
+    roots.DATASETS, levels_up={"it is a setting of the dataloader, one level up": DATALOADER_KEYS - {"dataset"}}
+)
+_FUNCTION = Node(roots.FUNCTIONS)
+_SAMPLER = Node(roots.DATA_SAMPLERS, supplied=frozenset({"dataset", "seed"}))
+_BATCH_SAMPLER = Node(roots.DATA_SAMPLERS, supplied=frozenset({"sampler", "batch_size"}))
+_LOOP_PARTS = frozenset({"runner", "dataloader", "evaluator"})
+_SCHEDULER = Node(
+    roots.PARAM_SCHEDULERS,
+    extra=frozenset({"convert_to_iter_based", "epoch_length"}),
+    supplied=frozenset({"optimizer"}),
+)
+_OPTIMIZER = Node(
+    roots.OPTIMIZERS,
+    supplied=frozenset({"params"}),
+    levels_up={"it is a setting of 'optim_wrapper', one level up": _WRAPPER_KEYS},
+)
+_CUSTOM_KEY = Plain("a custom key", frozenset({"lr_mult", "decay_mult"}), is_open=True)
+
+DATALOADER = Plain(
+    "a dataloader",
+    DATALOADER_KEYS,
+    children={
+        "dataset": _DATASET,
+        "sampler": _SAMPLER,
+        "batch_sampler": _BATCH_SAMPLER,
+        "collate_fn": _FUNCTION,
+        "worker_init_fn": _FUNCTION,
+    },
+    required=("dataset",),
+    is_strict=True,
+)
+
+
+def _evaluator(node: Any) -> Node:
+    """An evaluator holds metrics; a mapping without them is a metric itself."""
+    return _EVALUATOR if "metrics" in node else _METRIC
+
+
+def _train_loop(node: Mapping[str, Any]) -> str:
+    """The training loop that ``by_epoch`` chooses, as the runner does."""
+    by_epoch = node.get("by_epoch", "max_iters" not in node or "max_epochs" in node)
+    return "EpochBasedTrainLoop" if by_epoch else "IterBasedTrainLoop"
+
+
+def _schedulers(node: Mapping[str, Any]) -> Node | Plain:
+    """A scheduler, or several groups by the name of their optimizer."""
+    is_group = "type" not in node and all(isinstance(value, (Mapping, list, tuple)) for value in node.values())
+    return Plain(others=_SCHEDULER) if is_group else _SCHEDULER
+
+
+def _optim_wrapper(node: Mapping[str, Any]) -> Node | Plain:
+    """One wrapper, or several by name, as for a GAN."""
+    if "optimizer" not in node and any(isinstance(value, Mapping) and "optimizer" in value for value in node.values()):
+        return Plain(children={"constructor": _nothing}, others=_one_wrapper)
+    return _one_wrapper(node)
+
+
+def _one_wrapper(node: Mapping[str, Any]) -> Node:
+    """The settings of one optimizer, whose defaults may be set for each custom key too."""
+    rule = replace(_CUSTOM_KEY, keys=_CUSTOM_KEY.keys | _optimizer_defaults(node.get("optimizer")))
+    foreign = _has_constructor(node)
+    paramwise = Plain(
+        keys=PARAMWISE_KEYS, children={"custom_keys": Plain(others=rule)}, is_open=foreign, needs_near=foreign
+    )
+    return Node(
+        roots.OPTIM_WRAPPERS,
+        "OptimWrapper",
+        extra=frozenset({"constructor", "paramwise_cfg"}),
+        supplied=frozenset({"optimizer"}),
+        children={"optimizer": _OPTIMIZER, "clip_grad": _CLIP, "paramwise_cfg": paramwise},
+    )
+
+
+def _nothing(_: Any) -> None:
+    """The shape of what is nobody's business here."""
+
+
+def _has_constructor(node: Mapping[str, Any]) -> bool:
+    """Whether the optimizer is made by code that may have rules of its own."""
+    return bool(node.get("constructor", "DefaultOptimWrapperConstructor") != "DefaultOptimWrapperConstructor")
+
+
+def _optimizer_defaults(optimizer: Any) -> frozenset[str]:
+    """The options that each group of the optimizer's parameters has."""
+    kind = optimizer.get("type") if isinstance(optimizer, Mapping) else optimizer
+    factory = roots.OPTIMIZERS.in_current_scope().get(kind) if isinstance(kind, str) else kind
+    if not callable(factory):
+        return frozenset({"lr", "weight_decay"})
+    try:
+        names = frozenset(inspect.signature(factory).parameters)
+    except (TypeError, ValueError):  # a builtin that does not tell
+        names = frozenset()
+    return names | {"lr", "weight_decay"}
+
+
+_SECTIONS: Mapping[str, Shape] = {
+    "model": Node(roots.MODELS, supplied=frozenset({"data_preprocessor"})),
+    "data_preprocessor": Node(roots.MODELS, needs_type=False),
+    "tta_model": Node(roots.MODELS, supplied=frozenset({"module"})),
+    "tta_pipeline": _TRANSFORM,
+    "optim_wrapper": _optim_wrapper,
+    "param_scheduler": _schedulers,
+    "train_cfg": Node(roots.LOOPS, _train_loop, frozenset({"by_epoch"}), _LOOP_PARTS),
+    "val_cfg": Node(roots.LOOPS, "ValLoop", supplied=_LOOP_PARTS),
+    "test_cfg": Node(roots.LOOPS, "TestLoop", supplied=_LOOP_PARTS),
+    "tta_cfg": Node(roots.LOOPS, "TestLoop", supplied=_LOOP_PARTS),
+    **dict.fromkeys(("train_dataloader", "val_dataloader", "test_dataloader", "tta_dataloader"), DATALOADER),
+    "val_evaluator": _evaluator,
+    "test_evaluator": _evaluator,
+    "default_hooks": Plain("default_hooks", DEFAULT_HOOKS, others=_HOOK),
+    "custom_hooks": _HOOK,
+    "log_processor": Node(roots.LOG_PROCESSORS, "LogProcessor"),
+    "visualizer": Node(
+        roots.VISUALIZERS,
+        "Visualizer",
+        supplied=frozenset({"name", "save_dir"}),
+    ),
+    "strategy": Node(roots.STRATEGIES),
+    "model_wrapper_cfg": Node(roots.MODEL_WRAPPERS, supplied=frozenset({"module"})),
+    "env_cfg": Plain(
+        keys=frozenset(field.name for field in fields(EnvSettings)),
+        children={
+            "dist_cfg": Plain(keys=_DIST_KEYS, is_open=True),
+            "mp_cfg": Plain(keys=frozenset({"mp_start_method", "opencv_num_threads"}), is_strict=True),
+        },
+    ),
+    "randomness": Plain(keys=frozenset(field.name for field in fields(Randomness)), is_strict=True),
+    "auto_scale_lr": Plain(keys=frozenset({"enable", "base_batch_size"})),
+    "custom_imports": Plain(keys=frozenset({"imports", "allow_failed_imports"})),
+}
+
+_ARGUMENTS: Mapping[str, Node] = {
+    "pipeline": _TRANSFORM,
+    "transforms": _TRANSFORM,
+    "transform": _TRANSFORM,
+    "dataset": _DATASET,
+    "datasets": _DATASET,
+    "data_preprocessor": Node(roots.MODELS),
+    "backbone": Node(roots.MODELS),
+    "optimizer": _OPTIMIZER,
+    "metrics": _METRIC,
+    "vis_backends": Node(roots.VISBACKENDS, supplied=frozenset({"save_dir"})),
+    "init_cfg": Node(roots.WEIGHT_INITIALIZERS, extra=frozenset({"override", "layer", "name"})),
+}
+
+# Parts that have an effect only inside of another key.
+_HOMES: Mapping[str, str] = {
+    "optimizer": "optim_wrapper",
+    "vis_backends": "visualizer",
+    "backbone": "model",
+    "dataset": "train_dataloader",
+    "sampler": "train_dataloader",
+    "lr_config": "param_scheduler",
+    "runner": "train_cfg",
+    "checkpoint_config": "default_hooks",
+}
+
+# A run may do without them: a training has no test, and a test no validation.
+_LATER = frozenset(
+    f"{mode}_{part}" for mode in ("val", "test", "tta") for part in ("dataloader", "evaluator", "cfg")
+) | {"tta_model", "tta_pipeline"}
+# Other parts build these, each in its own way.
+_BUILT_BY_OTHERS = frozenset({"data_preprocessor", "model_wrapper_cfg", "strategy"})
+# The method of a Runner that builds each section; a subclass that overrides one may read the section in its own way.
+_BUILDERS: Mapping[str, str] = {
+    "model": "build_model",
+    "optim_wrapper": "build_optim_wrapper",
+    "param_scheduler": "build_param_scheduler",
+    "train_cfg": "build_train_loop",
+    "val_cfg": "build_val_loop",
+    "train_dataloader": "build_dataloader",
+    "val_dataloader": "build_dataloader",
+    "val_evaluator": "build_evaluator",
+    "default_hooks": "register_default_hooks",
+    "custom_hooks": "register_custom_hooks",
+    "log_processor": "build_log_processor",
+    "visualizer": "build_visualizer",
+    "env_cfg": "setup_env",
+    "randomness": "set_randomness",
+}
+
+
+def schema_for(runner: type | None = None) -> Schema:
+    """The schema of a config that `runner` reads: the class itself, or None for :class:`eng.runner.Runner`."""
+    overridden = frozenset() if runner is None else _overridden(runner)
+    return replace(SCHEMA, in_doubt=lambda cfg: _in_doubt(cfg) | overridden)
+
+
+def _overridden(runner: type) -> frozenset[str]:
+    """The sections that a method of a user's class builds."""
+    methods = {section: getattr(runner, method, None) for section, method in _BUILDERS.items()}
+    return frozenset(
+        section for section, method in methods.items() if not getattr(method, "__module__", "eng.").startswith("eng.")
+    )
+
+
+def _in_doubt(cfg: Mapping[str, Any]) -> frozenset[str]:
+    """Sections of this config that a class of the user builds."""
+    doubtful = set(_BUILT_BY_OTHERS)
+    for mode in ("train", "val", "test"):
+        if _is_foreign(cfg.get(f"{mode}_cfg"), roots.LOOPS):
+            doubtful |= {f"{mode}_dataloader", f"{mode}_evaluator"}
+    wrapper = cfg.get("optim_wrapper")
+    if isinstance(wrapper, Mapping) and _has_constructor(wrapper):
+        doubtful |= {"optim_wrapper"}
+    if _is_foreign({"type": cfg.get("runner_type", "Runner")}, roots.RUNNERS):
+        doubtful |= _SECTIONS.keys()
+    return frozenset(doubtful)
+
+
+def _is_foreign(node: Any, registry: roots.Registry) -> bool:
+    """Whether a node names a class that is not eng's."""
+    kind = node.get("type") if isinstance(node, Mapping) else None
+    factory: Callable[..., Any] | None = registry.in_current_scope().get(kind) if isinstance(kind, str) else kind
+    return factory is not None and not getattr(factory, "__module__", "").startswith("eng.")
+
+
+SCHEMA = Schema(
+    keys=frozenset(field.name for field in fields(RunnerSettings)) | CONFIG_KEYS,
+    sections=_SECTIONS,
+    later=_LATER,
+    in_doubt=_in_doubt,
+    arguments=_ARGUMENTS,
+    homes=_HOMES,
+    scope="eng",
+)

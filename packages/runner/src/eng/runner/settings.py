@@ -1,0 +1,170 @@
+"""The settings of a run as one value: their names, defaults and meaning, and what of them belongs together."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
+from typing import Any
+
+from torch import nn
+
+from .errors import IncompleteSettingsError, SettingsError
+
+NAN_POLICIES = ("warn", "stop", "skip", "rollback")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Randomness:
+    """How random numbers are drawn."""
+
+    seed: int | None = None
+    """Seed of every generator; None draws one, the same on all ranks."""
+    diff_rank_seed: bool = False
+    """Whether each rank adds its number to the seed."""
+    deterministic: bool = False
+    """Whether cuDNN and torch take deterministic algorithms only."""
+    per_sample: bool = True
+    """Whether random numbers in transforms are a function of seed, epoch and sample, for any number of workers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvSettings:
+    """How the process is prepared."""
+
+    cudnn_benchmark: bool = False
+    """Whether cuDNN measures its algorithms and takes the fastest."""
+    mp_cfg: Mapping[str, Any] | None = None
+    """``mp_start_method`` of loader workers and ``opencv_num_threads`` in each."""
+    dist_cfg: Mapping[str, Any] | None = field(default_factory=lambda: {"backend": "nccl"})
+    """Arguments of :func:`eng.dist.init_dist`; its ``backend`` is gloo where there is no CUDA."""
+    backend: str | None = None
+    """Backend of a ``dist_cfg`` without one; None takes that of the device."""
+    resource_limit: int = 4096
+    """Files that the process may hold open, as far as the system allows."""
+
+    @classmethod
+    def of(cls, env_cfg: Mapping[str, Any]) -> EnvSettings:
+        """The settings in a mapping, which may hold other keys of other code."""
+        known = {each.name for each in fields(cls)}
+        return cls(**{"dist_cfg": None, **{key: value for key, value in env_cfg.items() if key in known}})
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunnerSettings:
+    """The arguments of :class:`eng.runner.Runner`, each also a key of a whole config (but ``cfg``)."""
+
+    model: nn.Module | Mapping[str, Any]
+    """A module with ``train_step``, ``val_step`` and ``test_step`` (see :class:`eng.model.BaseModel`)."""
+    work_dir: str
+    """Folder of checkpoints; each start keeps its logs in ``work_dir/<timestamp>``."""
+    train_dataloader: Any = None
+    """Batches to train on."""
+    val_dataloader: Any = None
+    """Batches to validate on."""
+    test_dataloader: Any = None
+    """Batches to test on."""
+    train_cfg: Any = None
+    """``dict(by_epoch=True, max_epochs=..., val_begin=1, val_interval=1)``, or a loop, or the config of one."""
+    val_cfg: Any = None
+    """``dict()`` or ``dict(fp16=..., loss=...)``, or a loop, or the config of one."""
+    test_cfg: Any = None
+    """The same for the test."""
+    auto_scale_lr: Mapping[str, Any] | None = None
+    """``dict(enable=True, base_batch_size=N)`` scales learning rates by the batch size over N."""
+    optim_wrapper: Any = None
+    """The optimizer and its settings: ``dict(optimizer=dict(type=..., lr=...), clip_grad=...)``."""
+    param_scheduler: Any = None
+    """One scheduler, several, or some for each of several optimizers by name."""
+    val_evaluator: Any = None
+    """Metrics of the validation."""
+    test_evaluator: Any = None
+    """Metrics of the test."""
+    default_hooks: Mapping[str, Any] | None = None
+    """Replaces or, with None as a value, leaves out some of the six default hooks, by name."""
+    custom_hooks: list[Any] | None = None
+    """Further hooks."""
+    data_preprocessor: Any = None
+    """Config for a model that is a config without one."""
+    load_from: str | None = None
+    """Checkpoint to begin with."""
+    resume: bool | str = False
+    """True to resume from ``load_from`` or, without it, from the newest intact checkpoint in ``work_dir``."""
+    launcher: str = "none"
+    """``"none"``, ``"pytorch"``, ``"slurm"`` or ``"mpi"``."""
+    env_cfg: Mapping[str, Any] = field(default_factory=lambda: {"dist_cfg": {"backend": "nccl"}})
+    """See :class:`EnvSettings`."""
+    log_processor: Any = None
+    """How logs are put into lines."""
+    log_level: int | str = "INFO"
+    """Level of the run's logger."""
+    visualizer: Any = None
+    """Where scalars and images go: ``dict(type="Visualizer", vis_backends=[...])``."""
+    default_scope: str | None = "eng"
+    """Scope in which the registries look names up first; None or an empty text is eng's own."""
+    randomness: Mapping[str, Any] = field(default_factory=lambda: {"seed": None})
+    """See :class:`Randomness`."""
+    experiment_name: str | None = None
+    """Name of the run; None takes the name of the config file."""
+    cfg: Any = None
+    """The whole config, for the log and for other parts to read."""
+    strategy: Any = None
+    """How the model lives on its devices; None is one device, or DDP in a process group."""
+    compile: bool | Mapping[str, Any] = False
+    """True, or options of ``torch.nn.Module.compile``."""
+    activation_checkpointing: list[str] | str | None = None
+    """Names of modules that compute their activations again in the backward pass."""
+    nan_policy: str | Mapping[str, Any] = "warn"
+    """``"warn"``, ``"stop"``, ``"skip"`` or ``"rollback"``, or ``dict(type=..., interval=...)``, for losses that are not finite."""
+    preemption: Mapping[str, Any] | None = None
+    """Options of :class:`eng.runner.preemption.Preemption`; None ends the run on SIGTERM and SIGUSR1."""
+
+    init_weights: bool = True
+    """Whether ``init_weights()`` of the model is called, once, at the first train()."""
+
+    def __post_init__(self) -> None:
+        """Makes sure that the settings fit together.
+
+        Raises:
+            IncompleteSettingsError: of settings that belong together some are missing, which are named.
+            SettingsError: another contradiction.
+        """
+        self._all_or_none("train_dataloader", "train_cfg", "optim_wrapper")
+        if self.param_scheduler is not None and self.optim_wrapper is None:
+            raise IncompleteSettingsError(["param_scheduler"], ["optim_wrapper"])
+        for mode in ("val", "test"):
+            names = [f"{mode}_dataloader", f"{mode}_cfg", f"{mode}_evaluator"]
+            self._all_or_none(*(names[:2] if self._wants_losses_only(mode) else names))
+        policy = self.nan_policy.get("type", "warn") if isinstance(self.nan_policy, Mapping) else self.nan_policy
+        if policy not in NAN_POLICIES:
+            raise SettingsError(f"nan_policy must be one of {', '.join(NAN_POLICIES)}, got {policy!r}")
+
+    def as_arguments(self) -> dict[str, Any]:
+        """The settings by name, as the Runner takes them; the values are not copied."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    def _wants_losses_only(self, mode: str) -> bool:
+        cfg = getattr(self, f"{mode}_cfg")
+        return isinstance(cfg, Mapping) and bool(cfg.get("loss")) and getattr(self, f"{mode}_evaluator") is None
+
+    def _all_or_none(self, *names: str) -> None:
+        given = [name for name in names if getattr(self, name) is not None]
+        missing = [name for name in names if getattr(self, name) is None]
+        if given and missing:
+            raise IncompleteSettingsError(given, missing)
+
+
+def default_of(setting: Field[Any]) -> Any:
+    """The value of a setting that nobody gives, made anew; MISSING where it must be given."""
+    return setting.default if setting.default_factory is MISSING else setting.default_factory()
+
+
+def defaults() -> dict[str, Any]:
+    """Every setting that has a default, with its default."""
+    values = {each.name: default_of(each) for each in fields(RunnerSettings)}
+    return {name: copy.copy(value) for name, value in values.items() if value is not MISSING}
+
+
+def randomness_defaults() -> dict[str, Any]:
+    """Every setting of :class:`Randomness` with its default."""
+    return asdict(Randomness())

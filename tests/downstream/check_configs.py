@@ -1,0 +1,191 @@
+"""Checks the configs that a library ships, as a run would before it starts, and prints what was found as JSON.
+
+    python -m eng.compat check_configs.py LIBRARY [--sample N] [--seed S] [--typos N --files M]
+
+With ``--typos`` it puts N one-character slips into keys drawn from M of the configs, and prints which were found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import importlib.util
+import json
+import logging
+import random
+import sys
+import time
+import types
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+LETTERS = "qwertyuiopasdfghjklzxcvbnm_"
+
+
+def stub_operators() -> None:
+    """Stands for mmcv's compiled operators, which need a compiler: names only."""
+    stub = types.ModuleType("mmcv._ext")
+    stub.__getattr__ = operator_called  # type: ignore[method-assign]
+    sys.modules.setdefault("mmcv._ext", stub)
+    sys.modules.setdefault("albumentations", None)  # type: ignore[arg-type]  # its imgaug needs numpy 1; all do without
+
+
+def operator_called(name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return lambda *_, **__: None
+
+
+def folder_of(library: str) -> Path:
+    [root] = importlib.util.find_spec(library).submodule_search_locations
+    return next(path for path in (Path(root, ".mim/configs"), Path(root, "configs")) if path.is_dir())
+
+
+def training_configs(files: list[Path]) -> Iterator[tuple[Path, Any]]:
+    """Every config that loads and describes a training run."""
+    from eng.config import Config
+
+    for file in files:
+        try:
+            cfg = Config.fromfile(file)
+        except Exception:  # test_configs.py looks into these
+            continue
+        if {"model", "train_dataloader", "train_cfg"} <= set(cfg):
+            yield file, cfg
+
+
+def refused_and_hinted(library: str, sample: int | None, seed: int) -> dict[str, Any]:
+    """What the check says of the configs: all, or some that are drawn by ``seed``."""
+    from eng.registry import check
+    from eng.runner.schema import SCHEMA
+
+    files = sorted(folder_of(library).rglob("*.py"))
+    files = files if sample is None else sorted(random.Random(seed).sample(files, min(sample, len(files))))
+    refused, hints, count, seconds = {}, {}, 0, 0.0
+    for file, cfg in training_configs(files):
+        start = time.perf_counter()
+        findings = check(cfg, SCHEMA)
+        seconds += time.perf_counter() - start
+        count += 1
+        name = str(file.relative_to(folder_of(library)))
+        certain = [str(finding) for finding in findings if finding.is_certain]
+        told = sorted({f"{finding.path}: {finding.message}" for finding in findings if not finding.is_certain})
+        refused.update({name: certain} if certain else {})
+        hints.update({name: told} if told else {})
+    return {"count": count, "refused": refused, "hints": hints, "seconds": round(seconds, 1)}
+
+
+def typos(library: str, number: int, num_files: int, seed: int) -> dict[str, Any]:
+    """Slips in keys that are drawn from the parts of some configs, and which of them the check finds."""
+    draw = random.Random(seed)
+    files = sorted(folder_of(library).rglob("*.py"))
+    draw.shuffle(files)
+    configs = []
+    for file, cfg in training_configs(files):
+        configs.append((file, cfg.to_dict()))
+        if len(configs) == num_files:
+            break
+    tried = [one_typo(draw.choice(configs), draw) for _ in range(number)]
+    return {
+        "number": number,
+        "ours": sum(each["is_ours"] for each in tried),
+        "missed_ours": [each for each in tried if each["is_ours"] and not each["found"]],
+        "others": sum(not each["is_ours"] for each in tried),
+        "missed_others": [each for each in tried if not each["is_ours"] and not each["found"]],
+    }
+
+
+def one_typo(config: tuple[Path, dict[str, Any]], draw: random.Random) -> dict[str, Any]:
+    from eng.registry import check
+    from eng.runner.schema import SCHEMA
+
+    file, cfg = config
+    node, key, path, is_ours = draw.choice(list(keys_of_parts(cfg)))
+    slip = slip_in(key, set(node), draw)
+    before = {(finding.path, finding.message) for finding in check(cfg, SCHEMA)}
+    items = list(node.items())
+    node.clear()
+    node.update((slip if name == key else name, value) for name, value in items)
+    after = {(finding.path, finding.message) for finding in check(cfg, SCHEMA)}
+    node.clear()
+    node.update(items)
+    return {"file": file.name, "path": path, "slip": slip, "is_ours": is_ours, "found": bool(after - before)}
+
+
+def keys_of_parts(cfg: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, str, bool]]:
+    """Each key with a meaning: its mapping, itself, the way to it, and whether it belongs to a part of eng."""
+    from eng.runner.schema import SCHEMA
+
+    for key, value in cfg.items():
+        if key in SCHEMA.keys:
+            yield cfg, key, key, True
+            is_ours = key not in ("model", "tta_model", "data_preprocessor")
+            yield from _keys_below(value, key, is_ours=is_ours and "constructor" not in str(value))
+
+
+def _keys_below(node: Any, path: str, *, is_ours: bool) -> Iterator[tuple[dict[str, Any], str, str, bool]]:
+    if isinstance(node, dict):
+        if path.endswith("custom_keys"):  # their names are parts of the model's parameters
+            for key, value in node.items():
+                yield from _keys_below(value, f"{path}.{key}", is_ours=is_ours)
+            return
+        is_ours = is_part_of_eng(node["type"]) if "type" in node else is_ours
+        for key, value in node.items():
+            if isinstance(key, str):
+                yield node, key, f"{path}.{key}", is_ours
+            yield from _keys_below(value, f"{path}.{key}", is_ours=is_ours and "type" not in node)
+    elif isinstance(node, (list, tuple)):
+        for index, value in enumerate(node):
+            yield from _keys_below(value, f"{path}[{index}]", is_ours=is_ours)
+
+
+def is_part_of_eng(kind: Any) -> bool:
+    """Whether a type names a class of eng, in any root registry."""
+    from eng.registry._root import ROOT_REGISTRIES
+
+    if isinstance(kind, str):
+        kind = next((found for root in ROOT_REGISTRIES if (found := root.module_dict.get(kind)) is not None), None)
+    return getattr(kind, "__module__", "").startswith("eng.")
+
+
+def slip_in(word: str, taken: set[str], draw: random.Random) -> str:
+    """The word with one letter missing, replaced, too many, or swapped with its neighbour."""
+    while True:
+        at, letter = draw.randrange(len(word)), draw.choice(LETTERS)
+        ways = (
+            word[:at] + word[at + 1 :],
+            word[:at] + letter + word[at + 1 :],
+            word[:at] + letter + word[at:],
+            word[:at] + word[at + 1 : at + 2] + word[at] + word[at + 2 :],
+        )
+        slip = draw.choice(ways)
+        if slip and slip != word and slip not in taken:
+            return slip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("library")
+    parser.add_argument("--sample", type=int)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--typos", type=int)
+    parser.add_argument("--files", type=int, default=40)
+    args = parser.parse_args()
+    warnings.simplefilter("ignore")
+    logging.disable(logging.CRITICAL)
+    stub_operators()
+    with contextlib.suppress(Exception):  # a part that needs another library is no part of this check
+        importlib.import_module(f"{args.library}.utils").register_all_modules(False)
+    found = (
+        typos(args.library, args.typos, args.files, args.seed)
+        if args.typos
+        else refused_and_hinted(args.library, args.sample, args.seed)
+    )
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
