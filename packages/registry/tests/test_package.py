@@ -17,7 +17,7 @@ PUBLIC = [
     "Registry", "DefaultScope", "init_default_scope", "add_scope_synonym", "remove_scope_synonym", "isolated_registries", "ManagerMeta", "ManagerMixin",
     "build_from_cfg", "build_model_from_cfg", "build_runner_from_cfg", "build_scheduler_from_cfg", "check", "Finding", "Schema", "Node", "Plain", "Shape",
     "count_registered_modules", "traverse_registry_tree", "BuildError", "BuildNode", "DuplicateNameError",
-    "UnknownTypeError", "RUNNERS", "RUNNER_CONSTRUCTORS", "LOOPS", "HOOKS", "LOG_PROCESSORS", "STRATEGIES",
+    "UnknownTypeError", "UntrustedTypeError", "registered_only", "RUNNERS", "RUNNER_CONSTRUCTORS", "LOOPS", "HOOKS", "LOG_PROCESSORS", "STRATEGIES",
     "DATASETS", "DATA_SAMPLERS", "TRANSFORMS", "FUNCTIONS", "MODELS", "MODEL_WRAPPERS", "WEIGHT_INITIALIZERS",
     "TASK_UTILS", "OPTIMIZERS", "OPTIM_WRAPPERS", "OPTIM_WRAPPER", "OPTIM_WRAPPER_CONSTRUCTORS", "PARAM_SCHEDULERS",
     "METRICS", "EVALUATOR", "VISUALIZERS", "VISBACKENDS", "INFERENCERS", "__version__",

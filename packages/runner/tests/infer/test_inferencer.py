@@ -345,3 +345,37 @@ def test_name_that_no_index_knows(library: Path) -> None:
 def test_name_without_a_library() -> None:
     with pytest.raises(KeyError, match="scope="):
         Means("resnet18")
+
+
+HOSTILE = {
+    "call": "import os\nos.system('touch owned')\nmodel = dict(type='Affine')",
+    "hidden-call": "model = dict(type='Affine', x=__import__('os').system('touch owned'))",
+    "base": "_base_ = 'other.py'\nmodel = dict(type='Affine')",
+    "registered-nowhere": "model = dict(type='subprocess.run', args=['touch', 'owned'])",
+    "function": "model = dict(type='os.system', command='touch owned')",
+    "below": "model = dict(type='Affine')\nvisualizer = dict(type='os.system', command='touch owned')",
+    "collate": "model = dict(type='Affine')\ntest_dataloader = dict(collate_fn=dict(type='os.system', command='touch owned'))",
+    "imported": "from torch import hub\nmodel = dict(type=hub.load, repo_or_dir='a/b', model='c')",
+    "custom-imports": "custom_imports = dict(imports='owner')\nmodel = dict(type='Affine')",
+    "environment": "model = dict(type='Affine', name='{{$SECRET}}')",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_the_config_in_a_checkpoint_runs_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("SECRET", "hush")
+    for module in ("owner.py", "other.py"):
+        (tmp_path / module).write_text("open('owned', 'w')")
+    meta = {"cfg": HOSTILE[name]}
+    torch.save({"meta": meta, "state_dict": {"weight": torch.tensor(7.0)}}, "evil.pth")
+    if name == "custom-imports":
+        Means(weights="evil.pth")
+    else:
+        with pytest.raises(
+            Exception, match=r"trust=False|not registered|values alone|no argument|unexpected"
+        ) as caught:
+            Means(weights="evil.pth")
+        assert "hush" not in str(caught.value)
+    assert not Path("owned").exists()

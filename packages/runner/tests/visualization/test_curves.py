@@ -185,7 +185,9 @@ def test_a_work_dir_without_logs_is_one_message(tmp_path, make, message) -> None
 
 
 def run_command(command, *words: object):
-    services = SimpleNamespace(load_config=lambda path: {"vis_backends": [{"type": "TensorboardVisBackend"}]})
+    services = SimpleNamespace(
+        load_config=lambda path, trust=True: {"vis_backends": [{"type": "TensorboardVisBackend"}]}
+    )
     return CliRunner().invoke(command, [str(word) for word in words], obj=services, catch_exceptions=False)
 
 
@@ -240,6 +242,19 @@ def test_sync_twice_leaves_each_point_once_in_event_files(tmp_path) -> None:
     events.Reload()
     assert [point.step for point in events.Scalars("loss")] == list(range(1, 9))
     assert [point.step for point in events.Scalars("accuracy")] == [1, 2]
+
+
+def test_sync_runs_no_code_of_the_folder(tmp_path, monkeypatch) -> None:
+    from eng.cli._services import Services
+
+    monkeypatch.chdir(tmp_path)
+    folder = start(tmp_path, "20260101_000000", 8).parent
+    (folder / "config.py").write_text("import os\nos.system('touch owned')\nvis_backends = []")
+    options = [str(tmp_path), "--to", "tensorboard"]
+    done = CliRunner().invoke(sync, options, obj=Services(), catch_exceptions=False)
+    assert "the config of the run is left out" in done.output
+    assert "wrote 10 lines up to iteration 8" in done.output
+    assert not (tmp_path / "owned").exists()
 
 
 @pytest.mark.parametrize(

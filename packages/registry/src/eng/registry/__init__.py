@@ -36,7 +36,8 @@ from ._root import (
 )
 from ._scope import DefaultScope, init_default_scope
 from ._version import __version__
-from .errors import BuildError, BuildNode, DuplicateNameError, UnknownTypeError
+from ._vetting import registered_only
+from .errors import BuildError, BuildNode, DuplicateNameError, UnknownTypeError, UntrustedTypeError
 
 __all__ = [
     "Registry",
@@ -63,6 +64,8 @@ __all__ = [
     "BuildNode",
     "DuplicateNameError",
     "UnknownTypeError",
+    "UntrustedTypeError",
+    "registered_only",
     "RUNNERS",
     "RUNNER_CONSTRUCTORS",
     "LOOPS",

@@ -13,6 +13,7 @@ from ._build import build_from_cfg
 from ._discovery import distribution_of, import_if_present, import_registry_of, object_at, register_all_modules_of
 from ._scope import DefaultScope
 from ._tree import find_name, find_scope, line_of, tree_below
+from ._vetting import vet
 from .errors import DuplicateNameError
 
 __all__ = ["Registry"]
@@ -267,7 +268,7 @@ class Registry:
             found = find_name(registry, name) if registry is not None else None
         if found is None and scope is not None:
             found = find_name(self, key)  # a registered name may hold a dot
-        return object_at(key) if found is None else found
+        return vet(key, object_at(key), self) if found is None else found
 
     def import_from_location(self) -> None:
         """Imports the modules of `locations`, once.

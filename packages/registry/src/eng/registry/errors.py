@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-__all__ = ["BuildError", "BuildNode", "DuplicateNameError", "UnknownTypeError"]
+__all__ = ["BuildError", "BuildNode", "DuplicateNameError", "UnknownTypeError", "UntrustedTypeError"]
 
 
 class UnknownTypeError(KeyError):
@@ -32,6 +32,18 @@ class UnknownTypeError(KeyError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unknown_type, (self.args[0], self.name, self.searched, self.near)
+
+
+class UntrustedTypeError(ValueError):
+    """A config whose author is not trusted names something that is not registered.
+
+    Attributes:
+        name: the dotted path in the config.
+    """
+
+    def __init__(self, name: str, reason: str | None = None) -> None:
+        super().__init__(name if reason is None else f"{name!r} {reason}")
+        self.name = name
 
 
 def _unknown_type(message: str, name: str, searched: Sequence[str], near: Sequence[str]) -> UnknownTypeError:

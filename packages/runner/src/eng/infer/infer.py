@@ -7,6 +7,7 @@ import re
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from math import ceil
 from typing import Any, ClassVar
 
@@ -20,7 +21,7 @@ from eng.dataset import pseudo_collate
 from eng.device import get_device
 from eng.hub import list_model_entries
 from eng.model import revert_sync_batchnorm
-from eng.registry import FUNCTIONS, MODELS, VISUALIZERS, DefaultScope
+from eng.registry import FUNCTIONS, MODELS, VISUALIZERS, DefaultScope, registered_only
 from eng.visualization import Visualizer
 
 from .errors import InputError
@@ -46,7 +47,7 @@ class BaseInferencer(ABC):
 
     Args:
         model: a config, the path of one, or the name of a model that the library publishes; None takes the config
-            that the checkpoint holds.
+            that the checkpoint holds, which is read as data and names nothing but what is registered.
         weights: path or URL of a checkpoint. A published model brings its own; without any the weights are random.
         device: such as ``"cuda:0"``; the best one that is there by default.
         scope: library in which names are looked up; the current default scope, or ``"eng"``.
@@ -88,7 +89,8 @@ class BaseInferencer(ABC):
         self.scope = scope or _current_scope()
         self.show_progress = show_progress
         self.device = torch.device(device or get_device())
-        with DefaultScope.overwrite_default_scope(self.scope):
+        self._accepts_any_type = model is not None
+        with self._scoped():
             given = weights if weights is not None else weight
             self.cfg, found = config_and_weights(model, given, self._load_model_from_metafile)
             self.model = self._init_model(self.cfg, found, str(self.device))
@@ -116,12 +118,23 @@ class BaseInferencer(ABC):
         for_preprocess, for_forward, for_visualize, for_postprocess = self._dispatch_kwargs(**kwargs)
         single = self._inputs_to_list(inputs)
         predictions: list[Any] = []
-        with DefaultScope.overwrite_default_scope(self.scope):
+        with self._scoped():
             batches = self.preprocess(single, batch_size=batch_size, **for_preprocess)
             for batch in self._with_progress(batches, total=ceil(len(single) / max(batch_size, 1))):
                 predictions.extend(self.forward(batch, **for_forward))
             pictures = self.visualize(single, predictions, **for_visualize)
             return self.postprocess(predictions, pictures, return_datasamples, **for_postprocess)
+
+    @contextmanager
+    def _scoped(self) -> Iterator[None]:
+        """Within it, names are looked up in the scope of the inferencer.
+
+        The config in a checkpoint may name what is registered, and modules of torch's kind; a config of the user's may
+        name anything.
+        """
+        vetted = nullcontext() if self._accepts_any_type else registered_only(_is_module_class)
+        with DefaultScope.overwrite_default_scope(self.scope), vetted:
+            yield
 
     def preprocess(self, inputs: InputsType, batch_size: int = 1, **kwargs: Any) -> Iterator[Any]:
         """Batches of prepared inputs, made when they are asked for.
@@ -280,6 +293,10 @@ class BaseInferencer(ABC):
         if chosen == "eng":
             raise ValueError("name a library, as in list_models('mmpretrain'): eng itself publishes no models")
         return [entry.name for entry in list_model_entries(chosen) if re.match(patterns, entry.name)]
+
+
+def _is_module_class(target: Any) -> bool:
+    return isinstance(target, type) and issubclass(target, nn.Module)
 
 
 def _current_scope() -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from eng.checkpoint import CheckpointLoader
 from eng.config import Config, ConfigDict
+from eng.config.errors import UnsafeConfigError
 from eng.hub import find_model
 
 ModelType = dict[str, Any] | Config | ConfigDict | str
@@ -28,6 +29,7 @@ def config_and_weights(
 
     Raises:
         ValueError: neither a model nor weights, or a checkpoint without a config.
+        UnsafeConfigError: the config in the checkpoint holds more than values.
         FileNotFoundError: `model` is the path of a config that does not exist.
         KeyError: no published model has this name.
         TypeError: `model` is something else.
@@ -75,4 +77,24 @@ def _config_in(weights: str) -> Config:
     text = meta.get("cfg") or meta.get("config")
     if not text:
         raise ValueError(f"the checkpoint {weights!r} holds no config (meta.cfg): give the model as well")
-    return Config.fromstring(text, ".py") if isinstance(text, str) else Config(text)
+    # The text is of whoever wrote the checkpoint: it is read as data.
+    cfg = Config.fromstring(text, ".py", trust=False) if isinstance(text, str) else Config(text)
+    values = cfg.to_dict()  # imported names as dotted paths, which the registries vet when they build
+    _check_plain(values, "")
+    return Config(values)
+
+
+def _check_plain(value: Any, path: str) -> None:
+    """Makes sure that a config holds values alone.
+
+    Raises:
+        UnsafeConfigError: it names an object by an import.
+    """
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _check_plain(item, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list | tuple | set | frozenset):
+        for item in value:
+            _check_plain(item, path)
+    elif not isinstance(value, str | bytes | int | float | complex | type(None)):
+        raise UnsafeConfigError(f"{path} is a {type(value).__name__}: the config in a checkpoint holds values alone")

@@ -1,0 +1,58 @@
+"""Which objects a dotted path may lead to, while configs of others are built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from .errors import UntrustedTypeError
+
+if TYPE_CHECKING:
+    from ._registry import Registry
+
+__all__ = ["registered_only", "vet"]
+
+_ACCEPTS: ContextVar[Callable[[Any], bool] | None] = ContextVar("eng_registry_accepts", default=None)
+
+
+@contextmanager
+def registered_only(accepts: Callable[[Any], bool] = lambda _: False) -> Iterator[None]:
+    """Within it, a dotted path such as ``"subprocess.Popen"`` leads to nothing that is not registered.
+
+    For a config whose author is not trusted, such as the one in a checkpoint: building calls what ``type`` names.
+
+    Args:
+        accepts: whether an object may be used although it is not registered.
+
+    Examples:
+        >>> from eng.registry import Registry
+        >>> with registered_only():
+        ...     Registry("any", scope="vetted").get("os.system")
+        Traceback (most recent call last):
+        eng.registry.errors.UntrustedTypeError: 'os.system' is not registered, and a config of others may name only what is
+    """
+    token = _ACCEPTS.set(accepts)
+    try:
+        yield
+    finally:
+        _ACCEPTS.reset(token)
+
+
+def vet(path: str, target: Any, registry: Registry) -> Any:
+    """`target`, to which a dotted path led.
+
+    Raises:
+        UntrustedTypeError: it is neither registered nor accepted, inside :func:`registered_only`.
+    """
+    accepts = _ACCEPTS.get()
+    if accepts is None or target is None or _is_registered(target, registry.root) or accepts(target):
+        return target
+    raise UntrustedTypeError(path, "is not registered, and a config of others may name only what is")
+
+
+def _is_registered(target: Any, registry: Registry) -> bool:
+    if any(target is registered for registered in registry.module_dict.values()):
+        return True
+    return any(_is_registered(target, child) for child in registry.children.values())
