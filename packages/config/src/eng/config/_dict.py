@@ -10,10 +10,11 @@ from typing import Any
 
 from ._provenance import CODE, DELETE_KEY, MISSING, EditProvenance, Path, Provider, Step, caller_step
 from .errors import MissingAttributeError, MissingKeyError
-from .lazy import dotted_name, is_held, is_lazy, resolve
+from .lazy import LazyAttr, LazyObject, dotted_name, is_held, resolve
 
 PLAIN_DICTS = (dict, OrderedDict)
-LEAVES = frozenset({str, int, float, bool, type(None)})
+LEAVES = frozenset({str, int, float, bool, type(None), LazyObject, LazyAttr})
+_NAMELESS = LEAVES - {LazyObject, LazyAttr}
 _dict_set, _dict_get, _new_dict = dict.__setitem__, dict.__getitem__, dict.__new__
 
 
@@ -40,7 +41,7 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
         eng.config.errors.MissingAttributeError: 'ConfigDict' object has no attribute 'typ'; did you mean 'type'?
     """
 
-    __slots__ = ("__edits", "__origin", "__weakref__")
+    __slots__ = ("__weakref__", "_eng_edits", "_eng_origin")
 
     def __init__(__self, *args: Any, **kwargs: Any) -> None:  # noqa: N805  # `self` may be a key of kwargs
         dict.__init__(__self)
@@ -182,7 +183,7 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
     def __copy__(self) -> ConfigDict:
         new = self.__class__.__new__(self.__class__)
         for key, value in dict.items(self):
-            _dict_set(new, key, value[:] if value.__class__ is list else value)
+            _dict_set(new, key, value[:] if type(value) is list else value)
         _copy_trace(self, new)
         return new
 
@@ -190,7 +191,7 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
         new = self.__class__.__new__(self.__class__)
         memo[id(self)] = new
         for key, value in dict.items(self):
-            _dict_set(new, key, value if value.__class__ in LEAVES else copy.deepcopy(value, memo))
+            _dict_set(new, key, value if type(value) in LEAVES else copy.deepcopy(value, memo))
         _copy_trace(self, new)
         return new
 
@@ -218,8 +219,8 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
 
 
 _CLASS_NAMES = frozenset(name for name in dir(ConfigDict) if not name.startswith("_"))
-_ORIGIN: Any = ConfigDict.__dict__["_ConfigDict__origin"]
-_EDITS: Any = ConfigDict.__dict__["_ConfigDict__edits"]
+_ORIGIN: Any = ConfigDict._eng_origin  # type: ignore[attr-defined]  # a slot
+_EDITS: Any = ConfigDict._eng_edits  # type: ignore[attr-defined]  # a slot
 
 
 def _pairs(source: Any) -> Iterable[tuple[Any, Any]]:
@@ -252,10 +253,10 @@ def _copy_trace(old: ConfigDict, new: ConfigDict) -> None:
 def convert(value: Any, origin: Provider | None = None, path: Path = (), *, rebind: bool = True) -> Any:
     """`value` with every plain dict in it as a new `ConfigDict`, each bound to its origin and path.
 
-    Lists are copied, so that a config never shares one with what it was made from. Without an origin
-    or `rebind` a `ConfigDict` a `ConfigDict` stays the object it is.
+    Lists are copied, so that a config never shares one with what it was made from. Without an origin or `rebind` a
+    `ConfigDict` stays the object it is.
     """
-    kind = value.__class__
+    kind = type(value)
     if kind in LEAVES:
         return value
     if kind in PLAIN_DICTS or (origin is not None and rebind and kind is ConfigDict):
@@ -265,17 +266,17 @@ def convert(value: Any, origin: Provider | None = None, path: Path = (), *, rebi
             return value if kind is tuple else value[:]
         items = [convert(item, origin, (*path, index), rebind=rebind) for index, item in enumerate(value)]
         return items if kind is list else tuple(items)
-    if origin is not None and rebind and isinstance(value, ConfigDict):
+    if origin is not None and rebind and issubclass(kind, ConfigDict):
         return _convert_dict(value, origin, path, rebind=rebind)
     return value
 
 
 def _convert_dict(value: dict[Any, Any], origin: Provider | None, path: Path, *, rebind: bool = True) -> ConfigDict:
     node = _new_dict(ConfigDict)
-    dict.update(node, value) if value.__class__ is dict else dict.update(node, dict.items(value))
+    dict.update(node, value) if type(value) is dict else dict.update(node, dict.items(value))
     if not LEAVES.issuperset(map(type, dict.values(node))):
         for key, item in dict.items(node):  # replacing a value does not disturb the walk
-            if item.__class__ not in LEAVES:
+            if type(item) not in LEAVES:
                 _dict_set(node, key, convert(item, origin, (*path, key), rebind=rebind))
     if origin is not None:
         _ORIGIN.__set__(node, (origin, path))
@@ -284,13 +285,13 @@ def _convert_dict(value: dict[Any, Any], origin: Provider | None, path: Path, *,
 
 def fresh(value: Any) -> Any:
     """A copy of `value` for another file: mappings as new `ConfigDict` without a history, lists, tuples and sets new."""
-    kind = value.__class__
+    kind = type(value)
     if kind in LEAVES:
         return value
     if kind is ConfigDict or kind in PLAIN_DICTS:
         node = _new_dict(ConfigDict)
         for key, item in dict.items(value):
-            _dict_set(node, key, item if item.__class__ in LEAVES else fresh(item))
+            _dict_set(node, key, item if type(item) in LEAVES else fresh(item))
         return node
     if kind is list:
         return value[:] if LEAVES.issuperset(map(type, value)) else [fresh(item) for item in value]
@@ -301,16 +302,18 @@ def fresh(value: Any) -> Any:
 
 def plain(value: Any, *, names: bool = False) -> Any:
     """`value` with every config mapping as a plain dict, copied; with `names`, what is lazy as its dotted name."""
-    kind = value.__class__
-    if kind in LEAVES:
+    kind = type(value)
+    if kind in _NAMELESS:
         return value
-    if kind is ConfigDict or kind in PLAIN_DICTS or isinstance(value, ConfigDict):
-        return {key: item if item.__class__ in LEAVES else plain(item, names=names) for key, item in dict.items(value)}
+    if kind in LEAVES:
+        return dotted_name(value) if names else value
+    if kind is ConfigDict or kind in PLAIN_DICTS or issubclass(kind, ConfigDict):
+        return {key: item if type(item) in _NAMELESS else plain(item, names=names) for key, item in dict.items(value)}
     if kind is list:
-        return [item if item.__class__ in LEAVES else plain(item, names=names) for item in value]
+        return [item if type(item) in _NAMELESS else plain(item, names=names) for item in value]
     if kind is tuple:
         return tuple([plain(item, names=names) for item in value])
-    return dotted_name(value) if names and is_lazy(value) else value
+    return value
 
 
 def strip_delete(value: Any) -> Any:
@@ -319,9 +322,9 @@ def strip_delete(value: Any) -> Any:
         kept = {key: strip_delete(item) for key, item in dict.items(value) if key != DELETE_KEY}
         same = len(kept) == len(value) and all(map(operator.is_, kept.values(), dict.values(value)))
         return value if same else kept
-    if value.__class__ is list or value.__class__ is tuple:
+    if type(value) is list or type(value) is tuple:
         items = [strip_delete(item) for item in value]
-        return value if all(map(operator.is_, items, value)) else value.__class__(items)
+        return value if all(map(operator.is_, items, value)) else type(value)(items)
     return value
 
 
@@ -330,7 +333,7 @@ def put(node: ConfigDict, key: Any, value: Any, step: Step | None) -> None:
     if step is None or is_held():
         _dict_set(node, key, convert(value))
         return
-    kind = value.__class__
+    kind = type(value)
     if kind in LEAVES:
         record(node, key, Step(step.layer, step.file, step.line, value))
         _dict_set(node, key, value)

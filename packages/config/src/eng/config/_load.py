@@ -161,7 +161,8 @@ class _Loader:
         bases = _PythonBases(self, config, stack)
         namespace = run_python(config, bases, trust=self.options.trust, lazy=self.options.lazy_import)
         bases.settle(namespace)
-        values = namespace.settings()
+        names = namespace.values_of_file()
+        values = namespace.settings(names)
         lines = _once(lambda: python_lines(config.tree, config.table))
         if namespace.imports.lazy or bases.modules:
             layer = Layer(
@@ -177,7 +178,7 @@ class _Loader:
             values = plain(values) if config.reads_base or config.table.items else values
             below, edits = bases.edited(lines) if config.reads_base else (bases.below, [])
             loaded = self._merged(values, below, config.source, config.table, edits + layers)
-        loaded.names, loaded.imported = namespace.values_of_file(), frozenset(namespace.imported)
+        loaded.names, loaded.imported = names, frozenset(namespace.imported)
         return loaded
 
     def bases(self, names: list[str], source: Source, table: Substitutions, stack: tuple[str, ...]) -> Loaded:
@@ -437,6 +438,6 @@ def scoped(value: Any, scope: str) -> Any:
         if "type" not in value:
             return {key: scoped(item, scope) for key, item in value.items()}
         return value if value.get(SCOPE_KEY) is not None else {**value, SCOPE_KEY: scope}
-    if value.__class__ is list or value.__class__ is tuple:
-        return value.__class__([scoped(item, scope) for item in value])
+    if type(value) is list or type(value) is tuple:
+        return type(value)([scoped(item, scope) for item in value])
     return value

@@ -36,7 +36,7 @@ def merge(
         {'a': {'b': 2}}
     """
     if marks and child.get(DELETE_KEY):
-        base = base.__class__()
+        base = type(base)()
     result = _shallow(base)
     for key, value in dict.items(child) if isinstance(child, dict) else child.items():
         if marks and key == DELETE_KEY:
@@ -85,7 +85,7 @@ def _merge_list(child: dict[Any, Any], base: list[Any] | tuple[Any, ...], path: 
 
 
 def _shallow(base: dict[Any, Any]) -> dict[Any, Any]:
-    return base.copy() if isinstance(base, ConfigDict) or base.__class__ not in PLAIN_DICTS else dict(base)
+    return base.copy() if isinstance(base, ConfigDict) or type(base) not in PLAIN_DICTS else dict(base)
 
 
 def _kind(value: Any) -> str:
@@ -113,7 +113,7 @@ def nest(options: Mapping[str, Any]) -> dict[str, Any]:
                     f"{dotted!r} needs a dict, but another option sets it to {inner!r}", tuple(parents)
                 )
             node = inner
-        node[last] = dict(value) if value.__class__ in PLAIN_DICTS else value
+        node[last] = dict(value) if type(value) in PLAIN_DICTS else value
     return root
 
 

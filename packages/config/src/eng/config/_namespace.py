@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from ._dict import LEAVES
 from ._source import Source
 from .errors import ConfigFileError, UndefinedVariableError, UnsafeConfigError
 from .lazy import RUNNING_MODULE, LazyAttr, LazyObject
@@ -108,15 +109,12 @@ class Namespace(dict[str, Any]):
 
     def values_of_file(self) -> dict[str, Any]:
         """All names that are the file's own or inherited, without those that Python itself needs."""
-        return {name: value for name, value in self.items() if not name.startswith("__") and name != BASE_KEY}
+        return {name: value for name, value in self.items() if name[:2] != "__" and name != BASE_KEY}
 
-    def settings(self) -> dict[str, Any]:
-        """The names that are settings: not imported, no module, no open file, no function or class of the file."""
-        return {
-            name: value
-            for name, value in self.values_of_file().items()
-            if name not in self.imported and not _is_tool(value)
-        }
+    def settings(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Those of `values` that are settings: not imported, no module, no open file, no function or class of the file."""
+        imported = self.imported
+        return {name: value for name, value in values.items() if name not in imported and not _is_tool(value)}
 
 
 class AskingNamespace(Namespace):
@@ -145,9 +143,12 @@ def _root(value: Any) -> Any:
 
 
 def _is_tool(value: Any) -> bool:
-    if isinstance(value, (types.FunctionType, type)):
-        return value.__module__ == RUNNING_MODULE
-    return isinstance(value, (types.ModuleType, io.IOBase))
+    kind = type(value)
+    if kind in LEAVES:
+        return False
+    if kind is types.FunctionType or issubclass(kind, type):
+        return bool(value.__module__ == RUNNING_MODULE)
+    return issubclass(kind, (types.ModuleType, io.IOBase))
 
 
 class Names:
@@ -291,4 +292,4 @@ def _public(module: Any) -> Mapping[str, Any]:
 
 def is_standard(module: str) -> bool:
     """Whether a dotted module belongs to Python's standard library."""
-    return module.split(".", 1)[0] in sys.stdlib_module_names
+    return module.partition(".")[0] in sys.stdlib_module_names

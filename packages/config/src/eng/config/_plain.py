@@ -93,7 +93,7 @@ def _items(value: Any, make: Callable[[list[Any]], Any], form: str, path: Path) 
 
 
 def _sequence(value: Any, form: str, path: Path) -> Any:
-    base = next(kind for kind in _SEQUENCES if isinstance(value, kind))
+    base: Any = next(kind for kind in _SEQUENCES if isinstance(value, kind))
     if base is range and base in FORMS[form]:
         return value
     if isinstance(value, (set, frozenset)):
@@ -105,7 +105,7 @@ def _sequence(value: Any, form: str, path: Path) -> Any:
 
 def _leaf(value: Any, path: Path) -> Any:
     """A subclass of a plain type as that type."""
-    base = next(kind for kind in _PLAIN if isinstance(value, kind))
+    base: Any = next(kind for kind in _PLAIN if isinstance(value, kind))
     if base is complex and not cmath.isfinite(value):
         raise DumpTypeError(f"{value!r} has no form in Python", path)
     if type(value) is base:

@@ -38,14 +38,14 @@ def python_text(values: dict[Any, Any]) -> str:
 
 def _is_name(key: Any) -> bool:
     """Whether Python code can write `key` as a name and gets the same text back (it normalises names to NFKC)."""
-    if key.__class__ is not str or not key.isidentifier() or keyword.iskeyword(key):
+    if type(key) is not str or not key.isidentifier() or keyword.iskeyword(key):
         return False
     return key.isascii() or unicodedata.normalize("NFKC", key) == key
 
 
 def _render(value: Any, indent: int, used: int) -> str:
     """`value` as an expression that starts `used` columns into a line, with a trailing comma to follow."""
-    kind = value.__class__
+    kind = type(value)
     if kind is str:
         return _string(value)
     if kind in _SIMPLE:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, TypeGuard
 
 from ._blame import blaming
 from ._data import syntax_error
@@ -97,7 +97,7 @@ class PythonConfig:
             return None
 
 
-def _is_read_base(node: ast.AST) -> bool:
+def _is_read_base(node: ast.AST) -> TypeGuard[ast.With]:
     return isinstance(node, ast.With) and any(
         isinstance(item.context_expr, ast.Call)
         and (getattr(item.context_expr.func, "id", None) or getattr(item.context_expr.func, "attr", None)) == READ_BASE
@@ -198,7 +198,7 @@ class _MarkResolver(ast.NodeTransformer):
 
     def _parts(self, node: ast.Constant) -> list[ast.expr]:
         """A text with marks as the parts of an f-string: what is known as text, base values as names."""
-        marked = node.value
+        marked = str(node.value)
         parts: list[ast.expr] = []
         text = ""
         for piece in re.split(f"({MARKED.pattern.replace('(', '(?:', 1)})", marked):

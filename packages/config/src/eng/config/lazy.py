@@ -141,16 +141,14 @@ class LazyObject(Lazy):
     """
 
     def __init__(self, module: str | Sequence[str], imported: str | None = None, location: str | None = None) -> None:
-        several = isinstance(module, (list, tuple))
-        modules: list[str] = [*module] if several else [module]  # type: ignore[list-item]  # checked below
-        if not modules or not all(isinstance(name, str) for name in modules):
+        self._module, self._imported, self.location = module, imported, location
+        if type(module) is str:
+            self._modules, self._root = [module], module
+            return
+        if not module or not isinstance(module, (list, tuple)) or not all(isinstance(name, str) for name in module):
             raise TypeError(f"module must be a string or a list of strings, got {module!r}")
-        self._modules = modules
         # `import a.b, a.c` binds the root package `a`; `import a.b as c` binds the module itself.
-        self._root = modules[0].split(".")[0] if several else modules[0]
-        self._module: str | Sequence[str] = module
-        self._imported = imported
-        self.location = location
+        self._modules, self._root = [*module], module[0].partition(".")[0]
 
     def build(self) -> Any:
         """The imported module or object.
