@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -23,6 +24,24 @@ cfg = load()
 text = lambda: cfg.pretty_text
 best = lambda f: min(timeit.repeat(f, number=5, repeat=7)) / 5
 print(json.dumps({"load": best(load), "text": best(text)}))
+"""
+
+
+PURE_LIBRARIES = ("xtuner", "opencompass")
+# Each file once, in processor time, so that other work on the machine counts for neither.
+LOAD_ALL = """
+import contextlib, importlib.util, io, json, pathlib, sys, time
+{imports}
+folder = pathlib.Path(importlib.util.find_spec(sys.argv[1]).submodule_search_locations[0]) / "configs"
+files = sorted(path for path in folder.rglob("*.py") if path.name != "__init__.py")[:: int(sys.argv[2])]
+count = seconds = 0
+for path in files:
+    begin = time.process_time()
+    with contextlib.suppress(Exception), contextlib.redirect_stdout(io.StringIO()):
+        Config.fromfile(path, import_custom_modules=False)
+        seconds += time.process_time() - begin
+        count += 1
+print(json.dumps([count, seconds / count]))
 """
 
 
@@ -66,6 +85,28 @@ def test_load_of_a_five_deep_inheritance(chain: Path, versus: Any, reference: An
     theirs = reference(REFERENCE, str(chain))["load"] * 1e6
     versus.report("config: load, times faster than mmengine", f"{theirs / mine:.1f}x", ">= 10", f"{theirs:.0f} us")
     versus.report("config: load, the same with nothing compiled", f"{theirs / cold:.1f}x", ">= 10", f"{cold:.0f} us")
+
+
+@pytest.mark.parametrize("library", PURE_LIBRARIES)
+def test_load_of_the_pure_python_configs_of_a_library(library: str, versus: Any, reference: Any) -> None:
+    """Every configuration file that the library ships, each loaded once."""
+    step = {"xtuner": "1", "opencompass": "8"}[library]
+    if importlib.util.find_spec(library) is None:
+        pytest.skip(f"{library} is not installed")
+    own = LOAD_ALL.format(imports="from eng.config import Config")
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", own, library, step],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    count, mine = json.loads(done.stdout)
+    _, theirs = reference(LOAD_ALL.format(imports="from mmengine.config import Config"), library, step)
+    versus.report(
+        f"config: load {count} pure-Python files of {library}, times faster than mmengine",
+        f"{theirs / mine:.1f}x", ">= 5", f"{theirs * 1e6:.0f} us against {mine * 1e6:.0f} us a file",
+    )  # fmt: skip
 
 
 def test_pretty_text(chain: Path, versus: Any, reference: Any) -> None:

@@ -219,8 +219,8 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
 
 
 _CLASS_NAMES = frozenset(name for name in dir(ConfigDict) if not name.startswith("_"))
-_ORIGIN: Any = ConfigDict._eng_origin  # type: ignore[attr-defined]  # a slot
-_EDITS: Any = ConfigDict._eng_edits  # type: ignore[attr-defined]  # a slot
+_ORIGIN: Any = ConfigDict._eng_origin  # type: ignore[attr-defined]  # a slot of this module  # noqa: SLF001
+_EDITS: Any = ConfigDict._eng_edits  # type: ignore[attr-defined]  # a slot of this module  # noqa: SLF001
 
 
 def _pairs(source: Any) -> Iterable[tuple[Any, Any]]:

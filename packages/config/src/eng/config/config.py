@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import difflib
-import importlib
-import logging
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +11,9 @@ from typing import Any
 
 from ._action import CommandLineOptions, DictAction, add_arguments
 from ._blame import ending_somewhere
+from ._custom_imports import import_custom, make_importable
 from ._dict import ConfigDict, bind, convert, lookup, plain, trace
+from ._diff import ordered_as, text_diff
 from ._load import DEPRECATION_KEY, SCOPE_KEY, Loaded, Options, load, load_source, no_collection
 from ._locate import locate
 from ._merge import check_indices, merge, nest
@@ -36,7 +34,7 @@ from ._provenance import (
 )
 from ._source import FORMATS, Source, is_url
 from ._tree import Tree
-from .errors import CustomImportError, DumpTypeError, MissingAttributeError, MissingKeyError, ReservedKeyError
+from .errors import DumpTypeError, MissingAttributeError, MissingKeyError, ReservedKeyError
 from .lazy import LazyAttr, LazyObject
 
 _WRITERS = {
@@ -47,7 +45,6 @@ _WRITERS = {
 }
 CUSTOM_IMPORTS = "custom_imports"
 RESERVED_KEYS = ["filename", "text", "pretty_text", "env_variables"]
-logger = logging.getLogger(__name__)
 
 __all__ = [
     "BASE_KEY",
@@ -186,9 +183,9 @@ class Config:
         loaded = load(str(filename), options)
         imports = import_custom_modules and trust
         if imports:
-            _make_importable(Path(filename).resolve().parent, Path.cwd())
+            make_importable(Path(filename).resolve().parent, Path.cwd())
         if imports and CUSTOM_IMPORTS in loaded.values:
-            _import_custom(loaded.values[CUSTOM_IMPORTS])
+            import_custom(loaded.values[CUSTOM_IMPORTS])
         cfg = _from_loaded(loaded, str(filename), format_python_code)
         cfg.__dict__["_import_modules"] = imports
         return cfg
@@ -234,10 +231,8 @@ class Config:
     def diff(cfg1: str | Config, cfg2: str | Config) -> str:
         """A unified diff of the texts of two configs or config files; empty where they say the same, in any order."""
         one, two = (cfg if isinstance(cfg, Config) else Config.fromfile(cfg) for cfg in (cfg1, cfg2))
-        names = one.filename or "", two.filename or ""
-        ordered = Config(_ordered_as(two.to_dict(), one.to_dict()))
-        lines = [cfg.pretty_text.splitlines() for cfg in (one, ordered)]
-        return "\n".join(difflib.unified_diff(lines[0], lines[1], names[0], names[1], lineterm=""))
+        texts = one.pretty_text, Config(ordered_as(two.to_dict(), one.to_dict())).pretty_text
+        return text_diff(*texts, one.filename or "", two.filename or "")
 
     @staticmethod
     def _file2dict(
@@ -334,7 +329,7 @@ class Config:
         merged = merge(nested, self._cfg_dict, lists=allow_list_keys)
         assert isinstance(merged, ConfigDict)
         if CUSTOM_IMPORTS in nested and self._import_modules:
-            _import_custom(merged[CUSTOM_IMPORTS])
+            import_custom(merged[CUSTOM_IMPORTS])
         by_hand = not isinstance(options, CommandLineOptions)
         override(merged, nested, caller_step(CODE, None) if by_hand else Step(COMMAND_LINE, None, None, None))
         self.__dict__["_cfg_dict"] = merged
@@ -477,17 +472,6 @@ def _from_loaded(loaded: Loaded, filename: str | None, format_python_code: bool 
     return cfg
 
 
-def _ordered_as(value: Any, model: Any) -> Any:
-    """`value` with the keys of its mappings in the order of `model`, further ones behind."""
-    if isinstance(value, dict) and isinstance(model, dict):
-        keys = [key for key in model if key in value] + [key for key in value if key not in model]
-        return {key: _ordered_as(value[key], model.get(key)) for key in keys}
-    if isinstance(value, (list, tuple)) and isinstance(model, (list, tuple)) and type(value) in (list, tuple):
-        models = [*model, *[None] * (len(value) - len(model))]
-        return type(value)(_ordered_as(item, other) for item, other in zip(value, models, strict=False))
-    return value
-
-
 def _reserved(name: str) -> str:
     return f"{name} is reserved for config file: it is an attribute of Config; choose another name for the key"
 
@@ -496,29 +480,6 @@ def _check_reserved(values: Mapping[str, Any]) -> None:
     for key in RESERVED_KEYS:
         if key in values:
             raise ReservedKeyError(_reserved(key))
-
-
-def _make_importable(*folders: Path) -> None:
-    """Lets modules in `folders` be imported, behind all that is installed, so that they hide nothing."""
-    sys.path.extend(str(folder) for folder in dict.fromkeys(folders) if str(folder) not in sys.path)
-
-
-def _import_custom(settings: Any) -> None:
-    if not isinstance(settings, dict):
-        raise TypeError(f"custom_imports must be dict(imports=[…], allow_failed_imports=False), got {settings!r}")
-    names = settings.get("imports") or []
-    for name in [names] if isinstance(names, str) else names:
-        if not isinstance(name, str):
-            raise TypeError(f"custom_imports.imports must be module names, got {name!r}")
-        try:
-            importlib.import_module(name)
-        except ImportError as error:
-            if not settings.get("allow_failed_imports", False):
-                raise CustomImportError(
-                    f"Failed to import custom module {name!r} ({error}); put its folder on PYTHONPATH. "
-                    f"sys.path is {', '.join(sys.path)}"
-                ) from error
-            logger.warning("custom import %s failed and is skipped: %s", name, error)
 
 
 def _chains(values: ConfigDict) -> dict[tuple[Any, ...], Any]:

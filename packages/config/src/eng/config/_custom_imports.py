@@ -1,0 +1,43 @@
+"""``custom_imports``: modules that a config needs, for what they register."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from .errors import CustomImportError
+
+# The name of the module that users know, which logging settings refer to.
+logger = logging.getLogger("eng.config.config")
+
+
+def make_importable(*folders: Path) -> None:
+    """Lets modules in `folders` be imported, behind all that is installed, so that they hide nothing."""
+    sys.path.extend(str(folder) for folder in dict.fromkeys(folders) if str(folder) not in sys.path)
+
+
+def import_custom(settings: Any) -> None:
+    """Imports the modules that ``custom_imports`` names.
+
+    Raises:
+        TypeError: the settings are not ``dict(imports=[…])``.
+        CustomImportError: a module cannot be imported, and ``allow_failed_imports`` is off.
+    """
+    if not isinstance(settings, dict):
+        raise TypeError(f"custom_imports must be dict(imports=[…], allow_failed_imports=False), got {settings!r}")
+    names = settings.get("imports") or []
+    for name in [names] if isinstance(names, str) else names:
+        if not isinstance(name, str):
+            raise TypeError(f"custom_imports.imports must be module names, got {name!r}")
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            if not settings.get("allow_failed_imports", False):
+                raise CustomImportError(
+                    f"Failed to import custom module {name!r} ({error}); put its folder on PYTHONPATH. "
+                    f"sys.path is {', '.join(sys.path)}"
+                ) from error
+            logger.warning("custom import %s failed and is skipped: %s", name, error)
