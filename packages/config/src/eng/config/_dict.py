@@ -273,11 +273,10 @@ def convert(value: Any, origin: Provider | None = None, path: Path = (), *, rebi
 
 def _convert_dict(value: dict[Any, Any], origin: Provider | None, path: Path, *, rebind: bool = True) -> ConfigDict:
     node = _new_dict(ConfigDict)
-    dict.update(node, value) if type(value) is dict else dict.update(node, dict.items(value))
-    if not LEAVES.issuperset(map(type, dict.values(node))):
-        for key, item in dict.items(node):  # replacing a value does not disturb the walk
-            if type(item) not in LEAVES:
-                _dict_set(node, key, convert(item, origin, (*path, key), rebind=rebind))
+    dict.update(node, value if type(value) is dict else dict.items(value))
+    for key, item in dict.items(node):  # replacing a value does not disturb the walk
+        if type(item) not in LEAVES:
+            _dict_set(node, key, convert(item, origin, (*path, key), rebind=rebind))
     if origin is not None:
         _ORIGIN.__set__(node, (origin, path))
     return node

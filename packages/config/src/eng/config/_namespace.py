@@ -81,8 +81,10 @@ class Namespace(dict[str, Any]):
         self._expected, self._giver = values, giver
 
     def __setitem__(self, key: str, value: Any) -> None:
-        expected, self._expected = self._expected, ()
-        if expected and any(_root(value) is item for item in expected):
+        expected = self._expected
+        if expected:
+            self._expected = ()
+        if expected and _is_one_of(value, expected):
             self._bind(key, value)
         elif key == BASE_KEY:
             dict.__setitem__(self, key, self.bases.inherit(value))
@@ -135,11 +137,12 @@ class UndefinedMarkError(Exception):
         self.error = error
 
 
-def _root(value: Any) -> Any:
-    # `import a.b as c` binds an attribute of what the statement imported.
-    while type(value) is LazyAttr:
+def _is_one_of(value: Any, expected: tuple[Any, ...]) -> bool:
+    if value is expected[0]:
+        return True
+    while type(value) is LazyAttr:  # `import a.b as c` binds an attribute of what the statement imported
         value = value.source
-    return value
+    return any(value is item for item in expected)
 
 
 def _is_tool(value: Any) -> bool:
@@ -157,14 +160,18 @@ class Names:
     A star import has put its names into the namespace before it gets this, so that ``__all__`` is empty.
     """
 
+    __slots__ = ("__base", "__expect", "__get")
     __all__: tuple[str, ...] = ()
 
     def __init__(self, get: Callable[[str], Any], expect: Callable[..., None], base: BaseFile | None = None) -> None:
-        self.__dict__.update(_get=get, _expect=expect, _base=base)
+        self.__get, self.__expect, self.__base = get, expect, base
 
     def __getattr__(self, name: str) -> Any:
-        value = self._get(name)
-        self._expect(value, giver=None if self._base is None else (self._base, name))
+        value = self.__get(name)
+        if self.__base is None:
+            self.__expect(value)
+        else:
+            self.__expect(value, giver=(self.__base, name))
         return value
 
 
@@ -262,7 +269,8 @@ class Imports:
         if fromlist == ("*",):
             raise self._error(f"`from {name} import *` cannot stay lazy; name what is imported", line)
         if fromlist:
-            return Names(lambda wanted: self._lazy(name, wanted, line), self.namespace.expect)
+            place = self._place(line)
+            return Names(lambda wanted: LazyObject(name, wanted, place), self.namespace.expect)
         root = name.partition(".")[0]
         known = self.namespace.get(root)
         earlier = known._modules if isinstance(known, LazyObject) else []  # noqa: SLF001  # `modules` may be a name in it
