@@ -276,3 +276,23 @@ def test_sync_with_wrong_words(tmp_path, words, message) -> None:
 def test_sync_of_a_folder_without_logs(tmp_path) -> None:
     with pytest.raises(NoCurvesError, match="holds no curves"):
         run_command(sync, tmp_path, "--to", "tensorboard")
+
+
+def test_the_newest_start_is_told_by_no_local_clock(tmp_path) -> None:
+    """A start in Shanghai, then one in Europe: the second one's name is hours before the first one's."""
+    first = start(tmp_path, "20260101_090000", 4)
+    second = start(tmp_path, "20260101_020000", 8)
+    (first.parent / ".began_ns").write_text("1767229200000000000")
+    (second.parent / ".began_ns").write_text("1767232800000000000")
+    assert find_scalars(tmp_path) == second
+
+
+def test_a_local_backend_notes_when_its_start_began(tmp_path) -> None:
+    import time
+
+    from eng.visualization import LocalVisBackend
+
+    before_ns = time.time_ns()
+    LocalVisBackend(str(tmp_path)).add_scalar("loss", 1.0)
+    LocalVisBackend(str(tmp_path)).add_scalar("loss", 2.0)
+    assert before_ns <= int((tmp_path / ".began_ns").read_text()) <= time.time_ns()

@@ -6,6 +6,7 @@ import errno
 import json
 import logging
 import os
+import shutil
 import sys
 
 import numpy as np
@@ -95,7 +96,7 @@ def test_a_folder_that_was_removed_is_made_again(tmp_path) -> None:
     backend = LocalVisBackend(str(tmp_path / "vis"))
     backend.add_scalar("loss", 1.0, step=1)
     (tmp_path / "vis" / "scalars.json").unlink()
-    (tmp_path / "vis").rmdir()
+    shutil.rmtree(tmp_path / "vis")
     backend.add_scalar("loss", 1.0, step=2)
     assert steps(tmp_path / "vis" / "scalars.json") == [2]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from .lines import LinesError, has_training, on_axis, read_lines, tracker_name
 
 __all__ = ["Curves", "NoCurvesError", "find_scalars", "load_curves", "scalars_before"]
 
+BEGAN = ".began_ns"
 STAMP = re.compile(r"\d{8}_\d{6}$")
 
 
@@ -66,7 +69,7 @@ def find_scalars(work_dir: str | Path) -> Path:
 
 def _newest(paths: list[Path]) -> Path:
     """The file of the newest start that trained, or else of the newest."""
-    ordered = sorted(paths, key=lambda path: (_stamp(path), path.stat().st_mtime), reverse=True)
+    ordered = sorted(paths, key=lambda path: (_began_ns(path), _stamp(path), path.stat().st_mtime), reverse=True)
     return next(filter(_has_training, ordered), ordered[0])
 
 
@@ -75,6 +78,24 @@ def _has_training(path: Path) -> bool:
         return has_training(path)
     except LinesError:  # whoever reads the file is told what is wrong with it
         return True
+
+
+def note_start(folder: Path) -> None:
+    """Writes down when a start began, which its name tells by the local clock only."""
+    with suppress(OSError), (folder / BEGAN).open("x", encoding="utf-8") as file:  # the lines can do without it
+        file.write(str(time.time_ns()))
+
+
+def _began_ns(path: Path) -> int:
+    """When the start that wrote a file began, in nanoseconds since 1970 UTC; 0 where nothing tells."""
+    try:
+        return int((path.parent / BEGAN).read_text(encoding="utf-8")[:30])
+    except (OSError, ValueError):
+        pass
+    try:
+        return int(time.mktime(time.strptime(_stamp(path), "%Y%m%d_%H%M%S")) * 1e9)
+    except (ValueError, OverflowError):
+        return 0
 
 
 def _stamp(path: Path) -> str:

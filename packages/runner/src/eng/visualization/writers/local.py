@@ -15,6 +15,7 @@ import torch
 from eng.registry import VISBACKENDS
 from eng.visualization._base import BaseVisBackend, force_init_env
 from eng.visualization.curves.lines import POSITION_KEYS, Line
+from eng.visualization.curves.starts import note_start
 from eng.visualization.images import as_rgb
 
 from ._line_file import LineFile
@@ -69,6 +70,7 @@ class LocalVisBackend(BaseVisBackend):
     def _init_env(self) -> None:
         with _reported("the folder of this run's curves is not made yet"):
             Path(self._save_dir).mkdir(parents=True, exist_ok=True)
+            note_start(Path(self._save_dir))
 
     @property
     def scalar_file(self) -> Path:
