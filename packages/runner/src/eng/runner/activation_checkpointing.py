@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import functools
+import inspect
+from collections.abc import Callable
+from types import MethodType
 from typing import Any
 
 from torch import nn
@@ -34,10 +36,33 @@ def turn_on_activation_checkpointing(model: nn.Module, modules: list[str] | str)
 
 
 def _wrap_forward(module: nn.Module) -> None:
-    forward = module.forward
+    if not isinstance(vars(module).get("forward"), _Checkpointed):
+        # A wrapper module would rename the parameters.
+        module.forward = _Checkpointed(module, vars(module).get("forward"))
 
-    @functools.wraps(forward)
-    def checkpointed(*args: Any, **kwargs: Any) -> Any:
-        return checkpoint(forward, *args, use_reentrant=False, **kwargs)
 
-    module.forward = checkpointed  # a wrapper module would rename the parameters
+class _Checkpointed:
+    """The forward of a module, whose activations are computed again in the backward pass.
+
+    It holds the module and not its bound method, so that a deep copy or a pickle of the module calls the copy's own.
+
+    Args:
+        module: the module.
+        forward: a forward that was set on this one module; None takes that of its class.
+    """
+
+    def __init__(self, module: nn.Module, forward: Any = None) -> None:
+        self.module, self.forward = module, forward
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(self._function())
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return checkpoint(self._function(), *args, use_reentrant=False, **kwargs)
+
+    def _function(self) -> Callable[..., Any]:
+        if self.forward is not None:
+            own: Callable[..., Any] = self.forward
+            return own
+        return MethodType(type(self.module).forward, self.module)

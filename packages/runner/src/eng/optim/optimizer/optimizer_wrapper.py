@@ -76,6 +76,7 @@ class OptimWrapper(BaseOptimWrapper):
         self._updates = 0
         self._inner_count = 0
         self._last_update_at = 0
+        self._has_shown_graph = False
         self._max_counts = -1
         self._remainder_counts = -1
         self._window: WeightedWindow | None = None
@@ -179,6 +180,9 @@ class OptimWrapper(BaseOptimWrapper):
             model: the model.
         """
         if self.should_sync() or not hasattr(model, "no_sync"):
+            return nullcontext()
+        if getattr(model, "static_graph", False) and not self._has_shown_graph:
+            self._has_shown_graph = True  # DistributedDataParallel learns a static graph where gradients are exchanged
             return nullcontext()
         no_sync: AbstractContextManager[None] = model.no_sync()  # type: ignore[operator]  # modules give Tensor | Module
         return no_sync

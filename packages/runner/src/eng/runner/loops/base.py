@@ -8,6 +8,7 @@ from typing import Any
 from eng.runner.assemble.workers import shield_workers
 
 from ._generators import give_generators, key_samples
+from ._ranks import shared_loader
 
 
 class BaseLoop(metaclass=ABCMeta):
@@ -31,8 +32,10 @@ class BaseLoop(metaclass=ABCMeta):
                 diff_rank_seed=randomness.get("diff_rank_seed", False),
                 per_sample=runner._per_sample,  # noqa: SLF001  - as above; set_randomness may have changed it
             )
-        elif getattr(runner, "_per_sample", False):
-            key_samples(dataloader, runner.seed)
+        else:
+            dataloader = shared_loader(dataloader, getattr(runner, "seed", None))
+            if getattr(runner, "_per_sample", False):
+                key_samples(dataloader, runner.seed)
         shield_workers(dataloader)
         give_generators(dataloader, getattr(runner, "seed", None))
         self.dataloader = dataloader

@@ -15,6 +15,7 @@ from eng.runner.amp import autocast
 
 from ._generators import seed_workers
 from ._losses import compute_losses, count_samples
+from ._ranks import samples_of_rank, without_padding
 from .base import BaseLoop
 
 
@@ -56,17 +57,31 @@ class _EvaluationLoop(BaseLoop):
         size = length_of(getattr(self.dataloader, "dataset", None))
         return sum(all_gather_object(self._samples)) if size is None else size
 
+    def _without_padding(self, idx: int, data_batch: Any) -> tuple[Any, int]:
+        """The batch without samples that the sampler repeated to fill up the ranks, and how many samples count.
+
+        A batch of nothing else is kept, as ranks may wait for one another in the model; it counts as no sample.
+        """
+        size, batch_size = count_samples(data_batch), getattr(self.dataloader, "batch_size", None)
+        own = samples_of_rank(self.dataloader)
+        if own is None or batch_size is None:
+            return data_batch, size
+        left = max(own - idx * batch_size, 0)
+        if left >= size or left == 0:
+            return data_batch, min(size, left)
+        return without_padding(data_batch, size, left), left
+
     @torch.no_grad()
     def run_iter(self, idx: int, data_batch: Sequence[dict[str, Any]]) -> None:
         """One batch: predict, and give the predictions to the evaluator."""
         runner = self._runner
+        data_batch, samples = self._without_padding(idx, data_batch)
         runner.call_hook(f"before_{self.mode}_iter", batch_idx=idx, data_batch=data_batch)
         with autocast(enabled=self.fp16):
             outputs = getattr(runner.model, f"{self.mode}_step")(data_batch)
             outputs, losses = split_losses(outputs)
             if self.loss:
                 losses = compute_losses(runner.model, data_batch)
-        samples = count_samples(data_batch)
         self._samples += max(samples, len(outputs)) if isinstance(outputs, Sequence) else samples
         self.losses.update(losses, samples)
         self.evaluator.process(data_samples=outputs, data_batch=data_batch)

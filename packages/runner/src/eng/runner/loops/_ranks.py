@@ -1,0 +1,120 @@
+"""Loaders given as objects, and padded evaluation batches, where a run has several ranks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler, SequentialSampler
+from torch.utils.data.distributed import DistributedSampler
+
+from eng.dataset import DefaultSampler
+from eng.dist import get_rank, get_world_size
+
+logger = logging.getLogger(__name__)
+
+# Attributes by which a sampler or a stream shows that it gives each rank its own samples.
+_KNOWS_RANKS = ("rank", "num_replicas", "world_size", "local_rank")
+
+
+def shared_loader(loader: Any, seed: int | None) -> Any:
+    """A ready-made torch loader with each sample on one rank only; outside of a process group as it is.
+
+    A loader whose sampler is torch's ``SequentialSampler`` or ``RandomSampler`` gives all samples on every rank. It is
+    built again with :class:`eng.dataset.DefaultSampler`; another sampler that does not show its rank is warned about.
+
+    Args:
+        loader: a dataloader.
+        seed: seed of the order, where the loader shuffles.
+    """
+    if get_world_size() == 1 or not isinstance(loader, DataLoader) or _knows_ranks(loader):
+        return loader
+    plain = type(loader) is DataLoader and type(loader.batch_sampler) is BatchSampler
+    if not plain or not _gives_each_sample_once(loader.sampler):
+        logger.warning(
+            "The sampler of a %s over %s shows no rank: if it gives the same samples on all %d ranks, each sample is trained "
+            "on or evaluated several times. Use eng.dataset.DefaultSampler or torch's DistributedSampler",
+            type(loader).__name__, type(loader.dataset).__name__, get_world_size(),
+        )  # fmt: skip
+        return loader
+    shuffles = isinstance(loader.sampler, RandomSampler)
+    logger.warning(
+        "A loader over %s, given as an object, would give all samples on each of %d ranks: it is built again with "
+        "DefaultSampler(shuffle=%s), by which the ranks share them. Give the loader such a sampler to say so",
+        type(loader.dataset).__name__, get_world_size(), shuffles,
+    )  # fmt: skip
+    return DataLoader(
+        loader.dataset,
+        batch_size=loader.batch_size,
+        sampler=DefaultSampler(loader.dataset, shuffle=shuffles, seed=seed),
+        num_workers=loader.num_workers,
+        collate_fn=loader.collate_fn,
+        pin_memory=loader.pin_memory,
+        drop_last=loader.drop_last,
+        timeout=loader.timeout,
+        worker_init_fn=loader.worker_init_fn,
+        multiprocessing_context=loader.multiprocessing_context if loader.num_workers else None,
+        prefetch_factor=loader.prefetch_factor,
+        persistent_workers=loader.persistent_workers,
+    )
+
+
+def _gives_each_sample_once(sampler: Any) -> bool:
+    if type(sampler) is RandomSampler:
+        return not sampler.replacement and sampler.num_samples == len(sampler.data_source)
+    return type(sampler) is SequentialSampler
+
+
+def _knows_ranks(loader: DataLoader[Any]) -> bool:
+    batch_sampler = loader.batch_sampler
+    parts = [loader.sampler, batch_sampler, getattr(batch_sampler, "sampler", None)]
+    if isinstance(loader.dataset, IterableDataset):  # a stream shares itself out, or is meant to be read by all
+        return True
+    return any(hasattr(part, name) for part in parts for name in _KNOWS_RANKS)
+
+
+def samples_of_rank(loader: Any) -> int | None:
+    """How many samples this rank has without those that its sampler repeats to give all ranks equally many.
+
+    Args:
+        loader: a dataloader.
+
+    Returns:
+        None where nothing is repeated, or nothing is known of it.
+    """
+    sampler = getattr(loader, "sampler", None)
+    if get_world_size() == 1 or not isinstance(sampler, (DefaultSampler, DistributedSampler)):
+        return None
+    size: int = len(sampler.dataset)  # type: ignore[arg-type]  # both samplers ask for a dataset with a length
+    return len(range(get_rank(), size, get_world_size()))
+
+
+def without_padding(batch: Any, size: int, keep: int) -> Any:
+    """The first ``keep`` samples of a collated batch: of each tensor and list in it that holds all ``size`` samples.
+
+    Examples:
+        >>> without_padding({"x": torch.arange(3), "names": ["a", "b", "c"], "scale": 2}, size=3, keep=2)
+        {'x': tensor([0, 1]), 'names': ['a', 'b'], 'scale': 2}
+    """
+    if isinstance(batch, torch.Tensor):
+        return batch[:keep] if batch.dim() and len(batch) == size else batch
+    if isinstance(batch, Mapping):
+        return {key: without_padding(value, size, keep) for key, value in batch.items()}
+    if isinstance(batch, (list, tuple)):
+        holds_samples = len(batch) == size and not _holds_arguments(batch, size)
+        kept = batch[:keep] if holds_samples else [without_padding(value, size, keep) for value in batch]
+        if isinstance(batch, tuple) and hasattr(batch, "_fields"):
+            return type(batch)(*kept)
+        return type(batch)(kept)
+    return batch
+
+
+def _holds_arguments(batch: Any, size: int) -> bool:
+    """Whether the items of a list are arguments with all samples each, and not samples."""
+    return all(isinstance(item, (torch.Tensor, list, tuple)) and _length(item) == size for item in batch)
+
+
+def _length(item: Any) -> int:
+    return len(item) if not isinstance(item, torch.Tensor) or item.dim() else -1
