@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from eng.logging._terminal import printable
+
 __all__ = ["visible"]
 
 
 def visible(value: object) -> str:
-    r"""The text of a value with control characters written out, so that a file cannot steer a terminal.
+    r"""The text of a value with control characters spelled out, so that a file cannot steer a terminal.
+
+    Colours are spelled out too, which a program may print and a checkpoint may not.
 
     Args:
         value: from a checkpoint; its lines stay lines.
@@ -15,9 +19,4 @@ def visible(value: object) -> str:
         >>> visible("red: \x1b[31m")
         'red: \\x1b[31m'
     """
-    text = str(value)
-    if text.isprintable():
-        return text
-    return "".join(
-        character if character.isprintable() or character in "\n\t" else ascii(character)[1:-1] for character in text
-    )
+    return "\n".join(printable(line, one_line=True) for line in str(value).split("\n"))
