@@ -117,3 +117,32 @@ def test_constructor_may_ask_for_another_instance() -> None:
 
     Nested.get_instance("outer")
     assert Nested.check_instance_created("inner")
+
+
+def test_an_instance_becomes_current_again() -> None:
+    board = board_class()
+    first, second = board.get_instance("first"), board.get_instance("second")
+    assert board.make_current("first") == "second"
+    assert board.get_current_instance() is first
+    assert board.make_current("third") == "first"
+    assert board.make_current("second") == "first"
+    assert board.get_current_instance() is second
+    assert board_class().make_current("first") is None
+
+
+def test_a_released_instance_is_forgotten_at_once_or_when_it_is_not_current_any_more() -> None:
+    board = board_class()
+    first, second = board.get_instance("first"), board.get_instance("second")
+    first.release()
+    second.release()
+    assert not board.check_instance_created("first")
+    assert board.get_current_instance() is second
+    third = board.get_instance("third")
+    assert not board.check_instance_created("second")
+    assert board.get_current_instance() is third
+    second.release()
+    first.release()  # it is known no more
+    assert board.get_instance("first") is not first
+    first.release()  # nor is the one that has its name now forgotten with it
+    board.get_instance("fourth")
+    assert board.check_instance_created("first")

@@ -23,6 +23,7 @@ class ManagerMeta(type):
     def __init__(cls, *args: Any) -> None:
         super().__init__(*args)
         cls._instance_dict: OrderedDict[str, Any] = OrderedDict()
+        cls._released: list[Any] = []
         # Reentrant: building one named instance may ask for another of the same class.
         cls._instance_lock = threading.RLock()
         init = cls.__dict__.get("__init__")
@@ -75,15 +76,17 @@ class ManagerMixin(metaclass=ManagerMeta):
         if not isinstance(name, str):
             raise TypeError(f"{cls.__name__}.get_instance needs a name that is a string, not {name!r}")
         with cls._instance_lock:
-            if name not in cls._instance_dict:
-                cls._instance_dict[name] = cls(name=name, **kwargs)
+            instance: T | None = cls._instance_dict.get(name)
+            if instance is None:
+                instance = cls._instance_dict[name] = cls(name=name, **kwargs)
+                for released in cls._take_released():
+                    released.release()
             elif kwargs:
                 names = ", ".join(map(repr, kwargs))
                 verb = "have" if len(kwargs) > 1 else "has"
                 warnings.warn(
                     f"{cls.__name__} {name!r} exists already; {names} {verb} no effect on it", UserWarning, stacklevel=2
                 )
-            instance: T = cls._instance_dict[name]
             return instance
 
     @classmethod
@@ -100,6 +103,38 @@ class ManagerMixin(metaclass=ManagerMeta):
                 )
             instance: T = next(reversed(cls._instance_dict.values()))
             return instance
+
+    @classmethod
+    def make_current(cls, name: str) -> str | None:
+        """Makes an instance the current one, as if it had been created last.
+
+        Args:
+            name: of the instance; nothing happens where there is none.
+
+        Returns:
+            The name of the one that was current; None where there was none.
+        """
+        with cls._instance_lock:
+            before: str | None = next(reversed(cls._instance_dict), None)
+            if name in cls._instance_dict:
+                cls._instance_dict.move_to_end(name)
+            return before
+
+    def release(self) -> None:
+        """Makes the class forget this instance, whose owner is gone: at once or, if it is current, when the next is made."""
+        cls = type(self)
+        with cls._instance_lock:
+            if cls._instance_dict.get(self._instance_name) is not self:
+                return
+            if next(reversed(cls._instance_dict)) == self._instance_name:
+                cls._released.append(self)
+            else:
+                del cls._instance_dict[self._instance_name]
+
+    @classmethod
+    def _take_released(cls) -> list[Any]:
+        released, cls._released = cls._released, []
+        return released
 
     @classmethod
     def check_instance_created(cls, name: str) -> bool:

@@ -93,6 +93,12 @@ class MMLogger(logging.Logger, ManagerMixin):
         """Path of the log file of this rank, if there is one."""
         return self._log_file
 
+    def close_file(self) -> None:
+        """Closes the log file; a line that comes later opens it again and is added to it, where its mode is ``a``."""
+        for handler in self.handlers:
+            if isinstance(handler, logging.FileHandler):
+                handler.close()
+
     @classmethod
     def get_current_instance(cls) -> MMLogger:
         """The logger created last; one called ``mmengine`` is created where there is none yet."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from .settings import RunnerSettings
 from .spec import arguments_from_cfg, arguments_taken_by, as_config, check_config
 from .state import collect, restore
 from .state.policy import choose_beginning
+from .work_dir import claim_shared_start, occupied
 
 # How a training run meets its parts; each is a method of the Runner called ``_<name>``.
 TRAIN_ORDER = (
@@ -192,13 +195,15 @@ class Runner(Saving):
     def _open_environment(self, env_cfg: Any, experiment_name: str | None, default_scope: str | None) -> None:
         self.setup_env(env_cfg)
         self.set_randomness(**self._randomness_cfg)
-        self._experiment_name = environment.experiment_name_for(
-            experiment_name, getattr(self.cfg, "filename", None), self._timestamp
+        config_file = getattr(self.cfg, "filename", None)
+        name_at = partial(environment.experiment_name_for, experiment_name, config_file)
+        self._timestamp = claim_shared_start(
+            self._work_dir, self._timestamp, lambda stamp: observers.is_known(name_at(stamp))
         )
+        self._experiment_name = name_at(self._timestamp)
         self._log_dir = str(Path(self._work_dir) / self._timestamp)
-        Path(self._log_dir).mkdir(parents=True, exist_ok=True)
         self.default_scope = default_scope or "eng"
-        DefaultScope.get_instance(self._experiment_name, scope_name=self.default_scope)
+        self._scope = DefaultScope.get_instance(self._experiment_name, scope_name=self.default_scope)
 
     def _open_logs(self, log_level: str, log_processor: Any, visualizer: Any) -> None:
         self.log_processor = self.build_log_processor(log_processor or {})
@@ -209,6 +214,9 @@ class Runner(Saving):
             self.logger.info("Config:\n%s", self.cfg.pretty_text)
         self.message_hub = self.build_message_hub()
         self.visualizer = self.build_visualizer(visualizer)
+        known_by_name = (self._scope, self.logger, self.message_hub, self.visualizer)
+        own = [part for part in known_by_name if part is not visualizer]
+        weakref.finalize(self, observers.forget_run, own).atexit = False
         if hasattr(self.visualizer, "follow"):
             self.visualizer.follow(self._moment)
         if self.cfg:
@@ -269,7 +277,7 @@ class Runner(Saving):
         """
         self._need("train()", "train_dataloader", "train_cfg", "optim_wrapper")
         self._has_begun_training = True
-        with self._running():
+        with occupied(self._work_dir, self._experiment_name), self._running():
             for step in TRAIN_ORDER:
                 getattr(self, f"_{step}")()
         return self.model
@@ -307,7 +315,8 @@ class Runner(Saving):
     @contextmanager
     def _running(self) -> Iterator[None]:
         """Signals are noted, a failure keeps the run's state, and ``after_run`` hooks run in any case."""
-        with self.preemption:
+        parts = (self.logger, self.message_hub, self.visualizer)
+        with observers.being_current(parts, self.default_scope), self.preemption:
             try:
                 yield
             except BaseException:

@@ -77,17 +77,28 @@ class BackgroundWriter:
 
     def close(self) -> None:
         """Waits for what is queued, for a limited time, and closes the tracker."""
-        if self._thread is None:
+        thread = self.abandon()
+        if thread is None:
             return  # nothing was written, or it is closed
-        thread, self._thread = self._thread, None
-        self._is_ending.set()
-        last: tuple[Call | None, ...] = (("close", (), {}), None)
-        for call in last:
-            with contextlib.suppress(queue.Full):  # full: it hangs, and the join below says so
-                self._calls.put_nowait(call)
         thread.join(self.patience.seconds_at_close)
         if thread.is_alive() and not self.is_dropped:
             self._drop(f"it was still busy {self.patience.seconds_at_close:.0f} s after the end of the run")
+
+    def abandon(self) -> threading.Thread | None:
+        """Lets the tracker be closed, and the thread end, once what is queued was written.
+
+        Returns:
+            The thread; None where there is none.
+        """
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return None
+        self._is_ending.set()
+        last: tuple[Call | None, ...] = (("close", (), {}), None)
+        for call in last:
+            with contextlib.suppress(queue.Full):  # full: it hangs, and the join of `close` says so
+                self._calls.put_nowait(call)
+        return thread
 
     def _start(self) -> None:
         self._is_ending.clear()

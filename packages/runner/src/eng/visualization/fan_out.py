@@ -93,6 +93,11 @@ class FanOut:
         if failure is not None:
             raise failure
 
+    def abandon(self) -> None:
+        """Lets the threads of trackers end when their queues are empty; nobody waits for them."""
+        for writer in self._writers.values():
+            writer.abandon()
+
     def _writer_of(self, name: str, backend: BaseVisBackend) -> BackgroundWriter:
         writer = self._writers.get(id(backend))
         if writer is None:

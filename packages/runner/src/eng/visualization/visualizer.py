@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,7 @@ class Visualizer(Drawing, ManagerMixin):
         self._moment: Callable[[], Mapping[str, Any]] = dict
         self._config: Any = None
         self._has_curves = False
+        self.run_name: str | None = None
         self.fig_save_cfg = dict(fig_save_cfg)
         self.fig_show_cfg = dict(fig_show_cfg)
         if image is not None:
@@ -67,6 +70,33 @@ class Visualizer(Drawing, ManagerMixin):
             Visualizer._instance_dict[name] = instance
             Visualizer._instance_dict.move_to_end(name)
         return instance
+
+    @classmethod
+    def make_current(cls, name: str) -> str | None:
+        """Makes the visualizer called `name` the current one, of `Visualizer` too; see the base class."""
+        before = super().make_current(name)
+        return before if cls is Visualizer else Visualizer.make_current(name)
+
+    def release(self) -> None:
+        """Makes the class forget this visualizer, and `Visualizer` too, which knows those of subclasses."""
+        super().release()
+        with Visualizer._instance_lock:
+            names = list(Visualizer._instance_dict)
+            if Visualizer._instance_dict.get(self.instance_name) is self and names[-1] != self.instance_name:
+                del Visualizer._instance_dict[self.instance_name]
+
+    @classmethod
+    def find(cls, name: str) -> Visualizer | None:
+        """The visualizer called `name`, whatever its class; None where there is none."""
+        return Visualizer._instance_dict.get(name)
+
+    @classmethod
+    def drop(cls, name: str) -> None:
+        """Gives the name of a visualizer free at once; whoever holds the visualizer goes on with it."""
+        with Visualizer._instance_lock:
+            dropped = Visualizer._instance_dict.pop(name, None)
+            if dropped is not None:
+                type(dropped)._instance_dict.pop(name, None)  # noqa: SLF001  # of a subclass
 
     @property
     def _vis_backends(self) -> dict[str, BaseVisBackend]:
@@ -139,9 +169,10 @@ class Visualizer(Drawing, ManagerMixin):
         """Marks all scalars from now on with where in the run they were written.
 
         Args:
-            moment: gives ``iteration`` and ``mode``, as in :class:`~eng.visualization.curves.Line`.
+            moment: gives ``iteration`` and ``mode``, as in :class:`~eng.visualization.curves.Line`. Of a method, the
+                object is not kept alive: visualizers are known by name for longer than a run lives.
         """
-        self._moment = moment
+        self._moment = _without_owner(moment) if inspect.ismethod(moment) else moment
 
     @property
     def scalar_file(self) -> Path | None:
@@ -182,3 +213,18 @@ class Visualizer(Drawing, ManagerMixin):
     def close(self) -> None:
         """Closes all trackers."""
         self._fan_out("close")
+
+    def abandon(self) -> None:
+        """Closes all trackers without waiting for any, as the run that wrote to them is gone."""
+        self._fan_out.abandon()
+
+
+def _without_owner(moment: Callable[[], Mapping[str, Any]]) -> Callable[[], Mapping[str, Any]]:
+    """The same as long as the object that the method belongs to lives; nothing afterwards."""
+    reference = weakref.WeakMethod(moment)
+
+    def moment_of_the_living() -> Mapping[str, Any]:
+        method = reference()
+        return method() if method is not None else {}
+
+    return moment_of_the_living

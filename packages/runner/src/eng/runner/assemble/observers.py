@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from eng.hooks import Hook
 from eng.hooks.hook import POINTS, overrides
 from eng.logging import MessageHub, MMLogger
-from eng.registry import HOOKS, LOG_PROCESSORS, VISUALIZERS
+from eng.registry import HOOKS, LOG_PROCESSORS, VISUALIZERS, DefaultScope, ManagerMixin
 from eng.runner.priority import Priority, get_priority
 from eng.visualization import Visualizer
 
@@ -57,10 +58,59 @@ def build_visualizer(visualizer: Any, name: str, save_dir: str) -> Any:
         cfg = {"type": "Visualizer", **defaults, **visualizer}
         if cfg.get("vis_backends"):
             cfg["vis_backends"] = with_local_backend(cfg["vis_backends"])
-        return VISUALIZERS.build(cfg)
+        _give_up_name(cfg["name"])
+        built = VISUALIZERS.build(cfg)
+        built.run_name = name
+        return built
     if hasattr(visualizer, "add_scalars"):
         return visualizer
     raise TypeError(f"visualizer must be a Visualizer or a config, got {type(visualizer).__name__}")
+
+
+def _give_up_name(name: str) -> None:
+    """Takes a visualizer's name from an earlier run: configs call theirs ``visualizer``, and each run writes into its own."""
+    earlier = Visualizer.find(name)
+    if getattr(earlier, "run_name", None) is not None:
+        Visualizer.drop(name)
+
+
+def is_known(name: str) -> bool:
+    """Whether a logger, hub, visualizer or scope of this process has a name."""
+    return any(kind.check_instance_created(name) for kind in (MMLogger, MessageHub, Visualizer, DefaultScope))
+
+
+@contextmanager
+def being_current(parts: Sequence[Any], scope: str) -> Iterator[None]:
+    """Makes a run's logger, hub, visualizer and scope the current ones while it runs: another run may have come since.
+
+    Args:
+        parts: logger, hub and visualizer; what is not known by name is left alone.
+        scope: the run's default scope.
+    """
+    named = [(type(part), part.instance_name) for part in parts if isinstance(part, ManagerMixin)]
+    before = [(kind, kind.make_current(name)) for kind, name in named]
+    try:
+        with DefaultScope.overwrite_default_scope(scope):
+            yield
+    finally:
+        for kind, earlier in before:
+            if earlier is not None:
+                base = Visualizer if issubclass(kind, Visualizer) else kind
+                base.make_current(earlier)
+
+
+def forget_run(parts: Sequence[Any]) -> None:
+    """Lets go of what is known by name for longer than its run lives: log file, trackers and their threads, histories.
+
+    Args:
+        parts: logger, hub, visualizer and scope, those that the run made.
+    """
+    for part in parts:
+        for close in ("close_file", "abandon"):
+            if hasattr(part, close):
+                getattr(part, close)()
+        if isinstance(part, ManagerMixin):
+            part.release()
 
 
 def with_local_backend(backends: Any) -> list[Any]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from eng.logging.starts import STAMP, start_number
 
 from .lines import LinesError, has_training, on_axis, read_lines, tracker_name
 
 __all__ = ["Curves", "NoCurvesError", "find_scalars", "load_curves", "scalars_before"]
 
 BEGAN = ".began_ns"
-STAMP = re.compile(r"\d{8}_\d{6}$")
 
 
 class NoCurvesError(ValueError):
@@ -69,7 +69,7 @@ def find_scalars(work_dir: str | Path) -> Path:
 
 def _newest(paths: list[Path]) -> Path:
     """The file of the newest start that trained, or else of the newest."""
-    ordered = sorted(paths, key=lambda path: (_began_ns(path), _stamp(path), path.stat().st_mtime), reverse=True)
+    ordered = sorted(paths, key=_order, reverse=True)
     return next(filter(_has_training, ordered), ordered[0])
 
 
@@ -93,13 +93,22 @@ def _began_ns(path: Path) -> int:
     except (OSError, ValueError):
         pass
     try:
-        return int(time.mktime(time.strptime(_stamp(path), "%Y%m%d_%H%M%S")) * 1e9)
+        return int(time.mktime(time.strptime(_stamp(path)[:15], "%Y%m%d_%H%M%S")) * 1e9)
     except (ValueError, OverflowError):
         return 0
 
 
 def _stamp(path: Path) -> str:
     return next((part for part in reversed(path.parts) if STAMP.fullmatch(part)), "")
+
+
+def _order(path: Path) -> tuple[int, int, str, float]:
+    """Which start a file belongs to: its number in the run, and where nobody counted, when it began.
+
+    A clock that was set back, and another machine's, tell the time wrong; the number does not.
+    """
+    folder = next((parent for parent in path.parents if STAMP.fullmatch(parent.name)), path.parent)
+    return start_number(folder), _began_ns(path), _stamp(path), path.stat().st_mtime
 
 
 def scalars_before(checkpoint: str, experiment_name: str, work_dir: str, own: Path) -> Path | None:
