@@ -20,12 +20,12 @@ def test_pseudo_collate_groups_without_stacking():
     samples = [{"img": a, "meta": ("n1", [1, 2])}, {"img": b, "meta": ("n2", [3, 4])}]
     out = pseudo_collate(samples)
     assert out["img"][0] is a and out["img"][1] is b
-    assert out["meta"] == [["n1", "n2"], [[1, 3], [2, 4]]]
+    assert out["meta"] == [("n1", "n2"), [(1, 3), (2, 4)]]
 
 
 def test_default_collate_stacks():
     out = default_collate([(torch.ones(2), 1, "a"), (torch.zeros(2), 2, "b")])
-    assert out[0].tolist() == [[1, 1], [0, 0]] and out[1].tolist() == [1, 2] and out[2] == ["a", "b"]
+    assert out[0].tolist() == [[1, 1], [0, 0]] and out[1].tolist() == [1, 2] and out[2] == ("a", "b")
     assert default_collate([np.float32(1), np.float32(2)]).dtype == torch.float32
     assert default_collate([{"a": [1, 2]}, {"a": [3, 4]}])["a"][1].tolist() == [2, 4]
 
@@ -33,7 +33,7 @@ def test_default_collate_stacks():
 @pytest.mark.parametrize("collate", [pseudo_collate, default_collate])
 def test_collate_keeps_named_tuples_strings_and_elements(collate):
     out = collate([Point(1, "a"), Point(2, "b")])
-    assert isinstance(out, Point) and list(out.x) == [1, 2] and out.y == ["a", "b"]
+    assert isinstance(out, Point) and list(out.x) == [1, 2] and out.y == ("a", "b")
     elements = [BaseDataElement(), BaseDataElement()]
     assert collate(elements) == elements
 

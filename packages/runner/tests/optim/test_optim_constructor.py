@@ -145,17 +145,19 @@ class TestRules:
             "paramwise_cfg": {"norm_decay_mult": 0},
         }
         build_optim_wrapper(Manual(), cfg)
-        for line in [
-            "backbone.layer0.bias:lr=0.01",
-            "backbone.layer0.bias:weight_decay=0.0001",
-            "backbone.layer1.bias:lr=0.01",
-            "backbone.layer1.bias:weight_decay=0.0001",
-            "head.linear.bias:lr=0.01",
-            "head.linear.bias:weight_decay=0.0001",
-            "head.bn.weight:weight_decay=0.0",
-            "head.bn.bias:weight_decay=0.0",
-        ]:
-            assert f"paramwise_options -- {line}" in heard.text.splitlines()
+        assert [line for line in heard.text.splitlines() if "paramwise_options" in line] == [
+            f"paramwise_options -- {line}"
+            for line in [
+                "backbone.layer0.bias:lr=0.01",
+                "backbone.layer0.bias:weight_decay=0.0001",
+                "backbone.layer1.bias:lr=0.01",
+                "backbone.layer1.bias:weight_decay=0.0001",
+                "head.linear.bias:lr=0.01",
+                "head.linear.bias:weight_decay=0.0001",
+                "head.bn.weight:weight_decay=0.0",
+                "head.bn.bias:weight_decay=0.0",
+            ]
+        ]
 
     def test_the_lines_of_custom_keys_are_logged(self, heard):
         cfg = {
@@ -175,6 +177,11 @@ class TestRules:
             "paramwise_options -- head.linear.weight:weight_decay=0.0001",
             "paramwise_options -- head.linear.weight:lr_mult=0.1",
         ]
+
+
+def test_a_key_with_a_leading_dot_names_a_parameter_of_the_root(heard):
+    assert values(Net(), {"custom_keys": {".scale": {"lr_mult": 0.5}}})["scale"] == (0.5, 1.0)
+    assert "is part of no parameter's name" not in heard.text
 
 
 class TestMistakes:

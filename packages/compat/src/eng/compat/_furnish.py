@@ -28,6 +28,7 @@ _SOURCES = {
     "eng.model.base_model.base_model": "base_model:MEMBERS",
     "eng.model.base_module": "base_module:MEMBERS",
     "eng.optim.optimizer.apex_optimizer_wrapper": "wrappers:MEMBERS",
+    "eng.optim.optimizer.default_constructor": "optim_constructor:MEMBERS",
     "eng.registry._registry": "registry:MEMBERS",
     "eng.runner.runner": "runner:MEMBERS",
 }

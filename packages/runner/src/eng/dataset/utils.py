@@ -45,7 +45,8 @@ def pseudo_collate(data_batch: Sequence[Any]) -> Any:
         data_batch: samples of one shape: mappings, sequences, or leaves.
 
     Returns:
-        A mapping or list of the samples' shape whose leaves are lists over the batch.
+        A mapping or list of the samples' shape whose leaves hold the values over the batch: a list below a mapping, a tuple
+        below a sequence, as in MMEngine.
 
     Raises:
         RuntimeError: sequences of different lengths.
@@ -56,7 +57,7 @@ def pseudo_collate(data_batch: Sequence[Any]) -> Any:
         >>> pseudo_collate([{"img": 1, "label": "a"}, {"img": 2, "label": "b"}])
         {'img': [1, 2], 'label': ['a', 'b']}
     """
-    return _collate(data_batch, pseudo_collate, list)
+    return _collate(data_batch, pseudo_collate, lambda batch: batch)
 
 
 def default_collate(data_batch: Sequence[Any]) -> Any:
@@ -87,7 +88,7 @@ def _collate(batch: Sequence[Any], again: Callable[[Any], Any], leaves: Callable
     first = batch[0]
     kind: Any = type(first)
     if isinstance(first, (BaseDataElement, str, bytes)):
-        return batch if isinstance(batch, list) else list(batch)
+        return batch
     if isinstance(first, tuple) and hasattr(first, "_fields"):
         return kind(*(again(samples) for samples in zip(*batch, strict=True)))
     if isinstance(first, Sequence):
@@ -113,7 +114,7 @@ def _collate_sequences(batch: Sequence[Any], again: Callable[[Any], Any], kind: 
     lengths = {len(sample) for sample in batch}
     if len(lengths) > 1:
         raise RuntimeError(f"sequences in a batch must be equally long, got lengths {sorted(lengths)}")
-    columns = [again(list(samples)) for samples in zip(*batch, strict=True)]
+    columns = [again(samples) for samples in zip(*batch, strict=True)]
     if kind in (tuple, list):
         return columns
     try:

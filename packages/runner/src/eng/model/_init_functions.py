@@ -112,5 +112,16 @@ def bias_init_with_prob(prior_prob: float) -> float:
 def trunc_normal_(
     tensor: torch.Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0
 ) -> torch.Tensor:
-    """Fills ``tensor`` from a normal distribution cut off at ``a`` and ``b`` (values, not multiples of ``std``)."""
-    return nn.init.trunc_normal_(tensor, mean, std, a, b)
+    """Fills ``tensor`` from a normal distribution cut off at ``a`` and ``b`` (values, not multiples of ``std``).
+
+    The values are drawn by the inverse of the distribution function, as MMEngine draws them, so that a seed gives the same
+    weights with every version of torch; ``torch.nn.init.trunc_normal_`` of torch 2.13 draws others.
+    """
+    lower, upper = (2 * _normal_cdf((limit - mean) / std) - 1 for limit in (a, b))
+    with torch.no_grad():
+        tensor.uniform_(lower, upper).erfinv_().mul_(std * math.sqrt(2.0)).add_(mean).clamp_(min=a, max=b)
+    return tensor
+
+
+def _normal_cdf(x: float) -> float:
+    return (1.0 + math.erf(x / math.sqrt(2.0))) / 2.0

@@ -22,7 +22,7 @@ def autocast(
     Args:
         device_type: ``"cpu"``, ``"cuda"`` and so on; None (default) is the device that this process uses.
         dtype: half type; None (default) is bfloat16 on a CPU and float16 elsewhere.
-        enabled: False makes this a context that does nothing.
+        enabled: False switches an autocast around this one off, so that operators keep the type of their inputs.
         cache_enabled: whether casts of weights are kept within the context; None (default) is PyTorch's default.
 
     Example:
@@ -30,11 +30,8 @@ def autocast(
         ...     (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
         torch.bfloat16
     """
-    if not enabled:
-        yield
-        return
     device_type = device_type or get_device()
     if dtype is None:
         dtype = torch.bfloat16 if device_type == "cpu" else torch.float16
-    with torch.autocast(device_type, dtype=dtype, cache_enabled=cache_enabled):
+    with torch.autocast(device_type, dtype=dtype, enabled=enabled, cache_enabled=cache_enabled):
         yield

@@ -99,7 +99,7 @@ def options(
     Raises:
         OptimError: a rule multiplies a value that the optimizer's config does not give.
     """
-    key = custom_key_of(place.path, rules.get("custom_keys") or {})
+    key = custom_key_of(f"{place.prefix}.{place.name}", rules.get("custom_keys") or {})
     custom = {} if key is None else rules["custom_keys"][key]
     lr_mult = custom.get("lr_mult", 1.0) if key is not None else _lr_mult(place, rules)
     decay_mult = custom.get("decay_mult", 1.0) if key is not None else _decay_mult(place, rules)
@@ -113,6 +113,21 @@ def options(
         elif name == "lr" and mult * general != 1.0:
             raise OptimError(f"paramwise_cfg multiplies the lr of {place.path}, but the optimizer's config has no lr")
     return {**values, **custom}, key
+
+
+def logged(place: Place, rules: Mapping[str, Any], custom_key: str | None) -> set[str]:
+    """Which of ``lr`` and ``weight_decay`` the log shows for a parameter: those on which a rule of its kind may act.
+
+    Chapter 17 of the manual prints both for biases, ``weight_decay`` for normalisation layers, and neither for weights
+    without a rule.
+    """
+    if custom_key is not None:
+        return {"lr", "weight_decay"}
+    norm = is_norm(place.module)
+    bias = place.name == "bias" and not norm and not place.in_deformable
+    lr = bias or "lr_mult" in rules or _lr_mult(place, rules) != 1.0
+    weight_decay = bias or norm or "decay_mult" in rules or _decay_mult(place, rules) != 1.0
+    return {name for name, shown in (("lr", lr), ("weight_decay", weight_decay)) if shown}
 
 
 def _lr_mult(place: Place, rules: Mapping[str, Any]) -> float:

@@ -14,7 +14,7 @@ from eng.optim._names import unwrapped
 from eng.optim.errors import MissingValueError, OptimTypeError, near
 from eng.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 
-from ._paramwise import KNOWN, Place, check_rules, is_deformable, options
+from ._paramwise import KNOWN, Place, check_rules, is_deformable, logged, options
 from .optimizer_wrapper import OptimWrapper
 
 logger = logging.getLogger(__name__)
@@ -139,7 +139,10 @@ class DefaultOptimWrapperConstructor:
         values, key = options(place, self.paramwise_cfg, self.base_lr, self.base_wd)
         if key is not None:
             self._used_keys.add(key)
+        silent = {"lr", "weight_decay"} - logged(place, self.paramwise_cfg, key)
         for name, value in values.items():
+            if name in silent:
+                continue
             logger.info("paramwise_options -- %s:%s=%s", place.path, name, value)
         return values
 
@@ -149,7 +152,9 @@ class DefaultOptimWrapperConstructor:
         logger.log(level, "%s is shared with another module; it is in the group of the first", place.path)
 
     def _warn_of_unused_keys(self, model: nn.Module) -> None:
-        paths = [name for name, _ in model.named_modules() if name] + [name for name, _ in model.named_parameters()]
+        paths = [name for name, _ in model.named_modules() if name] + [
+            f".{name}" for name, _ in model.named_parameters()
+        ]
         for key in self.paramwise_cfg.get("custom_keys") or {}:
             if not any(key in path or key == f".{path}" for path in paths):
                 found = difflib.get_close_matches(key, paths, n=2)
