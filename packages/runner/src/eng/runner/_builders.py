@@ -14,7 +14,6 @@ from ._facts import RunnerFacts
 from .assemble import data, evaluation, loops, observers, optim
 from .assemble import model as models
 from .assemble import strategy as strategies
-from .loops import IterBasedTrainLoop
 
 
 class Builders(RunnerFacts):
@@ -67,7 +66,7 @@ class Builders(RunnerFacts):
     def build_param_scheduler(self, scheduler: Any) -> Any:
         """The parameter schedulers."""
         epoch_length = length_of(self.train_dataloader)
-        counts_iterations = isinstance(self._train.value, IterBasedTrainLoop)
+        counts_iterations = getattr(self._train.value, "counts_iterations", False)
         ends: dict[str, Any] = {
             "max_epochs": self.max_epochs, "max_iters": self.max_iters, "by_epoch": not counts_iterations,
         }  # fmt: skip

@@ -103,8 +103,8 @@ class OptimWrapperDict(OptimWrapper):
         """The parameter groups by the name of their wrapper."""
         return {name: wrapper.param_groups for name, wrapper in self.optim_wrappers.items()}
 
-    @property
-    def update_count(self) -> int:  # type: ignore[override]  # counted by the wrappers
+    @property  # type: ignore[misc]  # the wrappers count
+    def update_count(self) -> int:
         """The number of updates of the wrapper with the most."""
         return max((wrapper.update_count for wrapper in self.optim_wrappers.values()), default=0)
 

@@ -41,7 +41,7 @@ def milestones_passed(value: float, step: int, milestones: Mapping[int, int], ga
     return value * gamma**times if times else value
 
 
-def constant(value: float, base: float, step: int, total: int, factor: float) -> float:
+def constant(value: float, base: float, step: int, total: float, factor: float) -> float:
     """``base * factor`` before step ``total``, and ``base`` from there on."""
     if step == 0:
         return value * factor
@@ -50,7 +50,7 @@ def constant(value: float, base: float, step: int, total: int, factor: float) ->
     return value * (1.0 / factor) if factor else base
 
 
-def linear(value: float, base: float, step: int, total: int, start_factor: float, end_factor: float) -> float:
+def linear(value: float, base: float, step: int, total: float, start_factor: float, end_factor: float) -> float:
     """``base * (start_factor + (end_factor - start_factor) * step / total)``.
 
     Examples:
@@ -66,7 +66,7 @@ def linear(value: float, base: float, step: int, total: int, start_factor: float
     return value * (1.0 + rise / before)
 
 
-def cosine_annealing(value: float, base: float, step: int, period: int, floor: float) -> float:
+def cosine_annealing(value: float, base: float, step: int, period: float, floor: float) -> float:
     """``floor + (base - floor) * (1 + cos(pi * step / period)) / 2``.
 
     Source: Loshchilov & Hutter 2017 (SGDR), arXiv:1608.03983, equation 5, without restarts.
@@ -83,7 +83,7 @@ def cosine_annealing(value: float, base: float, step: int, period: int, floor: f
     return (1 + now) / (1 + before) * (value - floor) + floor
 
 
-def cosine_restart(value: float, base: float, step: int, period: int, floor: float, weight: float) -> float:
+def cosine_restart(value: float, base: float, step: float, period: float, floor: float, weight: float) -> float:
     """``floor + (weight * base - floor) * (1 + cos(pi * step / period)) / 2``; ``step`` counts from the restart.
 
     Source: Loshchilov & Hutter 2017 (SGDR), arXiv:1608.03983, equation 5.
@@ -94,7 +94,7 @@ def cosine_restart(value: float, base: float, step: int, period: int, floor: flo
     return (1 + now) / (1 + before) * (value - floor) + floor
 
 
-def polynomial(value: float, step: int, total: int, power: float, floor: float) -> float:
+def polynomial(value: float, step: int, total: float, power: float, floor: float) -> float:
     """``floor + (base - floor) * (1 - step / total) ** power``.
 
     Source: Chen et al. 2018 (DeepLab), arXiv:1606.00915, section 4.1.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sized
+from typing import Any, cast
 
 import torch
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler, SequentialSampler
@@ -48,7 +48,7 @@ def shared_loader(loader: Any, seed: int | None) -> Any:
     return DataLoader(
         loader.dataset,
         batch_size=loader.batch_size,
-        sampler=DefaultSampler(loader.dataset, shuffle=shuffles, seed=seed),
+        sampler=DefaultSampler(cast(Sized, loader.dataset), shuffle=shuffles, seed=seed),
         num_workers=loader.num_workers,
         collate_fn=loader.collate_fn,
         pin_memory=loader.pin_memory,

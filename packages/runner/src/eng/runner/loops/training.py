@@ -74,6 +74,11 @@ class TrainLoop(BaseLoop):
 
     iter: int = property(attrgetter("_iter"), doc="Iterations that are over.")  # type: ignore[assignment]  # read in each iteration: no call of its own
 
+    @property
+    @abstractmethod
+    def max_iters(self) -> int:
+        """Iterations of the whole run."""
+
     @abstractmethod
     def _batches_done(self) -> int:
         """Batches of the current pass over the data that are consumed, the current one not counted."""

@@ -95,7 +95,7 @@ def check_shapes(model: nn.Module, weights: Mapping[str, Any]) -> None:
     for name, parameter in model.named_parameters():
         saved = weights.get(name)
         shape = tuple(getattr(parameter, "ds_shape", parameter.shape))
-        if hasattr(saved, "shape") and tuple(saved.shape) != shape:
+        if saved is not None and hasattr(saved, "shape") and tuple(saved.shape) != shape:
             differing.append(f"{name} {tuple(saved.shape)} in the checkpoint and {shape} in the model")
     if differing:
         more = f" and {len(differing) - 4} more" if len(differing) > 4 else ""
