@@ -14,9 +14,9 @@ from torch import nn
 from eng.dist import get_rank
 from eng.logging import print_log
 
-from ._modules import unwrap
 from ._text import visible
 from .errors import StateMismatchError
+from .unwrap import unwrap
 
 __all__ = ["LoadReport", "load_state_dict"]
 

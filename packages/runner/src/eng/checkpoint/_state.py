@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from ._modules import to_cpu, unwrap, wrapper_prefixes
+from ._modules import to_cpu, wrapper_prefixes
+from .unwrap import unwrap
 
 __all__ = ["get_state_dict", "weights_to_cpu"]
 

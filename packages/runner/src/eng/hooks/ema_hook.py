@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from eng.checkpoint.unwrap import unwrap
 from eng.registry import HOOKS, MODELS
 
 from .hook import DataBatch, Hook
@@ -65,7 +66,7 @@ class EMAHook(Hook):
     def before_run(self, runner: RunnerView) -> None:
         """Builds the averaged copy of the model, once per model, so that a later ``val()`` or ``test()`` finds it."""
         model = runner.model
-        source: nn.Module = getattr(model, "module", model) if _is_wrapper(model) else model
+        source: nn.Module = unwrap(model)
         if getattr(self, "src_model", None) is source:
             return
         self.src_model = source
@@ -179,9 +180,3 @@ def exchange_average(checkpoint: dict[str, Any]) -> None:
             name = key[len("module.") :]
             if name in model_state:
                 model_state[name], ema_state[key] = ema_state[key], model_state[name]
-
-
-def _is_wrapper(model: nn.Module) -> bool:
-    from eng.model import is_model_wrapper
-
-    return bool(is_model_wrapper(model))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from eng.checkpoint.unwrap import unwrap
 from eng.registry import HOOKS, MODELS
 
 from .hook import Hook
@@ -26,7 +27,7 @@ class PrepareTTAHook(Hook):
     def before_test(self, runner: RunnerView) -> None:
         """Builds the wrapper around the current model."""
         model = runner.model
-        wrapped = MODELS.build(dict(self.tta_cfg, module=getattr(model, "module", model)))
+        wrapped = MODELS.build(dict(self.tta_cfg, module=unwrap(model)))
         wrapped.to(next(iter(model.parameters())).device)
         runner.model = wrapped
 

@@ -9,19 +9,14 @@ from typing import Any
 
 from torch import nn
 
+from eng.checkpoint.unwrap import unwrap
+
 from .errors import OptimError
 
 logger = logging.getLogger(__name__)
 
 # What wrappers (torch.compile, FSDP, activation checkpointing) put into the names of parameters.
 _WRAPPING = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
-
-
-def unwrapped(model: nn.Module) -> nn.Module:
-    """The model inside of a wrapper whose only child is ``module``, such as DistributedDataParallel."""
-    while list(dict(model.named_children())) == ["module"]:
-        model = model.get_submodule("module")
-    return model
 
 
 class ParameterNames:
@@ -36,7 +31,7 @@ class ParameterNames:
 
     def learn(self, model: nn.Module) -> None:
         """Takes the names in ``model``; a parameter with several gets the first in the alphabet."""
-        for name, parameter in unwrapped(model).named_parameters(remove_duplicate=False):
+        for name, parameter in unwrap(model).named_parameters(remove_duplicate=False):
             clean = ".".join(part for part in name.split(".") if part not in _WRAPPING)
             known = self._by_id.get(id(parameter))
             # The order of modules must not matter for a shared parameter.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from eng.checkpoint import reading
+from eng.checkpoint.unwrap import unwrap
 from eng.dataset.utils import length_of
 from eng.fileio import join_path
 from eng.hooks.ema_hook import exchange_average
@@ -19,7 +20,6 @@ from .errors import ResumeError
 from .state import collect, differences, restore
 from .state.policy import choose_beginning
 from .state.progress import position_of
-from .strategy.base import bare_model
 
 
 class Saving(HookCalls, Builders):
@@ -172,7 +172,7 @@ class Saving(HookCalls, Builders):
         if takes_optimizer:
             state, classes = checkpoint["optimizer"], (checkpoint.get("run_state") or {}).get("optimizers")
             differences.check_optimizers(self.optim_wrapper, state, classes)
-            differences.check_shapes(bare_model(self.model), checkpoint["state_dict"])
+            differences.check_shapes(unwrap(self.model), checkpoint["state_dict"])
             lines += differences.optimizer_differences(self.optim_wrapper, state)
             self._load_optimizer(state)
         if schedulers and self.param_schedulers is None and checkpoint.get("param_schedulers"):

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from eng.checkpoint.unwrap import wrapper_kinds
 from eng.registry import MODEL_WRAPPERS
 
 
@@ -20,7 +21,4 @@ def is_model_wrapper(model: nn.Module, registry: Any = MODEL_WRAPPERS) -> bool:
         >>> is_model_wrapper(nn.Linear(1, 1)), is_model_wrapper(nn.DataParallel(nn.Linear(1, 1)))
         (False, True)
     """
-    kinds = tuple(kind for kind in registry.module_dict.values() if isinstance(kind, type))
-    if isinstance(model, kinds):
-        return True
-    return any(is_model_wrapper(model, child) for child in registry.children.values())
+    return isinstance(model, wrapper_kinds(registry))

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from eng.optim._names import unwrapped
+from eng.checkpoint.unwrap import unwrap
 from eng.registry import OPTIM_WRAPPERS
 
 from .optimizer_wrapper import OptimWrapper
@@ -107,7 +107,7 @@ class ApexOptimWrapper(OptimWrapper):
         """
         with super().optim_context(model):
             if not self._has_met_model():
-                _, self.optimizer = self._apex_amp.initialize(unwrapped(model), self.optimizer, **self._settings)
+                _, self.optimizer = self._apex_amp.initialize(unwrap(model), self.optimizer, **self._settings)
                 self._load_pending()
             yield
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from eng.optim._names import unwrapped
+from eng.checkpoint.unwrap import unwrap
 from eng.optim.errors import MissingValueError, OptimTypeError, near
 from eng.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 
@@ -118,7 +118,7 @@ class DefaultOptimWrapperConstructor:
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """The wrapper for the parameters of ``model``."""
-        model = unwrapped(model)
+        model = unwrap(model)
         wrapper_cfg = {"type": "OptimWrapper", **self.optim_wrapper_cfg}
         optimizer_cfg = dict(self.optimizer_cfg)
         optimizer_cfg[_first_argument(optimizer_cfg.get("type"))] = self._groups(model)

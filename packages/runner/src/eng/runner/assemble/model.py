@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from eng.checkpoint.unwrap import unwrap
 from eng.registry import MODELS
 from eng.runner.errors import ModelContractError
 
@@ -64,8 +65,7 @@ def compile_model(model: nn.Module, options: bool | Mapping[str, Any]) -> None:
     keywords = {} if options is True else dict(options)  # type: ignore[arg-type]  # False is asked before
     target = keywords.pop("target", "forward")
     if target == "forward":
-        bare = getattr(model, "module", model)
-        bare.compile(**keywords)
+        unwrap(model).compile(**keywords)
         return
     if not callable(getattr(model, target, None)):
         raise ValueError(f"compile=dict(target={target!r}): {type(model).__name__} has no such method")

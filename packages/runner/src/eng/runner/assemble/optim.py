@@ -11,13 +11,13 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
+from eng.checkpoint.unwrap import unwrap
 from eng.optim import OptimWrapper, OptimWrapperDict
 from eng.optim import build_optim_wrapper as construct
 from eng.registry import OPTIM_WRAPPERS, PARAM_SCHEDULERS
 
 from ..errors import SettingsError
 from ..state.collect import wrappers_by_name
-from ..strategy.base import bare_model
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ def _wrapper_of_part(name: str, part: Any, cfg: Mapping[str, Any], model: nn.Mod
     """
     if isinstance(part, OptimWrapper):
         return part
-    bare = bare_model(model)
+    bare = unwrap(model)
     submodule = dict(bare.named_modules()).get(name) if name else None
     if isinstance(part, Mapping) and "optimizer" in part and submodule is not None:
         wrapper: OptimWrapper = build_optim_wrapper(part, submodule)

@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from eng.checkpoint.unwrap import unwrap
 from eng.model._losses import WEIGHT_KEY
 
 
 def compute_losses(model: nn.Module, data_batch: Any) -> Mapping[str, Any]:
     """The losses of ``model`` in ``mode="loss"``, in evaluation mode and without gradients."""
-    bare: Any = getattr(model, "module", model)
+    bare: Any = unwrap(model)
     data = bare.data_preprocessor(data_batch, False)
     losses: Mapping[str, Any] = bare._run_forward(data, mode="loss")  # noqa: SLF001  - the model's own contract
     return {name: loss for name, loss in losses.items() if name != WEIGHT_KEY}

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from eng.checkpoint import get_state_dict, weights_to_cpu
+from eng.checkpoint.unwrap import unwrap
 from eng.dist import all_gather_object, broadcast, get_rank, get_world_size
 from eng.model.base_module import init_given_weights
 
@@ -64,7 +65,7 @@ class BaseStrategy(metaclass=ABCMeta):
 
     def init_weights(self, model: nn.Module) -> None:
         """Lets the model set its weights, and gives all ranks those of rank 0."""
-        bare: Any = bare_model(model)
+        bare: Any = unwrap(model)
         if not hasattr(bare, "init_weights"):
             return
         if self.sets_weights and self.model_is_given:
@@ -82,7 +83,7 @@ class BaseStrategy(metaclass=ABCMeta):
 
     def model_state(self, model: nn.Module) -> dict[str, Any]:
         """The weights on the CPU, under the names that they have without wrappers."""
-        return dict(weights_to_cpu(get_state_dict(bare_model(model))))
+        return dict(weights_to_cpu(get_state_dict(unwrap(model))))
 
     def load_model_state(
         self, model: nn.Module, checkpoint: dict[str, Any], strict: bool, revise_keys: list[tuple[str, str]]
@@ -91,7 +92,7 @@ class BaseStrategy(metaclass=ABCMeta):
         from eng.checkpoint import _load_checkpoint_to_model
 
         return _load_checkpoint_to_model(
-            bare_model(model), checkpoint, strict=strict, logger="current", revise_keys=revise_keys
+            unwrap(model), checkpoint, strict=strict, logger="current", revise_keys=revise_keys
         )
 
     def optim_state(self, model: nn.Module, optim_wrapper: Any) -> dict[str, Any]:
@@ -160,16 +161,3 @@ def mean_window(states: list[Any]) -> Any:
     if isinstance(first, Mapping):
         return {key: mean_window([state[key] for state in states]) for key in first}
     return sum(states) / len(states) if isinstance(first, float) else first
-
-
-def is_wrapped(model: nn.Module) -> bool:
-    """Whether ``model`` only passes calls on to its ``module``."""
-    from eng.model import is_model_wrapper
-
-    return bool(is_model_wrapper(model))
-
-
-def bare_model(model: nn.Module) -> nn.Module:
-    """The model without the wrapper around it, if there is one."""
-    inner: nn.Module = getattr(model, "module", model) if is_wrapped(model) else model
-    return inner

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from eng.checkpoint.unwrap import unwrap
 from eng.device import get_device
 from eng.dist import get_world_size, is_distributed
 from eng.optim import OptimWrapper
@@ -20,7 +21,7 @@ from eng.registry import STRATEGIES
 from ..errors import SettingsError
 from ._zero_model import EngineModel, cast_inputs
 from ._zero_optim import EngineOptimWrapper, whole_shape
-from .base import BaseStrategy, bare_model
+from .base import BaseStrategy
 
 
 @STRATEGIES.register_module()
@@ -139,7 +140,7 @@ class DeepSpeedStrategy(BaseStrategy):
 
     def model_state(self, model: nn.Module) -> dict[str, Any]:
         """The weights, whole and in full precision, under the plain names."""
-        bare = bare_model(model)
+        bare = unwrap(model)
         state = super().model_state(model) if self.stage < 3 else {}
         frozen = {name for name, p in bare.named_parameters() if not p.requires_grad}
         for name, parameter in bare.named_parameters():
@@ -153,7 +154,7 @@ class DeepSpeedStrategy(BaseStrategy):
         self, model: nn.Module, checkpoint: dict[str, Any], strict: bool, revise_keys: list[tuple[str, str]]
     ) -> Any:
         """Loads the weights, each rank its part."""
-        parameters = list(bare_model(model).parameters())
+        parameters = list(unwrap(model).parameters())
         with _gathered(parameters, self.stage):
             report = super().load_model_state(model, checkpoint, strict, revise_keys)
         zero: Any = getattr(getattr(model, "engine", None), "optimizer", None)
@@ -163,11 +164,11 @@ class DeepSpeedStrategy(BaseStrategy):
 
     def optim_state(self, model: nn.Module, optim_wrapper: Any) -> dict[str, Any]:
         """The optimizer's state by parameter, whole, in torch's form; all ranks call it."""
-        return optim_wrapper.state_of(bare_model(model))  # type: ignore[no-any-return]  # a dict
+        return optim_wrapper.state_of(unwrap(model))  # type: ignore[no-any-return]  # a dict
 
     def load_optim_state(self, model: nn.Module, optim_wrapper: Any, state: Mapping[str, Any]) -> None:
         """Loads the state of any strategy's optimizer, each rank its part."""
-        optim_wrapper.take_state(bare_model(model), state)
+        optim_wrapper.take_state(unwrap(model), state)
 
 
 def import_deepspeed() -> Any:

@@ -10,12 +10,13 @@ import torch
 from torch import nn
 
 from eng.checkpoint._latest import COMMON
+from eng.checkpoint.unwrap import unwrap
 from eng.dist import barrier, get_rank, is_distributed
 from eng.registry import MODEL_WRAPPERS, STRATEGIES
 
 from ..errors import SettingsError
 from ._shards import like, shard_optimizer_state, take_whole_weights, whole
-from .base import BaseStrategy, bare_model, mean_window
+from .base import BaseStrategy, mean_window
 from .sharded_files import read_folder, split, write_shards
 from .wrap_policy import read_wrap_policy
 
@@ -105,7 +106,7 @@ class FSDPStrategy(BaseStrategy):
 
     def model_state(self, model: nn.Module) -> dict[str, Any]:
         """The weights under the plain names: whole, or in shards for a sharded checkpoint."""
-        state: dict[str, Any] = dict(bare_model(model).state_dict())
+        state: dict[str, Any] = dict(unwrap(model).state_dict())
         return state if self.sharded else whole(state)
 
     def optim_state(self, model: nn.Module, optim_wrapper: Any) -> dict[str, Any]:
@@ -147,7 +148,7 @@ class FSDPStrategy(BaseStrategy):
     def read(self, filename: str, map_location: Any, model: nn.Module) -> dict[str, Any]:
         """A checkpoint; of a sharded one each rank reads its part."""
         if Path(filename).is_dir():
-            return read_folder(filename, map_location, bare_model(model))
+            return read_folder(filename, map_location, unwrap(model))
         return super().read(filename, map_location, model)
 
     def write(

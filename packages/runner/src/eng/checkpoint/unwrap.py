@@ -1,0 +1,42 @@
+"""The model inside of what is wrapped around it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+from torch.nn.parallel import DataParallel, DistributedDataParallel
+
+from eng.registry import MODEL_WRAPPERS
+
+
+def unwrap(module: nn.Module) -> nn.Module:
+    """The model inside data-parallel wrappers and compiled modules.
+
+    A wrapper is known by its class (torch's, or one in MODEL_WRAPPERS), not by a child called ``module``, which any model
+    may have.
+
+    Examples:
+        >>> layer = nn.Linear(1, 1)
+        >>> unwrap(nn.DataParallel(layer)) is layer, unwrap(layer) is layer
+        (True, True)
+    """
+    while (inner := wrapped_in(module)) is not None:
+        module = inner
+    return module
+
+
+def wrapped_in(module: nn.Module) -> nn.Module | None:
+    """What `module` is wrapped around; None where it is no wrapper."""
+    compiled = getattr(module, "_orig_mod", None)
+    if isinstance(compiled, nn.Module):  # of torch.compile, which may not have been imported, as that takes a second
+        return compiled
+    inner = getattr(module, "module", None)
+    kinds = (DataParallel, DistributedDataParallel, *wrapper_kinds(MODEL_WRAPPERS))
+    return inner if isinstance(module, kinds) and isinstance(inner, nn.Module) else None
+
+
+def wrapper_kinds(registry: Any) -> tuple[type, ...]:
+    """The classes of a registry of wrappers and of its children."""
+    own = [kind for kind in registry.module_dict.values() if isinstance(kind, type)]
+    return (*own, *(kind for child in registry.children.values() for kind in wrapper_kinds(child)))

@@ -1,0 +1,83 @@
+"""A wrapper is known by its class; a child called ``module`` is a child."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from eng.checkpoint import get_state_dict
+from eng.checkpoint.unwrap import unwrap
+from eng.hooks import EMAHook
+from eng.model import BaseModel
+from eng.optim.optimizer import build_optim_wrapper
+from eng.runner import Runner
+from eng.runner.assemble.model import compile_model
+
+
+class Nested(BaseModel):
+    """A model whose only child with parameters is called ``module``."""
+
+    def __init__(self):
+        super().__init__()
+        self.module = nn.Linear(2, 1)
+
+    def forward(self, inputs, data_samples=None, mode="tensor"):
+        output = self.module(torch.stack(list(inputs)))
+        return {"loss": output.square().mean()} if mode == "loss" else output
+
+
+class Rows(torch.utils.data.Dataset):
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        return {"inputs": torch.tensor([float(index), 1.0])}
+
+
+def test_wrappers_are_looked_through():
+    model = Nested()
+    assert unwrap(model) is model
+    assert unwrap(nn.DataParallel(model)) is model
+    assert unwrap(torch.compile(nn.DataParallel(model), backend="eager")) is model
+
+
+def test_names_of_parameters_keep_the_child():
+    model = Nested()
+    optim = build_optim_wrapper(
+        model,
+        {
+            "optimizer": {"type": "SGD", "lr": 0.1},
+            "paramwise_cfg": {"custom_keys": {"module.weight": {"lr_mult": 0.1}}},
+        },
+    )
+    by_rate = {group["lr"]: group["params"] for group in optim.param_groups}
+    assert by_rate[0.010000000000000002] == [model.module.weight]
+    assert list(get_state_dict(model)) == ["module.weight", "module.bias"]
+
+
+def test_the_model_is_compiled_and_not_its_child():
+    model = Nested()
+    compile_model(model, {"backend": "eager"})
+    assert model._compiled_call_impl is not None
+    assert model.module._compiled_call_impl is None
+
+
+def test_trains_and_validates_with_losses_and_an_average(tmp_path):
+    model = Nested()
+    before = model.module.weight.clone()
+    loader = torch.utils.data.DataLoader(Rows(), 2)
+    runner = Runner(
+        model,
+        str(tmp_path),
+        train_dataloader=loader,
+        train_cfg={"by_epoch": True, "max_epochs": 2},
+        optim_wrapper={"optimizer": {"type": "SGD", "lr": 0.01}},
+        val_dataloader=loader,
+        val_cfg={"loss": True},
+        custom_hooks=[EMAHook()],
+    )
+    runner.train()
+    assert not torch.equal(model.module.weight, before)
+    expected = {"module.weight", "module.bias"}
+    assert set(torch.load(tmp_path / "epoch_2.pth", weights_only=False)["state_dict"]) == expected
+    assert runner.message_hub.get_scalar("val/loss").current() > 0
