@@ -80,8 +80,12 @@ def test_values_stand_in_dict_for_debuggers(element: BaseDataElement) -> None:
         (lambda e: e.set_metainfo([1]), FieldTypeError, r"set_metainfo\(\) takes a dict, got list"),
         (lambda e: e.set_data([1]), FieldTypeError, r"set_data\(\) takes a dict, got list"),
         (lambda e: e.update({}), FieldTypeError, r"update\(\) takes a BaseDataElement, got dict"),
-        (lambda e: e.set_field(1, "x", dtype=str), FieldTypeError, "field 'x' takes str, got int"),
-        (lambda e: e.set_field(1, "x", dtype=(str, list)), FieldTypeError, "takes str or list, got int"),
+        (
+            lambda e: e.set_field(1, "x", dtype=str),
+            FieldTypeError,
+            "1 should be a <class 'str'> but got <class 'int'> .*field 'x'",
+        ),
+        (lambda e: e.set_field(1, "x", dtype=(str, list)), FieldTypeError, "1 should be a .* takes str or list"),
         (lambda e: e.set_field(1, "x", field_type="meta"), FieldValueError, "'data' or 'metainfo' but got 'meta'"),
         (lambda e: e.pop("boxs"), MissingFieldError, "no field 'boxs'.*did you mean 'boxes'"),
         (lambda e: e.pop("boxs"), KeyError, "boxs"),
@@ -176,7 +180,9 @@ def test_typed_fields_have_public_names_only(kind: type[BaseDataElement]) -> Non
     sample = kind(proposals=InstanceData(boxes=torch.ones(2, 4)))
     assert sample.keys() == ["proposals"] and "proposals" in sample and "_proposals" in sample
     assert sample.get("proposals") is sample.proposals
-    with pytest.raises(FieldTypeError, match="field 'proposals' takes InstanceData, got Tensor"):
+    with pytest.raises(
+        FieldTypeError, match="should be a .*InstanceData.* but got .*Tensor.*'proposals' takes InstanceData"
+    ):
         sample.proposals = torch.ones(2)
     twin = sample.clone()
     assert twin.proposals is not sample.proposals and twin.keys() == ["proposals"]

@@ -10,7 +10,7 @@ import pytest
 from eng.structures.errors import FieldNameError, FieldTypeError, FieldValueError, LengthError, MissingFieldError
 
 ERRORS = {
-    "field 'b': the length of values 3 is not consistent with the length of this :obj:`InstanceData` 2": LengthError(
+    "the length of values 3 is not consistent with the length of this :obj:`InstanceData` 2 (field 'b')": LengthError(
         "b", 3, 2, "InstanceData"
     ),
     "this InstanceData has no field 'boxs'; did you mean 'boxes'?": MissingFieldError(

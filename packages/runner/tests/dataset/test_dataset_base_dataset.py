@@ -3,13 +3,16 @@ from __future__ import annotations
 import json
 import pickle
 import warnings
+from collections import OrderedDict
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
 import torch
 import yaml
 
+from eng.config import Config
 from eng.dataset import (
     AnnotationError,
     BaseDataset,
@@ -277,7 +280,7 @@ def test_parse_data_info_must_give_dicts(annotations, given, got):
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"metainfo": [1]}, "metainfo must be a dictionary, got list"),
+        ({"metainfo": [1]}, "metainfo should be a Mapping or a Config, but got list"),
         ({"data_prefix": {"img_path": 3}}, r"data_prefix\['img_path'\] must be a string or None, got int"),
         ({"pipeline": [3]}, r"pipeline\[0\] must be a callable or a config"),
     ],
@@ -345,3 +348,22 @@ def test_compose_refuses_a_config_that_builds_no_callable():
 def test_get_cat_ids_is_for_subclasses(annotations):
     with pytest.raises(NotImplementedError, match="BaseDataset must define get_cat_ids"):
         toy(annotations).get_cat_ids(0)
+
+
+@pytest.mark.parametrize(
+    "metainfo", [Config({"classes": ["cat"]}), MappingProxyType({"classes": ["cat"]}), OrderedDict(classes=["cat"])]
+)
+def test_metainfo_is_any_mapping(metainfo):
+    class Rows(BaseDataset):
+        METAINFO = {"task": "rows"}
+
+        def load_data_list(self):
+            return [{"x": 1}]
+
+    assert Rows(metainfo=metainfo).metainfo == {"task": "rows", "classes": ["cat"]}
+
+
+@pytest.mark.parametrize("ann_file", ["", None, "a.txt"])
+def test_no_annotation_file_is_a_type_error(ann_file):
+    with pytest.raises(TypeError, match=r"ann_file: is empty|must end in one of"):
+        BaseDataset(ann_file=ann_file)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections import namedtuple
+from collections import defaultdict, namedtuple
 
 import numpy as np
 import pytest
@@ -36,6 +36,37 @@ def test_collate_keeps_named_tuples_strings_and_elements(collate):
     assert isinstance(out, Point) and list(out.x) == [1, 2] and out.y == ("a", "b")
     elements = [BaseDataElement(), BaseDataElement()]
     assert collate(elements) == elements
+
+
+# Batches, and what MMEngine 0.10.7 makes of them by pseudo_collate and by default_collate; T is torch.tensor.
+T = torch.tensor
+COLLATED = [
+    ([{"b": [1, 2]}, {"b": [3, 4]}], {"b": [(1, 3), (2, 4)]}, {"b": [T([1, 3]), T([2, 4])]}),
+    ([(1, 2), (3, 4)], [(1, 3), (2, 4)], [T([1, 3]), T([2, 4])]),
+    ([Point(1, 2), Point(3, 4)], Point((1, 3), (2, 4)), Point(T([1, 3]), T([2, 4]))),
+    ([["a", 1], ["b", 2]], [("a", "b"), (1, 2)], [("a", "b"), T([1, 2])]),
+    ([[["a"], 1], [["b"], 2]], [[("a", "b")], (1, 2)], [[("a", "b")], T([1, 2])]),
+    ([{"x": ("a", 1)}, {"x": ("b", 2)}], {"x": [("a", "b"), (1, 2)]}, {"x": [("a", "b"), T([1, 2])]}),
+    (["a", "b"], ["a", "b"], ["a", "b"]),
+    ([b"a", b"b"], [b"a", b"b"], [b"a", b"b"]),
+    ([[Point("a", 1)], [Point("b", 2)]], [Point(("a", "b"), (1, 2))], [Point(("a", "b"), T([1, 2]))]),
+    ([range(2), range(2)], [(0, 0), (1, 1)], [T([0, 0]), T([1, 1])]),
+    ([([1, 2],), ([3, 4],)], [[(1, 3), (2, 4)]], [[T([1, 3]), T([2, 4])]]),
+]
+
+
+@pytest.mark.parametrize(("batch", "pseudo", "default"), COLLATED)
+def test_nested_batches_are_those_of_the_reference(batch, pseudo, default):
+    assert repr(pseudo_collate(batch)) == repr(pseudo)
+    assert repr(default_collate(batch)) == repr(default)
+
+
+@pytest.mark.parametrize("collate", [pseudo_collate, default_collate])
+def test_defaultdict_stays_one(collate):
+    samples = [defaultdict(list, x=1), defaultdict(list, x=2)]
+    batch = collate(samples)
+    assert list(batch["x"]) == [1, 2]
+    assert batch["new"] == [] and samples[0] == {"x": 1}
 
 
 @pytest.mark.parametrize("collate", [pseudo_collate, default_collate])

@@ -56,3 +56,18 @@ def test_the_layers_of_a_model_are_exchanged_and_reverted(alone: None) -> None:
 def test_inputs_without_channels_are_refused(alone: None) -> None:
     with pytest.raises(ValueError, match=r"shape \(N, C, ...\), got \(3,\)"):
         CpuSyncBatchNorm(3)(torch.ones(3))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+def test_all_floating_types_train(alone: None, dtype: torch.dtype) -> None:
+    inputs = torch.randn(64, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(dtype)
+    plain = nn.BatchNorm1d(3).double()
+    sync = let_cpus_synchronise(nn.SyncBatchNorm(3))
+    # torch's layers take half precision with weights in float32, and double precision with weights in float64.
+    sync = sync.double() if dtype is torch.float64 else sync
+    outputs = sync(inputs)
+    assert outputs.dtype == dtype
+    tolerance = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float16: 2e-3}[dtype]
+    torch.testing.assert_close(outputs.double(), plain(inputs.double()), rtol=tolerance, atol=tolerance)
+    outputs.sum().backward()
+    assert sync.weight.grad.dtype == sync.weight.dtype

@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from eng.analysis._cost import Cost, Rule, tensors_in
 from eng.analysis._formulas import FREE
+from eng.analysis._sparse import bytes_of
 from eng.analysis.errors import FormulaError
 
 ATTENTION = "aten::scaled_dot_product_attention"
@@ -66,8 +67,9 @@ class ModuleTracker:
     when those of its inputs are.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, *, by_owner: bool = False) -> None:
         self.names = {module: name for name, module in reversed(list(model.named_modules()))}
+        self.by_owner = by_owner
         self.stack: list[str] = []
         self.in_backward: dict[str, None] = {}
         self.called: set[str] = set()
@@ -75,7 +77,10 @@ class ModuleTracker:
     @property
     def current(self) -> list[str]:
         """Each name once, the root first."""
-        return list(dict.fromkeys(["", *self.stack, *self.in_backward]))
+        running = ["", *self.stack, *self.in_backward]
+        if self.by_owner:
+            running = [owner for name in (*self.stack[-1:], *self.in_backward) for owner in _owners(name)] or [""]
+        return list(dict.fromkeys(running))
 
     @contextmanager
     def watch(self) -> Iterator[None]:
@@ -106,6 +111,17 @@ class ModuleTracker:
         watched = [tensor for tensor in tensors_in(value) if tensor.requires_grad] if torch.is_grad_enabled() else []
         if watched:
             torch.autograd.graph.register_multi_grad_hook(watched, _ignoring_gradients(action), mode=mode)
+
+
+def _owners(name: str) -> list[str]:
+    """The names of the modules that contain a module, the root first, and its own.
+
+    Example:
+        >>> _owners("backbone.layer1")
+        ['', 'backbone', 'backbone.layer1']
+    """
+    parts = name.split(".") if name else []
+    return ["", *(".".join(parts[: end + 1]) for end in range(len(parts)))]
 
 
 def _ignoring_gradients(action: Callable[[], object]) -> Callable[[Any], None]:
@@ -140,7 +156,7 @@ class OperatorCounter(TorchDispatchMode):
         modules, outputs = self.tracker.current, tensors_in(result)
         elements = sum(tensor.numel() for tensor in outputs)
         self.tally.elements += elements
-        moved = sum(tensor.nbytes for tensor in (*tensors_in((args, kwargs)), *outputs))
+        moved = sum(bytes_of(tensor) for tensor in (*tensors_in((args, kwargs)), *outputs))
         for module in modules:
             self.tally.moved_bytes[module] += moved
         if rule is None:
@@ -178,9 +194,9 @@ class AttentionCounter(TorchFunctionMode):
 
 
 @contextmanager
-def counting(model: nn.Module, rules: Mapping[str, Rule]) -> Iterator[OperatorCounter]:
+def counting(model: nn.Module, rules: Mapping[str, Rule], *, by_owner: bool = False) -> Iterator[OperatorCounter]:
     """Counts what runs inside; the tally is on what it gives."""
-    tracker = ModuleTracker(model)
+    tracker = ModuleTracker(model, by_owner=by_owner)
     counter = OperatorCounter(rules, tracker)
     with tracker.watch(), counter, AttentionCounter(counter):
         yield counter

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from eng.analysis._cost import tensors_in
+from eng.analysis._sparse import is_sparse
 from eng.analysis.errors import AnalysisError
 
 logger = logging.getLogger(__name__)
@@ -29,8 +30,8 @@ def observe(
     """Runs the model once under an observation and gives what it observed.
 
     Parameters, buffers and inputs are stood in for by meta tensors, which have shapes and no memory. A forward that needs
-    values (``if x.sum() > 0``) fails on them; then it runs again on the real tensors, and a warning says so. The model's
-    own parameters and buffers are not changed.
+    values (``if x.sum() > 0``) fails on them; then it runs again on the real tensors, and a warning says so. Models and
+    inputs with sparse tensors run on real ones at once. The model's own parameters and buffers are not changed.
 
     Args:
         model: any module.
@@ -43,6 +44,9 @@ def observe(
         Exception: what the forward itself raised on real tensors, with a note naming the module.
     """
     model = materialised(unwrapped(model), args, kwargs)
+    if any(is_sparse(tensor) for tensor in (*model.parameters(), *model.buffers(), *tensors_in((args, kwargs)))):
+        # A stand-in would not know how many elements are stored.
+        return _attempt(model, args, kwargs, observation, backward, device=None)
     try:
         return _attempt(model, _meta(args), _meta(kwargs), observation, backward, device="meta")
     except Exception as error:  # whatever it is, the run on real tensors below shows whether it is the user's

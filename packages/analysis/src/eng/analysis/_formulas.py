@@ -12,6 +12,7 @@ from typing import Any
 
 from eng.analysis._attention import ATTENTION_RULES
 from eng.analysis._cost import Cost, Formula, Rule, numel
+from eng.analysis._sparse import is_sparse, sparse_product_macs
 
 Args = Sequence[Any]
 Kwargs = Mapping[str, Any]
@@ -24,6 +25,8 @@ def matrix_product(first: int) -> Formula:
 
     def formula(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
         left, right = args[first], args[first + 1]
+        if is_sparse(left) or is_sparse(right):
+            return Cost(macs=sparse_product_macs(left, right))
         inner = left.shape[-1]
         columns = right.shape[-1] if right.dim() > 1 else 1
         batch = numel(left.shape[:-1]) if left.dim() > 1 else 1
@@ -141,6 +144,7 @@ def fourier(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
 
 _PRODUCTS: dict[str, Formula] = {
     "mm": matrix_product(0), "bmm": matrix_product(0), "mv": matrix_product(0), "dot": matrix_product(0),
+    "_sparse_mm": matrix_product(0), "_sparse_addmm": matrix_product(1), "_sparse_sparse_matmul": matrix_product(0),
     "vdot": matrix_product(0), "matmul": matrix_product(0), "_int_mm": matrix_product(0), "_scaled_mm": matrix_product(0),
     "addmm": matrix_product(1), "_addmm_activation": matrix_product(1), "baddbmm": matrix_product(1),
     "addbmm": matrix_product(1), "addmv": matrix_product(1), "linear": linear, "mkldnn_linear": linear,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
+import logging
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import nn
@@ -15,6 +17,11 @@ from eng.analysis._capture import Tally, Uncounted, counting
 from eng.analysis._cost import Cost, Rule
 from eng.analysis._execute import observe, unwrapped
 from eng.analysis._formulas import RULES
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+logger = logging.getLogger(__name__)
 
 #: A user's handle: inputs and outputs of an operator -> its flops (a number, or a Counter of them).
 Handle = Callable[[list[Any], list[Any]], Any]
@@ -60,15 +67,22 @@ class ModelAnalysis(ABC):
         self._known: Mapping[str, Rule] = RULES
         self._handles: dict[str, Handle | None] = {}
         self._tally: Tally | None = None
+        self._warns_of_operators = self._warns_of_modules = False
+        self._ancestors = "owner"
 
     @property
     def tally(self) -> Tally:
         """The sums of the run, which happens at the first look."""
         if self._tally is None:
             counter = observe(
-                self.model, self.args, self.kwargs, lambda model: counting(model, self._rules()), backward=self.backward
+                self.model,
+                self.args,
+                self.kwargs,
+                lambda model: counting(model, self._rules(), by_owner=self._ancestors == "owner"),
+                backward=self.backward,
             )
             self._tally = counter.tally
+            self._warn()
         return self._tally
 
     def set_op_handle(self, *args: str | Handle | None, **kwargs: Handle | None) -> ModelAnalysis:
@@ -130,6 +144,79 @@ class ModelAnalysis(ABC):
     def uncalled_modules(self) -> set[str]:
         """Names of modules that never ran."""
         return {name for name in self._names() if name not in self.tally.called}
+
+    def canonical_module_name(self, name: str) -> str:
+        """The name under which a module is counted: its first one, where it has several.
+
+        Raises:
+            KeyError: the model has no such module.
+        """
+        for module_name, module in self.model.named_modules(remove_duplicate=False):
+            if module_name == name:
+                return next(first for first, known in self.model.named_modules() if known is module)
+        self._must_exist(name)
+        return name
+
+    def copy(
+        self,
+        new_model: nn.Module | None = None,
+        new_inputs: torch.Tensor | tuple[Any, ...] | Mapping[str, Any] | None = None,
+    ) -> Self:
+        """An analyzer with the same settings and handles.
+
+        Args:
+            new_model: None takes this one's model.
+            new_inputs: None takes this one's inputs.
+        """
+        other = copy.copy(self)
+        other.model = self.model if new_model is None else unwrapped(new_model)
+        if new_inputs is not None:
+            other.args, other.kwargs = split_inputs(new_inputs)
+        other._handles, other._tally = dict(self._handles), None  # noqa: SLF001  # an object of the same class
+        return other
+
+    def unsupported_ops_warnings(self, enabled: bool) -> Self:
+        """Whether a run logs a warning for the operators that have no formula; off at first. Gives itself."""
+        self._warns_of_operators = enabled
+        return self
+
+    def uncalled_modules_warnings(self, enabled: bool) -> Self:
+        """Whether a run logs a warning for the modules that never ran; off at first. Gives itself."""
+        self._warns_of_modules = enabled
+        return self
+
+    def tracer_warnings(self, mode: str) -> Self:
+        """Accepted for code that was written for MMEngine; nothing is traced here, so nothing warns. Gives itself.
+
+        Raises:
+            ValueError: `mode` is none of ``"all"``, ``"no_tracer_warning"`` and ``"none"``.
+        """
+        modes = ("all", "no_tracer_warning", "none")
+        if mode not in modes:
+            raise ValueError(f"the mode of tracer warnings should be one of {modes}, got {mode!r}")
+        return self
+
+    def ancestor_mode(self, mode: str) -> Self:
+        """Which modules an operator belongs to; gives itself.
+
+        Args:
+            mode: ``"owner"``, the default: the module that is running and all that contain it; ``"caller"``: the modules
+                that are running. They differ where a module runs a module that it does not contain.
+
+        Raises:
+            ValueError: `mode` is neither.
+        """
+        if mode not in ("owner", "caller"):
+            raise ValueError(f"ancestor_mode should be 'owner' or 'caller', got {mode!r}")
+        self._ancestors, self._tally = mode, None
+        return self
+
+    def _warn(self) -> None:
+        if self._warns_of_operators:
+            for name, calls in sorted(self.unsupported_ops().items()):
+                logger.warning("Unsupported operator %s encountered %d time(s)", name, calls)
+        if self._warns_of_modules and (names := sorted(self.uncalled_modules())):
+            logger.warning("modules that never ran, so that their counts are zero: %s", ", ".join(names))
 
     def _names(self) -> list[str]:
         return [name for name, _ in self.model.named_modules()]

@@ -14,7 +14,7 @@ from eng.analysis.parameters import parameter_count
 
 _format_size = format_size  # the name that libraries import
 
-MISSING = "N/A: this module was never called as a module; what it computed is in its parent's numbers."
+MISSING = "N/A indicates a module that was never called as a module; what it computed is in its parent's numbers."
 
 
 def get_model_complexity_info(

@@ -14,7 +14,9 @@ def check_listing(list_dir: bool, suffix: Suffix) -> None:
     if suffix is not None and not isinstance(suffix, (str, tuple)):
         raise TypeError(f"suffix takes a str, a tuple of str or None, got {type(suffix).__name__}")
     if list_dir and suffix is not None:
-        raise TypeError("suffix filters files, and list_dir=True asks for directories too; set list_dir=False")
+        raise TypeError(
+            "`suffix` should be None when `list_dir` is True: it filters files, and directories have none; set list_dir=False"
+        )
 
 
 def select(

@@ -23,7 +23,8 @@ def read(file: str) -> tuple[dict[str, Any], list[Any]]:
     Raises:
         FileNotFoundError: there is none.
         AnnotationError: it cannot be parsed, or lacks one of the two keys.
-        AnnotationTypeError: `file` is no path, or it, ``metainfo`` or ``data_list`` is of the wrong type.
+        AnnotationTypeError: `file` is empty, no path or of another format, or it, ``metainfo`` or ``data_list`` is of the
+            wrong type.
     """
     content = _load(file)
     if not isinstance(content, Mapping):
@@ -43,9 +44,9 @@ def _load(file: str) -> Any:
     if not isinstance(file, str):
         raise AnnotationTypeError("ann_file", f"must be the path of a file, got {type(file).__name__}: {file!r}")
     if not file:
-        raise AnnotationError("ann_file", "is empty; name an annotation file or override load_data_list()")
+        raise AnnotationTypeError("ann_file", "is empty; name an annotation file or override load_data_list()")
     if not file.lower().endswith(_FORMATS):
-        raise AnnotationError(file, f"must end in one of {', '.join(_FORMATS)}")
+        raise AnnotationTypeError(file, f"must end in one of {', '.join(_FORMATS)}")
     try:
         with no_collection():
             return load(file)

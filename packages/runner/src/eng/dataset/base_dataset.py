@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 import numpy as np
 from torch.utils.data import Dataset
 
+from eng.config import Config
+
 from . import _annotations, _serialize
 from ._compose import Compose
 from ._randomness import KeyedFetch
@@ -91,7 +93,7 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
     def __init__(
         self,
         ann_file: str | os.PathLike[str] | None = "",
-        metainfo: Mapping[str, Any] | None = None,
+        metainfo: Mapping[str, Any] | Config | None = None,
         data_root: str | os.PathLike[str] | None = "",
         data_prefix: dict[str, Any] = {"img_path": ""},  # noqa: B006  # the reference's default; copied, never changed
         filter_cfg: dict[str, Any] | None = None,
@@ -103,6 +105,8 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
         max_refetch: int = 1000,
     ) -> None:
         self.ann_file = os.fspath(ann_file) if isinstance(ann_file, os.PathLike) else ann_file
+        if isinstance(metainfo, Mapping) and not isinstance(metainfo, dict):
+            metainfo = dict(metainfo)  # some mappings, such as a view of one, cannot be copied
         self._metainfo = self._load_metainfo(copy.deepcopy(metainfo))
         self.data_root = os.fspath(data_root) if isinstance(data_root, os.PathLike) else data_root
         self.data_prefix = copy.copy(data_prefix)
@@ -350,12 +354,12 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
     # -- metainfo and paths -------------------------------------------------------------------------------------
 
     @classmethod
-    def _load_metainfo(cls, metainfo: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def _load_metainfo(cls, metainfo: Mapping[str, Any] | Config | None = None) -> dict[str, Any]:
         merged = copy.deepcopy(dict(cls.METAINFO))
         if metainfo is None:
             return merged
-        if not isinstance(metainfo, Mapping):
-            raise TypeError(f"metainfo must be a dictionary, got {type(metainfo).__name__}")
+        if not isinstance(metainfo, (Mapping, Config)):
+            raise TypeError(f"metainfo should be a Mapping or a Config, but got {type(metainfo).__name__}")
         for key, value in metainfo.items():
             merged[key] = _lines_of(value) if isinstance(value, str) else value
         return merged

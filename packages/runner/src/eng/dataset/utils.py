@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -56,6 +57,8 @@ def pseudo_collate(data_batch: Sequence[Any]) -> Any:
     Examples:
         >>> pseudo_collate([{"img": 1, "label": "a"}, {"img": 2, "label": "b"}])
         {'img': [1, 2], 'label': ['a', 'b']}
+        >>> pseudo_collate([(1, "a"), (2, "b")])
+        [(1, 2), ('a', 'b')]
     """
     return _collate(data_batch, pseudo_collate, lambda batch: batch)
 
@@ -94,8 +97,18 @@ def _collate(batch: Sequence[Any], again: Callable[[Any], Any], leaves: Callable
     if isinstance(first, Sequence):
         return _collate_sequences(batch, again, kind)
     if isinstance(first, Mapping):
-        return kind({key: again(_under(key, batch)) for key in first})
+        return _like(first, {key: again(_under(key, batch)) for key in first})
     return leaves(batch)
+
+
+def _like(sample: Mapping[Any, Any], columns: dict[Any, Any]) -> Any:
+    """`columns` in a mapping of the sample's class."""
+    try:
+        return type(sample)(columns)  # type: ignore[call-arg]  # most mappings are made of one
+    except TypeError:  # of a defaultdict, whose constructor takes another argument first
+        batch: Any = copy.copy(sample)
+        batch.update(columns)
+        return batch
 
 
 def _under(key: Any, batch: Sequence[Any]) -> list[Any]:

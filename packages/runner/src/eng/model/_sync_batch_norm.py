@@ -38,7 +38,8 @@ class CpuSyncBatchNorm(_BatchNorm):
         if not self.training or not torch_dist.is_initialized():
             return super().forward(inputs)
         self._check_input_dim(inputs)
-        values = inputs.float()
+        # As torch's own: statistics of half precision are taken in float32.
+        values = inputs.float() if inputs.dtype in (torch.float16, torch.bfloat16) else inputs
         mean, variance, count = _statistics(values, self.process_group)
         if self.track_running_stats:
             self._track(mean.detach(), variance.detach(), count)
@@ -46,7 +47,8 @@ class CpuSyncBatchNorm(_BatchNorm):
         scale = (variance + self.eps).rsqrt()
         shift = -mean * scale
         if self.affine:
-            scale, shift = scale * self.weight, shift * self.weight + self.bias
+            weight, bias = self.weight.to(values.dtype), self.bias.to(values.dtype)
+            scale, shift = scale * weight, shift * weight + bias
         return (values * scale.view(shape) + shift.view(shape)).to(inputs.dtype)
 
     @torch.no_grad()
@@ -57,8 +59,9 @@ class CpuSyncBatchNorm(_BatchNorm):
         assert self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
         share = 1.0 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
-        self.running_mean.lerp_(mean, share)
-        self.running_var.lerp_(variance * (count / (count - 1).clamp(min=1)), share)
+        sample_variance = variance * (count / (count - 1).clamp(min=1))
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), share)
+        self.running_var.lerp_(sample_variance.to(self.running_var.dtype), share)
 
 
 def let_cpus_synchronise(model: nn.Module) -> nn.Module:

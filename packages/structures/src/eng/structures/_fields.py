@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
-
-if TYPE_CHECKING:
-    from eng.structures.base_data_element import BaseDataElement
+from typing import Any, Generic, Protocol, TypeVar, overload
 
 _T = TypeVar("_T")
+
+
+class TakesFields(Protocol):
+    """A data element, as its fields see it."""
+
+    def set_field(self, value: Any, name: str, dtype: type | tuple[type, ...] | None = None) -> None:
+        """Sets one field and checks its type."""
 
 
 class FieldNames(dict[str, None]):
@@ -58,7 +62,7 @@ class Field(Generic[_T]):
         2
         >>> sample.gt_instances = [1, 2]
         Traceback (most recent call last):
-        eng.structures.errors.FieldTypeError: field 'gt_instances' takes InstanceData, got list
+        eng.structures.errors.FieldTypeError: [1, 2] should be a <class 'eng.structures.instance_data.InstanceData'> but got <class 'list'> (field 'gt_instances' takes InstanceData)
     """
 
     def __init__(self, dtype: type[_T] | tuple[type[_T], ...]) -> None:
@@ -72,18 +76,18 @@ class Field(Generic[_T]):
     def __get__(self, instance: None, owner: type) -> Field[_T]: ...
 
     @overload
-    def __get__(self, instance: BaseDataElement, owner: type) -> _T: ...
+    def __get__(self, instance: TakesFields, owner: type) -> _T: ...
 
-    def __get__(self, instance: BaseDataElement | None, owner: type) -> Field[_T] | _T:
+    def __get__(self, instance: TakesFields | None, owner: type) -> Field[_T] | _T:
         if instance is None:
             return self
         value: _T = getattr(instance, f"_{self.name}")
         return value
 
-    def __set__(self, instance: BaseDataElement, value: _T) -> None:
+    def __set__(self, instance: TakesFields, value: _T) -> None:
         instance.set_field(value, f"_{self.name}", dtype=self.dtype)
 
-    def __delete__(self, instance: BaseDataElement) -> None:
+    def __delete__(self, instance: TakesFields) -> None:
         delattr(instance, f"_{self.name}")
 
 

@@ -6,14 +6,11 @@ torch offers no public name for this registration; this is the only module of th
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch.utils import _pytree as torch_tree
 
 from eng.structures._fields import FieldNames
-
-if TYPE_CHECKING:
-    from eng.structures.base_data_element import BaseDataElement
 
 
 class Layout:
@@ -43,7 +40,7 @@ def register(kind: type[Any]) -> None:
     torch_tree.register_pytree_node(kind, flatten, unflatten, flatten_with_keys_fn=_flatten_with_keys)
 
 
-def flatten(element: BaseDataElement) -> tuple[list[Any], Layout]:
+def flatten(element: Any) -> tuple[list[Any], Layout]:
     """Data of an element, and what is needed to put it together again."""
     own = element.__dict__
     fields = tuple(name for name in own["_data_fields"] if name in own)
@@ -65,6 +62,6 @@ def unflatten(values: Iterable[Any], layout: Layout) -> Any:
     return made
 
 
-def _flatten_with_keys(element: BaseDataElement) -> tuple[list[tuple[Any, Any]], Layout]:
+def _flatten_with_keys(element: Any) -> tuple[list[tuple[Any, Any]], Layout]:
     values, layout = flatten(element)
     return [(torch_tree.GetAttrKey(name), value) for name, value in zip(layout.fields, values, strict=True)], layout

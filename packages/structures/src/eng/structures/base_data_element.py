@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -120,7 +121,9 @@ class BaseDataElement:
         """
         if dtype is not None and not isinstance(value, dtype):
             shown = public_name(type(self), name)
-            raise FieldTypeError(f"field {shown!r} takes {dtype_name(dtype)}, got {type(value).__name__}")
+            raise FieldTypeError(
+                f"{reprlib.repr(value)} should be a {dtype} but got {type(value)} (field {shown!r} takes {dtype_name(dtype)})"
+            )
         if field_type == "data":
             self._put(name, value)
         elif field_type == "metainfo":

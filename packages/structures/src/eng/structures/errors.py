@@ -64,6 +64,6 @@ class LengthError(FieldValueError):
         super().__init__(
             name
             if length is None
-            else f"field {name!r}: the length of values {length} is not consistent with the length of this "
-            f":obj:`{owner}` {expected}"
+            else f"the length of values {length} is not consistent with the length of this :obj:`{owner}` {expected} "
+            f"(field {name!r})"
         )

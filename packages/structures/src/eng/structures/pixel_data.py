@@ -42,15 +42,15 @@ class PixelData(BaseDataElement):
     def _accepted(self, name: str, value: Any) -> Any:
         if not isinstance(value, (Tensor, np.ndarray)):
             raise FieldTypeError(
-                f"field {name!r}: a map should be a tensor or numpy array, but got {type(value).__name__}"
+                f"a map should be a tensor or numpy array, but got {type(value).__name__} (field {name!r})"
             )
         if value.ndim not in (2, 3):
-            raise FieldValueError(f"field {name!r}: a map should have 2 or 3 dimensions, but got {value.ndim}")
+            raise FieldValueError(f"The dim of value must be 2 or 3, but got {value.ndim} (field {name!r})")
         size, own = tuple(value.shape[-2:]), self.shape
         if own is not None and size != own and list(self._data_fields) != [name]:
             raise FieldValueError(
-                f"field {name!r}: the height and width of values {size} is not consistent with the length of this "
-                f":obj:`{type(self).__name__}` {own}"
+                f"the height and width of values {size} is not consistent with the length of this "
+                f":obj:`{type(self).__name__}` {own} (field {name!r})"
             )
         return value[None] if value.ndim == 2 else value
 
