@@ -48,4 +48,5 @@ def _stored(tensor: Tensor) -> int:
 
 
 def _coordinates(tensor: Tensor) -> Tensor:
-    return tensor.to_sparse_coo().coalesce().indices()
+    indices: Tensor = tensor.to_sparse_coo().coalesce().indices()
+    return indices

@@ -153,7 +153,7 @@ class ModelAnalysis(ABC):
         """
         for module_name, module in self.model.named_modules(remove_duplicate=False):
             if module_name == name:
-                return next(first for first, known in self.model.named_modules() if known is module)
+                return next(str(first) for first, known in self.model.named_modules() if known is module)
         self._must_exist(name)
         return name
 
