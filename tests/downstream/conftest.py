@@ -21,6 +21,10 @@ sys.path.insert(0, str(HERE))
 import libraries
 
 GOLDEN = HERE / "golden"
+# Where eng differs from the reference: per kind and library, name and the reason that a user of it accepts.
+DIFFERENCES = json.loads((HERE / "differences.json").read_text(encoding="utf-8"))
+# What once differed: it is in every quick part.
+REGRESSIONS = json.loads((HERE / "regressions.json").read_text(encoding="utf-8"))
 INSTALLED = [library for library in libraries.LIBRARIES if library.root is not None]
 
 
@@ -54,12 +58,26 @@ def golden(*parts: str) -> Any:
     return json.loads(GOLDEN.joinpath(*parts).read_text(encoding="utf-8"))
 
 
-def run_script(script: str, *args: str, timeout: float = 170, compat: bool = True, cwd: Path | None = None) -> str:
-    """Runs a script of this folder, or of a library, under the alias; returns its standard output."""
-    module = ["-m", "eng.compat"] if compat else []
-    call = [sys.executable, "-W", "ignore", *module, str(HERE / script), *args]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(call, capture_output=True, text=True, env=env, timeout=timeout, check=False, cwd=cwd)
+def overlay_env(library: libraries.Library) -> dict[str, str]:
+    """Environment of a library whose older requirements stand in a folder of their own.
+
+    ENG_DOWNSTREAM_OVERLAYS names the folder above them; ``nox -s downstream`` fills it.
+    """
+    if not library.overlay:
+        return {}
+    folder = Path(os.environ.get("ENG_DOWNSTREAM_OVERLAYS", "")) / library.package
+    if not folder.is_dir():
+        pytest.skip(
+            f"{library.package} needs {', '.join(library.overlay)} in ENG_DOWNSTREAM_OVERLAYS/{library.package}"
+        )
+    return {"PYTHONPATH": str(folder)}
+
+
+def run_script(script: str, *args: str, timeout: float = 170, env: dict[str, str] | None = None) -> str:
+    """Runs a script of this folder under the alias; returns its standard output."""
+    call = [sys.executable, "-W", "ignore", "-m", "eng.compat", str(HERE / script), *args]
+    environ = {**os.environ, "OMP_NUM_THREADS": "1", **(env or {})}
+    done = subprocess.run(call, capture_output=True, text=True, env=environ, timeout=timeout, check=False)
     assert done.returncode == 0, f"{' '.join(call)}\n{done.stdout[-1000:]}\n{done.stderr[-4000:]}"
     return done.stdout
 

@@ -59,7 +59,19 @@ LIBRARIES = (
     # MMOCR 1.0.1 raises an AssertionError beside MMDetection 3.2 and newer, and MMDetection 3.1 beside MMCV 2.1.
     Library("mmocr", "1.0.1", "mmocr", overlay=("mmdet==3.1.0", "mmcv-lite==2.0.1")),
     Library("mmdet3d", "1.4.0", "mmdet3d"),
-    Library("mmagic", "1.2.0", "mmagic"),
+    # MMagic imports diffusers and transformers of its time.
+    Library(
+        "mmagic",
+        "1.2.0",
+        "mmagic",
+        overlay=(
+            "diffusers==0.24.0",
+            "transformers==4.36.2",
+            "tokenizers==0.15.2",
+            "huggingface_hub==0.20.3",
+            "resize-right",
+        ),
+    ),  # fmt: skip
     Library("xtuner", "0.2.0", "xtuner", configs="configs"),
     Library("opencompass", "0.5.4", "opencompass", configs="configs"),
 )
@@ -68,7 +80,7 @@ BY_PACKAGE = {library.package: library for library in LIBRARIES}
 NO_DEPS = ("mmcv-lite==2.1.0", "torchvision==0.28.0", *(library.requirement for library in LIBRARIES))
 # What the libraries import while they are imported, trained or tested. The pins of constraints.txt apply.
 LIGHT = (
-    "albumentations<1.4", "einops", "facexlib", "ftfy", "importlib-metadata", "imgaug", "json_tricks", "lmdb", "mat4py",
+    "albumentations<1.4", "einops", "facexlib", "ftfy", "importlib-metadata", "imgaug", "json_tricks", "lmdb", "lpips", "mat4py",
     "modelindex", "munkres", "numba", "pandas", "plyfile", "prettytable", "psutil", "pyclipper", "pycocotools",
     "pyquaternion", "qudida", "rapidfuzz", "regex", "requests", "scikit-image", "scikit-learn", "scipy", "shapely", "six",
     "terminaltables", "tqdm", "trimesh", "wcwidth",

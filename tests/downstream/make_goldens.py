@@ -14,6 +14,8 @@ import tempfile
 from pathlib import Path
 
 from libraries import BY_PACKAGE, LIBRARIES, Library
+from run_projects import PROJECTS
+from runs import run_library
 
 HERE = Path(__file__).parent
 GOLDEN = HERE / "golden"
@@ -62,7 +64,29 @@ def write(path: Path, content: dict) -> None:
     path.write_text(json.dumps(content, indent=0, sort_keys=True) + "\n", encoding="utf-8")
 
 
-MAKERS = {"configs": make_configs}
+def make_models(library: Library) -> None:
+    """golden/models/PACKAGE.json: losses, parameter groups and weights after a step of each model of models.json."""
+    names = json.loads((HERE / "models.json").read_text(encoding="utf-8")).get(library.package, [])
+    if not names:
+        return
+    results = run_script("model_steps.py", library.package, *names)
+    for name, result in list(results.items()):
+        if "error" in result:
+            print(f"{library.package} {name}: {result['error']}")
+            del results[name]
+        else:
+            del result["seconds"]
+    write(GOLDEN / "models" / f"{library.package}.json", results)
+
+
+def make_runs(library: Library) -> None:
+    """golden/runs/PACKAGE.json: what a project of the library gives."""
+    if library.package in PROJECTS:
+        with tempfile.TemporaryDirectory() as folder:
+            write(GOLDEN / "runs" / f"{library.package}.json", run_library(library.package, Path(folder)))
+
+
+MAKERS = {"configs": make_configs, "models": make_models, "runs": make_runs}
 
 
 def main() -> None:

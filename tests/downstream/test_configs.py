@@ -7,12 +7,8 @@ from pathlib import Path
 
 import libraries
 import pytest
-from conftest import HERE, golden, last_json, run_script
+from conftest import DIFFERENCES, REGRESSIONS, golden, last_json, run_script
 
-# Configs with another content than the reference's: per library, file and the reason that its user accepts.
-DIFFERENCES = json.loads((HERE / "differences.json").read_text(encoding="utf-8"))["configs"]
-# Configs that once had another content: they are in every quick part.
-REGRESSIONS = json.loads((HERE / "regressions.json").read_text(encoding="utf-8"))["configs"]
 QUICK_COUNT = 60
 
 
@@ -26,7 +22,7 @@ def expected_digests(package: str) -> dict[str, str]:
 
 def selected(library: libraries.Library) -> list[Path]:
     folder = library.root / library.configs
-    always = [folder / name for name in REGRESSIONS.get(library.package, ())]
+    always = [folder / name for name in REGRESSIONS["configs"].get(library.package, ())]
     return sorted({*libraries.sample(library.config_files(), QUICK_COUNT), *always})
 
 
@@ -48,7 +44,7 @@ def test_configs_have_the_content_that_the_reference_gives_them(library, tmp_pat
         "seconds": json.dumps(result["seconds"]),
     }.items():
         record_property(name, value)
-    reasons = DIFFERENCES.get(library.package, {})
+    reasons = DIFFERENCES["configs"].get(library.package, {})
     assert {name: text for name, text in different.items() if name not in reasons} == {}
     assert result["unpicklable"] == []
     if libraries.all_of_it():

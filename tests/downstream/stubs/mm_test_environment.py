@@ -19,6 +19,10 @@ OLD_NUMPY_NAMES = {
     "bool8": "bool_", "complex_": "complex128", "float_": "float64", "in1d": "isin", "Inf": "inf", "int0": "intp",
     "NaN": "nan", "product": "prod", "string_": "bytes_", "trapz": "trapezoid", "unicode_": "str_",
 }  # fmt: skip
+OLD_NUMPY_TYPES = {
+    "int": ("int8", "int16", "int32", "int64"), "uint": ("uint8", "uint16", "uint32", "uint64"),
+    "float": ("float16", "float32", "float64"), "complex": ("complex64", "complex128"),
+}  # fmt: skip
 OLD_NUMPY_BUILTINS = {"float": float, "int": int, "object": object}
 
 
@@ -135,6 +139,7 @@ def restore_numpy_names():
     for old, new in OLD_NUMPY_NAMES.items():
         if old not in vars(np):
             setattr(np, old, getattr(np, new))
+    np.sctypes = {kind: [getattr(np, name) for name in names] for kind, names in OLD_NUMPY_TYPES.items()}
     for old, builtin in OLD_NUMPY_BUILTINS.items():
         if old not in vars(np):
             setattr(np, old, builtin)
