@@ -227,8 +227,12 @@ def downstream(session: nox.Session) -> None:
     for file in [*shim.iterdir(), *(tests / "stubs").iterdir()]:
         if file.is_file():
             shutil.copy(file, str(site_packages).strip())
+    overlays = Path(session.virtualenv.location) / "overlays"
+    for library in corpus["LIBRARIES"]:
+        if library.overlay and not (overlays / library.package).is_dir():
+            session.install("--no-deps", "--target", str(overlays / library.package), *library.overlay)
     arguments = [argument for argument in session.posargs if argument != "--all"]
-    env = {"ENG_DOWNSTREAM_ALL": "1"} if "--all" in session.posargs else {}
+    env = {"ENG_DOWNSTREAM_OVERLAYS": str(overlays), "ENG_DOWNSTREAM_ALL": str(int("--all" in session.posargs))}
     report = REPORTS / "downstream.xml"
     REPORTS.mkdir(parents=True, exist_ok=True)
     session.run("python", "-m", "pytest", "-q", f"--junitxml={report}", "tests/downstream", *arguments, env=env)

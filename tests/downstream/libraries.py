@@ -71,7 +71,7 @@ LIBRARIES = (
             "huggingface_hub==0.20.3",
             "resize-right",
         ),
-    ),  # fmt: skip
+    ),
     Library("xtuner", "0.2.0", "xtuner", configs="configs"),
     Library("opencompass", "0.5.4", "opencompass", configs="configs"),
 )

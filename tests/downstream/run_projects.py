@@ -60,7 +60,7 @@ optim_wrapper = dict(optimizer=dict(type="SGD", lr=0.05, momentum=0.9, weight_de
 
 
 def mmseg(folder: Path, rng: np.random.Generator) -> str:
-    for split, count in (("train", 8), ("val", 4)):
+    for split, count in (("train", 16), ("val", 4)):
         for part in ("images", "labels"):
             (folder / split / part).mkdir(parents=True)
         for number in range(count):
@@ -71,7 +71,7 @@ def mmseg(folder: Path, rng: np.random.Generator) -> str:
             cv2.imwrite(str(folder / split / "images" / f"{number}.jpg"), image)
             cv2.imwrite(str(folder / split / "labels" / f"{number}.png"), labels)
     return """
-norm = dict(type="BN", requires_grad=True, momentum=0.1)
+norm = dict(type="BN", requires_grad=True, momentum=0.5)
 model = dict(
     data_preprocessor=dict(size=(64, 64)), backbone=dict(norm_cfg=norm), decode_head=dict(num_classes=2, norm_cfg=norm),
     auxiliary_head=[
@@ -129,7 +129,7 @@ def mmdet(folder: Path, rng: np.random.Generator) -> str:
     coco(folder, "train", rng, 8)
     coco(folder, "val", rng, 4)
     return """
-model = dict(bbox_head=dict(num_classes=2), test_cfg=dict(score_thr=0.001, max_per_img=10))
+model = dict(backbone=dict(init_cfg=None), bbox_head=dict(num_classes=2), test_cfg=dict(score_thr=0.001, max_per_img=10))
 load = [dict(type="LoadImageFromFile"), dict(type="LoadAnnotations", with_bbox=True)]
 resize = [dict(type="Resize", scale=(96, 96), keep_ratio=True)]
 meta = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor", "flip", "flip_direction")

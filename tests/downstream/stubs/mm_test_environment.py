@@ -139,7 +139,7 @@ def restore_numpy_names():
     for old, new in OLD_NUMPY_NAMES.items():
         if old not in vars(np):
             setattr(np, old, getattr(np, new))
-    np.sctypes = {kind: [getattr(np, name) for name in names] for kind, names in OLD_NUMPY_TYPES.items()}
+    np.sctypes = {kind: [getattr(np, name) for name in names] for kind, names in OLD_NUMPY_TYPES.items()}  # noqa: NPY201
     for old, builtin in OLD_NUMPY_BUILTINS.items():
         if old not in vars(np):
             setattr(np, old, builtin)

@@ -280,6 +280,18 @@ def test_tta_from_config_and_bad_modules():
         Mean(Echo())(1)
 
 
+def test_tta_gives_the_data_preprocessor_to_the_config_of_its_module():
+    class Classifier(Echo):
+        def __init__(self, data_preprocessor):
+            super().__init__({"type": "BaseDataPreprocessor", **data_preprocessor})
+
+    MODELS.register_module(name="ClassifierForTest", module=Classifier, force=True)
+    module = {"type": "ClassifierForTest", "data_preprocessor": {"non_blocking": False}}
+    model = Mean(module, data_preprocessor={"non_blocking": True})  # without a type, as libraries write it
+    assert model.module.data_preprocessor._non_blocking
+    assert module["data_preprocessor"] == {"non_blocking": False}
+
+
 def test_no_value_is_read_on_the_way(monkeypatch):
     def fail(self):
         raise AssertionError("a value was read")

@@ -21,15 +21,18 @@ class BaseTTAModel(BaseModel):
 
     Args:
         module: the model, or its config; it needs ``test_step``.
-        data_preprocessor: as for any model; the wrapped one's own does the work.
+        data_preprocessor: the data preprocessor of ``module``, where that is a config: the Runner gives it here.
 
     Raises:
         TypeError: ``module`` is neither, or has no ``test_step``.
     """
 
     def __init__(self, module: Any, data_preprocessor: Any = None) -> None:
-        super().__init__(data_preprocessor)
+        super().__init__()
         if isinstance(module, Mapping):
+            if data_preprocessor is not None:
+                # The class of the module may know the type of a data preprocessor that does not name one.
+                module = {**module, "data_preprocessor": data_preprocessor}
             module = MODELS.build(module)
         if not isinstance(module, nn.Module):
             raise TypeError(f"module must be a config or a module, got {type(module).__name__}")
