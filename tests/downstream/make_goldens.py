@@ -8,6 +8,7 @@ The reference's environment holds mmengine 0.10.7 and the same libraries as ``no
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -90,6 +91,8 @@ MAKERS = {"configs": make_configs, "models": make_models, "runs": make_runs}
 
 
 def main() -> None:
+    # torch 2.6 reads nothing but tensors by default; MMEngine 0.10.7 cannot resume its own checkpoints with that.
+    os.environ["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] = "1"
     kind, *packages = sys.argv[1:]
     libraries = [BY_PACKAGE[package] for package in packages] or list(LIBRARIES)
     for library in libraries:

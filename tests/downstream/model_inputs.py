@@ -17,7 +17,7 @@ def mmpretrain(cfg, size: int) -> dict:
     samples = [DataSample().set_gt_label(label) for label in (1, 0)]
     if "head" in cfg.model and cfg.model.type == "ImageClassifier":
         return {"inputs": images(2, size), "data_samples": samples}
-    return {"inputs": [images(2, size), images(2, size)], "data_samples": samples}
+    return {"inputs": [torch.stack(images(2, size)), torch.stack(images(2, size)[::-1])], "data_samples": samples}
 
 
 def mmseg(cfg, size: int) -> dict:

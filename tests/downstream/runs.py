@@ -32,7 +32,7 @@ def call(prefix: Sequence[str], *args: str, timeout: float = 400) -> str:
     done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=timeout, check=False)
     if done.returncode:
         raise RunError(
-            f"{' '.join(command)}: exit status {done.returncode}\n{done.stdout[-1500:]}\n{done.stderr[-4000:]}"
+            f"{' '.join(command)}: exit status {done.returncode}\n{done.stdout[-500:]}\n{done.stderr[-2500:]}"
         )
     return done.stdout
 
@@ -49,17 +49,16 @@ def run_library(package: str, folder: Path, prefix: Sequence[str] = ()) -> dict:
     config, work_dir, tested = make_project(package, folder), folder / "work", folder / "tested"
     train = (str(tools / "train.py"), str(config), "--work-dir", str(work_dir))
     call(prefix, *train)
-    first = scalars(work_dir)
-    best = next(work_dir.glob("best_*.pth"))
+    first, first_best = scalars(work_dir), best_of(work_dir)
     call(prefix, *train, "--resume", "--cfg-options", "train_cfg.max_epochs=3")
-    resumed = scalars(work_dir)
+    resumed, best = scalars(work_dir), best_of(work_dir)
     test = (str(tools / "test.py"), str(config), str(best), "--work-dir", str(tested))
     drawn = folder / "drawn"
     call(prefix, *test, *(() if package in WITHOUT_SHOW_DIR else ("--show-dir", str(drawn))))
     result = {
         "losses": [line["loss"] for line in first if "loss" in line],
         "metrics": [metrics_of(line) for line in first if metrics_of(line)],
-        "best": best.name,
+        "best": [first_best.name, best.name],
         "resumed": {
             "losses": [line["loss"] for line in resumed if "loss" in line],
             "epochs": sorted({line["epoch"] for line in resumed if "loss" in line and "epoch" in line}),
@@ -74,6 +73,12 @@ def run_library(package: str, folder: Path, prefix: Sequence[str] = ()) -> dict:
     output = call(prefix, str(HERE / "infer_project.py"), package, str(folder), str(best))
     result["inferred"] = json.loads(output.strip().splitlines()[-1])["results"]
     return result
+
+
+def best_of(work_dir: Path) -> Path:
+    """The best checkpoint; a better one replaces it."""
+    (best,) = work_dir.glob("best_*.pth")
+    return best
 
 
 def newest(folder: Path, pattern: str) -> Path:
