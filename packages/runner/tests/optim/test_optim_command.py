@@ -176,3 +176,26 @@ def test_a_picture_in_no_format_is_refused(tmp_path, name):
     assert result.exit_code == 1
     assert f"{name}: a picture ends in one of" in result.output
     assert not list(tmp_path.iterdir())
+
+
+def shown(param_scheduler, optim_wrapper=None, **train_cfg) -> dict:
+    from eng.optim._schedule_of_config import previews_of
+
+    cfg = dict(
+        optim_wrapper=optim_wrapper or dict(optimizer=dict(type="SGD", lr=1.0)),
+        param_scheduler=param_scheduler,
+        train_cfg=train_cfg,
+    )
+    return {name: preview.lr[0] for name, preview in previews_of(cfg, lambda: None, epoch_length=4).items()}
+
+
+def test_a_schedule_that_says_nothing_counts_what_the_run_counts() -> None:
+    scheduler = dict(type="MultiStepLR", milestones=[2])
+    assert shown(scheduler, max_iters=4)[""] == pytest.approx([1, 1, 0.1, 0.1])
+    assert shown(scheduler, max_epochs=3)[""] == pytest.approx([1] * 8 + [0.1] * 4)
+
+
+def test_the_schedules_of_wrappers_by_the_names_of_submodules() -> None:
+    wrappers = {name: dict(optimizer=dict(type="SGD", lr=lr)) for name, lr in (("generator", 1.0), ("critic", 2.0))}
+    rates = shown(dict(type="StepLR", step_size=1), wrappers, max_epochs=2)
+    assert rates == {"generator": pytest.approx([1.0] * 4 + [0.1] * 4), "critic": pytest.approx([2.0] * 4 + [0.2] * 4)}

@@ -38,14 +38,45 @@ def previews_of(
     """
     wrapper_cfg = _needed(cfg, "optim_wrapper")
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
-        by_groups = "constructor" in wrapper_cfg or wrapper_cfg.get("paramwise_cfg")
-        wrapper = build_optim_wrapper(build_model() if by_groups else nn.Linear(1, 1), wrapper_cfg)
+        wrapper = _wrapper(wrapper_cfg, build_model)
+        cfg = _counting_as_the_run(cfg)
         length, iterations = _run_length(cfg, epoch_length, world_size)
         wrappers = dict(wrapper.items()) if isinstance(wrapper, OptimWrapperDict) else {"": wrapper}
         return {
-            name: _preview(one, _schedulers_of(cfg, name), length, iterations, _accumulated(wrapper_cfg))
+            name: _preview(one, _schedulers_of(cfg, name), length, iterations, _accumulated(wrapper_cfg, name))
             for name, one in wrappers.items()
         }
+
+
+def _wrapper(cfg: Mapping[str, Any], build_model: Callable[[], nn.Module]) -> Any:
+    """The wrapper of a config, or one for each submodule that a key of it names."""
+    parts = {"": cfg} if "optimizer" in cfg or "constructor" in cfg else dict(cfg)
+    by_groups = any("constructor" in part or part.get("paramwise_cfg") for part in parts.values())
+    model = build_model() if by_groups else None
+    if "" in parts:
+        return build_optim_wrapper(model or nn.Linear(1, 1), cfg)
+    modules = {name: model.get_submodule(name) if model is not None else nn.Linear(1, 1) for name in parts}
+    return OptimWrapperDict(**{name: build_optim_wrapper(modules[name], part) for name, part in parts.items()})
+
+
+def _counting_as_the_run(cfg: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The config with schedules that say what they count: where they do not, what the run counts, as in training."""
+    if _counts_epochs(_needed(cfg, "train_cfg")):
+        return cfg
+
+    def telling(scheduler: Any) -> Any:
+        if isinstance(scheduler, (list, tuple)):
+            return [telling(item) for item in scheduler]
+        if isinstance(scheduler, Mapping) and "type" not in scheduler:
+            return {name: telling(item) for name, item in scheduler.items()}
+        says = not isinstance(scheduler, Mapping) or {"by", "by_epoch", "convert_to_iter_based"} & set(scheduler)
+        return scheduler if says else {**scheduler, "by_epoch": False}
+
+    return {**cfg, "param_scheduler": telling(cfg.get("param_scheduler"))}
+
+
+def _counts_epochs(train_cfg: Mapping[str, Any]) -> bool:
+    return bool(train_cfg.get("by_epoch", "max_iters" not in train_cfg) or "max_epochs" in train_cfg)
 
 
 def _preview(
@@ -75,14 +106,15 @@ def _schedulers_of(cfg: Mapping[str, Any], name: str) -> list[Any]:
     return list(schedulers) if isinstance(schedulers, (list, tuple)) else [schedulers]
 
 
-def _accumulated(wrapper_cfg: Mapping[str, Any]) -> int:
-    return int(wrapper_cfg.get("accumulative_counts", 1))
+def _accumulated(wrapper_cfg: Mapping[str, Any], name: str) -> int:
+    own = wrapper_cfg.get(name) if name else wrapper_cfg
+    return int((own if isinstance(own, Mapping) else wrapper_cfg).get("accumulative_counts", 1))
 
 
 def _run_length(cfg: Mapping[str, Any], epoch_length: int | None, world_size: int) -> tuple[int | None, int]:
     """Iterations of an epoch, None where nobody asks, and of the run."""
     train_cfg = _needed(cfg, "train_cfg")
-    by_epoch = train_cfg.get("by_epoch", "max_iters" not in train_cfg) or "max_epochs" in train_cfg
+    by_epoch = _counts_epochs(train_cfg)
     counts_epochs = any(
         one.get("by") in (None, "epoch") and one.get("by_epoch", True)
         for name in _names(cfg)
