@@ -13,6 +13,7 @@ import contextlib
 import datetime as dt
 import io
 import json
+import logging
 import pickletools
 import random
 import resource
@@ -25,7 +26,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from eng.checkpoint import BrokenCheckpointError, UntrustedCheckpointError, read_checkpoint, summarize_checkpoint
+from eng.checkpoint import (
+    BrokenCheckpointError,
+    UntrustedCheckpointError,
+    export_weights,
+    find_latest_checkpoint,
+    list_checkpoints,
+    load_checkpoint,
+    read_checkpoint,
+    summarize_checkpoint,
+)
 from eng.checkpoint._allow import allowed_types
 from eng.logging import HistoryBuffer
 
@@ -137,8 +147,13 @@ def use(value: object) -> None:
 
 def outcome(path: Path) -> str:
     try:
-        use(read_checkpoint(path, map_location="cpu"))
+        use(read_checkpoint(path))
         summarize_checkpoint(path)
+        list_checkpoints(path.parent)
+        find_latest_checkpoint(path.parent)
+        with contextlib.suppress(KeyError):  # most have no average
+            export_weights(path, path.with_name("weights.pth"), which="trained")
+        load_checkpoint(torch.nn.Linear(1, 1), path, logger="silent")
     except BrokenCheckpointError:
         return "broken"
     except UntrustedCheckpointError:
@@ -147,6 +162,7 @@ def outcome(path: Path) -> str:
 
 
 def main(count: int, seed: int, folder: Path) -> None:
+    logging.disable(logging.CRITICAL)
     rng = random.Random(seed)
     samples = [records_of(MMENGINE), *(pickle_of(value) for value in seeds())]
     parts = [operations(data) for data, _ in samples]

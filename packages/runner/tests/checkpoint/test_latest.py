@@ -251,6 +251,15 @@ def test_a_remote_folder_by_its_pointer(warnings):
     assert "memory://run-with/epoch_2.pth is skipped: memory://run-with/last_checkpoint names it" in warnings.text
 
 
+def test_a_remote_pointer_that_is_no_text_is_skipped(warnings):
+    pytest.importorskip("fsspec")
+    from eng.fileio import put
+
+    put(b"\xff\xfe", "memory://run-odd/last_checkpoint")
+    assert find_latest_checkpoint("memory://run-odd") is None
+    assert "memory://run-odd/last_checkpoint is skipped" in warnings.text
+
+
 class TestCheckpointsThatLieElsewhere:
     """As `CheckpointHook(out_dir=...)` writes them: the pointer stays in the work dir."""
 

@@ -134,6 +134,26 @@ def test_truncated_metadata_is_told(folder):
             read_folder(str(folder), "cpu")
 
 
+def test_random_edits_of_the_metadata_give_tensors_or_one_of_two_errors(folder):
+    import random
+
+    from _fuzz_driver import damaged, edited, operations
+
+    data, rng = (folder / ".metadata").read_bytes(), random.Random(0)
+    parts = operations(data)
+    names = ["os.system", "torch.Size", "torch.float32", "torch.distributed.checkpoint.metadata.MetadataIndex"]
+    outcomes = set()
+    for _ in range(300):
+        content = edited(rng, parts, parts, names) if rng.random() < 0.8 else damaged(rng, data)
+        (folder / ".metadata").write_bytes(content)
+        try:
+            read_folder(str(folder), "cpu")
+            outcomes.add("tensors")
+        except (BrokenCheckpointError, UntrustedCheckpointError) as error:
+            outcomes.add(type(error).__name__)
+    assert outcomes == {"tensors", "BrokenCheckpointError", "UntrustedCheckpointError"}
+
+
 def test_the_classes_of_the_metadata_are_refused_in_files(tmp_path):
     """The two tables are apart: a plain checkpoint has no need of torch's metadata."""
     torch.save({"x": BytesStorageMetadata()}, tmp_path / "a.pth")

@@ -123,6 +123,13 @@ def test_an_error_of_map_location_is_the_caller_s():
         read_checkpoint(saved(torch.ones(1), True), fail)
 
 
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+def test_a_device_that_is_none_is_the_file_s_fault(zipped):
+    data = saved(torch.ones(1), zipped).getvalue().replace(b"X\x03\x00\x00\x00cpu", b"X\x03\x00\x00\x00apu")
+    with pytest.raises(BrokenCheckpointError, match="the device 'apu', which is none"):
+        read_checkpoint(io.BytesIO(data), verify=False)
+
+
 def test_a_mapped_file_gives_the_same_values(tmp_path):
     torch.save({"a": GRID, "b": GRID.half()}, tmp_path / "a.pth")
     loaded = read_checkpoint(tmp_path / "a.pth", mmap=True)

@@ -77,7 +77,8 @@ def _chosen(checkpoint: Mapping[str, Any], which: Which, source: str) -> dict[st
     if which == "averaged":
         return stored
     # An EMAHook saves the average under `state_dict`, and the trained weights in its place.
-    trained = {key.removeprefix("module."): value for key, value in average.items() if key.startswith("module.")}
+    names = [key for key in average if isinstance(key, str) and key.startswith("module.")]
+    trained = {key.removeprefix("module."): average[key] for key in names}
     return {key: trained.get(key, value) for key, value in stored.items()}
 
 

@@ -246,7 +246,11 @@ def _remote_pointer(folder: str) -> str | None:
     from eng.fileio import exists, get_text
 
     pointer = f"{folder.rstrip('/')}/{POINTER}"
-    named = get_text(pointer).strip() if exists(pointer) else ""
+    try:
+        named = get_text(pointer).strip() if exists(pointer) else ""
+    except UnicodeDecodeError as error:
+        _skip(pointer, error)
+        return None
     if not named:
         return None
     beside = f"{folder.rstrip('/')}/{named.rstrip('/').rsplit('/', 1)[-1]}"  # the folder may have been moved since

@@ -164,6 +164,7 @@ def _placer(map_location: Any) -> Callable[[torch.UntypedStorage, str], torch.Un
     restore: Callable[..., Any] = torch.serialization.default_restore_location
 
     def place(memory: torch.UntypedStorage, location: str) -> Any:
+        _check_location(location)
         try:
             if map_location is None:
                 return restore(memory, location)
@@ -177,6 +178,18 @@ def _placer(map_location: Any) -> Callable[[torch.UntypedStorage, str], torch.Un
             raise _DeviceError(error) from error
 
     return place
+
+
+def _check_location(location: str) -> None:
+    """Makes sure that a file names a device, which may be missing here.
+
+    Raises:
+        MalformedPickleError: it names none.
+    """
+    try:
+        torch.device(location)
+    except RuntimeError as error:
+        raise MalformedPickleError(f"it was saved on the device {location[:50]!r}, which is none") from error
 
 
 def _without_bare_storages(value: Any) -> Any:
