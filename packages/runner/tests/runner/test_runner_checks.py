@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader, IterableDataset
@@ -30,8 +31,9 @@ def test_an_interval_that_cannot_be_is_told_before_training(make_runner, parts, 
     assert runner.model.calls == 0
 
 
-def test_whole_floats_are_whole_numbers(make_runner, parts) -> None:
-    train_cfg = dict(by_epoch=False, max_iters=6.0, val_interval=2.0)
+@pytest.mark.parametrize("kind", [float, np.int64, np.float32])
+def test_whole_floats_and_numbers_of_numpy_are_whole_numbers(make_runner, parts, kind) -> None:
+    train_cfg = dict(by_epoch=False, max_iters=kind(6), val_interval=kind(2))
     runner = make_runner(train_cfg=train_cfg, **parts.validation(acc=[1]))
     runner.train()
     assert (runner.iter, runner.val_evaluator.metrics[0].validations) == (6, 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import numbers
 from abc import abstractmethod
 from collections.abc import Callable
 from operator import attrgetter
@@ -239,13 +240,13 @@ def whole_number(name: str, value: Any, least: int) -> int:
 
     Args:
         name: of the setting, for the message.
-        value: an int, or a float such as 4.0.
+        value: an int, a float such as 4.0, or a number of numpy.
         least: the lowest number that makes sense.
 
     Raises:
         ValueError: it is something else, or lower.
     """
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not is_number or value != value // 1 or value < least:
         raise ValueError(f"{name} must be a whole number, {least} or more, got {value!r}")
     return int(value)
