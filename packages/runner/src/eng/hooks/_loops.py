@@ -2,10 +2,37 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["counts_epochs"]
+__all__ = ["counts_epochs", "follow_loop", "train_loop_of"]
+
+logger = logging.getLogger(__name__)
+
+
+def train_loop_of(runner: Any) -> Any:
+    """The training loop of a run or its config; reading ``runner.train_loop`` would build it in the middle of a test."""
+    return runner._train_loop if hasattr(runner, "_train_loop") else runner.train_loop  # noqa: SLF001  # the reference's
+
+
+def follow_loop(given: bool | None, runner: Any, argument: str, consequence: str) -> bool:
+    """Whether to count epochs: what the user said or, without that, what the training loop counts.
+
+    Args:
+        given: the user's setting; None follows the loop.
+        runner: the run.
+        argument: name of the setting, for the warning where the run counts iterations and the setting epochs.
+        consequence: of that.
+    """
+    by_loop = counts_epochs(train_loop_of(runner))
+    if given and not by_loop:
+        logger.warning(
+            "%s=True counts epochs and this run counts iterations, so that %s; leave it out or set it to False",
+            argument,
+            consequence,
+        )
+    return by_loop if given is None else given
 
 
 def counts_epochs(train_loop: Any) -> bool:

@@ -12,6 +12,7 @@ from eng.logging.metric_values import MetricReader
 from eng.registry import HOOKS
 
 from ._checkpoint_files import RunFiles
+from ._loops import follow_loop
 from ._rules import check_rule, infer_rule, is_better
 from .hook import DataBatch, Hook
 from .runtime_info_hook import is_scalar
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from eng.runner.view import RunnerView
 
 logger = logging.getLogger(__name__)
+_TEMPLATES: dict[bool | None, str] = {True: "epoch_{}.pth", False: "iter_{}.pth"}
 
 
 @HOOKS.register_module()
@@ -28,7 +30,7 @@ class CheckpointHook(Hook):
 
     Args:
         interval: epochs or iterations between two checkpoints; -1 saves none but the last and the best. 1 by default.
-        by_epoch: whether ``interval`` counts epochs (default) or iterations.
+        by_epoch: whether ``interval`` counts epochs or iterations. None (default) is as the training loop counts.
         save_optimizer: whether the optimizer's state is saved, which resuming needs. True by default.
         save_param_scheduler: the same for parameter schedulers.
         out_dir: folder, of any storage that :mod:`eng.fileio` reaches, in which a folder named like ``work_dir``
@@ -59,7 +61,7 @@ class CheckpointHook(Hook):
     def __init__(
         self,
         interval: int = 1,
-        by_epoch: bool = True,
+        by_epoch: bool | None = None,
         save_optimizer: bool = True,
         save_param_scheduler: bool = True,
         out_dir: str | Path | None = None,
@@ -81,12 +83,13 @@ class CheckpointHook(Hook):
             raise ValueError("give backend_args only; file_client_args is its old name")
         if save_begin < 0:
             raise ValueError(f"save_begin must not be negative, got {save_begin}")
-        self.interval, self.by_epoch, self.save_begin = interval, by_epoch, save_begin
+        self.interval, self.save_begin = interval, save_begin
+        self.by_epoch = self._given_by_epoch = by_epoch
         self.save_optimizer, self.save_param_scheduler = save_optimizer, save_param_scheduler
         self.out_dir = self._given_out_dir = out_dir
         self.max_keep_ckpts, self.save_last = max_keep_ckpts, save_last
         self.backend_args = backend_args if backend_args is not None else file_client_args
-        self.filename_tmpl = filename_tmpl or ("epoch_{}.pth" if by_epoch else "iter_{}.pth")
+        self.filename_tmpl = self._given_tmpl = filename_tmpl or _TEMPLATES.get(by_epoch)
         self.published_keys = [published_keys] if isinstance(published_keys, str) else published_keys
         self.async_save = async_save
         self.args = kwargs
@@ -442,6 +445,10 @@ class CheckpointHook(Hook):
         return check_rule(given) if given else infer_rule(key, self.greater_keys, self.less_keys)
 
     def _open_folder(self, runner: RunnerView) -> None:
+        self.by_epoch = follow_loop(
+            self._given_by_epoch, runner, "CheckpointHook's by_epoch", f"interval={self.interval} may never be over"
+        )
+        self.filename_tmpl = self._given_tmpl or _TEMPLATES[self.by_epoch]
         self.out_dir = self._choose_folder(runner)
         self._files = RunFiles(self.out_dir, self.filename_tmpl, self.backend_args)
 

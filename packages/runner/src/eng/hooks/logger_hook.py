@@ -16,6 +16,7 @@ from eng.registry import HOOKS
 from eng.visualization.axis import step_counts
 
 from ._loaders import loader_length
+from ._loops import follow_loop
 from .hook import DataBatch, Hook
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class LoggerHook(Hook):
         out_suffix: endings of the files to copy.
         keep_local: whether to keep the local files that were copied. True by default.
         file_client_args: the old name of ``backend_args``.
-        log_metric_by_epoch: whether metrics are shown over epochs (default) or over iterations.
+        log_metric_by_epoch: whether metrics are shown over epochs or over iterations. None (default) is as the training
+            loop counts.
         backend_args: options of the storage behind ``out_dir``.
 
     Raises:
@@ -58,7 +60,7 @@ class LoggerHook(Hook):
         out_suffix: Sequence[str] | str = (".json", ".log", ".py", "yaml"),
         keep_local: bool = True,
         file_client_args: dict[str, Any] | None = None,
-        log_metric_by_epoch: bool = True,
+        log_metric_by_epoch: bool | None = None,
         backend_args: dict[str, Any] | None = None,
     ) -> None:
         for name, value in (("interval", interval), ("interval_exp_name", interval_exp_name)):
@@ -74,7 +76,7 @@ class LoggerHook(Hook):
         self.out_dir = out_dir
         self.out_suffix = (out_suffix,) if isinstance(out_suffix, str) else tuple(out_suffix)
         self.keep_local = keep_local
-        self.log_metric_by_epoch = log_metric_by_epoch
+        self.log_metric_by_epoch = self._given_by_epoch = log_metric_by_epoch
         self.backend_args = backend_args if backend_args is not None else file_client_args
         self.json_log_path: str | None = None
         self._epoch_length = -1
@@ -85,6 +87,11 @@ class LoggerHook(Hook):
     def before_run(self, runner: RunnerView) -> None:
         """Names the file for metrics and the folder for copies."""
         self.json_log_path = f"{runner.timestamp}.json"
+        self.log_metric_by_epoch = follow_loop(
+            self._given_by_epoch, runner, "LoggerHook's log_metric_by_epoch", "all metrics are shown at step 0"
+        )
+        if hasattr(runner.log_processor, "follow_loop"):
+            runner.log_processor.follow_loop(runner)
         if self.out_dir is not None:
             from eng.fileio import join_path
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -11,11 +12,12 @@ import numpy as np
 import torch
 
 from eng.device import get_max_cuda_memory, is_cuda_available
-from eng.hooks._loops import counts_epochs
+from eng.hooks._loops import counts_epochs, train_loop_of
 from eng.registry import LOG_PROCESSORS
 
 __all__ = ["LogProcessor"]
 
+_LOGGER = logging.getLogger(__name__)
 _MODES = ("train", "val", "test")
 _TIMES = ("time", "data_time")
 
@@ -61,7 +63,7 @@ class LogProcessor:
         self.num_digits = num_digits
         self.log_with_hierarchy = log_with_hierarchy
         self.mean_pattern = re.compile(mean_pattern)
-        self._given_by_epoch = by_epoch
+        self._is_following = False
         self._averaged: dict[str, bool] = {}
         self._has_cuda: bool | None = None
         self._check_custom_cfg()
@@ -105,7 +107,7 @@ class LogProcessor:
             ValueError: another `mode`.
         """
         _check_mode(mode, _MODES)
-        self._follow_loop(runner)
+        self.follow_loop(runner)
         custom = self._parse_windows_size(runner, batch_idx, self.custom_cfg)
         shown = self._collect_scalars(custom, runner, mode)
         tag = self._collect_scalars(custom, runner, mode, True) if self.log_with_hierarchy else dict(shown)
@@ -132,7 +134,7 @@ class LogProcessor:
             ValueError: another `mode`.
         """
         _check_mode(mode, ("val", "test"))
-        self._follow_loop(runner)
+        self.follow_loop(runner)
         custom = self._parse_windows_size(runner, batch_idx, self._with_epoch_times(mode))
         scalars = self._collect_scalars(custom, runner, mode, self.log_with_hierarchy)
         times = {name: scalars.pop(name) for name in list(scalars) if name.removeprefix(f"{mode}/") in _TIMES}
@@ -268,10 +270,20 @@ class LogProcessor:
         except (TypeError, AttributeError):  # the data has no length, or the loop of a library no data loader
             return "?"
 
-    def _follow_loop(self, runner: Any) -> None:
-        """Counts as the training loop does, where nobody said how."""
-        if self.by_epoch is None:
-            self.by_epoch = counts_epochs(_train_loop(runner))
+    def follow_loop(self, runner: Any) -> None:
+        """Counts as the training loop does, where nobody said how, and warns where what was said does not fit."""
+        if self._is_following:
+            return
+        self._is_following = True
+        by_loop = counts_epochs(train_loop_of(runner))
+        if self.by_epoch is not None and bool(self.by_epoch) is not by_loop and train_loop_of(runner) is not None:
+            units = ("epochs", "iterations") if self.by_epoch else ("iterations", "epochs")
+            _LOGGER.warning(
+                "log_processor's by_epoch=%s counts %s in log lines and this run counts %s; leave it out",
+                self.by_epoch,
+                *units,
+            )
+        self.by_epoch = by_loop if self.by_epoch is None else self.by_epoch
 
 
 def _check_mode(mode: str, allowed: Sequence[str]) -> None:
@@ -295,12 +307,7 @@ def _loss_last(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield "loss", values["loss"]
 
 
-def _train_loop(runner: Any) -> Any | None:
-    """The training loop or its config; reading ``runner.train_loop`` would build it in the middle of a test."""
-    return runner._train_loop if hasattr(runner, "_train_loop") else runner.train_loop  # noqa: SLF001  # the reference's
-
-
 def _built_loop(runner: Any) -> Any | None:
     """The training loop where there is one that was built."""
-    loop = _train_loop(runner)
+    loop = train_loop_of(runner)
     return None if isinstance(loop, Mapping) else loop
