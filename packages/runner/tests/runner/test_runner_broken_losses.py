@@ -113,3 +113,17 @@ def test_rollback_gives_up_when_everything_breaks(run) -> None:
 )
 def test_what_is_left_out(iteration, left_out, expected) -> None:
     assert probable_causes(iteration, left_out) == expected
+
+
+@pytest.mark.parametrize("counts", [1, 2])
+def test_a_last_iteration_that_is_left_out_still_ends_the_run(run, tmp_path, counts) -> None:
+    """Batches 0 to 8 are trained on and the tenth is passed over: its window is closed and the last checkpoint written."""
+    hooks = {"checkpoint": {"type": "CheckpointHook", "by_epoch": False, "interval": 4}}
+    wrapper = {"optimizer": {"type": "SGD", "lr": 0.1}, "accumulative_counts": counts}
+    settings = {"train_cfg": {"by_epoch": False, "max_iters": 10}, "optim_wrapper": wrapper, "default_hooks": hooks}
+    runner = run("rollback", 9, interval=1, **settings)
+    runner.train()
+    saved = torch.load(tmp_path / "run" / "iter_10.pth")
+    assert torch.equal(saved["state_dict"]["fit.weight"], runner.model.fit.weight)
+    assert runner.model.fit.weight.grad is None
+    assert runner.optim_wrapper.update_count == {1: 9, 2: 5}[counts]

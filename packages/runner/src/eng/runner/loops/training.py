@@ -96,13 +96,20 @@ class TrainLoop(BaseLoop):
         """One iteration with the ``idx``-th batch: the hooks before, the model's step, the hooks after."""
         runner = self._runner
         if self.left_out and self._iter in self.left_out:
-            self._end_window_at_the_end()
-            self._iter += 1
+            self._pass_over(idx, data_batch)
             return
         runner.call_hook("before_train_iter", batch_idx=idx, data_batch=data_batch)
         outputs = runner.model.train_step(data_batch, optim_wrapper=runner.optim_wrapper)
         self._end_window_at_the_end()
         runner.call_hook("after_train_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs)
+        self._iter += 1
+
+    def _pass_over(self, idx: int, data_batch: Any) -> None:
+        """Counts an iteration without its step; after the last one, hooks still do what is due at the end of the run."""
+        if self._iter + 1 == self.max_iters:
+            self._runner.call_hook("before_train_iter", batch_idx=idx, data_batch=data_batch)
+            self._end_window_at_the_end()
+            self._runner.call_hook("after_train_iter", batch_idx=idx, data_batch=data_batch, outputs={})
         self._iter += 1
 
     def _end_window_at_the_end(self) -> None:
