@@ -1,8 +1,9 @@
 """Checks the configs that a library ships, as a run would before it starts, and prints what was found as JSON.
 
-    python -m eng.compat check_configs.py LIBRARY [--sample N] [--seed S] [--typos N --files M]
+    python -m eng.compat check_configs.py LIBRARY FILE... [--typos N --files M --seed S]
 
-With ``--typos`` it puts N one-character slips into keys drawn from M of the configs, and prints which were found.
+With ``--typos`` it also puts N one-character slips into keys drawn from M of the library's configs, and prints those that
+the check misses.
 """
 
 from __future__ import annotations
@@ -10,81 +11,71 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
-import importlib.util
 import json
 import logging
 import random
-import sys
-import time
-import types
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from libraries import BY_PACKAGE, Library
+
 LETTERS = "qwertyuiopasdfghjklzxcvbnm_"
 
 
-def stub_operators() -> None:
-    """Stands for mmcv's compiled operators, which need a compiler: names only."""
-    stub = types.ModuleType("mmcv._ext")
-    stub.__getattr__ = operator_called  # type: ignore[method-assign]
-    sys.modules.setdefault("mmcv._ext", stub)
-    sys.modules.setdefault("albumentations", None)  # type: ignore[arg-type]  # its imgaug needs numpy 1; all do without
-
-
-def operator_called(name: str) -> Any:
-    if name.startswith("__"):
-        raise AttributeError(name)
-    return lambda *_, **__: None
-
-
-def folder_of(library: str) -> Path:
-    [root] = importlib.util.find_spec(library).submodule_search_locations
-    return next(path for path in (Path(root, ".mim/configs"), Path(root, "configs")) if path.is_dir())
-
-
-def training_configs(files: list[Path]) -> Iterator[tuple[Path, Any]]:
-    """Every config that loads and describes a training run."""
+def load(files: list[Path]) -> Iterator[tuple[Path, Any]]:
+    """Every config that can be loaded and describes a training run, with its lazy names imported."""
     from eng.config import Config
 
     for file in files:
-        try:
+        with contextlib.suppress(Exception):  # test_configs.py looks into these
             cfg = Config.fromfile(file)
-        except Exception:  # test_configs.py looks into these
-            continue
-        if {"model", "train_dataloader", "train_cfg"} <= set(cfg):
-            yield file, cfg
+            if {"model", "train_dataloader", "train_cfg"} <= set(cfg):
+                cfg.to_dict()  # imports what the config names
+                yield file, cfg
 
 
-def refused_and_hinted(library: str, sample: int | None, seed: int) -> dict[str, Any]:
-    """What the check says of the configs: all, or some that are drawn by ``seed``."""
+def refused_and_hinted(library: Library, files: list[Path]) -> dict[str, Any]:
+    """What the check says of the configs."""
     from eng.registry import check
     from eng.runner.schema import SCHEMA
 
-    files = sorted(folder_of(library).rglob("*.py"))
-    files = files if sample is None else sorted(random.Random(seed).sample(files, min(sample, len(files))))
-    refused, hints, count, seconds = {}, {}, 0, 0.0
-    for file, cfg in training_configs(files):
-        start = time.perf_counter()
-        findings = check(cfg, SCHEMA)
-        seconds += time.perf_counter() - start
-        count += 1
-        name = str(file.relative_to(folder_of(library)))
+    refused, hints, names = {}, {}, set()
+    for file, cfg in load(files):
+        try:
+            findings = check(cfg, SCHEMA)
+        except ImportError as error:
+            if not lacks_a_package(error):
+                raise
+            continue
+        name = file.relative_to(library.root / library.configs).as_posix()
+        names.add(name)
         certain = [str(finding) for finding in findings if finding.is_certain]
-        told = sorted({f"{finding.path}: {finding.message}" for finding in findings if not finding.is_certain})
+        told = sorted({finding.path for finding in findings if not finding.is_certain})
         refused.update({name: certain} if certain else {})
         hints.update({name: told} if told else {})
-    return {"count": count, "refused": refused, "hints": hints, "seconds": round(seconds, 1)}
+    every = {file.relative_to(library.root / library.configs).as_posix() for file in files}
+    return {"count": len(names), "refused": refused, "hints": hints, "unreadable": sorted(every - names)}
 
 
-def typos(library: str, number: int, num_files: int, seed: int) -> dict[str, Any]:
+def lacks_a_package(error: BaseException | None) -> bool:
+    """Whether an import failed because a package is not installed here, or not in the version that a library needs."""
+    while error is not None:
+        name = (getattr(error, "name", None) or "eng").partition(".")[0]
+        if name not in ("eng", "mmengine"):
+            return True
+        error = error.__cause__
+    return False
+
+
+def typos(library: Library, number: int, num_files: int, seed: int) -> dict[str, Any]:
     """Slips in keys that are drawn from the parts of some configs, and which of them the check finds."""
     draw = random.Random(seed)
-    files = sorted(folder_of(library).rglob("*.py"))
+    files = library.config_files()
     draw.shuffle(files)
     configs = []
-    for file, cfg in training_configs(files):
+    for file, cfg in load(files):
         configs.append((file, cfg.to_dict()))
         if len(configs) == num_files:
             break
@@ -169,22 +160,20 @@ def slip_in(word: str, taken: set[str], draw: random.Random) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("library")
-    parser.add_argument("--sample", type=int)
+    parser.add_argument("configs", nargs="*", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--typos", type=int)
     parser.add_argument("--files", type=int, default=40)
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
-    stub_operators()
+    library = BY_PACKAGE[args.library]
     with contextlib.suppress(Exception):  # a part that needs another library is no part of this check
         importlib.import_module(f"{args.library}.utils").register_all_modules(False)
-    found = (
-        typos(args.library, args.typos, args.files, args.seed)
-        if args.typos
-        else refused_and_hinted(args.library, args.sample, args.seed)
-    )
-    print(json.dumps(found))
+    result = refused_and_hinted(library, args.configs)
+    if args.typos and result["count"]:
+        result["typos"] = typos(library, args.typos, args.files, args.seed)
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

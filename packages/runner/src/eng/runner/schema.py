@@ -192,7 +192,8 @@ _SECTIONS: Mapping[str, Shape] = {
     "tta_pipeline": _TRANSFORM,
     "optim_wrapper": _optim_wrapper,
     "param_scheduler": _schedulers,
-    "train_cfg": Node(roots.LOOPS, _train_loop, frozenset({"by_epoch"}), _LOOP_PARTS),
+    # A run that only tests may leave the length out; the training loop's own error names it.
+    "train_cfg": Node(roots.LOOPS, _train_loop, frozenset({"by_epoch"}), _LOOP_PARTS | {"max_epochs", "max_iters"}),
     "val_cfg": Node(roots.LOOPS, "ValLoop", supplied=_LOOP_PARTS),
     "test_cfg": Node(roots.LOOPS, "TestLoop", supplied=_LOOP_PARTS),
     "tta_cfg": Node(roots.LOOPS, "TestLoop", supplied=_LOOP_PARTS),

@@ -20,7 +20,7 @@ from .findings import Finding
 from .origin import origin_of
 from .schema import Node, Schema
 from .suspicion import Suspicion
-from .words import words_of_libraries
+from .words import is_defined_in, words_of_libraries
 
 RESERVED = frozenset(("type", "_scope_", "_delete_"))
 
@@ -104,7 +104,8 @@ def _is_known_to_a_library(name: str, root: Registry) -> bool:
     """
     if any(name in each.module_dict for each in tree_below(root)):
         return False
-    return not words_of_libraries(without="eng").without({name})
+    # The texts of eng name many types of others; only what eng defines itself counts.
+    return not words_of_libraries(without="eng").without({name}) or is_defined_in("eng", name)
 
 
 def all_names() -> frozenset[str]:

@@ -58,6 +58,13 @@ def words_of_libraries(*, without: str | None = None) -> Words:
     return _words_of_packages(tuple(sorted(names - _NOT_READ - set(sys.stdlib_module_names) - {"", without})))
 
 
+def is_defined_in(package: str, name: str) -> bool:
+    """Whether a source file of `package` defines a class or function called `name`."""
+    definition = re.compile(rf"^(?:class|def) {re.escape(name)}\b", re.MULTILINE)
+    files = (file for file in _files_of(package) if name in words_of(file))
+    return any(definition.search(file.read_text(encoding="utf-8", errors="replace")) for file in files)
+
+
 @lru_cache(maxsize=4)
 def _words_of_packages(packages: tuple[str, ...]) -> Words:
     return Words(packages)
