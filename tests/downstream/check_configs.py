@@ -71,12 +71,16 @@ def lacks_a_package(error: BaseException | None) -> bool:
 
 def typos(library: Library, number: int, num_files: int, seed: int) -> dict[str, Any]:
     """Slips in keys that are drawn from the parts of some configs, and which of them the check finds."""
+    from eng.registry import check
+    from eng.runner.schema import SCHEMA
+
     draw = random.Random(seed)
     files = library.config_files()
     draw.shuffle(files)
     configs = []
     for file, cfg in load(files):
-        configs.append((file, cfg.to_dict()))
+        plain = cfg.to_dict()
+        configs.append((file, plain, {(finding.path, finding.message) for finding in check(plain, SCHEMA)}))
         if len(configs) == num_files:
             break
     tried = [one_typo(draw.choice(configs), draw) for _ in range(number)]
@@ -89,14 +93,13 @@ def typos(library: Library, number: int, num_files: int, seed: int) -> dict[str,
     }
 
 
-def one_typo(config: tuple[Path, dict[str, Any]], draw: random.Random) -> dict[str, Any]:
+def one_typo(config: tuple[Path, dict[str, Any], set[tuple[str, str]]], draw: random.Random) -> dict[str, Any]:
     from eng.registry import check
     from eng.runner.schema import SCHEMA
 
-    file, cfg = config
+    file, cfg, before = config
     node, key, path, is_ours = draw.choice(list(keys_of_parts(cfg)))
     slip = slip_in(key, set(node), draw)
-    before = {(finding.path, finding.message) for finding in check(cfg, SCHEMA)}
     items = list(node.items())
     node.clear()
     node.update((slip if name == key else name, value) for name, value in items)

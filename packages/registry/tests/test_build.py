@@ -72,11 +72,15 @@ def test_class_or_function_given_directly(nets: Registry) -> None:
     [
         (3, TypeError, r"cfg must be a mapping such as dict\(type='Name', ...\), not int: 3"),
         (None, TypeError, "not NoneType"),
-        (dict(depth=1), KeyError, r"needs the key 'type'; it has \['depth'\]"),
+        (dict(depth=1), KeyError, r"must contain the key \"type\"; it has \['depth'\]"),
         (dict(type=3), TypeError, "type must be a name, a class or a function, not 3"),
         (dict(type="ResNet", width=3), TypeError, "unexpected keyword argument 'width'"),
         (dict(type="ResNet", depth=3), ValueError, "no depth 3"),
-        (dict(type="Resnet", depth=3), KeyError, "no model is called 'Resnet'.*scopes searched: base.*mean 'ResNet'"),
+        (
+            dict(type="Resnet", depth=3),
+            KeyError,
+            r"'Resnet' is not in the \w+::model registry.*scopes searched: base.*mean 'ResNet'",
+        ),
         (dict(type="mmx.ResNet"), KeyError, "no scope 'mmx'"),
     ],
     ids=["number", "none", "no-type", "type-number", "argument", "inside", "misspelt", "scope"],
@@ -277,7 +281,7 @@ def test_runner_is_built_by_from_cfg_with_the_same_config(named: bool) -> None:
 
 
 def test_runner_that_nobody_registered() -> None:
-    with pytest.raises(KeyError, match="no runner is called 'Runr'"):
+    with pytest.raises(KeyError, match=r"'Runr' is not in the \w+::runner registry"):
         RUNNERS.build(dict(runner_type="Runr"))
     with pytest.raises(TypeError, match="cfg must be a mapping"):
         RUNNERS.build(3)
@@ -296,3 +300,24 @@ def test_mapping_by_duck_typing_is_read_through_items(nets: Registry) -> None:
 
 def test_models_has_the_build_function_of_the_reference() -> None:
     assert MODELS.build_func is build_model_from_cfg
+
+
+def test_registry_that_is_none(tree) -> None:
+    with pytest.raises(TypeError, match="registry should be a Registry, but got 'model'"):
+        build_from_cfg(dict(type="Net"), "model")
+
+
+def test_debug_lines_of_the_manual(tree, caplog) -> None:
+    tree["base"].register_module(name="Pair", module=complex)
+    with caplog.at_level("DEBUG", logger="eng.registry"):
+        tree["base"].build(dict(type="Pair", real=1))
+    assert [record.message for record in caplog.records] == [
+        'Get class `complex` from "model" registry in "base"',
+        "An `complex` instance is built from registry, its implementation can be found in builtins",
+    ]
+
+
+def test_slip_of_a_short_name_is_near(tree) -> None:
+    tree["base"].register_module(name="GPT", module=dict)
+    with pytest.raises(KeyError, match="'GTP' is not in the base::model registry.*did you mean 'GPT'?"):
+        tree["base"].build(dict(type="GTP"))

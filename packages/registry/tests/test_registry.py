@@ -78,7 +78,7 @@ def test_get_of_a_non_string_is_a_type_error(things: Registry) -> None:
     ("arguments", "error", "message"),
     [
         (dict(parent=1), TypeError, "parent of registry 'x' must be a Registry"),
-        (dict(scope=1), TypeError, "a scope is a string, not 1"),
+        (dict(scope=1), TypeError, "a scope should be a string, not 1"),
         (dict(scope="a.b"), ValueError, "one word without dots"),
         (dict(scope=""), ValueError, "one word without dots"),
     ],
@@ -240,3 +240,56 @@ class TestFallback:
             tools.register_fallback("Saw", Saw)
         assert tools.get("Saw") is Saw
         assert caplog.text.count("keeps the name 'Saw'") == 1
+
+
+def test_a_name_may_hold_several_scopes(tree: dict[str, Registry]) -> None:
+    little = Registry("model", parent=tree["alpha"], scope="little")
+    little.register_module(name="Mark", module=dict)
+    assert tree["base"].get("alpha.little.Mark") is dict
+    assert tree["beta"].get("alpha.little.Mark") is dict
+    assert tree["base"].get("alpha.little.Mork") is None
+
+
+def test_a_cell_that_is_run_again_replaces_its_class() -> None:
+    registry = Registry("model", scope="base")
+
+    def cell(module: str) -> type:
+        return type("Net", (), {"__module__": module})
+
+    registry.register_module(module=cell("__main__"))
+    again = cell("__main__")
+    registry.register_module(module=again)
+    assert registry.get("Net") is again
+    with pytest.raises(KeyError, match="'Net' is registered already"):
+        registry.register_module(module=cell("library"))
+
+
+def test_isolated_undoes_what_a_block_registers() -> None:
+    root = Registry("model", scope="base", locations=["colorsys"])
+    child = Registry("model", parent=root, scope="alpha")
+    root.register_module(name="Kept", module=dict)
+    names = root.module_dict
+    with root.isolated() as same:
+        assert same is root
+        root.register_module(name="Gone", module=list)
+        child.register_module(name="Gone", module=list)
+        Registry("model", parent=root, scope="beta")
+    assert root.module_dict is names
+    assert (list(root.module_dict), list(child.module_dict), list(root.children)) == (["Kept"], [], ["alpha"])
+    with root.isolated(empty=True):
+        assert (root.get("Kept"), root.children, root.locations) == (None, {}, ())
+    assert (root.get("Kept"), root.locations) == (dict, ("colorsys",))
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "words"),
+    [
+        (lambda: Registry("a", parent=3, scope="b"), TypeError, "the parent of registry 'a' must be a Registry"),
+        (lambda: Registry("a", scope=3), TypeError, "a scope should be a string, not 3"),
+        (lambda: Registry("a", scope="b.c"), ValueError, "one word without dots"),
+    ],
+)
+def test_what_mmengine_asserts_is_an_assertion_error_too(call, kind: type[Exception], words: str) -> None:
+    with pytest.raises(kind, match=words) as caught:
+        call()
+    assert isinstance(caught.value, AssertionError)

@@ -51,7 +51,7 @@ def test_a_new_instance_becomes_current() -> None:
 
 
 def test_scope_name_must_be_a_string() -> None:
-    with pytest.raises(TypeError, match="a scope's name is a string, not 3"):
+    with pytest.raises(TypeError, match="scope_name should be a string, but got 3"):
         DefaultScope.get_instance("x", scope_name=3)
 
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import ast
 import inspect
+from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from eng.model import BaseModel
+from eng.registry import MODELS, RUNNERS, Finding, isolated_registries
 from eng.runner import Runner
 from eng.runner import settings as module
 from eng.runner.environment import setup_environment
 from eng.runner.errors import IncompleteSettingsError, SettingsError
 from eng.runner.schema import SCHEMA
 from eng.runner.settings import EnvSettings, Randomness, RunnerSettings, default_of, defaults
-from eng.runner.spec import arguments_from_cfg
+from eng.runner.spec import arguments_from_cfg, check_config, hint_block
 
 PARAMETERS = inspect.signature(Runner).parameters
 MODEL: Any = {"type": "ToyModel"}
@@ -91,3 +94,75 @@ def test_environment_takes_keys_of_other_code() -> None:
     settings = EnvSettings.of({"cudnn_benchmark": True, "mine": 1})
     assert (settings.cudnn_benchmark, settings.dist_cfg, settings.resource_limit) == (True, None, 4096)
     setup_environment({"mine": 1, "mp_cfg": None}, "none")
+
+
+class OldRunner(Runner):
+    """A subclass with the constructor of MMEngine, which knows neither strategies nor compilation."""
+
+    def __init__(self, model: Any, work_dir: str, train_dataloader: Any = None, train_cfg: Any = None,
+                 optim_wrapper: Any = None, default_hooks: Any = None, launcher: str = "none", env_cfg: Any = None,
+                 log_level: str = "INFO", default_scope: str = "eng", randomness: Any = None, cfg: Any = None) -> None:  # fmt: skip
+        super().__init__(model, work_dir, log_level=log_level, cfg=cfg)
+
+
+def toy_config(folder: Path, **settings: Any) -> dict[str, Any]:
+    return {"model": {"type": "ToyModelOfSettings"}, "work_dir": str(folder), "log_level": "ERROR", **settings}
+
+
+@pytest.fixture
+def toy_model() -> Iterator[None]:
+    class ToyModelOfSettings(BaseModel):
+        def forward(self, *inputs: Any, mode: str = "tensor") -> Any: ...
+
+    with isolated_registries():
+        MODELS.register_module(module=ToyModelOfSettings)
+        RUNNERS.register_module(module=OldRunner)
+        yield
+
+
+def test_subclass_with_the_constructor_of_mmengine(toy_model: None, tmp_path: Path, caplog: Any) -> None:
+    cfg = toy_config(tmp_path, runner_type="OldRunner", compile=False)
+    assert type(RUNNERS.build(cfg)) is OldRunner
+    with caplog.at_level("WARNING", logger="eng.runner"):
+        OldRunner.from_cfg({**cfg, "nan_policy": "stop"})
+    assert "OldRunner takes no 'nan_policy': left out" in caplog.messages
+
+
+@pytest.mark.parametrize("scope", [None, ""])
+def test_no_default_scope_is_the_root_scope(toy_model: None, tmp_path: Path, scope: str | None) -> None:
+    runner = Runner.from_cfg(toy_config(tmp_path, default_scope=scope))
+    assert runner.default_scope == "eng"
+
+
+def test_misspelt_setting_is_told_with_the_near_name() -> None:
+    with pytest.raises(TypeError, match="Runner takes no argument 'optimizer_wrapper'; did you mean 'optim_wrapper'"):
+        Runner(MODEL, "w", optimizer_wrapper={})  # type: ignore[call-arg]  # that is the mistake
+
+
+def test_data_preprocessor_of_the_run_is_for_its_model_only(toy_model: None, tmp_path: Path) -> None:
+    runner = Runner.from_cfg(toy_config(tmp_path, data_preprocessor={"type": "ImgDataPreprocessor"}))
+    assert type(runner.model.data_preprocessor).__name__ == "ImgDataPreprocessor"
+    other: Any = runner.build_model({"type": "ToyModelOfSettings"})
+    assert type(other.data_preprocessor).__name__ == "BaseDataPreprocessor"
+
+
+def test_hints_are_one_block_of_at_most_ten_lines(caplog: Any) -> None:
+    hooks = {f"hook_{number}": {"type": "EMAHook"} for number in range(3)}
+    evaluators = [{"type": "DumpResults", "out_file_path": "a.pkl", f"unknown_{number}": 1} for number in range(20)]
+    cfg = {"model": {"type": "torch.nn.Flatten"}, "work_dir": "w", "default_hooks": hooks, "test_evaluator": evaluators}
+    cfg["optim_wraper"] = {}
+    with caplog.at_level("WARNING", logger="eng.runner"):
+        check_config(cfg)
+    [block] = caplog.messages
+    lines = block.splitlines()
+    assert lines[0] == "the config may be wrong, 21 hints (all: eng config check FILE):"
+    assert len(lines) == 10
+    assert lines[-1] == "  and 13 more"
+
+
+def test_equal_hints_are_grouped() -> None:
+    hints = [Finding("unknown-key", f"a[{number}].sed", "no key 'sed'", is_certain=False) for number in range(3)]
+    assert hint_block(hints, "my file.py").splitlines() == [
+        "the config may be wrong, 3 hints (all: eng config check 'my file.py'):",
+        "  a[0].sed: no key 'sed' (and at 2 more places)",
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ._lookup_error import unknown_type
 from ._manager import ManagerMeta
 from ._nearness import or_mean
-from ._nodes import describe_call, key_path_to, location_of
+from ._nodes import describe_call, key_path_to, location_of, type_name
 from ._signatures import parameters_of
 from .errors import BuildError, BuildNode, build_error
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from ._registry import Registry
 
 __all__ = ["build_from_cfg", "build_model_from_cfg", "build_runner_from_cfg", "build_scheduler_from_cfg"]
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def build_from_cfg(cfg: Any, registry: Registry, default_args: Any = None) -> Any:
@@ -43,6 +46,8 @@ def build_from_cfg(cfg: Any, registry: Registry, default_args: Any = None) -> An
         >>> build_from_cfg(dict(type="complex", real=1.0), TOOLS, default_args=dict(imag=2.0))
         (1+2j)
     """
+    if not hasattr(registry, "switch_scope_and_registry"):
+        raise TypeError(f"registry should be a Registry, but got {registry!r}")
     try:
         arguments = _merged(cfg, registry, default_args)
         scope = arguments.pop("_scope_", None)
@@ -146,9 +151,16 @@ def is_mapping(cfg: object) -> bool:
 
 def _construct(kind: Any, registry: Registry, arguments: dict[str, Any]) -> Any:
     factory = resolve(kind, registry)
-    if isinstance(factory, ManagerMeta):
-        return factory.get_instance(**arguments)  # type: ignore[attr-defined]  # only ManagerMixin has this metaclass
-    return factory(**arguments)
+    make = factory.get_instance if isinstance(factory, ManagerMeta) else factory  # type: ignore[attr-defined]  # only ManagerMixin has this metaclass
+    if not _LOGGER.isEnabledFor(logging.DEBUG):
+        return make(**arguments)
+    name = type_name(factory)
+    _LOGGER.debug('Get class `%s` from "%s" registry in "%s"', name, registry.name, registry.scope)
+    built = make(**arguments)
+    _LOGGER.debug(
+        "An `%s` instance is built from registry, its implementation can be found in %s", name, factory.__module__
+    )
+    return built
 
 
 def _argument_hints(cfg: Any, registry: Registry, default_args: Any) -> tuple[str, ...]:
@@ -172,7 +184,7 @@ def _merged(cfg: Any, registry: Registry, default_args: Any) -> dict[str, Any]:
             arguments.setdefault(key, value)
     if "type" not in arguments:
         raise KeyError(
-            f"a config for registry {registry.name!r} needs the key 'type'; it has {sorted(map(str, arguments))}"
+            f'a config for the {registry.name} registry must contain the key "type"; it has {sorted(map(str, arguments))}'
         )
     return arguments
 

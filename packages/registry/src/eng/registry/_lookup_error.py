@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from typing import TYPE_CHECKING
 
-from ._nearness import or_mean
+from ._nearness import closest, or_mean
 from ._tree import line_of, tree_below
 from .errors import UnknownTypeError
 
@@ -18,7 +17,9 @@ def unknown_type(name: str, registry: Registry) -> UnknownTypeError:
     """The error for `name`, which `registry` does not find."""
     searched = scopes_searched(name, registry)
     near = near_names(name, registry)
-    parts = [f"no {registry.name} is called {name!r} (scopes searched: {', '.join(searched)})"]
+    parts = [
+        f"{name!r} is not in the {registry.scope}::{registry.name} registry (scopes searched: {', '.join(searched)})"
+    ]
     if near:
         parts.append(f"did you mean {' or '.join(map(repr, near))}?")
     parts.append(hint_for(name, registry))
@@ -44,8 +45,9 @@ def near_names(name: str, registry: Registry, count: int = 3) -> list[str]:
     folded: dict[str, list[str]] = {}
     for shown, known in own.items():
         folded.setdefault(known.lower(), []).append(shown)
-    matches = difflib.get_close_matches(bare.lower(), folded, n=count, cutoff=0.7)
-    return [shown for match in matches for shown in folded[match]][:count]
+    same = folded.get(bare.lower(), [])
+    matches = closest(bare.lower(), folded, cutoff=0.7, count=count)
+    return [*same, *(shown for match in matches for shown in folded[match] if shown not in same)][:count]
 
 
 def hint_for(name: str, registry: Registry) -> str:

@@ -8,6 +8,8 @@ import warnings
 from collections import OrderedDict
 from typing import Any, TypeVar
 
+from .errors import UsageTypeError, UsageValueError
+
 __all__ = ["ManagerMeta", "ManagerMixin"]
 
 T = TypeVar("T", bound="ManagerMixin")
@@ -28,7 +30,7 @@ class ManagerMeta(type):
         cls._instance_lock = threading.RLock()
         init = cls.__dict__.get("__init__")
         if init is not None and "name" not in inspect.signature(init).parameters:
-            raise TypeError(
+            raise UsageTypeError(
                 f"{cls.__module__}.{cls.__qualname__}.__init__ needs an argument 'name', by which get_instance finds the instance"
             )
 
@@ -58,7 +60,7 @@ class ManagerMixin(metaclass=ManagerMeta):
 
     def __init__(self, name: str = "", **kwargs: Any) -> None:
         if not isinstance(name, str) or not name:
-            raise ValueError(f"{type(self).__name__} needs a name that is a string and not empty, not {name!r}")
+            raise UsageValueError(f"{type(self).__name__} needs a name that is a string and not empty, not {name!r}")
         self._instance_name = name
 
     @classmethod
@@ -74,7 +76,7 @@ class ManagerMixin(metaclass=ManagerMeta):
             TypeError: `name` is not a string.
         """
         if not isinstance(name, str):
-            raise TypeError(f"{cls.__name__}.get_instance needs a name that is a string, not {name!r}")
+            raise UsageTypeError(f"{cls.__name__}.get_instance needs a name that is a string, not {name!r}")
         with cls._instance_lock:
             instance: T | None = cls._instance_dict.get(name)
             if instance is None:

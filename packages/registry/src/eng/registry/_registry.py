@@ -14,7 +14,7 @@ from ._discovery import distribution_of, import_if_present, import_registry_of, 
 from ._scope import DefaultScope
 from ._tree import find_name, find_scope, line_of, tree_below
 from ._vetting import vet
-from .errors import DuplicateNameError
+from .errors import DuplicateNameError, UsageTypeError, UsageValueError
 
 __all__ = ["Registry"]
 
@@ -74,7 +74,7 @@ class Registry:
         self.parent: Registry | None = None
         if parent is not None:
             if not isinstance(parent, Registry):
-                raise TypeError(f"the parent of registry {name!r} must be a Registry, not {parent!r}")
+                raise UsageTypeError(f"the parent of registry {name!r} must be a Registry, not {parent!r}")
             _add_child(parent, self)
             self.parent = parent
         self.build_func: Callable[..., Any] = build_func or (build_from_cfg if parent is None else parent.build_func)
@@ -200,7 +200,7 @@ class Registry:
                 _LOGGER.warning(
                     "%s: %s takes the name %r from %s", self._label(), _qualified(module), name, _qualified(taken)
                 )
-            elif taken is not None and not force:
+            elif taken is not None and not force and not _is_defined_again(taken, module):
                 raise DuplicateNameError(
                     f"{name!r} is registered already in {self._label()}, as {_qualified(taken)}; "
                     f"register {_qualified(module)} under another name, or with force=True to replace it"
@@ -265,7 +265,7 @@ class Registry:
             found = find_name(self, name)
         else:
             registry = self.of_scope(scope)
-            found = find_name(registry, name) if registry is not None else None
+            found = None if registry is None else _find_below(registry, name)
         if found is None and scope is not None:
             found = find_name(self, key)  # a registered name may hold a dot
         return vet(key, object_at(key), self) if found is None else found
@@ -414,7 +414,7 @@ def _listed(names: set[str]) -> str:
 
 def _add_child(parent: Registry, child: Registry) -> None:
     if child.scope in parent.children:
-        raise ValueError(
+        raise UsageValueError(
             f"registry {parent.name!r} of scope {parent.scope!r} has a child of scope {child.scope!r} already"
         )
     parent.children[child.scope] = child
@@ -422,9 +422,9 @@ def _add_child(parent: Registry, child: Registry) -> None:
 
 def _checked_scope(scope: object) -> str:
     if not isinstance(scope, str):
-        raise TypeError(f"a scope is a string, not {scope!r}")
+        raise UsageTypeError(f"a scope should be a string, not {scope!r}")
     if not scope or "." in scope:
-        raise ValueError(f"a scope is one word without dots, not {scope!r}")
+        raise UsageValueError(f"a scope is one word without dots, not {scope!r}")
     return scope
 
 
@@ -435,6 +435,19 @@ def _check_names(name: object, registry: str) -> None:
         return
     hint = "; write @register_module() with parentheses" if callable(name) else ""
     raise TypeError(f"a name in registry {registry!r} is a string or several strings, not {name!r}{hint}")
+
+
+def _find_below(registry: Registry, name: str) -> Any:
+    """What `registry` calls `name`, in which further scopes may stand: ``"little_hound.Mark"``."""
+    scope, dot, inner = name.partition(".")
+    if dot and scope in registry.children:
+        return _find_below(registry.children[scope], inner)
+    return find_name(registry, name)
+
+
+def _is_defined_again(taken: Any, module: Any) -> bool:
+    """Whether a cell of a notebook, or a line of a prompt, was run once more."""
+    return getattr(module, "__module__", None) == "__main__" and _qualified(taken) == _qualified(module)
 
 
 def _qualified(module: Any) -> str:

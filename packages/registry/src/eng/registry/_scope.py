@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from ._manager import ManagerMixin
+from .errors import UsageTypeError
 
 __all__ = ["DefaultScope", "init_default_scope"]
 
@@ -40,7 +41,7 @@ class DefaultScope(ManagerMixin):
     def __init__(self, name: str, scope_name: str) -> None:
         super().__init__(name)
         if not isinstance(scope_name, str):
-            raise TypeError(f"a scope's name is a string, not {scope_name!r}")
+            raise UsageTypeError(f"scope_name should be a string, but got {scope_name!r}")
         self._scope_name = scope_name
 
     @property

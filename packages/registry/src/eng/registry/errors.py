@@ -11,6 +11,14 @@ from typing import Any
 __all__ = ["BuildError", "BuildNode", "DuplicateNameError", "UnknownTypeError", "UntrustedTypeError"]
 
 
+class UsageTypeError(TypeError, AssertionError):
+    """An argument of another type than the one that is asked for; MMEngine asserts it."""
+
+
+class UsageValueError(ValueError, AssertionError):
+    """An argument with a value that cannot work; MMEngine asserts it."""
+
+
 class UnknownTypeError(KeyError):
     """A name that no searched registry knows.
 

@@ -19,8 +19,6 @@ from .assemble import strategy as strategies
 class Builders(RunnerFacts):
     """One method for each part of a run."""
 
-    _data_preprocessor: Any
-
     def setup_env(self, env_cfg: dict[str, Any]) -> None:
         """Prepares the process and takes the time stamp of the run."""
         environment.setup_environment(env_cfg, self._launcher)
@@ -53,7 +51,7 @@ class Builders(RunnerFacts):
 
     def build_model(self, model: nn.Module | dict[str, Any]) -> nn.Module:
         """The model."""
-        return models.build_model(model, self._data_preprocessor)
+        return models.build_model(model)
 
     def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
         """The model on its device, wrapped where the strategy or ``model_wrapper_cfg`` says so."""

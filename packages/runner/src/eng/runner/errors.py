@@ -13,6 +13,10 @@ class SettingsError(ValueError):
     """Settings of a Runner that do not fit together."""
 
 
+class LoopChoiceError(SettingsError, RuntimeError):
+    """``train_cfg`` names both ``type`` and ``by_epoch``, each of which chooses the loop."""
+
+
 class MissingPartError(SettingsError, RuntimeError):
     """A part that ``train()``, ``val()`` or ``test()`` needs was never given.
 

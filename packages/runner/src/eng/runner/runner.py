@@ -29,7 +29,7 @@ from .launch import after_restart
 from .persistence import SaveCount
 from .preemption import Preemption
 from .settings import RunnerSettings
-from .spec import arguments_from_cfg, arguments_taken_by, as_config, check_config
+from .spec import arguments_from_cfg, arguments_taken_by, as_config, check_config, tells_near_names
 from .state import collect, restore
 from .state.policy import choose_beginning
 from .work_dir import claim_shared_start, occupied
@@ -118,6 +118,7 @@ class Runner(Saving):
         (2, 4)
     """
 
+    @tells_near_names
     def __init__(
         self,
         model: nn.Module | dict[str, Any],
@@ -231,8 +232,7 @@ class Runner(Saving):
         self.strategy = strategies.build_strategy(strategy, self._work_dir, self.cfg.get("model_wrapper_cfg"))
         self.strategy.sets_weights = self._settings["init_weights"]
         self.strategy.model_is_given = isinstance(setting, nn.Module)
-        self._data_preprocessor = data_preprocessor
-        built = self.build_model(setting)
+        built = self.build_model(models.with_data_preprocessor(setting, data_preprocessor))
         self._model_name = type(built).__name__
         if checkpointed:
             from .activation_checkpointing import turn_on_activation_checkpointing

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 import logging
 import shlex
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
+from eng.optim.errors import near
 from eng.registry import Finding, check
 
 from .errors import SettingsError
@@ -17,6 +19,7 @@ from .settings import defaults
 
 logger = logging.getLogger(__name__)
 _MOST_HINTS = 8
+Init = TypeVar("Init", bound=Callable[..., None])
 
 
 def arguments_from_cfg(cfg: Any) -> dict[str, Any]:
@@ -43,7 +46,7 @@ def arguments_taken_by(runner: type, arguments: Mapping[str, Any]) -> dict[str, 
 
     A setting that it does not take is left out; where the config gives it a value, with a warning.
     """
-    parameters = inspect.signature(runner).parameters.values()
+    parameters = inspect.signature(runner.__init__).parameters.values()  # type: ignore[misc]  # the class's own constructor
     if any(each.kind is each.VAR_KEYWORD for each in parameters):
         return dict(arguments)
     names = {each.name for each in parameters}
@@ -52,6 +55,20 @@ def arguments_taken_by(runner: type, arguments: Mapping[str, Any]) -> dict[str, 
     if lost:
         logger.warning("%s takes no %s: left out", runner.__name__, " and ".join(map(repr, lost)))
     return {name: value for name, value in arguments.items() if name in names}
+
+
+def tells_near_names(init: Init) -> Init:
+    """A constructor whose TypeError for an unknown keyword names the near one, as Python itself does from 3.13 on."""
+    names = inspect.signature(init).parameters
+
+    @functools.wraps(init)
+    def checked(self: Any, *args: Any, **settings: Any) -> None:
+        for name in settings:
+            if name not in names:
+                raise TypeError(f"{type(self).__name__} takes no argument {name!r}{near(name, names)}")
+        init(self, *args, **settings)
+
+    return checked  # type: ignore[return-value]  # of the same signature
 
 
 def as_config(cfg: Any) -> Any:

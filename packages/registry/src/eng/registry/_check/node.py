@@ -84,7 +84,7 @@ def resolve_or_find(
 def _unknown_type(kind: str, registry: Registry, context: Context, where: str | None) -> Finding | Suspicion:
     """A finding where the registry is known; below other code, the name may be anything that this code knows."""
     searched = scopes_searched(kind, registry)
-    said = f"no {registry.name} is called {kind!r} (scopes searched: {', '.join(searched)})"
+    said = f"{kind!r} is not in the {registry.scope}::{registry.name} registry (scopes searched: {', '.join(searched)})"
     if not context.is_known:
         finding = Finding("unknown-type", f"{context.path}.type", said, where, is_certain=False)
         return Suspicion(finding, kind.rpartition(".")[2], all_names())

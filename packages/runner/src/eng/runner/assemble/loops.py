@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from eng.registry import LOOPS
-from eng.runner.errors import SettingsError
+from eng.runner.errors import LoopChoiceError, SettingsError
 from eng.runner.loops import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop, TestLoop, ValLoop
 
 
@@ -20,14 +20,15 @@ def build_train_loop(loop: Any, runner: Any, dataloader: Any) -> BaseLoop:
         dataloader: batches to train on, or a config of them.
 
     Raises:
-        SettingsError: both ``type`` and ``by_epoch`` are given, or neither says how long to train.
+        LoopChoiceError: both ``type`` and ``by_epoch`` are given (a SettingsError and a RuntimeError).
+        SettingsError: nothing says how long to train.
         TypeError: ``loop`` is neither a loop nor a config.
     """
     cfg = _as_cfg(loop, "train_cfg")
     if isinstance(cfg, BaseLoop):
         return cfg
     if "type" in cfg and "by_epoch" in cfg:
-        raise SettingsError("train_cfg names both 'type' and 'by_epoch', which choose the loop: give one of them")
+        raise LoopChoiceError("train_cfg names both 'type' and 'by_epoch', which choose the loop: give one of them")
     if "type" in cfg:
         built: BaseLoop = LOOPS.build(cfg, default_args={"runner": runner, "dataloader": dataloader})
         return built

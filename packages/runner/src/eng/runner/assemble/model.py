@@ -14,12 +14,18 @@ from eng.runner.errors import ModelContractError
 STEPS = {"train": "train_step", "val": "val_step", "test": "test_step"}
 
 
-def build_model(model: Any, data_preprocessor: Any = None) -> nn.Module:
+def with_data_preprocessor(model: Any, data_preprocessor: Any) -> Any:
+    """The config of a run's model with the run's ``data_preprocessor``, where it has none; a module as it is."""
+    if data_preprocessor is None or not isinstance(model, Mapping):
+        return model
+    return {"data_preprocessor": data_preprocessor, **model}
+
+
+def build_model(model: Any) -> nn.Module:
     """A model from its config; a module is given back as it is.
 
     Args:
         model: a module, or a config of one.
-        data_preprocessor: config that a model's config without a ``data_preprocessor`` gets.
 
     Raises:
         TypeError: ``model`` is neither.
@@ -28,10 +34,7 @@ def build_model(model: Any, data_preprocessor: Any = None) -> nn.Module:
         return model
     if not isinstance(model, Mapping):
         raise TypeError(f"model must be a torch.nn.Module or a config of one, got {type(model).__name__}")
-    cfg = dict(model)
-    if data_preprocessor is not None:
-        cfg.setdefault("data_preprocessor", data_preprocessor)
-    built: nn.Module = MODELS.build(cfg)
+    built: nn.Module = MODELS.build(dict(model))
     return built
 
 
