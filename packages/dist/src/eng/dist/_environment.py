@@ -11,6 +11,7 @@ import torch.distributed as torch_dist
 from torch.distributed import ProcessGroup
 
 from eng.dist._per_group import PerGroup
+from eng.dist.errors import LocalGroupError
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -101,7 +102,7 @@ def init_local_group(node_rank: int, num_gpus_per_node: int) -> None:
     world = get_default_group()
     if world is None or _LOCAL_GROUPS.get(world) is not None:
         state = "there is no process group yet" if world is None else "the local process group exists already"
-        raise RuntimeError(f"init_local_group: {state}; call it once, after init_dist")
+        raise LocalGroupError(f"init_local_group: {state}; call it once, after init_dist")
     rank, size = get_dist_info()
     if num_gpus_per_node < 1 or rank // num_gpus_per_node != node_rank:
         raise ValueError(
@@ -125,7 +126,9 @@ def get_local_group() -> ProcessGroup | None:
         return None
     group = _LOCAL_GROUPS.get(world)
     if group is None:
-        raise RuntimeError("there is no group of this machine's processes yet; call init_local_group on all ranks first")
+        raise RuntimeError(
+            "there is no group of this machine's processes yet; call init_local_group on all ranks first"
+        )
     return group
 
 

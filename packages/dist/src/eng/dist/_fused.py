@@ -10,6 +10,7 @@ from torch.distributed import ProcessGroup
 
 from eng.dist._communicators import communicator
 from eng.dist._tensors import all_reduce, reduce_op_of
+from eng.dist.errors import ContainerTypeError
 
 _LOW_BITS = 32
 _LOW_MASK = (1 << _LOW_BITS) - 1
@@ -86,7 +87,7 @@ def all_reduce_params(
 
 def _check_dict(data: dict[str, Tensor], op: str) -> None:
     if not isinstance(data, dict):
-        raise TypeError(f"data should be a dictionary of tensors, but got {type(data).__name__}")
+        raise ContainerTypeError(f"data should be a dictionary of tensors, but got {type(data).__name__}")
     for key, value in data.items():
         if not isinstance(value, Tensor):
             raise TypeError(f"data[{key!r}] should be a tensor, but got {type(value).__name__}")

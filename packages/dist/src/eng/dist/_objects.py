@@ -15,7 +15,7 @@ from torch.distributed import ProcessGroup
 from eng.dist._communicator import Communicator
 from eng.dist._communicators import communicator
 from eng.dist._tensors import check_member
-from eng.dist.errors import UnpicklableError
+from eng.dist.errors import ContainerTypeError, UnpicklableError
 
 _FAILED = -1
 
@@ -97,7 +97,7 @@ def broadcast_object_list(data: list[Any], src: int = 0, group: ProcessGroup | N
         >>> broadcast_object_list(['dog', 1])  # a single process changes nothing
     """
     if not isinstance(data, list):
-        raise TypeError(f"data should be a list, but got {type(data).__name__}")
+        raise ContainerTypeError(f"data should be a list, but got {type(data).__name__}")
     comm = communicator(group)
     if comm.size <= 1:
         return

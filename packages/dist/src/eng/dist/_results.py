@@ -16,7 +16,7 @@ from eng.dist._communicator import Communicator
 from eng.dist._communicators import communicator
 from eng.dist._objects import gather_object, where_unpicklable
 from eng.dist._order import indexed, interleaved
-from eng.dist.errors import LauncherError, ResultsError, UnpicklableError
+from eng.dist.errors import ResultsDeviceError, ResultsError, ResultsOptionError, UnpicklableError
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,8 @@ def collect_results(
         The results on rank 0; None on the others.
 
     Raises:
-        LauncherError: no such `device`.
+        ResultsDeviceError: no such `device`.
+        ResultsOptionError: a `tmpdir` for another device than ``'cpu'``.
         ResultsError: `indices` and `results` differ in length, an index is outside the dataset, or samples are
             missing.
         UnpicklableError: on all ranks, where a result cannot be pickled.
@@ -68,9 +69,11 @@ def collect_results(
     if device == "cpu":
         return collect_results_cpu(results, size, tmpdir, indices=indices)
     if device in _BY_COLLECTIVES:
+        if tmpdir is not None:
+            raise ResultsOptionError(f"tmpdir should be None when device is {device!r}, but got {tmpdir!r}")
         return collect_results_gpu(results, size, indices=indices)
     known = ", ".join(map(repr, ["cpu", *sorted(_BY_COLLECTIVES)]))
-    raise LauncherError(f"device should be one of {known}, but got {device!r}")
+    raise ResultsDeviceError(f"device should be one of {known}, but got {device!r}")
 
 
 def collect_results_cpu(

@@ -11,14 +11,18 @@ __all__ = [
     "CastError",
     "CollectiveMismatchError",
     "CollectiveTimeoutError",
+    "ContainerTypeError",
     "DistError",
     "ForeignFileError",
     "LauncherError",
     "LauncherLostError",
+    "LocalGroupError",
     "MissingVariablesError",
     "PeerFailedError",
     "PortInUseError",
+    "ResultsDeviceError",
     "ResultsError",
+    "ResultsOptionError",
     "UnpicklableError",
     "WorldSizeMismatchError",
 ]
@@ -30,6 +34,22 @@ class DistError(Exception):
 
 class LauncherError(DistError, ValueError):
     """A launcher, backend or operation that does not exist."""
+
+
+class ContainerTypeError(DistError, TypeError, AssertionError):
+    """Data that should be a list or a dictionary is none; an AssertionError too, as in MMEngine."""
+
+
+class ResultsDeviceError(LauncherError, NotImplementedError):
+    """Results cannot be collected through such a device; a NotImplementedError too, as in MMEngine."""
+
+
+class ResultsOptionError(DistError, ValueError, AssertionError):
+    """An option of `collect_results` that has no meaning with the device; an AssertionError too, as in MMEngine."""
+
+
+class LocalGroupError(DistError, RuntimeError, ValueError, AssertionError):
+    """The group of this machine's processes cannot be made now; also what MMEngine raises then."""
 
 
 class CastError(DistError, TypeError, ValueError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 
-from eng.fileio.errors import UnsafeKeyError
+from eng.fileio.errors import ArgumentTypeError, UnsafeKeyError
 
 __all__ = ["PathLike", "base_name", "join_keys", "prefix_of", "safe_key", "text_of"]
 
@@ -13,8 +13,17 @@ PathLike = str | os.PathLike[str]
 
 
 def text_of(path: PathLike) -> str:
-    """The path as text."""
-    return path if isinstance(path, str) else os.fspath(path)
+    """The path as text.
+
+    Raises:
+        ArgumentTypeError: it is no path.
+    """
+    if isinstance(path, str):
+        return path
+    try:
+        return os.fspath(path)
+    except TypeError as error:
+        raise ArgumentTypeError(f"a path should be a str or an os.PathLike, but got {type(path).__name__}") from error
 
 
 def prefix_of(uri: PathLike) -> str:
@@ -25,7 +34,7 @@ def prefix_of(uri: PathLike) -> str:
     >>> prefix_of("data/a.json"), prefix_of("s3://bucket/a"), prefix_of("cluster:s3://bucket/a")
     ('', 's3', 'petrel')
     """
-    text = uri if isinstance(uri, str) else os.fspath(uri)
+    text = text_of(uri)
     if "://" not in text:
         return ""
     scheme = text.partition("://")[0]

@@ -33,6 +33,14 @@ def known_names(wrong: str, known: Iterable[str]) -> str:
     return f"{hint}known: {', '.join(names)}"
 
 
+class ArgumentTypeError(TypeError, AssertionError):
+    """An argument has a type that it cannot have; an AssertionError too, as in MMEngine."""
+
+
+class MissingArgumentError(ValueError, AssertionError):
+    """Nothing tells which file or backend is meant; an AssertionError too, as in MMEngine."""
+
+
 class UnknownBackendError(ValueError):
     """No backend has that name or prefix."""
 
@@ -89,6 +97,10 @@ class ParseError(ValueError):
         line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
         problem = f"{what} must be {cause.encoding.upper()}, but holds the byte {cause.object[cause.start]:#04x}"
         return cls.at(path, line, column, problem, advice)
+
+
+class WordsError(ParseError, AssertionError):
+    """A line of a dictionary file has a key and no value; an AssertionError too, as in MMEngine."""
 
 
 class HTTPStatusError(OSError):

@@ -9,7 +9,7 @@ from typing import Any
 from eng.fileio._listing import Suffix
 from eng.fileio._uri import PathLike, prefix_of
 from eng.fileio.backends.registry_utils import BACKENDS, register_backend
-from eng.fileio.errors import UnsupportedOperationError
+from eng.fileio.errors import MissingArgumentError, UnsupportedOperationError
 
 __all__ = ["FileClient"]
 
@@ -64,7 +64,7 @@ class FileClient:
         if file_client_args is not None:
             return cls(**file_client_args)
         if uri is None:
-            raise ValueError("infer_client needs file_client_args or uri")
+            raise MissingArgumentError("infer_client needs file_client_args or uri")
         return cls(prefix=prefix_of(uri))
 
     @classmethod

@@ -8,7 +8,7 @@ from typing import Any
 
 from eng.fileio._objects import BackendArgs, merged_args
 from eng.fileio._uri import PathLike, text_of
-from eng.fileio.errors import ParseError
+from eng.fileio.errors import ParseError, WordsError
 from eng.fileio.io import get_text
 
 __all__ = ["dict_from_file", "list_from_file"]
@@ -78,7 +78,7 @@ def dict_from_file(
     for number, line in enumerate(_lines(filename, encoding, merged_args(file_client_args, backend_args)), 1):
         words = line.split()
         if len(words) < 2:
-            raise ParseError.at(text_of(filename), number, None, f"expected a key and a value, got {line!r}")
+            raise WordsError.at(text_of(filename), number, None, f"expected a key and a value, got {line!r}")
         try:
             key = key_type(words[0])
         except ValueError as error:

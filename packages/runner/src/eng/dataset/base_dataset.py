@@ -19,7 +19,7 @@ from eng.config import Config
 from . import _annotations, _serialize
 from ._compose import Compose
 from ._randomness import KeyedFetch
-from .errors import AnnotationError, AnnotationTypeError, PipelineError, SampleIndexError
+from .errors import AnnotationTypeError, MissingPathError, PipelineError, SampleIndexError
 
 logger = logging.getLogger(__name__)
 
@@ -189,7 +189,7 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
             )
         for key, prefix in self.data_prefix.items():
             if key not in raw_data_info:
-                raise AnnotationError(
+                raise MissingPathError(
                     self.ann_file or type(self).__name__,
                     f"an entry of 'data_list' has no {key!r}, which data_prefix names; it has {list(raw_data_info)}",
                     key,

@@ -26,8 +26,12 @@ class AnnotationTypeError(AnnotationError, TypeError):
     """An annotation file, or what was made of it, whose parts have the wrong type."""
 
 
-class SampleIndexError(IndexError):
-    """A sample number outside a dataset.
+class MissingPathError(AnnotationError, AssertionError):
+    """An entry lacks the path that ``data_prefix`` names; an AssertionError too, as in MMEngine."""
+
+
+class SampleIndexError(IndexError, AssertionError):
+    """A sample number outside a dataset; an AssertionError too, as in MMEngine's subsets.
 
     Attributes:
         index: the number asked for.

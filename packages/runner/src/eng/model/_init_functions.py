@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from .errors import ModelValueError
+
 
 def _weight(module: nn.Module, fill: Callable[[torch.Tensor], Any], bias: float) -> None:
     """Fills ``weight`` by ``fill`` and ``bias`` with a constant, where the module has them."""
@@ -22,7 +24,7 @@ def _weight(module: nn.Module, fill: Callable[[torch.Tensor], Any], bias: float)
 
 def _checked(distribution: str) -> str:
     if distribution not in ("uniform", "normal"):
-        raise ValueError(f"distribution must be 'uniform' or 'normal', got {distribution!r}")
+        raise ModelValueError(f"distribution must be 'uniform' or 'normal', got {distribution!r}")
     return distribution
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from eng.model.errors import ModelValueError
 from eng.registry import MODELS
 
 from .wrappers._copying import copy_of
@@ -226,7 +227,7 @@ class ExponentialMovingAverage(BaseAveragedModel):
     ) -> None:
         super().__init__(model, interval, device, update_buffers)
         if not 0.0 < momentum < 1.0:
-            raise ValueError(f"momentum is a share above 0 and below 1, got {momentum}")
+            raise ModelValueError(f"momentum is a share above 0 and below 1, got {momentum}")
         if momentum > 0.5:
             logger.warning(
                 "momentum=%s gives the newest weights more than half; eng's momentum is their share, unlike torch's "
@@ -276,7 +277,7 @@ class MomentumAnnealingEMA(ExponentialMovingAverage):
     ) -> None:
         super().__init__(model, momentum, interval, device, update_buffers)
         if gamma <= 0:
-            raise ValueError(f"gamma must be above 0, got {gamma}")
+            raise ModelValueError(f"gamma must be above 0, got {gamma}")
         self.gamma = gamma
 
     def momentum_at(self, steps: int) -> float:

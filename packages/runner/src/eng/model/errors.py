@@ -47,8 +47,16 @@ class BatchTypeError(TypeError):
     """A batch, or a part of it, of a type that a model cannot take."""
 
 
-class ImageShapeError(ValueError):
-    """An image, or a batch of them, of a shape that cannot be normalised or stacked."""
+class ModelValueError(ValueError, AssertionError):
+    """An argument that a part of a model cannot have; an AssertionError too, as in MMEngine."""
+
+
+class ModelTypeError(TypeError, AssertionError):
+    """An argument of a type that a part of a model cannot have; an AssertionError too, as in MMEngine."""
+
+
+class ImageShapeError(ModelValueError, RuntimeError):
+    """An image, or a batch of them, of a shape that cannot be normalised or stacked; also what MMEngine raises then."""
 
 
 class InitCfgError(ValueError):

@@ -12,7 +12,7 @@ from torch import nn
 from eng.registry import MODELS
 
 from .base_model import BaseModel
-from .errors import BatchTypeError
+from .errors import BatchTypeError, ModelTypeError
 
 
 @MODELS.register_module()
@@ -37,7 +37,7 @@ class BaseTTAModel(BaseModel):
         if not isinstance(module, nn.Module):
             raise TypeError(f"module must be a config or a module, got {type(module).__name__}")
         if not callable(getattr(module, "test_step", None)):
-            raise TypeError(f"{type(module).__name__} has no test_step(), which test-time augmentation calls")
+            raise ModelTypeError(f"{type(module).__name__} has no test_step(), which test-time augmentation calls")
         self.module: Any = module
 
     @abstractmethod

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ._sync_batch_norm import CpuSyncBatchNorm
-from .errors import ImageShapeError
+from .errors import ImageShapeError, ModelTypeError
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def stack_batch(tensor_list: Sequence[torch.Tensor], pad_size_divisor: int = 1, 
         torch.Size([2, 3, 4, 8])
     """
     if not isinstance(tensor_list, (list, tuple)) or not all(isinstance(item, torch.Tensor) for item in tensor_list):
-        raise TypeError(f"stack_batch takes a list of tensors, got {type(tensor_list).__name__}")
+        raise ModelTypeError(f"stack_batch takes a list of tensors, got {type(tensor_list).__name__}")
     if not tensor_list:
         raise ImageShapeError("stack_batch got no tensor")
     shapes = [tuple(tensor.shape) for tensor in tensor_list]

@@ -10,7 +10,7 @@ from eng.fileio._listing import Suffix, check_listing, select
 from eng.fileio._per_process import PerProcess
 from eng.fileio._uri import PathLike, safe_key, text_of
 from eng.fileio.backends._generic import RemoteStore
-from eng.fileio.errors import UnsupportedOperationError
+from eng.fileio.errors import ArgumentTypeError, UnsupportedOperationError
 
 __all__ = ["PetrelBackend"]
 
@@ -31,7 +31,7 @@ class PetrelBackend(RemoteStore):
         self, path_mapping: dict[str, str] | None = None, enable_mc: bool = True, conf_path: str | None = None
     ) -> None:
         if not isinstance(path_mapping, (dict, type(None))):
-            raise TypeError(f"path_mapping takes a dict, or None, got {type(path_mapping).__name__}")
+            raise ArgumentTypeError(f"path_mapping takes a dict, or None, got {type(path_mapping).__name__}")
         self.path_mapping = path_mapping
         self.enable_mc = enable_mc
         self.conf_path = conf_path

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from eng.fileio._clients import client_module
 from eng.fileio._uri import PathLike, prefix_of
 from eng.fileio.backends.base import BaseStorageBackend
-from eng.fileio.errors import MissingClientError, UnknownBackendError, known_names
+from eng.fileio.errors import ArgumentTypeError, MissingClientError, UnknownBackendError, known_names
 
 __all__ = ["BACKENDS", "BackendTable", "register_backend"]
 
@@ -245,5 +245,5 @@ def _register(name: str, backend: Any, force: bool, prefixes: Any) -> None:
     elif isinstance(prefixes, str):
         prefixes = (prefixes,)
     elif not isinstance(prefixes, (list, tuple)):
-        raise TypeError(f"prefixes should be a str, a list or a tuple of str, got {type(prefixes).__name__}")
+        raise ArgumentTypeError(f"prefixes should be a str, a list or a tuple of str, got {type(prefixes).__name__}")
     BACKENDS.add(name, backend, force, prefixes)

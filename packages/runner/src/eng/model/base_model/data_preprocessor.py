@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from eng.model.errors import BatchTypeError, ImageShapeError
+from eng.model.errors import BatchTypeError, ImageShapeError, ModelValueError
 from eng.model.utils import stack_batch
 from eng.registry import MODELS
 from eng.structures import BaseDataElement
@@ -117,17 +117,19 @@ class ImgDataPreprocessor(BaseDataPreprocessor):
     ) -> None:
         super().__init__(non_blocking)
         if bgr_to_rgb and rgb_to_bgr:
-            raise ValueError("bgr_to_rgb and rgb_to_bgr undo each other: set one of them")
+            raise ModelValueError("bgr_to_rgb and rgb_to_bgr undo each other: set one of them")
         if (mean is None) != (std is None):
             given, missing = ("std", "mean") if mean is None else ("mean", "std")
-            raise ValueError(f"{given} came without {missing}; normalisation needs both, and none leaves it out")
+            raise ModelValueError(f"{given} came without {missing}; normalisation needs both, and none leaves it out")
         self._enable_normalize = mean is not None
         if mean is not None and std is not None:
             for name, values in (("mean", mean), ("std", std)):
                 if len(values) not in (1, 3):
-                    raise ValueError(f"{name} needs one value for all channels, or three, got {len(values)}: {values}")
+                    raise ModelValueError(
+                        f"{name} needs one value for all channels, or three, got {len(values)}: {values}"
+                    )
             if not all(std):
-                raise ValueError(
+                raise ModelValueError(
                     f"std must not be 0, as images are divided by it, got {std}; 1 leaves a channel as it is"
                 )
             self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(-1, 1, 1), False)
