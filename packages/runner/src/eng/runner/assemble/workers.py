@@ -11,6 +11,8 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
+_SECONDS_BETWEEN_LOOKS = 2.0
+
 
 class WorkerStart:
     """Starts a loader's worker: the run's signals are not for it, then the worker's own function runs.
@@ -33,8 +35,8 @@ class WorkerStart:
                 signal.signal(getattr(signal, name), signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         parent = multiprocessing.parent_process()
-        if parent is not None and hasattr(signal, "sigwaitinfo"):
-            _end_only_by(parent.pid)
+        if parent is not None and hasattr(signal, "sigtimedwait"):
+            _end_only_by(parent)
         if self.function is not None:
             self.function(worker_id)
 
@@ -45,16 +47,22 @@ def shield_workers(dataloader: Any) -> None:
         dataloader.worker_init_fn = WorkerStart(dataloader.worker_init_fn)
 
 
-def _end_only_by(sender: int | None) -> None:
-    """Lets a SIGTERM of the process ``sender`` end this one, and no other's.
+def _end_only_by(parent: Any) -> None:
+    """Lets a SIGTERM of the process ``parent``, or its end, end this one, and no other's SIGTERM.
 
     Only who waits for a signal learns who sent it, so that a thread waits and the signal is blocked everywhere else.
+    Torch's workers look for their parent too, but one whose parent was killed while it started would wait for ever.
     """
+    is_child = os.getppid() == parent.pid  # not so below a fork server
+
+    def is_orphan() -> bool:
+        return os.getppid() != parent.pid if is_child else not parent.is_alive()
 
     def wait() -> None:
-        while signal.sigwaitinfo({signal.SIGTERM}).si_pid != sender:
-            pass
-        os._exit(0)
+        while True:
+            signalled = signal.sigtimedwait({signal.SIGTERM}, _SECONDS_BETWEEN_LOOKS)
+            if is_orphan() or (signalled is not None and signalled.si_pid == parent.pid):
+                os._exit(0)
 
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     threading.Thread(target=wait, name="eng-worker-end", daemon=True).start()

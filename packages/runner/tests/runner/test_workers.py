@@ -1,0 +1,55 @@
+"""Loader workers whose run was killed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+# The process is killed before its workers are ready: torch's own watch of the parent starts after the worker's function.
+SCRIPT = """
+import os, signal, sys, time
+from torch.utils.data import DataLoader
+from eng.runner.assemble.workers import WorkerStart
+
+def slow(worker_id):
+    print(os.getpid(), flush=True)
+    time.sleep(1)
+
+if __name__ == "__main__":
+    loader = DataLoader(list(range(8)), num_workers=2, worker_init_fn=WorkerStart(slow), multiprocessing_context=sys.argv[1])
+    iterator = iter(loader)
+    time.sleep(float(sys.argv[2]))
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def is_there(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize(("method", "seconds"), [("fork", 0.4), ("forkserver", 20.0)])
+def test_workers_end_with_a_run_that_was_killed_as_they_started(tmp_path, method, seconds) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(SCRIPT)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    run = subprocess.Popen(
+        [sys.executable, "-W", "ignore", str(script), method, str(seconds)], env=environment, stdout=subprocess.PIPE, text=True
+    )  # fmt: skip
+    workers = [int(run.stdout.readline()) for _ in range(2)]
+    if method == "forkserver":  # its workers import torch first: the run is killed as soon as they have begun
+        run.kill()
+    run.wait(30)
+    end = time.monotonic() + 20
+    while any(map(is_there, workers)) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not any(map(is_there, workers))
