@@ -13,6 +13,7 @@ from ._state import get_state_dict, weights_to_cpu
 from ._summary import CheckpointSummary, ListedCheckpoint, TensorSummary, list_checkpoints, summarize_checkpoint
 from ._verify import verify_checkpoint
 from ._write import save_checkpoint, write_pointer, write_whole
+from ._writers import CheckpointWriter, WriteBeside, WriteNothing, WriteNow
 from ._zoo import get_external_models, get_mmcls_models, get_torchvision_models
 from .errors import BrokenCheckpointError, CheckpointWriteError, StateMismatchError, UntrustedCheckpointError
 
@@ -47,6 +48,10 @@ __all__ = [
     "TensorSummary",
     "Difference",
     "AsyncCheckpointWriter",
+    "CheckpointWriter",
+    "WriteNow",
+    "WriteBeside",
+    "WriteNothing",
     "BrokenCheckpointError",
     "CheckpointWriteError",
     "StateMismatchError",

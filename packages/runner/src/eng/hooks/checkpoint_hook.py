@@ -18,6 +18,7 @@ from .hook import DataBatch, Hook
 from .runtime_info_hook import is_scalar
 
 if TYPE_CHECKING:
+    from eng.checkpoint import CheckpointWriter
     from eng.runner.view import RunnerView
 
 logger = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ class CheckpointHook(Hook):
         self._last_number: int | None = None
         self._training = False
         self._reader = MetricReader(f"{type(self).__name__} (save_best)")
-        self._writer: Any = None
+        self._writer: CheckpointWriter | None = None
 
     def before_train(self, runner: RunnerView) -> None:
         """Finds the folder, and what a resumed run has kept so far."""
@@ -166,7 +167,7 @@ class CheckpointHook(Hook):
     def is_idle(self, point: str) -> bool:
         """Whether iterations do not matter, as they do not where it saves by epochs."""
         own = type(self).after_train_iter is CheckpointHook.after_train_iter
-        return point == "after_train_iter" and own and self.by_epoch and not self.async_save
+        return point == "after_train_iter" and own and bool(self.by_epoch) and not self.async_save
 
     def after_train_epoch(self, runner: RunnerView) -> None:
         """Saves where an interval of epochs ends."""
@@ -186,7 +187,7 @@ class CheckpointHook(Hook):
     ) -> None:
         """Saves where an interval of iterations ends."""
         # A strategy that writes shards copies and writes them itself.
-        if self.async_save and self._writer is None and not _writes_shards(runner):
+        if self.async_save and self._writer is None:
             self._prepare_writer(runner)
         if self.by_epoch:
             return
@@ -333,7 +334,7 @@ class CheckpointHook(Hook):
         self,
         runner: RunnerView,
         name: str,
-        when_whole: Callable[[], None] | None = None,
+        on_intact: Callable[[], None],
         in_full: bool = False,
         meta: dict[str, Any] | None = None,
     ) -> None:
@@ -345,25 +346,21 @@ class CheckpointHook(Hook):
             meta=meta,
             by_epoch=self.by_epoch,
             backend_args=self.backend_args,
-            write=self._write_beside if self.async_save and not in_full else None,
-            when_whole=when_whole,
+            writer=self._writer_beside(runner) if self.async_save and not in_full else None,
+            on_intact=on_intact,
             **self.args,
         )
 
     def _prepare_writer(self, runner: RunnerView) -> None:
         """Gets the memory for copies beside training, once the first step has given the optimizer its state."""
-        checkpoint = runner.collect_checkpoint(self.save_optimizer, self.save_param_scheduler)
-        self._open_writer().prepare(checkpoint)
+        writer = self._writer_beside(runner)
+        if not _writes_shards(runner):  # torch copies shards itself
+            writer.prepare(runner.collect_checkpoint(self.save_optimizer, self.save_param_scheduler))
 
-    def _open_writer(self) -> Any:
+    def _writer_beside(self, runner: RunnerView) -> CheckpointWriter:
         if self._writer is None:
-            from eng.checkpoint import AsyncCheckpointWriter
-
-            self._writer = AsyncCheckpointWriter()
+            self._writer = runner.strategy.checkpoint_writer(self.backend_args, beside=True)
         return self._writer
-
-    def _write_beside(self, checkpoint: dict[str, Any], path: str, when_whole: Callable[[], None]) -> None:
-        self._open_writer().save(checkpoint, path, backend_args=self.backend_args, on_committed=lambda _: when_whole())
 
     def _finish_writing(self) -> None:
         writer, self._writer = self._writer, None

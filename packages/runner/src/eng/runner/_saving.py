@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from eng.checkpoint import reading
+from eng.checkpoint import CheckpointWriter, reading
 from eng.checkpoint.unwrap import unwrap
 from eng.dataset.utils import length_of
 from eng.fileio import join_path
@@ -218,8 +218,8 @@ class Saving(HookCalls, Builders):
         by_epoch: bool = True,
         backend_args: dict[str, Any] | None = None,
         *,
-        write: persistence.Write | None = None,
-        when_whole: Callable[[], None] | None = None,
+        writer: CheckpointWriter | None = None,
+        on_intact: Callable[[], None] = lambda: None,
     ) -> None:
         """Writes the state of the run, from which `resume` goes on as if it had not stopped. All ranks call it.
 
@@ -232,8 +232,8 @@ class Saving(HookCalls, Builders):
             meta: further facts for the checkpoint's ``meta``.
             by_epoch: kept for callers of the reference; where the run stands is worked out.
             backend_args: options of the storage.
-            write: writes beside training; None writes now.
-            when_whole: called on the writing rank when the file is whole.
+            writer: writes it; None writes now, as the strategy does.
+            on_intact: called on the writing rank when the file is intact.
 
         Raises:
             TypeError: ``meta`` is no dict.
@@ -246,7 +246,8 @@ class Saving(HookCalls, Builders):
         self.call_hook("before_save_checkpoint", checkpoint=checkpoint)
         storage = backend_args if backend_args is not None else file_client_args
         path = str(join_path(out_dir, filename, backend_args=storage))
-        self.strategy.write(checkpoint, path, storage, write, when_whole or (lambda: None))
+        chosen = writer or self.strategy.checkpoint_writer(storage, beside=False)
+        chosen.save(self.strategy.portable(checkpoint), path, on_intact)
 
     def collect_checkpoint(
         self, save_optimizer: bool = True, save_param_scheduler: bool = True, meta: dict[str, Any] | None = None

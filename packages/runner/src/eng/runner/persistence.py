@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from eng.checkpoint import CheckpointLoader, save_checkpoint
-
-Write = Callable[[dict[str, Any], str, Callable[[], None]], None]
+from eng.checkpoint import CheckpointLoader
 
 
 class SaveCount:
@@ -80,30 +78,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, (str, int, float, bool, bytes, type(None), torch.Tensor)):
         return value
     return value.item() if getattr(value, "shape", None) == () else str(value)
-
-
-def write_checkpoint(
-    checkpoint: dict[str, Any],
-    path: str,
-    backend_args: dict[str, Any] | None,
-    write: Write | None,
-    when_whole: Callable[[], None] | None,
-) -> None:
-    """Writes a checkpoint, or has it written, and then does what follows.
-
-    Args:
-        checkpoint: the content.
-        path: where, on any storage.
-        backend_args: options of the storage.
-        write: writes beside training; None writes now.
-        when_whole: called when the file is whole.
-    """
-    follow = when_whole or (lambda: None)
-    if write is not None:
-        write(checkpoint, path, follow)
-        return
-    save_checkpoint(checkpoint, path, backend_args=backend_args)
-    follow()
 
 
 def read(filename: str, map_location: Any) -> dict[str, Any]:

@@ -21,6 +21,10 @@ class RunnerView(Protocol):
     cfg: Any
 
     @property
+    def strategy(self) -> Any:
+        """How the model lives on its devices, and how its checkpoints are written."""
+
+    @property
     def is_resuming(self) -> bool:
         """Whether the run goes on from a checkpoint."""
 

@@ -253,7 +253,7 @@ class BaseStrategy(Strategy):
             checkpoint["param_schedulers"] = self.scheduler_state_dict()
         if callback is not None:
             callback(checkpoint)
-        self.write(checkpoint, filename, None, None, lambda: None)
+        self.checkpoint_writer(None, beside=False).save(self.portable(checkpoint), filename, lambda: None)
 
     # --- facts
 

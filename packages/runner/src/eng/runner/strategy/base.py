@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from eng.checkpoint import get_state_dict, weights_to_cpu
+from eng.checkpoint import CheckpointWriter, WriteBeside, WriteNothing, WriteNow, get_state_dict, weights_to_cpu
 from eng.checkpoint.unwrap import unwrap
 from eng.dist import all_gather_object, broadcast, get_rank, get_world_size
 from eng.model.base_module import init_given_weights
@@ -128,20 +128,20 @@ class BaseStrategy(metaclass=ABCMeta):
             return read_folder(filename, map_location)
         return persistence.read(filename, map_location)
 
-    def write(
-        self, checkpoint: dict[str, Any], path: str, backend_args: Any, write: Any, when_whole: Callable[[], None]
-    ) -> None:
-        """Writes a checkpoint; all ranks call it.
+    def portable(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
+        """The checkpoint as it is written, so that every strategy reads it; all ranks call it."""
+        return checkpoint
+
+    def checkpoint_writer(self, backend_args: Any, *, beside: bool) -> CheckpointWriter:
+        """What writes checkpoints; all ranks call it.
 
         Args:
-            checkpoint: the content.
-            path: where, on any storage.
             backend_args: options of the storage.
-            write: writes beside training; None writes now.
-            when_whole: called on the writing rank when it is whole.
+            beside: write beside training, from a copy.
         """
-        if self.writes():
-            persistence.write_checkpoint(checkpoint, path, backend_args, write, when_whole)
+        if not self.writes():
+            return WriteNothing()
+        return WriteBeside(backend_args) if beside else WriteNow(backend_args)
 
     def close(self) -> None:
         """Ends what runs beside training."""

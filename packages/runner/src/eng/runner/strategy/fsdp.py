@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
-from eng.checkpoint._latest import COMMON
+from eng.checkpoint import CheckpointWriter
 from eng.checkpoint.unwrap import unwrap
-from eng.dist import barrier, get_rank, is_distributed
+from eng.dist import is_distributed
 from eng.registry import MODEL_WRAPPERS, STRATEGIES
 
 from ..errors import SettingsError
 from ._shards import like, shard_optimizer_state, take_whole_weights, whole
 from .base import BaseStrategy, mean_window
-from .sharded_files import read_folder, split, write_shards
+from .sharded_files import ShardWriter, read_folder
 from .wrap_policy import read_wrap_policy
 
 
@@ -81,8 +80,7 @@ class FSDPStrategy(BaseStrategy):
             **{name: value for name, value in given.items() if value is not None},
             **(model_wrapper or {}),
         }
-        self._group: Any = None
-        self._finish: Callable[[], None] | None = None
+        self._writer: ShardWriter | None = None
 
     def convert_model(self, model: nn.Module) -> nn.Module:
         """The model with its weights set, then sharded: shards of random numbers would differ from the whole's."""
@@ -151,49 +149,24 @@ class FSDPStrategy(BaseStrategy):
             return read_folder(filename, map_location, unwrap(model))
         return super().read(filename, map_location, model)
 
-    def write(
-        self, checkpoint: dict[str, Any], path: str, backend_args: Any, write: Any, when_whole: Callable[[], None]
-    ) -> None:
-        """Writes a checkpoint: one file by rank 0, or a folder by all ranks."""
+    def portable(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
+        """The checkpoint with whole tensors, unless every rank writes its shards."""
+        return checkpoint if self.sharded else whole(checkpoint)
+
+    def checkpoint_writer(self, backend_args: Any, *, beside: bool) -> CheckpointWriter:
+        """What writes checkpoints: one file by rank 0, or a folder by all ranks."""
         if not self.sharded:
-            super().write(whole(checkpoint), path, backend_args, write, when_whole)
-            return
-        from eng.checkpoint import save_checkpoint
-        from eng.checkpoint._snapshot import SnapshotBuffers
-
-        self.close()
-        common, shards = split(checkpoint)
-        copies = SnapshotBuffers()
-        common = copies.take(common)  # off the device; and training may go on before it is written
-        if get_rank() == 0 and Path(path).is_file():
-            Path(path).unlink()
-        barrier()
-        wait = write_shards(shards, path, write is not None, self._group_for(write))
-
-        def finish() -> None:
-            wait()
-            copies.wait()
-            if get_rank() == 0:
-                save_checkpoint(common, str(Path(path) / COMMON))
-                when_whole()
-
-        if write is None:
-            finish()
-            barrier()
-        else:
-            self._finish = finish
+            return super().checkpoint_writer(backend_args, beside=beside)
+        if not beside:
+            return ShardWriter(beside=False, earlier=self._writer)
+        if self._writer is None:  # one for all, as it has a process group
+            self._writer = ShardWriter(beside=True)
+        return self._writer
 
     def close(self) -> None:
         """Waits for a checkpoint that is still being written."""
-        finish, self._finish = self._finish, None
-        if finish is not None:
-            finish()
-            barrier()
-
-    def _group_for(self, write: Any) -> Any:
-        if write is not None and self._group is None:
-            self._group = torch.distributed.new_group(backend="gloo")
-        return self._group if write is not None else None
+        if self._writer is not None:
+            self._writer.close()
 
 
 def _on_meta(model: nn.Module) -> bool:

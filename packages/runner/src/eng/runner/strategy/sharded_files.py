@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import torch
 from torch import nn
 
 from eng.checkpoint._latest import COMMON
+from eng.dist import barrier, get_rank
 
 from ..errors import SettingsError
 
@@ -51,25 +54,91 @@ def join(common: Any, shards: Mapping[str, torch.Tensor]) -> Any:
     return common
 
 
-def write_shards(shards: dict[str, torch.Tensor], folder: str, beside: bool, group: Any) -> Callable[[], None]:
-    """Writes this rank's shards; all ranks call it.
+class ShardWriter:
+    """Writes a folder to which every rank writes its shards.
 
     Args:
-        shards: sharded tensors by key, the same keys on all ranks.
-        folder: of the checkpoint.
-        beside: copy them now and write them beside training.
-        group: process group of its own for that; None without ``beside``.
-
-    Returns:
-        What waits until all ranks have written.
+        beside: write beside training, from a copy.
+        earlier: a writer whose last checkpoint is finished first; None has none.
     """
-    dcp = _dcp()
 
-    if not beside:
-        dcp.save(shards, checkpoint_id=folder)
-        return lambda: None
-    pending: Any = dcp.async_save(shards, checkpoint_id=folder, process_group=group)
-    return lambda: (pending.result(), None)[1]
+    def __init__(self, *, beside: bool, earlier: ShardWriter | None = None) -> None:
+        self.beside = beside
+        self._earlier = earlier
+        self._group: Any = None
+        self._finish: Callable[[], None] | None = None
+
+    def prepare(self, checkpoint: dict[str, Any]) -> None:
+        """Nothing: torch copies the shards itself."""
+
+    def save(self, checkpoint: dict[str, Any], path: str, on_intact: Callable[[], None]) -> None:
+        """Writes a folder, or copies what will be written; all ranks call it."""
+        from eng.checkpoint._snapshot import SnapshotBuffers
+
+        self.wait()
+        common, shards = split(checkpoint)
+        copies = SnapshotBuffers()
+        common = copies.take(common)  # off the device; and training may go on before it is written
+        if get_rank() == 0 and Path(path).is_file():
+            Path(path).unlink()
+        barrier()
+        self._finish = partial(_commit, self._start(shards, path), copies, common, path, on_intact)
+        if not self.beside:
+            self.wait()
+
+    def wait(self) -> None:
+        """Returns when all ranks have written."""
+        if self._earlier is not None:
+            self._earlier.wait()
+        finish, self._finish = self._finish, None
+        if finish is not None:
+            finish()
+            barrier()
+
+    def close(self) -> None:
+        """Waits; the process group stays for the next checkpoints."""
+        self.wait()
+
+    def _start(self, shards: dict[str, torch.Tensor], folder: str) -> Callable[[], object]:
+        """Begins to write this rank's shards and gives what waits for them."""
+        dcp = _dcp()
+        if not self.beside:
+            with _told_as_write_error(folder):
+                dcp.save(shards, checkpoint_id=folder)
+            return lambda: None
+        if self._group is None:
+            self._group = torch.distributed.new_group(backend="gloo")
+        pending: Any = dcp.async_save(shards, checkpoint_id=folder, process_group=self._group)
+        result: Callable[[], object] = pending.result
+        return result
+
+
+def _commit(wait: Callable[[], object], copies: Any, common: Any, path: str, on_intact: Callable[[], None]) -> None:
+    """Makes a folder whose shards are written a checkpoint, by the file that holds everything else."""
+    from eng.checkpoint import save_checkpoint
+
+    with _told_as_write_error(path):
+        wait()
+    copies.wait()
+    if get_rank() == 0:
+        save_checkpoint(common, str(Path(path) / COMMON))
+        on_intact()
+
+
+@contextmanager
+def _told_as_write_error(folder: str) -> Iterator[None]:
+    """Torch's collection of the ranks' failures is a BaseException, which no caller expects.
+
+    Raises:
+        CheckpointWriteError: a rank could not write.
+    """
+    from eng.checkpoint import CheckpointWriteError
+
+    try:
+        yield
+    except _dcp().CheckpointException as error:
+        rank, (failure, _) = next(iter(error.failures.items()))
+        raise CheckpointWriteError(folder, f"rank {rank}: {type(failure).__name__}: {failure}") from error
 
 
 def read_folder(folder: str, map_location: Any, model: nn.Module | None = None) -> dict[str, Any]:
