@@ -91,7 +91,9 @@ def needs_torch(names: set[str]) -> bool:
     return any(item.startswith("torch>") for name in names for item in requirements(name))
 
 
-def prepare(session: nox.Session, editable: list[str], others: list[str], *, torch: bool) -> None:
+def prepare(
+    session: nox.Session, editable: list[str], others: list[str], *, torch: bool, show_progress: bool = False
+) -> None:
     """Fills the session's environment, anew when what it should hold has changed.
 
     A reused environment would hide a dependency that is no longer declared.
@@ -108,8 +110,9 @@ def prepare(session: nox.Session, editable: list[str], others: list[str], *, tor
     pinned = ("-c", str(ROOT / "constraints.txt"))
     if torch:  # before anything that depends on it: otherwise pip brings gigabytes of CUDA
         announce_download(session)
-        session.install(*pinned, *torch_index(), "torch", silent=False)
-    session.install(*pinned, *[part for path in editable for part in ("-e", path)], *others, silent=False)
+        session.install(*pinned, *torch_index(), "torch", silent=not show_progress)
+    paths = [part for path in editable for part in ("-e", path)]
+    session.install(*pinned, *paths, *others, silent=not show_progress)
     stamp.write_text(digest)
 
 
@@ -132,10 +135,11 @@ def announce_download(session: nox.Session) -> None:
         session.log("No GPU here: set ENG_TORCH_INDEX to the index of torch's CPU wheels to spare the CUDA libraries.")
 
 
-def prepare_everything(session: nox.Session, *others: str) -> None:
+def prepare_everything(session: nox.Session, *others: str, show_progress: bool = False) -> None:
     """All nine packages with every extra that needs no server, and `others`."""
     editable = [str(PACKAGES / name) for name in NAMES if name != "eng"]
-    prepare(session, [*editable, f"{PACKAGES / 'eng'}[all]"], list(others), torch=True)
+    everything = [*editable, f"{PACKAGES / 'eng'}[all]"]
+    prepare(session, everything, list(others), torch=True, show_progress=show_progress)
 
 
 # --- the main job ------------------------------------------------------------------------------------------------
@@ -144,7 +148,7 @@ def prepare_everything(session: nox.Session, *others: str) -> None:
 @nox.session(python=torch_python())
 def train(session: nox.Session) -> None:
     """Trains the digits example; arguments behind ``--`` go to ``eng train``."""
-    prepare_everything(session, "scikit-learn>=1.4")
+    prepare_everything(session, "scikit-learn>=1.4", show_progress=True)
     # After Ctrl-C the run finishes its iteration and saves; nox would kill it after 0.3 seconds.
     session.run(
         "eng", "train", "examples/digits/config.py", *session.posargs, interrupt_timeout=120.0, terminate_timeout=10.0

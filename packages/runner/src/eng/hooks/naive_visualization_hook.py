@@ -85,7 +85,7 @@ def _original_image(inputs: Any, sample: Any) -> np.ndarray:
 def _denormalized(image_HWC: np.ndarray, sample: Any) -> np.ndarray:
     cfg = sample.get("img_norm_cfg") or {}
     mean, std = np.asarray(cfg.get("mean", 0.0)), np.asarray(cfg.get("std", 1.0))
-    image = image_HWC * std + mean
+    image: np.ndarray = image_HWC * std + mean
     return image if cfg.get("to_rgb", True) or image.shape[2] != 3 else image[..., ::-1]
 
 

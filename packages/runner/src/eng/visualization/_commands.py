@@ -79,9 +79,9 @@ def _table(runs: Sequence[Any], names: Sequence[str]) -> list[str]:
                     places = (f"{steps[values.index(low)]:g}", f"{steps[values.index(high)]:g}")
                     found = (f"{low:.5g}", places[0], f"{high:.5g}", places[1])
                     rows.append((run.name, name, axis, str(len(steps)), *ends, *found))
-    rows = [tuple(printable(cell, one_line=True) for cell in row) for row in rows]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = [[printable(cell, one_line=True) for cell in row] for row in rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
 
 
 @click.command()

@@ -121,7 +121,7 @@ def _call(backend: Any, method: str, args: tuple[Any, ...], kwargs: dict[str, An
 
 def _accepted(backend: Any, method: str, kwargs: dict[str, Any]) -> dict[str, Any]:
     """The keywords without those of a line's position that a tracker's method does not take."""
-    if not kwargs or (accepted := _keywords_of(type(backend), method)) is None:
+    if not kwargs or (accepted := _keywords_of(backend.__class__, method)) is None:
         return kwargs
     return {key: value for key, value in kwargs.items() if key in accepted or key not in POSITION_KEYS}
 

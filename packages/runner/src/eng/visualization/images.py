@@ -52,4 +52,5 @@ def _as_bytes(array: np.ndarray) -> np.ndarray:
                 UserWarning,
                 stacklevel=3,
             )
-    return np.clip(np.rint(array), 0, 255).astype(np.uint8)
+    pixels: np.ndarray = np.clip(np.rint(array), 0, 255).astype(np.uint8)
+    return pixels
