@@ -116,19 +116,6 @@ def _as_ansi(line: Any) -> str:
     return text
 
 
-class ForwardToCurrent(logging.Handler):
-    """Passes what the packages of eng log on to the handlers of the current :class:`MMLogger`."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Hands `record` on; a record that came from an MMLogger has been there already."""
-        from .logger import MMLogger
-
-        if MMLogger._instance_dict:  # noqa: SLF001  # whether there is any; asking for one would make it
-            logger = MMLogger.get_current_instance()
-            if record.levelno >= logger.level:
-                logger.handle_own(record)
-
-
 # Paths of another locale hold surrogates, which UTF-8 alone cannot encode.
 _TEXT: Mapping[str, Any] = {"encoding": "utf-8", "errors": "backslashreplace"}
 

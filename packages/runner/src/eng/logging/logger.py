@@ -17,7 +17,6 @@ from ._handlers import (
     FILE_TIME,
     ConsoleHandler,
     FilterDuplicateWarning,
-    ForwardToCurrent,
     MMFormatter,
     file_handler,
 )
@@ -126,6 +125,17 @@ class MMLogger(logging.Logger, ManagerMixin):
         # This logger is not in logging's own table, which clears these memories for those that are.
         for logger in MMLogger._instance_dict.values():
             logger._cache.clear()  # noqa: SLF001  # of loggers like this one
+
+
+class ForwardToCurrent(logging.Handler):
+    """Passes what the packages of eng log on to the handlers of the current :class:`MMLogger`."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hands `record` on; a record that came from an MMLogger has been there already."""
+        if MMLogger._instance_dict:  # noqa: SLF001  # whether there is any; asking for one would make it
+            logger = MMLogger.get_current_instance()
+            if record.levelno >= logger.level:
+                logger.handle_own(record)
 
 
 def _attach_to_hierarchy(level: int) -> None:
