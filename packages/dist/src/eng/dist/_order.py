@@ -20,11 +20,23 @@ def interleaved(parts: Sequence[Sequence[Any]], size: int) -> list[Any]:
         parts: the results of each rank.
         size: number of samples of the dataset.
 
+    Raises:
+        ResultsError: a rank of several brings more results than its share and padding, as where every rank read the whole
+            dataset; results would be counted for other samples.
+
     Example:
         >>> interleaved([['a', 'c', 'e'], ['b', 'd', 'a']], 5)
         ['a', 'b', 'c', 'd', 'e']
     """
     step = len(parts)
+    share = -(-size // step)
+    for rank, part in enumerate(parts):
+        if step > 1 and len(part) > share:
+            raise ResultsError(
+                f"rank {rank} brings {len(part)} results, but its share of {size} samples over {step} ranks is {share} with "
+                "padding; give the loader a sampler that deals samples out to the ranks (DefaultSampler), one result per "
+                "sample, or pass indices"
+            )
     due = [len(range(rank, size, step)) for rank in range(step)]
     if all(len(part) >= number for part, number in zip(parts, due, strict=True)):
         ordered: list[Any] = [None] * size
@@ -60,7 +72,9 @@ def indexed(parts: Sequence[tuple[Sequence[int], Sequence[Any]]], size: int) -> 
     for rank, (indices, results) in enumerate(parts):
         for index, result in zip(indices, results, strict=True):
             if not 0 <= index < size:
-                raise ResultsError(f"rank {rank} has a result of sample {index}, but the dataset has samples 0 to {size - 1}")
+                raise ResultsError(
+                    f"rank {rank} has a result of sample {index}, but the dataset has samples 0 to {size - 1}"
+                )
             found.setdefault(int(index), result)
     if len(found) != size:
         missing = [index for index in range(size) if index not in found]

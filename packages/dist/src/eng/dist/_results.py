@@ -55,8 +55,8 @@ def collect_results(
     Raises:
         ResultsDeviceError: no such `device`.
         ResultsOptionError: a `tmpdir` for another device than ``'cpu'``.
-        ResultsError: `indices` and `results` differ in length, an index is outside the dataset, or samples are
-            missing.
+        ResultsError: `indices` and `results` differ in length, an index is outside the dataset, samples are missing, or
+            a rank of several brings more results than its share and padding.
         UnpicklableError: on all ranks, where a result cannot be pickled.
         OSError: no folder is visible to all ranks and writable.
 
