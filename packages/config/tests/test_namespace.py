@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from eng.config import Config
+from eng.config import Config, ConfigFileError
 
 Write = Callable[..., Path]
 HEAD = "from eng.config import read_base\nwith read_base():\n"
@@ -123,3 +123,17 @@ def test_read_base_in_a_condition_inherits(write: Write) -> None:
     )
     for trust in (True, False):
         assert Config.fromfile(path, trust=trust).to_dict() == dict(x=1, y=2)
+
+
+@pytest.mark.parametrize("trust", [True, False])
+def test_read_base_needs_no_import(trust: bool, write: Write) -> None:
+    path = write(b_py="x = 1\n", a_py="with read_base():\n    from .b import *\ny = x + 1\n")
+    assert Config.fromfile(path, trust=trust).to_dict() == dict(x=1, y=2)
+
+
+@pytest.mark.parametrize("module", ["eng.config", "no_lib"])
+def test_a_star_import_of_a_library_is_refused(module: str, write: Write) -> None:
+    with pytest.raises(
+        ConfigFileError, match=rf"a.py:1: `from {module} import \*` cannot stay lazy; name what is imported"
+    ):
+        Config.fromfile(write(a_py=f"from {module} import *\nx = 1\n").name)

@@ -73,7 +73,8 @@ class Namespace(dict[str, Any]):
         self.given: dict[str, Any] = {}
         self._expected: tuple[Any, ...] = ()
         self._giver: tuple[BaseFile, str] | None = None
-        hooked = {**_BUILTINS, "__import__": self.imports}
+        # `read_base` needs no import, as in MMEngine, where it is a mark in the syntax tree.
+        hooked = {**_BUILTINS, "__import__": self.imports, READ_BASE: self.imports.read_base}
         super().__init__(__name__=RUNNING_MODULE, __file__=source.path, __builtins__=hooked)
 
     def expect(self, *values: Any, giver: tuple[BaseFile, str] | None = None) -> None:
@@ -214,7 +215,7 @@ class Imports:
             return self._base(name, fromlist, level, line)
         if level:
             raise self._error("a relative import is only allowed inside `with read_base():`", line)
-        if name in _HOMES and fromlist:
+        if name in _HOMES and fromlist and fromlist != ("*",):
             return Names(lambda wanted: self._own(name, wanted, line), self.namespace.expect)
         if self.lazy is False or is_standard(name):
             return self._real(name, fromlist, line)

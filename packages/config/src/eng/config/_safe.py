@@ -10,7 +10,7 @@ import string
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ._namespace import Imports
+from ._namespace import READ_BASE, Imports
 from ._weight import MAX_WEIGHT, weight
 from .errors import UnsafeConfigError
 from .lazy import is_lazy
@@ -107,11 +107,14 @@ class SafeInterpreter:
         for item in node.items:
             call = item.context_expr
             if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)) or (
-                self.names.get(call.func.id) != self.imports.read_base
+                self.names.get(call.func.id, self._builtin(call.func.id)) != self.imports.read_base
             ):
                 raise self._refuse(node, "a with statement other than `with read_base():`")
         with self.imports.read_base():
             self.run(node.body)
+
+    def _builtin(self, name: str) -> Any:
+        return self.imports.read_base if name == READ_BASE else None
 
     def _expression_statement(self, node: ast.expr) -> None:
         if isinstance(node, ast.Call) and _is_globals_update(node):
