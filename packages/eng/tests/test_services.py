@@ -51,7 +51,8 @@ def test_no_settings() -> None:
     assert parse_cfg_options([]) == {}
 
 
-def test_model_is_built_in_the_scope_of_its_config(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(MODELS, "_module_dict", {"Net": lambda depth: depth})
-    assert Services().build_model({"model": {"type": "Net", "depth": 3}, "default_scope": "eng"}) == 3
-    assert Services().build_model({"type": "Net", "depth": 4}) == 4
+def test_model_is_built_in_the_scope_of_its_config() -> None:
+    with MODELS.isolated(empty=True):
+        MODELS.register_module("Net", module=lambda depth: depth)
+        assert Services().build_model({"model": {"type": "Net", "depth": 3}, "default_scope": "eng"}) == 3
+        assert Services().build_model({"type": "Net", "depth": 4}) == 4

@@ -6,7 +6,7 @@ import traceback
 
 import pytest
 
-from eng.registry import BuildError, Registry, _discovery
+from eng.registry import Registry, _discovery, build_chain
 from eng.registry._discovery import distribution_of, import_if_present, object_at
 
 REGISTER = "from {home}.registry import R\n@R.register_module()\nclass {name}:\n    pass\n"
@@ -50,8 +50,8 @@ def test_error_of_a_location_reaches_the_caller_of_build(package) -> None:
     registry = library(package, parts="1 / 0")
     with pytest.raises(ZeroDivisionError) as caught:
         registry.build(dict(type="Part"))
-    assert isinstance(caught.value, BuildError)
-    assert traceback.extract_tb(caught.value.cause.__traceback__)[-1].filename.endswith("parts.py")
+    assert [node.path for node in build_chain(caught.value)] == ["model"]
+    assert traceback.extract_tb(caught.value.__traceback__)[-1].filename.endswith("parts.py")
 
 
 def test_location_that_does_not_exist_is_passed_over_with_a_warning(package, caplog) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
 import pkgutil
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,11 @@ import pytest
 import eng.registry
 
 HERE = Path(__file__).parent
+SOURCE = Path(eng.registry.__file__).parent
 PUBLIC = [
     "Registry", "DefaultScope", "init_default_scope", "add_scope_synonym", "remove_scope_synonym", "isolated_registries", "ManagerMeta", "ManagerMixin",
     "build_from_cfg", "build_model_from_cfg", "build_runner_from_cfg", "build_scheduler_from_cfg", "check", "Finding", "Schema", "Node", "Plain", "Shape",
-    "count_registered_modules", "traverse_registry_tree", "BuildError", "BuildNode", "DuplicateNameError",
+    "count_registered_modules", "traverse_registry_tree", "build_chain", "BuildNode", "DuplicateNameError",
     "UnknownTypeError", "UntrustedTypeError", "registered_only", "RUNNERS", "RUNNER_CONSTRUCTORS", "LOOPS", "HOOKS", "LOG_PROCESSORS", "STRATEGIES",
     "DATASETS", "DATA_SAMPLERS", "TRANSFORMS", "FUNCTIONS", "MODELS", "MODEL_WRAPPERS", "WEIGHT_INITIALIZERS",
     "TASK_UTILS", "OPTIMIZERS", "OPTIM_WRAPPERS", "OPTIM_WRAPPER", "OPTIM_WRAPPER_CONSTRUCTORS", "PARAM_SCHEDULERS",
@@ -57,3 +60,27 @@ def test_blocks_of_the_readme_run(block: str, tmp_path: Path) -> None:
         [sys.executable, str(script)], capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
+
+
+def imports_of(file: Path) -> set[str]:
+    """The modules of the package that a file imports, at its top or inside of a function, but for types alone."""
+    tree = ast.parse(file.read_text("utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            node.body = [ast.Pass()]
+    folder = file.parent.relative_to(SOURCE).parts
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = folder[: len(folder) + 1 - node.level]
+            module = (*base, *(node.module or "").split(".")) if node.module else base
+            found |= {".".join((*module, alias.name)) for alias in node.names} | {".".join(module)}
+    return found
+
+
+def test_modules_import_one_another_in_one_direction() -> None:
+    names = {".".join(file.relative_to(SOURCE).with_suffix("").parts): file for file in SOURCE.rglob("*.py")}
+    inner = {name: file for name, file in names.items() if not name.endswith("__init__")}
+    graph = {name: imports_of(file) & inner.keys() for name, file in inner.items()}
+    assert sum(map(len, graph.values())) > 20
+    assert list(TopologicalSorter(graph).static_order())  # raises CycleError where there is a circle

@@ -246,7 +246,7 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         )
     torch.save({"state_dict": {"weight": torch.tensor(2.0)}, "meta": {}}, folder / "double.pth")
     monkeypatch.syspath_prepend(tmp_path)
-    yield folder
+    with eng.registry.MODELS.isolated():
+        yield folder
     for name in [name for name in sys.modules if name.partition(".")[0] == LIBRARY]:
         del sys.modules[name]
-    eng.registry.MODELS._children.pop(LIBRARY, None)

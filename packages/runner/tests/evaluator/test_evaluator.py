@@ -45,9 +45,9 @@ class Echo(BaseMetric):
 
 @pytest.fixture
 def registered():
-    METRICS.register_module(module=Accuracy, name="AccuracyOfThisTest", force=True)
-    yield "AccuracyOfThisTest"
-    METRICS._module_dict.pop("AccuracyOfThisTest")
+    with METRICS.isolated():
+        METRICS.register_module(module=Accuracy, name="AccuracyOfThisTest")
+        yield "AccuracyOfThisTest"
 
 
 SAMPLES = [{"pred": 1, "label": 1}, {"pred": 0, "label": 1}, {"pred": 2, "label": 2}, {"pred": 2, "label": 2}]

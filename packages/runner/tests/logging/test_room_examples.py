@@ -38,12 +38,11 @@ def test_page(page, tmp_path, monkeypatch):
     from eng.logging import HistoryBuffer
     from eng.registry import METRICS
 
-    statistics, metrics = dict(HistoryBuffer._statistics_methods), dict(METRICS._module_dict)
+    statistics = dict(HistoryBuffer._statistics_methods)
     try:
-        for number, block in enumerate(blocks):
-            exec(compile(block, f"{path.name}[{number}]", "exec"), {"__name__": f"page_{page}_{number}"})
+        with METRICS.isolated():
+            for number, block in enumerate(blocks):
+                exec(compile(block, f"{path.name}[{number}]", "exec"), {"__name__": f"page_{page}_{number}"})
     finally:
         HistoryBuffer._statistics_methods.clear()
         HistoryBuffer._statistics_methods.update(statistics)
-        METRICS._module_dict.clear()
-        METRICS._module_dict.update(metrics)

@@ -63,9 +63,9 @@ class Plain:
 
 @pytest.fixture
 def plain():
-    VISBACKENDS.register_module(module=Plain, name="PlainOfThisTest", force=True)
-    yield "PlainOfThisTest"
-    VISBACKENDS._module_dict.pop("PlainOfThisTest")
+    with VISBACKENDS.isolated():
+        VISBACKENDS.register_module(module=Plain, name="PlainOfThisTest")
+        yield "PlainOfThisTest"
 
 
 def test_a_tracker_without_engs_attributes_is_called_where_the_run_is(plain, tmp_path) -> None:

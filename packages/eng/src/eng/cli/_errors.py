@@ -34,14 +34,15 @@ def _usage(error: click.UsageError) -> str:
 def _words(error: BaseException) -> str:
     if type(error) is SyntaxError:
         return "".join(traceback.format_exception_only(type(error), error)).strip()
-    if type(error) is KeyError and error.args:  # its str() is the repr of the key
-        return str(error.args[0])
-    return str(error) or type(error).__name__
+    # The str() of a KeyError is the repr of the key.
+    words = str(error.args[0]) if type(error) is KeyError and error.args else str(error) or type(error).__name__
+    notes: list[str] = getattr(error, "__notes__", [])  # such as the nodes of a config around a failed build
+    return "\n".join([words, *notes])
 
 
 def _is_ours(error: BaseException) -> bool:
-    """Whether a package of eng defined the error's class, or raised it itself."""
-    if any(cls.__module__.startswith("eng.") for cls in type(error).__mro__):
+    """Whether a package of eng defined the error's class, raised it itself, or was building a config."""
+    if any(cls.__module__.startswith("eng.") for cls in type(error).__mro__) or hasattr(error, "build_chain"):
         return True
     return _module_that_raised(error.__traceback__).startswith("eng.")
 

@@ -3,6 +3,7 @@
 from ._build import build_from_cfg, build_model_from_cfg, build_runner_from_cfg, build_scheduler_from_cfg
 from ._check import Finding, Node, Plain, Schema, Shape, check
 from ._manager import ManagerMeta, ManagerMixin
+from ._notes import build_chain
 from ._registry import Registry
 from ._report import count_registered_modules, traverse_registry_tree
 from ._root import (
@@ -37,7 +38,7 @@ from ._root import (
 from ._scope import DefaultScope, init_default_scope
 from ._version import __version__
 from ._vetting import registered_only
-from .errors import BuildError, BuildNode, DuplicateNameError, UnknownTypeError, UntrustedTypeError
+from .errors import BuildNode, DuplicateNameError, UnknownTypeError, UntrustedTypeError
 
 __all__ = [
     "Registry",
@@ -60,7 +61,7 @@ __all__ = [
     "Shape",
     "count_registered_modules",
     "traverse_registry_tree",
-    "BuildError",
+    "build_chain",
     "BuildNode",
     "DuplicateNameError",
     "UnknownTypeError",

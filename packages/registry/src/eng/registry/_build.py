@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from ._lookup_error import unknown_type
 from ._manager import ManagerMeta
 from ._nearness import or_mean
-from ._nodes import describe_call, key_path_to, location_of, type_name
+from ._nodes import describe_call, location_of, type_name
+from ._notes import build_chain, note_failure
 from ._signatures import parameters_of
-from .errors import BuildError, BuildNode, build_error
+from .errors import BuildNode, MissingTypeError
 
 if TYPE_CHECKING:
     from ._registry import Registry
@@ -35,8 +36,10 @@ def build_from_cfg(cfg: Any, registry: Registry, default_args: Any = None) -> An
         what the class or function gives. A class with `ManagerMixin` gives its instance of that name.
 
     Raises:
-        BuildError: the look-up or the construction failed. It names the chain of nodes with file and line, keeps the
-            cause, and is an instance of the cause's type too, such as KeyError for a name that nobody registered.
+        UnknownTypeError: nobody registered the name (a KeyError).
+        TypeError: `cfg` is no mapping, or `registry` no Registry.
+        Exception: whatever the constructor raises, with a note of the nodes around it, their file and line; see
+            `build_chain`.
 
     Examples:
         >>> from eng.registry import Registry
@@ -56,12 +59,11 @@ def build_from_cfg(cfg: Any, registry: Registry, default_args: Any = None) -> An
             return _construct(kind, registry.in_current_scope(), arguments)
         with registry.switch_scope_and_registry(scope) as scoped:
             return _construct(kind, scoped, arguments)
-    except BuildError as error:
-        _extend(error, cfg, registry)
-        raise
     except Exception as error:
-        hints = _argument_hints(cfg, registry, default_args) if isinstance(error, TypeError) else ()
-        raise build_error(error, [_node(cfg, registry)], hints) from error
+        is_innermost = not build_chain(error)
+        hints = _argument_hints(cfg, registry, default_args) if is_innermost and isinstance(error, TypeError) else ()
+        note_failure(error, _node(cfg, registry), hints)
+        raise
 
 
 def build_runner_from_cfg(cfg: Any, registry: Registry) -> Any:
@@ -90,7 +92,7 @@ def build_model_from_cfg(cfg: Any, registry: Registry, default_args: Any = None)
         default_args: arguments that each config may leave out.
 
     Raises:
-        BuildError: as `build_from_cfg`.
+        Exception: as `build_from_cfg`.
     """
     if not isinstance(cfg, list):
         return build_from_cfg(cfg, registry, default_args)
@@ -110,7 +112,7 @@ def build_scheduler_from_cfg(cfg: Any, registry: Registry, default_args: Any = N
 
     Raises:
         ValueError: the conversion was asked for without ``epoch_length``, or of a scheduler that counts iterations.
-        BuildError: as `build_from_cfg`.
+        Exception: as `build_from_cfg`.
     """
     arguments = _merged(cfg, registry, default_args)
     convert = arguments.pop("convert_to_iter_based", False)
@@ -183,7 +185,7 @@ def _merged(cfg: Any, registry: Registry, default_args: Any) -> dict[str, Any]:
         for key, value in _plain(default_args, "default_args").items():
             arguments.setdefault(key, value)
     if "type" not in arguments:
-        raise KeyError(
+        raise MissingTypeError(
             f'a config for the {registry.name} registry must contain the key "type"; it has {sorted(map(str, arguments))}'
         )
     return arguments
@@ -204,15 +206,3 @@ def _check_mapping(cfg: object, what: str) -> None:
 
 def _node(cfg: Any, registry: Registry) -> BuildNode:
     return BuildNode(registry.name.replace(" ", "_"), describe_call(cfg), location_of(cfg), cfg)
-
-
-def _extend(error: BuildError, cfg: Any, registry: Registry) -> None:
-    """Puts the node around the failed one in front of the chain, and their paths together."""
-    node = _node(cfg, registry)
-    below = key_path_to(error.chain[0].cfg, cfg)
-    if below:
-        old = error.chain[0].path
-        for inner in error.chain:
-            if inner.path == old or inner.path.startswith((f"{old}.", f"{old}[")):
-                inner.path = f"{node.path}{below}{inner.path[len(old) :]}"
-    error.chain.insert(0, node)

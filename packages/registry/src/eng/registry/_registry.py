@@ -12,6 +12,7 @@ from typing import Any
 from ._build import build_from_cfg
 from ._discovery import distribution_of, import_if_present, import_registry_of, object_at, register_all_modules_of
 from ._scope import DefaultScope
+from ._table import table_of
 from ._tree import find_name, find_scope, line_of, tree_below
 from ._vetting import vet
 from .errors import DuplicateNameError, UsageTypeError, UsageValueError
@@ -86,9 +87,7 @@ class Registry:
         return self.get(key) is not None
 
     def __repr__(self) -> str:
-        from ._report import table_of
-
-        return table_of(self)
+        return table_of(self._name, self._module_dict)
 
     @staticmethod
     def infer_scope() -> str:
@@ -394,7 +393,8 @@ class Registry:
             **kwargs: for the build function, such as ``default_args``.
 
         Raises:
-            BuildError: the look-up or the construction failed; also an instance of the cause's type.
+            UnknownTypeError: nobody registered the name (a KeyError).
+            Exception: whatever the constructor raises, with a note of the nodes around it.
 
         Examples:
             >>> from fractions import Fraction

@@ -5,34 +5,16 @@ from __future__ import annotations
 import json
 import time
 from collections import defaultdict
-from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from . import _root
+from ._registry import Registry
 from ._tree import tree_below
-
-if TYPE_CHECKING:
-    from ._registry import Registry
 
 __all__ = ["count_registered_modules", "traverse_registry_tree"]
 
 _FILE_NAME = "modules_statistic_results.json"
-
-
-def table_of(registry: Registry) -> str:
-    """A table of the names and objects of one registry."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(title=f"Registry of {registry.name}")
-    table.add_column("Names", justify="left", no_wrap=True)
-    table.add_column("Objects", justify="left")
-    for name, module in sorted(registry.module_dict.items()):
-        table.add_row(escape(name), escape(str(module)))
-    text = StringIO()
-    Console(file=text, width=120, color_system=None).print(table, end="")
-    return text.getvalue()
 
 
 def traverse_registry_tree(registry: Registry, verbose: bool = True) -> list[dict[str, Any]]:
@@ -65,8 +47,6 @@ def count_registered_modules(save_path: str | None = None, verbose: bool = True)
     Raises:
         OSError: the file cannot be written.
     """
-    from . import _root
-
     roots = {
         name: value for name, value in vars(_root).items() if value in _root.ROOT_REGISTRIES and name != "OPTIM_WRAPPER"
     }

@@ -34,7 +34,7 @@ def build_optim_wrapper(model: nn.Module, cfg: Mapping[str, Any]) -> Any:
 
     Raises:
         OptimTypeError: ``cfg`` is no mapping (a TypeError).
-        BuildError: the optimizer, the wrapper or the constructor cannot be built; see :mod:`eng.registry`.
+        Exception: whatever the optimizer, the wrapper or the constructor raises; see :func:`eng.registry.build_from_cfg`.
 
     Examples:
         >>> wrapper = build_optim_wrapper(nn.Linear(1, 1), dict(optimizer=dict(type="SGD", lr=0.1), clip_grad=dict(max_norm=1)))
