@@ -6,9 +6,11 @@ gives. `test_values.py` evaluates the same expressions under the alias.
 
 from __future__ import annotations
 
+import inspect
 import io
 import itertools
 import json
+import logging
 import os
 import tempfile
 import warnings
@@ -299,9 +301,9 @@ def written(value: Any) -> str:
         return "{" + ", ".join(f"{written(key)}: {written(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple | set | frozenset):
         return f"{type(value).__name__}({', '.join(map(written, value))})"
-    if type(value).__name__ in ("generator", "list_iterator") or callable(value):
+    if type(value).__name__ in ("generator", "list_iterator") or inspect.isroutine(value) or inspect.isclass(value):
         return f"<{type(value).__name__}>" if not hasattr(value, "__qualname__") else f"<{value.__qualname__}>"
-    return repr(value)
+    return f"<{type(value).__name__} object>" if " at 0x" in repr(value) else repr(value)
 
 
 def evaluated(expression: str, names: Mapping[str, Any]) -> tuple[str, Any]:
@@ -331,9 +333,28 @@ def outcome_of(expression: str, names: Mapping[str, Any]) -> tuple[str, Any]:
             return "raises", [name for name in builtin if name not in ("BaseException", "object")]
 
 
+def outcomes(expressions: list[str]) -> dict[str, Any]:
+    """What each expression gives, in a folder of its own and without log lines."""
+    import api_values
+
+    logging.disable(logging.CRITICAL)
+    names = {**api_values.names_of_api(), **namespace()}
+    before = Path.cwd()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        try:
+            return {
+                expression: list(evaluated(expression, {**names, **api_values.for_each_expression(names)}))
+                for expression in expressions
+            }
+        finally:
+            os.chdir(before)
+
+
 def main() -> None:
-    names = namespace()
-    rows = {expression: list(evaluated(expression, names)) for expression in of_utils()}
+    import api_values
+
+    rows = outcomes([*of_utils(), *api_values.of_api()])
     lines = [f" {json.dumps(expression)}: {json.dumps(result)}" for expression, result in rows.items()]
     (HERE / "values.json").write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 

@@ -361,7 +361,7 @@ def test_a_value_that_groups_do_not_have(sgd):
 
 
 def test_a_subclass_without_a_curve(sgd):
-    with pytest.raises(TypeError, match="Bare gives no curve: define _get_value"):
+    with pytest.raises(NotImplementedError, match="Bare gives no curve: define _get_value"):
         type("Bare", (_ParamScheduler,), {})(sgd, "lr")
 
 

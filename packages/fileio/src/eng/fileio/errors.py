@@ -41,8 +41,11 @@ class MissingArgumentError(ValueError, AssertionError):
     """Nothing tells which file or backend is meant; an AssertionError too, as in MMEngine."""
 
 
-class UnknownBackendError(ValueError):
-    """No backend has that name or prefix."""
+class UnknownBackendError(ValueError, KeyError):
+    """No backend has that name or prefix; a KeyError too, as in MMEngine."""
+
+    # KeyError shows the repr of its argument, which turns a sentence into a quoted string.
+    __str__ = Exception.__str__
 
 
 class UnknownFormatError(TypeError):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from eng.logging.errors import UsageError, UsageTypeError
 from eng.logging.metric_values import MetricReader
 from eng.registry import HOOKS
 
@@ -81,9 +82,9 @@ class CheckpointHook(Hook):
         **kwargs: Any,
     ) -> None:
         if file_client_args is not None and backend_args is not None:
-            raise ValueError("give backend_args only; file_client_args is its old name")
+            raise UsageError("give backend_args only; file_client_args is its old name")
         if save_begin < 0:
-            raise ValueError(f"save_begin must not be negative, got {save_begin}")
+            raise UsageError(f"save_begin must not be negative, got {save_begin}")
         self.interval, self.save_begin = interval, save_begin
         self.by_epoch = self._given_by_epoch = by_epoch
         self.save_optimizer, self.save_param_scheduler = save_optimizer, save_param_scheduler
@@ -424,15 +425,15 @@ class CheckpointHook(Hook):
         if self.save_best is None:
             return {}
         if len(set(self.save_best)) != len(self.save_best):
-            raise ValueError(f"save_best names a metric twice: {self.save_best}")
+            raise UsageError(f"save_best names a metric twice: {self.save_best}")
         if "auto" in self.save_best:
             if len(self.save_best) > 1:
-                raise ValueError(f"save_best='auto' stands alone, got {self.save_best}")
+                raise UsageError(f"save_best='auto' stands alone, got {self.save_best}")
             self._given_rule = rule if isinstance(rule, str) or rule is None else rule[0]
             return {}
         rules = _as_list(rule) or [None]
         if len(rules) not in (1, len(self.save_best)):
-            raise ValueError(
+            raise UsageError(
                 f"{len(self.save_best)} metrics in save_best and {len(rules)} rules: give one for each or one"
             )
         rules = rules * len(self.save_best) if len(rules) == 1 else rules
@@ -474,7 +475,7 @@ def _as_list(value: Any) -> list[Any] | None:
         return value
     if isinstance(value, (str, tuple)):
         return [value] if isinstance(value, str) else list(value)
-    raise TypeError(f"expected a name, a list of names or None, got {type(value).__name__}")
+    raise UsageTypeError(f"expected a name, a list of names or None, got {type(value).__name__}")
 
 
 def _join(folder: str, name: str, backend_args: dict[str, Any] | None) -> str:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from eng.checkpoint.unwrap import unwrap
+from eng.logging.errors import UsageError
 from eng.registry import HOOKS, MODELS
 
 from .hook import DataBatch, Hook
@@ -52,9 +53,9 @@ class EMAHook(Hook):
         **kwargs: Any,
     ) -> None:
         if begin_iter < 0 or begin_epoch < 0:
-            raise ValueError(f"begin_iter ({begin_iter}) and begin_epoch ({begin_epoch}) must not be negative")
+            raise UsageError(f"begin_iter ({begin_iter}) and begin_epoch ({begin_epoch}) must not be negative")
         if begin_iter and begin_epoch:
-            raise ValueError("set either begin_iter or begin_epoch, not both")
+            raise UsageError("set either begin_iter or begin_epoch, not both")
         self.strict_load = strict_load
         self.ema_cfg = dict(type=ema_type, **kwargs)
         self.begin_iter = begin_iter
@@ -84,7 +85,7 @@ class EMAHook(Hook):
             ("begin_iter", self.begin_iter, runner.max_iters),
         ):
             if begin > end:
-                raise ValueError(f"EMAHook's {name} is {begin}, but the run ends at {end}")
+                raise UsageError(f"EMAHook's {name} is {begin}, but the run ends at {end}")
 
     def after_train_iter(
         self,

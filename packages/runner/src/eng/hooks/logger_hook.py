@@ -65,7 +65,8 @@ class LoggerHook(Hook):
     ) -> None:
         for name, value in (("interval", interval), ("interval_exp_name", interval_exp_name)):
             if not isinstance(value, int) or value < 1:
-                raise ValueError(f"LoggerHook's {name} must be a positive integer, got {value!r}")
+                error = ValueError if isinstance(value, int) else TypeError
+                raise error(f"LoggerHook's {name} must be a positive integer, got {value!r}")
         if out_dir is not None and not isinstance(out_dir, (str, Path)):
             raise TypeError(f"LoggerHook's out_dir must be a path or None, got {type(out_dir).__name__}")
         if file_client_args is not None and backend_args is not None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from eng.logging.errors import UsageError, UsageTypeError
 from eng.registry import HOOKS
 
 from .hook import DataBatch, Hook
@@ -57,10 +58,12 @@ class ProfilerHook(Hook):
         json_trace_path: str | None = None,
     ) -> None:
         if profile_times < 1:
-            raise ValueError(f"profile_times must be at least 1, got {profile_times}")
+            raise UsageError(f"profile_times must be at least 1, got {profile_times}")
         self.by_epoch = by_epoch
         self.profile_times = profile_times
         self.activities = _activities(activity_with_cpu, activity_with_cuda)
+        if schedule is not None and not isinstance(schedule, Mapping):
+            raise UsageTypeError(f"schedule must be the keywords of torch.profiler.schedule, got {schedule!r}")
         self.schedule = torch.profiler.schedule(**schedule) if schedule is not None else None
         self.on_trace_ready = on_trace_ready
         self.options: dict[str, Any] = {
@@ -82,7 +85,7 @@ class ProfilerHook(Hook):
         longest = runner.max_epochs if self.by_epoch else runner.max_iters
         if longest < self.profile_times:
             unit = "epochs" if self.by_epoch else "iterations"
-            raise ValueError(f"profile_times is {self.profile_times}, but the run has only {longest} {unit}")
+            raise UsageError(f"profile_times is {self.profile_times}, but the run has only {longest} {unit}")
         self._seen = 0
         self.profiler = torch.profiler.profile(
             activities=self.activities,
@@ -134,7 +137,7 @@ class ProfilerHook(Hook):
 def _activities(cpu: bool, cuda: bool) -> list[Any]:
     chosen = [torch.profiler.ProfilerActivity.CPU] * cpu + [torch.profiler.ProfilerActivity.CUDA] * cuda
     if not chosen:
-        raise ValueError("choose activity_with_cpu or activity_with_cuda")
+        raise UsageError("choose activity_with_cpu or activity_with_cuda")
     return chosen
 
 
@@ -150,7 +153,7 @@ def _trace_handler(setting: Any, runner: RunnerView) -> Callable[[Any], None] | 
         folder = Path(options.pop("dir_name", None) or Path(str(runner.log_dir)) / "tf_tracing_logs")
         write: Callable[[Any], None] = torch.profiler.tensorboard_trace_handler(str(folder), **options)
         return write
-    raise ValueError(f"on_trace_ready must be a callable or a dict of type 'log_trace' or 'tb_trace', got {setting!r}")
+    raise UsageError(f"on_trace_ready must be a callable or a dict of type 'log_trace' or 'tb_trace', got {setting!r}")
 
 
 def _log_table(runner: RunnerView, sort_by: str = "self_cpu_time_total", row_limit: int = 15) -> Callable[[Any], None]:
@@ -191,7 +194,7 @@ class NPUProfilerHook(Hook):
         ge_profiling_to_std_out: bool = False,
     ) -> None:
         if begin >= end:
-            raise ValueError(f"begin ({begin}) must be below end ({end})")
+            raise UsageError(f"begin ({begin}) must be below end ({end})")
         import os
 
         import torch_npu
@@ -212,7 +215,7 @@ class NPUProfilerHook(Hook):
             ValueError: the run is shorter than ``end``.
         """
         if self.end > runner.max_iters:
-            raise ValueError(f"end is {self.end}, but the run has only {runner.max_iters} iterations")
+            raise UsageError(f"end is {self.end}, but the run has only {runner.max_iters} iterations")
         self.result_path.mkdir(parents=True, exist_ok=True)
 
     def before_train_iter(self, runner: RunnerView, batch_idx: int, data_batch: DataBatch = None) -> None:

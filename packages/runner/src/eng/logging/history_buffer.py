@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
+from eng.logging.errors import UsageError, UsageTypeError
+
 from ._deferred import Entry, fetch, stack_on_device
 from ._totals import NOTHING, Totals
 
@@ -58,12 +60,12 @@ class HistoryBuffer:
         max_length: int = 1_000_000,
     ) -> None:
         if len(log_history) != len(count_history):
-            raise ValueError(
+            raise UsageError(
                 f"log_history holds {len(log_history)} values and count_history {len(count_history)} weights; each "
                 "value needs a weight"
             )
         if max_length < 1:
-            raise ValueError(f"max_length is the number of values to keep and must be 1 or more, not {max_length}")
+            raise UsageError(f"max_length is the number of values to keep and must be 1 or more, not {max_length}")
         if len(log_history) > max_length:
             warnings.warn(
                 f"log_history holds {len(log_history)} values and max_length is {max_length}: the oldest are left out",
@@ -135,7 +137,7 @@ class HistoryBuffer:
     def _weigh(self, count: Any) -> None:
         """Notes the weight of the next value; those behind the last that is not 1 are not written down."""
         if not isinstance(count, numbers.Real):
-            raise TypeError(f"count is the weight of the value, a number, not {type(count).__name__}")
+            raise UsageTypeError(f"count is the weight of the value, a number, not {type(count).__name__}")
         weights = self._weights = self._weights or []
         weights += [1] * (self._waiting() - len(weights))
         weights.append(count)  # type: ignore[arg-type]  # a real number
@@ -150,13 +152,13 @@ class HistoryBuffer:
     def _admit(self, value: Any) -> Any:
         if isinstance(value, torch.Tensor):
             if value.numel() != 1:
-                raise TypeError(f"a logged tensor has one element; this one has the shape {tuple(value.shape)}")
+                raise UsageTypeError(f"a logged tensor has one element; this one has the shape {tuple(value.shape)}")
             return value.detach() if value.requires_grad else value
         if isinstance(value, numbers.Real):
             return value
         if isinstance(value, np.ndarray | np.generic) and value.size == 1 and value.dtype.kind in "biuf":
             return value.item()
-        raise TypeError(
+        raise UsageTypeError(
             f"a logged value is a number, or a tensor or array with one element, not {type(value).__name__}"
         )
 
@@ -258,7 +260,7 @@ class HistoryBuffer:
         """
         name = method.__name__
         if name in cls._statistics_methods:
-            raise ValueError(f"the statistic {name!r} is registered already; give the function another name")
+            raise UsageError(f"the statistic {name!r} is registered already; give the function another name")
         cls._statistics_methods[name] = method
         return method
 
@@ -308,7 +310,7 @@ class HistoryBuffer:
             return np.float64(self._pending[-1])
         self._settle()
         if self._start == self._end:
-            raise ValueError("the history buffer is empty; call update first")
+            raise UsageError("the history buffer is empty; call update first")
         return self._store[self._end - 1]
 
     def _recent(self, size: int | None) -> list[float] | None:
@@ -330,7 +332,7 @@ class HistoryBuffer:
 
     def _window(self, size: int | None) -> tuple[np.ndarray, np.ndarray, Totals]:
         if size is not None and type(size) is not int and not isinstance(size, numbers.Integral):
-            raise TypeError(f"window_size is a number of updates, not {size!r}")
+            raise UsageTypeError(f"window_size is a number of updates, not {size!r}")
         self._settle()
         start, end = self._start, self._end
         if size is None or size >= end - start + self._earlier.length:

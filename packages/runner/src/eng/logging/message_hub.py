@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from eng.logging.errors import UsageError, UsageKeyError, UsageTypeError
 from eng.registry import ManagerMixin
 
 from ._plain import NotPlainError, to_plain
@@ -78,7 +79,7 @@ class MessageHub(ManagerMixin):
         self.recorders = _Recorders(self._new_recorder)
         for key, buffer in self._log_scalars.items():
             if not isinstance(buffer, HistoryBuffer):
-                raise TypeError(f"log_scalars[{key!r}] must be a HistoryBuffer, not {type(buffer).__name__}")
+                raise UsageTypeError(f"log_scalars[{key!r}] must be a HistoryBuffer, not {type(buffer).__name__}")
             buffer.read_together_with(self._log_scalars)
 
     @classmethod
@@ -150,11 +151,11 @@ class MessageHub(ManagerMixin):
             0.2
         """
         if not isinstance(log_dict, Mapping):
-            raise TypeError(f"update_scalars takes a mapping of keys to values, not {type(log_dict).__name__}")
+            raise UsageTypeError(f"update_scalars takes a mapping of keys to values, not {type(log_dict).__name__}")
         for key, value in log_dict.items():
             if isinstance(value, Mapping):
                 if "value" not in value:
-                    raise ValueError(f"update_scalars: {key!r} is a mapping without 'value'; it has {sorted(value)}")
+                    raise UsageError(f"update_scalars: {key!r} is a mapping without 'value'; it has {sorted(value)}")
                 self.update_scalar(key, value["value"], value.get("count", 1), resumed)
             else:
                 self.update_scalar(key, value, resumed=resumed)
@@ -169,7 +170,7 @@ class MessageHub(ManagerMixin):
             return self._log_scalars[key]
         except KeyError:
             known = ", ".join(self._log_scalars) or "nothing yet"
-            raise KeyError(
+            raise UsageKeyError(
                 f"{key!r} was never logged in the message hub {self.instance_name!r}; logged: {known}"
             ) from None
 
@@ -202,7 +203,7 @@ class MessageHub(ManagerMixin):
             TypeError: `info_dict` is not a mapping.
         """
         if not isinstance(info_dict, Mapping):
-            raise TypeError(f"update_info_dict takes a mapping of keys to values, not {type(info_dict).__name__}")
+            raise UsageTypeError(f"update_info_dict takes a mapping of keys to values, not {type(info_dict).__name__}")
         for key, value in info_dict.items():
             self.update_info(key, value, resumed=resumed)
 
@@ -220,7 +221,7 @@ class MessageHub(ManagerMixin):
 
     def _set_resumed(self, key: str, resumed: bool) -> None:
         if self._resumed_keys.setdefault(key, resumed) is not resumed:
-            raise ValueError(
+            raise UsageError(
                 f"{key!r} was logged with resumed={not resumed} before; whether checkpoints keep a key cannot change"
             )
 
@@ -260,10 +261,10 @@ class MessageHub(ManagerMixin):
                 "resumed_keys": state_dict._resumed_keys,  # noqa: SLF001  # of this class
             }
         if not isinstance(state_dict, Mapping):
-            raise TypeError(f"load_state_dict takes a mapping or a MessageHub, not {type(state_dict).__name__}")
+            raise UsageTypeError(f"load_state_dict takes a mapping or a MessageHub, not {type(state_dict).__name__}")
         missing = [key for key in ("log_scalars", "runtime_info", "resumed_keys") if key not in state_dict]
         if missing:
-            raise KeyError(f"the state of a message hub needs {', '.join(missing)}; it has {sorted(state_dict)}")
+            raise UsageKeyError(f"the state of a message hub needs {', '.join(missing)}; it has {sorted(state_dict)}")
         for key, state in state_dict["log_scalars"].items():
             self._load_scalar(key, state)
         for key, value in state_dict["runtime_info"].items():
@@ -286,5 +287,5 @@ class MessageHub(ManagerMixin):
 
 def _ordered(name: str, given: Mapping[str, Any] | None) -> OrderedDict[str, Any]:
     if given is not None and not isinstance(given, Mapping):
-        raise TypeError(f"{name} must be a mapping, not {type(given).__name__}")
+        raise UsageTypeError(f"{name} must be a mapping, not {type(given).__name__}")
     return OrderedDict(given or {})

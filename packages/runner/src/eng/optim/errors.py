@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Iterable
 
 
-class OptimError(ValueError):
-    """A setting of an optimizer, wrapper or scheduler that cannot work."""
+class OptimError(ValueError, AssertionError):
+    """A setting of an optimizer, wrapper or scheduler that cannot work; MMEngine asserts in most of these places."""
 
 
 class OptimTypeError(OptimError, TypeError):

@@ -19,11 +19,19 @@ class Priority(Enum):
     LOWEST = 100
 
 
+class UnknownPriorityError(ValueError, KeyError):
+    """A name that no priority has."""
+
+    # KeyError shows the repr of its argument, which turns a sentence into a quoted string.
+    __str__ = Exception.__str__
+
+
 def get_priority(priority: int | str | Priority) -> int:
     """The number of a priority given as a number, a name in any case, or a :class:`Priority`.
 
     Raises:
-        ValueError: a number outside 0 to 100, or an unknown name.
+        ValueError: a number outside 0 to 100.
+        UnknownPriorityError: an unknown name (a ValueError and a KeyError).
         TypeError: something else.
 
     Example:
@@ -34,10 +42,12 @@ def get_priority(priority: int | str | Priority) -> int:
         return priority.value
     if isinstance(priority, str):
         if priority.upper() not in Priority.__members__:
-            raise ValueError(f"unknown priority {priority!r}; the names are {', '.join(Priority.__members__)}")
+            raise UnknownPriorityError(
+                f"unknown priority {priority!r}; the names are {', '.join(Priority.__members__)}"
+            )
         return Priority[priority.upper()].value
     if isinstance(priority, int):
         if not 0 <= priority <= 100:
-            raise ValueError(f"a priority lies between 0 and 100, got {priority}")
+            raise ValueError(f"priority must be between 0 and 100, got {priority}")
         return priority
     raise TypeError(f"a priority is an int, a name or a Priority, got {type(priority).__name__}")

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from eng.logging.errors import UsageError
+
 from .colors import RGB
 
 Image = np.ndarray  # (H, W, 3) uint8, RGB
@@ -146,7 +148,7 @@ def _fixed(points_N2: np.ndarray, box: tuple[int, int, int, int], shift: int) ->
 
 def _strokes(points_N2: np.ndarray, width: float, style: str) -> list[np.ndarray]:
     if style not in _DASHES:
-        raise ValueError(f"there is no line style {style!r}; there are {', '.join(map(repr, _DASHES))}")
+        raise UsageError(f"there is no line style {style!r}; there are {', '.join(map(repr, _DASHES))}")
     pattern = _DASHES[style]
     if style == "none":
         return []
@@ -263,5 +265,5 @@ def _background(image: Image, box: tuple[int, int, int, int], size: int, setting
 
 def _share(name: str, shares: dict[str, float]) -> float:
     if name not in shares:
-        raise ValueError(f"there is no alignment {name!r}; there are {', '.join(shares)}")
+        raise UsageError(f"there is no alignment {name!r}; there are {', '.join(shares)}")
     return shares[name]

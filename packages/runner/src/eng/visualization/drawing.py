@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from eng.logging.errors import UsageError
+
 from . import canvas, featmap, window
 from .colors import for_each, to_rgb
 from .figure import DPI, Overlay
@@ -55,7 +57,7 @@ class Drawing:
         if self._overlay is not None:
             self._image, self._overlay = self._overlay.render(), None
         if self._image is None:
-            raise ValueError("there is no image yet: call set_image first")
+            raise UsageError("there is no image yet: call set_image first")
         return self._image
 
     def show(
@@ -144,7 +146,7 @@ class Drawing:
         boxes_N4 = _points(bboxes, 4, "bboxes")
         turned = np.flatnonzero((boxes_N4[:, 0] > boxes_N4[:, 2]) | (boxes_N4[:, 1] > boxes_N4[:, 3]))
         if len(turned):
-            raise ValueError(
+            raise UsageError(
                 f"bboxes are x1 y1 x2 y2 with x1 <= x2 and y1 <= y2; number {turned[0]} is {boxes_N4[turned[0]]}"
             )
         corners = boxes_N4[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
@@ -201,7 +203,7 @@ class Drawing:
         image, centers_N2 = self.get_image(), _points(center, 2, "center")
         radii_N = _numbers(radius, "radius").reshape(-1)
         if len(radii_N) != len(centers_N2):
-            raise ValueError(f"{len(centers_N2)} centers need as many radii, got {len(radii_N)}")
+            raise UsageError(f"{len(centers_N2)} centers need as many radii, got {len(radii_N)}")
         ends_N2 = np.concatenate([centers_N2 - radii_N[:, None], centers_N2 + radii_N[:, None]])
         self._warn_outside(ends_N2, "draw_circles")
         looks = _looks(len(radii_N), edge_colors, line_styles, line_widths, face_colors)
@@ -229,7 +231,7 @@ class Drawing:
         """
         image, x_N2, y_N2 = self.get_image(), _points(x_datas, 2, "x_datas"), _points(y_datas, 2, "y_datas")
         if x_N2.shape != y_N2.shape:
-            raise ValueError(f"x_datas and y_datas must have one shape, got {x_N2.shape} and {y_N2.shape}")
+            raise UsageError(f"x_datas and y_datas must have one shape, got {x_N2.shape} and {y_N2.shape}")
         self._warn_outside(np.stack([x_N2, y_N2], axis=-1).reshape(-1, 2), "draw_lines")
         looks = _looks(len(x_N2), colors, line_styles, line_widths, "none")
         for ends, look in zip(np.stack([x_N2, y_N2], axis=-1), looks, strict=True):
@@ -294,7 +296,7 @@ class Drawing:
         self._warn_outside(points_N2, "draw_texts")
         words = [texts] if isinstance(texts, str) else list(texts)
         if len(words) != len(points_N2):
-            raise ValueError(f"{len(words)} texts need as many positions, got {len(points_N2)}")
+            raise UsageError(f"{len(words)} texts need as many positions, got {len(points_N2)}")
         if font_properties is not None:
             font_families, font_sizes = _of_properties(font_properties, font_families, font_sizes)
         columns = (
@@ -334,7 +336,7 @@ class Drawing:
         masks_NHW = _array(binary_masks, "binary_masks")
         masks_NHW = masks_NHW[None] if masks_NHW.ndim == 2 else masks_NHW
         if masks_NHW.ndim != 3 or masks_NHW.shape[1:] != image.shape[:2]:
-            raise ValueError(f"masks must be {image.shape[:2]} like the image, got {masks_NHW.shape[-2:]}")
+            raise UsageError(f"masks must be {image.shape[:2]} like the image, got {masks_NHW.shape[-2:]}")
         pairs = zip(for_each(colors, len(masks_NHW), "colors"), for_each(alphas, len(masks_NHW), "alphas"), strict=True)
         for mask_HW, (color, alpha) in zip(masks_NHW.astype(bool), pairs, strict=True):
             rgb = to_rgb(color)
@@ -390,7 +392,7 @@ def _array(value: Any, name: str) -> np.ndarray:
 def _numbers(value: Any, name: str) -> np.ndarray:
     array = _array(value, name).astype(np.float64)
     if not np.isfinite(array).all():
-        raise ValueError(f"{name}: all numbers must be finite")
+        raise UsageError(f"{name}: all numbers must be finite")
     return array
 
 
@@ -398,7 +400,7 @@ def _areas(sizes: Any, count: int) -> np.ndarray:
     """An area for each of `count` points, out of one for all or one each."""
     areas_N = _numbers(sizes if isinstance(sizes, torch.Tensor) else np.asarray(sizes), "sizes").reshape(-1)
     if len(areas_N) not in (1, count):
-        raise ValueError(f"sizes: expected one area or {count}, got {len(areas_N)}")
+        raise UsageError(f"sizes: expected one area or {count}, got {len(areas_N)}")
     return np.broadcast_to(areas_N, count)
 
 
@@ -406,7 +408,7 @@ def _points(value: Any, columns: int, name: str) -> np.ndarray:
     array = _numbers(value, name)
     array = array[None] if array.ndim == 1 else array
     if array.ndim != 2 or array.shape[1] != columns:
-        raise ValueError(f"{name}: expected ({columns},) or (N, {columns}), got {np.shape(value)}")
+        raise UsageError(f"{name}: expected ({columns},) or (N, {columns}), got {np.shape(value)}")
     return array
 
 
@@ -438,7 +440,7 @@ def _draw_marker(image: np.ndarray, point: np.ndarray, half: float, color: Any, 
             ends = point + half * np.array(stroke, np.float64)
             canvas.polyline(image, ends, color=color, width=max(half / 3, 1), style="-", alpha=1.0)
     else:
-        raise ValueError(f"there is no marker {marker!r}; there are o, ., s, ^, x and +")
+        raise UsageError(f"there is no marker {marker!r}; there are o, ., s, ^, x and +")
 
 
 def _of_properties(properties: Any, families: Any, sizes: Any) -> tuple[Any, Any]:

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from eng.logging.errors import UsageError, UsageTypeError
+
 from .canvas import cv2
 from .images import as_rgb
 
@@ -43,11 +45,11 @@ def draw_featmap(
         ValueError: it has not three dimensions, an unknown reduction, or an arrangement too small for `topk`.
     """
     if not isinstance(featmap, torch.Tensor):
-        raise TypeError(f"featmap must be a tensor, got {type(featmap).__name__}")
+        raise UsageTypeError(f"featmap must be a tensor, got {type(featmap).__name__}")
     if featmap.dim() != 3:
-        raise ValueError(f"featmap must be (C, H, W), got {tuple(featmap.shape)}")
+        raise UsageError(f"featmap must be (C, H, W), got {tuple(featmap.shape)}")
     if channel_reduction is not None and channel_reduction not in _REDUCTIONS:
-        raise ValueError(
+        raise UsageError(
             f"channel_reduction must be None or one of {', '.join(_REDUCTIONS)}, got {channel_reduction!r}"
         )
     map_CHW, image = _aligned(featmap.detach().float().cpu(), overlaid_image, resize_shape)
@@ -81,13 +83,13 @@ def _side_by_side(
     channels = len(map_CHW)
     if topk <= 0:
         if channels not in (1, 3):
-            raise ValueError(
+            raise UsageError(
                 f"topk={topk} shows a map of 1 or 3 channels as it is; this one has {channels}: set topk or channel_reduction"
             )
         return heat(map_CHW.mean(dim=0).numpy(), image, alpha)
     rows, columns = arrangement
     if rows * columns < topk:
-        raise ValueError(f"an arrangement of {rows} x {columns} has no room for topk={topk} pictures")
+        raise UsageError(f"an arrangement of {rows} x {columns} has no room for topk={topk} pictures")
     pictures = [heat(channel.numpy(), image, alpha) for channel in map_CHW[_largest(map_CHW, topk)]]
     blank = np.full_like(pictures[0], 255)
     pictures += [blank] * (rows * columns - len(pictures))

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from eng.logging.errors import UsageError
+
 __all__ = ["as_rgb"]
 
 
@@ -30,9 +32,9 @@ def as_rgb(image: Any) -> np.ndarray:
     array = None if array is None else np.asarray(array)
     if array is None or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
         shape = getattr(array, "shape", None)
-        raise ValueError(f"an image is (height, width, 3), with 1 or 4 channels, or (height, width), got {shape}")
+        raise UsageError(f"an image is (height, width, 3), with 1 or 4 channels, or (height, width), got {shape}")
     if array.dtype.kind not in "buif":
-        raise ValueError(f"an image holds numbers, got an array of {array.dtype}")
+        raise UsageError(f"an image holds numbers, got an array of {array.dtype}")
     pixels = _as_bytes(array if array.ndim == 3 else array[..., None])
     if pixels.shape[2] == 1:
         return np.repeat(pixels, 3, axis=2)

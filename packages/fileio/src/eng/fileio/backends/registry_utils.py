@@ -65,6 +65,7 @@ class BackendTable:
         self._classes: dict[str, str | type[BaseStorageBackend]] = {name: entry[0] for name, entry in built_in.items()}
         self._prefixes = {prefix: name for name, entry in built_in.items() for prefix in entry[1]}
         self._instances: dict[Hashable, Any] = {}
+        self.clients: dict[Hashable, Any] = {}  # the FileClient of each class and instance
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._classes)
@@ -81,6 +82,7 @@ class BackendTable:
         self._classes[name] = backend
         self._prefixes.update(dict.fromkeys(prefixes, name))
         self._instances.clear()
+        self.clients.clear()
 
     def class_named(self, name: str) -> type[BaseStorageBackend]:
         """The class of a backend, imported on first use.

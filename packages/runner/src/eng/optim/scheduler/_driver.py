@@ -204,9 +204,11 @@ class _ParamScheduler:
         """The values for ``last_step``, one for each parameter group. Each subclass gives them.
 
         Raises:
-            TypeError: the subclass does not.
+            NotImplementedError: the subclass does not.
         """
-        raise TypeError(f"{type(self).__name__} gives no curve: define _get_value() -> list of a value for each group")
+        raise NotImplementedError(
+            f"{type(self).__name__} gives no curve: define _get_value() -> list of a value for each group"
+        )
 
     def print_value(self, is_verbose: bool, group: int, value: float) -> None:
         """Logs a value.

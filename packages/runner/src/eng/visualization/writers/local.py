@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from eng.logging.errors import UsageError
 from eng.registry import VISBACKENDS
 from eng.visualization._base import BaseVisBackend, force_init_env
 from eng.visualization.curves.lines import POSITION_KEYS, Line
@@ -56,9 +57,9 @@ class LocalVisBackend(BaseVisBackend):
         scalar_save_file: str = "scalars.json",
     ) -> None:
         if not config_save_file.endswith(".py"):
-            raise ValueError(f"config_save_file must end in .py, not {config_save_file!r}")
+            raise UsageError(f"config_save_file must end in .py, not {config_save_file!r}")
         if not scalar_save_file.endswith(".json"):
-            raise ValueError(f"scalar_save_file must end in .json, not {scalar_save_file!r}")
+            raise UsageError(f"scalar_save_file must end in .json, not {scalar_save_file!r}")
         super().__init__(save_dir)
         folder = Path(save_dir)
         self._img_save_dir = folder / img_save_dir
@@ -150,7 +151,7 @@ class LocalVisBackend(BaseVisBackend):
         if file_path not in self._files:
             extra = Path(self._save_dir) / str(file_path)
             if extra.suffix != ".json" or extra == self._scalar_save_file:
-                raise ValueError(f"file_path must end in .json and differ from scalar_save_file; got {file_path!r}")
+                raise UsageError(f"file_path must end in .json and differ from scalar_save_file; got {file_path!r}")
             self._files[file_path] = [LineFile(extra), self._scalars]
         return self._files[file_path]
 
