@@ -94,6 +94,8 @@ def _check_parameters(wrapper: Any, model: nn.Module) -> None:
     """
     mine = {id(parameter) for parameter in model.parameters()}
     for name, part in wrappers_by_name(wrapper).items():
+        if getattr(part, "has_flat_parameters", False):
+            continue
         groups = getattr(getattr(part, "optimizer", None), "param_groups", None) or ()
         parameters = [parameter for group in groups for parameter in group["params"]]
         if parameters and mine.isdisjoint(map(id, parameters)):

@@ -23,6 +23,8 @@ class EngineOptimWrapper(OptimWrapper):
         counts: losses for each update.
     """
 
+    has_flat_parameters = True  # the engine's optimizer updates flat copies, which are no parameters of the model
+
     def __init__(self, plain: OptimWrapper, engine: Any, counts: int) -> None:
         super().__init__(plain.optimizer)
         self.base_param_settings = plain.base_param_settings
