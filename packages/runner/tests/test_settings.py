@@ -15,6 +15,7 @@ from eng.model import BaseModel
 from eng.registry import MODELS, RUNNERS, Finding, isolated_registries
 from eng.runner import Runner
 from eng.runner import settings as module
+from eng.runner.assemble.loops import build_train_loop
 from eng.runner.environment import setup_environment
 from eng.runner.errors import IncompleteSettingsError, SettingsError
 from eng.runner.schema import SCHEMA
@@ -166,3 +167,9 @@ def test_equal_hints_are_grouped() -> None:
         "the config may be wrong, 3 hints (all: eng config check 'my file.py'):",
         "  a[0].sed: no key 'sed' (and at 2 more places)",
     ]
+
+
+def test_type_and_by_epoch_both_choose_the_loop() -> None:
+    with pytest.raises(RuntimeError, match="names both 'type' and 'by_epoch'") as caught:
+        build_train_loop({"type": "EpochBasedTrainLoop", "by_epoch": True, "max_epochs": 1}, None, None)
+    assert isinstance(caught.value, SettingsError)

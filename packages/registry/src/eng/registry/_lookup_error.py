@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from ._nearness import closest, or_mean
+from ._nearness import closest, did_you_mean, or_mean
 from ._tree import line_of, tree_below
 from .errors import UnknownTypeError
 
@@ -21,7 +21,7 @@ def unknown_type(name: str, registry: Registry) -> UnknownTypeError:
         f"{name!r} is not in the {registry.scope}::{registry.name} registry (scopes searched: {', '.join(searched)})"
     ]
     if near:
-        parts.append(f"did you mean {' or '.join(map(repr, near))}?")
+        parts.append(did_you_mean(near))
     parts.append(hint_for(name, registry))
     return UnknownTypeError("; ".join(parts), name=name, searched=searched, near=near)
 

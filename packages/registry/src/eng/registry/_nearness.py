@@ -17,7 +17,12 @@ def closest(word: str, known: Iterable[str], cutoff: float = 0.6, count: int = 3
 def or_mean(word: str, known: Iterable[str]) -> str:
     """``"; did you mean 'x'?"``, or nothing where no known word is near."""
     near = closest(word, known)
-    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return f"; {did_you_mean(near)}" if near else ""
+
+
+def did_you_mean(names: Iterable[str]) -> str:
+    """The question that every message of this package ends with, for at least one name."""
+    return f"did you mean {' or '.join(map(repr, names))}?"
 
 
 @lru_cache(maxsize=1 << 16)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .._lookup_error import hint_for, near_names, scopes_searched
-from .._nearness import is_slip_of, or_mean
+from .._nearness import did_you_mean, is_slip_of, or_mean
 from .._nodes import location_of, type_name
 from .._registry import Registry
 from .._root import FUNCTIONS, ROOT_REGISTRIES
@@ -89,7 +89,7 @@ def _unknown_type(kind: str, registry: Registry, context: Context, where: str | 
         finding = Finding("unknown-type", f"{context.path}.type", said, where, is_certain=False)
         return Suspicion(finding, kind.rpartition(".")[2], all_names())
     near = near_names(kind, registry)
-    meant = f"did you mean {' or '.join(map(repr, near))}?" if near else ""
+    meant = did_you_mean(near) if near else ""
     parts = [said, meant, origin_of(kind, registry, searched) or ("" if near else hint_for(kind, registry))]
     message = "; ".join(filter(None, parts))
     # Another version of a library, or its own installer, may bring a name that is near to none.

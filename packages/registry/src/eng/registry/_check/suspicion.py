@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .._nearness import closest, is_slip_of
+from .._nearness import closest, did_you_mean, is_slip_of
 from .findings import Finding
 from .words import Words, file_of, words_of, words_of_libraries
 
@@ -67,7 +67,7 @@ def _confirmed(suspicion: Suspicion, words: Words, unread: set[str], counts: Cou
 def _with_near(finding: Finding, near: list[str]) -> Finding:
     if not near or "one level" in finding.message or "did you mean" in finding.message:
         return finding
-    return replace(finding, message=f"{finding.message}; did you mean {' or '.join(map(repr, near[:3]))}?")
+    return replace(finding, message=f"{finding.message}; {did_you_mean(near[:3])}")
 
 
 def _nobody_reads(word: str, builders: tuple[Callable[..., Any], ...]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any, TypeAlias
 
-from .._nearness import is_slip_of, or_mean
+from .._nearness import did_you_mean, is_slip_of, or_mean
 from .._nodes import location_of, nodes_below
 from .._registry import Registry
 from .._scope import DefaultScope
@@ -98,7 +98,7 @@ class _Walk:
             return
         where = location_of(cfg, key)
         if near:
-            message = f"no key {key!r} is known here; did you mean {' or '.join(map(repr, near))}?"
+            message = f"no key {key!r} is known here; {did_you_mean(near)}"
             yield Finding("unknown-key", key, message, where, is_certain=False)
         elif isinstance(value, Mapping) and "type" in value and homes[key] not in cfg:
             message = f"{key!r} has no effect at the top of a config; it belongs in {homes[key]!r}"
