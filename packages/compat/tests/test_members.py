@@ -207,3 +207,30 @@ def test_a_shared_parameter_needs_bypass_duplicate(bypass: bool, groups: int | N
             build_optim_wrapper(model, cfg)
     else:
         assert len(build_optim_wrapper(model, cfg).optimizer.param_groups) == groups
+
+
+def test_s3_is_read_by_petrels_client_where_it_is_installed(tmp_path, monkeypatch) -> None:
+    from eng.fileio import get_file_backend
+
+    assert type(get_file_backend("s3://bucket/a", backend_args={"endpoint_url": "x"})).__name__ == "FsspecBackend"
+    (tmp_path / "petrel_client").mkdir()
+    (tmp_path / "petrel_client/__init__.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert type(get_file_backend("s3://bucket/b")).__name__ == "PetrelBackend"
+    eng.compat.uninstall()
+    assert type(get_file_backend("s3://bucket/c")).__name__ != "PetrelBackend"
+
+
+def test_a_visualizer_opens_its_window_and_names_it() -> None:
+    pytest.importorskip("matplotlib").use("Agg")
+    from matplotlib import pyplot as plt
+
+    from eng.visualization import Visualizer
+
+    visualizer: Any = Visualizer(vis_backends=[])
+    assert visualizer.manager is None
+    visualizer._init_manager("first")
+    opened = visualizer.manager
+    visualizer._init_manager("second")
+    assert visualizer.manager is opened
+    plt.close("all")

@@ -19,6 +19,7 @@ from typing import Any
 _SOURCES = {
     "eng.fileio.backends.lmdb_backend": "fileio:MEMBERS_OF_LMDB",
     "eng.fileio.backends.memcached_backend": "fileio:MEMBERS_OF_MEMCACHED",
+    "eng.fileio.backends.registry_utils": "petrel:MEMBERS",
     "eng.hooks.early_stopping_hook": "hooks:MEMBERS_OF_EARLY_STOPPING",
     "eng.hooks.logger_hook": "hooks:MEMBERS_OF_LOGGER",
     "eng.hooks.profiler_hook": "hooks:MEMBERS_OF_PROFILER",
@@ -31,6 +32,7 @@ _SOURCES = {
     "eng.optim.optimizer.default_constructor": "optim_constructor:MEMBERS",
     "eng.registry._registry": "registry:MEMBERS",
     "eng.runner.runner": "runner:MEMBERS",
+    "eng.visualization.visualizer": "visualizer:MEMBERS",
 }
 _NEVER_COPIED = {
     "__module__",

@@ -1,0 +1,29 @@
+"""The window of ``Visualizer.show`` that subclasses of libraries open themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class OfVisualizer:
+    """Added to :class:`eng.visualization.Visualizer`."""
+
+    # The matplotlib manager of the window; None before one is opened.
+    manager: Any = None
+
+    def _init_manager(self: Any, win_name: str) -> None:
+        """Opens the window, or names the one that is open.
+
+        Args:
+            win_name: its title.
+        """
+        from matplotlib import pyplot as plt
+        from matplotlib.figure import Figure
+
+        if self.manager is None:
+            settings = getattr(self, "fig_show_cfg", None) or {"frameon": False}
+            self.manager = plt.new_figure_manager(num=1, FigureClass=Figure, **settings)
+        self.manager.set_window_title(win_name)
+
+
+MEMBERS = {"Visualizer": OfVisualizer}
