@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from eng.hooks._signatures import check_signatures
+
 from ._facts import RunnerFacts
 from .assemble import observers
 from .dispatch import Dispatcher, owner_name
@@ -79,9 +81,10 @@ class HookCalls(RunnerFacts):
             priority: the hook's priority; None (default) takes the config's or the class's.
 
         Raises:
-            TypeError: ``hook`` is neither.
+            TypeError: ``hook`` is neither, or one of its methods cannot be called as the runner calls it.
         """
         built, named = observers.build_hook(hook)
+        check_signatures(built)
         chosen = priority if priority is not None else named
         if chosen is not None:
             built.priority = chosen
