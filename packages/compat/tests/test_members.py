@@ -147,11 +147,11 @@ def test_registries_are_walked_by_the_names_of_the_reference() -> None:
 
 
 def test_members_go_with_the_alias() -> None:
-    assert hasattr(Runner, "_val_dataloader") and hasattr(BaseInferencer, "_get_repo_or_mim_dir")
+    assert hasattr(Runner, "_log_env") and hasattr(BaseInferencer, "_get_repo_or_mim_dir")
     eng.compat.uninstall()
-    assert not hasattr(Runner, "_val_dataloader") and not hasattr(BaseInferencer, "_get_repo_or_mim_dir")
+    assert not hasattr(Runner, "_log_env") and not hasattr(BaseInferencer, "_get_repo_or_mim_dir")
     eng.compat.install()
-    assert hasattr(Runner, "_val_dataloader")
+    assert hasattr(Runner, "_log_env")
     assert sys.modules["eng.runner.runner"].__spec__ is not None
 
 

@@ -10,7 +10,6 @@ from eng.dist import infer_launcher
 from eng.registry import RUNNERS
 from eng.runner import Runner
 from eng.runner.assemble.strategy import build_strategy
-from eng.runner.settings import defaults
 from eng.runner.spec import arguments_from_cfg, arguments_taken_by, check_config
 
 
@@ -61,7 +60,7 @@ class FlexibleRunner(Runner):
         strategy: Any = None,
         launcher: str = "none",
         randomness: dict[str, Any] | None = None,
-        env_cfg: dict[str, Any] | None = None,
+        env_cfg: dict[str, Any] = {"dist_cfg": {"backend": "nccl"}},  # noqa: B006  # read only, and the reference's
         experiment_name: str | None = None,
         log_level: str | None = None,
     ) -> Any:
@@ -69,7 +68,6 @@ class FlexibleRunner(Runner):
         built = build_strategy(strategy, self.work_dir)
         if experiment_name is not None:
             built.experiment_name = experiment_name
-        env_cfg = env_cfg if env_cfg is not None else defaults()["env_cfg"]
         built.env_kwargs = {"launcher": launcher, "randomness": randomness, **env_cfg}
         built.log_kwargs = {} if log_level is None else {"log_level": log_level}
         if launcher != "none" and hasattr(built, "_setup_distributed"):

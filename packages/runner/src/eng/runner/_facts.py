@@ -13,6 +13,18 @@ from eng.hooks import Hook
 from ._slot import Slot
 
 
+def setting_of(name: str) -> property:
+    """What the Runner was given for a part: an object, a config, or what was assigned since."""
+
+    def read(runner: Any) -> Any:
+        return runner._settings[name]  # noqa: SLF001  # the Runner's own
+
+    def assign(runner: Any, value: Any) -> None:
+        runner._settings[name] = value  # noqa: SLF001  # the Runner's own
+
+    return property(read, assign)
+
+
 class RunnerFacts:
     """The parts of a run and what is asked about it; nothing here changes anything.
 
@@ -186,6 +198,19 @@ class RunnerFacts:
     @_test_loop.setter
     def _test_loop(self, loop: Any) -> None:
         self._test.replace(loop)
+
+    # The same hooks read and assign what the Runner was given for its parts.
+
+    _train_dataloader = setting_of("train_dataloader")
+    _val_dataloader = setting_of("val_dataloader")
+    _test_dataloader = setting_of("test_dataloader")
+    _val_evaluator = setting_of("val_evaluator")
+    _test_evaluator = setting_of("test_evaluator")
+    auto_scale_lr = setting_of("auto_scale_lr")
+
+    def _init_model_weights(self) -> None:
+        """Lets the model set its weights, and gives all ranks those of rank 0."""
+        self.strategy.init_weights(self.model)
 
     @property
     def train_dataloader(self) -> Any:

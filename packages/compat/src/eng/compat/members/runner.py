@@ -11,34 +11,12 @@ from eng.runner.assemble import model as models
 from eng.runner.assemble import optim
 
 
-def _setting(name: str) -> property:
-    """What the Runner was given for a part: an object, a config, or what was assigned since."""
-
-    def read(runner: Any) -> Any:
-        return runner._settings[name]  # noqa: SLF001  # the Runner's own
-
-    def assign(runner: Any, value: Any) -> None:
-        runner._settings[name] = value  # noqa: SLF001  # the Runner's own
-
-    return property(read, assign)
-
-
 class OfRunner:
     """Added to :class:`eng.runner.Runner`."""
 
-    _train_dataloader = _setting("train_dataloader")
-    _val_dataloader = _setting("val_dataloader")
-    _test_dataloader = _setting("test_dataloader")
-    _val_evaluator = _setting("val_evaluator")
-    _test_evaluator = _setting("test_evaluator")
-    auto_scale_lr = _setting("auto_scale_lr")
     _distributed = property(lambda self: is_distributed())
     _rank = property(lambda self: get_rank())
     _world_size = property(lambda self: get_world_size())
-
-    def _init_model_weights(self: Any) -> None:
-        """Lets the model set its weights, and gives all ranks those of rank 0."""
-        self.strategy.init_weights(self.model)
 
     def _build_param_scheduler(self: Any, scheduler: Any, optim_wrapper: Any) -> list[Any]:
         """The schedulers of one optimizer wrapper."""
