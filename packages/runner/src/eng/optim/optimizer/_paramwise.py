@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -173,6 +174,8 @@ def _check_custom(key: str, values: Any, group_values: Collection[str] | None) -
             _check_factor(f"{where}.{name}", value)
         elif group_values is not None and name not in group_values:
             known = ["lr_mult", "decay_mult", *group_values]
+            if not difflib.get_close_matches(name, known, n=1, cutoff=0.8):
+                continue  # a hook of a library may read it, as mmpretrain's SimSiam does with fix_lr
             raise OptimError(f"paramwise_cfg.{where}: a parameter group has no {name!r}{near(name, known)}")
 
 
@@ -186,7 +189,7 @@ def check_rules(rules: Any, base_wd: float | None, group_values: Collection[str]
 
     Raises:
         OptimTypeError: it, its ``custom_keys`` or one of these is not a mapping, or a factor is not a number.
-        OptimError: a custom key holds something that no group has, or a rule multiplies a weight decay that the optimizer's config does not give.
+        OptimError: a custom key holds a slip of a value that a group has, or a rule multiplies a weight decay that the optimizer's config does not give.
     """
     if not isinstance(rules, Mapping):
         raise OptimTypeError(f"paramwise_cfg must be a mapping or None, got {type(rules).__name__}")

@@ -1,4 +1,4 @@
-"""Counts that a config spells as floats, such as 1e5 or a quotient, count like whole numbers."""
+"""Values that configs hold: whole floats as counts, slips of names, keys that hooks read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from eng.optim import OptimWrapper
+from eng.optim import OptimWrapper, build_optim_wrapper
 from eng.optim.errors import OptimError
 from eng.registry import PARAM_SCHEDULERS, Node, check
 
@@ -62,3 +62,14 @@ def test_slip_in_an_optimizer_that_is_found_at_look_up(slip: str, meant: str) ->
     [finding] = [each for each in findings if each.path == "optim_wrapper.optimizer.type"]
     assert finding.is_certain
     assert repr(meant) in finding.message
+
+
+def test_custom_key_that_a_hook_reads_reaches_its_group() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(1, 1), torch.nn.Linear(1, 1))
+    optimizer = {"type": "SGD", "lr": 0.1}
+    cfg = {"optimizer": optimizer, "paramwise_cfg": {"custom_keys": {"1": {"fix_lr": True}}}}
+    groups = build_optim_wrapper(model, cfg).optimizer.param_groups
+    assert sorted(group.get("fix_lr", False) for group in groups) == [False, False, True, True]
+    cfg["paramwise_cfg"] = {"custom_keys": {"1": {"lr_mul": 0.1}}}
+    with pytest.raises(OptimError, match=r"a parameter group has no 'lr_mul'.*lr_mult"):
+        build_optim_wrapper(model, cfg)
