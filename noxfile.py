@@ -222,7 +222,7 @@ def downstream(session: nox.Session) -> None:
         session.skip("shared/tools/torchvision_cpu is not beside this checkout: torchvision has no CPU build")
     tests = ROOT / "tests/downstream"
     corpus = runpy.run_path(str(tests / "libraries.py"))
-    prepare_everything(session, "pytest>=8", "pytest-timeout", *corpus["LIGHT"])
+    prepare_everything(session, "pytest>=8", "pytest-timeout", "pytest-xdist", *corpus["LIGHT"])
     session.install("--no-deps", *corpus["NO_DEPS"])
     # Their wheels are built for numpy 1, so these are compiled here.
     session.install("cython", "setuptools")
@@ -239,7 +239,10 @@ def downstream(session: nox.Session) -> None:
     env = {"ENG_DOWNSTREAM_OVERLAYS": str(overlays), "ENG_DOWNSTREAM_ALL": str(int("--all" in session.posargs))}
     report = REPORTS / "downstream.xml"
     REPORTS.mkdir(parents=True, exist_ok=True)
-    session.run("python", "-m", "pytest", "-q", f"--junitxml={report}", "tests/downstream", *arguments, env=env)
+    call = ("python", "-m", "pytest", "-q", "-n", "2", f"--junitxml={report}", "tests/downstream", *arguments)
+    session.run(*call, env=env)
+    if "--all" in session.posargs and not arguments:
+        session.run("python", str(tests / "make_table.py"), str(report))
 
 
 # --- quality -----------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ sys.path.insert(0, str(HERE))
 
 import libraries
 
+libraries.seed()  # in the environment before pytest-xdist starts its workers, so that all draw the same sample
 GOLDEN = HERE / "golden"
 # Where eng differs from the reference: per kind and library, name and the reason that a user of it accepts.
 DIFFERENCES = json.loads((HERE / "differences.json").read_text(encoding="utf-8"))

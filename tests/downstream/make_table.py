@@ -1,0 +1,57 @@
+"""Writes the table of docs/compat.md from the report of ``nox -s downstream -- --all``.
+
+    python make_table.py REPORT.xml
+
+Each test records what it counted as properties; a property that no test recorded leaves its cell empty.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+import xml.etree.ElementTree as ET
+from collections import defaultdict
+from pathlib import Path
+
+from libraries import LIBRARIES
+
+PAGE = Path(__file__).parents[2] / "docs/compat.md"
+BEGIN, END = "<!-- table of nox -s downstream -->", "<!-- end of the table -->"
+HEAD = (
+    "| library | version | configs equal | refused | models equal | phases of a run equal |\n"
+    "| --- | --- | --- | --- | --- | --- |\n"
+)
+
+
+def counts_of(report: Path) -> dict[str, dict[str, str]]:
+    """Properties by library: those that the tests of a report recorded."""
+    counts: dict[str, dict[str, str]] = defaultdict(dict)
+    for case in ET.parse(report).iter("testcase"):
+        properties = {item.get("name"): item.get("value") for item in case.iter("property")}
+        counts[properties.pop("library", "")].update(properties)
+    return counts
+
+
+def table_of(counts: dict[str, dict[str, str]]) -> str:
+    rows = []
+    for library in LIBRARIES:
+        recorded = counts.get(library.package, {})
+        pairs = [
+            f"{recorded[f'{name}_equal']} of {recorded[name]}" if name in recorded else ""
+            for name in ("configs", "models", "phases")
+        ]
+        cells = (library.name, library.version, pairs[0], recorded.get("refused", ""), pairs[1], pairs[2])
+        rows.append(f"| {' | '.join(cells)} |\n")
+    return HEAD + "".join(rows)
+
+
+def main() -> None:
+    table = table_of(counts_of(Path(sys.argv[1])))
+    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
+    behind = rest.split(END)[1]
+    date = dt.datetime.now(tz=dt.timezone.utc).date()
+    PAGE.write_text(f"{before}{BEGIN}\nMeasured on {date}.\n\n{table}{END}{behind}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
