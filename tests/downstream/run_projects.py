@@ -73,10 +73,10 @@ def mmseg(folder: Path, rng: np.random.Generator) -> str:
     return """
 norm = dict(type="BN", requires_grad=True, momentum=0.5)
 model = dict(
-    data_preprocessor=dict(size=(64, 64)), backbone=dict(norm_cfg=norm), decode_head=dict(num_classes=2, norm_cfg=norm),
+    data_preprocessor=dict(size=(64, 64)), backbone=dict(norm_cfg=norm), decode_head=dict(num_classes=2, norm_cfg=norm, dropout_ratio=0.0),
     auxiliary_head=[
         dict(type="FCNHead", in_channels=128, channels=32, num_convs=1, num_classes=2, in_index=-2, norm_cfg=norm,
-             concat_input=False, align_corners=False,
+             concat_input=False, align_corners=False, dropout_ratio=0.0,
              loss_decode=dict(type="CrossEntropyLoss", use_sigmoid=False, loss_weight=0.4)),
     ],
 )

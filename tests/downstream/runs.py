@@ -60,8 +60,9 @@ def run_library(package: str, folder: Path, prefix: Sequence[str] = ()) -> dict:
         "metrics": [metrics_of(line) for line in first if metrics_of(line)],
         "best": [first_best.name, best.name],
         "resumed": {
-            "losses": [line["loss"] for line in resumed if "loss" in line],
-            "epochs": sorted({line["epoch"] for line in resumed if "loss" in line and "epoch" in line}),
+            # eng copies the scalars before the resume into the new file, so that curves are continuous.
+            "losses": [line["loss"] for line in resumed if "loss" in line and line.get("epoch") == 3],
+            "epoch": max(line["epoch"] for line in resumed if "loss" in line),
         },
         "test": tested_metrics(tested),
         "drawn": sum(path.suffix in (".png", ".jpg") for path in tested.rglob("*") if path.is_file())

@@ -8,6 +8,7 @@ import torch
 from model_workers import Toy, Wrapper, batch
 from torch import nn
 
+from eng.checkpoint import load_state_dict
 from eng.model import (
     BaseDataPreprocessor,
     BaseModel,
@@ -290,6 +291,17 @@ def test_tta_gives_the_data_preprocessor_to_the_config_of_its_module():
     model = Mean(module, data_preprocessor={"non_blocking": True})  # without a type, as libraries write it
     assert model.module.data_preprocessor._non_blocking
     assert module["data_preprocessor"] == {"non_blocking": False}
+
+
+def test_tta_loads_a_checkpoint_of_the_model_that_it_wraps():
+    class Net(Echo):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(1, 1)
+
+    trained, model = Net(), Mean(Net())
+    report = load_state_dict(model, trained.state_dict(), strict=True)
+    assert report.fits and torch.equal(model.module.layer.weight, trained.layer.weight)
 
 
 def test_no_value_is_read_on_the_way(monkeypatch):

@@ -16,7 +16,7 @@ from eng.logging import print_log
 
 from ._text import visible
 from .errors import StateMismatchError
-from .unwrap import unwrap
+from .unwrap import weights_owner
 
 __all__ = ["LoadReport", "load_state_dict"]
 
@@ -102,7 +102,7 @@ def load_state_dict(
         >>> report.matched, report.missing
         (('weight',), ('bias',))
     """
-    model = unwrap(module)
+    model = weights_owner(module)
     state = OrderedDict(state_dict)
     # torch keeps versions of modules here, which old weights need to be converted.
     metadata = getattr(state_dict, "_metadata", None) or {}
@@ -128,7 +128,7 @@ class _Visit:
         self.errors: list[str] = []
 
     def module(self, module: nn.Module, prefix: str = "") -> None:
-        module = unwrap(module)
+        module = weights_owner(module)
         local = self.metadata.get(prefix[:-1], {})
         # What torch calls for each module too, and what libraries override.
         module._load_from_state_dict(self.state, prefix, local, True, self.missing, self.unexpected, self.errors)  # noqa: SLF001

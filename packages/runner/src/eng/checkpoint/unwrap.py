@@ -26,6 +26,19 @@ def unwrap(module: nn.Module) -> nn.Module:
     return module
 
 
+def weights_owner(module: nn.Module) -> nn.Module:
+    """The model that the names of a checkpoint's weights begin at.
+
+    It is the model inside wrappers, and inside a model for test-time augmentation, whose class has a true attribute
+    ``weights_in_module``: its checkpoint is that of the model which it wraps.
+    """
+    module = unwrap(module)
+    while getattr(type(module), "weights_in_module", False):
+        inner: Any = module.module
+        module = unwrap(inner)
+    return module
+
+
 def wrapped_in(module: nn.Module) -> nn.Module | None:
     """What `module` is wrapped around; None where it is no wrapper."""
     compiled = getattr(module, "_orig_mod", None)

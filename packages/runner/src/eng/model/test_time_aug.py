@@ -27,6 +27,8 @@ class BaseTTAModel(BaseModel):
         TypeError: ``module`` is neither, or has no ``test_step``.
     """
 
+    weights_in_module = True  # a checkpoint of the wrapped model is loaded into it, see eng.checkpoint.unwrap
+
     def __init__(self, module: Any, data_preprocessor: Any = None) -> None:
         super().__init__()
         if isinstance(module, Mapping):
