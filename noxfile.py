@@ -193,7 +193,7 @@ def tests(session: nox.Session, package: str) -> None:
             "deepspeed>=0.16",
             *sorted(set(groups)),
         )
-        run_pytest(session, label, "tests", "--ignore=tests/benchmarks", "--ignore=tests/downstream")
+        run_pytest(session, label, "tests", "--ignore=tests/downstream")
         session.log(totals())
         return
     brought = siblings(package)
@@ -463,7 +463,7 @@ def bench(session: nox.Session) -> None:
     )  # fmt: skip
     reference = reference_python(session)
     session.run(
-        "python", "-m", "pytest", "-q", "tests/benchmarks", "-p", "no:cacheprovider", "--timeout=1200", *session.posargs,
+        "python", "-m", "pytest", "-q", "benchmarks", "-p", "no:cacheprovider", "--timeout=1200", *session.posargs,
         env={"ENG_REFERENCE_PYTHON": reference},
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ import tempfile
 import textwrap
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 # One script for both engines: CPU time per iteration of bare loops and of epochs in turn, many short ones, so that a
 # busy machine does not decide. Each epoch of the run follows a bare loop of as many iterations.

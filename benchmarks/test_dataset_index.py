@@ -78,7 +78,7 @@ def test_a_million_samples_beside_the_reference(versus, reference, annotations):
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_one_copy_of_a_million_samples_for_ten_processes(versus, method, tmp_path):
-    folder = Path(__file__).parents[2] / "packages" / "runner" / "tests" / "dataset"
+    folder = Path(__file__).parents[1] / "packages" / "runner" / "tests" / "dataset"
     env = {
         **os.environ,
         "TMPDIR": str(tmp_path),

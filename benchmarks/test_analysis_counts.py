@@ -8,12 +8,12 @@ from pathlib import Path
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "packages/analysis/tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "packages/analysis/tests"))
 from models import ResNet50, gpt
 
 from eng.analysis import get_model_complexity_info
 
-MODELS = Path(__file__).parents[2] / "packages/analysis/tests"
+MODELS = Path(__file__).parents[1] / "packages/analysis/tests"
 REFERENCE = """
 import json, logging, sys, time
 logging.disable(logging.CRITICAL)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 LIBRARY = "mmpretrain==1.2.0"
-LOADER = Path(__file__).parents[1] / "downstream" / "digest_configs.py"
+LOADER = Path(__file__).parents[1] / "tests/downstream" / "digest_configs.py"
 TRAINING = """
 import json, sys, torch
 from {package}.model import BaseModel

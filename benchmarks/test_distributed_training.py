@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-JOBS = Path(__file__).parents[1] / "distributed"
+JOBS = Path(__file__).parents[1] / "tests/distributed"
 sys.path.insert(0, str(JOBS))
 
 from distributed_jobs import run_job
