@@ -65,8 +65,7 @@ def run_library(package: str, folder: Path, prefix: Sequence[str] = ()) -> dict:
             "epoch": max(line["epoch"] for line in resumed if "loss" in line),
         },
         "test": tested_metrics(tested),
-        "drawn": sum(path.suffix in (".png", ".jpg") for path in tested.rglob("*") if path.is_file())
-        + sum(path.is_file() for path in drawn.rglob("*")),
+        "drawn": sum(path.suffix in (".png", ".jpg") for area in (tested, drawn) for path in area.rglob("*")),
     }
     if package in WITH_TTA:
         call(prefix, *test, "--tta")
@@ -94,6 +93,9 @@ def scalars(work_dir: Path) -> list[dict]:
 def metrics_of(line: dict) -> dict:
     """The metrics of a line: no losses, learning rates, times and counters."""
     skipped = (
+        "axis",
+        "iteration",
+        "mode",
         "loss",
         "lr",
         "time",
