@@ -85,6 +85,18 @@ def test_cut_transfer_is_never_spliced_with_other_bytes(server, kind, requests, 
     assert requests_for(server, f"/{kind}/f.bin") == requests
 
 
+def test_a_part_that_nobody_asked_for_is_not_the_file(server):
+    """Content-Range tells the size of the file where Content-Length is that of the part."""
+    assert fileio.get(f"{server}/parts/f.bin", QUICK) == CONTENT
+    assert requests_for(server, "/parts/f.bin") == 2
+    with pytest.raises(TruncatedTransferError, match=f"stopped after {len(CONTENT) // 2} of {len(CONTENT)} bytes"):
+        fileio.get(f"{server}/parts/f.bin", QUICK | {"retries": 0})
+
+
+def test_a_length_that_is_no_number_is_unknown(server):
+    assert fileio.get(f"{server}/oddlength/f.bin", QUICK) == CONTENT
+
+
 def test_a_server_that_stops_in_the_middle_leaves_nothing(server, tmp_path):
     with pytest.raises(TruncatedTransferError, match=f"stopped after {len(CONTENT) // 2} of {len(CONTENT)} bytes") as e:
         fileio.copyfile_to_local(f"{server}/cut/f.bin", tmp_path / "f.bin", QUICK | {"retries": 0})

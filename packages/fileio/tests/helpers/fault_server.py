@@ -11,6 +11,8 @@
 /dated/NAME          as cutonce, with Last-Modified and a weak ETag
 /changed/NAME        cut on the first request; later ones send ranges of the file's bytes in reverse, whatever If-Range says
 /shifted/NAME        cut on the first request; the second one sends a range that starts one byte too late
+/parts/NAME          at most half of the file per request, as status 206, whether a range was asked for or not
+/oddlength/NAME      a Content-Length that is no number
 /requests            how many requests came for each path so far, as JSON
 """
 
@@ -67,10 +69,15 @@ class Handler(BaseHTTPRequestHandler):
         if kind == "dated":
             headers = {"ETag": 'W/"1"', "Last-Modified": "Fri, 27 Nov 2026 00:00:00 GMT"}
         asked = self.headers.get("Range") if kind != "plain" else None
+        if kind == "parts":
+            asked = asked or "bytes=0-"
+        if kind == "oddlength":
+            headers = {"Content-Length": "all", "Connection": "close"}
         if asked:
             first, _, last = asked.removeprefix("bytes=").partition("-")
             first = int(first) + (kind == "shifted" and count == 2)
             content = content[int(first) : int(last) + 1 if last else None]
+            content = content[: total // 2] if kind == "parts" else content
             status, headers["Content-Range"] = 206, f"bytes {first}-{int(first) + len(content) - 1}/{total}"
         self.answer(status, content, headers, cut)
 

@@ -168,7 +168,7 @@ class _Transfer:
 
     def _begin(self, answer: Any) -> OSError | None:
         """Prepares the sink for the answer; an error where the answer does not continue what was received."""
-        length, version = answer.headers.get("Content-Length"), _version_of(answer.headers)
+        length, version = _length_of(answer.headers), _version_of(answer.headers)
         total_bytes: int | None = None
         if answer.status_code != 206:
             if self.start or self.stop is not None:
@@ -184,7 +184,9 @@ class _Transfer:
                     f"{self.url}: asked for the bytes from {asked} on, the server sent those from {first} on, of "
                     f"{total_bytes}: they do not continue what was received"
                 )
-        self.expected_bytes = None if length is None else self.received_bytes + int(length)
+        self.expected_bytes = None if length is None else self.received_bytes + length
+        if total_bytes is not None and self.stop is None:
+            self.expected_bytes = total_bytes - self.start  # a server may send less than the rest of the file
         self.version = version
         self.total_bytes = self.expected_bytes if answer.status_code != 206 else total_bytes
         return None
@@ -219,6 +221,12 @@ def _version_of(headers: Mapping[str, str]) -> str | None:
     if etag and not etag.startswith("W/"):
         return etag
     return headers.get("Last-Modified")
+
+
+def _length_of(headers: Mapping[str, str]) -> int | None:
+    """The ``Content-Length``; None where it is missing or no number."""
+    text = headers.get("Content-Length", "").strip()
+    return int(text) if text.isascii() and text.isdigit() else None
 
 
 def _range_of(text: str) -> tuple[int | None, int | None]:
