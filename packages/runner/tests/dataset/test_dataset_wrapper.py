@@ -82,7 +82,9 @@ def test_metainfo_must_agree_but_for_ignored_keys():
 def test_repeat():
     repeated = RepeatDataset(Numbers(3), times=3)
     assert labels(repeated) == [0, 1, 2] * 3 and repeated[-1]["label"] == 2 and repeated.get_cat_ids(4) == [1]
-    for times in (0, -1, "2", 1.5):
+    for times in (2.0, np.int64(2), np.float32(2)):
+        assert labels(RepeatDataset(Numbers(3), times=times)) == [0, 1, 2] * 2
+    for times in (0, -1, "2", 1.5, math.nan, math.inf):
         with pytest.raises(ValueError, match="times must be a whole number, 1 or more, got"):
             RepeatDataset(Numbers(3), times=times)
 

@@ -6,6 +6,7 @@ import copy
 import math
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -270,7 +271,16 @@ class TestUpdate:
         ):
             wrapper(optimizer=optimizer)
 
-    @pytest.mark.parametrize("counts", [0, -1, 1.5], ids=str)
+    @pytest.mark.parametrize("counts", [np.int64(2), np.float32(2), 2.0], ids=repr)
+    def test_accumulative_counts_of_numpy(self, counts):
+        weight = nn.Parameter(torch.zeros(1))
+        wrapper = OptimWrapper(torch.optim.SGD([weight], lr=1.0), accumulative_counts=counts)
+        for gradient in (1.0, 3.0):
+            assert weight.item() == 0
+            wrapper.update_params((weight * gradient).sum())
+        assert weight.item() == -2  # the mean of both gradients
+
+    @pytest.mark.parametrize("counts", [0, -1, 1.5, math.nan, math.inf, "2"], ids=str)
     def test_accumulative_counts_out_of_range(self, counts):
         with pytest.raises(ValueError, match="accumulative_counts must be a whole number, 1 or more"):
             OptimWrapper(sgd(mlp()), accumulative_counts=counts)

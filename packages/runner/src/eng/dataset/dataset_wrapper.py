@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import copy
 import math
+import numbers
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -208,9 +209,9 @@ class RepeatDataset(_OneDataset):
     """
 
     def __init__(self, dataset: BaseDataset | Mapping[str, Any], times: int, lazy_init: bool = False) -> None:
-        if not isinstance(times, int) or times < 1:
+        if not isinstance(times, numbers.Real) or times % 1 != 0 or times < 1:
             raise ValueError(f"times must be a whole number, 1 or more, got {times!r}")
-        self.times = times
+        self.times = int(times)
         super().__init__(dataset, lazy_init)
 
     def _prepare(self) -> None:

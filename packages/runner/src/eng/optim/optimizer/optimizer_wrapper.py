@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import numbers
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
@@ -61,7 +62,7 @@ class OptimWrapper(BaseOptimWrapper):
         clip_grad: dict[str, Any] | None = None,
         skip_nonfinite: bool = False,
     ) -> None:
-        is_whole = isinstance(accumulative_counts, (int, float)) and accumulative_counts % 1 == 0
+        is_whole = isinstance(accumulative_counts, numbers.Real) and accumulative_counts % 1 == 0
         if not is_whole or accumulative_counts < 1:
             raise OptimError(f"accumulative_counts must be a whole number, 1 or more, got {accumulative_counts!r}")
         super().__init__(optimizer)
