@@ -115,6 +115,22 @@ def test_message_alone_makes_an_error(cls):
     assert facts(pickle.loads(pickle.dumps(error))) == facts(error)
 
 
+def takes_nothing(cls: type[BaseException]) -> bool:
+    """Whether an instance can be made without arguments, as ``raise cls`` does."""
+    constructor = next(base for base in cls.__mro__ if "__init__" in vars(base))
+    if constructor.__module__ == "builtins":
+        return True
+    parameters = list(inspect.signature(constructor.__init__).parameters.values())[1:]
+    return all(item.default is not item.empty or item.kind is item.VAR_POSITIONAL for item in parameters)
+
+
+@pytest.mark.parametrize("cls", [param for param in CLASSES if takes_nothing(param.values[0])])
+def test_an_error_without_arguments_prints_and_crosses(cls):
+    error = cls()
+    assert isinstance(str(error), str)
+    assert facts(pickle.loads(pickle.dumps(error))) == facts(error)
+
+
 def raise_all_arguments(path: tuple[str, str]):
     raise with_all_arguments(getattr(importlib.import_module(path[0]), path[1]))
 

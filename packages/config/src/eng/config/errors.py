@@ -130,8 +130,7 @@ class BaseFileNotFoundError(ConfigError, FileNotFoundError):
 class ConfigKeyError(ConfigError, KeyError):
     """A key is wrong; shows its message as it is, where a plain KeyError quotes it."""
 
-    def __str__(self) -> str:
-        return str(self.args[0])
+    __str__ = Exception.__str__  # KeyError shows the repr of its argument
 
 
 class DuplicateKeyError(ConfigKeyError):

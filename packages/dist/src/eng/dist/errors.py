@@ -69,8 +69,7 @@ class MissingVariablesError(DistError, KeyError):
         message = f"launcher {launcher!r} needs the environment variables {variables}, which are not set; {hint}"
         super().__init__(message if names else launcher)
 
-    def __str__(self) -> str:
-        return str(self.args[0])  # KeyError shows the repr of its argument
+    __str__ = Exception.__str__  # KeyError shows the repr of its argument
 
 
 class PortInUseError(DistError, OSError):

@@ -32,9 +32,7 @@ class UnknownTypeError(KeyError):
         self.searched = tuple(searched)
         self.near = tuple(near)
 
-    def __str__(self) -> str:
-        # KeyError would print the repr of its argument.
-        return str(self.args[0])
+    __str__ = Exception.__str__  # KeyError shows the repr of its argument
 
 
 class UntrustedTypeError(ValueError):
@@ -52,15 +50,13 @@ class UntrustedTypeError(ValueError):
 class MissingTypeError(KeyError):
     """A config without the key that says what to build."""
 
-    def __str__(self) -> str:
-        return str(self.args[0])
+    __str__ = Exception.__str__  # KeyError shows the repr of its argument
 
 
 class DuplicateNameError(KeyError):
     """A name that is registered already, and `force` was not given."""
 
-    def __str__(self) -> str:
-        return str(self.args[0])
+    __str__ = Exception.__str__  # KeyError shows the repr of its argument
 
 
 @dataclass
