@@ -96,6 +96,16 @@ def test_words_that_contradict_each_other_ask_for_a_rule(greater, less, separato
         infer_rule(f"{greater}{separator}{less}")
 
 
+@pytest.mark.parametrize("name", ["acc_drop", "val/mAP_std", "coco/bbox_mAP-std", "fold/dice_stderr", "accuracyGap"])
+def test_spread_or_fall_of_a_metric_asks_for_a_rule(name) -> None:
+    assert rule_of(name) is None
+
+
+@pytest.mark.parametrize("name", ["std_loss", "loss_gap"])
+def test_spread_of_a_loss_is_less(name) -> None:
+    assert rule_of(name) == "less"
+
+
 def test_keys_of_the_user_come_first_and_may_not_contradict_each_other() -> None:
     assert infer_rule("my_loss", greater_keys=["my_loss"]) == "greater"
     assert infer_rule("quality", greater_keys=["qual"]) == "greater"

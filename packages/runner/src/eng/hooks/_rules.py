@@ -31,6 +31,8 @@ _CAPITALS = re.compile(r"m?A[PR][smlrcft]?|MAP|MAR|PQ|SQ|RQ|R(1|5|10|20)")
 _RECALL_AT = re.compile(r"(?<![A-Za-z])R@\d")
 # In small letters they count where nothing else stands in the name, as in torchmetrics' "map_50" and "mar_large".
 _SMALL_LETTERS = re.compile(r"(map|mar|ap|ar)([_@.-]?(\d+|small|medium|large|s|m|l|per_class))*")
+# Words after which a good metric may go either way: "acc_drop", "mAP_std".
+_UNDECIDED = frozenset({"drop", "gap", "std", "stdev", "stderr"})
 # scikit-learn's names of errors whose sign is turned round.
 _NEGATED = re.compile(r"_neg(ative)?_(mean|median|max|root|mse|mae|rmse|brier)_")
 _HUMP = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+")
@@ -103,6 +105,8 @@ def _by_words(metric: str) -> str | None:
         return None
     if words & _DECISIVE:
         return "less"
+    if words & _UNDECIDED:
+        return None
     is_less = bool(words & _LESS) or _has_phrase(joined, _LESS_PHRASES)
     is_greater = bool(words & _GREATER) or _has_phrase(joined, _GREATER_PHRASES) or _is_of_detection(metric, pieces)
     if is_greater == is_less:
