@@ -209,7 +209,8 @@ class RepeatDataset(_OneDataset):
     """
 
     def __init__(self, dataset: BaseDataset | Mapping[str, Any], times: int, lazy_init: bool = False) -> None:
-        if not isinstance(times, numbers.Real) or times % 1 != 0 or times < 1:
+        is_whole = isinstance(times, numbers.Real) and times % 1 == 0
+        if not is_whole or times < 1:
             raise ValueError(f"times must be a whole number, 1 or more, got {times!r}")
         self.times = int(times)
         super().__init__(dataset, lazy_init)
