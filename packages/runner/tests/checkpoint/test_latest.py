@@ -56,7 +56,7 @@ def test_without_a_pointer_the_folder_is_looked_through(tmp_path):
         (lambda data: data[: len(data) // 2], "central directory|end is missing"),
         (lambda data: b"", "empty|EOF"),
         (lambda data: data[:900] + b"\xff\xff" + data[902:], "checksum|corrupted|header"),
-        (lambda data: b"no checkpoint at all", "nothing that torch wrote|operand|EOF"),
+        (lambda data: b"no checkpoint at all", "torch.save did not write it|operand|EOF"),
     ],
     ids=["cut", "empty", "bits", "text"],
 )

@@ -159,7 +159,7 @@ class TestBroken:
     @pytest.mark.parametrize("content", [b"hi\n", b"hello, this is no checkpoint"], ids=repr)
     def test_a_text_is_told_as_what_it_is(self, tmp_path, content):
         (tmp_path / "a.pth").write_bytes(content)
-        with pytest.raises(BrokenCheckpointError, match="not a whole checkpoint: it is nothing that torch wrote"):
+        with pytest.raises(BrokenCheckpointError, match="not a whole checkpoint: torch.save did not write it"):
             read_checkpoint(tmp_path / "a.pth")
 
     def test_cut_short(self, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 
 import eng.hooks
 from eng.hooks import Hook
-from eng.hooks._signatures import HookSignatureError, check_signatures
+from eng.hooks._signatures import HookSignatureError, check_options, check_signatures
 from eng.hooks.hook import POINTS
 
 
@@ -75,3 +75,17 @@ def test_what_the_check_expects_is_what_the_runner_gives(point, make_runner, par
         runner.load_checkpoint(f"{runner.work_dir}/epoch_1.pth")
     code = getattr(Hook, point).__code__
     assert {frozenset(keys) for keys in given} == {frozenset(code.co_varnames[2 : code.co_argcount])}
+
+
+class TestOptions:
+    def test_an_option_that_nobody_takes_names_the_near_argument_of_the_hook(self) -> None:
+        def save(out_dir, filename, *, writer=None): ...
+
+        hook = eng.hooks.CheckpointHook(save_bst="auto")
+        with pytest.raises(TypeError, match="CheckpointHook takes no argument 'save_bst'; did you mean 'save_best'?"):
+            check_options(hook, hook.args, save)
+        check_options(hook, {"writer": None}, save)
+
+    def test_a_function_that_takes_anything_takes_it(self) -> None:
+        hook = eng.hooks.CheckpointHook(compress=True)
+        check_options(hook, hook.args, lambda out_dir, **kwargs: None)

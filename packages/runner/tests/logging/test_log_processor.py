@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -98,6 +99,13 @@ def test_digits_and_mean_pattern(request):
     tag, line = processor.get_log_after_iter(make_runner(request.node.name), 9, "train")
     assert tag["acc"] == pytest.approx(0.45)
     assert "lr: 1.00e-02" in line
+
+
+@pytest.mark.parametrize("kind", [float, np.float16, np.float32, np.float64])
+def test_floats_of_every_width_have_the_same_digits(request, kind):
+    runner = make_runner(request.node.name)
+    runner.message_hub.update_scalar("val/mIoU", kind(6.25))
+    assert "mIoU: 6.2500" in LogProcessor().get_log_after_epoch(runner, 2, "val")[1]
 
 
 def test_without_a_training_loop_counts_are_zero(request):

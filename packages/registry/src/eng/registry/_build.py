@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Mapping
 from importlib import import_module
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["build_from_cfg", "build_model_from_cfg", "build_runner_from_cfg", "build_scheduler_from_cfg"]
 
 _LOGGER = logging.getLogger(__name__)
+_CONVERSION = ("convert_to_iter_based", "epoch_length")
 
 
 def build_from_cfg(cfg: Any, registry: Registry, default_args: Any = None) -> Any:
@@ -62,7 +64,7 @@ def build_from_cfg(cfg: Any, registry: Registry, default_args: Any = None) -> An
     except Exception as error:
         is_innermost = not build_chain(error)
         hints = _argument_hints(cfg, registry, default_args) if is_innermost and isinstance(error, TypeError) else ()
-        note_failure(error, _node(cfg, registry), hints)
+        note_failure(error, _node(cfg, registry, default_args), hints)
         raise
 
 
@@ -117,8 +119,7 @@ def build_scheduler_from_cfg(cfg: Any, registry: Registry, default_args: Any = N
     arguments = _merged(cfg, registry, default_args)
     convert = arguments.pop("convert_to_iter_based", False)
     if not convert:
-        arguments.pop("epoch_length", None)
-        return build_from_cfg(arguments, registry)
+        return build_from_cfg(_without_conversion(cfg), registry, _without_conversion(default_args))
     if arguments.get("epoch_length") is None or not arguments.get("by_epoch", True):
         raise ValueError(
             f"{arguments['type']}: convert_to_iter_based needs epoch_length (iterations per epoch) "
@@ -127,6 +128,16 @@ def build_scheduler_from_cfg(cfg: Any, registry: Registry, default_args: Any = N
         )
     with registry.switch_scope_and_registry(arguments.pop("_scope_", None)) as scoped:
         return resolve(arguments.pop("type"), scoped).build_iter_from_epoch(**arguments)
+
+
+def _without_conversion(cfg: Any) -> Any:
+    """A scheduler's config, of the same class, without what only the conversion to iterations reads."""
+    if not cfg or not any(key in cfg for key in _CONVERSION):
+        return cfg
+    cfg = copy.copy(cfg)
+    for key in _CONVERSION:
+        cfg.pop(key, None)
+    return cfg
 
 
 def resolve(kind: Any, registry: Registry) -> Any:
@@ -204,5 +215,7 @@ def _check_mapping(cfg: object, what: str) -> None:
         raise TypeError(f"{what} must be a mapping such as dict(type='Name', ...), not {type(cfg).__name__}: {cfg!r}")
 
 
-def _node(cfg: Any, registry: Registry) -> BuildNode:
-    return BuildNode(registry.name.replace(" ", "_"), describe_call(cfg), location_of(cfg), cfg)
+def _node(cfg: Any, registry: Registry, default_args: Any) -> BuildNode:
+    default_type = default_args.get("type", "?") if is_mapping(default_args) else "?"
+    call = describe_call(cfg, default_type)
+    return BuildNode(registry.name.replace(" ", "_"), call, location_of(cfg), cfg)

@@ -18,14 +18,14 @@ def location_of(cfg: Any, key: str | int | None = "type") -> str | None:
     return place
 
 
-def describe_call(cfg: Any) -> str:
+def describe_call(cfg: Any, default_type: Any = "?") -> str:
     """``"ResNet(depth=50, stem=…)"``: the call that the node stands for, in one short line."""
     if not isinstance(cfg, Mapping):
         return f"{type(cfg).__name__}"
     arguments = ", ".join(f"{key}={_short(value)}" for key, value in cfg.items() if key not in ("type", "_scope_"))
     if len(arguments) > _LONGEST_CALL:
         arguments = f"{arguments[:_LONGEST_CALL]}…"
-    return f"{type_name(cfg.get('type', '?'))}({arguments})"
+    return f"{type_name(cfg.get('type', default_type))}({arguments})"
 
 
 def type_name(kind: Any) -> str:

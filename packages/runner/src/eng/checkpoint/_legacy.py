@@ -37,7 +37,7 @@ def read_legacy(file: BinaryIO, table: Table, restore: Restore) -> Any:
     size_bytes = file.seek(0, 2)
     file.seek(0)
     if file.read(1) != _PICKLE or file.seek(0) or PickleMachine(file, {}).load() != _MAGIC_NUMBER:
-        raise MalformedPickleError("it is nothing that torch wrote")
+        raise MalformedPickleError("torch.save did not write it")
     if PickleMachine(file, {}).load() != _PROTOCOL_VERSION:
         raise MalformedPickleError("it is of another version of torch's old format")
     system = PickleMachine(file, {}).load()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import difflib
 import inspect
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from eng.optim.errors import near
 
 from .hook import POINTS, Hook, is_own
 
-__all__ = ["HookSignatureError", "check_signatures"]
+__all__ = ["HookSignatureError", "check_options", "check_signatures"]
 
 
 class HookSignatureError(TypeError):
@@ -36,6 +39,26 @@ def check_signatures(hook: Hook) -> None:
     for name in dict.fromkeys([*POINTS, *filter(None, POINTS.values())]):
         if is_own(hook, name):
             _check(hook, name)
+
+
+def check_options(hook: Hook, options: Mapping[str, Any], function: Callable[..., Any]) -> None:
+    """Makes sure that a function takes the further options of a hook, before the hook calls it after hours.
+
+    Args:
+        hook: has the options.
+        options: what its constructor has no parameters for.
+        function: gets them.
+
+    Raises:
+        TypeError: an option that the function does not take; names a near argument of the hook.
+    """
+    taken = inspect.signature(function).parameters if options else {}
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values()):
+        return
+    for name in options:
+        if name not in taken:
+            own = [key for key in inspect.signature(type(hook)).parameters if key != "kwargs"]
+            raise TypeError(f"{type(hook).__name__} takes no argument {name!r}{near(name, own)}")
 
 
 def _check(hook: Hook, name: str) -> None:
@@ -66,9 +89,9 @@ def _described(hook: Hook, name: str, expected: list[str], signature: inspect.Si
         problem = f"must not need {_quoted(foreign)}"
     hint = ""
     for key in missing:
-        near = difflib.get_close_matches(key, foreign or present, n=1)
-        if near:
-            hint = f"; did you mean {key!r} by {near[0]!r}?"
+        matches = difflib.get_close_matches(key, foreign or present, n=1)
+        if matches:
+            hint = f"; did you mean {key!r} by {matches[0]!r}?"
             break
     return f"{type(hook).__name__}.{name} {problem}: the runner calls it as ({call}){hint}"
 

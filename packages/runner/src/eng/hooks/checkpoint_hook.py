@@ -15,6 +15,7 @@ from eng.registry import HOOKS
 from ._checkpoint_files import RunFiles
 from ._loops import follow_loop
 from ._rules import check_rule, infer_rule, is_better
+from ._signatures import check_options
 from .hook import DataBatch, Hook
 from .runtime_info_hook import is_scalar
 
@@ -113,6 +114,7 @@ class CheckpointHook(Hook):
     def before_train(self, runner: RunnerView) -> None:
         """Finds the folder, and what a resumed run has kept so far."""
         self._training = True
+        check_options(self, self.args, runner.save_checkpoint)
         self._open_folder(runner)
         runner.logger.info("Checkpoints will be saved to %s.", self._files.folder)
         info = runner.message_hub.runtime_info if runner.is_resuming else {}

@@ -182,7 +182,7 @@ class LogProcessor:
         return [f"{name}: {self._text(value)}" for name, value in pairs]
 
     def _text(self, value: Any) -> str:
-        if isinstance(value, float):
+        if isinstance(value, float | np.floating):
             return f"{value:.{self.num_digits}f}"
         return f"\n{value}\n" if isinstance(value, torch.Tensor | np.ndarray) else str(value)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import inspect
 import logging
@@ -64,7 +65,7 @@ class DefaultOptimWrapperConstructor:
             raise MissingValueError(
                 f"optim_wrapper needs 'optimizer', the config of one{near('optimizer', optim_wrapper_cfg)}"
             )
-        self.optim_wrapper_cfg: dict[str, Any] = dict(optim_wrapper_cfg)
+        self.optim_wrapper_cfg = copy.copy(optim_wrapper_cfg)  # of the same class, which knows file and line
         self.optimizer_cfg = self.optim_wrapper_cfg.pop("optimizer")
         self.paramwise_cfg: dict[str, Any] = {} if paramwise_cfg is None else paramwise_cfg
         self.base_lr = self.optimizer_cfg.get("lr", None)
@@ -119,11 +120,10 @@ class DefaultOptimWrapperConstructor:
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """The wrapper for the parameters of ``model``."""
         model = unwrap(model)
-        wrapper_cfg = {"type": "OptimWrapper", **self.optim_wrapper_cfg}
-        optimizer_cfg = dict(self.optimizer_cfg)
-        optimizer_cfg[_first_argument(optimizer_cfg.get("type"))] = self._groups(model)
-        optimizer = OPTIMIZERS.build(optimizer_cfg)
-        return OPTIM_WRAPPERS.build(wrapper_cfg, default_args={"optimizer": optimizer})  # type: ignore[no-any-return]  # built by name
+        params = {_first_argument(self.optimizer_cfg.get("type")): self._groups(model)}
+        optimizer = OPTIMIZERS.build(self.optimizer_cfg, default_args=params)
+        wrapper_args = {"type": "OptimWrapper", "optimizer": optimizer}
+        return OPTIM_WRAPPERS.build(self.optim_wrapper_cfg, default_args=wrapper_args)  # type: ignore[no-any-return]  # built by name
 
     def _groups(self, model: nn.Module) -> Any:
         if not self.paramwise_cfg:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from eng.dist import get_world_size
 
 from ..errors import SettingsError
+from .own_copy import own_copy
 
 
-def with_batch_of_rank(dataloader: Mapping[str, Any]) -> dict[str, Any]:
+def with_batch_of_rank(dataloader: Mapping[str, Any]) -> MutableMapping[str, Any]:
     """A dataloader's config with ``batch_size``, samples on one rank, in place of ``global_batch_size``.
 
     Args:
@@ -23,7 +24,7 @@ def with_batch_of_rank(dataloader: Mapping[str, Any]) -> dict[str, Any]:
         >>> with_batch_of_rank({"global_batch_size": 32, "num_workers": 2})  # one process
         {'num_workers': 2, 'batch_size': 32}
     """
-    cfg = dict(dataloader)
+    cfg = own_copy(dataloader)
     if "global_batch_size" not in cfg:
         return cfg
     whole, ranks = cfg.pop("global_batch_size"), get_world_size()
@@ -36,4 +37,5 @@ def with_batch_of_rank(dataloader: Mapping[str, Any]) -> dict[str, Any]:
             f"global_batch_size={whole!r} cannot be shared evenly by {ranks} ranks: take a multiple of {ranks}, or another "
             "number of ranks"
         )
-    return {**cfg, "batch_size": whole // ranks}
+    cfg["batch_size"] = whole // ranks
+    return cfg

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from functools import partial
 from typing import Any
 
@@ -11,11 +11,14 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from eng.dataset import reproducible_loader_parts
 from eng.dist import get_rank, get_world_size
-from eng.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS
+from eng.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS, Registry
 
 from ..errors import SettingsError
 from .batch_share import with_batch_of_rank
 from .workers import WorkerStart
+
+# Not for names: an error of DataLoader gets the file and line of its config from here.
+_LOADERS = Registry("dataloader", scope="eng")
 
 
 def build_dataloader(
@@ -41,6 +44,8 @@ def build_dataloader(
     cfg = copy.deepcopy(with_batch_of_rank(dataloader))
     if "dataset" not in cfg:
         raise ValueError(f"a dataloader config needs a 'dataset'; it has {sorted(cfg)}")
+    if "type" in cfg:
+        raise SettingsError(f"a dataloader config takes no 'type' (it is {cfg['type']!r}); give a loader as an object")
     dataset = _build_dataset(cfg.pop("dataset"))
     num_batches = cfg.pop("num_batch_per_epoch", None)
     if num_batches is not None:
@@ -50,14 +55,15 @@ def build_dataloader(
     if per_sample and seed is not None:
         dataset, sampler, batch_sampler = reproducible_loader_parts(dataset, sampler, batch_sampler, seed=seed)
     init_fn = _worker_init_fn(cfg.pop("worker_init_fn", None), cfg.get("num_workers", 0), seed)
-    return DataLoader(
-        dataset=dataset,
-        sampler=sampler if batch_sampler is None else None,
-        batch_sampler=batch_sampler,
-        collate_fn=_function(cfg.pop("collate_fn", {"type": "pseudo_collate"})),
-        worker_init_fn=init_fn,
-        **cfg,
-    )
+    parts = {
+        "type": DataLoader,
+        "dataset": dataset,
+        "sampler": sampler if batch_sampler is None else None,
+        "batch_sampler": batch_sampler,
+        "collate_fn": _function(cfg.pop("collate_fn", {"type": "pseudo_collate"})),
+        "worker_init_fn": init_fn,
+    }
+    return _LOADERS.build(cfg, default_args=parts)
 
 
 def _build_dataset(dataset: Any) -> Any:
@@ -68,7 +74,7 @@ def _build_dataset(dataset: Any) -> Any:
     return dataset
 
 
-def _build_sampler(cfg: dict[str, Any], dataset: Any, seed: int | None) -> Any:
+def _build_sampler(cfg: MutableMapping[str, Any], dataset: Any, seed: int | None) -> Any:
     sampler = cfg.pop("sampler", None)
     shuffle = cfg.pop("shuffle", None)
     if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__getitem__"):
@@ -85,7 +91,7 @@ def _build_sampler(cfg: dict[str, Any], dataset: Any, seed: int | None) -> Any:
     return sampler
 
 
-def _build_batch_sampler(cfg: dict[str, Any], sampler: Any) -> Any:
+def _build_batch_sampler(cfg: MutableMapping[str, Any], sampler: Any) -> Any:
     batch_sampler = cfg.pop("batch_sampler", None)
     if isinstance(batch_sampler, Mapping):
         default_args = {"sampler": sampler, "batch_size": cfg.pop("batch_size", 1)}

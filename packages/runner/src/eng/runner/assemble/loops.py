@@ -9,6 +9,8 @@ from eng.registry import LOOPS
 from eng.runner.errors import LoopChoiceError, SettingsError
 from eng.runner.loops import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop, TestLoop, ValLoop
 
+from .own_copy import own_copy
+
 
 def build_train_loop(loop: Any, runner: Any, dataloader: Any) -> BaseLoop:
     """A training loop from ``train_cfg``.
@@ -37,7 +39,8 @@ def build_train_loop(loop: Any, runner: Any, dataloader: Any) -> BaseLoop:
     if needed not in cfg:
         raise SettingsError(f"train_cfg with by_epoch={by_epoch} needs {needed!r}; it has {sorted(cfg)}")
     kind = EpochBasedTrainLoop if by_epoch else IterBasedTrainLoop
-    return kind(**cfg, runner=runner, dataloader=dataloader)
+    made: BaseLoop = LOOPS.build(cfg, default_args={"type": kind, "runner": runner, "dataloader": dataloader})
+    return made
 
 
 def build_evaluation_loop(mode: str, loop: Any, runner: Any, dataloader: Any, evaluator: Any) -> BaseLoop:
@@ -57,16 +60,14 @@ def build_evaluation_loop(mode: str, loop: Any, runner: Any, dataloader: Any, ev
     if isinstance(cfg, BaseLoop):
         return cfg
     parts = {"runner": runner, "dataloader": dataloader, "evaluator": evaluator}
-    if "type" in cfg:
-        built: BaseLoop = LOOPS.build(cfg, default_args=parts)
-        return built
     kind = ValLoop if mode == "val" else TestLoop
-    return kind(**cfg, **parts)
+    built: BaseLoop = LOOPS.build(cfg, default_args={"type": kind, **parts})
+    return built
 
 
 def _as_cfg(loop: Any, name: str) -> Any:
     if isinstance(loop, BaseLoop):
         return loop
     if isinstance(loop, Mapping):
-        return dict(loop)
+        return own_copy(loop)
     raise TypeError(f"{name} must be a loop or a config of one, got {type(loop).__name__}")

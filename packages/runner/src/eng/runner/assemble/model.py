@@ -11,6 +11,8 @@ from eng.checkpoint.unwrap import unwrap
 from eng.registry import MODELS
 from eng.runner.errors import ModelContractError
 
+from .own_copy import own_copy
+
 STEPS = {"train": "train_step", "val": "val_step", "test": "test_step"}
 
 
@@ -18,7 +20,9 @@ def with_data_preprocessor(model: Any, data_preprocessor: Any) -> Any:
     """The config of a run's model with the run's ``data_preprocessor``, where it has none; a module as it is."""
     if data_preprocessor is None or not isinstance(model, Mapping):
         return model
-    return {"data_preprocessor": data_preprocessor, **model}
+    cfg = own_copy(model)
+    cfg.setdefault("data_preprocessor", data_preprocessor)
+    return cfg
 
 
 def build_model(model: Any) -> nn.Module:
@@ -34,7 +38,7 @@ def build_model(model: Any) -> nn.Module:
         return model
     if not isinstance(model, Mapping):
         raise TypeError(f"model must be a torch.nn.Module or a config of one, got {type(model).__name__}")
-    built: nn.Module = MODELS.build(dict(model))
+    built: nn.Module = MODELS.build(model)
     return built
 
 

@@ -13,6 +13,8 @@ from eng.registry import HOOKS, LOG_PROCESSORS, VISUALIZERS, DefaultScope, Manag
 from eng.runner.priority import Priority, get_priority
 from eng.visualization import Visualizer
 
+from .own_copy import own_copy
+
 DEFAULT_HOOKS: dict[str, dict[str, Any]] = {
     "runtime_info": {"type": "RuntimeInfoHook"},
     "timer": {"type": "IterTimerHook"},
@@ -128,7 +130,7 @@ def build_log_processor(log_processor: Any) -> Any:
         TypeError: ``log_processor`` is neither.
     """
     if isinstance(log_processor, Mapping) or log_processor is None:
-        return LOG_PROCESSORS.build({"type": "LogProcessor", **(log_processor or {})})
+        return LOG_PROCESSORS.build(log_processor or {}, default_args={"type": "LogProcessor"})
     if hasattr(log_processor, "get_log_after_iter"):
         return log_processor
     raise TypeError(f"log_processor must be a LogProcessor or a config, got {type(log_processor).__name__}")
@@ -144,7 +146,7 @@ def build_hook(hook: Any) -> tuple[Hook, Any]:
         return hook, None
     if not isinstance(hook, Mapping):
         raise TypeError(f"a hook is a Hook or a config of one, got {type(hook).__name__}")
-    cfg = dict(hook)
+    cfg = own_copy(hook)
     priority = cfg.pop("priority", None)
     built: Hook = HOOKS.build(cfg)
     return built, priority

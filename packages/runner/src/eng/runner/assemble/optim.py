@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from torch import nn
@@ -18,6 +18,7 @@ from eng.registry import OPTIM_WRAPPERS, PARAM_SCHEDULERS
 
 from ..errors import SettingsError
 from ..state.collect import wrappers_by_name
+from .own_copy import own_copy
 
 logger = logging.getLogger(__name__)
 
@@ -53,9 +54,9 @@ def _assembled(optim_wrapper: Any, model: nn.Module) -> Any:
         raise TypeError(
             f"optim_wrapper must be an OptimWrapper, an optimizer or a config, got {type(optim_wrapper).__name__}"
         )
-    cfg = dict(optim_wrapper)
+    cfg = own_copy(optim_wrapper)
     if isinstance(cfg.get("optimizer"), Optimizer):
-        return OPTIM_WRAPPERS.build({"type": "OptimWrapper", **cfg})
+        return OPTIM_WRAPPERS.build(cfg, default_args={"type": "OptimWrapper"})
     if cfg.get("optimizer") is not None or "constructor" in cfg:
         return construct(model, copy.deepcopy(cfg))
     if not cfg:
@@ -150,7 +151,7 @@ def _build_list(
     built = []
     for one in schedulers if isinstance(schedulers, (list, tuple)) else [schedulers]:
         if isinstance(one, Mapping):
-            cfg = copy.deepcopy(dict(one))
+            cfg = copy.deepcopy(own_copy(one))
             if not by_epoch:
                 _count_iterations(cfg)
             if "end" not in cfg:
@@ -164,7 +165,7 @@ def _build_list(
     return built
 
 
-def _count_iterations(cfg: dict[str, Any]) -> None:
+def _count_iterations(cfg: MutableMapping[str, Any]) -> None:
     """Makes a schedule of a run that counts iterations count them too, where its config does not say what it counts."""
     counts_epochs = cfg.get("by", "epoch") == "epoch" and cfg.get("by_epoch", True)
     if cfg.get("convert_to_iter_based") or not counts_epochs or _follows_metric(cfg.get("type")):
