@@ -91,7 +91,26 @@ class TestNothingIsFetched:
     )  # fmt: skip
     def test_no_environment_variable(self, text: str, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ENG_TEST_TOKEN", "b")
-        with pytest.raises(
-            ConfigFileError, match="a.py: with trust=False (nothing is fetched|no environment variable)"
-        ):
+        with pytest.raises(ConfigFileError, match="ENG_TEST_TOKEN is not read with trust=False"):
             Config.fromfile(write(b_py="x = 1\n", a_py=text).name, trust=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.py", "a = '{{$ENG_TEST_TOKEN:public}}'\n"),
+        ("b.py", "a = {{'$ENG_TEST_TOKEN:public'}}\n"),
+        ("c.json", '{"a": "{{$ENG_TEST_TOKEN:public}}"}'),
+        ("d.yaml", "a: '{{$ENG_TEST_TOKEN:public}}'\n"),
+    ],
+)
+def test_a_value_takes_its_default_and_not_the_environment(
+    name: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENG_TEST_TOKEN", "secret")
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    assert Config.fromfile(tmp_path / name, trust=False).a == "public"
+    assert Config.fromfile(tmp_path / name).a == "secret"
+    (tmp_path / name).write_text(text.replace(":public", ""), encoding="utf-8")
+    with pytest.raises(ConfigFileError, match="ENG_TEST_TOKEN is not read with trust=False"):
+        Config.fromfile(tmp_path / name, trust=False)

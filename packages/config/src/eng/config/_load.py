@@ -143,7 +143,12 @@ class _Loader:
         if len(stack) >= MAX_DEPTH:
             raise ConfigFileError(f"more than {MAX_DEPTH} files inherit from one another", source.name)
         stack = (*stack, source.path)
-        text, table = substitute(source, predefined=self.options.predefined, environment=self.options.environment)
+        text, table = substitute(
+            source,
+            predefined=self.options.predefined,
+            environment=self.options.environment,
+            trust=self.options.trust,
+        )
         if source.extension == ".py":
             return self._python(PythonConfig(source, text, table), stack)
         return self._data(source, text, table, stack)
@@ -194,7 +199,7 @@ class _Loader:
         for name in names:
             path, scope = locate(name, source.path)
             if self.options.tree is not None:
-                self.options.tree.check(name, path, source.name, table.env.values())
+                self.options.tree.check(name, path, source.name)
             base = self.file(read_source(path, source.name), stack)
             if base.lazy and (len(base.layers) > 1 or _holds_lazy(base.values)):
                 raise MixedStyleError(

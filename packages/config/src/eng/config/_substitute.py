@@ -114,8 +114,12 @@ class Substitutions:
         return node
 
 
-def substitute(source: Source, *, predefined: bool = True, environment: bool = True) -> tuple[str, Substitutions]:
+def substitute(
+    source: Source, *, predefined: bool = True, environment: bool = True, trust: bool = True
+) -> tuple[str, Substitutions]:
     """The text with every ``{{…}}`` that means something replaced by a mark, and the table of the marks.
+
+    Without trust no environment variable is read: each takes its default.
 
     Raises:
         UndefinedVariableError: an environment variable is unset and has no default, or a predefined name is misspelt.
@@ -125,7 +129,7 @@ def substitute(source: Source, *, predefined: bool = True, environment: bool = T
         return source.text, table
 
     def one(match: re.Match[str], start: int, quoted: bool) -> str:
-        item = _read(match, source, source.text.count("\n", 0, start) + 1, predefined, environment, table)
+        item = _read(match, source, source.text.count("\n", 0, start) + 1, predefined, environment, trust, table)
         if item is None:
             return match[0]
         table.items.append(dataclasses.replace(item, value=item.text) if quoted and item.base is None else item)
@@ -158,31 +162,37 @@ def _json_marks(text: str, one: Callable[[re.Match[str], int, bool], str]) -> st
 
 
 def _read(
-    match: re.Match[str], source: Source, line: int, predefined: bool, environment: bool, table: Substitutions
+    match: re.Match[str],
+    source: Source,
+    line: int,
+    predefined: bool,
+    environment: bool,
+    trust: bool,
+    table: Substitutions,
 ) -> Substitution | None:
     if match["base"]:
         return Substitution("", MISSING, line, base=match["base"].rstrip("."))
     if match["env"]:
-        return _environment(match, source, line, table) if environment else None
+        return _environment(match, source, line, trust, table) if environment else None
     return _predefined(match["name"], source, line) if predefined else None
 
 
-def _environment(match: re.Match[str], source: Source, line: int, table: Substitutions) -> Substitution:
+def _environment(match: re.Match[str], source: Source, line: int, trust: bool, table: Substitutions) -> Substitution:
     name, default = match["env"], match["default"]
     default = default.strip() if default is not None else None
-    given = os.environ.get(name)
-    if given is None and default is None:
-        raise UndefinedVariableError(
-            f"{match[0]}: the environment variable {name} is not set and there is no default; "
-            f"set it or write {{{{${name}:default}}}}",
-            source.name,
-            line,
-        )
-    if given is not None:
-        table.env[name] = given
-    text = given if given is not None else default
-    assert text is not None
-    return Substitution(text, _literal(text), line, env=name if given is not None else None, default=_default(default))
+    value = os.environ.get(name) if trust else None
+    if value is not None:
+        table.env[name] = value
+        return Substitution(value, _literal(value), line, env=name, default=_default(default))
+    if default is not None:
+        return Substitution(default, _literal(default), line, default=_literal(default))
+    reason = "is not set" if trust else "is not read with trust=False"
+    raise UndefinedVariableError(
+        f"{match[0]}: the environment variable {name} {reason} and there is no default; "
+        f"write {{{{${name}:default}}}}{' or set it' if trust else ''}",
+        source.name,
+        line,
+    )
 
 
 def _default(text: str | None) -> Any:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,25 +31,21 @@ class Tree:
         named = [parent for parent in (folder, *folder.parents) if parent.name == CONFIG_FOLDER]
         return cls(str(named[0] if named else folder))
 
-    def check(self, name: str, path: str, place: str, secrets: Iterable[str] = ()) -> None:
+    def check(self, name: str, path: str, place: str) -> None:
         """Lets a base pass.
 
         Args:
             name: as the file writes it.
             path: where it lies.
             place: of the file that names it, for messages.
-            secrets: values of environment variables, of which a name may hold none.
 
         Raises:
-            UnsafeConfigError: it is a URL, lies elsewhere, or is named by an environment variable.
+            UnsafeConfigError: it is a URL or lies elsewhere.
         """
         if self.root is None:
             raise UnsafeConfigError(f"a text read with trust=False cannot inherit; it names {name!r}", place)
         if is_url(path):
             raise UnsafeConfigError(f"with trust=False nothing is fetched; the base {name!r} is a URL", place)
-        if any(secret and secret in name for secret in secrets):
-            message = "with trust=False no environment variable may be part of the name of a base"
-            raise UnsafeConfigError(message, place)
         package = name.partition("::")[0] if "::" in name else None
         roots = [self.root] if package is None else package_folders(package, place)
         real = os.path.realpath(path)
