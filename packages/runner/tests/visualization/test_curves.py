@@ -244,19 +244,6 @@ def test_sync_twice_leaves_each_point_once_in_event_files(tmp_path) -> None:
     assert [point.step for point in events.Scalars("accuracy")] == [1, 2]
 
 
-def test_sync_runs_no_code_of_the_folder(tmp_path, monkeypatch) -> None:
-    from eng.cli._services import Services
-
-    monkeypatch.chdir(tmp_path)
-    folder = start(tmp_path, "20260101_000000", 8).parent
-    (folder / "config.py").write_text("import os\nos.system('touch owned')\nvis_backends = []")
-    options = [str(tmp_path), "--to", "tensorboard"]
-    done = CliRunner().invoke(sync, options, obj=Services(), catch_exceptions=False)
-    assert "the config of the run is left out" in done.output
-    assert "wrote 10 lines up to iteration 8" in done.output
-    assert not (tmp_path / "owned").exists()
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [
