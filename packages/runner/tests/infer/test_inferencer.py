@@ -379,3 +379,14 @@ def test_the_config_in_a_checkpoint_runs_no_code(tmp_path: Path, monkeypatch: py
             Means(weights="evil.pth")
         assert "hush" not in str(caught.value)
     assert not Path("owned").exists()
+
+
+@pytest.mark.parametrize("names", [["a"], ("a",)])
+def test_names_of_keywords_in_no_set_are_warned_about(names):
+    with pytest.warns(UserWarning, match="Listed.forward_kwargs is a (list|tuple); give a set"):
+        type("Listed", (Means,), {"forward_kwargs": names})
+
+
+def test_one_name_of_a_keyword_as_text_is_refused():
+    with pytest.raises(TypeError, match="Bare.forward_kwargs must be a set of names, got the text 'abc'"):
+        type("Bare", (Means,), {"forward_kwargs": "abc"})

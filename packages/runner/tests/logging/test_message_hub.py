@@ -125,3 +125,13 @@ class TestState:
         hub.update_scalar("train/loss", 4)
         assert hub.get_scalar("train/loss").mean() == 3
         assert source.get_scalar("train/loss").mean() == 2
+
+    def test_a_fact_that_cannot_be_copied_is_shared_as_in_mmengine(self, hub, caplog):
+        class Lock:
+            def __deepcopy__(self, memo):
+                raise RuntimeError("held elsewhere")
+
+        lock = Lock()
+        hub.load_state_dict({"log_scalars": {}, "runtime_info": {"lock": lock, "iter": 2}, "resumed_keys": {}})
+        assert hub.get_info("lock") is lock and hub.get_info("iter") == 2
+        assert "'lock' cannot be copied (RuntimeError: held elsewhere)" in caplog.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+import numpy as np
 import pytest
 import torch.multiprocessing as mp
 
@@ -63,3 +64,14 @@ def test_backend_is_the_users_or_the_devices(env_cfg, device, backend, joined, m
     environment.setup_environment(env_cfg, "pytorch")
     assert joined[0][1]["backend"] == backend
     assert joined[1] == "watch"
+
+
+def test_the_report_names_the_seed_of_numpy_as_the_manual_prints_it():
+    before = np.random.get_state()  # what is reported
+    np.random.seed(1513128759)
+    try:
+        lines = environment.environment_report({}).splitlines()
+    finally:
+        np.random.set_state(before)
+    assert "System environment:" in lines
+    assert "    numpy_random_seed: 1513128759" in lines

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from eng.checkpoint import CheckpointLoader
 from eng.model import BaseModel
+from eng.runner.state.restore import run_differences
 
 DATA = Path(__file__).parent / "data"
 BEGUN = DATA / "mmengine_0_10_7_run_epoch_2.pth"
@@ -61,3 +64,34 @@ def test_it_goes_on_here_as_it_would_have_there(resumed) -> None:
     hub = resumed.message_hub
     for name in ("lr", "loss"):  # what was logged before goes on, too
         assert list(hub.get_scalar(f"train/{name}").data[0]) == pytest.approx(expected[name], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("now", "differ"),
+    [
+        ({"sigmas": np.array([0.5, np.nan]), "skeleton": [(0, np.array([1, 2]))]}, False),
+        ({"sigmas": torch.tensor([0.5, torch.nan], dtype=torch.float64), "skeleton": [[0, [1, 2]]]}, False),
+        ({"sigmas": np.array([0.5, 0.7]), "skeleton": [(0, np.array([1, 2]))]}, True),
+        ({"sigmas": np.array([0.5, np.nan, 1]), "skeleton": [(0, np.array([1, 2]))]}, True),
+    ],
+)
+def test_arrays_in_the_metainfo_of_a_dataset_are_compared_by_their_values(now, differ) -> None:
+    saved = {"sigmas": np.array([0.5, np.nan]), "skeleton": [(0, np.array([1, 2]))]}
+    assert bool(run_differences({"dataset_meta": saved}, seed=None, dataset_meta=now)) is differ
+
+
+def test_a_checkpoint_whose_metainfo_holds_arrays_is_resumed(make_runner, tmp_path) -> None:
+    checkpoint = CheckpointLoader.load_checkpoint(str(BEGUN))
+    checkpoint["meta"]["dataset_meta"] = {"classes": ("a",), "sigmas": np.arange(3.0)}
+    torch.save(checkpoint, tmp_path / "begun.pth")
+    x = torch.rand(12, 2)
+    dataset = TensorDataset(x, x)
+    dataset.metainfo = {"classes": ("a",), "sigmas": np.arange(3.0)}
+    runner = make_runner(
+        model=Net(),
+        train_dataloader=DataLoader(dataset, batch_size=4),
+        train_cfg=dict(max_epochs=5),
+        optim_wrapper=dict(optimizer=dict(type="Adam", lr=0.05)),
+    )
+    runner.resume(str(tmp_path / "begun.pth"))
+    assert runner.epoch == 2

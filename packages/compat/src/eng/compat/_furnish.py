@@ -20,6 +20,7 @@ _SOURCES = {
     "eng.fileio.backends.lmdb_backend": "fileio:MEMBERS_OF_LMDB",
     "eng.fileio.backends.memcached_backend": "fileio:MEMBERS_OF_MEMCACHED",
     "eng.fileio.backends.registry_utils": "petrel:MEMBERS",
+    "eng.hooks.checkpoint_hook": "hooks:MEMBERS_OF_CHECKPOINT",
     "eng.hooks.early_stopping_hook": "hooks:MEMBERS_OF_EARLY_STOPPING",
     "eng.hooks.logger_hook": "hooks:MEMBERS_OF_LOGGER",
     "eng.hooks.profiler_hook": "hooks:MEMBERS_OF_PROFILER",

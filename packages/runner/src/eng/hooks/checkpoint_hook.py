@@ -84,6 +84,10 @@ class CheckpointHook(Hook):
     ) -> None:
         if file_client_args is not None and backend_args is not None:
             raise UsageError("give backend_args only; file_client_args is its old name")
+        if file_client_args is not None:
+            logger.warning(
+                '"file_client_args" is the old name of "backend_args": give CheckpointHook(backend_args=...)'
+            )
         if save_begin < 0:
             raise UsageError(f"save_begin must not be negative, got {save_begin}")
         self.interval, self.save_begin = interval, save_begin
@@ -91,6 +95,7 @@ class CheckpointHook(Hook):
         self.save_optimizer, self.save_param_scheduler = save_optimizer, save_param_scheduler
         self.out_dir = self._given_out_dir = out_dir
         self.max_keep_ckpts, self.save_last = max_keep_ckpts, save_last
+        self._file_client_args = file_client_args
         self.backend_args = backend_args if backend_args is not None else file_client_args
         self.filename_tmpl = self._given_tmpl = filename_tmpl or _TEMPLATES.get(by_epoch)
         self.published_keys = [published_keys] if isinstance(published_keys, str) else published_keys

@@ -71,6 +71,8 @@ class LoggerHook(Hook):
             raise TypeError(f"LoggerHook's out_dir must be a path or None, got {type(out_dir).__name__}")
         if file_client_args is not None and backend_args is not None:
             raise ValueError("give backend_args only; file_client_args is its old name")
+        if file_client_args is not None:
+            logger.warning('"file_client_args" is the old name of "backend_args": give LoggerHook(backend_args=...)')
         self.interval = interval
         self.ignore_last = ignore_last
         self.interval_exp_name = interval_exp_name

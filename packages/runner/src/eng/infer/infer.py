@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import re
 import uuid
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, nullcontext
 from math import ceil
 from typing import Any, ClassVar
@@ -69,7 +70,13 @@ class BaseInferencer(ABC):
         super().__init_subclass__(**kwargs)
         owner: dict[str, str] = {}
         for step in _STEPS:
-            for name in getattr(cls, f"{step}_kwargs"):
+            names = getattr(cls, f"{step}_kwargs")
+            if isinstance(names, str):
+                raise TypeError(f"{cls.__name__}.{step}_kwargs must be a set of names, got the text {names!r}")
+            if not isinstance(names, Set):
+                kind = type(names).__name__
+                warnings.warn(f"{cls.__name__}.{step}_kwargs is a {kind}; give a set of names", stacklevel=2)
+            for name in names:
                 if name in owner:
                     raise TypeError(f"{cls.__name__}: {name!r} is named by {owner[name]}_kwargs and by {step}_kwargs")
                 owner[name] = step

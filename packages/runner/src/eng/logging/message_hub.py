@@ -268,7 +268,7 @@ class MessageHub(ManagerMixin):
         for key, state in state_dict["log_scalars"].items():
             self._load_scalar(key, state)
         for key, value in state_dict["runtime_info"].items():
-            self._runtime_info[key] = copy.deepcopy(value)
+            self._runtime_info[key] = _copied(key, value)
         self._resumed_keys.update(state_dict["resumed_keys"])
 
     def _load_scalar(self, key: str, state: Any) -> None:
@@ -283,6 +283,16 @@ class MessageHub(ManagerMixin):
             return
         buffer.read_together_with(self._log_scalars)
         self._log_scalars[key] = buffer
+
+
+def _copied(key: str, value: Any) -> Any:
+    try:
+        return copy.deepcopy(value)
+    except Exception as error:  # noqa: BLE001  # the value's own class may raise anything
+        _LOGGER.warning(
+            "%r cannot be copied (%s: %s): this hub and the state share it", key, type(error).__name__, error
+        )
+        return value
 
 
 def _ordered(name: str, given: Mapping[str, Any] | None) -> OrderedDict[str, Any]:

@@ -148,6 +148,7 @@ def environment_report(settings: Mapping[str, Any]) -> str:
         "sys.platform": sys.platform,
         "Python": sys.version.replace("\n", ""),
         "CUDA available": torch.cuda.is_available(),
+        "numpy_random_seed": int(np.random.get_state()[1][0]),  # type: ignore[index]  # noqa: NPY002  # the legacy state is a tuple
         "GPU": ", ".join(f"{i}: {name}" for i, name in enumerate(gpus)) or "none",
         "CUDA_HOME": os.environ.get("CUDA_HOME", "not set"),
         "PyTorch": torch.__version__,

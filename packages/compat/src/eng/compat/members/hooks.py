@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import operator
+from collections import deque
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 
@@ -64,6 +67,25 @@ class OfEarlyStoppingHook:
     rule_map: ClassVar[dict[str, Any]] = {"greater": operator.gt, "less": operator.lt}
 
 
+class OfCheckpointHook:
+    """Added to :class:`eng.hooks.CheckpointHook`."""
+
+    rule_map: ClassVar[dict[str, Callable[[Any, Any], bool]]] = {"greater": operator.gt, "less": operator.lt}
+    init_value_map: ClassVar[dict[str, float]] = {"greater": -math.inf, "less": math.inf}
+    file_client_args = property(lambda self: self._file_client_args)
+
+    @property
+    def is_better_than(self: Any) -> dict[str, Callable[[Any, Any], bool]]:
+        """By metric, whether a first value beats a second; empty until ``"auto"`` has a metric."""
+        return {metric: self.rule_map[rule] for metric, rule in self._rules.items()}
+
+    @property
+    def keep_ckpt_ids(self: Any) -> deque[int]:
+        """Epochs or iterations whose checkpoints are kept, oldest first."""
+        return deque(self._kept, self.max_keep_ckpts if self.max_keep_ckpts > 0 else None)
+
+
+MEMBERS_OF_CHECKPOINT = {"CheckpointHook": OfCheckpointHook}
 MEMBERS_OF_EARLY_STOPPING = {"EarlyStoppingHook": OfEarlyStoppingHook}
 MEMBERS_OF_PROFILER = {"ProfilerHook": OfProfilerHook}
 MEMBERS_OF_RUNTIME_INFO = {"RuntimeInfoHook": OfRuntimeInfoHook}

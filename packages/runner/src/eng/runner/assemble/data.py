@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Callable, Mapping, MutableMapping
 from functools import partial
 from typing import Any
@@ -16,6 +17,8 @@ from eng.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS, Registry
 from ..errors import SettingsError
 from .batch_share import with_batch_of_rank
 from .workers import WorkerStart
+
+logger = logging.getLogger(__name__)
 
 # Not for names: an error of DataLoader gets the file and line of its config from here.
 _LOADERS = Registry("dataloader", scope="eng")
@@ -85,6 +88,11 @@ def _build_sampler(cfg: MutableMapping[str, Any], dataset: Any, seed: int | None
             )
         return None
     if sampler is None:
+        logger.info(
+            "The dataloader of %s names no sampler: it gets dict(type='DefaultSampler', shuffle=%s)",
+            type(dataset).__name__,
+            bool(shuffle),
+        )
         sampler = {"type": "DefaultSampler", "shuffle": bool(shuffle)}
     if isinstance(sampler, Mapping):
         sampler = DATA_SAMPLERS.build(sampler, default_args={"dataset": dataset, "seed": seed})

@@ -113,6 +113,7 @@ class _InfiniteDataloaderIterator:
         self._dataloader = dataloader
         self._before_pass = before_pass
         self._epoch = epoch
+        self._told = False
         if epoch:
             set_epoch(dataloader, epoch)
         before_pass()
@@ -133,6 +134,12 @@ class _InfiniteDataloaderIterator:
             return self._next_pass()
 
     def _next_pass(self) -> Any:
+        if not self._told:
+            self._told = True
+            logger.warning(
+                "Reached the end of the dataloader, which begins again here and at each further end; "
+                "sampler=dict(type='InfiniteSampler') has no end, at which worker processes stop and start again"
+            )
         self._epoch += 1
         set_epoch(self._dataloader, self._epoch)
         self._before_pass()

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
+import torch
 
 from eng.dataset.utils import length_of
 from eng.dist import get_rank
@@ -185,7 +189,12 @@ def run_differences(meta: Mapping[str, Any], *, seed: int | None, dataset_meta: 
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
-    return list(value) if isinstance(value, (tuple, list)) else value
+    if isinstance(value, (np.ndarray, np.generic, torch.Tensor)):
+        return _plain(value.tolist())
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    # NaN is not equal to itself
+    return "nan" if isinstance(value, float) and math.isnan(value) else value
 
 
 def restore_accumulation(optim_wrapper: Any, saved: Any, strategy: Any) -> None:
