@@ -39,8 +39,11 @@ def text_of(value) -> str:
     return ADDRESS.sub("", repr(value))
 
 
-def digest(cfg: Config) -> str:
-    return hashlib.sha256(text_of(cfg.to_dict()).encode()).hexdigest()[:12]
+def digest(cfg: Config, path: str) -> str:
+    """Digest of the content, in which the folder that the library is installed in has no part."""
+    library = re.split(r"/(?:\.mim|configs)/", path)[0]
+    text = text_of(cfg.to_dict()).replace(str(Path(library).parent), "")
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def load(path: str) -> tuple[str, float]:
@@ -51,7 +54,7 @@ def load(path: str) -> tuple[str, float]:
     except Exception as error:
         return f"{type(error).__name__}: {str(error)[:200]}", time.perf_counter() - start
     seconds = time.perf_counter() - start
-    return digest(cfg), seconds
+    return digest(cfg, path), seconds
 
 
 def kind_of(path: str) -> str:
@@ -70,7 +73,7 @@ def main() -> None:
         if "--pickle" in sys.argv and ":" not in digests[path]:
             cfg = Config.fromfile(path)
             try:
-                if digest(pickle.loads(pickle.dumps(cfg))) != digests[path]:
+                if digest(pickle.loads(pickle.dumps(cfg)), path) != digests[path]:
                     unpicklable.append(f"{path}: another content")
             except Exception as error:
                 unpicklable.append(f"{path}: {type(error).__name__}: {error}")

@@ -80,10 +80,10 @@ BY_PACKAGE = {library.package: library for library in LIBRARIES}
 NO_DEPS = ("mmcv-lite==2.1.0", "torchvision==0.28.0", *(library.requirement for library in LIBRARIES))
 # What the libraries import while they are imported, trained or tested. The pins of constraints.txt apply.
 LIGHT = (
-    "albumentations<1.4", "einops", "facexlib", "ftfy", "importlib-metadata", "imgaug", "json_tricks", "lmdb", "lpips", "mat4py",
+    "addict", "albumentations<1.4", "einops", "facexlib", "ftfy", "importlib-metadata", "imgaug", "json_tricks", "lmdb", "lpips", "mat4py",
     "modelindex", "munkres", "numba", "pandas", "plyfile", "prettytable", "psutil", "pyclipper", "pycocotools",
     "pyquaternion", "qudida", "rapidfuzz", "regex", "requests", "scikit-image", "scikit-learn", "scipy", "shapely", "six",
-    "terminaltables", "tqdm", "trimesh", "wcwidth",
+    "termcolor", "terminaltables", "tqdm", "trimesh", "wcwidth", "yapf",
 )  # fmt: skip
 FROM_SOURCE = ("--no-binary=xtcocotools", "xtcocotools")
 

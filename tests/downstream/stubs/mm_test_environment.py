@@ -162,7 +162,22 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         if module.__name__ == EXTENSION:
             module.nms, module.roi_align_forward, module.roi_align_backward = nms, roi_align_forward, roi_align_backward
         elif module.__name__ == MISSING_IN_WHEEL[-1]:
-            module.DRN = type("DRN", (), {"__doc__": "Missing in mmaction2's wheel."})
+            _register_missing_localizer(module)
+
+
+def _register_missing_localizer(module):
+    """A DRN under the name that the wheel's configs give; it cannot be built."""
+    from mmaction.registry import MODELS
+    from torch import nn
+
+    class DRN(nn.Module):
+        """Missing in mmaction2's wheel."""
+
+        def __init__(self, **kwargs):
+            raise NotImplementedError("mmaction2 1.2.0 ships no mmaction/models/localizers/drn")
+
+    MODELS.register_module(module=DRN)
+    module.DRN = DRN
 
 
 def _is_shipped(fullname, path):
