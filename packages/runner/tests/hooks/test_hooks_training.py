@@ -181,8 +181,8 @@ def test_metrics_of_a_test_are_kept_as_a_file(make_runner, parts) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (dict(interval=0), "interval must be a positive integer, got 0"),
-        (dict(interval_exp_name=0), "interval_exp_name must be a positive integer, got 0"),
+        (dict(interval=0), "interval must be a whole number, 1 or more, got 0"),
+        (dict(interval_exp_name=0), "interval_exp_name must be a whole number, 1 or more, got 0"),
         (dict(out_dir=3), "out_dir must be a path or None, got int"),
         (dict(file_client_args={}, backend_args={}), "give backend_args only"),
     ],

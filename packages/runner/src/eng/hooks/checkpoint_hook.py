@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from eng.logging.errors import UsageError, UsageTypeError
 from eng.logging.metric_values import MetricReader
+from eng.logging.whole_numbers import whole_number
 from eng.registry import HOOKS
 
 from ._checkpoint_files import RunFiles
@@ -88,13 +89,15 @@ class CheckpointHook(Hook):
             logger.warning(
                 '"file_client_args" is the old name of "backend_args": give CheckpointHook(backend_args=...)'
             )
-        if save_begin < 0:
+        if isinstance(save_begin, int) and save_begin < 0:
             raise UsageError(f"save_begin must not be negative, got {save_begin}")
-        self.interval, self.save_begin = interval, save_begin
+        self.interval = whole_number("CheckpointHook's interval (-1 saves the last and the best only)", interval, -1)
+        self.save_begin = whole_number("CheckpointHook's save_begin", save_begin, 0)
         self.by_epoch = self._given_by_epoch = by_epoch
         self.save_optimizer, self.save_param_scheduler = save_optimizer, save_param_scheduler
         self.out_dir = self._given_out_dir = out_dir
-        self.max_keep_ckpts, self.save_last = max_keep_ckpts, save_last
+        self.max_keep_ckpts = whole_number("CheckpointHook's max_keep_ckpts (-1 keeps all)", max_keep_ckpts, -1)
+        self.save_last = save_last
         self._file_client_args = file_client_args
         self.backend_args = backend_args if backend_args is not None else file_client_args
         self.filename_tmpl = self._given_tmpl = filename_tmpl or _TEMPLATES.get(by_epoch)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import numbers
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 
 from eng.dataset.utils import length_of
+from eng.logging.whole_numbers import whole_number
 from eng.registry import HOOKS
 from eng.visualization.axis import step_counts
 
@@ -64,18 +66,17 @@ class LoggerHook(Hook):
         backend_args: dict[str, Any] | None = None,
     ) -> None:
         for name, value in (("interval", interval), ("interval_exp_name", interval_exp_name)):
-            if not isinstance(value, int) or value < 1:
-                error = ValueError if isinstance(value, int) else TypeError
-                raise error(f"LoggerHook's {name} must be a positive integer, got {value!r}")
+            if not isinstance(value, numbers.Real):
+                raise TypeError(f"LoggerHook's {name} must be a positive integer, got {value!r}")
         if out_dir is not None and not isinstance(out_dir, (str, Path)):
             raise TypeError(f"LoggerHook's out_dir must be a path or None, got {type(out_dir).__name__}")
         if file_client_args is not None and backend_args is not None:
             raise ValueError("give backend_args only; file_client_args is its old name")
         if file_client_args is not None:
             logger.warning('"file_client_args" is the old name of "backend_args": give LoggerHook(backend_args=...)')
-        self.interval = interval
+        self.interval = whole_number("LoggerHook's interval", interval, 1)
         self.ignore_last = ignore_last
-        self.interval_exp_name = interval_exp_name
+        self.interval_exp_name = whole_number("LoggerHook's interval_exp_name", interval_exp_name, 1)
         self.out_dir = out_dir
         self.out_suffix = (out_suffix,) if isinstance(out_suffix, str) else tuple(out_suffix)
         self.keep_local = keep_local

@@ -8,10 +8,11 @@ from typing import Any
 from torch import nn
 
 from eng.dataset.utils import length_of
+from eng.logging.whole_numbers import whole_number
 from eng.registry import LOOPS
 
 from ._cursor import batches_from
-from .training import TrainLoop, whole_number
+from .training import TrainLoop
 
 
 @LOOPS.register_module()

@@ -8,11 +8,12 @@ from typing import Any
 from torch import nn
 
 from eng.dataset.utils import length_of
+from eng.logging.whole_numbers import whole_number
 from eng.registry import LOOPS
 
 from ._cursor import _InfiniteDataloaderIterator
 from ._generators import seed_workers
-from .training import TrainLoop, whole_number
+from .training import TrainLoop
 
 
 @LOOPS.register_module()

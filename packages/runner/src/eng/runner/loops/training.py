@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import bisect
-import numbers
 from abc import abstractmethod
 from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
 from eng.dataset.utils import length_of
+from eng.logging.whole_numbers import whole_number
 from eng.runner.state.collect import wrappers_by_name
 from eng.runner.state.rng import RngState, capture_rng, restore_rng
 from eng.runner.utils import calc_dynamic_intervals
@@ -240,23 +240,6 @@ class TrainLoop(BaseLoop):
         if rng is not None:
             restore_rng(rng)
             restore_generators(getattr(self._runner.val_loop, "dataloader", None), rng.get("val_loader"))
-
-
-def whole_number(name: str, value: Any, least: int) -> int:
-    """``value`` as a whole number.
-
-    Args:
-        name: of the setting, for the message.
-        value: an int, a float such as 4.0, or a number of numpy.
-        least: the lowest number that makes sense.
-
-    Raises:
-        ValueError: it is something else, or lower.
-    """
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not is_number or value != value // 1 or value < least:
-        raise ValueError(f"{name} must be a whole number, {least} or more, got {value!r}")
-    return int(value)
 
 
 def no_batch(dataloader: Any) -> str:
