@@ -24,11 +24,11 @@ TORCH_FREE_PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 TORCH_PYTHON = "3.11"
 TORCH_VERSIONS = ("2.6.0", "2.9.1", "2.13.0")
 # The bridge works on whichever of its neighbours is installed, and `eng env` reports what it finds.
-WHAT_IS_THERE = {"compat": ("torch", "numpy", "rich", "cv2"), "eng": ("torch",)}
+WHAT_IS_THERE = {"compat": ("torch", "numpy", "rich", "cv2", "matplotlib"), "eng": ("torch",)}
 # Imported where they are installed, and declared nowhere: libraries of vendors, optimizers and trackers.
 VENDORS = (
     "apex", "colossalai", "deepspeed", "smdistributed", "torch_npu", "torch_mlu", "torch_musa", "torchvision", "mc",
-    "petrel_client", "clearml", "dvclive", "neptune", "aim", "dadaptation", "lion_pytorch", "bitsandbytes", "transformers",
+    "petrel_client", "pavi", "clearml", "dvclive", "neptune", "aim", "dadaptation", "lion_pytorch", "bitsandbytes", "transformers",
 )  # fmt: skip
 
 nox.options.sessions = ["tests"]
