@@ -110,6 +110,30 @@ def restore_generators(loader: Any, states: GeneratorStates | None) -> None:
             sampler.load_state_dict(state["state_dict"])
 
 
+def warn_of_shared_generators(training_loader: Any, validation_loader: Any) -> None:
+    """Warns where one generator orders the samples of both loaders: a resume cannot repeat such an order.
+
+    Workers of the training loader read ahead, so that their draws and those of a validation take turns that depend on
+    the speed of the machine.
+    """
+    owners = {id(value): path for path, _, value in _generators(training_loader)}
+    for path, name, value in _generators(validation_loader):
+        if id(value) in owners:
+            logger.warning(
+                "train_dataloader.%s and val_dataloader.%s draw from one generator (%s): a resumed run will not repeat the "
+                "order of the samples; give each loader a generator of its own",
+                owners[id(value)], path, name,
+            )  # fmt: skip
+
+
+def _generators(loader: Any) -> Iterator[tuple[str, str, Any]]:
+    """Path of the sampler, attribute and generator, for each generator of a loader's samplers."""
+    for path, sampler in _samplers(loader):
+        for name, value in vars(sampler).items():
+            if isinstance(value, _KINDS):
+                yield path, name, value
+
+
 class _WorkerSeeds(torch.Generator):
     """A loader's generator that nothing but the seeds of workers is drawn from."""
 

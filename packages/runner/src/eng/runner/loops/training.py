@@ -14,7 +14,7 @@ from eng.runner.state.collect import wrappers_by_name
 from eng.runner.state.rng import RngState, capture_rng, restore_rng
 from eng.runner.utils import calc_dynamic_intervals
 
-from ._generators import capture_generators, restore_generators, seed_workers
+from ._generators import capture_generators, restore_generators, seed_workers, warn_of_shared_generators
 from .base import BaseLoop
 
 
@@ -200,6 +200,7 @@ class TrainLoop(BaseLoop):
 
     def _finish_validation(self) -> None:
         """Runs the validation that a resumed run had before it, with the generators that it was saved with."""
+        warn_of_shared_generators(self.dataloader, getattr(self._runner.val_loop, "dataloader", None))
         due = self._iter > 0 and self.validated_iter != self._iter and self._validation_is_due()
         inside = self._start_batch > 0
         if inside and not (due and self.validates_inside_pass):
