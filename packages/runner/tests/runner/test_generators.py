@@ -21,9 +21,7 @@ def test_a_generator_that_orders_both_loaders_is_told(caplog: pytest.LogCaptureF
     generator = torch.Generator()
     with caplog.at_level(logging.WARNING):
         warn_of_shared_generators(shuffled(generator), shuffled(generator))
-    assert (
-        "train_dataloader.sampler and val_dataloader.sampler draw from one" in caplog.text
-    )
+    assert "train_dataloader.sampler and val_dataloader.sampler draw from one" in caplog.text
 
 
 @pytest.mark.parametrize(
