@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 from eng.dist import all_reduce, barrier, get_rank, get_world_size, init_dist, start_watch
 from eng.model import BaseModel
@@ -50,9 +50,9 @@ class Layers(BaseModel):
 
 
 def batches(steps: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    generator = torch.Generator().manual_seed(get_rank())
-    data = torch.randn(steps * 16, 3, 32, 32, generator=generator), torch.arange(steps * 16) % 10
-    return DataLoader(TensorDataset(*data), batch_size=16)
+    count = steps * 16 * get_world_size()
+    dataset = TensorDataset(torch.randn(count, 3, 32, 32), torch.arange(count) % 10)
+    return DataLoader(dataset, batch_size=16, sampler=DistributedSampler(dataset, shuffle=False))
 
 
 def bare(sharded: bool, loader: Any) -> float:
@@ -139,7 +139,7 @@ def train_layers(kind: str, width: int, depth: int, steps: int) -> dict[str, flo
     """
     import psutil
 
-    x = torch.randn(2 * steps, width)
+    x = torch.randn(2 * steps * get_world_size(), width)  # a loader given as an object is shared out over the ranks
     runner = Runner(
         {"type": Layers, "width": width, "depth": depth},
         tempfile.mkdtemp(),
