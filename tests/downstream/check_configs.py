@@ -109,6 +109,9 @@ def one_typo(config: tuple[Path, dict[str, Any], set[tuple[str, str]]], draw: ra
     return {"file": file.name, "path": path, "slip": slip, "is_ours": is_ours, "found": bool(after - before)}
 
 
+DEFAULT_HOOKS = ("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint")
+
+
 def keys_of_parts(cfg: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, str, bool]]:
     """Each key with a meaning: its mapping, itself, the way to it, and whether it belongs to a part of eng."""
     from eng.runner.schema import SCHEMA
@@ -128,7 +131,9 @@ def _keys_below(node: Any, path: str, *, is_ours: bool) -> Iterator[tuple[dict[s
             return
         is_ours = is_part_of_eng(node["type"]) if "type" in node else is_ours
         for key, value in node.items():
-            if isinstance(key, str):
+            # A hook beside the default ones may have any name.
+            is_free = path == "default_hooks" and key not in DEFAULT_HOOKS
+            if isinstance(key, str) and not is_free:
                 yield node, key, f"{path}.{key}", is_ours
             yield from _keys_below(value, f"{path}.{key}", is_ours=is_ours and "type" not in node)
     elif isinstance(node, (list, tuple)):
