@@ -66,7 +66,7 @@ class LoggerHook(Hook):
         backend_args: dict[str, Any] | None = None,
     ) -> None:
         for name, value in (("interval", interval), ("interval_exp_name", interval_exp_name)):
-            if not isinstance(value, numbers.Real):
+            if not isinstance(value, numbers.Real) or value != value // 1:
                 raise TypeError(f"LoggerHook's {name} must be a positive integer, got {value!r}")
         if out_dir is not None and not isinstance(out_dir, (str, Path)):
             raise TypeError(f"LoggerHook's out_dir must be a path or None, got {type(out_dir).__name__}")
