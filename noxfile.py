@@ -193,7 +193,7 @@ def tests(session: nox.Session, package: str) -> None:
             "deepspeed>=0.16",
             *sorted(set(groups)),
         )
-        run_pytest(session, label, "tests", "--ignore=tests/downstream")
+        run_pytest(session, label, "tests", "--ignore=tests/downstream", "--ignore=tests/integration/outside")
         session.log(totals())
         return
     brought = siblings(package)
@@ -243,6 +243,27 @@ def downstream(session: nox.Session) -> None:
     session.run(*call, env=env)
     if "--all" in session.posargs and not arguments:
         session.run("python", str(tests / "make_table.py"), str(report))
+
+
+OUTSIDE = (
+    "datasets>=4", "webdataset>=1", "litdata>=0.2.50", "torchdata>=0.11",
+)  # fmt: skip
+
+
+@nox.session(python=torch_python())
+def outside(session: nox.Session) -> None:
+    """Data, models and metrics of other libraries from PyPI; ``-- --all`` runs every case, else the quick half runs."""
+    prepare_everything(session, "pytest>=8", "pytest-timeout", "pytest-xdist", *OUTSIDE)
+    arguments = [argument for argument in session.posargs if argument != "--all"]
+    env = {
+        "ENG_OUTSIDE_ALL": str(int("--all" in session.posargs)),
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+    }
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    report = REPORTS / "outside.xml"
+    tests = "tests/integration/outside"
+    session.run("python", "-m", "pytest", "-q", "-n", "2", f"--junitxml={report}", tests, *arguments, env=env)
 
 
 # --- quality -----------------------------------------------------------------------------------------------------
