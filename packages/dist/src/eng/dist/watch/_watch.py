@@ -200,11 +200,13 @@ class Watch:
             logger.error("rank %d failed; rank %d stops too", fault.rank, self.rank)
         if not self._has_handler:
             return
-        wake_main_thread()
         deadline = time.monotonic() + _GRACE_S
+        # A signal that comes just before the main thread enters a system call does not interrupt it: hence again and again.
+        wake_main_thread()
         while not self._delivered.wait(_POLL_S / 10) and not self._stop.is_set():
             if time.monotonic() > deadline:
                 self._end_process(fault)
+            wake_main_thread()
 
     def _end_process(self, fault: PeerFailedError | LauncherLostError) -> None:
         # Native code, such as a collective whose partner is gone, cannot be interrupted in any other way.
