@@ -88,8 +88,9 @@ def test_a_folder_of_shards_is_removed(tmp_path):
 KEYS = ["interrupted_ckpt", "best_ckpt", "best_ckpt_acc", "last_ckpt", "stale_ckpts", "keep_ckpt_ids", "best_to_save"]
 
 
+@pytest.mark.parametrize("version", ["earlier", "now"])
 @pytest.mark.parametrize("form", ["{}", "../{}", "{}/"])
-def test_a_checkpoint_cannot_have_anything_else_removed(make_runner, parts, tmp_path, form):
+def test_a_checkpoint_cannot_have_anything_else_removed(make_runner, parts, tmp_path, form, version):
     victim = tmp_path / "victim"
     victim.mkdir()
     for name in ("thesis.txt", "epoch_1.pth", "best_acc_epoch_1.pth"):
@@ -105,6 +106,12 @@ def test_a_checkpoint_cannot_have_anything_else_removed(make_runner, parts, tmp_
         facts = dict.fromkeys(KEYS, text)
         facts |= {"stale_ckpts": [text], "keep_ckpt_ids": [text, "../x", 1.5, None], "best_to_save": {text: text}}
         checkpoint["message_hub"]["runtime_info"].update(facts)
+        checkpoint["run_state"]["hooks"].pop("CheckpointHook.0", None)
+        if version == "now":
+            checkpoint["run_state"]["hooks"]["CheckpointHook.0"] = {
+                "retention": {"kept": [text, "../x", 1.5, None], "stale": [text], "last": text, "interrupted": text},
+                "best": {"scores": {"acc": 0.0, text: 1.0}, "paths": {"acc": text, text: text}, "waiting": {text: 1.0}},
+            }
         save_checkpoint(checkpoint, path)
         runner = make_runner(
             work_dir=str(work), default_hooks=hooks(**options), resume=str(path), train_cfg=dict(max_epochs=4),
@@ -119,7 +126,7 @@ def test_a_checkpoint_cannot_have_the_kept_ones_removed(make_runner, parts, tmp_
     make_runner(work_dir=str(work), default_hooks=hooks(max_keep_ckpts=3)).train()
     path = work / "epoch_2.pth"
     checkpoint = torch.load(path)
-    checkpoint["message_hub"]["runtime_info"]["stale_ckpts"] = ["epoch_1.pth", "epoch_2.pth", "epoch_3.pth"]
+    checkpoint["run_state"]["hooks"]["CheckpointHook.0"]["retention"]["stale"] = [f"epoch_{n}.pth" for n in (1, 2, 3)]
     save_checkpoint(checkpoint, path)
     make_runner(
         work_dir=str(work), default_hooks=hooks(max_keep_ckpts=3), resume=True, train_cfg=dict(max_epochs=3)

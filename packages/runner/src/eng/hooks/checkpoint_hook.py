@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,13 @@ from eng.logging.metric_values import MetricReader
 from eng.logging.whole_numbers import whole_number
 from eng.registry import HOOKS
 
+from ._checkpoint_best import Best
 from ._checkpoint_files import RunFiles
+from ._checkpoint_publisher import Publisher
+from ._checkpoint_retention import Retention, retention_of_message_hub
 from ._loops import follow_loop
-from ._rules import check_rule, infer_rule, is_better
 from ._signatures import check_options
 from .hook import DataBatch, Hook
-from .runtime_info_hook import is_scalar
 
 if TYPE_CHECKING:
     from eng.checkpoint import CheckpointWriter
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _TEMPLATES: dict[bool | None, str] = {True: "epoch_{}.pth", False: "iter_{}.pth"}
+# Where MMEngine and eng 1.0 kept a part of the hook's state; it is in `state_dict` now.
+_OLD_FACTS = ("stale_ckpts", "interrupted_ckpt", "best_to_save")
 
 
 @HOOKS.register_module()
@@ -107,59 +110,69 @@ class CheckpointHook(Hook):
         self.greater_keys, self.less_keys = greater_keys, less_keys
         self.save_best = _as_list(save_best)
         self.needs_validation = bool(self.save_best)
-        self._rules = self._init_rules(rule)
         self.last_ckpt: str | None = None
-        self.newest_whole: str | None = None
-        self.best_ckpts: dict[str, str] = {}
-        self._best_scores: dict[str, float] = {}
-        self._kept: list[int] = []
-        self._stale: list[str] = []
-        self._last_number: int | None = None
-        self._training = False
-        self._reader = MetricReader(f"{type(self).__name__} (save_best)")
+        self._retention = Retention(self.max_keep_ckpts)
+        reader = MetricReader(f"{type(self).__name__} (save_best)")
+        self._best = Best(self.save_best or [], rule, greater_keys, less_keys, reader)
+        self._files: RunFiles | None = None
+        self._resumed_state: Mapping[str, Any] | None = None
+        self._training = self._has_trained = False
         self._writer: CheckpointWriter | None = None
 
     def before_train(self, runner: RunnerView) -> None:
-        """Finds the folder, and what a resumed run has kept so far."""
-        self._training = True
+        """Opens the folder, and takes up what a resumed run has kept so far."""
         check_options(self, self.args, runner.save_checkpoint)
-        self._open_folder(runner)
-        runner.logger.info("Checkpoints will be saved to %s.", self._files.folder)
-        info = runner.message_hub.runtime_info if runner.is_resuming else {}
-        self._kept = [number for number in _as_items(info.get("keep_ckpt_ids")) if type(number) is int]
-        names = map(self._files.name_of, _as_items(info.get("stale_ckpts")))
-        self._stale = [name for name in names if name is not None]
-        self._best_scores, self.best_ckpts = {}, {}
-        self._last_number = self._recall_last(runner, info)
-        for key in (self.save_best or ()) if info else ():
-            self._recall_best(runner, key, info)
-        waiting = info.get("best_to_save", {})
-        for key, score in dict(waiting).items() if isinstance(waiting, Mapping) else ():  # stopped between two of them
-            if key in self._rules and isinstance(score, int | float):
-                self._best_scores[key] = float(score)
-                self._save_best(runner, key)
+        state = self._state_to_resume(runner) if runner.is_resuming else self._state_of_a_new_run()
+        self._training, self._has_trained, self._resumed_state = True, True, None
+        files = self._files = self._open_folder(runner)
+        runner.logger.info("Checkpoints will be saved to %s.", files.folder)
+        self._retention.load_state_dict(state.get("retention", {}), files)
+        self._best.load_state_dict(state.get("best", {}), files)
+        self._publish_facts(runner)
+        waiting = list(self._best.waiting)  # the saved run was stopped between two best checkpoints
+        for metric in waiting:
+            self._save_best(runner, metric)
         if waiting:
             self._save_again(runner)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is kept and what is best, for a run that goes on."""
+        return {"retention": self._retention.state_dict(), "best": self._best.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes the state of a saved run, which counts when training begins or goes back to that checkpoint."""
+        if isinstance(state, Mapping):
+            self._resumed_state = {key: part for key, part in state.items() if isinstance(part, Mapping)}
+
+    @property
+    def newest_whole(self) -> str | None:
+        """Path of the newest checkpoint that this process has written and that is intact."""
+        return self._retention.newest_intact
+
+    @property
+    def best_ckpts(self) -> dict[str, str]:
+        """Paths of the best checkpoints by metric."""
+        return self._best.paths
 
     @property
     def key_indicators(self) -> list[str]:
         """Metrics whose best checkpoint is kept; the first of a validation's in place of ``"auto"``."""
-        return list(self._rules or self.save_best or ())
+        return self._best.key_indicators
 
     @property
     def rules(self) -> list[str]:
         """``"greater"`` or ``"less"`` for each of ``key_indicators``."""
-        return list(self._rules.values())
+        return list(self._best.rules.values())
 
     @property
     def best_ckpt_path(self) -> str | None:
         """The best checkpoint by the only metric, or by the first of several."""
-        return next(iter(self.best_ckpts.values()), None)
+        return next(iter(self._best.paths.values()), None)
 
     @property
     def best_ckpt_path_dict(self) -> dict[str, str]:
         """The best checkpoints by metric."""
-        return dict(self.best_ckpts)
+        return dict(self._best.paths)
 
     @property
     def file_backend(self) -> Any:
@@ -177,8 +190,8 @@ class CheckpointHook(Hook):
 
     def is_idle(self, point: str) -> bool:
         """Whether iterations do not matter, as they do not where it saves by epochs."""
-        own = type(self).after_train_iter is CheckpointHook.after_train_iter
-        return point == "after_train_iter" and own and bool(self.by_epoch) and not self.async_save
+        inherited = type(self).after_train_iter is CheckpointHook.after_train_iter
+        return point == "after_train_iter" and inherited and bool(self.by_epoch) and not self.async_save
 
     def after_train_epoch(self, runner: RunnerView) -> None:
         """Saves where an interval of epochs ends."""
@@ -214,16 +227,13 @@ class CheckpointHook(Hook):
         if not metrics:
             logger.warning("The validation gave no metrics, so that there is no best checkpoint to save")
             return
-        if self.save_best == ["auto"]:
-            self._follow_first(_first_number(metrics), runner)
-        scores = {key: self._reader.read(metrics, key) for key in self._rules}
-        found = {key: float(score) for key, score in scores.items() if score is not None and self._is_best(key, score)}
-        self._best_scores.update(found)
-        runner.message_hub.update_info("best_to_save", found)
-        for key in found:
-            runner.after_this_point(lambda key=key: self._save_best(runner, key))
-        if found:
-            runner.after_this_point(lambda: self._save_again(runner))
+        better = self._best.observe(metrics)
+        if self._best.is_auto:
+            runner.message_hub.update_info("best_metric", next(iter(self._best.rules)))
+        for metric in better:
+            runner.after_this_point(partial(self._save_best, runner, metric))
+        if better:
+            runner.after_this_point(partial(self._save_again, runner))
 
     def after_train(self, runner: RunnerView) -> None:
         """Publishes the last and the best checkpoints."""
@@ -231,9 +241,9 @@ class CheckpointHook(Hook):
         self._finish_writing()
         if self.published_keys is None or runner.rank != 0:
             return
-        paths = [self.last_ckpt] if self.save_last and self.last_ckpt else []
-        for path in [*paths, *self.best_ckpts.values()]:
-            self._publish(runner, path, self.published_keys)
+        last = [self.last_ckpt] if self.save_last and self.last_ckpt else []
+        publisher = Publisher(self.published_keys, self.backend_args)
+        publisher.publish([*last, *self._best.paths.values()], self._opened(runner).folder, runner.logger)
 
     def after_run(self, runner: RunnerView) -> None:
         """Waits for a checkpoint that is still being written."""
@@ -243,31 +253,28 @@ class CheckpointHook(Hook):
     def save_now(self, runner: RunnerView, name: str) -> str:
         """Saves the run as it stands under ``name`` and gives the path; the next regular checkpoint replaces it.
 
-        It is whole, whatever regular checkpoints leave out, and is written at once: a write before it that failed is
-        logged and must not cost this one too.
+        The checkpoint is complete, whatever regular checkpoints leave out, and is written at once: an earlier write
+        that failed is logged and must not cost this one too.
         """
-        if not hasattr(self, "_files"):
-            self._open_folder(runner)
-        path = self._files.path(name)
-        previous = self._files.name_of(runner.message_hub.runtime_info.get("interrupted_ckpt"))
-        self._expire([previous] if previous else [], keep=name)
-        runner.message_hub.update_info("interrupted_ckpt", name)
+        files = self._opened(runner)
+        path = files.path(name)
+        self._retention.add_interrupted(name, files, self._best.names(files))
         try:
             self._finish_writing()
         except Exception:
             runner.logger.exception("The checkpoint before %s was not written", name)
-        self._write(runner, name, self._following(runner, path), in_full=True)
+        self._write(runner, name, self._replacing(runner, path), in_full=True)
         return path
 
     def _save(self, runner: RunnerView, number: int) -> None:
-        self._last_number = number
         self._save_checkpoint_with_step(runner, number, None)
 
     def _save_again(self, runner: RunnerView) -> None:
         """Replaces the regular checkpoint of a validation by one that names the best checkpoint of that validation."""
         number = runner.epoch if self.by_epoch else runner.iter
+        is_last = self._retention.last_name == self._opened(runner).regular(number)
         # A folder of shards is not replaced in one step, so that a kill would cost an intact checkpoint.
-        if number == self._last_number and not _writes_shards(runner):
+        if is_last and not runner.strategy.sharded:
             self._save_checkpoint_with_step(runner, number, None)
 
     def _save_checkpoint_with_step(self, runner: RunnerView, step: int, meta: dict[str, Any] | None) -> None:
@@ -278,68 +285,18 @@ class CheckpointHook(Hook):
             step: number of the epoch or iteration.
             meta: further facts for the checkpoint's ``meta``.
         """
-        name = self._files.regular(step)
-        path = self.last_ckpt = self._files.path(name)
-        hub = runner.message_hub
-        hub.update_info("last_ckpt", path)
-        expired = [self._files.regular(old) for old in self._expired_with(step)]
-        hub.update_info("keep_ckpt_ids", list(self._kept))
-        interrupted = self._files.name_of(hub.runtime_info.get("interrupted_ckpt"))
-        if "interrupted_ckpt" in hub.runtime_info:
-            hub.pop_info("interrupted_ckpt")
-        self._expire([*expired, *([interrupted] if interrupted else [])], keep=name)
-        hub.update_info("stale_ckpts", list(self._stale))
-        self._write(runner, name, self._following(runner, path), meta=meta)
+        files = self._opened(runner)
+        name = self._retention.add_regular(step, files, self._best.names(files))
+        path = self.last_ckpt = files.path(name)
+        runner.message_hub.update_info("last_ckpt", path)
+        runner.message_hub.update_info("keep_ckpt_ids", list(self._retention.kept))
+        self._write(runner, name, self._replacing(runner, path), meta=meta)
 
-    def _expire(self, names: Sequence[str], keep: str) -> None:
-        """Notes checkpoints that are to be removed once the next one is intact.
-
-        The next one holds this list itself, so that a run which is killed before the removal makes up for it.
-        """
-        wanted = {keep, *map(self._files.regular, self._kept), *map(self._files.name_of, self.best_ckpts.values())}
-        self._stale[:] = [name for name in dict.fromkeys([*self._stale, *names]) if name not in wanted]
-
-    def _following(self, runner: RunnerView, path: str) -> Callable[[], None]:
-        """What follows when a checkpoint is intact: the pointer moves, and older ones may go."""
-        names = list(self._stale)
-
-        def follow() -> None:
-            self._point_to(runner, path)
-            self._remove(names)
-
-        return follow
-
-    def _remove(self, names: Sequence[str]) -> None:
-        for name in self._files.remove(names):
-            if name in self._stale:
-                self._stale.remove(name)
-
-    def _expired_with(self, number: int) -> list[int]:
-        """Takes in a new checkpoint and gives those that it pushes out."""
-        if self.max_keep_ckpts <= 0:
-            return []
-        self._kept = [*(old for old in self._kept if old != number), number]
-        expired = self._kept[: -self.max_keep_ckpts]
-        self._kept = self._kept[-self.max_keep_ckpts :]
-        return expired
-
-    def _publish(self, runner: RunnerView, path: str, keys: list[str]) -> None:
-        from eng.checkpoint import publish_checkpoint
-
-        try:
-            final = publish_checkpoint(path, keys, self._files.folder, backend_args=self.backend_args)
-        except KeyError as error:  # the training is done and saved: no reason to call it failed
-            logger.warning("Nothing is published: %s", error.args[0])
-        except FileNotFoundError as error:  # the best of a forked run lies in the folder of its origin
-            logger.warning("Nothing is published of %s, which is not there any more: %s", path, error)
-        else:
-            runner.logger.info("Published %s as %s with %s", path, final, ", ".join(keys))
-
-    def _point_to(self, runner: RunnerView, path: str) -> None:
-        from eng.checkpoint import write_pointer
-
-        self.newest_whole = path
-        write_pointer(runner.work_dir, path)
+    def _replacing(self, runner: RunnerView, path: str) -> Callable[[], None]:
+        """What is done when the checkpoint at ``path`` is intact: the pointer moves, and older files are removed."""
+        return partial(
+            self._retention.replace, list(self._retention.stale), self._opened(runner), path, runner.work_dir
+        )
 
     def _write(
         self,
@@ -350,7 +307,7 @@ class CheckpointHook(Hook):
         meta: dict[str, Any] | None = None,
     ) -> None:
         runner.save_checkpoint(
-            self._files.folder,
+            self._opened(runner).folder,
             name,
             save_optimizer=self.save_optimizer or in_full,
             save_param_scheduler=self.save_param_scheduler or in_full,
@@ -363,9 +320,9 @@ class CheckpointHook(Hook):
         )
 
     def _prepare_writer(self, runner: RunnerView) -> None:
-        """Gets the memory for copies beside training, once the first step has given the optimizer its state."""
+        """Gets the memory for copies beside training, once the first step has created the optimizer's state."""
         writer = self._writer_beside(runner)
-        if not _writes_shards(runner):  # torch copies shards itself
+        if not runner.strategy.sharded:  # torch copies shards itself
             writer.prepare(runner.collect_checkpoint(self.save_optimizer, self.save_param_scheduler))
 
     def _writer_beside(self, runner: RunnerView) -> CheckpointWriter:
@@ -378,121 +335,74 @@ class CheckpointHook(Hook):
         if writer is not None:
             writer.close()
 
-    def _is_best(self, key: str, score: float) -> bool:
-        if math.isnan(score):
-            return False
-        best = self._best_scores.get(key)
-        return best is None or is_better(score, best, self._rules[key])
-
-    def _save_best(self, runner: RunnerView, key: str) -> None:
+    def _save_best(self, runner: RunnerView, metric: str) -> None:
+        """Saves the best checkpoint by a metric."""
+        files = self._opened(runner)
         unit, number = ("epoch", runner.epoch) if self.by_epoch else ("iter", runner.iter)
-        name = self._files.best(key, number)
-        path = self._files.path(name)
-        previous = self._files.name_of(self.best_ckpts.get(key))
-        self.best_ckpts[key] = path
-        suffix = "" if len(self._rules) == 1 else f"_{key}"
-        waiting = runner.message_hub.get_info("best_to_save", {})
-        left = {name: score for name, score in waiting.items() if name != key}
-        runner.message_hub.update_info("best_to_save", left)
-        runner.message_hub.update_info(f"best_score{suffix}", self._best_scores[key])
+        name = files.best(metric, number)
+        path, score = files.path(name), self._best.scores[metric]
+        previous = files.name_of(self._best.record(metric, path))
+        self._retention.add_best(previous, files, self._best.names(files))
+        suffix = self._best.suffix(metric)
+        runner.message_hub.update_info(f"best_score{suffix}", score)
         runner.message_hub.update_info(f"best_ckpt{suffix}", path)
-        self._expire([previous] if previous else [], keep=name)
-        runner.message_hub.update_info("stale_ckpts", list(self._stale))
-        stale = list(self._stale)
-        self._write(runner, name, lambda: self._remove(stale))
+        self._write(runner, name, partial(self._retention.remove, list(self._retention.stale), files))
         runner.logger.info(
-            "The best checkpoint with %0.4f %s at %s %s is saved to %s.",
-            self._best_scores[key],
-            key,
-            number,
-            unit,
-            name,
+            "The best checkpoint with %0.4f %s at %s %s is saved to %s.", score, metric, number, unit, name
         )
 
-    def _recall_last(self, runner: RunnerView, info: Mapping[str, Any]) -> int | None:
-        """Number of the regular checkpoint that a run goes on from, as a validation behind it may be still to come."""
-        number = runner.epoch if self.by_epoch else runner.iter
-        return number if self._files.name_of(info.get("last_ckpt")) == self._files.regular(number) else None
+    def _state_to_resume(self, runner: RunnerView) -> Mapping[str, Any]:
+        """The state of the saved run: of its hook, or of its message hub where the hook had none."""
+        if self._resumed_state is not None:
+            return self._resumed_state
+        if self._has_trained:  # a second train() of this process
+            return self.state_dict()
+        info = runner.message_hub.runtime_info
+        return {"retention": retention_of_message_hub(info), "best": self._best.state_of_message_hub(info)}
 
-    def _recall_best(self, runner: RunnerView, key: str, info: Mapping[str, Any]) -> None:
-        suffix = "" if len(self.save_best or ()) == 1 else f"_{key}"
-        path, score = self._files.located(info.get(f"best_ckpt{suffix}")), info.get(f"best_score{suffix}")
-        if path is None or not isinstance(score, int | float):
-            return
-        followed = info.get("best_metric", key) if key == "auto" else key
-        if key == "auto" and followed != "auto":
-            self._rules = {followed: self._rule_for(followed, self._given_rule)}
-        self._best_scores[followed] = float(score)
-        self.best_ckpts[followed] = path
-        runner.message_hub.update_info(f"best_ckpt{suffix}", path)
+    def _state_of_a_new_run(self) -> Mapping[str, Any]:
+        """Nothing but the checkpoint of the beginning, which ``nan_policy="rollback"`` has saved already."""
+        return {"retention": {"interrupted": self._retention.interrupted}}
 
-    def _follow_first(self, key: str, runner: RunnerView) -> None:
-        if not self._rules:
-            self._rules = {key: self._rule_for(key, self._given_rule)}
-        runner.message_hub.update_info("best_metric", next(iter(self._rules)))
+    def _publish_facts(self, runner: RunnerView) -> None:
+        """Puts the paths of the best checkpoints into the message hub, as a moved run has them in another folder."""
+        hub = runner.message_hub
+        for metric, path in self._best.paths.items():
+            hub.update_info(f"best_ckpt{self._best.suffix(metric)}", path)
+        for name in _OLD_FACTS:
+            if name in hub.runtime_info:
+                hub.pop_info(name)
 
-    def _init_rules(self, rule: str | list[str] | None) -> dict[str, str]:
-        if self.save_best is None:
-            return {}
-        if len(set(self.save_best)) != len(self.save_best):
-            raise UsageError(f"save_best names a metric twice: {self.save_best}")
-        if "auto" in self.save_best:
-            if len(self.save_best) > 1:
-                raise UsageError(f"save_best='auto' stands alone, got {self.save_best}")
-            self._given_rule = rule if isinstance(rule, str) or rule is None else rule[0]
-            return {}
-        rules = _as_list(rule) or [None]
-        if len(rules) not in (1, len(self.save_best)):
-            raise UsageError(
-                f"{len(self.save_best)} metrics in save_best and {len(rules)} rules: give one for each or one"
-            )
-        rules = rules * len(self.save_best) if len(rules) == 1 else rules
-        return {key: self._rule_for(key, given) for key, given in zip(self.save_best, rules, strict=True)}
+    def _opened(self, runner: RunnerView) -> RunFiles:
+        """The run's files; a stop before the training opens their folder too."""
+        if self._files is None:
+            self._files = self._open_folder(runner)
+        return self._files
 
-    def _rule_for(self, key: str, given: str | None) -> str:
-        return check_rule(given) if given else infer_rule(key, self.greater_keys, self.less_keys)
-
-    def _open_folder(self, runner: RunnerView) -> None:
+    def _open_folder(self, runner: RunnerView) -> RunFiles:
         self.by_epoch = follow_loop(
             self._given_by_epoch, runner, "CheckpointHook's by_epoch", f"interval={self.interval} may never be over"
         )
         self.filename_tmpl = self._given_tmpl or _TEMPLATES[self.by_epoch]
         self.out_dir = self._choose_folder(runner)
-        self._files = RunFiles(self.out_dir, self.filename_tmpl, self.backend_args)
+        return RunFiles(self.out_dir, self.filename_tmpl, self.backend_args)
 
     def _choose_folder(self, runner: RunnerView) -> str:
-        given = str(self._given_out_dir or runner.work_dir)
-        if given == runner.work_dir:
+        folder = str(self._given_out_dir or runner.work_dir)
+        if folder == runner.work_dir:
             return runner.work_dir
-        return _join(
-            str(Path(given).expanduser()) if given.startswith("~") else given,
-            Path(runner.work_dir).name,
-            self.backend_args,
-        )
+        from eng.fileio import join_path
 
-
-def _as_items(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else []
-
-
-def _first_number(metrics: Mapping[str, Any]) -> str:
-    """Name of the first metric that is one number; of the first one where none is."""
-    return next((name for name, value in metrics.items() if is_scalar(value)), next(iter(metrics)))
+        if folder.startswith("~"):
+            folder = str(Path(folder).expanduser())
+        return str(join_path(folder, Path(runner.work_dir).name, backend_args=self.backend_args))
 
 
 def _as_list(value: Any) -> list[Any] | None:
     if value is None or isinstance(value, list):
         return value
-    if isinstance(value, (str, tuple)):
-        return [value] if isinstance(value, str) else list(value)
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, tuple):
+        return list(value)
     raise UsageTypeError(f"expected a name, a list of names or None, got {type(value).__name__}")
-
-
-def _join(folder: str, name: str, backend_args: dict[str, Any] | None) -> str:
-    from eng.fileio import join_path
-
-    return str(join_path(folder, name, backend_args=backend_args))
-
-
-def _writes_shards(runner: Any) -> bool:
-    return bool(getattr(getattr(runner, "strategy", None), "sharded", False))

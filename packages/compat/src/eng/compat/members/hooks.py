@@ -77,12 +77,12 @@ class OfCheckpointHook:
     @property
     def is_better_than(self: Any) -> dict[str, Callable[[Any, Any], bool]]:
         """By metric, whether a first value beats a second; empty until ``"auto"`` has a metric."""
-        return {metric: self.rule_map[rule] for metric, rule in self._rules.items()}
+        return {metric: self.rule_map[rule] for metric, rule in self._best.rules.items()}
 
     @property
     def keep_ckpt_ids(self: Any) -> deque[int]:
         """Epochs or iterations whose checkpoints are kept, oldest first."""
-        return deque(self._kept, self.max_keep_ckpts if self.max_keep_ckpts > 0 else None)
+        return deque(self._retention.kept, self.max_keep_ckpts if self.max_keep_ckpts > 0 else None)
 
 
 MEMBERS_OF_CHECKPOINT = {"CheckpointHook": OfCheckpointHook}

@@ -9,10 +9,10 @@ from torch import nn
 
 from eng.device import get_device
 from eng.dist import is_distributed
-from eng.model import is_model_wrapper, revert_sync_batchnorm
-from eng.registry import STRATEGIES
+from eng.model import MMFullyShardedDataParallel, is_model_wrapper, revert_sync_batchnorm
+from eng.registry import MODEL_WRAPPERS, STRATEGIES
 
-from ..strategy import BaseStrategy, DDPStrategy, DeepSpeedStrategy, FSDPStrategy, SingleDeviceStrategy
+from ..strategy import BaseStrategy, DDPStrategy, FSDPStrategy, SingleDeviceStrategy
 from ..strategy.ddp import synchronised, wrap
 
 
@@ -71,12 +71,14 @@ def place_model(
     model = synchronised(model, "torch" if sync_bn is True else sync_bn)
     if cfg.get("find_unused_parameters") and not options:
         options = {"find_unused_parameters": True}
-    if not options or isinstance(strategy, (FSDPStrategy, DeepSpeedStrategy)):
+    if not options or strategy.needs_its_wrapper:
         return strategy.convert_model(model)
     return wrap(model.to(get_device()), options)
 
 
 def _shards(model_wrapper_cfg: Mapping[str, Any] | None) -> bool:
-    kind = (model_wrapper_cfg or {}).get("type")
-    name = kind if isinstance(kind, str) else getattr(kind, "__name__", "")
-    return name.rpartition(".")[2] == "MMFullyShardedDataParallel"
+    """Whether a config names a wrapper that shards the model."""
+    wrapper = (model_wrapper_cfg or {}).get("type")
+    if isinstance(wrapper, str):
+        wrapper = MODEL_WRAPPERS.get(wrapper)
+    return isinstance(wrapper, type) and issubclass(wrapper, MMFullyShardedDataParallel)

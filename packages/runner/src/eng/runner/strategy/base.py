@@ -35,10 +35,15 @@ class BaseStrategy(metaclass=ABCMeta):
         sets_weights: whether :meth:`init_weights` initialises models. True by default; the runner may change it.
         model_is_given: whether the model was given as an object, so that weights which it has are kept. False by default;
             the runner tells.
+        sharded: whether a checkpoint is a folder to which every rank writes its shards. False by default.
+        needs_its_wrapper: whether :meth:`convert_model` places the model whatever ``model_wrapper_cfg`` says. False by
+            default, which lets that config choose the wrapper.
     """
 
     sets_weights = True
     model_is_given = False
+    sharded = False
+    needs_its_wrapper = False
 
     def __init__(
         self,

@@ -54,6 +54,8 @@ class DeepSpeedStrategy(BaseStrategy):
     Source: Rajbhandari et al. 2020, arXiv:1910.02054.
     """
 
+    needs_its_wrapper = True
+
     def __init__(
         self,
         *,

@@ -50,6 +50,8 @@ class FSDPStrategy(BaseStrategy):
     Source: Zhao et al. 2023, arXiv:2304.11277.
     """
 
+    needs_its_wrapper = True
+
     def __init__(
         self,
         *,

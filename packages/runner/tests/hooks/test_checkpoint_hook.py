@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from eng.checkpoint import find_latest_checkpoint
+from eng.checkpoint import find_latest_checkpoint, save_checkpoint
 from eng.hooks import CheckpointHook
 from eng.hooks._rules import infer_rule
 
@@ -218,3 +218,51 @@ def test_options_that_make_no_sense(options, message) -> None:
 )
 def test_a_rule_is_told_by_the_name(metric, rule) -> None:
     assert infer_rule(metric) == rule
+
+
+# --- going on ---------------------------------------------------------------------------------------------------------
+
+# What the CheckpointHook of eng 1.0 before it had a state left in the message hub of a run that was stopped in epoch 2,
+# between the best checkpoint by "acc" and that by "f1"; printed by that version.
+EARLIER_FACTS = {
+    "last_ckpt": "{}/epoch_2.pth", "keep_ckpt_ids": [2], "stale_ckpts": ["interrupted_iter_7.pth"],
+    "best_to_save": {"f1": 2.0}, "best_score_acc": 3.0, "best_ckpt_acc": "{}/best_acc_epoch_1.pth",
+    "best_score_f1": 1.0, "best_ckpt_f1": "{}/best_f1_epoch_1.pth",
+}  # fmt: skip
+
+
+def test_the_state_of_earlier_checkpoints_counts(make_runner, parts, tmp_path) -> None:
+    work = tmp_path / "run"
+    options = dict(save_best=["acc", "f1"], max_keep_ckpts=1)
+    train(make_runner, parts, epochs=2, scores=dict(acc=[3, 1], f1=[1, 0]), **options)
+    assert names_in(work) == {"epoch_2.pth", "best_acc_epoch_1.pth", "best_f1_epoch_1.pth"}
+    checkpoint = torch.load(work / "epoch_2.pth")
+    assert set(checkpoint["run_state"]["hooks"].pop("CheckpointHook.0")) == {"retention", "best"}
+    info = checkpoint["message_hub"]["runtime_info"]
+    for key, value in EARLIER_FACTS.items():
+        info[key] = value.format(work) if isinstance(value, str) else value
+    save_checkpoint(checkpoint, work / "epoch_2.pth")
+    (work / "interrupted_iter_7.pth").write_bytes(b"stale")
+    hooks = dict(checkpoint=dict(type="CheckpointHook", **options))
+    runner = make_runner(
+        train_cfg=dict(max_epochs=3), default_hooks=hooks, resume=True, **parts.validation(acc=[2], f1=[1])
+    )
+    runner.train()
+    assert names_in(work) == {"epoch_3.pth", "best_acc_epoch_1.pth", "best_f1_epoch_2.pth"}
+    info = runner.message_hub.runtime_info
+    assert (info["best_score_acc"], info["best_score_f1"], info["keep_ckpt_ids"]) == (3.0, 2.0, [3])
+    assert not {"stale_ckpts", "best_to_save", "interrupted_ckpt"} & set(info)
+
+
+def test_two_hooks_keep_their_own_checkpoints_when_they_go_on(make_runner, tmp_path) -> None:
+    def run(epochs: int, **settings) -> None:
+        hooks = dict(checkpoint=dict(type="CheckpointHook", max_keep_ckpts=1))
+        few = dict(type="CheckpointHook", max_keep_ckpts=2, filename_tmpl="few_{}.pth", out_dir=str(tmp_path / "few"))
+        make_runner(
+            train_cfg=dict(max_epochs=epochs), default_hooks=hooks, custom_hooks=[few], **settings
+        ).train()  # fmt: skip
+
+    run(2)
+    run(4, resume=True)
+    assert names_in(tmp_path / "run") == {"epoch_4.pth"}
+    assert names_in(tmp_path / "few" / "run") == {"few_3.pth", "few_4.pth"}

@@ -1,0 +1,167 @@
+"""The best checkpoint by each metric of a validation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from eng.logging.errors import UsageError
+from eng.logging.metric_values import MetricReader
+
+from ._checkpoint_files import RunFiles
+from ._rules import check_rule, infer_rule, is_better
+from .runtime_info_hook import is_scalar
+
+AUTO = "auto"
+
+
+class Best:
+    """Scores and files of the best checkpoints, by metric.
+
+    Args:
+        metrics: names of the metrics; ``["auto"]`` follows the first one that a validation gives.
+        rule: ``"greater"`` or ``"less"``, one for all or one for each; None infers it from the names.
+        greater_keys: names of metrics of which more is better; None takes the usual ones.
+        less_keys: names of metrics of which less is better; None takes the usual ones.
+        reader: reads numbers out of a validation's metrics.
+
+    Raises:
+        ValueError: metrics or rules exclude each other, or a rule is unknown or cannot be inferred.
+    """
+
+    def __init__(
+        self,
+        metrics: Sequence[str],
+        rule: str | Sequence[str] | None,
+        greater_keys: Sequence[str] | None,
+        less_keys: Sequence[str] | None,
+        reader: MetricReader,
+    ) -> None:
+        self.metrics = list(metrics)
+        self._greater_keys, self._less_keys = greater_keys, less_keys
+        self._auto_rule = rule if isinstance(rule, str) or rule is None else rule[0]
+        self._reader = reader
+        self.rules = self._rules_of(rule)
+        self.scores: dict[str, float] = {}
+        self.paths: dict[str, str] = {}
+        self.waiting: dict[str, float] = {}
+
+    @property
+    def is_auto(self) -> bool:
+        """Whether the first metric of a validation is followed."""
+        return self.metrics == [AUTO]
+
+    @property
+    def key_indicators(self) -> list[str]:
+        """Metrics whose best checkpoint is kept; the first of a validation's in place of ``"auto"``."""
+        return list(self.rules or self.metrics)
+
+    def suffix(self, metric: str) -> str:
+        """What the message hub's names of score and path end with: nothing where a single metric is followed."""
+        return "" if len(self.metrics) == 1 else f"_{metric}"
+
+    def observe(self, values: Mapping[str, Any]) -> list[str]:
+        """Notes the scores of a validation that are better than any before, and gives their metrics.
+
+        Their checkpoints are waiting until :meth:`record` is called for each.
+
+        Args:
+            values: the validation's metrics.
+        """
+        if self.is_auto and not self.rules:
+            self._follow(_first_number(values))
+        scores = {metric: self._reader.read(values, metric) for metric in self.rules}
+        self.waiting = {
+            metric: float(score)
+            for metric, score in scores.items()
+            if score is not None and self._is_better(metric, score)
+        }
+        self.scores.update(self.waiting)
+        return list(self.waiting)
+
+    def record(self, metric: str, path: str) -> str | None:
+        """Notes the best checkpoint of a metric, which is about to be written, and gives the path of the previous one."""
+        previous = self.paths.get(metric)
+        self.paths[metric] = path
+        self.waiting.pop(metric, None)
+        return previous
+
+    def names(self, files: RunFiles) -> set[str]:
+        """Names of the best checkpoints in the run's folder."""
+        return {name for name in map(files.name_of, self.paths.values()) if name is not None}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Scores and paths by metric, and the scores whose checkpoints are not written yet."""
+        return {"scores": dict(self.scores), "paths": dict(self.paths), "waiting": dict(self.waiting)}
+
+    def load_state_dict(self, state: Mapping[str, Any], files: RunFiles) -> None:
+        """Takes the scores and files of the metrics that this run follows; other text in a checkpoint is left out."""
+        scores, paths = _numbers(state.get("scores")), _items(state.get("paths"))
+        located = {metric: files.located(paths.get(metric)) for metric in scores}
+        known = {metric: path for metric, path in located.items() if path is not None}
+        waiting = _numbers(state.get("waiting"))
+        if self.is_auto:
+            followed = next((metric for metric in [*known, *waiting] if metric != AUTO), None)
+            if followed is not None:
+                self._follow(followed)
+        self.paths = {metric: path for metric, path in known.items() if metric in self.key_indicators}
+        self.waiting = {metric: score for metric, score in waiting.items() if metric in self.rules}
+        self.scores = {**{metric: scores[metric] for metric in self.paths}, **self.waiting}
+
+    def state_of_message_hub(self, info: Mapping[str, Any]) -> dict[str, Any]:
+        """The state in a checkpoint of MMEngine or of eng 1.0, which kept it in the message hub.
+
+        Args:
+            info: the ``runtime_info`` of the message hub.
+        """
+        scores, paths = {}, {}
+        for name in self.metrics:
+            metric = info.get("best_metric", name) if name == AUTO else name
+            scores[metric] = info.get(f"best_score{self.suffix(name)}")
+            paths[metric] = info.get(f"best_ckpt{self.suffix(name)}")
+        return {"scores": scores, "paths": paths, "waiting": info.get("best_to_save")}
+
+    def _is_better(self, metric: str, score: float) -> bool:
+        if math.isnan(score):
+            return False
+        best = self.scores.get(metric)
+        return best is None or is_better(score, best, self.rules[metric])
+
+    def _follow(self, metric: str) -> None:
+        self.rules = {metric: self._rule_for(metric, self._auto_rule)}
+
+    def _rules_of(self, rule: str | Sequence[str] | None) -> dict[str, str]:
+        if len(set(self.metrics)) != len(self.metrics):
+            raise UsageError(f"save_best names a metric twice: {self.metrics}")
+        if self.is_auto or not self.metrics:
+            return {}
+        if AUTO in self.metrics:
+            raise UsageError(f"save_best='auto' stands alone, got {self.metrics}")
+        rules: list[str | None] = [None]
+        if rule:
+            rules = [rule] if isinstance(rule, str) else list(rule)
+        if len(rules) not in (1, len(self.metrics)):
+            raise UsageError(
+                f"{len(self.metrics)} metrics in save_best and {len(rules)} rules: give one for each or one"
+            )
+        if len(rules) == 1:
+            rules = rules * len(self.metrics)
+        return {metric: self._rule_for(metric, choice) for metric, choice in zip(self.metrics, rules, strict=True)}
+
+    def _rule_for(self, metric: str, choice: str | None) -> str:
+        return check_rule(choice) if choice else infer_rule(metric, self._greater_keys, self._less_keys)
+
+
+def _first_number(values: Mapping[str, Any]) -> str:
+    """Name of the first metric that is a single number; of the first metric where none is."""
+    return next((name for name, value in values.items() if is_scalar(value)), next(iter(values)))
+
+
+def _items(value: Any) -> dict[str, Any]:
+    pairs = value.items() if isinstance(value, Mapping) else ()
+    return {key: item for key, item in pairs if isinstance(key, str)}
+
+
+def _numbers(value: Any) -> dict[str, float]:
+    return {key: float(item) for key, item in _items(value).items() if isinstance(item, int | float)}
