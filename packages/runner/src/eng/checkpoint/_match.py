@@ -16,7 +16,7 @@ from eng.logging import print_log
 
 from ._text import visible
 from .errors import StateMismatchError
-from .unwrap import weights_owner
+from .unwrap import name_in_checkpoint, weights_owner
 
 __all__ = ["LoadReport", "load_state_dict"]
 
@@ -139,10 +139,17 @@ class _Visit:
         for hook in module._load_state_dict_post_hooks.values():  # noqa: SLF001  # registered by a public method
             hook(module, incompatible)
 
+    def _take_checkpoint_names(self, model: nn.Module) -> None:
+        """Renames what the modules renamed on the way back to the names that the checkpoint has."""
+        self.state = OrderedDict((name_in_checkpoint(model, name), value) for name, value in self.state.items())
+        self.missing = [name_in_checkpoint(model, name) for name in self.missing]
+        self.unexpected = [name_in_checkpoint(model, name) for name in self.unexpected]
+
     def report(self, model: nn.Module) -> LoadReport:
         from ._state import get_state_dict
 
         own = get_state_dict(model, keep_vars=True)
+        self._take_checkpoint_names(model)
         wrong = {
             key: (tuple(value.shape), tuple(self.state[key].shape))
             for key, value in own.items()

@@ -39,6 +39,15 @@ def weights_owner(module: nn.Module) -> nn.Module:
     return module
 
 
+def name_in_checkpoint(model: nn.Module, name: str) -> str:
+    """The name that a weight of a model has in checkpoints.
+
+    A model may have a method ``checkpoint_name(name)`` that gives it, as one that leaves out a prefix has.
+    """
+    rename: Any = getattr(model, "checkpoint_name", None)
+    return str(rename(name)) if callable(rename) else name
+
+
 def wrapped_in(module: nn.Module) -> nn.Module | None:
     """What `module` is wrapped around; None where it is no wrapper."""
     compiled = getattr(module, "_orig_mod", None)

@@ -21,8 +21,8 @@ from eng.config import Config, ConfigDict
 from eng.dataset import pseudo_collate
 from eng.device import get_device
 from eng.hub import list_model_entries
-from eng.model import revert_sync_batchnorm
-from eng.registry import FUNCTIONS, MODELS, VISUALIZERS, DefaultScope, registered_only
+from eng.model import adapters, revert_sync_batchnorm
+from eng.registry import FUNCTIONS, VISUALIZERS, DefaultScope, registered_only
 from eng.visualization import Visualizer
 
 from .errors import InputError
@@ -194,7 +194,7 @@ class BaseInferencer(ABC):
 
     def _init_model(self, cfg: Config, weights: str | None, device: str = "cpu") -> nn.Module:
         """The model in evaluation mode on a device, with its weights."""
-        model: nn.Module = MODELS.build(cfg.model)
+        model: nn.Module = adapters.build_model(cfg.model)
         checkpoint = None if weights is None else CheckpointLoader.load_checkpoint(weights, map_location="cpu")
         self._load_weights_to_model(model, checkpoint, cfg)
         # Batch statistics over ranks exist in training only, and a single process has none to talk to.

@@ -1,5 +1,6 @@
 """Models: their base, initialisation, averages and wrappers."""
 
+from .adapters import Predictions, SupervisedModel, register_torch_losses
 from .averaged_model import (
     BaseAveragedModel,
     ExponentialMovingAverage,
@@ -47,7 +48,11 @@ from .wrappers import (
     is_model_wrapper,
 )
 
+register_torch_losses()
+
 __all__ = [
+    "SupervisedModel",
+    "Predictions",
     "MMDistributedDataParallel",
     "MMSeparateDistributedDataParallel",
     "MMFullyShardedDataParallel",

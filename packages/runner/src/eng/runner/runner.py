@@ -58,7 +58,8 @@ class Runner(Saving):
     Every part may be an object or a config; a part that is a config is built when it is first needed.
 
     Args:
-        model: a module with ``train_step``, ``val_step`` and ``test_step`` (see :class:`eng.model.BaseModel`).
+        model: any module: one with ``train_step``, ``val_step`` and ``test_step`` (see :class:`eng.model.BaseModel`), one
+            that returns its loss, or one for which ``loss`` is given.
         work_dir: folder of checkpoints; each start keeps its logs in ``work_dir/<timestamp>``.
         train_dataloader: batches to train on.
         val_dataloader: batches to validate on.
@@ -95,6 +96,8 @@ class Runner(Saving):
             None (default) ends the run on SIGTERM and SIGUSR1.
         init_weights: whether ``init_weights()`` of the model is called, once, at the first train(). A model that is given
             as an object keeps what was loaded into it. True by default.
+        loss: loss of a model that computes none itself: a callable ``loss(output, target)``, a registered name or a
+            config, such as ``dict(type="CrossEntropyLoss")``; see :class:`eng.model.SupervisedModel`.
 
     Raises:
         SettingsError: settings that do not fit together; what is missing is named.
@@ -154,6 +157,7 @@ class Runner(Saving):
         nan_policy: str | dict[str, Any] = "warn",
         preemption: dict[str, Any] | None = None,
         init_weights: bool = True,
+        loss: Any = None,
     ) -> None:
         arguments = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
         settings = RunnerSettings(**arguments)
@@ -232,7 +236,9 @@ class Runner(Saving):
         self.strategy = strategies.build_strategy(strategy, self._work_dir, self.cfg.get("model_wrapper_cfg"))
         self.strategy.sets_weights = self._settings["init_weights"]
         self.strategy.model_is_given = isinstance(setting, nn.Module)
-        built = self.build_model(models.with_data_preprocessor(setting, data_preprocessor))
+        built = self.build_model(
+            models.with_data_preprocessor(models.with_loss(setting, self._settings["loss"]), data_preprocessor)
+        )
         self._model_name = type(built).__name__
         if checkpointed:
             from .activation_checkpointing import turn_on_activation_checkpointing

@@ -134,6 +134,19 @@ def _train_loop(node: Mapping[str, Any]) -> str:
     return "EpochBasedTrainLoop" if by_epoch else "IterBasedTrainLoop"
 
 
+def _model(node: Mapping[str, Any]) -> Node | Plain:
+    """A model; one without steps may hold what :class:`eng.model.SupervisedModel` takes."""
+    from eng.model import adapters
+
+    supplied = frozenset({"data_preprocessor"})
+    if not adapters.takes_options(node.get("type")):
+        return Node(roots.MODELS, supplied=supplied)
+    if adapters.by_prefix(node) is not node:
+        return Plain(is_open=True)
+    extra = frozenset({*adapters.OPTIONS, *supplied})
+    return Node(roots.MODELS, extra=extra, supplied=supplied, children={"loss": Node(roots.MODELS)})
+
+
 def _schedulers(node: Mapping[str, Any]) -> Node | Plain:
     """A scheduler, or several groups by the name of their optimizer."""
     is_group = "type" not in node and all(isinstance(value, (Mapping, list, tuple)) for value in node.values())
@@ -186,7 +199,7 @@ def _optimizer_defaults(optimizer: Any) -> frozenset[str]:
 
 
 _SECTIONS: Mapping[str, Shape] = {
-    "model": Node(roots.MODELS, supplied=frozenset({"data_preprocessor"})),
+    "model": _model,
     "data_preprocessor": Node(roots.MODELS, needs_type=False),
     "tta_model": Node(roots.MODELS, supplied=frozenset({"module"})),
     "tta_pipeline": _TRANSFORM,

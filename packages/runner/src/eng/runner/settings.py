@@ -121,6 +121,8 @@ class RunnerSettings:
 
     init_weights: bool = True
     """Whether ``init_weights()`` of the model is called, once, at the first train()."""
+    loss: Any = None
+    """Loss of a model that computes none itself; see :class:`eng.model.SupervisedModel`."""
 
     def __post_init__(self) -> None:
         """Makes sure that the settings fit together.

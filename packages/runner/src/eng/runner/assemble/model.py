@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
 from eng.checkpoint.unwrap import unwrap
-from eng.registry import MODELS
+from eng.model import adapters
 from eng.runner.errors import ModelContractError
 
 from .own_copy import own_copy
+
+logger = logging.getLogger(__name__)
 
 STEPS = {"train": "train_step", "val": "val_step", "test": "test_step"}
 
@@ -25,8 +28,24 @@ def with_data_preprocessor(model: Any, data_preprocessor: Any) -> Any:
     return cfg
 
 
+def with_loss(model: Any, loss: Any) -> Any:
+    """The run's model with the run's ``loss``: in its config where that has none, or around a module without steps."""
+    if loss is None:
+        return model
+    if isinstance(model, nn.Module):
+        return adapters.adapt(model, loss=loss)
+    if not isinstance(model, Mapping):
+        return model
+    cfg = own_copy(model)
+    if not adapters.takes_options(cfg.get("type")):
+        logger.warning("loss=%r is not used: %r computes its own losses", loss, cfg.get("type"))
+        return cfg
+    cfg.setdefault("loss", loss)
+    return cfg
+
+
 def build_model(model: Any) -> nn.Module:
-    """A model from its config; a module is given back as it is.
+    """A model from its config; a module without steps gets those of :class:`eng.model.SupervisedModel`.
 
     Args:
         model: a module, or a config of one.
@@ -35,10 +54,11 @@ def build_model(model: Any) -> nn.Module:
         TypeError: ``model`` is neither.
     """
     if isinstance(model, nn.Module):
-        return model
+        adapted: nn.Module = adapters.adapt(model)
+        return adapted
     if not isinstance(model, Mapping):
         raise TypeError(f"model must be a torch.nn.Module or a config of one, got {type(model).__name__}")
-    built: nn.Module = MODELS.build(model)
+    built: nn.Module = adapters.build_model(model)
     return built
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from eng.checkpoint.unwrap import name_in_checkpoint
 from eng.runner.errors import ResumeError
 
 from .collect import hook_states, optimizer_classes, wrappers_by_name
@@ -93,7 +94,7 @@ def check_shapes(model: nn.Module, weights: Mapping[str, Any]) -> None:
     """
     differing = []
     for name, parameter in model.named_parameters():
-        saved = weights.get(name)
+        saved = weights.get(name_in_checkpoint(model, name))
         shape = tuple(getattr(parameter, "ds_shape", parameter.shape))
         if saved is not None and hasattr(saved, "shape") and tuple(saved.shape) != shape:
             differing.append(f"{name} {tuple(saved.shape)} in the checkpoint and {shape} in the model")

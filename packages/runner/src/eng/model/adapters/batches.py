@@ -1,0 +1,222 @@
+"""Which parts of a batch a network gets as inputs, and which part its loss compares with."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from eng.model.errors import BatchTypeError
+
+logger = logging.getLogger(__name__)
+
+TARGET_NAMES = (
+    "labels", "label", "targets", "target", "y", "gt_label", "gt_labels", "gt", "next_sentence_label", "mask", "masks",
+)  # fmt: skip
+INPUT_NAMES = (
+    "inputs", "input", "x", "images", "image", "img", "imgs", "pixel_values", "input_ids", "features", "data", "text",
+)  # fmt: skip
+Key = str | int
+_EMPTY = inspect.Parameter.empty
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How batches of one form are read.
+
+    Attributes:
+        positional: keys or places of the batch that are positional arguments of the network.
+        keywords: arguments of the network by name, with the keys that fill them.
+        target: key or place of the target; None where the batch has none.
+    """
+
+    positional: tuple[Key, ...] = ()
+    keywords: Mapping[str, Key] = field(default_factory=dict)
+    target: Key | None = None
+
+    def __str__(self) -> str:
+        names = [f"batch[{key!r}]" for key in self.positional]
+        names += [f"{name}=batch[{key!r}]" for name, key in self.keywords.items()]
+        target = "none" if self.target is None else f"batch[{self.target!r}]"
+        return f"inputs {', '.join(names) or 'none'}; target {target}"
+
+
+class BatchReader:
+    """Takes the inputs and the target of a network out of batches.
+
+    Args:
+        network: the network; the names of its forward's arguments decide which keys of a mapping are inputs.
+        inputs: a key or place, several of them in the order of the arguments, or keys by the argument's name. None infers
+            them from the first batch of each form, and logs the result.
+        targets: key or place of the target. None infers it likewise.
+        has_loss: whether a loss compares outputs and target, so that the target is no input.
+    """
+
+    def __init__(self, network: nn.Module, inputs: Any, targets: Key | None, *, has_loss: bool) -> None:
+        self.inputs = inputs
+        self.targets = targets
+        self.has_loss = has_loss
+        self._name = type(network).__name__
+        self._arguments = _arguments_of(network)
+        self._readings: dict[Any, Reading] = {}
+
+    def read(self, batch: Any) -> tuple[list[Any], dict[str, Any], Any]:
+        """Positional arguments, keyword arguments and the target (None where there is none) in a batch.
+
+        Raises:
+            BatchTypeError: the batch does not show what the inputs are, or lacks a key that was given (a TypeError).
+        """
+        parts: Any = batch if isinstance(batch, (Mapping, list, tuple)) else (batch,)
+        form = tuple(parts) if isinstance(parts, Mapping) else len(parts)
+        reading = self._readings.get(form)
+        if reading is None:
+            reading = self._readings[form] = self._reading_of(parts)
+            logger.info("%s is called with %s", self._name, reading)
+        target = None if reading.target is None else parts[reading.target]
+        keywords = {name: parts[key] for name, key in reading.keywords.items()}
+        return [parts[key] for key in reading.positional], keywords, target
+
+    def _reading_of(self, parts: Any) -> Reading:
+        keys: list[Key] = list(parts) if isinstance(parts, Mapping) else list(range(len(parts)))
+        for key in (*_keys_in(self.inputs), *(() if self.targets is None else (self.targets,))):
+            if key not in keys:
+                if key == self.targets and key not in _keys_in(self.inputs):
+                    continue  # batches of a test may have no target
+                raise BatchTypeError(f"inputs={self.inputs!r} of {self._name}: {key!r} is not in {_told(keys)}")
+        target = self._target(keys)
+        if isinstance(self.inputs, Mapping):
+            return Reading(keywords=dict(self.inputs), target=target)
+        if self.inputs is not None:
+            return Reading(positional=tuple(_keys_in(self.inputs)), target=target)
+        return self._inferred(parts, keys, target)
+
+    def _target(self, keys: list[Key]) -> Key | None:
+        if self.targets is not None:
+            return self.targets if self.targets in keys else None
+        names = [name for name in TARGET_NAMES if name in keys]
+        if names:
+            return names[0]
+        is_sequence = bool(keys) and isinstance(keys[0], int)
+        return keys[-1] if is_sequence and len(keys) > 1 else None
+
+    def _inferred(self, parts: Any, keys: list[Key], target: Key | None) -> Reading:
+        if not isinstance(parts, Mapping):
+            places = [key for key in keys if key != target]
+            if not self.has_loss and target is not None and self._arguments.takes_target(len(places)):
+                places.append(target)
+            self._check_count(places, keys)
+            return Reading(positional=tuple(places), target=target)
+        candidates = [key for key in keys if not (self.has_loss and key == target)]
+        named = {str(key): key for key in candidates if key in self._arguments.names}
+        if named and not self.has_loss and target is not None and target not in named:
+            label_arguments = [name for name in TARGET_NAMES if name in self._arguments.names and name not in named]
+            named.update({name: target for name in label_arguments[:1]})
+        if named and self._arguments.missing(named) == []:
+            return Reading(keywords=named, target=target)
+        if self._arguments.takes_any and not named:
+            return Reading(keywords={str(key): key for key in candidates}, target=target)
+        tensors = [key for key in candidates if key != target and _is_numeric(parts[key])]
+        common = [name for name in INPUT_NAMES if name in tensors]
+        single = tensors if len(tensors) == 1 else common[:1]
+        if single and len(self._arguments.required) <= 1:
+            return Reading(positional=tuple(single), target=target)
+        raise BatchTypeError(
+            f"which parts of the batch are the inputs of {self._name}.forward({', '.join(self._arguments.names)})? "
+            f"{_told(keys)}. Write model=dict(..., inputs={keys[:1]!r}, targets={(target or keys[-1])!r}) with the right "
+            "keys, in the order of the arguments"
+        )
+
+    def _check_count(self, places: list[Key], keys: list[Key]) -> None:
+        arguments = self._arguments
+        if arguments.takes_more or len(arguments.required) <= len(places) <= len(arguments.names):
+            return
+        raise BatchTypeError(
+            f"{self._name}.forward({', '.join(arguments.names)}) does not take {len(places)} inputs; {_told(keys)}, of which "
+            f"the last is the target. Write model=dict(..., inputs=[0], targets={keys[-1]!r}) with the right places"
+        )
+
+
+@dataclass(frozen=True)
+class _Arguments:
+    names: tuple[str, ...]
+    required: tuple[str, ...]
+    takes_any: bool
+    takes_more: bool
+
+    def missing(self, given: Mapping[str, Any]) -> list[str]:
+        return [name for name in self.required if name not in given]
+
+    def takes_target(self, place: int) -> bool:
+        """Whether the argument at a place is a target: by its name, or as it has no default."""
+        if place >= len(self.names):
+            return self.takes_more
+        return self.names[place] in TARGET_NAMES or self.names[place] in self.required
+
+
+def _arguments_of(network: Any) -> _Arguments:
+    base = network.get_base_model() if hasattr(network, "get_base_model") else network
+    found = list(inspect.signature(base.forward).parameters.values())
+    named = [each for each in found if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY, each.POSITIONAL_ONLY)]
+    return _Arguments(
+        names=tuple(each.name for each in named),
+        required=tuple(each.name for each in named if each.default is _EMPTY),
+        takes_any=any(each.kind is each.VAR_KEYWORD for each in found),
+        takes_more=any(each.kind is each.VAR_POSITIONAL for each in found),
+    )
+
+
+def _keys_in(inputs: Any) -> list[Key]:
+    if inputs is None:
+        return []
+    if isinstance(inputs, Mapping):
+        return list(inputs.values())
+    return [inputs] if isinstance(inputs, (str, int)) else list(inputs)
+
+
+def _told(keys: Sequence[Key]) -> str:
+    if keys and isinstance(keys[0], str):
+        return f"the batch has the keys {', '.join(map(repr, keys))}"
+    return f"the batch has {len(keys)} part{'' if len(keys) == 1 else 's'}"
+
+
+def _is_numeric(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) or (
+        isinstance(value, (list, tuple)) and bool(value) and isinstance(value[0], torch.Tensor)
+    )
+
+
+def stacked(value: Any) -> Any:
+    """A batch whose lists of equal tensors, arrays or numbers, one per sample, are tensors with a first dimension more.
+
+    Configs take ``pseudo_collate`` by default, which stacks nothing; a plain network takes tensors.
+
+    Examples:
+        >>> stacked({"x": [torch.ones(2), torch.ones(2)], "y": (0, 1), "name": ["a", "b"]})["y"]
+        tensor([0, 1])
+    """
+    if isinstance(value, Mapping):
+        return {key: stacked(item) for key, item in value.items()}
+    if not isinstance(value, (list, tuple)):
+        return torch.from_numpy(value) if isinstance(value, np.ndarray) and value.dtype.kind in "biuf" else value
+    column = _column(value)
+    if column is not None:
+        return column
+    items = [stacked(item) for item in value]
+    return items if isinstance(value, list) else tuple(items)
+
+
+def _column(values: Sequence[Any]) -> torch.Tensor | None:
+    """One tensor of a list of samples' values; None where they differ in shape or are no numbers."""
+    if not values or not all(isinstance(value, (torch.Tensor, np.ndarray, np.generic, int, float)) for value in values):
+        return None
+    if all(isinstance(value, (int, float)) for value in values):
+        return torch.tensor(values)
+    tensors = [torch.as_tensor(value) for value in values]
+    is_uniform = all(tensor.shape == tensors[0].shape and tensor.dtype == tensors[0].dtype for tensor in tensors)
+    return torch.stack(tensors) if is_uniform else None

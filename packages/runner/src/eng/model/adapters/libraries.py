@@ -1,0 +1,107 @@
+"""Models of timm, torchvision and transformers by name, where the library is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from torch import nn
+
+from eng.registry import MODELS
+
+PREFIXES = ("timm", "torchvision", "transformers")
+
+
+@MODELS.register_module(name="timm")
+def timm_model(name: str, **kwargs: Any) -> nn.Module:
+    """A model of timm.
+
+    Args:
+        name: as ``timm.create_model`` takes it, such as ``"resnet18"``.
+        **kwargs: of ``timm.create_model``, such as ``num_classes=10`` or ``pretrained=True``.
+
+    Raises:
+        ImportError: timm is not installed.
+    """
+    model: nn.Module = _library("timm").create_model(name, **kwargs)
+    return model
+
+
+@MODELS.register_module(name="torchvision")
+def torchvision_model(name: str, **kwargs: Any) -> nn.Module:
+    """A model of torchvision.
+
+    Args:
+        name: as ``torchvision.models.get_model`` takes it, such as ``"resnet18"``.
+        **kwargs: of the model, such as ``num_classes=10`` or ``weights="DEFAULT"``.
+
+    Raises:
+        ImportError: torchvision is not installed.
+    """
+    model: nn.Module = _library("torchvision.models").get_model(name, **kwargs)
+    return model
+
+
+@MODELS.register_module(name="transformers")
+def transformers_model(name: str, config: Any = None, from_pretrained: str | None = None, **kwargs: Any) -> nn.Module:
+    """A model of transformers, from a checkpoint or with new weights.
+
+    Args:
+        name: a class, such as ``"BertForSequenceClassification"`` or ``"AutoModelForCausalLM"``.
+        config: arguments of the model's config as a mapping (with ``model_type`` for a class ``Auto...``), or a config.
+        from_pretrained: folder or name of a checkpoint; goes to the class's ``from_pretrained`` as it is.
+        **kwargs: of ``from_pretrained``, or of the config where there is none.
+
+    Raises:
+        ImportError: transformers is not installed.
+        TypeError: both ``config`` as a mapping and ``from_pretrained`` are given.
+    """
+    library = _library("transformers")
+    cls = getattr(library, name)
+    if from_pretrained is not None:
+        if isinstance(config, Mapping):
+            raise TypeError(f"{name}: from_pretrained={from_pretrained!r} brings its config; leave config out")
+        given = {} if config is None else {"config": config}
+        loaded: nn.Module = cls.from_pretrained(from_pretrained, **given, **kwargs)
+        return loaded
+    if config is None or isinstance(config, Mapping):
+        config = _config_of(library, cls, {**(config or {}), **kwargs})
+    built: nn.Module = cls.from_config(config) if hasattr(cls, "from_config") else cls(config)
+    return built
+
+
+def _config_of(library: Any, cls: Any, arguments: dict[str, Any]) -> Any:
+    config_class = getattr(cls, "config_class", None)
+    if config_class is None:
+        return library.AutoConfig.for_model(**arguments)
+    arguments.pop("model_type", None)
+    return config_class(**arguments)
+
+
+def by_prefix(model: Mapping[str, Any]) -> Any:
+    """The config of a model whose type is ``"timm.resnet18"`` or the like in the form of this module's functions.
+
+    A dotted path that leads to something, such as ``"torchvision.models.resnet18"``, stays as it is; a class of transformers
+    gets its config from a mapping.
+    """
+    kind = model.get("type")
+    library, dot, name = kind.partition(".") if isinstance(kind, str) else ("", "", "")
+    if not dot or library not in PREFIXES or MODELS.get(library) is None:
+        return model
+    takes_mapping = library == "transformers" and "." not in name and {"config", "from_pretrained"} & set(model)
+    if not takes_mapping and MODELS.get(kind) is not None:
+        return model
+    changed: Any = model.copy() if hasattr(model, "copy") else dict(model)
+    changed.update(type=library, name=name.removeprefix("models."))
+    return changed
+
+
+def _library(module: str) -> Any:
+    name = module.partition(".")[0]
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise ImportError(f"model=dict(type={name!r}, ...) builds a model of {name}: pip install {name}") from error
