@@ -246,14 +246,30 @@ def downstream(session: nox.Session) -> None:
 
 
 OUTSIDE = (
+    "timm>=1", "transformers>=4.50", "peft>=0.15", "schedulefree>=1.4",
     "datasets>=4", "webdataset>=1", "litdata>=0.2.50", "torchdata>=0.11",
 )  # fmt: skip
+
+
+def install_torchvision(session: nox.Session) -> None:
+    """torchvision without its operators, from shared/ beside the checkout: its wheel has no CPU build."""
+    shim = ROOT.parent / "shared/tools/torchvision_cpu"
+    if not shim.is_dir():
+        session.log("shared/tools/torchvision_cpu is not beside this checkout: tests of torchvision are skipped")
+        session.run("python", "-m", "pip", "uninstall", "-y", "torchvision", silent=True)
+        return
+    session.install("--no-deps", "torchvision==0.28.0")
+    site_packages = session.run("python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", silent=True)
+    for file in shim.iterdir():
+        if file.is_file():
+            shutil.copy(file, str(site_packages).strip())
 
 
 @nox.session(python=torch_python())
 def outside(session: nox.Session) -> None:
     """Data, models and metrics of other libraries from PyPI; ``-- --all`` runs every case, else the quick half runs."""
     prepare_everything(session, "pytest>=8", "pytest-timeout", "pytest-xdist", *OUTSIDE)
+    install_torchvision(session)
     arguments = [argument for argument in session.posargs if argument != "--all"]
     env = {
         "ENG_OUTSIDE_ALL": str(int("--all" in session.posargs)),

@@ -111,17 +111,29 @@ CASES = [
     _transformers("BertForTokenClassification", _bert(num_labels=40), _PER_TOKEN),
     _transformers("BertForQuestionAnswering", _bert(), {**TOKENS, "start_positions": 12, "end_positions": 12}),
     _transformers(
-        "GPT2LMHeadModel", dict(vocab_size=40, n_embd=16, n_layer=1, n_head=2, n_positions=16), _PER_TOKEN,
+        "GPT2LMHeadModel",
+        dict(vocab_size=40, n_embd=16, n_layer=1, n_head=2, n_positions=16),
+        _PER_TOKEN,
         in_quick_half=True,
-    ),  # fmt: skip
+    ),
     _transformers("LlamaForCausalLM", _LLAMA, _PER_TOKEN),
     _transformers("T5ForConditionalGeneration", _T5, _PER_TOKEN),
     _transformers("ViTForImageClassification", _VIT, {"pixel_values": (3, 32, 32), "labels": 4}),
     _transformers(
-        "AutoModelForCausalLM", dict(model_type="opt", vocab_size=40, hidden_size=16, num_hidden_layers=1, ffn_dim=16,
-        num_attention_heads=2, max_position_embeddings=16, word_embed_proj_dim=16), _PER_TOKEN,
+        "AutoModelForCausalLM",
+        dict(
+            model_type="opt",
+            vocab_size=40,
+            hidden_size=16,
+            num_hidden_layers=1,
+            ffn_dim=16,
+            num_attention_heads=2,
+            max_position_embeddings=16,
+            word_embed_proj_dim=16,
+        ),
+        _PER_TOKEN,
     ),
-]  # fmt: skip
+]
 
 
 def config_of(case: Case, work_dir: str, **changes: Any) -> dict[str, Any]:

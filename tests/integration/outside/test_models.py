@@ -13,11 +13,10 @@ from typing import Any
 
 import pytest
 import torch
+from outside_models import CASES, Case, config_of
 
 from eng.registry import isolated_registries
 from eng.runner import Runner
-
-from .outside_models import CASES, Case, config_of
 
 RUNS_ALL = os.environ.get("ENG_OUTSIDE_ALL") == "1"
 ELIGIBLE = [case for case in CASES if RUNS_ALL or case.in_quick_half]

@@ -12,6 +12,11 @@ MODULES = [
     "_initializers",
     "averaged_model",
     "base_model.base_model",
+    "adapters.batches",
+    "adapters.building",
+    "adapters.losses",
+    "adapters.predictions",
+    "adapters.supervised",
     "base_model.data_preprocessor",
     "base_module",
     "efficient_conv_bn_eval",
@@ -24,7 +29,7 @@ MODULES = [
     "wrappers.utils",
 ]
 REFERENCE = "MMDistributedDataParallel is_model_wrapper BaseAveragedModel StochasticWeightAverage ExponentialMovingAverage MomentumAnnealingEMA BaseModel BaseDataPreprocessor ImgDataPreprocessor MMSeparateDistributedDataParallel BaseModule stack_batch merge_dict detect_anomalous_params ModuleList ModuleDict Sequential revert_sync_batchnorm update_init_info constant_init xavier_init normal_init trunc_normal_init uniform_init kaiming_init caffe2_xavier_init bias_init_with_prob BaseInit ConstantInit XavierInit NormalInit TruncNormalInit UniformInit KaimingInit Caffe2XavierInit PretrainedInit initialize convert_sync_batchnorm BaseTTAModel MMFullyShardedDataParallel"
-OURS = "LossTypeError NoLossError BatchTypeError ImageShapeError InitCfgError OverrideTargetError WrapperOptionError"
+OURS = "SupervisedModel Predictions LossTypeError NoLossError BatchTypeError ImageShapeError InitCfgError OverrideTargetError WrapperOptionError"
 
 
 @pytest.mark.parametrize("name", MODULES)

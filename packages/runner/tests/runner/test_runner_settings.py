@@ -84,14 +84,17 @@ def test_unknown_names_in_a_config_are_listed_with_near_ones(tmp_path) -> None:
         Runner.from_cfg(cfg)
 
 
-class NoSteps(nn.Module):
+class ValidatesOnly(nn.Module):
     def forward(self, x):
         return x
 
+    def val_step(self, data):
+        return self(data)
+
 
 def test_a_model_without_train_step(make_runner) -> None:
-    with pytest.raises(ModelContractError, match=r"NoSteps has no train_step\(\).*BaseModel"):
-        make_runner(model=NoSteps())
+    with pytest.raises(ModelContractError, match=r"ValidatesOnly has no train_step\(\).*BaseModel"):
+        make_runner(model=ValidatesOnly())
 
 
 def test_a_model_that_is_neither_module_nor_config(make_runner) -> None:

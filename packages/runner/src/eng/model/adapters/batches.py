@@ -88,7 +88,7 @@ class BatchReader:
             if key not in keys:
                 if key == self.targets and key not in _keys_in(self.inputs):
                     continue  # batches of a test may have no target
-                raise BatchTypeError(f"inputs={self.inputs!r} of {self._name}: {key!r} is not in {_told(keys)}")
+                raise BatchTypeError(f"inputs={self.inputs!r} of {self._name}: {key!r} is missing; {_told(keys)}")
         target = self._target(keys)
         if isinstance(self.inputs, Mapping):
             return Reading(keywords=dict(self.inputs), target=target)
@@ -113,10 +113,10 @@ class BatchReader:
             self._check_count(places, keys)
             return Reading(positional=tuple(places), target=target)
         candidates = [key for key in keys if not (self.has_loss and key == target)]
-        named = {str(key): key for key in candidates if key in self._arguments.names}
+        named: dict[str, Key] = {str(key): key for key in candidates if key in self._arguments.names}
         if named and not self.has_loss and target is not None and target not in named:
             label_arguments = [name for name in TARGET_NAMES if name in self._arguments.names and name not in named]
-            named.update({name: target for name in label_arguments[:1]})
+            named.update((name, target) for name in label_arguments[:1])
         if named and self._arguments.missing(named) == []:
             return Reading(keywords=named, target=target)
         if self._arguments.takes_any and not named:
@@ -162,7 +162,9 @@ class _Arguments:
 def _arguments_of(network: Any) -> _Arguments:
     base = network.get_base_model() if hasattr(network, "get_base_model") else network
     found = list(inspect.signature(base.forward).parameters.values())
-    named = [each for each in found if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY, each.POSITIONAL_ONLY)]
+    named = [
+        each for each in found if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY, each.POSITIONAL_ONLY)
+    ]
     return _Arguments(
         names=tuple(each.name for each in named),
         required=tuple(each.name for each in named if each.default is _EMPTY),
@@ -194,21 +196,26 @@ def _is_numeric(value: Any) -> bool:
 def stacked(value: Any) -> Any:
     """A batch whose lists of equal tensors, arrays or numbers, one per sample, are tensors with a first dimension more.
 
-    Configs take ``pseudo_collate`` by default, which stacks nothing; a plain network takes tensors.
+    Configs take ``pseudo_collate`` by default, which stacks nothing; a plain network takes tensors. The items of a batch that
+    is a list or tuple are arguments, each with all samples.
 
     Examples:
         >>> stacked({"x": [torch.ones(2), torch.ones(2)], "y": (0, 1), "name": ["a", "b"]})["y"]
         tensor([0, 1])
     """
+    if isinstance(value, (list, tuple)):
+        items = [_samples(item) for item in value]
+        return items if isinstance(value, list) else tuple(items)
+    return _samples(value)
+
+
+def _samples(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: stacked(item) for key, item in value.items()}
-    if not isinstance(value, (list, tuple)):
-        return torch.from_numpy(value) if isinstance(value, np.ndarray) and value.dtype.kind in "biuf" else value
-    column = _column(value)
-    if column is not None:
-        return column
-    items = [stacked(item) for item in value]
-    return items if isinstance(value, list) else tuple(items)
+        return {key: _samples(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        column = _column(value)
+        return [_samples(item) for item in value] if column is None else column
+    return torch.from_numpy(value) if isinstance(value, np.ndarray) and value.dtype.kind in "biuf" else value
 
 
 def _column(values: Sequence[Any]) -> torch.Tensor | None:

@@ -13,7 +13,6 @@ from eng.registry import MODELS
 PREFIXES = ("timm", "torchvision", "transformers")
 
 
-@MODELS.register_module(name="timm")
 def timm_model(name: str, **kwargs: Any) -> nn.Module:
     """A model of timm.
 
@@ -28,7 +27,6 @@ def timm_model(name: str, **kwargs: Any) -> nn.Module:
     return model
 
 
-@MODELS.register_module(name="torchvision")
 def torchvision_model(name: str, **kwargs: Any) -> nn.Module:
     """A model of torchvision.
 
@@ -43,7 +41,6 @@ def torchvision_model(name: str, **kwargs: Any) -> nn.Module:
     return model
 
 
-@MODELS.register_module(name="transformers")
 def transformers_model(name: str, config: Any = None, from_pretrained: str | None = None, **kwargs: Any) -> nn.Module:
     """A model of transformers, from a checkpoint or with new weights.
 
@@ -79,13 +76,17 @@ def _config_of(library: Any, cls: Any, arguments: dict[str, Any]) -> Any:
     return config_class(**arguments)
 
 
+for _name, _function in zip(PREFIXES, (timm_model, torchvision_model, transformers_model), strict=True):
+    MODELS.register_module(_name, module=_function)
+
+
 def by_prefix(model: Mapping[str, Any]) -> Any:
     """The config of a model whose type is ``"timm.resnet18"`` or the like in the form of this module's functions.
 
     A dotted path that leads to something, such as ``"torchvision.models.resnet18"``, stays as it is; a class of transformers
     gets its config from a mapping.
     """
-    kind = model.get("type")
+    kind: Any = model.get("type")
     library, dot, name = kind.partition(".") if isinstance(kind, str) else ("", "", "")
     if not dot or library not in PREFIXES or MODELS.get(library) is None:
         return model

@@ -98,8 +98,9 @@ def prediction_in(output: Any, key: str | int | None = None) -> Any:
 
 def _output(output: Any, key: str | int) -> Any:
     try:
-        return output[key] if isinstance(output, (Mapping, tuple, list)) else getattr(output, str(key))
-    except (KeyError, IndexError, AttributeError):
+        holder: Any = output
+        return holder[key] if isinstance(output, (Mapping, tuple, list)) else getattr(output, str(key))
+    except (KeyError, IndexError, AttributeError, TypeError):
         names = list(output) if isinstance(output, Mapping) else type(output).__name__
         raise ModelTypeError(f"output={key!r}: the network returned no such output, but {names}") from None
 

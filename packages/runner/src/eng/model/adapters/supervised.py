@@ -65,8 +65,8 @@ class SupervisedModel(BaseModel):
         self.loss_function = build_loss(loss)
         self.output = output
         self.reader = BatchReader(self.network, inputs, targets, has_loss=loss is not None)
-        self.register_state_dict_post_hook(_drop_prefix)
-        self.register_load_state_dict_pre_hook(_add_prefix)
+        self.register_state_dict_post_hook(_drop_prefix)  # type: ignore[no-untyped-call]  # untyped in torch
+        self.register_load_state_dict_pre_hook(_add_prefix)  # type: ignore[no-untyped-call]  # untyped in torch
 
     def forward(self, *args: Any, batch: Any = None, mode: str = "tensor", **kwargs: Any) -> Any:
         """The network's output, or what the mode asks for of a batch.
@@ -84,7 +84,7 @@ class SupervisedModel(BaseModel):
         output = self.network(*positional, **keywords)
         losses = self._losses(output, target)
         if mode == "loss":
-            return losses if losses else self._without_loss(output, batch)
+            return losses or self._without_loss(output, batch)
         columns = {"preds": prediction_in(output, self.output)}
         if target is not None:
             columns["target"] = target
