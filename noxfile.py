@@ -18,7 +18,7 @@ import nox
 ROOT = Path(__file__).parent
 PACKAGES = ROOT / "packages"
 REPORTS = ROOT / ".nox" / "reports"
-NAMES = ("config", "registry", "fileio", "structures", "dist", "analysis", "runner", "compat", "eng")
+NAMES = ("config", "registry", "fileio", "structures", "dist", "analysis", "runner", "tune", "compat", "eng")
 TORCH_FREE = ("config", "registry", "fileio", "eng")
 TORCH_FREE_PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 TORCH_PYTHON = "3.11"
@@ -136,7 +136,7 @@ def announce_download(session: nox.Session) -> None:
 
 
 def prepare_everything(session: nox.Session, *others: str, show_progress: bool = False) -> None:
-    """All nine packages with every extra that needs no server, and `others`."""
+    """All packages with every extra that needs no server, and `others`."""
     editable = [str(PACKAGES / name) for name in NAMES if name != "eng"]
     everything = [*editable, f"{PACKAGES / 'eng'}[all]"]
     prepare(session, everything, list(others), torch=True, show_progress=show_progress)
@@ -396,7 +396,7 @@ def test_with(session: nox.Session, version: str, torch: str, packages: list[str
 
 @nox.session(python=torch_python())
 def build(session: nox.Session) -> None:
-    """Wheels and sdists of all nine in dist/, checked, and installed from there in clean environments."""
+    """Wheels and sdists of all packages in dist/, checked, and installed from there in clean environments."""
     session.install("build>=1.2", "twine>=6", "hatchling>=1.27", "pytest>=8", "pytest-timeout")
     dist = ROOT / "dist"
     shutil.rmtree(dist, ignore_errors=True)

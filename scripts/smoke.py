@@ -84,6 +84,14 @@ def runner() -> None:
         assert Path(folder, "epoch_1.pth").exists()
 
 
+def tune() -> None:
+    from eng.tune import Choice, Float, load_sweep
+
+    assert Choice((1, 2)).values == (1, 2)
+    assert Float(0.1, 1.0).high == 1.0
+    assert callable(load_sweep)
+
+
 def compat() -> None:
     import eng.compat
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 # Options that take several words, and which words belong to them.
 LISTS: dict[str, Callable[[str], bool]] = {
     "--cfg-options": lambda word: "=" in word and not word.startswith("-"),
+    "--grid": lambda word: "=" in word and not word.startswith("-"),
+    "--space": lambda word: "=" in word and not word.startswith("-"),
     "--shape": str.isdigit,
 }
 
@@ -23,7 +25,7 @@ def take_flag(words: Sequence[str], flag: str) -> tuple[list[str], bool]:
 
 
 def spread_lists(words: Sequence[str]) -> list[str]:
-    """The words with ``--cfg-options a=1 b=2`` as ``--cfg-options a=1 --cfg-options b=2``, and ``--shape`` likewise.
+    """The words with ``--cfg-options a=1 b=2`` as ``--cfg-options a=1 --cfg-options b=2``, and other lists likewise.
 
     A command then declares a plain ``multiple=True`` option. A list ends at the next option, or at the first word that
     is no setting (no whole number).

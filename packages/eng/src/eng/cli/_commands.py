@@ -14,6 +14,12 @@ from click.shell_completion import CompletionItem
 from ._summary import summary_of
 
 _LONGEST_SUMMARY = 80
+# The commands of the packages that need not be installed, for whoever asks for one of them.
+ELSEWHERE = {
+    "eng-analysis[cli]": ("flops",),
+    "eng-runner[cli]": ("train", "val", "test", "lr", "curves", "sync", "ckpt", "browse", "infer", "init"),
+    "eng-tune": ("tune", "sweep"),
+}
 
 
 @dataclass
@@ -98,9 +104,12 @@ class EntryPointGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that `args` start with; an unknown one is an error with near names."""
+        """The command that `args` start with; an unknown one is an error with near names, or with the package that has it."""
         name = args[0]
         if not name.startswith("-") and name not in (names := self.list_commands(ctx)):
+            package = next((each for each, commands in ELSEWHERE.items() if name in commands), None)
+            if package is not None and ctx.parent is None:
+                raise click.UsageError(f"the command {name!r} is in a package of its own: pip install '{package}'", ctx)
             near = difflib.get_close_matches(name, names, n=3)
             hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(names)}"
             raise click.UsageError(f"no command {name!r}; {hint}", ctx)

@@ -1,0 +1,195 @@
+"""The controller of a sweep: hands out runs, keeps what they come to, and can be killed at any moment."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from ._definition import Definition, trials_in
+from ._executors import Executor, Job
+from ._folder import Result, Run, Trial, exclusive
+from ._search import Point, Searcher
+from .errors import MissingMetricError, SweepError
+
+__all__ = ["Controller", "Stopped"]
+
+logger = logging.getLogger(__name__)
+_WAIT_S = 0.1
+_MAX_RESTARTS = 3
+
+
+class Stopped(BaseException):
+    """A signal ended the controller.
+
+    Args:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@dataclass
+class Controller:
+    """Runs the trials of a sweep until the search is over.
+
+    Args:
+        folder: of the sweep.
+        definition: of the sweep.
+        searcher: gives the points.
+        executor: trains the runs.
+        max_failures: failed trials after which no further one starts; None has no such limit.
+        on_trial: called with each trial that is over.
+    """
+
+    folder: Path
+    definition: Definition
+    searcher: Searcher
+    executor: Executor
+    max_failures: int | None = None
+    on_trial: Callable[[Trial], None] = lambda trial: None
+
+    def __post_init__(self) -> None:
+        self._jobs: dict[Run, Job] = {}
+        self._restarts: dict[Run, int] = {}
+        self._over: set[int] = set()
+        self.trials: dict[int, Trial] = {}
+
+    def run(self) -> dict[int, Trial]:
+        """Runs all trials and gives them by number.
+
+        Raises:
+            SweepError: another controller works in the folder, or more trials failed than may.
+            MissingMetricError: no validation gives the metric of the sweep.
+            Stopped: a signal ended the controller; runs of this machine saved their state.
+        """
+        with exclusive(self.folder / ".controller.lock") as is_ours:
+            if not is_ours:
+                raise SweepError(f"another controller works on the sweep in {self.folder}; wait for its end")
+            with _stopping_by_signals():
+                try:
+                    self._begin()
+                    while self._advance():
+                        time.sleep(_WAIT_S)
+                finally:
+                    self.executor.close()  # type: ignore[attr-defined]  # of every executor here
+        return self.trials
+
+    def _begin(self) -> None:
+        self.trials = trials_in(self.folder, self.definition)
+        for point in self.searcher.recover(self.trials):
+            self._make(point)
+        for trial in self.trials.values():
+            for run in self._open_runs(trial):
+                job = self.executor.attach(run)
+                if job is not None:
+                    self._jobs[run] = job
+
+    def _advance(self) -> bool:
+        """One look at all runs; whether there is more to do."""
+        for run, job in list(self._jobs.items()):
+            status = job.status()
+            if status is not None:
+                del self._jobs[run]
+                self._note_end(run, status)
+        self._tell()
+        while len(self._jobs) < self.executor.capacity:
+            following = self._next_run()
+            if following is None:
+                break
+            self._jobs[following] = self.executor.start(following)
+        return bool(self._jobs)
+
+    def _note_end(self, run: Run, status: int) -> None:
+        """Lets a run without a result be started again, a few times."""
+        if run.result is not None or status == 3:
+            return
+        self._restarts[run] = self._restarts.get(run, 0) + 1
+        if self._restarts[run] > _MAX_RESTARTS:
+            run.finish(
+                Result("failed", error=f"{self._restarts[run]} processes ended with status {status}, the last too")
+            )
+        else:
+            logger.warning(
+                "%s ended with status %d before its end: it goes on from its newest checkpoint", run.name, status
+            )
+
+    def _tell(self) -> None:
+        for number, trial in self.trials.items():
+            if number in self._over or trial.state == "open":
+                continue
+            _raise_fatal(trial)
+            self._over.add(number)
+            self.searcher.tell(trial)
+            self.on_trial(trial)
+        failed = [trial for trial in self.trials.values() if trial.number in self._over and trial.state == "failed"]
+        if self.max_failures is not None and len(failed) > self.max_failures:
+            raise SweepError(
+                f"{len(failed)} trials failed and --max-failures is {self.max_failures}: the last is {failed[-1].error}"
+            )
+
+    def _next_run(self) -> Run | None:
+        for trial in self.trials.values():
+            for run in self._open_runs(trial):
+                if run not in self._jobs:
+                    job = self.executor.attach(run)
+                    if job is None:
+                        return run
+                    self._jobs[run] = job
+        point = self.searcher.next_point(self.trials)
+        return None if point is None else self._make(point).runs[0]
+
+    def _open_runs(self, trial: Trial) -> Iterator[Run]:
+        if trial.state == "open":
+            yield from (run for run in trial.runs if run.result is None)
+
+    def _make(self, point: Point) -> Trial:
+        """The folders of a trial, the first run's last: it says that all are there."""
+        trial = self.definition.trial(self.folder, point.number, point.params)
+        for fold, run in reversed(list(enumerate(trial.runs))):
+            options: dict[str, Any] = dict(point.params)
+            if self.definition.folds:
+                options.update(dict.fromkeys(self.definition.fold_keys, fold))
+            run.write({"number": point.number, "params": point.params, "options": options, **point.extra})
+        self.trials[trial.number] = trial
+        return trial
+
+
+def _raise_fatal(trial: Trial) -> None:
+    """Ends the sweep where every trial would fail like this one, which runs again when its cause is mended.
+
+    Raises:
+        MissingMetricError: no validation gives the metric.
+    """
+    fatal = [(run, run.result) for run in trial.runs if run.result is not None and run.result.is_fatal]
+    for run, _ in fatal:
+        run.forget_result()
+    if fatal:
+        raise MissingMetricError(str(fatal[0][1].error))
+
+
+@contextmanager
+def _stopping_by_signals() -> Iterator[None]:
+    """Raises :class:`Stopped` at SIGINT and SIGTERM."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Stopped(number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,156 @@
+"""What a sweep is: its config, axes, search and objective, as a file that outlives every process."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ._folder import CONFIG, DEFINITION, Run, Trial, read_json, write_json
+from ._search import Grid, Search, search_from_json, search_to_json
+from ._space import Distribution, from_json, to_json
+from .errors import SweepError
+
+__all__ = ["Definition", "dotted", "open_definition", "trials_in", "write_definition"]
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What a sweep is.
+
+    Args:
+        source: path of the config that it was made from.
+        metric: name of the metric of a validation that it optimizes.
+        mode: ``"max"`` or ``"min"``.
+        space: the axes.
+        search: which points are tried.
+        objective: ``"best"`` of the validations of a run, or the ``"last"``.
+        seed: of the search, and of the runs where the config has none.
+        folds: runs of each trial; 0 runs one without a fold.
+        fold_keys: keys of the config that take the number of the fold.
+        owner: name of this sweep among those that share a storage.
+    """
+
+    source: str
+    metric: str
+    mode: str
+    space: dict[str, Distribution]
+    search: Search = field(default_factory=Grid)
+    objective: str = "best"
+    seed: int = 0
+    folds: int = 0
+    fold_keys: tuple[str, ...] = ()
+    owner: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The definition as plain data."""
+        data = {**vars(self), "format": 1, "search": search_to_json(self.search), "fold_keys": list(self.fold_keys)}
+        data["space"] = {key: to_json(axis) for key, axis in self.space.items()}
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Definition:
+        """The definition that :meth:`to_json` gave."""
+        settings = {key: value for key, value in data.items() if key != "format"}
+        settings["space"] = {key: from_json(axis) for key, axis in data["space"].items()}
+        settings["search"] = search_from_json(data["search"])
+        settings["fold_keys"] = tuple(data["fold_keys"])
+        return cls(**settings)
+
+    def trial(self, folder: Path, number: int, params: Mapping[str, Any]) -> Trial:
+        """A trial of the sweep in a folder."""
+        place = folder / "trials" / f"{number:04d}"
+        runs = [Run(place / f"fold_{fold}") for fold in range(self.folds)] if self.folds else [Run(place)]
+        return Trial(number, dict(params), tuple(runs))
+
+
+def open_definition(folder: Path) -> Definition:
+    """The definition in the folder of a sweep.
+
+    Raises:
+        SweepError: there is none.
+    """
+    data = read_json(folder / DEFINITION)
+    if data is None:
+        raise SweepError(f"{folder} holds no sweep (no {DEFINITION}); eng sweep CONFIG --dir {folder} starts one")
+    return Definition.from_json(data)
+
+
+def write_definition(folder: Path, definition: Definition, config: Any) -> Definition:
+    """Keeps a definition and its config, or takes up the sweep that the folder holds.
+
+    Args:
+        folder: of the sweep.
+        definition: what is asked for.
+        config: the config of the trials.
+
+    Returns:
+        The definition in the folder, with the number of trials that is asked for.
+
+    Raises:
+        SweepError: the folder holds another sweep; what differs is named.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    saved = read_json(folder / DEFINITION)
+    if saved is None:
+        owner = f"{socket.gethostname()}:{folder.resolve()}"
+        definition = replace(definition, owner=owner)
+        scratch = folder / f".new_{CONFIG}"
+        config.dump(str(scratch))
+        scratch.replace(folder / CONFIG)
+        write_json(folder / DEFINITION, definition.to_json())
+        return definition
+    known = Definition.from_json(saved)
+    wanted = replace(definition, owner=known.owner)
+    has_results = any(run.result for trial in trials_in(folder, known).values() for run in trial.runs)
+    differences = _differences(known, wanted, has_results=has_results)
+    if _text_of(config, folder) != (folder / CONFIG).read_text(encoding="utf-8"):
+        differences.append(f"config: {definition.source} is not as it was when the sweep began ({folder / CONFIG})")
+    if differences:
+        listed = "\n".join(f"  {line}" for line in differences)
+        raise SweepError(f"{folder} holds another sweep; choose another --dir, or go on with its settings:\n{listed}")
+    if wanted != known:
+        write_json(folder / DEFINITION, wanted.to_json())
+    return wanted
+
+
+def _text_of(config: Any, folder: Path) -> str:
+    scratch = folder / f".compared_{CONFIG}"
+    config.dump(str(scratch))
+    text = scratch.read_text(encoding="utf-8")
+    scratch.unlink()
+    return text
+
+
+def _differences(known: Definition, wanted: Definition, *, has_results: bool) -> list[str]:
+    old, new = known.to_json(), wanted.to_json()
+    for data in (old, new):
+        for name in ("metric", "mode", "objective") if not has_results else ():  # they do not change a training
+            data.pop(name)
+        data["search"].pop("num_trials", None)  # more trials continue a sweep
+        data.pop("source")
+        data["space"] = list(data["space"].items())  # the order of the axes numbers the points of a grid
+    return [f"{key}: {old[key]!r} in the folder, {new[key]!r} asked for" for key in old if old[key] != new[key]]
+
+
+def trials_in(folder: Path, definition: Definition) -> dict[int, Trial]:
+    """The trials of a sweep that have a folder, by number."""
+    trials = {}
+    for place in sorted((folder / "trials").glob("[0-9]*")):
+        number = int(place.name)
+        first = definition.trial(folder, number, {}).runs[0]
+        if first.exists():
+            trials[number] = definition.trial(folder, number, first.point["params"])
+    return trials
+
+
+def dotted(cfg: Any, prefix: str = "") -> Iterator[str]:
+    """The dotted keys of a config, those of its mappings and lists included."""
+    items = cfg.items() if hasattr(cfg, "items") else enumerate(cfg)  # a Config is no Mapping
+    for key, value in items:
+        path = f"{prefix}{key}"
+        yield path
+        if isinstance(value, Mapping) or (isinstance(value, (list, tuple)) and not isinstance(value, str)):
+            yield from dotted(value, f"{path}.")

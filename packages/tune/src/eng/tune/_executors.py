@@ -1,0 +1,260 @@
+"""Where runs of a sweep are trained: processes of this machine, a Slurm cluster, or a Ray cluster."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from ._folder import Run, read_json, write_json
+from .errors import SweepError
+
+__all__ = ["Executor", "Job", "LocalExecutor", "RayExecutor", "SubmititExecutor"]
+
+LOG = "trial.log"
+_JOB = "job.json"
+
+
+class Job(Protocol):
+    """A run that was handed out."""
+
+    def status(self) -> int | None:
+        """None while it works; then its exit status."""
+
+    def stop(self) -> None:
+        """Ends it, where it would not go on without the controller."""
+
+
+class Executor(Protocol):
+    """Hands out runs."""
+
+    capacity: int
+
+    def start(self, run: Run) -> Job:
+        """Trains a run."""
+
+    def attach(self, run: Run) -> Job | None:
+        """The job of an earlier controller that still works on the run; None where there is none."""
+
+
+class _Occupied:
+    """A run that a process of an earlier controller works on."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def status(self) -> int | None:
+        return None if self._run.is_occupied() else 0
+
+    def stop(self) -> None:
+        pass
+
+
+class _Process:
+    def __init__(self, process: subprocess.Popen[bytes], give_back: Callable[[], None]) -> None:
+        self._process = process
+        self._give_back: Callable[[], None] | None = give_back
+
+    def status(self) -> int | None:
+        status = self._process.poll()
+        if status is not None and self._give_back is not None:
+            self._give_back()
+            self._give_back = None
+        return status
+
+    def stop(self) -> None:
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+
+    def wait(self, timeout_s: float) -> None:
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class LocalExecutor:
+    """Processes of this machine.
+
+    Args:
+        jobs: how many at a time.
+        devices: accelerators by number, dealt out evenly; each run sees its share alone. None (default) leaves all
+            visible to all.
+        env: further environment variables of the runs.
+
+    Raises:
+        SweepError: there are fewer devices than jobs.
+    """
+
+    def __init__(
+        self, jobs: int = 1, devices: Sequence[int | str] | None = None, env: Mapping[str, str] | None = None
+    ) -> None:
+        if jobs < 1:
+            raise SweepError(f"--jobs must be at least 1, got {jobs}")
+        if devices is not None and len(devices) < jobs:
+            raise SweepError(f"{jobs} runs at a time need {jobs} devices, got {len(devices)}")
+        self.capacity = jobs
+        self._env = dict(env or {})
+        self._shares = [list(devices[index::jobs]) if devices is not None else None for index in range(jobs)]
+        self._processes: list[_Process] = []
+
+    def start(self, run: Run) -> Job:
+        """Starts a process; what it prints goes to ``trial.log`` of the run."""
+        share = self._shares.pop(0)
+        env = {**os.environ, **self._env}
+        if share is not None:
+            env["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, share))
+        command = [sys.executable, "-m", "eng.tune._trial", str(run.folder)]
+        with (run.folder / LOG).open("ab") as log:
+            process = subprocess.Popen(  # noqa: S603  # our own module
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env
+            )
+        job = _Process(process, lambda: self._shares.append(share))
+        self._processes.append(job)
+        return job
+
+    def attach(self, run: Run) -> Job | None:
+        """A process that outlived its controller."""
+        return _Occupied(run) if run.is_occupied() else None
+
+    def close(self, timeout_s: float = 30.0) -> None:
+        """Asks all processes to save their state and end, and waits for them."""
+        for job in self._processes:
+            job.stop()
+        end = time.monotonic() + timeout_s
+        for job in self._processes:
+            job.wait(max(end - time.monotonic(), 0.1))
+
+
+class SubmititExecutor:
+    """Jobs of a Slurm cluster, by submitit; they go on where the controller ends.
+
+    Args:
+        folder: of the sweep.
+        jobs: how many at a time.
+        cluster: ``"slurm"``, ``"local"`` (processes, for trying out) or None (default), Slurm where it is installed.
+        parameters: of ``submitit.AutoExecutor.update_parameters``, such as ``dict(slurm_partition="gpu", timeout_min=60)``.
+
+    Raises:
+        SweepError: submitit is not installed, or does not take the parameters.
+    """
+
+    def __init__(
+        self, folder: Path, jobs: int = 1, cluster: str | None = None, parameters: Mapping[str, Any] | None = None
+    ) -> None:
+        try:
+            import submitit
+        except ImportError as error:
+            raise SweepError("--submitit needs submitit: pip install 'eng-tune[submitit]'") from error
+        self.capacity = jobs
+        self._logs = folder.resolve() / "submitit"
+        try:
+            self._executor = submitit.AutoExecutor(folder=self._logs, cluster=cluster)
+            self._executor.update_parameters(**{"name": "eng-sweep", **(parameters or {})})
+        except (RuntimeError, NameError, TypeError, AssertionError) as error:
+            raise SweepError(f"submitit: {error}") from error
+
+    def start(self, run: Run) -> Job:
+        """Submits a job and keeps its number with the run."""
+        from ._trial import main
+
+        job = self._executor.submit(main, str(run.folder))
+        write_json(run.folder / _JOB, {"id": job.job_id})
+        return _Submitted(job)
+
+    def attach(self, run: Run) -> Job | None:
+        """A job that an earlier controller submitted and that is not over."""
+        data = read_json(run.folder / _JOB)
+        if data is None:
+            return None
+        job = self._executor.job_class(folder=self._logs, job_id=data["id"], tasks=[0])
+        return None if job.done() and not run.is_occupied() else _Submitted(job)
+
+    def close(self) -> None:
+        """Leaves the jobs alone: the next controller takes them up."""
+
+
+class _Submitted:
+    def __init__(self, job: Any) -> None:
+        self._job = job
+
+    def status(self) -> int | None:
+        if not self._job.done():
+            return None
+        return 0 if self._job.exception() is None else 1
+
+    def stop(self) -> None:
+        pass
+
+
+class RayExecutor:
+    """Tasks of a Ray cluster, whose nodes share the file system of the sweep.
+
+    Args:
+        address: of the cluster; ``"local"`` starts one on this machine.
+        jobs: how many at a time.
+        resources: ``num_cpus``, ``num_gpus`` and the like of each run, for Ray's scheduler.
+
+    Raises:
+        SweepError: Ray is not installed, or there is no cluster at the address.
+    """
+
+    def __init__(self, address: str, jobs: int = 1, resources: Mapping[str, Any] | None = None) -> None:
+        try:
+            import ray
+        except ImportError as error:
+            raise SweepError("--ray needs Ray: pip install 'eng-tune[ray]'") from error
+        self.capacity = jobs
+        self._ray = ray
+        if not ray.is_initialized():
+            try:
+                ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+            except (ConnectionError, ValueError, RuntimeError) as error:
+                raise SweepError(f"there is no Ray cluster at {address!r}: {error}") from error
+        settings = {"max_retries": 0, **(resources or {})}
+        self._task = ray.remote(**settings)(run_command)
+
+    def start(self, run: Run) -> Job:
+        """Submits a task, which starts the run's process on the node that Ray chooses."""
+        return _Task(self._ray, self._task.remote(str(run.folder), str(Path.cwd())))
+
+    def attach(self, run: Run) -> Job | None:
+        """A process that outlived its controller."""
+        return _Occupied(run) if run.is_occupied() else None
+
+    def close(self) -> None:
+        """Ends the connection; Ray ends the tasks, which resume under the next controller."""
+        self._ray.shutdown()
+
+
+class _Task:
+    def __init__(self, ray: Any, reference: Any) -> None:
+        self._ray, self._reference = ray, reference
+
+    def status(self) -> int | None:
+        ready, _ = self._ray.wait([self._reference], timeout=0)
+        if not ready:
+            return None
+        try:
+            return int(self._ray.get(self._reference))
+        except self._ray.exceptions.RayError:
+            return 1
+
+    def stop(self) -> None:
+        self._ray.cancel(self._reference)
+
+
+def run_command(folder: str, working_dir: str) -> int:
+    """Trains a run in a process of its own and gives its exit status."""
+    command = [sys.executable, "-m", "eng.tune._trial", folder]
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    with (Path(folder) / LOG).open("ab") as log:
+        env = {**os.environ, "PYTHONPATH": path}
+        done = subprocess.run(command, stdout=log, stderr=log, cwd=working_dir, env=env, check=False)  # noqa: S603  # our own module
+    return done.returncode

@@ -1,0 +1,200 @@
+"""The folder of a sweep: its definition, its trials, and what each run left.
+
+Every file is written aside and renamed, so that a process which is killed at any moment leaves either the old file or the
+new one. Nothing else is kept: a controller that starts again reads all that it needs from here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .errors import SweepError
+
+__all__ = ["Result", "Run", "Trial", "exclusive", "read_json", "write_json"]
+
+DEFINITION = "sweep.json"
+CONFIG = "config.py"
+_TRIAL = "trial.json"
+_RESULT = "result.json"
+_LOCK = ".trial.lock"
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Writes plain data, whole or not at all."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    with scratch.open("w", encoding="utf-8") as file:
+        json.dump(data, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    scratch.replace(path)
+
+
+def read_json(path: Path) -> Any:
+    """The plain data in a file; None where there is no such file.
+
+    Raises:
+        SweepError: the file is damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise SweepError(f"{path} is damaged ({error}); remove it to run what it belongs to again") from error
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[bool]:
+    """Holds a lock that the system takes off when the process ends, whatever ends it.
+
+    Args:
+        path: of the file that stands for the lock.
+
+    Yields:
+        Whether this process has the lock; False where another one does.
+    """
+    import fcntl
+
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        try:
+            yield True
+        finally:  # loader workers that were forked hold the same lock: closing alone would not take it off
+            fcntl.flock(file, fcntl.LOCK_UN)
+    finally:
+        os.close(file)
+
+
+@dataclass
+class Result:
+    """What a run of a trial came to.
+
+    Args:
+        state: ``"complete"``, ``"pruned"`` or ``"failed"``.
+        value: the objective; None where the run failed.
+        values: of all validations, in their order.
+        metrics: of the validation that gave ``value``.
+        error: why the run failed, in a line.
+        is_fatal: whether every other trial would fail in the same way.
+    """
+
+    state: str
+    value: float | None = None
+    values: list[float] = field(default_factory=list)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    is_fatal: bool = False
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of a trial, in a folder of its own.
+
+    Args:
+        folder: work dir of the run.
+    """
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The path below the folder of all trials, such as ``0003`` or ``0003/fold_1``."""
+        parts = self.folder.parts
+        return "/".join(parts[len(parts) - 1 - parts[::-1].index("trials") + 1 :])
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What this run changes in the config of the sweep, by dotted key."""
+        options: dict[str, Any] = read_json(self.folder / _TRIAL)["options"]
+        return options
+
+    @property
+    def point(self) -> dict[str, Any]:
+        """What the search keeps with the trial, such as its number in a storage."""
+        point: dict[str, Any] = read_json(self.folder / _TRIAL)
+        return point
+
+    def write(self, data: Mapping[str, Any]) -> None:
+        """Makes the folder and says in it what the run is."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self.folder / _TRIAL, data)
+
+    def exists(self) -> bool:
+        """Whether the folder says what the run is."""
+        return (self.folder / _TRIAL).exists()
+
+    @property
+    def result(self) -> Result | None:
+        """What the run came to; None before its end."""
+        data = read_json(self.folder / _RESULT)
+        return None if data is None else Result(**data)
+
+    def finish(self, result: Result) -> None:
+        """Keeps what the run came to."""
+        data = asdict(result)
+        data["metrics"] = {name: value for name, value in data["metrics"].items() if isinstance(value, (int, float))}
+        write_json(self.folder / _RESULT, data)
+
+    def forget_result(self) -> None:
+        """Lets the run be started again."""
+        (self.folder / _RESULT).unlink(missing_ok=True)
+
+    def occupied(self) -> contextlib.AbstractContextManager[bool]:
+        """Holds the run for this process; gives False where another process has it."""
+        return exclusive(self.folder / _LOCK)
+
+    def is_occupied(self) -> bool:
+        """Whether a process works on this run."""
+        with self.occupied() as is_ours:
+            return not is_ours
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A point of the space, with a run for each fold.
+
+    Args:
+        number: of the trial, from 0.
+        params: values of the axes by key.
+        runs: one, or one for each fold.
+    """
+
+    number: int
+    params: dict[str, Any]
+    runs: tuple[Run, ...]
+
+    @property
+    def state(self) -> str:
+        """``"complete"``, ``"pruned"`` or ``"failed"``, or ``"open"`` before all runs are over."""
+        results = [run.result for run in self.runs]
+        states = [result.state for result in results if result is not None]
+        for state in ("failed", "pruned"):
+            if state in states:
+                return state
+        return "complete" if len(states) == len(self.runs) else "open"
+
+    @property
+    def value(self) -> float | None:
+        """The objective, averaged over the runs; None where a run gave none."""
+        results = [run.result for run in self.runs]
+        values = [result.value for result in results if result is not None and result.value is not None]
+        return math.fsum(values) / len(values) if len(values) == len(self.runs) else None
+
+    @property
+    def error(self) -> str | None:
+        """Why the first failed run failed."""
+        errors = [(run.name, run.result.error) for run in self.runs if run.result is not None and run.result.error]
+        return f"{errors[0][0]}: {errors[0][1]}" if errors else None

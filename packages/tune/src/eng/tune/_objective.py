@@ -1,0 +1,81 @@
+"""The hook that reads the objective of a sweep in a run."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from eng.hooks import Hook
+
+from ._names import near
+from .errors import MissingMetricError
+
+
+class ObjectiveHook(Hook):
+    """Keeps the values of a metric, and ends the run early where a pruner says so.
+
+    Args:
+        metric: its name.
+        report: called with the number of the validation and the value; says whether the run should end. None (default)
+            ends none.
+
+    Attributes:
+        values: of all validations.
+        metrics: all metrics of the same validations.
+        pruned: whether the run ended early.
+    """
+
+    priority = "LOW"
+    needs_validation = True
+
+    def __init__(self, metric: str, report: Callable[[int, float], bool] | None = None) -> None:
+        self.metric = metric
+        self.values: list[float] = []
+        self.metrics: list[dict[str, float]] = []
+        self.pruned = False
+        self._iterations: list[int] = []
+        self._report = report
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        """Takes the value of a validation.
+
+        Raises:
+            MissingMetricError: the validation gives no such metric.
+        """
+        if (metrics or {}).get(self.metric) is None:
+            raise MissingMetricError(
+                f"no validation gives the metric {self.metric!r}{near(self.metric, metrics or {})}"
+            )
+        assert metrics is not None
+        if self._iterations and self._iterations[-1] == runner.iter:  # a resumed run repeats its last validation
+            for kept in (self.values, self.metrics, self._iterations):
+                kept.pop()
+        self.values.append(float(metrics[self.metric]))
+        self.metrics.append({name: float(value) for name, value in metrics.items() if _is_number(value)})
+        self._iterations.append(runner.iter)
+        if self._report is not None:
+            with warnings.catch_warnings():  # Optuna warns of a step that was reported before a resume
+                warnings.simplefilter("ignore")
+                self.pruned = self._report(len(self.values), self.values[-1])
+            if self.pruned:
+                runner.train_loop.stop_training = True
+                runner.logger.info("Training stops early: the pruner ends it at %s = %s", self.metric, self.values[-1])
+
+    def state_dict(self) -> dict[str, Any]:
+        """The values so far."""
+        return {
+            "values": self.values, "metrics": self.metrics, "iterations": self._iterations, "pruned": self.pruned,
+            "metric": self.metric,
+        }  # fmt: skip
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from the values of a saved run; those of another metric are not used."""
+        if state["metric"] != self.metric:
+            return
+        self.values, self.metrics = list(state["values"]), list(state["metrics"])
+        self._iterations, self.pruned = list(state["iterations"]), state["pruned"]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

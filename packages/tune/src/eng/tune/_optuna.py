@@ -1,0 +1,341 @@
+"""A sweep whose points Optuna chooses: its samplers, pruners and storages, safe against kills."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import inspect
+import os
+import random
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ._folder import Trial
+from ._names import near
+from ._search import OptunaSearch, Point, check_num_trials
+from ._space import Choice, Distribution, Float, Int, Normal
+from .errors import SpaceError, StorageError, SweepError
+
+if TYPE_CHECKING:
+    import optuna
+
+_OWNER, _INDEX = "eng.owner", "eng.index"
+_LOCK_TIMEOUT_S = 10.0
+
+
+def import_optuna() -> Any:
+    """The library.
+
+    Raises:
+        SweepError: it is not installed; the message says how to install it.
+    """
+    try:
+        import optuna
+    except ImportError as error:
+        raise SweepError("this sweep needs Optuna: pip install 'eng-tune[optuna]'") from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
+
+
+class FileLock:
+    """The lock of a journal that the system takes off when a process ends, with the file mended when it is acquired.
+
+    Optuna's own locks stay behind when their process is killed, and a line that was cut by a kill breaks its journal.
+
+    Args:
+        path: of the journal.
+        timeout_s: how long to wait for another process.
+    """
+
+    def __init__(self, path: str, timeout_s: float = _LOCK_TIMEOUT_S) -> None:
+        self._path = path
+        self._timeout_s = timeout_s
+        self._file: int | None = None
+
+    def acquire(self) -> bool:
+        """Waits for the lock.
+
+        Raises:
+            StorageError: another process holds it for too long.
+        """
+        file = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        end = time.monotonic() + self._timeout_s
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    os.close(file)
+                    raise StorageError(
+                        f"the journal {self._path} is locked by another process for more than {self._timeout_s:g} s; end "
+                        "that process, or use another --storage"
+                    ) from None
+                time.sleep(0.01)
+        self._file = file
+        cut_half_line(Path(self._path))
+        return True
+
+    def release(self) -> None:
+        """Gives the lock back."""
+        file, self._file = self._file, None
+        if file is not None:
+            fcntl.flock(file, fcntl.LOCK_UN)
+            os.close(file)
+
+
+def cut_half_line(path: Path) -> None:
+    """Removes what follows the last line break of a file: the beginning of a line whose writer was killed."""
+    with contextlib.suppress(FileNotFoundError), path.open("rb+") as file:
+        end = file.seek(0, os.SEEK_END)
+        position = end
+        while position > 0:
+            start = max(position - 4096, 0)
+            file.seek(start)
+            line_break = file.read(position - start).rfind(b"\n")
+            if line_break >= 0:
+                position = start + line_break + 1
+                break
+            position = start
+        if position < end:
+            file.truncate(position)
+
+
+def open_storage(url: str) -> Any:
+    """The storage at a URL of a database or in a journal file.
+
+    Raises:
+        StorageError: it cannot be used.
+    """
+    optuna = import_optuna()
+    with telling_storage_errors(url):
+        if "://" not in url:
+            from optuna.storages.journal import JournalFileBackend
+
+            Path(url).parent.mkdir(parents=True, exist_ok=True)
+            lock: Any = FileLock(url)
+            return optuna.storages.JournalStorage(JournalFileBackend(url, lock_obj=lock))
+        settings = {"connect_args": {"timeout": _LOCK_TIMEOUT_S}} if url.startswith("sqlite") else {}
+        return optuna.storages.RDBStorage(url, engine_kwargs=settings)
+
+
+@contextmanager
+def telling_storage_errors(url: str) -> Iterator[None]:
+    """Names the storage in errors of its library.
+
+    Raises:
+        StorageError: the library raised.
+    """
+    optuna = import_optuna()
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (optuna.exceptions.StorageInternalError, SQLAlchemyError, OSError, ImportError) as error:
+        causes = f"{error} {error.__cause__ or ''}"
+        if "locked" in causes:
+            message = "is locked: another process writes to it. End that process, or use another --storage"
+        else:
+            message = f"cannot be used: {str(error).splitlines()[0]}"
+        raise StorageError(f"the storage {url} {message}") from error
+
+
+def load_trial(storage_url: str, study_name: str, number: int) -> tuple[optuna.Study, optuna.Trial]:
+    """The study and the running trial of a number, for the process that runs it.
+
+    Raises:
+        StorageError: the storage cannot be used.
+    """
+    optuna = import_optuna()
+    storage = open_storage(storage_url)
+    with telling_storage_errors(storage_url):
+        study_id = storage.get_study_id_from_name(study_name)
+        trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, number)
+        study = optuna.load_study(study_name=study_name, storage=storage)
+    return study, optuna.trial.Trial(study, trial_id)
+
+
+class OptunaSearcher:
+    """Asks Optuna for points.
+
+    A sampler is made for each point, with a seed that follows from the sweep's and the number of earlier points: a
+    controller that was killed asks for the same point again. A trial that a killed controller began to draw and did not
+    mark as its own is told to have failed.
+
+    Args:
+        search: the settings.
+        space: the axes.
+        folder: of the sweep.
+        owner: name of this sweep in the storage.
+        seed: of the sweep.
+        mode: ``"max"`` or ``"min"``.
+
+    Raises:
+        SweepError: Optuna is not installed, has no such sampler or pruner, or the study optimizes in the other direction.
+        StorageError: the storage cannot be used.
+    """
+
+    def __init__(
+        self, search: OptunaSearch, space: Mapping[str, Distribution], *, folder: Path, owner: str, seed: int, mode: str
+    ) -> None:
+        self._optuna = import_optuna()
+        self._search, self._owner = search, owner
+        self._seed = f"{seed}" if search.storage is None else f"{seed} {owner}"
+        self._marker = folder / ".asking"
+        self._distributions = {key: distribution_of(axis) for key, axis in space.items()}
+        self._values = {key: axis.values for key, axis in space.items() if isinstance(axis, Choice)}
+        self.url = storage_url(search, folder)
+        self.study_name = study_name(search, folder)
+        direction = "maximize" if mode == "max" else "minimize"
+        storage = open_storage(self.url)
+        with telling_storage_errors(self.url):
+            self._study = self._optuna.create_study(
+                storage=storage,
+                study_name=self.study_name,
+                direction=direction,
+                load_if_exists=True,
+                pruner=build_pruner(search),
+            )
+        self._is_exhausted = False
+        self._study.stop = self._note_exhausted  # samplers that run out of points call it
+        if self._study.direction.name.lower() != direction:
+            raise SweepError(f"the study {self.study_name} of {self.url} does not {direction}; use another --study")
+
+    def _note_exhausted(self) -> None:
+        self._is_exhausted = True
+
+    def recover(self, trials: Mapping[int, Trial]) -> list[Point]:
+        """The points of this sweep that have no folder; trials that were not marked in time are told to have failed."""
+        known = {trial.runs[0].point.get("optuna") for trial in trials.values()}
+        points = []
+        first_unmarked = int(self._marker.read_text()) if self._marker.exists() else None
+        with telling_storage_errors(self.url):
+            for frozen in self._study.get_trials(deepcopy=False, states=(self._optuna.trial.TrialState.RUNNING,)):
+                owner = frozen.user_attrs.get(_OWNER)
+                if owner == self._owner and frozen.number not in known and _INDEX in frozen.user_attrs:
+                    points.append(self._point(frozen))
+                elif owner is None and first_unmarked is not None and frozen.number >= first_unmarked:
+                    self._study.tell(frozen.number, state=self._optuna.trial.TrialState.FAIL, skip_if_finished=True)
+        self._marker.unlink(missing_ok=True)
+        return points
+
+    def next_point(self, trials: Mapping[int, Trial]) -> Point | None:
+        """The next point; None where the study has as many as were asked for."""
+        with telling_storage_errors(self.url):
+            every = self._study.get_trials(deepcopy=False)
+            mine = [trial for trial in every if trial.user_attrs.get(_OWNER) is not None]
+            if self._is_exhausted or len(mine) >= self._search.num_trials:
+                return None
+            index = sum(trial.user_attrs[_OWNER] == self._owner for trial in mine)
+            self._marker.write_text(str(len(every)))
+            self._study.sampler = build_sampler(self._search, f"{self._seed} {len(mine)}")
+            drawn = self._study.ask(self._distributions)
+            drawn.set_user_attr(_INDEX, index)
+            drawn.set_user_attr(_OWNER, self._owner)
+            frozen = next(trial for trial in self._study.get_trials(deepcopy=False) if trial.number == drawn.number)
+        return self._point(frozen)
+
+    def tell(self, trial: Trial) -> None:
+        """Gives Optuna the end of a trial."""
+        states = self._optuna.trial.TrialState
+        state = {"complete": states.COMPLETE, "pruned": states.PRUNED}.get(trial.state, states.FAIL)
+        number = trial.runs[0].point["optuna"]
+        with telling_storage_errors(self.url):
+            value = trial.value if state == states.COMPLETE else None
+            self._study.tell(number, value, state=state, skip_if_finished=True)
+
+    def _point(self, frozen: Any) -> Point:
+        params = {
+            key: self._values[key][value] if key in self._values else value for key, value in frozen.params.items()
+        }
+        ordered = {key: params[key] for key in self._distributions}
+        return Point(frozen.user_attrs[_INDEX], ordered, {"optuna": frozen.number})
+
+
+def storage_url(search: OptunaSearch, folder: Path) -> str:
+    """Where the study is kept."""
+    return search.storage or str(folder / "optuna.log")
+
+
+def study_name(search: OptunaSearch, folder: Path) -> str:
+    """The name of the study."""
+    return search.study or folder.resolve().name
+
+
+def build_pruner(search: OptunaSearch) -> Any:
+    """The pruner of a search.
+
+    Raises:
+        SweepError: Optuna has none of this name, or it does not take its arguments.
+    """
+    optuna = import_optuna()
+    if search.pruner is None:
+        return optuna.pruners.NopPruner()
+    return built(class_of(optuna.pruners, search.pruner, "pruner", "Pruner"), search.pruner_args, "pruner")
+
+
+def class_of(module: Any, name: str, role: str, ending: str) -> Any:
+    """A class of a module of Optuna by its name, with or without its ending.
+
+    Raises:
+        SweepError: there is none; near names are listed.
+    """
+    names = [each for each in module.__all__ if each.endswith(ending) and not each.startswith("Base")]
+    for candidate in (name, f"{name}{ending}"):
+        if candidate in names:
+            return getattr(module, candidate)
+    raise SweepError(f"Optuna has no {role} {name!r}{near(name, names)}")
+
+
+def built(cls: Any, settings: Mapping[str, Any], role: str) -> Any:
+    """An object of a class of Optuna.
+
+    Raises:
+        SweepError: the class does not take these arguments.
+    """
+    try:
+        return cls(**settings)
+    except TypeError as error:
+        raise SweepError(f"the {role} {cls.__name__}: {error}") from error
+
+
+def check_search(search: OptunaSearch, space: Mapping[str, Distribution]) -> None:
+    """Finds mistakes in the settings of a search, without its storage.
+
+    Raises:
+        SpaceError: Optuna has no distribution for an axis.
+        SweepError: Optuna is not installed, has no such sampler or pruner, or these do not take their arguments.
+    """
+    check_num_trials(search.num_trials)
+    for key, axis in space.items():
+        if isinstance(axis, Normal):
+            raise SpaceError(f"{key}: Optuna has no normal distribution; use uniform, loguniform, int or choice")
+    build_sampler(search, "")
+    build_pruner(search)
+
+
+def distribution_of(axis: Distribution) -> Any:
+    """The distribution of Optuna for an axis; a choice is its number, as Optuna cannot keep lists."""
+    distributions = import_optuna().distributions
+    if isinstance(axis, Choice):
+        return distributions.CategoricalDistribution(range(len(axis.values)))
+    if isinstance(axis, Int):
+        return distributions.IntDistribution(axis.low, axis.high, log=axis.log, step=axis.step)
+    assert isinstance(axis, Float)
+    return distributions.FloatDistribution(axis.low, axis.high, log=axis.log, step=axis.step)
+
+
+def build_sampler(search: OptunaSearch, seed: str) -> Any:
+    """The sampler of a search, seeded by a text where it takes a seed and has none.
+
+    Raises:
+        SweepError: Optuna has none of this name, or it does not take its arguments.
+    """
+    cls = class_of(import_optuna().samplers, search.sampler, "sampler", "Sampler")
+    settings = dict(search.sampler_args)
+    if "seed" in inspect.signature(cls).parameters:
+        settings.setdefault("seed", random.Random(f"eng.tune {seed}").randrange(2**31))
+    return built(cls, settings, "sampler")

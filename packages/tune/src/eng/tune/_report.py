@@ -1,0 +1,186 @@
+"""What a sweep came to: the order of its trials, the share of each axis, the best config."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ._definition import Definition, open_definition, trials_in
+from ._folder import CONFIG, Trial
+from .errors import SweepError
+
+__all__ = ["SweepReport", "load_sweep"]
+
+_NUM_BINS = 4
+
+
+@dataclass(frozen=True)
+class SweepReport:
+    """The trials of a sweep.
+
+    Args:
+        folder: of the sweep.
+        definition: what the sweep is.
+        trials: by number.
+    """
+
+    folder: Path
+    definition: Definition
+    trials: Mapping[int, Trial]
+
+    @property
+    def ranked(self) -> list[Trial]:
+        """The trials: complete ones from the best on, then pruned, failed and open ones by number."""
+        sign = -1.0 if self.definition.mode == "max" else 1.0
+        order = ("complete", "pruned", "failed", "open")
+
+        def key(trial: Trial) -> tuple[int, float, int]:
+            value = trial.value if trial.state == "complete" else None
+            return order.index(trial.state), sign * value if value is not None else 0.0, trial.number
+
+        return sorted(self.trials.values(), key=key)
+
+    @property
+    def best(self) -> Trial | None:
+        """The complete trial with the best value; None before the first."""
+        ranked = self.ranked
+        return ranked[0] if ranked and ranked[0].state == "complete" else None
+
+    @property
+    def importance(self) -> dict[str, float]:
+        """The share of the objective's variance that each axis explains by itself, from 0 to 1.
+
+        Numbers of a range fall into four groups of equally many trials. An axis with one value has 0.
+        """
+        complete = [trial for trial in self.trials.values() if trial.state == "complete" and trial.value is not None]
+        values = [float(trial.value) for trial in complete if trial.value is not None]
+        return {
+            key: explained_share([trial.params[key] for trial in complete], values) for key in self.definition.space
+        }
+
+    def best_config(self) -> Any:
+        """The config of the best trial, without a work dir.
+
+        Raises:
+            SweepError: no trial is complete.
+        """
+        from eng.config import Config
+
+        best = self.best
+        if best is None:
+            raise SweepError(f"no trial of {self.folder} is complete")
+        cfg = Config.fromfile(self.folder / CONFIG)
+        cfg.merge_from_dict(best.params)
+        cfg.pop("work_dir", None)
+        return cfg
+
+    def write_best(self, path: str | Path | None = None) -> Path:
+        """Writes the config of the best trial into a file to train from.
+
+        Args:
+            path: of the file. Default: ``best.py`` in the folder of the sweep.
+        """
+        target = Path(path) if path is not None else self.folder / "best.py"
+        scratch = target.with_name(f".new_{target.name}")
+        self.best_config().dump(str(scratch))
+        scratch.replace(target)
+        return target
+
+    def write_page(self, path: str | Path | None = None) -> Path:
+        """Writes a page with the table, parallel coordinates and the importance of the axes.
+
+        Args:
+            path: of the page. Default: ``sweep.html`` in the folder of the sweep.
+        """
+        from ._page import render_sweep
+
+        target = Path(path) if path is not None else self.folder / "sweep.html"
+        target.write_text(render_sweep(self), encoding="utf-8")
+        return target
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A mapping for each trial, in the order of :attr:`ranked`."""
+        return [
+            {
+                "trial": trial.number, "state": trial.state, "value": trial.value, "params": trial.params,
+                "error": trial.error, "folders": [str(run.folder) for run in trial.runs],
+            }
+            for trial in self.ranked
+        ]  # fmt: skip
+
+
+def load_sweep(folder: str | Path) -> SweepReport:
+    """The sweep in a folder, while it runs or after its end.
+
+    Args:
+        folder: of the sweep.
+
+    Raises:
+        SweepError: the folder holds none.
+    """
+    folder = Path(folder)
+    definition = open_definition(folder)
+    return SweepReport(folder, definition, trials_in(folder, definition))
+
+
+def explained_share(params: Sequence[Any], values: Sequence[float]) -> float:
+    """The share of the variance of ``values`` that lies between groups of equal ``params`` (the correlation ratio).
+
+    Args:
+        params: of each trial; more than four different numbers are put into four groups.
+        values: of each trial.
+    """
+    if len(values) < 2:
+        return 0.0
+    mean = math.fsum(values) / len(values)
+    total = math.fsum((value - mean) ** 2 for value in values)
+    if total == 0:
+        return 0.0
+    groups: dict[Any, list[float]] = {}
+    for name, value in zip(_groups(params), values, strict=True):
+        groups.setdefault(name, []).append(value)
+    between = math.fsum(len(group) * (math.fsum(group) / len(group) - mean) ** 2 for group in groups.values())
+    return min(between / total, 1.0)
+
+
+def _groups(params: Sequence[Any]) -> list[Any]:
+    are_numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in params)
+    if not are_numbers or len(set(params)) <= _NUM_BINS:
+        return [repr(value) for value in params]
+    order = sorted(range(len(params)), key=lambda index: params[index])
+    groups = [0] * len(params)
+    for rank, index in enumerate(order):
+        groups[index] = rank * _NUM_BINS // len(params)
+    return groups
+
+
+def table(report: SweepReport) -> list[str]:
+    """The trials as lines of text, one each."""
+    keys = list(report.definition.space)
+    names = short_names(keys)
+    rows = [["trial", "state", report.definition.metric, *names]]
+    for trial in report.ranked:
+        value = "-" if trial.value is None else f"{trial.value:.6g}"
+        rows.append([f"{trial.number:04d}", trial.state, value, *(shown(trial.params[key]) for key in keys)])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def short_names(keys: Sequence[str]) -> list[str]:
+    """The ends of dotted keys, as long as it takes to tell them apart."""
+    names = []
+    for key in keys:
+        parts = key.split(".")
+        length = 1
+        while length < len(parts) and sum(other.endswith("." + ".".join(parts[-length:])) for other in keys) > 1:
+            length += 1
+        names.append(".".join(parts[-length:]))
+    return names
+
+
+def shown(value: Any) -> str:
+    """A value of an axis as text."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,243 @@
+"""The axes of a sweep: which values a key of the config may take."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, TypeAlias
+
+from .errors import SpaceError
+
+__all__ = ["Choice", "Distribution", "Float", "Int", "Normal", "as_space", "from_json", "parse_axis", "to_json"]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several values.
+
+    Args:
+        values: at least one; plain data.
+
+    Raises:
+        SpaceError: there is none.
+    """
+
+    values: tuple[Any, ...]
+    name: ClassVar[str] = "choice"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", tuple(self.values))
+        if not self.values:
+            raise SpaceError("choice() is empty: give at least one value")
+
+    def draw(self, generator: random.Random) -> Any:
+        """A value, each with the same probability."""
+        return self.values[generator.randrange(len(self.values))]
+
+
+@dataclass(frozen=True)
+class Float:
+    """A number of a range.
+
+    Args:
+        low: the smallest value.
+        high: the largest value.
+        log: whether the logarithm is uniform, as suits learning rates. False by default.
+        step: distance of neighbouring values; None (default) allows every number.
+
+    Raises:
+        SpaceError: the range is empty, or its logarithm does not exist.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+    step: float | None = None
+    name: ClassVar[str] = "uniform"
+
+    def __post_init__(self) -> None:
+        _check_range(self)
+        if self.step is not None and (self.log or self.step <= 0):
+            raise SpaceError(f"{_shown(self)}: a step must be above 0 and fits no logarithmic range")
+
+    def draw(self, generator: random.Random) -> float:
+        """A value, uniform in the range or in its logarithm."""
+        if self.log:
+            value = math.exp(generator.uniform(math.log(self.low), math.log(self.high)))
+            return min(max(value, self.low), self.high)
+        if self.step is not None:
+            return self.low + self.step * generator.randint(0, math.floor((self.high - self.low) / self.step + 1e-9))
+        return generator.uniform(self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Int:
+    """A whole number of a range, both ends included.
+
+    Args:
+        low: the smallest value.
+        high: the largest value.
+        log: whether the logarithm is uniform. False by default.
+        step: distance of neighbouring values. 1 by default.
+
+    Raises:
+        SpaceError: the range is empty, or its logarithm does not exist.
+    """
+
+    low: int
+    high: int
+    log: bool = False
+    step: int = 1
+    name: ClassVar[str] = "int"
+
+    def __post_init__(self) -> None:
+        _check_range(self)
+        if self.step < 1 or (self.log and self.step != 1):
+            raise SpaceError(f"{_shown(self)}: a step must be at least 1 and fits no logarithmic range")
+
+    def draw(self, generator: random.Random) -> int:
+        """A value, uniform in the range or in its logarithm."""
+        if self.log:
+            value = math.exp(generator.uniform(math.log(self.low), math.log(self.high + 1)))
+            return min(max(int(value), self.low), self.high)
+        return self.low + self.step * generator.randint(0, (self.high - self.low) // self.step)
+
+
+@dataclass(frozen=True)
+class Normal:
+    """A normally distributed number, for random search.
+
+    Args:
+        mean: its mean.
+        std: its standard deviation, above 0.
+
+    Raises:
+        SpaceError: ``std`` is not above 0.
+    """
+
+    mean: float
+    std: float
+    name: ClassVar[str] = "normal"
+
+    def __post_init__(self) -> None:
+        if not self.std > 0:
+            raise SpaceError(f"normal({self.mean:g}, {self.std:g}): the standard deviation must be above 0")
+
+    def draw(self, generator: random.Random) -> float:
+        """A value."""
+        return generator.gauss(self.mean, self.std)
+
+
+Distribution: TypeAlias = Choice | Float | Int | Normal
+_CLASSES: dict[str, type] = {cls.name: cls for cls in (Choice, Float, Int, Normal)}
+_CALL = re.compile(r"(choice|uniform|loguniform|int|logint|normal)\((.*)\)", re.DOTALL)
+
+
+def _check_range(axis: Float | Int) -> None:
+    if not (math.isfinite(axis.low) and math.isfinite(axis.high)) or axis.low > axis.high:
+        raise SpaceError(f"{_shown(axis)} is empty: the low end must not be above the high end")
+    if axis.log and axis.low <= 0:
+        raise SpaceError(f"{_shown(axis)}: a logarithmic range begins above 0")
+
+
+def _shown(axis: Float | Int) -> str:
+    return f"{'log' if axis.log else ''}{axis.name}({axis.low:g}, {axis.high:g})"
+
+
+def parse_axis(word: str) -> tuple[str, Distribution]:
+    """The key and the values of an axis on the command line.
+
+    Args:
+        word: ``KEY=VALUE,VALUE,...``, or ``KEY=`` with ``choice(A,B,...)``, ``uniform(LOW,HIGH[,STEP])``,
+            ``loguniform(LOW,HIGH)``, ``int(LOW,HIGH[,STEP])``, ``logint(LOW,HIGH)`` or ``normal(MEAN,STD)``.
+
+    Raises:
+        SpaceError: it is none of these, or it holds no value.
+
+    Examples:
+        >>> parse_axis("model.depth=18,34")
+        ('model.depth', Choice(values=(18, 34)))
+        >>> parse_axis("lr=loguniform(1e-4, 1e-1)")
+        ('lr', Float(low=0.0001, high=0.1, log=True, step=None))
+    """
+    key, separator, text = (part.strip() for part in word.partition("="))
+    if not separator or not key or key.startswith("-"):
+        raise SpaceError(f"an axis is written KEY=VALUES, got {word!r}")
+    if not text:
+        raise SpaceError(f"{key}: the axis is empty; give values, such as {key}=1,2")
+    call = _CALL.fullmatch(text)
+    if call is None:
+        return key, Choice(_values(key, text))
+    try:
+        return key, _distribution(key, call[1], call[2])
+    except SpaceError as error:
+        raise SpaceError(f"{key}: {error}") from error
+
+
+def _distribution(key: str, function: str, inside: str) -> Distribution:
+    if function == "choice":
+        return Choice(_values(key, inside) if inside.strip() else ())
+    numbers = [number.strip() for number in inside.split(",")]
+    whole = function in ("int", "logint")
+    try:
+        values = [int(number) if whole else float(number) for number in numbers]
+    except ValueError as error:
+        what = "whole numbers" if whole else "numbers"
+        raise SpaceError(f"{function}({inside}) takes {what}") from error
+    most = 3 if function in ("uniform", "int") else 2
+    if not 2 <= len(values) <= most:
+        raise SpaceError(f"{function}({inside}) takes {'2 or 3' if most == 3 else 2} numbers, got {len(values)}")
+    if function == "normal":
+        return Normal(*values)
+    is_log = function.startswith("log")
+    step = values[2:]
+    if whole:
+        return Int(int(values[0]), int(values[1]), is_log, *map(int, step))
+    return Float(values[0], values[1], is_log, *step)
+
+
+def _values(key: str, text: str) -> tuple[Any, ...]:
+    """The values of a list as the options of a config are read: numbers, texts, lists and mappings."""
+    from eng.config import DictAction
+
+    parser = argparse.ArgumentParser(exit_on_error=False, add_help=False)
+    parser.add_argument("--axis", nargs="+", action=DictAction)
+    try:
+        value = parser.parse_args(["--axis", f"x={text}"]).axis["x"]
+    except argparse.ArgumentError as error:
+        raise SpaceError(f"{key}: {error}") from error
+    return tuple(value) if isinstance(value, (list, tuple)) else (value,)
+
+
+def as_space(axes: Mapping[str, Any]) -> dict[str, Distribution]:
+    """The axes with lists and tuples as :class:`Choice`.
+
+    Raises:
+        SpaceError: an axis is neither a list nor a distribution, or is empty.
+    """
+    space = {}
+    for key, axis in axes.items():
+        if isinstance(axis, Sequence) and not isinstance(axis, str):
+            if not axis:
+                raise SpaceError(f"{key}: the axis is empty; give at least one value")
+            axis = Choice(tuple(axis))
+        if not isinstance(axis, Choice | Float | Int | Normal):
+            raise SpaceError(f"{key}: an axis is a list, Choice, Float, Int or Normal, got {type(axis).__name__}")
+        space[key] = axis
+    return space
+
+
+def to_json(axis: Distribution) -> dict[str, Any]:
+    """The axis as plain data."""
+    return {"type": axis.name, **asdict(axis)}
+
+
+def from_json(data: Mapping[str, Any]) -> Distribution:
+    """The axis that :func:`to_json` wrote."""
+    settings = {key: value for key, value in data.items() if key != "type"}
+    axis: Distribution = _CLASSES[data["type"]](**settings)
+    return axis

@@ -1,0 +1,206 @@
+"""A sweep from Python: :func:`sweep` runs one, :func:`load_sweep` reads one."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ._controller import Controller
+from ._definition import Definition, dotted, write_definition
+from ._executors import Executor, LocalExecutor
+from ._folder import Trial
+from ._names import near
+from ._report import SweepReport, load_sweep
+from ._search import Grid, OptunaSearch, Search, searcher_of
+from ._space import Distribution, as_space
+from .errors import SpaceError, SweepError
+
+__all__ = ["fold_keys_of", "load_sweep", "sweep"]
+
+
+def sweep(
+    config: Any,
+    space: Mapping[str, Any],
+    *,
+    metric: str,
+    folder: str | Path | None = None,
+    search: Search | None = None,
+    mode: str | None = None,
+    objective: str = "best",
+    seed: int = 0,
+    folds: int = 0,
+    fold_keys: Sequence[str] = (),
+    executor: Executor | None = None,
+    max_failures: int | None = None,
+    on_trial: Callable[[Trial], None] = lambda trial: None,
+) -> SweepReport:
+    """Trains a config with several settings, and gives their values.
+
+    Each trial is an ordinary run in a folder of its own. Where the controller or a trial is killed, the same call goes on:
+    trials that are over keep their results, one that was killed resumes from its newest checkpoint.
+
+    Args:
+        config: path of a config, or an :class:`eng.config.Config`.
+        space: values by dotted key of the config: lists, or :class:`Choice`, :class:`Float`, :class:`Int`,
+            :class:`Normal`.
+        metric: name of a metric of the validation.
+        folder: of the sweep. Default: ``work_dirs/<name of the config>_sweep``.
+        search: :class:`Grid` (default), :class:`RandomSearch` or :class:`OptunaSearch`.
+        mode: ``"max"`` or ``"min"``; None (default) infers it from the metric's name.
+        objective: ``"best"`` (default) of a run's validations, or the ``"last"``.
+        seed: of the search, and of the runs where the config has none. 0 by default.
+        folds: trains each point once for each of so many folds; the objective is the mean. 0 (default) trains it once.
+        fold_keys: keys of the config that take the number of the fold; default: ``fold`` of each ``KFoldDataset``.
+        executor: where runs are trained. Default: one at a time on this machine.
+        max_failures: failed trials after which the sweep ends; None (default) has no limit.
+        on_trial: called with each trial that is over.
+
+    Raises:
+        SpaceError: the config has no such key, or an axis is empty; before the first trial.
+        MissingMetricError: no validation gives the metric.
+        StorageError: the storage of the search cannot be used.
+        SweepError: another setting is wrong, the folder holds another sweep, or too many trials failed.
+    """
+    from eng.config import Config
+
+    cfg = Config.fromfile(config) if isinstance(config, str | Path) else copy.deepcopy(config)
+    source = str(getattr(cfg, "filename", None) or "config")
+    folder = Path(folder) if folder is not None else Path("work_dirs") / f"{Path(source).stem}_sweep"
+    axes = as_space(space)
+    _check_settings(cfg, axes, objective, folds, metric)
+    keys = tuple(fold_keys) or (fold_keys_of(cfg) if folds else ())
+    check_keys(cfg, {**{key: _example(axis) for key, axis in axes.items()}, **dict.fromkeys(keys, 0)})
+    if folds and not keys:
+        raise SweepError(
+            "folds need a KFoldDataset in the config, or the keys that take the number of the fold (--fold-key)"
+        )
+    definition = Definition(
+        source=source, metric=metric, mode=mode or mode_of(metric), space=axes, search=search or Grid(),
+        objective=objective, seed=seed, folds=folds, fold_keys=keys,
+    )  # fmt: skip
+    if definition.mode not in ("max", "min"):
+        raise SweepError(f"mode must be max or min, got {definition.mode!r}")
+    settle_seed(cfg, seed)
+    place = {"folder": folder, "seed": seed, "mode": definition.mode}
+    _check_search(definition, place)
+    definition = write_definition(folder, definition, cfg)
+    searcher = searcher_of(definition.search, axes, owner=definition.owner, **place)  # type: ignore[arg-type]  # a dict of several types
+    Controller(folder, definition, searcher, executor or LocalExecutor(), max_failures, on_trial).run()
+    report = load_sweep(folder)
+    if report.best is not None:
+        report.write_best()
+    return report
+
+
+def _check_search(definition: Definition, place: Mapping[str, Any]) -> None:
+    """Finds mistakes in a search that needs no storage before the folder is made."""
+    if isinstance(definition.search, OptunaSearch):
+        from ._optuna import check_search
+
+        check_search(definition.search, definition.space)
+    else:
+        searcher_of(definition.search, definition.space, owner="", **place)
+
+
+def _check_settings(cfg: Any, axes: Mapping[str, Distribution], objective: str, folds: int, metric: str) -> None:
+    if not axes:
+        raise SpaceError("the sweep has no axis: give at least one KEY=VALUES")
+    if objective not in ("best", "last"):
+        raise SweepError(f"objective must be best or last, got {objective!r}")
+    if folds == 1 or folds < 0:
+        raise SweepError(f"folds must be 2 or more (0 for none), got {folds}")
+    if any(cfg.get(key) is None for key in ("val_dataloader", "val_cfg")):
+        raise SweepError(
+            f"the config has no validation (val_dataloader, val_cfg, val_evaluator), so that nothing gives {metric!r}"
+        )
+
+
+def _example(axis: Distribution) -> Any:
+    values = getattr(axis, "values", None)
+    return values[0] if values is not None else getattr(axis, "low", None) or getattr(axis, "mean", 0)
+
+
+def mode_of(metric: str) -> str:
+    """Whether a greater or a lesser value of a metric is better, by its name.
+
+    Raises:
+        SweepError: its name does not tell.
+    """
+    from eng.hooks import EarlyStoppingHook
+
+    try:
+        return "max" if EarlyStoppingHook(metric).rule == "greater" else "min"
+    except ValueError as error:
+        raise SweepError(
+            f"whether {metric!r} is better when it is greater is not known: give --mode max or min"
+        ) from error
+
+
+def settle_seed(cfg: Any, seed: int) -> None:
+    """Gives a config without a seed the sweep's: trials that draw seeds of their own cannot be compared or repeated."""
+    if (cfg.get("randomness") or {}).get("seed") is None:
+        cfg.randomness = {**(cfg.get("randomness") or {}), "seed": seed}
+
+
+def fold_keys_of(cfg: Any) -> tuple[str, ...]:
+    """The keys that say which fold the datasets of a config give."""
+    return tuple(f"{path}.fold" for path, node in _nodes(cfg) if _type_name(node) == "KFoldDataset")
+
+
+def _type_name(node: Mapping[str, Any]) -> str:
+    kind = node.get("type")
+    return kind.rpartition(".")[2] if isinstance(kind, str) else getattr(kind, "__name__", "")
+
+
+def _nodes(cfg: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The mappings of a config with their dotted keys."""
+    if hasattr(cfg, "items"):  # a Config is no Mapping
+        if path:
+            yield path, cfg
+        items: Any = cfg.items()
+    elif isinstance(cfg, (list, tuple)):
+        items = enumerate(cfg)
+    else:
+        return
+    for key, value in items:
+        yield from _nodes(value, f"{path}.{key}" if path else str(key))
+
+
+def check_keys(cfg: Any, values: Mapping[str, Any]) -> None:
+    """Makes sure that the config has the keys of a sweep, or that its parts take them.
+
+    Args:
+        cfg: the config.
+        values: a value for each key.
+
+    Raises:
+        SpaceError: it is not so; near names are listed.
+    """
+    known = set(dotted(cfg))
+    unknown = {key: value for key, value in values.items() if key not in known}
+    if not unknown:
+        return
+    before = _findings(cfg)
+    for key, value in unknown.items():
+        changed = copy.deepcopy(cfg)
+        try:
+            changed.merge_from_dict({key: value})
+        except (KeyError, TypeError, IndexError) as error:
+            raise SpaceError(f"the config has no key {key!r}{_near_keys(key, known)} ({error})") from error
+        if _findings(changed) - before:
+            raise SpaceError(f"the config has no key {key!r}{_near_keys(key, known)}")
+
+
+def _near_keys(key: str, known: set[str]) -> str:
+    hint = near(key, sorted(known), all_if_none=False)
+    parent = key.rpartition(".")[0]
+    neighbours = [name for name in sorted(known) if name.rpartition(".")[0] == parent]
+    return hint or (near(key, neighbours) if neighbours else "")
+
+
+def _findings(cfg: Any) -> set[str]:
+    from eng.registry import check
+
+    return {f"{finding.path}: {finding.message}" for finding in check(cfg)}
