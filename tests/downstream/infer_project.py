@@ -71,12 +71,20 @@ def mmocr(config: str, checkpoint: str, data: Path) -> list:
     return [[item["text"], float(np.mean(item["scores"] or 0))] for item in inferencer(images)["predictions"]]
 
 
-def mmagic(config: str, checkpoint: str, data: Path) -> list:
-    from mmagic.apis import init_model, restoration_inference
+def mmdet3d(config: str, checkpoint: str, data: Path) -> list:
+    from mmdet3d.apis import inference_mono_3d_detector, init_model
 
     model = init_model(config, checkpoint, device="cpu")
-    model.cfg.demo_pipeline = [step for step in model.cfg.pipeline if step.get("key") != "gt"]
-    return [float(restoration_inference(model, str(path)).sum()) for path in sorted((data / "val/lq").iterdir())]
+    images = [str(path) for path in sorted((data / "val").iterdir())]
+    results = inference_mono_3d_detector(model, images, str(data / "val.pkl"), cam_type="CAM2")
+    return [float(sample.pred_instances_3d.bboxes_3d.tensor.sum()) for sample in results]
+
+
+def mmagic(config: str, checkpoint: str, data: Path) -> list:
+    from mmagic.apis.inferencers.image_super_resolution_inferencer import ImageSuperResolutionInferencer
+
+    inferencer = ImageSuperResolutionInferencer(config, checkpoint, device="cpu")
+    return [float(np.sum(inferencer(img=str(path))[1])) for path in sorted((data / "val/lq").iterdir())]
 
 
 def main() -> None:

@@ -70,6 +70,8 @@ LIBRARIES = (
             "tokenizers==0.15.2",
             "huggingface_hub==0.20.3",
             "resize-right",
+            "controlnet_aux==0.0.10",
+            "timm==1.0.31",
         ),
     ),
     Library("xtuner", "0.2.0", "xtuner", configs="configs"),

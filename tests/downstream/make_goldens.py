@@ -1,6 +1,6 @@
 """Makes the files of golden/ with the real MMEngine 0.10.7; runs under the reference's Python.
 
-    python make_goldens.py configs|models|runs [PACKAGE...]
+    python make_goldens.py configs|models|runs|tests [PACKAGE...]
 
 The reference's environment holds mmengine 0.10.7 and the same libraries as ``nox -s downstream`` (CONTRIBUTING.md).
 """
@@ -14,6 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import own_tests
 from libraries import BY_PACKAGE, LIBRARIES, Library
 from run_projects import PROJECTS
 from runs import run_library
@@ -87,7 +88,15 @@ def make_runs(library: Library) -> None:
             write(GOLDEN / "runs" / f"{library.package}.json", run_library(library.package, Path(folder)))
 
 
-MAKERS = {"configs": make_configs, "models": make_models, "runs": make_runs}
+def make_tests(library: Library) -> None:
+    """golden/tests/PACKAGE.json: outcome of each test that the library ships."""
+    if library.package in own_tests.FOLDERS:
+        with tempfile.TemporaryDirectory() as folder:
+            outcomes = own_tests.run_own_tests(library.package, Path(folder))
+        write(GOLDEN / "tests" / f"{library.package}.json", outcomes)
+
+
+MAKERS = {"configs": make_configs, "models": make_models, "runs": make_runs, "tests": make_tests}
 
 
 def main() -> None:

@@ -17,10 +17,13 @@ from libraries import LIBRARIES
 
 PAGE = Path(__file__).parents[2] / "docs/compat.md"
 BEGIN, END = "<!-- table of nox -s downstream -->", "<!-- end of the table -->"
-HEAD = (
-    "| library | version | configs equal | refused | models equal | phases of a run equal |\n"
-    "| --- | --- | --- | --- | --- | --- |\n"
-)
+# Column and the property that counts it: `NAME_equal` of `NAME`, where NAME counts what works on the reference.
+COLUMNS = {
+    "configs equal": "configs",
+    "models equal": "models",
+    "phases of a run equal": "phases",
+    "own tests passed": "own_tests",
+}
 
 
 def counts_of(report: Path) -> dict[str, dict[str, str]]:
@@ -33,16 +36,15 @@ def counts_of(report: Path) -> dict[str, dict[str, str]]:
 
 
 def table_of(counts: dict[str, dict[str, str]]) -> str:
-    rows = []
+    head = ("library", "version", "refused", *(cell for column in COLUMNS for cell in (column, "reference")))
+    lines = [head, ("---",) * len(head)]
     for library in LIBRARIES:
         recorded = counts.get(library.package, {})
-        pairs = [
-            f"{recorded[f'{name}_equal']} of {recorded[name]}" if name in recorded else ""
-            for name in ("configs", "models", "phases")
-        ]
-        cells = (library.name, library.version, pairs[0], recorded.get("refused", ""), pairs[1], pairs[2])
-        rows.append(f"| {' | '.join(cells)} |\n")
-    return HEAD + "".join(rows)
+        checked = recorded.get("configs_checked", "0")
+        refused = f"{recorded['refused']} of {checked}" if checked != "0" else ""
+        pairs = [recorded.get(key, "") for name in COLUMNS.values() for key in (f"{name}_equal", name)]
+        lines.append((library.name, library.version, refused, *pairs))
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
 def main() -> None:

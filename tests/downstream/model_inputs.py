@@ -97,7 +97,7 @@ def mmdet3d(cfg, size: int) -> dict:
     from mmdet3d.structures import CameraInstance3DBoxes, Det3DDataSample
     from mmengine.structures import InstanceData
 
-    nuscenes = cfg.model.bbox_head.get("bbox_code_size", 7) == 9
+    nuscenes = cfg.model.bbox_head.get("bbox_code_size", 9) == 9
     generator = torch.Generator().manual_seed(1)
     centers = torch.rand(3, 2, generator=generator) * (size - 40) + 20
     boxes = torch.rand(3, 9 if nuscenes else 7, generator=generator) + 1

@@ -26,10 +26,11 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope
 
 LARGEST = 120_000_000
+WITHOUT_DEFORMABLE = {"dcn": None, "stage_with_dcn": (False, False, False, False), "dcn_on_last_conv": False}
 
 
 def cut_down(value):
-    """A config without pretrained weights, synchronised normalisation and compiled models."""
+    """A config without pretrained weights, synchronised normalisation and deformable convolution, which is compiled."""
     if isinstance(value, dict):
         if str(value.get("type", "")).endswith("Pretrained"):
             return None
@@ -39,6 +40,9 @@ def cut_down(value):
                 cut[key] = None
         if cut.get("type") in ("SyncBN", "SyncBatchNorm", "naiveSyncBN2d", "naiveSyncBN1d"):
             cut["type"] = "BN"
+        cut.update({key: value for key, value in WITHOUT_DEFORMABLE.items() if key in cut})
+        if cut.get("type") == "DLANeck":
+            cut["use_dcn"] = False
         return ConfigDict(cut)
     if isinstance(value, (list, tuple)):
         return type(value)(cut_down(item) for item in value)

@@ -191,6 +191,7 @@ def mmaction(folder: Path, rng: np.random.Generator) -> str:
     (folder / "poses.pkl").write_bytes(pickle.dumps({"split": names, "annotations": annotations}))
     return """
 model = dict(cls_head=dict(num_classes=2))
+optim_wrapper = dict(optimizer=dict(lr=0.005))
 pipeline = [
     dict(type="PreNormalize2D"), dict(type="GenSkeFeat", dataset="coco", feats=["j"]),
     dict(type="UniformSampleFrames", clip_len=20, num_clips=1, test_mode=True), dict(type="PoseDecode"),
@@ -247,16 +248,96 @@ pipeline = [
     dict(type="LoadImageFromFile", key="img", channel_order="rgb"), dict(type="LoadImageFromFile", key="gt", channel_order="rgb"),
     dict(type="PackInputs"),
 ]
-data = dict(_delete_=True, type="BasicImageDataset", metainfo=dict(dataset_type="toy", task_name="sisr"),
-            data_prefix=dict(img="lq", gt="gt"), pipeline=pipeline)
+data = dict(type="BasicImageDataset", metainfo=dict(dataset_type="toy", task_name="sisr"), data_prefix=dict(img="lq", gt="gt"),
+            pipeline=pipeline)
 train_dataloader = dict(batch_size=4, sampler=dict(type="DefaultSampler", shuffle=True),
-                        dataset=dict(data_root={folder!r} + "/train", **data), **workers)
-val_dataloader = dict(batch_size=1, dataset=dict(data_root={folder!r} + "/val", **data), **workers)
-test_dataloader = val_dataloader
-test_cfg = dict(_delete_=True, type="MultiTestLoop")
-test_evaluator = dict(_delete_=True, type="Evaluator", metrics=[dict(type="PSNR", crop_border=4, prefix="toy")])
-val_evaluator = test_evaluator
+                        dataset=dict(_delete_=True, data_root={folder!r} + "/train", **data), **workers)
+val_dataloader = dict(batch_size=1, dataset=dict(_delete_=True, data_root={folder!r} + "/val", **data), **workers)
+# The library's base config tests on a list of data sets: a list replaces it.
+test_dataloader = [dict(batch_size=1, sampler=dict(type="DefaultSampler", shuffle=False),
+                        dataset=dict(data_root={folder!r} + "/val", **data), **workers)]
+metrics = [dict(type="PSNR", crop_border=4, prefix="toy"), dict(type="SSIM", crop_border=4, prefix="toy")]
+test_evaluator = [dict(type="Evaluator", metrics=metrics)]
+val_evaluator = dict(_delete_=True, type="Evaluator", metrics=metrics)
 log_processor = dict(by_epoch=True)
+"""
+
+
+def mmdet3d(folder: Path, rng: np.random.Generator) -> str:
+    """Images of one camera with a red box each; its corners in the image follow from its place in front of the camera."""
+    focal, width, height = 120.0, 192, 64
+    camera = [[focal, 0, width / 2, 0], [0, focal, height / 2, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+    for split, count in (("train", 8), ("val", 4)):
+        (folder / split).mkdir(parents=True)
+        samples = []
+        for number in range(count):
+            depth, shift = rng.uniform(6, 14), rng.uniform(-3, 3)
+            corners = [
+                focal * (shift - 1) / depth,
+                focal * -0.5 / depth,
+                focal * (shift + 1) / depth,
+                focal * 0.5 / depth,
+            ]
+            left, top, right, bottom = (
+                int(value) + (width, height)[axis % 2] // 2 for axis, value in enumerate(corners)
+            )
+            image = noise(rng, height, width)
+            image[top:bottom, left:right, 2] += 150
+            cv2.imwrite(str(folder / split / f"{number}.png"), image)
+            instance = {
+                "bbox": [left, top, right, bottom], "bbox_label": 2, "bbox_label_3d": 2, "bbox_3d": [shift, 0.5, depth, 2, 1, 1, 0],
+                "center_2d": [width / 2 + focal * shift / depth, height / 2], "depth": depth, "attr_label": -1,
+                "truncated": 0, "occluded": 0, "alpha": 0, "score": 0, "num_lidar_pts": 9, "difficulty": 0,
+            }  # fmt: skip
+            view = {"img_path": f"{number}.png", "cam2img": camera, "lidar2cam": np.eye(4).tolist(), "lidar2img": camera,
+                    "height": height, "width": width}  # fmt: skip
+            samples.append(
+                {"sample_idx": number, "images": {"CAM2": view}, "instances": [], "cam_instances": {"CAM2": [instance]}}
+            )
+        content = {
+            "metainfo": {"categories": {"Pedestrian": 0, "Cyclist": 1, "Car": 2}, "dataset": "kitti"},
+            "data_list": samples,
+        }
+        (folder / f"{split}.pkl").write_bytes(pickle.dumps(content))
+    # The library's metrics need compiled operators or a GPU.
+    (folder / "project_metrics.py").write_text(DEPTH_METRIC, encoding="utf-8")
+    return """
+custom_imports = dict(imports=["project_metrics"])
+model = dict(backbone=dict(init_cfg=None), neck=dict(use_dcn=False), bbox_head=dict(num_classes=1, bbox_coder=dict(
+    base_depth=(10.0, 3.0), base_dims=((2.0, 1.0, 1.0),))))
+resize = [dict(type="AffineResize", img_scale=(192, 64), down_ratio=4)]
+load = [dict(type="LoadImageFromFileMono3D")]
+pipeline = load + [
+    dict(type="LoadAnnotations3D", with_bbox=True, with_label=True, with_attr_label=False, with_bbox_3d=True,
+         with_label_3d=True, with_bbox_depth=True), *resize,
+    dict(type="Pack3DDetInputs", keys=["img", "gt_bboxes", "gt_bboxes_labels", "gt_bboxes_3d", "gt_labels_3d", "centers_2d",
+                                       "depths"])]
+data = dict(_delete_=True, type="KittiDataset", data_root={folder!r}, metainfo=dict(classes=["Car"]), load_type="fov_image_based",
+            modality=dict(use_lidar=False, use_camera=True), box_type_3d="Camera")
+test = dict(test_mode=True, pipeline=load + resize + [dict(type="Pack3DDetInputs", keys=["img"])])
+train_dataloader = dict(batch_size=4, dataset=dict(
+    ann_file="train.pkl", data_prefix=dict(img="train"), pipeline=pipeline, **data), **workers)
+val_dataloader = dict(batch_size=1, dataset=dict(ann_file="val.pkl", data_prefix=dict(img="val"), **test, **data), **workers)
+test_dataloader = val_dataloader
+val_evaluator = dict(_delete_=True, type="MeanDepth", prefix="toy")
+test_evaluator = val_evaluator
+"""
+
+
+DEPTH_METRIC = """
+from mmengine.evaluator import BaseMetric
+from mmengine.registry import METRICS
+
+
+@METRICS.register_module()
+class MeanDepth(BaseMetric):
+    def process(self, data_batch, data_samples):
+        for sample in data_samples:
+            found = sample["pred_instances_3d"]
+            self.results.append((found["scores_3d"].sum().item(), found["bboxes_3d"].tensor[:, 2].sum().item()))
+
+    def compute_metrics(self, results):
+        return {"score": sum(score for score, _ in results), "depth": sum(depth for _, depth in results)}
 """
 
 
@@ -268,11 +349,12 @@ PROJECTS = {
     "mmpose": ("body_2d_keypoint/topdown_heatmap/coco/td-hm_shufflenetv2_8xb64-210e_coco-256x192.py", "PCK"),
     "mmaction": ("skeleton/stgcn/stgcn_8xb16-joint-u100-80e_ntu60-xsub-keypoint-2d.py", "acc/top1"),
     "mmocr": ("textrecog/crnn/crnn_mini-vgg_5e_mj.py", "toy/recog/1-N.E.D"),
+    "mmdet3d": ("smoke/smoke_dla34_dlaneck_gn-all_4xb8-6x_kitti-mono3d.py", "toy/score"),
     "mmagic": ("srcnn/srcnn_x4k915_1xb16-1000k_div2k.py", "toy/PSNR"),
 }
 MAKERS = {
     "mmpretrain": mmpretrain, "mmseg": mmseg, "mmdet": mmdet, "mmpose": mmpose, "mmaction": mmaction, "mmocr": mmocr,
-    "mmagic": mmagic,
+    "mmdet3d": mmdet3d, "mmagic": mmagic,
 }  # fmt: skip
 
 

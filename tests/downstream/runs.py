@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -14,20 +15,23 @@ from run_projects import PROJECTS, make_project
 
 HERE = Path(__file__).parent
 WITH_TTA = ("mmpretrain", "mmseg", "mmdet")
-WITHOUT_SHOW_DIR = ("mmagic",)
+# test.py of MMagic has no such option, the hook of MMAction2 raises on key points of a skeleton, that of MMDetection3D
+# imports open3d.
+WITHOUT_SHOW_DIR = ("mmaction", "mmdet3d", "mmagic")
 
 
 class RunError(Exception):
     """A tool of a library ended with an error."""
 
 
-def call(prefix: Sequence[str], *args: str, timeout: float = 400) -> str:
-    """Output of a Python process that ends well.
+def call(prefix: Sequence[str], *args: str, project: Path, timeout: float = 400) -> str:
+    """Output of a Python process that ends well and can import modules of the project.
 
     Raises:
         RunError: its exit status is not 0; with the end of its output.
     """
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+    path = os.pathsep.join(filter(None, (str(project / "data"), os.environ.get("PYTHONPATH"))))
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg", "PYTHONPATH": path}
     command = [sys.executable, "-W", "ignore", *prefix, *args]
     done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=timeout, check=False)
     if done.returncode:
@@ -45,16 +49,17 @@ def run_library(package: str, folder: Path, prefix: Sequence[str] = ()) -> dict:
         folder: an empty folder for the project.
         prefix: arguments of Python in front of each script: ``-m eng.compat`` under eng.
     """
+    run = functools.partial(call, project=folder)
     tools = BY_PACKAGE[package].root / ".mim/tools"
     config, work_dir, tested = make_project(package, folder), folder / "work", folder / "tested"
     train = (str(tools / "train.py"), str(config), "--work-dir", str(work_dir))
-    call(prefix, *train)
+    run(prefix, *train)
     first, first_best = scalars(work_dir), best_of(work_dir)
-    call(prefix, *train, "--resume", "--cfg-options", "train_cfg.max_epochs=3")
+    run(prefix, *train, "--resume", "--cfg-options", "train_cfg.max_epochs=3")
     resumed, best = scalars(work_dir), best_of(work_dir)
     test = (str(tools / "test.py"), str(config), str(best), "--work-dir", str(tested))
     drawn = folder / "drawn"
-    call(prefix, *test, *(() if package in WITHOUT_SHOW_DIR else ("--show-dir", str(drawn))))
+    run(prefix, *test, *(() if package in WITHOUT_SHOW_DIR else ("--show-dir", str(drawn))))
     result = {
         "losses": [line["loss"] for line in first if "loss" in line],
         "metrics": [metrics_of(line) for line in first if metrics_of(line)],
@@ -68,9 +73,9 @@ def run_library(package: str, folder: Path, prefix: Sequence[str] = ()) -> dict:
         "drawn": sum(path.suffix in (".png", ".jpg") for area in (tested, drawn) for path in area.rglob("*")),
     }
     if package in WITH_TTA:
-        call(prefix, *test, "--tta")
+        run(prefix, *test, "--tta")
         result["tta"] = tested_metrics(tested)
-    output = call(prefix, str(HERE / "infer_project.py"), package, str(folder), str(best))
+    output = run(prefix, str(HERE / "infer_project.py"), package, str(folder), str(best))
     result["inferred"] = json.loads(output.strip().splitlines()[-1])["results"]
     return result
 

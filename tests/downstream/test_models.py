@@ -53,4 +53,4 @@ def equal(expected: dict, result: dict) -> bool:
     )
 
 
-WITH_MODELS = ("mmpretrain", "mmseg", "mmdet", "mmpose", "mmaction", "mmocr", "mmagic")
+WITH_MODELS = ("mmpretrain", "mmseg", "mmdet", "mmpose", "mmaction", "mmocr", "mmdet3d", "mmagic")

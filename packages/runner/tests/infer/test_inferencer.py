@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from eng.config import Config
+from eng.dataset import pseudo_collate
 from eng.fileio import get
 from eng.infer import BaseInferencer, InputError
 from eng.model import BaseModel
@@ -179,6 +180,13 @@ def test_collate_function_of_the_config_is_taken() -> None:
     runs = Means(cfg, device="cpu", show_progress=False)
     batch = next(iter(runs.preprocess([np.ones((2, 2), np.float32)] * 2, batch_size=2)))
     assert batch["inputs"].shape == (2, 2, 2)
+
+
+@pytest.mark.parametrize("dataloader", [None, [{"collate_fn": {"type": "default_collate"}}]], ids=["none", "several"])
+def test_config_without_a_single_test_dataloader_collates_lists(dataloader) -> None:
+    inferencer = Means({"model": {"type": "Affine"}, "test_dataloader": dataloader, "visualizer": None})
+    assert inferencer.collate_fn is pseudo_collate
+    assert inferencer.visualizer is None
 
 
 def test_visualizers_have_names_of_their_own() -> None:

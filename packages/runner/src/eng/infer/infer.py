@@ -216,10 +216,14 @@ class BaseInferencer(ABC):
         return published(model, self.scope)
 
     def _init_collate(self, cfg: Config) -> Callable[[Sequence[Any]], Any]:
-        """What makes a batch of prepared inputs: ``test_dataloader.collate_fn``, by name or with arguments."""
+        """What makes a batch of prepared inputs: ``test_dataloader.collate_fn``, by name or with arguments.
+
+        `pseudo_collate` where there is none: without test_dataloader, or with a list of them for several data sets.
+        """
         from functools import partial
 
-        collate = cfg.get("test_dataloader", {}).get("collate_fn")
+        dataloader = cfg.get("test_dataloader")
+        collate = dataloader.get("collate_fn") if isinstance(dataloader, Mapping) else None
         if collate is None:
             return pseudo_collate
         arguments = {"type": collate} if not isinstance(collate, Mapping) else dict(collate)
@@ -229,7 +233,7 @@ class BaseInferencer(ABC):
 
     def _init_visualizer(self, cfg: Config) -> Visualizer | None:
         """The visualizer of the config, under a name of its own; None where there is none."""
-        if "visualizer" not in cfg:
+        if cfg.get("visualizer") is None:
             return None
         arguments = dict(cfg.visualizer)
         arguments["name"] = f"{arguments.get('name', 'inferencer')}-{uuid.uuid4().hex[:8]}"
