@@ -40,7 +40,9 @@ def test_docstring_examples(name: str) -> None:
 
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
 def test_readme_examples(block: str) -> None:
-    exec(compile(block, str(README), "exec"), {"__name__": "readme"})
+    names = {"__name__": "readme"}
+    exec(compile(block, str(README), "exec"), names)
+    assert set(names) > {"__name__"}
 
 
 def test_readme_has_an_example_that_checks_itself() -> None:

@@ -346,7 +346,9 @@ def found_blocks():
 def test_examples_in_documents_run(code, tmp_path, monkeypatch, registries):
     pytest.importorskip("fsspec")
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, "<document>", "exec"), {})
+    names = {}
+    exec(compile(code, "<document>", "exec"), names)
+    assert set(names) - {"__builtins__"}
 
 
 def test_every_document_checks_itself():

@@ -25,7 +25,9 @@ def test_docstring_examples(name: str) -> None:
 
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
 def test_readme_examples(block: str) -> None:
-    exec(compile(block, str(README), "exec"), {"__name__": "readme"})
+    names = {"__name__": "readme"}
+    exec(compile(block, str(README), "exec"), names)
+    assert set(names) > {"__name__"}
 
 
 def test_readme_has_examples_that_check_themselves() -> None:

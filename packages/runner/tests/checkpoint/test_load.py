@@ -277,5 +277,5 @@ class TestLoader:
         monkeypatch.setenv("ENG_HOME", str(tmp_path))
         assert load_checkpoint("open-mmlab://tiny/net", logger="silent")["meta"] == {"iter": 1}
         assert "0.weight" in load_checkpoint("mmcls://net", logger="silent")["state_dict"]
-        with pytest.raises(KeyError, match="did you mean tiny/net"):
+        with pytest.raises(KeyError, match="did you mean 'tiny/net"):
             load_checkpoint("open-mmlab://tiny/ned", logger="silent")

@@ -97,7 +97,7 @@ def test_pictures_are_saved_by_number_and_name(project: Path, call) -> None:
         (("scale.py", "1.npy", "--inferencer", "Scal"), "no inferencer is registered as 'Scal'.*ScaleInferencer"),
         (("empty.py", "1.npy"), "no checkpoint in nowhere, so name one by --weights"),
         (("some_model", "1.npy", "--cfg-options", "a=1"), "'some_model' names a published model"),
-        (("scale", "1.npy"), r"no file scale \(did you mean scale\.py\?\).*say by which library: --scope"),
+        (("scale", "1.npy"), r"(?s)no file scale; did you mean 'scale\.py'\?.*say by which library: --scope"),
     ],
     ids=["no inferencer", "unknown inferencer", "no weights", "options for a name", "no file"],
 )

@@ -66,7 +66,7 @@ def test_library_that_is_not_installed() -> None:
 
 
 def test_config_that_is_not_there_has_near_names(library: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"no config 'affine/plan.py'; did you mean affine/plain.py"):
+    with pytest.raises(FileNotFoundError, match=r"no config 'affine/plan.py'; did you mean 'affine/plain.py'"):
         get_config(f"{LIBRARY}::affine/plan.py")
 
 
@@ -102,7 +102,7 @@ def test_metafile_with_a_model_that_has_no_name(library: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("dubble", "did you mean double"), ("zzz", "publishes 3 models")], ids=["near", "far"]
+    ("name", "hint"), [("dubble", "did you mean 'double'"), ("zzz", "publishes 3 models")], ids=["near", "far"]
 )
 def test_name_that_no_index_knows(library: Path, name: str, hint: str) -> None:
     with pytest.raises(KeyError, match=hint):

@@ -346,7 +346,7 @@ def test_missing_weights(tmp_path: Path) -> None:
 
 
 def test_name_that_no_index_knows(library: Path) -> None:
-    with pytest.raises(KeyError, match="no model 'affine_duble'; did you mean affine_double"):
+    with pytest.raises(KeyError, match="no model 'affine_duble'; did you mean 'affine_double'"):
         Means("affine_duble", scope=LIBRARY)
 
 

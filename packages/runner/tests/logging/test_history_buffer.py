@@ -78,7 +78,7 @@ class TestStatistics:
     def test_unknown_statistic_names_the_nearest(self):
         with pytest.raises(KeyError, match="did you mean 'mean'"):
             HistoryBuffer().statistics("meen")
-        with pytest.raises(KeyError, match="there are mean, max, min, current"):
+        with pytest.raises(KeyError, match="there are: current, max, mean, min"):
             HistoryBuffer().statistics("data")
 
 

@@ -159,9 +159,9 @@ def test_runs_in_folders_of_one_name_are_told_apart(tmp_path) -> None:
 def test_an_unknown_curve_gets_near_names(tmp_path) -> None:
     start(tmp_path, "20260101_000000", 4)
     runs = load_runs([tmp_path])
-    with pytest.raises(UnknownCurveError, match="'acuracy'; did you mean accuracy"):
+    with pytest.raises(UnknownCurveError, match="'acuracy'; did you mean 'accuracy'"):
         choose_names(runs, ["acuracy"])
-    with pytest.raises(UnknownCurveError, match="there are loss, time, accuracy"):
+    with pytest.raises(UnknownCurveError, match="there are: accuracy, loss, time"):
         choose_names(runs, ["xyz"])
 
 

@@ -217,6 +217,7 @@ def test_drawing_up_to_the_edge_does_not_warn() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         visualizer.draw_bboxes(np.array([0.0, 0, 50, 40])).draw_lines(np.array([0.0, 50]), np.array([0.0, 40]))
+    assert visualizer.get_image()[20, 25].any()  # the line passes through the middle
 
 
 @pytest.mark.parametrize("sizes", [[9.0, 100.0], (9, 100), np.array([9, 100]), torch.tensor([9, 100])], ids=["list", "tuple", "array", "tensor"])  # fmt: skip

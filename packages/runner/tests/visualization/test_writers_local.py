@@ -90,6 +90,7 @@ def test_what_waits_has_a_bound(tmp_path, monkeypatch, caplog) -> None:
 def test_a_folder_without_permission_ends_no_run(tmp_path) -> None:
     tmp_path.chmod(0o500)
     LocalVisBackend(str(tmp_path / "a")).add_scalar("loss", 1.0, step=1)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_was_removed_is_made_again(tmp_path) -> None:

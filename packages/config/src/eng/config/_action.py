@@ -136,9 +136,11 @@ def _inside_quotes(text: str) -> str | None:
 
 
 def _scalar(text: str) -> Any:
-    number = _number(text, int)
-    number = _number(text, float) if number is None else number
-    return _WORDS.get(text if text == "None" else text.lower(), text) if number is None else number
+    for kind in (int, float):
+        number = _number(text, kind)
+        if number is not None:
+            return number
+    return _WORDS.get(text if text == "None" else text.lower(), text)
 
 
 def _number(text: str, kind: type[int] | type[float]) -> int | float | None:

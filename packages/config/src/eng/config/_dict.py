@@ -408,3 +408,10 @@ def lookup(node: Any, path: Path) -> Any:
         else:
             return MISSING
     return node
+
+
+def keys_of(node: Any) -> Iterable[Any]:
+    """The keys of a mapping, the numbers of a sequence, and none of any other value."""
+    if isinstance(node, dict):
+        return node.keys()
+    return range(len(node)) if isinstance(node, (list, tuple)) else ()

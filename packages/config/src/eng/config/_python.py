@@ -69,7 +69,9 @@ class PythonConfig:
         names = self.code.co_names
         if BASE_KEY in names and READ_BASE in names:
             return self._style_of_tree()
-        return True if READ_BASE in names else False if BASE_KEY in names else None
+        if READ_BASE in names:
+            return True
+        return False if BASE_KEY in names else None
 
     def _style_of_tree(self) -> bool:
         reading = [node for node in ast.walk(self.tree) if _is_read_base(node)]

@@ -12,7 +12,7 @@ from typing import Any
 from ._action import CommandLineOptions, DictAction, add_arguments
 from ._blame import ending_somewhere
 from ._custom_imports import import_custom, make_importable
-from ._dict import ConfigDict, bind, convert, lookup, plain, trace
+from ._dict import ConfigDict, bind, convert, keys_of, lookup, plain, trace
 from ._diff import ordered_as, text_diff
 from ._load import DEPRECATION_KEY, SCOPE_KEY, Loaded, Options, load, load_source, no_collection
 from ._locate import locate
@@ -351,9 +351,7 @@ class Config:
             if isinstance(node, ConfigDict):
                 owner, below = node, len(path)
             path.append(key)
-            known = (
-                node.keys() if isinstance(node, dict) else range(len(node)) if isinstance(node, (list, tuple)) else ()
-            )
+            known = keys_of(node)
             node = lookup(node, (key,))
             if node is MISSING:
                 raise MissingKeyError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -167,7 +167,11 @@ def where_unpicklable(data: Any, path: str = "data") -> str:
         >>> where_unpicklable([1, {'fn': lambda: 0}])
         "data[1]['fn']"
     """
-    items = data.items() if isinstance(data, Mapping) else enumerate(data) if isinstance(data, (list, tuple)) else ()
+    items: Iterable[tuple[Any, Any]] = ()
+    if isinstance(data, Mapping):
+        items = data.items()
+    elif isinstance(data, (list, tuple)):
+        items = enumerate(data)
     for key, value in items:
         try:
             pickle.dumps(value)

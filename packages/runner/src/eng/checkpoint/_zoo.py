@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
+
+from eng.logging.near_names import near
 
 __all__ = ["get_external_models", "get_mmcls_models", "get_torchvision_models", "zoo_home"]
 
@@ -62,9 +63,8 @@ def address(name: str, table: Mapping[str, str], source: str) -> str:
     """
     if name in table:
         return table[name]
-    near = difflib.get_close_matches(name, table, n=3)
-    hint = f"did you mean {', '.join(near)}?" if near else f"{len(table)} names are known"
-    raise KeyError(f"{source} has no weights called {name!r}; {hint}")
+    hint = near(name, table, otherwise=f"; {len(table)} names are known")
+    raise KeyError(f"{source} has no weights called {name!r}{hint}")
 
 
 def _from_plugins(name: str) -> dict[str, str]:

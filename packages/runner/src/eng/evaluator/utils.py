@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
 __all__ = ["get_metric_value"]
+from eng.logging.near_names import near
 
 
 def get_metric_value(indicator: str, metrics: Mapping[str, Any]) -> Any:
@@ -30,6 +30,5 @@ def get_metric_value(indicator: str, metrics: Mapping[str, Any]) -> Any:
         return metrics[matches[0]]
     if matches:
         raise ValueError(f"several metrics are called {indicator!r}: {', '.join(matches)}; give the whole key")
-    near = difflib.get_close_matches(indicator, metrics, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = near(indicator, metrics, otherwise="")
     raise ValueError(f"no metric is called {indicator!r}; there are {', '.join(metrics) or 'none'}{hint}")

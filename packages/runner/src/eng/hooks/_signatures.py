@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from eng.optim.errors import near
+from eng.logging.near_names import near
 
 from .hook import POINTS, Hook, is_own
 

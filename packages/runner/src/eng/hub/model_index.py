@@ -5,7 +5,6 @@ Source of the format: https://modelindex.com.
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from eng.fileio import load
+from eng.logging.near_names import near
 
 # Where a library keeps its index: beside its code once installed, or one level up in a checkout.
 _PLACES = (".mim/model-index.yml", "model-index.yml", "../model-index.yml")
@@ -59,8 +59,7 @@ def find_model(package: str, name: str) -> ModelEntry:
     """
     by_name = {key: entry for entry in list_model_entries(package) for key in (entry.name, *entry.aliases)}
     if name not in by_name:
-        near = difflib.get_close_matches(name, by_name, n=3)
-        hint = f"; did you mean {', '.join(near)}?" if near else f"; it publishes {len(by_name)} models"
+        hint = near(name, by_name, otherwise=f"; it publishes {len(by_name)} models")
         raise KeyError(f"{package} publishes no model {name!r}{hint}")
     return by_name[name]
 
@@ -110,8 +109,7 @@ def config_file(package: str, relative: str) -> Path:
         if (root / wanted).is_file():
             return root / wanted
     there = [path.relative_to(root).as_posix() for root in roots for path in root.rglob("*.py")]
-    near = difflib.get_close_matches(wanted, there, n=3)
-    hint = f"; did you mean {' or '.join(near)}?" if near else f"; there are {len(there)} in {roots[0]}"
+    hint = near(wanted, there, otherwise=f"; there are {len(there)} in {roots[0]}")
     raise FileNotFoundError(f"{package} has no config {wanted!r}{hint}")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import json
 import re
 import sys
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+
+from eng.logging.near_names import near
 
 
 @click.command()
@@ -93,11 +94,10 @@ def _check_published(name: str, scope: str | None) -> None:
     from eng.hub import find_model
 
     if scope is None:
-        near = difflib.get_close_matches(name, [str(path) for path in Path().glob("*.py")], n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
+        hint = near(name, [str(path) for path in Path().glob("*.py")], otherwise="")
         raise click.ClickException(
-            f"there is no file {name}{hint}; if it is the name of "
-            "a published model, say by which library: --scope mmpretrain, and --inferencer NAME"
+            f"there is no file {name}{hint}\nIf it is the name of a published model, say by which library: "
+            "--scope mmpretrain, and --inferencer NAME"
         )
     find_model(scope, name)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import numbers
 import warnings
 from collections import OrderedDict
@@ -16,6 +15,7 @@ from eng.logging.errors import UsageError, UsageTypeError
 
 from ._deferred import Entry, fetch, stack_on_device
 from ._totals import NOTHING, Totals
+from .near_names import near
 
 __all__ = ["HistoryBuffer"]
 
@@ -272,8 +272,7 @@ class HistoryBuffer:
         """
         method = self._statistics_methods.get(method_name)
         if method is None:
-            near = difflib.get_close_matches(method_name, self._statistics_methods, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(self._statistics_methods)}"
+            hint = near(method_name, self._statistics_methods)
             raise KeyError(f"{method_name!r} is not a registered statistic{hint}")
         return method(self, *arg, **kwargs)
 

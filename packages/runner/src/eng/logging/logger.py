@@ -73,9 +73,9 @@ class MMLogger(logging.Logger, ManagerMixin):
         self.parent = logging.getLogger(_HIERARCHY)
         self._add(ConsoleHandler(), level if rank == 0 else max(level, logging.ERROR), CONSOLE_TIME)
         per_rank = (distributed or level <= logging.DEBUG) and get_world_size() > 1
-        self._log_file = (
-            None if log_file is None else str(_file_of_rank(Path(log_file), rank) if per_rank else log_file)
-        )
+        self._log_file = None if log_file is None else str(log_file)
+        if log_file is not None and per_rank:
+            self._log_file = str(_file_of_rank(Path(log_file), rank))
         if self._log_file is not None and (rank == 0 or per_rank):
             self._add(file_handler(self._log_file, file_mode, file_handler_cfg), level, FILE_TIME)
         logging.Logger.setLevel(self, level)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
+
+from .near_names import near
 
 __all__ = ["MetricReader", "as_number"]
 
@@ -76,6 +77,5 @@ class MetricReader:
         present = list(metrics or {})
         if name in present:
             return f"{self.owner} watches {name!r}, which the validation gave as None: it is skipped"
-        near = difflib.get_close_matches(name, present, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = near(name, present, otherwise="", count=1)
         return f"{self.owner} watches {name!r}, which the validation did not give; it gave {present}{hint}"

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from eng.logging.near_names import near
+
 _NOTHING: Any = object()
 
 
@@ -71,10 +73,7 @@ class OverrideTargetError(RuntimeError):
     """
 
     def __init__(self, owner: object, name: str | None = None, cfg: Any = None, children: Sequence[str] = ()) -> None:
-        import difflib
-
-        near = difflib.get_close_matches(name or "", children, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = near(name, children, otherwise="", count=1)
         super().__init__(
             owner
             if name is None

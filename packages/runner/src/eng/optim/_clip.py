@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 
-from .errors import OptimError, OptimTypeError, near
+from eng.logging.near_names import near
+
+from .errors import OptimError, OptimTypeError
 
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "norm": torch.nn.utils.clip_grad_norm_,

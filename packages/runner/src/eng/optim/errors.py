@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
-
 
 class OptimError(ValueError, AssertionError):
     """A setting of an optimizer, wrapper or scheduler that cannot work; MMEngine asserts in most of these places."""
@@ -35,19 +32,3 @@ class MissingValueError(OptimError, KeyError):
 
 class AmbiguousOptimizerError(OptimError, NotImplementedError):
     """One optimizer was asked of several: name the one that is meant."""
-
-
-def near(name: object, known: Iterable[str]) -> str:
-    """``"; did you mean 'x'?"``, or what there is.
-
-    Examples:
-        >>> near("max_nrom", ["max_norm", "norm_type"])
-        "; did you mean 'max_norm'?"
-        >>> near("zzz", ["b", "a"])
-        '; there are: a, b'
-    """
-    names = sorted(known)
-    found = difflib.get_close_matches(str(name), names, n=2, cutoff=0.6)
-    if found:
-        return f"; did you mean {' or '.join(map(repr, found))}?"
-    return f"; there are: {', '.join(names)}" if names else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import sys
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import click
+
+from eng.logging.near_names import near
 
 F = TypeVar("F", bound=Callable[..., Any])
 INTERRUPTED = 130
@@ -142,8 +143,7 @@ def _must_exist(checkpoint: str | None) -> None:
     """
     if checkpoint is None or _ADDRESS.match(checkpoint) or (path := Path(checkpoint).expanduser()).exists():
         return
-    near = difflib.get_close_matches(path.name, [each.name for each in path.parent.glob("*.pth")], n=3)
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    hint = near(path.name, [each.name for each in path.parent.glob("*.pth")], otherwise="")
     raise _mistake(f"there is no checkpoint {checkpoint}{hint}")
 
 

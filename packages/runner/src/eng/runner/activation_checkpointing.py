@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable
 from types import MethodType
@@ -10,6 +9,8 @@ from typing import Any
 
 from torch import nn
 from torch.utils.checkpoint import checkpoint
+
+from eng.logging.near_names import near
 
 
 def turn_on_activation_checkpointing(model: nn.Module, modules: list[str] | str) -> None:
@@ -29,8 +30,7 @@ def turn_on_activation_checkpointing(model: nn.Module, modules: list[str] | str)
     known = dict(model.named_modules())
     for name in [modules] if isinstance(modules, str) else modules:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=3)
-            hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else f"; there are {list(known)[1:9]} ..."
+            hint = near(name, known, otherwise=f"; there are {list(known)[1:9]} ...")
             raise ValueError(f"activation_checkpointing names {name!r}, which {type(model).__name__} lacks{hint}")
         _wrap_forward(known[name])
 

@@ -40,13 +40,14 @@ class IncompleteSettingsError(SettingsError):
     """
 
     def __init__(self, given: list[str] | str, missing: Sequence[str] = ()) -> None:
-        self.given, self.missing = [] if isinstance(given, str) else given, list(missing)
-        super().__init__(
-            given
-            if isinstance(given, str)
-            else f"{_listed(given)} {'is' if len(given) == 1 else 'are'} given without {_listed(self.missing)}: "
-            "give all of them or none"
-        )
+        self.missing = list(missing)
+        if isinstance(given, str):
+            self.given: list[str] = []
+            super().__init__(given)
+            return
+        self.given = given
+        verb = "is" if len(given) == 1 else "are"
+        super().__init__(f"{_listed(given)} {verb} given without {_listed(self.missing)}: give all of them or none")
 
 
 class MixedVersionsError(RuntimeError):

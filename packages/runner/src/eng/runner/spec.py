@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from eng.optim.errors import near
+from eng.logging.near_names import near
 from eng.registry import Finding, check
 
 from .errors import SettingsError
@@ -127,5 +127,7 @@ def hint_block(hints: list[Finding], file: str | None = None) -> str:
 
 
 def _group_line(group: list[Finding]) -> str:
-    others = f" (and at {len(group) - 1} more place{'s' if len(group) > 2 else ''})" if len(group) > 1 else ""
-    return f"  {group[0]}{others}"
+    if len(group) == 1:
+        return f"  {group[0]}"
+    plural = "s" if len(group) > 2 else ""
+    return f"  {group[0]} (and at {len(group) - 1} more place{plural})"

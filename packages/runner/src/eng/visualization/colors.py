@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import Any
+
+from eng.logging.near_names import near
 
 RGB = tuple[int, int, int]
 
@@ -47,8 +48,7 @@ def _named(name: str) -> RGB:
     try:
         return ImageColor.getrgb(name)[:3]
     except ValueError:
-        near = difflib.get_close_matches(name, [*ImageColor.colormap, *_LETTERS], n=3)
-        hint = f"; did you mean {', '.join(near)}?" if near else ""
+        hint = near(name, [*ImageColor.colormap, *_LETTERS], otherwise="")
         raise ValueError(f"there is no colour {name!r}{hint}") from None
 
 

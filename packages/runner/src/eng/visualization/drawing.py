@@ -448,5 +448,6 @@ def _of_properties(properties: Any, families: Any, sizes: Any) -> tuple[Any, Any
     items: Sequence[Any] = properties if isinstance(properties, list) else [properties]
     names = [item.get_file() or item.get_family()[0] for item in items]
     points = [round(item.get_size()) for item in items]
-    single = not isinstance(properties, list)
-    return (names[0] if single else names), (sizes if sizes is not None else points[0] if single else points)
+    if isinstance(properties, list):
+        return names, (points if sizes is None else sizes)
+    return names[0], (points[0] if sizes is None else sizes)

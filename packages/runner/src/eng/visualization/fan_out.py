@@ -30,7 +30,9 @@ def build_backends(given: Any, save_dir: str | None) -> dict[str, BaseVisBackend
         ValueError: two have the same name.
         TypeError: one is neither a tracker nor a config.
     """
-    items = given if isinstance(given, Sequence) else [given] if given is not None else []
+    items: Sequence[Any] = ()
+    if given is not None:
+        items = given if isinstance(given, Sequence) else [given]
     backends: dict[str, BaseVisBackend] = {}
     for item in items:
         name, backend = _build(item, save_dir)

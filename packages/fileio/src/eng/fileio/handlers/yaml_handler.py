@@ -23,9 +23,8 @@ def _dumper() -> Any:
     class Dumper(base):  # type: ignore[misc]  # the base is the C one where PyYAML has it
         pass
 
-    plain: tuple[type, ...] = (dict, list, tuple, set, frozenset, str, bool, int, float, bytes)
-    for kind in plain:
-        convert: Any = list if kind is tuple else set if kind is frozenset else kind
+    plain: tuple[type, ...] = (dict, list, set, str, bool, int, float, bytes)
+    for kind, convert in (*zip(plain, plain, strict=True), (tuple, list), (frozenset, set)):
         Dumper.add_multi_representer(kind, lambda dumper, value, c=convert: dumper.represent_data(c(value)))
     Dumper.add_multi_representer(range, lambda dumper, value: dumper.represent_data(list(value)))
     Dumper.add_multi_representer(object, _represent_numpy)

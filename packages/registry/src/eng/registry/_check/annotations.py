@@ -57,7 +57,9 @@ def spelled(hint: Any) -> str:
     """The annotation in the words of its author."""
     if get_origin(hint) in (Union, types.UnionType):
         return " | ".join(map(spelled, get_args(hint)))
-    return "None" if hint is type(None) else getattr(hint, "__name__", str(hint)) if not get_args(hint) else str(hint)
+    if hint is type(None):
+        return "None"
+    return str(hint) if get_args(hint) else getattr(hint, "__name__", str(hint))
 
 
 def _holds_a_contradiction(value: Any, kind: Any, arguments: tuple[Any, ...]) -> bool:

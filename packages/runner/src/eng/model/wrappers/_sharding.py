@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -14,6 +13,7 @@ import torch
 import torch.distributed as torch_dist
 from torch import nn
 
+from eng.logging.near_names import near
 from eng.model.errors import WrapperOptionError
 from eng.registry import FUNCTIONS
 
@@ -124,9 +124,7 @@ def modules_to_shard(module: nn.Module, policy: Any, ignored: Iterable[nn.Module
 def _check_known(kwargs: Mapping[str, Any]) -> None:
     for name in kwargs:
         if name not in _KNOWN:
-            near = difflib.get_close_matches(name, _KNOWN, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(_KNOWN)}"
-            raise TypeError(f"MMFullyShardedDataParallel takes no argument {name!r}{hint}")
+            raise TypeError(f"MMFullyShardedDataParallel takes no argument {name!r}{near(name, _KNOWN)}")
         if name in _ALWAYS_ON and not kwargs[name]:
             logger.warning("%s=%r: fully_shard always does it", name, kwargs[name])
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from torch import nn
 
-from eng.optim.errors import OptimError, OptimTypeError, near
+from eng.logging.near_names import near
+from eng.optim.errors import OptimError, OptimTypeError
 
 KNOWN = (
     "custom_keys",

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from eng.optim.errors import OptimError, OptimTypeError, near
+from eng.logging.near_names import near
+from eng.optim.errors import OptimError, OptimTypeError
 from eng.registry import OPTIM_WRAPPERS
 
 from .optimizer_wrapper import OptimWrapper

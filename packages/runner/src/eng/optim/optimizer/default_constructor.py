@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import inspect
 import logging
 from collections.abc import Mapping
@@ -12,7 +11,8 @@ from typing import Any
 from torch import nn
 
 from eng.checkpoint.unwrap import unwrap
-from eng.optim.errors import MissingValueError, OptimTypeError, near
+from eng.logging.near_names import near
+from eng.optim.errors import MissingValueError, OptimTypeError
 from eng.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 
 from ._paramwise import KNOWN, Place, check_rules, is_deformable, logged, options
@@ -157,8 +157,7 @@ class DefaultOptimWrapperConstructor:
         ]
         for key in self.paramwise_cfg.get("custom_keys") or {}:
             if not any(key in path or key == f".{path}" for path in paths):
-                found = difflib.get_close_matches(key, paths, n=2)
-                hint = f"; did you mean {' or '.join(map(repr, found))}?" if found else ""
+                hint = near(key, paths, otherwise="")
                 logger.warning("paramwise_cfg.custom_keys: %r is part of no parameter's name%s", key, hint)
             elif key not in self._used_keys:
                 logger.warning("paramwise_cfg.custom_keys: %r decides nothing, as longer keys fit the same names", key)

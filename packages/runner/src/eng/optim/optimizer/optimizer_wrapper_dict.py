@@ -9,7 +9,8 @@ from typing import Any, NoReturn
 import torch
 from torch import nn
 
-from eng.optim.errors import AmbiguousOptimizerError, MissingValueError, OptimTypeError, near
+from eng.logging.near_names import near
+from eng.optim.errors import AmbiguousOptimizerError, MissingValueError, OptimTypeError
 
 from .optimizer_wrapper import OptimWrapper
 

@@ -9,7 +9,8 @@ import torch
 from torch.distributed.optim import ZeroRedundancyOptimizer as _ZeroRedundancyOptimizer
 
 from eng.dist import is_main_process
-from eng.optim.errors import OptimError, near
+from eng.logging.near_names import near
+from eng.optim.errors import OptimError
 
 
 class ZeroRedundancyOptimizer(_ZeroRedundancyOptimizer):

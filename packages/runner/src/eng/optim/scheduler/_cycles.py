@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any, ClassVar
 
-from eng.optim.errors import ScheduleError, near
+from eng.logging.near_names import near
+from eng.optim.errors import ScheduleError
 from eng.registry import PARAM_SCHEDULERS
 
 from . import curves

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch.optim import Optimizer
 
-from eng.optim.errors import MissingValueError, OptimTypeError, ScheduleError, near
+from eng.logging.near_names import near
+from eng.optim.errors import MissingValueError, OptimTypeError, ScheduleError
 from eng.optim.optimizer.base import BaseOptimWrapper
 
 from ._progress import load_progress

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eng.logging.metric_values import as_number
-from eng.optim.errors import MissingValueError, OptimTypeError, ScheduleError, near
+from eng.logging.near_names import near
+from eng.optim.errors import MissingValueError, OptimTypeError, ScheduleError
 from eng.optim.optimizer.base import BaseOptimWrapper
 from eng.registry import PARAM_SCHEDULERS
 

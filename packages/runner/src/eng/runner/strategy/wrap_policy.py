@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
+
+from eng.logging.near_names import near
 
 from ..errors import SettingsError
 
@@ -75,9 +76,8 @@ def _by_name(patterns: list[str], model: nn.Module) -> list[nn.Module]:
 
 
 def _nothing(kind: str, value: str, known: set[str], model: nn.Module) -> list[nn.Module]:
-    near = difflib.get_close_matches(value, known, n=3)
-    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"there are {', '.join(sorted(known)[:12])}"
-    raise SettingsError(f"wrap_policy {kind}={value!r} fits no module of {type(model).__name__}; {hint}")
+    hint = near(value, known, otherwise=f"; there are {', '.join(sorted(known)[:12])}")
+    raise SettingsError(f"wrap_policy {kind}={value!r} fits no module of {type(model).__name__}{hint}")
 
 
 def _members(chosen: list[nn.Module]) -> Callable[..., bool]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
 from eng.logging._terminal import printable
+from eng.logging.near_names import near
 
 from .starts import Curves, load_curves
 
@@ -43,8 +43,6 @@ def choose_names(runs: Sequence[Curves], wanted: Sequence[str]) -> list[str]:
     known = list(dict.fromkeys(name for run in runs for name in run.names))
     for name in wanted:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 3)
-            listed = [printable(other, one_line=True) for other in near or known]
-            hint = f"did you mean {' or '.join(listed)}?" if near else f"there are {', '.join(listed)}"
-            raise UnknownCurveError(f"no run has a curve {name!r}; {hint}")
+            hint = near(name, [printable(other, one_line=True) for other in known])
+            raise UnknownCurveError(f"no run has a curve {name!r}{hint}")
     return list(wanted) or known

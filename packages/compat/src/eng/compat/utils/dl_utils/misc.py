@@ -25,7 +25,9 @@ def is_norm(layer: nn.Module, exclude: type | tuple[type, ...] | None = None) ->
     Raises:
         TypeError: `exclude` is no class or tuple of classes.
     """
-    excluded = exclude if isinstance(exclude, tuple) else () if exclude is None else (exclude,)
+    excluded: tuple[Any, ...] = ()
+    if exclude is not None:
+        excluded = exclude if isinstance(exclude, tuple) else (exclude,)
     if not all(isinstance(cls, type) for cls in excluded):
         raise TypeError(f"exclude must be a class or a tuple of classes, got {exclude!r}")
     norms = (_BatchNorm, _InstanceNorm, nn.GroupNorm, nn.LayerNorm)
