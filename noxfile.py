@@ -488,7 +488,7 @@ def release_files(session: nox.Session) -> None:
 @nox.session(python=torch_python())
 def docs(session: nox.Session) -> None:
     """The documentation in site/."""
-    session.install("mkdocs-material>=9.5", "mkdocstrings[python]>=0.27")
+    session.install("mkdocs-material>=9.5", "mkdocstrings[python]>=0.27", "mkdocs-static-i18n>=1.3")
     session.run("mkdocs", "build", "--strict", *session.posargs)
 
 

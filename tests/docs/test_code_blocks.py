@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 EVERY_PAGE = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
-    *ROOT.glob("docs/**/*.md"),
+    *(page for page in ROOT.glob("docs/**/*.md") if not page.name.endswith(".zh.md")),
     *ROOT.glob("packages/*/README.md"),
 ]
 BLOCK = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -52,6 +52,15 @@ def commands(page: Path) -> list[str]:
 
 
 PAGES = [page for page in EVERY_PAGE if blocks(page, "python") or commands(page)]
+
+
+TRANSLATED = sorted(ROOT.glob("docs/**/*.zh.md"))
+
+
+@pytest.mark.parametrize("page", TRANSLATED, ids=lambda page: page.name)
+def test_translated_page_has_the_blocks_of_its_original(page: Path) -> None:
+    original = page.with_name(page.name.replace(".zh.md", ".md"))
+    assert blocks(page, "python", *SHELL) == blocks(original, "python", *SHELL)
 
 
 @pytest.fixture
