@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,3 +18,12 @@ def test_page_is_up_to_date() -> None:
     assert "| `max_epochs`" not in text
     assert "| `CheckpointHook` |" in text
     assert "| `nan_policy` | `'warn'` |" in text
+
+
+def test_troubleshooting_names_errors_that_exist() -> None:
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in ROOT.glob("packages/*/src/**/*.py"))
+    defined = set(re.findall(r"^class (\w+)\(", sources, re.MULTILINE))
+    page = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(\w+Error)`", page))
+    assert len(named) > 35
+    assert named <= defined
