@@ -1,11 +1,11 @@
-"""A griffe extension: roles such as ``:class:`~eng.runner.Runner``` in docstrings become links of the API pages."""
+"""griffe extensions for the API pages: roles such as ``:class:`~eng.runner.Runner``` are links, errors come last."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-from griffe import Extension, Object
+from griffe import Extension, Module, Object
 
 ROLE = re.compile(r":(?:class|func|meth|mod|attr|exc|data):`(~?)([\w.]+)(?:\(\))?`")
 
@@ -25,3 +25,12 @@ def link(match: re.Match[str]) -> str:
     text = name.rpartition(".")[2] if is_short else name
     # Optional: a name that no API page shows stays plain code.
     return f'<autoref identifier="{name}" optional><code>{text}</code></autoref>'
+
+
+class ErrorsLast(Extension):
+    """Shows the errors of a module after everything else, so that a page begins with what the module is for."""
+
+    def on_module(self, *, mod: Module, **_: Any) -> None:
+        """Sorts the names in ``__all__``, which the pages follow; otherwise their order is kept."""
+        if mod.exports is not None:
+            mod.exports.sort(key=lambda name: str(name).endswith(("Error", "Warning")))
