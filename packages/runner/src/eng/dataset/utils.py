@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.data import IterableDataset
 from torch.utils.data._utils.collate import default_collate as _torch_collate
 
 from eng.registry import FUNCTIONS
@@ -157,3 +158,25 @@ def length_of(loader: Any) -> int | None:
         return len(loader)
     except (TypeError, NotImplementedError):
         return None
+
+
+def set_epoch(loader: Any, epoch: int) -> None:
+    """Passes the number of an epoch to the sampler of a loader, and to its dataset where that is a stream.
+
+    Args:
+        loader: a dataloader; a sampler behind its batch sampler comes before its own sampler.
+        epoch: number of the pass over the data.
+    """
+    batch_sampler = getattr(loader, "batch_sampler", None)
+    samplers = (getattr(batch_sampler, "sampler", None), getattr(loader, "sampler", None), batch_sampler)
+    dataset = getattr(loader, "dataset", None)
+    listeners = [next((sampler for sampler in samplers if hasattr(sampler, "set_epoch")), None)]
+    listeners += [dataset] if isinstance(dataset, IterableDataset) else []
+    for listener in listeners:
+        tell = getattr(listener, "set_epoch", None)
+        if tell is not None:
+            tell(epoch)
+    for stage in getattr(dataset, "pipeline", None) or () if isinstance(dataset, IterableDataset) else ():
+        # Stages of WebDataset that shuffle by (seed, epoch) count the passes of their process, from -1 on.
+        if type(getattr(stage, "epoch", None)) is int:
+            stage.epoch = epoch - 1

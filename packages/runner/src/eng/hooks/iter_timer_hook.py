@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ class IterTimerHook(Hook):
         self.start_iter = 0
         self._last = 0.0
         self._done = 0
-        self._left = 0
+        self._left: float = 0
 
     @property
     def t(self) -> float:
@@ -74,7 +75,10 @@ class IterTimerHook(Hook):
             self.time_sec_tot += elapsed
             self._done += 1
             self._left -= 1
-            hub.runtime_info["eta"] = self.time_sec_tot / self._done * self._left
+            if self._left == math.inf:  # the end of a stream is not known
+                hub.runtime_info.pop("eta", None)
+            else:
+                hub.runtime_info["eta"] = self.time_sec_tot / self._done * self._left
         else:
             self.time_sec_test_val += elapsed
             left = max(loader_length(runner, mode) - batch_idx - 1, 0)

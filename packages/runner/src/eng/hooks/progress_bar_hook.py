@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,8 @@ class ProgressBarHook(Hook):
         columns = (TextColumn("train"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
         self._bar = Progress(*columns, TimeRemainingColumn(), transient=True)
         self._bar.start()
-        self._task = self._bar.add_task("train", total=runner.max_iters, completed=runner.iter, rate="")
+        total = runner.max_iters if runner.max_iters != math.inf else None
+        self._task = self._bar.add_task("train", total=total, completed=runner.iter, rate="")
         self._started, self._began_at = time.monotonic(), runner.iter
 
     def after_train_iter(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from eng.dataset.utils import set_epoch
 from eng.registry import HOOKS
 
 from .hook import Hook
@@ -14,16 +15,10 @@ if TYPE_CHECKING:
 
 @HOOKS.register_module()
 class DistSamplerSeedHook(Hook):
-    """Tells the sampler, or the one behind a batch sampler, the epoch before it is iterated."""
+    """Passes the epoch to the sampler, and to the dataset where it is a stream, before they are iterated."""
 
     priority = "NORMAL"
 
     def before_train_epoch(self, runner: RunnerView) -> None:
-        """Calls ``set_epoch(runner.epoch)`` on the training sampler where it has one."""
-        loader = runner.train_dataloader
-        behind = getattr(getattr(loader, "batch_sampler", None), "sampler", None)
-        for sampler in (behind, getattr(loader, "sampler", None)):
-            tell = getattr(sampler, "set_epoch", None)
-            if tell is not None:
-                tell(runner.epoch)
-                return
+        """Calls ``set_epoch(runner.epoch)`` on the training sampler, or on the stream, where they have it."""
+        set_epoch(runner.train_dataloader, runner.epoch)

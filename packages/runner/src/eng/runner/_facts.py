@@ -238,10 +238,10 @@ class RunnerFacts:
         return self._part("test", "evaluator")
 
     @property
-    def val_interval(self) -> int:
-        """Epochs or iterations between two validations; builds the training loop."""
+    def val_interval(self) -> Any:
+        """Epochs or iterations between two validations, a part of an epoch, or ``dict(minutes=...)``; builds the training loop."""
         loop = self.train_loop
-        return int(loop.val_interval) if loop is not None else 1
+        return loop.val_interval if loop is not None else 1
 
     @property
     def val_begin(self) -> int:

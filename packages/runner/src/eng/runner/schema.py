@@ -10,31 +10,10 @@ from typing import Any
 from eng import registry as roots
 from eng.registry import Node, Plain, Schema, Shape
 
+from .assemble.several import names_of_sets
+from .loader_keys import DATALOADER_KEYS
 from .settings import EnvSettings, Randomness, RunnerSettings
 
-DATALOADER_KEYS = frozenset(
-    [
-        "dataset",
-        "sampler",
-        "batch_sampler",
-        "collate_fn",
-        "worker_init_fn",
-        "num_batch_per_epoch",
-        "batch_size",
-        "shuffle",
-        "num_workers",
-        "global_batch_size",
-        "pin_memory",
-        "drop_last",
-        "timeout",
-        "multiprocessing_context",
-        "generator",
-        "prefetch_factor",
-        "persistent_workers",
-        "pin_memory_device",
-        "in_order",
-    ]
-)
 # Keys that the run or a tool reads from the whole config.
 CONFIG_KEYS = frozenset(
     [
@@ -123,9 +102,30 @@ DATALOADER = Plain(
 )
 
 
-def _evaluator(node: Any) -> Node:
-    """An evaluator holds metrics; a mapping without them is a metric itself."""
-    return _EVALUATOR if "metrics" in node else _METRIC
+def _evaluator(node: Any) -> Node | Plain:
+    """An evaluator holds metrics; a mapping without them is a metric itself, or holds the evaluators of several sets."""
+    if "metrics" in node:
+        return _EVALUATOR
+    return Plain(others=_evaluator) if _is_by_set(node) else _METRIC
+
+
+def _is_by_set(node: Any) -> bool:
+    """Whether a setting of a validation or test is a mapping by the names of several sets."""
+    return isinstance(node, Mapping) and bool(node) and "type" not in node and all(map(_is_several, node.values()))
+
+
+def _is_several(value: Any) -> bool:
+    return isinstance(value, (Mapping, list, tuple))
+
+
+def _dataloader(node: Any) -> Plain:
+    """A dataloader, or several by the names of their sets."""
+    return Plain(others=DATALOADER) if names_of_sets(node) else DATALOADER
+
+
+def _evaluation_loop(kind: str) -> Callable[[Any], Node | Plain]:
+    loop = Node(roots.LOOPS, kind, supplied=_LOOP_PARTS)
+    return lambda node: Plain(others=loop) if _is_by_set(node) else loop
 
 
 def _train_loop(node: Mapping[str, Any]) -> str:
@@ -207,10 +207,11 @@ _SECTIONS: Mapping[str, Shape] = {
     "param_scheduler": _schedulers,
     # A run that only tests may leave the length out; the training loop's own error names it.
     "train_cfg": Node(roots.LOOPS, _train_loop, frozenset({"by_epoch"}), _LOOP_PARTS | {"max_epochs", "max_iters"}),
-    "val_cfg": Node(roots.LOOPS, "ValLoop", supplied=_LOOP_PARTS),
-    "test_cfg": Node(roots.LOOPS, "TestLoop", supplied=_LOOP_PARTS),
+    "val_cfg": _evaluation_loop("ValLoop"),
+    "test_cfg": _evaluation_loop("TestLoop"),
     "tta_cfg": Node(roots.LOOPS, "TestLoop", supplied=_LOOP_PARTS),
-    **dict.fromkeys(("train_dataloader", "val_dataloader", "test_dataloader", "tta_dataloader"), DATALOADER),
+    **dict.fromkeys(("train_dataloader", "tta_dataloader"), DATALOADER),
+    **dict.fromkeys(("val_dataloader", "test_dataloader"), _dataloader),
     "val_evaluator": _evaluator,
     "test_evaluator": _evaluator,
     "default_hooks": Plain("default_hooks", DEFAULT_HOOKS, others=_HOOK),

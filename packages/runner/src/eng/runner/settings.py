@@ -61,7 +61,7 @@ class RunnerSettings:
     train_dataloader: Any = None
     """Batches to train on."""
     val_dataloader: Any = None
-    """Batches to validate on."""
+    """Batches to validate on; of several sets as ``dict(clean=dict(dataset=...), corrupted=dict(dataset=...))``."""
     test_dataloader: Any = None
     """Batches to test on."""
     train_cfg: Any = None
@@ -77,7 +77,7 @@ class RunnerSettings:
     param_scheduler: Any = None
     """One scheduler, several, or some for each of several optimizers by name."""
     val_evaluator: Any = None
-    """Metrics of the validation."""
+    """Metrics of the validation; of several sets the same for all, or by the names of the sets."""
     test_evaluator: Any = None
     """Metrics of the test."""
     default_hooks: Mapping[str, Any] | None = None
@@ -147,7 +147,9 @@ class RunnerSettings:
 
     def _wants_losses_only(self, mode: str) -> bool:
         cfg = getattr(self, f"{mode}_cfg")
-        return isinstance(cfg, Mapping) and bool(cfg.get("loss")) and getattr(self, f"{mode}_evaluator") is None
+        if not isinstance(cfg, Mapping) or getattr(self, f"{mode}_evaluator") is not None:
+            return False
+        return bool(cfg.get("loss")) or any(isinstance(each, Mapping) and each.get("loss") for each in cfg.values())
 
     def _all_or_none(self, *names: str) -> None:
         given = [name for name in names if getattr(self, name) is not None]

@@ -7,9 +7,11 @@ from typing import Any
 
 from eng.registry import LOOPS
 from eng.runner.errors import LoopChoiceError, SettingsError
-from eng.runner.loops import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop, TestLoop, ValLoop
+from eng.runner.loops import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop
+from eng.runner.loops.several import SEVERAL, SINGLE
 
 from .own_copy import own_copy
+from .several import evaluators_by_set, loops_by_set, names_of_sets
 
 
 def build_train_loop(loop: Any, runner: Any, dataloader: Any) -> BaseLoop:
@@ -50,19 +52,54 @@ def build_evaluation_loop(mode: str, loop: Any, runner: Any, dataloader: Any, ev
         mode: ``"val"`` or ``"test"``.
         loop: a loop, or a config of one; without ``type`` it is the default loop.
         runner: the run.
-        dataloader: batches, or a config of them.
+        dataloader: batches, or a config of them; a mapping of several sets by name gives a loop over all of them.
         evaluator: metrics, or configs of them.
 
     Raises:
         TypeError: ``loop`` is neither a loop nor a config.
+        SettingsError: an evaluator or settings belong to no set, or the loop's class cannot run several sets.
     """
+    if isinstance(loop, BaseLoop):
+        return loop
+    names = names_of_sets(dataloader)
+    if not names:
+        return _build_evaluation_loop(mode, loop, runner, dataloader, evaluator)
+    evaluators, cfgs = evaluators_by_set(mode, evaluator, names), loops_by_set(mode, loop, names)
+    _need_metrics_or_losses(mode, evaluators, cfgs)
+    loops = {
+        name: _build_evaluation_loop(mode, cfgs[name], runner, dataloader[name], evaluators[name]) for name in names
+    }
+    for name, built in loops.items():
+        if not hasattr(built, "run_batches"):
+            raise SettingsError(
+                f"{mode}_dataloader.{name}: {type(built).__name__} cannot run one of several sets; derive it from "
+                f"{SINGLE[mode].__name__}, or run a single set"
+            )
+    return SEVERAL[mode](runner, loops)
+
+
+def _build_evaluation_loop(mode: str, loop: Any, runner: Any, dataloader: Any, evaluator: Any) -> BaseLoop:
     cfg = _as_cfg(loop, f"{mode}_cfg")
     if isinstance(cfg, BaseLoop):
         return cfg
     parts = {"runner": runner, "dataloader": dataloader, "evaluator": evaluator}
-    kind = ValLoop if mode == "val" else TestLoop
-    built: BaseLoop = LOOPS.build(cfg, default_args={"type": kind, **parts})
+    built: BaseLoop = LOOPS.build(cfg, default_args={"type": SINGLE[mode], **parts})
     return built
+
+
+def _need_metrics_or_losses(mode: str, evaluators: Mapping[str, Any], cfgs: Mapping[str, Any]) -> None:
+    """Makes sure that something is measured on each set.
+
+    Raises:
+        SettingsError: a set has neither an evaluator nor ``loss=True``.
+    """
+    for name, evaluator in evaluators.items():
+        cfg = cfgs[name]
+        if evaluator is None and not (isinstance(cfg, Mapping) and cfg.get("loss")) and not isinstance(cfg, BaseLoop):
+            raise SettingsError(
+                f"{mode}_dataloader.{name} has no evaluator: add {name}=... to {mode}_evaluator, or give "
+                f"{mode}_cfg=dict({name}=dict(loss=True)) to compute losses only"
+            )
 
 
 def _as_cfg(loop: Any, name: str) -> Any:

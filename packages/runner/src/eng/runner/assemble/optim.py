@@ -187,6 +187,11 @@ def _follows_metric(kind: Any) -> bool:
 
 def _end_of(cfg: Mapping[str, Any], optim_wrapper: Any, max_epochs: int, max_iters: int) -> int:
     """Where a schedule ends that does not say so: with the run, in the unit that it counts."""
+    if max_iters == math.inf and ((cfg.get("by") or "epoch") != "epoch" or not cfg.get("by_epoch", True)):
+        raise SettingsError(
+            f"the schedule {cfg.get('type')} counts iterations and ends with the run, whose iterations are not known, as the "
+            "training dataloader has no length: give its end=..., or let it count epochs (by_epoch=True)"
+        )
     unit = cfg.get("by") or ("epoch" if cfg.get("by_epoch", True) else "iter")
     if unit == "update":
         return -(-max_iters // getattr(optim_wrapper, "accumulative_counts", 1))

@@ -5,6 +5,7 @@ from .base import BaseLoop
 from .epoch import EpochBasedTrainLoop
 from .evaluation import TestLoop, ValLoop
 from .iteration import IterBasedTrainLoop
+from .several import SeveralTestLoop, SeveralValLoop
 from .training import TrainLoop
 
 __all__ = [
@@ -14,5 +15,7 @@ __all__ = [
     "IterBasedTrainLoop",
     "ValLoop",
     "TestLoop",
+    "SeveralValLoop",
+    "SeveralTestLoop",
     "_InfiniteDataloaderIterator",
 ]

@@ -1,4 +1,4 @@
-"""Where a pass over the data goes on after a resume: no sample before that place is read again."""
+"""Where a pass over the data continues after a resume: no sample before that position is read again."""
 
 from __future__ import annotations
 
@@ -9,12 +9,18 @@ from typing import Any
 
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset
 
+from eng.dataset.utils import length_of, set_epoch
 from eng.dist import get_world_size
+
+from ._losses import count_samples
+from ._streams import StreamState, keeps_position, load_stream
 
 logger = logging.getLogger(__name__)
 
 
-def batches_from(loader: Any, start: int, on_start: Callable[[], None]) -> Iterator[Any]:
+def batches_from(
+    loader: Any, start: int, on_start: Callable[[], None], saved: StreamState | None = None
+) -> Iterator[Any]:
     """The batches of ``loader`` from the ``start``-th on.
 
     Args:
@@ -22,42 +28,68 @@ def batches_from(loader: Any, start: int, on_start: Callable[[], None]) -> Itera
         start: batches of this pass, on this rank, that were consumed already.
         on_start: called when the order of the pass is fixed and before the first sample is read; it puts the
             random generators where they were.
+        saved: position of a loader that saves its own; see :func:`eng.runner.loops._streams.capture_stream`.
     """
-    if not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset):
+    if load_stream(loader, saved):
+        length = length_of(loader)
+        if length is not None and start >= length:  # the loader itself would begin the next pass
+            on_start()
+            return iter(())
+        return _entered(loader, start, on_start)
+    is_stream = not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset)
+    if is_stream or keeps_position(loader):
         return _read_past(loader, start, on_start)
     if _seekable(loader):
-        loader.sampler.seek(start * loader.batch_size * get_world_size())  # type: ignore[attr-defined, operator]  # _seekable looked
+        loader.sampler.seek(start * loader.batch_size * get_world_size())
         start = 0
-    if loader.batch_size is not None or loader.batch_sampler is not None:
-        return iter(_rebuilt(loader, batch_sampler=_Skip(loader.batch_sampler, start, on_start)))
-    return iter(_rebuilt(loader, batch_size=None, sampler=_Skip(loader.sampler, start, on_start)))
+    _skip_once(loader, start, on_start)
+    return iter(loader)
 
 
-def set_epoch(loader: Any, epoch: int) -> None:
-    """Tells the sampler behind the batch sampler of ``loader``, or its own sampler, the number of the pass."""
-    batch_sampler = getattr(loader, "batch_sampler", None)
-    for sampler in (getattr(batch_sampler, "sampler", None), getattr(loader, "sampler", None), batch_sampler):
-        tell = getattr(sampler, "set_epoch", None)
-        if tell is not None:
-            tell(epoch)
-            return
+def _skip_once(loader: DataLoader[Any], start: int, on_start: Callable[[], None]) -> None:
+    """Has the next pass of ``loader``, with every option that it was given, begin at its ``start``-th batch."""
+    name = "sampler" if loader.batch_sampler is None else "batch_sampler"
+    inner = vars(loader)[name]
+    # torch refuses to assign a sampler. Workers that persist keep the one that they find here, which skips once.
+    vars(loader)[name] = _Skip(inner, start, on_start, lambda: vars(loader).update({name: inner}))
 
 
 class _Skip:
-    """Indices without the first ``start``; drawing the first one starts the sampler, then calls ``on_start``."""
+    """Indices without the first ``start`` of the first pass.
 
-    def __init__(self, inner: Any, start: int, on_start: Callable[[], None]) -> None:
-        self.inner, self.start, self.on_start = inner, start, on_start
+    Args:
+        inner: gives the indices.
+        start: how many are skipped in the first pass.
+        on_start: called when the first index of the first pass is drawn.
+        on_pass: called when the first pass begins.
+    """
+
+    def __init__(self, inner: Any, start: int, on_start: Callable[[], None], on_pass: Callable[[], None]) -> None:
+        self.inner, self.start, self.on_start, self.on_pass = inner, start, on_start, on_pass
+        self._is_over = False
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "inner" or name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.inner, name)
 
     def __iter__(self) -> Iterator[Any]:
-        rest = itertools.islice(self.inner, self.start, None)
-        first = list(itertools.islice(rest, 1))
+        self.on_pass()
+        return self._indices()  # an iterator with workers asks twice and draws from the second one
+
+    def _indices(self) -> Iterator[Any]:
+        if self._is_over:
+            yield from self.inner
+            return
+        self._is_over = True
+        later = itertools.islice(self.inner, self.start, None)
+        first = list(itertools.islice(later, 1))
         self.on_start()
         yield from first
-        yield from rest
+        yield from later
 
     def __len__(self) -> int:
-        return max(len(self.inner) - self.start, 0)
+        return len(self.inner)
 
 
 def _seekable(loader: DataLoader[Any]) -> bool:
@@ -65,28 +97,33 @@ def _seekable(loader: DataLoader[Any]) -> bool:
     return plain and hasattr(loader.sampler, "seek")
 
 
-def _rebuilt(loader: DataLoader[Any], **changed: Any) -> DataLoader[Any]:
-    """``loader`` with another order, for one pass."""
-    return DataLoader(
-        loader.dataset,
-        num_workers=loader.num_workers,
-        collate_fn=loader.collate_fn,
-        pin_memory=loader.pin_memory,
-        timeout=loader.timeout,
-        worker_init_fn=loader.worker_init_fn,
-        multiprocessing_context=loader.multiprocessing_context if loader.num_workers else None,
-        generator=loader.generator,
-        prefetch_factor=loader.prefetch_factor,
-        **changed,
-    )
+def _entered(loader: Any, start: int, on_start: Callable[[], None]) -> Iterator[Any]:
+    """The batches of a loader that was put where it was."""
+    batches: Iterator[Any] = iter(loader)
+    on_start()
+    return batches if start else _or_anew(batches, loader)
+
+
+def _or_anew(batches: Iterator[Any], loader: Any) -> Iterator[Any]:
+    """``batches`` or, where there are none because the loader was saved at the end of a pass, those of the next pass."""
+    is_empty = True
+    for batch in batches:
+        is_empty = False
+        yield batch
+    if is_empty:
+        yield from loader
 
 
 def _read_past(loader: Any, start: int, on_start: Callable[[], None]) -> Iterator[Any]:
     batches: Iterator[Any] = iter(loader)
+    samples = sum(count_samples(batch) for batch in itertools.islice(batches, start))
     if start and not hasattr(loader, "__getitem__"):
-        logger.warning("The data cannot be entered in the middle: %d batches are read again and dropped", start)
-    for _ in range(start):
-        next(batches, None)
+        logger.warning(
+            "The data cannot be entered in the middle: %d samples (%d batches) that the saved run had consumed were read again "
+            "and skipped. A loader or dataset with state_dict() and load_state_dict(), such as torchdata's "
+            "StatefulDataLoader, spares that",
+            samples, start,
+        )  # fmt: skip
     on_start()
     return batches
 
@@ -100,6 +137,8 @@ class _InfiniteDataloaderIterator:
         batch: batches of that pass that were consumed already.
         on_start: see :func:`batches_from`; None enters the first pass at its beginning.
         before_pass: called before each pass.
+        saved: see :func:`batches_from`.
+        limit: iterations of the run, for messages; None where nobody says.
     """
 
     def __init__(
@@ -109,15 +148,19 @@ class _InfiniteDataloaderIterator:
         batch: int = 0,
         on_start: Callable[[], None] | None = None,
         before_pass: Callable[[], None] = lambda: None,
+        saved: StreamState | None = None,
+        limit: int | None = None,
     ) -> None:
         self._dataloader = dataloader
         self._before_pass = before_pass
         self._epoch = epoch
-        self._told = False
+        self._limit = limit
+        self._has_warned = False
+        self._given = batch
         if epoch:
             set_epoch(dataloader, epoch)
         before_pass()
-        self._iterator = iter(dataloader) if on_start is None else batches_from(dataloader, batch, on_start)
+        self._iterator = iter(dataloader) if on_start is None else batches_from(dataloader, batch, on_start, saved)
 
     @property
     def epoch(self) -> int:
@@ -129,22 +172,45 @@ class _InfiniteDataloaderIterator:
 
     def __next__(self) -> Any:
         try:
-            return next(self._iterator)
+            batch = next(self._iterator)
         except StopIteration:
-            return self._next_pass()
+            batch = self._next_pass()
+        self._given += 1
+        return batch
 
     def _next_pass(self) -> Any:
-        if not self._told:
-            self._told = True
-            logger.warning(
-                "Reached the end of the dataloader, which begins again here and at each further end; "
-                "sampler=dict(type='InfiniteSampler') has no end, at which worker processes stop and start again"
-            )
+        if not self._has_warned:
+            self._has_warned = True
+            logger.warning("%s", self._end_of_pass())
         self._epoch += 1
         set_epoch(self._dataloader, self._epoch)
         self._before_pass()
         self._iterator = iter(self._dataloader)
         try:
-            return next(self._iterator)
+            batch = next(self._iterator)
         except StopIteration:
-            raise ValueError("the training dataloader gives no batch") from None
+            raise ValueError(self._nothing_left()) from None
+        self._given = 0
+        return batch
+
+    def _end_of_pass(self) -> str:
+        if length_of(self._dataloader) is not None:
+            return (
+                "Reached the end of the dataloader, which begins again here and at each further end; "
+                "sampler=dict(type='InfiniteSampler') has no end, at which worker processes stop and start again"
+            )
+        wanted = f" and max_iters={self._limit} asks for more" if self._limit is not None else ""
+        return (
+            f"Reached the end of the dataloader: its stream gave {self._given} batches{wanted}. It begins again here and at "
+            f"each further end; for one pass write max_iters={self._given}, or train_cfg=dict(by_epoch=True, max_epochs=1)"
+        )
+
+    def _nothing_left(self) -> str:
+        if not self._given:
+            return "the training dataloader gives no batch"
+        wanted = f"max_iters={self._limit}" if self._limit is not None else "the run"
+        return (
+            f"the training dataloader ended after {self._given} batches, begins no second time, and {wanted} needs more: "
+            f"write max_iters={self._given}, or give an object whose __iter__ starts anew, such as an IterableDataset in "
+            "place of a generator"
+        )

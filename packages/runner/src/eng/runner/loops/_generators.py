@@ -110,6 +110,36 @@ def restore_generators(loader: Any, states: GeneratorStates | None) -> None:
             sampler.load_state_dict(state["state_dict"])
 
 
+def capture_loop_generators(loop: Any) -> GeneratorStates:
+    """The states of the samplers of a validation loop; where it has several sets, by ``"<set>:<path>"``.
+
+    Args:
+        loop: the loop; one without a dataloader, or None, has none.
+    """
+    sets = getattr(loop, "loops", None)
+    if sets is None:
+        return capture_generators(getattr(loop, "dataloader", None))
+    states = {name: capture_generators(inner.dataloader) for name, inner in sets.items()}
+    return {f"{name}:{path}": state for name, by_path in states.items() for path, state in by_path.items()}
+
+
+def restore_loop_generators(loop: Any, states: GeneratorStates | None) -> None:
+    """Puts the samplers of a validation loop where :func:`capture_loop_generators` saw them.
+
+    Args:
+        loop: the loop.
+        states: what was captured.
+    """
+    sets = getattr(loop, "loops", None)
+    if sets is None:
+        restore_generators(getattr(loop, "dataloader", None), states)
+        return
+    for name, inner in sets.items():
+        prefix = f"{name}:"
+        chosen = {path[len(prefix) :]: state for path, state in (states or {}).items() if path.startswith(prefix)}
+        restore_generators(inner.dataloader, chosen)
+
+
 def warn_of_shared_generators(training_loader: Any, validation_loader: Any) -> None:
     """Warns where one generator orders the samples of both loaders: a resume cannot repeat such an order.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from typing import Any, cast
 
 import torch
@@ -11,10 +11,12 @@ from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSa
 from torch.utils.data.distributed import DistributedSampler
 
 from eng.dataset import DefaultSampler
-from eng.dist import get_rank, get_world_size
+from eng.dataset.utils import length_of
+from eng.dist import all_gather_object, get_rank, get_world_size
 
 logger = logging.getLogger(__name__)
 
+_END = object()
 # Attributes by which a sampler or a stream shows that it gives each rank its own samples.
 _KNOWS_RANKS = ("rank", "num_replicas", "world_size", "local_rank")
 
@@ -73,6 +75,28 @@ def _knows_ranks(loader: DataLoader[Any]) -> bool:
     if isinstance(loader.dataset, IterableDataset):  # a stream shares itself out, or is meant to be read by all
         return True
     return any(hasattr(part, name) for part in parts for name in _KNOWS_RANKS)
+
+
+def while_all_have_one(batches: Iterable[Any], loader: Any = None) -> Iterable[Any]:
+    """``batches`` for as long as every rank has one: ranks of a stream may end at different batches.
+
+    A rank that trained on alone would wait for the others in its next exchange of gradients for ever. Batches with a
+    length, and those of a single rank, come back as they are.
+
+    Args:
+        batches: batches of a pass.
+        loader: what they come from; None is ``batches`` itself.
+    """
+    has_length = length_of(batches if loader is None else loader) is not None
+    return batches if has_length or get_world_size() == 1 else _agreed(iter(batches))
+
+
+def _agreed(batches: Iterator[Any]) -> Iterator[Any]:
+    while True:
+        batch = next(batches, _END)
+        if not all(all_gather_object(batch is not _END)):
+            return
+        yield batch
 
 
 def samples_of_rank(loader: Any) -> int | None:

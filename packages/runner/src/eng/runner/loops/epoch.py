@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,7 +14,10 @@ from eng.logging.whole_numbers import whole_number
 from eng.registry import LOOPS
 
 from ._cursor import batches_from
+from ._ranks import while_all_have_one
 from .training import TrainLoop
+
+logger = logging.getLogger(__name__)
 
 
 @LOOPS.register_module()
@@ -21,15 +26,17 @@ class EpochBasedTrainLoop(TrainLoop):
 
     Args:
         runner: the run.
-        dataloader: batches to train on, or a config of them; it must have a length.
+        dataloader: batches to train on, or a config of them; where it has no length, an epoch ends when its stream ends.
         max_epochs: number of passes.
         val_begin: first epoch after which to validate, from 1. 1 by default.
-        val_interval: epochs between two validations; the last epoch always has one. 1 by default.
+        val_interval: epochs between two validations, 1 by default; a float such as 0.25 is a part of an epoch, and
+            ``dict(minutes=20)`` is time. The last epoch always has one. With a part of an epoch or minutes, ``val_begin``
+            is the epoch in which validations begin.
         dynamic_intervals: pairs ``(milestone, interval)``: from epoch ``milestone`` on, ``interval`` counts.
+        val_sanity: validation batches of each set that are tried before the first iteration. 0 by default.
 
     Raises:
         ValueError: ``max_epochs`` is not a non-negative whole number.
-        TypeError: the dataloader has no length.
     """
 
     def __init__(
@@ -38,17 +45,21 @@ class EpochBasedTrainLoop(TrainLoop):
         dataloader: Any,
         max_epochs: int,
         val_begin: int = 1,
-        val_interval: int = 1,
+        val_interval: float | dict[str, float] = 1,
         dynamic_intervals: list[tuple[int, int]] | None = None,
+        val_sanity: int = 0,
     ) -> None:
-        super().__init__(runner, dataloader, val_begin, val_interval, dynamic_intervals)
+        super().__init__(runner, dataloader, val_begin, val_interval, dynamic_intervals, val_sanity)
         self._max_epochs = whole_number("max_epochs", max_epochs, 0)
-        if length_of(self.dataloader) is None:
-            raise TypeError(
-                "EpochBasedTrainLoop needs a dataloader with a length; for endless data use "
-                "train_cfg=dict(by_epoch=False, max_iters=...)"
+        length = length_of(self.dataloader)
+        if length is None:
+            logger.warning(
+                "The training dataloader over %s has no length: an epoch ends when its stream ends, and the number of "
+                "iterations is not known before. For a stream without end write train_cfg=dict(by_epoch=False, "
+                "max_iters=...), or num_batch_per_epoch=... in train_dataloader",
+                type(getattr(self.dataloader, "dataset", self.dataloader)).__name__,
             )
-        self._max_iters = self._max_epochs * len(self.dataloader)
+        self._max_iters: float = self._max_epochs * (math.inf if length is None else length)
         self._pass_begin = (0, 0)
 
     @property
@@ -58,8 +69,8 @@ class EpochBasedTrainLoop(TrainLoop):
 
     @property
     def max_iters(self) -> int:
-        """Iterations of the whole run."""
-        return self._max_iters
+        """Iterations of the whole run; infinite (``math.inf``) where the dataloader has no length."""
+        return self._max_iters  # type: ignore[return-value]  # a whole number but for streams
 
     def run(self) -> nn.Module:
         """Trains, validates in between, and gives the model."""
@@ -79,8 +90,14 @@ class EpochBasedTrainLoop(TrainLoop):
         """One pass over the data, or the rest of one."""
         self._runner.call_hook("before_train_epoch")
         self._runner.model.train()
+        inside = self.validates_inside_pass
         for idx, data_batch in self._numbered_batches():
             self.run_iter(idx, data_batch)
+            if inside and self._is_due_inside_pass():
+                self._validate()
+                self._runner.model.train()
+        if self._max_iters == math.inf and self._epoch + 1 == self._max_epochs:
+            self._end_windows()
         self._runner.call_hook("after_train_epoch")
         self._epoch += 1
         self._pass_begin = (self._epoch, self._iter)
@@ -90,14 +107,17 @@ class EpochBasedTrainLoop(TrainLoop):
         self._start_batch = 0
         self._pass_begin = (self._epoch, self._iter - start)
         if on_start is None:
-            return enumerate(self.dataloader)
-        return enumerate(batches_from(self.dataloader, start, on_start), start)
+            return enumerate(while_all_have_one(self.dataloader))
+        batches = batches_from(self.dataloader, start, on_start, self._take_stream_state())
+        return enumerate(while_all_have_one(batches, self.dataloader), start)
 
     def go_on_from(self, position: dict[str, Any], rng: Any) -> None:
         """Takes the counters of a saved run; earlier epochs may have had another length than those to come."""
         super().go_on_from(position, rng)
-        left = max(self._max_epochs - self._epoch, 0) * len(self.dataloader) - self._start_batch
-        self._max_iters = self._iter + max(left, 0)
+        length = length_of(self.dataloader)
+        if length is not None:
+            left = max(self._max_epochs - self._epoch, 0) * length - self._start_batch
+            self._max_iters = self._iter + max(left, 0)
 
     def position(self, point: str | None) -> dict[str, Any]:
         """Where a run goes on that is saved now; at the end of an epoch, at the beginning of the next."""
@@ -113,7 +133,7 @@ class EpochBasedTrainLoop(TrainLoop):
         if epoch == self._epoch:
             return self._iter - iteration
         # A subclass with a run_epoch of its own does not note where its epochs begin.
-        return max(self._iter - self._epoch * len(self.dataloader), 0)
+        return max(self._iter - self._epoch * (length_of(self.dataloader) or 0), 0)
 
     def _pass_number(self) -> int:
         return self._epoch
@@ -122,8 +142,21 @@ class EpochBasedTrainLoop(TrainLoop):
         return self._epoch
 
     def _validation_is_due(self) -> bool:
-        return (
-            self._runner.val_loop is not None
-            and self._epoch >= self.val_begin
-            and (self._epoch % self.val_interval == 0 or self._epoch == self._max_epochs)
-        )
+        if self._runner.val_loop is None or self._epoch < self.val_begin:
+            return False
+        if self._epoch == self._max_epochs or self._timer is not None or self._fraction is not None:
+            return self._epoch == self._max_epochs or self._interval_is_over(self._epoch, self._part_of_epoch())
+        return bool(self._epoch % self.val_interval == 0)
+
+    def _is_due_inside_pass(self) -> bool:
+        """Whether a validation is due behind the current batch; behind the last one of an epoch, the epoch's end decides."""
+        batch, part = self._batches_done(), self._part_of_epoch()
+        in_time = self._epoch + 1 >= self.val_begin
+        if not self.validates_inside_pass or not in_time or self._runner.val_loop is None or batch * part >= 1:
+            return False
+        return self._interval_is_over(self._epoch + batch * part, part)
+
+    def _part_of_epoch(self) -> float:
+        """The part of an epoch that a batch is; 0 where the dataloader has no length."""
+        length = length_of(self.dataloader)
+        return 1 / length if length else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,21 +41,45 @@ class _EvaluationLoop(BaseLoop):
         runner = self._runner
         runner.call_hook(f"before_{self.mode}")
         runner.call_hook(f"before_{self.mode}_epoch")
-        runner.model.eval()
-        self.losses.clear()
-        self._samples = 0
-        seed_workers(self.dataloader, runner.seed, runner.iter)
-        for idx, data_batch in enumerate(self.dataloader):
-            self.run_iter(idx, data_batch)
-        metrics = self.evaluator.evaluate(self._dataset_size())
-        metrics.update(self.losses.compute())
+        metrics = self.run_batches()
         runner.call_hook(f"after_{self.mode}_epoch", metrics=metrics)
         runner.call_hook(f"after_{self.mode}")
         return dict(metrics)
 
+    def run_batches(self) -> dict[str, float]:
+        """The pass itself, without the hook points around it: runs over all batches and gives the metrics by name."""
+        self._begin_pass()
+        for idx, data_batch in enumerate(self.dataloader):
+            self.run_iter(idx, data_batch)
+        metrics: dict[str, float] = self.evaluator.evaluate(self._dataset_size())
+        metrics.update(self.losses.compute())
+        return metrics
+
+    def try_batches(self, count: int) -> dict[str, float]:
+        """Predicts the first ``count`` batches and computes their metrics, without calling a hook.
+
+        Args:
+            count: batches on each rank; fewer where the data end before.
+        """
+        self._begin_pass()
+        for idx, data_batch in enumerate(itertools.islice(self.dataloader, count)):
+            self._predict(*self._without_padding(idx, data_batch))
+        metrics: dict[str, float] = self.evaluator.evaluate(sum(all_gather_object(self._samples)))
+        self.losses.clear()
+        return metrics
+
+    def _begin_pass(self) -> None:
+        runner = self._runner
+        runner.model.eval()
+        self.losses.clear()
+        self._samples = 0
+        seed_workers(self.dataloader, runner.seed, runner.iter)
+
     def _dataset_size(self) -> int:
         """Samples of the dataset, or those that all ranks saw where it has no length."""
         size = length_of(getattr(self.dataloader, "dataset", None))
+        if getattr(self.dataloader, "gives_a_part", False):
+            size = None
         return sum(all_gather_object(self._samples)) if size is None else size
 
     def _without_padding(self, idx: int, data_batch: Any) -> tuple[Any, int]:
@@ -77,15 +102,22 @@ class _EvaluationLoop(BaseLoop):
         runner = self._runner
         data_batch, samples = self._without_padding(idx, data_batch)
         runner.call_hook(f"before_{self.mode}_iter", batch_idx=idx, data_batch=data_batch)
+        outputs = self._predict(data_batch, samples)
+        runner.call_hook(f"after_{self.mode}_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs)
+
+    @torch.no_grad()
+    def _predict(self, data_batch: Any, samples: int) -> Any:
+        """Predictions of a batch, which the evaluator and the meter of losses have got too."""
+        model = self._runner.model
         with autocast(enabled=self.fp16):
-            outputs = getattr(runner.model, f"{self.mode}_step")(data_batch)
+            outputs = getattr(model, f"{self.mode}_step")(data_batch)
             outputs, losses = split_losses(outputs)
             if self.loss:
-                losses = compute_losses(runner.model, data_batch)
+                losses = compute_losses(model, data_batch)
         self._samples += max(samples, len(outputs)) if isinstance(outputs, Sequence) else samples
         self.losses.update(losses, samples)
         self.evaluator.process(data_samples=outputs, data_batch=data_batch)
-        runner.call_hook(f"after_{self.mode}_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs)
+        return outputs
 
 
 @LOOPS.register_module()

@@ -27,14 +27,15 @@ class IterBasedTrainLoop(TrainLoop):
         dataloader: batches to train on, or a config of them; endless ones are fine.
         max_iters: number of iterations.
         val_begin: first iteration after which to validate, from 1. 1 by default.
-        val_interval: iterations between two validations; the last iteration always has one. 1000 by default.
+        val_interval: iterations between two validations, 1000 by default; a float such as 0.25 is a part of a pass over
+            the data, and ``dict(minutes=20)`` is time. The last iteration always has one.
         dynamic_intervals: pairs ``(milestone, interval)``: from iteration ``milestone`` on, ``interval`` counts.
+        val_sanity: validation batches of each set that are tried before the first iteration. 0 by default.
 
     Raises:
         ValueError: ``max_iters`` is not a non-negative whole number.
     """
 
-    validates_inside_pass = True
     counts_iterations = True
 
     def __init__(
@@ -43,10 +44,11 @@ class IterBasedTrainLoop(TrainLoop):
         dataloader: Any,
         max_iters: int,
         val_begin: int = 1,
-        val_interval: int = 1000,
+        val_interval: float | dict[str, float] = 1000,
         dynamic_intervals: list[tuple[int, int]] | None = None,
+        val_sanity: int = 0,
     ) -> None:
-        super().__init__(runner, dataloader, val_begin, val_interval, dynamic_intervals)
+        super().__init__(runner, dataloader, val_begin, val_interval, dynamic_intervals, val_sanity)
         self._max_iters = whole_number("max_iters", max_iters, 0)
         self._max_epochs = 1
         self._start_pass = 0
@@ -79,8 +81,9 @@ class IterBasedTrainLoop(TrainLoop):
                 self._start_pass = self._start_batch = 0
             on_start = self._enter_pass()
             self._iterator = _InfiniteDataloaderIterator(
-                self.dataloader, self._start_pass, self._start_batch, on_start, before_pass=self._note_pass
-            )
+                self.dataloader, self._start_pass, self._start_batch, on_start,
+                before_pass=self._note_pass, saved=self._take_stream_state(), limit=self._max_iters,
+            )  # fmt: skip
             self._start_batch = 0
         return self._iterator
 
@@ -155,8 +158,11 @@ class IterBasedTrainLoop(TrainLoop):
         return self._iterator.epoch if self._iterator is not None else self._start_pass
 
     def _validation_is_due(self) -> bool:
-        return (
-            self._runner.val_loop is not None
-            and self._iter >= self.val_begin
-            and (self._iter % self.val_interval == 0 or self._iter == self._max_iters)
-        )
+        if self._runner.val_loop is None or self._iter < self.val_begin:
+            return False
+        if self._iter == self._max_iters:
+            return True
+        if self._timer is None and self._fraction is None:
+            return bool(self._iter % self.val_interval == 0)
+        length = length_of(self.dataloader) or 1
+        return self._interval_is_over(self._iter / length, 1 / length)

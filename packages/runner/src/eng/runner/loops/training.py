@@ -9,12 +9,22 @@ from operator import attrgetter
 from typing import Any
 
 from eng.dataset.utils import length_of
+from eng.hooks._timed import as_timed_interval
 from eng.logging.whole_numbers import whole_number
 from eng.runner.state.collect import wrappers_by_name
 from eng.runner.state.rng import RngState, capture_rng, restore_rng
 from eng.runner.utils import calc_dynamic_intervals
 
-from ._generators import capture_generators, restore_generators, seed_workers, warn_of_shared_generators
+from ._fractions import as_fraction, crosses
+from ._generators import (
+    capture_generators,
+    capture_loop_generators,
+    restore_generators,
+    restore_loop_generators,
+    seed_workers,
+    warn_of_shared_generators,
+)
+from ._streams import StreamState, capture_stream
 from .base import BaseLoop
 
 
@@ -25,11 +35,14 @@ class TrainLoop(BaseLoop):
         runner: the run.
         dataloader: batches to train on, or a config of them.
         val_begin: first epoch or iteration after which to validate, from 1.
-        val_interval: epochs or iterations between two validations.
+        val_interval: epochs or iterations between two validations; a float such as 0.25 is a part of an epoch, and
+            ``dict(minutes=20)`` is time.
         dynamic_intervals: pairs ``(milestone, interval)`` that replace ``val_interval`` from each milestone on.
+        val_sanity: validation batches of each set that are tried before the first iteration. 0 by default.
 
     Raises:
-        ValueError: a number is not whole or too small, or the dataloader gives no batch.
+        ValueError: a number is too small or of the wrong form, the dataloader gives no batch, or a part of an epoch is
+            asked for and the dataloader has no length.
 
     Attributes:
         stop_training: set by a hook to end training after the current epoch or iteration.
@@ -38,7 +51,6 @@ class TrainLoop(BaseLoop):
         left_out: iterations whose batch is passed over, because its loss was not finite.
     """
 
-    validates_inside_pass = False
     counts_iterations = False
 
     def __init__(
@@ -46,8 +58,9 @@ class TrainLoop(BaseLoop):
         runner: Any,
         dataloader: Any,
         val_begin: int = 1,
-        val_interval: int = 1,
+        val_interval: float | dict[str, float] = 1,
         dynamic_intervals: list[tuple[int, int]] | None = None,
+        val_sanity: int = 0,
     ) -> None:
         super().__init__(runner, dataloader)
         if length_of(self.dataloader) == 0:
@@ -55,18 +68,35 @@ class TrainLoop(BaseLoop):
         self._epoch = 0
         self._iter = 0
         self.val_begin = whole_number("val_begin", val_begin, 0)
-        val_interval = self.val_interval = whole_number("val_interval", val_interval, 1)
+        self._timer = as_timed_interval("val_interval", val_interval)
+        self._fraction = as_fraction(val_interval)
+        if self._fraction is not None and length_of(self.dataloader) is None:
+            raise ValueError(
+                f"val_interval={val_interval} is a part of an epoch, and the training dataloader has no length: write "
+                "val_interval=dict(minutes=20), or train_cfg=dict(by_epoch=False, max_iters=..., val_interval=<iterations>)"
+            )
+        self.val_interval: Any = val_interval
+        if self._timer is None and self._fraction is None:
+            self.val_interval = whole_number("val_interval", val_interval, 1)
+        self.val_sanity = whole_number("val_sanity", val_sanity, 0)
         for index, (milestone, interval) in enumerate(dynamic_intervals or ()):
             whole_number(f"dynamic_intervals[{index}][0]", milestone, 0)
             whole_number(f"dynamic_intervals[{index}][1]", interval, 1)
         self.stop_training = False
         self.validated_iter = -1
-        self.dynamic_milestones, self.dynamic_intervals = calc_dynamic_intervals(val_interval, dynamic_intervals)
+        self.dynamic_milestones, self.dynamic_intervals = calc_dynamic_intervals(self.val_interval, dynamic_intervals)
         self._start_batch = 0
         self._rng_to_restore: RngState | None = None
         self._pass_rng: RngState | None = None
         self._val_rng: RngState | None = None
+        self._stream_state: StreamState | None = None
+        self._is_due_by_checkpoint = False
         self.left_out: set[int] = set()
+
+    @property
+    def validates_inside_pass(self) -> bool:
+        """Whether validations may come between two batches of a pass over the data."""
+        return self.counts_iterations or self._timer is not None or self._fraction is not None
 
     @property
     def epoch(self) -> int:
@@ -92,6 +122,10 @@ class TrainLoop(BaseLoop):
     def _validation_is_due(self) -> bool:
         """Whether to validate at the current epoch and iteration."""
 
+    def _is_due_inside_pass(self) -> bool:
+        """Whether to validate behind the current batch of a pass."""
+        return self._validation_is_due()
+
     def run_iter(self, idx: int, data_batch: Any) -> None:
         """One iteration with the ``idx``-th batch: the hooks before, the model's step, the hooks after."""
         runner = self._runner
@@ -114,8 +148,10 @@ class TrainLoop(BaseLoop):
 
     def _end_window_at_the_end(self) -> None:
         """Updates with losses that are accumulated when the last iteration is over, whatever the wrappers counted."""
-        if self._iter + 1 < self.max_iters:
-            return
+        if self._iter + 1 >= self.max_iters:
+            self._end_windows()
+
+    def _end_windows(self) -> None:
         for wrapper in wrappers_by_name(self._runner.optim_wrapper).values():
             if hasattr(wrapper, "end_window"):
                 wrapper.end_window(self._runner.model)
@@ -125,6 +161,38 @@ class TrainLoop(BaseLoop):
         self._runner.val_loop.run()
         self.validated_iter = self._iter
         self._val_rng = None
+        self._is_due_by_checkpoint = False
+        if self._timer is not None:
+            self._timer.begin(self._iter)
+
+    def _try_validation(self) -> None:
+        """Runs ``val_sanity`` batches of each validation set, so that a mistake there shows before hours of training.
+
+        No hook is called and the generators are put back: training goes as it would without.
+        """
+        loop = self._runner.val_loop
+        if not self.val_sanity or self._iter or self._start_batch or not hasattr(loop, "try_batches"):
+            return
+        before = self._capture()
+        metrics = loop.try_batches(self.val_sanity)
+        restore_rng(before)
+        restore_loop_generators(loop, before.get("val_loader"))
+        self._runner.logger.info(
+            "Sanity validation (%d batches of each set) passed: %s",
+            self.val_sanity,
+            ", ".join(f"{name}: {value}" for name, value in metrics.items()) or "no metrics",
+        )
+
+    def _interval_is_over(self, progress: float, batch: float) -> bool:
+        """Whether an interval of minutes, or of a part of an epoch, ends here.
+
+        Args:
+            progress: epochs that are over, with the part of the current one.
+            batch: the part of an epoch that a batch is.
+        """
+        if self._timer is not None:
+            return self._timer.is_over(self._iter)
+        return self._fraction is not None and crosses(progress, batch, self._fraction)
 
     @abstractmethod
     def _progress(self) -> int:
@@ -145,6 +213,7 @@ class TrainLoop(BaseLoop):
         if point == "after_train_iter":
             iteration, batch = iteration + 1, batch + 1
         return {
+            **self._timed_position(point, iteration),
             "epoch": self._epoch,
             "iter": iteration,
             "pass": self._pass_number(),
@@ -153,6 +222,15 @@ class TrainLoop(BaseLoop):
             "validated_iter": self._iter if point == "end_of_validation" else self.validated_iter,
             "stop_training": self.stop_training,
         }
+
+    def _timed_position(self, point: str | None, iteration: int) -> dict[str, Any]:
+        """How much of an interval of minutes is over, and whether a validation is due for that reason."""
+        if self._timer is None:
+            return {}
+        is_due = self._val_rng is not None and point != "end_of_validation"
+        if point == "after_train_iter":
+            is_due = self._timer.is_over(iteration)
+        return {"val_due": is_due or self._is_due_by_checkpoint, "val_elapsed_s": self._timer.elapsed}
 
     def moment(self, point: str | None) -> dict[str, Any]:
         """Where in the run something is written now.
@@ -179,7 +257,19 @@ class TrainLoop(BaseLoop):
         in_validation = self._val_rng is not None and point != "end_of_validation"
         kept = self._val_rng if in_validation else self._rng_to_restore
         loader = {} if self.position(point)["batch"] else {"loader": capture_generators(self.dataloader)}
-        return {"now": kept if kept is not None else self._capture(), "pass": self._pass_rng, **loader}
+        if kept is None:
+            kept = self._capture()
+        return {"now": kept, "pass": self._pass_rng, "stream": self._capture_stream(point), **loader}
+
+    def _capture_stream(self, point: str | None) -> StreamState | None:
+        """The position of a training loader that saves its own; None inside an iteration, whose batch it has given already."""
+        if self._stream_state is not None or not self._has_entered_data():
+            return self._stream_state
+        return None if point in (None, "before_train_iter") else capture_stream(self.dataloader)
+
+    def _has_entered_data(self) -> bool:
+        """Whether this process has read training data: a loader that is asked for its position before would start its workers."""
+        return self._pass_rng is not None
 
     def go_on_from(self, position: dict[str, Any], rng: dict[str, RngState | None] | None) -> None:
         """Takes the counters of a saved run; its data and generators follow when the loop runs."""
@@ -189,6 +279,10 @@ class TrainLoop(BaseLoop):
         self._start_batch = position["samples"] // self._samples_per_batch()
         if rng is not None:
             self._rng_to_restore, self._pass_rng = rng["now"], rng["pass"]
+            self._stream_state = rng.get("stream")  # type: ignore[assignment]  # the only entry that is no RngState
+        self._is_due_by_checkpoint = bool(position.get("val_due", False))
+        if self._timer is not None:
+            self._timer.begin(self._iter, position.get("val_elapsed_s", 0.0))
             restore_generators(self.dataloader, rng.get("loader"))
 
     def _samples_per_batch(self) -> int:
@@ -200,9 +294,11 @@ class TrainLoop(BaseLoop):
 
     def _finish_validation(self) -> None:
         """Runs the validation that a resumed run had before it, with the generators that it was saved with."""
+        self._try_validation()
         warn_of_shared_generators(self.dataloader, getattr(self._runner.val_loop, "dataloader", None))
-        due = self._iter > 0 and self.validated_iter != self._iter and self._validation_is_due()
         inside = self._start_batch > 0
+        is_over = self._is_due_by_checkpoint or (self._is_due_inside_pass() if inside else self._validation_is_due())
+        due = self._iter > 0 and self.validated_iter != self._iter and is_over
         if inside and not (due and self.validates_inside_pass):
             return
         self._restore_rng()
@@ -221,11 +317,16 @@ class TrainLoop(BaseLoop):
         if self._start_batch == 0:
             self._restore_rng()  # where a subclass has a run of its own, nothing restored them before
             self._note_pass_rng()
-            return None
+            return None if self._stream_state is None else _nothing
         if self._pass_rng is not None:
             restore_rng(self._pass_rng)
             restore_generators(self.dataloader, self._pass_rng.get("train_loader"))
         return self._restore_rng
+
+    def _take_stream_state(self) -> StreamState | None:
+        """The saved position of the data, for the one pass that enters there."""
+        state, self._stream_state = self._stream_state, None
+        return state
 
     def _note_pass_rng(self) -> None:
         """Keeps the generators that the order of the pass which begins now is drawn from."""
@@ -233,14 +334,17 @@ class TrainLoop(BaseLoop):
 
     def _capture(self) -> RngState:
         """The generators of the process and of the validation's loader, where there is one."""
-        val_loader = getattr(self._runner.val_loop, "dataloader", None)
-        return {**capture_rng(), "val_loader": capture_generators(val_loader)}
+        return {**capture_rng(), "val_loader": capture_loop_generators(self._runner.val_loop)}
 
     def _restore_rng(self) -> None:
         rng, self._rng_to_restore = self._rng_to_restore, None
         if rng is not None:
             restore_rng(rng)
-            restore_generators(getattr(self._runner.val_loop, "dataloader", None), rng.get("val_loader"))
+            restore_loop_generators(self._runner.val_loop, rng.get("val_loader"))
+
+
+def _nothing() -> None:
+    """Called in place of putting generators back, where that is done."""
 
 
 def no_batch(dataloader: Any) -> str:

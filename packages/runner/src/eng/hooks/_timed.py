@@ -1,0 +1,83 @@
+"""Intervals of minutes, of which all ranks see the end at the same iteration."""
+
+from __future__ import annotations
+
+import numbers
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from eng.dist import broadcast_object_list, get_world_size
+
+__all__ = ["TimedInterval", "as_timed_interval"]
+
+
+class TimedInterval:
+    """Some time of training, after which something is due.
+
+    Rank 0 decides. Ranks ask one another again only after half of the remaining time, by the speed so far, so that an
+    interval of minutes costs a few exchanges.
+
+    Args:
+        seconds: length of the interval.
+        clock: seconds that only grow.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.seconds = seconds
+        self._clock = clock
+        self.begin(0)
+
+    def begin(self, iteration: int, elapsed: float = 0.0) -> None:
+        """Starts the interval.
+
+        Args:
+            iteration: iterations of the run that are over.
+            elapsed: seconds of the interval that are over, as in a resumed run.
+        """
+        self._first = self._next_look = iteration
+        self._since = self._clock() - elapsed
+        self._elapsed_before = elapsed
+        self._decided: tuple[int, bool] = (-1, False)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the interval began."""
+        return self._clock() - self._since
+
+    def is_over(self, iteration: int) -> bool:
+        """Whether the time is over when `iteration` iterations are; the answer for one iteration stays the same.
+
+        All ranks call it for the same iterations.
+        """
+        if iteration == self._decided[0]:
+            return self._decided[1]
+        if iteration < self._next_look:
+            return False
+        elapsed = self.elapsed
+        rate = (iteration - self._first) / max(elapsed - self._elapsed_before, 1e-9)
+        answer = [elapsed >= self.seconds, max(1, int((self.seconds - elapsed) / 2 * rate))]
+        if get_world_size() > 1:
+            broadcast_object_list(answer, src=0)
+        self._next_look = iteration + int(answer[1])
+        self._decided = (iteration, bool(answer[0]))
+        return self._decided[1]
+
+
+def as_timed_interval(name: str, value: Any) -> TimedInterval | None:
+    """The interval that ``dict(minutes=20)`` stands for; None where ``value`` is no mapping.
+
+    Args:
+        name: of the setting, for messages.
+        value: what was given for it.
+
+    Raises:
+        ValueError: the mapping holds something else than a positive number of minutes.
+    """
+    if not isinstance(value, Mapping):
+        return None
+    minutes = value.get("minutes")
+    is_number = isinstance(minutes, numbers.Real) and not isinstance(minutes, bool)
+    if set(value) != {"minutes"} or not is_number or not 0 < float(minutes) < float("inf"):
+        raise ValueError(f"{name} must be dict(minutes=N) with N above 0, got {dict(value)!r}")
+    return TimedInterval(60.0 * float(minutes))

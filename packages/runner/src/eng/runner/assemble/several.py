@@ -1,0 +1,88 @@
+"""Settings of several validation or test sets, taken apart by the names of the sets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from eng.optim.errors import near
+
+from ..errors import SettingsError
+from ..loader_keys import DATALOADER_KEYS
+
+
+def names_of_sets(dataloader: Any) -> list[str]:
+    """The names of the sets in ``val_dataloader=dict(clean=..., corrupted=...)``; none where it is a single loader.
+
+    Args:
+        dataloader: a loader, the config of one, or a mapping of them. A mapping with a key of a loader, such as
+            ``dataset``, is the config of one.
+
+    Examples:
+        >>> names_of_sets({"clean": {"dataset": 1}, "noisy": {"dataset": 2}}), names_of_sets({"dataset": {"type": "A"}})
+        (['clean', 'noisy'], [])
+    """
+    if not isinstance(dataloader, Mapping) or not dataloader or "type" in dataloader:
+        return []
+    if any(key in DATALOADER_KEYS or not isinstance(key, str) for key in dataloader):
+        return []
+    return list(dataloader) if all(map(_is_loader, dataloader.values())) else []
+
+
+def evaluators_by_set(mode: str, evaluator: Any, names: list[str]) -> dict[str, Any]:
+    """The evaluator of each set: its own from ``dict(clean=..., corrupted=...)``, or the one that is given for all.
+
+    Args:
+        mode: ``"val"`` or ``"test"``.
+        evaluator: what was given as ``val_evaluator`` or ``test_evaluator``.
+        names: of the sets.
+
+    Raises:
+        SettingsError: an evaluator has a name that no dataloader has.
+    """
+    return _by_set(f"{mode}_evaluator", evaluator, names, is_named_by(evaluator, names))
+
+
+def loops_by_set(mode: str, cfg: Any, names: list[str]) -> dict[str, Any]:
+    """The settings of the loop of each set: its own, or those that are given for all.
+
+    Args:
+        mode: ``"val"`` or ``"test"``.
+        cfg: what was given as ``val_cfg`` or ``test_cfg``.
+        names: of the sets.
+
+    Raises:
+        SettingsError: settings have a name that no dataloader has.
+    """
+    named = _by_set(f"{mode}_cfg", cfg, names, is_named_by(cfg, names))
+    return {name: {} if own is None else own for name, own in named.items()}
+
+
+def is_named_by(setting: Any, names: list[str]) -> bool:
+    """Whether a setting is a mapping by the names of sets: no ``type``, no ``metrics``, and nothing but parts as values."""
+    if not isinstance(setting, Mapping) or not setting or "type" in setting or "metrics" in setting:
+        return False
+    parts = all(not isinstance(value, (str, int, float)) or value is None for value in setting.values())
+    return parts and (any(name in setting for name in names) or all(map(_is_part, setting.values())))
+
+
+def _by_set(key: str, setting: Any, names: list[str], is_named: bool) -> dict[str, Any]:
+    if not is_named:
+        return dict.fromkeys(names, setting)
+    for name in setting:
+        if name not in names:
+            loader = key.replace("_evaluator", "_dataloader").replace("_cfg", "_dataloader")
+            hint = near(name, names) or f"; {loader} has {', '.join(names)}"
+            raise SettingsError(f"{key}.{name} belongs to no loader of {loader}{hint}: give both the same names")
+    return {name: setting.get(name) for name in names}
+
+
+def _is_part(value: Any) -> bool:
+    return isinstance(value, (Mapping, list, tuple)) or hasattr(value, "evaluate") or hasattr(value, "process")
+
+
+def _is_loader(value: Any) -> bool:
+    """Whether a value is the config of a loader, or a loader: anything to iterate over but text."""
+    if isinstance(value, Mapping):
+        return "dataset" in value
+    return hasattr(value, "__iter__") and not isinstance(value, (str, bytes))

@@ -1,0 +1,115 @@
+"""Loaders and datasets that save their own position: ``state_dict()`` and ``load_state_dict()``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, IterableDataset
+
+logger = logging.getLogger(__name__)
+
+StreamState = dict[str, Any]
+_PLAIN = (bool, int, float, str, bytes, type(None))
+# A shuffle buffer of Hugging Face's datasets is not part of their state: its samples would be lost on a resume.
+_BUFFER = "BufferShuffled"
+
+
+def keeps_position(loader: Any) -> bool:
+    """Whether the position of ``loader`` can be saved by its own, or its dataset's, ``state_dict``."""
+    return _stateful_part(loader) is not None
+
+
+def capture_stream(loader: Any) -> StreamState | None:
+    """The position of a loader that saves its own, as plain data that a safe loader reads back.
+
+    Args:
+        loader: a dataloader, of which as many batches were taken as the run has trained on.
+
+    Returns:
+        ``state``, with the class and the number of workers that it belongs to; None where loader and dataset save none.
+    """
+    part = _stateful_part(loader)
+    if part is None:
+        return None
+    state = part.state_dict()
+    if state is None:
+        return None
+    try:
+        plain = _plain(state)
+    except TypeError as error:
+        logger.warning(
+            "The state of %s is not saved, as a checkpoint holds plain data and tensors only: %s",
+            type(part).__name__,
+            error,
+        )
+        return None
+    return {"state": plain, "of": type(part).__name__, "num_workers": getattr(loader, "num_workers", 0)}
+
+
+def load_stream(loader: Any, saved: StreamState | None) -> bool:
+    """Puts a loader where :func:`capture_stream` saw it.
+
+    Args:
+        loader: a dataloader.
+        saved: what was captured.
+
+    Returns:
+        Whether it is there now; not where nothing was saved, or by another class or number of workers.
+    """
+    part = _stateful_part(loader)
+    if saved is None or part is None:
+        return False
+    ours = {"of": type(part).__name__, "num_workers": getattr(loader, "num_workers", 0)}
+    if any(saved[name] != value for name, value in ours.items()):
+        logger.warning(
+            "The saved position belongs to %s with num_workers=%d and the run now has %s with num_workers=%d: it is not used",
+            saved["of"], saved["num_workers"], ours["of"], ours["num_workers"],
+        )  # fmt: skip
+        return False
+    part.load_state_dict(saved["state"])
+    return True
+
+
+def _stateful_part(loader: Any) -> Any:
+    """The loader or, where it reads a stream in this process, its dataset, whichever has a state; else None."""
+    dataset = getattr(loader, "dataset", None)
+    if _has_buffer(getattr(dataset, "_ex_iterable", None)):
+        return None
+    if _has_state(loader):
+        return loader
+    reads_here = isinstance(loader, DataLoader) and isinstance(dataset, IterableDataset) and not loader.num_workers
+    return dataset if reads_here and _has_state(dataset) else None
+
+
+def _has_state(part: Any) -> bool:
+    return all(callable(getattr(part, name, None)) for name in ("state_dict", "load_state_dict"))
+
+
+def _has_buffer(examples: Any) -> bool:
+    """Whether a stream of Hugging Face's datasets, or one that it is made of, shuffles in a buffer."""
+    if examples is None:
+        return False
+    sources = [getattr(examples, "ex_iterable", None), *(getattr(examples, "ex_iterables", None) or ())]
+    return _BUFFER in type(examples).__name__ or any(map(_has_buffer, sources))
+
+
+def _plain(value: Any, path: str = "state") -> Any:
+    """``value`` with numbers of numpy as Python's.
+
+    Raises:
+        TypeError: it holds an object that is neither plain data nor a tensor.
+    """
+    if isinstance(value, Mapping):
+        return {key: _plain(item, f"{path}[{key!r}]") for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        items = [_plain(item, f"{path}[{index}]") for index, item in enumerate(value)]
+        return items if isinstance(value, list) else tuple(items)
+    if isinstance(value, np.generic):
+        return value.item()
+    if type(value) in _PLAIN or type(value) in (torch.Tensor, np.ndarray):
+        return value
+    raise TypeError(f"{path} is a {type(value).__name__}")

@@ -1,0 +1,124 @@
+"""Validation and test on several sets of data, one after another, with the metrics of all of them at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from eng.registry import LOOPS
+
+from .base import BaseLoop
+from .evaluation import TestLoop, ValLoop
+
+
+class JoinedLoaders:
+    """The loaders of several sets, one behind the other.
+
+    Args:
+        loaders: by the name of their set.
+    """
+
+    def __init__(self, loaders: Mapping[str, Any]) -> None:
+        self.loaders = dict(loaders)
+
+    @property
+    def dataset(self) -> Any:
+        """The dataset of the first set, whose ``metainfo`` stands for all."""
+        return getattr(next(iter(self.loaders.values())), "dataset", None)
+
+    def __len__(self) -> int:
+        """Batches of all sets.
+
+        Raises:
+            TypeError: one of them has no length.
+        """
+        return sum(len(loader) for loader in self.loaders.values())
+
+    def __iter__(self) -> Iterator[Any]:
+        for loader in self.loaders.values():
+            yield from loader
+
+
+class _SeveralSets(BaseLoop):
+    """Runs the loops of several sets between one pair of hook points, so that hooks see all metrics at once."""
+
+    mode: str
+
+    def __init__(self, runner: Any, loops: Mapping[str, Any]) -> None:
+        self._runner = runner
+        self.loops = dict(loops)
+        self.current_set: str | None = None
+
+    @property
+    def dataloader(self) -> Any:  # type: ignore[override]  # the base assigns its only one
+        """Batches of the set that is being run; between runs those of all sets (:class:`JoinedLoaders`)."""
+        if self.current_set is not None:
+            return self.loops[self.current_set].dataloader
+        return JoinedLoaders({name: loop.dataloader for name, loop in self.loops.items()})
+
+    @property
+    def evaluator(self) -> Any:
+        """The evaluator of the set that is being run; between runs a mapping of all by the name of their set."""
+        if self.current_set is not None:
+            return self.loops[self.current_set].evaluator
+        return {name: loop.evaluator for name, loop in self.loops.items()}
+
+    def run(self) -> dict[str, float]:
+        """Runs over all sets and gives their metrics as ``<set>/<metric>``."""
+        runner = self._runner
+        runner.call_hook(f"before_{self.mode}")
+        runner.call_hook(f"before_{self.mode}_epoch")
+        metrics = self._of_all_sets("run_batches")
+        runner.call_hook(f"after_{self.mode}_epoch", metrics=metrics)
+        runner.call_hook(f"after_{self.mode}")
+        return dict(metrics)
+
+    def try_batches(self, count: int) -> dict[str, float]:
+        """Predicts the first ``count`` batches of each set and computes their metrics, without calling a hook.
+
+        Args:
+            count: batches on each rank.
+        """
+        return self._of_all_sets("try_batches", count)
+
+    def _of_all_sets(self, method: str, *args: Any) -> dict[str, float]:
+        metrics: dict[str, float] = {}
+        try:
+            for name, loop in self.loops.items():
+                self.current_set = name
+                metrics.update({f"{name}/{key}": value for key, value in getattr(loop, method)(*args).items()})
+        finally:
+            self.current_set = None
+        return metrics
+
+
+@LOOPS.register_module()
+class SeveralValLoop(_SeveralSets):
+    """Validates on several sets: ``val_dataloader=dict(clean=dict(...), corrupted=dict(...))``.
+
+    Args:
+        runner: the run.
+        loops: a :class:`ValLoop` for each set, by its name.
+
+    Attributes:
+        current_set: name of the set that is being validated; None between validations.
+    """
+
+    mode = "val"
+
+
+@LOOPS.register_module()
+class SeveralTestLoop(_SeveralSets):
+    """Tests on several sets; see :class:`SeveralValLoop`.
+
+    Args:
+        runner: the run.
+        loops: a :class:`TestLoop` for each set, by its name.
+    """
+
+    __test__ = False  # its name makes pytest think that it is a test
+    mode = "test"
+
+
+SINGLE: Mapping[str, type[BaseLoop]] = {"val": ValLoop, "test": TestLoop}
+SEVERAL: Mapping[str, type[_SeveralSets]] = {"val": SeveralValLoop, "test": SeveralTestLoop}

@@ -1,0 +1,226 @@
+"""Streams: where an epoch ends, and what is said of data that cannot be entered in the middle or end too early."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, IterableDataset
+
+from eng.hooks import Hook
+from eng.model import BaseModel
+from eng.runner import Runner
+
+
+class Line(BaseModel):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.fit = nn.Linear(1, 1)
+        self.seen: list[int] = []
+
+    def forward(self, number: Any, mode: str = "tensor") -> Any:
+        self.seen += [int(value) for value in number]
+        return {"loss": (self.fit(number.float()[:, None]) - 1).square().mean() / 100}
+
+
+class Count(IterableDataset):
+    """The numbers below `stop`, with a position of its own where `is_stateful`."""
+
+    def __init__(self, stop: int) -> None:
+        self.stop, self.next = stop, 0
+        self.reads: list[int] = []
+
+    def __iter__(self) -> Iterator[int]:
+        while self.next < self.stop:
+            self.next += 1
+            self.reads.append(self.next - 1)
+            yield self.next - 1
+        self.next = 0
+
+
+class Stateful(Count):
+    def state_dict(self) -> dict[str, int]:
+        return {"next": self.next}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.next = state["next"]
+
+
+class Gone(BaseException):
+    pass
+
+
+class Strike(Hook):
+    priority = "LOWEST"
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        if runner.iter + 1 == self.number:
+            raise Gone
+
+
+def batches(numbers: list[int]) -> Iterator[dict[str, torch.Tensor]]:
+    return iter([{"number": torch.tensor([number])} for number in numbers])
+
+
+def run(folder: Path, loader: Any, train_cfg: dict[str, Any], **settings: Any) -> Runner:
+    return Runner(
+        Line(), str(folder), train_dataloader=loader, train_cfg=train_cfg,
+        optim_wrapper={"optimizer": {"type": "SGD", "lr": 0.01}, **settings.pop("wrapper", {})},
+        default_hooks={"checkpoint": {"type": "CheckpointHook", "interval": 1, "by_epoch": False}},
+        randomness={"seed": 0}, log_level="WARNING", **settings,
+    )  # fmt: skip
+
+
+def loader(dataset: Any) -> DataLoader[Any]:
+    return DataLoader(dataset, batch_size=2, collate_fn=lambda numbers: {"number": torch.tensor(numbers)})
+
+
+def test_an_epoch_of_a_stream_ends_where_the_stream_ends(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    runner = run(tmp_path, loader(Count(6)), {"by_epoch": True, "max_epochs": 2})
+    with caplog.at_level(logging.WARNING):
+        assert runner.max_iters == math.inf
+    assert "Count has no length" in caplog.text
+    assert "write train_cfg=dict(by_epoch=False, max_iters=...)" in caplog.text
+    runner.train()
+    assert (runner.epoch, runner.iter) == (2, 6)
+    assert runner.model.seen == [0, 1, 2, 3, 4, 5] * 2
+
+
+def test_losses_accumulated_at_the_end_of_a_stream_are_used(tmp_path: Path) -> None:
+    # Three batches of one number: the window of two holds one batch at the end.
+    runner = run(tmp_path, loader(Count(6)), {"by_epoch": True, "max_epochs": 1}, wrapper={"accumulative_counts": 2})
+    runner.train()
+    bare = Line()
+    optimizer = torch.optim.SGD(bare.parameters(), lr=0.01)
+    for window in ([[0, 1], [2, 3]], [[4, 5]]):
+        optimizer.zero_grad()
+        for numbers in window:
+            (bare(torch.tensor(numbers))["loss"] / len(window)).backward()
+        optimizer.step()
+    for ours, expected in zip(runner.model.parameters(), bare.parameters(), strict=True):
+        torch.testing.assert_close(ours, expected)
+
+
+def stopped_and_resumed(folder: Path, dataset: type[Count], cfg: dict[str, Any], at: int) -> tuple[Runner, Count]:
+    with pytest.raises(Gone):
+        run(folder, loader(dataset(6)), cfg, custom_hooks=[Strike(at)]).train()
+    data = dataset(6)
+    resumed = run(folder, loader(data), cfg, resume=True)
+    resumed.train()
+    return resumed, data
+
+
+CFGS = [{"by_epoch": True, "max_epochs": 2}, {"by_epoch": False, "max_iters": 6}]
+
+
+@pytest.mark.parametrize("cfg", CFGS, ids=["epochs", "iterations"])
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+def test_a_dataset_with_a_state_reads_no_sample_again(at: int, cfg: dict[str, Any], tmp_path: Path) -> None:
+    resumed, data = stopped_and_resumed(tmp_path, Stateful, cfg, at)
+    expected = ([0, 1, 2, 3, 4, 5] * 2)[2 * at :]
+    assert resumed.model.seen == expected
+    assert data.reads == expected
+
+
+@pytest.mark.parametrize("cfg", CFGS, ids=["epochs", "iterations"])
+def test_what_a_stream_without_a_state_skips_is_told(
+    cfg: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        resumed, data = stopped_and_resumed(tmp_path, Count, cfg, at=2)
+    assert "4 samples (2 batches) that the saved run had consumed were read again and skipped" in caplog.text
+    assert "torchdata's StatefulDataLoader, spares that" in caplog.text
+    assert resumed.model.seen == [4, 5, 0, 1, 2, 3, 4, 5]
+    assert data.reads == [0, 1, 2, 3, 4, 5] * 2
+
+
+def test_a_state_that_no_safe_checkpoint_holds_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class Odd(Stateful):
+        def state_dict(self) -> dict[str, Any]:
+            return {"next": self.next, "file": {"path": Path("a")}}
+
+    with caplog.at_level(logging.WARNING):
+        resumed, _ = stopped_and_resumed(tmp_path, Odd, CFGS[1], at=2)
+    assert "The state of Odd is not saved" in caplog.text
+    assert "state['file']['path'] is a PosixPath" in caplog.text
+    assert resumed.model.seen == [4, 5, 0, 1, 2, 3, 4, 5]
+
+
+def test_a_stream_shorter_than_max_iters_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    runner = run(tmp_path, loader(Count(6)), {"by_epoch": False, "max_iters": 8})
+    with caplog.at_level(logging.WARNING):
+        runner.train()
+    told = [record.getMessage() for record in caplog.records if "Reached the end" in record.getMessage()]
+    assert len(told) == 1
+    assert "its stream gave 3 batches and max_iters=8 asks for more" in told[0]
+    assert "for one pass write max_iters=3, or train_cfg=dict(by_epoch=True, max_epochs=1)" in told[0]
+    assert runner.model.seen == ([0, 1, 2, 3, 4, 5] * 3)[:16]
+
+
+def test_a_generator_shorter_than_max_iters_says_what_to_write(tmp_path: Path) -> None:
+    runner = run(tmp_path, batches([1, 2]), {"by_epoch": False, "max_iters": 5})
+    with pytest.raises(
+        ValueError, match=r"ended after 2 batches, begins no second time, and max_iters=5 needs more: write max_iters=2"
+    ):
+        runner.train()
+
+
+def test_a_schedule_that_needs_the_unknown_end_says_what_to_write(tmp_path: Path) -> None:
+    schedule = {"type": "LinearLR", "by_epoch": False}
+    runner = run(tmp_path, loader(Count(6)), CFGS[0], param_scheduler=schedule)
+    with pytest.raises(ValueError, match=r"LinearLR counts iterations .* give its end=..., or let it count epochs"):
+        runner.train()
+
+
+class Squares(torch.utils.data.Dataset):
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+
+class Noted(DataLoader):
+    """A subclass of torch's loader, which a resumed run must not replace by a plain one."""
+
+    passes = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        self.passes += 1
+        yield from super().__iter__()
+
+
+def test_options_of_a_loader_survive_a_resume_inside_an_epoch(tmp_path: Path) -> None:
+    cfg = {"by_epoch": True, "max_epochs": 2}
+    options: dict[str, Any] = {
+        "batch_size": 2, "shuffle": True, "num_workers": 1, "persistent_workers": True, "prefetch_factor": 3,
+        "multiprocessing_context": "fork", "collate_fn": lambda numbers: {"number": torch.tensor(numbers)},
+    }  # fmt: skip
+    whole = run(tmp_path / "whole", Noted(Squares(), **options), cfg)
+    whole.train()
+    with pytest.raises(Gone):
+        run(tmp_path / "stopped", Noted(Squares(), **options), cfg, custom_hooks=[Strike(2)]).train()
+    given = Noted(Squares(), **options)
+    workers: list[int] = []
+
+    class Pids(Hook):
+        def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+            workers.extend(worker.pid for worker in runner.train_dataloader._iterator._workers)
+
+    resumed = run(tmp_path / "stopped", given, cfg, resume=True, custom_hooks=[Pids()])
+    resumed.train()
+    assert resumed.train_dataloader is given
+    assert given.passes == 2
+    assert len(set(workers)) == 1, "the workers persist from the entered epoch into the next"
+    assert given._iterator._prefetch_factor == 3
+    assert resumed.model.seen == whole.model.seen[4:]
