@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from ._checkpoint_publisher import Publisher
 from ._checkpoint_retention import Retention, retention_of_message_hub
 from ._loops import follow_loop
 from ._signatures import check_options
+from ._timed import as_timed_interval
 from .hook import DataBatch, Hook
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ class CheckpointHook(Hook):
 
     Args:
         interval: epochs or iterations between two checkpoints; -1 saves none but the last and the best. 1 by default.
+            ``dict(minutes=20)`` is time: such checkpoints are named by their iteration.
         by_epoch: whether ``interval`` counts epochs or iterations. None (default) is as the training loop counts.
         save_optimizer: whether the optimizer's state is saved, which resuming needs. True by default.
         save_param_scheduler: the same for parameter schedulers.
@@ -67,7 +70,7 @@ class CheckpointHook(Hook):
 
     def __init__(
         self,
-        interval: int = 1,
+        interval: int | dict[str, float] = 1,
         by_epoch: bool | None = None,
         save_optimizer: bool = True,
         save_param_scheduler: bool = True,
@@ -94,6 +97,9 @@ class CheckpointHook(Hook):
             )
         if isinstance(save_begin, int) and save_begin < 0:
             raise UsageError(f"save_begin must not be negative, got {save_begin}")
+        self._timer = as_timed_interval("CheckpointHook's interval", interval)
+        if self._timer is not None:
+            by_epoch, interval = False, -1
         self.interval = whole_number("CheckpointHook's interval (-1 saves the last and the best only)", interval, -1)
         self.save_begin = whole_number("CheckpointHook's save_begin", save_begin, 0)
         self.by_epoch = self._given_by_epoch = by_epoch
@@ -124,6 +130,8 @@ class CheckpointHook(Hook):
         check_options(self, self.args, runner.save_checkpoint)
         state = self._state_to_resume(runner) if runner.is_resuming else self._state_of_a_new_run()
         self._training, self._has_trained, self._resumed_state = True, True, None
+        if self._timer is not None:
+            self._timer.begin(runner.iter)
         files = self._files = self._open_folder(runner)
         runner.logger.info("Checkpoints will be saved to %s.", files.folder)
         self._retention.load_state_dict(state.get("retention", {}), files)
@@ -195,9 +203,12 @@ class CheckpointHook(Hook):
 
     def after_train_epoch(self, runner: RunnerView) -> None:
         """Saves where an interval of epochs ends."""
-        if not self.by_epoch:
-            return
         last = self.save_last and self.is_last_train_epoch(runner)
+        if not self.by_epoch:
+            # The last iteration over a stream shows when the stream has ended.
+            if last and runner.max_iters == math.inf:
+                self._save(runner, runner.iter)
+            return
         if self.every_n_epochs(runner, self.interval, self.save_begin) or last:
             runner.logger.info("Saving checkpoint at %s epochs", runner.epoch + 1)
             self._save(runner, runner.epoch + 1)
@@ -216,6 +227,9 @@ class CheckpointHook(Hook):
         if self.by_epoch:
             return
         last = self.save_last and self.is_last_train_iter(runner)
+        if self._timer is not None and self._timer.is_over(runner.iter + 1):
+            last = True
+            self._timer.begin(runner.iter + 1)
         if self.every_n_train_iters(runner, self.interval, self.save_begin) or last:
             runner.logger.info("Saving checkpoint at %s iterations", runner.iter + 1)
             self._save(runner, runner.iter + 1)

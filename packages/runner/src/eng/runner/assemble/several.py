@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from eng.optim.errors import near
+from eng.logging.near_names import near
 
 from ..errors import SettingsError
 from ..loader_keys import DATALOADER_KEYS
@@ -72,8 +72,9 @@ def _by_set(key: str, setting: Any, names: list[str], is_named: bool) -> dict[st
     for name in setting:
         if name not in names:
             loader = key.replace("_evaluator", "_dataloader").replace("_cfg", "_dataloader")
-            hint = near(name, names) or f"; {loader} has {', '.join(names)}"
-            raise SettingsError(f"{key}.{name} belongs to no loader of {loader}{hint}: give both the same names")
+            raise SettingsError(
+                f"{key}.{name} belongs to no loader of {loader}, which needs the same name{near(name, names)}"
+            )
     return {name: setting.get(name) for name in names}
 
 
