@@ -95,12 +95,6 @@ def test_utf8_is_read_under_any_locale(write: Write) -> None:
     assert done.stdout.strip() == ascii("猫 é")
 
 
-def test_a_directory(tmp_path: Path) -> None:
-    (tmp_path / "a.py").mkdir()
-    with pytest.raises(IsADirectoryError, match=r"a.py is a directory, expected a config file"):
-        Config.fromfile("a.py")
-
-
 def test_a_missing_file_names_near_ones(write: Write) -> None:
     write(resnet50_py="x = 1")
     with pytest.raises(

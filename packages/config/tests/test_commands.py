@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from eng.config._commands import config
+
 click_testing = pytest.importorskip("click.testing")
 
-from eng.config._commands import config
 
 Write = Callable[..., Path]
 
@@ -43,13 +44,6 @@ def test_show_without_trust() -> None:
     assert "bad.py:1: the import of os is not allowed with trust=False" in output
 
 
-def test_diff_exits_with_1_where_something_differs() -> None:
-    assert run("diff", "a.py", "a.py") == (0, "")
-    status, output = run("diff", "a.py", "a.py", "--cfg-options", "m.depth=1")
-    assert status == 1
-    assert "-m = dict(depth=1)\n+m = dict(depth=101)" in output
-
-
 def test_explain() -> None:
     status, output = run("explain", "a.py", "m.depth", "--cfg-options", "m.depth=1")
     assert status == 0
@@ -71,16 +65,3 @@ def test_a_malformed_override_is_a_usage_error() -> None:
     status, output = run("show", "a.py", "--cfg-options", "m.depth")
     assert status == 2
     assert "expected key=value" in output
-
-
-def test_the_order_of_keys_is_no_difference(write: Callable[..., Path]) -> None:
-    write(
-        one_py="a = dict(x=1, y=[dict(p=1, q=2)])\nb = 2\n",
-        two_py="b = 2\na = dict(y=[dict(q=2, p=1)], x=1)\n",
-        three_py="b = 2\na = dict(y=[dict(q=3, p=1)], x=1)\nc = 0\n",
-    )
-    assert run("diff", "one.py", "two.py") == (0, "")
-    status, output = run("diff", "one.py", "three.py")
-    assert status == 1
-    changed = [line for line in output.splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")]
-    assert changed == ["-a = dict(x=1, y=[dict(p=1, q=2)])", "+a = dict(x=1, y=[dict(p=1, q=3)])", "+c = 0"]

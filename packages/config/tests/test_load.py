@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,16 @@ import pytest
 from eng.config import Config, ConfigFileError
 
 Write = Callable[..., Path]
+
+
 TEXTS = {
     "py": "test_int = 1\ntest_list = [1, 2, 3]\ntest_dict = dict(key1='value1', key2=0.1)\n",
     "json": '{"test_int": 1, "test_list": [1, 2, 3], "test_dict": {"key1": "value1", "key2": 0.1}}',
     "yaml": "test_int: 1\ntest_list: [1, 2, 3]\ntest_dict:\n  key1: 'value1'\n  key2: 0.1\n",
     "yml": "test_int: 1\ntest_list:\n- 1\n- 2\n- 3\ntest_dict: {key1: value1, key2: 0.1}\n",
 }
+
+
 VALUES = dict(test_int=1, test_list=[1, 2, 3], test_dict=dict(key1="value1", key2=0.1))
 
 
@@ -132,43 +135,6 @@ def test_a_long_chain_is_refused(write: Write) -> None:
     assert len(Config.fromfile(write(**ok, k49_py="z = 1\n").parent / "k0.py")) == 50
 
 
-def test_a_path_of_a_base_as_libraries_ask_for_it(library: Callable[..., Path], write: Write) -> None:
-    folder = library("eng_test_lib_path", configs__b="x = 1")
-    assert Config._get_cfg_path("./b.py", "/configs/a.py") == ("/configs/b.py", None)
-    assert Config._get_cfg_path("eng_test_lib_path::b.py", "/a.py") == (
-        str(folder / "configs" / "b.py"),
-        "eng_test_lib_path",
-    )
-
-
-SCOPED = """
-model = dict(type='M', pre=dict(type='P', m=[dict(type='N')]), norm_cfg=dict(type='BN'), init_cfg=None)
-pipeline = [dict(type='A', t=dict(type='B')), [dict(type='C')], dict(no=dict(type='D', e=dict(type='E')))]
-mixed = (dict(type='F'), dict(own=1))
-other = dict(type='G', _scope_='else', h=dict(type='H'))
-unset = dict(type='I', _scope_=None)
-plain = dict(a=1)
-"""
-
-
-def test_the_scope_stands_in_the_outermost_typed_mappings_only(library: Callable[..., Path], write: Write) -> None:
-    """As observed with MMEngine 0.10.7."""
-    library("eng_test_lib_scope", configs__b=SCOPED)
-    s = {"_scope_": "eng_test_lib_scope"}
-    assert Config.fromfile(write(a_py="_base_ = 'eng_test_lib_scope::b.py'")).to_dict() == dict(
-        model=dict(type="M", pre=dict(type="P", m=[dict(type="N")]), norm_cfg=dict(type="BN"), init_cfg=None, **s),
-        pipeline=[
-            dict(type="A", t=dict(type="B"), **s),
-            [dict(type="C", **s)],
-            dict(no=dict(type="D", e=dict(type="E"), **s)),
-        ],
-        mixed=(dict(type="F", **s), dict(own=1)),
-        other=dict(type="G", _scope_="else", h=dict(type="H")),
-        unset=dict(type="I", **s),
-        plain=dict(a=1),
-    )
-
-
 class TestLibraries:
     @pytest.mark.parametrize("folder", [".mim__configs", "configs"])
     def test_base_in_an_installed_library(self, folder: str, library: Callable[..., Path], write: Write) -> None:
@@ -213,53 +179,6 @@ class TestRemote:
         monkeypatch.setitem(__import__("sys").modules, "fsspec", None)
         with pytest.raises(ImportError, match=r"pip install 'eng-config\[remote\]'"):
             Config.fromfile(write(a_py="_base_ = 'https://example.org/far.py'"))
-
-
-class TestCustomImports:
-    def test_imported(self, tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.syspath_prepend(str(tmp_path))
-        path = write(
-            eng_test_mod_py="import os\nos.environ['ENG_TEST_SEEN'] = 'yes'",
-            a_py="custom_imports = dict(imports=['eng_test_mod'])",
-        )
-        monkeypatch.setenv("ENG_TEST_SEEN", "no")
-        Config.fromfile(path, import_custom_modules=False)
-        Config.fromfile(path, trust=False)
-        assert os.environ["ENG_TEST_SEEN"] == "no"
-        Config.fromfile(path)
-        assert os.environ["ENG_TEST_SEEN"] == "yes"
-
-    def test_a_failure_names_the_module(self, write: Write) -> None:
-        with pytest.raises(ImportError, match=r"Failed to import custom module 'eng_test_none'.*PYTHONPATH"):
-            Config.fromfile(write(a_py="custom_imports = dict(imports='eng_test_none')"))
-
-    @pytest.mark.parametrize("key", ["custom_imports.imports", "custom_imports"])
-    def test_overrides_import_too(self, key: str, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-        path = write(
-            eng_test_mod2_py="import os\nos.environ['ENG_TEST_SEEN'] = 'yes'",
-            a_py="x = 1\ncustom_imports = dict(imports=[], allow_failed_imports=False)",
-        )
-        monkeypatch.setenv("ENG_TEST_SEEN", "no")
-        monkeypatch.delitem(sys.modules, "eng_test_mod2", raising=False)
-        given = ["eng_test_mod2"] if "." in key else dict(imports=["eng_test_mod2"])
-        Config.fromfile(path, trust=False).merge_from_dict({key: given})
-        Config.fromfile(path, import_custom_modules=False).merge_from_dict({key: given})
-        assert os.environ["ENG_TEST_SEEN"] == "no"
-        cfg = Config.fromfile(path)
-        with pytest.raises(ImportError, match="Failed to import custom module 'eng_test_none'"):
-            cfg.merge_from_dict({"custom_imports.imports": ["eng_test_none"], "x": 2})
-        assert cfg.x == 1
-        cfg.merge_from_dict({key: given})
-        assert os.environ["ENG_TEST_SEEN"] == "yes"
-
-    def test_a_failure_can_be_allowed(self, write: Write, caplog: pytest.LogCaptureFixture) -> None:
-        Config.fromfile(write(a_py="custom_imports = dict(imports='eng_test_none', allow_failed_imports=True)"))
-        assert "eng_test_none failed" in caplog.text
-
-    @pytest.mark.parametrize("value", ["3", "dict(imports=[3])"])
-    def test_wrong_settings(self, value: str, write: Write) -> None:
-        with pytest.raises(TypeError, match="custom_imports"):
-            Config.fromfile(write(a_py=f"custom_imports = {value}"))
 
 
 def test_deprecation_is_a_warning(write: Write) -> None:

@@ -43,27 +43,6 @@ def test_merge_from_dict(options: dict[str, Any], expected: dict[str, Any]) -> N
     assert options == before
 
 
-@pytest.mark.parametrize(
-    ("options", "lists", "kind", "match"),
-    [
-        ({"l.5.x": 1}, True, KeyError, "no item 5 in a list of"),
-        ({"l.0.x": 1}, False, TypeError, "l: a dict cannot be merged onto a list"),
-        ({"a.b": dict(z=1)}, True, TypeError, "a.b: 'z' is not an index of a list; use 0 to 2"),
-        ({"a.d.e.f": 1}, True, TypeError, "a.d.e: a dict cannot be merged onto a int.*_delete_=True"),
-        ({"n.x": 1}, True, TypeError, "n: a dict cannot be merged onto None"),
-        ({"q": 1, "q.r": 2}, True, TypeError, "'q.r' needs a dict, but another option sets it to 1"),
-    ],
-    ids=["index", "lists-off", "no-index", "scalar", "none", "contradiction"],
-)
-def test_wrong_overrides_change_nothing(
-    options: dict[str, Any], lists: bool, kind: type[Exception], match: str
-) -> None:
-    cfg = Config(copy.deepcopy(BASE))
-    with pytest.raises(kind, match=match):
-        cfg.merge_from_dict({"first": 100, **options}, allow_list_keys=lists)
-    assert cfg.to_dict() == BASE
-
-
 def test_neither_side_is_changed() -> None:
     child, base = dict(a=dict(b=2, c=dict(_delete_=True, x=1))), dict(a=dict(b=1, c=dict(y=1)))
     kept = copy.deepcopy((child, base))

@@ -18,6 +18,8 @@ from eng.config import Config, ConfigFileError
 from eng.config.errors import MergeTypeError
 
 Write = Callable[..., Path]
+
+
 DATA = """
 a = 1
 b = dict(c=[1, (2, 3)], d={'e': -a, **dict(f=2)}, g={1, 2})
@@ -141,11 +143,6 @@ def test_nothing_runs(write: Write, tmp_path: Path) -> None:
 def test_the_base_itself_is_data(base: str, write: Write) -> None:
     with pytest.raises(ConfigFileError, match="a.py:1"):
         Config.fromfile(write(a_py=f"_base_ = {base}").name, trust=False)
-
-
-def test_yaml_makes_no_objects(write: Write) -> None:
-    with pytest.raises(ConfigFileError, match="could not determine a constructor"):
-        Config.fromfile(write(a_yaml="x: !!python/object/apply:os.getcwd []"))
 
 
 class TestTexts:

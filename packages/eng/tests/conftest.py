@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # the tests import their helpers by name
 
 
 @pytest.fixture(autouse=True)

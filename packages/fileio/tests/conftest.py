@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import socket
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytest
+
+import eng.fileio as fileio
 
 HELPERS = Path(__file__).parent / "helpers"
 # Spawned workers inherit sys.path, so that what they run can be imported there.
@@ -99,3 +103,45 @@ def s3_options():
         options = {"key": "k", "secret": "s", "endpoint_url": f"http://127.0.0.1:{port}"}
         s3fs.S3FileSystem(**options).mkdir("bucket")
         yield options
+
+
+@pytest.fixture
+def database(tmp_path):
+    lmdb = pytest.importorskip("lmdb")
+    path = str(tmp_path / "db")
+    with lmdb.open(path) as environment, environment.begin(write=True) as transaction:
+        transaction.put(b"k", b"v")
+    return path
+
+
+@pytest.fixture(scope="class")
+def store(request):
+    return request.cls.make_store(request.getfixturevalue, request.getfixturevalue("tmp_path_factory"))
+
+
+@pytest.fixture(scope="class", params=["main", "fork", "spawn"])
+def run(request, store):
+    """Runs the case with that number; a worker gives the traceback of one that failed."""
+    import storage_cases
+
+    if request.param == "main":
+        yield lambda number: storage_cases.CASES[number](store)
+        return
+    fileio.get(store.path("plain.bin"), store.backend_args)  # a client is open here before the worker starts
+    context = multiprocessing.get_context(request.param)
+    ours, theirs = context.Pipe()
+    process = context.Process(target=storage_cases.worker, args=(store, theirs), daemon=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # forking with threads about is what is tested
+        process.start()
+
+    def ask(number):
+        ours.send(number)
+        assert ours.poll(60), f"the {request.param}ed worker does not answer"
+        return ours.recv()
+
+    yield ask
+    ours.send(None)
+    process.join(10)
+    if process.is_alive():
+        process.kill()

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import collections
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from eng.registry import Registry, isolated_registries
+from eng.registry import (
+    MODELS,
+    Registry,
+    isolated_registries,
+)
+
+sys.path.insert(0, str(Path(__file__).parent))  # the tests import their helpers by name
+from check_parts import (
+    Chooses,
+    Exact,
+    LeavesOut,
+    Net,
+    Renames,
+    Swallows,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -45,3 +60,37 @@ def tree() -> dict[str, Registry]:
         "alpha": Registry("model", parent=root, scope="alpha"),
         "beta": Registry("model", parent=root, scope="beta"),
     }
+
+
+@pytest.fixture
+def tools() -> Registry:
+    registry = Registry("tool", scope="vetting")
+    registry.register_module(module=collections.Counter)
+    return registry
+
+
+@pytest.fixture
+def nets() -> Registry:
+    registry = Registry("model", scope="base")
+
+    @registry.register_module()
+    class ResNet:
+        def __init__(self, depth: int) -> None:
+            if depth not in (18, 50):
+                raise ValueError(f"no depth {depth}")
+            self.depth = depth
+
+    @registry.register_module()
+    class Detector:
+        def __init__(self, backbone: dict, heads: list = ()) -> None:
+            self.backbone = registry.build(backbone)
+            self.heads = [registry.build(dict(head)) for head in heads]
+
+    return registry
+
+
+@pytest.fixture
+def parts() -> None:
+    for part in (Net, Exact, Renames, Swallows, LeavesOut, Chooses):
+        part.__module__ = "library_of_tests"  # this file, with its slips, is no source of the library
+        MODELS.register_module(module=part)

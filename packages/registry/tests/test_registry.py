@@ -3,13 +3,9 @@ from __future__ import annotations
 import logging
 
 import pytest
+from check_parts import Thing
 
 from eng.registry import DuplicateNameError, Registry, build_from_cfg
-
-
-class Thing:
-    def __init__(self, a: int = 0) -> None:
-        self.a = a
 
 
 @pytest.fixture
@@ -117,12 +113,6 @@ def test_lookup_in_a_sibling_by_scope(tree: dict[str, Registry]) -> None:
     assert tree["beta"].get("nowhere.X") is None
 
 
-def test_registered_name_may_hold_a_dot(tree: dict[str, Registry]) -> None:
-    tree["base"].register_module(name="ns.X", module=int)
-    assert tree["alpha"].get("ns.X") is int
-    assert tree["base"].get("ns.X") is int
-
-
 def test_a_second_child_of_one_scope_is_an_error(tree: dict[str, Registry]) -> None:
     with pytest.raises(ValueError, match="has a child of scope 'alpha' already"):
         Registry("model", parent=tree["base"], scope="alpha")
@@ -174,12 +164,6 @@ def test_build_func_is_inherited_from_the_parent() -> None:
     assert Registry("y", scope="base").build_func is build_from_cfg
 
 
-def test_dotted_path_needs_no_registration(things: Registry) -> None:
-    assert things.build(dict(type="fractions.Fraction", numerator=1, denominator=2)) == 0.5
-    for absent in ("fractions.Nothing", "no_such_module.X", "a b.c", "math.pi.x.y", "..."):
-        assert things.get(absent) is None
-
-
 @pytest.mark.parametrize(
     ("path", "words"),
     [
@@ -192,12 +176,6 @@ def test_dotted_path_needs_no_registration(things: Registry) -> None:
 def test_dotted_path_that_leads_nowhere_names_the_part(things: Registry, path: str, words: str) -> None:
     with pytest.raises(KeyError, match=words):
         things.build(dict(type=path))
-
-
-def test_repr_is_a_table_of_names(things: Registry) -> None:
-    things.register_module(module=Thing)
-    assert "Registry of thing" in repr(things)
-    assert "Thing" in repr(things)
 
 
 def test_module_lookup_does_not_change_the_given_locations() -> None:

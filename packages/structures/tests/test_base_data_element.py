@@ -64,10 +64,6 @@ def test_data_and_metainfo_are_kept_apart(element: BaseDataElement) -> None:
     assert element.get("img_id") == 3 and element.get("nothing", 7) == 7 and element.get("nothing") is None
 
 
-def test_values_stand_in_dict_for_debuggers(element: BaseDataElement) -> None:
-    assert vars(element)["text"] == "a" and vars(element)["img_id"] == 3
-
-
 @pytest.mark.parametrize(
     ("act", "kind", "match"),
     [
@@ -235,29 +231,6 @@ def test_pickles_with_plain_sets_are_read() -> None:
     element.__setstate__({"_metainfo_fields": {"id"}, "_data_fields": {"x"}, "id": 1, "x": 2})
     element.y = 3
     assert element.keys() == ["x", "y"] and element.metainfo == {"id": 1}
-
-
-def test_repr_shows_both_sections_nested() -> None:
-    inner = InstanceData(scores=torch.ones(2, 1))
-    text = repr(BaseDataElement(ins=inner, table={"a": 1}, metainfo={"shape": (2, 3)}))
-    expected = f"""<BaseDataElement(
-
-    META INFORMATION
-    shape: (2, 3)
-
-    DATA FIELDS
-    ins: <InstanceData(
-
-            META INFORMATION
-
-            DATA FIELDS
-            scores: tensor([[1.],
-                        [1.]])
-        ) at {id(inner):#x}>
-    table:
-        a: 1
-) at """
-    assert text.startswith(expected)
 
 
 def test_dataloader_workers_hand_over_elements() -> None:

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from eng.structures import BaseDataElement, InstanceData
+
+
+@pytest.fixture
+def element() -> BaseDataElement:
+    return BaseDataElement(
+        boxes=torch.arange(8.0).reshape(2, 4),
+        array=np.ones(2),
+        nested=InstanceData(scores=torch.ones(2)),
+        many=[torch.zeros(1), {"x": torch.zeros(2)}],
+        text="a",
+        metainfo={"img_id": 3, "shape": [4, 5]},
+    )
+
+
+def test_values_stand_in_dict_for_debuggers(element: BaseDataElement) -> None:
+    assert vars(element)["text"] == "a" and vars(element)["img_id"] == 3
