@@ -54,9 +54,24 @@ def _shared(function: F) -> F:
     metavar="[CHECKPOINT]",
     help="Go on from the newest whole checkpoint in the work dir, or from CHECKPOINT.",
 )
+@click.option(
+    "--resume-take",
+    "take",
+    multiple=True,
+    metavar="KEY",
+    help="Use the new value of KEY where the checkpoint's would win, such as optim_wrapper.optimizer.lr.",
+)
 @click.option("--amp", is_flag=True, help="Mixed precision.")
 @click.option("--auto-scale-lr", is_flag=True, help="Scale learning rates by the batch size over its base.")
-def train(ctx: click.Context, config: str, resume: str | None, amp: bool, auto_scale_lr: bool, **common: Any) -> int:
+def train(
+    ctx: click.Context,
+    config: str,
+    resume: str | None,
+    take: tuple[str, ...],
+    amp: bool,
+    auto_scale_lr: bool,
+    **common: Any,
+) -> int:
     """Train the model of CONFIG.
 
     Ctrl-C saves the state at the next safe point and says how to go on; a second one stops at once. Exit status: 0 done,
@@ -67,6 +82,8 @@ def train(ctx: click.Context, config: str, resume: str | None, amp: bool, auto_s
     cfg = _load(ctx, config, common)
     if resume is not None:
         cfg.resume, cfg.load_from = True, (None if resume == "auto" else resume)
+    if take:
+        cfg.resume = {"take": list(take)}
     if amp:
         _use_amp(cfg)
     if auto_scale_lr:

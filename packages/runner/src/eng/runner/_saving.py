@@ -17,7 +17,9 @@ from ._hook_calls import HookCalls
 from .assemble import observers
 from .curves import continue_curves
 from .errors import ResumeError
-from .state import collect, differences, restore
+from .passport import run_facts
+from .passport.code import CodeVersion
+from .state import collect, differences, restore, taking
 from .state.policy import choose_beginning
 from .state.progress import position_of
 
@@ -30,6 +32,18 @@ class Saving(HookCalls, Builders):
     _has_taken_weights: bool
     _saved_accumulation: Any
     _save_count: persistence.SaveCount
+    _take: tuple[str, ...]
+    _code: CodeVersion
+    _known_facts: dict[str, Any] | None
+    _parent: dict[str, Any] | None
+
+    def run_facts(self) -> dict[str, Any]:
+        """Config, code, data, world size and versions of this run, to compare it with another one."""
+        if self._known_facts is None:
+            loader = getattr(self._train.get(), "dataloader", None)
+            parts = (unwrap(self.model), getattr(loader, "dataset", None))
+            self._known_facts = run_facts(self.cfg, self._settings, parts, loader, self._code, self.world_size)
+        return self._known_facts
 
     def load_or_resume(self) -> None:
         """Goes on from a checkpoint, or takes its weights, once; does nothing where none is asked for or found."""
@@ -109,6 +123,11 @@ class Saving(HookCalls, Builders):
             self._take_weights(checkpoint, filename)
             return
         meta = restore.meta_of(checkpoint, filename)
+        if meta.get("failed"):
+            raise ResumeError(
+                f"{filename} holds the weights before an iteration that failed ({meta['failed']}), without the state to go on "
+                "exactly; resume from a regular checkpoint (resume=True), or begin a new run with load_from and resume=False"
+            )
         lines = self._take_trained_weights(checkpoint)
         self._take_weights(checkpoint, filename)
         loop = self._train.get()
@@ -118,11 +137,13 @@ class Saving(HookCalls, Builders):
         if "message_hub" in checkpoint:
             self.message_hub.load_state_dict(checkpoint["message_hub"])
         length = getattr(loop, "max_iters", None)
-        restore.restore_position(loop, checkpoint)
+        restore.restore_position(loop, checkpoint, takes_seed=taking.covers(self._take, "randomness.seed"))
         if getattr(loop, "max_iters", None) != length:
             self._rebuild_schedulers()
         lines += self._restore_optimization(checkpoint, resume_optimizer, resume_param_scheduler)
         saved = checkpoint.get("run_state") or {}
+        lines += self._differences_from(saved.get("facts") or {}, lines)
+        self._parent = {"checkpoint": filename, **{key: meta.get(key) for key in ("experiment_name", "run_id", "iter")}}
         lines += differences.hook_differences(self._hooks, saved.get("hooks", {}))
         restore.restore_hooks(self._hooks, saved.get("hooks", {}))
         lines += self._look_at_stop(loop)
@@ -141,6 +162,14 @@ class Saving(HookCalls, Builders):
         return [
             "EMAHook: the saved run averaged its weights and this one does not; it goes on with the trained weights"
         ]
+
+    def _differences_from(self, saved: dict[str, Any], lines: list[str]) -> list[str]:
+        """What else differs from the saved run, and which value wins."""
+        if not saved:
+            return []
+        facts = self.run_facts()
+        taking.check_take(self._take, saved, facts)
+        return taking.difference_lines(saved, facts, self._take, lines)
 
     def _look_at_stop(self, loop: Any) -> list[str]:
         """What to say of a run that a hook had stopped; it stays stopped unless that hook's settings changed."""
@@ -169,16 +198,19 @@ class Saving(HookCalls, Builders):
         lines = differences.missing_parts(checkpoint, wanted)
         self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
         takes_optimizer = optimizer and "optimizer" in checkpoint
+        plans_again = False
         if takes_optimizer:
             state, classes = checkpoint["optimizer"], (checkpoint.get("run_state") or {}).get("optimizers")
             differences.check_optimizers(self.optim_wrapper, state, classes)
             differences.check_shapes(unwrap(self.model), checkpoint["state_dict"])
-            lines += differences.optimizer_differences(self.optim_wrapper, state)
+            taken = taking.TakenValues(self.optim_wrapper, self._take)
+            lines += differences.optimizer_differences(self.optim_wrapper, state, self._take)
             self._load_optimizer(state)
+            plans_again = taken.put_back()
         if schedulers and self.param_schedulers is None and checkpoint.get("param_schedulers"):
             lines.append("param_scheduler: the checkpoint has schedules and this run has none; theirs are not used")
         if wanted["param_schedulers"] and "param_schedulers" in checkpoint:
-            lines += self._restore_schedulers(checkpoint["param_schedulers"], takes_optimizer)
+            lines += self._restore_schedulers(checkpoint["param_schedulers"], takes_optimizer, plans_again)
         return lines
 
     def _load_optimizer(self, state: dict[str, Any]) -> None:
@@ -190,12 +222,16 @@ class Saving(HookCalls, Builders):
                 "optimizer and the model of the saved run, or begin a new run with load_from and resume=False"
             ) from error
 
-    def _restore_schedulers(self, saved: Any, has_optimizer_state: bool) -> list[str]:
+    def _restore_schedulers(self, saved: Any, has_optimizer_state: bool, plans_again: bool) -> list[str]:
         self.param_schedulers = self.build_param_scheduler(self.param_schedulers)
-        lines = restore.restore_schedulers(self.param_schedulers, saved)
+        if "param_scheduler" in self._take:
+            restore.count_steps(self.param_schedulers, self.iter, self._epoch_length())
+            lines = ["param_scheduler: the new schedules are taken, as if they had counted from the beginning"]
+        else:
+            lines = restore.restore_schedulers(self.param_schedulers, saved)
         if not has_optimizer_state:
             restore.write_schedules(self.param_schedulers)
-        if lines:
+        if lines or plans_again:
             restore.plan_again(self.param_schedulers, self.iter, self._epoch_length())
         return lines
 
@@ -267,6 +303,7 @@ class Saving(HookCalls, Builders):
         window = collect.accumulation_state(self.optim_wrapper, self.strategy)
         state = collect.collect_run_state(loop, window, self._hooks, self._point, self._seed)
         state["optimizers"] = collect.optimizer_classes(self.optim_wrapper)
+        state["facts"] = self.run_facts()
         dataset = getattr(loop.dataloader, "dataset", None)
         facts = persistence.run_meta(
             state["position"], self.cfg, self._experiment_name, self._seed, dataset, self._save_count

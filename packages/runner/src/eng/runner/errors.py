@@ -93,6 +93,25 @@ class NonFiniteLossError(ArithmeticError):
         )
 
 
+class LossSpikeError(NonFiniteLossError):
+    """A loss jumped and ``loss_spike``'s action is ``"stop"``, or ``"rollback"`` where there is nothing to go back to.
+
+    Attributes:
+        iteration: the iteration (counted from 0) of the first such loss; -1 where only the message is known.
+        loss: its value.
+        median: of the losses before.
+    """
+
+    def __init__(self, iteration: int | str, loss: float = 0.0, median: float = 0.0) -> None:
+        super().__init__(
+            iteration
+            if isinstance(iteration, str)
+            else f"iteration {iteration + 1} gave a loss of {loss:.4g}, {loss / median:.1f} times the median before"
+        )
+        self.iteration = -1 if isinstance(iteration, str) else iteration
+        self.loss, self.median = loss, median
+
+
 class RunInterrupted(SystemExit):
     """A signal or the time budget ended the run after its state was saved.
 

@@ -13,7 +13,9 @@ from eng.device import get_device
 from eng.dist import all_gather_object, all_reduce, get_world_size
 from eng.optim._finite import NonFiniteGuard, keep_where
 
-from .errors import NonFiniteLossError
+from .errors import LossSpikeError, NonFiniteLossError
+from .failure import sample_numbers, samples_text
+from .spike import SpikeDetector
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +29,7 @@ class FiniteWatch:
     Args:
         policy: ``"warn"``, ``"stop"``, ``"skip"`` (see :class:`StepGuard`) or ``"rollback"``.
         interval: iterations between two looks, counted over the ends of epochs.
+        spikes: finds losses that jump; None does not look for them.
     """
 
     _seen: list[tuple[int, str, torch.Tensor]]
@@ -34,9 +37,11 @@ class FiniteWatch:
     _iterations: int
     _next_batch: int
 
-    def __init__(self, policy: str, interval: int) -> None:
+    def __init__(self, policy: str, interval: int, spikes: SpikeDetector | None = None) -> None:
         self.policy = policy
         self.interval = interval
+        self.spikes = spikes
+        self._loop: Any = None
         self.forget()
 
     def observe(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
@@ -57,12 +62,19 @@ class FiniteWatch:
                 ]
         self._iterations = place + 1
         if self._iterations >= self.interval:
+            self._loop = getattr(runner, "train_loop", None)
             self.look()
 
     def forget(self) -> None:
         """Forgets what was collected."""
         self._seen, self._places = [], []
         self._iterations, self._next_batch = 0, -1
+
+    def goes_back_from(self, error: NonFiniteLossError) -> bool:
+        """Whether the run returns to a checkpoint after this error."""
+        if isinstance(error, LossSpikeError):
+            return self.spikes is not None and self.spikes.policy.action == "rollback"
+        return self.policy == "rollback"
 
     def look(self, *_: Any, **__: Any) -> None:
         """Reads what was collected, in one go, and forgets it.
@@ -75,6 +87,8 @@ class FiniteWatch:
         if not seen:
             return
         losses = _stacked([value for _, _, value in seen])
+        if self.spikes is not None:
+            self._look_for_spikes([(_iteration(place, places), name) for place, name, _ in seen], losses)
         # One number tells whether all are finite; a sum that only became too large is looked at more closely.
         mine = [] if math.isfinite(losses.sum().item()) else torch.isfinite(losses).tolist()
         bad = [
@@ -89,8 +103,32 @@ class FiniteWatch:
             raise NonFiniteLossError(first, sorted({name for iteration, name in bad if iteration == first}))
         skipped = "; its update was skipped" if self.policy == "skip" else ""
         logger.warning(
-            "%d of %d losses are not finite, the first at iteration %d%s", len(bad), len(seen), first + 1, skipped
+            "%d of %d losses are not finite, the first at iteration %d%s%s",
+            len(bad),
+            len(seen),
+            first + 1,
+            samples_text(sample_numbers(self._loop, first)),
+            skipped,
         )
+
+    def _look_for_spikes(self, names: list[tuple[int, str]], losses: torch.Tensor) -> None:
+        """Reads all losses and acts on those that jump; what one rank found, all act upon.
+
+        Raises:
+            LossSpikeError: there is one and the action is not ``"warn"``.
+        """
+        detector: SpikeDetector = self.spikes  # type: ignore[assignment]  # asked for by the caller
+        totals = [(place, value) for (place, name), value in zip(names, losses.tolist(), strict=True) if name == "loss"]
+        spikes = detector.find(totals)
+        if get_world_size() > 1:
+            spikes = sorted({spike for of_rank in all_gather_object(spikes) for spike in of_rank})
+        if spikes and detector.policy.action == "warn":
+            for place, loss, median in spikes:
+                samples = samples_text(sample_numbers(self._loop, place))
+                message = "iteration %d gave a loss of %.4g, %.1f times the median before%s"
+                logger.warning(message, place + 1, loss, loss / median, samples)
+        elif spikes:
+            raise LossSpikeError(*spikes[0])
 
 
 class StepGuard:

@@ -24,14 +24,20 @@ from .assemble import observers
 from .assemble import strategy as strategies
 from .dispatch import Dispatcher, owner_name
 from .errors import MissingPartError, NonFiniteLossError, RunInterrupted
+from .failure import report_failure, sample_numbers, samples_text
 from .finite import FiniteWatch, StepGuard, policy_and_interval, probable_causes
 from .launch import after_restart
+from .passport.code import CodeVersion, project_folder
+from .passport.ending import ending
+from .passport.record import Passport
 from .persistence import SaveCount
 from .preemption import Preemption
 from .settings import RunnerSettings
 from .spec import arguments_from_cfg, arguments_taken_by, as_config, check_config, tells_near_names
+from .spike import LossSpike, SpikeDetector
 from .state import collect, restore
 from .state.policy import choose_beginning
+from .state.taking import resume_and_take
 from .work_dir import claim_shared_start, occupied
 
 # How a training run meets its parts; each is a method of the Runner called ``_<name>``.
@@ -47,6 +53,7 @@ TRAIN_ORDER = (
     "start_counting",
     "guard_steps",
     "compile_model",
+    "write_passport",
     "run_train_loop",
 )
 
@@ -77,6 +84,8 @@ class Runner(Saving):
         data_preprocessor: config for a model that is a config without one.
         load_from: checkpoint to begin with.
         resume: True to go on from ``load_from`` or, without it, from the newest whole checkpoint in ``work_dir``.
+            ``dict(checkpoint=None, take=["optim_wrapper.optimizer.lr", ...])`` takes the new values of the keys in ``take``
+            where the checkpoint's would win.
         launcher: ``"none"``, ``"pytorch"``, ``"slurm"`` or ``"mpi"``.
         env_cfg: see :func:`eng.runner.environment.setup_environment`.
         log_processor: how logs are put into lines.
@@ -92,6 +101,10 @@ class Runner(Saving):
         activation_checkpointing: names of modules that compute their activations again in the backward pass.
         nan_policy: ``"warn"`` (default), ``"stop"``, ``"skip"`` or ``"rollback"``, or
             ``dict(type=..., interval=...)``: what happens when a loss is not finite.
+        loss_spike: ``dict(factor=10, window=100, action="warn")``, with action ``"warn"``, ``"stop"`` or ``"rollback"``: what
+            happens when a loss is more than ``factor`` times the median of the ``window`` iterations before; None (default)
+            does not look.
+        on_error: ``"save"`` (default) leaves a checkpoint, where one is possible, when training raises; ``"raise"`` does not.
         preemption: options of :class:`eng.runner.preemption.Preemption`, such as ``dict(time_budget_s=3600)``;
             None (default) ends the run on SIGTERM and SIGUSR1.
         init_weights: whether ``init_weights()`` of the model is called, once, at the first train(). A model that is given
@@ -141,7 +154,7 @@ class Runner(Saving):
         custom_hooks: list[Any] | None = None,
         data_preprocessor: Any = None,
         load_from: str | None = None,
-        resume: bool | str = False,
+        resume: bool | str | dict[str, Any] = False,
         launcher: str = "none",
         env_cfg: dict[str, Any] = {"dist_cfg": {"backend": "nccl"}},  # noqa: B006  - read only, and the reference's
         log_processor: Any = None,
@@ -155,6 +168,8 @@ class Runner(Saving):
         compile: bool | dict[str, Any] = False,
         activation_checkpointing: list[str] | str | None = None,
         nan_policy: str | dict[str, Any] = "warn",
+        loss_spike: dict[str, Any] | None = None,
+        on_error: str = "save",
         preemption: dict[str, Any] | None = None,
         init_weights: bool = True,
         loss: Any = None,
@@ -169,7 +184,10 @@ class Runner(Saving):
         self._saved_accumulation: Any = None
         self._save_count = SaveCount()
         self._has_begun_training = False
-        self._resume, self._load_from = after_restart(resume, load_from, self._work_dir)
+        wanted, self._take = resume_and_take(resume)
+        self._resume, self._load_from = after_restart(wanted, load_from, self._work_dir)
+        self._known_facts, self._parent = None, None
+        self._code = CodeVersion(project_folder(self.cfg.filename) if get_rank() == 0 else None)
         self._has_loaded = False
         self._has_taken_weights = False
         self._watch: FiniteWatch | None = None
@@ -208,6 +226,7 @@ class Runner(Saving):
         self._experiment_name = name_at(self._timestamp)
         self._log_dir = str(Path(self._work_dir) / self._timestamp)
         self.default_scope = default_scope or "eng"
+        self._passport = Passport(self._log_dir, self._code)
         self._scope = DefaultScope.get_instance(self._experiment_name, scope_name=self.default_scope)
 
     def _open_logs(self, log_level: str, log_processor: Any, visualizer: Any) -> None:
@@ -325,11 +344,17 @@ class Runner(Saving):
         with observers.being_current(parts, self.default_scope), self.preemption:
             try:
                 yield
-            except BaseException:
+            except BaseException as error:
                 self._close_quietly()
+                self._end_passport(error)
                 raise
             self.strategy.close()
             self.call_hook("after_run")
+            self._end_passport(None)
+
+    def _end_passport(self, error: BaseException | None) -> None:
+        if self.rank == 0 and self._has_begun_training:
+            self._passport.end(*ending(self, error))
 
     def _close_quietly(self) -> None:
         """Runs what stands at ``after_run``, each whatever the others do; the run's own failure stays the news."""
@@ -387,7 +412,8 @@ class Runner(Saving):
             return
         log_interval = getattr(observers.first_of_kind(self._hooks, "LoggerHook"), "interval", 50)
         policy, interval = policy_and_interval(self._settings["nan_policy"], log_interval)
-        self._watch = FiniteWatch(policy, interval)
+        spike = LossSpike.of(self._settings["loss_spike"])
+        self._watch = FiniteWatch(policy, interval, SpikeDetector(spike) if spike is not None else None)
         self._dispatch.call_first("after_train_iter", self._watch.observe)
         self._dispatch.call_first("before_save_checkpoint", self._watch.look)
         self._dispatch.call_first("after_train", self._watch.look)
@@ -397,7 +423,8 @@ class Runner(Saving):
                 if hasattr(wrapper, "count_skips_of"):
                     wrapper.count_skips_of(step_guard.guard)
         saver: Any = observers.first_of_kind(self._hooks, "CheckpointHook")
-        if policy == "rollback" and saver is not None and not self.is_resuming:
+        goes_back = policy == "rollback" or (spike is not None and spike.action == "rollback")
+        if goes_back and saver is not None and not self.is_resuming:
             saver.save_now(self, f"rollback_iter_{self.iter}.pth")
 
     def _compile_model(self) -> None:
@@ -405,15 +432,24 @@ class Runner(Saving):
         if options:
             models.compile_model(self.model, options)
 
+    def _write_passport(self, action: str = "train") -> None:
+        """Writes down what this start is; rank 0 alone."""
+        if self.rank == 0 and action == "train":
+            facts = self.run_facts()
+            self._passport.write(action, facts, self.cfg, {"seed": self._seed, **self._randomness_cfg}, self._parent)
+
     def _run_train_loop(self) -> None:
         self._say_if_nothing_is_left()
         while True:
             try:
                 self._train.value.run()
                 return
-            except NonFiniteLossError as error:
-                if not self._go_back_from(error):
-                    raise
+            except Exception as error:
+                if isinstance(error, NonFiniteLossError) and self._go_back_from(error):
+                    continue
+                saver = observers.first_of_kind(self._hooks, "CheckpointHook")
+                report_failure(self, saver, error, saves=self._settings["on_error"] == "save")
+                raise
 
     def _say_if_nothing_is_left(self) -> None:
         loop = self._train.value
@@ -425,14 +461,15 @@ class Runner(Saving):
     def _go_back_from(self, error: NonFiniteLossError) -> bool:
         """Returns to the newest checkpoint and leaves the iteration out that broke, where ``nan_policy`` says so."""
         loop, watch = self._train.value, self._watch
-        if watch is None or watch.policy != "rollback" or not hasattr(loop, "left_out"):
+        if watch is None or not watch.goes_back_from(error) or not hasattr(loop, "left_out"):
             return False
         culprits = probable_causes(error.iteration, loop.left_out)
         path = self._newest_checkpoint()
         if path is None or not culprits:
             return False
         numbers = sorted(number + 1 for number in culprits)
-        self.logger.warning("%s; going back to %s and leaving %s out", error, path, numbers)
+        samples = samples_text(sample_numbers(loop, error.iteration))
+        self.logger.warning("%s%s; going back to %s and leaving %s out", error, samples, path, numbers)
         loop.left_out |= culprits
         loop.forget_pass()
         watch.forget()

@@ -232,6 +232,7 @@ _SECTIONS: Mapping[str, Shape] = {
         },
     ),
     "randomness": Plain(keys=frozenset(field.name for field in fields(Randomness)), is_strict=True),
+    "loss_spike": Plain(keys=frozenset({"factor", "window", "action"}), is_strict=True),
     "auto_scale_lr": Plain(keys=frozenset({"enable", "base_batch_size"})),
     "custom_imports": Plain(keys=frozenset({"imports", "allow_failed_imports"})),
 }

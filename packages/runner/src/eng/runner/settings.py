@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from .errors import IncompleteSettingsError, SettingsError
+from .spike import LossSpike
 
 NAN_POLICIES = ("warn", "stop", "skip", "rollback")
 
@@ -88,8 +89,9 @@ class RunnerSettings:
     """Config for a model that is a config without one."""
     load_from: str | None = None
     """Checkpoint to begin with."""
-    resume: bool | str = False
-    """True to resume from ``load_from`` or, without it, from the newest intact checkpoint in ``work_dir``."""
+    resume: bool | str | Mapping[str, Any] = False
+    """True to resume from ``load_from`` or, without it, from the newest intact checkpoint in ``work_dir``;
+    ``dict(checkpoint=None, take=[...])`` takes the new values of some keys."""
     launcher: str = "none"
     """``"none"``, ``"pytorch"``, ``"slurm"`` or ``"mpi"``."""
     env_cfg: Mapping[str, Any] = field(default_factory=lambda: {"dist_cfg": {"backend": "nccl"}})
@@ -116,6 +118,10 @@ class RunnerSettings:
     """Names of modules that compute their activations again in the backward pass."""
     nan_policy: str | Mapping[str, Any] = "warn"
     """``"warn"``, ``"stop"``, ``"skip"`` or ``"rollback"``, or ``dict(type=..., interval=...)``, for losses that are not finite."""
+    loss_spike: Mapping[str, Any] | None = None
+    """``dict(factor=10, window=100, action="rollback")``, see :class:`eng.runner.spike.LossSpike`; None does not look."""
+    on_error: str = "save"
+    """``"save"`` writes a checkpoint, where one is possible, when training raises; ``"raise"`` does not."""
     preemption: Mapping[str, Any] | None = None
     """Options of :class:`eng.runner.preemption.Preemption`; None ends the run on SIGTERM and SIGUSR1."""
 
@@ -140,6 +146,9 @@ class RunnerSettings:
         policy = self.nan_policy.get("type", "warn") if isinstance(self.nan_policy, Mapping) else self.nan_policy
         if policy not in NAN_POLICIES:
             raise SettingsError(f"nan_policy must be one of {', '.join(NAN_POLICIES)}, got {policy!r}")
+        if self.on_error not in ("save", "raise"):
+            raise SettingsError(f"on_error must be 'save' or 'raise', got {self.on_error!r}")
+        LossSpike.of(self.loss_spike)
 
     def as_arguments(self) -> dict[str, Any]:
         """The settings by name, as the Runner takes them; the values are not copied."""

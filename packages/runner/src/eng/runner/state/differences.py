@@ -36,12 +36,13 @@ def missing_parts(checkpoint: Mapping[str, Any], wanted: Mapping[str, bool]) -> 
     ]
 
 
-def optimizer_differences(optim_wrapper: Any, saved: Any) -> list[str]:
+def optimizer_differences(optim_wrapper: Any, saved: Any, take: Sequence[str] = ()) -> list[str]:
     """Lines about values of parameter groups that the checkpoint and the config have differently.
 
     Args:
         optim_wrapper: the optimizer of this run, before it takes the state.
         saved: the optimizer's state in the checkpoint.
+        take: dotted keys whose present values are used instead.
     """
     lines = []
     for name, wrapper, state in _pairs(optim_wrapper, saved):
@@ -49,9 +50,12 @@ def optimizer_differences(optim_wrapper: Any, saved: Any) -> list[str]:
             continue
         for key, before, now, count in wrapper.differing_settings(state):
             groups = f"{count} parameter group{'s' if count > 1 else ''}"
+            path = f"optim_wrapper{name}.optimizer.{key}"
+            is_taken = any(path == each or path.startswith(f"{each}.") for each in take)
+            first, second = ("", ", which is taken") if is_taken else (", which is used,", "")
             lines.append(
-                f"optim_wrapper{name}: {key} of {groups} is {before!r} in the checkpoint, which is used, and {now!r} in "
-                "the config"
+                f"optim_wrapper{name}: {key} of {groups} is {before!r} in the checkpoint{first} and {now!r} in "
+                f"the config{second}"
             )
     return lines
 

@@ -39,7 +39,7 @@ def meta_of(checkpoint: Mapping[str, Any], filename: str) -> Mapping[str, Any]:
     return meta
 
 
-def restore_position(train_loop: Any, checkpoint: Mapping[str, Any]) -> None:
+def restore_position(train_loop: Any, checkpoint: Mapping[str, Any], *, takes_seed: bool = False) -> None:
     """Puts the training loop where the saved run was.
 
     A checkpoint of MMEngine tells epoch and iteration only; the place in the data follows from them.
@@ -52,7 +52,8 @@ def restore_position(train_loop: Any, checkpoint: Mapping[str, Any]) -> None:
     if get_rank() >= len(ranks):
         logger.warning("The run was saved by %d ranks; rank %d starts new random generators", len(ranks), get_rank())
     rng = ranks[get_rank()] if get_rank() < len(ranks) else None
-    _restore_sampler(train_loop.dataloader, saved.get("sampler"))
+    if not takes_seed:
+        _restore_sampler(train_loop.dataloader, saved.get("sampler"))
     go_on_from(train_loop, saved["position"], rng)
 
 
@@ -158,6 +159,20 @@ def plan_again(schedulers: Any, iterations: int, epoch_length: float) -> None:
                 "A schedule that follows a metric moved this run: its values stay where they are, and the new settings "
                 "of the other schedules count from here on"
             )
+
+
+def count_steps(schedulers: Any, iterations: int, epoch_length: float) -> None:
+    """Lets new schedules have counted the steps of the run so far; :func:`plan_again` then follows them.
+
+    Args:
+        schedulers: a list, or lists by name, as built.
+        iterations: iterations so far.
+        epoch_length: iterations of an epoch so far.
+    """
+    for group in schedulers.values() if isinstance(schedulers, Mapping) else [schedulers]:
+        for scheduler in group or ():
+            length = epoch_length if getattr(scheduler, "by", "epoch") == "epoch" else 1.0
+            scheduler._global_step = int(iterations / length)  # noqa: SLF001  # the driver's own count
 
 
 def write_schedules(schedulers: Any) -> None:

@@ -1,0 +1,6 @@
+"""What a run was: its passport, and how two runs differ."""
+
+from .facts import run_facts
+from .record import PASSPORT, Passport, masked
+
+__all__ = ["PASSPORT", "Passport", "masked", "run_facts"]

@@ -1,0 +1,100 @@
+"""The facts by which two runs are compared: config, code, data, processes and versions."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import metadata
+from typing import Any
+
+import torch
+
+from .code import CodeVersion, source_digests
+from .data import data_facts
+
+# A resume differs from the saved run in these by what it is.
+_OF_THE_START = frozenset({"resume", "load_from", "cfg", "experiment_name"})
+_LIBRARIES = ("numpy", "torchvision", "timm", "transformers", "mmcv", "mmcv-lite", "eng-runner")
+_ABSENT = object()
+
+
+def run_facts(cfg: Any, settings: Mapping[str, Any], parts: Sequence[Any], dataloader: Any, code: CodeVersion, world_size: int) -> dict[str, Any]:  # fmt: skip
+    """What a checkpoint and a passport keep of a run to compare it with another one.
+
+    Args:
+        cfg: the whole config; an empty one leaves the settings to speak.
+        settings: the Runner's arguments.
+        parts: objects whose classes' source files count as code of the run.
+        dataloader: of the training, built.
+        code: version of the project.
+        world_size: number of processes.
+
+    Returns:
+        ``config`` (texts by dotted key), ``code``, ``data``, ``world_size`` and ``versions``.
+    """
+    source = cfg if len(cfg) else {name: value for name, value in settings.items() if value is not None}
+    top = {key: source[key] for key in source if key not in _OF_THE_START}
+    return {
+        "config": dict(flat(top)),
+        "code": {**code.as_facts(), **{f"file {name}": text for name, text in source_digests(parts).items()}},
+        "data": data_facts(dataloader),
+        "world_size": world_size,
+        "versions": versions(),
+    }
+
+
+def flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """The leaves of a nested setting by dotted key, as text; an object is named by its class."""
+    if isinstance(value, Mapping) and value:
+        for key in value:
+            yield from flat(value[key], f"{path}.{key}" if path else str(key))
+    elif isinstance(value, (list, tuple)) and any(isinstance(item, (Mapping, list, tuple)) for item in value):
+        for number, item in enumerate(value):
+            yield from flat(item, f"{path}.{number}")
+    else:
+        yield path, _text(value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(_text(item) for item in value)}]"
+    if isinstance(value, (str, bytes, int, float, complex, type(None), Mapping)):
+        return repr(dict(value)) if isinstance(value, Mapping) else repr(value)
+    if isinstance(value, type) or (callable(value) and hasattr(value, "__qualname__")):
+        return f"{value.__module__}.{value.__qualname__}"
+    return f"<{type(value).__module__}.{type(value).__qualname__}>"
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, torch and the libraries that decide the numbers of a run, those that are installed."""
+    found = {"python": platform.python_version(), "torch": str(torch.__version__)}
+    for name in _LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    if torch.version.cuda:
+        found["cuda"] = torch.version.cuda
+    return found
+
+
+def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """The facts that differ, as ``(section, key, before, now)``; "absent" stands for a fact that only one run has.
+
+    A section that one of the runs did not record at all is left out.
+    """
+    rows: list[tuple[str, str, str, str]] = []
+    for section in ("config", "code", "data", "versions"):
+        old, new = before.get(section), now.get(section)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            for key in dict.fromkeys((*old, *new)):
+                first, second = old.get(key, _ABSENT), new.get(key, _ABSENT)
+                if first != second:
+                    rows.append((section, str(key), _shown(first), _shown(second)))
+    if before.get("world_size", now.get("world_size")) != now.get("world_size"):
+        rows.append(("world_size", "world_size", str(before["world_size"]), str(now.get("world_size"))))
+    return rows
+
+
+def _shown(value: Any) -> str:
+    return "absent" if value is _ABSENT else str(value)

@@ -1,0 +1,163 @@
+"""The passport of a start: a file of plain data in its folder, written before the first step."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .code import CodeVersion
+
+__all__ = ["CONFIG", "DIFF", "END", "PASSPORT", "Passport", "masked", "packages"]
+
+PASSPORT, END, DIFF, CONFIG = "passport.json", "end.json", "code.diff", "run_config.py"
+# Variables that decide numbers or speed and are no secret by their nature.
+_HARMLESS = re.compile(
+    r"(CUDA|NCCL|OMP|MKL|KMP|OPENBLAS|TORCH|PYTORCH|CUBLAS|TF32|NVIDIA_TF32|PYTHONHASHSEED|WORLD_SIZE|RANK|LOCAL_RANK)"
+)
+_NUMBER = re.compile(r"[-+:,.\w]{0,32}\Z")
+_SECRET = re.compile(
+    r"(TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|APIKEY|AUTH|COOKIE|PRIVATE)|(^|_)(KEY|PWD|PASS|PAT)($|_)", re.IGNORECASE
+)
+_HARMLESS_NAMES = frozenset({"PWD", "OLDPWD", "SSH_AUTH_SOCK", "XAUTHORITY"})
+_IN_ADDRESS = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*(?=@)")
+
+
+def masked(text: str) -> str:
+    """The text with each secret of the environment replaced by ``${NAME}``, and passwords in addresses by ``***``.
+
+    A variable is a secret by its name: TOKEN, KEY, SECRET, PASSWORD and the like.
+    """
+    secrets = [(name, value) for name, value in os.environ.items() if len(value) >= 4 and _is_secret(name)]
+    for name, value in sorted(secrets, key=lambda pair: -len(pair[1])):
+        text = text.replace(value, f"${{{name}}}")
+    return _IN_ADDRESS.sub("***", text)
+
+
+def _is_secret(name: str) -> bool:
+    return name not in _HARMLESS_NAMES and _SECRET.search(name) is not None
+
+
+def packages() -> list[str]:
+    """``name==version`` of everything installed, from the names of the folders alone: no file is read."""
+    names = set()
+    for folder in sys.path:
+        try:
+            entries = [path.name for path in Path(folder or ".").iterdir()]
+        except OSError:
+            continue
+        for entry in entries:
+            if entry.endswith(".dist-info") and "-" in entry:
+                names.add("==".join(entry.removesuffix(".dist-info").rsplit("-", 1)))
+    return sorted(names, key=str.lower)
+
+
+def environment() -> dict[str, Any]:
+    """The names of all variables, and the values of those that decide numbers (threads, devices) and are plain numbers."""
+    values = {
+        name: value
+        for name, value in os.environ.items()
+        if _HARMLESS.match(name) and not _is_secret(name) and _NUMBER.match(value)
+    }
+    return {"names": sorted(os.environ), "values": values}
+
+
+class Passport:
+    """Writes what a start is, and later how it ended.
+
+    Args:
+        folder: of the start.
+        code: version of the project.
+    """
+
+    def __init__(self, folder: str | Path, code: CodeVersion) -> None:
+        self.folder = Path(folder)
+        self.code = code
+        self._began = time.time()
+
+    def write(self, action: str, facts: Mapping[str, Any], cfg: Any, seeds: Mapping[str, Any], parent: Any) -> None:
+        """Writes ``passport.json``, the diff of the project and the config; a full disk is no reason to stop a run.
+
+        Args:
+            action: ``"train"``, ``"val"`` or ``"test"``.
+            facts: of :func:`eng.runner.passport.run_facts`.
+            cfg: the whole config.
+            seeds: ``seed`` and the other settings of randomness.
+            parent: of a resumed run, its checkpoint and run; None otherwise.
+        """
+        self._began = time.time()
+        record = {
+            "format": 1,
+            "action": action,
+            "began": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "command": [masked(word) for word in sys.orig_argv],
+            "folder": str(Path.cwd()),
+            "config_file": getattr(cfg, "filename", None),
+            "origins": origins(cfg, facts.get("config", {})),
+            "packages": packages(),
+            "environment": environment(),
+            "seeds": dict(seeds),
+            "host": {
+                "name": platform.node(),
+                "system": platform.platform(),
+                "cpus": os.cpu_count(),
+                "pid": os.getpid(),
+            },
+            "parent": parent,
+            **facts,
+        }
+        self._put(PASSPORT, masked(json.dumps(record, indent=1, default=str)))
+        if self.code.diff:
+            self._put(DIFF, masked(self.code.diff))
+        if len(cfg):
+            self._put_config(cfg)
+
+    def _put_config(self, cfg: Any) -> None:
+        path = self.folder / CONFIG
+        try:
+            cfg.dump(str(path))
+            path.write_text(masked(path.read_text(encoding="utf-8")), encoding="utf-8")
+        except (TypeError, ValueError, OSError):  # it holds objects that have no text, or the disk is full
+            path.unlink(missing_ok=True)
+
+    def end(self, status: str, facts: Mapping[str, Any]) -> None:
+        """Writes ``end.json``: the status, how long the start took, and what it reached."""
+        record = {"status": status, "duration_s": round(time.time() - self._began, 3), **facts}
+        self._put(END, masked(json.dumps(record, indent=1, default=str)))
+
+    def _put(self, name: str, text: str) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
+        except OSError:
+            return
+
+
+def origins(cfg: Any, keys: Mapping[str, Any]) -> dict[str, str]:
+    """File and line at which each key of a config was set, where the config knows."""
+    found = {}
+    for key in keys:
+        *folders, last = key.split(".")
+        node: Any = cfg
+        for name in folders:
+            node = _step(node, name)
+        tell = getattr(node, "__where__", None)
+        place = tell(last) if callable(tell) else None
+        if place is not None:
+            found[key] = str(place)
+    return found
+
+
+def _step(node: Any, name: str) -> Any:
+    if isinstance(node, (list, tuple)):
+        return node[int(name)] if name.isdigit() and int(name) < len(node) else None
+    try:
+        return node[name]
+    except (KeyError, TypeError, AttributeError):
+        return None

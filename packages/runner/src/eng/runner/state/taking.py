@@ -1,0 +1,139 @@
+"""What a resume takes from this run instead of the checkpoint, and how each difference is settled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from eng.optim.errors import near
+from eng.optim.scheduler._progress import set_value
+from eng.runner.errors import SettingsError
+from eng.runner.passport.facts import differing
+
+from .collect import wrappers_by_name
+
+_NOT_RESTORED = "this run goes on with what it has"
+
+
+def resume_and_take(resume: Any) -> tuple[bool | str, tuple[str, ...]]:
+    """``resume`` as a flag or path, and the keys whose present values are taken.
+
+    Args:
+        resume: a flag, ``"auto"``, a path, or ``dict(checkpoint=None, take=[...])``.
+
+    Raises:
+        SettingsError: a mapping has another key, or ``take`` is no list of keys.
+    """
+    if not isinstance(resume, Mapping):
+        return resume, ()
+    unknown = sorted(set(resume) - {"checkpoint", "take"})
+    if unknown:
+        raise SettingsError(
+            f"resume takes checkpoint and take, not {unknown[0]!r}{near(unknown[0], ['checkpoint', 'take'])}"
+        )
+    take = resume.get("take") or ()
+    if isinstance(take, str) or not all(isinstance(key, str) for key in take):
+        raise SettingsError(f"resume's take must be a list of dotted keys, got {take!r}")
+    return resume.get("checkpoint") or True, tuple(take)
+
+
+def covers(take: Iterable[str], key: str) -> bool:
+    """Whether a dotted key, or a section around it, is taken."""
+    return any(key == each or key.startswith(f"{each}.") for each in take)
+
+
+def difference_lines(before: Mapping[str, Any], now: Mapping[str, Any], take: Sequence[str], lines: Sequence[str]) -> list[str]:  # fmt: skip
+    """A line for each difference between the saved run and this one, with the value that wins.
+
+    Args:
+        before: facts of the saved run.
+        now: facts of this run.
+        take: keys whose present values win.
+        lines: what is said already.
+    """
+    rows = differing(before, now)
+    return [_line(*row, take) for row in rows if not _is_said(row[0], row[1], lines)]
+
+
+def check_take(take: Sequence[str], before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuses a key that neither run has.
+
+    Raises:
+        SettingsError: there is one; near keys are named.
+    """
+    known = {key for facts in (before, now) for key in facts.get("config", {})}
+    sections = {key[:place] for key in known for place, sign in enumerate(key) if sign == "."} | known
+    for key in take:
+        if known and key not in sections:
+            raise SettingsError(f"resume's take names {key!r}, which neither run's config has{near(key, sections)}")
+
+
+def _line(section: str, key: str, before: str, now: str, take: Sequence[str]) -> str:
+    values = f"{before} in the checkpoint and {now} now"
+    if section == "config":
+        return f"{key}: {values}; {_winner(key, take)}"
+    if section == "code":
+        return f"code, {key}: {values}; the code of now runs"
+    if section == "data":
+        return f"training data, {key}: {values}; the data of now are read"
+    if section == "versions":
+        return f"version of {key}: {values}"
+    return f"world size: {values}; this run has {now} processes, and the global batch changes with them"
+
+
+def _winner(key: str, take: Sequence[str]) -> str:
+    if covers(take, key):
+        return "the new value is taken"
+    if _is_hyperparameter(key):
+        return "the checkpoint's is used (resume=dict(take=[...]) or --resume-take takes the new one)"
+    if key.startswith("randomness.seed"):
+        return "the order of the data and the random generators are the checkpoint's"
+    if key.startswith("model."):
+        return "the model of now is built, and gets the checkpoint's weights"
+    return "the new value is used"
+
+
+def _is_hyperparameter(key: str) -> bool:
+    """Whether a key is one that the optimizer's state brings along."""
+    words = key.split(".")
+    return words[0] == "optim_wrapper" and "optimizer" in words[1:3] and words[-1] not in ("type", "foreach", "fused")
+
+
+def _is_said(section: str, key: str, lines: Sequence[str]) -> bool:
+    if section != "config":
+        return False
+    words = key.split(".")
+    if _is_hyperparameter(key):
+        return any(line.startswith("optim_wrapper") and f": {words[-1]} of " in line for line in lines)
+    if words[0] == "param_scheduler":
+        return any(line.startswith(f"{'.'.join(words[:-1])} ") and f"{words[-1]}=" in line for line in lines)
+    return key == "randomness.seed" and any(line.startswith("The seed is ") for line in lines)
+
+
+class TakenValues:
+    """The hyperparameters of this run's config that are put back after the optimizer took a checkpoint's.
+
+    Args:
+        optim_wrapper: the optimizer, before it takes the state.
+        take: dotted keys.
+    """
+
+    def __init__(self, optim_wrapper: Any, take: Sequence[str]) -> None:
+        self._values: list[tuple[Any, int, str, Any]] = []
+        for name, wrapper in wrappers_by_name(optim_wrapper).items():
+            path = f"optim_wrapper.{name}.optimizer" if name else "optim_wrapper.optimizer"
+            for number, group in enumerate(getattr(wrapper, "param_groups", ())):
+                for key in group:
+                    if not key.startswith(("initial_", "param")) and covers(take, f"{path}.{key}"):
+                        self._values.append((wrapper, number, key, group.get(f"initial_{key}", group[key])))
+
+    def put_back(self) -> bool:
+        """Writes the values; whether there were any."""
+        for wrapper, number, key, value in self._values:
+            group = wrapper.param_groups[number]
+            if key not in group:
+                continue
+            set_value(group, key, value)
+            if f"initial_{key}" in group:
+                set_value(group, f"initial_{key}", value)
+        return bool(self._values)
