@@ -6,7 +6,7 @@ from typing import Any
 
 from eng.runner.errors import RunInterrupted
 
-from .record import masked
+from .masking import masked
 
 
 def ending(runner: Any, error: BaseException | None) -> tuple[str, dict[str, Any]]:

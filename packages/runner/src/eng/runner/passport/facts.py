@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
@@ -11,6 +12,7 @@ import torch
 
 from .code import CodeVersion, source_digests
 from .data import data_facts
+from .masking import masked
 
 # A resume differs from the saved run in these by what it is.
 _OF_THE_START = frozenset({"resume", "load_from", "cfg", "experiment_name"})
@@ -35,7 +37,7 @@ def run_facts(cfg: Any, settings: Mapping[str, Any], parts: Sequence[Any], datal
     source = cfg if len(cfg) else {name: value for name, value in settings.items() if value is not None}
     top = {key: source[key] for key in source if key not in _OF_THE_START}
     return {
-        "config": dict(flat(top)),
+        "config": json.loads(masked(json.dumps(dict(flat(top))))),
         "code": {**code.as_facts(), **{f"file {name}": text for name, text in source_digests(parts).items()}},
         "data": data_facts(dataloader),
         "world_size": world_size,
@@ -45,10 +47,10 @@ def run_facts(cfg: Any, settings: Mapping[str, Any], parts: Sequence[Any], datal
 
 def flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
     """The leaves of a nested setting by dotted key, as text; an object is named by its class."""
-    if isinstance(value, Mapping) and value:
+    if isinstance(value, dict) and value:  # os.environ is a mapping too, and none of these
         for key in value:
             yield from flat(value[key], f"{path}.{key}" if path else str(key))
-    elif isinstance(value, (list, tuple)) and any(isinstance(item, (Mapping, list, tuple)) for item in value):
+    elif isinstance(value, (list, tuple)) and any(isinstance(item, (dict, list, tuple)) for item in value):
         for number, item in enumerate(value):
             yield from flat(item, f"{path}.{number}")
     else:
@@ -58,8 +60,8 @@ def flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 def _text(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(_text(item) for item in value)}]"
-    if isinstance(value, (str, bytes, int, float, complex, type(None), Mapping)):
-        return repr(dict(value)) if isinstance(value, Mapping) else repr(value)
+    if isinstance(value, (str, bytes, int, float, complex, type(None))) or value == {}:
+        return repr(value)
     if isinstance(value, type) or (callable(value) and hasattr(value, "__qualname__")):
         return f"{value.__module__}.{value.__qualname__}"
     return f"<{type(value).__module__}.{type(value).__qualname__}>"

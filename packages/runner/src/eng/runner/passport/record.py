@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .code import CodeVersion
+from .masking import is_secret, masked
 
 __all__ = ["CONFIG", "DIFF", "END", "PASSPORT", "Passport", "masked", "packages"]
 
@@ -22,26 +23,6 @@ _HARMLESS = re.compile(
     r"(CUDA|NCCL|OMP|MKL|KMP|OPENBLAS|TORCH|PYTORCH|CUBLAS|TF32|NVIDIA_TF32|PYTHONHASHSEED|WORLD_SIZE|RANK|LOCAL_RANK)"
 )
 _NUMBER = re.compile(r"[-+:,.\w]{0,32}\Z")
-_SECRET = re.compile(
-    r"(TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|APIKEY|AUTH|COOKIE|PRIVATE)|(^|_)(KEY|PWD|PASS|PAT)($|_)", re.IGNORECASE
-)
-_HARMLESS_NAMES = frozenset({"PWD", "OLDPWD", "SSH_AUTH_SOCK", "XAUTHORITY"})
-_IN_ADDRESS = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*(?=@)")
-
-
-def masked(text: str) -> str:
-    """The text with each secret of the environment replaced by ``${NAME}``, and passwords in addresses by ``***``.
-
-    A variable is a secret by its name: TOKEN, KEY, SECRET, PASSWORD and the like.
-    """
-    secrets = [(name, value) for name, value in os.environ.items() if len(value) >= 4 and _is_secret(name)]
-    for name, value in sorted(secrets, key=lambda pair: -len(pair[1])):
-        text = text.replace(value, f"${{{name}}}")
-    return _IN_ADDRESS.sub("***", text)
-
-
-def _is_secret(name: str) -> bool:
-    return name not in _HARMLESS_NAMES and _SECRET.search(name) is not None
 
 
 def packages() -> list[str]:
@@ -63,7 +44,7 @@ def environment() -> dict[str, Any]:
     values = {
         name: value
         for name, value in os.environ.items()
-        if _HARMLESS.match(name) and not _is_secret(name) and _NUMBER.match(value)
+        if _HARMLESS.match(name) and not is_secret(name) and _NUMBER.match(value)
     }
     return {"names": sorted(os.environ), "values": values}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from eng.optim.errors import near
+from eng.logging.near_names import near
 from eng.optim.scheduler._progress import set_value
 from eng.runner.errors import SettingsError
 from eng.runner.passport.facts import differing
