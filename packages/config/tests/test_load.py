@@ -177,7 +177,7 @@ class TestRemote:
 
     def test_without_fsspec_the_extra_is_named(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(__import__("sys").modules, "fsspec", None)
-        with pytest.raises(ImportError, match=r"pip install 'eng-config\[remote\]'"):
+        with pytest.raises(ImportError, match=r"pip install fsspec"):
             Config.fromfile(write(a_py="_base_ = 'https://example.org/far.py'"))
 
 

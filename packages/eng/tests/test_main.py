@@ -130,4 +130,4 @@ def test_compat_that_is_not_installed_is_named(commands, monkeypatch, capsys) ->
     monkeypatch.delattr(eng, "compat", raising=False)
     monkeypatch.setenv("ENG_COMPAT", "1")
     assert main(["echo"]) == 2
-    assert "pip install eng-compat" in capsys.readouterr().err
+    assert "pip install --find-links dist eng-compat" in capsys.readouterr().err

@@ -349,21 +349,3 @@ def test_hooks_without_work_here_leave_a_run_alone(make_runner, parts) -> None:
     runner = make_runner(model=model, custom_hooks=hooks, **parts.validation(acc=[1]))
     runner.train()
     assert runner.iter == 8
-
-
-def test_the_bar_shows_rate_and_place_on_a_terminal(make_runner, monkeypatch, capsys) -> None:
-    import sys
-
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    hook = ProgressBarHook(refresh_seconds=0.0)
-    shown = []
-
-    class Look(Hook):
-        priority = 100
-
-        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-            shown.append(hook._bar.tasks[0].completed)
-
-    make_runner(custom_hooks=[hook, Look()]).train()
-    assert shown == list(range(1, 9))
-    assert hook._bar is None

@@ -11,7 +11,7 @@ import pytest
 from eng.logging import MMLogger, print_log
 from eng.logging.logger import FilterDuplicateWarning
 
-CONSOLE = r"\d\d/\d\d \d\d:\d\d:\d\d - mmengine - "
+CONSOLE = r"\d\d/\d\d \d\d:\d\d:\d\d - eng - "
 FILE = r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d - mmengine - "
 
 

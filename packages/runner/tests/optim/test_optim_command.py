@@ -165,7 +165,7 @@ def test_without_matplotlib_it_names_the_extra(monkeypatch, tmp_path):
 
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     result, _ = run(CONFIG, "--plot", str(tmp_path / "lr.png"))
-    assert "pip install 'eng-runner[visual]'" in result.output
+    assert "pip install matplotlib" in result.output
     assert result.exit_code == 1
 
 

@@ -133,7 +133,7 @@ def test_the_time_budget_is_no_first_signal() -> None:
 def test_what_the_ranks_agreed_on_is_no_first_signal(monkeypatch) -> None:
     """The scheduler's signal may reach this rank only when another one has made all of them save."""
     with Preemption() as preemption:
-        monkeypatch.setattr("eng.runner.preemption.all_reduce", lambda code, op: code.fill_(2))
+        monkeypatch.setattr("eng.runner.preemption.all_reduce", lambda code, op: code.fill_(3))
         assert preemption.poll(0, world_size=2) == "SIGTERM"
         terminate()
         assert preemption.exit_code == 143

@@ -116,7 +116,7 @@ def _fetch(url: str) -> bytes:
     try:
         import fsspec
     except ImportError as error:
-        raise ImportError(f"a config by URL ({url}) needs fsspec: pip install 'eng-config[remote]'") from error
+        raise ImportError(f"a config by URL ({url}) needs fsspec: pip install fsspec") from error
     with fsspec.open(url, "rb") as file:
         data: bytes = file.read(SIZE_LIMIT_BYTES + 1)
     return data

@@ -77,5 +77,7 @@ def _install_compat() -> None:
     try:
         from eng import compat
     except ImportError as error:
-        raise click.ClickException("ENG_COMPAT is set, which needs eng-compat: pip install eng-compat") from error
+        raise click.ClickException(
+            "ENG_COMPAT is set, which needs eng-compat: install it from where eng came from, such as pip install --find-links dist eng-compat"
+        ) from error
     compat.install()

@@ -87,7 +87,7 @@ def _write_safetensors(weights: Mapping[str, torch.Tensor], meta: dict[str, str]
         from safetensors.torch import save
     except ImportError as error:
         raise ModuleNotFoundError(
-            "the safetensors format needs safetensors: pip install 'eng-runner[safetensors]'", name="safetensors"
+            "the safetensors format needs safetensors: pip install safetensors", name="safetensors"
         ) from error
     data = save(_apart(weights), metadata={"format": "pt", **meta})
     write_whole(target, lambda file: file.write(data))

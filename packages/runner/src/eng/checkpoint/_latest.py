@@ -84,7 +84,7 @@ def find_latest_checkpoint(path: str | os.PathLike[str]) -> str | None:
             _skip(candidate.path, error)
             continue
         return candidate.path
-    _LOGGER.info("no whole checkpoint to go on from was found in %s", folder)
+    _LOGGER.debug("no intact checkpoint to resume from is in %s", folder)
     return None
 
 

@@ -100,7 +100,8 @@ class CheckpointLoader:
         name = os.fspath(filename)
         loader = cls._get_checkpoint_loader(name)
         kind = loader.__name__.removeprefix("load_from_")
-        print_log(f"Checkpoint {name}: read by the loader {kind!r}", logger=logger, level=logging.INFO)
+        level = logging.DEBUG if logger == "current" else logging.INFO  # a run says which checkpoint it loads
+        print_log(f"Checkpoint {name}: read by the loader {kind!r}", logger=logger, level=level)
         with reading(trust, verify):
             return loader(name, map_location=map_location)
 

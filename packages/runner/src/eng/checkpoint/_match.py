@@ -35,6 +35,8 @@ class LoadReport:
         errors: further failures, as torch worded them.
         num_parameters: elements of all parameters of the model.
         num_loaded: elements of those parameters that were loaded.
+        num_in_file: elements of all tensors of the file.
+        num_used: elements of those tensors that were loaded.
     """
 
     matched: tuple[str, ...] = ()
@@ -44,11 +46,18 @@ class LoadReport:
     errors: tuple[str, ...] = ()
     num_parameters: int = 0
     num_loaded: int = 0
+    num_in_file: int = 0
+    num_used: int = 0
 
     @property
     def share(self) -> float:
         """Share of the model's parameters (by elements) that were loaded, from 0 to 1."""
         return self.num_loaded / self.num_parameters if self.num_parameters else 1.0
+
+    @property
+    def share_of_file(self) -> float:
+        """Share of the file's tensors (by elements) that were loaded, from 0 to 1."""
+        return self.num_used / self.num_in_file if self.num_in_file else 1.0
 
     @property
     def fits(self) -> bool:
@@ -167,6 +176,8 @@ class _Visit:
             tuple(matched), tuple(missing), tuple(dict.fromkeys(self.unexpected)), wrong, tuple(failed),
             sum(number for _, number in counted.values()),
             sum(number for ident, (_, number) in counted.items() if ident in loaded),
+            sum(value.numel() for value in self.state.values() if isinstance(value, torch.Tensor)),
+            sum(self.state[key].numel() for key in matched if isinstance(self.state[key], torch.Tensor)),
         )  # fmt: skip
 
 

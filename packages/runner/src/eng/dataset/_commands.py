@@ -61,7 +61,7 @@ def _check_format(out: Path) -> None:
     try:
         from PIL import Image
     except ImportError as error:
-        raise click.ClickException("browse needs Pillow: pip install 'eng-runner[visual]'") from error
+        raise click.ClickException("browse needs Pillow: pip install pillow") from error
     endings = Image.registered_extensions()
     if out.suffix and endings.get(out.suffix.lower()) not in Image.SAVE:
         raise click.UsageError(

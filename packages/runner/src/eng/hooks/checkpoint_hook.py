@@ -9,9 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from eng.logging._details import DETAIL
 from eng.logging.errors import UsageError, UsageTypeError
 from eng.logging.metric_values import MetricReader
 from eng.logging.whole_numbers import whole_number
+from eng.logging.words import counted
 from eng.registry import HOOKS
 
 from ._checkpoint_best import Best
@@ -133,7 +135,7 @@ class CheckpointHook(Hook):
         if self._timer is not None:
             self._timer.begin(runner.iter)
         files = self._files = self._open_folder(runner)
-        runner.logger.info("Checkpoints will be saved to %s.", files.folder)
+        runner.logger.info("Checkpoints will be saved to %s.", files.folder, extra=DETAIL)
         self._retention.load_state_dict(state.get("retention", {}), files)
         self._best.load_state_dict(state.get("best", {}), files)
         self._publish_facts(runner)
@@ -210,7 +212,7 @@ class CheckpointHook(Hook):
                 self._save(runner, runner.iter)
             return
         if self.every_n_epochs(runner, self.interval, self.save_begin) or last:
-            runner.logger.info("Saving checkpoint at %s epochs", runner.epoch + 1)
+            runner.logger.info("Saving checkpoint at %s", counted(runner.epoch + 1, "epoch"))
             self._save(runner, runner.epoch + 1)
 
     def after_train_iter(
@@ -231,7 +233,7 @@ class CheckpointHook(Hook):
             last = True
             self._timer.begin(runner.iter + 1)
         if self.every_n_train_iters(runner, self.interval, self.save_begin) or last:
-            runner.logger.info("Saving checkpoint at %s iterations", runner.iter + 1)
+            runner.logger.info("Saving checkpoint at %s", counted(runner.iter + 1, "iteration"))
             self._save(runner, runner.iter + 1)
 
     def after_val_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
@@ -362,7 +364,7 @@ class CheckpointHook(Hook):
         runner.message_hub.update_info(f"best_ckpt{suffix}", path)
         self._write(runner, name, partial(self._retention.remove, list(self._retention.stale), files))
         runner.logger.info(
-            "The best checkpoint with %0.4f %s at %s %s is saved to %s.", score, metric, number, unit, name
+            "The best checkpoint with %0.4f %s at %s is saved to %s.", score, metric, counted(number, unit), name
         )
 
     def _state_to_resume(self, runner: RunnerView) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from eng.dataset.utils import length_of
+from eng.logging._details import DETAIL
 from eng.logging.whole_numbers import whole_number
 from eng.registry import HOOKS
 from eng.visualization.axis import step_counts
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 @HOOKS.register_module()
 class LoggerHook(Hook):
     """Prints a line every ``interval`` iterations and sends its scalars to the visualizer.
+
+    Before the first iteration it prints the parts of the run: device, model, data, optimizer, schedule.
 
     Args:
         interval: iterations between two lines, counted within the epoch. 10 by default.
@@ -83,6 +86,8 @@ class LoggerHook(Hook):
         self.log_metric_by_epoch = self._given_by_epoch = log_metric_by_epoch
         self.backend_args = backend_args if backend_args is not None else file_client_args
         self.json_log_path: str | None = None
+        self.last_loss: float | None = None
+        self._has_reported = False
         self._epoch_length = -1
         self._logs_end = False
         self._begin = 0
@@ -101,6 +106,19 @@ class LoggerHook(Hook):
 
             self.out_dir = str(join_path(str(self.out_dir), Path(runner.work_dir).name, backend_args=self.backend_args))
             runner.logger.info("Log files are copied to %s when the run is over", self.out_dir)
+        self._report(runner)
+
+    def _report(self, runner: RunnerView) -> None:
+        """Writes what the run begins with, once."""
+        if self._has_reported or runner.rank != 0:
+            return
+        self._has_reported = True
+        from eng.runner.start_report import start_report
+
+        try:
+            runner.logger.info(start_report(runner))
+        except Exception:  # parts of libraries lack what eng's parts have, and the run goes on without it
+            runner.logger.debug("There is no report of the run's parts", exc_info=True)
 
     def before_train_epoch(self, runner: RunnerView) -> None:
         """Notes how long an epoch is; endless data has no end to log."""
@@ -124,11 +142,12 @@ class LoggerHook(Hook):
         self._next_batch = done
         ends_epoch = done == self._epoch_length
         if ends_epoch or (self._begin + done) % self.interval_exp_name == 0:
-            runner.logger.info("Exp name: %s", runner.experiment_name)
+            runner.logger.info("Exp name: %s", runner.experiment_name, extra=DETAIL)
         if done % self.interval and not (ends_epoch and self._logs_end):
             return
         tag, line = runner.log_processor.get_log_after_iter(runner, batch_idx, "train")
         runner.logger.info(line)
+        self.last_loss = tag.get("loss", tag.get("train/loss"))
         with step_counts("iter"):
             runner.visualizer.add_scalars(tag, step=runner.iter + 1, file_path=self.json_log_path)
 

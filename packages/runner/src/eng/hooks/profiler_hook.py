@@ -11,6 +11,7 @@ import torch
 from eng.logging.errors import UsageError, UsageTypeError
 from eng.registry import HOOKS
 
+from ._loops import follow_loop
 from .hook import DataBatch, Hook
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class ProfilerHook(Hook):
     """Profiles the first ``profile_times`` epochs or iterations of training and writes a trace.
 
     Args:
-        by_epoch: whether ``profile_times`` counts epochs (default) or iterations.
+        by_epoch: whether ``profile_times`` counts epochs or iterations. None (default) is as the training loop counts.
         profile_times: how long to profile. 1 by default.
         activity_with_cpu: record the CPU. True by default.
         activity_with_cuda: record CUDA. False by default.
@@ -45,7 +46,7 @@ class ProfilerHook(Hook):
     def __init__(
         self,
         *,
-        by_epoch: bool = True,
+        by_epoch: bool | None = None,
         profile_times: int = 1,
         activity_with_cpu: bool = True,
         activity_with_cuda: bool = False,
@@ -59,7 +60,7 @@ class ProfilerHook(Hook):
     ) -> None:
         if profile_times < 1:
             raise UsageError(f"profile_times must be at least 1, got {profile_times}")
-        self.by_epoch = by_epoch
+        self.by_epoch = self._given_by_epoch = by_epoch
         self.profile_times = profile_times
         self.activities = _activities(activity_with_cpu, activity_with_cuda)
         if schedule is not None and not isinstance(schedule, Mapping):
@@ -82,6 +83,9 @@ class ProfilerHook(Hook):
         Raises:
             ValueError: the run is shorter than ``profile_times``.
         """
+        self.by_epoch = follow_loop(
+            self._given_by_epoch, runner, "ProfilerHook's by_epoch", "the whole run is one epoch and is profiled"
+        )
         longest = runner.max_epochs if self.by_epoch else runner.max_iters
         if longest < self.profile_times:
             unit = "epochs" if self.by_epoch else "iterations"

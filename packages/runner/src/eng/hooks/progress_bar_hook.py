@@ -1,12 +1,15 @@
-"""ProgressBarHook: on a terminal, a bar with rate and remaining time."""
+"""ProgressBarHook: on a terminal, a bar with rate, remaining time and loss."""
 
 from __future__ import annotations
 
 import math
-import sys
-import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import torch
+
+from eng.dataset.utils import length_of
+from eng.logging.progress import Bar, open_bar
 from eng.registry import HOOKS
 
 from .hook import DataBatch, Hook
@@ -17,7 +20,10 @@ if TYPE_CHECKING:
 
 @HOOKS.register_module()
 class ProgressBarHook(Hook):
-    """Shows training as a bar below the log lines, where standard output is a terminal; does nothing elsewhere.
+    """Shows training, validation and test as bars below the log lines, where standard output is a terminal.
+
+    Does nothing elsewhere. A run on a terminal has this hook by default; ``default_hooks=dict(progress_bar=None)`` leaves it out.
+    The loss is the one of the last log line where reading it would make the accelerator wait.
 
     Args:
         refresh_seconds: time between two drawings; between them a step costs one look at the clock.
@@ -27,21 +33,15 @@ class ProgressBarHook(Hook):
 
     def __init__(self, refresh_seconds: float = 0.2) -> None:
         self.refresh_seconds = refresh_seconds
-        self._bar: Any = None
-        self._next_drawing = 0.0
+        self._bar: Bar | None = None
+        self._evaluation: Bar | None = None
+        self._logger_hooks: list[Any] = []
 
     def before_train(self, runner: RunnerView) -> None:
         """Opens the bar."""
-        if runner.rank != 0 or not sys.stdout.isatty():
-            return
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn("train"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
-        self._bar = Progress(*columns, TimeRemainingColumn(), transient=True)
-        self._bar.start()
         total = runner.max_iters if runner.max_iters != math.inf else None
-        self._task = self._bar.add_task("train", total=total, completed=runner.iter, rate="")
-        self._started, self._began_at = time.monotonic(), runner.iter
+        self._bar = open_bar("train", total, runner.iter, refresh_seconds=self.refresh_seconds)
+        self._logger_hooks = [hook for hook in getattr(runner, "hooks", ()) if hasattr(hook, "last_loss")]
 
     def after_train_iter(
         self,
@@ -51,18 +51,67 @@ class ProgressBarHook(Hook):
         outputs: dict[str, Any] | None = None,
     ) -> None:
         """Moves the bar, when it is time to."""
-        if self._bar is None:
-            return
-        now = time.monotonic()
-        if now < self._next_drawing:
-            return
-        self._next_drawing = now + self.refresh_seconds
-        done = runner.iter + 1
-        rate = (done - self._began_at) / max(now - self._started, 1e-9)
-        self._bar.update(self._task, completed=done, rate=f"{rate:.1f} it/s")
+        if self._bar is not None and self._bar.is_due:
+            self._bar.update(runner.iter + 1, self._loss(outputs))
+
+    def after_train(self, runner: RunnerView) -> None:
+        """Takes the bar away."""
+        self._close()
+
+    def before_val(self, runner: RunnerView) -> None:
+        """Opens the bar of a validation."""
+        self._open_evaluation("val", runner.val_dataloader)
+
+    def after_val_iter(
+        self, runner: RunnerView, batch_idx: int, data_batch: DataBatch = None, outputs: Sequence[Any] | None = None
+    ) -> None:
+        """Moves the bar of the validation."""
+        if self._evaluation is not None:
+            self._evaluation.update(batch_idx + 1)
+
+    def after_val_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
+        """Takes the bar of the validation away."""
+        self._close_evaluation()
+
+    def before_test(self, runner: RunnerView) -> None:
+        """Opens the bar of a test."""
+        self._open_evaluation("test", runner.test_dataloader)
+
+    def after_test_iter(
+        self, runner: RunnerView, batch_idx: int, data_batch: DataBatch = None, outputs: Sequence[Any] | None = None
+    ) -> None:
+        """Moves the bar of the test."""
+        if self._evaluation is not None:
+            self._evaluation.update(batch_idx + 1)
+
+    def after_test_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
+        """Takes the bar of the test away."""
+        self._close_evaluation()
 
     def after_run(self, runner: RunnerView) -> None:
-        """Takes the bar away."""
+        """Takes the bars of a run away that ended early."""
+        self._close()
+
+    def _open_evaluation(self, title: str, dataloader: Any) -> None:
+        self._close_evaluation()
+        self._evaluation = open_bar(title, length_of(dataloader), refresh_seconds=self.refresh_seconds)
+
+    def _close_evaluation(self) -> None:
+        if self._evaluation is not None:
+            self._evaluation.close()
+            self._evaluation = None
+
+    def _close(self) -> None:
+        self._close_evaluation()
         if self._bar is not None:
-            self._bar.stop()
+            self._bar.close()
             self._bar = None
+
+    def _loss(self, outputs: Any) -> str | None:
+        """The loss of this iteration where it lies on the CPU, otherwise that of the last log line."""
+        value = outputs.get("loss") if isinstance(outputs, dict) else None
+        if isinstance(value, torch.Tensor):
+            value = value.item() if value.device.type == "cpu" and value.numel() == 1 else None
+        if value is None:
+            value = next((hook.last_loss for hook in self._logger_hooks if hook.last_loss is not None), None)
+        return f"loss {value:.4f}" if isinstance(value, (int, float)) else None

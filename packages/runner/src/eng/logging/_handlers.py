@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import logging
 import sys
@@ -9,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
+from ._details import are_details_shown, is_detail
 from ._failures import OneReport
 from ._terminal import printable
 
@@ -38,6 +40,28 @@ class MMFormatter(logging.Formatter):
         return super().format(record)
 
 
+class ConsoleFormatter(MMFormatter):
+    """The same line with the name that helps a reader: ``eng``, and for a warning of eng's the package that it came from."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of `record`."""
+        name = _shown_name(record)
+        if name != record.name:
+            record = copy.copy(record)
+            record.name = name
+        return super().format(record)
+
+
+def _shown_name(record: logging.LogRecord) -> str:
+    if record.name == "mmengine":
+        return "eng"
+    if record.name.partition(".")[0] != "eng":
+        return record.name
+    if record.levelno < logging.WARNING:
+        return "eng"
+    return ".".join(part for part in record.name.split(".") if not part.startswith("_"))
+
+
 class FilterDuplicateWarning(logging.Filter):
     """Lets each warning through once; the last few thousand different ones are remembered.
 
@@ -65,8 +89,8 @@ class FilterDuplicateWarning(logging.Filter):
 class ConsoleHandler(logging.StreamHandler[Any]):
     """Lines on standard output: with colours by rich where it is a terminal, plain everywhere else.
 
-    While a live display of rich, such as a progress bar, is open, lines go through it and appear above it. Where the reader
-    of standard output is gone, lines go nowhere.
+    While a live display of rich is open, lines go through it and appear above it. Where the reader of standard output is
+    gone, lines go nowhere. Details, such as the whole config, are left to the log file unless they are asked for.
     """
 
     def __init__(self) -> None:
@@ -81,6 +105,8 @@ class ConsoleHandler(logging.StreamHandler[Any]):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes the line of `record`."""
+        if is_detail(record) and not (are_details_shown() or self.level <= logging.DEBUG):
+            return
         if not getattr(self.stream, "isatty", bool)():
             super().emit(record)
             return

@@ -15,6 +15,7 @@ from eng.registry import ManagerMixin
 from ._handlers import (
     CONSOLE_TIME,
     FILE_TIME,
+    ConsoleFormatter,
     ConsoleHandler,
     FilterDuplicateWarning,
     MMFormatter,
@@ -71,19 +72,19 @@ class MMLogger(logging.Logger, ManagerMixin):
         level = logging._checkLevel(log_level.upper() if isinstance(log_level, str) else log_level)  # type: ignore[attr-defined]  # noqa: SLF001  # logging's own parser of levels
         rank = get_rank()
         self.parent = logging.getLogger(_HIERARCHY)
-        self._add(ConsoleHandler(), level if rank == 0 else max(level, logging.ERROR), CONSOLE_TIME)
+        self._add(ConsoleHandler(), level if rank == 0 else max(level, logging.ERROR), ConsoleFormatter(CONSOLE_TIME))
         per_rank = (distributed or level <= logging.DEBUG) and get_world_size() > 1
         self._log_file = None if log_file is None else str(log_file)
         if log_file is not None and per_rank:
             self._log_file = str(_file_of_rank(Path(log_file), rank))
         if self._log_file is not None and (rank == 0 or per_rank):
-            self._add(file_handler(self._log_file, file_mode, file_handler_cfg), level, FILE_TIME)
+            self._add(file_handler(self._log_file, file_mode, file_handler_cfg), level, MMFormatter(FILE_TIME))
         logging.Logger.setLevel(self, level)
         _attach_to_hierarchy(level)
 
-    def _add(self, handler: logging.Handler, level: int, time_format: str) -> None:
+    def _add(self, handler: logging.Handler, level: int, formatter: logging.Formatter) -> None:
         handler.setLevel(level)
-        handler.setFormatter(MMFormatter(time_format))
+        handler.setFormatter(formatter)
         handler.addFilter(FilterDuplicateWarning(self.name))
         self.addHandler(handler)
 

@@ -75,7 +75,7 @@ def draw(previews: dict[str, Any], path: str) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise click.ClickException("--plot needs matplotlib: pip install 'eng-runner[visual]'") from error
+        raise click.ClickException("--plot needs matplotlib: pip install matplotlib") from error
     figure = Figure(figsize=(9, 6), layout="constrained")
     known = FigureCanvasAgg(figure).get_supported_filetypes()
     if Path(path).suffix.lower().removeprefix(".") not in known:

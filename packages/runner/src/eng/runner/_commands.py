@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +10,8 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from eng.logging.near_names import near
-
 F = TypeVar("F", bound=Callable[..., Any])
 INTERRUPTED = 130
-# What leads elsewhere than to a file of this machine: s3://..., torchvision://...
-_ADDRESS = re.compile(r"[A-Za-z][\w.+-]+:")
 
 
 def _shared(function: F) -> F:
@@ -36,6 +31,7 @@ def _shared(function: F) -> F:
         click.option(
             "--max-restarts", type=click.IntRange(0), default=0, help="Restarts of all processes after a failure."
         ),
+        click.option("--verbose", is_flag=True, help="Print what the log file holds: environment, config, hooks."),
         # torch.distributed.launch gives it to every process.
         click.option("--local_rank", "--local-rank", type=int, hidden=True),
         click.pass_context,
@@ -45,8 +41,14 @@ def _shared(function: F) -> F:
     return function
 
 
+_allow_partial = click.option(
+    "--allow-partial", is_flag=True, help="Accept a checkpoint of which under half of the parameters match."
+)
+
+
 @click.command()
 @_shared
+@_allow_partial
 @click.option(
     "--resume",
     is_flag=False,
@@ -70,6 +72,7 @@ def train(
     take: tuple[str, ...],
     amp: bool,
     auto_scale_lr: bool,
+    allow_partial: bool,
     **common: Any,
 ) -> int:
     """Train the model of CONFIG.
@@ -84,30 +87,45 @@ def train(
         cfg.resume, cfg.load_from = True, (None if resume == "auto" else resume)
     if take:
         cfg.resume = {"take": list(take)}
+    if allow_partial:
+        cfg.allow_partial = True
     if amp:
         _use_amp(cfg)
     if auto_scale_lr:
         _enable_auto_scale_lr(cfg)
-    cfg.setdefault("preemption", {"signals": ("SIGINT", "SIGTERM", "SIGUSR1")})
-    cfg.custom_hooks = [*(cfg.get("custom_hooks") or []), {"type": "ProgressBarHook"}]
-    return _run(cfg, lambda runner: runner.train(), _say_what_training_left)
+    _must_exist(cfg.get("load_from"), "load_from" if resume is None else "--resume")
+    return _run(cfg, lambda runner: runner.train(), lambda runner: None, verbose=common["verbose"])
 
 
 @click.command()
 @_shared
-@click.option("--checkpoint", help="Weights to validate. Default: the config's load_from.")
-def val(ctx: click.Context, config: str, checkpoint: str | None, **common: Any) -> int:
+@click.option(
+    "--checkpoint",
+    help="Weights to validate; none: those that the model begins with. Default: the config's load_from, then the best, then the newest in the work dir.",
+)
+@_allow_partial
+def val(ctx: click.Context, config: str, checkpoint: str | None, allow_partial: bool, **common: Any) -> int:
     """Validate the model of CONFIG."""
-    return _evaluate(ctx, config, checkpoint, common, lambda runner: runner.val())
+    return _evaluate(ctx, config, checkpoint, allow_partial, common, lambda runner: runner.val())
 
 
 @click.command(name="test")
 @_shared
-@click.option("--checkpoint", help="Weights to test. Default: the config's load_from.")
+@click.option(
+    "--checkpoint",
+    help="Weights to test; none: those that the model begins with. Default: the config's load_from, then the best, then the newest in the work dir.",
+)
 @click.option("--tta", is_flag=True, help="Test with augmentations, as the config's tta_model and tta_pipeline say.")
+@_allow_partial
 @click.option("--out", type=click.Path(dir_okay=False), help="Write all predictions to this .pkl file.")
 def test_command(
-    ctx: click.Context, config: str, checkpoint: str | None, tta: bool, out: str | None, **common: Any
+    ctx: click.Context,
+    config: str,
+    checkpoint: str | None,
+    allow_partial: bool,
+    tta: bool,
+    out: str | None,
+    **common: Any,
 ) -> int:
     """Test the model of CONFIG."""
 
@@ -117,7 +135,7 @@ def test_command(
         if out is not None:
             _dump_predictions(cfg, out)
 
-    return _evaluate(ctx, config, checkpoint, common, lambda runner: runner.test(), prepare)
+    return _evaluate(ctx, config, checkpoint, allow_partial, common, lambda runner: runner.test(), prepare)
 
 
 # --- the config of a call --------------------------------------------------------------------------------------------
@@ -152,16 +170,50 @@ def _must_be_writable(folder: Path) -> None:
         raise _mistake(f"work_dir: cannot write to {folder}: {nearest} is read-only; choose another by --work-dir")
 
 
-def _must_exist(checkpoint: str | None) -> None:
+def _choose_weights(cfg: Any, checkpoint: str | None) -> None:
+    """Sets ``load_from`` to the weights to evaluate, and says which they are where the user did not.
+
+    Raises:
+        click.ClickException: there are none, or no such file.
+    """
+    from .environment import local_work_dir
+    from .state.policy import find_trained_checkpoint
+
+    if checkpoint == "none":
+        cfg.load_from = None
+        click.echo("weights: those that the model begins with", err=True)
+        return
+    if checkpoint is not None:
+        cfg.load_from = checkpoint
+        _must_exist(checkpoint, "--checkpoint")
+        return
+    if cfg.get("load_from") is not None:
+        _must_exist(cfg.load_from, "load_from")
+        return
+    found = find_trained_checkpoint(local_work_dir(cfg.work_dir))
+    if found is None:
+        raise _mistake(
+            f"no weights: there is no checkpoint in {cfg.work_dir} and no load_from in the config; name one by --checkpoint "
+            "(--checkpoint none takes the weights that the model begins with)"
+        )
+    click.echo(f"weights: {found}", err=True)
+    cfg.load_from = found
+
+
+def _must_exist(checkpoint: str | None, key: str) -> None:
     """Makes sure that a checkpoint of this machine is there before logs are begun.
 
     Raises:
         click.ClickException: it is not.
     """
-    if checkpoint is None or _ADDRESS.match(checkpoint) or (path := Path(checkpoint).expanduser()).exists():
+    from .state.policy import check_exists
+
+    if checkpoint is None:
         return
-    hint = near(path.name, [each.name for each in path.parent.glob("*.pth")], otherwise="")
-    raise _mistake(f"there is no checkpoint {checkpoint}{hint}")
+    try:
+        check_exists(checkpoint, key)
+    except FileNotFoundError as error:
+        raise _mistake(str(error)) from error
 
 
 def _mistake(message: str) -> click.ClickException:
@@ -229,6 +281,7 @@ def _evaluate(
     ctx: click.Context,
     config: str,
     checkpoint: str | None,
+    allow_partial: bool,
     common: dict[str, Any],
     action: Callable[[Any], dict[str, float]],
     prepare: Callable[[Any], None] = lambda cfg: None,
@@ -237,10 +290,9 @@ def _evaluate(
         return _on_several(common)
     cfg = _load(ctx, config, common)
     cfg.resume = False
-    if checkpoint is not None:
-        cfg.load_from = checkpoint
-    if cfg.get("load_from") is None:
-        click.echo("no --checkpoint and no load_from: the weights are those that the model begins with", err=True)
+    _choose_weights(cfg, checkpoint)
+    if allow_partial:
+        cfg.allow_partial = True
     prepare(cfg)
     metrics: dict[str, float] = {}
 
@@ -251,52 +303,33 @@ def _evaluate(
         )
         click.echo(f"Done: {listed or 'no metrics'}\nLog: {runner.log_dir}")
 
-    return _run(cfg, lambda runner: metrics.update(action(runner)), tell)
+    return _run(cfg, lambda runner: metrics.update(action(runner)), tell, verbose=common["verbose"])
 
 
-def _run(cfg: Any, action: Callable[[Any], Any], tell: Callable[[Any], None]) -> int:
+def _run(cfg: Any, action: Callable[[Any], Any], tell: Callable[[Any], None], *, verbose: bool) -> int:
+    from eng.logging._details import showing_details
     from eng.registry import RUNNERS
 
+    from .call import resume_hint
     from .errors import RunInterrupted
     from .runner import Runner
 
-    _must_exist(cfg.get("load_from"))
     runner: Any = None
     try:
-        runner = RUNNERS.build(cfg) if cfg.get("runner_type") else Runner.from_cfg(cfg)
-        action(runner)
+        with showing_details(verbose):
+            runner = RUNNERS.build(cfg) if cfg.get("runner_type") else Runner.from_cfg(cfg)
+            action(runner)
     except RunInterrupted as stop:
         if runner.rank == 0:
-            click.echo(f"\nStopped by {stop.reason} at {stop.position}. {_how_to_go_on(cfg)}", err=True)
+            hint = f"\n{resume_hint(cfg.work_dir)}" if stop.checkpoint else ""
+            click.echo(f"\nStopped by {stop.reason} at {stop.position}.{hint}", err=True)
         return int(stop.code or 0)
     except KeyboardInterrupt:
-        place = "before training began" if runner is None or runner.iter == 0 else f"after iteration {runner.iter}"
-        click.echo(f"\nStopped at once, {place}. {_how_to_go_on(cfg)}", err=True)
+        iteration = 0 if runner is None else runner.iter
+        place = f"after iteration {iteration}" if iteration else "before the first iteration"
+        hint = f"\n{resume_hint(cfg.work_dir)}" if iteration else ""
+        click.echo(f"\nStopped at once, {place}{hint}", err=True)
         return INTERRUPTED
     if runner.rank == 0:
         tell(runner)
     return 0
-
-
-def _how_to_go_on(cfg: Any) -> str:
-    words = [word for word in sys.argv[1:] if word != "--resume"]
-    return f"Go on with:\n  eng {' '.join(words)} --resume\n(the newest whole checkpoint in {cfg.work_dir} is used)"
-
-
-def _say_what_training_left(runner: Any) -> None:
-    """Where the checkpoint, the log and the curves are."""
-    hub = runner.message_hub
-    lines = [f"Done: {runner.epoch} epochs, {runner.iter} iterations."]
-    best = hub.get_info("best_ckpt") or hub.get_info(f"best_ckpt_{hub.get_info('best_metric')}")
-    if best:
-        metric = hub.get_info("best_metric") or next(iter(_best_metrics(runner)), "the metric")
-        lines.append(f"Best checkpoint: {best} ({metric}: {hub.get_info('best_score'):.4f})")
-    if hub.get_info("last_ckpt"):
-        lines.append(f"Last checkpoint: {hub.get_info('last_ckpt')}")
-    lines.append(f"Log: {Path(runner.log_dir) / (runner.timestamp + '.log')}")
-    lines.append(f"Curves: {Path(runner.log_dir) / 'vis_data'} (eng curves {runner.work_dir})")
-    click.echo("\n".join(lines))
-
-
-def _best_metrics(runner: Any) -> list[str]:
-    return [name for hook in runner.hooks for name in (getattr(hook, "save_best", None) or ())]

@@ -20,7 +20,7 @@ from .errors import ResumeError
 from .passport import run_facts
 from .passport.code import CodeVersion
 from .state import collect, differences, restore, taking
-from .state.policy import choose_beginning
+from .state.policy import check_exists, check_match, choose_beginning
 from .state.progress import position_of
 
 
@@ -30,6 +30,8 @@ class Saving(HookCalls, Builders):
     _load_from: str | None
     _has_loaded: bool
     _has_taken_weights: bool
+    _has_begun_training: bool
+    _load_report: object = None
     _saved_accumulation: Any
     _save_count: persistence.SaveCount
     _take: tuple[str, ...]
@@ -58,7 +60,10 @@ class Saving(HookCalls, Builders):
         elif beginning.resume:
             self.resume(beginning.path)
         else:
+            check_exists(beginning.path, "load_from")
             self.load_checkpoint(beginning.path)
+            if not self.cfg.get("allow_partial", False):
+                check_match(self._load_report, beginning.path, trains=self._has_begun_training)
 
     def load_checkpoint(
         self,
@@ -95,7 +100,9 @@ class Saving(HookCalls, Builders):
     ) -> None:
         self._has_taken_weights = True
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
-        self.strategy.load_model_state(self.model, checkpoint, strict=strict, revise_keys=revise_keys)
+        self._load_report = self.strategy.load_model_state(
+            self.model, checkpoint, strict=strict, revise_keys=revise_keys
+        )
         self.logger.info("Load checkpoint from %s", filename)
 
     def resume(

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from eng.dist import is_main_process
+from eng.logging._details import DETAIL
+from eng.logging.words import counted
 from eng.visualization.curves import LinesError, read_lines, scalars_before, survives
 
 logger = logging.getLogger(__name__)
@@ -47,5 +49,5 @@ def continue_curves(
             position["iter"],
         )
         return
-    logger.info("The curves of this start begin with %d lines of %s", len(lines), source)
+    logger.info("The curves of this start begin with %s of %s", counted(len(lines), "line"), source, extra=DETAIL)
     visualizer.go_on_from(lines, file_path)

@@ -5,7 +5,7 @@ The first argument alone is the whole message: pickle, copy and torch's loader w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 
@@ -75,6 +75,26 @@ class ResumeError(ValueError):
     """A checkpoint cannot be resumed from; the message says why and what to do."""
 
 
+class WrongCheckpointError(RuntimeError):
+    """Under half of the parameters of a checkpoint match the model's: it is the checkpoint of another model.
+
+    Attributes:
+        checkpoint: its path.
+        report: what matched and what did not, an :class:`eng.checkpoint.LoadReport`.
+    """
+
+    def __init__(self, checkpoint: str, report: Any = None) -> None:
+        self.checkpoint, self.report = checkpoint, report
+        super().__init__(
+            checkpoint
+            if report is None
+            else f"load_from={checkpoint!r} is not the checkpoint of this model: {report.share:.1%} of the model's parameters "
+            f"are in it, under names and shapes such as {_first(report.missing or report.wrong_shape)}; it holds "
+            f"{_first(report.unexpected or report.wrong_shape)}. Choose another checkpoint, or load it all the same with "
+            "allow_partial=True in the config (--allow-partial)"
+        )
+
+
 class NonFiniteLossError(ArithmeticError):
     """A loss became NaN or infinite and ``nan_policy`` is ``"stop"``.
 
@@ -136,6 +156,10 @@ class RunInterrupted(SystemExit):
             return self.reason
         kept = f"; its state is in {self.checkpoint}" if self.checkpoint else ""
         return f"stopped by {self.reason} at {self.position}{kept}"
+
+
+def _first(names: Iterable[str]) -> str:
+    return next((repr(name) for name in names), "nothing else")
 
 
 def _listed(names: list[Any]) -> str:

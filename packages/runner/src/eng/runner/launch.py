@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -10,6 +11,8 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from .call import ORIGINAL_CALL, original_words
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +43,7 @@ def relaunch_with_agent(nproc: int, argv: list[str], max_restarts: int = 0) -> i
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import elastic_launch
 
+    os.environ[ORIGINAL_CALL] = json.dumps(original_words())
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // nproc)))
     words = ["-m", "eng.cli", *argv, *([] if _names_launcher(argv) else ["--launcher", "pytorch"])]
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -45,7 +46,7 @@ class Preemption:
 
     def __init__(
         self,
-        signals: Sequence[str] = ("SIGTERM", "SIGUSR1"),
+        signals: Sequence[str] = ("SIGINT", "SIGTERM", "SIGUSR1"),
         time_budget_s: float | None = None,
         margin_s: float = 120.0,
         agree_every: int = 10,
@@ -113,6 +114,8 @@ class Preemption:
             return
         self._was_signalled = True
         self.reason = self.reason or signal.Signals(number).name
+        if number == signal.SIGINT:
+            _acknowledge()
         if self.on_request is not None:
             self.on_request()
         earlier = self._previous.get(number)
@@ -124,6 +127,13 @@ class Preemption:
         default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
         signal.signal(number, default)
         os.kill(os.getpid(), number)
+
+
+def _acknowledge() -> None:
+    """Answers Ctrl-C at once: the end of the iteration may be far. Written past Python's buffers, as signals may come in a write."""
+    if os.environ.get("RANK", "0") == "0":
+        with contextlib.suppress(OSError):
+            os.write(2, b"\nCtrl-C: the run ends after this iteration; a second Ctrl-C stops it at once\n")
 
 
 def _call(handler: Callable[..., Any], number: int, frame: FrameType | None) -> None:

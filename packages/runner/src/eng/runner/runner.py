@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from torch import nn
 from eng.dataset.utils import length_of
 from eng.dist import all_gather_object, get_rank
 from eng.hooks import Hook
+from eng.logging._details import DETAIL
 from eng.registry import RUNNERS, DefaultScope
 
 from . import environment
@@ -22,6 +24,8 @@ from ._slot import Slot
 from .assemble import model as models
 from .assemble import observers
 from .assemble import strategy as strategies
+from .call import is_eng, resume_hint
+from .closing import closing_lines
 from .dispatch import Dispatcher, owner_name
 from .errors import MissingPartError, NonFiniteLossError, RunInterrupted
 from .failure import report_failure, sample_numbers, samples_text
@@ -106,7 +110,7 @@ class Runner(Saving):
             does not look.
         on_error: ``"save"`` (default) leaves a checkpoint, where one is possible, when training raises; ``"raise"`` does not.
         preemption: options of :class:`eng.runner.preemption.Preemption`, such as ``dict(time_budget_s=3600)``;
-            None (default) ends the run on SIGTERM and SIGUSR1.
+            None (default) ends the run on Ctrl-C (SIGINT), SIGTERM and SIGUSR1.
         init_weights: whether ``init_weights()`` of the model is called, once, at the first train(). A model that is given
             as an object keeps what was loaded into it. True by default.
         loss: loss of a model that computes none itself: a callable ``loss(output, target)``, a registered name or a
@@ -210,7 +214,7 @@ class Runner(Saving):
         if self.preemption.comes_unannounced:
             self._stop_at_safe_points()
         self.register_hooks(default_hooks, custom_hooks)
-        self.logger.info("Hooks, point by point, in the order of their calls:\n%s", self.get_hooks_info())
+        self.logger.info("Hooks, point by point, in the order of their calls:\n%s", self.get_hooks_info(), extra=DETAIL)
         self.dump_config()
 
     # --- opening a run
@@ -232,10 +236,11 @@ class Runner(Saving):
     def _open_logs(self, log_level: str, log_processor: Any, visualizer: Any) -> None:
         self.log_processor = self.build_log_processor(log_processor or {})
         self.logger = self.build_logger(log_level=log_level)
+        settings = {name: value for name, value in self._randomness_cfg.items() if name != "seed"}
         facts = {"Seed": self._seed, "Launcher": self._launcher, **environment.distributed_facts()}
-        self.logger.info(environment.environment_report({**self._randomness_cfg, **facts}))
+        self.logger.info(environment.environment_report({**settings, **facts}), extra=DETAIL)
         if getattr(self.cfg, "pretty_text", ""):
-            self.logger.info("Config:\n%s", self.cfg.pretty_text)
+            self.logger.info("Config:\n%s", self.cfg.pretty_text, extra=DETAIL)
         self.message_hub = self.build_message_hub()
         self.visualizer = self.build_visualizer(visualizer)
         known_by_name = (self._scope, self.logger, self.message_hub, self.visualizer)
@@ -302,9 +307,12 @@ class Runner(Saving):
         """
         self._need("train()", "train_dataloader", "train_cfg", "optim_wrapper")
         self._has_begun_training = True
+        started = time.monotonic()
         with occupied(self._work_dir, self._experiment_name), self._running():
             for step in TRAIN_ORDER:
                 getattr(self, f"_{step}")()
+        if self.rank == 0:
+            self.logger.info(closing_lines(self, time.monotonic() - started))
         return self.model
 
     def val(self) -> dict[str, float]:
@@ -508,7 +516,8 @@ class Runner(Saving):
         stop = RunInterrupted(
             reason, self.preemption.exit_code, path, f"epoch {self.epoch + 1}, iteration {done}{where}"
         )
-        self.logger.warning(str(stop))
+        hint = f".\n{resume_hint(self._work_dir)}" if path else ""
+        self.logger.warning("%s%s", stop, hint, extra=DETAIL if is_eng() else None)  # eng says it at the very end
         raise stop
 
     def _all_ranks_pass(self, batch_idx: int) -> bool:

@@ -28,6 +28,7 @@ CONFIG_KEYS = frozenset(
         "find_unused_parameters",
         "detect_anomalous_params",
         "efficient_conv_bn_eval",
+        "allow_partial",
     ]
 )
 _DIST_KEYS = frozenset(
@@ -45,7 +46,16 @@ _DIST_KEYS = frozenset(
     ]
 )
 DEFAULT_HOOKS = frozenset(
-    ["runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint", "visualization"]
+    [
+        "runtime_info",
+        "timer",
+        "sampler_seed",
+        "logger",
+        "param_scheduler",
+        "checkpoint",
+        "visualization",
+        "progress_bar",
+    ]
 )
 PARAMWISE_KEYS = frozenset(
     [

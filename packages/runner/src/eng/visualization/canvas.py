@@ -36,7 +36,7 @@ def cv2() -> Any:
     try:
         import cv2 as module
     except ImportError as error:
-        raise ImportError("drawing needs OpenCV: pip install 'eng-runner[visual]'") from error
+        raise ImportError("drawing needs OpenCV: pip install opencv-python-headless pillow") from error
     return module
 
 

@@ -15,7 +15,7 @@ from eng.fileio.errors import MissingClientError, UnsupportedOperationError
 
 __all__ = ["FsspecBackend"]
 
-_INSTALL = "pip install 'eng-fileio[fsspec]'"
+_INSTALL = "pip install fsspec"
 
 
 class FsspecBackend(RemoteStore):
@@ -162,7 +162,7 @@ def _how_to_install(scheme: str) -> str:
     package = str(registry.known_implementations.get(scheme, {}).get("class", "fsspec")).split(".")[0]
     if package == "fsspec":
         return ""
-    return ": pip install " + ("'eng-fileio[s3]'" if package == "s3fs" else package)
+    return ": pip install " + package
 
 
 def _write(fs: Any, path: str, action: Callable[[], object]) -> None:

@@ -100,7 +100,7 @@ class HTTPBackend(RemoteReader):
     @property
     def requests(self) -> Any:
         """The client library."""
-        return client_module("requests", "HTTPBackend", "pip install 'eng-fileio[http]'")
+        return client_module("requests", "HTTPBackend", "pip install requests")
 
     @property
     def session(self) -> Any:

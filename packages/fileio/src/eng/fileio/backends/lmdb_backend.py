@@ -141,7 +141,7 @@ class LmdbBackend(RemoteStore):
             return shared
 
     def _new_environment(self) -> Any:
-        lmdb = client_module("lmdb", "LmdbBackend", "pip install 'eng-fileio[lmdb]'")
+        lmdb = client_module("lmdb", "LmdbBackend", "pip install lmdb")
         if self.readonly and not os.path.exists(self.db_path):
             raise FileNotFoundError(f"no LMDB database at {self.db_path}")
         is_file = os.path.isfile(self.db_path)

@@ -106,7 +106,7 @@ class MemcachedBackend(RemoteReader):
         return self._library().HashClient(self.servers, **options)
 
     def _library(self) -> Any:
-        return client_module("pymemcache", "MemcachedBackend", "pip install 'eng-fileio[memcached]'")
+        return client_module("pymemcache", "MemcachedBackend", "pip install pymemcache")
 
 
 def _servers(setting: Servers) -> list[str]:

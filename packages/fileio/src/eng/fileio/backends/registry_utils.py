@@ -110,7 +110,7 @@ class BackendTable:
         protocols = _fsspec_protocols()
         if protocols is not None and prefix in protocols:
             return "fsspec"
-        more = "" if protocols is not None else "fsspec knows more, pip install 'eng-fileio[fsspec]'; "
+        more = "" if protocols is not None else "fsspec knows more, pip install fsspec; "
         raise UnknownBackendError(
             f"no backend for {prefix + '://'!r}; {known_names(prefix, self._prefixes)}; {more}"
             "eng.fileio.register_backend(name, backend, prefixes=...) adds one"
@@ -187,7 +187,7 @@ def _frozen(value: Any) -> Hashable:
 def _fsspec_protocols() -> list[str] | None:
     """The prefixes that fsspec serves; None where it is not installed."""
     try:
-        fsspec = client_module("fsspec", "this prefix", "pip install 'eng-fileio[fsspec]'")
+        fsspec = client_module("fsspec", "this prefix", "pip install fsspec")
     except MissingClientError:
         return None
     return list(fsspec.available_protocols())

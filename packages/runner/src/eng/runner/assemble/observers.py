@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 from eng.hooks import Hook
 from eng.hooks.hook import POINTS, overrides
 from eng.logging import MessageHub, MMLogger
+from eng.logging.progress import can_draw
 from eng.registry import HOOKS, LOG_PROCESSORS, VISUALIZERS, DefaultScope, ManagerMixin
+from eng.runner.errors import SettingsError
 from eng.runner.priority import Priority, get_priority
 from eng.visualization import Visualizer
 
@@ -23,6 +26,8 @@ DEFAULT_HOOKS: dict[str, dict[str, Any]] = {
     "param_scheduler": {"type": "ParamSchedulerHook"},
     "checkpoint": {"type": "CheckpointHook", "interval": 1},
 }
+
+_SLIP = 0.75
 
 
 def build_logger(name: str, log_level: int | str, log_file: str | None, **kwargs: Any) -> Any:
@@ -153,9 +158,29 @@ def build_hook(hook: Any) -> tuple[Hook, Any]:
 
 
 def with_default_hooks(hooks: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The six default hooks with the user's in their place; None as a value leaves one out."""
-    merged: dict[str, Any] = {**DEFAULT_HOOKS, **(hooks or {})}
+    """The six default hooks, and on a terminal the bar, with the user's in their place; None as a value leaves one out."""
+    on_terminal = {"progress_bar": {"type": "ProgressBarHook"}} if can_draw() else {}
+    merged: dict[str, Any] = {**DEFAULT_HOOKS, **on_terminal, **(hooks or {})}
+    for name, hook in (hooks or {}).items():
+        _check_name(name, hook)
     return {name: hook for name, hook in merged.items() if hook is not None}
+
+
+def _check_name(name: str, hook: Any) -> None:
+    """Refuses a slip in the name of a default hook, which would add a second hook of the same class.
+
+    Raises:
+        SettingsError: the name is almost that of a default hook of the same class.
+    """
+    kind = hook.get("type") if isinstance(hook, Mapping) else type(hook)
+    class_name = kind.rpartition(".")[2] if isinstance(kind, str) else getattr(kind, "__name__", "")
+    for default, cfg in DEFAULT_HOOKS.items():
+        is_slip = default not in name and difflib.SequenceMatcher(None, name, default).ratio() > _SLIP
+        if is_slip and class_name == cfg["type"]:
+            raise SettingsError(
+                f"default_hooks.{name} would be a second {class_name} beside default_hooks.{default}; did you mean "
+                f"{default!r}? Further hooks belong into custom_hooks"
+            )
 
 
 def hooks_table(hooks: Sequence[Hook]) -> str:

@@ -18,6 +18,7 @@ from eng.registry import OPTIM_WRAPPERS, PARAM_SCHEDULERS
 
 from ..errors import SettingsError
 from ..state.collect import wrappers_by_name
+from .idle_schedules import idle_schedules
 from .own_copy import own_copy
 
 logger = logging.getLogger(__name__)
@@ -162,6 +163,8 @@ def _build_list(
             built.append(one)
         else:
             raise TypeError(f"a parameter scheduler is an object or a config, got {type(one).__name__}")
+    for line in idle_schedules(built, max_epochs, max_iters):
+        logger.warning("%s", line)
     return built
 
 

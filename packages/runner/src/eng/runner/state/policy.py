@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from eng.checkpoint import find_latest_checkpoint
+from eng.checkpoint import LoadReport, find_latest_checkpoint
+from eng.logging.near_names import near
+from eng.runner.errors import WrongCheckpointError
+
+# What leads elsewhere than to a file of this machine: s3://..., torchvision://...
+_ADDRESS = re.compile(r"[A-Za-z][\w.+-]+:")
+_ENOUGH = 0.5
 
 
 @dataclass(frozen=True)
@@ -31,3 +38,51 @@ def choose_beginning(resume: bool | str, load_from: str | None, work_dir: str) -
         latest = find_latest_checkpoint(work_dir) if Path(work_dir).is_dir() else None
         return Beginning(latest, resume=True) if latest is not None else None
     return Beginning(load_from, resume=bool(resume)) if load_from is not None else None
+
+
+def check_exists(checkpoint: str, key: str) -> None:
+    """Makes sure that a checkpoint of this machine is there.
+
+    Args:
+        checkpoint: path, or an address, which is not looked at.
+        key: setting or option that names it, for the message.
+
+    Raises:
+        FileNotFoundError: it is not there; names near ones.
+    """
+    if _ADDRESS.match(checkpoint) or (path := Path(checkpoint).expanduser()).exists():
+        return
+    hint = near(path.name, [each.name for each in path.parent.glob("*.pth")], otherwise="")
+    raise FileNotFoundError(f"{key}: there is no checkpoint {checkpoint}{hint}")
+
+
+def check_match(report: object, checkpoint: str, *, trains: bool) -> None:
+    """Makes sure that the weights of a checkpoint are those of the model, and not of another one.
+
+    A training may begin with the weights of a part, such as a backbone: then most of the file must fit. An evaluation needs
+    most of the model's parameters.
+
+    Args:
+        report: what a load did; that of a library's strategy, which tells nothing, is not judged.
+        checkpoint: that was loaded.
+        trains: whether the run trains.
+
+    Raises:
+        WrongCheckpointError: under half of the parameters match.
+    """
+    if not isinstance(report, LoadReport) or report.share >= _ENOUGH or (trains and report.share_of_file >= _ENOUGH):
+        return
+    raise WrongCheckpointError(checkpoint, report)
+
+
+def find_trained_checkpoint(work_dir: str) -> str | None:
+    """The checkpoint of a run to evaluate: its best one, otherwise its newest; None where it has none.
+
+    Args:
+        work_dir: of the run. Of several best ones (by several metrics) the one that was written last counts.
+    """
+    folder = Path(work_dir)
+    if not folder.is_dir():
+        return None
+    best = sorted(folder.glob("best_*.pth"), key=lambda path: path.stat().st_mtime_ns)
+    return str(best[-1]) if best else find_latest_checkpoint(work_dir)

@@ -96,9 +96,10 @@ class BaseStrategy(metaclass=ABCMeta):
         """Loads the weights of a checkpoint and gives the report of what matched."""
         from eng.checkpoint import _load_checkpoint_to_model
 
-        return _load_checkpoint_to_model(
-            unwrap(model), checkpoint, strict=strict, logger="current", revise_keys=revise_keys
-        )
+        reports: list[Any] = []
+        options: dict[str, Any] = {"strict": strict, "revise_keys": revise_keys}
+        _load_checkpoint_to_model(unwrap(model), checkpoint, logger="current", on_report=reports.append, **options)
+        return reports[0]
 
     def optim_state(self, model: nn.Module, optim_wrapper: Any) -> dict[str, Any]:
         """The optimizer's state."""

@@ -28,7 +28,7 @@ def draw_picture(runs: Sequence[Curves], names: Sequence[str], path: str | Path,
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError("a picture of curves needs matplotlib: pip install 'eng-runner[visual]'") from error
+        raise ImportError("a picture of curves needs matplotlib: pip install matplotlib") from error
     keys = list(dict.fromkeys(key for name in names for run in runs for key in run.points if key[0] == name))
     columns = min(3, math.ceil(math.sqrt(len(keys))))
     rows = math.ceil(len(keys) / columns)

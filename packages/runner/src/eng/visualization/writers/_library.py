@@ -10,8 +10,6 @@ from typing import Any
 from eng.visualization._base import plain_number
 from eng.visualization.curves.lines import tracker_name
 
-EXTRAS = {"wandb": "eng-runner[wandb]", "mlflow": "eng-runner[mlflow]", "tensorboard": "eng-runner[tensorboard]"}
-
 
 def library(name: str, backend: str) -> Any:
     """A tracker's library.
@@ -24,8 +22,7 @@ def library(name: str, backend: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.partition(".")[0] != name.partition(".")[0]:
             raise
-        package = EXTRAS.get(name, name)
-        raise ModuleNotFoundError(f"{backend} needs {name}: pip install '{package}'", name=name) from error
+        raise ModuleNotFoundError(f"{backend} needs {name}: pip install '{name}'", name=name) from error
 
 
 def numbers(scalars: Mapping[str, Any], mode: str | None = None) -> dict[str, float | int]:

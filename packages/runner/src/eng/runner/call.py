@@ -1,0 +1,131 @@
+"""How this process was called, and the commands that its user can type next."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+__all__ = ["ORIGINAL_CALL", "command", "eng_words", "original_words", "resume_hint", "resume_words"]
+
+ORIGINAL_CALL = "ENG_ORIGINAL_CALL"
+"""Environment variable with the words that the user typed behind ``eng``, where that started this process."""
+
+
+def original_words() -> list[str]:
+    """The words behind ``eng`` as the user typed them, also in a process that ``--nproc`` started."""
+    text = os.environ.get(ORIGINAL_CALL)
+    return list(json.loads(text)) if text else sys.argv[1:]
+
+
+def command(words: Sequence[str]) -> str:
+    """The command ``eng WORDS`` as it works in the user's shell.
+
+    The shell may stand in another folder than this process, and may not know an ``eng`` that nox put on its own PATH.
+    """
+    return _in_folder(shlex.join([*eng_words(), *words]))
+
+
+def eng_words() -> list[str]:
+    """What starts eng in the user's shell: ``eng``, or the Python of this process with ``-m eng.cli``."""
+    if "NOX_CURRENT_SESSION" not in os.environ and _is_ours(shutil.which("eng")):
+        return ["eng"]
+    return [*_python(), "-m", "eng.cli"]
+
+
+def resume_words(words: Sequence[str]) -> list[str]:
+    """The words of a training call that resumes what the call itself began.
+
+    Example:
+        >>> resume_words(["train", "a.py", "--resume", "x.pth", "--amp"])
+        ['train', 'a.py', '--amp', '--resume']
+    """
+    kept: list[str] = []
+    for index, word in enumerate(words):
+        if word == "--resume" or word.startswith("--resume="):
+            continue
+        if index and words[index - 1] == "--resume" and not word.startswith("-"):
+            continue
+        kept.append(word)
+    return [*kept, "--resume"]
+
+
+def resume_hint(work_dir: str) -> str:
+    """How the user of this process resumes a training that was stopped.
+
+    Args:
+        work_dir: of the run, in which its checkpoints lie.
+    """
+    if is_eng():
+        lines = [f"  {_launched(resume_words(original_words()))}"]
+        return "\n".join(["To resume:", *lines, f"(takes the newest intact checkpoint in {work_dir})"])
+    advice = f"To resume from the newest intact checkpoint in {work_dir}, set resume=True of the Runner"
+    return f"{advice}." if _is_interactive() else f"{advice} and run:\n  {script()}"
+
+
+def is_eng() -> bool:
+    """Whether this process is a command of eng."""
+    is_eng_script = bool(sys.argv) and Path(sys.argv[0]).stem == "eng"
+    return ORIGINAL_CALL in os.environ or _main_module() == "eng.cli.__main__" or is_eng_script
+
+
+def script() -> str:
+    """The command that started this script, with the launcher that started its processes."""
+    module = _main_module()
+    words = ["-m", module.removesuffix(".__main__")] if module else sys.argv[:1]
+    return _launched_python([*words, *sys.argv[1:]])
+
+
+def _launched(words: list[str]) -> str:
+    """The eng command, behind torchrun where that started the processes."""
+    if _is_under_torchrun() and ORIGINAL_CALL not in os.environ:
+        return _launched_python(["-m", "eng.cli", *words])
+    return command(words)
+
+
+def _launched_python(words: list[str]) -> str:
+    if _is_under_torchrun() and ORIGINAL_CALL not in os.environ:
+        count = os.environ.get("LOCAL_WORLD_SIZE", "1")
+        return _in_folder(shlex.join([*_python(), "-m", "torch.distributed.run", f"--nproc-per-node={count}", *words]))
+    return _in_folder(shlex.join([*_python(), *words]))
+
+
+def _is_interactive() -> bool:
+    """Whether code is typed into this process, as into a notebook: there is no command to run again."""
+    return hasattr(sys, "ps1") or "ipykernel" in sys.modules or sys.argv[:1] in ([""], ["-c"], ["-"], [])
+
+
+def _python() -> list[str]:
+    path = shutil.which("python")
+    return ["python"] if "NOX_CURRENT_SESSION" not in os.environ and _is_ours(path) else [_short(sys.executable)]
+
+
+def _is_under_torchrun() -> bool:
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def _main_module() -> str | None:
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    return spec.name if spec is not None else None
+
+
+def _is_ours(path: str | None) -> bool:
+    """Whether a program belongs to the environment of this process."""
+    return path is not None and Path(path).absolute().parent == Path(sys.executable).absolute().parent
+
+
+def _in_folder(text: str) -> str:
+    """The command, behind a ``cd`` where the user's shell stands in another folder than this process."""
+    here, shell = Path.cwd(), os.environ.get("PWD")
+    if shell is None or not Path(shell).is_dir() or Path(shell).samefile(here):
+        return text
+    return f"cd {shlex.quote(str(here))} && {text}"
+
+
+def _short(path: str) -> str:
+    relative = os.path.relpath(path)
+    return relative if not relative.startswith("..") and os.sep in relative else path

@@ -1,0 +1,84 @@
+"""What a finished training leaves, and what its user can do next."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from eng.logging.progress import clock
+from eng.logging.words import counted
+
+from .call import command, is_eng, original_words
+from .start_report import short_path
+
+__all__ = ["closing_lines"]
+
+
+def closing_lines(runner: Any, seconds: float) -> str:
+    """Time, best checkpoints, last checkpoint, log, curves and the next commands of a training that is over.
+
+    Args:
+        runner: the run.
+        seconds: that its training took.
+    """
+    epochs = "" if _counts_iterations(runner) else f"{counted(runner.epoch, 'epoch')}, "
+    lines = [f"Done: {epochs}{counted(runner.iter, 'iteration')}.", f"Time: {clock(seconds)}", *_best_lines(runner)]
+    last = runner.message_hub.get_info("last_ckpt")
+    lines += [f"Last checkpoint: {last}"] if last else []
+    lines.append(f"Log: {Path(runner.log_dir) / (runner.timestamp + '.log')}")
+    curves = Path(runner.log_dir) / "vis_data"
+    lines += [f"Curves: {curves}"] if curves.is_dir() else []
+    commands = _next_commands(runner, curves.is_dir())
+    return "\n".join([*lines, *(["Next:"] if commands else []), *(f"  {each}" for each in commands)])
+
+
+def _best_lines(runner: Any) -> Iterator[str]:
+    hub = runner.message_hub
+    for hook in runner.hooks:
+        for metric, path in getattr(hook, "best_ckpts", {}).items():
+            score = hub.get_info(f"best_score_{metric}", hub.get_info("best_score"))
+            shown = f" ({metric}: {score:.4f})" if score is not None else ""
+            yield f"Best checkpoint: {path}{shown}"
+
+
+def _counts_iterations(runner: Any) -> bool:
+    return bool(getattr(runner.train_loop, "counts_iterations", False))
+
+
+def _next_commands(runner: Any, has_curves: bool) -> list[str]:
+    if importlib.util.find_spec("eng.cli") is None:  # eng-runner alone
+        return []
+    commands = [command(["curves", short_path(runner.work_dir)])] if has_curves else []
+    words = original_words()
+    if is_eng() and words[:1] == ["train"] and _tests(runner):
+        config = getattr(runner.cfg, "filename", None)
+        if config and runner.cfg.get("test_dataloader") is not None:
+            options = _options_for_test(words)
+            commands.append(command(["test", short_path(config), "--work-dir", short_path(runner.work_dir), *options]))
+    return commands
+
+
+def _tests(runner: Any) -> bool:
+    return runner._test_loop is not None  # noqa: SLF001  # the loop or its config, not built for this question
+
+
+def _options_for_test(words: list[str]) -> list[str]:
+    """The ``--cfg-options`` and ``--nproc`` of a training call: the model is that of its options."""
+    options: list[str] = []
+    index = 0
+    while index < len(words):
+        word = words[index]
+        index += 1
+        if word == "--nproc" or word == "--launcher":
+            options += words[index - 1 : index + 1]
+            index += 1
+        elif word.startswith(("--nproc=", "--launcher=", "--cfg-options=")):
+            options.append(word)
+        elif word == "--cfg-options":
+            options.append(word)
+            while index < len(words) and "=" in words[index] and not words[index].startswith("-"):
+                options.append(words[index])
+                index += 1
+    return options

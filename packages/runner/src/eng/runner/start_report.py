@@ -1,0 +1,205 @@
+"""What a run begins with, on one screen: the log file holds the rest."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from eng.dataset.utils import length_of
+from eng.logging.words import counted
+
+__all__ = ["start_report"]
+
+_MOST_OVERRIDES = 8
+_COMMAND_LINE = "command line"
+
+
+def start_report(runner: Any) -> str:
+    """The facts of a run that is about to train, validate or test, a line each.
+
+    Args:
+        runner: the run; its loops, model and optimizer are built.
+    """
+    facts = {
+        "run": runner.experiment_name,
+        "work dir": short_path(runner.work_dir),
+        "device": device_facts(runner.model, runner.world_size),
+        "precision": precision_facts(runner.model, runner.optim_wrapper),
+        "model": model_facts(runner.model, runner.model_name),
+        "data": "; ".join(_data_lines(runner)),
+        "length": _length(runner),
+        "optimizer": "; ".join(_optimizer_lines(runner.optim_wrapper)) if _trains(runner) else "",
+        "schedule": "; ".join(_schedule_lines(runner.param_schedulers)) if _trains(runner) else "",
+        "config": config_facts(runner.cfg),
+        "report": f"{_log_file(runner)} (environment, config, hooks)",
+    }
+    return "\n".join(["The run begins:", *(f"  {name:<10} {text}" for name, text in facts.items() if text)])
+
+
+def short_path(path: str | Path) -> str:
+    """A path as seen from the working directory, where that is shorter.
+
+    Example:
+        >>> short_path("relative/config.py")
+        'relative/config.py'
+    """
+    relative = os.path.relpath(path) if Path(path).is_absolute() else str(path)
+    return relative if not relative.startswith("..") else str(path)
+
+
+def device_facts(model: nn.Module, world_size: int) -> str:
+    """Where the model lives, such as ``cpu (2 threads)`` or ``cuda:0 (NVIDIA H100), 4 processes``."""
+    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    if device.type == "cuda":
+        text = f"{device} ({torch.cuda.get_device_name(device)})"
+    elif device.type == "cpu":
+        text = f"cpu ({counted(torch.get_num_threads(), 'thread')})"
+    else:
+        text = str(device)
+    return f"{text}, {counted(world_size, 'process', 'processes')}" if world_size > 1 else text
+
+
+def precision_facts(model: nn.Module, optim_wrapper: Any) -> str:
+    """The type of the parameters, and that of the forward pass where it is another."""
+    types = {str(parameter.dtype).removeprefix("torch.") for parameter in model.parameters()}
+    text = " and ".join(sorted(types)) or "no parameters"
+    for wrapper in _wrappers(optim_wrapper).values():
+        if hasattr(wrapper, "cast_dtype"):
+            cast = wrapper.cast_dtype
+            return f"{text}, forward in {str(cast).removeprefix('torch.') if cast else 'the autocast type'} (autocast)"
+    return text
+
+
+def model_facts(model: nn.Module, name: str) -> str:
+    """Name, parameters and how many of them are trained."""
+    parameters = list(model.parameters())
+    if any(nn.parameter.is_lazy(parameter) for parameter in parameters):
+        return f"{name}, parameters of unknown size (lazy modules)"
+    total = sum(parameter.numel() for parameter in parameters)
+    trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
+    share = "all trainable" if trained == total else f"{trained:,} trainable"
+    return f"{name}, {counted(total, 'parameter', separator=',')}, {share}"
+
+
+def config_facts(cfg: Any) -> str:
+    """The config's file and what the command line changed in it."""
+    file = getattr(cfg, "filename", None)
+    if not file:
+        return ""
+    changes = [f"{key}={value!r}" for key, value in _overrides(cfg)]
+    more = [f"and {len(changes) - _MOST_OVERRIDES} more"] if len(changes) > _MOST_OVERRIDES else []
+    shown = ", ".join([*changes[:_MOST_OVERRIDES], *more])
+    return f"{short_path(file)}{f', changed by {shown}' if shown else ''}"
+
+
+def _overrides(cfg: Any) -> Iterator[tuple[str, Any]]:
+    """Keys that the command line set, with their values."""
+    for key, value in _leaves(cfg):
+        steps = cfg.explain(key)
+        if steps and steps[-1].layer == _COMMAND_LINE:
+            yield key, value
+
+
+def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    children: Any = ()
+    if hasattr(node, "items") and len(node):
+        children = node.items()
+    elif isinstance(node, (list, tuple)) and any(isinstance(item, (Mapping, list)) for item in node):
+        children = enumerate(node)
+    if not children and path:
+        yield path, node
+    for key, value in children:
+        name = str(key)
+        if "." not in name:
+            yield from _leaves(value, f"{path}.{name}" if path else name)
+
+
+def _trains(runner: Any) -> bool:
+    return not isinstance(runner._train_loop, Mapping) and runner._train_loop is not None  # noqa: SLF001
+
+
+def _data_lines(runner: Any) -> Iterator[str]:
+    for mode in ("train", "val", "test"):
+        loop = getattr(runner, f"_{mode}_loop")
+        dataloader = getattr(loop, "dataloader", None)
+        if loop is not None and not isinstance(loop, Mapping) and dataloader is not None:
+            yield f"{mode}: {_data_line(dataloader)}"
+
+
+def _data_line(dataloader: Any) -> str:
+    samples, batches = length_of(getattr(dataloader, "dataset", None)), length_of(dataloader)
+    parts = [counted(samples, "sample", separator=",") if samples is not None else "a stream of samples"]
+    parts += [f"in {counted(batches, 'batch', 'batches', separator=',')}"] if batches is not None else []
+    size = getattr(dataloader, "batch_size", None)
+    return " ".join([*parts, *([f"of {size}"] if size else [])])
+
+
+def _length(runner: Any) -> str:
+    if not _trains(runner):
+        return ""
+    loop = runner.train_loop
+    iterations = getattr(loop, "max_iters", None)
+    if iterations is None or iterations == math.inf:
+        epochs = getattr(loop, "max_epochs", None)
+        return counted(epochs, "epoch") if isinstance(epochs, int) else ""
+    text = counted(iterations, "iteration", separator=",")
+    if getattr(loop, "counts_iterations", False):
+        return text
+    return f"{counted(loop.max_epochs, 'epoch')}, {text}"
+
+
+def _wrappers(optim_wrapper: Any) -> Mapping[str, Any]:
+    """Built wrappers by name; the only one has none."""
+    if hasattr(optim_wrapper, "optim_wrappers"):
+        return dict(optim_wrapper.optim_wrappers)
+    return {"": optim_wrapper} if hasattr(optim_wrapper, "optimizer") else {}
+
+
+def _optimizer_lines(optim_wrapper: Any) -> Iterator[str]:
+    for name, wrapper in _wrappers(optim_wrapper).items():
+        optimizer = wrapper.optimizer
+        defaults = getattr(optimizer, "defaults", {})
+        options = [f"{key} {defaults[key]:g}" for key in ("momentum", "weight_decay") if _is_set(defaults.get(key))]
+        text = ", ".join([type(optimizer).__name__, f"lr {_rates(optimizer)}", *options])
+        counts = getattr(wrapper, "_accumulative_counts", 1)
+        if isinstance(counts, int) and counts > 1:
+            text += f", each update over {counts} batches"
+        yield f"{name}: {text}" if name else text
+
+
+def _rates(optimizer: Any) -> str:
+    rates = sorted({float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups if "lr" in group})
+    if not rates:
+        return "of its own"
+    return f"{rates[0]:g}" if len(rates) == 1 else f"{rates[0]:g} to {rates[-1]:g}"
+
+
+def _is_set(value: Any) -> bool:
+    return isinstance(value, (int, float)) and bool(value)
+
+
+def _schedule_lines(schedulers: Any) -> Iterator[str]:
+    groups = schedulers.items() if isinstance(schedulers, Mapping) else [("", schedulers or ())]
+    for name, group in groups:
+        text = ", then ".join(_schedule(each) for each in group) if isinstance(group, Sequence) else ""
+        if text:
+            yield f"{name}: {text}" if name else text
+
+
+def _schedule(scheduler: Any) -> str:
+    begin, end = getattr(scheduler, "begin", 0), getattr(scheduler, "end", None)
+    name = type(scheduler).__name__
+    unit = "epoch" if getattr(scheduler, "by_epoch", True) else "iteration"
+    if not isinstance(end, int) or end >= 10**9:
+        return name if not begin else f"{name} from {unit} {begin}"
+    return f"{name} ({unit}s {begin} to {end})"
+
+
+def _log_file(runner: Any) -> str:
+    return short_path(Path(str(runner.log_dir)) / f"{runner.timestamp}.log")
