@@ -290,10 +290,10 @@ def _evaluate(
         return _on_several(common)
     cfg = _load(ctx, config, common)
     cfg.resume = False
+    prepare(cfg)
     _choose_weights(cfg, checkpoint)
     if allow_partial:
         cfg.allow_partial = True
-    prepare(cfg)
     metrics: dict[str, float] = {}
 
     def tell(runner: Any) -> None:
