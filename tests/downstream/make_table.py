@@ -1,6 +1,6 @@
 """Writes the table of docs/compat.md from the report of ``nox -s downstream -- --all``.
 
-    python make_table.py REPORT.xml
+    python make_table.py REPORT.xml...
 
 Each test records what it counted as properties; a property that no test recorded leaves its cell empty.
 """
@@ -11,6 +11,7 @@ import datetime as dt
 import sys
 import xml.etree.ElementTree as ET
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
 from libraries import LIBRARIES
@@ -26,10 +27,11 @@ COLUMNS = {
 }
 
 
-def counts_of(report: Path) -> dict[str, dict[str, str]]:
-    """Properties by library: those that the tests of a report recorded."""
+def counts_of(reports: Iterable[Path]) -> dict[str, dict[str, str]]:
+    """Properties by library: those that the tests of the reports recorded."""
     counts: dict[str, dict[str, str]] = defaultdict(dict)
-    for case in ET.parse(report).iter("testcase"):
+    cases = (case for report in reports for case in ET.parse(report).iter("testcase"))
+    for case in cases:
         properties = {item.get("name"): item.get("value") for item in case.iter("property")}
         counts[properties.pop("library", "")].update(properties)
     return counts
@@ -48,7 +50,7 @@ def table_of(counts: dict[str, dict[str, str]]) -> str:
 
 
 def main() -> None:
-    table = table_of(counts_of(Path(sys.argv[1])))
+    table = table_of(counts_of(map(Path, sys.argv[1:])))
     before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
     behind = rest.split(END)[1]
     date = dt.datetime.now(tz=dt.timezone.utc).date()

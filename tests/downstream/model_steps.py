@@ -49,13 +49,15 @@ def cut_down(value):
     return value
 
 
-def model_config(cfg: Config):
+def model_config(cfg: Config, size: int):
     model = cut_down(cfg.model)
     if model.get("data_preprocessor") is None and cfg.get("data_preprocessor") is not None:
         model.data_preprocessor = cut_down(cfg.data_preprocessor)
     for key in ("batch_augments",):
         if model.get("data_preprocessor") is not None:
             model.data_preprocessor.pop(key, None)
+    if cfg.get("default_scope") == "mmseg" and "size" in (model.get("data_preprocessor") or {}):
+        model.data_preprocessor.size = (size, size)  # MMSegmentation pads every batch to the crop of the training
     return model
 
 
@@ -88,7 +90,7 @@ def step(package: str, path: str, size: int) -> dict:
     torch.manual_seed(0)
     np.random.seed(0)
     cfg = Config.fromfile(path)
-    model = MODELS.build(model_config(cfg))
+    model = MODELS.build(model_config(cfg, size))
     parameters = sum(parameter.numel() for parameter in model.parameters())
     if parameters > LARGEST:
         raise ValueError(f"{parameters} parameters")
