@@ -444,7 +444,7 @@ class Runner(Saving):
         """Writes down what this start is; rank 0 alone."""
         if self.rank == 0 and action == "train":
             facts = self.run_facts()
-            self._passport.write(action, facts, self.cfg, {"seed": self._seed, **self._randomness_cfg}, self._parent)
+            self._passport.write(action, facts, self.cfg, {**self._randomness_cfg, "seed": self._seed}, self._parent)
 
     def _run_train_loop(self) -> None:
         self._say_if_nothing_is_left()

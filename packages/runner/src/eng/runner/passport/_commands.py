@@ -1,0 +1,103 @@
+"""``eng runs``, ``eng diff`` and ``eng reproduce``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from eng.logging._terminal import printable
+
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+def _table(rows: list[tuple[str, ...]]) -> str:
+    cells = [[printable(cell, one_line=True) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells)
+    return "\n".join(lines)
+
+
+@click.command()
+@click.argument("folder", metavar="[DIR]", default="work_dirs", type=_FOLDER)
+def runs(folder: Path) -> None:
+    """List the runs below DIR (default: work_dirs) with status, best metric and duration."""
+    from .runs import find_starts
+
+    starts = find_starts(folder)
+    if not starts:
+        raise click.ClickException(f"{folder} holds no runs: no file passport.json lies below it")
+    rows: list[tuple[str, ...]] = [("run", "status", "iterations", "duration", "metrics")]
+    for start in starts:
+        seconds = start.end.get("duration_s")
+        duration = f"{seconds:.1f} s" if isinstance(seconds, (int, float)) else ""
+        name = str(start.folder.relative_to(folder)) if start.folder != folder else start.folder.name
+        rows.append((name, start.status, str(start.end.get("iter", "")), duration, start.best))
+    click.echo(_table(rows))
+
+
+@click.command()
+@click.argument("first", metavar="RUN", type=_FOLDER)
+@click.argument("second", metavar="RUN", type=_FOLDER)
+def diff(first: Path, second: Path) -> None:
+    """Show how two runs differ: config, code, data, world size, versions, seeds, packages and metrics.
+
+    RUN is the folder of a start, or a work dir, whose newest start counts.
+    """
+    from .runs import NoPassportError, compare, find_start
+
+    try:
+        rows = compare(find_start(first), find_start(second))
+    except NoPassportError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(_table([("section", "key", str(first), str(second)), *rows]) if rows else "no difference is recorded")
+
+
+@click.command()
+@click.argument("run", metavar="RUN", type=_FOLDER)
+@click.option("--work-dir", type=click.Path(path_type=Path), help="Folder of the new run. Default: <RUN>-reproduced.")
+@click.option("--trust", is_flag=True, help="Start it: the config of RUN may import and execute code.")
+@click.pass_context
+def reproduce(ctx: click.Context, run: Path, work_dir: Path | None, trust: bool) -> int:
+    """Start RUN again with the config and the seed that it recorded, and say what could not be restored.
+
+    Without --trust nothing is executed: the plan is shown.
+    """
+    from .code import CodeVersion, project_folder
+    from .facts import versions
+    from .runs import NoPassportError, find_start, plan_of
+
+    try:
+        start = find_start(run)
+    except NoPassportError as error:
+        raise click.ClickException(str(error)) from error
+    code = CodeVersion(project_folder(start.passport.get("config_file"))).as_facts()
+    recorded = start.passport.get("code")
+    known = set(recorded) if isinstance(recorded, dict) else set()
+    config, seed, lost = plan_of(start, {"code": {k: v for k, v in code.items() if k in known}, "versions": versions()})
+    for line in lost:
+        click.echo(f"not restored: {printable(line, one_line=True)}", err=True)
+    if config is None:
+        command = " ".join(map(str, start.passport.get("command") or ()))
+        raise click.ClickException(f"it cannot be started from here; it was started by: {printable(command)}")
+    target = work_dir or start.folder.with_name(f"{start.folder.name}-reproduced")
+    click.echo(f"config {config}, seed {seed}, into {target}")
+    processes = start.passport.get("world_size", 1)
+    if processes != 1:
+        raise click.ClickException(
+            f"it ran on {processes} processes: eng train {config} --work-dir {target} --nproc {processes}"
+        )
+    if not trust:
+        click.echo("its config may execute code: --trust starts it")
+        return 2
+    return _start(ctx, config, seed, target)
+
+
+def _start(ctx: click.Context, config: Path, seed: int | None, target: Path) -> int:
+    from eng.runner._commands import _run
+
+    cfg: Any = ctx.obj.load_config(config)
+    cfg.work_dir = str(target)
+    cfg.randomness = {**(cfg.get("randomness") or {}), "seed": seed}
+    return _run(cfg, lambda runner: runner.train(), lambda runner: click.echo(f"reproduced in {runner.work_dir}"))

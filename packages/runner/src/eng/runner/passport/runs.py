@@ -1,0 +1,146 @@
+"""Reading what runs were: their starts in a folder, how two of them differ, and what starts one again."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .facts import differing
+from .record import CONFIG, END, PASSPORT
+
+__all__ = ["NoPassportError", "Start", "compare", "find_start", "find_starts", "plan_of"]
+
+
+class NoPassportError(ValueError):
+    """A folder holds no passport of a run."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """One start of a run, as plain data; nothing in its folder is executed.
+
+    Args:
+        folder: of the start.
+        passport: what it was.
+        end: how it ended; empty where it has not, or was killed.
+    """
+
+    folder: Path
+    passport: Mapping[str, Any]
+    end: Mapping[str, Any]
+
+    @property
+    def status(self) -> str:
+        """``"done"``, ``"failed"``, ``"interrupted"``, ``"running"``, or ``"killed"``: no end, and no process."""
+        if self.end:
+            return str(self.end.get("status", "?"))
+        return "running" if _is_running(self.passport.get("host")) else "killed"
+
+    @property
+    def best(self) -> str:
+        """The best metric, or the last metrics where none is followed."""
+        best = self.end.get("best")
+        if isinstance(best, Mapping) and isinstance(best.get("score"), (int, float)):
+            return f"{best.get('metric')}: {best['score']:.4g}"
+        metrics = self.end.get("metrics")
+        if not isinstance(metrics, Mapping):
+            return ""
+        return ", ".join(f"{key}: {value:.4g}" for key, value in metrics.items() if isinstance(value, (int, float)))
+
+
+def find_starts(folder: str | Path) -> list[Start]:
+    """The starts below a folder, the oldest first; what cannot be read is left out."""
+    return sorted(_starts(Path(folder)), key=lambda start: (str(start.passport.get("began", "")), start.folder.name))
+
+
+def find_start(run: str | Path) -> Start:
+    """The start in a folder, or the newest one in a work dir.
+
+    Raises:
+        NoPassportError: there is none.
+    """
+    starts = find_starts(run)
+    if not starts:
+        raise NoPassportError(f"{run} holds no run: no file {PASSPORT} lies in it or below it")
+    return starts[-1]
+
+
+def _starts(folder: Path) -> Iterator[Start]:
+    for path in sorted(folder.rglob(PASSPORT)):
+        passport = _read(path)
+        if passport:
+            yield Start(path.parent, passport, _read(path.with_name(END)))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _is_running(host: Any) -> bool:
+    """Whether the process that wrote a passport is alive; of another machine nobody can tell: it counts as running."""
+    if not isinstance(host, Mapping) or not isinstance(host.get("pid"), int):
+        return False
+    if host.get("name") != socket.gethostname():
+        return True
+    try:
+        os.kill(host["pid"], 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
+
+
+def compare(first: Start, second: Start) -> list[tuple[str, str, str, str]]:
+    """What differs, as ``(section, key, value of the first, value of the second)``: config, code, data, versions, metrics."""
+    rows = differing(first.passport, second.passport)
+    seeds = [start.passport.get("seeds") for start in (first, second)]
+    rows += _rows("seeds", *seeds)
+    rows += _rows("packages", *[_packages(start.passport.get("packages")) for start in (first, second)])
+    return rows + _rows("metrics", *[start.end.get("metrics") for start in (first, second)])
+
+
+def _packages(listed: Any) -> dict[str, str]:
+    pairs = [str(text).partition("==") for text in listed] if isinstance(listed, list) else []
+    return {name: version for name, _, version in pairs}
+
+
+def _rows(section: str, first: Any, second: Any) -> list[tuple[str, str, str, str]]:
+    old, new = (value if isinstance(value, Mapping) else {} for value in (first, second))
+    keys = dict.fromkeys((*old, *new))
+    rows = [(section, str(key), str(old.get(key, "absent")), str(new.get(key, "absent"))) for key in keys]
+    return [row for row in rows if row[2] != row[3]]
+
+
+def plan_of(start: Start, now: Mapping[str, Any]) -> tuple[Path | None, int | None, list[str]]:
+    """What starts a run again: its config, its seed, and what cannot be restored, as lines.
+
+    Args:
+        start: of the run.
+        now: ``code`` and ``versions`` as they are here, see :func:`eng.runner.passport.facts.versions`.
+    """
+    lost = []
+    config: Path | None = start.folder / CONFIG
+    if config is None or not config.is_file():
+        config = None
+        lost.append("the config: the run was not built from one that can be written as text")
+    seeds = start.passport.get("seeds")
+    seed = seeds.get("seed") if isinstance(seeds, Mapping) else None
+    if not isinstance(seed, int):
+        seed = None
+        lost.append("the seed: none is recorded")
+    recorded = {key: start.passport.get(key) for key in now}
+    lost += [f"{section}, {key}: {old} then and {new} now" for section, key, old, new in differing(recorded, now)]
+    parent = start.passport.get("parent")
+    if isinstance(parent, Mapping):
+        lost.append(f"the run went on from {parent.get('checkpoint')}, which must still be there")
+    return config, seed, lost

@@ -1,0 +1,196 @@
+"""`eng runs`, `eng diff`, `eng reproduce`, and the passport that they read."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import torch
+
+from eng.config import Config
+from eng.model import BaseModel
+from eng.registry import DATASETS, MODELS
+from eng.runner import Runner
+from eng.runner.passport._commands import diff, reproduce, runs
+from eng.runner.passport.code import CodeVersion
+from eng.runner.passport.record import Passport
+
+CONFIG = """
+model = dict(type="PassportModel")
+train_dataloader = dict(dataset=dict(type="PassportData"), batch_size=4, num_workers=0, shuffle=True)
+train_cfg = dict(by_epoch=True, max_epochs=2)
+optim_wrapper = dict(optimizer=dict(type="SGD", lr=0.1, momentum=0.9))
+{extra}
+"""
+CASES = {
+    "no seed": "",
+    "seed": "randomness = dict(seed=7)",
+    "adam": "optim_wrapper = dict(optimizer=dict(type='AdamW', lr=0.01))",
+    "accumulation": "optim_wrapper['accumulative_counts'] = 2",
+    "iterations": "train_cfg = dict(by_epoch=False, max_iters=7)",
+    "average": "custom_hooks = [dict(type='EMAHook')]",
+    "schedule": "param_scheduler = dict(type='CosineAnnealingLR', T_max=2, convert_to_iter_based=True)",
+    "workers": "train_dataloader['num_workers'] = 2",
+    "bfloat16": "optim_wrapper = dict(type='AmpOptimWrapper', dtype='bfloat16', optimizer=dict(type='SGD', lr=0.1))",
+    "endless": "train_dataloader['sampler'] = dict(type='InfiniteSampler')\ntrain_dataloader.pop('shuffle')\n"
+    "train_cfg = dict(by_epoch=False, max_iters=7)",
+}
+
+
+@DATASETS.register_module(force=True)
+class PassportData(torch.utils.data.Dataset[dict[str, torch.Tensor]]):
+    def __len__(self) -> int:
+        return 16
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        return {"inputs": torch.full((3,), float(index)) / 16 + torch.rand(3)}
+
+
+@MODELS.register_module(force=True)
+class PassportModel(BaseModel):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fit = torch.nn.Linear(3, 1)
+        self.drop = torch.nn.Dropout(0.3)
+
+    def forward(self, inputs: Any, mode: str = "tensor") -> dict[str, torch.Tensor]:
+        batch = torch.stack(list(inputs)) if isinstance(inputs, list) else inputs
+        return {"loss": (self.fit(self.drop(batch)) - 1).square().mean()}
+
+
+def trained(folder: Path, extra: str = "", **more: Any) -> Path:
+    """Trains a config and gives the folder of the start."""
+    path = folder / "config.py"
+    folder.mkdir(exist_ok=True)
+    path.write_text(CONFIG.format(extra=extra), encoding="utf-8")
+    cfg = Config.fromfile(path)
+    cfg.merge_from_dict({"work_dir": str(folder / "run"), "log_level": "ERROR", **more})
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    return Path(runner.log_dir)
+
+
+def weights(work_dir: Path) -> dict[str, torch.Tensor]:
+    name = (work_dir / "last_checkpoint").read_text(encoding="utf-8").strip()
+    state: dict[str, torch.Tensor] = torch.load(work_dir / Path(name).name, weights_only=True)["state_dict"]
+    return state
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_run_is_reproduced_bit_by_bit(case: str, tmp_path: Path, call: Any) -> None:
+    start = trained(tmp_path, CASES[case])
+    torch.manual_seed(999)
+    status, printed = call(reproduce, start, "--work-dir", tmp_path / "again", "--trust")
+    assert status == 0, printed
+    before, after = weights(tmp_path / "run"), weights(tmp_path / "again")
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_reproduce_executes_nothing_without_trust(tmp_path: Path, call: Any) -> None:
+    start = trained(tmp_path)
+    trap = tmp_path / "trap"
+    config = start / "run_config.py"
+    config.write_text(f"open({str(trap)!r}, 'w')\n" + config.read_text(encoding="utf-8"), encoding="utf-8")
+    status, printed = call(reproduce, start)
+    assert status == 2
+    assert "--trust starts it" in printed
+    call(runs, tmp_path)
+    call(diff, start, start)
+    assert not trap.exists()
+
+
+def test_reproduce_says_what_it_cannot_restore(tmp_path: Path, call: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    start = trained(tmp_path)
+    path = start / "passport.json"
+    passport = json.loads(path.read_bytes())
+    passport["versions"]["torch"] = "0.4.1"
+    passport["parent"] = {"checkpoint": "/elsewhere/epoch_1.pth"}
+    path.write_text(json.dumps(passport), encoding="utf-8")
+    from eng.runner.passport.runs import find_start, plan_of
+
+    config, seed, lost = plan_of(find_start(start), {"versions": {"torch": torch.__version__}})
+    assert config == start / "run_config.py"
+    assert seed == passport["seeds"]["seed"]
+    assert f"versions, torch: 0.4.1 then and {torch.__version__} now" in lost
+    assert "the run went on from /elsewhere/epoch_1.pth, which must still be there" in lost
+
+
+def test_passport_holds_what_a_run_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_API_KEY", "very-secret-1234")
+    monkeypatch.setattr("sys.orig_argv", ["python", "train.py", "--token=very-secret-1234"])
+    start = trained(tmp_path, "randomness = dict(seed=7)")
+    text = (start / "passport.json").read_text(encoding="utf-8")
+    passport = json.loads(text)
+    assert "very-secret" not in text
+    assert passport["command"] == ["python", "train.py", "--token=${SOME_API_KEY}"]
+    assert "SOME_API_KEY" in passport["environment"]["names"]
+    assert passport["seeds"]["seed"] == 7
+    assert passport["data"]["length"] == 16
+    assert passport["world_size"] == 1
+    assert passport["config"]["optim_wrapper.optimizer.lr"] == "0.1"
+    assert passport["origins"]["optim_wrapper.optimizer.lr"] == f"{tmp_path / 'config.py'}:5"
+    assert any(line.startswith("torch==") for line in passport["packages"])
+    assert json.loads((start / "end.json").read_bytes())["status"] == "done"
+    resumed = trained(tmp_path, "randomness = dict(seed=7)", resume=True)
+    assert json.loads((resumed / "passport.json").read_bytes())["parent"]["checkpoint"].endswith("epoch_2.pth")
+
+
+def test_writing_takes_less_than_50_ms(tmp_path: Path) -> None:
+    keys = {f"section_{number}.key": "0.1" for number in range(500)}
+    code, best = CodeVersion(None), 1.0
+    for number in range(5):
+        began = time.perf_counter()
+        Passport(tmp_path / str(number), code).write("train", {"config": keys}, Config({}), {"seed": 1}, None)
+        best = min(best, time.perf_counter() - began)
+    assert best < 0.05
+
+
+def test_code_version_is_that_of_git(tmp_path: Path) -> None:
+    def git(*words: str) -> str:
+        command = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *words]
+        return subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=20).stdout
+
+    git("init", "-q")
+    (tmp_path / "config.py").write_text("lr = 1\n", encoding="utf-8")
+    git("add", "-A")
+    git("commit", "-qm", "first")
+    clean = CodeVersion(tmp_path)
+    assert (clean.revision, clean.diff) == (git("rev-parse", "HEAD").strip(), "")
+    (tmp_path / "config.py").write_text("lr = 2\n", encoding="utf-8")
+    (tmp_path / "new.py").write_text("", encoding="utf-8")
+    # A repository must not start programs of its own.
+    git("config", "core.fsmonitor", f"touch {tmp_path / 'trap'}")
+    git("config", "diff.external", f"touch {tmp_path / 'trap'}")
+    changed = CodeVersion(tmp_path)
+    assert "-lr = 1\n+lr = 2\n" in changed.diff
+    assert "# not in git: new.py" in changed.diff
+    assert not (tmp_path / "trap").exists()
+
+
+def test_runs_lists_status_and_diff_what_differs(tmp_path: Path, call: Any) -> None:
+    first = trained(tmp_path / "a")
+    second = trained(tmp_path / "b", "optim_wrapper['optimizer']['lr'] = 0.5")
+    (second / "end.json").unlink()
+    printed = call(runs, tmp_path)[1]
+    rows = {line.split()[0]: line.split()[1:3] for line in printed.splitlines()}
+    assert rows[str(first.relative_to(tmp_path))] == ["done", "8"]
+    assert rows[str(second.relative_to(tmp_path))][0] == "running"  # of this process, and without an end
+    passport = json.loads((second / "passport.json").read_bytes())
+    gone = subprocess.Popen(["true"])
+    gone.wait(20)
+    passport["host"]["pid"] = gone.pid
+    (second / "passport.json").write_text(json.dumps(passport), encoding="utf-8")
+    assert "killed" in call(runs, tmp_path)[1]
+    printed = call(diff, first, second)[1]
+    lines = [line.split() for line in printed.splitlines()]
+    assert ["config", "optim_wrapper.optimizer.lr", "0.1", "0.5"] in lines
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(click.ClickException, match=r"holds no runs: no file passport.json lies below it"):
+        call(runs, empty)
