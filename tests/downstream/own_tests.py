@@ -5,6 +5,7 @@ The wheels of the other libraries, and their sdists, ship no test files.
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import shutil
 import subprocess
@@ -32,8 +33,12 @@ def run_own_tests(package: str, folder: Path, prefix: Sequence[str] = (), files:
         files: tests to run, relative to the library's folder of tests; all of them by default.
     """
     library = BY_PACKAGE[package]
-    # As in a checkout: the tests look for `configs` beside their folder.
-    shutil.copytree(library.root.parent / FOLDERS[package], folder / "tests")
+    # As in a checkout: the tests look for `configs` beside their folder. Other wheels put files into site-packages/tests too.
+    for file in importlib.metadata.files(library.name) or ():
+        if file.parts[0] == FOLDERS[package] and file.suffix == ".py":
+            copy = folder / "tests" / Path(*file.parts[1:])
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file.locate(), copy)
     (folder / "configs").symlink_to(library.root / library.configs)
     report = folder / "report.xml"
     options = ["-q", "-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={folder}", f"--junitxml={report}"]
