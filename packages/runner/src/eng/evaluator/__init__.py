@@ -1,8 +1,28 @@
 """Metrics over a dataset, on one process or many."""
 
+from .batch_metric import BatchMetric
 from .evaluator import Evaluator
 from .losses import LossMeter, split_losses
 from .metric import BaseMetric, DumpResults
+from .naming import named_values
+from .shelf import F1, Accuracy, MeanSquaredError, Perplexity
+from .torch_metric import TorchMetric, register_torchmetrics
 from .utils import get_metric_value
 
-__all__ = ["BaseMetric", "DumpResults", "Evaluator", "LossMeter", "get_metric_value", "split_losses"]
+register_torchmetrics()
+
+__all__ = [
+    "BaseMetric",
+    "BatchMetric",
+    "DumpResults",
+    "Evaluator",
+    "LossMeter",
+    "Accuracy",
+    "F1",
+    "MeanSquaredError",
+    "Perplexity",
+    "TorchMetric",
+    "get_metric_value",
+    "named_values",
+    "split_losses",
+]

@@ -9,7 +9,9 @@ from typing import Any
 from eng.registry import EVALUATOR, METRICS
 from eng.structures import BaseDataElement
 
+from .batch_metric import BatchMetric
 from .metric import BaseMetric
+from .torch_metric import metrics_of
 
 __all__ = ["Evaluator"]
 
@@ -19,7 +21,8 @@ class Evaluator:
     """Feeds batches to metrics and merges what they compute.
 
     Args:
-        metrics: one metric or several, as objects or configs.
+        metrics: one metric or several, as objects or configs: of eng, or of torchmetrics and the like, with the methods
+            ``update``, ``compute`` and ``reset``.
 
     Raises:
         TypeError: a metric has no methods ``process`` and ``evaluate``.
@@ -37,9 +40,8 @@ class Evaluator:
     def __init__(self, metrics: Mapping[str, Any] | BaseMetric | Sequence[Any]) -> None:
         self._dataset_meta: dict[str, Any] | None = None
         given = metrics if isinstance(metrics, Sequence) else [metrics]
-        self.metrics: list[BaseMetric] = [
-            METRICS.build(metric) if isinstance(metric, Mapping) else metric for metric in given
-        ]
+        built = [METRICS.build(metric) if _is_config(metric) else metric for metric in given]
+        self.metrics: list[BaseMetric | BatchMetric] = [part for metric in built for part in metrics_of(metric)]
         for metric in self.metrics:
             _check_metric(metric)
 
@@ -62,11 +64,26 @@ class Evaluator:
                 become dicts, or a dict, which the metrics get as it is.
             data_batch: what the data loader gave.
         """
+        self._process(self.metrics, data_samples, data_batch)
+
+    def process_padding(self, data_samples: Sequence[Any], data_batch: Any | None = None) -> None:
+        """Gives a batch that only fills up the ranks to the metrics that keep samples, which drop it at the end.
+
+        Args:
+            data_samples: see :meth:`process`.
+            data_batch: see :meth:`process`.
+        """
+        if type(self).process is not Evaluator.process:
+            self.process(data_samples, data_batch)
+            return
+        self._process([m for m in self.metrics if not isinstance(m, BatchMetric)], data_samples, data_batch)
+
+    def _process(self, metrics: Sequence[BaseMetric | BatchMetric], data_samples: Any, data_batch: Any) -> None:
         samples: Any = data_samples
-        if not isinstance(data_samples, Mapping):
+        if not isinstance(data_samples, Mapping) and not all(isinstance(metric, BatchMetric) for metric in metrics):
             samples = [item.to_dict() if isinstance(item, BaseDataElement) else item for item in data_samples]
-        for metric in self.metrics:
-            metric.process(data_batch, samples)
+        for metric in metrics:
+            metric.process(data_batch, data_samples if isinstance(metric, BatchMetric) else samples)
 
     def evaluate(self, size: int) -> dict[str, Any]:
         """Metrics of everything processed so far; afterwards all metrics are empty again.
@@ -119,13 +136,14 @@ def _check_metric(metric: Any) -> None:
     if all(callable(getattr(metric, name, None)) for name in ("process", "evaluate")):
         return
     kind = f"{type(metric).__module__.partition('.')[0]}.{type(metric).__name__}"
-    if all(callable(getattr(metric, name, None)) for name in ("update", "compute")):
-        raise TypeError(
-            f"an evaluator's metric must have the methods process(data_batch, data_samples) and evaluate(size); {kind} "
-            "has update() and compute() instead. Write a BaseMetric whose process() calls update() and whose "
-            "compute_metrics() returns {'name': metric.compute()}"
-        )
-    raise TypeError(f"an evaluator's metric must be a BaseMetric or a config of one, got {kind}")
+    raise TypeError(
+        "an evaluator's metric must be a BaseMetric or a config of one, or have the methods update(), compute() and reset() "
+        f"as those of torchmetrics, got {kind}"
+    )
+
+
+def _is_config(metric: Any) -> bool:
+    return isinstance(metric, Mapping) and not callable(getattr(metric, "compute", None))
 
 
 def _chunks(items: Sequence[Any], size: int) -> Iterator[list[Any]]:

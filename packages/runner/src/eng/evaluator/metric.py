@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABCMeta, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -119,7 +119,8 @@ class BaseMetric(metaclass=ABCMeta):
                 f"{name}.compute_metrics must return a dict of numbers by name, such as {{'accuracy': 0.5}}; it returned "
                 f"{_describe(metrics)}"
             )
-        return {f"{self.prefix}/{name}": value for name, value in metrics.items()} if self.prefix else dict(metrics)
+        flat = {name: value for key, item in metrics.items() for name, value in _leaves(str(key), item)}
+        return {f"{self.prefix}/{name}": value for name, value in flat.items()} if self.prefix else flat
 
 
 @METRICS.register_module()
@@ -152,6 +153,15 @@ class DumpResults(BaseMetric):
         dump(results, self.out_file_path)
         _LOGGER.info("predictions of %d samples are in %s", len(results), self.out_file_path)
         return {}
+
+
+def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """A value by name; those of nested mappings under their path, ``"outer/inner"``."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _leaves(f"{name}/{key}", item)
+    else:
+        yield name, value
 
 
 def _describe(value: Any) -> str:

@@ -15,6 +15,7 @@ from eng.checkpoint.unwrap import unwrap
 from eng.logging.errors import UsageError
 from eng.registry import HOOKS, MODELS
 
+from ._batch_norm import spread_batches, update_bn
 from .hook import DataBatch, Hook
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ class EMAHook(Hook):
         strict_load: whether the averaged weights of a checkpoint must match exactly. False by default.
         begin_iter: iteration at which averaging begins, from 1. 0 (default) is the first.
         begin_epoch: epoch at which averaging begins, from 1. Excludes ``begin_iter``.
+        bn_batches: batches of the training data, evenly spread over it, from which the BatchNorm statistics of the average
+            are computed before it is validated or saved, as ``torch.optim.swa_utils.update_bn`` does; 0 (default) leaves
+            them.
         **kwargs: options of the averaging model, such as ``momentum=0.0002``.
 
     Raises:
@@ -50,6 +54,7 @@ class EMAHook(Hook):
         strict_load: bool = False,
         begin_iter: int = 0,
         begin_epoch: int = 0,
+        bn_batches: int = 0,
         **kwargs: Any,
     ) -> None:
         if begin_iter < 0 or begin_epoch < 0:
@@ -61,8 +66,10 @@ class EMAHook(Hook):
         self.begin_iter = begin_iter
         self.begin_epoch = begin_epoch
         self.enabled_by_epoch = begin_epoch > 0
+        self.bn_batches = bn_batches
         self._swapped = False
         self._stale = False
+        self._statistics_at = -1
 
     def before_run(self, runner: RunnerView) -> None:
         """Builds the averaged copy of the model, once per model, so that a later ``val()`` or ``test()`` finds it."""
@@ -103,6 +110,7 @@ class EMAHook(Hook):
 
     def before_val_epoch(self, runner: RunnerView) -> None:
         """Puts the averaged weights into the model."""
+        self._update_statistics(runner)
         self._swap_ema_parameters()
 
     def after_val_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
@@ -125,6 +133,7 @@ class EMAHook(Hook):
     def before_save_checkpoint(self, runner: RunnerView, checkpoint: dict[str, Any]) -> None:
         """Adds the average; inside a validation the two are in each other's place already."""
         self._catch_up()
+        self._update_statistics(runner)
         checkpoint["ema_state_dict"] = self.ema_model.state_dict()
         if not self._swapped:
             self._swap_ema_state_dict(checkpoint)
@@ -140,6 +149,14 @@ class EMAHook(Hook):
         from eng.checkpoint import load_state_dict
 
         load_state_dict(self.ema_model.module, copy.copy(checkpoint["state_dict"]), strict=self.strict_load)
+
+    def _update_statistics(self, runner: RunnerView) -> None:
+        """Computes the BatchNorm statistics of the average, once for each of its states."""
+        steps = int(self.ema_model.steps)
+        if not self.bn_batches or self._swapped or steps in (0, self._statistics_at):
+            return
+        update_bn(self.ema_model.module, spread_batches(runner.train_dataloader, self.bn_batches))
+        self._statistics_at = steps
 
     def _ema_started(self, runner: RunnerView) -> bool:
         if self.enabled_by_epoch:

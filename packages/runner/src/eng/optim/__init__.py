@@ -11,8 +11,10 @@ from .optimizer import (
     ApexOptimWrapper,
     BaseOptimWrapper,
     DefaultOptimWrapperConstructor,
+    LayerDecayOptimWrapperConstructor,
     OptimWrapper,
     OptimWrapperDict,
+    SplitOptimizer,
     build_optim_wrapper,
 )
 from .scheduler import (
@@ -61,6 +63,8 @@ __all__ = [
     "DefaultOptimWrapperConstructor",
     "OptimWrapper",
     "OptimWrapperDict",
+    "LayerDecayOptimWrapperConstructor",
+    "SplitOptimizer",
     "ZeroRedundancyOptimizer",
     "build_optim_wrapper",
     "AmbiguousOptimizerError",

@@ -17,11 +17,13 @@ from ._hook_calls import HookCalls
 from .assemble import observers
 from .curves import continue_curves
 from .errors import ResumeError
+from .optimizer_modes import evaluating
 from .passport import run_facts
 from .passport.code import CodeVersion
 from .state import collect, differences, restore, taking
 from .state.policy import check_exists, check_match, choose_beginning
 from .state.progress import position_of
+from .trainable_only import complete, keep_trainable
 
 
 class Saving(HookCalls, Builders):
@@ -99,6 +101,8 @@ class Saving(HookCalls, Builders):
         revise_keys: list[tuple[str, str]] = [(r"^module.", "")],  # noqa: B006  - read only
     ) -> None:
         self._has_taken_weights = True
+        if "trainable_only" in (checkpoint.get("meta") or {}):
+            complete(checkpoint, self.strategy.model_state(self.model), filename)
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
         self._load_report = self.strategy.load_model_state(
             self.model, checkpoint, strict=strict, revise_keys=revise_keys
@@ -261,6 +265,7 @@ class Saving(HookCalls, Builders):
         by_epoch: bool = True,
         backend_args: dict[str, Any] | None = None,
         *,
+        save_trainable_only: bool = False,
         writer: CheckpointWriter | None = None,
         on_intact: Callable[[], None] = lambda: None,
     ) -> None:
@@ -275,6 +280,8 @@ class Saving(HookCalls, Builders):
             meta: further facts for the checkpoint's ``meta``.
             by_epoch: kept for callers of the reference; where the run stands is worked out.
             backend_args: options of the storage.
+            save_trainable_only: leave out weights that are not trained; a run resumes from it with the same base. False by
+                default.
             writer: writes it; None writes now, as the strategy does.
             on_intact: called on the writing rank when the file is intact.
 
@@ -285,12 +292,15 @@ class Saving(HookCalls, Builders):
         if meta is not None and not isinstance(meta, dict):
             raise TypeError(f"meta must be a dict or None, got {type(meta).__name__}")
         self._save_count.number += 1
-        checkpoint = self.collect_checkpoint(save_optimizer, save_param_scheduler, meta)
-        self.call_hook("before_save_checkpoint", checkpoint=checkpoint)
-        storage = backend_args if backend_args is not None else file_client_args
-        path = str(join_path(out_dir, filename, backend_args=storage))
-        chosen = writer or self.strategy.checkpoint_writer(storage, beside=False)
-        chosen.save(self.strategy.portable(checkpoint), path, on_intact)
+        with evaluating(self.optim_wrapper):
+            checkpoint = self.collect_checkpoint(save_optimizer, save_param_scheduler, meta)
+            self.call_hook("before_save_checkpoint", checkpoint=checkpoint)
+            if save_trainable_only:
+                keep_trainable(unwrap(self.model), checkpoint)
+            storage = backend_args if backend_args is not None else file_client_args
+            path = str(join_path(out_dir, filename, backend_args=storage))
+            chosen = writer or self.strategy.checkpoint_writer(storage, beside=False)
+            chosen.save(self.strategy.portable(checkpoint), path, on_intact)
 
     def collect_checkpoint(
         self, save_optimizer: bool = True, save_param_scheduler: bool = True, meta: dict[str, Any] | None = None

@@ -18,7 +18,7 @@ from eng.hooks import Hook
 from eng.logging._details import DETAIL
 from eng.registry import RUNNERS, DefaultScope
 
-from . import environment
+from . import environment, optimizer_modes
 from ._saving import Saving
 from ._slot import Slot
 from .assemble import model as models
@@ -195,6 +195,7 @@ class Runner(Saving):
         self._has_loaded = False
         self._has_taken_weights = False
         self._watch: FiniteWatch | None = None
+        self._follows_modes = False
         self._initialised_model: nn.Module | None = None
         self._train = Slot(train_cfg, self.build_train_loop)
         self._val = Slot(val_cfg, self.build_val_loop)
@@ -414,6 +415,9 @@ class Runner(Saving):
         if count is not None:
             count(self.model, self.iter, self.max_iters)
         restore.restore_accumulation(self.optim_wrapper, self._saved_accumulation, self.strategy)
+        if not self._follows_modes:
+            self._follows_modes = True
+            optimizer_modes.follow(self._dispatch, self.optim_wrapper)
 
     def _guard_steps(self) -> None:
         if self._watch is not None:  # a second train()

@@ -92,6 +92,7 @@ _SCHEDULER = Node(
 )
 _OPTIMIZER = Node(
     roots.OPTIMIZERS,
+    extra=frozenset({"split"}),
     supplied=frozenset({"params"}),
     levels_up={"it is a setting of 'optim_wrapper', one level up": _WRAPPER_KEYS},
 )

@@ -78,10 +78,12 @@ class SupervisedModel(BaseModel):
                 :class:`Predictions`, with the losses beside them where the batch has a target.
             **kwargs: of the network, in mode ``"tensor"``.
         """
-        if mode == "tensor":
+        if mode == "tensor" and batch is None:
             return self.network(*args, **kwargs)
         positional, keywords, target = self.reader.read(batch)
         output = self.network(*positional, **keywords)
+        if mode == "tensor":
+            return output
         losses = self._losses(output, target)
         if mode == "loss":
             return losses or self._without_loss(output, batch)

@@ -9,8 +9,10 @@ from .apex_optimizer_wrapper import ApexOptimWrapper
 from .base import BaseOptimWrapper
 from .builder import build_optim_wrapper
 from .default_constructor import DefaultOptimWrapperConstructor
+from .layer_decay_constructor import LayerDecayOptimWrapperConstructor
 from .optimizer_wrapper import OptimWrapper
 from .optimizer_wrapper_dict import OptimWrapperDict
+from .split_optimizer import SplitOptimizer
 
 if TYPE_CHECKING:
     from .zero_optimizer import ZeroRedundancyOptimizer
@@ -22,8 +24,10 @@ __all__ = [
     "ApexOptimWrapper",
     "BaseOptimWrapper",
     "DefaultOptimWrapperConstructor",
+    "LayerDecayOptimWrapperConstructor",
     "OptimWrapper",
     "OptimWrapperDict",
+    "SplitOptimizer",
     "ZeroRedundancyOptimizer",
     "build_optim_wrapper",
 ]

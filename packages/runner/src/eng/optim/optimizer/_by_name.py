@@ -23,6 +23,7 @@ _ELSEWHERE: Mapping[str, tuple[str, list[str]]] = {
     "Sophia": ("Sophia", ["SophiaG"]),
     "bitsandbytes": ("bitsandbytes.optim", _BITSANDBYTES),
     "transformers": ("transformers", ["Adafactor"]),
+    "schedulefree": ("schedulefree", ["AdamWScheduleFree", "RAdamScheduleFree", "SGDScheduleFree"]),
 }
 
 

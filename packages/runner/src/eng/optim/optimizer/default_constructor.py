@@ -10,13 +10,14 @@ from typing import Any
 
 from torch import nn
 
-from eng.checkpoint.unwrap import unwrap
+from eng.checkpoint.unwrap import name_in_checkpoint, unwrap
 from eng.logging.near_names import near
 from eng.optim.errors import MissingValueError, OptimTypeError
 from eng.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 
 from ._paramwise import KNOWN, Place, check_rules, is_deformable, logged, options
 from .optimizer_wrapper import OptimWrapper
+from .split_optimizer import SplitOptimizer, is_for_first, read_split
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ class DefaultOptimWrapperConstructor:
         self.optim_wrapper_cfg = copy.copy(optim_wrapper_cfg)  # of the same class, which knows file and line
         self.optimizer_cfg = self.optim_wrapper_cfg.pop("optimizer")
         self.paramwise_cfg: dict[str, Any] = {} if paramwise_cfg is None else paramwise_cfg
+        self._rules = dict(paramwise_cfg or {})
         self.base_lr = self.optimizer_cfg.get("lr", None)
         self.base_wd = self.optimizer_cfg.get("weight_decay", None)
         self._used_keys: set[str] = set()
@@ -120,10 +122,34 @@ class DefaultOptimWrapperConstructor:
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """The wrapper for the parameters of ``model``."""
         model = unwrap(model)
-        params = {_first_argument(self.optimizer_cfg.get("type")): self._groups(model)}
-        optimizer = OPTIMIZERS.build(self.optimizer_cfg, default_args=params)
+        if "split" in self.optimizer_cfg:
+            optimizer = self._split_optimizer(model)
+        else:
+            optimizer = self._optimizer(self.optimizer_cfg, self._groups(model))
         wrapper_args = {"type": "OptimWrapper", "optimizer": optimizer}
         return OPTIM_WRAPPERS.build(self.optim_wrapper_cfg, default_args=wrapper_args)  # type: ignore[no-any-return]  # built by name
+
+    def _optimizer(self, cfg: Any, groups: Any) -> Any:
+        return OPTIMIZERS.build(cfg, default_args={_first_argument(cfg.get("type")): groups})
+
+    def _split_optimizer(self, model: nn.Module) -> SplitOptimizer:
+        """The optimizer of some parameters and that of the rest, as one; each has the learning rate of its config."""
+        first = copy.copy(self.optimizer_cfg)
+        rest, ndim, modules = read_split(first.pop("split"), first.get("type"))
+        names = {id(parameter): name_in_checkpoint(model, name) for name, parameter in model.named_parameters()}
+        optimizers = []
+        for cfg, wanted in ((first, True), (rest, False)):
+            part = type(self)({**self.optim_wrapper_cfg, "optimizer": cfg}, {**self._rules})
+            groups = [
+                {**group, "params": chosen}
+                for group in _as_groups(part._groups(model))  # noqa: SLF001  # of this class
+                if (chosen := [p for p in group["params"] if is_for_first(names[id(p)], p, ndim, modules) == wanted])
+            ]
+            if groups:
+                optimizers.append(self._optimizer(cfg, groups))
+                count = sum(len(group["params"]) for group in groups)
+                logger.info("%s optimizes %d parameters", type(optimizers[-1]).__name__, count)
+        return SplitOptimizer(optimizers)
 
     def _groups(self, model: nn.Module) -> Any:
         if not self.paramwise_cfg:
@@ -161,6 +187,14 @@ class DefaultOptimWrapperConstructor:
                 logger.warning("paramwise_cfg.custom_keys: %r is part of no parameter's name%s", key, hint)
             elif key not in self._used_keys:
                 logger.warning("paramwise_cfg.custom_keys: %r decides nothing, as longer keys fit the same names", key)
+
+
+def _as_groups(params: Any) -> list[dict[str, Any]]:
+    """Groups from what an optimizer takes: groups, or parameters, of which those that are trained make one."""
+    listed = list(params)
+    if listed and isinstance(listed[0], dict):
+        return listed
+    return [{"params": [parameter for parameter in listed if parameter.requires_grad]}]
 
 
 def _optimizer_class(kind: Any) -> Any:

@@ -116,7 +116,10 @@ class _EvaluationLoop(BaseLoop):
                 losses = compute_losses(model, data_batch)
         self._samples += max(samples, len(outputs)) if isinstance(outputs, Sequence) else samples
         self.losses.update(losses, samples)
-        self.evaluator.process(data_samples=outputs, data_batch=data_batch)
+        process = self.evaluator.process
+        if samples == 0:  # a batch that only fills up the ranks
+            process = getattr(self.evaluator, "process_padding", process)
+        process(data_samples=outputs, data_batch=data_batch)
         return outputs
 
 

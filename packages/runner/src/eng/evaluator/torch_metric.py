@@ -1,0 +1,195 @@
+"""Metrics of torchmetrics, and others with ``update``, ``compute`` and ``reset``."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from eng.dist import get_world_size
+from eng.registry import METRICS
+
+from .batch_metric import BatchMetric, cpu
+from .naming import metric_name
+
+__all__ = ["TorchMetric", "metrics_of", "register_torchmetrics"]
+
+
+@METRICS.register_module()
+class TorchMetric(BatchMetric):
+    """A metric of torchmetrics, or another object with ``update``, ``compute`` and ``reset``.
+
+    An evaluator puts it around such objects itself. States are reduced over ranks by the rule that the metric gave each of
+    them; ranks without samples are left out. A metric of torcheval is reduced by its ``merge_state``.
+
+    Args:
+        metric: the metric, or its config, such as ``dict(type="torchmetrics.classification.MulticlassAccuracy",
+            num_classes=10)``.
+        prefix: see :class:`BatchMetric`.
+        name: see :class:`BatchMetric`; the name of the metric's class by default.
+        keys: see :class:`BatchMetric`.
+
+    Raises:
+        TypeError: the metric lacks one of the three methods.
+    """
+
+    def __init__(
+        self,
+        metric: Any,
+        prefix: str | None = None,
+        name: str | None = None,
+        keys: Mapping[str, str | int] | None = None,
+    ) -> None:
+        self.metric: Any = METRICS.build(metric) if isinstance(metric, Mapping) else metric
+        if not is_stateful(self.metric):
+            raise TypeError(f"{type(self.metric).__name__} needs the methods update(), compute() and reset()")
+        super().__init__(prefix, name or metric_name(type(self.metric)), keys)
+        for part in self._parts():
+            part.sync_on_compute = False  # this class reduces over ranks
+            part._to_sync = False  # noqa: SLF001  # what the attribute above sets in the constructor
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        """Adds a batch, on the device that it is on."""
+        device = next((value.device for value in kwargs.values() if isinstance(value, torch.Tensor)), None)
+        if (
+            device is not None
+            and isinstance(self.metric, nn.Module)
+            and getattr(self.metric, "device", device) != device
+        ):
+            self.metric.to(device)
+        self.metric.update(*args, **kwargs)
+
+    def compute(self) -> Any:
+        """What the metric computes."""
+        return self.metric.compute()
+
+    def reset(self) -> None:
+        """Empties the metric."""
+        for part in self._parts():
+            for name, default in part._defaults.items():  # noqa: SLF001  # torchmetrics' table of states
+                if isinstance(default, list):  # its reset() clears a list, and a reduced state may be a tensor
+                    setattr(part, name, [])
+        self.metric.reset()
+
+    def state(self) -> Any:
+        """The states of the metric and of those inside of it; the metric itself where it has no rules.
+
+        Raises:
+            TypeError: several ranks cannot be reduced.
+        """
+        parts = self._parts()
+        if parts:
+            return [
+                (part._update_count, {name: cpu(getattr(part, name)) for name in part._reductions})  # noqa: SLF001
+                for part in parts
+            ]
+        if get_world_size() > 1 and not hasattr(self.metric, "merge_state"):
+            raise TypeError(
+                f"{self.name} cannot be reduced over ranks: it has neither torchmetrics' states nor merge_state(metrics)"
+            )
+        return self.metric if get_world_size() > 1 else ()
+
+    def merge(self, states: list[Any]) -> None:
+        """Reduces the states by the metric's rules."""
+        parts = self._parts()
+        if not parts:
+            self.metric.merge_state(states[1:])
+            return
+        for index, part in enumerate(parts):
+            of_ranks = [state[index] for state in states if state[index][0]]
+            if not of_ranks:
+                continue
+            for name, rule in part._reductions.items():  # noqa: SLF001  # torchmetrics' table of rules
+                setattr(part, name, _reduced([values[name] for _, values in of_ranks], rule, part.device))
+            part._update_count = sum(count for count, _ in of_ranks)  # noqa: SLF001
+            part._computed = None  # noqa: SLF001  # what compute() kept
+
+    def _parts(self) -> list[Any]:
+        modules = self.metric.modules() if isinstance(self.metric, nn.Module) else ()
+        return [module for module in modules if hasattr(module, "_reductions")]
+
+    def _updater(self) -> Any:
+        return inspect.unwrap(self.metric.update)
+
+
+def _reduced(values: list[Any], rule: Any, device: Any) -> Any:
+    """The states of several ranks as one; a single one stays as it is, as on one process."""
+    if len(values) == 1:
+        return _on(values[0], device)
+    if all(isinstance(value, torch.Tensor) for value in values):
+        stacked = torch.stack([value.to(device) for value in values])
+        return stacked if rule is None else rule(stacked)
+    joined = [_on(item, device) for value in values for item in (value if isinstance(value, list) else [value])]
+    return joined if rule is None or not joined else rule(joined)
+
+
+def _on(value: Any, device: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.to(device)
+    return [_on(item, device) for item in value] if isinstance(value, list) else value
+
+
+def is_stateful(metric: Any) -> bool:
+    """Whether a metric has the methods of torchmetrics."""
+    return all(callable(getattr(metric, name, None)) for name in ("update", "compute", "reset"))
+
+
+def metrics_of(metric: Any) -> list[Any]:
+    """The metrics that an evaluator keeps for one that it is given: those of a collection one by one, by their names."""
+    if all(callable(getattr(metric, name, None)) for name in ("process", "evaluate")):
+        return [metric]
+    if is_stateful(metric) and hasattr(metric, "add_metrics") and hasattr(metric, "items"):
+        return [TorchMetric(member, name=name) for name, member in metric.items(copy_state=False)]
+    return [TorchMetric(metric)] if is_stateful(metric) else [metric]
+
+
+# --- by name
+
+
+@dataclass(frozen=True)
+class InstalledMetric:
+    """A class of torchmetrics, imported when it is built or asked for its arguments."""
+
+    module: str
+    name: str
+
+    @property
+    def __name__(self) -> str:
+        return self.name
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(self._resolved())
+
+    def _resolved(self) -> Any:
+        return getattr(import_module(self.module), self.name)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._resolved()(*args, **kwargs)
+
+
+def register_torchmetrics() -> None:
+    """Registers the classes of torchmetrics under their names, where it is installed; eng's metrics keep theirs."""
+    spec = find_spec("torchmetrics")
+    for folder in spec.submodule_search_locations or () if spec is not None else ():
+        for file in sorted(Path(folder).glob("*/__init__.py")):
+            for name in _exported(file):
+                if name not in METRICS.module_dict:
+                    METRICS.register_fallback(name, InstalledMetric(f"torchmetrics.{file.parent.name}", name))
+
+
+def _exported(file: Path) -> list[str]:
+    """Names of classes that a module exports, without importing it: torchmetrics takes seconds."""
+    if file.parent.name in ("functional", "utilities"):
+        return []
+    imports = [node for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, ast.ImportFrom)]
+    names = [alias.name for node in imports for alias in node.names if (node.module or "").startswith("torchmetrics.")]
+    return [name for name in dict.fromkeys(names) if name[0].isupper() and not name.isupper()]

@@ -1,0 +1,70 @@
+"""BatchNorm statistics of an average, from the data that it was trained on."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Subset
+
+from eng.logging.errors import UsageError
+
+
+def spread_batches(loader: Any, count: int) -> Iterator[Any]:
+    """`count` batches of a loader's dataset, evenly spread over it, the same on each rank, in the calling process.
+
+    Raises:
+        ValueError: the dataset has no length.
+    """
+    dataset = loader.dataset
+    if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+        raise UsageError(
+            f"EMAHook(bn_batches={count}) needs a training dataset with a length, got {type(dataset).__name__}"
+        )
+    size = getattr(loader, "batch_size", None) or 1
+    wanted = min(count * size, len(dataset))
+    indices = [place * len(dataset) // wanted for place in range(wanted)]
+    return iter(DataLoader(Subset(dataset, indices), batch_size=size, collate_fn=loader.collate_fn))
+
+
+def update_bn(model: Any, batches: Iterable[Any]) -> None:
+    """Computes the running statistics of a model's BatchNorm layers anew, as the plain mean over batches.
+
+    Args:
+        model: with ``data_preprocessor`` and a forward with ``mode="tensor"``; the modes of its modules are left as they are.
+        batches: as the loader gives them.
+    """
+    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]  # noqa: SLF001
+    norms = [module for module in norms if module.track_running_stats]
+    if not norms:
+        return
+    momenta = [module.momentum for module in norms]
+    modes = [(module, module.training) for module in model.modules()]
+    for module in norms:
+        module.reset_running_stats()
+        module.momentum = None
+    with torch.no_grad(), _generators_kept():
+        model.train()
+        for batch in batches:
+            model._run_forward(model.data_preprocessor(batch, False), mode="tensor")  # noqa: SLF001  # the model's contract
+    for module, momentum in zip(norms, momenta, strict=True):
+        module.momentum = momentum
+    for module, training in modes:
+        module.training = training
+
+
+@contextmanager
+def _generators_kept() -> Iterator[None]:
+    """Random numbers that are drawn inside change nothing outside."""
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002  # what transforms draw from
+    with torch.random.fork_rng():
+        try:
+            yield
+        finally:
+            random.setstate(states[0])
+            np.random.set_state(states[1])  # noqa: NPY002

@@ -1,0 +1,204 @@
+"""FreezeHook: parts of a model that are not trained for a while."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from eng.checkpoint.unwrap import name_in_checkpoint, unwrap
+from eng.logging.errors import UsageError
+from eng.registry import HOOKS
+
+from .hook import DataBatch, Hook
+
+if TYPE_CHECKING:
+    from eng.runner.view import RunnerView
+
+logger = logging.getLogger(__name__)
+
+
+@HOOKS.register_module()
+class FreezeHook(Hook):
+    r"""Freezes parameters whose names fit a pattern, from one epoch to another.
+
+    A frozen parameter gets no update, no weight decay and no change of its optimizer state. What is frozen follows from the
+    epoch alone, so a resumed run freezes the same. The optimizer has all parameters from the beginning; leave
+    ``requires_grad`` as it is. Several hooks freeze several parts.
+
+    Args:
+        patterns: regular expressions, matched from the start of a parameter's name: ``"backbone"``, ``r"layers\\.[0-3]\\."``.
+        begin: epoch, from 0, at whose start the parameters are frozen.
+        end: epoch, from 0, at whose start they are trained again; None (default) never.
+        by_epoch: False counts ``begin`` and ``end`` in iterations.
+        lr_mult: factor for their learning rates when they are trained again. It needs groups of these parameters alone, as
+            any ``paramwise_cfg`` makes.
+        norm_eval: keep BatchNorm layers whose parameters are frozen in evaluation mode, so that their running statistics
+            stay. True by default.
+
+    Raises:
+        ValueError: there is no pattern, ``end`` is not behind ``begin``, or one is negative.
+    """
+
+    priority = "VERY_HIGH"
+
+    def __init__(
+        self,
+        patterns: str | Sequence[str],
+        begin: int = 0,
+        end: int | None = None,
+        by_epoch: bool = True,
+        lr_mult: float | None = None,
+        norm_eval: bool = True,
+    ) -> None:
+        self.patterns = [patterns] if isinstance(patterns, str) else list(patterns)
+        if not self.patterns:
+            raise UsageError("FreezeHook needs one pattern at least, such as patterns=['backbone']")
+        if begin < 0 or (end is not None and end <= begin):
+            raise UsageError(f"FreezeHook freezes from begin={begin} to end={end}: end must be behind begin, from 0 on")
+        self.begin, self.end, self.by_epoch = begin, end, by_epoch
+        self.lr_mult = lr_mult
+        self.norm_eval = norm_eval
+        self.has_scaled_lr = False
+        self._frozen: bool | None = None
+        self._model: nn.Module | None = None
+        self._parameters: dict[str, nn.Parameter] = {}
+        self._norms: list[nn.Module] = []
+        self._handles: list[Any] = []
+
+    def before_train(self, runner: RunnerView) -> None:
+        """Looks the parameters up.
+
+        Raises:
+            ValueError: no parameter fits a pattern, or ``lr_mult`` has no groups to act on.
+        """
+        self._look_up(runner.model)
+        if self.lr_mult is not None and not self.has_scaled_lr:
+            self._groups(runner)
+        self._follow(runner)
+
+    def before_train_epoch(self, runner: RunnerView) -> None:
+        """Freezes or trains what is due."""
+        self._follow(runner)
+
+    def before_train_iter(self, runner: RunnerView, batch_idx: int, data_batch: DataBatch = None) -> None:
+        """Freezes or trains what is due by iterations, and keeps frozen BatchNorm layers in evaluation mode."""
+        if not self.by_epoch:
+            self._follow(runner)
+        if self._frozen and self.norm_eval:
+            for module in self._norms:
+                if module.training:
+                    module.eval()
+
+    def after_run(self, runner: RunnerView) -> None:
+        """Leaves the parameters trainable, as they were."""
+        if self._frozen:
+            self._set(runner, frozen=False)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Whether ``lr_mult`` has acted."""
+        return {"has_scaled_lr": self.has_scaled_lr}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes over the state of a saved run."""
+        self.has_scaled_lr = bool(state_dict["has_scaled_lr"])
+
+    def _look_up(self, model: nn.Module) -> None:
+        bare = unwrap(model)
+        if self._model is bare:
+            return
+        names = {name_in_checkpoint(bare, name): parameter for name, parameter in bare.named_parameters()}
+        for pattern in self.patterns:
+            if not any(re.match(pattern, name) for name in names):
+                first = ", ".join(list(dict.fromkeys(name.partition(".")[0] for name in names))[:8])
+                raise UsageError(
+                    f"FreezeHook: no parameter's name fits {pattern!r}; the model's names begin with {first}"
+                )
+        self._parameters = {
+            name: parameter
+            for name, parameter in names.items()
+            if parameter.requires_grad and any(re.match(pattern, name) for pattern in self.patterns)
+        }
+        mine = {id(parameter) for parameter in self._parameters.values()}
+        self._norms = [
+            module
+            for name, module in bare.named_modules()
+            if isinstance(module, nn.modules.batchnorm._BatchNorm)  # noqa: SLF001  # torch's base of all of them
+            and (
+                any(id(parameter) in mine for parameter in module.parameters(recurse=False))
+                or any(re.match(pattern, f"{name_in_checkpoint(bare, name)}.") for pattern in self.patterns)
+            )
+        ]
+        self._model = bare
+
+    def _follow(self, runner: RunnerView) -> None:
+        now = runner.epoch if self.by_epoch else runner.iter
+        frozen = self.begin <= now and (self.end is None or now < self.end)
+        if frozen != self._frozen and not (self._frozen is None and not frozen and now < self.begin):
+            self._set(runner, frozen=frozen)
+        if (
+            not frozen
+            and self.end is not None
+            and now >= self.end
+            and self.lr_mult is not None
+            and not self.has_scaled_lr
+        ):
+            self._scale_learning_rates(runner)
+
+    def _set(self, runner: RunnerView, *, frozen: bool) -> None:
+        if self._frozen is not None or frozen:
+            word = "frozen" if frozen else "trained again"
+            logger.info("FreezeHook: %d parameters of %s are %s", len(self._parameters), self.patterns, word)
+        self._frozen = frozen
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+        if frozen and hasattr(runner.model, "no_sync"):
+            self._drop_gradients(runner)
+        else:
+            for parameter in self._parameters.values():
+                parameter.requires_grad_(not frozen)
+        for parameter in self._parameters.values() if frozen else ():
+            parameter.grad = None
+        if not frozen and runner.model.training:
+            for module in self._norms:
+                module.train()
+
+    def _drop_gradients(self, runner: RunnerView) -> None:
+        """Takes the gradients away before each step: DistributedDataParallel waits for all that it knew when it was made."""
+        parameters = list(self._parameters.values())
+        self._handles = [parameter.register_hook(torch.zeros_like) for parameter in parameters]
+
+        def drop(*_: Any) -> None:
+            for parameter in parameters:
+                parameter.grad = None
+
+        for optimizer in _optimizers(runner.optim_wrapper):
+            self._handles.append(optimizer.register_step_pre_hook(drop))
+
+    def _groups(self, runner: RunnerView) -> list[dict[str, Any]]:
+        mine = {id(parameter) for parameter in self._parameters.values()}
+        groups = [group for optimizer in _optimizers(runner.optim_wrapper) for group in optimizer.param_groups]
+        touched = [group for group in groups if any(id(parameter) in mine for parameter in group["params"])]
+        if any(id(parameter) not in mine for group in touched for parameter in group["params"]):
+            raise UsageError(
+                f"FreezeHook(lr_mult={self.lr_mult}): parameters of {self.patterns} share a group with others; give them "
+                "groups with optim_wrapper=dict(paramwise_cfg=dict(custom_keys={'name': dict(lr_mult=1.0)}), ...)"
+            )
+        return touched
+
+    def _scale_learning_rates(self, runner: RunnerView) -> None:
+        for group in self._groups(runner):
+            for key in ("lr", "initial_lr"):
+                if key in group:
+                    group[key] *= self.lr_mult
+        self.has_scaled_lr = True
+
+
+def _optimizers(optim_wrapper: Any) -> list[Any]:
+    wrappers = getattr(optim_wrapper, "optim_wrappers", None)
+    return [wrapper.optimizer for wrapper in (wrappers.values() if wrappers is not None else [optim_wrapper])]

@@ -1,0 +1,93 @@
+"""Learning rates that fall from the head of a model to its first layer."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from eng.checkpoint.unwrap import name_in_checkpoint, unwrap
+from eng.optim.errors import OptimError
+from eng.registry import OPTIM_WRAPPER_CONSTRUCTORS
+
+from ._paramwise import KNOWN
+from .default_constructor import DefaultOptimWrapperConstructor
+
+logger = logging.getLogger(__name__)
+_NUMBERED = re.compile(r"^(?:.*\.)?(?:layers?|blocks?|h|stages?|encoder|decoder|features)\.(\d+)\.")
+_FIRST = re.compile(
+    r"(?:^|[._])(?:embed\w*|patch_embed|cls_token|pos_embed|mask_token|stem|conv1|bn1|wte|wpe)(?:$|[._])"
+)
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
+    """Multiplies the learning rate of each layer by ``decay_rate`` once for each layer behind it.
+
+    With ``n`` numbered layers, embeddings and stems have ``lr * decay_rate ** (n + 1)``, layer ``i`` (from 0)
+    ``lr * decay_rate ** (n - i)``, and everything behind the layers ``lr``. Layers are known by their names, such as
+    ``blocks.3.`` or ``encoder.layer.3.``; a model may have a method ``get_layer_depth(name)`` that gives the place of a
+    parameter and the number of places.
+
+    Args:
+        optim_wrapper_cfg: see :class:`DefaultOptimWrapperConstructor`.
+        paramwise_cfg: ``decay_rate`` (above 0, 1 at most), ``layers`` (a regular expression whose group is the number of
+            the layer), and the rules of the base class, which come on top.
+
+    Raises:
+        OptimError: ``decay_rate`` is missing or out of range, or no parameter is in a numbered layer (a ValueError).
+
+    Source: Clark et al. 2020 (ELECTRA), arXiv:2003.10555, for layer-wise decay; Bao et al. 2022 (BEiT), arXiv:2106.08254.
+    """
+
+    def __init__(self, optim_wrapper_cfg: dict[str, Any], paramwise_cfg: dict[str, Any] | None = None) -> None:
+        rules = dict(paramwise_cfg or {})
+        self.decay_rate = rules.pop("decay_rate", None)
+        self.layers = re.compile(rules.pop("layers", _NUMBERED))
+        number = self.decay_rate
+        if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 < number <= 1:
+            raise OptimError(
+                f"LayerDecayOptimWrapperConstructor needs paramwise_cfg=dict(decay_rate=...), above 0 and 1 at most, got "
+                f"{number!r}"
+            )
+        super().__init__(optim_wrapper_cfg, rules)
+
+    def _validate_cfg(self) -> None:
+        super()._validate_cfg()
+        for rule in self.paramwise_cfg:
+            if rule not in KNOWN:
+                raise OptimError(
+                    f"paramwise_cfg has no rule {rule!r}; there are decay_rate, layers, {', '.join(KNOWN)}"
+                )
+        if self.base_lr is None:
+            raise OptimError("LayerDecayOptimWrapperConstructor multiplies lr, which the optimizer's config must give")
+
+    def _groups(self, model: nn.Module) -> Any:
+        groups: list[dict[str, Any]] = []
+        self.add_params(groups, model)
+        names = {id(p): name_in_checkpoint(model, name) for name, p in model.named_parameters()}
+        depths = self._depths(model, list(names.values()))
+        for group in groups:
+            name = names[id(group["params"][0])]
+            place, last = depths[name]
+            group["lr"] = group.get("lr", self.base_lr) * self.decay_rate ** (last - place)
+            logger.info("layer decay -- %s: place %d of %d, lr=%g", name, place, last, group["lr"])
+        return groups
+
+    def _depths(self, model: Any, names: list[str]) -> Mapping[str, tuple[int, int]]:
+        """The place of each parameter, 0 the first, and the last place."""
+        own = getattr(getattr(model, "network", model), "get_layer_depth", None)
+        if callable(own):
+            return {name: (depth[0], depth[1] - 1) for name in names if (depth := own(name))}
+        numbers = {name: int(match.group(1)) for name in names if (match := self.layers.search(name))}
+        if not numbers:
+            raise OptimError(
+                f"no parameter of {type(unwrap(model)).__name__} is in a numbered layer, such as 'blocks.0.': give "
+                f"paramwise_cfg=dict(layers=...), a regular expression whose group is the number; the first is {names[:1]}"
+            )
+        last = max(numbers.values()) + 2
+        places = {name: number + 1 for name, number in numbers.items()}
+        return {name: (places.get(name, 0 if _FIRST.search(name) else last), last) for name in names}

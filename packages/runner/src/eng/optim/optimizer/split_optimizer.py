@@ -1,0 +1,117 @@
+"""Several optimizers that share a model's parameters, as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from eng.optim.errors import OptimError, OptimTypeError
+
+
+class SplitOptimizer(Optimizer):
+    """Steps several optimizers together; their groups and states are those of one optimizer, for schedules and checkpoints.
+
+    Args:
+        optimizers: optimizers of different parameters, at least one.
+
+    Raises:
+        OptimError: there is none, or two have a parameter in common (a ValueError).
+
+    Examples:
+        >>> layer = nn.Linear(2, 2)
+        >>> optimizer = SplitOptimizer([torch.optim.Muon([layer.weight], lr=0.02), torch.optim.AdamW([layer.bias], lr=1e-3)])
+        >>> [group["lr"] for group in optimizer.param_groups]
+        [0.02, 0.001]
+    """
+
+    def __init__(self, optimizers: Sequence[Optimizer]) -> None:
+        if not optimizers:
+            raise OptimError("SplitOptimizer needs one optimizer at least")
+        groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+        parameters = [id(parameter) for group in groups for parameter in group["params"]]
+        if len(parameters) != len(set(parameters)):
+            raise OptimError("two of the optimizers have a parameter in common; each parameter is for one of them")
+        self.optimizers = list(optimizers)
+        self._sizes = [len(optimizer.param_groups) for optimizer in optimizers]
+        super().__init__(groups, {"lr": optimizers[0].defaults["lr"]})
+        for optimizer in optimizers:
+            self.state.update(optimizer.state)
+        self._share()
+
+    def _share(self) -> None:
+        """Gives each optimizer its groups of the whole, and the whole's state."""
+        start = 0
+        for optimizer, size in zip(self.optimizers, self._sizes, strict=True):
+            optimizer.param_groups = self.param_groups[start : start + size]
+            optimizer.state = self.state
+            start += size
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Steps all optimizers.
+
+        Args:
+            closure: computes the loss once more; called once.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for optimizer in self.optimizers:
+            optimizer.step()
+        return loss
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Takes over a state; see :meth:`torch.optim.Optimizer.load_state_dict`."""
+        super().load_state_dict(dict(state_dict))
+        self._share()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "optimizers" in self.__dict__:
+            self._share()
+
+
+def is_for_first(name: str, parameter: nn.Parameter, ndim: int | None, modules: Sequence[str]) -> bool:
+    """Whether a parameter is for the optimizer that is split, and not for the one of the rest.
+
+    Args:
+        name: of the parameter in the model.
+        parameter: the parameter.
+        ndim: number of dimensions that the first optimizer takes; None takes any.
+        modules: names, or parts of names between dots, of modules whose parameters are for the rest.
+
+    Examples:
+        >>> weight = nn.Parameter(torch.ones(2, 2))
+        >>> is_for_first("body.0.weight", weight, 2, ["head"]), is_for_first("head.weight", weight, 2, ["head"])
+        (True, False)
+    """
+    in_module = any(f".{module}." in f".{name}" for module in modules)
+    return not in_module and (ndim is None or parameter.ndim == ndim)
+
+
+def read_split(split: Any, kind: Any) -> tuple[dict[str, Any], int | None, list[str]]:
+    """The config of the optimizer of the rest, the number of dimensions and the modules, of ``optimizer.split``.
+
+    Args:
+        split: ``dict(type="AdamW", lr=...)``, the optimizer of the rest, with ``ndim`` and ``modules``.
+        kind: type of the optimizer that is split; Muon takes matrices only.
+
+    Raises:
+        OptimTypeError: it is no mapping with a type, or ``modules`` is no list of names (a TypeError).
+    """
+    if not isinstance(split, Mapping) or "type" not in split:
+        raise OptimTypeError(
+            f"optimizer.split is the config of the optimizer for the rest, such as dict(type='AdamW', lr=3e-4, "
+            f"modules=['head']), got {split!r}"
+        )
+    rest = dict(split)
+    is_muon = "Muon" in (kind if isinstance(kind, str) else getattr(kind, "__name__", ""))
+    ndim = rest.pop("ndim", 2 if is_muon else None)
+    modules = rest.pop("modules", [])
+    if isinstance(modules, str) or not all(isinstance(module, str) for module in modules):
+        raise OptimTypeError(f"optimizer.split.modules is a list of names of modules, got {modules!r}")
+    return rest, ndim, list(modules)

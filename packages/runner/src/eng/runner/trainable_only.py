@@ -1,0 +1,74 @@
+"""Checkpoints of the trained weights alone, for adapters on a base that is stored elsewhere."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from eng.checkpoint.unwrap import name_in_checkpoint
+
+from .errors import ResumeError
+
+KEY = "trainable_only"
+
+
+def keep_trainable(model: nn.Module, checkpoint: dict[str, Any]) -> None:
+    """Leaves the weights that training changes in a checkpoint, and a fingerprint of the others in its ``meta``.
+
+    Args:
+        model: the model without its wrapper.
+        checkpoint: changed in place.
+    """
+    kept = _changing(model)
+    weights = checkpoint["state_dict"]
+    frozen = {name: value for name, value in weights.items() if name not in kept}
+    checkpoint["state_dict"] = type(weights)((name, value) for name, value in weights.items() if name in kept)
+    checkpoint["meta"][KEY] = {"names": len(frozen), "fingerprint": fingerprint(frozen)}
+
+
+def complete(checkpoint: dict[str, Any], weights: Mapping[str, Any], filename: str) -> None:
+    """Fills the weights of the base, which the model has, into a checkpoint of the trained weights alone.
+
+    Args:
+        checkpoint: changed in place; one of all weights stays as it is.
+        weights: of the model, under their names in checkpoints.
+        filename: of the checkpoint, for the message.
+
+    Raises:
+        ResumeError: the model has another base.
+    """
+    saved = checkpoint.get("meta", {}).get(KEY) if isinstance(checkpoint.get("meta"), Mapping) else None
+    if saved is None:
+        return
+    own = checkpoint["state_dict"]
+    base = {name: value for name, value in weights.items() if name not in own}
+    if len(base) != saved["names"] or fingerprint(base) != saved["fingerprint"]:
+        raise ResumeError(
+            f"{filename} holds the trained weights alone (save_trainable_only=True), and the model's {len(base)} other weights "
+            f"are not the {saved['names']} that they were trained with: build the model from the same base"
+        )
+    checkpoint["state_dict"] = type(own)({**base, **own})
+
+
+def fingerprint(weights: Mapping[str, Any]) -> str:
+    """A digest of names, shapes and bits, the same on each device."""
+    digest = hashlib.sha256()
+    for name, value in sorted(weights.items()):
+        if isinstance(value, torch.Tensor):
+            bits = value.detach().contiguous().reshape(-1).view(torch.uint8)
+            total = int((bits.long() * (torch.arange(bits.numel(), device=bits.device) % 251 + 1)).sum())
+            digest.update(f"{name} {tuple(value.shape)} {value.dtype} {total}\n".encode())
+    return digest.hexdigest()[:32]
+
+
+def _changing(model: nn.Module) -> set[str]:
+    """Names of parameters that are trained, and of statistics that a forward pass changes."""
+    names = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    for path, module in model.named_modules():
+        if hasattr(module, "running_mean") and module.training:
+            names |= {f"{path}.{name}" if path else name for name, _ in module.named_buffers(recurse=False)}
+    return {name_in_checkpoint(model, name) for name in names}

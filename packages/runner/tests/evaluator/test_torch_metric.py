@@ -1,0 +1,194 @@
+"""Metrics of torchmetrics give the one-process number on any number of ranks, and keep a state instead of samples."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+
+from eng.evaluator import Evaluator, TorchMetric
+from eng.registry import METRICS
+from eng.runner.assemble.evaluation import build_evaluator
+
+torchmetrics = pytest.importorskip("torchmetrics")
+sys.path.insert(0, str(Path(__file__).parent))
+from _metric_cases import build, fitting_form, forms, leaves, metrics, number_of
+
+# (preds, target) are not enough for these, or their images must be larger than a fast test's.
+WITHOUT_DATA = {
+    "BinaryFairness", "BinaryGroupStatRates", "MultiScaleStructuralSimilarityIndexMeasure",
+    "MulticlassRecallAtFixedPrecision", "MultilabelRecallAtFixedPrecision", "PeakSignalNoiseRatioWithBlockedEffect",
+    "QualityWithNoReference", "SpatialDistortionIndex",
+}  # fmt: skip
+
+# NormalizedRootMeanSquaredError of torchmetrics 1.9 reads past its states with more than two ranks.
+SHARES = ([1, 6], [0, 7], [5, 0, 2], [2, 2, 2, 1])
+
+
+def over_ranks(kind: type, preds: torch.Tensor, target: torch.Tensor, shares: list[int]) -> list[float]:
+    """The number that ranks with so many samples each compute, as :meth:`BatchMetric.evaluate` does."""
+    of_ranks, start = [], 0
+    for share in shares:
+        metric = TorchMetric(build(kind))
+        for batch in torch.arange(start, start + share).split(2) if share else ():
+            metric.update(preds=preds[batch], target=target[batch])
+        of_ranks.append(metric)
+        start += share
+    used = [metric for metric, share in zip(of_ranks, shares, strict=True) if share]
+    if len(used) > 1:
+        used[0].merge([metric.state() for metric in used])
+    numbers = leaves(used[0].compute())
+    used[0].reset()
+    assert used[0].metric._update_count == 0
+    return numbers
+
+
+@pytest.mark.parametrize("name", list(metrics()))
+def test_every_class_over_uneven_ranks(name) -> None:
+    kind = metrics()[name]
+    form = fitting_form(kind)
+    if name in WITHOUT_DATA:
+        assert form is None
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        preds, target = list(forms(7))[form]
+        expected = leaves(number_of(build(kind), preds, target))
+        for shares in [split for split in SHARES if name != "NormalizedRootMeanSquaredError" or len(split) < 3]:
+            got = over_ranks(kind, preds, target, shares)
+            torch.testing.assert_close(
+                torch.tensor(got), torch.tensor(expected), rtol=1e-6, atol=1e-6, equal_nan=True, msg=f"{name} {shares}"
+            )
+
+
+CONFIGS = [
+    dict(type="torchmetrics.classification.MulticlassAccuracy", num_classes=3),
+    dict(type="MulticlassConfusionMatrix", num_classes=3),
+    dict(type="MulticlassAUROC", num_classes=3),
+    dict(type="Accuracy"),
+    dict(type="F1", average="none"),
+]
+
+
+@pytest.mark.timeout(100)
+def test_over_processes(tmp_path) -> None:
+    script = str(Path(__file__).with_name("_stateful_ranks.py"))
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, "-W", "ignore", script, str(rank), str(tmp_path), json.dumps(CONFIGS)],
+            stderr=subprocess.PIPE, text=True,
+        )
+        for rank in range(4)
+    ]  # fmt: skip
+    try:
+        errors = [process.communicate(timeout=90)[1] for process in ranks]
+    finally:
+        for process in ranks:
+            process.kill()
+            process.wait()
+    assert [process.returncode for process in ranks] == [0] * 4, errors
+    report = json.loads((tmp_path / "report.json").read_text())
+    for size in (3, 7):
+        for number in (2, 3, 4):
+            got, expected = report[f"{number}/{size}"], report[f"1/{size}"]
+            assert got.keys() == expected.keys()
+            assert got == pytest.approx(expected, rel=1e-6, abs=1e-6), (number, size)
+
+
+def test_objects_configs_and_collections_are_metrics() -> None:
+    collection = torchmetrics.MetricCollection(
+        {"mse": torchmetrics.MeanSquaredError(), "mae": torchmetrics.MeanAbsoluteError()}
+    )
+    for metric in (torchmetrics.MeanSquaredError(), [collection], dict(type="torchmetrics.MeanSquaredError")):
+        evaluator = build_evaluator(metric)
+        evaluator.process(torch.tensor([1.0, 2.0]), (torch.zeros(2), torch.tensor([1.0, 4.0])))
+        evaluator.process(torch.tensor([1.0]), (torch.zeros(1), torch.tensor([1.0])))
+        numbers = evaluator.evaluate(3)
+        assert numbers.pop("mae", 2 / 3) == pytest.approx(2 / 3)
+        assert list(numbers.values()) == [pytest.approx(4 / 3)]
+        evaluator.process(torch.tensor([1.0]), (torch.zeros(1), torch.tensor([2.0])))
+        assert next(iter(evaluator.evaluate(1).values())) == 1.0  # empty after each evaluation
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        [dict(pred_label=1, gt_label=1), dict(pred_label=0, gt_label=1)],
+        [dict(pred=torch.tensor([1]), label=torch.tensor([1])), dict(pred=torch.tensor([0]), label=torch.tensor([1]))],
+        dict(logits=torch.tensor([[0.0, 1.0], [1.0, 0.0]]), labels=torch.tensor([1, 1])),
+    ],
+    ids=["numbers", "tensors of one element", "batch"],
+)
+def test_usual_names_of_predictions(samples) -> None:
+    evaluator = Evaluator([dict(type="MulticlassAccuracy", num_classes=2, average="micro"), dict(type="Accuracy")])
+    evaluator.process(samples)
+    assert evaluator.evaluate(2) == {"multiclass_accuracy": 0.5, "accuracy": 0.5}
+
+
+def test_given_keys_prefix_and_name() -> None:
+    inner = dict(type="torchmetrics.MeanSquaredError")
+    evaluator = Evaluator(
+        dict(type="TorchMetric", metric=inner, keys=dict(preds="depth", target="truth"), prefix="val", name="mse")
+    )
+    evaluator.process({"depth": torch.ones(2), "preds": torch.zeros(2)}, {"truth": torch.zeros(2)})
+    assert evaluator.evaluate(2) == {"val/mse": 1.0}
+
+
+def test_a_missing_key_names_those_there_are() -> None:
+    message = r"needs preds, target of a batch, and 'target' is not there: .*keys 'preds'; the batch has 'img', 'cls'.*keys=dict"
+    with pytest.raises(ValueError, match=message):
+        Evaluator(dict(type="Accuracy")).process({"preds": torch.ones(1)}, {"img": 1, "cls": torch.ones(1)})
+    with pytest.raises(ValueError, match=r"keys\['target'\]='truth' is not there"):
+        Evaluator(dict(type="Accuracy", keys=dict(target="truth"))).process(torch.ones(1), (1, torch.ones(1)))
+
+
+def test_memory_is_that_of_the_state() -> None:
+    evaluator = Evaluator(
+        [dict(type="MulticlassConfusionMatrix", num_classes=3), dict(type="F1"), dict(type="Accuracy")]
+    )
+
+    def kept() -> int:
+        states = [metric.state() for metric in evaluator.metrics]
+        return len(json.dumps(states, default=lambda tensor: tensor.tolist() and "x" * tensor.numel()))
+
+    sizes = set()
+    for _ in range(20):
+        evaluator.process({"preds": torch.randn(8, 3), "target": torch.randint(0, 3, (8,))})
+        sizes.add(tuple(value.numel() for value in evaluator.metrics[1].state().values()))
+        kept()
+    assert sizes == {(3, 3, 3)}
+
+
+def test_names_of_torchmetrics_are_registered_without_importing_it() -> None:
+    code = (
+        "import sys, eng.evaluator; from eng.registry import METRICS; assert 'MulticlassAUROC' in METRICS.module_dict; "
+    )
+    code += "assert 'torchmetrics' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    assert METRICS.get("Accuracy").__module__ == "eng.evaluator.shelf"
+
+
+def test_an_object_that_ranks_cannot_reduce(monkeypatch) -> None:
+    class Own:
+        def update(self, preds): ...
+        def compute(self):
+            return 1
+
+        def reset(self): ...
+
+    metric = TorchMetric(Own())
+    metric.process(None, {"preds": 1})
+    assert metric.evaluate(1) == {"own": 1}
+    monkeypatch.setattr("eng.evaluator.torch_metric.get_world_size", lambda: 2)
+    with pytest.raises(TypeError, match="own cannot be reduced over ranks"):
+        metric.state()
+
+
+def test_what_is_no_metric() -> None:
+    with pytest.raises(TypeError, match=r"int needs the methods update\(\), compute\(\) and reset\(\)"):
+        TorchMetric(3)
