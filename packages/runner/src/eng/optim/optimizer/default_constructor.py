@@ -69,7 +69,7 @@ class DefaultOptimWrapperConstructor:
         self.optim_wrapper_cfg = copy.copy(optim_wrapper_cfg)  # of the same class, which knows file and line
         self.optimizer_cfg = self.optim_wrapper_cfg.pop("optimizer")
         self.paramwise_cfg: dict[str, Any] = {} if paramwise_cfg is None else paramwise_cfg
-        self._rules = dict(paramwise_cfg or {})
+        self._rules = paramwise_cfg
         self.base_lr = self.optimizer_cfg.get("lr", None)
         self.base_wd = self.optimizer_cfg.get("weight_decay", None)
         self._used_keys: set[str] = set()
@@ -139,7 +139,7 @@ class DefaultOptimWrapperConstructor:
         names = {id(parameter): name_in_checkpoint(model, name) for name, parameter in model.named_parameters()}
         optimizers = []
         for cfg, wanted in ((first, True), (rest, False)):
-            part = type(self)({**self.optim_wrapper_cfg, "optimizer": cfg}, {**self._rules})
+            part = type(self)({**self.optim_wrapper_cfg, "optimizer": cfg}, dict(self._rules or {}))
             groups = [
                 {**group, "params": chosen}
                 for group in _as_groups(part._groups(model))  # noqa: SLF001  # of this class

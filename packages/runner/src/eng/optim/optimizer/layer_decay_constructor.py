@@ -54,6 +54,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 f"{number!r}"
             )
         super().__init__(optim_wrapper_cfg, rules)
+        self._rules = paramwise_cfg
 
     def _validate_cfg(self) -> None:
         super()._validate_cfg()
