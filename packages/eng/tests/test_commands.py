@@ -52,3 +52,29 @@ def test_completion_knows_the_commands(commands, capsys, monkeypatch: pytest.Mon
     with pytest.raises(SystemExit):
         main([])
     assert capsys.readouterr().out.split() == ["plain,test", "plain,train"]
+
+
+@pytest.mark.parametrize(
+    ("name", "package"), [("tune", "eng-tune"), ("sweep", "eng-tune"), ("train", "eng-runner[cli]")]
+)
+def test_command_of_a_package_that_is_not_installed_names_the_package(
+    commands, capsys, name: str, package: str
+) -> None:
+    commands(config=saying("config"))
+    assert main([name, "x.py"]) == 2
+    assert f"the command {name!r} is in a package of its own: pip install '{package}'" in capsys.readouterr().err
+
+
+def test_commands_of_all_packages_are_known() -> None:
+    from pathlib import Path
+
+    from eng.cli._commands import ELSEWHERE
+
+    tomllib = pytest.importorskip("tomllib")
+    known = {f"{package.partition('[')[0]} {name}" for package, names in ELSEWHERE.items() for name in names}
+    packages = Path(__file__).parents[2]
+    declared = set()
+    for name in ("analysis", "runner", "tune"):
+        project = tomllib.loads((packages / name / "pyproject.toml").read_text())["project"]
+        declared |= {f"eng-{name} {command}" for command in project["entry-points"]["eng.commands"]}
+    assert declared == known

@@ -17,7 +17,21 @@ _LONGEST_SUMMARY = 80
 # The commands of the packages that need not be installed, for whoever asks for one of them.
 ELSEWHERE = {
     "eng-analysis[cli]": ("flops",),
-    "eng-runner[cli]": ("train", "val", "test", "lr", "curves", "sync", "ckpt", "browse", "infer", "init"),
+    "eng-runner[cli]": (
+        "train",
+        "val",
+        "test",
+        "lr",
+        "curves",
+        "sync",
+        "runs",
+        "diff",
+        "reproduce",
+        "ckpt",
+        "browse",
+        "infer",
+        "init",
+    ),
     "eng-tune": ("tune", "sweep"),
 }
 

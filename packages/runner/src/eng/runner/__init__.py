@@ -27,6 +27,7 @@ from .errors import (
 )
 from .log_processor import LogProcessor
 from .loops import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop, TestLoop, ValLoop
+from .oom import is_out_of_memory
 from .preemption import Preemption
 from .priority import Priority, get_priority
 from .runner import Runner
@@ -57,6 +58,7 @@ __all__ = [
     "get_mmcls_models",
     "get_priority",
     "get_state_dict",
+    "is_out_of_memory",
     "get_torchvision_models",
     "load_checkpoint",
     "load_state_dict",

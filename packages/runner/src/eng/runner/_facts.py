@@ -11,6 +11,7 @@ from eng.dist import get_rank, get_world_size, is_distributed
 from eng.hooks import Hook
 
 from ._slot import Slot
+from .tuners import tuner
 
 
 def setting_of(name: str) -> property:
@@ -65,6 +66,21 @@ class RunnerFacts:
     _per_sample: bool
     _seed: int
     _resume: bool | str
+
+    def tune(self, setting: str, **options: Any) -> Any:
+        """Measures a setting for this run, with eng-tune; the run stays as it is.
+
+        Args:
+            setting: ``"lr"``, ``"batch"`` or ``"workers"``.
+            **options: of :func:`eng.tune.find_lr`, ``find_batch_size`` or ``find_workers``.
+
+        Returns:
+            What that function gives.
+
+        Raises:
+            SettingsError: eng-tune is not installed, or measures no such setting.
+        """
+        return tuner(setting)(self, **options)
 
     @property
     def experiment_name(self) -> str:

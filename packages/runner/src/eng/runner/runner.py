@@ -31,6 +31,7 @@ from .errors import MissingPartError, NonFiniteLossError, RunInterrupted
 from .failure import report_failure, sample_numbers, samples_text
 from .finite import FiniteWatch, StepGuard, policy_and_interval, probable_causes
 from .launch import after_restart
+from .oom import SplitStep
 from .passport.code import CodeVersion, project_folder
 from .passport.ending import ending
 from .passport.record import Passport
@@ -55,6 +56,7 @@ TRAIN_ORDER = (
     "init_weights",
     "load_or_resume",
     "start_counting",
+    "split_on_oom",
     "guard_steps",
     "compile_model",
     "write_passport",
@@ -115,6 +117,8 @@ class Runner(Saving):
             as an object keeps what was loaded into it. True by default.
         loss: loss of a model that computes none itself: a callable ``loss(output, target)``, a registered name or a
             config, such as ``dict(type="CrossEntropyLoss")``; see :class:`eng.model.SupervisedModel`.
+        on_oom: ``"split"`` halves the micro-batch where a training step runs out of memory, and repeats the step with the
+            update of the complete batch. None (default) ends the run.
 
     Raises:
         SettingsError: settings that do not fit together; what is missing is named.
@@ -177,6 +181,7 @@ class Runner(Saving):
         preemption: dict[str, Any] | None = None,
         init_weights: bool = True,
         loss: Any = None,
+        on_oom: str | None = None,
     ) -> None:
         arguments = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
         settings = RunnerSettings(**arguments)
@@ -418,6 +423,10 @@ class Runner(Saving):
         if not self._follows_modes:
             self._follows_modes = True
             optimizer_modes.follow(self._dispatch, self.optim_wrapper)
+
+    def _split_on_oom(self) -> None:
+        if self._settings["on_oom"] is not None:
+            self._train.value.split_step = SplitStep(self.model, self.optim_wrapper)
 
     def _guard_steps(self) -> None:
         if self._watch is not None:  # a second train()

@@ -129,6 +129,8 @@ class RunnerSettings:
     """Whether ``init_weights()`` of the model is called, once, at the first train()."""
     loss: Any = None
     """Loss of a model that computes none itself; see :class:`eng.model.SupervisedModel`."""
+    on_oom: str | None = None
+    """``"split"`` halves the micro-batch where a training step runs out of memory and repeats it; None ends the run."""
 
     def __post_init__(self) -> None:
         """Makes sure that the settings fit together.
@@ -149,6 +151,8 @@ class RunnerSettings:
         if self.on_error not in ("save", "raise"):
             raise SettingsError(f"on_error must be 'save' or 'raise', got {self.on_error!r}")
         LossSpike.of(self.loss_spike)
+        if self.on_oom not in (None, "split"):
+            raise SettingsError(f"on_oom must be 'split' or None, got {self.on_oom!r}")
 
     def as_arguments(self) -> dict[str, Any]:
         """The settings by name, as the Runner takes them; the values are not copied."""

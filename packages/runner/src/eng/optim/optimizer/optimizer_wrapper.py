@@ -114,6 +114,17 @@ class OptimWrapper(BaseOptimWrapper):
             self.step(**(step_kwargs or {}))
             self.zero_grad(**(zero_kwargs or {}))
 
+    def add_gradients(self, loss: torch.Tensor, weight: float | torch.Tensor | None = None) -> None:
+        """Adds the gradients of a part of a loss, whose last part :meth:`update_params` then takes and counts.
+
+        Args:
+            loss: 0-dim tensor to differentiate; without a weight, the part's share of the loss.
+            weight: as of :meth:`update_params`.
+        """
+        loss = self.scale_loss(loss) if weight is None else self._weigh(loss, weight)
+        self.backward(loss)
+        self._inner_count -= 1
+
     def backward(self, loss: torch.Tensor, **kwargs: Any) -> None:
         """Adds the gradients of a loss, as it is, and counts it.
 

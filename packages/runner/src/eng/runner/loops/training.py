@@ -48,6 +48,7 @@ class TrainLoop(BaseLoop):
         stop_training: set by a hook to end training after the current epoch or iteration.
         validated_iter: iterations that were over when the last complete validation began; -1 before the first.
         counts_iterations: whether defaults of hooks and log lines count iterations instead of epochs.
+        split_step: takes the place of the model's ``train_step`` where the run splits batches; None otherwise.
         left_out: iterations whose batch is passed over, because its loss was not finite.
     """
 
@@ -92,6 +93,7 @@ class TrainLoop(BaseLoop):
         self._stream_state: StreamState | None = None
         self._is_due_by_checkpoint = False
         self.left_out: set[int] = set()
+        self.split_step: Any = None
 
     @property
     def validates_inside_pass(self) -> bool:
@@ -133,7 +135,8 @@ class TrainLoop(BaseLoop):
             self._pass_over(idx, data_batch)
             return
         runner.call_hook("before_train_iter", batch_idx=idx, data_batch=data_batch)
-        outputs = runner.model.train_step(data_batch, optim_wrapper=runner.optim_wrapper)
+        step = self.split_step or runner.model.train_step
+        outputs = step(data_batch, optim_wrapper=runner.optim_wrapper)
         self._end_window_at_the_end()
         runner.call_hook("after_train_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs)
         self._iter += 1

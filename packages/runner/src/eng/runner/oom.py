@@ -1,0 +1,209 @@
+"""Training steps that run out of memory: the batch is split, and the update stays that of the complete batch."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import nn
+
+from eng.dist import get_world_size
+from eng.optim import OptimWrapper
+
+from .errors import SettingsError
+from .state.rng import capture_rng, restore_rng
+
+__all__ = ["SplitStep", "is_out_of_memory", "split_batch"]
+
+logger = logging.getLogger(__name__)
+# What allocators without an error class of their own say: of torch on the CPU, CUDA libraries, NPU.
+_TEXTS = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that the memory of a device or of the process does not suffice."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in _TEXTS)
+
+
+class SplitStep:
+    """``train_step`` of a model that halves the micro-batch where memory runs out, and repeats the step.
+
+    The update is that of the complete batch: each part's loss, a mean over its samples, counts by its share of them.
+    Losses with a ``loss_weight`` count by it. Gradients, buffers and random generators are put back before a step is
+    repeated. The smaller micro-batch stays for the rest of the run.
+
+    Args:
+        model: with ``train_step``.
+        optim_wrapper: an :class:`eng.optim.OptimWrapper`.
+
+    Raises:
+        SettingsError: the wrapper is another one, as of several optimizers, or the run has several processes.
+
+    Attributes:
+        micro_batch: most samples of a part; None before memory ran out.
+    """
+
+    def __init__(self, model: nn.Module, optim_wrapper: Any) -> None:
+        if get_world_size() > 1:
+            raise SettingsError("on_oom='split' works in one process, and this run has several")
+        if not isinstance(optim_wrapper, OptimWrapper):
+            raise SettingsError(f"on_oom='split' works with one OptimWrapper, got {type(optim_wrapper).__name__}")
+        self._model, self._wrapper = model, optim_wrapper
+        self.micro_batch: int | None = None
+
+    def __call__(self, data_batch: Any, optim_wrapper: Any) -> dict[str, torch.Tensor]:
+        """One training step.
+
+        Args:
+            data_batch: the complete batch.
+            optim_wrapper: not used: the step has its own.
+
+        Raises:
+            RuntimeError: memory does not suffice for a single sample, or for the update itself.
+        """
+        while True:
+            before = _StepState(self._model, self._wrapper)
+            try:
+                return self._in_parts(data_batch)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error) or self._wrapper.inner_count != before.inner_count:
+                    raise
+                self._halve(data_batch, error)
+            before.restore()  # here the traceback is gone, which held the activations
+            gc.collect()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+
+    def _halve(self, data_batch: Any, error: BaseException) -> None:
+        size = batch_length(data_batch)
+        tried = size if self.micro_batch is None else min(size, self.micro_batch)
+        if tried <= 1:
+            raise error
+        self.micro_batch = tried // 2
+        logger.warning(
+            "Memory ran out with a micro-batch of %d samples: from now on it has at most %d, and the update stays that of "
+            "the complete batch (%s)",
+            tried,
+            self.micro_batch,
+            str(error).partition("\n")[0] or type(error).__name__,
+        )
+
+    def _in_parts(self, data_batch: Any) -> dict[str, torch.Tensor]:
+        model: Any = self._model
+        total = batch_length(data_batch)
+        if self.micro_batch is None or total <= self.micro_batch:
+            outputs: dict[str, torch.Tensor] = model.train_step(data_batch, optim_wrapper=self._wrapper)
+            return outputs
+        parts = split_batch(data_batch, -(-total // self.micro_batch))
+        shares, outputs_of_parts = [], []
+        for index, part in enumerate(parts):
+            view = _PartOfStep(self._wrapper, batch_length(part) / total, is_last=index == len(parts) - 1)
+            outputs_of_parts.append(model.train_step(part, optim_wrapper=view))
+            shares.append(view.share)
+        return _averaged(outputs_of_parts, shares)
+
+
+class _PartOfStep:
+    """What the model sees of an optimizer wrapper while a part of the batch is trained."""
+
+    def __init__(self, wrapper: OptimWrapper, share: float, *, is_last: bool) -> None:
+        self._wrapper, self._is_last = wrapper, is_last
+        self._fraction = share
+        self.share: Any = share
+
+    def optim_context(self, model: nn.Module) -> AbstractContextManager[None]:
+        return self._wrapper.optim_context(model)
+
+    def update_params(
+        self, loss: torch.Tensor, step_kwargs: Any = None, zero_kwargs: Any = None, weight: Any = None
+    ) -> None:
+        if weight is None:
+            loss = loss * self._fraction
+        else:
+            self.share = weight
+        if self._is_last:
+            self._wrapper.update_params(loss, step_kwargs, zero_kwargs, weight)
+        else:
+            self._wrapper.add_gradients(loss, weight)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("backward", "step", "zero_grad"):
+            raise SettingsError(f"on_oom='split' needs a train_step that calls update_params; this one calls {name}")
+        return getattr(self._wrapper, name)
+
+
+class _StepState:
+    """What a step that runs out of memory changes before it ends."""
+
+    def __init__(self, model: nn.Module, wrapper: OptimWrapper) -> None:
+        self._model, self._wrapper = model, wrapper
+        self.inner_count = wrapper.inner_count
+        self._window = wrapper.accumulation_state()
+        self._buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+        self._rng = capture_rng()
+
+    def restore(self) -> None:
+        self._wrapper.zero_grad()
+        self._wrapper.load_accumulation_state(self._window)
+        with torch.no_grad():
+            for buffer, value in self._buffers:
+                buffer.copy_(value)
+        restore_rng(self._rng)
+
+
+def batch_length(batch: Any) -> int:
+    """Samples of a batch: the length of its first tensor or list."""
+    values = batch.values() if isinstance(batch, Mapping) else batch
+    for value in values:
+        length = _length(value)
+        if length is not None:
+            return length
+    return 1
+
+
+def _length(value: Any) -> int | None:
+    if isinstance(value, torch.Tensor):
+        return value.shape[0] if value.dim() else None
+    if isinstance(value, Mapping):
+        return next((length for each in value.values() if (length := _length(each)) is not None), None)
+    return len(value) if isinstance(value, Sequence) and not isinstance(value, str) else None
+
+
+def split_batch(batch: Any, num_parts: int) -> list[Any]:
+    """The batch in parts of nearly equal size, with the same containers.
+
+    Args:
+        batch: a mapping or a sequence of tensors and lists with an entry for each sample; other values go into all parts.
+        num_parts: how many; at most the number of samples.
+    """
+    length = batch_length(batch)
+    edges = [round(index * length / num_parts) for index in range(num_parts + 1)]
+    cuts: list[Callable[[Any], Any]] = [_cut(length, *edge) for edge in pairwise(edges)]
+    if isinstance(batch, Mapping):
+        return [{key: cut(value) for key, value in batch.items()} for cut in cuts]
+    return [type(batch)([cut(value) for value in batch]) for cut in cuts]
+
+
+def _cut(length: int, begin: int, end: int) -> Callable[[Any], Any]:
+    def cut(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: cut(each) for key, each in value.items()}
+        return value[begin:end] if _length(value) == length else value
+
+    return cut
+
+
+def _averaged(outputs: list[dict[str, torch.Tensor]], shares: list[Any]) -> dict[str, torch.Tensor]:
+    """The mean of what the parts log, by their shares."""
+    total = sum(shares)
+    averages = {}
+    for name in outputs[0]:
+        averages[name] = sum(each[name] * (share / total) for each, share in zip(outputs, shares, strict=True))
+    return averages

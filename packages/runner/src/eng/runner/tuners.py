@@ -1,0 +1,29 @@
+"""What measures settings of a run: entry points of the group ``eng.tuners``, so that no package above is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Any
+
+from .errors import SettingsError
+
+__all__ = ["tuner"]
+
+
+def tuner(setting: str) -> Callable[..., Any]:
+    """The function that measures a setting of a run.
+
+    Args:
+        setting: its name, such as ``"lr"``.
+
+    Raises:
+        SettingsError: no installed package measures it.
+    """
+    tuners = {point.name: point for point in entry_points(group="eng.tuners")}
+    if not tuners:
+        raise SettingsError(f"tune({setting!r}) needs eng-tune: pip install eng-tune")
+    if setting not in tuners:
+        raise SettingsError(f"tune() measures {', '.join(sorted(tuners))}, not {setting!r}")
+    function: Callable[..., Any] = tuners[setting].load()
+    return function

@@ -1,0 +1,248 @@
+"""The learning rate by a range test, confirmed by short trainings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ._rehearsal import Rehearsal, batches, rehearse
+from .errors import TuneError
+
+__all__ = ["LrSearch", "find_lr"]
+
+_SMOOTHING = 0.9
+_DIVERGED = 4.0
+_FACTOR = 3.0
+_WORSE = 2
+
+
+@dataclass(frozen=True)
+class LrSearch:
+    """What a range test came to.
+
+    Args:
+        lrs: rates of the range test.
+        losses: smoothed losses at these rates; the test ends where they diverge.
+        trials: pairs of a rate and the loss that a short training at this rate ended with; infinite where it diverged.
+        suggestion: the rate whose short training ended with the lowest loss.
+        current: the rate in the config.
+        suggestions: the rate of each optimizer by name; a single one has the name ``""``.
+    """
+
+    lrs: list[float]
+    losses: list[float]
+    trials: list[tuple[float, float]]
+    suggestion: float
+    current: float
+    suggestions: dict[str, float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result as plain data."""
+        return asdict(self)
+
+    def draw(self, path: str | Path) -> None:
+        """Draws the losses over the rates into a picture.
+
+        Args:
+            path: of the picture; its ending says which format.
+
+        Raises:
+            TuneError: matplotlib is not installed.
+        """
+        try:
+            from matplotlib.backends.backend_agg import FigureCanvasAgg
+            from matplotlib.figure import Figure
+        except ImportError as error:
+            raise TuneError("the picture needs matplotlib: pip install 'eng-tune[plot]'") from error
+        figure = Figure(figsize=(8, 5), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots()
+        axes.semilogx(self.lrs, self.losses, label="range test, smoothed loss")
+        finite = [(rate, loss) for rate, loss in self.trials if math.isfinite(loss)]
+        axes.semilogx(*zip(*finite, strict=True), "o", label="short trainings, last losses")
+        axes.axvline(self.suggestion, color="C2", label=f"suggestion: {self.suggestion:.3g}")
+        axes.axvline(self.current, color="C3", linestyle=":", label=f"config: {self.current:.3g}")
+        axes.set_xlabel("learning rate")
+        axes.set_ylabel("loss")
+        axes.legend()
+        figure.savefig(path)
+
+
+def find_lr(
+    run: Any,
+    *,
+    low: float = 1e-6,
+    high: float = 10.0,
+    num_iters: int = 100,
+    num_trials: int = 12,
+    trial_iters: int = 150,
+) -> LrSearch:
+    """The learning rate that lowers the loss of a run the most in its first steps.
+
+    A range test raises the rate at each step, from ``low`` to ``high``, until the loss diverges. Short trainings then
+    decide, each from the state of the run: they begin at the rate of the range test and go up and down by a factor of 3
+    until the loss gets worse, and then try the rates between the best and its neighbours. The range test alone depends on the number of its steps. Rates of parameter groups keep their ratios. The run stays as it is, in bits.
+
+    Args:
+        run: a Runner, or a config or its path.
+        low: lowest rate.
+        high: highest rate.
+        num_iters: steps of the range test.
+        num_trials: short trainings at most.
+        trial_iters: steps of each.
+
+    Raises:
+        TuneError: the range is empty, the run has nothing to train with, or the loss is not finite at the lowest rate.
+    """
+    if not 0 < low < high:
+        raise TuneError(f"the range of learning rates is empty: low={low:g} must be above 0 and below high={high:g}")
+    if num_iters < 10 or num_trials < 2 or trial_iters < 1:
+        raise TuneError("a range test takes at least 10 steps, and at least 2 short trainings of 1 step")
+    with rehearse(run) as rehearsal:
+        lrs, losses = _range_test(rehearsal, low, high, num_iters)
+        start = start_rate(lrs, losses)
+        trials = search(lambda rate: _short_training(rehearsal, rate, trial_iters), start, low, high, num_trials)
+        current = _rates(rehearsal.wrapper)
+    suggestion = choose(trials)
+    first = next(iter(current.values()))
+    suggestions = {name: suggestion * (rate / first) for name, rate in current.items()}
+    return LrSearch(lrs, losses, trials, suggestion, first, suggestions)
+
+
+def start_rate(lrs: Sequence[float], losses: Sequence[float]) -> float:
+    """The rate between the steepest descent of a range test and its lowest loss.
+
+    Args:
+        lrs: rates of a range test.
+        losses: smoothed losses.
+    """
+    lowest = min(range(len(losses)), key=losses.__getitem__)
+    slopes = [losses[index + 1] - losses[index] for index in range(lowest)] or [0.0]
+    steepest = min(range(len(slopes)), key=slopes.__getitem__)
+    return math.sqrt(lrs[steepest] * lrs[lowest])
+
+
+def choose(trials: Sequence[tuple[float, float]]) -> float:
+    """The rate whose short training ended with the lowest loss.
+
+    Args:
+        trials: rates and losses.
+
+    Raises:
+        TuneError: all trainings diverged.
+    """
+    finite = [(rate, loss) for rate, loss in trials if math.isfinite(loss)]
+    if not finite:
+        raise TuneError("the loss diverged in every short training: look at the data, the model and the loss")
+    return min(finite, key=lambda trial: trial[1])[0]
+
+
+def search(
+    train: Callable[[float], float], start: float, low: float, high: float, most: int
+) -> list[tuple[float, float]]:
+    """Trainings at rates that are a factor of 3 apart, until two higher and two lower rates than the best are worse.
+
+    The last two are between the best and its neighbours.
+
+    Args:
+        train: gives the loss of a training at a rate.
+        start: the first rate.
+        low: lowest rate.
+        high: highest rate.
+        most: trainings before the last two.
+
+    Returns:
+        Pairs of a rate and its loss, by rate.
+    """
+    trials = [(start, train(start))]
+    while len(trials) < most:
+        best = min(range(len(trials)), key=lambda index: trials[index][1])
+        above, below = len(trials) - 1 - best, best
+        up, down = trials[-1][0] * _FACTOR, trials[0][0] / _FACTOR
+        if above < _WORSE and up <= high and math.isfinite(trials[-1][1]) and above <= below:
+            trials.append((up, train(up)))
+        elif below < _WORSE and down >= low:
+            trials.insert(0, (down, train(down)))
+        elif above < _WORSE and up <= high and math.isfinite(trials[-1][1]):
+            trials.append((up, train(up)))
+        else:
+            break
+    centre = min(trials, key=lambda trial: trial[1])[0]
+    rates = [centre / math.sqrt(_FACTOR), centre * math.sqrt(_FACTOR)]
+    return sorted([*trials, *((rate, train(rate)) for rate in rates if low <= rate <= high)])
+
+
+def _range_test(rehearsal: Rehearsal, low: float, high: float, count: int) -> tuple[list[float], list[float]]:
+    model, wrapper = rehearsal.fresh_parts()
+    data = batches(rehearsal.loader())
+    lrs: list[float] = []
+    losses: list[float] = []
+    average = 0.0
+    for index in range(count):
+        rate = low * (high / low) ** (index / (count - 1))
+        loss = _step(model, wrapper, data, rate)
+        if not math.isfinite(loss):
+            break
+        average = _SMOOTHING * average + (1 - _SMOOTHING) * loss
+        smooth = average / (1 - _SMOOTHING ** (index + 1))
+        lrs.append(rate)
+        losses.append(smooth)
+        lowest, first = min(losses), losses[0]
+        if smooth > lowest + _DIVERGED * max(abs(first - lowest), abs(lowest) * 0.25) and index > 5:
+            break
+    if len(lrs) < 3:
+        raise TuneError(
+            f"the loss is not finite at a learning rate of {low:g}: look at the data, the model and the loss"
+        )
+    return lrs, losses
+
+
+def _short_training(rehearsal: Rehearsal, rate: float, count: int) -> float:
+    """The mean loss of the last quarter of a training at one rate."""
+    model, wrapper = rehearsal.fresh_parts()
+    data = batches(rehearsal.loader())
+    losses: list[float] = []
+    for _ in range(count):
+        losses.append(_step(model, wrapper, data, rate))
+        if not math.isfinite(losses[-1]):
+            return math.inf
+    tail = losses[-max(count // 4, 1) :]
+    return math.fsum(tail) / len(tail)
+
+
+def _step(model: Any, wrapper: Any, data: Any, rate: float) -> float:
+    """One update at a rate; the loss before it."""
+    _set_rate(wrapper, rate)
+    losses = []
+    for _ in range(max(getattr(part, "accumulative_counts", 1) for part in _parts(wrapper).values())):
+        model.train()
+        variables = model.train_step(next(data), optim_wrapper=wrapper)
+        loss = variables.get("loss")
+        if loss is None:  # several optimizers: each has a loss of its own
+            loss = sum(value for name, value in variables.items() if "loss" in name)
+        losses.append(float(torch.as_tensor(loss)))
+    return math.fsum(losses) / len(losses)
+
+
+def _parts(wrapper: Any) -> dict[str, Any]:
+    """Optimizer wrappers by name; a single one has the name ``""``."""
+    return dict(wrapper.items()) if hasattr(wrapper, "items") else {"": wrapper}
+
+
+def _rates(wrapper: Any) -> dict[str, float]:
+    """The rate of each optimizer, as its config gives it."""
+    return {name: float(part.optimizer.defaults["lr"]) for name, part in _parts(wrapper).items()}
+
+
+def _set_rate(wrapper: Any, rate: float) -> None:
+    """Gives all parameter groups rates in the ratios that they had."""
+    first = next(iter(_rates(wrapper).values()))
+    for part in _parts(wrapper).values():
+        for group in part.optimizer.param_groups:
+            ratio = group.setdefault("eng_tune_ratio", float(group.get("initial_lr", group["lr"])) / first)
+            group["lr"] = rate * ratio

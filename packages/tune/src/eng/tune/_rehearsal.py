@@ -1,0 +1,241 @@
+"""Training steps that leave no trace: on copies of a run's model and optimizer, with loaders of their own."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import logging
+import random
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from .errors import TuneError
+
+__all__ = ["Rehearsal", "rehearse"]
+
+
+class Rehearsal:
+    """What a search for a setting may train with.
+
+    Args:
+        runner: the run.
+        is_ours: whether nobody else uses the runner, so that its model need not be copied.
+    """
+
+    def __init__(self, runner: Any, *, is_ours: bool) -> None:
+        self._runner = runner
+        wrapper = runner.optim_wrapper
+        if wrapper is None or (not is_ours and runner.train_dataloader is None):
+            raise TuneError("the run has nothing to train with: it needs train_dataloader, train_cfg and optim_wrapper")
+        if not hasattr(wrapper, "update_params"):
+            wrapper = runner.build_optim_wrapper(wrapper)
+        self._model, self._wrapper = (runner.model, wrapper) if is_ours else _copied(runner.model, wrapper)
+        if runner.iter == 0:
+            runner.strategy.init_weights(self._model)
+            path = runner.cfg.get("load_from")
+            if path is not None:
+                from eng.runner import load_checkpoint
+
+                load_checkpoint(self._model, path, map_location="cpu")
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        parameter = next(self._model.parameters(), None)
+        return torch.device("cpu") if parameter is None else parameter.device
+
+    @property
+    def wrapper(self) -> Any:
+        """The optimizer wrapper, to be read only."""
+        return self._wrapper
+
+    @property
+    def own_parts(self) -> tuple[Any, Any]:
+        """Model and optimizer wrapper themselves; steps change them."""
+        return self._model, self._wrapper
+
+    def fresh_parts(self) -> tuple[Any, Any]:
+        """Copies of model and optimizer wrapper, in the state of the run."""
+        return _copied(self._model, self._wrapper)
+
+    @property
+    def batch_size(self) -> int:
+        """Samples of a batch of the run.
+
+        Raises:
+            TuneError: the loader does not tell.
+        """
+        setting = self._loader_setting()
+        size = setting.get("batch_size", 1) if isinstance(setting, Mapping) else getattr(setting, "batch_size", None)
+        if not isinstance(size, int):
+            raise TuneError("train_dataloader has no batch_size")
+        return size
+
+    def loader(self, **changes: Any) -> Any:
+        """A loader of the training data that shares no sampler with the run.
+
+        Args:
+            **changes: ``batch_size``, ``num_workers`` and other arguments of the loader that differ from the run's.
+        """
+        setting = self._loader_setting()
+        if isinstance(setting, Mapping):
+            cfg = {**copy.deepcopy(dict(setting)), **changes}
+            if not cfg.get("num_workers"):
+                for name in ("persistent_workers", "prefetch_factor", "timeout", "multiprocessing_context"):
+                    cfg.pop(name, None)
+            return self._runner.build_dataloader(cfg, seed=self._runner.seed)
+        return _rebuilt(setting, changes)
+
+    def _loader_setting(self) -> Any:
+        setting = self._runner.cfg.get("train_dataloader")
+        return setting if setting is not None else self._runner.train_dataloader
+
+
+def batches(loader: Any) -> Iterator[Any]:
+    """The batches of a loader, over and over.
+
+    Raises:
+        TuneError: it gives none.
+    """
+    number = 0
+    while True:
+        sampler: Any = getattr(getattr(loader, "batch_sampler", None), "sampler", None) or getattr(
+            loader, "sampler", None
+        )
+        if hasattr(sampler, "set_epoch"):
+            sampler.set_epoch(number)
+        number += 1
+        is_empty = True
+        for batch in loader:
+            is_empty = False
+            yield batch
+        if is_empty:
+            raise TuneError("the training dataloader gives no batch")
+
+
+@contextmanager
+def rehearse(run: Any) -> Iterator[Rehearsal]:
+    """A rehearsal of a run; afterwards generators, logs and files are as they were before.
+
+    Args:
+        run: a Runner, whose model is copied, or a config or its path, from which one is built in a folder that is removed.
+
+    Raises:
+        TuneError: the run has several processes, or nothing to train with.
+    """
+    from eng.dist import get_world_size
+
+    if get_world_size() > 1:
+        raise TuneError("a search for settings runs in one process, and this run has several")
+    if hasattr(run, "build_dataloader"):  # a config may have keys with the names of other parts
+        with _without_trace(run):
+            yield Rehearsal(run, is_ours=False)
+        return
+    folder = tempfile.mkdtemp(prefix="eng-tune-")
+    try:
+        with _kept_generators():
+            runner = _runner_in(folder, run)
+            with _without_trace(runner):
+                yield Rehearsal(runner, is_ours=True)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _runner_in(folder: str, config: Any) -> Any:
+    from eng.config import Config
+    from eng.registry import RUNNERS
+    from eng.runner import Runner
+
+    cfg = Config.fromfile(config) if isinstance(config, str | Path) else copy.deepcopy(config)
+    cfg.work_dir, cfg.resume, cfg.log_level = folder, False, "ERROR"
+    cfg.visualizer = None
+    return RUNNERS.build(cfg) if cfg.get("runner_type") else Runner.from_cfg(cfg)
+
+
+def _copied(model: Any, wrapper: Any) -> tuple[Any, Any]:
+    """Copies that belong together; what the copy of the wrapper logs goes nowhere."""
+    from eng.logging import MessageHub
+
+    memo: dict[int, Any] = {}
+    for part in [wrapper, *(wrapper.values() if hasattr(wrapper, "values") else ())]:
+        hub = getattr(part, "message_hub", None)
+        if hub is not None:
+            memo[id(hub)] = MessageHub("eng.tune")
+    model_copy, wrapper_copy = copy.deepcopy((model, wrapper), memo)
+    return model_copy, wrapper_copy
+
+
+def _rebuilt(loader: Any, changes: Mapping[str, Any]) -> Any:
+    """A torch loader with a dataset and samplers of its own."""
+    from torch.utils.data import DataLoader, IterableDataset
+
+    if not isinstance(loader, DataLoader):
+        raise TuneError(f"train_dataloader must be a config or a torch DataLoader, got {type(loader).__name__}")
+    dataset = copy.copy(loader.dataset)
+    settings: dict[str, Any] = {
+        "batch_size": loader.batch_size, "num_workers": loader.num_workers, "collate_fn": loader.collate_fn,
+        "pin_memory": loader.pin_memory, "drop_last": loader.drop_last, "worker_init_fn": loader.worker_init_fn, **changes,
+    }  # fmt: skip
+    if not isinstance(dataset, IterableDataset):
+        settings["sampler"] = copy.deepcopy(loader.sampler, {id(loader.dataset): dataset})
+    return DataLoader(dataset, **settings)
+
+
+@contextmanager
+def _without_trace(runner: Any) -> Iterator[None]:
+    """Keeps generators, message hub and log files as they are."""
+    hub = runner.message_hub
+    saved = copy.deepcopy(hub.state_dict())
+    level = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    loggers = [runner.logger, logging.getLogger("eng")]
+    handlers = [list(logger.handlers) for logger in loggers]
+    for logger in loggers:  # what set each parameter is written past the levels, into the files of the handlers
+        logger.handlers.clear()
+    try:
+        with _kept_generators():
+            yield
+    finally:
+        logging.disable(level)
+        for logger, kept in zip(loggers, handlers, strict=True):
+            logger.handlers[:] = kept
+        hub.load_state_dict(saved)
+        release_memory()
+
+
+@contextmanager
+def _kept_generators() -> Iterator[None]:
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # transforms of users draw from it
+    flags = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.deterministic
+    devices = (
+        list(range(torch.cuda.device_count())) if torch.cuda.is_available() and torch.cuda.is_initialized() else []
+    )
+    try:
+        with torch.random.fork_rng(devices):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002
+        torch.use_deterministic_algorithms(flags[0])
+        torch.backends.cudnn.deterministic = flags[1]
+
+
+def release_memory() -> None:
+    """Gives memory that nothing uses any more back to the system or the device."""
+    gc.collect()
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+    import ctypes
+    import sys
+
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc alone
+        if trim is not None:
+            trim(0)
