@@ -7,10 +7,8 @@ from torch import nn
 
 from eng.checkpoint import get_state_dict
 from eng.checkpoint.unwrap import unwrap
-from eng.hooks import EMAHook
 from eng.model import BaseModel
 from eng.optim.optimizer import build_optim_wrapper
-from eng.runner import Runner
 from eng.runner.assemble.model import compile_model
 
 
@@ -24,14 +22,6 @@ class Nested(BaseModel):
     def forward(self, inputs, data_samples=None, mode="tensor"):
         output = self.module(torch.stack(list(inputs)))
         return {"loss": output.square().mean()} if mode == "loss" else output
-
-
-class Rows(torch.utils.data.Dataset):
-    def __len__(self):
-        return 4
-
-    def __getitem__(self, index):
-        return {"inputs": torch.tensor([float(index), 1.0])}
 
 
 def test_wrappers_are_looked_through():
@@ -60,24 +50,3 @@ def test_the_model_is_compiled_and_not_its_child():
     compile_model(model, {"backend": "eager"})
     assert model._compiled_call_impl is not None
     assert model.module._compiled_call_impl is None
-
-
-def test_trains_and_validates_with_losses_and_an_average(tmp_path):
-    model = Nested()
-    before = model.module.weight.clone()
-    loader = torch.utils.data.DataLoader(Rows(), 2)
-    runner = Runner(
-        model,
-        str(tmp_path),
-        train_dataloader=loader,
-        train_cfg={"by_epoch": True, "max_epochs": 2},
-        optim_wrapper={"optimizer": {"type": "SGD", "lr": 0.01}},
-        val_dataloader=loader,
-        val_cfg={"loss": True},
-        custom_hooks=[EMAHook()],
-    )
-    runner.train()
-    assert not torch.equal(model.module.weight, before)
-    expected = {"module.weight", "module.bias"}
-    assert set(torch.load(tmp_path / "epoch_2.pth", weights_only=False)["state_dict"]) == expected
-    assert runner.message_hub.get_scalar("val/loss").current() > 0

@@ -13,15 +13,7 @@ import torch
 import yaml
 
 from eng.config import Config
-from eng.dataset import (
-    AnnotationError,
-    BaseDataset,
-    Compose,
-    PipelineError,
-    SampleIndexError,
-    force_full_init,
-)
-from eng.registry import TRANSFORMS
+from eng.dataset import AnnotationError, BaseDataset, PipelineError, SampleIndexError, force_full_init
 
 FILE = {
     "metainfo": {"classes": ["cat", "dog"], "task": "file", "version": 1},
@@ -212,30 +204,6 @@ def test_force_full_init_needs_a_full_init():
         Bare().size()
 
 
-BAD_FILES = {
-    "no-metainfo": ({"data_list": []}, "a.json: has no key 'metainfo'; it has \\['data_list'\\]"),
-    "no-data_list": ({"metainfo": {}}, "a.json: has no key 'data_list'"),
-    "metainfo-list": ({"metainfo": [], "data_list": []}, "a.json: 'metainfo' must be a dictionary, got list"),
-    "data_list-dict": ({"metainfo": {}, "data_list": {}}, "a.json: 'data_list' must be a list, got dict"),
-    "list": ([1], "a.json: holds a list; expected a dictionary"),
-    "entry-number": (
-        {"metainfo": {}, "data_list": [{"img_path": "a"}, 3]},
-        "a.json: each entry of 'data_list' must be a dictionary, got int: '3'",
-    ),
-    "entry-without-path": (
-        {"metainfo": {}, "data_list": [{"x": 1}]},
-        "a.json: an entry of 'data_list' has no 'img_path'.*\\['x'\\]",
-    ),
-}
-
-
-@pytest.mark.parametrize(("content", "message"), BAD_FILES.values(), ids=BAD_FILES)
-def test_malformed_annotations_name_file_and_key(tmp_path, content, message):
-    (tmp_path / "a.json").write_text(json.dumps(content))
-    with pytest.raises(AnnotationError, match=message):
-        toy(tmp_path, ann_file="a.json")
-
-
 @pytest.mark.parametrize(
     ("name", "content"),
     [("a.json", b"{"), ("a.yaml", b"a: [1"), ("a.pkl", b"\x80\x05nonsense"), ("b.pkl", b""), ("a.txt", b"x")],
@@ -322,27 +290,6 @@ def test_full_init_written_by_a_library_works(annotations):
 
     dataset = Library("train.json", data_root=str(annotations))
     assert len(dataset) == 3 and dataset[2]["label"] == 2
-
-
-def test_compose_runs_configs_and_callables_and_stops_at_none():
-    @TRANSFORMS.register_module(force=True)
-    class AddForDatasetTest:
-        def __init__(self, by):
-            self.by = by
-
-        def __call__(self, data):
-            return data + self.by
-
-    assert Compose([{"type": "AddForDatasetTest", "by": 2}, lambda data: data * 10])(1) == 30
-    assert Compose([lambda data: None, lambda data: 1 / 0])(1) is None
-    assert Compose(None)(5) == 5
-    assert "lambda" in repr(Compose([lambda data: data]))
-
-
-def test_compose_refuses_a_config_that_builds_no_callable():
-    TRANSFORMS.register_module(name="NothingToCall", module=lambda: 3, force=True)
-    with pytest.raises(TypeError, match=r"pipeline\[0\]: 'NothingToCall' builds a int, not a callable"):
-        Compose([{"type": "NothingToCall"}])
 
 
 def test_get_cat_ids_is_for_subclasses(annotations):

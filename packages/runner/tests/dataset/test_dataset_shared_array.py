@@ -14,7 +14,7 @@ import pytest
 from dataset_workers import Numbers, mapped_pss_kib
 
 from eng.dataset import _shared_array
-from eng.dataset._serialize import pack, take, unpack
+from eng.dataset._serialize import pack
 
 SCRIPT = str(Path(__file__).with_name("dataset_workers.py"))
 
@@ -49,34 +49,10 @@ def test_one_copy_per_machine_for_ranks_and_workers(method, tmp_path):
     assert all(report["labels"] == [3] * workers for report in reports)
 
 
-def test_records_come_back_as_new_objects():
-    records = [{"a": [1, 2]}, "text", None, {"b": np.arange(3)}]
-    data, ends = pack(list(records))
-    assert unpack(data, ends, 0) == {"a": [1, 2]} and unpack(data, ends, 2) is None
-    assert unpack(data, ends, 3)["b"].tolist() == [0, 1, 2]
-    first = unpack(data, ends, 0)
-    first["a"].append(3)
-    assert unpack(data, ends, 0) == {"a": [1, 2]}
-    assert (data.dtype, ends.dtype, len(ends)) == (np.uint8, np.int64, 4)
-
-
 def test_packing_empties_the_list_it_is_given():
     records = [{"a": 1}] * 3
     pack(records)
     assert records == []
-
-
-def test_no_records_make_an_empty_index():
-    data, ends = pack([])
-    assert len(data) == 0 and len(ends) == 0
-    data, ends = take(data, ends, [])
-    assert len(ends) == 0
-
-
-def test_take_gives_records_in_the_order_asked():
-    data, ends = pack(list(range(10)))
-    some = take(data, ends, [7, 0, 7])
-    assert [unpack(*some, place) for place in range(3)] == [7, 0, 7]
 
 
 def test_index_cannot_be_written_to():

@@ -8,82 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import BatchSampler, DataLoader
 
-from eng.dataset import DefaultSampler
-from eng.hooks import (
-    CheckpointHook,
-    DistSamplerSeedHook,
-    EarlyStoppingHook,
-    EMAHook,
-    EmptyCacheHook,
-    Hook,
-    LoggerHook,
-    NaiveVisualizationHook,
-    PrepareTTAHook,
-    ProfilerHook,
-    SyncBuffersHook,
-)
-from eng.hooks.prepare_tta_hook import build_runner_with_tta
-from eng.model import BaseTTAModel
-from eng.registry import MODELS
+from eng.hooks import CheckpointHook, EarlyStoppingHook, EMAHook, Hook, LoggerHook, NaiveVisualizationHook, ProfilerHook
 from eng.structures import BaseDataElement
-
-# --- memory
-
-
-@pytest.mark.parametrize(
-    ("options", "times"),
-    [
-        (dict(), 2 + 1),
-        (dict(before_epoch=True, after_epoch=False), 2 + 1),
-        (dict(after_epoch=False, after_iter=True), 8 + 4),
-        (dict(before_epoch=True, after_iter=True), 6 + 12),
-        (dict(after_epoch=False), 0),
-    ],
-    ids=str,
-)
-def test_when_cached_memory_is_given_back(make_runner, parts, monkeypatch, options, times) -> None:
-    calls = []
-    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: calls.append(1))
-    validation = dict(parts.validation(acc=[1]), train_cfg=dict(max_epochs=2, val_begin=2))
-    make_runner(custom_hooks=[EmptyCacheHook(**options)], **validation).train()
-    assert len(calls) == times
-
-
-# --- buffers over ranks
-
-
-@pytest.mark.parametrize(
-    ("train_cfg", "averaged"),
-    [
-        (dict(max_epochs=2), 2),  # at the end of each epoch, and not again before its validation
-        (dict(by_epoch=False, max_iters=8, val_interval=4), 3),  # before each validation, and at the end
-    ],
-    ids=["epochs", "iterations"],
-)
-def test_when_buffers_are_averaged_over_ranks(make_runner, parts, monkeypatch, train_cfg, averaged) -> None:
-    calls = []
-    monkeypatch.setattr("eng.hooks.sync_buffer_hook.is_distributed", lambda: True)
-    monkeypatch.setattr("eng.hooks.sync_buffer_hook.all_reduce_params", lambda buffers, op: calls.append(op))
-    make_runner(custom_hooks=[SyncBuffersHook()], train_cfg=train_cfg, **parts.validation(acc=[1])).train()
-    assert calls == ["mean"] * averaged
-
-
-# --- samplers
-
-
-def test_the_sampler_behind_a_batch_sampler_learns_the_epoch(make_runner, parts) -> None:
-    dataset = parts.loader().dataset
-    sampler = DefaultSampler(dataset, shuffle=True, seed=1)
-    loader = DataLoader(dataset, batch_sampler=BatchSampler(sampler, 2, drop_last=False))
-    runner = make_runner(train_dataloader=loader, default_hooks=dict(sampler_seed=None))
-    runner.register_hook(DistSamplerSeedHook())
-    runner.train()
-    assert sampler.epoch == 1
-
-
-# --- averages
 
 
 @pytest.mark.parametrize(
@@ -123,9 +50,6 @@ def evaluation(parts) -> dict:
     return dict(dataloader=parts.loader(), cfg={}, evaluator=parts.Scores(acc=[1]))
 
 
-# --- early stopping
-
-
 def test_a_metric_that_is_no_number_stops_only_where_that_is_looked_for(make_runner, parts) -> None:
     hook = EarlyStoppingHook("acc", check_finite=False, patience=9)
     runner = make_runner(
@@ -133,9 +57,6 @@ def test_a_metric_that_is_no_number_stops_only_where_that_is_looked_for(make_run
     )
     runner.train()
     assert runner.epoch == 3
-
-
-# --- checkpoints
 
 
 @pytest.mark.parametrize(
@@ -154,9 +75,6 @@ def test_parts_may_be_left_out_of_checkpoints(make_runner, tmp_path, options, mi
     assert {"optimizer", "param_schedulers"} - set(saved) == {missing}
 
 
-# --- logs
-
-
 @pytest.mark.parametrize(("by_epoch", "step"), [(True, 1), (False, 4)])
 def test_metrics_are_written_under_epochs_or_iterations(make_runner, parts, by_epoch, step) -> None:
     hooks = dict(logger=LoggerHook(log_metric_by_epoch=by_epoch))
@@ -164,9 +82,6 @@ def test_metrics_are_written_under_epochs_or_iterations(make_runner, parts, by_e
     runner.train()
     scalars = (Path(runner.log_dir) / "vis_data" / "scalars.json").read_text().splitlines()
     assert [line["step"] for line in map(json.loads, scalars) if "acc" in line] == [step]
-
-
-# --- profiles
 
 
 def test_a_profile_by_epochs_with_a_schedule_ends_when_its_epochs_are_over(make_runner) -> None:
@@ -196,9 +111,6 @@ def test_a_run_that_ends_early_closes_its_profile(make_runner, tmp_path) -> None
     with pytest.raises(OSError, match="it ends here"):
         make_runner(custom_hooks=[hook, Fail()]).train()
     assert "traceEvents" in json.loads((tmp_path / "trace.json").read_text())
-
-
-# --- pictures of a test
 
 
 class Drawn:
@@ -251,29 +163,3 @@ def test_a_picture_is_scaled_back_to_its_original_size() -> None:
 
     NaiveVisualizationHook().after_test_iter(Run, 0, [sample("x.png", ori_shape=(8, 12))], outputs=[None])
     assert Run.visualizer.pictures[0][1].shape == (8, 12, 3)
-
-
-# --- test-time augmentation
-
-
-@MODELS.register_module(force=True)
-class FirstOfAll(BaseTTAModel):
-    def merge_preds(self, data_samples_list):
-        return [predictions[0] for predictions in data_samples_list]
-
-
-def test_a_test_runs_with_the_wrapped_model(make_runner, parts) -> None:
-    runner = make_runner(**{f"test_{k}": v for k, v in evaluation(parts).items()})
-    hook = PrepareTTAHook(tta_cfg=dict(type="FirstOfAll"))
-    bare = runner.model
-    hook.before_test(runner)
-    assert isinstance(runner.model, FirstOfAll)
-    assert runner.model.module is bare
-
-
-@pytest.mark.parametrize("missing", ["tta_model", "tta_pipeline"])
-def test_augmented_tests_need_their_config(missing) -> None:
-    cfg = {"tta_model": {}, "tta_pipeline": [], "test_dataloader": {"dataset": {}}}
-    cfg.pop(missing)
-    with pytest.raises(ValueError, match=f"test-time augmentation needs '{missing}'"):
-        build_runner_with_tta(cfg)

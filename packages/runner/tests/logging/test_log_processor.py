@@ -1,30 +1,12 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
-
-import numpy as np
 import pytest
 import torch
+from log_processor_parts import make_runner
 
-from eng.logging import MessageHub
 from eng.runner.log_processor import LogProcessor
 
 MEMORY = "memory: 0  " if torch.cuda.is_available() else ""
-
-
-def make_runner(name, *, iteration=9, epoch=1, max_epochs=12, max_iters=50, length=25, train_loop=True):
-    loop = SimpleNamespace(dataloader=[None] * length)
-    hub = MessageHub(name)
-    for step in range(iteration + 1):
-        hub.update_scalars({"train/lr": 0.01, "train/data_time": 0.25, "train/loss": torch.tensor(step + 1.0)})
-        hub.update_scalars(
-            {"train/loss_cls": float(step), "train/loss_box": 1, "train/time": 0.5, "train/acc": 0.1 * step}
-        )
-    hub.update_info("eta", 40)
-    return SimpleNamespace(
-        message_hub=hub, iter=iteration, epoch=epoch, max_epochs=max_epochs, max_iters=max_iters, model=torch.nn.Identity(),
-        train_loop=loop if train_loop else None, val_loop=loop, test_loop=loop,
-    )  # fmt: skip
 
 
 def test_line_of_a_training_iteration_by_epoch(request):
@@ -99,13 +81,6 @@ def test_digits_and_mean_pattern(request):
     tag, line = processor.get_log_after_iter(make_runner(request.node.name), 9, "train")
     assert tag["acc"] == pytest.approx(0.45)
     assert "lr: 1.00e-02" in line
-
-
-@pytest.mark.parametrize("kind", [float, np.float16, np.float32, np.float64])
-def test_floats_of_every_width_have_the_same_digits(request, kind):
-    runner = make_runner(request.node.name)
-    runner.message_hub.update_scalar("val/mIoU", kind(6.25))
-    assert "mIoU: 6.2500" in LogProcessor().get_log_after_epoch(runner, 2, "val")[1]
 
 
 def test_without_a_training_loop_counts_are_zero(request):

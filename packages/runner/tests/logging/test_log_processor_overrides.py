@@ -75,15 +75,6 @@ def test_overrides_decide_what_a_line_says(make_runner, parts, monkeypatch) -> N
     assert processor.called == {name for name in vars(Overriding) if name.startswith("_") and not name.startswith("__")}
 
 
-def test_windows_without_custom_statistics_are_those_of_the_processor(make_runner) -> None:
-    runner = make_runner()
-    processor = LogProcessor(custom_cfg=[dict(data_src="loss", method_name="mean", window_size="epoch")])
-    assert processor._parse_windows_size(runner, 6) == [dict(data_src="loss", method_name="mean", window_size=7)]
-    given = [dict(data_src="loss", method_name="mean", window_size="global")]
-    assert processor._parse_windows_size(runner, 6, given)[0]["window_size"] == 1
-    assert given[0]["window_size"] == "global"
-
-
 @pytest.mark.parametrize("mode", ["val", "test"])
 def test_a_validation_over_a_stream_has_a_line_without_a_length(make_runner, parts, mode) -> None:
     class Stream:

@@ -9,10 +9,8 @@ import sys
 import pytest
 
 from eng.logging import MMLogger, print_log
-from eng.logging.logger import FilterDuplicateWarning
 
 CONSOLE = r"\d\d/\d\d \d\d:\d\d:\d\d - eng - "
-FILE = r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d - mmengine - "
 
 
 class Terminal(io.StringIO):
@@ -32,13 +30,6 @@ def test_an_error_names_its_place(capsys):
     assert re.fullmatch(
         CONSOLE + r"ERROR - .*test_logger\.py - test_an_error_names_its_place - \d+ - division by zero\n", out
     )
-
-
-def test_the_file_is_plain_and_has_the_year(tmp_path, capsys):
-    logger = MMLogger.get_instance("file", log_file=str(tmp_path / "run.log"))
-    logger.warning("careful")
-    assert logger.log_file == str(tmp_path / "run.log")
-    assert re.fullmatch(FILE + "WARNING - careful\n", (tmp_path / "run.log").read_text())
 
 
 def test_colours_only_on_a_terminal(monkeypatch):
@@ -61,13 +52,6 @@ def test_each_warning_once(capsys):
     logger.error("again")
     out = capsys.readouterr().out
     assert (out.count("value 3"), out.count("value 5"), out.count("again")) == (1, 1, 2)
-
-
-def test_remembered_warnings_are_bounded():
-    seen = FilterDuplicateWarning()
-    for number in range(10_000):
-        seen.filter(logging.LogRecord("x", logging.WARNING, "", 1, f"warning {number}", None, None))
-    assert len(seen.seen) <= 4096
 
 
 def test_levels(capsys, tmp_path):
@@ -113,22 +97,6 @@ def test_handlers_put_on_eng_get_the_records(capsys):
     logging.getLogger("eng").addHandler(handler)
     logger.info("hello")
     assert seen == ["hello"]
-
-
-@pytest.mark.parametrize("kind", ["TimedRotatingFileHandler", "RotatingFileHandler", "WatchedFileHandler"])
-def test_other_file_handlers(tmp_path, kind):
-    cfg = {"type": kind}
-    logger = MMLogger.get_instance(f"handler-{kind}", log_file=str(tmp_path / "a.log"), file_handler_cfg=cfg)
-    logger.info("hello")
-    assert [type(handler).__name__ for handler in logger.handlers][1] == kind
-    assert "hello" in (tmp_path / "a.log").read_text()
-    assert cfg == {"type": kind}
-
-
-@pytest.mark.parametrize("cfg", [{}, {"type": "SMTPHandler"}], ids=["none", "no-file"])
-def test_unknown_file_handler_lists_the_known(tmp_path, cfg):
-    with pytest.raises(ValueError, match="TimedRotatingFileHandler"):
-        MMLogger.get_instance("bad-handler", log_file=str(tmp_path / "a.log"), file_handler_cfg=cfg)
 
 
 @pytest.mark.parametrize(("distributed", "level"), [(True, "INFO"), (False, "DEBUG"), (False, "INFO")], ids=str)

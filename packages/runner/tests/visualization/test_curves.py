@@ -14,12 +14,9 @@ from eng.visualization._commands import curves, sync
 from eng.visualization.curves import (
     LinesError,
     NoCurvesError,
-    UnknownCurveError,
-    choose_names,
     cut,
     find_scalars,
     load_curves,
-    load_runs,
     read_lines,
     scalars_before,
 )
@@ -150,21 +147,6 @@ def test_curves_have_an_axis_and_times_of_validation_a_name_of_their_own(tmp_pat
     assert found.names == ["loss", "time", "accuracy", "val/time"]
 
 
-def test_runs_in_folders_of_one_name_are_told_apart(tmp_path) -> None:
-    for parent in ("a", "b"):
-        start(tmp_path / parent / "run", "20260101_000000", 2)
-    assert [run.name for run in load_runs([tmp_path / "a/run", tmp_path / "b/run"])] == ["a/run", "b/run"]
-
-
-def test_an_unknown_curve_gets_near_names(tmp_path) -> None:
-    start(tmp_path, "20260101_000000", 4)
-    runs = load_runs([tmp_path])
-    with pytest.raises(UnknownCurveError, match="'acuracy'; did you mean 'accuracy'"):
-        choose_names(runs, ["acuracy"])
-    with pytest.raises(UnknownCurveError, match="there are: accuracy, loss, time"):
-        choose_names(runs, ["xyz"])
-
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -179,9 +161,6 @@ def test_a_work_dir_without_logs_is_one_message(tmp_path, make, message) -> None
     make(tmp_path / "run")
     with pytest.raises(NoCurvesError, match=message):
         load_curves(tmp_path / "run")
-
-
-# --- commands ----------------------------------------------------------------------------------------------------
 
 
 def run_command(command, *words: object):
@@ -215,12 +194,6 @@ def test_a_picture_of_two_runs(tmp_path, log) -> None:
     assert len(np.unique(np.asarray(Image.open(target)).reshape(-1, 4), axis=0)) > 50
 
 
-def test_a_picture_in_no_format_is_refused(tmp_path) -> None:
-    start(tmp_path, "20260101_000000", 4)
-    with pytest.raises(ValueError, match=r"x\.foo: a picture ends in one of .*\.png.*or \.html"):
-        run_command(curves, tmp_path, "--out", tmp_path / "x.foo")
-
-
 def test_a_page_holds_all_points(tmp_path) -> None:
     start(tmp_path, "20260101_000000", 4)
     target = tmp_path / "page.html"
@@ -229,19 +202,6 @@ def test_a_page_holds_all_points(tmp_path) -> None:
     charts = {chart["name"]: chart for chart in json.loads(text)["charts"]}
     assert charts["loss"]["curves"] == [[0, [1, 2, 3, 4], [1 / i for i in range(1, 5)]]]
     assert charts["accuracy"]["axis"] == "epoch"
-
-
-def test_sync_twice_leaves_each_point_once_in_event_files(tmp_path) -> None:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    folder = start(tmp_path, "20260101_000000", 8).parent
-    for _ in range(2):
-        said = run_command(sync, tmp_path, "--to", "tensorboard").output
-        assert "wrote 10 lines up to iteration 8" in said
-    events = EventAccumulator(str(folder))
-    events.Reload()
-    assert [point.step for point in events.Scalars("loss")] == list(range(1, 9))
-    assert [point.step for point in events.Scalars("accuracy")] == [1, 2]
 
 
 @pytest.mark.parametrize(

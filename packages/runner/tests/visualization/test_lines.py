@@ -7,28 +7,11 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from lines_parts import DAMAGED
 
-from eng.visualization.curves import LinesError, cut, load_curves, read_lines, survives
+from eng.visualization.curves import cut, load_curves, read_lines, survives
 
 GOOD = [{"loss": 1.0 / step, "step": step, "axis": "iter", "iteration": step, "mode": "train"} for step in range(1, 21)]
-DAMAGED = {
-    "NULs": b"\0" * 4096,
-    "NULs in a line": b'{"loss": 1.0, "st\0\0\0\0',
-    "bad UTF-8": b'{"loss\xff\xfe": 1.0, "step": 3}',
-    "deep nesting": b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
-    "digits": b'{"step": ' + b"9" * 5000 + b"}",
-    "text as step": b'{"loss": 1.0, "step": "3", "iteration": 3}',
-    "list as iteration": b'{"loss": 1.0, "step": 3, "iteration": [3]}',
-    "None as iteration": b'{"loss": 1.0, "step": 3, "iteration": null}',
-    "infinite step": b'{"loss": 1.0, "step": Infinity}',
-    "large iteration": b'{"loss": 1.0, "iteration": 1e300}',
-    "axis of a number": b'{"loss": 1.0, "step": 3, "axis": 7}',
-    "mode of a dict": b'{"loss": 1.0, "step": 3, "mode": {}}',
-    "no object": b"[1, 2]",
-    "half a line": b'{"loss": 0.',
-}
 
 
 def file_of(folder, *lines: bytes):
@@ -39,29 +22,6 @@ def file_of(folder, *lines: bytes):
 
 def texts(lines) -> list[bytes]:
     return [json.dumps(line).encode() for line in lines]
-
-
-@pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED)
-def test_a_damaged_line_is_left_out_with_one_warning(tmp_path, caplog, damage) -> None:
-    good = texts(GOOD)
-    path = file_of(tmp_path, *good[:10], damage, damage, *good[10:])
-    assert [line.step for line in read_lines(path)] == list(range(1, 21))
-    assert caplog.text.count("2 lines are damaged and left out, the first is line 11") == 1
-
-
-def test_a_file_of_damage_alone_is_an_error(tmp_path) -> None:
-    with pytest.raises(LinesError, match=r"scalars\.json:1: expected a JSON object on each line"):
-        read_lines(file_of(tmp_path, *DAMAGED.values()))
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(junk=st.lists(st.tuples(st.integers(0, 20), st.binary(max_size=60)), max_size=5))
-def test_nothing_between_the_lines_makes_reading_fail(tmp_path, junk) -> None:
-    lines = texts(GOOD)
-    for position, data in junk:
-        lines.insert(position, data)
-    steps = [line.step for line in read_lines(file_of(tmp_path, *lines)) if "loss" in line.values]
-    assert steps == list(range(1, 21))
 
 
 def test_lines_are_those_of_the_moment_when_they_were_opened(tmp_path) -> None:

@@ -13,29 +13,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from writers_local_parts import Disk
 
 from eng.config import Config
 from eng.visualization import LocalVisBackend
 from eng.visualization.curves import Line
-from eng.visualization.writers._line_file import LineFile
-
-
-class Disk:
-    """Stands for a disk: takes `room` bytes, then refuses as `error` says."""
-
-    def __init__(self, monkeypatch, error: int = errno.ENOSPC) -> None:
-        self.room: float = float("inf")
-        self.error = error
-        self._write, self._open = os.write, os.open
-        monkeypatch.setattr(os, "write", self.write)
-
-    def write(self, file: int, data) -> int:
-        data = bytes(data)
-        taken = int(min(self.room, len(data)))
-        if not taken and data:
-            raise OSError(self.error, os.strerror(self.error))
-        self.room -= taken
-        return self._write(file, data[:taken])
 
 
 def steps(path) -> list[int]:
@@ -68,22 +50,6 @@ def test_the_end_of_a_run_tries_once_more_and_tells_what_is_lost(tmp_path, monke
     disk.room = float("inf")
     backend.add_scalar("loss", 1.0, step=3)
     assert steps(tmp_path / "scalars.json") == [3]
-
-
-def test_what_waits_has_a_bound(tmp_path, monkeypatch, caplog) -> None:
-    disk = Disk(monkeypatch)
-    file = LineFile(tmp_path / "a.json", max_waiting_bytes=100)
-    disk.room = 0
-    for step in range(50):
-        file.append(json.dumps({"step": step}) + "\n")
-    assert len(file._waiting) <= 100
-    assert caplog.text.count("further lines are lost") == 1
-    disk.room = float("inf")
-    file.append('{"step": 99}\n')
-    written = steps(tmp_path / "a.json")
-    assert written[-1] == 99
-    assert written[:-1] == list(range(len(written) - 1))
-    assert f"{file.num_lost} lines were lost" in caplog.text
 
 
 @pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root writes everywhere")

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from eng.hooks import LoggerHook
+
+
+def lines_of(runner) -> list[str]:
+    return (Path(runner.log_dir) / f"{runner.timestamp}.log").read_text().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (dict(interval=2), ["2/5", "4/5"]),
+        (dict(interval=2, ignore_last=False), ["2/5", "4/5", "5/5"]),
+        (dict(interval=9), ["5/5"]),
+    ],
+    ids=["interval", "last", "short epoch"],
+)
+def test_which_iterations_have_a_line(make_runner, parts, options, expected) -> None:
+    runner = make_runner(
+        train_dataloader=parts.loader(10, 2), train_cfg=dict(max_epochs=1), log_level="INFO",
+        default_hooks=dict(logger=dict(type="LoggerHook", **options)),
+    )  # fmt: skip
+    runner.train()
+    shown = [
+        line.split("Epoch(train)")[1].split("[")[2].split("]")[0] for line in lines_of(runner) if "Epoch(train)" in line
+    ]
+    assert shown == expected
+    assert sum("Exp name: " in line for line in lines_of(runner)) == 1
+    scalars = (Path(runner.log_dir) / "vis_data" / "scalars.json").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in scalars] == [int(text.split("/")[0]) for text in expected]
+
+
+def test_the_name_of_the_run_is_repeated(make_runner) -> None:
+    hooks = dict(logger=dict(type="LoggerHook", interval_exp_name=3))
+    runner = make_runner(train_cfg=dict(by_epoch=False, max_iters=7), default_hooks=hooks, log_level="INFO")
+    runner.train()
+    assert sum("Exp name: " in line for line in lines_of(runner)) == 3  # 3, 6, and the end of the first pass
+
+
+@pytest.mark.parametrize("keep_local", [True, False])
+def test_logs_are_copied_at_the_end(make_runner, tmp_path, keep_local) -> None:
+    hooks = dict(
+        logger=dict(type="LoggerHook", out_dir=str(tmp_path / "logs"), out_suffix=".json", keep_local=keep_local)
+    )
+    runner = make_runner(default_hooks=hooks)
+    runner.train()
+    assert (tmp_path / "logs" / "run" / "vis_data" / "scalars.json").exists()
+    assert (Path(runner.log_dir) / "vis_data" / "scalars.json").exists() is keep_local
+
+
+def test_metrics_of_a_test_are_kept_as_a_file(make_runner, parts) -> None:
+    given = dict(test_dataloader=parts.loader(), test_cfg={}, test_evaluator=parts.Scores(acc=[0.5]))
+    runner = make_runner(**given)
+    assert runner.test() == {"acc": 0.5}
+    assert json.loads((Path(runner.log_dir) / f"{runner.timestamp}.json").read_text())["acc"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(interval=0), "interval must be a whole number, 1 or more, got 0"),
+        (dict(interval_exp_name=0), "interval_exp_name must be a whole number, 1 or more, got 0"),
+        (dict(out_dir=3), "out_dir must be a path or None, got int"),
+        (dict(file_client_args={}, backend_args={}), "give backend_args only"),
+    ],
+    ids=["interval", "name", "out_dir", "both args"],
+)
+def test_logs_that_cannot_be(options, message) -> None:
+    with pytest.raises((ValueError, TypeError), match=message):
+        LoggerHook(**options)
