@@ -20,6 +20,7 @@ from eng.visualization.axis import step_counts
 
 from ._loaders import loader_length
 from ._loops import follow_loop
+from ._throughput import throughput
 from .hook import DataBatch, Hook
 
 if TYPE_CHECKING:
@@ -148,6 +149,8 @@ class LoggerHook(Hook):
         tag, line = runner.log_processor.get_log_after_iter(runner, batch_idx, "train")
         runner.logger.info(line)
         self.last_loss = tag.get("loss", tag.get("train/loss"))
+        size = getattr(runner.train_dataloader, "batch_size", None)
+        tag.update(throughput(tag, size if isinstance(size, int) else None, getattr(runner, "world_size", 1)))
         with step_counts("iter"):
             runner.visualizer.add_scalars(tag, step=runner.iter + 1, file_path=self.json_log_path)
 
