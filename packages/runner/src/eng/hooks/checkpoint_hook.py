@@ -24,10 +24,10 @@ from ._loops import follow_loop
 from ._signatures import check_options
 from ._timed import as_timed_interval
 from .hook import DataBatch, Hook
+from .view import RunnerView
 
 if TYPE_CHECKING:
     from eng.checkpoint import CheckpointWriter
-    from eng.runner.view import RunnerView
 
 logger = logging.getLogger(__name__)
 _TEMPLATES: dict[bool | None, str] = {True: "epoch_{}.pth", False: "iter_{}.pth"}

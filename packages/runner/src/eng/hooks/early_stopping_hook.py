@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from eng.logging.metric_values import MetricReader
 from eng.registry import HOOKS
 
 from ._rules import check_rule, infer_rule, is_better
 from .hook import Hook
-
-if TYPE_CHECKING:
-    from eng.runner.view import RunnerView
+from .view import RunnerView
 
 
 @HOOKS.register_module()

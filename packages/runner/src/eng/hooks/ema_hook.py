@@ -6,7 +6,7 @@ import copy
 import itertools
 import logging
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,9 +17,7 @@ from eng.registry import HOOKS, MODELS
 
 from ._batch_norm import spread_batches, update_bn
 from .hook import DataBatch, Hook
-
-if TYPE_CHECKING:
-    from eng.runner.view import RunnerView
+from .view import RunnerView
 
 logger = logging.getLogger(__name__)
 

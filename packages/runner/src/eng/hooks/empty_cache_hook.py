@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from eng.registry import HOOKS
 
 from .hook import DataBatch, Hook
-
-if TYPE_CHECKING:
-    from eng.runner.view import RunnerView
+from .view import RunnerView
 
 
 @HOOKS.register_module()

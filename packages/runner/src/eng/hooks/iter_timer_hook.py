@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from eng.logging.history_buffer import PACK_EVERY
 from eng.registry import HOOKS
 
 from ._loaders import loader_length
 from .hook import DataBatch, Hook
-
-if TYPE_CHECKING:
-    from eng.runner.view import RunnerView
+from .view import RunnerView
 
 
 @HOOKS.register_module()

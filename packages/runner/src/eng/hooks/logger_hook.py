@@ -7,7 +7,7 @@ import logging
 import numbers
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,9 +22,7 @@ from ._loaders import loader_length
 from ._loops import follow_loop
 from ._throughput import throughput
 from .hook import DataBatch, Hook
-
-if TYPE_CHECKING:
-    from eng.runner.view import RunnerView
+from .view import RunnerView
 
 logger = logging.getLogger(__name__)
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from eng.checkpoint.unwrap import unwrap
 from eng.registry import HOOKS, MODELS
 
 from .hook import Hook
-
-if TYPE_CHECKING:
-    from eng.runner.view import RunnerView
+from .view import RunnerView
 
 
 @HOOKS.register_module()

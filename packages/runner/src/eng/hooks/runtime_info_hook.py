@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,9 +12,7 @@ from eng.logging.history_buffer import PACK_EVERY
 from eng.registry import HOOKS
 
 from .hook import DataBatch, Hook
-
-if TYPE_CHECKING:
-    from eng.runner.view import RunnerView
+from .view import RunnerView
 
 
 def is_scalar(value: Any) -> bool:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from eng.dist import all_reduce_params, is_distributed
 from eng.registry import HOOKS
 
 from .hook import Hook
-
-if TYPE_CHECKING:
-    from eng.runner.view import RunnerView
+from .view import RunnerView
 
 
 @HOOKS.register_module()
