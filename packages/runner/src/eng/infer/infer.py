@@ -283,11 +283,9 @@ class BaseInferencer(ABC):
     def _with_progress(self, batches: Iterable[Any], total: int) -> Iterable[Any]:
         if not self.show_progress:
             return batches
-        from rich.console import Console
-        from rich.progress import track
+        from eng.logging.progress import track
 
-        console = Console()
-        return track(batches, "Inference", total=total, console=console, disable=not console.is_terminal)
+        return track(batches, "inference", total)
 
     @staticmethod
     def list_models(scope: str | None = None, patterns: str = r".*") -> list[str]:
