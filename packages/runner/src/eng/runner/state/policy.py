@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from eng.checkpoint import LoadReport, find_latest_checkpoint
+from eng.logging.near_names import near
 from eng.runner.errors import WrongCheckpointError
 
 # What leads elsewhere than to a file of this machine: s3://..., torchvision://...
@@ -52,8 +52,7 @@ def check_exists(checkpoint: str, key: str) -> None:
     """
     if _ADDRESS.match(checkpoint) or (path := Path(checkpoint).expanduser()).exists():
         return
-    near = difflib.get_close_matches(path.name, [each.name for each in path.parent.glob("*.pth")], n=3)
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    hint = near(path.name, [each.name for each in path.parent.glob("*.pth")], otherwise="")
     raise FileNotFoundError(f"{key}: there is no checkpoint {checkpoint}{hint}")
 
 
