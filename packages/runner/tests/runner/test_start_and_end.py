@@ -13,12 +13,12 @@ from torch import nn
 from eng.checkpoint import LoadReport
 from eng.config import CommandLineOptions, Config
 from eng.hooks import CheckpointHook
+from eng.hooks.start_report import config_facts, model_facts
 from eng.logging._details import showing_details
 from eng.runner.assemble.idle_schedules import idle_schedules
 from eng.runner.assemble.observers import with_default_hooks
 from eng.runner.call import ORIGINAL_CALL, command, original_words, resume_hint, resume_words
 from eng.runner.errors import SettingsError, WrongCheckpointError
-from eng.runner.start_report import config_facts, model_facts
 from eng.runner.state.policy import check_match, find_trained_checkpoint
 
 DETAILS = ("System environment", "Hooks, point by point", "Exp name")

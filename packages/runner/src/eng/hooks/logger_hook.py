@@ -112,7 +112,7 @@ class LoggerHook(Hook):
         if self._has_reported or runner.rank != 0:
             return
         self._has_reported = True
-        from eng.runner.start_report import start_report
+        from .start_report import start_report
 
         try:
             runner.logger.info(start_report(runner))

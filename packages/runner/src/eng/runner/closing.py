@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from eng.hooks.start_report import short_path
 from eng.logging.progress import clock
 from eng.logging.words import counted
 
 from .call import command, is_eng, original_words
-from .start_report import short_path
 
 __all__ = ["closing_lines"]
 
