@@ -268,7 +268,7 @@ def test_missing_checkpoint(project: Path, tmp_path: Path, capsys: pytest.Captur
     missing = tmp_path / "epoch_9.pth"
     (tmp_path / "epoch_8.pth").touch()
     said = mistake(capsys, command, project / "config.py", "--checkpoint", missing, "--work-dir", tmp_path / "w")
-    assert f"there is no checkpoint {missing}; did you mean epoch_8.pth?" in said
+    assert f"there is no checkpoint {missing}; did you mean 'epoch_8.pth'?" in said
     assert not (tmp_path / "w").exists()
 
 

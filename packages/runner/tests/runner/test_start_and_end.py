@@ -142,7 +142,7 @@ def test_load_from_is_judged_unless_partial_weights_are_allowed(make_runner, tmp
     with pytest.raises(WrongCheckpointError, match=r"it holds 'other\.weight'"):
         make_runner(load_from=str(tmp_path / "x.pth")).train()
     make_runner(load_from=str(tmp_path / "x.pth"), cfg={"allow_partial": True}).train()
-    with pytest.raises(FileNotFoundError, match=r"load_from: there is no checkpoint .*y\.pth; did you mean x\.pth"):
+    with pytest.raises(FileNotFoundError, match=r"load_from: there is no checkpoint .*y\.pth; did you mean 'x\.pth"):
         make_runner(load_from=str(tmp_path / "y.pth")).train()
 
 
