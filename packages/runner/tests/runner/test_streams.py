@@ -10,79 +10,11 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
-from torch.utils.data import DataLoader, IterableDataset
+from stream_runs import Count, Gone, Line, Squares, Stateful, Strike, batches, loader, run
+from torch.utils.data import DataLoader
 
 from eng.hooks import Hook
-from eng.model import BaseModel
 from eng.runner import Runner
-
-
-class Line(BaseModel):
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.fit = nn.Linear(1, 1)
-        self.seen: list[int] = []
-
-    def forward(self, number: Any, mode: str = "tensor") -> Any:
-        self.seen += [int(value) for value in number]
-        return {"loss": (self.fit(number.float()[:, None]) - 1).square().mean() / 100}
-
-
-class Count(IterableDataset):
-    """The numbers below `stop`, with a position of its own where `is_stateful`."""
-
-    def __init__(self, stop: int) -> None:
-        self.stop, self.next = stop, 0
-        self.reads: list[int] = []
-
-    def __iter__(self) -> Iterator[int]:
-        while self.next < self.stop:
-            self.next += 1
-            self.reads.append(self.next - 1)
-            yield self.next - 1
-        self.next = 0
-
-
-class Stateful(Count):
-    def state_dict(self) -> dict[str, int]:
-        return {"next": self.next}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        self.next = state["next"]
-
-
-class Gone(BaseException):
-    pass
-
-
-class Strike(Hook):
-    priority = "LOWEST"
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        if runner.iter + 1 == self.number:
-            raise Gone
-
-
-def batches(numbers: list[int]) -> Iterator[dict[str, torch.Tensor]]:
-    return iter([{"number": torch.tensor([number])} for number in numbers])
-
-
-def run(folder: Path, loader: Any, train_cfg: dict[str, Any], **settings: Any) -> Runner:
-    return Runner(
-        Line(), str(folder), train_dataloader=loader, train_cfg=train_cfg,
-        optim_wrapper={"optimizer": {"type": "SGD", "lr": 0.01}, **settings.pop("wrapper", {})},
-        default_hooks={"checkpoint": {"type": "CheckpointHook", "interval": 1, "by_epoch": False}},
-        randomness={"seed": 0}, log_level="WARNING", **settings,
-    )  # fmt: skip
-
-
-def loader(dataset: Any) -> DataLoader[Any]:
-    return DataLoader(dataset, batch_size=2, collate_fn=lambda numbers: {"number": torch.tensor(numbers)})
 
 
 def test_an_epoch_of_a_stream_ends_where_the_stream_ends(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -182,14 +114,6 @@ def test_a_schedule_that_needs_the_unknown_end_says_what_to_write(tmp_path: Path
         runner.train()
 
 
-class Squares(torch.utils.data.Dataset):
-    def __len__(self) -> int:
-        return 8
-
-    def __getitem__(self, index: int) -> int:
-        return index
-
-
 class Noted(DataLoader):
     """A subclass of torch's loader, which a resumed run must not replace by a plain one."""
 
@@ -224,3 +148,21 @@ def test_options_of_a_loader_survive_a_resume_inside_an_epoch(tmp_path: Path) ->
     assert len(set(workers)) == 1, "the workers persist from the entered epoch into the next"
     assert given._iterator._prefetch_factor == 3
     assert resumed.model.seen == whole.model.seen[4:]
+
+
+class Shared(Count):
+    def __iter__(self) -> Iterator[int]:
+        info = torch.utils.data.get_worker_info()
+        return iter(range(info.id, self.stop, info.num_workers))
+
+
+@pytest.mark.parametrize(
+    ("dataset", "workers", "is_told"), [(Count, 2, True), (Count, 1, False), (Count, 0, False), (Shared, 2, False)]
+)
+def test_a_stream_that_each_worker_reads_as_a_whole_is_told(
+    dataset: type[Count], workers: int, is_told: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = DataLoader(dataset(6), batch_size=2, num_workers=workers)
+    with caplog.at_level(logging.WARNING):
+        assert run(tmp_path, data, {"by_epoch": False, "max_iters": 1}).train_loop is not None
+    assert ("each sample comes once from each of 2 workers" in caplog.text) is is_told

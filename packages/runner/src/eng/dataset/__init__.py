@@ -11,7 +11,9 @@ from .errors import (
     SampleIndexError,
     UnsupportedSubsetError,
 )
+from .kfold import KFoldDataset
 from .sampler import DefaultSampler, InfiniteSampler, SeekableSampler
+from .simple_datasets import CsvDataset, ImageFolderDataset, JsonLinesDataset, TextFileDataset
 from .utils import COLLATE_FUNCTIONS, default_collate, pseudo_collate, worker_init_fn
 
 __all__ = [
@@ -21,6 +23,11 @@ __all__ = [
     "ConcatDataset",
     "RepeatDataset",
     "ClassBalancedDataset",
+    "KFoldDataset",
+    "ImageFolderDataset",
+    "CsvDataset",
+    "JsonLinesDataset",
+    "TextFileDataset",
     "DefaultSampler",
     "InfiniteSampler",
     "SeekableSampler",

@@ -76,7 +76,7 @@ def as_timed_interval(name: str, value: Any) -> TimedInterval | None:
     """
     if not isinstance(value, Mapping):
         return None
-    minutes = value.get("minutes")
+    minutes: Any = value.get("minutes")
     is_number = isinstance(minutes, numbers.Real) and not isinstance(minutes, bool)
     if set(value) != {"minutes"} or not is_number or not 0 < float(minutes) < float("inf"):
         raise ValueError(f"{name} must be dict(minutes=N) with N above 0, got {dict(value)!r}")

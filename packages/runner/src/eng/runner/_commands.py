@@ -65,6 +65,7 @@ _allow_partial = click.option(
 )
 @click.option("--amp", is_flag=True, help="Mixed precision.")
 @click.option("--auto-scale-lr", is_flag=True, help="Scale learning rates by the batch size over its base.")
+@click.option("--fast", is_flag=True, help="Try everything on a few batches: train, validate, save, resume, test.")
 def train(
     ctx: click.Context,
     config: str,
@@ -72,6 +73,7 @@ def train(
     take: tuple[str, ...],
     amp: bool,
     auto_scale_lr: bool,
+    fast: bool,
     allow_partial: bool,
     **common: Any,
 ) -> int:
@@ -93,6 +95,8 @@ def train(
         _use_amp(cfg)
     if auto_scale_lr:
         _enable_auto_scale_lr(cfg)
+    if fast:
+        return _run_fast(cfg)
     _must_exist(cfg.get("load_from"), "load_from" if resume is None else "--resume")
     return _run(cfg, lambda runner: runner.train(), lambda runner: None, verbose=common["verbose"])
 
@@ -304,6 +308,19 @@ def _evaluate(
         click.echo(f"Done: {listed or 'no metrics'}\nLog: {runner.log_dir}")
 
     return _run(cfg, lambda runner: metrics.update(action(runner)), tell, verbose=common["verbose"])
+
+
+def _run_fast(cfg: Any) -> int:
+    from eng.registry import RUNNERS
+
+    from ._fast import run_fast
+    from .runner import Runner
+
+    def build(fast: Any) -> Any:
+        return RUNNERS.build(fast) if fast.get("runner_type") else Runner.from_cfg(fast)
+
+    run_fast(cfg, build, click.echo)
+    return 0
 
 
 def _run(cfg: Any, action: Callable[[Any], Any], tell: Callable[[Any], None], *, verbose: bool) -> int:

@@ -23,6 +23,5 @@ DATALOADER_KEYS = frozenset(
         "persistent_workers",
         "pin_memory_device",
         "in_order",
-        "shard_stream",
     ]
 )

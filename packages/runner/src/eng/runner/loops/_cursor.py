@@ -12,6 +12,7 @@ from torch.utils.data import BatchSampler, DataLoader, IterableDataset
 from eng.dataset.utils import length_of, set_epoch
 from eng.dist import get_world_size
 
+from ._limits import LimitedLoader
 from ._losses import count_samples
 from ._streams import StreamState, keeps_position, load_stream
 
@@ -30,6 +31,8 @@ def batches_from(
             random generators where they were.
         saved: position of a loader that saves its own; see :func:`eng.runner.loops._streams.capture_stream`.
     """
+    if isinstance(loader, LimitedLoader):
+        return _limited(loader, start, on_start, saved)
     if load_stream(loader, saved):
         length = length_of(loader)
         if length is not None and start >= length:  # the loader itself would begin the next pass
@@ -44,6 +47,18 @@ def batches_from(
         start = 0
     _skip_once(loader, start, on_start)
     return iter(loader)
+
+
+def _limited(
+    loader: LimitedLoader, start: int, on_start: Callable[[], None], saved: StreamState | None
+) -> Iterator[Any]:
+    if start < loader.count:
+        return itertools.islice(batches_from(loader.loader, start, on_start, saved), loader.count - start)
+    inner = loader.loader
+    if isinstance(inner, DataLoader) and not isinstance(inner.dataset, IterableDataset):
+        list(itertools.islice(inner.batch_sampler or inner.sampler, 1))  # the pass that is over drew an order
+    on_start()
+    return iter(())
 
 
 def _skip_once(loader: DataLoader[Any], start: int, on_start: Callable[[], None]) -> None:

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
+from ._limits import LimitedLoader
+
 logger = logging.getLogger(__name__)
 
 StreamState = dict[str, Any]
@@ -76,6 +78,8 @@ def load_stream(loader: Any, saved: StreamState | None) -> bool:
 
 def _stateful_part(loader: Any) -> Any:
     """The loader or, where it reads a stream in this process, its dataset, whichever has a state; else None."""
+    if isinstance(loader, LimitedLoader):
+        return _stateful_part(loader.loader)
     dataset = getattr(loader, "dataset", None)
     if _has_buffer(getattr(dataset, "_ex_iterable", None)):
         return None

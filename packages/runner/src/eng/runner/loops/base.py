@@ -9,6 +9,7 @@ from eng.runner.assemble.workers import shield_workers
 
 from ._generators import give_generators, key_samples
 from ._ranks import shared_loader
+from ._shares import warn_of_repeated_stream
 
 
 class BaseLoop(metaclass=ABCMeta):
@@ -36,6 +37,7 @@ class BaseLoop(metaclass=ABCMeta):
             dataloader = shared_loader(dataloader, getattr(runner, "seed", None))
             if getattr(runner, "_per_sample", False):
                 key_samples(dataloader, runner.seed)
+        warn_of_repeated_stream(dataloader)
         shield_workers(dataloader)
         give_generators(dataloader, getattr(runner, "seed", None))
         self.dataloader = dataloader

@@ -34,6 +34,8 @@ class EpochBasedTrainLoop(TrainLoop):
             is the epoch in which validations begin.
         dynamic_intervals: pairs ``(milestone, interval)``: from epoch ``milestone`` on, ``interval`` counts.
         val_sanity: validation batches of each set that are tried before the first iteration. 0 by default.
+        limit_batches: batches of each pass over the data that are used; None (default) uses all.
+        overfit_batches: trains on the same first batches in each pass, which stay in memory; None (default) does not.
 
     Raises:
         ValueError: ``max_epochs`` is not a non-negative whole number.
@@ -48,8 +50,12 @@ class EpochBasedTrainLoop(TrainLoop):
         val_interval: float | dict[str, float] = 1,
         dynamic_intervals: list[tuple[int, int]] | None = None,
         val_sanity: int = 0,
+        limit_batches: int | None = None,
+        overfit_batches: int | None = None,
     ) -> None:
-        super().__init__(runner, dataloader, val_begin, val_interval, dynamic_intervals, val_sanity)
+        super().__init__(
+            runner, dataloader, val_begin, val_interval, dynamic_intervals, val_sanity, limit_batches, overfit_batches
+        )
         self._max_epochs = whole_number("max_epochs", max_epochs, 0)
         length = length_of(self.dataloader)
         if length is None:

@@ -15,6 +15,7 @@ from eng.registry import LOOPS
 from eng.runner.amp import autocast
 
 from ._generators import seed_workers
+from ._limits import with_limit
 from ._losses import compute_losses, count_samples
 from ._ranks import samples_of_rank, without_padding
 from .base import BaseLoop
@@ -25,8 +26,17 @@ class _EvaluationLoop(BaseLoop):
 
     mode: str
 
-    def __init__(self, runner: Any, dataloader: Any, evaluator: Any, fp16: bool = False, loss: bool = False) -> None:
+    def __init__(
+        self,
+        runner: Any,
+        dataloader: Any,
+        evaluator: Any,
+        fp16: bool = False,
+        loss: bool = False,
+        limit_batches: int | None = None,
+    ) -> None:
         super().__init__(runner, dataloader)
+        self.dataloader = with_limit(self.dataloader, limit_batches)
         self.evaluator = runner.build_evaluator([] if evaluator is None else evaluator)
         metainfo = getattr(getattr(self.dataloader, "dataset", None), "metainfo", None)
         if metainfo is not None:
@@ -134,6 +144,7 @@ class ValLoop(_EvaluationLoop):
         fp16: whether to predict under autocast. False by default.
         loss: whether to compute the model's losses on each batch too, which costs a second forward pass. A model
             whose ``predict`` returns ``(predictions, losses)`` has them without it. False by default.
+        limit_batches: batches that are used, on each rank; None (default) uses all.
     """
 
     mode = "val"

@@ -31,6 +31,8 @@ class IterBasedTrainLoop(TrainLoop):
             the data, and ``dict(minutes=20)`` is time. The last iteration always has one.
         dynamic_intervals: pairs ``(milestone, interval)``: from iteration ``milestone`` on, ``interval`` counts.
         val_sanity: validation batches of each set that are tried before the first iteration. 0 by default.
+        limit_batches: batches of each pass over the data that are used; None (default) uses all.
+        overfit_batches: trains on the same first batches in each pass, which stay in memory; None (default) does not.
 
     Raises:
         ValueError: ``max_iters`` is not a non-negative whole number.
@@ -47,8 +49,12 @@ class IterBasedTrainLoop(TrainLoop):
         val_interval: float | dict[str, float] = 1000,
         dynamic_intervals: list[tuple[int, int]] | None = None,
         val_sanity: int = 0,
+        limit_batches: int | None = None,
+        overfit_batches: int | None = None,
     ) -> None:
-        super().__init__(runner, dataloader, val_begin, val_interval, dynamic_intervals, val_sanity)
+        super().__init__(
+            runner, dataloader, val_begin, val_interval, dynamic_intervals, val_sanity, limit_batches, overfit_batches
+        )
         self._max_iters = whole_number("max_iters", max_iters, 0)
         self._max_epochs = 1
         self._start_pass = 0

@@ -50,7 +50,7 @@ class _SeveralSets(BaseLoop):
         self.current_set: str | None = None
 
     @property
-    def dataloader(self) -> Any:  # type: ignore[override]  # the base assigns its only one
+    def dataloader(self) -> Any:
         """Batches of the set that is being run; between runs those of all sets (:class:`JoinedLoaders`)."""
         if self.current_set is not None:
             return self.loops[self.current_set].dataloader

@@ -24,6 +24,7 @@ from ._generators import (
     seed_workers,
     warn_of_shared_generators,
 )
+from ._limits import with_limit
 from ._streams import StreamState, capture_stream
 from .base import BaseLoop
 
@@ -39,6 +40,8 @@ class TrainLoop(BaseLoop):
             ``dict(minutes=20)`` is time.
         dynamic_intervals: pairs ``(milestone, interval)`` that replace ``val_interval`` from each milestone on.
         val_sanity: validation batches of each set that are tried before the first iteration. 0 by default.
+        limit_batches: batches of each pass over the data that are used; None (default) uses all.
+        overfit_batches: trains on the same first batches in each pass, which stay in memory; None (default) does not.
 
     Raises:
         ValueError: a number is too small or of the wrong form, the dataloader gives no batch, or a part of an epoch is
@@ -62,8 +65,11 @@ class TrainLoop(BaseLoop):
         val_interval: float | dict[str, float] = 1,
         dynamic_intervals: list[tuple[int, int]] | None = None,
         val_sanity: int = 0,
+        limit_batches: int | None = None,
+        overfit_batches: int | None = None,
     ) -> None:
         super().__init__(runner, dataloader)
+        self.dataloader = with_limit(self.dataloader, limit_batches, overfit_batches)
         if length_of(self.dataloader) == 0:
             raise ValueError(no_batch(self.dataloader))
         self._epoch = 0
@@ -179,7 +185,7 @@ class TrainLoop(BaseLoop):
         before = self._capture()
         metrics = loop.try_batches(self.val_sanity)
         restore_rng(before)
-        restore_loop_generators(loop, before.get("val_loader"))
+        restore_loop_generators(loop, before["val_loader"])
         self._runner.logger.info(
             "Sanity validation (%d batches of each set) passed: %s",
             self.val_sanity,
@@ -268,7 +274,13 @@ class TrainLoop(BaseLoop):
         """The position of a training loader that saves its own; None inside an iteration, whose batch it has given already."""
         if self._stream_state is not None or not self._has_entered_data():
             return self._stream_state
-        return None if point in (None, "before_train_iter") else capture_stream(self.dataloader)
+        if point in (None, "before_train_iter"):
+            return None
+        begins_pass = self.position(point)["batch"] == 0
+        # Behind the last batch of a limited pass, the loader is in the middle of its own.
+        return (
+            None if begins_pass and getattr(self.dataloader, "gives_a_part", False) else capture_stream(self.dataloader)
+        )
 
     def _has_entered_data(self) -> bool:
         """Whether this process has read training data: a loader that is asked for its position before would start its workers."""
@@ -282,11 +294,11 @@ class TrainLoop(BaseLoop):
         self._start_batch = position["samples"] // self._samples_per_batch()
         if rng is not None:
             self._rng_to_restore, self._pass_rng = rng["now"], rng["pass"]
-            self._stream_state = rng.get("stream")  # type: ignore[assignment]  # the only entry that is no RngState
+            self._stream_state = rng.get("stream")
+            restore_generators(self.dataloader, rng.get("loader"))
         self._is_due_by_checkpoint = bool(position.get("val_due", False))
         if self._timer is not None:
             self._timer.begin(self._iter, position.get("val_elapsed_s", 0.0))
-            restore_generators(self.dataloader, rng.get("loader"))
 
     def _samples_per_batch(self) -> int:
         """Samples of one batch over all ranks: what the position in the data counts."""

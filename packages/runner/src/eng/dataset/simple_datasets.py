@@ -1,0 +1,156 @@
+"""Datasets of a first project: folders of images, tables, JSON lines and lines of text."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from eng.registry import DATASETS
+
+from .base_dataset import BaseDataset
+from .errors import AnnotationError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
+
+
+@DATASETS.register_module()
+class ImageFolderDataset(BaseDataset):
+    """Images in one folder per class: ``root/cat/1.png`` is a sample ``dict(img_path="root/cat/1.png", label=0)``.
+
+    Classes are the names of the folders in alphabetical order, or ``metainfo=dict(classes=[...])``; images below deeper
+    folders belong to the class of the first one.
+
+    Args:
+        root: the folder.
+        suffixes: endings of image files, in small letters.
+        **kwargs: further arguments of :class:`BaseDataset`, such as ``pipeline``.
+
+    Raises:
+        AnnotationError: there is no class folder, or no image in them.
+    """
+
+    def __init__(self, root: str | Path, suffixes: Sequence[str] = IMAGE_SUFFIXES, **kwargs: Any) -> None:
+        self.root, self.suffixes = Path(root).expanduser(), tuple(suffixes)
+        given = dict(kwargs.pop("metainfo", None) or {})
+        if "classes" not in given:
+            given["classes"] = tuple(sorted(path.name for path in _folders(self.root)))
+        super().__init__(metainfo=given, **kwargs)
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """One sample for each image, by class and by path."""
+        classes = self.metainfo["classes"]
+        samples = [
+            {"img_path": str(path), "label": label}
+            for label, name in enumerate(classes)
+            for path in sorted((self.root / name).rglob("*"))
+            if path.suffix.lower() in self.suffixes
+        ]
+        if not samples:
+            raise AnnotationError(
+                f"{self.root} holds no image in a folder per class (classes: {', '.join(classes) or 'none'}; endings: "
+                f"{', '.join(self.suffixes)}): put images in {self.root}/<class>/"
+            )
+        return samples
+
+
+def _folders(root: Path) -> list[Path]:
+    return [path for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
+
+
+class _FileDataset(BaseDataset):
+    def __init__(self, ann_file: str | Path, **kwargs: Any) -> None:
+        super().__init__(ann_file=str(Path(ann_file).expanduser()), **kwargs)
+
+
+@DATASETS.register_module()
+class CsvDataset(_FileDataset):
+    """One sample for each row of a table, by the names in its first row.
+
+    Args:
+        ann_file: the file.
+        dtypes: type of each column, such as ``dict(age="float", label="int")``; other columns are text.
+        delimiter: between two columns.
+        **kwargs: further arguments of :class:`BaseDataset`, such as ``data_root`` and ``pipeline``.
+
+    Raises:
+        AnnotationError: a column is missing, or a value is not of its type; line and column are named.
+    """
+
+    def __init__(
+        self, ann_file: str | Path, dtypes: Mapping[str, str] | None = None, delimiter: str = ",", **kwargs: Any
+    ) -> None:
+        self.dtypes, self.delimiter = dict(dtypes or {}), delimiter
+        unknown = sorted(set(self.dtypes.values()) - _TYPES.keys())
+        if unknown:
+            raise AnnotationError(f"CsvDataset's dtypes are {', '.join(_TYPES)}, not {', '.join(unknown)}")
+        super().__init__(ann_file, **kwargs)
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """One sample for each row."""
+        with Path(str(self.ann_file)).open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file, delimiter=self.delimiter)
+            missing = sorted(set(self.dtypes) - set(reader.fieldnames or ()))
+            if missing:
+                columns = ", ".join(reader.fieldnames or ()) or "none"
+                raise AnnotationError(f"{self.ann_file} has no column {', '.join(missing)}; it has {columns}")
+            return [self._sample(row, reader.line_num) for row in reader]
+
+    def _sample(self, row: dict[str, Any], line: int) -> dict[str, Any]:
+        if None in row or None in row.values():
+            raise AnnotationError(f"{self.ann_file}:{line} has another number of columns than the first line")
+        for column, name in self.dtypes.items():
+            try:
+                row[column] = _TYPES[name](row[column])
+            except ValueError as error:
+                raise AnnotationError(
+                    f"{self.ann_file}:{line} {column}: expected {name}, got {row[column]!r}"
+                ) from error
+        return row
+
+
+_TYPES = {"float": float, "int": int, "str": str}
+
+
+@DATASETS.register_module()
+class JsonLinesDataset(_FileDataset):
+    """One sample for each line of a file, each line an object of JSON; empty lines are skipped.
+
+    Args:
+        ann_file: the file.
+        **kwargs: further arguments of :class:`BaseDataset`, such as ``data_root`` and ``pipeline``.
+
+    Raises:
+        AnnotationError: a line is no object of JSON; file and line are named.
+    """
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """One sample for each line."""
+        with Path(str(self.ann_file)).open(encoding="utf-8") as file:
+            return [self._sample(line, number) for number, line in enumerate(file, 1) if line.strip()]
+
+    def _sample(self, line: str, number: int) -> dict[str, Any]:
+        try:
+            sample = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise AnnotationError(f"{self.ann_file}:{number} is no JSON: {error}") from error
+        if not isinstance(sample, dict):
+            raise AnnotationError(f"{self.ann_file}:{number}: expected an object of JSON, got {type(sample).__name__}")
+        return sample
+
+
+@DATASETS.register_module()
+class TextFileDataset(_FileDataset):
+    """One sample ``dict(text=...)`` for each line of a text file that is not empty.
+
+    Args:
+        ann_file: the file.
+        **kwargs: further arguments of :class:`BaseDataset`, such as ``data_root`` and ``pipeline``.
+    """
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """One sample for each line."""
+        with Path(str(self.ann_file)).open(encoding="utf-8") as file:
+            return [{"text": line.rstrip("\r\n")} for line in file if line.strip()]

@@ -1,0 +1,80 @@
+"""Parts of the data: limited passes, repeated batches, and ``eng train --fast``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from stream_runs import Gone, Squares, Strike, run
+from torch.utils.data import DataLoader
+
+from eng.runner._fast import fast_config
+from eng.runner.loops._limits import with_limit
+
+
+def numbers(**options: Any) -> DataLoader[Any]:
+    return DataLoader(Squares(), batch_size=2, collate_fn=lambda items: {"number": torch.tensor(items)}, **options)
+
+
+def test_a_limit_shortens_each_pass(tmp_path: Path) -> None:
+    runner = run(tmp_path, numbers(), {"max_epochs": 2, "limit_batches": 3})
+    runner.train()
+    assert (runner.iter, runner.max_iters) == (6, 6)
+    assert runner.model.seen == [0, 1, 2, 3, 4, 5] * 2
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+def test_a_limited_run_resumes_with_the_same_samples(at: int, tmp_path: Path) -> None:
+    cfg = {"max_epochs": 3, "limit_batches": 2}
+    whole = run(tmp_path / "whole", numbers(shuffle=True), cfg)
+    whole.train()
+    with pytest.raises(Gone):
+        run(tmp_path / "stopped", numbers(shuffle=True), cfg, custom_hooks=[Strike(at)]).train()
+    resumed = run(tmp_path / "stopped", numbers(shuffle=True), cfg, resume=True)
+    resumed.train()
+    assert resumed.model.seen == whole.model.seen[2 * at :]
+    assert resumed.iter == whole.iter == 6
+
+
+def test_overfitting_gives_the_same_batches_in_each_pass_and_after_a_resume(tmp_path: Path) -> None:
+    cfg = {"max_epochs": 3, "overfit_batches": 2}
+    whole = run(tmp_path / "whole", numbers(shuffle=True), cfg)
+    whole.train()
+    first = whole.model.seen[:4]
+    assert whole.model.seen == first * 3
+    with pytest.raises(Gone):
+        run(tmp_path / "stopped", numbers(shuffle=True), cfg, custom_hooks=[Strike(3)]).train()
+    resumed = run(tmp_path / "stopped", numbers(shuffle=True), cfg, resume=True)
+    resumed.train()
+    assert resumed.model.seen == (first * 3)[6:]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0, None), "limit_batches must be a whole number, 1"),
+        ((None, 1.5), "overfit_batches must be"),
+        ((1, 1), "not both"),
+    ],
+)
+def test_limits_of_another_form_are_refused(arguments: tuple[Any, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        with_limit([1, 2], *arguments)
+
+
+def test_the_config_of_a_fast_run_is_short_and_writes_nowhere_else() -> None:
+    cfg = {
+        "train_cfg": {"by_epoch": False, "max_iters": 900, "val_interval": 100, "dynamic_intervals": [(5, 2)]},
+        "val_dataloader": {"a": {"dataset": 1}, "b": {"dataset": 2}}, "val_cfg": {"a": {"fp16": True}, "b": {}},
+        "default_hooks": {"checkpoint": {"type": "CheckpointHook", "out_dir": "s3://x", "save_best": "a/m"}},
+        "visualizer": {"vis_backends": [{"type": "WandbVisBackend"}]},
+    }  # fmt: skip
+    fast = fast_config(cfg, "here", rounds=2)
+    assert fast["train_cfg"] == {"by_epoch": False, "max_iters": 6, "val_interval": 3, "val_sanity": 2}
+    assert fast["val_cfg"] == {"a": {"fp16": True, "limit_batches": 3}, "b": {"limit_batches": 3}}
+    assert fast["default_hooks"]["checkpoint"] == {"type": "CheckpointHook", "save_best": "a/m", "interval": 3}
+    assert fast["visualizer"]["vis_backends"] == [{"type": "LocalVisBackend"}]
+    assert fast["work_dir"] == "here"
+    assert cfg["train_cfg"]["max_iters"] == 900
