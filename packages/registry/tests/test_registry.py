@@ -193,27 +193,27 @@ def test_split_scope_key() -> None:
 class TestFallback:
     """Names that give way to whoever registers them."""
 
-    def test_a_later_registration_takes_the_name_with_a_warning(self, caplog) -> None:
+    def test_a_later_registration_takes_the_name(self, caplog) -> None:
         tools = Registry("tool", scope="fallback_a")
         tools.register_fallback("Saw", complex)
         assert tools.get("Saw") is complex
 
         class Saw: ...
 
-        with caplog.at_level("WARNING", "eng.registry"):
+        with caplog.at_level("INFO", "eng.registry"):
             tools.register_module(module=Saw)
         assert tools.get("Saw") is Saw
         assert "takes the name 'Saw'" in caplog.text
         with pytest.raises(KeyError, match="registered already"):
             tools.register_module(name="Saw", module=complex)
 
-    def test_an_earlier_registration_keeps_the_name_with_a_warning(self, caplog) -> None:
+    def test_an_earlier_registration_keeps_the_name(self, caplog) -> None:
         tools = Registry("tool", scope="fallback_b")
 
         @tools.register_module()
         class Saw: ...
 
-        with caplog.at_level("WARNING", "eng.registry"):
+        with caplog.at_level("INFO", "eng.registry"):
             tools.register_fallback("Saw", complex)
             tools.register_fallback("Saw", Saw)
         assert tools.get("Saw") is Saw

@@ -363,7 +363,7 @@ class TestByName:
         class Muon(torch.optim.SGD):
             pass
 
-        with caplog.at_level("WARNING", "eng.registry"):
+        with caplog.at_level("INFO", "eng.registry"):
             OPTIMIZERS.register_module(module=Muon)
             _by_name.register_optimizers(lambda package: False)
         assert names["Muon"] is Muon
@@ -376,7 +376,7 @@ class TestByName:
         class Adam(torch.optim.SGD):
             pass
 
-        with caplog.at_level("WARNING", "eng.registry"):
+        with caplog.at_level("INFO", "eng.registry"):
             OPTIMIZERS.register_module(module=Adam)
         assert names["Adam"] is Adam
         assert "takes the name 'Adam'" in caplog.text

@@ -196,7 +196,7 @@ class Registry:
             taken = self._module_dict.get(name)
             if name in self._fallbacks and taken is not None:
                 self._fallbacks.discard(name)
-                _LOGGER.warning(
+                _LOGGER.info(
                     "%s: %s takes the name %r from %s", self._label(), _qualified(module), name, _qualified(taken)
                 )
             elif taken is not None and not force and not _is_defined_again(taken, module):
@@ -207,7 +207,7 @@ class Registry:
             self._module_dict[name] = module
 
     def register_fallback(self, name: str, module: Any) -> None:
-        """Registers under a name that gives way to whoever registers it, before or after, with a warning.
+        """Registers under a name that gives way to whoever registers it, before or after; the log says so at level INFO.
 
         For what a package finds elsewhere and offers under its name there, as all of ``torch.optim``: a user's own class
         of that name must neither be hidden nor stop an import.
@@ -229,9 +229,7 @@ class Registry:
             self._register_module(module, name)
             self._fallbacks.add(name)
         elif taken != module:
-            _LOGGER.warning(
-                "%s: %s keeps the name %r from %s", self._label(), _qualified(taken), name, _qualified(module)
-            )
+            _LOGGER.info("%s: %s keeps the name %r from %s", self._label(), _qualified(taken), name, _qualified(module))
 
     # Looking up
 

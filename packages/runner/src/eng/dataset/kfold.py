@@ -15,7 +15,6 @@ from ._randomness import KeyedFetch
 from .errors import SampleIndexError
 
 
-@DATASETS.register_module()
 class KFoldDataset(KeyedFetch, Dataset[Any]):
     """The training samples of a fold, or those that it holds out.
 
@@ -72,3 +71,7 @@ class KFoldDataset(KeyedFetch, Dataset[Any]):
         if not 0 <= position < len(self):
             raise SampleIndexError(self, int(index), len(self))
         return self.dataset[int(self.indices[position])]
+
+
+# The name gives way to a user's own class of the same name.
+DATASETS.register_fallback("KFoldDataset", KFoldDataset)

@@ -16,7 +16,6 @@ from .errors import AnnotationError
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
 
 
-@DATASETS.register_module()
 class ImageFolderDataset(BaseDataset):
     """Images in one folder per class: ``root/cat/1.png`` is a sample ``dict(img_path="root/cat/1.png", label=0)``.
 
@@ -65,7 +64,6 @@ class _FileDataset(BaseDataset):
         super().__init__(ann_file=str(Path(ann_file).expanduser()), **kwargs)
 
 
-@DATASETS.register_module()
 class CsvDataset(_FileDataset):
     """One sample for each row of a table, by the names in its first row.
 
@@ -114,7 +112,6 @@ class CsvDataset(_FileDataset):
 _TYPES = {"float": float, "int": int, "str": str}
 
 
-@DATASETS.register_module()
 class JsonLinesDataset(_FileDataset):
     """One sample for each line of a file, each line an object of JSON; empty lines are skipped.
 
@@ -141,7 +138,6 @@ class JsonLinesDataset(_FileDataset):
         return sample
 
 
-@DATASETS.register_module()
 class TextFileDataset(_FileDataset):
     """One sample ``dict(text=...)`` for each line of a text file that is not empty.
 
@@ -154,3 +150,8 @@ class TextFileDataset(_FileDataset):
         """One sample for each line."""
         with Path(str(self.ann_file)).open(encoding="utf-8") as file:
             return [{"text": line.rstrip("\r\n")} for line in file if line.strip()]
+
+
+# Their names give way to a user's own class of the same name.
+for _class in (ImageFolderDataset, CsvDataset, JsonLinesDataset, TextFileDataset):
+    DATASETS.register_fallback(_class.__name__, _class)

@@ -60,7 +60,6 @@ def _precise(values: torch.Tensor) -> torch.Tensor:
     return values.double() if values.device.type == "cpu" else values.float()
 
 
-@METRICS.register_module()
 class Accuracy(_Sums):
     """Share of samples whose label is among the best predictions.
 
@@ -121,7 +120,6 @@ class Accuracy(_Sums):
         return {name: (self[f"hits{k}"] / self["samples"]).item() for k, name in names.items()}
 
 
-@METRICS.register_module()
 class F1(_Sums):
     """F1 score: the harmonic mean of precision and recall.
 
@@ -185,7 +183,6 @@ class F1(_Sums):
         return scores[sizes > 0].mean().item() if self.average == "macro" else scores.tolist()
 
 
-@METRICS.register_module()
 class MeanSquaredError(_Sums):
     """Mean of the squared differences between predictions and targets.
 
@@ -233,7 +230,6 @@ class MeanSquaredError(_Sums):
         return (mean if self.squared else mean.sqrt()).item()
 
 
-@METRICS.register_module()
 class Perplexity(_Sums):
     """Exponential of the mean negative log-likelihood per token.
 
@@ -281,3 +277,8 @@ class Perplexity(_Sums):
     def compute(self) -> float:
         """The perplexity."""
         return (self["total"] / self["tokens"]).exp().item()
+
+
+# Their names give way to a user's own class of the same name.
+for _class in (Accuracy, F1, MeanSquaredError, Perplexity):
+    METRICS.register_fallback(_class.__name__, _class)

@@ -20,7 +20,6 @@ from .view import RunnerView
 logger = logging.getLogger(__name__)
 
 
-@HOOKS.register_module()
 class FreezeHook(Hook):
     r"""Freezes parameters whose names fit a pattern, from one epoch to another.
 
@@ -200,3 +199,7 @@ class FreezeHook(Hook):
 def _optimizers(optim_wrapper: Any) -> list[Any]:
     wrappers = getattr(optim_wrapper, "optim_wrappers", None)
     return [wrapper.optimizer for wrapper in (wrappers.values() if wrappers is not None else [optim_wrapper])]
+
+
+# The name gives way to a user's own class of the same name.
+HOOKS.register_fallback("FreezeHook", FreezeHook)

@@ -23,7 +23,6 @@ _FIRST = re.compile(
 )
 
 
-@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """Multiplies the learning rate of each layer by ``decay_rate`` once for each layer behind it.
 
@@ -92,3 +91,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         last = max(numbers.values()) + 2
         places = {name: number + 1 for name, number in numbers.items()}
         return {name: (places.get(name, 0 if _FIRST.search(name) else last), last) for name in names}
+
+
+# The name gives way to a user's own class of the same name.
+OPTIM_WRAPPER_CONSTRUCTORS.register_fallback("LayerDecayOptimWrapperConstructor", LayerDecayOptimWrapperConstructor)

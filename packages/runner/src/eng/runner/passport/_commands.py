@@ -100,4 +100,6 @@ def _start(ctx: click.Context, config: Path, seed: int | None, target: Path) -> 
     cfg: Any = ctx.obj.load_config(config)
     cfg.work_dir = str(target)
     cfg.randomness = {**(cfg.get("randomness") or {}), "seed": seed}
-    return _run(cfg, lambda runner: runner.train(), lambda runner: click.echo(f"reproduced in {runner.work_dir}"))
+    return _run(
+        cfg, lambda runner: runner.train(), lambda runner: click.echo(f"reproduced in {runner.work_dir}"), verbose=False
+    )
