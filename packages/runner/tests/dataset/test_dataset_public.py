@@ -16,7 +16,9 @@ MODULES = [
     "base_dataset",
     "dataset_wrapper",
     "errors",
+    "kfold",
     "sampler",
+    "simple_datasets",
     "utils",
 ]
 
@@ -42,6 +44,11 @@ def test_public_names():
         "default_collate",
     ]
     ours = [
+        "KFoldDataset",
+        "ImageFolderDataset",
+        "CsvDataset",
+        "JsonLinesDataset",
+        "TextFileDataset",
         "reproducible_loader_parts",
         "SeekableSampler",
         "AnnotationError",
