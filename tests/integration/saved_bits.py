@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,3 +19,21 @@ def differences(ours: Any, theirs: Any, name: str = "") -> list[str]:
     if isinstance(ours, (list, tuple)) and isinstance(theirs, (list, tuple)) and len(ours) == len(theirs):
         return [d for i, pair in enumerate(zip(ours, theirs, strict=True)) for d in differences(*pair, f"{name}.{i}")]
     return [] if ours == theirs else [f"{name}: {ours} against {theirs}"]
+
+
+def state_of_run(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint's run state without what belongs to a start.
+
+    That is its config and versions, the folder in paths, and the files that are still to be removed, of which there are
+    more where checkpoints are written beside training.
+    """
+    state = {key: value for key, value in checkpoint["run_state"].items() if key != "facts"}
+    hooks = state.get("hooks", {}).items()
+    state["hooks"] = {name: _with_names_of_files({**hook, "retention": None}) for name, hook in hooks}
+    return state
+
+
+def _with_names_of_files(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_names_of_files(item) for key, item in value.items()}
+    return Path(value).name if isinstance(value, str) and value.endswith(".pth") else value

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from saved_bits import differences
+from saved_bits import differences, state_of_run
 
 SCRIPT = Path(__file__).with_name("exact_product.py")
 GENERATORS = ("none", "global", "loader", "sampler", "numpy")
@@ -90,12 +90,11 @@ def last_state(work_dir: Path) -> dict:
     saved = torch.load(path)
     scalars = saved["message_hub"]["log_scalars"]
     kept = {
-        key: saved[key]
-        for key in ("state_dict", "optimizer", "param_schedulers", "run_state", "ema_state_dict")
-        if key in saved
+        key: saved[key] for key in ("state_dict", "optimizer", "param_schedulers", "ema_state_dict") if key in saved
     }
     return {
         **kept,
+        "run_state": state_of_run(saved),
         "iter": saved["meta"]["iter"],
         "scalars": {name: scalars[name] for name in scalars if "time" not in name},
     }

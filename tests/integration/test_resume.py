@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 import torch
-from saved_bits import differences
+from saved_bits import differences, state_of_run
 
 SCRIPT = Path(__file__).with_name("resumable.py")
 Start = Callable[..., int]
@@ -88,10 +88,8 @@ def remembered(path: Path) -> dict[str, Any]:
     hub = checkpoint["message_hub"]
     meta, info = checkpoint["meta"], hub["runtime_info"]
     return {
-        **{
-            key: checkpoint[key]
-            for key in ("state_dict", "optimizer", "param_schedulers", "ema_state_dict", "run_state")
-        },
+        **{key: checkpoint[key] for key in ("state_dict", "optimizer", "param_schedulers", "ema_state_dict")},
+        "run_state": state_of_run(checkpoint),
         "meta": [meta["epoch"], meta["iter"], meta["seed"]],
         "scalars": {name: value for name, value in hub["log_scalars"].items() if "time" not in name},
         "best": info.get("best_score"),
