@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -156,7 +157,7 @@ runner = Runner(Wide(), sys.argv[1], train_dataloader=torch.utils.data.DataLoade
                 train_cfg=dict(max_epochs=1), optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
                 default_hooks=dict(checkpoint=None))
 used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (used + 500_000_000, used + 500_000_000))  # the batch takes 512 MB more than once
+resource.setrlimit(resource.RLIMIT_AS, (used + 600_000_000, used + 600_000_000))  # the batch takes 512 MB more than once
 runner.train()
 print('micro', runner.train_loop.split_step.micro_batch)
 """
@@ -166,9 +167,12 @@ print('micro', runner.train_loop.split_step.micro_batch)
 @pytest.mark.timeout(120)
 def test_memory_of_the_system_really_runs_out(tmp_path: Path) -> None:
     assert resource.getrlimit(resource.RLIMIT_AS)
+    # One arena: each thread's own would reserve address space, which the limit counts.
+    environment = {**os.environ, "MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(tmp_path)], capture_output=True, text=True, timeout=110, check=False
-    )
+        [sys.executable, "-c", SCRIPT, str(tmp_path)],
+        capture_output=True, text=True, timeout=110, check=False, env=environment,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert int(done.stdout.rsplit("micro", 1)[1]) <= 16
     assert "Memory ran out with a micro-batch of 64 samples" in done.stderr + done.stdout

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch.distributed import checkpoint as dcp
+from torch.distributed.checkpoint import metadata as metadata_module
 from torch.distributed.checkpoint.metadata import BytesStorageMetadata
 
 from eng.checkpoint import BrokenCheckpointError, UntrustedCheckpointError, read_checkpoint, save_checkpoint
@@ -159,3 +160,28 @@ def test_the_classes_of_the_metadata_are_refused_in_files(tmp_path):
     torch.save({"x": BytesStorageMetadata()}, tmp_path / "a.pth")
     with pytest.raises(UntrustedCheckpointError, match="BytesStorageMetadata"):
         read_checkpoint(tmp_path / "a.pth")
+
+
+class MemberByName:
+    """Pickled as Python 3.11.0 to 3.11.3 pickle a member of an enumeration."""
+
+    def __init__(self, target, name) -> None:
+        self.target, self.name = target, name
+
+    def __reduce__(self):
+        return getattr, (self.target, self.name)
+
+
+def test_a_member_of_the_memory_layouts_may_be_pickled_by_its_name(folder):
+    metadata = pickle.loads((folder / ".metadata").read_bytes())
+    layouts = metadata_module._MEM_FORMAT_ENCODING
+    metadata.planner_data = MemberByName(layouts, "TORCH_CONTIGUOUS_FORMAT")
+    (folder / ".metadata").write_bytes(pickle.dumps(metadata))
+    assert read_folder(str(folder), "cpu")["state_dict"]["w"].tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+@pytest.mark.parametrize("target", ["text", metadata_module.Metadata], ids=["text", "another class"])
+def test_nothing_else_is_looked_up_by_name(folder, target):
+    change(folder, lambda metadata: setattr(metadata, "planner_data", MemberByName(target, "system")))
+    with pytest.raises(UntrustedCheckpointError, match=r"\.metadata is refused"):
+        read_folder(str(folder), "cpu")

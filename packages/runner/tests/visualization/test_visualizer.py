@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from pathlib import Path
 
@@ -11,16 +12,18 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from eng.visualization import Visualizer
 
+CLOCK = re.compile("time|samples_per_s|data_share")  # scalars that depend on it
+
 
 def local(folder: Path, name: str = "scalars.json") -> list[dict]:
     lines = [json.loads(line) for line in (folder / name).read_text().splitlines()]
-    return [{key: value for key, value in line.items() if "time" not in key} for line in lines]
+    return [{key: value for key, value in line.items() if not CLOCK.search(key)} for line in lines]
 
 
 def events(folder: Path) -> dict[str, list[tuple[int, float]]]:
     found = EventAccumulator(str(folder), size_guidance={"scalars": 0})
     found.Reload()
-    names = [name for name in found.Tags()["scalars"] if "time" not in name]
+    names = [name for name in found.Tags()["scalars"] if not CLOCK.search(name)]
     return {name: [(point.step, point.value) for point in found.Scalars(name)] for name in names}
 
 

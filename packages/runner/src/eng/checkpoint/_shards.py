@@ -77,7 +77,20 @@ def _table() -> Table:
             value = type(name, (), {})
             make = _maker(name)
             table[f"{module}.{name}"] = Constructor(value, make, _set_state, (_Record,))
+    layouts = table["torch.distributed.checkpoint.metadata._MEM_FORMAT_ENCODING"].value
+    table["builtins.getattr"] = Constructor(getattr, _member_maker(layouts))
     return {**table, "collections.OrderedDict": allowed_types()["collections.OrderedDict"]}
+
+
+def _member_maker(layouts: Any) -> Callable[..., _Record]:
+    """Makes a member of torch's enumeration of memory layouts, which Python 3.11.0 to 3.11.3 pickle by `getattr`."""
+
+    def make(_: PickleMachine, *arguments: Any) -> _Record:
+        if len(arguments) != 2 or arguments[0] is not layouts or not isinstance(arguments[1], str):
+            raise NameRefusedError("builtins.getattr")
+        return _Record("_MEM_FORMAT_ENCODING", arguments[1:])
+
+    return make
 
 
 def _maker(name: str) -> Callable[..., _Record]:
