@@ -87,7 +87,8 @@ def names_table(registry: Registry) -> str:
     registry.import_from_location()
     rows = ["| type | what it is |", "| --- | --- |"]
     for name, part in sorted(registry.module_dict.items()):
-        if getattr(part, "__module__", "").startswith("eng."):
+        is_own = getattr(part, "__module__", "").startswith("eng.")
+        if is_own and (inspect.isclass(part) or inspect.isfunction(part)):  # not what an installed library offers
             sentence = re.split(r"(?<=[.:])\s", inspect.cleandoc(part.__doc__ or ""), maxsplit=1)[0]
             rows.append(f"| `{name}` | {plain(sentence.removesuffix(':'))} |")
     return "\n".join(rows) + "\n"

@@ -79,10 +79,13 @@ LIBRARIES = (
 )
 BY_PACKAGE = {library.package: library for library in LIBRARIES}
 # Installed with --no-deps: mmcv-lite and torchvision, which the libraries share, then the libraries themselves.
-NO_DEPS = ("mmcv-lite==2.1.0", "torchvision==0.28.0", *(library.requirement for library in LIBRARIES))
+NO_DEPS = (
+    "mmcv-lite==2.1.0", "torchvision==0.28.0", "lyft-dataset-sdk==0.0.8", "nuscenes-devkit==1.2.0", "descartes==1.1.0",
+    *(library.requirement for library in LIBRARIES),
+)  # fmt: skip
 # What the libraries import while they are imported, trained or tested. The pins of constraints.txt apply.
 LIGHT = (
-    "addict", "albumentations<1.4", "einops", "facexlib", "ftfy", "importlib-metadata", "imgaug", "json_tricks", "lmdb", "lpips", "mat4py",
+    "addict", "albumentations<1.4", "cachetools", "einops", "facexlib", "ftfy", "importlib-metadata", "imgaug", "json_tricks", "lmdb", "lpips", "mat4py",
     "modelindex", "munkres", "numba", "pandas", "plyfile", "prettytable", "psutil", "pyclipper", "pycocotools",
     "pyquaternion", "qudida", "rapidfuzz", "regex", "requests", "scikit-image", "scikit-learn", "scipy", "shapely", "six",
     "termcolor", "terminaltables", "tqdm", "trimesh", "wcwidth", "yapf",

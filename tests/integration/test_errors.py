@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import eng
+from eng.checkpoint import LoadReport
 
 TEXT = 'Caught it in worker 0.\nOriginal: "two lines"'
 # A value for each parameter, by its annotation; the first entry whose key is part of the annotation counts.
@@ -20,6 +21,7 @@ VALUES = {
     "dict[int": {0: "all_reduce"},
     "Mapping[int": {0: "all_reduce"},
     "dict[str, list": {"torch": ["2.6", "2.7"]},
+    "LoadReport": LoadReport(unexpected=("head.weight",)),
     "list[BuildNode]": [],
     "tuple[str": ("first", "second"),
     "tuple[Any": ("model", "depth"),
@@ -27,6 +29,7 @@ VALUES = {
     "[str]": ["first", "second"],
     "Iterable[object]": ["first", "second"],
     "bool": True,
+    "float": 0.5,
     "int": 3,
     "str": "some text",
     "object": "some text",
@@ -140,7 +143,8 @@ def test_pool_raises_what_the_worker_raised():
     with multiprocessing.get_context("fork").Pool(1) as pool:
         for param in CLASSES:
             cls = param.values[0]
-            if issubclass(cls, SystemExit) or not hasattr(importlib.import_module(cls.__module__), cls.__name__):
+            # A worker of a pool catches Exceptions only.
+            if not issubclass(cls, Exception) or not hasattr(importlib.import_module(cls.__module__), cls.__name__):
                 continue
             with pytest.raises(cls) as caught:
                 pool.map_async(raise_all_arguments, [(cls.__module__, cls.__name__)]).get(timeout=20)

@@ -6,7 +6,10 @@ The first argument alone is the whole message: pickle, copy and torch's loader w
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from eng.checkpoint import LoadReport
 
 
 class SettingsError(ValueError):
@@ -83,7 +86,7 @@ class WrongCheckpointError(RuntimeError):
         report: what matched and what did not, an :class:`eng.checkpoint.LoadReport`.
     """
 
-    def __init__(self, checkpoint: str, report: Any = None) -> None:
+    def __init__(self, checkpoint: str, report: LoadReport | None = None) -> None:
         self.checkpoint, self.report = checkpoint, report
         super().__init__(
             checkpoint

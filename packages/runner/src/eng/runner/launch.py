@@ -43,6 +43,7 @@ def relaunch_with_agent(nproc: int, argv: list[str], max_restarts: int = 0) -> i
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import elastic_launch
 
+    environment = {**os.environ}
     os.environ[ORIGINAL_CALL] = json.dumps(original_words())
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // nproc)))
     words = ["-m", "eng.cli", *argv, *([] if _names_launcher(argv) else ["--launcher", "pytorch"])]
@@ -55,6 +56,9 @@ def relaunch_with_agent(nproc: int, argv: list[str], max_restarts: int = 0) -> i
         return status_of(failure.exitcode)
     except SignalException as error:
         return 128 + int(error.sigval)
+    finally:  # the variables are for the processes that were started, not for what this one starts later
+        os.environ.clear()
+        os.environ.update(environment)
     return 0
 
 
