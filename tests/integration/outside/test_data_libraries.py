@@ -66,6 +66,7 @@ def stateful_loader(folder: Path, workers: int) -> Make:
     def make() -> tuple[Any, Any]:
         samples = [sample(number) for number in range(SAMPLES)]
         options = {"batch_size": 4, "collate_fn": collate, "num_workers": workers}
+        torch.manual_seed(5)  # the loader draws the seed of its shuffling when it is made
         return StatefulDataLoader(samples, shuffle=True, **options), StatefulDataLoader(samples, **options)
 
     return make
@@ -145,9 +146,13 @@ CASES = [(library, workers) for library in LIBRARIES for workers in (0, 2)]
 
 
 def marked(library: str, workers: int) -> Any:
-    """A case; the resume of torchdata's loader without workers is not exact yet."""
-    is_open = library.startswith("StatefulDataLoader") and workers == 0
-    reason = "a resumed StatefulDataLoader without workers reads other samples than a run that was not stopped"
+    """A case. One is open: a stream of datasets inside torchdata's loader without workers, stopped where a pass ends.
+
+    The two libraries alone give no sample there either: a loader that takes the state of a stream that was read to its end
+    is empty in every later pass.
+    """
+    is_open = library == "StatefulDataLoader over a stream" and workers == 0
+    reason = "the loader is empty after it took the state of a stream that was read to its end"
     return pytest.param(library, workers, marks=[pytest.mark.xfail(reason=reason, strict=False)] if is_open else [])
 
 

@@ -70,11 +70,6 @@ def by_hand(frozen_epochs: set[int], epochs: int, lr_mult: float = 1.0) -> nn.Mo
     return model
 
 
-def same(left: nn.Module, right: nn.Module) -> None:
-    for name, value in left.state_dict().items():
-        torch.testing.assert_close(value, right.state_dict()[name], rtol=0, atol=1e-6, msg=name)
-
-
 CUSTOM = dict(paramwise_cfg=dict(custom_keys={"body": dict(lr_mult=1.0)}))
 
 
@@ -90,11 +85,9 @@ CUSTOM = dict(paramwise_cfg=dict(custom_keys={"body": dict(lr_mult=1.0)}))
     ids=["first epoch", "always", "second epoch", "iterations", "learning rate"],
 )
 def test_equals_a_hand_written_loop(hook, frozen, lr_mult, wrapper, tmp_path) -> None:
-    if lr_mult != 1.0 or frozen != {1}:
-        same(run(tmp_path, 3, FreezeHook(**hook), **wrapper).model, by_hand(frozen, 3, lr_mult))
-        return
-    # begin in the middle: the learning rate stays
-    same(run(tmp_path, 3, FreezeHook(**hook)).model, by_hand(frozen, 3))
+    trained = run(tmp_path, 3, FreezeHook(**hook), **wrapper).model.state_dict()
+    for name, value in by_hand(frozen, 3, lr_mult).state_dict().items():
+        assert torch.allclose(trained[name], value, rtol=0, atol=1e-6), name
 
 
 @pytest.mark.parametrize("at", [1, 2, 3], ids="resumed after epoch {}".format)

@@ -133,7 +133,9 @@ def set_randomness(seed: int | None, diff_rank_seed: bool, deterministic: bool) 
 
 def experiment_name_for(given: str | None, config_file: str | None, timestamp: str) -> str:
     """The name of a run: the given one or the config's, with the time at which it started."""
-    stem = given if given is not None else Path(config_file).stem if config_file else None
+    stem = given
+    if stem is None and config_file:
+        stem = Path(config_file).stem
     return f"{stem}_{timestamp}" if stem else timestamp
 
 

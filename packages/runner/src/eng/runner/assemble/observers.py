@@ -122,10 +122,12 @@ def forget_run(parts: Sequence[Any]) -> None:
 
 def with_local_backend(backends: Any) -> list[Any]:
     """The backends, with a local one behind them where they have none."""
-    given = list(backends) if isinstance(backends, Sequence) else [backends] if backends is not None else []
-    kinds = [backend.get("type") if isinstance(backend, Mapping) else type(backend) for backend in given]
-    names = [kind.rpartition(".")[2] if isinstance(kind, str) else getattr(kind, "__name__", "") for kind in kinds]
-    return given if "LocalVisBackend" in names else [*given, {"type": "LocalVisBackend"}]
+    if backends is None:
+        backends = []
+    listed = list(backends) if isinstance(backends, Sequence) else [backends]
+    types = [backend.get("type") if isinstance(backend, Mapping) else type(backend) for backend in listed]
+    names = [cls.rpartition(".")[2] if isinstance(cls, str) else getattr(cls, "__name__", "") for cls in types]
+    return listed if "LocalVisBackend" in names else [*listed, {"type": "LocalVisBackend"}]
 
 
 def build_log_processor(log_processor: Any) -> Any:

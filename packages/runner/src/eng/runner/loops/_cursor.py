@@ -14,7 +14,7 @@ from eng.dist import get_world_size
 
 from ._limits import LimitedLoader
 from ._losses import count_samples
-from ._streams import StreamState, keeps_position, load_stream
+from ._streams import StreamState, gives_empty_pass_at_end, keeps_position, load_stream
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,9 @@ def batches_from(
         return _limited(loader, start, on_start, saved)
     if load_stream(loader, saved):
         length = length_of(loader)
-        if length is not None and start >= length:  # the loader itself would begin the next pass
+        if length is not None and start >= length:
+            if gives_empty_pass_at_end(loader):
+                list(loader)
             on_start()
             return iter(())
         return _entered(loader, start, on_start)

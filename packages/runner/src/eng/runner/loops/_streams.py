@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -74,6 +75,15 @@ def load_stream(loader: Any, saved: StreamState | None) -> bool:
         return False
     part.load_state_dict(saved["state"])
     return True
+
+
+def gives_empty_pass_at_end(loader: Any) -> bool:
+    """Whether a loader that took the state behind the last batch of a pass is empty once before the next pass.
+
+    torchdata's loader is, as its state says that the end was not asked for; litdata's begins the next pass at once.
+    """
+    torchdata = sys.modules.get("torchdata.stateful_dataloader")
+    return torchdata is not None and isinstance(loader, torchdata.StatefulDataLoader)
 
 
 def _stateful_part(loader: Any) -> Any:
