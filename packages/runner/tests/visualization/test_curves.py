@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from curve_files import run_command, start, training, write
 
 from eng.visualization._commands import curves, sync
 from eng.visualization.curves import (
@@ -20,30 +19,6 @@ from eng.visualization.curves import (
     read_lines,
     scalars_before,
 )
-
-
-def training(iteration: int, per_epoch: int = 4) -> list[dict]:
-    """What a run writes in an iteration: its loss and, at the end of an epoch, the accuracy."""
-    epoch = (iteration - 1) // per_epoch + 1
-    lines = [
-        {"loss": 1 / iteration, "time": 0.5, "iter": iteration, "epoch": epoch, "step": iteration,
-         "axis": "iter", "iteration": iteration, "mode": "train"},
-    ]  # fmt: skip
-    if iteration % per_epoch == 0:
-        position = {"step": epoch, "axis": "epoch", "iteration": iteration, "mode": "val"}
-        lines.append({"accuracy": epoch / 10, "time": 0.1, **position})
-    return lines
-
-
-def write(path: Path, lines: list[dict], tail: str = "") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines) + tail)
-    return path
-
-
-def start(work_dir: Path, stamp: str, last: int) -> Path:
-    lines = [line for iteration in range(1, last + 1) for line in training(iteration)]
-    return write(work_dir / stamp / "vis_data" / "scalars.json", lines)
 
 
 def steps(lines, name: str) -> list[int]:
@@ -161,13 +136,6 @@ def test_a_work_dir_without_logs_is_one_message(tmp_path, make, message) -> None
     make(tmp_path / "run")
     with pytest.raises(NoCurvesError, match=message):
         load_curves(tmp_path / "run")
-
-
-def run_command(command, *words: object):
-    services = SimpleNamespace(
-        load_config=lambda path, trust=True: {"vis_backends": [{"type": "TensorboardVisBackend"}]}
-    )
-    return CliRunner().invoke(command, [str(word) for word in words], obj=services, catch_exceptions=False)
 
 
 def test_a_table_has_a_line_for_each_curve(tmp_path) -> None:
