@@ -85,6 +85,7 @@ def test_a_command_is_quoted_and_leads_to_the_folder_of_the_run(tmp_path, monkey
 def test_nox_puts_no_eng_on_the_path_of_its_user(monkeypatch, tmp_path) -> None:
     eng = Path(os.sys.executable).absolute().with_name("eng")
     monkeypatch.setattr("shutil.which", lambda name: str(eng) if name == "eng" else None)
+    monkeypatch.delenv("NOX_CURRENT_SESSION", raising=False)
     assert command(["env"]).split(" && ")[-1] == "eng env"
     monkeypatch.setenv("NOX_CURRENT_SESSION", "train")
     assert command(["env"]).endswith("-m eng.cli env")
