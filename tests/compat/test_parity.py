@@ -61,6 +61,6 @@ def test_every_name_that_libraries_import_resolves() -> None:
 
 def test_exceptions_are_few_and_listed_in_the_documentation() -> None:
     exceptions = json.loads((ROOT / "tests/parity_exceptions.json").read_text(encoding="utf-8"))
-    assert len(exceptions) <= 6
+    assert len(exceptions) <= 7
     page = (ROOT / "docs/differences.md").read_text(encoding="utf-8")
     assert all(name.split(".")[2] in page for name in exceptions)
