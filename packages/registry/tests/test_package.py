@@ -17,7 +17,7 @@ import eng.registry
 HERE = Path(__file__).parent
 SOURCE = Path(eng.registry.__file__).parent
 PUBLIC = [
-    "Registry", "DefaultScope", "init_default_scope", "add_scope_synonym", "remove_scope_synonym", "isolated_registries", "ManagerMeta", "ManagerMixin",
+    "Registry", "InstalledClass", "DefaultScope", "init_default_scope", "add_scope_synonym", "remove_scope_synonym", "isolated_registries", "ManagerMeta", "ManagerMixin",
     "build_from_cfg", "build_model_from_cfg", "build_runner_from_cfg", "build_scheduler_from_cfg", "check", "Finding", "Schema", "Node", "Plain", "Shape",
     "count_registered_modules", "traverse_registry_tree", "build_chain", "BuildNode", "DuplicateNameError",
     "UnknownTypeError", "UntrustedTypeError", "registered_only", "RUNNERS", "RUNNER_CONSTRUCTORS", "LOOPS", "HOOKS", "LOG_PROCESSORS", "STRATEGIES",

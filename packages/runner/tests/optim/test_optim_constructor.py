@@ -19,6 +19,7 @@ from eng.optim import (
     build_optim_wrapper,
 )
 from eng.optim.optimizer import _by_name
+from eng.registry import InstalledClass
 
 
 class ModulatedDeformConv2d(nn.Module):
@@ -353,7 +354,7 @@ class TestByName:
 
     def test_a_package_is_imported_when_its_optimizer_is_used(self, monkeypatch):
         monkeypatch.delitem(sys.modules, "lion_pytorch", raising=False)
-        lazy = _by_name.InstalledOptimizer("lion_pytorch", "Lion")
+        lazy = InstalledClass("lion_pytorch", "Lion")
         assert lazy.__name__ == "Lion"
         assert "lion_pytorch" not in sys.modules
 

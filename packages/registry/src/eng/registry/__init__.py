@@ -2,6 +2,7 @@
 
 from ._build import build_from_cfg, build_model_from_cfg, build_runner_from_cfg, build_scheduler_from_cfg
 from ._check import Finding, Node, Plain, Schema, Shape, check
+from ._installed import InstalledClass
 from ._manager import ManagerMeta, ManagerMixin
 from ._notes import build_chain
 from ._registry import Registry
@@ -41,6 +42,7 @@ from ._vetting import registered_only
 from .errors import BuildNode, DuplicateNameError, UnknownTypeError, UntrustedTypeError
 
 __all__ = [
+    "InstalledClass",
     "Registry",
     "DefaultScope",
     "init_default_scope",

@@ -5,8 +5,6 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ import torch
 from torch import nn
 
 from eng.dist import get_world_size
-from eng.registry import METRICS
+from eng.registry import METRICS, InstalledClass
 
 from .batch_metric import BatchMetric, cpu
 from .naming import metric_name
@@ -154,28 +152,6 @@ def metrics_of(metric: Any) -> list[Any]:
 # --- by name
 
 
-@dataclass(frozen=True)
-class InstalledMetric:
-    """A class of torchmetrics, imported when it is built or asked for its arguments."""
-
-    module: str
-    name: str
-
-    @property
-    def __name__(self) -> str:
-        return self.name
-
-    @property
-    def __signature__(self) -> inspect.Signature:
-        return inspect.signature(self._resolved())
-
-    def _resolved(self) -> Any:
-        return getattr(import_module(self.module), self.name)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._resolved()(*args, **kwargs)
-
-
 def register_torchmetrics() -> None:
     """Registers the classes of torchmetrics under their names, where it is installed; eng's metrics keep theirs."""
     spec = find_spec("torchmetrics")
@@ -183,7 +159,7 @@ def register_torchmetrics() -> None:
         for file in sorted(Path(folder).glob("*/__init__.py")):
             for name in _exported(file):
                 if name not in METRICS.module_dict:
-                    METRICS.register_fallback(name, InstalledMetric(f"torchmetrics.{file.parent.name}", name))
+                    METRICS.register_fallback(name, InstalledClass(f"torchmetrics.{file.parent.name}", name))
 
 
 def _exported(file: Path) -> list[str]:

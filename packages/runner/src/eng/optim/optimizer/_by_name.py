@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import torch
 
 from eng.device import is_npu_available
-from eng.registry import OPTIMIZERS
+from eng.registry import OPTIMIZERS, InstalledClass
 
 _FAMILIES = "Adagrad Adam PagedAdam AdamW PagedAdamW AdEMAMix PagedAdEMAMix LAMB LARS Lion PagedLion RMSprop SGD"
 _BITSANDBYTES = [family + bits for family in _FAMILIES.split() for bits in ("", "8bit", "32bit")] + ["PytorchLARS"]
@@ -27,34 +26,6 @@ _ELSEWHERE: Mapping[str, tuple[str, list[str]]] = {
 }
 
 
-@dataclass(frozen=True)
-class InstalledOptimizer:
-    """An optimizer of a module that is imported when the optimizer is used, or its arguments are asked for.
-
-    Attributes:
-        module: where it is.
-        name: what it is called there.
-    """
-
-    module: str
-    name: str
-
-    @property
-    def __name__(self) -> str:
-        return self.name
-
-    @property
-    def __signature__(self) -> inspect.Signature:
-        return inspect.signature(self.resolve())
-
-    def resolve(self) -> Callable[..., Any]:
-        """The class itself."""
-        return getattr(import_module(self.module), self.name)  # type: ignore[no-any-return]  # a class by its name
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.resolve()(*args, **kwargs)
-
-
 def register_optimizers(is_installed: Callable[[str], object] = find_spec) -> None:
     """Registers all that can be found; a name that somebody else takes, before or after, is theirs, with a warning.
 
@@ -65,13 +36,13 @@ def register_optimizers(is_installed: Callable[[str], object] = find_spec) -> No
     for name, optimizer in ours.items():
         OPTIMIZERS.register_fallback(name, optimizer)
     OPTIMIZERS.register_fallback(
-        "ZeroRedundancyOptimizer", InstalledOptimizer(f"{__package__}.zero_optimizer", "ZeroRedundancyOptimizer")
+        "ZeroRedundancyOptimizer", InstalledClass(f"{__package__}.zero_optimizer", "ZeroRedundancyOptimizer")
     )
     for package, (module, names) in _ELSEWHERE.items():
         if is_installed(package):
             for name in names:
                 OPTIMIZERS.register_fallback(
-                    name_beside(OPTIMIZERS.module_dict, package, name), InstalledOptimizer(module, name)
+                    name_beside(OPTIMIZERS.module_dict, package, name), InstalledClass(module, name)
                 )
     if "Adafactor" not in OPTIMIZERS.module_dict and "TorchAdafactor" in ours:
         OPTIMIZERS.register_fallback("Adafactor", ours["TorchAdafactor"])
