@@ -42,8 +42,8 @@ from ._vetting import registered_only
 from .errors import BuildNode, DuplicateNameError, UnknownTypeError, UntrustedTypeError
 
 __all__ = [
-    "InstalledClass",
     "Registry",
+    "InstalledClass",
     "DefaultScope",
     "init_default_scope",
     "add_scope_synonym",
