@@ -11,45 +11,9 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-
-import eng.dist as dist
-
-HERE = Path(__file__).parent
-
-
-class Ended(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-
-def run_ranks(scenario: str, ranks: int = 2, **env: str) -> list[Ended]:
-    common = os.environ | {
-        "WORLD_SIZE": str(ranks),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(dist.find_free_port()),
-        "OMP_NUM_THREADS": "1",
-        "TORCH_CPP_LOG_LEVEL": "ERROR",
-    }
-    started = [
-        subprocess.Popen(
-            [sys.executable, str(HERE / "dist_scenarios.py"), scenario],
-            env=common | env | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(ranks)
-    ]
-    try:
-        texts = [process.communicate(timeout=60) for process in started]
-    finally:
-        for process in started:
-            process.kill()
-    return [Ended(process.returncode, *text) for process, text in zip(started, texts, strict=True)]
+from dist_faults_parts import HERE, run_ranks
 
 
 @pytest.mark.parametrize(
@@ -111,11 +75,6 @@ def test_debug_mode_says_who_left() -> None:
     ends = run_ranks("leaves_early", ENG_DIST_DEBUG="1")
     assert [end.status for end in ends] == [1, 0]
     assert "CollectiveTimeoutError: all_reduce at" in ends[0].err and "waits for rank 1, which has left" in ends[0].err
-
-
-def test_watch_can_be_switched_off() -> None:
-    ends = run_ranks("fails_while_others_communicate", ENG_DIST_WATCH="0")
-    assert ends[0].status != 0 and "PeerFailedError" not in ends[0].err
 
 
 @pytest.mark.parametrize(

@@ -2,47 +2,33 @@
 
 from __future__ import annotations
 
-import doctest
-import importlib
 import pkgutil
 import re
 import subprocess
 import sys
-from collections import OrderedDict, namedtuple
 from pathlib import Path
 from typing import Any
 
 import dist_workers
-import numpy as np
 import pytest
 import torch
 import torch.multiprocessing as mp
 
 import eng.device
 import eng.dist as dist
-from eng.dist import _wire
-from eng.dist._communicator import device_of
 from eng.dist._order import indexed, interleaved
 
 README = Path(__file__).parents[1] / "README.md"
+
+
 BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
+
+
 MODULES = [
     f"{package.__name__}.{each.name}"
     for package in (eng.dist, eng.device)
     for each in pkgutil.iter_modules(package.__path__)
 ]
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_docstring_examples(name: str) -> None:
-    assert doctest.testmod(importlib.import_module(name)).failed == 0
-
-
-@pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
-def test_readme_examples(block: str) -> None:
-    names = {"__name__": "readme"}
-    exec(compile(block, str(README), "exec"), names)
-    assert set(names) > {"__name__"}
 
 
 def test_readme_has_an_example_that_checks_itself() -> None:
@@ -67,27 +53,6 @@ def test_environment_of_a_single_process() -> None:
         dist.init_local_group(0, 1)
 
 
-def test_collectives_of_a_single_process() -> None:
-    data = torch.arange(3.0)
-    dist.all_reduce(data, "mean")
-    dist.broadcast(data)
-    dist.all_reduce_params([data])
-    logs = {"a": data}
-    dist.all_reduce_dict(logs)
-    assert data.tolist() == [0, 1, 2] and logs["a"] is data
-    assert dist.all_gather(data)[0] is data and dist.gather(data)[0] is data
-    assert dist.all_gather_object("x") == ["x"] and dist.gather_object("x") == ["x"]
-    items = ["x", 1]
-    dist.broadcast_object_list(items)
-    assert items == ["x", 1]
-    for device in ("cpu", "gpu"):
-        assert dist.collect_results([1, 2, 3], 2, device) == [1, 2]
-    np.random.seed(3)  # the generator that users seed
-    first = dist.sync_random_seed()
-    np.random.seed(3)  # the generator that users seed
-    assert dist.sync_random_seed() == first
-
-
 @pytest.mark.parametrize(
     ("call", "kind", "match"),
     [
@@ -108,51 +73,6 @@ def test_mistakes_are_named_on_one_process_too(call: Any, kind: type[Exception],
         call()
 
 
-Pair = namedtuple("Pair", "a b")
-
-
-def test_cast_keeps_the_structure() -> None:
-    data = OrderedDict(a=torch.ones(2), b=[torch.zeros(1), (torch.ones(1),)], c=Pair(torch.ones(1), torch.ones(2)))
-    moved = dist.cast_data_device(data, torch.device("meta"))
-    assert isinstance(moved, OrderedDict) and isinstance(moved["b"][1], tuple) and isinstance(moved["c"], Pair)
-    assert dist.get_data_device(moved) == torch.device("meta")
-    out = {"a": torch.zeros(2), "b": [torch.ones(1)]}
-    result = dist.cast_data_device({"a": torch.ones(2), "b": [torch.zeros(1)]}, torch.device("cpu"), out)
-    assert out["a"].tolist() == [1, 1] and out["b"][0].item() == 0 and result["a"] is out["a"]
-
-
-@pytest.mark.parametrize(
-    ("data", "out", "match"),
-    [
-        (torch.ones(1), [torch.ones(1)], "type of data, Tensor, but is list"),
-        ([torch.ones(1)], [], "an item for each of data: 1, but has 0"),
-        ({"a": torch.ones(1)}, {"b": torch.ones(1)}, r"same keys, but got \['a'\] and \['b'\]"),
-        ("text", None, "but got str"),
-        ([1], None, "but got int"),
-    ],
-)
-def test_cast_refuses_what_does_not_fit(data: Any, out: Any, match: str) -> None:
-    with pytest.raises(dist.CastError, match=match):
-        dist.cast_data_device(data, torch.device("cpu"), out)
-
-
-@pytest.mark.parametrize(
-    ("data", "match"),
-    [([], "no tensor at all"), ([torch.ones(1), torch.ones(1, device="meta")], "cpu, meta"), ("x", "got str")],
-)
-def test_device_of_mixed_data_is_an_error(data: Any, match: str) -> None:
-    with pytest.raises(ValueError, match=match):
-        dist.get_data_device(data)
-
-
-@pytest.mark.parametrize(
-    ("config", "device"),
-    [("cpu:gloo,cuda:gloo", "cpu"), ("cpu:mpi", "cpu"), ("cpu:gloo,cuda:nccl", "cpu"), ("custom", "cpu")],
-)
-def test_device_of_a_backend(config: str, device: str) -> None:
-    assert device_of(config).type == device
-
-
 @pytest.mark.parametrize("world_size", [1, 2, 3, 4, 7])
 @pytest.mark.parametrize("round_up", [True, False])
 def test_order_is_the_dataset_for_every_size(world_size: int, round_up: bool) -> None:
@@ -161,19 +81,6 @@ def test_order_is_the_dataset_for_every_size(world_size: int, round_up: bool) ->
         parts = [[i % size for i in range(rank, total, world_size)] for rank in range(world_size)]
         assert interleaved(parts, size) == list(range(size))
         assert indexed([(part, [f"r{i}" for i in part]) for part in parts], size) == [f"r{i}" for i in range(size)]
-
-
-@pytest.mark.parametrize(
-    "dtype", [torch.bool, torch.int16, torch.float32, torch.complex64, torch.float16, torch.uint16]
-)
-def test_wire_formats_come_back(dtype: torch.dtype) -> None:
-    for data in (
-        torch.tensor([[1, 0], [3, 2]]).to(dtype).t(),
-        torch.tensor(1).to(dtype),
-        torch.empty(0, 2, dtype=dtype),
-    ):
-        wire = _wire.to_move(data, torch.device("cpu"))
-        assert wire.is_contiguous() and torch.equal(_wire.moved_back(wire, data), data)
 
 
 @pytest.mark.timeout(60)

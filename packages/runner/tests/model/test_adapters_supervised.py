@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
-from types import SimpleNamespace
-
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
-from eng.model import BaseModel, ExponentialMovingAverage, NoLossError, Predictions, SupervisedModel
-from eng.model.adapters import adapt, build_model
+from eng.model import ExponentialMovingAverage, SupervisedModel
 from eng.model.errors import BatchTypeError, ModelTypeError
-from eng.registry import MODELS
 from eng.runner import Runner
 
 
@@ -120,67 +115,10 @@ def test_a_loss_with_parameters_is_saved_beside_the_network() -> None:
     assert copy.loss_function.scale.item() == 3.0
 
 
-Returned = namedtuple("Returned", "logits aux")
-ONE = torch.tensor(1.0, requires_grad=True)
-LOGITS = torch.zeros(2, 3)
-
-
-@pytest.mark.parametrize(
-    ("output", "expected"),
-    [
-        (SimpleNamespace(loss=ONE, logits=LOGITS), {"loss": ONE}),
-        ({"loss_box": ONE, "loss_cls": ONE, "accuracy": LOGITS}, {"loss_box": ONE, "loss_cls": ONE}),
-        (ONE, {"loss": ONE}),
-        ((LOGITS, ONE), {"loss": ONE}),
-    ],
-    ids=["object", "mapping", "scalar", "tuple"],
-)
-def test_losses_that_the_network_returns(output, expected) -> None:
-    class Fixed(nn.Module):
-        def forward(self, x, y):
-            return output
-
-    assert adapt(Fixed())(batch=(1, 2), mode="loss") == expected
-
-
-@pytest.mark.parametrize(
-    ("output", "key"),
-    [
-        (LOGITS, None),
-        (SimpleNamespace(logits=LOGITS, hidden=ONE), None),
-        ({"aux": ONE, "out": LOGITS}, None),
-        (Returned(LOGITS, ONE), None),
-        ((ONE, LOGITS), None),
-        ({"a": ONE, "b": LOGITS}, "b"),
-        ((ONE, LOGITS), 1),
-    ],
-    ids=["tensor", "object", "mapping", "named tuple", "tuple", "given key", "given place"],
-)
-def test_predictions_among_several_outputs(output, key) -> None:
-    class Fixed(nn.Module):
-        def forward(self, x):
-            return output
-
-    model = SupervisedModel(Fixed(), loss=lambda preds, target: preds.sum() + target, output=key)
-    predictions, losses = model.val_step((torch.ones(2), torch.tensor([4.0, 4.0])))
-    assert isinstance(predictions, Predictions)
-    assert predictions.batch["preds"] is LOGITS
-    assert losses["loss"].tolist() == [4.0, 4.0]
-    assert [sample["target"].item() for sample in predictions] == [4.0, 4.0]
-
-
 def test_no_such_output() -> None:
     model = SupervisedModel(nn.Linear(1, 1), loss="MSELoss", output="mask")
     with pytest.raises(ModelTypeError, match="output='mask': the network returned no such output"):
         model(batch=(torch.ones(1, 1), torch.ones(1, 1)), mode="loss")
-
-
-@pytest.mark.parametrize("batch", [dict(x=torch.ones(2, 2), labels=torch.zeros(2)), (torch.ones(2, 2), torch.zeros(2))])
-def test_a_model_without_a_loss(batch) -> None:
-    with pytest.raises(
-        NoLossError, match=r"Net returned a tensor of shape \(2, 3\), which holds no loss.*loss=dict\(type="
-    ):
-        adapt(Net())(batch=batch, mode="loss")
 
 
 def test_a_loss_without_a_target() -> None:
@@ -191,57 +129,6 @@ def test_a_loss_without_a_target() -> None:
 def test_a_loss_that_is_none() -> None:
     with pytest.raises(ModelTypeError, match=r"loss must be a callable, a name or a config .*, got int"):
         SupervisedModel(Net(), loss=3)
-
-
-def test_config_options_go_to_the_adapter_unless_the_class_takes_them() -> None:
-    class Own(nn.Module):
-        def __init__(self, loss):
-            super().__init__()
-            self.loss = loss
-
-        def forward(self, x):
-            return x
-
-    model = build_model(dict(type=Net, hidden=5, loss="CrossEntropyLoss", inputs=["img"], targets="cls", output=0))
-    assert (model.network.body.out_features, model.reader.inputs, model.reader.targets, model.output) == (
-        5,
-        ["img"],
-        "cls",
-        0,
-    )
-    assert isinstance(model.loss_function, nn.CrossEntropyLoss)
-    assert build_model(dict(type=Own, loss="mine")).network.loss == "mine"
-
-
-def test_a_model_with_steps_stays_as_it_is(caplog) -> None:
-    class Steps(BaseModel):
-        def forward(self, x, mode="tensor"):
-            return x
-
-    model = Steps()
-    assert adapt(model) is model
-    with caplog.at_level("WARNING", logger="eng"):
-        assert adapt(model, loss="MSELoss") is model
-    assert "Steps has steps of its own" in caplog.text
-
-
-@pytest.mark.parametrize("name", ["CrossEntropyLoss", "MSELoss", "BCEWithLogitsLoss", "CTCLoss"])
-def test_losses_of_torch_are_registered(name) -> None:
-    assert MODELS.get(name) is getattr(nn, name)
-
-
-@pytest.mark.parametrize("library", ["timm", "torchvision", "transformers"])
-def test_a_library_that_is_missing_is_named(library, monkeypatch) -> None:
-    import sys
-
-    for name in [name for name in sys.modules if name.partition(".")[0] == library]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setattr(sys, "path", [path for path in sys.path if "site-packages" not in path])
-    monkeypatch.setattr(
-        sys, "meta_path", [finder for finder in sys.meta_path if "tv_cpu" not in type(finder).__module__]
-    )
-    with pytest.raises(ImportError, match=f"pip install {library}"):
-        build_model(dict(type=library, name="resnet18"))
 
 
 def test_from_python_the_wrapped_module_is_called_as_before(tmp_path) -> None:

@@ -159,20 +159,6 @@ def test_a_rule_of_a_librarys_own_is_used():
     assert walk(Half)[0].steps == 12
 
 
-@pytest.mark.parametrize(
-    ("make", "match"),
-    [
-        (lambda: ExponentialMovingAverage(Net(), momentum=1.0), "momentum is a share above 0 and below 1, got 1.0"),
-        (lambda: MomentumAnnealingEMA(Net(), gamma=0), "gamma must be above 0, got 0"),
-        (lambda: StochasticWeightAverage(Net(), interval=0), "interval must be 1 or more"),
-    ],
-    ids=["momentum", "gamma", "interval"],
-)
-def test_bad_settings(make, match):
-    with pytest.raises(ValueError, match=match):
-        make()
-
-
 def test_a_momentum_that_looks_like_a_decay_is_told(caplog):
     ExponentialMovingAverage(Net(), momentum=0.999)
     assert "did you mean" in caplog.text

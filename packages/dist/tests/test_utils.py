@@ -1,31 +1,18 @@
 from __future__ import annotations
 
-import sys
 import types
 from typing import Any
 
 import pytest
 import torch
+from dist_parts import pretend
 
 import eng.device as device
-from eng.device._table import accelerator
+
+pytestmark = pytest.mark.usefixtures("only_a_cpu")
+
 
 ALL = ["npu", "cuda", "mlu", "mps", "dipu", "musa"]
-
-
-def pretend(monkeypatch: pytest.MonkeyPatch, name: str, **functions: Any) -> None:
-    """Makes a vendor's device appear as its plugin would."""
-    plugin = types.ModuleType(f"torch_{name}")
-    plugin.__spec__ = types.SimpleNamespace(name=plugin.__name__)  # type: ignore[assignment]
-    monkeypatch.setitem(sys.modules, plugin.__name__, plugin)
-    module = types.SimpleNamespace(is_available=lambda: True, **functions)
-    monkeypatch.setattr(torch, name, module, raising=False)
-
-
-@pytest.fixture(autouse=True)
-def only_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
 
 
 def test_machine_with_a_cpu_only() -> None:
@@ -40,19 +27,6 @@ def test_vendor_is_found_by_its_plugin(name: str, monkeypatch: pytest.MonkeyPatc
     pretend(monkeypatch, name)
     assert device.get_device() == name
     assert [each for each in ALL if getattr(device, f"is_{each}_available")()] == [name]
-
-
-def test_npu_comes_before_cuda_and_cuda_before_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    pretend(monkeypatch, "mlu")
-    assert device.get_device() == "cuda"
-    pretend(monkeypatch, "npu")
-    assert device.get_device() == "npu"
-
-
-def test_apple(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert device.get_device() == "mps"
 
 
 @pytest.mark.parametrize(("soc", "full"), [(104, False), (219, False), (220, True), (300, True)])
@@ -73,11 +47,6 @@ def test_peak_memory_is_in_megabytes_and_starts_anew(name: str, monkeypatch: pyt
         getattr(torch, name), "reset_peak_memory_stats", lambda device: reset.append(device), raising=False
     )
     assert getattr(device, f"get_max_{name}_memory")("d1") == 5 and reset == ["d1"]
-
-
-def test_unknown_accelerator_is_named() -> None:
-    with pytest.raises(KeyError, match="'tpu'; known are npu, cuda"):
-        accelerator("tpu")
 
 
 def test_public_names() -> None:

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+import pytest
+
+import eng.dist as dist
+from eng.device import Accelerator
+from eng.dist._init import backend_for
+from eng.dist._launchers import place_from
+
+TORCHRUN = {"RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "MASTER_ADDR": "host", "MASTER_PORT": "1234"}
+
+
+def test_mistakes_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match=r"no launcher 'pytroch'.*did you mean 'pytorch'"):
+        dist.init_dist("pytroch")
+    with pytest.raises(dist.LauncherError, match="none"):
+        dist.init_dist("none")
+    with pytest.raises(dist.LauncherError, match="RANK should be a whole number, but is 'x'"):
+        place_from("pytorch", TORCHRUN | {"RANK": "x"})
+    with pytest.raises(TypeError, match=r"number of seconds.*but got '10'"):
+        dist.init_dist("pytorch", timeout="10")
+    for name, value in TORCHRUN.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(dist.LauncherError, match=r"init_backend should be one of 'torch', .*'horovod'"):
+        dist.init_dist("pytorch", init_backend="horovod")
+
+
+@pytest.mark.parametrize(
+    ("backend", "device", "used"),
+    [
+        ("nccl", None, "gloo"),
+        ("nccl", Accelerator("cuda", "nccl"), "nccl"),
+        ("nccl", Accelerator("npu", "hccl"), "hccl"),
+        ("nccl", Accelerator("mps"), "gloo"),
+        ("gloo", Accelerator("npu", "hccl"), "gloo"),
+        ("mpi", None, "mpi"),
+    ],
+)
+def test_default_backend_is_the_best_of_the_machine(backend: str, device: Accelerator | None, used: str) -> None:
+    assert backend_for(backend, device) == used
+
+
+def test_port_in_use_is_named(one_process: Callable[..., None]) -> None:
+    with socket.socket() as other:
+        other.bind(("", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        one_process(port)
+        with pytest.raises(dist.PortInUseError, match=f"port {port} of 127.0.0.1 is in use"):
+            dist.init_dist("pytorch", backend="gloo")
