@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+import pytest
+from alias_parts import run
+
+
+def test_a_module_runs_under_the_alias(tmp_path) -> None:
+    (tmp_path / "tool.py").write_text("import sys, mmengine.version\nprint(sys.argv[1:], __name__)")
+    done = run("-m", "eng.compat", "-m", "tool", "--flag", cwd=tmp_path)
+    assert done.stdout.strip() == "['--flag'] __main__", done.stderr
+
+
+@pytest.mark.parametrize("args", [[], ["-m"], ["missing.py"]], ids=["nothing", "no module", "no file"])
+def test_a_call_that_names_nothing_says_how_to(tmp_path, args) -> None:
+    done = run("-m", "eng.compat", *args, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "usage: python -m eng.compat SCRIPT.py" in done.stderr
