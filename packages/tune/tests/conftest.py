@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
 CONFIG = """
 custom_imports = dict(imports=['tune_toys'])
 work_dir = {work_dir!r}
@@ -26,7 +27,6 @@ log_level = 'ERROR'
 
 @pytest.fixture(autouse=True)
 def toys_are_importable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(HERE))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
@@ -61,4 +61,8 @@ def eng(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[
     return run
 
 
-assert sys.version_info >= (3, 10)
+@pytest.fixture
+def inline() -> Any:
+    from inline import InlineExecutor
+
+    return InlineExecutor()

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from tune_parts import runner
+
+from eng.tune import TuneError, find_lr
+from eng.tune._lr import choose, search
+
+
+@pytest.mark.timeout(170)
+@pytest.mark.parametrize("index", range(5))
+def test_rate_is_within_a_factor_of_3_of_the_best_of_a_grid(index: int, tmp_path: Path) -> None:
+    from lr_tasks import TASKS, Task
+
+    task = Task(list(TASKS)[index])
+    best, _ = task.best_of_grid()
+    found = find_lr(task.runner(str(tmp_path)))
+    assert best / 3 <= found.suggestion <= best * 3, (best, found.trials)
+
+
+def test_groups_keep_their_ratios_and_picture_is_drawn(tmp_path: Path) -> None:
+    run = runner(tmp_path)
+    found = find_lr(run, num_iters=12, trial_iters=3, num_trials=2)
+    assert found.current == 0.01
+    assert found.suggestions == {"": found.suggestion}
+    pytest.importorskip("matplotlib")
+    found.draw(tmp_path / "lr.png")
+    assert (tmp_path / "lr.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_search_of_rates_finds_the_minimum_of_a_curve() -> None:
+    def loss(rate: float) -> float:
+        return math.inf if rate > 0.5 else (math.log10(rate) + 2) ** 2  # best at 0.01
+
+    for start in (1e-4, 0.01, 0.4):
+        trials = search(loss, start, 1e-6, 10, 20)
+        assert 0.01 / 3**0.5 <= choose(trials) <= 0.01 * 3**0.5
+        assert len(trials) <= 11
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"low": 1.0, "high": 0.1}, "the range of learning rates is empty: low=1 must be above 0 and below high=0.1"),
+        ({"low": 0.0}, "the range of learning rates is empty"),
+        ({"num_iters": 2}, "a range test takes at least 10 steps"),
+    ],
+)
+def test_range_that_is_empty_is_refused(arguments: dict[str, float], message: str, tmp_path: Path) -> None:
+    with pytest.raises(TuneError, match=message):
+        find_lr(runner(tmp_path), **arguments)
+
+
+def test_loss_that_is_never_finite_is_named(tmp_path: Path) -> None:
+    run = runner(tmp_path)
+    run.model.layers[0].weight.data.fill_(math.nan)
+    with pytest.raises(TuneError, match="the loss is not finite at a learning rate of 1e-06"):
+        find_lr(run)
