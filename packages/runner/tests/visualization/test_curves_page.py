@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import io
-import json
 import math
-import shutil
-import socket
-import subprocess
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import numpy as np
 import pytest
+from page_browser import chromium, needs_browser
 
 from eng.visualization.curves import Curves, render_page
-
-DRIVER, BROWSER = shutil.which("chromedriver"), shutil.which("chromium")
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--window-size=1200,900",
-]  # fmt: skip
-needs_browser = pytest.mark.skipif(
-    DRIVER is None or BROWSER is None, reason="needs Debian's chromium and chromium-driver (apt-get install)"
-)
 
 
 def runs() -> list[Curves]:
@@ -34,73 +17,32 @@ def runs() -> list[Curves]:
     losses = [math.exp(-step / 20) for step in steps]
     return [
         Curves(
-            "first", Path("first"), {("loss", "iter"): (steps, losses), ("accuracy", "epoch"): ([1, 2], [0.5, 0.7])}
+            "first",
+            Path("first"),
+            {
+                ("loss", "iter"): (steps, losses),
+                ("accuracy", "epoch"): ([1, 2], [0.5, 0.7]),
+                ("broken", "iter"): ([1, 2], [math.nan, math.inf]),
+                ("time", "iter"): (steps, losses),
+            },
         ),
         Curves("<second>", Path("second"), {("loss", "iter"): (steps, [0.5, math.nan, *[2 * v for v in losses[2:]]])}),
     ]
 
 
-class Browser:
-    """A session of the WebDriver protocol (https://www.w3.org/TR/webdriver2/), as far as this file needs it."""
-
-    def __init__(self, port: int) -> None:
-        self.root = f"http://127.0.0.1:{port}"
-        wanted = {"browserName": "chrome", "goog:chromeOptions": {"args": FLAGS, "binary": BROWSER}}
-        self.root += "/session/" + self.call("POST", "/session", capabilities={"alwaysMatch": wanted})["sessionId"]
-
-    def call(self, method: str, path: str, **body):
-        data = json.dumps(body).encode() if method == "POST" else None
-        request = urllib.request.Request(self.root + path, data, {"Content-Type": "application/json"}, method=method)
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)["value"]
-
-    def run(self, script: str):
-        return self.call("POST", "/execute/sync", script=script, args=[])
-
-    def click(self, selector: str) -> None:
-        found = self.call("POST", "/element", using="css selector", value=selector)
-        self.call("POST", f"/element/{next(iter(found.values()))}/click")
-
-    def pointer(self, *moves: tuple[str, int, int]) -> None:
-        kinds = {"move": "pointerMove", "down": "pointerDown", "up": "pointerUp"}
-        actions = [
-            {"type": kinds[kind], **({"x": x, "y": y} if kind == "move" else {"button": 0})} for kind, x, y in moves
-        ]
-        self.call("POST", "/actions", actions=[{"type": "pointer", "id": "mouse", "actions": actions}])
-
-    def screenshot(self) -> np.ndarray:
-        from PIL import Image
-
-        return np.asarray(Image.open(io.BytesIO(base64.b64decode(self.call("GET", "/screenshot")))).convert("RGB"))
-
-
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    driver = subprocess.Popen([DRIVER, f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(200):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=5).close()
-                break
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.05)
-        page = tmp_path_factory.mktemp("page") / "curves.html"
-        page.write_text(render_page(runs(), ["loss", "accuracy"], "two runs"), encoding="utf-8")
-        session = Browser(port)
+    page = tmp_path_factory.mktemp("page") / "curves.html"
+    names = ["loss", "accuracy", "broken", "time"]
+    page.write_text(render_page(runs(), names, "two runs"), encoding="utf-8")
+    with chromium() as session:
         session.url = page.as_uri()
         yield session
-        session.call("DELETE", "")
-    finally:
-        driver.terminate()
-        driver.wait(10)
 
 
 @pytest.fixture
 def page(browser):
-    browser.call("POST", "/url", url=browser.url)
+    browser.open(browser.url)
     return browser
 
 
@@ -115,7 +57,7 @@ PLACE = (
 @needs_browser
 def test_all_runs_are_drawn_and_a_click_switches_one_off(page) -> None:
     assert page.run("return [...document.querySelectorAll('figure')].map(f => f.dataset.name + '/' + f.dataset.axis)") == [
-        "loss/iter", "accuracy/epoch",
+        "loss/iter", "accuracy/epoch", "broken/iter", "time/iter",
     ]  # fmt: skip
     assert page.run(COUNT) == 2
     before = page.screenshot()
@@ -166,6 +108,21 @@ def test_on_a_log_scale_an_exponential_is_a_line(page) -> None:
     points = np.array([[float(n) for n in point.split()] for point in path[1:].split("L")])
     slopes = np.diff(points[:, 1]) / np.diff(points[:, 0])
     assert slopes.std() < abs(slopes.mean()) * 0.05
+
+
+@needs_browser
+def test_timings_are_folded_away_until_somebody_opens_them(page) -> None:
+    shown = "return document.querySelector('figure[data-name=time]').getBoundingClientRect().height"
+    assert page.run(shown) == 0
+    page.click("#timings summary")
+    assert page.run(shown) > 200
+    assert page.until("return document.querySelectorAll('figure[data-name=time] path.curve').length", 1) == 1
+
+
+@needs_browser
+def test_a_curve_without_finite_values_says_so_and_has_no_axes(page) -> None:
+    texts = "return [...document.querySelectorAll('figure[data-name=broken] svg text')].map(t => t.textContent)"
+    assert page.run(texts) == ["no finite values here"]
 
 
 @needs_browser

@@ -27,6 +27,7 @@ ELSEWHERE = {
         "runs",
         "diff",
         "reproduce",
+        "watch",
         "ckpt",
         "browse",
         "infer",

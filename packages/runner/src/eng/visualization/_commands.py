@@ -39,10 +39,12 @@ def curves(
         click.echo(json.dumps(_points(runs, names)))
     if as_page:
         target = out or Path("curves.html")
-        title = " · ".join(run.name for run in runs)
+        title = " · ".join(run.title for run in runs)
+        target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(render_page(runs, names, title), encoding="utf-8", errors="backslashreplace")
         click.echo(_summary(target, names, runs), err=True)
     elif out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
         draw_picture(runs, names, out, log=log)
         click.echo(_summary(out, names, runs), err=True)
     elif not as_json:
@@ -78,7 +80,7 @@ def _table(runs: Sequence[Any], names: Sequence[str]) -> list[str]:
                     ends = (f"{values[0]:.5g}", f"{values[-1]:.5g}")
                     places = (f"{steps[values.index(low)]:g}", f"{steps[values.index(high)]:g}")
                     found = (f"{low:.5g}", places[0], f"{high:.5g}", places[1])
-                    rows.append((run.name, name, axis, str(len(steps)), *ends, *found))
+                    rows.append((run.title, name, axis, str(len(steps)), *ends, *found))
     lines = [[printable(cell, one_line=True) for cell in row] for row in rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
@@ -12,7 +11,7 @@ import torch
 
 from .code import CodeVersion, source_digests
 from .data import data_facts
-from .masking import masked
+from .masking import masked_settings
 
 # A resume differs from the saved run in these by what it is.
 _OF_THE_START = frozenset({"resume", "load_from", "cfg", "experiment_name"})
@@ -37,7 +36,7 @@ def run_facts(cfg: Any, settings: Mapping[str, Any], parts: Sequence[Any], datal
     source = cfg if len(cfg) else {name: value for name, value in settings.items() if value is not None}
     top = {key: source[key] for key in source if key not in _OF_THE_START}
     return {
-        "config": json.loads(masked(json.dumps(dict(flat(top))))),
+        "config": masked_settings(dict(flat(top))),
         "code": {**code.as_facts(), **{f"file {name}": text for name, text in source_digests(parts).items()}},
         "data": data_facts(dataloader),
         "world_size": world_size,

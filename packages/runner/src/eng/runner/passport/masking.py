@@ -1,28 +1,114 @@
-"""Secrets of the environment, taken out of what a run writes."""
+"""Secrets, taken out of what a run writes."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
+from collections.abc import Iterator, Mapping, Sequence
+from urllib.parse import quote
+
+__all__ = ["HIDDEN", "is_secret", "is_secret_setting", "masked", "masked_settings", "masked_words"]
+
+HIDDEN = "***"
 
 _SECRET = re.compile(
     r"(TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|APIKEY|AUTH|COOKIE|PRIVATE)|(^|_)(KEY|PWD|PASS|PAT)($|_)", re.IGNORECASE
 )
 _HARMLESS_NAMES = frozenset({"PWD", "OLDPWD", "SSH_AUTH_SOCK", "XAUTHORITY"})
-_IN_ADDRESS = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*(?=@)")
+# Settings are judged more narrowly than variables: `pad_token`, `max_tokens` and `sort_key` belong to models and data.
+_SETTING = (
+    r"(?:[\w.-]*?(?:(?:api|access|auth|secret|private|account|encryption|signing)[_-]?key(?:[_-]id)?|passw(?:or)?d"
+    r"|passphrase|credentials?|secret|signature|authorization"
+    r"|(?:api|access|auth|bearer|hf|hub|refresh|github|gitlab|wandb|id|session|security|bot)[_-]?token))|(?:-*|[\w.-]*\.)token|[\w.-]*?[._-]pwd"
+)
+_SETTING_NAME = re.compile(rf"(?:{_SETTING})\Z", re.IGNORECASE)
+_ASSIGNED = re.compile(
+    rf"(?P<head>(?<![\w.-])(?:{_SETTING})[\"']?\s*(?:=|:(?!//))\s*)"
+    r"(?:(?P<quote>[\"'])(?P<text>(?:\\.|(?!(?P=quote)).)*)(?P=quote)|(?P<bare>[^\s,;&\"'(){}\[\]#]+))",
+    re.IGNORECASE,
+)
+_NOT_A_VALUE = re.compile(r"(None|True|False|null|true|false|str|Bearer|Basic|\$.*|self\..*|os\..*|args\..*|cfg\..*|config\..*)\Z")
+_USER_IN_ADDRESS = re.compile(r"(?<=://)(?!(?:git|hg|svn|\*\*\*)@)[^/\s\"'<>]+(?=@)")
+_BEARER = re.compile(r"(?<=\b[Bb]earer )[\w.~+/=-]{8,}|(?<=\b[Bb]asic )[\w+/=-]{12,}")
+_KNOWN_TOKENS = re.compile(
+    r"\b(?:hf_[A-Za-z0-9]{16,}|gh[oprsu]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}|sk-[\w-]{20,}|pypi-[\w-]{20,}"
+    r"|(?:AKIA|ASIA)[0-9A-Z]{16}|AIza[\w-]{30,}|xox[abprs]-[\w-]{10,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,})"
+)
+_SHORTEST = 4
 
 
 def masked(text: str) -> str:
-    """The text with each secret of the environment replaced by ``${NAME}``, and passwords in addresses by ``***``.
+    """The text without secrets.
 
-    A variable is a secret by its name: TOKEN, KEY, SECRET, PASSWORD and the like.
+    Replaced are values of secret variables of the environment (by ``${NAME}``), users and passwords in addresses, values of
+    settings and query parameters such as ``api_key=...``, and tokens whose form is known (by ``***``).
+
+    Example:
+        >>> masked("git clone https://me:pw@host/x; --tracker.api_key=abc")
+        'git clone https://***@host/x; --tracker.api_key=***'
     """
-    secrets = [(name, value) for name, value in os.environ.items() if len(value) >= 4 and is_secret(name)]
-    for name, value in sorted(secrets, key=lambda pair: -len(pair[1])):
+    for name, value in _secret_values():
         text = text.replace(value, f"${{{name}}}")
-    return _IN_ADDRESS.sub("***", text)
+    text = _USER_IN_ADDRESS.sub(HIDDEN, text)
+    text = _ASSIGNED.sub(_without_value, _BEARER.sub(HIDDEN, text))
+    return _KNOWN_TOKENS.sub(HIDDEN, text)
+
+
+def masked_words(words: Sequence[str]) -> list[str]:
+    """The words of a command; behind an option such as ``--password`` the next word is a secret too.
+
+    Example:
+        >>> masked_words(["train.py", "--api-key", "abc", "--lr", "0.1"])
+        ['train.py', '--api-key', '***', '--lr', '0.1']
+    """
+    shown, follows = [], False
+    for word in words:
+        shown.append(HIDDEN if follows and not word.startswith("-") else masked(word))
+        follows = word.startswith("-") and is_secret_setting(word.lstrip("-"))
+    return shown
+
+
+def masked_settings(settings: Mapping[str, str]) -> dict[str, str]:
+    """Settings by dotted key, of which secrets are hidden by the name of the key or by their form."""
+    return {
+        key: repr(HIDDEN) if is_secret_setting(key) and _is_text(value) else masked(value)
+        for key, value in settings.items()
+    }
 
 
 def is_secret(name: str) -> bool:
     """Whether a variable is a secret by its name."""
     return name not in _HARMLESS_NAMES and _SECRET.search(name) is not None
+
+
+def is_secret_setting(name: str) -> bool:
+    """Whether a setting, by its dotted name, is a secret.
+
+    Example:
+        >>> is_secret_setting("tracker.init_kwargs.api_key"), is_secret_setting("model.pad_token_id")
+        (True, False)
+    """
+    return _SETTING_NAME.match(name) is not None
+
+
+def _secret_values() -> Iterator[tuple[str, str]]:
+    """Names and values of secret variables, long ones first, as plain text and as they stand in JSON, Python and addresses."""
+    secrets = [(name, value) for name, value in os.environ.items() if len(value) >= _SHORTEST and is_secret(name)]
+    for name, value in sorted(secrets, key=lambda pair: -len(pair[1])):
+        forms = (value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], repr(value)[1:-1])
+        for form in dict.fromkeys((*forms, quote(value, safe="", errors="replace"))):
+            yield name, form
+
+
+def _without_value(match: re.Match[str]) -> str:
+    value = match["text"] if match["quote"] else match["bare"]
+    if not value or value == HIDDEN or _NOT_A_VALUE.match(value):
+        return match[0]
+    mark = match["quote"] or ""
+    return f"{match['head']}{mark}{HIDDEN}{mark}"
+
+
+def _is_text(value: str) -> bool:
+    """Whether the text of a value is that of a string that says something."""
+    return value[:1] in ("'", '"') and len(value) > 2

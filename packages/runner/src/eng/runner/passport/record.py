@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .code import CodeVersion
-from .masking import is_secret, masked
+from .masking import is_secret, masked, masked_words
 
 __all__ = ["CONFIG", "DIFF", "END", "PASSPORT", "Passport", "masked", "packages"]
 
@@ -77,7 +77,7 @@ class Passport:
             "format": 1,
             "action": action,
             "began": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "command": [masked(word) for word in sys.orig_argv],
+            "command": masked_words(sys.orig_argv),
             "folder": str(Path.cwd()),
             "config_file": getattr(cfg, "filename", None),
             "origins": origins(cfg, facts.get("config", {})),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .facts import differing
+from .masking import HIDDEN
 from .record import CONFIG, END, PASSPORT
 
 __all__ = ["NoPassportError", "Start", "compare", "find_start", "find_starts", "plan_of"]
@@ -138,6 +139,9 @@ def plan_of(start: Start, now: Mapping[str, Any]) -> tuple[Path | None, int | No
     if not isinstance(seed, int):
         seed = None
         lost.append("the seed: none is recorded")
+    hidden = start.passport.get("config")
+    if isinstance(hidden, Mapping):
+        lost += [f"the value of {key}: it is a secret" for key, value in hidden.items() if HIDDEN in str(value)]
     recorded = {key: start.passport.get(key) for key in now}
     lost += [f"{section}, {key}: {old} then and {new} now" for section, key, old, new in differing(recorded, now)]
     parent = start.passport.get("parent")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from eng.logging._terminal import printable
 from eng.logging.near_names import near
 
+from .folders import run_folders, short_names, what_differs
+from .order import in_order
 from .starts import Curves, load_curves
 
 __all__ = ["UnknownCurveError", "choose_names", "load_runs"]
@@ -18,20 +21,22 @@ class UnknownCurveError(ValueError):
 
 
 def load_runs(work_dirs: Sequence[str | Path]) -> list[Curves]:
-    """The curves of several runs, with names that tell them apart: as much of their paths as that takes.
+    """The curves of several runs, with names that tell them apart and what differs in their configs.
+
+    Args:
+        work_dirs: of runs, or folders that hold several.
 
     Raises:
         NoCurvesError: one of them has none.
     """
-    paths = list(dict.fromkeys(Path(folder).resolve() for folder in work_dirs))
-    length = 1
-    while len({path.parts[-length:] for path in paths}) < len(paths):
-        length += 1
-    return [load_curves(path, "/".join(path.parts[-length:])) for path in paths]
+    paths = list(dict.fromkeys(path for folder in work_dirs for path in run_folders(Path(folder).resolve())))
+    runs = [load_curves(path, name) for path, name in zip(paths, short_names(paths), strict=True)]
+    differences = what_differs([run.path.parent.parent for run in runs])
+    return [replace(run, differs=text) for run, text in zip(runs, differences, strict=True)]
 
 
 def choose_names(runs: Sequence[Curves], wanted: Sequence[str]) -> list[str]:
-    """Names of the curves to show: all, or those that are asked for.
+    """Names of the curves to show: those that are asked for, or all: losses and metrics first, timings last.
 
     Args:
         runs: of which at least one must have each.
@@ -45,4 +50,4 @@ def choose_names(runs: Sequence[Curves], wanted: Sequence[str]) -> list[str]:
         if name not in known:
             hint = near(name, [printable(other, one_line=True) for other in known])
             raise UnknownCurveError(f"no run has a curve {name!r}{hint}")
-    return list(wanted) or known
+    return list(wanted) or in_order(known)

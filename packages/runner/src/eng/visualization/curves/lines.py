@@ -63,17 +63,22 @@ class Lines(Sequence[Line]):
     Args:
         path: of the file.
         keep: which lines to take; all by default.
+        damage: where lines that cannot be read are noted; they are logged by default.
 
     Raises:
         LinesError: no line is a JSON object.
         FileNotFoundError: there is no such file.
     """
 
-    def __init__(self, path: str | Path, keep: Callable[[Line], bool] | None = None) -> None:
+    def __init__(
+        self, path: str | Path, keep: Callable[[Line], bool] | None = None, damage: Damage | None = None
+    ) -> None:
         self._source = LineSource(Path(path))
-        damage = Damage()
-        self._chosen = _choose(_with_positions(self._source.objects(damage)), keep or (lambda _: True))
-        _report(damage, Path(path))
+        noted = Damage() if damage is None else damage
+        self._chosen = _choose(_with_positions(self._source.objects(noted)), keep or (lambda _: True))
+        _check(noted, Path(path))
+        if damage is None:
+            _report(noted, Path(path))
 
     def __iter__(self) -> Iterator[Line]:
         lines = _with_positions(self._source.objects(Damage()))
@@ -96,9 +101,9 @@ class Lines(Sequence[Line]):
         return next(islice(self, number, None))
 
 
-def read_lines(path: str | Path, keep: Callable[[Line], bool] | None = None) -> Lines:
+def read_lines(path: str | Path, keep: Callable[[Line], bool] | None = None, damage: Damage | None = None) -> Lines:
     """The lines of a file; see :class:`Lines`."""
-    return Lines(path, keep)
+    return Lines(path, keep, damage)
 
 
 def has_training(path: str | Path) -> bool:
@@ -121,7 +126,6 @@ def _check(damage: Damage, path: Path) -> None:
 
 
 def _report(damage: Damage, path: Path) -> None:
-    _check(damage, path)
     if damage.numbers:
         count = f"{len(damage.numbers)} lines are" if len(damage.numbers) > 1 else "a line is"
         logger.warning(

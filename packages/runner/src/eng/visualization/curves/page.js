@@ -1,9 +1,11 @@
 "use strict";
-// Data: {runs: [name], charts: [{name, axis, curves: [[run, steps, values]]}]}; a value that is not finite is null.
-const data = JSON.parse(document.getElementById("data").textContent);
+// Data: {runs: [{name, title, status}], charts: [{name, axis, folded, curves: [[run, steps, values]]}], source};
+// a value that is not finite is null. Where there is a source, the page asks it for newer data.
+let data = JSON.parse(document.getElementById("data").textContent);
+const source = data.source;
 const colors = ["#3b6fd4", "#d9622b", "#2f9e6e", "#b3479e", "#b38a1d", "#2b9db5", "#8a5cd6", "#c8465a", "#6f8a2e", "#7a6a5a"];
 const color = run => colors[run % colors.length];
-const shown = data.runs.map(() => true);
+const shown = data.runs.map(() => true), charts = new Map();
 const margin = { left: 58, right: 10, top: 8, bottom: 26 };
 let logScale = false;
 
@@ -52,12 +54,8 @@ function search(steps, wanted) {
 class Chart {
   constructor(parent, description, number) {
     this.clip = "clip-" + number;
-    this.curves = description.curves;
     this.axis = description.axis;
-    const steps = this.curves.flatMap(([, s]) => [s[0], s[s.length - 1]]);
-    this.whole = [Math.min(...steps), Math.max(...steps)];
-    if (this.whole[0] === this.whole[1]) this.whole = [this.whole[0] - 0.5, this.whole[1] + 0.5];
-    this.range = [...this.whole];
+    this.take(description.curves);
     this.figure = element(parent, "figure", { "data-name": description.name, "data-axis": this.axis });
     const caption = element(this.figure, "figcaption", {}, description.name + " ");
     element(caption, "small", {}, "over " + this.axis);
@@ -72,6 +70,16 @@ class Chart {
     this.draw();
   }
 
+  // New points: the range follows them where all of the curve is shown, and stays where the reader looks at a part.
+  take(curves) {
+    const follows = !this.range || (this.range[0] === this.whole[0] && this.range[1] === this.whole[1]);
+    this.curves = curves;
+    const steps = curves.flatMap(([, s]) => [s[0], s[s.length - 1]]);
+    this.whole = [Math.min(...steps), Math.max(...steps)];
+    if (this.whole[0] === this.whole[1]) this.whole = [this.whole[0] - 0.5, this.whole[1] + 0.5];
+    if (follows) this.range = [...this.whole];
+  }
+
   value(raw) {
     if (raw === null) return null;
     return logScale ? (raw > 0 ? Math.log10(raw) : null) : raw;
@@ -81,6 +89,7 @@ class Chart {
 
   draw() {
     const { width, height } = this.svg.getBoundingClientRect();
+    if (!width) return;  // folded away
     this.width = width; this.height = height;
     this.svg.replaceChildren();
     this.figure.dataset.from = this.range[0];
@@ -90,7 +99,7 @@ class Chart {
     let low = Infinity, high = -Infinity;
     for (const value of all) { if (value < low) low = value; if (value > high) high = value; }
     if (!all.length) {
-      const why = this.visible().length ? "nothing positive here" : "no run is switched on";
+      const why = !this.visible().length ? "no run is switched on" : logScale ? "nothing positive here" : "no finite values here";
       element(this.svg, "text", { x: width / 2, y: height / 2, "text-anchor": "middle" }, why);
       return;
     }
@@ -159,7 +168,7 @@ class Chart {
     const clip = "url(#" + this.clip + ")";
     const path = points.map(([step, value, gap], index) =>
       (index && !gap ? "L" : "M") + this.x(step).toFixed(1) + " " + this.y(value).toFixed(1)).join("");
-    element(this.svg, "path", { class: "curve", d: path, stroke: color(run), "clip-path": clip, "data-run": data.runs[run] });
+    element(this.svg, "path", { class: "curve", d: path, stroke: color(run), "clip-path": clip, "data-run": data.runs[run].name });
     if (points.length <= 30) for (const [step, value] of points)
       element(this.svg, "circle", { class: "dot", cx: this.x(step), cy: this.y(value), r: 2.2, fill: color(run), "clip-path": clip });
   }
@@ -224,9 +233,9 @@ class Chart {
     this.tip.replaceChildren();
     element(this.tip, "div", {}, this.axis + " " + short(nearest));
     for (const [run, step, value] of rows) {
-      const row = element(this.tip, "div", { "data-run": data.runs[run] });
+      const row = element(this.tip, "div", { "data-run": data.runs[run].name });
       row.style.color = color(run);
-      row.textContent = data.runs[run] + ": " + short(value) + (step === nearest ? "" : " (at " + short(step) + ")");
+      row.textContent = data.runs[run].name + ": " + short(value) + (step === nearest ? "" : " (at " + short(step) + ")");
     }
     this.tip.hidden = false;
     const left = x > this.width / 2 ? x - this.tip.offsetWidth - 12 : x + 24;
@@ -235,15 +244,62 @@ class Chart {
   }
 }
 
-const charts = data.charts.map((chart, number) => new Chart(document.getElementById("charts"), chart, number));
+const place = id => document.getElementById(id);
 const drawAll = () => charts.forEach(chart => chart.draw());
-data.runs.forEach((name, run) => {
-  const label = element(document.getElementById("runs"), "label");
-  const box = element(label, "input", { type: "checkbox", checked: "", "data-run": name });
-  element(label, "span", { class: "swatch" }).style.background = color(run);
-  element(label, "span", {}, name);
-  box.addEventListener("change", () => { shown[run] = box.checked; drawAll(); });
-});
-document.getElementById("log").addEventListener("change", event => { logScale = event.target.checked; drawAll(); });
-document.getElementById("reset").addEventListener("click", () => charts.forEach(chart => chart.zoom(...chart.whole)));
-new ResizeObserver(drawAll).observe(document.getElementById("charts"));
+
+function showRuns() {
+  place("runs").replaceChildren();
+  data.runs.forEach((described, run) => {
+    if (shown[run] === undefined) shown[run] = true;
+    const label = element(place("runs"), "label");
+    const box = element(label, "input", { type: "checkbox", "data-run": described.name });
+    box.checked = shown[run];
+    element(label, "span", { class: "swatch" }).style.background = color(run);
+    element(label, "span", {}, described.title);
+    element(label, "span", { class: "status" }, described.status);
+    box.addEventListener("change", () => { shown[run] = box.checked; drawAll(); });
+  });
+}
+
+function showCharts() {
+  const before = charts.size, figures = [];
+  for (const description of data.charts) {
+    const key = JSON.stringify([description.name, description.axis]), known = charts.get(key);
+    const parent = place(description.folded ? "folded" : "charts");
+    if (known) known.take(description.curves);
+    else charts.set(key, new Chart(parent, description, charts.size));
+    figures.push([parent, charts.get(key).figure]);
+  }
+  if (before && charts.size > before) figures.forEach(([parent, figure]) => parent.appendChild(figure));  // in order
+  place("timings").hidden = !data.charts.some(description => description.folded);
+  drawAll();
+}
+
+// Asks for what is new; waits longer where an answer took long.
+async function refresh(version) {
+  const began = performance.now();
+  try {
+    const answer = await fetch(source + "?have=" + encodeURIComponent(version), { cache: "no-store" });
+    if (!answer.ok) throw new Error(answer.statusText);
+    if (answer.status === 200) {
+      data = await answer.json();
+      version = data.version;
+      const focused = document.activeElement && document.activeElement.dataset.run;
+      showRuns();
+      if (focused) document.querySelector("input[data-run=" + CSS.escape(focused) + "]")?.focus();
+      showCharts();
+    }
+    place("live").textContent = "live";
+  } catch (error) {
+    place("live").textContent = "eng watch has ended: these are its last values";
+  }
+  setTimeout(refresh, Math.max(1000, 4 * (performance.now() - began)), version);
+}
+
+showRuns();
+showCharts();
+place("log").addEventListener("change", event => { logScale = event.target.checked; drawAll(); });
+place("reset").addEventListener("click", () => charts.forEach(chart => chart.zoom(...chart.whole)));
+place("timings").addEventListener("toggle", drawAll);
+new ResizeObserver(drawAll).observe(place("charts"));
+if (source) { place("live").hidden = false; refresh(data.version); }

@@ -41,11 +41,13 @@ def draw_picture(runs: Sequence[Curves], names: Sequence[str], path: str | Path,
         for number, run in enumerate(runs):
             if key in run.points:
                 steps, values = run.points[key]
-                axes.plot(steps, values, color=f"C{number}", label=run.name, marker="." if len(steps) < 30 else None)
+                axes.plot(steps, values, color=f"C{number}", label=run.title, marker="." if len(steps) < 30 else None)
+        if not any(math.isfinite(value) for run in runs for value in run.points.get(key, ((), ()))[1]):
+            axes.text(0.5, 0.5, "no finite values", ha="center", transform=axes.transAxes)
         axes.set(title=key[0], xlabel=key[1], yscale="log" if log else "linear")
         axes.grid(alpha=0.3)
     for axes in list(grid):  # what is left of the grid has no curve
         axes.remove()
-    handles = [figure.axes[0].plot([], [], color=f"C{number}", label=run.name)[0] for number, run in enumerate(runs)]
+    handles = [figure.axes[0].plot([], [], color=f"C{number}", label=run.title)[0] for number, run in enumerate(runs)]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(runs), 4))
     figure.savefig(Path(path), dpi=110)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from eng.logging.starts import STAMP, start_number
 
+from ._reading import Damage
 from .lines import LinesError, has_training, on_axis, read_lines, tracker_name
 
 __all__ = ["Curves", "NoCurvesError", "find_scalars", "load_curves", "scalars_before"]
@@ -28,11 +29,18 @@ class Curves:
         name: of the run.
         path: file that they come from.
         points: by name and axis, the steps and values of a curve, in order.
+        differs: settings that tell the run from those beside it, such as ``lr=0.1``.
     """
 
     name: str
     path: Path
     points: dict[tuple[str, str], tuple[list[float], list[float]]] = field(default_factory=dict)
+    differs: str = ""
+
+    @property
+    def title(self) -> str:
+        """The name, with what differs."""
+        return f"{self.name} ({self.differs})" if self.differs else self.name
 
     @property
     def names(self) -> list[str]:
@@ -134,7 +142,7 @@ def scalars_before(checkpoint: str, experiment_name: str, work_dir: str, own: Pa
     return _newest(others) if others else None
 
 
-def load_curves(work_dir: str | Path, name: str | None = None) -> Curves:
+def load_curves(work_dir: str | Path, name: str | None = None, damage: Damage | None = None) -> Curves:
     """The curves of a run.
 
     A value of a validation that training has under the same name (``time``) becomes ``val/time``.
@@ -142,6 +150,7 @@ def load_curves(work_dir: str | Path, name: str | None = None) -> Curves:
     Args:
         work_dir: see :func:`find_scalars`.
         name: of the run; the folder's by default.
+        damage: where lines that cannot be read are noted; they are logged by default.
 
     Raises:
         NoCurvesError: there are none.
@@ -149,7 +158,7 @@ def load_curves(work_dir: str | Path, name: str | None = None) -> Curves:
     """
     path = find_scalars(work_dir)
     curves = Curves(name or Path(work_dir).resolve().name, path)
-    for line in map(on_axis, read_lines(path)):
+    for line in map(on_axis, read_lines(path, damage=damage)):
         for key, value in line.values.items():
             if isinstance(value, bool) or not isinstance(value, int | float) or key in ("iter", "epoch"):
                 continue

@@ -1,0 +1,129 @@
+"""What runs have written so far: looked at again and again, read only where something is new."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from eng.logging.words import counted
+from eng.runner.passport.runs import NoPassportError, Start, find_start
+from eng.visualization.curves import (
+    Curves,
+    Damage,
+    LinesError,
+    NoCurvesError,
+    find_scalars,
+    load_curves,
+    run_folders,
+    short_names,
+    what_differs,
+)
+
+__all__ = ["Watched", "Watcher"]
+
+_NOTHING_YET = "nothing written yet"
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A run as it stands now.
+
+    Args:
+        curves: of the run; without points where it has written none yet.
+        status: such as ``running, iteration 120``.
+    """
+
+    curves: Curves
+    status: str
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What a file held when it had this size and time."""
+
+    state: tuple[str, int, int]
+    curves: Curves
+    note: str
+
+
+class Watcher:
+    """Follows runs by the files in their folders.
+
+    Args:
+        folders: of runs, or folders that hold several; they may appear later.
+    """
+
+    def __init__(self, folders: Sequence[str | Path]) -> None:
+        self._folders = [Path(folder).resolve() for folder in folders]
+        self._readings: dict[Path, _Reading] = {}
+        self._order: dict[Path, None] = {}
+
+    def look(self) -> list[Watched]:
+        """All runs as they stand now, those that appeared first before later ones."""
+        present = list(dict.fromkeys(path for folder in self._folders for path in _runs_in(folder)))
+        self._order = dict.fromkeys([path for path in self._order if path in present] + present)
+        paths = list(self._order)
+        readings = [self._read(path) for path in paths]
+        differences = what_differs([reading.curves.path.parent.parent for reading in readings])
+        watched = []
+        for path, name, reading, text in zip(paths, short_names(paths), readings, differences, strict=True):
+            curves = replace(reading.curves, name=name, differs=text)
+            watched.append(Watched(curves, _status(_start_of(path), curves, reading.note)))
+        return watched
+
+    def _read(self, path: Path) -> _Reading:
+        before = self._readings.get(path)
+        try:
+            file = find_scalars(path)
+            facts = file.stat()
+            state = (str(file), facts.st_size, facts.st_mtime_ns)
+            if before is not None and before.state == state:
+                return before
+            damage = Damage()
+            reading = _Reading(state, load_curves(path, path.name, damage), _damage_note(damage))
+        except NoCurvesError:
+            return before or _Reading(("", 0, 0), Curves(path.name, path / "none" / "none"), _NOTHING_YET)
+        except (LinesError, OSError) as error:  # a file that is no run's, or one that was removed meanwhile
+            curves = before.curves if before is not None else Curves(path.name, path / "none" / "none")
+            return _Reading(("", 0, 0), curves, str(error))
+        self._readings[path] = reading
+        return reading
+
+
+def version_of(watched: Sequence[Watched]) -> str:
+    """A text that differs where something is new."""
+    parts = [
+        (run.curves.title, run.status, {key: (len(steps), values[-1:]) for key, (steps, values) in run.curves.points.items()})
+        for run in watched
+    ]  # fmt: skip
+    return hashlib.blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def _runs_in(folder: Path) -> list[Path]:
+    try:
+        return run_folders(folder)
+    except OSError:  # a folder that was removed while it was searched
+        return [folder]
+
+
+def _start_of(path: Path) -> Start | None:
+    try:
+        return find_start(path)
+    except (NoPassportError, OSError):
+        return None
+
+
+def _damage_note(damage: Damage) -> str:
+    """Lines that are left out; half a line at the end is one that is being written."""
+    return f"{counted(len(damage.numbers), 'damaged line')} left out" if damage.numbers else ""
+
+
+def _status(start: Start | None, curves: Curves, note: str) -> str:
+    parts = [start.status] if start is not None else []
+    ends = [steps[-1] for (_, axis), (steps, _) in curves.points.items() if axis == "iter"]
+    parts += [f"iteration {max(ends):.0f}"] if ends else []
+    parts += [start.best] if start is not None and start.best else []
+    parts += [note] if note else []
+    return ", ".join(parts)

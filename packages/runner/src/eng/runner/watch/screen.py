@@ -1,0 +1,152 @@
+"""Runs on a terminal: their status, and their losses and metrics as small curves."""
+
+from __future__ import annotations
+
+import math
+import os
+import select
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import Any
+
+from eng.logging._terminal import printable
+from eng.visualization.curves import in_order, is_timing
+
+from .follow import Watched, Watcher
+
+__all__ = ["screen_lines", "show"]
+
+_BARS = ("▁▂▃▄▅▆▇█", "_.-=+*%#")
+_LONGEST_CURVE = 60
+_MOST_CURVES = 6
+_ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
+
+
+def screen_lines(watched: Sequence[Watched], columns: int, rows: int, *, fancy: bool = True) -> list[str]:
+    """What a terminal of this size shows: for each run a line with its status, and below it a line for each curve.
+
+    Args:
+        watched: the runs.
+        columns: of the terminal.
+        rows: of the terminal; what does not fit is counted in the last line.
+        fancy: whether the terminal shows more than ASCII.
+    """
+    lines = [line[:columns] for run in watched for line in _run_lines(run, columns, fancy)]
+    if len(lines) > rows:
+        hidden = len(lines) - rows + 1
+        lines = [*lines[: rows - 1], f"… {hidden} more lines"[:columns] if fancy else f"{hidden} more lines"[:columns]]
+    return lines
+
+
+def _run_lines(run: Watched, columns: int, fancy: bool) -> Iterator[str]:
+    yield printable(f"{run.curves.title}  {run.status}", one_line=True)
+    shown = [name for name in in_order(run.curves.names) if not is_timing(name)][:_MOST_CURVES]
+    width = max((len(printable(name, one_line=True)) for name in shown), default=0)
+    width = min(width, max(columns // 3, 8))
+    for name in shown:
+        values = next(points[1] for key, points in run.curves.points.items() if key[0] == name)
+        title = printable(name, one_line=True)[:width].ljust(width)
+        last = f"{values[-1]:.5g}"
+        room = min(columns - width - len(last) - 6, _LONGEST_CURVE)
+        yield f"  {title}  {_small_curve(values, room, fancy)}  {last}"
+
+
+def _small_curve(values: Sequence[float], width: int, fancy: bool) -> str:
+    """The means of stretches of a curve, as bars from its lowest to its highest; a blank where none is finite."""
+    if width < 1:
+        return ""
+    means = [_mean(stretch) for stretch in _stretches(values, width)]
+    finite = [mean for mean in means if mean is not None]
+    if not finite:
+        return "not finite"[:width]
+    bars = _BARS[0] if fancy else _BARS[1]
+    low, span = min(finite), max(finite) - min(finite)
+    levels = [None if mean is None else (mean - low) / span if span else 0.5 for mean in means]
+    return "".join(" " if level is None else bars[min(int(level * len(bars)), len(bars) - 1)] for level in levels)
+
+
+def _stretches(values: Sequence[float], count: int) -> Iterator[Sequence[float]]:
+    count = min(count, len(values))
+    ends = [len(values) * number // count for number in range(count + 1)]
+    return (values[begin:end] for begin, end in pairwise(ends))
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    finite = [value for value in values if math.isfinite(value)]
+    return sum(finite) / len(finite) if finite else None
+
+
+def show(watcher: Watcher, interval_s: float) -> None:
+    """Shows the runs until ``q`` or Ctrl-C; once, as plain text, where standard output is no terminal."""
+    stream = sys.stdout
+    if not stream.isatty():
+        stream.write("\n".join([*screen_lines(watcher.look(), 100, 10_000, fancy=_is_fancy(stream)), ""]))
+        return
+    with _whole_screen(stream):
+        while True:
+            began = time.monotonic()
+            size = os.get_terminal_size(stream.fileno())
+            columns, rows = size.columns or 80, size.lines or 24
+            lines = screen_lines(watcher.look(), columns - 1, rows - 1, fancy=_is_fancy(stream))
+            lines.append("q or Ctrl-C ends it"[: columns - 1])
+            stream.write("\x1b[H" + "\x1b[K\r\n".join(lines) + "\x1b[K\x1b[J")
+            stream.flush()
+            if _quits(max(interval_s, 4 * (time.monotonic() - began))):
+                return
+
+
+@contextmanager
+def _whole_screen(stream: Any) -> Iterator[None]:
+    """The terminal's second screen, on which keys are not echoed; what was there before stands there again afterwards."""
+    before = _listen_to_keys()
+    stream.write(_ENTER)
+    try:
+        yield
+    finally:
+        stream.write(_LEAVE)
+        stream.flush()
+        if before is not None:
+            import termios
+
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+
+
+def _listen_to_keys() -> Any:
+    """Takes keys one by one; the settings before, or None where standard input is no terminal of Unix."""
+    try:
+        import termios
+        import tty
+
+        before = termios.tcgetattr(sys.stdin)
+        tty.setcbreak(sys.stdin)
+    except (ImportError, OSError, ValueError):
+        return None
+    except Exception as error:  # termios.error derives from Exception alone
+        if type(error).__module__ != "termios":
+            raise
+        return None
+    return before
+
+
+def _quits(seconds: float) -> bool:
+    """Waits; whether ``q`` was pressed meanwhile."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        if not sys.stdin.isatty():
+            time.sleep(left)
+            return False
+        ready, _, _ = select.select([sys.stdin], [], [], left)
+        if ready and os.read(sys.stdin.fileno(), 1) in (b"q", b"Q", b""):
+            return True
+    return False
+
+
+def _is_fancy(stream: Any) -> bool:
+    try:
+        _BARS[0].encode(getattr(stream, "encoding", None) or "ascii")
+    except (UnicodeError, LookupError):
+        return False
+    return True
