@@ -28,7 +28,9 @@ _ASSIGNED = re.compile(
     r"(?:(?P<quote>[\"'])(?P<text>(?:\\.|(?!(?P=quote)).)*)(?P=quote)|(?P<bare>[^\s,;&\"'(){}\[\]#]+))",
     re.IGNORECASE,
 )
-_NOT_A_VALUE = re.compile(r"(None|True|False|null|true|false|str|Bearer|Basic|\$.*|self\..*|os\..*|args\..*|cfg\..*|config\..*)\Z")
+_NOT_A_VALUE = re.compile(
+    r"(None|True|False|null|true|false|str|Bearer|Basic|\$.*|self\..*|os\..*|args\..*|cfg\..*|config\..*)\Z"
+)
 _USER_IN_ADDRESS = re.compile(r"(?<=://)(?!(?:git|hg|svn|\*\*\*)@)[^/\s\"'<>]+(?=@)")
 _BEARER = re.compile(r"(?<=\b[Bb]earer )[\w.~+/=-]{8,}|(?<=\b[Bb]asic )[\w+/=-]{12,}")
 _KNOWN_TOKENS = re.compile(
