@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import pkgutil
 import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import dist_workers
 import pytest
 import torch
-import torch.multiprocessing as mp
 
 import eng.device
 import eng.dist as dist
@@ -22,13 +19,6 @@ README = Path(__file__).parents[1] / "README.md"
 
 
 BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
-
-
-MODULES = [
-    f"{package.__name__}.{each.name}"
-    for package in (eng.dist, eng.device)
-    for each in pkgutil.iter_modules(package.__path__)
-]
 
 
 def test_readme_has_an_example_that_checks_itself() -> None:
@@ -81,15 +71,6 @@ def test_order_is_the_dataset_for_every_size(world_size: int, round_up: bool) ->
         parts = [[i % size for i in range(rank, total, world_size)] for rank in range(world_size)]
         assert interleaved(parts, size) == list(range(size))
         assert indexed([(part, [f"r{i}" for i in part]) for part in parts], size) == [f"r{i}" for i in range(size)]
-
-
-@pytest.mark.timeout(60)
-def test_group_started_without_init_dist_is_watched_and_checked(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("ENG_DIST_DEBUG", "1")
-    mp.spawn(dist_workers.plain_group, (2, dist.find_free_port(), str(tmp_path)), nprocs=2)
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["passed-0", "passed-1"]
 
 
 def test_import_is_light_and_starts_nothing() -> None:
