@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from eng.dataset import CsvDataset, ImageFolderDataset, JsonLinesDataset, KFoldDataset, TextFileDataset
+from eng.dataset import CsvDataset, ImageFolderDataset, JsonLinesDataset, TextFileDataset
 from eng.dataset.errors import AnnotationError
 from eng.registry import DATASETS
 
@@ -66,28 +65,3 @@ def test_json_lines_and_lines_of_text(tmp_path: Path) -> None:
         (tmp_path / "a.jsonl").write_text(text)
         with pytest.raises(AnnotationError, match=message):
             JsonLinesDataset(tmp_path / "a.jsonl")
-
-
-@pytest.mark.parametrize("seed", [None, 3])
-@pytest.mark.parametrize("size", [5, 12])
-def test_each_sample_is_held_out_in_one_fold(size: int, seed: int | None) -> None:
-    held_out = [list(KFoldDataset(range(size), fold, 5, test_mode=True, seed=seed)) for fold in range(5)]
-    assert sorted(number for fold in held_out for number in fold) == list(range(size))
-    assert max(map(len, held_out)) - min(map(len, held_out)) <= 1
-    for fold in range(5):
-        training = list(KFoldDataset(range(size), fold, 5, seed=seed))
-        assert sorted(training + held_out[fold]) == list(range(size))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"fold": 5}, "fold counts from 0 to num_splits - 1 = 4, got 5"),
-        ({"fold": -1}, "KFoldDataset's fold must be a whole number, 0 or more, got -1"),
-        ({"num_splits": 1}, "KFoldDataset's num_splits must be a whole number, 2 or more, got 1"),
-        ({"num_splits": 11}, "cannot make 11 folds of 10 samples"),
-    ],
-)
-def test_folds_that_do_not_exist_are_told(arguments: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        KFoldDataset(range(10), **arguments)

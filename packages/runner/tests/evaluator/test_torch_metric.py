@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from eng.evaluator import Evaluator, TorchMetric
+from eng.evaluator import TorchMetric
 from eng.registry import METRICS
 from eng.runner.assemble.evaluation import build_evaluator
 
 torchmetrics = pytest.importorskip("torchmetrics")
-sys.path.insert(0, str(Path(__file__).parent))
 from _metric_cases import build, fitting_form, forms, leaves, metrics, number_of
+
+sys.path.insert(0, str(Path(__file__).parent))
+
 
 # (preds, target) are not enough for these, or their images must be larger than a fast test's.
 WITHOUT_DATA = {
@@ -25,6 +27,7 @@ WITHOUT_DATA = {
     "MulticlassRecallAtFixedPrecision", "MultilabelRecallAtFixedPrecision", "PeakSignalNoiseRatioWithBlockedEffect",
     "QualityWithNoReference", "SpatialDistortionIndex",
 }  # fmt: skip
+
 
 # NormalizedRootMeanSquaredError of torchmetrics 1.9 reads past its states with more than two ranks.
 SHARES = ([1, 6], [0, 7], [5, 0, 2], [2, 2, 2, 1])
@@ -113,55 +116,6 @@ def test_objects_configs_and_collections_are_metrics() -> None:
         assert list(numbers.values()) == [pytest.approx(4 / 3)]
         evaluator.process(torch.tensor([1.0]), (torch.zeros(1), torch.tensor([2.0])))
         assert next(iter(evaluator.evaluate(1).values())) == 1.0  # empty after each evaluation
-
-
-@pytest.mark.parametrize(
-    "samples",
-    [
-        [dict(pred_label=1, gt_label=1), dict(pred_label=0, gt_label=1)],
-        [dict(pred=torch.tensor([1]), label=torch.tensor([1])), dict(pred=torch.tensor([0]), label=torch.tensor([1]))],
-        dict(logits=torch.tensor([[0.0, 1.0], [1.0, 0.0]]), labels=torch.tensor([1, 1])),
-    ],
-    ids=["numbers", "tensors of one element", "batch"],
-)
-def test_usual_names_of_predictions(samples) -> None:
-    evaluator = Evaluator([dict(type="MulticlassAccuracy", num_classes=2, average="micro"), dict(type="Accuracy")])
-    evaluator.process(samples)
-    assert evaluator.evaluate(2) == {"multiclass_accuracy": 0.5, "accuracy": 0.5}
-
-
-def test_given_keys_prefix_and_name() -> None:
-    inner = dict(type="torchmetrics.MeanSquaredError")
-    evaluator = Evaluator(
-        dict(type="TorchMetric", metric=inner, keys=dict(preds="depth", target="truth"), prefix="val", name="mse")
-    )
-    evaluator.process({"depth": torch.ones(2), "preds": torch.zeros(2)}, {"truth": torch.zeros(2)})
-    assert evaluator.evaluate(2) == {"val/mse": 1.0}
-
-
-def test_a_missing_key_names_those_there_are() -> None:
-    message = r"needs preds, target of a batch, and 'target' is not there: .*keys 'preds'; the batch has 'img', 'cls'.*keys=dict"
-    with pytest.raises(ValueError, match=message):
-        Evaluator(dict(type="Accuracy")).process({"preds": torch.ones(1)}, {"img": 1, "cls": torch.ones(1)})
-    with pytest.raises(ValueError, match=r"keys\['target'\]='truth' is not there"):
-        Evaluator(dict(type="Accuracy", keys=dict(target="truth"))).process(torch.ones(1), (1, torch.ones(1)))
-
-
-def test_memory_is_that_of_the_state() -> None:
-    evaluator = Evaluator(
-        [dict(type="MulticlassConfusionMatrix", num_classes=3), dict(type="F1"), dict(type="Accuracy")]
-    )
-
-    def kept() -> int:
-        states = [metric.state() for metric in evaluator.metrics]
-        return len(json.dumps(states, default=lambda tensor: tensor.tolist() and "x" * tensor.numel()))
-
-    sizes = set()
-    for _ in range(20):
-        evaluator.process({"preds": torch.randn(8, 3), "target": torch.randint(0, 3, (8,))})
-        sizes.add(tuple(value.numel() for value in evaluator.metrics[1].state().values()))
-        kept()
-    assert sizes == {(3, 3, 3)}
 
 
 def test_names_of_torchmetrics_are_registered_without_importing_it() -> None:

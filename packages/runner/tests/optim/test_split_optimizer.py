@@ -6,28 +6,16 @@ import copy
 
 import pytest
 import torch
+from split_optimizer_parts import Net
 from torch import nn
 from torch.nn import functional
 
 from eng.optim import OptimError, OptimTypeError, SplitOptimizer, build_optim_wrapper
 
 pytestmark = pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="torch.optim has Muon from 2.9 on")
+
+
 SPLIT = dict(type="AdamW", lr=3e-3, modules=["embed", "head"])
-
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.embed = nn.Embedding(5, 4)
-        self.layers = nn.ModuleList(nn.Linear(4, 4) for _ in range(3))
-        self.norm = nn.LayerNorm(4)
-        self.head = nn.Linear(4, 3)
-
-    def forward(self, x):
-        x = self.embed(x)
-        for layer in self.layers:
-            x = x + layer(x).relu()
-        return self.head(self.norm(x))
 
 
 def loss_of(model, step):
@@ -107,51 +95,3 @@ def test_a_parameter_of_two_optimizers() -> None:
     layer = nn.Linear(1, 1)
     with pytest.raises(OptimError, match="have a parameter in common"):
         SplitOptimizer([torch.optim.SGD(layer.parameters(), lr=1), torch.optim.SGD([layer.bias], lr=1)])
-
-
-def decayed(model, **rules):
-    cfg = dict(
-        optimizer=dict(type="AdamW", lr=1.0, weight_decay=0.1),
-        constructor="LayerDecayOptimWrapperConstructor",
-        paramwise_cfg=dict(decay_rate=0.5, **rules),
-    )
-    wrapper = build_optim_wrapper(model, cfg)
-    names = {id(p): name for name, p in model.named_parameters()}
-    return {names[id(group["params"][0])]: group for group in wrapper.optimizer.param_groups}
-
-
-def test_layer_decay_from_the_head_to_the_embedding() -> None:
-    groups = decayed(Net(), norm_decay_mult=0.0)
-    rates = {name: group["lr"] for name, group in groups.items()}
-    assert rates["embed.weight"] == 0.5**4
-    assert [rates[f"layers.{index}.weight"] for index in range(3)] == [0.5**3, 0.5**2, 0.5]
-    assert rates["norm.weight"] == rates["head.bias"] == 1.0
-    assert groups["norm.weight"]["weight_decay"] == 0.0
-
-
-def test_layers_by_a_pattern_and_by_the_model() -> None:
-    class Renamed(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.part0, self.part1 = nn.Linear(1, 1), nn.Linear(1, 1)
-
-    rates = {name: group["lr"] for name, group in decayed(Renamed(), layers=r"part(\d)\.").items()}
-    assert (rates["part0.weight"], rates["part1.weight"]) == (0.25, 0.5)
-    Renamed.get_layer_depth = lambda self, name: (int(name[4]), 2)
-    assert {name: group["lr"] for name, group in decayed(Renamed()).items()}["part0.weight"] == 0.5
-
-
-@pytest.mark.parametrize(
-    ("rules", "message"),
-    [(dict(decay_rate=2), "decay_rate=.*got 2"), (dict(), "got None"), (dict(decay_rate=0.5, decayrate=1), "no rule 'decayrate'")],
-    ids=["range", "missing", "unknown"],
-)  # fmt: skip
-def test_rules_that_cannot_be_followed(rules, message) -> None:
-    cfg = dict(optimizer=dict(type="SGD", lr=1.0), constructor="LayerDecayOptimWrapperConstructor", paramwise_cfg=rules)
-    with pytest.raises(OptimError, match=message):
-        build_optim_wrapper(Net(), cfg)
-
-
-def test_a_model_without_numbered_layers() -> None:
-    with pytest.raises(OptimError, match=r"no parameter of Linear is in a numbered layer"):
-        decayed(nn.Linear(1, 1))
