@@ -71,7 +71,7 @@ def overlay_env(library: libraries.Library) -> dict[str, str]:
         pytest.skip(
             f"{library.package} needs {', '.join(library.overlay)} in ENG_DOWNSTREAM_OVERLAYS/{library.package}"
         )
-    return {"PYTHONPATH": str(folder)}
+    return {"PYTHONPATH": os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))}
 
 
 def run_script(script: str, *args: str, timeout: float = 170, env: dict[str, str] | None = None) -> str:

@@ -22,6 +22,7 @@ class Library:
         version: version that is installed.
         package: name that is imported.
         configs: folder of its configs, below the package.
+        tools: folder of its scripts, below the package.
         overlay: requirements that must stand before the common ones on the path, because the library refuses them.
     """
 
@@ -29,6 +30,7 @@ class Library:
     version: str
     package: str
     configs: str = ".mim/configs"
+    tools: str = ".mim/tools"
     overlay: tuple[str, ...] = ()
 
     @property
@@ -74,7 +76,32 @@ LIBRARIES = (
             "timm==1.0.31",
         ),
     ),
-    Library("xtuner", "0.2.0", "xtuner", configs="configs"),
+    # XTuner asks for transformers 4.48.0; the others are the newest that this version and Python 3.11 take.
+    Library(
+        "xtuner",
+        "0.2.0",
+        "xtuner",
+        configs="configs",
+        tools="tools",
+        overlay=(
+            "transformers==4.48.0",
+            "tokenizers==0.21.4",
+            "huggingface_hub==0.36.2",
+            "peft==0.14.0",
+            "accelerate==1.3.0",
+            "safetensors==0.8.0",
+            "datasets==3.6.0",
+            "dill==0.3.8",
+            "multiprocess==0.70.16",
+            "xxhash==4.1.0",
+            "pyarrow==26.0.1",
+            "fsspec==2025.3.0",
+            "modelscope==1.22.3",
+            "transformers-stream-generator==0.0.5",
+            "sentencepiece==0.2.3",
+            "tiktoken==0.14.0",
+        ),
+    ),
     Library("opencompass", "0.5.4", "opencompass", configs="configs"),
 )
 BY_PACKAGE = {library.package: library for library in LIBRARIES}

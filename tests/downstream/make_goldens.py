@@ -16,8 +16,7 @@ from pathlib import Path
 
 import own_tests
 from libraries import BY_PACKAGE, LIBRARIES, Library
-from run_projects import PROJECTS
-from runs import run_library
+from runs import PACKAGES, run_library
 
 HERE = Path(__file__).parent
 GOLDEN = HERE / "golden"
@@ -83,7 +82,7 @@ def make_models(library: Library) -> None:
 
 def make_runs(library: Library) -> None:
     """golden/runs/PACKAGE.json: what a project of the library gives."""
-    if library.package in PROJECTS:
+    if library.package in PACKAGES:
         with tempfile.TemporaryDirectory() as folder:
             write(GOLDEN / "runs" / f"{library.package}.json", run_library(library.package, Path(folder)))
 

@@ -11,13 +11,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from libraries import BY_PACKAGE
+from run_language_model import run_language_model
 from run_projects import PROJECTS, make_project
 
 HERE = Path(__file__).parent
+OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+LANGUAGE_MODELS = ("xtuner",)
 WITH_TTA = ("mmpretrain", "mmseg", "mmdet")
 # test.py of MMagic has no such option, the hook of MMAction2 raises on key points of a skeleton, that of MMDetection3D
 # imports open3d.
 WITHOUT_SHOW_DIR = ("mmaction", "mmdet3d", "mmagic")
+PACKAGES = (*PROJECTS, *LANGUAGE_MODELS)
 
 
 class RunError(Exception):
@@ -31,7 +35,8 @@ def call(prefix: Sequence[str], *args: str, project: Path, timeout: float = 400)
         RunError: its exit status is not 0; with the end of its output.
     """
     path = os.pathsep.join(filter(None, (str(project / "data"), os.environ.get("PYTHONPATH"))))
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg", "PYTHONPATH": path}
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg", "PYTHONPATH": path, **OFFLINE}
+    env["HF_HOME"] = str(project / "cache")
     command = [sys.executable, "-W", "ignore", *prefix, *args]
     done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=timeout, check=False)
     if done.returncode:
@@ -50,7 +55,10 @@ def run_library(package: str, folder: Path, prefix: Sequence[str] = ()) -> dict:
         prefix: arguments of Python in front of each script: ``-m eng.compat`` under eng.
     """
     run = functools.partial(call, project=folder)
-    tools = BY_PACKAGE[package].root / ".mim/tools"
+    if package in LANGUAGE_MODELS:
+        return run_language_model(package, folder, functools.partial(run, prefix), scalars)
+    library = BY_PACKAGE[package]
+    tools = library.root / library.tools
     config, work_dir, tested = make_project(package, folder), folder / "work", folder / "tested"
     train = (str(tools / "train.py"), str(config), "--work-dir", str(work_dir))
     run(prefix, *train)
@@ -125,6 +133,6 @@ def tested_metrics(folder: Path) -> dict:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] not in PROJECTS:
-        raise SystemExit(f"no project for {sys.argv[1]}; there are {', '.join(PROJECTS)}")
+    if sys.argv[1] not in PACKAGES:
+        raise SystemExit(f"no project for {sys.argv[1]}; there are {', '.join(PACKAGES)}")
     print(json.dumps(run_library(sys.argv[1], Path(sys.argv[2]), sys.argv[3:]), indent=1))

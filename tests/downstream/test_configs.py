@@ -46,7 +46,9 @@ def test_configs_have_the_content_that_the_reference_gives_them(library, tmp_pat
         record_property(name, value)
     reasons = DIFFERENCES["configs"].get(library.package, {})
     assert {name: text for name, text in different.items() if name not in reasons} == {}
-    assert result["unpicklable"] == []
+    # The reference stops at configs whose classes and functions no pickle can hold.
+    unpicklable = {Path(path).relative_to(folder).as_posix(): error for path, error in result["unpicklable"].items()}
+    assert {name: error for name, error in unpicklable.items() if name in loadable} == {}
     if libraries.all_of_it():
         assert set(digests) == set(expected)
         assert set(reasons) <= set(different), "differences.json lists configs whose content is equal"

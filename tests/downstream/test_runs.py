@@ -7,14 +7,13 @@ import json
 import libraries
 import pytest
 from conftest import DIFFERENCES, GOLDEN, golden, overlay_env
-from run_projects import PROJECTS
-from runs import run_library
+from runs import PACKAGES, run_library
 
 QUICK = ("mmpretrain", "mmseg", "mmdet")
 
 
 @pytest.mark.timeout(1500)
-@pytest.mark.parametrize("package", PROJECTS)
+@pytest.mark.parametrize("package", PACKAGES)
 def test_a_project_gives_what_the_reference_gives(package, tmp_path, monkeypatch, record_property) -> None:
     library = libraries.BY_PACKAGE[package]
     if library.root is None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from eng.hooks import CheckpointHook
 from eng.registry import (
     DATA_SAMPLERS,
     DATASETS,
@@ -360,3 +363,15 @@ def test_the_model_inside_of_a_model_for_test_time_augmentation_is_added_later()
 
     assert check(dict(tta_model=dict(type=Mean))) == []
     assert [each.path for each in check(dict(model=dict(type=Mean)))] == ["model"]
+
+
+def test_a_slip_that_other_code_happens_to_spell_the_same_way_is_a_slip(tmp_path, monkeypatch) -> None:
+    """CheckpointHook takes further arguments, but no library's code reads them."""
+    library = "from eng.registry import HOOKS\n\n\nclass Every:\n    def __init__(self, intervel):\n        pass\n"
+    (tmp_path / "library_with_slips.py").write_text(f"{library}\n\nHOOKS.register_module(module=Every)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with isolated_registries():
+        importlib.import_module("library_with_slips")
+        hooks = dict(checkpoint=dict(type=CheckpointHook, intervel=2), every=dict(type="Every", intervel=2))
+        assert [each.path for each in check(dict(good(), default_hooks=hooks))] == ["default_hooks.checkpoint.intervel"]
+    sys.modules.pop("library_with_slips")

@@ -6,6 +6,7 @@ Copy this file and ``zz_mm_test_environment.pth`` into site-packages. It is used
   above it can be imported. `nms` and RoI align compute; every other operator raises when it is called.
 - mmaction2's wheel lacks the folder `mmaction/models/localizers/drn`, which `mmaction.models` imports.
 - numpy 2 removed names that the libraries read (`numpy.bool8`, `numpy.Inf`, ...).
+- xtuner asks the module of the device whether it computes in bfloat16; `torch.cpu` has no such function.
 """
 
 import importlib.abc
@@ -145,10 +146,20 @@ def restore_numpy_names():
             setattr(np, old, builtin)
 
 
+def answer_for_the_cpu():
+    """Gives `torch.cpu` the question about bfloat16 that the modules of other devices answer; the answer is no."""
+    import torch
+
+    if not hasattr(torch.cpu, "is_bf16_supported"):
+        torch.cpu.is_bf16_supported = lambda: False
+
+
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(self, fullname, path=None, target=None):
         if fullname == "mmcv":
             restore_numpy_names()
+        if fullname == "xtuner":
+            answer_for_the_cpu()
         if fullname == EXTENSION:
             return importlib.machinery.ModuleSpec(fullname, self)
         if fullname in MISSING_IN_WHEEL and not _is_shipped(fullname, path):

@@ -190,7 +190,9 @@ def _unknown_argument(
         yield Suspicion(finding, key, names, context.parents, is_sure=True)
     else:
         finding = Finding("unknown-argument", path, said, where, is_certain=False)
-        yield Suspicion(finding, key, names, group=context.path)
+        # What eng's own classes take beside their parameters, no code of another library reads.
+        builders = (factory,) if _is_ours(factory) else ()
+        yield Suspicion(finding, key, names, builders, group=context.path)
 
 
 def _missing(takes: Parameters, node: Mapping[str, Any], shape: Node, context: Context, name: str) -> Iterator[Finding]:

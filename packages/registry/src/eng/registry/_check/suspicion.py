@@ -38,13 +38,17 @@ class Suspicion:
     is_sure: bool = False
 
 
-def judged(items: Iterable[Finding | Suspicion]) -> list[Finding]:
-    """The findings, and the suspicions that the words of the code confirm, in their order."""
-    items = list(items)
+def judged(items: list[Finding | Suspicion], packages: Iterable[str]) -> list[Finding]:
+    """The findings, and the suspicions that the words of the code confirm, in their order.
+
+    Args:
+        items: what the walk through a config saw.
+        packages: those that the config's types are from.
+    """
     suspicions = [item for item in items if isinstance(item, Suspicion)]
     if not suspicions:
         return [item for item in items if isinstance(item, Finding)]
-    words = words_of_libraries()
+    words = words_of_libraries(packages)
     unread = words.without({each.word for each in suspicions})
     in_groups = {(each.group, each.word) for each in suspicions if each.group is not None and each.word in unread}
     counts: Counter[str | None] = Counter(group for group, _ in in_groups)

@@ -55,7 +55,8 @@ def check(cfg: Any, schema: Schema | Node | Registry | None = None) -> list[Find
     if isinstance(schema, (Registry, Node)):
         node = schema if isinstance(schema, Node) else Node(schema)
         context = Context(node.registry.name.replace(" ", "_"), is_known=True)
-        return judged(_Walk(_NO_SCHEMA).visit(cfg, node, context))
+        walk = _Walk(_NO_SCHEMA)
+        return judged(list(walk.visit(cfg, node, context)), walk.packages)
     if schema is None:
         # A dotted path that is followed when it is needed: this package knows nothing of a run.
         schema = import_module("eng.runner.schema").SCHEMA
@@ -66,7 +67,8 @@ def check(cfg: Any, schema: Schema | Node | Registry | None = None) -> list[Find
         cfg = _mapping_behind(cfg)
     scope = cfg.get("default_scope") or schema.scope
     with DefaultScope.overwrite_default_scope(scope if isinstance(scope, str) else None):
-        return judged(_Walk(schema).config(cfg))
+        walk = _Walk(schema)
+        return judged(list(walk.config(cfg)), walk.packages)
 
 
 def _mapping_behind(cfg: Any) -> Mapping[str, Any]:
@@ -76,10 +78,15 @@ def _mapping_behind(cfg: Any) -> Mapping[str, Any]:
 
 
 class _Walk:
-    """One pass over a config."""
+    """One pass over a config.
+
+    Attributes:
+        packages: those whose classes and functions the nodes stand for, registered or not.
+    """
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
+        self.packages: set[str] = set()
 
     def config(self, cfg: Mapping[str, Any]) -> Items:
         """The whole config."""
@@ -150,6 +157,7 @@ class _Walk:
             if factory is None:
                 yield from self._unread_keys(node, context)
             else:
+                self.packages.add(str(getattr(factory, "__module__", "")).partition(".")[0])
                 yield from check_call(factory, node, shape, context, self._schema)
             yield from self._arguments(node, shape, context, factory)
 
@@ -160,7 +168,7 @@ class _Walk:
             rest = f"did you mean it by {slip!r}?" if slip else f"it has {', '.join(map(repr, node)) or 'none'}"
             message = f'a {shape.registry.name} must contain the key "type"; {rest}'
             yield Finding("missing-type", path, message, where, context.is_certain)
-        elif slip is not None and (shape.needs_type or node[slip] in all_names()):
+        elif slip is not None and (shape.needs_type or _is_type(node[slip])):
             yield Finding(
                 "missing-type", path, f"no 'type' here; did you mean it by {slip!r}?", where, is_certain=False
             )
@@ -190,6 +198,11 @@ class _Walk:
             group = path if factory is not None else context.group or path
             inside = Context(path, is_ours and inner is not None, context.stops, parents, group)
             yield from self.visit(value, inner or Node(shape.registry, needs_type=False), inside)
+
+
+def _is_type(value: Any) -> bool:
+    """Whether a value can be meant as a type: a registered name, a class or a function."""
+    return callable(value) or (isinstance(value, str) and value in all_names())
 
 
 def _is_used_elsewhere(key: str, value: Any, cfg: Mapping[str, Any], near: list[str]) -> bool:

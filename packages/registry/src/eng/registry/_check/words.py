@@ -51,10 +51,11 @@ class Words:
         return sorted(other for other in alike if is_slip_of(word, other, most=1))
 
 
-def words_of_libraries(*, without: str | None = None) -> Words:
-    """The words of every package that registered something, but for one of them."""
+def words_of_libraries(others: Iterable[str] = (), *, without: str | None = None) -> Words:
+    """The words of every package that registered something and of some others, but for one of them."""
     modules = (module for root in ROOT_REGISTRIES for node in tree_below(root) for module in node.module_dict.values())
     names = {str(getattr(module, "__module__", "")).partition(".")[0] for module in modules}
+    names.update(others)
     return _words_of_packages(tuple(sorted(names - _NOT_READ - set(sys.stdlib_module_names) - {"", without})))
 
 
@@ -65,7 +66,7 @@ def is_defined_in(package: str, name: str) -> bool:
     return any(definition.search(file.read_text(encoding="utf-8", errors="replace")) for file in files)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def _words_of_packages(packages: tuple[str, ...]) -> Words:
     return Words(packages)
 
