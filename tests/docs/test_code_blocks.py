@@ -1,7 +1,9 @@
 """Every code block of the READMEs and of docs/ runs.
 
-Python blocks of a page run in order in one process; `eng` lines of shell blocks run one by one. Lines that install
-things or start nox are what CI itself does, and are skipped here.
+Python blocks of a page run in order in one process; lines of shell blocks run one by one after them. Lines that install
+things or start nox are what CI itself does, and are skipped here. The title of a block has a meaning: `title="NAME.py"`
+writes the block to that file, `title="needs LIBRARY"` runs it, after the other blocks of its page and in a process of its
+own, where the library is installed (nox -s outside and nox -s downstream install them).
 """
 
 from __future__ import annotations
@@ -23,14 +25,17 @@ EVERY_PAGE = [
     *(page for page in ROOT.glob("docs/**/*.md") if not page.name.endswith(".zh.md")),
     *ROOT.glob("packages/*/README.md"),
 ]
-BLOCK = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+FILE_TITLE = re.compile(r'title="([\w./-]+\.\w+)"')
+NEEDS_TITLE = re.compile(r'title="needs ([\w, ]+)"')
 # What a block may start with that this test does not run, and why.
 ELSEWHERE = {
     "pip": "installing is what nox -s build proves",
     "python -m pip": "installing is what nox -s build proves",
     "python -m nox": "CI runs the sessions",
     "python -m venv": "installing is what nox -s build proves",
-    "torchrun": "tests/distributed starts it on free ports",
+    "torchrun --n": "tests/distributed starts it on free ports",
+    "torchrun tools": "a script of the reader's",
     "srun": "needs a Slurm cluster",
     "sbatch": "needs a Slurm cluster",
     "kubectl": "needs a Kubernetes cluster",
@@ -41,8 +46,35 @@ ELSEWHERE = {
 SHELL = ("bash", "shell", "sh", "console")
 
 
+def titled_blocks(page: Path, *languages: str) -> list[tuple[str, str]]:
+    """Title and body of each block in one of the languages."""
+    found = BLOCK.findall(page.read_text(encoding="utf-8"))
+    return [(title, body) for language, title, body in found if language in languages]
+
+
 def blocks(page: Path, *languages: str) -> list[str]:
-    return [body for language, body in BLOCK.findall(page.read_text(encoding="utf-8")) if language in languages]
+    return [body for _, body in titled_blocks(page, *languages)]
+
+
+def files(page: Path) -> dict[str, str]:
+    """The blocks of a page that are files, by name."""
+    titled = [(FILE_TITLE.search(title), body) for title, body in titled_blocks(page, "python", "yaml")]
+    return {title[1]: body for title, body in titled if title is not None}
+
+
+def blocks_with_libraries(page: Path) -> dict[tuple[str, ...], str]:
+    """The Python blocks that need libraries, joined, by the libraries that they need."""
+    joined: dict[tuple[str, ...], str] = {}
+    for title, body in titled_blocks(page, "python"):
+        needs = NEEDS_TITLE.search(title)
+        if needs is not None:
+            libraries = tuple(re.findall(r"\w+", needs[1]))
+            joined[libraries] = joined.get(libraries, "") + body
+    return joined
+
+
+def plain_blocks(page: Path) -> list[str]:
+    return [body for title, body in titled_blocks(page, "python") if "title=" not in title]
 
 
 def commands(page: Path) -> list[str]:
@@ -83,14 +115,36 @@ def environment(folder: Path) -> dict[str, str]:
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_blocks_run(page: Path, checkout: Path) -> None:
-    if blocks(page, "python"):
+    for name, body in files(page).items():
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / name).write_text(body, encoding="utf-8")
+    if plain_blocks(page):
         # A file, so that multiprocessing and inspect find their sources.
         script = checkout / "page.py"
-        script.write_text("\n".join(blocks(page, "python")), encoding="utf-8")
+        script.write_text("\n".join(plain_blocks(page)), encoding="utf-8")
         run(page, [sys.executable, str(script)], checkout)
     for line in commands(page):
         if not any(line.startswith(start) for start in ELSEWHERE):
             run(page, ["bash", "-c", line], checkout)
+
+
+NEEDING_LIBRARIES = [(page, libraries) for page in PAGES for libraries in blocks_with_libraries(page)]
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize(
+    ("page", "libraries"),
+    NEEDING_LIBRARIES,
+    ids=[f"{page.stem}-{'-'.join(names)}" for page, names in NEEDING_LIBRARIES],
+)
+def test_blocks_with_libraries_run(page: Path, libraries: tuple[str, ...], checkout: Path) -> None:
+    body = blocks_with_libraries(page)[libraries]
+    compile(body, page.name, "exec")
+    for library in libraries:
+        pytest.importorskip(library)
+    script = checkout / "page.py"
+    script.write_text(body, encoding="utf-8")
+    run(page, [sys.executable, str(script)], checkout)
 
 
 def run(page: Path, call: list[str], folder: Path) -> None:
