@@ -293,6 +293,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check", ".")
     session.run("codespell", "README.md", "CONTRIBUTING.md", "docs", *[str(PACKAGES / name / "src") for name in NAMES])
     session.run("python", "scripts/deprecations.py")
+    session.run("python", "scripts/plain_names.py")
     check_house(session)
     sources = os.pathsep.join(str(PACKAGES / name / "src") for name in NAMES)
     session.run("lint-imports", env={"PYTHONPATH": sources})

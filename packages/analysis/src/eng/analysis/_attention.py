@@ -34,8 +34,8 @@ def scaled_dot_product(first: int = 0, factor: int = 1) -> Formula:
 
 
 def _named(args: Sequence[Any], kwargs: Mapping[str, Any], first: int) -> list[Any]:
-    given = list(args[first : first + 3])
-    return given + [kwargs[name] for name in ("query", "key", "value")[len(given) :]]
+    positional = list(args[first : first + 3])
+    return positional + [kwargs[name] for name in ("query", "key", "value")[len(positional) :]]
 
 
 def sequence_first(args: Sequence[Any], kwargs: Mapping[str, Any], outputs: Sequence[Any]) -> Cost:

@@ -64,7 +64,7 @@ def flops(
 
 def check_words(config: str, shape: tuple[str, ...], extra: list[str]) -> None:
     """Raises click.UsageError for a word that is neither the config nor an option, perhaps a slip in ``--shape``."""
-    stray = [word for word in (config, *extra) if not Path(word).is_file()]
+    stray = [argument for argument in (config, *extra) if not Path(argument).is_file()]
     if shape and (extra or (stray and not Path(config).suffix and "::" not in config)):
         strays = " ".join(stray or extra)
         raise click.UsageError(f"--shape takes whole numbers such as 3 224 224, got {' '.join(shape)} {strays}")
@@ -102,15 +102,15 @@ class NoForwardError(click.ClickException):
     exit_code = 2
 
 
-def parse_shape(words: tuple[str, ...]) -> tuple[int, ...]:
+def parse_shape(arguments: tuple[str, ...]) -> tuple[int, ...]:
     """``("3", "224", "224")`` or ``("3,224,224",)`` as numbers; nothing gives 3 x 224 x 224.
 
     Raises:
         click.BadParameter: a word is no whole number.
     """
-    parts = [part for word in words for part in word.split(",") if part] or ["3", "224", "224"]
+    parts = [part for argument in arguments for part in argument.split(",") if part] or ["3", "224", "224"]
     if not all(part.isdecimal() for part in parts):
-        raise click.BadParameter(f"--shape takes whole numbers such as 3 224 224, got {' '.join(words)}")
+        raise click.BadParameter(f"--shape takes whole numbers such as 3 224 224, got {' '.join(arguments)}")
     return tuple(int(part) for part in parts)
 
 

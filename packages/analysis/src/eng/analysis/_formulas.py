@@ -45,8 +45,8 @@ def trilinear(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
     dims = operands[0].dim() + len(expanded[0])
     sizes = [1] * dims
     for operand, missing in zip(operands, expanded, strict=True):
-        kept = [dim for dim in range(dims) if dim not in missing]
-        for dim, size in zip(kept, operand.shape, strict=True):
+        kept_dims = [dim for dim in range(dims) if dim not in missing]
+        for dim, size in zip(kept_dims, operand.shape, strict=True):
             sizes[dim] = max(sizes[dim], size)
     return Cost(macs=2 * numel(sizes))
 
@@ -78,9 +78,9 @@ def recurrent(weights: slice, factor: int = 1) -> Formula:
     """Every step of every sequence meets every weight matrix once."""
 
     def formula(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
-        found = args[weights] if weights.stop - weights.start > 1 else args[weights.start]
+        matrices = args[weights] if weights.stop - weights.start > 1 else args[weights.start]
         steps = args[0].numel() // args[0].shape[-1]
-        return Cost(macs=factor * steps * sum(weight.numel() for weight in found if weight.dim() == 2))
+        return Cost(macs=factor * steps * sum(weight.numel() for weight in matrices if weight.dim() == 2))
 
     return formula
 

@@ -168,12 +168,12 @@ class ModelAnalysis(ABC):
             new_model: None takes this one's model.
             new_inputs: None takes this one's inputs.
         """
-        other = copy.copy(self)
-        other.model = self.model if new_model is None else unwrapped(new_model)
+        analyzer = copy.copy(self)
+        analyzer.model = self.model if new_model is None else unwrapped(new_model)
         if new_inputs is not None:
-            other.args, other.kwargs = split_inputs(new_inputs)
-        other._handles, other._tally = dict(self._handles), None  # noqa: SLF001  # an object of the same class
-        return other
+            analyzer.args, analyzer.kwargs = split_inputs(new_inputs)
+        analyzer._handles, analyzer._tally = dict(self._handles), None  # noqa: SLF001  # an object of the same class
+        return analyzer
 
     def unsupported_ops_warnings(self, enabled: bool) -> Self:
         """Whether a run logs a warning for the operators that have no formula; off at first. Gives itself."""
@@ -224,8 +224,10 @@ class ModelAnalysis(ABC):
     def _must_exist(self, module_name: str) -> None:
         names = self._names()
         if module_name not in names:
-            near = difflib.get_close_matches(module_name, names, 3)
-            raise KeyError(f"the model has no module {module_name!r}" + (f"; did you mean {near}?" if near else ""))
+            nearest = difflib.get_close_matches(module_name, names, 3)
+            raise KeyError(
+                f"the model has no module {module_name!r}" + (f"; did you mean {nearest}?" if nearest else "")
+            )
 
     @abstractmethod
     def _counts(self, module_name: str) -> Counter[str]:
@@ -298,15 +300,15 @@ class ActivationAnalyzer(ModelAnalysis):
     """
 
     def _counts(self, module_name: str) -> Counter[str]:
-        found = self.tally.activations[module_name]
-        return Counter({name.removeprefix("aten::"): count for name, count in found.items()})
+        counts = self.tally.activations[module_name]
+        return Counter({name.removeprefix("aten::"): count for name, count in counts.items()})
 
     @classmethod
     def of(cls, flops: FlopAnalyzer) -> ActivationAnalyzer:
         """The activations of a run that was counted already."""
-        other = cls(flops.model, flops.kwargs or flops.args, forward_kwargs=None, backward=flops.backward)
-        other.args, other.kwargs, other._tally = flops.args, flops.kwargs, flops.tally
-        return other
+        analyzer = cls(flops.model, flops.kwargs or flops.args, forward_kwargs=None, backward=flops.backward)
+        analyzer.args, analyzer.kwargs, analyzer._tally = flops.args, flops.kwargs, flops.tally
+        return analyzer
 
 
 def flop_count(

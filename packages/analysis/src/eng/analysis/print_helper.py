@@ -170,12 +170,12 @@ def complexity_stats_str(flops: FlopAnalyzer, activations: ActivationAnalyzer | 
         return [", ".join(parts)]
 
     def drawn(module: nn.Module, name: str) -> str:
-        own = [line for line in module.extra_repr().split("\n") if line] + numbers(name)
+        details = [line for line in module.extra_repr().split("\n") if line] + numbers(name)
         below = []
         for key, child in module.named_children():
             text = drawn(child, f"{name}.{key}" if name else key).replace("\n", "\n  ")
             below.append(f"({key}): {text}")
-        lines = own + below
+        lines = details + below
         if len(lines) <= 1 and not below:
             return f"{type(module).__name__}({''.join(lines)})"
         return "\n  ".join([f"{type(module).__name__}(", *lines]) + "\n)"

@@ -136,16 +136,16 @@ def _inside_quotes(text: str) -> str | None:
 
 
 def _scalar(text: str) -> Any:
-    for kind in (int, float):
-        number = _number(text, kind)
+    for number_type in (int, float):
+        number = _number(text, number_type)
         if number is not None:
             return number
     return _WORDS.get(text if text == "None" else text.lower(), text)
 
 
-def _number(text: str, kind: type[int] | type[float]) -> int | float | None:
+def _number(text: str, number_type: type[int] | type[float]) -> int | float | None:
     try:
-        return kind(text)
+        return number_type(text)
     except ValueError:
         return None
 

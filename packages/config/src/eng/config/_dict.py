@@ -256,17 +256,17 @@ def convert(value: Any, origin: Provider | None = None, path: Path = (), *, rebi
     Lists are copied, so that a config never shares one with what it was made from. Without an origin or `rebind` a
     `ConfigDict` stays the object it is.
     """
-    kind = type(value)
-    if kind in LEAVES:
+    cls = type(value)
+    if cls in LEAVES:
         return value
-    if kind in PLAIN_DICTS or (origin is not None and rebind and kind is ConfigDict):
+    if cls in PLAIN_DICTS or (origin is not None and rebind and cls is ConfigDict):
         return _convert_dict(value, origin, path, rebind=rebind)
-    if kind is list or kind is tuple:
+    if cls is list or cls is tuple:
         if LEAVES.issuperset(map(type, value)):
-            return value if kind is tuple else value[:]
+            return value if cls is tuple else value[:]
         items = [convert(item, origin, (*path, index), rebind=rebind) for index, item in enumerate(value)]
-        return items if kind is list else tuple(items)
-    if origin is not None and rebind and issubclass(kind, ConfigDict):
+        return items if cls is list else tuple(items)
+    if origin is not None and rebind and issubclass(cls, ConfigDict):
         return _convert_dict(value, origin, path, rebind=rebind)
     return value
 
@@ -284,33 +284,33 @@ def _convert_dict(value: dict[Any, Any], origin: Provider | None, path: Path, *,
 
 def fresh(value: Any) -> Any:
     """A copy of `value` for another file: mappings as new `ConfigDict` without a history, lists, tuples and sets new."""
-    kind = type(value)
-    if kind in LEAVES:
+    cls = type(value)
+    if cls in LEAVES:
         return value
-    if kind is ConfigDict or kind in PLAIN_DICTS:
+    if cls is ConfigDict or cls in PLAIN_DICTS:
         node = _new_dict(ConfigDict)
         for key, item in dict.items(value):
             _dict_set(node, key, item if type(item) in LEAVES else fresh(item))
         return node
-    if kind is list:
+    if cls is list:
         return value[:] if LEAVES.issuperset(map(type, value)) else [fresh(item) for item in value]
-    if kind is tuple:
+    if cls is tuple:
         return value if LEAVES.issuperset(map(type, value)) else tuple([fresh(item) for item in value])
-    return set(value) if kind is set else value
+    return set(value) if cls is set else value
 
 
 def plain(value: Any, *, names: bool = False) -> Any:
     """`value` with every config mapping as a plain dict, copied; with `names`, what is lazy as its dotted name."""
-    kind = type(value)
-    if kind in _NAMELESS:
+    cls = type(value)
+    if cls in _NAMELESS:
         return value
-    if kind in LEAVES:
+    if cls in LEAVES:
         return dotted_name(value) if names else value
-    if kind is ConfigDict or kind in PLAIN_DICTS or issubclass(kind, ConfigDict):
+    if cls is ConfigDict or cls in PLAIN_DICTS or issubclass(cls, ConfigDict):
         return {key: item if type(item) in _NAMELESS else plain(item, names=names) for key, item in dict.items(value)}
-    if kind is list:
+    if cls is list:
         return [item if type(item) in _NAMELESS else plain(item, names=names) for item in value]
-    if kind is tuple:
+    if cls is tuple:
         return tuple([plain(item, names=names) for item in value])
     return value
 
@@ -318,9 +318,9 @@ def plain(value: Any, *, names: bool = False) -> Any:
 def strip_delete(value: Any) -> Any:
     """`value` without the ``_delete_`` marks, as they stand where there was nothing to delete."""
     if isinstance(value, dict):
-        kept = {key: strip_delete(item) for key, item in dict.items(value) if key != DELETE_KEY}
-        same = len(kept) == len(value) and all(map(operator.is_, kept.values(), dict.values(value)))
-        return value if same else kept
+        stripped = {key: strip_delete(item) for key, item in dict.items(value) if key != DELETE_KEY}
+        same = len(stripped) == len(value) and all(map(operator.is_, stripped.values(), dict.values(value)))
+        return value if same else stripped
     if type(value) is list or type(value) is tuple:
         items = [strip_delete(item) for item in value]
         return value if all(map(operator.is_, items, value)) else type(value)(items)
@@ -332,12 +332,12 @@ def put(node: ConfigDict, key: Any, value: Any, step: Step | None) -> None:
     if step is None or is_held():
         _dict_set(node, key, convert(value))
         return
-    kind = type(value)
-    if kind in LEAVES:
+    cls = type(value)
+    if cls in LEAVES:
         record(node, key, Step(step.layer, step.file, step.line, value))
         _dict_set(node, key, value)
         return
-    if kind is ConfigDict:
+    if cls is ConfigDict:
         _dict_set(node, key, value)
         record(node, key, Step(step.layer, step.file, step.line, value))
         return

@@ -13,10 +13,12 @@ def ordered_as(value: Any, model: Any) -> Any:
         return {key: ordered_as(value[key], model.get(key)) for key in keys}
     if isinstance(value, (list, tuple)) and isinstance(model, (list, tuple)) and type(value) in (list, tuple):
         models = [*model, *[None] * (len(value) - len(model))]
-        return type(value)(ordered_as(item, other) for item, other in zip(value, models, strict=False))
+        return type(value)(ordered_as(item, model_item) for item, model_item in zip(value, models, strict=False))
     return value
 
 
-def text_diff(one: str, two: str, first: str, second: str) -> str:
+def text_diff(old_text: str, new_text: str, old_name: str, new_name: str) -> str:
     """A unified diff of two texts with their names; empty where they are equal."""
-    return "\n".join(difflib.unified_diff(one.splitlines(), two.splitlines(), first, second, lineterm=""))
+    return "\n".join(
+        difflib.unified_diff(old_text.splitlines(), new_text.splitlines(), old_name, new_name, lineterm="")
+    )

@@ -51,7 +51,7 @@ class _PythonReader:
     def call(self, node: ast.Call) -> None:
         if not isinstance(node.func, ast.Attribute):
             return
-        target = self.place(node.func.value)
+        target = self.node_of(node.func.value)
         if node.func.attr in _MERGING:
             for new in [self.mapping(node), *(self.expression(arg, node.lineno) for arg in node.args)]:
                 _merge_into(target, new)
@@ -65,21 +65,21 @@ class _PythonReader:
         elif isinstance(target, ast.Name):
             self.root.children[target.id] = lines
         elif isinstance(target, (ast.Attribute, ast.Subscript)):
-            self.place(target.value).children[_key(target)] = lines
+            self.node_of(target.value).children[_key(target)] = lines
 
-    def place(self, node: ast.expr) -> Lines:
-        """The tree node behind an expression that names a place, made where it is new."""
+    def node_of(self, node: ast.expr) -> Lines:
+        """The tree node behind an expression that names a setting; a new node where there is none."""
         if isinstance(node, ast.Name):
             return self.root.children.setdefault(node.id, Lines())
         if isinstance(node, (ast.Attribute, ast.Subscript)):
-            return self.place(node.value).children.setdefault(_key(node), Lines())
+            return self.node_of(node.value).children.setdefault(_key(node), Lines())
         return Lines()
 
     def expression(self, node: ast.expr, line: int) -> Lines:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
-            found = self.mapping(node)
-            found.line = line
-            return found
+            lines = self.mapping(node)
+            lines.line = line
+            return lines
         if isinstance(node, ast.Dict):
             return Lines(line, self.literal(node))
         if isinstance(node, (ast.List, ast.Tuple)):
@@ -88,7 +88,7 @@ class _PythonReader:
             source = self.root.children[node.id]
             return Lines(line, source.children, source.variables)
         if isinstance(node, (ast.Attribute, ast.Subscript)):
-            return Lines(line, self.place(node).children)
+            return Lines(line, self.node_of(node).children)
         return Lines(line, variables=self.variables(node))
 
     def variables(self, node: ast.expr) -> tuple[tuple[str, Any], ...]:
@@ -96,16 +96,16 @@ class _PythonReader:
         return self.table.variables(marked) if marked and self.table.items else ()
 
     def mapping(self, node: ast.Call) -> Lines:
-        found = Lines(node.lineno)
+        lines = Lines(node.lineno)
         for argument in node.args:
-            found.children.update(self.expression(argument, node.lineno).children)
+            lines.children.update(self.expression(argument, node.lineno).children)
         for keyword in node.keywords:
             inner = self.expression(keyword.value, keyword.lineno)
             if keyword.arg is None:
-                found.children.update(inner.children)
+                lines.children.update(inner.children)
             else:
-                found.children[keyword.arg] = inner
-        return found
+                lines.children[keyword.arg] = inner
+        return lines
 
     def literal(self, node: ast.Dict) -> dict[Any, Lines]:
         children: dict[Any, Lines] = {}
@@ -154,44 +154,44 @@ class _JsonReader:
         self.line, self.seen = 1, 0
 
     def value(self, line: int | None = None) -> Lines:
-        word = self.take()
-        if word == "{":
+        lexeme = self.take()
+        if lexeme == "{":
             return self.members(line or self.line)
-        if word == "[":
+        if lexeme == "[":
             return self.items(line or self.line)
-        return Lines(line or self.line, variables=self.table.variables(word.strip('"')))
+        return Lines(line or self.line, variables=self.table.variables(lexeme.strip('"')))
 
     def members(self, line: int) -> Lines:
-        found = Lines(line)
-        while (word := self.take()) != "}":
-            if word != ",":
+        lines = Lines(line)
+        while (lexeme := self.take()) != "}":
+            if lexeme != ",":
                 key_line = self.line
                 self.take()
-                found.children[_unquote(word)] = self.value(key_line)
-        return found
+                lines.children[_unquote(lexeme)] = self.value(key_line)
+        return lines
 
     def items(self, line: int) -> Lines:
-        found = Lines(line)
+        lines = Lines(line)
         while self.tokens[self.at][0] != "]":
             if self.tokens[self.at][0] == ",":
                 self.at += 1
             else:
-                found.children[len(found.children)] = self.value()
+                lines.children[len(lines.children)] = self.value()
         self.at += 1
-        return found
+        return lines
 
     def take(self) -> str:
-        word, start = self.tokens[self.at]
+        lexeme, start = self.tokens[self.at]
         self.at += 1
         self.line += self.text.count("\n", self.seen, start)
         self.seen = start
-        return word
+        return lexeme
 
 
-def _unquote(word: str) -> str:
+def _unquote(lexeme: str) -> str:
     import json
 
-    return str(json.loads(word))
+    return str(json.loads(lexeme))
 
 
 def yaml_lines(text: str, table: Substitutions) -> Lines:

@@ -103,10 +103,10 @@ def load_source(source: Source, options: Options) -> Loaded:
     """As `load`, for a source at hand."""
     with ending_somewhere(source.name), no_collection():
         loaded = _Loader(options).file(source, ())
-    own = source.name
-    alone = all(layer.file == own for layer in loaded.layers)
+    file_name = source.name
+    alone = all(layer.file == file_name for layer in loaded.layers)
     name = ONLY_FILE if alone else CHILD_FILE
-    loaded.layers = [layer.as_kind(name) if layer.file == own else layer for layer in loaded.layers]
+    loaded.layers = [layer.seen_as(name) if layer.file == file_name else layer for layer in loaded.layers]
     if DEPRECATION_KEY in loaded.values:
         _warn_deprecated(loaded.values.pop(DEPRECATION_KEY), source.name)
     return loaded
@@ -171,7 +171,10 @@ class _Loader:
         lines = _once(lambda: python_lines(config.tree, config.table))
         if namespace.imports.lazy or bases.modules:
             layer = Layer(
-                BASE_FILE, config.source.name, _once(lambda: difference(values, bases.given(namespace))), lines
+                BASE_FILE,
+                config.source.name,
+                _once(lambda: difference(values, bases.values_of_bases(namespace))),
+                lines,
             )
             layers = [layer for _, part in bases.modules for layer in part.layers]
             loaded = Loaded(values, config.source.text, dict(config.table.env), [*layers, layer], lazy=True)
@@ -318,12 +321,12 @@ class _PythonBases:
         self.modules.append((base, module))
         return module
 
-    def given(self, namespace: Namespace) -> dict[str, Any]:
+    def values_of_bases(self, namespace: Namespace) -> dict[str, Any]:
         """What the base files gave, as it was before the file changed it."""
-        given: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for base, module in self.modules:
-            given.update({new: base.names[old] for new, old in module.taken.items() if new in namespace.given})
-        return given
+            values.update({new: base.names[old] for new, old in module.taken.items() if new in namespace.given})
+        return values
 
     def edited(self, lines: Any) -> tuple[Loaded, list[Layer]]:
         """What the file changed in place through `_base_` counts as the base, and as a layer of the file."""
@@ -345,8 +348,8 @@ class _Module:
         taken: name in the importing file -> name in the base.
     """
 
-    def __init__(self, base: Loaded, place: str, name: str) -> None:
-        self._base, self._place, self._name = base, place, name
+    def __init__(self, base: Loaded, location: str, name: str) -> None:
+        self._base, self._location, self._name = base, location, name
         self.imported = base.imported
         self.taken: dict[str, str] = {}
         self._star = False
@@ -369,7 +372,9 @@ class _Module:
             ImportError: the base has no such name.
         """
         if name not in self._base.names:
-            raise ImportError(f"{self._place}: base config {self._name} has no {name!r}{hint(name, self._base.names)}")
+            raise ImportError(
+                f"{self._location}: base config {self._name} has no {name!r}{hint(name, self._base.names)}"
+            )
         value = self._base.names[name]
         return fresh(value)
 

@@ -34,8 +34,8 @@ def locate(base: str, source_path: str) -> tuple[str, str | None]:
 
 def _beside(url: str, relative: str) -> str:
     """`relative` to the folder of `url`, for any scheme (urljoin knows only some)."""
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{posixpath.normpath(posixpath.join(posixpath.dirname(rest), relative))}"
+    scheme, _, path = url.partition("://")
+    return f"{scheme}://{posixpath.normpath(posixpath.join(posixpath.dirname(path), relative))}"
 
 
 def package_folder(package: str, wanted_by: str) -> str:
@@ -76,20 +76,20 @@ def package_config(package: str, relative: str, *, wanted_by: str) -> str:
         FileNotFoundError: no such config; names the folders that were searched and near files.
         ModuleNotFoundError: the package is not installed.
     """
-    searched = package_folders(package, wanted_by)
-    for place in searched:
-        path = os.path.join(place, *relative.split("/"))
+    folders = package_folders(package, wanted_by)
+    for folder in folders:
+        path = os.path.join(folder, *relative.split("/"))
         if os.path.isfile(path):
             return path
     siblings = [
         name
-        for place in searched
-        if os.path.isdir(inner := os.path.join(place, os.path.dirname(relative)))
-        for name in os.listdir(inner)
+        for folder in folders
+        if os.path.isdir(subfolder := os.path.join(folder, os.path.dirname(relative)))
+        for name in os.listdir(subfolder)
     ]
     close = hint(os.path.basename(relative), siblings)
     raise BaseFileNotFoundError(
-        f"{wanted_by}: package {package!r} ships no config {relative!r} (searched {', '.join(searched)})"
+        f"{wanted_by}: package {package!r} ships no config {relative!r} (searched {', '.join(folders)})"
         + (close if "did you mean" in close else "")
     )
 

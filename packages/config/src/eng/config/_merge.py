@@ -54,7 +54,7 @@ def _onto(child: dict[Any, Any], base: Any, lists: bool, path: Path, marks: bool
     if lists and isinstance(base, (list, tuple)):
         return _merge_list(child, base, path)
     raise MergeTypeError(
-        f"a dict cannot be merged onto {_kind(base)}; to replace it, add _delete_=True to the dict"
+        f"a dict cannot be merged onto {_with_article(base)}; to replace it, add _delete_=True to the dict"
         + ("; to change one item, use its index as the key" if isinstance(base, list) and lists else ""),
         path,
     )
@@ -66,7 +66,7 @@ def _merge_list(child: dict[Any, Any], base: list[Any] | tuple[Any, ...], path: 
         index = int(key) if isinstance(key, int) or (isinstance(key, str) and key.isdigit()) else None
         if index is None:
             raise MergeTypeError(
-                f"{key!r} is not an index of {_kind(base)}; use 0 to {len(items) - 1}, or _delete_=True to replace it",
+                f"{key!r} is not an index of {_with_article(base)}; use 0 to {len(items) - 1}, or _delete_=True to replace it",
                 path,
             )
         if index >= len(items):
@@ -88,7 +88,7 @@ def _shallow(base: dict[Any, Any]) -> dict[Any, Any]:
     return base.copy() if isinstance(base, ConfigDict) or type(base) not in PLAIN_DICTS else dict(base)
 
 
-def _kind(value: Any) -> str:
+def _with_article(value: Any) -> str:
     return "None" if value is None else f"a {type(value).__name__}"
 
 

@@ -147,12 +147,12 @@ def _is_one_of(value: Any, expected: tuple[Any, ...]) -> bool:
 
 
 def _is_tool(value: Any) -> bool:
-    kind = type(value)
-    if kind in LEAVES:
+    cls = type(value)
+    if cls in LEAVES:
         return False
-    if kind is types.FunctionType or issubclass(kind, type):
+    if cls is types.FunctionType or issubclass(cls, type):
         return bool(value.__module__ == RUNNING_MODULE)
-    return issubclass(kind, (types.ModuleType, io.IOBase))
+    return issubclass(cls, (types.ModuleType, io.IOBase))
 
 
 class Names:
@@ -216,7 +216,7 @@ class Imports:
         if level:
             raise self._error("a relative import is only allowed inside `with read_base():`", line)
         if name in _HOMES and fromlist and fromlist != ("*",):
-            return Names(lambda wanted: self._own(name, wanted, line), self.namespace.expect)
+            return Names(lambda wanted: self._own_name(name, wanted, line), self.namespace.expect)
         if self.lazy is False or is_standard(name):
             return self._real(name, fromlist, line)
         self.lazy = True
@@ -243,7 +243,7 @@ class Imports:
                 self.namespace.give(wanted, base.take(wanted), imported=wanted in base.imported)
         return Names(base.take, self.namespace.expect, base)
 
-    def _own(self, module: str, name: str, line: int) -> Any:
+    def _own_name(self, module: str, name: str, line: int) -> Any:
         if name == READ_BASE:
             return self.read_base
         if name in OWN_CLASSES and self.trust:
@@ -270,20 +270,20 @@ class Imports:
         if fromlist == ("*",):
             raise self._error(f"`from {name} import *` cannot stay lazy; name what is imported", line)
         if fromlist:
-            place = self._place(line)
-            return Names(lambda wanted: LazyObject(name, wanted, place), self.namespace.expect)
+            location = self._location(line)
+            return Names(lambda wanted: LazyObject(name, wanted, location), self.namespace.expect)
         root = name.partition(".")[0]
         known = self.namespace.get(root)
         earlier = known._modules if isinstance(known, LazyObject) else []  # noqa: SLF001  # `modules` may be a name in it
-        module = LazyObject([name, *earlier] if earlier or "." in name else name, location=self._place(line))
+        module = LazyObject([name, *earlier] if earlier or "." in name else name, location=self._location(line))
         self.namespace.expect(module)
         return module
 
     def _lazy(self, module: str, name: str, line: int) -> LazyObject:
         self.lazy = True
-        return LazyObject(module, name, self._place(line))
+        return LazyObject(module, name, self._location(line))
 
-    def _place(self, line: int) -> str:
+    def _location(self, line: int) -> str:
         return f"{self.namespace.source.name}:{line}"
 
 

@@ -41,37 +41,37 @@ def to_plain(value: Any, form: str, path: Path = ()) -> Any:
     Raises:
         DumpTypeError: the value has no such form; names its dotted key.
     """
-    kind = type(value)
-    if kind in _LEAVES:
-        if kind is str and form == "YAML" and not value.isascii():
+    cls = type(value)
+    if cls in _LEAVES:
+        if cls is str and form == "YAML" and not value.isascii():
             _check_text(value, path)
         return value
     try:
-        return _converted(value, kind, form, path)
+        return _converted(value, cls, form, path)
     except RecursionError:
         raise DumpTypeError("a value contains itself, or is nested too deeply", path[:1]) from None
 
 
-def _converted(value: Any, kind: type, form: str, path: Path) -> Any:
+def _converted(value: Any, cls: type, form: str, path: Path) -> Any:
     if is_lazy(value) or isinstance(value, _CODE):
         return _name(value, path)
     if isinstance(value, enum.Enum):
         return to_plain(value.value, form, path)
     if isinstance(value, dict):
         return _mapping(value, form, path)
-    if kind is list or isinstance(value, list):
+    if cls is list or isinstance(value, list):
         return _items(value, list, form, path)
     if isinstance(value, _SEQUENCES):
         return _sequence(value, form, path)
-    if isinstance(value, _PLAIN) and (not isinstance(value, (complex, bytes)) or kind in FORMS[form]):
+    if isinstance(value, _PLAIN) and (not isinstance(value, (complex, bytes)) or cls in FORMS[form]):
         return _leaf(value, path)
-    if kind in FORMS[form]:
+    if cls in FORMS[form]:
         return value
     if isinstance(value, PurePath):
         return str(value)
-    if kind.__module__ == "numpy" and hasattr(value, "tolist"):
+    if cls.__module__ == "numpy" and hasattr(value, "tolist"):
         return to_plain(value.tolist(), form, path)
-    raise DumpTypeError(f"{_shown(value)} of type {kind.__name__} has no form in {form}; make it plain data", path)
+    raise DumpTypeError(f"{_shown(value)} of type {cls.__name__} has no form in {form}; make it plain data", path)
 
 
 def _mapping(value: dict[Any, Any], form: str, path: Path) -> dict[Any, Any]:
@@ -93,7 +93,7 @@ def _items(value: Any, make: Callable[[list[Any]], Any], form: str, path: Path) 
 
 
 def _sequence(value: Any, form: str, path: Path) -> Any:
-    base: Any = next(kind for kind in _SEQUENCES if isinstance(value, kind))
+    base: Any = next(candidate for candidate in _SEQUENCES if isinstance(value, candidate))
     if base is range and base in FORMS[form]:
         return value
     if isinstance(value, (set, frozenset)):
@@ -105,7 +105,7 @@ def _sequence(value: Any, form: str, path: Path) -> Any:
 
 def _leaf(value: Any, path: Path) -> Any:
     """A subclass of a plain type as that type."""
-    base: Any = next(kind for kind in _PLAIN if isinstance(value, kind))
+    base: Any = next(candidate for candidate in _PLAIN if isinstance(value, candidate))
     if base is complex and not cmath.isfinite(value):
         raise DumpTypeError(f"{value!r} has no form in Python", path)
     if type(value) is base:

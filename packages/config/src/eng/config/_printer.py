@@ -29,10 +29,10 @@ def python_text(values: dict[Any, Any]) -> str:
         model = dict(type='ResNet', depth=50)
     """
     named = {key: value for key, value in values.items() if _is_name(key) and key not in _CALLED}
-    rest = {key: value for key, value in values.items() if key not in named}
+    unnamed = {key: value for key, value in values.items() if key not in named}
     lines = [f"{key} = {_render(value, 0, len(key) + 3)}\n" for key, value in named.items()]
-    if rest:  # keys that no assignment can name, and names that the lines above call
-        lines.append(f"globals().update({_render(rest, 0, 18)})\n")
+    if unnamed:  # keys that no assignment can name, and names that the lines above call
+        lines.append(f"globals().update({_render(unnamed, 0, 18)})\n")
     return "".join(lines)
 
 
@@ -45,23 +45,23 @@ def _is_name(key: Any) -> bool:
 
 def _render(value: Any, indent: int, used: int) -> str:
     """`value` as an expression that starts `used` columns into a line, with a trailing comma to follow."""
-    kind = type(value)
-    if kind is str:
+    cls = type(value)
+    if cls is str:
         return _string(value)
-    if kind in _SIMPLE:
-        return repr(value) if kind is not int else _integer(value)
-    if kind is float:
+    if cls in _SIMPLE:
+        return repr(value) if cls is not int else _integer(value)
+    if cls is float:
         return repr(value) if math.isfinite(value) else f"float('{value}')"
     if isinstance(value, dict):
         return _mapping(value, indent, used)
-    if kind is list:
+    if cls is list:
         return _group("[", [_render(item, indent + 4, indent + 4) for item in value], "]", indent, used)
-    if kind is tuple:
+    if cls is tuple:
         items = [_render(item, indent + 4, indent + 4) for item in value]
         return _group("(", items, ")", indent, used, single=True)
-    if kind is set and value:
+    if cls is set and value:
         return _group("{", sorted(_render(item, indent + 4, indent + 4) for item in value), "}", indent, used)
-    return _other(value)
+    return _render_other(value)
 
 
 def _mapping(value: dict[Any, Any], indent: int, used: int) -> str:
@@ -102,7 +102,7 @@ def _integer(value: int) -> str:
         return hex(value)
 
 
-def _other(value: Any) -> str:
+def _render_other(value: Any) -> str:
     if is_lazy(value) or isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType)):
         return repr(dotted_name(value))
     if isinstance(value, (set, frozenset)):

@@ -108,28 +108,28 @@ class Layer:
     """What one file says on its own, before it is merged.
 
     Attributes:
-        kind: base file or child file.
+        name: base file or child file.
         file: path for messages.
         values: gives what the file says; never changed after it is read.
         lines: gives the line tree; called at most once, on the first question.
         names: new top-level name -> name in the values, where an import renames or selects; None for all.
     """
 
-    kind: str
+    name: str
     file: str
     values: Callable[[], Mapping[str, Any]]
     lines: Callable[[], Lines]
     names: Mapping[str, str] | None = None
 
-    def as_kind(self, kind: str) -> Layer:
-        """The same layer seen as another kind."""
-        return Layer(kind, self.file, self.values, self.lines, self.names)
+    def seen_as(self, name: str) -> Layer:
+        """The same layer under another name: of a base file, or of the file itself."""
+        return Layer(name, self.file, self.values, self.lines, self.names)
 
     def renamed(self, names: Mapping[str, str]) -> Layer:
         """The layer as an ``import a as b`` shows it."""
         inner = self.names
         chosen = names if inner is None else {new: inner[old] for new, old in names.items() if old in inner}
-        return Layer(self.kind, self.file, self.values, self.lines, chosen)
+        return Layer(self.name, self.file, self.values, self.lines, chosen)
 
     def steps(self, path: Path) -> list[Step]:
         """The steps that this file adds for `path`."""
@@ -141,13 +141,13 @@ class Layer:
         if value is MISSING and not removed:
             return []
         node = self.lines().find(path)
-        step = Step(self.kind, self.file, node.line, value)
+        step = Step(self.name, self.file, node.line, value)
         return [step] if value is MISSING or not node.variables else self._with_variables(step, node)
 
     def _with_variables(self, step: Step, node: Lines) -> list[Step]:
-        found = [Step(ENVIRONMENT, f"${name}", None, step.value) for name, _ in node.variables]
+        steps = [Step(ENVIRONMENT, f"${name}", None, step.value) for name, _ in node.variables]
         first = node.variables[0][1] if len(node.variables) == 1 else step.value
-        return [Step(step.layer, step.file, step.line, first), *found]
+        return [Step(step.layer, step.file, step.line, first), *steps]
 
 
 @dataclass

@@ -263,8 +263,8 @@ def run_python(config: PythonConfig, bases: Bases, *, trust: bool, lazy: bool | 
     if config.table.items:
         _warn_of_copies(config)
     asks = config.reads_base or bool(config.table.items)
-    kind = AskingNamespace if asks else Namespace
-    namespace = kind(config.source, bases, trust=trust, lazy=style if lazy is None else lazy)
+    namespace_class = AskingNamespace if asks else Namespace
+    namespace = namespace_class(config.source, bases, trust=trust, lazy=style if lazy is None else lazy)
     with hold_lazy(), blaming(config.source):
         try:
             if trust:

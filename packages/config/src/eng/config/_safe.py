@@ -87,7 +87,7 @@ class SafeInterpreter:
         elif isinstance(node, ast.With):
             self._read_base(node)
         elif not isinstance(node, ast.Pass):
-            raise self._refuse(node, f"{_words(node)} statement")
+            raise self._refuse(node, f"{_node_name(node)} statement")
 
     def _import_names(self, node: ast.ImportFrom) -> None:
         names = tuple(alias.name for alias in node.names)
@@ -151,7 +151,7 @@ class SafeInterpreter:
         """The value of one expression."""
         method = getattr(self, f"_eval_{type(node).__name__}", None)
         if method is None:
-            raise self._refuse(node, _words(node))
+            raise self._refuse(node, _node_name(node))
         try:
             value = method(node)
             return value if isinstance(node, _NAMING) else self._bounded(node, value)
@@ -198,23 +198,23 @@ class SafeInterpreter:
         return set(self._items(node.elts))
 
     def _items(self, nodes: list[ast.expr]) -> list[Any]:
-        found: list[Any] = []
+        items: list[Any] = []
         for node in nodes:
             if isinstance(node, ast.Starred):
-                found.extend(self._data(node.value))
+                items.extend(self._data(node.value))
             else:
-                found.append(self.value(node))
-            self._limit(node, len(found))
-        return found
+                items.append(self.value(node))
+            self._limit(node, len(items))
+        return items
 
     def _eval_Dict(self, node: ast.Dict) -> Any:
-        found: dict[Any, Any] = {}
+        items: dict[Any, Any] = {}
         for key, value in zip(node.keys, node.values, strict=True):
             if key is None:
-                found.update(self._data(value))
+                items.update(self._data(value))
             else:
-                found[self.value(key)] = self.value(value)
-        return found
+                items[self.value(key)] = self.value(value)
+        return items
 
     def _eval_JoinedStr(self, node: ast.JoinedStr) -> str:
         parts: list[str] = []
@@ -345,9 +345,9 @@ class SafeInterpreter:
             raise self._refuse(node, f"this use of a {type(value).__name__}")
         return value
 
-    def _refuse(self, node: ast.AST, what: str, *, reason: bool = True) -> UnsafeConfigError:
+    def _refuse(self, node: ast.AST, construct: str, *, reason: bool = True) -> UnsafeConfigError:
         tail = " is not allowed with trust=False, which reads data only" if reason else " cannot be computed"
-        return UnsafeConfigError(what + tail, self.file, getattr(node, "lineno", None))
+        return UnsafeConfigError(construct + tail, self.file, getattr(node, "lineno", None))
 
 
 def _size(op: ast.operator, left: Any, right: Any) -> float:
@@ -387,7 +387,7 @@ def _as_load(node: ast.expr) -> ast.expr:
     return node
 
 
-def _words(node: ast.AST) -> str:
+def _node_name(node: ast.AST) -> str:
     """The kind of a node in words, with its article."""
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(node).__name__).lower()
-    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(node).__name__).lower()
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"

@@ -80,23 +80,23 @@ class Substitutions:
     def fill(self, text: str, base: Mapping[str, Any]) -> str:
         """`text` with every mark replaced by its text."""
 
-        def one(match: re.Match[str]) -> str:
+        def replacement(match: re.Match[str]) -> str:
             item = self.items[int(match[1])]
             return item.text if item.base is None else str(self._base_value(item, base))
 
-        return MARKED.sub(one, text)
+        return MARKED.sub(replacement, text)
 
     def variables(self, text: str) -> tuple[tuple[str, Any], ...]:
         """(name, value under the default) for each environment variable that gave a part of `text`."""
         numbers = [int(match[1]) for match in MARKED.finditer(text)]
         alone = self.number(text) is not None
-        found = []
+        variables = []
         for number in numbers:
             item = self.items[number]
             if item.env:
                 old = item.default if alone else text.replace(MARK.format(number), str(item.default or ""))
-                found.append((item.env, old))
-        return tuple(found)
+                variables.append((item.env, old))
+        return tuple(variables)
 
     def _base_value(self, item: Substitution, base: Mapping[str, Any]) -> Any:
         assert item.base is not None
@@ -128,7 +128,7 @@ def substitute(
     if "{{" not in source.text:
         return source.text, table
 
-    def one(match: re.Match[str], start: int, quoted: bool) -> str:
+    def mark_for(match: re.Match[str], start: int, quoted: bool) -> str:
         item = _read(match, source, source.text.count("\n", 0, start) + 1, predefined, environment, trust, table)
         if item is None:
             return match[0]
@@ -137,8 +137,8 @@ def substitute(
         return MARK.format(len(table.items) - 1) + "\n" * match[0].count("\n")
 
     if source.extension == ".json":
-        return _json_marks(source.text, one), table
-    return _CURLY.sub(lambda match: one(match, match.start(), _in_quotes(match)), source.text), table
+        return _json_marks(source.text, mark_for), table
+    return _CURLY.sub(lambda match: mark_for(match, match.start(), _in_quotes(match)), source.text), table
 
 
 def _in_quotes(match: re.Match[str]) -> bool:
@@ -146,15 +146,15 @@ def _in_quotes(match: re.Match[str]) -> bool:
     return before == after and before in ("'", '"')
 
 
-def _json_marks(text: str, one: Callable[[re.Match[str], int, bool], str]) -> str:
+def _json_marks(text: str, mark_for: Callable[[re.Match[str], int, bool], str]) -> str:
     """In JSON a mark outside a string needs quotes of its own."""
 
     def part(match: re.Match[str]) -> str:
         if match["bare"] is None:
-            return _CURLY.sub(lambda inner: one(inner, match.start(), True), match[0])
+            return _CURLY.sub(lambda inner: mark_for(inner, match.start(), True), match[0])
         inner = _CURLY.fullmatch(match["bare"])
         assert inner is not None
-        replaced = one(inner, match.start(), False)
+        replaced = mark_for(inner, match.start(), False)
         mark = replaced.rstrip("\n")
         return f'"{mark}"{replaced[len(mark) :]}' if MARKED.fullmatch(mark) else replaced
 

@@ -31,27 +31,27 @@ class Tree:
         named = [parent for parent in (folder, *folder.parents) if parent.name == CONFIG_FOLDER]
         return cls(str(named[0] if named else folder))
 
-    def check(self, name: str, path: str, place: str) -> None:
+    def check(self, name: str, path: str, location: str) -> None:
         """Lets a base pass.
 
         Args:
             name: as the file writes it.
             path: where it lies.
-            place: of the file that names it, for messages.
+            location: of the file that names it, for messages.
 
         Raises:
             UnsafeConfigError: it is a URL or lies elsewhere.
         """
         if self.root is None:
-            raise UnsafeConfigError(f"a text read with trust=False cannot inherit; it names {name!r}", place)
+            raise UnsafeConfigError(f"a text read with trust=False cannot inherit; it names {name!r}", location)
         if is_url(path):
-            raise UnsafeConfigError(f"with trust=False nothing is fetched; the base {name!r} is a URL", place)
+            raise UnsafeConfigError(f"with trust=False nothing is fetched; the base {name!r} is a URL", location)
         package = name.partition("::")[0] if "::" in name else None
-        roots = [self.root] if package is None else package_folders(package, place)
+        roots = [self.root] if package is None else package_folders(package, location)
         real = os.path.realpath(path)
         if not any(real.startswith(os.path.join(os.path.realpath(root), "")) for root in roots):
             raise UnsafeConfigError(
                 f"with trust=False bases lie below {roots[0]}, and {name!r} does not; to allow more, name the folder "
                 "by Config.fromfile(…, trust=False, root=…)",
-                place,
+                location,
             )

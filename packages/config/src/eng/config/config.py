@@ -230,9 +230,9 @@ class Config:
     @staticmethod
     def diff(cfg1: str | Config, cfg2: str | Config) -> str:
         """A unified diff of the texts of two configs or config files; empty where they say the same, in any order."""
-        one, two = (cfg if isinstance(cfg, Config) else Config.fromfile(cfg) for cfg in (cfg1, cfg2))
-        texts = one.pretty_text, Config(ordered_as(two.to_dict(), one.to_dict())).pretty_text
-        return text_diff(*texts, one.filename or "", two.filename or "")
+        old, new = (cfg if isinstance(cfg, Config) else Config.fromfile(cfg) for cfg in (cfg1, cfg2))
+        texts = old.pretty_text, Config(ordered_as(new.to_dict(), old.to_dict())).pretty_text
+        return text_diff(*texts, old.filename or "", new.filename or "")
 
     @staticmethod
     def _file2dict(
@@ -482,11 +482,11 @@ def _check_reserved(values: Mapping[str, Any]) -> None:
 
 def _chains(values: ConfigDict) -> dict[tuple[Any, ...], Any]:
     """The chain of every value of a config, as data."""
-    found: dict[tuple[Any, ...], Any] = {}
+    chains: dict[tuple[Any, ...], Any] = {}
 
     def walk(node: Any, owner: ConfigDict, path: tuple[Any, ...], below: int) -> None:
         if path:
-            found[path] = trace(owner, path[below:])
+            chains[path] = trace(owner, path[below:])
         if isinstance(node, ConfigDict):
             for key, item in dict.items(node):
                 walk(item, node, (*path, key), len(path))
@@ -495,4 +495,4 @@ def _chains(values: ConfigDict) -> dict[tuple[Any, ...], Any]:
                 walk(item, owner, (*path, index), below)
 
     walk(values, values, (), 0)
-    return found
+    return chains

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from typing import Any
 
 
-def near(name: object, known: Iterable[object], *, count: int = 3) -> list[str]:
+def near_names(name: object, known: Iterable[object], *, count: int = 3) -> list[str]:
     """The names of `known` that look most like `name`, best first.
 
     Example:
-        >>> near("depht", ["depth", "width"])
+        >>> near_names("depht", ["depth", "width"])
         ['depth']
     """
     return difflib.get_close_matches(str(name), [str(key) for key in known], n=count, cutoff=0.6)
@@ -25,7 +25,7 @@ def hint(name: object, known: Iterable[object]) -> str:
         "; did you mean 'depth'?"
     """
     names = list(known)
-    close = near(name, names)
+    close = near_names(name, names)
     if close:
         return f"; did you mean {' or '.join(repr(item) for item in close)}?"
     if names and len(names) <= 12:
@@ -65,8 +65,8 @@ class ConfigFileError(ConfigError, ValueError):
 
     def __init__(self, message: str, file: str | None = None, line: int | None = None) -> None:
         self.file, self.line = file, line
-        place = f"{file}:{line}" if file and line else file
-        super().__init__(f"{place}: {message}" if place else message)
+        location = f"{file}:{line}" if file and line else file
+        super().__init__(f"{location}: {message}" if location else message)
 
 
 class ConfigSyntaxError(ConfigFileError, SyntaxError):

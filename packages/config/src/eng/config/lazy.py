@@ -45,20 +45,20 @@ class Lazy:
         raise NotImplementedError
 
     def _refuse(self, use: str) -> LazyCallError:
-        place = f" in {self.location}" if self.location else ""
+        origin = f" in {self.location}" if self.location else ""
         return LazyCallError(
-            f"{self.dotted}, imported{place}, is not imported while the config file is read, so {use} is not known; "
+            f"{self.dotted}, imported{origin}, is not imported while the config file is read, so {use} is not known; "
             "write the value into the file, or read it with Config.fromfile(…, lazy_import=False)"
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Raises `LazyCallError`: what is imported lazily cannot be called yet."""
         raise LazyCallError(
-            f"{self.dotted} is imported lazily{self._place()} and cannot be called in the config file; "
+            f"{self.dotted} is imported lazily{self._origin_note()} and cannot be called in the config file; "
             f"write dict(type={self!r}, …) and let a registry build it"
         )
 
-    def _place(self) -> str:
+    def _origin_note(self) -> str:
         return f" (imported in {self.location})" if self.location else ""
 
     def __getattr__(self, name: str) -> LazyAttr:
@@ -159,7 +159,7 @@ class LazyObject(Lazy):
         try:
             first, *_ = [importlib.import_module(name) for name in self._modules]
         except ImportError as error:
-            raise type(error)(f"cannot import {self._modules} for the config{self._place()}: {error}") from error
+            raise type(error)(f"cannot import {self._modules} for the config{self._origin_note()}: {error}") from error
         if self._imported is None:
             return importlib.import_module(self._root)
         return self._member(first)
@@ -171,7 +171,7 @@ class LazyObject(Lazy):
         try:
             return importlib.import_module(f"{module.__name__}.{self._imported}")
         except ModuleNotFoundError as error:
-            raise ImportError(f"module {module.__name__!r} has no {self._imported!r}{self._place()}") from error
+            raise ImportError(f"module {module.__name__!r} has no {self._imported!r}{self._origin_note()}") from error
 
     @property
     def module(self) -> str | Sequence[str]:
@@ -229,11 +229,11 @@ class LazyAttr(Lazy):
         try:
             return getattr(source, self.name)
         except AttributeError as error:
-            place = f" (imported in {self.location})" if self.location else ""
+            origin = f" (imported in {self.location})" if self.location else ""
             try:
                 return importlib.import_module(self.dotted)
             except ImportError:
-                raise ImportError(f"{self.module} has no {self.name!r}{place}") from error
+                raise ImportError(f"{self.module} has no {self.name!r}{origin}") from error
 
     def __deepcopy__(self, memo: dict[int, Any]) -> LazyAttr:
         return LazyAttr(self.name, self.source, self.location)

@@ -60,13 +60,13 @@ def safe_key(key: PathLike, store: str) -> str:
     return posixpath.normpath(text) if ".." in text.split("/") else text
 
 
-def join_keys(first: PathLike, *rest: PathLike) -> str:
+def join_keys(first: PathLike, *keys: PathLike) -> str:
     """Parts joined by one slash each, whatever slashes they came with.
 
     >>> join_keys("s3://bucket/", "/a/", "b")
     's3://bucket/a/b'
     """
-    parts = [text_of(part).strip("/") for part in rest]
+    parts = [text_of(key).strip("/") for key in keys]
     head = text_of(first)
     return "/".join([head if head.endswith("://") and not parts else head.rstrip("/"), *(p for p in parts if p)])
 

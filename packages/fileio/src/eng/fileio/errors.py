@@ -28,8 +28,8 @@ __all__ = [
 def known_names(wrong: str, known: Iterable[str]) -> str:
     """The tail of a message: the nearest name where there is one, then all known ones."""
     names = sorted(name for name in known if name)
-    near = get_close_matches(wrong, names, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    nearest = get_close_matches(wrong, names, n=1)
+    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
     return f"{hint}known: {', '.join(names)}"
 
 
@@ -94,11 +94,11 @@ class ParseError(ValueError):
         return error
 
     @classmethod
-    def not_utf8(cls, path: str, cause: UnicodeDecodeError, what: str, advice: str = "") -> ParseError:
+    def not_utf8(cls, path: str, cause: UnicodeDecodeError, subject: str, advice: str = "") -> ParseError:
         """The error for a text in another encoding, at the line of its first wrong byte."""
         before = cause.object[: cause.start]
         line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
-        problem = f"{what} must be {cause.encoding.upper()}, but holds the byte {cause.object[cause.start]:#04x}"
+        problem = f"{subject} must be {cause.encoding.upper()}, but holds the byte {cause.object[cause.start]:#04x}"
         return cls.at(path, line, column, problem, advice)
 
 

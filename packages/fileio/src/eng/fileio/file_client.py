@@ -116,8 +116,8 @@ class FileClient:
 
     def get_local_path(self, filepath: PathLike) -> AbstractContextManager[PathLike]:
         """Context manager: a local path with the file's content."""
-        found: AbstractContextManager[PathLike] = self._call("get_local_path", filepath)
-        return found
+        local_path: AbstractContextManager[PathLike] = self._call("get_local_path", filepath)
+        return local_path
 
     def list_dir_or_file(
         self,
@@ -131,7 +131,7 @@ class FileClient:
         yield from self._call("list_dir_or_file", dir_path, list_dir, list_file, suffix, recursive)
 
     def _call(self, method: str, *args: Any) -> Any:
-        found = getattr(self.client, method, None)
-        if found is None:
+        ability = getattr(self.client, method, None)
+        if ability is None:
             raise UnsupportedOperationError(f"{self.name} cannot {method}")
-        return found(*args)
+        return ability(*args)

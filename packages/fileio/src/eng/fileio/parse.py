@@ -76,16 +76,16 @@ def dict_from_file(
     """
     mapping: dict[Any, Any] = {}
     for number, line in enumerate(_lines(filename, encoding, merged_args(file_client_args, backend_args)), 1):
-        words = line.split()
-        if len(words) < 2:
+        columns = line.split()
+        if len(columns) < 2:
             raise WordsError.at(text_of(filename), number, None, f"expected a key and a value, got {line!r}")
         try:
-            key = key_type(words[0])
+            key = key_type(columns[0])
         except ValueError as error:
             raise ParseError.at(
-                text_of(filename), number, None, f"cannot use {words[0]!r} as a key: {error}"
+                text_of(filename), number, None, f"cannot use {columns[0]!r} as a key: {error}"
             ) from error
-        mapping[key] = words[1:] if len(words) > 2 else words[1]
+        mapping[key] = columns[1:] if len(columns) > 2 else columns[1]
     return mapping
 
 

@@ -56,11 +56,11 @@ def build_from_cfg(cfg: Any, registry: Registry, default_args: Any = None) -> An
     try:
         arguments = _merged(cfg, registry, default_args)
         scope = arguments.pop("_scope_", None)
-        kind = arguments.pop("type")
+        type_or_name = arguments.pop("type")
         if scope is None:
-            return _construct(kind, registry.in_current_scope(), arguments)
+            return _construct(type_or_name, registry.in_current_scope(), arguments)
         with registry.switch_scope_and_registry(scope) as scoped:
-            return _construct(kind, scoped, arguments)
+            return _construct(type_or_name, scoped, arguments)
     except Exception as error:
         is_innermost = not build_chain(error)
         hints = _argument_hints(cfg, registry, default_args) if is_innermost and isinstance(error, TypeError) else ()
@@ -98,7 +98,7 @@ def build_model_from_cfg(cfg: Any, registry: Registry, default_args: Any = None)
     """
     if not isinstance(cfg, list):
         return build_from_cfg(cfg, registry, default_args)
-    modules = [build_from_cfg(each, registry, default_args) for each in cfg]
+    modules = [build_from_cfg(module_cfg, registry, default_args) for module_cfg in cfg]
     # A dotted path that is followed when it is needed: this package knows nothing of torch.
     return import_module("eng.model").Sequential(*modules)
 
@@ -140,21 +140,21 @@ def _without_conversion(cfg: Any) -> Any:
     return cfg
 
 
-def resolve(kind: Any, registry: Registry) -> Any:
+def resolve(type_or_name: Any, registry: Registry) -> Any:
     """The class or function that ``type=kind`` means.
 
     Raises:
         UnknownTypeError: a name that no registry knows.
         TypeError: neither a name nor something that can be called.
     """
-    if isinstance(kind, str):
-        found = registry.get(kind)
-        if found is None:
-            raise unknown_type(kind, registry)
-        kind = found
-    if not callable(kind):
-        raise TypeError(f"type must be a name, a class or a function, not {kind!r}")
-    return kind
+    if isinstance(type_or_name, str):
+        registered = registry.get(type_or_name)
+        if registered is None:
+            raise unknown_type(type_or_name, registry)
+        type_or_name = registered
+    if not callable(type_or_name):
+        raise TypeError(f"type must be a name, a class or a function, not {type_or_name!r}")
+    return type_or_name
 
 
 def is_mapping(cfg: object) -> bool:
@@ -162,8 +162,8 @@ def is_mapping(cfg: object) -> bool:
     return isinstance(cfg, Mapping) or (hasattr(cfg, "keys") and hasattr(cfg, "items") and not isinstance(cfg, type))
 
 
-def _construct(kind: Any, registry: Registry, arguments: dict[str, Any]) -> Any:
-    factory = resolve(kind, registry)
+def _construct(type_or_name: Any, registry: Registry, arguments: dict[str, Any]) -> Any:
+    factory = resolve(type_or_name, registry)
     make = factory.get_instance if isinstance(factory, ManagerMeta) else factory  # type: ignore[attr-defined]  # only ManagerMixin has this metaclass
     if not _LOGGER.isEnabledFor(logging.DEBUG):
         return make(**arguments)
@@ -202,17 +202,19 @@ def _merged(cfg: Any, registry: Registry, default_args: Any) -> dict[str, Any]:
     return arguments
 
 
-def _plain(cfg: Any, what: str) -> dict[str, Any]:
+def _plain(cfg: Any, argument_name: str) -> dict[str, Any]:
     if type(cfg) is dict:
         return cfg.copy()
-    _check_mapping(cfg, what)
+    _check_mapping(cfg, argument_name)
     # items() and not dict(cfg): a ConfigDict resolves its lazily imported objects there.
     return {key: value for key, value in cfg.items()}  # noqa: C416  # dict(cfg) would read past the overridden methods
 
 
-def _check_mapping(cfg: object, what: str) -> None:
+def _check_mapping(cfg: object, argument_name: str) -> None:
     if not is_mapping(cfg):
-        raise TypeError(f"{what} must be a mapping such as dict(type='Name', ...), not {type(cfg).__name__}: {cfg!r}")
+        raise TypeError(
+            f"{argument_name} must be a mapping such as dict(type='Name', ...), not {type(cfg).__name__}: {cfg!r}"
+        )
 
 
 def _node(cfg: Any, registry: Registry, default_args: Any) -> BuildNode:

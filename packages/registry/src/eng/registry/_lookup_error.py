@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 def unknown_type(name: str, registry: Registry) -> UnknownTypeError:
     """The error for `name`, which `registry` does not find."""
     searched = scopes_searched(name, registry)
-    near = near_names(name, registry)
+    candidates = near_names(name, registry)
     parts = [
         f"{name!r} is not in the {registry.scope}::{registry.name} registry (scopes searched: {', '.join(searched)})"
     ]
-    if near:
-        parts.append(did_you_mean(near))
+    if candidates:
+        parts.append(did_you_mean(candidates))
     parts.append(hint_for(name, registry))
-    return UnknownTypeError("; ".join(parts), name=name, searched=searched, near=near)
+    return UnknownTypeError("; ".join(parts), name=name, searched=searched, near_names=candidates)
 
 
 def scopes_searched(name: str, registry: Registry) -> list[str]:
@@ -37,13 +37,13 @@ def near_names(name: str, registry: Registry, count: int = 3) -> list[str]:
     """Registered names of the whole tree that look like `name`, those of its own line without a scope."""
     _, bare = registry.split_scope_key(name)
     own_line = list(line_of(registry))
-    own: dict[str, str] = {}
+    names: dict[str, str] = {}
     for node in tree_below(registry.root):
         prefix = "" if node in own_line else f"{node.scope}."
         for known in node.module_dict:
-            own.setdefault(f"{prefix}{known}", known)
+            names.setdefault(f"{prefix}{known}", known)
     folded: dict[str, list[str]] = {}
-    for shown, known in own.items():
+    for shown, known in names.items():
         folded.setdefault(known.lower(), []).append(shown)
     same = folded.get(bare.lower(), [])
     matches = closest(bare.lower(), folded, cutoff=0.7, count=count)

@@ -7,17 +7,19 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 
-def closest(word: str, known: Iterable[str], cutoff: float = 0.6, count: int = 3) -> list[str]:
-    """The known words that `word` may be a slip of, nearest first; where there is none, the one most like it."""
-    words = sorted(known)
-    slips = sorted((_distance(word, other), other) for other in words if is_slip_of(word, other))
-    return [other for _, other in slips[:count]] or difflib.get_close_matches(word, words, n=1, cutoff=cutoff)
+def closest(name: str, known: Iterable[str], cutoff: float = 0.6, count: int = 3) -> list[str]:
+    """The known words that `name` may be a slip of, nearest first; where there is none, the one most like it."""
+    candidates = sorted(known)
+    slips = sorted((_distance(name, candidate), candidate) for candidate in candidates if is_slip_of(name, candidate))
+    return [candidate for _, candidate in slips[:count]] or difflib.get_close_matches(
+        name, candidates, n=1, cutoff=cutoff
+    )
 
 
-def or_mean(word: str, known: Iterable[str]) -> str:
+def or_mean(name: str, known: Iterable[str]) -> str:
     """``"; did you mean 'x'?"``, or nothing where no known word is near."""
-    near = closest(word, known)
-    return f"; {did_you_mean(near)}" if near else ""
+    candidates = closest(name, known)
+    return f"; {did_you_mean(candidates)}" if candidates else ""
 
 
 def did_you_mean(names: Iterable[str]) -> str:
@@ -26,11 +28,11 @@ def did_you_mean(names: Iterable[str]) -> str:
 
 
 @lru_cache(maxsize=1 << 16)
-def is_slip_of(word: str, known: str, most: int = 2) -> bool:
-    """Whether `word` is `known` with one slip of the fingers, or with two (at `most`) where it is long."""
-    if word == known or len(known) < 3:
+def is_slip_of(name: str, known: str, most: int = 2) -> bool:
+    """Whether `name` is `known` with one slip of the fingers, or with two (at `most`) where it is long."""
+    if name == known or len(known) < 3:
         return False  # of two letters, every word is a slip away
-    return _distance(word, known) <= min(most, 2 if len(known) >= 10 else 1)
+    return _distance(name, known) <= min(most, 2 if len(known) >= 10 else 1)
 
 
 def _distance(a: str, b: str) -> int:
@@ -39,11 +41,11 @@ def _distance(a: str, b: str) -> int:
         return 3
     before: list[int] = []
     above = list(range(len(b) + 1))
-    for i, letter in enumerate(a, 1):
+    for i, a_letter in enumerate(a, 1):
         row = [i]
-        for j, other in enumerate(b, 1):
-            cost = min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (letter != other))
-            if i > 1 and j > 1 and letter == b[j - 2] and a[i - 2] == other:
+        for j, b_letter in enumerate(b, 1):
+            cost = min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (a_letter != b_letter))
+            if i > 1 and j > 1 and a_letter == b[j - 2] and a[i - 2] == b_letter:
                 cost = min(cost, before[j - 2] + 1)
             row.append(cost)
         before, above = above, row

@@ -13,9 +13,9 @@ def location_of(cfg: Any, key: str | int | None = "type") -> str | None:
     where = getattr(cfg, "__where__", None)
     if where is None:
         return None
-    found = where(key) if key is not None else None
-    place: str | None = found or where(None)
-    return place
+    at_key = where(key) if key is not None else None
+    location: str | None = at_key or where(None)
+    return location
 
 
 def describe_call(cfg: Any, default_type: Any = "?") -> str:
@@ -28,9 +28,9 @@ def describe_call(cfg: Any, default_type: Any = "?") -> str:
     return f"{type_name(cfg.get('type', default_type))}({arguments})"
 
 
-def type_name(kind: Any) -> str:
+def type_name(type_or_name: Any) -> str:
     """How a ``type`` is called in messages."""
-    return kind if isinstance(kind, str) else getattr(kind, "__name__", repr(kind))
+    return type_or_name if isinstance(type_or_name, str) else getattr(type_or_name, "__name__", repr(type_or_name))
 
 
 def key_path_to(target: Any, cfg: Any) -> str | None:

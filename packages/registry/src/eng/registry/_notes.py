@@ -62,10 +62,10 @@ def _text(chain: Sequence[BuildNode], hints: Sequence[str]) -> str:
 
 def _replace_note(error: BaseException, before: str | None, text: str) -> None:
     if sys.version_info < (3, 11):  # notes are shown from 3.11 on: before, the text stands in the message
-        words = error.args[0] if error.args and isinstance(error.args[0], str) else None
-        if words is not None:
-            message = words.removesuffix(f"\n{before}")
-            error.args = (f"{message}\n{text}", *error.args[1:])
+        old_message = error.args[0] if error.args and isinstance(error.args[0], str) else None
+        if old_message is not None:
+            bare_message = old_message.removesuffix(f"\n{before}")
+            error.args = (f"{bare_message}\n{text}", *error.args[1:])
         return
     notes = getattr(error, "__notes__", [])
     if before in notes:

@@ -193,15 +193,15 @@ class Registry:
             raise TypeError(f"only what can be called is registered in {self._label()}, not {module!r}")
         names = [module_name] if isinstance(module_name, str) else module_name or [module.__name__]
         for name in names:
-            taken = self._module_dict.get(name)
-            if name in self._fallbacks and taken is not None:
+            registered = self._module_dict.get(name)
+            if name in self._fallbacks and registered is not None:
                 self._fallbacks.discard(name)
                 _LOGGER.info(
-                    "%s: %s takes the name %r from %s", self._label(), _qualified(module), name, _qualified(taken)
+                    "%s: %s takes the name %r from %s", self._label(), _qualified(module), name, _qualified(registered)
                 )
-            elif taken is not None and not force and not _is_defined_again(taken, module):
+            elif registered is not None and not force and not _is_defined_again(registered, module):
                 raise DuplicateNameError(
-                    f"{name!r} is registered already in {self._label()}, as {_qualified(taken)}; "
+                    f"{name!r} is registered already in {self._label()}, as {_qualified(registered)}; "
                     f"register {_qualified(module)} under another name, or with force=True to replace it"
                 )
             self._module_dict[name] = module
@@ -224,12 +224,14 @@ class Registry:
             >>> TOOLS.get("Saw") is Saw
             True
         """
-        taken = self._module_dict.get(name)
-        if taken is None:
+        registered = self._module_dict.get(name)
+        if registered is None:
             self._register_module(module, name)
             self._fallbacks.add(name)
-        elif taken != module:
-            _LOGGER.info("%s: %s keeps the name %r from %s", self._label(), _qualified(taken), name, _qualified(module))
+        elif registered != module:
+            _LOGGER.info(
+                "%s: %s keeps the name %r from %s", self._label(), _qualified(registered), name, _qualified(module)
+            )
 
     # Looking up
 
@@ -250,22 +252,22 @@ class Registry:
             >>> Registry("any", scope="example").get("math.hypot")(3, 4)
             5.0
         """
-        found = self._module_dict.get(key) if isinstance(key, str) else None
-        return found if found is not None else self._search(key)
+        module = self._module_dict.get(key) if isinstance(key, str) else None
+        return module if module is not None else self._search(key)
 
     def _search(self, key: str) -> Any:
         if not isinstance(key, str):
             raise TypeError(f"a name in {self._label()} is a string, not {key!r}")
         scope, name = self.split_scope_key(key)
-        found = None
+        module = None
         if scope is None or scope in self._synonyms:
-            found = find_name(self, name)
+            module = find_name(self, name)
         else:
             registry = self.of_scope(scope)
-            found = None if registry is None else _find_below(registry, name)
-        if found is None and scope is not None:
-            found = find_name(self, key)  # a registered name may hold a dot
-        return vet(key, object_at(key), self) if found is None else found
+            module = None if registry is None else _find_below(registry, name)
+        if module is None and scope is not None:
+            module = find_name(self, key)  # a registered name may hold a dot
+        return vet(key, object_at(key), self) if module is None else module
 
     def import_from_location(self) -> None:
         """Imports the modules of `locations`, once.
@@ -305,23 +307,23 @@ class Registry:
 
     def of_scope(self, scope: str) -> Registry | None:
         """The registry of `scope` in this tree, after importing ``<scope>.registry`` if need be; None without one."""
-        found = self._children.get(scope)
-        if found is None:  # an empty registry is false, so no `or`
-            found = find_scope(self.root, scope)
-        if found is None and import_registry_of(scope):
-            found = find_scope(self.root, scope)
-        return found
+        registry = self._children.get(scope)
+        if registry is None:  # an empty registry is false, so no `or`
+            registry = find_scope(self.root, scope)
+        if registry is None and import_registry_of(scope):
+            registry = find_scope(self.root, scope)
+        return registry
 
     def in_current_scope(self) -> Registry:
         """The registry of the default scope in this tree; this one where there is none."""
         current = DefaultScope.get_current_instance()
         if current is None or current.scope_name in self._synonyms:
             return self
-        found = self.of_scope(current.scope_name)
-        if found is None:
+        registry = self.of_scope(current.scope_name)
+        if registry is None:
             self._warn_of_scope(current.scope_name)
             return self
-        return found
+        return registry
 
     @contextmanager
     def switch_scope_and_registry(self, scope: str | None) -> Iterator[Registry]:
@@ -429,7 +431,7 @@ def _checked_scope(scope: object) -> str:
 def _check_names(name: object, registry: str) -> None:
     if name is None or isinstance(name, str):
         return
-    if isinstance(name, Sequence) and all(isinstance(each, str) for each in name):
+    if isinstance(name, Sequence) and all(isinstance(item, str) for item in name):
         return
     hint = "; write @register_module() with parentheses" if callable(name) else ""
     raise TypeError(f"a name in registry {registry!r} is a string or several strings, not {name!r}{hint}")
@@ -443,9 +445,9 @@ def _find_below(registry: Registry, name: str) -> Any:
     return find_name(registry, name)
 
 
-def _is_defined_again(taken: Any, module: Any) -> bool:
+def _is_defined_again(registered: Any, module: Any) -> bool:
     """Whether a cell of a notebook, or a line of a prompt, was run once more."""
-    return getattr(module, "__module__", None) == "__main__" and _qualified(taken) == _qualified(module)
+    return getattr(module, "__module__", None) == "__main__" and _qualified(registered) == _qualified(module)
 
 
 def _qualified(module: Any) -> str:

@@ -50,12 +50,12 @@ def count_registered_modules(save_path: str | None = None, verbose: bool = True)
     roots = {
         name: value for name, value in vars(_root).items() if value in _root.ROOT_REGISTRIES and name != "OPTIM_WRAPPER"
     }
-    found = {"scan_date": time.strftime("%Y-%m-%d %H:%M:%S"), "registries": _count_all(roots, verbose)}
+    report = {"scan_date": time.strftime("%Y-%m-%d %H:%M:%S"), "registries": _count_all(roots, verbose)}
     if save_path is not None:
         folder = Path(save_path)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / _FILE_NAME).write_text(json.dumps(found, indent=2), encoding="utf-8")
-    return found
+        (folder / _FILE_NAME).write_text(json.dumps(report, indent=2), encoding="utf-8")
+    return report
 
 
 def _count_all(roots: dict[str, Any], verbose: bool) -> dict[str, Any]:

@@ -46,8 +46,8 @@ def parameters_of(factory: Callable[..., Any]) -> Parameters:
         return _of_function(factory, skip_first=False)
     if type(factory).__call__ is not type.__call__:
         return NOTHING_KNOWN
-    found = _of_class(factory, factory.__mro__)
-    return replace(found, is_exact=False) if _may_give_another(factory) else found
+    parameters = _of_class(factory, factory.__mro__)
+    return replace(parameters, is_exact=False) if _may_give_another(factory) else parameters
 
 
 def _may_give_another(cls: type) -> bool:
@@ -69,8 +69,8 @@ def _of_class(cls: type, mro: tuple[type, ...]) -> Parameters:
         maker = vars(owner).get("__init__") or _new_of(owner)
         if maker is None:
             continue
-        own = _of_function(maker, skip_first=True)
-        return _with_bases(own, maker, cls, mro[index + 1 :]) if own.takes_any else own
+        parameters = _of_function(maker, skip_first=True)
+        return _with_bases(parameters, maker, cls, mro[index + 1 :]) if parameters.takes_any else parameters
     return NOTHING_KNOWN
 
 
@@ -80,48 +80,60 @@ def _new_of(owner: type) -> Any:
     return None if owner.__module__ == "typing" else getattr(new, "__func__", new)
 
 
-def _with_bases(own: Parameters, maker: Any, cls: type, bases: tuple[type, ...]) -> Parameters:
+def _with_bases(parameters: Parameters, maker: Any, cls: type, bases: tuple[type, ...]) -> Parameters:
     handing_on = _follow_kwargs(maker)
     if handing_on is None:
-        return own
+        return parameters
     if not handing_on.to_super:  # further names are swallowed
-        return replace(own, names=own.names | handing_on.read)
+        return replace(parameters, names=parameters.names | handing_on.read)
     above = _of_class(cls, bases)
     is_exact = above.is_exact and not hasattr(maker, "__wrapped__")
     inherited = above.names - handing_on.fixed - set(above.positional[: handing_on.num_by_position])
     return Parameters(
-        own.names | handing_on.read | inherited,
-        (*own.required, *(name for name in above.required if name in inherited - own.names)),
-        {**{name: hint for name, hint in above.hints.items() if name in inherited}, **own.hints},
+        parameters.names | handing_on.read | inherited,
+        (*parameters.required, *(name for name in above.required if name in inherited - parameters.names)),
+        {**{name: hint for name, hint in above.hints.items() if name in inherited}, **parameters.hints},
         above.takes_any,
-        own.positional,
+        parameters.positional,
         is_exact,
     )
 
 
 def _of_function(function: Callable[..., Any], *, skip_first: bool) -> Parameters:
     try:
-        found = list(inspect.signature(function).parameters.values())[1 if skip_first else 0 :]
+        parameters = list(inspect.signature(function).parameters.values())[1 if skip_first else 0 :]
     except (ValueError, TypeError):  # a builtin that does not tell
         return NOTHING_KNOWN
-    named = [each for each in found if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)]
-    takes_any = any(each.kind is each.VAR_KEYWORD for each in found)
+    named = [
+        parameter
+        for parameter in parameters
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    ]
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     hints = _hints(function, named)
-    required = tuple(each.name for each in named if each.default is _EMPTY)
-    positional = tuple(each.name for each in found if each.kind is each.POSITIONAL_OR_KEYWORD)
+    required = tuple(parameter.name for parameter in named if parameter.default is _EMPTY)
+    positional = tuple(parameter.name for parameter in parameters if parameter.kind is parameter.POSITIONAL_OR_KEYWORD)
     is_exact = not takes_any and not hasattr(function, "__wrapped__")
-    return Parameters(frozenset(each.name for each in named), required, hints, takes_any, positional, is_exact)
+    return Parameters(
+        frozenset(parameter.name for parameter in named), required, hints, takes_any, positional, is_exact
+    )
 
 
 def _hints(function: Callable[..., Any], named: list[inspect.Parameter]) -> dict[str, Any]:
     try:
         resolved = get_type_hints(function)
     except Exception:  # noqa: BLE001  # annotations may name what only a type checker imports
-        resolved = {each.name: each.annotation for each in named if not isinstance(each.annotation, str)}
-    hints = {each.name: resolved[each.name] for each in named if resolved.get(each.name, _EMPTY) is not _EMPTY}
-    for each in named:
-        if each.default is None and each.name in hints:
-            hints[each.name] = hints[each.name] | None if _can_or(hints[each.name]) else Any
+        resolved = {
+            parameter.name: parameter.annotation for parameter in named if not isinstance(parameter.annotation, str)
+        }
+    hints = {
+        parameter.name: resolved[parameter.name]
+        for parameter in named
+        if resolved.get(parameter.name, _EMPTY) is not _EMPTY
+    }
+    for parameter in named:
+        if parameter.default is None and parameter.name in hints:
+            hints[parameter.name] = hints[parameter.name] | None if _can_or(hints[parameter.name]) else Any
     return hints
 
 
@@ -160,13 +172,14 @@ def _follow_kwargs(maker: Any) -> _HandingOn | None:
     if uses != len(to_super) + len(read) or len(to_super) > 1:
         return None
     fixed = {keyword.arg for call in to_super for keyword in call.keywords if keyword.arg}
-    by_position = [each for call in to_super for each in call.args if not isinstance(each, ast.Starred)]
+    by_position = [argument for call in to_super for argument in call.args if not isinstance(argument, ast.Starred)]
     return _HandingOn(bool(to_super), frozenset(read), frozenset(fixed), len(by_position))
 
 
 def _spreads(call: ast.Call, name: str) -> bool:
     return any(
-        each.arg is None and isinstance(each.value, ast.Name) and each.value.id == name for each in call.keywords
+        keyword.arg is None and isinstance(keyword.value, ast.Name) and keyword.value.id == name
+        for keyword in call.keywords
     )
 
 

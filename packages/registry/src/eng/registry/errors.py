@@ -26,11 +26,13 @@ class UnknownTypeError(KeyError):
         near: registered names that look alike, nearest first.
     """
 
-    def __init__(self, message: str, *, name: str = "", searched: Sequence[str] = (), near: Sequence[str] = ()) -> None:
+    def __init__(
+        self, message: str, *, name: str = "", searched: Sequence[str] = (), near_names: Sequence[str] = ()
+    ) -> None:
         super().__init__(message)
         self.name = name
         self.searched = tuple(searched)
-        self.near = tuple(near)
+        self.near = tuple(near_names)
 
     __str__ = Exception.__str__  # KeyError shows the repr of its argument
 
@@ -69,8 +71,8 @@ class BuildNode:
     cfg: object = None
 
     def __str__(self) -> str:
-        place = f"{self.where} " if self.where else ""
-        return f"{place}{self.path} → {self.call}"
+        location = f"{self.where} " if self.where else ""
+        return f"{location}{self.path} → {self.call}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The config may hold anything; the words are enough for another process.

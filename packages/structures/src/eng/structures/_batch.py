@@ -42,18 +42,18 @@ def stack(samples: Sequence[_E]) -> _E:
     if not samples:
         raise FieldValueError("samples should hold at least one element, but is empty")
     first = samples[0]
-    for position, each in enumerate(samples):
-        if type(each) is not type(first):
+    for position, sample in enumerate(samples):
+        if type(sample) is not type(first):
             raise FieldTypeError(
                 f"samples should be of one class, but samples[0] is {type(first).__name__} "
-                f"and samples[{position}] is {type(each).__name__}"
+                f"and samples[{position}] is {type(sample).__name__}"
             )
     data = {name: _stacked(values, name) for name, values in _columns(samples, "_data_fields").items()}
-    made = first._like(data)  # noqa: SLF001 # of the same package
-    for name in list(made.metainfo_keys()):
-        delattr(made, name)
-    made.set_metainfo({name: _common(values) for name, values in _columns(samples, "_metainfo_fields").items()})
-    return made
+    batch = first._with_data(data)  # noqa: SLF001 # of the same package
+    for name in list(batch.metainfo_keys()):
+        delattr(batch, name)
+    batch.set_metainfo({name: _common(values) for name, values in _columns(samples, "_metainfo_fields").items()})
+    return batch
 
 
 def collate(samples: Sequence[Any]) -> Any:
@@ -81,15 +81,15 @@ def collate(samples: Sequence[Any]) -> Any:
     return default_collate(list(samples))
 
 
-def _columns(samples: Sequence[BaseDataElement], kind: str) -> dict[str, list[Any]]:
-    names = list(getattr(samples[0], kind))
-    for position, each in enumerate(samples):
-        if set(getattr(each, kind)) != set(names):
+def _columns(samples: Sequence[BaseDataElement], attribute: str) -> dict[str, list[Any]]:
+    names = list(getattr(samples[0], attribute))
+    for position, sample in enumerate(samples):
+        if set(getattr(sample, attribute)) != set(names):
             raise FieldValueError(
                 f"samples should have the same fields, but samples[0] has {', '.join(names) or 'none'} "
-                f"and samples[{position}] has {', '.join(getattr(each, kind)) or 'none'}"
+                f"and samples[{position}] has {', '.join(getattr(sample, attribute)) or 'none'}"
             )
-    return {name: [getattr(each, name) for each in samples] for name in names}
+    return {name: [getattr(sample, name) for sample in samples] for name in names}
 
 
 def _stacked(values: list[Any], name: str) -> Any:
@@ -106,14 +106,14 @@ def _stacked(values: list[Any], name: str) -> Any:
 
 def _common(values: list[Any]) -> Any:
     first = values[0]
-    return first if all(_is_same(first, each) for each in values[1:]) else values
+    return first if all(_is_same(first, value) for value in values[1:]) else values
 
 
-def _is_same(one: Any, other: Any) -> bool:
-    if type(one) is not type(other):
+def _is_same(left: Any, right: Any) -> bool:
+    if type(left) is not type(right):
         return False
-    if isinstance(one, Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, np.ndarray):
-        return np.array_equal(one, other)
-    return bool(one == other)
+    if isinstance(left, Tensor):
+        return torch.equal(left, right)
+    if isinstance(left, np.ndarray):
+        return np.array_equal(left, right)
+    return bool(left == right)

@@ -108,4 +108,4 @@ def public_name(owner: type, name: str) -> str:
 
 def dtype_name(dtype: Any) -> str:
     """A class, or several, as an error message shows it."""
-    return " or ".join(dtype_name(each) for each in dtype) if isinstance(dtype, tuple) else str(dtype.__name__)
+    return " or ".join(dtype_name(item) for item in dtype) if isinstance(dtype, tuple) else str(dtype.__name__)

@@ -22,9 +22,9 @@ def _lines(items: Iterable[tuple[str, Any]]) -> list[str]:
 
 def _line(key: str, value: Any) -> str:
     if isinstance(value, Mapping) and value:
-        return "\n".join([f"{key}:", *(_indented(_line(str(inner), each)) for inner, each in value.items())])
-    first, *rest = repr(value).split("\n")
-    return "\n".join([f"{key}: {first}", *(_indented(text) for text in rest)])
+        return "\n".join([f"{key}:", *(_indented(_line(str(inner), item)) for inner, item in value.items())])
+    first, *further = repr(value).split("\n")
+    return "\n".join([f"{key}: {first}", *(_indented(text) for text in further)])
 
 
 def _indented(text: str) -> str:

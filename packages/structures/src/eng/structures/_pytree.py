@@ -17,35 +17,35 @@ class Layout:
     """What an element is beside its data: two layouts are equal where class and fields are, whatever the image.
 
     Args:
-        kind: class of the element.
+        cls: class of the element.
         fields: names of its data.
         metainfo: its meta information, carried but not compared: samples of a batch differ in it.
     """
 
-    def __init__(self, kind: type[Any], fields: tuple[str, ...], metainfo: dict[str, Any]) -> None:
-        self.kind, self.fields, self.metainfo = kind, fields, metainfo
+    def __init__(self, cls: type[Any], fields: tuple[str, ...], metainfo: dict[str, Any]) -> None:
+        self.cls, self.fields, self.metainfo = cls, fields, metainfo
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Layout) and (self.kind, self.fields) == (other.kind, other.fields)
+        return isinstance(other, Layout) and (self.cls, self.fields) == (other.cls, other.fields)
 
     def __hash__(self) -> int:
-        return hash((self.kind, self.fields))
+        return hash((self.cls, self.fields))
 
     def __repr__(self) -> str:
-        return f"{self.kind.__name__}({', '.join(self.fields)})"
+        return f"{self.cls.__name__}({', '.join(self.fields)})"
 
 
-def register(kind: type[Any]) -> None:
+def register(cls: type[Any]) -> None:
     """Makes elements of a class nodes of torch's trees; their data are the children."""
-    torch_tree.register_pytree_node(kind, flatten, unflatten, flatten_with_keys_fn=_flatten_with_keys)
+    torch_tree.register_pytree_node(cls, flatten, unflatten, flatten_with_keys_fn=_flatten_with_keys)
 
 
 def flatten(element: Any) -> tuple[list[Any], Layout]:
     """Data of an element, and what is needed to put it together again."""
-    own = element.__dict__
-    fields = tuple(name for name in own["_data_fields"] if name in own)
-    metainfo = {name: own[name] for name in own["_metainfo_fields"]}
-    return [own[name] for name in fields], Layout(type(element), fields, metainfo)
+    attributes = element.__dict__
+    fields = tuple(name for name in attributes["_data_fields"] if name in attributes)
+    metainfo = {name: attributes[name] for name in attributes["_metainfo_fields"]}
+    return [attributes[name] for name in fields], Layout(type(element), fields, metainfo)
 
 
 def unflatten(values: Iterable[Any], layout: Layout) -> Any:
@@ -53,13 +53,13 @@ def unflatten(values: Iterable[Any], layout: Layout) -> Any:
 
     Lengths and shapes are not checked: under ``vmap`` a field has a dimension less, and a tree may hold placeholders.
     """
-    made = object.__new__(layout.kind)
-    own = made.__dict__
-    own["_metainfo_fields"] = FieldNames.fromkeys(layout.metainfo)
-    own["_data_fields"] = FieldNames.fromkeys(layout.fields)
-    own.update(layout.metainfo)
-    own.update(zip(layout.fields, values, strict=True))
-    return made
+    element = object.__new__(layout.cls)
+    attributes = element.__dict__
+    attributes["_metainfo_fields"] = FieldNames.fromkeys(layout.metainfo)
+    attributes["_data_fields"] = FieldNames.fromkeys(layout.fields)
+    attributes.update(layout.metainfo)
+    attributes.update(zip(layout.fields, values, strict=True))
+    return element
 
 
 def _flatten_with_keys(element: Any) -> tuple[list[tuple[Any, Any]], Layout]:

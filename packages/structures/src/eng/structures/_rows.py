@@ -18,7 +18,7 @@ _NUMBERS = frozenset({torch.int64, torch.int32, torch.int16, torch.int8})
 _ALLOWED = "a name, a number, a slice, or a list, tensor or array of numbers or truth values"
 
 
-def taker(item: Any, length: int) -> Taker:
+def row_taker(item: Any, length: int) -> Taker:
     """A function that takes the rows `item` out of a field's value.
 
     Args:
@@ -58,17 +58,17 @@ def joined(values: list[Any], name: str) -> Any:
     if isinstance(first, str):
         return "".join(values)
     if isinstance(first, (list, tuple)):
-        return type(first)(row for each in values for row in each)
+        return type(first)(row for value in values for row in value)
     if not isinstance(first, SupportsCat):
         raise FieldValueError(f"field {name!r}: {type(first).__name__} cannot be joined, as it has no method cat")
     return first.cat(values)
 
 
 def _check_kinds(values: list[Any], name: str) -> None:
-    kinds = {type(each) for each in values}
-    if len(kinds) > 1 and not all(isinstance(each, Tensor) for each in values):
+    classes = {type(value) for value in values}
+    if len(classes) > 1 and not all(isinstance(value, Tensor) for value in values):
         raise FieldValueError(
-            f"field {name!r}: {' and '.join(sorted(kind.__name__ for kind in kinds))} cannot be joined"
+            f"field {name!r}: {' and '.join(sorted(cls.__name__ for cls in classes))} cannot be joined"
         )
 
 

@@ -28,18 +28,18 @@ class SupportsCat(Protocol):
 
 def copied(value: Any) -> Any:
     """A copy that shares nothing that can change; tensors keep their history, as ``Tensor.clone`` does."""
-    kind = type(value)
-    if kind in _IMMUTABLE:
+    cls = type(value)
+    if cls in _IMMUTABLE:
         return value
     if isinstance(value, Tensor) or hasattr(value, "metainfo_items"):
         return value.clone()
-    if kind is list:
-        return [copied(each) for each in value]
-    if kind is tuple:
-        return tuple([copied(each) for each in value])
-    if kind is dict:
-        return {key: copied(each) for key, each in value.items()}
-    return value.copy() if kind is np.ndarray and value.dtype != object else copy.deepcopy(value)
+    if cls is list:
+        return [copied(item) for item in value]
+    if cls is tuple:
+        return tuple([copied(item) for item in value])
+    if cls is dict:
+        return {key: copied(item) for key, item in value.items()}
+    return value.copy() if cls is np.ndarray and value.dtype != object else copy.deepcopy(value)
 
 
 def mapped(value: Any, change: Callable[[Any], Any], method: str | None) -> Any:
@@ -52,13 +52,13 @@ def mapped(value: Any, change: Callable[[Any], Any], method: str | None) -> Any:
     """
     if isinstance(value, Tensor) or hasattr(value, "metainfo_items"):
         return change(value)
-    kind = type(value)
-    if kind is list:
-        return [mapped(each, change, method) for each in value]
-    if kind is tuple:
-        return tuple([mapped(each, change, method) for each in value])
-    if kind is dict:
-        return {key: mapped(each, change, method) for key, each in value.items()}
+    cls = type(value)
+    if cls is list:
+        return [mapped(item, change, method) for item in value]
+    if cls is tuple:
+        return tuple([mapped(item, change, method) for item in value])
+    if cls is dict:
+        return {key: mapped(item, change, method) for key, item in value.items()}
     return change(value) if method is not None and callable(getattr(value, method, None)) else value
 
 

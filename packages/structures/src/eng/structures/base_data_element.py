@@ -50,8 +50,8 @@ class BaseDataElement:
     _data_fields: FieldNames
 
     def __init__(self, *, metainfo: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        own = self.__dict__
-        own["_metainfo_fields"], own["_data_fields"] = FieldNames(), FieldNames()
+        attributes = self.__dict__
+        attributes["_metainfo_fields"], attributes["_data_fields"] = FieldNames(), FieldNames()
         if metainfo is not None:
             self.set_metainfo(metainfo)
         if kwargs:
@@ -135,13 +135,13 @@ class BaseDataElement:
             raise FieldValueError(f"field_type should be 'data' or 'metainfo' but got {field_type!r}")
 
     def _put(self, name: str, value: Any) -> None:
-        own = self.__dict__
-        if name in own["_metainfo_fields"]:
+        attributes = self.__dict__
+        if name in attributes["_metainfo_fields"]:
             raise FieldNameError(
                 f"{name!r} is meta information already, so it cannot be data too; change it with set_metainfo"
             )
-        own[name] = self._accepted(name, value)
-        own["_data_fields"][name] = None
+        attributes[name] = self._accepted(name, value)
+        attributes["_data_fields"][name] = None
 
     def _accepted(self, name: str, value: Any) -> Any:
         """The value that a data field gets; subclasses check it here."""
@@ -174,9 +174,9 @@ class BaseDataElement:
 
     def _order_names(self) -> None:
         """Makes the names of the fields `FieldNames` again: pickles of the reference hold plain sets."""
-        own = self.__dict__
+        attributes = self.__dict__
         for name in _RESERVED:
-            own[name] = FieldNames.fromkeys(own.get(name, ()))
+            attributes[name] = FieldNames.fromkeys(attributes.get(name, ()))
 
     def __delattr__(self, name: str) -> None:
         if name in _RESERVED:
@@ -281,10 +281,10 @@ class BaseDataElement:
             metainfo: its meta information; None takes a copy of this element's.
             **kwargs: its data; nothing takes this element's, which both then share.
         """
-        made = type(self)()
-        made.set_metainfo(self.metainfo if metainfo is None else metainfo)
-        made.set_data(kwargs or dict(type(self).items(self)))
-        return made
+        element = type(self)()
+        element.set_metainfo(self.metainfo if metainfo is None else metainfo)
+        element.set_data(kwargs or dict(type(self).items(self)))
+        return element
 
     def clone(self) -> Self:
         """A deep copy; gradients flow through it to the original, as with ``Tensor.clone``."""
@@ -302,25 +302,27 @@ class BaseDataElement:
 
     def _with(self, change: Callable[[Any], Any]) -> Self:
         """This element with every value of data changed, in a way that keeps the lengths and shapes."""
-        own = self.__dict__
-        made = self._like({name: change(own[name]) for name in self._data_fields if name in own})
-        for name in self._data_fields.keys() - own.keys():  # properties that keep their value in a place of their own
-            setattr(made, name, change(getattr(self, name)))
-        return made
+        attributes = self.__dict__
+        element = self._with_data({name: change(attributes[name]) for name in self._data_fields if name in attributes})
+        for name in (
+            self._data_fields.keys() - attributes.keys()
+        ):  # properties that keep their value in a place of their own
+            setattr(element, name, change(getattr(self, name)))
+        return element
 
-    def _like(self, data: dict[str, Any]) -> Self:
+    def _with_data(self, data: dict[str, Any]) -> Self:
         """An element of the same class with a copy of the meta information, and some of the fields with other values."""
-        made = object.__new__(type(self))
-        own, now = self.__dict__, made.__dict__
-        fields, infos = own["_data_fields"], own["_metainfo_fields"]
+        element = object.__new__(type(self))
+        attributes, now = self.__dict__, element.__dict__
+        fields, infos = attributes["_data_fields"], attributes["_metainfo_fields"]
         # Copying names is several times quicker than collecting them anew.
         now["_data_fields"] = FieldNames(fields) if len(fields) == len(data) else FieldNames.fromkeys(data)
         now["_metainfo_fields"] = FieldNames(infos) if infos else FieldNames()
         if infos:
             for name in infos:
-                now[name] = _values.copied(own[name])
+                now[name] = _values.copied(attributes[name])
         now.update(data)
-        return made
+        return element
 
     def __copy__(self) -> Self:
         return self._with(_same)

@@ -47,12 +47,12 @@ class InstanceData(BaseDataElement):
         try:
             length = len(value)
         except TypeError:
-            raise FieldTypeError(f"field {name!r}: value must have a length, but got {_kind(value)}") from None
+            raise FieldTypeError(f"field {name!r}: value must have a length, but got {_class_name(value)}") from None
         fields = self._data_fields
         if fields:
-            own = self.__dict__
+            attributes = self.__dict__
             for first in fields:
-                expected = len(own[first])
+                expected = len(attributes[first])
                 break
             # After a first field without rows, the reference takes fields of any length; libraries fill elements so.
             if expected and length != expected and (len(fields) > 1 or name not in fields):
@@ -106,13 +106,13 @@ class InstanceData(BaseDataElement):
         """
         if type(item) is str:
             return getattr(self, item)
-        own, fields = self.__dict__, self._data_fields
+        attributes, fields = self.__dict__, self._data_fields
         if type(item) is slice:
-            return self._like({name: own[name][item] for name in fields})
+            return self._with_data({name: attributes[name][item] for name in fields})
         if not fields and item.__class__ is not int:
-            return self._like({})
-        taker = _rows.taker(item, len(self))
-        return self._like({name: taker(own[name], name) for name in fields})
+            return self._with_data({})
+        take = _rows.row_taker(item, len(self))
+        return self._with_data({name: take(attributes[name], name) for name in fields})
 
     @staticmethod
     def cat(instances_list: Sequence[_I]) -> _I:
@@ -131,30 +131,32 @@ class InstanceData(BaseDataElement):
         """
         # Plain loops in one function: here calls and comprehensions cost more than what they do.
         names: Iterable[str] = ()
-        owns: list[dict[str, Any]] = []
-        for each in instances_list:
-            if type(each) is not InstanceData and not isinstance(each, InstanceData):
-                raise FieldTypeError(f"instances_list[{len(owns)}] should be an InstanceData but got {_kind(each)}")
-            own = each.__dict__
-            if own["_data_fields"] != names:
-                if owns:
-                    raise _different_fields(instances_list[0], each, len(owns))
-                names = own["_data_fields"]
-            owns.append(own)
-        if len(owns) < 2:
+        attributes_of_all: list[dict[str, Any]] = []
+        for instance in instances_list:
+            if type(instance) is not InstanceData and not isinstance(instance, InstanceData):
+                raise FieldTypeError(
+                    f"instances_list[{len(attributes_of_all)}] should be an InstanceData but got {_class_name(instance)}"
+                )
+            attributes = instance.__dict__
+            if attributes["_data_fields"] != names:
+                if attributes_of_all:
+                    raise _different_fields(instances_list[0], instance, len(attributes_of_all))
+                names = attributes["_data_fields"]
+            attributes_of_all.append(attributes)
+        if len(attributes_of_all) < 2:
             return _only(instances_list)
-        own = owns[0]
-        made = object.__new__(type(instances_list[0]))
+        attributes = attributes_of_all[0]
+        joined = object.__new__(type(instances_list[0]))
         # Nothing is checked again: the names were accepted before, and sums of equal lengths are equal.
-        now, infos = made.__dict__, own["_metainfo_fields"]
-        now["_data_fields"] = FieldNames(own["_data_fields"])
+        now, infos = joined.__dict__, attributes["_metainfo_fields"]
+        now["_data_fields"] = FieldNames(attributes["_data_fields"])
         now["_metainfo_fields"] = FieldNames(infos) if infos else FieldNames()
         for name in infos:
-            now[name] = copied(own[name])
+            now[name] = copied(attributes[name])
         for name in names:
             column = []
-            for own in owns:
-                column.append(own[name])  # noqa: PERF401 # see above
+            for attributes in attributes_of_all:
+                column.append(attributes[name])  # noqa: PERF401 # see above
             if type(column[0]) is not Tensor:
                 now[name] = _rows.joined(column, name)
                 continue
@@ -162,7 +164,7 @@ class InstanceData(BaseDataElement):
                 now[name] = cat(column)
             except (RuntimeError, TypeError):
                 now[name] = _rows.joined(column, name)  # says which field it is
-        return made
+        return joined
 
 
 def _only(instances_list: Sequence[_I]) -> _I:
@@ -171,7 +173,7 @@ def _only(instances_list: Sequence[_I]) -> _I:
     return instances_list[0]
 
 
-def _kind(value: Any) -> str:
+def _class_name(value: Any) -> str:
     return (
         f"{type(value).__name__} without dimensions"
         if isinstance(value, (Tensor, np.ndarray))
@@ -179,8 +181,8 @@ def _kind(value: Any) -> str:
     )
 
 
-def _different_fields(first: InstanceData, other: InstanceData, position: int) -> FieldValueError:
+def _different_fields(first: InstanceData, second: InstanceData, position: int) -> FieldValueError:
     return FieldValueError(
         f"all items should have the same fields, but item 0 has {', '.join(first.keys()) or 'none'}, "
-        f"but item {position} has {', '.join(other.keys()) or 'none'}"
+        f"but item {position} has {', '.join(second.keys()) or 'none'}"
     )

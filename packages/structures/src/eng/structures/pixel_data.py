@@ -46,11 +46,11 @@ class PixelData(BaseDataElement):
             )
         if value.ndim not in (2, 3):
             raise FieldValueError(f"The dim of value must be 2 or 3, but got {value.ndim} (field {name!r})")
-        size, own = tuple(value.shape[-2:]), self.shape
-        if own is not None and size != own and list(self._data_fields) != [name]:
+        size, own_shape = tuple(value.shape[-2:]), self.shape
+        if own_shape is not None and size != own_shape and list(self._data_fields) != [name]:
             raise FieldValueError(
                 f"the height and width of values {size} is not consistent with the length of this "
-                f":obj:`{type(self).__name__}` {own} (field {name!r})"
+                f":obj:`{type(self).__name__}` {own_shape} (field {name!r})"
             )
         return value[None] if value.ndim == 2 else value
 
@@ -71,9 +71,9 @@ class PixelData(BaseDataElement):
             raise FieldValueError(f"a part is given by rows and columns, but got {len(item)} indices")
         shape = self.shape
         if shape is None:
-            return self._like({})
-        rows, columns = (_as_slice(each, size, axis) for each, size, axis in zip(item, shape, _AXES, strict=True))
-        return self._like({name: self.__dict__[name][..., rows, columns] for name in self._data_fields})
+            return self._with_data({})
+        rows, columns = (_as_slice(index, size, axis) for index, size, axis in zip(item, shape, _AXES, strict=True))
+        return self._with_data({name: self.__dict__[name][..., rows, columns] for name in self._data_fields})
 
 
 _AXES = ("height", "width")

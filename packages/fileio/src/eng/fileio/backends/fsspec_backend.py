@@ -117,9 +117,9 @@ class FsspecBackend(RemoteStore):
             raise UnsupportedOperationError(f"{type(fs).__name__} makes no presigned addresses ({url})") from error
 
     def _copy(self, src: PathLike, dst: PathLike) -> None:
-        (fs, source), (other, target) = self._locate(src), self._locate(dst)
-        if fs is other:
-            _write(fs, target, lambda: fs.cp_file(source, target))
+        (source_fs, source), (target_fs, target) = self._locate(src), self._locate(dst)
+        if source_fs is target_fs:
+            _write(source_fs, target, lambda: source_fs.cp_file(source, target))
         else:
             super()._copy(src, dst)
 
@@ -147,13 +147,13 @@ class FsspecBackend(RemoteStore):
             needed = f"{scheme}:// needs a package that is not installed: {error}{_how_to_install(scheme)}"
             raise MissingClientError(needed) from error
 
-    def _shared(self, cls: Any, found: dict[str, Any]) -> Any:
+    def _shared(self, cls: Any, url_options: dict[str, Any]) -> Any:
         # fsspec keeps instances per thread; its own file systems are safe to share, and one holds the connections.
-        made = self._made.get(dict)
-        key = (cls, *sorted((name, str(value)) for name, value in found.items()))
-        if key not in made:
-            made.setdefault(key, cls(**{**found, **self.options}))
-        return made[key]
+        instances = self._made.get(dict)
+        key = (cls, *sorted((name, str(value)) for name, value in url_options.items()))
+        if key not in instances:
+            instances.setdefault(key, cls(**{**url_options, **self.options}))
+        return instances[key]
 
 
 def _how_to_install(scheme: str) -> str:

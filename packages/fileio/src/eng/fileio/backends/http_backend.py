@@ -244,7 +244,7 @@ def _range_of(text: str) -> tuple[int | None, int | None]:
 
 def _status_error(url: str, status: int) -> HTTPStatusError:
     missing = status in (404, 410)
-    kind = RemoteFileNotFoundError if missing else HTTPStatusError
-    error = kind(f"{url}: the server answered {status}" + (": no such file" if missing else ""))
+    error_class = RemoteFileNotFoundError if missing else HTTPStatusError
+    error = error_class(f"{url}: the server answered {status}" + (": no such file" if missing else ""))
     error.status, error.url = status, url
     return error

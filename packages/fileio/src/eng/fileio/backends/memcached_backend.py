@@ -98,8 +98,8 @@ class MemcachedBackend(RemoteReader):
         try:
             return getattr(self._client.get(self._connect), command)(*args, **options)
         except OSError as error:  # refused, broken off, timed out, or a name that no server has
-            told = f"memcached {', '.join(self.servers)}: {error.strerror or error}"
-            raise (type(error)(told) if error.errno is None else type(error)(error.errno, told)) from error
+            message = f"memcached {', '.join(self.servers)}: {error.strerror or error}"
+            raise (type(error)(message) if error.errno is None else type(error)(error.errno, message)) from error
 
     def _connect(self) -> Any:
         options = {"use_pooling": True, "allow_unicode_keys": True, **self.options}

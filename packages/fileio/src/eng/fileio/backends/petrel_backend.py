@@ -114,10 +114,10 @@ class PetrelBackend(RemoteStore):
         )
 
     def _ability(self, method: str) -> Any:
-        found = getattr(self._client.get(self._connect), method, None)
-        if found is None:
+        ability = getattr(self._client.get(self._connect), method, None)
+        if ability is None:
             raise UnsupportedOperationError(f"this version of petrel_client has no {method!r}; install a newer one")
-        return found
+        return ability
 
     def _connect(self) -> Any:
         where = "install petrel_client from your cluster's own source"

@@ -75,10 +75,10 @@ class BackendTable:
 
     def add(self, name: str, backend: type[BaseStorageBackend], force: bool, prefixes: Iterable[str]) -> None:
         """Adds a backend; see :func:`register_backend`."""
-        taken = [prefix for prefix in prefixes if prefix in self._prefixes]
-        if not force and (name in self._classes or taken):
-            what = f"backend {name!r}" if name in self._classes else f"prefix {taken[0]!r}"
-            raise ValueError(f"{what} is already registered; pass force=True to replace it")
+        used_prefixes = [prefix for prefix in prefixes if prefix in self._prefixes]
+        if not force and (name in self._classes or used_prefixes):
+            subject = f"backend {name!r}" if name in self._classes else f"prefix {used_prefixes[0]!r}"
+            raise ValueError(f"{subject} is already registered; pass force=True to replace it")
         self._classes[name] = backend
         self._prefixes.update(dict.fromkeys(prefixes, name))
         self._instances.clear()
@@ -91,13 +91,13 @@ class BackendTable:
             UnknownBackendError: no backend has that name.
         """
         try:
-            found = self._classes[name]
+            backend = self._classes[name]
         except KeyError:
             raise UnknownBackendError(f"no backend named {name!r}; {known_names(name, self._classes)}") from None
-        if isinstance(found, str):
-            module, _, attribute = found.partition(":")
-            found = self._classes[name] = getattr(importlib.import_module(module), attribute)
-        return found
+        if isinstance(backend, str):
+            module, _, attribute = backend.partition(":")
+            backend = self._classes[name] = getattr(importlib.import_module(module), attribute)
+        return backend
 
     def name_for_prefix(self, prefix: str) -> str:
         """The backend that serves a prefix; fsspec is asked about those that the table does not hold.
@@ -165,7 +165,9 @@ def _check_arguments(cls: type[BaseStorageBackend], arguments: Mapping[str, Any]
     try:
         signature.bind(**arguments)
     except TypeError as error:
-        known = [name for name, each in signature.parameters.items() if each.kind is not each.VAR_KEYWORD]
+        known = [
+            name for name, parameter in signature.parameters.items() if parameter.kind is not parameter.VAR_KEYWORD
+        ]
         wrong = next((name for name in arguments if name not in known), "")
         options = known_names(wrong, known) if known else "it takes none"
         raise TypeError(f"backend_args of {cls.__name__}: {error}; {options}") from error

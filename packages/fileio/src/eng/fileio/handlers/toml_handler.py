@@ -37,8 +37,8 @@ class TomlHandler(BaseFileHandler):
             text = content.decode() if isinstance(content, bytes) else content
             return tomllib.loads(without_mark(text), **kwargs)
         except tomllib.TOMLDecodeError as error:
-            found = re.search(r"line (\d+), column (\d+)", str(error))
-            line, column = (int(found[1]), int(found[2])) if found else (None, None)
+            position = re.search(r"line (\d+), column (\d+)", str(error))
+            line, column = (int(position[1]), int(position[2])) if position else (None, None)
             raise ParseError.at(name_of(file), line, column, f"malformed TOML: {error}") from error
         except UnicodeDecodeError as error:
             raise ParseError.not_utf8(name_of(file), error, "TOML") from error

@@ -24,8 +24,8 @@ def _dumper() -> Any:
         pass
 
     plain: tuple[type, ...] = (dict, list, set, str, bool, int, float, bytes)
-    for kind, convert in (*zip(plain, plain, strict=True), (tuple, list), (frozenset, set)):
-        Dumper.add_multi_representer(kind, lambda dumper, value, c=convert: dumper.represent_data(c(value)))
+    for base_type, convert in (*zip(plain, plain, strict=True), (tuple, list), (frozenset, set)):
+        Dumper.add_multi_representer(base_type, lambda dumper, value, c=convert: dumper.represent_data(c(value)))
     Dumper.add_multi_representer(range, lambda dumper, value: dumper.represent_data(list(value)))
     Dumper.add_multi_representer(object, _represent_numpy)
     return Dumper

@@ -39,18 +39,18 @@ def contradicts(value: Any, hint: Any) -> bool:
         return False  # an object, or a node that will be built into one
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
-        return all(contradicts(value, each) for each in get_args(hint))
+        return all(contradicts(value, alternative) for alternative in get_args(hint))
     if origin is Literal:
         return value not in get_args(hint)
     if hint is bool and value in (0, 1):
         return False
     if hint is int and isinstance(value, float):
         return not value.is_integer()  # 1e5 is how people write large counts, and a quotient is a float
-    kind = type(None) if hint is None else origin or hint
-    accepted = _ACCEPTS.get(kind) if _is_hashable(kind) else None
+    expected = type(None) if hint is None else origin or hint
+    accepted = _ACCEPTS.get(expected) if _is_hashable(expected) else None
     if accepted is None:
         return False
-    return not isinstance(value, accepted) or _holds_a_contradiction(value, kind, get_args(hint))
+    return not isinstance(value, accepted) or _holds_a_contradiction(value, expected, get_args(hint))
 
 
 def spelled(hint: Any) -> str:
@@ -62,17 +62,17 @@ def spelled(hint: Any) -> str:
     return str(hint) if get_args(hint) else getattr(hint, "__name__", str(hint))
 
 
-def _holds_a_contradiction(value: Any, kind: Any, arguments: tuple[Any, ...]) -> bool:
+def _holds_a_contradiction(value: Any, expected: Any, arguments: tuple[Any, ...]) -> bool:
     if isinstance(value, str) or not arguments:
         return False
-    if kind in _ELEMENTS or (kind is tuple and len(arguments) == 2 and arguments[1] is Ellipsis):
-        return any(contradicts(each, arguments[0]) for each in value)
+    if expected in _ELEMENTS or (expected is tuple and len(arguments) == 2 and arguments[1] is Ellipsis):
+        return any(contradicts(item, arguments[0]) for item in value)
     return False
 
 
-def _is_hashable(kind: Any) -> bool:
+def _is_hashable(hint: Any) -> bool:
     try:
-        hash(kind)
+        hash(hint)
     except TypeError:
         return False
     return True

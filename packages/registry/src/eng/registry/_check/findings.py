@@ -36,8 +36,8 @@ class Finding:
     is_certain: bool = True
 
     def __str__(self) -> str:
-        place = f"{self.where} " if self.where else ""
-        return f"{place}{self.path}: {self.message}"
+        location = f"{self.where} " if self.where else ""
+        return f"{location}{self.path}: {self.message}"
 
     def to_dict(self) -> dict[str, Any]:
         """The finding as plain values, for JSON."""

@@ -63,37 +63,41 @@ def resolve_or_find(
     node: Mapping[str, Any], shape: Node, context: Context
 ) -> tuple[Callable[..., Any] | None, list[Finding | Suspicion]]:
     """What the node's type stands for, or what to say where it stands for nothing."""
-    kind = node.get("type", shape.default_of(node))
+    type_or_name = node.get("type", shape.default_of(node))
     where = location_of(node, "type")
-    if not isinstance(kind, str):
-        if callable(kind):
-            return kind, []
-        message = f"type must be a name, a class or a function, not {kind!r}"
+    if not isinstance(type_or_name, str):
+        if callable(type_or_name):
+            return type_or_name, []
+        message = f"type must be a name, a class or a function, not {type_or_name!r}"
         # Code that reads the node itself may choose by numbers, or by None.
         finding = Finding("unknown-type", f"{context.path}.type", message, where, context.is_certain)
         return None, [finding] if context.is_known else []
     registry = scoped(shape.registry)
-    factory = registry.get(kind) if context.is_known else _loaded(kind, registry)
+    factory = registry.get(type_or_name) if context.is_known else _loaded(type_or_name, registry)
     if factory is not None or "type" not in node:  # the default of a part that is not installed is nobody's fault
         return factory, []
-    if context.is_known and _is_known_to_a_library(kind.rpartition(".")[2], registry.root):
+    if context.is_known and _is_known_to_a_library(type_or_name.rpartition(".")[2], registry.root):
         return None, []
-    return None, [_unknown_type(kind, registry, context, where)]
+    return None, [_unknown_type(type_or_name, registry, context, where)]
 
 
-def _unknown_type(kind: str, registry: Registry, context: Context, where: str | None) -> Finding | Suspicion:
+def _unknown_type(unknown_name: str, registry: Registry, context: Context, where: str | None) -> Finding | Suspicion:
     """A finding where the registry is known; below other code, the name may be anything that this code knows."""
-    searched = scopes_searched(kind, registry)
-    said = f"{kind!r} is not in the {registry.scope}::{registry.name} registry (scopes searched: {', '.join(searched)})"
+    searched = scopes_searched(unknown_name, registry)
+    problem = f"{unknown_name!r} is not in the {registry.scope}::{registry.name} registry (scopes searched: {', '.join(searched)})"
     if not context.is_known:
-        finding = Finding("unknown-type", f"{context.path}.type", said, where, is_certain=False)
-        return Suspicion(finding, kind.rpartition(".")[2], all_names())
-    near = near_names(kind, registry)
-    meant = did_you_mean(near) if near else ""
-    parts = [said, meant, origin_of(kind, registry, searched) or ("" if near else hint_for(kind, registry))]
+        finding = Finding("unknown-type", f"{context.path}.type", problem, where, is_certain=False)
+        return Suspicion(finding, unknown_name.rpartition(".")[2], all_names())
+    candidates = near_names(unknown_name, registry)
+    meant = did_you_mean(candidates) if candidates else ""
+    parts = [
+        problem,
+        meant,
+        origin_of(unknown_name, registry, searched) or ("" if candidates else hint_for(unknown_name, registry)),
+    ]
     message = "; ".join(filter(None, parts))
     # Another version of a library, or its own installer, may bring a name that is near to none.
-    is_certain = context.is_certain and (bool(near) or registry.parent is None)
+    is_certain = context.is_certain and (bool(candidates) or registry.parent is None)
     return Finding("unknown-type", f"{context.path}.type", message, where, is_certain)
 
 
@@ -102,7 +106,7 @@ def _is_known_to_a_library(name: str, root: Registry) -> bool:
 
     A name that is registered in another scope already is out of reach in this one.
     """
-    if any(name in each.module_dict for each in tree_below(root)):
+    if any(name in registry.module_dict for registry in tree_below(root)):
         return False
     # The texts of eng name many types of others; only what eng defines itself counts.
     return not words_of_libraries(without="eng").without({name}) or is_defined_in("eng", name)
@@ -110,7 +114,7 @@ def _is_known_to_a_library(name: str, root: Registry) -> bool:
 
 def all_names() -> frozenset[str]:
     """Every name in every registry."""
-    return frozenset(name for root in ROOT_REGISTRIES for each in tree_below(root) for name in each.module_dict)
+    return frozenset(name for root in ROOT_REGISTRIES for registry in tree_below(root) for name in registry.module_dict)
 
 
 def scoped(registry: Registry) -> Registry:
@@ -129,10 +133,8 @@ def unknown_scope(scope: Any, path: str, node: Mapping[str, Any], key: str) -> I
     ):
         return
     scopes = sorted({name for root in ROOT_REGISTRIES for name in root.scopes()})
-    near = or_mean(scope, scopes) if isinstance(scope, str) else ""
-    message = (
-        f"there is no scope {scope!r} (there are: {', '.join(scopes)}){near or '; import the library that brings it'}"
-    )
+    suggestion = or_mean(scope, scopes) if isinstance(scope, str) else ""
+    message = f"there is no scope {scope!r} (there are: {', '.join(scopes)}){suggestion or '; import the library that brings it'}"
     yield Finding("unknown-scope", path, message, location_of(node, key), is_certain=False)
 
 
@@ -178,18 +180,18 @@ def _unknown_argument(
 ) -> Iterator[Finding | Suspicion]:
     name = type_name(node.get("type", factory))
     names = takes.names | {"type"}
-    place = _place_for(key, node, shape, schema)
-    said = f"{name} takes no argument {key!r}"
+    belongs_to = _place_for(key, node, shape, schema)
+    problem = f"{name} takes no argument {key!r}"
     where, path = location_of(node, key), f"{context.path}.{key}"
     if context.is_known and takes.is_exact:
         # Without a near name it may be an argument of another version of the class, whose own error tells more.
-        is_certain = context.is_certain and (_is_ours(factory) or any(is_slip_of(key, other) for other in names))
-        yield Finding("unknown-argument", path, f"{said}{place or or_mean(key, names)}", where, is_certain)
+        is_certain = context.is_certain and (_is_ours(factory) or any(is_slip_of(key, known) for known in names))
+        yield Finding("unknown-argument", path, f"{problem}{belongs_to or or_mean(key, names)}", where, is_certain)
     elif takes.is_exact and not context.is_layer:
-        finding = Finding("unknown-argument", path, f"{said}{place or ''}", where, is_certain=False)
+        finding = Finding("unknown-argument", path, f"{problem}{belongs_to or ''}", where, is_certain=False)
         yield Suspicion(finding, key, names, context.parents, is_sure=True)
     else:
-        finding = Finding("unknown-argument", path, said, where, is_certain=False)
+        finding = Finding("unknown-argument", path, problem, where, is_certain=False)
         # What eng's own classes take beside their parameters, no code of another library reads.
         builders = (factory,) if _is_ours(factory) else ()
         yield Suspicion(finding, key, names, builders, group=context.path)
@@ -214,17 +216,17 @@ def _place_for(key: str, node: Mapping[str, Any], shape: Node, schema: Schema) -
         factory = _loaded(inner["type"], registry) if isinstance(inner["type"], str) else inner["type"]
         if callable(factory) and key in parameters_of(factory).names:
             return f"; it is an argument of {name!r}, one level down"
-    return next((f"; {words}" for words, keys in shape.levels_up.items() if key in keys), None)
+    return next((f"; {advice}" for advice, keys in shape.levels_up.items() if key in keys), None)
 
 
-def _loaded(kind: str, registry: Registry) -> Any:
+def _loaded(name: str, registry: Registry) -> Any:
     """What a nested node's type stands for, in its registry or in any other: the parent's code chooses.
 
     A module that fails to import is no fault of this node: only whoever builds the node knows which registry it needs.
     """
-    for each in (registry, *map(scoped, ROOT_REGISTRIES)):
+    for candidate in (registry, *map(scoped, ROOT_REGISTRIES)):
         with suppress(Exception):
-            factory = each.get(kind)
+            factory = candidate.get(name)
             if factory is not None:
                 return factory
     return None

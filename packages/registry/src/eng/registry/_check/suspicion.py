@@ -17,12 +17,12 @@ _TORCH = frozenset(("torch", "torchvision", "builtins"))
 
 @dataclass(frozen=True)
 class Suspicion:
-    """A finding that holds only if no code reads the word it is about.
+    """A finding that holds only if no code reads the identifier it is about.
 
     Attributes:
         finding: what to report; its message gets the near names.
-        word: the key or the type in question.
-        names: what `word` may have been meant to be, where a signature or a registry tells.
+        identifier: the key or the type in question.
+        names: what `identifier` may have been meant to be, where a signature or a registry tells.
         builders: classes and functions that see the word before the part is built; where none of their files mentions
             it, a slip of one of `names` is a finding although other code knows the word.
         group: the mapping that the word belongs to, where nothing but the words of the code tells. A mapping with
@@ -31,7 +31,7 @@ class Suspicion:
     """
 
     finding: Finding
-    word: str
+    identifier: str
     names: frozenset[str] = frozenset()
     builders: tuple[Callable[..., Any], ...] = ()
     group: str | None = None
@@ -48,34 +48,42 @@ def judged(items: list[Finding | Suspicion], packages: Iterable[str]) -> list[Fi
     suspicions = [item for item in items if isinstance(item, Suspicion)]
     if not suspicions:
         return [item for item in items if isinstance(item, Finding)]
-    words = words_of_libraries(packages)
-    unread = words.without({each.word for each in suspicions})
-    in_groups = {(each.group, each.word) for each in suspicions if each.group is not None and each.word in unread}
+    vocabulary = words_of_libraries(packages)
+    unread = vocabulary.without({suspicion.identifier for suspicion in suspicions})
+    in_groups = {
+        (suspicion.group, suspicion.identifier)
+        for suspicion in suspicions
+        if suspicion.group is not None and suspicion.identifier in unread
+    }
     counts: Counter[str | None] = Counter(group for group, _ in in_groups)
-    findings = (item if isinstance(item, Finding) else _confirmed(item, words, unread, counts) for item in items)
+    findings = (item if isinstance(item, Finding) else _confirmed(item, vocabulary, unread, counts) for item in items)
     return [finding for finding in findings if finding is not None]
 
 
-def _confirmed(suspicion: Suspicion, words: Words, unread: set[str], counts: Counter[str | None]) -> Finding | None:
-    word, names = suspicion.word, suspicion.names
-    slips = sorted(name for name in names if is_slip_of(word, name))
-    if word not in unread:
-        is_found = slips and suspicion.builders and _nobody_reads(word, suspicion.builders)
+def _confirmed(
+    suspicion: Suspicion, vocabulary: Words, unread: set[str], counts: Counter[str | None]
+) -> Finding | None:
+    identifier, names = suspicion.identifier, suspicion.names
+    slips = sorted(name for name in names if is_slip_of(identifier, name))
+    if identifier not in unread:
+        is_found = slips and suspicion.builders and _nobody_reads(identifier, suspicion.builders)
         return _with_near(suspicion.finding, slips) if is_found else None
     if counts[suspicion.group] > 1:
         return None
-    near = slips or (words.near(word) if suspicion.group is not None else closest(word, names, cutoff=0.8))
-    return _with_near(suspicion.finding, near) if near or suspicion.is_sure else None
+    candidates = slips or (
+        vocabulary.slips_of(identifier) if suspicion.group is not None else closest(identifier, names, cutoff=0.8)
+    )
+    return _with_near(suspicion.finding, candidates) if candidates or suspicion.is_sure else None
 
 
-def _with_near(finding: Finding, near: list[str]) -> Finding:
-    if not near or "one level" in finding.message or "did you mean" in finding.message:
+def _with_near(finding: Finding, candidates: list[str]) -> Finding:
+    if not candidates or "one level" in finding.message or "did you mean" in finding.message:
         return finding
-    return replace(finding, message=f"{finding.message}; {did_you_mean(near[:3])}")
+    return replace(finding, message=f"{finding.message}; {did_you_mean(candidates[:3])}")
 
 
-def _nobody_reads(word: str, builders: tuple[Callable[..., Any], ...]) -> bool:
+def _nobody_reads(identifier: str, builders: tuple[Callable[..., Any], ...]) -> bool:
     """Whether no file that defines a builder or a base of one mentions the word; False where a file cannot be read."""
     modules = {owner.__module__ for builder in builders for owner in getattr(builder, "__mro__", (builder,))}
     files: list[Path | None] = [file_of(name) for name in modules if name.partition(".")[0] not in _TORCH]
-    return all(file is not None and word not in words_of(file) for file in files)
+    return all(file is not None and identifier not in words_of(file) for file in files)

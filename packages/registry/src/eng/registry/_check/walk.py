@@ -100,12 +100,12 @@ class _Walk:
 
     def _top_key(self, key: str, value: Any, cfg: Mapping[str, Any]) -> Items:
         known, homes = self._schema.keys, self._schema.homes
-        near = [] if key in known else [other for other in sorted(known) if is_slip_of(key, other)]
-        if key in known or not (near or key in homes) or _is_used_elsewhere(key, value, cfg, near):
+        candidates = [] if key in known else [candidate for candidate in sorted(known) if is_slip_of(key, candidate)]
+        if key in known or not (candidates or key in homes) or _is_used_elsewhere(key, value, cfg, candidates):
             return
         where = location_of(cfg, key)
-        if near:
-            message = f"no key {key!r} is known here; {did_you_mean(near)}"
+        if candidates:
+            message = f"no key {key!r} is known here; {did_you_mean(candidates)}"
             yield Finding("unknown-key", key, message, where, is_certain=False)
         elif isinstance(value, Mapping) and "type" in value and homes[key] not in cfg:
             message = f"{key!r} has no effect at the top of a config; it belongs in {homes[key]!r}"
@@ -135,7 +135,7 @@ class _Walk:
                     "unknown-key", child.path, f"{noun} has no key {key!r}{home}", location_of(value, key), certain
                 )
                 yield Suspicion(finding, str(key), known, is_sure=not shape.needs_near) if shape.is_open else finding
-            elif key not in known and any(is_slip_of(str(key), other) for other in known):
+            elif key not in known and any(is_slip_of(str(key), candidate) for candidate in known):
                 message = f"{noun} has no key {key!r}{or_mean(str(key), known)}"
                 yield Finding("unknown-key", child.path, message, location_of(value, key), is_certain=False)
             yield from self.visit(inner, shape.children.get(key, shape.others), child)
@@ -165,8 +165,8 @@ class _Walk:
         slip = next((key for key in node if isinstance(key, str) and is_slip_of(key, "type")), None)
         path, where = f"{context.path}.{slip}" if slip else context.path, location_of(node, slip)
         if context.is_known and shape.needs_type:
-            rest = f"did you mean it by {slip!r}?" if slip else f"it has {', '.join(map(repr, node)) or 'none'}"
-            message = f'a {shape.registry.name} must contain the key "type"; {rest}'
+            advice = f"did you mean it by {slip!r}?" if slip else f"it has {', '.join(map(repr, node)) or 'none'}"
+            message = f'a {shape.registry.name} must contain the key "type"; {advice}'
             yield Finding("missing-type", path, message, where, context.is_certain)
         elif slip is not None and (shape.needs_type or _is_type(node[slip])):
             yield Finding(
@@ -205,7 +205,7 @@ def _is_type(value: Any) -> bool:
     return callable(value) or (isinstance(value, str) and value in all_names())
 
 
-def _is_used_elsewhere(key: str, value: Any, cfg: Mapping[str, Any], near: list[str]) -> bool:
+def _is_used_elsewhere(key: str, value: Any, cfg: Mapping[str, Any], candidates: list[str]) -> bool:
     """Whether a variable of the user went into another part of the config, which is what variables are for.
 
     A section of equal content is another part only where the key that is near has a section itself: otherwise the
@@ -213,20 +213,20 @@ def _is_used_elsewhere(key: str, value: Any, cfg: Mapping[str, Any], near: list[
     """
     if not isinstance(value, (Mapping, list, tuple)) or not value:
         return False
-    if any(len(other) >= _LONG and other not in cfg for other in near):
+    if any(len(section_key) >= _LONG and section_key not in cfg for section_key in candidates):
         return False  # two long names that differ by a slip are no coincidence
-    others = [section for other, section in cfg.items() if other != key]
+    others = [section for section_key, section in cfg.items() if section_key != key]
     below = (inner for section in others for _, inner in nodes_below(section))
-    return any(inner == value for inner in below) or (set(near) <= set(cfg) and value in others)
+    return any(inner == value for inner in below) or (set(candidates) <= set(cfg) and value in others)
 
 
 def _home_of(key: Any, node: Mapping[str, Any], shape: Plain) -> str | None:
     """Where an argument of a neighbour belongs, in words."""
     for name, value in node.items():
-        kind = value.get("type") if isinstance(value, Mapping) else None
+        type_or_name = value.get("type") if isinstance(value, Mapping) else None
         inner = shape.children.get(name)
-        if kind is not None and isinstance(inner, Node):
-            factory = scoped(inner.registry).get(kind) if isinstance(kind, str) else kind
+        if type_or_name is not None and isinstance(inner, Node):
+            factory = scoped(inner.registry).get(type_or_name) if isinstance(type_or_name, str) else type_or_name
             if factory is not None and key in parameters_of(factory).names:
                 return f"; it is an argument of {name!r}, one level down"
     return None

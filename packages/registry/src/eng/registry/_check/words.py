@@ -34,21 +34,23 @@ class Words:
         self._unread = (file for package in packages for file in _files_of(package))
         self._seen: set[str] = set()
 
-    def without(self, words: Iterable[str]) -> set[str]:
-        """Those of `words` that no file mentions."""
-        missing = set(words) - self._seen
+    def without(self, identifiers: Iterable[str]) -> set[str]:
+        """Those of `identifiers` that no file mentions."""
+        missing = set(identifiers) - self._seen
         while missing and (file := next(self._unread, None)) is not None:
             self._seen |= words_of(file)
             missing -= self._seen
         return missing
 
-    def near(self, word: str) -> list[str]:
-        """Words of which `word` may be a slip."""
+    def slips_of(self, identifier: str) -> list[str]:
+        """Identifiers of which `identifier` may be a slip."""
         self.without({""})  # reads all files
-        letters = set(word)
-        same_length = (other for other in self._seen if abs(len(other) - len(word)) <= 1 and len(other) > 3)
-        alike = (other for other in same_length if len(letters.symmetric_difference(other)) <= 2)
-        return sorted(other for other in alike if is_slip_of(word, other, most=1))
+        letters = set(identifier)
+        same_length = (
+            candidate for candidate in self._seen if abs(len(candidate) - len(identifier)) <= 1 and len(candidate) > 3
+        )
+        alike = (candidate for candidate in same_length if len(letters.symmetric_difference(candidate)) <= 2)
+        return sorted(candidate for candidate in alike if is_slip_of(identifier, candidate, most=1))
 
 
 def words_of_libraries(others: Iterable[str] = (), *, without: str | None = None) -> Words:
