@@ -12,7 +12,29 @@ from collections.abc import Iterator
 from pathlib import Path
 
 EMPTY_NAMES = frozenset(
-    "each found given kept kind like made near one own place rest said taken taker thing told what whole word words".split()
+    [
+        "each",
+        "found",
+        "given",
+        "kept",
+        "kind",
+        "like",
+        "made",
+        "near",
+        "one",
+        "own",
+        "place",
+        "rest",
+        "said",
+        "taken",
+        "taker",
+        "thing",
+        "told",
+        "what",
+        "whole",
+        "word",
+        "words",
+    ]
 )
 # Packages that bind none of them; the others still do.
 CLEAN = ("analysis", "config", "fileio", "registry", "structures")
