@@ -239,7 +239,8 @@ def downstream(session: nox.Session) -> None:
     env = {"ENG_DOWNSTREAM_OVERLAYS": str(overlays), "ENG_DOWNSTREAM_ALL": str(int("--all" in session.posargs))}
     report = REPORTS / "downstream.xml"
     REPORTS.mkdir(parents=True, exist_ok=True)
-    call = ("python", "-m", "pytest", "-q", "-n", "2", f"--junitxml={report}", "tests/downstream", *arguments)
+    tests = ("tests/downstream", "tests/docs/test_code_blocks.py::test_blocks_with_libraries_run")
+    call = ("python", "-m", "pytest", "-q", "-n", "2", f"--junitxml={report}", *tests, *arguments)
     session.run(*call, env=env)
     if "--all" in session.posargs and not arguments:
         session.run("python", str(tests / "make_table.py"), str(report))
@@ -247,7 +248,7 @@ def downstream(session: nox.Session) -> None:
 
 OUTSIDE = (
     "timm>=1", "transformers>=4.50", "peft>=0.15", "schedulefree>=1.4",
-    "datasets>=4", "webdataset>=1", "litdata>=0.2.50", "torchdata>=0.11",
+    "datasets>=4", "webdataset>=1", "litdata>=0.2.50", "torchdata>=0.11", "lightning>=2.5",
 )  # fmt: skip
 
 

@@ -2,8 +2,8 @@
 
 Python blocks of a page run in order in one process; lines of shell blocks run one by one after them. Lines that install
 things or start nox are what CI itself does, and are skipped here. The title of a block has a meaning: `title="NAME.py"`
-writes the block to that file, `title="needs LIBRARY"` runs it, after the other blocks of its page and in a process of its
-own, where the library is installed (nox -s outside and nox -s downstream install them).
+writes the block to that file, `title="needs LIBRARY"` runs it, in its place among the blocks without a title, where the
+library is installed (nox -s outside and nox -s downstream install them).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -62,19 +63,20 @@ def files(page: Path) -> dict[str, str]:
     return {title[1]: body for title, body in titled if title is not None}
 
 
-def blocks_with_libraries(page: Path) -> dict[tuple[str, ...], str]:
-    """The Python blocks that need libraries, joined, by the libraries that they need."""
-    joined: dict[tuple[str, ...], str] = {}
+def needed_libraries(page: Path) -> list[tuple[str, ...]]:
+    """What the blocks of a page need: one entry for each set of libraries."""
+    titles = [NEEDS_TITLE.search(title) for title, _ in titled_blocks(page, "python")]
+    return sorted({tuple(re.findall(r"\w+", needs[1])) for needs in titles if needs is not None})
+
+
+def script_of(page: Path, libraries: tuple[str, ...] = ()) -> str:
+    """The blocks without a title and those that need exactly `libraries`, in the order of the page."""
+    chosen = []
     for title, body in titled_blocks(page, "python"):
         needs = NEEDS_TITLE.search(title)
-        if needs is not None:
-            libraries = tuple(re.findall(r"\w+", needs[1]))
-            joined[libraries] = joined.get(libraries, "") + body
-    return joined
-
-
-def plain_blocks(page: Path) -> list[str]:
-    return [body for title, body in titled_blocks(page, "python") if "title=" not in title]
+        if "title=" not in title or (needs is not None and tuple(re.findall(r"\w+", needs[1])) == libraries):
+            chosen.append(body)
+    return "\n".join(chosen)
 
 
 def commands(page: Path) -> list[str]:
@@ -115,20 +117,15 @@ def environment(folder: Path) -> dict[str, str]:
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_blocks_run(page: Path, checkout: Path) -> None:
-    for name, body in files(page).items():
-        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
-        (checkout / name).write_text(body, encoding="utf-8")
-    if plain_blocks(page):
-        # A file, so that multiprocessing and inspect find their sources.
-        script = checkout / "page.py"
-        script.write_text("\n".join(plain_blocks(page)), encoding="utf-8")
-        run(page, [sys.executable, str(script)], checkout)
+    write_files(page, checkout)
+    if body := script_of(page):
+        run_script(page, body, checkout)
     for line in commands(page):
         if not any(line.startswith(start) for start in ELSEWHERE):
             run(page, ["bash", "-c", line], checkout)
 
 
-NEEDING_LIBRARIES = [(page, libraries) for page in PAGES for libraries in blocks_with_libraries(page)]
+NEEDING_LIBRARIES = [(page, libraries) for page in PAGES for libraries in needed_libraries(page)]
 
 
 @pytest.mark.timeout(400)
@@ -138,13 +135,26 @@ NEEDING_LIBRARIES = [(page, libraries) for page in PAGES for libraries in blocks
     ids=[f"{page.stem}-{'-'.join(names)}" for page, names in NEEDING_LIBRARIES],
 )
 def test_blocks_with_libraries_run(page: Path, libraries: tuple[str, ...], checkout: Path) -> None:
-    body = blocks_with_libraries(page)[libraries]
+    body = script_of(page, libraries)
     compile(body, page.name, "exec")
-    for library in libraries:
-        pytest.importorskip(library)
-    script = checkout / "page.py"
+    missing = [library for library in libraries if find_spec(library) is None]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    write_files(page, checkout)
+    run_script(page, body, checkout)
+
+
+def write_files(page: Path, folder: Path) -> None:
+    for name, body in files(page).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(body, encoding="utf-8")
+
+
+def run_script(page: Path, body: str, folder: Path) -> None:
+    # A file, so that multiprocessing and inspect find their sources.
+    script = folder / "page.py"
     script.write_text(body, encoding="utf-8")
-    run(page, [sys.executable, str(script)], checkout)
+    run(page, [sys.executable, str(script)], folder)
 
 
 def run(page: Path, call: list[str], folder: Path) -> None:
