@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,20 @@ _FILE = click.Path(path_type=Path)
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
+class _SizeType(click.ParamType):
+    """A number of bytes, such as 500MB; K, M and G are powers of 1000, as in Hugging Face's ``max_shard_size``."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number of bytes."""
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)B?", str(value).strip(), re.IGNORECASE)
+        size = float(match[1]) * 1000 ** " KMG".index(match[2].upper() or " ") if match else 0
+        if size < 1:
+            self.fail(f"expected a size such as 500MB or 5GB, got {value!r}", param, ctx)
+        return int(size)
+
+
 @click.group()
 def ckpt() -> None:
     """Look at checkpoints: ls, show, verify, diff, publish, export. No model is built or imported."""
@@ -24,7 +39,7 @@ def ckpt() -> None:
 @click.argument("work_dir", type=_FILE)
 @_AS_JSON
 def ls(work_dir: Path, as_json: bool) -> int:
-    """List the checkpoints in WORK_DIR and say which are whole; exit status 1 where one is not."""
+    """List the checkpoints in WORK_DIR, sharded ones too, and say which are whole; exit status 1 where one is not."""
     from ._summary import list_checkpoints
 
     found = list_checkpoints(work_dir)
@@ -43,7 +58,7 @@ def ls(work_dir: Path, as_json: bool) -> int:
 @click.option("--weights", "with_weights", is_flag=True, help="List every tensor too.")
 @_AS_JSON
 def show(file: Path, with_weights: bool, as_json: bool) -> None:
-    """Show what is in the checkpoint FILE."""
+    """Show what is in the checkpoint FILE: a file, a sharded checkpoint's folder, or safetensors."""
     from ._summary import summarize_checkpoint
 
     summary = summarize_checkpoint(file)
@@ -67,15 +82,15 @@ def show(file: Path, with_weights: bool, as_json: bool) -> None:
 @_AS_JSON
 def verify(files: tuple[Path, ...], as_json: bool) -> int:
     """Check that each of FILES is whole, against the checksums in it; exit status 1 where one is not."""
-    from ._verify import verify_checkpoint
+    from ._open import verify_any
     from .errors import BrokenCheckpointError, UntrustedCheckpointError
 
     problems: dict[str, str | None] = {}
     for file in files:
-        if not file.is_file():
+        if not file.exists():
             raise click.ClickException(f"there is no checkpoint file {file}")
         try:
-            verify_checkpoint(file)
+            verify_any(file)
             problems[str(file)] = None
         except (BrokenCheckpointError, UntrustedCheckpointError) as error:
             problems[str(file)] = str(error)
@@ -127,13 +142,21 @@ def publish(file: Path, out_dir: Path | None, keys: str) -> None:
 @click.option("--safetensors", is_flag=True, help="Write the safetensors format; also taken from TARGET's name.")
 @click.option("--ema", "which", flag_value="averaged", help="The averaged weights; an error where there are none.")
 @click.option("--trained", "which", flag_value="trained", help="The weights before averaging.")
-def export(file: Path, target: Path | None, safetensors: bool, which: Any) -> None:
-    """Write the weights in FILE alone into TARGET. Default: FILE-weights.pth, or FILE.safetensors."""
+@click.option(
+    "--max-file-size",
+    type=_SizeType(),
+    metavar="SIZE",
+    help="Make TARGET a folder of safetensors files of at most SIZE (500MB, 5GB) with model.safetensors.index.json.",
+)
+def export(file: Path, target: Path | None, safetensors: bool, which: Any, max_file_size: int | None) -> None:
+    """Write the weights in FILE alone into TARGET. Default: FILE-weights.pth, FILE.safetensors or the folder FILE-weights."""
     from ._export import export_weights
 
-    if target is None:
+    if target is None and max_file_size is not None:
+        target = file.with_name(f"{file.stem}-weights")
+    elif target is None:
         target = file.with_suffix(".safetensors") if safetensors else file.with_name(f"{file.stem}-weights.pth")
-    click.echo(export_weights(file, target, which or "stored", safetensors or None))
+    click.echo(export_weights(file, target, which or "stored", safetensors or None, max_file_size))
 
 
 def _line(one: Any) -> tuple[object, ...]:

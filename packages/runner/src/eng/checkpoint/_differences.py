@@ -8,7 +8,9 @@ from typing import Any, Literal
 
 import torch
 
-from ._summary import dtype_name, read_mapped, tensors_in
+from ._open import Tensor, open_checkpoint, tensors_in
+from ._stored import in_memory
+from ._summary import dtype_name
 
 __all__ = ["Difference", "compare_checkpoints"]
 
@@ -46,7 +48,7 @@ class Difference:
 
 
 def compare_checkpoints(first: str | Path, second: str | Path, tolerance: float = 0.0) -> list[Difference]:
-    """Where the weights of two checkpoint files differ, in the order of the first.
+    """Where the weights of two checkpoints differ, in the order of the first.
 
     Args:
         first: path of a checkpoint.
@@ -57,7 +59,7 @@ def compare_checkpoints(first: str | Path, second: str | Path, tolerance: float 
         BrokenCheckpointError: one is no checkpoint, cut short or damaged.
         FileNotFoundError: one does not exist.
     """
-    ours, theirs = (dict(tensors_in(read_mapped(path, verify=True), path)) for path in (first, second))
+    ours, theirs = (dict(tensors_in(open_checkpoint(path, verify=True), path)) for path in (first, second))
     found = [_difference(name, tensor, theirs.get(name), tolerance) for name, tensor in ours.items()]
     found += [
         Difference(name, "only in the second", second=_shape(tensor))
@@ -67,13 +69,17 @@ def compare_checkpoints(first: str | Path, second: str | Path, tolerance: float 
     return [difference for difference in found if difference is not None]
 
 
-def _difference(name: str, ours: torch.Tensor, theirs: torch.Tensor | None, tolerance: float) -> Difference | None:
+def _difference(name: str, ours: Tensor, theirs: Tensor | None, tolerance: float) -> Difference | None:
     if theirs is None:
         return Difference(name, "only in the first", first=_shape(ours))
     if ours.shape != theirs.shape:
         return Difference(name, "shape", _shape(ours), _shape(theirs))
     if ours.dtype != theirs.dtype:
         return Difference(name, "dtype", dtype_name(ours), dtype_name(theirs))
+    return _difference_of_values(name, in_memory(ours), in_memory(theirs), tolerance)
+
+
+def _difference_of_values(name: str, ours: torch.Tensor, theirs: torch.Tensor, tolerance: float) -> Difference | None:
     if torch.equal(ours, theirs) or ours.numel() == 0:
         return None
     both_nan = ours.isnan() & theirs.isnan()
@@ -83,5 +89,5 @@ def _difference(name: str, ours: torch.Tensor, theirs: torch.Tensor | None, tole
     return Difference(name, "values", largest=largest) if largest > tolerance else None
 
 
-def _shape(tensor: torch.Tensor) -> str:
+def _shape(tensor: Tensor) -> str:
     return str(tuple(tensor.shape))

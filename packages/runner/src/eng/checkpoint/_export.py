@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
-from ._summary import read_mapped, tensors_in
-from ._write import save_checkpoint, write_whole
+from ._open import Tensor, open_checkpoint, tensors_in, write_checkpoint
+from ._safetensors import write_safetensors, write_safetensors_folder
 from .errors import BrokenCheckpointError
 
 __all__ = ["export_weights"]
@@ -23,17 +21,21 @@ def export_weights(
     target: str | os.PathLike[str],
     which: Which = "stored",
     safetensors: bool | None = None,
+    max_file_bytes: int | None = None,
 ) -> str:
     """Writes the weights of a checkpoint into a file of their own; no model is needed for it.
 
     Args:
-        source: the checkpoint.
+        source: a checkpoint file, the folder of a sharded checkpoint, or safetensors: a file or a folder. Of folders and
+            safetensors one block of a tensor is in memory at a time.
         target: the new file.
         which: ``"stored"`` (default) takes ``state_dict`` as it is, which in a run with an EMAHook is the average.
             ``"averaged"`` takes the average and insists that there is one; ``"trained"`` takes the weights that the
             optimizer moved.
         safetensors: whether the file is in the safetensors format; None goes by the name ``.safetensors``. Otherwise it
             is torch's, with the weights under ``state_dict``.
+        max_file_bytes: makes `target` a folder in Hugging Face's layout: safetensors files with at most so many bytes of
+            tensors, and ``model.safetensors.index.json``. None (default) writes one file.
 
     Returns:
         `target`.
@@ -42,7 +44,7 @@ def export_weights(
         KeyError: there is no average in the checkpoint.
         BrokenCheckpointError: it is no checkpoint, or holds no weights.
         CheckpointWriteError: the file cannot be written; nothing is left under its name.
-        ModuleNotFoundError: safetensors is not installed.
+        ValueError: a tensor has a type that the safetensors format does not know.
 
     Examples:
         >>> import tempfile, torch
@@ -53,16 +55,18 @@ def export_weights(
         ['meta', 'state_dict']
     """
     target = Path(target)
-    checkpoint = read_mapped(source, verify=True)
+    checkpoint = open_checkpoint(source, verify=True)
     weights = _chosen(checkpoint, which, os.fspath(source))
-    if safetensors or (safetensors is None and target.suffix == ".safetensors"):
-        _write_safetensors(weights, _short_meta(checkpoint), target)
+    if max_file_bytes is not None:
+        write_safetensors_folder(weights, target, _short_meta(checkpoint), max_file_bytes)
+    elif safetensors or (safetensors is None and target.suffix == ".safetensors"):
+        write_safetensors(weights, target, _short_meta(checkpoint))
     else:
-        save_checkpoint({"meta": checkpoint.get("meta", {}), "state_dict": weights}, target)
+        write_checkpoint({"meta": checkpoint.get("meta", {}), "state_dict": weights}, target)
     return str(target)
 
 
-def _chosen(checkpoint: Mapping[str, Any], which: Which, source: str) -> dict[str, torch.Tensor]:
+def _chosen(checkpoint: Mapping[str, Any], which: Which, source: str) -> dict[str, Tensor]:
     stored = dict(tensors_in(checkpoint, source))
     if not stored:
         raise BrokenCheckpointError(source, "there are no weights in it")
@@ -80,28 +84,6 @@ def _chosen(checkpoint: Mapping[str, Any], which: Which, source: str) -> dict[st
     names = [key for key in average if isinstance(key, str) and key.startswith("module.")]
     trained = {key.removeprefix("module."): average[key] for key in names}
     return {key: trained.get(key, value) for key, value in stored.items()}
-
-
-def _write_safetensors(weights: Mapping[str, torch.Tensor], meta: dict[str, str], target: Path) -> None:
-    try:
-        from safetensors.torch import save
-    except ImportError as error:
-        raise ModuleNotFoundError(
-            "the safetensors format needs safetensors: pip install safetensors", name="safetensors"
-        ) from error
-    data = save(_apart(weights), metadata={"format": "pt", **meta})
-    write_whole(target, lambda file: file.write(data))
-
-
-def _apart(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Weights of which no two share memory (tied ones do), as safetensors has it."""
-    seen: set[int] = set()
-    separate = {}
-    for name, tensor in weights.items():
-        place = tensor.untyped_storage().data_ptr()
-        separate[name] = tensor.contiguous() if place not in seen else tensor.contiguous().clone()
-        seen.add(place)
-    return separate
 
 
 def _short_meta(checkpoint: Mapping[str, Any]) -> dict[str, str]:

@@ -17,6 +17,8 @@ from eng.logging import print_log
 
 from ._downloads import downloaded
 from ._read import read_checkpoint, reading
+from ._safetensors import is_safetensors, open_safetensors
+from ._stored import StoredTensor
 from ._zoo import address, get_external_models, get_mmcls_models, get_torchvision_models
 
 __all__ = ["CheckpointLoader"]
@@ -108,8 +110,17 @@ class CheckpointLoader:
 
 @CheckpointLoader.register_scheme(prefixes="")
 def load_from_local(filename: str, map_location: Any = None) -> Any:
-    """From a file of this machine."""
+    """From a file of this machine, or safetensors: a file, or a folder with Hugging Face's index."""
+    if is_safetensors(filename):
+        stored = open_safetensors(Path(filename).expanduser())
+        return {"state_dict": {name: _placed(tensor, map_location) for name, tensor in stored.items()}}
     return read_checkpoint(Path(filename).expanduser(), map_location, name=filename)
+
+
+def _placed(stored: StoredTensor, map_location: Any) -> torch.Tensor:
+    """The tensor on a device; on the CPU its values stay in the file until they are used."""
+    tensor = stored.pieces[0].open()
+    return tensor.to(map_location) if isinstance(map_location, str | torch.device) else tensor
 
 
 @CheckpointLoader.register_scheme(prefixes=("http://", "https://"))

@@ -6,13 +6,17 @@ import hashlib
 import io
 import logging
 import os
+import shutil
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO, cast
 
 import torch
 
+from ._folder import is_sharded
 from ._loader import load_from_storage
+from ._open import open_checkpoint, write_checkpoint
 from ._read import read_checkpoint
 from ._text import visible
 from ._write import local_path, save_checkpoint
@@ -32,7 +36,8 @@ def publish_checkpoint(
     """Writes a copy of a checkpoint with some of its entries, named by its content.
 
     Args:
-        source: the checkpoint, of any storage that :mod:`eng.fileio` reaches.
+        source: the checkpoint, of any storage that :mod:`eng.fileio` reaches; on this machine also the folder of a sharded
+            one, which becomes one file.
         keys: entries of the copy; those that the checkpoint has not are left out, with a warning.
         out_dir: folder of the copy, that of `source` by default.
         backend_args: for the storage backend, see :func:`eng.fileio.get_file_backend`.
@@ -55,16 +60,35 @@ def publish_checkpoint(
     if missing:
         _LOGGER.warning("%s holds no %s to publish", name, " and no ".join(missing))
     kept = {key: checkpoint[key] for key in keys if key in checkpoint}
-    published = f"{_without_suffix(name, out_dir, backend_args)}-{_digest(kept)[:8]}.pth"
+    stem = _without_suffix(name, out_dir, backend_args)
+    if is_sharded(name):
+        return _publish_stored(kept, Path(stem))
+    published = f"{stem}-{_digest(kept)[:8]}.pth"
     save_checkpoint(kept, published, backend_args=backend_args)
     return published
 
 
 def _read(name: str, backend_args: dict[str, Any] | None) -> Any:
     local = local_path(name, backend_args)
+    if local is not None and is_sharded(local):
+        return open_checkpoint(local, verify=True)
     if local is not None:
         return read_checkpoint(local, map_location="cpu")
     return load_from_storage(name, "cpu", backend_args)
+
+
+def _publish_stored(checkpoint: dict[str, Any], stem: Path) -> str:
+    """Writes tensors that lie in shards block by block, then names the file by its content."""
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".publish-", dir=stem.parent) as folder:
+        unnamed = Path(folder) / "checkpoint.pth"
+        write_checkpoint(checkpoint, unnamed)
+        sink = _Hashing()
+        with unnamed.open("rb") as file:
+            shutil.copyfileobj(file, sink)
+        published = stem.with_name(f"{stem.name}-{sink.sha256.hexdigest()[:8]}.pth")
+        unnamed.replace(published)
+    return str(published)
 
 
 def _without_suffix(name: str, out_dir: str | os.PathLike[str] | None, backend_args: dict[str, Any] | None) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import torch
 
@@ -17,9 +17,10 @@ from ._archive import Archive, is_archive
 from ._legacy import read_legacy
 from ._machine import MalformedPickleError, NameRefusedError, PickleMachine
 from ._tensors import Storage, storage_reference
+from ._window import Window
 from .errors import BrokenCheckpointError, UntrustedCheckpointError
 
-__all__ = ["read_checkpoint", "reading"]
+__all__ = ["read_checkpoint", "read_mapped_part", "reading"]
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,23 @@ def read_checkpoint(
         return _read(file, shown, map_location, str(source) if mmap else None, checks, policy.trust)
 
 
+def read_mapped_part(path: Path, offset: int, length: int) -> Any:
+    """What ``torch.save`` wrote into a part of a file; tensors are mapped into memory, and not verified.
+
+    Args:
+        path: of the file.
+        offset: first byte of the part.
+        length: number of its bytes.
+
+    Raises:
+        UntrustedCheckpointError, BrokenCheckpointError: see :func:`read_checkpoint`.
+    """
+    memory: Any = torch.UntypedStorage.from_file(str(path), False, offset + length)
+    with path.open("rb") as file:
+        window = cast("BinaryIO", BufferedReader(Window(file, offset, length)))
+        return _read(window, str(path), "cpu", None, False, False, memory[offset : offset + length])
+
+
 class _DeviceError(Exception):
     """Placing a storage on a device failed, which is not the file's fault.
 
@@ -96,7 +114,15 @@ class _DeviceError(Exception):
         self.failure = failure
 
 
-def _read(file: BinaryIO, shown: str, map_location: Any, mapped: str | None, verify: bool, trust: bool) -> Any:
+def _read(
+    file: BinaryIO,
+    shown: str,
+    map_location: Any,
+    mapped: str | None,
+    verify: bool,
+    trust: bool,
+    memory: torch.UntypedStorage | None = None,
+) -> Any:
     try:
         if not file.read(1):
             raise BrokenCheckpointError(shown, "it is empty")
@@ -108,7 +134,9 @@ def _read(file: BinaryIO, shown: str, map_location: Any, mapped: str | None, ver
             return read_legacy(file, allowed_types(), _placer(map_location))
         if archive.is_program:
             raise UntrustedCheckpointError(shown, "a TorchScript program")
-        storages = _Storages(archive, _placer(map_location), mapped)
+        if mapped is not None:
+            memory = torch.UntypedStorage.from_file(mapped, False, archive.size_bytes)
+        storages = _Storages(archive, _placer(map_location), memory)
         return _without_bare_storages(PickleMachine(archive.pickle(), allowed_types(), storages.place).load())
     except NameRefusedError as error:
         raise UntrustedCheckpointError(shown, error.name) from error
@@ -135,14 +163,14 @@ def _read_trusted(file: BinaryIO, archive: Archive | None, map_location: Any, ma
 class _Storages:
     """The storages of an archive, each read once."""
 
-    def __init__(self, archive: Archive, place: Callable[..., torch.UntypedStorage], mapped: str | None) -> None:
+    def __init__(
+        self, archive: Archive, place: Callable[..., torch.UntypedStorage], memory: torch.UntypedStorage | None
+    ) -> None:
         self._archive = archive
         self._place = place
         self._read: dict[str, Storage] = {}
         self._left = archive.size_bytes
-        self._whole: Any = None
-        if mapped is not None:
-            self._whole = torch.UntypedStorage.from_file(mapped, False, archive.size_bytes)
+        self._whole = memory
 
     def place(self, _: PickleMachine, identity: Any) -> Storage:
         """The storage that a pickle refers to, on its device."""

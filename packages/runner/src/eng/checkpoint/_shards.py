@@ -27,7 +27,7 @@ from ._machine import Constructor, MalformedPickleError, NameRefusedError, Pickl
 from ._read import read_checkpoint
 from .errors import BrokenCheckpointError, UntrustedCheckpointError
 
-__all__ = ["ShardReader", "read_shard_metadata"]
+__all__ = ["METADATA", "Part", "ShardReader", "read_shard_metadata"]
 
 METADATA = ".metadata"
 _CLASSES = {
@@ -61,7 +61,7 @@ class _Record:
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
     """Where the bytes of a chunk lie."""
 
     file: str
@@ -101,7 +101,7 @@ def _set_state(_: PickleMachine, record: _Record, state: Any) -> None:
     record.state = state
 
 
-def read_shard_metadata(folder: str | Path) -> tuple[Metadata, Mapping[MetadataIndex, _Part]]:
+def read_shard_metadata(folder: str | Path) -> tuple[Metadata, Mapping[MetadataIndex, Part]]:
     """What a folder of torch's distributed checkpoints says about its tensors.
 
     Raises:
@@ -134,7 +134,7 @@ class _Description:
         self._file_sizes = {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()}
         self._left = sum(self._file_sizes.values())
 
-    def read(self) -> tuple[Metadata, Mapping[MetadataIndex, _Part]]:
+    def read(self) -> tuple[Metadata, Mapping[MetadataIndex, Part]]:
         entries = self._record.field("state_dict_metadata", dict)
         tensors: Any = {key: self._tensor(key, entry) for key, entry in entries.items()}
         items = self._record.field("storage_data", dict).items()
@@ -184,13 +184,13 @@ class _Description:
         offset = key.field("offset", (torch.Size, type(None)))
         return MetadataIndex(key.field("fqn", str), offset, key.field("index", (int, type(None))))
 
-    def _part(self, value: Any) -> _Part:
+    def _part(self, value: Any) -> Part:
         if not isinstance(value, _Record) or value.state.get("transform_descriptors"):
             raise MalformedPickleError("it lists a place that is none")
         name, offset, length = (value.field(key, (str, int)) for key in ("relative_path", "offset", "length"))
         if name not in self._file_sizes or not 0 <= offset <= offset + length <= self._file_sizes[name]:
             raise MalformedPickleError(f"the file {name!r} beside it is not there in its length")
-        return _Part(name, offset, length)
+        return Part(name, offset, length)
 
 
 class ShardReader(StorageReader):

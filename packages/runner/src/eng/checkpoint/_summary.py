@@ -1,20 +1,15 @@
-"""What a checkpoint file holds, as plain values; no model is needed."""
+"""What a checkpoint holds, as plain values; no model is needed."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from ._archive import is_archive
+from ._folder import folder_size, is_sharded
 from ._latest import pointer_target, pointer_text
-from ._load import _weights
-from ._read import read_checkpoint
-from ._verify import check_records, verify_checkpoint
+from ._open import Tensor, open_checkpoint, tensors_in, verify_any
 from .errors import BrokenCheckpointError, UntrustedCheckpointError
 
 __all__ = ["CheckpointSummary", "ListedCheckpoint", "TensorSummary", "list_checkpoints", "summarize_checkpoint"]
@@ -94,10 +89,10 @@ class ListedCheckpoint:
 
 
 def summarize_checkpoint(path: str | Path) -> CheckpointSummary:
-    """What is in a checkpoint file; its tensors stay on the disk.
+    """What is in a checkpoint; its tensors stay on the disk.
 
     Args:
-        path: of the file.
+        path: of a file, of the folder of a sharded checkpoint, or of safetensors.
 
     Raises:
         BrokenCheckpointError: it is no checkpoint, cut short or damaged.
@@ -112,13 +107,13 @@ def summarize_checkpoint(path: str | Path) -> CheckpointSummary:
         >>> summarize_checkpoint(path).num_values
         6
     """
-    checkpoint = read_mapped(path)
+    checkpoint = open_checkpoint(path)
     tensors = list(tensors_in(checkpoint, path))
     found = checkpoint.get("meta")
     meta = found if isinstance(found, Mapping) else {}
     return CheckpointSummary(
         path=str(path),
-        size_bytes=Path(path).stat().st_size,
+        size_bytes=_size_bytes(Path(path)),
         entries={str(key): len(value) if hasattr(value, "keys") else None for key, value in checkpoint.items()},
         meta={str(key): plain(value) for key, value in meta.items() if key not in _LONG},
         num_values=sum(value.numel() for _, value in tensors),
@@ -128,7 +123,7 @@ def summarize_checkpoint(path: str | Path) -> CheckpointSummary:
 
 
 def list_checkpoints(folder: str | Path) -> list[ListedCheckpoint]:
-    """The checkpoint files in a folder, in the order of their iterations; each is checked against its checksums.
+    """The checkpoints in a folder, files and sharded ones, in the order of their iterations; each is checked against its checksums.
 
     Args:
         folder: the ``work_dir`` of a run.
@@ -139,15 +134,17 @@ def list_checkpoints(folder: str | Path) -> list[ListedCheckpoint]:
     """
     folder = Path(folder)
     last = pointer_target(folder, pointer_text(folder))
-    files = [path for path in sorted(folder.iterdir()) if path.suffix in SUFFIXES and path.is_file()]
+    files = [
+        path for path in sorted(folder.iterdir()) if is_sharded(path) or (path.suffix in SUFFIXES and path.is_file())
+    ]
     return sorted((_listed(path, last) for path in files), key=lambda one: (one.iter is None, one.iter or 0, one.path))
 
 
 def _listed(path: Path, last: Path | None) -> ListedCheckpoint:
-    size_bytes, is_last = path.stat().st_size, last is not None and path.resolve() == last.resolve()
+    size_bytes, is_last = _size_bytes(path), last is not None and path.resolve() == last.resolve()
     try:
-        verify_checkpoint(path)
-        checkpoint = read_mapped(path)
+        verify_any(path)
+        checkpoint = open_checkpoint(path)
     except (BrokenCheckpointError, UntrustedCheckpointError) as error:
         return ListedCheckpoint(str(path), size_bytes, is_last=is_last, problem=error.args[0])
     found = checkpoint.get("meta")
@@ -157,28 +154,11 @@ def _listed(path: Path, last: Path | None) -> ListedCheckpoint:
     return ListedCheckpoint(str(path), size_bytes, epoch, iteration, time, is_last)
 
 
-def read_mapped(path: str | os.PathLike[str], verify: bool = False) -> dict[str, Any]:
-    """A checkpoint as a dict, with tensors left in the file where its format lets them.
-
-    Args:
-        path: of the file.
-        verify: whether the file is held against its checksums first, which reads it once more.
-
-    Raises:
-        BrokenCheckpointError: what the file holds is no dict; also what :func:`read_checkpoint` raises.
-    """
-    path = Path(path)
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder, not a checkpoint file; `eng ckpt ls {path}` lists those in it")
-    if verify and path.is_file() and is_archive(path):
-        check_records(path)
-    checkpoint = read_checkpoint(path, map_location="cpu", mmap=True)
-    if not isinstance(checkpoint, Mapping):
-        raise BrokenCheckpointError(str(path), f"it holds a {type(checkpoint).__name__}, not a dict")
-    return dict(checkpoint)
+def _size_bytes(path: Path) -> int:
+    return folder_size(path) if path.is_dir() else path.stat().st_size
 
 
-def dtype_name(tensor: torch.Tensor) -> str:
+def dtype_name(tensor: Tensor) -> str:
     """Name of a tensor's type without the library, such as ``"float32"``."""
     return str(tensor.dtype).removeprefix("torch.")
 
@@ -190,8 +170,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(item) for item in value]
     return value if isinstance(value, str | int | float | bool | type(None)) else str(value)
-
-
-def tensors_in(checkpoint: Mapping[str, Any], path: str | os.PathLike[str]) -> Iterator[tuple[str, torch.Tensor]]:
-    """Names and tensors of the weights in a checkpoint that was read from `path`."""
-    return ((key, value) for key, value in _weights(checkpoint, path).items() if isinstance(value, torch.Tensor))

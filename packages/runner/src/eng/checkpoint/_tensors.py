@@ -11,7 +11,7 @@ import torch
 
 from ._machine import Constructor, MalformedPickleError, PickleMachine, Table
 
-_STORAGES = {
+STORAGES = {
     "Double": torch.float64, "Float": torch.float32, "Half": torch.float16, "BFloat16": torch.bfloat16,
     "Long": torch.int64, "Int": torch.int32, "Short": torch.int16, "Char": torch.int8, "Byte": torch.uint8,
     "Bool": torch.bool, "ComplexDouble": torch.complex128, "ComplexFloat": torch.complex64,
@@ -55,7 +55,7 @@ def tensor_table() -> Table:
 
 
 def _storage_types() -> Table:
-    types = {f"torch.{name}Storage": StorageType(dtype) for name, dtype in _STORAGES.items()}
+    types = {f"torch.{name}Storage": StorageType(dtype) for name, dtype in STORAGES.items()}
     bare = StorageType(torch.uint8)
     types |= {"torch.storage.UntypedStorage": bare, "torch.UntypedStorage": bare}
     return {name: Constructor(value) for name, value in types.items()}

@@ -61,7 +61,7 @@ def save_checkpoint(
     name = os.fspath(filename)
     local = local_path(name, storage_args)
     if local is not None:
-        write_whole(local, lambda file: torch.save(checkpoint, file), _verify_written)
+        write_whole(local, lambda file: torch.save(checkpoint, file), verify_written)
         return
     from eng.fileio import put
 
@@ -70,7 +70,7 @@ def save_checkpoint(
     put(buffer.getvalue(), name, backend_args=storage_args)
 
 
-def _verify_written(path: Path) -> None:
+def verify_written(path: Path) -> None:
     """Checksums, and a reading as anybody does it: without the types that only our own loading takes."""
     check_records(path)
     try:

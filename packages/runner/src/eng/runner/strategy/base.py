@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -128,9 +127,9 @@ class BaseStrategy(metaclass=ABCMeta):
 
     def read(self, filename: str, map_location: Any, model: nn.Module) -> dict[str, Any]:
         """A checkpoint as it lies in its file, or in the folder of a sharded one."""
-        from .sharded_files import read_folder
+        from .sharded_files import is_other_folder, read_folder
 
-        if Path(filename).is_dir():
+        if is_other_folder(filename):
             return read_folder(filename, map_location)
         return persistence.read(filename, map_location)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -16,7 +15,7 @@ from eng.registry import MODEL_WRAPPERS, STRATEGIES
 from ..errors import SettingsError
 from ._shards import like, shard_optimizer_state, take_whole_weights, whole
 from .base import BaseStrategy, mean_window
-from .sharded_files import ShardWriter, read_folder
+from .sharded_files import ShardWriter, is_other_folder, read_folder
 from .wrap_policy import read_wrap_policy
 
 
@@ -147,7 +146,7 @@ class FSDPStrategy(BaseStrategy):
 
     def read(self, filename: str, map_location: Any, model: nn.Module) -> dict[str, Any]:
         """A checkpoint; of a sharded one each rank reads its part."""
-        if Path(filename).is_dir():
+        if is_other_folder(filename):
             return read_folder(filename, map_location, unwrap(model))
         return super().read(filename, map_location, model)
 

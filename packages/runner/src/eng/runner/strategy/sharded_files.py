@@ -13,17 +13,18 @@ from typing import Any
 import torch
 from torch import nn
 
+from eng.checkpoint._folder import MARK, is_sharded, join, open_folder
 from eng.checkpoint._latest import COMMON
+from eng.checkpoint._open import write_checkpoint
+from eng.checkpoint._safetensors import is_safetensors
 from eng.dist import barrier, get_rank
 
 from ..errors import SettingsError
 
-_MARK = "sharded tensor: "
 
-
-def is_sharded(path: str | os.PathLike[str]) -> bool:
-    """Whether ``path`` is such a folder."""
-    return Path(path).is_dir() and (Path(path) / COMMON).is_file()
+def is_other_folder(path: str | os.PathLike[str]) -> bool:
+    """Whether `path` is a folder to be read as a sharded checkpoint: safetensors with an index are read as files are."""
+    return Path(path).is_dir() and not is_safetensors(path)
 
 
 def split(checkpoint: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
@@ -33,7 +34,7 @@ def split(checkpoint: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, torc
     def visit(value: Any, path: str) -> Any:
         if hasattr(value, "device_mesh"):
             shards[path] = value
-            return _MARK + path
+            return MARK + path
         if isinstance(value, Mapping):
             return {key: visit(item, f"{path}/{key}" if path else str(key)) for key, item in value.items()}
         if type(value) in (list, tuple):
@@ -41,17 +42,6 @@ def split(checkpoint: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, torc
         return value
 
     return visit(checkpoint, ""), shards
-
-
-def join(common: Any, shards: Mapping[str, torch.Tensor]) -> Any:
-    """The checkpoint that :func:`split` took apart."""
-    if isinstance(common, str) and common.startswith(_MARK):
-        return shards[common[len(_MARK) :]]
-    if isinstance(common, Mapping):
-        return {key: join(item, shards) for key, item in common.items()}
-    if type(common) in (list, tuple):
-        return type(common)(join(item, shards) for item in common)
-    return common
 
 
 class ShardWriter:
@@ -192,13 +182,25 @@ def _load_into(targets: dict[str, torch.Tensor], reader: Any) -> None:
 def export_to_file(folder: str, filename: str) -> None:
     """Makes one safe file, which every strategy and a plain ``torch.load`` read, of a sharded checkpoint.
 
+    On this machine one block of a tensor is in memory at a time.
+
     Args:
         folder: the sharded checkpoint.
         filename: the file to write, on any storage.
+
+    Raises:
+        BrokenCheckpointError: the folder is not intact.
+        UntrustedCheckpointError: it holds more than tensors and plain values.
+        CheckpointWriteError: the file cannot be written.
     """
     from eng.checkpoint import save_checkpoint
+    from eng.checkpoint._write import local_path
 
-    save_checkpoint(read_folder(folder, "cpu"), filename)
+    local = local_path(filename, None)
+    if local is None:
+        save_checkpoint(read_folder(folder, "cpu"), filename)
+    else:
+        write_checkpoint(open_folder(folder, verify=True), local)
 
 
 def _live_shards(common: Mapping[str, Any], model: nn.Module | None) -> dict[str, Any]:

@@ -1,0 +1,101 @@
+"""Writing the archive that ``torch.load`` reads, one block of a tensor in memory at a time."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import struct
+import sys
+import zipfile
+from collections import OrderedDict
+from typing import Any, BinaryIO
+
+import torch
+from torch._utils import _rebuild_tensor_v2, _rebuild_tensor_v3  # type: ignore[attr-defined]  # names that files hold
+
+from ._stored import StoredTensor, as_stored
+from ._tensors import STORAGES, bytes_of
+
+__all__ = ["contiguous_bytes", "write_archive"]
+
+_FOLDER = "archive"
+_ALIGNMENT = 64
+_HEADER_BYTES = 30
+_ZIP64_BYTES = 20
+_PADDING_ID = b"FB"
+_STORAGE_NAMES = {dtype: f"{name}Storage" for name, dtype in STORAGES.items() if "Q" not in name}
+
+
+def write_archive(value: Any, file: BinaryIO) -> None:
+    """Writes nested dicts, lists and plain values with tensors, as ``torch.save`` does.
+
+    A :class:`StoredTensor` is written as a tensor, block by block. Each tensor gets a storage of its own.
+
+    Args:
+        value: what the file shall hold.
+        file: open for writing, seekable.
+    """
+    pickled = io.BytesIO()
+    pickler = _Pickler(pickled)
+    pickler.dump(value)
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        _write_record(archive, "data.pkl", [pickled.getvalue()], file)
+        _write_record(archive, "byteorder", [sys.byteorder.encode()], file)
+        for key, tensor in enumerate(pickler.tensors):
+            _write_record(archive, f"data/{key}", map(contiguous_bytes, tensor.blocks()), file)
+        _write_record(archive, "version", [b"3\n"], file)
+
+
+def contiguous_bytes(tensor: torch.Tensor) -> memoryview:
+    """The bytes of a tensor's values in row-major order."""
+    return bytes_of(tensor.contiguous().untyped_storage())[: tensor.numel() * tensor.dtype.itemsize]
+
+
+class _StorageReference:
+    """Stands for a storage while a checkpoint is pickled."""
+
+    def __init__(self, key: int, storage_type: Any, length: int) -> None:
+        self.identity = ("storage", storage_type, str(key), "cpu", length)
+
+
+class _Pickler(pickle.Pickler):
+    """Pickles a checkpoint; the values of its tensors are left for later.
+
+    Attributes:
+        tensors: the tensors, by the keys of their storages.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__(file, protocol=2)
+        self.tensors: list[StoredTensor] = []
+
+    def persistent_id(self, value: Any) -> Any:
+        """What the file holds in place of a storage; None for everything else."""
+        return value.identity if isinstance(value, _StorageReference) else None
+
+    def reducer_override(self, value: Any) -> Any:
+        """How a tensor is made again from its storage."""
+        if not isinstance(value, torch.Tensor | StoredTensor):
+            return NotImplemented
+        tensor = as_stored(value)
+        key = len(self.tensors)
+        self.tensors.append(tensor)
+        strides = torch.empty(tensor.shape, device="meta").stride()
+        view: tuple[Any, ...] = (0, tuple(tensor.shape), strides, False, OrderedDict())
+        name = _STORAGE_NAMES.get(tensor.dtype)
+        if name is not None:
+            storage = _StorageReference(key, getattr(torch, name), tensor.numel())
+            return _rebuild_tensor_v2, (storage, *view)
+        storage = _StorageReference(key, torch.UntypedStorage, tensor.size_bytes)
+        return _rebuild_tensor_v3, (storage, *view, tensor.dtype)
+
+
+def _write_record(archive: zipfile.ZipFile, name: str, blocks: Any, file: BinaryIO) -> None:
+    """Writes a record whose bytes begin at a multiple of 64, where torch may map them into memory."""
+    record = zipfile.ZipInfo(f"{_FOLDER}/{name}")
+    begin = file.tell() + _HEADER_BYTES + len(record.filename.encode()) + _ZIP64_BYTES + 4
+    padding = -begin % _ALIGNMENT
+    record.extra = struct.pack("<2sH", _PADDING_ID, padding) + b"Z" * padding
+    with archive.open(record, "w", force_zip64=True) as target:
+        for block in blocks:
+            target.write(block)

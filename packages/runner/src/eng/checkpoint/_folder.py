@@ -1,0 +1,132 @@
+"""Sharded checkpoints: folders in torch's distributed format, with everything that is not sharded in one safe file."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import torch
+from torch.distributed.checkpoint.metadata import MetadataIndex
+
+from ._archive import Archive
+from ._latest import COMMON
+from ._read import read_checkpoint, read_mapped_part
+from ._shards import METADATA, Part, read_shard_metadata
+from ._stored import Piece, StoredTensor
+from ._verify import verify_checkpoint
+from ._window import Window
+from .errors import BrokenCheckpointError
+
+__all__ = ["MARK", "folder_size", "is_sharded", "join", "open_folder", "verify_folder"]
+
+MARK = "sharded tensor: "
+"""Stands in the common file, before the path of a tensor, where the tensor was."""
+
+
+def is_sharded(path: str | os.PathLike[str]) -> bool:
+    """Whether `path` is a folder that holds a sharded checkpoint."""
+    return (Path(path) / COMMON).is_file()
+
+
+def folder_size(path: str | os.PathLike[str]) -> int:
+    """Bytes of the files in a folder."""
+    return sum(file.stat().st_size for file in Path(path).iterdir() if file.is_file())
+
+
+def join(common: Any, shards: Mapping[str, Any]) -> Any:
+    """The checkpoint: the common file's content with each mark replaced by its tensor."""
+    if isinstance(common, str) and common.startswith(MARK):
+        return shards[common[len(MARK) :]]
+    if isinstance(common, Mapping):
+        return {key: join(item, shards) for key, item in common.items()}
+    if type(common) in (list, tuple):
+        return type(common)(join(item, shards) for item in common)
+    return common
+
+
+def open_folder(path: str | os.PathLike[str], verify: bool = False) -> dict[str, Any]:
+    """A sharded checkpoint whose tensors stay on the disk, each as a :class:`StoredTensor`.
+
+    Args:
+        path: of the folder.
+        verify: whether all files are held against their checksums first, which reads them once more.
+
+    Raises:
+        BrokenCheckpointError: the folder is not intact.
+        UntrustedCheckpointError: it holds more than tensors and plain values.
+    """
+    folder = Path(path)
+    if verify:
+        verify_folder(folder)
+    tensors = _stored_tensors(folder)
+    common = read_checkpoint(folder / COMMON, map_location="cpu", mmap=True)
+    try:
+        checkpoint = join(common, tensors)
+    except LookupError as error:
+        raise BrokenCheckpointError(str(folder), f"{COMMON} does not fit .metadata: {error!r}") from error
+    if not isinstance(checkpoint, dict):
+        raise BrokenCheckpointError(str(folder), f"{COMMON} holds a {type(common).__name__}, not a dict")
+    return checkpoint
+
+
+def verify_folder(path: str | os.PathLike[str]) -> None:
+    """Checks the common file and every tensor of the shards against the checksums stored with them.
+
+    Raises:
+        BrokenCheckpointError: a file is missing, cut short or damaged.
+        UntrustedCheckpointError: the metadata holds more than a description of tensors.
+    """
+    folder = Path(path)
+    _require_metadata(folder)
+    verify_checkpoint(folder / COMMON)
+    _, parts = read_shard_metadata(folder)
+    for part in parts.values():
+        file_path = folder / part.file
+        with file_path.open("rb") as file:
+            window = io.BufferedReader(Window(file, part.offset, part.length))
+            Archive(cast("BinaryIO", window), str(file_path), verify=True).check()
+    open_folder(folder)
+
+
+def _stored_tensors(folder: Path) -> dict[str, StoredTensor]:
+    _require_metadata(folder)
+    metadata, parts = read_shard_metadata(folder)
+    stored = {}
+    for name, entry in metadata.state_dict_metadata.items():
+        described: Any = entry
+        pieces = [
+            Piece(
+                chunk.offsets,
+                chunk.sizes,
+                partial(_read_piece, folder, parts[MetadataIndex(name, chunk.offsets)], chunk),
+            )
+            for chunk in described.chunks
+        ]
+        stored[name] = StoredTensor(described.size, described.properties.dtype, pieces)
+    return stored
+
+
+def _read_piece(folder: Path, part: Part, chunk: Any) -> torch.Tensor:
+    """The tensor that a shard's file holds in one place, memory-mapped.
+
+    Raises:
+        BrokenCheckpointError: something else is there.
+    """
+    path = folder / part.file
+    value = read_mapped_part(path, part.offset, part.length)
+    if not isinstance(value, torch.Tensor) or value.shape != chunk.sizes:
+        raise BrokenCheckpointError(
+            str(path), f"at byte {part.offset} it holds no tensor of the shape {tuple(chunk.sizes)}"
+        )
+    return value
+
+
+def _require_metadata(folder: Path) -> None:
+    if not (folder / METADATA).is_file() or not is_sharded(folder):
+        raise BrokenCheckpointError(
+            str(folder), f"a sharded checkpoint has {METADATA} and {COMMON}; the save was cut short"
+        )

@@ -1,0 +1,192 @@
+"""The safetensors format: one file, or several with an index as Hugging Face's libraries write them.
+
+Source: https://github.com/huggingface/safetensors, "Format": eight bytes with the length of a JSON header, the header,
+the values of the tensors.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+
+from ._archive_writer import contiguous_bytes
+from ._stored import Piece, StoredTensor, as_stored
+from ._write import write_whole
+from .errors import BrokenCheckpointError
+
+__all__ = ["INDEX", "is_safetensors", "open_safetensors", "write_safetensors", "write_safetensors_folder"]
+
+INDEX = "model.safetensors.index.json"
+SINGLE = "model.safetensors"
+_DTYPES = {
+    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
+    "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8,
+    "U64": torch.uint64, "U32": torch.uint32, "U16": torch.uint16, "U8": torch.uint8, "BOOL": torch.bool,
+    "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2, "C64": torch.complex64,
+}  # fmt: skip
+_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
+_LONGEST_HEADER = 100_000_000
+
+Weights = Mapping[str, "torch.Tensor | StoredTensor"]
+
+
+def is_safetensors(path: str | os.PathLike[str]) -> bool:
+    """Whether `path` is named like a file of this format, or is a folder of such files."""
+    place = Path(path)
+    if place.is_dir():
+        return (place / INDEX).is_file() or (place / SINGLE).is_file()
+    return place.suffix == ".safetensors"
+
+
+def open_safetensors(path: str | os.PathLike[str]) -> dict[str, StoredTensor]:
+    """The tensors of a file, or of a folder with an index; their values stay on the disk.
+
+    Raises:
+        BrokenCheckpointError: a file is cut short, damaged or missing.
+        FileNotFoundError: there is no such file.
+    """
+    place = Path(path)
+    if not place.is_dir():
+        return _open_file(place)
+    if not (place / INDEX).is_file():
+        return _open_file(place / SINGLE)
+    weight_map = _read_index(place / INDEX)
+    files = {name: _open_file(place / name) for name in sorted(set(weight_map.values()))}
+    for name, file in weight_map.items():
+        if name not in files[file]:
+            raise BrokenCheckpointError(str(place / file), f"{INDEX} says that it holds {name!r}, which it does not")
+    return {name: files[file][name] for name, file in weight_map.items()}
+
+
+def write_safetensors(weights: Weights, target: Path, meta: Mapping[str, str]) -> None:
+    """Writes one file, with one block of a tensor in memory at a time.
+
+    Args:
+        weights: the tensors by name.
+        target: the file.
+        meta: texts for the header's ``__metadata__``.
+
+    Raises:
+        CheckpointWriteError: it cannot be written; nothing is left under its name.
+        ValueError: a tensor has a type that the format does not know.
+    """
+    stored = {name: as_stored(value) for name, value in weights.items()}
+    head = _header(stored, meta)
+
+    def write(file: BinaryIO) -> None:
+        file.write(len(head).to_bytes(8, "little"))
+        file.write(head)
+        for tensor in stored.values():
+            file.writelines(contiguous_bytes(block) for block in tensor.blocks())
+
+    write_whole(target, write)
+
+
+def write_safetensors_folder(weights: Weights, folder: Path, meta: Mapping[str, str], max_file_bytes: int) -> None:
+    """Writes files of limited size and the index that names the file of each tensor.
+
+    Args:
+        weights: the tensors by name.
+        folder: is made if need be; the index is written last.
+        meta: texts for the headers.
+        max_file_bytes: most bytes of tensors in a file; a tensor that is larger gets a file of its own.
+
+    Raises:
+        CheckpointWriteError: a file cannot be written.
+        ValueError: a tensor has a type that the format does not know.
+    """
+    stored = {name: as_stored(value) for name, value in weights.items()}
+    groups = _grouped(stored, max_file_bytes)
+    weight_map: dict[str, str] = {}
+    for number, names in enumerate(groups, 1):
+        file_name = f"model-{number:05d}-of-{len(groups):05d}.safetensors"
+        write_safetensors({name: stored[name] for name in names}, folder / file_name, meta)
+        weight_map |= dict.fromkeys(names, file_name)
+    total = sum(tensor.size_bytes for tensor in stored.values())
+    index = {"metadata": {"total_size": total}, "weight_map": weight_map}
+    write_whole(folder / INDEX, lambda file: file.write(json.dumps(index, indent=2).encode()))
+
+
+def _grouped(stored: Mapping[str, StoredTensor], max_file_bytes: int) -> list[list[str]]:
+    groups: list[list[str]] = [[]]
+    size_bytes = 0
+    for name, tensor in stored.items():
+        if groups[-1] and size_bytes + tensor.size_bytes > max_file_bytes:
+            groups.append([])
+            size_bytes = 0
+        groups[-1].append(name)
+        size_bytes += tensor.size_bytes
+    return groups
+
+
+def _header(stored: Mapping[str, StoredTensor], meta: Mapping[str, str]) -> bytes:
+    header: dict[str, Any] = {"__metadata__": {"format": "pt", **meta}}
+    begin = 0
+    for name, tensor in stored.items():
+        if tensor.dtype not in _NAMES:
+            raise ValueError(f"{name} is of the type {tensor.dtype}, which the safetensors format does not know")
+        end = begin + tensor.size_bytes
+        header[name] = {"dtype": _NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [begin, end]}
+        begin = end
+    text = json.dumps(header, separators=(",", ":")).encode()
+    return text + b" " * (-len(text) % 8)
+
+
+def _read_index(path: Path) -> dict[str, str]:
+    try:
+        weight_map = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
+        is_map = all(isinstance(name, str) and Path(file).name == file for name, file in weight_map.items())
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise BrokenCheckpointError(str(path), f"it is no index of safetensors files: {error!r}") from error
+    if not is_map:
+        raise BrokenCheckpointError(str(path), "its weight_map names something else than files beside it")
+    return dict(weight_map)
+
+
+def _open_file(path: Path) -> dict[str, StoredTensor]:
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no checkpoint file {path}")
+    size_bytes = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > min(size_bytes - 8, _LONGEST_HEADER):
+            raise BrokenCheckpointError(str(path), "it is cut short, or no safetensors file")
+        text = file.read(length)
+    try:
+        header = json.loads(text)
+        header.pop("__metadata__", None)
+        return {name: _entry(path, entry, 8 + length, size_bytes) for name, entry in header.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        if isinstance(error, BrokenCheckpointError):
+            raise
+        raise BrokenCheckpointError(str(path), f"its header is damaged: {error!r}") from error
+
+
+def _entry(path: Path, entry: Mapping[str, Any], data_begin: int, size_bytes: int) -> StoredTensor:
+    dtype, shape = _DTYPES[entry["dtype"]], torch.Size(entry["shape"])
+    begin, end = entry["data_offsets"]
+    is_sound = type(begin) is type(end) is int and all(length >= 0 for length in shape)
+    if not is_sound or begin < 0 or end - begin != math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"a tensor of the shape {tuple(shape)} at {begin}:{end}")
+    if data_begin + end > size_bytes:
+        raise BrokenCheckpointError(str(path), f"it is cut short: {size_bytes} bytes of {data_begin + end}")
+    read = partial(_map_values, path, data_begin + begin, dtype, shape)
+    return StoredTensor(shape, dtype, (Piece((0,) * len(shape), shape, read),))
+
+
+def _map_values(path: Path, offset: int, dtype: torch.dtype, shape: torch.Size) -> torch.Tensor:
+    length = math.prod(shape) * dtype.itemsize
+    if not length:
+        return torch.empty(shape, dtype=dtype)
+    memory: Any = torch.UntypedStorage.from_file(str(path), False, offset + length)
+    values = torch.empty(0, dtype=torch.uint8).set_(memory[offset : offset + length])
+    if offset % dtype.itemsize:  # older writers pad no header
+        values = values.clone()
+    return values.view(dtype).view(shape)
