@@ -283,6 +283,22 @@ def outside(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", "-q", "-n", "2", f"--junitxml={report}", *tests, *arguments, env=env)
 
 
+@nox.session(python=torch_python())
+def sweep_kills(session: nox.Session) -> None:
+    """A sweep whose `eng sweep` or trials are killed at 50 points; ``-- 12`` kills at 12 points."""
+    prepare_everything(session)
+    count = session.posargs[0] if session.posargs else "50"
+    tests = PACKAGES / "tune" / "tests"
+    session.run("python", str(tests / "kill_points.py"), session.create_tmp(), count, "--commands")
+
+
+@nox.session(python=torch_python())
+def ray(session: nox.Session) -> None:
+    """Sweeps with `--ray`, on a Ray cluster of this machine; Ray takes 260 MB."""
+    prepare_everything(session, "pytest>=8", "pytest-timeout", *requirements("tune", ("ray",)))
+    session.run("python", "-m", "pytest", "-q", "packages/tune/tests/test_ray.py")
+
+
 # --- quality -----------------------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ __all__ = ["Executor", "Job", "LocalExecutor", "RayExecutor", "SubmititExecutor"
 
 LOG = "trial.log"
 _JOB = "job.json"
+_ANSWER_S = 5.0
 
 
 class Job(Protocol):
@@ -157,8 +159,10 @@ class SubmititExecutor:
         try:
             self._executor = submitit.AutoExecutor(folder=self._logs, cluster=cluster)
             self._executor.update_parameters(**{"name": "eng-sweep", **(parameters or {})})
-        except (RuntimeError, NameError, TypeError, AssertionError) as error:
+        except (RuntimeError, NameError, TypeError, ValueError, AssertionError) as error:
             raise SweepError(f"submitit: {error}") from error
+        classes = {"slurm": submitit.SlurmJob, "local": submitit.LocalJob, "debug": submitit.DebugJob}
+        self._job_class = classes[self._executor.cluster]
 
     def start(self, run: Run) -> Job:
         """Submits a job and keeps its number with the run."""
@@ -166,28 +170,31 @@ class SubmititExecutor:
 
         job = self._executor.submit(main, str(run.folder))
         write_json(run.folder / _JOB, {"id": job.job_id})
-        return _Submitted(job)
+        return _Submitted(job, run)
 
     def attach(self, run: Run) -> Job | None:
         """A job that an earlier controller submitted and that is not over."""
         data = read_json(run.folder / _JOB)
         if data is None:
             return None
-        job = self._executor.job_class(folder=self._logs, job_id=data["id"], tasks=[0])
-        return None if job.done() and not run.is_occupied() else _Submitted(job)
+        submitted = _Submitted(self._job_class(folder=self._logs, job_id=data["id"]), run)
+        return submitted if submitted.status() is None else None
 
     def close(self) -> None:
         """Leaves the jobs alone: the next controller takes them up."""
 
 
 class _Submitted:
-    def __init__(self, job: Any) -> None:
-        self._job = job
+    def __init__(self, job: Any, run: Run) -> None:
+        self._job, self._run = job, run
 
     def status(self) -> int | None:
-        if not self._job.done():
+        """None while the job waits or its process works: a local job of an earlier controller seems done before it is."""
+        if not self._job.done() or self._run.is_occupied():
             return None
-        return 0 if self._job.exception() is None else 1
+        if not self._job.paths.result_pickle.exists():  # submitit would wait 15 s for it
+            return 1
+        return int(self._job.result()) if self._job.exception() is None else 1
 
     def stop(self) -> None:
         pass
@@ -213,6 +220,7 @@ class RayExecutor:
         self.capacity = jobs
         self._ray = ray
         if not ray.is_initialized():
+            _check_address(address)
             try:
                 ray.init(address=address, log_to_driver=False, logging_level="ERROR")
             except (ConnectionError, ValueError, RuntimeError) as error:
@@ -231,6 +239,21 @@ class RayExecutor:
     def close(self) -> None:
         """Ends the connection; Ray ends the tasks, which resume under the next controller."""
         self._ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    """Finds out whether something answers at HOST:PORT: Ray itself would try for minutes.
+
+    Raises:
+        SweepError: nothing does.
+    """
+    host, separator, port = address.removeprefix("ray://").rpartition(":")
+    if not separator or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_S).close()
+    except (OSError, OverflowError) as error:
+        raise SweepError(f"there is no Ray cluster at {address!r}: {error}") from error
 
 
 class _Task:
