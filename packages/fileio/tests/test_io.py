@@ -20,7 +20,7 @@ def test_singletons_are_one_per_arguments():
 
 
 def test_neither_uri_nor_backend_is_an_error():
-    with pytest.raises(ValueError, match="nothing tells the backend: give a uri"):
+    with pytest.raises(ValueError, match="uri should not be None where backend_args names no backend"):
         fileio.get_file_backend()
 
 

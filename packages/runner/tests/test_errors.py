@@ -32,10 +32,10 @@ ERRORS = {
     "an override names 'hed', which list has not; did you mean 'head'?; it says {}": model.OverrideTargetError(
         [], "hed", {}, ["head"]
     ),
-    "train() needs model and optim_wrapper, which the Runner was not given": runner.MissingPartError(
+    "train() needs model and optim_wrapper, which should not be None in the Runner": runner.MissingPartError(
         "train()", ["model", "optim_wrapper"]
     ),
-    "a is given without b: give all of them or none": runner.IncompleteSettingsError(["a"], ["b"]),
+    "a is given without b: they should be either all None or not None": runner.IncompleteSettingsError(["a"], ["b"]),
     "iteration 4 gave a non-finite loss": runner.NonFiniteLossError(3, ["loss"]),
     "stopped by SIGTERM at iteration 4; its state is in a.pth": runner.RunInterrupted(
         "SIGTERM", 143, "a.pth", "iteration 4"

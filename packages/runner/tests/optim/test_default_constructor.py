@@ -98,7 +98,7 @@ class TestMistakes:
             (
                 {"optimizer": {"type": "SGD", "lr": 1.0}, "paramwise_cfg": {"norm_decay_mult": 0.0}},
                 ValueError,
-                "norm_decay_mult multiplies weight_decay, which the optimizer's config must give",
+                "norm_decay_mult multiplies weight_decay, which should not be None in the optimizer's config",
             ),
             (
                 {"optimizer": {"type": "SGD", "lr": 1.0}, "paramwise_cfg": {"custom_keys": {"a": {"decay_mult": 0}}}},

@@ -47,7 +47,7 @@ def test_a_tensor_learning_rate_keeps_its_identity():
 
 
 def test_what_is_no_optimizer():
-    with pytest.raises(TypeError, match="moves values of an Optimizer or OptimWrapper, not list"):
+    with pytest.raises(TypeError, match="`optimizer` should be an Optimizer or OptimWrapper, not list"):
         _ParamScheduler([], "lr")
 
 

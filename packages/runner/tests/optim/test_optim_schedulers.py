@@ -17,7 +17,10 @@ from eng.optim import (
 )
 
 BAD = {
-    "end before begin": (lambda o: LinearLR(o, begin=5, end=5), "end must be behind begin, got begin=5 and end=5"),
+    "end before begin": (
+        lambda o: LinearLR(o, begin=5, end=5),
+        "end should be larger than begin, got begin=5 and end=5",
+    ),
     "milestones out of order": (
         lambda o: MultiStepLR(o, [9, 3]),
         r"ascending order, got \[9, 3\]; did you mean \[3, 9\]",

@@ -21,7 +21,9 @@ from eng.runner import (
 
 @pytest.mark.parametrize("left_out", ["train_dataloader", "train_cfg", "optim_wrapper"])
 def test_parts_of_training_come_together(make_runner, left_out) -> None:
-    with pytest.raises(IncompleteSettingsError, match=rf"without {left_out}: give all of them or none"):
+    with pytest.raises(
+        IncompleteSettingsError, match=rf"without {left_out}: they should be either all None or not None"
+    ):
         make_runner(**{left_out: None})
 
 

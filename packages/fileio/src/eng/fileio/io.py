@@ -103,7 +103,9 @@ def get_file_backend(
     """
     arguments = backend_args or {}
     if uri is None and not {"backend", "prefix"} & set(arguments):
-        raise ValueError("nothing tells the backend: give a uri, or backend_args=dict(backend='local')")
+        raise ValueError(
+            "uri should not be None where backend_args names no backend: give a uri, or backend_args=dict(backend='local')"
+        )
     if enable_singleton:
         return BACKENDS.choose("" if uri is None else uri, arguments)
     return BACKENDS.make("" if uri is None else prefix_of(uri), arguments)

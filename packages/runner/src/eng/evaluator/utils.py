@@ -29,6 +29,6 @@ def get_metric_value(indicator: str, metrics: Mapping[str, Any]) -> Any:
     if len(matches) == 1:
         return metrics[matches[0]]
     if matches:
-        raise ValueError(f"several metrics are called {indicator!r}: {', '.join(matches)}; give the whole key")
+        raise ValueError(f"{indicator!r} matches multiple metrics: {', '.join(matches)}; give the whole key")
     hint = near(indicator, metrics, otherwise="")
-    raise ValueError(f"no metric is called {indicator!r}; there are {', '.join(metrics) or 'none'}{hint}")
+    raise ValueError(f"{indicator!r} can not match any metric; there are {', '.join(metrics) or 'none'}{hint}")

@@ -70,7 +70,9 @@ class BaseTTAModel(BaseModel):
         Raises:
             NotImplementedError: always.
         """
-        raise NotImplementedError(f"{type(self).__name__} predicts through test_step(); forward is its module's")
+        raise NotImplementedError(
+            f"{type(self).__name__} predicts through test_step(); its forward() will not be called"
+        )
 
 
 def _augmentations(data: Any) -> list[Any]:

@@ -30,7 +30,7 @@ class MissingPartError(SettingsError, RuntimeError):
     def __init__(self, action: str, missing: Sequence[str] = ()) -> None:
         self.missing = list(missing)
         super().__init__(
-            f"{action} needs {_listed(self.missing)}, which the Runner was not given" if missing else action
+            f"{action} needs {_listed(self.missing)}, which should not be None in the Runner" if missing else action
         )
 
 
@@ -50,7 +50,9 @@ class IncompleteSettingsError(SettingsError):
             return
         self.given = given
         verb = "is" if len(given) == 1 else "are"
-        super().__init__(f"{_listed(given)} {verb} given without {_listed(self.missing)}: give all of them or none")
+        super().__init__(
+            f"{_listed(given)} {verb} given without {_listed(self.missing)}: they should be either all None or not None"
+        )
 
 
 class MixedVersionsError(RuntimeError):

@@ -205,4 +205,6 @@ def check_rules(rules: Any, base_wd: float | None, group_values: Collection[str]
     decays = [rule for rule in KNOWN if rule.endswith("decay_mult") and rule in rules]
     decays += [f"custom_keys[{key!r}].decay_mult" for key, value in custom.items() if "decay_mult" in value]
     if decays and base_wd is None:
-        raise OptimError(f"paramwise_cfg.{decays[0]} multiplies weight_decay, which the optimizer's config must give")
+        raise OptimError(
+            f"paramwise_cfg.{decays[0]} multiplies weight_decay, which should not be None in the optimizer's config"
+        )

@@ -85,11 +85,13 @@ class _ParamScheduler:
         """Checks and keeps what all schedulers have in common."""
         name = type(self).__name__
         if not isinstance(optimizer, (Optimizer, BaseOptimWrapper)):
-            raise OptimTypeError(f"{name} moves values of an Optimizer or OptimWrapper, not {type(optimizer).__name__}")
+            raise OptimTypeError(
+                f"{name}: `optimizer` should be an Optimizer or OptimWrapper, not {type(optimizer).__name__}"
+            )
         if begin < 0:
             raise ScheduleError(f"{name}: begin must be 0 or more, got {begin}", "begin")
         if end <= begin:
-            raise ScheduleError(f"{name}: end must be behind begin, got begin={begin} and end={end}", "end")
+            raise ScheduleError(f"{name}: end should be larger than begin, got begin={begin} and end={end}", "end")
         if not isinstance(last_step, int) or last_step < -1:
             raise ScheduleError(f"{name}: last_step must be a whole number, -1 or more, got {last_step!r}", "last_step")
         self.optimizer = optimizer
@@ -286,7 +288,7 @@ def _base_values(name: str, optimizer: OptimizerType, param_name: str, *, begins
             group.setdefault(key, _number(group[param_name]))
         elif key not in group:
             raise MissingValueError(
-                f"{name}: parameter group {index} has no {key!r}, which a schedule that goes on at last_step needs; "
+                f"{name}: param {key!r} is not specified in param_groups[{index}], which a schedule that goes on at last_step needs; "
                 "load the optimizer's state first, or begin anew with last_step=-1"
             )
     return [group[key] for group in optimizer.param_groups]
