@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -37,3 +38,22 @@ def test_folds_are_an_axis_and_their_mean_counts(config: Any, inline: Any, tmp_p
         sweep(config(), {LR: [0.1]}, metric="distance", mode="min", folder=tmp_path / "t", executor=inline, folds=3)
     with pytest.raises(SweepError, match="folds must be 2 or more"):
         sweep(config(), {LR: [0.1]}, metric="distance", mode="min", folder=tmp_path / "t", executor=inline, folds=1)
+
+
+def test_a_trial_imports_modules_that_lie_beside_the_config(
+    config: Any, inline: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process of a trial reads the sweep's copy of the config, which lies in another folder."""
+    (tmp_path / "beside_the_config.py").write_text("", encoding="utf-8")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    path = config("\ncustom_imports = dict(imports=['tune_toys', 'beside_the_config'])\n", epochs=1)
+    start = inline.start
+
+    def start_as_a_new_process(run: Any) -> Any:
+        sys.modules.pop("beside_the_config")
+        sys.path[:] = [entry for entry in sys.path if entry != str(tmp_path)]
+        return start(run)
+
+    inline.start = start_as_a_new_process
+    report = sweep(path, {LR: [0.1]}, metric="distance", mode="min", folder=tmp_path / "s", executor=inline)
+    assert [(trial.state, trial.error) for trial in report.trials.values()] == [("complete", None)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -69,13 +70,20 @@ class Definition:
 def open_definition(folder: Path) -> Definition:
     """The definition in the folder of a sweep.
 
+    ``custom_imports`` may name modules that lie beside the config from which the sweep's copy was made, so the folder of
+    that config is appended to ``sys.path``.
+
     Raises:
         SweepError: there is none.
     """
     data = read_json(folder / DEFINITION)
     if data is None:
         raise SweepError(f"{folder} holds no sweep (no {DEFINITION}); eng sweep CONFIG --dir {folder} starts one")
-    return Definition.from_json(data)
+    definition = Definition.from_json(data)
+    project = str(Path(definition.source).resolve().parent)
+    if project not in sys.path:
+        sys.path.append(project)
+    return definition
 
 
 def write_definition(folder: Path, definition: Definition, config: Any) -> Definition:
