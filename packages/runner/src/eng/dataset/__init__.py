@@ -1,6 +1,7 @@
 """Datasets, samplers and batches: what a loader is made of."""
 
 from ._randomness import reproducible_loader_parts
+from ._torchvision import TorchvisionTransform
 from .base_dataset import BaseDataset, Compose, force_full_init
 from .dataset_wrapper import ClassBalancedDataset, ConcatDataset, RepeatDataset
 from .errors import (
@@ -9,11 +10,13 @@ from .errors import (
     MetainfoMismatchError,
     PipelineError,
     SampleIndexError,
+    TransformError,
     UnsupportedSubsetError,
 )
 from .kfold import KFoldDataset
 from .sampler import DefaultSampler, InfiniteSampler, SeekableSampler
 from .simple_datasets import CsvDataset, ImageFolderDataset, JsonLinesDataset, TextFileDataset
+from .transforms import CenterCrop, LoadImage, Normalize, RandomCrop, RandomFlip, Resize
 from .utils import COLLATE_FUNCTIONS, default_collate, pseudo_collate, worker_init_fn
 
 __all__ = [
@@ -28,6 +31,13 @@ __all__ = [
     "CsvDataset",
     "JsonLinesDataset",
     "TextFileDataset",
+    "LoadImage",
+    "Resize",
+    "CenterCrop",
+    "RandomCrop",
+    "RandomFlip",
+    "Normalize",
+    "TorchvisionTransform",
     "DefaultSampler",
     "InfiniteSampler",
     "SeekableSampler",
@@ -40,6 +50,7 @@ __all__ = [
     "AnnotationTypeError",
     "SampleIndexError",
     "PipelineError",
+    "TransformError",
     "MetainfoMismatchError",
     "UnsupportedSubsetError",
 ]

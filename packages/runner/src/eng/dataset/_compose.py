@@ -7,6 +7,8 @@ from typing import Any
 
 from eng.registry import TRANSFORMS
 
+from ._torchvision import on_samples
+
 Transform = Callable[[Any], Any]
 
 
@@ -14,7 +16,8 @@ class Compose:
     """Runs transforms in turn; ends at the first that gives None.
 
     Args:
-        transforms: callables, or configs of transforms in the registry TRANSFORMS; None is an empty pipeline.
+        transforms: callables, or configs of transforms in the registry TRANSFORMS; None is an empty pipeline. Those of
+            torchvision change the image of a sample; see :class:`TorchvisionTransform`.
 
     Raises:
         TypeError: one is neither, or its config builds something that cannot be called.
@@ -43,7 +46,7 @@ class Compose:
 def _built(place: int, item: Any) -> Transform:
     transform = TRANSFORMS.build(item) if isinstance(item, Mapping) else item
     if callable(transform):
-        return transform  # type: ignore[no-any-return]  # what is built has no known type
+        return on_samples(transform)  # type: ignore[no-any-return]  # what is built has no known type
     if isinstance(item, Mapping):
         raise TypeError(f"pipeline[{place}]: {item.get('type')!r} builds a {type(transform).__name__}, not a callable")
     raise TypeError(f"pipeline[{place}] must be a callable or a config of one, got {type(item).__name__}: {item!r}")

@@ -60,6 +60,10 @@ class PipelineError(RuntimeError):
         self.indices = list(indices)
 
 
+class TransformError(ValueError):
+    """A sample that a transform cannot change, or an argument that a transform does not take."""
+
+
 class MetainfoMismatchError(ValueError):
     """Datasets to be joined that disagree about what they hold.
 
