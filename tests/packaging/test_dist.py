@@ -67,6 +67,15 @@ def test_wheel_leaves_the_namespace_open_and_carries_its_licence(wheel: Path) ->
     assert any(name.startswith("eng/") and name.endswith("py.typed") for name in names)
 
 
+def test_wheel_of_the_command_carries_the_pages() -> None:
+    """`eng help` prints them offline; API pages hold directives for the site's builder only."""
+    docs = ROOT / "docs"
+    pages = {path.relative_to(docs).as_posix() for path in docs.rglob("*.md")}
+    names = zipfile.ZipFile(next(DIST.glob("eng-*.whl"))).namelist()
+    packed = {name.removeprefix("eng/cli/pages/") for name in names if name.startswith("eng/cli/pages/")}
+    assert packed == {page for page in pages if not page.startswith("api/")}
+
+
 @pytest.mark.timeout(300)
 def test_eng_config_alone_brings_no_torch(tmp_path: Path) -> None:
     environment = Environment(tmp_path / "env")

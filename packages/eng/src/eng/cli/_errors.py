@@ -22,8 +22,15 @@ def one_message(error: BaseException) -> str | None:
     if place is not None:  # raised by the user's own lines, in a Python config
         return f"{place}: {type(error).__name__}: {_words(error)}\n(eng --traceback ... shows where)"
     if isinstance(error, _ALWAYS) or (isinstance(error, _MISTAKES) and _is_ours(error)):
-        return f"{_words(error)}\n(eng --traceback ... shows where)"
+        return f"{_words(error)}\n({_hint(error)})"
     return None
+
+
+def _hint(error: BaseException) -> str:
+    from ._help import explained_class
+
+    name = explained_class(error)
+    return "eng --traceback ... shows where" + (f", eng help {name} explains it" if name is not None else "")
 
 
 def _usage(error: click.UsageError) -> str:

@@ -104,7 +104,9 @@ def _table(runs: Sequence[Any], names: Sequence[str]) -> list[str]:
 )
 @click.pass_context
 def sync(ctx: click.Context, work_dir: Path, target: str, options: tuple[str, ...]) -> None:
-    """Write the curves of a run to a tracker afterwards, from its JSON lines.
+    """Write the curves of a run to a tracker afterwards.
+
+    They are read from the run's JSON lines.
 
     WORK_DIR is the run's, or the folder of one of its starts. Each call makes a new run in the tracker.
     """

@@ -1,0 +1,189 @@
+"""`eng help`: the pages of the documentation in the terminal, offline."""
+
+from __future__ import annotations
+
+import difflib
+import locale
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+_HERE = Path(__file__).parent
+# In a wheel the pages lie beside this file; an editable installation reads those of its checkout.
+FOLDERS = (_HERE / "pages", _HERE.parents[4] / "docs")
+TROUBLESHOOTING = "troubleshooting.md"
+_ERROR = re.compile(r"[A-Z]\w*(?:Error|Warning|Interrupted)")
+_ROW = re.compile(r"^\| (?P<names>`[^|]+`) \| (?P<cause>[^|]+) \| (?P<remedy>[^|]+) \|$", re.MULTILINE)
+_LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)\s]+)\)")
+
+
+@click.command("help")
+@click.argument("words", nargs=-1, metavar="[TOPIC | ERROR-CLASS]")
+@click.option("--lang", type=click.Choice(["en", "zh"]), help="Language. Default: zh in a Chinese locale, else en.")
+def help_(words: tuple[str, ...], lang: str | None) -> None:
+    r"""Print a page of the documentation, or what an error means.
+
+    No network is used.
+
+    \b
+    eng help                        all topics
+    eng help early stopping         the page on early stopping
+    eng help BrokenCheckpointError  what happened and what to do
+    """
+    topic = " ".join(words)
+    folder = pages_folder()
+    if not topic:
+        click.echo(_list_of_topics(folder))
+    elif _ERROR.fullmatch(topic.rpartition(".")[2]):
+        click.echo(error_help(folder, topic.rpartition(".")[2]))
+    else:
+        page = translated(find_page(folder, topic), lang or _language())
+        click.echo_via_pager(terminal_text(page.read_text(encoding="utf-8")))
+
+
+def pages_folder() -> Path:
+    """The folder of the pages.
+
+    Raises:
+        click.ClickException: this installation has none.
+    """
+    for folder in FOLDERS:
+        if (folder / TROUBLESHOOTING).is_file():
+            return folder
+    raise click.ClickException(f"this installation of eng has no pages in {FOLDERS[0]}: install the wheel again")
+
+
+def topics(folder: Path) -> dict[str, Path]:
+    """Pages by topic, such as ``how-to/early-stopping``."""
+    pages = (page for page in folder.rglob("*.md") if not page.name.endswith(".zh.md"))
+    named = {page.relative_to(folder).with_suffix("").as_posix(): page for page in pages}
+    return {name: page for name, page in sorted(named.items()) if not name.startswith("api/")}
+
+
+def title_of(page: Path) -> str:
+    """The first heading of a page."""
+    match = re.search(r"^# (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return match[1] if match is not None else page.stem
+
+
+def find_page(folder: Path, topic: str) -> Path:
+    """The page whose name or title is the topic, else the page with most mentions; name, title and headings count more.
+
+    Args:
+        folder: of the pages.
+        topic: words of the user, in any case.
+
+    Raises:
+        click.UsageError: no page mentions the topic.
+    """
+    pages = topics(folder)
+    wanted = _plain(topic)
+    for name, page in pages.items():
+        if wanted in (_plain(name), _plain(name.rpartition("/")[2]), _plain(title_of(page))):
+            return page
+    scores = {page: _score(page, name, wanted) for name, page in pages.items()}
+    best = max(scores, key=lambda page: scores[page])
+    if scores[best] == 0:
+        names = {_plain(name.rpartition("/")[2]): name for name in pages}
+        near = [names[name] for name in difflib.get_close_matches(wanted, names, n=3)]
+        hint = f"did you mean {' or '.join(near)}?" if near else "eng help lists all topics"
+        raise click.UsageError(f"no page is about {topic!r}; {hint}")
+    return best
+
+
+def translated(page: Path, lang: str) -> Path:
+    """The page in Chinese where `lang` is ``"zh"`` and there is one."""
+    chinese = page.with_suffix(".zh.md")
+    return chinese if lang == "zh" and chinese.is_file() else page
+
+
+def explained_class(error: BaseException) -> str | None:
+    """The name of the error's class, or of the nearest base, that `eng help` explains; None where there is none."""
+    try:
+        known = _explanations(pages_folder())
+    except click.ClickException:
+        return None
+    ours = (cls.__name__ for cls in type(error).__mro__ if cls.__module__.startswith("eng."))
+    return next((name for name in ours if name in known), None)
+
+
+def error_help(folder: Path, name: str) -> str:
+    """What happened and what to do, for the class of an error.
+
+    Args:
+        folder: of the pages.
+        name: of the class.
+
+    Raises:
+        click.UsageError: the pages do not know the class.
+    """
+    known = _explanations(folder)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else "eng help troubleshooting lists those of eng"
+        raise click.UsageError(f"{name} is no error class that the pages of eng explain; {hint}")
+    cause, remedy = known[name]
+    lines = [name, "", f"What happened: {terminal_text(cause)}", f"What to do: {terminal_text(remedy)}"]
+    lines += [f"More: eng help {target}" for target in _targets(remedy)]
+    return "\n".join(lines)
+
+
+def _explanations(folder: Path) -> dict[str, tuple[str, str]]:
+    """Cause and remedy by error class."""
+    rows = _ROW.finditer((folder / TROUBLESHOOTING).read_text(encoding="utf-8"))
+    return {name: (row["cause"], row["remedy"]) for row in rows for name in re.findall(r"`(\w+)`", row["names"])}
+
+
+def terminal_text(markdown: str) -> str:
+    """Markdown without the marks that only a browser shows.
+
+    Examples:
+        >>> terminal_text("See [Data](../dataset.md#folds) and [torch](https://pytorch.org).")
+        'See Data (eng help dataset) and torch (https://pytorch.org).'
+    """
+    parts = re.split(r"(^```.*?^```$)", markdown, flags=re.MULTILINE | re.DOTALL)
+    return "".join(part if part.startswith("```") else _LINK.sub(_reference, part) for part in parts)
+
+
+def _reference(match: re.Match[str]) -> str:
+    text, target = match.groups()
+    topic = _topic_of(target)
+    return f"{text} (eng help {topic})" if topic else f"{text} ({target})"
+
+
+def _topic_of(target: str) -> str | None:
+    path = target.partition("#")[0]
+    if "://" in target or not path.endswith(".md"):
+        return None
+    return path.rpartition("/")[2].removesuffix(".md")
+
+
+def _targets(markdown: str) -> Iterator[str]:
+    for _, target in _LINK.findall(markdown):
+        topic = _topic_of(target)
+        if topic is not None:
+            yield topic
+
+
+def _list_of_topics(folder: Path) -> str:
+    rows = [(name, title_of(page)) for name, page in topics(folder).items()]
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {title}" for name, title in rows)
+
+
+def _score(page: Path, name: str, wanted: str) -> int:
+    text = page.read_text(encoding="utf-8")
+    mention = re.compile(rf"\b{re.escape(wanted)}s?\b")
+    headings = _plain("\n".join(re.findall(r"^#+ .*$", text, re.MULTILINE)))
+    in_name = bool(mention.search(_plain(f"{name} {title_of(page)}")))
+    return 1000 * in_name + 100 * len(mention.findall(headings)) + len(mention.findall(_plain(text)))
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[\W_]+", " ", text.lower()).strip()
+
+
+def _language() -> str:
+    return "zh" if (locale.getlocale()[0] or "").startswith(("zh", "Chinese")) else "en"
