@@ -18,6 +18,7 @@ MODULES = [
     "errors",
     "kfold",
     "sampler",
+    "sharded_stream",
     "simple_datasets",
     "transforms",
     "_torchvision",
@@ -48,6 +49,7 @@ def test_public_names():
     ours = [
         "KFoldDataset",
         "ImageFolderDataset",
+        "ShardedStream",
         "CsvDataset",
         "JsonLinesDataset",
         "TextFileDataset",

@@ -15,6 +15,7 @@ from .errors import (
 )
 from .kfold import KFoldDataset
 from .sampler import DefaultSampler, InfiniteSampler, SeekableSampler
+from .sharded_stream import ShardedStream
 from .simple_datasets import CsvDataset, ImageFolderDataset, JsonLinesDataset, TextFileDataset
 from .transforms import CenterCrop, LoadImage, Normalize, RandomCrop, RandomFlip, Resize
 from .utils import COLLATE_FUNCTIONS, default_collate, pseudo_collate, worker_init_fn
@@ -27,6 +28,7 @@ __all__ = [
     "RepeatDataset",
     "ClassBalancedDataset",
     "KFoldDataset",
+    "ShardedStream",
     "ImageFolderDataset",
     "CsvDataset",
     "JsonLinesDataset",

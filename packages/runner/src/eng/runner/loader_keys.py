@@ -12,6 +12,7 @@ DATALOADER_KEYS = frozenset(
         "num_batch_per_epoch",
         "batch_size",
         "shuffle",
+        "shard_stream",
         "num_workers",
         "global_batch_size",
         "pin_memory",

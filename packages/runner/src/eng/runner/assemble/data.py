@@ -11,6 +11,7 @@ from typing import Any
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from eng.dataset import reproducible_loader_parts
+from eng.dataset.sharded_stream import shard_stream
 from eng.dist import get_rank, get_world_size
 from eng.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS, Registry
 
@@ -32,7 +33,7 @@ def build_dataloader(
     Args:
         dataloader: a dataloader, or a config with ``dataset``, ``batch_size`` and, optionally, ``sampler``,
             ``batch_sampler``, ``collate_fn``, ``worker_init_fn``, ``num_batch_per_epoch`` and every other argument of
-            ``torch.utils.data.DataLoader``. ``batch_size`` is that of one rank; ``global_batch_size`` in its place is
+            ``torch.utils.data.DataLoader``. ``shard_stream=True`` shares the samples of a stream out to ranks and workers. ``batch_size`` is that of one rank; ``global_batch_size`` in its place is
             shared by all ranks.
         seed: seed of the sampler and of random transforms.
         diff_rank_seed: whether samplers draw a seed of their own on each rank.
@@ -53,6 +54,13 @@ def build_dataloader(
     num_batches = cfg.pop("num_batch_per_epoch", None)
     if num_batches is not None:
         dataset = FirstSamples(dataset, num_batches * cfg.get("batch_size", 1) * get_world_size())
+    if cfg.pop("shard_stream", False):
+        if not _is_stream(dataset):
+            raise SettingsError(
+                f"shard_stream=True is for a stream, and {type(dataset).__name__} has sample numbers, which its sampler shares "
+                "out: leave shard_stream out"
+            )
+        dataset = shard_stream(dataset)
     sampler = _build_sampler(cfg, dataset, None if diff_rank_seed else seed)
     batch_sampler = _build_batch_sampler(cfg, sampler)
     if per_sample and seed is not None:
@@ -80,7 +88,7 @@ def _build_dataset(dataset: Any) -> Any:
 def _build_sampler(cfg: MutableMapping[str, Any], dataset: Any, seed: int | None) -> Any:
     sampler = cfg.pop("sampler", None)
     shuffle = cfg.pop("shuffle", None)
-    if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__getitem__"):
+    if _is_stream(dataset):
         if sampler is not None:
             raise SettingsError(
                 f"{type(dataset).__name__} is a stream, which gives its samples in its own order: leave the dataloader's "
@@ -97,6 +105,10 @@ def _build_sampler(cfg: MutableMapping[str, Any], dataset: Any, seed: int | None
     if isinstance(sampler, Mapping):
         sampler = DATA_SAMPLERS.build(sampler, default_args={"dataset": dataset, "seed": seed})
     return sampler
+
+
+def _is_stream(dataset: Any) -> bool:
+    return isinstance(dataset, IterableDataset) or not hasattr(dataset, "__getitem__")
 
 
 def _build_batch_sampler(cfg: MutableMapping[str, Any], sampler: Any) -> Any:

@@ -32,7 +32,8 @@ def warn_of_repeated_stream(loader: Any) -> None:
     if library in _LIBRARIES:
         if library == "datasets" and ranks > 1 and getattr(dataset, "_distributed", None) is None:
             logger.warning(
-                "A stream of Hugging Face's datasets gives all samples on each of %d ranks: give "
+                "A stream of Hugging Face's datasets gives all samples on each of %d ranks: write "
+                "dataloader=dict(shard_stream=True, ...), or give "
                 "datasets.distributed.split_dataset_by_node(dataset, rank=..., world_size=...)", ranks,
             )  # fmt: skip
         return
@@ -42,7 +43,8 @@ def warn_of_repeated_stream(loader: Any) -> None:
     if repeats:
         logger.warning(
             "%s does not ask which rank or worker it is read by: if it does not share its samples out, each sample comes once "
-            "from each of %s. Let it give every n-th sample, by torch.utils.data.get_worker_info() and eng.dist.get_rank()",
+            "from each of %s. Write dataloader=dict(shard_stream=True, ...), or let it give every n-th sample, by "
+            "torch.utils.data.get_worker_info() and eng.dist.get_rank()",
             type(dataset).__name__, " and each of ".join(repeats),
         )  # fmt: skip
 
