@@ -71,6 +71,12 @@ def eng(*words: object, cwd: Path, timeout: int = 120) -> subprocess.CompletedPr
     )
 
 
+TWO_SETS = """
+_base_ = "tta.py"
+test_dataloader = dict(_delete_=True, clean={{_base_.test_dataloader}}, same={{_base_.test_dataloader}})
+"""
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project that was made by `eng init` and trained for two epochs."""
@@ -81,6 +87,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "trained.txt").write_text(trained.stdout)
     (folder / "tta_parts_of_the_cli_test.py").write_text(TTA_PARTS)
     (folder / "tta.py").write_text(TTA_CONFIG.replace('"tta_parts', f'"{PROJECT}", "tta_parts'))
+    (folder / "two_sets.py").write_text(TWO_SETS)
     return folder
 
 
@@ -125,6 +132,16 @@ def test_test_with_augmentation_merges_all_views(project: Path) -> None:
     assert "Done: accuracy: " in done.stdout
     predictions = pickle.loads((project / "views.pkl").read_bytes())
     assert {one["num_views"] for one in predictions} == {2}
+
+
+def test_several_sets_are_augmented_and_written_by_their_names(project: Path) -> None:
+    done = eng("test", "two_sets.py", "--tta", "--checkpoint", newest(project), "--out", "sets.pkl", cwd=project)
+    assert done.returncode == 0, done.stderr[-3000:]
+    line = done.stdout.split("Done: ")[1].splitlines()[0]
+    assert [part.split(": ")[0] for part in line.split(", ")] == ["clean/accuracy", "same/accuracy"]
+    for name in ("clean", "same"):
+        predictions = pickle.loads((project / f"sets_{name}.pkl").read_bytes())
+        assert [one["num_views"] for one in predictions] == [2] * 240
 
 
 def test_ctrl_c_says_how_to_go_on_and_resume_ends_the_run(project: Path) -> None:

@@ -30,11 +30,25 @@ class PrepareTTAHook(Hook):
         runner.model = wrapped
 
 
+def use_pipeline(dataloader: Any, pipeline: Any) -> None:
+    """Gives a pipeline to the dataset in the config of a dataloader, or to the innermost dataset of wrappers.
+
+    Args:
+        dataloader: the config; changed in place.
+        pipeline: transforms.
+    """
+    dataset = dataloader["dataset"]
+    while "dataset" in dataset:
+        dataset = dataset["dataset"]
+    dataset["pipeline"] = pipeline
+
+
 def build_runner_with_tta(cfg: Any) -> Any:
     """A runner for ``cfg`` that tests with augmentation, from its ``tta_model`` and ``tta_pipeline``.
 
     Args:
-        cfg: a config with ``tta_model``, ``tta_pipeline`` and a ``test_dataloader`` given as a dict.
+        cfg: a config with ``tta_model``, ``tta_pipeline`` and a ``test_dataloader`` given as a dict: one loader, or those
+            of several sets by their names.
 
     Raises:
         ValueError: one of these is missing.
@@ -44,10 +58,9 @@ def build_runner_with_tta(cfg: Any) -> Any:
     for key in ("tta_model", "tta_pipeline"):
         if key not in cfg:
             raise ValueError(f"test-time augmentation needs {key!r} in the config")
-    dataset = cfg["test_dataloader"]["dataset"]
-    while "dataset" in dataset:
-        dataset = dataset["dataset"]
-    dataset["pipeline"] = cfg["tta_pipeline"]
+    dataloader = cfg["test_dataloader"]
+    for loader in [dataloader] if "dataset" in dataloader else dataloader.values():
+        use_pipeline(loader, cfg["tta_pipeline"])
     runner = RUNNERS.build(cfg) if "runner_type" in cfg else RUNNERS.get("Runner").from_cfg(cfg)
     runner.register_hook(PrepareTTAHook(tta_cfg=cfg["tta_model"]))
     return runner

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -121,7 +121,11 @@ def val(ctx: click.Context, config: str, checkpoint: str | None, allow_partial: 
 )
 @click.option("--tta", is_flag=True, help="Test with augmentations, as the config's tta_model and tta_pipeline say.")
 @_allow_partial
-@click.option("--out", type=click.Path(dir_okay=False), help="Write all predictions to this .pkl file.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False),
+    help="Write all predictions to this .pkl file; those of several test sets to OUT_<set>.pkl.",
+)
 def test_command(
     ctx: click.Context,
     config: str,
@@ -239,24 +243,43 @@ def _enable_auto_scale_lr(cfg: Any) -> None:
 
 
 def _use_tta(cfg: Any) -> None:
+    from eng.hooks.prepare_tta_hook import use_pipeline
+
+    from .assemble.several import loaders_of_sets
+
     if "tta_model" not in cfg:
         raise _mistake("--tta needs a tta_model in the config, such as dict(type='MyTTAModel')")
     if "tta_pipeline" in cfg:
-        dataset = cfg.test_dataloader.dataset
-        while "dataset" in dataset:
-            dataset = dataset.dataset
-        dataset.pipeline = cfg.tta_pipeline
+        for dataloader in loaders_of_sets(cfg.test_dataloader):
+            use_pipeline(dataloader, cfg.tta_pipeline)
     cfg.model = dict(**cfg.tta_model, module=cfg.model)
 
 
 def _dump_predictions(cfg: Any, out: str) -> None:
+    """Adds the writing of predictions to the test: into ``out``, or for each of several sets into ``<out>_<set>.pkl``."""
+    from .assemble.several import evaluators_by_set, names_of_sets
+
     if not out.endswith((".pkl", ".pickle")):
         raise _mistake(f"--out writes a pickle: give a name that ends in .pkl, not {out!r}")
-    metrics = cfg.get("test_evaluator") or []
-    cfg.test_evaluator = [
-        *(metrics if isinstance(metrics, (list, tuple)) else [metrics]),
-        {"type": "DumpResults", "out_file_path": out},
-    ]
+    names = names_of_sets(cfg.get("test_dataloader"))
+    evaluator = cfg.get("test_evaluator")
+    if not names:
+        cfg.test_evaluator = _with_dump(evaluator, out)
+        return
+    by_set = evaluators_by_set("test", evaluator, names)
+    path = Path(out)
+    cfg.test_evaluator = {
+        name: _with_dump(own, str(path.with_name(f"{path.stem}_{name}{path.suffix}"))) for name, own in by_set.items()
+    }
+
+
+def _with_dump(evaluator: Any, out: str) -> Any:
+    """An evaluator that also writes the predictions."""
+    dump = {"type": "DumpResults", "out_file_path": out}
+    if isinstance(evaluator, Mapping) and "metrics" in evaluator:
+        return {**evaluator, "metrics": _with_dump(evaluator["metrics"], out)}
+    metrics = evaluator or []
+    return [*(metrics if isinstance(metrics, (list, tuple)) else [metrics]), dump]
 
 
 # --- running -------------------------------------------------------------------------------------------------------

@@ -29,6 +29,12 @@ def names_of_sets(dataloader: Any) -> list[str]:
     return list(dataloader) if all(map(_is_loader, dataloader.values())) else []
 
 
+def loaders_of_sets(dataloader: Any) -> list[Any]:
+    """The loaders of several sets, or the single one."""
+    names = names_of_sets(dataloader)
+    return [dataloader[name] for name in names] if names else [dataloader]
+
+
 def evaluators_by_set(mode: str, evaluator: Any, names: list[str]) -> dict[str, Any]:
     """The evaluator of each set: its own from ``dict(clean=..., corrupted=...)``, or the one that is given for all.
 
