@@ -5,6 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
+from eng.logging.parts import HOOKS, PartClock
+
+from ._devices import host_memory_mb, peak_flops
+from ._parts import follow_parts
+from ._ranks import SlowRank, busy_seconds, slowest
+from ._recompiles import Recompiles
+
+__all__ = ["RunNumbers", "throughput"]
+
+_TOKENS = "input_ids"
+_TRAINING_PARTS = HOOKS + 1  # data, forward, backward, step, hooks
+# Forward and backward of a dense model: Kaplan et al. 2020, arXiv:2001.08361, section 2.1.
+_FLOPS_PER_PARAMETER = 6
+
 
 def throughput(times: Mapping[str, Any], batch_size: int | None, world_size: int) -> dict[str, float]:
     """Samples per second and the share of time that waits for data.
@@ -28,3 +44,140 @@ def throughput(times: Mapping[str, Any], batch_size: int | None, world_size: int
     if batch_size:
         numbers["samples_per_s"] = batch_size * world_size / seconds
     return numbers
+
+
+class RunNumbers:
+    """What the scalars of a training tell beside losses: speed, memory, use of the device, norm of the gradients.
+
+    Between two log points it counts tokens and reads the clock; nothing waits for an accelerator.
+
+    Args:
+        flops_per_iter: floating-point operations of an iteration over all ranks; None takes 6 for each trained parameter
+            and token, where a batch holds ``input_ids``.
+        peak_flops: operations per second of one device; None looks the device up in a table.
+    """
+
+    def __init__(self, flops_per_iter: float | None = None, peak_flops: float | None = None) -> None:
+        self._flops_per_iter, self._given_peak = flops_per_iter, peak_flops
+        self.times: PartClock | None = None
+        self._slow_rank: SlowRank | None = None
+        self._stays_slow = False
+        self.recompiles = Recompiles()
+        self._has_told: set[int] = set()
+        self._recompiled = ""
+        self._wrappers: list[Any] = []
+        self._peak: float | None = None
+        self._parameters = self._tokens = self._iterations = 0
+        self._since: list[float] = []
+
+    def begin(self, runner: Any) -> None:
+        """Starts with a training."""
+        self.times = follow_parts(runner)
+        self.recompiles.begin()
+        self._wrappers = [
+            wrapper
+            for wrapper in getattr(runner.optim_wrapper, "optim_wrappers", {"": runner.optim_wrapper}).values()
+            if hasattr(wrapper, "wants_grad_norm")
+        ]
+        self._peak = self._given_peak or _peak_of(runner)
+        self._parameters = 0
+        self._tokens = self._iterations = 0
+        self._since = list(self.times.seconds) if self.times is not None else []
+        self.want_grad_norm()
+
+    def count(self, data_batch: Any) -> None:
+        """Counts an iteration with its tokens, padding included."""
+        self._iterations += 1
+        if type(data_batch) is dict or isinstance(data_batch, Mapping):
+            tokens = data_batch.get(_TOKENS)
+            if type(tokens) is torch.Tensor:
+                self._tokens += tokens.numel()
+            elif type(tokens) is list:  # samples side by side, as configs collate them by default
+                self._tokens += sum(each.numel() for each in tokens if type(each) is torch.Tensor)
+
+    def want_grad_norm(self) -> None:
+        """Has the norm of the gradients measured in the next update."""
+        for wrapper in self._wrappers:
+            wrapper.wants_grad_norm = True
+
+    def at_log_point(self, runner: Any, tag: Mapping[str, Any], *, is_shared: bool) -> dict[str, float]:
+        """The numbers since the last log point.
+
+        Args:
+            runner: the run.
+            tag: values of the log point, with ``time`` and ``data_time``.
+            is_shared: whether all ranks come to this log point.
+        """
+        size = getattr(runner.train_dataloader, "batch_size", None)
+        world_size = getattr(runner, "world_size", 1)
+        numbers = throughput(tag, size if isinstance(size, int) else None, world_size)
+        numbers.update(self._by_clock(runner, world_size))
+        if "grad_norm" not in tag:
+            numbers.update(self._grad_norm())
+        memory = host_memory_mb()
+        if memory is not None:
+            numbers["host_memory"] = memory
+        if is_shared and self.times is not None and world_size > 1:
+            before = self._slow_rank
+            lag, self._slow_rank = slowest(busy_seconds(self.times.seconds, self._since, self._iterations))
+            numbers["slowest_rank_lag"] = lag
+            self._stays_slow = before is not None and self._slow_rank is not None and before[0] == self._slow_rank[0]
+        self._recompiled = self.recompiles.news()
+        if self.recompiles.count:
+            numbers["recompiles"] = self.recompiles.count
+        self._tokens = self._iterations = 0
+        self._since = list(self.times.seconds) if self.times is not None else []
+        return numbers
+
+    def news(self) -> list[str]:
+        """What a user should hear of: what was compiled again, and a rank that was slow at two log points in a row, once."""
+        news = [self._recompiled] if self._recompiled else []
+        self._recompiled = ""
+        rank = self._slow_rank if self._stays_slow else None
+        if rank is not None and rank[0] not in self._has_told:
+            self._has_told.add(rank[0])
+            news.append(str(rank))
+        return news
+
+    def _by_clock(self, runner: Any, world_size: int) -> dict[str, float]:
+        """Tokens per second and the use of the device; validation and saving do not count."""
+        if self.times is None or not self._iterations:
+            return {}
+        self.times.switch(self.times.part)
+        spent = [now - before for now, before in zip(self.times.seconds, self._since, strict=True)]
+        seconds = sum(spent[:_TRAINING_PARTS])
+        if seconds <= 0:
+            return {}
+        numbers = {}
+        if self._tokens:
+            numbers["tokens_per_s"] = self._tokens * world_size / seconds
+        flops = self._flops(runner.model, world_size)
+        if flops and self._peak:
+            numbers["mfu"] = flops / seconds / (self._peak * world_size)
+        return numbers
+
+    def _flops(self, model: Any, world_size: int) -> float:
+        """Operations since the last log point, over all ranks."""
+        if self._flops_per_iter is not None:
+            return self._flops_per_iter * self._iterations
+        if not self._tokens:
+            return 0.0
+        self._parameters = self._parameters or sum(p.numel() for p in model.parameters() if p.requires_grad)
+        return float(_FLOPS_PER_PARAMETER * self._parameters * self._tokens * world_size)
+
+    def _grad_norm(self) -> dict[str, float]:
+        norms = [wrapper.grad_norm for wrapper in self._wrappers if wrapper.grad_norm is not None]
+        if not norms:
+            return {}
+        return {"grad_norm": float(torch.stack([norm.float().to(norms[0].device) for norm in norms]).norm())}
+
+
+def _peak_of(runner: Any) -> float | None:
+    """Peak of the device that the model is on."""
+    parameter = next((each for each in runner.model.parameters()), None)
+    if parameter is None or parameter.device.type != "cuda":
+        return None
+    cast = getattr(runner.optim_wrapper, "cast_dtype", None)
+    dtype = cast or (torch.float16 if hasattr(runner.optim_wrapper, "cast_dtype") else parameter.dtype)
+    allows = torch.backends.cuda.matmul.allow_tf32
+    return peak_flops(torch.cuda.get_device_name(parameter.device), dtype, allows_tf32=allows)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from eng.dataset.utils import length_of
+from eng.logging import parts
 from eng.logging._details import DETAIL
 from eng.logging.whole_numbers import whole_number
 from eng.registry import HOOKS
@@ -20,7 +21,7 @@ from eng.visualization.axis import step_counts
 
 from ._loaders import loader_length
 from ._loops import follow_loop
-from ._throughput import throughput
+from ._throughput import RunNumbers
 from .hook import DataBatch, Hook
 from .view import RunnerView
 
@@ -46,6 +47,10 @@ class LoggerHook(Hook):
         log_metric_by_epoch: whether metrics are shown over epochs or over iterations. None (default) is as the training
             loop counts.
         backend_args: options of the storage behind ``out_dir``.
+        flops_per_iter: floating-point operations of an iteration over all ranks, as ``eng flops`` counts them, for the share
+            of the device's peak that a run uses (``mfu``). None (default) takes 6 for each trained parameter and token, where
+            a batch holds ``input_ids``.
+        peak_flops: operations per second of one device. None (default) looks an accelerator up in a table.
 
     Raises:
         ValueError: ``interval`` or ``interval_exp_name`` is below 1, or both ``file_client_args`` and
@@ -66,6 +71,8 @@ class LoggerHook(Hook):
         file_client_args: dict[str, Any] | None = None,
         log_metric_by_epoch: bool | None = None,
         backend_args: dict[str, Any] | None = None,
+        flops_per_iter: float | None = None,
+        peak_flops: float | None = None,
     ) -> None:
         for name, value in (("interval", interval), ("interval_exp_name", interval_exp_name)):
             if not isinstance(value, numbers.Real) or value != value // 1:
@@ -86,6 +93,7 @@ class LoggerHook(Hook):
         self.backend_args = backend_args if backend_args is not None else file_client_args
         self.json_log_path: str | None = None
         self.last_loss: float | None = None
+        self._numbers = RunNumbers(flops_per_iter, peak_flops)
         self._has_reported = False
         self._epoch_length = -1
         self._logs_end = False
@@ -119,6 +127,10 @@ class LoggerHook(Hook):
         except Exception:  # parts of libraries lack what eng's parts have, and the run goes on without it
             runner.logger.debug("There is no report of the run's parts", exc_info=True)
 
+    def before_train(self, runner: RunnerView) -> None:
+        """Starts to measure."""
+        self._numbers.begin(runner)
+
     def before_train_epoch(self, runner: RunnerView) -> None:
         """Notes how long an epoch is; endless data has no end to log."""
         loader = runner.train_dataloader
@@ -136,19 +148,24 @@ class LoggerHook(Hook):
     ) -> None:
         """Writes a line where one is due."""
         done = batch_idx + 1
+        self._numbers.count(data_batch)
         if batch_idx != self._next_batch:  # the first one of an epoch, or behind a gap
             self._begin = runner.iter - batch_idx
         self._next_batch = done
         ends_epoch = done == self._epoch_length
         if ends_epoch or (self._begin + done) % self.interval_exp_name == 0:
             runner.logger.info("Exp name: %s", runner.experiment_name, extra=DETAIL)
-        if done % self.interval and not (ends_epoch and self._logs_end):
+        is_regular = done % self.interval == 0
+        if (done + 1) % self.interval == 0:
+            self._numbers.want_grad_norm()
+        if not is_regular and not (ends_epoch and self._logs_end):
             return
         tag, line = runner.log_processor.get_log_after_iter(runner, batch_idx, "train")
         runner.logger.info(line)
         self.last_loss = tag.get("loss", tag.get("train/loss"))
-        size = getattr(runner.train_dataloader, "batch_size", None)
-        tag.update(throughput(tag, size if isinstance(size, int) else None, getattr(runner, "world_size", 1)))
+        tag.update(self._numbers.at_log_point(runner, tag, is_shared=is_regular))
+        for text in self._numbers.news():
+            runner.logger.warning(text)
         with step_counts("iter"):
             runner.visualizer.add_scalars(tag, step=runner.iter + 1, file_path=self.json_log_path)
 
@@ -197,10 +214,18 @@ class LoggerHook(Hook):
                 logger.warning("The metrics of the test are not written to %s: %s", path, error)
 
     def after_run(self, runner: RunnerView) -> None:
-        """Closes the visualizer and copies the log files."""
+        """Writes where the time went, closes the visualizer and copies the log files."""
+        self._report_parts(runner)
         runner.visualizer.close()
         if self.out_dir is not None and runner.rank == 0:
             self._copy_logs(runner)
+
+    def _report_parts(self, runner: RunnerView) -> None:
+        times = self._numbers.times
+        if times is not None and times.seconds[parts.FORWARD] and runner.rank == 0:
+            times.switch(parts.HOOKS)
+            runner.logger.info(times.table())
+        self._numbers.times = None
 
     def _copy_logs(self, runner: RunnerView) -> None:
         from eng.fileio import copyfile_from_local, join_path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -47,3 +47,15 @@ def read_clip_grad(clip_grad: Any) -> tuple[str, Callable[..., Any], dict[str, A
     if known[0] not in arguments:
         raise OptimError(f"clip_grad of type {kind!r} needs {known[0]!r}, got {arguments}")
     return kind, _FUNCTIONS[kind], arguments
+
+
+def total_norm(parameters: Sequence[torch.Tensor]) -> torch.Tensor | None:
+    """Norm of all gradients, on their device; None where there are none, or where they are sparse or sharded over ranks.
+
+    Args:
+        parameters: with gradients.
+    """
+    gradients = [p.grad.detach() for p in parameters if p.grad is not None]
+    if not gradients or any(each.layout is not torch.strided or hasattr(each, "to_local") for each in gradients):
+        return None
+    return torch.nn.utils.get_total_norm(gradients)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from eng.hooks._signatures import check_signatures
+from eng.logging.parts import PartClock
 
 from ._facts import RunnerFacts
 from .assemble import observers
@@ -20,6 +21,12 @@ class HookCalls(RunnerFacts):
     _dispatch: Dispatcher
     _point: str | None
     _afterwards: list[Callable[[], None]]
+    part_clock: PartClock | None = None
+
+    def call_around(self, point: str, ahead: Callable[..., None], behind: Callable[..., None]) -> None:
+        """Calls ``ahead`` before all hooks of a point and ``behind`` after them, for as long as the run lives."""
+        self._dispatch.call_first(point, ahead)
+        self._dispatch.call_last(point, behind)
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
         """Calls every hook that acts at the point ``fn_name``, in the order of their priorities.

@@ -10,6 +10,7 @@ from eng.checkpoint.unwrap import unwrap
 from eng.dataset.utils import length_of
 from eng.fileio import join_path
 from eng.hooks.ema_hook import exchange_average
+from eng.logging.parts import SAVING, charged
 
 from . import persistence
 from ._builders import Builders
@@ -292,7 +293,7 @@ class Saving(HookCalls, Builders):
         if meta is not None and not isinstance(meta, dict):
             raise TypeError(f"meta must be a dict or None, got {type(meta).__name__}")
         self._save_count.number += 1
-        with evaluating(self.optim_wrapper):
+        with charged(self.part_clock, SAVING), evaluating(self.optim_wrapper):
             checkpoint = self.collect_checkpoint(save_optimizer, save_param_scheduler, meta)
             self.call_hook("before_save_checkpoint", checkpoint=checkpoint)
             if save_trainable_only:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from eng.logging.near_names import near
+from eng.optim._clip import total_norm
 from eng.optim.errors import OptimError, OptimTypeError
 from eng.registry import OPTIM_WRAPPERS
 
@@ -90,8 +91,18 @@ class AmpOptimWrapper(OptimWrapper):
         if self.clip_grad_kwargs:
             self.loss_scaler.unscale_(self.optimizer)
             self._clip_grad()
+        if self.wants_grad_norm:
+            self._measure_scaled_norm()
         self._updates += self._step_if_finite(**kwargs)
         self._last_update_at = self._inner_count
+
+    def _measure_scaled_norm(self) -> None:
+        """Measures the norm of the gradients without their scale, which clipping has taken away already."""
+        self.wants_grad_norm = False
+        norm = total_norm(self._parameters())
+        if norm is not None and not self.clip_grad_kwargs:
+            norm = norm / self.loss_scaler.get_scale()
+        self.grad_norm = norm
 
     def _step_if_finite(self, **kwargs: Any) -> bool:
         """Steps by the scaler, which skips gradients that overflowed, and says whether the optimizer stepped."""

@@ -14,8 +14,9 @@ from torch import nn
 
 from eng.dist import all_reduce, get_world_size
 from eng.logging import MessageHub
+from eng.logging.parts import BACKWARD, OTHER, STEP, PartClock
 from eng.optim._accumulation import WeightedWindow, gradients_of, has_batch_norm, restore_gradients
-from eng.optim._clip import read_clip_grad
+from eng.optim._clip import read_clip_grad, total_norm
 from eng.optim._finite import NonFiniteGuard
 from eng.optim.errors import OptimError, OptimTypeError
 from eng.registry import OPTIM_WRAPPERS
@@ -53,7 +54,16 @@ class OptimWrapper(BaseOptimWrapper):
         >>> optim_wrapper.update_params((4 * weight).sum())
         >>> weight.item(), optim_wrapper.update_count
         (-0.5, 1)
+
+    Attributes:
+        part_clock: charges backward and step where a run measures its parts.
+        wants_grad_norm: set to have the norm of all gradients measured in the next update.
+        grad_norm: the norm that was measured last, on the parameters' device; None before.
     """
+
+    part_clock: PartClock | None = None
+    wants_grad_norm = False
+    grad_norm: torch.Tensor | None = None
 
     def __init__(
         self,
@@ -109,10 +119,16 @@ class OptimWrapper(BaseOptimWrapper):
         if not isinstance(loss, torch.Tensor):
             raise OptimTypeError(f"update_params takes the loss as a tensor, got {type(loss).__name__}: {loss!r}")
         loss = self.scale_loss(loss) if weight is None else self._weigh(loss, weight)
+        times = self.part_clock
+        previous = OTHER if times is None else times.switch(BACKWARD)
         self.backward(loss)
         if self.should_update():
+            if times is not None:
+                times.switch(STEP)
             self.step(**(step_kwargs or {}))
             self.zero_grad(**(zero_kwargs or {}))
+        if times is not None:
+            times.switch(previous)
 
     def add_gradients(self, loss: torch.Tensor, weight: float | torch.Tensor | None = None) -> None:
         """Adds the gradients of a part of a loss, whose last part :meth:`update_params` then takes and counts.
@@ -153,6 +169,9 @@ class OptimWrapper(BaseOptimWrapper):
             self._close_window()
         if self.clip_grad_kwargs:
             self._clip_grad()
+        if self.wants_grad_norm:
+            self.wants_grad_norm = False
+            self.grad_norm = total_norm(self._parameters())
         if self._guard is None:
             self.optimizer.step(**kwargs)
         else:

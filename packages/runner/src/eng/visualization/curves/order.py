@@ -7,7 +7,19 @@ from collections.abc import Iterable
 __all__ = ["in_order", "is_timing"]
 
 _TIMINGS = frozenset(
-    {"time", "data_time", "eta", "memory", "samples_per_s", "tokens_per_s", "data_share", "mfu", "slowest_rank_lag"}
+    {
+        "time",
+        "data_time",
+        "eta",
+        "memory",
+        "samples_per_s",
+        "tokens_per_s",
+        "data_share",
+        "mfu",
+        "slowest_rank_lag",
+        "host_memory",
+        "recompiles",
+    }
 )
 _SETTINGS = frozenset({"lr", "momentum", "grad_norm", "loss_scale", "weight_decay"})
 _LOSS, _METRIC, _SETTING, _TIMING = range(4)

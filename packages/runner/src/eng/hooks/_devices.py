@@ -1,0 +1,56 @@
+"""Peaks of accelerators, by which the use of their arithmetic is measured, and the memory of this process."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+
+__all__ = ["host_memory_mb", "peak_flops"]
+
+# Dense operations per second with 16-bit inputs and with 32-bit ones (TF32 where the device has it), from data sheets.
+# Longer names stand before those that they contain.
+_PEAKS = {
+    "H100 PCIe": (756e12, 378e12), "H100 NVL": (835e12, 417e12), "H100": (989e12, 494e12), "H200": (989e12, 494e12),
+    "H800": (989e12, 494e12), "H20": (148e12, 74e12), "GH200": (989e12, 494e12), "B200": (2250e12, 1125e12), "A100": (312e12, 156e12),
+    "A800": (312e12, 156e12), "A10G": (70e12, 35e12), "A10": (125e12, 62.5e12), "A30": (165e12, 82e12), "A40": (149.7e12, 74.8e12),
+    "L40S": (362e12, 183e12), "L40": (181e12, 90.5e12), "L4": (121e12, 60e12), "V100": (125e12, 15.7e12), "T4": (65e12, 8.1e12),
+    "MI300X": (1307e12, 653e12), "MI250X": (383e12, 95.7e12), "RTX 4090": (165e12, 82.6e12), "RTX 3090": (71e12, 35.6e12),
+}  # fmt: skip
+_SIXTEEN_BITS = (torch.float16, torch.bfloat16)
+
+
+def peak_flops(name: str, dtype: torch.dtype, *, allows_tf32: bool = True) -> float | None:
+    """Dense floating-point operations per second of a device, from its data sheet; None where it is not known.
+
+    Args:
+        name: as ``torch.cuda.get_device_name`` gives it.
+        dtype: of the forward pass.
+        allows_tf32: whether float32 is multiplied as TF32; without it the peak of float32 is not in the table.
+
+    Example:
+        >>> peak_flops("NVIDIA A100-SXM4-80GB", torch.bfloat16)
+        312000000000000.0
+        >>> peak_flops("cpu", torch.float32) is None
+        True
+    """
+    known = next((peaks for device, peaks in _PEAKS.items() if _is_named(name, device)), None)
+    if known is None or (dtype not in _SIXTEEN_BITS and not allows_tf32):
+        return None
+    return known[0] if dtype in _SIXTEEN_BITS else known[1]
+
+
+def _is_named(name: str, device: str) -> bool:
+    words = name.replace("-", " ").split()
+    wanted = device.split()
+    return any(words[start : start + len(wanted)] == wanted for start in range(len(words)))
+
+
+def host_memory_mb() -> float | None:
+    """Memory of this process in MB (2**20 bytes), resident now; None where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20

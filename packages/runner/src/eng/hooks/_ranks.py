@@ -1,0 +1,65 @@
+"""Which rank the others wait for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from eng.dist import all_gather, get_world_size
+from eng.logging.parts import DATA, FORWARD, HOOKS, PARTS
+
+__all__ = ["SlowRank", "busy_seconds", "slowest"]
+
+# Time in which a rank does not wait for others: gradients are exchanged in the backward pass.
+_BUSY = (DATA, FORWARD, HOOKS)
+_BEHIND = 0.2
+
+
+class SlowRank(tuple[int, int, float, float]):
+    """Rank, part in which it loses most, its seconds for each iteration, and those of the median rank."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        rank, part, seconds, median = self
+        return (
+            f"Rank {rank} is {seconds / median - 1:.0%} slower than the median rank: {1000 * seconds:.1f} ms against "
+            f"{1000 * median:.1f} ms for each iteration before the backward pass, mostly in {PARTS[part]}. All ranks wait for it"
+        )
+
+
+def busy_seconds(seconds: Sequence[float], before: Sequence[float], iterations: int) -> list[float]:
+    """Seconds for each iteration of the parts in which a rank does not wait for others, since `before`."""
+    return [(seconds[part] - before[part]) / max(iterations, 1) for part in _BUSY]
+
+
+def slowest(busy: Sequence[float]) -> tuple[float, SlowRank | None]:
+    """How far the slowest rank is behind the median, and which it is where that is 20 % or more. All ranks call it.
+
+    Args:
+        busy: of this rank, see :func:`busy_seconds`.
+    """
+    if get_world_size() == 1:
+        return 0.0, None
+    table = torch.stack(all_gather(torch.tensor(busy, dtype=torch.float64))).tolist()
+    return judged(table)
+
+
+def judged(table: Sequence[Sequence[float]]) -> tuple[float, SlowRank | None]:
+    """The same from the seconds of all ranks.
+
+    Example:
+        >>> lag, rank = judged([[0.01, 0.09, 0.0], [0.05, 0.09, 0.0]])
+        >>> round(lag, 2), rank[:2]
+        (0.4, (1, 0))
+    """
+    totals = [sum(row) for row in table]
+    order = sorted(range(len(totals)), key=totals.__getitem__)
+    rank, middle = order[-1], order[(len(order) - 1) // 2]
+    median = totals[middle]
+    if median <= 0:
+        return 0.0, None
+    lag = totals[rank] / median - 1
+    column = max(range(len(_BUSY)), key=lambda index: table[rank][index] - table[middle][index])
+    return lag, SlowRank((rank, _BUSY[column], totals[rank], median)) if lag >= _BEHIND else None

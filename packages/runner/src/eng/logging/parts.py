@@ -1,0 +1,85 @@
+"""Where the time of a run goes: a clock that is always in exactly one part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+
+from .progress import clock
+
+__all__ = [
+    "BACKWARD",
+    "DATA",
+    "FORWARD",
+    "HOOKS",
+    "OTHER",
+    "PARTS",
+    "SAVING",
+    "STEP",
+    "VALIDATION",
+    "PartClock",
+    "charged",
+]
+
+PARTS = ("data", "forward", "backward", "step", "hooks", "validation", "saving", "other")
+DATA, FORWARD, BACKWARD, STEP, HOOKS, VALIDATION, SAVING, OTHER = range(len(PARTS))
+
+
+class PartClock:
+    """Charges the time of this process to parts; it never waits for an accelerator.
+
+    Work that an accelerator does later is thus charged to the part in which the process waits for it.
+
+    Example:
+        >>> times = PartClock()
+        >>> times.switch(DATA) == OTHER, times.switch(OTHER) == DATA
+        (True, True)
+        >>> sum(times.seconds) == times.total
+        True
+    """
+
+    __slots__ = ("_last", "part", "seconds")
+
+    def __init__(self) -> None:
+        self.seconds = [0.0] * len(PARTS)
+        self.part = OTHER
+        self._last = perf_counter()
+
+    def switch(self, part: int) -> int:
+        """Ends the current part and begins another; gives the one that ended."""
+        now = perf_counter()
+        previous = self.part
+        self.seconds[previous] += now - self._last
+        self._last = now
+        self.part = part
+        return previous
+
+    @property
+    def total(self) -> float:
+        """Seconds of all parts."""
+        return sum(self.seconds)
+
+    def table(self) -> str:
+        """A line for each part that took time, with its seconds and its share."""
+        total = self.total or 1.0
+        rows = [(PARTS[part], seconds) for part, seconds in enumerate(self.seconds) if seconds >= total * 5e-4]
+        lines = (f"  {name:<10} {_seconds(seconds):>10} {seconds / total:>6.1%}" for name, seconds in rows)
+        return "\n".join([f"Time per part ({clock(self.total)} in all):", *lines])
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds < 60 else clock(seconds)
+
+
+@contextmanager
+def charged(times: PartClock | None, part: int) -> Iterator[None]:
+    """Charges a block to a part, and what follows to the part that was interrupted."""
+    if times is None:
+        yield
+        return
+    previous = times.switch(part)
+    try:
+        yield
+    finally:
+        times.switch(previous)
