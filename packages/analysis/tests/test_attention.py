@@ -2,25 +2,17 @@ from __future__ import annotations
 
 import pytest
 import torch
+from analysis_parts import attention_macs, flops
 from model_parts import Call
 from torch import nn
 from torch.nn import functional as F
 
-from eng.analysis import FlopAnalyzer
 from eng.analysis._capture import counting
 from eng.analysis._formulas import RULES
 
 
-def flops(model, *inputs, **options) -> int:
-    return FlopAnalyzer(model, inputs, **options).total()
-
-
 def zeros(*shape, **options):
     return torch.zeros(*shape, **options)
-
-
-def attention_macs(batch, heads, queries, keys, width) -> int:
-    return 2 * batch * heads * queries * keys * width
 
 
 @pytest.mark.parametrize("needs_values", [False, True], ids=["meta", "real"])

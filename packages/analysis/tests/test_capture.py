@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from analysis_parts import attention_macs, flops
 from torch import nn
 
 from eng.analysis import FlopAnalyzer
@@ -9,16 +10,8 @@ from eng.analysis._capture import ModuleTracker, OperatorCounter
 from eng.analysis._formulas import RULES
 
 
-def flops(model, *inputs, **options) -> int:
-    return FlopAnalyzer(model, inputs, **options).total()
-
-
 def zeros(*shape, **options):
     return torch.zeros(*shape, **options)
-
-
-def attention_macs(batch, heads, queries, keys, width) -> int:
-    return 2 * batch * heads * queries * keys * width
 
 
 def multi_head_macs(batch, length, width) -> int:

@@ -8,16 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
+from commands_parts import SERVICES, run
 from models import TestNet
 from torch import nn
 
 from eng.analysis._commands import flops
-
-SERVICES = SimpleNamespace(load_config=lambda path, options: {"model": options}, build_model=lambda cfg: TestNet())
-
-
-def run(*args: str, services=SERVICES):
-    return CliRunner().invoke(flops, ["config.py", *args], obj=services, catch_exceptions=False)
 
 
 def test_lists_what_was_not_counted() -> None:

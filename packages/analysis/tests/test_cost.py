@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import torch
+from analysis_parts import block_macs
 from models import gpt
 
 from eng.analysis import FlopAnalyzer
@@ -8,14 +9,6 @@ from eng.analysis import FlopAnalyzer
 
 def zeros(*shape, **options):
     return torch.zeros(*shape, **options)
-
-
-def attention_macs(batch, heads, queries, keys, width) -> int:
-    return 2 * batch * heads * queries * keys * width
-
-
-def block_macs(batch, length, width) -> int:
-    return batch * length * 12 * width**2 + attention_macs(batch, 1, length, length, width)
 
 
 def test_seventy_billion_parameters_are_counted_without_weights() -> None:

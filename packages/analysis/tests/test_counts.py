@@ -6,15 +6,12 @@ import math
 
 import pytest
 import torch
+from analysis_parts import block_macs, flops
 from model_parts import Call
 from models import Block, ResNet50, ViTB16
 from torch import nn
 
 from eng.analysis import ActivationAnalyzer, FlopAnalyzer
-
-
-def flops(model, *inputs, **options) -> int:
-    return FlopAnalyzer(model, inputs, **options).total()
 
 
 def zeros(*shape, **options):
@@ -28,14 +25,6 @@ def test_the_fused_lstm_kernel_counts_as_its_matrix_products(bidirectional) -> N
     fused = FlopAnalyzer(Call(lambda x: lstm(x), needs_values=True), zeros(5, 2, 8))
     assert fused.total() == on_meta
     assert on_meta == (1 + bidirectional) * 10 * 64 * (8 + 16)
-
-
-def attention_macs(batch, heads, queries, keys, width) -> int:
-    return 2 * batch * heads * queries * keys * width
-
-
-def block_macs(batch, length, width) -> int:
-    return batch * length * 12 * width**2 + attention_macs(batch, 1, length, length, width)
 
 
 @pytest.mark.parametrize("fused", [True, False], ids=["fused", "in parts"])

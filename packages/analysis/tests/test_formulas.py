@@ -2,15 +2,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from analysis_parts import flops
 from model_parts import Call
 from torch import nn
 from torch.nn import functional as F
-
-from eng.analysis import FlopAnalyzer
-
-
-def flops(model, *inputs, **options) -> int:
-    return FlopAnalyzer(model, inputs, **options).total()
 
 
 def zeros(*shape, **options):

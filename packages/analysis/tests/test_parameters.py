@@ -1,14 +1,10 @@
 from __future__ import annotations
 
+from analysis_parts import rows_of
 from models import TestNet
 from torch import nn
 
 from eng.analysis import parameter_count, parameter_count_table
-
-
-def rows_of(table: str) -> dict[str, list[str]]:
-    cells = ([cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if line.startswith("|"))
-    return {name: rest for name, *rest in cells}
 
 
 def test_a_module_that_only_computes_comes_after_those_with_parameters(wrapped_resnet) -> None:

@@ -4,6 +4,7 @@ import re
 
 import pytest
 import torch
+from analysis_parts import rows_of
 from models import TestNet
 from torch import nn
 
@@ -55,11 +56,6 @@ TestNet(
     )
   )
 )"""
-
-
-def rows_of(table: str) -> dict[str, list[str]]:
-    cells = ([cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if line.startswith("|"))
-    return {name: rest for name, *rest in cells}
 
 
 def test_table_and_tree_of_the_manual_to_the_character() -> None:

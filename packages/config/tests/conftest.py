@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from eng.config import Config
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(autouse=True)
@@ -48,3 +53,15 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pa
         return folder
 
     return writer
+
+
+@pytest.fixture
+def cfg(write: Callable[..., Path]) -> Config:
+    return Config.fromfile(
+        write(
+            deep_py="optimizer = dict(\n    type='SGD',\n    lr=0.1,\n    groups=[\n        dict(a=1),\n        dict(a=2),\n    ],\n)\n",
+            base_py="_base_ = 'deep.py'\n\noptimizer = dict(lr=0.2)\nmodel = {\n    'depth': 50,\n    'neck': {\n        'n': 1}}\n",
+            run_py="_base_ = './base.py'\noptimizer = dict(lr=0.3)\nsize = 3\npipeline = [\n    dict(type='Load'),\n    dict(\n        type='Crop',\n        size=size)]\n"
+            "loader = dict(\n    pipeline=pipeline)\nmodel = dict(neck=dict(_delete_=True,\n    m=2))\n",
+        ).name
+    )

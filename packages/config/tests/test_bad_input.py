@@ -2,15 +2,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from config_parts import Write
 
 from eng.config import Config, ConfigFileError
-
-Write = Callable[..., Path]
 
 
 @pytest.mark.parametrize(

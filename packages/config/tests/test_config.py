@@ -2,14 +2,12 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from config_parts import Write
 
 from eng.config import Config
-
-Write = Callable[..., Path]
 
 
 def test_access_as_mapping_and_attributes() -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
+from config_parts import Write
 
 from eng.config import Config
 
-Write = Callable[..., Path]
 HEAD = "from eng.config import read_base\nwith read_base():\n"
 FILES: dict[str, dict[str, str]] = {
     "removed": dict(b_py="m = dict(a=1, n=dict(x=1, y=[dict(z=1)]))\n", a_py="_base_ = 'b.py'\nm = dict(n=dict(_delete_=True, w=2))\n"),

@@ -2,14 +2,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from config_parts import Write
 
 from eng.config import Config
-
-Write = Callable[..., Path]
 
 
 class TestCustomImports:

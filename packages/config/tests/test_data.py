@@ -1,13 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
+from config_parts import Write
 
 from eng.config import Config, ConfigFileError
-
-Write = Callable[..., Path]
 
 
 def test_yaml_makes_no_objects(write: Write) -> None:

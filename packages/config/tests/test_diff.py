@@ -4,13 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from config_parts import Write
 
 from eng.config._commands import config
 
 click_testing = pytest.importorskip("click.testing")
-
-
-Write = Callable[..., Path]
 
 
 @pytest.fixture(autouse=True)

@@ -7,17 +7,15 @@ import inspect
 import pickle
 import pkgutil
 import traceback
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
+from config_parts import Write
 
 import eng.config
 from eng.config import Config, ConfigDict, errors
 
-Write = Callable[..., Path]
 # arguments besides a text that a constructor needs or takes, so that each attribute is filled
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "ConfigFileError": ("wrong", "a.py", 3),

@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from config_parts import Write
 
 from eng.config import Config, ConfigFileError
-
-Write = Callable[..., Path]
-
 
 TEXTS = {
     "py": "test_int = 1\ntest_list = [1, 2, 3]\ntest_dict = dict(key1='value1', key2=0.1)\n",

@@ -3,9 +3,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from eng.config import Config
+from config_parts import Write
 
-Write = Callable[..., Path]
+from eng.config import Config
 
 
 def test_a_path_of_a_base_as_libraries_ask_for_it(library: Callable[..., Path], write: Write) -> None:

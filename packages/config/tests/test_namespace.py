@@ -5,15 +5,13 @@ from __future__ import annotations
 import functools
 import math
 import os
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
+from config_parts import Write
 
 from eng.config import Config, ConfigFileError
 
-Write = Callable[..., Path]
 HEAD = "from eng.config import read_base\nwith read_base():\n"
 LIBRARY = "from no_lib import K, fn, CFG\nimport no_lib\nimport no_lib.nn as nn\n"
 

@@ -5,30 +5,12 @@ import copy
 import inspect
 import pickle
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
+from config_parts import Write, chain
 
 from eng.config import CommandLineOptions, Config, ConfigDict, DictAction
-
-Write = Callable[..., Path]
-
-
-def chain(cfg: Config, key: str) -> list[tuple[str, str | None, int | None, Any]]:
-    return [(step.layer, step.file, step.line, step.value) for step in cfg.explain(key)]
-
-
-@pytest.fixture
-def cfg(write: Write) -> Config:
-    return Config.fromfile(
-        write(
-            deep_py="optimizer = dict(\n    type='SGD',\n    lr=0.1,\n    groups=[\n        dict(a=1),\n        dict(a=2),\n    ],\n)\n",
-            base_py="_base_ = 'deep.py'\n\noptimizer = dict(lr=0.2)\nmodel = {\n    'depth': 50,\n    'neck': {\n        'n': 1}}\n",
-            run_py="_base_ = './base.py'\noptimizer = dict(lr=0.3)\nsize = 3\npipeline = [\n    dict(type='Load'),\n    dict(\n        type='Crop',\n        size=size)]\n"
-            "loader = dict(\n    pipeline=pipeline)\nmodel = dict(neck=dict(_delete_=True,\n    m=2))\n",
-        ).name
-    )
 
 
 def test_where_of_nodes_and_leaves(cfg: Config) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from config_parts import Write
 
 from eng.config import Config
 
-Write = Callable[..., Path]
 HEAD = "from eng.config import read_base\nwith read_base():\n"
 BASE = """
 from no_such_library.optim import SGD

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from config_parts import Write
 
 from eng.config import Config
 
-Write = Callable[..., Path]
 BASES = dict(b_py="A = 1\nm = dict(k=1, l=[1])\n", c_py="A = 2\nm = dict(k=2, l=[2])\n", d_py="D = 4\n")
 # body -> the expected values besides m
 BODIES = {

@@ -4,10 +4,10 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from config_parts import Write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,9 +16,6 @@ import eng.config._safe
 import eng.config._weight
 from eng.config import Config, ConfigFileError
 from eng.config.errors import MergeTypeError
-
-Write = Callable[..., Path]
-
 
 DATA = """
 a = 1

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
+from config_parts import Write
 
 from eng.config import Config
 
-Write = Callable[..., Path]
 BASE = dict(b_py="model = dict(type='R', depth=50)\nitems = [1, dict(x=2)]\nname = 'n'")
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from config_parts import Write
 
 from eng.config import Config, ConfigFileError
 
-Write = Callable[..., Path]
 HEAD = "from eng.config import read_base\nwith read_base():\n"
 
 

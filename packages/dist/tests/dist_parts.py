@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import torch
 
+from eng.dist._launchers import Place
+
 
 def pretend(monkeypatch: pytest.MonkeyPatch, name: str, **functions: Any) -> None:
     """Makes a vendor's device appear as its plugin would."""
@@ -17,3 +19,10 @@ def pretend(monkeypatch: pytest.MonkeyPatch, name: str, **functions: Any) -> Non
     monkeypatch.setitem(sys.modules, plugin.__name__, plugin)
     module = types.SimpleNamespace(is_available=lambda: True, **functions)
     monkeypatch.setattr(torch, name, module, raising=False)
+
+
+TORCHRUN = {"RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "MASTER_ADDR": "host", "MASTER_PORT": "1234"}
+
+
+def rank_1(port: int | None, job: str = "") -> Place:
+    return Place(rank=1, world_size=2, local_rank=1, local_size=2, address="127.0.0.1", port=port, job=job)

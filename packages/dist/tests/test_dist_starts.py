@@ -4,15 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-import torch.distributed as torch_dist
 
 from eng.dist import CollectiveTimeoutError
 from eng.dist._starts import part_of_this_start
-
-
-@pytest.fixture
-def store() -> Any:
-    return torch_dist.HashStore()
 
 
 @pytest.mark.parametrize(("rank", "missing"), [(0, r"\[1\]"), (1, r"\[0\]")], ids=["first", "other"])

@@ -4,13 +4,12 @@ import socket
 from collections.abc import Callable
 
 import pytest
+from dist_parts import TORCHRUN
 
 import eng.dist as dist
 from eng.device import Accelerator
 from eng.dist._init import backend_for
 from eng.dist._launchers import place_from
-
-TORCHRUN = {"RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "MASTER_ADDR": "host", "MASTER_PORT": "1234"}
 
 
 def test_mistakes_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from dist_parts import TORCHRUN
 
 import eng.dist as dist
 from eng.dist._launchers import place_from
-
-TORCHRUN = {"RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "MASTER_ADDR": "host", "MASTER_PORT": "1234"}
-
 
 SLURM = {"SLURM_PROCID": "3", "SLURM_NTASKS": "8", "SLURM_NODELIST": "gpu[07-08]", "SLURM_LOCALID": "1"}
 

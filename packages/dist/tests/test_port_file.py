@@ -6,17 +6,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from dist_parts import rank_1
 
 import eng.dist as dist
-from eng.dist._launchers import Place
 from eng.dist._port_file import port_file, published, read_port
 from eng.dist._rendezvous import open_store
 
 SHORT = timedelta(seconds=1)
-
-
-def rank_1(port: int | None, job: str = "") -> Place:
-    return Place(rank=1, world_size=2, local_rank=1, local_size=2, address="127.0.0.1", port=port, job=job)
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
+from dist_parts import rank_1
 
 import eng.dist as dist
-from eng.dist._launchers import Place
 from eng.dist._rendezvous import open_store
 
 SHORT = timedelta(seconds=1)
@@ -58,10 +58,6 @@ def _quietly(treat: Callable[[socket.socket], None], connection: socket.socket) 
         treat(connection)
     except OSError:
         return
-
-
-def rank_1(port: int | None, job: str = "") -> Place:
-    return Place(rank=1, world_size=2, local_rank=1, local_size=2, address="127.0.0.1", port=port, job=job)
 
 
 @pytest.mark.parametrize("treat", [keep_silent, hang_up, answer_as_a_web_server])

@@ -5,16 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-import torch.distributed as torch_dist
 
 from eng.dist._starts import part_of_this_start
 
 LONG = timedelta(seconds=30)
-
-
-@pytest.fixture
-def store() -> Any:
-    return torch_dist.HashStore()
 
 
 def start(store: Any, ranks: int) -> list[Any]:

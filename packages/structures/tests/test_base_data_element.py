@@ -40,18 +40,6 @@ class FieldSample(BaseDataElement):
     proposals = Field(InstanceData)
 
 
-@pytest.fixture
-def element() -> BaseDataElement:
-    return BaseDataElement(
-        boxes=torch.arange(8.0).reshape(2, 4),
-        array=np.ones(2),
-        nested=InstanceData(scores=torch.ones(2)),
-        many=[torch.zeros(1), {"x": torch.zeros(2)}],
-        text="a",
-        metainfo={"img_id": 3, "shape": [4, 5]},
-    )
-
-
 def test_data_and_metainfo_are_kept_apart(element: BaseDataElement) -> None:
     assert element.keys() == ["boxes", "array", "nested", "many", "text"]
     assert element.metainfo_keys() == ["img_id", "shape"]

@@ -1,22 +1,6 @@
 from __future__ import annotations
 
-import numpy as np
-import pytest
-import torch
-
-from eng.structures import BaseDataElement, InstanceData
-
-
-@pytest.fixture
-def element() -> BaseDataElement:
-    return BaseDataElement(
-        boxes=torch.arange(8.0).reshape(2, 4),
-        array=np.ones(2),
-        nested=InstanceData(scores=torch.ones(2)),
-        many=[torch.zeros(1), {"x": torch.zeros(2)}],
-        text="a",
-        metainfo={"img_id": 3, "shape": [4, 5]},
-    )
+from eng.structures import BaseDataElement
 
 
 def test_values_stand_in_dict_for_debuggers(element: BaseDataElement) -> None:

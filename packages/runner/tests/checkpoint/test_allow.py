@@ -3,12 +3,12 @@ from __future__ import annotations
 import collections
 import datetime as dt
 import io
-import warnings
 from argparse import Namespace
 
 import numpy as np
 import pytest
 import torch
+from old_checkpoints_parts import saved
 
 from eng.checkpoint import read_checkpoint
 
@@ -26,14 +26,6 @@ VALUES = {
     "date": dt.date(2026, 1, 2), "time": dt.time(1, 2, 3, 4), "duration": dt.timedelta(1, 2, 3),
     "namespace": Namespace(a=1, b=[2]), "large": 10**30, "complex": 1 + 2j, "device": torch.device("cuda:0"),
 }  # fmt: skip
-
-
-def saved(value: object, zipped: bool) -> io.BytesIO:
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        torch.save(value, buffer, _use_new_zipfile_serialization=zipped)
-    return buffer
 
 
 @pytest.mark.parametrize("name", VALUES)

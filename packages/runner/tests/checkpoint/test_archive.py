@@ -7,6 +7,7 @@ import time
 
 import pytest
 import torch
+from checkpoint_parts import flip_a_weight
 
 from eng.checkpoint import (
     BrokenCheckpointError,
@@ -15,14 +16,6 @@ from eng.checkpoint import (
     load_checkpoint,
     read_checkpoint,
 )
-
-
-@pytest.fixture
-def path(tmp_path):
-    torch.manual_seed(0)
-    weights = {"weight": torch.randn(20, 30), "bias": torch.randn(20)}
-    torch.save({"meta": {"iter": 7, "time": "20260101_000000"}, "state_dict": weights}, tmp_path / "a.pth")
-    return tmp_path / "a.pth"
 
 
 def same(a, b) -> bool:
@@ -45,13 +38,6 @@ def test_of_600_single_bit_flips_none_gives_other_values_in_silence(path, load, 
         except (BrokenCheckpointError, UntrustedCheckpointError):
             seen += 1
     assert seen > 300
-
-
-def flip_a_weight(path) -> None:
-    data = bytearray(path.read_bytes())
-    place = data.find(torch.load(path)["state_dict"]["bias"].numpy().tobytes())
-    data[place + 2] ^= 1
-    path.write_bytes(data)
 
 
 def test_a_changed_weight_is_an_error_unless_told_not_to_look(path):

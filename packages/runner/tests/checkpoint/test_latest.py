@@ -1,28 +1,14 @@
 from __future__ import annotations
 
-import logging
 import os
 
 import pytest
 import torch
+from checkpoint_parts import save
 
 from eng.checkpoint import find_latest_checkpoint, save_checkpoint, write_pointer
 
-
-def save(folder, name, iteration, time="20260101_000000", meta=None, **more):
-    facts = {"iter": iteration, "time": time, "run_id": "run", "save_number": iteration, "time_ns": 0}
-    facts = {key: value for key, value in {**facts, **(meta or {})}.items() if value is not None}
-    save_checkpoint({"meta": facts, "state_dict": {"w": torch.ones(50)}, **more}, folder / name)
-    return str(folder / name)
-
-
 NO_COUNT = {"run_id": None, "save_number": None, "time_ns": None}
-
-
-@pytest.fixture
-def warnings(caplog):
-    caplog.set_level(logging.WARNING, "eng")
-    return caplog
 
 
 def test_an_empty_or_missing_folder_has_none(tmp_path):

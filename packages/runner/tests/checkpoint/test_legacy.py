@@ -1,20 +1,12 @@
 from __future__ import annotations
 
 import io
-import warnings
 
 import pytest
 import torch
+from old_checkpoints_parts import saved
 
 from eng.checkpoint import BrokenCheckpointError, read_checkpoint
-
-
-def saved(value: object, zipped: bool) -> io.BytesIO:
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        torch.save(value, buffer, _use_new_zipfile_serialization=zipped)
-    return buffer
 
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from checkpoint_parts import Net, load_with_report, same
 from torch import nn
 
 from eng.checkpoint import (
@@ -12,31 +13,6 @@ from eng.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-
-
-class Net(nn.Module):
-    def __init__(self, width=3):
-        super().__init__()
-        self.backbone = nn.Sequential(nn.Linear(2, width), nn.BatchNorm1d(width))
-        self.head = nn.Linear(width, 1)
-
-
-@pytest.fixture
-def saved(tmp_path):
-    net = Net()
-    save_checkpoint({"meta": {"iter": 1}, "state_dict": net.state_dict()}, tmp_path / "net.pth")
-    return net, str(tmp_path / "net.pth")
-
-
-def same(first, second):
-    left, right = first.state_dict(), second.state_dict()
-    return left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
-
-
-def load_with_report(model, filename, **kwargs):
-    reports = []
-    load_checkpoint(model, filename, logger="silent", on_report=reports.append, **kwargs)
-    return reports[0]
 
 
 class TestLoadCheckpoint:

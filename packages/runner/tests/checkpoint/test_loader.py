@@ -7,28 +7,9 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
-from torch import nn
+from checkpoint_parts import Net, same
 
 from eng.checkpoint import CheckpointLoader, load_checkpoint, save_checkpoint
-
-
-class Net(nn.Module):
-    def __init__(self, width=3):
-        super().__init__()
-        self.backbone = nn.Sequential(nn.Linear(2, width), nn.BatchNorm1d(width))
-        self.head = nn.Linear(width, 1)
-
-
-@pytest.fixture
-def saved(tmp_path):
-    net = Net()
-    save_checkpoint({"meta": {"iter": 1}, "state_dict": net.state_dict()}, tmp_path / "net.pth")
-    return net, str(tmp_path / "net.pth")
-
-
-def same(first, second):
-    left, right = first.state_dict(), second.state_dict()
-    return left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
 
 
 class TestLoader:

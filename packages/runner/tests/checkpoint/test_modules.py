@@ -1,23 +1,10 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from checkpoint_parts import Nested
 
 from eng.hooks import EMAHook
-from eng.model import BaseModel
 from eng.runner import Runner
-
-
-class Nested(BaseModel):
-    """A model whose only child with parameters is called ``module``."""
-
-    def __init__(self):
-        super().__init__()
-        self.module = nn.Linear(2, 1)
-
-    def forward(self, inputs, data_samples=None, mode="tensor"):
-        output = self.module(torch.stack(list(inputs)))
-        return {"loss": output.square().mean()} if mode == "loss" else output
 
 
 class Rows(torch.utils.data.Dataset):

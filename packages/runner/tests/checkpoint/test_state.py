@@ -5,21 +5,10 @@ from functools import partial
 
 import pytest
 import torch
+from checkpoint_parts import Net, same
 from torch import nn
 
 from eng.checkpoint import get_state_dict, load_state_dict, weights_to_cpu
-
-
-class Net(nn.Module):
-    def __init__(self, width=3):
-        super().__init__()
-        self.backbone = nn.Sequential(nn.Linear(2, width), nn.BatchNorm1d(width))
-        self.head = nn.Linear(width, 1)
-
-
-def same(first, second):
-    left, right = first.state_dict(), second.state_dict()
-    return left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
 
 
 class TestModules:

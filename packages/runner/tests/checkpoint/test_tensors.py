@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from old_checkpoints_parts import saved
 
 from eng.checkpoint import BrokenCheckpointError, read_checkpoint
 
@@ -32,14 +33,6 @@ TENSORS = {
     "coo": torch.eye(3).to_sparse(), "csr": torch.eye(3).to_sparse_csr(), "random-state": torch.get_rng_state(),
     "needs-gradient": torch.ones(2, requires_grad=True),
 }  # fmt: skip
-
-
-def saved(value: object, zipped: bool) -> io.BytesIO:
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        torch.save(value, buffer, _use_new_zipfile_serialization=zipped)
-    return buffer
 
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])

@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import torch
+from checkpoint_parts import Nested
 from torch import nn
 
 from eng.checkpoint import get_state_dict
 from eng.checkpoint.unwrap import unwrap
-from eng.model import BaseModel
 from eng.optim.optimizer import build_optim_wrapper
 from eng.runner.assemble.model import compile_model
-
-
-class Nested(BaseModel):
-    """A model whose only child with parameters is called ``module``."""
-
-    def __init__(self):
-        super().__init__()
-        self.module = nn.Linear(2, 1)
-
-    def forward(self, inputs, data_samples=None, mode="tensor"):
-        output = self.module(torch.stack(list(inputs)))
-        return {"loss": output.square().mean()} if mode == "loss" else output
 
 
 def test_wrappers_are_looked_through():

@@ -1,24 +1,9 @@
 from __future__ import annotations
 
-import logging
-
 import pytest
-import torch
+from checkpoint_parts import save
 
 from eng.checkpoint import find_latest_checkpoint, save_checkpoint, write_pointer
-
-
-def save(folder, name, iteration, time="20260101_000000", meta=None, **more):
-    facts = {"iter": iteration, "time": time, "run_id": "run", "save_number": iteration, "time_ns": 0}
-    facts = {key: value for key, value in {**facts, **(meta or {})}.items() if value is not None}
-    save_checkpoint({"meta": facts, "state_dict": {"w": torch.ones(50)}, **more}, folder / name)
-    return str(folder / name)
-
-
-@pytest.fixture
-def warnings(caplog):
-    caplog.set_level(logging.WARNING, "eng")
-    return caplog
 
 
 class TestCheckpointsThatLieElsewhere:

@@ -3,15 +3,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from dataset_parts import toy
 
-from eng.dataset import AnnotationError, BaseDataset
-
-
-def toy(root, **kwargs):
-    return BaseDataset(
-        **{"ann_file": "train.json", "data_root": str(root), "data_prefix": {"img_path": "imgs"}, **kwargs}
-    )
-
+from eng.dataset import AnnotationError
 
 BAD_FILES = {
     "no-metainfo": ({"data_list": []}, "a.json: has no key 'metainfo'; it has \\['data_list'\\]"),

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from dataset_parts import toy
 
 from eng.config import Config
 from eng.dataset import AnnotationError, BaseDataset, PipelineError, SampleIndexError, force_full_init
@@ -25,12 +26,6 @@ FILE = {
 def annotations(tmp_path):
     (tmp_path / "train.json").write_text(json.dumps(FILE))
     return tmp_path
-
-
-def toy(root, **kwargs):
-    return BaseDataset(
-        **{"ann_file": "train.json", "data_root": str(root), "data_prefix": {"img_path": "imgs"}, **kwargs}
-    )
 
 
 @pytest.mark.parametrize(

@@ -3,17 +3,11 @@ from __future__ import annotations
 import pytest
 
 from eng.hooks._checkpoint_best import Best
-from eng.hooks._checkpoint_files import RunFiles
 from eng.logging.metric_values import MetricReader
 
 
 def best_of(*metrics: str, rule=None) -> Best:
     return Best(metrics, rule, None, None, MetricReader("test"))
-
-
-@pytest.fixture
-def files(tmp_path) -> RunFiles:
-    return RunFiles(str(tmp_path), "epoch_{}.pth", None)
 
 
 @pytest.mark.parametrize(

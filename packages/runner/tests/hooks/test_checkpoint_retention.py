@@ -2,13 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from eng.hooks._checkpoint_files import RunFiles
 from eng.hooks._checkpoint_retention import Retention, retention_of_message_hub
-
-
-@pytest.fixture
-def files(tmp_path) -> RunFiles:
-    return RunFiles(str(tmp_path), "epoch_{}.pth", None)
 
 
 @pytest.mark.parametrize(

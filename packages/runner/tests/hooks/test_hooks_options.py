@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hooks_parts import evaluation
 
 from eng.hooks import CheckpointHook, EarlyStoppingHook, EMAHook, Hook, LoggerHook, NaiveVisualizationHook, ProfilerHook
 from eng.structures import BaseDataElement
@@ -44,10 +45,6 @@ def test_an_average_that_fits_in_part(make_runner, parts, strict) -> None:
         return
     with pytest.raises(RuntimeError, match=r"fit\.bias"):
         again.val()
-
-
-def evaluation(parts) -> dict:
-    return dict(dataloader=parts.loader(), cfg={}, evaluator=parts.Scores(acc=[1]))
 
 
 def test_a_metric_that_is_no_number_stops_only_where_that_is_looked_for(make_runner, parts) -> None:

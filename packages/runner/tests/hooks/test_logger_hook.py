@@ -4,12 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from hooks_parts import lines_of
 
 from eng.hooks import LoggerHook
-
-
-def lines_of(runner) -> list[str]:
-    return (Path(runner.log_dir) / f"{runner.timestamp}.log").read_text().splitlines()
 
 
 @pytest.mark.parametrize(

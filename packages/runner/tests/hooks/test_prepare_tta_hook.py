@@ -1,15 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from hooks_parts import evaluation
 
 from eng.hooks import PrepareTTAHook
 from eng.hooks.prepare_tta_hook import build_runner_with_tta
 from eng.model import BaseTTAModel
 from eng.registry import MODELS
-
-
-def evaluation(parts) -> dict:
-    return dict(dataloader=parts.loader(), cfg={}, evaluator=parts.Scores(acc=[1]))
 
 
 @MODELS.register_module(force=True)

@@ -1,15 +1,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
+from hooks_parts import lines_of
 
 from eng.hooks import NPUProfilerHook, ProfilerHook
-
-
-def lines_of(runner) -> list[str]:
-    return (Path(runner.log_dir) / f"{runner.timestamp}.log").read_text().splitlines()
 
 
 def test_the_profiler_writes_a_trace(make_runner, tmp_path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from inferencer_parts import Means
 
 
 @pytest.fixture
@@ -16,3 +17,8 @@ def pictures(tmp_path: Path) -> Path:
     for number in range(3):
         np.save(folder / f"{number}.npy", np.full((2, 2), number, dtype=np.float32))
     return folder
+
+
+@pytest.fixture
+def runs() -> Means:
+    return Means({"model": {"type": "Affine", "scale": 3.0}}, device="cpu", show_progress=False)

@@ -27,11 +27,6 @@ def registered():
 
 
 @pytest.fixture
-def runs() -> Means:
-    return Means({"model": {"type": "Affine", "scale": 3.0}}, device="cpu", show_progress=False)
-
-
-@pytest.fixture
 def served(pictures: Path):
     """The folder of pictures behind a web server of this machine."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=str(pictures)))

@@ -18,11 +18,6 @@ def registered():
     del MODELS.module_dict["Affine"]
 
 
-@pytest.fixture
-def runs() -> Means:
-    return Means({"model": {"type": "Affine", "scale": 3.0}}, device="cpu", show_progress=False)
-
-
 @pytest.mark.parametrize("dataloader", [None, [{"collate_fn": {"type": "default_collate"}}]], ids=["none", "several"])
 def test_config_without_a_single_test_dataloader_collates_lists(dataloader) -> None:
     inferencer = Means({"model": {"type": "Affine"}, "test_dataloader": dataloader, "visualizer": None})

@@ -16,11 +16,6 @@ def registered():
     del MODELS.module_dict["Affine"]
 
 
-@pytest.fixture
-def runs() -> Means:
-    return Means({"model": {"type": "Affine", "scale": 3.0}}, device="cpu", show_progress=False)
-
-
 @pytest.mark.parametrize(
     ("choose", "expected"),
     [

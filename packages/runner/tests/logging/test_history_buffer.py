@@ -7,16 +7,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from logging_parts import filled
 
 from eng.logging import HistoryBuffer, MessageHub
 from eng.logging.history_buffer import settle_together
-
-
-def filled(values, counts=None, **kwargs):
-    buffer = HistoryBuffer(**kwargs)
-    for index, value in enumerate(values):
-        buffer.update(value, 1 if counts is None else counts[index])
-    return buffer
 
 
 class TestStatistics:

@@ -8,15 +8,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from logging_parts import filled
 
 from eng.logging import HistoryBuffer, MessageHub
-
-
-def filled(values, counts=None, **kwargs):
-    buffer = HistoryBuffer(**kwargs)
-    for index, value in enumerate(values):
-        buffer.update(value, 1 if counts is None else counts[index])
-    return buffer
 
 
 class TestState:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.distributed as dist
 from model_workers import Wrapper, batch, toy
 
 
@@ -13,3 +14,10 @@ def single():
     for _ in range(2):
         model.train_step(batch(0, 1), wrapper)
     return model
+
+
+@pytest.fixture
+def group(tmp_path):
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/init", rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()

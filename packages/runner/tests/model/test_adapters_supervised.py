@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from adapters_parts import Net
 from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
@@ -11,17 +12,6 @@ from torch.utils.data import DataLoader, TensorDataset
 from eng.model import ExponentialMovingAverage, SupervisedModel
 from eng.model.errors import BatchTypeError, ModelTypeError
 from eng.runner import Runner
-
-
-class Net(nn.Module):
-    def __init__(self, hidden: int = 4) -> None:
-        super().__init__()
-        self.body = nn.Linear(2, hidden)
-        self.norm = nn.BatchNorm1d(hidden)
-        self.head = nn.Linear(hidden, 3)
-
-    def forward(self, x):
-        return self.head(self.norm(self.body(x)).relu())
 
 
 def data() -> TensorDataset:

@@ -5,20 +5,10 @@ import pickle
 
 import pytest
 import torch
+from model_parts import Net
 from torch import nn
 
 from eng.model import BaseAveragedModel, ExponentialMovingAverage, MomentumAnnealingEMA, StochasticWeightAverage
-
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv = nn.Conv2d(1, 2, 1, bias=False)
-        self.bn = nn.BatchNorm2d(2)
-        self.tied = self.conv.weight
-
-    def forward(self, x):
-        return self.bn(self.conv(x))
 
 
 def walk(make, steps=12, **kwargs):

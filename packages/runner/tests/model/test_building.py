@@ -2,21 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from adapters_parts import Net
 from torch import nn
 
 from eng.model import NoLossError
 from eng.model.adapters import adapt, build_model
-
-
-class Net(nn.Module):
-    def __init__(self, hidden: int = 4) -> None:
-        super().__init__()
-        self.body = nn.Linear(2, hidden)
-        self.norm = nn.BatchNorm1d(hidden)
-        self.head = nn.Linear(hidden, 3)
-
-    def forward(self, x):
-        return self.head(self.norm(self.body(x)).relu())
 
 
 @pytest.mark.parametrize("batch", [dict(x=torch.ones(2, 2), labels=torch.zeros(2)), (torch.ones(2, 2), torch.zeros(2))])

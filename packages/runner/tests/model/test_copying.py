@@ -1,20 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from torch import nn
+from model_parts import Net
 
 from eng.model import ExponentialMovingAverage, MomentumAnnealingEMA, StochasticWeightAverage
-
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv = nn.Conv2d(1, 2, 1, bias=False)
-        self.bn = nn.BatchNorm2d(2)
-        self.tied = self.conv.weight
-
-    def forward(self, x):
-        return self.bn(self.conv(x))
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,10 @@ from collections import namedtuple
 import pytest
 import torch
 from model_base_model_parts import Losses
+from model_parts import Echo, Mean
 from torch import nn
 
-from eng.model import BaseDataPreprocessor, BaseModel, BaseTTAModel, ImageShapeError, ImgDataPreprocessor
+from eng.model import BaseDataPreprocessor, ImageShapeError, ImgDataPreprocessor
 from eng.registry import MODELS
 from eng.structures import BaseDataElement
 
@@ -129,17 +130,6 @@ IMAGE_ERRORS = {
 def test_image_errors_name_the_shape(make, error, match):
     with pytest.raises(error, match=match):
         make()
-
-
-class Mean(BaseTTAModel):
-    def merge_preds(self, data_samples_list):
-        return [sum(samples) / len(samples) for samples in data_samples_list]
-
-
-class Echo(BaseModel):
-    def forward(self, x, mode="tensor"):
-        assert not torch.is_grad_enabled()
-        return list(x)
 
 
 def test_tta_gives_the_data_preprocessor_to_the_config_of_its_module():

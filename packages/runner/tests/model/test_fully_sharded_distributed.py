@@ -2,17 +2,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-import torch.distributed as dist
 from model_workers import batch, toy
 
 from eng.model import MMFullyShardedDataParallel
-
-
-@pytest.fixture
-def group(tmp_path):
-    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/init", rank=0, world_size=1)
-    yield
-    dist.destroy_process_group()
 
 
 def test_fsdp_needs_a_process_group():

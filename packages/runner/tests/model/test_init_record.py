@@ -2,25 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from model_parts import Parts
 from torch import nn
 
 from eng.logging import MMLogger
 from eng.model import BaseModule, ModuleList, constant_init
-
-IN, OUT = 300, 200
-
-
-def layer():
-    torch.manual_seed(0)
-    return nn.Linear(IN, OUT)
-
-
-class Parts(BaseModule):
-    def __init__(self, init_cfg=None):
-        super().__init__(init_cfg)
-        self.conv = nn.Conv2d(1, 1, 1)
-        self.linear = nn.Linear(1, 1)
-        self.norm = nn.BatchNorm1d(1)
 
 
 class Own(BaseModule):

@@ -5,12 +5,12 @@ import math
 
 import pytest
 import torch
+from model_parts import Parts
 from torch import nn
 
 from eng.logging import MMLogger
 from eng.model import (
     BaseInit,
-    BaseModule,
     InitCfgError,
     OverrideTargetError,
     PretrainedInit,
@@ -20,27 +20,12 @@ from eng.model import (
 )
 from eng.registry import WEIGHT_INITIALIZERS
 
-IN, OUT = 300, 200
-
-
-def layer():
-    torch.manual_seed(0)
-    return nn.Linear(IN, OUT)
-
 
 def test_bias_by_probability():
     assert 1 / (1 + math.exp(-bias_init_with_prob(0.01))) == pytest.approx(0.01)
     module = nn.Linear(1, 1)
     initialize(module, {"type": "Constant", "val": 0, "layer": "Linear", "bias_prob": 0.01})
     assert torch.sigmoid(module.bias).item() == pytest.approx(0.01)
-
-
-class Parts(BaseModule):
-    def __init__(self, init_cfg=None):
-        super().__init__(init_cfg)
-        self.conv = nn.Conv2d(1, 1, 1)
-        self.linear = nn.Linear(1, 1)
-        self.norm = nn.BatchNorm1d(1)
 
 
 def values(module):

@@ -3,10 +3,11 @@ from __future__ import annotations
 import pytest
 import torch
 from model_base_model_parts import Losses
+from model_parts import Echo, Mean
 from torch import nn
 
 from eng.checkpoint import load_state_dict
-from eng.model import BaseModel, BaseTTAModel, LossTypeError, NoLossError
+from eng.model import LossTypeError, NoLossError
 
 
 @pytest.mark.parametrize(
@@ -24,17 +25,6 @@ def test_losses_must_be_there():
         Losses().parse_losses({"acc": torch.tensor(1.0)})
     with pytest.raises(TypeError, match=r"must return a dict of losses such as \{'loss': tensor\}, got Tensor"):
         Losses().parse_losses(torch.tensor(1.0))
-
-
-class Mean(BaseTTAModel):
-    def merge_preds(self, data_samples_list):
-        return [sum(samples) / len(samples) for samples in data_samples_list]
-
-
-class Echo(BaseModel):
-    def forward(self, x, mode="tensor"):
-        assert not torch.is_grad_enabled()
-        return list(x)
 
 
 def test_tta_loads_a_checkpoint_of_the_model_that_it_wraps():

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from model_parts import IN, OUT, layer
 from torch import nn
 
 from eng.model import (
@@ -17,14 +18,6 @@ from eng.model import (
     xavier_init,
 )
 from eng.model.weight_init import trunc_normal_
-
-IN, OUT = 300, 200
-
-
-def layer():
-    torch.manual_seed(0)
-    return nn.Linear(IN, OUT)
-
 
 MOMENTS = {
     "constant": ({"type": "Constant", "val": 0.3}, lambda m, b: constant_init(m, 0.3, b), 0.3, 0.0),
@@ -90,8 +83,8 @@ def test_truncation_cuts_values():
 def test_layers_without_weight_or_bias_keep_what_they_have(function):
     linear, norm, bare = nn.Linear(2, 2, bias=False), nn.BatchNorm1d(2, affine=False), nn.ReLU()
     before = linear.weight.detach().clone()
-    for layer in (linear, norm, bare):
-        function(layer)
+    for module in (linear, norm, bare):
+        function(module)
     assert not torch.equal(linear.weight, before)
     assert [name for layer in (linear, norm, bare) for name, _ in layer.named_parameters()] == ["weight"]
     assert torch.equal(norm.running_var, torch.ones(2))

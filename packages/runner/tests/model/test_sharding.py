@@ -4,21 +4,12 @@ import logging
 
 import pytest
 import torch
-import torch.distributed as dist
 from model_workers import toy
 from torch import nn
 
 from eng.model import MMFullyShardedDataParallel, WrapperOptionError
 from eng.model.wrappers._sharding import modules_to_shard
 from eng.registry import FUNCTIONS
-
-
-@pytest.fixture
-def group(tmp_path):
-    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/init", rank=0, world_size=1)
-    yield
-    dist.destroy_process_group()
-
 
 BAD = {
     "strategy": ({"sharding_strategy": "FULL"}, WrapperOptionError, "sharding_strategy: expected one of FULL_SHARD"),

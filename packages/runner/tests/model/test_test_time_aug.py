@@ -2,21 +2,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from model_parts import Echo, Mean
 from torch import nn
 
-from eng.model import BaseModel, BaseTTAModel
 from eng.registry import MODELS
-
-
-class Mean(BaseTTAModel):
-    def merge_preds(self, data_samples_list):
-        return [sum(samples) / len(samples) for samples in data_samples_list]
-
-
-class Echo(BaseModel):
-    def forward(self, x, mode="tensor"):
-        assert not torch.is_grad_enabled()
-        return list(x)
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,9 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from optim_ranks import mlp
 
 from eng.optim import OptimWrapper
-
-
-def mlp():
-    torch.manual_seed(1)
-    return nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 1))
 
 
 def sgd(model, lr=0.5):

@@ -4,14 +4,10 @@ import math
 
 import pytest
 import torch
+from optim_ranks import mlp
 from torch import nn
 
 from eng.optim import OptimWrapper
-
-
-def mlp():
-    torch.manual_seed(1)
-    return nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 1))
 
 
 def sgd(model, lr=0.5):

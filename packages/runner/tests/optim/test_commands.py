@@ -1,29 +1,9 @@
 from __future__ import annotations
 
-import json
-
 import pytest
-from click.testing import CliRunner
-from optim_command_parts import Services
+from optim_parts import CONFIG, Twenty, points, run
 
-from eng.optim._commands import lr
 from eng.registry import DATASETS
-
-CONFIG = {
-    "optim_wrapper": {"optimizer": {"type": "SGD", "lr": 0.1, "momentum": 0.9}},
-    "param_scheduler": [
-        {"type": "LinearLR", "start_factor": 0.1, "by_epoch": False, "end": 5},
-        {"type": "MultiStepLR", "milestones": [2], "gamma": 0.1},
-        {"type": "ReduceOnPlateauLR"},
-    ],
-    "train_cfg": {"by_epoch": True, "max_epochs": 3},
-    "train_dataloader": {"batch_size": 2, "dataset": {"type": "Twenty"}},
-}
-
-
-class Twenty:
-    def __len__(self):
-        return 20
 
 
 @pytest.fixture(autouse=True)
@@ -31,17 +11,6 @@ def dataset():
     DATASETS.register_module(module=Twenty, force=True)
     yield
     del DATASETS.module_dict["Twenty"]
-
-
-def run(config, *words):
-    services = Services(config)
-    return CliRunner().invoke(lr, ["a.py", *words], obj=services), services
-
-
-def points(config, *words):
-    result, _ = run(config, "--json", *words)
-    assert result.exit_code == 0, result.output
-    return json.loads(result.output)
 
 
 def test_shows_the_rate_of_each_iteration_over_the_run():

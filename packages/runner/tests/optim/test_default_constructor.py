@@ -1,68 +1,11 @@
 from __future__ import annotations
 
-from collections import OrderedDict
-
 import pytest
 import torch
+from optim_parts import Manual, values
 from torch import nn
 
 from eng.optim import OPTIM_WRAPPER_CONSTRUCTORS, DefaultOptimWrapperConstructor, build_optim_wrapper
-
-
-class ModulatedDeformConv2d(nn.Module):
-    """Stands for mmcv's, which is known by its name."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(1, 1, 3, 3))
-        self.bias = nn.Parameter(torch.ones(1))
-        self.conv_offset = nn.Conv2d(2, 18, 3)
-
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(3))
-        self.conv = nn.Conv2d(3, 4, 3)
-        self.depthwise = nn.Conv2d(4, 4, 3, groups=4)
-        self.bn = nn.BatchNorm2d(4)
-        self.ln = nn.LayerNorm(4)
-        self.rms = nn.RMSNorm(4)
-        self.dcn = ModulatedDeformConv2d()
-
-
-class Manual(nn.Module):
-    """The model of the manual's chapter on optimizer wrappers."""
-
-    def __init__(self):
-        super().__init__()
-        self.backbone = nn.ModuleDict({"layer0": nn.Linear(1, 1), "layer1": nn.Linear(1, 1)})
-        self.head = nn.Sequential(OrderedDict(linear=nn.Linear(1, 1), bn=nn.BatchNorm1d(1)))
-
-
-def values(model, paramwise_cfg, lr=1.0, weight_decay=1.0):
-    cfg = {"optimizer": {"type": "SGD", "lr": lr, "weight_decay": weight_decay}, "paramwise_cfg": paramwise_cfg}
-    wrapper = build_optim_wrapper(model, cfg)
-    names = {id(p): name for name, p in model.named_parameters()}
-    return {names[id(g["params"][0])]: (g["lr"], g["weight_decay"]) for g in wrapper.optimizer.param_groups}
-
-
-NORMS = {"bn.weight", "bn.bias", "ln.weight", "ln.bias", "rms.weight"}
-
-
-OFFSETS = {"dcn.conv_offset.weight", "dcn.conv_offset.bias"}
-
-
-RULES = {
-    "lr_mult": (0, {name for name, _ in Net().named_parameters()}),
-    "decay_mult": (1, {name for name, _ in Net().named_parameters()}),
-    "bias_lr_mult": (0, {"conv.bias", "depthwise.bias", "dcn.bias"}),
-    "bias_decay_mult": (1, {"conv.bias", "depthwise.bias", "dcn.bias"}),
-    "norm_decay_mult": (1, NORMS),
-    "dwconv_decay_mult": (1, {"depthwise.weight", "depthwise.bias"}),
-    "flat_decay_mult": (1, NORMS | {"scale", "conv.bias", "depthwise.bias", "dcn.bias"}),
-    "dcn_offset_lr_mult": (0, OFFSETS),
-}
 
 
 class TestMistakes:

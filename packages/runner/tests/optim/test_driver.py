@@ -2,17 +2,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from optim_parts import rates
 
 from eng.optim import ExponentialLR, LinearLR, OptimWrapper, StepLR, _ParamScheduler
-
-
-def rates(optimizer, *schedulers, steps=6, group=0):
-    seen = []
-    for _ in range(steps):
-        seen.append(optimizer.param_groups[group]["lr"])
-        for scheduler in schedulers:
-            scheduler.step()
-    return seen
 
 
 def test_a_schedule_acts_in_its_span_only(sgd):

@@ -4,6 +4,7 @@ import io
 
 import pytest
 import torch
+from optim_parts import rates
 
 from eng.optim import (
     ConstantLR,
@@ -19,15 +20,6 @@ from eng.optim import (
     StepLR,
 )
 from eng.registry import PARAM_SCHEDULERS
-
-
-def rates(optimizer, *schedulers, steps=6, group=0):
-    seen = []
-    for _ in range(steps):
-        seen.append(optimizer.param_groups[group]["lr"])
-        for scheduler in schedulers:
-            scheduler.step()
-    return seen
 
 
 def test_overlapping_schedules_multiply(sgd):

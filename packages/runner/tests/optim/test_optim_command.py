@@ -2,30 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
-from click.testing import CliRunner
-from optim_command_parts import Services
+from optim_parts import CONFIG, Twenty, points, shown
 
-from eng.optim._commands import lr
 from eng.registry import DATASETS
-
-CONFIG = {
-    "optim_wrapper": {"optimizer": {"type": "SGD", "lr": 0.1, "momentum": 0.9}},
-    "param_scheduler": [
-        {"type": "LinearLR", "start_factor": 0.1, "by_epoch": False, "end": 5},
-        {"type": "MultiStepLR", "milestones": [2], "gamma": 0.1},
-        {"type": "ReduceOnPlateauLR"},
-    ],
-    "train_cfg": {"by_epoch": True, "max_epochs": 3},
-    "train_dataloader": {"batch_size": 2, "dataset": {"type": "Twenty"}},
-}
-
-
-class Twenty:
-    def __len__(self):
-        return 20
 
 
 @pytest.fixture(autouse=True)
@@ -33,17 +13,6 @@ def dataset():
     DATASETS.register_module(module=Twenty, force=True)
     yield
     del DATASETS.module_dict["Twenty"]
-
-
-def run(config, *words):
-    services = Services(config)
-    return CliRunner().invoke(lr, ["a.py", *words], obj=services), services
-
-
-def points(config, *words):
-    result, _ = run(config, "--json", *words)
-    assert result.exit_code == 0, result.output
-    return json.loads(result.output)
 
 
 def test_several_optimizers():
@@ -69,17 +38,6 @@ def test_several_optimizers():
         del OPTIM_WRAPPER_CONSTRUCTORS.module_dict["Both"]
     assert set(found["backbone"]["lr"][0]) == {0.1}
     assert found["head"]["lr"][0][-1] == 0.025
-
-
-def shown(param_scheduler, optim_wrapper=None, **train_cfg) -> dict:
-    from eng.optim._schedule_of_config import previews_of
-
-    cfg = dict(
-        optim_wrapper=optim_wrapper or dict(optimizer=dict(type="SGD", lr=1.0)),
-        param_scheduler=param_scheduler,
-        train_cfg=train_cfg,
-    )
-    return {name: preview.lr[0] for name, preview in previews_of(cfg, lambda: None, epoch_length=4).items()}
 
 
 def test_the_schedules_of_wrappers_by_the_names_of_submodules() -> None:

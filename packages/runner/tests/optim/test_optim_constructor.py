@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 import torch
-from torch import nn
+from optim_parts import Manual
 
 from eng.optim import build_optim_wrapper
-
-
-class Manual(nn.Module):
-    """The model of the manual's chapter on optimizer wrappers."""
-
-    def __init__(self):
-        super().__init__()
-        self.backbone = nn.ModuleDict({"layer0": nn.Linear(1, 1), "layer1": nn.Linear(1, 1)})
-        self.head = nn.Sequential(OrderedDict(linear=nn.Linear(1, 1), bn=nn.BatchNorm1d(1)))
 
 
 def test_parameters_may_have_another_name():

@@ -3,41 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections import OrderedDict
 
 import pytest
 import torch
+from optim_parts import CFG, PARAMWISE, group_by_name, model, trained
 from torch import nn
 
 from eng.optim import ExponentialLR, OptimWrapper, build_optim_wrapper
-
-CFG = {"optimizer": {"type": "Adam", "lr": 0.1, "weight_decay": 0.01}}
-
-
-PARAMWISE = dict(CFG, paramwise_cfg={"custom_keys": {"first": {"lr_mult": 0.5}}, "norm_decay_mult": 0.0})
-
-
-def model(*names):
-    layers = {"first": nn.Linear(3, 3), "second": nn.Linear(3, 3), "norm": nn.LayerNorm(3), "extra": nn.Linear(3, 3)}
-    return nn.Sequential(OrderedDict((name, layers[name]) for name in names))
-
-
-def trained(net, cfg, steps=3):
-    wrapper = build_optim_wrapper(net, cfg)
-    torch.manual_seed(5)
-    for _ in range(steps):
-        loss = sum((p * torch.randn_like(p)).sum() for _, p in sorted(net.named_parameters()))
-        wrapper.update_params(loss)
-    return wrapper
-
-
-def group_by_name(net, wrapper):
-    names = {id(p): name for name, p in net.named_parameters()}
-    return {
-        names[id(p)]: {k: v for k, v in group.items() if k != "params"}
-        for group in wrapper.optimizer.param_groups
-        for p in group["params"]
-    }
 
 
 @pytest.mark.parametrize("cfg", [CFG, PARAMWISE], ids=["one group", "a group each"])

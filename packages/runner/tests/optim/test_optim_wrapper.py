@@ -9,14 +9,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from optim_ranks import mlp
 from torch import nn
 
 from eng.optim import AmpOptimWrapper, OptimWrapper
-
-
-def mlp():
-    torch.manual_seed(1)
-    return nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 1))
 
 
 def mean_loss(model, inputs):

@@ -5,14 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from optim_ranks import mlp
 from torch import nn
 
 from eng.optim import AmpOptimWrapper, OptimWrapper
-
-
-def mlp():
-    torch.manual_seed(1)
-    return nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 1))
 
 
 def mean_loss(model, inputs):

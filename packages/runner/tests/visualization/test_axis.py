@@ -2,19 +2,8 @@ from __future__ import annotations
 
 import threading
 
-import pytest
-from protocol_parts import Plain
-
-from eng.registry import VISBACKENDS
 from eng.visualization import Visualizer
 from eng.visualization.axis import step_counts
-
-
-@pytest.fixture
-def plain():
-    with VISBACKENDS.isolated():
-        VISBACKENDS.register_module(module=Plain, name="PlainOfThisTest")
-        yield "PlainOfThisTest"
 
 
 def test_a_tracker_without_engs_attributes_is_called_where_the_run_is(plain, tmp_path) -> None:

@@ -5,23 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from visualization_parts import pixel, untouched
 
 from eng.visualization import Visualizer
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 128, 0), (0, 0, 255)
-
-
-@pytest.fixture
-def visualizer() -> Visualizer:
-    return Visualizer(image=np.full((60, 80, 3), 100, np.uint8))
-
-
-def pixel(visualizer: Visualizer, x: int, y: int) -> tuple[int, ...]:
-    return tuple(int(channel) for channel in visualizer.get_image()[y, x])
-
-
-def untouched(visualizer: Visualizer) -> np.ndarray:
-    return (visualizer.get_image() == 100).all(axis=-1)
 
 
 @pytest.mark.parametrize("kind", [np.array, torch.tensor], ids=["array", "tensor"])

@@ -4,17 +4,8 @@ import threading
 
 import numpy as np
 import pytest
-from protocol_parts import Plain
 
-from eng.registry import VISBACKENDS
 from eng.visualization import TensorboardVisBackend, Visualizer
-
-
-@pytest.fixture
-def plain():
-    with VISBACKENDS.isolated():
-        VISBACKENDS.register_module(module=Plain, name="PlainOfThisTest")
-        yield "PlainOfThisTest"
 
 
 def test_a_tracker_without_replay_gets_earlier_curves_line_by_line(plain, tmp_path) -> None:

@@ -2,40 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import re
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from going_on_parts import TRACKERS, run
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from visualization_parts import events, local
 
 from eng.visualization import Visualizer
 from eng.visualization.background import snapshot
 from eng.visualization.curves import Line, read_lines
 from eng.visualization.vis_backend import BaseVisBackend
-
-CLOCK = re.compile("time|samples_per_s|data_share")  # scalars that depend on it
-
-
-def local(folder: Path, name: str = "scalars.json") -> list[dict]:
-    lines = [json.loads(line) for line in (folder / name).read_text().splitlines()]
-    return [{key: value for key, value in line.items() if not CLOCK.search(key)} for line in lines]
-
-
-def events(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    found = EventAccumulator(str(folder), size_guidance={"scalars": 0})
-    found.Reload()
-    names = [name for name in found.Tags()["scalars"] if not CLOCK.search(name)]
-    return {name: [(point.step, point.value) for point in found.Scalars(name)] for name in names}
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> Path:
-    return run(tmp_path_factory.mktemp("whole"), "20260101_000000")
 
 
 def test_a_folder_that_all_starts_share_has_each_point_once(tmp_path, whole) -> None:

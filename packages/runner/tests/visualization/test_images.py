@@ -1,14 +1,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from eng.visualization import Visualizer
-
-
-@pytest.fixture
-def visualizer() -> Visualizer:
-    return Visualizer(image=np.full((60, 80, 3), 100, np.uint8))
 
 
 def test_grey_and_floating_images_become_rgb() -> None:

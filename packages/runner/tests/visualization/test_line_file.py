@@ -2,13 +2,10 @@ from __future__ import annotations
 
 import json
 
+from visualization_parts import steps
 from writers_local_parts import Disk
 
 from eng.visualization.writers._line_file import LineFile
-
-
-def steps(path) -> list[int]:
-    return [json.loads(line)["step"] for line in path.read_text().splitlines()]
 
 
 def test_what_waits_has_a_bound(tmp_path, monkeypatch, caplog) -> None:

@@ -8,16 +8,9 @@ import sys
 
 import pytest
 from lines_parts import DAMAGED
+from visualization_parts import GOOD, file_of
 
 from eng.visualization.curves import cut, load_curves, read_lines, survives
-
-GOOD = [{"loss": 1.0 / step, "step": step, "axis": "iter", "iteration": step, "mode": "train"} for step in range(1, 21)]
-
-
-def file_of(folder, *lines: bytes):
-    path = folder / "scalars.json"
-    path.write_bytes(b"".join(line + b"\n" for line in lines))
-    return path
 
 
 def texts(lines) -> list[bytes]:

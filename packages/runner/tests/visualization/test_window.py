@@ -3,13 +3,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eng.visualization import Visualizer
-
-
-@pytest.fixture
-def visualizer() -> Visualizer:
-    return Visualizer(image=np.full((60, 80, 3), 100, np.uint8))
-
 
 @pytest.mark.parametrize(
     ("draw", "message"),

@@ -13,15 +13,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from visualization_parts import steps
 from writers_local_parts import Disk
 
 from eng.config import Config
 from eng.visualization import LocalVisBackend
 from eng.visualization.curves import Line
-
-
-def steps(path) -> list[int]:
-    return [json.loads(line)["step"] for line in path.read_text().splitlines()]
 
 
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO, errno.ESTALE], ids=["full", "broken", "stale"])
