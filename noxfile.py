@@ -26,6 +26,7 @@ from nox_environments import (
     prepare,
     prepare_everything,
     project,
+    requirements,
     siblings,
     torch_python,
 )
