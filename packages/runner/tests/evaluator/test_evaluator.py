@@ -145,7 +145,11 @@ class TestMetricValue:
 
     @pytest.mark.parametrize(
         ("name", "match"),
-        [("AP", r"several.*COCO/AP, VOC/AP"), ("COCO/AQ", "did you mean 'COCO/A"), ("none", "there are COCO/AP")],
+        [
+            ("AP", r"matches multiple metrics: COCO/AP, VOC/AP"),
+            ("COCO/AQ", "did you mean 'COCO/A"),
+            ("none", "there are COCO/AP"),
+        ],
     )
     def test_unclear_or_unknown(self, name, match):
         with pytest.raises(ValueError, match=match):

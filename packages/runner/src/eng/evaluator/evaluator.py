@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
+from eng.logging.errors import UsageError
 from eng.registry import EVALUATOR, METRICS
 from eng.structures import BaseDataElement
 
@@ -119,7 +120,7 @@ class Evaluator:
             ValueError: `data` has another length, or `chunk_size` is below 1.
         """
         if data is not None and len(data) != len(data_samples):
-            raise ValueError(
+            raise UsageError(
                 f"offline_evaluate got {len(data_samples)} predictions (data_samples) and {len(data)} items of data"
             )
         if chunk_size < 1:

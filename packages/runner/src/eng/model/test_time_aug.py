@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABCMeta, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +16,7 @@ from .errors import BatchTypeError, ModelTypeError
 
 
 @MODELS.register_module()
-class BaseTTAModel(BaseModel):
+class BaseTTAModel(BaseModel, metaclass=ABCMeta):
     """Wraps a model; a subclass says in :meth:`merge_preds` how the predictions for one sample become one.
 
     Args:
