@@ -88,8 +88,8 @@ def through_runner(sharded: bool, loader: Any) -> float:
         default_hooks={"checkpoint": None},
         log_level="ERROR",
     )
-    loop = runner.build_train_loop(runner._train.setting)
-    runner._train.value = loop
+    loop = runner.build_train_loop(runner.train_part.setting)
+    runner.train_part.value = loop
     epoch, seconds = loop.run_epoch, []
     loop.run_epoch = lambda: seconds.append(timed(epoch))
     runner.train()

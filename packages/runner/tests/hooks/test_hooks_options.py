@@ -39,7 +39,7 @@ def test_an_average_that_fits_in_part(make_runner, parts, strict) -> None:
     make_runner(model=parts.Line(bias=False), custom_hooks=[EMAHook()], train_cfg=dict(max_epochs=1)).train()
     again = make_runner(custom_hooks=[EMAHook(strict_load=strict)], load_from="", optim_wrapper=None, train_cfg=None,
                         train_dataloader=None, **{f"val_{k}": v for k, v in evaluation(parts).items()})  # fmt: skip
-    again._load_from = str(Path(again.work_dir) / "epoch_1.pth")
+    again.state.load_from = str(Path(again.work_dir) / "epoch_1.pth")
     if not strict:
         assert again.val() == {"acc": 1}
         return

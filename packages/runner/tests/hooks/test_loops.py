@@ -112,7 +112,7 @@ def test_a_validation_alone_follows_its_config(make_runner, parts) -> None:
     runner = make_runner(train_cfg=dict(by_epoch=False, max_iters=12), log_level="INFO", **parts.validation(acc=[1]))
     runner.val()
     assert "Iter(val) [4/4]" in text_of(runner)
-    assert runner._train_loop == dict(by_epoch=False, max_iters=12)  # nobody built it
+    assert runner.train_part.peek() == dict(by_epoch=False, max_iters=12)  # nobody built it
 
 
 def test_objects_serve_runs_of_both_kinds(make_runner) -> None:

@@ -114,7 +114,7 @@ TRUTH = {
 @pytest.mark.parametrize("part", TRUTH)
 def test_parts_agree_with_the_times_that_were_set(run: Runner, part: str) -> None:
     """A sleep takes longer than it is asked to on a busy machine, never shorter, and our own work adds a little."""
-    seconds = run.part_clock.seconds[PARTS.index(part)]
+    seconds = run.hook_list.part_clock.seconds[PARTS.index(part)]
     assert TRUTH[part] * 0.999 <= seconds <= TRUTH[part] * 1.5 + 0.15
 
 
@@ -155,7 +155,7 @@ def test_the_table_names_parts_that_took_time() -> None:
 def test_the_run_ends_with_the_table(run: Runner) -> None:
     (log,) = Path(run.work_dir).glob("*/*.log")
     assert log.read_text().count("Time per part") == 0  # log_level="ERROR"
-    assert run.part_clock.table().splitlines()[1].startswith("  data")
+    assert run.hook_list.part_clock.table().splitlines()[1].startswith("  data")
 
 
 def test_numbers_of_a_run_agree_with_its_clock(run: Runner) -> None:

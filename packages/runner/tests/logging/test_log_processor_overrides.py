@@ -85,6 +85,6 @@ def test_a_validation_over_a_stream_has_a_line_without_a_length(make_runner, par
     runner.train()
     loop = type("Loop", (), {"dataloader": Stream()})()
     processor = LogProcessor()
-    monkey = type("View", (), {f"{mode}_loop": loop, "_train_loop": runner.train_loop, "iter": 8, "epoch": 2,
+    monkey = type("View", (), {f"{mode}_loop": loop, "train_loop": runner.train_loop, "iter": 8, "epoch": 2,
                                "max_epochs": 2, "max_iters": 8, "message_hub": runner.message_hub, "model": runner.model})()  # fmt: skip
     assert "[3/?]" in processor.get_log_after_iter(monkey, 2, mode)[1]

@@ -14,7 +14,7 @@ from eng.hooks import Hook
 from eng.model import BaseModel
 from eng.runner import Runner
 from eng.runner.errors import ResumeError
-from eng.runner.failure import sample_numbers
+from eng.runner.loops._samples import sample_numbers
 
 
 class Numbered(torch.utils.data.Dataset[dict[str, torch.Tensor]]):

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
+from eng.hooks.non_finite_loss_hook import NonFiniteLossHook, probable_causes
 from eng.runner.errors import NonFiniteLossError
-from eng.runner.finite import probable_causes
 
 # Ten batches of four samples; a poisoned batch has a target that is no number.
 X = torch.linspace(0, 1, 40)[:, None]
@@ -53,7 +53,7 @@ def weights_in(folder) -> list[torch.Tensor]:
 def test_an_interval_longer_than_an_epoch_is_reached_and_keeps_nothing(run) -> None:
     runner = run("warn", interval=12)
     runner.train()
-    assert runner._watch._seen == []
+    assert runner.hook_list.first(NonFiniteLossHook)._seen == []
 
 
 def test_a_warning_comes_although_the_epoch_is_shorter_than_the_interval(run, heard) -> None:

@@ -222,7 +222,7 @@ def test_no_sample_before_the_place_is_read_again(make_runner, by_epoch) -> None
     runner = build(dataset)
     loop = runner.build_train_loop(runner.train_loop)
     position = dict(loop.position(None), iter=done, batch=done, samples=done)
-    runner._train.value = loop
+    runner.train_part.value = loop
     loop.go_on_from(position, None)
     runner.train()
     assert runner.iter == total

@@ -8,9 +8,8 @@ import signal
 import pytest
 import torch
 
-from eng.hooks import Hook
+from eng.hooks import Hook, NonFiniteLossHook
 from eng.runner import NonFiniteLossError, Preemption, RunInterrupted
-from eng.runner.finite import policy_and_interval
 
 
 def weights(model):
@@ -74,9 +73,20 @@ def test_rollback_without_checkpoints_stops(make_runner, parts) -> None:
         make_runner(model=parts.Line(bad_at=(2,)), **settings).train()
 
 
-def test_the_interval_of_a_policy_is_the_logs_by_default() -> None:
-    assert policy_and_interval("stop", 20) == ("stop", 20)
-    assert policy_and_interval(dict(type="skip", interval=3), 20) == ("skip", 3)
+@pytest.mark.parametrize(
+    ("policy", "expected"), [("stop", ("stop", 7)), (dict(type="skip", interval=3), ("skip", 3))], ids=str
+)
+def test_the_interval_of_a_policy_is_the_logs_by_default(make_runner, policy, expected) -> None:
+    runner = make_runner(nan_policy=policy, default_hooks=dict(logger=dict(type="LoggerHook", interval=7)))
+    runner.train()
+    hook = runner.hook_list.first(NonFiniteLossHook)
+    assert (hook.policy, hook.interval) == expected
+
+
+def test_a_run_without_the_hook_reads_no_losses(make_runner, parts) -> None:
+    runner = make_runner(model=parts.Line(bad_at=(2,)), nan_policy="stop", default_hooks=dict(non_finite_loss=None))
+    runner.train()
+    assert runner.iter == 8
 
 
 def test_nothing_is_read_from_the_device_between_two_lines(make_runner, parts, monkeypatch) -> None:

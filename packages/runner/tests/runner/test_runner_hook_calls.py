@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 import torch
 
 from eng.hooks import CheckpointHook, Hook
 from eng.hooks.hook import POINTS
 from eng.runner import Priority, get_priority
-from eng.runner.dispatch import Dispatcher, owner_name
+from eng.runner.hook_list import HookList, owner_name
 
 
 class Notes(Hook):
@@ -46,7 +48,7 @@ def test_the_points_of_a_test_come_in_order(make_runner, parts) -> None:
     runner = make_runner(
         test_dataloader=parts.loader(2, 2), test_cfg={}, test_evaluator=parts.Scores(acc=[1]), custom_hooks=[notes],
     )  # fmt: skip
-    runner._load_from = runner.work_dir + "/epoch_2.pth"
+    runner.state.load_from = runner.work_dir + "/epoch_2.pth"
     runner.test()
     assert notes.seen == [
         "before_run", "after_load_checkpoint", "before_test", "before_test_epoch", "before_test_iter", "after_test_iter",
@@ -93,8 +95,8 @@ def test_hooks_act_in_the_order_of_priority_then_of_registration(make_runner) ->
 
 def test_a_config_names_the_priority_of_its_hook(make_runner) -> None:
     runner = make_runner(custom_hooks=[dict(type="EmptyCacheHook", priority="VERY_HIGH")])
-    assert runner.hooks[1].priority == "VERY_HIGH"
-    assert [type(hook).__name__ for hook in runner.hooks[:2]] == ["RuntimeInfoHook", "EmptyCacheHook"]
+    assert runner.hooks[2].priority == "VERY_HIGH"
+    assert [type(hook).__name__ for hook in runner.hooks[1:3]] == ["RuntimeInfoHook", "EmptyCacheHook"]
 
 
 @pytest.mark.parametrize("priority", [-1, 101, "FIRST", 1.5], ids=str)
@@ -106,7 +108,8 @@ def test_a_priority_that_is_none(priority) -> None:
 def test_the_default_hooks_and_leaving_one_out(make_runner) -> None:
     names = [type(hook).__name__ for hook in make_runner().hooks]
     assert names == [
-        "RuntimeInfoHook", "IterTimerHook", "DistSamplerSeedHook", "LoggerHook", "ParamSchedulerHook", "CheckpointHook",
+        "NonFiniteLossHook", "RuntimeInfoHook", "IterTimerHook", "DistSamplerSeedHook", "LoggerHook",
+        "ParamSchedulerHook", "CheckpointHook", "PreemptionHook",
     ]  # fmt: skip
     fewer = make_runner(default_hooks=dict(timer=None, checkpoint=dict(type="CheckpointHook", interval=7)))
     assert "IterTimerHook" not in [type(hook).__name__ for hook in fewer.hooks]
@@ -123,7 +126,8 @@ def test_the_table_of_hooks_shows_who_acts_where(make_runner) -> None:
         "(NORMAL      ) DistSamplerSeedHook",
         "(BELOW_NORMAL) LoggerHook",
     ]
-    assert "before_save_checkpoint" not in blocks
+    assert blocks["before_save_checkpoint"].splitlines() == ["(HIGHEST     ) NonFiniteLossHook"]
+    assert "after_load_checkpoint" not in blocks
 
 
 class Raises(Hook):
@@ -165,13 +169,21 @@ def test_a_second_failure_is_told_and_the_first_is_raised(make_runner, heard) ->
     assert "RaisesToo failed at after_train_epoch too" in heard.text
 
 
+def listed(*hooks: Hook) -> HookList:
+    hook_list = HookList(logging.getLogger("eng"))
+    for hook in hooks:
+        hook_list.register(hook)
+    return hook_list
+
+
 def test_a_point_calls_only_hooks_that_act_there() -> None:
     class Epochs(Hook):
         def _after_epoch(self, runner, mode="train"): ...
 
-    dispatcher = Dispatcher([Epochs(), Hook()])
-    assert [len(dispatcher[point]) for point in ("after_train_epoch", "after_val_epoch", "before_run")] == [1, 1, 0]
-    assert owner_name(dispatcher["after_val_epoch"][0]) == "Epochs"
+    hooks = listed(Epochs(), Hook())
+    points = ("after_train_epoch", "after_val_epoch", "before_run")
+    assert [len(hooks.methods_at(point)) for point in points] == [1, 1, 0]
+    assert owner_name(hooks.methods_at("after_val_epoch")[0]) == "Epochs"
 
 
 def test_a_hook_behind_the_points_is_told_the_mode() -> None:
@@ -183,10 +195,9 @@ def test_a_hook_behind_the_points_is_told_the_mode() -> None:
         def _after_iter(self, runner, batch_idx, data_batch=None, outputs=None, mode="none"):
             runner.append(mode)
 
-    dispatcher, seen = Dispatcher([Modes(), Keywords()]), []
+    hooks, seen = listed(Modes(), Keywords()), []
     for point in ("after_train_iter", "after_val_iter"):
-        for listener in dispatcher[point]:
-            listener(seen, batch_idx=0, data_batch=None, outputs=None)
+        hooks.call(point, seen, batch_idx=0, data_batch=None, outputs=None)
     assert seen == ["train", "train", "val", "val"]
 
 

@@ -146,10 +146,10 @@ def test_parts_that_cannot_be_built(make_runner, changes, message) -> None:
 
 def test_parts_are_built_only_when_they_are_needed(make_runner) -> None:
     runner = make_runner()
-    assert isinstance(runner._train_loop, dict)
+    assert isinstance(runner.train_part.peek(), dict)
     assert isinstance(runner.optim_wrapper, dict)
     assert (runner.epoch, runner.iter) == (0, 0)
-    assert isinstance(runner._train_loop, dict), "epoch and iter build nothing"
+    assert isinstance(runner.train_part.peek(), dict), "epoch and iter build nothing"
 
 
 def test_reading_a_loop_builds_it(make_runner, parts) -> None:
@@ -158,8 +158,8 @@ def test_reading_a_loop_builds_it(make_runner, parts) -> None:
     batches = len(runner.train_dataloader)
     assert (runner.max_epochs, runner.max_iters) == (2, 2 * batches)
     assert (runner.val_interval, runner.val_begin) == (2, 2)
-    assert runner.train_loop is runner._train_loop and runner.train_loop.dataloader is runner.train_dataloader
-    assert runner.val_loop is runner._val_loop and runner.val_evaluator is runner.val_loop.evaluator
+    assert runner.train_loop is runner.train_part.peek() and runner.train_loop.dataloader is runner.train_dataloader
+    assert runner.val_loop is runner.val_part.peek() and runner.val_evaluator is runner.val_loop.evaluator
     assert len(runner.val_dataloader) == 4
     assert runner.test_loop is None and runner.test_dataloader is None and runner.test_evaluator is None
     loop = runner.train_loop
@@ -177,10 +177,10 @@ def test_schedulers_built_before_training_end_with_the_run(make_runner, by_epoch
 
 def test_a_loop_may_be_assigned_as_hooks_of_mmengine_do(make_runner) -> None:
     runner = make_runner()
-    runner._train_loop = dict(by_epoch=True, max_epochs=5)
+    runner.train_part.replace(dict(by_epoch=True, max_epochs=5))
     assert runner.max_epochs == 5
     loop = runner.train_loop
-    runner._train_loop = loop
+    runner.train_part.replace(loop)
     assert runner.train_loop is loop
 
 
@@ -188,7 +188,7 @@ def test_a_test_does_not_build_the_training_loop(make_runner, parts) -> None:
     test = {"test_dataloader": parts.loader(4, 2), "test_cfg": {}, "test_evaluator": parts.Scores(acc=[1])}
     runner = make_runner(train_dataloader=dict(dataset=dict(type="MissingDataset"), batch_size=1), **test)
     runner.test()
-    assert isinstance(runner._train_loop, dict)
+    assert isinstance(runner.train_part.peek(), dict)
 
 
 class Count(BaseMetric):

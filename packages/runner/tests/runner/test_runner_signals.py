@@ -14,7 +14,6 @@ from torch.utils.data import DataLoader, Dataset
 
 from eng.hooks import Hook
 from eng.runner import Preemption, RunInterrupted
-from eng.runner.dispatch import Dispatcher
 
 
 class At(Hook):
@@ -40,16 +39,43 @@ def stopped(runner) -> RunInterrupted:
     return caught.value
 
 
-def test_a_run_that_nobody_stops_has_no_safe_points(make_runner) -> None:
-    runner = make_runner()
-    runner.train()
-    assert runner._safe_point not in runner._dispatch["after_train_iter"]
-
-
 @pytest.mark.parametrize("priority", ["HIGHEST", "LOWEST"])
-def test_a_signal_among_the_hooks_of_an_iteration_is_answered_after_the_next(make_runner, priority) -> None:
+def test_the_state_is_saved_when_all_hooks_of_the_iteration_have_run(make_runner, priority) -> None:
+    """A hook of any priority has counted the iteration that the checkpoint calls over."""
+
+    class Counts(Hook):
+        seen = 0
+
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            self.seen += 1
+
+        def state_dict(self):
+            return {"seen": self.seen}
+
+    Counts.priority = priority
+    stop = stopped(make_runner(custom_hooks=[At("before_train_iter", terminate, 3), Counts()]))
+    saved = torch.load(stop.checkpoint)
+    assert (saved["meta"]["iter"], saved["run_state"]["hooks"]["Counts.0"]) == (3, {"seen": 3})
+
+
+@pytest.mark.parametrize(("priority", "iterations"), [("HIGHEST", 3), ("LOWEST", 4)])
+def test_a_signal_among_the_hooks_of_an_iteration_is_answered_at_the_next_safe_point(
+    make_runner, priority, iterations
+) -> None:
     stop = stopped(make_runner(custom_hooks=[At("after_train_iter", terminate, 3, priority)]))
-    assert torch.load(stop.checkpoint)["meta"]["iter"] == 4
+    assert torch.load(stop.checkpoint)["meta"]["iter"] == iterations
+
+
+def test_a_run_without_the_hook_leaves_signals_alone(make_runner) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    seen = []
+    watch = At("before_train_iter", lambda: seen.append(signal.getsignal(signal.SIGTERM)))
+    runner = make_runner(custom_hooks=[watch], default_hooks=dict(preemption=None))
+    runner.train()
+    assert seen == [before]
+    assert runner.preemption is None
+    assert "PreemptionHook" not in runner.get_hooks_info()
+    assert "PreemptionHook" in make_runner().get_hooks_info()
 
 
 @pytest.mark.parametrize("point", ["before_train_iter", "before_train", "before_train_epoch"])
@@ -60,7 +86,7 @@ def test_a_signal_before_an_iteration_is_answered_after_it(make_runner, point) -
 
 def test_a_signal_after_the_last_iteration_is_answered_in_the_validation_behind_it(make_runner, parts) -> None:
     given = dict(**parts.validation(acc=[1]), train_cfg=dict(max_epochs=1))
-    stop = stopped(make_runner(custom_hooks=[At("after_train_iter", terminate, 4)], **given))
+    stop = stopped(make_runner(custom_hooks=[At("after_train_epoch", terminate)], **given))
     assert "in the validation" in str(stop)
     again = make_runner(resume=True, **given)
     again.train()
@@ -81,46 +107,6 @@ def test_a_hook_that_is_registered_later_does_not_push_the_safe_point_out(make_r
     assert torch.load(stopped(runner).checkpoint)["meta"]["iter"] == 2
 
 
-def test_a_signal_while_the_listeners_of_a_point_are_found_is_not_lost() -> None:
-    class Asked(Hook):
-        """Is asked whether it acts; the signal comes meanwhile."""
-
-        asked = 0
-
-        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None): ...
-
-        def is_idle(self, point):
-            self.asked += 1
-            if self.asked == 1:
-                dispatcher.call_last(point, safe_point)
-            return False
-
-    def safe_point(*args, **kwargs): ...
-
-    dispatcher = Dispatcher([Asked()])
-    assert dispatcher["after_train_iter"][-1] is safe_point
-    assert dispatcher["after_train_iter"][-1] is safe_point
-
-
-def test_a_signal_at_the_very_moment_when_listeners_are_kept_is_not_lost() -> None:
-    class Late(Dispatcher):
-        """The signal comes right after the listeners were stored, before they are given back."""
-
-        came = False
-
-        def __setitem__(self, point, found):
-            super().__setitem__(point, found)
-            if not self.came:
-                self.came = True
-                self.call_last(point, safe_point)
-
-    def safe_point(*args, **kwargs): ...
-
-    dispatcher = Late([])
-    assert dispatcher["after_train_iter"] == (safe_point,)
-    assert dispatcher["after_train_iter"] == (safe_point,)
-
-
 def test_the_time_budget_is_no_first_signal() -> None:
     """A SIGTERM that comes while the state is saved for another reason must not cut that short."""
     with Preemption(time_budget_s=0.0) as preemption:
@@ -133,7 +119,7 @@ def test_the_time_budget_is_no_first_signal() -> None:
 def test_what_the_ranks_agreed_on_is_no_first_signal(monkeypatch) -> None:
     """The scheduler's signal may reach this rank only when another one has made all of them save."""
     with Preemption() as preemption:
-        monkeypatch.setattr("eng.runner.preemption.all_reduce", lambda code, op: code.fill_(3))
+        monkeypatch.setattr("eng.hooks.preemption.all_reduce", lambda code, op: code.fill_(3))
         assert preemption.poll(0, world_size=2) == "SIGTERM"
         terminate()
         assert preemption.exit_code == 143
@@ -141,7 +127,7 @@ def test_what_the_ranks_agreed_on_is_no_first_signal(monkeypatch) -> None:
 
 def test_ranks_agree_at_every_tenth_safe_point_only(monkeypatch) -> None:
     asked = []
-    monkeypatch.setattr("eng.runner.preemption.all_reduce", lambda code, op: asked.append(int(code)))
+    monkeypatch.setattr("eng.hooks.preemption.all_reduce", lambda code, op: asked.append(int(code)))
     with Preemption() as preemption:
         for step in range(30):
             preemption.poll(step, world_size=2)
@@ -218,7 +204,7 @@ def test_a_signal_to_the_whole_job_leaves_the_workers_until_the_state_is_saved(m
     )
     stop = stopped(runner)
     assert stop.reason == name
-    assert torch.load(stop.checkpoint)["meta"]["iter"] == 5
+    assert torch.load(stop.checkpoint)["meta"]["iter"] == 4
     stop.__traceback__ = None  # its frames hold the loader
     gc.collect()
     deadline = time.monotonic() + 30

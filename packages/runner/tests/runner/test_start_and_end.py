@@ -15,8 +15,8 @@ from eng.config import CommandLineOptions, Config
 from eng.hooks import CheckpointHook
 from eng.hooks.start_report import config_facts, model_facts
 from eng.logging._details import showing_details
+from eng.runner.assemble.hooks import with_default_hooks
 from eng.runner.assemble.idle_schedules import idle_schedules
-from eng.runner.assemble.observers import with_default_hooks
 from eng.runner.call import ORIGINAL_CALL, command, original_words, resume_hint, resume_words
 from eng.runner.errors import SettingsError, WrongCheckpointError
 from eng.runner.state.policy import check_match, find_trained_checkpoint
@@ -172,7 +172,8 @@ def test_a_slip_in_the_name_of_a_default_hook_is_refused(name, hook) -> None:
 
 @pytest.mark.parametrize("name", ["checkpoint_by_iter", "best", "logger2"])
 def test_further_hooks_beside_the_default_ones_may_have_other_names(name) -> None:
-    assert name in with_default_hooks({name: {"type": "CheckpointHook"}})
+    built = with_default_hooks({name: {"type": "CheckpointHook", "interval": 7}})
+    assert [hook["interval"] for hook in built if hook["type"] == "CheckpointHook"] == [1, 7]
 
 
 def test_schedules_without_effect_are_named(make_runner, caplog) -> None:

@@ -66,7 +66,7 @@ def run(
 
         def setup_env(self, env_cfg) -> None:
             super().setup_env(env_cfg)
-            self._timestamp = stamp
+            self.timestamp = stamp
 
     torch.manual_seed(0)
     x = torch.linspace(0, 1, 8)[:, None]

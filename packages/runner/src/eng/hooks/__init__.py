@@ -9,7 +9,9 @@ from .hook import Hook
 from .iter_timer_hook import IterTimerHook
 from .logger_hook import LoggerHook
 from .naive_visualization_hook import NaiveVisualizationHook
+from .non_finite_loss_hook import NonFiniteLossHook
 from .param_scheduler_hook import ParamSchedulerHook
+from .preemption_hook import PreemptionHook
 from .prepare_tta_hook import PrepareTTAHook
 from .profiler_hook import NPUProfilerHook, ProfilerHook
 from .progress_bar_hook import ProgressBarHook
@@ -35,4 +37,6 @@ __all__ = [
     "NPUProfilerHook",
     "NaiveVisualizationHook",
     "PrepareTTAHook",
+    "NonFiniteLossHook",
+    "PreemptionHook",
 ]

@@ -13,7 +13,8 @@ logger = logging.getLogger(__name__)
 
 def train_loop_of(runner: Any) -> Any:
     """The training loop of a run or its config; reading ``runner.train_loop`` would build it in the middle of a test."""
-    return runner._train_loop if hasattr(runner, "_train_loop") else runner.train_loop  # noqa: SLF001  # the reference's
+    part = getattr(runner, "train_part", None)
+    return runner.train_loop if part is None else part.peek()
 
 
 def follow_loop(given: bool | None, runner: Any, argument: str, consequence: str) -> bool:

@@ -27,21 +27,22 @@ def follow_parts(runner: Any) -> PartClock | None:
     Args:
         runner: the run; called again, its clock starts anew.
     """
-    if not hasattr(runner, "call_around"):
+    hooks = getattr(runner, "hook_list", None)
+    if hooks is None:
         return None
     times = PartClock()
-    if runner.part_clock is None:
+    if hooks.part_clock is None:
         for point, (ahead, behind) in _PARTS.items():
-            runner.call_around(point, _beginning(runner, ahead), _beginning(runner, behind))
-    runner.part_clock = times
+            hooks.call_around(point, _beginning(hooks, ahead), _beginning(hooks, behind))
+    hooks.part_clock = times
     for wrapper in getattr(runner.optim_wrapper, "optim_wrappers", {"": runner.optim_wrapper}).values():
         if hasattr(type(wrapper), "part_clock"):
             wrapper.part_clock = times
     return times
 
 
-def _beginning(runner: Any, part: int) -> Callable[..., None]:
+def _beginning(hooks: Any, part: int) -> Callable[..., None]:
     def begin(_: Any, **__: Any) -> None:
-        runner.part_clock.switch(part)
+        hooks.part_clock.switch(part)
 
     return begin

@@ -198,11 +198,6 @@ class CheckpointHook(Hook):
 
         return FileClient.infer_client(self.backend_args, str(self.out_dir or "."))
 
-    def is_idle(self, point: str) -> bool:
-        """Whether iterations do not matter, as they do not where it saves by epochs."""
-        inherited = type(self).after_train_iter is CheckpointHook.after_train_iter
-        return point == "after_train_iter" and inherited and bool(self.by_epoch) and not self.async_save
-
     def after_train_epoch(self, runner: RunnerView) -> None:
         """Saves where an interval of epochs ends."""
         last = self.save_last and self.is_last_train_epoch(runner)

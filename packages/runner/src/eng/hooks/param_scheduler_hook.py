@@ -31,11 +31,6 @@ class ParamSchedulerHook(Hook):
         self._per_iter = [s for s in _each(runner.param_schedulers) if not s.by_epoch and not _follows_metric(s)]
         self._seen_updates = {id(s): _updates(s, runner) for s in self._per_iter if getattr(s, "by", None) == "update"}
 
-    def is_idle(self, point: str) -> bool:
-        """Whether no scheduler counts iterations or updates."""
-        own = type(self).after_train_iter is ParamSchedulerHook.after_train_iter
-        return point == "after_train_iter" and own and self._per_iter == []
-
     def after_train_iter(
         self,
         runner: RunnerView,

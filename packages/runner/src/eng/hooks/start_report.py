@@ -121,14 +121,13 @@ def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _trains(runner: Any) -> bool:
-    return not isinstance(runner._train_loop, Mapping) and runner._train_loop is not None  # noqa: SLF001
+    return "train" in runner.built_loops
 
 
 def _data_lines(runner: Any) -> Iterator[str]:
-    for mode in ("train", "val", "test"):
-        loop = getattr(runner, f"_{mode}_loop")
+    for mode, loop in runner.built_loops.items():
         dataloader = getattr(loop, "dataloader", None)
-        if loop is not None and not isinstance(loop, Mapping) and dataloader is not None:
+        if dataloader is not None:
             yield f"{mode}: {_data_line(dataloader)}"
 
 

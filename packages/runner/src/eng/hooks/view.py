@@ -3,9 +3,45 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
+
+from eng.checkpoint import CheckpointWriter
+
+
+@runtime_checkable
+class SavesNow(Protocol):
+    """A hook that can save the run at any point, as CheckpointHook does."""
+
+    newest_whole: str | None
+
+    def save_now(self, runner: RunnerView, name: str) -> str:
+        """Saves the run as it stands under ``name`` and gives the path."""
+
+
+def saver_of(hooks: Sequence[object]) -> SavesNow | None:
+    """The first hook that can save the run at any point; None where there is none."""
+    return next((hook for hook in hooks if isinstance(hook, SavesNow)), None)
+
+
+@runtime_checkable
+class SkipsIterations(Protocol):
+    """A training loop that can leave iterations out and enter its data anew."""
+
+    left_out: set[int]
+
+    def forget_pass(self) -> None:
+        """Gives up the current pass over the data."""
+
+
+@runtime_checkable
+class NamesSamples(Protocol):
+    """A training loop that knows which samples of the dataset a batch has."""
+
+    def sample_numbers(self, iteration: int | None = None) -> list[int] | None:
+        """The numbers of the samples in the batch of an iteration; None where nobody can tell."""
 
 
 class RunnerView(Protocol):
@@ -23,6 +59,10 @@ class RunnerView(Protocol):
     @property
     def strategy(self) -> Any:
         """How the model lives on its devices, and how its checkpoints are written."""
+
+    @property
+    def hooks(self) -> Sequence[object]:
+        """The hooks of the run, in their order."""
 
     @property
     def is_resuming(self) -> bool:
@@ -43,6 +83,10 @@ class RunnerView(Protocol):
     @property
     def max_iters(self) -> int:
         """Iterations of the whole run."""
+
+    @property
+    def built_loops(self) -> Mapping[str, Any]:
+        """The loops that are built, by mode: ``train``, ``val`` and ``test``."""
 
     @property
     def train_loop(self) -> Any:
@@ -94,8 +138,24 @@ class RunnerView(Protocol):
     def collect_checkpoint(self, save_optimizer: bool = True, save_param_scheduler: bool = True) -> dict[str, Any]:
         """The run's state as a checkpoint holds it."""
 
-    def save_checkpoint(self, out_dir: str, filename: str, **kwargs: Any) -> None:
+    def save_checkpoint(
+        self,
+        out_dir: str,
+        filename: str,
+        file_client_args: dict[str, Any] | None = None,
+        save_optimizer: bool = True,
+        save_param_scheduler: bool = True,
+        meta: dict[str, Any] | None = None,
+        by_epoch: bool | None = True,
+        backend_args: dict[str, Any] | None = None,
+        *,
+        writer: CheckpointWriter | None = None,
+        on_intact: Callable[[], None] = ...,
+    ) -> None:
         """Writes the run's state."""
 
-    def after_this_point(self, action: Any) -> None:
+    def resume(self, filename: str) -> None:
+        """Goes on where the run that wrote a checkpoint was."""
+
+    def after_this_point(self, action: Callable[[], None]) -> None:
         """Runs ``action`` when all hooks of the current point have run."""

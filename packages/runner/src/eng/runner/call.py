@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shlex
 import shutil
@@ -10,7 +11,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["ORIGINAL_CALL", "command", "eng_words", "original_words", "resume_hint", "resume_words"]
+from eng.hooks.errors import RunInterrupted
+from eng.logging._details import DETAIL
+
+__all__ = ["ORIGINAL_CALL", "command", "eng_words", "log_interruption", "original_words", "resume_hint", "resume_words"]
 
 ORIGINAL_CALL = "ENG_ORIGINAL_CALL"
 """Environment variable with the words that the user typed behind ``eng``, where that started this process."""
@@ -65,6 +69,18 @@ def resume_hint(work_dir: str) -> str:
         return "\n".join(["To resume:", *lines, f"(takes the newest intact checkpoint in {work_dir})"])
     advice = f"To resume from the newest intact checkpoint in {work_dir}, set resume=True of the Runner"
     return f"{advice}." if _is_interactive() else f"{advice} and run:\n  {script()}"
+
+
+def log_interruption(stop: RunInterrupted, work_dir: str, logger: logging.Logger) -> None:
+    """Logs where a signal or the time budget ended a run, and how it is resumed; eng says it at its very end.
+
+    Args:
+        stop: what ended the run.
+        work_dir: of the run.
+        logger: of the run.
+    """
+    hint = f".\n{resume_hint(work_dir)}" if stop.checkpoint else ""
+    logger.warning("%s%s", stop, hint, extra=DETAIL if is_eng() else None)
 
 
 def is_eng() -> bool:

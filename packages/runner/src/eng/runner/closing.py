@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from eng.logging.words import counted
 
 from .call import command, is_eng, original_words
 
-__all__ = ["closing_lines"]
+__all__ = ["closing_lines", "log_closing"]
 
 
 def closing_lines(runner: Any, seconds: float) -> str:
@@ -32,6 +33,17 @@ def closing_lines(runner: Any, seconds: float) -> str:
     lines += [f"Curves: {curves}"] if curves.is_dir() else []
     commands = _next_commands(runner, curves.is_dir())
     return "\n".join([*lines, *(["Next:"] if commands else []), *(f"  {each}" for each in commands)])
+
+
+def log_closing(runner: Any, began: float) -> None:
+    """Logs the lines, on rank 0.
+
+    Args:
+        runner: the run.
+        began: ``time.monotonic()`` at the beginning of its training.
+    """
+    if runner.rank == 0:
+        runner.logger.info(closing_lines(runner, time.monotonic() - began))
 
 
 def _best_lines(runner: Any) -> Iterator[str]:
@@ -61,7 +73,7 @@ def _next_commands(runner: Any, has_curves: bool) -> list[str]:
 
 
 def _tests(runner: Any) -> bool:
-    return runner._test_loop is not None  # noqa: SLF001  # the loop or its config, not built for this question
+    return runner.settings.test_cfg is not None
 
 
 def _options_for_test(words: list[str]) -> list[str]:

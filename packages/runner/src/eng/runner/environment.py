@@ -16,8 +16,10 @@ import torch
 import torch.distributed as torch_dist
 import torch.multiprocessing as mp
 
+from eng.config import Config
 from eng.device import get_device
 from eng.dist import all_gather_object, broadcast, get_rank, get_world_size, init_dist, is_distributed, start_watch
+from eng.logging._details import DETAIL
 
 from ._version import __version__
 from .errors import MixedVersionsError, SettingsError
@@ -131,6 +133,25 @@ def set_randomness(seed: int | None, diff_rank_seed: bool, deterministic: bool) 
     return set_random_seed(seed=seed, diff_rank_seed=diff_rank_seed, deterministic=deterministic)
 
 
+def log_environment(
+    logger: logging.Logger, randomness: Mapping[str, Any], seed: int, launcher: str, config_text: str
+) -> None:
+    """Writes machine, software, randomness and config of a run to its log.
+
+    Args:
+        logger: of the run.
+        randomness: its setting.
+        seed: that the run uses.
+        launcher: its setting.
+        config_text: the config as text; empty where there is none.
+    """
+    settings = {name: value for name, value in randomness.items() if name != "seed"}
+    facts = {"Seed": seed, "Launcher": launcher, **distributed_facts()}
+    logger.info(environment_report({**settings, **facts}), extra=DETAIL)
+    if config_text:
+        logger.info("Config:\n%s", config_text, extra=DETAIL)
+
+
 def experiment_name_for(given: str | None, config_file: str | None, timestamp: str) -> str:
     """The name of a run: the given one or the config's, with the time at which it started."""
     stem = given
@@ -168,3 +189,21 @@ def environment_report(settings: Mapping[str, Any]) -> str:
 def distributed_facts() -> dict[str, Any]:
     """Whether this is one of several processes, and which."""
     return {"Distributed training": is_distributed(), "Rank": get_rank(), "World size": get_world_size()}
+
+
+def dump_config(cfg: Config, folder: str, default_name: str, logger: logging.Logger) -> None:
+    """Writes a config, on rank 0, under the name of its file.
+
+    Args:
+        cfg: an empty one is not written.
+        folder: where to write.
+        default_name: name for a config without a file.
+        logger: is told of a config that cannot be written.
+    """
+    if get_rank() != 0 or not len(cfg):
+        return
+    name = Path(getattr(cfg, "filename", None) or default_name).name
+    try:
+        cfg.dump(str(Path(folder) / name))
+    except TypeError as error:
+        logger.warning("The config is not written to %s: %s", name, error)

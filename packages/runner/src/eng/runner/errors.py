@@ -6,10 +6,26 @@ The first argument alone is the whole message: pickle, copy and torch's loader w
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from eng.hooks.errors import LossSpikeError, NonFiniteLossError, RunInterrupted, listed
 
 if TYPE_CHECKING:
     from eng.checkpoint import LoadReport
+
+__all__ = [
+    "IncompleteSettingsError",
+    "LoopChoiceError",
+    "LossSpikeError",
+    "MissingPartError",
+    "MixedVersionsError",
+    "ModelContractError",
+    "NonFiniteLossError",
+    "ResumeError",
+    "RunInterrupted",
+    "SettingsError",
+    "WrongCheckpointError",
+]
 
 
 class SettingsError(ValueError):
@@ -30,7 +46,7 @@ class MissingPartError(SettingsError, RuntimeError):
     def __init__(self, action: str, missing: Sequence[str] = ()) -> None:
         self.missing = list(missing)
         super().__init__(
-            f"{action} needs {_listed(self.missing)}, which should not be None in the Runner" if missing else action
+            f"{action} needs {listed(self.missing)}, which should not be None in the Runner" if missing else action
         )
 
 
@@ -51,7 +67,7 @@ class IncompleteSettingsError(SettingsError):
         self.given = given
         verb = "is" if len(given) == 1 else "are"
         super().__init__(
-            f"{_listed(given)} {verb} given without {_listed(self.missing)}: they should be either all None or not None"
+            f"{listed(given)} {verb} given without {listed(self.missing)}: they should be either all None or not None"
         )
 
 
@@ -100,76 +116,8 @@ class WrongCheckpointError(RuntimeError):
         )
 
 
-class NonFiniteLossError(ArithmeticError):
-    """A loss became NaN or infinite and ``nan_policy`` is ``"stop"``.
-
-    Attributes:
-        iteration: the first iteration (counted from 0) with such a loss; -1 where only the message is known.
-        losses: the names of the losses.
-    """
-
-    def __init__(self, iteration: int | str, losses: Sequence[str] = ()) -> None:
-        self.iteration = -1 if isinstance(iteration, str) else iteration
-        self.losses = list(losses)
-        super().__init__(
-            iteration
-            if isinstance(iteration, str)
-            else f"iteration {iteration + 1} gave a non-finite {_listed(self.losses)}"
-        )
-
-
-class LossSpikeError(NonFiniteLossError):
-    """A loss jumped and ``loss_spike``'s action is ``"stop"``, or ``"rollback"`` where there is nothing to go back to.
-
-    Attributes:
-        iteration: the iteration (counted from 0) of the first such loss; -1 where only the message is known.
-        loss: its value.
-        median: of the losses before.
-    """
-
-    def __init__(self, iteration: int | str, loss: float = 0.0, median: float = 0.0) -> None:
-        super().__init__(
-            iteration
-            if isinstance(iteration, str)
-            else f"iteration {iteration + 1} gave a loss of {loss:.4g}, {loss / median:.1f} times the median before"
-        )
-        self.iteration = -1 if isinstance(iteration, str) else iteration
-        self.loss, self.median = loss, median
-
-
-class RunInterrupted(SystemExit):
-    """A signal or the time budget ended the run after its state was saved.
-
-    As a SystemExit it ends the process with ``code``: 143 for SIGTERM, 138 for SIGUSR1, 130 for SIGINT, 75 for the
-    time budget.
-
-    Attributes:
-        reason: such as ``"SIGTERM"`` or ``"time budget"``.
-        checkpoint: file that the run goes on from; None outside training.
-        position: where the run stopped, in words.
-    """
-
-    def __init__(self, reason: str, code: int = 1, checkpoint: str | None = None, position: str | None = None) -> None:
-        self.reason, self.checkpoint, self.position = reason, checkpoint, position
-        super().__init__(code)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.reason, self.code), self.__dict__
-
-    def __str__(self) -> str:
-        if self.position is None:
-            return self.reason
-        kept = f"; its state is in {self.checkpoint}" if self.checkpoint else ""
-        return f"stopped by {self.reason} at {self.position}{kept}"
-
-
 def _first(names: Iterable[str]) -> str:
     return next((repr(name) for name in names), "nothing else")
-
-
-def _listed(names: list[Any]) -> str:
-    words = [str(name) for name in names]
-    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
 
 
 def _by_rank(versions: list[str]) -> str:

@@ -2,95 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
-import logging
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-from torch.utils.data import DataLoader, IterableDataset
+from eng.hooks._samples import samples_text
+from eng.hooks.view import NamesSamples, SavesNow
 
 from .errors import NonFiniteLossError
-from .loops._generators import capture_generators, restore_generators
-from .state.rng import capture_rng, restore_rng
-
-logger = logging.getLogger(__name__)
-_SHOWN = 16
 
 
-def sample_numbers(loop: Any, iteration: int | None = None) -> list[int] | None:
-    """The numbers, in the dataset, of the samples in a batch of the current pass, on this rank.
-
-    The order of the pass is drawn again from the generators that it began with; the generators of the run keep their state.
-
-    Args:
-        loop: the training loop.
-        iteration: of the batch, counted from 0; None is the iteration under way.
-
-    Returns:
-        None where nobody can tell: a stream, a loader that is no DataLoader, a batch of an earlier pass.
-    """
-    loader = getattr(loop, "dataloader", None)
-    rng = getattr(loop, "_pass_rng", None)
-    if not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset) or rng is None:
-        return None
-    batch = loop._batches_done() - (0 if iteration is None else loop.iter - iteration)  # noqa: SLF001  # a part of the run
-    if batch < 0:
-        return None
-    kept, generators = capture_rng(), capture_generators(loader)
-    samplers = [each for each in (loader.sampler, loader.batch_sampler) if hasattr(each, "__dict__")]
-    attributes = [dict(vars(each)) for each in samplers]
-    try:
-        restore_rng(rng)
-        restore_generators(loader, rng.get("train_loader"))
-        return _drawn(loader, batch)
-    except Exception:
-        logger.debug("the samples of a batch are not known", exc_info=True)
-        return None
-    finally:
-        for sampler, values in zip(samplers, attributes, strict=True):
-            vars(sampler).update(values)
-        restore_rng(kept)
-        restore_generators(loader, generators)
-
-
-class _Numbers:
-    """A dataset whose samples are their numbers."""
-
-    def __len__(self) -> int:
-        return 1 << 62
-
-    def __getitem__(self, index: int) -> int:
-        return int(index)
-
-
-def _drawn(loader: DataLoader[Any], batch: int) -> list[int] | None:
-    order: Any = {"batch_sampler": loader.batch_sampler}
-    if loader.batch_sampler is None:
-        order = {"batch_size": None, "sampler": loader.sampler}
-    numbers = DataLoader(_Numbers(), collate_fn=_as_list, generator=loader.generator, **order)  # type: ignore[arg-type, var-annotated]
-    return next(itertools.islice(iter(numbers), batch, None), None)
-
-
-def _as_list(items: Any) -> list[int]:
-    return [int(item) for item in items] if isinstance(items, (list, tuple)) else [int(items)]
-
-
-def samples_text(numbers: list[int] | None) -> str:
-    """The samples for a message; an empty text where they are not known."""
-    if not numbers:
-        return ""
-    more = f" and {len(numbers) - _SHOWN} more" if len(numbers) > _SHOWN else ""
-    plural = "s" if len(numbers) > 1 else ""
-    return f" (sample{plural} {', '.join(map(str, numbers[:_SHOWN]))}{more} of the training dataset)"
-
-
-def report_failure(runner: Any, saver: Any, error: Exception, *, saves: bool) -> None:
+def report_failure(runner: Any, saver: SavesNow | None, error: Exception, *, saves: bool) -> None:
     """Logs where training failed, on which samples, and what checkpoint is left; leaves the exception alone.
 
     Args:
         runner: the run.
-        saver: its CheckpointHook; None where it has none.
+        saver: the hook that can save it; None where it has none.
         error: what was raised.
         saves: whether to write a checkpoint.
     """
@@ -102,7 +29,7 @@ def report_failure(runner: Any, saver: Any, error: Exception, *, saves: bool) ->
     iteration = error.iteration if isinstance(error, NonFiniteLossError) else loop.iter
     where = "in the validation after" if in_validation else "at"
     number = iteration if in_validation else iteration + 1
-    numbers = None if in_validation else sample_numbers(loop, iteration)
+    numbers = loop.sample_numbers(iteration) if isinstance(loop, NamesSamples) and not in_validation else None
     samples = samples_text(numbers)
     left = _leave_checkpoint(runner, saver, error, frames, in_validation) if saves else ""
     runner.logger.error(
@@ -119,7 +46,9 @@ def report_failure(runner: Any, saver: Any, error: Exception, *, saves: bool) ->
         error.add_note(f"raised {where} iteration {number}{samples}{left}")
 
 
-def _leave_checkpoint(runner: Any, saver: Any, error: Exception, frames: list[FrameType], in_validation: bool) -> str:
+def _leave_checkpoint(
+    runner: Any, saver: SavesNow | None, error: Exception, frames: list[FrameType], in_validation: bool
+) -> str:
     """Writes a checkpoint and says what it is good for."""
     reason = _why_impossible(runner, error, frames)
     if reason is not None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from torch.optim import Optimizer
 
-from .state.collect import wrappers_by_name
+from eng.hooks import Hook
+from eng.hooks.view import RunnerView
+from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
 
 
 def with_modes(optim_wrapper: Any) -> list[Any]:
@@ -42,25 +44,59 @@ def evaluating(optim_wrapper: Any) -> Iterator[None]:
             optimizer.train()
 
 
-def follow(dispatch: Any, optim_wrapper: Any) -> None:
-    """Switches the modes around training and validation.
+def follow_modes(runner: FollowsModes) -> None:
+    """Adds the hook that switches the modes, once, where the run has such an optimizer.
 
     Args:
-        dispatch: the run's hook points.
-        optim_wrapper: built.
+        runner: the run, whose optimizer is built.
     """
-    optimizers = with_modes(optim_wrapper)
+    optimizers = with_modes(runner.optim_wrapper)
+    if optimizers and not any(isinstance(hook, OptimizerModesHook) for hook in runner.hooks):
+        runner.register_hook(OptimizerModesHook(optimizers))
 
-    def train(*_: Any, **__: Any) -> None:
-        for optimizer in optimizers:
+
+class FollowsModes(Protocol):
+    """A run that takes hooks when its optimizer is built."""
+
+    optim_wrapper: Any
+    hooks: list[Hook]
+
+    def register_hook(self, hook: Hook) -> None:
+        """Adds a hook."""
+
+
+class OptimizerModesHook(Hook):
+    """Switches the modes around training and validation: before all hooks in front of them, behind all hooks after them.
+
+    Args:
+        optimizers: that have the methods ``train`` and ``eval``.
+    """
+
+    priority = "HIGHEST"
+
+    def __init__(self, optimizers: Sequence[Any]) -> None:
+        self.optimizers = optimizers
+
+    def before_train(self, runner: RunnerView) -> None:
+        """Gives the model the weights that are trained."""
+        self._train()
+
+    def before_val(self, runner: RunnerView) -> None:
+        """Gives the model the weights that are evaluated."""
+        self._evaluate()
+
+    def after_val(self, runner: RunnerView) -> None:
+        """Gives the model the weights that are trained."""
+        runner.after_this_point(self._train)
+
+    def after_train(self, runner: RunnerView) -> None:
+        """Gives the model the weights that are evaluated."""
+        runner.after_this_point(self._evaluate)
+
+    def _train(self) -> None:
+        for optimizer in self.optimizers:
             optimizer.train()
 
-    def evaluate(*_: Any, **__: Any) -> None:
-        for optimizer in optimizers:
+    def _evaluate(self) -> None:
+        for optimizer in self.optimizers:
             optimizer.eval()
-
-    if optimizers:
-        dispatch.call_first("before_train", train)
-        dispatch.call_first("before_val", evaluate)
-        dispatch.call_last("after_val", train)
-        dispatch.call_last("after_train", evaluate)

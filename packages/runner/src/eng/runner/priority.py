@@ -51,3 +51,9 @@ def get_priority(priority: int | str | Priority) -> int:
             raise ValueError(f"priority must be between 0 and 100, got {priority}")
         return priority
     raise TypeError(f"a priority is an int, a name or a Priority, got {type(priority).__name__}")
+
+
+def priority_name(priority: int | str | Priority) -> str:
+    """The name of a priority, or its number where no name has it."""
+    value = get_priority(priority)
+    return next((level.name for level in Priority if level.value == value), str(value))

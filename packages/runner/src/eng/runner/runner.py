@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
-import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -12,135 +12,69 @@ from typing import Any
 
 from torch import nn
 
+from eng.checkpoint import CheckpointWriter
 from eng.dataset.utils import length_of
-from eng.dist import all_gather_object, get_rank
-from eng.hooks import Hook
+from eng.dist import get_rank, get_world_size, is_distributed
+from eng.hooks import Hook, NonFiniteLossHook
+from eng.hooks.preemption import Preemption
+from eng.hooks.preemption_hook import preemption_of
+from eng.hooks.view import saver_of
+from eng.logging import MessageHub, MMLogger
 from eng.logging._details import DETAIL
+from eng.optim import OptimWrapper
 from eng.registry import RUNNERS, DefaultScope
 
-from . import environment, optimizer_modes
-from ._saving import Saving
-from ._slot import Slot
+from . import environment
+from .activation_checkpointing import turn_on_activation_checkpointing
+from .assemble import data, evaluation, loops, observers, optim
+from .assemble import hooks as hook_parts
 from .assemble import model as models
-from .assemble import observers
 from .assemble import strategy as strategies
-from .call import is_eng, resume_hint
-from .closing import closing_lines
-from .dispatch import Dispatcher, owner_name
-from .errors import MissingPartError, NonFiniteLossError, RunInterrupted
-from .failure import report_failure, sample_numbers, samples_text
-from .finite import FiniteWatch, StepGuard, policy_and_interval, probable_causes
-from .launch import after_restart
+from .assemble.hooks import HooksByName, HookSetting
+from .call import log_interruption
+from .closing import log_closing
+from .errors import RunInterrupted
+from .fact import fact, part
+from .failure import report_failure
+from .hook_list import HookList
+from .lazy import Lazy
+from .loops import BaseLoop
 from .oom import SplitStep
-from .passport.code import CodeVersion, project_folder
-from .passport.ending import ending
-from .passport.record import Passport
-from .persistence import SaveCount
-from .preemption import Preemption
-from .settings import RunnerSettings
+from .optimizer_modes import follow_modes
+from .passport import Passport, end_passport, write_passport
+from .priority import Priority
+from .settings import Randomness, RunnerSettings
 from .spec import arguments_from_cfg, arguments_taken_by, as_config, check_config, tells_near_names
-from .spike import LossSpike, SpikeDetector
-from .state import collect, restore
-from .state.policy import choose_beginning
-from .state.taking import resume_and_take
+from .state.collect import Schedulers
+from .state.run_state import MapLocation, RunState
+from .tuners import tuner
 from .work_dir import claim_shared_start, occupied
-
-# How a training run meets its parts; each is a method of the Runner called ``_<name>``.
-TRAIN_ORDER = (
-    "build_train_loop",
-    "build_optim_wrapper",
-    "scale_learning_rates",
-    "build_param_schedulers",
-    "build_val_loop",
-    "before_run",
-    "init_weights",
-    "load_or_resume",
-    "start_counting",
-    "split_on_oom",
-    "guard_steps",
-    "compile_model",
-    "write_passport",
-    "run_train_loop",
-)
 
 
 @RUNNERS.register_module()
-class Runner(Saving):
+class Runner:
     """Trains, validates and tests a model.
 
-    Every part may be an object or a config; a part that is a config is built when it is first needed.
-
-    Args:
-        model: any module: one with ``train_step``, ``val_step`` and ``test_step`` (see :class:`eng.model.BaseModel`), one
-            that returns its loss, or one for which ``loss`` is given.
-        work_dir: folder of checkpoints; each start keeps its logs in ``work_dir/<timestamp>``.
-        train_dataloader: batches to train on.
-        val_dataloader: batches to validate on.
-        test_dataloader: batches to test on.
-        train_cfg: ``dict(by_epoch=True, max_epochs=..., val_begin=1, val_interval=1)``, or the config of a loop.
-        val_cfg: ``dict()`` or ``dict(fp16=..., loss=...)``, or the config of a loop.
-        test_cfg: the same for the test.
-        auto_scale_lr: ``dict(enable=True, base_batch_size=N)`` scales learning rates by the batch size over N.
-        optim_wrapper: the optimizer, with what surrounds it.
-        param_scheduler: one scheduler, several, or some for each of several optimizers.
-        val_evaluator: metrics of the validation.
-        test_evaluator: metrics of the test.
-        default_hooks: replaces or, with None as a value, leaves out some of the six default hooks, by name.
-        custom_hooks: further hooks.
-        data_preprocessor: config for a model that is a config without one.
-        load_from: checkpoint to begin with.
-        resume: True to go on from ``load_from`` or, without it, from the newest whole checkpoint in ``work_dir``.
-            ``dict(checkpoint=None, take=["optim_wrapper.optimizer.lr", ...])`` takes the new values of the keys in ``take``
-            where the checkpoint's would win.
-        launcher: ``"none"``, ``"pytorch"``, ``"slurm"`` or ``"mpi"``.
-        env_cfg: see :func:`eng.runner.environment.setup_environment`.
-        log_processor: how logs are put into lines.
-        log_level: level of the run's logger.
-        visualizer: where scalars and images go; ``dict(type="Visualizer", vis_backends=[...])``.
-        default_scope: scope of the registries in which names are looked up first; None or an empty text is eng's own.
-        randomness: ``dict(seed=None, diff_rank_seed=False, deterministic=False, per_sample=True)``; ``per_sample`` makes
-            random numbers in transforms a function of seed, epoch and sample.
-        experiment_name: name of the run; None (default) takes the name of the config file.
-        cfg: the whole config, for the log and for other parts to read.
-        strategy: how the model lives on its devices; None (default) is one device, or DDP in a process group.
-        compile: True, or options of ``torch.nn.Module.compile``.
-        activation_checkpointing: names of modules that compute their activations again in the backward pass.
-        nan_policy: ``"warn"`` (default), ``"stop"``, ``"skip"`` or ``"rollback"``, or
-            ``dict(type=..., interval=...)``: what happens when a loss is not finite.
-        loss_spike: ``dict(factor=10, window=100, action="warn")``, with action ``"warn"``, ``"stop"`` or ``"rollback"``: what
-            happens when a loss is more than ``factor`` times the median of the ``window`` iterations before; None (default)
-            does not look.
-        on_error: ``"save"`` (default) leaves a checkpoint, where one is possible, when training raises; ``"raise"`` does not.
-        preemption: options of :class:`eng.runner.preemption.Preemption`, such as ``dict(time_budget_s=3600)``;
-            None (default) ends the run on Ctrl-C (SIGINT), SIGTERM and SIGUSR1.
-        init_weights: whether ``init_weights()`` of the model is called, once, at the first train(). A model that is given
-            as an object keeps what was loaded into it. True by default.
-        loss: loss of a model that computes none itself: a callable ``loss(output, target)``, a registered name or a
-            config, such as ``dict(type="CrossEntropyLoss")``; see :class:`eng.model.SupervisedModel`.
-        on_oom: ``"split"`` halves the micro-batch where a training step runs out of memory, and repeats the step with the
-            update of the complete batch. None (default) ends the run.
+    Every part may be an object or a config; a part that is a config is built when it is first needed. Each argument is a
+    field of :class:`eng.runner.settings.RunnerSettings`, which says what it means.
 
     Raises:
         SettingsError: settings that do not fit together; what is missing is named.
 
-    Example:
-        >>> import tempfile, torch
-        >>> from eng.model import BaseModel
-        >>> class Line(BaseModel):
-        ...     def __init__(self):
-        ...         super().__init__()
-        ...         self.fit = torch.nn.Linear(1, 1)
-        ...     def forward(self, x, y, mode="tensor"):
-        ...         return {"loss": (self.fit(x) - y).square().mean()}
-        >>> x = torch.linspace(0, 1, 8)[:, None]
-        >>> batches = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, 3 * x), batch_size=4)
-        >>> runner = Runner(
-        ...     Line(), tempfile.mkdtemp(), train_dataloader=batches, train_cfg=dict(max_epochs=2), log_level="ERROR",
-        ...     optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)))
-        >>> _ = runner.train()
-        >>> runner.epoch, runner.iter
-        (2, 4)
+    Attributes:
+        settings: what the Runner was given.
+        hook_list: the hooks, and the calls at their points.
+        state: where the run begins and what its checkpoints hold.
+        strategy: how the model lives on its devices.
+        model: the model, wrapped where the strategy wraps it.
+        timestamp: when the run started: ``YYYYmmdd_HHMMSS``, the same on all ranks.
+        work_dir: folder of checkpoints and of one folder per start, ``log_dir``.
+        experiment_name: name under which ``logger``, ``message_hub`` and ``visualizer`` are known.
     """
+
+    model: nn.Module
+    logger: logging.Logger
+    timestamp: str
 
     @tells_near_names
     def __init__(
@@ -184,116 +118,69 @@ class Runner(Saving):
         on_oom: str | None = None,
     ) -> None:
         arguments = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
-        settings = RunnerSettings(**arguments)
-        self._work_dir = environment.local_work_dir(work_dir)
+        self.settings = RunnerSettings(**arguments)
         self.cfg = as_config(cfg)
-        self._settings = settings.as_arguments()
-        self._launcher = launcher
-        self._randomness_cfg = dict(randomness)
-        self._saved_accumulation: Any = None
-        self._save_count = SaveCount()
-        self._has_begun_training = False
-        wanted, self._take = resume_and_take(resume)
-        self._resume, self._load_from = after_restart(wanted, load_from, self._work_dir)
-        self._known_facts, self._parent = None, None
-        self._code = CodeVersion(project_folder(self.cfg.filename) if get_rank() == 0 else None)
-        self._has_loaded = False
-        self._has_taken_weights = False
-        self._watch: FiniteWatch | None = None
-        self._follows_modes = False
-        self._initialised_model: nn.Module | None = None
-        self._train = Slot(train_cfg, self.build_train_loop)
-        self._val = Slot(val_cfg, self.build_val_loop)
-        self._test = Slot(test_cfg, self.build_test_loop)
-        self.optim_wrapper: Any = optim_wrapper
-        self.param_schedulers: Any = param_scheduler
-        self._open_environment(env_cfg, experiment_name, default_scope)
-        self._open_logs(log_level, log_processor, visualizer)
-        self._open_model(model, data_preprocessor, strategy, activation_checkpointing)
-        self._hooks: list[Hook] = []
-        self._dispatch = Dispatcher(self._hooks)
-        self._point: str | None = None
-        self._afterwards: list[Callable[[], None]] = []
-        self.preemption = Preemption(**{"on_request": self._stop_at_safe_points, **(preemption or {})})
-        self._ranks = self.world_size
-        self._stops_at_safe_points = False
-        if self.preemption.comes_unannounced:
-            self._stop_at_safe_points()
+        self.launcher, self.auto_scale_lr = launcher, auto_scale_lr
+        self.work_dir = environment.local_work_dir(work_dir)
+        self.state = RunState(self)
+        self.train_part = Lazy(train_cfg, self.build_train_loop)
+        self.val_part = Lazy(val_cfg, self.build_val_loop)
+        self.test_part = Lazy(test_cfg, self.build_test_loop)
+        self.optim_part = Lazy(optim_wrapper, self.build_optim_wrapper)
+        self.scheduler_part = Lazy(param_scheduler, self.build_param_scheduler)
+        self._open_environment()
+        self._open_logs()
+        self._open_model()
+        self.hook_list = HookList(self.logger)
         self.register_hooks(default_hooks, custom_hooks)
         self.logger.info("Hooks, point by point, in the order of their calls:\n%s", self.get_hooks_info(), extra=DETAIL)
         self.dump_config()
 
-    # --- opening a run
+    def _open_environment(self) -> None:
+        settings, config_file = self.settings, getattr(self.cfg, "filename", None)
+        self.setup_env(settings.env_cfg)
+        self.set_randomness(**settings.randomness)
+        name_at = partial(environment.experiment_name_for, settings.experiment_name, config_file)
+        is_known = lambda stamp: observers.is_known(name_at(stamp))  # noqa: E731  # of one use
+        self.timestamp = claim_shared_start(self.work_dir, self.timestamp, is_known)
+        self.experiment_name = name_at(self.timestamp)
+        self.log_dir = str(Path(self.work_dir) / self.timestamp)
+        self.default_scope = settings.default_scope or "eng"
+        self.passport = Passport(self.log_dir, self.state.code)
+        self._scope = DefaultScope.get_instance(self.experiment_name, scope_name=self.default_scope)
 
-    def _open_environment(self, env_cfg: Any, experiment_name: str | None, default_scope: str | None) -> None:
-        self.setup_env(env_cfg)
-        self.set_randomness(**self._randomness_cfg)
-        config_file = getattr(self.cfg, "filename", None)
-        name_at = partial(environment.experiment_name_for, experiment_name, config_file)
-        self._timestamp = claim_shared_start(
-            self._work_dir, self._timestamp, lambda stamp: observers.is_known(name_at(stamp))
-        )
-        self._experiment_name = name_at(self._timestamp)
-        self._log_dir = str(Path(self._work_dir) / self._timestamp)
-        self.default_scope = default_scope or "eng"
-        self._passport = Passport(self._log_dir, self._code)
-        self._scope = DefaultScope.get_instance(self._experiment_name, scope_name=self.default_scope)
-
-    def _open_logs(self, log_level: str, log_processor: Any, visualizer: Any) -> None:
-        self.log_processor = self.build_log_processor(log_processor or {})
-        self.logger = self.build_logger(log_level=log_level)
-        settings = {name: value for name, value in self._randomness_cfg.items() if name != "seed"}
-        facts = {"Seed": self._seed, "Launcher": self._launcher, **environment.distributed_facts()}
-        self.logger.info(environment.environment_report({**settings, **facts}), extra=DETAIL)
-        if getattr(self.cfg, "pretty_text", ""):
-            self.logger.info("Config:\n%s", self.cfg.pretty_text, extra=DETAIL)
+    def _open_logs(self) -> None:
+        settings, text = self.settings, getattr(self.cfg, "pretty_text", "")
+        self.log_processor = self.build_log_processor(settings.log_processor or {})
+        self.logger = self.build_logger(log_level=settings.log_level)
+        environment.log_environment(self.logger, settings.randomness, self.seed, self.launcher, text)
         self.message_hub = self.build_message_hub()
-        self.visualizer = self.build_visualizer(visualizer)
+        self.visualizer = self.build_visualizer(settings.visualizer)
         known_by_name = (self._scope, self.logger, self.message_hub, self.visualizer)
-        own = [part for part in known_by_name if part is not visualizer]
-        weakref.finalize(self, observers.forget_run, own).atexit = False
-        if hasattr(self.visualizer, "follow"):
-            self.visualizer.follow(self._moment)
+        observers.forget_after(self, [part for part in known_by_name if part is not settings.visualizer])
+        observers.follow_moments(self.visualizer, self.state.moment)
         if self.cfg:
             self.visualizer.add_config(self.cfg)
 
-    def _moment(self) -> dict[str, Any]:
-        """Where in training something is written now, for the curves of a run that goes on."""
-        moment = getattr(self._train.value, "moment", None)
-        return moment(self._point) if moment is not None and self._has_begun_training else {}
-
-    def _open_model(self, setting: Any, data_preprocessor: Any, strategy: Any, checkpointed: Any) -> None:
-        self.strategy = strategies.build_strategy(strategy, self._work_dir, self.cfg.get("model_wrapper_cfg"))
-        self.strategy.sets_weights = self._settings["init_weights"]
-        self.strategy.model_is_given = isinstance(setting, nn.Module)
-        built = self.build_model(
-            models.with_data_preprocessor(models.with_loss(setting, self._settings["loss"]), data_preprocessor)
-        )
-        self._model_name = type(built).__name__
-        if checkpointed:
-            from .activation_checkpointing import turn_on_activation_checkpointing
-
-            turn_on_activation_checkpointing(built, checkpointed)
-        self.model = self.wrap_model(self.cfg.get("model_wrapper_cfg"), built)
-        wanted = [mode for mode in ("train", "val", "test") if self._settings[f"{mode}_cfg"] is not None]
-        models.check_steps(self.model, wanted)
+    def _open_model(self) -> None:
+        settings, wrapper_cfg = self.settings, self.cfg.get("model_wrapper_cfg")
+        self.strategy = strategies.build_strategy(settings.strategy, self.work_dir, wrapper_cfg)
+        self.strategy.sets_weights = settings.init_weights
+        self.strategy.model_is_given = isinstance(settings.model, nn.Module)
+        with_loss = models.with_loss(settings.model, settings.loss)
+        built = self.build_model(models.with_data_preprocessor(with_loss, settings.data_preprocessor))
+        self.model_name = type(built).__name__
+        turn_on_activation_checkpointing(built, settings.activation_checkpointing or [])
+        self.model = self.wrap_model(wrapper_cfg, built)
+        models.check_steps(self.model, settings.modes())
 
     def dump_config(self) -> None:
         """Writes the config into ``work_dir``, under the name of its file or of the experiment."""
-        if get_rank() == 0 and len(self.cfg):
-            name = Path(getattr(self.cfg, "filename", None) or f"{self._timestamp}.py").name
-            try:
-                self.cfg.dump(str(Path(self._work_dir) / name))
-            except TypeError as error:
-                self.logger.warning("The config is not written to %s: %s", name, error)
+        environment.dump_config(self.cfg, self.work_dir, f"{self.timestamp}.py", self.logger)
 
     @classmethod
     def from_cfg(cls, cfg: Any, *, check: bool = True) -> Runner:
-        """A runner with all settings from a config.
-
-        Args:
-            cfg: a :class:`eng.config.Config` or a mapping.
-            check: whether to look for unknown types and keys first, before anything is built. True by default.
+        """A runner with all settings from a config, which is checked before anything is built unless ``check`` is False.
 
         Raises:
             SettingsError: something is missing or wrong; all clear mistakes are named at once.
@@ -302,8 +189,6 @@ class Runner(Saving):
             check_config(cfg, cls)
         return cls(**arguments_taken_by(cls, arguments_from_cfg(cfg)))
 
-    # --- the three things a run can do
-
     def train(self) -> nn.Module:
         """Trains and gives the model.
 
@@ -311,234 +196,305 @@ class Runner(Saving):
             MissingPartError: there is no dataloader, loop config or optimizer to train with.
             RunInterrupted: a signal or the time budget ended the run, whose state is saved.
         """
-        self._need("train()", "train_dataloader", "train_cfg", "optim_wrapper")
-        self._has_begun_training = True
-        started = time.monotonic()
-        with occupied(self._work_dir, self._experiment_name), self._running():
-            for step in TRAIN_ORDER:
-                getattr(self, f"_{step}")()
-        if self.rank == 0:
-            self.logger.info(closing_lines(self, time.monotonic() - started))
+        self.settings.need("train()", "train_dataloader", "train_cfg", "optim_wrapper")
+        self.state.has_begun_training = True
+        began = time.monotonic()
+        with occupied(self.work_dir, self.experiment_name), self._running():
+            self.train_part.need()
+            self.scale_lr(self.optim_part.need(), self.auto_scale_lr)
+            schedulers = self.scheduler_part.get()
+            hook_parts.warn_without_validation(self.val_loop, self.hooks, schedulers, self.logger)
+            self.call_hook("before_run")
+            self.state.init_weights()
+            self.load_or_resume()
+            self.state.start_counting(self.iter, self.max_iters)
+            follow_modes(self)
+            if self.settings.on_oom is not None:
+                self.train_loop.split_step = SplitStep(self.model, self.optim_wrapper)
+            models.compile_model(self.model, self.settings.compile or self.cfg.get("compile", False))
+            write_passport(self)
+            loops.warn_if_nothing_is_left(self.train_loop, self.logger)
+            while not self._has_run(self.train_loop):
+                self.state.start_counting(self.iter, self.max_iters)
+        log_closing(self, began)
         return self.model
 
-    def val(self) -> dict[str, float]:
-        """Validates and gives the metrics.
+    def _has_run(self, loop: Any) -> bool:
+        """Runs the training loop; False where it went back to a checkpoint because of a loss."""
+        try:
+            loop.run()
+        except Exception as error:
+            hook = self.hook_list.first(NonFiniteLossHook)
+            if hook is not None and hook.go_back(self, error, self.state.origin()):
+                return False
+            report_failure(self, saver_of(self.hooks), error, saves=self.settings.on_error == "save")
+            raise
+        return True
 
-        Raises:
-            MissingPartError: there is no dataloader, loop config or evaluator to validate with.
-        """
-        return self._evaluate("val", self._val)
+    def val(self) -> dict[str, float]:
+        """Validates and gives the metrics; a MissingPartError names what there is nothing to validate with."""
+        return self._evaluate("val", self.val_part)
 
     def test(self) -> dict[str, float]:
-        """Tests and gives the metrics.
+        """Tests and gives the metrics; a MissingPartError names what there is nothing to test with."""
+        return self._evaluate("test", self.test_part)
 
-        Raises:
-            MissingPartError: there is no dataloader, loop config or evaluator to test with.
-        """
-        return self._evaluate("test", self._test)
-
-    def _evaluate(self, mode: str, slot: Slot) -> dict[str, float]:
-        self._need(f"{mode}()", f"{mode}_dataloader", f"{mode}_cfg")
+    def _evaluate(self, mode: str, part: Lazy[Any]) -> dict[str, float]:
+        self.settings.need(f"{mode}()", f"{mode}_dataloader", f"{mode}_cfg")
         with self._running():
-            loop = slot.get()
+            loop = part.need()
             self.call_hook("before_run")
             self.load_or_resume()
             metrics: dict[str, float] = loop.run()
         return metrics
 
-    def _need(self, action: str, *names: str) -> None:
-        missing = [name for name in names if self._settings[name] is None]
-        if missing:
-            raise MissingPartError(action, missing)
-
     @contextmanager
     def _running(self) -> Iterator[None]:
-        """Signals are noted, a failure keeps the run's state, and ``after_run`` hooks run in any case."""
+        """``after_run`` hooks run in any case; where the run failed, their failures are logged."""
         parts = (self.logger, self.message_hub, self.visualizer)
-        with observers.being_current(parts, self.default_scope), self.preemption:
+        with observers.being_current(parts, self.default_scope), self.hook_list.opened():
             try:
                 yield
             except BaseException as error:
-                self._close_quietly()
-                self._end_passport(error)
+                if isinstance(error, RunInterrupted):
+                    log_interruption(error, self.work_dir, self.logger)
+                self.hook_list.close(self)
+                end_passport(self, error)
                 raise
             self.strategy.close()
             self.call_hook("after_run")
-            self._end_passport(None)
+            end_passport(self, None)
 
-    def _end_passport(self, error: BaseException | None) -> None:
-        if self.rank == 0 and self._has_begun_training:
-            self._passport.end(*ending(self, error))
+    def tune(self, setting: str, **options: Any) -> Any:
+        """Measures ``"lr"``, ``"batch"`` or ``"workers"`` for this run by a function of eng-tune, which takes ``options``.
 
-    def _close_quietly(self) -> None:
-        """Runs what stands at ``after_run``, each whatever the others do; the run's own failure stays the news."""
-        for listener in self._dispatch["after_run"]:
-            try:
-                listener(self)
-            except Exception:
-                self.logger.exception("%s failed at after_run", owner_name(listener))
+        Raises:
+            SettingsError: eng-tune is not installed, or measures no such setting.
+        """
+        return tuner(setting)(self, **options)
 
-    # --- the steps of TRAIN_ORDER
+    def run_facts(self) -> dict[str, Any]:
+        """Config, code, data, world size and versions of this run, to compare it with another one."""
+        return self.state.facts()
 
-    def _build_train_loop(self) -> None:
-        self._train.get()
+    # --- what may be read of a run
 
-    def _build_optim_wrapper(self) -> None:
-        self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
+    epoch: int = fact(lambda run: getattr(run.train_part.value, "epoch", 0), "Epochs that are over.")
+    iter: int = fact(lambda run: getattr(run.train_part.value, "iter", 0), "Iterations that are over.")
+    max_epochs: int = fact(lambda run: getattr(run.train_loop, "max_epochs", 0), "Epochs of the whole run.")
+    max_iters: int = fact(lambda run: getattr(run.train_loop, "max_iters", 0), "Iterations of the whole run.")
+    built_loops: dict[str, BaseLoop] = fact(loops.built_loops, "The loops that are built, by mode.")
+    val_interval: Any = fact(lambda run: getattr(run.train_loop, "val_interval", 1), "From validation to validation.")
+    val_begin: int = fact(lambda run: getattr(run.train_loop, "val_begin", 1), "Epoch or iteration of the first one.")
+    is_resuming: bool = fact(lambda run: bool(run.state.resume_setting), "Whether the run goes on from a checkpoint.")
+    hooks: list[Hook] = fact(lambda run: run.hook_list.hooks, "The hooks, in their order.")
+    distributed: bool = fact(lambda run: is_distributed(), "Whether this is one of several processes.")
+    rank: int = fact(lambda run: get_rank(), "Number of this process.")
+    world_size: int = fact(lambda run: get_world_size(), "Number of processes.")
+    preemption: Preemption | None = fact(lambda run: preemption_of(run.hooks), "Notes signals and the time budget.")
+    train_loop: Any = fact(lambda run: run.train_part.get(), "The training loop, built when it is first read.")
+    val_loop: Any = fact(lambda run: run.val_part.get(), "The validation loop, built when it is first read.")
+    test_loop: Any = fact(lambda run: run.test_part.get(), "The test loop, built when it is first read.")
+    train_dataloader: Any = fact(loops.part_of("train", "dataloader"), "Batches to train on; builds the loop.")
+    val_dataloader: Any = fact(loops.part_of("val", "dataloader"), "Batches to validate on; builds the loop.")
+    test_dataloader: Any = fact(loops.part_of("test", "dataloader"), "Batches to test on; builds the loop.")
+    val_evaluator: Any = fact(loops.part_of("val", "evaluator"), "Metrics of the validation; builds the loop.")
+    test_evaluator: Any = fact(loops.part_of("test", "evaluator"), "Metrics of the test; builds the loop.")
+    optim_wrapper: Any = part("optim_part", "The optimizer with what surrounds it, or its config before training.")
+    param_schedulers: Any = part("scheduler_part", "What moves learning rates, or configs before training.")
 
-    def _scale_learning_rates(self) -> None:
-        self.scale_lr(self.optim_wrapper, self._settings["auto_scale_lr"])
+    # --- how each part is made; a subclass may make it in another way
 
-    def _build_param_schedulers(self) -> None:
-        if self.param_schedulers is not None:
-            self.param_schedulers = self.build_param_scheduler(self.param_schedulers)
+    def setup_env(self, env_cfg: Mapping[str, Any]) -> None:
+        """Prepares the process and takes the time stamp of the run."""
+        environment.setup_environment(env_cfg, self.launcher)
+        self.timestamp = environment.shared_timestamp()
 
-    def _build_val_loop(self) -> None:
-        if self._val.get() is None:
-            for name in observers.waiting_for_validation(self._hooks, self.param_schedulers):
-                self.logger.warning(
-                    "%s acts on metrics of validations, and this run has none: give val_dataloader, val_cfg and "
-                    "val_evaluator, or leave it out",
-                    name,
-                )
-
-    def _before_run(self) -> None:
-        self.call_hook("before_run")
-
-    def _init_weights(self) -> None:
-        """Initialises the model once; where val() or test() loaded weights before, what they loaded stays."""
-        if self._initialised_model is not self.model:
-            self._initialised_model = self.model
-            self.strategy.model_is_given |= self._has_taken_weights
-            self.strategy.init_weights(self.model)
-
-    def _load_or_resume(self) -> None:
-        self.load_or_resume()
-
-    def _start_counting(self) -> None:
-        count = getattr(self.optim_wrapper, "initialize_count_status", None)
-        if count is not None:
-            count(self.model, self.iter, self.max_iters)
-        restore.restore_accumulation(self.optim_wrapper, self._saved_accumulation, self.strategy)
-        if not self._follows_modes:
-            self._follows_modes = True
-            optimizer_modes.follow(self._dispatch, self.optim_wrapper)
-
-    def _split_on_oom(self) -> None:
-        if self._settings["on_oom"] is not None:
-            self._train.value.split_step = SplitStep(self.model, self.optim_wrapper)
-
-    def _guard_steps(self) -> None:
-        if self._watch is not None:  # a second train()
-            return
-        log_interval = getattr(observers.first_of_kind(self._hooks, "LoggerHook"), "interval", 50)
-        policy, interval = policy_and_interval(self._settings["nan_policy"], log_interval)
-        spike = LossSpike.of(self._settings["loss_spike"])
-        self._watch = FiniteWatch(policy, interval, SpikeDetector(spike) if spike is not None else None)
-        self._dispatch.call_first("after_train_iter", self._watch.observe)
-        self._dispatch.call_first("before_save_checkpoint", self._watch.look)
-        self._dispatch.call_first("after_train", self._watch.look)
-        if policy == "skip":
-            for wrapper in collect.wrappers_by_name(self.optim_wrapper).values():
-                step_guard = StepGuard(self.model, wrapper.optimizer)
-                if hasattr(wrapper, "count_skips_of"):
-                    wrapper.count_skips_of(step_guard.guard)
-        saver: Any = observers.first_of_kind(self._hooks, "CheckpointHook")
-        goes_back = policy == "rollback" or (spike is not None and spike.action == "rollback")
-        if goes_back and saver is not None and not self.is_resuming:
-            saver.save_now(self, f"rollback_iter_{self.iter}.pth")
-
-    def _compile_model(self) -> None:
-        options = self._settings["compile"] or self.cfg.get("compile", False)
-        if options:
-            models.compile_model(self.model, options)
-
-    def _write_passport(self, action: str = "train") -> None:
-        """Writes down what this start is; rank 0 alone."""
-        if self.rank == 0 and action == "train":
-            facts = self.run_facts()
-            self._passport.write(action, facts, self.cfg, {**self._randomness_cfg, "seed": self._seed}, self._parent)
-
-    def _run_train_loop(self) -> None:
-        self._say_if_nothing_is_left()
-        while True:
-            try:
-                self._train.value.run()
-                return
-            except Exception as error:
-                if isinstance(error, NonFiniteLossError) and self._go_back_from(error):
-                    continue
-                saver = observers.first_of_kind(self._hooks, "CheckpointHook")
-                report_failure(self, saver, error, saves=self._settings["on_error"] == "save")
-                raise
-
-    def _say_if_nothing_is_left(self) -> None:
-        loop = self._train.value
-        done, last = (self.epoch, self.max_epochs) if self.max_epochs > 1 else (self.iter, self.max_iters)
-        if self.iter and (done >= last or getattr(loop, "stop_training", False)):
-            why = "a hook stopped it" if done < last else f"epoch {self.epoch}, iteration {self.iter} is its end"
-            self.logger.warning("Nothing is left to train: %s; for more, raise max_epochs or max_iters and resume", why)
-
-    def _go_back_from(self, error: NonFiniteLossError) -> bool:
-        """Returns to the newest checkpoint and leaves the iteration out that broke, where ``nan_policy`` says so."""
-        loop, watch = self._train.value, self._watch
-        if watch is None or not watch.goes_back_from(error) or not hasattr(loop, "left_out"):
-            return False
-        culprits = probable_causes(error.iteration, loop.left_out)
-        path = self._newest_checkpoint()
-        if path is None or not culprits:
-            return False
-        numbers = sorted(number + 1 for number in culprits)
-        samples = samples_text(sample_numbers(loop, error.iteration))
-        self.logger.warning("%s%s; going back to %s and leaving %s out", error, samples, path, numbers)
-        loop.left_out |= culprits
-        loop.forget_pass()
-        watch.forget()
-        self.resume(path)
-        self._start_counting()
-        return True
-
-    def _newest_checkpoint(self) -> str | None:
-        """The newest whole checkpoint of this run: one that it wrote, or the one that it went on from."""
-        saver: Any = observers.first_of_kind(self._hooks, "CheckpointHook")
-        written: list[str | None] = all_gather_object(getattr(saver, "newest_whole", None))
-        if written[0] is not None:  # rank 0 writes
-            return written[0]
-        beginning = choose_beginning(self._resume, self._load_from, self._work_dir) if self.is_resuming else None
-        return beginning.path if beginning is not None else None
-
-    def _stop_at_safe_points(self) -> None:
-        """Asks from now on, after each iteration, whether the run should end; one that nobody ends pays nothing."""
-        if not self._stops_at_safe_points:
-            self._stops_at_safe_points = True
-            for point in ("after_train_iter", "after_val_iter", "after_test_iter"):
-                self._dispatch.call_last(point, self._safe_point)
-
-    def _safe_point(self, _: Any, batch_idx: int, **__: Any) -> None:
-        """Ends the run here when it was asked to end."""
-        if self._ranks > 1 and not self._all_ranks_pass(batch_idx):
-            return
-        reason = self.preemption.poll(batch_idx, self._ranks)
-        if reason is None:
-            return
-        saver: Any = observers.first_of_kind(self._hooks, "CheckpointHook")
-        training = self._train.value is not None and self._has_begun_training
-        done = self.iter + (self._point == "after_train_iter")
-        path = saver.save_now(self, f"interrupted_iter_{done}.pth") if training and saver else None
-        where = " in the validation" if self._point == "after_val_iter" else ""
-        stop = RunInterrupted(
-            reason, self.preemption.exit_code, path, f"epoch {self.epoch + 1}, iteration {done}{where}"
+    def set_randomness(
+        self, seed: int | None, diff_rank_seed: bool = False, deterministic: bool = False, per_sample: bool = True
+    ) -> None:
+        """Seeds every generator."""
+        self.randomness = Randomness(
+            seed=seed, diff_rank_seed=diff_rank_seed, deterministic=deterministic, per_sample=per_sample
         )
-        hint = f".\n{resume_hint(self._work_dir)}" if path else ""
-        self.logger.warning("%s%s", stop, hint, extra=DETAIL if is_eng() else None)  # eng says it at the very end
-        raise stop
+        self.deterministic = deterministic
+        self.seed = environment.set_randomness(seed, diff_rank_seed, deterministic)
 
-    def _all_ranks_pass(self, batch_idx: int) -> bool:
-        """Whether every rank comes to this safe point: an evaluation may be a batch shorter on some."""
-        if self._point == "after_train_iter":
-            return True
-        loader = self.val_dataloader if self._point == "after_val_iter" else self.test_dataloader
-        samples = length_of(getattr(loader, "dataset", None))
-        if samples is None:  # a stream may end on any rank
-            return False
-        return batch_idx < samples // (self._ranks * (getattr(loader, "batch_size", None) or 1))
+    def build_logger(self, log_level: int | str = "INFO", log_file: str | None = None, **kwargs: Any) -> MMLogger:
+        """The run's logger, which writes to the console and to a file in ``log_dir``."""
+        log_file = log_file or str(Path(self.log_dir) / f"{self.timestamp}.log")
+        return observers.build_logger(kwargs.pop("name", self.experiment_name), log_level, log_file, **kwargs)
+
+    def build_message_hub(self, message_hub: MessageHub | Mapping[str, Any] | None = None) -> MessageHub:
+        """The run's message hub."""
+        return observers.build_message_hub(message_hub, self.experiment_name)
+
+    def build_visualizer(self, visualizer: object = None) -> Any:
+        """The run's visualizer."""
+        return observers.build_visualizer(visualizer, self.experiment_name, self.log_dir)
+
+    def build_log_processor(self, log_processor: object) -> Any:
+        """What puts logs into lines."""
+        return observers.build_log_processor(log_processor)
+
+    def build_model(self, model: nn.Module | Mapping[str, Any]) -> nn.Module:
+        """The model."""
+        return models.build_model(model)
+
+    def wrap_model(self, model_wrapper_cfg: Mapping[str, Any] | None, model: nn.Module) -> nn.Module:
+        """The model on its device, wrapped where the strategy or ``model_wrapper_cfg`` says so."""
+        return strategies.place_model(self.strategy, model, model_wrapper_cfg, self.cfg)
+
+    def build_optim_wrapper(self, optim_wrapper: object) -> OptimWrapper:
+        """The optimizer with what surrounds it."""
+        return self.strategy.prepare_optim(self.model, optim.build_optim_wrapper(optim_wrapper, self.model))
+
+    def build_param_scheduler(self, scheduler: object) -> Schedulers:
+        """The parameter schedulers."""
+        return optim.build_param_schedulers(
+            scheduler,
+            self.optim_wrapper,
+            epoch_length=length_of(self.train_dataloader),
+            max_epochs=self.max_epochs,
+            max_iters=self.max_iters,
+            by_epoch=not getattr(self.train_part.value, "counts_iterations", False),
+        )
+
+    def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: Mapping[str, Any] | None = None) -> None:
+        """Scales learning rates by the batch size where ``auto_scale_lr`` enables that."""
+        options = auto_scale_lr or {}
+        if options.get("enable", False):
+            optim.scale_lr(optim_wrapper, data.batch_size_of(self.train_dataloader), self.world_size, options)
+
+    def build_evaluator(self, evaluator: object) -> Any:
+        """An evaluator."""
+        return evaluation.build_evaluator(evaluator)
+
+    @staticmethod
+    def build_dataloader(
+        dataloader: object, seed: int | None = None, diff_rank_seed: bool = False, per_sample: bool = True
+    ) -> Any:
+        """A dataloader."""
+        return data.build_dataloader(dataloader, seed=seed, diff_rank_seed=diff_rank_seed, per_sample=per_sample)
+
+    def build_train_loop(self, loop: object) -> BaseLoop:
+        """The training loop."""
+        return loops.build_train_loop(loop, self, self.settings.train_dataloader)
+
+    def build_val_loop(self, loop: object) -> BaseLoop:
+        """The validation loop."""
+        return loops.build_evaluation_loop("val", loop, self, self.settings.val_dataloader, self.settings.val_evaluator)
+
+    def build_test_loop(self, loop: object) -> BaseLoop:
+        """The test loop."""
+        settings = self.settings
+        return loops.build_evaluation_loop("test", loop, self, settings.test_dataloader, settings.test_evaluator)
+
+    # --- hooks
+
+    def call_hook(self, fn_name: str, **kwargs: Any) -> None:
+        """Calls every hook that acts at the point ``fn_name``, in the order of their priorities."""
+        self.hook_list.call(fn_name, self, **kwargs)
+
+    call_hooks = call_hook  # the name in the manual
+
+    def after_this_point(self, action: Callable[[], None]) -> None:
+        """Runs ``action`` when all hooks of the current point have run."""
+        self.hook_list.after_point(action)
+
+    def register_hook(self, hook: HookSetting, priority: str | int | Priority | None = None) -> None:
+        """Adds a hook, or the hook of a config, behind those of the same or a higher priority (None: its own).
+
+        Raises:
+            TypeError: ``hook`` is neither, or one of its methods cannot be called as the runner calls it.
+        """
+        built, in_config = hook_parts.build_hook(hook)
+        self.hook_list.register(built, in_config if priority is None else priority)
+
+    def register_default_hooks(self, hooks: HooksByName | None = None) -> None:
+        """Adds the default hooks, with ``hooks`` in the place of those of the same name."""
+        policies = self.settings.nan_policy, self.settings.loss_spike, self.settings.preemption
+        for hook in hook_parts.with_default_hooks(hooks, *policies):
+            self.register_hook(hook)
+
+    def register_custom_hooks(self, hooks: list[HookSetting]) -> None:
+        """Adds further hooks."""
+        for hook in hooks:
+            self.register_hook(hook)
+
+    def register_hooks(
+        self, default_hooks: HooksByName | None = None, custom_hooks: list[HookSetting] | None = None
+    ) -> None:
+        """Adds the default hooks and further ones."""
+        self.register_default_hooks(default_hooks)
+        self.register_custom_hooks(custom_hooks or [])
+
+    def get_hooks_info(self) -> str:
+        """A table of the hooks at each point."""
+        return self.hook_list.table()
+
+    # --- checkpoints
+
+    def load_or_resume(self) -> None:
+        """Goes on from a checkpoint, or takes its weights, once; does nothing where none is asked for or found."""
+        self.state.begin()
+
+    def load_checkpoint(
+        self,
+        filename: str,
+        map_location: MapLocation = "cpu",
+        strict: bool = False,
+        revise_keys: list[tuple[str, str]] = [(r"^module.", "")],  # noqa: B006  - read only, and the reference's
+        *,
+        verify: bool = True,
+    ) -> dict[str, Any]:
+        """Takes the weights of a checkpoint and gives it; :meth:`RunState.load_weights` says what the arguments mean."""
+        return self.state.load_weights(filename, map_location, strict, revise_keys, verify)
+
+    def resume(
+        self,
+        filename: str,
+        resume_optimizer: bool = True,
+        resume_param_scheduler: bool = True,
+        map_location: MapLocation = "default",
+    ) -> None:
+        """Goes on where the run that wrote a checkpoint was; :meth:`RunState.resume` says what the arguments mean.
+
+        Raises:
+            ResumeError: the checkpoint holds weights alone, or its parts do not fit this run's.
+        """
+        self.state.resume(filename, resume_optimizer, resume_param_scheduler, map_location)
+
+    def save_checkpoint(
+        self,
+        out_dir: str,
+        filename: str,
+        file_client_args: dict[str, Any] | None = None,
+        save_optimizer: bool = True,
+        save_param_scheduler: bool = True,
+        meta: dict[str, Any] | None = None,
+        by_epoch: bool | None = True,
+        backend_args: dict[str, Any] | None = None,
+        *,
+        save_trainable_only: bool = False,
+        writer: CheckpointWriter | None = None,
+        on_intact: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Writes the state of the run, from which `resume` goes on as if it had not stopped. All ranks call it.
+
+        :meth:`RunState.save` says what the arguments mean. ``file_client_args`` is the old name of ``backend_args``, and
+        ``by_epoch`` is kept for callers of the reference: where the run stands is worked out.
+
+        Raises:
+            TypeError: ``meta`` is no dict.
+            CheckpointWriteError: it cannot be written; nothing is left behind.
+        """
+        storage = file_client_args if backend_args is None else backend_args
+        contents = partial(self.collect_checkpoint, save_optimizer, save_param_scheduler, meta)
+        self.state.save((out_dir, filename), storage, contents, save_trainable_only, writer, on_intact)
+
+    def collect_checkpoint(
+        self, save_optimizer: bool = True, save_param_scheduler: bool = True, meta: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """The state of the run as it stands, before hooks add theirs; see :meth:`RunState.collect`. All ranks call it."""
+        return self.state.collect(save_optimizer, save_param_scheduler, meta)

@@ -47,6 +47,8 @@ _DIST_KEYS = frozenset(
 )
 DEFAULT_HOOKS = frozenset(
     [
+        "non_finite_loss",
+        "preemption",
         "runtime_info",
         "timer",
         "sampler_seed",

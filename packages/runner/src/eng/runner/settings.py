@@ -9,8 +9,9 @@ from typing import Any
 
 from torch import nn
 
-from .errors import IncompleteSettingsError, SettingsError
-from .spike import LossSpike
+from eng.hooks.spike import LossSpike
+
+from .errors import IncompleteSettingsError, MissingPartError, SettingsError
 
 NAN_POLICIES = ("warn", "stop", "skip", "rollback")
 
@@ -82,7 +83,7 @@ class RunnerSettings:
     test_evaluator: Any = None
     """Metrics of the test."""
     default_hooks: Mapping[str, Any] | None = None
-    """Replaces or, with None as a value, leaves out some of the six default hooks, by name."""
+    """Replaces or, with None as a value, leaves out some of the default hooks, by name."""
     custom_hooks: list[Any] | None = None
     """Further hooks."""
     data_preprocessor: Any = None
@@ -119,11 +120,11 @@ class RunnerSettings:
     nan_policy: str | Mapping[str, Any] = "warn"
     """``"warn"``, ``"stop"``, ``"skip"`` or ``"rollback"``, or ``dict(type=..., interval=...)``, for losses that are not finite."""
     loss_spike: Mapping[str, Any] | None = None
-    """``dict(factor=10, window=100, action="rollback")``, see :class:`eng.runner.spike.LossSpike`; None does not look."""
+    """``dict(factor=10, window=100, action="rollback")``, see :class:`eng.hooks.spike.LossSpike`; None does not look."""
     on_error: str = "save"
     """``"save"`` writes a checkpoint, where one is possible, when training raises; ``"raise"`` does not."""
     preemption: Mapping[str, Any] | None = None
-    """Options of :class:`eng.runner.preemption.Preemption`; None ends the run on SIGINT, SIGTERM and SIGUSR1."""
+    """Options of :class:`eng.hooks.preemption.Preemption`; None ends the run on SIGINT, SIGTERM and SIGUSR1."""
 
     init_weights: bool = True
     """Whether ``init_weights()`` of the model is called, once, at the first train()."""
@@ -150,13 +151,34 @@ class RunnerSettings:
             raise SettingsError(f"nan_policy must be one of {', '.join(NAN_POLICIES)}, got {policy!r}")
         if self.on_error not in ("save", "raise"):
             raise SettingsError(f"on_error must be 'save' or 'raise', got {self.on_error!r}")
-        LossSpike.of(self.loss_spike)
+        try:
+            LossSpike.of(self.loss_spike)
+        except ValueError as error:
+            raise SettingsError(str(error)) from None
         if self.on_oom not in (None, "split"):
             raise SettingsError(f"on_oom must be 'split' or None, got {self.on_oom!r}")
+
+    def need(self, action: str, *names: str) -> None:
+        """Makes sure that settings are there.
+
+        Args:
+            action: what needs them.
+            *names: of the settings.
+
+        Raises:
+            MissingPartError: some are None.
+        """
+        missing = [name for name in names if getattr(self, name) is None]
+        if missing:
+            raise MissingPartError(action, missing)
 
     def as_arguments(self) -> dict[str, Any]:
         """The settings by name, as the Runner takes them; the values are not copied."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    def modes(self) -> list[str]:
+        """What the run can do: some of ``"train"``, ``"val"`` and ``"test"``."""
+        return [mode for mode in ("train", "val", "test") if getattr(self, f"{mode}_cfg") is not None]
 
     def _wants_losses_only(self, mode: str) -> bool:
         cfg = getattr(self, f"{mode}_cfg")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,8 +13,53 @@ from eng.runner.assemble import model as models
 from eng.runner.assemble import optim
 
 
+def _part(name: str) -> property:
+    """A loop where it is built, its config before; a hook may assign another loop or config."""
+    return property(lambda self: getattr(self, name).peek(), lambda self, loop: getattr(self, name).replace(loop))
+
+
+def _setting(name: str) -> property:
+    """What the Runner was given for a part, or what was assigned since."""
+
+    def assign(runner: Any, value: Any) -> None:
+        settings = copy.copy(runner.settings)
+        object.__setattr__(settings, name, value)  # the settings themselves are frozen, and other code may hold them
+        runner.settings = settings
+
+    return property(lambda self: getattr(self.settings, name), assign)
+
+
+def _same(path: str) -> property:
+    """Another name of an attribute, read and assigned."""
+    *owners, name = path.split(".")
+
+    def owner(runner: Any) -> Any:
+        return functools.reduce(getattr, owners, runner)
+
+    return property(lambda self: getattr(owner(self), name), lambda self, value: setattr(owner(self), name, value))
+
+
 class OfRunner:
     """Added to :class:`eng.runner.Runner`."""
+
+    _train_loop, _val_loop, _test_loop = _part("train_part"), _part("val_part"), _part("test_part")
+    _train_dataloader = _setting("train_dataloader")
+    _val_dataloader = _setting("val_dataloader")
+    _test_dataloader = _setting("test_dataloader")
+    _val_evaluator = _setting("val_evaluator")
+    _test_evaluator = _setting("test_evaluator")
+    _hooks = _same("hook_list.hooks")
+    _resume = _same("state.resume_setting")
+    _load_from = _same("state.load_from")
+    _has_loaded = _same("state.has_loaded")
+    _work_dir, _log_dir, _timestamp = _same("work_dir"), _same("log_dir"), _same("timestamp")
+    _experiment_name, _model_name = _same("experiment_name"), _same("model_name")
+    _launcher, _seed, _deterministic = _same("launcher"), _same("seed"), _same("deterministic")
+    _randomness_cfg = property(lambda self: dict(self.settings.randomness))
+
+    def _init_model_weights(self: Any) -> None:
+        """Lets the model set its weights, and gives all ranks those of rank 0."""
+        self.strategy.init_weights(self.model)
 
     _distributed = property(lambda self: is_distributed())
     _rank = property(lambda self: get_rank())
@@ -22,7 +69,9 @@ class OfRunner:
         """The schedulers of one optimizer wrapper."""
         ends = {"max_epochs": self.max_epochs, "max_iters": self.max_iters}
         length = len(self.train_dataloader) if hasattr(self.train_dataloader, "__len__") else None
-        built: list[Any] = optim.build_param_schedulers(scheduler, optim_wrapper, epoch_length=length, **ends)
+        built = optim.build_param_schedulers(scheduler, optim_wrapper, epoch_length=length, **ends)
+        if isinstance(built, dict):
+            return [schedule for group in built.values() for schedule in group]
         return built
 
     def _check_scheduler_cfg(self: Any, param_scheduler: Any) -> None:
@@ -57,9 +106,7 @@ class OfRunner:
             target: name of the method, such as ``"train_step"``; the model's forward, which each of them calls, is
                 compiled.
         """
-        options = self._settings["compile"] or self.cfg.get("compile", False)
-        if options:
-            models.compile_model(self.model, options)
+        models.compile_model(self.model, self.settings.compile or self.cfg.get("compile", False))
 
 
 MEMBERS = {"Runner": OfRunner}

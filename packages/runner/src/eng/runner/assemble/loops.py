@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from eng.registry import LOOPS
@@ -108,3 +109,33 @@ def _as_cfg(loop: Any, name: str) -> Any:
     if isinstance(loop, Mapping):
         return own_copy(loop)
     raise TypeError(f"{name} must be a loop or a config of one, got {type(loop).__name__}")
+
+
+def warn_if_nothing_is_left(loop: Any, logger: logging.Logger) -> None:
+    """Warns where a resumed run is at its end already."""
+    epoch, iteration = loop.epoch, loop.iter
+    done, last = (epoch, loop.max_epochs) if loop.max_epochs > 1 else (iteration, loop.max_iters)
+    if not iteration or (done < last and not getattr(loop, "stop_training", False)):
+        return
+    why = f"epoch {epoch}, iteration {iteration} is its end"
+    if done < last:
+        why = "a hook stopped it"
+    logger.warning("Nothing is left to train: %s; for more, raise max_epochs or max_iters and resume", why)
+
+
+def built_loops(runner: Any) -> dict[str, BaseLoop]:
+    """The loops of a run that are built, by mode."""
+    parts = {"train": runner.train_part, "val": runner.val_part, "test": runner.test_part}
+    return {mode: part.value for mode, part in parts.items() if part.value is not None}
+
+
+def part_of(mode: str, name: str) -> Callable[[Any], Any]:
+    """Reads the dataloader or evaluator of a mode's loop, which is built; its setting where a run has no such loop."""
+
+    def read(runner: Any) -> Any:
+        loop = getattr(runner, f"{mode}_loop")
+        if loop is None:
+            return getattr(runner.settings, f"{mode}_{name}")
+        return getattr(loop, name)
+
+    return read

@@ -81,7 +81,7 @@ def compile_model(model: nn.Module, options: bool | Mapping[str, Any]) -> None:
 
     Args:
         model: the model, wrapped or not.
-        options: True, or the keywords of :meth:`torch.nn.Module.compile`; ``target`` names a method other than
+        options: False leaves the model as it is; True, or the keywords of :meth:`torch.nn.Module.compile`; ``target`` names a method other than
             ``forward`` to compile, such as ``"train_step"``.
 
     Raises:
@@ -89,7 +89,9 @@ def compile_model(model: nn.Module, options: bool | Mapping[str, Any]) -> None:
     """
     import torch
 
-    keywords = {} if options is True else dict(options)  # type: ignore[arg-type]  # False is asked before
+    if not options:
+        return
+    keywords = {} if isinstance(options, bool) else dict(options)
     target = keywords.pop("target", "forward")
     if target == "forward":
         unwrap(model).compile(**keywords)

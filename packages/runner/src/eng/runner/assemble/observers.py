@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator, Mapping, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from eng.hooks import Hook
-from eng.hooks.hook import POINTS, overrides
 from eng.logging import MessageHub, MMLogger
-from eng.logging.progress import can_draw
-from eng.registry import HOOKS, LOG_PROCESSORS, VISUALIZERS, DefaultScope, ManagerMixin
-from eng.runner.errors import SettingsError
-from eng.runner.priority import Priority, get_priority
+from eng.registry import LOG_PROCESSORS, VISUALIZERS, DefaultScope, ManagerMixin
 from eng.visualization import Visualizer
 
-from .own_copy import own_copy
 
-DEFAULT_HOOKS: dict[str, dict[str, Any]] = {
-    "runtime_info": {"type": "RuntimeInfoHook"},
-    "timer": {"type": "IterTimerHook"},
-    "sampler_seed": {"type": "DistSamplerSeedHook"},
-    "logger": {"type": "LoggerHook"},
-    "param_scheduler": {"type": "ParamSchedulerHook"},
-    "checkpoint": {"type": "CheckpointHook", "interval": 1},
-}
-
-_SLIP = 0.75
-
-
-def build_logger(name: str, log_level: int | str, log_file: str | None, **kwargs: Any) -> Any:
+def build_logger(name: str, log_level: int | str, log_file: str | None, **kwargs: Any) -> MMLogger:
     """The run's logger, known as ``name``; further keywords go to :class:`eng.logging.MMLogger`."""
     options = {"name": name, "log_level": log_level, "log_file": log_file, "file_mode": "a", **kwargs}
     return MMLogger.get_instance(**options)
 
 
-def build_message_hub(message_hub: Any, name: str) -> Any:
+def build_message_hub(message_hub: MessageHub | Mapping[str, Any] | None, name: str) -> MessageHub:
     """The message hub known as ``name``, or as the ``name`` of a config; a hub is given back as it is.
 
     Raises:
@@ -106,6 +88,11 @@ def being_current(parts: Sequence[Any], scope: str) -> Iterator[None]:
                 base.make_current(earlier)
 
 
+def forget_after(run: object, parts: Sequence[Any]) -> None:
+    """Lets go of the parts when nobody holds the run any more, and not at the end of the program."""
+    weakref.finalize(run, forget_run, parts).atexit = False
+
+
 def forget_run(parts: Sequence[Any]) -> None:
     """Lets go of what is known by name for longer than its run lives: log file, trackers and their threads, histories.
 
@@ -143,79 +130,7 @@ def build_log_processor(log_processor: Any) -> Any:
     raise TypeError(f"log_processor must be a LogProcessor or a config, got {type(log_processor).__name__}")
 
 
-def build_hook(hook: Any) -> tuple[Hook, Any]:
-    """A hook from its config, and the ``priority`` that the config names (None where it does not).
-
-    Raises:
-        TypeError: ``hook`` is neither a hook nor a config.
-    """
-    if isinstance(hook, Hook):
-        return hook, None
-    if not isinstance(hook, Mapping):
-        raise TypeError(f"a hook is a Hook or a config of one, got {type(hook).__name__}")
-    cfg = own_copy(hook)
-    priority = cfg.pop("priority", None)
-    built: Hook = HOOKS.build(cfg)
-    return built, priority
-
-
-def with_default_hooks(hooks: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The six default hooks, and on a terminal the bar, with the user's in their place; None as a value leaves one out."""
-    on_terminal = {"progress_bar": {"type": "ProgressBarHook"}} if can_draw() else {}
-    merged: dict[str, Any] = {**DEFAULT_HOOKS, **on_terminal, **(hooks or {})}
-    for name, hook in (hooks or {}).items():
-        _check_name(name, hook)
-    return {name: hook for name, hook in merged.items() if hook is not None}
-
-
-def _check_name(name: str, hook: Any) -> None:
-    """Refuses a slip in the name of a default hook, which would add a second hook of the same class.
-
-    Raises:
-        SettingsError: the name is almost that of a default hook of the same class.
-    """
-    kind = hook.get("type") if isinstance(hook, Mapping) else type(hook)
-    class_name = kind.rpartition(".")[2] if isinstance(kind, str) else getattr(kind, "__name__", "")
-    for default, cfg in DEFAULT_HOOKS.items():
-        is_slip = default not in name and difflib.SequenceMatcher(None, name, default).ratio() > _SLIP
-        if is_slip and class_name == cfg["type"]:
-            raise SettingsError(
-                f"default_hooks.{name} would be a second {class_name} beside default_hooks.{default}; did you mean "
-                f"{default!r}? Further hooks belong into custom_hooks"
-            )
-
-
-def hooks_table(hooks: Sequence[Hook]) -> str:
-    """Which hooks act at each point, in their order, as text."""
-    blocks = []
-    for point in POINTS:
-        acting = [hook for hook in hooks if overrides(hook, point)]
-        if acting:
-            names = (f"({priority_name(hook.priority):<12}) {type(hook).__name__}" for hook in acting)
-            blocks.append("\n".join([f"{point}:", *names]))
-    rule = " -------------------- "
-    return f"\n{rule}\n".join(blocks) + f"\n{rule}"
-
-
-def priority_name(priority: Any) -> str:
-    """The name of a priority, or its number."""
-    value = get_priority(priority)
-    return next((level.name for level in Priority if level.value == value), str(value))
-
-
-def first_of_kind(hooks: Sequence[Hook], kind: str) -> Hook | None:
-    """The first hook of a class by its name; None where there is none."""
-    return next((hook for hook in hooks if kind in (cls.__name__ for cls in type(hook).__mro__)), None)
-
-
-def waiting_for_validation(hooks: Sequence[Hook], schedulers: Any) -> list[str]:
-    """Names of the hooks and schedulers that act on metrics of validations.
-
-    Args:
-        hooks: the run's hooks.
-        schedulers: a list of parameter schedulers, or lists by name; None where there are none.
-    """
-    groups = schedulers.values() if isinstance(schedulers, Mapping) else [schedulers or ()]
-    following = [scheduler for group in groups for scheduler in group if getattr(scheduler, "need_val_args", False)]
-    waiting = [hook for hook in hooks if getattr(hook, "needs_validation", False)]
-    return [type(part).__name__ for part in (*waiting, *following)]
+def follow_moments(visualizer: Any, moment: Callable[[], dict[str, Any]]) -> None:
+    """Lets a visualizer that can tell write the moment of training with each scalar."""
+    if hasattr(visualizer, "follow"):
+        visualizer.follow(moment)

@@ -14,17 +14,18 @@ from torch.optim import Optimizer
 from eng.checkpoint.unwrap import unwrap
 from eng.optim import OptimWrapper, OptimWrapperDict
 from eng.optim import build_optim_wrapper as construct
+from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
 from eng.registry import OPTIM_WRAPPERS, PARAM_SCHEDULERS
 
 from ..errors import SettingsError
-from ..state.collect import wrappers_by_name
+from ..state.collect import Schedulers
 from .idle_schedules import idle_schedules
 from .own_copy import own_copy
 
 logger = logging.getLogger(__name__)
 
 
-def build_optim_wrapper(optim_wrapper: Any, model: nn.Module) -> Any:
+def build_optim_wrapper(optim_wrapper: object, model: nn.Module) -> Any:
     """An optimizer wrapper from its config; an object is given back as it is.
 
     Args:
@@ -117,7 +118,7 @@ def build_param_schedulers(
     max_epochs: int,
     max_iters: int,
     by_epoch: bool = True,
-) -> Any:
+) -> Schedulers:
     """Parameter schedulers from configs: a list, or lists by name where there are several optimizers.
 
     Args:

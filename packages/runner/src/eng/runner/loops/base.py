@@ -6,6 +6,7 @@ from abc import ABCMeta, abstractmethod
 from typing import Any
 
 from eng.runner.assemble.workers import shield_workers
+from eng.runner.settings import Randomness
 
 from ._generators import give_generators, key_samples
 from ._ranks import shared_loader
@@ -25,17 +26,17 @@ class BaseLoop(metaclass=ABCMeta):
 
     def __init__(self, runner: Any, dataloader: Any) -> None:
         self._runner = runner
+        randomness: Randomness | None = getattr(runner, "randomness", None)
         if isinstance(dataloader, dict):
-            randomness = runner._randomness_cfg  # noqa: SLF001  - the loop is a part of the run
             dataloader = runner.build_dataloader(
                 dataloader,
                 seed=runner.seed,
-                diff_rank_seed=randomness.get("diff_rank_seed", False),
-                per_sample=runner._per_sample,  # noqa: SLF001  - as above; set_randomness may have changed it
+                diff_rank_seed=randomness is not None and randomness.diff_rank_seed,
+                per_sample=randomness is None or randomness.per_sample,
             )
         else:
             dataloader = shared_loader(dataloader, getattr(runner, "seed", None))
-            if getattr(runner, "_per_sample", False):
+            if randomness is not None and randomness.per_sample:
                 key_samples(dataloader, runner.seed)
         warn_of_repeated_stream(dataloader)
         shield_workers(dataloader)

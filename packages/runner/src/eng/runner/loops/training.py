@@ -11,7 +11,7 @@ from typing import Any
 from eng.dataset.utils import length_of
 from eng.hooks._timed import as_timed_interval
 from eng.logging.whole_numbers import whole_number
-from eng.runner.state.collect import wrappers_by_name
+from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
 from eng.runner.state.rng import RngState, capture_rng, restore_rng
 from eng.runner.utils import calc_dynamic_intervals
 
@@ -25,6 +25,7 @@ from ._generators import (
     warn_of_shared_generators,
 )
 from ._limits import with_limit
+from ._samples import sample_numbers
 from ._streams import StreamState, capture_stream
 from .base import BaseLoop
 
@@ -299,6 +300,17 @@ class TrainLoop(BaseLoop):
         self._is_due_by_checkpoint = bool(position.get("val_due", False))
         if self._timer is not None:
             self._timer.begin(self._iter, position.get("val_elapsed_s", 0.0))
+
+    def sample_numbers(self, iteration: int | None = None) -> list[int] | None:
+        """The numbers, in the dataset, of the samples in a batch of the current pass, on this rank.
+
+        Args:
+            iteration: of the batch, counted from 0; None is the iteration under way.
+
+        Returns:
+            None where nobody can tell: a stream, a loader that is no DataLoader, a batch of an earlier pass.
+        """
+        return sample_numbers(self, iteration)
 
     def _samples_per_batch(self) -> int:
         """Samples of one batch over all ranks: what the position in the data counts."""

@@ -2,6 +2,7 @@
 
 from .facts import run_facts
 from .masking import masked
+from .of_run import end_passport, write_passport
 from .record import PASSPORT, Passport
 
-__all__ = ["PASSPORT", "Passport", "masked", "run_facts"]
+__all__ = ["PASSPORT", "Passport", "end_passport", "masked", "run_facts", "write_passport"]

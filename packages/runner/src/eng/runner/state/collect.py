@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eng.dist import all_gather_object, get_world_size
+from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
+from eng.optim.scheduler import _ParamScheduler
 
 from .progress import position_of, rng_of
 
 FORMAT = 1
+Schedulers = list[_ParamScheduler] | dict[str, list[_ParamScheduler]]
 
 
 def collect_run_state(
@@ -59,12 +62,6 @@ def accumulation_state(optim_wrapper: Any, strategy: Any) -> Any:
     """The open accumulation window of each wrapper; None where a wrapper does not tell."""
     tells = callable(getattr(optim_wrapper, "accumulation_state", None))
     return strategy.accumulation_state(optim_wrapper) if tells else None
-
-
-def wrappers_by_name(optim_wrapper: Any) -> dict[str, Any]:
-    """Optimizer wrappers by name; a single one has the name ``""``."""
-    inner = getattr(optim_wrapper, "optim_wrappers", None)
-    return dict(inner) if isinstance(inner, Mapping) else {"": optim_wrapper}
 
 
 def optimizer_classes(optim_wrapper: Any) -> dict[str, str]:

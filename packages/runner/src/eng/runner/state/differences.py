@@ -8,9 +8,10 @@ from typing import Any
 from torch import nn
 
 from eng.checkpoint.unwrap import name_in_checkpoint
+from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
 from eng.runner.errors import ResumeError
 
-from .collect import hook_states, optimizer_classes, wrappers_by_name
+from .collect import hook_states, optimizer_classes
 
 # Parts of a checkpoint that a resume uses, and what their absence means.
 _PARTS = {
@@ -118,6 +119,25 @@ def hook_differences(hooks: Sequence[Any], saved: Mapping[str, Any]) -> list[str
         for name, state in saved.items()
         if name not in present and state
     ]
+
+
+def stop_differences(loop: Any, hooks: Sequence[Any]) -> list[str]:
+    """What to say of a run that a hook had stopped; it stays stopped unless that hook's settings changed.
+
+    Args:
+        loop: the training loop, whose ``stop_training`` may become False.
+        hooks: the hooks; those with ``settings_changed`` may stop a run.
+    """
+    if not getattr(loop, "stop_training", False):
+        return []
+    stops = [hook for hook in hooks if hasattr(hook, "settings_changed")]
+    changed = any(hook.settings_changed for hook in stops)
+    if stops and not changed:
+        line = "a hook had stopped the saved run, so nothing is left to train; change that hook's settings to go on"
+        return [f"stop_training: {line}"]
+    loop.stop_training = False
+    why = "its settings have changed" if changed else "this run has no such hook"
+    return [f"stop_training: a hook had stopped the saved run; {why}, so training goes on"]
 
 
 def scheduler_line(path: str, scheduler: Any, differences: Mapping[str, tuple[Any, Any]]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from .rng import RngState, capture_rng, restore_rng
 
@@ -51,3 +51,18 @@ def go_on_from(loop: Any, position: Mapping[str, Any], rng: Mapping[str, RngStat
     loop._epoch, loop._iter = position["epoch"], position["iter"]  # noqa: SLF001  # the reference's protocol
     if rng is not None and rng["now"] is not None:
         restore_rng(rng["now"])
+
+
+@runtime_checkable
+class TellsMoment(Protocol):
+    """A training loop that tells where in training something is written."""
+
+    def moment(self, point: str | None) -> dict[str, Any]:
+        """``iteration`` and ``mode`` of what is written now."""
+
+
+def moment_of(loop: object, point: str | None) -> dict[str, Any]:
+    """Where in training something is written now, for the curves of a resumed run; empty outside of training."""
+    if isinstance(loop, TellsMoment):
+        return loop.moment(point)
+    return {}

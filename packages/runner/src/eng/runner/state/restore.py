@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from torch import nn
 
 from eng.dataset.utils import length_of
 from eng.dist import get_rank
@@ -21,6 +22,14 @@ from .differences import scheduler_line
 from .progress import go_on_from
 
 logger = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class CountsIterations(Protocol):
+    """An optimizer wrapper that is told where the run stands."""
+
+    def initialize_count_status(self, model: nn.Module, init_counts: int, max_counts: int) -> None:
+        """Counts iterations from ``init_counts`` on."""
 
 
 def meta_of(checkpoint: Mapping[str, Any], filename: str) -> Mapping[str, Any]:
@@ -37,6 +46,19 @@ def meta_of(checkpoint: Mapping[str, Any], filename: str) -> Mapping[str, Any]:
             "them with load_from and resume=False"
         )
     return meta
+
+
+def refuse_failed(meta: Mapping[str, Any], filename: str) -> None:
+    """Refuses a checkpoint that a failed iteration left.
+
+    Raises:
+        ResumeError: it is one.
+    """
+    if meta.get("failed"):
+        raise ResumeError(
+            f"{filename} holds the weights before an iteration that failed ({meta['failed']}), without the state to go on "
+            "exactly; resume from a regular checkpoint (resume=True), or begin a new run with load_from and resume=False"
+        )
 
 
 def restore_position(train_loop: Any, checkpoint: Mapping[str, Any], *, takes_seed: bool = False) -> None:

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from eng.logging.near_names import near
+from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
 from eng.optim.scheduler._progress import set_value
 from eng.runner.errors import SettingsError
 from eng.runner.passport.facts import differing
-
-from .collect import wrappers_by_name
 
 _NOT_RESTORED = "this run goes on with what it has"
 

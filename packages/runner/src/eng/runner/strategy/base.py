@@ -13,6 +13,7 @@ from eng.checkpoint import CheckpointWriter, WriteBeside, WriteNothing, WriteNow
 from eng.checkpoint.unwrap import unwrap
 from eng.dist import all_gather_object, broadcast, get_rank, get_world_size
 from eng.model.base_module import init_given_weights
+from eng.optim import OptimWrapper
 
 from .. import persistence
 
@@ -63,7 +64,7 @@ class BaseStrategy(metaclass=ABCMeta):
     def convert_model(self, model: nn.Module) -> nn.Module:
         """The model on its device, wrapped for training."""
 
-    def prepare_optim(self, model: nn.Module, optim_wrapper: Any) -> Any:
+    def prepare_optim(self, model: nn.Module, optim_wrapper: OptimWrapper) -> OptimWrapper:
         """The optimizer wrapper that the run uses, once it is built; as it is, by default."""
         return optim_wrapper
 

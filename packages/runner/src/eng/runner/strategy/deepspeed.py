@@ -118,7 +118,7 @@ class DeepSpeedStrategy(BaseStrategy):
     def init_weights(self, model: nn.Module) -> None:
         """Nothing: the weights were set before the engine took them."""
 
-    def prepare_optim(self, model: nn.Module, optim_wrapper: Any) -> Any:
+    def prepare_optim(self, model: nn.Module, optim_wrapper: OptimWrapper) -> OptimWrapper:
         """The optimizer wrapper whose backward and step are the engine's."""
         if isinstance(optim_wrapper, EngineOptimWrapper):
             return optim_wrapper

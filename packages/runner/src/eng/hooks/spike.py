@@ -9,8 +9,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from .errors import SettingsError
-
 ACTIONS = ("warn", "stop", "rollback")
 
 
@@ -19,7 +17,7 @@ class LossSpike:
     """When a loss counts as a spike, and what happens then.
 
     Raises:
-        SettingsError: a value is out of its range.
+        ValueError: a value is out of its range.
     """
 
     factor: float = 10.0
@@ -32,23 +30,23 @@ class LossSpike:
     def __post_init__(self) -> None:
         """Makes sure that the values make sense."""
         if self.action not in ACTIONS:
-            raise SettingsError(f"loss_spike's action must be one of {', '.join(ACTIONS)}, got {self.action!r}")
+            raise ValueError(f"loss_spike's action must be one of {', '.join(ACTIONS)}, got {self.action!r}")
         if not self.factor > 1 or self.window < 1:
-            raise SettingsError(f"loss_spike needs factor > 1 and window >= 1, got {self.factor!r} and {self.window!r}")
+            raise ValueError(f"loss_spike needs factor > 1 and window >= 1, got {self.factor!r} and {self.window!r}")
 
     @classmethod
     def of(cls, setting: Mapping[str, Any] | None) -> LossSpike | None:
         """The policy of a setting; None where there is none.
 
         Raises:
-            SettingsError: a key is unknown.
+            ValueError: a key is unknown.
         """
         if setting is None:
             return None
         known = [each.name for each in fields(cls)]
         unknown = [key for key in setting if key not in known]
         if unknown:
-            raise SettingsError(f"loss_spike takes {', '.join(known)}, not {unknown[0]!r}")
+            raise ValueError(f"loss_spike takes {', '.join(known)}, not {unknown[0]!r}")
         return cls(**setting)
 
 

@@ -1,0 +1,289 @@
+"""NonFiniteLossHook: losses that become NaN or infinite, noticed without stopping the device between two log points."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import torch
+
+from eng.dist import all_gather_object, get_world_size
+from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
+from eng.registry import HOOKS
+
+from ._samples import samples_of
+from ._step_guard import StepGuard
+from .errors import LossSpikeError, NonFiniteLossError
+from .hook import DataBatch, Hook
+from .logger_hook import LoggerHook
+from .spike import LossSpike, SpikeDetector
+from .view import RunnerView, SkipsIterations, saver_of
+
+logger = logging.getLogger(__name__)
+NAN_POLICIES = ("warn", "stop", "skip", "rollback")
+
+
+@HOOKS.register_module()
+class NonFiniteLossHook(Hook):
+    """Collects the losses of each iteration as they are and reads all of them at once.
+
+    It reads them every ``interval`` iterations, before each checkpoint, so that none is written of a run that broke, and
+    at the end of training.
+
+    Args:
+        policy: ``"warn"`` logs; ``"stop"`` ends the run with NonFiniteLossError; ``"skip"`` undoes the updates whose
+            gradients are not finite; ``"rollback"`` goes back to the newest checkpoint and leaves the iteration out that
+            broke. ``"warn"`` by default.
+        interval: iterations between two looks, counted over the ends of epochs; None (default) takes LoggerHook's.
+        spike: options of :class:`~eng.hooks.spike.LossSpike`, for losses that jump; None (default) does not look for them.
+
+    Raises:
+        ValueError: ``policy`` is unknown, or an option in ``spike`` is.
+
+    Example:
+        >>> hook = NonFiniteLossHook("stop", interval=1)
+        >>> hook.after_train_iter(None, 0, outputs={"loss": torch.tensor(1.0)})
+    """
+
+    priority = "HIGHEST"
+
+    def __init__(
+        self, policy: str = "warn", interval: int | None = None, spike: Mapping[str, Any] | None = None
+    ) -> None:
+        if policy not in NAN_POLICIES:
+            raise ValueError(f"nan_policy must be one of {', '.join(NAN_POLICIES)}, got {policy!r}")
+        self.policy = policy
+        self.interval = 50 if interval is None else int(interval)
+        self._follows_logger = interval is None
+        spikes = LossSpike.of(spike)
+        self.spikes = SpikeDetector(spikes) if spikes is not None else None
+        self._has_begun = False
+        self._seen: list[tuple[int, str, torch.Tensor]] = []
+        # Where consecutive iterations begin, and the number of the first of them.
+        self._places: list[tuple[int, int]] = []
+        self._iterations = 0
+        self._next_batch = -1
+
+    def before_train(self, runner: RunnerView) -> None:
+        """Takes LoggerHook's interval, guards the optimizers and saves the beginning, as the policy needs it; once."""
+        if self._has_begun:
+            return
+        self._has_begun = True
+        log_hook = next((hook for hook in runner.hooks if isinstance(hook, LoggerHook)), None)
+        if self._follows_logger and log_hook is not None:
+            self.interval = log_hook.interval
+        if self.policy == "skip":
+            self._guard_steps(runner)
+        saver = saver_of(runner.hooks)
+        if "rollback" in (self.policy, self._spike_action) and saver is not None and not runner.is_resuming:
+            saver.save_now(runner, f"rollback_iter_{runner.iter}.pth")
+
+    def after_train_iter(
+        self,
+        runner: RunnerView,
+        batch_idx: int,
+        data_batch: DataBatch = None,
+        outputs: dict[str, Any] | None = None,
+    ) -> None:
+        """Takes in the losses of an iteration."""
+        place = self._iterations
+        if batch_idx != self._next_batch:  # an epoch began, or iterations were left out
+            self._places.append((place, 0 if runner is None else runner.iter))
+        self._next_batch = batch_idx + 1
+        if isinstance(outputs, dict):
+            loss = outputs.get("loss")
+            if isinstance(loss, torch.Tensor):
+                self._seen.append((place, "loss", loss))
+            else:
+                self._seen += [(place, name, value) for name, value in outputs.items() if _is_loss(name, value)]
+        self._iterations = place + 1
+        if self._iterations >= self.interval:
+            self.look(runner)
+
+    def before_save_checkpoint(self, runner: RunnerView, checkpoint: dict[str, Any]) -> None:
+        """Reads the losses, so that no checkpoint of a broken run is written."""
+        self.look(runner)
+
+    def after_train(self, runner: RunnerView) -> None:
+        """Reads the last losses."""
+        self.look(runner)
+
+    def forget(self) -> None:
+        """Forgets what was collected."""
+        self._seen, self._places = [], []
+        self._iterations, self._next_batch = 0, -1
+
+    @property
+    def _spike_action(self) -> str | None:
+        return self.spikes.policy.action if self.spikes is not None else None
+
+    def look(self, runner: RunnerView) -> None:
+        """Reads what was collected, with one transfer from the device, and forgets it.
+
+        Args:
+            runner: the run, whose loop names the samples of a batch.
+
+        Raises:
+            NonFiniteLossError: a loss is not finite and the policy is ``"stop"`` or ``"rollback"``.
+            LossSpikeError: a loss jumped and the action is ``"stop"`` or ``"rollback"``.
+        """
+        seen, places = self._seen, self._places
+        self.forget()
+        if not seen:
+            return
+        losses = _stacked([value for _, _, value in seen])
+        names = [(_iteration(place, places), name) for place, name, _ in seen]
+        if self.spikes is not None:
+            totals = zip(names, losses.tolist(), strict=True)
+            self._act_on_spikes(
+                runner, self.spikes, [(iteration, value) for (iteration, name), value in totals if name == "loss"]
+            )
+        broken = _broken(names, losses)
+        if not broken:
+            return
+        first = broken[0][0]
+        if self.policy in ("stop", "rollback"):
+            raise NonFiniteLossError(first, sorted({name for iteration, name in broken if iteration == first}))
+        skipped = "; its update was skipped" if self.policy == "skip" else ""
+        logger.warning(
+            "%d of %d losses are not finite, the first at iteration %d%s%s",
+            len(broken),
+            len(seen),
+            first + 1,
+            samples_of(_loop_of(runner), first),
+            skipped,
+        )
+
+    def _act_on_spikes(self, runner: RunnerView, detector: SpikeDetector, totals: list[tuple[int, float]]) -> None:
+        """Acts on losses that jump; what one rank sees, all act upon.
+
+        Raises:
+            LossSpikeError: there is one and the action is not ``"warn"``.
+        """
+        spikes = detector.find(totals)
+        if get_world_size() > 1:
+            spikes = sorted({spike for of_rank in all_gather_object(spikes) for spike in of_rank})
+        if not spikes:
+            return
+        if detector.policy.action != "warn":
+            raise LossSpikeError(*spikes[0])
+        for iteration, loss, median in spikes:
+            samples = samples_of(_loop_of(runner), iteration)
+            message = "iteration %d gave a loss of %.4g, %.1f times the median before%s"
+            logger.warning(message, iteration + 1, loss, loss / median, samples)
+
+    def go_back(self, runner: RunnerView, error: Exception, origin: str | None) -> bool:
+        """Returns to the newest checkpoint and leaves the iteration out that broke, where the policy says so.
+
+        Args:
+            runner: the run, whose training ended with ``error``.
+            error: names the iteration where it is a NonFiniteLossError; from another one no run goes back.
+            origin: the checkpoint that the run was resumed from.
+
+        Returns:
+            Whether training can go on from there.
+        """
+        loop = runner.train_loop
+        if not isinstance(error, NonFiniteLossError) or not isinstance(loop, SkipsIterations):
+            return False
+        action = self._spike_action if isinstance(error, LossSpikeError) else self.policy
+        if action != "rollback":
+            return False
+        culprits = probable_causes(error.iteration, loop.left_out)
+        path = _newest_checkpoint(runner) or origin
+        if path is None or not culprits:
+            return False
+        numbers = sorted(number + 1 for number in culprits)
+        samples = samples_of(loop, error.iteration)
+        runner.logger.warning("%s%s; going back to %s and leaving %s out", error, samples, path, numbers)
+        loop.left_out |= culprits
+        loop.forget_pass()
+        self.forget()
+        runner.resume(path)
+        return True
+
+    def _guard_steps(self, runner: RunnerView) -> None:
+        for wrapper in wrappers_by_name(runner.optim_wrapper).values():
+            step_guard = StepGuard(runner.model, wrapper.optimizer)
+            if hasattr(wrapper, "count_skips_of"):
+                wrapper.count_skips_of(step_guard.guard)
+
+
+def options_of(policy: str | Mapping[str, Any]) -> dict[str, Any]:
+    """The hook's arguments in the setting ``nan_policy``: ``"stop"`` or ``dict(type="stop", interval=20)``."""
+    if not isinstance(policy, Mapping):
+        return {"policy": policy}
+    options = {"policy": policy.get("type", "warn")}
+    if "interval" in policy:
+        options["interval"] = policy["interval"]
+    return options
+
+
+def _newest_checkpoint(runner: RunnerView) -> str | None:
+    """The newest intact checkpoint that this run wrote: rank 0 writes, so it knows."""
+    saver = saver_of(runner.hooks)
+    written: list[str | None] = all_gather_object(saver.newest_whole if saver is not None else None)
+    return written[0]
+
+
+def _loop_of(runner: RunnerView | None) -> object:
+    return None if runner is None else runner.train_loop
+
+
+def _is_loss(name: str, value: object) -> bool:
+    return "loss" in name and isinstance(value, torch.Tensor) and value.numel() == 1
+
+
+def _broken(names: list[tuple[int, str]], losses: torch.Tensor) -> list[tuple[int, str]]:
+    """Iterations and names of the losses that are not finite, on any rank."""
+    broken = []
+    # One number tells whether all are finite; a sum that only became too large is looked at more closely.
+    if not math.isfinite(losses.sum().item()):
+        finite = torch.isfinite(losses).tolist()
+        broken = [loss for loss, is_finite in zip(names, finite, strict=True) if not is_finite]
+    if get_world_size() > 1:  # all ranks act upon what one rank sees
+        broken = sorted({loss for of_rank in all_gather_object(broken) for loss in of_rank})
+    return broken
+
+
+def _iteration(place: int, places: list[tuple[int, int]]) -> int:
+    begin, iteration = next(mark for mark in reversed(places) if mark[0] <= place)
+    return iteration + place - begin
+
+
+@torch.no_grad()
+def _stacked(losses: list[torch.Tensor]) -> torch.Tensor:
+    try:
+        return torch.stack(losses)
+    except RuntimeError:  # not all alike
+        device = losses[0].device
+        return torch.stack([loss.to(device, torch.float32).mean() for loss in losses])
+
+
+def probable_causes(iteration: int, left_out: Collection[int], patience: int = 4) -> set[int]:
+    """The iterations to leave out when ``iteration`` gave a loss that is not finite.
+
+    A loss that breaks right behind iterations that were left out may come of its own batch, or of the update before
+    them: both go.
+
+    Args:
+        iteration: the first one with such a loss.
+        left_out: iterations that were left out before.
+        patience: neighbours to leave out before giving up.
+
+    Returns:
+        The iterations; none where it is time to give up.
+
+    Example:
+        >>> probable_causes(9, set()), probable_causes(9, {8}), probable_causes(9, {5, 6, 7, 8})
+        ({9}, {9, 7}, set())
+    """
+    before = iteration - 1
+    while before in left_out:
+        before -= 1
+    neighbours = iteration - 1 - before
+    if iteration in left_out or neighbours >= patience:
+        return set()
+    return {iteration, before} if neighbours and before >= 0 else {iteration}

@@ -1,0 +1,101 @@
+"""PreemptionHook: ends a run at a safe point when a signal or a time budget asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from eng.dataset.utils import length_of
+from eng.dist import get_world_size
+from eng.registry import HOOKS
+
+from .errors import RunInterrupted
+from .hook import DataBatch, Hook
+from .preemption import Preemption
+from .view import RunnerView, saver_of
+
+
+@HOOKS.register_module()
+class PreemptionHook(Hook):
+    """Asks after each iteration whether the run should end, saves the state of a training run and ends it.
+
+    The state is saved when every hook of the iteration has run, whatever its priority. The Runner enters the hook, which
+    is a context manager, for the time of ``train()``, ``val()`` or ``test()``: so long signals are noted.
+
+    Args:
+        **options: of :class:`~eng.hooks.preemption.Preemption`, such as ``time_budget_s=3600``.
+
+    Attributes:
+        preemption: notes the signals and the time budget.
+
+    Example:
+        >>> PreemptionHook(signals=("SIGTERM",)).preemption.reason is None
+        True
+    """
+
+    priority = "LOWEST"
+
+    def __init__(self, **options: Any) -> None:
+        self.preemption = Preemption(**options)
+        self._ranks = 1
+        self._has_trained = False
+
+    def __enter__(self) -> PreemptionHook:
+        self.preemption.install()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.preemption.uninstall()
+
+    def before_run(self, runner: RunnerView) -> None:
+        """Notes how many ranks have to agree."""
+        self._ranks = get_world_size()
+
+    def before_train(self, runner: RunnerView) -> None:
+        """Notes that there is a state to save from now on."""
+        self._has_trained = True
+
+    def _after_iter(
+        self,
+        runner: RunnerView,
+        batch_idx: int,
+        data_batch: DataBatch = None,
+        outputs: Sequence[Any] | dict[str, Any] | None = None,
+        mode: str = "train",
+    ) -> None:
+        if self._ranks > 1 and not self._all_ranks_pass(runner, batch_idx, mode):
+            return
+        reason = self.preemption.poll(batch_idx, self._ranks)
+        if reason is not None:
+            runner.after_this_point(partial(self._stop, runner, reason, mode))
+
+    def _stop(self, runner: RunnerView, reason: str, mode: str) -> None:
+        """Saves the run and ends it.
+
+        Raises:
+            RunInterrupted: always.
+        """
+        done = runner.iter + (mode == "train")
+        saver = saver_of(runner.hooks)
+        path = None
+        if saver is not None and self._has_trained:
+            path = saver.save_now(runner, f"interrupted_iter_{done}.pth")
+        where = " in the validation" if mode == "val" else ""
+        position = f"epoch {runner.epoch + 1}, iteration {done}{where}"
+        raise RunInterrupted(reason, self.preemption.exit_code, path, position)
+
+    def _all_ranks_pass(self, runner: RunnerView, batch_idx: int, mode: str) -> bool:
+        """Whether every rank comes to this safe point: an evaluation may be a batch shorter on some."""
+        if mode == "train":
+            return True
+        loader = runner.val_dataloader if mode == "val" else runner.test_dataloader
+        samples = length_of(getattr(loader, "dataset", None))
+        if samples is None:  # a stream may end on any rank
+            return False
+        return batch_idx < samples // (self._ranks * (getattr(loader, "batch_size", None) or 1))
+
+
+def preemption_of(hooks: Sequence[object]) -> Preemption | None:
+    """What notes the signals of a run; None where no PreemptionHook is among its hooks."""
+    return next((hook.preemption for hook in hooks if isinstance(hook, PreemptionHook)), None)

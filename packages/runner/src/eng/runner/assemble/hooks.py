@@ -1,0 +1,119 @@
+"""Hooks from configs, the default ones among them."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from eng.hooks import Hook
+from eng.hooks.non_finite_loss_hook import options_of
+from eng.logging.progress import can_draw
+from eng.registry import HOOKS
+from eng.runner.errors import SettingsError
+
+from .own_copy import own_copy
+
+HookSetting = Hook | Mapping[str, Any]
+HooksByName = Mapping[str, HookSetting | None]
+DEFAULT_HOOKS: dict[str, dict[str, Any]] = {
+    "non_finite_loss": {"type": "NonFiniteLossHook"},
+    "runtime_info": {"type": "RuntimeInfoHook"},
+    "timer": {"type": "IterTimerHook"},
+    "sampler_seed": {"type": "DistSamplerSeedHook"},
+    "logger": {"type": "LoggerHook"},
+    "param_scheduler": {"type": "ParamSchedulerHook"},
+    "checkpoint": {"type": "CheckpointHook", "interval": 1},
+    "preemption": {"type": "PreemptionHook"},
+}
+_SLIP = 0.75
+
+
+def build_hook(hook: HookSetting) -> tuple[Hook, int | str | None]:
+    """A hook from its config, and the ``priority`` that the config names (None where it does not).
+
+    Raises:
+        TypeError: ``hook`` is neither a hook nor a config.
+    """
+    if isinstance(hook, Hook):
+        return hook, None
+    if not isinstance(hook, Mapping):
+        raise TypeError(f"a hook is a Hook or a config of one, got {type(hook).__name__}")
+    cfg = own_copy(hook)
+    priority = cfg.pop("priority", None)
+    built: Hook = HOOKS.build(cfg)
+    return built, priority
+
+
+def with_default_hooks(
+    hooks: HooksByName | None,
+    nan_policy: str | Mapping[str, Any] = "warn",
+    loss_spike: Mapping[str, Any] | None = None,
+    preemption: Mapping[str, Any] | None = None,
+) -> list[HookSetting]:
+    """The default hooks, and on a terminal the bar, with the user's in their place; None as a value leaves one out.
+
+    Args:
+        hooks: the user's, by name.
+        nan_policy: the Runner's setting, for NonFiniteLossHook.
+        loss_spike: the Runner's setting, for NonFiniteLossHook.
+        preemption: the Runner's setting, for PreemptionHook.
+
+    Raises:
+        SettingsError: the name of a user's hook is almost that of a default hook of the same class.
+    """
+    for name, hook in (hooks or {}).items():
+        _check_name(name, hook)
+    configured: dict[str, HookSetting | None] = {
+        **DEFAULT_HOOKS,
+        "non_finite_loss": {"type": "NonFiniteLossHook", "spike": loss_spike, **options_of(nan_policy)},
+        "preemption": {"type": "PreemptionHook", **(preemption or {})},
+        **({"progress_bar": {"type": "ProgressBarHook"}} if can_draw() else {}),
+        **(hooks or {}),
+    }
+    return [hook for hook in configured.values() if hook is not None]
+
+
+def _check_name(name: str, hook: HookSetting | None) -> None:
+    """Refuses a slip in the name of a default hook, which would add a second hook of the same class.
+
+    Raises:
+        SettingsError: the name is almost that of a default hook of the same class.
+    """
+    cls = hook.get("type") if isinstance(hook, Mapping) else type(hook)
+    class_name = cls.rpartition(".")[2] if isinstance(cls, str) else getattr(cls, "__name__", "")
+    for default, cfg in DEFAULT_HOOKS.items():
+        is_slip = default not in name and difflib.SequenceMatcher(None, name, default).ratio() > _SLIP
+        if is_slip and class_name == cfg["type"]:
+            raise SettingsError(
+                f"default_hooks.{name} would be a second {class_name} beside default_hooks.{default}; did you mean "
+                f"{default!r}? Further hooks belong into custom_hooks"
+            )
+
+
+def waiting_for_validation(hooks: Sequence[Hook], schedulers: object) -> list[str]:
+    """Names of the hooks and schedulers that act on metrics of validations.
+
+    Args:
+        hooks: the run's hooks.
+        schedulers: a list of parameter schedulers, or lists by name; None where there are none.
+    """
+    groups: list[Any] = list(schedulers.values()) if isinstance(schedulers, Mapping) else [schedulers or ()]
+    following = [scheduler for group in groups for scheduler in group if getattr(scheduler, "need_val_args", False)]
+    waiting = [hook for hook in hooks if hook.needs_validation]
+    return [type(part).__name__ for part in (*waiting, *following)]
+
+
+def warn_without_validation(
+    val_loop: object, hooks: Sequence[Hook], schedulers: object, logger: logging.Logger
+) -> None:
+    """Warns of hooks and schedulers that act on metrics of validations, in a run that has none."""
+    if val_loop is not None:
+        return
+    for name in waiting_for_validation(hooks, schedulers):
+        logger.warning(
+            "%s acts on metrics of validations, and this run has none: give val_dataloader, val_cfg and "
+            "val_evaluator, or leave it out",
+            name,
+        )

@@ -1,0 +1,192 @@
+"""HookList: the hooks of a run in their order, and the calls at their points."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any, TypeVar
+
+from eng.hooks import Hook
+from eng.hooks._signatures import check_signatures
+from eng.hooks.errors import NonFiniteLossError
+from eng.hooks.hook import POINTS, overrides
+from eng.logging.parts import PartClock
+
+from .priority import Priority, get_priority, priority_name
+
+Method = Callable[..., None]
+H = TypeVar("H")
+
+
+class HookList:
+    """Hooks in the order of their priorities; :meth:`call` calls those that act at a point.
+
+    Args:
+        logger: gets the failures behind a first one, which is raised.
+
+    Attributes:
+        point: the point that is being called; None between points.
+        part_clock: charges the time of the run to parts; None where nobody measures.
+
+    Example:
+        >>> class Greet(Hook):
+        ...     def before_run(self, runner):
+        ...         print("hello", runner)
+        >>> hooks = HookList(logging.getLogger("eng"))
+        >>> hooks.register(Greet())
+        >>> hooks.call("before_run", "world")
+        hello world
+    """
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self.logger = logger
+        self.point: str | None = None
+        self.hooks: list[Hook] = []
+        self._methods: dict[str, tuple[Method, ...]] = {}
+        self.part_clock: PartClock | None = None
+        self._around: dict[str, tuple[Method, Method]] = {}
+        self._actions: list[Callable[[], None]] = []
+
+    def __iter__(self) -> Iterator[Hook]:
+        return iter(self.hooks)
+
+    def __len__(self) -> int:
+        return len(self.hooks)
+
+    def register(self, hook: Hook, priority: str | int | Priority | None = None) -> None:
+        """Adds a hook behind those that have the same or a higher priority.
+
+        Args:
+            hook: the hook.
+            priority: None (default) is the hook's own.
+
+        Raises:
+            TypeError: one of its methods cannot be called as :meth:`call` calls it.
+        """
+        check_signatures(hook)
+        if priority is not None:
+            hook.priority = priority
+        rank = get_priority(hook.priority)
+        index = sum(get_priority(other.priority) <= rank for other in self.hooks)
+        self.hooks.insert(index, hook)
+        self._methods.clear()
+
+    def call_around(self, point: str, ahead: Method, behind: Method) -> None:
+        """Calls ``ahead`` before all hooks of a point and ``behind`` after them, for as long as the run lives."""
+        self._around[point] = (ahead, behind)
+        self._methods.clear()
+
+    def first(self, kind: type[H]) -> H | None:
+        """The first hook of a class, or with the methods of a Protocol; None where there is none."""
+        return next((hook for hook in self.hooks if isinstance(hook, kind)), None)
+
+    def methods_at(self, point: str) -> tuple[Method, ...]:
+        """The bound methods that act at ``point``, found out at the first use and kept."""
+        if point not in self._methods:
+            acting = [hook for hook in self.hooks if acts_at(hook, point)]
+            ahead, behind = self._around.get(point, (None, None))
+            methods = [ahead, *(getattr(hook, point) for hook in acting), behind]
+            self._methods[point] = tuple(method for method in methods if method is not None)
+        return self._methods[point]
+
+    def call(self, point: str, runner: Any, /, **kwargs: Any) -> None:
+        """Calls every hook that acts at ``point``, then the actions of :meth:`after_point`.
+
+        Where a hook raises, the hooks behind it are called all the same, so that a checkpoint that is due is written; then
+        the exception goes on with the hook's name in a note. Behind a NonFiniteLossError no hook is called.
+        """
+        outer, self.point = self.point, point
+        methods = self.methods_at(point)
+        done = 0
+        try:
+            for method in methods:
+                method(runner, **kwargs)
+                done += 1
+            if self._actions and outer is None:
+                self._act()
+        except NonFiniteLossError:
+            self._actions.clear()
+            raise
+        except Exception as error:
+            if done < len(methods):
+                add_note(error, f"raised by {owner_name(methods[done])} at {point}")
+            self._call_quietly(methods[done + 1 :], runner, kwargs)
+            if outer is None:
+                self._act_quietly()
+            raise
+        finally:
+            self.point = outer
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Enters the hooks that are context managers for the time of a run."""
+        with ExitStack() as stack:
+            for hook in self.hooks:
+                if isinstance(hook, AbstractContextManager):
+                    stack.enter_context(hook)
+            yield
+
+    def close(self, runner: Any) -> None:
+        """Calls ``after_run`` of every hook when the run has failed: a further failure is logged, not raised."""
+        self._actions.clear()
+        self.point = None
+        self._call_quietly(self.methods_at("after_run"), runner, {}, "after_run")
+
+    def after_point(self, action: Callable[[], None]) -> None:
+        """Runs ``action`` when all hooks of the current point have run."""
+        self._actions.append(action)
+
+    def table(self) -> str:
+        """Which hooks act at each point, in their order, as text."""
+        blocks = []
+        for point in POINTS:
+            acting = [hook for hook in self.hooks if overrides(hook, point)]
+            if acting:
+                names = (f"({priority_name(hook.priority):<12}) {type(hook).__name__}" for hook in acting)
+                blocks.append("\n".join([f"{point}:", *names]))
+        rule = " -------------------- "
+        return f"\n{rule}\n".join(blocks) + f"\n{rule}"
+
+    def _call_quietly(
+        self, methods: tuple[Method, ...], runner: Any, kwargs: dict[str, Any], point: str | None = None
+    ) -> None:
+        for method in methods:
+            try:
+                method(runner, **kwargs)
+            except Exception:
+                self.logger.exception("%s failed at %s", owner_name(method), point or f"{self.point} too")
+
+    def _act(self) -> None:
+        if self.point == "after_val_epoch":
+            self.point = "end_of_validation"
+        while self._actions:
+            self._actions.pop(0)()
+
+    def _act_quietly(self) -> None:
+        """Does what hooks have put off, such as saving the best checkpoint, when one of them has raised."""
+        try:
+            self._act()
+        except Exception:
+            self.logger.exception("what was to follow %s failed too", self.point)
+
+
+def acts_at(hook: Hook, point: str) -> bool:
+    """Whether ``hook`` has code for ``point``, which may be a point of the user's."""
+    if point in POINTS:
+        return overrides(hook, point)
+    return callable(getattr(hook, point, None))
+
+
+def owner_name(method: Method) -> str:
+    """Whose method ``method`` is, for messages."""
+    owner = getattr(method, "__self__", None)
+    if owner is None:
+        return getattr(method, "__qualname__", repr(method))
+    return type(owner).__name__
+
+
+def add_note(error: BaseException, note: str) -> None:
+    """Adds a note to an exception, where Python has notes (3.11)."""
+    if hasattr(error, "add_note"):
+        error.add_note(note)

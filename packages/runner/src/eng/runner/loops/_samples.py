@@ -1,0 +1,73 @@
+"""Which samples of the dataset a batch of the current pass has."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from typing import Any
+
+from torch.utils.data import DataLoader, IterableDataset
+
+from eng.runner.state.rng import capture_rng, restore_rng
+
+from ._generators import capture_generators, restore_generators
+
+logger = logging.getLogger(__name__)
+
+
+def sample_numbers(loop: Any, iteration: int | None = None) -> list[int] | None:
+    """The numbers, in the dataset, of the samples in a batch of the current pass, on this rank.
+
+    The order of the pass is drawn again from the generators that it began with; the generators of the run keep their state.
+
+    Args:
+        loop: the training loop.
+        iteration: of the batch, counted from 0; None is the iteration under way.
+
+    Returns:
+        None where nobody can tell: a stream, a loader that is no DataLoader, a batch of an earlier pass.
+    """
+    loader = getattr(loop, "dataloader", None)
+    rng = getattr(loop, "_pass_rng", None)
+    if not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset) or rng is None:
+        return None
+    batch = loop._batches_done() - (0 if iteration is None else loop.iter - iteration)  # noqa: SLF001  # a part of the run
+    if batch < 0:
+        return None
+    kept, generators = capture_rng(), capture_generators(loader)
+    samplers = [each for each in (loader.sampler, loader.batch_sampler) if hasattr(each, "__dict__")]
+    attributes = [dict(vars(each)) for each in samplers]
+    try:
+        restore_rng(rng)
+        restore_generators(loader, rng.get("train_loader"))
+        return _drawn(loader, batch)
+    except Exception:
+        logger.debug("the samples of a batch are not known", exc_info=True)
+        return None
+    finally:
+        for sampler, values in zip(samplers, attributes, strict=True):
+            vars(sampler).update(values)
+        restore_rng(kept)
+        restore_generators(loader, generators)
+
+
+class _Numbers:
+    """A dataset whose samples are their numbers."""
+
+    def __len__(self) -> int:
+        return 1 << 62
+
+    def __getitem__(self, index: int) -> int:
+        return int(index)
+
+
+def _drawn(loader: DataLoader[Any], batch: int) -> list[int] | None:
+    order: Any = {"batch_sampler": loader.batch_sampler}
+    if loader.batch_sampler is None:
+        order = {"batch_size": None, "sampler": loader.sampler}
+    numbers = DataLoader(_Numbers(), collate_fn=_as_list, generator=loader.generator, **order)  # type: ignore[arg-type, var-annotated]
+    return next(itertools.islice(iter(numbers), batch, None), None)
+
+
+def _as_list(items: Any) -> list[int]:
+    return [int(item) for item in items] if isinstance(items, (list, tuple)) else [int(items)]

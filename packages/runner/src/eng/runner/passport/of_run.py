@@ -1,0 +1,29 @@
+"""Writes the passport of a training run: at its beginning and at its end, on rank 0 alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .ending import ending
+
+
+def write_passport(runner: Any) -> None:
+    """Writes down what this start is.
+
+    Args:
+        runner: the run, whose parts are built.
+    """
+    if runner.rank == 0:
+        seeds = {**runner.settings.randomness, "seed": runner.seed}
+        runner.passport.write("train", runner.run_facts(), runner.cfg, seeds, runner.state.parent)
+
+
+def end_passport(runner: Any, error: BaseException | None) -> None:
+    """Writes down how this start ended, if it trained.
+
+    Args:
+        runner: the run.
+        error: what ended it; None where it came to its end.
+    """
+    if runner.rank == 0 and runner.state.has_begun_training:
+        runner.passport.end(*ending(runner, error))

@@ -1,0 +1,404 @@
+"""RunState: where a run begins, what it takes from a checkpoint, and what it writes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from eng.checkpoint import CheckpointWriter, reading
+from eng.checkpoint.unwrap import unwrap
+from eng.config import Config
+from eng.dataset.utils import length_of
+from eng.dist import get_rank
+from eng.fileio import join_path
+from eng.hooks import EMAHook
+from eng.hooks.ema_hook import exchange_average
+from eng.logging import MessageHub
+from eng.logging.parts import SAVING, charged
+from eng.optim import OptimWrapper
+
+from .. import persistence
+from ..curves import continue_curves
+from ..errors import ResumeError
+from ..hook_list import HookList
+from ..launch import after_restart
+from ..lazy import Lazy
+from ..optimizer_modes import evaluating
+from ..passport import run_facts
+from ..passport.code import CodeVersion, project_folder
+from ..settings import Randomness, RunnerSettings
+from ..strategy import BaseStrategy
+from ..trainable_only import complete, keep_trainable
+from . import collect, differences, restore, taking
+from .collect import Schedulers
+from .policy import check_exists, check_match, choose_beginning
+from .progress import moment_of, position_of
+from .taking import resume_and_take
+
+MapLocation = str | torch.device | Mapping[str, str] | Callable[..., Any] | None
+_WITHOUT_MODULE = [(r"^module.", "")]
+
+
+class StatefulRun(Protocol):
+    """What a RunState reads of a run: its parts, and the methods that a subclass may have changed."""
+
+    settings: RunnerSettings
+    model: nn.Module
+    strategy: BaseStrategy
+    hook_list: HookList
+    train_part: Lazy[Any]
+    optim_part: Lazy[OptimWrapper]
+    scheduler_part: Lazy[Schedulers]
+    message_hub: MessageHub
+    visualizer: Any
+    logger: logging.Logger
+    cfg: Config
+    work_dir: str
+    timestamp: str
+    experiment_name: str
+    randomness: Randomness
+    seed: int
+    world_size: int
+
+    def call_hook(self, fn_name: str, **kwargs: Any) -> None:
+        """Calls every hook that acts at a point."""
+
+    def load_checkpoint(self, filename: str) -> dict[str, Any]:
+        """Takes the weights of a checkpoint."""
+
+    def resume(self, filename: str) -> None:
+        """Goes on where the run that wrote a checkpoint was."""
+
+
+class RunState:
+    """Collects the state of a run into checkpoints, and puts the state of a checkpoint back.
+
+    Args:
+        run: the run, whose settings ``resume`` and ``load_from`` choose where it begins.
+
+    Attributes:
+        code: version of the project.
+        take: dotted keys whose present values a resume takes instead of the checkpoint's.
+        resume_setting: what the run goes on from; False once it turned out that it starts anew.
+        load_from: checkpoint to begin with.
+        has_loaded: whether the beginning was chosen and loaded.
+        has_taken_weights: whether the model's weights came from a checkpoint.
+        has_begun_training: whether ``train()`` was called.
+        parent: the checkpoint and the run that this run was resumed from; None where it began anew.
+        saves: which run this is, and how many checkpoints it has written.
+    """
+
+    def __init__(self, run: StatefulRun) -> None:
+        self._run = run
+        # The ranks do not know one another yet: each asks git.
+        self.code = CodeVersion(project_folder(run.cfg.filename) if get_rank() == 0 else None)
+        resume, self.take = resume_and_take(run.settings.resume)
+        self.resume_setting, self.load_from = after_restart(resume, run.settings.load_from, run.work_dir)
+        self.parent: dict[str, Any] | None = None
+        self.has_loaded = False
+        self.has_taken_weights = False
+        self.saves = persistence.SaveCount()
+        self.has_begun_training = False
+        self._accumulation: object = None
+        self._facts: dict[str, Any] | None = None
+        self._load_report: object = None
+        self._initialised: nn.Module | None = None
+
+    def begin(self) -> None:
+        """Goes on from a checkpoint, or takes its weights, once; does nothing where none is asked for or found."""
+        if self.has_loaded:
+            return
+        run = self._run
+        beginning = choose_beginning(self.resume_setting, self.load_from, run.work_dir)
+        self.has_loaded = True
+        if beginning is None:
+            if self.resume_setting:
+                run.logger.info("There is no checkpoint in %s to go on from: the run starts anew", run.work_dir)
+            self.resume_setting = False
+        elif beginning.resume:
+            run.resume(beginning.path)
+        else:
+            check_exists(beginning.path, "load_from")
+            run.load_checkpoint(beginning.path)
+            if not run.cfg.get("allow_partial", False):
+                check_match(self._load_report, beginning.path, trains=self.has_begun_training)
+
+    def facts(self) -> dict[str, Any]:
+        """Config, code, data, world size and versions of the run, to compare it with another one."""
+        if self._facts is None:
+            run = self._run
+            loader = getattr(run.train_part.get(), "dataloader", None)
+            parts = (unwrap(run.model), getattr(loader, "dataset", None))
+            self._facts = run_facts(run.cfg, run.settings.as_arguments(), parts, loader, self.code, run.world_size)
+        return self._facts
+
+    def origin(self) -> str | None:
+        """The checkpoint that the run was resumed from; None where it began anew."""
+        if not self.resume_setting:
+            return None
+        beginning = choose_beginning(self.resume_setting, self.load_from, self._run.work_dir)
+        return None if beginning is None else beginning.path
+
+    def moment(self) -> dict[str, Any]:
+        """Where in training something is written now, for the curves of a resumed run; empty before training."""
+        if not self.has_begun_training:
+            return {}
+        return moment_of(self._run.train_part.value, self._run.hook_list.point)
+
+    def init_weights(self) -> None:
+        """Initialises the model once; where val() or test() loaded weights before, what they loaded stays."""
+        run = self._run
+        if self._initialised is not run.model:
+            self._initialised = run.model
+            run.strategy.model_is_given |= self.has_taken_weights
+            run.strategy.init_weights(run.model)
+
+    def start_counting(self, iterations: int, max_iters: int) -> None:
+        """Tells the optimizer wrapper where the run stands, and opens the accumulation window that was open then."""
+        wrapper = self._run.optim_part.need()
+        if isinstance(wrapper, restore.CountsIterations):
+            wrapper.initialize_count_status(self._run.model, iterations, max_iters)
+        restore.restore_accumulation(wrapper, self._accumulation, self._run.strategy)
+
+    def load_weights(
+        self,
+        filename: str,
+        map_location: MapLocation = "cpu",
+        strict: bool = False,
+        revise_keys: list[tuple[str, str]] = _WITHOUT_MODULE,
+        verify: bool = True,
+    ) -> dict[str, Any]:
+        """Takes the weights of a checkpoint.
+
+        Args:
+            filename: path, or address on any storage.
+            map_location: device of the tensors that are read.
+            strict: whether names must match exactly.
+            revise_keys: regular expressions in names, and what replaces them.
+            verify: whether the file is held against the checksums in it.
+
+        Returns:
+            The checkpoint.
+        """
+        run = self._run
+        with reading(verify=verify):
+            checkpoint: dict[str, Any] = run.strategy.read(filename, map_location, run.model)
+        self._take_weights(checkpoint, filename, strict, revise_keys)
+        return checkpoint
+
+    def resume(self, filename: str, optimizer: bool, param_scheduler: bool, map_location: MapLocation) -> None:
+        """Goes on where the run that wrote a checkpoint was.
+
+        Args:
+            filename: path, or address on any storage.
+            optimizer: take the optimizer's state too.
+            param_scheduler: take the schedulers' state too.
+            map_location: device of the tensors that are read; ``"default"`` is the CPU, from which each part takes
+                what it needs.
+
+        Raises:
+            ResumeError: it holds weights alone, or its parts do not fit this run's.
+        """
+        run = self._run
+        self.resume_setting = self.resume_setting or True
+        checkpoint = run.strategy.read(filename, "cpu" if map_location == "default" else map_location, run.model)
+        if run.train_part.setting is None:  # a validation or test takes the weights only
+            self._take_weights(checkpoint, filename)
+            return
+        meta = restore.meta_of(checkpoint, filename)
+        restore.refuse_failed(meta, filename)
+        lines = self._take_trained_weights(checkpoint)
+        self._take_weights(checkpoint, filename)
+        loop = run.train_part.need()
+        self.saves.go_on_from(meta)
+        metainfo = getattr(getattr(loop.dataloader, "dataset", None), "metainfo", None)
+        lines += restore.run_differences(meta, seed=run.randomness.seed, dataset_meta=metainfo)
+        if "message_hub" in checkpoint:
+            run.message_hub.load_state_dict(checkpoint["message_hub"])
+        length = getattr(loop, "max_iters", None)
+        restore.restore_position(loop, checkpoint, takes_seed=taking.covers(self.take, "randomness.seed"))
+        if getattr(loop, "max_iters", None) != length:
+            self._plan_for_new_length()
+        lines += self._restore_optimization(checkpoint, optimizer, param_scheduler)
+        saved = checkpoint.get("run_state") or {}
+        lines += self._differences_from(saved.get("facts") or {}, lines)
+        self.parent = {"checkpoint": filename, **{key: meta.get(key) for key in ("experiment_name", "run_id", "iter")}}
+        lines += self._restore_rest(loop, saved, optimizer)
+        place = position_of(loop, None)
+        continue_curves(run.visualizer, filename, meta, place, run.work_dir, f"{run.timestamp}.json")
+        if lines:
+            run.logger.warning("Resuming from %s:\n%s", filename, "\n".join(f"  - {line}" for line in lines))
+        run.logger.info("resumed epoch: %s, iter: %s", loop.epoch, loop.iter)
+
+    def save(
+        self,
+        path_parts: tuple[str, str],
+        storage: Mapping[str, Any] | None,
+        contents: Callable[[], dict[str, Any]],
+        trainable_only: bool,
+        writer: CheckpointWriter | None,
+        on_intact: Callable[[], None],
+    ) -> None:
+        """Writes a checkpoint. All ranks call it.
+
+        Args:
+            path_parts: folder and name.
+            storage: options of the storage.
+            contents: gives the checkpoint, before hooks add theirs.
+            trainable_only: leave out weights that are not trained; a run resumes from such a file if its model begins
+                with the same weights as this one did.
+            writer: writes it; None writes now, as the strategy does.
+            on_intact: called on the writing rank when the file is intact.
+        """
+        run = self._run
+        self.saves.number += 1
+        with charged(run.hook_list.part_clock, SAVING), evaluating(run.optim_part.peek()):
+            checkpoint = contents()
+            run.call_hook("before_save_checkpoint", checkpoint=checkpoint)
+            if trainable_only:
+                keep_trainable(unwrap(run.model), checkpoint)
+            path = str(join_path(*path_parts, backend_args=storage))
+            chosen = writer or run.strategy.checkpoint_writer(storage, beside=False)
+            chosen.save(run.strategy.portable(checkpoint), path, on_intact)
+
+    def collect(self, optimizer: bool, param_scheduler: bool, meta: Mapping[str, Any] | None) -> dict[str, Any]:
+        """The state of the run as it stands, before hooks add theirs. All ranks call it.
+
+        Args:
+            optimizer: with the optimizer's state.
+            param_scheduler: with the schedulers' state.
+            meta: further facts for ``meta``.
+
+        Returns:
+            ``meta``, ``state_dict``, ``message_hub``, ``run_state``, and ``optimizer`` and ``param_schedulers`` where
+            they are asked for; tensors are those of the run itself where they lie on the CPU.
+
+        Raises:
+            TypeError: ``meta`` is no dict.
+        """
+        if meta is not None and not isinstance(meta, dict):
+            raise TypeError(f"meta must be a dict or None, got {type(meta).__name__}")
+        run = self._run
+        loop, wrapper = run.train_part.need(), run.optim_part.peek()
+        window = collect.accumulation_state(wrapper, run.strategy)
+        state = collect.collect_run_state(loop, window, run.hook_list.hooks, run.hook_list.point, run.seed)
+        state["optimizers"] = collect.optimizer_classes(wrapper)
+        state["facts"] = self.facts()
+        dataset = getattr(loop.dataloader, "dataset", None)
+        facts = persistence.run_meta(state["position"], run.cfg, run.experiment_name, run.seed, dataset, self.saves)
+        checkpoint: dict[str, Any] = {
+            "meta": {**facts, **(meta or {})},
+            "state_dict": run.strategy.model_state(run.model),
+            "message_hub": run.message_hub.state_dict(),
+            "run_state": state,
+        }
+        if optimizer:
+            checkpoint["optimizer"] = run.strategy.optim_state(run.model, wrapper)
+        if param_scheduler:
+            checkpoint["param_schedulers"] = collect.scheduler_states(run.scheduler_part.peek())
+        return checkpoint
+
+    def _take_weights(
+        self,
+        checkpoint: dict[str, Any],
+        filename: str,
+        strict: bool = False,
+        revise_keys: list[tuple[str, str]] = _WITHOUT_MODULE,
+    ) -> None:
+        run = self._run
+        self.has_taken_weights = True
+        if "trainable_only" in (checkpoint.get("meta") or {}):
+            complete(checkpoint, run.strategy.model_state(run.model), filename)
+        run.call_hook("after_load_checkpoint", checkpoint=checkpoint)
+        self._load_report = run.strategy.load_model_state(run.model, checkpoint, strict=strict, revise_keys=revise_keys)
+        run.logger.info("Load checkpoint from %s", filename)
+
+    def _take_trained_weights(self, checkpoint: dict[str, Any]) -> list[str]:
+        """Puts the trained weights under ``state_dict``, where an average stands that no hook of this run follows."""
+        if "ema_state_dict" not in checkpoint or self._run.hook_list.first(EMAHook) is not None:
+            return []
+        exchange_average(checkpoint)
+        return [
+            "EMAHook: the saved run averaged its weights and this one does not; it goes on with the trained weights"
+        ]
+
+    def _differences_from(self, saved: Mapping[str, Any], lines: list[str]) -> list[str]:
+        """What else differs from the saved run, and which value wins."""
+        if not saved:
+            return []
+        facts = self.facts()
+        taking.check_take(self.take, saved, facts)
+        return taking.difference_lines(saved, facts, self.take, lines)
+
+    def _plan_for_new_length(self) -> None:
+        """Builds the schedules again for a run whose length turned out to be another than its epochs suggested."""
+        part = self._run.scheduler_part
+        if part.value is not None and restore.are_configs(part.setting):
+            restore.undo_schedules(part.value)
+            part.replace(part.setting)
+            part.get()
+
+    def _restore_optimization(self, checkpoint: dict[str, Any], optimizer: bool, schedulers: bool) -> list[str]:
+        """Gives the optimizer and the schedules their states, and tells what differs or is missing."""
+        run, part = self._run, self._run.scheduler_part
+        wanted = {"optimizer": optimizer, "param_schedulers": schedulers and part.setting is not None}
+        lines = differences.missing_parts(checkpoint, wanted)
+        wrapper = run.optim_part.need()
+        takes_optimizer = optimizer and "optimizer" in checkpoint
+        plans_again = False
+        if takes_optimizer:
+            state, classes = checkpoint["optimizer"], (checkpoint.get("run_state") or {}).get("optimizers")
+            differences.check_optimizers(wrapper, state, classes)
+            differences.check_shapes(unwrap(run.model), checkpoint["state_dict"])
+            taken = taking.TakenValues(wrapper, self.take)
+            lines += differences.optimizer_differences(wrapper, state, self.take)
+            self._load_optimizer(wrapper, state)
+            plans_again = taken.put_back()
+        if schedulers and part.setting is None and checkpoint.get("param_schedulers"):
+            lines.append("param_scheduler: the checkpoint has schedules and this run has none; theirs are not used")
+        if wanted["param_schedulers"] and "param_schedulers" in checkpoint:
+            lines += self._restore_schedulers(checkpoint["param_schedulers"], takes_optimizer, plans_again)
+        return lines
+
+    def _load_optimizer(self, wrapper: OptimWrapper, state: dict[str, Any]) -> None:
+        try:
+            self._run.strategy.load_optim_state(self._run.model, wrapper, state)
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise ResumeError(
+                f"the checkpoint's optimizer state does not fit this run's optimizer: {error}. Resume with the "
+                "optimizer and the model of the saved run, or begin a new run with load_from and resume=False"
+            ) from error
+
+    def _restore_schedulers(self, saved: Any, has_optimizer_state: bool, plans_again: bool) -> list[str]:
+        schedulers, loop = self._run.scheduler_part.need(), self._run.train_part.need()
+        if "param_scheduler" in self.take:
+            restore.count_steps(schedulers, loop.iter, _epoch_length(loop))
+            lines = ["param_scheduler: the new schedules are taken, as if they had counted from the beginning"]
+        else:
+            lines = restore.restore_schedulers(schedulers, saved)
+        if not has_optimizer_state:
+            restore.write_schedules(schedulers)
+        if lines or plans_again:
+            restore.plan_again(schedulers, loop.iter, _epoch_length(loop))
+        return lines
+
+    def _restore_rest(self, loop: Any, saved: Mapping[str, Any], optimizer: bool) -> list[str]:
+        """Gives hooks and the accumulation window their states, and tells what differs."""
+        hooks = self._run.hook_list.hooks
+        lines = differences.hook_differences(hooks, saved.get("hooks", {}))
+        restore.restore_hooks(hooks, saved.get("hooks", {}))
+        lines += differences.stop_differences(loop, hooks)
+        self._accumulation = saved.get("accumulation") if optimizer else None
+        return lines
+
+
+def _epoch_length(loop: Any) -> float:
+    """Iterations of an epoch so far."""
+    position = position_of(loop, None)
+    if position["pass"]:
+        return float((position["iter"] - position["batch"]) / position["pass"])
+    return length_of(loop.dataloader) or 1
