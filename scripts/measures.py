@@ -43,7 +43,11 @@ def main() -> int:
     rows = [
         ("members of Runner", str(len(entries["members"])), "as few as fit"),
         ("lines of runner.py", str(lines_of({RUNNER / "runner.py": ast.parse("")})), "350"),
-        ("lines of the runner package", str(lines_of({p: t for p, t in trees.items() if "packages/runner" in str(p)})), ""),
+        (
+            "lines of the runner package",
+            str(lines_of({p: t for p, t in trees.items() if "packages/runner" in str(p)})),
+            "",
+        ),
         ("arguments typed Any in runner/", f"{len(entries['any']) / arguments:.1%} of {arguments}", "5 %"),
         ("hasattr and getattr per 10k lines in runner/", per_10k(entries["probes"], hub_lines), "30"),
         ("conditional expressions per 10k lines", per_10k(entries["conditionals"], all_lines), "90"),
@@ -80,9 +84,17 @@ def members(trees: dict[Path, ast.Module]) -> list[str]:
         if isinstance(node, ast.ClassDef) and node.name == "Runner"
     )
     names = [node.name for node in body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
-    names += [target.id for node in body if isinstance(node, ast.Assign) for target in node.targets if isinstance(target, ast.Name)]
     names += [
-        node.target.id for node in body if isinstance(node, ast.AnnAssign) and node.value and isinstance(node.target, ast.Name)
+        target.id
+        for node in body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    ]
+    names += [
+        node.target.id
+        for node in body
+        if isinstance(node, ast.AnnAssign) and node.value and isinstance(node.target, ast.Name)
     ]
     return sorted(set(names) - {"__init__"})
 
@@ -105,9 +117,11 @@ def any_arguments(path: Path, tree: ast.Module) -> Iterator[str]:
 def probes(path: Path, tree: ast.Module) -> Iterator[str]:
     """Calls of hasattr, and of getattr with a literal name."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("hasattr", "getattr"):
-            if node.func.id == "hasattr" or (len(node.args) > 1 and isinstance(node.args[1], ast.Constant)):
-                yield f"{place(path, node)} {ast.unparse(node)}"
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+            continue
+        has_literal = len(node.args) > 1 and isinstance(node.args[1], ast.Constant)
+        if node.func.id == "hasattr" or (node.func.id == "getattr" and has_literal):
+            yield f"{place(path, node)} {ast.unparse(node)}"
 
 
 def conditionals(path: Path, tree: ast.Module) -> Iterator[str]:
@@ -139,9 +153,13 @@ def defined(tree: ast.Module) -> Iterator[str]:
             yield node.name
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id
-        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Name):
-            if node.value.id in ("self", "cls"):
-                yield node.attr
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and is_self(node.value):
+            yield node.attr
+
+
+def is_self(node: ast.expr) -> bool:
+    """Whether an expression is ``self`` or ``cls``."""
+    return isinstance(node, ast.Name) and node.id in ("self", "cls")
 
 
 def private_uses(tree: ast.Module) -> Iterator[tuple[str, ast.expr | ast.stmt]]:
@@ -149,7 +167,11 @@ def private_uses(tree: ast.Module) -> Iterator[tuple[str, ast.expr | ast.stmt]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and is_private(node.attr):
             yield node.attr, node
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("getattr", "hasattr", "setattr"):
+        elif (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in ("getattr", "hasattr", "setattr")
+        ):
             name = node.args[1] if len(node.args) > 1 else None
             if isinstance(name, ast.Constant) and isinstance(name.value, str) and is_private(name.value):
                 yield name.value, node
