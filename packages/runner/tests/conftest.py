@@ -24,7 +24,19 @@ from eng.runner import Runner
 from eng.visualization import Visualizer
 
 # Processes that tests start import their helpers from these folders, and so do the tests.
-ROOMS = ("checkpoint", "dataset", "evaluator", "hooks", "infer", "logging", "model", "optim", "runner", "visualization")
+ROOMS = (
+    "checkpoint",
+    "commands",
+    "dataset",
+    "evaluator",
+    "hooks",
+    "infer",
+    "logging",
+    "model",
+    "optim",
+    "runner",
+    "visualization",
+)
 HELPERS = [str(Path(__file__).parent / room) for room in ROOMS]
 sys.path[:0] = [folder for folder in HELPERS if folder not in sys.path]
 

@@ -35,17 +35,3 @@ def test_config_options_go_to_the_adapter_unless_the_class_takes_them() -> None:
     )
     assert isinstance(model.loss_function, nn.CrossEntropyLoss)
     assert build_model(dict(type=Own, loss="mine")).network.loss == "mine"
-
-
-@pytest.mark.parametrize("library", ["timm", "torchvision", "transformers"])
-def test_a_library_that_is_missing_is_named(library, monkeypatch) -> None:
-    import sys
-
-    for name in [name for name in sys.modules if name.partition(".")[0] == library]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setattr(sys, "path", [path for path in sys.path if "site-packages" not in path])
-    monkeypatch.setattr(
-        sys, "meta_path", [finder for finder in sys.meta_path if "tv_cpu" not in type(finder).__module__]
-    )
-    with pytest.raises(ImportError, match=f"pip install {library}"):
-        build_model(dict(type=library, name="resnet18"))
