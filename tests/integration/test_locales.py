@@ -16,8 +16,7 @@ LOCALES = {
     "ascii": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
     "utf-8 mode": {"LC_ALL": "C", "PYTHONUTF8": "1"},
 }
-# Python cannot print a path whose letters the locale lacks, so the ASCII locale gets spaces only.
-FOLDERS = {"ascii": "my dir", "utf-8 mode": "my dir ünï 実験"}
+FOLDER = "my dir ünï 実験"  # the ASCII locale has none of these letters: Python holds their bytes as surrogates
 
 
 def eng(folder: Path, *arguments: str, locale: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
@@ -32,9 +31,9 @@ def eng(folder: Path, *arguments: str, locale: dict[str, str]) -> subprocess.Com
 def trained(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, dict[str, str], bytes]:
-    """A project made and trained for one epoch, in a folder with spaces and, where the locale has them, other letters."""
+    """A project made and trained for one epoch, in a folder with spaces and letters that ASCII lacks."""
     locale = LOCALES[request.param]
-    folder = tmp_path_factory.mktemp("locale") / FOLDERS[request.param]
+    folder = tmp_path_factory.mktemp("locale") / FOLDER
     folder.mkdir()
     created = eng(folder, "init", "shapes", locale=locale)
     assert created.returncode == 0, created.stderr.decode(errors="replace")
@@ -59,8 +58,23 @@ def test_the_run_resumes(trained: tuple[Path, dict[str, str], bytes]) -> None:
     project, locale, _ = trained
     options = ["train_cfg.max_epochs=2"]
     process = eng(project, "train", "config.py", "--resume", "--cfg-options", *options, locale=locale)
-    assert process.returncode == 0, process.stderr.decode(errors="replace")[-3000:]
+    output = (process.stdout + process.stderr).decode(errors="replace")
+    assert process.returncode == 0, output[-3000:]
+    assert "epoch_1.pth is skipped" not in output
     assert list(project.glob("work_dirs/*/epoch_2.pth"))
+    newest = (project / "work_dirs/shapes/last_checkpoint").read_text(encoding="utf-8")
+    assert newest == str(project / "work_dirs/shapes/epoch_2.pth")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("ckpt", "verify", "work_dirs/shapes/epoch_1.pth"), ("runs",)],
+    ids=lambda arguments: " ".join(arguments[:2]),
+)
+def test_commands_read_the_run(trained: tuple[Path, dict[str, str], bytes], arguments: tuple[str, ...]) -> None:
+    project, locale, _ = trained
+    process = eng(project, *arguments, locale=locale)
+    assert process.returncode == 0, process.stderr.decode(errors="replace")[-3000:]
 
 
 @pytest.mark.parametrize("locale", LOCALES.values(), ids=LOCALES)

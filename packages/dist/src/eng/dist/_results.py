@@ -151,11 +151,11 @@ def _agree_on_folder(base: Path, comm: Communicator) -> Path | None:
     """A new folder below `base`, made by rank 0; None where it cannot make one."""
     name = torch.zeros(_PATH_BYTES, dtype=torch.uint8)
     if comm.rank == 0:
-        raw = _new_folder(base).encode()
+        raw = os.fsencode(_new_folder(base))
         name[: len(raw)] = torch.tensor(list(raw), dtype=torch.uint8)
     wire = name.to(comm.device)
     comm.broadcast(wire, 0)
-    path = bytes(wire.cpu().tolist()).rstrip(b"\0").decode()
+    path = os.fsdecode(bytes(wire.cpu().tolist()).rstrip(b"\0"))
     return Path(path) if path else None
 
 

@@ -206,7 +206,7 @@ def pointer_text(folder: Path) -> str:
         return ""
     try:
         with pointer.open("rb") as file:
-            text = file.read(_LONGEST_POINTER).decode("utf-8").strip()
+            text = os.fsdecode(file.read(_LONGEST_POINTER)).strip()
     except (OSError, UnicodeDecodeError) as error:
         _skip(str(pointer), error)
         return ""

@@ -82,7 +82,9 @@ def read_checkpoint(
     if not Path(source).is_file():
         raise FileNotFoundError(f"there is no checkpoint file {shown}")
     with Path(source).open("rb") as file:
-        return _read(file, shown, map_location, str(source) if mmap else None, checks, policy.trust)
+        return _read(
+            file, shown, map_location, str(source) if mmap and can_be_mapped(source) else None, checks, policy.trust
+        )
 
 
 def read_mapped_part(path: Path, offset: int, length: int) -> Any:
@@ -158,6 +160,18 @@ def _read_trusted(file: BinaryIO, archive: Archive | None, map_location: Any, ma
     can_map = archive is not None and mapped is not None
     source: Any = mapped if can_map else file
     return torch.load(source, map_location=map_location, weights_only=False, mmap=can_map)
+
+
+def can_be_mapped(path: str | Path) -> bool:
+    """Whether torch can map the file into memory: its C++ reader takes the path as UTF-8.
+
+    In a locale that is not UTF-8, Python holds the other bytes of a path as surrogates, which UTF-8 cannot encode.
+    """
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class _Storages:

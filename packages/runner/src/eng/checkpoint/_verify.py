@@ -29,22 +29,10 @@ def verify_checkpoint(path: str | Path) -> None:
         return
     check_records(path)
     try:
-        read_checkpoint(path, map_location="cpu", mmap=can_be_mapped(path))
+        read_checkpoint(path, map_location="cpu", mmap=True)
     except UntrustedCheckpointError:
         # The bytes are intact; whoever loads the file decides about trust.
         return
-
-
-def can_be_mapped(path: Path) -> bool:
-    """Whether torch can map the file into memory: its C++ reader takes the path as UTF-8.
-
-    In a locale that is not UTF-8, Python holds the other bytes of a path as surrogates, which UTF-8 cannot encode.
-    """
-    try:
-        str(path).encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def check_records(path: Path) -> None:

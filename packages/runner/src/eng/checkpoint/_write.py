@@ -17,7 +17,8 @@ from typing import Any, BinaryIO
 
 import torch
 
-from ._verify import can_be_mapped, check_records
+from ._read import can_be_mapped
+from ._verify import check_records
 from .errors import BrokenCheckpointError, CheckpointWriteError
 
 __all__ = ["save_checkpoint", "write_pointer", "write_whole"]
@@ -126,7 +127,7 @@ def write_pointer(folder: str | Path, target: str | Path, name: str = POINTER) -
     Raises:
         CheckpointWriteError: as for :func:`write_whole`.
     """
-    write_whole(Path(folder) / name, lambda file: file.write(os.fspath(target).encode()))
+    write_whole(Path(folder) / name, lambda file: file.write(os.fsencode(target)))
 
 
 def _remove_abandoned(folder: Path) -> None:
