@@ -9,11 +9,13 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -253,6 +255,9 @@ OTHERS = {
     "aim": ("AimVisBackend", {}),
     "clearml": ("ClearMLVisBackend", {"init_kwargs": {"project_name": "p", "task_name": "net"}}),
     "neptune": ("NeptuneVisBackend", {"init_kwargs": {"mode": "offline"}}),
+    "comet_ml": ("CometVisBackend", {"init_kwargs": {"project_name": "p", "workspace": "w", "log_env_details": False}}),
+    "swanlab": ("SwanLabVisBackend", {}),
+    "trackio": ("TrackioVisBackend", {"init_kwargs": {"project": "p", "embed": False, "auto_log_gpu": False}}),
 }
 
 
@@ -263,7 +268,11 @@ def killed_beside_others(tmp_path_factory) -> Path:
     backends = [
         {"type": kind, **options} for package, (kind, options) in OTHERS.items() if importlib.util.find_spec(package)
     ]
-    env = {"CLEARML_OFFLINE_MODE": "1", "CLEARML_CACHE_DIR": str(folder / "clearml")}
+    env = {
+        "CLEARML_OFFLINE_MODE": "1",
+        "CLEARML_CACHE_DIR": str(folder / "clearml"),
+        "TRACKIO_DIR": str(folder / "trackio"),
+    }
     return interrupted(folder / "run", [LOCAL, *backends], cwd=folder, **env)
 
 
@@ -327,7 +336,53 @@ def neptune_curves(newest: Path) -> dict[str, list[tuple[int, float]]]:
     return curves
 
 
-READERS = {"dvclive": dvclive_curves, "aim": aim_curves, "clearml": clearml_curves, "neptune": neptune_curves}
+def comet_ml_curves(newest: Path) -> dict[str, list[tuple[int, float]]]:
+    """The messages in the archive of the offline experiment, one a line."""
+    (archive,) = (newest / "vis_data/comet").glob("*.zip")
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for line in zipfile.ZipFile(archive).read("messages.json").decode().splitlines():
+        message = json.loads(line)
+        if message["type"] == "metric_msg":
+            metric = message["payload"]["metric"]
+            curves.setdefault(metric["metricName"], []).append((metric["step"], metric["metricValue"]))
+    return curves
+
+
+def swanlab_curves(newest: Path) -> dict[str, list[tuple[int, float]]]:
+    """The scalars in SwanLab's own file: records of its protocol in a log of LevelDB's format."""
+    from swanlab.proto.swanlab.record.v1 import record_pb2
+
+    (path,) = (newest / "vis_data/swanlab").rglob("*.swanlab")
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for data in leveldb_records(path.read_bytes()[7:]):
+        record = record_pb2.Record()
+        record.ParseFromString(data)
+        if record.HasField("scalar"):
+            curves.setdefault(record.scalar.key, []).append((record.scalar.step, record.scalar.value.number))
+    return curves
+
+
+def trackio_curves(newest: Path) -> dict[str, list[tuple[int, float]]]:
+    """The rows of the newest run in the data base."""
+    with contextlib.closing(sqlite3.connect(newest.parents[1] / "trackio/p.db")) as base:
+        rows = base.execute("SELECT run_id, step, metrics FROM metrics ORDER BY id").fetchall()
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for run, step, metrics in rows:
+        if run == rows[-1][0]:
+            for name, value in json.loads(metrics).items():
+                curves.setdefault(name, []).append((step, value))
+    return curves
+
+
+READERS = {
+    "comet_ml": comet_ml_curves,
+    "swanlab": swanlab_curves,
+    "trackio": trackio_curves,
+    "dvclive": dvclive_curves,
+    "aim": aim_curves,
+    "clearml": clearml_curves,
+    "neptune": neptune_curves,
+}
 
 
 @pytest.mark.parametrize("package", OTHERS)

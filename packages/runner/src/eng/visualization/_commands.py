@@ -92,7 +92,9 @@ def _table(runs: Sequence[Any], names: Sequence[str]) -> list[str]:
     "--to",
     "target",
     required=True,
-    type=click.Choice(["mlflow", "wandb", "tensorboard", "aim", "clearml", "dvclive", "neptune"]),
+    type=click.Choice(
+        ["mlflow", "wandb", "tensorboard", "aim", "clearml", "dvclive", "neptune", "comet", "swanlab", "trackio"]
+    ),
     help="The tracker.",
 )
 @click.option(

@@ -21,6 +21,9 @@ TARGETS = {
     "clearml": "ClearMLVisBackend",
     "dvclive": "DVCLiveVisBackend",
     "neptune": "NeptuneVisBackend",
+    "comet": "CometVisBackend",
+    "swanlab": "SwanLabVisBackend",
+    "trackio": "TrackioVisBackend",
 }
 
 

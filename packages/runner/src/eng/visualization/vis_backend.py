@@ -4,11 +4,14 @@ from ._base import BaseVisBackend, force_init_env
 from .writers import (
     AimVisBackend,
     ClearMLVisBackend,
+    CometVisBackend,
     DVCLiveVisBackend,
     LocalVisBackend,
     MLflowVisBackend,
     NeptuneVisBackend,
+    SwanLabVisBackend,
     TensorboardVisBackend,
+    TrackioVisBackend,
     WandbVisBackend,
 )
 
@@ -16,11 +19,14 @@ __all__ = [
     "AimVisBackend",
     "BaseVisBackend",
     "ClearMLVisBackend",
+    "CometVisBackend",
     "DVCLiveVisBackend",
     "LocalVisBackend",
     "MLflowVisBackend",
     "NeptuneVisBackend",
+    "SwanLabVisBackend",
     "TensorboardVisBackend",
+    "TrackioVisBackend",
     "WandbVisBackend",
     "force_init_env",
 ]

@@ -60,6 +60,11 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return leaves
 
 
+def plain_value(value: Any) -> Any:
+    """A leaf of a config as JSON and YAML can hold it: text for what they have no form for."""
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+
+
 def artifacts(folder: str | Path, suffixes: Sequence[str] | str) -> Iterator[Path]:
     """Files below a run's folder whose names end with one of the suffixes."""
     ends = (suffixes,) if isinstance(suffixes, str) else tuple(suffixes)
