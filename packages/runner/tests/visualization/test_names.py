@@ -46,7 +46,7 @@ def test_any_name_is_data_on_the_page(names) -> None:
     run, *curve_names = names
     page = render_page([run_of(run, *curve_names)], curve_names, run)
     plain = render_page([run_of("a", "b")], ["b"], "a")
-    assert data_of(page)["runs"] == [run]
+    assert [each["name"] for each in data_of(page)["runs"]] == [run]
     assert [chart["name"] for chart in data_of(page)["charts"]] == curve_names
     assert html.escape(run) in page
     assert page.count("<script") == plain.count("<script")

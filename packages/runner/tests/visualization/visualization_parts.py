@@ -20,7 +20,7 @@ def untouched(visualizer: Visualizer) -> np.ndarray:
     return (visualizer.get_image() == 100).all(axis=-1)
 
 
-CLOCK = re.compile("time|samples_per_s|data_share")  # scalars that depend on it
+CLOCK = re.compile("time|samples_per_s|tokens_per_s|data_share|host_memory")  # scalars that depend on it
 
 
 def local(folder: Path, name: str = "scalars.json") -> list[dict]:
