@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 from torch.utils.data import IterableDataset, get_worker_info
@@ -75,7 +76,6 @@ def shard_stream(dataset: Any) -> Any:
     if library == "datasets":
         if get_world_size() == 1 or getattr(dataset, "_distributed", None) is not None:
             return dataset
-        from datasets.distributed import split_dataset_by_node
-
+        split_dataset_by_node = import_module("datasets.distributed").split_dataset_by_node
         return split_dataset_by_node(dataset, rank=get_rank(), world_size=get_world_size())
     return dataset if library in ("webdataset", "litdata") else ShardedStream(dataset)
