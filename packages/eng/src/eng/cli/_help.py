@@ -178,7 +178,13 @@ def _score(page: Path, name: str, wanted: str) -> int:
     mention = re.compile(rf"\b{re.escape(wanted)}s?\b")
     headings = _plain("\n".join(re.findall(r"^#+ .*$", text, re.MULTILINE)))
     in_name = bool(mention.search(_plain(f"{name} {title_of(page)}")))
-    return 1000 * in_name + 100 * len(mention.findall(headings)) + len(mention.findall(_plain(text)))
+    opening = _plain(" ".join(text.split("\n\n")[:2]))  # title and first paragraph say what the page is about
+    return (
+        1000 * in_name
+        + 50 * bool(mention.search(opening))
+        + 100 * len(mention.findall(headings))
+        + len(mention.findall(_plain(text)))
+    )
 
 
 def _plain(text: str) -> str:
