@@ -77,7 +77,8 @@ def overlay_env(library: libraries.Library) -> dict[str, str]:
 def run_script(script: str, *args: str, timeout: float = 170, env: dict[str, str] | None = None) -> str:
     """Runs a script of this folder under the alias; returns its standard output."""
     call = [sys.executable, "-W", "ignore", "-m", "eng.compat", str(HERE / script), *args]
-    environ = {**os.environ, "OMP_NUM_THREADS": "1", **(env or {})}
+    # Some configs hold the members of a set in their order.
+    environ = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0", **(env or {})}
     done = subprocess.run(call, capture_output=True, text=True, env=environ, timeout=timeout, check=False)
     assert done.returncode == 0, f"{' '.join(call)}\n{done.stdout[-1000:]}\n{done.stderr[-4000:]}"
     return done.stdout

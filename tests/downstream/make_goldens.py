@@ -1,6 +1,6 @@
 """Makes the files of golden/ with the real MMEngine 0.10.7; runs under the reference's Python.
 
-    python make_goldens.py configs|models|runs|tests [PACKAGE...]
+    python make_goldens.py configs|models|trainings|runs|tests [PACKAGE...]
 
 The reference's environment holds mmengine 0.10.7 and the same libraries as ``nox -s downstream`` (CONTRIBUTING.md).
 """
@@ -14,12 +14,15 @@ import sys
 import tempfile
 from pathlib import Path
 
+import model_inputs
 import own_tests
 from libraries import BY_PACKAGE, LIBRARIES, Library
 from runs import PACKAGES, run_library
 
 HERE = Path(__file__).parent
 GOLDEN = HERE / "golden"
+# How many configs of each library are drawn for a training, and with which seed.
+NUM_DRAWN, SEED = 10, 14
 
 
 def run_script(script: str, *args: str, timeout: float = 7200) -> dict:
@@ -80,6 +83,18 @@ def make_models(library: Library) -> None:
     write(GOLDEN / "models" / f"{library.package}.json", results)
 
 
+def make_trainings(library: Library) -> None:
+    """golden/trainings/PACKAGE.json: losses and weights of configs drawn at random, those that the reference trains."""
+    if not hasattr(model_inputs, library.package):
+        return
+    results = run_script("trainings.py", library.package, "--draw", str(NUM_DRAWN), str(SEED))
+    for name, result in results.items():
+        if "error" in result:
+            print(f"{library.package} {name}: {result['error']}")
+    trained = {name: result for name, result in results.items() if "error" not in result}
+    write(GOLDEN / "trainings" / f"{library.package}.json", trained)
+
+
 def make_runs(library: Library) -> None:
     """golden/runs/PACKAGE.json: what a project of the library gives."""
     if library.package in PACKAGES:
@@ -95,11 +110,14 @@ def make_tests(library: Library) -> None:
         write(GOLDEN / "tests" / f"{library.package}.json", outcomes)
 
 
-MAKERS = {"configs": make_configs, "models": make_models, "runs": make_runs, "tests": make_tests}
+MAKERS = {
+    "configs": make_configs, "models": make_models, "trainings": make_trainings, "runs": make_runs, "tests": make_tests,
+}  # fmt: skip
 
 
 def main() -> None:
     # torch 2.6 reads nothing but tensors by default; MMEngine 0.10.7 cannot resume its own checkpoints with that.
+    os.environ["PYTHONHASHSEED"] = "0"  # as in conftest.py
     os.environ["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] = "1"
     kind, *packages = sys.argv[1:]
     libraries = [BY_PACKAGE[package] for package in packages] or list(LIBRARIES)

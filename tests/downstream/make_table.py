@@ -1,60 +1,115 @@
-"""Writes the table of docs/compat.md from the report of ``nox -s downstream -- --all``.
+"""Writes the table of docs/compat.md from the reports of ``nox -s downstream -- --all``.
 
-    python make_table.py REPORT.xml...
+    python make_table.py [REPORT.xml...]
 
-Each test records what it counted as properties; a property that no test recorded leaves its cell empty.
+Each test records what it counted as properties. They go into results.json, where those of a later report replace those
+of an earlier one, and the page is written from results.json and differences.json: tests/docs/test_downstream_table.py
+holds the page against both.
 """
 
 from __future__ import annotations
 
-import datetime as dt
+import json
 import sys
 import xml.etree.ElementTree as ET
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from libraries import LIBRARIES
 
-PAGE = Path(__file__).parents[2] / "docs/compat.md"
+HERE = Path(__file__).parent
+PAGE = HERE.parents[1] / "docs/compat.md"
+RESULTS, DIFFERENCES = HERE / "results.json", HERE / "differences.json"
 BEGIN, END = "<!-- table of nox -s downstream -->", "<!-- end of the table -->"
-# Column and the property that counts it: `NAME_equal` of `NAME`, where NAME counts what works on the reference.
+# Column, and the property that counts it: `NAME_equal` of `NAME`, where NAME counts what works on the reference.
 COLUMNS = {
     "configs equal": "configs",
     "models equal": "models",
+    "drawn trainings equal": "trainings",
     "phases of a run equal": "phases",
     "own tests passed": "own_tests",
 }
+COUNTS = (
+    "configs_checked",
+    "refused",
+    "typos_found",
+    *(key for name in COLUMNS.values() for key in (f"{name}_equal", name)),
+)
 
 
-def counts_of(reports: Iterable[Path]) -> dict[str, dict[str, str]]:
-    """Properties by library: those that the tests of the reports recorded."""
-    counts: dict[str, dict[str, str]] = defaultdict(dict)
-    cases = (case for report in reports for case in ET.parse(report).iter("testcase"))
-    for case in cases:
+def counts_of(report: Path) -> dict[str, dict[str, Any]]:
+    """Properties by library that the tests of a report recorded, and the day of the report."""
+    counts: dict[str, dict[str, Any]] = {}
+    tree = ET.parse(report)
+    day = next(tree.iter("testsuite")).get("timestamp", "")[:10]
+    for case in tree.iter("testcase"):
         properties = {item.get("name"): item.get("value") for item in case.iter("property")}
-        counts[properties.pop("library", "")].update(properties)
+        library = properties.pop("library", None)
+        if library is None or case.find("skipped") is not None:
+            continue
+        entry = counts.setdefault(library, {"measured": day})
+        entry.update({name: int(value) for name, value in properties.items() if name in COUNTS})
+        if "seconds" in properties:
+            entry["seconds"] = {kind: round(value, 2) for kind, value in json.loads(properties["seconds"]).items()}
     return counts
 
 
-def table_of(counts: dict[str, dict[str, str]]) -> str:
-    head = ("library", "version", "refused", *(cell for column in COLUMNS for cell in (column, "reference")))
+def merged(reports: Iterable[Path]) -> dict[str, dict[str, Any]]:
+    """results.json with what the reports counted."""
+    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
+    for report in reports:
+        for library, counts in counts_of(report).items():
+            results[library] = {**results.get(library, {}), **counts}
+    return {library.package: dict(sorted(results.get(library.package, {}).items())) for library in LIBRARIES}
+
+
+def pairs_of(entry: dict[str, Any]) -> list[str]:
+    """`equal of all` for each column; a bar where the library has nothing of the kind that runs here."""
+    return [f"{entry[f'{name}_equal']} of {entry[name]}" if name in entry else "–" for name in COLUMNS.values()]
+
+
+def table_of(results: dict[str, dict[str, Any]]) -> str:
+    """The table: a row per library."""
+    head = ("library", "version", "measured", "refused", "typos found", *COLUMNS)
     lines = [head, ("---",) * len(head)]
     for library in LIBRARIES:
-        recorded = counts.get(library.package, {})
-        checked = recorded.get("configs_checked", "0")
-        refused = f"{recorded['refused']} of {checked}" if checked != "0" else ""
-        pairs = [recorded.get(key, "") for name in COLUMNS.values() for key in (f"{name}_equal", name)]
-        lines.append((library.name, library.version, refused, *pairs))
+        entry = results[library.package]
+        checked = entry.get("configs_checked", 0)
+        refused = f"{entry['refused']} of {checked}" if checked else "–"
+        typos = f"{entry['typos_found']} of 500" if "typos_found" in entry else "–"
+        first = (library.name, library.version, entry.get("measured", ""), refused, typos)
+        lines.append((*first, *pairs_of(entry)))
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
+def differences_of(differences: dict[str, dict[str, dict[str, str]]]) -> str:
+    """A line per reason: what differs, in which libraries, how often."""
+    counts: dict[tuple[str, str], Counter[str]] = {}
+    for noun, by_library in differences.items():
+        for library, reasons in by_library.items():
+            for reason in reasons.values():
+                counts.setdefault((noun, reason), Counter())[library] += 1
+    lines = []
+    for (noun, reason), by_library in counts.items():
+        where = ", ".join(f"{count} of {library}" for library, count in by_library.items())
+        lines.append(f"- {noun}, {where}: {reason}.\n")
+    return "".join(lines) or "None.\n"
+
+
+def generated(results: dict[str, dict[str, Any]], differences: dict[str, Any]) -> str:
+    """What stands between the marks of the page."""
+    return f"{BEGIN}\n{table_of(results)}\nWhat differs, and why:\n\n{differences_of(differences)}{END}"
+
+
 def main() -> None:
-    table = table_of(counts_of(map(Path, sys.argv[1:])))
+    results = merged(map(Path, sys.argv[1:]))
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    differences = json.loads(DIFFERENCES.read_text(encoding="utf-8"))
     before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
     behind = rest.split(END)[1]
-    date = dt.datetime.now(tz=dt.timezone.utc).date()
-    PAGE.write_text(f"{before}{BEGIN}\nMeasured on {date}.\n\n{table}{END}{behind}", encoding="utf-8")
+    PAGE.write_text(f"{before}{generated(results, differences)}{behind}", encoding="utf-8")
 
 
 if __name__ == "__main__":
