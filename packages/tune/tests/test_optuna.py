@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ import pytest
 
 optuna = pytest.importorskip("optuna")
 
-from eng.tune import Float, OptunaSearch, StorageError, SweepError, sweep
+from eng.tune import Float, OptunaSearch, StorageError, SweepError, load_sweep, sweep
+from eng.tune._folder import Result
 from eng.tune._optuna import FileLock, OptunaSearcher, cut_half_line, open_storage
 
 LR = "optim_wrapper.optimizer.lr"
@@ -102,6 +105,55 @@ def test_two_controllers_share_a_storage(config: Any, inline: Any, tmp_path: Pat
     assert [len(report.trials) for report in (first, second)] == [2, 1]
     study = optuna.load_study(study_name="shared", storage=open_storage(str(tmp_path / "study.log")))
     assert len({trial.params[LR] for trial in study.trials}) == 3
+
+
+class Instant:
+    """An executor that trains nothing: the value of a run is its learning rate."""
+
+    capacity = 1
+
+    def start(self, run: Any) -> Any:
+        time.sleep(0.01)
+        run.finish(Result("complete", run.options[LR], [run.options[LR]]))
+        return self
+
+    def attach(self, run: Any) -> None:
+        return None
+
+    def status(self) -> int:
+        return 0
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("kind", ["journal", "sqlite"])
+def test_controllers_that_work_at_the_same_time_share_the_trials_out(kind: str, config: Any, tmp_path: Path) -> None:
+    path, url = config(epochs=1), storage(kind, tmp_path)
+    open_storage(str(url))
+    search = OptunaSearch(16, sampler="RandomSampler", storage=url, study="shared")
+
+    def work(name: str) -> None:
+        sweep(path, SPACE, metric="distance", mode="min", folder=tmp_path / name, search=search, executor=Instant())
+
+    processes = [multiprocessing.get_context("fork").Process(target=work, args=(name,)) for name in ("a", "b")]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(100)
+        if process.is_alive():
+            process.kill()
+    assert [process.exitcode for process in processes] == [0, 0]
+    study = optuna.load_study(study_name="shared", storage=open_storage(str(url)))
+    complete = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
+    trials = [load_sweep(tmp_path / name).trials for name in ("a", "b")]
+    assert len(complete) == 16
+    assert sum(map(len, trials)) == 16
+    assert all(trials)
+    drawn = [trial.params[LR] for each in trials for trial in each.values()]
+    assert len(set(drawn)) == 16
+    assert sorted(drawn) == sorted(trial.params[LR] for trial in complete)
 
 
 def test_locked_sqlite_is_named(config: Any, inline: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

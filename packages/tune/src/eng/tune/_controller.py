@@ -134,7 +134,7 @@ class Controller:
         failed = [trial for trial in self.trials.values() if trial.number in self._over and trial.state == "failed"]
         if self.max_failures is not None and len(failed) > self.max_failures:
             raise SweepError(
-                f"{len(failed)} trials failed and --max-failures is {self.max_failures}: the last is {failed[-1].error}"
+                f"{len(failed)} trial{'s' * (len(failed) > 1)} failed and --max-failures is {self.max_failures}: the last is {failed[-1].error}"
             )
 
     def _next_run(self) -> Run | None:

@@ -19,6 +19,8 @@ _SMOOTHING = 0.9
 _DIVERGED = 4.0
 _FACTOR = 3.0
 _WORSE = 2
+_CLOSE = 0.05
+_CLOSE_TO_DESCENT = 0.0005
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,9 @@ class LrSearch:
     Args:
         lrs: rates of the range test.
         losses: smoothed losses at these rates; the test ends where they diverge.
-        trials: pairs of a rate and the loss that a short training at this rate ended with; infinite where it diverged.
-        suggestion: the rate whose short training ended with the lowest loss.
+        trials: pairs of a rate and the loss on held-out samples after a short training at this rate; infinite where it
+            diverged.
+        suggestion: the lowest rate whose short training ended close to the lowest loss.
         current: the rate in the config.
         suggestions: the rate of each optimizer by name; a single one has the name ``""``.
     """
@@ -64,7 +67,7 @@ class LrSearch:
         axes = figure.subplots()
         axes.semilogx(self.lrs, self.losses, label="range test, smoothed loss")
         finite = [(rate, loss) for rate, loss in self.trials if math.isfinite(loss)]
-        axes.semilogx(*zip(*finite, strict=True), "o", label="short trainings, last losses")
+        axes.semilogx(*zip(*finite, strict=True), "o", label="short trainings, held-out losses")
         axes.axvline(self.suggestion, color="C2", label=f"suggestion: {self.suggestion:.3g}")
         axes.axvline(self.current, color="C3", linestyle=":", label=f"config: {self.current:.3g}")
         axes.set_xlabel("learning rate")
@@ -86,7 +89,10 @@ def find_lr(
 
     A range test raises the rate at each step, from ``low`` to ``high``, until the loss diverges. Short trainings then
     decide, each from the state of the run: they begin at the rate of the range test and go up and down by a factor of 3
-    until the loss gets worse, and then try the rates between the best and its neighbours. The range test alone depends on the number of its steps. Rates of parameter groups keep their ratios. The run stays as it is, in bits.
+    until the loss gets worse, and then try the rates between the best and its neighbours. Their loss is that on a fifth of
+    the training samples, which they do not train on; where the data cannot be divided (a stream, fewer than five batches, a
+    sampler that does more than shuffle, a model with a ``train_step`` of its own), it is the training loss. Of losses close
+    to the lowest, that of the lowest rate wins. Rates of parameter groups keep their ratios. The run stays as it is, in bits.
 
     Args:
         run: a Runner, or a config or its path.
@@ -108,7 +114,7 @@ def find_lr(
         start = start_rate(lrs, losses)
         trials = search(lambda rate: _short_training(rehearsal, rate, trial_iters), start, low, high, num_trials)
         current = _rates(rehearsal.wrapper)
-    suggestion = choose(trials)
+    suggestion = choose(trials, losses[0])
     first = next(iter(current.values()))
     suggestions = {name: suggestion * (rate / first) for name, rate in current.items()}
     return LrSearch(lrs, losses, trials, suggestion, first, suggestions)
@@ -127,11 +133,15 @@ def start_rate(lrs: Sequence[float], losses: Sequence[float]) -> float:
     return math.sqrt(lrs[steepest] * lrs[lowest])
 
 
-def choose(trials: Sequence[tuple[float, float]]) -> float:
-    """The rate whose short training ended with the lowest loss.
+def choose(trials: Sequence[tuple[float, float]], first: float = 0.0) -> float:
+    """The lowest rate whose short training ended close to the lowest loss.
+
+    Close is within 5 % of it, or within 0.05 % of the descent from the first loss: such losses differ by chance, and a lower
+    rate leaves a greater distance to divergence.
 
     Args:
         trials: rates and losses.
+        first: loss before the training.
 
     Raises:
         TuneError: all trainings diverged.
@@ -139,7 +149,9 @@ def choose(trials: Sequence[tuple[float, float]]) -> float:
     finite = [(rate, loss) for rate, loss in trials if math.isfinite(loss)]
     if not finite:
         raise TuneError("the loss diverged in every short training: look at the data, the model and the loss")
-    return min(finite, key=lambda trial: trial[1])[0]
+    lowest = min(loss for _, loss in finite)
+    margin = max(_CLOSE * abs(lowest), _CLOSE_TO_DESCENT * (first - lowest))
+    return min(rate for rate, loss in finite if loss <= lowest + margin)
 
 
 def search(
@@ -203,16 +215,41 @@ def _range_test(rehearsal: Rehearsal, low: float, high: float, count: int) -> tu
 
 
 def _short_training(rehearsal: Rehearsal, rate: float, count: int) -> float:
-    """The mean loss of the last quarter of a training at one rate."""
+    """The loss on held-out samples after a training at one rate.
+
+    Without held-out samples, the mean training loss of the last quarter.
+    """
     model, wrapper = rehearsal.fresh_parts()
-    data = batches(rehearsal.loader())
+    training, held_out = rehearsal.divided_loaders() if _has_plain_loss(model, wrapper) else (rehearsal.loader(), None)
+    data = batches(training)
     losses: list[float] = []
     for _ in range(count):
         losses.append(_step(model, wrapper, data, rate))
         if not math.isfinite(losses[-1]):
             return math.inf
+    if held_out is not None:
+        return _held_out_loss(model, held_out)
     tail = losses[-max(count // 4, 1) :]
     return math.fsum(tail) / len(tail)
+
+
+def _has_plain_loss(model: Any, wrapper: Any) -> bool:
+    """Whether a training step is that of the base class, which takes one loss from ``forward(mode="loss")``."""
+    from eng.model import BaseModel
+
+    return getattr(type(model), "train_step", None) is BaseModel.train_step and not hasattr(wrapper, "items")
+
+
+@torch.no_grad()
+def _held_out_loss(model: Any, loader: Any) -> float:
+    """The mean loss over the samples of a loader; infinite where it is not finite."""
+    model.eval()
+    total, count, left = 0.0, 0, len(loader.sampler)
+    for batch in loader:
+        size = min(loader.batch_size, left - count)
+        parsed, _ = model.parse_losses(model._run_forward(model.data_preprocessor(batch, False), mode="loss"))
+        total, count = total + size * float(parsed), count + size
+    return total / count if math.isfinite(total) else math.inf
 
 
 def _step(model: Any, wrapper: Any, data: Any, rate: float) -> float:

@@ -226,7 +226,7 @@ class OptunaSearcher:
         """The next point; None where the study has as many as were asked for."""
         with telling_storage_errors(self.url):
             every = self._study.get_trials(deepcopy=False)
-            mine = [trial for trial in every if trial.user_attrs.get(_OWNER) is not None]
+            mine = [trial for trial in every if trial.user_attrs.get(_OWNER)]
             if self._is_exhausted or len(mine) >= self._search.num_trials:
                 return None
             index = sum(trial.user_attrs[_OWNER] == self._owner for trial in mine)
@@ -235,7 +235,13 @@ class OptunaSearcher:
             drawn = self._study.ask(self._distributions)
             drawn.set_user_attr(_INDEX, index)
             drawn.set_user_attr(_OWNER, self._owner)
-            frozen = next(trial for trial in self._study.get_trials(deepcopy=False) if trial.number == drawn.number)
+            owned = [trial for trial in self._study.get_trials(deepcopy=False) if trial.user_attrs.get(_OWNER)]
+            earlier = [trial for trial in owned if trial.number < drawn.number]
+            if len(earlier) >= self._search.num_trials:  # another controller drew the last one in the meantime
+                drawn.set_user_attr(_OWNER, "")
+                self._study.tell(drawn.number, state=self._optuna.trial.TrialState.FAIL)
+                return None
+            frozen = next(trial for trial in owned if trial.number == drawn.number)
         return self._point(frozen)
 
     def tell(self, trial: Trial) -> None:

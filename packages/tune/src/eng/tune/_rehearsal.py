@@ -20,6 +20,8 @@ from .errors import TuneError
 
 __all__ = ["Rehearsal", "rehearse"]
 
+_MOST_HELD_OUT = 20  # batches
+
 
 class Rehearsal:
     """What a search for a setting may train with.
@@ -87,15 +89,68 @@ class Rehearsal:
         setting = self._loader_setting()
         if isinstance(setting, Mapping):
             cfg = {**copy.deepcopy(dict(setting)), **changes}
+            if "sampler" in changes:
+                cfg.pop("shuffle", None)
             if not cfg.get("num_workers"):
                 for name in ("persistent_workers", "prefetch_factor", "timeout", "multiprocessing_context"):
                     cfg.pop(name, None)
             return self._runner.build_dataloader(cfg, seed=self._runner.seed)
         return _rebuilt(setting, changes)
 
+    def divided_loaders(self) -> tuple[Any, Any | None]:
+        """A loader of four fifths of the training samples, and one of the others, held out.
+
+        Without the second one, and with all samples in the first, where the data is a stream, has fewer than five batches,
+        or comes by a sampler that does more than shuffle.
+        """
+        size = self._divisible_length()
+        if size is None or size < 5 * self.batch_size:
+            return self.loader(), None
+        order = torch.randperm(size, generator=torch.Generator().manual_seed(0)).tolist()
+        count = min(size // 5, _MOST_HELD_OUT * self.batch_size)
+        training = self.loader(sampler=_Shuffled(sorted(order[count:])))
+        return training, self.loader(sampler=sorted(order[:count]), num_workers=0)
+
+    def _divisible_length(self) -> int | None:
+        """Samples of the training data; None where the loader's order means more than a shuffle."""
+        from torch.utils.data import IterableDataset, RandomSampler, SequentialSampler
+
+        setting = self._loader_setting()
+        if isinstance(setting, Mapping):
+            sampler = setting.get("sampler")
+            names = (None, "DefaultSampler", "InfiniteSampler")
+            is_plain = "batch_sampler" not in setting and (
+                sampler is None or (isinstance(sampler, Mapping) and sampler.get("type") in names)
+            )
+        else:
+            plain = (RandomSampler, SequentialSampler)
+            is_plain = type(setting.sampler) in plain and setting.batch_size is not None
+        dataset = self.loader().dataset if is_plain else None
+        if dataset is None or isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
+            return None
+        return len(dataset)
+
     def _loader_setting(self) -> Any:
         setting = self._runner.cfg.get("train_dataloader")
         return setting if setting is not None else self._runner.train_dataloader
+
+
+class _Shuffled(torch.utils.data.Sampler[int]):
+    """Some samples, in an order of its own in each epoch."""
+
+    def __init__(self, indices: list[int]) -> None:
+        self._indices = indices
+        self._epoch = 0
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def set_epoch(self, epoch: int) -> None:
+        self._epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self._epoch)
+        return iter([self._indices[at] for at in torch.randperm(len(self._indices), generator=generator).tolist()])
 
 
 def batches(loader: Any) -> Iterator[Any]:
@@ -183,7 +238,7 @@ def _rebuilt(loader: Any, changes: Mapping[str, Any]) -> Any:
         "batch_size": loader.batch_size, "num_workers": loader.num_workers, "collate_fn": loader.collate_fn,
         "pin_memory": loader.pin_memory, "drop_last": loader.drop_last, "worker_init_fn": loader.worker_init_fn, **changes,
     }  # fmt: skip
-    if not isinstance(dataset, IterableDataset):
+    if not isinstance(dataset, IterableDataset) and "sampler" not in settings:
         settings["sampler"] = copy.deepcopy(loader.sampler, {id(loader.dataset): dataset})
     return DataLoader(dataset, **settings)
 
