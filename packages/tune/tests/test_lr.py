@@ -11,11 +11,13 @@ from eng.tune._lr import choose, search
 
 
 @pytest.mark.timeout(170)
-@pytest.mark.parametrize("index", range(5))
+@pytest.mark.parametrize("index", [0, 1, 3, 6, 8])
 def test_rate_is_within_a_factor_of_3_of_the_best_of_a_grid(index: int, tmp_path: Path) -> None:
-    from lr_tasks import TASKS, Task
+    from lr_tasks import ALL_TASKS, Task
 
-    task = Task(list(TASKS)[index])
+    if index >= 5:
+        pytest.importorskip("sklearn")
+    task = Task(list(ALL_TASKS)[index])
     best, _ = task.best_of_grid()
     found = find_lr(task.runner(str(tmp_path)))
     assert best / 3 <= found.suggestion <= best * 3, (best, found.trials)

@@ -247,7 +247,7 @@ def _held_out_loss(model: Any, loader: Any) -> float:
     total, count, left = 0.0, 0, len(loader.sampler)
     for batch in loader:
         size = min(loader.batch_size, left - count)
-        parsed, _ = model.parse_losses(model._run_forward(model.data_preprocessor(batch, False), mode="loss"))
+        parsed, _ = model.parse_losses(model._run_forward(model.data_preprocessor(batch, False), mode="loss"))  # noqa: SLF001  # as BaseModel.train_step does
         total, count = total + size * float(parsed), count + size
     return total / count if math.isfinite(total) else math.inf
 
