@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from eng.dist._launchers import Place
+from eng.dist._launchers import Launch
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, name: str, **functions: Any) -> None:
@@ -24,5 +24,5 @@ def pretend(monkeypatch: pytest.MonkeyPatch, name: str, **functions: Any) -> Non
 TORCHRUN = {"RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "MASTER_ADDR": "host", "MASTER_PORT": "1234"}
 
 
-def rank_1(port: int | None, job: str = "") -> Place:
-    return Place(rank=1, world_size=2, local_rank=1, local_size=2, address="127.0.0.1", port=port, job=job)
+def rank_1(port: int | None, job: str = "") -> Launch:
+    return Launch(rank=1, world_size=2, local_rank=1, local_size=2, address="127.0.0.1", port=port, job=job)

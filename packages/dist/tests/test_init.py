@@ -9,7 +9,7 @@ from dist_parts import TORCHRUN
 import eng.dist as dist
 from eng.device import Accelerator
 from eng.dist._init import backend_for
-from eng.dist._launchers import place_from
+from eng.dist._launchers import launch_from
 
 
 def test_mistakes_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,7 +18,7 @@ def test_mistakes_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(dist.LauncherError, match="none"):
         dist.init_dist("none")
     with pytest.raises(dist.LauncherError, match="RANK should be a whole number, but is 'x'"):
-        place_from("pytorch", TORCHRUN | {"RANK": "x"})
+        launch_from("pytorch", TORCHRUN | {"RANK": "x"})
     with pytest.raises(TypeError, match=r"number of seconds.*but got '10'"):
         dist.init_dist("pytorch", timeout="10")
     for name, value in TORCHRUN.items():

@@ -4,7 +4,7 @@ import pytest
 from dist_parts import TORCHRUN
 
 import eng.dist as dist
-from eng.dist._launchers import place_from
+from eng.dist._launchers import launch_from
 
 SLURM = {"SLURM_PROCID": "3", "SLURM_NTASKS": "8", "SLURM_NODELIST": "gpu[07-08]", "SLURM_LOCALID": "1"}
 
@@ -24,10 +24,10 @@ MPI = {"OMPI_COMM_WORLD_RANK": "3", "OMPI_COMM_WORLD_SIZE": "8", "OMPI_COMM_WORL
     ],
 )
 def test_place_is_what_the_launcher_says(launcher: str, env: dict[str, str], address: str, port: int | None) -> None:
-    place = place_from(launcher, env)
+    place = launch_from(launcher, env)
     assert (place.rank, place.world_size, place.local_rank) == (3, 8, 1)
     assert (place.address, place.port) == (address, port)
-    assert place_from(launcher, env, port=77).port == 77
+    assert launch_from(launcher, env, port=77).port == 77
 
 
 @pytest.mark.parametrize(

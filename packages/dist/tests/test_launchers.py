@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 import eng.dist as dist
-from eng.dist._launchers import first_host, place_from
+from eng.dist._launchers import first_host, launch_from
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from eng.dist._launchers import first_host, place_from
 )
 def test_all_missing_variables_are_named_at_once(launcher: str, env: dict[str, str], missing: list[str]) -> None:
     with pytest.raises(dist.MissingVariablesError, match=rf"{', '.join(missing)}, which are not set; start") as error:
-        place_from(launcher, env)
+        launch_from(launcher, env)
     assert list(error.value.names) == missing and isinstance(error.value, KeyError)
 
 

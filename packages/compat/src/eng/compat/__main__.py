@@ -17,21 +17,21 @@ def main() -> int:
     Returns:
         2 where it names nothing or a file that is not there; otherwise what the script does stands.
     """
-    words = sys.argv[1:]
-    if not words or words[0] in ("-h", "--help") or words == ["-m"]:
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in ("-h", "--help") or arguments == ["-m"]:
         sys.stderr.write(f"{USAGE}\n")
-        return 0 if words[:1] in (["-h"], ["--help"]) else 2
+        return 0 if arguments[:1] in (["-h"], ["--help"]) else 2
     install()
-    if words[0] == "-m":
-        sys.argv = words[1:]
+    if arguments[0] == "-m":
+        sys.argv = arguments[1:]
         sys.path.insert(0, "")
-        runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
         return 0
-    script = Path(words[0])
+    script = Path(arguments[0])
     if not script.exists():
         sys.stderr.write(f"python -m eng.compat: there is no file {str(script)!r}\n{USAGE}\n")
         return 2
-    sys.argv = words
+    sys.argv = arguments
     sys.path.insert(0, str(script.resolve().parent))
     runpy.run_path(str(script), run_name="__main__")
     return 0

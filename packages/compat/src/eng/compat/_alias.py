@@ -27,15 +27,15 @@ class AliasFinder:
             return None
         real = target_of(name)
         try:
-            found = importlib.util.find_spec(real)
+            spec = importlib.util.find_spec(real)
         except ModuleNotFoundError as error:
             # A parent that is a plain module has no children; anything else that is missing is the user's to see.
             if error.name is not None and not real.startswith(error.name):
                 raise
             return None
-        if found is None:
+        if spec is None:
             return None
-        return ModuleSpec(name, _AliasLoader(name, real), is_package=found.submodule_search_locations is not None)
+        return ModuleSpec(name, _AliasLoader(name, real), is_package=spec.submodule_search_locations is not None)
 
 
 class _AliasLoader(Loader):

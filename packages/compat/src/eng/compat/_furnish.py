@@ -67,18 +67,18 @@ class FurnishingFinder:
 class _FurnishingLoader(Loader):
     """Runs a module by its own loader and adds the members."""
 
-    def __init__(self, own: Any) -> None:
-        self.own = own
+    def __init__(self, loader: Any) -> None:
+        self.loader = loader
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        created: ModuleType | None = self.own.create_module(spec)
+        created: ModuleType | None = self.loader.create_module(spec)
         return created
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__loader__ = self.own
+        module.__loader__ = self.loader
         if module.__spec__ is not None:
-            module.__spec__.loader = self.own
-        self.own.exec_module(module)
+            module.__spec__.loader = self.loader
+        self.loader.exec_module(module)
         furnish(module)
 
 

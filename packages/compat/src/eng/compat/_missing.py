@@ -17,15 +17,15 @@ from eng.compat._routes import is_moved
 class _Explain:
     """Module-level ``__getattr__`` that gives what old code needs, and explains what is not there."""
 
-    def __init__(self, module: ModuleType, alias: str, own: Callable[[str], Any] | None) -> None:
+    def __init__(self, module: ModuleType, alias: str, module_getattr: Callable[[str], Any] | None) -> None:
         self.module = module
         self.alias = alias
-        self.own = own
+        self.module_getattr = module_getattr
 
     def __call__(self, name: str) -> Any:
-        if self.own is not None:
+        if self.module_getattr is not None:
             try:
-                return self.own(name)
+                return self.module_getattr(name)
             except AttributeError:
                 pass
         if is_moved(f"{self.alias}.{name}"):
@@ -65,9 +65,9 @@ def explain(module: ModuleType, alias: str) -> None:
         module: a module of eng.
         alias: the module path of MMEngine by which it was imported.
     """
-    own = vars(module).get("__getattr__")
-    if not isinstance(own, _Explain):
-        vars(module)["__getattr__"] = _Explain(module, alias, own)
+    module_getattr = vars(module).get("__getattr__")
+    if not isinstance(module_getattr, _Explain):
+        vars(module)["__getattr__"] = _Explain(module, alias, module_getattr)
 
 
 def forget(module: ModuleType) -> None:
@@ -75,14 +75,14 @@ def forget(module: ModuleType) -> None:
     answer = vars(module).get("__getattr__")
     if not isinstance(answer, _Explain):
         return
-    if answer.own is None:
+    if answer.module_getattr is None:
         del module.__getattr__
     else:
-        vars(module)["__getattr__"] = answer.own
+        vars(module)["__getattr__"] = answer.module_getattr
 
 
 def message(module: str, name: str, names: Any) -> str:
     """The text of the AttributeError for `name`."""
-    near = difflib.get_close_matches(name, [known for known in names if not known.startswith("__")], n=3)
-    hint = f"; did you mean {', '.join(near)}?" if near else "."
+    nearest = difflib.get_close_matches(name, [known for known in names if not known.startswith("__")], n=3)
+    hint = f"; did you mean {', '.join(nearest)}?" if nearest else "."
     return f"{module} has no {name!r}{hint} What eng leaves out on purpose is listed in docs/differences.md."

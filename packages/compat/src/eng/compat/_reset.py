@@ -28,8 +28,8 @@ def reset_global_state() -> None:
 
 
 def _below(cls: type[Any]) -> list[type[Any]]:
-    children: list[type[Any]] = cls.__subclasses__()
-    return [found for child in children for found in (child, *_below(child))]
+    subclasses: list[type[Any]] = cls.__subclasses__()
+    return [descendant for child in subclasses for descendant in (child, *_below(child))]
 
 
 def _close(instance: Any) -> None:

@@ -13,8 +13,8 @@ _PLACES = {
     "mmengine.runner._flexible_runner": "eng.compat.flexible_runner",
     # Modules of the reference whose contents live elsewhere, or only in eng-compat.
     **{
-        f"mmengine._strategy.{kind}": "eng.compat.strategies.kinds"
-        for kind in ("colossalai", "distributed", "fsdp", "single_device")
+        f"mmengine._strategy.{name}": "eng.compat.strategies.kinds"
+        for name in ("colossalai", "distributed", "fsdp", "single_device")
     },
     "mmengine.analysis.jit_analysis": "eng.compat.legacy.jit_analysis",
     "mmengine.analysis.jit_handles": "eng.compat.legacy.jit_handles",
@@ -41,9 +41,9 @@ def target_of(name: str) -> str:
     """
     if name in _PLACES:
         return _PLACES[name]
-    for own in _OWN:
-        if name.startswith(f"{own}."):
-            return _PLACES[own] + name[len(own) :]
+    for package in _OWN:
+        if name.startswith(f"{package}."):
+            return _PLACES[package] + name[len(package) :]
     return "eng" + name[len(ALIAS) :]
 
 

@@ -37,8 +37,8 @@ def get_device() -> str:
         >>> get_device() in {'cpu', *(row.name for row in ACCELERATORS)}
         True
     """
-    found = current_accelerator()
-    return "cpu" if found is None else found.name
+    accelerator = current_accelerator()
+    return "cpu" if accelerator is None else accelerator.name
 
 
 def is_cuda_available() -> bool:

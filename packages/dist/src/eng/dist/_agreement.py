@@ -115,7 +115,7 @@ class CheckedCommunicator:
             raise CollectiveTimeoutError(f"{name} at {where} waits for rank {number}, which {why}", [number])
 
     def _raise_mismatch(self, calls: dict[int, dict[str, str]], most: tuple[str, int]) -> None:
-        told = {self.ranks[rank]: f"{call['call']} at {call['where']}" for rank, call in calls.items()}
+        call_of_rank = {self.ranks[rank]: f"{call['call']} at {call['where']}" for rank, call in calls.items()}
         common, count = most
         differing = [self.ranks[rank] for rank, call in calls.items() if call["call"] != common]
         verdict = (
@@ -123,9 +123,9 @@ class CheckedCommunicator:
             if count > self.size / 2
             else "no call has a majority"
         )
-        lines = "\n".join(f"  rank {rank}: {text}" for rank, text in told.items())
+        lines = "\n".join(f"  rank {rank}: {text}" for rank, text in call_of_rank.items())
         raise CollectiveMismatchError(
-            f"ranks disagree on collective {self._calls}; {verdict}:\n{lines}", told, differing
+            f"ranks disagree on collective {self._calls}; {verdict}:\n{lines}", call_of_rank, differing
         )
 
 

@@ -34,8 +34,8 @@ def get_data_device(data: Nested) -> torch.device:
     parts = _parts(data, "data")
     devices = {get_data_device(part) for part in parts}
     if len(devices) != 1:
-        found = ", ".join(sorted(map(str, devices))) or "no tensor at all"
-        raise ValueError(f"data should be on one device, but got {found}")
+        names = ", ".join(sorted(map(str, devices))) or "no tensor at all"
+        raise ValueError(f"data should be on one device, but got {names}")
     return devices.pop()
 
 
@@ -74,10 +74,10 @@ def cast_data_device(data: Nested, device: torch.device, out: Nested | None = No
         return moved if out is None else _filled(out, moved)
     if isinstance(data, Mapping):
         targets: dict[Any, Any] = dict(out) if isinstance(out, Mapping) else {}
-        return _like(data, {key: cast_data_device(part, device, targets.get(key)) for key, part in data.items()})
+        return _same_container(data, {key: cast_data_device(part, device, targets.get(key)) for key, part in data.items()})
     parts = list(_parts(data, "data"))
     outs = [None] * len(parts) if out is None else list(_parts(out, "out"))
-    return _like(data, [cast_data_device(part, device, target) for part, target in zip(parts, outs, strict=True)])
+    return _same_container(data, [cast_data_device(part, device, target) for part, target in zip(parts, outs, strict=True)])
 
 
 def _filled(out: Any, moved: Tensor) -> Tensor:
@@ -85,11 +85,11 @@ def _filled(out: Any, moved: Tensor) -> Tensor:
     return filled
 
 
-def _like(data: Nested, values: Any) -> Nested:
-    kind: Any = type(data)
+def _same_container(data: Nested, values: Any) -> Nested:
+    container: Any = type(data)
     # A named tuple takes its fields one by one.
-    made: Nested = kind(*values) if hasattr(data, "_fields") else kind(values)
-    return made
+    filled: Nested = container(*values) if hasattr(data, "_fields") else container(values)
+    return filled
 
 
 def _parts(data: Any, name: str) -> list[Any]:

@@ -142,8 +142,8 @@ def get_local_size() -> int:
     """
     if not is_distributed():
         return 1
-    told = _told_by_launcher("LOCAL_WORLD_SIZE")
-    return told if told is not None else torch_dist.get_world_size(get_local_group())
+    number = _launcher_number("LOCAL_WORLD_SIZE")
+    return number if number is not None else torch_dist.get_world_size(get_local_group())
 
 
 def get_local_rank() -> int:
@@ -156,11 +156,11 @@ def get_local_rank() -> int:
     """
     if not is_distributed():
         return 0
-    told = _told_by_launcher("LOCAL_RANK")
-    return told if told is not None else torch_dist.get_rank(get_local_group())
+    number = _launcher_number("LOCAL_RANK")
+    return number if number is not None else torch_dist.get_rank(get_local_group())
 
 
-def _told_by_launcher(variable: str) -> int | None:
+def _launcher_number(variable: str) -> int | None:
     world = get_default_group()
     has_group = world is not None and _LOCAL_GROUPS.get(world) is not None
     return None if has_group or variable not in os.environ else int(os.environ[variable])

@@ -44,12 +44,12 @@ def all_reduce_dict(data: dict[str, Tensor], op: str = "sum", group: ProcessGrou
     if comm.size <= 1 or not data:
         return
     tensors = [data[key] for key in sorted(data)]
-    whole = [value for value in tensors if not _is_fractional(value)]
+    integers = [value for value in tensors if not _is_fractional(value)]
     fractional = [value for value in tensors if _is_fractional(value)]
-    if whole and fractional and op in {"sum", "mean"}:
-        _reduce_mixed(fractional, whole, op, comm.device, comm.size, group)
+    if integers and fractional and op in {"sum", "mean"}:
+        _reduce_mixed(fractional, integers, op, comm.device, comm.size, group)
         return
-    for values, dtype in ((fractional, _widest(fractional)), (whole, torch.int64)):
+    for values, dtype in ((fractional, _widest(fractional)), (integers, torch.int64)):
         if values:
             _reduce_together(values, dtype, comm.device, lambda flat: all_reduce(flat, op, group))
 
@@ -115,7 +115,7 @@ def _reduce_together(
 
 def _reduce_mixed(
     fractional: list[Tensor],
-    whole: list[Tensor],
+    integers: list[Tensor],
     op: str,
     device: torch.device,
     size: int,
@@ -123,7 +123,7 @@ def _reduce_mixed(
 ) -> None:
     # float64 holds sums of 32-bit halves exactly for up to two million ranks, which int64 as a whole would overflow.
     wide = torch.promote_types(_widest(fractional), torch.float64)
-    numbers = torch.cat([value.detach().reshape(-1).to(device, torch.int64) for value in whole])
+    numbers = torch.cat([value.detach().reshape(-1).to(device, torch.int64) for value in integers])
     parts = [value.detach().reshape(-1).to(device, wide) for value in fractional]
     halves = [(numbers >> _LOW_BITS).to(wide), (numbers & _LOW_MASK).to(wide)]
     flat = torch.cat([*parts, *halves])
@@ -134,7 +134,7 @@ def _reduce_mixed(
     if op == "mean":
         floats, total = floats / size, total.div(size, rounding_mode="trunc")
     _scatter(floats, fractional)
-    _scatter(total, whole)
+    _scatter(total, integers)
 
 
 def _real(values: Tensor) -> Tensor:
@@ -148,12 +148,12 @@ def _scatter(flat: Tensor, values: list[Tensor]) -> None:
 
 def _buckets(tensors: list[Tensor], bucket_size_mb: int) -> Iterator[list[Tensor]]:
     limit = bucket_size_mb * _BYTES_PER_MB if bucket_size_mb > 0 else float("inf")
-    kinds: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
+    buckets: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
     sizes: dict[tuple[torch.dtype, torch.device], int] = {}
     for tensor in tensors:
-        kind, size = (tensor.dtype, tensor.device), tensor.numel() * tensor.element_size()
-        if kinds.get(kind) and sizes[kind] + size > limit:
-            yield kinds.pop(kind)
-        sizes[kind] = size + (sizes[kind] if kinds.get(kind) else 0)
-        kinds.setdefault(kind, []).append(tensor)
-    yield from kinds.values()
+        key, size = (tensor.dtype, tensor.device), tensor.numel() * tensor.element_size()
+        if buckets.get(key) and sizes[key] + size > limit:
+            yield buckets.pop(key)
+        sizes[key] = size + (sizes[key] if buckets.get(key) else 0)
+        buckets.setdefault(key, []).append(tensor)
+    yield from buckets.values()

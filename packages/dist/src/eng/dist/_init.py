@@ -12,7 +12,7 @@ import torch.distributed as torch_dist
 
 from eng.device._table import Accelerator, current_accelerator
 from eng.dist._group_store import JOB_STORES
-from eng.dist._launchers import Place, place_from
+from eng.dist._launchers import Launch, launch_from
 from eng.dist._rendezvous import DEFAULT_TIMEOUT, check_world_size, open_store
 from eng.dist.errors import LauncherError
 
@@ -70,16 +70,16 @@ def init_dist(launcher: str, backend: str = "nccl", init_backend: str = "torch",
         TypeError: ``timeout`` is neither a number nor a timedelta.
     """
     timeout = _as_timedelta(kwargs.pop("timeout", None))
-    place = place_from(launcher, os.environ, kwargs.pop("port", None))
+    launch = launch_from(launcher, os.environ, kwargs.pop("port", None))
     device = current_accelerator()
-    place = _export(place, device)
-    _bind_device(place, device)
+    launch = _export(launch, device)
+    _bind_device(launch, device)
     starter = _STARTERS.get(init_backend)
     if starter is None:
         raise LauncherError(
             f"init_backend should be one of {', '.join(map(repr, _STARTERS))}, but got {init_backend!r}"
         )
-    starter(launcher, place, backend_for(backend, device), timeout, kwargs)
+    starter(launcher, launch, backend_for(backend, device), timeout, kwargs)
 
 
 def backend_for(backend: str, device: Accelerator | None) -> str:
@@ -103,25 +103,25 @@ def _as_timedelta(timeout: Any) -> timedelta | None:
     return timedelta(seconds=timeout)
 
 
-def _export(place: Place, device: Accelerator | None) -> Place:
-    local_rank = place.local_rank
+def _export(launch: Launch, device: Accelerator | None) -> Launch:
+    local_rank = launch.local_rank
     if local_rank is None:
         count = device.module().device_count() if device is not None else 0
-        local_rank = place.rank % count if count else place.rank
-    told = {"RANK": place.rank, "WORLD_SIZE": place.world_size, "LOCAL_RANK": local_rank}
-    told |= {"LOCAL_WORLD_SIZE": place.local_size} if place.local_size is not None else {}
-    told |= {"MASTER_PORT": place.port} if place.port is not None else {}
-    os.environ.update({name: str(value) for name, value in told.items()}, MASTER_ADDR=place.address)
-    return Place(**{**place.__dict__, "local_rank": local_rank})
+        local_rank = launch.rank % count if count else launch.rank
+    variables = {"RANK": launch.rank, "WORLD_SIZE": launch.world_size, "LOCAL_RANK": local_rank}
+    variables |= {"LOCAL_WORLD_SIZE": launch.local_size} if launch.local_size is not None else {}
+    variables |= {"MASTER_PORT": launch.port} if launch.port is not None else {}
+    os.environ.update({name: str(value) for name, value in variables.items()}, MASTER_ADDR=launch.address)
+    return Launch(**{**launch.__dict__, "local_rank": local_rank})
 
 
-def _bind_device(place: Place, device: Accelerator | None) -> None:
+def _bind_device(launch: Launch, device: Accelerator | None) -> None:
     set_device = getattr(device.module(), "set_device", None) if device is not None else None
-    if set_device is not None and place.local_rank is not None:
-        set_device(place.local_rank)
+    if set_device is not None and launch.local_rank is not None:
+        set_device(launch.local_rank)
 
 
-def _start_torch(launcher: str, place: Place, backend: str, timeout: timedelta | None, kwargs: dict[str, Any]) -> None:
+def _start_torch(launcher: str, launch: Launch, backend: str, timeout: timedelta | None, kwargs: dict[str, Any]) -> None:
     limit: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
     if backend == "smddp":
         _import_smddp()
@@ -129,10 +129,10 @@ def _start_torch(launcher: str, place: Place, backend: str, timeout: timedelta |
         torch_dist.init_process_group(backend=backend, **limit, **kwargs)
         return
     patience = timeout or DEFAULT_TIMEOUT
-    store = open_store(place, patience)
-    check_world_size(store, place, patience)
+    store = open_store(launch, patience)
+    check_world_size(store, launch, patience)
     torch_dist.init_process_group(
-        backend=backend, store=store, rank=place.rank, world_size=place.world_size, **limit, **kwargs
+        backend=backend, store=store, rank=launch.rank, world_size=launch.world_size, **limit, **kwargs
     )
     if torch_dist.group.WORLD is not None:
         JOB_STORES.set(torch_dist.group.WORLD, store)
@@ -149,7 +149,7 @@ def _import_smddp() -> None:
 
 
 def _start_deepspeed(
-    launcher: str, place: Place, backend: str, timeout: timedelta | None, kwargs: dict[str, Any]
+    launcher: str, launch: Launch, backend: str, timeout: timedelta | None, kwargs: dict[str, Any]
 ) -> None:
     import deepspeed  # type: ignore[import-not-found,import-untyped,unused-ignore] # optional
 
@@ -158,11 +158,11 @@ def _start_deepspeed(
 
 
 def _start_colossalai(
-    launcher: str, place: Place, backend: str, timeout: timedelta | None, kwargs: dict[str, Any]
+    launcher: str, launch: Launch, backend: str, timeout: timedelta | None, kwargs: dict[str, Any]
 ) -> None:
     import colossalai  # type: ignore[import-not-found,import-untyped,unused-ignore] # optional
 
-    address = {} if launcher == "pytorch" else {"host": place.address, "port": place.port}
+    address = {} if launcher == "pytorch" else {"host": launch.address, "port": launch.port}
     start = colossalai.launch_from_torch if launcher == "pytorch" else colossalai.launch_from_slurm
     start(backend=backend, **address, **kwargs)
 

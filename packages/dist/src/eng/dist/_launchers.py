@@ -13,7 +13,7 @@ DEFAULT_PORT = 29500
 
 
 @dataclass(frozen=True)
-class Place:
+class Launch:
     """Where this process stands among all.
 
     Args:
@@ -35,7 +35,7 @@ class Place:
     job: str = ""
 
 
-def place_from(launcher: str, env: Mapping[str, str], port: int | None = None) -> Place:
+def launch_from(launcher: str, env: Mapping[str, str], port: int | None = None) -> Launch:
     """Reads the place of this process.
 
     Args:
@@ -49,8 +49,8 @@ def place_from(launcher: str, env: Mapping[str, str], port: int | None = None) -
     """
     reader = _READERS.get(launcher)
     if reader is None:
-        near = difflib.get_close_matches(str(launcher), _READERS, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        nearest = difflib.get_close_matches(str(launcher), _READERS, 1)
+        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
         raise LauncherError(f"there is no launcher {launcher!r}; known are {', '.join(map(repr, _READERS))}{hint}")
     return reader(env, port)
 
@@ -85,10 +85,10 @@ def _optional(env: Mapping[str, str], name: str) -> int | None:
     return _number(env, name) if name in env else None
 
 
-def _from_torchrun(env: Mapping[str, str], port: int | None) -> Place:
+def _from_torchrun(env: Mapping[str, str], port: int | None) -> Launch:
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
     _require(env, "pytorch", names if port is None else names[:-1], "start the script with torchrun, which sets them")
-    return Place(
+    return Launch(
         rank=_number(env, "RANK"),
         world_size=_number(env, "WORLD_SIZE"),
         local_rank=_number(env, "LOCAL_RANK"),
@@ -98,13 +98,13 @@ def _from_torchrun(env: Mapping[str, str], port: int | None) -> Place:
     )
 
 
-def _from_slurm(env: Mapping[str, str], port: int | None) -> Place:
+def _from_slurm(env: Mapping[str, str], port: int | None) -> Launch:
     nodes = "SLURM_NODELIST" if "SLURM_NODELIST" in env else "SLURM_JOB_NODELIST"
     nodes = nodes if nodes in env else "SLURM_NODELIST"
     _require(env, "slurm", ("SLURM_PROCID", "SLURM_NTASKS", nodes), "start the script with srun, which sets them")
     world_size = _number(env, "SLURM_NTASKS")
     single = env.get("SLURM_NNODES", env.get("SLURM_JOB_NUM_NODES")) == "1" or not re.search(r"[,\[]", env[nodes])
-    return Place(
+    return Launch(
         rank=_number(env, "SLURM_PROCID"),
         world_size=world_size,
         local_rank=_optional(env, "SLURM_LOCALID"),
@@ -115,14 +115,14 @@ def _from_slurm(env: Mapping[str, str], port: int | None) -> Place:
     )
 
 
-def _from_mpi(env: Mapping[str, str], port: int | None) -> Place:
+def _from_mpi(env: Mapping[str, str], port: int | None) -> Launch:
     names = ["OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"]
     single = "OMPI_COMM_WORLD_SIZE" in env and env.get("OMPI_COMM_WORLD_LOCAL_SIZE") == env["OMPI_COMM_WORLD_SIZE"]
     if not single:
         names.append("MASTER_ADDR")
     hint = "start the script with mpirun; on several nodes pass the host of rank 0 with -x MASTER_ADDR=host"
     _require(env, "mpi", tuple(names), hint)
-    return Place(
+    return Launch(
         rank=_number(env, "OMPI_COMM_WORLD_RANK"),
         world_size=_number(env, "OMPI_COMM_WORLD_SIZE"),
         local_rank=_number(env, "OMPI_COMM_WORLD_LOCAL_RANK"),
@@ -141,7 +141,7 @@ def _port(env: Mapping[str, str], port: int | None, single_node: bool) -> int | 
     return None if single_node else DEFAULT_PORT
 
 
-_READERS: dict[str, Callable[[Mapping[str, str], int | None], Place]] = {
+_READERS: dict[str, Callable[[Mapping[str, str], int | None], Launch]] = {
     "pytorch": _from_torchrun,
     "slurm": _from_slurm,
     "mpi": _from_mpi,

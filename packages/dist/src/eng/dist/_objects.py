@@ -191,12 +191,12 @@ def _dumped(data: Any) -> tuple[Tensor, Exception | None]:
     return torch.frombuffer(raw.getbuffer(), dtype=torch.uint8), None
 
 
-def _raise_failures(ranks: set[int], own: Exception | None) -> None:
+def _raise_failures(ranks: set[int], own_error: Exception | None) -> None:
     if not ranks:
         return
     names = ", ".join(map(str, sorted(ranks)))
-    detail = f": {own}" if own is not None else "; its own error says what and why"
-    raise UnpicklableError(sorted(ranks), f"rank {names} has an object that cannot be pickled{detail}") from own
+    detail = f": {own_error}" if own_error is not None else "; its own error says what and why"
+    raise UnpicklableError(sorted(ranks), f"rank {names} has an object that cannot be pickled{detail}") from own_error
 
 
 def _padded(payload: Tensor, length: int, comm: Communicator) -> Tensor:
@@ -211,7 +211,7 @@ def _received(comm: Communicator, rank: int, size: int) -> Any:
     return loads(wire)
 
 
-def _replace(data: list[Any], given: list[Any], src: int) -> None:
-    if len(given) != len(data):
-        raise ValueError(f"rank {src} broadcasts {len(given)} objects, but this rank's list has {len(data)} places")
-    data[:] = given
+def _replace(data: list[Any], objects: list[Any], src: int) -> None:
+    if len(objects) != len(data):
+        raise ValueError(f"rank {src} broadcasts {len(objects)} objects, but this rank's list has {len(data)} places")
+    data[:] = objects

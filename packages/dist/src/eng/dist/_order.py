@@ -68,16 +68,16 @@ def indexed(parts: Sequence[tuple[Sequence[int], Sequence[Any]]], size: int) -> 
         >>> indexed([([0, 2], ['a', 'c']), ([1, 0], ['b', 'a'])], 3)
         ['a', 'b', 'c']
     """
-    found: dict[int, Any] = {}
+    result_of: dict[int, Any] = {}
     for rank, (indices, results) in enumerate(parts):
         for index, result in zip(indices, results, strict=True):
             if not 0 <= index < size:
                 raise ResultsError(
                     f"rank {rank} has a result of sample {index}, but the dataset has samples 0 to {size - 1}"
                 )
-            found.setdefault(int(index), result)
-    if len(found) != size:
-        missing = [index for index in range(size) if index not in found]
+            result_of.setdefault(int(index), result)
+    if len(result_of) != size:
+        missing = [index for index in range(size) if index not in result_of]
         shown = ", ".join(map(str, missing[:_SHOWN])) + (", ..." if len(missing) > _SHOWN else "")
         raise ResultsError(f"{len(missing)} of {size} samples have no result on any rank: {shown}")
-    return [found[index] for index in range(size)]
+    return [result_of[index] for index in range(size)]

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch.distributed as torch_dist
 
-from eng.dist._launchers import Place
+from eng.dist._launchers import Launch
 from eng.dist._port_file import port_file, published, read_port
 from eng.dist._starts import part_of_this_start
 from eng.dist._stores import agent_store, tcp_store
@@ -40,7 +40,7 @@ def find_free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def open_store(place: Place, timeout: timedelta) -> Any:
+def open_store(launch: Launch, timeout: timedelta) -> Any:
     """The store of this job, reached by every rank.
 
     Under torchrun the agent serves it, in any other case rank 0 does.
@@ -51,29 +51,29 @@ def open_store(place: Place, timeout: timedelta) -> Any:
         ForeignFileError: the file with the port belongs to another user.
     """
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
-        store = agent_store(place.rank, place.world_size, timeout)
-        return part_of_this_start(store, place.rank, place.world_size, timeout)
-    if place.port is not None:
-        return _tcp_store(place.address, place.port, place.rank == 0, timeout)
-    return _serve_and_publish(place, timeout) if place.rank == 0 else _read_and_connect(place, timeout)
+        store = agent_store(launch.rank, launch.world_size, timeout)
+        return part_of_this_start(store, launch.rank, launch.world_size, timeout)
+    if launch.port is not None:
+        return _tcp_store(launch.address, launch.port, launch.rank == 0, timeout)
+    return _serve_and_publish(launch, timeout) if launch.rank == 0 else _read_and_connect(launch, timeout)
 
 
-def check_world_size(store: Any, place: Place, timeout: timedelta) -> None:
+def check_world_size(store: Any, launch: Launch, timeout: timedelta) -> None:
     """Makes sure that all ranks were told the same world size, before anybody waits for somebody who never comes.
 
     Raises:
         WorldSizeMismatchError: on every rank that disagrees, and on rank 0.
         CollectiveTimeoutError: a rank did not come in time.
     """
-    attempt = store.add(f"eng/attempt/{place.rank}", 1)
+    attempt = store.add(f"eng/attempt/{launch.rank}", 1)
     key = f"eng/hello/{attempt}"
-    store.set(f"{key}/{place.rank}", str(place.world_size))
-    for other in range(place.world_size) if place.rank == 0 else (0,):
-        _wait_for_rank(store, f"{key}/{other}", other, timeout)
-        told = int(store.get(f"{key}/{other}"))
-        if told != place.world_size:
+    store.set(f"{key}/{launch.rank}", str(launch.world_size))
+    for rank in range(launch.world_size) if launch.rank == 0 else (0,):
+        _wait_for_rank(store, f"{key}/{rank}", rank, timeout)
+        world_size = int(store.get(f"{key}/{rank}"))
+        if world_size != launch.world_size:
             raise WorldSizeMismatchError(
-                f"rank {place.rank} was told of {place.world_size} processes, but rank {other} of {told}; "
+                f"rank {launch.rank} was told of {launch.world_size} processes, but rank {rank} of {world_size}; "
                 "start all of them with the same WORLD_SIZE"
             )
 
@@ -125,25 +125,25 @@ def _connect(host: str, port: int, timeout: timedelta) -> Any:
     return result
 
 
-def _serve_and_publish(place: Place, timeout: timedelta) -> Any:
-    store = _tcp_store(place.address, 0, True, timeout)
+def _serve_and_publish(launch: Launch, timeout: timedelta) -> Any:
+    store = _tcp_store(launch.address, 0, True, timeout)
     os.environ["MASTER_PORT"] = str(store.port)
-    with published(store.port, port_file(place.job)):
-        for rank in range(1, place.world_size):
+    with published(store.port, port_file(launch.job)):
+        for rank in range(1, launch.world_size):
             _wait_for_rank(store, f"eng/connected/{rank}", rank, timeout)
     return store
 
 
-def _read_and_connect(place: Place, timeout: timedelta) -> Any:
-    source, deadline = port_file(place.job), time.monotonic() + timeout.total_seconds()
+def _read_and_connect(launch: Launch, timeout: timedelta) -> Any:
+    source, deadline = port_file(launch.job), time.monotonic() + timeout.total_seconds()
     while True:
         # A file that an earlier start left names a port that nobody serves: it is read again.
         with contextlib.suppress(CollectiveTimeoutError):
             port = read_port(source)
             if port is not None:
-                store = _connect(place.address, port, min(timeout, _ONE_TRY))
+                store = _connect(launch.address, port, min(timeout, _ONE_TRY))
                 store.set_timeout(timeout)
-                store.set(f"eng/connected/{place.rank}", "1")
+                store.set(f"eng/connected/{launch.rank}", "1")
                 os.environ["MASTER_PORT"] = str(port)
                 return store
         if time.monotonic() > deadline:

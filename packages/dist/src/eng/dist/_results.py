@@ -134,8 +134,8 @@ def _hand_over(part: Any, comm: Communicator, tmpdir: str | None) -> Path:
     for base in bases:
         folder = _agree_on_folder(base, comm)
         status, failure = _write(folder, part, comm.rank)
-        told = torch.tensor([status], device=comm.device)
-        statuses = [int(each) for each in comm.all_gather(told)]  # also the barrier behind which files are whole
+        own_status = torch.tensor([status], device=comm.device)
+        statuses = [int(value) for value in comm.all_gather(own_status)]  # also the barrier behind which files are whole
         if folder is not None and set(statuses) == {_WRITTEN}:
             return folder
         if comm.rank == 0 and folder is not None:

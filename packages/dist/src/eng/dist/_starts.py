@@ -42,21 +42,21 @@ def _give_name(store: Any, world_size: int, deadline: float) -> str:
     missing = list(range(1, world_size))
     while missing:
         for rank in missing:
-            # A word may be left from an earlier start: it is answered all the same, and the rank is waited for.
-            if store.check([_ask(rank)]) and (word := store.get(_ask(rank))) != answered.get(rank):
-                store.set(_answer(word.decode()), name)
-                answered[rank] = word
+            # A request may be left from an earlier start: it is answered all the same, and the rank is waited for.
+            if store.check([_ask(rank)]) and (request := store.get(_ask(rank))) != answered.get(rank):
+                store.set(_answer(request.decode()), name)
+                answered[rank] = request
         missing = [rank for rank in missing if not store.check([_heard(name, rank)])]
         _pause(missing, deadline)
     return name
 
 
 def _ask_for_name(store: Any, rank: int, deadline: float) -> str:
-    word = uuid.uuid4().hex
-    store.set(_ask(rank), word)
-    while not store.check([_answer(word)]):
+    request = uuid.uuid4().hex
+    store.set(_ask(rank), request)
+    while not store.check([_answer(request)]):
         _pause([0], deadline)
-    name: str = store.get(_answer(word)).decode()
+    name: str = store.get(_answer(request)).decode()
     store.set(_heard(name, rank), "1")
     return name
 
@@ -71,8 +71,8 @@ def _ask(rank: int) -> str:
     return f"eng/start/ask/{rank}"
 
 
-def _answer(word: str) -> str:
-    return f"eng/start/answer/{word}"
+def _answer(request: str) -> str:
+    return f"eng/start/answer/{request}"
 
 
 def _heard(name: str, rank: int) -> str:

@@ -73,10 +73,10 @@ def reduce_op_of(op: str, dtype: torch.dtype) -> torch_dist.ReduceOp.RedOpType:
         TypeError: the mean of truth values, or an order of complex numbers.
     """
     if op not in _OPS:
-        near = difflib.get_close_matches(str(op), _OPS, 1)
+        nearest = difflib.get_close_matches(str(op), _OPS, 1)
         raise LauncherError(
             f"no reduction is called {op!r}; op takes {', '.join(_OPS)}"
-            + (f"; did you mean {near[0]!r}?" if near else "")
+            + (f"; did you mean {nearest[0]!r}?" if nearest else "")
         )
     if dtype.is_complex and op not in {"sum", "mean"}:
         raise TypeError(f"complex numbers can be reduced by 'sum' or 'mean', but got {op!r}")
@@ -220,9 +220,9 @@ def _padded(data: Tensor, shapes: list[torch.Size], comm: Communicator) -> Tenso
     return wire
 
 
-def _cut(part: Tensor, like: Tensor, shape: torch.Size) -> Tensor:
-    used = part[: shape.numel() * like.element_size()]
-    return _wire.from_bytes(used, like.dtype).reshape(shape).to(like.device)
+def _cut(part: Tensor, example: Tensor, shape: torch.Size) -> Tensor:
+    used = part[: shape.numel() * example.element_size()]
+    return _wire.from_bytes(used, example.dtype).reshape(shape).to(example.device)
 
 
 _MAX_DIMS = 8

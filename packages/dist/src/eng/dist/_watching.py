@@ -65,7 +65,7 @@ class Wait:
         self._watch.raise_if_failed()
         self._before, self._watch.waiting = self._watch.waiting, (self._name, time.monotonic())
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+    def __exit__(self, error_class: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         try:
             fault = self._watch.fault_behind(error) if isinstance(error, RuntimeError) else None
             if fault is not None and fault is not error:  # a block in this one has raised it

@@ -39,10 +39,10 @@ def to_move(data: Tensor, device: torch.device) -> Tensor:
     return wire if wire.dtype in _NATIVE else as_bytes(wire)
 
 
-def moved_back(wire: Tensor, like: Tensor, shape: torch.Size | None = None) -> Tensor:
-    """What came over the wire, with the type and device of `like`, and its shape unless `shape` is given."""
-    typed = wire if wire.dtype == like.dtype else from_bytes(wire, like.dtype)
-    return typed.reshape(like.shape if shape is None else shape).to(like.device)
+def moved_back(wire: Tensor, example: Tensor, shape: torch.Size | None = None) -> Tensor:
+    """What came over the wire, with the type and device of `example`, and its shape unless `shape` is given."""
+    typed = wire if wire.dtype == example.dtype else from_bytes(wire, example.dtype)
+    return typed.reshape(example.shape if shape is None else shape).to(example.device)
 
 
 def to_reduce(data: Tensor, device: torch.device) -> Tensor:

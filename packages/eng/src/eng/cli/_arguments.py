@@ -6,25 +6,25 @@ from collections.abc import Callable, Iterator, Sequence
 
 # Options that take several words, and which words belong to them.
 LISTS: dict[str, Callable[[str], bool]] = {
-    "--cfg-options": lambda word: "=" in word and not word.startswith("-"),
-    "--grid": lambda word: "=" in word and not word.startswith("-"),
-    "--space": lambda word: "=" in word and not word.startswith("-"),
+    "--cfg-options": lambda argument: "=" in argument and not argument.startswith("-"),
+    "--grid": lambda argument: "=" in argument and not argument.startswith("-"),
+    "--space": lambda argument: "=" in argument and not argument.startswith("-"),
     "--shape": str.isdigit,
 }
 
 
-def take_flag(words: Sequence[str], flag: str) -> tuple[list[str], bool]:
+def take_flag(arguments: Sequence[str], flag: str) -> tuple[list[str], bool]:
     """The words without `flag`, and whether it was among them (before a ``--``).
 
     Examples:
         >>> take_flag(["train", "a.py", "--traceback"], "--traceback")
         (['train', 'a.py'], True)
     """
-    ours, rest = _split_at_dashes(words)
-    return [word for word in ours if word != flag] + rest, flag in ours
+    ours, after_dashes = _split_at_dashes(arguments)
+    return [argument for argument in ours if argument != flag] + after_dashes, flag in ours
 
 
-def spread_lists(words: Sequence[str]) -> list[str]:
+def spread_lists(arguments: Sequence[str]) -> list[str]:
     """The words with ``--cfg-options a=1 b=2`` as ``--cfg-options a=1 --cfg-options b=2``, and other lists likewise.
 
     A command then declares a plain ``multiple=True`` option. A list ends at the next option, or at the first word that
@@ -34,24 +34,24 @@ def spread_lists(words: Sequence[str]) -> list[str]:
         >>> spread_lists(["train", "--cfg-options", "a=1", "b=2", "config.py"])
         ['train', '--cfg-options', 'a=1', '--cfg-options', 'b=2', 'config.py']
     """
-    ours, rest = _split_at_dashes(words)
-    return [*_spread(ours), *rest]
+    ours, after_dashes = _split_at_dashes(arguments)
+    return [*_spread(ours), *after_dashes]
 
 
-def _split_at_dashes(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    words = list(words)
-    end = words.index("--") if "--" in words else len(words)
-    return words[:end], words[end:]
+def _split_at_dashes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    arguments = list(arguments)
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    return arguments[:end], arguments[end:]
 
 
-def _spread(words: list[str]) -> Iterator[str]:
+def _spread(arguments: list[str]) -> Iterator[str]:
     current, expects_value = "", False
-    for word in words:
-        if current and LISTS[current](word):
+    for argument in arguments:
+        if current and LISTS[current](argument):
             if not expects_value:
                 yield current
             expects_value = False
         else:
-            name = word.partition("=")[0]
-            current, expects_value = (name if name in LISTS else ""), word in LISTS
-        yield word
+            name = argument.partition("=")[0]
+            current, expects_value = (name if name in LISTS else ""), argument in LISTS
+        yield argument

@@ -50,20 +50,20 @@ class CommandTree:
         root = cls()
         for entry in entries:
             node = root
-            for word in entry.name.split("."):
-                node = node.children.setdefault(word, cls())
+            for part in entry.name.split("."):
+                node = node.children.setdefault(part, cls())
             node.entry_point = entry
         return root
 
     def command(self, name: str) -> click.Command:
         """The command at this node; one that cannot be imported tells why when it is run."""
         try:
-            found = self.entry_point.load() if self.entry_point else None
+            command = self.entry_point.load() if self.entry_point else None
         except Exception as error:  # noqa: BLE001  # one broken plug-in must not take the help and its neighbours down
             return _broken(name, self.entry_point, error)
         if not self.children:
-            return found or click.Group(name)
-        return EntryPointGroup(self, base=found, name=name)
+            return command or click.Group(name)
+        return EntryPointGroup(self, base=command, name=name)
 
 
 class EntryPointGroup(click.Group):
@@ -85,8 +85,8 @@ class EntryPointGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All names, in alphabetical order."""
-        own = self._base.list_commands(ctx) if self._base is not None else []
-        return sorted({*own, *self._tree.children})
+        base_names = self._base.list_commands(ctx) if self._base is not None else []
+        return sorted({*base_names, *self._tree.children})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command called `cmd_name`, imported now."""
@@ -97,11 +97,11 @@ class EntryPointGroup(click.Group):
     def summary(self, ctx: click.Context, cmd_name: str) -> str:
         """One line on the command called `cmd_name`, which is imported only where its source does not tell."""
         node = self._tree.children.get(cmd_name)
-        found = summary_of(node.entry_point) if node is not None and node.entry_point is not None else None
-        if found is None:
+        summary = summary_of(node.entry_point) if node is not None and node.entry_point is not None else None
+        if summary is None:
             command = self.get_command(ctx, cmd_name)
-            found = command.get_short_help_str(_LONGEST_SUMMARY) if command is not None else ""
-        return found
+            summary = command.get_short_help_str(_LONGEST_SUMMARY) if command is not None else ""
+        return summary
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the list of commands, without importing them."""
@@ -122,11 +122,11 @@ class EntryPointGroup(click.Group):
         """The command that `args` start with; an unknown one is an error with near names, or with the package that has it."""
         name = args[0]
         if not name.startswith("-") and name not in (names := self.list_commands(ctx)):
-            package = next((each for each, commands in ELSEWHERE.items() if name in commands), None)
+            package = next((distribution for distribution, commands in ELSEWHERE.items() if name in commands), None)
             if package is not None and ctx.parent is None:
                 raise click.UsageError(f"the command {name!r} is in a package of its own: pip install '{package}'", ctx)
-            near = difflib.get_close_matches(name, names, n=3)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(names)}"
+            nearest = difflib.get_close_matches(name, names, n=3)
+            hint = f"did you mean {' or '.join(nearest)}?" if nearest else f"there are: {', '.join(names)}"
             raise click.UsageError(f"no command {name!r}; {hint}", ctx)
         return super().resolve_command(ctx, args)
 

@@ -18,12 +18,12 @@ _LIBRARIES = ("torch", "torchvision", "numpy", "opencv-python", "opencv-python-h
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def env(as_json: bool) -> None:
     """Versions and devices, for a bug report."""
-    found = report()
+    facts = report()
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        click.echo(json.dumps(facts, indent=2))
         return
-    width = max(map(len, found))
-    for key, value in found.items():
+    width = max(map(len, facts))
+    for key, value in facts.items():
         click.echo(f"{key:<{width}}  {value}")
 
 

@@ -18,11 +18,11 @@ def one_message(error: BaseException) -> str | None:
         return _usage(error)
     if isinstance(error, click.ClickException):
         return error.format_message()
-    place = getattr(error, "config_place", None)
-    if place is not None:  # raised by the user's own lines, in a Python config
-        return f"{place}: {type(error).__name__}: {_words(error)}\n(eng --traceback ... shows where)"
+    location = getattr(error, "config_place", None)
+    if location is not None:  # raised by the user's own lines, in a Python config
+        return f"{location}: {type(error).__name__}: {_message_of(error)}\n(eng --traceback ... shows where)"
     if isinstance(error, _ALWAYS) or (isinstance(error, _MISTAKES) and _is_ours(error)):
-        return f"{_words(error)}\n({_hint(error)})"
+        return f"{_message_of(error)}\n({_hint(error)})"
     return None
 
 
@@ -38,13 +38,13 @@ def _usage(error: click.UsageError) -> str:
     return f"{error.format_message()}{hint}"
 
 
-def _words(error: BaseException) -> str:
+def _message_of(error: BaseException) -> str:
     if type(error) is SyntaxError:
         return "".join(traceback.format_exception_only(type(error), error)).strip()
     # The str() of a KeyError is the repr of the key.
-    words = str(error.args[0]) if type(error) is KeyError and error.args else str(error) or type(error).__name__
+    message = str(error.args[0]) if type(error) is KeyError and error.args else str(error) or type(error).__name__
     notes: list[str] = getattr(error, "__notes__", [])  # such as the nodes of a config around a failed build
-    return "\n".join([words, *notes])
+    return "\n".join([message, *notes])
 
 
 def _is_ours(error: BaseException) -> bool:

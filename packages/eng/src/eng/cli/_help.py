@@ -20,9 +20,9 @@ _LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)\s]+)\)")
 
 
 @click.command("help")
-@click.argument("words", nargs=-1, metavar="[TOPIC | ERROR-CLASS]")
+@click.argument("topic_words", nargs=-1, metavar="[TOPIC | ERROR-CLASS]")
 @click.option("--lang", type=click.Choice(["en", "zh"]), help="Language. Default: zh in a Chinese locale, else en.")
-def help_(words: tuple[str, ...], lang: str | None) -> None:
+def help_(topic_words: tuple[str, ...], lang: str | None) -> None:
     r"""Print a page of the documentation, or what an error means.
 
     No network is used.
@@ -32,7 +32,7 @@ def help_(words: tuple[str, ...], lang: str | None) -> None:
     eng help early stopping         the page on early stopping
     eng help BrokenCheckpointError  what happened and what to do
     """
-    topic = " ".join(words)
+    topic = " ".join(topic_words)
     folder = pages_folder()
     if not topic:
         click.echo(_list_of_topics(folder))
@@ -87,8 +87,8 @@ def find_page(folder: Path, topic: str) -> Path:
     best = max(scores, key=lambda page: scores[page])
     if scores[best] == 0:
         names = {_plain(name.rpartition("/")[2]): name for name in pages}
-        near = [names[name] for name in difflib.get_close_matches(wanted, names, n=3)]
-        hint = f"did you mean {' or '.join(near)}?" if near else "eng help lists all topics"
+        nearest = [names[name] for name in difflib.get_close_matches(wanted, names, n=3)]
+        hint = f"did you mean {' or '.join(nearest)}?" if nearest else "eng help lists all topics"
         raise click.UsageError(f"no page is about {topic!r}; {hint}")
     return best
 
@@ -121,8 +121,8 @@ def error_help(folder: Path, name: str) -> str:
     """
     known = _explanations(folder)
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else "eng help troubleshooting lists those of eng"
+        nearest = difflib.get_close_matches(name, known, n=3)
+        hint = f"did you mean {' or '.join(nearest)}?" if nearest else "eng help troubleshooting lists those of eng"
         raise click.UsageError(f"{name} is no error class that the pages of eng explain; {hint}")
     cause, remedy = known[name]
     lines = [name, "", f"What happened: {terminal_text(cause)}", f"What to do: {terminal_text(remedy)}"]

@@ -45,9 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         the exit status: 0 done, 1 findings (or an unexpected error), 2 a mistake in the call or the files, 130 Ctrl-C.
     """
-    words, show_traceback = take_flag(sys.argv[1:] if argv is None else argv, "--traceback")
+    arguments, show_traceback = take_flag(sys.argv[1:] if argv is None else argv, "--traceback")
     try:
-        return _run(spread_lists(words))
+        return _run(spread_lists(arguments))
     except _NO_WORDS as error:
         click.echo(error.format_message(), err=True)
         return USER_ERROR
@@ -66,10 +66,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return USER_ERROR
 
 
-def _run(words: list[str]) -> int:
+def _run(arguments: list[str]) -> int:
     if os.environ.get("ENG_COMPAT", "0").lower() not in ("", "0", "false", "no"):
         _install_compat()
-    status: Any = front_door().main(args=words, prog_name="eng", standalone_mode=False, obj=Services())
+    status: Any = front_door().main(args=arguments, prog_name="eng", standalone_mode=False, obj=Services())
     return status if isinstance(status, int) else OK
 
 

@@ -66,7 +66,7 @@ class Services:
             return MODELS.build(cfg.get("model", cfg))
 
 
-def parse_cfg_options(words: Sequence[str]) -> dict[str, Any]:
+def parse_cfg_options(settings: Sequence[str]) -> dict[str, Any]:
     """Settings by dotted key, from words such as ``"a.b=1"``.
 
     Raises:
@@ -78,13 +78,13 @@ def parse_cfg_options(words: Sequence[str]) -> dict[str, Any]:
     """
     from eng.config import DictAction
 
-    for word in words:
-        if not word.partition("=")[1] or word.startswith(("=", "-")):
-            raise click.UsageError(f"--cfg-options takes KEY=VALUE, not {word!r}")
+    for setting in settings:
+        if not setting.partition("=")[1] or setting.startswith(("=", "-")):
+            raise click.UsageError(f"--cfg-options takes KEY=VALUE, not {setting!r}")
     parser = argparse.ArgumentParser(exit_on_error=False, add_help=False)
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, default={})
     try:
-        options = parser.parse_args(["--cfg-options", *words] if words else []).cfg_options
+        options = parser.parse_args(["--cfg-options", *settings] if settings else []).cfg_options
     except argparse.ArgumentError as error:
         raise click.UsageError(str(error)) from error
     return dict(options)

@@ -211,8 +211,8 @@ class BaseStrategy(Strategy):
         callback: Callable[[dict[str, Any]], Any] | None = None,
     ) -> dict[str, Any]:
         """Takes weights, optimizer and schedulers of a checkpoint, and gives the checkpoint."""
-        place = "cpu" if map_location == "default" else map_location
-        checkpoint = self.load_checkpoint(filename, map_location=place, callback=callback)
+        device = "cpu" if map_location == "default" else map_location
+        checkpoint = self.load_checkpoint(filename, map_location=device, callback=callback)
         if resume_optimizer and self.optim_wrapper is not None and "optimizer" in checkpoint:
             self.load_optim_state_dict(checkpoint["optimizer"])
         if resume_param_scheduler and self.param_schedulers is not None and "param_schedulers" in checkpoint:

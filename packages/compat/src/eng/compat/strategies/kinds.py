@@ -62,8 +62,10 @@ class FSDPStrategy(DDPStrategy, Sharding):
         activation_checkpointing: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        kind = state_dict_cfg if isinstance(state_dict_cfg, str) else state_dict_cfg.get("state_dict_type", "")
-        form = "full" if "full" in str(kind).lower() else "sharded"
+        state_dict_type = (
+            state_dict_cfg if isinstance(state_dict_cfg, str) else state_dict_cfg.get("state_dict_type", "")
+        )
+        form = "full" if "full" in str(state_dict_type).lower() else "sharded"
         Sharding.__init__(
             self, model_wrapper=model_wrapper, skip_init_weights=skip_init_weights, checkpoint=form, **kwargs
         )
@@ -119,8 +121,8 @@ class DeepSpeedStrategy(BaseStrategy, Zero):
         exclude_frozen_parameters: bool | None = None,
         **kwargs: Any,
     ) -> None:
-        own = {key: value for key, value in locals().items() if key not in ("self", "kwargs", "__class__")}
-        Zero.__init__(self, **own, **kwargs)
+        arguments = {key: value for key, value in locals().items() if key not in ("self", "kwargs", "__class__")}
+        Zero.__init__(self, **arguments, **kwargs)
 
     def convert_model(self, model: nn.Module) -> nn.Module:
         """The model on its device, in the wrapper that :meth:`_wrap_model` gives."""

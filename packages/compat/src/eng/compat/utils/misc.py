@@ -202,12 +202,12 @@ def get_object_from_string(obj_name: str) -> Any:
     parts = obj_name.split(".")
     for length in range(len(parts), 0, -1):
         try:
-            found: Any = importlib.import_module(".".join(parts[:length]))
+            target: Any = importlib.import_module(".".join(parts[:length]))
         except ImportError:
             continue
         for part in parts[length:]:
-            found = getattr(found, part, None)
-        return found
+            target = getattr(target, part, None)
+        return target
     return None
 
 

@@ -40,8 +40,8 @@ class FaultHook:
         else:
             sys.excepthook = FaultHook(watch)
 
-    def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        self.before(kind, error, trace)
+    def __call__(self, error_class: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        self.before(error_class, error, trace)
         if not isinstance(error, KeyboardInterrupt):
             self.watch.publish(error)
 

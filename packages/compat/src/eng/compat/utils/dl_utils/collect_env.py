@@ -46,10 +46,10 @@ def collect_env() -> OrderedDict[str, Any]:
 
 
 def _devices() -> dict[str, str]:
-    found: dict[str, list[str]] = {}
+    indices_of: dict[str, list[str]] = {}
     for index in range(torch.cuda.device_count()):
-        found.setdefault(torch.cuda.get_device_name(index), []).append(str(index))
-    return {f"GPU {','.join(indices)}": name for name, indices in found.items()}
+        indices_of.setdefault(torch.cuda.get_device_name(index), []).append(str(index))
+    return {f"GPU {','.join(indices)}": name for name, indices in indices_of.items()}
 
 
 def _compiler() -> str:
