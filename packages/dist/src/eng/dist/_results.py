@@ -135,7 +135,8 @@ def _hand_over(part: Any, comm: Communicator, tmpdir: str | None) -> Path:
         folder = _agree_on_folder(base, comm)
         status, failure = _write(folder, part, comm.rank)
         own_status = torch.tensor([status], device=comm.device)
-        statuses = [int(value) for value in comm.all_gather(own_status)]  # also the barrier behind which files are whole
+        # The gather is also the barrier behind which the files are whole.
+        statuses = [int(value) for value in comm.all_gather(own_status)]
         if folder is not None and set(statuses) == {_WRITTEN}:
             return folder
         if comm.rank == 0 and folder is not None:
