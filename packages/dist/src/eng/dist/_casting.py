@@ -74,10 +74,14 @@ def cast_data_device(data: Nested, device: torch.device, out: Nested | None = No
         return moved if out is None else _filled(out, moved)
     if isinstance(data, Mapping):
         targets: dict[Any, Any] = dict(out) if isinstance(out, Mapping) else {}
-        return _same_container(data, {key: cast_data_device(part, device, targets.get(key)) for key, part in data.items()})
+        return _same_container(
+            data, {key: cast_data_device(part, device, targets.get(key)) for key, part in data.items()}
+        )
     parts = list(_parts(data, "data"))
     outs = [None] * len(parts) if out is None else list(_parts(out, "out"))
-    return _same_container(data, [cast_data_device(part, device, target) for part, target in zip(parts, outs, strict=True)])
+    return _same_container(
+        data, [cast_data_device(part, device, target) for part, target in zip(parts, outs, strict=True)]
+    )
 
 
 def _filled(out: Any, moved: Tensor) -> Tensor:

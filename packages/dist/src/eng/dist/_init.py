@@ -121,7 +121,9 @@ def _bind_device(launch: Launch, device: Accelerator | None) -> None:
         set_device(launch.local_rank)
 
 
-def _start_torch(launcher: str, launch: Launch, backend: str, timeout: timedelta | None, kwargs: dict[str, Any]) -> None:
+def _start_torch(
+    launcher: str, launch: Launch, backend: str, timeout: timedelta | None, kwargs: dict[str, Any]
+) -> None:
     limit: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
     if backend == "smddp":
         _import_smddp()
