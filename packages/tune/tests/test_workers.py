@@ -26,7 +26,7 @@ def test_workers_are_chosen_by_throughput(tmp_path: Path) -> None:
     run = runner(tmp_path, train_dataloader=torch.utils.data.DataLoader(Slow(), batch_size=4))
     found = find_workers(run, counts=[0, 2], seconds=1.0)
     speeds = dict(found.throughputs)
-    assert speeds[0] == pytest.approx(1 / 0.016, rel=0.5)
+    assert 0 < speeds[0] < 1 / 0.016  # batches per second: four samples of 4 ms each, and the machine's other work
     assert speeds[2] > 1.3 * speeds[0]
     assert found.num_workers == 2
     assert found.options == {"train_dataloader.num_workers": 2}
