@@ -118,6 +118,16 @@ def totals() -> str:
 
 
 @nox.session(python=torch_python())
+def mesh(session: nox.Session) -> None:
+    """Ten shapes of the strategy Mesh on 2, 4 and 8 gloo ranks beside one process, each resumed on three others."""
+    prepare_everything(session, "pytest>=8", "pytest-timeout", "pytest-xdist")
+    session.run(
+        "python", "-m", "pytest", "-q", "-s", "-n0", "tests/distributed/test_mesh.py", *session.posargs,
+        env={"ENG_MESH_ALL": "1", "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+@nox.session(python=torch_python())
 def downstream(session: nox.Session) -> None:
     """Unmodified OpenMMLab libraries from PyPI, under the alias; ``-- --all`` runs the complete corpus.
 

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from eng.dist import all_gather_object, all_reduce, get_rank, get_world_size
+from eng.dist import all_gather_object, all_reduce, get_rank, get_ranks_per_share, get_world_size
 from eng.evaluator import BaseMetric
 from eng.hooks import Hook
 from eng.logging import MessageHub
@@ -61,6 +61,19 @@ class Block(nn.Module):
         self.dtypes.add(str(y.dtype).removeprefix("torch."))
 
 
+class WideBlock(Block):
+    """A residual pair of layers, whose first one may be split by columns and the second by rows."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width)
+        self.linear, self.down = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.down(torch.tanh(self.linear(x)))
+        self.note(y)
+        return x + y
+
+
 class BreakGradient(torch.autograd.Function):
     """Passes values on as they are, and NaN back in place of their gradient."""
 
@@ -87,13 +100,14 @@ class Regressor(BaseModel):
         random_init: bool = False,
         norm: bool = False,
         weighted: bool = False,
+        wide: bool = False,
     ) -> None:
         super().__init__()
         # A bias in front of a normalisation has no gradient but rounding errors, which Adam makes large.
         normed = nn.Sequential(nn.Linear(8, width, bias=False), nn.BatchNorm1d(width))
         self.stem = normed if norm else nn.Linear(8, width)
         self.breaks_gradient = False
-        self.blocks = nn.Sequential(*(Block(width) for _ in range(depth)))
+        self.blocks = nn.Sequential(*((WideBlock if wide else Block)(width) for _ in range(depth)))
         self.head = nn.Linear(width, 1)
         if unused:
             self.spare = nn.Linear(4, 4)
@@ -203,7 +217,7 @@ class Recorder(Hook):
         norm = MessageHub.get_current_instance().log_scalars.get("train/grad_norm")
         self.report["norms"].append(float(norm.current()) if norm is not None else None)
         indices = [int(i) for i in data_batch["index"]]
-        self.report["samples"].append(sorted(sum(all_gather_object(indices), [])))
+        self.report["samples"].append(sorted(sum(all_gather_object(indices)[:: get_ranks_per_share()], [])))
 
     def after_val_epoch(self, runner: Any, metrics: Any = None) -> None:
         self.report["metrics"].append(dict(metrics))

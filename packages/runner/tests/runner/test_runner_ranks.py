@@ -34,13 +34,13 @@ def test_examples_hold() -> None:
 def test_a_batch_that_ranks_cannot_share_is_refused(
     cfg: dict[str, Any], ranks: int, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch_share, "get_world_size", lambda: ranks)
+    monkeypatch.setattr(batch_share, "get_data_world_size", lambda: ranks)
     with pytest.raises(SettingsError, match=words):
         batch_share.with_batch_of_rank(cfg)
 
 
 def test_a_batch_is_shared_by_the_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch_share, "get_world_size", lambda: 4)
+    monkeypatch.setattr(batch_share, "get_data_world_size", lambda: 4)
     assert batch_share.with_batch_of_rank({"global_batch_size": 8}) == {"batch_size": 2}
     assert batch_share.with_batch_of_rank({"batch_size": 3}) == {"batch_size": 3}
 

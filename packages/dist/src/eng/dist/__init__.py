@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from eng.dist._rendezvous import find_free_port
+from eng.dist._shares import get_data_rank, get_data_world_size, get_ranks_per_share, set_ranks_per_share
 from eng.dist._version import __version__
 from eng.dist._watching import share_faults, watched
 from eng.dist.dist import (
@@ -75,12 +76,15 @@ __all__ = [
     "get_backend",
     "get_comm_device",
     "get_data_device",
+    "get_data_rank",
+    "get_data_world_size",
     "get_default_group",
     "get_dist_info",
     "get_local_group",
     "get_local_rank",
     "get_local_size",
     "get_rank",
+    "get_ranks_per_share",
     "get_world_size",
     "infer_launcher",
     "init_dist",
@@ -88,6 +92,7 @@ __all__ = [
     "is_distributed",
     "is_main_process",
     "master_only",
+    "set_ranks_per_share",
     "sync_random_seed",
     "find_free_port",
     "share_faults",

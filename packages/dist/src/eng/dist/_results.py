@@ -16,6 +16,7 @@ import torch
 from eng.dist._communicator import Communicator
 from eng.dist._communicators import communicator
 from eng.dist._objects import gather_object, where_unpicklable
+from eng.dist._shares import get_ranks_per_share
 from eng.dist._order import indexed, interleaved
 from eng.dist.errors import ResultsDeviceError, ResultsError, ResultsOptionError, UnpicklableError
 
@@ -125,6 +126,7 @@ def _part(results: list[Any], indices: Sequence[int] | None) -> Any:
 
 
 def _ordered(parts: list[Any], size: int, has_indices: bool) -> list[Any]:
+    parts = parts[:: get_ranks_per_share()]  # the others have the same results once more
     return indexed(parts, size) if has_indices else interleaved(parts, size)
 
 

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from typing import Any, BinaryIO
 
 import torch
-from torch._utils import _rebuild_tensor_v2, _rebuild_tensor_v3  # type: ignore[attr-defined]  # names that files hold
+from torch._utils import _rebuild_tensor_v2, _rebuild_tensor_v3
 
 from ._stored import StoredTensor, as_stored
 from ._tensors import STORAGES, bytes_of

@@ -16,7 +16,7 @@ _FILE = click.Path(path_type=Path)
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-class _SizeType(click.ParamType):
+class _SizeType(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.4
     """A number of bytes, such as 500MB; K, M and G are powers of 1000, as in Hugging Face's ``max_shard_size``."""
 
     name = "size"

@@ -137,7 +137,8 @@ def _read(
         if archive.is_program:
             raise UntrustedCheckpointError(shown, "a TorchScript program")
         if mapped is not None:
-            memory = torch.UntypedStorage.from_file(mapped, False, archive.size_bytes)
+            mapping: Any = torch.UntypedStorage.from_file(mapped, False, archive.size_bytes)
+            memory = mapping
         storages = _Storages(archive, _placer(map_location), memory)
         return _without_bare_storages(PickleMachine(archive.pickle(), allowed_types(), storages.place).load())
     except NameRefusedError as error:

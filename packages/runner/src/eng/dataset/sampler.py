@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sized
 import torch
 from torch.utils.data import Sampler
 
-from eng.dist import get_dist_info, sync_random_seed
+from eng.dist import get_dist_info, get_ranks_per_share, sync_random_seed
 from eng.registry import DATA_SAMPLERS
 
 from ._randomness import KeyedIndex
@@ -28,7 +28,8 @@ class SeekableSampler(Sampler[int]):
     """
 
     def __init__(self, dataset: Sized, shuffle: bool, seed: int | None) -> None:
-        self.rank, self.world_size = get_dist_info()
+        rank, world_size = get_dist_info()
+        self.rank, self.world_size = rank // get_ranks_per_share(), world_size // get_ranks_per_share()
         self.dataset = dataset
         self.shuffle = shuffle
         self.seed: int = sync_random_seed() if seed is None else int(seed)

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from eng.dist import all_gather_object
+from eng.dist import all_gather_object, get_ranks_per_share
 
 from ._columns import Columns
 from .naming import metric_name, named_values
@@ -83,7 +83,7 @@ class BatchMetric(metaclass=ABCMeta):
         Args:
             size: of the dataset; the loops leave out what samplers repeat, so it is not needed.
         """
-        gathered = all_gather_object(self.state() if self._count else None)
+        gathered = all_gather_object(self.state() if self._count else None)[:: get_ranks_per_share()]
         states = [state for state in gathered if state is not None]
         if not states:
             _LOGGER.warning("%s got no samples", self.name)
@@ -102,7 +102,7 @@ class BatchMetric(metaclass=ABCMeta):
         from eng.dist import get_rank
 
         first = next((rank for rank, state in enumerate(gathered) if state is not None), 0)
-        return get_rank() == first
+        return get_rank() == first * get_ranks_per_share()
 
     def _updater(self) -> Any:
         return self.update

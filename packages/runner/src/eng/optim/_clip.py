@@ -4,16 +4,48 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from typing import Any
 
 import torch
 
 from eng.logging.near_names import near
 
+from ._finite import local
 from .errors import OptimError, OptimTypeError
 
+
+@wraps(torch.nn.utils.clip_grad_norm_)
+def _clip_norm(parameters: Any, max_norm: float, *args: Any, **kwargs: Any) -> torch.Tensor:
+    """Torch's function; where gradients lie on several meshes, which it refuses, their norms are put together here."""
+    arguments = inspect.signature(torch.nn.utils.clip_grad_norm_).bind(parameters, max_norm, *args, **kwargs)
+    options = arguments.arguments
+    by_mesh: dict[Any, list[Any]] = {}
+    for parameter in parameters:
+        by_mesh.setdefault(getattr(parameter.grad, "device_mesh", None), []).append(parameter.grad)
+    if len(by_mesh) <= 1:
+        norm: torch.Tensor = torch.nn.utils.clip_grad_norm_(parameters, max_norm, *args, **kwargs)
+        return norm
+    norm_type = float(options.get("norm_type", 2.0))
+    norms = [whole_value(torch.nn.utils.get_total_norm(gradients, norm_type)) for gradients in by_mesh.values()]
+    total = torch.linalg.vector_norm(torch.stack([norm.to(norms[0].device) for norm in norms]), norm_type)
+    if options.get("error_if_nonfinite") and not torch.isfinite(total):
+        raise RuntimeError(f"The total norm of order {norm_type} of the gradients is not finite: {total}")
+    factor = torch.clamp(max_norm / (total + 1e-6), max=1.0)
+    for gradient in (gradient for gradients in by_mesh.values() for gradient in gradients):
+        shard = local(gradient)
+        shard.mul_(factor.to(shard.device))
+    return total
+
+
+def whole_value(value: Any) -> torch.Tensor:
+    """A 0-dim tensor over all ranks of its mesh; another tensor as it is."""
+    reduced: torch.Tensor = value.full_tensor() if hasattr(value, "full_tensor") else value
+    return reduced
+
+
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
-    "norm": torch.nn.utils.clip_grad_norm_,
+    "norm": _clip_norm,
     "value": torch.nn.utils.clip_grad_value_,
 }
 

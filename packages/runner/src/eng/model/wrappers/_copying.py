@@ -64,10 +64,29 @@ def _is_added(key: Any) -> bool:
 
 def cut_entries(module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
     """Turns whole tensors that are to be loaded into this rank's shards."""
-    from torch.distributed.tensor import DTensor, distribute_tensor
+    from torch.distributed.tensor import DTensor
 
     for name, own in module.named_parameters():
         value = state_dict.get(prefix + name)
         if isinstance(own, DTensor) and isinstance(value, torch.Tensor) and not isinstance(value, DTensor):
-            there = value.to(own.device)
-            state_dict[prefix + name] = distribute_tensor(there, own.device_mesh, own.placements, src_data_rank=None)
+            state_dict[prefix + name] = shard_of(value.to(own.device), own)
+
+
+def shard_of(value: torch.Tensor, target: Any) -> torch.Tensor:
+    """This rank's part of a tensor that every rank holds, placed as `target` is; nothing is sent.
+
+    ``distribute_tensor`` has no placement for a dimension that tensor parallelism and FSDP split both.
+    """
+    from torch.distributed.tensor import DTensor
+    from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
+
+    mesh, placements = target.device_mesh, target.placements
+    shape, offsets = compute_local_shape_and_global_offset(target.shape, mesh, placements)
+    part = value.detach()
+    for dimension, (offset, length) in enumerate(zip(offsets, shape, strict=True)):
+        part = part.narrow(dimension, min(offset, part.shape[dimension]), length)
+    part = part.clone(memory_format=torch.contiguous_format)
+    placed: torch.Tensor = DTensor.from_local(
+        part, mesh, placements, run_check=False, shape=target.shape, stride=target.stride()
+    )
+    return placed

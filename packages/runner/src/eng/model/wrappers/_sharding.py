@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 _STRATEGIES = ("FULL_SHARD", "SHARD_GRAD_OP", "HYBRID_SHARD", "_HYBRID_SHARD_ZERO2", "NO_SHARD")
 _ALWAYS_ON = ("forward_prefetch", "limit_all_gathers")
-_KNOWN = ("ignored_modules", "device_id", "sync_module_states", *_ALWAYS_ON)
+_KNOWN = ("ignored_modules", "device_id", "device_mesh", "sync_module_states", *_ALWAYS_ON)
 
 
 @dataclass
@@ -59,7 +59,7 @@ class Settings:
         device = _device(kwargs.get("device_id"))
         offload = _offload(cpu_offload)
         options: dict[str, Any] = {
-            "mesh": _mesh(device.type, group, strategy),
+            "mesh": kwargs.get("device_mesh") or _mesh(device.type, group, strategy),
             "reshard_after_forward": strategy in ("FULL_SHARD", "HYBRID_SHARD"),
             "mp_policy": _precision(mixed_precision),
         }

@@ -13,6 +13,7 @@ from eng.dist import watched
 from eng.model._steps import run_forward, train_wrapped
 from eng.registry import MODEL_WRAPPERS
 
+from ._copying import shard_of
 from ._sharding import Settings, modules_to_shard
 
 Self = TypeVar("Self", bound="MMFullyShardedDataParallel")
@@ -42,7 +43,7 @@ class MMFullyShardedDataParallel(nn.Module):
         param_init_fn: called with every module on the meta device after it was given memory; a callable or the name of
             one in FUNCTIONS.
         use_orig_params: True; parameters keep their names and shapes.
-        **kwargs: ``ignored_modules``, ``device_id`` and ``sync_module_states`` work as in FSDP; ``forward_prefetch`` and
+        **kwargs: ``ignored_modules``, ``device_id``, ``device_mesh`` and ``sync_module_states`` work as in FSDP; ``forward_prefetch`` and
             ``limit_all_gathers`` are always on.
 
     Raises:
@@ -154,7 +155,7 @@ class MMFullyShardedDataParallel(nn.Module):
             strict: all names must fit.
             assign: see ``torch.nn.Module.load_state_dict``; only for shards.
         """
-        from torch.distributed.tensor import DTensor, distribute_tensor
+        from torch.distributed.tensor import DTensor
 
         own = self.module.state_dict()
         placed = {}
@@ -162,7 +163,7 @@ class MMFullyShardedDataParallel(nn.Module):
             target = own.get(name)
             if isinstance(target, DTensor) and not isinstance(value, DTensor):
                 whole = value.to(device=target.device, dtype=target.dtype)
-                value = distribute_tensor(whole, target.device_mesh, target.placements)
+                value = shard_of(whole, target)
             placed[name] = value
         return self.module.load_state_dict(placed, strict=strict, assign=assign)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
-from eng.dist import get_world_size
+from eng.dist import get_data_world_size
 
 from ..errors import SettingsError
 from .own_copy import own_copy
@@ -27,7 +27,7 @@ def with_batch_of_rank(dataloader: Mapping[str, Any]) -> MutableMapping[str, Any
     cfg = own_copy(dataloader)
     if "global_batch_size" not in cfg:
         return cfg
-    whole, ranks = cfg.pop("global_batch_size"), get_world_size()
+    whole, ranks = cfg.pop("global_batch_size"), get_data_world_size()
     if "batch_size" in cfg:
         raise SettingsError(
             f"a dataloader has batch_size={cfg['batch_size']} for each rank and global_batch_size={whole} for all: give one"

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from eng.dataset import reproducible_loader_parts
 from eng.dataset.sharded_stream import shard_stream
-from eng.dist import get_rank, get_world_size
+from eng.dist import get_data_rank, get_data_world_size
 from eng.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS, Registry
 
 from ..errors import SettingsError
@@ -53,7 +53,7 @@ def build_dataloader(
     dataset = _build_dataset(cfg.pop("dataset"))
     num_batches = cfg.pop("num_batch_per_epoch", None)
     if num_batches is not None:
-        dataset = FirstSamples(dataset, num_batches * cfg.get("batch_size", 1) * get_world_size())
+        dataset = FirstSamples(dataset, num_batches * cfg.get("batch_size", 1) * get_data_world_size())
     if cfg.pop("shard_stream", False):
         if not _is_stream(dataset):
             raise SettingsError(
@@ -138,12 +138,12 @@ def _worker_init_fn(spec: Any, num_workers: int, seed: int | None) -> Callable[[
     if num_workers == 0 and spec is None:
         return None
     if isinstance(spec, Mapping) and seed is not None:
-        function: Any = _function({"num_workers": num_workers, "rank": get_rank(), "seed": seed, **spec})
+        function: Any = _function({"num_workers": num_workers, "rank": get_data_rank(), "seed": seed, **spec})
     elif spec is not None:
         function = _function(spec)
     elif seed is not None:
         function = _function(
-            {"type": "default_worker_init_fn", "num_workers": num_workers, "rank": get_rank(), "seed": seed}
+            {"type": "default_worker_init_fn", "num_workers": num_workers, "rank": get_data_rank(), "seed": seed}
         )
     else:
         function = None

@@ -10,7 +10,7 @@ from typing import Any
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset
 
 from eng.dataset.utils import length_of, set_epoch
-from eng.dist import get_world_size
+from eng.dist import get_data_world_size
 
 from ._limits import LimitedLoader
 from ._losses import count_samples
@@ -45,7 +45,7 @@ def batches_from(
     if is_stream or keeps_position(loader):
         return _read_past(loader, start, on_start)
     if _seekable(loader):
-        loader.sampler.seek(start * loader.batch_size * get_world_size())
+        loader.sampler.seek(start * loader.batch_size * get_data_world_size())
         start = 0
     _skip_once(loader, start, on_start)
     return iter(loader)

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 
 from eng.dataset import reproducible_loader_parts
 from eng.dataset._randomness import sample_seed
-from eng.dist import get_rank
+from eng.dist import get_data_rank
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def give_generators(loader: Any, seed: int | None) -> None:
     if not isinstance(loader, DataLoader) or getattr(loader.generator, "seeds_workers_only", False):
         return
     loader.generator = _WorkerSeeds()
-    loader.generator.manual_seed(_mixed(seed, get_rank(), 0))
+    loader.generator.manual_seed(_mixed(seed, get_data_rank(), 0))
     for index, (_, sampler) in enumerate(_samplers(loader)):
         if "generator" in vars(sampler) and sampler.generator is None:
             sampler.generator = torch.Generator().manual_seed(_mixed(seed, _ORDER, index))
@@ -74,7 +74,7 @@ def seed_workers(loader: Any, seed: int | None, number: int) -> None:
     """
     generator = getattr(loader, "generator", None)
     if getattr(generator, "seeds_workers_only", False):
-        generator.manual_seed(_mixed(seed, get_rank(), number))  # type: ignore[union-attr]  # it has the attribute
+        generator.manual_seed(_mixed(seed, get_data_rank(), number))  # type: ignore[union-attr]  # it has the attribute
 
 
 def capture_generators(loader: Any) -> GeneratorStates:

@@ -12,7 +12,7 @@ from torch.utils.data.distributed import DistributedSampler
 
 from eng.dataset import DefaultSampler
 from eng.dataset.utils import length_of
-from eng.dist import all_gather_object, get_rank, get_world_size
+from eng.dist import all_gather_object, get_data_rank, get_data_world_size, get_world_size
 
 logger = logging.getLogger(__name__)
 
@@ -31,21 +31,21 @@ def shared_loader(loader: Any, seed: int | None) -> Any:
         loader: a dataloader.
         seed: seed of the order, where the loader shuffles.
     """
-    if get_world_size() == 1 or not isinstance(loader, DataLoader) or _knows_ranks(loader):
+    if get_data_world_size() == 1 or not isinstance(loader, DataLoader) or _knows_ranks(loader):
         return loader
     plain = type(loader) is DataLoader and type(loader.batch_sampler) is BatchSampler
     if not plain or not _gives_each_sample_once(loader.sampler):
         logger.warning(
             "The sampler of a %s over %s shows no rank: if it gives the same samples on all %d ranks, each sample is trained "
             "on or evaluated several times. Use eng.dataset.DefaultSampler or torch's DistributedSampler",
-            type(loader).__name__, type(loader.dataset).__name__, get_world_size(),
+            type(loader).__name__, type(loader.dataset).__name__, get_data_world_size(),
         )  # fmt: skip
         return loader
     shuffles = isinstance(loader.sampler, RandomSampler)
     logger.warning(
         "A loader over %s, given as an object, would give all samples on each of %d ranks: it is built again with "
         "DefaultSampler(shuffle=%s), by which the ranks share them. Give the loader such a sampler to say so",
-        type(loader.dataset).__name__, get_world_size(), shuffles,
+        type(loader.dataset).__name__, get_data_world_size(), shuffles,
     )  # fmt: skip
     return DataLoader(
         loader.dataset,
@@ -109,10 +109,10 @@ def samples_of_rank(loader: Any) -> int | None:
         None where nothing is repeated, or nothing is known of it.
     """
     sampler = getattr(loader, "sampler", None)
-    if get_world_size() == 1 or not isinstance(sampler, (DefaultSampler, DistributedSampler)):
+    if get_data_world_size() == 1 or not isinstance(sampler, (DefaultSampler, DistributedSampler)):
         return None
     size: int = len(sampler.dataset)  # type: ignore[arg-type]  # both samplers ask for a dataset with a length
-    return len(range(get_rank(), size, get_world_size()))
+    return len(range(get_data_rank(), size, get_data_world_size()))
 
 
 def without_padding(batch: Any, size: int, keep: int) -> Any:

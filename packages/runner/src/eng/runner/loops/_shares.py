@@ -8,7 +8,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader, IterableDataset
 
-from eng.dist import get_world_size
+from eng.dist import get_data_world_size
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def warn_of_repeated_stream(loader: Any) -> None:
     dataset = getattr(loader, "dataset", None)
     if not isinstance(loader, DataLoader) or not isinstance(dataset, IterableDataset):
         return
-    ranks, workers, library = get_world_size(), loader.num_workers, type(dataset).__module__.split(".")[0]
+    ranks, workers, library = get_data_world_size(), loader.num_workers, type(dataset).__module__.split(".")[0]
     if library in _LIBRARIES:
         if library == "datasets" and ranks > 1 and getattr(dataset, "_distributed", None) is None:
             logger.warning(

@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import Any
 
 from eng.dataset.utils import length_of
+from eng.dist import get_data_world_size
 from eng.hooks._timed import as_timed_interval
 from eng.logging.whole_numbers import whole_number
 from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
@@ -314,7 +315,7 @@ class TrainLoop(BaseLoop):
 
     def _samples_per_batch(self) -> int:
         """Samples of one batch over all ranks: what the position in the data counts."""
-        return int((getattr(self.dataloader, "batch_size", None) or 1) * self._runner.world_size)
+        return int((getattr(self.dataloader, "batch_size", None) or 1) * get_data_world_size())
 
     def forget_pass(self) -> None:
         """Gives up the current pass over the data; the next `go_on_from` says where to enter it again."""

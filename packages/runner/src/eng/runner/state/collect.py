@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from eng.dist import all_gather_object, get_world_size
+from eng.dist import all_gather_object, get_data_world_size, get_ranks_per_share, get_world_size
 from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
 from eng.optim.scheduler import _ParamScheduler
 
@@ -28,12 +28,12 @@ def collect_run_state(
         seed: seed of the run.
 
     Returns:
-        ``format``, ``position``, ``rng`` (one entry per rank), ``accumulation``, ``hooks`` and ``seed``.
+        ``format``, ``position``, ``rng`` (one entry per share of the data, which is a rank unless the model is split), ``accumulation``, ``hooks`` and ``seed``.
     """
     return {
         "format": FORMAT,
         "seed": seed,
-        "world_size": get_world_size(),
+        "world_size": get_data_world_size(),
         "position": position_of(train_loop, point),
         "rng": _of_every_rank(rng_of(train_loop, point)),
         "accumulation": accumulation,
@@ -84,4 +84,4 @@ def scheduler_states(schedulers: Any) -> Any:
 
 
 def _of_every_rank(value: Any) -> list[Any]:
-    return all_gather_object(value) if get_world_size() > 1 else [value]
+    return all_gather_object(value)[:: get_ranks_per_share()] if get_world_size() > 1 else [value]

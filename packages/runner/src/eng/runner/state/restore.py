@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from eng.dataset.utils import length_of
-from eng.dist import get_rank
+from eng.dist import get_data_rank, get_data_world_size
 from eng.optim.scheduler import _ParamScheduler
 from eng.optim.scheduler._progress import replay, set_value
 from eng.runner.errors import ResumeError
@@ -71,9 +71,11 @@ def restore_position(train_loop: Any, checkpoint: Mapping[str, Any], *, takes_se
         go_on_from(train_loop, _position_from_meta(train_loop, checkpoint["meta"]), None)
         return
     ranks = saved["rng"]
-    if get_rank() >= len(ranks):
-        logger.warning("The run was saved by %d ranks; rank %d starts new random generators", len(ranks), get_rank())
-    rng = ranks[get_rank()] if get_rank() < len(ranks) else None
+    if get_data_rank() >= len(ranks):
+        logger.warning(
+            "The run was saved by %d ranks; rank %d starts new random generators", len(ranks), get_data_rank()
+        )
+    rng = ranks[get_data_rank()] if get_data_rank() < len(ranks) else None
     if not takes_seed:
         _restore_sampler(train_loop.dataloader, saved.get("sampler"))
     go_on_from(train_loop, saved["position"], rng)
@@ -89,7 +91,7 @@ def _position_from_meta(train_loop: Any, meta: Mapping[str, Any]) -> dict[str, A
         passes = iteration // length if by_iterations else epoch
         batch = min(max(iteration - passes * length, 0), length)
         batch = batch if by_iterations or batch < length else 0
-    per_batch = (getattr(train_loop.dataloader, "batch_size", None) or 1) * train_loop.runner.world_size
+    per_batch = (getattr(train_loop.dataloader, "batch_size", None) or 1) * get_data_world_size()
     return {
         "epoch": epoch,
         "iter": iteration,

@@ -4,6 +4,7 @@ from .base import BaseStrategy
 from .ddp import DDPStrategy
 from .deepspeed import DeepSpeedStrategy
 from .fsdp import FSDPStrategy
+from .mesh import MeshStrategy
 from .sharded_files import export_to_file
 from .single_device import SingleDeviceStrategy
 
@@ -12,6 +13,7 @@ __all__ = [
     "DDPStrategy",
     "DeepSpeedStrategy",
     "FSDPStrategy",
+    "MeshStrategy",
     "SingleDeviceStrategy",
     "export_to_file",
 ]

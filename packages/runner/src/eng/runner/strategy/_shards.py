@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from eng.model.wrappers._copying import cut_entries
+from eng.model.wrappers._copying import cut_entries, shard_of
 
 
 def whole(value: Any) -> Any:
@@ -25,14 +25,13 @@ def like(value: Any, parameter: Any) -> Any:
 
     Each rank cuts its part out of the tensor that it holds; nothing is sent.
     """
-    from torch.distributed.tensor import DTensor, distribute_tensor
+    from torch.distributed.tensor import DTensor
 
     if not isinstance(parameter, DTensor) or isinstance(value, DTensor) or not isinstance(value, torch.Tensor):
         return value
     if value.shape != parameter.shape:
         return value
-    there = value.detach().to(parameter.device)
-    return distribute_tensor(there, parameter.device_mesh, parameter.placements, src_data_rank=None)
+    return shard_of(value.to(parameter.device), parameter)
 
 
 def take_whole_weights(model: nn.Module) -> None:

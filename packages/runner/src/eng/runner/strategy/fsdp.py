@@ -90,9 +90,15 @@ class FSDPStrategy(BaseStrategy):
                 "the strategy FSDP2 needs a process group: start with `--nproc N`, torchrun or --launcher slurm|mpi, or "
                 "leave strategy out for one device"
             )
+        self._set_weights(model)
+        return self._wrap(model, {})
+
+    def _set_weights(self, model: nn.Module) -> None:
         if not self.skip_init_weights and hasattr(model, "init_weights") and not _on_meta(model):
             super().init_weights(model)
-        cfg = dict(self.wrapper_cfg)
+
+    def _wrap(self, model: nn.Module, options: Mapping[str, Any]) -> nn.Module:
+        cfg = {**self.wrapper_cfg, **options}
         if "auto_wrap_policy" in cfg:
             cfg["auto_wrap_policy"] = read_wrap_policy(cfg["auto_wrap_policy"], model)
         wrapped: nn.Module = MODEL_WRAPPERS.build(cfg, default_args={"module": model})

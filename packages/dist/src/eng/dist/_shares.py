@@ -1,0 +1,61 @@
+"""Which share of the data a process reads: ranks that compute one sample together read the same share."""
+
+from __future__ import annotations
+
+from eng.dist._environment import get_default_group, get_rank, get_world_size
+from eng.dist._per_group import PerGroup
+from eng.dist.errors import DistError
+
+__all__ = ["get_data_rank", "get_data_world_size", "get_ranks_per_share", "set_ranks_per_share"]
+
+# Kept with the process group, so that the next one begins with a share for each rank.
+_RANKS: PerGroup[int] = PerGroup()
+
+
+def set_ranks_per_share(count: int) -> None:
+    """Says how many neighbouring ranks read the same share of the data, as those of a tensor-parallel group do.
+
+    All ranks call it with the same number, before samplers and data loaders are built.
+
+    Args:
+        count: 1 gives each rank a share of its own.
+
+    Raises:
+        DistError: the ranks cannot be divided into groups of `count`.
+    """
+    group, size = get_default_group(), get_world_size()
+    if count < 1 or size % count:
+        raise DistError(f"{size} ranks cannot be divided into groups of {count} that read the same data")
+    if group is not None:
+        _RANKS.set(group, count)
+
+
+def get_ranks_per_share() -> int:
+    """How many ranks read the same share of the data; 1 unless :func:`set_ranks_per_share` said otherwise.
+
+    Example:
+        >>> get_ranks_per_share()
+        1
+    """
+    group = get_default_group()
+    return 1 if group is None else _RANKS.get(group) or 1
+
+
+def get_data_rank() -> int:
+    """Number of the share of the data that this process reads.
+
+    Example:
+        >>> get_data_rank()
+        0
+    """
+    return get_rank() // get_ranks_per_share()
+
+
+def get_data_world_size() -> int:
+    """Number of shares of the data.
+
+    Example:
+        >>> get_data_world_size()
+        1
+    """
+    return get_world_size() // get_ranks_per_share()

@@ -1,0 +1,134 @@
+"""However a mesh splits a run, the run gives the numbers of one process, and another mesh goes on from its checkpoint.
+
+Two shapes run by default. With ENG_MESH_ALL=1 (`nox -s mesh`) ten shapes run, and each is resumed on three others.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from distributed_jobs import Runs
+
+Shape = tuple[int, int, int]  # replicate, shard, tensor
+
+ALL = os.environ.get("ENG_MESH_ALL") == "1"
+PLAN = {"stem": "colwise_gathered", "blocks.*.linear": "colwise", "blocks.*.down": "rowwise"}
+EPOCHS = 10 if ALL else 2
+SAVED = 45 if ALL else 3  # inside an accumulation window
+SHAPES: list[Shape] = [(1, 2, 2), (2, 2, 1)]
+TEN: list[Shape] = [
+    (2, 1, 1), (1, 2, 1), (1, 1, 2), (4, 1, 1), (2, 2, 1), (1, 4, 1), (2, 1, 2), (1, 2, 2), (1, 1, 4), (2, 2, 2),
+]  # fmt: skip
+RUN: dict[str, Any] = {
+    "max_epochs": EPOCHS,
+    "model": {"wide": True, "width": 16, "depth": 2},
+    "optim": {"accumulative_counts": 2},
+    "loader": {"global_batch_size": 8},
+    "checkpoint": {"by_epoch": False, "interval": SAVED, "save_last": False},
+    "hooks": [{"type": "EMAHook", "momentum": 0.1}],
+}
+
+pytestmark = pytest.mark.timeout(900 if ALL else 300)
+
+
+def on_mesh(shape: Shape) -> dict[str, Any]:
+    """A run on a mesh; activations are computed again, and every other shape saves in shards."""
+    strategy: dict[str, Any] = {
+        "type": "Mesh",
+        **dict(zip(("replicate", "shard", "tensor"), shape, strict=True)),
+        "wrap_policy": {"classes": ["Block"]},
+        "checkpoint": "sharded" if shape[1] == 2 else "full",
+    }
+    if shape[2] > 1:
+        strategy["tensor_plan"] = PLAN
+    return {**RUN, "strategy": strategy, "activation_checkpointing": ["blocks.0"]}
+
+
+def name_of(shape: Shape) -> str:
+    return "mesh " + "x".join(map(str, shape))
+
+
+def ranks_of(shape: Shape) -> int:
+    return shape[0] * shape[1] * shape[2]
+
+
+def pairs() -> list[tuple[Shape, Shape]]:
+    """A shape that saves, and a shape that goes on."""
+    if not ALL:
+        return [(SHAPES[0], SHAPES[1])]
+    return [(shape, TEN[(index + step) % len(TEN)]) for index, shape in enumerate(TEN) for step in (1, 3, 7)]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    folder = tmp_path_factory.mktemp("meshes")
+
+    def resumed(source: str, options: dict[str, Any]) -> dict[str, Any]:
+        return {**options, "load_from": str(folder / source / f"iter_{SAVED}.pth"), "resume": True}
+
+    first = TEN if ALL else SHAPES
+    launches: dict[str, tuple[int, dict[str, Any]]] = {"one process": (0, {"alone": RUN})}
+    needs: dict[str, list[str]] = {}
+    if ALL:
+        for ranks in (2, 4, 8):
+            launches[f"{ranks} ranks"] = (ranks, {name_of(s): on_mesh(s) for s in first if ranks_of(s) == ranks})
+            again = {
+                f"{name_of(a)} to {name_of(b)}": resumed(name_of(a), on_mesh(b))
+                for a, b in pairs()
+                if ranks_of(b) == ranks
+            }
+            launches[f"{ranks} ranks again"] = (ranks, again)
+            needs[f"{ranks} ranks again"] = [name_of(TEN[0]), name_of(TEN[3]), name_of(TEN[9])]
+    else:
+        (a, b) = pairs()[0]
+        jobs = {name_of(s): on_mesh(s) for s in first}
+        launches["4 ranks"] = (4, {**jobs, f"{name_of(a)} to {name_of(b)}": resumed(name_of(a), on_mesh(b))})
+    launches["one process again"] = (0, {"mesh to one process": resumed(name_of((1, 2, 2)), RUN)})
+    needs["one process again"] = [name_of((1, 2, 2))]
+    return Runs(folder, launches, needs)
+
+
+def assert_same(report: dict[str, Any], expected: dict[str, Any], begin: int = 0) -> None:
+    """Losses, norms, rates, samples, metrics and weights from iteration `begin` on."""
+    assert len(report["losses"]) == 5 * EPOCHS - begin
+    for key in ("norms", "lrs"):
+        assert report[key][2:] == pytest.approx(expected[key][begin + 2 :], rel=1e-5, abs=1e-5), key
+    assert report["losses"] == pytest.approx(expected["losses"][begin:], rel=1e-5, abs=1e-5)
+    assert report["samples"] == expected["samples"][begin:]
+    theirs = expected["metrics"][len(expected["metrics"]) - len(report["metrics"]) :]
+    for ours, other in zip(report["metrics"], theirs, strict=True):
+        assert ours == pytest.approx(other, rel=1e-5, abs=1e-5)
+        assert ours["counted"] == ours["distinct"] == 13
+    for name, values in expected["weights"].items():
+        assert report["weights"][name] == pytest.approx(values, rel=1e-4, abs=1e-5), name
+
+
+@pytest.mark.parametrize("shape", TEN if ALL else SHAPES, ids=name_of)
+def test_a_mesh_gives_the_numbers_of_one_process(runs: Runs, shape: Shape) -> None:
+    report, expected = runs[name_of(shape)], runs["alone"]
+    assert_same(report, expected)
+    difference = max(abs(a - b) for a, b in zip(report["losses"], expected["losses"], strict=True))
+    print(f"| {' x '.join(map(str, shape))} | {ranks_of(shape)} | {difference:.1e} |")
+
+
+@pytest.mark.parametrize(("saved", "resumed"), pairs(), ids=name_of)
+def test_a_run_goes_on_inside_a_window_on_another_mesh(runs: Runs, saved: Shape, resumed: Shape) -> None:
+    assert_same(runs[f"{name_of(saved)} to {name_of(resumed)}"], runs["alone"], begin=SAVED)
+
+
+@pytest.mark.skipif(not ALL, reason="a part of `nox -s mesh`: other tests resume sharded checkpoints on one process")
+def test_one_process_goes_on_from_a_mesh(runs: Runs) -> None:
+    assert_same(runs["mesh to one process"], runs["alone"], begin=SAVED)
+
+
+def test_a_checkpoint_of_a_mesh_is_whole(runs: Runs, tmp_path: Path) -> None:
+    from eng.checkpoint import compare_checkpoints, export_weights
+
+    assert runs["alone"]["iter"] == runs[name_of((1, 2, 2))]["iter"]
+    folder = runs.folder / name_of((1, 2, 2)) / f"iter_{SAVED}.pth"
+    assert folder.is_dir()
+    exported = export_weights(folder, tmp_path / "weights.safetensors")
+    assert compare_checkpoints(exported, runs.folder / "alone" / f"iter_{SAVED}.pth", tolerance=1e-5) == []
