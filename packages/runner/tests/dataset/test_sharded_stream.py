@@ -33,8 +33,8 @@ class Stateful(Count):
 
 
 def on_rank(monkeypatch: pytest.MonkeyPatch, rank: int, ranks: int) -> None:
-    monkeypatch.setattr(sharded_stream, "get_rank", lambda: rank)
-    monkeypatch.setattr(sharded_stream, "get_world_size", lambda: ranks)
+    monkeypatch.setattr(sharded_stream, "get_data_rank", lambda: rank)
+    monkeypatch.setattr(sharded_stream, "get_data_world_size", lambda: ranks)
 
 
 @pytest.mark.parametrize(("ranks", "workers"), [(1, 0), (3, 0), (2, 2)])

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch.utils.data import IterableDataset, get_worker_info
 
-from eng.dist import get_rank, get_world_size
+from eng.dist import get_data_rank, get_data_world_size
 
 _POSITION = "position"
 
@@ -31,7 +31,7 @@ class ShardedStream(IterableDataset[Any]):
     def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
         # A worker process has no process group to ask.
-        self.rank, self.world_size = get_rank(), get_world_size()
+        self.rank, self.world_size = get_data_rank(), get_data_world_size()
         self._position = self._start = 0
         if all(callable(getattr(dataset, name, None)) for name in ("state_dict", "load_state_dict")):
             self.state_dict, self.load_state_dict = self._state_dict, self._load_state_dict
@@ -74,8 +74,8 @@ def shard_stream(dataset: Any) -> Any:
     """
     library = type(dataset).__module__.partition(".")[0]
     if library == "datasets":
-        if get_world_size() == 1 or getattr(dataset, "_distributed", None) is not None:
+        if get_data_world_size() == 1 or getattr(dataset, "_distributed", None) is not None:
             return dataset
         split_dataset_by_node = import_module("datasets.distributed").split_dataset_by_node
-        return split_dataset_by_node(dataset, rank=get_rank(), world_size=get_world_size())
+        return split_dataset_by_node(dataset, rank=get_data_rank(), world_size=get_data_world_size())
     return dataset if library in ("webdataset", "litdata") else ShardedStream(dataset)

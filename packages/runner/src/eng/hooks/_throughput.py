@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from eng.dist import get_ranks_per_share
 from eng.logging.parts import HOOKS, PartClock
 
 from ._devices import host_memory_mb, peak_flops
@@ -110,7 +111,8 @@ class RunNumbers:
         """
         size = getattr(runner.train_dataloader, "batch_size", None)
         world_size = getattr(runner, "world_size", 1)
-        numbers = throughput(tag, size if isinstance(size, int) else None, world_size)
+        shares = world_size // get_ranks_per_share()  # ranks of a tensor-parallel group have the same samples
+        numbers = throughput(tag, size if isinstance(size, int) else None, shares)
         numbers.update(self._by_clock(runner, world_size))
         if "grad_norm" not in tag:
             numbers.update(self._grad_norm())
@@ -150,20 +152,20 @@ class RunNumbers:
             return {}
         numbers = {}
         if self._tokens:
-            numbers["tokens_per_s"] = self._tokens * world_size / seconds
-        flops = self._flops(runner.model, world_size)
+            numbers["tokens_per_s"] = self._tokens * (world_size // get_ranks_per_share()) / seconds
+        flops = self._flops(runner.model, world_size // get_ranks_per_share())
         if flops and self._peak:
             numbers["mfu"] = flops / seconds / (self._peak * world_size)
         return numbers
 
-    def _flops(self, model: Any, world_size: int) -> float:
+    def _flops(self, model: Any, shares: int) -> float:
         """Operations since the last log point, over all ranks."""
         if self._flops_per_iter is not None:
             return self._flops_per_iter * self._iterations
         if not self._tokens:
             return 0.0
         self._parameters = self._parameters or sum(p.numel() for p in model.parameters() if p.requires_grad)
-        return float(_FLOPS_PER_PARAMETER * self._parameters * self._tokens * world_size)
+        return float(_FLOPS_PER_PARAMETER * self._parameters * self._tokens * shares)
 
     def _grad_norm(self) -> dict[str, float]:
         norms = [wrapper.grad_norm for wrapper in self._wrappers if wrapper.grad_norm is not None]

@@ -28,7 +28,7 @@ def _clip_norm(parameters: Any, max_norm: float, *args: Any, **kwargs: Any) -> t
         return norm
     norm_type = float(options.get("norm_type", 2.0))
     norms = [whole_value(torch.nn.utils.get_total_norm(gradients, norm_type)) for gradients in by_mesh.values()]
-    total = torch.linalg.vector_norm(torch.stack([norm.to(norms[0].device) for norm in norms]), norm_type)
+    total: torch.Tensor = torch.linalg.vector_norm(torch.stack([norm.to(norms[0].device) for norm in norms]), norm_type)
     if options.get("error_if_nonfinite") and not torch.isfinite(total):
         raise RuntimeError(f"The total norm of order {norm_type} of the gradients is not finite: {total}")
     factor = torch.clamp(max_norm / (total + 1e-6), max=1.0)

@@ -14,7 +14,7 @@ from torch import nn
 
 from eng.checkpoint import CheckpointWriter
 from eng.dataset.utils import length_of
-from eng.dist import get_rank, get_world_size, is_distributed
+from eng.dist import get_data_world_size, get_rank, get_world_size, is_distributed
 from eng.hooks import Hook, NonFiniteLossHook
 from eng.hooks.preemption import Preemption
 from eng.hooks.preemption_hook import preemption_of
@@ -364,7 +364,7 @@ class Runner:
         """Scales learning rates by the batch size where ``auto_scale_lr`` enables that."""
         options = auto_scale_lr or {}
         if options.get("enable", False):
-            optim.scale_lr(optim_wrapper, data.batch_size_of(self.train_dataloader), self.world_size, options)
+            optim.scale_lr(optim_wrapper, data.batch_size_of(self.train_dataloader), get_data_world_size(), options)
 
     def build_evaluator(self, evaluator: object) -> Any:
         """An evaluator."""
