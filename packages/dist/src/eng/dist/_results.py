@@ -16,8 +16,8 @@ import torch
 from eng.dist._communicator import Communicator
 from eng.dist._communicators import communicator
 from eng.dist._objects import gather_object, where_unpicklable
-from eng.dist._shares import get_ranks_per_share
 from eng.dist._order import indexed, interleaved
+from eng.dist._shares import get_ranks_per_share
 from eng.dist.errors import ResultsDeviceError, ResultsError, ResultsOptionError, UnpicklableError
 
 logger = logging.getLogger(__name__)
