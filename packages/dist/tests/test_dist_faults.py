@@ -50,16 +50,21 @@ def test_ranks_end_with_the_launcher_that_was_killed(tmp_path: Path) -> None:
             start_new_session=True,
         )
     try:
-        wait_until(lambda: out.read_text().count("\n") == 2, timeout_s=60)
-        ranks = [int(line.split()[1]) for line in out.read_text().splitlines()]
+        wait_until(lambda: len(started_ranks(out)) == 2 and out.read_text().count("\n") == 2, timeout_s=60)
+        ranks = started_ranks(out)
         launcher.kill()
         launcher.wait()
         wait_until(lambda: not any(map(is_running, ranks)), timeout_s=60)
     finally:
-        for group in {launcher.pid, *map(int, re.findall(r"\d+$", out.read_text(), re.MULTILINE))}:
+        for group in {launcher.pid, *started_ranks(out)}:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGKILL)
     assert f"LauncherLostError: the launcher (process {launcher.pid}) is gone, so rank 1 stops" in err.read_text()
+
+
+def started_ranks(output: Path) -> list[int]:
+    """Process ids in the output of both ranks, whose lines may be mixed: a line and its end are written separately."""
+    return [int(pid) for pid in re.findall(r"started (\d+)", output.read_text())]
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float) -> None:

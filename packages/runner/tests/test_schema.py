@@ -206,6 +206,13 @@ def test_variables_of_the_user_pass(variable: str) -> None:
     assert check(dict(good(), **{variable: dict(a=1)})) == []
 
 
+def test_slip_of_a_key_of_ours_is_told_although_other_code_knows_the_word() -> None:
+    cfg = dict(good(), env_cfg=dict(dist_cfg=dict(backends="gloo")))  # "backends" is a word of eng.fileio
+    assert [(finding.path, finding.is_certain) for finding in check(cfg)] == [("env_cfg.dist_cfg.backends", False)]
+    cfg["env_cfg"] = dict(dist_cfg=dict(backend="gloo", backends="gloo"))
+    assert check(cfg) == []
+
+
 def test_variable_near_a_key_passes_where_it_is_used() -> None:
     cfg = good()
     cfg["vae_cfg"] = dict(fp16=True)

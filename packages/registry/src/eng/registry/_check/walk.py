@@ -134,7 +134,12 @@ class _Walk:
                 finding = Finding(
                     "unknown-key", child.path, f"{noun} has no key {key!r}{home}", location_of(value, key), certain
                 )
-                yield Suspicion(finding, str(key), known, is_sure=not shape.needs_near) if shape.is_open else finding
+                # "backed" is a word of many libraries; beside no "backend" it is a slip all the same.
+                is_slip = any(name not in value and is_slip_of(str(key), name) for name in known)
+                if shape.is_open and (shape.needs_near or not is_slip):
+                    yield Suspicion(finding, str(key), known, is_sure=not shape.needs_near)
+                else:
+                    yield finding
             elif key not in known and any(is_slip_of(str(key), candidate) for candidate in known):
                 message = f"{noun} has no key {key!r}{or_mean(str(key), known)}"
                 yield Finding("unknown-key", child.path, message, location_of(value, key), is_certain=False)
