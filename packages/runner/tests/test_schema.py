@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from eng.evaluator import Evaluator
 from eng.hooks import CheckpointHook
 from eng.registry import (
     DATA_SAMPLERS,
@@ -211,6 +212,22 @@ def test_slip_of_a_key_of_ours_is_told_although_other_code_knows_the_word() -> N
     assert [(finding.path, finding.is_certain) for finding in check(cfg)] == [("env_cfg.dist_cfg.backends", False)]
     cfg["env_cfg"] = dict(dist_cfg=dict(backend="gloo", backends="gloo"))
     assert check(cfg) == []
+
+
+def test_slip_in_a_metric_is_told_below_a_loop_that_is_not_known() -> None:
+    class Score:
+        def __init__(self, backend: str = "") -> None: ...
+
+    class OtherLoop: ...
+
+    METRICS.register_module(module=Score)
+    LOOPS.register_module(module=OtherLoop)
+    EVALUATOR.register_module(module=Evaluator, force=True)
+    evaluator = dict(type="Evaluator", metrics=[dict(type="Score", backends="x")])  # a word of eng.fileio
+    findings = check(dict(good(), val_cfg=dict(type="OtherLoop"), val_evaluator=evaluator))
+    assert [(finding.path, finding.is_certain) for finding in findings] == [
+        ("val_evaluator.metrics[0].backends", False)
+    ]
 
 
 def test_variable_near_a_key_passes_where_it_is_used() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from importlib import import_module
 from typing import Any, TypeAlias
 
@@ -196,7 +197,8 @@ class _Walk:
             if not isinstance(value, (Mapping, list, tuple)):
                 continue
             if key in shape.children:
-                yield from self.visit(value, shape.children[key], context.below(f".{key}"))
+                below = replace(context.below(f".{key}"), parents=parents)
+                yield from self.visit(value, shape.children[key], below)
                 continue
             inner = self._schema.arguments.get(key)
             path = f"{context.path}.{key}"
