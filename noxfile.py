@@ -103,6 +103,8 @@ def tests(session: nox.Session, package: str) -> None:
         session.log(totals())
         return
     brought = siblings(package)
+    if package == "tune":  # its tests start `eng tune` and `eng sweep` as a user does
+        brought |= siblings("eng")
     others = nox.project.dependency_groups(project(package), "test")
     prepare(session, [str(PACKAGES / name) for name in sorted(brought)], others, torch=needs_torch(brought))
     run_pytest(session, label, f"packages/{package}/tests", isolated=True)
