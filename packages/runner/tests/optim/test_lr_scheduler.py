@@ -160,7 +160,7 @@ class TestState:
         assert scheduler.base_values == [0.1, 0.02]
 
     def test_going_on_without_a_state_needs_initial_values(self, sgd):
-        with pytest.raises(KeyError, match="parameter group 0 has no 'initial_lr'"):
+        with pytest.raises(KeyError, match=r"'initial_lr' is not specified in param_groups\[0\]"):
             StepLR(sgd, step_size=2, last_step=3)
         StepLR(sgd, step_size=2)
         assert StepLR(sgd, step_size=2, last_step=3).last_step == 4
