@@ -42,6 +42,10 @@ def _same(path: str) -> property:
 class OfRunner:
     """Added to :class:`eng.runner.Runner`."""
 
+    # Properties in the reference, which tools look up on the class; each Runner sets its own in its place.
+    work_dir = log_dir = timestamp = experiment_name = model_name = ""
+    launcher, seed, deterministic = "none", 0, False
+
     _train_loop, _val_loop, _test_loop = _part("train_part"), _part("val_part"), _part("test_part")
     _train_dataloader = _setting("train_dataloader")
     _val_dataloader = _setting("val_dataloader")
