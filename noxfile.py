@@ -425,7 +425,13 @@ def release_files(session: nox.Session) -> None:
 @nox.session(python=torch_python())
 def docs(session: nox.Session) -> None:
     """The documentation in site/."""
-    session.install("mkdocs-material>=9.5", "mkdocstrings[python]>=0.27", "mkdocs-static-i18n>=1.3", "pytest>=8", "pytest-timeout>=2.3")
+    session.install(
+        "mkdocs-material>=9.5",
+        "mkdocstrings[python]>=0.27",
+        "mkdocs-static-i18n>=1.3",
+        "pytest>=8",
+        "pytest-timeout>=2.3",
+    )
     session.run("mkdocs", "build", "--strict", *session.posargs)
     session.run("python", "-m", "pytest", "-q", "tests/docs/test_search.py", env={"ENG_SITE": str(ROOT / "site")})
 
