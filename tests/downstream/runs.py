@@ -17,7 +17,7 @@ from run_projects import PROJECTS, make_project
 HERE = Path(__file__).parent
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 LANGUAGE_MODELS = ("xtuner",)
-WITH_TTA = ("mmpretrain", "mmseg", "mmdet")
+WITH_TTA = ("mmpretrain", "mmseg", "mmdet", "mmocr")
 # test.py of MMagic has no such option, the hook of MMAction2 raises on key points of a skeleton, that of MMDetection3D
 # imports open3d.
 WITHOUT_SHOW_DIR = ("mmaction", "mmdet3d", "mmagic")
