@@ -230,6 +230,15 @@ def test_slip_in_a_metric_is_told_below_a_loop_that_is_not_known() -> None:
     ]
 
 
+def test_misspelt_type_of_a_part_with_a_default_is_told_below_a_loop_that_is_not_known() -> None:
+    class OtherLoop: ...
+
+    LOOPS.register_module(module=OtherLoop)
+    evaluator = dict(tape="Evaluator", metrics=[dict(type="Accuracy")])
+    findings = check(dict(good(), val_cfg=dict(type="OtherLoop"), val_evaluator=evaluator))
+    assert [(finding.kind, finding.path) for finding in findings] == [("missing-type", "val_evaluator.tape")]
+
+
 def test_variable_near_a_key_passes_where_it_is_used() -> None:
     cfg = good()
     cfg["vae_cfg"] = dict(fp16=True)

@@ -7,8 +7,9 @@ import re
 import pytest
 
 from eng.config import Config
-from eng.registry import build_chain
+from eng.registry import DATASETS, DefaultScope, Registry, build_chain, isolated_registries
 from eng.runner import Runner
+from eng.testing._toys import ToyDataset
 
 LINES = (
     "from eng.testing._toys import ToyDataset, ToyModel",
@@ -55,3 +56,11 @@ def test_a_dataloader_config_with_a_type_is_refused() -> None:
     loader = dict(type="DataLoader", batch_size=4, dataset=dict(type="eng.testing.ToyDataset"))
     with pytest.raises(ValueError, match="a dataloader config takes no 'type' .it is 'DataLoader'"):
         Runner.build_dataloader(loader)
+
+
+def test_a_dataloader_in_the_scope_of_a_library_is_no_slip_of_a_scope(caplog) -> None:
+    with isolated_registries():
+        Registry("dataset", parent=DATASETS, scope="library_of_datasets")
+        with DefaultScope.overwrite_default_scope("library_of_datasets"):
+            Runner.build_dataloader(dict(batch_size=4, dataset=dict(type=ToyDataset)))
+    assert "among the dataloader registries" not in caplog.text

@@ -29,6 +29,8 @@ def one_message(error: BaseException) -> str | None:
 def _hint(error: BaseException) -> str:
     from ._help import explained_class
 
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == "mmengine":
+        return "ENG_COMPAT=1 in front of the command lets eng answer to this name; it needs eng-compat"
     name = explained_class(error)
     return "eng --traceback ... shows where" + (f", eng help {name} explains it" if name is not None else "")
 

@@ -31,7 +31,12 @@ def command(words: Sequence[str]) -> str:
 
     The shell may stand in another folder than this process, and may not know an ``eng`` that nox put on its own PATH.
     """
-    return _in_folder(shlex.join([*eng_words(), *words]))
+    return _in_folder(_alias_variable() + shlex.join([*eng_words(), *words]))
+
+
+def _alias_variable() -> str:
+    """What the command needs in front where this process uses MMEngine's name, as an OpenMMLab library does."""
+    return "ENG_COMPAT=1 " if "mmengine" in sys.modules else ""
 
 
 def eng_words() -> list[str]:

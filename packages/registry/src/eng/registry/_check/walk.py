@@ -153,7 +153,7 @@ class _Walk:
     def _node(self, node: Mapping[str, Any], shape: Node, context: Context) -> Items:
         scope = node.get("_scope_")
         yield from unknown_scope(scope, f"{context.path}._scope_", node, "_scope_")
-        if "type" not in node and shape.default is None:
+        if "type" not in node and (shape.default is None or _misspelt_type(node) is not None):
             yield from self._untyped(node, shape, context)
             yield from self._arguments(node, shape, context, factory=None)
             return
@@ -210,6 +210,12 @@ class _Walk:
 def _is_type(value: Any) -> bool:
     """Whether a value can be meant as a type: a registered name, a class or a function."""
     return callable(value) or (isinstance(value, str) and value in all_names())
+
+
+def _misspelt_type(node: Mapping[str, Any]) -> str | None:
+    """The key that is meant as ``type``, as its value is a registered name."""
+    slips = (key for key in node if isinstance(key, str) and is_slip_of(key, "type") and isinstance(node[key], str))
+    return next((key for key in slips if node[key] in all_names()), None)
 
 
 def _is_used_elsewhere(key: str, value: Any, cfg: Mapping[str, Any], candidates: list[str]) -> bool:

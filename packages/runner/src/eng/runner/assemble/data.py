@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from eng.dataset import reproducible_loader_parts
 from eng.dataset.sharded_stream import shard_stream
 from eng.dist import get_data_rank, get_data_world_size
-from eng.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS, Registry
+from eng.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS, DefaultScope, Registry
 
 from ..errors import SettingsError
 from .batch_share import with_batch_of_rank
@@ -74,7 +74,8 @@ def build_dataloader(
         "collate_fn": _function(cfg.pop("collate_fn", {"type": "pseudo_collate"})),
         "worker_init_fn": init_fn,
     }
-    return _LOADERS.build(cfg, default_args=parts)
+    with DefaultScope.overwrite_default_scope("eng"):  # a library has no scope among dataloaders, which is no slip
+        return _LOADERS.build(cfg, default_args=parts)
 
 
 def _build_dataset(dataset: Any) -> Any:
