@@ -26,11 +26,15 @@ class OursError(ValueError):
         (OursError("a.py:3 lr: no such key"), "a.py:3 lr: no such key"),
         (FileNotFoundError(2, "No such file or directory", "a.py"), "No such file or directory: 'a.py'"),
         (ModuleNotFoundError("No module named 'wandb'"), "No module named 'wandb'"),
+        (
+            ModuleNotFoundError("No module named 'mmengine.x'", name="mmengine.x"),
+            "ENG_COMPAT=1 in front of the command",
+        ),
         (click.ClickException("not like this"), "not like this"),
         (click.UsageError("not like that"), "not like that"),
         (SyntaxError("invalid syntax", ("a.py", 3, 5, "a = = 1\n", 3, 6)), 'File "a.py", line 3'),
     ],
-    ids=["ours", "file", "import", "click", "usage", "syntax"],
+    ids=["ours", "file", "import", "mmengine", "click", "usage", "syntax"],
 )
 def test_a_mistake_of_the_user_is_one_message_and_status_2(commands, capsys, error: Exception, words: str) -> None:
     commands(fail=failing(error))

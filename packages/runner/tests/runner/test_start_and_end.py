@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,8 @@ def test_a_command_is_quoted_and_leads_to_the_folder_of_the_run(tmp_path, monkey
     assert command(["curves", "my runs"]).endswith(" curves 'my runs'")
     monkeypatch.setenv("PWD", "/")
     assert command(["curves", "a"]).startswith(f"cd {tmp_path} && ")
+    monkeypatch.setitem(sys.modules, "mmengine", sys)  # a library under the alias
+    assert command(["curves", "a"]).startswith(f"cd {tmp_path} && ENG_COMPAT=1 ")
 
 
 def test_nox_puts_no_eng_on_the_path_of_its_user(monkeypatch, tmp_path) -> None:
