@@ -109,3 +109,10 @@ except ImportError:
 """
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", check], capture_output=True, text=True, timeout=60)
     assert done.stdout == "fine\n", done.stderr[-2000:]
+
+
+def test_a_star_import_of_the_top_level_brings_its_names() -> None:
+    script = "from mmengine import *\nprint(Config.__name__, Registry.__name__, load.__name__, mkdir_or_exist.__name__)"
+    call = [sys.executable, "-W", "ignore", "-c", f"import eng.compat; eng.compat.install()\n{script}"]
+    done = subprocess.run(call, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.split() == ["Config", "Registry", "load", "mkdir_or_exist"]

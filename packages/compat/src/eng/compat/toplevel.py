@@ -9,7 +9,7 @@ from typing import Any
 
 from eng.compat._missing import message
 from eng.compat._routes import is_moved
-from eng.compat.version import __version__, version_info
+from eng.compat.version import __version__, version_info  # noqa: F401  # names of mmengine itself
 
 # The reference gives the names of the first five rooms on its top level; the manual also uses those of the others.
 _ROOMS = ("eng.config", "eng.registry", "eng.fileio", "eng.compat.utils", "eng.logging")
@@ -18,13 +18,15 @@ _ROOMS_OF_THE_MANUAL = (
     "eng.visualization", "eng.infer", "eng.dist",
 )  # fmt: skip
 
-__all__ = ["__version__", "version_info"]
+_OWN_NAMES = ("__version__", "version_info")
 # A package: the alias's finder answers for what is below it.
 __path__: list[str] = []
 
 
 def __getattr__(name: str) -> Any:
-    if name == "__all__" or (name.startswith("__") and name.endswith("__")):
+    if name == "__all__":  # of `from mmengine import *`, for which the rooms are imported
+        return [public for public in __dir__() if not public.startswith("_")]
+    if name.startswith("__") and name.endswith("__"):
         raise AttributeError(name)
     for room in (*_ROOMS, *_ROOMS_OF_THE_MANUAL):
         module = _import(room)
@@ -37,7 +39,7 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     rooms = filter(None, map(_import, _ROOMS))
-    return sorted({name for room in rooms for name in getattr(room, "__all__", ())} | set(__all__))
+    return sorted({name for room in rooms for name in getattr(room, "__all__", ())} | set(_OWN_NAMES))
 
 
 def _import(room: str) -> ModuleType | None:
