@@ -39,10 +39,10 @@ Weights = Mapping[str, "torch.Tensor | StoredTensor"]
 
 def is_safetensors(path: str | os.PathLike[str]) -> bool:
     """Whether `path` is named like a file of this format, or is a folder of such files."""
-    place = Path(path)
-    if place.is_dir():
-        return (place / INDEX).is_file() or (place / SINGLE).is_file()
-    return place.suffix == ".safetensors"
+    target = Path(path)
+    if target.is_dir():
+        return (target / INDEX).is_file() or (target / SINGLE).is_file()
+    return target.suffix == ".safetensors"
 
 
 def open_safetensors(path: str | os.PathLike[str]) -> dict[str, StoredTensor]:
@@ -52,16 +52,16 @@ def open_safetensors(path: str | os.PathLike[str]) -> dict[str, StoredTensor]:
         BrokenCheckpointError: a file is cut short, damaged or missing.
         FileNotFoundError: there is no such file.
     """
-    place = Path(path)
-    if not place.is_dir():
-        return _open_file(place)
-    if not (place / INDEX).is_file():
-        return _open_file(place / SINGLE)
-    weight_map = _read_index(place / INDEX)
-    files = {name: _open_file(place / name) for name in sorted(set(weight_map.values()))}
+    target = Path(path)
+    if not target.is_dir():
+        return _open_file(target)
+    if not (target / INDEX).is_file():
+        return _open_file(target / SINGLE)
+    weight_map = _read_index(target / INDEX)
+    files = {name: _open_file(target / name) for name in sorted(set(weight_map.values()))}
     for name, file in weight_map.items():
         if name not in files[file]:
-            raise BrokenCheckpointError(str(place / file), f"{INDEX} says that it holds {name!r}, which it does not")
+            raise BrokenCheckpointError(str(target / file), f"{INDEX} says that it holds {name!r}, which it does not")
     return {name: files[file][name] for name, file in weight_map.items()}
 
 

@@ -42,9 +42,9 @@ def peak_flops(name: str, dtype: torch.dtype, *, allows_tf32: bool = True) -> fl
 
 
 def _is_named(name: str, device: str) -> bool:
-    words = name.replace("-", " ").split()
+    name_parts = name.replace("-", " ").split()
     wanted = device.split()
-    return any(words[start : start + len(wanted)] == wanted for start in range(len(words)))
+    return any(name_parts[start : start + len(wanted)] == wanted for start in range(len(name_parts)))
 
 
 def host_memory_mb() -> float | None:

@@ -59,5 +59,5 @@ def _notes() -> Sequence[Any]:
 
 def _reason(note: Any) -> str:
     reason = " ".join(str(note.recompile_reason).split())
-    place = f"{note.co_filename}:{note.co_firstlineno}" if getattr(note, "co_filename", None) else "unknown place"
-    return f"{note.co_name} ({place}) as {reason.partition(': ')[2] or reason}"
+    source = f"{note.co_filename}:{note.co_firstlineno}" if getattr(note, "co_filename", None) else "unknown place"
+    return f"{note.co_name} ({source}) as {reason.partition(': ')[2] or reason}"

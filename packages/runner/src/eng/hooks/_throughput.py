@@ -94,7 +94,7 @@ class RunNumbers:
             if type(tokens) is torch.Tensor:
                 self._tokens += tokens.numel()
             elif type(tokens) is list:  # samples side by side, as configs collate them by default
-                self._tokens += sum(each.numel() for each in tokens if type(each) is torch.Tensor)
+                self._tokens += sum(item.numel() for item in tokens if type(item) is torch.Tensor)
 
     def want_grad_norm(self) -> None:
         """Has the norm of the gradients measured in the next update."""
@@ -176,7 +176,7 @@ class RunNumbers:
 
 def _peak_of(runner: Any) -> float | None:
     """Peak of the device that the model is on."""
-    parameter = next((each for each in runner.model.parameters()), None)
+    parameter = next(iter(runner.model.parameters()), None)
     if parameter is None or parameter.device.type != "cuda":
         return None
     cast = getattr(runner.optim_wrapper, "cast_dtype", None)

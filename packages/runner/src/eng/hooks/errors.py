@@ -68,13 +68,13 @@ class RunInterrupted(SystemExit):
     def __str__(self) -> str:
         if self.position is None:
             return self.reason
-        kept = f"; its state is in {self.checkpoint}" if self.checkpoint else ""
-        return f"stopped by {self.reason} at {self.position}{kept}"
+        where = f"; its state is in {self.checkpoint}" if self.checkpoint else ""
+        return f"stopped by {self.reason} at {self.position}{where}"
 
 
 def listed(names: Sequence[object]) -> str:
     """Names as words of a sentence: ``a, b and c``."""
-    words = [str(name) for name in names]
-    if len(words) == 1:
-        return words[0]
-    return ", ".join(words[:-1]) + " and " + words[-1]
+    texts = [str(name) for name in names]
+    if len(texts) == 1:
+        return texts[0]
+    return ", ".join(texts[:-1]) + " and " + texts[-1]

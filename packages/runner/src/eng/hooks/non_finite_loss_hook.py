@@ -62,7 +62,7 @@ class NonFiniteLossHook(Hook):
         self._has_begun = False
         self._seen: list[tuple[int, str, torch.Tensor]] = []
         # Where consecutive iterations begin, and the number of the first of them.
-        self._places: list[tuple[int, int]] = []
+        self._marks: list[tuple[int, int]] = []
         self._iterations = 0
         self._next_batch = -1
 
@@ -88,17 +88,17 @@ class NonFiniteLossHook(Hook):
         outputs: dict[str, Any] | None = None,
     ) -> None:
         """Takes in the losses of an iteration."""
-        place = self._iterations
+        position = self._iterations
         if batch_idx != self._next_batch:  # an epoch began, or iterations were left out
-            self._places.append((place, 0 if runner is None else runner.iter))
+            self._marks.append((position, 0 if runner is None else runner.iter))
         self._next_batch = batch_idx + 1
         if isinstance(outputs, dict):
             loss = outputs.get("loss")
             if isinstance(loss, torch.Tensor):
-                self._seen.append((place, "loss", loss))
+                self._seen.append((position, "loss", loss))
             else:
-                self._seen += [(place, name, value) for name, value in outputs.items() if _is_loss(name, value)]
-        self._iterations = place + 1
+                self._seen += [(position, name, value) for name, value in outputs.items() if _is_loss(name, value)]
+        self._iterations = position + 1
         if self._iterations >= self.interval:
             self.look(runner)
 
@@ -112,7 +112,7 @@ class NonFiniteLossHook(Hook):
 
     def forget(self) -> None:
         """Forgets what was collected."""
-        self._seen, self._places = [], []
+        self._seen, self._marks = [], []
         self._iterations, self._next_batch = 0, -1
 
     @property
@@ -129,12 +129,12 @@ class NonFiniteLossHook(Hook):
             NonFiniteLossError: a loss is not finite and the policy is ``"stop"`` or ``"rollback"``.
             LossSpikeError: a loss jumped and the action is ``"stop"`` or ``"rollback"``.
         """
-        seen, places = self._seen, self._places
+        seen, marks = self._seen, self._marks
         self.forget()
         if not seen:
             return
         losses = _stacked([value for _, _, value in seen])
-        names = [(_iteration(place, places), name) for place, name, _ in seen]
+        names = [(_iteration(position, marks), name) for position, name, _ in seen]
         if self.spikes is not None:
             totals = zip(names, losses.tolist(), strict=True)
             self._act_on_spikes(
@@ -248,9 +248,9 @@ def _broken(names: list[tuple[int, str]], losses: torch.Tensor) -> list[tuple[in
     return broken
 
 
-def _iteration(place: int, places: list[tuple[int, int]]) -> int:
-    begin, iteration = next(mark for mark in reversed(places) if mark[0] <= place)
-    return iteration + place - begin
+def _iteration(position: int, marks: list[tuple[int, int]]) -> int:
+    begin, iteration = next(mark for mark in reversed(marks) if mark[0] <= position)
+    return iteration + position - begin
 
 
 @torch.no_grad()

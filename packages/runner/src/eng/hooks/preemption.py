@@ -104,10 +104,10 @@ class Preemption:
         codes = {name: i + 1 for i, name in enumerate(["time budget", *(s.name for s in self.signals)])}
         code = torch.tensor(codes.get(self.reason or "", 0))
         all_reduce(code, op="max")
-        found = int(code.item())
-        if found:
-            self.reason = {number: name for name, number in codes.items()}[found]
-        return self.reason if found else None
+        exit_code = int(code.item())
+        if exit_code:
+            self.reason = {number: name for name, number in codes.items()}[exit_code]
+        return self.reason if exit_code else None
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._pid or self._was_signalled:

@@ -43,7 +43,7 @@ class LossSpike:
         """
         if setting is None:
             return None
-        known = [each.name for each in fields(cls)]
+        known = [field.name for field in fields(cls)]
         unknown = [key for key in setting if key not in known]
         if unknown:
             raise ValueError(f"loss_spike takes {', '.join(known)}, not {unknown[0]!r}")

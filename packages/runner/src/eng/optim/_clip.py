@@ -88,6 +88,6 @@ def total_norm(parameters: Sequence[torch.Tensor]) -> torch.Tensor | None:
         parameters: with gradients.
     """
     gradients = [p.grad.detach() for p in parameters if p.grad is not None]
-    if not gradients or any(each.layout is not torch.strided or hasattr(each, "to_local") for each in gradients):
+    if not gradients or any(item.layout is not torch.strided or hasattr(item, "to_local") for item in gradients):
         return None
     return torch.nn.utils.get_total_norm(gradients)

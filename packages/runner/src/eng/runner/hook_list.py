@@ -77,9 +77,9 @@ class HookList:
         self._around[point] = (ahead, behind)
         self._methods.clear()
 
-    def first(self, kind: type[H]) -> H | None:
+    def first(self, hook_class: type[H]) -> H | None:
         """The first hook of a class, or with the methods of a Protocol; None where there is none."""
-        return next((hook for hook in self.hooks if isinstance(hook, kind)), None)
+        return next((hook for hook in self.hooks if isinstance(hook, hook_class)), None)
 
     def methods_at(self, point: str) -> tuple[Method, ...]:
         """The bound methods that act at ``point``, found out at the first use and kept."""

@@ -27,15 +27,15 @@ def with_batch_of_rank(dataloader: Mapping[str, Any]) -> MutableMapping[str, Any
     cfg = own_copy(dataloader)
     if "global_batch_size" not in cfg:
         return cfg
-    whole, ranks = cfg.pop("global_batch_size"), get_data_world_size()
+    global_size, ranks = cfg.pop("global_batch_size"), get_data_world_size()
     if "batch_size" in cfg:
         raise SettingsError(
-            f"a dataloader has batch_size={cfg['batch_size']} for each rank and global_batch_size={whole} for all: give one"
+            f"a dataloader has batch_size={cfg['batch_size']} for each rank and global_batch_size={global_size} for all: give one"
         )
-    if not isinstance(whole, int) or whole < ranks or whole % ranks:
+    if not isinstance(global_size, int) or global_size < ranks or global_size % ranks:
         raise SettingsError(
-            f"global_batch_size={whole!r} cannot be shared evenly by {ranks} ranks: take a multiple of {ranks}, or another "
+            f"global_batch_size={global_size!r} cannot be shared evenly by {ranks} ranks: take a multiple of {ranks}, or another "
             "number of ranks"
         )
-    cfg["batch_size"] = whole // ranks
+    cfg["batch_size"] = global_size // ranks
     return cfg

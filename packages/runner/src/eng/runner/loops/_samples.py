@@ -34,9 +34,9 @@ def sample_numbers(loop: Any, iteration: int | None = None) -> list[int] | None:
     batch = loop._batches_done() - (0 if iteration is None else loop.iter - iteration)  # noqa: SLF001  # a part of the run
     if batch < 0:
         return None
-    kept, generators = capture_rng(), capture_generators(loader)
-    samplers = [each for each in (loader.sampler, loader.batch_sampler) if hasattr(each, "__dict__")]
-    attributes = [dict(vars(each)) for each in samplers]
+    generator_states, generators = capture_rng(), capture_generators(loader)
+    samplers = [sampler for sampler in (loader.sampler, loader.batch_sampler) if hasattr(sampler, "__dict__")]
+    attributes = [dict(vars(sampler)) for sampler in samplers]
     try:
         restore_rng(rng)
         restore_generators(loader, rng.get("train_loader"))
@@ -47,7 +47,7 @@ def sample_numbers(loop: Any, iteration: int | None = None) -> list[int] | None:
     finally:
         for sampler, values in zip(samplers, attributes, strict=True):
             vars(sampler).update(values)
-        restore_rng(kept)
+        restore_rng(generator_states)
         restore_generators(loader, generators)
 
 

@@ -57,7 +57,7 @@ def masked(text: str) -> str:
     return _KNOWN_TOKENS.sub(HIDDEN, text)
 
 
-def masked_words(words: Sequence[str]) -> list[str]:
+def masked_words(arguments: Sequence[str]) -> list[str]:
     """The words of a command; behind an option such as ``--password`` the next word is a secret too.
 
     Example:
@@ -65,9 +65,9 @@ def masked_words(words: Sequence[str]) -> list[str]:
         ['train.py', '--api-key', '***', '--lr', '0.1']
     """
     shown, follows = [], False
-    for word in words:
-        shown.append(HIDDEN if follows and not word.startswith("-") else masked(word))
-        follows = word.startswith("-") and is_secret_setting(word.lstrip("-"))
+    for argument in arguments:
+        shown.append(HIDDEN if follows and not argument.startswith("-") else masked(argument))
+        follows = argument.startswith("-") and is_secret_setting(argument.lstrip("-"))
     return shown
 
 

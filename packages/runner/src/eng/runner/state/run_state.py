@@ -228,8 +228,8 @@ class RunState:
         lines += self._differences_from(saved.get("facts") or {}, lines)
         self.parent = {"checkpoint": filename, **{key: meta.get(key) for key in ("experiment_name", "run_id", "iter")}}
         lines += self._restore_rest(loop, saved, optimizer)
-        place = position_of(loop, None)
-        continue_curves(run.visualizer, filename, meta, place, run.work_dir, f"{run.timestamp}.json")
+        position = position_of(loop, None)
+        continue_curves(run.visualizer, filename, meta, position, run.work_dir, f"{run.timestamp}.json")
         if lines:
             run.logger.warning("Resuming from %s:\n%s", filename, "\n".join(f"  - {line}" for line in lines))
         run.logger.info("resumed epoch: %s, iter: %s", loop.epoch, loop.iter)
@@ -354,10 +354,10 @@ class RunState:
             state, classes = checkpoint["optimizer"], (checkpoint.get("run_state") or {}).get("optimizers")
             differences.check_optimizers(wrapper, state, classes)
             differences.check_shapes(unwrap(run.model), checkpoint["state_dict"])
-            taken = taking.TakenValues(wrapper, self.take)
+            taken_values = taking.TakenValues(wrapper, self.take)
             lines += differences.optimizer_differences(wrapper, state, self.take)
             self._load_optimizer(wrapper, state)
-            plans_again = taken.put_back()
+            plans_again = taken_values.put_back()
         if schedulers and part.setting is None and checkpoint.get("param_schedulers"):
             lines.append("param_scheduler: the checkpoint has schedules and this run has none; theirs are not used")
         if wanted["param_schedulers"] and "param_schedulers" in checkpoint:

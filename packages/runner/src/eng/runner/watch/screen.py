@@ -64,8 +64,14 @@ def _small_curve(values: Sequence[float], width: int, fancy: bool) -> str:
         return "not finite"[:width]
     bars = _BARS[0] if fancy else _BARS[1]
     low, span = min(finite), max(finite) - min(finite)
-    levels = [None if mean is None else (mean - low) / span if span else 0.5 for mean in means]
-    return "".join(" " if level is None else bars[min(int(level * len(bars)), len(bars) - 1)] for level in levels)
+
+    def bar(mean: float | None) -> str:
+        if mean is None:
+            return " "
+        level = (mean - low) / span if span else 0.5
+        return bars[min(int(level * len(bars)), len(bars) - 1)]
+
+    return "".join(map(bar, means))
 
 
 def _stretches(values: Sequence[float], count: int) -> Iterator[Sequence[float]]:

@@ -22,7 +22,7 @@ def run_folders(folder: Path) -> list[Path]:
     starts = {path.parents[1] for path in folder.rglob("vis_data/scalars.json")}
     starts |= {path.parent for name in (START_FILE, PASSPORT) for path in folder.rglob(name)}
     work_dirs = {start.parent for start in starts if STAMP.fullmatch(start.name)}
-    return sorted(each for each in work_dirs if each == folder or folder in each.parents) or [folder]
+    return sorted(path for path in work_dirs if path == folder or folder in path.parents) or [folder]
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:

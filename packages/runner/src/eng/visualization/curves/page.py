@@ -96,8 +96,8 @@ def _thinned(
         finite = [index for index in stretch if math.isfinite(values[index])]
         ends = [min(finite, key=values.__getitem__), max(finite, key=values.__getitem__)] if finite else [begin]
         chosen.update(ends)
-    kept = sorted(chosen)
-    return [steps[index] for index in kept], [values[index] for index in kept]
+    shown = sorted(chosen)
+    return [steps[index] for index in shown], [values[index] for index in shown]
 
 
 def _file(name: str) -> str:

@@ -33,9 +33,14 @@ class CometVisBackend(BaseVisBackend):
         super().__init__(save_dir)
         self._offline = offline
         # Code, environment variables of a shell and metrics of other libraries are not the run's to send.
-        own = {"log_code": False, "auto_metric_logging": False, "auto_param_logging": False, "display_summary_level": 0}
+        quiet = {
+            "log_code": False,
+            "auto_metric_logging": False,
+            "auto_param_logging": False,
+            "display_summary_level": 0,
+        }
         folder = {"offline_directory": str(Path(save_dir) / "comet")} if offline else {}
-        self._init_kwargs = {**own, **folder, **(init_kwargs or {})}
+        self._init_kwargs = {**quiet, **folder, **(init_kwargs or {})}
 
     def _init_env(self) -> None:
         comet = library("comet_ml", type(self).__name__)
