@@ -269,8 +269,8 @@ def _dump_predictions(cfg: Any, out: str) -> None:
     by_set = evaluators_by_set("test", evaluator, names)
     path = Path(out)
     cfg.test_evaluator = {
-        name: _with_dump(evaluator, str(path.with_name(f"{path.stem}_{name}{path.suffix}")))
-        for name, evaluator in by_set.items()
+        name: _with_dump(of_set, str(path.with_name(f"{path.stem}_{name}{path.suffix}")))
+        for name, of_set in by_set.items()
     }
 
 

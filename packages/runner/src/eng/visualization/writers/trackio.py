@@ -14,7 +14,7 @@ __all__ = ["TrackioVisBackend"]
 
 @VISBACKENDS.register_module()
 class TrackioVisBackend(RunVisBackend):
-    """Writes to Trackio's data base on this machine, which ``trackio show`` opens, or to a Space.
+    """Writes to Trackio's database on this machine, which ``trackio show`` opens, or to a Space.
 
     Args:
         save_dir: unused by Trackio, which keeps its own folder (``TRACKIO_DIR``).
