@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import gc
 import importlib.util
 import json
+import logging
 import os
 import statistics
 import subprocess
@@ -23,6 +26,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from eng.dist import find_free_port
 from eng.hooks import Hook
+from eng.hooks._devices import peak_flops
 from eng.model import ImgDataPreprocessor
 from eng.runner import Runner
 
@@ -94,32 +98,22 @@ def make_runner(
 
 
 def marked_tests(setup: Setup) -> str:
-    """The tests marked `gpu`, which have never run in CI."""
-    paths = [*sorted(str(path) for path in ROOT.glob("packages/*/tests")), str(ROOT / "tests/distributed")]
+    """The tests marked `gpu`, which CI skips; each file in a process of its own, all at once."""
+    files = [file for file in sorted([*ROOT.glob("packages/*/tests/**/test_*.py"), *ROOT.glob("tests/distributed/test_*.py")])
+             if "mark.gpu" in file.read_text(encoding="utf-8")]  # fmt: skip
     if setup.is_small:
-        paths = [str(ROOT / "packages/structures/tests")]
-    results = []
-    for path in paths:
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-m",
-            "gpu",
-            "-p",
-            "no:cacheprovider",
-            "--import-mode=importlib",
-            path,
-        ]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
-        last = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else done.stderr[-200:]
-        if done.returncode not in (0, 5):  # 5: no test is marked
-            raise AssertionError(f"{path}: {done.stdout[-2000:]}")
-        results.append(f"{Path(path).parent.name}: {last}")
-    return "; ".join(
-        result for result in results if "deselected" not in result or "passed" in result or "skipped" in result
-    )
+        files = [file for file in files if "structures" in file.parts]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "--timeout", "150"]
+    runs = [
+        subprocess.Popen([*command, str(file)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for file in files
+    ]
+    outputs = [run.communicate(timeout=200)[0].strip() for run in runs]
+    lines = [f"{file.stem} {output.splitlines()[-1]}" for file, output in zip(files, outputs, strict=True)]
+    failed = [output[-3000:] for run, output in zip(runs, outputs, strict=True) if run.returncode != 0]
+    if failed:
+        raise AssertionError("\n".join([*failed, *lines]))
+    return "; ".join(lines)
 
 
 class RefuseToWait(Hook):
@@ -137,17 +131,28 @@ class RefuseToWait(Hook):
 
 
 def loop_without_waits(setup: Setup) -> str:
-    """30 iterations with the default hooks, none of which waits for the device."""
-    case = CASES["ViT-B/16"](setup.device, True)
-    try:
-        runner = make_runner(case.model, Repeat(case.batch, 30), custom_hooks=[RefuseToWait()], default_hooks={
-            "checkpoint": None, "logger": {"type": "LoggerHook", "interval": 1000},
-        })  # fmt: skip
-        runner.train()
-    finally:
-        if torch.cuda.is_available():
-            torch.cuda.set_sync_debug_mode("default")
-    return f"{runner.iter} iterations, nothing waited"
+    """30 iterations with the default hooks, none of which waits for the device; plain, and with all that is often added."""
+    rich: dict[str, Any] = {
+        "optim": {
+            "type": "AmpOptimWrapper", "dtype": "bfloat16", "optimizer": {"type": "AdamW", "lr": 1e-3},
+            "clip_grad": {"max_norm": 1.0}, "accumulative_counts": 2,
+        },
+        "param_scheduler": {"type": "CosineAnnealingLR", "T_max": 30, "by_epoch": False},
+        "custom_hooks": [RefuseToWait(), {"type": "EMAHook"}],
+    }  # fmt: skip
+    for settings in ({"custom_hooks": [RefuseToWait()]}, rich):
+        case = CASES["ViT-B/16"](setup.device, True)
+        hooks = {"checkpoint": None, "logger": {"type": "LoggerHook", "interval": 1000}}
+        try:
+            runner = make_runner(case.model, Repeat(case.batch, 30), default_hooks=hooks, **settings)
+            runner.train()
+        finally:
+            if torch.cuda.is_available():
+                torch.cuda.set_sync_debug_mode("default")
+        assert runner.iter == 30
+    return (
+        "30 iterations, nothing waited: SGD in float32; AdamW in bfloat16 with clipping, accumulation, schedule and EMA"
+    )
 
 
 def bare_seconds(setup: Setup, case: Case, dtype: torch.dtype | None, repeats: int) -> float:
@@ -168,10 +173,12 @@ def bare_seconds(setup: Setup, case: Case, dtype: torch.dtype | None, repeats: i
     raise AssertionError("unreachable")
 
 
-def eng_seconds(setup: Setup, case: Case, dtype: torch.dtype | None, repeats: int) -> float:
+def eng_seconds(setup: Setup, case: Case, dtype: torch.dtype | None, repeats: int, **settings: Any) -> float:
     timer = Times(setup)
     optim = {"type": "AmpOptimWrapper", "dtype": str(dtype).removeprefix("torch.")} if dtype is not None else None
-    make_runner(case.model, Repeat(case.batch, repeats), epochs=2, optim=optim, custom_hooks=[timer]).train()
+    make_runner(
+        case.model, Repeat(case.batch, repeats), epochs=2, optim=optim, custom_hooks=[timer], **settings
+    ).train()
     return timer.seconds[-1] / repeats
 
 
@@ -206,7 +213,9 @@ def lightning_seconds(setup: Setup, case: Case, repeats: int) -> float | None:
         accelerator="cpu" if setup.device.type == "cpu" else "gpu", devices=1,
         precision="32-true" if setup.device.type == "cpu" else "bf16-mixed",
     )  # fmt: skip
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     trainer.fit(module, DataLoader(TensorDataset(torch.zeros(repeats)), batch_size=1))
+    case.model.to(setup.device)  # Lightning leaves the model on the CPU
     return module.seconds
 
 
@@ -221,29 +230,39 @@ def overhead(setup: Setup) -> str:
 
 
 def throughput(setup: Setup, name: str) -> str:
-    """Seconds, peak memory and MFU of one model: eng, a bare loop and Lightning."""
+    """Seconds, peak memory and MFU of one model: eng, a bare loop and Lightning; medians of three rounds."""
     dtype = None if setup.is_small else torch.bfloat16
     case = CASES[name](setup.device, setup.is_small)
+    calls: dict[str, Callable[[], float | None]] = {
+        "bare": lambda: bare_seconds(setup, case, dtype, setup.repeats),
+        "eng": lambda: eng_seconds(setup, case, dtype, setup.repeats),
+        "Lightning": lambda: lightning_seconds(setup, case, setup.repeats),
+    }
+    seconds: dict[str, list[float]] = {label: [] for label in calls}
     memory: dict[str, float] = {}
+    for _ in range(3):
+        for label, call in calls.items():
+            memory[label], result = peak_memory(setup, call)
+            if result is not None:
+                seconds[label].append(result)
+    median = {label: statistics.median(times) for label, times in seconds.items() if times}
+    engine = median["eng"]
+    ratios = [f"eng / {label} {engine / median[label]:.3f}" for label in ("bare", "Lightning") if label in median]
+    peaks = ", ".join(f"{label} {memory[label]:.2f}" for label in median)
+    peak = None if setup.device.type == "cpu" else peak_flops(torch.cuda.get_device_name(), dtype or torch.float32)
+    use = "" if peak is None else f", MFU {case.flops_per_step / engine / peak:.1%}"
+    return f"{engine * 1e3:.1f} ms; {'; '.join(ratios)}; {case.flops_per_step / engine / 1e12:.1f} TFLOP/s{use}; memory in GiB: {peaks}"
 
-    def measured(label: str, call: Callable[[], float | None]) -> float | None:
-        if setup.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats()
-        seconds = call()
-        memory[label] = torch.cuda.max_memory_allocated() / 2**30 if setup.device.type == "cuda" else 0.0
-        return seconds
 
-    bare = measured("bare", lambda: bare_seconds(setup, case, dtype, setup.repeats))
-    engine = measured("eng", lambda: eng_seconds(setup, case, dtype, setup.repeats))
-    lightning = measured("lightning", lambda: lightning_seconds(setup, case, setup.repeats))
-    assert bare is not None
-    assert engine is not None
-    peer = "not installed" if lightning is None else f"{engine / lightning:.3f}"
-    rate = case.flops_per_step / engine / 1e12
-    return (
-        f"{engine * 1e3:.1f} ms; eng / bare {engine / bare:.3f}; eng / Lightning {peer}; {rate:.1f} TFLOP/s; "
-        f"memory {memory['eng']:.2f} GiB (bare {memory['bare']:.2f})"
-    )
+def peak_memory(setup: Setup, call: Callable[[], float | None]) -> tuple[float, float | None]:
+    """GiB at the peak of a call (0 on the CPU), and what it returned."""
+    if setup.device.type != "cuda":
+        return 0.0, call()
+    gc.collect()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    result = call()
+    return torch.cuda.max_memory_allocated() / 2**30, result
 
 
 def overflow(setup: Setup) -> str:
@@ -297,7 +316,11 @@ def compiled(setup: Setup) -> str:
     for mode in modes:
         loss = final_loss(setup, compile=mode)
         assert abs(loss - plain) < 1e-2 * max(1.0, abs(plain)), (mode, loss, plain)
-    return f"{len(modes)} mode(s), the loss of the plain run"
+    case = CASES["ViT-B/16"](setup.device, setup.is_small)
+    dtype = None if setup.is_small else torch.bfloat16
+    plain_s = eng_seconds(setup, case, dtype, setup.repeats)
+    compiled_s = eng_seconds(setup, case, dtype, setup.repeats, compile=True)
+    return f"{len(modes)} mode(s), the loss of the plain run; a step of the ViT takes {compiled_s / plain_s:.2f} of its time"
 
 
 def final_loss(setup: Setup, **settings: Any) -> float:
@@ -325,8 +348,10 @@ def float8(setup: Setup) -> str:
 
 
 def exact_resume(setup: Setup) -> str:
-    """Three models: two epochs in one run, and one epoch resumed, end with the same bits."""
-    for name, make_case in CASES.items():
+    """Three models: two epochs in one run, and one epoch resumed, end with the same bits; on a GPU in half precision."""
+    dtypes = ["float16", "bfloat16", "float16"]
+    for (name, make_case), dtype in zip(CASES.items(), dtypes, strict=True):
+        optim = {"type": "AmpOptimWrapper", "dtype": dtype} if setup.device.type == "cuda" else None
         weights = []
         for epochs in ((2,), (1, 2)):
             folder = tempfile.mkdtemp()
@@ -335,7 +360,7 @@ def exact_resume(setup: Setup) -> str:
                 data = TensorDataset(*(tensor.cpu() for tensor in case.batch))
                 runner = make_runner(
                     case.model, DataLoader(data, batch_size=2, shuffle=True), epochs=last, work_dir=folder, resume=last > 1,
-                    default_hooks=None, randomness={"seed": 0, "deterministic": True},
+                    default_hooks=None, randomness={"seed": 0, "deterministic": True}, optim=optim,
                 )  # fmt: skip
                 runner.train()
             weights.append([tensor.cpu() for tensor in case.model.state_dict().values()])
@@ -373,19 +398,107 @@ class IterTimes(Hook):
         self.last = now
 
 
+def batch_search(setup: Setup) -> str:
+    """`eng tune batch` finds the largest batch by the device's own error, with most of the memory taken away."""
+    if setup.device.type != "cuda":
+        return "needs a GPU: the CPU has no memory of its own"
+    from eng.tune import find_batch_size
+
+    with other_process_takes(all_but=2 * 2**30):
+        wide = Classifier(nn.Sequential(nn.Linear(64, 2**15), nn.Tanh(), nn.Linear(2**15, 10)))
+        data = TensorDataset(torch.randn(2**17, 64), torch.randint(10, (2**17,)))
+        runner = make_runner(wide, DataLoader(data, batch_size=16))
+        before = torch.cuda.memory_allocated()
+        result = find_batch_size(runner)
+        assert torch.cuda.memory_allocated() <= before
+    assert result.limit is not None
+    assert len(result.tries) <= 8
+    share = max(peak for size, peak in result.tries if peak is not None and size == result.largest) / result.limit
+    assert share >= 0.9, result
+    return f"{result.largest} samples in {len(result.tries)} tries, {share:.0%} of {result.limit / 2**30:.2f} GiB"
+
+
+@contextlib.contextmanager
+def other_process_takes(all_but: int) -> Iterator[None]:
+    """Another process holds the memory of the device but for some bytes."""
+    gc.collect()
+    torch.cuda.empty_cache()
+    program = (
+        "import sys, torch; free = torch.cuda.mem_get_info()[0]\n"
+        "held = torch.empty(free - int(sys.argv[1]), dtype=torch.uint8, device='cuda'); print('ready', flush=True); input()"
+    )
+    command = [sys.executable, "-c", program, str(all_but)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline().strip() == "ready"
+            yield
+        finally:
+            process.kill()
+
+
+def split_on_oom(setup: Setup) -> str:
+    """`on_oom='split'`: a batch that does not fit trains in parts, with the losses of a run where it fits."""
+    if setup.device.type != "cuda":
+        return "needs a GPU: the CPU has no memory of its own"
+    torch.manual_seed(0)
+    batch = (torch.randn(4096, 64, device=setup.device), torch.randint(10, (4096,), device=setup.device))
+    losses, peaks = [], []
+    for spare in (None, 2**29):
+        torch.manual_seed(1)
+        model = Classifier(nn.Sequential(nn.Linear(64, 2**14), nn.Tanh(), nn.Linear(2**14, 10))).to(setup.device)
+        notes = Losses()
+        runner = make_runner(model, Repeat(batch, 5), on_oom="split", custom_hooks=[notes])
+        gc.collect()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        if spare is not None:
+            total = torch.cuda.get_device_properties(setup.device).total_memory
+            torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + spare) / total)
+        try:
+            runner.train()
+        finally:
+            torch.cuda.set_per_process_memory_fraction(1.0)
+        losses.append(notes.values)
+        peaks.append(torch.cuda.max_memory_allocated() / 2**20)
+    largest = max(abs(one - two) / abs(one) for one, two in zip(*losses, strict=True))
+    assert largest < 1e-5, losses
+    assert peaks[1] < 0.75 * peaks[0], peaks
+    return f"5 steps at {peaks[1]:.0f} in place of {peaks[0]:.0f} MiB, relative difference of the losses {largest:.1e}"
+
+
+class Losses(Hook):
+    """The loss of each iteration."""
+
+    def __init__(self) -> None:
+        self.values: list[float] = []
+
+    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Adds the loss."""
+        self.values.append(float(outputs["loss"]))
+
+
 def input_path(setup: Setup) -> str:
-    """Images per second through a loader with workers and the preprocessor, to the device."""
-    count, side = (64, 32) if setup.is_small else (2048, 224)
+    """Images per second to the device: loader and preprocessor of eng, and torch's loader with the same arithmetic."""
+    count, side = (64, 32) if setup.is_small else (4096, 224)
     images = torch.randint(0, 256, (count, 3, side, side), dtype=torch.uint8)
     samples = [{"inputs": image, "data_samples": None} for image in images]
-    loader = DataLoader(samples, batch_size=32, num_workers=1 if setup.is_small else 8, collate_fn=pack,
-                        pin_memory=setup.device.type == "cuda")  # fmt: skip
     preprocessor = ImgDataPreprocessor(mean=[127.5] * 3, std=[58.0] * 3, non_blocking=True).to(setup.device)
-    began = time.perf_counter()
-    for batch in loader:
-        preprocessor(batch, True)
-    setup.wait()
-    return f"{count / (time.perf_counter() - began):.0f} images/s of {side} x {side}"
+
+    def bare(batch: dict[str, Any]) -> torch.Tensor:
+        stacked = torch.stack([image.to(setup.device, non_blocking=True) for image in batch["inputs"]])
+        return (stacked.float() - 127.5) / 58.0
+
+    rates = {}
+    for label, to_device in (("warm", bare), ("bare", bare), ("eng", lambda batch: preprocessor(batch, True))):
+        loader = DataLoader(samples, batch_size=32, num_workers=1 if setup.is_small else 8, collate_fn=pack,
+                            pin_memory=setup.device.type == "cuda")  # fmt: skip
+        began = time.perf_counter()
+        for batch in loader:
+            to_device(batch)
+        setup.wait()
+        rates[label] = count / (time.perf_counter() - began)
+    return f"{rates['eng']:.0f} images/s of {side} x {side}; eng / bare {rates['eng'] / rates['bare']:.2f}"
 
 
 def pack(samples: list[dict[str, Any]]) -> dict[str, list[Any]]:
@@ -402,6 +515,8 @@ CHECKS: dict[str, Callable[[Setup], str]] = {
     **{name: lambda setup, name=name: throughput(setup, name) for name in CASES},  # type: ignore[misc] # bound early
     "compile": compiled,
     "float8": float8,
+    "eng tune batch": batch_search,
+    "on_oom='split'": split_on_oom,
     "asynchronous save": async_save,
     "input path": input_path,
     "tests marked gpu": marked_tests,
