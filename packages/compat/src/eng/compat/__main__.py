@@ -1,21 +1,25 @@
-"""``python -m eng.compat SCRIPT.py args…`` and ``python -m eng.compat -m MODULE args…`` run under the alias."""
+"""``python -m eng.compat SCRIPT.py args…``, ``-m MODULE args…`` and ``COMMAND args…`` run under the alias."""
 
 from __future__ import annotations
 
+import os
 import runpy
+import shutil
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from eng.compat import install
 
-USAGE = "usage: python -m eng.compat SCRIPT.py [ARG ...]\n       python -m eng.compat -m MODULE [ARG ...]"
+_CALL = "python -m eng.compat"
+USAGE = f"usage: {_CALL} SCRIPT.py [ARG ...]\n       {_CALL} -m MODULE [ARG ...]\n       {_CALL} COMMAND [ARG ...]"
 
 
 def main() -> int:
-    """Runs what the command line names.
+    """Runs what the command line names: a Python script, a module, or a program whose Python processes get the alias.
 
     Returns:
-        2 where it names nothing or a file that is not there; otherwise what the script does stands.
+        2 where the command line names nothing or no file and no program; otherwise the script decides.
     """
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help") or arguments == ["-m"]:
@@ -23,18 +27,37 @@ def main() -> int:
         return 0 if arguments[:1] in (["-h"], ["--help"]) else 2
     install()
     if arguments[0] == "-m":
-        sys.argv = arguments[1:]
-        sys.path.insert(0, "")
-        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+        _run_module(arguments[1:])
         return 0
-    script = Path(arguments[0])
-    if not script.exists():
-        sys.stderr.write(f"python -m eng.compat: there is no file {str(script)!r}\n{USAGE}\n")
-        return 2
+    script, program = Path(arguments[0]), shutil.which(arguments[0], path=_search_path())
+    if script.exists() and (script.suffix == ".py" or program is None):
+        _run_script(script, arguments)
+        return 0
+    if program is not None:
+        _run_program(program, arguments)
+    sys.stderr.write(f"{_CALL}: there is no file and no command {arguments[0]!r}\n{USAGE}\n")
+    return 2
+
+
+def _run_module(arguments: list[str]) -> None:
+    sys.argv = arguments
+    sys.path.insert(0, "")
+    runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
+
+
+def _run_script(script: Path, arguments: list[str]) -> None:
     sys.argv = arguments
     sys.path.insert(0, str(script.resolve().parent))
     runpy.run_path(str(script), run_name="__main__")
-    return 0
+
+
+def _run_program(program: str, arguments: list[str]) -> NoReturn:
+    """Becomes a program whose `python` and `torchrun` are those of this environment; signals reach it directly."""
+    os.execve(program, arguments, {**os.environ, "PATH": _search_path()})  # noqa: S606  # no shell is wanted
+
+
+def _search_path() -> str:
+    return os.pathsep.join(filter(None, (str(Path(sys.executable).parent), os.environ.get("PATH"))))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-from eng.compat import _furnish, _missing, _workers
+from eng.compat import _furnish, _missing, _path_entry, _workers
 from eng.compat._routes import ALIAS, target_of
 from eng.compat.errors import AlreadyImportedError
 
@@ -66,8 +66,8 @@ def is_installed() -> bool:
 def install() -> None:
     """Makes ``import mmengine`` and everything below it resolve to eng, whether or not mmengine is installed.
 
-    Calling it again changes nothing. Worker processes started by `multiprocessing` (spawn and forkserver too) have the
-    alias as well.
+    Calling it again changes nothing. Worker processes of `multiprocessing` (spawn and forkserver too) have the alias as
+    well, and so has every Python that is started with this process's environment: the variable PYTHONPATH carries it.
 
     Raises:
         AlreadyImportedError: the real mmengine was imported before.
@@ -87,6 +87,7 @@ def install() -> None:
     sys.meta_path.insert(0, _finder)
     _furnish.start()
     _workers.install_in_children()
+    _path_entry.add()
     _tell_registry("add_scope_synonym")
 
 
@@ -97,6 +98,7 @@ def uninstall() -> None:
     sys.meta_path.remove(_finder)
     _furnish.stop()
     _workers.leave_children_alone()
+    _path_entry.remove()
     _tell_registry("remove_scope_synonym")
     for name in [name for name in sys.modules if name.partition(".")[0] == ALIAS]:
         _missing.forget(sys.modules.pop(name))

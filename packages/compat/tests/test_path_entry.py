@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib import metadata
+
+import pytest
+from alias_parts import run
+
+from eng import compat
+from eng.compat import _path_entry
+from eng.compat.version import __version__ as version_of_mmengine
+
+CHILD = "from mmengine.version import version_info; import mmengine; print(mmengine.__name__, version_info[:2])"
+PARENT = """
+import subprocess, sys
+from eng import compat
+
+compat.install()
+sys.exit(subprocess.run([sys.executable, *sys.argv[1:]]).returncode)
+"""
+ANSWER = "eng.compat.toplevel (0, 10)"
+
+
+@pytest.mark.parametrize(
+    ("before", "during"),
+    [(None, "{}"), ("", "{}"), ("a", "{}:a"), ("a::b", "{}:a:b")],
+    ids=["unset", "empty", "one", "with a gap"],
+)
+def test_the_variable_holds_the_folder_while_the_alias_is_installed(monkeypatch, before, during) -> None:
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    if before is not None:
+        monkeypatch.setenv("PYTHONPATH", before.replace(":", os.pathsep))
+    path = list(sys.path)
+    compat.install()
+    compat.install()
+    assert os.environ["PYTHONPATH"] == during.format(_path_entry.FOLDER).replace(":", os.pathsep)
+    assert sys.path.count(_path_entry.FOLDER) == 1
+    compat.uninstall()
+    assert os.environ.get("PYTHONPATH", "") == (before or "").replace("::", ":").replace(":", os.pathsep)
+    assert sys.path == path
+
+
+def test_a_program_that_python_starts_has_the_alias(tmp_path) -> None:
+    (tmp_path / "parent.py").write_text(PARENT)
+    (tmp_path / "child.py").write_text(CHILD)
+    for child in (["child.py"], ["-c", CHILD], ["-m", "child"], ["parent.py", "child.py"]):
+        done = run("parent.py", *child, cwd=tmp_path)
+        assert done.stdout.strip() == ANSWER, (child, done.stderr)
+
+
+def test_a_command_and_what_it_starts_have_the_alias_and_this_python(tmp_path) -> None:
+    (tmp_path / "child.py").write_text(f"{CHILD}\nimport sys\nprint(sys.argv[1:])")
+    (tmp_path / "launch.sh").write_text(
+        '#!/bin/sh\nPYTHONPATH="$(dirname $0)/..":$PYTHONPATH python child.py "$@"\nexit 3\n'
+    )
+    (tmp_path / "launch.sh").chmod(0o755)
+    env = {**os.environ, "PATH": "/usr/bin:/bin"}
+    for command in (["sh", "launch.sh", "a b"], ["./launch.sh", "a b"]):
+        call = [sys.executable, "-m", "eng.compat", *command]
+        done = subprocess.run(call, capture_output=True, text=True, cwd=tmp_path, env=env, timeout=60, check=False)
+        assert done.stdout.splitlines() == [ANSWER, "['a b']"], done.stderr
+        assert done.returncode == 3
+
+
+def test_a_class_is_unpickled_by_its_old_path_in_a_child(tmp_path) -> None:
+    script = "import pickle; print(pickle.loads(b'cmmengine.utils.timer\\nTimer\\n.').__module__)"
+    (tmp_path / "parent.py").write_text(PARENT)
+    assert run("parent.py", "-c", script, cwd=tmp_path).stdout.strip() == "eng.compat.utils.timer"
+
+
+def fake_mmengine(folder) -> str:
+    (folder / "mmengine").mkdir()
+    (folder / "mmengine" / "__init__.py").write_text("from mmengine.part import VALUE\n")
+    (folder / "mmengine" / "part.py").write_text("VALUE = 'installed'\n")
+    return str(folder)
+
+
+def test_a_python_without_eng_gets_the_package_that_it_has(tmp_path) -> None:
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([_path_entry.FOLDER, fake_mmengine(tmp_path)])}
+    script = "import mmengine; from mmengine import part; print(mmengine.VALUE, part.__name__)"
+    call = [sys.executable, "-S", "-c", script]  # -S: no installed package, so no eng
+    done = subprocess.run(call, capture_output=True, text=True, env=env, timeout=60, check=False)
+    assert done.stdout.strip() == "installed mmengine.part", done.stderr
+    env["PYTHONPATH"] = _path_entry.FOLDER
+    done = subprocess.run(call, capture_output=True, text=True, env=env, timeout=60, check=False)
+    assert f"No module named 'mmengine': {sys.executable} has neither eng-compat nor mmengine" in done.stderr
+
+
+def test_a_child_of_this_environment_takes_eng_before_an_installed_mmengine(tmp_path) -> None:
+    env = {**os.environ, "PYTHONPATH": fake_mmengine(tmp_path)}
+    (tmp_path / "parent.py").write_text(PARENT)
+    call = [sys.executable, str(tmp_path / "parent.py"), "-c", CHILD]
+    done = subprocess.run(call, capture_output=True, text=True, env=env, timeout=60, check=False)
+    assert done.stdout.strip() == ANSWER, done.stderr
+
+
+def test_the_version_of_the_distribution_is_that_of_the_module() -> None:
+    with compat.alias():
+        assert metadata.version("mmengine") == version_of_mmengine
+        assert metadata.packages_distributions()["mmengine"][0] == "mmengine"

@@ -1,0 +1,70 @@
+"""Programs of the libraries that start Python themselves: the alias reaches what they start."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import libraries
+import pytest
+
+
+def run(command: list[str], folder: Path, **environment: str) -> str:
+    """Output of a program that ends well."""
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", **environment}
+    call = [sys.executable, "-m", "eng.compat", *command]
+    done = subprocess.run(call, capture_output=True, text=True, env=env, cwd=folder, timeout=160, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def console_script(name: str, folder: Path) -> Path:
+    """The program that pip writes for an entry point."""
+    (entry,) = entry_points(group="console_scripts", name=name)
+    script = folder / name
+    script.write_text(
+        f"#!{sys.executable}\nimport sys\nfrom {entry.module} import {entry.attr}\nsys.exit({entry.attr}())\n"
+    )
+    script.chmod(0o755)
+    return script
+
+
+@pytest.mark.timeout(180)
+def test_the_command_of_xtuner(tmp_path: Path) -> None:
+    if libraries.BY_PACKAGE["xtuner"].root is None:
+        pytest.skip("nox -s downstream installs xtuner")
+    command = [str(console_script("xtuner", tmp_path))]
+    # It runs `python copy_cfg.py`.
+    run([*command, "copy-cfg", "internlm2_7b_qlora_alpaca_e3", str(tmp_path)], tmp_path)
+    assert "from mmengine" in (tmp_path / "internlm2_7b_qlora_alpaca_e3_copy.py").read_text()
+
+
+TRAINING = """
+import sys
+from mmengine.config import Config
+from mmengine.dist import get_rank, get_world_size, init_dist
+
+init_dist("pytorch", backend="gloo")
+print(f"rank {get_rank()} of {get_world_size()}: {Config.__module__} {sys.argv[-3:]}", flush=True)
+"""
+
+
+@pytest.mark.timeout(180)
+def test_the_shell_script_that_starts_ranks(tmp_path: Path) -> None:
+    library = libraries.BY_PACKAGE["mmpretrain"]
+    if library.root is None:
+        pytest.skip("nox -s downstream installs mmpretrain")
+    shutil.copy(library.root / library.tools / "dist_train.sh", tmp_path)
+    (tmp_path / "train.py").write_text(TRAINING)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    output = run(["bash", "dist_train.sh", "config.py", "2"], tmp_path, PORT=str(port))
+    lines = sorted(line for line in output.splitlines() if line.startswith("rank"))
+    words = "['config.py', '--launcher', 'pytorch']"
+    assert lines == [f"rank {rank} of 2: eng.config.config {words}" for rank in (0, 1)]
