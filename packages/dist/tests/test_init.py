@@ -4,12 +4,12 @@ import socket
 from collections.abc import Callable
 
 import pytest
-from dist_parts import TORCHRUN
+from dist_parts import TORCHRUN, pretend
 
 import eng.dist as dist
 from eng.device import Accelerator
-from eng.dist._init import backend_for
-from eng.dist._launchers import launch_from
+from eng.dist._init import _bind_device, backend_for
+from eng.dist._launchers import Launch, launch_from
 
 
 def test_mistakes_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,6 +40,26 @@ def test_mistakes_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_default_backend_is_the_best_of_the_machine(backend: str, device: Accelerator | None, used: str) -> None:
     assert backend_for(backend, device) == used
+
+
+@pytest.mark.parametrize(
+    ("local_rank", "backend", "bound"), [(0, "nccl", 0), (1, "nccl", 1), (1, "gloo", 1), (5, "gloo", 1)]
+)
+def test_each_process_gets_a_device(local_rank: int, backend: str, bound: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers: list[int] = []
+    pretend(monkeypatch, "npu", device_count=lambda: 2, set_device=numbers.append)
+    launch = Launch(rank=local_rank, world_size=6, local_rank=local_rank, local_size=6, address="127.0.0.1", port=1)
+    _bind_device(launch, Accelerator("npu", "hccl", "torch_npu"), backend)
+    assert numbers == [bound]
+
+
+def test_more_processes_than_devices_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, "npu", device_count=lambda: 1, set_device=lambda number: None)
+    launch = Launch(rank=7, world_size=8, local_rank=3, local_size=4, address="127.0.0.1", port=1)
+    with pytest.raises(
+        dist.LauncherError, match=r"rank 7 is process 3 .* shows 1 npu device, .*at most 1 .*backend='gloo'"
+    ):
+        _bind_device(launch, Accelerator("npu", "hccl", "torch_npu"), "hccl")
 
 
 def test_port_in_use_is_named(one_process: Callable[..., None]) -> None:

@@ -118,7 +118,8 @@ class TestAmp:
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
     def test_float16_on_a_gpu(self):
         model = nn.Linear(4, 2).cuda()
-        wrapper = amp(model, clip_grad={"max_norm": 1}, accumulative_counts=2)
+        scale = {"init_scale": 2.0**8}  # the default of 2^16 overflows the gradients of this model
+        wrapper = amp(model, clip_grad={"max_norm": 1}, accumulative_counts=2, loss_scale=scale)
         for _ in range(2):
             with wrapper.optim_context(model):
                 output = model(torch.ones(3, 4, device="cuda"))

@@ -21,6 +21,9 @@ logger = logging.getLogger(__name__)
 # Arguments by which a user takes the rendezvous into his own hands.
 _OWN_RENDEZVOUS = ("init_method", "store", "rank", "world_size")
 
+# Backends that send from the host's memory, so that several ranks may compute on one device.
+_HOST_BACKENDS = ("gloo", "mpi")
+
 
 def infer_launcher() -> str:
     """The launcher that started this process, by the variables it set.
@@ -62,7 +65,7 @@ def init_dist(launcher: str, backend: str = "nccl", init_backend: str = "torch",
             ``timeout`` in seconds (or a timedelta; 30 minutes by default), and ``port``, where rank 0 listens.
 
     Raises:
-        LauncherError: no launcher or ``init_backend`` is called so.
+        LauncherError: no launcher or ``init_backend`` is called so, or the machine has fewer devices than processes.
         MissingVariablesError: the launcher's variables are not set; all missing ones are named.
         PortInUseError: rank 0 cannot listen on the port.
         WorldSizeMismatchError: the ranks were told different world sizes.
@@ -73,13 +76,14 @@ def init_dist(launcher: str, backend: str = "nccl", init_backend: str = "torch",
     launch = launch_from(launcher, os.environ, kwargs.pop("port", None))
     device = current_accelerator()
     launch = _export(launch, device)
-    _bind_device(launch, device)
+    backend = backend_for(backend, device)
+    _bind_device(launch, device, backend)
     starter = _STARTERS.get(init_backend)
     if starter is None:
         raise LauncherError(
             f"init_backend should be one of {', '.join(map(repr, _STARTERS))}, but got {init_backend!r}"
         )
-    starter(launcher, launch, backend_for(backend, device), timeout, kwargs)
+    starter(launcher, launch, backend, timeout, kwargs)
 
 
 def backend_for(backend: str, device: Accelerator | None) -> str:
@@ -115,10 +119,23 @@ def _export(launch: Launch, device: Accelerator | None) -> Launch:
     return Launch(**{**launch.__dict__, "local_rank": local_rank})
 
 
-def _bind_device(launch: Launch, device: Accelerator | None) -> None:
+def _bind_device(launch: Launch, device: Accelerator | None, backend: str) -> None:
+    """Gives each process of a machine a device; a backend that runs on the host lets several share one."""
     set_device = getattr(device.module(), "set_device", None) if device is not None else None
-    if set_device is not None and launch.local_rank is not None:
+    if device is None or set_device is None or launch.local_rank is None:
+        return
+    count = device.module().device_count()
+    if launch.local_rank < count:
         set_device(launch.local_rank)
+    elif count and backend in _HOST_BACKENDS:
+        set_device(launch.local_rank % count)
+        logger.warning("rank %d shares a %s device: this machine has %d", launch.rank, device.name, count)
+    else:
+        raise LauncherError(
+            f"rank {launch.rank} is process {launch.local_rank} of its machine, which shows {count} {device.name} "
+            f"device{'' if count == 1 else 's'}, numbered from 0: start at most {count} processes there, or let them share "
+            "devices with dist_cfg=dict(backend='gloo')"
+        )
 
 
 def _start_torch(
