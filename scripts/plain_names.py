@@ -37,7 +37,7 @@ EMPTY_NAMES = frozenset(
     ]
 )
 # Packages that bind none of them; the others still do.
-CLEAN = ("analysis", "compat", "config", "dist", "eng", "fileio", "registry", "structures")
+CLEAN = ("analysis", "compat", "config", "dist", "eng", "fileio", "registry", "structures", "tune")
 
 
 def bindings(tree: ast.AST) -> Iterator[tuple[int, str]]:

@@ -8,7 +8,7 @@ from eng.tune import (
     SweepError,
     load_sweep,
 )  # fmt: skip
-from eng.tune._report import explained_share, short_names
+from eng.tune._report import explained_share
 
 
 def test_importance_is_the_correlation_ratio() -> None:
@@ -19,11 +19,6 @@ def test_importance_is_the_correlation_ratio() -> None:
     assert explained_share([0.1], [1.0]) == 0
     numbers = [float(number) for number in range(16)]
     assert explained_share(numbers, [number // 4 for number in range(16)]) == 1
-
-
-def test_short_names_tell_axes_apart() -> None:
-    assert short_names(["optim.lr", "model.depth"]) == ["lr", "depth"]
-    assert short_names(["a.head.lr", "b.head.lr", "x"]) == ["a.head.lr", "b.head.lr", "x"]
 
 
 def test_folder_without_a_sweep_is_named(tmp_path: Path) -> None:

@@ -84,12 +84,12 @@ def find_batch_size(run: Any, *, memory: int | str | None = None, largest: int |
         size, counts = rehearsal.batch_size, _counts(rehearsal.wrapper)
         tries = search_largest(lambda batch: _peak_of(rehearsal, batch, peak), size, limit, length)
         auto_scale = run.auto_scale_lr if hasattr(run, "build_dataloader") else _auto_scale_of(run)
-    found = max((batch for batch, used in tries if _fits(used, limit)), default=0)
-    if found == 0:
+    largest_fitting = max((batch for batch, used in tries if _fits(used, limit)), default=0)
+    if largest_fitting == 0:
         raise TuneError(f"not even a batch of 1 sample fits into {limit:,} bytes")
-    batch, number = split_evenly(size * counts, found)
+    batch, number = split_evenly(size * counts, largest_fitting)
     note = _note(auto_scale, size, batch)
-    return BatchSearch(found, batch, number, size * counts, tries, limit, note)
+    return BatchSearch(largest_fitting, batch, number, size * counts, tries, limit, note)
 
 
 def search_largest(

@@ -53,13 +53,13 @@ def lr(
     from ._lr import find_lr
 
     cfg = ctx.obj.load_config(config, common["cfg_options"])
-    found = find_lr(cfg, low=low, high=high, num_iters=iters, trial_iters=trial_iters)
+    result = find_lr(cfg, low=low, high=high, num_iters=iters, trial_iters=trial_iters)
     if plot is not None:
-        found.draw(plot)
+        result.draw(plot)
         click.echo(f"wrote {plot}", err=True)
-    options = {_rate_key(name): rate for name, rate in found.suggestions.items()}
-    lines = [f"learning rate {rate:.3g}: loss {loss:.4g}" for rate, loss in found.trials]
-    _tell(cfg, common, found.as_dict(), lines, options)
+    options = {_rate_key(name): rate for name, rate in result.suggestions.items()}
+    lines = [f"learning rate {rate:.3g}: loss {loss:.4g}" for rate, loss in result.trials]
+    _tell(cfg, common, result.as_dict(), lines, options)
 
 
 @tune.command()
@@ -71,14 +71,14 @@ def batch(ctx: click.Context, config: str, memory: str | None, largest: int | No
     from ._batch import find_batch_size
 
     cfg = ctx.obj.load_config(config, common["cfg_options"])
-    found = find_batch_size(cfg, memory=memory, largest=largest)
+    result = find_batch_size(cfg, memory=memory, largest=largest)
     lines = [
-        f"batch {size}: {'out of memory' if peak is None else f'{peak / 1e6:,.0f} MB'}" for size, peak in found.tries
+        f"batch {size}: {'out of memory' if peak is None else f'{peak / 1e6:,.0f} MB'}" for size, peak in result.tries
     ]
-    lines.append(f"largest micro-batch: {found.largest}; effective batch: {found.effective}, as before")
-    if found.note:
-        lines.append(found.note)
-    _tell(cfg, common, found.as_dict(), lines, found.options)
+    lines.append(f"largest micro-batch: {result.largest}; effective batch: {result.effective}, as before")
+    if result.note:
+        lines.append(result.note)
+    _tell(cfg, common, result.as_dict(), lines, result.options)
 
 
 @tune.command()
@@ -89,9 +89,9 @@ def workers(ctx: click.Context, config: str, seconds: float, **common: Any) -> N
     from ._workers import find_workers
 
     cfg = ctx.obj.load_config(config, common["cfg_options"])
-    found = find_workers(cfg, seconds=seconds)
-    lines = [f"{number} workers: {speed:.1f} batches/s" for number, speed in found.throughputs]
-    _tell(cfg, common, found.as_dict(), lines, found.options)
+    result = find_workers(cfg, seconds=seconds)
+    lines = [f"{number} workers: {speed:.1f} batches/s" for number, speed in result.throughputs]
+    _tell(cfg, common, result.as_dict(), lines, result.options)
 
 
 def _rate_key(name: str) -> str:
@@ -105,10 +105,10 @@ def _tell(cfg: Any, common: dict[str, Any], data: dict[str, Any], lines: list[st
     else:
         for line in lines:
             click.echo(line)
-        words = " ".join(
+        settings = " ".join(
             f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in options.items()
         )
-        click.echo(f"--cfg-options {words}")
+        click.echo(f"--cfg-options {settings}")
     if common["out"] is not None:
         cfg.merge_from_dict(options)
         cfg.dump(str(Path(common["out"])))

@@ -62,8 +62,8 @@ class Definition:
 
     def trial(self, folder: Path, number: int, params: Mapping[str, Any]) -> Trial:
         """A trial of the sweep in a folder."""
-        place = folder / "trials" / f"{number:04d}"
-        runs = [Run(place / f"fold_{fold}") for fold in range(self.folds)] if self.folds else [Run(place)]
+        trial_folder = folder / "trials" / f"{number:04d}"
+        runs = [Run(trial_folder / f"fold_{fold}") for fold in range(self.folds)] if self.folds else [Run(trial_folder)]
         return Trial(number, dict(params), tuple(runs))
 
 
@@ -146,8 +146,8 @@ def _differences(known: Definition, wanted: Definition, *, has_results: bool) ->
 def trials_in(folder: Path, definition: Definition) -> dict[int, Trial]:
     """The trials of a sweep that have a folder, by number."""
     trials = {}
-    for place in sorted((folder / "trials").glob("[0-9]*")):
-        number = int(place.name)
+    for trial_folder in sorted((folder / "trials").glob("[0-9]*")):
+        number = int(trial_folder.name)
         first = definition.trial(folder, number, {}).runs[0]
         if first.exists():
             trials[number] = definition.trial(folder, number, first.point["params"])

@@ -8,7 +8,7 @@ from typing import Any
 
 from eng.hooks import Hook
 
-from ._names import near
+from ._text import near_names
 from .errors import MissingMetricError
 
 
@@ -45,12 +45,12 @@ class ObjectiveHook(Hook):
         """
         if (metrics or {}).get(self.metric) is None:
             raise MissingMetricError(
-                f"no validation gives the metric {self.metric!r}{near(self.metric, metrics or {})}"
+                f"no validation gives the metric {self.metric!r}{near_names(self.metric, metrics or {})}"
             )
         assert metrics is not None
         if self._iterations and self._iterations[-1] == runner.iter:  # a resumed run repeats its last validation
-            for kept in (self.values, self.metrics, self._iterations):
-                kept.pop()
+            for values in (self.values, self.metrics, self._iterations):
+                values.pop()
         self.values.append(float(metrics[self.metric]))
         self.metrics.append({name: float(value) for name, value in metrics.items() if _is_number(value)})
         self._iterations.append(runner.iter)

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ._folder import Trial
-from ._names import near
 from ._search import OptunaSearch, Point, check_num_trials
 from ._space import Choice, Distribution, Float, Int, Normal
+from ._text import near_names
 from .errors import SpaceError, StorageError, SweepError
 
 if TYPE_CHECKING:
@@ -289,11 +289,11 @@ def class_of(module: Any, name: str, role: str, ending: str) -> Any:
     Raises:
         SweepError: there is none; near names are listed.
     """
-    names = [each for each in module.__all__ if each.endswith(ending) and not each.startswith("Base")]
+    names = [entry for entry in module.__all__ if entry.endswith(ending) and not entry.startswith("Base")]
     for candidate in (name, f"{name}{ending}"):
         if candidate in names:
             return getattr(module, candidate)
-    raise SweepError(f"Optuna has no {role} {name!r}{near(name, names)}")
+    raise SweepError(f"Optuna has no {role} {name!r}{near_names(name, names)}")
 
 
 def built(cls: Any, settings: Mapping[str, Any], role: str) -> Any:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ._definition import Definition
 from ._folder import Trial
-from ._report import SweepReport, short_names, shown
-from ._space import Choice
+from ._space import Choice, Distribution
+from ._text import short_names, shown
 
 _WIDTH, _HEIGHT, _MARGIN = 900, 320, 60
 
@@ -21,29 +22,38 @@ path.trial { fill: none; stroke-width: 1.5; opacity: .7; } path.trial:hover { st
 """
 
 
-def render_sweep(report: SweepReport) -> str:
-    """The page as HTML."""
-    definition, best = report.definition, report.best
-    title = f"{report.folder.name}: {definition.metric} ({definition.mode})"
-    headline = "No trial is complete." if best is None else f"Best: trial {best.number:04d}, {shown(best.value)}"
+def render_sweep(name: str, definition: Definition, ranked: Sequence[Trial], importance: Mapping[str, float]) -> str:
+    """The page as HTML.
+
+    Args:
+        name: of the sweep.
+        definition: of the sweep.
+        ranked: its trials, complete ones first and the best of them at the front.
+        importance: share of each axis in the variance of the objective.
+    """
+    complete = [trial for trial in ranked if trial.state == "complete"]
+    title = f"{name}: {definition.metric} ({definition.mode})"
+    headline = "No trial is complete."
+    if complete:
+        headline = f"Best: trial {complete[0].number:04d}, {shown(complete[0].value)}"
     return (
         f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{html.escape(title)}</title>"
         f"<style>{_STYLE}</style></head><body><h1>{html.escape(title)}</h1><p>{html.escape(headline)}</p>"
-        f"<h2>Parallel coordinates</h2>{_coordinates(report)}"
+        f"<h2>Parallel coordinates</h2>{_coordinates(definition, complete)}"
         "<h2>Importance</h2><p>Share of the variance of the objective that an axis explains by itself.</p>"
-        f"{_importance(report)}<h2>Trials</h2>{_table(report)}</body></html>\n"
+        f"{_importance(importance)}<h2>Trials</h2>{_table(definition, ranked)}</body></html>\n"
     )
 
 
-def _coordinates(report: SweepReport) -> str:
-    trials = [trial for trial in report.ranked if trial.state == "complete"]
+def _coordinates(definition: Definition, trials: Sequence[Trial]) -> str:
+    """The drawing of complete trials, the best first."""
     if not trials:
         return "<p>No trial is complete.</p>"
-    keys = list(report.definition.space)
-    axes = [_axis(report, key, trials) for key in keys]
+    keys = list(definition.space)
+    axes = [_axis(definition.space[key], [trial.params[key] for trial in trials]) for key in keys]
     values = [float(trial.value or 0.0) for trial in trials]
     axes.append(_number_axis(min(values), max(values), False))
-    names = [*short_names(keys), report.definition.metric]
+    names = [*short_names(keys), definition.metric]
     step = (_WIDTH - 2 * _MARGIN) / (len(axes) - 1)
     parts = []
     for index, (name, (_, ticks)) in enumerate(zip(names, axes, strict=True)):
@@ -56,8 +66,8 @@ def _coordinates(report: SweepReport) -> str:
         trial = trials[rank]
         cells = [*(trial.params[key] for key in keys), trial.value]
         points = [
-            f"{_MARGIN + index * step:.1f},{_y(place(cell)):.1f}"
-            for index, (cell, (place, _)) in enumerate(zip(cells, axes, strict=True))
+            f"{_MARGIN + index * step:.1f},{_y(share_of(cell)):.1f}"
+            for index, (cell, (share_of, _)) in enumerate(zip(cells, axes, strict=True))
         ]
         hue = 210 - 170 * rank / max(len(trials) - 1, 1)
         parts.append(
@@ -74,14 +84,13 @@ def _y(share: float) -> float:
 _Axis = tuple[Callable[[Any], float], list[tuple[str, float]]]
 
 
-def _axis(report: SweepReport, key: str, trials: Sequence[Trial]) -> _Axis:
+def _axis(axis: Distribution, values: Sequence[Any]) -> _Axis:
     """Where a value stands on its axis, from 0 to 1, and the texts along it."""
-    axis = report.definition.space[key]
     if isinstance(axis, Choice):
         names = [shown(value) for value in axis.values]
         last = max(len(names) - 1, 1)
         return lambda value: names.index(shown(value)) / last, [(name, at / last) for at, name in enumerate(names)]
-    numbers = [float(trial.params[key]) for trial in trials]
+    numbers = [float(value) for value in values]
     return _number_axis(min(numbers), max(numbers), getattr(axis, "log", False))
 
 
@@ -89,14 +98,14 @@ def _number_axis(low: float, high: float, is_log: bool) -> _Axis:
     scale: Callable[[float], float] = math.log if is_log else float
     width = scale(high) - scale(low)
 
-    def place(value: float) -> float:
+    def share_of(value: float) -> float:
         return (scale(value) - scale(low)) / width if width else 0.5
 
-    return place, [(shown(low), 0.0), (shown(high), 1.0)] if width else [(shown(low), 0.5)]
+    return share_of, [(shown(low), 0.0), (shown(high), 1.0)] if width else [(shown(low), 0.5)]
 
 
-def _importance(report: SweepReport) -> str:
-    rows = sorted(report.importance.items(), key=lambda item: -item[1])
+def _importance(importance: Mapping[str, float]) -> str:
+    rows = sorted(importance.items(), key=lambda item: -item[1])
     cells = "".join(
         f"<tr><td>{html.escape(key)}</td><td>{share:.2f}</td>"
         f"<td style='width:300px'><div class='bar' style='width:{share:.0%}'></div></td></tr>"
@@ -105,15 +114,14 @@ def _importance(report: SweepReport) -> str:
     return f"<table>{cells}</table>"
 
 
-def _table(report: SweepReport) -> str:
-    keys = list(report.definition.space)
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in ["trial", "state", report.definition.metric, *keys])
-    best = report.best
+def _table(definition: Definition, ranked: Sequence[Trial]) -> str:
+    keys = list(definition.space)
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in ["trial", "state", definition.metric, *keys])
     rows = []
-    for trial in report.ranked:
+    for rank, trial in enumerate(ranked):
         texts = [f"{trial.number:04d}", trial.state, "" if trial.value is None else shown(trial.value)]
         texts += [shown(trial.params[key]) for key in keys]
-        mark = " class='best'" if trial is best or (best is not None and trial.number == best.number) else ""
+        mark = " class='best'" if rank == 0 and trial.state == "complete" else ""
         note = f" title='{html.escape(trial.error, quote=True)}'" if trial.error else ""
         rows.append(f"<tr{mark}{note}>{''.join(f'<td>{html.escape(text)}</td>' for text in texts)}</tr>")
     return f"<table><tr>{head}</tr>{''.join(rows)}</table>"

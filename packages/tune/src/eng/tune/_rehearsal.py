@@ -259,8 +259,8 @@ def _without_trace(runner: Any) -> Iterator[None]:
             yield
     finally:
         logging.disable(level)
-        for logger, kept in zip(loggers, handlers, strict=True):
-            logger.handlers[:] = kept
+        for logger, saved_handlers in zip(loggers, handlers, strict=True):
+            logger.handlers[:] = saved_handlers
         hub.load_state_dict(saved)
         release_memory()
 

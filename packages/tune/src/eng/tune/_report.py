@@ -10,6 +10,8 @@ from typing import Any
 
 from ._definition import Definition, open_definition, trials_in
 from ._folder import CONFIG, Trial
+from ._page import render_sweep
+from ._text import short_names, shown
 from .errors import SweepError
 
 __all__ = ["SweepReport", "load_sweep"]
@@ -95,10 +97,10 @@ class SweepReport:
         Args:
             path: of the page. Default: ``sweep.html`` in the folder of the sweep.
         """
-        from ._page import render_sweep
-
         target = Path(path) if path is not None else self.folder / "sweep.html"
-        target.write_text(render_sweep(self), encoding="utf-8")
+        target.write_text(
+            render_sweep(self.folder.name, self.definition, self.ranked, self.importance), encoding="utf-8"
+        )
         return target
 
     def rows(self) -> list[dict[str, Any]]:
@@ -167,20 +169,3 @@ def table(report: SweepReport) -> list[str]:
         rows.append([f"{trial.number:04d}", trial.state, value, *(shown(trial.params[key]) for key in keys)])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
-def short_names(keys: Sequence[str]) -> list[str]:
-    """The ends of dotted keys, as long as it takes to tell them apart."""
-    names = []
-    for key in keys:
-        parts = key.split(".")
-        length = 1
-        while length < len(parts) and sum(other.endswith("." + ".".join(parts[-length:])) for other in keys) > 1:
-            length += 1
-        names.append(".".join(parts[-length:]))
-    return names
-
-
-def shown(value: Any) -> str:
-    """A value of an axis as text."""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,19 +1,15 @@
-"""Which points of a space a sweep tries: all of a grid, random ones, or those that Optuna chooses."""
+"""The settings of a search, and what the controller of a sweep asks of it."""
 
 from __future__ import annotations
 
-import math
-import random
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from ._folder import Trial
-from ._space import Choice, Distribution
-from .errors import SpaceError, SweepError
+from .errors import SweepError
 
-__all__ = ["Grid", "OptunaSearch", "Point", "RandomSearch", "Search", "Searcher", "searcher_of"]
+__all__ = ["Grid", "OptunaSearch", "Point", "RandomSearch", "Search", "Searcher", "check_num_trials"]
 
 
 @dataclass(frozen=True)
@@ -84,82 +80,6 @@ class Searcher(Protocol):
 
     def tell(self, trial: Trial) -> None:
         """Takes the state and value of a trial that is over; the same trial may come again."""
-
-
-@dataclass(frozen=True)
-class _Listed:
-    """Points that follow from their numbers alone."""
-
-    num_trials: int
-
-    def recover(self, trials: Mapping[int, Trial]) -> list[Point]:
-        return []
-
-    def next_point(self, trials: Mapping[int, Trial]) -> Point | None:
-        for number in range(self.num_trials):
-            if number not in trials:
-                return Point(number, self.params(number))
-        return None
-
-    def tell(self, trial: Trial) -> None:
-        pass
-
-    def params(self, number: int) -> dict[str, Any]:
-        raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class _GridSearcher(_Listed):
-    space: Mapping[str, Choice]
-
-    def params(self, number: int) -> dict[str, Any]:
-        values = {}
-        for key in reversed(list(self.space)):  # the last axis changes fastest
-            number, index = divmod(number, len(self.space[key].values))
-            values[key] = self.space[key].values[index]
-        return {key: values[key] for key in self.space}
-
-
-@dataclass(frozen=True)
-class _RandomSearcher(_Listed):
-    space: Mapping[str, Distribution]
-    seed: int
-
-    def params(self, number: int) -> dict[str, Any]:
-        generator = random.Random(f"eng.tune {self.seed} {number}")
-        return {key: axis.draw(generator) for key, axis in self.space.items()}
-
-
-def searcher_of(
-    search: Search, space: Mapping[str, Distribution], *, folder: Path, owner: str, seed: int, mode: str
-) -> Searcher:
-    """What gives the points of a search.
-
-    Args:
-        search: its settings.
-        space: the axes.
-        folder: of the sweep.
-        owner: name of this sweep among those that share a storage.
-        seed: of the sweep.
-        mode: ``"max"`` or ``"min"``.
-
-    Raises:
-        SpaceError: the search cannot use one of the axes.
-        SweepError: a setting of the search is wrong.
-        StorageError: the storage of the search cannot be used.
-    """
-    if isinstance(search, Grid):
-        lists = {key: axis for key, axis in space.items() if isinstance(axis, Choice)}
-        for key in space:
-            if key not in lists:
-                raise SpaceError(f"{key}: a grid takes lists of values; use --random or --optuna for ranges")
-        return _GridSearcher(math.prod(len(axis.values) for axis in lists.values()), lists)
-    if isinstance(search, RandomSearch):
-        check_num_trials(search.num_trials)
-        return _RandomSearcher(search.num_trials, space, seed)
-    from ._optuna import OptunaSearcher
-
-    return OptunaSearcher(search, space, folder=folder, owner=owner, seed=seed, mode=mode)
 
 
 def check_num_trials(num_trials: int) -> None:

@@ -148,11 +148,11 @@ def _shown(axis: Float | Int) -> str:
     return f"{'log' if axis.log else ''}{axis.name}({axis.low:g}, {axis.high:g})"
 
 
-def parse_axis(word: str) -> tuple[str, Distribution]:
+def parse_axis(text: str) -> tuple[str, Distribution]:
     """The key and the values of an axis on the command line.
 
     Args:
-        word: ``KEY=VALUE,VALUE,...``, or ``KEY=`` with ``choice(A,B,...)``, ``uniform(LOW,HIGH[,STEP])``,
+        text: ``KEY=VALUE,VALUE,...``, or ``KEY=`` with ``choice(A,B,...)``, ``uniform(LOW,HIGH[,STEP])``,
             ``loguniform(LOW,HIGH)``, ``int(LOW,HIGH[,STEP])``, ``logint(LOW,HIGH)`` or ``normal(MEAN,STD)``.
 
     Raises:
@@ -164,14 +164,14 @@ def parse_axis(word: str) -> tuple[str, Distribution]:
         >>> parse_axis("lr=loguniform(1e-4, 1e-1)")
         ('lr', Float(low=0.0001, high=0.1, log=True, step=None))
     """
-    key, separator, text = (part.strip() for part in word.partition("="))
+    key, separator, values = (part.strip() for part in text.partition("="))
     if not separator or not key or key.startswith("-"):
-        raise SpaceError(f"an axis is written KEY=VALUES, got {word!r}")
-    if not text:
+        raise SpaceError(f"an axis is written KEY=VALUES, got {text!r}")
+    if not values:
         raise SpaceError(f"{key}: the axis is empty; give values, such as {key}=1,2")
-    call = _CALL.fullmatch(text)
+    call = _CALL.fullmatch(values)
     if call is None:
-        return key, Choice(_values(key, text))
+        return key, Choice(_values(key, values))
     try:
         return key, _distribution(key, call[1], call[2])
     except SpaceError as error:
@@ -182,12 +182,12 @@ def _distribution(key: str, function: str, inside: str) -> Distribution:
     if function == "choice":
         return Choice(_values(key, inside) if inside.strip() else ())
     numbers = [number.strip() for number in inside.split(",")]
-    whole = function in ("int", "logint")
+    takes_integers = function in ("int", "logint")
     try:
-        values = [int(number) if whole else float(number) for number in numbers]
+        values = [int(number) if takes_integers else float(number) for number in numbers]
     except ValueError as error:
-        what = "whole numbers" if whole else "numbers"
-        raise SpaceError(f"{function}({inside}) takes {what}") from error
+        numbers_wanted = "whole numbers" if takes_integers else "numbers"
+        raise SpaceError(f"{function}({inside}) takes {numbers_wanted}") from error
     most = 3 if function in ("uniform", "int") else 2
     if not 2 <= len(values) <= most:
         raise SpaceError(f"{function}({inside}) takes {'2 or 3' if most == 3 else 2} numbers, got {len(values)}")
@@ -195,7 +195,7 @@ def _distribution(key: str, function: str, inside: str) -> Distribution:
         return Normal(*values)
     is_log = function.startswith("log")
     step = values[2:]
-    if whole:
+    if takes_integers:
         return Int(int(values[0]), int(values[1]), is_log, *map(int, step))
     return Float(values[0], values[1], is_log, *step)
 

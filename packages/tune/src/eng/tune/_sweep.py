@@ -11,10 +11,11 @@ from ._controller import Controller
 from ._definition import Definition, dotted, write_definition
 from ._executors import Executor, LocalExecutor
 from ._folder import Trial
-from ._names import near
 from ._report import SweepReport, load_sweep
-from ._search import Grid, OptunaSearch, Search, searcher_of
+from ._search import Grid, OptunaSearch, Search
+from ._searchers import searcher_of
 from ._space import Distribution, as_space
+from ._text import near_names
 from .errors import SpaceError, SweepError
 
 __all__ = ["fold_keys_of", "load_sweep", "sweep"]
@@ -83,10 +84,10 @@ def sweep(
     if definition.mode not in ("max", "min"):
         raise SweepError(f"mode must be max or min, got {definition.mode!r}")
     settle_seed(cfg, seed)
-    place = {"folder": folder, "seed": seed, "mode": definition.mode}
-    _check_search(definition, place)
+    settings = {"folder": folder, "seed": seed, "mode": definition.mode}
+    _check_search(definition, settings)
     definition = write_definition(folder, definition, cfg)
-    searcher = searcher_of(definition.search, axes, owner=definition.owner, **place)  # type: ignore[arg-type]  # a dict of several types
+    searcher = searcher_of(definition.search, axes, owner=definition.owner, **settings)  # type: ignore[arg-type]  # a dict of several types
     Controller(folder, definition, searcher, executor or LocalExecutor(), max_failures, on_trial).run()
     report = load_sweep(folder)
     if report.best is not None:
@@ -94,14 +95,14 @@ def sweep(
     return report
 
 
-def _check_search(definition: Definition, place: Mapping[str, Any]) -> None:
+def _check_search(definition: Definition, settings: Mapping[str, Any]) -> None:
     """Finds mistakes in a search that needs no storage before the folder is made."""
     if isinstance(definition.search, OptunaSearch):
         from ._optuna import check_search
 
         check_search(definition.search, definition.space)
     else:
-        searcher_of(definition.search, definition.space, owner="", **place)
+        searcher_of(definition.search, definition.space, owner="", **settings)
 
 
 def _check_settings(cfg: Any, axes: Mapping[str, Distribution], objective: str, folds: int, metric: str) -> None:
@@ -150,8 +151,8 @@ def fold_keys_of(cfg: Any) -> tuple[str, ...]:
 
 
 def _type_name(node: Mapping[str, Any]) -> str:
-    kind = node.get("type")
-    return kind.rpartition(".")[2] if isinstance(kind, str) else getattr(kind, "__name__", "")
+    type_ = node.get("type")
+    return type_.rpartition(".")[2] if isinstance(type_, str) else getattr(type_, "__name__", "")
 
 
 def _nodes(cfg: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -194,10 +195,10 @@ def check_keys(cfg: Any, values: Mapping[str, Any]) -> None:
 
 
 def _near_keys(key: str, known: set[str]) -> str:
-    hint = near(key, sorted(known), all_if_none=False)
+    hint = near_names(key, sorted(known), all_if_none=False)
     parent = key.rpartition(".")[0]
     neighbours = [name for name in sorted(known) if name.rpartition(".")[0] == parent]
-    return hint or (near(key, neighbours) if neighbours else "")
+    return hint or (near_names(key, neighbours) if neighbours else "")
 
 
 def _findings(cfg: Any) -> set[str]:

@@ -78,25 +78,25 @@ def run(
     from ._sweep import sweep as run_sweep
 
     search = _search(options)
-    words = [*options["grid"], *options["space"]]
+    axes = [*options["grid"], *options["space"]]
     cfg = ctx.obj.load_config(config, cfg_options)
-    place = Path(folder) if folder is not None else Path("work_dirs") / f"{Path(config).stem}_sweep"
+    sweep_folder = Path(folder) if folder is not None else Path("work_dirs") / f"{Path(config).stem}_sweep"
     settings = {name: options[name] for name in ("mode", "objective", "seed", "folds", "fold_keys", "max_failures")}
     try:
         report = run_sweep(
-            cfg, dict(map(parse_axis, words)), metric=metric, folder=place, search=search,
-            executor=_executor(options, place), on_trial=_say, **settings,
+            cfg, dict(map(parse_axis, axes)), metric=metric, folder=sweep_folder, search=search,
+            executor=_executor(options, sweep_folder), on_trial=_say, **settings,
         )  # fmt: skip
     except Stopped as stop:
-        click.echo(f"\nStopped. The same command goes on with the sweep in {place}.", err=True)
+        click.echo(f"\nStopped. The same command goes on with the sweep in {sweep_folder}.", err=True)
         return 128 + stop.number
     failed = [trial for trial in report.trials.values() if trial.state == "failed"]
     for trial in failed:
         click.echo(f"trial {trial.number:04d} failed: {trial.error}", err=True)
     if report.best is not None:
         click.echo(f"Best: trial {report.best.number:04d}, {metric} = {report.best.value:.6g}")
-        click.echo(f"Train it: eng train {place / 'best.py'}")
-    click.echo(f"All trials: eng sweep show {place}")
+        click.echo(f"Train it: eng train {sweep_folder / 'best.py'}")
+    click.echo(f"All trials: eng sweep show {sweep_folder}")
     return 1 if failed else 0
 
 

@@ -1,0 +1,33 @@
+"""Names and values as they stand in messages, tables and pages."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+
+def near_names(name: str, names: Iterable[str], *, all_if_none: bool = True) -> str:
+    """The end of a message: names that resemble ``name``, or all names where none does."""
+    known = list(dict.fromkeys(names))
+    matches = difflib.get_close_matches(name, known, n=3)
+    if matches:
+        return f"; did you mean {' or '.join(matches)}?"
+    return f"; there are: {', '.join(known)}" if known and all_if_none else ""
+
+
+def short_names(keys: Sequence[str]) -> list[str]:
+    """The ends of dotted keys, as long as it takes to tell them apart."""
+    names = []
+    for key in keys:
+        parts = key.split(".")
+        length = 1
+        while length < len(parts) and sum(other.endswith("." + ".".join(parts[-length:])) for other in keys) > 1:
+            length += 1
+        names.append(".".join(parts[-length:]))
+    return names
+
+
+def shown(value: Any) -> str:
+    """A value of an axis as text."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
