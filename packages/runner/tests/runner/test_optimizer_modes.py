@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from schedule_free_sgd import ScheduleFreeSGD
 from torch import nn
 from torch.nn import functional
 from torch.optim.swa_utils import update_bn
@@ -17,40 +18,6 @@ from eng.hooks import EMAHook
 from eng.registry import OPTIMIZERS
 from eng.runner import Runner
 from eng.runner.errors import ResumeError
-
-
-class ScheduleFreeSGD(torch.optim.Optimizer):
-    """The schedule-free rule for SGD, with the interface of the package schedulefree."""
-
-    def __init__(self, params, lr=0.1, beta=0.9):
-        super().__init__(params, dict(lr=lr, beta=beta, train_mode=False, k=0))
-
-    @torch.no_grad()
-    def _move(self, weight, train):
-        for group in self.param_groups:
-            if group["train_mode"] != train:
-                for p in group["params"]:
-                    if "z" in self.state[p]:
-                        p.lerp_(self.state[p]["z"], weight(group["beta"]))
-                group["train_mode"] = train
-
-    def train(self):
-        self._move(lambda beta: 1 - beta, True)
-
-    def eval(self):
-        self._move(lambda beta: 1 - 1 / beta, False)
-
-    @torch.no_grad()
-    def step(self, closure=None):
-        for group in self.param_groups:
-            assert group["train_mode"], "step in the mode of evaluation"
-            group["k"] += 1
-            share = 1 / group["k"]
-            for p in group["params"]:
-                z = self.state[p].setdefault("z", p.clone())
-                p.lerp_(z, share)
-                p.add_(p.grad, alpha=group["lr"] * (group["beta"] * (1 - share) - 1))
-                z.sub_(p.grad, alpha=group["lr"])
 
 
 class Net(nn.Module):

@@ -53,3 +53,13 @@ def train_wrapped(
             before_update(parsed_loss)
         update_params(optim_wrapper, parsed_loss, losses)
     return log_vars  # type: ignore[no-any-return]  # module is any model
+
+
+def free_gathered(model: nn.Module) -> None:
+    """Frees parameters that a forward of ``fully_shard`` gathered and that wait for a backward, which does not come.
+
+    A later forward would use them in place of shards that were changed meanwhile, by an average or by a checkpoint.
+    """
+    for part in model.modules():
+        if hasattr(part, "reshard"):
+            part.reshard()

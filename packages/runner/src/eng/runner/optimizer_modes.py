@@ -6,11 +6,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+import torch
 from torch.optim import Optimizer
 
 from eng.hooks import Hook
 from eng.hooks.view import RunnerView
 from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
+
+# Entry of the state of a parameter: its value for training, while the model has the one for evaluation.
+TRAINED = "trained_weight"
 
 
 def with_modes(optim_wrapper: Any) -> list[Any]:
@@ -27,8 +31,43 @@ def with_modes(optim_wrapper: Any) -> list[Any]:
 
 
 def is_training(optimizer: Any) -> bool:
-    """Whether an optimizer with modes is in that of training."""
-    return any(group.get("train_mode", False) for group in optimizer.param_groups)
+    """Whether an optimizer with modes is in that of training; False where neither it nor its groups have ``train_mode``."""
+    modes = [group["train_mode"] for group in optimizer.param_groups if "train_mode" in group]
+    return any(modes or [getattr(optimizer, "train_mode", False)])
+
+
+@torch.no_grad()
+def switch_to_evaluation(optimizer: Any) -> None:
+    """Gives the model the weights that are evaluated.
+
+    The optimizer computes one from the other, with rounding, so the weights for training are held in its state. A checkpoint
+    that is written now has them too: a run that resumes from it continues with the same bits, wherever it was stopped.
+
+    Args:
+        optimizer: has the methods ``train`` and ``eval``.
+    """
+    trained = {}
+    if is_training(optimizer):
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        trained = {parameter: parameter.clone() for parameter in parameters if optimizer.state.get(parameter)}
+    optimizer.eval()
+    for parameter, value in trained.items():
+        optimizer.state[parameter][TRAINED] = value
+
+
+@torch.no_grad()
+def switch_to_training(optimizer: Any) -> None:
+    """Gives the model the weights that are trained.
+
+    Args:
+        optimizer: has the methods ``train`` and ``eval``.
+    """
+    optimizer.train()
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            value = optimizer.state.get(parameter, {}).pop(TRAINED, None)
+            if value is not None:
+                parameter.copy_(value)
 
 
 @contextmanager
@@ -36,12 +75,12 @@ def evaluating(optim_wrapper: Any) -> Iterator[None]:
     """Within it, the model has the weights that are evaluated and saved."""
     switched = [optimizer for optimizer in with_modes(optim_wrapper) if is_training(optimizer)]
     for optimizer in switched:
-        optimizer.eval()
+        switch_to_evaluation(optimizer)
     try:
         yield
     finally:
         for optimizer in switched:
-            optimizer.train()
+            switch_to_training(optimizer)
 
 
 def follow_modes(runner: FollowsModes) -> None:
@@ -95,8 +134,8 @@ class OptimizerModesHook(Hook):
 
     def _train(self) -> None:
         for optimizer in self.optimizers:
-            optimizer.train()
+            switch_to_training(optimizer)
 
     def _evaluate(self) -> None:
         for optimizer in self.optimizers:
-            optimizer.eval()
+            switch_to_evaluation(optimizer)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from eng.dist import watched
-from eng.model._steps import run_forward, train_wrapped
+from eng.model._steps import free_gathered, run_forward, train_wrapped
 from eng.registry import MODEL_WRAPPERS
 
 from ._copying import shard_of
@@ -107,10 +107,7 @@ class MMFullyShardedDataParallel(nn.Module):
             return self._and_reshard(self.module.test_step(data))
 
     def _and_reshard(self, outputs: Any) -> Any:
-        """Frees parameters that wait for a backward, which does not come here."""
-        for part in self.module.modules():
-            if hasattr(part, "reshard"):
-                part.reshard()
+        free_gathered(self.module)
         return outputs
 
     _run_forward = run_forward

@@ -33,6 +33,10 @@ def register_optimizers(is_installed: Callable[[str], object] = find_spec) -> No
         is_installed: tells whether a package can be imported.
     """
     ours = torch_optimizers()
+    if "Muon" in ours:
+        from .muon import Muon
+
+        ours["Muon"] = Muon
     for name, optimizer in ours.items():
         OPTIMIZERS.register_fallback(name, optimizer)
     OPTIMIZERS.register_fallback(

@@ -10,6 +10,7 @@ from torch import nn
 
 from eng.checkpoint.unwrap import unwrap
 from eng.model._losses import WEIGHT_KEY
+from eng.model._steps import free_gathered
 
 
 def compute_losses(model: nn.Module, data_batch: Any) -> Mapping[str, Any]:
@@ -17,6 +18,7 @@ def compute_losses(model: nn.Module, data_batch: Any) -> Mapping[str, Any]:
     bare: Any = unwrap(model)
     data = bare.data_preprocessor(data_batch, False)
     losses: Mapping[str, Any] = bare._run_forward(data, mode="loss")  # noqa: SLF001  - the model's own contract
+    free_gathered(bare)
     return {name: loss for name, loss in losses.items() if name != WEIGHT_KEY}
 
 
