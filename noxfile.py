@@ -96,6 +96,9 @@ def tests(session: nox.Session, package: str) -> None:
             "mlflow>=2.14",
             "wandb>=0.17",
             "clearml>=2",
+            "comet_ml>=3.50",
+            "swanlab>=0.10",
+            "trackio>=0.40",
             "deepspeed>=0.16",
             *sorted(set(groups)),
         )

@@ -6,12 +6,15 @@ import contextlib
 import json
 import os
 import sys
+from collections import namedtuple
+from types import SimpleNamespace
 
 import torch
 import torch.distributed as dist
 from torch import nn
 
 from eng.model import BaseModel
+from eng.model.adapters import adapt
 
 
 class Toy(BaseModel):
@@ -83,6 +86,53 @@ def toy() -> Toy:
     return Toy()
 
 
+class AnyBatch(BaseModel):
+    """Takes the forms of a batch that `batch_forms` lists: ``x`` alone, ``x`` and ``y``, or an object that holds both."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(2, 1)
+
+    def forward(self, x, y=0.0, mode="tensor"):
+        x, y = (x.x, x.y) if isinstance(x, SimpleNamespace) else (x, y)
+        return {"loss": (self.first(x) - y) ** 2}
+
+
+class PlainNetwork(nn.Module):
+    """As `AnyBatch`, without the steps of a model of eng."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(2, 1)
+
+    def forward(self, x, y=0.0):
+        x, y = (x.x, x.y) if isinstance(x, SimpleNamespace) else (x, y)
+        return ((self.first(x) - y) ** 2).mean()
+
+
+def batch_forms(rank: int, world: int) -> list:
+    """The rank's share of one batch in each form that a loader may give it."""
+    part = batch(rank, world)
+    x, y = part["x"], part["y"]
+    return [x, (x, y), [x, y], [x], part, Pair(x, y), SimpleNamespace(x=x, y=y)]
+
+
+Pair = namedtuple("Pair", "x y")
+
+
+def trained_on_all_forms(rank: int, world: int, wrap) -> list:
+    """Weights after a step on each form, of a model of eng and of a plain module."""
+    states = []
+    for kind in (AnyBatch, PlainNetwork):
+        torch.manual_seed(5)
+        model = wrap(adapt(kind()))
+        wrapper = Wrapper(torch.optim.SGD(model.parameters(), lr=0.1))
+        for form in batch_forms(rank, world):
+            model.train_step(form, wrapper)
+            states.append([value for parameter in model.parameters() for value in parameter.flatten().tolist()])
+    return states
+
+
 def flat(state) -> dict:
     return {name: value.flatten().tolist() for name, value in state.items()}
 
@@ -95,7 +145,8 @@ def run_ddp(rank, world):
     logs = [{k: float(v) for k, v in model.train_step(batch(rank, world), wrapper).items()} for _ in range(2)]
     prediction = model.val_step(batch(0, 1))[0]
     assert torch.equal(prediction, model.test_step(batch(0, 1))[0]) and is_model_wrapper(model)
-    return {"state": flat(model.module.state_dict()), "logs": logs}
+    forms = trained_on_all_forms(rank, world, MMDistributedDataParallel)
+    return {"state": flat(model.module.state_dict()), "logs": logs, "forms": forms}
 
 
 def run_separate(rank, world):

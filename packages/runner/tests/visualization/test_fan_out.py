@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from eng.visualization import TensorboardVisBackend, Visualizer
+from eng.visualization import TensorboardVisBackend, Visualizer, writers
 
 
 def test_a_tracker_without_replay_gets_earlier_curves_line_by_line(plain, tmp_path) -> None:
@@ -33,6 +33,18 @@ def test_only_a_class_that_asks_for_it_runs_on_a_thread_of_its_own(tmp_path, ask
     visualizer.add_scalars({"loss": 1.0})
     visualizer.close()
     assert backend.threads == ({"eng-tracker-Asking"} if asks else {threading.current_thread().name})
+
+
+@pytest.mark.parametrize("name", sorted({*writers.__all__} - {"LocalVisBackend"}))
+def test_each_tracker_with_a_library_of_its_own_is_called_from_a_thread(tmp_path, monkeypatch, name) -> None:
+    kind, threads = getattr(writers, name), []
+    monkeypatch.setattr(kind, "_init_env", lambda self: threads.append(threading.current_thread().name))
+    monkeypatch.setattr(kind, "_log_numbers", lambda *_: None)
+    monkeypatch.setattr(kind, "_finish", lambda _: threads.append("finished"))
+    visualizer = Visualizer(vis_backends=[kind(str(tmp_path))])
+    visualizer.add_scalar("loss", 1.0, 1)
+    visualizer.close()
+    assert threads == [f"eng-tracker-{name}", "finished"]
 
 
 @pytest.mark.parametrize("shape", [(40,), (2, 40, 50, 3), (40, 50, 2), (40, 50, 5), ()], ids=str)

@@ -11,23 +11,18 @@ from torch import nn
 from eng.dist import watched
 
 from ._losses import update_params
-from .errors import BatchTypeError
 
 
 def run_forward(model: nn.Module, data: Any, mode: str) -> Any:
-    """Calls ``model`` with a batch as keywords or positional arguments.
+    """Calls ``model`` with a batch: the keys of a mapping are keywords, the items of a list or tuple positional arguments.
 
-    Raises:
-        BatchTypeError: the batch is no mapping, list or tuple (a TypeError).
+    A batch of any other type, such as a bare tensor, is the only positional argument.
     """
     if isinstance(data, (list, tuple)):
         return model(*data, mode=mode)
     if isinstance(data, Mapping):
         return model(**data, mode=mode)
-    raise BatchTypeError(
-        f"{type(model).__name__} can be called with a batch that is a dict, a tuple or a list; from its "
-        f"data_preprocessor came a {type(data).__name__}"
-    )
+    return model(data, mode=mode)
 
 
 def train_wrapped(

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from eng.visualization._base import BaseVisBackend, force_init_env
+from eng.visualization._base import force_init_env
 from eng.visualization.images import as_rgb
 
-from ._library import flat, numbers, plain_value
+from ._library import flat, plain_value
+from ._tracker import TrackerVisBackend
 
 
-class RunVisBackend(BaseVisBackend):
+class RunVisBackend(TrackerVisBackend):
     """Writes to a run with ``config``, ``log`` and ``finish``; a subclass begins the run in ``_init_env``.
 
     Attributes:
@@ -21,7 +22,6 @@ class RunVisBackend(BaseVisBackend):
         _run: what its ``init`` gave.
     """
 
-    in_background = True
     _library: Any
     _run: Any
 
@@ -42,19 +42,8 @@ class RunVisBackend(BaseVisBackend):
         """Writes an image; arguments as in :meth:`BaseVisBackend.add_image`."""
         self._run.log({name: self._library.Image(as_rgb(image))}, step=step)
 
-    @force_init_env
-    def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
-        """Writes a number."""
-        self.add_scalars({name: value}, step, **kwargs)
+    def _log_numbers(self, values: dict[str, float | int], step: int, position: Mapping[str, Any]) -> None:
+        self._run.log(values, step=step)
 
-    @force_init_env
-    def add_scalars(
-        self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: str | None = None, **kwargs: Any
-    ) -> None:
-        """Writes the numbers of one step."""
-        self._run.log(numbers(scalar_dict, kwargs.get("mode")), step=scalar_dict.get("step", step))
-
-    def close(self) -> None:
-        """Writes what waits and ends the run."""
-        if self._env_initialized:
-            self._run.finish()
+    def _finish(self) -> None:
+        self._run.finish()

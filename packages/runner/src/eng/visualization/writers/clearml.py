@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 
 from eng.registry import VISBACKENDS
-from eng.visualization._base import BaseVisBackend, force_init_env
+from eng.visualization._base import force_init_env
 from eng.visualization.images import as_rgb
 
-from ._library import artifacts, library, numbers
+from ._library import artifacts, library
+from ._tracker import TrackerVisBackend
 
 __all__ = ["ClearMLVisBackend"]
 
 
 @VISBACKENDS.register_module()
-class ClearMLVisBackend(BaseVisBackend):
+class ClearMLVisBackend(TrackerVisBackend):
     """Writes to ClearML.
 
     Args:
@@ -60,23 +61,11 @@ class ClearMLVisBackend(BaseVisBackend):
         """Writes an image; arguments as in :meth:`BaseVisBackend.add_image`."""
         self._logger.report_image(title=name, series=name, iteration=step, image=as_rgb(image))
 
-    @force_init_env
-    def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
-        """Writes a number."""
-        self.add_scalars({name: value}, step, **kwargs)
+    def _log_numbers(self, values: dict[str, float | int], step: int, position: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            self._logger.report_scalar(title=name, series=name, value=value, iteration=step)
 
-    @force_init_env
-    def add_scalars(
-        self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: str | None = None, **kwargs: Any
-    ) -> None:
-        """Writes each number as a curve of its own."""
-        at = scalar_dict.get("step", step)
-        for name, value in numbers(scalar_dict, kwargs.get("mode")).items():
-            self._logger.report_scalar(title=name, series=name, value=value, iteration=at)
-
-    def close(self) -> None:
-        """Uploads the artifacts and closes the task."""
-        if self._env_initialized:
-            for path in artifacts(self._save_dir, self._artifact_suffix) if self._save_dir else ():
-                self._task.upload_artifact(path.name, artifact_object=str(path))
-            self._task.close()
+    def _finish(self) -> None:
+        for path in artifacts(self._save_dir, self._artifact_suffix) if self._save_dir else ():
+            self._task.upload_artifact(path.name, artifact_object=str(path))
+        self._task.close()

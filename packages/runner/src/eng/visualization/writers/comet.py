@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 
 from eng.registry import VISBACKENDS
-from eng.visualization._base import BaseVisBackend, force_init_env
+from eng.visualization._base import force_init_env
 from eng.visualization.images import as_rgb
 
-from ._library import flat, library, numbers
+from ._library import flat, library
+from ._tracker import TrackerVisBackend
 
 __all__ = ["CometVisBackend"]
 
 
 @VISBACKENDS.register_module()
-class CometVisBackend(BaseVisBackend):
+class CometVisBackend(TrackerVisBackend):
     """Writes to Comet.
 
     Args:
@@ -62,22 +63,10 @@ class CometVisBackend(BaseVisBackend):
         """Writes an image; arguments as in :meth:`BaseVisBackend.add_image`."""
         self._run.log_image(as_rgb(image), name=name, step=step)
 
-    @force_init_env
-    def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
-        """Writes a number."""
-        self.add_scalars({name: value}, step, **kwargs)
+    def _log_numbers(self, values: dict[str, float | int], step: int, position: Mapping[str, Any]) -> None:
+        epoch = step if position.get("axis") == "epoch" else None
+        for name, value in values.items():
+            self._run.log_metric(name, value, step=step, epoch=epoch)
 
-    @force_init_env
-    def add_scalars(
-        self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: str | None = None, **kwargs: Any
-    ) -> None:
-        """Writes each number, with the epoch where that is what the step counts."""
-        at = scalar_dict.get("step", step)
-        epoch = at if kwargs.get("axis") == "epoch" else None
-        for name, value in numbers(scalar_dict, kwargs.get("mode")).items():
-            self._run.log_metric(name, value, step=at, epoch=epoch)
-
-    def close(self) -> None:
-        """Writes what waits and ends the experiment."""
-        if self._env_initialized:
-            self._run.end()
+    def _finish(self) -> None:
+        self._run.end()

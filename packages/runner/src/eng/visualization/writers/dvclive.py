@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 
 from eng.registry import VISBACKENDS
-from eng.visualization._base import BaseVisBackend, force_init_env
+from eng.visualization._base import force_init_env
 from eng.visualization.images import as_rgb
 
-from ._library import artifacts, library, numbers
+from ._library import artifacts, library
+from ._tracker import TrackerVisBackend
 
 __all__ = ["DVCLiveVisBackend"]
 
 
 @VISBACKENDS.register_module()
-class DVCLiveVisBackend(BaseVisBackend):
+class DVCLiveVisBackend(TrackerVisBackend):
     """Writes DVCLive's files.
 
     DVCLive makes a DVC repository of a Git repository around the working directory, where that is none yet.
@@ -65,26 +66,15 @@ class DVCLiveVisBackend(BaseVisBackend):
         self._live.step = step
         self._live.log_image(f"{name}.png", as_rgb(image))
 
-    @force_init_env
-    def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
-        """Writes a number."""
-        self.add_scalars({name: value}, step, **kwargs)
-
-    @force_init_env
-    def add_scalars(
-        self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: str | None = None, **kwargs: Any
-    ) -> None:
-        """Writes the numbers of one step."""
-        self._live.step = scalar_dict.get("step", step)
-        for name, value in numbers(scalar_dict, kwargs.get("mode")).items():
+    def _log_numbers(self, values: dict[str, float | int], step: int, position: Mapping[str, Any]) -> None:
+        self._live.step = step
+        for name, value in values.items():
             self._live.log_metric(name, value)
 
-    def close(self) -> None:
-        """Notes the artifacts and ends."""
-        if self._env_initialized:
-            for path in artifacts(self._save_dir, self._artifact_suffix):
-                self._live.log_artifact(str(path))
-            self._live.end()
+    def _finish(self) -> None:
+        for path in artifacts(self._save_dir, self._artifact_suffix):
+            self._live.log_artifact(str(path))
+        self._live.end()
 
 
 def _plain(value: Any) -> Any:

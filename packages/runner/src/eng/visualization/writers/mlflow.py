@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from eng.registry import VISBACKENDS
-from eng.visualization._base import BaseVisBackend, force_init_env
+from eng.visualization._base import force_init_env
 from eng.visualization.curves.lines import Line
 from eng.visualization.images import as_rgb
 
 from ._library import artifacts, flat, library, numbers
+from ._tracker import TrackerVisBackend
 
 __all__ = ["MLflowVisBackend"]
 
@@ -25,7 +26,7 @@ _MAX_PARAM_LENGTH, _MAX_PARAMS, _MAX_METRICS = 6000, 100, 1000
 
 
 @VISBACKENDS.register_module()
-class MLflowVisBackend(BaseVisBackend):
+class MLflowVisBackend(TrackerVisBackend):
     """Writes to MLflow, through its client: the process's own active run is left alone.
 
     Args:
@@ -119,18 +120,8 @@ class MLflowVisBackend(BaseVisBackend):
         """Writes an image; arguments as in :meth:`BaseVisBackend.add_image`."""
         self._client.log_image(self.run_id, as_rgb(image), artifact_file=f"{name}_{step}.png")
 
-    @force_init_env
-    def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
-        """Writes a number."""
-        self.add_scalars({name: value}, step, **kwargs)
-
-    @force_init_env
-    def add_scalars(
-        self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: str | None = None, **kwargs: Any
-    ) -> None:
-        """Writes the numbers of one step in one call."""
-        position = {key: kwargs[key] for key in ("axis", "mode") if key in kwargs}
-        self._log_lines([Line(dict(scalar_dict), scalar_dict.get("step", step), **position)], int(time.time() * 1000))
+    def _log_numbers(self, values: dict[str, float | int], step: int, position: Mapping[str, Any]) -> None:
+        self._log_points([(values, step, position.get("axis"))], int(time.time() * 1000))
 
     @force_init_env
     def replay(self, lines: Iterable[Line], file_path: str | None = None) -> None:
@@ -140,28 +131,25 @@ class MLflowVisBackend(BaseVisBackend):
         """
         waiting = iter(lines)
         while some := list(islice(waiting, _MAX_METRICS)):
-            self._log_lines(some, self._opened_ms)
+            points = [(numbers(line.values, line.mode), line.step, line.axis) for line in some]
+            self._log_points(points, self._opened_ms)
 
-    def _log_lines(self, lines: Sequence[Line], at_ms: int) -> None:
+    def _log_points(self, points: Sequence[tuple[dict[str, float | int], int, str | None]], at_ms: int) -> None:
+        """Logs the numbers of steps, each with the axis that the step counts on, in one call where they are few."""
         from mlflow.entities import Metric, RunTag
 
-        points = [(line, numbers(line.values, line.mode)) for line in lines]
-        over_epochs = {name for line, values in points if line.axis == "epoch" for name in values} - self._told
+        over_epochs = {name for values, _, axis in points if axis == "epoch" for name in values} - self._told
         if over_epochs:  # steps are plain numbers to MLflow; a tag says what they count
             tags = [RunTag(f"axis.{name}", "epoch") for name in sorted(over_epochs)]
             self._client.log_batch(self.run_id, tags=tags[:_MAX_PARAMS])
             self._told |= over_epochs
         metrics = (
-            Metric(name, float(value), at_ms, int(line.step))
-            for line, values in points
-            for name, value in values.items()
+            Metric(name, float(value), at_ms, int(step)) for values, step, _ in points for name, value in values.items()
         )
         while some := list(islice(metrics, _MAX_METRICS)):
             self._client.log_batch(self.run_id, metrics=some)
 
-    def close(self) -> None:
-        """Uploads the artifacts and ends the run."""
-        if self._env_initialized:
-            for path in artifacts(self._save_dir, self._artifact_suffix):
-                self._client.log_artifact(self.run_id, str(path))
-            self._client.set_terminated(self.run_id)
+    def _finish(self) -> None:
+        for path in artifacts(self._save_dir, self._artifact_suffix):
+            self._client.log_artifact(self.run_id, str(path))
+        self._client.set_terminated(self.run_id)

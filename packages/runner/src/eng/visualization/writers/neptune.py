@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 
 from eng.registry import VISBACKENDS
-from eng.visualization._base import BaseVisBackend, force_init_env
+from eng.visualization._base import force_init_env
 from eng.visualization.images import as_rgb
 
-from ._library import library, numbers
+from ._library import library
+from ._tracker import TrackerVisBackend
 
 __all__ = ["NeptuneVisBackend"]
 
 
 @VISBACKENDS.register_module()
-class NeptuneVisBackend(BaseVisBackend):
+class NeptuneVisBackend(TrackerVisBackend):
     """Writes to Neptune.
 
     Args:
@@ -54,21 +55,9 @@ class NeptuneVisBackend(BaseVisBackend):
         picture = self._library.types.File.as_image(Image.fromarray(as_rgb(image)))
         self._neptune["images"].append(picture, name=name, description=name, step=step)
 
-    @force_init_env
-    def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
-        """Writes a number."""
-        self.add_scalars({name: value}, step, **kwargs)
+    def _log_numbers(self, values: dict[str, float | int], step: int, position: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            self._neptune[name].append(value, step=step)
 
-    @force_init_env
-    def add_scalars(
-        self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: str | None = None, **kwargs: Any
-    ) -> None:
-        """Writes each number as a curve of its own."""
-        at = scalar_dict.get("step", step)
-        for name, value in numbers(scalar_dict, kwargs.get("mode")).items():
-            self._neptune[name].append(value, step=at)
-
-    def close(self) -> None:
-        """Waits for the uploads and stops the run."""
-        if self._env_initialized:
-            self._neptune.stop()
+    def _finish(self) -> None:
+        self._neptune.stop()

@@ -23,6 +23,8 @@ class SwanLabVisBackend(RunVisBackend):
             ``"online"`` sends) …
     """
 
+    in_background = True
+
     def __init__(self, save_dir: str, init_kwargs: dict[str, Any] | None = None) -> None:
         super().__init__(save_dir)
         folder = {"log_dir": str(Path(save_dir) / "swanlab")}

@@ -9,17 +9,18 @@ from typing import Any
 import numpy as np
 
 from eng.registry import VISBACKENDS
-from eng.visualization._base import BaseVisBackend, force_init_env
+from eng.visualization._base import force_init_env
 from eng.visualization.curves.lines import Line
 from eng.visualization.images import as_rgb
 
-from ._library import library, numbers
+from ._library import library
+from ._tracker import TrackerVisBackend
 
 __all__ = ["TensorboardVisBackend"]
 
 
 @VISBACKENDS.register_module()
-class TensorboardVisBackend(BaseVisBackend):
+class TensorboardVisBackend(TrackerVisBackend):
     """Writes event files for TensorBoard.
 
     Args:
@@ -55,26 +56,13 @@ class TensorboardVisBackend(BaseVisBackend):
         """Writes an image; arguments as in :meth:`BaseVisBackend.add_image`."""
         self._tensorboard.add_image(name, as_rgb(image), step, dataformats="HWC")
 
-    @force_init_env
-    def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
-        """Writes a number; what is none is left out with a warning."""
-        self.add_scalars({name: value}, step, **kwargs)
-
-    @force_init_env
-    def add_scalars(
-        self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: str | None = None, **kwargs: Any
-    ) -> None:
-        """Writes each number as a curve of its own; ``step`` among them overrides `step`.
-
-        Raises:
-            TypeError: `scalar_dict` is not a mapping.
-        """
-        for name, value in numbers(scalar_dict, kwargs.get("mode")).items():
-            if kwargs.get("axis") == "epoch" and name not in self._told:
+    def _log_numbers(self, values: dict[str, float | int], step: int, position: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            if position.get("axis") == "epoch" and name not in self._told:
                 # Event files have steps and no word for what they count.
                 self._tensorboard.add_text(f"axis/{name}", "epoch")
                 self._told.add(name)
-            self._tensorboard.add_scalar(name, value, scalar_dict.get("step", step))
+            self._tensorboard.add_scalar(name, value, step)
 
     @force_init_env
     def replay(self, lines: Iterable[Line], file_path: str | None = None) -> None:
@@ -88,7 +76,5 @@ class TensorboardVisBackend(BaseVisBackend):
         self._earlier = []
         super().replay(lines)
 
-    def close(self) -> None:
-        """Flushes and closes the event file."""
-        if self._env_initialized:
-            self._tensorboard.close()
+    def _finish(self) -> None:
+        self._tensorboard.close()

@@ -21,6 +21,8 @@ class TrackioVisBackend(RunVisBackend):
         init_kwargs: of ``trackio.init``: project (``"eng"`` by default), name, group, space_id …
     """
 
+    in_background = True
+
     def __init__(self, save_dir: str | None = None, init_kwargs: dict[str, Any] | None = None) -> None:
         super().__init__(save_dir or "")
         self._init_kwargs = {"project": "eng", "embed": False, **(init_kwargs or {})}

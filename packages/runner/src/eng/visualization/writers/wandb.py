@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 
 from eng.registry import VISBACKENDS
-from eng.visualization._base import BaseVisBackend, force_init_env
+from eng.visualization._base import force_init_env
 from eng.visualization.images import as_rgb
 
-from ._library import library, numbers
+from ._library import library
+from ._tracker import TrackerVisBackend
 
 __all__ = ["WandbVisBackend"]
 
 
 @VISBACKENDS.register_module()
-class WandbVisBackend(BaseVisBackend):
+class WandbVisBackend(TrackerVisBackend):
     """Writes to Weights & Biases.
 
     Args:
@@ -96,30 +97,19 @@ class WandbVisBackend(BaseVisBackend):
         """Writes an image; arguments as in :meth:`BaseVisBackend.add_image`."""
         self._run.log({name: self._wandb.Image(as_rgb(image)), "step": step})
 
-    @force_init_env
-    def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
-        """Writes a number."""
-        self.add_scalars({name: value}, step, **kwargs)
-
-    @force_init_env
-    def add_scalars(
-        self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: str | None = None, **kwargs: Any
-    ) -> None:
-        """Writes the numbers of one step together, with the axis that the step counts on."""
-        mode, iteration, axis = kwargs.get("mode"), kwargs.get("iteration"), kwargs.get("axis")
+    def _log_numbers(self, values: dict[str, float | int], step: int, position: Mapping[str, Any]) -> None:
+        mode, iteration, axis = position.get("mode"), position.get("iteration"), position.get("axis")
         if mode is not None and iteration is not None and iteration <= self._sent.get(mode, -1):
             return
-        values, at = numbers(scalar_dict, mode), scalar_dict.get("step", step)
+        line: dict[str, Any] = dict(values)
         if axis == "epoch":
             for name in values.keys() - self._over_epochs:
                 self._run.define_metric(name, step_metric="epoch")
                 self._over_epochs.add(name)
-            values["epoch"] = at
+            line["epoch"] = step
         if mode is not None and iteration is not None:
-            values[f"iteration/{mode}"] = iteration
-        self._run.log({**values, "step": at})
+            line[f"iteration/{mode}"] = iteration
+        self._run.log({**line, "step": step})
 
-    def close(self) -> None:
-        """Finishes the run."""
-        if self._env_initialized:
-            self._run.finish()
+    def _finish(self) -> None:
+        self._run.finish()
