@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
 from eng.hooks import EmptyCacheHook
 
@@ -19,7 +18,7 @@ from eng.hooks import EmptyCacheHook
 )
 def test_when_cached_memory_is_given_back(make_runner, parts, monkeypatch, options, times) -> None:
     calls = []
-    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: calls.append(1))
+    monkeypatch.setattr("eng.hooks.empty_cache_hook.empty_cache", lambda: calls.append(1))
     validation = dict(parts.validation(acc=[1]), train_cfg=dict(max_epochs=2, val_begin=2))
     make_runner(custom_hooks=[EmptyCacheHook(**options)], **validation).train()
     assert len(calls) == times

@@ -1,7 +1,27 @@
-"""Which accelerator this process can use, and how much memory it has used."""
+"""Accelerators of every vendor: which one this process can use, its names, memory, generators, streams and events."""
 
 from __future__ import annotations
 
+from eng.device._current import (
+    current_device,
+    current_stream,
+    device_count,
+    device_name,
+    empty_cache,
+    get_rng_states,
+    memory_allocated,
+    memory_info,
+    memory_reserved,
+    new_stream,
+    peak_memory,
+    peak_memory_reserved,
+    pins_memory,
+    record_event,
+    reset_peak_memory,
+    set_rng_states,
+    synchronize,
+    use_stream,
+)
 from eng.device.utils import (
     ACCELERATORS,
     Accelerator,
@@ -15,9 +35,28 @@ from eng.device.utils import (
     is_musa_available,
     is_npu_available,
     is_npu_support_full_precision,
+    is_xpu_available,
 )
 
 __all__ = [
+    "current_device",
+    "current_stream",
+    "device_count",
+    "device_name",
+    "empty_cache",
+    "get_rng_states",
+    "memory_allocated",
+    "memory_info",
+    "memory_reserved",
+    "new_stream",
+    "peak_memory",
+    "peak_memory_reserved",
+    "pins_memory",
+    "record_event",
+    "reset_peak_memory",
+    "set_rng_states",
+    "synchronize",
+    "use_stream",
     "get_device",
     "get_max_cuda_memory",
     "get_max_musa_memory",
@@ -28,6 +67,7 @@ __all__ = [
     "is_musa_available",
     "is_npu_available",
     "is_npu_support_full_precision",
+    "is_xpu_available",
     "Accelerator",
     "ACCELERATORS",
 ]

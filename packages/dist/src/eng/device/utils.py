@@ -19,6 +19,7 @@ __all__ = [
     "is_musa_available",
     "is_npu_available",
     "is_npu_support_full_precision",
+    "is_xpu_available",
 ]
 
 _BYTES_PER_MB = 1024 * 1024
@@ -30,8 +31,8 @@ def get_device() -> str:
     """Device type that a model should be put on.
 
     Returns:
-        ``'npu'``, ``'cuda'``, ``'mlu'``, ``'mps'``, ``'dipu'`` or ``'musa'``, the first that is available in the
-        order of `ACCELERATORS`; ``'cpu'`` where none is.
+        ``'npu'``, ``'cuda'``, ``'xpu'``, ``'mlu'``, ``'mps'``, ``'dipu'`` or ``'musa'``, the first that is available in the
+        order of `ACCELERATORS`; another type where torch itself names an accelerator; ``'cpu'`` where none is.
 
     Example:
         >>> get_device() in {'cpu', *(row.name for row in ACCELERATORS)}
@@ -49,6 +50,11 @@ def is_cuda_available() -> bool:
 def is_npu_available() -> bool:
     """Whether an Ascend NPU can be used (needs ``torch_npu``)."""
     return accelerator("npu").is_available()
+
+
+def is_xpu_available() -> bool:
+    """Whether an Intel GPU can be used."""
+    return accelerator("xpu").is_available()
 
 
 def is_mlu_available() -> bool:

@@ -15,7 +15,7 @@ import torch.distributed as torch_dist
 from torch import Tensor
 from torch.distributed import ProcessGroup
 
-from eng.device._table import ACCELERATORS
+from eng.device._table import ACCELERATORS, accelerator
 from eng.dist._watching import Wait, Watching
 
 _DEVICE_OF_BACKEND = {row.backend: row.name for row in ACCELERATORS if row.backend} | {"smddp": "cuda"}
@@ -157,7 +157,7 @@ def device_of(backend_config: str) -> torch.device:
     name = next((_DEVICE_OF_BACKEND[name] for name in names if name in _DEVICE_OF_BACKEND), "cpu")
     if name == "cpu":
         return torch.device("cpu")
-    return torch.device(name, getattr(torch, name).current_device())
+    return torch.device(name, accelerator(name).current_index())
 
 
 __all__ = ["Alone", "Communicator", "GroupCommunicator", "Outside", "device_of"]

@@ -110,7 +110,7 @@ def _as_timedelta(timeout: Any) -> timedelta | None:
 def _export(launch: Launch, device: Accelerator | None) -> Launch:
     local_rank = launch.local_rank
     if local_rank is None:
-        count = device.module().device_count() if device is not None else 0
+        count = device.count() if device is not None else 0
         local_rank = launch.rank % count if count else launch.rank
     variables = {"RANK": launch.rank, "WORLD_SIZE": launch.world_size, "LOCAL_RANK": local_rank}
     variables |= {"LOCAL_WORLD_SIZE": launch.local_size} if launch.local_size is not None else {}
@@ -121,14 +121,13 @@ def _export(launch: Launch, device: Accelerator | None) -> Launch:
 
 def _bind_device(launch: Launch, device: Accelerator | None, backend: str) -> None:
     """Gives each process of a machine a device; a backend that runs on the host lets several share one."""
-    set_device = getattr(device.module(), "set_device", None) if device is not None else None
-    if device is None or set_device is None or launch.local_rank is None:
+    if device is None or launch.local_rank is None:
         return
-    count = device.module().device_count()
+    count = device.count()
     if launch.local_rank < count:
-        set_device(launch.local_rank)
+        device.set_current(launch.local_rank)
     elif count and backend in _HOST_BACKENDS:
-        set_device(launch.local_rank % count)
+        device.set_current(launch.local_rank % count)
         logger.warning("rank %d shares a %s device: this machine has %d", launch.rank, device.name, count)
     else:
         raise LauncherError(

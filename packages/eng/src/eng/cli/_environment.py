@@ -54,10 +54,15 @@ def _devices() -> dict[str, str]:
         import torch
     except ImportError:
         return {"devices": "unknown: torch is not installed"}
-    if torch.version.cuda and torch.cuda.is_available():
-        names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-        return {"devices": ", ".join(names), "cuda": torch.version.cuda, "cudnn": str(_cudnn(torch))}
-    return {"devices": "mps" if torch.backends.mps.is_available() else "cpu"}
+    try:
+        from eng.device import device_count, device_name, get_device
+    except ImportError:
+        return {"devices": "unknown: eng-dist is not installed"}
+    names = [device_name(index) for index in range(device_count())]
+    facts = {"devices": ", ".join(names) or get_device()}
+    if names and get_device() == "cuda" and torch.version.cuda:
+        facts |= {"cuda": torch.version.cuda, "cudnn": str(_cudnn(torch))}
+    return facts
 
 
 def _cudnn(torch: Any) -> object:

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from eng.device import pins_memory, record_event
+
 _IMMUTABLE = (str, bytes, int, float, bool, complex, type(None), torch.device, torch.dtype, torch.Size)
 
 
@@ -20,23 +22,22 @@ class SnapshotBuffers:
     def __init__(self) -> None:
         self._buffers: dict[tuple[Any, ...], torch.Tensor] = {}
         self._used: set[tuple[Any, ...]] = set()
-        self._event: torch.cuda.Event | None = None
+        self._events: list[Any] = []
 
     def take(self, state: Any) -> Any:
         """Copy of `state`. Copies from a GPU may still be under way: see :meth:`wait`."""
         copied: dict[tuple[Any, ...], torch.Tensor] = {}
-        self._event, self._used = None, set()
+        self._used = set()
         result = self._copy(state, (), copied)
         self._buffers = {place: buffer for place, buffer in self._buffers.items() if place in self._used}
-        if any(place[-1] == "cuda" for place in self._used):
-            self._event = torch.cuda.Event()
-            self._event.record()
+        devices = {place[-1] for place in self._used}
+        self._events = [record_event(device) for device in devices if pins_memory(device)]
         return result
 
     def wait(self) -> None:
         """Returns when all copies of the last snapshot have arrived."""
-        if self._event is not None:
-            self._event.synchronize()
+        for event in self._events:
+            event.synchronize()
 
     def _copy(self, value: Any, place: tuple[Any, ...], copied: dict[tuple[Any, ...], torch.Tensor]) -> Any:
         if isinstance(value, torch.Tensor):
@@ -64,7 +65,7 @@ class SnapshotBuffers:
         key = (*place, tensor.dtype, tuple(tensor.shape), tensor.device.type)
         buffer = self._buffers.get(key)
         if buffer is None:
-            buffer = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.device.type == "cuda")
+            buffer = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=pins_memory(tensor.device))
             self._buffers[key] = buffer
         self._used.add(key)
         buffer.copy_(tensor, non_blocking=True)

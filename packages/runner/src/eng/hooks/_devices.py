@@ -25,7 +25,7 @@ def peak_flops(name: str, dtype: torch.dtype, *, allows_tf32: bool = True) -> fl
     """Dense floating-point operations per second of a device, from its data sheet; None where it is not known.
 
     Args:
-        name: as ``torch.cuda.get_device_name`` gives it.
+        name: as :func:`eng.device.device_name` gives it.
         dtype: of the forward pass.
         allows_tf32: whether float32 is multiplied as TF32; without it the peak of float32 is not in the table.
 

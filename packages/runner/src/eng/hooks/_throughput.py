@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from eng.device import device_name
 from eng.dist import get_ranks_per_share
 from eng.logging.parts import HOOKS, PartClock
 
@@ -177,9 +178,9 @@ class RunNumbers:
 def _peak_of(runner: Any) -> float | None:
     """Peak of the device that the model is on."""
     parameter = next(iter(runner.model.parameters()), None)
-    if parameter is None or parameter.device.type != "cuda":
+    if parameter is None or parameter.device.type == "cpu":
         return None
     cast = getattr(runner.optim_wrapper, "cast_dtype", None)
     dtype = cast or (torch.float16 if hasattr(runner.optim_wrapper, "cast_dtype") else parameter.dtype)
     allows = torch.backends.cuda.matmul.allow_tf32
-    return peak_flops(torch.cuda.get_device_name(parameter.device), dtype, allows_tf32=allows)
+    return peak_flops(device_name(parameter.device), dtype, allows_tf32=allows)

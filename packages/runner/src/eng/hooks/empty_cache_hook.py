@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-
+from eng.device import empty_cache
 from eng.registry import HOOKS
 
 from .hook import DataBatch, Hook
@@ -15,7 +14,7 @@ from .view import RunnerView
 
 @HOOKS.register_module()
 class EmptyCacheHook(Hook):
-    """Calls ``torch.cuda.empty_cache()``, which does nothing where CUDA was never used.
+    """Calls :func:`eng.device.empty_cache`, which does nothing where no accelerator was used.
 
     Args:
         before_epoch: before each epoch. False by default.
@@ -32,11 +31,11 @@ class EmptyCacheHook(Hook):
 
     def _before_epoch(self, runner: RunnerView, mode: str = "train") -> None:
         if self._do_before_epoch:
-            torch.cuda.empty_cache()
+            empty_cache()
 
     def _after_epoch(self, runner: RunnerView, mode: str = "train") -> None:
         if self._do_after_epoch:
-            torch.cuda.empty_cache()
+            empty_cache()
 
     def _after_iter(
         self,
@@ -47,4 +46,4 @@ class EmptyCacheHook(Hook):
         mode: str = "train",
     ) -> None:
         if self._do_after_iter:
-            torch.cuda.empty_cache()
+            empty_cache()

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from eng.dataset.utils import length_of
+from eng.device import device_name
 from eng.logging.words import counted
 
 __all__ = ["start_report"]
@@ -56,12 +57,10 @@ def short_path(path: str | Path) -> str:
 def device_facts(model: nn.Module, world_size: int) -> str:
     """Where the model lives, such as ``cpu (2 threads)`` or ``cuda:0 (NVIDIA H100), 4 processes``."""
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-    if device.type == "cuda":
-        text = f"{device} ({torch.cuda.get_device_name(device)})"
-    elif device.type == "cpu":
+    if device.type == "cpu":
         text = f"cpu ({counted(torch.get_num_threads(), 'thread')})"
     else:
-        text = str(device)
+        text = f"{device} ({device_name(device)})"
     return f"{text}, {counted(world_size, 'process', 'processes')}" if world_size > 1 else text
 
 

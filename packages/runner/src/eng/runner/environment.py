@@ -17,7 +17,7 @@ import torch.distributed as torch_dist
 import torch.multiprocessing as mp
 
 from eng.config import Config
-from eng.device import get_device
+from eng.device import device_count, device_name, get_device, is_cuda_available
 from eng.dist import all_gather_object, broadcast, get_rank, get_world_size, init_dist, is_distributed, start_watch
 from eng.logging._details import DETAIL
 
@@ -166,11 +166,11 @@ def environment_report(settings: Mapping[str, Any]) -> str:
     Args:
         settings: runtime settings to show below, such as seed and launcher.
     """
-    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    gpus = [device_name(index) for index in range(device_count())]
     system: dict[str, Any] = {
         "sys.platform": sys.platform,
         "Python": sys.version.replace("\n", ""),
-        "CUDA available": torch.cuda.is_available(),
+        "CUDA available": is_cuda_available(),
         "numpy_random_seed": int(np.random.get_state()[1][0]),  # type: ignore[index]  # noqa: NPY002  # the legacy state is a tuple
         "GPU": ", ".join(f"{i}: {name}" for i, name in enumerate(gpus)) or "none",
         "CUDA_HOME": os.environ.get("CUDA_HOME", "not set"),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from eng.device import get_max_cuda_memory, is_cuda_available
+from eng.device import peak_memory, reset_peak_memory
 from eng.hooks._loops import counts_epochs, train_loop_of
 from eng.registry import LOG_PROCESSORS
 
@@ -20,6 +20,7 @@ __all__ = ["LogProcessor"]
 _LOGGER = logging.getLogger(__name__)
 _MODES = ("train", "val", "test")
 _TIMES = ("time", "data_time")
+_BYTES_PER_MB = 2**20
 
 
 @LOG_PROCESSORS.register_module()
@@ -65,7 +66,7 @@ class LogProcessor:
         self.mean_pattern = re.compile(mean_pattern)
         self._is_following = False
         self._averaged: dict[str, bool] = {}
-        self._has_cuda: bool | None = None
+        self._counts_memory: bool | None = None
         self._check_custom_cfg()
 
     def _check_custom_cfg(self) -> None:
@@ -170,10 +171,10 @@ class LogProcessor:
         return [f"eta: {dt.timedelta(seconds=int(eta))}", *times]
 
     def _memory(self, runner: Any, tag: dict[str, Any]) -> list[str]:
-        """Largest memory held on the accelerator so far, in MB."""
-        if self._has_cuda is None:
-            self._has_cuda = is_cuda_available()
-        if not self._has_cuda:
+        """Largest memory held on the accelerator since the last line, in MB."""
+        if self._counts_memory is None:
+            self._counts_memory = peak_memory() is not None
+        if not self._counts_memory:
             return []
         tag["memory"] = memory = self._get_max_memory(runner)
         return [f"memory: {memory}"]
@@ -242,8 +243,11 @@ class LogProcessor:
         ]
 
     def _get_max_memory(self, runner: Any) -> int:
-        """Largest memory held on the accelerator so far, in MB."""
-        return int(get_max_cuda_memory(getattr(runner.model, "output_device", None)))
+        """Largest memory that tensors held on the accelerator since the last line, in MB."""
+        device = getattr(runner.model, "output_device", None)
+        peak_bytes = peak_memory(device) or 0
+        reset_peak_memory(device)
+        return peak_bytes // _BYTES_PER_MB
 
     def _get_iter(self, runner: Any, batch_idx: int) -> int:
         """Number of the batch in its epoch, or of the iteration in the run."""

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from eng.device import empty_cache
 from eng.dist import get_world_size
 from eng.optim import OptimWrapper
 
@@ -78,8 +79,7 @@ class SplitStep:
                 self._halve(data_batch, error)
             before.restore()  # here the traceback is gone, which held the activations
             gc.collect()
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            empty_cache()
 
     def _halve(self, data_batch: Any, error: BaseException) -> None:
         size = batch_length(data_batch)

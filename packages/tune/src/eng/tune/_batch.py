@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from eng.device import memory_info, memory_reserved, peak_memory_reserved, reset_peak_memory
 from eng.runner import is_out_of_memory
 
 from ._rehearsal import Rehearsal, batches, rehearse, release_memory
@@ -199,25 +200,29 @@ class _PeakMemory:
         """What may be used."""
         if self._device.type == "cpu":
             raise TuneError("on the CPU a search for the batch size needs a limit: --memory 2GB")
-        free, _ = self._backend().mem_get_info(self._device)
-        return int(free) + int(self._backend().memory_reserved(self._device))
+        memory = memory_info(self._device)
+        if memory is None:
+            raise TuneError(
+                f"{self._device} does not tell how much of its memory is free: give a limit, such as --memory 2GB"
+            )
+        return memory[0] + (memory_reserved(self._device) or 0)
 
     def start(self) -> None:
         """Begins to look."""
         if self._device.type == "cpu":
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets the peak to what is used now
         else:
-            self._backend().reset_peak_memory_stats(self._device)
+            reset_peak_memory(self._device)
 
     def read(self) -> int:
         """The peak in bytes."""
         if self._device.type == "cpu":
             status = Path("/proc/self/status").read_text(encoding="ascii")
             return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024  # type: ignore[index]  # every Linux has it
-        return int(self._backend().max_memory_reserved(self._device))
-
-    def _backend(self) -> Any:
-        return getattr(torch, self._device.type)
+        peak = peak_memory_reserved(self._device)
+        if peak is None:
+            raise TuneError(f"{self._device} counts no peak of its memory, by which a batch size is searched")
+        return peak
 
 
 def _peak_of(rehearsal: Rehearsal, batch: int, peak: _PeakMemory) -> int | None:

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from eng.device import empty_cache, get_rng_states, set_rng_states
+
 from .errors import TuneError
 
 __all__ = ["Rehearsal", "rehearse"]
@@ -269,13 +271,12 @@ def _without_trace(runner: Any) -> Iterator[None]:
 def _kept_generators() -> Iterator[None]:
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # transforms of users draw from it
     flags = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.deterministic
-    devices = (
-        list(range(torch.cuda.device_count())) if torch.cuda.is_available() and torch.cuda.is_initialized() else []
-    )
+    generators = get_rng_states()
     try:
-        with torch.random.fork_rng(devices):
+        with torch.random.fork_rng([]):
             yield
     finally:
+        set_rng_states(generators)
         random.setstate(python)
         np.random.set_state(numpy)  # noqa: NPY002
         torch.use_deterministic_algorithms(flags[0])
@@ -285,8 +286,7 @@ def _kept_generators() -> Iterator[None]:
 def release_memory() -> None:
     """Gives memory that nothing uses any more back to the system or the device."""
     gc.collect()
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
+    empty_cache()
     import ctypes
     import sys
 

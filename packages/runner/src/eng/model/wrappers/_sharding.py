@@ -13,6 +13,7 @@ import torch
 import torch.distributed as torch_dist
 from torch import nn
 
+from eng.device import current_device, get_device
 from eng.logging.near_names import near
 from eng.model.errors import WrapperOptionError
 from eng.registry import FUNCTIONS
@@ -150,10 +151,10 @@ def _strategy(sharding_strategy: Any) -> str:
 
 def _device(device_id: Any) -> torch.device:
     if isinstance(device_id, int):
-        return torch.device("cuda", device_id)
+        return torch.device(get_device(), device_id)
     if device_id is not None:
         return torch.device(device_id)
-    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+    return current_device()
 
 
 def _offload(cpu_offload: Any) -> bool:

@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from eng.device import get_rng_states, set_rng_states
+
 RngState = dict[str, Any]
+_OF_THE_HOST = ("python", "numpy", "torch")
 
 
 def capture_rng() -> RngState:
-    """The state of Python's, NumPy's, PyTorch's and each used CUDA device's generator.
+    """The state of Python's, NumPy's, PyTorch's and each used accelerator's generator.
 
     It holds plain Python and tensors only, so that a safe ``torch.load`` reads it.
     """
@@ -29,9 +32,7 @@ def capture_rng() -> RngState:
         ),
         "torch": torch.get_rng_state(),
     }
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
-        state["cuda"] = torch.cuda.get_rng_state()
-    return state
+    return {**state, **get_rng_states()}
 
 
 def restore_rng(state: RngState) -> None:
@@ -41,5 +42,4 @@ def restore_rng(state: RngState) -> None:
     kind, keys, position, has_gauss, gauss = state["numpy"]
     np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, gauss))  # noqa: NPY002
     torch.set_rng_state(state["torch"].cpu())
-    if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["cuda"].cpu())
+    set_rng_states({name: generator for name, generator in state.items() if name not in _OF_THE_HOST})

@@ -24,11 +24,13 @@ def collect_env() -> OrderedDict[str, Any]:
         ``sys.platform``, ``Python``, ``CUDA available``, devices by name, ``GCC``, ``PyTorch``, its build, ``OpenCV`` and
         ``MMEngine``.
     """
+    from eng.device import is_cuda_available, is_musa_available
+
     env: OrderedDict[str, Any] = OrderedDict()
     env["sys.platform"] = sys.platform
     env["Python"] = sys.version.replace("\n", "")
-    env["CUDA available"] = torch.cuda.is_available()
-    env["MUSA available"] = bool(getattr(getattr(torch, "musa", None), "is_available", bool)())
+    env["CUDA available"] = is_cuda_available()
+    env["MUSA available"] = is_musa_available()
     env["numpy_random_seed"] = np.random.get_state()[1][0]  # type: ignore[index]  # noqa: NPY002  # the legacy state is a tuple
     env.update(_devices())
     env["GCC"] = _compiler()
@@ -46,9 +48,11 @@ def collect_env() -> OrderedDict[str, Any]:
 
 
 def _devices() -> dict[str, str]:
+    from eng.device import device_count, device_name
+
     indices_of: dict[str, list[str]] = {}
-    for index in range(torch.cuda.device_count()):
-        indices_of.setdefault(torch.cuda.get_device_name(index), []).append(str(index))
+    for index in range(device_count()):
+        indices_of.setdefault(device_name(index), []).append(str(index))
     return {f"GPU {','.join(indices)}": name for name, indices in indices_of.items()}
 
 

@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-import torch
-
 
 class TimeCounter:
     """Prints how long a function, or a block, takes: the mean over its runs since the warm-up.
@@ -40,7 +38,7 @@ class TimeCounter:
             return cls.names[tag]
         counter = super().__new__(cls)
         counter.log_interval, counter.warmup_interval = log_interval, warmup_interval
-        counter.with_cuda = with_sync and torch.cuda.is_available()
+        counter.with_sync = with_sync
         counter.tag, counter.logger = tag, logger
         counter.runs, counter.seconds = 0, 0.0
         if tag is not None:
@@ -49,7 +47,7 @@ class TimeCounter:
 
     log_interval: int
     warmup_interval: int
-    with_cuda: bool
+    with_sync: bool
     tag: str | None
     logger: logging.Logger | None
     runs: int
@@ -79,8 +77,10 @@ class TimeCounter:
             self.print_time(self._now() - self._started)
 
     def _now(self) -> float:
-        if self.with_cuda:
-            torch.cuda.synchronize()
+        if self.with_sync:
+            from eng.device import synchronize
+
+            synchronize()
         return time.perf_counter()
 
     def print_time(self, elapsed: float) -> None:
