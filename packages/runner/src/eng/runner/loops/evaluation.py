@@ -13,6 +13,7 @@ from eng.dist import all_gather_object
 from eng.evaluator import LossMeter, split_losses
 from eng.registry import LOOPS
 from eng.runner.amp import autocast
+from eng.runner.assemble.model import kept_outputs
 
 from ._generators import seed_workers
 from ._limits import with_limit
@@ -120,7 +121,7 @@ class _EvaluationLoop(BaseLoop):
         """Predictions of a batch, which the evaluator and the meter of losses have got too."""
         model = self._runner.model
         with autocast(enabled=self.fp16):
-            outputs = getattr(model, f"{self.mode}_step")(data_batch)
+            outputs = kept_outputs(model, getattr(model, f"{self.mode}_step")(data_batch))
             outputs, losses = split_losses(outputs)
             if self.loss:
                 losses = compute_losses(model, data_batch)

@@ -13,6 +13,7 @@ from eng.dist import get_data_world_size
 from eng.hooks._timed import as_timed_interval
 from eng.logging.whole_numbers import whole_number
 from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
+from eng.runner.assemble.model import kept_outputs
 from eng.runner.state.rng import RngState, capture_rng, restore_rng
 from eng.runner.utils import calc_dynamic_intervals
 
@@ -144,7 +145,7 @@ class TrainLoop(BaseLoop):
             return
         runner.call_hook("before_train_iter", batch_idx=idx, data_batch=data_batch)
         step = self.split_step or runner.model.train_step
-        outputs = step(data_batch, optim_wrapper=runner.optim_wrapper)
+        outputs = kept_outputs(runner.model, step(data_batch, optim_wrapper=runner.optim_wrapper))
         self._end_window_at_the_end()
         runner.call_hook("after_train_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs)
         self._iter += 1
