@@ -7,9 +7,7 @@ import contextlib
 import gc
 import importlib.util
 import json
-import logging
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -17,84 +15,19 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from gpu_models import CASES, Case, Classifier
+from gpu_models import CASES, Classifier
+from gpu_parts import Losses, PeakMemory, RefuseToWait, Repeat, Setup, make_runner
+from gpu_speed import async_save, compiled, input_path, overhead, throughput
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from eng.dist import find_free_port
-from eng.hooks import Hook
-from eng.hooks._devices import peak_flops
-from eng.model import ImgDataPreprocessor
-from eng.runner import Runner
 
 ROOT = Path(__file__).resolve().parents[1]
 BUDGET_S = 460.0  # the whole check ends within eight minutes
-
-
-class Setup(NamedTuple):
-    """Where the checks run, and how large they are."""
-
-    device: torch.device
-    is_small: bool
-
-    @property
-    def repeats(self) -> int:
-        """Iterations of a timing."""
-        return 5 if self.is_small else 20
-
-    def wait(self) -> None:
-        """Waits until the device has done all work."""
-        if self.device.type != "cpu":
-            torch.accelerator.synchronize()
-
-
-class Repeat:
-    """A loader that gives the same batch `length` times; it costs nothing."""
-
-    def __init__(self, batch: Any, length: int) -> None:
-        self.batch, self.length = batch, length
-        self.dataset, self.batch_size = [0], None
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __iter__(self) -> Iterator[Any]:
-        return (self.batch for _ in range(self.length))
-
-
-class Times(Hook):
-    """Seconds of each epoch, with the device waited for at both ends."""
-
-    def __init__(self, setup: Setup) -> None:
-        self.setup = setup
-        self.seconds: list[float] = []
-
-    def before_train_epoch(self, runner: Any) -> None:
-        """Notes the time."""
-        self.setup.wait()
-        self.began = time.perf_counter()
-
-    def after_train_epoch(self, runner: Any) -> None:
-        """Adds the seconds of the epoch."""
-        self.setup.wait()
-        self.seconds.append(time.perf_counter() - self.began)
-
-
-def make_runner(
-    model: Any, loader: Any, epochs: int = 1, optim: dict[str, Any] | None = None, **settings: Any
-) -> Runner:
-    defaults: dict[str, Any] = {
-        "work_dir": tempfile.mkdtemp(),
-        "train_cfg": {"by_epoch": True, "max_epochs": epochs},
-        "optim_wrapper": {"optimizer": {"type": "SGD", "lr": 1e-3}, **(optim or {})},
-        "default_hooks": {"checkpoint": None},
-        "randomness": {"seed": 0},
-        "log_level": "ERROR",
-    }
-    return Runner(model=model, train_dataloader=loader, **{**defaults, **settings})
 
 
 def marked_tests(setup: Setup) -> str:
@@ -114,20 +47,6 @@ def marked_tests(setup: Setup) -> str:
     if failed:
         raise AssertionError("\n".join([*failed, *lines]))
     return "; ".join(lines)
-
-
-class RefuseToWait(Hook):
-    """Makes whatever waits for the device an error from the third iteration on."""
-
-    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        """The first iterations may wait: they build what the later ones use."""
-        if batch_idx == 2 and torch.cuda.is_available():
-            torch.cuda.set_sync_debug_mode("error")
-
-    def after_train_epoch(self, runner: Any) -> None:
-        """Allows waiting again."""
-        if torch.cuda.is_available():
-            torch.cuda.set_sync_debug_mode("default")
 
 
 def loop_without_waits(setup: Setup) -> str:
@@ -153,116 +72,6 @@ def loop_without_waits(setup: Setup) -> str:
     return (
         "30 iterations, nothing waited: SGD in float32; AdamW in bfloat16 with clipping, accumulation, schedule and EMA"
     )
-
-
-def bare_seconds(setup: Setup, case: Case, dtype: torch.dtype | None, repeats: int) -> float:
-    """Seconds per iteration of a hand-written loop, after as many to warm up."""
-    optimizer = torch.optim.SGD(case.model.parameters(), lr=1e-3)
-    for timed in (False, True):
-        setup.wait()
-        began = time.perf_counter()
-        for _ in range(repeats):
-            with torch.autocast(setup.device.type, dtype=dtype, enabled=dtype is not None):
-                loss = case.model(*case.batch, mode="loss")["loss"]
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-        setup.wait()
-        if timed:
-            return (time.perf_counter() - began) / repeats
-    raise AssertionError("unreachable")
-
-
-def eng_seconds(setup: Setup, case: Case, dtype: torch.dtype | None, repeats: int, **settings: Any) -> float:
-    timer = Times(setup)
-    optim = {"type": "AmpOptimWrapper", "dtype": str(dtype).removeprefix("torch.")} if dtype is not None else None
-    make_runner(
-        case.model, Repeat(case.batch, repeats), epochs=2, optim=optim, custom_hooks=[timer], **settings
-    ).train()
-    return timer.seconds[-1] / repeats
-
-
-def lightning_seconds(setup: Setup, case: Case, repeats: int) -> float | None:
-    """The same in Lightning where it is installed; None elsewhere."""
-    if importlib.util.find_spec("lightning") is None:
-        return None
-    import lightning
-
-    class Module(lightning.LightningModule):
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = case.model
-
-        def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
-            return self.model(*case.batch, mode="loss")["loss"]
-
-        def configure_optimizers(self) -> torch.optim.Optimizer:
-            return torch.optim.SGD(self.parameters(), lr=1e-3)
-
-        def on_train_epoch_start(self) -> None:
-            setup.wait()
-            self.began = time.perf_counter()
-
-        def on_train_epoch_end(self) -> None:
-            setup.wait()
-            self.seconds = (time.perf_counter() - self.began) / repeats
-
-    module = Module()
-    trainer = lightning.Trainer(
-        max_epochs=2, logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-        accelerator="cpu" if setup.device.type == "cpu" else "gpu", devices=1,
-        precision="32-true" if setup.device.type == "cpu" else "bf16-mixed",
-    )  # fmt: skip
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    trainer.fit(module, DataLoader(TensorDataset(torch.zeros(repeats)), batch_size=1))
-    case.model.to(setup.device)  # Lightning leaves the model on the CPU
-    return module.seconds
-
-
-def overhead(setup: Setup) -> str:
-    """Microseconds per iteration that the engine adds to a bare loop with a tiny model; medians of seven."""
-    case = Case(Classifier(nn.Linear(8, 4)).to(setup.device), (torch.zeros(4, 8, device=setup.device),
-                torch.zeros(4, dtype=torch.long, device=setup.device)), 0.0)  # fmt: skip
-    repeats = 100 if setup.is_small else 1000
-    pairs = [(eng_seconds(setup, case, None, repeats), bare_seconds(setup, case, None, repeats)) for _ in range(7)]
-    added = statistics.median(engine - bare for engine, bare in pairs) * 1e6
-    return f"{added:.0f} us per iteration over a bare loop"
-
-
-def throughput(setup: Setup, name: str) -> str:
-    """Seconds, peak memory and MFU of one model: eng, a bare loop and Lightning; medians of three rounds."""
-    dtype = None if setup.is_small else torch.bfloat16
-    case = CASES[name](setup.device, setup.is_small)
-    calls: dict[str, Callable[[], float | None]] = {
-        "bare": lambda: bare_seconds(setup, case, dtype, setup.repeats),
-        "eng": lambda: eng_seconds(setup, case, dtype, setup.repeats),
-        "Lightning": lambda: lightning_seconds(setup, case, setup.repeats),
-    }
-    seconds: dict[str, list[float]] = {label: [] for label in calls}
-    memory: dict[str, float] = {}
-    for _ in range(3):
-        for label, call in calls.items():
-            memory[label], result = peak_memory(setup, call)
-            if result is not None:
-                seconds[label].append(result)
-    median = {label: statistics.median(times) for label, times in seconds.items() if times}
-    engine = median["eng"]
-    ratios = [f"eng / {label} {engine / median[label]:.3f}" for label in ("bare", "Lightning") if label in median]
-    peaks = ", ".join(f"{label} {memory[label]:.2f}" for label in median)
-    peak = None if setup.device.type == "cpu" else peak_flops(torch.cuda.get_device_name(), dtype or torch.float32)
-    use = "" if peak is None else f", MFU {case.flops_per_step / engine / peak:.1%}"
-    return f"{engine * 1e3:.1f} ms; {'; '.join(ratios)}; {case.flops_per_step / engine / 1e12:.1f} TFLOP/s{use}; memory in GiB: {peaks}"
-
-
-def peak_memory(setup: Setup, call: Callable[[], float | None]) -> tuple[float, float | None]:
-    """GiB at the peak of a call (0 on the CPU), and what it returned."""
-    if setup.device.type != "cuda":
-        return 0.0, call()
-    gc.collect()
-    torch.cuda.empty_cache()
-    torch.cuda.reset_peak_memory_stats()
-    result = call()
-    return torch.cuda.max_memory_allocated() / 2**30, result
 
 
 def overflow(setup: Setup) -> str:
@@ -307,30 +116,6 @@ def one_rank(setup: Setup) -> str:
     return f"DDP and FSDP2 trained over {backend}"
 
 
-def compiled(setup: Setup) -> str:
-    """`compile=True` (and CUDA graphs on a GPU) gives the losses of the plain run."""
-    modes: list[bool | dict[str, Any]] = [True]
-    if setup.device.type == "cuda":
-        modes.append({"mode": "reduce-overhead"})
-    plain = final_loss(setup, compile=False)
-    for mode in modes:
-        loss = final_loss(setup, compile=mode)
-        assert abs(loss - plain) < 1e-2 * max(1.0, abs(plain)), (mode, loss, plain)
-    case = CASES["ViT-B/16"](setup.device, setup.is_small)
-    dtype = None if setup.is_small else torch.bfloat16
-    plain_s = eng_seconds(setup, case, dtype, setup.repeats)
-    compiled_s = eng_seconds(setup, case, dtype, setup.repeats, compile=True)
-    return f"{len(modes)} mode(s), the loss of the plain run; a step of the ViT takes {compiled_s / plain_s:.2f} of its time"
-
-
-def final_loss(setup: Setup, **settings: Any) -> float:
-    case = CASES["GPT 350M"](setup.device, True)
-    runner = make_runner(case.model, Repeat(case.batch, 8), **settings)
-    runner.train()
-    with torch.no_grad():
-        return float(case.model(*case.batch, mode="loss")["loss"])
-
-
 def float8(setup: Setup) -> str:
     """Linear layers in float8 through torchao."""
     if importlib.util.find_spec("torchao") is None or setup.device.type != "cuda":
@@ -366,36 +151,6 @@ def exact_resume(setup: Setup) -> str:
             weights.append([tensor.cpu() for tensor in case.model.state_dict().values()])
         assert all(torch.equal(one, two) for one, two in zip(*weights, strict=True)), name
     return f"{', '.join(CASES)}: equal bits"
-
-
-def async_save(setup: Setup) -> str:
-    """How long a checkpoint holds training up: written beside it, and at once."""
-    stalls = {}
-    for is_async in (False, True):
-        case = CASES["GPT 350M"](setup.device, setup.is_small)
-        timer = IterTimes(setup)
-        hooks = {"checkpoint": {"type": "CheckpointHook", "by_epoch": False, "interval": 6, "async_save": is_async}}
-        make_runner(case.model, Repeat(case.batch, 10), default_hooks=hooks, custom_hooks=[timer]).train()
-        stalls[is_async] = max(timer.seconds[5:]) - statistics.median(timer.seconds)
-    return f"{stalls[True] * 1e3:.0f} ms beside training, {stalls[False] * 1e3:.0f} ms at once"
-
-
-class IterTimes(Hook):
-    """Seconds between the ends of iterations, waits for the device included."""
-
-    priority = "LOWEST"
-
-    def __init__(self, setup: Setup) -> None:
-        self.setup, self.seconds = setup, list[float]()
-        self.last: float | None = None
-
-    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        """Adds the seconds since the last iteration began."""
-        self.setup.wait()
-        now = time.perf_counter()
-        if self.last is not None:
-            self.seconds.append(now - self.last)
-        self.last = now
 
 
 def batch_search(setup: Setup) -> str:
@@ -447,8 +202,8 @@ def split_on_oom(setup: Setup) -> str:
     for spare in (None, 2**29):
         torch.manual_seed(1)
         model = Classifier(nn.Sequential(nn.Linear(64, 2**14), nn.Tanh(), nn.Linear(2**14, 10))).to(setup.device)
-        notes = Losses()
-        runner = make_runner(model, Repeat(batch, 5), on_oom="split", custom_hooks=[notes])
+        notes, memory = Losses(), PeakMemory()
+        runner = make_runner(model, Repeat(batch, 5), on_oom="split", custom_hooks=[notes, memory])
         gc.collect()
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
@@ -460,50 +215,11 @@ def split_on_oom(setup: Setup) -> str:
         finally:
             torch.cuda.set_per_process_memory_fraction(1.0)
         losses.append(notes.values)
-        peaks.append(torch.cuda.max_memory_allocated() / 2**20)
+        peaks.append(memory.peak * 1024)
     largest = max(abs(one - two) / abs(one) for one, two in zip(*losses, strict=True))
     assert largest < 1e-5, losses
     assert peaks[1] < 0.75 * peaks[0], peaks
     return f"5 steps at {peaks[1]:.0f} in place of {peaks[0]:.0f} MiB, relative difference of the losses {largest:.1e}"
-
-
-class Losses(Hook):
-    """The loss of each iteration."""
-
-    def __init__(self) -> None:
-        self.values: list[float] = []
-
-    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """Adds the loss."""
-        self.values.append(float(outputs["loss"]))
-
-
-def input_path(setup: Setup) -> str:
-    """Images per second to the device: loader and preprocessor of eng, and torch's loader with the same arithmetic."""
-    count, side = (64, 32) if setup.is_small else (4096, 224)
-    images = torch.randint(0, 256, (count, 3, side, side), dtype=torch.uint8)
-    samples = [{"inputs": image, "data_samples": None} for image in images]
-    preprocessor = ImgDataPreprocessor(mean=[127.5] * 3, std=[58.0] * 3, non_blocking=True).to(setup.device)
-
-    def bare(batch: dict[str, Any]) -> torch.Tensor:
-        stacked = torch.stack([image.to(setup.device, non_blocking=True) for image in batch["inputs"]])
-        return (stacked.float() - 127.5) / 58.0
-
-    rates = {}
-    for label, to_device in (("warm", bare), ("bare", bare), ("eng", lambda batch: preprocessor(batch, True))):
-        loader = DataLoader(samples, batch_size=32, num_workers=1 if setup.is_small else 8, collate_fn=pack,
-                            pin_memory=setup.device.type == "cuda")  # fmt: skip
-        began = time.perf_counter()
-        for batch in loader:
-            to_device(batch)
-        setup.wait()
-        rates[label] = count / (time.perf_counter() - began)
-    return f"{rates['eng']:.0f} images/s of {side} x {side}; eng / bare {rates['eng'] / rates['bare']:.2f}"
-
-
-def pack(samples: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    """Keeps images in lists, as `pseudo_collate` does."""
-    return {key: [sample[key] for sample in samples] for key in samples[0]}
 
 
 CHECKS: dict[str, Callable[[Setup], str]] = {
