@@ -166,3 +166,17 @@ def test_a_stream_that_each_worker_reads_as_a_whole_is_told(
     with caplog.at_level(logging.WARNING):
         assert run(tmp_path, data, {"by_epoch": False, "max_iters": 1}).train_loop is not None
     assert ("each sample comes once from each of 2 workers" in caplog.text) is is_told
+
+
+@pytest.mark.parametrize(("dataset", "is_told"), [(Stateful, True), (Count, False)])
+def test_a_stream_of_both_training_and_validation_is_told(
+    dataset: type[Count], is_told: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    stream = dataset(6)
+    validation = {"val_dataloader": loader(stream), "val_cfg": {}, "val_evaluator": []}
+    runner = run(tmp_path, loader(stream), CFGS[1], **validation)
+    with caplog.at_level(logging.WARNING):
+        assert runner.val_loop is not None
+    text = "val_dataloader and train_dataloader read one object of Stateful, which has one position for both"
+    assert (text in caplog.text) is is_told
+    assert ("Give each loader a stream of its own" in caplog.text) is is_told

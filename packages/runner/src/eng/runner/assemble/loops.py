@@ -9,6 +9,7 @@ from typing import Any
 from eng.registry import LOOPS
 from eng.runner.errors import LoopChoiceError, SettingsError
 from eng.runner.loops import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop
+from eng.runner.loops._shares import warn_of_stream_in_use
 from eng.runner.loops.several import SEVERAL, SINGLE
 
 from .own_copy import own_copy
@@ -85,6 +86,8 @@ def _build_evaluation_loop(mode: str, loop: Any, runner: Any, dataloader: Any, e
         return cfg
     parts = {"runner": runner, "dataloader": dataloader, "evaluator": evaluator}
     built: BaseLoop = LOOPS.build(cfg, default_args={"type": SINGLE[mode], **parts})
+    settings = getattr(runner, "settings", None)
+    warn_of_stream_in_use(getattr(built, "dataloader", None), getattr(settings, "train_dataloader", None), mode)
     return built
 
 

@@ -49,6 +49,25 @@ def warn_of_repeated_stream(loader: Any) -> None:
         )  # fmt: skip
 
 
+def warn_of_stream_in_use(loader: Any, training_loader: Any, mode: str) -> None:
+    """Warns where a validation or test reads the very stream that training reads, and the stream has a position.
+
+    Args:
+        loader: the dataloader of the validation or test.
+        training_loader: the dataloader of training as it was given; the config of one builds a dataset of its own.
+        mode: ``"val"`` or ``"test"``.
+    """
+    stream = getattr(loader, "dataset", None)
+    if stream is None or stream is not getattr(training_loader, "dataset", None):
+        return
+    if isinstance(stream, IterableDataset) and callable(getattr(stream, "load_state_dict", None)):
+        logger.warning(
+            "%s_dataloader and train_dataloader read one object of %s, which has one position for both: after a resume the "
+            "%s pass begins where training was, and samples are left out of both. Give each loader a stream of its own",
+            mode, type(stream).__name__, {"val": "validation"}.get(mode, mode),
+        )  # fmt: skip
+
+
 def _names_in_code(cls: type) -> set[str]:
     """The names that the methods of a class use, those of torch's bases apart."""
     functions = [
