@@ -214,6 +214,16 @@ def sweep_kills(session: nox.Session) -> None:
 
 
 @nox.session(python=torch_python())
+def validation_kills(session: nox.Session) -> None:
+    """Runs with several validation sets, killed at 20 points inside validations by fractions, minutes and a clock."""
+    prepare_everything(session, "pytest>=8", "pytest-timeout", "pytest-xdist")
+    session.run(
+        "python", "-m", "pytest", "-q", "-n0", "tests/integration/test_several_sets.py", *session.posargs,
+        env={"ENG_KILLS_ALL": "1"},
+    )  # fmt: skip
+
+
+@nox.session(python=torch_python())
 def ray(session: nox.Session) -> None:
     """Sweeps with `--ray`, on a Ray cluster of this machine; Ray takes 260 MB."""
     prepare_everything(session, "pytest>=8", "pytest-timeout", *requirements("tune", ("ray",)))

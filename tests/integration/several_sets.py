@@ -22,10 +22,17 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from eng.evaluator import BaseMetric
 from eng.hooks import Hook
+from eng.hooks._timed import TimedInterval
 from eng.model import BaseModel
 from eng.runner import Runner
 
-INTERVALS = {"part": 0.25, "minutes": {"minutes": 1e-9}}
+# By name: val_interval, and the interval of checkpoints. A step takes SECONDS on the clock of the case "clock".
+INTERVALS: dict[str, tuple[Any, Any]] = {
+    "part": (0.25, 1),
+    "minutes": ({"minutes": 1e-9}, 1),
+    "clock": ({"minutes": 0.3}, {"minutes": 0.2}),
+}
+SECONDS = 7.0
 
 
 class Net(BaseModel):
@@ -44,6 +51,19 @@ class Error(BaseMetric):
 
     def compute_metrics(self, results: list[float]) -> dict[str, float]:
         return {"error": sum(results) / len(results)}
+
+
+class Clock(Hook):
+    """A clock that each training iteration puts forward, so that minutes end at the same iterations in each run."""
+
+    priority = "HIGHEST"
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        TimedInterval.__init__.__defaults__ = (lambda: self.now,)
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        self.now += SECONDS
 
 
 class Journal(Hook):
@@ -71,19 +91,21 @@ def loader(size: int, shift: float, shuffle: bool) -> DataLoader[Any]:
 
 def train(name: str, folder: Path, kill_at: int, resume: bool) -> None:
     torch.manual_seed(0)
+    val_interval, interval = INTERVALS[name]
+    clock = [Clock()] if name == "clock" else []
     Runner(
         Net(), str(folder), train_dataloader=loader(24, 0.0, True),
-        train_cfg={"max_epochs": 2, "val_interval": INTERVALS[name], "val_sanity": 1},
+        train_cfg={"max_epochs": 2, "val_interval": val_interval, "val_sanity": 1},
         val_dataloader={"clean": loader(6, 0.0, True), "shifted": loader(5, 1.0, False)}, val_evaluator=Error(), val_cfg={},
         optim_wrapper={"optimizer": {"type": "SGD", "lr": 0.05, "momentum": 0.9}},
         param_scheduler={"type": "ReduceOnPlateauLR", "monitor": "shifted/error", "rule": "less", "patience": 0},
         default_hooks={
             "checkpoint": {
-                "type": "CheckpointHook", "interval": 1, "by_epoch": False, "save_best": "clean/error", "rule": "less",
+                "type": "CheckpointHook", "interval": interval, "by_epoch": False, "save_best": "clean/error", "rule": "less",
                 "max_keep_ckpts": 2,
             }
         },
-        custom_hooks=[Journal(folder.with_suffix(".jsonl"), kill_at)], randomness={"seed": 1}, resume=resume,
+        custom_hooks=[*clock, Journal(folder.with_suffix(".jsonl"), kill_at)], randomness={"seed": 1}, resume=resume,
         log_level="ERROR",
     ).train()  # fmt: skip
 

@@ -149,9 +149,7 @@ CASES = [(library, workers) for library in LIBRARIES for workers in (0, 2)]
 
 
 @pytest.mark.parametrize("train_cfg", [EPOCHS, ITERATIONS], ids=["epochs", "iterations"])
-@pytest.mark.parametrize(
-    ("library", "workers"), CASES if os.environ.get("ENG_OUTSIDE_ALL") == "1" else QUICK
-)
+@pytest.mark.parametrize(("library", "workers"), CASES if os.environ.get("ENG_OUTSIDE_ALL") == "1" else QUICK)
 def test_a_stopped_run_ends_with_the_bits_of_one_that_was_not(
     library: str, workers: int, train_cfg: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
