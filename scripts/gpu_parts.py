@@ -22,7 +22,7 @@ class Setup(NamedTuple):
     @property
     def repeats(self) -> int:
         """Iterations of a timing."""
-        return 5 if self.is_small else 15
+        return 5 if self.is_small else 10
 
     def wait(self) -> None:
         """Waits until the device has done all work."""
