@@ -12,6 +12,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import nox
+import nox.command
 
 sys.path.insert(0, str(Path(__file__).parent / "scripts"))
 from nox_environments import (
@@ -299,18 +300,27 @@ def matrix(session: nox.Session) -> None:
     """Unit tests of packages with other versions: ``nox -s matrix -- --python 3.12 --torch 2.6.0 runner``.
 
     Without arguments: all torch packages, with each Python and torch of the support window that is on the machine.
+    ``--remove`` deletes an environment (up to 7 GB) after its tests. The results go into the table of the README.
     """
     options = argparse.ArgumentParser(prog="nox -s matrix --")
     options.add_argument("--python", action="append", choices=TORCH_FREE_PYTHONS)
     options.add_argument("--torch", action="append", help="a version, or 'nightly' for the newest pre-release")
+    options.add_argument("--remove", action="store_true", help="delete each environment after its tests")
     options.add_argument("packages", nargs="*", default=[name for name in NAMES if name not in TORCH_FREE])
     asked = options.parse_args(session.posargs)
     failures = []
     for version in asked.python or TORCH_FREE_PYTHONS:
         for torch in asked.torch or TORCH_VERSIONS:
             failures += test_with(session, version, torch, asked.packages)
+            if asked.remove:
+                shutil.rmtree(matrix_environment(version, torch), ignore_errors=True)
+    session.run(sys.executable, "scripts/matrix_table.py", str(REPORTS / "matrix"), external=True)
     if failures:
         session.error(f"failed: {', '.join(failures)}")
+
+
+def matrix_environment(version: str, torch: str) -> Path:
+    return ROOT / ".nox" / f"matrix-{version}-{torch}"
 
 
 def test_with(session: nox.Session, version: str, torch: str, packages: list[str]) -> list[str]:
@@ -319,7 +329,7 @@ def test_with(session: nox.Session, version: str, torch: str, packages: list[str
     if interpreter is None:
         session.warn(f"Python {version} is not on this machine")
         return []
-    folder = ROOT / ".nox" / f"matrix-{version}-{torch}"
+    folder = matrix_environment(version, torch)
     python = str(folder / ("Scripts" if os.name == "nt" else "bin") / "python")
     if not (folder / "ready").exists():
         session.run(interpreter, "-m", "venv", "--clear", str(folder), external=True)
@@ -329,14 +339,19 @@ def test_with(session: nox.Session, version: str, torch: str, packages: list[str
         editable = [part for name in NAMES for part in ("-e", str(PACKAGES / name))]
         session.run(python, "-m", "pip", "install", "-q", *editable, *sorted(groups), external=True)
         (folder / "ready").touch()
+    reports = REPORTS / "matrix"
+    reports.mkdir(parents=True, exist_ok=True)
     failures = []
     for name in packages:
         label = f"{name} (Python {version}, torch {torch})"
         session.log(label)
-        passed = session.run(
-            python, "-m", "pytest", "-q", f"packages/{name}/tests", external=True, success_codes=range(256), silent=False
-        )  # fmt: skip
-        if not passed:
+        report = reports / f"{version}_{torch}_{name}.xml"
+        report.unlink(missing_ok=True)
+        try:
+            session.run(
+                python, "-m", "pytest", "-q", f"--junitxml={report}", f"packages/{name}/tests", external=True
+            )  # fmt: skip
+        except nox.command.CommandFailed:
             failures.append(label)
     return failures
 

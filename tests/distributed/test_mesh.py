@@ -30,6 +30,14 @@ RUN: dict[str, Any] = {
     "checkpoint": {"by_epoch": False, "interval": SAVED, "save_last": False},
     "hooks": [{"type": "EMAHook", "momentum": 0.1}],
 }
+AMP = {"type": "AmpOptimWrapper", "dtype": "bfloat16"}
+# What a run on a mesh does besides, and how far its losses may lie from those of one process: bfloat16 has 8 bits, and
+# a sum over ranks rounds once more than a sum on one.
+MODES: dict[str, tuple[dict[str, Any], float]] = {
+    "compiled": ({"compile": True}, 1e-5),
+    "amp": ({"optim": {**RUN["optim"], **AMP}}, 2e-2),
+    "amp, compiled": ({"optim": {**RUN["optim"], **AMP}, "compile": True}, 2e-2),
+}
 
 pytestmark = pytest.mark.timeout(900 if ALL else 300)
 
@@ -51,6 +59,19 @@ def name_of(shape: Shape) -> str:
     return "mesh " + "x".join(map(str, shape))
 
 
+def modes_of(shape: Shape) -> list[str]:
+    """All modes; by default one on each shape, as a run that is compiled takes a second on every rank."""
+    if ALL:
+        return list(MODES)
+    return ["compiled"] if shape == SHAPES[0] else ["amp, compiled"]
+
+
+def jobs_of(shape: Shape) -> dict[str, dict[str, Any]]:
+    """The runs on a mesh: in float32, and in each mode."""
+    modes = {f"{name_of(shape)}, {mode}": {**on_mesh(shape), **MODES[mode][0]} for mode in modes_of(shape)}
+    return {name_of(shape): on_mesh(shape), **modes}
+
+
 def ranks_of(shape: Shape) -> int:
     return shape[0] * shape[1] * shape[2]
 
@@ -70,11 +91,14 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
         return {**options, "load_from": str(folder / source / f"iter_{SAVED}.pth"), "resume": True}
 
     first = TEN if ALL else SHAPES
-    launches: dict[str, tuple[int, dict[str, Any]]] = {"one process": (0, {"alone": RUN})}
+    needed = [mode for mode in MODES if ALL or any(mode in modes_of(shape) for shape in SHAPES)]
+    alone = {f"alone, {mode}": {**RUN, **MODES[mode][0]} for mode in needed}
+    launches: dict[str, tuple[int, dict[str, Any]]] = {"one process": (0, {"alone": RUN, **alone})}
     needs: dict[str, list[str]] = {}
     if ALL:
         for ranks in (2, 4, 8):
-            launches[f"{ranks} ranks"] = (ranks, {name_of(s): on_mesh(s) for s in first if ranks_of(s) == ranks})
+            shapes = [shape for shape in first if ranks_of(shape) == ranks]
+            launches[f"{ranks} ranks"] = (ranks, {name: job for shape in shapes for name, job in jobs_of(shape).items()})
             again = {
                 f"{name_of(a)} to {name_of(b)}": resumed(name_of(a), on_mesh(b))
                 for a, b in pairs()
@@ -84,7 +108,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
             needs[f"{ranks} ranks again"] = [name_of(TEN[0]), name_of(TEN[3]), name_of(TEN[9])]
     else:
         (a, b) = pairs()[0]
-        jobs = {name_of(s): on_mesh(s) for s in first}
+        jobs = {name: job for shape in first for name, job in jobs_of(shape).items()}
         launches["4 ranks"] = (4, {**jobs, f"{name_of(a)} to {name_of(b)}": resumed(name_of(a), on_mesh(b))})
     launches["one process again"] = (0, {"mesh to one process": resumed(name_of((1, 2, 2)), RUN)})
     needs["one process again"] = [name_of((1, 2, 2))]
@@ -110,8 +134,32 @@ def assert_same(report: dict[str, Any], expected: dict[str, Any], begin: int = 0
 def test_a_mesh_gives_the_numbers_of_one_process(runs: Runs, shape: Shape) -> None:
     report, expected = runs[name_of(shape)], runs["alone"]
     assert_same(report, expected)
-    difference = max(abs(a - b) for a, b in zip(report["losses"], expected["losses"], strict=True))
-    print(f"| {' x '.join(map(str, shape))} | {ranks_of(shape)} | {difference:.1e} |")
+    farthest = [farthest_loss(report, expected)]
+    farthest += [farthest_loss(runs[f"{name_of(shape)}, {mode}"], runs[f"alone, {mode}"]) for mode in modes_of(shape)]
+    print(f"| {' x '.join(map(str, shape))} | {ranks_of(shape)} | {' | '.join(f'{value:.1e}' for value in farthest)} |")
+
+
+def farthest_loss(report: dict[str, Any], expected: dict[str, Any]) -> float:
+    return max(abs(a - b) for a, b in zip(report["losses"], expected["losses"], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("shape", "mode"),
+    [(shape, mode) for shape in (TEN if ALL else SHAPES) for mode in modes_of(shape)],
+    ids=lambda value: value if isinstance(value, str) else name_of(value),
+)
+def test_modes_of_a_run_give_the_numbers_of_one_process(runs: Runs, shape: Shape, mode: str) -> None:
+    report, expected = runs[f"{name_of(shape)}, {mode}"], runs[f"alone, {mode}"]
+    options, close = MODES[mode]
+    assert report["losses"] == pytest.approx(expected["losses"], rel=close, abs=close)
+    assert report["samples"] == expected["samples"]
+    assert (report["graphs"] > 0) == ("compile" in options)
+    assert report["kinds"] == ["float32"]
+    if "amp" in mode:
+        assert "bfloat16" in report["dtypes"]
+        assert report["losses"] != pytest.approx(runs["alone"]["losses"], rel=1e-6)
+    else:
+        assert_same(report, expected)
 
 
 @pytest.mark.parametrize(("saved", "resumed"), pairs(), ids=name_of)

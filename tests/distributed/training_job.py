@@ -274,6 +274,7 @@ def run(options: dict[str, Any]) -> dict[str, Any]:
     recorder = Recorder(options)
     graphs: list[Any] = []
     if options.get("compile"):
+        torch.compiler.reset()  # graphs of earlier runs of this process count against the limit of this one's
         options = {**options, "compile": {"backend": lambda graph, _: graphs.append(graph) or graph.forward}}
     runner = Runner(**settings(options, recorder))
     if options.get("action") == "val":
