@@ -41,10 +41,10 @@ def measured_rows(folder: Path) -> dict[tuple[str, str], Row]:
 
 
 def earlier_rows(text: str) -> dict[tuple[str, str], Row]:
-    """The rows of the table that a README holds, by their versions.
+    r"""The rows of the table that a README holds, by their versions.
 
     Example:
-        >>> earlier_rows("| Python | torch |\\n| --- | --- |\\n| 3.10 | 2.6.0 |\\n")
+        >>> earlier_rows("| Python | torch |\n| --- | --- |\n| 3.10 | 2.6.0 |\n")
         {('3.10', '2.6.0'): ('3.10', '2.6.0')}
     """
     rows = {}

@@ -98,7 +98,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     if ALL:
         for ranks in (2, 4, 8):
             shapes = [shape for shape in first if ranks_of(shape) == ranks]
-            launches[f"{ranks} ranks"] = (ranks, {name: job for shape in shapes for name, job in jobs_of(shape).items()})
+            launches[f"{ranks} ranks"] = (
+                ranks,
+                {name: job for shape in shapes for name, job in jobs_of(shape).items()},
+            )
             again = {
                 f"{name_of(a)} to {name_of(b)}": resumed(name_of(a), on_mesh(b))
                 for a, b in pairs()

@@ -20,6 +20,7 @@ from torch.utils.data import Dataset
 from eng.dist import all_gather_object, all_reduce, get_rank, get_ranks_per_share, get_world_size
 from eng.evaluator import BaseMetric
 from eng.hooks import Hook
+from eng.hooks.preemption_hook import preemption_of
 from eng.logging import MessageHub
 from eng.model import BaseModel
 from eng.optim import OptimWrapperDict, build_optim_wrapper
@@ -192,6 +193,8 @@ class Recorder(Hook):
         self.report: dict[str, Any] = {"losses": [], "norms": [], "lrs": [], "samples": [], "metrics": []}
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        if "journal" in self.options:
+            self.act_in_journal(runner)
         trouble, mine = self.options.get("trouble"), get_rank() == 1 % get_world_size()
         if trouble == "break":
             bare = getattr(runner.model, "module", runner.model)
@@ -208,6 +211,32 @@ class Recorder(Hook):
             os.kill(os.getpid(), 9)
         time.sleep(600)
 
+    def act_in_journal(self, runner: Any) -> None:
+        """Loses the node of the last rank once, and waits, when a rank is missing, until a node has joined."""
+        journal = Path(self.options["journal"])
+        lost = journal.with_suffix(".lost")
+        if runner.iter == self.options["lose_at"] and get_rank() == get_world_size() - 1 and not lost.exists():
+            lost.write_text(f"{get_world_size()}")
+            os.kill(os.getppid(), 9)
+            os.kill(os.getpid(), 9)
+        if get_world_size() < self.options["nodes"] and runner.iter >= self.options["wait_at"]:
+            deadline, preemption = time.monotonic() + 90, preemption_of(runner.hooks)
+            while preemption.reason is None and time.monotonic() < deadline:
+                time.sleep(0.05)  # the agents end this start by SIGTERM when the new node has joined
+
+    def note_in_journal(self, runner: Any, indices: list[int]) -> None:
+        """One line for each iteration of each start."""
+        if get_rank() == 0:
+            line = {
+                "iter": runner.iter,
+                "epoch": runner.epoch,
+                "world": get_world_size(),
+                "samples": indices,
+                "loss": self.report["losses"][-1],
+            }
+            with Path(self.options["journal"]).open("a") as file:
+                file.write(json.dumps(line) + "\n")
+
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         loss = outputs["loss"].detach().clone().reshape(())
         all_reduce(loss, op="mean")
@@ -218,6 +247,8 @@ class Recorder(Hook):
         self.report["norms"].append(float(norm.current()) if norm is not None else None)
         indices = [int(i) for i in data_batch["index"]]
         self.report["samples"].append(sorted(sum(all_gather_object(indices)[:: get_ranks_per_share()], [])))
+        if "journal" in self.options:
+            self.note_in_journal(runner, self.report["samples"][-1])
 
     def after_val_epoch(self, runner: Any, metrics: Any = None) -> None:
         self.report["metrics"].append(dict(metrics))

@@ -8,7 +8,7 @@ import logging
 import sys
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._details import are_details_shown, is_detail
 from ._failures import OneReport
@@ -86,7 +86,13 @@ class FilterDuplicateWarning(logging.Filter):
         return True
 
 
-class ConsoleHandler(logging.StreamHandler[Any]):
+if TYPE_CHECKING:
+    _StreamHandler = logging.StreamHandler[Any]
+else:
+    _StreamHandler = logging.StreamHandler  # it takes no type argument before Python 3.11
+
+
+class ConsoleHandler(_StreamHandler):
     """Lines on standard output: with colours by rich where it is a terminal, plain everywhere else.
 
     While a live display of rich is open, lines go through it and appear above it. Where the reader of standard output is

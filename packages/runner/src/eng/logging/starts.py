@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["STAMP", "START_FILE", "claim_start", "read_start", "start_number"]
+__all__ = ["STAMP", "START_FILE", "claim_start", "job_name", "read_start", "start_number"]
 
 START_FILE = "start.json"
 STAMP = re.compile(r"\d{8}_\d{6}(_\d+)?$")
@@ -38,9 +38,21 @@ def claim_start(work_dir: str | Path, stamp: str, is_taken: Callable[[str], bool
     while is_taken(name) or not _make(folder / name):
         attempt += 1
         name = f"{stamp}_{attempt}"
-    facts = {"number": number, "time_ns": time.time_ns(), "host": socket.gethostname(), "pid": os.getpid()}
+    facts: dict[str, Any] = {
+        "number": number,
+        "time_ns": time.time_ns(),
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+    }
+    facts |= {"job": job} if (job := job_name()) is not None else {}
     (folder / name / START_FILE).write_text(json.dumps(facts), encoding="utf-8")
     return name
+
+
+def job_name() -> str | None:
+    """The name that torchrun's agents give all starts of a job (``--rdzv-id``); None where it has none of its own."""
+    name = os.environ.get("TORCHELASTIC_RUN_ID")
+    return None if name in (None, "", "none") else name
 
 
 def read_start(folder: str | Path) -> dict[str, Any]:

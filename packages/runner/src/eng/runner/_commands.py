@@ -29,6 +29,14 @@ def _shared(function: F) -> F:
         ),
         click.option("--nproc", type=click.IntRange(1), help="Start this many processes on this machine."),
         click.option(
+            "--nnodes",
+            metavar="N|MIN:MAX",
+            help="Machines of the job; give the same call on each. A range lets machines leave and join.",
+        ),
+        click.option("--rdzv", metavar="HOST:PORT", help="Where the machines meet: an address of the first machine."),
+        click.option("--rdzv-id", metavar="ID", help="Name of the job, the same on all machines. Default: HOST:PORT."),
+        click.option("--rdzv-conf", metavar="KEY=VALUE,...", help="Times of the meeting, as torchrun takes them."),
+        click.option(
             "--max-restarts", type=click.IntRange(0), default=0, help="Restarts of all processes after a failure."
         ),
         click.option("--verbose", is_flag=True, help="Print what the log file holds: environment, config, hooks."),
@@ -82,7 +90,7 @@ def train(
     Ctrl-C saves the state at the next safe point and says how to go on; a second one stops at once. Exit status: 0 done,
     2 a mistake in the call or the config, 130 Ctrl-C, 143 SIGTERM, 138 SIGUSR1, 75 the time budget was used up.
     """
-    if common["nproc"] is not None:
+    if _wants_agent(common):
         return _on_several(common)
     cfg = _load(ctx, config, common)
     if resume is not None:
@@ -286,21 +294,39 @@ def _with_dump(evaluator: Any, out: str) -> Any:
 # --- running -------------------------------------------------------------------------------------------------------
 
 
-def _on_several(common: dict[str, Any]) -> int:
-    from .launch import relaunch_with_agent
+def _wants_agent(common: Mapping[str, Any]) -> bool:
+    """Whether this call starts processes, on this machine or as one of several."""
+    return any(common[name] is not None for name in ("nproc", "nnodes", "rdzv"))
 
-    return relaunch_with_agent(common["nproc"], _without_agent_options(sys.argv[1:]), common["max_restarts"])
+
+def _on_several(common: dict[str, Any]) -> int:
+    """Starts the processes of this machine.
+
+    Raises:
+        click.ClickException: the options name no job.
+    """
+    from .launch import Meeting, relaunch_with_agent
+
+    try:
+        meeting = Meeting.of(common["nnodes"], common["rdzv"], common["rdzv_id"], common["rdzv_conf"])
+    except ValueError as error:
+        raise _mistake(str(error)) from error
+    words = _without_agent_options(sys.argv[1:])
+    return relaunch_with_agent(common["nproc"] or 1, words, common["max_restarts"], meeting)
+
+
+_AGENT_OPTIONS = ("--nproc", "--max-restarts", "--nnodes", "--rdzv", "--rdzv-id", "--rdzv-conf")
 
 
 def _without_agent_options(words: list[str]) -> list[str]:
-    """The words of this call without ``--nproc`` and ``--max-restarts``, which each process must not see."""
+    """The words of this call without the options of the agent, which each process must not see."""
     kept, skip = [], False
     for word in words:
         if skip:
             skip = False
-        elif word in ("--nproc", "--max-restarts"):
+        elif word in _AGENT_OPTIONS:
             skip = True
-        elif not word.startswith(("--nproc=", "--max-restarts=")):
+        elif not word.startswith(tuple(f"{option}=" for option in _AGENT_OPTIONS)):
             kept.append(word)
     return kept
 
@@ -314,7 +340,7 @@ def _evaluate(
     action: Callable[[Any], dict[str, float]],
     prepare: Callable[[Any], None] = lambda cfg: None,
 ) -> int:
-    if common["nproc"] is not None:
+    if _wants_agent(common):
         return _on_several(common)
     cfg = _load(ctx, config, common)
     cfg.resume = False

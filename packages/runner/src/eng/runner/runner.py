@@ -197,7 +197,7 @@ class Runner:
             RunInterrupted: a signal or the time budget ended the run, whose state is saved.
         """
         self.settings.need("train()", "train_dataloader", "train_cfg", "optim_wrapper")
-        self.state.has_begun_training = True
+        self.state.begin_training()
         began = time.monotonic()
         with occupied(self.work_dir, self.experiment_name), self._running():
             self.train_part.need()

@@ -96,8 +96,8 @@ class RunState:
         self._run = run
         # The ranks do not know one another yet: each asks git.
         self.code = CodeVersion(project_folder(run.cfg.filename) if get_rank() == 0 else None)
-        resume, self.take = resume_and_take(run.settings.resume)
-        self.resume_setting, self.load_from = after_restart(resume, run.settings.load_from, run.work_dir)
+        self.resume_setting, self.take = resume_and_take(run.settings.resume)
+        self.load_from = run.settings.load_from
         self.parent: dict[str, Any] | None = None
         self.has_loaded = False
         self.has_taken_weights = False
@@ -107,6 +107,17 @@ class RunState:
         self._facts: dict[str, Any] | None = None
         self._load_report: object = None
         self._initialised: nn.Module | None = None
+
+    def begin_training(self) -> None:
+        """Notes that training begins: from the newest checkpoint where the processes were started again.
+
+        All ranks call it together.
+        """
+        self.has_begun_training = True
+        if not self.has_loaded:
+            run = self._run
+            beginning = after_restart(self.resume_setting, self.load_from, run.work_dir, run.log_dir)
+            self.resume_setting, self.load_from = beginning
 
     def begin(self) -> None:
         """Goes on from a checkpoint, or takes its weights, once; does nothing where none is asked for or found."""
