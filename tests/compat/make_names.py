@@ -10,9 +10,11 @@ import importlib
 import inspect
 import json
 import pkgutil
+import subprocess
 import sys
 import warnings
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -52,6 +54,25 @@ def names_of_the_reference() -> dict[str, list[str]]:
         name: sorted(key for key, value in vars(module).items() if not key.startswith("_") and belongs(value))
         for name, module in loaded.items()
     }
+
+
+def names_of_star_imports(modules: Iterable[str]) -> dict[str, list[str]]:
+    """What a star import brings, by module that has an ``__all__``, and for mmengine itself; in a fresh interpreter."""
+    script = """
+import importlib, json, sys
+names = {}
+exec("from mmengine import *", names)
+star = {"mmengine": sorted(set(names) - {"__builtins__"})}
+for name in sys.argv[1:]:
+    public = getattr(importlib.import_module(name), "__all__", None)
+    if public is not None:
+        star[name] = sorted(set(public))
+print(json.dumps(star))
+"""
+    call = [sys.executable, "-W", "ignore", "-c", script, *modules]
+    output = subprocess.run(call, capture_output=True, text=True, check=True).stdout
+    star: dict[str, list[str]] = json.loads(output.splitlines()[-1])
+    return star
 
 
 def names_in_file(tree: ast.Module) -> set[str]:
@@ -111,7 +132,10 @@ def resolves(name: str) -> bool:
 if __name__ == "__main__":
     warnings.filterwarnings("ignore")
     data = {"reference": names_of_the_reference(), "libraries": names_in_libraries(Path(sys.argv[1]))}
-    lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in data["reference"].items()]
-    users = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in data["libraries"].items()]
-    text = '{\n "reference": {\n' + ",\n".join(lines) + '\n },\n "libraries": {\n' + ",\n".join(users) + "\n }\n}\n"
+    data["star"] = names_of_star_imports(data["reference"])
+    sections = []
+    for section, names in data.items():
+        lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in names.items()]
+        sections.append(f' "{section}": {{\n' + ",\n".join(lines) + "\n }")
+    text = "{\n" + ",\n".join(sections) + "\n}\n"
     Path(__file__).with_name("names.json").write_text(text, encoding="utf-8")

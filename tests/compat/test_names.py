@@ -111,8 +111,36 @@ except ImportError:
     assert done.stdout == "fine\n", done.stderr[-2000:]
 
 
-def test_a_star_import_of_the_top_level_brings_its_names() -> None:
-    script = "from mmengine import *\nprint(Config.__name__, Registry.__name__, load.__name__, mkdir_or_exist.__name__)"
-    call = [sys.executable, "-W", "ignore", "-c", f"import eng.compat; eng.compat.install()\n{script}"]
-    done = subprocess.run(call, capture_output=True, text=True, timeout=120, check=True)
-    assert done.stdout.split() == ["Config", "Registry", "load", "mkdir_or_exist"]
+STAR = """
+import json, sys
+import eng.compat
+eng.compat.install()
+brought = {}
+for module in json.load(sys.stdin):
+    names = {}
+    exec(f"from {module} import *", names)
+    brought[module] = sorted(set(names) - {"__builtins__"})
+print(json.dumps(brought))
+"""
+
+
+def test_a_star_import_brings_the_names_of_the_reference() -> None:
+    star = json.loads(NAMES.read_text(encoding="utf-8"))["star"]
+    assert len(star) == 29
+    call = [sys.executable, "-W", "ignore", "-c", STAR]
+    done = subprocess.run(call, input=json.dumps(star), capture_output=True, text=True, timeout=120, check=True)
+    assert json.loads(done.stdout.splitlines()[-1]) == star
+
+
+def test_eng_brings_its_own_names_where_no_alias_is_installed() -> None:
+    script = """
+import eng.compat
+with eng.compat.alias():
+    import mmengine.fileio
+    assert "FsspecBackend" not in mmengine.fileio.__all__
+    mmengine.fileio.FsspecBackend, mmengine.FsspecBackend  # public names stay readable
+from eng.fileio import *
+print(FsspecBackend.__module__)
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "eng.fileio.backends.fsspec_backend\n", done.stderr[-2000:]

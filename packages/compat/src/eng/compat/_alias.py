@@ -11,7 +11,7 @@ from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-from eng.compat import _furnish, _missing, _path_entry, _workers
+from eng.compat import _furnish, _missing, _path_entry, _star_import, _workers
 from eng.compat._routes import ALIAS, target_of
 from eng.compat.errors import AlreadyImportedError
 
@@ -53,6 +53,7 @@ class _AliasLoader(Loader):
     def exec_module(self, module: ModuleType) -> None:
         module.__spec__ = self.own_spec  # the import system has just put the alias's there
         _missing.explain(module, self.alias)
+        _star_import.limit(module)
 
 
 _finder = AliasFinder()
@@ -101,7 +102,9 @@ def uninstall() -> None:
     _path_entry.remove()
     _tell_registry("remove_scope_synonym")
     for name in [name for name in sys.modules if name.partition(".")[0] == ALIAS]:
-        _missing.forget(sys.modules.pop(name))
+        module = sys.modules.pop(name)
+        _missing.forget(module)
+        _star_import.restore(module)
 
 
 @contextmanager

@@ -24,13 +24,11 @@ __path__: list[str] = []
 
 
 def __getattr__(name: str) -> Any:
-    if name == "__all__":  # of `from mmengine import *`, for which the rooms are imported
-        return [public for public in __dir__() if not public.startswith("_")]
     if name.startswith("__") and name.endswith("__"):
         raise AttributeError(name)
     for room in (*_ROOMS, *_ROOMS_OF_THE_MANUAL):
         module = _import(room)
-        if module is not None and name in getattr(module, "__all__", ()):
+        if module is not None and name in _public(module):
             return getattr(module, name)
     if is_moved(f"mmengine.{name}") or importlib.util.find_spec(f"eng.{name}") is not None:
         return importlib.import_module(f"mmengine.{name}")
@@ -39,7 +37,13 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     rooms = filter(None, map(_import, _ROOMS))
-    return sorted({name for room in rooms for name in getattr(room, "__all__", ())} | set(_OWN_NAMES))
+    return sorted({name for room in rooms for name in _public(room)} | set(_OWN_NAMES))
+
+
+def _public(room: ModuleType) -> list[str]:
+    """The room's own ``__all__``, whichever a star import brings."""
+    names: list[str] = vars(room)["__all__"]
+    return names
 
 
 def _import(room: str) -> ModuleType | None:
