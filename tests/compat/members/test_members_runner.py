@@ -76,3 +76,15 @@ def test_schedulers_of_one_wrapper_and_their_check(tmp_path) -> None:
     runner._check_scheduler_cfg({"generator": {"type": "LinearLR"}, "critic": [{"type": "LinearLR"}]})
     with pytest.raises(TypeError, match="param_scheduler should be a scheduler, a config"):
         runner._check_scheduler_cfg("LinearLR")
+
+
+def test_a_checkpoint_names_the_version_of_mmengine(tmp_path) -> None:
+    runner: Any = runner_in(tmp_path)
+    runner.train()
+    checkpoint = torch.load(tmp_path / "epoch_2.pth")
+    meta = checkpoint["meta"]
+    # What 0.10.7 writes there for the same settings, with the cfg of a Runner that was made from none.
+    assert {"cfg", "epoch", "experiment_name", "iter", "mmengine_version", "seed", "time"} <= set(meta)
+    assert (meta["mmengine_version"], meta["epoch"], meta["iter"]) == ("0.10.7", 2, 8)
+    assert checkpoint["message_hub"]["runtime_info"]["mmengine_version"] == "0.10.7"
+    assert runner.message_hub.get_info("mmengine_version") == "0.10.7"

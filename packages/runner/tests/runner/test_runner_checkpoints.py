@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from eng.checkpoint import CheckpointLoader
 from eng.dataset import DefaultSampler
 from eng.hooks import Hook
 from eng.model import BaseModel
 from eng.runner import ResumeError
 from eng.runner.errors import WrongCheckpointError
-from eng.runner.persistence import plain
 from eng.runner.state.policy import Beginning, choose_beginning
 
 OF_MMENGINE = Path(__file__).parents[1] / "checkpoint" / "data" / "mmengine_0_10_7_epoch_2.pth"
@@ -184,11 +185,38 @@ def test_meta_of_ones_own(make_runner, tmp_path) -> None:
         runner.save_checkpoint(str(tmp_path), "own.pth", meta="x")
 
 
-def test_facts_become_plain() -> None:
-    import numpy as np
+def test_the_metainfo_of_a_dataset_comes_back_as_it_was(make_runner, tmp_path) -> None:
+    class Opaque:
+        def __str__(self) -> str:
+            return "opaque"
 
-    given = {1: (1, 2), "a": np.float32(2), "b": {3}, "c": [None, b"x", 1.0]}
-    assert plain(given) == {"1": (1, 2), "a": 2.0, "b": "{3}", "c": [None, b"x", 1.0]}
+    metainfo = {
+        "classes": ("cat", "dog"), "label2cat": {0: "cat", 1: "dog"}, 2.5: None, "things": {"dog"}, "scale": np.float32(2),
+        "colors": np.array([[0, 255, 0], [255, 0, 0]], dtype=np.uint8), "sigmas": np.array([0.5, 0.25]),
+        "names": np.array(["a", "b"]), "pairs": [(0, np.array([1]))],
+    }  # fmt: skip
+    runner = make_runner()
+    runner.train_dataloader.dataset.metainfo = {**metainfo, "object": Opaque()}
+    runner.train()
+    runner.save_checkpoint(str(tmp_path), "one.pth")
+    assert torch.load(tmp_path / "one.pth")["meta"]["dataset_meta"]["sigmas"].tolist() == [0.5, 0.25]
+    loaded = CheckpointLoader.load_checkpoint(str(tmp_path / "one.pth"))["meta"]["dataset_meta"]
+    assert loaded.pop("object") == "opaque"
+    assert loaded.pop("names") == ["a", "b"]
+    assert list(loaded) == [key for key in metainfo if key != "names"]
+    for name in ("colors", "sigmas"):
+        assert loaded[name].dtype == metainfo[name].dtype
+        np.testing.assert_array_equal(loaded.pop(name), metainfo[name])
+    ((number, array),) = loaded.pop("pairs")
+    assert (number, type(array), array.tolist()) == (0, np.ndarray, [1])
+    expected = {
+        "classes": ("cat", "dog"),
+        "label2cat": {0: "cat", 1: "dog"},
+        2.5: None,
+        "things": {"dog"},
+        "scale": 2.0,
+    }
+    assert loaded == expected
 
 
 class Counted(torch.utils.data.Dataset):

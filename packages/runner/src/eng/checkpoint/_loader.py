@@ -16,6 +16,7 @@ from eng.dist import barrier, get_rank, get_world_size
 from eng.logging import print_log
 
 from ._downloads import downloaded
+from ._metainfo import restore_metainfo
 from ._read import read_checkpoint, reading
 from ._safetensors import is_safetensors, open_safetensors
 from ._stored import StoredTensor
@@ -105,7 +106,9 @@ class CheckpointLoader:
         level = logging.DEBUG if logger == "current" else logging.INFO  # a run says which checkpoint it loads
         print_log(f"Checkpoint {name}: read by the loader {kind!r}", logger=logger, level=level)
         with reading(trust, verify):
-            return loader(name, map_location=map_location)
+            checkpoint = loader(name, map_location=map_location)
+        restore_metainfo(checkpoint)
+        return checkpoint
 
 
 @CheckpointLoader.register_scheme(prefixes="")

@@ -39,7 +39,11 @@ class RuntimeInfoHook(Hook):
         hub.update_info("cfg", runner.cfg.pretty_text if hasattr(runner.cfg, "pretty_text") else str(runner.cfg))
         hub.update_info("seed", runner.seed)
         hub.update_info("experiment_name", runner.experiment_name)
-        hub.update_info("mmengine_version", version("eng-runner"))
+        hub.update_info("mmengine_version", self._engine_version())
+
+    @staticmethod
+    def _engine_version() -> str:
+        return version("eng-runner")
 
     def before_train(self, runner: RunnerView) -> None:
         """Stores where training starts and how far it goes."""

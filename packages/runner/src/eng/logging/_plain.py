@@ -26,7 +26,8 @@ class NotPlainError(TypeError):
 def to_plain(value: Any) -> Any:
     """A copy of `value` out of dicts, lists, tuples, sets, numbers, text and tensors only.
 
-    Subclasses of these become the plain type, a numpy number a Python one, a numeric array a tensor.
+    Subclasses of these become the plain type, a numpy number a Python one, a numeric array a tensor, an array
+    of text a list.
 
     Raises:
         NotPlainError: it holds anything else.
@@ -39,6 +40,8 @@ def to_plain(value: Any) -> Any:
         return value.item()
     if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
         return torch.from_numpy(np.ascontiguousarray(value).copy())
+    if isinstance(value, np.ndarray) and value.dtype.kind in "SU":
+        return value.tolist()
     if isinstance(value, Mapping):
         return {to_plain(key): to_plain(item) for key, item in value.items()}
     for kind in (list, tuple, set):

@@ -7,7 +7,10 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from eng.checkpoint import CheckpointLoader
+from eng.logging._plain import NotPlainError, to_plain
 
 
 class SaveCount:
@@ -68,16 +71,23 @@ def run_meta(
 
 
 def plain(value: Any) -> Any:
-    """The same nested value in types that a safe loader reads: what is none of them becomes its text."""
-    import torch
-
+    """The same nested value in types that a plain ``torch.load`` reads: arrays become tensors, unknown objects text."""
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(plain(item) for item in value) if type(value) in (list, tuple) else [plain(v) for v in value]
-    if isinstance(value, (str, int, float, bool, bytes, type(None), torch.Tensor)):
-        return value
-    return value.item() if getattr(value, "shape", None) == () else str(value)
+        return {_plain_key(key): plain(item) for key, item in value.items()}
+    for kind in (list, tuple, set):
+        if isinstance(value, kind):
+            return kind(plain(item) for item in value)
+    try:
+        return to_plain(value)
+    except NotPlainError:
+        return plain(value.tolist()) if isinstance(value, np.ndarray) else str(value)
+
+
+def _plain_key(key: Any) -> Any:
+    try:
+        return to_plain(key)
+    except NotPlainError:
+        return str(key)
 
 
 def read(filename: str, map_location: Any) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from eng.compat.version import __version__
+
 
 def _option(name: str) -> property:
     """An option of the profiler, which may be assigned before the run."""
@@ -37,6 +39,10 @@ class OfRuntimeInfoHook:
     last_loop_stage = property(
         lambda self: getattr(self, "_last_stage", None), lambda self, stage: setattr(self, "_last_stage", stage)
     )
+
+    @staticmethod
+    def _engine_version() -> str:
+        return __version__
 
 
 class OfLoggerHook:

@@ -7,6 +7,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+from eng.compat.version import __version__
 from eng.dist import get_rank, get_world_size, is_distributed
 from eng.runner import environment
 from eng.runner.assemble import model as models
@@ -64,6 +65,14 @@ class OfRunner:
     def _init_model_weights(self: Any) -> None:
         """Lets the model set its weights, and gives all ranks those of rank 0."""
         self.strategy.init_weights(self.model)
+
+    def collect_checkpoint(
+        self: Any, save_optimizer: bool = True, save_param_scheduler: bool = True, meta: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """The state of the run, with the version of MMEngine that tools look for in ``meta``."""
+        checkpoint: dict[str, Any] = self.state.collect(save_optimizer, save_param_scheduler, meta)
+        checkpoint["meta"].setdefault("mmengine_version", __version__)
+        return checkpoint
 
     _distributed = property(lambda self: is_distributed())
     _rank = property(lambda self: get_rank())
