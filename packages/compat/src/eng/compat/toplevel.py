@@ -7,6 +7,7 @@ import importlib.util
 from types import ModuleType
 from typing import Any
 
+import eng
 from eng.compat._missing import message
 from eng.compat._routes import is_moved
 from eng.compat.version import __version__, version_info  # noqa: F401  # names of mmengine itself
@@ -19,8 +20,10 @@ _ROOMS_OF_THE_MANUAL = (
 )  # fmt: skip
 
 _OWN_NAMES = ("__version__", "version_info")
-# A package: the alias's finder answers for what is below it.
-__path__: list[str] = []
+# A package, whose modules `pkgutil` lists from eng's folders. The alias's finder answers for what is below it.
+__path__ = list(eng.__path__)
+if __spec__ is not None:
+    __spec__.submodule_search_locations = __path__
 
 
 def __getattr__(name: str) -> Any:
