@@ -1,6 +1,27 @@
-"""Names of weights that were renamed."""
+"""Names of published weights, ``open-mmlab://name`` and ``mmcls://name``: tables of the entry points ``eng.model_zoo``."""
 
 from __future__ import annotations
+
+import functools
+import json
+from importlib import resources
+
+
+def get_openmmlab_models() -> dict[str, str]:
+    """Addresses behind ``open-mmlab://``, by name."""
+    return dict(_tables()["openmmlab"])
+
+
+def get_mmcls_models() -> dict[str, str]:
+    """Addresses behind ``mmcls://``, by name."""
+    return dict(_tables()["mmcls"])
+
+
+@functools.cache
+def _tables() -> dict[str, dict[str, str]]:
+    text = resources.files("eng.compat").joinpath("weights.json").read_text(encoding="utf-8")
+    tables: dict[str, dict[str, str]] = json.loads(text)
+    return tables
 
 
 def get_deprecated_model_names() -> dict[str, str]:

@@ -20,7 +20,7 @@ from ._metainfo import restore_metainfo
 from ._read import read_checkpoint, reading
 from ._safetensors import is_safetensors, open_safetensors
 from ._stored import StoredTensor
-from ._zoo import address, get_external_models, get_mmcls_models, get_torchvision_models
+from ._zoo import address, get_external_models, get_mmcls_models, get_torchvision_models, renamed_models
 
 __all__ = ["CheckpointLoader"]
 
@@ -162,7 +162,8 @@ def load_from_torchvision(filename: str, map_location: Any = None) -> Any:
 @CheckpointLoader.register_scheme(prefixes=("open-mmlab://", "openmmlab://"))
 def load_from_openmmlab(filename: str, map_location: Any = None) -> Any:
     """Weights by name out of :func:`get_external_models`."""
-    return _from_zoo(filename, get_external_models(), "open-mmlab", map_location)
+    table = {**renamed_models(), **get_external_models()}
+    return _from_zoo(filename, table, "open-mmlab", map_location)
 
 
 @CheckpointLoader.register_scheme(prefixes="mmcls://")

@@ -13,6 +13,11 @@ from eng.logging.near_names import near
 __all__ = ["get_external_models", "get_mmcls_models", "get_torchvision_models", "zoo_home"]
 
 _GROUP = "eng.model_zoo"
+# Names that torchvision used before 0.13, which configs hold.
+_OLD_TORCHVISION_NAMES = {
+    "inception_v3_google": "inception_v3",
+    **{f"shufflenetv2_x{size}": f"shufflenet_v2_x{size.replace('.', '_')}" for size in ("0.5", "1.0", "1.5", "2.0")},
+}
 
 
 def zoo_home() -> Path:
@@ -23,7 +28,10 @@ def zoo_home() -> Path:
 
 
 def get_torchvision_models() -> dict[str, str]:
-    """Addresses of torchvision's weights by name: ``resnet50`` (its default weights) and ``ResNet50_Weights.IMAGENET1K_V1``.
+    """Addresses of torchvision's weights by name.
+
+    ``resnet50`` are the first weights of a model, ``resnet50.default`` its newest; a set of weights is
+    ``ResNet50_Weights.IMAGENET1K_V1`` or ``resnet50.imagenet1k_v1``.
 
     Raises:
         ModuleNotFoundError: torchvision is not installed.
@@ -37,8 +45,12 @@ def get_torchvision_models() -> dict[str, str]:
         weights = models.get_model_weights(name)
         for weight in weights:
             urls[str(weight)] = weight.url
+            urls[f"{name}.{weight.name.lower()}"] = weight.url
+        urls[f"{name}.default"] = weights.DEFAULT.url
         # What the reference called by the model's name alone is the first set of weights.
         urls[name] = next(iter(weights)).url
+    for old, new in _OLD_TORCHVISION_NAMES.items():
+        urls[old] = urls[new]
     return urls
 
 
@@ -48,6 +60,12 @@ def get_external_models() -> dict[str, str]:
     A plug-in is an entry point of the group ``eng.model_zoo`` that gives a mapping, or a function that returns one.
     """
     return {**_from_plugins("openmmlab"), **_from_file("open_mmlab.json")}
+
+
+def renamed_models() -> dict[str, str]:
+    """Addresses behind ``open-mmlab://`` by names of earlier versions, from plug-ins called ``openmmlab.renamed``."""
+    table = get_external_models()
+    return {old: table[new] for old, new in _from_plugins("openmmlab.renamed").items() if new in table}
 
 
 def get_mmcls_models() -> dict[str, str]:
