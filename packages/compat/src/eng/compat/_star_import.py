@@ -37,5 +37,5 @@ def limit(module: ModuleType) -> None:
 
 def restore(module: ModuleType) -> None:
     """Gives the module its own ``__all__`` back."""
-    if isinstance(module, _ModuleOfMMEngine):
+    if issubclass(type(module), _ModuleOfMMEngine):
         module.__class__ = ModuleType
