@@ -56,7 +56,7 @@ def lines_of(runner) -> list[str]:
 
 
 def test_overrides_decide_what_a_line_says(make_runner, parts, monkeypatch) -> None:
-    monkeypatch.setattr("eng.runner.log_processor.peak_memory", lambda: 0)
+    monkeypatch.setattr("eng.runner.log_processor.peak_memory", lambda device: 0)
     processor = Overriding(
         custom_cfg=[dict(data_src="loss", method_name="mean", log_name="worst", window_size="epoch")]
     )

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from ._async import AsyncCheckpointWriter
+from ._modules import to_cpu
 from ._write import save_checkpoint
 
 __all__ = ["CheckpointWriter", "WriteBeside", "WriteNothing", "WriteNow"]
+
+_WEIGHTS = ("state_dict", "ema_state_dict")
 
 
 class CheckpointWriter(Protocol):
@@ -41,12 +44,13 @@ class WriteNow:
         """Nothing: there is no copy to get memory for."""
 
     def save(self, checkpoint: dict[str, Any], path: str, on_intact: Callable[[], None]) -> None:
-        """Writes the file.
+        """Writes the file, with weights on the CPU, as tools read them that have no accelerator.
 
         Raises:
             CheckpointWriteError: it cannot be written; nothing is left behind.
         """
-        save_checkpoint(checkpoint, path, backend_args=self.backend_args)
+        on_cpu = {name: to_cpu(checkpoint[name]) for name in _WEIGHTS if name in checkpoint}
+        save_checkpoint({**checkpoint, **on_cpu}, path, backend_args=self.backend_args)
         on_intact()
 
     def wait(self) -> None:

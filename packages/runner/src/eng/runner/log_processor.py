@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from eng.device import peak_memory, reset_peak_memory
+from eng.device import get_device, peak_memory, reset_peak_memory
 from eng.hooks._loops import counts_epochs, train_loop_of
 from eng.registry import LOG_PROCESSORS
 
@@ -67,6 +67,7 @@ class LogProcessor:
         self._is_following = False
         self._averaged: dict[str, bool] = {}
         self._counts_memory: bool | None = None
+        self._device: str | None = None
         self._check_custom_cfg()
 
     def _check_custom_cfg(self) -> None:
@@ -173,7 +174,8 @@ class LogProcessor:
     def _memory(self, runner: Any, tag: dict[str, Any]) -> list[str]:
         """Largest memory held on the accelerator since the last line, in MB."""
         if self._counts_memory is None:
-            self._counts_memory = peak_memory() is not None
+            self._device = get_device()  # asked for once: to look for vendors' packages takes longer than a log line
+            self._counts_memory = peak_memory(self._device) is not None
         if not self._counts_memory:
             return []
         tag["memory"] = memory = self._get_max_memory(runner)
@@ -244,7 +246,7 @@ class LogProcessor:
 
     def _get_max_memory(self, runner: Any) -> int:
         """Largest memory that tensors held on the accelerator since the last line, in MB."""
-        device = getattr(runner.model, "output_device", None)
+        device = getattr(runner.model, "output_device", None) or self._device
         peak_bytes = peak_memory(device) or 0
         reset_peak_memory(device)
         return peak_bytes // _BYTES_PER_MB

@@ -286,7 +286,7 @@ class RunState:
 
         Returns:
             ``meta``, ``state_dict``, ``message_hub``, ``run_state``, and ``optimizer`` and ``param_schedulers`` where
-            they are asked for; tensors are those of the run itself where they lie on the CPU.
+            they are asked for; tensors are those of the run itself.
 
         Raises:
             TypeError: ``meta`` is no dict.

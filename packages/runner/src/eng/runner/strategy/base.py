@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from eng.checkpoint import CheckpointWriter, WriteBeside, WriteNothing, WriteNow, get_state_dict, weights_to_cpu
+from eng.checkpoint import CheckpointWriter, WriteBeside, WriteNothing, WriteNow, get_state_dict
 from eng.checkpoint.unwrap import unwrap
 from eng.dist import all_gather_object, broadcast, get_rank, get_world_size
 from eng.model.base_module import init_given_weights
@@ -87,8 +87,8 @@ class BaseStrategy(metaclass=ABCMeta):
         return get_rank() == 0
 
     def model_state(self, model: nn.Module) -> dict[str, Any]:
-        """The weights on the CPU, under the names that they have without wrappers."""
-        return dict(weights_to_cpu(get_state_dict(unwrap(model))))
+        """The weights where they lie, under the names that they have without wrappers."""
+        return dict(get_state_dict(unwrap(model)))
 
     def load_model_state(
         self, model: nn.Module, checkpoint: dict[str, Any], strict: bool, revise_keys: list[tuple[str, str]]
