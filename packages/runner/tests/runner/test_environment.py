@@ -6,9 +6,11 @@ import logging
 
 import numpy as np
 import pytest
+import torch
 import torch.multiprocessing as mp
 
 from eng.runner import environment
+from eng.runner.errors import SettingsError
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +77,13 @@ def test_the_report_names_the_seed_of_numpy_as_the_manual_prints_it():
         np.random.set_state(before)
     assert "System environment:" in lines
     assert "    numpy_random_seed: 1513128759" in lines
+
+
+def test_matmul_precision_is_set_where_it_is_asked_for(monkeypatch):
+    set_to = []
+    monkeypatch.setattr(torch, "set_float32_matmul_precision", set_to.append)
+    environment.setup_environment({}, "none")
+    environment.setup_environment({"matmul_precision": "high"}, "none")
+    assert set_to == ["high"]
+    with pytest.raises(SettingsError, match="matmul_precision must be one of 'highest', 'high', 'medium', got 'tf32'"):
+        environment.setup_environment({"matmul_precision": "tf32"}, "none")

@@ -5,6 +5,7 @@ from .early_stopping_hook import EarlyStoppingHook
 from .ema_hook import EMAHook
 from .empty_cache_hook import EmptyCacheHook
 from .freeze_hook import FreezeHook
+from .garbage_collection_hook import GarbageCollectionHook
 from .hook import Hook
 from .iter_timer_hook import IterTimerHook
 from .logger_hook import LoggerHook
@@ -21,6 +22,7 @@ from .sync_buffer_hook import SyncBuffersHook
 
 __all__ = [
     "FreezeHook",
+    "GarbageCollectionHook",
     "Hook",
     "RuntimeInfoHook",
     "IterTimerHook",

@@ -27,6 +27,7 @@ from .settings import EnvSettings
 from .utils import set_random_seed
 
 logger = logging.getLogger(__name__)
+_MATMUL_PRECISIONS = ("highest", "high", "medium")
 
 
 def setup_environment(env_cfg: Mapping[str, Any], launcher: str) -> None:
@@ -38,16 +39,27 @@ def setup_environment(env_cfg: Mapping[str, Any], launcher: str) -> None:
 
     Raises:
         MixedVersionsError: the ranks of the process group that this starts run different versions.
+        SettingsError: ``matmul_precision`` is unknown.
     """
     settings = EnvSettings.of(env_cfg)
     if settings.cudnn_benchmark:
         torch.backends.cudnn.benchmark = True
+    if settings.matmul_precision is not None:
+        _set_matmul_precision(settings.matmul_precision)
     if launcher != "none" and not is_distributed():
         init_dist(launcher, **_dist_options(settings))
         start_watch()
         check_versions()
     _set_up_workers(**dict(settings.mp_cfg or {}))
     _raise_file_limit(int(settings.resource_limit))
+
+
+def _set_matmul_precision(precision: str) -> None:
+    if precision not in _MATMUL_PRECISIONS:
+        raise SettingsError(
+            f"env_cfg.matmul_precision must be one of {', '.join(map(repr, _MATMUL_PRECISIONS))}, got {precision!r}"
+        )
+    torch.set_float32_matmul_precision(precision)
 
 
 def _dist_options(settings: EnvSettings) -> dict[str, Any]:

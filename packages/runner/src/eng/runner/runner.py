@@ -25,12 +25,12 @@ from eng.optim import OptimWrapper
 from eng.registry import RUNNERS, DefaultScope
 
 from . import environment
-from .activation_checkpointing import turn_on_activation_checkpointing
 from .assemble import data, evaluation, loops, observers, optim
 from .assemble import hooks as hook_parts
 from .assemble import model as models
 from .assemble import strategy as strategies
 from .assemble.hooks import HooksByName, HookSetting
+from .assemble.preparation import prepare_model
 from .call import log_interruption
 from .closing import log_closing
 from .errors import RunInterrupted
@@ -108,7 +108,7 @@ class Runner:
         cfg: Any = None,
         strategy: Any = None,
         compile: bool | dict[str, Any] = False,
-        activation_checkpointing: list[str] | str | None = None,
+        activation_checkpointing: dict[str, Any] | list[str] | str | None = None,
         nan_policy: str | dict[str, Any] = "warn",
         loss_spike: dict[str, Any] | None = None,
         on_error: str = "save",
@@ -170,7 +170,7 @@ class Runner:
         with_loss = models.with_loss(settings.model, settings.loss)
         built = self.build_model(models.with_data_preprocessor(with_loss, settings.data_preprocessor))
         self.model_name = type(built).__name__
-        turn_on_activation_checkpointing(built, settings.activation_checkpointing or [])
+        prepare_model(built, settings, is_flattened=self.strategy.needs_its_wrapper)
         self.model = self.wrap_model(wrapper_cfg, built)
         models.check_steps(self.model, settings.modes())
 
@@ -413,7 +413,8 @@ class Runner:
 
     def register_default_hooks(self, hooks: HooksByName | None = None) -> None:
         """Adds the default hooks, with ``hooks`` in the place of those of the same name."""
-        policies = self.settings.nan_policy, self.settings.loss_spike, self.settings.preemption
+        settings = self.settings
+        policies = settings.nan_policy, settings.loss_spike, settings.preemption, settings.env_cfg.get("gc_interval")
         for hook in hook_parts.with_default_hooks(hooks, *policies):
             self.register_hook(hook)
 

@@ -10,6 +10,7 @@ from typing import Any
 from eng import registry as roots
 from eng.registry import Node, Plain, Schema, Shape
 
+from .activation_checkpointing import ActivationSettings
 from .assemble.several import names_of_sets
 from .loader_keys import DATALOADER_KEYS
 from .settings import EnvSettings, Randomness, RunnerSettings
@@ -57,6 +58,7 @@ DEFAULT_HOOKS = frozenset(
         "checkpoint",
         "visualization",
         "progress_bar",
+        "garbage_collection",
     ]
 )
 PARAMWISE_KEYS = frozenset(
@@ -243,6 +245,9 @@ _SECTIONS: Mapping[str, Shape] = {
             "dist_cfg": Plain(keys=_DIST_KEYS, is_open=True),
             "mp_cfg": Plain(keys=frozenset({"mp_start_method", "opencv_num_threads"}), is_strict=True),
         },
+    ),
+    "activation_checkpointing": Plain(
+        keys=frozenset(field.name for field in fields(ActivationSettings)), is_strict=True
     ),
     "randomness": Plain(keys=frozenset(field.name for field in fields(Randomness)), is_strict=True),
     "loss_spike": Plain(keys=frozenset({"factor", "window", "action"}), is_strict=True),

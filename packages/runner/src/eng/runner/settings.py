@@ -44,6 +44,12 @@ class EnvSettings:
     """Backend of a ``dist_cfg`` without one; None takes that of the device."""
     resource_limit: int = 4096
     """Files that the process may hold open, as far as the system allows."""
+    matmul_precision: str | None = None
+    """``"highest"``, ``"high"`` (TF32 on NVIDIA) or ``"medium"`` for products of float32 matrices; None leaves torch's setting."""
+    channels_last: bool = False
+    """Whether weights of convolutions and pictures lie in channels-last order, the fastest for convolutions."""
+    gc_interval: int | None = None
+    """Training iterations from one garbage collection of Python to the next, the same on all ranks; None collects automatically."""
 
     @classmethod
     def of(cls, env_cfg: Mapping[str, Any]) -> EnvSettings:
@@ -115,8 +121,9 @@ class RunnerSettings:
     """How the model lives on its devices; None is one device, or DDP in a process group."""
     compile: bool | Mapping[str, Any] = False
     """True, or options of ``torch.nn.Module.compile``."""
-    activation_checkpointing: list[str] | str | None = None
-    """Names of modules that compute their activations again in the backward pass."""
+    activation_checkpointing: Mapping[str, Any] | list[str] | str | None = None
+    """Names of modules, with wildcards, that compute their activations again in the backward pass, or
+    ``dict(modules=[...], keep="matmul", offload=True)``, see :class:`eng.runner.activation_checkpointing.ActivationSettings`."""
     nan_policy: str | Mapping[str, Any] = "warn"
     """``"warn"``, ``"stop"``, ``"skip"`` or ``"rollback"``, or ``dict(type=..., interval=...)``, for losses that are not finite."""
     loss_spike: Mapping[str, Any] | None = None

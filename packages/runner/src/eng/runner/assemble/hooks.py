@@ -51,6 +51,7 @@ def with_default_hooks(
     nan_policy: str | Mapping[str, Any] = "warn",
     loss_spike: Mapping[str, Any] | None = None,
     preemption: Mapping[str, Any] | None = None,
+    gc_interval: int | None = None,
 ) -> list[HookSetting]:
     """The default hooks, and on a terminal the bar, with the user's in their place; None as a value leaves one out.
 
@@ -59,6 +60,7 @@ def with_default_hooks(
         nan_policy: the Runner's setting, for NonFiniteLossHook.
         loss_spike: the Runner's setting, for NonFiniteLossHook.
         preemption: the Runner's setting, for PreemptionHook.
+        gc_interval: iterations from one garbage collection to the next; None leaves them to Python.
 
     Raises:
         SettingsError: the name of a user's hook is almost that of a default hook of the same class.
@@ -69,6 +71,7 @@ def with_default_hooks(
         **DEFAULT_HOOKS,
         "non_finite_loss": {"type": "NonFiniteLossHook", "spike": loss_spike, **options_of(nan_policy)},
         "preemption": {"type": "PreemptionHook", **(preemption or {})},
+        **({"garbage_collection": {"type": "GarbageCollectionHook", "interval": gc_interval}} if gc_interval else {}),
         **({"progress_bar": {"type": "ProgressBarHook"}} if can_draw() else {}),
         **(hooks or {}),
     }

@@ -1,0 +1,28 @@
+"""What the settings of a run do to its model before a strategy places it."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ..activation_checkpointing import turn_on_activation_checkpointing
+from ..memory_format import use_channels_last
+from ..settings import EnvSettings, RunnerSettings
+
+__all__ = ["prepare_model"]
+
+
+def prepare_model(model: nn.Module, settings: RunnerSettings, *, is_flattened: bool) -> None:
+    """Applies ``channels_last`` and ``activation_checkpointing`` to a model, which keeps its names.
+
+    Args:
+        model: the model, not yet wrapped.
+        settings: of the run.
+        is_flattened: whether the strategy cuts weights into parts, which must be contiguous.
+
+    Raises:
+        ValueError: a setting names a module that the model lacks.
+        SettingsError: a setting is unknown.
+    """
+    if EnvSettings.of(settings.env_cfg).channels_last:
+        use_channels_last(model, keep_weights=is_flattened)
+    turn_on_activation_checkpointing(model, settings.activation_checkpointing or [])

@@ -1,0 +1,41 @@
+"""Channels last: the order of a picture's values in memory in which the kernels of convolutions are fastest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils._pytree import tree_map
+
+__all__ = ["use_channels_last"]
+
+_FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
+
+
+def use_channels_last(model: nn.Module, *, keep_weights: bool = False) -> None:
+    """Puts the weights of convolutions, and the pictures that the model's preprocessor gives, into channels-last order.
+
+    The shapes stay the same; results differ by rounding, as other kernels add up in another order.
+
+    Args:
+        model: the model, not yet wrapped.
+        keep_weights: leave weights as they are, for a strategy that shards contiguous weights only.
+    """
+    if not keep_weights:
+        for parameter in model.parameters():
+            parameter.data = _channels_last(parameter.data)
+    preprocessor = getattr(model, "data_preprocessor", None)
+    if isinstance(preprocessor, nn.Module):
+        preprocessor.register_forward_hook(_convert_outputs)
+
+
+def _convert_outputs(module: nn.Module, inputs: Any, outputs: Any) -> Any:
+    return tree_map(lambda value: _channels_last(value) if isinstance(value, torch.Tensor) else value, outputs)
+
+
+def _channels_last(tensor: torch.Tensor) -> torch.Tensor:
+    memory_format = _FORMATS.get(tensor.dim())
+    if memory_format is None or not tensor.is_floating_point() or tensor.layout is not torch.strided:
+        return tensor
+    return tensor.contiguous(memory_format=memory_format)
