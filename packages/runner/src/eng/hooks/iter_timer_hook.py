@@ -17,7 +17,11 @@ from .view import RunnerView
 
 @HOOKS.register_module()
 class IterTimerHook(Hook):
-    """Records ``data_time`` and ``time`` (seconds per iteration) and the remaining ``eta`` (seconds)."""
+    """Records ``data_time`` and ``time`` (seconds per iteration) and the remaining ``eta`` (seconds).
+
+    ``data_time`` is the time for which the loop waits for a batch, without the hooks before and behind. ``time`` runs from the
+    end of one iteration to the end of the next, with all hooks and without a validation in between.
+    """
 
     priority = "NORMAL"
 
@@ -26,6 +30,8 @@ class IterTimerHook(Hook):
         self.time_sec_test_val = 0.0
         self.start_iter = 0
         self._last = 0.0
+        self._waits_since = self._got_batch = -math.inf
+        self._before_validation = 0.0
         self._done = 0
         self._left: float = 0
 
@@ -40,19 +46,51 @@ class IterTimerHook(Hook):
 
     def before_train(self, runner: RunnerView) -> None:
         """Starts the clock of the whole training."""
+        self._follow(runner, "train")
         self.start_iter = runner.iter
         self.time_sec_tot = 0.0
         self._done, self._left = 0, runner.max_iters - runner.iter
 
     def _before_epoch(self, runner: RunnerView, mode: str = "train") -> None:
+        self._follow(runner, mode)
         self._last = time.perf_counter()
         if mode != "train":
             self.time_sec_test_val = 0.0
 
+    def _follow(self, runner: RunnerView, mode: str) -> None:
+        """Has the clock read ahead of and behind all hooks; runners of libraries cannot tell these points."""
+        hooks = getattr(runner, "hook_list", None)
+        if hooks is None:
+            return
+        hooks.call_around(f"before_{mode}_epoch", None, self._begin_pass)
+        hooks.call_around(f"before_{mode}_iter", self._end_wait, None)
+        hooks.call_around(f"after_{mode}_iter", None, self._begin_wait)
+        if mode == "train":
+            hooks.call_around("before_val", self._leave_training, None)
+            hooks.call_around("after_val", None, self._return_to_training)
+
+    def _begin_pass(self, _: RunnerView) -> None:
+        self._last = self._waits_since = time.perf_counter()
+
+    def _end_wait(self, _: RunnerView, batch_idx: int, data_batch: DataBatch = None) -> None:
+        self._got_batch = time.perf_counter()
+
+    def _begin_wait(self, _: RunnerView, batch_idx: int, data_batch: DataBatch = None, outputs: Any = None) -> None:
+        self._waits_since = time.perf_counter()
+
+    def _leave_training(self, _: RunnerView) -> None:
+        self._before_validation = time.perf_counter() - self._last
+
+    def _return_to_training(self, _: RunnerView) -> None:
+        self._waits_since = time.perf_counter()
+        self._last = self._waits_since - self._before_validation
+
     def _before_iter(
         self, runner: RunnerView, batch_idx: int, data_batch: DataBatch = None, mode: str = "train"
     ) -> None:
-        runner.message_hub.recorders[mode + "/data_time"](time.perf_counter() - self._last)
+        since = max(self._waits_since, self._last)
+        until = self._got_batch if self._got_batch >= since else time.perf_counter()
+        runner.message_hub.recorders[mode + "/data_time"](until - since)
 
     def _after_iter(
         self,

@@ -45,7 +45,7 @@ class HookList:
         self.hooks: list[Hook] = []
         self._methods: dict[str, tuple[Method, ...]] = {}
         self.part_clock: PartClock | None = None
-        self._around: dict[str, tuple[Method, Method]] = {}
+        self._around: dict[str, list[tuple[Method | None, Method | None]]] = {}
         self._actions: list[Callable[[], None]] = []
 
     def __iter__(self) -> Iterator[Hook]:
@@ -72,10 +72,15 @@ class HookList:
         self.hooks.insert(index, hook)
         self._methods.clear()
 
-    def call_around(self, point: str, ahead: Method, behind: Method) -> None:
-        """Calls ``ahead`` before all hooks of a point and ``behind`` after them, for as long as the run lives."""
-        self._around[point] = (ahead, behind)
-        self._methods.clear()
+    def call_around(self, point: str, ahead: Method | None, behind: Method | None) -> None:
+        """Calls ``ahead`` before all hooks of a point and ``behind`` after them, for as long as the run lives.
+
+        Asking for the same again changes nothing; None calls nothing on that side.
+        """
+        pairs = self._around.setdefault(point, [])
+        if (ahead, behind) not in pairs:
+            pairs.append((ahead, behind))
+            self._methods.clear()
 
     def first(self, hook_class: type[H]) -> H | None:
         """The first hook of a class, or with the methods of a Protocol; None where there is none."""
@@ -85,8 +90,9 @@ class HookList:
         """The bound methods that act at ``point``, found out at the first use and kept."""
         if point not in self._methods:
             acting = [hook for hook in self.hooks if acts_at(hook, point)]
-            ahead, behind = self._around.get(point, (None, None))
-            methods = [ahead, *(getattr(hook, point) for hook in acting), behind]
+            around = self._around.get(point, [])
+            ahead, behind = [pair[0] for pair in around], [pair[1] for pair in around]
+            methods = [*ahead, *(getattr(hook, point) for hook in acting), *behind]
             self._methods[point] = tuple(method for method in methods if method is not None)
         return self._methods[point]
 
