@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import shlex
@@ -13,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-pyte = pytest.importorskip("pyte")
+pytest.importorskip("pyte")
+from newcomer_terminal import Terminal
+
 pytestmark = [
     pytest.mark.timeout(150),
     pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are Unix's"),
 ]
-ROWS = 45
 SCRIPT = """
 import sys, time
 import torch
@@ -43,52 +43,6 @@ Runner(
     optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)), resume="--resume" in sys.argv,
 ).train()
 """
-
-
-class Terminal:
-    """A process on a pseudo-terminal, and the screen that its user sees."""
-
-    def __init__(self, words: list[str], folder: Path, columns: int) -> None:
-        import fcntl
-        import pty
-        import struct
-        import termios
-
-        self.columns = columns
-        self.screen = pyte.HistoryScreen(columns, ROWS, history=5000, ratio=0.5)
-        self.stream = pyte.ByteStream(self.screen)
-        self.number, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
-        environment = {**os.environ, "TERM": "xterm-256color", "OMP_NUM_THREADS": "1"}
-        for name in ("COLUMNS", "LINES", "CI", "NOX_CURRENT_SESSION"):
-            environment.pop(name, None)
-        self.process = subprocess.Popen(
-            words, cwd=folder, env=environment, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
-        )
-        os.close(theirs)
-
-    def watch(self, until: str | None = None) -> bool:
-        """Feeds the screen until a text stands on it, or until the end; whether the text came."""
-        try:
-            while data := os.read(self.number, 4096):
-                self.stream.feed(data)
-                if until is not None and until in "\n".join(self.screen.display):
-                    return True
-        except OSError as error:
-            if error.errno != errno.EIO:
-                raise
-        return False
-
-    def lines(self) -> list[str]:
-        above = ["".join(row[column].data for column in range(self.columns)) for row in self.screen.history.top]
-        return [line.rstrip() for line in [*above, *self.screen.display]]
-
-    def text(self) -> str:
-        """What was printed, with the rows of a line that wrapped joined."""
-        text = ""
-        for line in self.lines():
-            text += line if len(line) == self.columns else f"{line}\n"
-        return text
 
 
 def write_script(folder: Path, pause: float = 0.0, epochs: int = 2) -> Path:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
+import os
 import re
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import IO
 from urllib.parse import unquote, urlsplit
 
-import torch
+from eng.logging.progress import LONG_LOAD_S, open_bar
 
 logger = logging.getLogger(__name__)
 
 _ASK_S = 10.0
+_MB = 1_000_000
+_BLOCK_BYTES = 1 << 17
 # Names of published weights end in the first digits of their SHA-256, which the download is held against.
 _CONTENT_HASH = re.compile(r"-([0-9a-f]{8,})\.\w+$")
 
@@ -29,10 +34,11 @@ def downloaded(url: str, folder: Path, progress: bool) -> Path:
     Args:
         url: where it is.
         folder: of the cache.
-        progress: show a bar.
+        progress: show a bar on a terminal.
 
     Raises:
         OSError: it is not in the cache and cannot be fetched.
+        RuntimeError: it has another content than the hash in its name says.
     """
     name = unquote(Path(urlsplit(url).path).name) or "index"
     content_hash = _CONTENT_HASH.search(name)
@@ -55,8 +61,34 @@ def downloaded(url: str, folder: Path, progress: bool) -> Path:
 
 
 def _fetch(url: str, target: Path, content_hash: str | None, progress: bool) -> None:
+    """Downloads a file; what is left of a download that ends early has another name."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    torch.hub.download_url_to_file(url, str(target), content_hash, progress=progress)
+    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        with urllib.request.urlopen(url) as answer, part.open("wb") as file:  # noqa: S310  # the scheme is http or https
+            size = int(answer.headers.get("Content-Length") or 0)
+            received, digest = _copy(answer, file, size, f"download {target.name}", progress)
+        if size and received != size:
+            raise OSError(f"{url}: the connection ended after {received} of {size} bytes")
+        if content_hash is not None and not digest.startswith(content_hash):
+            raise RuntimeError(f"{url}: invalid hash value (expected {content_hash!r}, got {digest!r})")
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _copy(source: IO[bytes], file: IO[bytes], size: int, title: str, progress: bool) -> tuple[int, str]:
+    """Copies a stream with a bar in megabytes; the number of bytes and their SHA-256."""
+    digest, received = hashlib.sha256(), 0
+    bar = open_bar(title, -(-size // _MB) or None, unit="MB", delay_seconds=LONG_LOAD_S) if progress else None
+    with bar or contextlib.nullcontext():
+        while block := source.read(_BLOCK_BYTES):
+            file.write(block)
+            digest.update(block)
+            received += len(block)
+            if bar is not None:
+                bar.update(received // _MB)
+    return received, digest.hexdigest()
 
 
 def _version(url: str) -> dict[str, str | None] | None:

@@ -12,6 +12,8 @@ from typing import Any, BinaryIO, cast
 
 import torch
 
+from eng.logging.progress import LONG_LOAD_S, open_bar
+
 from ._allow import allowed_types
 from ._archive import Archive, is_archive
 from ._legacy import read_legacy
@@ -21,6 +23,8 @@ from ._window import Window
 from .errors import BrokenCheckpointError, UntrustedCheckpointError
 
 __all__ = ["read_checkpoint", "read_mapped_part", "reading"]
+
+_MB = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -139,8 +143,9 @@ def _read(
         if mapped is not None:
             mapping: Any = torch.UntypedStorage.from_file(mapped, False, archive.size_bytes)
             memory = mapping
-        storages = _Storages(archive, _placer(map_location), memory)
-        return _without_bare_storages(PickleMachine(archive.pickle(), allowed_types(), storages.place).load())
+        storages = _Storages(archive, _placer(map_location), memory, shown)
+        with storages.bar:
+            return _without_bare_storages(PickleMachine(archive.pickle(), allowed_types(), storages.place).load())
     except NameRefusedError as error:
         raise UntrustedCheckpointError(shown, error.name) from error
     except MalformedPickleError as error:
@@ -179,13 +184,19 @@ class _Storages:
     """The storages of an archive, each read once."""
 
     def __init__(
-        self, archive: Archive, place: Callable[..., torch.UntypedStorage], memory: torch.UntypedStorage | None
+        self,
+        archive: Archive,
+        place: Callable[..., torch.UntypedStorage],
+        memory: torch.UntypedStorage | None,
+        shown: str,
     ) -> None:
         self._archive = archive
         self._place = place
         self._read: dict[str, Storage] = {}
         self._left = archive.size_bytes
         self._whole = memory
+        total = -(-archive.size_bytes // _MB)
+        self.bar = open_bar(f"load {Path(shown).name}", total, unit="MB", delay_seconds=LONG_LOAD_S)
 
     def place(self, _: PickleMachine, identity: Any) -> Storage:
         """The storage that a pickle refers to, on its device."""
@@ -199,6 +210,7 @@ class _Storages:
             else:
                 memory = self._archive.storage(key, dtype, length)
             self._read[key] = Storage(self._place(memory, location), dtype)
+            self.bar.update((self._archive.size_bytes - self._left) // _MB)
         return self._read[key]
 
 

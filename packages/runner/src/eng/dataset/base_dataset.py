@@ -15,6 +15,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from eng.config import Config
+from eng.logging.progress import LONG_LOAD_S, open_bar
 
 from . import _annotations, _serialize
 from ._compose import Compose
@@ -151,10 +152,13 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
         for key, value in metainfo.items():
             self._metainfo.setdefault(key, value)
         parsed: list[dict[str, Any]] = []
-        with _serialize.no_collection():
+        total = len(raw)
+        bar = open_bar(f"load {type(self).__name__}", total, unit="samples", delay_seconds=LONG_LOAD_S)
+        with _serialize.no_collection(), bar:
             raw.reverse()  # taken from the end, each entry goes as soon as it is parsed
             while raw:
                 info = self.parse_data_info(raw.pop())
+                bar.update(total - len(raw))
                 if isinstance(info, dict):
                     parsed.append(info)
                 else:

@@ -11,15 +11,21 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any, TypeVar
 
+from torch.utils.data import get_worker_info
+
 from eng.dist import get_rank
 
-__all__ = ["Bar", "can_draw", "clock", "open_bar", "track"]
+__all__ = ["LONG_LOAD_S", "Bar", "can_draw", "clock", "open_bar", "track"]
+
+LONG_LOAD_S = 1.0
+"""Seconds after which reading a file or data shows a bar."""
 
 T = TypeVar("T")
 _ERASE_BELOW = "\r\x1b[J"
 _SMOOTHING_S = 15.0
 _LONGEST_BAR = 40
 _SHORTEST_BAR = 4
+_SHORTEST_TITLE = 12
 
 
 class Bar:
@@ -32,6 +38,7 @@ class Bar:
         unit: of the rate.
         refresh_seconds: between two drawings.
         screen: where it is drawn; None draws nothing.
+        delay_seconds: before it is drawn for the first time; above 0 there is no screen yet.
 
     Example:
         >>> with open_bar("copy", total=3) as bar:  # not on a terminal: nothing is drawn
@@ -41,7 +48,14 @@ class Bar:
     """
 
     def __init__(
-        self, title: str, total: int | None, done: int, unit: str, refresh_seconds: float, screen: _Screen | None
+        self,
+        title: str,
+        total: int | None,
+        done: int,
+        unit: str,
+        refresh_seconds: float,
+        screen: _Screen | None,
+        delay_seconds: float = 0.0,
     ) -> None:
         self.title, self.total, self.done, self.unit = title, total, done, unit
         self.note = ""
@@ -49,7 +63,8 @@ class Bar:
         self._refresh_seconds = refresh_seconds
         self._screen = screen
         self._measured_at, self._measured_done, self._measured_s = time.monotonic(), done, 0.0
-        self._next_drawing = 0.0
+        self._is_delayed = delay_seconds > 0
+        self._next_drawing = time.monotonic() + delay_seconds if self._is_delayed else 0.0
 
     @property
     def is_shown(self) -> bool:
@@ -59,7 +74,7 @@ class Bar:
     @property
     def is_due(self) -> bool:
         """Whether the next `update` draws; between two drawings an update costs one look at the clock."""
-        return self._screen is not None and time.monotonic() >= self._next_drawing
+        return (self._screen is not None or self._is_delayed) and time.monotonic() >= self._next_drawing
 
     def update(self, done: int, note: str | None = None) -> None:
         """Moves the bar.
@@ -70,11 +85,21 @@ class Bar:
         """
         self.done = done
         self.note = self.note if note is None else note
-        if self._screen is None or not self.is_due:
+        if not self.is_due:
+            return
+        if self._is_delayed:
+            self._appear()
+        if self._screen is None:
             return
         self._measure()
         self._next_drawing = time.monotonic() + self._refresh_seconds
         self._screen.draw()
+
+    def _appear(self) -> None:
+        self._is_delayed = False
+        self._screen = _screen()
+        if self._screen is not None:
+            self._screen.add(self)
 
     def _measure(self) -> None:
         now = time.monotonic()
@@ -93,6 +118,8 @@ class Bar:
     def line(self, columns: int, fancy: bool = True) -> str:
         """The line in at most `columns` characters; what does not fit is left out, the note and the bar last.
 
+        A title longer than a third of the line is cut.
+
         Args:
             columns: of the terminal.
             fancy: whether the terminal shows more than ASCII.
@@ -100,15 +127,16 @@ class Bar:
         count = f"{self.done}/{self.total}" if self.total else str(self.done)
         rate = f"{_number(self.rate)} {self.unit}/s" if self.rate else ""
         parts = [part for part in (count, rate, self._remaining(), self.note) if part]
-        while len(parts) > 1 and len(f"{self.title}  {'  '.join(parts)}") > columns:
+        title = _cut(self.title, max(columns // 3, _SHORTEST_TITLE), "…" if fancy else ".")
+        while len(parts) > 1 and len(f"{title}  {'  '.join(parts)}") > columns:
             parts.pop(-2)
         text = "  ".join(parts)
-        room = min(columns - len(self.title) - len(text) - 3, _LONGEST_BAR)
+        room = min(columns - len(title) - len(text) - 3, _LONGEST_BAR)
         if not self.total or room < _SHORTEST_BAR:
-            return f"{self.title} {text}"[:columns]
+            return f"{title} {text}"[:columns]
         filled = round(room * min(max(self.done / self.total, 0.0), 1.0))
         full, empty = ("━", "─") if fancy else ("#", "-")
-        return f"{self.title} {full * filled}{empty * (room - filled)} {text}"
+        return f"{title} {full * filled}{empty * (room - filled)} {text}"
 
     def _remaining(self) -> str:
         if not self.total or not self.rate or self.done >= self.total:
@@ -117,7 +145,7 @@ class Bar:
 
     def close(self) -> None:
         """Takes the bar away."""
-        screen, self._screen = self._screen, None
+        screen, self._screen, self._is_delayed = self._screen, None, False
         if screen is not None:
             screen.remove(self)
 
@@ -130,7 +158,15 @@ class Bar:
         self.close()
 
 
-def open_bar(title: str, total: int | None, done: int = 0, *, unit: str = "it", refresh_seconds: float = 0.2) -> Bar:
+def open_bar(
+    title: str,
+    total: int | None,
+    done: int = 0,
+    *,
+    unit: str = "it",
+    refresh_seconds: float = 0.2,
+    delay_seconds: float = 0.0,
+) -> Bar:
     """A bar below the output of this process, where standard output is a terminal and this is rank 0.
 
     While it is open, whatever Python code prints on standard output or standard error appears above it, also what a forked
@@ -142,17 +178,21 @@ def open_bar(title: str, total: int | None, done: int = 0, *, unit: str = "it", 
         done: steps that are over already.
         unit: of the rate.
         refresh_seconds: between two drawings.
+        delay_seconds: work that is over before leaves no bar. 0 by default.
     """
-    screen = _screen() if get_rank() == 0 else None
-    bar = Bar(title, total, done, unit, refresh_seconds, screen)
+    delay = delay_seconds if can_draw() else 0.0
+    screen = _screen() if can_draw() and not delay else None
+    bar = Bar(title, total, done, unit, refresh_seconds, screen, delay)
     if screen is not None:
         screen.add(bar)
     return bar
 
 
-def track(items: Iterable[T], title: str, total: int | None) -> Iterator[T]:
-    """The items, with a bar that counts them."""
-    with open_bar(title, total) as bar:
+def track(
+    items: Iterable[T], title: str, total: int | None, *, unit: str = "it", delay_seconds: float = 0.0
+) -> Iterator[T]:
+    """The items, with a bar that counts them; arguments as of :func:`open_bar`."""
+    with open_bar(title, total, unit=unit, delay_seconds=delay_seconds) as bar:
         for number, item in enumerate(items, start=1):
             yield item
             bar.update(number)
@@ -167,6 +207,10 @@ def clock(seconds: float) -> str:
     """
     minutes, second = divmod(int(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{second:02d}"
+
+
+def _cut(text: str, length: int, mark: str) -> str:
+    return text if len(text) <= length else text[: length - 1] + mark
 
 
 def _number(value: float) -> str:
@@ -192,7 +236,7 @@ class _Screen:
         self.lock = threading.RLock()
         self.bars: list[Bar] = []
         self.guards: list[_Guard] = []
-        self.fancy = _can_encode("━─", encoding)
+        self.fancy = _can_encode("━─…", encoding)
 
     def guard(self, streams: Iterable[Any]) -> None:
         self.guards = [_Guard(stream, self) for stream in streams]
@@ -298,8 +342,8 @@ def _screen() -> _Screen | None:
 
 
 def can_draw() -> bool:
-    """Whether a bar would be drawn: this is rank 0 and standard output leads to a terminal."""
-    return get_rank() == 0 and _draws(sys.stdout)
+    """Whether a bar would be drawn: standard output leads to a terminal, and this is rank 0 and no worker of a dataloader."""
+    return get_rank() == 0 and get_worker_info() is None and _draws(sys.stdout)
 
 
 def _draws(stream: Any) -> bool:

@@ -11,6 +11,7 @@ from torch.utils.data import BatchSampler, DataLoader, IterableDataset
 
 from eng.dataset.utils import length_of, set_epoch
 from eng.dist import get_data_world_size
+from eng.logging.progress import LONG_LOAD_S, track
 
 from ._limits import LimitedLoader
 from ._losses import count_samples
@@ -133,7 +134,8 @@ def _or_anew(batches: Iterator[Any], loader: Any) -> Iterator[Any]:
 
 def _read_past(loader: Any, start: int, on_start: Callable[[], None]) -> Iterator[Any]:
     batches: Iterator[Any] = iter(loader)
-    samples = sum(count_samples(batch) for batch in itertools.islice(batches, start))
+    passed = track(itertools.islice(batches, start), "skip", start, unit="batches", delay_seconds=LONG_LOAD_S)
+    samples = sum(count_samples(batch) for batch in passed)
     if start and not hasattr(loader, "__getitem__"):
         logger.warning(
             "The data cannot be entered in the middle: %d samples (%d batches) that the saved run had consumed were read again "
