@@ -52,6 +52,14 @@ def test_neither_side_is_changed() -> None:
 
 def test_merge_a_into_b_of_the_reference() -> None:
     assert Config._merge_a_into_b(dict(a=dict(x=1)), dict(a=dict(y=2))).a.x == 1
+    items = [dict(a=1), dict(b=2)]
+    assert Config._merge_a_into_b({"0": dict(a=2)}, items, allow_list_keys=True) == [dict(a=2), dict(b=2)]
+    assert Config._merge_a_into_b({"0": dict(c=3)}, items, True)[0].c == 3
+    assert items == [dict(a=1), dict(b=2)]
+    with pytest.raises(KeyError, match="no item 2 in a list of 2"):
+        Config._merge_a_into_b({"2": dict(a=2)}, items, allow_list_keys=True)
+    with pytest.raises(TypeError, match="a dict cannot be merged onto a list"):
+        Config._merge_a_into_b({"0": dict(a=2)}, items)
 
 
 def test_nest_keeps_values() -> None:

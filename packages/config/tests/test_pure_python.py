@@ -160,3 +160,26 @@ def test_read_base_does_nothing_by_itself() -> None:
     with read_base():
         value = 1
     assert value == 1
+
+
+def test_marks_that_deleted_nothing_do_not_stay_and_a_dump_loads_equal(write: Write, tmp_path: Path) -> None:
+    base = BASE + "sampler = dict(_delete_=True, size=4)\n"
+    text = HEAD + (
+        "    from .b import *\n"
+        "model.merge(dict(data=dict(_delete_=True, root='x')))\n"  # replaces the value
+        "optimizer.update(m=dict(_delete_=True, z=1))\n"
+        "steps = [dict(_delete_=True, at=2)]\n"
+    )
+    cfg = Config.fromfile(write(b_py=base, a_py=text))
+    assert cfg.to_dict() == dict(
+        optimizer=dict(type="no_such_library.optim.SGD", lr=0.1, m=dict(z=1)),
+        model=dict(type="no_such_library.nn.Conv2d", data=dict(root="x")),
+        kind=dict(type=collections.OrderedDict),
+        sampler=dict(size=4),
+        steps=[dict(at=2)],
+        _hidden=1,
+    )
+    assert cfg.optimizer.m.z == 1
+    del cfg["kind"]
+    cfg.dump(str(tmp_path / "dumped.py"))
+    assert Config.fromfile(tmp_path / "dumped.py").to_dict() == cfg.to_dict()

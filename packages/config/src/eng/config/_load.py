@@ -14,7 +14,7 @@ from typing import Any
 
 from ._blame import ending_somewhere
 from ._data import parse_data
-from ._dict import ConfigDict, convert, fresh, plain
+from ._dict import ConfigDict, convert, fresh, plain, strip_delete
 from ._lines import json_lines, python_lines, yaml_lines
 from ._locate import locate, module_path
 from ._merge import difference, merge
@@ -63,6 +63,7 @@ class Loaded:
         names: all names of a Python config, for files that import from it.
         imported: those that import statements bound.
         lazy: whether it is in the pure-Python style.
+        marks: whether ``_delete_`` may stand in the values.
     """
 
     values: dict[str, Any]
@@ -72,6 +73,7 @@ class Loaded:
     names: dict[str, Any] = field(default_factory=dict)
     imported: frozenset[str] = frozenset()
     lazy: bool = False
+    marks: bool = False
 
     @property
     def lazy_imports(self) -> dict[str, Any]:
@@ -103,6 +105,8 @@ def load_source(source: Source, options: Options) -> Loaded:
     """As `load`, for a source at hand."""
     with ending_somewhere(source.name), no_collection():
         loaded = _Loader(options).file(source, ())
+    if loaded.marks:
+        loaded.values = strip_delete(loaded.values)
     file_name = source.name
     alone = all(layer.file == file_name for layer in loaded.layers)
     name = ONLY_FILE if alone else CHILD_FILE
@@ -178,8 +182,10 @@ class _Loader:
             )
             layers = [layer for _, part in bases.modules for layer in part.layers]
             loaded = Loaded(values, config.source.text, dict(config.table.env), [*layers, layer], lazy=True)
+            loaded.marks = DELETE_KEY in config.source.text
             for base, _ in bases.modules:
                 loaded.env.update(base.env)
+                loaded.marks = loaded.marks or base.marks
         else:
             layers = [Layer(BASE_FILE, config.source.name, lambda: values, lines)]
             # A file that holds no value of another one needs no copy of its own.

@@ -48,6 +48,16 @@ def merge(
     return result
 
 
+def merge_onto(child: dict[Any, Any], base: Any, *, lists: bool = False) -> Any:
+    """As `merge`, for a base that may be a list.
+
+    Raises:
+        TypeError: `base` is neither a mapping nor, with `lists`, a list or tuple; or a key is no index.
+        KeyError: a list index exceeds the list.
+    """
+    return _onto(child, base, lists, ())
+
+
 def _onto(child: dict[Any, Any], base: Any, lists: bool, path: Path, marks: bool = True) -> Any:
     if isinstance(base, dict):
         return merge(child, base, lists=lists, marks=marks, path=path)
@@ -70,9 +80,8 @@ def _merge_list(child: dict[Any, Any], base: list[Any] | tuple[Any, ...], path: 
                 path,
             )
         if index >= len(items):
-            raise MergeIndexError(
-                f"{'.'.join(map(str, path))}: there is no item {index} in a list of {len(items)}: {base!r}"
-            )
+            where = f"{'.'.join(map(str, path))}: " if path else ""
+            raise MergeIndexError(f"{where}there is no item {index} in a list of {len(items)}: {base!r}")
         if (
             isinstance(value, dict)
             and not dict.get(value, DELETE_KEY)

@@ -16,7 +16,7 @@ from ._dict import ConfigDict, bind, convert, keys_of, lookup, plain, trace
 from ._diff import ordered_as, text_diff
 from ._load import DEPRECATION_KEY, SCOPE_KEY, Loaded, Options, load, load_source, no_collection
 from ._locate import locate
-from ._merge import check_indices, merge, nest
+from ._merge import check_indices, merge, merge_onto, nest
 from ._namespace import BASE_KEY, OWN_CLASSES
 from ._override import override
 from ._plain import to_plain
@@ -249,8 +249,8 @@ class Config:
         return locate(cfg_path, filename)
 
     @staticmethod
-    def _merge_a_into_b(a: dict[Any, Any], b: dict[Any, Any], allow_list_keys: bool = False) -> dict[Any, Any]:
-        return ConfigDict(merge(a, b, lists=allow_list_keys))
+    def _merge_a_into_b(a: dict[Any, Any], b: Any, allow_list_keys: bool = False) -> Any:
+        return convert(merge_onto(a, b, lists=allow_list_keys))
 
     @property
     def filename(self) -> str | None:
