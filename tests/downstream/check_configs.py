@@ -1,9 +1,9 @@
 """Checks the configs that a library ships, as a run would before it starts, and prints what was found as JSON.
 
-    python -m eng.compat check_configs.py LIBRARY FILE... [--typos N --files M --seed S]
+    python -m eng.compat check_configs.py LIBRARY FILE... [--typos N --types T --files M --seed S]
 
-With ``--typos`` it also puts N one-character slips into keys drawn from M of the library's configs, and prints those that
-the check misses.
+With ``--typos`` it also puts N one-character slips into keys drawn from M of the library's configs, and with ``--types``
+T wrong names at types drawn from them: other case, swapped letters, invented names. It prints those that the check misses.
 """
 
 from __future__ import annotations
@@ -69,12 +69,23 @@ def lacks_a_package(error: BaseException | None) -> bool:
     return False
 
 
-def typos(library: Library, number: int, num_files: int, seed: int) -> dict[str, Any]:
-    """Slips in keys that are drawn from the parts of some configs, and which of them the check finds."""
+def typos(library: Library, number: int, num_types: int, num_files: int, seed: int) -> dict[str, Any]:
+    """Slips in keys and wrong types that are drawn from the parts of some configs, and which of them the check finds."""
+    draw = random.Random(seed)
+    configs = drawn_configs(library, num_files, draw)
+    return {
+        "typos": counted([one_typo(draw.choice(configs), draw) for _ in range(number)]),
+        "types": counted([one_wrong_type(draw.choice(configs), draw) for _ in range(num_types)]),
+    }
+
+
+def drawn_configs(
+    library: Library, num_files: int, draw: random.Random
+) -> list[tuple[Path, dict[str, Any], set[tuple[str, str]]]]:
+    """Some configs of a library, each with what the check says of it."""
     from eng.registry import check
     from eng.runner.schema import SCHEMA
 
-    draw = random.Random(seed)
     files = library.config_files()
     draw.shuffle(files)
     configs = []
@@ -83,9 +94,13 @@ def typos(library: Library, number: int, num_files: int, seed: int) -> dict[str,
         configs.append((file, plain, {(finding.path, finding.message) for finding in check(plain, SCHEMA)}))
         if len(configs) == num_files:
             break
-    tried = [one_typo(draw.choice(configs), draw) for _ in range(number)]
+    return configs
+
+
+def counted(tried: list[dict[str, Any]]) -> dict[str, Any]:
+    """Typos at eng's own parts and at others, and those of them that were missed."""
     return {
-        "number": number,
+        "number": len(tried),
         "ours": sum(each["is_ours"] for each in tried),
         "missed_ours": [each for each in tried if each["is_ours"] and not each["found"]],
         "others": sum(not each["is_ours"] for each in tried),
@@ -107,6 +122,37 @@ def one_typo(config: tuple[Path, dict[str, Any], set[tuple[str, str]]], draw: ra
     node.clear()
     node.update(items)
     return {"file": file.name, "path": path, "slip": slip, "is_ours": is_ours, "found": bool(after - before)}
+
+
+def one_wrong_type(config: tuple[Path, dict[str, Any], set[tuple[str, str]]], draw: random.Random) -> dict[str, Any]:
+    """A type of a config replaced by a name that nobody registered."""
+    from eng.registry import check
+    from eng.runner.schema import SCHEMA
+
+    file, cfg, before = config
+    nodes = [entry for entry in keys_of_parts(cfg) if entry[1] == "type" and isinstance(entry[0]["type"], str)]
+    node, _, path, is_ours = draw.choice(nodes)
+    right = node["type"]
+    node["type"] = wrong_type(right, draw)
+    after = {(finding.path, finding.message) for finding in check(cfg, SCHEMA)}
+    wrong, node["type"] = node["type"], right
+    return {
+        "file": file.name,
+        "path": path,
+        "slip": f"{right} -> {wrong}",
+        "is_ours": is_ours,
+        "found": bool(after - before),
+    }
+
+
+def wrong_type(right: str, draw: random.Random) -> str:
+    """The name in another case, with two letters swapped, or an invented one; its scope or module stays."""
+    scope, dot, name = right.rpartition(".")
+    syllables = "".join(draw.choice("bdfgklmnprstvz") + draw.choice("aeiou") for _ in range(draw.randint(2, 4)))
+    at = draw.randrange(max(len(name) - 1, 1))
+    swapped = name[:at] + name[at + 1 : at + 2] + name[at : at + 1] + name[at + 2 :]
+    ways = [name.lower(), name.upper(), name.capitalize(), swapped, swapped, syllables.capitalize()]
+    return scope + dot + draw.choice([way for way in ways if way != name])
 
 
 DEFAULT_HOOKS = ("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint")
@@ -171,6 +217,7 @@ def main() -> None:
     parser.add_argument("configs", nargs="*", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--typos", type=int)
+    parser.add_argument("--types", type=int, default=0)
     parser.add_argument("--files", type=int, default=40)
     args = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -180,7 +227,7 @@ def main() -> None:
         importlib.import_module(f"{args.library}.utils").register_all_modules(False)
     result = refused_and_hinted(library, args.configs)
     if args.typos and result["count"]:
-        result["typos"] = typos(library, args.typos, args.files, args.seed)
+        result |= typos(library, args.typos, args.types, args.files, args.seed)
     print(json.dumps(result))
 
 

@@ -35,6 +35,7 @@ COUNTS = (
     "configs_checked",
     "refused",
     "typos_found",
+    "types_found",
     *(key for name in COLUMNS.values() for key in (f"{name}_equal", name)),
 )
 
@@ -72,14 +73,15 @@ def pairs_of(entry: dict[str, Any]) -> list[str]:
 
 def table_of(results: dict[str, dict[str, Any]]) -> str:
     """The table: a row per library."""
-    head = ("library", "version", "measured", "refused", "typos found", *COLUMNS)
+    head = ("library", "version", "measured", "refused", "keys found", "types found", *COLUMNS)
     lines = [head, ("---",) * len(head)]
     for library in LIBRARIES:
         entry = results[library.package]
         checked = entry.get("configs_checked", 0)
         refused = f"{entry['refused']} of {checked}" if checked else "–"
-        typos = f"{entry['typos_found']} of 500" if "typos_found" in entry else "–"
-        first = (library.name, library.version, entry.get("measured", ""), refused, typos)
+        drawn = {"typos_found": 500, "types_found": 300}
+        typos = [f"{entry[name]} of {count}" if name in entry else "–" for name, count in drawn.items()]
+        first = (library.name, library.version, entry.get("measured", ""), refused, *typos)
         lines.append((*first, *pairs_of(entry)))
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 

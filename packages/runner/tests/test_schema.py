@@ -154,7 +154,7 @@ CASES = [
     ("model.num_classes", 3, "unknown-argument", "model.num_classes", "argument of 'head', one level down"),
     ("model.type", ..., "missing-type", "model", 'a model must contain the key "type"'),
     ("model.type", 3, "unknown-type", "model.type", "a name, a class or a function, not 3"),
-    ("model.head.assigner.type", "MaxAsigner", "unknown-type", "model.head.assigner.type", "is not in the eng::model registry"),
+    ("model.head.assigner.type", "MaxAsigner", "unknown-type", "model.head.assigner.type", "did you mean 'MaxAssigner'"),
     ("model.backbone.norm_cfg.num_featurs", 3, "unknown-argument", "model.backbone.norm_cfg.num_featurs", "num_features"),
     ("train_dataloader.batchsize", 3, "unknown-key", "train_dataloader.batchsize", "did you mean 'batch_size'"),
     ("train_dataloader.dataset", ..., "missing-argument", "train_dataloader", "needs 'dataset'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ._nearness import closest, did_you_mean, or_mean
@@ -34,17 +35,31 @@ def scopes_searched(name: str, registry: Registry) -> list[str]:
 
 
 def near_names(name: str, registry: Registry, count: int = 3) -> list[str]:
-    """Registered names of the whole tree that look like `name`, those of its own line without a scope."""
-    _, bare = registry.split_scope_key(name)
+    """Registered names that look like `name`: those that the look-up visits, else those of other scopes of the tree."""
+    scope, bare = registry.split_scope_key(name)
+    named = None if scope is None else registry.of_scope(scope)
     own_line = list(line_of(registry))
-    names: dict[str, str] = {}
-    for node in tree_below(registry.root):
-        prefix = "" if node in own_line else f"{node.scope}."
-        for known in node.module_dict:
-            names.setdefault(f"{prefix}{known}", known)
+    visited = own_line if named is None else list(line_of(named))
+    others = [node for node in tree_below(registry.root) if node not in visited]
+    for nodes in (visited, others):
+        names = {
+            known if node in own_line else f"{node.scope}.{known}": known
+            for node in nodes
+            for known in node.module_dict
+        }
+        matches = _closest_shown(bare, names, count)
+        if matches:
+            return matches
+    return []
+
+
+def _closest_shown(bare: str, names: Mapping[str, str], count: int) -> list[str]:
+    """Those keys of `names` whose values are nearest to `bare`, whatever their case."""
     folded: dict[str, list[str]] = {}
     for shown, known in names.items():
-        folded.setdefault(known.lower(), []).append(shown)
+        # A library offers all of another one under a prefix, as ``torchvision/Resize``: nobody misspells a prefix away.
+        if ("/" in known) == ("/" in bare):
+            folded.setdefault(known.lower(), []).append(shown)
     same = folded.get(bare.lower(), [])
     matches = closest(bare.lower(), folded, cutoff=0.7, count=count)
     return [*same, *(shown for match in matches for shown in folded[match] if shown not in same)][:count]

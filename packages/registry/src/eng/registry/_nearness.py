@@ -23,7 +23,10 @@ def or_mean(name: str, known: Iterable[str]) -> str:
 
 
 def did_you_mean(names: Iterable[str]) -> str:
-    """The question that every message of this package ends with, for at least one name."""
+    """The question that every message of this package ends with; nothing where there is no name."""
+    names = list(names)
+    if not names:
+        return ""
     return f"did you mean {' or '.join(map(repr, names))}?"
 
 

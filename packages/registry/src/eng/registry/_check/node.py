@@ -16,11 +16,12 @@ from .._scope import DefaultScope
 from .._signatures import Parameters, parameters_of
 from .._tree import tree_below
 from .annotations import contradicts, spelled
+from .definitions import in_namespaces, is_in_code_of, is_in_source, is_registered_in_source
 from .findings import Finding
 from .origin import origin_of
 from .schema import Node, Schema
 from .suspicion import Suspicion
-from .words import is_defined_in, words_of_libraries
+from .words import files_of, words_of
 
 RESERVED = frozenset(("type", "_scope_", "_delete_"))
 
@@ -35,6 +36,7 @@ class Context:
         stops: whether a run builds the node at its start, so that a failure would stop it.
         parents: the classes and functions of the nodes around it, outermost first.
         group: the path of the argument of the nearest node with a type that it stands in.
+        is_named: whether the name of the argument says which registry the node is looked up in, whoever builds it.
     """
 
     path: str
@@ -42,6 +44,7 @@ class Context:
     stops: bool = True
     parents: tuple[Callable[..., Any], ...] = ()
     group: str = ""
+    is_named: bool = False
 
     def below(self, step: str) -> Context:
         """The context of what stands under ``.key`` or ``[index]``, which the same code builds."""
@@ -76,40 +79,61 @@ def resolve_or_find(
     factory = registry.get(type_or_name) if context.is_known else _loaded(type_or_name, registry)
     if factory is not None or "type" not in node:  # the default of a part that is not installed is nobody's fault
         return factory, []
-    if context.is_known and _is_known_to_a_library(type_or_name.rpartition(".")[2], registry.root):
-        return None, []
-    return None, [_unknown_type(type_or_name, registry, context, where)]
+    finding = _unknown_type(type_or_name, registry, context, where)
+    return None, [] if finding is None else [finding]
 
 
-def _unknown_type(unknown_name: str, registry: Registry, context: Context, where: str | None) -> Finding | Suspicion:
-    """A finding where the registry is known; below other code, the name may be anything that this code knows."""
-    searched = scopes_searched(unknown_name, registry)
-    problem = f"{unknown_name!r} is not in the {registry.scope}::{registry.name} registry (scopes searched: {', '.join(searched)})"
-    if not context.is_known:
-        finding = Finding("unknown-type", f"{context.path}.type", problem, where, is_certain=False)
-        return Suspicion(finding, unknown_name.rpartition(".")[2], all_names())
+def _unknown_type(unknown_name: str, registry: Registry, context: Context, where: str | None) -> Finding | None:
+    """A finding about a type that no registry knows; None where the code of a library may know it."""
+    bare = unknown_name.rpartition(".")[2]
+    packages = {str(getattr(parent, "__module__", "")).partition(".")[0] for parent in context.parents}
     candidates = near_names(unknown_name, registry)
-    meant = did_you_mean(candidates) if candidates else ""
-    parts = [
-        problem,
-        meant,
-        origin_of(unknown_name, registry, searched) or ("" if candidates else hint_for(unknown_name, registry)),
-    ]
-    message = "; ".join(filter(None, parts))
+    registers_itself = context.is_known and _is_registered_later(bare, registry, packages)
+    if context.is_known:
+        may_come = registers_itself and bare not in all_names()
+    else:
+        may_come = _is_known_to_code(unknown_name, context, packages, has_near=bool(candidates))
+    if may_come:
+        return None
+    searched = scopes_searched(unknown_name, registry)
+    if context.is_known or context.is_named:
+        problem = f"{unknown_name!r} is not in the {registry.scope}::{registry.name} registry (scopes searched: {', '.join(searched)})"
+        origin = origin_of(unknown_name, registry, searched) or ("" if candidates else hint_for(unknown_name, registry))
+    else:
+        problem, origin = f"no registry knows {unknown_name!r}", ""
+        candidates = candidates or _near_anywhere(unknown_name, registry)
+    message = "; ".join(filter(None, (problem, did_you_mean(candidates), origin)))
     # Another version of a library, or its own installer, may bring a name that is near to none.
-    is_certain = context.is_certain and (bool(candidates) or registry.parent is None)
+    is_certain = context.is_certain and not registers_itself and (bool(candidates) or registry.parent is None)
     return Finding("unknown-type", f"{context.path}.type", message, where, is_certain)
 
 
-def _is_known_to_a_library(name: str, root: Registry) -> bool:
-    """Whether the code of a library mentions a type, which it may register when it is needed, or with a dependency.
+def _is_known_to_code(unknown_name: str, context: Context, packages: set[str], *, has_near: bool) -> bool:
+    """Whether code that builds a node in its own way may know a type, as one that it registers, defines or compares with."""
+    module, dot, name = unknown_name.rpartition(".")
+    if dot and any(module.partition(".")[0] in words_of(file) for file in files_of(context.parents)):
+        return True  # ``timm.resnet50`` for a class that takes models of timm
+    imported = in_namespaces(name, context.parents)
+    if not context.is_named:
+        return any(True for _ in imported) or is_in_source(name, packages)
+    if any(isinstance(value, type) for value in imported) or is_in_code_of(name, context.parents):
+        return True
+    return is_registered_in_source(name, packages) if has_near else is_in_source(name, packages)
 
-    A name that is registered in another scope already is out of reach in this one.
+
+def _is_registered_later(name: str, registry: Registry, packages: set[str]) -> bool:
+    """Whether code of a library may register a type when it is needed, or with a dependency.
+
+    A name that is registered in another scope of the tree already is out of reach in this one.
     """
-    if any(name in registry.module_dict for registry in tree_below(root)):
-        return False
-    # The texts of eng name many types of others; only what eng defines itself counts.
-    return not words_of_libraries(without="eng").without({name}) or is_defined_in("eng", name)
+    is_elsewhere = any(name in node.module_dict for node in tree_below(registry.root))
+    return not is_elsewhere and is_registered_in_source(name, packages)
+
+
+def _near_anywhere(name: str, registry: Registry) -> list[str]:
+    """Names near to `name` in the registries of other kinds, of which the code of a parent may choose one."""
+    others = (scoped(root) for root in ROOT_REGISTRIES if root is not registry.root)
+    return sorted({candidate for other in others for candidate in near_names(name, other)})[:3]
 
 
 def all_names() -> frozenset[str]:

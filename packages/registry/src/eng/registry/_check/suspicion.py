@@ -10,9 +10,7 @@ from typing import Any
 
 from .._nearness import closest, did_you_mean, is_slip_of
 from .findings import Finding
-from .words import Words, file_of, words_of, words_of_libraries
-
-_TORCH = frozenset(("torch", "torchvision", "builtins"))
+from .words import TORCH, Words, file_of, owners_of, words_of, words_of_libraries
 
 
 @dataclass(frozen=True)
@@ -84,6 +82,6 @@ def _with_near(finding: Finding, candidates: list[str]) -> Finding:
 
 def _nobody_reads(identifier: str, builders: tuple[Callable[..., Any], ...]) -> bool:
     """Whether no file that defines a builder or a base of one mentions the word; False where a file cannot be read."""
-    modules = {owner.__module__ for builder in builders for owner in getattr(builder, "__mro__", (builder,))}
-    files: list[Path | None] = [file_of(name) for name in modules if name.partition(".")[0] not in _TORCH]
+    modules = {owner.__module__ for owner in owners_of(builders)}
+    files: list[Path | None] = [file_of(name) for name in modules if name.partition(".")[0] not in TORCH]
     return all(file is not None and identifier not in words_of(file) for file in files)

@@ -203,7 +203,7 @@ class _Walk:
             inner = self._schema.arguments.get(key)
             path = f"{context.path}.{key}"
             group = path if factory is not None else context.group or path
-            inside = Context(path, is_ours and inner is not None, context.stops, parents, group)
+            inside = Context(path, is_ours and inner is not None, context.stops, parents, group, inner is not None)
             yield from self.visit(value, inner or Node(shape.registry, needs_type=False), inside)
 
 

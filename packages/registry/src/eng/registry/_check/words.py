@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from importlib.machinery import PathFinder
 from pathlib import Path
+from typing import Any
 
 from .._nearness import is_slip_of
 from .._root import ROOT_REGISTRIES
@@ -21,6 +22,9 @@ _NO_READERS = ("registry", "config", "cli")
 _NOT_READ = frozenset(
     ("torch", "torchvision", "numpy", "builtins", "transformers", "cv2", "scipy", "sklearn", "__mp_main__")
 )
+
+
+TORCH = frozenset(("torch", "torchvision", "builtins"))
 
 
 class Words:
@@ -53,19 +57,21 @@ class Words:
         return sorted(candidate for candidate in alike if is_slip_of(identifier, candidate, most=1))
 
 
-def words_of_libraries(others: Iterable[str] = (), *, without: str | None = None) -> Words:
-    """The words of every package that registered something and of some others, but for one of them."""
+def words_of_libraries(others: Iterable[str] = ()) -> Words:
+    """The words of every package that registered something and of some others."""
+    return _words_of_packages(_packages_of_libraries(others))
+
+
+def files_of_libraries(others: Iterable[str] = ()) -> Iterator[Path]:
+    """The source files of every package that registered something and of some others."""
+    return (file for package in _packages_of_libraries(others) for file in _files_of(package))
+
+
+def _packages_of_libraries(others: Iterable[str]) -> tuple[str, ...]:
     modules = (module for root in ROOT_REGISTRIES for node in tree_below(root) for module in node.module_dict.values())
     names = {str(getattr(module, "__module__", "")).partition(".")[0] for module in modules}
     names.update(others)
-    return _words_of_packages(tuple(sorted(names - _NOT_READ - set(sys.stdlib_module_names) - {"", without})))
-
-
-def is_defined_in(package: str, name: str) -> bool:
-    """Whether a source file of `package` defines a class or function called `name`."""
-    definition = re.compile(rf"^(?:class|def) {re.escape(name)}\b", re.MULTILINE)
-    files = (file for file in _files_of(package) if name in words_of(file))
-    return any(definition.search(file.read_text(encoding="utf-8", errors="replace")) for file in files)
+    return tuple(sorted(names - _NOT_READ - set(sys.stdlib_module_names) - {""}))
 
 
 @lru_cache(maxsize=16)
@@ -90,6 +96,18 @@ def file_of(module: str) -> Path | None:
     """The source file of a loaded module."""
     file = getattr(sys.modules.get(module), "__file__", None)
     return Path(file) if isinstance(file, str) and file.endswith(".py") else None
+
+
+def files_of(builders: Iterable[Callable[..., Any]]) -> list[Path]:
+    """The source files of classes and functions, and of the bases of the classes; those of torch are left out."""
+    modules = {owner.__module__ for owner in owners_of(builders)}
+    files = (file_of(module) for module in sorted(modules) if module.partition(".")[0] not in TORCH)
+    return [file for file in files if file is not None]
+
+
+def owners_of(builders: Iterable[Callable[..., Any]]) -> Iterator[Any]:
+    """The functions among `builders`, and the classes with their bases."""
+    return (owner for builder in builders for owner in getattr(builder, "__mro__", (builder,)))
 
 
 @lru_cache(maxsize=64)
