@@ -15,3 +15,13 @@ def test_a_call_that_names_nothing_says_how_to(tmp_path, args) -> None:
     done = run("-m", "eng.compat", *args, cwd=tmp_path)
     assert done.returncode == 2
     assert "usage: python -m eng.compat SCRIPT.py" in done.stderr
+
+
+def test_an_error_of_a_script_begins_with_its_own_line(tmp_path) -> None:
+    (tmp_path / "tool.py").write_text("def fail():\n    raise ValueError('no such key')\n\nfail()\n")
+    alone = run("tool.py", cwd=tmp_path)
+    for arguments in (["tool.py"], ["-m", "tool"]):
+        done = run("-m", "eng.compat", *arguments, cwd=tmp_path)
+        assert done.returncode == 1
+        lines = done.stderr.replace(f"{tmp_path}/", "").splitlines()
+        assert lines == alone.stderr.replace(f"{tmp_path}/", "").splitlines()

@@ -4,6 +4,7 @@ import argparse
 import copy
 import inspect
 import pickle
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -180,3 +181,20 @@ def test_layers_keep_what_they_said(cfg: Config) -> None:
     cfg.optimizer.groups.append(dict(a=3))
     assert [step.value for step in cfg.explain("pipeline.0.type")] == ["Load", "Changed"]
     assert cfg.explain("optimizer.groups")[0].value == [dict(a=1), dict(a=2)]
+
+
+def test_what_eng_sets_has_the_line_of_its_caller() -> None:
+    space: dict[str, Any] = {"__name__": "eng.runner.spec", "Config": Config}
+    exec("def as_config(values):\n    cfg = Config(values)\n    cfg.b = 2\n    return cfg\n", space)
+    made = space["as_config"](dict(a=1))
+    here = line() - 1
+    assert {made.explain(key)[-1].where for key in "ab"} == {f"{__file__}:{here}"}
+
+
+def test_what_a_thread_of_eng_sets_has_no_line() -> None:
+    space: dict[str, Any] = {"__name__": "eng.runner.spec", "Config": Config, "made": []}
+    exec("def make():\n    made.append(Config(dict(a=1)))\n", space)
+    thread = threading.Thread(target=space["make"])
+    thread.start()
+    thread.join(10)
+    assert space["made"][0].explain("a")[-1].where == "code"

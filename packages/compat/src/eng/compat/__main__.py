@@ -6,7 +6,9 @@ import os
 import runpy
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 from eng.compat import install
@@ -27,12 +29,10 @@ def main() -> int:
         return 0 if arguments[:1] in (["-h"], ["--help"]) else 2
     install()
     if arguments[0] == "-m":
-        _run_module(arguments[1:])
-        return 0
+        return _shows_errors_of(_run_module, arguments[1:])
     script, program = Path(arguments[0]), shutil.which(arguments[0], path=_search_path())
     if script.exists() and (script.suffix == ".py" or program is None):
-        _run_script(script, arguments)
-        return 0
+        return _shows_errors_of(_run_script, arguments)
     if program is not None:
         _run_program(program, arguments)
     sys.stderr.write(f"{_CALL}: there is no file and no command {arguments[0]!r}\n{USAGE}\n")
@@ -45,10 +45,29 @@ def _run_module(arguments: list[str]) -> None:
     runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
 
 
-def _run_script(script: Path, arguments: list[str]) -> None:
+def _run_script(arguments: list[str]) -> None:
     sys.argv = arguments
-    sys.path.insert(0, str(script.resolve().parent))
-    runpy.run_path(str(script), run_name="__main__")
+    sys.path.insert(0, str(Path(arguments[0]).resolve().parent))
+    runpy.run_path(arguments[0], run_name="__main__")
+
+
+def _shows_errors_of(run: Callable[[list[str]], None], arguments: list[str]) -> int:
+    """Runs a script or module; an error that the script does not catch is shown as for ``python SCRIPT.py``."""
+    try:
+        run(arguments)
+    except Exception as error:
+        frames = error.__traceback__
+        while frames is not None and _starts_the_script(frames.tb_frame):
+            frames = frames.tb_next
+        if frames is None:  # the script does not compile, or the module does not exist
+            raise
+        sys.excepthook(type(error), error.with_traceback(frames), frames)
+        return 1
+    return 0
+
+
+def _starts_the_script(frame: FrameType) -> bool:
+    return frame.f_code.co_filename == __file__ or frame.f_globals.get("__name__") == "runpy"
 
 
 def _run_program(program: str, arguments: list[str]) -> NoReturn:

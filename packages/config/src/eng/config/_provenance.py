@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any, Protocol
 
 Path = tuple[Any, ...]
@@ -213,11 +214,20 @@ def _descend(data: Any, path: Path) -> tuple[Any, bool]:
 
 
 def caller_step(layer: str, value: Any) -> Step:
-    """A step at the line of the first frame outside this package."""
-    frame = sys._getframe(1)  # noqa: SLF001  # the documented way to the caller's line
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("eng.config"):
+    """A step at the line of the first frame outside of eng: the Runner and the commands set values for their caller."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  # the documented way to the caller's line
+    while frame is not None and _is_ours(frame):
         frame = frame.f_back
+    if frame is None:  # a command of eng, or a thread that it started
+        return Step(layer, None, None, value)
     return Step(layer, short_path(frame.f_code.co_filename), frame.f_lineno, value)
+
+
+def _is_ours(frame: FrameType) -> bool:
+    """Whether a frame runs code of eng, also as ``python -m eng.cli``, or the standard library's code that starts it."""
+    name, spec = frame.f_globals.get("__name__", ""), frame.f_globals.get("__spec__")
+    module = str(getattr(spec, "name", name)) if name == "__main__" else str(name)
+    return module.startswith("eng.") or module in ("runpy", "threading")
 
 
 def short_path(path: str) -> str:

@@ -79,8 +79,8 @@ def resolve_or_find(
     factory = registry.get(type_or_name) if context.is_known else _loaded(type_or_name, registry)
     if factory is not None or "type" not in node:  # the default of a part that is not installed is nobody's fault
         return factory, []
-    finding = _unknown_type(type_or_name, registry, context, where)
-    return None, [] if finding is None else [finding]
+    unknown = _unknown_type(type_or_name, registry, context, where)
+    return None, [] if unknown is None else [unknown]
 
 
 def _unknown_type(unknown_name: str, registry: Registry, context: Context, where: str | None) -> Finding | None:
