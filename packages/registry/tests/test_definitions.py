@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 from typing import Any
 
 import pytest
@@ -37,13 +38,16 @@ def prepare(kind):
     class Decorated: ...
     return kind.lower() == "spelt" or dict(mapped=1)
 '''
+NUMBERS = itertools.count()
 SCHEMA = Schema(keys=frozenset({"model"}), sections={"model": Node(MODELS)}, arguments={"pipeline": Node(TRANSFORMS)})
 
 
 @pytest.fixture
 def library(package) -> None:
-    package("library_of_types", parts=LIBRARY)
-    importlib.import_module("library_of_types.parts")
+    # A name of its own for each test: the files of a package are looked up once per process.
+    name = f"library_of_types_{next(NUMBERS)}"
+    package(name, parts=LIBRARY)
+    importlib.import_module(f"{name}.parts")
 
 
 def messages(**arguments: Any) -> list[tuple[str, bool]]:

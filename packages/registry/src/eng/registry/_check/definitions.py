@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from .._registry import Registry
-from .words import files_of, files_of_libraries, owners_of, words_of
+from .words import file_of, files_of, files_of_libraries, owners_of, words_of
 
 _PROSE = re.compile(r"\"{3}.*?\"{3}|'{3}.*?'{3}|#[^\n]*", re.DOTALL)
 _DEFINITION = re.compile(r"^[ \t]*(?:async\s+def|def|class)\s+(\w+)", re.MULTILINE)
@@ -21,7 +21,7 @@ _DECORATED = re.compile(r"^[ \t]*@[^\n]*register[^@]*?\n[ \t]*(?:@[^\n]*\n[ \t]*
 _REGISTRATION = re.compile(r"register(?!_buffer|_parameter|\w*hook)\w*\(([^()]*)\)")
 _TEXT = re.compile(r"""['"](?:[\w./]+[./])?(\w+)['"]""")
 _KEYWORD = re.compile(r"\b(\w+)=(?=[^=\s])")
-_MODULE = re.compile(r"\bmodule\s*=\s*(\w+)")
+_CLASS = re.compile(r"\b[A-Z]\w+")
 
 
 @dataclass(frozen=True)
@@ -55,26 +55,32 @@ def names_in(file: Path) -> NamesInSource:
     calls = " ".join(_REGISTRATION.findall(code))
     return NamesInSource(
         defined=frozenset(_DEFINITION.findall(code)),
-        registered=frozenset(_DECORATED.findall(code)).union(_TEXT.findall(calls), _MODULE.findall(calls)),
+        registered=frozenset(_DECORATED.findall(code)).union(_TEXT.findall(calls), _CLASS.findall(calls)),
         texts=texts,
         keywords=frozenset(_KEYWORD.findall(code)),
         in_any_case=frozenset(text.lower() for text in texts) if changes_case else frozenset(),
     )
 
 
-def is_registered_in_source(name: str, packages: Iterable[str]) -> bool:
-    """Whether code of a library registers `name`, which it may do when the name is needed, or with a dependency."""
-    return any(name in names.registered for names in _names_of_libraries(name, packages))
+def is_registered_in_source(name: str, packages: Iterable[str], *, in_new_files: bool = False) -> bool:
+    """Whether code of a library registers `name`, which it may do when the name is needed, or with a dependency.
+
+    Args:
+        name: a type without its scope.
+        packages: of the library's own code, beside those that registered something.
+        in_new_files: whether only files of modules that are not imported yet count.
+    """
+    files = [file for file in files_of_libraries(packages) if name in words_of(file)]
+    imported = {file_of(module) for module in tuple(sys.modules)} if in_new_files else set()
+    return any(name in names_in(file).registered for file in files if file not in imported)
 
 
 def is_in_source(name: str, packages: Iterable[str]) -> bool:
     """Whether code of a library defines `name`, registers it or holds it as a string or keyword, with which it may choose."""
-    sources = _names_of_libraries(name, packages)
-    return any(name in group for names in sources for group in (names.defined, names.texts, names.keywords))
-
-
-def _names_of_libraries(name: str, packages: Iterable[str]) -> Iterator[NamesInSource]:
-    return (names_in(file) for file in files_of_libraries(packages) if name in words_of(file))
+    sources = (names_in(file) for file in files_of_libraries(packages) if name in words_of(file))
+    return any(
+        name in group for names in sources for group in (names.registered, names.defined, names.texts, names.keywords)
+    )
 
 
 def is_in_code_of(name: str, builders: Iterable[Callable[..., Any]]) -> bool:

@@ -90,7 +90,10 @@ def _unknown_type(unknown_name: str, registry: Registry, context: Context, where
     candidates = near_names(unknown_name, registry)
     registers_itself = context.is_known and _is_registered_later(bare, registry, packages)
     if context.is_known:
-        may_come = registers_itself and bare not in all_names()
+        # A type of the same name and of another kind explains the registration, unless its file was not imported.
+        may_come = registers_itself and (
+            bare not in all_names() or is_registered_in_source(bare, packages, in_new_files=True)
+        )
     else:
         may_come = _is_known_to_code(unknown_name, context, packages, has_near=bool(candidates))
     if may_come:

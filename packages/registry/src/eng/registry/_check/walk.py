@@ -96,7 +96,7 @@ class _Walk:
         for key, value in cfg.items():
             yield from self._top_key(key, value, cfg)
             if key in self._schema.sections:
-                context = Context(key, key not in in_doubt, key not in self._schema.later)
+                context = Context(key, key not in in_doubt, key not in self._schema.later, is_named=True)
                 yield from self.visit(value, self._schema.sections[key], context)
 
     def _top_key(self, key: str, value: Any, cfg: Mapping[str, Any]) -> Items:
