@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+import io
+import logging
+import random
+import re
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 
 from eng.dataset.utils import length_of
+from eng.registry import ManagerMixin
 
 _LIMIT = 4096  # elements of one array, characters of one text, or items of one list that are looked at
 _DEPTH = 4
+_PLAIN = (str, int, float, bool, type(None))
+# Objects of the process and of the run, whose attributes name log files and times.
+_OF_THE_RUN = (ManagerMixin, logging.Logger, logging.Handler, ModuleType, io.IOBase, threading.Thread, random.Random)
+_ADDRESS = " at 0x"
+_ADDRESSES = re.compile(r" at 0x[0-9a-fA-F]+")
+_TEMPORARY = str(Path(tempfile.gettempdir()) / "tmp")
+_TEMPORARY_NAMES = re.compile(re.escape(_TEMPORARY) + r"[a-z0-9_]{8}(?![a-z0-9_])")
 
 
 def data_facts(dataloader: Any) -> dict[str, Any]:
     """Class, length and fingerprint of what a dataloader reads.
 
     A dataset with a method ``fingerprint()`` answers for itself. For others the fingerprint covers the settings, arrays and
-    lists in its attributes (up to 4096 evenly spread elements of each), and name and size of the files that they name.
+    lists in its attributes (up to 4096 evenly spread elements of each), and name and size of the files that they name. What differs between two
+    processes that read the same data does not count: the order of sets, addresses, names of temporary folders.
 
     Args:
         dataloader: of a run; None gives nothing.
@@ -32,53 +49,95 @@ def data_facts(dataloader: Any) -> dict[str, Any]:
 
 
 def fingerprint(dataset: Any) -> str:
-    """Twelve characters that differ where datasets do; see :func:`data_facts`."""
+    """Twelve characters that differ where datasets do, and are the same in each process; see :func:`data_facts`."""
     answer = getattr(dataset, "fingerprint", None)
     if callable(answer):
         return str(answer())
     state = hashlib.blake2b(digest_size=6)
-    for part in _parts(dataset, _DEPTH, set()):
+    for part in _parts(dataset, _DEPTH, {}):
         state.update(part)
     return state.hexdigest()
 
 
-def _parts(value: Any, depth: int, seen: set[int]) -> Iterator[bytes]:
+def _parts(value: Any, depth: int, seen: dict[int, Any]) -> Iterator[bytes]:
     if isinstance(value, (str, bytes, int, float, bool, type(None))):
         yield _scalar(value)
     elif isinstance(value, (torch.Tensor, np.ndarray)):
         yield from _array(value)
     elif isinstance(value, Path):
         yield _scalar(str(value))
-    elif depth == 0 or id(value) in seen or isinstance(value, type):
+    elif depth == 0 or id(value) in seen or isinstance(value, (type, *_OF_THE_RUN)):
         yield type(value).__qualname__.encode()
     else:
-        seen.add(id(value))
+        seen[id(value)] = value  # the reference keeps the id from being used again
         yield from _container(value, depth, seen)
 
 
-def _container(value: Any, depth: int, seen: set[int]) -> Iterator[bytes]:
+def _container(value: Any, depth: int, seen: dict[int, Any]) -> Iterator[bytes]:
     yield type(value).__qualname__.encode()
     if isinstance(value, Mapping):
-        items = [(str(key), value[key]) for key in value]
-    elif isinstance(value, (Sequence, set, frozenset)) and type(value).__module__ == "builtins":
-        ordered = sorted(value, key=repr) if isinstance(value, (set, frozenset)) else value
-        step = max(len(ordered) // _LIMIT, 1)
-        items = [("", item) for item in ordered[::step]]
-        yield str(len(ordered)).encode()
+        yield from sorted(_entry(key, value[key], depth, seen) for key in value)
+    elif isinstance(value, (set, frozenset)):
+        yield from _members(value, depth, seen)
+    elif isinstance(value, Sequence) and type(value).__module__ == "builtins":
+        step = max(len(value) // _LIMIT, 1)
+        yield str(len(value)).encode()
+        for item in value[::step]:
+            yield from _parts(item, depth - 1, seen)
     elif callable(value) and not hasattr(value, "__getitem__"):
         yield str(getattr(value, "__qualname__", "")).encode()
-        items = []
     else:
-        items = [(key, item) for key, item in getattr(value, "__dict__", {}).items() if not key.startswith("__")]
-    for key, item in items:
-        yield key.encode("utf-8", "surrogatepass")
-        yield from _parts(item, depth - 1, seen)
+        yield from _attributes(value, depth, seen)
+
+
+def _attributes(value: Any, depth: int, seen: dict[int, Any]) -> Iterator[bytes]:
+    """The attributes of an object, such as a dataset.
+
+    Names that stand in an attribute count without their order, which may be that of a set in this process
+    (``tuple(set(...))``), unless there is one per sample: then the order is that of the samples.
+    """
+    length = None
+    with suppress(Exception):  # code of others, in an object that may be half made
+        length = length_of(value)
+    for name, item in getattr(value, "__dict__", {}).items():
+        if name.startswith("__"):
+            continue
+        yield name.encode("utf-8", "surrogatepass")
+        if isinstance(item, (list, tuple)) and len(item) not in (0, length) and _is_names(item):
+            yield type(item).__qualname__.encode()
+            yield from _members(item, depth - 1, seen)
+        else:
+            yield from _parts(item, depth - 1, seen)
+
+
+def _is_names(items: Sequence[Any]) -> bool:
+    return len(items) <= _LIMIT and all(isinstance(item, (str, bytes, Path)) for item in items)
+
+
+def _members(items: Iterable[Any], depth: int, seen: dict[int, Any]) -> list[bytes]:
+    """The parts of each item, in an order that depends on them alone."""
+    members = sorted(b"".join(_parts(item, depth - 1, dict(seen))) for item in items)
+    return [str(len(members)).encode(), *members[:: max(len(members) // _LIMIT, 1)]]
+
+
+def _entry(key: Any, value: Any, depth: int, seen: dict[int, Any]) -> bytes:
+    name = _text(str(key)) if isinstance(key, _PLAIN) else b"".join(_parts(key, depth - 1, seen))
+    return name + b"".join(_parts(value, depth - 1, seen))
 
 
 def _scalar(value: Any) -> bytes:
-    text = value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
+    text = value if isinstance(value, bytes) else _text(str(value))
     size = _file_size(value) if isinstance(value, str) and "/" in value else b""
     return type(value).__name__.encode() + text[:_LIMIT] + size
+
+
+def _text(value: str) -> bytes:
+    """A text without what is new in each process: the address in a default repr, the name of a temporary folder."""
+    if _ADDRESS in value:
+        value = _ADDRESSES.sub(_ADDRESS, value)
+    if _TEMPORARY in value:
+        value = _TEMPORARY_NAMES.sub(_TEMPORARY, value)
+    return value.encode("utf-8", "surrogatepass")
 
 
 def _file_size(name: str) -> bytes:
