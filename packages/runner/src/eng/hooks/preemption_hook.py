@@ -7,12 +7,13 @@ from functools import partial
 from typing import Any
 
 from eng.dataset.utils import length_of
-from eng.dist import get_world_size
+from eng.dist import barrier, get_rank, get_world_size
 from eng.registry import HOOKS
 
 from .errors import RunInterrupted
 from .hook import DataBatch, Hook
 from .preemption import Preemption
+from .requeue import requeue_job
 from .view import RunnerView, saver_of
 
 
@@ -24,6 +25,8 @@ class PreemptionHook(Hook):
     is a context manager, for the time of ``train()``, ``val()`` or ``test()``: so long signals are noted.
 
     Args:
+        requeue: ask Slurm to run the job again once the state is saved (``scontrol requeue``), unless Ctrl-C ended the
+            run. False by default. A job that Slurm runs again goes on from its newest checkpoint either way.
         **options: of :class:`~eng.hooks.preemption.Preemption`, such as ``time_budget_s=3600``.
 
     Attributes:
@@ -36,7 +39,8 @@ class PreemptionHook(Hook):
 
     priority = "LOWEST"
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, requeue: bool = False, **options: Any) -> None:
+        self.requeue = requeue
         self.preemption = Preemption(**options)
         self._ranks = 1
         self._has_trained = False
@@ -83,6 +87,10 @@ class PreemptionHook(Hook):
             path = saver.save_now(runner, f"interrupted_iter_{done}.pth")
         where = " in the validation" if mode == "val" else ""
         position = f"epoch {runner.epoch + 1}, iteration {done}{where}"
+        if self.requeue and self._has_trained and reason != "SIGINT":
+            barrier()  # Slurm ends the job at once: other ranks may still be writing
+            if get_rank() == 0:
+                requeue_job()
         raise RunInterrupted(reason, self.preemption.exit_code, path, position)
 
     def _all_ranks_pass(self, runner: RunnerView, batch_idx: int, mode: str) -> bool:

@@ -131,7 +131,7 @@ class RunnerSettings:
     on_error: str = "save"
     """``"save"`` writes a checkpoint, where one is possible, when training raises; ``"raise"`` does not."""
     preemption: Mapping[str, Any] | None = None
-    """Options of :class:`eng.hooks.preemption.Preemption`; None ends the run on SIGINT, SIGTERM and SIGUSR1."""
+    """Options of :class:`eng.hooks.PreemptionHook`, such as ``dict(requeue=True)`` for Slurm; None ends the run on SIGINT, SIGTERM and SIGUSR1."""
 
     init_weights: bool = True
     """Whether ``init_weights()`` of the model is called, once, at the first train()."""

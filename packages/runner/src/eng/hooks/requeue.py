@@ -1,0 +1,51 @@
+"""Putting a Slurm job back into its queue, so that a run that ran out of time goes on."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+
+logger = logging.getLogger(__name__)
+
+_TIMEOUT_S = 30
+_ANSWER_CHARACTERS = 300
+
+
+def slurm_job() -> str | None:
+    """The job that this process belongs to, as ``scontrol`` names it; None outside Slurm.
+
+    Example:
+        >>> slurm_job() is None or slurm_job().replace("_", "").isdigit()
+        True
+    """
+    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")
+
+
+def requeue_job() -> bool:
+    """Asks Slurm to run this job again; one process of a job calls it, when the state of the run is saved.
+
+    Returns:
+        Whether Slurm accepted it. The log says what to do where it did not.
+    """
+    job = slurm_job()
+    if job is None:
+        logger.warning("requeue=True has no effect: SLURM_JOB_ID is not set, so this is no job of Slurm")
+        return False
+    try:
+        command = ["scontrol", "requeue", job]
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603  # Slurm's own name of the job
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return _refused(job, f"{type(error).__name__}: {error}")
+    if answer.returncode:
+        return _refused(job, f"exit status {answer.returncode}, {answer.stderr.strip()[:_ANSWER_CHARACTERS]}")
+    logger.warning("Slurm runs job %s again; it goes on from the state that was saved", job)
+    return True
+
+
+def _refused(job: str, reason: str) -> bool:
+    logger.error(
+        "`scontrol requeue %s` failed (%s): submit the job again, and give the call --resume to go on", job, reason
+    )
+    return False
