@@ -2,85 +2,104 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import torch
 from torch import nn
 
 from eng.runner.errors import SettingsError
-from eng.runner.strategy.mesh import MeshStrategy, _shape
 from eng.runner.strategy.tensor_plans import read_plan
 
 
-class Layer(nn.Module):
-    """Names of Hugging Face's Llama."""
+class Mlp(nn.Module):
+    def __init__(self, width: int = 8) -> None:
+        super().__init__()
+        self.up, self.down = nn.Linear(width, 16), nn.Linear(16, width)
+
+
+class Attention(nn.Module):
+    """The names of transformers' Qwen 3."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.self_attn = nn.ModuleDict({f"{name}_proj": nn.Linear(8, 8) for name in "qkvo"})
-        self.mlp = nn.ModuleDict(
-            {"gate_proj": nn.Linear(8, 24), "up_proj": nn.Linear(8, 24), "down_proj": nn.Linear(24, 8)}
-        )
+        for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
+            setattr(self, name, nn.Linear(8, 8))
+        self.q_norm, self.k_norm = nn.RMSNorm(4), nn.RMSNorm(4)
 
 
-class Llama(nn.Module):
-    def __init__(self, heads: int = 4) -> None:
+class Layer(nn.Module):
+    def __init__(self) -> None:
         super().__init__()
-        self.layers = nn.ModuleList([Layer(), Layer()])
-        self.lm_head = nn.Linear(8, 30)
-        self.config = SimpleNamespace(num_attention_heads=heads, num_key_value_heads=heads)
+        self.self_attn, self.mlp = Attention(), nn.Module()
+        self.mlp.gate_proj, self.mlp.up_proj, self.mlp.down_proj = (nn.Linear(8, 8) for _ in range(3))
 
 
-def test_the_plan_of_llama_splits_attention_and_mlp_of_each_layer() -> None:
-    styles = read_plan("llama", Llama(), 2)
-    assert len(styles) == 14
-    assert styles["layers.1.self_attn.q_proj"] == styles["layers.0.mlp.up_proj"] == "colwise"
-    assert styles["layers.0.self_attn.o_proj"] == styles["layers.1.mlp.down_proj"] == "rowwise"
-    assert "lm_head" not in styles
+class Decoder(nn.Module):
+    def __init__(self, tied: bool = False, plan: dict[str, str] | None = None) -> None:
+        super().__init__()
+        self.embed, self.layers, self.head = nn.Embedding(8, 8), nn.ModuleList([Layer()]), nn.Linear(8, 8, bias=False)
+        if tied:
+            self.head.weight = self.embed.weight
+        if plan is not None:
+            self._tp_plan = plan
+
+
+def test_a_ready_plan_keeps_the_norms_of_heads_the_same_on_all_ranks() -> None:
+    styles = read_plan("llama", Decoder(), 2)
+    assert styles["layers.0.self_attn.q_norm"] == styles["layers.0.self_attn.k_norm"] == "heads"
+    assert styles["layers.0.self_attn.q_proj"] == "colwise"
+    assert styles["layers.0.mlp.down_proj"] == "rowwise"
+    assert "head" not in styles
+
+
+def test_a_ready_plan_fits_models_without_norms_of_heads() -> None:
+    model = Decoder()
+    del model.layers[0].self_attn.q_norm, model.layers[0].self_attn.k_norm
+    assert len(read_plan("llama", model, 2)) == 7
+    assert read_plan("auto", model, 2) == read_plan("llama", model, 2)
+
+
+def test_the_plan_that_a_model_brings_along_comes_first() -> None:
+    plan = {"layers.*.mlp.up_proj": "colwise_rep", "head": "colwise_gather_output", "embed": "embedding_rowwise"}
+    outer = nn.Module()
+    outer.inner = Decoder(plan={**plan, "layers.*.absent": "rowwise"})
+    expected = {"inner.layers.0.mlp.up_proj": "colwise_gathered", "inner.head": "colwise_gathered"}
+    assert read_plan("auto", outer, 2) == expected
+
+
+def test_a_layer_whose_weight_is_another_ones_stays_whole_or_is_refused() -> None:
+    assert read_plan("auto", Decoder(tied=True, plan={"head": "colwise_rep"}), 2) == {}
+    with pytest.raises(SettingsError, match="splits head, whose weight is that of embed and head: leave it out"):
+        read_plan({"head": "colwise_gathered"}, Decoder(tied=True), 2)
 
 
 @pytest.mark.parametrize(
-    ("plan", "ranks", "words"),
+    ("plan", "model", "message"),
     [
-        ("lama", 2, r"one of 'llama', 'timm_vit' or a mapping.*got 'lama'; did you mean 'llama'"),
-        (None, 2, "got None"),
-        ({}, 2, r"got \{\}"),
-        ({"layers.*": "colwise"}, 2, None),
-        ({"lm_haed": "colwise"}, 2, "'lm_haed' fits no nn.Linear of Llama.*lm_head"),
-        ({"lm_head": "diagonal"}, 2, r"tensor_plan\['lm_head'\] must be one of colwise.*got 'diagonal'"),
-        ({"lm_head": "colwise"}, 4, "tensor=4 cannot divide lm_head, whose out_features is 30"),
-        ({"lm_head": "rowwise"}, 3, "tensor=3 cannot divide lm_head, whose in_features is 8"),
-        ("llama", 8, "tensor=8 cannot divide the 4 heads of num_attention_heads of Llama"),
-        ("timm_vit", 2, "fits no nn.Linear"),
+        ("auto", Decoder(plan={"layers.*.mlp.up_proj": "ep_router"}), r"'layers\.\*\.mlp\.up_proj' by 'ep_router'"),
+        ("auto", Mlp(), r"brings no plan along, and none of llama, bert, vit, gpt2, timm_vit fits .* up, down"),
+        ("lama", Mlp(), r"must be 'auto', one of 'llama'.*did you mean 'llama'"),
+        ({"up": "columns"}, Mlp(), r"must be one of colwise, colwise_gathered, rowwise, rowwise_split, heads"),
+        ({"upp": "colwise"}, Mlp(), r"'upp' fits no nn\.Linear of Mlp.*did you mean 'up'"),
+        ({"down": "colwise"}, Mlp(9), r"tensor=2 cannot divide down, whose out_features is 9"),
+        ({"up": "rowwise_split"}, Mlp(9), r"tensor=2 cannot divide up, whose in_features is 9"),
     ],
 )
-def test_plans_that_do_not_fit(plan, ranks: int, words: str | None) -> None:
-    if words is None:
-        assert set(read_plan(plan, Llama(), ranks).values()) == {"colwise"}
-        return
-    with pytest.raises(SettingsError, match=words):
-        read_plan(plan, Llama(), ranks)
+def test_plans_that_do_not_fit_are_refused(plan: Any, model: nn.Module, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        read_plan(plan, model, 2)
 
 
-def test_the_length_of_the_shard_axis_is_what_is_left() -> None:
-    assert _shape(2, -1, 2, 16) == (2, 4, 2)
-    assert _shape(1, -1, 4, 4) == (1, 1, 4)
+def test_heads_are_divided_where_attention_is_split() -> None:
+    model = Decoder()
+    model.config = type("Config", (), {"num_attention_heads": 3})()
+    with pytest.raises(SettingsError, match="cannot divide the 3 heads of num_attention_heads"):
+        read_plan("llama", model, 2)
+    assert read_plan({"layers.*.mlp.up_proj": "colwise"}, model, 2)
 
 
-@pytest.mark.parametrize(
-    ("axes", "words"),
-    [
-        ((2, 2, 2, 4), "replicate=2, shard=2, tensor=2 do not multiply to the 4 ranks"),
-        ((3, -1, 1, 4), "do not multiply to the 4 ranks"),
-        ((0, 1, 1, 4), "are 1 or more, got replicate=0"),
-        ((1, -2, 1, 4), "shard=-2"),
-    ],
-)
-def test_meshes_that_do_not_fit_the_ranks(axes, words: str) -> None:
-    with pytest.raises(SettingsError, match=words):
-        _shape(*axes)
-
-
-def test_a_mesh_needs_a_process_group() -> None:
-    with pytest.raises(SettingsError, match="the strategy Mesh needs a process group"):
-        MeshStrategy(tensor=2, tensor_plan="llama")
+def test_a_bias_and_a_matrix_of_one_weight_are_no_tie() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    model[1].weight = nn.Parameter(torch.clone(model[0].weight.detach()))
+    assert read_plan({"0": "colwise", "1": "rowwise"}, model, 2) == {"0": "colwise", "1": "rowwise"}

@@ -17,6 +17,7 @@ from eng.registry import STRATEGIES
 from ..errors import SettingsError
 from .fsdp import FSDPStrategy
 from .tensor_plans import read_plan
+from .tensor_styles import parallel_style
 
 _AXES = ("replicate", "shard", "tensor")
 
@@ -33,8 +34,9 @@ class MeshStrategy(FSDPStrategy):
         shard: ranks that share parameters, gradients and optimizer state (FSDP2). -1 (default) takes those that are left.
         tensor: ranks that share the layers of `tensor_plan`. 1 by default.
         context: 1. Sharing one sequence among ranks needs an attention that only GPUs have.
-        tensor_plan: the name of a ready plan (``"llama"``, ``"timm_vit"``), or patterns of the names of ``nn.Linear``
-            layers with ``"colwise"``, ``"rowwise"`` or ``"colwise_gathered"`` for each. Needed where ``tensor`` is above 1.
+        tensor_plan: ``"auto"`` for models of transformers and timm, the name of a ready plan, or patterns of the names of
+            layers with ``"colwise"``, ``"rowwise"``, ``"colwise_gathered"``, ``"rowwise_split"`` or ``"heads"`` for each (see
+            :func:`~.tensor_plans.read_plan`). Needed where ``tensor`` is above 1.
         **kwargs: those of :class:`FSDPStrategy`.
 
     Raises:
@@ -66,7 +68,9 @@ class MeshStrategy(FSDPStrategy):
             )
         self.shape = _shape(replicate, shard, tensor, get_world_size())
         if tensor > 1 and tensor_plan is None:
-            raise SettingsError("tensor > 1 needs tensor_plan: 'llama', 'timm_vit' or patterns of layer names")
+            raise SettingsError(
+                "tensor > 1 needs tensor_plan: 'auto', the name of a ready plan or patterns of layer names"
+            )
         self.tensor_plan = tensor_plan
         set_ranks_per_share(tensor)
 
@@ -79,9 +83,10 @@ class MeshStrategy(FSDPStrategy):
         device_type = torch.device(get_device()).type
         mesh = init_device_mesh(device_type, self.shape, mesh_dim_names=_AXES)
         if self.shape[2] > 1:
-            styles = read_plan(self.tensor_plan, model, self.shape[2])
+            plan = read_plan(self.tensor_plan, model, self.shape[2])
             model.to(get_device())
-            parallelize_module(model, mesh["tensor"], {name: _parallel(style) for name, style in styles.items()})
+            styles = {name: parallel_style(style, model.get_submodule(name)) for name, style in plan.items()}
+            parallelize_module(model, mesh["tensor"], styles)
             _share_randomness(mesh["tensor"])
         return self._wrap(model, {"device_mesh": mesh["replicate", "shard"]})
 
@@ -96,15 +101,6 @@ class MeshStrategy(FSDPStrategy):
         super().load_optim_state(model, optim_wrapper, state)
         if self.shape[2] > 1:
             _update_one_by_one(optim_wrapper)
-
-
-def _parallel(style: str) -> Any:
-    from torch.distributed.tensor import Replicate
-    from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel
-
-    if style == "rowwise":
-        return RowwiseParallel()
-    return ColwiseParallel(output_layouts=Replicate()) if style == "colwise_gathered" else ColwiseParallel()
 
 
 def _shape(replicate: int, shard: int, tensor: int, ranks: int) -> tuple[int, int, int]:

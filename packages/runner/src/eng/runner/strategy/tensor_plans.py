@@ -1,4 +1,4 @@
-"""Plans of tensor parallelism: which linear layers are split, by the names of modules."""
+"""Plans of tensor parallelism: which layers are split, by the names of modules."""
 
 from __future__ import annotations
 
@@ -13,22 +13,57 @@ from eng.logging.near_names import near
 from ..errors import SettingsError
 
 PLANS: dict[str, dict[str, str]] = {
-    # Llama, Mistral, Qwen, Gemma and their kind in Hugging Face's transformers.
+    # Llama, Mistral, Qwen, Gemma and their kind in Hugging Face's transformers; some normalise the heads of q and k.
     "llama": {
         "*self_attn.q_proj": "colwise",
         "*self_attn.k_proj": "colwise",
         "*self_attn.v_proj": "colwise",
+        "*self_attn.q_norm": "heads",
+        "*self_attn.k_norm": "heads",
         "*self_attn.o_proj": "rowwise",
         "*mlp.gate_proj": "colwise",
         "*mlp.up_proj": "colwise",
         "*mlp.down_proj": "rowwise",
     },
-    # timm's vision transformers compute query, key and value in one layer, whose columns are not in the order of heads.
+    # BERT, RoBERTa, ELECTRA.
+    "bert": {
+        "*attention.self.query": "colwise",
+        "*attention.self.key": "colwise",
+        "*attention.self.value": "colwise",
+        "*attention.output.dense": "rowwise",
+        "*intermediate.dense": "colwise",
+        "*layer.*.output.dense": "rowwise",
+    },
+    # Vision transformers of transformers 5.
+    "vit": {
+        "*attention.q_proj": "colwise",
+        "*attention.k_proj": "colwise",
+        "*attention.v_proj": "colwise",
+        "*attention.o_proj": "rowwise",
+        "*mlp.fc1": "colwise",
+        "*mlp.fc2": "rowwise",
+    },
+    # The next two compute query, key and value in one layer, whose columns are not in the order of heads.
+    "gpt2": {"*h.*.mlp.c_fc": "colwise", "*h.*.mlp.c_proj": "rowwise"},
     "timm_vit": {"*blocks.*.mlp.fc1": "colwise", "*blocks.*.mlp.fc2": "rowwise"},
 }
 """Ready plans by name: a pattern of module names, and how layers with such a name are split."""
 
-_STYLES = ("colwise", "colwise_gathered", "rowwise")
+OF_TRANSFORMERS = {
+    "colwise": "colwise",
+    "rowwise": "rowwise",
+    "colwise_rep": "colwise_gathered",
+    "colwise_gather_output": "colwise_gathered",
+    "rowwise_rep": "rowwise_split",
+    "rowwise_split_input": "rowwise_split",
+    "replicated_with_grad_allreduce": "heads",
+    "embedding_rowwise": None,
+    "vocab_parallel_rowwise": None,
+}
+"""Styles of the plans that models of transformers bring along (4 and 5); layers of the style None stay whole."""
+
+_STYLES = ("colwise", "colwise_gathered", "rowwise", "rowwise_split", "heads")
+_OPTIONAL = ("*self_attn.q_norm", "*self_attn.k_norm")
 _HEAD_COUNTS = ("num_attention_heads", "num_key_value_heads")
 
 
@@ -36,46 +71,132 @@ def read_plan(plan: Any, model: nn.Module, ranks: int) -> dict[str, str]:
     """How each layer that a plan names is split.
 
     Args:
-        plan: the name of a ready plan, or a mapping of patterns of module names to ``"colwise"`` (the outputs are split),
-            ``"rowwise"`` (the inputs are split, the results are summed) or ``"colwise_gathered"`` (the outputs are split
-            and put together again).
+        plan: ``"auto"`` takes the plan that a model of transformers brings along, else the ready plan that fits the names of
+            the model's layers. Otherwise the name of a ready plan, or a mapping of patterns of module names to
+            ``"colwise"`` (the outputs are split), ``"rowwise"`` (the inputs are split, the results are summed),
+            ``"colwise_gathered"`` (the outputs are split and put together again), ``"rowwise_split"`` (the inputs are
+            whole, and split here) or ``"heads"`` (a layer with parameters for one head, which each rank applies to its
+            own heads: the gradients are summed).
         model: the model.
         ranks: number of ranks that share a layer.
 
     Raises:
         SettingsError: the plan is unknown, fits no layer, or a layer cannot be divided evenly.
     """
-    patterns = _patterns(plan)
+    is_own = plan == "auto"
+    patterns, optional = _patterns(plan, model)
+    layers = {name: module for name, module in model.named_modules() if can_be_split(module)}
+    others = {name for name, module in model.named_modules() if any(True for _ in module.parameters(recurse=False))}
     styles: dict[str, str] = {}
-    layers = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     for pattern, style in patterns.items():
         if style not in _STYLES:
             raise SettingsError(f"tensor_plan[{pattern!r}] must be one of {', '.join(_STYLES)}, got {style!r}")
-        names = [name for name in layers if fnmatch.fnmatchcase(name, pattern)]
-        if not names:
-            hint = near(pattern, layers, otherwise=f"; there are {', '.join(list(layers)[:12])}")
+        known = others if style == "heads" else layers
+        names = [name for name in known if fnmatch.fnmatchcase(name, pattern)]
+        if not names and pattern not in optional:
+            hint = near(pattern, known, otherwise=f"; there are {', '.join(list(known)[:12])}")
             raise SettingsError(f"tensor_plan: {pattern!r} fits no nn.Linear of {type(model).__name__}{hint}")
         styles |= dict.fromkeys(names, style)
+    _leave_tied(styles, model, refuse=not is_own)
     for name, style in styles.items():
-        side = "in_features" if style == "rowwise" else "out_features"
-        if getattr(layers[name], side) % ranks:
-            raise SettingsError(
-                f"tensor={ranks} cannot divide {name}, whose {side} is {getattr(layers[name], side)}: choose a divisor of it"
-            )
-    _check_heads(model, ranks)
+        _check_size(name, layers.get(name), style, ranks)
+    if any("att" in name for name in styles):
+        _check_heads(model, ranks)
     return styles
 
 
-def _patterns(plan: Any) -> Mapping[str, str]:
+def can_be_split(module: nn.Module) -> bool:
+    """Whether a layer multiplies by a matrix: ``nn.Linear``, or transformers' ``Conv1D``, whose matrix is transposed."""
+    return isinstance(module, nn.Linear) or is_transposed(module)
+
+
+def is_transposed(module: nn.Module) -> bool:
+    """Whether a layer is transformers' ``Conv1D``: a linear layer whose weight is (inputs, outputs)."""
+    return type(module).__name__ == "Conv1D" and type(module).__module__.startswith("transformers.")
+
+
+def _patterns(plan: Any, model: nn.Module) -> tuple[Mapping[str, str], tuple[str, ...]]:
+    """The patterns of a plan, and those of them that need not fit."""
     if isinstance(plan, Mapping) and plan:
-        return plan
+        return plan, ()
+    if plan == "auto":
+        own = _plan_of_model(model)
+        return (own, tuple(own)) if own else (PLANS[_fitting_plan(model)], _OPTIONAL)
     if isinstance(plan, str) and plan in PLANS:
-        return PLANS[plan]
+        return PLANS[plan], _OPTIONAL
     hint = near(plan, PLANS) if isinstance(plan, str) else ""
     raise SettingsError(
-        f"tensor_plan must be one of {', '.join(map(repr, PLANS))} or a mapping such as "
+        f"tensor_plan must be 'auto', one of {', '.join(map(repr, PLANS))} or a mapping such as "
         f"{{'layers.*.up': 'colwise', 'layers.*.down': 'rowwise'}}, got {plan!r}{hint}"
     )
+
+
+def _plan_of_model(model: nn.Module) -> dict[str, str]:
+    """The plan that a model of transformers, or one inside `model`, brings along; empty where there is none.
+
+    Raises:
+        SettingsError: it splits a layer in a way that is not known here.
+    """
+    for prefix, module in model.named_modules():
+        own = getattr(module, "_tp_plan", None)
+        if not isinstance(own, Mapping) or not own:
+            continue
+        unknown = {pattern: style for pattern, style in own.items() if style not in OF_TRANSFORMERS}
+        if unknown:
+            raise SettingsError(
+                f"the plan of {type(module).__name__} splits {next(iter(unknown))!r} by {next(iter(unknown.values()))!r}, "
+                "which is not supported: give tensor_plan a mapping of the layers to split"
+            )
+        start = f"{prefix}." if prefix else ""
+        styles = {f"{start}{pattern}": OF_TRANSFORMERS[style] for pattern, style in own.items()}
+        return {pattern: style for pattern, style in styles.items() if style is not None}
+    return {}
+
+
+def _fitting_plan(model: nn.Module) -> str:
+    """Name of the ready plan all of whose patterns fit.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    layers = [name for name, module in model.named_modules() if can_be_split(module)]
+    for name, patterns in PLANS.items():
+        needed = [pattern for pattern in patterns if pattern not in _OPTIONAL]
+        if all(fnmatch.filter(layers, pattern) for pattern in needed):
+            return name
+    raise SettingsError(
+        f"tensor_plan='auto': {type(model).__name__} brings no plan along, and none of {', '.join(PLANS)} fits its layers; "
+        f"give a mapping of their names, of which there are {', '.join(layers[:12])}"
+    )
+
+
+def _leave_tied(styles: dict[str, str], model: nn.Module, *, refuse: bool) -> None:
+    """Takes layers out of a plan whose weight is that of another layer too: to split it would part the two.
+
+    Raises:
+        SettingsError: there is one, and `refuse` is set.
+    """
+    owners: dict[int, list[str]] = {}
+    for name, module in model.named_modules(remove_duplicate=False):
+        for parameter in module.parameters(recurse=False):
+            owners.setdefault(id(parameter), []).append(name)
+    tied = {name: names for names in owners.values() if len(set(names)) > 1 for name in names if name in styles}
+    for name, names in tied.items():
+        if refuse:
+            raise SettingsError(
+                f"tensor_plan splits {name}, whose weight is that of {' and '.join(names)}: leave it out"
+            )
+        styles.pop(name, None)
+
+
+def _check_size(name: str, layer: nn.Module | None, style: str, ranks: int) -> None:
+    if layer is None:
+        return
+    side, (columns, rows) = ("in_features", (1, 0)) if style.startswith("rowwise") else ("out_features", (0, 1))
+    weight: Any = layer.weight
+    size = weight.shape[rows if is_transposed(layer) else columns]
+    if size % ranks:
+        raise SettingsError(f"tensor={ranks} cannot divide {name}, whose {side} is {size}: choose a divisor of it")
 
 
 def _check_heads(model: nn.Module, ranks: int) -> None:

@@ -1,0 +1,60 @@
+"""How a layer of a plan of tensor parallelism is split, as styles of ``torch.distributed.tensor.parallel``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from .tensor_plans import is_transposed
+
+
+def parallel_style(style: str, module: nn.Module) -> Any:
+    """The style of torch that splits `module` as a plan says.
+
+    Args:
+        style: one that :func:`~.tensor_plans.read_plan` gives.
+        module: the layer.
+    """
+    from torch.distributed.tensor import Replicate
+    from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, SequenceParallel
+
+    if is_transposed(module):
+        return _transposed_style(style)
+    if style == "heads":  # (batch, position, head, features of a head): each rank has the heads of its columns
+        return SequenceParallel(sequence_dim=2, use_local_output=True)
+    if style == "colwise_gathered":
+        return ColwiseParallel(output_layouts=Replicate())
+    if style == "rowwise_split":
+        return RowwiseParallel(input_layouts=Replicate())
+    return RowwiseParallel() if style == "rowwise" else ColwiseParallel()
+
+
+def _transposed_style(style: str) -> Any:
+    """A style for layers whose weight is (inputs, outputs), where torch's are for (outputs, inputs)."""
+    from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_module, distribute_tensor
+    from torch.distributed.tensor.parallel.style import ParallelStyle
+
+    is_rowwise = style.startswith("rowwise")
+    parts = {"weight": Shard(0), "bias": Replicate()} if is_rowwise else {"weight": Shard(1), "bias": Shard(0)}
+    needed = Shard(-1) if is_rowwise else Replicate()
+    inputs_are = Shard(-1) if style == "rowwise" else Replicate()
+    outputs_are = Shard(-1) if style == "colwise" else Replicate()
+
+    def split(name: str, module: nn.Module, mesh: Any) -> None:
+        for key, parameter in list(module.named_parameters(recurse=False)):
+            part = distribute_tensor(parameter, mesh, [parts[key]])
+            module.register_parameter(key, nn.Parameter(part, requires_grad=parameter.requires_grad))
+
+    def before(module: nn.Module, inputs: tuple[Any, ...], mesh: Any) -> Any:
+        whole = DTensor.from_local(inputs[0], mesh, [inputs_are], run_check=False)
+        return whole.redistribute(placements=[needed])
+
+    def after(module: nn.Module, outputs: Any, mesh: Any) -> Any:
+        return outputs.redistribute(placements=[outputs_are]).to_local()
+
+    class TransposedParallel(ParallelStyle):
+        def _apply(self, module: nn.Module, device_mesh: Any) -> nn.Module:
+            return distribute_module(module, device_mesh, split, before, after)
+
+    return TransposedParallel()
