@@ -1,6 +1,7 @@
 """Hooks: what acts at points of a run without being part of the loop."""
 
 from .checkpoint_hook import CheckpointHook
+from .compile_cache_hook import CompileCacheHook
 from .early_stopping_hook import EarlyStoppingHook
 from .ema_hook import EMAHook
 from .empty_cache_hook import EmptyCacheHook
@@ -30,6 +31,7 @@ __all__ = [
     "LoggerHook",
     "ParamSchedulerHook",
     "CheckpointHook",
+    "CompileCacheHook",
     "EMAHook",
     "EarlyStoppingHook",
     "EmptyCacheHook",

@@ -19,6 +19,7 @@ class Recompiles:
     def __init__(self) -> None:
         self.count = 0
         self._last: Any = None
+        self._has_told: set[str] = set()
 
     def begin(self) -> None:
         """Leaves out what was compiled so far."""
@@ -27,9 +28,14 @@ class Recompiles:
         self._last = notes[-1] if notes else None
 
     def news(self) -> str:
-        """What was compiled again since the last look, with reasons; "" where nothing was."""
+        """What was compiled again since the last look, with reasons, and what will not be any more; "" where nothing was."""
         new = self._new_notes()
-        again = [note for note in new if getattr(note, "recompile_reason", None)]
+        limited = [text for text in map(_limit, new) if text and text not in self._has_told]
+        self._has_told.update(limited)
+        again = [note for note in new if getattr(note, "recompile_reason", None) and not _limit(note)]
+        return "\n".join([*filter(None, [self._recompiled(again)]), *dict.fromkeys(limited)])
+
+    def _recompiled(self, again: Sequence[Any]) -> str:
         if not again:
             return ""
         self.count += len(again)
@@ -57,7 +63,33 @@ def _notes() -> Sequence[Any]:
     return read() if read is not None else []
 
 
+def _limit(note: Any) -> str:
+    """That a function reached the limit of recompiles and runs uncompiled; "" for any other note."""
+    failure = str(getattr(note, "fail_reason", None) or "")
+    if not any(name in failure for name in ("recompile_limit", "cache_size_limit")):
+        return ""
+    # The note of a failure has no name, and the function's first note, of the same frame, has.
+    frame = str(note.compile_id).partition("/")[0]
+    first = next((other for other in _notes() if _is_of(other, frame) and other.co_name), note)
+    return (
+        f"torch.compile compiles {_name(first)} no more: it was compiled as often as recompile_limit allows, and runs uncompiled for "
+        f"new shapes and values (last reason: {_why(note)})"
+    )
+
+
+def _is_of(note: Any, frame: str) -> bool:
+    return str(note.compile_id).partition("/")[0] == frame
+
+
 def _reason(note: Any) -> str:
+    return f"{_name(note)} as {_why(note)}"
+
+
+def _why(note: Any) -> str:
     reason = " ".join(str(note.recompile_reason).split())
+    return reason.partition(": ")[2] or reason
+
+
+def _name(note: Any) -> str:
     source = f"{note.co_filename}:{note.co_firstlineno}" if getattr(note, "co_filename", None) else "unknown place"
-    return f"{note.co_name} ({source}) as {reason.partition(': ')[2] or reason}"
+    return f"{note.co_name} ({source})"

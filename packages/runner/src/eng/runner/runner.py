@@ -29,6 +29,7 @@ from .assemble import data, evaluation, loops, observers, optim
 from .assemble import hooks as hook_parts
 from .assemble import model as models
 from .assemble import strategy as strategies
+from .assemble.compilation import compile_model
 from .assemble.hooks import HooksByName, HookSetting
 from .assemble.preparation import prepare_model
 from .call import log_interruption
@@ -211,7 +212,7 @@ class Runner:
             follow_modes(self)
             if self.settings.on_oom is not None:
                 self.train_loop.split_step = SplitStep(self.model, self.optim_wrapper)
-            models.compile_model(self.model, self.settings.compile or self.cfg.get("compile", False))
+            compile_model(self.model, self.settings.compile or self.cfg.get("compile", False))
             write_passport(self)
             loops.warn_if_nothing_is_left(self.train_loop, self.logger)
             while not self._has_run(self.train_loop):
@@ -413,9 +414,7 @@ class Runner:
 
     def register_default_hooks(self, hooks: HooksByName | None = None) -> None:
         """Adds the default hooks, with ``hooks`` in the place of those of the same name."""
-        settings = self.settings
-        policies = settings.nan_policy, settings.loss_spike, settings.preemption, settings.env_cfg.get("gc_interval")
-        for hook in hook_parts.with_default_hooks(hooks, *policies):
+        for hook in hook_parts.default_hooks_of(self.settings, hooks):
             self.register_hook(hook)
 
     def register_custom_hooks(self, hooks: list[HookSetting]) -> None:

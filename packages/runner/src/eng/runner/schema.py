@@ -59,6 +59,7 @@ DEFAULT_HOOKS = frozenset(
         "visualization",
         "progress_bar",
         "garbage_collection",
+        "compile_cache",
     ]
 )
 PARAMWISE_KEYS = frozenset(

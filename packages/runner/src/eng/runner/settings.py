@@ -120,7 +120,8 @@ class RunnerSettings:
     strategy: Any = None
     """How the model lives on its devices; None is one device, or DDP in a process group."""
     compile: bool | Mapping[str, Any] = False
-    """True, or options of ``torch.nn.Module.compile``."""
+    """True, or options of ``torch.nn.Module.compile``, and ``regions``, ``recompile_limit``, ``on_recompile_limit``, ``cache`` and ``target``
+    (:func:`eng.runner.assemble.compilation.compile_model`)."""
     activation_checkpointing: Mapping[str, Any] | list[str] | str | None = None
     """Names of modules, with wildcards, that compute their activations again in the backward pass, or
     ``dict(modules=[...], keep="matmul", offload=True)``, see :class:`eng.runner.activation_checkpointing.ActivationSettings`."""

@@ -10,8 +10,8 @@ from typing import Any
 from eng.compat.version import __version__
 from eng.dist import get_rank, get_world_size, is_distributed
 from eng.runner import environment
-from eng.runner.assemble import model as models
 from eng.runner.assemble import optim
+from eng.runner.assemble.compilation import compile_model
 
 
 def _part(name: str) -> property:
@@ -119,7 +119,7 @@ class OfRunner:
             target: name of the method, such as ``"train_step"``; the model's forward, which each of them calls, is
                 compiled.
         """
-        models.compile_model(self.model, self.settings.compile or self.cfg.get("compile", False))
+        compile_model(self.model, self.settings.compile or self.cfg.get("compile", False))
 
 
 MEMBERS = {"Runner": OfRunner}

@@ -14,6 +14,7 @@ from eng.dist import get_rank, get_world_size, init_dist, is_distributed
 from eng.runner import environment
 from eng.runner.assemble import model as models
 from eng.runner.assemble import observers, optim
+from eng.runner.assemble.compilation import compile_model
 from eng.runner.assemble.strategy import place_model
 from eng.runner.state import collect, restore
 from eng.runner.state.policy import choose_beginning
@@ -122,7 +123,7 @@ class BaseStrategy(Strategy):
     def compile_model(self, model: nn.Module, compile: dict[str, Any] | bool = False) -> nn.Module:
         """The model, its forward compiled in place where that is asked for."""
         if compile:
-            models.compile_model(model, compile)
+            compile_model(model, compile)
         return model
 
     def build_optim_wrapper(self, optim_wrapper: Any, model: nn.Module | None = None) -> Any:

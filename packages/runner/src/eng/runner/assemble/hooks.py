@@ -13,6 +13,8 @@ from eng.logging.progress import can_draw
 from eng.registry import HOOKS
 from eng.runner.errors import SettingsError
 
+from ..settings import EnvSettings, RunnerSettings
+from .compilation import wants_cache
 from .own_copy import own_copy
 
 HookSetting = Hook | Mapping[str, Any]
@@ -46,12 +48,25 @@ def build_hook(hook: HookSetting) -> tuple[Hook, int | str | None]:
     return built, priority
 
 
+def default_hooks_of(settings: RunnerSettings, hooks: HooksByName | None) -> list[HookSetting]:
+    """The default hooks of a run, with the user's in their place; see :func:`with_default_hooks`."""
+    return with_default_hooks(
+        hooks,
+        settings.nan_policy,
+        settings.loss_spike,
+        settings.preemption,
+        EnvSettings.of(settings.env_cfg).gc_interval,
+        wants_cache(settings.compile),
+    )
+
+
 def with_default_hooks(
     hooks: HooksByName | None,
     nan_policy: str | Mapping[str, Any] = "warn",
     loss_spike: Mapping[str, Any] | None = None,
     preemption: Mapping[str, Any] | None = None,
     gc_interval: int | None = None,
+    keeps_compiled: bool = False,
 ) -> list[HookSetting]:
     """The default hooks, and on a terminal the bar, with the user's in their place; None as a value leaves one out.
 
@@ -61,6 +76,7 @@ def with_default_hooks(
         loss_spike: the Runner's setting, for NonFiniteLossHook.
         preemption: the Runner's setting, for PreemptionHook.
         gc_interval: iterations from one garbage collection to the next; None leaves them to Python.
+        keeps_compiled: whether artifacts of torch.compile are kept in the work dir.
 
     Raises:
         SettingsError: the name of a user's hook is almost that of a default hook of the same class.
@@ -72,6 +88,7 @@ def with_default_hooks(
         "non_finite_loss": {"type": "NonFiniteLossHook", "spike": loss_spike, **options_of(nan_policy)},
         "preemption": {"type": "PreemptionHook", **(preemption or {})},
         **({"garbage_collection": {"type": "GarbageCollectionHook", "interval": gc_interval}} if gc_interval else {}),
+        **({"compile_cache": {"type": "CompileCacheHook"}} if keeps_compiled else {}),
         **({"progress_bar": {"type": "ProgressBarHook"}} if can_draw() else {}),
         **(hooks or {}),
     }

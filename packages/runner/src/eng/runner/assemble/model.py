@@ -5,22 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from typing import Any
-from weakref import WeakSet
 
-import torch
 from torch import nn
-from torch.utils._pytree import tree_map_only
 
-from eng.checkpoint.unwrap import unwrap
 from eng.model import adapters
 from eng.runner.errors import ModelContractError
 
 from .own_copy import own_copy
 
 logger = logging.getLogger(__name__)
-
-# Models whose compiled code writes its outputs to the same memory in each call.
-_REUSE_OUTPUTS: WeakSet[nn.Module] = WeakSet()
 
 STEPS = {"train": "train_step", "val": "val_step", "test": "test_step"}
 
@@ -80,53 +73,3 @@ def check_steps(model: nn.Module, modes: list[str]) -> None:
                 f"{type(model).__name__} has no {STEPS[mode]}(), which the {mode} loop calls; derive it from "
                 "eng.model.BaseModel, whose steps call forward(..., mode='loss' | 'predict')"
             )
-
-
-def compile_model(model: nn.Module, options: bool | Mapping[str, Any]) -> None:
-    """Compiles ``model.forward`` in place; the names in its state dict stay the same.
-
-    Args:
-        model: the model, wrapped or not.
-        options: False leaves the model as it is; True, or the keywords of :meth:`torch.nn.Module.compile`; ``target`` names a method other than
-            ``forward`` to compile, such as ``"train_step"``.
-
-    Raises:
-        ValueError: the model has no method called ``target``.
-    """
-    if not options:
-        return
-    keywords = {} if isinstance(options, bool) else dict(options)
-    target = keywords.pop("target", "forward")
-    if _uses_cuda_graphs(keywords):
-        _REUSE_OUTPUTS.add(model)
-    if target == "forward":
-        unwrap(model).compile(**keywords)
-        return
-    if not callable(getattr(model, target, None)):
-        raise ValueError(f"compile=dict(target={target!r}): {type(model).__name__} has no such method")
-    setattr(model, target, torch.compile(getattr(model, target), **keywords))
-
-
-def _uses_cuda_graphs(keywords: Mapping[str, Any]) -> bool:
-    """Whether the options of ``torch.compile`` ask for CUDA graphs."""
-    modes = ("reduce-overhead", "max-autotune")
-    options = keywords.get("options") or {}
-    return (
-        keywords.get("mode") in modes
-        or keywords.get("backend") == "cudagraphs"
-        or bool(options.get("triton.cudagraphs"))
-    )
-
-
-def kept_outputs(model: nn.Module, outputs: Any) -> Any:
-    """The outputs of a step, copied where the next step of the model would overwrite them.
-
-    Replays of a CUDA graph write to the same memory; losses and predictions are read later than that.
-
-    Args:
-        model: as the run holds it.
-        outputs: tensors and data elements, alone or nested.
-    """
-    if model not in _REUSE_OUTPUTS:
-        return outputs
-    return tree_map_only(torch.Tensor, torch.clone, outputs)

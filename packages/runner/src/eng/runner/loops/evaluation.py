@@ -13,7 +13,7 @@ from eng.dist import all_gather_object
 from eng.evaluator import LossMeter, split_losses
 from eng.registry import LOOPS
 from eng.runner.amp import autocast
-from eng.runner.assemble.model import kept_outputs
+from eng.runner.assemble.compilation import kept_outputs
 
 from ._generators import seed_workers
 from ._limits import with_limit

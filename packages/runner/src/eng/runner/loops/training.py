@@ -13,7 +13,7 @@ from eng.dist import get_data_world_size
 from eng.hooks._timed import as_timed_interval
 from eng.logging.whole_numbers import whole_number
 from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
-from eng.runner.assemble.model import kept_outputs
+from eng.runner.assemble.compilation import kept_outputs
 from eng.runner.state.rng import RngState, capture_rng, restore_rng
 from eng.runner.utils import calc_dynamic_intervals
 

@@ -1,0 +1,105 @@
+"""torch.compile for a model, or for regions of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from weakref import WeakSet
+
+import torch
+from torch import nn
+from torch.utils._pytree import tree_map_only
+
+from eng.checkpoint.unwrap import unwrap
+
+from ..errors import SettingsError
+from ..module_patterns import modules_by_pattern
+
+__all__ = ["compile_model", "kept_outputs", "wants_cache"]
+
+# Models whose compiled code writes its outputs to the same memory in each call.
+_REUSE_OUTPUTS: WeakSet[nn.Module] = WeakSet()
+
+
+def compile_model(model: nn.Module, options: bool | Mapping[str, Any]) -> None:
+    """Compiles ``model.forward``, or that of some of its modules, in place; the names in its state dict stay the same.
+
+    Args:
+        model: the model, wrapped or not.
+        options: False leaves the model as it is; True, or the keywords of :meth:`torch.nn.Module.compile` and of these:
+
+            - ``target``: a method other than ``forward`` to compile, such as ``"train_step"``;
+            - ``regions``: names of modules, with wildcards, that are compiled in place of the whole model; modules of one class share
+              what is compiled;
+            - ``recompile_limit``: how often a function is compiled for other shapes or values; then it runs uncompiled;
+            - ``on_recompile_limit``: ``"warn"`` (default) or ``"raise"``;
+            - ``cache``: True keeps what is compiled in the work dir (:class:`eng.hooks.CompileCacheHook`).
+
+    Raises:
+        ValueError: the model has no method called ``target``, or no module that ``regions`` names.
+        SettingsError: options contradict each other.
+    """
+    if not options:
+        return
+    keywords = {} if isinstance(options, bool) else dict(options)
+    keywords.pop("cache", None)
+    _limit_recompiles(keywords.pop("recompile_limit", None), keywords.pop("on_recompile_limit", "warn"))
+    target, regions = keywords.pop("target", "forward"), keywords.pop("regions", None)
+    if _uses_cuda_graphs(keywords):
+        _REUSE_OUTPUTS.add(model)
+    if regions is not None:
+        if target != "forward":
+            raise SettingsError(f"compile takes regions or target, got regions={regions!r} and target={target!r}")
+        for module in modules_by_pattern(unwrap(model), regions, "compile=dict(regions=...)").values():
+            module.compile(**keywords)
+        return
+    if target == "forward":
+        unwrap(model).compile(**keywords)
+        return
+    if not callable(getattr(model, target, None)):
+        raise ValueError(f"compile=dict(target={target!r}): {type(model).__name__} has no such method")
+    setattr(model, target, torch.compile(getattr(model, target), **keywords))
+
+
+def wants_cache(options: bool | Mapping[str, Any]) -> bool:
+    """Whether a run keeps what its model's compilation makes."""
+    return isinstance(options, Mapping) and bool(options.get("cache"))
+
+
+def _uses_cuda_graphs(keywords: Mapping[str, Any]) -> bool:
+    """Whether the options of ``torch.compile`` ask for CUDA graphs."""
+    modes = ("reduce-overhead", "max-autotune")
+    options = keywords.get("options") or {}
+    return (
+        keywords.get("mode") in modes
+        or keywords.get("backend") == "cudagraphs"
+        or bool(options.get("triton.cudagraphs"))
+    )
+
+
+def kept_outputs(model: nn.Module, outputs: Any) -> Any:
+    """The outputs of a step, copied where the next step of the model would overwrite them.
+
+    Replays of a CUDA graph write to the same memory; losses and predictions are read later than that.
+
+    Args:
+        model: as the run holds it.
+        outputs: tensors and data elements, alone or nested.
+    """
+    if model not in _REUSE_OUTPUTS:
+        return outputs
+    return tree_map_only(torch.Tensor, torch.clone, outputs)
+
+
+def _limit_recompiles(limit: int | None, action: str) -> None:
+    if action not in ("warn", "raise"):
+        raise SettingsError(f"compile: on_recompile_limit must be 'warn' or 'raise', got {action!r}")
+    if limit is None and action == "warn":
+        return
+    import torch._dynamo
+
+    if limit is not None:
+        if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
+            raise SettingsError(f"compile: recompile_limit must be a number above 0, got {limit!r}")
+        torch._dynamo.config.recompile_limit = limit  # noqa: SLF001  # torch documents no other way
+    torch._dynamo.config.fail_on_recompile_limit_hit = action == "raise"  # noqa: SLF001
