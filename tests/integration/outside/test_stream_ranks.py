@@ -74,3 +74,24 @@ def test_each_sample_comes_once_or_the_run_says_so(name: str, results: list[dict
     assert counts == dict.fromkeys(range(SAMPLES), 2 * IS_REPEATED.get(name, 1))
     for rank in results:
         assert any("shard_stream=True" in text for text in rank[name]["messages"]) is (name in IS_REPEATED)
+
+
+@pytest.mark.timeout(160)
+def test_a_stream_of_datasets_is_resumed_where_each_rank_stopped(tmp_path: Path) -> None:
+    pytest.importorskip("datasets")
+    sys.path.insert(0, str(Path(__file__).parents[3] / "packages/runner/tests/runner"))
+    from shared_stream_processes import trained_on_two_ranks
+
+    cases = ("datasets, 0", "datasets, 2")
+    results = trained_on_two_ranks(tmp_path, *cases)
+    # The shards of six, seven, six and seven samples go to the ranks in turns, and an epoch ends where a rank has no batch.
+    assert [result["datasets, 0"]["whole"] for result in results] == [
+        [*range(6), *range(13, 19)] * 2,
+        [*range(6, 13), *range(19, 24)] * 2,
+    ]
+    for result in results:
+        for case in cases:
+            assert len(result[case]["whole"]) == 2 * len(set(result[case]["whole"]))
+            for stop in ("2", "5", "7"):
+                first, rest = result[case][stop]
+                assert first + rest == result[case]["whole"], (case, stop)

@@ -55,6 +55,21 @@ def stopped_and_resumed(folder: Path, dataset: type[Count], cfg: dict[str, Any],
 CFGS = [{"by_epoch": True, "max_epochs": 2}, {"by_epoch": False, "max_iters": 6}]
 
 
+@pytest.mark.parametrize("cfg", [CFGS[0], {"by_epoch": False, "max_iters": 8}], ids=["epochs", "iterations"])
+@pytest.mark.parametrize("at", [3, 4, 5, 8])
+def test_a_stream_that_ended_inside_its_last_batch_is_not_read_again(
+    at: int, cfg: dict[str, Any], tmp_path: Path
+) -> None:
+    with pytest.raises(Gone):
+        run(tmp_path, loader(Stateful(7)), cfg, custom_hooks=[Strike(at)]).train()
+    stream = Stateful(7)
+    resumed = run(tmp_path, loader(stream), cfg, resume=True)
+    resumed.train()
+    batches = [[0, 1], [2, 3], [4, 5], [6]] * 2
+    assert resumed.model.seen == [number for batch in batches[at:] for number in batch] == stream.reads
+    assert resumed.iter == 8
+
+
 @pytest.mark.parametrize("cfg", CFGS, ids=["epochs", "iterations"])
 @pytest.mark.parametrize("at", [1, 2, 3, 4])
 def test_a_dataset_with_a_state_reads_no_sample_again(at: int, cfg: dict[str, Any], tmp_path: Path) -> None:

@@ -35,6 +35,9 @@ def batches_from(
     if isinstance(loader, LimitedLoader):
         return _limited(loader, start, on_start, saved)
     if load_stream(loader, saved):
+        if start and saved is not None and saved.get("has_ended"):
+            on_start()
+            return iter(())
         length = length_of(loader)
         if length is not None and start >= length:
             if gives_empty_pass_at_end(loader):
@@ -119,17 +122,34 @@ def _entered(loader: Any, start: int, on_start: Callable[[], None]) -> Iterator[
     """The batches of a loader that was put where it was."""
     batches: Iterator[Any] = iter(loader)
     on_start()
-    return batches if start else _or_anew(batches, loader)
+    return batches if start else _OrAnew(batches, loader)
 
 
-def _or_anew(batches: Iterator[Any], loader: Any) -> Iterator[Any]:
+class _OrAnew:
     """``batches`` or, where there are none because the loader was saved at the end of a pass, those of the next pass."""
-    is_empty = True
-    for batch in batches:
-        is_empty = False
-        yield batch
-    if is_empty:
-        yield from loader
+
+    def __init__(self, batches: Iterator[Any], loader: Any) -> None:
+        self.batches, self.loader = batches, loader
+        self._is_empty = True
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "batches" or name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.batches, name)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            batch = next(self.batches)
+        except StopIteration:
+            if not self._is_empty:
+                raise
+            self.batches = iter(self.loader)
+            batch = next(self.batches)
+        self._is_empty = False
+        return batch
 
 
 def _read_past(loader: Any, start: int, on_start: Callable[[], None]) -> Iterator[Any]:
@@ -185,6 +205,11 @@ class _InfiniteDataloaderIterator:
     def epoch(self) -> int:
         """Passes that are over."""
         return self._epoch
+
+    @property
+    def batches(self) -> Iterator[Any]:
+        """Those of the current pass."""
+        return self._iterator
 
     def __iter__(self) -> _InfiniteDataloaderIterator:
         return self

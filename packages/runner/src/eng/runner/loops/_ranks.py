@@ -94,7 +94,14 @@ def while_all_have_one(batches: Iterable[Any], loader: Any = None) -> Iterable[A
 def _agreed(batches: Iterator[Any]) -> Iterator[Any]:
     while True:
         batch = next(batches, _END)
-        if not all(all_gather_object(batch is not _END)):
+        have_one = all_gather_object(batch is not _END)
+        if not all(have_one):
+            if any(have_one):
+                logger.warning(
+                    "The pass ends here because %d of %d ranks have no further batch of the stream; what the others have left "
+                    "is not trained on. A pass over all samples needs as many batches on each rank",
+                    have_one.count(False), len(have_one),
+                )  # fmt: skip
             return
         yield batch
 

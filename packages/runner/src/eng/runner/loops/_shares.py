@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch.utils.data import DataLoader, IterableDataset
 
+from eng.dataset import ShardedStream
 from eng.dist import get_data_world_size
 
 logger = logging.getLogger(__name__)
@@ -47,6 +49,50 @@ def warn_of_repeated_stream(loader: Any) -> None:
             "torch.utils.data.get_worker_info() and eng.dist.get_rank()",
             type(dataset).__name__, " and each of ".join(repeats),
         )  # fmt: skip
+
+
+def readers_of(loader: Any) -> list[int]:
+    """Ranks that have data of their own, and worker processes of each, as checkpoints keep them."""
+    return [get_data_world_size(), getattr(loader, "num_workers", 0)]
+
+
+def tells_other_readers(loader: Any, position: Mapping[str, Any]) -> bool:
+    """Warns where a stream is resumed inside a pass with other readers, among whom its samples are shared out otherwise.
+
+    Args:
+        loader: the dataloader of training.
+        position: of the saved run.
+
+    Returns:
+        Whether the saved positions of the readers are of no use. The pass then continues behind as many samples as the
+        saved run had consumed.
+    """
+    saved, now = position.get("readers"), readers_of(loader)
+    is_stream = isinstance(getattr(loader, "dataset", None), IterableDataset)
+    if not is_stream or saved is None or list(saved) == now or not position["samples"]:
+        return False
+    text = "The stream was read by %s in the saved run and is now read by %s: the pass continues behind its first %d samples"
+    if not _is_prefix(loader, position, now):
+        text += (
+            ". They are not exactly those that the saved run consumed, so some samples of this pass come twice and others are "
+            "left out; resume with as many ranks and workers, or begin a new pass with load_from and resume=False"
+        )
+    logger.warning(text, _in_words(saved), _in_words(now), position["samples"])
+    return True
+
+
+def _is_prefix(loader: Any, position: Mapping[str, Any], now: list[int]) -> bool:
+    """Whether the samples that a saved run consumed are the first ones of the stream, and so are those that are skipped."""
+    if not isinstance(loader.dataset, ShardedStream):
+        return False
+    batches, remainder = divmod(position["samples"], (loader.batch_size or 1) * now[0])
+    return not (remainder or position["batch"] % max(position["readers"][1], 1) or batches % max(now[1], 1))
+
+
+def _in_words(readers: Sequence[int]) -> str:
+    ranks, workers = readers
+    text = f"{ranks} rank{'s' if ranks > 1 else ''}"
+    return f"{text} with {workers} worker{'s' if workers > 1 else ''} each" if workers else text
 
 
 def warn_of_stream_in_use(loader: Any, training_loader: Any, mode: str) -> None:

@@ -26,14 +26,16 @@ def keeps_position(loader: Any) -> bool:
     return _stateful_part(loader) is not None
 
 
-def capture_stream(loader: Any) -> StreamState | None:
+def capture_stream(loader: Any, batches: Any = None) -> StreamState | None:
     """The position of a loader that saves its own, as plain data that a safe loader reads back.
 
     Args:
         loader: a dataloader, of which as many batches were taken as the run has trained on.
+        batches: the iterator that they were taken from.
 
     Returns:
-        ``state``, with the class and the number of workers that it belongs to; None where loader and dataset save none.
+        ``state``, with the class and the number of workers that it belongs to, and whether the last batch ended the stream,
+        whose state is then that of the next pass; None where loader and dataset save none.
     """
     part = _stateful_part(loader)
     if part is None:
@@ -50,7 +52,10 @@ def capture_stream(loader: Any) -> StreamState | None:
             error,
         )
         return None
-    return {"state": plain, "of": type(part).__name__, "num_workers": getattr(loader, "num_workers", 0)}
+    # A batch that the end of the stream cut short: torch's loader met the end when it filled the batch.
+    has_ended = part is not loader and getattr(getattr(batches, "_dataset_fetcher", None), "ended", False)
+    workers = getattr(loader, "num_workers", 0)
+    return {"state": plain, "of": type(part).__name__, "num_workers": workers, "has_ended": bool(has_ended)}
 
 
 def load_stream(loader: Any, saved: StreamState | None) -> bool:

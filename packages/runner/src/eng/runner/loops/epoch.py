@@ -67,6 +67,7 @@ class EpochBasedTrainLoop(TrainLoop):
             )
         self._max_iters: float = self._max_epochs * (math.inf if length is None else length)
         self._pass_begin = (0, 0)
+        self._batches: Any = None
 
     @property
     def max_epochs(self) -> int:
@@ -113,8 +114,11 @@ class EpochBasedTrainLoop(TrainLoop):
         self._start_batch = 0
         self._pass_begin = (self._epoch, self._iter - start)
         if on_start is None:
-            return enumerate(while_all_have_one(self.dataloader))
-        batches = batches_from(self.dataloader, start, on_start, self._take_stream_state())
+            batches = iter(self.dataloader)
+        else:
+            batches = batches_from(self.dataloader, start, on_start, self._take_stream_state())
+        # Whoever holds an iterator with worker processes holds the processes, behind the end of the pass too.
+        self._batches = None if getattr(self.dataloader, "num_workers", 0) else batches
         return enumerate(while_all_have_one(batches, self.dataloader), start)
 
     def go_on_from(self, position: dict[str, Any], rng: Any) -> None:
@@ -140,6 +144,9 @@ class EpochBasedTrainLoop(TrainLoop):
             return self._iter - iteration
         # A subclass with a run_epoch of its own does not note where its epochs begin.
         return max(self._iter - self._epoch * (length_of(self.dataloader) or 0), 0)
+
+    def _batches_of_pass(self) -> Any:
+        return self._batches
 
     def _pass_number(self) -> int:
         return self._epoch

@@ -158,6 +158,9 @@ class IterBasedTrainLoop(TrainLoop):
             return self._passes_of_assigned_iterator()[1]
         return self._start_batch if self._iterator is None else self._iter - self._pass_begin
 
+    def _batches_of_pass(self) -> Any:
+        return None if self._iterator is None else self._iterator.batches
+
     def _pass_number(self) -> int:
         if self._assigned_iterator is not None:
             return self._passes_of_assigned_iterator()[0]

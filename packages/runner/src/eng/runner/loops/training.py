@@ -28,6 +28,7 @@ from ._generators import (
 )
 from ._limits import with_limit
 from ._samples import sample_numbers
+from ._shares import readers_of, tells_other_readers
 from ._streams import StreamState, capture_stream
 from .base import BaseLoop
 
@@ -124,6 +125,10 @@ class TrainLoop(BaseLoop):
     @abstractmethod
     def _batches_done(self) -> int:
         """Batches of the current pass over the data that are consumed, the current one not counted."""
+
+    def _batches_of_pass(self) -> Any:
+        """The iterator of the current pass; None where it is not known."""
+        return None
 
     @abstractmethod
     def _pass_number(self) -> int:
@@ -231,6 +236,7 @@ class TrainLoop(BaseLoop):
             "pass": self._pass_number(),
             "batch": batch,
             "samples": batch * self._samples_per_batch(),
+            "readers": readers_of(self.dataloader),
             "validated_iter": self._iter if point == "end_of_validation" else self.validated_iter,
             "stop_training": self.stop_training,
         }
@@ -282,7 +288,9 @@ class TrainLoop(BaseLoop):
         begins_pass = self.position(point)["batch"] == 0
         # Behind the last batch of a limited pass, the loader is in the middle of its own.
         return (
-            None if begins_pass and getattr(self.dataloader, "gives_a_part", False) else capture_stream(self.dataloader)
+            None
+            if begins_pass and getattr(self.dataloader, "gives_a_part", False)
+            else capture_stream(self.dataloader, self._batches_of_pass())
         )
 
     def _has_entered_data(self) -> bool:
@@ -298,6 +306,8 @@ class TrainLoop(BaseLoop):
         if rng is not None:
             self._rng_to_restore, self._pass_rng = rng["now"], rng["pass"]
             self._stream_state = rng.get("stream")
+            if tells_other_readers(self.dataloader, position):
+                self._stream_state = None
             restore_generators(self.dataloader, rng.get("loader"))
         self._is_due_by_checkpoint = bool(position.get("val_due", False))
         if self._timer is not None:
