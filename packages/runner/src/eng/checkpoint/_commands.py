@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ class _SizeType(click.ParamType):  # type: ignore[type-arg]  # not generic befor
 
 @click.group()
 def ckpt() -> None:
-    """Look at checkpoints: ls, show, verify, diff, publish, export. No model is built or imported."""
+    """Look at checkpoints: ls, show, verify, diff, publish, export. Only export --merge-adapters builds a model."""
 
 
 @ckpt.command()
@@ -148,15 +149,38 @@ def publish(file: Path, out_dir: Path | None, keys: str) -> None:
     metavar="SIZE",
     help="Make TARGET a folder of safetensors files of at most SIZE (500MB, 5GB) with model.safetensors.index.json.",
 )
-def export(file: Path, target: Path | None, safetensors: bool, which: Any, max_file_size: int | None) -> None:
+@click.option(
+    "--merge-adapters",
+    "config",
+    metavar="CONFIG",
+    help="Merge the adapters of PEFT in FILE into their base model, which is built from CONFIG, the config of the run.",
+)
+@click.pass_context
+def export(
+    ctx: click.Context,
+    file: Path,
+    target: Path | None,
+    safetensors: bool,
+    which: Any,
+    max_file_size: int | None,
+    config: str | None,
+) -> None:
     """Write the weights in FILE alone into TARGET. Default: FILE-weights.pth, FILE.safetensors or the folder FILE-weights."""
     from ._export import export_weights
+
+    if config is not None and which is not None:
+        raise click.UsageError("--merge-adapters takes the weights as they are stored: leave --ema and --trained out")
+    weights = None
+    if config is not None:
+        # The floors above build models; this one reads files.
+        merging = import_module("eng.runner.merging")
+        weights = merging.merged_weights(ctx.obj.load_config(config, ()), file)
 
     if target is None and max_file_size is not None:
         target = file.with_name(f"{file.stem}-weights")
     elif target is None:
         target = file.with_suffix(".safetensors") if safetensors else file.with_name(f"{file.stem}-weights.pth")
-    click.echo(export_weights(file, target, which or "stored", safetensors or None, max_file_size))
+    click.echo(export_weights(file, target, which or "stored", safetensors or None, max_file_size, weights))
 
 
 def _line(one: Any) -> tuple[object, ...]:

@@ -22,6 +22,7 @@ def export_weights(
     which: Which = "stored",
     safetensors: bool | None = None,
     max_file_bytes: int | None = None,
+    weights: Mapping[str, Tensor] | None = None,
 ) -> str:
     """Writes the weights of a checkpoint into a file of their own; no model is needed for it.
 
@@ -36,6 +37,7 @@ def export_weights(
             is torch's, with the weights under ``state_dict``.
         max_file_bytes: makes `target` a folder in Hugging Face's layout: safetensors files with at most so many bytes of
             tensors, and ``model.safetensors.index.json``. None (default) writes one file.
+        weights: written in place of those in the checkpoint, such as the ones with its adapters merged.
 
     Returns:
         `target`.
@@ -56,13 +58,16 @@ def export_weights(
     """
     target = Path(target)
     checkpoint = open_checkpoint(source, verify=True)
-    weights = _chosen(checkpoint, which, os.fspath(source))
+    chosen = _chosen(checkpoint, which, os.fspath(source)) if weights is None else dict(weights)
     if max_file_bytes is not None:
-        write_safetensors_folder(weights, target, _short_meta(checkpoint), max_file_bytes)
+        write_safetensors_folder(chosen, target, _short_meta(checkpoint), max_file_bytes)
     elif safetensors or (safetensors is None and target.suffix == ".safetensors"):
-        write_safetensors(weights, target, _short_meta(checkpoint))
+        write_safetensors(chosen, target, _short_meta(checkpoint))
     else:
-        write_checkpoint({"meta": checkpoint.get("meta", {}), "state_dict": weights}, target)
+        meta = dict(checkpoint.get("meta", {}))
+        if weights is not None:
+            meta.pop("trainable_only", None)  # the weights are complete now
+        write_checkpoint({"meta": meta, "state_dict": chosen}, target)
     return str(target)
 
 
