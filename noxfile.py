@@ -101,6 +101,7 @@ def tests(session: nox.Session, package: str) -> None:
             "swanlab>=0.10",
             "trackio>=0.40",
             "deepspeed>=0.16",
+            "nox>=2024.10.9",
             *sorted(set(groups)),
         )
         run_pytest(session, label, "tests", "--ignore=tests/downstream", "--ignore=tests/integration/outside")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import traceback
 from types import TracebackType
 
@@ -10,6 +11,20 @@ import click
 # What our packages raise for a mistake in a call, a config or a file.
 _MISTAKES = (ValueError, TypeError, LookupError, RuntimeError, AttributeError)
 _ALWAYS = (OSError, ImportError, SyntaxError)
+_CLOSE = 0.75
+# Options of other programs, and the setting that each of them is here.
+_SETTINGS = {
+    "--batch-size": "train_dataloader.batch_size",
+    "--epochs": "train_cfg.max_epochs",
+    "--iters": "train_cfg.max_iters",
+    "--learning-rate": "optim_wrapper.optimizer.lr",
+    "--lr": "optim_wrapper.optimizer.lr",
+    "--max-epochs": "train_cfg.max_epochs",
+    "--max-iters": "train_cfg.max_iters",
+    "--num-workers": "train_dataloader.num_workers",
+    "--seed": "randomness.seed",
+    "--workers": "train_dataloader.num_workers",
+}
 
 
 def one_message(error: BaseException) -> str | None:
@@ -36,8 +51,25 @@ def _hint(error: BaseException) -> str:
 
 
 def _usage(error: click.UsageError) -> str:
+    if isinstance(error, click.NoSuchOption):
+        return _no_such_option(error)
     hint = f"\ntry: {error.ctx.command_path} --help" if error.ctx is not None else ""
     return f"{error.format_message()}{hint}"
+
+
+def _no_such_option(error: click.NoSuchOption) -> str:
+    """Names options that differ by a slip, or the setting of the config that an option of other programs stands for."""
+    near = difflib.get_close_matches(error.option_name, error.possibilities or (), cutoff=_CLOSE)
+    text = f"No such option {error.option_name!r}."
+    if error.ctx is None:
+        return text
+    setting = _SETTINGS.get(error.option_name.replace("_", "-"))
+    takes_settings = any("--cfg-options" in parameter.opts for parameter in error.ctx.command.params)
+    if near:
+        text += f" Did you mean {' or '.join(map(repr, near))}?"
+    elif setting is not None and takes_settings:
+        text += f" Write --cfg-options {setting}=VALUE."
+    return f"{text}\ntry: {error.ctx.command_path} --help"
 
 
 def _message_of(error: BaseException) -> str:

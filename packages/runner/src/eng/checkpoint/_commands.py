@@ -14,6 +14,7 @@ import click
 from ._text import visible
 
 _FILE = click.Path(path_type=Path)
+_FOLDER = click.Path(path_type=Path, file_okay=False)
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -37,7 +38,7 @@ def ckpt() -> None:
 
 
 @ckpt.command()
-@click.argument("work_dir", type=_FILE)
+@click.argument("work_dir", type=_FOLDER)
 @_AS_JSON
 def ls(work_dir: Path, as_json: bool) -> int:
     """List the checkpoints in WORK_DIR, sharded ones too, and say which are whole; exit status 1 where one is not."""

@@ -56,7 +56,8 @@ class BaseInferencer(ABC):
         weight: the manual's name for `weights`.
 
     Raises:
-        ValueError: neither model nor weights; `weights` and `weight` both; a checkpoint without a config.
+        ValueError: neither model nor weights; `weights` and `weight` both; a checkpoint without a config; a device that is
+            not there.
         KeyError: the library publishes no such model.
         TypeError: one keyword is named by two steps of the class.
     """
@@ -95,7 +96,7 @@ class BaseInferencer(ABC):
             raise ValueError("weights and weight are the same thing: give one of them")
         self.scope = scope or _current_scope()
         self.show_progress = show_progress
-        self.device = torch.device(device or get_device())
+        self.device = _usable(device or get_device())
         self._accepts_any_type = model is not None
         with self._scoped():
             given = weights if weights is not None else weight
@@ -311,3 +312,18 @@ def _is_module_class(target: Any) -> bool:
 def _current_scope() -> str:
     current = DefaultScope.get_current_instance()
     return "eng" if current is None else str(current.scope_name)
+
+
+def _usable(name: str) -> torch.device:
+    """A device that tensors can be put on here.
+
+    Raises:
+        ValueError: there is none of this name.
+    """
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch says it in any of these ways
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"device {name!r} cannot be used here: {reason}. {get_device()!r} can, the default") from error
+    return device

@@ -11,7 +11,7 @@ from torch import nn
 
 from eng.registry import DATASETS, PARAM_SCHEDULERS, DefaultScope
 
-from .errors import MissingValueError, OptimError
+from .errors import MissingValueError, OptimError, OptimTypeError
 from .optimizer import OptimWrapperDict, build_optim_wrapper
 from .scheduler import Preview, preview
 
@@ -103,7 +103,11 @@ def _schedulers_of(cfg: Mapping[str, Any], name: str) -> list[Any]:
     schedulers = cfg.get("param_scheduler") or []
     if isinstance(schedulers, Mapping) and "type" not in schedulers:
         schedulers = schedulers.get(name, [])
-    return list(schedulers) if isinstance(schedulers, (list, tuple)) else [schedulers]
+    schedulers = list(schedulers) if isinstance(schedulers, (list, tuple)) else [schedulers]
+    for scheduler in schedulers:
+        if not isinstance(scheduler, Mapping):
+            raise OptimTypeError(f"param_scheduler: a schedule is a config with a type, got {scheduler!r}")
+    return schedulers
 
 
 def _accumulated(wrapper_cfg: Mapping[str, Any], name: str) -> int:

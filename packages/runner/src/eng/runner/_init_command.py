@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import keyword
+import os
 import re
+import shlex
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 import click
+
+from .call import eng_words
 
 TEMPLATE = Path(__file__).parent / "_init_template"
 _SUFFIX = ".tmpl"
@@ -31,7 +35,11 @@ def init(folder: Path, name: str | None) -> None:
     files = write_project(folder, name)
     for file in files:
         click.echo(f"  {folder / file}")
-    click.echo(f"Train it:\n  cd {folder} && eng train config.py")
+    program, *words = eng_words()
+    if os.sep in program:  # of a Python that is not on the PATH; the folder changes first
+        program = str(Path(program).absolute())
+    train = shlex.join([program, *words, "train", "config.py"])
+    click.echo(f"Train it:\n  cd {shlex.quote(str(folder))} && {train}")
 
 
 def write_project(folder: Path, name: str) -> list[str]:

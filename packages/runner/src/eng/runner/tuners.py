@@ -22,7 +22,9 @@ def tuner(setting: str) -> Callable[..., Any]:
     """
     tuners = {point.name: point for point in entry_points(group="eng.tuners")}
     if not tuners:
-        raise SettingsError(f"tune({setting!r}) needs eng-tune: pip install eng-tune")
+        raise SettingsError(
+            f"tune({setting!r}) needs eng-tune: pip install --find-links dist eng-tune, from where eng came from"
+        )
     if setting not in tuners:
         raise SettingsError(f"tune() measures {', '.join(sorted(tuners))}, not {setting!r}")
     function: Callable[..., Any] = tuners[setting].load()

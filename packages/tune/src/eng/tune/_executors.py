@@ -153,7 +153,7 @@ class SubmititExecutor:
         try:
             import submitit
         except ImportError as error:
-            raise SweepError("--submitit needs submitit: pip install 'eng-tune[submitit]'") from error
+            raise SweepError("--submitit needs submitit: pip install submitit") from error
         self.capacity = jobs
         self._logs = folder.resolve() / "submitit"
         try:
@@ -216,7 +216,7 @@ class RayExecutor:
         try:
             import ray
         except ImportError as error:
-            raise SweepError("--ray needs Ray: pip install 'eng-tune[ray]'") from error
+            raise SweepError("--ray needs Ray: pip install 'ray[default]'") from error
         self.capacity = jobs
         self._ray = ray
         if not ray.is_initialized():

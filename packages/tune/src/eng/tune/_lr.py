@@ -61,7 +61,7 @@ class LrSearch:
             from matplotlib.backends.backend_agg import FigureCanvasAgg
             from matplotlib.figure import Figure
         except ImportError as error:
-            raise TuneError("the picture needs matplotlib: pip install 'eng-tune[plot]'") from error
+            raise TuneError("the picture needs matplotlib: pip install matplotlib") from error
         figure = Figure(figsize=(8, 5), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots()

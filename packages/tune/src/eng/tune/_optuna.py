@@ -35,7 +35,7 @@ def import_optuna() -> Any:
     try:
         import optuna
     except ImportError as error:
-        raise SweepError("this sweep needs Optuna: pip install 'eng-tune[optuna]'") from error
+        raise SweepError("this sweep needs Optuna: pip install optuna") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 

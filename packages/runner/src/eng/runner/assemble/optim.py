@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
+import torch
 from torch import nn
 from torch.optim import Optimizer
 
@@ -154,19 +155,42 @@ def _build_list(
     for one in schedulers if isinstance(schedulers, (list, tuple)) else [schedulers]:
         if isinstance(one, Mapping):
             cfg = copy.deepcopy(own_copy(one))
+            _refuse_torchs(cfg.get("type"))
             if not by_epoch:
                 _count_iterations(cfg)
             if "end" not in cfg:
                 cfg["end"] = _end_of(cfg, optim_wrapper, max_epochs, max_iters)
             default_args = {"optimizer": optim_wrapper, "epoch_length": epoch_length}
-            built.append(PARAM_SCHEDULERS.build(cfg, default_args=default_args))
-        elif hasattr(one, "step"):
-            built.append(one)
+            built.append(_checked(PARAM_SCHEDULERS.build(cfg, default_args=default_args)))
         else:
-            raise TypeError(f"a parameter scheduler is an object or a config, got {type(one).__name__}")
+            built.append(_checked(one))
     for line in idle_schedules(built, max_epochs, max_iters):
         logger.warning("%s", line)
     return built
+
+
+def _checked(scheduler: Any) -> Any:
+    """A scheduler that says when it steps.
+
+    Raises:
+        TypeError: it is none, or one of torch's.
+    """
+    _refuse_torchs(type(scheduler))
+    if isinstance(scheduler, type) or not hasattr(scheduler, "step"):
+        name = scheduler.__name__ if isinstance(scheduler, type) else type(scheduler).__name__
+        raise TypeError(f"a parameter scheduler is an object or a config, got {name}")
+    return scheduler
+
+
+def _refuse_torchs(kind: Any) -> None:
+    cls = PARAM_SCHEDULERS.get(kind) if isinstance(kind, str) else kind
+    torchs = (torch.optim.lr_scheduler.LRScheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
+    if isinstance(cls, type) and issubclass(cls, torchs) and not hasattr(cls, "by_epoch"):
+        raise TypeError(
+            "param_scheduler takes schedulers of eng.optim, which step by epoch or by iteration as they say, got "
+            f"{cls.__module__}.{cls.__name__}: eng.optim has one of its own for most of torch's names, "
+            f"dict(type={cls.__name__!r}, ...)"
+        )
 
 
 def _count_iterations(cfg: MutableMapping[str, Any]) -> None:
