@@ -140,3 +140,9 @@ def test_a_pattern_that_fits_nothing(tmp_path) -> None:
 def test_a_learning_rate_without_a_group(tmp_path) -> None:
     with pytest.raises(ValueError, match=r"share a group with others; .*paramwise_cfg"):
         run(tmp_path, 1, FreezeHook("body", end=1, lr_mult=0.1))
+
+
+def test_patterns_that_fit_all_parameters(tmp_path) -> None:
+    message = r"FreezeHook: \['body', 'head'\] fit all 6 parameters that are trained, so that nothing is left to train"
+    with pytest.raises(ValueError, match=message):
+        run(tmp_path, 1, FreezeHook(["body", "head"]))

@@ -71,7 +71,7 @@ class FreezeHook(Hook):
         """Looks the parameters up.
 
         Raises:
-            ValueError: no parameter fits a pattern, or ``lr_mult`` has no groups to act on.
+            ValueError: no parameter fits a pattern, all parameters do, or ``lr_mult`` has no groups to act on.
         """
         self._look_up(runner.model)
         if self.lr_mult is not None and not self.has_scaled_lr:
@@ -120,6 +120,11 @@ class FreezeHook(Hook):
             for name, parameter in names.items()
             if parameter.requires_grad and any(re.match(pattern, name) for pattern in self.patterns)
         }
+        if len(self._parameters) == sum(parameter.requires_grad for parameter in names.values()):
+            raise UsageError(
+                f"FreezeHook: {self.patterns} fit all {len(self._parameters)} parameters that are trained, so that nothing is left "
+                "to train; give patterns of a part of the model"
+            )
         mine = {id(parameter) for parameter in self._parameters.values()}
         self._norms = [
             module
