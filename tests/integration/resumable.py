@@ -193,6 +193,8 @@ def run_and_end(run: Callable[[list[str]], None], words: list[str], errors: int)
 
 def serve(run: Callable[[list[str]], None] = main) -> None:
     torch.set_num_threads(1)
+    weight = torch.zeros(1, requires_grad=True)
+    torch.optim.SGD([weight], lr=1).step()  # imports torch's compiler, which each fork would import for itself
     for line in sys.stdin:
         asked = json.loads(line)
         with tempfile.TemporaryFile() as errors:

@@ -53,3 +53,49 @@ def test_workers_end_with_a_run_that_was_killed_as_they_started(tmp_path, method
     while any(map(is_there, workers)) and time.monotonic() < end:
         time.sleep(0.1)
     assert not any(map(is_there, workers))
+
+
+# A run in a cycle with its loader, as every runner is, is left to the garbage collector.
+ENDED_RUN = """
+import gc, multiprocessing, sys, tempfile, time
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+from eng.model import BaseModel
+from eng.runner import Runner
+
+class Line(BaseModel):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 1)
+    def forward(self, inputs, targets, mode="tensor"):
+        return {"loss": (self.layer(inputs) - targets).square().mean()}
+
+def loader():
+    data = TensorDataset(torch.randn(8, 3), torch.randn(8, 1))
+    return DataLoader(data, batch_size=4, num_workers=1, persistent_workers=True)
+
+if __name__ == "__main__":
+    length = dict(by_epoch=False, max_iters=3) if sys.argv[1] == "iterations" else dict(max_epochs=2)
+    runner = Runner(
+        Line(), tempfile.mkdtemp(), train_dataloader=loader(), train_cfg=length, log_level="ERROR",
+        val_dataloader=dict(a=loader(), b=loader()), val_cfg=dict(loss=True), val_evaluator=[],
+        optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)),
+    )
+    runner.train()
+    print(len(multiprocessing.active_children()))
+    runner.val()
+    print(len(multiprocessing.active_children()))
+"""
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("unit", ["epochs", "iterations"])
+def test_the_end_of_training_ends_persistent_workers(tmp_path, unit) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(ENDED_RUN)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(script), unit], capture_output=True, text=True, timeout=80, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.split() == ["0", "2"]  # a validation of its own starts those of its two sets again

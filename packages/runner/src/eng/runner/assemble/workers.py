@@ -47,6 +47,17 @@ def shield_workers(dataloader: Any) -> None:
         dataloader.worker_init_fn = WorkerStart(dataloader.worker_init_fn)
 
 
+def end_workers(dataloader: Any) -> None:
+    """Ends workers that a torch loader keeps between passes; the next pass starts new ones.
+
+    The garbage collector would end them too, but it closes their queues first: torch then waits five seconds for each.
+    A loader that saves its own position keeps them, because the position goes with them.
+    """
+    dataloader = getattr(dataloader, "loader", dataloader)
+    if isinstance(dataloader, DataLoader) and dataloader.persistent_workers and not hasattr(dataloader, "state_dict"):
+        dataloader._iterator = None  # noqa: SLF001  # torch 2.6 to 2.13 have no public way
+
+
 def _end_only_by(parent: Any) -> None:
     """Lets a SIGTERM of the process ``parent``, or its end, end this one, and no other's SIGTERM.
 

@@ -222,6 +222,10 @@ class _InfiniteDataloaderIterator:
         self._given += 1
         return batch
 
+    def end(self) -> None:
+        """Lets go of the current pass, with its worker processes: no further batch will be asked for."""
+        self._iterator = iter(())
+
     def _next_pass(self) -> Any:
         if not self._has_warned:
             self._has_warned = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABCMeta, abstractmethod
 from typing import Any
 
-from eng.runner.assemble.workers import shield_workers
+from eng.runner.assemble.workers import end_workers, shield_workers
 from eng.runner.settings import Randomness
 
 from ._generators import give_generators, key_samples
@@ -50,6 +50,10 @@ class BaseLoop(metaclass=ABCMeta):
     def runner(self) -> Any:
         """The run that the loop belongs to."""
         return self._runner
+
+    def end_workers(self) -> None:
+        """Ends worker processes that stay between passes; for a run that is over."""
+        end_workers(self.dataloader)
 
     @abstractmethod
     def run(self) -> Any:

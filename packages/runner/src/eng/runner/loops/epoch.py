@@ -90,6 +90,7 @@ class EpochBasedTrainLoop(TrainLoop):
             if self._validation_is_due():
                 self._validate()
         self._runner.call_hook("after_train")
+        self._end_all_workers()
         model: nn.Module = self._runner.model
         return model
 

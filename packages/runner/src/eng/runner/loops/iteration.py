@@ -115,6 +115,9 @@ class IterBasedTrainLoop(TrainLoop):
                 self._validate()
         runner.call_hook("after_train_epoch")
         runner.call_hook("after_train")
+        if self._iter >= self._max_iters and self._iterator is not None:
+            self._iterator.end()
+        self._end_all_workers()
         model: nn.Module = runner.model
         return model
 

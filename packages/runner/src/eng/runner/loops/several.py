@@ -73,6 +73,11 @@ class _SeveralSets(BaseLoop):
         runner.call_hook(f"after_{self.mode}")
         return dict(metrics)
 
+    def end_workers(self) -> None:
+        """Ends the workers of all sets."""
+        for loop in self.loops.values():
+            loop.end_workers()
+
     def try_batches(self, count: int) -> dict[str, float]:
         """Predicts the first ``count`` batches of each set and computes their metrics, without calling a hook.
 

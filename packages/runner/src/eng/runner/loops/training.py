@@ -155,6 +155,12 @@ class TrainLoop(BaseLoop):
         runner.call_hook("after_train_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs)
         self._iter += 1
 
+    def _end_all_workers(self) -> None:
+        """Ends the worker processes of training and validation when the run is over."""
+        for loop in (self, self._runner.val_loop):
+            if isinstance(loop, BaseLoop):
+                loop.end_workers()
+
     def _pass_over(self, idx: int, data_batch: Any) -> None:
         """Counts an iteration without its step; after the last one, hooks still do what is due at the end of the run."""
         if self._iter + 1 == self.max_iters:
