@@ -53,7 +53,7 @@ class BaseLoop(metaclass=ABCMeta):
 
     def end_workers(self) -> None:
         """Ends worker processes that stay between passes; for a run that is over."""
-        end_workers(self.dataloader)
+        end_workers(getattr(self, "dataloader", None))  # a loop of another library may have none
 
     @abstractmethod
     def run(self) -> Any:
