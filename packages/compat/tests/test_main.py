@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from alias_parts import run
 
@@ -25,3 +28,16 @@ def test_an_error_of_a_script_begins_with_its_own_line(tmp_path) -> None:
         assert done.returncode == 1
         lines = done.stderr.replace(f"{tmp_path}/", "").splitlines()
         assert lines == alone.stderr.replace(f"{tmp_path}/", "").splitlines()
+
+
+def test_options_of_python_and_its_standard_input(tmp_path) -> None:
+    code = "import mmengine, sys; print(mmengine.__name__, sys.argv)"
+    assert run("-m", "eng.compat", "-c", code, "a").stdout.strip() == "eng.compat.toplevel ['-c', 'a']"
+    (tmp_path / "tool.py").write_text(code)
+    assert (
+        run("-m", "eng.compat", "-u", "tool.py", "a", cwd=tmp_path).stdout.strip()
+        == "eng.compat.toplevel ['tool.py', 'a']"
+    )
+    call = [sys.executable, "-m", "eng.compat", "-", "a"]
+    done = subprocess.run(call, input=code, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.strip() == "eng.compat.toplevel ['-', 'a']", done.stderr

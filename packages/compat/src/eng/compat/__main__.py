@@ -1,4 +1,4 @@
-"""``python -m eng.compat SCRIPT.py args…``, ``-m MODULE args…`` and ``COMMAND args…`` run under the alias."""
+"""``python -m eng.compat SCRIPT.py args…``, ``-m MODULE args…``, ``-c CODE`` and ``COMMAND args…`` run under the alias."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import NoReturn
 from eng.compat import install
 
 _CALL = "python -m eng.compat"
-USAGE = f"usage: {_CALL} SCRIPT.py [ARG ...]\n       {_CALL} -m MODULE [ARG ...]\n       {_CALL} COMMAND [ARG ...]"
+USAGE = f"usage: {_CALL} SCRIPT.py [ARG ...]\n       {_CALL} -m MODULE [ARG ...]\n       {_CALL} [-c CODE | -] [ARG ...]\n       {_CALL} COMMAND [ARG ...]"
 
 
 def main() -> int:
@@ -30,6 +30,8 @@ def main() -> int:
     install()
     if arguments[0] == "-m":
         return _shows_errors_of(_run_module, arguments[1:])
+    if arguments[0].startswith("-"):  # an option of Python: -c CODE, - for standard input, -u SCRIPT.py
+        _run_program(sys.executable, [sys.executable, *arguments])
     script, program = Path(arguments[0]), shutil.which(arguments[0], path=_search_path())
     if script.exists() and (script.suffix == ".py" or program is None):
         return _shows_errors_of(_run_script, arguments)
