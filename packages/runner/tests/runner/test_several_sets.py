@@ -136,7 +136,7 @@ def test_a_config_with_several_sets_passes_the_check(tmp_path: Path) -> None:
     from eng.registry import DATASETS, METRICS, check
     from eng.runner.schema import SCHEMA
 
-    data = {"dataset": {"type": "BaseDataset"}, "batch_size": 2}
+    data = {"dataset": {"type": "ConcatDataset", "datasets": []}, "batch_size": 2}
     cfg = {
         "model": {"type": "x"}, "val_dataloader": {"clean": data, "noisy": {**data, "batch_sise": 3}},
         "val_evaluator": {"clean": [{"type": "DumpResults", "out_file_path": "a.pkl"}]}, "val_cfg": {"noisy": {"fp17": True}},
