@@ -27,7 +27,6 @@ from nox_environments import (
     prepare,
     prepare_everything,
     project,
-    requirements,
     siblings,
     torch_python,
 )
@@ -228,7 +227,9 @@ def validation_kills(session: nox.Session) -> None:
 @nox.session(python=torch_python())
 def ray(session: nox.Session) -> None:
     """Sweeps with `--ray`, on a Ray cluster of this machine; Ray takes 260 MB."""
-    prepare_everything(session, "pytest>=8", "pytest-timeout", *requirements("tune", ("ray",)))
+    prepare_everything(
+        session, "pytest>=8", "pytest-timeout", *project("tune")["project"]["optional-dependencies"]["ray"]
+    )
     session.run("python", "-m", "pytest", "-q", "packages/tune/tests/test_ray.py")
 
 

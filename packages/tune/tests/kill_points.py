@@ -292,7 +292,7 @@ def command_controller(plan: dict[str, Any], search: str) -> int:
 def plan_of(home: Path, point: Point | None, kill_at: int | None) -> dict[str, Any]:
     home.mkdir(parents=True)
     (home / "counts").mkdir()
-    from conftest import CONFIG
+    from sweep_parts import CONFIG
 
     text = CONFIG.format(work_dir=str(home / "work"), epochs=NUM_EPOCHS, pause_s=0.0)
     (home / "toy.py").write_text(text)
@@ -389,6 +389,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--commands", action="store_true")
     options = parser.parse_args()
+    options.folder = options.folder.resolve()  # the processes compare paths with it
     sys.path.insert(0, str(HERE))
     start = command_controller if options.commands else fork_controller
     import optuna  # noqa: F401  # once for all forks
