@@ -38,9 +38,39 @@ def test_search_of_rates_finds_the_minimum_of_a_curve() -> None:
         return math.inf if rate > 0.5 else (math.log10(rate) + 2) ** 2  # best at 0.01
 
     for start in (1e-4, 0.01, 0.4):
-        trials = search(loss, start, 1e-6, 10, 20)
-        assert 0.01 / 3**0.5 <= choose(trials) <= 0.01 * 3**0.5
+        trials = search(loss, start, 1e-6, 10, 20, 9.0)
+        assert 0.01 / 3**0.5 <= choose(trials, 9.0) <= 0.01 * 3**0.5
         assert len(trials) <= 11
+
+
+@pytest.mark.parametrize("start", [3e-6, 0.05, 5.0])
+def test_search_leaves_rates_that_learn_nothing(start: float) -> None:
+    """As with a classifier of ten classes: rates far too high stay at the loss of a guess, as rates far too low do."""
+
+    def loss(rate: float) -> float:
+        if rate > 0.03:
+            return 2.30 + 0.01 * math.sin(100 * rate)
+        return 2.30 - 2 * math.exp(-((math.log10(rate) + 2.5) ** 2))  # best at 10 ** -2.5
+
+    trials = search(loss, start, 1e-6, 10, 12, 2.30)
+    assert 10**-3 < choose(trials, 2.30) < 10**-2, trials
+
+
+def test_one_lucky_training_does_not_win() -> None:
+    rates = [10 ** (-4 + 0.5 * number) for number in range(6)]
+    losses = [1.5, 0.62, 0.5, 0.6, 1.4, 0.45]  # the last has a neighbour that is worse
+    assert 1e-3 / 3 < choose(list(zip(rates, losses, strict=True)), 2.0) < 3e-3
+
+
+def test_losses_below_zero_are_compared_as_they_are() -> None:
+    rates = [1e-3, 1e-2, 1e-1]
+    assert choose(list(zip(rates, [-5.0, -9.0, math.inf], strict=True)), 3.0) < 1e-2
+    assert choose([(0.5, 1.0)], 2.0) == pytest.approx(0.5)
+
+
+def test_training_that_always_diverges_is_named() -> None:
+    with pytest.raises(TuneError, match="the loss diverged in every short training"):
+        choose([(0.1, math.inf), (0.2, math.nan)], 1.0)
 
 
 @pytest.mark.parametrize(

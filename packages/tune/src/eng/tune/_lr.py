@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -19,8 +20,10 @@ _SMOOTHING = 0.9
 _DIVERGED = 4.0
 _FACTOR = 3.0
 _WORSE = 2
-_CLOSE = 0.05
-_CLOSE_TO_DESCENT = 0.0005
+_LEARNED = 0.05  # share of the first loss by which a training lowers the loss, below which it learned nothing
+_WIDTH = 0.7  # of the smoothing over rates, in natural logarithms: a factor of 2
+_RESOLUTION = 0.05
+_LOWEST_SHARE = 1e-4  # of the first loss; losses below it are alike
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class LrSearch:
         losses: smoothed losses at these rates; the test ends where they diverge.
         trials: pairs of a rate and the loss on held-out samples after a short training at this rate; infinite where it
             diverged.
-        suggestion: the lowest rate whose short training ended close to the lowest loss.
+        suggestion: the rate where the losses of the short trainings, smoothed over neighbouring rates, are lowest.
         current: the rate in the config.
         suggestions: the rate of each optimizer by name; a single one has the name ``""``.
     """
@@ -91,8 +94,9 @@ def find_lr(
     decide, each from the state of the run: they begin at the rate of the range test and go up and down by a factor of 3
     until the loss gets worse, and then try the rates between the best and its neighbours. Their loss is that on a fifth of
     the training samples, which they do not train on; where the data cannot be divided (a stream, fewer than five batches, a
-    sampler that does more than shuffle, a model with a ``train_step`` of its own), it is the training loss. Of losses close
-    to the lowest, that of the lowest rate wins. Rates of parameter groups keep their ratios. The run stays as it is, in bits.
+    sampler that does more than shuffle, a model with a ``train_step`` of its own), it is the training loss. The lowest
+    point of their losses, smoothed over neighbouring rates, wins. Rates of parameter groups keep their ratios. The run stays as
+    it is, in bits.
 
     Args:
         run: a Runner, or a config or its path.
@@ -112,7 +116,9 @@ def find_lr(
     with rehearse(run) as rehearsal:
         lrs, losses = _range_test(rehearsal, low, high, num_iters)
         start = start_rate(lrs, losses)
-        trials = search(lambda rate: _short_training(rehearsal, rate, trial_iters), start, low, high, num_trials)
+        trials = search(
+            lambda rate: _short_training(rehearsal, rate, trial_iters), start, low, high, num_trials, losses[0]
+        )
         current = _rates(rehearsal.wrapper)
     suggestion = choose(trials, losses[0])
     first = next(iter(current.values()))
@@ -133,33 +139,55 @@ def start_rate(lrs: Sequence[float], losses: Sequence[float]) -> float:
     return math.sqrt(lrs[steepest] * lrs[lowest])
 
 
-def choose(trials: Sequence[tuple[float, float]], first: float = 0.0) -> float:
-    """The lowest rate whose short training ended close to the lowest loss.
+def choose(trials: Sequence[tuple[float, float]], first: float) -> float:
+    """The rate where the losses of short trainings, smoothed over a factor of 2 in the rate, are lowest.
 
-    Close is within 5 % of it, or within 0.05 % of the descent from the first loss: such losses differ by chance, and a lower
-    rate leaves a greater distance to divergence.
+    A single training ends low by chance, and its neighbours do not; the smoothed minimum also keeps a distance to rates that
+    diverge. Losses are compared by their logarithms, or as they are where one is not above 0.
 
     Args:
-        trials: rates and losses.
-        first: loss before the training.
+        trials: rates, in rising order, and losses.
+        first: loss before the training; a training that ended above it counts as if it ended there.
 
     Raises:
         TuneError: all trainings diverged.
     """
-    finite = [(rate, loss) for rate, loss in trials if math.isfinite(loss)]
-    if not finite:
+    if not any(math.isfinite(loss) for _, loss in trials):
         raise TuneError("the loss diverged in every short training: look at the data, the model and the loss")
-    lowest = min(loss for _, loss in finite)
-    margin = max(_CLOSE * abs(lowest), _CLOSE_TO_DESCENT * (first - lowest))
-    return min(rate for rate, loss in finite if loss <= lowest + margin)
+    worst = max(first, min(loss for _, loss in trials if math.isfinite(loss)))
+    losses = [min(loss, worst) if math.isfinite(loss) else worst for _, loss in trials]
+    if min(losses) >= 0 and worst > 0:
+        losses = [math.log(max(loss, _LOWEST_SHARE * worst)) for loss in losses]
+    positions = [math.log(rate) for rate, _ in trials]
+    count = max(round((positions[-1] - positions[0]) / _RESOLUTION), 1)
+    points = [positions[0] + (positions[-1] - positions[0]) * index / count for index in range(count + 1)]
+    curve = [_on_segments(positions, losses, point) for point in points]
+    return math.exp(min(points, key=lambda point: _smoothed(points, curve, point)))
+
+
+def _on_segments(positions: Sequence[float], values: Sequence[float], point: float) -> float:
+    """The value at a point of the straight lines between neighbouring values."""
+    right = min(max(bisect.bisect_left(positions, point), 1), len(positions) - 1)
+    left = right - 1
+    if right < 1 or positions[right] == positions[left]:
+        return values[0]
+    share = min(max((point - positions[left]) / (positions[right] - positions[left]), 0.0), 1.0)
+    return values[left] + share * (values[right] - values[left])
+
+
+def _smoothed(points: Sequence[float], curve: Sequence[float], centre: float) -> float:
+    """The mean of a curve with the weights of a normal distribution around a point."""
+    weights = [math.exp(-0.5 * ((point - centre) / _WIDTH) ** 2) for point in points]
+    return math.fsum(weight * value for weight, value in zip(weights, curve, strict=True)) / math.fsum(weights)
 
 
 def search(
-    train: Callable[[float], float], start: float, low: float, high: float, most: int
+    train: Callable[[float], float], start: float, low: float, high: float, most: int, first: float
 ) -> list[tuple[float, float]]:
     """Trainings at rates that are a factor of 3 apart, until two higher and two lower rates than the best are worse.
 
-    The last two are between the best and its neighbours.
+    The last two are between the best and its neighbours. A training that lowered the loss by less than 5 % learned nothing
+    and counts as diverged: at rates far too high many losses stay at that of a guess.
 
     Args:
         train: gives the loss of a training at a rate.
@@ -167,24 +195,34 @@ def search(
         low: lowest rate.
         high: highest rate.
         most: trainings before the last two.
+        first: loss before the training.
 
     Returns:
         Pairs of a rate and its loss, by rate.
     """
     trials = [(start, train(start))]
+
+    def rank(trial: tuple[float, float]) -> float:
+        has_learned = math.isfinite(trial[1]) and trial[1] < first - _LEARNED * abs(first)
+        return trial[1] if has_learned else math.inf
+
     while len(trials) < most:
-        best = min(range(len(trials)), key=lambda index: trials[index][1])
+        best = min(range(len(trials)), key=lambda index: rank(trials[index]))
+        has_learned = math.isfinite(rank(trials[best]))
+        if not has_learned:  # look on both sides of the start
+            best = next(index for index, (rate, _) in enumerate(trials) if rate == start)
         above, below = len(trials) - 1 - best, best
         up, down = trials[-1][0] * _FACTOR, trials[0][0] / _FACTOR
-        if above < _WORSE and up <= high and math.isfinite(trials[-1][1]) and above <= below:
+        last = rank(trials[-1]) if has_learned else trials[-1][1]
+        can_rise = up <= high and math.isfinite(last) and not (has_learned and above >= _WORSE)
+        can_fall = down >= low and not (has_learned and below >= _WORSE)
+        if can_rise and (above <= below or not can_fall):
             trials.append((up, train(up)))
-        elif below < _WORSE and down >= low:
+        elif can_fall:
             trials.insert(0, (down, train(down)))
-        elif above < _WORSE and up <= high and math.isfinite(trials[-1][1]):
-            trials.append((up, train(up)))
         else:
             break
-    centre = min(trials, key=lambda trial: trial[1])[0]
+    centre = min(trials, key=rank)[0]
     rates = [centre / math.sqrt(_FACTOR), centre * math.sqrt(_FACTOR)]
     return sorted([*trials, *((rate, train(rate)) for rate in rates if low <= rate <= high)])
 
