@@ -127,12 +127,12 @@ print(json.dumps(dict(before=before, after=resident(), **found.as_dict())))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_resident_memory_is_within_10_percent_of_the_limit_and_given_back(tmp_path: Path) -> None:
     import json
 
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(tmp_path)], capture_output=True, text=True, timeout=110, check=False
+        [sys.executable, "-c", SCRIPT, str(tmp_path)], capture_output=True, text=True, timeout=280, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout.splitlines()[-1])

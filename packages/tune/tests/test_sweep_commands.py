@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import shutil
 import subprocess
@@ -170,7 +171,18 @@ def test_folds_of_a_k_fold_dataset_are_an_axis(config: Any, eng: Any, here: Any,
     [
         (["--grid", "optim_wrapper.optimizer.lrr=1,2"], 2, "did you mean optim_wrapper.optimizer.lr"),
         (["--grid", "model.curvatur=1,2"], 2, "no key 'model.curvatur'; did you mean model.curvature"),
+        (["--grid", "lr=0.1,0.2"], 2, "no key 'lr'; did you mean optim_wrapper.optimizer.lr?"),
+        (["--grid", "optimizer.lr=1,2"], 2, "no key 'optimizer.lr'; did you mean optim_wrapper.optimizer.lr?"),
+        (["--grid", "depth=1,2"], 2, "the config has no key 'depth'"),
+        (["--grid", "modle.curvature=1,2"], 2, "no key 'modle.curvature'; did you mean model.curvature"),
+        (["--grid", "randomness.sed=1,2"], 2, "the config has no key 'randomness.sed' (eng check would say: "),
+        (["--grid", "work_dir=a,b"], 2, "work_dir is no axis: the sweep gives each trial its own"),
+        (["--grid", f"{LR}=0.1", f"{LR}=0.2"], 2, f"{LR} is given twice; write all its values in one list"),
         (["--grid", f"{LR}="], 2, "the axis is empty; give values"),
+        (["--grid", f"{LR}=,"], 2, f"{LR}: choice() is empty: give at least one value"),
+        (["--grid", f"{LR}=[0.1,0.2"], 2, f"{LR}: '[0.1,0.2': a bracket is opened and not closed"),
+        (["--grid", f"{LR}=unifrom(1,2)"], 2, f"{LR}: there is no distribution unifrom; did you mean uniform"),
+        (["--grid", f"{LR}=1", "--max-failures", -1], 2, "Invalid value for '--max-failures': -1"),
         (["--grid", f"{LR}=uniform(0,1)"], 2, "a grid takes lists of values; use --random or --optuna for ranges"),
         (["--random", 2, "--space", f"{LR}=uniform(3,2)"], 2, "is empty: the low end must not be above the high end"),
         (["--random", 2, "--space", f"{LR}=loguniform(0,1)"], 2, "a logarithmic range begins above 0"),
@@ -182,6 +194,8 @@ def test_folds_of_a_k_fold_dataset_are_an_axis(config: Any, eng: Any, here: Any,
         (["--optuna", 2, "--space", RANGE, "--sampler", "TPF"], 2, "Optuna has no sampler 'TPF'"),
         (["--optuna", 2, "--space", RANGE, "--pruner-args", "[1"], 2, "--pruner-args takes a JSON object, got '[1'"),
         (["--optuna", 2, "--space", RANGE, "--storage", "nosuch://db"], 2, "the storage nosuch://db cannot be used"),
+        (["--optuna", 2, "--space", RANGE, "--storage", "toy.py"], 2, "the storage toy.py cannot be used: it is no journal"),
+        (["--optuna", 2, "--space", RANGE, "--retry-failed"], 2, "Optuna keeps a failed trial as failed"),
         (["--optuna", 2, "--space", f"{LR}=normal(0,1)"], 2, "Optuna has no normal distribution"),
         (["--grid", f"{LR}=1,2", "--metric", "distanse"], 2, "the metric 'distanse'; did you mean distance"),
         (["--grid", f"{LR}=1", "--folds", 3], 2, "folds need a KFoldDataset in the config"),
@@ -196,6 +210,63 @@ def test_mistakes_are_named(words: list[Any], status: int, message: str, config:
     ended, out, err = eng("sweep", config(epochs=1), *METRIC, *words, "--dir", "s")
     assert message in " ".join((out + err).split()), out + err
     assert ended == status, out + err
+
+
+def test_variable_of_the_config_that_nothing_reads_is_warned_of(
+    config: Any, eng: Any, here: Any, caplog: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eng.tune._sweep.logger", logging.getLogger("outside of eng"))  # earlier runs set eng's levels
+    status, _, _ = eng("sweep", config("lr = 0.1\n", epochs=1), *METRIC, "--grid", "lr=0.1,0.2", "--dir", "s")
+    assert status == 0
+    assert "lr: a variable of the config changes nothing after the file is read" in caplog.text
+    assert "did you mean optim_wrapper.optimizer.lr?" in caplog.text
+
+
+def test_failed_trials_are_tried_again_where_that_is_asked_for(
+    config: Any, eng: Any, here: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("sweep", config(epochs=1), *METRIC, "--grid", f"{LR}=0.5", "model.broken=True,False", "--dir", "s")
+    status, _, err = eng(*words)
+    assert status == 1
+    assert "Logs: s/trials/NUMBER/trial.log. After the cause is mended, the same command with --retry-failed" in err
+    from tune_toys import Bowl
+
+    original = Bowl.__init__
+    monkeypatch.setattr(Bowl, "__init__", lambda self, curvature=1.0, broken=False: original(self, curvature))
+    assert eng(*words)[0] == 1
+    status, out, _ = eng(*words, "--retry-failed")
+    assert status == 0
+    assert "trial 0000 complete: 0.25" in out
+    assert here.started == ["0000", "0001", "0000"]
+
+
+def test_storage_of_a_first_call_may_be_mended_without_another_folder(config: Any, eng: Any, here: Any) -> None:
+    pytest.importorskip("optuna")
+    words = ("sweep", config(epochs=1), *METRIC, "--optuna", 1, "--space", RANGE, "--dir", "s", "--storage")
+    assert eng(*words, "sqlite:///no/such/folder/study.db")[0] == 2
+    status, out, err = eng(*words, "study.log")
+    assert status == 0, out + err
+
+
+@pytest.mark.parametrize("storage", [None, "sqlite:///study.db"])
+def test_moved_folder_goes_on_with_its_study(
+    storage: str | None, config: Any, eng: Any, here: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("optuna")
+    words = ["--space", RANGE, *(["--storage", storage] if storage else [])]
+    start = ("sweep", config(epochs=1), *METRIC)
+    assert eng(*start, "--optuna", 2, *words, "--dir", "s")[0] == 0
+    (tmp_path / "s").rename(tmp_path / "moved")
+    status, out, err = eng(*start, "--optuna", 3, *words, "--dir", "moved")
+    assert status == 0, out + err
+    assert here.started == ["0000", "0001", "0002"]
+    if storage is not None:
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        status, out, err = eng(*start, "--optuna", 4, *words, "--dir", "../moved")
+        assert (status, here.started[3:]) == (2, [])
+        assert "lacks 3 of the trials in the sweep's folder: it is another storage" in err
+        assert eng("sweep", "show", "../moved")[0] == 0
 
 
 def test_folder_without_a_sweep_is_named(eng: Any) -> None:

@@ -49,6 +49,7 @@ class Controller:
         executor: trains the runs.
         max_failures: failed trials after which no further one starts; None has no such limit.
         on_trial: called with each trial that is over.
+        retry_failed: whether runs that failed under an earlier controller are started again.
     """
 
     folder: Path
@@ -57,6 +58,7 @@ class Controller:
     executor: Executor
     max_failures: int | None = None
     on_trial: Callable[[Trial], None] = lambda trial: None
+    retry_failed: bool = False
 
     def __post_init__(self) -> None:
         self._jobs: dict[Run, Job] = {}
@@ -86,6 +88,10 @@ class Controller:
 
     def _begin(self) -> None:
         self.trials = trials_in(self.folder, self.definition)
+        for trial in self.trials.values() if self.retry_failed else ():
+            for run in trial.runs:
+                if run.result is not None and run.result.state == "failed":
+                    run.forget_result()
         for point in self.searcher.recover(self.trials):
             self._make(point)
         for trial in self.trials.values():

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ._folder import CONFIG, DEFINITION, Run, Trial, read_json, write_json
-from ._search import Grid, Search, search_from_json, search_to_json
-from ._space import Distribution, from_json, to_json
+from ._folder import CONFIG, DEFINITION, Run, Trial, damaged, read_json, write_json
+from ._search import Grid, OptunaSearch, Search, search_from_json, search_to_json
+from ._space import Distribution, described, from_json, to_json
 from .errors import SweepError
 
 __all__ = ["Definition", "dotted", "open_definition", "trials_in", "write_definition"]
+
+_MOST_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def open_definition(folder: Path) -> Definition:
     data = read_json(folder / DEFINITION)
     if data is None:
         raise SweepError(f"{folder} holds no sweep (no {DEFINITION}); eng sweep CONFIG --dir {folder} starts one")
-    definition = Definition.from_json(data)
+    definition = _from_file(folder / DEFINITION, data)
     project = str(Path(definition.source).resolve().parent)
     if project not in sys.path:
         sys.path.append(project)
@@ -100,28 +102,82 @@ def write_definition(folder: Path, definition: Definition, config: Any) -> Defin
     Raises:
         SweepError: the folder holds another sweep; what differs is named.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SweepError(
+            f"the sweep cannot use the folder {folder} ({error.strerror}); choose another --dir"
+        ) from error
     saved = read_json(folder / DEFINITION)
-    if saved is None:
+    known = None if saved is None else _from_file(folder / DEFINITION, saved)
+    # Without a trial, an earlier call ended at its start, as for a mistake in --storage.
+    if known is None or not trials_in(folder, known):
         owner = f"{socket.gethostname()}:{folder.resolve()}"
-        definition = replace(definition, owner=owner)
+        definition = replace(_with_study(definition, folder.resolve().name), owner=owner)
         scratch = folder / f".new_{CONFIG}"
         config.dump(str(scratch))
         scratch.replace(folder / CONFIG)
         write_json(folder / DEFINITION, definition.to_json())
         return definition
-    known = Definition.from_json(saved)
-    wanted = replace(definition, owner=known.owner)
+    if not (folder / CONFIG).exists():
+        raise SweepError(f"{folder} lacks {CONFIG}, the config of its trials; put it back or choose another --dir")
+    study = known.search.study if isinstance(known.search, OptunaSearch) else None
+    wanted = replace(_with_study(definition, study), owner=known.owner)
     has_results = any(run.result for trial in trials_in(folder, known).values() for run in trial.runs)
     differences = _differences(known, wanted, has_results=has_results)
     if _text_of(config, folder) != (folder / CONFIG).read_text(encoding="utf-8"):
-        differences.append(f"config: {definition.source} is not as it was when the sweep began ({folder / CONFIG})")
+        differences += _config_differences(folder / CONFIG, config) or [f"config: not as in {folder / CONFIG}"]
     if differences:
         listed = "\n".join(f"  {line}" for line in differences)
         raise SweepError(f"{folder} holds another sweep; choose another --dir, or go on with its settings:\n{listed}")
     if wanted != known:
         write_json(folder / DEFINITION, wanted.to_json())
     return wanted
+
+
+def _from_file(path: Path, data: Any) -> Definition:
+    """The definition in a file.
+
+    Raises:
+        SweepError: it holds something else.
+    """
+    try:
+        return Definition.from_json(data)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise damaged(path, error) from error
+
+
+def _with_study(definition: Definition, name: str | None) -> Definition:
+    """Gives a search of Optuna without a study's name this one, which stays when the folder is moved."""
+    search = definition.search
+    if not isinstance(search, OptunaSearch) or search.study is not None:
+        return definition
+    return replace(definition, search=replace(search, study=name))
+
+
+def _config_differences(path: Path, config: Any) -> list[str]:
+    """The settings in which a config differs from the sweep's copy."""
+    from eng.config import Config
+
+    old, new = dict(_leaves(Config.fromfile(path))), dict(_leaves(config))
+    changed = [key for key in {**old, **new} if old.get(key) != new.get(key) or (key in old) != (key in new)]
+    lines = [
+        f"{key}: {old[key]!r} in the folder, {new[key]!r} in the config"
+        if key in old and key in new
+        else f"{key}: only in the {'folder' if key in old else 'config'}"
+        for key in changed[:_MOST_SHOWN]
+    ]
+    return [*lines, f"and {len(changed) - _MOST_SHOWN} more"] if len(changed) > _MOST_SHOWN else lines
+
+
+def _leaves(cfg: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of a config that hold no others, by dotted key."""
+    items = cfg.items() if hasattr(cfg, "items") else enumerate(cfg)
+    for key, value in items:
+        if isinstance(value, (Mapping, list, tuple)) and value:
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def _text_of(config: Any, folder: Path) -> str:
@@ -137,10 +193,13 @@ def _differences(known: Definition, wanted: Definition, *, has_results: bool) ->
     for data in (old, new):
         for name in ("metric", "mode", "objective") if not has_results else ():  # they do not change a training
             data.pop(name)
-        data["search"].pop("num_trials", None)  # more trials continue a sweep
+        data.update({f"search.{name}": value for name, value in data.pop("search").items()})
+        data.pop("search.num_trials", None)  # more trials continue a sweep
         data.pop("source")
-        data["space"] = list(data["space"].items())  # the order of the axes numbers the points of a grid
-    return [f"{key}: {old[key]!r} in the folder, {new[key]!r} asked for" for key in old if old[key] != new[key]]
+    for data, definition in ((old, known), (new, wanted)):  # the order of the axes numbers the points of a grid
+        data["space"] = ", ".join(f"{key}={described(axis)}" for key, axis in definition.space.items())
+    common = [key for key in old if key in new]  # searches of two types have different settings
+    return [f"{key}: {old[key]} in the folder, {new[key]} asked for" for key in common if old[key] != new[key]]
 
 
 def trials_in(folder: Path, definition: Definition) -> dict[int, Trial]:
@@ -150,7 +209,7 @@ def trials_in(folder: Path, definition: Definition) -> dict[int, Trial]:
         number = int(trial_folder.name)
         first = definition.trial(folder, number, {}).runs[0]
         if first.exists():
-            trials[number] = definition.trial(folder, number, first.point["params"])
+            trials[number] = definition.trial(folder, number, first.params)
     return trials
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from .errors import SweepError
 
-__all__ = ["Result", "Run", "Trial", "exclusive", "read_json", "write_json"]
+__all__ = ["Result", "Run", "Trial", "damaged", "exclusive", "read_json", "write_json"]
 
 DEFINITION = "sweep.json"
 CONFIG = "config.py"
@@ -28,13 +28,21 @@ _LOCK = ".trial.lock"
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Writes plain data, whole or not at all."""
+    """Writes plain data, completely or not at all.
+
+    Raises:
+        OSError: the file cannot be written, as on a full disk; it names the file.
+    """
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    with scratch.open("w", encoding="utf-8") as file:
-        json.dump(data, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.replace(path)
+    try:
+        with scratch.open("w", encoding="utf-8") as file:
+            json.dump(data, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    except OSError as error:
+        scratch.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def read_json(path: Path) -> Any:
@@ -48,7 +56,15 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise SweepError(f"{path} is damaged ({error}); remove it to run what it belongs to again") from error
+        raise damaged(path, error) from error
+
+
+def damaged(path: Path, error: Exception) -> SweepError:
+    """What to raise for a file of a sweep that holds something else."""
+    return SweepError(
+        f"{path} is damaged, or written by another version ({type(error).__name__}: {error}); remove it to run what it "
+        "belongs to again"
+    )
 
 
 @contextmanager
@@ -118,8 +134,18 @@ class Run:
     @property
     def options(self) -> dict[str, Any]:
         """What this run changes in the config of the sweep, by dotted key."""
-        options: dict[str, Any] = read_json(self.folder / _TRIAL)["options"]
-        return options
+        return self._mapping("options")
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Values of the axes by key."""
+        return self._mapping("params")
+
+    def _mapping(self, name: str) -> dict[str, Any]:
+        try:
+            return dict(self.point[name])
+        except (KeyError, TypeError, ValueError) as error:
+            raise damaged(self.folder / _TRIAL, error) from error
 
     @property
     def point(self) -> dict[str, Any]:
@@ -140,7 +166,10 @@ class Run:
     def result(self) -> Result | None:
         """What the run came to; None before its end."""
         data = read_json(self.folder / _RESULT)
-        return None if data is None else Result(**data)
+        try:
+            return None if data is None else Result(**data)
+        except TypeError as error:
+            raise damaged(self.folder / _RESULT, error) from error
 
     def finish(self, result: Result) -> None:
         """Keeps what the run came to."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import inspect
+import json
 import os
 import random
 import time
@@ -134,6 +135,8 @@ def telling_storage_errors(url: str) -> Iterator[None]:
 
     try:
         yield
+    except json.JSONDecodeError as error:
+        raise StorageError(f"the storage {url} cannot be used: it is no journal of Optuna ({error})") from error
     except (optuna.exceptions.StorageInternalError, SQLAlchemyError, OSError, ImportError) as error:
         causes = f"{error} {error.__cause__ or ''}"
         if "locked" in causes:
@@ -208,11 +211,21 @@ class OptunaSearcher:
         self._is_exhausted = True
 
     def recover(self, trials: Mapping[int, Trial]) -> list[Point]:
-        """The points of this sweep that have no folder; trials that were not marked in time are told to have failed."""
+        """The points of this sweep that have no folder; trials that were not marked in time are told to have failed.
+
+        Raises:
+            StorageError: the storage lacks trials that the folder has.
+        """
         known = {trial.runs[0].point.get("optuna") for trial in trials.values()}
         points = []
         first_unmarked = int(self._marker.read_text()) if self._marker.exists() else None
         with telling_storage_errors(self.url):
+            absent = known - {frozen.number for frozen in self._study.get_trials(deepcopy=False)}
+            if absent:
+                raise StorageError(
+                    f"the study {self.study_name} in {self.url} lacks {len(absent)} of the trials in the sweep's folder: it is "
+                    "another storage. A relative path begins where the command starts"
+                )
             for frozen in self._study.get_trials(deepcopy=False, states=(self._optuna.trial.TrialState.RUNNING,)):
                 owner = frozen.user_attrs.get(_OWNER)
                 if owner == self._owner and frozen.number not in known and _INDEX in frozen.user_attrs:

@@ -6,13 +6,26 @@ import argparse
 import math
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, TypeAlias
 
+from ._text import near_names
 from .errors import SpaceError
 
-__all__ = ["Choice", "Distribution", "Float", "Int", "Normal", "as_space", "from_json", "parse_axis", "to_json"]
+__all__ = [
+    "Choice",
+    "Distribution",
+    "Float",
+    "Int",
+    "Normal",
+    "as_space",
+    "described",
+    "from_json",
+    "parse_axes",
+    "parse_axis",
+    "to_json",
+]
 
 
 @dataclass(frozen=True)
@@ -134,7 +147,8 @@ class Normal:
 
 Distribution: TypeAlias = Choice | Float | Int | Normal
 _CLASSES: dict[str, type] = {cls.name: cls for cls in (Choice, Float, Int, Normal)}
-_CALL = re.compile(r"(choice|uniform|loguniform|int|logint|normal)\((.*)\)", re.DOTALL)
+_FUNCTIONS = ("choice", "uniform", "loguniform", "int", "logint", "normal")
+_CALL = re.compile(r"(\w+)\((.*)\)", re.DOTALL)
 
 
 def _check_range(axis: Float | Int) -> None:
@@ -170,17 +184,36 @@ def parse_axis(text: str) -> tuple[str, Distribution]:
     if not values:
         raise SpaceError(f"{key}: the axis is empty; give values, such as {key}=1,2")
     call = _CALL.fullmatch(values)
-    if call is None:
-        return key, Choice(_values(key, values))
+    if call is not None and call[1] not in _FUNCTIONS:
+        hint = near_names(call[1], _FUNCTIONS)
+        raise SpaceError(f"{key}: there is no distribution {call[1]}{hint} A text with brackets is written in quotes")
     try:
-        return key, _distribution(key, call[1], call[2])
+        return key, Choice(_values(values)) if call is None else _distribution(call[1], call[2])
     except SpaceError as error:
         raise SpaceError(f"{key}: {error}") from error
 
 
-def _distribution(key: str, function: str, inside: str) -> Distribution:
+def parse_axes(texts: Iterable[str]) -> dict[str, Distribution]:
+    """The axes of a command line by key.
+
+    Args:
+        texts: see :func:`parse_axis`.
+
+    Raises:
+        SpaceError: one of them is no axis, or a key comes twice.
+    """
+    axes: dict[str, Distribution] = {}
+    for text in texts:
+        key, axis = parse_axis(text)
+        if key in axes:
+            raise SpaceError(f"{key} is given twice; write all its values in one list: {key}=A,B")
+        axes[key] = axis
+    return axes
+
+
+def _distribution(function: str, inside: str) -> Distribution:
     if function == "choice":
-        return Choice(_values(key, inside) if inside.strip() else ())
+        return Choice(_values(inside) if inside.strip() else ())
     numbers = [number.strip() for number in inside.split(",")]
     takes_integers = function in ("int", "logint")
     try:
@@ -200,7 +233,7 @@ def _distribution(key: str, function: str, inside: str) -> Distribution:
     return Float(values[0], values[1], is_log, *step)
 
 
-def _values(key: str, text: str) -> tuple[Any, ...]:
+def _values(text: str) -> tuple[Any, ...]:
     """The values of a list as the options of a config are read: numbers, texts, lists and mappings."""
     from eng.config import DictAction
 
@@ -209,7 +242,7 @@ def _values(key: str, text: str) -> tuple[Any, ...]:
     try:
         value = parser.parse_args(["--axis", f"x={text}"]).axis["x"]
     except argparse.ArgumentError as error:
-        raise SpaceError(f"{key}: {error}") from error
+        raise SpaceError(error.message) from error
     return tuple(value) if isinstance(value, (list, tuple)) else (value,)
 
 
@@ -229,6 +262,15 @@ def as_space(axes: Mapping[str, Any]) -> dict[str, Distribution]:
             raise SpaceError(f"{key}: an axis is a list, Choice, Float, Int or Normal, got {type(axis).__name__}")
         space[key] = axis
     return space
+
+
+def described(axis: Distribution) -> str:
+    """The axis as a command line writes it."""
+    if isinstance(axis, Choice):
+        return f"choice({', '.join(map(str, axis.values))})"
+    if isinstance(axis, Normal):
+        return f"normal({axis.mean:g}, {axis.std:g})"
+    return _shown(axis)
 
 
 def to_json(axis: Distribution) -> dict[str, Any]:

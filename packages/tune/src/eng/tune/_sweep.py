@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,9 @@ from .errors import SpaceError, SweepError
 
 __all__ = ["fold_keys_of", "load_sweep", "sweep"]
 
+logger = logging.getLogger(__name__)
+_OF_EACH_TRIAL = ("work_dir", "resume")
+
 
 def sweep(
     config: Any,
@@ -35,6 +40,7 @@ def sweep(
     fold_keys: Sequence[str] = (),
     executor: Executor | None = None,
     max_failures: int | None = None,
+    retry_failed: bool = False,
     on_trial: Callable[[Trial], None] = lambda trial: None,
 ) -> SweepReport:
     """Trains a config with several settings, and gives their values.
@@ -56,6 +62,8 @@ def sweep(
         fold_keys: keys of the config that take the number of the fold; default: ``fold`` of each ``KFoldDataset``.
         executor: where runs are trained. Default: one at a time on this machine.
         max_failures: failed trials after which the sweep ends; None (default) has no limit.
+        retry_failed: starts trials again that failed in an earlier call, after their cause is mended. False by default; not
+            with Optuna, whose studies keep the failure.
         on_trial: called with each trial that is over.
 
     Raises:
@@ -67,10 +75,12 @@ def sweep(
     from eng.config import Config
 
     cfg = Config.fromfile(config) if isinstance(config, str | Path) else copy.deepcopy(config)
-    source = str(getattr(cfg, "filename", None) or "config")
+    source = str(Path(getattr(cfg, "filename", None) or "config").resolve())
     folder = Path(folder) if folder is not None else Path("work_dirs") / f"{Path(source).stem}_sweep"
     axes = as_space(space)
     _check_settings(cfg, axes, objective, folds, metric)
+    if max_failures is not None and max_failures < 0:
+        raise SweepError(f"max_failures must be 0 or more, got {max_failures}")
     keys = tuple(fold_keys) or (fold_keys_of(cfg) if folds else ())
     check_keys(cfg, {**{key: _example(axis) for key, axis in axes.items()}, **dict.fromkeys(keys, 0)})
     if folds and not keys:
@@ -83,12 +93,19 @@ def sweep(
     )  # fmt: skip
     if definition.mode not in ("max", "min"):
         raise SweepError(f"mode must be max or min, got {definition.mode!r}")
+    if retry_failed and isinstance(definition.search, OptunaSearch):
+        raise SweepError(
+            "Optuna keeps a failed trial as failed, so it cannot be tried again; ask for more trials instead"
+        )
     settle_seed(cfg, seed)
     settings = {"folder": folder, "seed": seed, "mode": definition.mode}
     _check_search(definition, settings)
     definition = write_definition(folder, definition, cfg)
     searcher = searcher_of(definition.search, axes, owner=definition.owner, **settings)  # type: ignore[arg-type]  # a dict of several types
-    Controller(folder, definition, searcher, executor or LocalExecutor(), max_failures, on_trial).run()
+    controller = Controller(
+        folder, definition, searcher, executor or LocalExecutor(), max_failures, on_trial, retry_failed
+    )
+    controller.run()
     report = load_sweep(folder)
     if report.best is not None:
         report.write_best()
@@ -180,6 +197,7 @@ def check_keys(cfg: Any, values: Mapping[str, Any]) -> None:
         SpaceError: it is not so; near names are listed.
     """
     known = set(dotted(cfg))
+    _check_roots(cfg, values, known)
     unknown = {key: value for key, value in values.items() if key not in known}
     if not unknown:
         return
@@ -190,11 +208,46 @@ def check_keys(cfg: Any, values: Mapping[str, Any]) -> None:
             changed.merge_from_dict({key: value})
         except (KeyError, TypeError, IndexError) as error:
             raise SpaceError(f"the config has no key {key!r}{_near_keys(key, known)} ({error})") from error
-        if _findings(changed) - before:
-            raise SpaceError(f"the config has no key {key!r}{_near_keys(key, known)}")
+        new = sorted(_findings(changed) - before)
+        if new:
+            raise SpaceError(f"the config has no key {key!r}{_near_keys(key, known)} (eng check would say: {new[0]})")
+
+
+def _check_roots(cfg: Any, keys: Iterable[str], known: set[str]) -> None:
+    """Makes sure that the first part of each key is a setting of a run.
+
+    Raises:
+        SpaceError: the config and the Runner have no such setting, or each trial gets its own.
+    """
+    from eng.runner.settings import RunnerSettings
+
+    settings = {setting.name for setting in fields(RunnerSettings)}
+    for key in keys:
+        root = key.partition(".")[0]
+        if key in _OF_EACH_TRIAL:
+            raise SpaceError(f"{key} is no axis: the sweep gives each trial its own")
+        if root in settings or cfg.get("runner_type"):
+            continue
+        hint = _near_roots(key, known | settings)
+        if root not in known:
+            raise SpaceError(f"the config has no key {key!r}{hint}")
+        logger.warning(
+            "%s: a variable of the config changes nothing after the file is read, unless your code reads runner.cfg%s",
+            key,
+            hint,
+        )
+
+
+def _near_roots(key: str, known: set[str]) -> str:
+    """The end of a message: keys that end with this name, or resemble it."""
+    same_end = sorted(name for name in known if name.endswith(f".{key}"))
+    if same_end:
+        return f"; did you mean {' or '.join(same_end[:3])}?"
+    return near_names(key, sorted(known), all_if_none=False)
 
 
 def _near_keys(key: str, known: set[str]) -> str:
+    """The end of a message: keys that resemble this one, or its neighbours."""
     hint = near_names(key, sorted(known), all_if_none=False)
     parent = key.rpartition(".")[0]
     neighbours = [name for name in sorted(known) if name.rpartition(".")[0] == parent]

@@ -63,7 +63,10 @@ def sweep() -> None:
               help='Its parameters, such as {"slurm_partition": "gpu", "timeout_min": 60}; "cluster" may be "local".')  # fmt: skip
 @click.option("--ray", "ray_address", metavar="ADDRESS", help='Train on a Ray cluster; "local" starts one here.')
 @click.option("--ray-args", default="{}", metavar="JSON", help='Resources of a run, such as {"num_gpus": 1}.')
-@click.option("--max-failures", type=int, help="Failed trials after which the sweep ends. Default: no limit.")
+@click.option(
+    "--max-failures", type=click.IntRange(0), help="Failed trials after which the sweep ends. Default: no limit."
+)
+@click.option("--retry-failed", is_flag=True, help="Start trials again that failed in an earlier call.")
 @click.option("--cfg-options", multiple=True, metavar="KEY=VALUE ...", help="Change the config of all trials.")
 @click.pass_context
 def run(
@@ -74,17 +77,18 @@ def run(
     Exit status: 0 done, 1 some trials failed, 2 a mistake in the call or the config, 130 Ctrl-C.
     """
     from ._controller import Stopped
-    from ._space import parse_axis
+    from ._space import parse_axes
     from ._sweep import sweep as run_sweep
 
     search = _search(options)
     axes = [*options["grid"], *options["space"]]
     cfg = ctx.obj.load_config(config, cfg_options)
     sweep_folder = Path(folder) if folder is not None else Path("work_dirs") / f"{Path(config).stem}_sweep"
-    settings = {name: options[name] for name in ("mode", "objective", "seed", "folds", "fold_keys", "max_failures")}
+    names = ("mode", "objective", "seed", "folds", "fold_keys", "max_failures", "retry_failed")
+    settings = {name: options[name] for name in names}
     try:
         report = run_sweep(
-            cfg, dict(map(parse_axis, axes)), metric=metric, folder=sweep_folder, search=search,
+            cfg, parse_axes(axes), metric=metric, folder=sweep_folder, search=search,
             executor=_executor(options, sweep_folder), on_trial=_say, **settings,
         )  # fmt: skip
     except Stopped as stop:
@@ -93,6 +97,11 @@ def run(
     failed = [trial for trial in report.trials.values() if trial.state == "failed"]
     for trial in failed:
         click.echo(f"trial {trial.number:04d} failed: {trial.error}", err=True)
+    if failed:
+        click.echo(
+            f"Logs: {sweep_folder}/trials/NUMBER/trial.log. After the cause is mended, the same command with --retry-failed "
+            "starts them again.", err=True,
+        )  # fmt: skip
     if report.best is not None:
         click.echo(f"Best: trial {report.best.number:04d}, {metric} = {report.best.value:.6g}")
         click.echo(f"Train it: eng train {sweep_folder / 'best.py'}")
