@@ -59,14 +59,14 @@ def _usage(error: click.UsageError) -> str:
 
 def _no_such_option(error: click.NoSuchOption) -> str:
     """Names options that differ by a slip, or the setting of the config that an option of other programs stands for."""
-    near = difflib.get_close_matches(error.option_name, error.possibilities or (), cutoff=_CLOSE)
+    similar_options = difflib.get_close_matches(error.option_name, error.possibilities or (), cutoff=_CLOSE)
     text = f"No such option {error.option_name!r}."
     if error.ctx is None:
         return text
     setting = _SETTINGS.get(error.option_name.replace("_", "-"))
     takes_settings = any("--cfg-options" in parameter.opts for parameter in error.ctx.command.params)
-    if near:
-        text += f" Did you mean {' or '.join(map(repr, near))}?"
+    if similar_options:
+        text += f" Did you mean {' or '.join(map(repr, similar_options))}?"
     elif setting is not None and takes_settings:
         text += f" Write --cfg-options {setting}=VALUE."
     return f"{text}\ntry: {error.ctx.command_path} --help"
