@@ -9,7 +9,7 @@ from torch import nn
 from eng.checkpoint import get_state_dict
 from eng.checkpoint.unwrap import unwrap
 from eng.optim.optimizer import build_optim_wrapper
-from eng.runner.assemble.model import compile_model
+from eng.runner.assemble.compilation import compile_model
 
 
 def test_wrappers_are_looked_through():
