@@ -36,6 +36,7 @@ def test_help_of_every_command_fits_a_screen(name: str, capsys) -> None:
     shown = capsys.readouterr().out.splitlines()
     assert shown[0].startswith(f"Usage: eng {name}")
     assert len(shown) <= 60
+    assert not [line for line in shown[1:] if line.endswith("...")]  # no text is cut
 
 
 def test_example_is_proven() -> None:

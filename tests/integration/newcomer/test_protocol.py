@@ -170,3 +170,27 @@ def test_a_wrong_part_is_named_with_what_to_write(tmp_path, changes, message) ->
     )  # fmt: skip
     with pytest.raises(Exception, match=f"(?s){message}"):
         Runner(**{**settings, **changes}).train()
+
+
+# --- what a run does and says ----------------------------------------------------------------------------------------
+
+
+def test_settings_of_the_command_line_take_part(project, capsys) -> None:
+    status, text = answer(capsys, "config", "check", "config.py", "--cfg-options", "custom_imports.imports=[not_there]")
+    assert status != 0
+    assert "not_there" in text
+    hooks = "custom_hooks=[dict(type=EMAHook, momentumm=0.1)]"
+    status, text = answer(capsys, "config", "check", "config.py", "--cfg-options", hooks)
+    assert status == 1
+    assert "momentumm" in text and "momentum" in text
+
+
+def test_a_run_says_nothing_twice(tmp_path, capsys) -> None:
+    for resume in (False, True):
+        Runner(
+            Line(), str(tmp_path / "runs"), train_dataloader=loader(), train_cfg=dict(max_epochs=1 + resume),
+            optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)), resume=resume,
+        ).train()  # fmt: skip
+        lines = [line.partition(" - eng")[2] or line for line in capsys.readouterr().out.splitlines() if line.strip()]
+        assert len(lines) > 15
+        assert [line for line in lines if lines.count(line) > 1] == []

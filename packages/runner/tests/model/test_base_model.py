@@ -17,10 +17,15 @@ SAMPLE = SimpleNamespace(x=1)
         ([1, 2], (1, 2), {}),
         (torch.tensor(3), (torch.tensor(3),), {}),
         (SAMPLE, (SAMPLE,), {}),
-        ("text", ("text",), {}),
     ],
     ids=str,
 )
 def test_batches_become_keywords_or_positional_arguments(data, args, kwargs):
     for step in (Losses().val_step, Losses().test_step):
         assert step(data) == (args, kwargs, "predict")
+
+
+@pytest.mark.parametrize("data", ["text", b"text", None], ids=str)
+def test_a_batch_of_another_type_is_named(data):
+    with pytest.raises(TypeError, match=f"a dict, a tuple or a list; .* came a {type(data).__name__}"):
+        Losses().val_step(data)

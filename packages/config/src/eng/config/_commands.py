@@ -57,7 +57,10 @@ def show(file: str, cfg_options: tuple[str, ...], no_trust: bool, format_: str) 
 @_with_options
 @click.pass_context
 def diff(ctx: click.Context, file: str, other: str, cfg_options: tuple[str, ...], no_trust: bool) -> None:
-    """Print what differs between FILE (with overrides) and OTHER; exit with 1 where something does."""
+    """Print what differs between FILE (with overrides) and OTHER.
+
+    The exit status is 1 where something does.
+    """
     from .config import Config
 
     text = Config.diff(_read(file, cfg_options, no_trust), Config.fromfile(other, trust=not no_trust))

@@ -41,7 +41,10 @@ def ckpt() -> None:
 @click.argument("work_dir", type=_FOLDER)
 @_AS_JSON
 def ls(work_dir: Path, as_json: bool) -> int:
-    """List the checkpoints in WORK_DIR, sharded ones too, and say which are whole; exit status 1 where one is not."""
+    """List the checkpoints in WORK_DIR and say which are intact.
+
+    Sharded ones are among them. The exit status is 1 where one is not intact.
+    """
     from ._summary import list_checkpoints
 
     found = list_checkpoints(work_dir)
@@ -60,7 +63,10 @@ def ls(work_dir: Path, as_json: bool) -> int:
 @click.option("--weights", "with_weights", is_flag=True, help="List every tensor too.")
 @_AS_JSON
 def show(file: Path, with_weights: bool, as_json: bool) -> None:
-    """Show what is in the checkpoint FILE: a file, a sharded checkpoint's folder, or safetensors."""
+    """Show what is in a checkpoint.
+
+    FILE is a file, the folder of a sharded checkpoint, or safetensors.
+    """
     from ._summary import summarize_checkpoint
 
     summary = summarize_checkpoint(file)
@@ -83,7 +89,10 @@ def show(file: Path, with_weights: bool, as_json: bool) -> None:
 @click.argument("files", type=_FILE, nargs=-1, required=True)
 @_AS_JSON
 def verify(files: tuple[Path, ...], as_json: bool) -> int:
-    """Check that each of FILES is whole, against the checksums in it; exit status 1 where one is not."""
+    """Check FILES against the checksums in them.
+
+    The exit status is 1 where one is not intact.
+    """
     from ._open import verify_any
     from .errors import BrokenCheckpointError, UntrustedCheckpointError
 
@@ -114,7 +123,10 @@ def verify(files: tuple[Path, ...], as_json: bool) -> int:
 )
 @_AS_JSON
 def diff(first: Path, second: Path, tolerance: float, as_json: bool) -> int:
-    """Show where the weights of FIRST and SECOND differ; exit status 1 where they do."""
+    """Show where the weights of FIRST and SECOND differ.
+
+    The exit status is 1 where they do.
+    """
     from ._differences import compare_checkpoints
 
     found = compare_checkpoints(first, second, tolerance)
@@ -132,7 +144,10 @@ def diff(first: Path, second: Path, tolerance: float, as_json: bool) -> int:
 @click.option("--out-dir", type=_FILE, help="Folder of the copy. Default: that of FILE.")
 @click.option("--keys", default="meta,state_dict", show_default=True, help="Entries of the copy.")
 def publish(file: Path, out_dir: Path | None, keys: str) -> None:
-    """Copy FILE without its training state, named by its content: NAME-HASH.pth."""
+    """Copy FILE without its training state.
+
+    The copy is named by its content: NAME-HASH.pth.
+    """
     from ._publish import publish_checkpoint
 
     click.echo(publish_checkpoint(file, [key.strip() for key in keys.split(",")], out_dir))
@@ -166,7 +181,10 @@ def export(
     max_file_size: int | None,
     config: str | None,
 ) -> None:
-    """Write the weights in FILE alone into TARGET. Default: FILE-weights.pth, FILE.safetensors or the folder FILE-weights."""
+    """Write the weights in FILE alone into TARGET.
+
+    The default of TARGET is FILE-weights.pth, FILE.safetensors or the folder FILE-weights.
+    """
     from ._export import export_weights
 
     if config is not None and which is not None:

@@ -11,17 +11,26 @@ from torch import nn
 from eng.dist import watched
 
 from ._losses import update_params
+from .errors import BatchTypeError
 
 
 def run_forward(model: nn.Module, data: Any, mode: str) -> Any:
     """Calls ``model`` with a batch: the keys of a mapping are keywords, the items of a list or tuple positional arguments.
 
     A batch of any other type, such as a bare tensor, is the only positional argument.
+
+    Raises:
+        BatchTypeError: the batch is text, or nothing (a TypeError).
     """
     if isinstance(data, (list, tuple)):
         return model(*data, mode=mode)
     if isinstance(data, Mapping):
         return model(**data, mode=mode)
+    if data is None or isinstance(data, (str, bytes)):
+        raise BatchTypeError(
+            f"{type(model).__name__} can be called with a batch that is a tensor, an object, a dict, a tuple or a list; from "
+            f"its data_preprocessor came a {type(data).__name__}"
+        )
     return model(data, mode=mode)
 
 

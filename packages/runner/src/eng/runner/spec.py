@@ -22,6 +22,11 @@ _MOST_HINTS = 8
 Init = TypeVar("Init", bound=Callable[..., None])
 
 
+def _set_by_user(cfg: Mapping[str, Any]) -> list[str]:
+    """Keys of a config but those that a command adds."""
+    return sorted(str(key) for key in cfg if key not in ("work_dir", "preemption"))
+
+
 def arguments_from_cfg(cfg: Any) -> dict[str, Any]:
     """The Runner's arguments in ``cfg``, which is copied.
 
@@ -35,7 +40,7 @@ def arguments_from_cfg(cfg: Any) -> dict[str, Any]:
     missing = [key for key in ("model", "work_dir") if cfg.get(key) is None]
     if missing:
         name = getattr(cfg, "filename", None) or "the config"
-        raise SettingsError(f"{name} lacks {' and '.join(missing)}; it has {sorted(cfg.keys())}")
+        raise SettingsError(f"{name} lacks {' and '.join(missing)}; it has {', '.join(_set_by_user(cfg)) or 'nothing'}")
     cfg = copy.deepcopy(cfg)
     arguments = {name: cfg.get(name, default) for name, default in defaults().items()}
     return {"model": cfg["model"], "work_dir": cfg["work_dir"], **arguments, "cfg": cfg}

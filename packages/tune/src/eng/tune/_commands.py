@@ -49,7 +49,10 @@ def lr(
     plot: str | None,
     **common: Any,
 ) -> None:
-    """Find the learning rate of CONFIG: a range test, confirmed by short trainings. Nothing is left behind."""
+    """Find the learning rate of CONFIG.
+
+    A range test proposes it, short trainings confirm it. Nothing is left behind.
+    """
     from ._lr import find_lr
 
     cfg = ctx.obj.load_config(config, common["cfg_options"])
@@ -67,7 +70,10 @@ def lr(
 @click.option("--memory", help="Limit, such as 2GB. Default: the free memory of the accelerator; the CPU needs it.")
 @click.option("--largest", type=click.IntRange(1), help="Most samples to try. Default: the length of the dataset.")
 def batch(ctx: click.Context, config: str, memory: str | None, largest: int | None, **common: Any) -> None:
-    """Find the largest micro-batch of CONFIG that fits in memory; accumulation keeps the effective batch."""
+    """Find the largest micro-batch of CONFIG that fits in memory.
+
+    Accumulation keeps the effective batch.
+    """
     from ._batch import find_batch_size
 
     cfg = ctx.obj.load_config(config, common["cfg_options"])
@@ -85,7 +91,10 @@ def batch(ctx: click.Context, config: str, memory: str | None, largest: int | No
 @_shared
 @click.option("--seconds", type=float, default=3.0, show_default=True, help="How long each number is measured.")
 def workers(ctx: click.Context, config: str, seconds: float, **common: Any) -> None:
-    """Find the number of loader workers of CONFIG by measured throughput."""
+    """Find the number of loader workers of CONFIG.
+
+    The throughput is measured.
+    """
     from ._workers import find_workers
 
     cfg = ctx.obj.load_config(config, common["cfg_options"])

@@ -116,7 +116,10 @@ def run(
 @click.option("--best", metavar="FILE", help="Write the best config into FILE. Default: best.py in DIR.")
 @click.option("--json", "as_json", is_flag=True, help="Print all trials as JSON.")
 def show(folder: str, html: str | None, best: str | None, as_json: bool) -> None:
-    """Show the trials of the sweep in DIR, from the best on, and write the best config."""
+    """Show the trials of the sweep in DIR, from the best on.
+
+    The best config is written too.
+    """
     from ._report import load_sweep, table
 
     report = load_sweep(folder)
