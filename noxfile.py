@@ -101,6 +101,8 @@ def tests(session: nox.Session, package: str) -> None:
             "trackio>=0.40",
             "deepspeed>=0.16",
             "nox>=2024.10.9",
+            "kubernetes-validate>=1.31",
+            "jsonschema>=4",
             *sorted(set(groups)),
         )
         run_pytest(session, label, "tests", "--ignore=tests/downstream", "--ignore=tests/integration/outside")
@@ -125,10 +127,11 @@ def totals() -> str:
 
 @nox.session(python=torch_python())
 def mesh(session: nox.Session) -> None:
-    """Ten shapes of the strategy Mesh on 2, 4 and 8 gloo ranks beside one process, each resumed on three others."""
+    """Ten shapes of the strategy Mesh on 2, 4 and 8 gloo ranks beside one process, each resumed on three others; lost nodes."""
     prepare_everything(session, "pytest>=8", "pytest-timeout", "pytest-xdist")
     session.run(
-        "python", "-m", "pytest", "-q", "-s", "-n0", "tests/distributed/test_mesh.py", *session.posargs,
+        "python", "-m", "pytest", "-q", "-s", "-n0", "tests/distributed/test_mesh.py",
+        "tests/distributed/test_elastic.py", *session.posargs,
         env={"ENG_MESH_ALL": "1", "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
 

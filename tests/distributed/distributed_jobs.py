@@ -82,6 +82,7 @@ class Runs:
         folder: each run's folder is made in it.
         launches: number of ranks (0: without torchrun) and options of the runs, by name of the launch.
         needs: runs that must have been made before a launch, by its name.
+        timeout: seconds that a launch may take.
     """
 
     def __init__(
@@ -89,8 +90,10 @@ class Runs:
         folder: Path,
         launches: dict[str, tuple[int, dict[str, dict[str, Any]]]],
         needs: dict[str, list[str]] | None = None,
+        timeout: float = 500,
     ) -> None:
         self.folder, self._launches, self._needs = folder, launches, needs or {}
+        self._timeout = timeout
         self._done: dict[str, Finished] = {}
 
     def __getitem__(self, name: str) -> dict[str, Any]:
@@ -120,5 +123,5 @@ class Runs:
             limited = {name: {"dist": {"timeout": 60}, **job} for name, job in jobs.items()}
             options = {"jobs": limited, "work_dir": str(self.folder)}
             place = self.folder / f"launch of {launch}"
-            self._done[launch] = run_job(HERE / "training_job.py", place, ranks, options, timeout=500)
+            self._done[launch] = run_job(HERE / "training_job.py", place, ranks, options, timeout=self._timeout)
         return self._done[launch]

@@ -39,7 +39,7 @@ MODES: dict[str, tuple[dict[str, Any], float]] = {
     "amp, compiled": ({"optim": {**RUN["optim"], **AMP}, "compile": True}, 2e-2),
 }
 
-pytestmark = pytest.mark.timeout(900 if ALL else 300)
+pytestmark = pytest.mark.timeout(2400 if ALL else 300)
 
 
 def on_mesh(shape: Shape) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
         launches["4 ranks"] = (4, {**jobs, f"{name_of(a)} to {name_of(b)}": resumed(name_of(a), on_mesh(b))})
     launches["one process again"] = (0, {"mesh to one process": resumed(name_of((1, 2, 2)), RUN)})
     needs["one process again"] = [name_of((1, 2, 2))]
-    return Runs(folder, launches, needs)
+    return Runs(folder, launches, needs, timeout=2000 if ALL else 250)
 
 
 def assert_same(report: dict[str, Any], expected: dict[str, Any], begin: int = 0) -> None:

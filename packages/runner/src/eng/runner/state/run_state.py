@@ -58,6 +58,7 @@ class StatefulRun(Protocol):
     logger: logging.Logger
     cfg: Config
     work_dir: str
+    log_dir: str
     timestamp: str
     experiment_name: str
     randomness: Randomness
