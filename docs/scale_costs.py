@@ -23,6 +23,8 @@ class Job:
         states: tensors of an optimizer for each parameter: 2 for Adam, 1 for SGD with momentum.
         width: bytes of a number: 4 for float32.
         gloo: the exchange runs over gloo, which reduces all where it should reduce and scatter.
+        largest_parameter: numbers of the largest parameter, for three of which the optimizer needs memory in its step.
+        bucket: numbers of DeepSpeed's ``reduce_bucket_size``, which ZeRO reserves at the first backward.
     """
 
     parameters: float
@@ -31,6 +33,8 @@ class Job:
     states: int = 2
     width: int = 4
     gloo: bool = False
+    largest_parameter: float = 0
+    bucket: float = 5e8
 
     @property
     def unit(self) -> float:
@@ -45,14 +49,16 @@ def memory(job: Job, kind: str) -> float:
     2.0
     >>> memory(Job(1e8, 2, largest_unit=5e6), "FSDP2") / 1e9
     0.86
+    >>> memory(Job(1e8, 2), "ZeRO-1") / 1e9
+    3.4
     """
     p, n, s = job.parameters, job.ranks, job.states
     numbers = {
-        "DDP": p * (3 + s),  # parameters, gradients, buckets of the exchange, state
+        "DDP": p * (3 + s) + 3 * job.largest_parameter,  # parameters, gradients, buckets of the exchange, state
         "FSDP2": p * (2 + s) / n + 3 * job.unit,  # a unit gathered, the next one on its way, its gradients
         "FSDP2, kept after forward": p * (2 + s) / n + p + job.unit,
-        "ZeRO-1": 2 * p + (1 + s) * p / n,  # the rank's part of the parameters is there once more
-        "ZeRO-2": p + (2 + s) * p / n,
+        "ZeRO-1": 2 * p + (1 + s) * p / n + job.bucket,  # the rank's part of the parameters is there once more
+        "ZeRO-2": p + (2 + s) * p / n + job.bucket,
         "ZeRO-3": (3 + s) * p / n + min(p, ZERO_3_KEEPS) + job.unit,
     }
     return numbers[kind] * job.width

@@ -121,6 +121,7 @@ def speed(rounds: int) -> dict[str, float]:
     return report
 
 
+STEP = "a step that is measured"
 SHARDED = {"type": "FSDP2", "wrap_policy": {"classes": ["Linear"]}}
 STRATEGIES: dict[str, Any] = {
     "ddp": None,
@@ -128,6 +129,26 @@ STRATEGIES: dict[str, Any] = {
     "fsdp, kept": {**SHARDED, "reshard_after_forward": False},
     **{f"zero{i}": {"type": "DeepSpeedStrategy", "zero_optimization": {"stage": i}} for i in (1, 2, 3)},
 }
+
+
+def measured_layers(kind: str, width: int, depth: int, steps: int) -> dict[str, float]:
+    """Trains linear layers under torch's profiler, which sees each allocation.
+
+    Returns:
+        What :func:`train_layers` gives, and ``peak``: the most bytes of tensors at one time in the steps after the first.
+    """
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
+        report = train_layers(kind, width, depth, steps)
+    events = recorded.profiler.kineto_results.events()
+    spans = sorted((event.start_ns(), event.end_ns()) for event in events if event.name() == STEP)[1:]
+    total = peak = 0
+    for time_ns, size in sorted((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]"):
+        total += size
+        if any(begin <= time_ns <= end for begin, end in spans):
+            peak = max(peak, total)
+    return {**report, "peak": peak}
 
 
 def train_layers(kind: str, width: int, depth: int, steps: int) -> dict[str, float]:
@@ -157,7 +178,8 @@ def train_layers(kind: str, width: int, depth: int, steps: int) -> dict[str, flo
     def counted(*args: Any, **kwargs: Any) -> Any:
         barrier()
         begin = psutil.net_io_counters(pernic=True)["lo"].bytes_sent
-        result = train_step(*args, **kwargs)
+        with torch.profiler.record_function(STEP):
+            result = train_step(*args, **kwargs)
         barrier()
         sent.append(psutil.net_io_counters(pernic=True)["lo"].bytes_sent - begin)
         return result
@@ -189,7 +211,8 @@ def main() -> None:
         report = speed(options.get("rounds", 15))
     else:
         for kind in options["kinds"]:
-            report[kind] = train_layers(kind, options["width"], options["depth"], options["steps"])
+            train = measured_layers if kind == "ddp" else train_layers
+            report[kind] = train(kind, options["width"], options["depth"], options["steps"])
         report["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     if get_rank() == 0:
         Path(options["report"]).write_text(json.dumps(report))

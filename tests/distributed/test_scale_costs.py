@@ -63,3 +63,10 @@ def test_the_tensors_of_a_rank_are_those_on_paper(measured: dict[str, Any], kind
     costs = load()
     expected = costs.kept(costs.Job(4 * WIDTH**2, 2), name)
     assert measured[kind]["kept"] == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.timeout(200)
+def test_the_peak_of_a_rank_is_that_on_paper(measured: dict[str, Any]) -> None:
+    costs = load()
+    expected = costs.memory(costs.Job(4 * WIDTH**2, 2, largest_parameter=WIDTH**2), "DDP")
+    assert measured["ddp"]["peak"] == pytest.approx(expected, rel=0.01)
