@@ -229,11 +229,12 @@ def validation_kills(session: nox.Session) -> None:
 
 @nox.session(python=torch_python())
 def ray(session: nox.Session) -> None:
-    """Sweeps with `--ray`, on a Ray cluster of this machine; Ray takes 260 MB."""
-    prepare_everything(
-        session, "pytest>=8", "pytest-timeout", *project("tune")["project"]["optional-dependencies"]["ray"]
-    )
-    session.run("python", "-m", "pytest", "-q", "packages/tune/tests/test_ray.py")
+    """Sweeps with `--ray` and Ray Train, on a Ray cluster of this machine; Ray takes 260 MB."""
+    of_ray_train = ("pandas", "pyarrow", "pydantic")  # what it imports besides
+    of_tune = project("tune")["project"]["optional-dependencies"]["ray"]
+    prepare_everything(session, "pytest>=8", "pytest-timeout", *of_tune, *of_ray_train)
+    tests = ("packages/tune/tests/test_ray.py", "tests/distributed/test_ray_train.py")
+    session.run("python", "-m", "pytest", "-q", *tests)
 
 
 # --- quality -----------------------------------------------------------------------------------------------------
