@@ -153,6 +153,8 @@ def test_a_config_with_several_sets_passes_the_check(tmp_path: Path) -> None:
     [
         ({"val_evaluator": {"clean": Accuracy(), "nosiy": Count()}}, r"val_evaluator\.nosiy belongs to no loader.*did you mean 'noisy'"),
         ({"val_cfg": {"cleen": {"fp16": True}}}, r"val_cfg\.cleen belongs to no loader.*did you mean 'clean'"),
+        ({"val_dataloader": loader(*CLEAN), "val_evaluator": {"clean": {"type": "Accuracy"}}}, r"val_evaluator has the names of sets \(clean\).*write val_dataloader=dict\(clean=\.\.\.\)"),
+        ({"val_dataloader": loader(*CLEAN), "val_evaluator": Accuracy(), "val_cfg": {"clean": {"fp16": True}}}, r"val_cfg has the names of sets \(clean\)"),
         ({"val_evaluator": {"clean": Accuracy()}}, r"val_dataloader\.noisy has no evaluator: add noisy=\.\.\. to val_evaluator"),
     ],
 )  # fmt: skip

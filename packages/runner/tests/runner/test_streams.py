@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from eng.hooks import Hook
 from eng.runner import Runner
+from eng.runner.errors import SettingsError
 
 
 def test_an_epoch_of_a_stream_ends_where_the_stream_ends(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -198,3 +199,39 @@ def test_a_stream_of_both_training_and_validation_is_told(
     text = "val_dataloader and train_dataloader read one object of Stateful, which has one position for both"
     assert (text in caplog.text) is is_told
     assert ("Give each loader a stream of its own" in caplog.text) is is_told
+
+
+def test_a_generator_in_a_second_epoch_says_what_to_write(tmp_path: Path) -> None:
+    runner = run(tmp_path, batches([1, 2]), CFGS[0])
+    with pytest.raises(
+        ValueError, match=r"gave 2 batches and none in epoch 2: it begins no second time. Write max_epochs=1"
+    ):
+        runner.train()
+
+
+def test_an_epoch_of_an_empty_stream_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"gives no batch: its stream \(Count\) gives no sample"):
+        run(tmp_path, loader(Count(0)), CFGS[0]).train()
+
+
+@pytest.mark.parametrize(("mode", "name"), [("val", "validation"), ("test", "test")])
+def test_a_generator_without_batches_is_no_validation(mode: str, name: str, tmp_path: Path) -> None:
+    parts = {f"{mode}_dataloader": batches([]), f"{mode}_cfg": {}, f"{mode}_evaluator": []}
+    runner = run(tmp_path, loader(Count(6)), CFGS[1], **parts)
+    with pytest.raises(ValueError, match=f"the {name} dataloader gives no batch: a generator has one pass alone"):
+        getattr(runner, mode)()
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"shuffle": True}, "Count is a stream.*leave shuffle=True out and let the stream shuffle"),
+        ({"sampler": {"type": "DefaultSampler"}}, "Count is a stream.*leave the dataloader's sampler out"),
+        ({"num_batch_per_epoch": 3}, r"Count is a stream: write train_cfg=dict\(limit_batches=3\)"),
+    ],
+    ids=["shuffle", "sampler", "num_batch_per_epoch"],
+)
+def test_options_that_no_stream_has_say_what_to_write(option: dict[str, Any], message: str, tmp_path: Path) -> None:
+    config = {"dataset": Count(6), "batch_size": 2, **option}
+    with pytest.raises(SettingsError, match=message):
+        run(tmp_path, config, CFGS[1]).train()

@@ -53,6 +53,11 @@ def build_dataloader(
     dataset = _build_dataset(cfg.pop("dataset"))
     num_batches = cfg.pop("num_batch_per_epoch", None)
     if num_batches is not None:
+        if _is_stream(dataset):
+            raise SettingsError(
+                f"num_batch_per_epoch={num_batches} is for a dataset with a length, and {type(dataset).__name__} is a stream: write "
+                f"train_cfg=dict(limit_batches={num_batches}) for the first batches of each pass, or dict(by_epoch=False, max_iters=...)"
+            )
         dataset = FirstSamples(dataset, num_batches * cfg.get("batch_size", 1) * get_data_world_size())
     if cfg.pop("shard_stream", False):
         if not _is_stream(dataset):
@@ -94,6 +99,11 @@ def _build_sampler(cfg: MutableMapping[str, Any], dataset: Any, seed: int | None
             raise SettingsError(
                 f"{type(dataset).__name__} is a stream, which gives its samples in its own order: leave the dataloader's "
                 f"sampler out (it is {sampler!r})"
+            )
+        if shuffle:
+            raise SettingsError(
+                f"{type(dataset).__name__} is a stream, which gives its samples in its own order: leave shuffle=True out and let the "
+                "stream shuffle, in a buffer or by the order of its shards"
             )
         return None
     if sampler is None:

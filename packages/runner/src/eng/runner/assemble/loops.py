@@ -65,6 +65,7 @@ def build_evaluation_loop(mode: str, loop: Any, runner: Any, dataloader: Any, ev
         return loop
     names = names_of_sets(dataloader)
     if not names:
+        _refuse_names_of_sets(mode, loop, evaluator)
         return _build_evaluation_loop(mode, loop, runner, dataloader, evaluator)
     evaluators, cfgs = evaluators_by_set(mode, evaluator, names), loops_by_set(mode, loop, names)
     _need_metrics_or_losses(mode, evaluators, cfgs)
@@ -78,6 +79,23 @@ def build_evaluation_loop(mode: str, loop: Any, runner: Any, dataloader: Any, ev
                 f"{SINGLE[mode].__name__}, or run a single set"
             )
     return SEVERAL[mode](runner, loops)
+
+
+def _refuse_names_of_sets(mode: str, cfg: Any, evaluator: Any) -> None:
+    """Refuses evaluators and settings by the names of sets where the dataloader is a single one.
+
+    Raises:
+        SettingsError: there are some.
+    """
+    for key, value in ((f"{mode}_evaluator", evaluator), (f"{mode}_cfg", cfg)):
+        if not isinstance(value, Mapping) or not value or "type" in value or isinstance(value, BaseLoop):
+            continue
+        if all(isinstance(item, (Mapping, list)) and item != [] for item in value.values()) and "metrics" not in value:
+            names = ", ".join(map(str, value))
+            raise SettingsError(
+                f"{key} has the names of sets ({names}) and {mode}_dataloader is one loader without a name: write "
+                f"{mode}_dataloader=dict({next(iter(value))}=...), or give {key} without names"
+            )
 
 
 def _build_evaluation_loop(mode: str, loop: Any, runner: Any, dataloader: Any, evaluator: Any) -> BaseLoop:

@@ -15,7 +15,7 @@ from eng.registry import LOOPS
 
 from ._cursor import batches_from
 from ._ranks import while_all_have_one
-from .training import TrainLoop
+from .training import TrainLoop, no_batch
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class EpochBasedTrainLoop(TrainLoop):
             logger.warning(
                 "The training dataloader over %s has no length: an epoch ends when its stream ends, and the number of "
                 "iterations is not known before. For a stream without end write train_cfg=dict(by_epoch=False, "
-                "max_iters=...), or num_batch_per_epoch=... in train_dataloader",
+                "max_iters=...)",
                 type(getattr(self.dataloader, "dataset", self.dataloader)).__name__,
             )
         self._max_iters: float = self._max_epochs * (math.inf if length is None else length)
@@ -99,16 +99,27 @@ class EpochBasedTrainLoop(TrainLoop):
         self._runner.call_hook("before_train_epoch")
         self._runner.model.train()
         inside = self.validates_inside_pass
+        begin, is_whole = self._iter, not self._start_batch
         for idx, data_batch in self._numbered_batches():
             self.run_iter(idx, data_batch)
             if inside and self._is_due_inside_pass():
                 self._validate()
                 self._runner.model.train()
+        if self._iter == begin and is_whole and self._max_iters == math.inf:
+            raise ValueError(self._no_batch_in_epoch())
         if self._max_iters == math.inf and self._epoch + 1 == self._max_epochs:
             self._end_windows()
         self._runner.call_hook("after_train_epoch")
         self._epoch += 1
         self._pass_begin = (self._epoch, self._iter)
+
+    def _no_batch_in_epoch(self) -> str:
+        if not self._iter:
+            return no_batch(self.dataloader)
+        return (
+            f"the training dataloader gave {self._iter} batches and none in epoch {self._epoch + 1}: it begins no second time. "
+            "Write max_epochs=1, or give an object whose __iter__ starts anew, such as an IterableDataset in place of a generator"
+        )
 
     def _numbered_batches(self) -> Iterable[tuple[int, Any]]:
         start, on_start = self._start_batch, self._enter_pass()

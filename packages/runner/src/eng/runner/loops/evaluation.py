@@ -60,9 +60,18 @@ class _EvaluationLoop(BaseLoop):
     def run_batches(self) -> dict[str, float]:
         """The pass itself, without the hook points around it: runs over all batches and gives the metrics by name."""
         self._begin_pass()
+        has_batches = False
         for idx, data_batch in enumerate(self.dataloader):
+            has_batches = True
             self.run_iter(idx, data_batch)
-        metrics: dict[str, float] = self.evaluator.evaluate(self._dataset_size())
+        size = self._dataset_size()
+        if size == 0 and length_of(self.dataloader) is None and not any(all_gather_object(has_batches)):
+            name = {"val": "validation"}.get(self.mode, self.mode)
+            raise ValueError(
+                f"the {name} dataloader gives no batch: a generator has one pass alone, so give an object whose __iter__ starts anew, "
+                "such as an IterableDataset; or the stream is empty"
+            )
+        metrics: dict[str, float] = self.evaluator.evaluate(size)
         metrics.update(self.losses.compute())
         return metrics
 

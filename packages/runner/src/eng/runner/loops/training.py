@@ -397,6 +397,8 @@ def no_batch(dataloader: Any) -> str:
     dataset = getattr(dataloader, "dataset", None)
     if dataset is None:
         return "the training dataloader gives no batch"
+    if length_of(dataset) is None:
+        return f"the training dataloader gives no batch: its stream ({type(dataset).__name__}) gives no sample"
     dropped = " and drop_last=True" if getattr(dataloader, "drop_last", False) else ""
     return (
         f"the training dataloader gives no batch: its dataset ({type(dataset).__name__}) has {length_of(dataset)} samples, "
