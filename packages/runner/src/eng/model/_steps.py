@@ -64,6 +64,7 @@ def free_gathered(model: nn.Module) -> None:
 
     A later forward would use them in place of shards that were changed meanwhile, by an average or by a checkpoint.
     """
+    part: Any
     for part in model.modules():
         if hasattr(part, "reshard"):
             part.reshard()

@@ -24,11 +24,11 @@ class Muon(torch.optim.Muon):
     """
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]  # torch overloads it
         """Makes one step; see :meth:`torch.optim.Optimizer.step`."""
         parameters = [parameter for group in self.param_groups for parameter in group["params"]]
         if not any(hasattr(parameter, "device_mesh") for parameter in parameters):
-            return super().step(closure)  # type: ignore[no-any-return]  # torch leaves it untyped
+            return super().step(closure)  # type: ignore[no-untyped-call, no-any-return]  # torch leaves it untyped
         loss = None
         if closure is not None:
             with torch.enable_grad():
