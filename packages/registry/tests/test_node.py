@@ -12,3 +12,9 @@ def test_slip_below_other_code_is_a_hint() -> None:
     [finding] = check(node, MODELS)
     assert (finding.path, finding.is_certain) == ("model.inner.dpeth", False)
     assert finding.message == "Exact takes no argument 'dpeth'; did you mean 'depth'?"
+
+
+def test_an_empty_type_is_a_finding() -> None:
+    [finding] = check(dict(type="", depth=1), MODELS)
+    assert (finding.path, finding.is_certain) == ("model.type", True)
+    assert finding.message == "type must be a name, a class or a function, not ''"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
 from check_parts import Thing
@@ -41,6 +42,24 @@ def test_name_twice_is_an_error_that_names_both(things: Registry) -> None:
         things.register_module(module=Thing)
     with pytest.raises(KeyError):
         things.register_module(name="Thing", module=len)
+
+
+def test_the_same_class_twice_is_an_error_in_a_script_too(things: Registry) -> None:
+    """As in MMEngine; a cell of a notebook that is run again defines the class again."""
+    script: dict[str, Any] = {"__name__": "__main__"}
+    exec("class Net: ...", script)
+    things.register_module(module=script["Net"])
+    with pytest.raises(KeyError, match=r"'Net' is registered already.*force=True"):
+        things.register_module(module=script["Net"])
+    things.register_module(module=script["Net"], force=True)
+
+
+@pytest.mark.parametrize("kind", [KeyError, RuntimeError])
+def test_an_empty_name_is_an_error(things: Registry, kind: type[Exception]) -> None:
+    with pytest.raises(kind, match="is not empty"):
+        things.get("")
+    with pytest.raises(kind, match="is not empty"):
+        things.build(dict(type=""))
 
 
 def test_force_replaces(things: Registry) -> None:

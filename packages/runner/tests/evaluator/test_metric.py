@@ -50,6 +50,10 @@ class TestMetric:
         with pytest.raises(ValueError, match=match):
             Echo(**kwargs)
 
+    def test_a_device_that_there_is_not_is_the_error_of_mmengine_too(self):
+        with pytest.raises(NotImplementedError, match="collect_device is 'cpu' or 'gpu', not 'tpu'"):
+            Echo(collect_device="tpu")
+
     def test_dump_writes_predictions(self, tmp_path):
         metric = DumpResults(str(tmp_path / "a.pkl"))
         metric.process(None, [{"scores": torch.ones(2), "meta": ("a", [torch.zeros(1)])}])

@@ -42,8 +42,9 @@ def test_path_of_another_form(path: str) -> None:
 
 
 def test_library_that_is_not_installed() -> None:
-    with pytest.raises(ModuleNotFoundError, match="'no_such_library' is not installed"):
+    with pytest.raises(ModuleNotFoundError, match="'no_such_library' is not installed") as caught:
         get_config("no_such_library::a.py")
+    assert isinstance(caught.value, ValueError)  # as in MMEngine
 
 
 def test_config_that_is_not_there_has_near_names(library: Path) -> None:

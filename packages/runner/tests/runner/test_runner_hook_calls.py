@@ -157,6 +157,20 @@ def test_a_hook_that_raises_at_the_end_does_not_stop_the_others(make_runner) -> 
     assert notes.seen[-1] == "after_run"
 
 
+def test_a_run_that_never_began_has_no_end(make_runner) -> None:
+    notes = Notes()
+    with pytest.raises(KeyError, match="'Nothing' is not in the eng::optimizer registry"):
+        make_runner(optim_wrapper=dict(optimizer=dict(type="Nothing", lr=1)), custom_hooks=[notes]).train()
+    assert notes.seen == []
+
+
+def test_a_run_whose_beginning_failed_has_an_end(make_runner) -> None:
+    notes = Notes()
+    with pytest.raises(OSError, match="the tracker is gone"):
+        make_runner(custom_hooks=[Raises("before_run"), notes]).train()
+    assert notes.seen == ["before_run", "after_run"]
+
+
 def test_a_second_failure_is_told_and_the_first_is_raised(make_runner, heard) -> None:
     class RaisesToo(Raises):
         def fail(self, *args, **kwargs):

@@ -15,7 +15,7 @@ from ._scope import DefaultScope
 from ._table import table_of
 from ._tree import find_name, find_scope, line_of, tree_below
 from ._vetting import vet
-from .errors import DuplicateNameError, UsageTypeError, UsageValueError
+from .errors import DuplicateNameError, EmptyNameError, UsageTypeError, UsageValueError
 
 __all__ = ["Registry"]
 
@@ -246,6 +246,7 @@ class Registry:
 
         Raises:
             TypeError: `key` is not a string.
+            EmptyNameError: `key` is empty (a KeyError and a RuntimeError).
             ImportError: a location fails to import, with its own traceback.
 
         Examples:
@@ -258,6 +259,8 @@ class Registry:
     def _search(self, key: str) -> Any:
         if not isinstance(key, str):
             raise TypeError(f"a name in {self._label()} is a string, not {key!r}")
+        if not key:
+            raise EmptyNameError(f"a name in {self._label()} is not empty; give the name of what is registered")
         scope, name = self.split_scope_key(key)
         module = None
         if scope is None or scope in self._synonyms:
@@ -446,8 +449,8 @@ def _find_below(registry: Registry, name: str) -> Any:
 
 
 def _is_defined_again(registered: Any, module: Any) -> bool:
-    """Whether a cell of a notebook, or a line of a prompt, was run once more."""
-    return getattr(module, "__module__", None) == "__main__" and _qualified(registered) == _qualified(module)
+    """Whether a cell of a notebook, or a line of a prompt, that defines the class was run once more."""
+    return registered is not module and getattr(module, "__module__", None) == "__main__" and _qualified(registered) == _qualified(module)
 
 
 def _qualified(module: Any) -> str:

@@ -37,6 +37,12 @@ class UnknownTypeError(KeyError):
     __str__ = Exception.__str__  # KeyError shows the repr of its argument
 
 
+class EmptyNameError(KeyError, RuntimeError):
+    """An empty text where a name is looked up; a RuntimeError in MMEngine."""
+
+    __str__ = Exception.__str__  # KeyError shows the repr of its argument
+
+
 class UntrustedTypeError(ValueError):
     """A config whose author is not trusted names something that is not registered.
 

@@ -19,6 +19,10 @@ __all__ = ["BaseMetric", "DumpResults"]
 _LOGGER = logging.getLogger(__name__)
 
 
+class CollectDeviceError(ValueError, NotImplementedError):
+    """A way for results that there is not; MMEngine raises a NotImplementedError when it collects."""
+
+
 class BaseMetric(metaclass=ABCMeta):
     """A metric: gathers something of each batch, then computes numbers from all of it.
 
@@ -50,7 +54,7 @@ class BaseMetric(metaclass=ABCMeta):
 
     def __init__(self, collect_device: str = "cpu", prefix: str | None = None, collect_dir: str | None = None) -> None:
         if collect_device not in ("cpu", "gpu"):
-            raise ValueError(f"collect_device is 'cpu' or 'gpu', not {collect_device!r}")
+            raise CollectDeviceError(f"collect_device is 'cpu' or 'gpu', not {collect_device!r}")
         if collect_dir is not None and collect_device != "cpu":
             raise ValueError(f"collect_dir is for collect_device='cpu'; with {collect_device!r} no files are written")
         self._dataset_meta: dict[str, Any] | None = None

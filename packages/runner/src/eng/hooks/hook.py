@@ -70,7 +70,7 @@ class Hook:
         """Before anything runs, when every part is built and no weight is loaded yet."""
 
     def after_run(self, runner: RunnerView) -> None:
-        """At the very end, also when the run failed or was interrupted."""
+        """At the very end of a run that reached ``before_run``, also when the run failed or was interrupted."""
 
     def before_train(self, runner: RunnerView) -> None:
         """Before the first epoch or iteration of training, with weights and state loaded."""

@@ -64,15 +64,19 @@ def find_model(package: str, name: str) -> ModelEntry:
     return by_name[name]
 
 
+class UnknownLibraryError(ModuleNotFoundError, ValueError):
+    """A library that is not installed; MMEngine raises a ValueError where it knows no such library."""
+
+
 def package_folder(package: str) -> Path:
     """Folder of an installed library.
 
     Raises:
-        ModuleNotFoundError: it is not installed.
+        UnknownLibraryError: it is not installed (a ModuleNotFoundError and a ValueError).
     """
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError(f"the library {package!r} is not installed here", name=package)
+        raise UnknownLibraryError(f"the library {package!r} is not installed here", name=package)
     return Path(next(iter(spec.submodule_search_locations)))
 
 

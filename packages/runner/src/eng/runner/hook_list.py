@@ -42,6 +42,7 @@ class HookList:
     def __init__(self, logger: logging.Logger) -> None:
         self.logger = logger
         self.point: str | None = None
+        self._has_begun = False
         self.hooks: list[Hook] = []
         self._methods: dict[str, tuple[Method, ...]] = {}
         self.part_clock: PartClock | None = None
@@ -103,6 +104,7 @@ class HookList:
         the exception goes on with the hook's name in a note. Behind a NonFiniteLossError no hook is called.
         """
         outer, self.point = self.point, point
+        self._has_begun = self._has_begun or point == "before_run"
         methods = self.methods_at(point)
         done = 0
         try:
@@ -127,6 +129,7 @@ class HookList:
     @contextmanager
     def opened(self) -> Iterator[None]:
         """Enters the hooks that are context managers for the time of a run."""
+        self._has_begun = False
         with ExitStack() as stack:
             for hook in self.hooks:
                 if isinstance(hook, AbstractContextManager):
@@ -134,10 +137,14 @@ class HookList:
             yield
 
     def close(self, runner: Any) -> None:
-        """Calls ``after_run`` of every hook when the run has failed: a further failure is logged, not raised."""
+        """Calls ``after_run`` of every hook when the run has failed: a further failure is logged, not raised.
+
+        A run that failed before ``before_run`` has no ``after_run``.
+        """
         self._actions.clear()
         self.point = None
-        self._call_quietly(self.methods_at("after_run"), runner, {}, "after_run")
+        if self._has_begun:
+            self._call_quietly(self.methods_at("after_run"), runner, {}, "after_run")
 
     def after_point(self, action: Callable[[], None]) -> None:
         """Runs ``action`` when all hooks of the current point have run."""

@@ -204,7 +204,7 @@ def _has_constructor(node: Mapping[str, Any]) -> bool:
 def _optimizer_defaults(optimizer: Any) -> frozenset[str]:
     """The options that each group of the optimizer's parameters has."""
     kind = optimizer.get("type") if isinstance(optimizer, Mapping) else optimizer
-    factory = roots.OPTIMIZERS.in_current_scope().get(kind) if isinstance(kind, str) else kind
+    factory = roots.OPTIMIZERS.in_current_scope().get(kind) if isinstance(kind, str) and kind else kind
     if not callable(factory):
         return frozenset({"lr", "weight_decay"})
     try:
@@ -338,7 +338,7 @@ def _in_doubt(cfg: Mapping[str, Any]) -> frozenset[str]:
 def _is_foreign(node: Any, registry: roots.Registry) -> bool:
     """Whether a node names a class that is not eng's."""
     kind = node.get("type") if isinstance(node, Mapping) else None
-    factory: Callable[..., Any] | None = registry.in_current_scope().get(kind) if isinstance(kind, str) else kind
+    factory: Callable[..., Any] | None = registry.in_current_scope().get(kind) if isinstance(kind, str) and kind else kind
     return factory is not None and not getattr(factory, "__module__", "").startswith("eng.")
 
 

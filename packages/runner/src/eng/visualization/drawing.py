@@ -13,6 +13,7 @@ from eng.logging.errors import UsageError
 
 from . import canvas, featmap, window
 from .colors import for_each, to_rgb
+from .errors import NoImageError
 from .figure import DPI, Overlay
 from .images import as_rgb
 
@@ -49,15 +50,19 @@ class Drawing:
         self._default_font_size = max(int(np.sqrt(self.height * self.width) // 90), 10)
 
     def get_image(self) -> np.ndarray:
-        """The image with what was drawn on it, (height, width, 3) uint8, RGB, exactly as large as it was set.
+        """A copy of the image with what was drawn on it, (height, width, 3) uint8, RGB, exactly as large as it was set.
 
         Raises:
-            ValueError: there is none.
+            NoImageError: there is none (a ValueError and an AttributeError).
         """
+        return self._canvas().copy()
+
+    def _canvas(self) -> np.ndarray:
+        """The image itself, on which shapes are drawn in place."""
         if self._overlay is not None:
             self._image, self._overlay = self._overlay.render(), None
         if self._image is None:
-            raise UsageError("there is no image yet: call set_image first")
+            raise NoImageError("there is no image yet: call set_image first")
         return self._image
 
     def show(
@@ -150,7 +155,7 @@ class Drawing:
                 f"bboxes are x1 y1 x2 y2 with x1 <= x2 and y1 <= y2; number {turned[0]} is {boxes_N4[turned[0]]}"
             )
         corners = boxes_N4[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
-        self.get_image()
+        self._canvas()
         self._warn_outside(corners.reshape(-1, 2), "draw_bboxes")
         return self._polygons(list(corners), edge_colors, line_styles, line_widths, face_colors, alpha)
 
@@ -175,7 +180,7 @@ class Drawing:
         corners = [
             _points(points, 2, "polygons") for points in (polygons if isinstance(polygons, list) else [polygons])
         ]
-        self.get_image()
+        self._canvas()
         for points_N2 in corners:
             self._warn_outside(points_N2, "draw_polygons")
         return self._polygons(corners, edge_colors, line_styles, line_widths, face_colors, alpha)
@@ -200,7 +205,7 @@ class Drawing:
         Raises:
             ValueError: as `draw_bboxes`, or other numbers of centres and radii.
         """
-        image, centers_N2 = self.get_image(), _points(center, 2, "center")
+        image, centers_N2 = self._canvas(), _points(center, 2, "center")
         radii_N = _numbers(radius, "radius").reshape(-1)
         if len(radii_N) != len(centers_N2):
             raise UsageError(f"{len(centers_N2)} centers need as many radii, got {len(radii_N)}")
@@ -229,7 +234,7 @@ class Drawing:
         Raises:
             ValueError: other shapes, unequal ones, an unknown colour or style, or a list of another length.
         """
-        image, x_N2, y_N2 = self.get_image(), _points(x_datas, 2, "x_datas"), _points(y_datas, 2, "y_datas")
+        image, x_N2, y_N2 = self._canvas(), _points(x_datas, 2, "x_datas"), _points(y_datas, 2, "y_datas")
         if x_N2.shape != y_N2.shape:
             raise UsageError(f"x_datas and y_datas must have one shape, got {x_N2.shape} and {y_N2.shape}")
         self._warn_outside(np.stack([x_N2, y_N2], axis=-1).reshape(-1, 2), "draw_lines")
@@ -257,7 +262,7 @@ class Drawing:
         Raises:
             ValueError: another shape or marker, an unknown colour, or a list of another length.
         """
-        image, points_N2 = self.get_image(), _points(positions, 2, "positions")
+        image, points_N2 = self._canvas(), _points(positions, 2, "positions")
         areas_N = np.full(len(points_N2), 36.0) if sizes is None else _areas(sizes, len(points_N2))
         chosen = for_each(colors, len(points_N2), "colors")
         for point, area, color in zip(points_N2, areas_N, chosen, strict=True):
@@ -292,7 +297,7 @@ class Drawing:
         Raises:
             ValueError: other numbers of texts and positions, an unknown colour or alignment, or a list of another length.
         """
-        image, points_N2 = self.get_image(), _points(positions, 2, "positions")
+        image, points_N2 = self._canvas(), _points(positions, 2, "positions")
         self._warn_outside(points_N2, "draw_texts")
         words = [texts] if isinstance(texts, str) else list(texts)
         if len(words) != len(points_N2):
@@ -332,7 +337,7 @@ class Drawing:
         Raises:
             ValueError: masks of another size than the image, an unknown colour, or a list of another length.
         """
-        image = self.get_image()
+        image = self._canvas()
         masks_NHW = _array(binary_masks, "binary_masks")
         masks_NHW = masks_NHW[None] if masks_NHW.ndim == 2 else masks_NHW
         if masks_NHW.ndim != 3 or masks_NHW.shape[1:] != image.shape[:2]:
@@ -349,7 +354,7 @@ class Drawing:
     def _polygons(
         self: Self, corners: list[np.ndarray], edges: Any, styles: Any, widths: Any, faces: Any, alpha: Number
     ) -> Self:
-        image = self.get_image()
+        image = self._canvas()
         for points_N2, look in zip(corners, _looks(len(corners), edges, styles, widths, faces), strict=True):
             canvas.polygon(image, points_N2, alpha=float(alpha), **look)
         return self

@@ -14,6 +14,7 @@ from eng.registry import VISBACKENDS
 from ._base import BaseVisBackend
 from .background import BackgroundWriter
 from .curves.lines import POSITION_KEYS
+from .errors import DuplicateBackendError
 
 __all__ = ["FanOut", "build_backends"]
 
@@ -27,7 +28,7 @@ def build_backends(given: Any, save_dir: str | None) -> dict[str, BaseVisBackend
             ``save_dir`` are used.
 
     Raises:
-        ValueError: two have the same name.
+        DuplicateBackendError: two have the same name (a ValueError and a RuntimeError).
         TypeError: one is neither a tracker nor a config.
     """
     items: Sequence[Any] = ()
@@ -39,7 +40,7 @@ def build_backends(given: Any, save_dir: str | None) -> dict[str, BaseVisBackend
         if backend is None:
             continue
         if name in backends:
-            raise ValueError(f"two vis_backends are called {name!r}; give one of them another 'name'")
+            raise DuplicateBackendError(f"two vis_backends are called {name!r}; give one of them another 'name'")
         backends[name] = backend
     return backends
 

@@ -116,18 +116,9 @@ class Visualizer(Drawing, ManagerMixin):
     def dataset_meta(self, dataset_meta: dict[str, Any]) -> None:
         self._dataset_meta = dataset_meta
 
-    def get_backend(self, name: str) -> BaseVisBackend:
-        """The tracker called `name`.
-
-        Raises:
-            KeyError: there is none.
-        """
-        try:
-            return self._vis_backends[name]
-        except KeyError:
-            raise KeyError(
-                f"no vis_backend is called {name!r}; there are {', '.join(self._vis_backends) or 'none'}"
-            ) from None
+    def get_backend(self, name: str) -> BaseVisBackend | None:
+        """The tracker called `name`; None where there is none, as in MMEngine."""
+        return self._vis_backends.get(name)
 
     def add_config(self, config: Any, **kwargs: Any) -> None:
         """Writes the config of the run."""
