@@ -70,6 +70,7 @@ def test_type_that_the_code_around_it_may_know(name: str) -> None:
         ("Documented", "no registry knows 'Documented'"),
         ("Commented", "no registry knows 'Commented'"),
         ("PARENT", "no registry knows 'PARENT'; did you mean 'Parent'?"),
+        ("eng.Parnet", "no registry knows 'eng.Parnet'; did you mean 'Parent'?"),
         ("resise", "no registry knows 'resise'; did you mean 'Resize'?"),
     ],
 )

@@ -298,3 +298,18 @@ def test_parameters_of_the_model_that_no_group_has_are_not_called_unknown(make_r
     make_runner(optim_wrapper=optimizer()).train()
     make_runner(train_cfg=dict(max_epochs=3), resume=True, **weight_only(parts.Line())).train()
     assert "The optimizer's state of fit.bias is not used: no parameter group of this run has them" in heard.text
+
+
+@pytest.mark.parametrize("by_epoch", [True, False], ids=["epochs", "iterations"])
+def test_a_validation_that_a_resume_runs_first_is_told(make_runner, parts, heard, by_epoch) -> None:
+    """The checkpoint is written before the validation, which the saved run had, too."""
+    short = dict(max_epochs=1) if by_epoch else dict(by_epoch=False, max_iters=4, val_interval=4)
+    saving = dict(checkpoint=dict(type="CheckpointHook", by_epoch=by_epoch, interval=1 if by_epoch else 4))
+    make_runner(train_cfg=short, default_hooks=saving, **parts.validation(acc=[1])).train()
+    longer = dict(max_epochs=2) if by_epoch else dict(by_epoch=False, max_iters=8, val_interval=4)
+    resumed = make_runner(train_cfg=longer, default_hooks=saving, resume=True, **parts.validation(acc=[1]))
+    heard.listen(resumed.logger)
+    resumed.train()
+    told = "written at iteration 4, before the validation that is due there: validating before training goes on"
+    assert told in heard.text
+    assert resumed.val_evaluator.metrics[0].validations == 2

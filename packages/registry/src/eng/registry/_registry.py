@@ -450,7 +450,11 @@ def _find_below(registry: Registry, name: str) -> Any:
 
 def _is_defined_again(registered: Any, module: Any) -> bool:
     """Whether a cell of a notebook, or a line of a prompt, that defines the class was run once more."""
-    return registered is not module and getattr(module, "__module__", None) == "__main__" and _qualified(registered) == _qualified(module)
+    return (
+        registered is not module
+        and getattr(module, "__module__", None) == "__main__"
+        and _qualified(registered) == _qualified(module)
+    )
 
 
 def _qualified(module: Any) -> str:

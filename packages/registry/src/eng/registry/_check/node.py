@@ -113,8 +113,10 @@ def _unknown_type(unknown_name: str, registry: Registry, context: Context, where
 
 def _is_known_to_code(unknown_name: str, context: Context, packages: set[str], *, has_near: bool) -> bool:
     """Whether code that builds a node in its own way may know a type, as one that it registers, defines or compares with."""
-    module, dot, name = unknown_name.rpartition(".")
-    if dot and any(module.partition(".")[0] in words_of(file) for file in files_of(context.parents)):
+    prefix, _, name = unknown_name.rpartition(".")
+    package = prefix.partition(".")[0]
+    is_scope = any(_has_scope(root, package) for root in ROOT_REGISTRIES)
+    if package and not is_scope and any(package in words_of(file) for file in files_of(context.parents)):
         return True  # ``timm.resnet50`` for a class that takes models of timm
     imported = in_namespaces(name, context.parents)
     if not context.is_named:

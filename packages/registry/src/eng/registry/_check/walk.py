@@ -239,7 +239,11 @@ def _home_of(key: Any, node: Mapping[str, Any], shape: Plain) -> str | None:
         type_or_name = value.get("type") if isinstance(value, Mapping) else None
         inner = shape.children.get(name)
         if type_or_name is not None and isinstance(inner, Node):
-            factory = scoped(inner.registry).get(type_or_name) if isinstance(type_or_name, str) and type_or_name else type_or_name
+            factory = (
+                scoped(inner.registry).get(type_or_name)
+                if isinstance(type_or_name, str) and type_or_name
+                else type_or_name
+            )
             if callable(factory) and key in parameters_of(factory).names:
                 return f"; it is an argument of {name!r}, one level down"
     return None

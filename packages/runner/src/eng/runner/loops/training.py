@@ -348,6 +348,11 @@ class TrainLoop(BaseLoop):
             return
         self._restore_rng()
         if due:
+            self._runner.logger.info(
+                "The checkpoint was written at iteration %d, before the validation that is due there: validating before "
+                "training goes on",
+                self._iter,
+            )
             self._validate()
         if inside:
             self._rng_to_restore = self._capture()
