@@ -339,7 +339,7 @@ def _is_foreign(node: Any, registry: roots.Registry) -> bool:
     """Whether a node names a class that is not eng's."""
     kind = node.get("type") if isinstance(node, Mapping) else None
     factory: Callable[..., Any] | None = (
-        registry.in_current_scope().get(kind) if isinstance(kind, str) and kind else kind
+        registry.in_current_scope().get(kind) if isinstance(kind, str) and kind else kind or None
     )
     return factory is not None and not getattr(factory, "__module__", "").startswith("eng.")
 
