@@ -39,7 +39,7 @@ WHAT_IS_THERE = {"compat": ("torch", "numpy", "rich", "cv2", "matplotlib"), "eng
 # Imported where they are installed, and declared nowhere: libraries of vendors, optimizers and trackers.
 VENDORS = (
     "apex", "colossalai", "deepspeed", "smdistributed", "torch_npu", "torch_mlu", "torch_musa", "torchvision", "mc",
-    "petrel_client", "pavi", "clearml", "dvclive", "neptune", "aim", "comet_ml", "swanlab", "trackio", "dadaptation", "lion_pytorch", "bitsandbytes", "transformers",
+    "petrel_client", "pavi", "clearml", "dvclive", "neptune", "aim", "comet_ml", "swanlab", "trackio", "dadaptation", "lion_pytorch", "bitsandbytes", "transformers", "torchao",
 )  # fmt: skip
 
 nox.options.sessions = ["tests"]

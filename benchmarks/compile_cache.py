@@ -7,6 +7,7 @@ cache of the compiler, and prints the seconds of the first iteration over those 
 from __future__ import annotations
 
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -58,11 +59,12 @@ def train(work_dir: str, layers: int) -> float:
 
 
 def start(work_dir: str, layers: str) -> float:
-    """Trains in a new process with an empty cache."""
-    with tempfile.TemporaryDirectory() as cache:
-        environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": cache}
-        command = [sys.executable, __file__, "--in", work_dir, layers]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900, check=False)
+    """Trains in a new process with an empty cache, which lies at the same path as in a container that starts again."""
+    cache = Path(work_dir) / "inductor"
+    shutil.rmtree(cache, ignore_errors=True)
+    environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(cache)}
+    command = [sys.executable, __file__, "--in", work_dir, layers]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
     return float(done.stdout.split()[-1])

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from eng.hooks import CompileCacheHook
+from eng.hooks import CompileCacheHook, _compiled_files
 from eng.hooks._signed_file import ForeignFile, key_file, read_signed, write_signed
 from eng.logging.errors import UsageError
 
@@ -18,6 +18,7 @@ from eng.logging.errors import UsageError
 @pytest.fixture(autouse=True)
 def own_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
 
 
 class Compiler:
@@ -101,3 +102,21 @@ def test_the_key_is_made_once_for_the_user_only(tmp_path) -> None:
         read_signed(tmp_path / "a", b"q")
     with pytest.raises(FileNotFoundError, match="missing"):
         read_signed(tmp_path / "missing", b"p")
+
+
+def test_libraries_of_this_process_travel_with_the_artifacts(monkeypatch, tmp_path) -> None:
+    compiler = Compiler(monkeypatch)
+    old, new, foreign = (tmp_path / "compiled" / folder / f"{folder}.so" for folder in ("old", "new", "foreign"))
+    for path in (old, new, foreign):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(path.stem.encode())
+    os.utime(old, (1, 1))
+    os.utime(foreign, (1, 1))
+    monkeypatch.setattr(_compiled_files, "_loaded_libraries", lambda: {str(old)})
+    content = _compiled_files.pack(b"programs", since=1000.0)
+    for path in (old, new, foreign):
+        path.unlink()
+    new.write_bytes(b"is there")
+    _compiled_files.unpack(content)
+    assert compiler.loaded == [b"programs"]
+    assert (old.read_bytes(), new.read_bytes(), foreign.exists()) == (b"old", b"is there", False)

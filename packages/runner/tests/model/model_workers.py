@@ -209,11 +209,39 @@ def run_fsdp(rank, world):
     }
 
 
+HOOKS = {
+    "plain": None, "bf16": "bf16", "powersgd": dict(type="powersgd", matrix_approximation_rank=2, start_powerSGD_iter=2, min_compression_rate=1),
+    "powersgd in bf16": dict(type="powersgd", start_powerSGD_iter=2, min_compression_rate=1, compress="bf16"),
+}  # fmt: skip
+
+
+def run_hooks(rank, world):
+    """Gradients of three backward passes of a linear layer, by the hook that exchanged them."""
+    from eng.model import MMDistributedDataParallel
+
+    gradients = {}
+    for name, setting in HOOKS.items():
+        torch.manual_seed(0)
+        model = MMDistributedDataParallel(torch.nn.Linear(16, 16, bias=False), gradient_hook=setting)
+        for step in range(3):
+            torch.manual_seed(100 * step + rank)
+            model.zero_grad()
+            model(torch.randn(4, 16)).square().sum().backward()
+        gradients[name] = model.module.weight.grad.tolist()
+    return gradients
+
+
 def main() -> None:
     rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     dist.init_process_group("gloo", init_method=f"file://{os.environ['INIT_FILE']}", rank=rank, world_size=world)
     try:
-        print(json.dumps({"ddp": run_ddp, "separate": run_separate, "fsdp": run_fsdp}[sys.argv[1]](rank, world)))
+        print(
+            json.dumps(
+                {"ddp": run_ddp, "separate": run_separate, "fsdp": run_fsdp, "hooks": run_hooks}[sys.argv[1]](
+                    rank, world
+                )
+            )
+        )
     finally:
         dist.destroy_process_group()
     # torch 2.13 aborts now and then while the interpreter ends with gloo's threads in it; the result is out by now

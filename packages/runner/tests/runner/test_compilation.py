@@ -70,6 +70,15 @@ def test_layers_of_a_class_are_compiled_once_and_nothing_else_is() -> None:
     assert list(model.state_dict()) == list(Stack(12).state_dict())
 
 
+def test_modules_of_torch_are_compiled_too() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 4), *[nn.Sequential(nn.Linear(4, 4), nn.Tanh()) for _ in range(12)])
+    batch, graphs = torch.randn(3, 4), Graphs()
+    plain = model(batch)
+    compile_model(model, dict(regions=[f"{index}" for index in range(1, 13)], backend=graphs))
+    assert torch.equal(model(batch), plain) and len(graphs) == 1
+
+
 def test_a_region_that_is_not_there_is_refused() -> None:
     with pytest.raises(ValueError, match=r"regions=...\) names 'layer', which Stack lacks; did you mean 'layers"):
         compile_model(Stack(1), dict(regions=["layer"]))

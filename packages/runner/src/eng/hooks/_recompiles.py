@@ -68,11 +68,11 @@ def _limit(note: Any) -> str:
     failure = str(getattr(note, "fail_reason", None) or "")
     if not any(name in failure for name in ("recompile_limit", "cache_size_limit")):
         return ""
-    # The note of a failure has no name, and the function's first note, of the same frame, has.
+    # The note of a failure has no name, and the function's other notes, of the same frame, have.
     frame = str(note.compile_id).partition("/")[0]
-    first = next((other for other in _notes() if _is_of(other, frame) and other.co_name), note)
+    named = next((other for other in reversed(_notes()) if _is_of(other, frame) and other.co_name), note)
     return (
-        f"torch.compile compiles {_name(first)} no more: it was compiled as often as recompile_limit allows, and runs uncompiled for "
+        f"torch.compile compiles {_name(named)} no more: it was compiled as often as recompile_limit allows, and runs uncompiled for "
         f"new shapes and values (last reason: {_why(note)})"
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from eng.dist import get_rank
 from eng.logging.errors import UsageError
 from eng.registry import HOOKS
 
+from ._compiled_files import pack, unpack
 from ._signed_file import ForeignFile, read_signed, write_signed
 from .hook import DataBatch, Hook
 from .view import RunnerView
@@ -43,6 +45,7 @@ class CompileCacheHook(Hook):
             raise UsageError(f"compile=dict(cache=True) needs torch 2.7 or newer, this is {torch.__version__}")
         self._iterations = 0
         self._saved: Any = None
+        self._since = time.time()
 
     def before_train(self, runner: RunnerView) -> None:
         """Loads the artifacts of an earlier start."""
@@ -58,7 +61,7 @@ class CompileCacheHook(Hook):
                 torch.__version__,
             )
             return
-        torch.compiler.load_cache_artifacts(content)
+        unpack(content)
         logger.info("Artifacts of torch.compile are loaded from %s", path)
 
     def after_train_iter(
@@ -85,7 +88,7 @@ class CompileCacheHook(Hook):
         if artifacts is None or artifacts[1] == self._saved:
             return
         content, self._saved = artifacts
-        write_signed(_path(runner), content, _purpose())
+        write_signed(_path(runner), pack(content, self._since), _purpose())
 
 
 def _path(runner: RunnerView) -> Path:

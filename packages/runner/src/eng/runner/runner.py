@@ -110,6 +110,7 @@ class Runner:
         strategy: Any = None,
         compile: bool | dict[str, Any] = False,
         activation_checkpointing: dict[str, Any] | list[str] | str | None = None,
+        precision: dict[str, Any] | None = None,
         nan_policy: str | dict[str, Any] = "warn",
         loss_spike: dict[str, Any] | None = None,
         on_error: str = "save",
@@ -414,8 +415,7 @@ class Runner:
 
     def register_default_hooks(self, hooks: HooksByName | None = None) -> None:
         """Adds the default hooks, with ``hooks`` in the place of those of the same name."""
-        for hook in hook_parts.default_hooks_of(self.settings, hooks):
-            self.register_hook(hook)
+        self.register_custom_hooks(hook_parts.default_hooks_of(self.settings, hooks))
 
     def register_custom_hooks(self, hooks: list[HookSetting]) -> None:
         """Adds further hooks."""

@@ -13,6 +13,7 @@ from eng.registry import Node, Plain, Schema, Shape
 from .activation_checkpointing import ActivationSettings
 from .assemble.several import names_of_sets
 from .loader_keys import DATALOADER_KEYS
+from .precision import PrecisionSettings
 from .settings import EnvSettings, Randomness, RunnerSettings
 
 # Keys that the run or a tool reads from the whole config.
@@ -250,6 +251,7 @@ _SECTIONS: Mapping[str, Shape] = {
     "activation_checkpointing": Plain(
         keys=frozenset(field.name for field in fields(ActivationSettings)), is_strict=True
     ),
+    "precision": Plain(keys=frozenset(field.name for field in fields(PrecisionSettings)), is_strict=True),
     "randomness": Plain(keys=frozenset(field.name for field in fields(Randomness)), is_strict=True),
     "loss_spike": Plain(keys=frozenset({"factor", "window", "action"}), is_strict=True),
     "auto_scale_lr": Plain(keys=frozenset({"enable", "base_batch_size"})),

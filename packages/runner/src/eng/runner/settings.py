@@ -125,6 +125,9 @@ class RunnerSettings:
     activation_checkpointing: Mapping[str, Any] | list[str] | str | None = None
     """Names of modules, with wildcards, that compute their activations again in the backward pass, or
     ``dict(modules=[...], keep="matmul", offload=True)``, see :class:`eng.runner.activation_checkpointing.ActivationSettings`."""
+    precision: Mapping[str, Any] | None = None
+    """``dict(weights="bfloat16")`` or ``dict(linear="float8", modules=[...], skip=[...])``, see
+    :class:`eng.runner.precision.PrecisionSettings`; None leaves the model's types."""
     nan_policy: str | Mapping[str, Any] = "warn"
     """``"warn"``, ``"stop"``, ``"skip"`` or ``"rollback"``, or ``dict(type=..., interval=...)``, for losses that are not finite."""
     loss_spike: Mapping[str, Any] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,8 @@ from eng.model._steps import run_forward, train_wrapped
 from eng.model.errors import UnusedParametersError
 from eng.model.utils import detect_anomalous_params
 from eng.registry import MODEL_WRAPPERS
+
+from ._gradient_hooks import register_gradient_hook
 
 MODEL_WRAPPERS.register_module(module=DistributedDataParallel)
 MODEL_WRAPPERS.register_module(module=DataParallel)
@@ -30,12 +33,24 @@ class MMDistributedDataParallel(DistributedDataParallel):
     Args:
         module: the model.
         detect_anomalous_params: log, at each step, the parameters that take no part in the loss; slow.
+        gradient_hook: how gradients are exchanged: ``"bf16"``, ``"fp16"``, ``"powersgd"``, ``"batched_powersgd"``, or
+            ``dict(type="powersgd", matrix_approximation_rank=2, start_powerSGD_iter=1000, ...)``; None exchanges them as they are.
         **kwargs: of ``DistributedDataParallel``.
+
+    Raises:
+        WrapperOptionError: ``gradient_hook`` is unknown.
     """
 
-    def __init__(self, module: nn.Module, detect_anomalous_params: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        detect_anomalous_params: bool = False,
+        gradient_hook: str | Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(module=module, **kwargs)
         self.detect_anomalous_params = detect_anomalous_params
+        register_gradient_hook(self, gradient_hook)
 
     def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, torch.Tensor]:
         """See :meth:`eng.model.BaseModel.train_step`."""

@@ -7,6 +7,7 @@ from eng.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIMIZERS
 from .amp_optimizer_wrapper import AmpOptimWrapper
 from .apex_optimizer_wrapper import ApexOptimWrapper
 from .base import BaseOptimWrapper
+from .bfloat16_optimizer_wrapper import BFloat16OptimWrapper
 from .builder import build_optim_wrapper
 from .default_constructor import DefaultOptimWrapperConstructor
 from .layer_decay_constructor import LayerDecayOptimWrapperConstructor
@@ -21,6 +22,7 @@ __all__ = [
     "OPTIM_WRAPPER_CONSTRUCTORS",
     "OPTIMIZERS",
     "AmpOptimWrapper",
+    "BFloat16OptimWrapper",
     "ApexOptimWrapper",
     "BaseOptimWrapper",
     "DefaultOptimWrapperConstructor",

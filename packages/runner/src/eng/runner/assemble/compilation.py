@@ -51,7 +51,7 @@ def compile_model(model: nn.Module, options: bool | Mapping[str, Any]) -> None:
         if target != "forward":
             raise SettingsError(f"compile takes regions or target, got regions={regions!r} and target={target!r}")
         for module in modules_by_pattern(unwrap(model), regions, "compile=dict(regions=...)").values():
-            module.compile(**keywords)
+            _compile_region(module, keywords)
         return
     if target == "forward":
         unwrap(model).compile(**keywords)
@@ -59,6 +59,19 @@ def compile_model(model: nn.Module, options: bool | Mapping[str, Any]) -> None:
     if not callable(getattr(model, target, None)):
         raise ValueError(f"compile=dict(target={target!r}): {type(model).__name__} has no such method")
     setattr(model, target, torch.compile(getattr(model, target), **keywords))
+
+
+def _compile_region(module: nn.Module, keywords: Mapping[str, Any]) -> None:
+    if not type(module).forward.__module__.startswith("torch."):
+        module.compile(**keywords)
+        return
+
+    # The compiler leaves functions of torch itself alone, such as the forward of nn.Sequential, but for those that it meets in
+    # a function of somebody else.
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return module._call_impl(*args, **kwargs)  # noqa: SLF001  # what Module.compile compiles
+
+    module._compiled_call_impl = torch.compile(call, **keywords)  # noqa: SLF001
 
 
 def wants_cache(options: bool | Mapping[str, Any]) -> bool:

@@ -6,13 +6,14 @@ from torch import nn
 
 from ..activation_checkpointing import turn_on_activation_checkpointing
 from ..memory_format import use_channels_last
+from ..precision import convert_precision
 from ..settings import EnvSettings, RunnerSettings
 
 __all__ = ["prepare_model"]
 
 
 def prepare_model(model: nn.Module, settings: RunnerSettings, *, is_flattened: bool) -> None:
-    """Applies ``channels_last`` and ``activation_checkpointing`` to a model, which keeps its names.
+    """Applies ``precision``, ``channels_last`` and ``activation_checkpointing`` to a model, which keeps its names.
 
     Args:
         model: the model, not yet wrapped.
@@ -23,6 +24,7 @@ def prepare_model(model: nn.Module, settings: RunnerSettings, *, is_flattened: b
         ValueError: a setting names a module that the model lacks.
         SettingsError: a setting is unknown.
     """
+    convert_precision(model, settings.precision)
     if EnvSettings.of(settings.env_cfg).channels_last:
         use_channels_last(model, keep_weights=is_flattened)
     turn_on_activation_checkpointing(model, settings.activation_checkpointing or [])

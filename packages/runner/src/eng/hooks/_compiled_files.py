@@ -1,0 +1,66 @@
+"""What torch.compile made, as one value: its artifacts, and the libraries of the CPU, which torch leaves out of them."""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from pathlib import Path
+
+import torch
+
+__all__ = ["pack", "unpack"]
+
+_ARTIFACTS = "artifacts"
+_LIBRARIES = "libraries/"
+
+
+def pack(artifacts: bytes, since: float) -> bytes:
+    """The artifacts with the compiled libraries that this process uses.
+
+    Args:
+        artifacts: of ``torch.compiler.save_cache_artifacts``.
+        since: time at which the process began to compile; libraries that are newer are taken.
+    """
+    folder, file = _cache_folder(), io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(_ARTIFACTS, artifacts)
+        used = _loaded_libraries()
+        for path in sorted(folder.rglob("*.so")):
+            if str(path) in used or path.stat().st_mtime >= since:
+                archive.writestr(f"{_LIBRARIES}{path.relative_to(folder).as_posix()}", path.read_bytes())
+    return file.getvalue()
+
+
+def unpack(content: bytes) -> None:
+    """Loads the artifacts, and puts libraries that are missing where the compiler looks for them.
+
+    Args:
+        content: of :func:`pack`. It is code: only content of this user may come here.
+    """
+    folder = _cache_folder()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for name in archive.namelist():
+            target = folder / name.removeprefix(_LIBRARIES)
+            if name.startswith(_LIBRARIES) and not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                draft = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+                draft.write_bytes(archive.read(name))
+                draft.chmod(0o700)
+                draft.replace(target)
+        torch.compiler.load_cache_artifacts(archive.read(_ARTIFACTS))
+
+
+def _cache_folder() -> Path:
+    from torch._inductor.runtime.runtime_utils import cache_dir  # type: ignore[attr-defined]  # of all versions from 2.6 on
+
+    return Path(cache_dir())
+
+
+def _loaded_libraries() -> set[str]:
+    """Paths of the libraries that this process has loaded; empty where the system does not tell."""
+    try:
+        lines = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return set()
+    return {line[line.index("/") :] for line in lines if line.endswith(".so")}

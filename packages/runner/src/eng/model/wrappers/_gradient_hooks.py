@@ -1,0 +1,73 @@
+"""How DistributedDataParallel exchanges gradients: in 16 bits, or as products of two thin matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch.nn.parallel.distributed import DistributedDataParallel
+
+from eng.logging.near_names import near
+from eng.model.errors import WrapperOptionError
+
+__all__ = ["register_gradient_hook"]
+
+_NAMES = ("bf16", "fp16", "powersgd", "batched_powersgd")
+
+
+def register_gradient_hook(wrapper: DistributedDataParallel, setting: str | Mapping[str, Any] | None) -> None:
+    """Has a wrapper exchange gradients by one of torch's communication hooks.
+
+    Args:
+        wrapper: the wrapper, before its first backward.
+        setting: ``"bf16"``, ``"fp16"``, ``"powersgd"``, ``"batched_powersgd"``, or ``dict(type=..., compress="bf16")`` with the options of
+            ``PowerSGDState`` such as ``matrix_approximation_rank``; ``compress`` exchanges what PowerSGD sends in 16 bits. None
+            exchanges gradients as they are.
+
+    Raises:
+        WrapperOptionError: the name or an option is unknown.
+    """
+    if setting is None:
+        return
+    options = dict(setting) if isinstance(setting, Mapping) else {"type": setting}
+    name, compress = options.pop("type", None), options.pop("compress", None)
+    if name not in _NAMES:
+        raise WrapperOptionError(
+            "gradient_hook", f"expected one of {', '.join(_NAMES)}, got {name!r}{near(name, _NAMES, '')}"
+        )
+    state, hook = _powersgd(name, options) if "powersgd" in name else (None, _compressed(name, options))
+    if compress is not None:
+        if compress not in ("bf16", "fp16") or state is None:
+            raise WrapperOptionError(
+                "gradient_hook", f"compress is 'bf16' or 'fp16', beside powersgd, got {compress!r} beside {name!r}"
+            )
+        hook = _wrapped(compress)(hook)
+    # Under their own names torch refuses the hooks of bfloat16 with gloo, which exchanges bfloat16 all the same.
+    wrapper.register_comm_hook(state, lambda state, bucket: hook(state, bucket))  # noqa: PLW0108
+
+
+def _compressed(name: str, options: Mapping[str, Any]) -> Callable[..., Any]:
+    from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
+
+    if options:
+        raise WrapperOptionError("gradient_hook", f"{name!r} takes no options, got {sorted(options)}")
+    hooks = {"bf16": default_hooks.bf16_compress_hook, "fp16": default_hooks.fp16_compress_hook}
+    return hooks[name]
+
+
+def _wrapped(compress: str) -> Callable[..., Any]:
+    from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
+
+    wrappers = {"bf16": default_hooks.bf16_compress_wrapper, "fp16": default_hooks.fp16_compress_wrapper}
+    return wrappers[compress]
+
+
+def _powersgd(name: str, options: dict[str, Any]) -> tuple[Any, Callable[..., Any]]:
+    from torch.distributed.algorithms.ddp_comm_hooks import powerSGD_hook
+
+    try:
+        state = powerSGD_hook.PowerSGDState(options.pop("process_group", None), **options)
+    except (TypeError, ValueError) as error:
+        raise WrapperOptionError("gradient_hook", f"{name!r}: {error}") from error
+    hooks = {"powersgd": powerSGD_hook.powerSGD_hook, "batched_powersgd": powerSGD_hook.batched_powerSGD_hook}
+    return state, hooks[name]

@@ -1,0 +1,150 @@
+"""BFloat16OptimWrapper: weights of 16 bits, updated without losing small steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from eng.optim.errors import OptimError
+from eng.registry import OPTIM_WRAPPERS
+
+from .amp_optimizer_wrapper import AmpOptimWrapper
+
+_DROPPED_BITS = 16
+# Seeds of neighbouring runs are far from each other, so that no update of one draws as a later one of the other does.
+_SPREAD = 2_654_435_761
+
+
+@OPTIM_WRAPPERS.register_module()
+class BFloat16OptimWrapper(AmpOptimWrapper):
+    """Trains a model whose weights are bfloat16, as ``precision=dict(weights="bfloat16")`` makes them.
+
+    bfloat16 has 8 bits of precision, so that a step below 1/256 of a weight is lost where it is rounded to nearest. The optimizer
+    therefore computes in float32, moments included, and its result is rounded at random or kept beside the weights:
+
+    ======================== ============================== ====================================
+    ``update``               weights between steps          float32 in memory during the update
+    ======================== ============================== ====================================
+    ``"stochastic"``         2 bytes                        4 bytes more for each weight
+    ``"master"``             2 bytes, and 4 for the master  nothing more
+    ======================== ============================== ====================================
+
+    Random rounding depends on ``seed`` and the number of the update alone: it is the same on all ranks and after a resume. The
+    forward runs under autocast with bfloat16; gradients are bfloat16.
+
+    Args:
+        update: ``"stochastic"`` (default) or ``"master"``, which keeps float32 weights and saves them with the optimizer.
+        seed: of the random rounding. Defaults to 0.
+        **kwargs: of :class:`OptimWrapper`.
+
+    Raises:
+        OptimError: ``update`` is unknown, no weight is bfloat16, or weights are sharded.
+
+    Examples:
+        >>> weight = torch.nn.Parameter(torch.ones(1000, dtype=torch.bfloat16))
+        >>> optim_wrapper = BFloat16OptimWrapper(optimizer=torch.optim.SGD([weight], lr=0.001))
+        >>> optim_wrapper.update_params(weight.sum())  # a step of 0.001, where the next bfloat16 is 0.004 away
+        >>> 0.9985 < weight.float().mean() < 0.9995
+        tensor(True)
+
+    Source: Zamirai et al. 2020, arXiv:2010.06192 (stochastic rounding); Micikevicius et al. 2017, arXiv:1710.03740 (master
+    weights).
+    """
+
+    def __init__(self, update: str = "stochastic", seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(dtype="bfloat16", **kwargs)
+        if update not in ("stochastic", "master"):
+            raise OptimError(f"update must be 'stochastic' or 'master', got {update!r}")
+        weights = self._weights()
+        if not weights:
+            raise OptimError("no weight is bfloat16: set precision=dict(weights='bfloat16') in the run's config")
+        if any(hasattr(weight, "to_local") for weight in weights):
+            raise OptimError(
+                "BFloat16OptimWrapper takes no sharded weights: FSDP2 with mixed_precision=dict(param_dtype='bfloat16') keeps float32 shards"
+            )
+        self.update, self.seed = update, seed
+        # Masters, with the version of the weight that they belong to: whoever else writes a weight makes its master void.
+        self._masters: dict[torch.Tensor, tuple[torch.Tensor, int]] = {}
+
+    def step(self, **kwargs: Any) -> None:
+        """Updates the weights in float32 and rounds them; see :meth:`OptimWrapper.step`."""
+        weights = [weight for weight in self._weights() if weight.grad is not None]
+        with self._in_float32(weights):
+            super().step(**kwargs)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The optimizer's state, and with ``update="master"`` the float32 weights by name under ``master_weights``."""
+        state = super().state_dict()
+        if self.update == "master":
+            valid = ((name, self._master_of(weight)) for name, weight in self.named_parameters())
+            state["master_weights"] = {str(name): master for name, master in valid if master is not None}
+        return state
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Takes over the state of an earlier run.
+
+        Args:
+            state_dict: with or without ``master_weights``; without, masters begin as the weights are.
+        """
+        state = dict(state_dict)
+        masters = state.pop("master_weights", {})
+        self._masters = {}
+        with self._in_float32(self._weights(), changes=False):  # torch casts moments to the type of the weights
+            super().load_state_dict(state)
+        if self.update != "master":
+            return
+        for name, weight in self.named_parameters():
+            if str(name) in masters:
+                master = masters[str(name)].to(weight.device, torch.float32, copy=True)
+                self._masters[weight] = (master, weight._version)  # noqa: SLF001  # the one count of writes that torch has
+
+    def _weights(self) -> list[torch.Tensor]:
+        groups = self.optimizer.param_groups
+        return [weight for group in groups for weight in group["params"] if weight.dtype is torch.bfloat16]
+
+    def _master_of(self, weight: torch.Tensor) -> torch.Tensor | None:
+        master, version = self._masters.get(weight, (None, -1))
+        return master if version == weight._version else None  # noqa: SLF001
+
+    @contextmanager
+    def _in_float32(self, weights: list[torch.Tensor], *, changes: bool = True) -> Iterator[None]:
+        """Within the block weights and gradients are float32; behind it weights are in their own memory again, rounded."""
+        narrow = [(weight, weight.data, weight.grad) for weight in weights]
+        for weight, data, gradient in narrow:
+            master = self._master_of(weight)
+            weight.data = data.float() if master is None else master
+            weight.grad = None if gradient is None else gradient.float()
+        try:
+            yield
+        finally:
+            generators: dict[torch.device, torch.Generator] = {}
+            for weight, data, gradient in narrow:
+                wide = weight.data
+                weight.grad = None
+                weight.data = data
+                weight.grad = gradient
+                if changes:
+                    self._round(weight, wide, generators)
+
+    def _round(self, weight: torch.Tensor, wide: torch.Tensor, generators: dict[torch.device, torch.Generator]) -> None:
+        with torch.no_grad():
+            if self.update == "master":
+                weight.copy_(wide)
+                self._masters[weight] = (wide, weight._version)  # noqa: SLF001
+                return
+            if wide.device not in generators:
+                seed = (self.seed * _SPREAD + self._inner_count) % 2**32  # a CPU's generator reads 32 bits
+                generators[wide.device] = torch.Generator(wide.device).manual_seed(seed)
+            weight.copy_(_rounded_at_random(wide, generators[wide.device]))
+
+
+def _rounded_at_random(values: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """float32 values as bfloat16: the value above with the probability of the distance to the one below, and the other way round."""
+    noise = torch.randint(
+        0, 1 << _DROPPED_BITS, values.shape, dtype=torch.int32, device=values.device, generator=generator
+    )
+    bits = (values.contiguous().view(torch.int32) + noise) & -(1 << _DROPPED_BITS)
+    return torch.where(values.isfinite(), bits.view(torch.float32), values).to(torch.bfloat16)

@@ -1,0 +1,129 @@
+"""Weights and products of a model in fewer bits: bfloat16 weights, float8 through torchao."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import nn
+
+from eng.logging.near_names import near
+
+from .errors import SettingsError
+
+__all__ = ["PrecisionSettings", "convert_precision"]
+
+_WEIGHTS = {"bfloat16": torch.bfloat16, "float32": torch.float32}
+_FLOAT8_RECIPES = ("tensorwise", "rowwise", "rowwise_with_gw_hp")
+# Kernels of float8 take sizes that are multiples of 16.
+_MULTIPLE_OF = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrecisionSettings:
+    """In how many bits a model keeps its weights and multiplies matrices."""
+
+    weights: str | None = None
+    """``"bfloat16"`` for weights of 16 bits, see :class:`eng.optim.BFloat16OptimWrapper`; None leaves them as they are."""
+    linear: str | None = None
+    """``"float8"`` for the matrices of linear layers, through torchao; None multiplies them as they are."""
+    recipe: str | None = None
+    """How values are scaled: ``"tensorwise"`` (default), ``"rowwise"`` or ``"rowwise_with_gw_hp"``."""
+    modules: list[str] | str = "*"
+    """Names of the linear layers, with wildcards; those of sizes that the kernels do not take are left out."""
+    skip: list[str] | str = ()  # type: ignore[assignment]  # none
+    """Names of linear layers that stay as they are, with wildcards, such as ``"head"``."""
+
+    @classmethod
+    def of(cls, setting: Any) -> PrecisionSettings | None:
+        """The settings in a mapping; None where nothing is asked for.
+
+        Raises:
+            SettingsError: a key or a value is unknown.
+        """
+        if not setting:
+            return None
+        known = [field.name for field in fields(cls)]
+        for key in setting if isinstance(setting, Mapping) else [setting]:
+            if key not in known:
+                raise SettingsError(f"precision takes no {key!r}{near(key, known)}")
+        settings = cls(**setting)
+        _check("weights", settings.weights, tuple(_WEIGHTS))
+        _check("linear", settings.linear, ("float8",))
+        _check("recipe", settings.recipe, _FLOAT8_RECIPES)
+        if settings.linear is None and (settings.recipe or settings.skip or settings.modules != "*"):
+            raise SettingsError("precision: recipe, modules and skip are of linear='float8', which is missing")
+        return settings
+
+
+def convert_precision(model: nn.Module, setting: Mapping[str, Any] | None) -> list[str]:
+    """Converts weights and linear layers of a model, whose names stay.
+
+    Args:
+        model: the model, not yet wrapped, and without an optimizer.
+        setting: :class:`PrecisionSettings` as a mapping; None leaves the model as it is.
+
+    Returns:
+        Names of the linear layers that multiply in fewer bits.
+
+    Raises:
+        SettingsError: a setting is unknown, no layer fits, or torchao is not installed.
+    """
+    settings = PrecisionSettings.of(setting)
+    if settings is None:
+        return []
+    if settings.weights is not None:
+        dtype = _WEIGHTS[settings.weights]
+        for parameter in model.parameters():
+            if parameter.is_floating_point():
+                parameter.data = parameter.data.to(dtype)
+    if settings.linear is None:
+        return []
+    names = _linear_layers(model, settings)
+    _to_float8(model, settings, lambda module, name: name in names)
+    return sorted(names)
+
+
+def _linear_layers(model: nn.Module, settings: PrecisionSettings) -> set[str]:
+    layers = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear) and name}
+    skipped = set().union(*(_matching(pattern, layers, "skip") for pattern in _listed(settings.skip)))
+    chosen = set().union(*(_matching(pattern, layers, "modules") for pattern in _listed(settings.modules))) - skipped
+    fitting = {name for name in chosen if not any(size % _MULTIPLE_OF for size in layers[name].weight.shape)}
+    if not fitting:
+        raise SettingsError(
+            f"precision=dict(linear={settings.linear!r}) fits no linear layer of {type(model).__name__}: {len(chosen)} are named, and "
+            f"sizes must be multiples of {_MULTIPLE_OF}"
+        )
+    return fitting
+
+
+def _matching(pattern: str, layers: Mapping[str, nn.Module], key: str) -> set[str]:
+    names = {name for name in layers if fnmatch.fnmatchcase(name, pattern) or name.startswith(f"{pattern}.")}
+    if not names:
+        raise SettingsError(f"precision {key}={pattern!r} names no linear layer{near(pattern, layers)}")
+    return names
+
+
+def _listed(names: list[str] | str) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
+
+
+def _to_float8(model: nn.Module, settings: PrecisionSettings, chosen: Callable[[nn.Module, str], bool]) -> None:
+    try:
+        from torchao.float8 import Float8LinearConfig, convert_to_float8_training
+    except ImportError as error:
+        raise _missing(error) from error
+    config = Float8LinearConfig.from_recipe_name(settings.recipe or _FLOAT8_RECIPES[0])
+    convert_to_float8_training(model, config=config, module_filter_fn=chosen)
+
+
+def _missing(error: ImportError) -> SettingsError:
+    return SettingsError(f"precision=dict(linear=...) needs torchao: pip install torchao ({error})")
+
+
+def _check(key: str, value: str | None, known: tuple[str, ...]) -> None:
+    if value is not None and value not in known:
+        raise SettingsError(f"precision: {key} must be one of {', '.join(map(repr, known))}, got {value!r}")

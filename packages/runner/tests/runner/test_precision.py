@@ -1,0 +1,89 @@
+"""Models converted to fewer bits, and which of their layers."""
+
+from __future__ import annotations
+
+import copy
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from eng.runner.errors import SettingsError
+from eng.runner.precision import convert_precision
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.ModuleDict({
+        "layers": nn.ModuleList([nn.Sequential(nn.Linear(32, 64), nn.GELU(), nn.Linear(64, 32)) for _ in range(2)]),
+        "norm": nn.BatchNorm1d(32), "head": nn.Linear(32, 16), "odd": nn.Linear(16, 5),
+    })  # fmt: skip
+
+
+def test_weights_become_bfloat16_and_buffers_stay() -> None:
+    net = network()
+    assert convert_precision(net, dict(weights="bfloat16")) == []
+    assert {parameter.dtype for parameter in net.parameters()} == {torch.bfloat16}
+    assert net["norm"].running_mean.dtype is torch.float32
+    assert convert_precision(net, None) == []
+
+
+@pytest.mark.filterwarnings("ignore")  # of torchao's imports
+@pytest.mark.parametrize(
+    ("setting", "names"),
+    [
+        ({}, ["head", "layers.0.0", "layers.0.2", "layers.1.0", "layers.1.2"]),
+        (dict(skip="head", recipe="rowwise"), ["layers.0.0", "layers.0.2", "layers.1.0", "layers.1.2"]),
+        (dict(modules=["layers.0", "head"], skip=["*.2"]), ["head", "layers.0.0"]),
+    ],
+    ids=["all that fit", "all but the head", "patterns"],
+)
+def test_named_layers_multiply_in_float8_close_to_float32(setting, names) -> None:
+    float8 = pytest.importorskip("torchao.float8.float8_linear")
+    net, plain = network(), network()
+    state = copy.deepcopy(net.state_dict())
+    assert convert_precision(net, dict(linear="float8", **setting)) == names
+    assert [name for name, module in net.named_modules() if isinstance(module, float8.Float8Linear)] == sorted(
+        names, key=list(dict(plain.named_modules())).index
+    )
+    assert all(torch.equal(value, state[name]) for name, value in net.state_dict().items())
+    batch = torch.randn(16, 32)
+    results = []
+    for model, dtype in ((net, None), (plain, None), (plain, torch.bfloat16)):
+        with torch.autocast("cpu", dtype=dtype or torch.bfloat16, enabled=dtype is not None):
+            results.append(model["head"](model["layers"][0](batch)).float())
+    in_float8, in_float32, in_bfloat16 = results
+    scale = in_float32.abs().max()
+    # e4m3 has 3 bits behind the point: each product is off by up to 1/16, and sums of many by less.
+    assert 0 < (in_float8 - in_float32).abs().max() / scale < 0.1
+    assert (in_float8 - in_bfloat16).abs().max() / scale < 0.1
+    in_float8.square().mean().backward()
+    in_float32.square().mean().backward()
+    for name in ("layers.0.0.weight", "head.weight"):
+        ours, theirs = (dict(model.named_parameters())[name].grad for model in (net, plain))
+        assert (ours - theirs).norm() / theirs.norm() < 0.2
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        (dict(weight="bfloat16"), "precision takes no 'weight'; did you mean 'weights'"),
+        (dict(weights="float16"), "weights must be one of 'bfloat16', 'float32', got 'float16'"),
+        (dict(linear="int8"), "linear must be one of 'float8', got 'int8'"),
+        (dict(linear="float8", recipe="blockwise"), "recipe must be one of 'tensorwise', 'rowwise'"),
+        (dict(skip="head"), "are of linear='float8', which is missing"),
+        (dict(linear="float8", modules="layer"), "modules='layer' names no linear layer"),
+        (dict(linear="float8", modules="odd"), "fits no linear layer of ModuleDict: 1 are named, and sizes must be multiples of 16"),
+        ("float8", "precision takes no 'float8'"),
+    ],
+)  # fmt: skip
+def test_settings_that_fit_nothing_are_refused(setting, message) -> None:
+    with pytest.raises(SettingsError, match=message):
+        convert_precision(network(), setting)
+
+
+def test_a_missing_torchao_is_named(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "torchao.float8", None)
+    with pytest.raises(SettingsError, match="needs torchao: pip install torchao"):
+        convert_precision(network(), dict(linear="float8"))
