@@ -69,5 +69,5 @@ def test_address_without_a_cluster_is_named() -> None:
 
 def test_missing_ray_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(SweepError, match=r"--ray needs Ray: pip install 'eng-tune\[ray\]'"):
+    with pytest.raises(SweepError, match=r"--ray needs Ray: pip install 'ray\[default\]'"):
         RayExecutor("local")
