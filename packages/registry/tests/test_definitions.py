@@ -13,7 +13,7 @@ from eng.registry import MODELS, TRANSFORMS, Node, Schema, check
 LIBRARY = '''
 """Takes dict(type='Documented')."""
 from types import SimpleNamespace
-import fractions
+import fractions, importlib.metadata
 
 from eng.registry import MODELS, TRANSFORMS, Registry
 
@@ -70,6 +70,7 @@ def test_type_that_the_code_around_it_may_know(name: str) -> None:
         ("Documented", "no registry knows 'Documented'"),
         ("Commented", "no registry knows 'Commented'"),
         ("PARENT", "no registry knows 'PARENT'; did you mean 'Parent'?"),
+        ("importlib.metadata.Foo", "no registry knows 'importlib.metadata.Foo'"),
         ("eng.Parnet", "no registry knows 'eng.Parnet'; did you mean 'Parent'?"),
         ("resise", "no registry knows 'resise'; did you mean 'Resize'?"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -116,7 +117,13 @@ def _is_known_to_code(unknown_name: str, context: Context, packages: set[str], *
     prefix, _, name = unknown_name.rpartition(".")
     package = prefix.partition(".")[0]
     is_scope = any(_has_scope(root, package) for root in ROOT_REGISTRIES)
-    if package and not is_scope and any(package in words_of(file) for file in files_of(context.parents)):
+    lacks_name = "." in prefix and prefix in sys.modules  # the look-up has imported the module of a dotted path
+    if (
+        package
+        and not is_scope
+        and not lacks_name
+        and any(package in words_of(file) for file in files_of(context.parents))
+    ):
         return True  # ``timm.resnet50`` for a class that takes models of timm
     imported = in_namespaces(name, context.parents)
     if not context.is_named:
