@@ -117,7 +117,7 @@ def _is_known_to_code(unknown_name: str, context: Context, packages: set[str], *
     prefix, _, name = unknown_name.rpartition(".")
     package = prefix.partition(".")[0]
     is_scope = any(_has_scope(root, package) for root in ROOT_REGISTRIES)
-    lacks_name = "." in prefix and prefix in sys.modules  # the look-up has imported the module of a dotted path
+    lacks_name = _lacks_name(unknown_name)
     if (
         package
         and not is_scope
@@ -131,6 +131,18 @@ def _is_known_to_code(unknown_name: str, context: Context, packages: set[str], *
     if any(isinstance(value, type) for value in imported) or is_in_code_of(name, context.parents):
         return True
     return is_registered_in_source(name, packages) if has_near else is_in_source(name, packages)
+
+
+def _lacks_name(path: str) -> bool:
+    """Whether a module or class on a dotted path lacks the next name; a package may stand for other names of its own."""
+    package, *names = path.split(".")
+    holder: Any = sys.modules.get(package)
+    for index, name in enumerate(names if holder is not None else ()):
+        if not hasattr(holder, name):
+            known = dir(holder)
+            return index > 0 or any(is_slip_of(name, each) or name.lower() == each.lower() for each in known)
+        holder = getattr(holder, name)
+    return False
 
 
 def _is_registered_later(name: str, registry: Registry, packages: set[str]) -> bool:
