@@ -140,7 +140,9 @@ def _lacks_name(path: str) -> bool:
     for index, name in enumerate(names if holder is not None else ()):
         if not hasattr(holder, name):
             known = dir(holder)
-            return index > 0 or any(is_slip_of(name, each) or name.lower() == each.lower() for each in known)
+            return index > 0 or any(
+                is_slip_of(name, attribute) or name.lower() == attribute.lower() for attribute in known
+            )
         holder = getattr(holder, name)
     return False
 
