@@ -92,6 +92,45 @@ def test_type_where_the_argument_names_the_registry() -> None:
         assert messages(pipeline=[dict(type=known)]) == []
 
 
+LAZY = """
+def __getattr__(name):
+    if name.startswith("__") or name == "Barr":
+        raise AttributeError(name)
+    raise RuntimeError(f"{name} needs a backend that is not installed")
+
+def __dir__():
+    return ["Bar"]
+"""
+IMPORTS_LAZY = """
+import lazydep
+from eng.registry import MODELS
+
+@MODELS.register_module()
+class Parent:
+    def __init__(self, inner=None, pipeline=None): ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("lazydep.Bar", []),
+        ("lazydep.Bar.part", []),
+        ("Bar", []),
+        ("lazydep.Barr", [("no registry knows 'lazydep.Barr'", False)]),
+    ],
+)
+def test_name_that_a_lazy_module_knows_and_cannot_load(package, name: str, expected: list[tuple[str, bool]]) -> None:
+    """As ``transformers`` does for the classes of a backend that is not installed; the parent's file imports it."""
+    package("lazydep", __init__=LAZY)
+    library = f"library_of_types_{next(NUMBERS)}"
+    package(library, parts=IMPORTS_LAZY)
+    importlib.import_module(f"{library}.parts")
+    assert messages(inner=dict(type=name)) == expected
+    if name == "Bar":
+        assert messages(pipeline=[dict(type=name)]) == []
+
+
 @pytest.mark.usefixtures("library")
 @pytest.mark.parametrize(
     ("name", "count"), [("Late", 0), ("Decorated", 0), ("Documented", 1), ("Resize", 1), ("resize", 1), ("Foo", 1)]

@@ -23,6 +23,12 @@ _TEXT = re.compile(r"""['"](?:[\w./]+[./])?(\w+)['"]""")
 _KEYWORD = re.compile(r"\b(\w+)=(?=[^=\s])")
 _CLASS = re.compile(r"\b[A-Z]\w+")
 
+MISSING = object()
+
+
+class Unloadable:
+    """Stands for a class that a module names and cannot load here."""
+
 
 @dataclass(frozen=True)
 class NamesInSource:
@@ -98,10 +104,23 @@ def in_namespaces(name: str, builders: Iterable[Callable[..., Any]]) -> Iterator
     names.update(f"{module.partition('.')[0]}.registry" for module in tuple(names))
     for module in (sys.modules.get(module) for module in names):
         for value in tuple(vars(module).values()) if module is not None else ():
-            if isinstance(value, ModuleType) and hasattr(value, name):
-                yield getattr(value, name)
+            if isinstance(value, ModuleType) and (attribute := attribute_of(value, name)) is not MISSING:
+                yield attribute
             elif isinstance(value, Registry) and (entry := _entry_of(value, name)) is not None:
                 yield entry
+
+
+def attribute_of(holder: Any, name: str) -> Any:
+    """The attribute; `MISSING` without it; `Unloadable` where the holder knows the name and raises another error.
+
+    A lazy module such as ``transformers`` names classes whose dependency is not installed.
+    """
+    try:
+        return getattr(holder, name)
+    except AttributeError:
+        return MISSING
+    except Exception:  # noqa: BLE001 - whatever a library raises is no fault of the name
+        return Unloadable
 
 
 def _entry_of(registry: Registry, name: str) -> Any:

@@ -17,7 +17,15 @@ from .._scope import DefaultScope
 from .._signatures import Parameters, parameters_of
 from .._tree import tree_below
 from .annotations import contradicts, spelled
-from .definitions import in_namespaces, is_in_code_of, is_in_source, is_registered_in_source
+from .definitions import (
+    MISSING,
+    Unloadable,
+    attribute_of,
+    in_namespaces,
+    is_in_code_of,
+    is_in_source,
+    is_registered_in_source,
+)
 from .findings import Finding
 from .origin import origin_of
 from .schema import Node, Schema
@@ -138,12 +146,15 @@ def _lacks_name(path: str) -> bool:
     package, *names = path.split(".")
     holder: Any = sys.modules.get(package)
     for index, name in enumerate(names if holder is not None else ()):
-        if not hasattr(holder, name):
+        attribute = attribute_of(holder, name)
+        if attribute is Unloadable:
+            return False
+        if attribute is MISSING:
             known = dir(holder)
             return index > 0 or any(
-                is_slip_of(name, attribute) or name.lower() == attribute.lower() for attribute in known
+                is_slip_of(name, candidate) or name.lower() == candidate.lower() for candidate in known
             )
-        holder = getattr(holder, name)
+        holder = attribute
     return False
 
 
