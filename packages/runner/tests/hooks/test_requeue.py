@@ -66,7 +66,7 @@ def scontrol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., P
     return install
 
 
-def run(work_dir: Path, *hooks: Hook, requeue: bool = True) -> Runner:
+def run(work_dir: Path, *hooks: Hook, requeue: bool = True, **settings: Any) -> Runner:
     torch.manual_seed(0)
     return Runner(
         Line(),
@@ -82,6 +82,7 @@ def run(work_dir: Path, *hooks: Hook, requeue: bool = True) -> Runner:
         randomness={"seed": 1},
         preemption={"requeue": requeue},
         log_level="ERROR",
+        **settings,
     )
 
 
@@ -108,6 +109,14 @@ def test_ctrl_c_and_other_jobs_are_not_requeued(
     calls = scontrol()
     with pytest.raises(RunInterrupted, match=name):
         run(tmp_path / "run", Signal(name, 2), requeue=requeue).train()
+    assert not calls.exists()
+
+
+def test_a_run_that_saves_nothing_is_not_requeued(scontrol: Callable[..., Path], tmp_path: Path) -> None:
+    """It would begin anew each time, for ever."""
+    calls = scontrol()
+    with pytest.raises(RunInterrupted, match="SIGUSR1"):
+        run(tmp_path / "run", Signal("SIGUSR1", 2), default_hooks={"checkpoint": None}).train()
     assert not calls.exists()
 
 

@@ -56,6 +56,8 @@ def test_the_agent_and_slurm_count_restarts(name: str, monkeypatch: pytest.Monke
     assert after_restart(False, "weights.pth", str(tmp_path)) == (False, "weights.pth")
     monkeypatch.setenv(name, "2")
     assert restarts_so_far() == 2
+    monkeypatch.setenv({"S": "TORCHELASTIC_RESTART_COUNT", "T": "SLURM_RESTART_COUNT"}[name[0]], "")
+    assert restarts_so_far() == 2
     assert after_restart(False, "weights.pth", str(tmp_path)) == (False, "weights.pth")  # there is no checkpoint
 
 

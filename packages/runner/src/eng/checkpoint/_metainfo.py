@@ -28,5 +28,5 @@ def _with_arrays(value: Any) -> Any:
 def _as_array(tensor: torch.Tensor) -> np.ndarray | torch.Tensor:
     try:
         return tensor.detach().cpu().numpy().copy()  # a copy: arrays are written to, a mapped file is not
-    except TypeError:  # numpy has no bfloat16
+    except (TypeError, NotImplementedError, RuntimeError):  # numpy has no bfloat16, and a meta tensor no values
         return tensor

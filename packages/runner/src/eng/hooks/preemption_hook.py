@@ -87,7 +87,9 @@ class PreemptionHook(Hook):
             path = saver.save_now(runner, f"interrupted_iter_{done}.pth")
         where = " in the validation" if mode == "val" else ""
         position = f"epoch {runner.epoch + 1}, iteration {done}{where}"
-        if self.requeue and self._has_trained and reason != "SIGINT":
+        if (
+            self.requeue and path is not None and reason != "SIGINT"
+        ):  # without a checkpoint the job would begin anew for ever
             barrier()  # Slurm ends the job at once: other ranks may still be writing
             if get_rank() == 0:
                 requeue_job()

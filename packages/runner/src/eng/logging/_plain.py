@@ -37,9 +37,11 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return value.detach().clone()
     if isinstance(value, np.generic) and value.dtype.kind in "biufc":
-        return value.item()
+        return (
+            value.astype(complex if value.dtype.kind == "c" else float).item() if value.itemsize > 8 else value.item()
+        )
     if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
-        return torch.from_numpy(np.ascontiguousarray(value).copy())
+        return _as_tensor(value)
     if isinstance(value, np.ndarray) and value.dtype.kind in "SU":
         return value.tolist()
     if isinstance(value, Mapping):
@@ -51,3 +53,10 @@ def to_plain(value: Any) -> Any:
         if isinstance(value, atom):
             return atom(value)
     raise NotPlainError(type(value))
+
+
+def _as_tensor(array: np.ndarray) -> torch.Tensor:
+    """A tensor with the numbers of an array, which may be of the other byte order or longer than torch's."""
+    longest = {"f": np.dtype(np.float64), "c": np.dtype(np.complex128)}.get(array.dtype.kind, array.dtype)
+    dtype = longest if array.dtype.itemsize > longest.itemsize else array.dtype.newbyteorder("=")
+    return torch.from_numpy(np.array(array, dtype=dtype, order="C"))

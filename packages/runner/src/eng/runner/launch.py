@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from eng.dist import all_gather_object
+from eng.dist import all_gather_object, get_rank
 from eng.logging.starts import START_FILE, job_name, read_start
 
 from .call import ORIGINAL_CALL, original_words
@@ -157,7 +157,9 @@ def after_restart(
     from eng.checkpoint import find_latest_checkpoint
 
     # The agents' counts differ: one that joins later has 0, and none counts a start for a change of members.
-    restarts = max(all_gather_object(restarts_so_far() or unfinished_starts(work_dir, log_dir)))
+    # Rank 0 alone wrote the earlier starts, and knows which of them was this process.
+    earlier = unfinished_starts(work_dir, log_dir) if get_rank() == 0 else 0
+    restarts = max(all_gather_object(restarts_so_far() or earlier))
     if not restarts or find_latest_checkpoint(work_dir) is None:
         return resume, load_from
     logger.warning("this is start %d of the processes: the run goes on from its checkpoint", restarts + 1)
@@ -166,7 +168,7 @@ def after_restart(
 
 def restarts_so_far() -> int:
     """How often this machine's agent or Slurm has started this process again, as it counts; 0 without one."""
-    return max(int(os.environ.get(name, "0")) for name in ("TORCHELASTIC_RESTART_COUNT", "SLURM_RESTART_COUNT"))
+    return max(int(os.environ.get(name) or "0") for name in ("TORCHELASTIC_RESTART_COUNT", "SLURM_RESTART_COUNT"))
 
 
 def unfinished_starts(work_dir: str, log_dir: str | None) -> int:
