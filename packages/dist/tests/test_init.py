@@ -43,13 +43,15 @@ def test_default_backend_is_the_best_of_the_machine(backend: str, device: Accele
 
 
 @pytest.mark.parametrize(
-    ("local_rank", "backend", "bound"), [(0, "nccl", 0), (1, "nccl", 1), (1, "gloo", 1), (5, "gloo", 1)]
+    ("local_rank", "may_share", "bound"), [(0, False, 0), (1, False, 1), (1, True, 1), (5, True, 1)]
 )
-def test_each_process_gets_a_device(local_rank: int, backend: str, bound: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_process_gets_a_device(
+    local_rank: int, may_share: bool, bound: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     numbers: list[int] = []
     pretend(monkeypatch, "npu", device_count=lambda: 2, set_device=numbers.append)
     launch = Launch(rank=local_rank, world_size=6, local_rank=local_rank, local_size=6, address="127.0.0.1", port=1)
-    _bind_device(launch, Accelerator("npu", "hccl", "torch_npu"), backend)
+    _bind_device(launch, Accelerator("npu", "hccl", "torch_npu"), may_share=may_share)
     assert numbers == [bound]
 
 
@@ -59,7 +61,7 @@ def test_more_processes_than_devices_is_named(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(
         dist.LauncherError, match=r"rank 7 is process 3 .* shows 1 npu device, .*at most 1 .*backend='gloo'"
     ):
-        _bind_device(launch, Accelerator("npu", "hccl", "torch_npu"), "hccl")
+        _bind_device(launch, Accelerator("npu", "hccl", "torch_npu"), may_share=False)
 
 
 def test_port_in_use_is_named(one_process: Callable[..., None]) -> None:

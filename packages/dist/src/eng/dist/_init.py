@@ -77,7 +77,8 @@ def init_dist(launcher: str, backend: str = "nccl", init_backend: str = "torch",
     device = current_accelerator()
     launch = _export(launch, device)
     backend = backend_for(backend, device)
-    _bind_device(launch, device, backend)
+    # Slurm may show each process its own device alone (--gpus-per-task); NCCL refuses two ranks on one by itself.
+    _bind_device(launch, device, may_share=backend in _HOST_BACKENDS or launcher == "slurm")
     starter = _STARTERS.get(init_backend)
     if starter is None:
         raise LauncherError(
@@ -119,16 +120,16 @@ def _export(launch: Launch, device: Accelerator | None) -> Launch:
     return Launch(**{**launch.__dict__, "local_rank": local_rank})
 
 
-def _bind_device(launch: Launch, device: Accelerator | None, backend: str) -> None:
-    """Gives each process of a machine a device; a backend that runs on the host lets several share one."""
+def _bind_device(launch: Launch, device: Accelerator | None, *, may_share: bool) -> None:
+    """Gives each process of a machine a device, or one of fewer devices in turn where they may share."""
     if device is None or launch.local_rank is None:
         return
     count = device.count()
     if launch.local_rank < count:
         device.set_current(launch.local_rank)
-    elif count and backend in _HOST_BACKENDS:
+    elif count and may_share:
         device.set_current(launch.local_rank % count)
-        logger.warning("rank %d shares a %s device: this machine has %d", launch.rank, device.name, count)
+        logger.info("rank %d takes one of %d %s devices in turn", launch.rank, count, device.name)
     else:
         raise LauncherError(
             f"rank {launch.rank} is process {launch.local_rank} of its machine, which shows {count} {device.name} "
