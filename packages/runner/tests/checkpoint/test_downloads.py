@@ -16,6 +16,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files = {}
         self.sent = []
+        self.agents = set()
         self.knows_head = True
 
     def url(self, path):
@@ -34,6 +35,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(self.answer())
 
     def answer(self):
+        self.server.agents.add(self.headers["User-Agent"])
         content = self.server.files.get(self.path)
         if content is None:
             self.send_error(404)
@@ -69,6 +71,7 @@ def test_file_is_fetched_once_until_it_changes(server, tmp_path):
     server.files["/best.pth"] = b"new"
     assert downloaded(server.url("/best.pth"), tmp_path, False).read_bytes() == b"new"
     assert server.sent == ["/best.pth"] * 2
+    assert server.agents == {"torch.hub"}
 
 
 @pytest.mark.parametrize("way", ["no HEAD", "gone"])
@@ -102,3 +105,20 @@ def test_file_that_was_put_into_the_cache_by_hand_serves_without_a_network(tmp_p
     (tmp_path / "best.pth").write_bytes(b"by hand")
     assert downloaded("http://127.0.0.1:9/best.pth", tmp_path, False).read_bytes() == b"by hand"
     assert "does not answer" in caplog.text
+
+
+@pytest.mark.parametrize("climb", ["..%2F..%2F", "%2e%2e/%2e%2e%2f", "%2Ftmp%2f"])
+def test_escapes_in_an_address_do_not_lead_out_of_the_cache(server, tmp_path, climb):
+    cache = tmp_path / "a/b/cache"
+    for name in (f"escaped-{hashlib.sha256(b'weights').hexdigest()[:8]}.pth", "escaped.pth"):
+        server.files[f"/a/{climb}{name}"] = b"weights"
+        path = downloaded(server.url(f"/a/{climb}{name}"), cache, False)
+        assert path.name == name and path.resolve().is_relative_to(cache)
+    assert [str(path) for path in tmp_path.rglob("*.pth") if not path.is_relative_to(cache)] == []
+
+
+@pytest.mark.parametrize("ending", ["..", "%2e%2e", "x%2f..", "..%5c..%5cescaped.pth", "a%00.pth"])
+def test_address_that_ends_in_no_name_of_a_file(tmp_path, ending):
+    with pytest.raises(ValueError, match="cannot be the name of a file in the cache"):
+        downloaded(f"http://127.0.0.1:9/a/{ending}", tmp_path, False)
+    assert list(tmp_path.iterdir()) == []

@@ -6,11 +6,11 @@ import contextlib
 import hashlib
 import json
 import logging
-import os
 import re
 import urllib.error
 import urllib.request
-from pathlib import Path
+import uuid
+from pathlib import Path, PurePosixPath
 from typing import IO
 from urllib.parse import unquote, urlsplit
 
@@ -19,6 +19,9 @@ from eng.logging.progress import LONG_LOAD_S, open_bar
 logger = logging.getLogger(__name__)
 
 _ASK_S = 10.0
+_SILENCE_S = 60.0
+# Some servers refuse the name that urllib gives itself.
+_HEADERS = {"User-Agent": "torch.hub"}
 _MB = 1_000_000
 _BLOCK_BYTES = 1 << 17
 # Names of published weights end in the first digits of their SHA-256, which the download is held against.
@@ -39,8 +42,9 @@ def downloaded(url: str, folder: Path, progress: bool) -> Path:
     Raises:
         OSError: it is not in the cache and cannot be fetched.
         RuntimeError: it has another content than the hash in its name says.
+        ValueError: the address ends in a name that is none of a file.
     """
-    name = unquote(Path(urlsplit(url).path).name) or "index"
+    name = _file_name(url)
     content_hash = _CONTENT_HASH.search(name)
     if content_hash is not None:
         target = folder / name
@@ -60,12 +64,25 @@ def downloaded(url: str, folder: Path, progress: bool) -> Path:
     return target
 
 
+def _file_name(url: str) -> str:
+    """The name of the file behind an address: escapes such as ``%2F`` cannot lead out of the cache's folder.
+
+    Raises:
+        ValueError: it is no name of a file.
+    """
+    name = PurePosixPath(unquote(urlsplit(url).path)).name or "index"
+    if name == ".." or "\\" in name or "\0" in name:
+        raise ValueError(f"{url}: the address ends in {name!r}, which cannot be the name of a file in the cache")
+    return name
+
+
 def _fetch(url: str, target: Path, content_hash: str | None, progress: bool) -> None:
     """Downloads a file; what is left of a download that ends early has another name."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    part = target.with_name(f"{target.name}.{uuid.uuid4().hex}.part")
+    request = urllib.request.Request(url, headers=_HEADERS)  # noqa: S310  # the scheme is http or https
     try:
-        with urllib.request.urlopen(url) as answer, part.open("wb") as file:  # noqa: S310  # the scheme is http or https
+        with urllib.request.urlopen(request, timeout=_SILENCE_S) as answer, part.open("wb") as file:  # noqa: S310
             size = int(answer.headers.get("Content-Length") or 0)
             received, digest = _copy(answer, file, size, f"download {target.name}", progress)
         if size and received != size:
@@ -93,7 +110,7 @@ def _copy(source: IO[bytes], file: IO[bytes], size: int, title: str, progress: b
 
 def _version(url: str) -> dict[str, str | None] | None:
     """What the server says of its file without sending it; None where it does not answer that question."""
-    request = urllib.request.Request(url, method="HEAD")  # noqa: S310  # the scheme is http or https
+    request = urllib.request.Request(url, headers=_HEADERS, method="HEAD")  # noqa: S310  # the scheme is http or https
     try:
         with urllib.request.urlopen(request, timeout=_ASK_S) as answer:  # noqa: S310
             return {key: answer.headers.get(key) for key in ("ETag", "Last-Modified", "Content-Length")}
