@@ -84,6 +84,39 @@ def test_a_file_of_another_torch_is_left_alone(monkeypatch, tmp_path) -> None:
     assert compiler.loaded == []
 
 
+def test_a_file_for_another_processor_is_left_alone(monkeypatch, tmp_path) -> None:
+    compiler = Compiler(monkeypatch, b"programs")
+    hook, run = CompileCacheHook(), SimpleNamespace(work_dir=str(tmp_path))
+    hook._iterations = 1
+    hook.after_run(run)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "ANOTHER")
+    hook.before_train(run)
+    assert compiler.loaded == []
+
+
+def test_a_folder_in_place_of_the_file_is_left_alone(make_runner, monkeypatch, tmp_path, caplog) -> None:
+    compiler = Compiler(monkeypatch, b"programs")
+    (tmp_path / "run" / "compile_cache.bin").mkdir(parents=True)
+    runner = make_runner(compile=dict(backend="eager", cache=True), work_dir=tmp_path / "run")
+    runner.train()
+    assert runner.iter == runner.max_iters and compiler.loaded == []
+    assert "compile_cache.bin is not loaded" in caplog.text and "compile_cache.bin is not written" in caplog.text
+
+
+@pytest.mark.parametrize("key", [None, b""])
+def test_without_a_key_a_training_goes_on(make_runner, monkeypatch, tmp_path, caplog, key) -> None:
+    Compiler(monkeypatch, b"programs")
+    if key is None:  # no folder can be made there
+        (tmp_path / "home").write_bytes(b"")
+    else:
+        key_file().parent.mkdir(parents=True)
+        key_file().write_bytes(key)
+    runner = make_runner(compile=dict(backend="eager", cache=True), work_dir=tmp_path / "run")
+    runner.train()
+    assert runner.iter == runner.max_iters and "compile_cache.bin is not written" in caplog.text
+    assert list((tmp_path / "run").glob("compile_cache*")) == []
+
+
 def test_a_torch_without_artifacts_is_named(monkeypatch) -> None:
     monkeypatch.delattr(torch.compiler, "save_cache_artifacts", raising=False)
     with pytest.raises(UsageError, match="needs torch 2.7 or newer, this is"):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import stat
 from pathlib import Path
 
@@ -61,3 +62,53 @@ def test_the_key_is_the_users_and_the_signature_is_hmac_sha256(tmp_path: Path) -
 def test_a_missing_file_is_no_foreign_one(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_signed(tmp_path / "none", b"p")
+
+
+@pytest.mark.parametrize("key", [b"", b"short", b"k" * 33])
+def test_a_file_that_holds_no_key_signs_nothing(tmp_path: Path, key: bytes) -> None:
+    key_file().parent.mkdir(parents=True)
+    key_file().write_bytes(key)
+    path = tmp_path / "file"
+    tag = hmac.new(key, (1).to_bytes(8, "big") + b"p" + b"content", hashlib.sha256).digest()
+    path.write_bytes(tag + b"content")
+    with pytest.raises(ForeignFile, match=r"compile_cache\.key is no key: delete it"):
+        read_signed(path, b"p")
+    with pytest.raises(ForeignFile, match=r"compile_cache\.key is no key: delete it"):
+        write_signed(tmp_path / "new", b"content", b"p")
+    assert not (tmp_path / "new").exists() and key_file().read_bytes() == key
+
+
+def test_a_kill_while_the_key_is_made_leaves_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def kill(*_: object) -> None:
+        assert not key_file().exists()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", kill)
+        with pytest.raises(KeyboardInterrupt):
+            write_signed(tmp_path / "file", b"content", b"p")
+    assert list(key_file().parent.iterdir()) == []
+    write_signed(tmp_path / "file", b"content", b"p")
+    assert read_signed(tmp_path / "file", b"p") == b"content"
+
+
+def test_the_key_of_a_process_that_was_faster_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    link = os.link
+
+    def other_was_faster(draft: Path, path: Path) -> None:
+        path.write_bytes(b"k" * 32)
+        link(draft, path)
+
+    monkeypatch.setattr(os, "link", other_was_faster)
+    write_signed(tmp_path / "file", b"content", b"p")
+    assert [path.read_bytes() for path in key_file().parent.iterdir()] == [b"k" * 32]
+    assert read_signed(tmp_path / "file", b"p") == b"content"
+
+
+def test_a_prepared_link_is_not_followed(tmp_path: Path) -> None:
+    victim, path = tmp_path / "victim", tmp_path / "file"
+    victim.write_bytes(b"untouched")
+    for link in (path, tmp_path / f"file.{os.getpid()}.tmp"):
+        link.symlink_to(victim)
+    write_signed(path, b"content", b"p")
+    assert victim.read_bytes() == b"untouched" and not path.is_symlink()

@@ -6,6 +6,8 @@ import hashlib
 import hmac
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 __all__ = ["ForeignFile", "key_file", "read_signed", "write_signed"]
@@ -15,7 +17,7 @@ _TAG_BYTES = hashlib.sha256().digest_size
 
 
 class ForeignFile(Exception):  # noqa: N818  # not an error of the run: the file is left alone
-    """A file that this user did not write, or that was changed."""
+    """A file that this user did not write, or that was changed; or a key that is none."""
 
 
 def key_file() -> Path:
@@ -31,17 +33,20 @@ def write_signed(path: Path, content: bytes, purpose: bytes) -> None:
         path: of the file.
         content: what it holds.
         purpose: what the content is for, such as a version of a library; signed, and not in the file.
+
+    Raises:
+        ForeignFile: the file of the user's key holds no key.
     """
-    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    draft.write_bytes(_tag(content, purpose) + content)
-    draft.replace(path)
+    signed = _tag(content, purpose) + content
+    with _draft_of(path, signed, 0o666) as draft:
+        draft.replace(path)
 
 
 def read_signed(path: Path, purpose: bytes) -> bytes:
     """The content of a file that this user wrote for this purpose.
 
     Raises:
-        ForeignFile: another user or machine wrote it, it was changed, or it has another purpose.
+        ForeignFile: another user or machine wrote it, it was changed, it has another purpose, or the file of the user's key holds no key.
         FileNotFoundError: there is no such file.
     """
     signed = path.read_bytes()
@@ -58,14 +63,26 @@ def _tag(content: bytes, purpose: bytes) -> bytes:
 
 
 def _key() -> bytes:
-    """The user's key, made at the first use, readable for the user only."""
+    """The user's key, made at the first use, readable for the user only; at no moment is there a part of one."""
     path = key_file()
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_bytes()
-    key = secrets.token_bytes(_KEY_BYTES)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(key)
+    if not path.exists():
+        with _draft_of(path, secrets.token_bytes(_KEY_BYTES), 0o600) as draft, suppress(FileExistsError):
+            os.link(draft, path)  # unlike a rename it leaves the key of another process
+    key = path.read_bytes()
+    if len(key) != _KEY_BYTES:
+        raise ForeignFile(f"{path} is no key: delete it")
     return key
+
+
+@contextmanager
+def _draft_of(path: Path, content: bytes, mode: int) -> Iterator[Path]:
+    """A new file beside a path, of a name that nobody can have prepared a link for; gone behind the block."""
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        yield draft
+    finally:
+        draft.unlink(missing_ok=True)

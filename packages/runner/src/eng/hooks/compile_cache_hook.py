@@ -54,11 +54,12 @@ class CompileCacheHook(Hook):
             content = read_signed(path, _purpose())
         except FileNotFoundError:
             return
-        except ForeignFile:
+        except (ForeignFile, OSError) as error:
             logger.warning(
-                "%s is not loaded: this user did not write it with torch %s on this machine. Everything is compiled anew",
+                "%s is not loaded: this user did not write it with torch %s on this machine (%s). Everything is compiled anew",
                 path,
                 torch.__version__,
+                error,
             )
             return
         unpack(content)
@@ -84,11 +85,15 @@ class CompileCacheHook(Hook):
     def _save(self, runner: RunnerView) -> None:
         if get_rank() != 0:
             return
-        artifacts = torch.compiler.save_cache_artifacts()
-        if artifacts is None or artifacts[1] == self._saved:
-            return
-        content, self._saved = artifacts
-        write_signed(_path(runner), pack(content, self._since), _purpose())
+        path = _path(runner)
+        try:
+            artifacts = torch.compiler.save_cache_artifacts()
+            if artifacts is None or artifacts[1] == self._saved:
+                return
+            write_signed(path, pack(artifacts[0], self._since), _purpose())
+            self._saved = artifacts[1]
+        except (OSError, RuntimeError, ForeignFile) as error:
+            logger.warning("%s is not written, and the next start compiles anew: %s", path, error)
 
 
 def _path(runner: RunnerView) -> Path:
@@ -96,5 +101,5 @@ def _path(runner: RunnerView) -> Path:
 
 
 def _purpose() -> bytes:
-    """What artifacts are for: another torch or processor type has others."""
-    return f"torch.compile {torch.__version__} {platform.machine()}".encode()
+    """What artifacts are for: another torch or processor has others, as AVX512 computes wrong numbers on one with AVX2."""
+    return f"torch.compile {torch.__version__} {platform.machine()} {torch.backends.cpu.get_cpu_capability()}".encode()
