@@ -56,6 +56,15 @@ def test_search_leaves_rates_that_learn_nothing(start: float) -> None:
     assert 10**-3 < choose(trials, 2.30) < 10**-2, trials
 
 
+def test_search_refines_at_the_lowest_loss_where_no_rate_learns_enough() -> None:
+    def loss(rate: float) -> float:  # at best 4 % below the first loss
+        return 1 - 0.04 * math.exp(-((math.log10(rate) + 2) ** 2))  # best at 0.01
+
+    trials = search(loss, 0.01, 1e-6, 10, 12, 1.0)
+    assert {0.01 / 3**0.5, 0.01 * 3**0.5} <= {rate for rate, _ in trials}
+    assert len(trials) == 14  # 12 that are a factor of 3 apart, and the last two
+
+
 def test_one_lucky_training_does_not_win() -> None:
     rates = [10 ** (-4 + 0.5 * number) for number in range(6)]
     losses = [1.5, 0.62, 0.5, 0.6, 1.4, 0.45]  # the last has a neighbour that is worse

@@ -103,7 +103,7 @@ def find_lr(
         low: lowest rate.
         high: highest rate.
         num_iters: steps of the range test.
-        num_trials: short trainings at most.
+        num_trials: short trainings at most, before two more between the best and its neighbours.
         trial_iters: steps of each.
 
     Raises:
@@ -222,7 +222,7 @@ def search(
             trials.insert(0, (down, train(down)))
         else:
             break
-    centre = min(trials, key=rank)[0]
+    centre = min(trials, key=lambda trial: (rank(trial), trial[1]))[0]
     rates = [centre / math.sqrt(_FACTOR), centre * math.sqrt(_FACTOR)]
     return sorted([*trials, *((rate, train(rate)) for rate in rates if low <= rate <= high)])
 
