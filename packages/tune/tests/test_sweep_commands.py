@@ -228,7 +228,7 @@ def test_failed_trials_are_tried_again_where_that_is_asked_for(
     words = ("sweep", config(epochs=1), *METRIC, "--grid", f"{LR}=0.5", "model.broken=True,False", "--dir", "s")
     status, _, err = eng(*words)
     assert status == 1
-    assert "Logs: s/trials/NUMBER/trial.log. After the cause is mended, the same command with --retry-failed" in err
+    assert "Logs: s/trials/NUMBER/trial.log.\nAfter the cause is mended, the same command with --retry-failed" in err
     from tune_toys import Bowl
 
     original = Bowl.__init__
@@ -238,6 +238,17 @@ def test_failed_trials_are_tried_again_where_that_is_asked_for(
     assert status == 0
     assert "trial 0000 complete: 0.25" in out
     assert here.started == ["0000", "0001", "0000"]
+
+
+def test_logs_of_failed_trials_lie_in_their_folds_and_optuna_has_no_second_try(
+    config: Any, eng: Any, here: Any
+) -> None:
+    pytest.importorskip("optuna")
+    words = ("--optuna", 1, "--space", RANGE, "--folds", 2, "--cfg-options", "model.broken=True")
+    status, _, err = eng("sweep", config(FOLDS, epochs=1), *METRIC, *words, "--dir", "s")
+    assert status == 1
+    assert "Logs: s/trials/NUMBER/fold_K/trial.log." in err
+    assert "--retry-failed" not in err
 
 
 def test_storage_of_a_first_call_may_be_mended_without_another_folder(config: Any, eng: Any, here: Any) -> None:

@@ -64,9 +64,13 @@ def sweep() -> None:
 @click.option("--ray", "ray_address", metavar="ADDRESS", help='Train on a Ray cluster; "local" starts one here.')
 @click.option("--ray-args", default="{}", metavar="JSON", help='Resources of a run, such as {"num_gpus": 1}.')
 @click.option(
-    "--max-failures", type=click.IntRange(0), help="Failed trials after which the sweep ends. Default: no limit."
+    "--max-failures",
+    type=click.IntRange(0),
+    help="The sweep ends after more than this many failed trials. Default: no limit.",
 )
-@click.option("--retry-failed", is_flag=True, help="Start trials again that failed in an earlier call.")
+@click.option(
+    "--retry-failed", is_flag=True, help="Start trials again that failed in an earlier call; not with --optuna."
+)
 @click.option("--cfg-options", multiple=True, metavar="KEY=VALUE ...", help="Change the config of all trials.")
 @click.pass_context
 def run(
@@ -98,10 +102,9 @@ def run(
     for trial in failed:
         click.echo(f"trial {trial.number:04d} failed: {trial.error}", err=True)
     if failed:
-        click.echo(
-            f"Logs: {sweep_folder}/trials/NUMBER/trial.log. After the cause is mended, the same command with --retry-failed "
-            "starts them again.", err=True,
-        )  # fmt: skip
+        click.echo(f"Logs: {sweep_folder}/trials/NUMBER/{'fold_K/' if options['folds'] else ''}trial.log.", err=True)
+        if options["num_optuna"] is None:  # a study of Optuna keeps the failure
+            click.echo("After the cause is mended, the same command with --retry-failed starts them again.", err=True)
     if report.best is not None:
         click.echo(f"Best: trial {report.best.number:04d}, {metric} = {report.best.value:.6g}")
         click.echo(f"Train it: eng train {sweep_folder / 'best.py'}")
