@@ -23,6 +23,8 @@ from eng.tune._space import as_space, from_json, parse_axis, to_json
         ("x=int(1,8,2)", "x", Int(1, 8, False, 2)),
         ("x=logint(1,64)", "x", Int(1, 64, True)),
         ("x=normal(0,2)", "x", Normal(0.0, 2.0)),
+        ("x=f(1,2),g(y)", "x", Choice(("f(1,2)", "g(y)"))),
+        ("x='f(1,2)'", "x", Choice(("f(1,2)",))),
     ],
 )
 def test_words_are_read(word: str, key: str, axis: object) -> None:
@@ -36,15 +38,23 @@ def test_words_are_read(word: str, key: str, axis: object) -> None:
         ("x", "an axis is written KEY=VALUES, got 'x'"),
         ("x=", "x: the axis is empty"),
         ("x=choice()", r"x: choice\(\) is empty"),
-        ("x=uniform(3,2)", r"x: uniform\(3, 2\) is empty: the low end must not be above the high end"),
+        ("x=uniform(3,2)", r"x: uniform\(3.0, 2.0\) is empty: the low end must not be above the high end"),
         ("x=int(3,2)", r"x: int\(3, 2\) is empty"),
-        ("x=loguniform(0,1)", r"x: loguniform\(0, 1\): a logarithmic range begins above 0"),
+        ("x=loguniform(0,1)", r"x: loguniform\(0.0, 1.0\): a logarithmic range begins above 0"),
         ("x=uniform(nan,1)", r"is empty"),
         ("x=int(0.5,2)", r"int\(0.5,2\) takes whole numbers"),
         ("x=uniform(1)", r"uniform\(1\) takes 2 or 3 numbers, got 1"),
         ("x=loguniform(1,2,3)", r"takes 2 numbers, got 3"),
-        ("x=uniform(0,1,0)", r"a step must be above 0"),
-        ("x=normal(0,0)", r"the standard deviation must be above 0"),
+        ("x=uniform(0,1,0)", r"uniform\(0.0, 1.0, 0.0\): a step must be above 0"),
+        ("x=normal(0,0)", r"normal\(0.0, 0.0\): the standard deviation must be above 0"),
+        (
+            "x=foo(1,2)",
+            r"^x: there is no distribution foo; there are: choice, uniform, .*, normal; write a text with brackets in",
+        ),
+        (
+            "x=unifrom(f(1),2)",
+            r"no distribution unifrom; did you mean uniform.*; write a text with brackets in quotes$",
+        ),
     ],
 )
 def test_empty_and_impossible_axes_are_refused(word: str, message: str) -> None:

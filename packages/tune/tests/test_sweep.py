@@ -18,8 +18,10 @@ from eng.tune import (
     RandomSearch,
     SpaceError,
     SweepError,
+    load_sweep,
     sweep,
 )  # fmt: skip
+from eng.tune._controller import Controller
 
 
 def expected(params: dict[str, Any]) -> float:
@@ -120,3 +122,21 @@ def test_choice_values_may_be_lists_and_mappings(config: Any, inline: Any, tmp_p
         mode="min", folder=tmp_path / "s", executor=inline,
     )  # fmt: skip
     assert [trial.value for trial in report.trials.values()] == pytest.approx([0.9**2, 0.95**2])
+
+
+def test_second_call_before_the_first_trial_leaves_the_first_alone(
+    config: Any, inline: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first call has written its definition, and its controller has not begun."""
+    arguments = {"metric": "distance", "mode": "min", "folder": tmp_path / "s", "executor": inline}
+
+    def second_call_first(*parts: Any) -> Controller:
+        with pytest.raises(SweepError, match="another controller works on the sweep in .*s; wait for its end"):
+            sweep(config(epochs=3), {LR: [0.2, 0.3]}, **arguments)
+        return Controller(*parts)
+
+    monkeypatch.setattr("eng.tune._sweep.Controller", second_call_first)
+    report = sweep(config(epochs=1), {LR: [0.1]}, **arguments)
+    assert [trial.params for trial in report.trials.values()] == [{LR: 0.1}]
+    assert load_sweep(tmp_path / "s").definition.space == {LR: Choice((0.1,))}
+    assert Config.fromfile(tmp_path / "s/config.py").train_cfg.max_epochs == 1

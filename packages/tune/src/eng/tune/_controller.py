@@ -15,7 +15,7 @@ from typing import Any
 
 from ._definition import Definition, trials_in
 from ._executors import Executor, Job
-from ._folder import Result, Run, Trial, exclusive
+from ._folder import Result, Run, Trial
 from ._search import Point, Searcher
 from .errors import MissingMetricError, SweepError
 
@@ -43,11 +43,11 @@ class Controller:
     """Runs the trials of a sweep until the search is over.
 
     Args:
-        folder: of the sweep.
+        folder: of the sweep; this process is its controller.
         definition: of the sweep.
         searcher: gives the points.
         executor: trains the runs.
-        max_failures: failed trials after which no further one starts; None has no such limit.
+        max_failures: the sweep ends after more than this many failed trials; None has no limit.
         on_trial: called with each trial that is over.
         retry_failed: whether runs that failed under an earlier controller are started again.
     """
@@ -70,20 +70,17 @@ class Controller:
         """Runs all trials and gives them by number.
 
         Raises:
-            SweepError: another controller works in the folder, or more trials failed than may.
+            SweepError: more trials failed than may.
             MissingMetricError: no validation gives the metric of the sweep.
             Stopped: a signal ended the controller; runs of this machine saved their state.
         """
-        with exclusive(self.folder / ".controller.lock") as is_ours:
-            if not is_ours:
-                raise SweepError(f"another controller works on the sweep in {self.folder}; wait for its end")
-            with _stopping_by_signals():
-                try:
-                    self._begin()
-                    while self._advance():
-                        time.sleep(_WAIT_S)
-                finally:
-                    self.executor.close()  # type: ignore[attr-defined]  # of every executor here
+        with _stopping_by_signals():
+            try:
+                self._begin()
+                while self._advance():
+                    time.sleep(_WAIT_S)
+            finally:
+                self.executor.close()  # type: ignore[attr-defined]  # of every executor here
         return self.trials
 
     def _begin(self) -> None:

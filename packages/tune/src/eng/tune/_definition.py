@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import sys
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,7 @@ from typing import Any
 
 from ._folder import CONFIG, DEFINITION, Run, Trial, damaged, read_json, write_json
 from ._search import Grid, OptunaSearch, Search, search_from_json, search_to_json
-from ._space import Distribution, described, from_json, to_json
+from ._space import Choice, Distribution, described, from_json, to_json
 from .errors import SweepError
 
 __all__ = ["Definition", "dotted", "open_definition", "trials_in", "write_definition"]
@@ -92,7 +93,7 @@ def write_definition(folder: Path, definition: Definition, config: Any) -> Defin
     """Keeps a definition and its config, or takes up the sweep that the folder holds.
 
     Args:
-        folder: of the sweep.
+        folder: of the sweep; this process is its controller.
         definition: what is asked for.
         config: the config of the trials.
 
@@ -102,12 +103,6 @@ def write_definition(folder: Path, definition: Definition, config: Any) -> Defin
     Raises:
         SweepError: the folder holds another sweep; what differs is named.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SweepError(
-            f"the sweep cannot use the folder {folder} ({error.strerror}); choose another --dir"
-        ) from error
     saved = read_json(folder / DEFINITION)
     known = None if saved is None else _from_file(folder / DEFINITION, saved)
     # Without a trial, an earlier call ended at its start, as for a mistake in --storage.
@@ -125,8 +120,7 @@ def write_definition(folder: Path, definition: Definition, config: Any) -> Defin
     wanted = replace(_with_study(definition, study), owner=known.owner)
     has_results = any(run.result for trial in trials_in(folder, known).values() for run in trial.runs)
     differences = _differences(known, wanted, has_results=has_results)
-    if _text_of(config, folder) != (folder / CONFIG).read_text(encoding="utf-8"):
-        differences += _config_differences(folder / CONFIG, config) or [f"config: not as in {folder / CONFIG}"]
+    differences += _config_differences(folder, config)
     if differences:
         listed = "\n".join(f"  {line}" for line in differences)
         raise SweepError(f"{folder} holds another sweep; choose another --dir, or go on with its settings:\n{listed}")
@@ -155,14 +149,23 @@ def _with_study(definition: Definition, name: str | None) -> Definition:
     return replace(definition, search=replace(search, study=name))
 
 
-def _config_differences(path: Path, config: Any) -> list[str]:
-    """The settings in which a config differs from the sweep's copy."""
+def _config_differences(folder: Path, config: Any) -> list[str]:
+    """The settings in which a config differs from the sweep's copy; both are compared as they are dumped."""
     from eng.config import Config
 
-    old, new = dict(_leaves(Config.fromfile(path))), dict(_leaves(config))
-    changed = [key for key in {**old, **new} if old.get(key) != new.get(key) or (key in old) != (key in new)]
+    kept, scratch = folder / CONFIG, folder / f".compared_{CONFIG}"
+    try:
+        config.dump(str(scratch))
+        if scratch.read_text(encoding="utf-8") == kept.read_text(encoding="utf-8"):
+            return []
+        old, new = ({key: repr(leaf) for key, leaf in _leaves(Config.fromfile(path))} for path in (kept, scratch))
+    finally:
+        scratch.unlink(missing_ok=True)
+    changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+    if not changed:
+        return [f"config: not as in {kept}"]
     lines = [
-        f"{key}: {old[key]!r} in the folder, {new[key]!r} in the config"
+        f"{key}: {old[key]} in the folder, {new[key]} in the config"
         if key in old and key in new
         else f"{key}: only in the {'folder' if key in old else 'config'}"
         for key in changed[:_MOST_SHOWN]
@@ -180,14 +183,6 @@ def _leaves(cfg: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{key}", value
 
 
-def _text_of(config: Any, folder: Path) -> str:
-    scratch = folder / f".compared_{CONFIG}"
-    config.dump(str(scratch))
-    text = scratch.read_text(encoding="utf-8")
-    scratch.unlink()
-    return text
-
-
 def _differences(known: Definition, wanted: Definition, *, has_results: bool) -> list[str]:
     old, new = known.to_json(), wanted.to_json()
     for data in (old, new):
@@ -197,9 +192,18 @@ def _differences(known: Definition, wanted: Definition, *, has_results: bool) ->
         data.pop("search.num_trials", None)  # more trials continue a sweep
         data.pop("source")
     for data, definition in ((old, known), (new, wanted)):  # the order of the axes numbers the points of a grid
+        data["space"] = [(key, _comparable(axis)) for key, axis in definition.space.items()]
+    changed = [
+        key for key in old if key in new and old[key] != new[key]
+    ]  # searches of two types differ in their settings
+    for data, definition in ((old, known), (new, wanted)):
         data["space"] = ", ".join(f"{key}={described(axis)}" for key, axis in definition.space.items())
-    common = [key for key in old if key in new]  # searches of two types have different settings
-    return [f"{key}: {old[key]} in the folder, {new[key]} asked for" for key in common if old[key] != new[key]]
+    return [f"{key}: {old[key]} in the folder, {new[key]} asked for" for key in changed]
+
+
+def _comparable(axis: Distribution) -> Any:
+    """What is equal for axes with the same values: a choice tells 1, 1.0, True and "1" apart, a range 0 and 0.0 not."""
+    return json.dumps(axis.values) if isinstance(axis, Choice) else axis
 
 
 def trials_in(folder: Path, definition: Definition) -> dict[int, Trial]:

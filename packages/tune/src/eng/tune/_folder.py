@@ -18,13 +18,14 @@ from typing import Any
 
 from .errors import SweepError
 
-__all__ = ["Result", "Run", "Trial", "damaged", "exclusive", "read_json", "write_json"]
+__all__ = ["Result", "Run", "Trial", "controlling", "damaged", "exclusive", "read_json", "write_json"]
 
 DEFINITION = "sweep.json"
 CONFIG = "config.py"
 _TRIAL = "trial.json"
 _RESULT = "result.json"
 _LOCK = ".trial.lock"
+_CONTROLLER_LOCK = ".controller.lock"
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -92,6 +93,25 @@ def exclusive(path: Path) -> Iterator[bool]:
             fcntl.flock(file, fcntl.LOCK_UN)
     finally:
         os.close(file)
+
+
+@contextmanager
+def controlling(folder: Path) -> Iterator[None]:
+    """Makes the folder of a sweep, and keeps it for the controller in this process.
+
+    Raises:
+        SweepError: the folder cannot be made, or another controller works in it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SweepError(
+            f"the sweep cannot use the folder {folder} ({error.strerror}); choose another --dir"
+        ) from error
+    with exclusive(folder / _CONTROLLER_LOCK) as is_ours:
+        if not is_ours:
+            raise SweepError(f"another controller works on the sweep in {folder}; wait for its end")
+        yield
 
 
 @dataclass

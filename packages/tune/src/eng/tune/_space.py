@@ -8,6 +8,7 @@ import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from typing import Any, ClassVar, TypeAlias
 
 from ._text import near_names
@@ -138,7 +139,7 @@ class Normal:
 
     def __post_init__(self) -> None:
         if not self.std > 0:
-            raise SpaceError(f"normal({self.mean:g}, {self.std:g}): the standard deviation must be above 0")
+            raise SpaceError(f"{described(self)}: the standard deviation must be above 0")
 
     def draw(self, generator: random.Random) -> float:
         """A value."""
@@ -159,7 +160,8 @@ def _check_range(axis: Float | Int) -> None:
 
 
 def _shown(axis: Float | Int) -> str:
-    return f"{'log' if axis.log else ''}{axis.name}({axis.low:g}, {axis.high:g})"
+    step = "" if axis.step == type(axis).step else f", {axis.step!r}"
+    return f"{'log' if axis.log else ''}{axis.name}({axis.low!r}, {axis.high!r}{step})"
 
 
 def parse_axis(text: str) -> tuple[str, Distribution]:
@@ -185,8 +187,11 @@ def parse_axis(text: str) -> tuple[str, Distribution]:
         raise SpaceError(f"{key}: the axis is empty; give values, such as {key}=1,2")
     call = _CALL.fullmatch(values)
     if call is not None and call[1] not in _FUNCTIONS:
-        hint = near_names(call[1], _FUNCTIONS)
-        raise SpaceError(f"{key}: there is no distribution {call[1]}{hint} A text with brackets is written in quotes")
+        depths = accumulate((character == "(") - (character == ")") for character in call[2])
+        if min(depths, default=0) >= 0:  # the first bracket closes at the end
+            hint = near_names(call[1], _FUNCTIONS).rstrip("?")
+            raise SpaceError(f"{key}: there is no distribution {call[1]}{hint}; write a text with brackets in quotes")
+        call = None  # a list of texts, such as f(x),g(y)
     try:
         return key, Choice(_values(values)) if call is None else _distribution(call[1], call[2])
     except SpaceError as error:
@@ -267,9 +272,9 @@ def as_space(axes: Mapping[str, Any]) -> dict[str, Distribution]:
 def described(axis: Distribution) -> str:
     """The axis as a command line writes it."""
     if isinstance(axis, Choice):
-        return f"choice({', '.join(map(str, axis.values))})"
+        return f"choice({', '.join(map(repr, axis.values))})"
     if isinstance(axis, Normal):
-        return f"normal({axis.mean:g}, {axis.std:g})"
+        return f"normal({axis.mean!r}, {axis.std!r})"
     return _shown(axis)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from ._controller import Controller
 from ._definition import Definition, dotted, write_definition
 from ._executors import Executor, LocalExecutor
-from ._folder import Trial
+from ._folder import Trial, controlling
 from ._report import SweepReport, load_sweep
 from ._search import Grid, OptunaSearch, Search
 from ._searchers import searcher_of
@@ -61,7 +61,7 @@ def sweep(
         folds: trains each point once for each of so many folds; the objective is the mean. 0 (default) trains it once.
         fold_keys: keys of the config that take the number of the fold; default: ``fold`` of each ``KFoldDataset``.
         executor: where runs are trained. Default: one at a time on this machine.
-        max_failures: failed trials after which the sweep ends; None (default) has no limit.
+        max_failures: the sweep ends after more than this many failed trials; None (default) has no limit.
         retry_failed: starts trials again that failed in an earlier call, after their cause is mended. False by default; not
             with Optuna, whose studies keep the failure.
         on_trial: called with each trial that is over.
@@ -70,7 +70,8 @@ def sweep(
         SpaceError: the config has no such key, or an axis is empty; before the first trial.
         MissingMetricError: no validation gives the metric.
         StorageError: the storage of the search cannot be used.
-        SweepError: another setting is wrong, the folder holds another sweep, or too many trials failed.
+        SweepError: another setting is wrong, the folder holds another sweep or is that of a running one, or too many trials
+            failed.
     """
     from eng.config import Config
 
@@ -100,12 +101,13 @@ def sweep(
     settle_seed(cfg, seed)
     settings = {"folder": folder, "seed": seed, "mode": definition.mode}
     _check_search(definition, settings)
-    definition = write_definition(folder, definition, cfg)
-    searcher = searcher_of(definition.search, axes, owner=definition.owner, **settings)  # type: ignore[arg-type]  # a dict of several types
-    controller = Controller(
-        folder, definition, searcher, executor or LocalExecutor(), max_failures, on_trial, retry_failed
-    )
-    controller.run()
+    with controlling(folder):
+        definition = write_definition(folder, definition, cfg)
+        searcher = searcher_of(definition.search, axes, owner=definition.owner, **settings)  # type: ignore[arg-type]  # a dict of several types
+        controller = Controller(
+            folder, definition, searcher, executor or LocalExecutor(), max_failures, on_trial, retry_failed
+        )
+        controller.run()
     report = load_sweep(folder)
     if report.best is not None:
         report.write_best()
