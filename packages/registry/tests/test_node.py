@@ -14,7 +14,8 @@ def test_slip_below_other_code_is_a_hint() -> None:
     assert finding.message == "Exact takes no argument 'dpeth'; did you mean 'depth'?"
 
 
-def test_an_empty_type_is_a_finding() -> None:
-    [finding] = check(dict(type="", depth=1), MODELS)
+@pytest.mark.parametrize("name", ["", "eng.", "mmdet.", "torch.nn."])
+def test_an_empty_type_is_a_finding(name: str) -> None:
+    [finding] = check(dict(type=name, depth=1), MODELS)
     assert (finding.path, finding.is_certain) == ("model.type", True)
-    assert finding.message == "type must be a name, a class or a function, not ''"
+    assert finding.message == f"type must be a name, a class or a function, not {name!r}"

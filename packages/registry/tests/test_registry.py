@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 import pytest
@@ -60,6 +61,9 @@ def test_an_empty_name_is_an_error(things: Registry, kind: type[Exception]) -> N
         things.get("")
     with pytest.raises(kind, match="is not empty"):
         things.build(dict(type=""))
+    for name in ("base.", "no_such_library.", "math.", "..."):
+        with pytest.raises(kind, match=re.escape(f"is not empty after {name!r}")):
+            things.get(name)
 
 
 def test_force_replaces(things: Registry) -> None:

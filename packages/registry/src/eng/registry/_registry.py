@@ -246,7 +246,7 @@ class Registry:
 
         Raises:
             TypeError: `key` is not a string.
-            EmptyNameError: `key` is empty (a KeyError and a RuntimeError).
+            EmptyNameError: `key` is empty, or ends with a dot (a KeyError and a RuntimeError).
             ImportError: a location fails to import, with its own traceback.
 
         Examples:
@@ -259,8 +259,9 @@ class Registry:
     def _search(self, key: str) -> Any:
         if not isinstance(key, str):
             raise TypeError(f"a name in {self._label()} is a string, not {key!r}")
-        if not key:
-            raise EmptyNameError(f"a name in {self._label()} is not empty; give the name of what is registered")
+        if key == "" or key.endswith("."):
+            after = f" after {key!r}" if key else ""
+            raise EmptyNameError(f"a name in {self._label()} is not empty{after}; give the name of what is registered")
         scope, name = self.split_scope_key(key)
         module = None
         if scope is None or scope in self._synonyms:

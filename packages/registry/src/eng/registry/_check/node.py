@@ -77,7 +77,7 @@ def resolve_or_find(
     """What the node's type stands for, or what to say where it stands for nothing."""
     type_or_name = node.get("type", shape.default_of(node))
     where = location_of(node, "type")
-    if not isinstance(type_or_name, str) or not type_or_name:
+    if not isinstance(type_or_name, str) or type_or_name == "" or type_or_name.endswith("."):
         if callable(type_or_name):
             return type_or_name, []
         message = f"type must be a name, a class or a function, not {type_or_name!r}"

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from .._nearness import closest, did_you_mean, is_slip_of
 from .findings import Finding
-from .words import TORCH, Words, file_of, owners_of, words_of, words_of_libraries
+from .words import Words, files_or_none_of, words_of, words_of_libraries
 
 
 @dataclass(frozen=True)
@@ -82,6 +81,4 @@ def _with_near(finding: Finding, candidates: list[str]) -> Finding:
 
 def _nobody_reads(identifier: str, builders: tuple[Callable[..., Any], ...]) -> bool:
     """Whether no file that defines a builder or a base of one mentions the word; False where a file cannot be read."""
-    modules = {owner.__module__ for owner in owners_of(builders)}
-    files: list[Path | None] = [file_of(name) for name in modules if name.partition(".")[0] not in TORCH]
-    return all(file is not None and identifier not in words_of(file) for file in files)
+    return all(file is not None and identifier not in words_of(file) for file in files_or_none_of(builders))

@@ -100,9 +100,13 @@ def file_of(module: str) -> Path | None:
 
 def files_of(builders: Iterable[Callable[..., Any]]) -> list[Path]:
     """The source files of classes and functions, and of the bases of the classes; those of torch are left out."""
+    return [file for file in files_or_none_of(builders) if file is not None]
+
+
+def files_or_none_of(builders: Iterable[Callable[..., Any]]) -> Iterator[Path | None]:
+    """As `files_of`, with None for each module that has no source file."""
     modules = {owner.__module__ for owner in owners_of(builders)}
-    files = (file_of(module) for module in sorted(modules) if module.partition(".")[0] not in TORCH)
-    return [file for file in files if file is not None]
+    return (file_of(module) for module in sorted(modules) if module.partition(".")[0] not in TORCH)
 
 
 def owners_of(builders: Iterable[Callable[..., Any]]) -> Iterator[Any]:
