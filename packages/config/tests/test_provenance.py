@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import click
 import pytest
 from config_parts import Write, chain
 
@@ -189,6 +190,18 @@ def test_what_eng_sets_has_the_line_of_its_caller() -> None:
     made = space["as_config"](dict(a=1))
     here = line() - 1
     assert {made.explain(key)[-1].where for key in "ab"} == {f"{__file__}:{here}"}
+
+
+def test_what_a_command_of_eng_sets_has_no_line() -> None:
+    """The console script calls click, which calls the command; a thread has no frame of this test below them."""
+    space: dict[str, Any] = {"__name__": "eng.runner.commands", "Config": Config, "made": []}
+    exec("def train():\n    made.append(Config(dict(a=1)))\n", space)
+    script = {"__name__": "__main__", "__spec__": None, "command": click.Command("train", callback=space["train"])}
+    exec(compile("def main():\n    command.main([], standalone_mode=False)\n", "/env/bin/eng", "exec"), script)
+    thread = threading.Thread(target=script["main"])
+    thread.start()
+    thread.join(10)
+    assert space["made"][0].explain("a")[-1].where == "code"
 
 
 def test_what_a_thread_of_eng_sets_has_no_line() -> None:

@@ -224,10 +224,12 @@ def caller_step(layer: str, value: Any) -> Step:
 
 
 def _is_ours(frame: FrameType) -> bool:
-    """Whether a frame runs code of eng, also as ``python -m eng.cli``, or the standard library's code that starts it."""
+    """Whether a frame runs code of eng, also as ``eng`` or ``python -m eng.cli``, or the code of others that starts it."""
     name, spec = frame.f_globals.get("__name__", ""), frame.f_globals.get("__spec__")
+    if name == "__main__" and os.path.split(frame.f_code.co_filename)[1] == "eng":  # the console script
+        return True
     module = str(getattr(spec, "name", name)) if name == "__main__" else str(name)
-    return module.startswith("eng.") or module in ("runpy", "threading")
+    return module.startswith("eng.") or module.partition(".")[0] in ("runpy", "threading", "click")
 
 
 def short_path(path: str) -> str:
