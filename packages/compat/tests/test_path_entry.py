@@ -25,8 +25,8 @@ ANSWER = "eng.compat.toplevel (0, 10)"
 
 @pytest.mark.parametrize(
     ("before", "during"),
-    [(None, "{}"), ("", "{}"), ("a", "{}:a"), ("a::b", "{}:a:b")],
-    ids=["unset", "empty", "one", "with a gap"],
+    [(None, "{}"), ("", "{}"), ("a", "{}:a"), ("a::b", "{}:a::b"), (":a", "{}::a"), ("a:", "{}:a:")],
+    ids=["unset", "empty", "one", "with a gap", "gap first", "gap last"],
 )
 def test_the_variable_holds_the_folder_while_the_alias_is_installed(monkeypatch, before, during) -> None:
     monkeypatch.delenv("PYTHONPATH", raising=False)
@@ -38,7 +38,7 @@ def test_the_variable_holds_the_folder_while_the_alias_is_installed(monkeypatch,
     assert os.environ["PYTHONPATH"] == during.format(_path_entry.FOLDER).replace(":", os.pathsep)
     assert sys.path.count(_path_entry.FOLDER) == 1
     compat.uninstall()
-    assert os.environ.get("PYTHONPATH", "") == (before or "").replace("::", ":").replace(":", os.pathsep)
+    assert os.environ.get("PYTHONPATH", "") == (before or "").replace(":", os.pathsep)
     assert sys.path == path
 
 
@@ -86,6 +86,30 @@ def test_a_python_without_eng_gets_the_package_that_it_has(tmp_path) -> None:
     env["PYTHONPATH"] = _path_entry.FOLDER
     done = subprocess.run(call, capture_output=True, text=True, env=env, timeout=60, check=False)
     assert f"No module named 'mmengine': {sys.executable} has neither eng-compat nor mmengine" in done.stderr
+
+
+def test_a_python_without_eng_gets_the_editable_package_of_a_finder(tmp_path) -> None:
+    """As setuptools installs a checkout: a finder behind those of the path, and no folder on ``sys.path``."""
+    folder = os.path.join(fake_mmengine(tmp_path), "mmengine")
+    script = f"""
+import sys
+from importlib.util import spec_from_file_location
+
+class Finder:
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name == "mmengine":
+            return spec_from_file_location(name, {folder!r} + "/__init__.py", submodule_search_locations=[{folder!r}])
+
+sys.meta_path.append(Finder)
+import mmengine
+from mmengine import part
+print(mmengine.VALUE, part.__name__, sys.modules["mmengine"] is mmengine)
+"""
+    env = {**os.environ, "PYTHONPATH": _path_entry.FOLDER}
+    call = [sys.executable, "-S", "-c", script]
+    done = subprocess.run(call, capture_output=True, text=True, env=env, timeout=60, check=False)
+    assert done.stdout.strip() == "installed mmengine.part True", done.stderr
 
 
 def test_a_child_of_this_environment_takes_eng_before_an_installed_mmengine(tmp_path) -> None:

@@ -32,5 +32,6 @@ def remove() -> None:
 
 
 def _other_entries() -> list[str]:
-    entries = os.environ.get(_VARIABLE, "").split(os.pathsep)
-    return [entry for entry in entries if entry and entry != FOLDER]
+    """An empty entry is the working directory; an empty variable has no entries."""
+    variable = os.environ.get(_VARIABLE)
+    return [entry for entry in variable.split(os.pathsep) if entry != FOLDER] if variable else []

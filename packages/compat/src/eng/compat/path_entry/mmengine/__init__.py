@@ -6,7 +6,6 @@ A Python that lacks eng (another environment, started by a script) gets the mmen
 import importlib
 import importlib.util
 import sys
-from importlib.machinery import PathFinder
 from pathlib import Path
 
 
@@ -19,7 +18,8 @@ def _replace_by_alias() -> None:
 def _replace_by_installed_package() -> None:
     folder = str(Path(__file__).parent.parent)
     sys.path[:] = [entry for entry in sys.path if entry != folder]
-    spec = PathFinder.find_spec(__name__)
+    del sys.modules[__name__]
+    spec = importlib.util.find_spec(__name__)  # asks the finders of editable packages, too
     if spec is None or spec.loader is None:
         message = f"No module named {__name__!r}: {sys.executable} has neither eng-compat nor mmengine"
         raise ModuleNotFoundError(message, name=__name__)
