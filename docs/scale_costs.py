@@ -104,8 +104,9 @@ def main() -> None:
     parser.add_argument("--states", type=int, default=2)
     parser.add_argument("--width", type=int, default=4)
     parser.add_argument("--gloo", action="store_true")
-    given = parser.parse_args()
-    job = Job(given.parameters, given.ranks, given.largest_unit, given.states, given.width, given.gloo)
+    parser.add_argument("--largest-parameter", type=float, default=Job.largest_parameter)
+    parser.add_argument("--bucket", type=float, default=Job.bucket)
+    job = Job(**vars(parser.parse_args()))
     print(f"{'':<27}{'GB on a rank':>14}{'GB sent in a step':>20}")
     for kind in KINDS:
         print(f"{kind:<27}{memory(job, kind) / 1e9:>14.3f}{sent(job, kind) / 1e9:>20.3f}")

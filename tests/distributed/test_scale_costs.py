@@ -29,6 +29,19 @@ def test_its_examples_hold() -> None:
     assert doctest.testmod(load()).failed == 0
 
 
+def test_the_command_takes_every_number_of_the_page(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = "--parameters 1e8 --ranks 4 --largest-unit 5e6 --largest-parameter 1e6 --bucket 2e6 --states 1 --width 2"
+    monkeypatch.setattr(sys, "argv", ["scale_costs.py", *options.split()])
+    load().main()
+    lines = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines()[1:])
+    values = {kind: [float(text) for text in rest.split()] for kind, rest in lines.items()}
+    assert values["DDP"] == [0.806, 0.3]  # (4 · 1e8 + 3 · 1e6) · 2 and 2 · 3/4 · 1e8 · 2 bytes
+    assert values["FSDP2"] == [0.18, 0.45]  # (3/4 · 1e8 + 3 · 5e6) · 2
+    assert values["ZeRO-1"] == [0.504, 0.3]  # (2.5 · 1e8 + 2e6) · 2
+
+
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     kinds = ["ddp", "fsdp", "fsdp, kept", *(["zero1", "zero2", "zero3"] if HAS_DEEPSPEED else [])]
