@@ -306,7 +306,8 @@ def matrix(session: nox.Session) -> None:
     """Unit tests of packages with other versions: ``nox -s matrix -- --python 3.12 --torch 2.6.0 runner``.
 
     Without arguments: all torch packages, with each Python and torch of the support window that is on the machine.
-    ``--remove`` deletes an environment (up to 7 GB) after its tests. The results go into the table of the README.
+    ``--remove`` deletes an environment (up to 7 GB) after its tests. The results go into the table of the README, unless its row
+    of the same versions has more packages.
     """
     options = argparse.ArgumentParser(prog="nox -s matrix --")
     options.add_argument("--python", action="append", choices=TORCH_FREE_PYTHONS)
@@ -352,7 +353,7 @@ def test_with(session: nox.Session, version: str, torch: str, packages: list[str
         label = f"{name} (Python {version}, torch {torch})"
         session.log(label)
         report = reports / f"{version}_{torch}_{name}.xml"
-        report.unlink(missing_ok=True)
+        report.write_text("")  # stays so where pytest dies, which counts as failed
         try:
             session.run(
                 python, "-m", "pytest", "-q", f"--junitxml={report}", f"packages/{name}/tests", external=True

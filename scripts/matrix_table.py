@@ -1,6 +1,7 @@
 """Writes the table of the README from the reports of ``nox -s matrix``: ``matrix_table.py FOLDER``.
 
-Reports are named ``PYTHON_TORCH_PACKAGE.xml``. Rows of the table whose versions no report names stay as they are.
+Reports are named ``PYTHON_TORCH_PACKAGE.xml``; one that is no XML is of a pytest that died, and counts as one failed test.
+Rows of the table whose versions no report names stay as they are, and so do rows of more packages than have reports.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import re
 import sys
 import xml.etree.ElementTree as ET
 from collections import defaultdict
+from datetime import date
 from pathlib import Path
 
 README = Path(__file__).parents[1] / "README.md"
@@ -20,7 +22,10 @@ Row = tuple[str, ...]
 
 def counts_of(report: Path) -> tuple[int, int, int, str]:
     """Passed, failed and skipped tests of a report, and its day."""
-    suites = list(ET.parse(report).iter("testsuite"))
+    try:
+        suites = list(ET.parse(report).iter("testsuite"))
+    except ET.ParseError:
+        return 0, 1, 0, date.fromtimestamp(report.stat().st_mtime).isoformat()
     total = {key: sum(int(suite.get(key, 0)) for suite in suites) for key in ("tests", "failures", "errors", "skipped")}
     failed = total["failures"] + total["errors"]
     return total["tests"] - failed - total["skipped"], failed, total["skipped"], suites[0].get("timestamp", "")[:10]
@@ -55,6 +60,10 @@ def earlier_rows(text: str) -> dict[tuple[str, str], Row]:
     return rows
 
 
+def number_of_packages(row: Row) -> int:
+    return len(row[HEAD.index("packages")].split(","))
+
+
 def order_of(versions: tuple[str, str]) -> list[tuple[int, ...]]:
     return [tuple(int(part) for part in re.findall(r"\d+", version)) for version in versions]
 
@@ -69,7 +78,10 @@ def with_table(readme: str, folder: Path) -> str:
     table, end, tail = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"{README} has no lines {BEGIN!r} and {END!r}, between which the table stands")
-    rows = {**earlier_rows(table), **measured_rows(folder)}
+    rows = earlier_rows(table)
+    for versions, row in measured_rows(folder).items():
+        if versions not in rows or number_of_packages(row) >= number_of_packages(rows[versions]):
+            rows[versions] = row
     lines = [HEAD, ("---",) * len(HEAD), *(rows[versions] for versions in sorted(rows, key=order_of))]
     text = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
     return f"{head}{BEGIN}\n{text}\n{END}{tail}"
