@@ -28,6 +28,7 @@ from eng.dist import find_free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 BUDGET_S = 460.0  # the whole check ends within eight minutes
+TESTS_S = 200.0  # for all tests marked `gpu`
 
 
 def marked_tests(setup: Setup) -> str:
@@ -41,7 +42,13 @@ def marked_tests(setup: Setup) -> str:
         subprocess.Popen([*command, str(file)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         for file in files
     ]
-    outputs = [run.communicate(timeout=200)[0].strip() for run in runs]
+    deadline = time.monotonic() + TESTS_S
+    try:
+        outputs = [run.communicate(timeout=deadline - time.monotonic())[0].strip() for run in runs]
+    finally:
+        for run in runs:
+            run.kill()
+            run.wait()
     lines = [f"{file.stem} {output.splitlines()[-1]}" for file, output in zip(files, outputs, strict=True)]
     failed = [output[-3000:] for run, output in zip(runs, outputs, strict=True) if run.returncode != 0]
     if failed:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,6 +37,24 @@ def test_small_checks_pass_on_the_cpu(tmp_path: Path) -> None:
     assert [row["check"] for row in rows] == checks
     assert "equal bits" in done.stdout
     assert "DDP and FSDP2 trained over gloo" in done.stdout
+
+
+def test_tests_that_take_too_long_are_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    gpu_check = importlib.import_module("gpu_check")
+    runs: list[subprocess.Popen[str]] = []
+
+    def sleep_in_place_of_tests(command: list[str], **options: Any) -> subprocess.Popen[str]:
+        runs.append(popen([sys.executable, "-c", "import time; time.sleep(60)"], **options))
+        return runs[-1]
+
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", sleep_in_place_of_tests)
+    monkeypatch.setattr(gpu_check, "TESTS_S", 0.2)
+    with pytest.raises(subprocess.TimeoutExpired, match=r"time\.sleep.* timed out"):
+        gpu_check.marked_tests(gpu_check.Setup(torch.device("cpu"), False))
+    assert len(runs) > 1
+    assert all(run.returncode is not None for run in runs)
 
 
 def test_a_failing_check_is_told(tmp_path: Path) -> None:
