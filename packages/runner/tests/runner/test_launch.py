@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from eng.logging.starts import START_FILE, claim_start
+from eng.runner import _commands
 from eng.runner.launch import Meeting, after_restart, restarts_so_far, unfinished_starts
 
 
@@ -93,3 +95,21 @@ def test_a_second_run_of_one_process_is_no_restart(job: Path) -> None:
     second = claim_start(job, "20260101_000002")
     assert first != second
     assert unfinished_starts(str(job), str(job / second)) == 1  # the other process alone
+
+
+@pytest.mark.parametrize(
+    "command", [_commands.train, _commands.val, _commands.test_command], ids=["train", "val", "test"]
+)
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--max-restarts", "3"], "--max-restarts would do nothing"),
+        (["--rdzv-id", "job", "--rdzv-conf", "timeout=3"], "--rdzv-id and --rdzv-conf would do nothing"),
+    ],
+)
+def test_options_of_processes_that_nobody_starts(command: Any, words: list[str], named: str) -> None:
+    done = CliRunner().invoke(command, ["absent.py", *words])
+    assert done.exit_code == 2
+    said = " ".join(done.output.replace("│", " ").split())
+    assert named in said
+    assert "add --nproc N, or --nnodes N --rdzv HOST:PORT" in said

@@ -15,6 +15,7 @@ from eng.evaluator import BaseMetric
 from eng.hooks import EarlyStoppingHook, Hook
 from eng.model import BaseModel
 from eng.runner import Runner
+from eng.runner.assemble.loops import _refuse_names_of_sets
 from eng.runner.errors import SettingsError
 
 
@@ -161,6 +162,19 @@ def test_a_config_with_several_sets_passes_the_check(tmp_path: Path) -> None:
 def test_names_that_do_not_fit_say_what_to_write(change: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=message):
         runner(tmp_path, **two_sets(**change)).val()
+
+
+@pytest.mark.parametrize("cfg", [{"limit": {"a": 1}}, {"limits": [2]}])
+def test_unknown_settings_of_a_loop_are_no_names_of_sets(cfg: dict[str, Any], tmp_path: Path) -> None:
+    settings = {"val_dataloader": loader(*CLEAN), "val_evaluator": Accuracy(), "val_cfg": cfg}
+    with pytest.raises(TypeError, match=f"'{next(iter(cfg))}'"):
+        runner(tmp_path, **settings).val()
+
+
+def test_settings_of_a_loop_that_are_mappings_are_no_names_of_sets() -> None:
+    _refuse_names_of_sets("val", {"limit_batches": {"fp16": 1}}, None)
+    with pytest.raises(SettingsError, match=r"test_cfg has the names of sets \(clean\)"):
+        _refuse_names_of_sets("test", {"clean": {"limit_batches": 1}}, None)
 
 
 # --- when to validate ------------------------------------------------------------------------------------------

@@ -295,8 +295,20 @@ def _with_dump(evaluator: Any, out: str) -> Any:
 
 
 def _wants_agent(common: Mapping[str, Any]) -> bool:
-    """Whether this call starts processes, on this machine or as one of several."""
-    return any(common[name] is not None for name in ("nproc", "nnodes", "rdzv"))
+    """Whether this call starts processes, on this machine or as one of several.
+
+    Raises:
+        click.UsageError: it has options for such processes and starts none.
+    """
+    if any(common[name] is not None for name in ("nproc", "nnodes", "rdzv")):
+        return True
+    idle = [f"--{name.replace('_', '-')}" for name in ("rdzv_id", "rdzv_conf", "max_restarts") if common[name]]
+    if idle:
+        raise click.UsageError(
+            f"{' and '.join(idle)} would do nothing, as this call starts no processes: add --nproc N, or --nnodes N --rdzv "
+            "HOST:PORT for several machines"
+        )
+    return False
 
 
 def _on_several(common: dict[str, Any]) -> int:

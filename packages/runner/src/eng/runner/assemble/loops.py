@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from eng.registry import LOOPS
@@ -87,15 +89,33 @@ def _refuse_names_of_sets(mode: str, cfg: Any, evaluator: Any) -> None:
     Raises:
         SettingsError: there are some.
     """
-    for key, value in ((f"{mode}_evaluator", evaluator), (f"{mode}_cfg", cfg)):
-        if not isinstance(value, Mapping) or not value or "type" in value or isinstance(value, BaseLoop):
+    takes = frozenset(inspect.signature(SINGLE[mode]).parameters)
+    for key, setting, are_of_sets in (
+        (f"{mode}_evaluator", evaluator, _are_evaluators),
+        (f"{mode}_cfg", cfg, partial(_are_loop_cfgs, takes)),
+    ):
+        if not isinstance(setting, Mapping) or not setting or "type" in setting or isinstance(setting, BaseLoop):
             continue
-        if all(isinstance(item, (Mapping, list)) and item != [] for item in value.values()) and "metrics" not in value:
-            names = ", ".join(map(str, value))
+        if are_of_sets(setting):
+            names = ", ".join(map(str, setting))
             raise SettingsError(
                 f"{key} has the names of sets ({names}) and {mode}_dataloader is one loader without a name: write "
-                f"{mode}_dataloader=dict({next(iter(value))}=...), or give {key} without names"
+                f"{mode}_dataloader=dict({next(iter(setting))}=...), or give {key} without names"
             )
+
+
+def _are_evaluators(setting: Mapping[str, Any]) -> bool:
+    return "metrics" not in setting and all(
+        isinstance(item, (Mapping, list)) and item != [] for item in setting.values()
+    )
+
+
+def _are_loop_cfgs(takes: frozenset[str], setting: Mapping[str, Any]) -> bool:
+    """Whether each value has settings of a loop, under a name that is none of its settings."""
+    return takes.isdisjoint(setting) and all(
+        isinstance(item, Mapping) and (not item or "type" in item or not takes.isdisjoint(item))
+        for item in setting.values()
+    )
 
 
 def _build_evaluation_loop(mode: str, loop: Any, runner: Any, dataloader: Any, evaluator: Any) -> BaseLoop:
