@@ -6,12 +6,14 @@ import copy
 import os
 import sys
 
+import pytest
 import torch
 import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from eng.optim import OptimWrapper, build_optim_wrapper
+from eng.optim import BFloat16OptimWrapper, OptimWrapper, build_optim_wrapper
+from eng.optim.errors import OptimError
 
 
 def mlp():
@@ -132,9 +134,50 @@ def zero(rank):
     torch.testing.assert_close(flat(model.parameters()), expected(batches, None), rtol=0, atol=1e-6)
     state = wrapper.state_dict()
     assert ("state" in state) == (rank == 0)
+    with pytest.raises(OptimError, match="takes no ZeroRedundancyOptimizer, which holds the weights a second time"):
+        build_optim_wrapper(mlp().bfloat16(), {"type": "BFloat16OptimWrapper", **cfg})
 
 
-SCENARIOS = [weighted_accumulation, sharded, zero]
+def bfloat16(rank):
+    """BFloat16OptimWrapper averages the gradients of all ranks in each step, behind a resume too."""
+    torch.manual_seed(8)
+    batches = torch.randn(6, 8, 6)
+
+    def run(model, wrapper, batches):
+        for batch in batches:
+            with wrapper.optim_context(model):
+                loss = mean_loss(model, batch)
+            wrapper.update_params(loss)
+
+    def start(update, wrap=lambda model: model):
+        model = wrap(mlp().bfloat16())
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        return model, BFloat16OptimWrapper(optimizer=optimizer, update=update)
+
+    for update in ("stochastic", "master"):
+        model, wrapper = start(update, DistributedDataParallel)
+        mine = batches[:, rank::2]
+        run(model, wrapper, mine[:3])
+        state, window = copy.deepcopy(wrapper.state_dict()), wrapper.accumulation_state()
+        resumed, resumed_wrapper = start(update, DistributedDataParallel)
+        resumed.load_state_dict(model.state_dict())
+        resumed_wrapper.load_state_dict(state)
+        resumed_wrapper.load_accumulation_state(window)
+        run(model, wrapper, mine[3:])
+        run(resumed, resumed_wrapper, mine[3:])
+        weights = flat(model.parameters())
+        assert weights.dtype is torch.bfloat16 and torch.equal(flat(resumed.parameters()), weights)
+        gathered = [torch.empty_like(weights) for _ in range(2)]
+        dist.all_gather(gathered, weights)
+        assert torch.equal(*gathered)
+        single, single_wrapper = start(update)
+        before = flat(single.parameters()).float()
+        run(single, single_wrapper, batches)
+        distance = (flat(single.parameters()).float() - before).norm()
+        assert (flat(single.parameters()).float() - weights.float()).norm() < 0.05 * distance
+
+
+SCENARIOS = [weighted_accumulation, sharded, zero, bfloat16]
 
 if __name__ == "__main__":
     rank = int(os.environ["RANK"])

@@ -89,15 +89,53 @@ def test_a_run_in_bfloat16_learns_as_one_in_float32_and_resumes_with_its_bits(tm
     assert {moments["exp_avg"].dtype for moments in state["state"].values()} == {torch.float32}
 
 
-def test_weights_that_somebody_else_wrote_have_no_master() -> None:
+@pytest.mark.parametrize("write", [nn.init.constant_, lambda weight, value: weight.data.fill_(value)])
+def test_weights_that_somebody_else_wrote_have_no_master(write) -> None:
     weight = nn.Parameter(torch.ones(4, dtype=torch.bfloat16))
     wrapper = BFloat16OptimWrapper(optimizer=torch.optim.SGD([weight], lr=1 / 1024), update="master")
     wrapper.update_params(weight.float().sum())
-    with torch.no_grad():
-        weight.fill_(2)
+    write(weight, 2)
     wrapper.update_params(weight.float().sum())
     (master,) = wrapper.state_dict()["master_weights"].values()
     assert torch.equal(master, torch.full((4,), 2 - 1 / 1024))
+
+
+@pytest.mark.parametrize("update", ["stochastic", "master"])
+def test_a_state_is_loaded_by_name_with_its_float32_moments(update) -> None:
+    def named(order: str) -> tuple[nn.ParameterDict, BFloat16OptimWrapper]:
+        model = nn.ParameterDict({name: torch.ones(1, dtype=torch.bfloat16) for name in order})
+        wrapper = BFloat16OptimWrapper(optimizer=torch.optim.SGD(model.parameters(), 1e-4, momentum=0.9), update=update)
+        wrapper.name_parameters(model)
+        return model, wrapper
+
+    model, wrapper = named("ab")
+    for slope in (1.0, 1 / 256):
+        wrapper.update_params(slope * model["a"].sum() + 3 * slope * model["b"].sum())
+    other, resumed = named("ba")
+    resumed.load_state_dict(wrapper.state_dict())
+    moments = {name: resumed.optimizer.state[other[name]]["momentum_buffer"] for name in "ab"}
+    first = torch.tensor([0.9]) + 1 / 256  # bfloat16 has no such value
+    torch.testing.assert_close(moments, {"a": first, "b": 3 * first})
+
+
+class Hoarder(torch.optim.SGD):
+    """Steps weights of its own list."""
+
+    def __init__(self, weights) -> None:
+        self.weights = list(weights)
+        super().__init__(weights, lr=1)
+
+    def step(self, closure=None) -> None:
+        with torch.no_grad():
+            for weight in self.weights:
+                weight.sub_(weight.grad)
+
+
+def test_an_optimizer_that_steps_the_bfloat16_weights_is_named() -> None:
+    weight = nn.Parameter(torch.ones(4, dtype=torch.bfloat16))
+    wrapper = BFloat16OptimWrapper(optimizer=Hoarder([weight]))
+    with pytest.raises(OptimError, match="and Hoarder wrote the bfloat16 ones"):
+        wrapper.update_params(weight.float().sum())
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def told(tmp_path_factory):
 
 
 @pytest.mark.timeout(150)
-@pytest.mark.parametrize("scenario", ["weighted_accumulation", "sharded", "zero"])
+@pytest.mark.parametrize("scenario", ["weighted_accumulation", "sharded", "zero", "bfloat16"])
 def test_two_ranks(scenario, told):
     for out, err in told:
         assert f"passed {scenario}" in out, err[-3000:]

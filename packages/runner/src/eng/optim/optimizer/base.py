@@ -100,7 +100,11 @@ class BaseOptimWrapper(metaclass=ABCMeta):
         self.base_param_settings = state.pop("base_param_settings", self.base_param_settings)
         self._add_groups_again(state)
         groups = self.optimizer.param_groups
-        self.optimizer.load_state_dict(match_by_name(state, groups, self._names.of_groups(groups), list(self._names)))
+        self._load_optimizer(match_by_name(state, groups, self._names.of_groups(groups), list(self._names)))
+
+    def _load_optimizer(self, state: dict[str, Any]) -> None:
+        """Gives the optimizer its state, whose parameters are in the order of its groups."""
+        self.optimizer.load_state_dict(state)
 
     def differing_settings(self, state_dict: Mapping[str, Any]) -> list[tuple[str, Any, Any, int]]:
         """Values of the parameter groups that :meth:`load_state_dict` would replace.

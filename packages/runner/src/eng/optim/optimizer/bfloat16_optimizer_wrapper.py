@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import nn
 
 from eng.optim.errors import OptimError
 from eng.registry import OPTIM_WRAPPERS
@@ -41,7 +42,8 @@ class BFloat16OptimWrapper(AmpOptimWrapper):
         **kwargs: of :class:`OptimWrapper`.
 
     Raises:
-        OptimError: ``update`` is unknown, no weight is bfloat16, or weights are sharded.
+        OptimError: ``update`` is unknown, no weight is bfloat16, weights are sharded, or the optimizer holds weights elsewhere than in
+            its ``param_groups``, as ZeroRedundancyOptimizer does.
 
     Examples:
         >>> weight = torch.nn.Parameter(torch.ones(1000, dtype=torch.bfloat16))
@@ -64,6 +66,10 @@ class BFloat16OptimWrapper(AmpOptimWrapper):
         if any(hasattr(weight, "to_local") for weight in weights):
             raise OptimError(
                 "BFloat16OptimWrapper takes no sharded weights: FSDP2 with mixed_precision=dict(param_dtype='bfloat16') keeps float32 shards"
+            )
+        if hasattr(self.optimizer, "consolidate_state_dict"):
+            raise OptimError(
+                "BFloat16OptimWrapper takes no ZeroRedundancyOptimizer, which holds the weights a second time"
             )
         self.update, self.seed = update, seed
         # Masters, with the version of the weight that they belong to: whoever else writes a weight makes its master void.
@@ -92,8 +98,7 @@ class BFloat16OptimWrapper(AmpOptimWrapper):
         state = dict(state_dict)
         masters = state.pop("master_weights", {})
         self._masters = {}
-        with self._in_float32(self._weights(), changes=False):  # torch casts moments to the type of the weights
-            super().load_state_dict(state)
+        super().load_state_dict(state)
         if self.update != "master":
             return
         for name, weight in self.named_parameters():
@@ -101,33 +106,56 @@ class BFloat16OptimWrapper(AmpOptimWrapper):
                 master = masters[str(name)].to(weight.device, torch.float32, copy=True)
                 self._masters[weight] = (master, weight._version)  # noqa: SLF001  # the one count of writes that torch has
 
+    def _load_optimizer(self, state: dict[str, Any]) -> None:
+        with self._in_float32(self._weights(), changes=False):  # torch casts moments to the type of the weights
+            super()._load_optimizer(state)
+
     def _weights(self) -> list[torch.Tensor]:
         groups = self.optimizer.param_groups
         return [weight for group in groups for weight in group["params"] if weight.dtype is torch.bfloat16]
 
     def _master_of(self, weight: torch.Tensor) -> torch.Tensor | None:
+        """The master of a weight; None where somebody else wrote the weight, which writes through ``.data`` do not count."""
         master, version = self._masters.get(weight, (None, -1))
-        return master if version == weight._version else None  # noqa: SLF001
+        if master is None or version != weight._version or master.device != weight.device:  # noqa: SLF001
+            return None
+        return master if torch.equal(master.to(weight.dtype), weight) else None
 
     @contextmanager
     def _in_float32(self, weights: list[torch.Tensor], *, changes: bool = True) -> Iterator[None]:
-        """Within the block weights and gradients are float32; behind it weights are in their own memory again, rounded."""
-        narrow = [(weight, weight.data, weight.grad) for weight in weights]
-        for weight, data, gradient in narrow:
+        """Within the block the optimizer has float32 weights and gradients in place of the bfloat16 ones, which are set behind it.
+
+        The weights stay as they are: with another type they would lose the hook by which DistributedDataParallel averages gradients.
+        """
+        wide: dict[torch.Tensor, torch.Tensor] = {}
+        for weight in weights:
             master = self._master_of(weight)
-            weight.data = data.float() if master is None else master
-            weight.grad = None if gradient is None else gradient.float()
+            wide[weight] = nn.Parameter(weight.detach().float() if master is None else master)
+            wide[weight].grad = None if weight.grad is None else weight.grad.float()
+        versions = [weight._version for weight in weights]  # noqa: SLF001
+        self._exchange(wide)
         try:
             yield
         finally:
+            self._exchange({value: weight for weight, value in wide.items()})
+        if versions != [weight._version for weight in weights]:  # noqa: SLF001
+            raise OptimError(
+                f"BFloat16OptimWrapper gives float32 weights through param_groups, and {type(self.optimizer).__name__} wrote the "
+                "bfloat16 ones: take an optimizer that holds weights in its param_groups alone"
+            )
+        if changes:
             generators: dict[torch.device, torch.Generator] = {}
-            for weight, data, gradient in narrow:
-                wide = weight.data
-                weight.grad = None
-                weight.data = data
-                weight.grad = gradient
-                if changes:
-                    self._round(weight, wide, generators)
+            for weight, value in wide.items():
+                self._round(weight, value.detach(), generators)
+
+    def _exchange(self, by: Mapping[torch.Tensor, torch.Tensor]) -> None:
+        """Puts tensors in the place of others in the optimizer's groups and state."""
+        for group in self.optimizer.param_groups:
+            group["params"][:] = [by.get(parameter, parameter) for parameter in group["params"]]
+        state = getattr(self.optimizer, "state", {})
+        for old, new in by.items():
+            if old in state:
+                state[new] = state.pop(old)
 
     def _round(self, weight: torch.Tensor, wide: torch.Tensor, generators: dict[torch.device, torch.Generator]) -> None:
         with torch.no_grad():
