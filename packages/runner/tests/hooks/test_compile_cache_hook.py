@@ -153,3 +153,21 @@ def test_libraries_of_this_process_travel_with_the_artifacts(monkeypatch, tmp_pa
     _compiled_files.unpack(content)
     assert compiler.loaded == [b"programs"]
     assert (old.read_bytes(), new.read_bytes(), foreign.exists()) == (b"old", b"is there", False)
+
+
+def test_libraries_behind_a_link_travel_and_those_that_vanish_do_not(monkeypatch, tmp_path) -> None:
+    compiler = Compiler(monkeypatch)
+    real = tmp_path / "real"
+    real.mkdir()
+    (tmp_path / "compiled").symlink_to(real)
+    old = real / "old.so"
+    old.write_bytes(b"old")
+    os.utime(old, (1, 1))
+    for name in ("gone.so", "lost.so"):
+        (real / name).symlink_to(tmp_path / "nothing")  # listed, and not there when it is looked at
+    monkeypatch.setattr(_compiled_files, "_loaded_libraries", lambda: {str(old), str(real / "gone.so")})
+    content = _compiled_files.pack(b"programs", since=1000.0)
+    old.unlink()
+    _compiled_files.unpack(content)
+    assert compiler.loaded == [b"programs"]
+    assert old.read_bytes() == b"old"

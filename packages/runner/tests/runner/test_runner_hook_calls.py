@@ -11,6 +11,7 @@ from eng.hooks import CheckpointHook, Hook
 from eng.hooks.hook import POINTS
 from eng.runner import Priority, get_priority
 from eng.runner.hook_list import HookList, owner_name
+from eng.visualization import BaseVisBackend, Visualizer
 
 
 class Notes(Hook):
@@ -162,6 +163,47 @@ def test_a_run_that_never_began_has_no_end(make_runner) -> None:
     with pytest.raises(KeyError, match="'Nothing' is not in the eng::optimizer registry"):
         make_runner(optim_wrapper=dict(optimizer=dict(type="Nothing", lr=1)), custom_hooks=[notes]).train()
     assert notes.seen == []
+
+
+class Tracker(BaseVisBackend):
+    def __init__(self, save_dir: str, fails: bool = False) -> None:
+        super().__init__(save_dir)
+        self.seen: list[str] = []
+        self.fails = fails
+
+    experiment = None
+
+    def _init_env(self) -> None: ...
+
+    def add_config(self, config, **kwargs):
+        self.seen.append("add_config")
+
+    def close(self):
+        self.seen.append("close")
+        if self.fails:
+            raise OSError("the tracker is gone")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_trackers_of_a_run_that_never_began_are_closed(make_runner, heard, fails) -> None:
+    runner = make_runner(
+        optim_wrapper=dict(optimizer=dict(type="Nothing", lr=1)), cfg=dict(seed=1),
+        visualizer=dict(type="Visualizer", vis_backends=[dict(type=Tracker, fails=fails)]),
+    )  # fmt: skip
+    tracker = runner.visualizer.get_backend("Tracker")
+    assert tracker.seen == ["add_config"]
+    heard.listen(runner.logger)
+    with pytest.raises(KeyError, match="'Nothing' is not in the eng::optimizer registry"):
+        runner.train()
+    assert tracker.seen == ["add_config", "close"]
+    assert ("_close_visualizer failed at the end of a run that did not begin" in heard.text) == fails
+
+
+def test_trackers_of_a_run_that_began_are_closed_once(make_runner) -> None:
+    tracker = Tracker("unused")
+    with pytest.raises(OSError, match="the tracker is gone"):
+        make_runner(custom_hooks=[Raises("before_run")], visualizer=Visualizer(vis_backends=[tracker])).train()
+    assert tracker.seen == ["close"]
 
 
 def test_a_run_whose_beginning_failed_has_an_end(make_runner) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import zipfile
@@ -27,8 +28,9 @@ def pack(artifacts: bytes, since: float) -> bytes:
         archive.writestr(_ARTIFACTS, artifacts)
         used = _loaded_libraries()
         for path in sorted(folder.rglob("*.so")):
-            if str(path) in used or path.stat().st_mtime >= since:
-                archive.writestr(f"{_LIBRARIES}{path.relative_to(folder).as_posix()}", path.read_bytes())
+            with contextlib.suppress(FileNotFoundError):  # another process may clear its part of the folder
+                if str(path) in used or path.stat().st_mtime >= since:
+                    archive.writestr(f"{_LIBRARIES}{path.relative_to(folder).as_posix()}", path.read_bytes())
     return file.getvalue()
 
 
@@ -54,7 +56,7 @@ def unpack(content: bytes) -> None:
 def _cache_folder() -> Path:
     from torch._inductor.runtime.runtime_utils import cache_dir  # type: ignore[attr-defined]  # of all versions from 2.6 on
 
-    return Path(cache_dir())
+    return Path(cache_dir()).resolve()  # as the system names the libraries that are loaded
 
 
 def _loaded_libraries() -> set[str]:

@@ -139,12 +139,15 @@ class HookList:
     def close(self, runner: Any) -> None:
         """Calls ``after_run`` of every hook when the run has failed: a further failure is logged, not raised.
 
-        A run that failed before ``before_run`` has no ``after_run``.
+        A run that failed before ``before_run`` has no ``after_run``, in which the LoggerHook closes the visualizer: it has been
+        open since the config was given to it.
         """
         self._actions.clear()
         self.point = None
         if self._has_begun:
             self._call_quietly(self.methods_at("after_run"), runner, {}, "after_run")
+        else:
+            self._call_quietly((_close_visualizer,), runner, {}, "the end of a run that did not begin")
 
     def after_point(self, action: Callable[[], None]) -> None:
         """Runs ``action`` when all hooks of the current point have run."""
@@ -189,6 +192,10 @@ def acts_at(hook: Hook, point: str) -> bool:
     if point in POINTS:
         return overrides(hook, point)
     return callable(getattr(hook, point, None))
+
+
+def _close_visualizer(runner: Any) -> None:
+    runner.visualizer.close()
 
 
 def owner_name(method: Method) -> str:
