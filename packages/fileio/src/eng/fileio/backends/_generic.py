@@ -15,7 +15,7 @@ from pathlib import Path
 from eng.fileio._atomic import atomic_write
 from eng.fileio._listing import Suffix
 from eng.fileio._text import without_mark
-from eng.fileio._uri import PathLike, base_name, join_keys, text_of
+from eng.fileio._uri import PathLike, base_name, join_keys, safe_key, text_of
 from eng.fileio.backends.base import BaseStorageBackend
 from eng.fileio.backends.local_backend import LocalBackend
 
@@ -130,10 +130,15 @@ class RemoteStore(RemoteReader):
         return dst
 
     def copytree_to_local(self, src: PathLike, dst: PathLike) -> PathLike:
-        """Copies a tree to the local path `dst`."""
+        """Copies a tree to the local path `dst`.
+
+        Raises:
+            UnsafeKeyError: a key of the storage would be written outside of `dst`; those before it are copied.
+        """
         os.makedirs(dst, exist_ok=True)
         for name in self._files_below(src):
-            self.copyfile_to_local(self.join_path(src, name), os.path.join(dst, name))
+            inside = safe_key(name, text_of(src)).lstrip("/")
+            self.copyfile_to_local(self.join_path(src, name), os.path.join(dst, inside))
         return dst
 
     def copy_if_symlink_fails(self, src: PathLike, dst: PathLike) -> bool:
