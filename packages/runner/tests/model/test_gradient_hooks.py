@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from model_wrappers_parts import ranks
@@ -40,6 +42,8 @@ def test_gradients_are_rounded_or_of_low_rank_and_the_same_on_all_ranks(tmp_path
 
 
 class Wrapper:
+    process_group = None
+
     def register_comm_hook(self, state, hook) -> None:
         raise AssertionError("must not be called")
 
@@ -56,3 +60,11 @@ class Wrapper:
 def test_unknown_hooks_and_options_are_refused(setting, message) -> None:
     with pytest.raises(WrapperOptionError, match=message):
         register_gradient_hook(Wrapper(), setting)
+
+
+@pytest.mark.parametrize("setting", ["bf16", "fp16", "powersgd", dict(type="batched_powersgd", compress="fp16")])
+def test_gradients_are_exchanged_in_the_wrappers_process_group(setting) -> None:
+    states, group = [], object()
+    wrapper = SimpleNamespace(process_group=group, register_comm_hook=lambda state, hook: states.append(state))
+    register_gradient_hook(wrapper, setting)
+    assert [getattr(state, "process_group", state) for state in states] == [group]

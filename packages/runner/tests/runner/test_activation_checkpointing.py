@@ -8,7 +8,10 @@ import io
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import distribute_module, distribute_tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -163,6 +166,29 @@ def test_what_is_offloaded_lies_in_copies_and_comes_back(monkeypatch, recompute:
     assert all(tensor.untyped_storage().data_ptr() in weights for tensor, packed, weights in copies if packed is tensor)
 
 
+@pytest.fixture
+def mesh():
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield init_device_mesh("cpu", (1,))
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize("recompute", [True, False])
+def test_offload_leaves_distributed_tensors_where_they_are(mesh, monkeypatch, recompute: bool) -> None:
+    monkeypatch.setattr(activation_checkpointing, "_is_on_host", lambda tensor: False)
+
+    def gradients(setting) -> list[torch.Tensor]:
+        torch.manual_seed(0)
+        net = nn.Sequential(Block().eval(), Block().eval())
+        distribute_module(net, mesh)
+        turn_on_activation_checkpointing(net, setting)
+        net(distribute_tensor(torch.randn(4, 16), mesh)).sum().backward()
+        return [parameter.grad.to_local() for parameter in net.parameters()]
+
+    offloaded = gradients(dict(modules=["*"], offload=True, recompute=recompute))
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(offloaded, gradients(None), strict=True))
+
+
 def test_a_selective_copy_keeps_its_operators() -> None:
     net = nn.Sequential(Block())
     turn_on_activation_checkpointing(net, dict(modules="0", keep="matmul"))
@@ -180,6 +206,9 @@ def test_a_selective_copy_keeps_its_operators() -> None:
     [
         (dict(modules=["0"], keeps="matmul"), SettingsError, "takes no 'keeps'; did you mean 'keep'"),
         (dict(keep="matmul"), SettingsError, r"needs modules, such as \['layers.\*'\]; it has \['keep'\]"),
+        (dict(modules=None), SettingsError, r"takes names of modules, such as \['layers.\*'\], got None"),
+        (dict(modules=[0]), SettingsError, r"takes names of modules, such as \['layers.\*'\], got \[0\]"),
+        (3, SettingsError, r"takes names of modules, such as \['layers.\*'\], got 3"),
         (dict(modules="0", keep="matmull"), SettingsError, "'matmull' is no operator of torch; did you mean 'matmul'"),
         (dict(modules="0", recompute=False), SettingsError, "recompute=False keeps everything"),
         (dict(modules="0", recompute=False, offload=True, keep="matmul"), SettingsError, "without keep"),

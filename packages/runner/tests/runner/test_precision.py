@@ -8,7 +8,11 @@ import sys
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
+from eng.evaluator import BaseMetric
+from eng.model import BaseModel
+from eng.runner import Runner
 from eng.runner.errors import SettingsError
 from eng.runner.precision import convert_precision
 
@@ -75,7 +79,10 @@ def test_named_layers_multiply_in_float8_close_to_float32(setting, names) -> Non
         (dict(skip="head"), "are of linear='float8', which is missing"),
         (dict(linear="float8", modules="layer"), "modules='layer' names no linear layer"),
         (dict(linear="float8", modules="odd"), "fits no linear layer of ModuleDict: 1 are named, and sizes must be multiples of 16"),
-        ("float8", "precision takes no 'float8'"),
+        ("float8", r"precision takes no 'float8': write precision=dict\(weights='bfloat16'\) or"),
+        ("weights", r"precision takes no 'weights': write precision=dict\(weights='bfloat16'\) or"),
+        (["weights"], r"precision takes no \['weights'\]: write"),
+        (True, "precision takes no True: write"),
     ],
 )  # fmt: skip
 def test_settings_that_fit_nothing_are_refused(setting, message) -> None:
@@ -87,3 +94,41 @@ def test_a_missing_torchao_is_named(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "torchao.float8", None)
     with pytest.raises(SettingsError, match="needs torchao: pip install torchao"):
         convert_precision(network(), dict(linear="float8"))
+
+
+class Regression(BaseModel):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.net = nn.Sequential(nn.Linear(4, 8), nn.LayerNorm(8), nn.GELU(), nn.Linear(8, 1))
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor, mode: str = "tensor"):
+        output = self.net(x)
+        return {"loss": (output.float() - y).square().mean()} if mode == "loss" else list(output.float())
+
+
+class Mean(BaseMetric):
+    def process(self, data_batch, data_samples) -> None:
+        self.results += [float(sample) for sample in data_samples]
+
+    def compute_metrics(self, results):
+        return {"mean": sum(results) / len(results)}
+
+
+@pytest.mark.parametrize("wrapper", [dict(type="BFloat16OptimWrapper"), dict(type="AmpOptimWrapper", dtype="bfloat16")])
+def test_a_run_with_bfloat16_weights_validates_and_tests(tmp_path, wrapper) -> None:
+    torch.manual_seed(0)
+    x, y = torch.randn(16, 4), torch.ones(16, 1)
+    loader = DataLoader(TensorDataset(x, y), batch_size=8)
+    plain = Regression()
+    expected = {"mean": torch.stack(plain(x, y)).mean().item(), "loss": plain(x, y, "loss")["loss"].item()}
+    runner = Runner(
+        Regression(), str(tmp_path), loader, train_cfg=dict(max_epochs=1),
+        optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.0), **wrapper), precision=dict(weights="bfloat16"),
+        val_dataloader=loader, val_cfg=dict(loss=True), val_evaluator=Mean(),
+        test_dataloader=loader, test_cfg=dict(), test_evaluator=Mean(), log_level="ERROR",
+    )  # fmt: skip
+    runner.train()
+    metrics = {name.rpartition("/")[2]: value for name, value in {**runner.val(), **runner.test()}.items()}
+    assert {name: metrics[name] for name in expected} == pytest.approx(expected, abs=0.02)
+    assert metrics["mean"] != expected["mean"]  # bfloat16 has 8 bits

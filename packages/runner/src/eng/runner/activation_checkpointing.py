@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
 from functools import partial
@@ -43,19 +43,20 @@ class ActivationSettings:
     """Operators whose results are kept where the rest is computed again: ``"matmul"``, ``"attention"``, ``"convolution"``, or names
     of torch's operators such as ``"aten.mm"``."""
     offload: bool = False
-    """Whether what is kept, but for weights, waits in the memory of the host; on a CPU nothing moves."""
+    """Whether what is kept, but for weights and distributed tensors, waits in the memory of the host; on a CPU nothing moves. Results
+    that ``keep`` keeps stay on the device."""
 
     @classmethod
     def of(cls, setting: Any) -> ActivationSettings | None:
         """The settings in names of modules or in a mapping; None where nothing is asked for.
 
         Raises:
-            SettingsError: a key is unknown or missing, or the keys contradict each other.
+            SettingsError: a key is unknown or missing, the keys contradict each other, or ``modules`` is no list of names.
         """
         if not setting:
             return None
         if not isinstance(setting, Mapping):
-            return cls(modules=setting)
+            return cls(modules=_names(setting))
         known = [each.name for each in fields(cls)]
         for key in setting:
             if key not in known:
@@ -64,12 +65,20 @@ class ActivationSettings:
             raise SettingsError(
                 f"activation_checkpointing needs modules, such as ['layers.*']; it has {sorted(setting)}"
             )
-        settings = cls(**setting)
+        settings = cls(**{**setting, "modules": _names(setting["modules"])})
         if not settings.recompute and (settings.keep or not settings.offload):
             raise SettingsError(
                 "activation_checkpointing with recompute=False keeps everything: it goes with offload=True, and without keep"
             )
         return settings
+
+
+def _names(modules: Any) -> list[str] | str:
+    if isinstance(modules, str):
+        return modules
+    if not isinstance(modules, (Sequence, Set)) or not all(isinstance(name, str) for name in modules):
+        raise SettingsError(f"activation_checkpointing takes names of modules, such as ['layers.*'], got {modules!r}")
+    return list(modules)
 
 
 def turn_on_activation_checkpointing(model: nn.Module, modules: Mapping[str, Any] | list[str] | str) -> None:
@@ -171,13 +180,14 @@ class _Checkpointed:
     def _offload(self) -> AbstractContextManager[Any]:
         if not self._settings.offload:
             return nullcontext()
-        weights = {parameter.untyped_storage().data_ptr() for parameter in self.module.parameters()}
+        parameters = (getattr(parameter, "_local_tensor", parameter) for parameter in self.module.parameters())
+        weights = {parameter.untyped_storage().data_ptr() for parameter in parameters}
         return torch.autograd.graph.saved_tensors_hooks(partial(_to_host, weights=weights), _from_host)
 
 
 def _to_host(tensor: torch.Tensor, *, weights: set[int]) -> Any:
-    """A tensor that the backward pass needs, with its device, on the host; weights and what lies there stay as they are."""
-    if _is_on_host(tensor) or tensor.untyped_storage().data_ptr() in weights:
+    """A tensor that the backward pass needs, with its device, on the host; weights, DTensors and what lies there stay as they are."""
+    if _is_on_host(tensor) or hasattr(tensor, "to_local") or tensor.untyped_storage().data_ptr() in weights:
         return tensor
     copy = torch.empty(tensor.size(), dtype=tensor.dtype, layout=tensor.layout, pin_memory=pins_memory(tensor.device))
     copy.copy_(tensor, non_blocking=True)

@@ -42,12 +42,16 @@ class PrecisionSettings:
         """The settings in a mapping; None where nothing is asked for.
 
         Raises:
-            SettingsError: a key or a value is unknown.
+            SettingsError: it is no mapping, or a key or a value is unknown.
         """
         if not setting:
             return None
+        if not isinstance(setting, Mapping):
+            raise SettingsError(
+                f"precision takes no {setting!r}: write precision=dict(weights='bfloat16') or precision=dict(linear='float8')"
+            )
         known = [field.name for field in fields(cls)]
-        for key in setting if isinstance(setting, Mapping) else [setting]:
+        for key in setting:
             if key not in known:
                 raise SettingsError(f"precision takes no {key!r}{near(key, known)}")
         settings = cls(**setting)

@@ -35,9 +35,11 @@ def register_gradient_hook(wrapper: DistributedDataParallel, setting: str | Mapp
         raise WrapperOptionError(
             "gradient_hook", f"expected one of {', '.join(_NAMES)}, got {name!r}{near(name, _NAMES, '')}"
         )
-    state, hook = _powersgd(name, options) if "powersgd" in name else (None, _compressed(name, options))
+    # The default hooks take the process group as their state, and all processes where it is None.
+    group, is_powersgd = wrapper.process_group, "powersgd" in name
+    state, hook = _powersgd(name, options, group) if is_powersgd else (group, _compressed(name, options))
     if compress is not None:
-        if compress not in ("bf16", "fp16") or state is None:
+        if compress not in ("bf16", "fp16") or not is_powersgd:
             raise WrapperOptionError(
                 "gradient_hook", f"compress is 'bf16' or 'fp16', beside powersgd, got {compress!r} beside {name!r}"
             )
@@ -62,11 +64,11 @@ def _wrapped(compress: str) -> Callable[..., Any]:
     return wrappers[compress]
 
 
-def _powersgd(name: str, options: dict[str, Any]) -> tuple[Any, Callable[..., Any]]:
+def _powersgd(name: str, options: dict[str, Any], group: Any) -> tuple[Any, Callable[..., Any]]:
     from torch.distributed.algorithms.ddp_comm_hooks import powerSGD_hook
 
     try:
-        state = powerSGD_hook.PowerSGDState(options.pop("process_group", None), **options)
+        state = powerSGD_hook.PowerSGDState(options.pop("process_group", group), **options)
     except (TypeError, ValueError) as error:
         raise WrapperOptionError("gradient_hook", f"{name!r}: {error}") from error
     hooks = {"powersgd": powerSGD_hook.powerSGD_hook, "batched_powersgd": powerSGD_hook.batched_powerSGD_hook}

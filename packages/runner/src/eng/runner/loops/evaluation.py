@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -125,11 +126,17 @@ class _EvaluationLoop(BaseLoop):
         outputs = self._predict(data_batch, samples)
         runner.call_hook(f"after_{self.mode}_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs)
 
+    def _autocast(self) -> AbstractContextManager[None]:
+        precision = getattr(getattr(self._runner, "settings", None), "precision", None) or {}
+        if precision.get("weights") == "bfloat16":  # batches are float32, as in training
+            return autocast(dtype=torch.bfloat16)
+        return autocast(enabled=self.fp16)
+
     @torch.no_grad()
     def _predict(self, data_batch: Any, samples: int) -> Any:
         """Predictions of a batch, which the evaluator and the meter of losses have got too."""
         model = self._runner.model
-        with autocast(enabled=self.fp16):
+        with self._autocast():
             outputs = kept_outputs(model, getattr(model, f"{self.mode}_step")(data_batch))
             outputs, losses = split_losses(outputs)
             if self.loss:
@@ -151,7 +158,8 @@ class ValLoop(_EvaluationLoop):
         runner: the run.
         dataloader: batches to validate on, or a config of them.
         evaluator: an :class:`eng.evaluator.Evaluator`, or one or several metrics, as objects or configs.
-        fp16: whether to predict under autocast. False by default.
+        fp16: whether to predict under autocast. False by default; with ``precision=dict(weights="bfloat16")`` autocast with
+            bfloat16 is on.
         loss: whether to compute the model's losses on each batch too, which costs a second forward pass. A model
             whose ``predict`` returns ``(predictions, losses)`` has them without it. False by default.
         limit_batches: batches that are used, on each rank; None (default) uses all.
