@@ -115,11 +115,12 @@ class BFloat16OptimWrapper(AmpOptimWrapper):
         return [weight for group in groups for weight in group["params"] if weight.dtype is torch.bfloat16]
 
     def _master_of(self, weight: torch.Tensor) -> torch.Tensor | None:
-        """The master of a weight; None where somebody else wrote the weight, which writes through ``.data`` do not count."""
+        """The master of a weight, with the elements that were written through ``.data``; None where somebody else wrote it."""
         master, version = self._masters.get(weight, (None, -1))
         if master is None or version != weight._version or master.device != weight.device:  # noqa: SLF001
             return None
-        return master if torch.equal(master.to(weight.dtype), weight) else None
+        detached = weight.detach()  # compared on the device, so that nothing waits for it
+        return torch.where(master.to(weight.dtype) == detached, master, detached.float())
 
     @contextmanager
     def _in_float32(self, weights: list[torch.Tensor], *, changes: bool = True) -> Iterator[None]:
