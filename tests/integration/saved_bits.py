@@ -24,10 +24,11 @@ def differences(ours: Any, theirs: Any, name: str = "") -> list[str]:
 def state_of_run(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """A checkpoint's run state without what belongs to a start.
 
-    That is its config and versions, the folder in paths, and the files that are still to be removed, of which there are
-    more where checkpoints are written beside training.
+    That is its config and versions, the numbers of its ranks and workers, the folder in paths, and the files that are
+    still to be removed, of which there are more where checkpoints are written beside training.
     """
     state = {key: value for key, value in checkpoint["run_state"].items() if key != "facts"}
+    state["position"] = {key: value for key, value in state["position"].items() if key != "readers"}
     hooks = state.get("hooks", {}).items()
     state["hooks"] = {name: _with_names_of_files({**hook, "retention": None}) for name, hook in hooks}
     return state
