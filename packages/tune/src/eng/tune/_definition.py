@@ -153,17 +153,17 @@ def _config_differences(folder: Path, config: Any) -> list[str]:
     """The settings in which a config differs from the sweep's copy; both are compared as they are dumped."""
     from eng.config import Config
 
-    kept, scratch = folder / CONFIG, folder / f".compared_{CONFIG}"
+    earlier, scratch = folder / CONFIG, folder / f".compared_{CONFIG}"
     try:
         config.dump(str(scratch))
-        if scratch.read_text(encoding="utf-8") == kept.read_text(encoding="utf-8"):
+        if scratch.read_text(encoding="utf-8") == earlier.read_text(encoding="utf-8"):
             return []
-        old, new = ({key: repr(leaf) for key, leaf in _leaves(Config.fromfile(path))} for path in (kept, scratch))
+        old, new = ({key: repr(leaf) for key, leaf in _leaves(Config.fromfile(path))} for path in (earlier, scratch))
     finally:
         scratch.unlink(missing_ok=True)
     changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
     if not changed:
-        return [f"config: not as in {kept}"]
+        return [f"config: not as in {earlier}"]
     lines = [
         f"{key}: {old[key]} in the folder, {new[key]} in the config"
         if key in old and key in new
