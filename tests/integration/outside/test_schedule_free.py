@@ -136,4 +136,4 @@ def test_two_ranks_train_as_one_process(tmp_path: Path) -> None:
             process.wait()
     for rank in range(2):
         text = (tmp_path / f"log{rank}.txt").read_text()
-        assert text.rstrip().endswith("passed"), text[-3000:]
+        assert "passed" in text.splitlines(), text[-3000:]
