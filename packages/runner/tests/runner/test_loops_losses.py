@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from torch import nn
@@ -51,3 +53,21 @@ def test_a_model_with_a_child_called_module_trains_validates_with_losses_and_com
     assert runner.message_hub.get_scalar("val/count").current() == 4
     assert model._compiled_call_impl is not None
     assert model.module._compiled_call_impl is None
+
+
+def test_each_validation_logs_its_own_loss(tmp_path) -> None:
+    """With one weight w, data of ones and the loss w^2, an update at rate 0.1 makes w smaller by a fifth."""
+    model = WithModule()
+    model.module = nn.Linear(1, 1, bias=False)
+    nn.init.ones_(model.module.weight)
+    loader = torch.utils.data.DataLoader([{"inputs": torch.ones(1)} for _ in range(4)], batch_size=4)
+    runner = Runner(
+        model, str(tmp_path), train_dataloader=loader, val_dataloader={"a": loader, "b": loader},
+        train_cfg={"max_epochs": 3}, val_cfg={"loss": True}, val_evaluator=Count(prefix=""),
+        optim_wrapper={"optimizer": {"type": "SGD", "lr": 0.1}}, default_hooks={"checkpoint": None},
+    )  # fmt: skip
+    runner.train()
+    (scalars,) = tmp_path.glob("*/vis_data/scalars.json")
+    lines = [json.loads(line) for line in scalars.read_text().splitlines()]
+    losses = [line["a/loss"] for line in lines if "a/loss" in line]
+    assert losses == pytest.approx([0.8**2, 0.8**4, 0.8**6], rel=1e-5)

@@ -62,8 +62,10 @@ def _counts_iterations(runner: Any) -> bool:
 def _next_commands(runner: Any, has_curves: bool) -> list[str]:
     if importlib.util.find_spec("eng.cli") is None:  # eng-runner alone
         return []
-    commands = [command(["curves", short_path(runner.work_dir)])] if has_curves else []
     words = original_words()
+    if "--fast" in words:  # the folder is removed
+        return []
+    commands = [command(["curves", short_path(runner.work_dir)])] if has_curves else []
     if is_eng() and words[:1] == ["train"] and _tests(runner):
         config = getattr(runner.cfg, "filename", None)
         if config and runner.cfg.get("test_dataloader") is not None:

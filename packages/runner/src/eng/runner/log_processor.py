@@ -27,7 +27,8 @@ _BYTES_PER_MB = 2**20
 class LogProcessor:
     """Chooses a statistic for each logged value and formats them.
 
-    Values whose name matches `mean_pattern` are averaged over `window_size` updates; of others the last one is shown.
+    Values of training, and times, whose name matches `mean_pattern` are averaged over `window_size` updates; of others the
+    last one is shown, such as the loss of a validation.
 
     Args:
         window_size: updates in a mean.
@@ -65,7 +66,7 @@ class LogProcessor:
         self.log_with_hierarchy = log_with_hierarchy
         self.mean_pattern = re.compile(mean_pattern)
         self._is_following = False
-        self._averaged: dict[str, bool] = {}
+        self._averaged: dict[tuple[str, str], bool] = {}
         self._counts_memory: bool | None = None
         self._device: str | None = None
         self._check_custom_cfg()
@@ -207,9 +208,11 @@ class LogProcessor:
         values, averaged = {}, self._averaged
         for name, buffer in _loss_last(buffers):
             shown = kept + name
-            if shown not in averaged:
-                averaged[shown] = self.mean_pattern.search(shown) is not None
-            values[shown] = buffer.mean(self.window_size) if averaged[shown] else buffer.current()
+            key = (mode, shown)
+            if key not in averaged:  # a loss of a validation is one number for each validation
+                is_of_iterations = mode == "train" or name.rpartition("/")[2] in _TIMES
+                averaged[key] = is_of_iterations and self.mean_pattern.search(shown) is not None
+            values[shown] = buffer.mean(self.window_size) if averaged[key] else buffer.current()
         for cfg in custom_cfg:
             source = cfg["data_src"]
             if source in buffers:
