@@ -29,7 +29,7 @@ from eng.model import BaseModel
 from eng.runner import Runner
 from eng.runner.loops._cursor import batches_from
 
-STEP_S = 0.01
+STEP_S = 0.02
 NUM_STEPS = 20
 count = SimpleNamespace(lines=0)
 
