@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -113,27 +112,8 @@ def test_a_run_stopped_anywhere_ends_with_the_bits_of_one_that_neither_validates
 
 @pytest.mark.timeout(160)
 def test_two_ranks_train_as_one_process(tmp_path: Path) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "WORLD_SIZE": "2"}
-    ranks = []
-    for rank in range(2):
-        with (tmp_path / f"log{rank}.txt").open("w") as log:
-            ranks.append(
-                subprocess.Popen(
-                    [sys.executable, "-W", "ignore", str(DRIVER), str(tmp_path / "rendezvous")],
-                    env={**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-            )
-    try:
-        for process in ranks:
-            process.wait(timeout=140)
-    finally:
-        for process in ranks:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-    for rank in range(2):
-        text = (tmp_path / f"log{rank}.txt").read_text()
+    sys.path.insert(0, str(Path(__file__).parents[3] / "packages/runner/tests/runner"))
+    from rank_processes import outputs_of_two_ranks
+
+    for text in outputs_of_two_ranks(DRIVER, tmp_path, str(tmp_path / "rendezvous")):
         assert "passed" in text.splitlines(), text[-3000:]

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from rank_processes import outputs_of_two_ranks
 
 DRIVER = Path(__file__).with_name("optimizer_ranks.py")
 
@@ -18,28 +15,7 @@ DRIVER = Path(__file__).with_name("optimizer_ranks.py")
 def outputs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """What each of two ranks wrote."""
     folder = tmp_path_factory.mktemp("ranks")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "WORLD_SIZE": "2"}
-    ranks = []
-    for rank in range(2):
-        with (folder / f"log{rank}.txt").open("w") as log:
-            ranks.append(
-                subprocess.Popen(
-                    [sys.executable, "-W", "ignore", str(DRIVER), str(folder / "rendezvous")],
-                    env={**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-            )
-    try:
-        for process in ranks:
-            process.wait(timeout=140)
-    finally:
-        for process in ranks:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-    return [(folder / f"log{rank}.txt").read_text() for rank in range(2)]
+    return outputs_of_two_ranks(DRIVER, folder, str(folder / "rendezvous"))
 
 
 @pytest.mark.timeout(160)

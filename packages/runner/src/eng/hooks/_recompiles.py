@@ -70,7 +70,7 @@ def _limit(note: Any) -> str:
         return ""
     # The note of a failure has no name, and the function's other notes, of the same frame, have.
     frame = str(note.compile_id).partition("/")[0]
-    named = next((other for other in reversed(_notes()) if _is_of(other, frame) and other.co_name), note)
+    named = next((earlier for earlier in reversed(_notes()) if _is_of(earlier, frame) and earlier.co_name), note)
     return (
         f"torch.compile compiles {_name(named)} no more: it was compiled as often as recompile_limit allows, and runs uncompiled for "
         f"new shapes and values (last reason: {_why(note)})"

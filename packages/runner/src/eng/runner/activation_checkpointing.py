@@ -57,7 +57,7 @@ class ActivationSettings:
             return None
         if not isinstance(setting, Mapping):
             return cls(modules=_names(setting))
-        known = [each.name for each in fields(cls)]
+        known = [field.name for field in fields(cls)]
         for key in setting:
             if key not in known:
                 raise SettingsError(f"activation_checkpointing takes no {key!r}{near(key, known)}")
@@ -123,12 +123,12 @@ def _operators(names: list[str] | str) -> list[Any]:
 
 def _overloads(name: str) -> list[Any]:
     """Overloads of ``namespace.operator`` or the one of ``namespace.operator.overload``; none where torch has no such operator."""
-    namespace, _, rest = name.partition(".")
-    operator, _, overload = rest.partition(".")
+    namespace, _, operator_and_overload = name.partition(".")
+    operator, _, overload = operator_and_overload.partition(".")
     packet = getattr(getattr(torch.ops, namespace), operator, None) if operator else None
     if packet is None:
         return []
-    return [getattr(packet, each) for each in packet.overloads() if overload in ("", each)]
+    return [getattr(packet, variant) for variant in packet.overloads() if overload in ("", variant)]
 
 
 class _Checkpointed:

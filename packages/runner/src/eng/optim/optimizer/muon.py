@@ -54,8 +54,8 @@ def _step_gathered(parameter: Any, options: dict[str, Any], state: dict[str, Any
 
 
 def _gathered(value: Any) -> torch.Tensor:
-    whole: torch.Tensor = value.full_tensor() if hasattr(value, "full_tensor") else value
-    return whole.detach().clone()
+    matrix: torch.Tensor = value.full_tensor() if hasattr(value, "full_tensor") else value
+    return matrix.detach().clone()
 
 
 def _scatter(value: torch.Tensor, target: Any) -> None:
