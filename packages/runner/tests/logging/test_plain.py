@@ -4,7 +4,7 @@ import re
 
 from eng.logging import MMLogger
 
-FILE = r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d - mmengine - "
+FILE = r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d - eng - "
 
 
 def test_the_file_is_plain_and_has_the_year(tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from eng.evaluator import BaseMetric
 from eng.hooks import EarlyStoppingHook, Hook
+from eng.logging import progress
+from eng.logging.progress import Bar
 from eng.model import BaseModel
 from eng.runner import Runner
 from eng.runner.assemble.loops import _refuse_names_of_sets
@@ -63,8 +66,8 @@ def runner(folder: Path, **settings: Any) -> Runner:
     }
     checkpoint = {"type": "CheckpointHook", "interval": 1, **settings.pop("checkpoint", {})}
     return Runner(
-        Threshold(), str(folder), default_hooks={"checkpoint": checkpoint}, log_level="WARNING",
-        **{**train, "train_cfg": {"max_epochs": 2}, **settings},
+        Threshold(), str(folder), default_hooks={"checkpoint": checkpoint, **settings.pop("hooks", {})},
+        **{"log_level": "WARNING", **train, "train_cfg": {"max_epochs": 2}, **settings},
     )  # fmt: skip
 
 
@@ -249,3 +252,33 @@ def test_checkpoints_by_minutes(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.glob("*.pth")) == [f"iter_{number}.pth" for number in (1, 2, 3, 4)]
     runner(tmp_path / "late", checkpoint={"interval": {"minutes": 1e9}}, train_cfg={"max_epochs": 1}).train()
     assert [path.name for path in (tmp_path / "late").glob("*.pth")] == ["iter_4.pth"]
+
+
+# --- what a person sees of several sets
+
+
+def test_the_start_names_each_set_and_counts_the_batches_of_all(tmp_path, capsys) -> None:
+    runner(tmp_path, **two_sets(log_level="INFO")).val()
+    line = re.search(r"^  data +(.+)$", capsys.readouterr().out, re.M)[1]
+    assert line == "val/clean: 3 samples in 2 batches of 2, in order; val/noisy: 4 samples in 2 batches of 2, in order"
+    many = {f"set{number}": loader(*NOISY) for number in range(5)}
+    runner(tmp_path, val_dataloader=many, val_evaluator=Accuracy(), val_cfg={}, log_level="INFO").val()
+    assert "val: 5 sets, 20 samples in 10 batches\n" in capsys.readouterr().out
+
+
+def test_log_lines_and_bar_of_several_sets_name_the_set_and_move_forward(tmp_path, capsys, monkeypatch) -> None:
+    drawn: list[tuple[int, int | None, str]] = []
+
+    class DrawnBar(Bar):
+        is_due = True
+
+        def update(self, done: int, note: str | None = None) -> None:
+            super().update(done, note)
+            drawn.append((self.done, self.total, self.note))
+
+    monkeypatch.setattr(progress, "Bar", DrawnBar)
+    hooks = {"logger": {"type": "LoggerHook", "interval": 1}, "progress_bar": {"type": "ProgressBarHook"}}
+    runner(tmp_path, **two_sets(log_level="INFO", hooks=hooks)).val()
+    assert drawn == [(1, 4, "clean"), (2, 4, "clean"), (3, 4, "noisy"), (4, 4, "noisy")]
+    places = re.findall(r"Epoch\(val\)\s*\[0\]\[(\d/2)\]  (\w+)", capsys.readouterr().out)
+    assert places == [("1/2", "clean"), ("2/2", "clean"), ("1/2", "noisy"), ("2/2", "noisy")]

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, IterableDataset
 
 from eng.checkpoint import LoadReport
 from eng.config import CommandLineOptions, Config
 from eng.hooks import CheckpointHook
-from eng.hooks.start_report import config_facts, model_facts
+from eng.hooks.start_report import config_facts, data_facts, model_facts
 from eng.logging._details import showing_details
 from eng.runner.assemble.hooks import with_default_hooks
 from eng.runner.assemble.idle_schedules import idle_schedules
@@ -37,7 +38,7 @@ def test_a_start_fits_a_screen_and_the_file_has_the_rest(make_runner, capsys) ->
     for detail in DETAILS:
         assert detail not in printed
         assert detail in log
-    assert log.count("- mmengine - INFO - Epoch(train)") == printed.count("- eng - INFO - Epoch(train)") > 0
+    assert log.count("- eng - INFO - Epoch(train)") == printed.count("- eng - INFO - Epoch(train)") > 0
 
 
 def test_details_are_printed_where_they_are_asked_for(make_runner, capsys) -> None:
@@ -195,3 +196,23 @@ def test_schedules_without_effect_are_named(make_runner, caplog) -> None:
     assert "[8, 11]" in lines[0]
     assert "step_size 9" in lines[1]
     assert "begins at epoch 20" in lines[2]
+
+
+class Endless(IterableDataset):
+    def __iter__(self):
+        return iter(torch.ones(40, 1))
+
+
+@pytest.mark.parametrize(
+    ("loader", "text"),
+    [
+        (DataLoader(torch.ones(20, 1), batch_size=8), "20 samples in 3 batches of 8, in order"),
+        (DataLoader(torch.ones(1437, 1), batch_size=1, shuffle=True), "1,437 samples in 1,437 batches of 1, shuffled"),
+        (DataLoader(Endless(), batch_size=8), "a stream in batches of 8"),
+        (DataLoader(Endless(), batch_size=None), "a stream"),
+        ([torch.ones(2, 1)] * 3, "3 batches"),
+    ],
+    ids=["in_order", "shuffled", "stream", "stream_of_batches", "list"],
+)
+def test_facts_of_data_say_how_much_is_read_and_in_which_order(loader, text) -> None:
+    assert data_facts(loader) == text

@@ -1,4 +1,4 @@
-"""What hooks and the log processor ask of a loop: what it counts."""
+"""What hooks and the log processor ask of a loop: what it counts, and which of several sets it is at."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["counts_epochs", "follow_loop", "train_loop_of"]
+__all__ = ["counts_epochs", "current_set", "follow_loop", "train_loop_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -52,3 +52,14 @@ def counts_epochs(train_loop: Any) -> bool:
             return bool(train_loop.get("by_epoch", "max_iters" not in train_loop))
         return "max_epochs" in train_loop or "max_iters" not in train_loop
     return not getattr(train_loop, "counts_iterations", False)
+
+
+def current_set(runner: Any, mode: str) -> str | None:
+    """Name of the set that is validated or tested; None where there is only one set of data.
+
+    Args:
+        runner: the run.
+        mode: ``"val"`` or ``"test"``.
+    """
+    name = getattr(getattr(runner, f"{mode}_loop", None), "current_set", None)
+    return name if isinstance(name, str) else None

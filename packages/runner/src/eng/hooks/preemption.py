@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import threading
@@ -14,6 +13,7 @@ from typing import Any
 import torch
 
 from eng.dist import all_reduce
+from eng.logging.progress import print_in_signal_handler
 
 TIME_BUDGET_EXIT_CODE = 75  # EX_TEMPFAIL: try again later
 
@@ -129,10 +129,9 @@ class Preemption:
 
 
 def _acknowledge() -> None:
-    """Answers Ctrl-C at once: the end of the iteration may be far. Written past Python's buffers, as signals may come in a write."""
+    """Answers Ctrl-C at once: the end of the iteration may be far."""
     if os.environ.get("RANK", "0") == "0":
-        with contextlib.suppress(OSError):
-            os.write(2, b"\nCtrl-C: the run ends after this iteration; a second Ctrl-C stops it at once\n")
+        print_in_signal_handler("Ctrl-C: the run ends after this iteration; a second Ctrl-C stops it at once")
 
 
 def _call(handler: Callable[..., Any], number: int, frame: FrameType | None) -> None:

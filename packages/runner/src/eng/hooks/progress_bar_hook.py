@@ -12,6 +12,7 @@ from eng.dataset.utils import length_of
 from eng.logging.progress import Bar, open_bar
 from eng.registry import HOOKS
 
+from ._loops import current_set
 from .hook import DataBatch, Hook
 from .view import RunnerView
 
@@ -64,8 +65,7 @@ class ProgressBarHook(Hook):
         self, runner: RunnerView, batch_idx: int, data_batch: DataBatch = None, outputs: Sequence[Any] | None = None
     ) -> None:
         """Moves the bar of the validation."""
-        if self._evaluation is not None:
-            self._evaluation.update(batch_idx + 1)
+        self._move_evaluation(runner, "val")
 
     def after_val_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
         """Takes the bar of the validation away."""
@@ -79,8 +79,7 @@ class ProgressBarHook(Hook):
         self, runner: RunnerView, batch_idx: int, data_batch: DataBatch = None, outputs: Sequence[Any] | None = None
     ) -> None:
         """Moves the bar of the test."""
-        if self._evaluation is not None:
-            self._evaluation.update(batch_idx + 1)
+        self._move_evaluation(runner, "test")
 
     def after_test_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
         """Takes the bar of the test away."""
@@ -93,6 +92,16 @@ class ProgressBarHook(Hook):
     def _open_evaluation(self, title: str, dataloader: Any) -> None:
         self._close_evaluation()
         self._evaluation = open_bar(title, length_of(dataloader), refresh_seconds=self.refresh_seconds)
+
+    def _move_evaluation(self, runner: RunnerView, mode: str) -> None:
+        """Counts the batch; with several sets, whose batches are numbered from 0 each, the bar goes through all of them."""
+        bar = self._evaluation
+        if bar is None:
+            return
+        if bar.is_due:
+            bar.update(bar.done + 1, current_set(runner, mode))
+        else:
+            bar.done += 1
 
     def _close_evaluation(self) -> None:
         if self._evaluation is not None:

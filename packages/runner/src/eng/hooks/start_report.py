@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.data import RandomSampler, SequentialSampler
 
 from eng.dataset.utils import length_of
 from eng.device import device_name
@@ -18,6 +19,7 @@ from eng.logging.words import counted
 __all__ = ["start_report"]
 
 _MOST_OVERRIDES = 8
+_MOST_SETS = 4
 _COMMAND_LINE = "command line"
 
 
@@ -126,16 +128,51 @@ def _trains(runner: Any) -> bool:
 def _data_lines(runner: Any) -> Iterator[str]:
     for mode, loop in runner.built_loops.items():
         dataloader = getattr(loop, "dataloader", None)
-        if dataloader is not None:
-            yield f"{mode}: {_data_line(dataloader)}"
+        if dataloader is None:
+            continue
+        sets = getattr(dataloader, "loaders", None)
+        if not isinstance(sets, Mapping):
+            yield f"{mode}: {data_facts(dataloader)}"
+        elif len(sets) <= _MOST_SETS:
+            yield from (f"{mode}/{name}: {data_facts(loader)}" for name, loader in sets.items())
+        else:
+            yield f"{mode}: {len(sets)} sets, {_sizes(_total_samples(sets.values()), length_of(dataloader))}"
 
 
-def _data_line(dataloader: Any) -> str:
+def _total_samples(dataloaders: Iterable[Any]) -> int | None:
+    sizes = [length_of(getattr(dataloader, "dataset", None)) for dataloader in dataloaders]
+    return None if None in sizes else sum(size or 0 for size in sizes)
+
+
+def data_facts(dataloader: Any) -> str:
+    """How much a dataloader reads, such as ``1,437 samples in 23 batches of 64, shuffled``.
+
+    Args:
+        dataloader: of one set of data.
+    """
     samples, batches = length_of(getattr(dataloader, "dataset", None)), length_of(dataloader)
-    parts = [counted(samples, "sample", separator=",") if samples is not None else "a stream of samples"]
-    parts += [f"in {counted(batches, 'batch', 'batches', separator=',')}"] if batches is not None else []
-    size = getattr(dataloader, "batch_size", None)
-    return " ".join([*parts, *([f"of {size}"] if size else [])])
+    text, size = _sizes(samples, batches), getattr(dataloader, "batch_size", None)
+    if size:
+        text += f" of {size}" if batches is not None else f" in batches of {size}"
+    order = _order(getattr(dataloader, "sampler", None))
+    return f"{text}, {order}" if order and samples is not None else text
+
+
+def _sizes(samples: int | None, batches: int | None) -> str:
+    if samples is None and batches is not None:
+        return counted(batches, "batch", "batches", separator=",")
+    text = counted(samples, "sample", separator=",") if samples is not None else "a stream"
+    return text if batches is None else f"{text} in {counted(batches, 'batch', 'batches', separator=',')}"
+
+
+def _order(sampler: Any) -> str:
+    """Whether samples are shuffled, where the sampler is one of which that is known."""
+    shuffles = getattr(sampler, "shuffle", None)
+    if isinstance(sampler, (RandomSampler, SequentialSampler)):
+        shuffles = isinstance(sampler, RandomSampler)
+    if not isinstance(shuffles, bool):
+        return ""
+    return "shuffled" if shuffles else "in order"
 
 
 def _length(runner: Any) -> str:

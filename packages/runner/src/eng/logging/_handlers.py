@@ -40,26 +40,33 @@ class MMFormatter(logging.Formatter):
         return super().format(record)
 
 
-class ConsoleFormatter(MMFormatter):
-    """The same line with the name that helps a reader: ``eng``, and for a warning of eng's the package that it came from."""
+class FileFormatter(MMFormatter):
+    """The same line, in which the logger of a run is called ``eng``, as on the console."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of `record`."""
-        name = _shown_name(record)
+        name = self.shown_name(record)
         if name != record.name:
             record = copy.copy(record)
             record.name = name
         return super().format(record)
 
+    def shown_name(self, record: logging.LogRecord) -> str:
+        """The name of the logger of `record`: ``eng`` for ``mmengine``, the reference's default name of a run's logger."""
+        return "eng" if record.name == "mmengine" else record.name
 
-def _shown_name(record: logging.LogRecord) -> str:
-    if record.name == "mmengine":
-        return "eng"
-    if record.name.partition(".")[0] != "eng":
-        return record.name
-    if record.levelno < logging.WARNING:
-        return "eng"
-    return ".".join(part for part in record.name.split(".") if not part.startswith("_"))
+
+class ConsoleFormatter(FileFormatter):
+    """The same line with the name that helps a reader: ``eng``, and for a warning of eng's the package that it came from."""
+
+    def shown_name(self, record: logging.LogRecord) -> str:
+        """The name of the logger of `record` without what only a developer of eng needs."""
+        name = super().shown_name(record)
+        if name.partition(".")[0] != "eng":
+            return name
+        if record.levelno < logging.WARNING:
+            return "eng"
+        return ".".join(part for part in name.split(".") if not part.startswith("_"))
 
 
 class FilterDuplicateWarning(logging.Filter):

@@ -17,6 +17,7 @@ from ._handlers import (
     FILE_TIME,
     ConsoleFormatter,
     ConsoleHandler,
+    FileFormatter,
     FilterDuplicateWarning,
     MMFormatter,
     file_handler,
@@ -38,7 +39,7 @@ class MMLogger(logging.Logger, ManagerMixin):
 
     Args:
         name: under which :meth:`get_instance` finds this logger.
-        logger_name: shown in each line.
+        logger_name: shown in each line; the default is shown as ``eng``.
         log_file: where lines are written too; rank 0 always writes it.
         log_level: from which level on records are logged. ``DEBUG`` means files for all ranks in a distributed run.
         file_mode: with which the file is opened; ``w`` starts it anew.
@@ -78,7 +79,7 @@ class MMLogger(logging.Logger, ManagerMixin):
         if log_file is not None and per_rank:
             self._log_file = str(_file_of_rank(Path(log_file), rank))
         if self._log_file is not None and (rank == 0 or per_rank):
-            self._add(file_handler(self._log_file, file_mode, file_handler_cfg), level, MMFormatter(FILE_TIME))
+            self._add(file_handler(self._log_file, file_mode, file_handler_cfg), level, FileFormatter(FILE_TIME))
         logging.Logger.setLevel(self, level)
         _attach_to_hierarchy(level)
 

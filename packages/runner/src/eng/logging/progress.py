@@ -15,7 +15,7 @@ from torch.utils.data import get_worker_info
 
 from eng.dist import get_rank
 
-__all__ = ["LONG_LOAD_S", "Bar", "can_draw", "clock", "open_bar", "track"]
+__all__ = ["LONG_LOAD_S", "Bar", "can_draw", "clock", "open_bar", "print_in_signal_handler", "track"]
 
 LONG_LOAD_S = 1.0
 """Seconds after which reading a file or data shows a bar."""
@@ -198,6 +198,20 @@ def track(
             bar.update(number)
 
 
+def print_in_signal_handler(line: str) -> None:
+    """Writes a line on standard error, in the place of the bars where there are some; their next drawing puts them below it.
+
+    Safe in a signal handler: one call to the operating system, past Python's buffers and without a lock, either of which the
+    interrupted code may hold.
+
+    Args:
+        line: ASCII, without line breaks.
+    """
+    has_bars = _screen_in_use() is not None and _draws(sys.stderr)
+    with contextlib.suppress(OSError):
+        os.write(2, f"{_ERASE_BELOW if has_bars else chr(10)}{line}\n".encode())
+
+
 def clock(seconds: float) -> str:
     """A duration as hours, minutes and seconds.
 
@@ -326,12 +340,10 @@ class _Guard:
 
 def _screen() -> _Screen | None:
     """The screen that bars are drawn on now, or a new one; None where standard output is no terminal."""
+    in_use = _screen_in_use()
     stream: Any = sys.stdout
-    guard = getattr(getattr(stream, "write", None), "__self__", None)
-    if isinstance(guard, _Guard) and guard.screen.pid == os.getpid():
-        return guard.screen
-    if not _draws(stream):
-        return None
+    if in_use is not None or not _draws(stream):
+        return in_use
     screen = _Screen(stream.fileno(), getattr(stream, "encoding", None) or "utf-8")
     terminals = [each for each in dict.fromkeys((stream, sys.stderr)) if _draws(each)]
     try:
@@ -339,6 +351,11 @@ def _screen() -> _Screen | None:
     except AttributeError:  # a stream whose write cannot be replaced
         return None
     return screen
+
+
+def _screen_in_use() -> _Screen | None:
+    guard = getattr(getattr(sys.stdout, "write", None), "__self__", None)
+    return guard.screen if isinstance(guard, _Guard) and guard.screen.pid == os.getpid() else None
 
 
 def can_draw() -> bool:

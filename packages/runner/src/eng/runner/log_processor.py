@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from eng.device import get_device, peak_memory, reset_peak_memory
-from eng.hooks._loops import counts_epochs, train_loop_of
+from eng.hooks._loops import counts_epochs, current_set, train_loop_of
 from eng.registry import LOG_PROCESSORS
 
 __all__ = ["LogProcessor"]
@@ -116,6 +116,8 @@ class LogProcessor:
         tag = self._collect_scalars(custom, runner, mode, True) if self.log_with_hierarchy else dict(shown)
         rates = {name: shown.pop(name) for name in list(shown) if name.endswith("lr")}
         head = [self._position(runner, batch_idx, mode, tag)]
+        set_name = None if mode == "train" else current_set(runner, mode)
+        head += [] if set_name is None else [set_name]
         head.append(" ".join(f"{name}: {value:.{self.num_digits}e}" for name, value in rates.items()))
         head.extend(self._clock(runner, shown))
         head.extend(self._memory(runner, tag))

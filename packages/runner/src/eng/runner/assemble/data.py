@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from eng.dataset import reproducible_loader_parts
 from eng.dataset.sharded_stream import shard_stream
 from eng.dist import get_data_rank, get_data_world_size
+from eng.logging._details import DETAIL
 from eng.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS, DefaultScope, Registry
 
 from ..errors import SettingsError
@@ -111,6 +112,7 @@ def _build_sampler(cfg: MutableMapping[str, Any], dataset: Any, seed: int | None
             "The dataloader of %s names no sampler: it gets dict(type='DefaultSampler', shuffle=%s)",
             type(dataset).__name__,
             bool(shuffle),
+            extra=DETAIL,  # the report of a run's start says whether samples are shuffled
         )
         sampler = {"type": "DefaultSampler", "shuffle": bool(shuffle)}
     if isinstance(sampler, Mapping):
