@@ -3,7 +3,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 from alias_parts import run
@@ -68,6 +70,59 @@ def test_a_class_is_unpickled_by_its_old_path_in_a_child(tmp_path) -> None:
     script = "import pickle; print(pickle.loads(b'cmmengine.utils.timer\\nTimer\\n.').__module__)"
     (tmp_path / "parent.py").write_text(PARENT)
     assert run("parent.py", "-c", script, cwd=tmp_path).stdout.strip() == "eng.compat.utils.timer"
+
+
+def python(*arguments: str, path: tuple[object, ...] = (), cwd=None) -> subprocess.CompletedProcess[str]:
+    """A Python that was started under the alias, with more folders on its path."""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (_path_entry.FOLDER, *path)))}
+    call = [sys.executable, *arguments]
+    return subprocess.run(call, capture_output=True, text=True, env=env, cwd=cwd, timeout=120, check=False)
+
+
+def test_threads_of_a_child_import_mmengine_for_the_first_time_at_once() -> None:
+    done = python(str(Path(__file__).with_name("first_imports.py")))
+    assert done.stdout.splitlines() == ["0 failures"], done.stderr
+
+
+def test_threads_install_the_alias_at_once() -> None:
+    installers = [threading.Thread(target=compat.install) for _ in range(8)]
+    for thread in installers:
+        thread.start()
+    for thread in installers:
+        thread.join()
+    assert [type(finder).__name__ for finder in sys.meta_path].count("AliasFinder") == 1
+    compat.uninstall()
+    assert not compat.is_installed()
+
+
+def test_the_sitecustomize_behind_the_folder_runs_too(tmp_path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys\nVALUE = 7\nprint('customized', __name__)\n")
+    script = f"import sitecustomize\n{CHILD}\nprint(sitecustomize.VALUE)"
+    done = python("-c", script, path=(tmp_path,))
+    assert done.stdout.splitlines() == ["customized sitecustomize", ANSWER, "7"], done.stderr
+
+
+def test_a_child_whose_path_begins_with_another_sitecustomize_has_the_alias(tmp_path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("print('customized')\n")
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), _path_entry.FOLDER])}
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD], capture_output=True, text=True, env=env, timeout=60, check=False
+    )
+    assert done.stdout.splitlines() == ["customized", ANSWER], done.stderr
+
+
+def test_a_child_that_takes_the_alias_off_has_it_no_more() -> None:
+    script = (
+        "from eng import compat\nimport mmengine\ncompat.uninstall()\n"
+        "try:\n    import mmengine\nexcept ModuleNotFoundError as error:\n    print(error)"
+    )
+    assert python("-c", script).stdout.strip() == "No module named 'mmengine'"
+
+
+def test_a_python_with_a_site_and_without_eng_gets_the_package_that_it_has(tmp_path) -> None:
+    script = "import sitecustomize, mmengine; from mmengine import part; print(mmengine.VALUE, part.__name__)"
+    done = python("-S", "-c", script, path=(fake_mmengine(tmp_path),))  # -S: no installed package, so no eng
+    assert done.stdout.strip() == "installed mmengine.part", done.stderr
 
 
 def fake_mmengine(folder) -> str:

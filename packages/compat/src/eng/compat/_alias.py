@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.abc import Loader
@@ -57,6 +58,7 @@ class _AliasLoader(Loader):
 
 
 _finder = AliasFinder()
+_changes = threading.RLock()  # of the alias: several threads may install it at once
 
 
 def is_installed() -> bool:
@@ -80,31 +82,33 @@ def install() -> None:
         '0.10.7'
         >>> uninstall()
     """
-    if is_installed():
-        return
-    imported = sys.modules.get(ALIAS)
-    if imported is not None:
-        raise AlreadyImportedError.of(str(getattr(imported, "__file__", "an unknown place")))
-    sys.meta_path.insert(0, _finder)
-    _furnish.start()
-    _workers.install_in_children()
-    _path_entry.add()
-    _tell_registry("add_scope_synonym")
+    with _changes:
+        if is_installed():
+            return
+        imported = sys.modules.get(ALIAS)
+        if imported is not None:
+            raise AlreadyImportedError.of(str(getattr(imported, "__file__", "an unknown place")))
+        sys.meta_path.insert(0, _finder)
+        _furnish.start()
+        _workers.install_in_children()
+        _path_entry.add()
+        _tell_registry("add_scope_synonym")
 
 
 def uninstall() -> None:
     """Undoes `install`: the next ``import mmengine`` finds the installed package, if there is one."""
-    if not is_installed():
-        return
-    sys.meta_path.remove(_finder)
-    _furnish.stop()
-    _workers.leave_children_alone()
-    _path_entry.remove()
-    _tell_registry("remove_scope_synonym")
-    for name in [name for name in sys.modules if name.partition(".")[0] == ALIAS]:
-        module = sys.modules.pop(name)
-        _missing.forget(module)
-        _star_import.restore(module)
+    with _changes:
+        if not is_installed():
+            return
+        sys.meta_path.remove(_finder)
+        _furnish.stop()
+        _workers.leave_children_alone()
+        _path_entry.remove()
+        _tell_registry("remove_scope_synonym")
+        for name in [name for name in sys.modules if name.partition(".")[0] == ALIAS]:
+            module = sys.modules.pop(name)
+            _missing.forget(module)
+            _star_import.restore(module)
 
 
 @contextmanager

@@ -90,7 +90,7 @@ def start() -> None:
     sys.meta_path.insert(0, _finder)
     for name in _SOURCES:
         if name in sys.modules:
-            furnish(sys.modules[name])
+            furnish(importlib.import_module(name))  # waits for a thread that is loading it
 
 
 def stop() -> None:

@@ -1,24 +1,17 @@
-"""Starts the alias at the first ``import mmengine`` of a process that inherited this folder on PYTHONPATH.
+"""Stands for mmengine where ``sitecustomize`` of this folder has not run: ``python -S``, or another one hid it.
 
-A Python that lacks eng (another environment, started by a script) gets the mmengine that is installed there.
+Here threads that import mmengine for the first time at once may see this module; `_eng_compat_start` spares them that.
 """
 
 import importlib
 import importlib.util
 import sys
-from pathlib import Path
 
-
-def _replace_by_alias() -> None:
-    del sys.modules[__name__]
-    importlib.import_module("eng.compat").install()
-    importlib.import_module(__name__)
+from _eng_compat_start import has_eng_compat, leave_path  # type: ignore[import-not-found]  # on the path with this package
 
 
 def _replace_by_installed_package() -> None:
-    folder = str(Path(__file__).parent.parent)
-    sys.path[:] = [entry for entry in sys.path if entry != folder]
-    del sys.modules[__name__]
+    leave_path()
     spec = importlib.util.find_spec(__name__)  # asks the finders of editable packages, too
     if spec is None or spec.loader is None:
         message = f"No module named {__name__!r}: {sys.executable} has neither eng-compat nor mmengine"
@@ -27,14 +20,9 @@ def _replace_by_installed_package() -> None:
     spec.loader.exec_module(module)
 
 
-def _has_eng_compat() -> bool:
-    try:
-        return importlib.util.find_spec("eng.compat") is not None
-    except ModuleNotFoundError:
-        return False
-
-
-if _has_eng_compat():
-    _replace_by_alias()
+del sys.modules[__name__]
+if has_eng_compat():
+    importlib.import_module("eng.compat").install()
+    importlib.import_module(__name__)
 else:
     _replace_by_installed_package()
