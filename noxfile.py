@@ -471,6 +471,18 @@ def docs(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", "-q", "tests/docs/test_search.py", env={"ENG_SITE": str(ROOT / "site")})
 
 
+@nox.session(python=False)
+def diagrams(session: nox.Session) -> None:
+    """Draws the Mermaid blocks that have changed, for docs/diagrams/; needs npm and Chromium."""
+    session.run(sys.executable, "scripts/diagrams.py", external=True)
+
+
+@nox.session(python=False)
+def look(session: nox.Session) -> None:
+    """Opens all pages of site/ in Chromium at 1280 and 390 pixels; pictures of some in .nox/reports/look (two minutes)."""
+    session.run(sys.executable, "scripts/look_at_site.py", "site", str(REPORTS / "look"), external=True)
+
+
 @nox.session(python=torch_python())
 def bench(session: nox.Session) -> None:
     """Benchmarks beside the bare call and beside MMEngine 0.10.7, which gets an environment of its own."""

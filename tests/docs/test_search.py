@@ -38,3 +38,18 @@ def test_term_finds_its_page(term: str, page: str) -> None:
     texts = [entry["title"] + " " + entry["text"] for entry in entries() if entry["location"].startswith(page)]
     assert texts
     assert any(re.search(re.escape(term), text, re.IGNORECASE) for text in texts)
+
+
+def test_pages_ask_no_other_server() -> None:
+    pages = {page: page.read_text(encoding="utf-8") for page in SITE.rglob("*.html")}
+    foreign = re.compile(
+        r'<(?:script|img|iframe)[^>]+src="?(?:https?:)?//|<link[^>]+rel="?stylesheet[^>]+href="?(?:https?:)?//'
+    )
+    assert len(pages) > 100
+    assert [str(page) for page, text in pages.items() if foreign.search(text)] == []
+
+
+def test_diagrams_are_drawn() -> None:
+    page = (SITE / "concepts/a-batch/index.html").read_text(encoding="utf-8")
+    assert '<figure class="diagram"><svg' in page
+    assert "flowchart TD" not in page
