@@ -22,6 +22,7 @@ class Finished:
     code: int | str
     output: str
     report: dict[str, Any]
+    folder: Path
 
 
 def run_job(
@@ -61,7 +62,7 @@ def run_job(
         finally:
             _end(process)
     report = Path(options["report"])
-    return Finished(code, log.read_text(), json.loads(report.read_text()) if report.exists() else {})
+    return Finished(code, log.read_text(), json.loads(report.read_text()) if report.exists() else {}, folder)
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from distributed_jobs import Runs
+from distributed_jobs import Finished, Runs
 
 STEPS = 50
 # Two losses for an update and a checkpoint after each third: the third iteration lies inside a window.
@@ -177,3 +178,18 @@ def test_a_full_checkpoint_of_shards_is_like_that_of_one_process(runs: Runs) -> 
             torch.testing.assert_close(ours[part][name], value, rtol=1e-4, atol=1e-5, msg=name)
     for index, entry in expected["optimizer"]["state"].items():
         torch.testing.assert_close(ours["optimizer"]["state"][index]["exp_avg"], entry["exp_avg"], rtol=1e-4, atol=1e-6)
+
+
+def test_a_kill_while_a_process_writes_shards_leaves_the_checkpoint_before(
+    runs: Runs, job: Callable[..., Finished]
+) -> None:
+    thread, options = runs["sharded-2"], {**RUN, "checkpoint": {**RUN["checkpoint"], "async_save": "process"}}
+    trouble = {"trouble": "kill", "trouble_iter": 6, "stop_save": "iter_6.pth"}
+    done = job("killed", 2, restarts=1, timeout=400, strategy=SHARDED, **options, **trouble, dist={"timeout": 60})
+    assert_same(done.report, runs["alone"], begin=3)
+    assert done.report["losses"] == thread["losses"][3:]
+    for name in ("iter_3.pth", "iter_6.pth", "iter_48.pth"):
+        theirs, ours = (runs.folder / "sharded-2" / name, Path(done.folder, "work", name))
+        files = sorted(path.name for path in theirs.glob("*.distcp"))
+        assert len(files) == 2
+        assert [(ours / file).read_bytes() for file in files] == [(theirs / file).read_bytes() for file in files]

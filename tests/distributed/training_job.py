@@ -6,7 +6,9 @@ With ``jobs`` in the options it makes several runs one after another, which spar
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
+import signal
 import sys
 import time
 import traceback
@@ -26,6 +28,7 @@ from eng.model import BaseModel
 from eng.optim import OptimWrapperDict, build_optim_wrapper
 from eng.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from eng.runner import Runner
+from eng.runner.strategy.shard_process import ShardProcess
 
 
 class Points(Dataset[dict[str, Any]]):
@@ -166,6 +169,20 @@ class PartsForTest:
         return OptimWrapperDict(**wrappers)
 
 
+def stop_process_at(name: str) -> None:
+    """Stops rank 1's checkpoint process when it is to write the checkpoint of that name, so that the write never ends."""
+    original = ShardProcess.save
+
+    def save(self: ShardProcess, shards: Any, folder: str, group: Any) -> Any:
+        if folder.endswith(name):
+            for child in multiprocessing.active_children():
+                os.kill(child.pid or 0, signal.SIGSTOP)
+        return original(self, shards, folder, group)
+
+    if get_world() > 1 and os.environ["RANK"] == "1" and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
+        ShardProcess.save = save  # type: ignore[method-assign]
+
+
 MODELS = {"regressor": Regressor, "game": Game}
 
 
@@ -208,6 +225,8 @@ class Recorder(Hook):
         if trouble == "raise":
             raise ArithmeticError("the trouble that was asked for")
         if trouble == "kill":
+            for child in multiprocessing.active_children():
+                child.kill()
             os.kill(os.getpid(), 9)
         time.sleep(600)
 
@@ -304,6 +323,8 @@ def run(options: dict[str, Any]) -> dict[str, Any]:
     """Trains, or validates, and gives the report."""
     recorder = Recorder(options)
     graphs: list[Any] = []
+    if "stop_save" in options:
+        stop_process_at(options["stop_save"])
     if options.get("compile"):
         torch.compiler.reset()  # graphs of earlier runs of this process count against the limit of this one's
         options = {**options, "compile": {"backend": lambda graph, _: graphs.append(graph) or graph.forward}}

@@ -187,6 +187,13 @@ def test_the_first_save_beside_training_finds_its_memory_ready(make_runner, monk
     assert {"state_dict", "optimizer"} <= prepared[0]
 
 
+def test_a_process_without_shards_is_refused_before_the_first_step(make_runner) -> None:
+    runner = make_runner(default_hooks=dict(checkpoint=dict(type="CheckpointHook", async_save="process")))
+    with pytest.raises(ValueError, match="async_save='process'.* needs a sharded checkpoint"):
+        runner.train()
+    assert runner.iter == 0
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from ._async import AsyncCheckpointWriter
 from ._modules import to_cpu
@@ -11,6 +11,8 @@ from ._write import save_checkpoint
 
 __all__ = ["CheckpointWriter", "WriteBeside", "WriteNothing", "WriteNow"]
 
+# Whether a checkpoint is written beside training: in a thread (True) or in a process of each rank.
+Beside = bool | Literal["process"]
 _WEIGHTS = ("state_dict", "ema_state_dict")
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from eng.logging._details import DETAIL
 from eng.logging.errors import UsageError, UsageTypeError
@@ -60,7 +60,8 @@ class CheckpointHook(Hook):
         published_keys: keys that stay in a small copy for others, made at the end of the last and the best
             checkpoints, whose name ends with a part of its SHA-256. None (default) makes none.
         save_begin: epochs or iterations before the first checkpoint. 0 by default.
-        async_save: whether files are written beside training. False by default.
+        async_save: whether files are written beside training: True in a thread; ``"process"`` in a process beside each
+            rank, for sharded checkpoints only, so that writing takes no time of the training's Python. False by default.
         **kwargs: further options of :func:`eng.checkpoint.save_checkpoint`.
 
     Raises:
@@ -88,7 +89,7 @@ class CheckpointHook(Hook):
         backend_args: dict[str, Any] | None = None,
         published_keys: str | list[str] | None = None,
         save_begin: int = 0,
-        async_save: bool = False,
+        async_save: bool | Literal["process"] = False,
         **kwargs: Any,
     ) -> None:
         if file_client_args is not None and backend_args is not None:
@@ -113,6 +114,8 @@ class CheckpointHook(Hook):
         self.backend_args = backend_args if backend_args is not None else file_client_args
         self.filename_tmpl = self._given_tmpl = filename_tmpl or _TEMPLATES.get(by_epoch)
         self.published_keys = [published_keys] if isinstance(published_keys, str) else published_keys
+        if async_save not in (True, False, "process"):
+            raise UsageError(f"CheckpointHook's async_save must be True, False or 'process', got {async_save!r}")
         self.async_save = async_save
         self.args = kwargs
         self.greater_keys, self.less_keys = greater_keys, less_keys
@@ -134,6 +137,8 @@ class CheckpointHook(Hook):
         self._training, self._has_trained, self._resumed_state = True, True, None
         if self._timer is not None:
             self._timer.begin(runner.iter)
+        if self.async_save == "process":
+            self._writer_beside(runner)  # refuses what cannot be written so before the first step
         files = self._files = self._open_folder(runner)
         runner.logger.info("Checkpoints will be saved to %s.", files.folder, extra=DETAIL)
         self._retention.load_state_dict(state.get("retention", {}), files)
@@ -338,7 +343,7 @@ class CheckpointHook(Hook):
 
     def _writer_beside(self, runner: RunnerView) -> CheckpointWriter:
         if self._writer is None:
-            self._writer = runner.strategy.checkpoint_writer(self.backend_args, beside=True)
+            self._writer = runner.strategy.checkpoint_writer(self.backend_args, beside=self.async_save)
         return self._writer
 
     def _finish_writing(self) -> None:

@@ -28,7 +28,8 @@ class Muon(torch.optim.Muon):
         """Makes one step; see :meth:`torch.optim.Optimizer.step`."""
         parameters = [parameter for group in self.param_groups for parameter in group["params"]]
         if not any(hasattr(parameter, "device_mesh") for parameter in parameters):
-            return super().step(closure)  # type: ignore[no-untyped-call, no-any-return]  # torch leaves it untyped
+            loss: float | None = _step_without_hooks()(self, closure)
+            return loss
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -41,13 +42,22 @@ class Muon(torch.optim.Muon):
         return loss
 
 
+def _step_without_hooks() -> Callable[..., Any]:
+    """``torch.optim.Muon.step`` without the wrapper that fires step hooks.
+
+    torch wraps the method once a plain ``torch.optim.Muon`` exists. The wrapper of the subclass has fired the hooks already.
+    """
+    step: Callable[..., Any] = torch.optim.Muon.step
+    return step.__wrapped__ if getattr(step, "hooked", False) else step  # type: ignore[attr-defined]  # functools.wraps
+
+
 def _step_gathered(parameter: Any, options: dict[str, Any], state: dict[str, Any]) -> None:
     gathered = torch.nn.Parameter(_gathered(parameter))
     gathered.grad = _gathered(parameter.grad)
     optimizer = torch.optim.Muon([gathered], **options)
     if "momentum_buffer" in state:
         optimizer.state[gathered]["momentum_buffer"] = _gathered(state["momentum_buffer"])
-    optimizer.step()
+    _step_without_hooks()(optimizer)  # global hooks are for the optimizer of the run, once per step
     state.setdefault("momentum_buffer", torch.zeros_like(parameter))
     _scatter(optimizer.state[gathered]["momentum_buffer"], state["momentum_buffer"])
     _scatter(gathered.detach(), parameter)

@@ -10,12 +10,14 @@ import torch
 from torch import nn
 
 from eng.checkpoint import CheckpointWriter, WriteBeside, WriteNothing, WriteNow, get_state_dict
+from eng.checkpoint._writers import Beside
 from eng.checkpoint.unwrap import unwrap
 from eng.dist import all_gather_object, broadcast, get_rank, get_world_size
 from eng.model.base_module import init_given_weights
 from eng.optim import OptimWrapper
 
 from .. import persistence
+from ..errors import SettingsError
 
 
 class BaseStrategy(metaclass=ABCMeta):
@@ -138,13 +140,22 @@ class BaseStrategy(metaclass=ABCMeta):
         """The checkpoint as it is written, so that every strategy reads it; all ranks call it."""
         return checkpoint
 
-    def checkpoint_writer(self, backend_args: Any, *, beside: bool) -> CheckpointWriter:
+    def checkpoint_writer(self, backend_args: Any, *, beside: Beside) -> CheckpointWriter:
         """What writes checkpoints; all ranks call it.
 
         Args:
             backend_args: options of the storage.
-            beside: write beside training, from a copy.
+            beside: write beside training, from a copy: True in a thread, ``"process"`` in a process of each rank.
+
+        Raises:
+            SettingsError: ``"process"``, where rank 0 writes one file.
         """
+        if beside == "process":
+            raise SettingsError(
+                "CheckpointHook(async_save='process') needs a sharded checkpoint, to which each rank writes its part: "
+                f"strategy=dict(type='FSDP2' or 'Mesh', checkpoint='sharded'). {type(self).__name__} writes one file here: "
+                "async_save=True writes it beside training, in a thread"
+            )
         if not self.writes():
             return WriteNothing()
         return WriteBeside(backend_args) if beside else WriteNow(backend_args)

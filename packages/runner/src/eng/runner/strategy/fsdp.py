@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from eng.checkpoint import CheckpointWriter
+from eng.checkpoint._writers import Beside
 from eng.checkpoint.unwrap import unwrap
 from eng.dist import is_distributed
 from eng.registry import MODEL_WRAPPERS, STRATEGIES
@@ -160,20 +161,20 @@ class FSDPStrategy(BaseStrategy):
         """The checkpoint with whole tensors, unless every rank writes its shards."""
         return checkpoint if self.sharded else whole(checkpoint)
 
-    def checkpoint_writer(self, backend_args: Any, *, beside: bool) -> CheckpointWriter:
+    def checkpoint_writer(self, backend_args: Any, *, beside: Beside) -> CheckpointWriter:
         """What writes checkpoints: one file by rank 0, or a folder by all ranks."""
         if not self.sharded:
             return super().checkpoint_writer(backend_args, beside=beside)
         if not beside:
             return ShardWriter(beside=False, earlier=self._writer)
         if self._writer is None:  # one for all, as it has a process group
-            self._writer = ShardWriter(beside=True)
+            self._writer = ShardWriter(beside=beside)
         return self._writer
 
     def close(self) -> None:
-        """Waits for a checkpoint that is still being written."""
+        """Waits for a checkpoint that is still being written, and ends the process that writes."""
         if self._writer is not None:
-            self._writer.close()
+            self._writer.shut_down()
 
 
 def _on_meta(model: nn.Module) -> bool:

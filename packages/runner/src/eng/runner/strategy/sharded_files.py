@@ -17,9 +17,11 @@ from eng.checkpoint._folder import MARK, is_sharded, join, open_folder
 from eng.checkpoint._latest import COMMON
 from eng.checkpoint._open import write_checkpoint
 from eng.checkpoint._safetensors import is_safetensors
+from eng.checkpoint._writers import Beside
 from eng.dist import barrier, get_rank
 
 from ..errors import SettingsError
+from .shard_process import ShardProcess
 
 
 def is_other_folder(path: str | os.PathLike[str]) -> bool:
@@ -48,12 +50,13 @@ class ShardWriter:
     """Writes a folder to which every rank writes its shards.
 
     Args:
-        beside: write beside training, from a copy.
+        beside: write beside training, from a copy: True in a thread, ``"process"`` in a process beside each rank.
         earlier: a writer whose last checkpoint is finished first; None has none.
     """
 
-    def __init__(self, *, beside: bool, earlier: ShardWriter | None = None) -> None:
-        self.beside = beside
+    def __init__(self, *, beside: Beside, earlier: ShardWriter | None = None) -> None:
+        self.beside = bool(beside)
+        self._process = ShardProcess() if beside == "process" else None
         self._earlier = earlier
         self._group: Any = None
         self._finish: Callable[[], None] | None = None
@@ -86,8 +89,16 @@ class ShardWriter:
             barrier()
 
     def close(self) -> None:
-        """Waits; the process group stays for the next checkpoints."""
+        """Waits; process group and checkpoint process stay for the next checkpoints."""
         self.wait()
+
+    def shut_down(self) -> None:
+        """Waits, and ends the checkpoint process."""
+        try:
+            self.wait()
+        finally:
+            if self._process is not None:
+                self._process.close()
 
     def _start(self, shards: dict[str, torch.Tensor], folder: str) -> Callable[[], object]:
         """Begins to write this rank's shards and gives what waits for them."""
@@ -98,6 +109,8 @@ class ShardWriter:
             return lambda: None
         if self._group is None:
             self._group = torch.distributed.new_group(backend="gloo")
+        if self._process is not None:
+            return self._process.save(shards, folder, self._group)
         pending: Any = dcp.async_save(shards, checkpoint_id=folder, process_group=self._group)
         result: Callable[[], object] = pending.result
         return result
