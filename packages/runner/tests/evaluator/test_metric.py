@@ -6,7 +6,7 @@ import pytest
 import torch
 from evaluator_parts import Echo, Returns
 
-from eng.evaluator import DumpResults
+from eng.evaluator import DumpResults, Evaluator
 from eng.evaluator.metric import _to_cpu
 from eng.structures import BaseDataElement
 
@@ -26,11 +26,13 @@ def test_a_metric_that_returns_no_dict_is_named(value, returned, prefix):
         metric.evaluate(1)
 
 
-def test_a_metric_without_prefix_says_so(caplog):
-    Echo(prefix="a")
+def test_only_several_metrics_without_prefix_are_warned_of(caplog, tmp_path):
+    Evaluator(Echo())
+    Evaluator([Echo(), Echo(prefix="a")])
+    Evaluator([Echo(), DumpResults(str(tmp_path / "a.pkl"))])
     assert "prefix" not in caplog.text
-    Echo()
-    assert "Echo has no prefix" in caplog.text
+    Evaluator([Echo(), Returns(1)])
+    assert "Echo and Returns have no prefix" in caplog.text
 
 
 class TestMetric:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -11,10 +12,12 @@ from eng.registry import EVALUATOR, METRICS
 from eng.structures import BaseDataElement
 
 from .batch_metric import BatchMetric
-from .metric import BaseMetric
+from .metric import BaseMetric, DumpResults
 from .torch_metric import metrics_of
 
 __all__ = ["Evaluator"]
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @EVALUATOR.register_module()
@@ -45,6 +48,7 @@ class Evaluator:
         self.metrics: list[BaseMetric | BatchMetric] = [part for metric in built for part in metrics_of(metric)]
         for metric in self.metrics:
             _check_metric(metric)
+        _warn_without_prefix(self.metrics)
 
     @property
     def dataset_meta(self) -> dict[str, Any] | None:
@@ -131,6 +135,18 @@ class Evaluator:
             self.process(chunk, next(batches, None))
             size += len(chunk)
         return self.evaluate(size)
+
+
+def _warn_without_prefix(metrics: Sequence[Any]) -> None:
+    """Warns of several metrics without a prefix, before the validation that would end where they give the same name."""
+    named = [metric for metric in metrics if isinstance(metric, BaseMetric) and not isinstance(metric, DumpResults)]
+    names = [type(metric).__name__ for metric in named if not metric.prefix]
+    if len(names) > 1:
+        _LOGGER.warning(
+            "%s have no prefix: their names are used as they are, and a validation fails where two are the same; prefix='...' of a "
+            "metric tells them apart",
+            " and ".join(names),
+        )
 
 
 def _check_metric(metric: Any) -> None:

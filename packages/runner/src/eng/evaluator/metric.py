@@ -62,11 +62,6 @@ class BaseMetric(metaclass=ABCMeta):
         self.results: list[Any] = []
         self.prefix = prefix or self.default_prefix
         self.collect_dir = collect_dir
-        if self.prefix is None:
-            _LOGGER.warning(
-                "%s has no prefix: its names are used as they are, and may be those of another metric",
-                type(self).__name__,
-            )
 
     @property
     def dataset_meta(self) -> dict[str, Any] | None:

@@ -21,6 +21,7 @@ from eng.config import Config, ConfigDict
 from eng.dataset import pseudo_collate
 from eng.device import get_device
 from eng.hub import list_model_entries
+from eng.logging.notes import add_note
 from eng.model import adapters, revert_sync_batchnorm
 from eng.registry import FUNCTIONS, VISUALIZERS, DefaultScope, registered_only
 from eng.visualization import Visualizer
@@ -254,9 +255,8 @@ class BaseInferencer(ABC):
         try:
             prepared = self.pipeline(item)
         except Exception as error:
-            # Which of a thousand files was it? Python 3.10 has no notes.
-            if hasattr(error, "add_note"):
-                error.add_note(f"while preparing the input {item if isinstance(item, str) else type(item).__name__}")
+            # Which of a thousand files was it?
+            add_note(error, f"while preparing the input {item if isinstance(item, str) else type(item).__name__}")
             raise
         if prepared is None:
             raise InputError(item, "the pipeline gives nothing for it")

@@ -9,8 +9,10 @@ import torch
 from torch import nn
 
 from eng.dist import watched
+from eng.logging.notes import add_note
 
 from ._losses import update_params
+from ._unstacked import unstacked_hint
 from .errors import BatchTypeError
 
 
@@ -22,10 +24,16 @@ def run_forward(model: nn.Module, data: Any, mode: str) -> Any:
     Raises:
         BatchTypeError: the batch is text, or nothing (a TypeError).
     """
-    if isinstance(data, (list, tuple)):
-        return model(*data, mode=mode)
-    if isinstance(data, Mapping):
-        return model(**data, mode=mode)
+    try:
+        if isinstance(data, (list, tuple)):
+            return model(*data, mode=mode)
+        if isinstance(data, Mapping):
+            return model(**data, mode=mode)
+    except (TypeError, ValueError, AttributeError) as error:
+        hint = unstacked_hint(error, data)
+        if hint is not None:
+            add_note(error, hint)
+        raise
     if data is None or isinstance(data, (str, bytes)):
         raise BatchTypeError(
             f"{type(model).__name__} can be called with a batch that is a tensor, an object, a dict, a tuple or a list; from "

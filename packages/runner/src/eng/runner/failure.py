@@ -8,6 +8,7 @@ from typing import Any
 
 from eng.hooks._samples import samples_text
 from eng.hooks.view import NamesSamples, SavesNow
+from eng.logging.notes import add_note, message_with_notes
 
 from .errors import NonFiniteLossError
 
@@ -39,11 +40,10 @@ def report_failure(runner: Any, saver: SavesNow | None, error: Exception, *, sav
         number,
         samples,
         type(error).__name__,
-        error,
+        message_with_notes(error),
         left,
     )
-    if hasattr(error, "add_note"):  # Python 3.11
-        error.add_note(f"raised {where} iteration {number}{samples}{left}")
+    add_note(error, f"raised {where} iteration {number}{samples}{left}")
 
 
 def _leave_checkpoint(

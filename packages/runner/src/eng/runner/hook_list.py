@@ -11,6 +11,7 @@ from eng.hooks import Hook
 from eng.hooks._signatures import check_signatures
 from eng.hooks.errors import NonFiniteLossError
 from eng.hooks.hook import POINTS, overrides
+from eng.logging.notes import add_note
 from eng.logging.parts import PartClock
 
 from .priority import Priority, get_priority, priority_name
@@ -204,9 +205,3 @@ def owner_name(method: Method) -> str:
     if owner is None:
         return getattr(method, "__qualname__", repr(method))
     return type(owner).__name__
-
-
-def add_note(error: BaseException, note: str) -> None:
-    """Adds a note to an exception, where Python has notes (3.11)."""
-    if hasattr(error, "add_note"):
-        error.add_note(note)

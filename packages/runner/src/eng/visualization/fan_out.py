@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from eng.dist import is_main_process
+from eng.logging.notes import add_note
 from eng.registry import VISBACKENDS
 
 from ._base import BaseVisBackend
@@ -90,8 +91,7 @@ class FanOut:
             try:
                 _call(backend, method, args, kwargs)
             except Exception as error:  # noqa: BLE001  # raised again below, once all others were served
-                if hasattr(error, "add_note"):
-                    error.add_note(f"raised by the vis_backend {name!r} in {method}")
+                add_note(error, f"raised by the vis_backend {name!r} in {method}")
                 failure = failure or error
         if failure is not None:
             raise failure
