@@ -217,12 +217,12 @@ class TakesTensors(Scale):
         return {"loss": (inputs * self.weight).square().mean()}
 
 
-def test_the_line_of_a_failure_has_the_notes_of_the_error(tmp_path, caplog) -> None:
+def test_the_line_of_a_failure_has_the_notes_of_the_error(tmp_path, capsys) -> None:
     settings = dict(train_cfg=dict(max_epochs=1), optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)))
     loader = dict(dataset=Numbered(), batch_size=4)
     with pytest.raises(TypeError, match="single element"):
         Runner(TakesTensors(), str(tmp_path), train_dataloader=loader, **settings).train()
-    line = next(record.getMessage() for record in caplog.records if "Training failed" in record.getMessage())
+    line = next(line for line in capsys.readouterr().out.splitlines() if "Training failed" in line)
     assert "write train_dataloader=dict(..., collate_fn=dict(type='default_collate'))" in line
     loader["collate_fn"] = dict(type="default_collate")
     Runner(TakesTensors(), str(tmp_path), train_dataloader=loader, **settings).train()

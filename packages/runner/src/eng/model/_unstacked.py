@@ -34,7 +34,7 @@ def unstacked_hint(error: Exception, batch: Any) -> str | None:
     if not columns or any(isinstance(value, (torch.Tensor, np.ndarray)) for value in fields.values()):
         return None
     text = ", ".join(f"{key!r} ({_facts(column)})" for key, column in columns.items())
-    return f"the batch holds a list of samples under {text}. {_advice(columns)}"
+    return f"The batch holds a list of samples under {text}. {_advice(columns)}"
 
 
 def _is_column(value: Any) -> bool:
