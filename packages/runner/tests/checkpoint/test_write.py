@@ -136,17 +136,17 @@ def test_a_file_that_fails_its_check_never_gets_its_name(tmp_path, monkeypatch):
 
 
 def test_partial_files_of_living_processes_stay(tmp_path):
-    from eng.checkpoint._write import _host
+    from eng.checkpoint._write import _host, _process
 
     mine = tmp_path / f".a.pth.{_host()}-{os.getpid()}-0123abcd.partial"
     gone = tmp_path / f".a.pth.{_host()}-{2**22 - 3}-0123abcd.partial"
     elsewhere = tmp_path / ".a.pth.otherhost-1-0123abcd.partial"
-    for path in (mine, gone, elsewhere):
+    written_now = tmp_path / f".a.pth.{_host()}-{_process(os.getpid())}-0123abcd.partial"
+    earlier = tmp_path / f".a.pth.{_host()}-{os.getpid()}.00000000-0123abcd.partial"  # the number was given anew
+    for path in (mine, gone, elsewhere, written_now, earlier):
         path.write_bytes(b"x")
     save_checkpoint({}, tmp_path / "b.pth")
-    assert mine.exists()
-    assert elsewhere.exists()
-    assert not gone.exists()
+    assert {path for path in tmp_path.iterdir() if path.suffix == ".partial"} == {mine, elsewhere, written_now}
 
 
 def test_the_pointer_is_text(tmp_path):

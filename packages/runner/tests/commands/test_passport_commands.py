@@ -184,9 +184,11 @@ def test_runs_lists_status_and_diff_what_differs(tmp_path: Path, call: Any) -> N
     passport = json.loads((second / "passport.json").read_bytes())
     gone = subprocess.Popen(["true"])
     gone.wait(20)
-    passport["host"]["pid"] = gone.pid
-    (second / "passport.json").write_text(json.dumps(passport), encoding="utf-8")
-    assert "killed" in call(runs, tmp_path)[1]
+    host = passport["host"]
+    for changes in ({"pid": gone.pid}, {"started": "0:0"}):  # the second: the number is that of a later process
+        passport["host"] = {**host, **changes}
+        (second / "passport.json").write_text(json.dumps(passport), encoding="utf-8")
+        assert "killed" in call(runs, tmp_path)[1]
     printed = call(diff, first, second)[1]
     lines = [line.split() for line in printed.splitlines()]
     assert ["config", "optim_wrapper.optimizer.lr", "0.1", "0.5"] in lines

@@ -97,6 +97,16 @@ def test_a_second_run_of_one_process_is_no_restart(job: Path) -> None:
     assert unfinished_starts(str(job), str(job / second)) == 1  # the other process alone
 
 
+@pytest.mark.parametrize("gone", ["0:0", "00000000-0000-0000-0000-000000000000:7"])
+def test_a_container_that_starts_again_has_the_same_number_and_is_a_restart(job: Path, gone: str) -> None:
+    """Process 1 of a container on the same host name: host and number are those of the start that was lost."""
+    lost = job / claim_start(job, "20260101_000001")
+    facts = json.loads((lost / START_FILE).read_text())
+    (lost / START_FILE).write_text(json.dumps({**facts, "started": gone}))
+    own = job / claim_start(job, "20260101_000002")
+    assert unfinished_starts(str(job), str(own)) == 2
+
+
 @pytest.mark.parametrize(
     "command", [_commands.train, _commands.val, _commands.test_command], ids=["train", "val", "test"]
 )

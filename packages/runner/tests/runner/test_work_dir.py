@@ -225,6 +225,16 @@ def test_a_lock_without_a_readable_owner_is_told_too(tmp_path, heard, content) -
     assert heard.text.count(f"{LOCK_FILE} there does not say which") == 1
 
 
+@unix
+def test_a_lock_of_a_process_whose_number_was_given_anew_is_of_a_run_that_ended(tmp_path, heard) -> None:
+    with occupied(str(tmp_path), "a"):
+        facts = json.loads((tmp_path / LOCK_FILE).read_text())
+        (tmp_path / LOCK_FILE).write_text(json.dumps({**facts, "started": "0:0"}))
+        with occupied(str(tmp_path), "b"):
+            pass
+    assert "Another run" not in heard.text
+
+
 # --- which start is the newest ------------------------------------------------------------------------------------------
 
 

@@ -11,11 +11,14 @@ import re
 import shutil
 import socket
 import uuid
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
+
+from eng.logging.process import is_alive, start_of
 
 from ._read import can_be_mapped
 from ._verify import check_records
@@ -24,7 +27,7 @@ from .errors import BrokenCheckpointError, CheckpointWriteError
 __all__ = ["save_checkpoint", "write_pointer", "write_whole"]
 
 _LOGGER = logging.getLogger(__name__)
-_PARTIAL = re.compile(r"^\..+\.(?P<host>[^.]*)-(?P<pid>\d+)-[0-9a-f]{8}\.partial$")
+_PARTIAL = re.compile(r"^\..+\.(?P<host>[^.]*)-(?P<pid>\d+)(\.(?P<start>[0-9a-f]{8}))?-[0-9a-f]{8}\.partial$")
 POINTER = "last_checkpoint"
 
 
@@ -101,7 +104,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], Any], verify: Callable[[
     Raises:
         CheckpointWriteError: writing, flushing or verifying failed. What was there under `path` is untouched.
     """
-    partial = path.with_name(f".{path.name}.{_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.partial")
+    partial = path.with_name(f".{path.name}.{_host()}-{_process(os.getpid())}-{uuid.uuid4().hex[:8]}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(path.parent)
@@ -134,20 +137,24 @@ def _remove_abandoned(folder: Path) -> None:
     """Removes partial files of processes of this machine that are gone (killed inside a save)."""
     for entry in os.scandir(folder):
         found = _PARTIAL.match(entry.name)
-        if found and found["host"] == _host() and not _is_alive(int(found["pid"])):
+        if found and found["host"] == _host() and not _is_alive(int(found["pid"]), found["start"]):
             _LOGGER.info("removing %s, left by a process that was killed while saving", entry.path)
             with contextlib.suppress(OSError):
                 Path(entry.path).unlink()
 
 
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+def _is_alive(pid: int, start: str | None) -> bool:
+    """Whether the process that wrote a file runs; `start` tells it from a later one of the same number."""
+    now = _process(pid).partition(".")[2]
+    if start and now and start != now:
         return False
-    except OSError:
-        return True
-    return True
+    return is_alive({"host": socket.gethostname(), "pid": pid})
+
+
+def _process(pid: int) -> str:
+    """The number of a process, with a digest of its start where the system tells that."""
+    start = start_of(pid)
+    return f"{pid}.{zlib.crc32(start.encode()):08x}" if start else str(pid)
 
 
 def _host() -> str:

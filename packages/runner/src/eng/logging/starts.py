@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from .process import this_process
 
 __all__ = ["STAMP", "START_FILE", "claim_start", "job_name", "read_start", "start_number"]
 
@@ -38,12 +39,7 @@ def claim_start(work_dir: str | Path, stamp: str, is_taken: Callable[[str], bool
     while is_taken(name) or not _make(folder / name):
         attempt += 1
         name = f"{stamp}_{attempt}"
-    facts: dict[str, Any] = {
-        "number": number,
-        "time_ns": time.time_ns(),
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-    }
+    facts: dict[str, Any] = {"number": number, "time_ns": time.time_ns(), **this_process()}
     facts |= {"job": job} if (job := job_name()) is not None else {}
     (folder / name / START_FILE).write_text(json.dumps(facts), encoding="utf-8")
     return name

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import signal
-import socket
 import sys
 import uuid
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from eng.dist import all_gather_object, get_rank
+from eng.logging.process import is_this_process
 from eng.logging.starts import START_FILE, job_name, read_start
 
 from .call import ORIGINAL_CALL, original_words
@@ -184,14 +184,9 @@ def unfinished_starts(work_dir: str, log_dir: str | None) -> int:
     if job is None:
         return 0
     folders = [path.parent for path in Path(work_dir).glob(f"*/{START_FILE}") if path.parent != Path(log_dir or "")]
-    this_process = (socket.gethostname(), os.getpid())
     facts = {folder: read_start(folder) for folder in folders}
-    mine = [f for f, start in facts.items() if start.get("job") == job and _process_of(start) != this_process]
+    mine = [f for f, start in facts.items() if start.get("job") == job and not is_this_process(start)]
     return 0 if any('"status": "done"' in _text(folder / END) for folder in mine) else len(mine)
-
-
-def _process_of(start: Mapping[str, Any]) -> tuple[Any, Any]:
-    return start.get("host"), start.get("pid")
 
 
 def _text(path: Path) -> str:

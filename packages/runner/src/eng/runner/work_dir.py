@@ -6,7 +6,6 @@ import contextlib
 import json
 import logging
 import os
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from eng.dist import broadcast_object_list, get_rank
+from eng.logging.process import is_alive, this_process
 from eng.logging.starts import claim_start
 
 __all__ = ["LOCK_FILE", "claim_shared_start", "occupied"]
@@ -66,7 +66,7 @@ def occupied(work_dir: str, experiment_name: str) -> Iterator[None]:
         return
     is_ours = _lock(file)
     if is_ours:
-        facts = {"experiment": experiment_name, "host": socket.gethostname(), "pid": os.getpid(), "since": _now()}
+        facts = {"experiment": experiment_name, **this_process(), "since": _now()}
         _write(file, facts)
     else:
         _warn(work_dir, os.pread(file, 4096, 0))
@@ -118,7 +118,7 @@ def _write(file: int, facts: dict[str, Any]) -> None:
 def _warn(work_dir: str, data: bytes) -> None:
     try:
         facts = json.loads(data)
-        if facts["host"] == socket.gethostname() and not _is_alive(int(facts["pid"])):
+        if not is_alive({**facts, "pid": int(facts["pid"])}):
             return  # it was killed, and workers that it started are about to end
         other = f"{facts['experiment']}, process {facts['pid']} on {facts['host']}, since {facts['since']}"
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -128,16 +128,6 @@ def _warn(work_dir: str, data: bytes) -> None:
         work_dir,
         other,
     )
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # of another user
-        return True
-    return True
 
 
 def _now() -> str:

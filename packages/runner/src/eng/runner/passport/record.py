@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from eng.logging.process import start_of
+
 from .code import CodeVersion
 from .masking import is_secret, masked, masked_words
 
@@ -89,6 +91,7 @@ class Passport:
                 "system": platform.platform(),
                 "cpus": os.cpu_count(),
                 "pid": os.getpid(),
+                "started": start_of(os.getpid()),
             },
             "parent": parent,
             **facts,

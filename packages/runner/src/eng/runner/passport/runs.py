@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from eng.logging.process import is_alive
 
 from .facts import differing
 from .masking import HIDDEN
@@ -88,17 +88,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _is_running(host: Any) -> bool:
     """Whether the process that wrote a passport is alive; of another machine nobody can tell: it counts as running."""
-    if not isinstance(host, Mapping) or not isinstance(host.get("pid"), int):
-        return False
-    if host.get("name") != socket.gethostname():
-        return True
-    try:
-        os.kill(host["pid"], 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True
-    return True
+    return isinstance(host, Mapping) and is_alive({**host, "host": host.get("name")})
 
 
 def compare(first: Start, second: Start) -> list[tuple[str, str, str, str]]:
