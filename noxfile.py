@@ -101,6 +101,8 @@ def tests(session: nox.Session, package: str) -> None:
             "trackio>=0.40",
             "deepspeed>=0.16",
             "nox>=2024.10.9",
+            "nbclient>=0.10",
+            "ipykernel>=6",
             "kubernetes-validate>=1.31",
             "jsonschema>=4",
             *sorted(set(groups)),
@@ -469,6 +471,19 @@ def docs(session: nox.Session) -> None:
     )
     session.run("mkdocs", "build", "--strict", *session.posargs)
     session.run("python", "-m", "pytest", "-q", "tests/docs/test_search.py", env={"ENG_SITE": str(ROOT / "site")})
+
+
+@nox.session(python=torch_python())
+def pictures(session: nox.Session) -> None:
+    """Makes docs/pictures/ anew by real runs of the pages that show them."""
+    prepare_everything(session, "scikit-learn>=1.4")
+    session.run("python", "scripts/pictures.py")
+
+
+@nox.session(python=False)
+def newcomer(session: nox.Session) -> None:
+    """Installs eng into a fresh environment and plays the page of 15 minutes; fails when both take longer."""
+    session.run(find_python(TORCH_PYTHON) or sys.executable, "scripts/newcomer.py", external=True)
 
 
 @nox.session(python=False)

@@ -35,6 +35,7 @@ ELSEWHERE = {
     "python -m pip": "installing is what nox -s build proves",
     "python -m nox": "CI runs the sessions",
     "python -m venv": "installing is what nox -s build proves",
+    "source ": "installing is what nox -s newcomer proves",
     "torchrun --n": "tests/distributed starts it on free ports",
     "torchrun tools": "a script of the reader's",
     "srun": "needs a Slurm cluster",

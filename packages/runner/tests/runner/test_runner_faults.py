@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -27,6 +28,9 @@ def test_stop_ends_the_run_and_names_loss_and_iteration(make_runner, parts) -> N
     with pytest.raises(NonFiniteLossError, match="iteration 3 gave a non-finite loss") as caught:
         make_runner(model=parts.Line(bad_at=(3,)), nan_policy=dict(type="stop", interval=2)).train()
     assert (caught.value.iteration, caught.value.losses) == (2, ["loss"])
+    command_is_installed = find_spec("eng.cli") is not None
+    notes = getattr(caught.value, "__notes__", ["eng help NonFiniteLossError says what to do"])  # Python 3.11
+    assert any("eng help NonFiniteLossError" in note for note in notes) == command_is_installed
 
 
 @pytest.mark.parametrize(

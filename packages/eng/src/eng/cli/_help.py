@@ -102,7 +102,7 @@ def translated(page: Path, lang: str) -> Path:
 def explained_class(error: BaseException) -> str | None:
     """The name of the error's class, or of the nearest base, that `eng help` explains; None where there is none."""
     try:
-        known = _explanations(pages_folder())
+        known = explanations(pages_folder())
     except click.ClickException:
         return None
     ours = (cls.__name__ for cls in type(error).__mro__ if cls.__module__.startswith("eng."))
@@ -119,7 +119,7 @@ def error_help(folder: Path, name: str) -> str:
     Raises:
         click.UsageError: the pages do not know the class.
     """
-    known = _explanations(folder)
+    known = explanations(folder)
     if name not in known:
         nearest = difflib.get_close_matches(name, known, n=3)
         hint = f"did you mean {' or '.join(nearest)}?" if nearest else "eng help troubleshooting lists those of eng"
@@ -130,7 +130,7 @@ def error_help(folder: Path, name: str) -> str:
     return "\n".join(lines)
 
 
-def _explanations(folder: Path) -> dict[str, tuple[str, str]]:
+def explanations(folder: Path) -> dict[str, tuple[str, str]]:
     """Cause and remedy by error class."""
     rows = _ROW.finditer((folder / TROUBLESHOOTING).read_text(encoding="utf-8"))
     return {name: (row["cause"], row["remedy"]) for row in rows for name in re.findall(r"`(\w+)`", row["names"])}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from types import FrameType
 from typing import Any
 
@@ -44,6 +45,8 @@ def report_failure(runner: Any, saver: SavesNow | None, error: Exception, *, sav
         left,
     )
     add_note(error, f"raised {where} iteration {number}{samples}{left}")
+    if type(error).__module__.startswith("eng.") and find_spec("eng.cli") is not None:
+        add_note(error, f"eng help {type(error).__name__} says what to do")
 
 
 def _leave_checkpoint(
