@@ -90,7 +90,7 @@ def install() -> None:
             raise AlreadyImportedError.of(str(getattr(imported, "__file__", "an unknown place")))
         sys.meta_path.insert(0, _finder)
         _furnish.start()
-        _workers.install_in_children()
+        _workers.install_in_children(install)
         _path_entry.add()
         _tell_registry("add_scope_synonym")
 

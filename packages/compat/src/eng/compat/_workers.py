@@ -13,28 +13,30 @@ from typing import Any
 
 
 class _InstallOnArrival:
-    """Unpickles by installing the alias."""
+    """Unpickles by calling ``install``, a function that can be pickled."""
+
+    def __init__(self, install: Callable[[], None]) -> None:
+        self.install = install
 
     def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
-        from eng.compat import install
-
-        return install, ()
+        return self.install, ()
 
 
 class _PreparationData:
     """`multiprocessing.spawn.get_preparation_data`, with an installer in what it gives."""
 
-    def __init__(self, original: Callable[[str], dict[str, Any]]) -> None:
+    def __init__(self, original: Callable[[str], dict[str, Any]], install: Callable[[], None]) -> None:
         self.original = original
+        self.install = install
 
     def __call__(self, name: str) -> dict[str, Any]:
-        return {**self.original(name), "eng_compat": _InstallOnArrival()}
+        return {**self.original(name), "eng_compat": _InstallOnArrival(self.install)}
 
 
-def install_in_children() -> None:
-    """Children that are spawned from now on have the alias."""
+def install_in_children(install: Callable[[], None]) -> None:
+    """Children that are spawned from now on call ``install`` before they import anything of the program."""
     if not isinstance(spawn.get_preparation_data, _PreparationData):
-        _replace(_PreparationData(spawn.get_preparation_data))
+        _replace(_PreparationData(spawn.get_preparation_data, install))
 
 
 def leave_children_alone() -> None:

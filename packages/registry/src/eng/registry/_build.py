@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, TypeVar
 
-from ._lookup_error import unknown_type
+from ._lookup_error import SearchedRegistry, unknown_type
 from ._manager import ManagerMeta
 from ._nearness import or_mean
 from ._nodes import describe_call, location_of, type_name
@@ -16,16 +17,27 @@ from ._notes import build_chain, note_failure
 from ._signatures import parameters_of
 from .errors import BuildNode, MissingTypeError
 
-if TYPE_CHECKING:
-    from ._registry import Registry
-
 __all__ = ["build_from_cfg", "build_model_from_cfg", "build_runner_from_cfg", "build_scheduler_from_cfg"]
 
 _LOGGER = logging.getLogger(__name__)
+B = TypeVar("B", bound="BuildingRegistry")
 _CONVERSION = ("convert_to_iter_based", "epoch_length")
 
 
-def build_from_cfg(cfg: Any, registry: Registry, default_args: Any = None) -> Any:
+class BuildingRegistry(SearchedRegistry, Protocol):
+    """A registry, as what builds from a config uses it."""
+
+    def get(self, key: str) -> Any:
+        """The object registered as `key`; None where there is none."""
+
+    def in_current_scope(self: B) -> B:
+        """The registry of the default scope."""
+
+    def switch_scope_and_registry(self: B, scope: str | None) -> AbstractContextManager[B]:
+        """Makes `scope` the default for a block, which gets its registry."""
+
+
+def build_from_cfg(cfg: Any, registry: BuildingRegistry, default_args: Any = None) -> Any:
     """An object built from a config.
 
     Args:
@@ -68,7 +80,7 @@ def build_from_cfg(cfg: Any, registry: Registry, default_args: Any = None) -> An
         raise
 
 
-def build_runner_from_cfg(cfg: Any, registry: Registry) -> Any:
+def build_runner_from_cfg(cfg: Any, registry: BuildingRegistry) -> Any:
     """A Runner built by ``from_cfg`` of the class that ``runner_type`` names, ``Runner`` by default.
 
     Args:
@@ -85,7 +97,7 @@ def build_runner_from_cfg(cfg: Any, registry: Registry) -> Any:
         return runner.from_cfg(cfg)
 
 
-def build_model_from_cfg(cfg: Any, registry: Registry, default_args: Any = None) -> Any:
+def build_model_from_cfg(cfg: Any, registry: BuildingRegistry, default_args: Any = None) -> Any:
     """A module, or for a list of configs the Sequential of the modules.
 
     Args:
@@ -103,7 +115,7 @@ def build_model_from_cfg(cfg: Any, registry: Registry, default_args: Any = None)
     return import_module("eng.model").Sequential(*modules)
 
 
-def build_scheduler_from_cfg(cfg: Any, registry: Registry, default_args: Any = None) -> Any:
+def build_scheduler_from_cfg(cfg: Any, registry: BuildingRegistry, default_args: Any = None) -> Any:
     """A parameter scheduler; with ``convert_to_iter_based=True`` one whose epochs are turned into iterations.
 
     Args:
@@ -140,7 +152,7 @@ def _without_conversion(cfg: Any) -> Any:
     return cfg
 
 
-def resolve(type_or_name: Any, registry: Registry) -> Any:
+def resolve(type_or_name: Any, registry: BuildingRegistry) -> Any:
     """The class or function that ``type=kind`` means.
 
     Raises:
@@ -162,7 +174,7 @@ def is_mapping(cfg: object) -> bool:
     return isinstance(cfg, Mapping) or (hasattr(cfg, "keys") and hasattr(cfg, "items") and not isinstance(cfg, type))
 
 
-def _construct(type_or_name: Any, registry: Registry, arguments: dict[str, Any]) -> Any:
+def _construct(type_or_name: Any, registry: BuildingRegistry, arguments: dict[str, Any]) -> Any:
     factory = resolve(type_or_name, registry)
     make = factory.get_instance if isinstance(factory, ManagerMeta) else factory  # type: ignore[attr-defined]  # only ManagerMixin has this metaclass
     if not _LOGGER.isEnabledFor(logging.DEBUG):
@@ -176,7 +188,7 @@ def _construct(type_or_name: Any, registry: Registry, arguments: dict[str, Any])
     return built
 
 
-def _argument_hints(cfg: Any, registry: Registry, default_args: Any) -> tuple[str, ...]:
+def _argument_hints(cfg: Any, registry: BuildingRegistry, default_args: Any) -> tuple[str, ...]:
     """What each argument that the class does not take may have meant; nothing where the call failed otherwise."""
     try:
         arguments = _merged(cfg, registry, default_args)
@@ -189,7 +201,7 @@ def _argument_hints(cfg: Any, registry: Registry, default_args: Any) -> tuple[st
     return tuple(f"no argument {key!r}{or_mean(key, takes.names) or there_are}" for key in refused)
 
 
-def _merged(cfg: Any, registry: Registry, default_args: Any) -> dict[str, Any]:
+def _merged(cfg: Any, registry: BuildingRegistry, default_args: Any) -> dict[str, Any]:
     """A plain dict of the arguments that is the caller's to change."""
     arguments = _plain(cfg, "cfg")
     if default_args is not None:
@@ -217,7 +229,7 @@ def _check_mapping(cfg: object, argument_name: str) -> None:
         )
 
 
-def _node(cfg: Any, registry: Registry, default_args: Any) -> BuildNode:
+def _node(cfg: Any, registry: BuildingRegistry, default_args: Any) -> BuildNode:
     default_type = default_args.get("type", "?") if is_mapping(default_args) else "?"
     call = describe_call(cfg, default_type)
     return BuildNode(registry.name.replace(" ", "_"), call, location_of(cfg), cfg)

@@ -4,17 +4,35 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import Protocol, TypeVar
 
 from ._nearness import closest, did_you_mean, or_mean
-from ._tree import line_of, tree_below
+from ._tree import RegistryNode, line_of, tree_below
 from .errors import UnknownTypeError
 
-if TYPE_CHECKING:
-    from ._registry import Registry
+S = TypeVar("S", bound="SearchedRegistry")
 
 
-def unknown_type(name: str, registry: Registry) -> UnknownTypeError:
+class SearchedRegistry(RegistryNode, Protocol):
+    """A registry that tells where it looks names up, and what it could not import."""
+
+    def split_scope_key(self, key: str, /) -> tuple[str | None, str]:
+        """The scope in ``"scope.name"`` and the name behind it."""
+
+    def of_scope(self: S, scope: str) -> S | None:
+        """The registry of `scope` in the tree."""
+
+    def scopes(self) -> list[str]:
+        """All scopes of the tree."""
+
+    def absent_locations(self) -> list[str]:
+        """Modules to import that do not exist."""
+
+    def missing_distributions(self) -> list[str]:
+        """Packages that would register more and are not installed."""
+
+
+def unknown_type(name: str, registry: SearchedRegistry) -> UnknownTypeError:
     """The error for `name`, which `registry` does not find."""
     searched = scopes_searched(name, registry)
     candidates = near_names(name, registry)
@@ -27,14 +45,14 @@ def unknown_type(name: str, registry: Registry) -> UnknownTypeError:
     return UnknownTypeError("; ".join(parts), name=name, searched=searched, near_names=candidates)
 
 
-def scopes_searched(name: str, registry: Registry) -> list[str]:
+def scopes_searched(name: str, registry: SearchedRegistry) -> list[str]:
     """The scopes that a look-up of `name` from `registry` visits, in order."""
     scope, _ = registry.split_scope_key(name)
     named = None if scope is None else registry.of_scope(scope)
     return [node.scope for node in line_of(registry if named is None else named)]
 
 
-def near_names(name: str, registry: Registry, count: int = 3) -> list[str]:
+def near_names(name: str, registry: SearchedRegistry, count: int = 3) -> list[str]:
     """Registered names that look like `name`: those that the look-up visits, else those of other scopes of the tree."""
     scope, bare = registry.split_scope_key(name)
     named = None if scope is None else registry.of_scope(scope)
@@ -65,7 +83,7 @@ def _closest_shown(bare: str, names: Mapping[str, str], count: int) -> list[str]
     return [*same, *(shown for match in matches for shown in folded[match] if shown not in same)][:count]
 
 
-def hint_for(name: str, registry: Registry) -> str:
+def hint_for(name: str, registry: SearchedRegistry) -> str:
     """What to do so that `name` is found."""
     scope, _ = registry.split_scope_key(name)
     if scope is not None and registry.of_scope(scope) is None:

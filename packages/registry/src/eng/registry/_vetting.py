@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ._tree import RegistryNode
 from .errors import UntrustedTypeError
-
-if TYPE_CHECKING:
-    from ._registry import Registry
 
 __all__ = ["registered_only", "vet"]
 
@@ -40,7 +38,7 @@ def registered_only(accepts: Callable[[Any], bool] = lambda _: False) -> Iterato
         _ACCEPTS.reset(token)
 
 
-def vet(path: str, target: Any, registry: Registry) -> Any:
+def vet(path: str, target: Any, registry: RegistryNode) -> Any:
     """`target`, to which a dotted path led.
 
     Raises:
@@ -52,7 +50,7 @@ def vet(path: str, target: Any, registry: Registry) -> Any:
     raise UntrustedTypeError(path, "is not registered, and a config of others may name only what is")
 
 
-def _is_registered(target: Any, registry: Registry) -> bool:
+def _is_registered(target: Any, registry: RegistryNode) -> bool:
     if any(target is registered for registered in registry.module_dict.values()):
         return True
     return any(_is_registered(target, child) for child in registry.children.values())

@@ -18,6 +18,7 @@ _PEAKS = {
     "L40S": (362e12, 183e12), "L40": (181e12, 90.5e12), "L4": (121e12, 60e12), "V100": (125e12, 15.7e12), "T4": (65e12, 8.1e12),
     "MI300X": (1307e12, 653e12), "MI250X": (383e12, 95.7e12), "RTX 4090": (165e12, 82.6e12), "RTX 3090": (71e12, 35.6e12),
 }  # fmt: skip
+_STATM = Path("/proc/self/statm")
 _SIXTEEN_BITS = (torch.float16, torch.bfloat16)
 
 
@@ -50,7 +51,8 @@ def _is_named(name: str, device: str) -> bool:
 def host_memory_mb() -> float | None:
     """Memory of this process in MB (2**20 bytes), resident now; None where the system does not tell."""
     try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        with _STATM.open("rb", buffering=0) as file:  # a text file costs three times as much, in each log line
+            pages = int(file.read().split()[1])
     except (OSError, ValueError, IndexError):
         return None
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20

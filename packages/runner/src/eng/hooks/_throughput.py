@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -172,7 +173,7 @@ class RunNumbers:
         norms = [wrapper.grad_norm for wrapper in self._wrappers if wrapper.grad_norm is not None]
         if not norms:
             return {}
-        return {"grad_norm": float(torch.stack([norm.float().to(norms[0].device) for norm in norms]).norm())}
+        return {"grad_norm": math.hypot(*map(float, norms))}
 
 
 def _peak_of(runner: Any) -> float | None:

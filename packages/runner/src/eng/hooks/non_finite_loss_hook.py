@@ -134,13 +134,14 @@ class NonFiniteLossHook(Hook):
         if not seen:
             return
         losses = _stacked([value for _, _, value in seen])
-        names = [(_iteration(position, marks), name) for position, name, _ in seen]
         if self.spikes is not None:
-            totals = zip(names, losses.tolist(), strict=True)
-            self._act_on_spikes(
-                runner, self.spikes, [(iteration, value) for (iteration, name), value in totals if name == "loss"]
-            )
-        broken = _broken(names, losses)
+            totals = [
+                (_iteration(position, marks), value)
+                for (position, name, _), value in zip(seen, losses.tolist(), strict=True)
+                if name == "loss"
+            ]
+            self._act_on_spikes(runner, self.spikes, totals)
+        broken = _of_all_ranks([(_iteration(seen[i][0], marks), seen[i][1]) for i in _not_finite(losses)])
         if not broken:
             return
         first = broken[0][0]
@@ -236,16 +237,19 @@ def _is_loss(name: str, value: object) -> bool:
     return "loss" in name and isinstance(value, torch.Tensor) and value.numel() == 1
 
 
-def _broken(names: list[tuple[int, str]], losses: torch.Tensor) -> list[tuple[int, str]]:
-    """Iterations and names of the losses that are not finite, on any rank."""
-    broken = []
+def _not_finite(losses: torch.Tensor) -> list[int]:
+    """Indices of the losses that are NaN or infinite."""
     # One number tells whether all are finite; a sum that only became too large is looked at more closely.
-    if not math.isfinite(losses.sum().item()):
-        finite = torch.isfinite(losses).tolist()
-        broken = [loss for loss, is_finite in zip(names, finite, strict=True) if not is_finite]
-    if get_world_size() > 1:  # all ranks act upon what one rank sees
-        broken = sorted({loss for of_rank in all_gather_object(broken) for loss in of_rank})
-    return broken
+    if math.isfinite(losses.sum().item()):
+        return []
+    return [index for index, is_finite in enumerate(torch.isfinite(losses).tolist()) if not is_finite]
+
+
+def _of_all_ranks(losses: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Iterations and names of losses, those of all ranks together: all ranks act upon what one rank sees."""
+    if get_world_size() == 1:
+        return losses
+    return sorted({loss for of_rank in all_gather_object(losses) for loss in of_rank})
 
 
 def _iteration(position: int, marks: list[tuple[int, int]]) -> int:

@@ -105,8 +105,9 @@ class HookList:
         the exception goes on with the hook's name in a note. Behind a NonFiniteLossError no hook is called.
         """
         outer, self.point = self.point, point
-        self._has_begun = self._has_begun or point == "before_run"
-        methods = self.methods_at(point)
+        if point == "before_run":
+            self._has_begun = True
+        methods = self._methods.get(point) or self.methods_at(point)
         done = 0
         try:
             for method in methods:
