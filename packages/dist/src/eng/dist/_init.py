@@ -11,6 +11,7 @@ from typing import Any
 import torch.distributed as torch_dist
 
 from eng.device._table import Accelerator, current_accelerator
+from eng.dist._gloo_threads import wait_for_gloo_threads
 from eng.dist._group_store import JOB_STORES
 from eng.dist._launchers import Launch, launch_from
 from eng.dist._rendezvous import DEFAULT_TIMEOUT, check_world_size, open_store
@@ -85,6 +86,7 @@ def init_dist(launcher: str, backend: str = "nccl", init_backend: str = "torch",
             f"init_backend should be one of {', '.join(map(repr, _STARTERS))}, but got {init_backend!r}"
         )
     starter(launcher, launch, backend, timeout, kwargs)
+    atexit.register(wait_for_gloo_threads)
 
 
 def backend_for(backend: str, device: Accelerator | None) -> str:
