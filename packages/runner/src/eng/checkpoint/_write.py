@@ -40,7 +40,8 @@ def save_checkpoint(
     """Writes a checkpoint; under `filename` there is the old file or the whole new one, whatever happens.
 
     A local file is written aside in the same folder, flushed to the disk, verified against its checksums and then
-    renamed. A remote one is put in one request.
+    renamed. A remote one appears when all of it has arrived; while the storage is out of reach, sending it is tried again for the
+    ``patience_s`` of `backend_args` (600 s by default), and S3 keeps the parts that have arrived.
 
     Args:
         checkpoint: of tensors and plain Python values, so that any ``torch.load`` can read it.
@@ -67,11 +68,13 @@ def save_checkpoint(
     if local is not None:
         write_whole(local, lambda file: torch.save(checkpoint, file), verify_written)
         return
-    from eng.fileio import put
+    from eng.fileio import get_file_backend
 
     buffer = io.BytesIO()
     torch.save(checkpoint, buffer)
-    put(buffer.getvalue(), name, backend_args=storage_args)
+    backend = get_file_backend(name, backend_args=storage_args)
+    put = getattr(backend, "put_resumable", backend.put)
+    put(buffer.getvalue(), name)
 
 
 def verify_written(path: Path) -> None:

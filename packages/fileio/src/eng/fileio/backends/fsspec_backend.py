@@ -11,6 +11,7 @@ from eng.fileio._listing import Suffix, check_listing, select
 from eng.fileio._per_process import PerProcess
 from eng.fileio._uri import PathLike, safe_key, text_of
 from eng.fileio.backends._generic import RemoteStore
+from eng.fileio.backends._resumable import PARALLEL_PARTS, PART_BYTES, Patience, has_parts, put_parts
 from eng.fileio.errors import MissingClientError, UnsupportedOperationError
 
 __all__ = ["FsspecBackend"]
@@ -26,6 +27,7 @@ class FsspecBackend(RemoteStore):
     Args:
         options: storage options of the file system, such as ``key``, ``secret``, ``endpoint_url`` or ``anon`` for S3.
             Listings are not cached unless ``use_listings_cache=True`` says so, as other processes write too.
+        patience_s: seconds for which :meth:`put_resumable` tries again while the storage is out of reach. 600 by default.
 
     Raises:
         MissingClientError: on first use, where fsspec or the package of the protocol is not installed.
@@ -38,7 +40,8 @@ class FsspecBackend(RemoteStore):
         b'hello'
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, patience_s: float = 600.0, **options: Any) -> None:
+        self.patience_s = patience_s
         self.options = {"use_listings_cache": False, **options}
         self._made: PerProcess[dict[Any, Any]] = PerProcess()
 
@@ -51,6 +54,21 @@ class FsspecBackend(RemoteStore):
         """Writes a whole file; makes missing directories where the storage has them."""
         fs, path = self._locate(filepath)
         _write(fs, path, lambda: fs.pipe_file(path, bytes(obj)))
+
+    def put_resumable(self, obj: bytes, filepath: PathLike) -> None:
+        """Writes a whole file as :meth:`put` does, and carries on when the storage comes back after a break.
+
+        S3 keeps the parts of a large file that have arrived; other storages get the whole file again. Each break is logged.
+
+        Raises:
+            Exception: what the storage answered, or what it failed with when ``patience_s`` had passed without a success.
+        """
+        fs, path = self._locate(filepath)
+        patience = Patience(self.patience_s, text_of(filepath))
+        if has_parts(fs) and len(obj) > PART_BYTES:
+            put_parts(fs, path, obj, patience, PART_BYTES, PARALLEL_PARTS)
+        else:
+            patience.repeat(lambda: self.put(obj, filepath))
 
     def exists(self, filepath: PathLike) -> bool:
         """Whether there is a file or directory."""

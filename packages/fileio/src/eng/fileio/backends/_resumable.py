@@ -1,0 +1,129 @@
+"""Writing a large file to a storage that is out of reach for a while."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import math
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, TypeVar
+
+__all__ = ["PARALLEL_PARTS", "PART_BYTES", "Patience", "has_parts", "put_parts"]
+
+_Result = TypeVar("_Result")
+_LOGGER = logging.getLogger(__name__)
+PART_BYTES = 50 << 20  # S3 takes parts of 5 MiB to 5 GiB
+PARALLEL_PARTS = 8
+_MOST_PARTS = 10_000
+_LONGEST_PAUSE_S = 30.0
+# Of botocore, aiohttp, requests and fsspec, whose classes do not derive from ConnectionError or TimeoutError.
+_BREAKS = frozenset({
+    "HTTPClientError", "ClientConnectionError", "ClientPayloadError", "ResponseParserError", "IncompleteRead", "FSTimeoutError",
+    "EndpointConnectionError", "RequestException", "TransportError",
+})  # fmt: skip
+# What s3fs makes of a server's SlowDown (EBUSY) and InternalError (EREMOTEIO), and networks that are down.
+_PASSING = frozenset(
+    getattr(errno, name)
+    for name in ("EBUSY", "EREMOTEIO", "ENETDOWN", "ENETUNREACH", "EHOSTUNREACH", "EHOSTDOWN")
+    if hasattr(errno, name)
+)
+
+
+class Patience:
+    """Repeats requests that a broken connection ended, with growing pauses, until nothing has succeeded for a time.
+
+    Args:
+        patience_s: seconds without any success after which the error is raised.
+        target: what is written, for the log.
+    """
+
+    def __init__(self, patience_s: float, target: str) -> None:
+        self.patience_s = patience_s
+        self.target = target
+        self._last_success = time.monotonic()
+
+    def repeat(self, request: Callable[[], _Result]) -> _Result:
+        """The answer to a request.
+
+        Raises:
+            Exception: what the request failed with: at once where the storage refused it.
+        """
+        pause = 1.0
+        while True:
+            try:
+                answer = request()
+            except Exception as error:
+                remaining = self._last_success + self.patience_s - time.monotonic()
+                if not is_break(error) or remaining <= 0:
+                    raise
+                pause = min(pause, remaining)
+                _LOGGER.warning(
+                    "%s: the storage is out of reach (%s: %s). Next try in %.0f s; given up in %.0f s",
+                    self.target, type(error).__name__, error, pause, remaining,
+                )  # fmt: skip
+                time.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_S)
+            else:
+                self._last_success = time.monotonic()
+                return answer
+
+
+def is_break(error: Exception) -> bool:
+    """Whether an error tells of the connection or of a server in trouble, so that the same request may succeed later.
+
+    Example:
+        >>> is_break(ConnectionResetError()), is_break(PermissionError())
+        (True, False)
+    """
+    if isinstance(error, (ConnectionError, TimeoutError)):
+        return True
+    if _BREAKS & {cls.__name__ for cls in type(error).__mro__}:
+        return True
+    if isinstance(error, OSError) and error.errno in _PASSING:
+        return True
+    response = getattr(error.__cause__, "response", None)  # of botocore, from which s3fs makes an OSError
+    return isinstance(response, dict) and response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500
+
+
+def has_parts(fs: Any) -> bool:
+    """Whether a file system takes a file in parts that outlast a broken connection: that of S3 does."""
+    return "s3" in fs.protocol and callable(getattr(fs, "call_s3", None))
+
+
+def put_parts(fs: Any, path: str, data: bytes, patience: Patience, part_bytes: int, parallel: int) -> None:
+    """Writes a file to S3 in parts; after a break only parts that have not arrived are sent again.
+
+    Args:
+        fs: file system of s3fs.
+        path: bucket and key.
+        data: content of the file.
+        patience: repeats requests.
+        part_bytes: size of a part, larger where the file would have too many.
+        parallel: parts that are sent at the same time.
+
+    Raises:
+        Exception: what a request failed with at last. The parts are removed, if the storage can be reached.
+    """
+    bucket, key, _ = fs.split_path(path)
+    place = {"Bucket": bucket, "Key": key}
+    place["UploadId"] = patience.repeat(lambda: fs.call_s3("create_multipart_upload", **place))["UploadId"]
+    size = max(part_bytes, math.ceil(len(data) / _MOST_PARTS))
+    view = memoryview(data)
+
+    def send(index: int) -> dict[str, Any]:
+        body = bytes(view[index * size : (index + 1) * size])
+        request = {**place, "PartNumber": index + 1, "Body": body}
+        return {"PartNumber": index + 1, "ETag": patience.repeat(lambda: fs.call_s3("upload_part", **request))["ETag"]}
+
+    try:
+        with ThreadPoolExecutor(parallel) as senders:
+            parts = list(senders.map(send, range(math.ceil(len(data) / size))))
+        patience.repeat(lambda: fs.call_s3("complete_multipart_upload", **place, MultipartUpload={"Parts": parts}))
+    except BaseException:
+        with suppress(Exception):
+            fs.call_s3("abort_multipart_upload", **place)
+        raise
+    fs.invalidate_cache(path)
