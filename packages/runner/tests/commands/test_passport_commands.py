@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,9 @@ from eng.registry import DATASETS, MODELS
 from eng.runner import Runner
 from eng.runner.passport._commands import diff, reproduce, runs
 from eng.runner.passport.code import CodeVersion
+from eng.runner.passport.plan import plan_of
 from eng.runner.passport.record import Passport
+from eng.runner.passport.runs import compare, find_start
 
 CONFIG = """
 model = dict(type="PassportModel")
@@ -98,7 +102,7 @@ def test_reproduce_executes_nothing_without_trust(tmp_path: Path, call: Any) -> 
     config = start / "run_config.py"
     config.write_text(f"open({str(trap)!r}, 'w')\n" + config.read_text(encoding="utf-8"), encoding="utf-8")
     status, printed = call(reproduce, start)
-    assert status == 2
+    assert status == 0
     assert "--trust starts it" in printed
     call(runs, tmp_path)
     call(diff, start, start)
@@ -112,13 +116,103 @@ def test_reproduce_says_what_it_cannot_restore(tmp_path: Path, call: Any, capsys
     passport["versions"]["torch"] = "0.4.1"
     passport["parent"] = {"checkpoint": "/elsewhere/epoch_1.pth"}
     path.write_text(json.dumps(passport), encoding="utf-8")
-    from eng.runner.passport.runs import find_start, plan_of
+    plan = plan_of(find_start(start))
+    assert plan.config == start / "run_config.py"
+    assert plan.seed == passport["seeds"]["seed"]
+    assert plan.lost == [
+        f"versions, torch: 0.4.1 then and {torch.__version__} now",
+        "the run went on from /elsewhere/epoch_1.pth, which must still be there",
+    ]
 
-    config, seed, lost = plan_of(find_start(start), {"versions": {"torch": torch.__version__}})
-    assert config == start / "run_config.py"
-    assert seed == passport["seeds"]["seed"]
-    assert f"versions, torch: 0.4.1 then and {torch.__version__} now" in lost
-    assert "the run went on from /elsewhere/epoch_1.pth, which must still be there" in lost
+
+NEIGHBOUR = """
+import torch
+from eng.registry import DATASETS
+from {name}_numbers import SCALE
+@DATASETS.register_module(force=True)
+class NeighbourData(torch.utils.data.Dataset):
+    def __init__(self):
+        self.values = torch.load(__file__.replace("parts.py", "values.pt"))
+    def __len__(self):
+        return len(self.values)
+    def __getitem__(self, index):
+        return {{"inputs": self.values[index] * SCALE}}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A repository whose config imports a module beside it, which imports another one; a run of it below ``run``."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    git(folder, "init", "-q")
+    monkeypatch.chdir(folder)
+    # Importing twice under one name in a process would give the first module.
+    name = f"neighbour_{tmp_path.name.replace('-', '_')}"
+    (folder / f"{name}_parts.py").write_text(NEIGHBOUR.format(name=name), encoding="utf-8")
+    (folder / f"{name}_numbers.py").write_text("SCALE = 1.0\n", encoding="utf-8")
+    torch.save(torch.rand(16, 3), folder / f"{name}_values.pt")
+    imports = (
+        f"custom_imports = dict(imports=['{name}_parts'])\ntrain_dataloader['dataset'] = dict(type='NeighbourData')"
+    )
+    (folder / "config.py").write_text(CONFIG.format(extra=imports), encoding="utf-8")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "first")
+    cfg = Config.fromfile("config.py")
+    cfg.merge_from_dict({"work_dir": "run", "log_level": "ERROR"})
+    Runner.from_cfg(cfg).train()
+    yield folder
+    for module in [each for each in sys.modules if each.startswith(name)]:
+        del sys.modules[module]
+
+
+@pytest.fixture
+def told(call: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, list[str]]]:
+    """Gives the exit status of ``eng reproduce WORDS``, and what it says that cannot be restored."""
+    lines: list[str] = []
+
+    def run(*words: object) -> tuple[int, list[str]]:
+        lines.clear()
+        status = call(reproduce, *words)[0]
+        return status, list(lines)
+
+    monkeypatch.setattr("eng.runner.passport._commands._tell_lost", lines.extend)
+    return run
+
+
+def test_reproduce_of_an_unchanged_run_says_nothing(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: Callable[..., tuple[int, list[str]]]
+) -> None:
+    (project / "new_log.txt").write_text("no code", encoding="utf-8")
+    assert told(project / "run") == (0, [])
+    monkeypatch.chdir(tmp_path)  # another folder than that of the run
+    assert told(Path("project/run"), "--trust", "--work-dir", "again") == (0, [])
+    before, after = weights(project / "run"), weights(tmp_path / "again")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    first, second = find_start(project / "run"), find_start(tmp_path / "again")
+    assert [row for row in compare(first, second) if row[0] != "config"] == []
+
+
+def test_reproduce_says_what_has_changed(project: Path, told: Callable[..., tuple[int, list[str]]]) -> None:
+    numbers = next(project.glob("*_numbers.py"))
+    numbers.write_text("SCALE = 2.0\n", encoding="utf-8")
+    start = find_start(project / "run")
+    passport = json.loads((start.folder / "passport.json").read_bytes())
+    passport["packages"] = [line.replace("click==", "click==0.") for line in passport["packages"]]
+    (start.folder / "passport.json").write_text(json.dumps(passport), encoding="utf-8")
+    status, lines = told(project / "run")
+    assert status == 0
+    assert len(lines) == 3, lines
+    assert lines[0].startswith("code, diff: None then and ")
+    assert lines[1].startswith(f"code, file {numbers.stem}: {numbers} has changed (")
+    assert lines[2].startswith("packages, click: 0.")
+    git(project, "checkout", "-q", ".")
+    values = next(project.glob("*_values.pt"))
+    torch.save(torch.rand(15, 3), values)
+    lines = told(project / "run", "--trust")[1]
+    assert [line.partition(":")[0] for line in lines[-2:]] == ["data, length", "data, fingerprint"]
+    next(project.glob("*_parts.py")).unlink()
+    assert any(line.endswith("_parts.py is gone") for line in told(project / "run")[1])
 
 
 def test_passport_holds_what_a_run_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,22 +245,23 @@ def test_writing_takes_less_than_50_ms(tmp_path: Path) -> None:
     assert best < 0.05
 
 
-def test_code_version_is_that_of_git(tmp_path: Path) -> None:
-    def git(*words: str) -> str:
-        command = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *words]
-        return subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=20).stdout
+def git(folder: Path, *words: str) -> str:
+    command = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *words]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=60).stdout
 
-    git("init", "-q")
+
+def test_code_version_is_that_of_git(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
     (tmp_path / "config.py").write_text("lr = 1\n", encoding="utf-8")
-    git("add", "-A")
-    git("commit", "-qm", "first")
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-qm", "first")
     clean = CodeVersion(tmp_path)
-    assert (clean.revision, clean.diff) == (git("rev-parse", "HEAD").strip(), "")
+    assert (clean.revision, clean.diff) == (git(tmp_path, "rev-parse", "HEAD").strip(), "")
     (tmp_path / "config.py").write_text("lr = 2\n", encoding="utf-8")
     (tmp_path / "new.py").write_text("", encoding="utf-8")
     # A repository must not start programs of its own.
-    git("config", "core.fsmonitor", f"touch {tmp_path / 'trap'}")
-    git("config", "diff.external", f"touch {tmp_path / 'trap'}")
+    git(tmp_path, "config", "core.fsmonitor", f"touch {tmp_path / 'trap'}")
+    git(tmp_path, "config", "diff.external", f"touch {tmp_path / 'trap'}")
     changed = CodeVersion(tmp_path)
     assert "-lr = 1\n+lr = 2\n" in changed.diff
     assert "# not in git: new.py" in changed.diff

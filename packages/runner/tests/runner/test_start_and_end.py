@@ -114,6 +114,11 @@ def test_processes_of_nproc_know_what_the_user_typed(monkeypatch) -> None:
     assert "train 'a b.py' --nproc 2 --resume" in resume_hint("w")
 
 
+def test_what_reproduce_began_is_resumed_by_train(monkeypatch) -> None:
+    monkeypatch.setenv(ORIGINAL_CALL, '["reproduce", "runs/1", "--trust", "--work-dir", "again"]')
+    assert "train runs/1/run_config.py --work-dir again --resume\n" in resume_hint("again", "runs/1/run_config.py")
+
+
 def test_a_script_is_started_again_with_resume(monkeypatch) -> None:
     monkeypatch.delenv(ORIGINAL_CALL, raising=False)
     monkeypatch.setattr("sys.argv", ["my train.py", "--lr", "1"])

@@ -400,13 +400,13 @@ def _run(cfg: Any, action: Callable[[Any], Any], tell: Callable[[Any], None], *,
             action(runner)
     except RunInterrupted as stop:
         if runner.rank == 0:
-            hint = f"\n{resume_hint(cfg.work_dir)}" if stop.checkpoint else ""
+            hint = f"\n{resume_hint(cfg.work_dir, cfg.filename)}" if stop.checkpoint else ""
             click.echo(f"\nStopped by {stop.reason} at {stop.position}.{hint}", err=True)
         return int(stop.code or 0)
     except KeyboardInterrupt:
         iteration = 0 if runner is None else runner.iter
         place = f"after iteration {iteration}" if iteration else "before the first iteration"
-        hint = f"\n{resume_hint(cfg.work_dir)}" if iteration else ""
+        hint = f"\n{resume_hint(cfg.work_dir, cfg.filename)}" if iteration else ""
         click.echo(f"\nStopped at once, {place}{hint}", err=True)
         return INTERRUPTED
     if runner.rank == 0:

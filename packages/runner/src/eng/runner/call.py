@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from eng.hooks.errors import RunInterrupted
+from eng.hooks.start_report import short_path
 from eng.logging._details import DETAIL
 
 __all__ = ["ORIGINAL_CALL", "command", "eng_words", "log_interruption", "original_words", "resume_hint", "resume_words"]
@@ -63,14 +64,18 @@ def resume_words(words: Sequence[str]) -> list[str]:
     return [*kept, "--resume"]
 
 
-def resume_hint(work_dir: str) -> str:
+def resume_hint(work_dir: str, config_file: str | None = None) -> str:
     """How the user of this process resumes a training that was stopped.
 
     Args:
         work_dir: of the run, in which its checkpoints lie.
+        config_file: of the run; named where another command than ``eng train`` began it, such as ``eng reproduce``.
     """
     if is_eng():
-        lines = [f"  {_launched(resume_words(original_words()))}"]
+        words = original_words()
+        if words[:1] != ["train"] and config_file:
+            words = ["train", short_path(config_file), "--work-dir", short_path(work_dir)]
+        lines = [f"  {_launched(resume_words(words))}"]
         return "\n".join(["To resume:", *lines, f"(takes the newest intact checkpoint in {work_dir})"])
     advice = f"To resume from the newest intact checkpoint in {work_dir}, set resume=True of the Runner"
     return f"{advice}." if _is_interactive() else f"{advice} and run:\n  {script()}"

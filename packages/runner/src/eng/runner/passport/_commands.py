@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from eng.logging._terminal import printable
+
+if TYPE_CHECKING:
+    from .plan import Plan
+    from .runs import Start
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -62,44 +70,69 @@ def diff(first: Path, second: Path) -> None:
 def reproduce(ctx: click.Context, run: Path, work_dir: Path | None, trust: bool) -> int:
     """Start RUN again with the config and the seed that it recorded, and say what could not be restored.
 
-    Without --trust nothing is executed: the plan is shown.
+    It starts in the folder in which RUN was started. Without --trust nothing is executed: the plan is shown.
     """
-    from .code import CodeVersion, project_folder
-    from .facts import versions
-    from .runs import NoPassportError, find_start, plan_of
+    from eng.hooks.start_report import short_path
+
+    from .plan import plan_of
+    from .runs import NoPassportError, find_start
 
     try:
         start = find_start(run)
     except NoPassportError as error:
         raise click.ClickException(str(error)) from error
-    code = CodeVersion(project_folder(start.passport.get("config_file"))).as_facts()
-    recorded = start.passport.get("code")
-    known = set(recorded) if isinstance(recorded, dict) else set()
-    config, seed, lost = plan_of(start, {"code": {k: v for k, v in code.items() if k in known}, "versions": versions()})
-    for line in lost:
-        click.echo(f"not restored: {printable(line, one_line=True)}", err=True)
-    if config is None:
+    plan = plan_of(start)
+    _tell_lost(plan.lost)
+    if plan.config is None:
         command = " ".join(map(str, start.passport.get("command") or ()))
         raise click.ClickException(f"it cannot be started from here; it was started by: {printable(command)}")
-    target = work_dir or start.folder.with_name(f"{start.folder.name}-reproduced")
-    click.echo(f"config {config}, seed {seed}, into {target}")
+    target = (work_dir or start.folder.with_name(f"{start.folder.name}-reproduced")).absolute()
+    click.echo(f"config {plan.config}, seed {plan.seed}, into {short_path(target)}")
     processes = start.passport.get("world_size", 1)
     if processes != 1:
         raise click.ClickException(
-            f"it ran on {processes} processes: eng train {config} --work-dir {target} --nproc {processes}"
+            f"it ran on {processes} processes: eng train {plan.config} --work-dir {target} --nproc {processes}"
         )
     if not trust:
-        click.echo("its config may execute code: --trust starts it")
-        return 2
-    return _start(ctx, config, seed, target)
+        click.echo("--trust starts it: its config may execute code. The training data are compared then.")
+        return 0
+    return _start(ctx, start, plan, target)
 
 
-def _start(ctx: click.Context, config: Path, seed: int | None, target: Path) -> int:
+def _tell_lost(lines: list[str]) -> None:
+    for line in lines:
+        click.echo(f"not restored: {printable(line, one_line=True)}", err=True)
+
+
+def _start(ctx: click.Context, start: Start, plan: Plan, target: Path) -> int:
+    """Starts a run again, from the folder in which it was started."""
     from eng.runner._commands import _run
 
-    cfg: Any = ctx.obj.load_config(config)
-    cfg.work_dir = str(target)
-    cfg.randomness = {**(cfg.get("randomness") or {}), "seed": seed}
-    return _run(
-        cfg, lambda runner: runner.train(), lambda runner: click.echo(f"reproduced in {runner.work_dir}"), verbose=False
-    )
+    from .plan import TellDataHook
+
+    config = Path(str(plan.config)).absolute()
+    with _standing_in(plan):
+        cfg: Any = ctx.obj.load_config(config)
+        cfg.work_dir = str(target)
+        cfg.randomness = {**(cfg.get("randomness") or {}), "seed": plan.seed}
+
+        def train(runner: Any) -> None:
+            runner.register_hook(TellDataHook(start.passport, _tell_lost))
+            runner.train()
+
+        return _run(cfg, train, lambda runner: click.echo(f"reproduced in {runner.work_dir}"), verbose=False)
+
+
+@contextmanager
+def _standing_in(plan: Plan) -> Iterator[None]:
+    """The working directory and the import path of the run that is started again, as far as they are still there."""
+    here, paths = Path.cwd(), list(sys.path)
+    try:
+        if plan.import_folder is not None:
+            sys.path.insert(0, str(plan.import_folder))
+        if plan.folder is not None:
+            os.chdir(plan.folder)
+        yield
+    finally:
+        os.chdir(here)
+        sys.path[:] = paths

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,28 @@ from typing import IO, Any
 # No setting of a repository may start another program.
 _GIT = ("git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "--no-optional-locks")
 _PATIENCE_S = 20.0
+_MOST_FILES = 500
+# Files beside git's that are code; a run leaves logs, checkpoints and compiled files.
+_CODE = frozenset(
+    [
+        ".py",
+        ".pyi",
+        ".pyx",
+        ".c",
+        ".cc",
+        ".cpp",
+        ".cu",
+        ".cuh",
+        ".h",
+        ".hpp",
+        ".sh",
+        ".yaml",
+        ".yml",
+        ".toml",
+        ".cfg",
+        ".ini",
+    ]
+)
 
 
 class CodeVersion:
@@ -20,11 +43,15 @@ class CodeVersion:
 
     Args:
         folder: folder of the project that holds the config; None, or a folder of no repository, has no version.
+
+    Attributes:
+        folder: the same.
     """
 
     def __init__(self, folder: Path | None) -> None:
         self._answers: tuple[str | None, str] | None = None
         self._calls: list[tuple[subprocess.Popen[bytes], IO[bytes]]] = []
+        self.folder = folder
         if folder is None or not any((parent / ".git").exists() for parent in (folder, *folder.parents)):
             self._answers = (None, "")
             return
@@ -58,12 +85,18 @@ class CodeVersion:
             return
         self._calls.append((process, output))
 
+    def _is_of_a_run(self, name: str) -> bool:
+        """Whether a file, named from the folder, lies in the folder of a run."""
+        parents = [self.folder / parent for parent in Path(name).parents if str(parent) != "."] if self.folder else []
+        return any((parent / "passport.json").exists() or any(parent.glob("*/passport.json")) for parent in parents)
+
     def _read(self) -> tuple[str | None, str]:
         if self._answers is None:
             calls, self._calls = self._calls, []
             answers = [_answer(process, output) for process, output in calls]
             revision, diff, unknown = answers if len(answers) == 3 else ("", "", "")
-            names = "".join(f"# not in git: {name}\n" for name in unknown.splitlines())
+            code = [name for name in unknown.splitlines() if Path(name).suffix in _CODE and not self._is_of_a_run(name)]
+            names = "".join(f"# not in git: {name}\n" for name in code)
             self._answers = (revision.strip() or None, names + diff)
         return self._answers
 
@@ -81,24 +114,57 @@ def _answer(process: subprocess.Popen[bytes], output: IO[bytes]) -> str:
 
 
 def project_folder(config_file: str | None) -> Path | None:
-    """The folder of the config file or, without one, of the script that runs; None where there is neither."""
+    """The folder of the config file or, without one, of the script that runs; None where there is neither.
+
+    A config that a run wrote beside its passport belongs to the project of that run.
+    """
     script = getattr(sys.modules.get("__main__"), "__file__", None)
     file = config_file or script
-    return Path(file).absolute().parent if file else None
+    if not file:
+        return None
+    folder = Path(file).absolute().parent
+    return _recorded_folder(folder / "passport.json") or folder
 
 
-def source_digests(parts: Iterable[Any]) -> dict[str, str]:
-    """A digest of the source file of each part's class, by the name of its module; installed ones are left out."""
-    digests = {}
-    for part in parts:
-        name = type(part).__module__
-        file = getattr(sys.modules.get(name), "__file__", None)
-        if file and name.partition(".")[0] not in ("eng", "torch") and "site-packages" not in file:
-            try:
-                digests[name] = digest(Path(file).read_bytes())
-            except OSError:  # a module out of an archive
-                continue
-    return digests
+def _recorded_folder(passport: Path) -> Path | None:
+    try:
+        record = json.loads(passport.read_bytes())
+        recorded = Path(record["folder"], record["config_file"]).parent
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return recorded if recorded.is_dir() else None
+
+
+def source_files(parts: Iterable[Any], folder: Path | None) -> dict[str, Path]:
+    """The source files of a run by the name of their module; installed packages are left out.
+
+    Args:
+        parts: objects whose classes' packages, as far as they are imported, count.
+        folder: of the project; the imported modules in it count too.
+
+    Returns:
+        At most 500 files, in the order of their names.
+    """
+    modules = {type(part).__module__ for part in parts}
+    packages = {name.partition(".")[0] for name in modules}
+    files = {}
+    for name, module in sorted(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if not file or name.partition(".")[0] in ("eng", "torch") or "-packages" in file:
+            continue
+        path = Path(file)
+        is_of_parts = name in modules or (name != "__main__" and name.partition(".")[0] in packages)
+        if is_of_parts or (name != "__main__" and folder is not None and folder in path.parents):
+            files[name] = path
+    return dict(list(files.items())[:_MOST_FILES])
+
+
+def file_digest(path: Path) -> str | None:
+    """A digest of a file; None where it cannot be read, as a module out of an archive."""
+    try:
+        return digest(path.read_bytes())
+    except OSError:
+        return None
 
 
 def digest(data: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import io
 import logging
@@ -9,10 +10,14 @@ import random
 import re
 import tempfile
 import threading
+import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
+from numbers import Number
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,15 +26,37 @@ import torch
 from eng.dataset.utils import length_of
 from eng.registry import ManagerMixin
 
+from .library_data import is_of_library, library_content
+
+SCHEME = 2
+"""Number of the way in which a fingerprint is taken: those of two ways cannot be compared."""
+
 _LIMIT = 4096  # elements of one array, characters of one text, or items of one list that are looked at
 _DEPTH = 4
 _PLAIN = (str, int, float, bool, type(None))
 # Objects of the process and of the run, whose attributes name log files and times.
 _OF_THE_RUN = (ManagerMixin, logging.Logger, logging.Handler, ModuleType, io.IOBase, threading.Thread, random.Random)
+# Objects of the standard library that hold settings.
+_SETTINGS = (argparse.Namespace, SimpleNamespace)
 _ADDRESS = " at 0x"
 _ADDRESSES = re.compile(r" at 0x[0-9a-fA-F]+")
 _TEMPORARY = str(Path(tempfile.gettempdir()) / "tmp")
 _TEMPORARY_NAMES = re.compile(re.escape(_TEMPORARY) + r"[a-z0-9_]{8}(?![a-z0-9_])")
+
+
+_DAY_S = 86400.0
+
+
+@dataclass
+class _Walk:
+    """What a walk through a dataset has met: objects by id, and classes of which nothing can be compared."""
+
+    seen: dict[int, Any] = field(default_factory=dict)
+    unknown: set[str] = field(default_factory=set)
+
+    def branch(self) -> _Walk:
+        """A walk that has met the same objects, and notes unknown classes in the same set."""
+        return _Walk(dict(self.seen), self.unknown)
 
 
 def data_facts(dataloader: Any) -> dict[str, Any]:
@@ -37,60 +64,81 @@ def data_facts(dataloader: Any) -> dict[str, Any]:
 
     A dataset with a method ``fingerprint()`` answers for itself. For others the fingerprint covers the settings, arrays and
     lists in its attributes (up to 4096 evenly spread elements of each), and name and size of the files that they name. What differs between two
-    processes that read the same data does not count: the order of sets, addresses, names of temporary folders.
+    processes that read the same data does not count: the order of sets, addresses, names of temporary folders, times, and
+    what libraries keep for themselves. Of a library's object its tables, arrays and files count.
 
     Args:
         dataloader: of a run; None gives nothing.
+
+    Returns:
+        ``type``, ``length``, ``fingerprint``, ``scheme`` (see :data:`SCHEME`) and ``unknown``: classes whose samples
+        the fingerprint does not cover, such as a stream out of a generator.
     """
     dataset = getattr(dataloader, "dataset", dataloader)
     if dataset is None:
         return {}
-    return {"type": type(dataset).__name__, "length": length_of(dataset), "fingerprint": fingerprint(dataset)}
+    facts = {"type": type(dataset).__name__, "length": length_of(dataset)}
+    return {**facts, **_fingerprint_and_unknown(dataset), "scheme": SCHEME}
 
 
 def fingerprint(dataset: Any) -> str:
     """Twelve characters that differ where datasets do, and are the same in each process; see :func:`data_facts`."""
+    return str(_fingerprint_and_unknown(dataset)["fingerprint"])
+
+
+def _fingerprint_and_unknown(dataset: Any) -> dict[str, Any]:
     answer = getattr(dataset, "fingerprint", None)
     if callable(answer):
-        return str(answer())
-    state = hashlib.blake2b(digest_size=6)
-    for part in _parts(dataset, _DEPTH, {}):
+        return {"fingerprint": str(answer()), "unknown": []}
+    state, walk = hashlib.blake2b(digest_size=6), _Walk()
+    for part in _parts(dataset, _DEPTH, walk):
         state.update(part)
-    return state.hexdigest()
+    return {"fingerprint": state.hexdigest(), "unknown": sorted(walk.unknown)}
 
 
-def _parts(value: Any, depth: int, seen: dict[int, Any]) -> Iterator[bytes]:
-    if isinstance(value, (str, bytes, int, float, bool, type(None))):
+def _parts(value: Any, depth: int, walk: _Walk) -> Iterator[bytes]:
+    if isinstance(value, float) and _is_time_of_now(value):
+        yield b"time"
+    elif isinstance(value, (str, bytes, Number, type(None))):
         yield _scalar(value)
     elif isinstance(value, (torch.Tensor, np.ndarray)):
         yield from _array(value)
     elif isinstance(value, Path):
         yield _scalar(str(value))
-    elif depth == 0 or id(value) in seen or isinstance(value, (type, *_OF_THE_RUN)):
+    elif depth == 0 or id(value) in walk.seen or isinstance(value, (type, *_OF_THE_RUN)):
         yield type(value).__qualname__.encode()
     else:
-        seen[id(value)] = value  # the reference keeps the id from being used again
-        yield from _container(value, depth, seen)
+        walk.seen[id(value)] = value  # the reference keeps the id from being used again
+        yield from _container(value, depth, walk)
 
 
-def _container(value: Any, depth: int, seen: dict[int, Any]) -> Iterator[bytes]:
+def _is_time_of_now(value: float) -> bool:
+    """Whether a number is the time of this day, as ``time.time()`` gives it: no setting, and another in each process."""
+    return abs(time.time() - value) < _DAY_S
+
+
+def _container(value: Any, depth: int, walk: _Walk) -> Iterator[bytes]:
     yield type(value).__qualname__.encode()
     if isinstance(value, Mapping):
-        yield from sorted(_entry(key, value[key], depth, seen) for key in value)
+        yield from sorted(_entry(key, value[key], depth, walk) for key in value)
     elif isinstance(value, (set, frozenset)):
-        yield from _members(value, depth, seen)
-    elif isinstance(value, Sequence) and type(value).__module__ == "builtins":
+        yield from _members(value, depth, walk)
+    elif isinstance(value, Iterator):
+        walk.unknown.add(type(value).__qualname__)
+    elif isinstance(value, (deque, Sequence)) and type(value).__module__ in ("builtins", "collections"):
         step = max(len(value) // _LIMIT, 1)
         yield str(len(value)).encode()
-        for item in value[::step]:
-            yield from _parts(item, depth - 1, seen)
+        for item in list(value)[::step]:
+            yield from _parts(item, depth - 1, walk)
     elif callable(value) and not hasattr(value, "__getitem__"):
         yield str(getattr(value, "__qualname__", "")).encode()
+    elif is_of_library(type(value)) and not isinstance(value, _SETTINGS):
+        yield from library_content(value, walk.unknown)
     else:
-        yield from _attributes(value, depth, seen)
+        yield from _attributes(value, depth, walk)
 
 
-def _attributes(value: Any, depth: int, seen: dict[int, Any]) -> Iterator[bytes]:
+def _attributes(value: Any, depth: int, walk: _Walk) -> Iterator[bytes]:
     """The attributes of an object, such as a dataset.
 
     Names that stand in an attribute count without their order, which may be that of a set in this process
@@ -105,24 +153,24 @@ def _attributes(value: Any, depth: int, seen: dict[int, Any]) -> Iterator[bytes]
         yield name.encode("utf-8", "surrogatepass")
         if isinstance(item, (list, tuple)) and len(item) not in (0, length) and _is_names(item):
             yield type(item).__qualname__.encode()
-            yield from _members(item, depth - 1, seen)
+            yield from _members(item, depth - 1, walk)
         else:
-            yield from _parts(item, depth - 1, seen)
+            yield from _parts(item, depth - 1, walk)
 
 
 def _is_names(items: Sequence[Any]) -> bool:
     return len(items) <= _LIMIT and all(isinstance(item, (str, bytes, Path)) for item in items)
 
 
-def _members(items: Iterable[Any], depth: int, seen: dict[int, Any]) -> list[bytes]:
+def _members(items: Iterable[Any], depth: int, walk: _Walk) -> list[bytes]:
     """The parts of each item, in an order that depends on them alone."""
-    members = sorted(b"".join(_parts(item, depth - 1, dict(seen))) for item in items)
+    members = sorted(b"".join(_parts(item, depth - 1, walk.branch())) for item in items)
     return [str(len(members)).encode(), *members[:: max(len(members) // _LIMIT, 1)]]
 
 
-def _entry(key: Any, value: Any, depth: int, seen: dict[int, Any]) -> bytes:
-    name = _text(str(key)) if isinstance(key, _PLAIN) else b"".join(_parts(key, depth - 1, seen))
-    return name + b"".join(_parts(value, depth - 1, seen))
+def _entry(key: Any, value: Any, depth: int, walk: _Walk) -> bytes:
+    name = _text(str(key)) if isinstance(key, _PLAIN) else b"".join(_parts(key, depth - 1, walk))
+    return name + b"".join(_parts(value, depth - 1, walk))
 
 
 def _scalar(value: Any) -> bytes:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from .code import CodeVersion, source_digests
+from .code import CodeVersion, file_digest, source_files
 from .data import data_facts
 from .masking import masked_settings
 
@@ -17,6 +18,8 @@ from .masking import masked_settings
 _OF_THE_START = frozenset({"resume", "load_from", "cfg", "experiment_name"})
 _LIBRARIES = ("numpy", "torchvision", "timm", "transformers", "mmcv", "mmcv-lite", "eng-runner")
 _ABSENT = object()
+FILE = "file "
+"""Begins the key of a source file among the facts of the code; the name of its module follows."""
 
 
 def run_facts(cfg: Any, settings: Mapping[str, Any], parts: Sequence[Any], dataloader: Any, code: CodeVersion, world_size: int) -> dict[str, Any]:  # fmt: skip
@@ -37,11 +40,16 @@ def run_facts(cfg: Any, settings: Mapping[str, Any], parts: Sequence[Any], datal
     top = {key: source[key] for key in source if key not in _OF_THE_START}
     return {
         "config": masked_settings(dict(flat(top))),
-        "code": {**code.as_facts(), **{f"file {name}": text for name, text in source_digests(parts).items()}},
+        "code": {**code.as_facts(), **_file_facts(source_files(parts, code.folder))},
         "data": data_facts(dataloader),
         "world_size": world_size,
         "versions": versions(),
     }
+
+
+def _file_facts(files: Mapping[str, Path]) -> dict[str, str]:
+    digests = {name: file_digest(path) for name, path in files.items()}
+    return {f"{FILE}{name}": text for name, text in digests.items() if text is not None}
 
 
 def flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
@@ -82,7 +90,8 @@ def versions() -> dict[str, str]:
 def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     """The facts that differ, as ``(section, key, before, now)``; "absent" stands for a fact that only one run has.
 
-    A section that one of the runs did not record at all is left out.
+    Left out are a section that one of the runs did not record at all, a source file that one of them did not import, and
+    what cannot be compared: fingerprints of data that were taken in two ways.
     """
     rows: list[tuple[str, str, str, str]] = []
     for section in ("config", "code", "data", "versions"):
@@ -90,11 +99,40 @@ def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[s
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             for key in dict.fromkeys((*old, *new)):
                 first, second = old.get(key, _ABSENT), new.get(key, _ABSENT)
-                if first != second:
+                if first != second and _is_comparable(section, str(key), old, new):
                     rows.append((section, str(key), _shown(first), _shown(second)))
     if before.get("world_size", now.get("world_size")) != now.get("world_size"):
         rows.append(("world_size", "world_size", str(before["world_size"]), str(now.get("world_size"))))
     return rows
+
+
+def _is_comparable(section: str, key: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    if section == "code" and key.startswith(FILE):
+        return key in old and key in new
+    if section == "data":
+        return key not in ("scheme", "unknown") and (key != "fingerprint" or old.get("scheme") == new.get("scheme"))
+    return True
+
+
+def unknown_lines(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Lines about what cannot be compared of the data of two runs.
+
+    Args:
+        before: facts of one run.
+        now: facts of another run.
+    """
+    old, new = (facts.get("data") or {} for facts in (before, now))
+    lines = []
+    if old and new and old.get("scheme") != new.get("scheme"):
+        lines.append(
+            "data, fingerprint: unknown whether the data are the same, as another version of eng-runner recorded them"
+        )
+    names = sorted({*(old.get("unknown") or ()), *(new.get("unknown") or ())})
+    if names:
+        lines.append(
+            f"data, samples of {', '.join(names)}: unknown whether they are the same, as they are known only when they are read"
+        )
+    return lines
 
 
 def _shown(value: Any) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from eng.logging.process import start_of
 
 from .code import CodeVersion
+from .facts import FILE
 from .masking import is_secret, masked, masked_words
 
 __all__ = ["CONFIG", "DIFF", "END", "PASSPORT", "Passport", "masked", "packages"]
@@ -82,6 +83,7 @@ class Passport:
             "command": masked_words(sys.orig_argv),
             "folder": str(Path.cwd()),
             "config_file": getattr(cfg, "filename", None),
+            "sources": sources(facts.get("code", {})),
             "origins": origins(cfg, facts.get("config", {})),
             "packages": packages(),
             "environment": environment(),
@@ -121,6 +123,12 @@ class Passport:
             (self.folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
         except OSError:
             return
+
+
+def sources(code: Mapping[str, Any]) -> dict[str, str]:
+    """The paths of the source files among the facts of the code, by the name of their module."""
+    names = [key.removeprefix(FILE) for key in code if key.startswith(FILE)]
+    return {name: str(Path(sys.modules[name].__file__ or "").absolute()) for name in names if name in sys.modules}
 
 
 def origins(cfg: Any, keys: Mapping[str, Any]) -> dict[str, str]:

@@ -11,10 +11,9 @@ from typing import Any
 from eng.logging.process import is_alive
 
 from .facts import differing
-from .masking import HIDDEN
-from .record import CONFIG, END, PASSPORT
+from .record import END, PASSPORT
 
-__all__ = ["NoPassportError", "Start", "compare", "find_start", "find_starts", "plan_of"]
+__all__ = ["NoPassportError", "Start", "compare", "find_start", "find_starts"]
 
 
 class NoPassportError(ValueError):
@@ -96,8 +95,18 @@ def compare(first: Start, second: Start) -> list[tuple[str, str, str, str]]:
     rows = differing(first.passport, second.passport)
     seeds = [start.passport.get("seeds") for start in (first, second)]
     rows += _rows("seeds", *seeds)
-    rows += _rows("packages", *[_packages(start.passport.get("packages")) for start in (first, second)])
+    rows += package_rows(first.passport.get("packages"), second.passport.get("packages"))
     return rows + _rows("metrics", *[start.end.get("metrics") for start in (first, second)])
+
+
+def package_rows(first: Any, second: Any) -> list[tuple[str, str, str, str]]:
+    """Installed packages that differ, as :func:`compare` gives them.
+
+    Args:
+        first: ``name==version`` of each package of one run.
+        second: the same of another run.
+    """
+    return _rows("packages", _packages(first), _packages(second))
 
 
 def _packages(listed: Any) -> dict[str, str]:
@@ -110,31 +119,3 @@ def _rows(section: str, first: Any, second: Any) -> list[tuple[str, str, str, st
     keys = dict.fromkeys((*old, *new))
     rows = [(section, str(key), str(old.get(key, "absent")), str(new.get(key, "absent"))) for key in keys]
     return [row for row in rows if row[2] != row[3]]
-
-
-def plan_of(start: Start, now: Mapping[str, Any]) -> tuple[Path | None, int | None, list[str]]:
-    """What starts a run again: its config, its seed, and what cannot be restored, as lines.
-
-    Args:
-        start: of the run.
-        now: ``code`` and ``versions`` as they are here, see :func:`eng.runner.passport.facts.versions`.
-    """
-    lost = []
-    config: Path | None = start.folder / CONFIG
-    if config is None or not config.is_file():
-        config = None
-        lost.append("the config: the run was not built from one that can be written as text")
-    seeds = start.passport.get("seeds")
-    seed = seeds.get("seed") if isinstance(seeds, Mapping) else None
-    if not isinstance(seed, int):
-        seed = None
-        lost.append("the seed: none is recorded")
-    hidden = start.passport.get("config")
-    if isinstance(hidden, Mapping):
-        lost += [f"the value of {key}: it is a secret" for key, value in hidden.items() if HIDDEN in str(value)]
-    recorded = {key: start.passport.get(key) for key in now}
-    lost += [f"{section}, {key}: {old} then and {new} now" for section, key, old, new in differing(recorded, now)]
-    parent = start.passport.get("parent")
-    if isinstance(parent, Mapping):
-        lost.append(f"the run went on from {parent.get('checkpoint')}, which must still be there")
-    return config, seed, lost

@@ -226,6 +226,7 @@ class RunState:
         lines = self._take_trained_weights(checkpoint)
         self._take_weights(checkpoint, filename)
         loop = run.train_part.need()
+        self.facts()  # now: a dataset that remembers where it stands has not moved yet
         self.saves.go_on_from(meta)
         metainfo = getattr(getattr(loop.dataloader, "dataset", None), "metainfo", None)
         lines += restore.run_differences(meta, seed=run.randomness.seed, dataset_meta=metainfo)
