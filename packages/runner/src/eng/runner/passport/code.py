@@ -15,6 +15,8 @@ from typing import IO, Any
 _GIT = ("git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "--no-optional-locks")
 _PATIENCE_S = 20.0
 _MOST_FILES = 500
+# Name of the folder of a start, which is its time.
+_START = "[0-9]" * 8 + "_" + "[0-9]" * 6
 # Files beside git's that are code; a run leaves logs, checkpoints and compiled files.
 _CODE = frozenset(
     [
@@ -86,9 +88,12 @@ class CodeVersion:
         self._calls.append((process, output))
 
     def _is_of_a_run(self, name: str) -> bool:
-        """Whether a file, named from the folder, lies in the folder of a run."""
+        """Whether a file, named from the folder, lies in a work dir: a folder with a subfolder for each start.
+
+        The passport of this run is not written yet when git is asked.
+        """
         parents = [self.folder / parent for parent in Path(name).parents if str(parent) != "."] if self.folder else []
-        return any((parent / "passport.json").exists() or any(parent.glob("*/passport.json")) for parent in parents)
+        return any(next(parent.glob(_START), None) is not None for parent in parents)
 
     def _read(self) -> tuple[str | None, str]:
         if self._answers is None:
