@@ -8,7 +8,6 @@ import re
 import runpy
 import shutil
 import sys
-import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import nox
@@ -30,8 +29,8 @@ from nox_environments import (
     siblings,
     torch_python,
 )
+from nox_tests import REPORTS, run_pytest, totals
 
-REPORTS = ROOT / ".nox" / "reports"
 TORCH_FREE_PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 TORCH_VERSIONS = ("2.6.0", "2.9.1", "2.13.0")
 # The bridge works on whichever of its neighbours is installed, and `eng env` reports what it finds.
@@ -73,14 +72,6 @@ def test_matrix() -> list[nox.param]:
     return [*matrix, nox.param(torch_python(), "integration", id="integration")]
 
 
-def run_pytest(session: nox.Session, label: str, *args: str, isolated: bool = False) -> None:
-    REPORTS.mkdir(parents=True, exist_ok=True)
-    report = REPORTS / f"{label}.xml"
-    report.unlink(missing_ok=True)
-    env = {"ENG_ISOLATED": "1"} if isolated else None
-    session.run("python", "-m", "pytest", "-q", f"--junitxml={report}", *args, *session.posargs, env=env)
-
-
 @nox.session
 @nox.parametrize("python,package", test_matrix())
 def tests(session: nox.Session, package: str) -> None:
@@ -107,7 +98,8 @@ def tests(session: nox.Session, package: str) -> None:
             "jsonschema>=4",
             *sorted(set(groups)),
         )
-        run_pytest(session, label, "tests", "--ignore=tests/downstream", "--ignore=tests/integration/outside")
+        tests = ("tests", "--ignore=tests/downstream", "--ignore=tests/integration/outside")
+        run_pytest(session, label, *tests, *session.posargs)
         session.log(totals())
         return
     brought = siblings(package)
@@ -115,16 +107,7 @@ def tests(session: nox.Session, package: str) -> None:
         brought |= siblings("eng")
     others = nox.project.dependency_groups(project(package), "test")
     prepare(session, [str(PACKAGES / name) for name in sorted(brought)], others, torch=needs_torch(brought))
-    run_pytest(session, label, f"packages/{package}/tests", isolated=True)
-
-
-def totals() -> str:
-    """How many tests passed, over the reports of this checkout's last runs."""
-    suites = [suite for report in sorted(REPORTS.glob("*.xml")) for suite in ET.parse(report).iter("testsuite")]
-    count = {key: sum(int(suite.get(key, 0)) for suite in suites) for key in ("tests", "failures", "errors", "skipped")}
-    failed = count["failures"] + count["errors"]
-    passed = count["tests"] - failed - count["skipped"]
-    return f"{passed} passed, {failed} failed, {count['skipped']} skipped in {len(suites)} environments"
+    run_pytest(session, label, f"packages/{package}/tests", *session.posargs, env={"ENG_ISOLATED": "1"})
 
 
 @nox.session(python=torch_python())
@@ -164,13 +147,10 @@ def downstream(session: nox.Session) -> None:
             session.install("--no-deps", "--target", str(overlays / library.package), *library.overlay)
     arguments = [argument for argument in session.posargs if argument != "--all"]
     env = {"ENG_DOWNSTREAM_OVERLAYS": str(overlays), "ENG_DOWNSTREAM_ALL": str(int("--all" in session.posargs))}
-    report = REPORTS / "downstream.xml"
-    REPORTS.mkdir(parents=True, exist_ok=True)
     tests = ("tests/downstream", "tests/docs/test_code_blocks.py::test_blocks_with_libraries_run")
-    call = ("python", "-m", "pytest", "-q", "-n", "2", f"--junitxml={report}", *tests, *arguments)
-    session.run(*call, env=env)
+    run_pytest(session, "downstream", "-n", "2", *tests, *arguments, env=env)
     if "--all" in session.posargs and not arguments:
-        session.run("python", str(tests / "make_table.py"), str(report))
+        session.run("python", "tests/downstream/make_table.py", str(REPORTS / "downstream.xml"))
 
 
 OUTSIDE = (
@@ -204,10 +184,8 @@ def outside(session: nox.Session) -> None:
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
     }
-    REPORTS.mkdir(parents=True, exist_ok=True)
-    report = REPORTS / "outside.xml"
     tests = ("tests/integration/outside", "tests/docs/test_code_blocks.py::test_blocks_with_libraries_run")
-    session.run("python", "-m", "pytest", "-q", "-n", "2", f"--junitxml={report}", *tests, *arguments, env=env)
+    run_pytest(session, "outside", "-n", "2", *tests, *arguments, env=env)
 
 
 @nox.session(python=torch_python())

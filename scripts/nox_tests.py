@@ -1,0 +1,66 @@
+"""Running pytest from the sessions of noxfile.py, with a second try for the few tests that fail at times."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import nox
+import nox.command
+from nox_environments import ROOT
+
+REPORTS = ROOT / ".nox" / "reports"
+# A change that breaks something fails more tests than this, or fails the same one twice.
+MAX_SECOND_TRIES = 3
+
+
+def run_pytest(session: nox.Session, label: str, *args: str, env: dict[str, str] | None = None) -> None:
+    """Runs pytest; where at most three tests fail, they are run once more, alone.
+
+    Thousands of tests start processes, servers and terminals, and a machine that halts for a second can fail one of
+    them. What passes only at the second try does not fail the session, but is written to ``.nox/reports/LABEL.unsteady``
+    and printed by `totals`, so that it is looked into.
+
+    Args:
+        session: the session whose environment has pytest.
+        label: names the JUnit report in ``.nox/reports``.
+        *args: what pytest collects, and its options.
+        env: variables for pytest's process.
+    """
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    report, cache, unsteady = REPORTS / f"{label}.xml", REPORTS / f"{label}-cache", REPORTS / f"{label}.unsteady"
+    report.unlink(missing_ok=True)
+    unsteady.unlink(missing_ok=True)
+    shutil.rmtree(cache, ignore_errors=True)
+    call = ("python", "-m", "pytest", "-q", "-o", f"cache_dir={cache}", f"--junitxml={report}", *args)
+    try:
+        session.run(*call, env=env)
+    except nox.command.CommandFailed:
+        failed = _failed(cache)
+        if not 0 < len(failed) <= MAX_SECOND_TRIES:
+            raise
+        session.warn(f"{len(failed)} failed and run once more, alone: {', '.join(failed)}")
+        again = report.with_suffix(".again")
+        session.run("python", "-m", "pytest", "-q", f"--junitxml={again}", *failed, env=env)
+        unsteady.write_text("".join(f"{name}\n" for name in failed), encoding="utf-8")
+
+
+def _failed(cache: Path) -> list[str]:
+    """The failed tests that the last run of pytest noted in its cache."""
+    note = cache / "v" / "cache" / "lastfailed"
+    return list(json.loads(note.read_text(encoding="utf-8"))) if note.is_file() else []
+
+
+def totals() -> str:
+    """How many tests passed, over the reports of this checkout's last runs."""
+    suites = [suite for report in sorted(REPORTS.glob("*.xml")) for suite in ET.parse(report).iter("testsuite")]
+    count = {key: sum(int(suite.get(key, 0)) for suite in suites) for key in ("tests", "failures", "errors", "skipped")}
+    unsteady = [
+        name for note in sorted(REPORTS.glob("*.unsteady")) for name in note.read_text(encoding="utf-8").splitlines()
+    ]
+    failed = count["failures"] + count["errors"] - len(unsteady)
+    passed = count["tests"] - failed - count["skipped"]
+    text = f"{passed} passed, {failed} failed, {count['skipped']} skipped in {len(suites)} environments"
+    return "\n".join([text, *(f"passed at the second try only: {name}" for name in unsteady)])
