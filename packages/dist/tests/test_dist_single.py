@@ -55,7 +55,8 @@ def test_environment_of_a_single_process() -> None:
         (lambda: dist.collect_results([1], 1, "disk"), dist.LauncherError, "'cpu', 'gpu'.*'disk'"),
         (lambda: dist.collect_results([1], 1, indices=[0, 1]), dist.ResultsError, "2 for 1 results"),
         (lambda: dist.collect_results([1], 3, indices=[0]), dist.ResultsError, "2 of 3 samples .*: 1, 2"),
-        (lambda: dist.collect_results([1], 1, indices=[5]), dist.ResultsError, "sample 5, .* 0 to 0"),
+        (lambda: dist.collect_results([1], 1, indices=[5]), dist.ResultsError, "sample 5, but .* one sample, number 0"),
+        (lambda: dist.collect_results([1], 0, indices=[0]), dist.ResultsError, "sample 0, but the dataset is empty"),
     ],
 )
 def test_mistakes_are_named_on_one_process_too(call: Any, kind: type[Exception], match: str) -> None:

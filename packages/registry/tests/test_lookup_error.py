@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 
-from eng.registry import RUNNERS
+from eng.registry import RUNNERS, Registry
+from eng.registry.errors import UnknownTypeError
 
 
 def test_runner_that_nobody_registered() -> None:
@@ -27,3 +30,39 @@ def test_names_in_reach_come_before_those_of_other_scopes(tree) -> None:
         tree["alpha"].build(dict(type="Crpo"))
     with pytest.raises(KeyError, match=r"did you mean 'beta.Crop'\?"):
         tree["alpha"].build(dict(type="beta.crop"))
+
+
+class TestAbsentPackages:
+    """Names of packages that are not installed: the error says which package to install."""
+
+    def test_a_noted_name_leads_to_its_package(self) -> None:
+        tools = Registry("tool", scope="example")
+        tools.register_module("Sawmill", module=dict)
+        tools.register_absent(["Saw", "Drill"], "saw-tools")
+        tools.register_absent(["Saw"], "other-tools")
+        child = Registry("tool", parent=tools, scope="below")
+        for registry, name in ((tools, "Saw"), (child, "Drill"), (tools, "sawtools.Saw")):
+            with pytest.raises(
+                UnknownTypeError, match="in the package saw-tools, which is not installed: pip install saw-tools"
+            ):
+                registry.build({"type": name})
+        with pytest.raises(UnknownTypeError, match=r"^(?!.*pip install)"):
+            tools.build({"type": "Hammer"})
+
+    @pytest.mark.parametrize(
+        ("path", "package"),
+        [
+            ("lion_pytorch.Lion", "lion-pytorch"),
+            ("sklearn.metrics.Missing", "scikit-learn"),
+            ("monai.networks.UNet", "monai"),
+        ],
+    )
+    def test_a_path_into_a_well_known_library_does_too(self, monkeypatch, path: str, package: str) -> None:
+        monkeypatch.setitem(sys.modules, path.partition(".")[0], None)  # no import succeeds
+        with pytest.raises(UnknownTypeError, match=rf"pip install {package}\n"):
+            Registry("tool", scope="example").build({"type": path})
+
+    def test_a_slip_of_a_scope_is_no_package(self) -> None:
+        tools = Registry("tool", scope="example")
+        with pytest.raises(UnknownTypeError, match=r"no scope 'exampel' .*did you mean 'example'\?\n"):
+            tools.build({"type": "exampel.Saw"})

@@ -18,6 +18,8 @@ ERRORS = {
     "the checkpoint a.pth was not written: disk full": checkpoint.CheckpointWriteError("a.pth", "disk full"),
     "ann.json: no data_list": dataset.AnnotationError("ann.json", "no data_list", "data_list"),
     "sample 9 of list does not exist: it has 2 samples, 0 to 1": dataset.SampleIndexError([1, 2], 9, 2),
+    "sample 1 of list does not exist: it has 1 sample, number 0": dataset.SampleIndexError([1], 1, 1),
+    "sample 0 of list does not exist: it is empty": dataset.SampleIndexError([], 0, 0),
     "list: gave None": dataset.PipelineError([], "gave None", [3]),
     "datasets[1] and datasets[0] differ in metainfo['a']: 2 against 1; make them equal or pass ignore_keys=['a']": dataset.MetainfoMismatchError(
         "a", 1, 1, 2

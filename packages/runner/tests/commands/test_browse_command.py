@@ -54,6 +54,19 @@ def test_sheet_shows_what_training_would_see(config: Path, here: Path, call) -> 
     assert (here / "first.png").read_bytes() == (here / "deep" / "second.png").read_bytes()
 
 
+def test_one_of_several_sets_is_chosen_by_its_name(config: Path, here: Path, call) -> None:
+    text = config.read_text()
+    config.write_text(f"{text}\nval_dataloader = dict(clean=train_dataloader, noisy=train_dataloader)\n")
+    call(browse, config, "--split", "val/noisy", "--index", 7, "--epochs", 2, "--out", "noisy.png")
+    call(browse, config, "--index", 7, "--epochs", 2, "--out", "train.png")
+    assert (here / "noisy.png").read_bytes() == (here / "train.png").read_bytes()
+    call(browse, config, "--split", "val/clean", "--epochs", 1)
+    assert [path.name for path in config.parent.glob("*val*")] == [f"{config.stem}-val-clean.png"]
+    for split in ("val", "val/niosy"):
+        with pytest.raises(click.UsageError, match="several sets: --split val/clean or --split val/noisy"):
+            call(browse, config, "--split", split)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

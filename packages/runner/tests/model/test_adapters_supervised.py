@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
+from eng.checkpoint.unwrap import model_name
 from eng.model import ExponentialMovingAverage, SupervisedModel
 from eng.model.errors import BatchTypeError, ModelTypeError
 from eng.runner import Runner
@@ -17,6 +18,14 @@ from eng.runner import Runner
 def data() -> TensorDataset:
     generator = torch.Generator().manual_seed(0)
     return TensorDataset(torch.randn(16, 2, generator=generator), torch.randint(0, 3, (16,), generator=generator))
+
+
+def test_messages_call_a_plain_module_by_its_own_class(tmp_path) -> None:
+    runner = runner_for(tmp_path, 1)
+    assert runner.model_name == "Net"
+    assert model_name(runner.model) == model_name(nn.DataParallel(runner.model)) == "Net"
+    with pytest.raises(ValueError, match=r"activation_checkpointing names 'bakbone', which Net lacks"):
+        runner_for(tmp_path, 1, activation_checkpointing=["bakbone"])
 
 
 def trained_by_hand(epochs: int) -> nn.Module:

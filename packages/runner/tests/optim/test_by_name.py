@@ -66,6 +66,19 @@ class TestByName:
         assert names["Adafactor"] is names["TorchAdafactor"] is torch.optim.Adafactor
         assert "Lion" not in names
 
+    @pytest.mark.parametrize(
+        ("name", "package"),
+        [("AdamWScheduleFree", "schedulefree"), ("Lion", "lion-pytorch"), ("SophiaG", "Sophia-Optimizer"), ("DAdaptAdam", "dadaptation"),
+         ("PagedAdamW8bit", "bitsandbytes"), ("bnb_Adam", "bitsandbytes")],
+    )  # fmt: skip
+    def test_an_optimizer_of_a_missing_package_leads_to_it(self, names, name, package):
+        names.clear()
+        _by_name.register_optimizers(lambda package: False)
+        with pytest.raises(
+            KeyError, match=rf"in the package {package}, which is not installed: pip install {package}\n"
+        ):
+            build_optim_wrapper(Manual(), {"optimizer": {"type": name, "lr": 0.1}})
+
     def test_a_package_is_imported_when_its_optimizer_is_used(self, monkeypatch):
         monkeypatch.delitem(sys.modules, "lion_pytorch", raising=False)
         lazy = InstalledClass("lion_pytorch", "Lion")

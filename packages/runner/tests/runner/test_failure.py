@@ -217,12 +217,32 @@ class TakesTensors(Scale):
         return {"loss": (inputs * self.weight).square().mean()}
 
 
-def test_the_line_of_a_failure_has_the_notes_of_the_error(tmp_path, capsys) -> None:
-    settings = dict(train_cfg=dict(max_epochs=1), optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)))
-    loader = dict(dataset=Numbered(), batch_size=4)
-    with pytest.raises(TypeError, match="single element"):
+def test_the_line_of_a_failure_has_the_notes_of_the_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings: dict[str, Any] = dict(
+        train_cfg=dict(max_epochs=1), optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1))
+    )
+    loader: dict[str, Any] = dict(dataset=Numbered(), batch_size=4)
+    with pytest.raises(TypeError, match="single element") as info:
         Runner(TakesTensors(), str(tmp_path), train_dataloader=loader, **settings).train()
-    line = next(line for line in capsys.readouterr().out.splitlines() if "Training failed" in line)
-    assert "write train_dataloader=dict(..., collate_fn=dict(type='default_collate'))" in line
+    advice = "write train_dataloader=dict(..., collate_fn=dict(type='default_collate'))"
+    assert advice in log_of(tmp_path)
+    if hasattr(info.value, "__notes__"):  # what shows the exception shows this, and the console says nothing twice
+        assert [advice in note for note in info.value.__notes__[:2]] == [True, False]
+        assert advice not in capsys.readouterr().out
+        assert "There is no regular checkpoint yet" in info.value.__notes__[1]
     loader["collate_fn"] = dict(type="default_collate")
     Runner(TakesTensors(), str(tmp_path), train_dataloader=loader, **settings).train()
+
+
+def test_a_hook_that_refuses_the_run_leaves_nothing_and_is_heard_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runner = runner_of(tmp_path, model=Scale(), custom_hooks=[dict(type="FreezeHook", patterns=["wieght"])])
+    with pytest.raises(ValueError, match="no parameter's name fits 'wieght'") as info:
+        runner.train()
+    assert not list(tmp_path.rglob("failed*.pth"))
+    assert "Training failed before the first iteration: UsageError: FreezeHook: no parameter" in log_of(tmp_path)
+    if hasattr(info.value, "__notes__"):
+        notes = ["raised by FreezeHook at before_train", "raised before the first iteration"]
+        assert info.value.__notes__[:2] == notes
+        assert "wieght" not in capsys.readouterr().out

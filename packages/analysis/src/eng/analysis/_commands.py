@@ -138,8 +138,10 @@ def _uncounted(flops: FlopAnalyzer) -> str:
 
 def draw(flops: FlopAnalyzer, path: str) -> None:
     """A bar for each top-level module that computes something, written to an image file."""
-    from matplotlib.figure import Figure
-
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise click.ClickException("a picture needs matplotlib: pip install matplotlib") from error
     counts = flops.by_module()
     bars = {name: count for name, count in counts.items() if name and "." not in name and count}
     bars = bars or {type(flops.model).__name__: counts[""]}

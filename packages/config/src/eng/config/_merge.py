@@ -76,12 +76,13 @@ def _merge_list(child: dict[Any, Any], base: list[Any] | tuple[Any, ...], path: 
         index = int(key) if isinstance(key, int) or (isinstance(key, str) and key.isdigit()) else None
         if index is None:
             raise MergeTypeError(
-                f"{key!r} is not an index of {_with_article(base)}; use 0 to {len(items) - 1}, or _delete_=True to replace it",
+                f"{key!r} is not an index of {_with_article(base)}{_indices(items)} or add _delete_=True to replace it",
                 path,
             )
         if index >= len(items):
             where = f"{'.'.join(map(str, path))}: " if path else ""
-            raise MergeIndexError(f"{where}there is no item {index} in a list of {len(items)}: {base!r}")
+            size = f"a list of {len(items)}: {base!r}" if items else "an empty list"
+            raise MergeIndexError(f"{where}there is no item {index} in {size}")
         if (
             isinstance(value, dict)
             and not dict.get(value, DELETE_KEY)
@@ -91,6 +92,12 @@ def _merge_list(child: dict[Any, Any], base: list[Any] | tuple[Any, ...], path: 
         else:
             items[index] = strip_delete(value)
     return items if isinstance(base, list) else tuple(items)
+
+
+def _indices(items: list[Any]) -> str:
+    if not items:
+        return ", which is empty; give a list,"
+    return f"; use 0 to {len(items) - 1}," if len(items) > 1 else "; use 0,"
 
 
 def _shallow(base: dict[Any, Any]) -> dict[Any, Any]:

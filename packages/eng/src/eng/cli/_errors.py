@@ -78,7 +78,8 @@ def _message_of(error: BaseException) -> str:
     # The str() of a KeyError is the repr of the key.
     message = str(error.args[0]) if type(error) is KeyError and error.args else str(error) or type(error).__name__
     notes: list[str] = getattr(error, "__notes__", [])  # such as the nodes of a config around a failed build
-    return "\n".join([message, *notes])
+    # _hint names the page of help.
+    return "\n".join([message, *(note for note in notes if not note.startswith("eng help "))])
 
 
 def _is_ours(error: BaseException) -> bool:

@@ -10,6 +10,19 @@ from ._nearness import closest, did_you_mean, or_mean
 from ._tree import RegistryNode, line_of, tree_below
 from .errors import UnknownTypeError
 
+# Libraries whose classes configs name by their path, with the names under which pip knows them.
+_SAME_NAME = (
+    "albumentations bitsandbytes dadaptation datasets deepspeed kornia litdata mmdet mmpose mmpretrain monai peft "
+    "schedulefree tokenizers timm torchao torchaudio torchdata torchmetrics torchvision transformers webdataset"
+)
+_DISTRIBUTIONS = {
+    **{name: name for name in _SAME_NAME.split()},
+    "PIL": "pillow", "Sophia": "Sophia-Optimizer", "cv2": "opencv-python-headless", "lion_pytorch": "lion-pytorch",
+    "mmseg": "mmsegmentation",
+    "open_clip": "open-clip-torch", "segmentation_models_pytorch": "segmentation-models-pytorch", "skimage": "scikit-image",
+    "sklearn": "scikit-learn", "torch_geometric": "torch-geometric",
+}  # fmt: skip
+
 S = TypeVar("S", bound="SearchedRegistry")
 
 
@@ -27,6 +40,9 @@ class SearchedRegistry(RegistryNode, Protocol):
 
     def absent_locations(self) -> list[str]:
         """Modules to import that do not exist."""
+
+    def package_of_absent(self, name: str) -> str | None:
+        """The package that would bring a name and is not installed."""
 
     def missing_distributions(self) -> list[str]:
         """Packages that would register more and are not installed."""
@@ -85,12 +101,12 @@ def _closest_shown(bare: str, names: Mapping[str, str], count: int) -> list[str]
 
 def hint_for(name: str, registry: SearchedRegistry) -> str:
     """What to do so that `name` is found."""
+    absent_hint = hint_for_absent(name, registry)
+    if absent_hint is not None:
+        return absent_hint
     scope, _ = registry.split_scope_key(name)
     if scope is not None and registry.of_scope(scope) is None:
-        module = _missing_in_module(name)
-        if module is not None:
-            return module
-        return f"there is no scope {scope!r} (there are: {', '.join(registry.scopes())}); install or import the library that brings it"
+        return _missing_in_module(name) or _no_such_scope(scope, registry)
     absent = registry.absent_locations()
     if absent:
         return f"its location {' and '.join(map(repr, absent))} does not exist"
@@ -98,6 +114,21 @@ def hint_for(name: str, registry: SearchedRegistry) -> str:
     if missing:
         return f"{' and '.join(missing)} is not installed and brings more of them: pip install {' '.join(missing)}"
     return "if it is your own, import its module first: custom_imports = dict(imports=['your.module'])"
+
+
+def hint_for_absent(name: str, registry: SearchedRegistry) -> str | None:
+    """Which package to install for a name that is known to be of one; None for any other name."""
+    package = registry.package_of_absent(name.rpartition(".")[2])
+    scope, _ = registry.split_scope_key(name)
+    if package is None and scope is not None and sys.modules.get(scope) is None and registry.of_scope(scope) is None:
+        package = _DISTRIBUTIONS.get(scope)
+    return None if package is None else f"it is in the package {package}, which is not installed: pip install {package}"
+
+
+def _no_such_scope(scope: str, registry: SearchedRegistry) -> str:
+    text = f"there is no scope {scope!r} (there are: {', '.join(registry.scopes())})"
+    slip = or_mean(scope, registry.scopes())
+    return f"{text}{slip or '; install or import the library that brings it'}"
 
 
 def _missing_in_module(path: str) -> str | None:

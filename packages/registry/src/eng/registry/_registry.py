@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -69,6 +69,7 @@ class Registry:
         self._locations = list(locations)
         self._imported = False
         self._absent: set[str] = set()
+        self._package_of: dict[str, str] = {}
         self._scope = self.infer_scope() if scope is None else _checked_scope(scope)
         self._synonyms: frozenset[str] = frozenset((self._scope,))
         self._unknown_scopes: set[str] = set()
@@ -233,6 +234,16 @@ class Registry:
                 "%s: %s keeps the name %r from %s", self._label(), _qualified(registered), name, _qualified(module)
             )
 
+    def register_absent(self, names: Iterable[str], package: str) -> None:
+        """Notes names that a package would bring which is not installed: the error for one of them says how to install it.
+
+        Args:
+            names: as they would be registered; a name that is noted already keeps its package.
+            package: as pip knows it.
+        """
+        for name in names:
+            self._package_of.setdefault(name, package)
+
     # Looking up
 
     def get(self, key: str) -> Any:
@@ -300,6 +311,11 @@ class Registry:
         """Modules among the `locations` that do not exist, of this registry and its parents."""
         above = [] if self.parent is None else self.parent.absent_locations()
         return sorted(self._absent.union(above))
+
+    def package_of_absent(self, name: str) -> str | None:
+        """The package that would bring a name and is not installed (:meth:`register_absent`); None where nobody said so."""
+        above = None if self.parent is None else self.parent.package_of_absent(name)
+        return self._package_of.get(name, above)
 
     def missing_distributions(self) -> list[str]:
         """Distributions of ours whose modules would register something here, and which are not installed."""

@@ -56,7 +56,9 @@ def publish_checkpoint(
         raise BrokenCheckpointError(name, f"it holds a {type(checkpoint).__name__}, not a dict")
     missing = [key for key in keys if key not in checkpoint]
     if len(missing) == len(keys):
-        raise KeyError(f"{name} has none of {', '.join(keys)}; it has {visible(', '.join(map(str, checkpoint)))}")
+        raise KeyError(
+            f"{name} has none of {', '.join(keys)}; it has {visible(', '.join(map(str, checkpoint))) or 'no key'}"
+        )
     if missing:
         _LOGGER.warning("%s holds no %s to publish", name, " and no ".join(missing))
     kept = {key: checkpoint[key] for key in keys if key in checkpoint}

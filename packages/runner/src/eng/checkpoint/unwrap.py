@@ -39,6 +39,20 @@ def weights_owner(module: nn.Module) -> nn.Module:
     return module
 
 
+def model_name(module: nn.Module) -> str:
+    """How a model is called in messages: by the class that its user knows, inside wrappers.
+
+    A model may have an attribute ``shown_name``, as one that eng puts around a user's module has.
+
+    Example:
+        >>> model_name(nn.DataParallel(nn.Linear(1, 1)))
+        'Linear'
+    """
+    bare = unwrap(module)
+    name = getattr(bare, "shown_name", None)
+    return name if isinstance(name, str) else type(bare).__name__
+
+
 def name_in_checkpoint(model: nn.Module, name: str) -> str:
     """The name that a weight of a model has in checkpoints.
 

@@ -13,7 +13,9 @@ SPLITS = ("train", "val", "test")
 @click.command()
 @click.argument("config", type=click.Path(dir_okay=False))
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The picture. Default: CONFIG-SPLIT.png.")
-@click.option("--split", type=click.Choice(SPLITS), default="train", show_default=True)
+@click.option(
+    "--split", default="train", show_default=True, help="train, val or test; val/NAME for one of several sets."
+)
 @click.option("--samples", type=click.IntRange(min=1), default=8, show_default=True, help="Samples, one a row.")
 @click.option("--epochs", type=click.IntRange(min=1), default=8, show_default=True, help="Epochs, one a column.")
 @click.option("--index", "indices", type=click.IntRange(min=0), multiple=True, help="These samples. Repeatable.")
@@ -38,7 +40,7 @@ def browse(
     """
     from ._contact_sheet import draw_sheet, pictures_of
 
-    out = out or Path(f"{Path(config).stem}-{split}.png")
+    out = out or Path(f"{Path(config).stem}-{split.replace('/', '-')}.png")
     _check_format(out)
     cfg = ctx.obj.load_config(config, cfg_options)
     dataset = _dataset_of(cfg, split)
@@ -72,8 +74,14 @@ def _check_format(out: Path) -> None:
 def _dataset_of(cfg: Any, split: str) -> Any:
     from eng.registry import DATASETS, DefaultScope
 
-    loader = cfg.get(f"{split}_dataloader")
-    if not loader or "dataset" not in loader:
+    mode, _, set_name = split.partition("/")
+    loader = cfg.get(f"{mode}_dataloader") or {}
+    sets = [] if "dataset" in loader else [f"{mode}/{name}" for name, part in loader.items() if "dataset" in part]
+    if split in sets:
+        loader = loader[set_name]
+    elif sets:
+        raise click.UsageError(f"{mode}_dataloader has several sets: --split {' or --split '.join(sets)}")
+    if "dataset" not in loader or (set_name and not sets):
         there = [name for name in SPLITS if cfg.get(f"{name}_dataloader")]
         raise click.ClickException(
             f"the config has no {split}_dataloader with a dataset; it has data to {', '.join(there) or 'do nothing'}"
@@ -90,7 +98,9 @@ def _chosen(length: int, indices: tuple[int, ...], samples: int) -> list[int]:
     if length == 0:
         raise click.ClickException("the dataset is empty")
     if beyond := [index for index in indices if index >= length]:
-        raise click.UsageError(f"--index {beyond[0]}: the dataset has {length} samples, 0 to {length - 1}")
+        from .errors import numbers_of
+
+        raise click.UsageError(f"--index {beyond[0]} is beyond the dataset: {numbers_of(length)}")
     samples = min(samples, length)
     return list(indices) or [place * length // samples for place in range(samples)]
 

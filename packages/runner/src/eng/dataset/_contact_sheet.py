@@ -128,7 +128,7 @@ def _image_in(sample: Any, index: int) -> Any:
         key = next((key for key in _IMAGE_KEYS if key in sample), None)
         if key is None:
             raise NoPictureError(
-                f"sample {index} holds no image: it has {', '.join(map(str, sample))}, and none of {', '.join(_IMAGE_KEYS)}"
+                f"sample {index} holds no image: it has {', '.join(map(str, sample)) or 'no key'}, and none of {', '.join(_IMAGE_KEYS)}"
             )
         return sample[key]
     return sample[0] if isinstance(sample, list | tuple) and sample else sample

@@ -17,6 +17,11 @@ from .errors import TransformError
 
 _LIBRARY = "torchvision.transforms"
 # A base class, and classes whose arguments a config cannot name.
+_WELL_KNOWN = (
+    "AutoAugment", "AugMix", "CenterCrop", "ColorJitter", "GaussianBlur", "Grayscale", "Normalize", "Pad", "RandAugment", "RandomAffine",
+    "RandomCrop", "RandomErasing", "RandomHorizontalFlip", "RandomPerspective", "RandomResizedCrop", "RandomRotation",
+    "RandomVerticalFlip", "Resize", "ToDtype", "ToImage", "ToTensor", "TrivialAugmentWide",
+)  # fmt: skip
 _NOT_IN_CONFIGS = ("Transform", "Compose", "Lambda")
 
 
@@ -50,7 +55,7 @@ class TorchvisionTransform:
         if missing:
             raise TransformError(
                 f"{type(self.transform).__name__}: the sample has no key {', '.join(map(repr, missing))}; it has "
-                f"{', '.join(map(repr, sample))}. Load the image before (dict(type='LoadImage')), or name its key: "
+                f"{', '.join(map(repr, sample)) or 'none'}. Load the image before (dict(type='LoadImage')), or name its key: "
                 "dict(type='TorchvisionTransform', transform=..., keys=...)"
             )
         changed: dict[str, Any] = dict(sample)
@@ -92,6 +97,8 @@ def register_torchvision() -> None:
     """Registers the transforms of torchvision under their names, where it is installed; those of eng keep theirs."""
     TRANSFORMS.register_fallback(TorchvisionTransform.__name__, TorchvisionTransform)
     spec = find_spec("torchvision")
+    if spec is None:
+        TRANSFORMS.register_absent(_WELL_KNOWN, "torchvision")
     for folder in spec.submodule_search_locations or () if spec is not None else ():
         file = Path(folder) / "transforms" / "v2" / "__init__.py"
         for name in _exported(file) if file.is_file() else ():

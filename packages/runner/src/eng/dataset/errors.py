@@ -30,6 +30,13 @@ class MissingPathError(AnnotationError, AssertionError):
     """An entry lacks the path that ``data_prefix`` names; an AssertionError too, as in MMEngine."""
 
 
+def numbers_of(length: int) -> str:
+    """The end of a message: which numbers the samples of a dataset of this length have."""
+    if not length:
+        return "it is empty"
+    return "it has 1 sample, number 0" if length == 1 else f"it has {length} samples, 0 to {length - 1}"
+
+
 class SampleIndexError(IndexError, AssertionError):
     """A sample number outside a dataset; an AssertionError too, as in MMEngine's subsets.
 
@@ -39,12 +46,8 @@ class SampleIndexError(IndexError, AssertionError):
     """
 
     def __init__(self, owner: object, index: Any = None, length: int | None = None) -> None:
-        name = type(owner).__name__
-        super().__init__(
-            owner
-            if length is None
-            else f"sample {index} of {name} does not exist: it has {length} samples, 0 to {length - 1}"
-        )
+        text = f"sample {index} of {type(owner).__name__} does not exist: {numbers_of(length or 0)}"
+        super().__init__(owner if length is None else text)
         self.index, self.length = index, length
 
 

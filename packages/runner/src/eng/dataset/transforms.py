@@ -234,7 +234,7 @@ def _value(transform: object, sample: Any, key: str) -> Any:
     if not isinstance(sample, Mapping):
         raise TransformError(f"{name} takes a sample that is a mapping, got {type(sample).__name__}")
     if key not in sample:
-        raise TransformError(f"{name}: the sample has no key {key!r}; it has {', '.join(map(repr, sample))}")
+        raise TransformError(f"{name}: the sample has no key {key!r}; it has {', '.join(map(repr, sample)) or 'none'}")
     return sample[key]
 
 

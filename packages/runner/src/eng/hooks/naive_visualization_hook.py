@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from eng.logging.optional import optional_module
 from eng.registry import HOOKS
 from eng.visualization.images import as_rgb
 
@@ -74,8 +75,7 @@ def _original_image(inputs: Any, sample: Any) -> np.ndarray:
         image = image[: unpadded[0], : unpadded[1]]
     size = _original_size(sample)
     if size is not None and size != image.shape[:2]:
-        import cv2
-
+        cv2 = optional_module("cv2", "NaiveVisualizationHook", "opencv-python-headless")
         image = cv2.resize(np.ascontiguousarray(image), (size[1], size[0]))
     return np.ascontiguousarray(image)
 

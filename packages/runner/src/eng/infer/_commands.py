@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from eng.logging.near_names import near
+from eng.logging.optional import optional_module
 
 
 @click.command()
@@ -116,14 +117,13 @@ def _weights_of(cfg: Any, path: str) -> str:
 def _save(pictures: Sequence[Any] | None, items: Sequence[str], folder: Path) -> None:
     if not pictures:
         raise click.ClickException("--out-dir: this inferencer draws no pictures")
-    from PIL import Image
-
+    pillow = optional_module("PIL.Image", "--out-dir", "pillow")
     folder.mkdir(parents=True, exist_ok=True)
     width = len(str(len(items)))
     for number, (picture, item) in enumerate(zip(pictures, items, strict=True)):
         # Names may repeat between folders, so the number goes first.
         stem = re.sub(r"[^\w.-]", "_", Path(item).stem) or "input"
-        Image.fromarray(picture).save(folder / f"{number:0{width}d}-{stem}.png")
+        pillow.fromarray(picture).save(folder / f"{number:0{width}d}-{stem}.png")
 
 
 def _plain(value: Any) -> Any:

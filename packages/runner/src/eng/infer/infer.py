@@ -277,7 +277,7 @@ class BaseInferencer(ABC):
         if unknown:
             known = sorted(set().union(*names))
             raise ValueError(
-                f"{type(self).__name__} takes no {', '.join(sorted(unknown))}; it takes {', '.join(known)}"
+                f"{type(self).__name__} takes no {', '.join(sorted(unknown))}; it takes {', '.join(known) or 'none'}"
             )
         return tuple({name: value for name, value in kwargs.items() if name in mine} for mine in names)
 

@@ -7,23 +7,30 @@ import sys
 __all__ = ["add_note", "message_with_notes"]
 
 
-def add_note(error: BaseException, note: str) -> None:
+def add_note(error: BaseException, note: str) -> bool:
     """Adds a note to an exception; before Python 3.11, which shows no notes, a line to the text of its message.
 
     Args:
         error: any exception.
         note: shown below the message.
 
+    Returns:
+        whether whatever shows the exception shows the note too: before Python 3.11 not of each exception.
+
     Example:
         >>> error = ValueError("no such color")
         >>> add_note(error, "raised by the painter")
+        True
         >>> message_with_notes(error)
         'no such color. raised by the painter'
     """
     if sys.version_info >= (3, 11):
         error.add_note(note)
-    elif error.args and isinstance(error.args[0], str) and not isinstance(error, KeyError):  # whose text is a key
+        return True
+    if error.args and isinstance(error.args[0], str) and not isinstance(error, KeyError):  # whose text is a key
         error.args = (f"{error.args[0]}\n{note}", *error.args[1:])
+        return True
+    return False
 
 
 def message_with_notes(error: BaseException) -> str:

@@ -7,8 +7,10 @@ from importlib.util import find_spec
 from types import FrameType
 from typing import Any
 
+from eng.checkpoint import find_latest_checkpoint
 from eng.hooks._samples import samples_text
 from eng.hooks.view import NamesSamples, SavesNow
+from eng.logging._details import DETAIL
 from eng.logging.notes import add_note, message_with_notes
 
 from .errors import NonFiniteLossError
@@ -27,26 +29,37 @@ def report_failure(runner: Any, saver: SavesNow | None, error: Exception, *, sav
     if loop is None:
         return
     frames = list(_frames(error))
-    in_validation = getattr(loop, "_val_rng", None) is not None
-    iteration = error.iteration if isinstance(error, NonFiniteLossError) else loop.iter
-    where = "in the validation after" if in_validation else "at"
-    number = iteration if in_validation else iteration + 1
-    numbers = loop.sample_numbers(iteration) if isinstance(loop, NamesSamples) and not in_validation else None
-    samples = samples_text(numbers)
-    left = _leave_checkpoint(runner, saver, error, frames, in_validation) if saves else ""
-    runner.logger.error(
-        "Training failed %s epoch %d, iteration %d%s: %s: %s%s",
-        where,
-        loop.epoch + (not in_validation),
-        number,
-        samples,
-        type(error).__name__,
-        message_with_notes(error),
-        left,
-    )
-    add_note(error, f"raised {where} iteration {number}{samples}{left}")
+    where, left = _position(runner, error, frames), ""
+    if saves and not _is_before_training(frames):
+        left = _leave_checkpoint(runner, saver, error, frames, _is_in_validation(loop))
+    text = f"Training failed {where}: {type(error).__name__}: {message_with_notes(error)}{left}"
+    # The exception, which the console shows, says all of it from Python 3.11 on.
+    runner.logger.error(text, extra=DETAIL if add_note(error, f"raised {where}{left}") else None)
     if type(error).__module__.startswith("eng.") and find_spec("eng.cli") is not None:
         add_note(error, f"eng help {type(error).__name__} says what to do")
+
+
+def _position(runner: Any, error: Exception, frames: list[FrameType]) -> str:
+    """Where training failed, with the numbers of the samples."""
+    loop = runner.train_loop
+    if _is_before_training(frames):
+        return "before the first iteration" if not loop.iter else f"before iteration {loop.iter + 1}"
+    if _is_in_validation(loop):
+        return f"in the validation after epoch {loop.epoch}, iteration {loop.iter}"
+    iteration = error.iteration if isinstance(error, NonFiniteLossError) else loop.iter
+    numbers = loop.sample_numbers(iteration) if isinstance(loop, NamesSamples) else None
+    return f"at epoch {loop.epoch + 1}, iteration {iteration + 1}{samples_text(numbers)}"
+
+
+def _is_in_validation(loop: Any) -> bool:
+    return getattr(loop, "_val_rng", None) is not None
+
+
+def _is_before_training(frames: list[FrameType]) -> bool:
+    """Whether a hook refused the run before anything was trained, so that there is nothing to save."""
+    return any(
+        frame.f_code.co_name == "call_hook" and frame.f_locals.get("fn_name") == "before_train" for frame in frames
+    )
 
 
 def _leave_checkpoint(
@@ -67,9 +80,14 @@ def _leave_checkpoint(
         return f". No checkpoint is written: {type(second).__name__}: {second}"
     return (
         f". The weights before this iteration are in {runner.log_dir}/failed_iter_{done}.pth, for load_from alone: buffers and "
-        "random generators may have moved inside the iteration. resume=True (--resume) goes on from the newest regular "
-        "checkpoint"
+        f"random generators may have moved inside the iteration. {_way_back(runner)}"
     )
+
+
+def _way_back(runner: Any) -> str:
+    if find_latest_checkpoint(runner.work_dir) is None:
+        return "There is no regular checkpoint yet that resume=True (--resume) could go on from"
+    return "resume=True (--resume) goes on from the newest regular checkpoint"
 
 
 def _why_impossible(runner: Any, error: Exception, frames: list[FrameType]) -> str | None:

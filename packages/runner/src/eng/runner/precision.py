@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from eng.checkpoint.unwrap import model_name
 from eng.logging.near_names import near
 
 from .errors import SettingsError
@@ -98,7 +99,7 @@ def _linear_layers(model: nn.Module, settings: PrecisionSettings) -> set[str]:
     fitting = {name for name in chosen if not any(size % _MULTIPLE_OF for size in layers[name].weight.shape)}
     if not fitting:
         raise SettingsError(
-            f"precision=dict(linear={settings.linear!r}) fits no linear layer of {type(model).__name__}: {len(chosen)} are named, and "
+            f"precision=dict(linear={settings.linear!r}) fits no linear layer of {model_name(model)}: {len(chosen)} are named, and "
             f"sizes must be multiples of {_MULTIPLE_OF}"
         )
     return fitting

@@ -13,6 +13,7 @@ from typing import Any
 from torch import nn
 
 from eng.checkpoint import CheckpointWriter
+from eng.checkpoint.unwrap import model_name
 from eng.dataset.utils import length_of
 from eng.dist import get_data_world_size, get_rank, get_world_size, is_distributed
 from eng.hooks import Hook, NonFiniteLossHook
@@ -171,7 +172,7 @@ class Runner:
         self.strategy.model_is_given = isinstance(settings.model, nn.Module)
         with_loss = models.with_loss(settings.model, settings.loss)
         built = self.build_model(models.with_data_preprocessor(with_loss, settings.data_preprocessor))
-        self.model_name = type(built).__name__
+        self.model_name = model_name(built)
         prepare_model(built, settings, is_flattened=self.strategy.needs_its_wrapper)
         self.model = self.wrap_model(wrapper_cfg, built)
         models.check_steps(self.model, settings.modes())

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from eng.logging.errors import UsageError
+from eng.logging.optional import optional_module
 
 from .colors import RGB
 
@@ -179,14 +180,13 @@ def _between(points_N2: np.ndarray, along: np.ndarray, start: float, end: float)
 @functools.lru_cache(maxsize=256)
 def font(size: int, family: str) -> Any:
     """A font of a size in pixels: a file or a family that Pillow finds, else Pillow's own."""
-    from PIL import ImageFont
-
+    fonts = optional_module("PIL.ImageFont", "text in an image", "pillow")
     for name in (family, f"{family}.ttf", "DejaVuSans.ttf"):
         try:
-            return ImageFont.truetype(name, size)
+            return fonts.truetype(name, size)
         except OSError:
             continue
-    return ImageFont.load_default(size)
+    return fonts.load_default(size)
 
 
 @functools.lru_cache(maxsize=4096)

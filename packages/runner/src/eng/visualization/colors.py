@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from eng.logging.near_names import near
+from eng.logging.optional import optional_module
 
 RGB = tuple[int, int, int]
 
@@ -41,14 +42,13 @@ def to_rgb(color: Any) -> RGB | None:
 
 
 def _named(name: str) -> RGB:
-    from PIL import ImageColor
-
     if name in _LETTERS:
         return _LETTERS[name]
+    colors = optional_module("PIL.ImageColor", f"the colour {name!r}", "pillow")
     try:
-        return ImageColor.getrgb(name)[:3]
+        return colors.getrgb(name)[:3]
     except ValueError:
-        hint = near(name, [*ImageColor.colormap, *_LETTERS], otherwise="")
+        hint = near(name, [*colors.colormap, *_LETTERS], otherwise="")
         raise ValueError(f"there is no colour {name!r}{hint}") from None
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from eng.logging.optional import optional_module
+
 from .canvas import cv2
 
 
@@ -30,8 +32,7 @@ def show(image: np.ndarray, title: str, wait_seconds: float, continue_key: str, 
 
 
 def _show_figure(image: np.ndarray, title: str, wait_seconds: float, continue_key: str) -> None:
-    import matplotlib.pyplot as plt
-
+    plt = optional_module("matplotlib.pyplot", "a window with backend='matplotlib'")
     height, width = image.shape[:2]
     figure = plt.figure(title, figsize=(width / 100, height / 100), dpi=100, frameon=False)
     axes = figure.add_axes((0, 0, 1, 1))

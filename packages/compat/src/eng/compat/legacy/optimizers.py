@@ -9,7 +9,7 @@ from eng.registry import OPTIMIZERS
 
 def _registered(package: str) -> list[str]:
     """Names under which the optimizers of a package are registered; none where it is not installed."""
-    module, names = _by_name._ELSEWHERE[package]  # noqa: SLF001  # the table of packages
+    _, module, names = _by_name._ELSEWHERE[package]  # noqa: SLF001  # the table of packages
     candidates = {option for name in names for option in (name, f"bnb_{name}")}
     entries = ((key, OPTIMIZERS.module_dict.get(key)) for key in sorted(candidates))
     return [key for key, entry in entries if getattr(entry, "module", None) == module]

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .._lookup_error import hint_for, near_names, scopes_searched
+from .._lookup_error import hint_for, hint_for_absent, near_names, scopes_searched
 from .._nearness import did_you_mean, is_slip_of, or_mean
 from .._nodes import location_of, type_name
 from .._registry import Registry
@@ -110,7 +110,8 @@ def _unknown_type(unknown_name: str, registry: Registry, context: Context, where
     searched = scopes_searched(unknown_name, registry)
     if context.is_known or context.is_named:
         problem = f"{unknown_name!r} is not in the {registry.scope}::{registry.name} registry (scopes searched: {', '.join(searched)})"
-        origin = origin_of(unknown_name, registry, searched) or ("" if candidates else hint_for(unknown_name, registry))
+        origin = hint_for_absent(unknown_name, registry) or origin_of(unknown_name, registry, searched)
+        origin = origin or ("" if candidates else hint_for(unknown_name, registry))
     else:
         problem, origin = f"no registry knows {unknown_name!r}", ""
         candidates = candidates or _near_anywhere(unknown_name, registry)

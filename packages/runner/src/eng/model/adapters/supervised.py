@@ -68,6 +68,11 @@ class SupervisedModel(BaseModel):
         self.register_state_dict_post_hook(_drop_prefix)  # type: ignore[no-untyped-call]  # untyped in torch
         self.register_load_state_dict_pre_hook(_add_prefix)  # type: ignore[no-untyped-call]  # untyped in torch
 
+    @property
+    def shown_name(self) -> str:
+        """How messages call this model: by the class of the network."""
+        return type(self.network).__name__
+
     def forward(self, *args: Any, batch: Any = None, mode: str = "tensor", **kwargs: Any) -> Any:
         """The network's output, or what the mode asks for of a batch.
 

@@ -15,14 +15,14 @@ from eng.registry import OPTIMIZERS, InstalledClass
 
 _FAMILIES = "Adagrad Adam PagedAdam AdamW PagedAdamW AdEMAMix PagedAdEMAMix LAMB LARS Lion PagedLion RMSprop SGD"
 _BITSANDBYTES = [family + bits for family in _FAMILIES.split() for bits in ("", "8bit", "32bit")] + ["PytorchLARS"]
-# package -> module and names of its optimizers
-_ELSEWHERE: Mapping[str, tuple[str, list[str]]] = {
-    "dadaptation": ("dadaptation", ["DAdaptAdaGrad", "DAdaptAdam", "DAdaptSGD"]),
-    "lion_pytorch": ("lion_pytorch", ["Lion"]),
-    "Sophia": ("Sophia", ["SophiaG"]),
-    "bitsandbytes": ("bitsandbytes.optim", _BITSANDBYTES),
-    "transformers": ("transformers", ["Adafactor"]),
-    "schedulefree": ("schedulefree", ["AdamWScheduleFree", "RAdamScheduleFree", "SGDScheduleFree"]),
+# package -> its name for pip, module and names of its optimizers
+_ELSEWHERE: Mapping[str, tuple[str, str, list[str]]] = {
+    "dadaptation": ("dadaptation", "dadaptation", ["DAdaptAdaGrad", "DAdaptAdam", "DAdaptSGD"]),
+    "lion_pytorch": ("lion-pytorch", "lion_pytorch", ["Lion"]),
+    "Sophia": ("Sophia-Optimizer", "Sophia", ["SophiaG"]),
+    "bitsandbytes": ("bitsandbytes", "bitsandbytes.optim", _BITSANDBYTES),
+    "transformers": ("transformers", "transformers", ["Adafactor"]),
+    "schedulefree": ("schedulefree", "schedulefree", ["AdamWScheduleFree", "RAdamScheduleFree", "SGDScheduleFree"]),
 }
 
 
@@ -42,12 +42,15 @@ def register_optimizers(is_installed: Callable[[str], object] = find_spec) -> No
     OPTIMIZERS.register_fallback(
         "ZeroRedundancyOptimizer", InstalledClass(f"{__package__}.zero_optimizer", "ZeroRedundancyOptimizer")
     )
-    for package, (module, names) in _ELSEWHERE.items():
-        if is_installed(package):
-            for name in names:
-                OPTIMIZERS.register_fallback(
-                    name_beside(OPTIMIZERS.module_dict, package, name), InstalledClass(module, name)
-                )
+    for package, (distribution, module, names) in _ELSEWHERE.items():
+        if not is_installed(package):
+            absent = [name_beside(OPTIMIZERS.module_dict, package, name) for name in names]
+            OPTIMIZERS.register_absent([*absent, *names], distribution)
+            continue
+        for name in names:
+            OPTIMIZERS.register_fallback(
+                name_beside(OPTIMIZERS.module_dict, package, name), InstalledClass(module, name)
+            )
     if "Adafactor" not in OPTIMIZERS.module_dict and "TorchAdafactor" in ours:
         OPTIMIZERS.register_fallback("Adafactor", ours["TorchAdafactor"])
     if is_npu_available():

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_map_only
 
-from eng.checkpoint.unwrap import unwrap
+from eng.checkpoint.unwrap import model_name, unwrap
 
 from ..errors import SettingsError
 from ..module_patterns import modules_by_pattern
@@ -57,7 +57,7 @@ def compile_model(model: nn.Module, options: bool | Mapping[str, Any]) -> None:
         unwrap(model).compile(**keywords)
         return
     if not callable(getattr(model, target, None)):
-        raise ValueError(f"compile=dict(target={target!r}): {type(model).__name__} has no such method")
+        raise ValueError(f"compile=dict(target={target!r}): {model_name(model)} has no such method")
     setattr(model, target, torch.compile(getattr(model, target), **keywords))
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from eng.checkpoint.unwrap import unwrap
+from eng.checkpoint.unwrap import model_name, unwrap
 from eng.optim import OptimWrapper, OptimWrapperDict
 from eng.optim import build_optim_wrapper as construct
 from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
@@ -105,7 +105,7 @@ def _check_parameters(wrapper: Any, model: nn.Module) -> None:
         if parameters and mine.isdisjoint(map(id, parameters)):
             where = f"optim_wrapper[{name!r}]" if name else "optim_wrapper"
             raise SettingsError(
-                f"{where} has {len(parameters)} parameters and none of them is in the model ({type(model).__name__}), so "
+                f"{where} has {len(parameters)} parameters and none of them is in the model ({model_name(model)}), so "
                 "nothing would be trained. Was it made for another model, or before this one was copied or sharded? A "
                 "config, dict(optimizer=dict(type=...)), is built for the model of the run"
             )

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from eng.checkpoint.unwrap import model_name
 from eng.logging.near_names import near
 
 from ..errors import SettingsError
@@ -94,8 +95,8 @@ def read_plan(plan: Any, model: nn.Module, ranks: int) -> dict[str, str]:
         known = others if style == "heads" else layers
         names = [name for name in known if fnmatch.fnmatchcase(name, pattern)]
         if not names and pattern not in optional:
-            hint = near(pattern, known, otherwise=f"; there are {', '.join(list(known)[:12])}")
-            raise SettingsError(f"tensor_plan: {pattern!r} fits no nn.Linear of {type(model).__name__}{hint}")
+            hint = near(pattern, known, otherwise=f"; there are {', '.join(list(known)[:12]) or 'none'}")
+            raise SettingsError(f"tensor_plan: {pattern!r} fits no nn.Linear of {model_name(model)}{hint}")
         styles |= dict.fromkeys(names, style)
     _leave_tied(styles, model, refuse=not is_own)
     for name, style in styles.items():
@@ -165,8 +166,8 @@ def _fitting_plan(model: nn.Module) -> str:
         if all(fnmatch.filter(layers, pattern) for pattern in needed):
             return name
     raise SettingsError(
-        f"tensor_plan='auto': {type(model).__name__} brings no plan along, and none of {', '.join(PLANS)} fits its layers; "
-        f"give a mapping of their names, of which there are {', '.join(layers[:12])}"
+        f"tensor_plan='auto': {model_name(model)} brings no plan along, and none of {', '.join(PLANS)} fits its layers; "
+        f"give a mapping of their names, of which there are {', '.join(layers[:12]) or 'none'}"
     )
 
 

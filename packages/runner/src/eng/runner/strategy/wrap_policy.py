@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from eng.checkpoint.unwrap import model_name
 from eng.logging.near_names import near
 
 from ..errors import SettingsError
@@ -50,7 +51,7 @@ def _by_size(smallest: int, model: nn.Module) -> Callable[..., bool]:
     sizes = [sum(p.numel() for p in child.parameters()) for name, child in model.named_modules() if name]
     if not sizes or max(sizes) < smallest:
         raise SettingsError(
-            f"wrap_policy min_params={smallest} fits no module: the largest one in {type(model).__name__} has "
+            f"wrap_policy min_params={smallest} fits no module: the largest one in {model_name(model)} has "
             f"{max(sizes, default=0)} parameters"
         )
     return wants
@@ -76,8 +77,8 @@ def _by_name(patterns: list[str], model: nn.Module) -> list[nn.Module]:
 
 
 def _nothing(kind: str, value: str, known: set[str], model: nn.Module) -> list[nn.Module]:
-    hint = near(value, known, otherwise=f"; there are {', '.join(sorted(known)[:12])}")
-    raise SettingsError(f"wrap_policy {kind}={value!r} fits no module of {type(model).__name__}{hint}")
+    hint = near(value, known, otherwise=f"; there are {', '.join(sorted(known)[:12]) or 'none'}")
+    raise SettingsError(f"wrap_policy {kind}={value!r} fits no module of {model_name(model)}{hint}")
 
 
 def _members(chosen: list[nn.Module]) -> Callable[..., bool]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from eng.logging.optional import optional_module
 from eng.visualization._base import plain_number
 from eng.visualization.curves.lines import tracker_name
 
@@ -17,12 +17,7 @@ def library(name: str, backend: str) -> Any:
     Raises:
         ModuleNotFoundError: it is not installed; says how to install it.
     """
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is not None and error.name.partition(".")[0] != name.partition(".")[0]:
-            raise
-        raise ModuleNotFoundError(f"{backend} needs {name}: pip install '{name}'", name=name) from error
+    return optional_module(name, backend, package=name)
 
 
 def numbers(scalars: Mapping[str, Any], mode: str | None = None) -> dict[str, float | int]:

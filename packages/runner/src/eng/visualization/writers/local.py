@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from eng.logging.errors import UsageError
+from eng.logging.optional import optional_module
 from eng.registry import VISBACKENDS
 from eng.visualization._base import BaseVisBackend, force_init_env
 from eng.visualization.curves.lines import POSITION_KEYS, Line
@@ -93,10 +94,9 @@ class LocalVisBackend(BaseVisBackend):
     @force_init_env
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
         """Writes ``{name}_{step}.png``; arguments as in :meth:`BaseVisBackend.add_image`."""
-        from PIL import Image
-
+        pillow = optional_module("PIL.Image", "LocalVisBackend.add_image", "pillow")
         target = self._img_save_dir / f"{name}_{step}.png"
-        picture = Image.fromarray(as_rgb(image))
+        picture = pillow.fromarray(as_rgb(image))
         with _reported(f"the image {name!r} is not written"):
             target.parent.mkdir(parents=True, exist_ok=True)
             picture.save(target)

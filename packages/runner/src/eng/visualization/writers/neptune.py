@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from eng.logging.optional import optional_module
 from eng.registry import VISBACKENDS
 from eng.visualization._base import force_init_env
 from eng.visualization.images import as_rgb
@@ -50,9 +51,8 @@ class NeptuneVisBackend(TrackerVisBackend):
     @force_init_env
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
         """Writes an image; arguments as in :meth:`BaseVisBackend.add_image`."""
-        from PIL import Image
-
-        picture = self._library.types.File.as_image(Image.fromarray(as_rgb(image)))
+        pillow = optional_module("PIL.Image", "NeptuneVisBackend.add_image", "pillow")
+        picture = self._library.types.File.as_image(pillow.fromarray(as_rgb(image)))
         self._neptune["images"].append(picture, name=name, description=name, step=step)
 
     def _log_numbers(self, values: dict[str, float | int], step: int, position: Mapping[str, Any]) -> None:
