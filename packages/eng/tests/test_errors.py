@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from types import ModuleType
 
 import click
@@ -56,3 +57,15 @@ def test_defect_elsewhere_keeps_its_traceback(commands) -> None:
     commands(fail=failing(TypeError("a bug of a library")))
     with pytest.raises(TypeError, match="a bug of a library"):
         main(["fail"])
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="exceptions have no notes")
+def test_the_page_of_help_is_named_once(commands, capsys) -> None:
+    error = OursError("no such key")
+    error.add_note("of a run")
+    error.add_note("eng help OursError says what to do")
+    commands(fail=failing(error))
+    assert main(["fail"]) == 2
+    printed = capsys.readouterr().err
+    assert "no such key\nof a run\n(" in printed
+    assert "says what to do" not in printed
