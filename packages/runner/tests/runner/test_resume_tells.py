@@ -13,7 +13,8 @@ import torch
 from eng.hooks import Hook
 from eng.model import BaseModel
 from eng.runner import Runner
-from eng.runner.errors import SettingsError
+from eng.runner.errors import ResumeError, SettingsError
+from eng.runner.passport.runs import compare, find_starts
 
 
 class Numbers(torch.utils.data.Dataset[dict[str, torch.Tensor]]):
@@ -215,3 +216,70 @@ def test_a_wrong_take_is_refused(resume: dict[str, Any], message: str, tmp_path:
     with pytest.raises(SettingsError, match=message):
         run(BASE, tmp_path, resume=resume)
     logging.getLogger("eng").handlers.clear()
+
+
+def test_the_start_says_which_values_are_used_and_how_to_take_those_of_the_config(tmp_path: Path) -> None:
+    run(BASE, tmp_path)
+    assert "SGD, lr 0.1, momentum 0.9" in said(tmp_path)
+    cfg = copy.deepcopy(BASE)
+    cfg["train_cfg"]["max_epochs"] = 3
+    cfg["optim_wrapper"]["optimizer"].update(lr=0.25, momentum=0.5, weight_decay=0.1)
+    cfg["optim_wrapper"]["accumulative_counts"] = 2
+    cfg["param_scheduler"] = dict(type="StepLR", step_size=1, gamma=0.5)
+    take = ["optim_wrapper.optimizer.weight_decay", "param_scheduler"]
+    run(cfg, tmp_path, resume=dict(take=take))
+    lines = {line.split()[0]: line for line in said(tmp_path).splitlines() if line.startswith("  ")}
+    assert "SGD, lr 0.1, momentum 0.9, weight_decay 0.1, each update over 2 batches" in lines["optimizer"]
+    assert "StepLR" in lines["schedule"]
+    assert lines["resumed"].partition("resumed")[2].strip() == (
+        "optim_wrapper.optimizer.lr=0.1, optim_wrapper.optimizer.momentum=0.9 from the checkpoint, not from the config; "
+        "--resume-take optim_wrapper.optimizer.lr --resume-take optim_wrapper.optimizer.momentum takes the config's"
+    )
+    rows = compare(*find_starts(tmp_path))
+    shown = {key: (before, now) for section, key, before, now in rows if section == "config"}
+    assert shown["optim_wrapper.optimizer.lr"] == ("0.1", "0.1 (of the checkpoint; the config's 0.25 is not used)")
+    assert shown["optim_wrapper.optimizer.weight_decay"] == ("0.0", "0.1")
+    assert shown["optim_wrapper.accumulative_counts"] == ("1", "2")
+
+
+def test_a_number_of_schedules_that_does_not_fit_names_the_option_that_takes_the_new_ones(tmp_path: Path) -> None:
+    run(BASE, tmp_path)
+    cfg = {**BASE, "param_scheduler": dict(type="StepLR", step_size=1, gamma=0.5), "train_cfg": dict(max_epochs=3)}
+    with pytest.raises(
+        ResumeError, match=r"the run has 1 parameter scheduler and the checkpoint 0; --resume-take param_scheduler,"
+    ):
+        run(cfg, tmp_path, resume=True)
+    logging.getLogger("eng").handlers.clear()
+    assert rates_of(run(cfg, tmp_path, custom_hooks=[Rates()], resume=dict(take=["param_scheduler"]))) == [0.025, 0.025]
+
+
+class Averaging(torch.optim.SGD):
+    """Keeps sums among its defaults, as schedule-free optimizers do."""
+
+    def __init__(self, params: Any, lr: float, momentum: float = 0.0, **options: Any) -> None:
+        super().__init__(params, lr=lr, momentum=momentum, **options)
+        for group in [self.defaults, *self.param_groups]:
+            group.update(k=0, weight_sum=0.0)
+
+    def step(self, closure: Any = None) -> Any:
+        for group in self.param_groups:
+            group["k"] += 1
+            group["weight_sum"] += group["lr"]
+        return super().step(closure)
+
+
+def test_the_state_in_an_optimizers_groups_is_no_setting(tmp_path: Path) -> None:
+    cfg = copy.deepcopy(BASE)
+    cfg["optim_wrapper"]["optimizer"] = dict(type=Averaging, lr=0.1, momentum=0.9, weight_decay=0.0)
+    run(cfg, tmp_path)
+    cfg["train_cfg"]["max_epochs"] = 3
+    cfg["optim_wrapper"]["optimizer"].update(weight_decay=0.1)
+    runner = run(cfg, tmp_path, resume=dict(take=["optim_wrapper.optimizer"]))
+    group = runner.optim_wrapper.param_groups[0]
+    assert (group["k"], group["weight_decay"]) == (6, 0.1)
+    assert group["weight_sum"] == pytest.approx(0.6)
+    report = said(tmp_path)
+    lines = report[report.index("Resuming from") :].splitlines()[1:3]
+    assert [line.partition(" in the checkpoint")[0] for line in lines] == [
+        "  - optim_wrapper: weight_decay of 1 parameter group is 0.0", "  - train_cfg.max_epochs: 2",
+    ]  # fmt: skip

@@ -113,7 +113,8 @@ class LoggerHook(Hook):
 
             self.out_dir = str(join_path(str(self.out_dir), Path(runner.work_dir).name, backend_args=self.backend_args))
             runner.logger.info("Log files are copied to %s when the run is over", self.out_dir)
-        self._report(runner)
+        if not (runner.is_resuming and "train" in runner.built_loops):
+            self._report(runner)
 
     def _report(self, runner: RunnerView) -> None:
         """Writes what the run begins with, once."""
@@ -128,7 +129,8 @@ class LoggerHook(Hook):
             runner.logger.debug("There is no report of the run's parts", exc_info=True)
 
     def before_train(self, runner: RunnerView) -> None:
-        """Starts to measure."""
+        """Starts to measure; a resumed run is reported with what it took from its checkpoint."""
+        self._report(runner)
         self._numbers.begin(runner)
 
     def before_train_epoch(self, runner: RunnerView) -> None:

@@ -38,6 +38,7 @@ def start_report(runner: Any) -> str:
         "data": "; ".join(_data_lines(runner)),
         "length": _length(runner),
         "optimizer": "; ".join(_optimizer_lines(runner.optim_wrapper)) if _trains(runner) else "",
+        "resumed": _kept_values(runner),
         "schedule": "; ".join(_schedule_lines(runner.param_schedulers)) if _trains(runner) else "",
         "config": config_facts(runner.cfg),
         "report": f"{_log_file(runner)} (environment, config, hooks)",
@@ -199,8 +200,9 @@ def _wrappers(optim_wrapper: Any) -> Mapping[str, Any]:
 def _optimizer_lines(optim_wrapper: Any) -> Iterator[str]:
     for name, wrapper in _wrappers(optim_wrapper).items():
         optimizer = wrapper.optimizer
-        defaults = getattr(optimizer, "defaults", {})
-        options = [f"{key} {defaults[key]:g}" for key in ("momentum", "weight_decay") if _is_set(defaults.get(key))]
+        options = [
+            f"{key} {_values(optimizer, key)}" for key in ("momentum", "weight_decay") if _values(optimizer, key)
+        ]
         text = ", ".join([type(optimizer).__name__, f"lr {_rates(optimizer)}", *options])
         counts = getattr(wrapper, "_accumulative_counts", 1)
         if isinstance(counts, int) and counts > 1:
@@ -208,15 +210,27 @@ def _optimizer_lines(optim_wrapper: Any) -> Iterator[str]:
         yield f"{name}: {text}" if name else text
 
 
+def _kept_values(runner: Any) -> str:
+    """Settings that a resumed run has from its checkpoint and not from its config, and how to change that."""
+    kept = getattr(getattr(runner, "state", None), "kept", None)
+    if not kept or not _trains(runner):
+        return ""
+    values = ", ".join(f"{key}={value}" for key, value in kept.items())
+    options = " ".join(f"--resume-take {key}" for key in kept)
+    return f"{values} from the checkpoint, not from the config; {options} takes the config's"
+
+
 def _rates(optimizer: Any) -> str:
-    rates = sorted({float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups if "lr" in group})
-    if not rates:
-        return "of its own"
-    return f"{rates[0]:g}" if len(rates) == 1 else f"{rates[0]:g} to {rates[-1]:g}"
+    return _values(optimizer, "lr", even_zero=True) or "of its own"
 
 
-def _is_set(value: Any) -> bool:
-    return isinstance(value, (int, float)) and bool(value)
+def _values(optimizer: Any, key: str, *, even_zero: bool = False) -> str:
+    """A hyperparameter as the groups have it before any schedule; empty where none has it."""
+    values = [group.get(f"initial_{key}", group.get(key)) for group in optimizer.param_groups]
+    numbers = sorted({float(value) for value in values if isinstance(value, (int, float, torch.Tensor))})
+    if not numbers or not (any(numbers) or even_zero):
+        return ""
+    return f"{numbers[0]:g}" if len(numbers) == 1 else f"{numbers[0]:g} to {numbers[-1]:g}"
 
 
 def _schedule_lines(schedulers: Any) -> Iterator[str]:

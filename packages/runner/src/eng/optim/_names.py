@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 from eng.checkpoint.unwrap import unwrap
@@ -107,6 +109,25 @@ def match_by_name(
         matched.append({**settings, "params": list(range(position, position + len(group_names)))})
         position += len(group_names)
     return {**saved, "state": state, "param_groups": matched}
+
+
+def setting_names(optimizer: Any) -> list[str]:
+    """The keys of an optimizer's parameter groups that a user sets: those that its constructor takes.
+
+    Further keys among the defaults, such as the step count and sums of a schedule-free optimizer, are state. All keys
+    count where the constructor hides its arguments behind ``**kwargs``.
+    """
+    defaults = list(getattr(optimizer, "defaults", {}))
+    arguments: set[str] = set()
+    for kind in type(optimizer).__mro__:
+        if "__init__" not in vars(kind):
+            continue
+        parameters = inspect.signature(kind.__init__).parameters
+        arguments.update(parameters)
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+            names = [] if kind is torch.optim.Optimizer else [key for key in defaults if key in arguments]
+            return names or defaults
+    return defaults
 
 
 def settings_that_differ(

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from eng.optim._names import ParameterNames, match_by_name, settings_that_differ
+from eng.optim._names import ParameterNames, match_by_name, setting_names, settings_that_differ
 from eng.optim.errors import OptimTypeError
 
 
@@ -116,7 +116,8 @@ class BaseOptimWrapper(metaclass=ABCMeta):
             for each of them the key, the saved value, the present one, and in how many groups it is so.
         """
         groups = self.optimizer.param_groups
-        return settings_that_differ(state_dict, groups, self._names.of_groups(groups), self.optimizer.defaults)
+        names = self._names.of_groups(groups)
+        return settings_that_differ(state_dict, groups, names, setting_names(self.optimizer))
 
     def _add_groups_again(self, state: dict[str, Any]) -> None:
         """Adds the groups that training had added in the earlier run and that are missing here."""

@@ -92,11 +92,22 @@ def _is_running(host: Any) -> bool:
 
 def compare(first: Start, second: Start) -> list[tuple[str, str, str, str]]:
     """What differs, as ``(section, key, value of the first, value of the second)``: config, code, data, versions, metrics."""
-    rows = differing(first.passport, second.passport)
+    rows = differing(*(_with_kept_values(start.passport) for start in (first, second)))
     seeds = [start.passport.get("seeds") for start in (first, second)]
     rows += _rows("seeds", *seeds)
     rows += package_rows(first.passport.get("packages"), second.passport.get("packages"))
     return rows + _rows("metrics", *[start.end.get("metrics") for start in (first, second)])
+
+
+def _with_kept_values(passport: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The facts with the values that were used: a resumed run keeps some of its checkpoint's."""
+    config, kept = passport.get("config"), passport.get("kept")
+    if not kept or not isinstance(config, Mapping) or not isinstance(kept, Mapping):
+        return passport
+    used = {
+        key: f"{value} (of the checkpoint; the config's {config.get(key)} is not used)" for key, value in kept.items()
+    }
+    return {**passport, "config": {**config, **used}}
 
 
 def package_rows(first: Any, second: Any) -> list[tuple[str, str, str, str]]:

@@ -8,10 +8,12 @@ from typing import Any
 from torch import nn
 
 from eng.checkpoint.unwrap import name_in_checkpoint
+from eng.logging.words import counted
 from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
 from eng.runner.errors import ResumeError
 
 from .collect import hook_states, optimizer_classes
+from .taking import covers, how_to_take
 
 # Parts of a checkpoint that a resume uses, and what their absence means.
 _PARTS = {
@@ -50,15 +52,31 @@ def optimizer_differences(optim_wrapper: Any, saved: Any, take: Sequence[str] = 
         if not hasattr(wrapper, "differing_settings"):
             continue
         for key, before, now, count in wrapper.differing_settings(state):
-            groups = f"{count} parameter group{'s' if count > 1 else ''}"
+            groups = counted(count, "parameter group")
             path = f"optim_wrapper{name}.optimizer.{key}"
-            is_taken = any(path == each or path.startswith(f"{each}.") for each in take)
-            first, second = ("", ", which is taken") if is_taken else (", which is used,", "")
+            is_taken = covers(take, path)
+            first, second = ("", ", which is taken") if is_taken else (", which is used,", f" ({how_to_take(path)})")
             lines.append(
                 f"optim_wrapper{name}: {key} of {groups} is {before!r} in the checkpoint{first} and {now!r} in "
                 f"the config{second}"
             )
     return lines
+
+
+def kept_values(optim_wrapper: Any, saved: Any, take: Sequence[str] = ()) -> dict[str, str]:
+    """Hyperparameters by dotted key that are the checkpoint's and not the config's, as text.
+
+    The arguments are those of :func:`optimizer_differences`. Where groups have several values, that of the most groups
+    counts.
+    """
+    kept = {}
+    for name, wrapper, state in _pairs(optim_wrapper, saved):
+        if hasattr(wrapper, "differing_settings"):
+            for key, before, _, _ in sorted(wrapper.differing_settings(state), key=lambda row: row[3]):
+                path = f"optim_wrapper{name}.optimizer.{key}"
+                if not covers(take, path):
+                    kept[path] = repr(before)
+    return kept
 
 
 def check_optimizers(optim_wrapper: Any, saved: Any, saved_classes: Mapping[str, str] | None) -> None:

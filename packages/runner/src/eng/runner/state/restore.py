@@ -13,6 +13,7 @@ from torch import nn
 
 from eng.dataset.utils import length_of
 from eng.dist import get_data_rank, get_data_world_size
+from eng.logging.words import counted
 from eng.optim.scheduler import _ParamScheduler
 from eng.optim.scheduler._progress import replay, set_value
 from eng.runner.errors import ResumeError
@@ -20,8 +21,13 @@ from eng.runner.errors import ResumeError
 from .collect import named_hooks
 from .differences import scheduler_line
 from .progress import go_on_from
+from .taking import covers, how_to_take
 
 logger = logging.getLogger(__name__)
+_OTHER_SCHEDULERS = (
+    "--resume-take param_scheduler, or resume=dict(take=['param_scheduler']), takes the new ones as if they had counted from "
+    "the beginning; with the schedulers of the saved run these go on"
+)
 
 
 @runtime_checkable
@@ -126,14 +132,16 @@ def restore_schedulers(schedulers: Any, saved: Any, path: str = "param_scheduler
     if isinstance(schedulers, Mapping) and not isinstance(saved, Mapping) and len(schedulers) == 1:
         saved = {next(iter(schedulers)): saved}
     if isinstance(schedulers, Mapping) != isinstance(saved, Mapping):
-        raise ResumeError("the checkpoint's parameter schedulers belong to another number of optimizers")
+        raise ResumeError(
+            f"the checkpoint's parameter schedulers belong to another number of optimizers; {_OTHER_SCHEDULERS}"
+        )
     if isinstance(schedulers, Mapping):
         groups = [(schedulers[name], saved[name], f"{path}.{name}") for name in schedulers if name in saved]
         return [line for group in groups for line in restore_schedulers(*group)]
     if len(schedulers or ()) != len(saved):
         raise ResumeError(
-            f"the run has {len(schedulers or ())} parameter schedulers and the checkpoint {len(saved)}; resume with "
-            "the schedulers of the saved run, or start from its weights with load_from and resume=False"
+            f"the run has {counted(len(schedulers or ()), 'parameter scheduler')} and the checkpoint {len(saved)}; "
+            f"{_OTHER_SCHEDULERS}"
         )
     lines = []
     for index, (scheduler, state) in enumerate(zip(schedulers or (), saved, strict=True)):
@@ -214,11 +222,17 @@ def restore_hooks(hooks: Sequence[Any], saved: Mapping[str, Any]) -> None:
             hook.load_state_dict(saved[name])
 
 
-def run_differences(meta: Mapping[str, Any], *, seed: int | None, dataset_meta: Any) -> list[str]:
+def run_differences(
+    meta: Mapping[str, Any], *, seed: int | None, dataset_meta: Any, take: Sequence[str] = ()
+) -> list[str]:
     """Lines about a seed and a dataset that are not those of the saved run."""
     lines = []
     if meta.get("seed") is not None and seed is not None and meta["seed"] != seed:
-        lines.append(f"The seed is {seed} and was {meta['seed']} in the saved run")
+        key = "randomness.seed"
+        winner = "the new order of the data is taken"
+        if not covers(take, key):
+            winner = f"the order of the data and the random generators are the checkpoint's ({how_to_take(key)})"
+        lines.append(f"The seed is {seed} and was {meta['seed']} in the saved run; {winner}")
     saved = meta.get("dataset_meta")
     if saved is not None and dataset_meta is not None and _plain(saved) != _plain(dataset_meta):
         lines.append(f"The dataset's metainfo differs from the saved run's: {dataset_meta} against {saved}")

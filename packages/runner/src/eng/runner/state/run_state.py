@@ -90,6 +90,7 @@ class RunState:
         has_taken_weights: whether the model's weights came from a checkpoint.
         has_begun_training: whether ``train()`` was called.
         parent: the checkpoint and the run that this run was resumed from; None where it began anew.
+        kept: settings by dotted key, as text, that are the checkpoint's where the config has another value.
         saves: which run this is, and how many checkpoints it has written.
     """
 
@@ -100,6 +101,7 @@ class RunState:
         self.resume_setting, self.take = resume_and_take(run.settings.resume)
         self.load_from = run.settings.load_from
         self.parent: dict[str, Any] | None = None
+        self.kept: dict[str, str] = {}
         self.has_loaded = False
         self.has_taken_weights = False
         self.saves = persistence.SaveCount()
@@ -229,7 +231,7 @@ class RunState:
         self.facts()  # now: a dataset that remembers where it stands has not moved yet
         self.saves.go_on_from(meta)
         metainfo = getattr(getattr(loop.dataloader, "dataset", None), "metainfo", None)
-        lines += restore.run_differences(meta, seed=run.randomness.seed, dataset_meta=metainfo)
+        lines += restore.run_differences(meta, seed=run.randomness.seed, dataset_meta=metainfo, take=self.take)
         if "message_hub" in checkpoint:
             run.message_hub.load_state_dict(checkpoint["message_hub"])
         length = getattr(loop, "max_iters", None)
@@ -369,6 +371,7 @@ class RunState:
             differences.check_shapes(unwrap(run.model), checkpoint["state_dict"])
             taken_values = taking.TakenValues(wrapper, self.take)
             lines += differences.optimizer_differences(wrapper, state, self.take)
+            self.kept = differences.kept_values(wrapper, state, self.take)
             self._load_optimizer(wrapper, state)
             plans_again = taken_values.put_back()
         if schedulers and part.setting is None and checkpoint.get("param_schedulers"):

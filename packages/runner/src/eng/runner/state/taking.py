@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from eng.logging.near_names import near
+from eng.optim._names import setting_names
 from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
 from eng.optim.scheduler._progress import set_value
 from eng.runner.errors import SettingsError
@@ -39,6 +40,16 @@ def resume_and_take(resume: Any) -> tuple[bool | str, tuple[str, ...]]:
 def covers(take: Iterable[str], key: str) -> bool:
     """Whether a dotted key, or a section around it, is taken."""
     return any(key == each or key.startswith(f"{each}.") for each in take)
+
+
+def how_to_take(key: str) -> str:
+    """How a user gets the new value of a key where the checkpoint's wins.
+
+    Example:
+        >>> how_to_take("param_scheduler")
+        "--resume-take param_scheduler, or resume=dict(take=['param_scheduler']), takes the new one"
+    """
+    return f"--resume-take {key}, or resume=dict(take=[{key!r}]), takes the new one"
 
 
 def difference_lines(before: Mapping[str, Any], now: Mapping[str, Any], take: Sequence[str], lines: Sequence[str]) -> list[str]:  # fmt: skip
@@ -84,9 +95,9 @@ def _winner(key: str, take: Sequence[str]) -> str:
     if covers(take, key):
         return "the new value is taken"
     if _is_hyperparameter(key):
-        return "the checkpoint's is used (resume=dict(take=[...]) or --resume-take takes the new one)"
-    if key.startswith("randomness.seed"):
-        return "the order of the data and the random generators are the checkpoint's"
+        return f"the checkpoint's is used ({how_to_take(key)})"
+    if key == "randomness.seed":
+        return f"the order of the data and the random generators are the checkpoint's ({how_to_take(key)})"
     if key.startswith("model."):
         return "the model of now is built, and gets the checkpoint's weights"
     return "the new value is used"
@@ -121,9 +132,10 @@ class TakenValues:
         self._values: list[tuple[Any, int, str, Any]] = []
         for name, wrapper in wrappers_by_name(optim_wrapper).items():
             path = f"optim_wrapper.{name}.optimizer" if name else "optim_wrapper.optimizer"
+            settings = setting_names(getattr(wrapper, "optimizer", None))
             for number, group in enumerate(getattr(wrapper, "param_groups", ())):
-                for key in group:
-                    if not key.startswith(("initial_", "param")) and covers(take, f"{path}.{key}"):
+                for key in settings:
+                    if key in group and covers(take, f"{path}.{key}"):
                         self._values.append((wrapper, number, key, group.get(f"initial_{key}", group[key])))
 
     def put_back(self) -> bool:
