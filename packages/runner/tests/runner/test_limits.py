@@ -7,11 +7,32 @@ from typing import Any
 
 import pytest
 import torch
-from stream_runs import Gone, Squares, Strike, run
+from stream_runs import Gone, Line, Squares, Strike, run
 from torch.utils.data import DataLoader
 
-from eng.runner._fast import fast_config
+from eng.config import Config
+from eng.evaluator import BaseMetric
+from eng.runner import Runner
+from eng.runner._fast import fast_config, run_fast
+from eng.runner.call import ORIGINAL_CALL
 from eng.runner.loops._limits import with_limit
+
+
+class Predicting(Line):
+    def forward(self, number: Any, mode: str = "tensor") -> Any:
+        return [{} for _ in number] if mode == "predict" else super().forward(number, mode)
+
+
+class Share(BaseMetric):
+    def process(self, data_batch: Any, data_samples: Any) -> None:
+        self.results += data_samples
+
+    def compute_metrics(self, results: list[Any]) -> dict[str, float]:
+        return {"share": 1.0}
+
+
+def as_numbers(items: list[int]) -> dict[str, torch.Tensor]:
+    return {"number": torch.tensor(items)}
 
 
 def numbers(**options: Any) -> DataLoader[Any]:
@@ -78,3 +99,27 @@ def test_the_config_of_a_fast_run_is_short_and_writes_nowhere_else() -> None:
     assert fast["visualizer"]["vis_backends"] == [{"type": "LocalVisBackend"}]
     assert fast["work_dir"] == "here"
     assert cfg["train_cfg"]["max_iters"] == 900
+
+
+@pytest.mark.parametrize("validates", [True, False])
+def test_a_fast_run_names_no_file_of_the_folder_that_it_removes(
+    validates: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv(ORIGINAL_CALL, '["train", "config.py", "--fast"]')
+    loader = dict(dataset=dict(type=Squares), batch_size=2, num_workers=0, collate_fn=dict(type=as_numbers))
+    cfg = Config(dict(
+        model=dict(type=Predicting), train_dataloader=loader, train_cfg=dict(max_epochs=9),
+        optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.01)),
+    ))  # fmt: skip
+    if validates:
+        cfg.update(val_dataloader=loader, val_cfg={}, val_evaluator=dict(type=Share))
+    lines: list[str] = []
+    run_fast(cfg, Runner.from_cfg, lines.append)
+    assert lines[1].startswith(f"Trained{', validated' if validates else ''} and saved: iteration 3, ")
+    assert lines[-1].endswith("is removed")
+    assert list(tmp_path.glob("eng-fast-*")) == []
+    printed = "".join(capfd.readouterr())
+    closing = printed[printed.index("Done: ") :].partition("Load checkpoint")[0]
+    assert closing.splitlines()[0] == "Done: 1 epoch, 3 iterations."
+    assert "eng-fast-" not in closing

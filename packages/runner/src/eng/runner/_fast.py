@@ -31,7 +31,10 @@ def run_fast(cfg: Any, build: Callable[[Any], Any], tell: Callable[[str], None])
     began = time.perf_counter()
     first = build(fast_config(cfg, str(folder), rounds=1))
     first.train()
-    tell(f"Trained, validated and saved: iteration {first.iter}, {time.perf_counter() - began:.1f} s")
+    validates = first.settings.val_cfg is not None
+    tell(
+        f"Trained{', validated' if validates else ''} and saved: iteration {first.iter}, {time.perf_counter() - began:.1f} s"
+    )
     again = fast_config(cfg, str(folder), rounds=2)
     again["resume"], again["load_from"] = True, None
     second = build(again)

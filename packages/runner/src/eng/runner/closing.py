@@ -26,6 +26,8 @@ def closing_lines(runner: Any, seconds: float) -> str:
     """
     epochs = "" if _counts_iterations(runner) else f"{counted(runner.epoch, 'epoch')}, "
     lines = [f"Done: {epochs}{counted(runner.iter, 'iteration')}.", f"Time: {clock(seconds)}", *_best_lines(runner)]
+    if _is_scratch():
+        return "\n".join(lines[:2])
     last = runner.message_hub.get_info("last_ckpt")
     lines += [f"Last checkpoint: {last}"] if last else []
     lines.append(f"Log: {Path(runner.log_dir) / (runner.timestamp + '.log')}")
@@ -59,12 +61,15 @@ def _counts_iterations(runner: Any) -> bool:
     return bool(getattr(runner.train_loop, "counts_iterations", False))
 
 
+def _is_scratch() -> bool:
+    """Whether the folder of this run is removed, as that of ``eng train --fast``."""
+    return is_eng() and "--fast" in original_words()
+
+
 def _next_commands(runner: Any, has_curves: bool) -> list[str]:
     if importlib.util.find_spec("eng.cli") is None:  # eng-runner alone
         return []
     words = original_words()
-    if "--fast" in words:  # the folder is removed
-        return []
     commands = [command(["curves", short_path(runner.work_dir)])] if has_curves else []
     if is_eng() and words[:1] == ["train"] and _tests(runner):
         config = getattr(runner.cfg, "filename", None)
