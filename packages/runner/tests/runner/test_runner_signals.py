@@ -87,10 +87,18 @@ def test_a_signal_before_an_iteration_is_answered_after_it(make_runner, point) -
 def test_a_signal_after_the_last_iteration_is_answered_in_the_validation_behind_it(make_runner, parts) -> None:
     given = dict(**parts.validation(acc=[1]), train_cfg=dict(max_epochs=1))
     stop = stopped(make_runner(custom_hooks=[At("after_train_epoch", terminate)], **given))
-    assert "in the validation" in str(stop)
+    assert "stopped by SIGTERM in the validation after epoch 1, iteration 4;" in str(stop)
     again = make_runner(resume=True, **given)
     again.train()
     assert (again.iter, again.model.calls) == (4, 0)
+
+
+def test_a_signal_in_a_validation_within_an_epoch_names_that_epoch(make_runner, parts) -> None:
+    given = dict(**parts.validation(acc=[1]), train_cfg=dict(max_epochs=2, val_interval=0.5))
+    hook = At("before_val", terminate)
+    stop = stopped(make_runner(custom_hooks=[hook], **given))
+    assert stop.place == "in the validation in epoch 1, after iteration 2"
+    assert stop.iterations == 2
 
 
 def test_a_signal_that_finds_the_work_done_changes_nothing(make_runner) -> None:

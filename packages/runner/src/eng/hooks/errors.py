@@ -56,11 +56,25 @@ class RunInterrupted(SystemExit):
         reason: such as ``"SIGTERM"`` or ``"time budget"``.
         checkpoint: file that the run goes on from; None outside training.
         position: where the run stopped, in words.
+        iterations: that were over; None where nobody says.
     """
 
-    def __init__(self, reason: str, code: int = 1, checkpoint: str | None = None, position: str | None = None) -> None:
-        self.reason, self.checkpoint, self.position = reason, checkpoint, position
+    def __init__(
+        self,
+        reason: str,
+        code: int = 1,
+        checkpoint: str | None = None,
+        position: str | None = None,
+        iterations: int | None = None,
+    ) -> None:
+        self.reason, self.checkpoint, self.position, self.iterations = reason, checkpoint, position, iterations
         super().__init__(code)
+
+    @property
+    def place(self) -> str:
+        """Where the run stopped, with its preposition: ``at epoch 3, iteration 40`` or ``in the validation after ...``."""
+        preposition = "in" if str(self.position).startswith("the ") else "at"
+        return f"{preposition} {self.position}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.reason, self.code), self.__dict__
@@ -69,7 +83,7 @@ class RunInterrupted(SystemExit):
         if self.position is None:
             return self.reason
         where = f"; its state is in {self.checkpoint}" if self.checkpoint else ""
-        return f"stopped by {self.reason} at {self.position}{where}"
+        return f"stopped by {self.reason} {self.place}{where}"
 
 
 def listed(names: Sequence[object]) -> str:

@@ -85,15 +85,16 @@ class PreemptionHook(Hook):
         path = None
         if saver is not None and self._has_trained:
             path = saver.save_now(runner, f"interrupted_iter_{done}.pth")
-        where = " in the validation" if mode == "val" else ""
-        position = f"epoch {runner.epoch + 1}, iteration {done}{where}"
+        position = f"epoch {runner.epoch + 1}, iteration {done}"
+        if mode == "val":
+            position = validation_position(runner)
         if (
             self.requeue and path is not None and reason != "SIGINT"
         ):  # without a checkpoint the job would begin anew for ever
             barrier()  # Slurm ends the job at once: other ranks may still be writing
             if get_rank() == 0:
                 requeue_job()
-        raise RunInterrupted(reason, self.preemption.exit_code, path, position)
+        raise RunInterrupted(reason, self.preemption.exit_code, path, position, done)
 
     def _all_ranks_pass(self, runner: RunnerView, batch_idx: int, mode: str) -> bool:
         """Whether every rank comes to this safe point: an evaluation may be a batch shorter on some."""
@@ -104,6 +105,18 @@ class PreemptionHook(Hook):
         if samples is None:  # a stream may end on any rank
             return False
         return batch_idx < samples // (self._ranks * (getattr(loader, "batch_size", None) or 1))
+
+
+def validation_position(runner: Any) -> str:
+    """Which validation of a training runs, in words: that after an epoch, or one within it.
+
+    Args:
+        runner: the run, or what a hook sees of it.
+    """
+    tell = getattr(runner.train_loop, "position", None)
+    is_within_epoch = callable(tell) and bool(tell(None).get("batch"))
+    epoch = f"in epoch {runner.epoch + 1}, after" if is_within_epoch else f"after epoch {runner.epoch},"
+    return f"the validation {epoch} iteration {runner.iter}"
 
 
 def preemption_of(hooks: Sequence[object]) -> Preemption | None:

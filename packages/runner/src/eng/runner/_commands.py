@@ -61,8 +61,8 @@ _allow_partial = click.option(
     "--resume",
     is_flag=False,
     flag_value="auto",
-    metavar="[CHECKPOINT]",
-    help="Go on from the newest whole checkpoint in the work dir, or from CHECKPOINT.",
+    metavar="[CHECKPOINT|RUN]",
+    help="Go on from the newest whole checkpoint in the work dir, from CHECKPOINT, or from the newest one of RUN.",
 )
 @click.option(
     "--resume-take",
@@ -94,7 +94,7 @@ def train(
         return _on_several(common)
     cfg = _load(ctx, config, common)
     if resume is not None:
-        cfg.resume, cfg.load_from = True, (None if resume == "auto" else resume)
+        cfg.resume, cfg.load_from = True, (None if resume == "auto" else _checkpoint_of(resume, "--resume"))
     if take:
         cfg.resume = {"take": list(take)}
     if allow_partial:
@@ -113,7 +113,8 @@ def train(
 @_shared
 @click.option(
     "--checkpoint",
-    help="Weights to validate; none: those that the model begins with. Default: the config's load_from, then the best, then the newest in the work dir.",
+    metavar="CHECKPOINT|RUN",
+    help="Weights to validate, a file or the best of a run; none: those that the model begins with. Default: the config's load_from, then the best, then the newest in the work dir.",
 )
 @_allow_partial
 def val(ctx: click.Context, config: str, checkpoint: str | None, allow_partial: bool, **common: Any) -> int:
@@ -125,7 +126,8 @@ def val(ctx: click.Context, config: str, checkpoint: str | None, allow_partial: 
 @_shared
 @click.option(
     "--checkpoint",
-    help="Weights to test; none: those that the model begins with. Default: the config's load_from, then the best, then the newest in the work dir.",
+    metavar="CHECKPOINT|RUN",
+    help="Weights to test, a file or the best of a run; none: those that the model begins with. Default: the config's load_from, then the best, then the newest in the work dir.",
 )
 @click.option("--tta", is_flag=True, help="Test with augmentations, as the config's tta_model and tta_pipeline say.")
 @_allow_partial
@@ -200,8 +202,8 @@ def _choose_weights(cfg: Any, checkpoint: str | None) -> None:
         click.echo("weights: those that the model begins with", err=True)
         return
     if checkpoint is not None:
-        cfg.load_from = checkpoint
-        _must_exist(checkpoint, "--checkpoint")
+        cfg.load_from = _checkpoint_of(checkpoint, "--checkpoint")
+        _must_exist(cfg.load_from, "--checkpoint")
         return
     if cfg.get("load_from") is not None:
         _must_exist(cfg.load_from, "load_from")
@@ -214,6 +216,30 @@ def _choose_weights(cfg: Any, checkpoint: str | None) -> None:
         )
     click.echo(f"weights: {found}", err=True)
     cfg.load_from = found
+
+
+def _checkpoint_of(name: str, option: str) -> str:
+    """The checkpoint that an option names: a file as it is, and of a run its newest, or to evaluate its best.
+
+    Raises:
+        click.ClickException: the run has none.
+    """
+    from eng.checkpoint import find_latest_checkpoint
+
+    from .passport.runs import NoPassportError, find_run
+    from .state.policy import find_trained_checkpoint
+
+    if Path(name).is_file() or (Path(name) / "common.pth").is_file():
+        return name
+    try:
+        folder = find_run(name).folder.parent
+    except NoPassportError:
+        return name
+    path = find_latest_checkpoint(folder) if option == "--resume" else find_trained_checkpoint(str(folder))
+    if path is None:
+        raise _mistake(f"{option}: the run {name} has no checkpoint in {folder}")
+    click.echo(f"checkpoint: {path}", err=True)
+    return path
 
 
 def _must_exist(checkpoint: str | None, key: str) -> None:
@@ -401,7 +427,7 @@ def _run(cfg: Any, action: Callable[[Any], Any], tell: Callable[[Any], None], *,
     except RunInterrupted as stop:
         if runner.rank == 0:
             hint = f"\n{resume_hint(cfg.work_dir, cfg.filename)}" if stop.checkpoint else ""
-            click.echo(f"\nStopped by {stop.reason} at {stop.position}.{hint}", err=True)
+            click.echo(f"\nStopped by {stop.reason} {stop.place}.{hint}", err=True)
         return int(stop.code or 0)
     except KeyboardInterrupt:
         iteration = 0 if runner is None else runner.iter

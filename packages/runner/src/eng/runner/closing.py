@@ -13,6 +13,7 @@ from eng.logging.progress import clock
 from eng.logging.words import counted
 
 from .call import command, is_eng, original_words
+from .passport.ending import best_scores
 
 __all__ = ["closing_lines", "log_closing"]
 
@@ -49,11 +50,10 @@ def log_closing(runner: Any, began: float) -> None:
 
 
 def _best_lines(runner: Any) -> Iterator[str]:
-    hub = runner.message_hub
+    scores = best_scores(runner)
     for hook in runner.hooks:
         for metric, path in getattr(hook, "best_ckpts", {}).items():
-            score = hub.get_info(f"best_score_{metric}", hub.get_info("best_score"))
-            shown = f" ({metric}: {score:.4f})" if score is not None else ""
+            shown = f" ({metric}: {scores[metric]:.4f})" if metric in scores else ""
             yield f"Best checkpoint: {path}{shown}"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from eng.checkpoint import find_latest_checkpoint
 from eng.hooks._samples import samples_text
+from eng.hooks.preemption_hook import validation_position
 from eng.hooks.view import NamesSamples, SavesNow
 from eng.logging._details import DETAIL
 from eng.logging.notes import add_note, message_with_notes
@@ -45,7 +46,7 @@ def _position(runner: Any, error: Exception, frames: list[FrameType]) -> str:
     if _is_before_training(frames):
         return "before the first iteration" if not loop.iter else f"before iteration {loop.iter + 1}"
     if _is_in_validation(loop):
-        return f"in the validation after epoch {loop.epoch}, iteration {loop.iter}"
+        return f"in {validation_position(runner)}"
     iteration = error.iteration if isinstance(error, NonFiniteLossError) else loop.iter
     numbers = loop.sample_numbers(iteration) if isinstance(loop, NamesSamples) else None
     return f"at epoch {loop.epoch + 1}, iteration {iteration + 1}{samples_text(numbers)}"

@@ -27,6 +27,20 @@ def _table(rows: list[tuple[str, ...]]) -> str:
     return "\n".join(lines)
 
 
+def _run(name: str) -> Start:
+    """The run that the user names.
+
+    Raises:
+        click.ClickException: there is none.
+    """
+    from .runs import NoPassportError, find_run
+
+    try:
+        return find_run(name)
+    except NoPassportError as error:
+        raise click.ClickException(str(error)) from error
+
+
 @click.command()
 @click.argument("folder", metavar="[DIR]", default="work_dirs", type=_FOLDER)
 def runs(folder: Path) -> None:
@@ -40,34 +54,34 @@ def runs(folder: Path) -> None:
     for start in starts:
         seconds = start.end.get("duration_s")
         duration = f"{seconds:.1f} s" if isinstance(seconds, (int, float)) else ""
-        name = str(start.folder.relative_to(folder)) if start.folder != folder else start.folder.name
-        rows.append((name, start.status, str(start.end.get("iter", "")), duration, start.best))
+        rows.append((str(start.folder), start.status, str(start.end.get("iter", "")), duration, start.best))
     click.echo(_table(rows))
 
 
 @click.command()
-@click.argument("first", metavar="RUN", type=_FOLDER)
-@click.argument("second", metavar="RUN", type=_FOLDER)
-def diff(first: Path, second: Path) -> None:
+@click.argument("first", metavar="RUN")
+@click.argument("second", metavar="RUN")
+def diff(first: str, second: str) -> None:
     """Show how two runs differ: config, code, data, world size, versions, seeds, packages and metrics.
 
-    RUN is the folder of a start, or a work dir, whose newest start counts.
+    RUN is a run as eng runs and the log call it, its folder, or a work dir, whose newest start counts.
     """
-    from .runs import NoPassportError, compare, find_start
+    from .facts import unknown_lines
+    from .runs import compare
 
-    try:
-        rows = compare(find_start(first), find_start(second))
-    except NoPassportError as error:
-        raise click.ClickException(str(error)) from error
-    click.echo(_table([("section", "key", str(first), str(second)), *rows]) if rows else "no difference is recorded")
+    starts = _run(first), _run(second)
+    rows = compare(*starts)
+    click.echo(_table([("section", "key", first, second), *rows]) if rows else "no difference is recorded")
+    for line in unknown_lines(*(start.passport for start in starts)):
+        click.echo(line)
 
 
 @click.command()
-@click.argument("run", metavar="RUN", type=_FOLDER)
+@click.argument("run", metavar="RUN")
 @click.option("--work-dir", type=click.Path(path_type=Path), help="Folder of the new run. Default: <RUN>-reproduced.")
 @click.option("--trust", is_flag=True, help="Start it: the config of RUN may import and execute code.")
 @click.pass_context
-def reproduce(ctx: click.Context, run: Path, work_dir: Path | None, trust: bool) -> int:
+def reproduce(ctx: click.Context, run: str, work_dir: Path | None, trust: bool) -> int:
     """Start RUN again with the config and the seed that it recorded, and say what could not be restored.
 
     It starts in the folder in which RUN was started. Without --trust nothing is executed: the plan is shown.
@@ -75,12 +89,8 @@ def reproduce(ctx: click.Context, run: Path, work_dir: Path | None, trust: bool)
     from eng.hooks.start_report import short_path
 
     from .plan import plan_of
-    from .runs import NoPassportError, find_start
 
-    try:
-        start = find_start(run)
-    except NoPassportError as error:
-        raise click.ClickException(str(error)) from error
+    start = _run(run)
     plan = plan_of(start)
     _tell_lost(plan.lost)
     if plan.config is None:
@@ -106,7 +116,7 @@ def _tell_lost(lines: list[str]) -> None:
 
 def _start(ctx: click.Context, start: Start, plan: Plan, target: Path) -> int:
     """Starts a run again, from the folder in which it was started."""
-    from eng.runner._commands import _run
+    from eng.runner._commands import _run as start_run
 
     from .plan import TellDataHook
 
@@ -120,7 +130,7 @@ def _start(ctx: click.Context, start: Start, plan: Plan, target: Path) -> int:
             runner.register_hook(TellDataHook(start.passport, _tell_lost))
             runner.train()
 
-        return _run(cfg, train, lambda runner: click.echo(f"reproduced in {runner.work_dir}"), verbose=False)
+        return start_run(cfg, train, lambda runner: click.echo(f"reproduced in {runner.work_dir}"), verbose=False)
 
 
 @contextmanager

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
+from eng.hooks._rules import infer_rule
+from eng.logging import HistoryBuffer
 from eng.runner.errors import RunInterrupted
 
 from .masking import masked
@@ -17,17 +22,19 @@ def ending(runner: Any, error: BaseException | None) -> tuple[str, dict[str, Any
         error: what ended it; None is the end of the training.
     """
     hub = runner.message_hub
-    best = hub.get_info("best_metric")
-    metrics = {
-        name.removeprefix("val/"): float(buffer.current())
+    histories = {
+        name.removeprefix("val/"): buffer
         for name, buffer in hub.log_scalars.items()
         if name.startswith("val/") and name not in ("val/time", "val/data_time") and not name.startswith("val/loss")
     }
+    followed = best_scores(runner)
+    first = next(iter(followed), None)
     facts = {
         "epoch": runner.epoch,
-        "iter": runner.iter,
-        "metrics": metrics,
-        "best": {"metric": best, "score": hub.get_info("best_score")} if best else None,
+        "iter": max(runner.iter, getattr(error, "iterations", None) or 0),
+        "metrics": {name: float(buffer.current()) for name, buffer in histories.items()},
+        "best_metrics": {**_best_values(histories), **followed},
+        "best": {"metric": first, "score": followed[first]} if first is not None else None,
         "last_checkpoint": hub.get_info("last_ckpt"),
     }
     if error is None:
@@ -35,3 +42,32 @@ def ending(runner: Any, error: BaseException | None) -> tuple[str, dict[str, Any
     if isinstance(error, (RunInterrupted, KeyboardInterrupt)):
         return "interrupted", facts
     return "failed", {**facts, "error": masked(f"{type(error).__name__}: {error}")}
+
+
+def best_scores(runner: Any) -> dict[str, float]:
+    """The best values of the metrics by which a run keeps its best checkpoints.
+
+    Args:
+        runner: the run.
+    """
+    hub, scores = runner.message_hub, {}
+    for hook in runner.hooks:
+        for metric in getattr(hook, "best_ckpts", {}):
+            score = hub.get_info(f"best_score_{metric}", hub.get_info("best_score"))
+            if score is not None:
+                scores[metric] = float(score)
+    return scores
+
+
+def _best_values(histories: Mapping[str, HistoryBuffer]) -> dict[str, float]:
+    """The best of all values of each metric whose name says whether more is better."""
+    best = {}
+    for name, buffer in histories.items():
+        values = np.asarray(buffer.data[0], dtype=float)
+        try:
+            rule = infer_rule(name)
+        except ValueError:
+            continue
+        if np.isfinite(values).any():
+            best[name] = float(np.nanmax(values) if rule == "greater" else np.nanmin(values))
+    return best

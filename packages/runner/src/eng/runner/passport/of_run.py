@@ -15,9 +15,8 @@ def write_passport(runner: Any) -> None:
     """
     if runner.rank == 0:
         seeds = {**runner.settings.randomness, "seed": runner.seed}
-        runner.passport.write(
-            "train", {**runner.run_facts(), "kept": runner.state.kept}, runner.cfg, seeds, runner.state.parent
-        )
+        facts = {**runner.run_facts(), "kept": runner.state.kept, "experiment_name": runner.experiment_name}
+        runner.passport.write("train", facts, runner.cfg, seeds, runner.state.parent)
 
 
 def end_passport(runner: Any, error: BaseException | None) -> None:

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eng.logging.near_names import near
 from eng.logging.process import is_alive
 
 from .facts import differing
 from .record import END, PASSPORT
 
-__all__ = ["NoPassportError", "Start", "compare", "find_start", "find_starts"]
+__all__ = ["NoPassportError", "Start", "compare", "find_run", "find_start", "find_starts"]
+
+WORK_DIRS = "work_dirs"
 
 
 class NoPassportError(ValueError):
@@ -43,14 +46,19 @@ class Start:
 
     @property
     def best(self) -> str:
-        """The best metric, or the last metrics where none is followed."""
-        best = self.end.get("best")
-        if isinstance(best, Mapping) and isinstance(best.get("score"), (int, float)):
-            return f"{best.get('metric')}: {best['score']:.4g}"
-        metrics = self.end.get("metrics")
+        """Each metric with its best value, or with its last one where nobody knows whether more of it is better."""
+        metrics, best = self.end.get("metrics"), self.end.get("best_metrics")
         if not isinstance(metrics, Mapping):
             return ""
-        return ", ".join(f"{key}: {value:.4g}" for key, value in metrics.items() if isinstance(value, (int, float)))
+        best = best if isinstance(best, Mapping) else {}
+        texts = (_metric_text(str(name), value, best.get(name)) for name, value in metrics.items())
+        return ", ".join(text for text in texts if text)
+
+
+def _metric_text(name: str, last: Any, best: Any) -> str:
+    if isinstance(best, (int, float)):
+        return f"{name}: {best:.4g} (best)"
+    return f"{name}: {last:.4g} (last)" if isinstance(last, (int, float)) else ""
 
 
 def find_starts(folder: str | Path) -> list[Start]:
@@ -68,6 +76,33 @@ def find_start(run: str | Path) -> Start:
     if not starts:
         raise NoPassportError(f"{run} holds no run: no file {PASSPORT} lies in it or below it")
     return starts[-1]
+
+
+def find_run(name: str | Path) -> Start:
+    """The run that a user names: by its folder, by that folder's name below ``work_dirs``, or as its log is called.
+
+    Args:
+        name: such as ``work_dirs/config/20260101_120000``, ``config/20260101_120000``, ``20260101_120000`` or
+            ``config_20260101_120000``. Of a work dir the newest start counts.
+
+    Raises:
+        NoPassportError: there is no such run, or several have this name.
+    """
+    if Path(name).is_dir():
+        return find_start(name)
+    below = Path(WORK_DIRS)
+    if (below / name).is_dir():
+        return find_start(below / name)
+    starts = find_starts(below) if below.is_dir() else []
+    named = [start for start in starts if str(name) in (start.folder.name, start.passport.get("experiment_name"))]
+    if len(named) > 1:
+        raise NoPassportError(f"several runs are called {name}: {', '.join(str(start.folder) for start in named)}")
+    if not named:
+        known = [str(start.folder) for start in starts]
+        raise NoPassportError(
+            f"there is no run {name}, neither here nor below {WORK_DIRS}{near(str(name), known, otherwise='')}"
+        )
+    return named[0]
 
 
 def _starts(folder: Path) -> Iterator[Start]:
