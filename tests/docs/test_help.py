@@ -28,6 +28,10 @@ QUESTIONS = {
     "EMA": "how-to/average-weights.md",
     "Lightning": "migrate/from-lightning.md",
     "transform": "how-to/write-a-transform.md",
+    "why is my loss nan": "how-to/debugging.md",
+    "train on images in a folder": "tutorials/image-folder.md",
+    "two gpus": "tutorials/several-gpus.md",
+    "validation split": "data.md",
 }
 
 

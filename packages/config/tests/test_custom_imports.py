@@ -28,6 +28,14 @@ class TestCustomImports:
         with pytest.raises(ImportError, match=r"Failed to import custom module 'eng_test_none'.*PYTHONPATH"):
             Config.fromfile(write(a_py="custom_imports = dict(imports='eng_test_none')"))
 
+    def test_a_failure_inside_the_module_is_not_about_the_path(self, write: Write) -> None:
+        path = write(eng_test_inner_py="import eng_test_none", a_py="custom_imports = dict(imports='eng_test_inner')")
+        with pytest.raises(
+            ImportError, match=r"'eng_test_inner' \(No module named 'eng_test_none'\); it is there, and one"
+        ) as caught:
+            Config.fromfile(path)
+        assert "PYTHONPATH" not in str(caught.value)
+
     @pytest.mark.parametrize("key", ["custom_imports.imports", "custom_imports"])
     def test_overrides_import_too(self, key: str, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
         path = write(

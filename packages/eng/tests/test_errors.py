@@ -21,9 +21,16 @@ class OursError(ValueError):
     __module__ = "eng.config.errors"
 
 
+def of_custom_imports() -> ImportError:
+    error = ImportError("Failed to import custom module 'mynet'")
+    error.__cause__ = ModuleNotFoundError("No module named 'mmengine'", name="mmengine")
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [
+        (of_custom_imports(), "ENG_COMPAT=1 in front of the command"),
         (OursError("a.py:3 lr: no such key"), "a.py:3 lr: no such key"),
         (FileNotFoundError(2, "No such file or directory", "a.py"), "No such file or directory: 'a.py'"),
         (ModuleNotFoundError("No module named 'wandb'"), "No module named 'wandb'"),
@@ -35,7 +42,7 @@ class OursError(ValueError):
         (click.UsageError("not like that"), "not like that"),
         (SyntaxError("invalid syntax", ("a.py", 3, 5, "a = = 1\n", 3, 6)), 'File "a.py", line 3'),
     ],
-    ids=["ours", "file", "import", "mmengine", "click", "usage", "syntax"],
+    ids=["custom imports", "ours", "file", "import", "mmengine", "click", "usage", "syntax"],
 )
 def test_a_mistake_of_the_user_is_one_message_and_status_2(commands, capsys, error: Exception, words: str) -> None:
     commands(fail=failing(error))

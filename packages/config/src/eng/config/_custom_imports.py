@@ -36,8 +36,13 @@ def import_custom(settings: Any) -> None:
             importlib.import_module(name)
         except ImportError as error:
             if not settings.get("allow_failed_imports", False):
-                raise CustomImportError(
-                    f"Failed to import custom module {name!r} ({error}); put its folder on PYTHONPATH. "
-                    f"sys.path is {', '.join(sys.path)}"
-                ) from error
+                raise CustomImportError(_failure(name, error)) from error
             logger.warning("custom import %s failed and is skipped: %s", name, error)
+
+
+def _failure(name: str, error: ImportError) -> str:
+    message = f"Failed to import custom module {name!r} ({error})"
+    missing = error.name or ""
+    if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{missing}."):
+        return f"{message}; put its folder on PYTHONPATH. sys.path is {', '.join(sys.path)}"
+    return f"{message}; it is there, and one of its own imports fails"

@@ -44,7 +44,9 @@ def one_message(error: BaseException) -> str | None:
 def _hint(error: BaseException) -> str:
     from ._help import explained_class
 
-    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == "mmengine":
+    causes = (error, error.__cause__)  # the second where custom_imports of a config could not be imported
+    missing = [cause.name or "" for cause in causes if isinstance(cause, ModuleNotFoundError)]
+    if any(name.partition(".")[0] == "mmengine" for name in missing):
         return "ENG_COMPAT=1 in front of the command lets eng answer to this name; it needs eng-compat"
     name = explained_class(error)
     return "eng --traceback ... shows where" + (f", eng help {name} explains it" if name is not None else "")

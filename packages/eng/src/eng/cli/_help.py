@@ -14,6 +14,10 @@ _HERE = Path(__file__).parent
 # In a wheel the pages lie beside this file; an editable installation reads those of its checkout.
 FOLDERS = (_HERE / "pages", _HERE.parents[4] / "docs")
 TROUBLESHOOTING = "troubleshooting.md"
+_FILLERS = frozenset(
+    ("a", "an", "and", "are", "do", "for", "how", "i", "in", "is", "my", "of", "on", "the", "to", "with", "why")
+)
+_LISTS = frozenset(("coverage", "differences", "faq", "glossary", "reference"))  # they mention everything
 _ERROR = re.compile(r"[A-Z]\w*(?:Error|Warning|Interrupted)")
 _ROW = re.compile(r"^\| (?P<names>`[^|]+`) \| (?P<cause>[^|]+) \| (?P<remedy>[^|]+) \|$", re.MULTILINE)
 _LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)\s]+)\)")
@@ -83,9 +87,12 @@ def find_page(folder: Path, topic: str) -> Path:
     for name, page in pages.items():
         if wanted in (_plain(name), _plain(name.rpartition("/")[2]), _plain(title_of(page))):
             return page
-    scores = {page: _score(page, name, wanted) for name, page in pages.items()}
-    best = max(scores, key=lambda page: scores[page])
-    if scores[best] == 0:
+    terms = [wanted]
+    best = _best_page(pages, terms)
+    if best is None:  # no page has these words in this order
+        terms = [word for word in wanted.split() if word not in _FILLERS]
+        best = _best_page(pages, terms)
+    if best is None:
         names = {_plain(name.rpartition("/")[2]): name for name in pages}
         nearest = [names[name] for name in difflib.get_close_matches(wanted, names, n=3)]
         hint = f"did you mean {' or '.join(nearest)}?" if nearest else "eng help lists all topics"
@@ -171,6 +178,18 @@ def _list_of_topics(folder: Path) -> str:
     rows = [(name, title_of(page)) for name, page in topics(folder).items()]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {title}" for name, title in rows)
+
+
+def _best_page(pages: dict[str, Path], terms: list[str]) -> Path | None:
+    """The page that mentions most of the terms and, among such pages, mentions them most; None where none does."""
+
+    def rank(name: str) -> tuple[int, int]:
+        weight = 1 if name in _LISTS else 4
+        scores = [weight * _score(pages[name], name, term) for term in terms]
+        return sum(score > 0 for score in scores), sum(scores)
+
+    best = max(pages, key=rank)
+    return pages[best] if rank(best) > (0, 0) else None
 
 
 def _score(page: Path, name: str, wanted: str) -> int:
