@@ -32,3 +32,12 @@ def test_navigation_shows_every_page() -> None:
     listed = set(re.findall(r"[\w./-]+\.md", yaml.safe_dump(yaml.safe_load(nav))))
     pages = {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md") if not page.name.endswith(".zh.md")}
     assert listed == {page for page in pages if not re.match(r"decisions/\d", page)}
+
+
+def test_start_how_to_and_migrate_are_in_chinese_too() -> None:
+    pages = [page for folder in ("start", "how-to", "migrate") for page in (DOCS / folder).glob("*.md")]
+    originals = [page for page in pages if not page.name.endswith(".zh.md")]
+    assert len(originals) >= 27
+    assert [page.name for page in originals if not page.with_suffix(".zh.md").is_file()] == []
+    chinese = re.compile(r"^# .*[\u4e00-\u9fff]", re.MULTILINE)
+    assert all(chinese.search(page.with_suffix(".zh.md").read_text(encoding="utf-8")) for page in originals)
