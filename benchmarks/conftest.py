@@ -29,14 +29,31 @@ ROWS: list[tuple[str, str, str, str]] = []
 HISTORY = Path(__file__).parent / "history"
 
 
-def machine() -> dict[str, str | int | None]:
+def machine() -> dict[str, str | int | float | None]:
     """What a reader of the history needs to know about the machine."""
     import torch
 
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     return {
-        "cpu": platform.processor() or platform.machine(), "cores": os.cpu_count(), "system": platform.platform(),
-        "python": platform.python_version(), "torch": torch.__version__,
+        "cpu": cpu_model(), "cores": os.cpu_count(), "load": load, "system": platform.platform(),
+        "python": platform.python_version(), "torch": torch.__version__, "commit": commit(),
     }  # fmt: skip
+
+
+def cpu_model() -> str:
+    """The processor's name; of Linux, as `platform` knows the architecture alone there."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def commit() -> str | None:
+    """Of the checkout that is measured; None outside of git."""
+    done = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=HISTORY.parent, capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() or None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

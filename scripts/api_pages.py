@@ -1,12 +1,18 @@
-"""griffe extensions for the API pages: roles such as ``:class:`~eng.runner.Runner``` are links, errors come last."""
+"""griffe extensions for the API pages.
+
+Roles such as ``:class:`~eng.runner.Runner``` are links, errors come last, and names say since when they exist and how long.
+"""
 
 from __future__ import annotations
 
+import ast
 import re
+from pathlib import Path
 from typing import Any
 
-from griffe import Extension, Module, Object
+from griffe import Class, Docstring, Extension, Function, Module, Object
 
+PACKAGES = Path(__file__).parents[1] / "packages"
 ROLE = re.compile(r":(?:class|func|meth|mod|attr|exc|data):`(~?)([\w.]+)(?:\(\))?`")
 
 
@@ -34,3 +40,54 @@ class ErrorsLast(Extension):
         """Sorts the names in ``__all__``, which the pages follow; otherwise their order is kept."""
         if mod.exports is not None:
             mod.exports.sort(key=lambda name: str(name).endswith(("Error", "Warning")))
+
+
+class Versions(Extension):
+    """Says at each name which version brought it, where the first release lacked it, and when it is to go.
+
+    The first comes from ``packages/NAME/added.txt``, the second from ``typing_extensions.deprecated``.
+    """
+
+    def __init__(self, packages: Path = PACKAGES) -> None:
+        lines = [line.split() for path in packages.glob("*/added.txt") for line in path.read_text("utf-8").splitlines()]
+        self.public = {name: version for version, name in lines}
+        self.defined: dict[str, str] = {}
+
+    def on_module(self, *, mod: Module, **_: Any) -> None:
+        """Learns where the public names of a module are defined; modules come before what they hold."""
+        for public, version in self.public.items():
+            room, _, name = public.rpartition(".")
+            if room == mod.path and name in mod.members:
+                member = mod.members[name]
+                self.defined[member.target_path if member.is_alias else member.path] = version
+        for public, version in self.public.items():
+            owner, _, name = public.rpartition(".")
+            room, _, class_name = owner.rpartition(".")
+            if room == mod.path and class_name in mod.members:
+                member = mod.members[class_name]
+                self.defined[f"{member.target_path if member.is_alias else member.path}.{name}"] = version
+
+    def on_object(self, *, obj: Object, **_: Any) -> None:
+        """Adds the marks below the docstring."""
+        marks = []
+        if obj.path in self.defined:
+            marks.append(f"*New in version {self.defined[obj.path]}.*")
+        if (message := deprecation(obj)) is not None:
+            marks.append(f"**{message[0].upper()}{message[1:]}**")
+        if marks:
+            text = obj.docstring.value if obj.docstring is not None else ""
+            # Below the summary: sections such as Args would swallow a paragraph at the end.
+            summary, gap, details = text.partition("\n\n")
+            value = "\n\n".join([part for part in (summary, *marks) if part]) + gap + details
+            obj.docstring = Docstring(value, parent=obj)
+
+
+def deprecation(obj: Object) -> str | None:
+    """What the decorator ``deprecated`` of a class or function says; None without one."""
+    if not isinstance(obj, (Class, Function)):
+        return None
+    for decorator in obj.decorators:
+        call = ast.parse(str(decorator.value), mode="eval").body
+        if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("deprecated") and call.args:
+            return str(ast.literal_eval(call.args[0]))
+    return None

@@ -40,15 +40,28 @@ def curve(values: list[float]) -> str:
     )
 
 
+def machines(rows: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """A line for each machine and day of the newest values, with what else it did."""
+    newest = [history[-1] for history in rows.values()]
+    facts = {(row["date"], row["cpu"], row["cores"], row["python"], row["torch"]): row for row in newest}
+    return [
+        f"- {row['date']}: {row['cpu']}, {row['cores']} cores, load {row['load']:.1f}, Python {row['python']}, torch {row['torch']}, "
+        f"commit {row['commit']}"
+        for _, row in sorted(facts.items())
+    ]
+
+
 def page(rows: dict[str, list[dict[str, Any]]]) -> str:
     """The page as Markdown."""
     lines = [
         "# Benchmarks over time",
         "",
-        "Made by `python -m nox -s bench -- --history` and `scripts/benchmark_page.py` from the files in `benchmarks/history/`.",
-        "A ratio compares with its peer in the same run. Times depend on the machine, which each line of the history names.",
+        "Made by `python -m nox -s bench -- --history` from the files in `benchmarks/history/`. A ratio compares with its peer in the",
+        "same run. Times depend on the machine; the newest values come from these:",
         "",
-        "| what | newest | target | date | over time |",
+        *machines(rows),
+        "",
+        "| measured | newest | target | date | over time |",
         "| --- | --- | --- | --- | --- |",
     ]
     for name, history in sorted(rows.items()):

@@ -1,6 +1,8 @@
-"""Holds the coverage of each package against its floor: ``coverage_floors.py FOLDER [--update]``.
+"""Holds the coverage of each package against its floor: ``coverage_floors.py REPORT.json... [--update]``.
 
-FOLDER has a JSON report of coverage.py per package. A floor is the value of the day it was set, minus one.
+A report is that of slipcover, named after the package. A floor is the value of the day it was set, minus one. With
+``--update`` the floors in coverage.toml and the table of CONTRIBUTING.md become those of the reports; packages without a
+report keep theirs.
 """
 
 from __future__ import annotations
@@ -8,37 +10,70 @@ from __future__ import annotations
 import json
 import re
 import sys
+from datetime import date
 from pathlib import Path
 
-FLOORS = Path(__file__).parents[1] / "coverage.toml"
+ROOT = Path(__file__).parents[1]
+FLOORS, PAGE = ROOT / "coverage.toml", ROOT / "CONTRIBUTING.md"
+BEGIN, END = "<!-- table of coverage -->", "<!-- end of the table -->"
+HEAD = "# Least share of lines, in percent, that a package's own tests run. `nox -s coverage -- --update` sets them."
+SLACK = 1.0
 
 
-def read_floors() -> dict[str, float]:
-    """Percent of lines per package, from coverage.toml."""
-    text = FLOORS.read_text(encoding="utf-8") if FLOORS.exists() else ""
+def read_floors(text: str) -> dict[str, float]:
+    r"""Percent of lines per package.
+
+    Example:
+        >>> read_floors("# Percent\nconfig = 96.8\n")
+        {'config': 96.8}
+    """
     return {name: float(value) for name, value in re.findall(r"^(\w+) = ([\d.]+)$", text, re.MULTILINE)}
 
 
-def write_floors(floors: dict[str, float]) -> None:
-    lines = [f"{name} = {value:.1f}" for name, value in sorted(floors.items())]
-    header = (
-        "# Least share of lines, in percent, that a package's own tests run. `nox -s coverage -- --update` sets them."
-    )
-    FLOORS.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+def floors_text(floors: dict[str, float]) -> str:
+    """What coverage.toml holds."""
+    return "\n".join([HEAD, *(f"{name} = {value:.1f}" for name, value in sorted(floors.items()))]) + "\n"
+
+
+def with_table(page: str, measured: dict[str, float], today: str) -> str:
+    """The page with a row per package; rows of packages that are not in `measured` stay.
+
+    Raises:
+        ValueError: the page has no table.
+    """
+    head, begin, behind = page.partition(BEGIN)
+    table, end, tail = behind.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{PAGE} has no lines {BEGIN!r} and {END!r}, between which the table stands")
+    rows = {
+        cells[0]: cells for line in table.splitlines() if (cells := re.findall(r"[^| ]+", line)) and "-" in cells[-1]
+    }
+    rows |= {name: [name, f"{value:.1f}", today] for name, value in measured.items()}
+    rows.pop("---", None)
+    lines = ["| package | lines, in percent | measured |", "| --- | --- | --- |"]
+    lines += [f"| {' | '.join(rows[name])} |" for name in sorted(rows)]
+    return f"{head}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{tail}"
+
+
+def below(measured: dict[str, float], floors: dict[str, float]) -> list[str]:
+    """Packages that are below their floor."""
+    return [name for name, value in measured.items() if value < floors.get(name, 0.0)]
 
 
 def main() -> int:
-    folder = Path(sys.argv[1])
-    reports = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
-    measured = {name: report["totals"]["percent_covered"] for name, report in reports.items()}
-    floors = read_floors()
+    paths = [Path(argument) for argument in sys.argv[1:] if not argument.startswith("-")]
+    reports = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in paths}
+    measured = {name: report["summary"]["percent_covered"] for name, report in reports.items()}
+    floors = read_floors(FLOORS.read_text(encoding="utf-8"))
     if "--update" in sys.argv:
-        write_floors({**floors, **{name: value - 1 for name, value in measured.items()}})
-    failures = [name for name, value in measured.items() if value < floors.get(name, 0.0)]
+        floors |= {name: round(value - SLACK, 1) for name, value in measured.items()}
+        FLOORS.write_text(floors_text(floors), encoding="utf-8")
+        page = with_table(PAGE.read_text(encoding="utf-8"), measured, date.today().isoformat())
+        PAGE.write_text(page, encoding="utf-8")
+    failures = below(measured, floors)
     for name, value in measured.items():
-        print(
-            f"{name:12} {value:5.1f} %   floor {floors.get(name, 0.0):5.1f} %{'   BELOW' if name in failures else ''}"
-        )
+        mark = "   BELOW: write tests for what is new" if name in failures else ""
+        print(f"{name:12} {value:5.1f} %   floor {floors.get(name, 0.0):5.1f} %{mark}")
     return 1 if failures else 0
 
 

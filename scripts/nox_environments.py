@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nox
@@ -90,7 +94,7 @@ def prepare(
         session.virtualenv.create()
     pinned = ("-c", str(ROOT / "constraints.txt"))
     if torch:  # before anything that depends on it: otherwise pip brings gigabytes of CUDA
-        announce_download(session)
+        announce_download(session, others, in_detail=show_progress)
         session.install(*pinned, *torch_index(), "torch", silent=not show_progress)
     paths = [part for path in editable for part in ("-e", path)]
     session.install(*pinned, *paths, *others, silent=not show_progress)
@@ -108,12 +112,70 @@ def torch_index() -> tuple[str, ...]:
     return ("--index-url", index) if index and not has_gpu else ()
 
 
-def announce_download(session: nox.Session) -> None:
-    """Says what the first use of an environment downloads."""
-    torch_size = "200 MB" if torch_index() else "200 MB (CPU wheel) to 3 GB (wheel with CUDA)"
-    session.log(f"This environment is made now: torch takes {torch_size}, all other packages about 300 MB.")
+def announce_download(session: nox.Session, others: list[str], *, in_detail: bool) -> None:
+    """Says what the first use of an environment downloads; `in_detail` asks the index for files and sizes."""
+    files = files_to_download(session, others) if in_detail else {}
+    if files:
+        session.log(
+            f"This environment is made now: {summary_of(files)}. What pip has in its cache is not downloaded again."
+        )
+    else:
+        torch_size = "200 MB" if torch_index() else "200 MB (CPU wheel) to 3 GB (wheel with CUDA)"
+        session.log(f"This environment is made now: torch takes {torch_size}, all other packages about 300 MB.")
     if not torch_index() and shutil.which("nvidia-smi") is None:
         session.log("No GPU here: set ENG_TORCH_INDEX to the index of torch's CPU wheels to spare the CUDA libraries.")
+
+
+def outside_requirements() -> list[str]:
+    """What all packages and the extras of `prepare_everything` take from the index."""
+    wanted = {item for name in NAMES for item in requirements(name, ("all",) if name == "eng" else ())}
+    asked, waiting = set(), sorted(wanted)
+    while waiting:
+        requirement = waiting.pop()
+        match = re.fullmatch(r"(eng(?:-(\w+))?)(?:\[([\w,]+)\])?(?:>=.*)?", requirement)
+        if match is None:
+            asked.add(requirement)
+        elif match[3]:
+            optional = project(match[2] or "eng")["project"]["optional-dependencies"]
+            waiting += [item for extra in match[3].split(",") for item in optional[extra] if item not in wanted]
+            wanted |= {item for extra in match[3].split(",") for item in optional[extra]}
+    return sorted(asked)
+
+
+def files_to_download(session: nox.Session, others: list[str]) -> dict[str, int]:
+    """Size in bytes of each file that pip would take from the index, by package; empty where it does not tell."""
+    session.log("Asking the index what is to be downloaded ...")
+    report = Path(session.create_tmp()) / "downloads.json"
+    report.unlink(missing_ok=True)
+    pip = ("python", "-m", "pip", "install", "--dry-run", "--quiet", "--report", str(report))
+    pinned = ("-c", str(ROOT / "constraints.txt"))
+    session.run(*pip, *pinned, "torch", *outside_requirements(), *others, silent=True, success_codes=range(256))
+    try:
+        listed = json.loads(report.read_text(encoding="utf-8"))["install"]
+        urls = {item["metadata"]["name"]: item["download_info"]["url"] for item in listed}
+        with ThreadPoolExecutor(16) as pool:
+            return dict(zip(urls, pool.map(size_of, urls.values()), strict=True))
+    except (ValueError, KeyError, OSError):
+        return {}
+
+
+def size_of(url: str) -> int:
+    """Bytes behind an address of the index, or in a file of this machine; 0 where nobody tells."""
+    request = urllib.request.Request(url, method="HEAD")
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return int(answer.headers.get("Content-Length") or 0)
+
+
+def summary_of(files: dict[str, int]) -> str:
+    """How much all files are, and the names of the largest.
+
+    Example:
+        >>> summary_of({"torch": 200_000_000, "click": 100_000, "numpy": 20_000_000})
+        '3 packages, 220 MB (torch 200 MB, numpy 20 MB, click 0 MB)'
+    """
+    largest = sorted(files, key=lambda name: -files[name])[:5]
+    parts = ", ".join(f"{name} {files[name] / 1e6:.0f} MB" for name in largest)
+    return f"{len(files)} packages, {sum(files.values()) / 1e6:.0f} MB ({parts}{', ...' if len(files) > 5 else ''})"
 
 
 def prepare_everything(session: nox.Session, *others: str, show_progress: bool = False) -> None:

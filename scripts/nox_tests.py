@@ -14,9 +14,44 @@ from nox_environments import ROOT
 REPORTS = ROOT / ".nox" / "reports"
 # A change that breaks something fails more tests than this, or fails the same one twice.
 MAX_SECOND_TRIES = 3
+COVERAGE = REPORTS / "coverage"
+MEASURE = "--measure"  # behind `--`: note which lines run, also of these packages
+MEASURED_ON_DEMAND = ("runner",)
+# Dynamo cannot read the calls that slipcover puts between the lines of what torch compiles: these tests run unmeasured.
+COMPILING_TESTS = {
+    "structures": ("packages/structures/tests/test_batch.py::test_compiled_code_takes_and_gives_elements",)
+}
 
 
-def run_pytest(session: nox.Session, label: str, *args: str, env: dict[str, str] | None = None) -> None:
+def run_measured(session: nox.Session, label: str, package: str, *options: str, env: dict[str, str]) -> None:
+    """Runs a package's tests, notes which of its lines run, and holds their share against its floor.
+
+    Args:
+        session: the session whose environment has pytest and slipcover.
+        label: as for `run_pytest`.
+        package: name of the folder in packages/.
+        *options: of pytest.
+        env: variables for pytest's process.
+    """
+    COVERAGE.mkdir(parents=True, exist_ok=True)
+    report = COVERAGE / f"{package}.json"
+    report.unlink(missing_ok=True)
+    compiling = COMPILING_TESTS.get(package, ())
+    left_out = [part for test in compiling for part in ("--deselect", test)]
+    program = ("scripts/measured_tests.py", f"packages/{package}/src", str(report))
+    run_pytest(session, label, f"packages/{package}/tests", *left_out, *options, env=env, program=program)
+    if compiling:
+        run_pytest(session, f"{label}-compiling", *compiling, *options, env=env)
+    session.run("python", "scripts/coverage_floors.py", str(report))
+
+
+def run_pytest(
+    session: nox.Session,
+    label: str,
+    *args: str,
+    env: dict[str, str] | None = None,
+    program: tuple[str, ...] = ("-m", "pytest"),
+) -> None:
     """Runs pytest; where at most three tests fail, they are run once more, alone.
 
     Thousands of tests start processes, servers and terminals, and a machine that halts for a second can fail one of
@@ -28,13 +63,14 @@ def run_pytest(session: nox.Session, label: str, *args: str, env: dict[str, str]
         label: names the JUnit report in ``.nox/reports``.
         *args: what pytest collects, and its options.
         env: variables for pytest's process.
+        program: what python runs in the first try.
     """
     REPORTS.mkdir(parents=True, exist_ok=True)
     report, cache, unsteady = REPORTS / f"{label}.xml", REPORTS / f"{label}-cache", REPORTS / f"{label}.unsteady"
     report.unlink(missing_ok=True)
     unsteady.unlink(missing_ok=True)
     shutil.rmtree(cache, ignore_errors=True)
-    call = ("python", "-m", "pytest", "-q", "-o", f"cache_dir={cache}", f"--junitxml={report}", *args)
+    call = ("python", *program, "-q", "-o", f"cache_dir={cache}", f"--junitxml={report}", *args)
     try:
         session.run(*call, env=env)
     except nox.command.CommandFailed:

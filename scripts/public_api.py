@@ -3,11 +3,15 @@
 A snapshot has a line per public name with its signature. ``--update`` writes new snapshots. Without it, a line that is gone
 or changed is an error, unless the package has a changelog fragment ``changes/*.breaking.md``; new lines are an error too,
 as the snapshot must be current. The source is read and never imported, so no dependency is needed.
+
+``packages/NAME/added.txt`` says which version brought a name that the first release lacked. ``--update`` writes it, and the API
+pages of the documentation show it.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,6 +80,51 @@ def interface(loader: griffe.GriffeLoader, package: Path) -> list[str]:
     return sorted(lines)
 
 
+def names(lines: list[str]) -> set[str]:
+    """The names in a snapshot, without signatures."""
+    return {line.partition("(")[0] for line in lines}
+
+
+def next_version(package: Path) -> str | None:
+    """The version that what is on main will have: the next minor one, once the changelog has the one of the source.
+
+    None before the first release.
+    """
+    (version_file,) = package.glob("src/eng/*/_version.py")
+    version = re.search(r'"(.+)"', version_file.read_text(encoding="utf-8")).group(1)
+    changelog = (package / "CHANGELOG.md").read_text(encoding="utf-8")
+    released = re.findall(r"^## (\d+\.\d+\.\d+)\b", changelog, re.MULTILINE)
+    if version not in released:
+        return version if released else None
+    major, minor, _ = version.split(".")
+    return f"{major}.{int(minor) + 1}.0"
+
+
+def read_added(package: Path) -> dict[str, str]:
+    """The version that brought each name, of those that the first release lacked."""
+    file = package / "added.txt"
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    return {name: version for version, name in (line.split() for line in lines)}
+
+
+def with_new_names(added: dict[str, str], before: list[str], now: list[str], version: str | None) -> dict[str, str]:
+    """What `read_added` gives from now on: names that are gone leave, new ones come; members of a new class need no line."""
+    added = {name: since for name, since in added.items() if name in names(now)}
+    for name in sorted(names(now) - names(before)):
+        if version is not None and name not in added and name.rpartition(".")[0] not in added:
+            added[name] = version
+    return added
+
+
+def update(package: Path, now: list[str]) -> None:
+    """Writes the snapshot of a package, and the versions of what is new in it."""
+    snapshot = package / "api.txt"
+    before = snapshot.read_text(encoding="utf-8").splitlines() if snapshot.exists() else now
+    added = with_new_names(read_added(package), before, now, next_version(package))
+    (package / "added.txt").write_text("".join(f"{added[name]} {name}\n" for name in sorted(added)), encoding="utf-8")
+    snapshot.write_text("\n".join(now) + "\n", encoding="utf-8")
+
+
 def check(loader: griffe.GriffeLoader, package: Path) -> list[str]:
     """What is wrong with a package's snapshot, one line each."""
     snapshot = (package / "api.txt").read_text(encoding="utf-8").splitlines()
@@ -103,7 +152,7 @@ def main() -> int:
     loader = load_all(packages)
     if options.update:
         for package in packages:
-            (package / "api.txt").write_text("\n".join(interface(loader, package)) + "\n", encoding="utf-8")
+            update(package, interface(loader, package))
         return 0
     messages = [message for package in packages for message in check(loader, package)]
     print("\n".join(messages) or f"the public interfaces of {len(packages)} packages are those of their snapshots")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import inspect
 import json
 import logging
 import random
@@ -162,38 +163,45 @@ def keys_of_parts(cfg: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, st
     """Each key with a meaning: its mapping, itself, the way to it, and whether it belongs to a part of eng."""
     from eng.runner.schema import SCHEMA
 
+    scope = str(cfg.get("default_scope"))
     for key, value in cfg.items():
         if key in SCHEMA.keys:
             yield cfg, key, key, True
             is_ours = key not in ("model", "tta_model", "data_preprocessor")
-            yield from _keys_below(value, key, is_ours=is_ours and "constructor" not in str(value))
+            yield from _keys_below(value, key, scope, is_ours=is_ours and "constructor" not in str(value))
 
 
-def _keys_below(node: Any, path: str, *, is_ours: bool) -> Iterator[tuple[dict[str, Any], str, str, bool]]:
+def _keys_below(node: Any, path: str, scope: str, *, is_ours: bool) -> Iterator[tuple[dict[str, Any], str, str, bool]]:
     if isinstance(node, dict):
         if path.endswith("custom_keys"):  # their names are parts of the model's parameters
             for key, value in node.items():
-                yield from _keys_below(value, f"{path}.{key}", is_ours=is_ours)
+                yield from _keys_below(value, f"{path}.{key}", scope, is_ours=is_ours)
             return
-        is_ours = is_part_of_eng(node["type"]) if "type" in node else is_ours
+        is_ours = is_part_of_eng(node["type"], scope) if "type" in node else is_ours
         for key, value in node.items():
             # A hook beside the default ones may have any name.
             is_free = path == "default_hooks" and key not in DEFAULT_HOOKS
             if isinstance(key, str) and not is_free:
                 yield node, key, f"{path}.{key}", is_ours
-            yield from _keys_below(value, f"{path}.{key}", is_ours=is_ours and "type" not in node)
+            yield from _keys_below(value, f"{path}.{key}", scope, is_ours=is_ours and "type" not in node)
     elif isinstance(node, (list, tuple)):
         for index, value in enumerate(node):
-            yield from _keys_below(value, f"{path}[{index}]", is_ours=is_ours)
+            yield from _keys_below(value, f"{path}[{index}]", scope, is_ours=is_ours)
 
 
-def is_part_of_eng(kind: Any) -> bool:
-    """Whether a type names a class of eng, in any root registry."""
+def is_part_of_eng(kind: Any, scope: str) -> bool:
+    """Whether a type names a class or function of eng, in a root registry.
+
+    A library may have one of the same name in its scope; what a root registry takes from another library is not eng's.
+    """
     from eng.registry._root import ROOT_REGISTRIES
 
     if isinstance(kind, str):
+        if any(kind in root.children[scope].module_dict for root in ROOT_REGISTRIES if scope in root.children):
+            return False
         kind = next((found for root in ROOT_REGISTRIES if (found := root.module_dict.get(kind)) is not None), None)
-    return getattr(kind, "__module__", "").startswith("eng.")
+    is_code = inspect.isclass(kind) or inspect.isroutine(kind)
+    return is_code and kind.__module__.startswith("eng.")
 
 
 def slip_in(word: str, taken: set[str], draw: random.Random) -> str:

@@ -1,0 +1,95 @@
+"""`.github/workflows`: every step is a session of the noxfile, and together they run what `.ci/run` runs."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+NOXFILE = ast.parse((ROOT / "noxfile.py").read_text(encoding="utf-8"))
+SESSIONS = {
+    node.name
+    for node in NOXFILE.body
+    if isinstance(node, ast.FunctionDef) and any("nox.session" in ast.unparse(item) for item in node.decorator_list)
+}
+PREPARATION = re.compile(r"python -m pip install nox|sudo apt-get update && sudo apt-get install .*")
+# It needs the shim of torchvision that lies beside a checkout of ours.
+NOT_ON_GITHUB = {"downstream"}
+
+
+def jobs(path: Path) -> dict[str, dict[str, Any]]:
+    workflow: dict[str, dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"]
+    return workflow
+
+
+def commands(path: Path) -> Iterator[str]:
+    """Each command of a workflow, once for each session of its matrix."""
+    for job in jobs(path).values():
+        sessions = job.get("strategy", {}).get("matrix", {}).get("session", [""])
+        for step in job["steps"]:
+            yield from dict.fromkeys(
+                step.get("run", "").replace("${{ matrix.session }}", session) for session in sessions if "run" in step
+            )
+
+
+def session_of(command: str) -> str | None:
+    match = re.match(r'python -m nox -s "?(\w+)', command)
+    return match[1] if match else None
+
+
+def constant(name: str) -> Any:
+    return next(
+        ast.literal_eval(node.value)
+        for node in NOXFILE.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name
+    )
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_each_step_runs_on_any_machine(path: Path) -> None:
+    strange = [
+        command
+        for command in commands(path)
+        if not PREPARATION.fullmatch(command) and session_of(command) not in SESSIONS
+    ]
+    assert strange == []
+
+
+def test_github_runs_what_ci_runs() -> None:
+    script = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    here = {name for line in re.findall(r"nox -s ([\w ]+)", script) for name in line.split()}
+    there = {session_of(command) for command in commands(ROOT / ".github/workflows/ci.yml")}
+    assert "lint" in here
+    assert here - there == NOT_ON_GITHUB
+
+
+def test_the_matrix_has_every_package_and_the_ends_of_the_support_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    environments = pytest.importorskip("nox_environments", reason="the session that runs these tests installs nox")
+    matrices = {
+        name: job["strategy"]["matrix"]
+        for name, job in jobs(ROOT / ".github/workflows/ci.yml").items()
+        if "strategy" in job
+    }
+    free, torch = matrices["torch-free"], matrices["torch"]
+    assert sorted(free["package"]) == sorted(environments.TORCH_FREE)
+    assert sorted(free["package"] + torch["package"]) == sorted(environments.NAMES)
+    assert free["python"] == torch["python"] == list(constant("TORCH_FREE_PYTHONS"))
+    versions = constant("TORCH_VERSIONS")
+    assert torch["torch"] == [versions[0], versions[-1]]
+    assert {name.partition("-")[0] for name in free["os"]} == {"ubuntu", "windows", "macos"}
+
+
+def test_every_action_is_named_by_a_tag_and_no_checkout_keeps_its_token() -> None:
+    steps = [step for path in WORKFLOWS for job in jobs(path).values() for step in job["steps"] if "uses" in step]
+    assert not [step["uses"] for step in steps if not re.fullmatch(r"[\w-]+/[\w-]+@(v\d+|release/v\d+)", step["uses"])]
+    checkouts = [step for step in steps if step["uses"].startswith("actions/checkout")]
+    assert checkouts
+    assert all(step["with"]["persist-credentials"] is False for step in checkouts)
