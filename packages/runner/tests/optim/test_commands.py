@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from optim_parts import CONFIG, Twenty, points, run
 
 from eng.registry import DATASETS
@@ -34,8 +35,18 @@ def test_groups_that_depend_on_the_model():
     }
     result, services = run(config)
     assert services.built == 1
-    assert "last 0.01 (2 parameter groups)" in result.output
-    assert "last 0.1 (2 parameter groups)" in result.output
+    assert "last 0.01 (2 parameter groups: backbone.weight, backbone.bias)" in result.output
+    assert "last 0.1 (2 parameter groups: head.weight, head.bias)" in result.output
+
+
+@pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="torch.optim has Muon from 2.9 on")
+def test_groups_of_two_optimizers_are_told_by_their_class():
+    split = {"type": "AdamW", "lr": 0.001}
+    config = {**CONFIG, "optim_wrapper": {"optimizer": {"type": "Muon", "lr": 0.02, "split": split}}}
+    result, services = run(config)
+    assert services.built == 0
+    lines = [line.rpartition(" (")[2] for line in result.output.splitlines() if line.startswith("lr: ")]
+    assert lines == ["1 parameter group: Muon)", "1 parameter group: AdamW)"]
 
 
 def test_iterations_and_conversion():

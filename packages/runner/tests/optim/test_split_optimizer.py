@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -95,3 +96,25 @@ def test_a_parameter_of_two_optimizers() -> None:
     layer = nn.Linear(1, 1)
     with pytest.raises(OptimError, match="have a parameter in common"):
         SplitOptimizer([torch.optim.SGD(layer.parameters(), lr=1), torch.optim.SGD([layer.bias], lr=1)])
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))], ids=["deepcopy", "pickle"]
+)
+def test_a_copy_steps_as_the_optimizer_does(copied) -> None:
+    torch.manual_seed(0)
+    model = Net()
+    optimizer = wrapper_for(model).optimizer
+    loss_of(model, 0).backward()
+    optimizer.step()
+    other_model, other = copied((model, optimizer))
+    assert [
+        part.param_groups[0] is group for part, group in zip(other.optimizers, other.param_groups, strict=True)
+    ] == [True, True]
+    for net, part in ((model, optimizer), (other_model, other)):
+        net.zero_grad()
+        loss_of(net, 1).backward()
+        part.step()
+    for left, right in zip(model.parameters(), other_model.parameters(), strict=True):
+        assert torch.equal(left, right)
+    assert other.group_labels() == ["Muon", "AdamW"]

@@ -46,6 +46,37 @@ def test_a_limit_shortens_each_pass(tmp_path: Path) -> None:
     assert runner.model.seen == [0, 1, 2, 3, 4, 5] * 2
 
 
+class Sized(torch.utils.data.IterableDataset):
+    """A stream that knows its length."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __iter__(self) -> Any:
+        return iter(range(4))
+
+
+@pytest.mark.parametrize(
+    ("dataset", "options", "says"),
+    [
+        (Squares(), {}, "InfiniteSampler"),
+        (Squares(), {"limit_batches": 2}, "which begins again here and at each further end"),
+        (Squares(), {"overfit_batches": 2}, None),
+        (Sized(), {}, "which begins again here and at each further end"),
+        (Sized(), {"overfit_batches": 2}, None),
+    ],
+    ids=["map", "limit", "overfit", "stream", "overfit-stream"],
+)
+def test_the_end_of_a_pass_advises_a_sampler_only_where_it_would_help(
+    dataset: Any, options: dict[str, Any], says: str | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    loader = DataLoader(dataset, batch_size=2, collate_fn=lambda items: {"number": torch.tensor(items)})
+    run(tmp_path, loader, {"by_epoch": False, "max_iters": 7, **options}).train()
+    messages = [record.getMessage() for record in caplog.records if "Reached the end" in record.getMessage()]
+    assert [message.endswith(says or "") or (says or "") in message for message in messages] == [True] * bool(says)
+    assert ("InfiniteSampler" in caplog.text) == (says == "InfiniteSampler")
+
+
 @pytest.mark.parametrize("at", [1, 2, 3, 4])
 def test_a_limited_run_resumes_with_the_same_samples(at: int, tmp_path: Path) -> None:
     cfg = {"max_epochs": 3, "limit_batches": 2}

@@ -64,6 +64,13 @@ def test_facts_of_a_model_count_what_is_trained() -> None:
     assert "unknown size" in model_facts(nn.LazyLinear(3), "Net")
 
 
+@pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="torch.optim has Muon from 2.9 on")
+def test_each_of_two_optimizers_has_its_facts(make_runner, capsys) -> None:
+    split = dict(type="AdamW", lr=1e-3, weight_decay=0.0)
+    make_runner(log_level="INFO", optim_wrapper=dict(optimizer=dict(type="Muon", lr=0.02, split=split))).train()
+    assert re.search(r"^  optimizer  Muon, lr 0.02, .*, with AdamW, lr 0.001$", capsys.readouterr().out, re.M)
+
+
 def test_facts_of_a_config_name_what_the_command_line_changed(tmp_path) -> None:
     (tmp_path / "a.py").write_text("model = dict(depth=18, stages=[dict(width=1), dict(width=2)])\nlr = 0.1\n")
     cfg = Config.fromfile(tmp_path / "a.py")

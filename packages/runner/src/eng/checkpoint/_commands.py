@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
+
+from eng.logging.tables import table_lines
 
 from ._text import visible
 
@@ -54,7 +55,7 @@ def ls(work_dir: Path, as_json: bool) -> int:
         click.echo(f"no checkpoints (*.pth, *.pt) in {work_dir}", err=True)
     else:
         header = ("file", "epoch", "iter", "saved", "size", "")
-        _print_table([header, *(_line(one) for one in found)])
+        click.echo("\n".join(table_lines([header, *(_line(one) for one in found)])))
     return int(any(one.problem for one in found))
 
 
@@ -82,7 +83,8 @@ def show(file: Path, with_weights: bool, as_json: bool) -> None:
     for name, value in summary.meta.items():
         click.echo(f"meta.{visible(name)}: {_short(value)}")
     if with_weights:
-        _print_table([(one.name, one.shape, one.dtype) for one in summary.tensors])
+        rows = [(one.name, one.shape, one.dtype) for one in summary.tensors]
+        click.echo("\n".join(table_lines(rows, has_header=False)))
 
 
 @ckpt.command()
@@ -206,13 +208,6 @@ def _line(one: Any) -> tuple[object, ...]:
     note = one.problem or ("last" if one.is_last else "")
     known = ("" if value is None else value for value in (one.epoch, one.iter, one.time))
     return (Path(one.path).name, *known, _size(one.size_bytes), note)
-
-
-def _print_table(rows: Iterable[Sequence[object]]) -> None:
-    texts = [[visible(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*texts, strict=True)] if texts else []
-    for row in texts:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _print_json(value: Any) -> None:

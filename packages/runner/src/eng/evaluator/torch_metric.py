@@ -18,6 +18,11 @@ from eng.registry import METRICS, InstalledClass
 from .batch_metric import BatchMetric, cpu
 from .naming import metric_name
 
+_WELL_KNOWN = (
+    "AUROC", "AveragePrecision", "BinaryAccuracy", "BinaryAUROC", "BinaryF1Score", "ConfusionMatrix", "F1Score", "JaccardIndex",
+    "MeanAbsoluteError", "MeanAveragePrecision", "MulticlassAccuracy", "MulticlassAUROC", "MulticlassF1Score", "MulticlassJaccardIndex",
+    "MultilabelF1Score", "PearsonCorrCoef", "Precision", "R2Score", "Recall", "SpearmanCorrCoef", "StructuralSimilarityIndexMeasure",
+)  # fmt: skip
 __all__ = ["TorchMetric", "metrics_of", "register_torchmetrics"]
 
 
@@ -155,6 +160,8 @@ def metrics_of(metric: Any) -> list[Any]:
 def register_torchmetrics() -> None:
     """Registers the classes of torchmetrics under their names, where it is installed; eng's metrics keep theirs."""
     spec = find_spec("torchmetrics")
+    if spec is None:
+        METRICS.register_absent(_WELL_KNOWN, "torchmetrics")
     for folder in spec.submodule_search_locations or () if spec is not None else ():
         for file in sorted(Path(folder).glob("*/__init__.py")):
             for name in _exported(file):

@@ -199,11 +199,8 @@ def _wrappers(optim_wrapper: Any) -> Mapping[str, Any]:
 
 def _optimizer_lines(optim_wrapper: Any) -> Iterator[str]:
     for name, wrapper in _wrappers(optim_wrapper).items():
-        optimizer = wrapper.optimizer
-        options = [
-            f"{key} {_values(optimizer, key)}" for key in ("momentum", "weight_decay") if _values(optimizer, key)
-        ]
-        text = ", ".join([type(optimizer).__name__, f"lr {_rates(optimizer)}", *options])
+        parts = getattr(wrapper.optimizer, "optimizers", None) or [wrapper.optimizer]
+        text = ", with ".join(map(_optimizer_facts, parts))
         counts = getattr(wrapper, "_accumulative_counts", 1)
         if isinstance(counts, int) and counts > 1:
             text += f", each update over {counts} batches"
@@ -218,6 +215,11 @@ def _kept_values(runner: Any) -> str:
     values = ", ".join(f"{key}={value}" for key, value in kept.items())
     options = " ".join(f"--resume-take {key}" for key in kept)
     return f"{values} from the checkpoint, not from the config; {options} takes the config's"
+
+
+def _optimizer_facts(optimizer: Any) -> str:
+    options = [f"{key} {_values(optimizer, key)}" for key in ("momentum", "weight_decay") if _values(optimizer, key)]
+    return ", ".join([type(optimizer).__name__, f"lr {_rates(optimizer)}", *options])
 
 
 def _rates(optimizer: Any) -> str:

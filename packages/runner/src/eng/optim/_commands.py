@@ -8,6 +8,10 @@ from typing import Any
 
 import click
 
+from eng.logging.words import counted
+
+_MOST_NAMES = 3
+
 
 @click.command()
 @click.argument("config", type=click.Path(dir_okay=False))
@@ -52,13 +56,21 @@ def summary(previews: dict[str, Any]) -> list[str]:
         for label, values in (("lr", one.lr), ("momentum", one.momentum)):
             for curve, groups in one.curves(values):
                 title = f"{name}.{label}" if name else label
-                where = f"{groups} parameter group{'s' if groups > 1 else ''}"
+                where = ": ".join(
+                    filter(None, (counted(groups, "parameter group"), _shown(one.labels_of(values, curve))))
+                )
                 lines.append(
                     f"{title}: first {curve[0]:.4g}, highest {max(curve):.4g} at iteration "
                     f"{one.iterations[curve.index(max(curve))]}, lowest {min(curve):.4g} at iteration "
                     f"{one.iterations[curve.index(min(curve))]}, last {curve[-1]:.4g} ({where})"
                 )
     return lines
+
+
+def _shown(labels: list[str]) -> str:
+    names = [name for label in labels for name in label.split(", ")]
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(names[:_MOST_NAMES]) + more
 
 
 def draw(previews: dict[str, Any], path: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,7 +13,7 @@ from torch import nn
 from eng.registry import DATASETS, PARAM_SCHEDULERS, DefaultScope
 
 from .errors import MissingValueError, OptimError, OptimTypeError
-from .optimizer import OptimWrapperDict, build_optim_wrapper
+from .optimizer import OptimWrapperDict, SplitOptimizer, build_optim_wrapper
 from .scheduler import Preview, preview
 
 
@@ -88,7 +89,21 @@ def _preview(
         "update": math.ceil(max_iters / accumulated),
     }
     built = [_build(one, wrapper, epoch_length, ends) for one in schedulers]
-    return preview(wrapper, built, max_iters=max_iters, epoch_length=epoch_length, accumulative_counts=accumulated)
+    seen = preview(wrapper, built, max_iters=max_iters, epoch_length=epoch_length, accumulative_counts=accumulated)
+    seen.labels = _labels(wrapper)
+    return seen
+
+
+def _labels(wrapper: Any) -> list[str]:
+    """For each of several parameter groups the class of its optimizer, where these are several, else its parameters."""
+    optimizer = wrapper.optimizer
+    if isinstance(optimizer, SplitOptimizer):
+        return optimizer.group_labels()
+    names = [name for name, _ in wrapper.named_parameters()]
+    sizes = [len(group["params"]) for group in optimizer.param_groups]
+    ends = list(itertools.accumulate(sizes))
+    groups = [names[end - size : end] for end, size in zip(ends, sizes, strict=True)]
+    return [", ".join(group) for group in groups] if len(groups) > 1 else []
 
 
 def _build(scheduler: Mapping[str, Any], wrapper: Any, epoch_length: int | None, ends: Mapping[str, int | None]) -> Any:

@@ -36,6 +36,13 @@ class LoopChoiceError(SettingsError, RuntimeError):
     """``train_cfg`` names both ``type`` and ``by_epoch``, each of which chooses the loop."""
 
 
+_ADVICE = {
+    "test()": "; to test on the validation set write test_dataloader=val_dataloader, test_cfg=dict() and "
+    "test_evaluator=val_evaluator, or run val() (eng val)",
+    "val()": "; write val_dataloader=dict(...), val_cfg=dict() and val_evaluator=...",
+}
+
+
 class MissingPartError(SettingsError, RuntimeError):
     """A part that ``train()``, ``val()`` or ``test()`` needs was never given.
 
@@ -45,9 +52,9 @@ class MissingPartError(SettingsError, RuntimeError):
 
     def __init__(self, action: str, missing: Sequence[str] = ()) -> None:
         self.missing = list(missing)
-        super().__init__(
-            f"{action} needs {listed(self.missing)}, which should not be None in the Runner" if missing else action
-        )
+        if missing:
+            action = f"{action} needs {listed(self.missing)}, which should not be None in the Runner{_ADVICE.get(action, '')}"
+        super().__init__(action)
 
 
 class IncompleteSettingsError(SettingsError):

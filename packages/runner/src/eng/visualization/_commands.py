@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from eng.logging._terminal import printable
+from eng.logging.tables import table_lines
 
 _FOLDER = click.Path(path_type=Path)
 
@@ -81,9 +81,7 @@ def _table(runs: Sequence[Any], names: Sequence[str]) -> list[str]:
                     places = (f"{steps[values.index(low)]:g}", f"{steps[values.index(high)]:g}")
                     found = (f"{low:.5g}", places[0], f"{high:.5g}", places[1])
                     rows.append((run.title, name, axis, str(len(steps)), *ends, *found))
-    lines = [[printable(cell, one_line=True) for cell in row] for row in rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    return table_lines(rows, num_keys=3)
 
 
 @click.command()

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eng.logging.tables import table_lines
+
 from ._definition import Definition, open_definition, trials_in
 from ._folder import CONFIG, Trial
 from ._page import render_sweep
@@ -167,5 +169,4 @@ def table(report: SweepReport) -> list[str]:
     for trial in report.ranked:
         value = "-" if trial.value is None else f"{trial.value:.6g}"
         rows.append([f"{trial.number:04d}", trial.state, value, *(shown(trial.params[key]) for key in keys)])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return table_lines(rows)

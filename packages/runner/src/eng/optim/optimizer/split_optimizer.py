@@ -69,6 +69,15 @@ class SplitOptimizer(Optimizer):
         super().load_state_dict(dict(state_dict))
         self._share()
 
+    def group_labels(self) -> list[str]:
+        """For each parameter group the class of its optimizer."""
+        pairs = zip(self.optimizers, self._sizes, strict=True)
+        return [type(optimizer).__name__ for optimizer, size in pairs for _ in range(size)]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # torch copies and pickles the groups and the state of an optimizer alone.
+        return {**super().__getstate__(), "optimizers": self.optimizers, "_sizes": self._sizes}
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "optimizers" in self.__dict__:

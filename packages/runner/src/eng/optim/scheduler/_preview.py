@@ -15,11 +15,13 @@ class Preview:
         iterations: at whose beginning each value is in force.
         lr: for each parameter group its learning rates, one for each of ``iterations``.
         momentum: the same for the momentum, 0 where the optimizer has none.
+        labels: for each parameter group what it holds; empty where there is only one group.
     """
 
     iterations: list[int] = field(default_factory=list)
     lr: list[list[float]] = field(default_factory=list)
     momentum: list[list[float]] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
 
     def curves(self, values: list[list[float]]) -> list[tuple[list[float], int]]:
         """The curves that differ, each with the number of groups that follow it."""
@@ -27,6 +29,16 @@ class Preview:
         for curve in values:
             counted[tuple(curve)] = counted.get(tuple(curve), 0) + 1
         return [(list(curve), count) for curve, count in counted.items()]
+
+    def labels_of(self, values: list[list[float]], curve: list[float]) -> list[str]:
+        """What the groups hold that follow a curve.
+
+        Args:
+            values: ``lr`` or ``momentum``.
+            curve: one of :meth:`curves`.
+        """
+        pairs = zip(values, self.labels, strict=False)
+        return list(dict.fromkeys(label for own, label in pairs if own == curve))
 
 
 def preview(

@@ -227,7 +227,7 @@ class _InfiniteDataloaderIterator:
         self._iterator = iter(())
 
     def _next_pass(self) -> Any:
-        if not self._has_warned:
+        if not self._has_warned and not getattr(self._dataloader, "repeats", False):
             self._has_warned = True
             logger.warning("%s", self._end_of_pass())
         self._epoch += 1
@@ -243,15 +243,21 @@ class _InfiniteDataloaderIterator:
 
     def _end_of_pass(self) -> str:
         if length_of(self._dataloader) is not None:
-            return (
-                "Reached the end of the dataloader, which begins again here and at each further end; "
-                "sampler=dict(type='InfiniteSampler') has no end, at which worker processes stop and start again"
-            )
+            text = "Reached the end of the dataloader, which begins again here and at each further end"
+            if not self._takes_sampler():
+                return text
+            return f"{text}; sampler=dict(type='InfiniteSampler') has no end, at which worker processes stop and start again"
         wanted = f" and max_iters={self._limit} asks for more" if self._limit is not None else ""
         return (
             f"Reached the end of the dataloader: its stream gave {self._given} batches{wanted}. It begins again here and at "
             f"each further end; for one pass write max_iters={self._given}, or train_cfg=dict(by_epoch=True, max_epochs=1)"
         )
+
+    def _takes_sampler(self) -> bool:
+        """Whether a sampler without an end would help: a stream has none, and a limit of batches ends each pass."""
+        dataset = getattr(self._dataloader, "dataset", None)
+        is_part = getattr(self._dataloader, "gives_a_part", False)
+        return hasattr(dataset, "__getitem__") and not isinstance(dataset, IterableDataset) and not is_part
 
     def _nothing_left(self) -> str:
         if not self._given:

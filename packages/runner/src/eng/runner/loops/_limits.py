@@ -46,6 +46,7 @@ class RepeatedBatches:
     """
 
     gives_a_part = True
+    repeats = True  # the end of a pass is no news
 
     def __init__(self, loader: Any, count: int) -> None:
         self.dataset = getattr(loader, "dataset", None)

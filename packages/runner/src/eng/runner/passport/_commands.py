@@ -12,19 +12,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from eng.logging._terminal import printable
+from eng.logging.tables import table_lines
 
 if TYPE_CHECKING:
     from .plan import Plan
     from .runs import Start
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-
-
-def _table(rows: list[tuple[str, ...]]) -> str:
-    cells = [[printable(cell, one_line=True) for cell in row] for row in rows]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells)
-    return "\n".join(lines)
 
 
 def _run(name: str) -> Start:
@@ -55,7 +49,7 @@ def runs(folder: Path) -> None:
         seconds = start.end.get("duration_s")
         duration = f"{seconds:.1f} s" if isinstance(seconds, (int, float)) else ""
         rows.append((str(start.folder), start.status, str(start.end.get("iter", "")), duration, start.best))
-    click.echo(_table(rows))
+    click.echo("\n".join(table_lines(rows)))
 
 
 @click.command()
@@ -71,7 +65,8 @@ def diff(first: str, second: str) -> None:
 
     starts = _run(first), _run(second)
     rows = compare(*starts)
-    click.echo(_table([("section", "key", first, second), *rows]) if rows else "no difference is recorded")
+    table = table_lines([("section", "key", first, second), *rows], num_keys=2)
+    click.echo("\n".join(table) if rows else "no difference is recorded")
     for line in unknown_lines(*(start.passport for start in starts)):
         click.echo(line)
 
