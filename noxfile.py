@@ -93,6 +93,7 @@ def tests(session: nox.Session, package: str) -> None:
             "trackio>=0.40",
             "deepspeed>=0.16",
             "nox>=2024.10.9",
+            "slipcover>=1.1",
             "nbclient>=0.10",
             "ipykernel>=6",
             "kubernetes-validate>=1.31",

@@ -19,6 +19,7 @@ def main() -> int:
     import slipcover
 
     sources, report, *options = sys.argv[1:]
+    sys.path[0] = str(Path.cwd())  # as with `python -m pytest`: spawned processes import the tests from there
     notes = slipcover.Slipcover(source=[sources], omit=COMPILED)
     with slipcover.ImportManager(notes, slipcover.FileMatcher(sources=[sources], omit=COMPILED)):
         status = pytest.main(options)

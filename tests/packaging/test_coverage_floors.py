@@ -55,30 +55,46 @@ def test_an_update_sets_the_floor_one_below_and_keeps_the_others(
     assert page.endswith(f"{script.END}\nafter\n")
 
 
-def test_lines_that_run_are_noted_and_forked_processes_end_as_they_do(tmp_path: Path) -> None:
+SAMPLE_TEST = """
+import multiprocessing, os, sys
+sys.path.insert(0, {source!r})
+import measured_sample
+
+def double(number):
+    return 2 * number
+
+def test_in_this_process():
+    assert measured_sample.ran() == 1
+
+def test_in_a_forked_process():
+    child = os.fork()
+    if not child:
+        os._exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+def test_in_a_spawned_process():
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.map_async(double, [3]).get(60) == [6]
+"""
+
+
+def test_lines_that_run_are_noted_and_processes_start_and_end_as_they_do(tmp_path: Path) -> None:
     pytest.importorskip("slipcover", reason="nox -s tests installs it")
     (tmp_path / "source").mkdir()
     (tmp_path / "source/measured_sample.py").write_text("def ran():\n    return 1\n\n\ndef idle():\n    return 2\n")
-    (tmp_path / "test_sample.py").write_text(
-        "import os, sys\n"
-        f"sys.path.insert(0, {str(tmp_path / 'source')!r})\n"
-        "import measured_sample\n\n"
-        "def test_it():\n"
-        "    child = os.fork()\n"
-        "    if not child:\n        os._exit(7)\n"
-        "    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7\n"
-        "    assert measured_sample.ran() == 1\n"
-    )
+    (tmp_path / "sample/tests").mkdir(parents=True)
+    (tmp_path / "sample/tests/test_sample.py").write_text(SAMPLE_TEST.format(source=str(tmp_path / "source")))
     report = tmp_path / "report.json"
+    options = ("-q", "--import-mode=importlib", "-o", "consider_namespace_packages=true", "--rootdir", str(tmp_path))
     call = [
         sys.executable,
         str(SCRIPTS / "measured_tests.py"),
         str(tmp_path / "source"),
         str(report),
-        "-q",
-        str(tmp_path),
+        *options,
+        "sample",
     ]
-    done = subprocess.run(call, capture_output=True, text=True, cwd=tmp_path, timeout=120, check=False)
+    done = subprocess.run(call, capture_output=True, text=True, cwd=tmp_path, timeout=150, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     (file,) = json.loads(report.read_text())["files"].values()
     assert (file["executed_lines"], file["missing_lines"]) == ([1, 2, 5], [6])
