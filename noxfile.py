@@ -448,6 +448,7 @@ def docs(session: nox.Session) -> None:
         "mkdocs-material>=9.5",
         "mkdocstrings[python]>=0.27",
         "mkdocs-static-i18n>=1.3",
+        "jieba>=0.42",  # words of the Chinese search
         "pytest>=8",
         "pytest-timeout>=2.3",
     )
@@ -461,6 +462,13 @@ def docs(session: nox.Session) -> None:
         "tests/docs/test_api_marks.py",
         env={"ENG_SITE": str(ROOT / "site")},
     )
+
+
+@nox.session(python=torch_python())
+def site_versions(session: nox.Session) -> None:
+    """Deploys the site in two versions with mike, into a scratch clone (two minutes)."""
+    session.install("mkdocs-material>=9.5", "mkdocstrings[python]>=0.27", "mkdocs-static-i18n>=1.3", "mike>=2.1")
+    session.run("python", "scripts/site_versions.py")
 
 
 @nox.session(python=torch_python())

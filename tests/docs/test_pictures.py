@@ -29,6 +29,13 @@ def test_schedules_are_those_of_today(pictures, shown) -> None:
     assert values == {name: pytest.approx(rates, abs=1e-6) for name, rates in shown["schedules"].items()}
 
 
+def test_log_lines_on_the_page_are_of_the_same_run(shown) -> None:
+    curves = shown["fifteen-minutes"]
+    page = (DOCS / "start/fifteen-minutes.md").read_text(encoding="utf-8")
+    assert f"accuracy: {curves['accuracy'][2]:.4f} " in page
+    assert f"loss: {curves['loss'][11]:.4f}\n" in page  # four lines an epoch: the last of the third
+
+
 def test_contact_sheet_belongs_to_its_page(pictures, shown) -> None:
     page = DOCS / "tutorials/image-folder.md"
     assert pictures["page_hash"](page) == shown["image-folder"], "the blocks of the page changed: run nox -s pictures"
