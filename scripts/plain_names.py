@@ -36,8 +36,15 @@ EMPTY_NAMES = frozenset(
         "words",
     ]
 )
-# Packages that bind none of them; the others still do.
-CLEAN = ("analysis", "compat", "config", "dist", "eng", "fileio", "registry", "structures", "tune")
+# Folders below packages/ that bind none of them; the others still do.
+CLEAN = (
+    *(
+        f"{name}/src"
+        for name in ("analysis", "compat", "config", "dist", "eng", "fileio", "registry", "structures", "tune")
+    ),
+    *(f"runner/src/eng/{name}" for name in ("checkpoint", "dataset", "evaluator", "hub", "infer", "logging", "model")),
+    *(f"runner/src/eng/{name}" for name in ("optim", "testing", "visualization")),
+)
 
 
 def bindings(tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -58,11 +65,11 @@ def bindings(tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.name
 
 
-def main(packages: list[str]) -> int:
+def main(folders: list[str]) -> int:
     """Prints each empty name with its file and line; 1 where there is one."""
     count = 0
-    for package in packages or CLEAN:
-        for file in sorted(Path("packages", package, "src").rglob("*.py")):
+    for folder in folders or CLEAN:
+        for file in sorted(Path("packages", folder).rglob("*.py")):
             for line, name in bindings(ast.parse(file.read_text(encoding="utf-8"))):
                 if name.lstrip("_") in EMPTY_NAMES:
                     print(f"{file}:{line}: the name {name!r} says nothing; name what it holds or does")

@@ -78,7 +78,7 @@ CONFIGS = [
 ]
 
 
-@pytest.mark.timeout(100)
+@pytest.mark.timeout(300)
 def test_over_processes(tmp_path) -> None:
     script = str(Path(__file__).with_name("_stateful_ranks.py"))
     ranks = [
@@ -89,7 +89,7 @@ def test_over_processes(tmp_path) -> None:
         for rank in range(4)
     ]  # fmt: skip
     try:
-        errors = [process.communicate(timeout=90)[1] for process in ranks]
+        errors = [process.communicate(timeout=280)[1] for process in ranks]
     finally:
         for process in ranks:
             process.kill()

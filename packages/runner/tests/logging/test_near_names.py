@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import eng.logging
-from eng.logging.near_names import near
+from eng.logging.near_names import suggest
 
 
 @pytest.mark.parametrize(
@@ -20,11 +20,11 @@ from eng.logging.near_names import near
     ],
 )
 def test_a_message_ends_with_near_names(name, options, end) -> None:
-    assert near(name, ["tests", "optimizer", "test"], **options) == end
+    assert suggest(name, ["tests", "optimizer", "test"], **options) == end
 
 
 def test_nothing_is_said_of_no_names() -> None:
-    assert near("x", []) == ""
+    assert suggest("x", []) == ""
 
 
 def test_the_wording_stands_in_one_module() -> None:

@@ -90,7 +90,7 @@ def find_page(folder: Path, topic: str) -> Path:
     terms = [wanted]
     best = _best_page(pages, terms)
     if best is None:  # no page has these words in this order
-        terms = [word for word in wanted.split() if word not in _FILLERS]
+        terms = [term for term in wanted.split() if term not in _FILLERS]
         best = _best_page(pages, terms)
     if best is None:
         names = {_plain(name.rpartition("/")[2]): name for name in pages}

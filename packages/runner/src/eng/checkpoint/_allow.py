@@ -99,7 +99,7 @@ def _times() -> Table:
 
 
 def _others() -> Table:
-    return {path: Constructor(kind, _path_of(kind)) for path, kind in _PATHS.items()}
+    return {path: Constructor(path_class, _path_of(path_class)) for path, path_class in _PATHS.items()}
 
 
 class PlainMapping:
@@ -109,15 +109,15 @@ class PlainMapping:
 # ---------------------------------------------------------------- containers
 
 
-def _mapping_of(kind: type[dict[Any, Any]]) -> Callable[..., Any]:
+def _mapping_of(mapping_class: type[dict[Any, Any]]) -> Callable[..., Any]:
     def make(machine: PickleMachine, *args: Any) -> Any:
         """A mapping with the items of `args`; a default factory among them is ignored."""
-        made = kind()
+        mapping = mapping_class()
         for argument in args:
             items = argument.items() if isinstance(argument, Mapping) else argument
             for key, value in _pairs(machine, items):
-                machine.insert(made, key, value)
-        return made
+                machine.insert(mapping, key, value)
+        return mapping
 
     return make
 
@@ -139,16 +139,16 @@ def _items(machine: PickleMachine, items: Any) -> list[Any]:
     return list(items)
 
 
-def _sequence_of(kind: Callable[[Any], Any]) -> Callable[..., Any]:
-    return lambda machine, items=(): kind(_items(machine, items))
+def _sequence_of(sequence_class: Callable[[Any], Any]) -> Callable[..., Any]:
+    return lambda machine, items=(): sequence_class(_items(machine, items))
 
 
-def _set_of(kind: Callable[[Any], Any]) -> Callable[..., Any]:
+def _set_of(set_class: Callable[[Any], Any]) -> Callable[..., Any]:
     def make(machine: PickleMachine, items: Any = ()) -> Any:
-        made: set[Any] = set()
+        items_so_far: set[Any] = set()
         for item in _items(machine, items):
-            machine.include(made, item)
-        return kind(made)
+            machine.include(items_so_far, item)
+        return set_class(items_so_far)
 
     return make
 
@@ -161,12 +161,12 @@ def _deque(machine: PickleMachine, items: Any = (), longest: Any = None) -> coll
 
 def _set_metadata(machine: PickleMachine, mapping: OrderedDict[str, Any], state: Any) -> None:
     """The versions of the modules, which torch keeps beside weights; other attributes of a mapping are left out."""
-    given = state.get("_metadata") if isinstance(state, dict) else None
-    if not isinstance(given, Mapping):
+    versions = state.get("_metadata") if isinstance(state, dict) else None
+    if not isinstance(versions, Mapping):
         return
     plain = str | int | float | None
     metadata: OrderedDict[str, Any] = OrderedDict()
-    for key, values in _pairs(machine, given.items()):
+    for key, values in _pairs(machine, versions.items()):
         if isinstance(values, Mapping):
             machine.spend(len(values))
             machine.insert(metadata, key, {name: value for name, value in values.items() if isinstance(value, plain)})
@@ -187,13 +187,13 @@ def _build_namespace(machine: PickleMachine, target: argparse.Namespace, state: 
 # ---------------------------------------------------------------- scalars
 
 
-def _scalar_of(kind: type) -> Callable[..., Any]:
+def _scalar_of(scalar_class: type) -> Callable[..., Any]:
     def make(_: PickleMachine, *args: Any) -> Any:
         if any(not isinstance(arg, int | float | complex | str) for arg in args) or any(
             isinstance(arg, str) and len(arg) > _MAX_PICKLED_TEXT for arg in args
         ):
-            raise MalformedPickleError(f"it makes a {kind.__name__} of something else than a number")
-        return kind(*args)
+            raise MalformedPickleError(f"it makes a {scalar_class.__name__} of something else than a number")
+        return scalar_class(*args)
 
     return make
 
@@ -229,11 +229,11 @@ def _encode(machine: PickleMachine, text: Any, encoding: Any = "latin1") -> byte
     return text.encode("latin1")
 
 
-def _whole_numbers(kind: Callable[..., Any]) -> Callable[..., Any]:
+def _whole_numbers(range_class: Callable[..., Any]) -> Callable[..., Any]:
     def make(_: PickleMachine, *args: Any) -> Any:
         if any(arg is not None and (type(arg) is not int or not -(2**63) <= arg < 2**63) for arg in args):
             raise MalformedPickleError("it has a slice or range of something else than numbers")
-        return kind(*args)
+        return range_class(*args)
 
     return make
 
@@ -280,17 +280,17 @@ def _time_delta(_: PickleMachine, *args: Any) -> dt.timedelta:
 
 
 def _time_zone(_: PickleMachine, offset: Any, *name: Any) -> dt.timezone:
-    if not isinstance(offset, dt.timedelta) or any(not isinstance(one, str) for one in name):
+    if not isinstance(offset, dt.timedelta) or any(not isinstance(text, str) for text in name):
         raise MalformedPickleError("it has a time zone that is none")
     return dt.timezone(offset, *name)
 
 
-def _path_of(kind: type[pathlib.PurePath]) -> Callable[..., pathlib.PurePath]:
+def _path_of(path_class: type[pathlib.PurePath]) -> Callable[..., pathlib.PurePath]:
     def make(machine: PickleMachine, *parts: Any) -> pathlib.PurePath:
         if any(not isinstance(part, str) for part in parts):
             raise MalformedPickleError("it has a path of something else than texts")
         machine.spend(sum(map(len, parts)))
-        return kind(*parts)
+        return path_class(*parts)
 
     return make
 
@@ -300,11 +300,11 @@ def _path_of(kind: type[pathlib.PurePath]) -> Callable[..., pathlib.PurePath]:
 
 def _vouched(entry: Any) -> tuple[str, Constructor]:
     """The constructor of a type that the user gave to :func:`torch.serialization.add_safe_globals`."""
-    kind, path = entry if isinstance(entry, tuple) else (entry, f"{entry.__module__}.{entry.__qualname__}")
-    if not isinstance(kind, type):
-        return path, Constructor(kind, lambda _, *args: kind(*args))
-    new = lambda _, *args: kind.__new__(kind, *args)  # noqa: E731  # beside the call that it differs from
-    return path, Constructor(kind, lambda _, *args: kind(*args), _build_vouched, (kind,), new)
+    trusted, path = entry if isinstance(entry, tuple) else (entry, f"{entry.__module__}.{entry.__qualname__}")
+    if not isinstance(trusted, type):
+        return path, Constructor(trusted, lambda _, *args: trusted(*args))
+    new = lambda _, *args: trusted.__new__(trusted, *args)  # noqa: E731  # beside the call that it differs from
+    return path, Constructor(trusted, lambda _, *args: trusted(*args), _build_vouched, (trusted,), new)
 
 
 def _build_vouched(_: PickleMachine, target: Any, state: Any) -> None:

@@ -85,14 +85,14 @@ class Archive:
         return memory
 
     def mapped_storage(
-        self, whole: torch.UntypedStorage, key: str, dtype: torch.dtype, length: int
+        self, file_storage: torch.UntypedStorage, key: str, dtype: torch.dtype, length: int
     ) -> torch.UntypedStorage:
         """The part of a mapped file that is a storage of `length` values."""
         member = self._storage_member(key, dtype, length)
         start = self._start_of(member)
         if self._swaps_bytes:
             return self.storage(key, dtype, length)
-        part: Any = whole[start : start + member.file_size]
+        part: Any = file_storage[start : start + member.file_size]
         return part  # type: ignore[no-any-return]  # a slice of a storage is one
 
     def check(self) -> None:

@@ -38,15 +38,21 @@ def array_table() -> Table:
         table[f"numpy.{core}.multiarray._reconstruct"] = Constructor(_empty, _empty)
         table[f"numpy.{core}.multiarray.scalar"] = Constructor(_scalar, _scalar)
         table[f"numpy.{core}.numeric._frombuffer"] = Constructor(_from_buffer, _from_buffer)
-    for kind in _dtype_classes():
-        table[f"numpy.dtypes.{kind.__name__}"] = Constructor(kind, lambda _, *args, kind=kind: _of_class(kind, args))
+    for dtype_class in _dtype_classes():
+        table[f"numpy.dtypes.{dtype_class.__name__}"] = Constructor(
+            dtype_class, lambda _, *args, dtype_class=dtype_class: _of_class(dtype_class, args)
+        )
     for path in _HISTORY_PATHS:
         table[path] = Constructor(HistoryBuffer, _history, _build_history, (HistoryBuffer,))
     return table
 
 
 def _dtype_classes() -> list[type]:
-    return [kind for kind in vars(np.dtypes).values() if isinstance(kind, type) and issubclass(kind, np.dtype)]
+    return [
+        dtype_class
+        for dtype_class in vars(np.dtypes).values()
+        if isinstance(dtype_class, type) and issubclass(dtype_class, np.dtype)
+    ]
 
 
 def _dtype(_: PickleMachine, code: Any, align: Any = False, copy: Any = True) -> np.dtype[Any]:
@@ -58,10 +64,10 @@ def _dtype(_: PickleMachine, code: Any, align: Any = False, copy: Any = True) ->
     return _plain(np.dtype(code, False, True))
 
 
-def _of_class(kind: type, args: tuple[Any, ...]) -> np.dtype[Any]:
+def _of_class(dtype_class: type, args: tuple[Any, ...]) -> np.dtype[Any]:
     if args:
         raise MalformedPickleError("it has a numpy type with arguments")
-    return _plain(kind())
+    return _plain(dtype_class())
 
 
 def _plain(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -85,8 +91,8 @@ def _build_dtype(_: PickleMachine, dtype: np.dtype[Any], state: Any) -> None:
         dtype.__setstate__((3, order, None, None, None, *size, 8 if dtype.kind == "U" else 0))  # type: ignore[attr-defined]  # numpy does not annotate it
 
 
-def _empty(_: PickleMachine, kind: Any, shape: Any, code: Any) -> np.ndarray:
-    if kind is not np.ndarray:
+def _empty(_: PickleMachine, array_class: Any, shape: Any, code: Any) -> np.ndarray:
+    if array_class is not np.ndarray:
         raise MalformedPickleError("it has an array of a class of its own")
     return np.empty((0,), np.int8)
 
@@ -164,14 +170,14 @@ def _build_history(machine: PickleMachine, buffer: HistoryBuffer, state: Any) ->
     if len(values) != len(counts) or type(longest) is not int or not 0 < longest <= _LONGEST_HISTORY:
         raise MalformedPickleError("it has a history whose lengths do not fit each other")
     machine.spend(16 * len(values))
-    kept = {"max_length": longest, "_log_history": values, "_count_history": counts}
+    history_state = {"max_length": longest, "_log_history": values, "_count_history": counts}
     earlier = state.get("_earlier")
     if earlier is not None:
         numbers = _numbers(earlier)
         if len(numbers) != 5 or not math.isfinite(numbers[4]):
             raise MalformedPickleError("it has a history whose totals are none")
-        kept["_earlier"] = numbers
-    buffer.__setstate__(kept)
+        history_state["_earlier"] = numbers
+    buffer.__setstate__(history_state)
 
 
 def _numbers(values: Any) -> list[float]:

@@ -116,18 +116,18 @@ class AsyncCheckpointWriter:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self, exc_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
 
-    def _start(self, what: str, action: Callable[[], object]) -> None:
+    def _start(self, task: str, action: Callable[[], object]) -> None:
         # Not a daemon: an interpreter that ends waits for the file.
-        self._thread = threading.Thread(target=self._run, args=(what, action), name="eng-checkpoint-writer")
+        self._thread = threading.Thread(target=self._run, args=(task, action), name="eng-checkpoint-writer")
         self._thread.start()
 
-    def _run(self, what: str, action: Callable[[], object]) -> None:
+    def _run(self, task: str, action: Callable[[], object]) -> None:
         try:
             action()
         except BaseException as error:  # noqa: BLE001  # raised again in the thread that saves
-            _LOGGER.error("%s beside training failed: %s", what, error)
+            _LOGGER.error("%s beside training failed: %s", task, error)
             self._failure = error

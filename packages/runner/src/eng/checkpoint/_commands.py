@@ -48,15 +48,15 @@ def ls(work_dir: Path, as_json: bool) -> int:
     """
     from ._summary import list_checkpoints
 
-    found = list_checkpoints(work_dir)
+    checkpoints = list_checkpoints(work_dir)
     if as_json:
-        _print_json([one.to_dict() for one in found])
-    elif not found:
+        _print_json([checkpoint.to_dict() for checkpoint in checkpoints])
+    elif not checkpoints:
         click.echo(f"no checkpoints (*.pth, *.pt) in {work_dir}", err=True)
     else:
         header = ("file", "epoch", "iter", "saved", "size", "")
-        click.echo("\n".join(table_lines([header, *(_line(one) for one in found)])))
-    return int(any(one.problem for one in found))
+        click.echo("\n".join(table_lines([header, *(_line(checkpoint) for checkpoint in checkpoints)])))
+    return int(any(checkpoint.problem for checkpoint in checkpoints))
 
 
 @ckpt.command()
@@ -83,7 +83,7 @@ def show(file: Path, with_weights: bool, as_json: bool) -> None:
     for name, value in summary.meta.items():
         click.echo(f"meta.{visible(name)}: {_short(value)}")
     if with_weights:
-        rows = [(one.name, one.shape, one.dtype) for one in summary.tensors]
+        rows = [(tensor.name, tensor.shape, tensor.dtype) for tensor in summary.tensors]
         click.echo("\n".join(table_lines(rows, has_header=False)))
 
 
@@ -131,14 +131,16 @@ def diff(first: Path, second: Path, tolerance: float, as_json: bool) -> int:
     """
     from ._differences import compare_checkpoints
 
-    found = compare_checkpoints(first, second, tolerance)
+    differences = compare_checkpoints(first, second, tolerance)
     if as_json:
-        _print_json([difference.to_dict() for difference in found])
+        _print_json([difference.to_dict() for difference in differences])
     else:
-        for difference in found:
+        for difference in differences:
             click.echo(visible(difference))
-        click.echo(f"{len(found)} differences" if found else "the weights are the same", err=bool(found))
-    return int(bool(found))
+        click.echo(
+            f"{len(differences)} differences" if differences else "the weights are the same", err=bool(differences)
+        )
+    return int(bool(differences))
 
 
 @ckpt.command()
@@ -204,10 +206,10 @@ def export(
     click.echo(export_weights(file, target, which or "stored", safetensors or None, max_file_size, weights))
 
 
-def _line(one: Any) -> tuple[object, ...]:
-    note = one.problem or ("last" if one.is_last else "")
-    known = ("" if value is None else value for value in (one.epoch, one.iter, one.time))
-    return (Path(one.path).name, *known, _size(one.size_bytes), note)
+def _line(checkpoint: Any) -> tuple[object, ...]:
+    note = checkpoint.problem or ("last" if checkpoint.is_last else "")
+    known = ("" if value is None else value for value in (checkpoint.epoch, checkpoint.iter, checkpoint.time))
+    return (Path(checkpoint.path).name, *known, _size(checkpoint.size_bytes), note)
 
 
 def _print_json(value: Any) -> None:

@@ -60,13 +60,13 @@ def compare_checkpoints(first: str | Path, second: str | Path, tolerance: float 
         FileNotFoundError: one does not exist.
     """
     ours, theirs = (dict(tensors_in(open_checkpoint(path, verify=True), path)) for path in (first, second))
-    found = [_difference(name, tensor, theirs.get(name), tolerance) for name, tensor in ours.items()]
-    found += [
+    differences = [_difference(name, tensor, theirs.get(name), tolerance) for name, tensor in ours.items()]
+    differences += [
         Difference(name, "only in the second", second=_shape(tensor))
         for name, tensor in theirs.items()
         if name not in ours
     ]
-    return [difference for difference in found if difference is not None]
+    return [difference for difference in differences if difference is not None]
 
 
 def _difference(name: str, ours: Tensor, theirs: Tensor | None, tolerance: float) -> Difference | None:

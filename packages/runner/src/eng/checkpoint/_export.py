@@ -92,6 +92,6 @@ def _chosen(checkpoint: Mapping[str, Any], which: Which, source: str) -> dict[st
 
 
 def _short_meta(checkpoint: Mapping[str, Any]) -> dict[str, str]:
-    found = checkpoint.get("meta")
-    meta = found if isinstance(found, Mapping) else {}
+    stored = checkpoint.get("meta")
+    meta = stored if isinstance(stored, Mapping) else {}
     return {key: str(meta[key]) for key in ("epoch", "iter", "experiment_name", "time") if key in meta}

@@ -116,8 +116,8 @@ def _checkpoints_in(folder: Path) -> list[Path]:
         return []
 
 
-def _newest_first(found: Sequence[Path], named: Path | None) -> Iterator[_Candidate]:
-    files = sorted(found, key=_changed_ns, reverse=True)
+def _newest_first(paths: Sequence[Path], named: Path | None) -> Iterator[_Candidate]:
+    files = sorted(paths, key=_changed_ns, reverse=True)
     first_look = len(files)  # times of change may be those of a copy; only the name in the pointer makes up for that
     if named is not None:
         files = [named, *(file for file in files if not _is_same(file, named))]
@@ -130,27 +130,39 @@ def _newest_first(found: Sequence[Path], named: Path | None) -> Iterator[_Candid
 def _ordered(candidates: Sequence[_Candidate], named: str) -> list[_Candidate]:
     """Candidates, the newest first."""
     last_save: dict[str, int] = {}
-    for each in candidates:
-        last_save[each.run_id] = max(last_save.get(each.run_id, 0), each.saved_ns if each.run_id else 0)
+    for candidate in candidates:
+        last_save[candidate.run_id] = max(
+            last_save.get(candidate.run_id, 0), candidate.saved_ns if candidate.run_id else 0
+        )
 
-    def age(each: _Candidate) -> tuple[Any, ...]:
-        return (last_save[each.run_id], each.save_number, each.iteration, each.can_resume, each.changed_ns)
+    def age(candidate: _Candidate) -> tuple[Any, ...]:
+        return (
+            last_save[candidate.run_id],
+            candidate.save_number,
+            candidate.iteration,
+            candidate.can_resume,
+            candidate.changed_ns,
+        )
 
     ordered = sorted(candidates, key=age, reverse=True)
-    pointed = next((each for each in ordered if each.path == named), None)
+    pointed = next((candidate for candidate in ordered if candidate.path == named), None)
     if pointed is None:
         return ordered
-    newer = [each for each in ordered if _is_newer(each, pointed)]
-    return [*newer, pointed, *(each for each in ordered if each not in newer and each is not pointed)]
+    newer = [candidate for candidate in ordered if _is_newer(candidate, pointed)]
+    return [
+        *newer,
+        pointed,
+        *(candidate for candidate in ordered if candidate not in newer and candidate is not pointed),
+    ]
 
 
-def _is_newer(each: _Candidate, pointed: _Candidate) -> bool:
+def _is_newer(candidate: _Candidate, pointed: _Candidate) -> bool:
     """Whether a file was saved after the one that the pointer names, by the same run.
 
     A second file from the same iteration (the best checkpoint, written behind the regular one) brings a run no further.
     """
-    is_same_run = each.run_id != "" and each.run_id == pointed.run_id
-    return is_same_run and each.save_number > pointed.save_number and each.iteration != pointed.iteration
+    is_same_run = candidate.run_id != "" and candidate.run_id == pointed.run_id
+    return is_same_run and candidate.save_number > pointed.save_number and candidate.iteration != pointed.iteration
 
 
 def _is_same(file: Path, other: Path) -> bool:
@@ -223,7 +235,7 @@ def pointer_target(folder: Path, text: str) -> Path | None:
     # The folder may have been moved since, or copied: the copy has a checkpoint of the same run under the same name.
     if _exists(named) and _exists(beside) and not _is_same(named, beside) and _are_of_one_run(named, beside):
         return beside
-    target = next((place for place in (named, folder / text, beside) if _exists(place)), None)
+    target = next((path for path in (named, folder / text, beside) if _exists(path)), None)
     if target is None:
         _skip(text, FileNotFoundError(f"{folder / POINTER} names it, but there is no such file"))
     return target
@@ -238,7 +250,7 @@ def _exists(path: Path) -> bool:
 
 def _are_of_one_run(first: Path, second: Path) -> bool:
     seen = [_look_into(path, is_named=True) for path in (first, second)]
-    runs = {each.run_id for each in seen if each is not None}
+    runs = {candidate.run_id for candidate in seen if candidate is not None}
     return len(runs) == 1 and "" not in runs and None not in seen
 
 
@@ -257,7 +269,7 @@ def _remote_pointer(folder: str) -> str | None:
     return _remote_file(pointer, *([named] if "/" in named else []), beside)
 
 
-def _remote_file(pointer: str, *places: str) -> str | None:
+def _remote_file(pointer: str, *addresses: str) -> str | None:
     """The first of `places` where something is; None with a warning where nothing is.
 
     Raises:
@@ -266,13 +278,13 @@ def _remote_file(pointer: str, *places: str) -> str | None:
     from eng.fileio import exists
 
     failures: list[Exception] = []
-    for place in places:
+    for address in addresses:
         try:
-            if exists(place):
-                return place
+            if exists(address):
+                return address
         except Exception as error:  # noqa: BLE001  # the storage of the old address may be gone, in words of its own
             failures.append(error)
     if failures:
         raise failures[0]
-    _skip(places[0], FileNotFoundError(f"{pointer} names it, but there is no such file"))
+    _skip(addresses[0], FileNotFoundError(f"{pointer} names it, but there is no such file"))
     return None

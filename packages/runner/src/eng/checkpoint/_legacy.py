@@ -53,7 +53,7 @@ def read_legacy(file: BinaryIO, table: Table, restore: Restore) -> Any:
         storages.fill(key, file)
     file.seek(begin)
     storages.restore = restore
-    return PickleMachine(file, table, storages.place).load()
+    return PickleMachine(file, table, storages.on_device).load()
 
 
 class _Storages:
@@ -63,7 +63,7 @@ class _Storages:
         self.lengths: dict[str, int] = {}
         self.restore: Restore = lambda memory, _: memory
         self._memory: dict[str, torch.UntypedStorage] = {}
-        self._placed: dict[str, torch.UntypedStorage] = {}
+        self._on_device: dict[str, torch.UntypedStorage] = {}
         self._left = size_bytes
 
     def allocate(self, machine: PickleMachine, identity: Any) -> Storage:
@@ -88,12 +88,12 @@ class _Storages:
         if file.readinto(bytes_of(memory)) != memory.nbytes():  # type: ignore[attr-defined]  # binary files have it
             raise MalformedPickleError(f"the storage {key[:50]!r} is cut short")
 
-    def place(self, machine: PickleMachine, identity: Any) -> Storage:
+    def on_device(self, machine: PickleMachine, identity: Any) -> Storage:
         """A storage that was read, on its device."""
         key, dtype, location, _, view = _parts(identity)
-        if key not in self._placed:
-            self._placed[key] = self.restore(self._memory[key], location)
-        return _view_of(self._placed[key], dtype, view)
+        if key not in self._on_device:
+            self._on_device[key] = self.restore(self._memory[key], location)
+        return _view_of(self._on_device[key], dtype, view)
 
 
 def _parts(identity: Any) -> tuple[str, torch.dtype, str, int, Any]:

@@ -72,9 +72,9 @@ class CheckpointLoader:
 
     @classmethod
     def _get_checkpoint_loader(cls, path: str) -> Loader:
-        found = ((prefix, re.match(prefix, path)) for prefix in cls._schemes)
+        matches = ((prefix, re.match(prefix, path)) for prefix in cls._schemes)
         # The longest match wins; of equal ones the prefix that is no pattern but stands in the name as it is.
-        weights = {prefix: (match.end(), path.startswith(prefix)) for prefix, match in found if match}
+        weights = {prefix: (match.end(), path.startswith(prefix)) for prefix, match in matches if match}
         return cls._schemes[max(weights, key=weights.__getitem__)]
 
     @classmethod
@@ -102,9 +102,9 @@ class CheckpointLoader:
         """
         name = os.fspath(filename)
         loader = cls._get_checkpoint_loader(name)
-        kind = loader.__name__.removeprefix("load_from_")
+        scheme = loader.__name__.removeprefix("load_from_")
         level = logging.DEBUG if logger == "current" else logging.INFO  # a run says which checkpoint it loads
-        print_log(f"Checkpoint {name}: read by the loader {kind!r}", logger=logger, level=level)
+        print_log(f"Checkpoint {name}: read by the loader {scheme!r}", logger=logger, level=level)
         with reading(trust, verify):
             checkpoint = loader(name, map_location=map_location)
         restore_metainfo(checkpoint)
@@ -176,5 +176,5 @@ def load_from_mmcls(filename: str, map_location: Any = None) -> Any:
 
 
 def _from_zoo(filename: str, table: dict[str, str], source: str, map_location: Any) -> Any:
-    found = address(filename.partition("://")[2], table, source)
-    return CheckpointLoader.load_checkpoint(found, map_location, logger="silent")
+    location = address(filename.partition("://")[2], table, source)
+    return CheckpointLoader.load_checkpoint(location, map_location, logger="silent")

@@ -203,10 +203,10 @@ class PickleMachine:
                 return items
         raise MalformedPickleError("the pickle has an end without a beginning")
 
-    def _top_of(self, kind: type) -> Any:
+    def _top_of(self, expected: type) -> Any:
         value = self._top()
-        if not isinstance(value, kind):
-            raise MalformedPickleError(f"the pickle treats a {type(value).__name__} as a {kind.__name__}")
+        if not isinstance(value, expected):
+            raise MalformedPickleError(f"the pickle treats a {type(value).__name__} as a {expected.__name__}")
         return value
 
     # ---------------------------------------------------------------- operations
@@ -260,8 +260,8 @@ class PickleMachine:
         if constructor is None:
             raise NameRefusedError(full[:200])
         self._calls[id(constructor.value)] = constructor
-        for kind in constructor.kinds:
-            self._builds[kind] = constructor
+        for object_class in constructor.kinds:
+            self._builds[object_class] = constructor
         self._push(constructor.value)
 
     def _reduce(self) -> None:
@@ -366,8 +366,8 @@ def _children(value: Any) -> list[Any]:
 
 def _checked_key(key: Any) -> Any:
     """A key that Python hashes quickly: many numbers of more than 64 bits can be made to have the same hash."""
-    kind = type(key)
-    if kind is str or (kind is int and -(2**63) <= key < 2**64):
+    key_class = type(key)
+    if key_class is str or (key_class is int and -(2**63) <= key < 2**64):
         return key
     parts, waiting = 0, [key]
     while waiting:

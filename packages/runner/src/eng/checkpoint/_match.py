@@ -157,21 +157,25 @@ class _Visit:
     def report(self, model: nn.Module) -> LoadReport:
         from ._state import get_state_dict
 
-        own = get_state_dict(model, keep_vars=True)
+        model_state = get_state_dict(model, keep_vars=True)
         self._take_checkpoint_names(model)
         wrong = {
             key: (tuple(value.shape), tuple(self.state[key].shape))
-            for key, value in own.items()
+            for key, value in model_state.items()
             if isinstance(value, torch.Tensor)
             and isinstance(self.state.get(key), torch.Tensor)
             and _shape_differs(value, self.state[key])
         }
         failed = [text for text in self.errors if not text.startswith("size mismatch")]
-        lost = {key for key in own if any(f'"{key}"' in text for text in failed)}
-        matched = [key for key in own if key in self.state and key not in wrong and key not in lost]
-        counted = {id(value): (key, value.numel()) for key, value in own.items() if isinstance(value, nn.Parameter)}
-        loaded = {id(own[key]) for key in matched}
-        missing = [key for key in dict.fromkeys(self.missing) if not key.endswith("num_batches_tracked") or key in own]
+        lost = {key for key in model_state if any(f'"{key}"' in text for text in failed)}
+        matched = [key for key in model_state if key in self.state and key not in wrong and key not in lost]
+        counted = {
+            id(value): (key, value.numel()) for key, value in model_state.items() if isinstance(value, nn.Parameter)
+        }
+        loaded = {id(model_state[key]) for key in matched}
+        missing = [
+            key for key in dict.fromkeys(self.missing) if not key.endswith("num_batches_tracked") or key in model_state
+        ]
         return LoadReport(
             tuple(matched), tuple(missing), tuple(dict.fromkeys(self.unexpected)), wrong, tuple(failed),
             sum(number for _, number in counted.values()),

@@ -61,12 +61,12 @@ def publish_checkpoint(
         )
     if missing:
         _LOGGER.warning("%s holds no %s to publish", name, " and no ".join(missing))
-    kept = {key: checkpoint[key] for key in keys if key in checkpoint}
+    content = {key: checkpoint[key] for key in keys if key in checkpoint}
     stem = _without_suffix(name, out_dir, backend_args)
     if is_sharded(name):
-        return _publish_stored(kept, Path(stem))
-    published = f"{stem}-{_digest(kept)[:8]}.pth"
-    save_checkpoint(kept, published, backend_args=backend_args)
+        return _publish_stored(content, Path(stem))
+    published = f"{stem}-{_digest(content)[:8]}.pth"
+    save_checkpoint(content, published, backend_args=backend_args)
     return published
 
 

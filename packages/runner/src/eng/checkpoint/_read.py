@@ -137,15 +137,15 @@ def _read(
         if trust:
             return _read_trusted(file, archive, map_location, mapped, verify)
         if archive is None:
-            return read_legacy(file, allowed_types(), _placer(map_location))
+            return read_legacy(file, allowed_types(), _mover(map_location))
         if archive.is_program:
             raise UntrustedCheckpointError(shown, "a TorchScript program")
         if mapped is not None:
             mapping: Any = torch.UntypedStorage.from_file(mapped, False, archive.size_bytes)
             memory = mapping
-        storages = _Storages(archive, _placer(map_location), memory, shown)
+        storages = _Storages(archive, _mover(map_location), memory, shown)
         with storages.bar:
-            return _without_bare_storages(PickleMachine(archive.pickle(), allowed_types(), storages.place).load())
+            return _without_bare_storages(PickleMachine(archive.pickle(), allowed_types(), storages.on_device).load())
     except NameRefusedError as error:
         raise UntrustedCheckpointError(shown, error.name) from error
     except MalformedPickleError as error:
@@ -186,19 +186,19 @@ class _Storages:
     def __init__(
         self,
         archive: Archive,
-        place: Callable[..., torch.UntypedStorage],
+        move: Callable[..., torch.UntypedStorage],
         memory: torch.UntypedStorage | None,
         shown: str,
     ) -> None:
         self._archive = archive
-        self._place = place
+        self._move = move
         self._read: dict[str, Storage] = {}
         self._left = archive.size_bytes
         self._whole = memory
         total = -(-archive.size_bytes // _MB)
         self.bar = open_bar(f"load {Path(shown).name}", total, unit="MB", delay_seconds=LONG_LOAD_S)
 
-    def place(self, _: PickleMachine, identity: Any) -> Storage:
+    def on_device(self, _: PickleMachine, identity: Any) -> Storage:
         """The storage that a pickle refers to, on its device."""
         key, dtype, location, length = storage_reference(identity)
         if key not in self._read:
@@ -209,16 +209,16 @@ class _Storages:
                 memory = self._archive.mapped_storage(self._whole, key, dtype, length)
             else:
                 memory = self._archive.storage(key, dtype, length)
-            self._read[key] = Storage(self._place(memory, location), dtype)
+            self._read[key] = Storage(self._move(memory, location), dtype)
             self.bar.update((self._archive.size_bytes - self._left) // _MB)
         return self._read[key]
 
 
-def _placer(map_location: Any) -> Callable[[torch.UntypedStorage, str], torch.UntypedStorage]:
+def _mover(map_location: Any) -> Callable[[torch.UntypedStorage, str], torch.UntypedStorage]:
     """What moves a storage to its device, by the rules of :func:`torch.load`."""
     restore: Callable[..., Any] = torch.serialization.default_restore_location
 
-    def place(memory: torch.UntypedStorage, location: str) -> Any:
+    def move(memory: torch.UntypedStorage, location: str) -> Any:
         _check_location(location)
         try:
             if map_location is None:
@@ -227,12 +227,12 @@ def _placer(map_location: Any) -> Callable[[torch.UntypedStorage, str], torch.Un
                 return restore(memory, map_location.get(location, location))
             if isinstance(map_location, str | torch.device):
                 return restore(memory, str(map_location))
-            placed = map_location(memory, location)
-            return restore(memory, location) if placed is None else placed
+            moved = map_location(memory, location)
+            return restore(memory, location) if moved is None else moved
         except Exception as error:
             raise _DeviceError(error) from error
 
-    return place
+    return move
 
 
 def _check_location(location: str) -> None:

@@ -48,14 +48,14 @@ class _Record:
         self.name = name
         self.state: Any = arguments
 
-    def field(self, name: str, kind: type | tuple[type, ...]) -> Any:
+    def field(self, name: str, expected: type | tuple[type, ...]) -> Any:
         """One of its attributes.
 
         Raises:
             MalformedPickleError: it has none of that type.
         """
         value = self.state.get(name) if isinstance(self.state, dict) else None
-        if not isinstance(value, kind):
+        if not isinstance(value, expected):
             raise MalformedPickleError(f"{self.name}.{name} is a {type(value).__name__}")
         return value
 
@@ -173,7 +173,7 @@ class _Description:
         offsets, sizes = entry.field("offsets", torch.Size), entry.field("sizes", torch.Size)
         if not len(offsets) == len(sizes) == len(size):
             raise MalformedPickleError("it describes a chunk of another number of dimensions")
-        if any(offset + length > whole for offset, length, whole in zip(offsets, sizes, size, strict=True)):
+        if any(offset + length > total for offset, length, total in zip(offsets, sizes, size, strict=True)):
             raise MalformedPickleError("it describes a chunk beyond its tensor")
         return ChunkStorageMetadata(offsets, sizes)
 

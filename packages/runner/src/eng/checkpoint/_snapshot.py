@@ -29,8 +29,8 @@ class SnapshotBuffers:
         copied: dict[tuple[Any, ...], torch.Tensor] = {}
         self._used = set()
         result = self._copy(state, (), copied)
-        self._buffers = {place: buffer for place, buffer in self._buffers.items() if place in self._used}
-        devices = {place[-1] for place in self._used}
+        self._buffers = {key: buffer for key, buffer in self._buffers.items() if key in self._used}
+        devices = {key[-1] for key in self._used}
         self._events = [record_event(device) for device in devices if pins_memory(device)]
         return result
 
@@ -39,30 +39,30 @@ class SnapshotBuffers:
         for event in self._events:
             event.synchronize()
 
-    def _copy(self, value: Any, place: tuple[Any, ...], copied: dict[tuple[Any, ...], torch.Tensor]) -> Any:
+    def _copy(self, value: Any, path: tuple[Any, ...], copied: dict[tuple[Any, ...], torch.Tensor]) -> Any:
         if isinstance(value, torch.Tensor):
-            return self._copy_tensor(value, place, copied)
+            return self._copy_tensor(value, path, copied)
         if isinstance(value, _IMMUTABLE):
             return value
         if type(value) in (dict, OrderedDict):
-            items = ((key, self._copy(item, (*place, key), copied)) for key, item in value.items())
-            made = type(value)(items)
+            items = ((key, self._copy(item, (*path, key), copied)) for key, item in value.items())
+            copied_mapping = type(value)(items)
             if hasattr(value, "_metadata"):
-                made._metadata = copy.deepcopy(value._metadata)  # noqa: SLF001  # torch keeps versions of modules there
-            return made
+                copied_mapping._metadata = copy.deepcopy(value._metadata)  # noqa: SLF001  # torch keeps versions of modules there
+            return copied_mapping
         if type(value) in (list, tuple):
-            return type(value)(self._copy(item, (*place, index), copied) for index, item in enumerate(value))
+            return type(value)(self._copy(item, (*path, index), copied) for index, item in enumerate(value))
         return copy.deepcopy(value)
 
     def _copy_tensor(
-        self, tensor: torch.Tensor, place: tuple[Any, ...], copied: dict[tuple[Any, ...], torch.Tensor]
+        self, tensor: torch.Tensor, path: tuple[Any, ...], copied: dict[tuple[Any, ...], torch.Tensor]
     ) -> Any:
         tensor = tensor.detach()
         # Tied weights are one tensor in the file as in the model.
         identity = (tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride(), tensor.device)
         if tensor.numel() and identity in copied:
             return copied[identity]
-        key = (*place, tensor.dtype, tuple(tensor.shape), tensor.device.type)
+        key = (*path, tensor.dtype, tuple(tensor.shape), tensor.device.type)
         buffer = self._buffers.get(key)
         if buffer is None:
             buffer = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=pins_memory(tensor.device))

@@ -42,7 +42,7 @@ def get_state_dict(
         for key in [key for key in state if key.startswith(wrapped)]:
             state[plain + key[len(wrapped) :]] = state.pop(key)
     if destination is None:
-        kept: OrderedDict[str, Any] = state
-        return kept
+        named_state: OrderedDict[str, Any] = state
+        return named_state
     destination.update(state)
     return destination

@@ -109,8 +109,8 @@ def summarize_checkpoint(path: str | Path) -> CheckpointSummary:
     """
     checkpoint = open_checkpoint(path)
     tensors = list(tensors_in(checkpoint, path))
-    found = checkpoint.get("meta")
-    meta = found if isinstance(found, Mapping) else {}
+    stored = checkpoint.get("meta")
+    meta = stored if isinstance(stored, Mapping) else {}
     return CheckpointSummary(
         path=str(path),
         size_bytes=_size_bytes(Path(path)),
@@ -137,7 +137,10 @@ def list_checkpoints(folder: str | Path) -> list[ListedCheckpoint]:
     files = [
         path for path in sorted(folder.iterdir()) if is_sharded(path) or (path.suffix in SUFFIXES and path.is_file())
     ]
-    return sorted((_listed(path, last) for path in files), key=lambda one: (one.iter is None, one.iter or 0, one.path))
+    return sorted(
+        (_listed(path, last) for path in files),
+        key=lambda checkpoint: (checkpoint.iter is None, checkpoint.iter or 0, checkpoint.path),
+    )
 
 
 def _listed(path: Path, last: Path | None) -> ListedCheckpoint:
@@ -147,8 +150,8 @@ def _listed(path: Path, last: Path | None) -> ListedCheckpoint:
         checkpoint = open_checkpoint(path)
     except (BrokenCheckpointError, UntrustedCheckpointError) as error:
         return ListedCheckpoint(str(path), size_bytes, is_last=is_last, problem=error.args[0])
-    found = checkpoint.get("meta")
-    meta = found if isinstance(found, Mapping) else {}
+    stored = checkpoint.get("meta")
+    meta = stored if isinstance(stored, Mapping) else {}
     epoch, iteration = (meta.get(key) if type(meta.get(key)) is int else None for key in ("epoch", "iter"))
     time = meta.get("time") if isinstance(meta.get("time"), str) else None
     return ListedCheckpoint(str(path), size_bytes, epoch, iteration, time, is_last)

@@ -218,16 +218,16 @@ def _a_tensor(value: Any) -> torch.Tensor:
 
 
 def _with_attributes(
-    machine: PickleMachine, function: Any, kind: Any, arguments: Any, state: Any = None
+    machine: PickleMachine, function: Any, tensor_class: Any, arguments: Any, state: Any = None
 ) -> torch.Tensor:
     """A tensor that had attributes."""
     plain = {_tensor, _tensor_of_type, _view, _parameter, _sparse, _quantized, _without_storage}
     if not isinstance(function, type(_view)) or function not in plain or not isinstance(arguments, tuple):
         raise MalformedPickleError("it has a tensor with attributes that is none")
-    if kind not in (torch.Tensor, torch.nn.Parameter):
+    if tensor_class not in (torch.Tensor, torch.nn.Parameter):
         raise MalformedPickleError("it has a tensor of a class of its own")
     tensor: torch.Tensor = function(machine, *arguments)
-    if kind is torch.nn.Parameter and not isinstance(tensor, torch.nn.Parameter):
+    if tensor_class is torch.nn.Parameter and not isinstance(tensor, torch.nn.Parameter):
         tensor = torch.nn.Parameter(tensor.detach(), tensor.requires_grad)
     _attach(tensor, state)
     return tensor
@@ -241,10 +241,10 @@ def _sparse(_: PickleMachine, layout: Any, data: Any) -> torch.Tensor:
         raise MalformedPickleError("it has a sparse tensor that is none")
     if layout == torch.sparse_coo:
         indices, values, size = data[:3]
-        made = torch.sparse_coo_tensor(
+        tensor = torch.sparse_coo_tensor(
             _a_tensor(indices), _a_tensor(values), _numbers(size), check_invariants=True, is_coalesced=None
         )
-        return made.coalesce() if data[3:] == (True,) else made
+        return tensor.coalesce() if data[3:] == (True,) else tensor
     if layout not in (torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc) or len(data) != 4:
         raise MalformedPickleError("it has a sparse tensor of an unknown layout")
     compressed, plain, values, size = data
@@ -279,8 +279,8 @@ def _quantized(
     # torch makes quantized tensors by names that are not public; files name this one.
     rebuild = importlib.import_module("torch._utils")._rebuild_qtensor  # noqa: SLF001
     typed = torch.storage.TypedStorage(wrap_storage=storage.memory, dtype=dtype, _internal=True)
-    made: torch.Tensor = rebuild(typed, offset, size, stride, parameters, False, None)
-    return made
+    tensor: torch.Tensor = rebuild(typed, offset, size, stride, parameters, False, None)
+    return tensor
 
 
 def _check_channels(scales: Any, zero_points: Any, axis: Any, size: tuple[int, ...]) -> None:
@@ -292,13 +292,13 @@ def _check_channels(scales: Any, zero_points: Any, axis: Any, size: tuple[int, .
 
 
 def _without_storage(
-    _: PickleMachine, dtype: Any, size: Any, stride: Any, requires_grad: Any = False, *rest: Any
+    _: PickleMachine, dtype: Any, size: Any, stride: Any, requires_grad: Any = False, *unused: Any
 ) -> torch.Tensor:
     size, stride = _numbers(size), _numbers(stride)
     _elements(size)
     _elements(tuple(length + 1 for length in stride))
-    made = torch.empty_strided(size, stride, dtype=_dtype(dtype), device="meta")
-    return _requiring(made, requires_grad)
+    tensor = torch.empty_strided(size, stride, dtype=_dtype(dtype), device="meta")
+    return _requiring(tensor, requires_grad)
 
 
 def _from_array(_: PickleMachine, data: Any, dtype: Any, device: Any, requires_grad: Any = False) -> torch.Tensor:
@@ -345,8 +345,8 @@ def storage_reference(identity: Any) -> tuple[str, torch.dtype, str, int]:
     """
     if not isinstance(identity, tuple) or len(identity) != 5 or identity[0] != "storage":
         raise MalformedPickleError("it refers to a storage that is none")
-    _, kind, key, location, length = identity
+    _, storage_type, key, location, length = identity
     texts = isinstance(key, str) and isinstance(location, str)
-    if not isinstance(kind, StorageType) or not texts or type(length) is not int or not 0 <= length < _LARGEST:
+    if not isinstance(storage_type, StorageType) or not texts or type(length) is not int or not 0 <= length < _LARGEST:
         raise MalformedPickleError("it refers to a storage that is none")
-    return key, kind.dtype, location, length
+    return key, storage_type.dtype, location, length

@@ -139,8 +139,8 @@ def write_pointer(folder: str | Path, target: str | Path, name: str = POINTER) -
 def _remove_abandoned(folder: Path) -> None:
     """Removes partial files of processes of this machine that are gone (killed inside a save)."""
     for entry in os.scandir(folder):
-        found = _PARTIAL.match(entry.name)
-        if found and found["host"] == _host() and not _is_alive(int(found["pid"]), found["start"]):
+        match = _PARTIAL.match(entry.name)
+        if match and match["host"] == _host() and not _is_alive(int(match["pid"]), match["start"]):
             _LOGGER.info("removing %s, left by a process that was killed while saving", entry.path)
             with contextlib.suppress(OSError):
                 Path(entry.path).unlink()

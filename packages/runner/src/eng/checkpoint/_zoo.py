@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from eng.logging.near_names import near
+from eng.logging.near_names import suggest
 
 __all__ = ["get_external_models", "get_mmcls_models", "get_torchvision_models", "zoo_home"]
 
@@ -81,17 +81,17 @@ def address(name: str, table: Mapping[str, str], source: str) -> str:
     """
     if name in table:
         return table[name]
-    hint = near(name, table, otherwise=f"; {len(table)} names are known")
+    hint = suggest(name, table, otherwise=f"; {len(table)} names are known")
     raise KeyError(f"{source} has no weights called {name!r}{hint}")
 
 
 def _from_plugins(name: str) -> dict[str, str]:
-    found: dict[str, str] = {}
+    addresses: dict[str, str] = {}
     for point in entry_points(group=_GROUP):
         if point.name == name:
             table = point.load()
-            found.update(table() if callable(table) else table)
-    return found
+            addresses.update(table() if callable(table) else table)
+    return addresses
 
 
 def _from_file(filename: str) -> dict[str, str]:

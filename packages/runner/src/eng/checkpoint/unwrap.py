@@ -68,11 +68,14 @@ def wrapped_in(module: nn.Module) -> nn.Module | None:
     if isinstance(compiled, nn.Module):  # of torch.compile, which may not have been imported, as that takes a second
         return compiled
     inner = getattr(module, "module", None)
-    kinds = (DataParallel, DistributedDataParallel, *wrapper_kinds(MODEL_WRAPPERS))
-    return inner if isinstance(module, kinds) and isinstance(inner, nn.Module) else None
+    wrappers = (DataParallel, DistributedDataParallel, *wrapper_classes(MODEL_WRAPPERS))
+    return inner if isinstance(module, wrappers) and isinstance(inner, nn.Module) else None
 
 
-def wrapper_kinds(registry: Any) -> tuple[type, ...]:
+def wrapper_classes(registry: Any) -> tuple[type, ...]:
     """The classes of a registry of wrappers and of its children."""
-    own = [kind for kind in registry.module_dict.values() if isinstance(kind, type)]
-    return (*own, *(kind for child in registry.children.values() for kind in wrapper_kinds(child)))
+    classes = [wrapper_class for wrapper_class in registry.module_dict.values() if isinstance(wrapper_class, type)]
+    return (
+        *classes,
+        *(wrapper_class for child in registry.children.values() for wrapper_class in wrapper_classes(child)),
+    )

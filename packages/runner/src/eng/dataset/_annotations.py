@@ -31,11 +31,11 @@ def read(file: str) -> tuple[dict[str, Any], list[Any]]:
         raise AnnotationTypeError(
             file, f"holds a {type(content).__name__}; expected a dictionary with 'metainfo' and 'data_list'"
         )
-    for key, kind in (("metainfo", Mapping), ("data_list", list)):
+    for key, expected in (("metainfo", Mapping), ("data_list", list)):
         if key not in content:
             raise AnnotationError(file, f"has no key {key!r}; it has {list(content)[:10]}", key)
-        if not isinstance(content[key], kind):
-            wanted = "dictionary" if kind is Mapping else "list"
+        if not isinstance(content[key], expected):
+            wanted = "dictionary" if expected is Mapping else "list"
             raise AnnotationTypeError(file, f"{key!r} must be a {wanted}, got {type(content[key]).__name__}", key)
     return dict(content["metainfo"]), content["data_list"]
 

@@ -102,7 +102,7 @@ def _chosen(length: int, indices: tuple[int, ...], samples: int) -> list[int]:
 
         raise click.UsageError(f"--index {beyond[0]} is beyond the dataset: {numbers_of(length)}")
     samples = min(samples, length)
-    return list(indices) or [place * length // samples for place in range(samples)]
+    return list(indices) or [number * length // samples for number in range(samples)]
 
 
 def _is_bgr(cfg: Any) -> bool:

@@ -28,7 +28,7 @@ class Compose:
     """
 
     def __init__(self, transforms: Sequence[Mapping[str, Any] | Transform] | None) -> None:
-        self.transforms: list[Transform] = [_built(place, item) for place, item in enumerate(transforms or ())]
+        self.transforms: list[Transform] = [_built(index, item) for index, item in enumerate(transforms or ())]
 
     def __call__(self, data: Any) -> Any:
         """``data`` after all transforms, or None when one of them gave None."""
@@ -43,10 +43,10 @@ class Compose:
         return f"{type(self).__name__}({lines}\n)"
 
 
-def _built(place: int, item: Any) -> Transform:
+def _built(index: int, item: Any) -> Transform:
     transform = TRANSFORMS.build(item) if isinstance(item, Mapping) else item
     if callable(transform):
         return on_samples(transform)  # type: ignore[no-any-return]  # what is built has no known type
     if isinstance(item, Mapping):
-        raise TypeError(f"pipeline[{place}]: {item.get('type')!r} builds a {type(transform).__name__}, not a callable")
-    raise TypeError(f"pipeline[{place}] must be a callable or a config of one, got {type(item).__name__}: {item!r}")
+        raise TypeError(f"pipeline[{index}]: {item.get('type')!r} builds a {type(transform).__name__}, not a callable")
+    raise TypeError(f"pipeline[{index}] must be a callable or a config of one, got {type(item).__name__}: {item!r}")

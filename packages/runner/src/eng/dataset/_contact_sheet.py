@@ -180,9 +180,9 @@ def _find(sample: Any, *paths: tuple[str, ...]) -> Any:
         return None
     for holder in (sample.get("data_samples"), sample):
         for path in paths:
-            found = holder
+            value = holder
             for name in path:
-                found = found.get(name) if isinstance(found, Mapping) else getattr(found, name, None)
-            if found is not None:
-                return found
+                value = value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
+            if value is not None:
+                return value
     return None

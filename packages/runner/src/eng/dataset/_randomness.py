@@ -77,13 +77,13 @@ def seed_generators(seed: int) -> None:
 def kept_generators() -> Iterator[None]:
     """Puts the three generators back, on the way out, where they were on the way in."""
     # Numpy's state as a dictionary: the tuple takes twice as long.
-    kept = random.getstate(), np.random.get_state(legacy=False), torch.get_rng_state()  # noqa: NPY002  # as above
+    states = random.getstate(), np.random.get_state(legacy=False), torch.get_rng_state()  # noqa: NPY002  # as above
     try:
         yield
     finally:
-        random.setstate(kept[0])
-        np.random.set_state(kept[1])  # noqa: NPY002  # as above
-        torch.set_rng_state(kept[2])
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002  # as above
+        torch.set_rng_state(states[2])
 
 
 def fetch(dataset: Any, indices: Sequence[int]) -> list[Any]:

@@ -125,9 +125,9 @@ def _seal(descriptor: int) -> None:
 
 
 def _write(descriptor: int, chunk: bytes) -> int:
-    rest = memoryview(chunk)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
+    unwritten = memoryview(chunk)
+    while unwritten:
+        unwritten = unwritten[os.write(descriptor, unwritten) :]
     return len(chunk)
 
 
@@ -159,8 +159,8 @@ def _link_path(descriptor: int, ends: Any) -> Path | None:
     folder = Path(tempfile.gettempdir(), f"eng-dataset-{os.getuid()}")
     with contextlib.suppress(FileExistsError):
         folder.mkdir(0o700)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
         return None  # somebody else's folder under our name: trust nothing in it
     digest = hashlib.blake2b(ends.tobytes(), digest_size=16)
     digest.update(os.pread(descriptor, _EDGE, 0))

@@ -229,18 +229,18 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
         """
         length = self._length()
         try:
-            place = operator.index(idx)
+            index = operator.index(idx)
         except TypeError as error:
             got = f"{type(idx).__name__}: {idx!r}"
             raise TypeError(f"the number of a sample of {type(self).__name__} must be an int, got {got}") from error
-        place = place if place >= 0 else length + place
-        if not 0 <= place < length:
+        index = index if index >= 0 else length + index
+        if not 0 <= index < length:
             raise SampleIndexError(self, idx, length)
         if self.serialize_data:
-            info: dict[str, Any] = _serialize.unpack(self.data_bytes, self.data_address, place)
+            info: dict[str, Any] = _serialize.unpack(self.data_bytes, self.data_address, index)
         else:
-            info = copy.deepcopy(self.data_list[place])
-        info["sample_idx"] = place
+            info = copy.deepcopy(self.data_list[index])
+        info["sample_idx"] = index
         return info
 
     def get_cat_ids(self, idx: int) -> list[int]:
@@ -331,7 +331,7 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
         return _serialize.take(self.data_bytes, self.data_address, self._places(indices, len(self.data_address)))
 
     def _get_unserialized_subset(self, indices: Sequence[int] | int) -> list[dict[str, Any]]:
-        return [self.data_list[place] for place in self._places(indices, len(self.data_list))]
+        return [self.data_list[index] for index in self._places(indices, len(self.data_list))]
 
     def _places(self, indices: Any, length: int) -> Sequence[int]:
         if isinstance(indices, (int, np.integer)) and not isinstance(indices, bool):

@@ -30,11 +30,11 @@ def _dataset_of(dataset: Any, where: str) -> Any:
     raise TypeError(f"{where} must be a config or a BaseDataset, got {type(dataset).__name__}")
 
 
-def _place(owner: Any, idx: int, length: int) -> int:
-    place = int(idx) if idx >= 0 else length + int(idx)
-    if not 0 <= place < length:
+def _checked_index(owner: Any, idx: int, length: int) -> int:
+    index = int(idx) if idx >= 0 else length + int(idx)
+    if not 0 <= index < length:
         raise SampleIndexError(owner, idx, length)
-    return place
+    return index
 
 
 def _warn_late() -> None:
@@ -79,23 +79,23 @@ class _Wrapper(KeyedFetch, Dataset[Any]):
     @force_full_init
     def get_data_info(self, idx: int) -> dict[str, Any]:
         """The annotation of a sample; see :meth:`BaseDataset.get_data_info`."""
-        dataset, place = self._origin(idx)
-        info: dict[str, Any] = dataset.get_data_info(place)
+        dataset, index = self._origin(idx)
+        info: dict[str, Any] = dataset.get_data_info(index)
         return info
 
     @force_full_init
     def get_cat_ids(self, idx: int) -> list[int]:
         """The categories of a sample."""
-        dataset, place = self._origin(idx)
-        categories: list[int] = dataset.get_cat_ids(place)
+        dataset, index = self._origin(idx)
+        categories: list[int] = dataset.get_cat_ids(index)
         return categories
 
     def __getitem__(self, idx: int) -> Any:
         if not self._fully_initialized:
             _warn_late()
             self.full_init()
-        dataset, place = self._origin(idx)
-        return dataset[place]
+        dataset, index = self._origin(idx)
+        return dataset[index]
 
     def get_subset_(self, indices: list[int] | int) -> None:
         """Always an error.
@@ -138,7 +138,7 @@ class ConcatDataset(_Wrapper, TorchConcatDataset[Any]):
         lazy_init: bool = False,
         ignore_keys: str | list[str] | None = None,
     ) -> None:
-        self.datasets: list[Any] = [_dataset_of(item, f"datasets[{place}]") for place, item in enumerate(datasets)]
+        self.datasets: list[Any] = [_dataset_of(item, f"datasets[{number}]") for number, item in enumerate(datasets)]
         if not self.datasets:
             raise ValueError("ConcatDataset needs one dataset at least")
         self.ignore_keys = [ignore_keys] if isinstance(ignore_keys, str) else list(ignore_keys or [])
@@ -147,12 +147,12 @@ class ConcatDataset(_Wrapper, TorchConcatDataset[Any]):
 
     def _check_metainfo(self) -> None:
         mine = self.datasets[0].metainfo
-        for place, dataset in enumerate(self.datasets[1:], 1):
+        for number, dataset in enumerate(self.datasets[1:], 1):
             other = dataset.metainfo
             for key in sorted((set(mine) | set(other)) - set(self.ignore_keys), key=str):
                 first, second = mine.get(key, "nothing"), other.get(key, "nothing")
                 if not _equal(first, second):
-                    raise MetainfoMismatchError(key, place, first, second)
+                    raise MetainfoMismatchError(key, number, first, second)
 
     def _inner(self) -> Sequence[Any]:
         return self.datasets
@@ -163,13 +163,13 @@ class ConcatDataset(_Wrapper, TorchConcatDataset[Any]):
     @force_full_init
     def _get_ori_dataset_idx(self, idx: int) -> tuple[int, int]:
         """Which dataset a sample is of, and its number there."""
-        place = _place(self, idx, self.cumulative_sizes[-1])
-        dataset = bisect.bisect_right(self.cumulative_sizes, place)
-        return dataset, place - (self.cumulative_sizes[dataset - 1] if dataset else 0)
+        index = _checked_index(self, idx, self.cumulative_sizes[-1])
+        dataset = bisect.bisect_right(self.cumulative_sizes, index)
+        return dataset, index - (self.cumulative_sizes[dataset - 1] if dataset else 0)
 
     def _origin(self, idx: int) -> tuple[Any, int]:
-        dataset, place = self._get_ori_dataset_idx(idx)
-        return self.datasets[dataset], place
+        dataset, index = self._get_ori_dataset_idx(idx)
+        return self.datasets[dataset], index
 
     @force_full_init
     def __len__(self) -> int:
@@ -220,7 +220,7 @@ class RepeatDataset(_OneDataset):
 
     @force_full_init
     def _get_ori_dataset_idx(self, idx: int) -> int:
-        return _place(self, idx, self.times * self._ori_len) % self._ori_len
+        return _checked_index(self, idx, self.times * self._ori_len) % self._ori_len
 
     @force_full_init
     def __len__(self) -> int:
@@ -258,7 +258,7 @@ class ClassBalancedDataset(_OneDataset):
 
     @force_full_init
     def _get_ori_dataset_idx(self, idx: int) -> int:
-        return self.repeat_indices[_place(self, idx, len(self.repeat_indices))]
+        return self.repeat_indices[_checked_index(self, idx, len(self.repeat_indices))]
 
     @force_full_init
     def __len__(self) -> int:

@@ -196,6 +196,6 @@ class InfiniteSampler(SeekableSampler):
     def _indices(self, start: int) -> Iterator[int]:
         position = start + self.rank
         while True:
-            number, place = divmod(position, self.size)
-            yield from self._emit(self._order(number), place, self.size, number)
-            position += len(range(place, self.size, self.world_size)) * self.world_size
+            pass_number, offset = divmod(position, self.size)
+            yield from self._emit(self._order(pass_number), offset, self.size, pass_number)
+            position += len(range(offset, self.size, self.world_size)) * self.world_size

@@ -33,10 +33,10 @@ class ImageFolderDataset(BaseDataset):
 
     def __init__(self, root: str | Path, suffixes: Sequence[str] = IMAGE_SUFFIXES, **kwargs: Any) -> None:
         self.root, self.suffixes = Path(root).expanduser(), tuple(suffixes)
-        given = dict(kwargs.pop("metainfo", None) or {})
-        if "classes" not in given:
-            given["classes"] = tuple(sorted(path.name for path in _folders(self.root)))
-        super().__init__(metainfo=given, **kwargs)
+        metainfo = dict(kwargs.pop("metainfo", None) or {})
+        if "classes" not in metainfo:
+            metainfo["classes"] = tuple(sorted(path.name for path in _folders(self.root)))
+        super().__init__(metainfo=metainfo, **kwargs)
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """One sample for each image, by class and by path."""

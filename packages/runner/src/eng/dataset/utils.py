@@ -90,19 +90,19 @@ def _collate(batch: Sequence[Any], again: Callable[[Any], Any], leaves: Callable
     if not len(batch):
         raise ValueError("a batch needs one sample at least, got none")
     first = batch[0]
-    kind: Any = type(first)
+    sample_class: Any = type(first)
     if isinstance(first, (BaseDataElement, str, bytes)):
         return batch
     if isinstance(first, tuple) and hasattr(first, "_fields"):
-        return kind(*(again(samples) for samples in zip(*batch, strict=True)))
+        return sample_class(*(again(samples) for samples in zip(*batch, strict=True)))
     if isinstance(first, Sequence):
-        return _collate_sequences(batch, again, kind)
+        return _collate_sequences(batch, again, sample_class)
     if isinstance(first, Mapping):
-        return _like(first, {key: again(_under(key, batch)) for key in first})
+        return _as_class_of(first, {key: again(_under(key, batch)) for key in first})
     return leaves(batch)
 
 
-def _like(sample: Mapping[Any, Any], columns: dict[Any, Any]) -> Any:
+def _as_class_of(sample: Mapping[Any, Any], columns: dict[Any, Any]) -> Any:
     """`columns` in a mapping of the sample's class."""
     try:
         return type(sample)(columns)  # type: ignore[call-arg]  # most mappings are made of one
@@ -124,15 +124,15 @@ def _under(key: Any, batch: Sequence[Any]) -> list[Any]:
         ) from error
 
 
-def _collate_sequences(batch: Sequence[Any], again: Callable[[Any], Any], kind: Any) -> Any:
+def _collate_sequences(batch: Sequence[Any], again: Callable[[Any], Any], sample_class: Any) -> Any:
     lengths = {len(sample) for sample in batch}
     if len(lengths) > 1:
         raise RuntimeError(f"sequences in a batch must be equally long, got lengths {sorted(lengths)}")
     columns = [again(samples) for samples in zip(*batch, strict=True)]
-    if kind in (tuple, list):
+    if sample_class in (tuple, list):
         return columns
     try:
-        return kind(columns)
+        return sample_class(columns)
     except TypeError:  # a range and its like, which cannot be made of a list
         return columns
 

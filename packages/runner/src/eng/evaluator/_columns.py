@@ -51,7 +51,7 @@ class Columns:
                 if name in holder:
                     return _joined(holder[name])
         if key is None and argument == "target" and 1 in self._batch:  # the pair (inputs, target)
-            return _joined(self._batch[max(place for place in self._batch if isinstance(place, int))])
+            return _joined(self._batch[max(index for index in self._batch if isinstance(index, int))])
         raise KeyError(argument)
 
     def __str__(self) -> str:

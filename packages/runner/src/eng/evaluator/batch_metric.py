@@ -92,7 +92,7 @@ class BatchMetric(metaclass=ABCMeta):
             if len(states) > 1:
                 self.merge(states)
             result = named_values("" if isinstance(value := self.compute(), Mapping) else self.name, value)
-        results = [given for given in all_gather_object(result) if given is not None]
+        results = [metrics for metrics in all_gather_object(result) if metrics is not None]
         self.reset()
         self._count = 0
         return {f"{self.prefix}/{name}" if self.prefix else name: value for name, value in results[0].items()}
@@ -117,7 +117,7 @@ class BatchMetric(metaclass=ABCMeta):
                 arguments[name] = columns.get(name, self.keys.get(name))
             except KeyError:
                 if parameter.default is _EMPTY or name in self.keys:
-                    needed = ", ".join(key for key, each in parameters.items() if each.default is _EMPTY)
+                    needed = ", ".join(key for key, described in parameters.items() if described.default is _EMPTY)
                     wanted = f"keys[{name!r}]={self.keys[name]!r}" if name in self.keys else repr(name)
                     raise ValueError(
                         f"the metric {self.name} needs {needed} of a batch, and {wanted} is not there: {columns}. Name the "

@@ -43,8 +43,8 @@ class Evaluator:
 
     def __init__(self, metrics: Mapping[str, Any] | BaseMetric | Sequence[Any]) -> None:
         self._dataset_meta: dict[str, Any] | None = None
-        given = metrics if isinstance(metrics, Sequence) else [metrics]
-        built = [METRICS.build(metric) if _is_config(metric) else metric for metric in given]
+        entries = metrics if isinstance(metrics, Sequence) else [metrics]
+        built = [METRICS.build(metric) if _is_config(metric) else metric for metric in entries]
         self.metrics: list[BaseMetric | BatchMetric] = [part for metric in built for part in metrics_of(metric)]
         for metric in self.metrics:
             _check_metric(metric)
@@ -152,10 +152,10 @@ def _warn_without_prefix(metrics: Sequence[Any]) -> None:
 def _check_metric(metric: Any) -> None:
     if all(callable(getattr(metric, name, None)) for name in ("process", "evaluate")):
         return
-    kind = f"{type(metric).__module__.partition('.')[0]}.{type(metric).__name__}"
+    class_name = f"{type(metric).__module__.partition('.')[0]}.{type(metric).__name__}"
     raise TypeError(
         "an evaluator's metric must be a BaseMetric or a config of one, or have the methods update(), compute() and reset() "
-        f"as those of torchmetrics, got {kind}"
+        f"as those of torchmetrics, got {class_name}"
     )
 
 

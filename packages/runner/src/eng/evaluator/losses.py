@@ -122,5 +122,5 @@ def _scalar(name: str, loss: Any) -> torch.Tensor:
 
 def _together(values: list[torch.Tensor]) -> torch.Tensor:
     """The values as one tensor, on the accelerator where one of them lies there: plain numbers come as CPU tensors."""
-    place = next((value for value in values if value.device.type != "cpu"), values[0])
-    return torch.stack([value.to(place.device, place.dtype) for value in values])
+    target = next((value for value in values if value.device.type != "cpu"), values[0])
+    return torch.stack([value.to(target.device, target.dtype) for value in values])

@@ -107,8 +107,8 @@ class BaseMetric(metaclass=ABCMeta):
         metrics: list[Any] = [self._named(_to_cpu(results))] if is_main_process() else [None]
         broadcast_object_list(metrics)
         self.results.clear()
-        given: dict[str, Any] = metrics[0]
-        return given
+        computed: dict[str, Any] = metrics[0]
+        return computed
 
     def _named(self, results: list[Any]) -> dict[str, Any]:
         metrics = self.compute_metrics(results)
@@ -165,8 +165,8 @@ def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 def _describe(value: Any) -> str:
     """A value for a message: a number as it is, anything else by its type."""
-    kind = type(value).__name__
-    return f"{value!r} (a {kind})" if isinstance(value, int | float | torch.Tensor) else f"a {kind}"
+    class_name = type(value).__name__
+    return f"{value!r} (a {class_name})" if isinstance(value, int | float | torch.Tensor) else f"a {class_name}"
 
 
 def _to_cpu(data: Any) -> Any:

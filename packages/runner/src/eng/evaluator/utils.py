@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 __all__ = ["get_metric_value"]
-from eng.logging.near_names import near
+from eng.logging.near_names import suggest
 
 
 def get_metric_value(indicator: str, metrics: Mapping[str, Any]) -> Any:
@@ -30,5 +30,5 @@ def get_metric_value(indicator: str, metrics: Mapping[str, Any]) -> Any:
         return metrics[matches[0]]
     if matches:
         raise ValueError(f"{indicator!r} matches multiple metrics: {', '.join(matches)}; give the whole key")
-    hint = near(indicator, metrics, otherwise="")
+    hint = suggest(indicator, metrics, otherwise="")
     raise ValueError(f"{indicator!r} can not match any metric; there are {', '.join(metrics) or 'none'}{hint}")

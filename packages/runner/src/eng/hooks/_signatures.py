@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from eng.logging.near_names import near
+from eng.logging.near_names import suggest
 
 from .hook import POINTS, Hook, is_own
 
@@ -58,7 +58,7 @@ def check_options(hook: Hook, options: Mapping[str, Any], function: Callable[...
     for name in options:
         if name not in taken:
             own = [key for key in inspect.signature(type(hook)).parameters if key != "kwargs"]
-            raise TypeError(f"{type(hook).__name__} takes no argument {name!r}{near(name, own)}")
+            raise TypeError(f"{type(hook).__name__} takes no argument {name!r}{suggest(name, own)}")
 
 
 def _check(hook: Hook, name: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from eng.fileio import load
-from eng.logging.near_names import near
+from eng.logging.near_names import suggest
 
 # Where a library keeps its index: beside its code once installed, or one level up in a checkout.
 _PLACES = (".mim/model-index.yml", "model-index.yml", "../model-index.yml")
@@ -59,7 +59,7 @@ def find_model(package: str, name: str) -> ModelEntry:
     """
     by_name = {key: entry for entry in list_model_entries(package) for key in (entry.name, *entry.aliases)}
     if name not in by_name:
-        hint = near(name, by_name, otherwise=f"; it publishes {len(by_name)} models")
+        hint = suggest(name, by_name, otherwise=f"; it publishes {len(by_name)} models")
         raise KeyError(f"{package} publishes no model {name!r}{hint}")
     return by_name[name]
 
@@ -87,9 +87,9 @@ def index_file(package: str) -> Path:
         FileNotFoundError: it has none.
     """
     folder = package_folder(package)
-    for place in _PLACES:
-        if (folder / place).is_file():
-            return (folder / place).resolve()
+    for relative in _PLACES:
+        if (folder / relative).is_file():
+            return (folder / relative).resolve()
     raise FileNotFoundError(f"{package} has no model index: looked for {', '.join(_PLACES)} in {folder}")
 
 
@@ -105,7 +105,7 @@ def config_file(package: str, relative: str) -> Path:
         FileNotFoundError: it has no such config; near names are given.
     """
     folder = package_folder(package)
-    roots = [(folder / place).resolve() for place in _CONFIGS if (folder / place).is_dir()]
+    roots = [(folder / configs).resolve() for configs in _CONFIGS if (folder / configs).is_dir()]
     if not roots:
         raise FileNotFoundError(f"{package} ships no configs: looked for {', '.join(_CONFIGS)} in {folder}")
     wanted = relative if Path(relative).suffix else f"{relative}.py"
@@ -113,7 +113,7 @@ def config_file(package: str, relative: str) -> Path:
         if (root / wanted).is_file():
             return root / wanted
     there = [path.relative_to(root).as_posix() for root in roots for path in root.rglob("*.py")]
-    hint = near(wanted, there, otherwise=f"; there are {len(there)} in {roots[0]}")
+    hint = suggest(wanted, there, otherwise=f"; there are {len(there)} in {roots[0]}")
     raise FileNotFoundError(f"{package} has no config {wanted!r}{hint}")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from eng.logging.near_names import near
+from eng.logging.near_names import suggest
 from eng.logging.optional import optional_module
 
 
@@ -29,7 +29,7 @@ from eng.logging.optional import optional_module
 @click.option("--cfg-options", multiple=True, metavar="KEY=VALUE ...", help="Change the config first.")
 @click.pass_context
 def infer(
-    ctx: click.Context, /, model: str, inputs: tuple[str, ...], as_json: bool, batch_size: int, **given: Any
+    ctx: click.Context, /, model: str, inputs: tuple[str, ...], as_json: bool, batch_size: int, **options: Any
 ) -> None:
     """Run MODEL, a config or the name of a published model, on INPUTS: files, folders or URLs."""
     from .inputs import as_list
@@ -37,33 +37,35 @@ def infer(
     items = [item for given_input in inputs for item in as_list(given_input)]
     # What libraries print and log on the way must not stand between the predictions.
     with contextlib.redirect_stdout(sys.stderr):
-        results = _inferencer(ctx, model, given)(items, batch_size=batch_size)
+        results = _inferencer(ctx, model, options)(items, batch_size=batch_size)
     predictions = results["predictions"] if isinstance(results, Mapping) else results
     pictures = results.get("visualization") if isinstance(results, Mapping) else None
-    if given["out_dir"] is not None:
-        _save(pictures, items, given["out_dir"])
-    found = [{"input": item, "prediction": _plain(one)} for item, one in zip(items, predictions, strict=True)]
+    if options["out_dir"] is not None:
+        _save(pictures, items, options["out_dir"])
+    records = [
+        {"input": item, "prediction": _plain(prediction)} for item, prediction in zip(items, predictions, strict=True)
+    ]
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        click.echo(json.dumps(records, indent=2))
         return
-    for one in found:
-        click.echo(f"{one['input']}: {_as_words(one['prediction'])}")
+    for record in records:
+        click.echo(f"{record['input']}: {_as_words(record['prediction'])}")
 
 
-def _inferencer(ctx: click.Context, model: str, given: dict[str, Any]) -> Any:
+def _inferencer(ctx: click.Context, model: str, options: dict[str, Any]) -> Any:
     """The inferencer for a config, or for the name of a published model."""
     from eng.registry import INFERENCERS, DefaultScope
 
     from .sources import CONFIG_SUFFIXES
 
-    weights, scope, spec = given["weights"], given["scope"], given["inferencer"]
+    weights, scope, spec = options["weights"], options["scope"], options["inferencer"]
     chosen: Any = model
     if Path(model).suffix in CONFIG_SUFFIXES or Path(model).is_file():
-        chosen = ctx.obj.load_config(model, given["cfg_options"])
+        chosen = ctx.obj.load_config(model, options["cfg_options"])
         scope = scope or chosen.get("default_scope")
         spec = spec or chosen.get("inferencer")
         weights = weights or _weights_of(chosen, model)
-    elif given["cfg_options"]:
+    elif options["cfg_options"]:
         raise click.UsageError(f"--cfg-options changes a config, and {model!r} names a published model")
     if not spec:
         if chosen is model:
@@ -73,16 +75,16 @@ def _inferencer(ctx: click.Context, model: str, given: dict[str, Any]) -> Any:
             "--inferencer NAME (a subclass of eng.infer.BaseInferencer, registered in INFERENCERS)"
         )
     settings = dict(spec) if isinstance(spec, Mapping) else {"type": spec}
-    kind = settings.pop("type")
-    if given["device"] is not None:
-        settings["device"] = given["device"]
+    inferencer_type = settings.pop("type")
+    if options["device"] is not None:
+        settings["device"] = options["device"]
     # The scope of this block is an inferencer's default. Libraries' classes agree on the order of the first two only.
     with DefaultScope.overwrite_default_scope(scope):
-        found = INFERENCERS.get(kind) if isinstance(kind, str) else kind
-        if found is None:
+        inferencer_class = INFERENCERS.get(inferencer_type) if isinstance(inferencer_type, str) else inferencer_type
+        if inferencer_class is None:
             names = ", ".join(sorted(INFERENCERS.module_dict)) or "none"
-            raise click.ClickException(f"no inferencer is registered as {kind!r}; there are: {names}")
-        return found(chosen, *([weights] if weights is not None else []), **settings)
+            raise click.ClickException(f"no inferencer is registered as {inferencer_type!r}; there are: {names}")
+        return inferencer_class(chosen, *([weights] if weights is not None else []), **settings)
 
 
 def _check_published(name: str, scope: str | None) -> None:
@@ -95,7 +97,7 @@ def _check_published(name: str, scope: str | None) -> None:
     from eng.hub import find_model
 
     if scope is None:
-        hint = near(name, [str(path) for path in Path().glob("*.py")], otherwise="")
+        hint = suggest(name, [str(path) for path in Path().glob("*.py")], otherwise="")
         raise click.ClickException(
             f"there is no file {name}{hint}\nIf it is the name of a published model, say by which library: "
             "--scope mmpretrain, and --inferencer NAME"
@@ -107,11 +109,11 @@ def _weights_of(cfg: Any, path: str) -> str:
     from eng.checkpoint import find_latest_checkpoint
 
     work_dir = cfg.get("work_dir") or str(Path("work_dirs") / Path(path).stem)
-    found = cfg.get("load_from") or find_latest_checkpoint(work_dir)
-    if found is None:
+    checkpoint = cfg.get("load_from") or find_latest_checkpoint(work_dir)
+    if checkpoint is None:
         raise click.ClickException(f"no weights: there is no checkpoint in {work_dir}, so name one by --weights")
-    click.echo(f"weights: {found}", err=True)
-    return str(found)
+    click.echo(f"weights: {checkpoint}", err=True)
+    return str(checkpoint)
 
 
 def _save(pictures: Sequence[Any] | None, items: Sequence[str], folder: Path) -> None:

@@ -76,8 +76,8 @@ class BaseInferencer(ABC):
             if isinstance(names, str):
                 raise TypeError(f"{cls.__name__}.{step}_kwargs must be a set of names, got the text {names!r}")
             if not isinstance(names, Set):
-                kind = type(names).__name__
-                warnings.warn(f"{cls.__name__}.{step}_kwargs is a {kind}; give a set of names", stacklevel=2)
+                class_name = type(names).__name__
+                warnings.warn(f"{cls.__name__}.{step}_kwargs is a {class_name}; give a set of names", stacklevel=2)
             for name in names:
                 if name in owner:
                     raise TypeError(f"{cls.__name__}: {name!r} is named by {owner[name]}_kwargs and by {step}_kwargs")
@@ -100,9 +100,9 @@ class BaseInferencer(ABC):
         self.device = _usable(device or get_device())
         self._accepts_any_type = model is not None
         with self._scoped():
-            given = weights if weights is not None else weight
-            self.cfg, found = config_and_weights(model, given, self._load_model_from_metafile)
-            self.model = self._init_model(self.cfg, found, str(self.device))
+            wanted = weights if weights is not None else weight
+            self.cfg, checkpoint = config_and_weights(model, wanted, self._load_model_from_metafile)
+            self.model = self._init_model(self.cfg, checkpoint, str(self.device))
             self.pipeline = self._init_pipeline(self.cfg)
             self.collate_fn = self._init_collate(self.cfg)
             self.visualizer = self._init_visualizer(self.cfg)
@@ -230,8 +230,8 @@ class BaseInferencer(ABC):
             return pseudo_collate
         arguments = {"type": collate} if not isinstance(collate, Mapping) else dict(collate)
         function = arguments.pop("type")
-        found: Any = FUNCTIONS.get(function) if isinstance(function, str) else function
-        return partial(found, **arguments) if arguments else found
+        collate_function: Any = FUNCTIONS.get(function) if isinstance(function, str) else function
+        return partial(collate_function, **arguments) if arguments else collate_function
 
     def _init_visualizer(self, cfg: Config) -> Visualizer | None:
         """The visualizer of the config, under a name of its own; None where there is none."""

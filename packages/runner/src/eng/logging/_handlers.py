@@ -172,13 +172,13 @@ def file_handler(filename: str, mode: str, cfg: dict[str, Any] | None) -> loggin
     """
     if cfg is None:
         return _quiet(logging.FileHandler(filename, mode, **_TEXT), filename)
-    kinds = _file_handlers()
+    handlers = _file_handlers()
     arguments = dict(cfg)
-    kind = arguments.pop("type", None)
-    if kind not in kinds:
-        raise ValueError(f"file_handler_cfg needs a 'type' out of {', '.join(sorted(kinds))}, not {kind!r}")
+    type_name = arguments.pop("type", None)
+    if type_name not in handlers:
+        raise ValueError(f"file_handler_cfg needs a 'type' out of {', '.join(sorted(handlers))}, not {type_name!r}")
     arguments = {**_TEXT, "filename": filename, **arguments}
-    return _quiet(kinds[kind](**arguments), filename)
+    return _quiet(handlers[type_name](**arguments), filename)
 
 
 def _quiet(handler: logging.Handler, filename: str) -> logging.Handler:
@@ -189,9 +189,11 @@ def _quiet(handler: logging.Handler, filename: str) -> logging.Handler:
 def _file_handlers() -> dict[str, Any]:
     import logging.handlers as handlers
 
-    kinds = {"FileHandler": logging.FileHandler, **vars(handlers)}
+    candidates = {"FileHandler": logging.FileHandler, **vars(handlers)}
     return {
-        name: kind
-        for name, kind in kinds.items()
-        if isinstance(kind, type) and issubclass(kind, logging.FileHandler) and not name.startswith("Base")
+        name: handler_class
+        for name, handler_class in candidates.items()
+        if isinstance(handler_class, type)
+        and issubclass(handler_class, logging.FileHandler)
+        and not name.startswith("Base")
     }

@@ -46,9 +46,9 @@ def to_plain(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, Mapping):
         return {to_plain(key): to_plain(item) for key, item in value.items()}
-    for kind in (list, tuple, set):
-        if isinstance(value, kind):
-            return kind(to_plain(item) for item in value)
+    for container in (list, tuple, set):
+        if isinstance(value, container):
+            return container(to_plain(item) for item in value)
     for atom in (str, int, float):
         if isinstance(value, atom):
             return atom(value)

@@ -32,10 +32,10 @@ class Totals:
     @classmethod
     def from_list(cls, numbers_: Sequence[float]) -> Totals:
         """From what :meth:`as_list` gave."""
-        made = cls()
-        made.total, made.count, made.smallest, made.largest = (float(number) for number in numbers_[:4])
-        made.length = int(numbers_[4])
-        return made
+        totals = cls()
+        totals.total, totals.count, totals.smallest, totals.largest = (float(number) for number in numbers_[:4])
+        totals.length = int(numbers_[4])
+        return totals
 
 
 NOTHING = Totals()

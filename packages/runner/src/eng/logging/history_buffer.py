@@ -15,7 +15,7 @@ from eng.logging.errors import UsageError, UsageTypeError
 
 from ._deferred import Entry, fetch, stack_on_device
 from ._totals import NOTHING, Totals
-from .near_names import near
+from .near_names import suggest
 
 __all__ = ["HistoryBuffer"]
 
@@ -217,19 +217,19 @@ class HistoryBuffer:
 
     def _reserve(self, extra: int, dtype: np.dtype[Any], count_dtype: np.dtype[Any]) -> None:
         """Room for `extra` values: the arrays grow by doubling up to a quarter above `max_length`, then slide."""
-        kept = self._end - self._start
-        empty = kept == 0
+        length = self._end - self._start
+        empty = length == 0
         dtype = dtype if empty else np.promote_types(self._store.dtype, dtype)
         count_dtype = count_dtype if empty else np.promote_types(self._count_store.dtype, count_dtype)
         same_types = dtype == self._store.dtype and count_dtype == self._count_store.dtype
         if self._end + extra <= len(self._store) and same_types:
             return
-        needed = kept + extra
+        needed = length + extra
         capacity = max(needed, min(2 * needed, self.max_length + self.max_length // 4 + _SPILL))
         store, count_store = np.empty(capacity, dtype), np.empty(capacity, count_dtype)
-        store[:kept] = self._store[self._start : self._end]
-        count_store[:kept] = self._count_store[self._start : self._end]
-        self._store, self._count_store, self._start, self._end = store, count_store, 0, kept
+        store[:length] = self._store[self._start : self._end]
+        count_store[:length] = self._count_store[self._start : self._end]
+        self._store, self._count_store, self._start, self._end = store, count_store, 0, length
 
     @property
     def _log_history(self) -> np.ndarray:
@@ -272,7 +272,7 @@ class HistoryBuffer:
         """
         method = self._statistics_methods.get(method_name)
         if method is None:
-            hint = near(method_name, self._statistics_methods)
+            hint = suggest(method_name, self._statistics_methods)
             raise KeyError(f"{method_name!r} is not a registered statistic{hint}")
         return method(self, *arg, **kwargs)
 
@@ -352,14 +352,14 @@ class HistoryBuffer:
         if self._store.ndim > 1:
             self._flatten()
         values, counts = self.data
-        kept = min(self._tail, len(values), self.max_length)
-        cut = len(values) - kept
+        tail_length = min(self._tail, len(values), self.max_length)
+        cut = len(values) - tail_length
         padded = torch.zeros(2, min(self._tail, self.max_length), dtype=torch.float64)
-        padded[0, :kept] = torch.from_numpy(np.asarray(values[cut:], np.float64))
-        padded[1, :kept] = torch.from_numpy(np.asarray(counts[cut:], np.float64))
+        padded[0, :tail_length] = torch.from_numpy(np.asarray(values[cut:], np.float64))
+        padded[1, :tail_length] = torch.from_numpy(np.asarray(counts[cut:], np.float64))
         return {
             "tail": padded,
-            "length": kept,
+            "length": tail_length,
             "earlier": self._earlier.with_values(values[:cut], counts[:cut]).as_list(),
             "max_length": self.max_length,
         }
@@ -367,9 +367,9 @@ class HistoryBuffer:
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Goes on from a state given by :meth:`state_dict`."""
         self.max_length = int(state_dict["max_length"])
-        companions, kept = self._companions, int(state_dict["length"])
+        companions, length = self._companions, int(state_dict["length"])
         tail = state_dict["tail"].cpu().double().numpy()
-        self._reset(tail[0, :kept], tail[1, :kept])
+        self._reset(tail[0, :length], tail[1, :length])
         self._tail = max(_SMALLEST_TAIL, tail.shape[1])
         self._earlier = Totals.from_list(state_dict["earlier"])
         self._companions = companions

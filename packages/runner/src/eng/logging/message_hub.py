@@ -233,12 +233,12 @@ class MessageHub(ManagerMixin):
         A fact that is not plain is left out with a warning that names it.
         """
         settle_together(self._log_scalars.values())
-        kept = [key for key, resumed in self._resumed_keys.items() if resumed]
+        keys = [key for key, resumed in self._resumed_keys.items() if resumed]
         facts: dict[str, Any] = {}
-        for key in kept:
+        for key in keys:
             if key in self._runtime_info:
                 self._keep_if_plain(key, facts)
-        scalars = {key: self._log_scalars[key].state_dict() for key in kept if key in self._log_scalars}
+        scalars = {key: self._log_scalars[key].state_dict() for key in keys if key in self._log_scalars}
         return {"log_scalars": scalars, "runtime_info": facts, "resumed_keys": dict(self._resumed_keys)}
 
     def _keep_if_plain(self, key: str, facts: dict[str, Any]) -> None:
@@ -295,7 +295,7 @@ def _copied(key: str, value: Any) -> Any:
         return value
 
 
-def _ordered(name: str, given: Mapping[str, Any] | None) -> OrderedDict[str, Any]:
-    if given is not None and not isinstance(given, Mapping):
-        raise UsageTypeError(f"{name} must be a mapping, not {type(given).__name__}")
-    return OrderedDict(given or {})
+def _ordered(name: str, entries: Mapping[str, Any] | None) -> OrderedDict[str, Any]:
+    if entries is not None and not isinstance(entries, Mapping):
+        raise UsageTypeError(f"{name} must be a mapping, not {type(entries).__name__}")
+    return OrderedDict(entries or {})

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .near_names import near
+from .near_names import suggest
 
 __all__ = ["MetricReader", "as_number"]
 
@@ -30,7 +30,7 @@ def as_number(name: str, value: Any) -> int | float:
         >>> as_number("acc", np.array([0.5])), as_number("acc", torch.tensor(0.25))
         (0.5, 0.25)
     """
-    kind = type(value).__name__
+    class_name = type(value).__name__
     shape = tuple(getattr(value, "shape", ()))
     if isinstance(value, torch.Tensor | np.ndarray | np.generic) and int(np.prod(shape)) == 1:
         value = value.item()
@@ -38,7 +38,7 @@ def as_number(name: str, value: Any) -> int | float:
         return value
     size = f" of shape {shape}" if shape else ""
     raise TypeError(
-        f"the metric {name!r} must be one number, got a {kind}{size}; return a number, or a tensor or an array with "
+        f"the metric {name!r} must be one number, got a {class_name}{size}; return a number, or a tensor or an array with "
         "one element, from compute_metrics"
     )
 
@@ -77,5 +77,5 @@ class MetricReader:
         present = list(metrics or {})
         if name in present:
             return f"{self.owner} watches {name!r}, which the validation gave as None: it is skipped"
-        hint = near(name, present, otherwise="", count=1)
+        hint = suggest(name, present, otherwise="", count=1)
         return f"{self.owner} watches {name!r}, which the validation did not give; it gave {present}{hint}"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["near"]
+__all__ = ["suggest"]
 
 
-def near(name: object, known: Iterable[str], otherwise: str | None = None, count: int = 2) -> str:
+def suggest(name: object, known: Iterable[str], otherwise: str | None = None, count: int = 2) -> str:
     """The end of a message about an unknown name: near names, or what there is.
 
     Args:
@@ -18,11 +18,11 @@ def near(name: object, known: Iterable[str], otherwise: str | None = None, count
         count: how many near names to give at most.
 
     Examples:
-        >>> near("max_nrom", ["max_norm", "norm_type"])
+        >>> suggest("max_nrom", ["max_norm", "norm_type"])
         "; did you mean 'max_norm'?"
-        >>> near("zzz", ["b", "a"])
+        >>> suggest("zzz", ["b", "a"])
         '; there are: a, b'
-        >>> near("zzz", ["b", "a"], otherwise="")
+        >>> suggest("zzz", ["b", "a"], otherwise="")
         ''
     """
     names = sorted(known)

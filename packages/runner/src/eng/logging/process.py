@@ -38,8 +38,8 @@ def start_of(pid: int) -> str | None:
 
 def is_this_process(facts: Mapping[str, Any]) -> bool:
     """Whether this process wrote `facts` of :func:`this_process`; files of earlier versions name no start."""
-    own = this_process()
-    return all(facts.get(key) == own[key] for key in ("host", "pid")) and _began_as(facts, own["started"])
+    current = this_process()
+    return all(facts.get(key) == current[key] for key in ("host", "pid")) and _began_as(facts, current["started"])
 
 
 def is_alive(facts: Mapping[str, Any]) -> bool:

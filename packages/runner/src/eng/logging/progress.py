@@ -111,7 +111,7 @@ class Bar:
         self.rate += weight * (steps / elapsed - self.rate)
         self._measured_at, self._measured_done = now, self.done
 
-    def rest(self) -> None:
+    def pause(self) -> None:
         """Leaves the time since the last step out of the rate: something else ran."""
         self._measured_at, self._measured_done = time.monotonic(), self.done
 
@@ -153,7 +153,7 @@ class Bar:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, exc_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
 
@@ -265,8 +265,8 @@ class _Screen:
             return
         with self.lock:
             self.bars.remove(bar)
-            for other in self.bars:
-                other.rest()
+            for remaining in self.bars:
+                remaining.pause()
             if self.bars:
                 self.draw()
                 return
@@ -333,9 +333,9 @@ class _Guard:
             self.stream.write = self.write_through
         else:
             del self.stream.write
-        rest, self.begun = self.begun, ""
-        if rest:
-            self.stream.write(rest)
+        unfinished, self.begun = self.begun, ""
+        if unfinished:
+            self.stream.write(unfinished)
 
 
 def _screen() -> _Screen | None:
@@ -345,7 +345,7 @@ def _screen() -> _Screen | None:
     if in_use is not None or not _draws(stream):
         return in_use
     screen = _Screen(stream.fileno(), getattr(stream, "encoding", None) or "utf-8")
-    terminals = [each for each in dict.fromkeys((stream, sys.stderr)) if _draws(each)]
+    terminals = [terminal for terminal in dict.fromkeys((stream, sys.stderr)) if _draws(terminal)]
     try:
         screen.guard(terminals)
     except AttributeError:  # a stream whose write cannot be replaced

@@ -243,13 +243,13 @@ class PretrainedInit:
 
     def _below_prefix(self, weights: Mapping[str, Any]) -> dict[str, Any]:
         prefix = self.prefix if str(self.prefix).endswith(".") else f"{self.prefix}."
-        found = {
+        chosen = {
             name.removeprefix(str(prefix)): value for name, value in weights.items() if name.startswith(str(prefix))
         }
-        if not found:
+        if not chosen:
             tops = sorted({name.split(".")[0] for name in weights})[:10]
             raise InitCfgError(f"{self.checkpoint} holds nothing under the prefix {prefix!r}; it has {tops}")
-        return found
+        return chosen
 
     def _get_init_info(self) -> str:
         return f"{type(self).__name__}: load from {self.checkpoint}"

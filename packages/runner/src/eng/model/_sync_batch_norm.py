@@ -75,8 +75,8 @@ def let_cpus_synchronise(model: nn.Module) -> nn.Module:
 def _statistics(values: torch.Tensor, group: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Mean ``(C,)``, variance ``(C,)`` and number of the elements of each channel, over all ranks."""
     axes = [axis for axis in range(values.dim()) if axis != 1]
-    own = values.new_tensor([values.numel() / values.shape[1]])
-    sums = _sum_over_ranks(torch.cat([values.sum(axes), own]), group)
+    count_here = values.new_tensor([values.numel() / values.shape[1]])
+    sums = _sum_over_ranks(torch.cat([values.sum(axes), count_here]), group)
     count = sums[-1].detach()
     mean = sums[:-1] / count
     deviations = values - mean.view(1, -1, *[1] * (values.dim() - 2))

@@ -99,7 +99,7 @@ class BaseAveragedModel(nn.Module):
         if steps == 0:
             _copy(averaged, sources)
         elif steps % self.interval == 0:
-            self.avg_foreach(averaged, _like(averaged, sources), steps)
+            self.avg_foreach(averaged, _matched(averaged, sources), steps)
         _copy(copies, originals)
         self.steps += 1
         self._count, self._count_mark = steps + 1, self._mark()
@@ -147,7 +147,7 @@ def _local(tensor: Any) -> Any:
     return tensor.to_local() if hasattr(tensor, "to_local") else tensor
 
 
-def _like(averaged: list[torch.Tensor], sources: list[torch.Tensor]) -> list[torch.Tensor]:
+def _matched(averaged: list[torch.Tensor], sources: list[torch.Tensor]) -> list[torch.Tensor]:
     return [
         source if source.device == average.device and source.dtype == average.dtype else source.to(average)
         for average, source in zip(averaged, sources, strict=True)

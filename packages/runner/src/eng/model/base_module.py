@@ -116,8 +116,10 @@ def _split(init_cfg: Any) -> tuple[list[Any], list[Any]]:
             raise TypeError(
                 f"init_cfg takes one dict, or several in a list, got a list with {type(cfg).__name__}: {cfg!r}"
             )
-        kind = cfg.get("type")
-        (pretrained if kind in ("Pretrained", "PretrainedInit") or kind is PretrainedInit else first).append(cfg)
+        initializer = cfg.get("type")
+        (
+            pretrained if initializer in ("Pretrained", "PretrainedInit") or initializer is PretrainedInit else first
+        ).append(cfg)
     return first, pretrained
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from eng.logging.near_names import near
+from eng.logging.near_names import suggest
 
 _NOTHING: Any = object()
 
@@ -73,7 +73,7 @@ class OverrideTargetError(RuntimeError):
     """
 
     def __init__(self, owner: object, name: str | None = None, cfg: Any = None, children: Sequence[str] = ()) -> None:
-        hint = near(name, children, otherwise="", count=1)
+        hint = suggest(name, children, otherwise="", count=1)
         super().__init__(
             owner
             if name is None

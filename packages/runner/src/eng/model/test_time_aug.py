@@ -78,9 +78,9 @@ class BaseTTAModel(BaseModel, metaclass=ABCMeta):
 def _augmentations(data: Any) -> list[Any]:
     if isinstance(data, Mapping) and data:
         count = len(next(iter(data.values())))
-        return [{key: value[place] for key, value in data.items()} for place in range(count)]
+        return [{key: value[index] for key, value in data.items()} for index in range(count)]
     if isinstance(data, (tuple, list)) and data:
-        return [[value[place] for value in data] for place in range(len(data[0]))]
+        return [[value[index] for value in data] for index in range(len(data[0]))]
     raise BatchTypeError(
         f"test-time augmentation takes a batch that is a dict, a tuple or a list, and not empty; got {type(data).__name__}"
     )

@@ -53,8 +53,8 @@ def stack_batch(tensor_list: Sequence[torch.Tensor], pad_size_divisor: int = 1, 
     if all(shape == target for shape in shapes):
         return torch.stack(list(tensor_list))
     batch: torch.Tensor = tensor_list[0].new_full((len(shapes), *target), pad_value)
-    for place, tensor in enumerate(tensor_list):
-        region: Any = (place, *map(slice, tensor.shape))
+    for index, tensor in enumerate(tensor_list):
+        region: Any = (index, *map(slice, tensor.shape))
         batch[region] = tensor
     return batch
 
@@ -139,29 +139,29 @@ def convert_sync_batchnorm(module: nn.Module, implementation: str = "torch") -> 
         return nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-any-return]  # untyped in torch
     if implementation != "mmcv":
         raise ValueError(f"sync_bn should be 'torch' or 'mmcv', but got {implementation!r}")
-    found = _mmcv_sync_batchnorm(load=True)
-    if not found:
+    layer_classes = _mmcv_sync_batchnorm(load=True)
+    if not layer_classes:
         raise ImportError("implementation='mmcv' needs mmcv with its operators; use implementation='torch'")
-    return _converted(module, found[0])
+    return _converted(module, layer_classes[0])
 
 
-def _converted(module: nn.Module, kind: type) -> nn.Module:
-    if isinstance(module, _BatchNorm) and not isinstance(module, kind):
-        return _taken_over(module, kind)
+def _converted(module: nn.Module, layer_class: type) -> nn.Module:
+    if isinstance(module, _BatchNorm) and not isinstance(module, layer_class):
+        return _taken_over(module, layer_class)
     for name, child in module.named_children():
-        module.add_module(name, _converted(child, kind))
+        module.add_module(name, _converted(child, layer_class))
     return module
 
 
-def _taken_over(old: Any, kind: Any) -> nn.Module:
-    """A normalisation layer of ``kind`` with the state of ``old``: the same tensors, so that optimizers go on."""
-    new: Any = kind(old.num_features, old.eps, old.momentum, old.affine, old.track_running_stats)
+def _taken_over(old: Any, layer_class: Any) -> nn.Module:
+    """A normalisation layer of ``layer_class`` with the state of ``old``: the same tensors, so that optimizers go on."""
+    new: Any = layer_class(old.num_features, old.eps, old.momentum, old.affine, old.track_running_stats)
     for table in ("_parameters", "_buffers"):
         getattr(new, table).update(getattr(old, table))
     new.training = old.training
     if hasattr(old, "qconfig"):
         new.qconfig = old.qconfig
-    return new  # type: ignore[no-any-return]  # kind is a Module
+    return new  # type: ignore[no-any-return]  # layer_class is a Module
 
 
 def _mmcv_sync_batchnorm(*, load: bool) -> tuple[type, ...]:

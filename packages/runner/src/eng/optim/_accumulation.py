@@ -104,10 +104,10 @@ def restore_gradients(parameters: Sequence[tuple[str, torch.Tensor]], gradients:
         )
     for name, parameter in parameters:
         if name in gradients:
-            parameter.grad = _like(parameter, gradients[name])
+            parameter.grad = _gradient_for(parameter, gradients[name])
 
 
-def _like(parameter: Any, gradient: torch.Tensor) -> torch.Tensor:
+def _gradient_for(parameter: Any, gradient: torch.Tensor) -> torch.Tensor:
     gradient = gradient.to(parameter.device, parameter.dtype, copy=True)
     if not hasattr(parameter, "device_mesh"):
         return gradient

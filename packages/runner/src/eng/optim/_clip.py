@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from eng.logging.near_names import near
+from eng.logging.near_names import suggest
 
 from ._finite import local
 from .errors import OptimError, OptimTypeError
@@ -69,16 +69,18 @@ def read_clip_grad(clip_grad: Any) -> tuple[str, Callable[..., Any], dict[str, A
     if not isinstance(clip_grad, Mapping) or not clip_grad:
         raise OptimTypeError(f"clip_grad must be a mapping such as dict(max_norm=35), got {clip_grad!r}")
     arguments = dict(clip_grad)
-    kind = arguments.pop("type", "value" if "clip_value" in arguments else "norm")
-    if kind not in _FUNCTIONS:
-        raise OptimError(f"clip_grad: type must be 'norm' or 'value', got {kind!r}{near(kind, _FUNCTIONS)}")
-    known = [name for name in inspect.signature(_FUNCTIONS[kind]).parameters if name != "parameters"]
+    type_name = arguments.pop("type", "value" if "clip_value" in arguments else "norm")
+    if type_name not in _FUNCTIONS:
+        raise OptimError(
+            f"clip_grad: type must be 'norm' or 'value', got {type_name!r}{suggest(type_name, _FUNCTIONS)}"
+        )
+    known = [name for name in inspect.signature(_FUNCTIONS[type_name]).parameters if name != "parameters"]
     for name in arguments:
         if name not in known:
-            raise OptimError(f"clip_grad of type {kind!r} takes no {name!r}{near(name, known)}")
+            raise OptimError(f"clip_grad of type {type_name!r} takes no {name!r}{suggest(name, known)}")
     if known[0] not in arguments:
-        raise OptimError(f"clip_grad of type {kind!r} needs {known[0]!r}, got {arguments}")
-    return kind, _FUNCTIONS[kind], arguments
+        raise OptimError(f"clip_grad of type {type_name!r} needs {known[0]!r}, got {arguments}")
+    return type_name, _FUNCTIONS[type_name], arguments
 
 
 def total_norm(parameters: Sequence[torch.Tensor]) -> torch.Tensor | None:

@@ -38,31 +38,31 @@ def lr(
     from eng.optim._schedule_of_config import previews_of
 
     cfg = ctx.obj.load_config(config, cfg_options)
-    found = previews_of(cfg, lambda: ctx.obj.build_model(cfg), epoch_length=epoch_length, world_size=world_size)
+    previews = previews_of(cfg, lambda: ctx.obj.build_model(cfg), epoch_length=epoch_length, world_size=world_size)
     if as_json:
-        click.echo(json.dumps({name: vars(one) for name, one in found.items()}))
+        click.echo(json.dumps({name: vars(shown) for name, shown in previews.items()}))
     else:
-        for line in summary(found):
+        for line in summary(previews):
             click.echo(line)
     if plot:
-        draw(found, plot)
+        draw(previews, plot)
         click.echo(f"wrote {plot}", err=True)
 
 
 def summary(previews: dict[str, Any]) -> list[str]:
     """A line for each curve: where it begins, its extremes, where it ends."""
     lines = []
-    for name, one in previews.items():
-        for label, values in (("lr", one.lr), ("momentum", one.momentum)):
-            for curve, groups in one.curves(values):
+    for name, shown in previews.items():
+        for label, values in (("lr", shown.lr), ("momentum", shown.momentum)):
+            for curve, groups in shown.curves(values):
                 title = f"{name}.{label}" if name else label
                 where = ": ".join(
                     filter(None, (counted(groups, "parameter group"), _shown(one.labels_of(values, curve))))
                 )
                 lines.append(
                     f"{title}: first {curve[0]:.4g}, highest {max(curve):.4g} at iteration "
-                    f"{one.iterations[curve.index(max(curve))]}, lowest {min(curve):.4g} at iteration "
-                    f"{one.iterations[curve.index(min(curve))]}, last {curve[-1]:.4g} ({where})"
+                    f"{shown.iterations[curve.index(max(curve))]}, lowest {min(curve):.4g} at iteration "
+                    f"{shown.iterations[curve.index(min(curve))]}, last {curve[-1]:.4g} ({where})"
                 )
     return lines
 
@@ -91,13 +91,13 @@ def draw(previews: dict[str, Any], path: str) -> None:
     figure = Figure(figsize=(9, 6), layout="constrained")
     known = FigureCanvasAgg(figure).get_supported_filetypes()
     if Path(path).suffix.lower().removeprefix(".") not in known:
-        raise click.ClickException(f"--plot {path}: a picture ends in one of {', '.join(f'.{one}' for one in known)}")
+        raise click.ClickException(f"--plot {path}: a picture ends in one of {', '.join(f'.{name}' for name in known)}")
     rate_axes, momentum_axes = figure.subplots(2, sharex=True, height_ratios=(2, 1))
-    for name, one in previews.items():
-        for axes, values in ((rate_axes, one.lr), (momentum_axes, one.momentum)):
-            for curve, groups in one.curves(values):
+    for name, shown in previews.items():
+        for axes, values in ((rate_axes, shown.lr), (momentum_axes, shown.momentum)):
+            for curve, groups in shown.curves(values):
                 label = f"{name} " if name else ""
-                axes.plot(one.iterations, curve, label=f"{label}{groups} group{'s' if groups > 1 else ''}")
+                axes.plot(shown.iterations, curve, label=f"{label}{groups} group{'s' if groups > 1 else ''}")
     rate_axes.set_ylabel("learning rate")
     momentum_axes.set_ylabel("momentum")
     momentum_axes.set_xlabel("iteration")

@@ -119,13 +119,13 @@ def setting_names(optimizer: Any) -> list[str]:
     """
     defaults = list(getattr(optimizer, "defaults", {}))
     arguments: set[str] = set()
-    for kind in type(optimizer).__mro__:
-        if "__init__" not in vars(kind):
+    for base in type(optimizer).__mro__:
+        if "__init__" not in vars(base):
             continue
-        parameters = inspect.signature(kind.__init__).parameters
+        parameters = inspect.signature(base.__init__).parameters
         arguments.update(parameters)
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-            names = [] if kind is torch.optim.Optimizer else [key for key in defaults if key in arguments]
+            names = [] if base is torch.optim.Optimizer else [key for key in defaults if key in arguments]
             return names or defaults
     return defaults
 

@@ -44,8 +44,10 @@ def previews_of(
         length, iterations = _run_length(cfg, epoch_length, world_size)
         wrappers = dict(wrapper.items()) if isinstance(wrapper, OptimWrapperDict) else {"": wrapper}
         return {
-            name: _preview(one, _schedulers_of(cfg, name), length, iterations, _accumulated(wrapper_cfg, name))
-            for name, one in wrappers.items()
+            name: _preview(
+                optim_wrapper, _schedulers_of(cfg, name), length, iterations, _accumulated(wrapper_cfg, name)
+            )
+            for name, optim_wrapper in wrappers.items()
         }
 
 
@@ -88,7 +90,7 @@ def _preview(
         "iter": max_iters,
         "update": math.ceil(max_iters / accumulated),
     }
-    built = [_build(one, wrapper, epoch_length, ends) for one in schedulers]
+    built = [_build(scheduler, wrapper, epoch_length, ends) for scheduler in schedulers]
     seen = preview(wrapper, built, max_iters=max_iters, epoch_length=epoch_length, accumulative_counts=accumulated)
     seen.labels = _labels(wrapper)
     return seen
@@ -126,8 +128,8 @@ def _schedulers_of(cfg: Mapping[str, Any], name: str) -> list[Any]:
 
 
 def _accumulated(wrapper_cfg: Mapping[str, Any], name: str) -> int:
-    own = wrapper_cfg.get(name) if name else wrapper_cfg
-    return int((own if isinstance(own, Mapping) else wrapper_cfg).get("accumulative_counts", 1))
+    settings = wrapper_cfg.get(name) if name else wrapper_cfg
+    return int((settings if isinstance(settings, Mapping) else wrapper_cfg).get("accumulative_counts", 1))
 
 
 def _run_length(cfg: Mapping[str, Any], epoch_length: int | None, world_size: int) -> tuple[int | None, int]:
@@ -135,9 +137,9 @@ def _run_length(cfg: Mapping[str, Any], epoch_length: int | None, world_size: in
     train_cfg = _needed(cfg, "train_cfg")
     by_epoch = _counts_epochs(train_cfg)
     counts_epochs = any(
-        one.get("by") in (None, "epoch") and one.get("by_epoch", True)
+        scheduler.get("by") in (None, "epoch") and scheduler.get("by_epoch", True)
         for name in _names(cfg)
-        for one in _schedulers_of(cfg, name)
+        for scheduler in _schedulers_of(cfg, name)
     )
     if epoch_length is None and (by_epoch or counts_epochs):
         epoch_length = _ask_dataset(_needed(cfg, "train_dataloader"), world_size)

@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
 from eng.device import pins_memory
-from eng.logging.near_names import near
+from eng.logging.near_names import suggest
 
 from .errors import SettingsError
 from .module_patterns import modules_by_pattern
@@ -60,7 +60,7 @@ class ActivationSettings:
         known = [field.name for field in fields(cls)]
         for key in setting:
             if key not in known:
-                raise SettingsError(f"activation_checkpointing takes no {key!r}{near(key, known)}")
+                raise SettingsError(f"activation_checkpointing takes no {key!r}{suggest(key, known)}")
         if "modules" not in setting:
             raise SettingsError(
                 f"activation_checkpointing needs modules, such as ['layers.*']; it has {sorted(setting)}"
@@ -115,7 +115,7 @@ def _operators(names: list[str] | str) -> list[Any]:
         overloads = [overload for member in members or [name] for overload in _overloads(member)]
         if not overloads:
             known = [*_FAMILIES, *(f"aten.{operator}" for operator in dir(torch.ops.aten))]
-            hint = near(name, known, otherwise="; names are such as 'aten.mm' or 'mylib.op'")
+            hint = suggest(name, known, otherwise="; names are such as 'aten.mm' or 'mylib.op'")
             raise SettingsError(f"activation_checkpointing keep={name!r} is no operator of torch{hint}")
         chosen += overloads
     return chosen

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from torch import nn
 
 from eng.checkpoint.unwrap import model_name
-from eng.logging.near_names import near
+from eng.logging.near_names import suggest
 
 __all__ = ["modules_by_pattern"]
 
@@ -39,7 +39,7 @@ def modules_by_pattern(model: nn.Module, patterns: Iterable[str] | str, setting:
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         names = {name for name in known if fnmatch.fnmatchcase(name, pattern)}
         if not names:
-            hint = near(pattern, known, otherwise=f"; there are {list(known)[:8]} ...")
+            hint = suggest(pattern, known, otherwise=f"; there are {list(known)[:8]} ...")
             raise ValueError(f"{setting} names {pattern!r}, which {model_name(model)} lacks{hint}")
         matched |= names
     chosen: dict[str, nn.Module] = {}

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from eng.checkpoint.unwrap import model_name
-from eng.logging.near_names import near
+from eng.logging.near_names import suggest
 
 from .errors import SettingsError
 
@@ -54,7 +54,7 @@ class PrecisionSettings:
         known = [field.name for field in fields(cls)]
         for key in setting:
             if key not in known:
-                raise SettingsError(f"precision takes no {key!r}{near(key, known)}")
+                raise SettingsError(f"precision takes no {key!r}{suggest(key, known)}")
         settings = cls(**setting)
         _check("weights", settings.weights, tuple(_WEIGHTS))
         _check("linear", settings.linear, ("float8",))
@@ -108,7 +108,7 @@ def _linear_layers(model: nn.Module, settings: PrecisionSettings) -> set[str]:
 def _matching(pattern: str, layers: Mapping[str, nn.Module], key: str) -> set[str]:
     names = {name for name in layers if fnmatch.fnmatchcase(name, pattern) or name.startswith(f"{pattern}.")}
     if not names:
-        raise SettingsError(f"precision {key}={pattern!r} names no linear layer{near(pattern, layers)}")
+        raise SettingsError(f"precision {key}={pattern!r} names no linear layer{suggest(pattern, layers)}")
     return names
 
 

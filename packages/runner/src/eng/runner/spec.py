@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from eng.logging.near_names import near
+from eng.logging.near_names import suggest
 from eng.registry import Finding, check
 
 from .errors import SettingsError
@@ -70,7 +70,7 @@ def tells_near_names(init: Init) -> Init:
     def checked(self: Any, *args: Any, **settings: Any) -> None:
         for name in settings:
             if name not in names:
-                raise TypeError(f"{type(self).__name__} takes no argument {name!r}{near(name, names)}")
+                raise TypeError(f"{type(self).__name__} takes no argument {name!r}{suggest(name, names)}")
         init(self, *args, **settings)
 
     return checked  # type: ignore[return-value]  # of the same signature

@@ -62,8 +62,8 @@ def check_python_script(cmd: str) -> None:
     Args:
         cmd: the command line.
     """
-    words = shlex.split(cmd)
-    arguments = words[1:] if words and words[0].startswith("python") else words
+    parts = shlex.split(cmd)
+    arguments = parts[1:] if parts and parts[0].startswith("python") else parts
     with mock.patch.object(sys, "argv", arguments):
         runpy.run_path(arguments[0], run_name="__main__")
 

@@ -51,8 +51,8 @@ class RunnerTestCase(TestCase):
         """Closes log files, leaves a process group and removes the work folder."""
         import torch.distributed
 
-        for kind, before in self._instances_before:
-            now = kind._instance_dict  # noqa: SLF001  # the managers offer no way to forget
+        for managed_class, before in self._instances_before:
+            now = managed_class._instance_dict  # noqa: SLF001  # the managers offer no way to forget
             for name in [name for name in now if name not in before]:
                 for handler in getattr(now.pop(name), "handlers", ()):
                     handler.close()
@@ -97,5 +97,5 @@ def _instances() -> list[tuple[Any, dict[str, Any]]]:
     from eng.registry import DefaultScope
     from eng.visualization import Visualizer
 
-    kinds: tuple[Any, ...] = (MMLogger, MessageHub, Visualizer, DefaultScope)
-    return [(kind, dict(kind._instance_dict)) for kind in kinds]  # noqa: SLF001  # see tearDown
+    managed_classes: tuple[Any, ...] = (MMLogger, MessageHub, Visualizer, DefaultScope)
+    return [(managed_class, dict(managed_class._instance_dict)) for managed_class in managed_classes]  # noqa: SLF001  # see tearDown

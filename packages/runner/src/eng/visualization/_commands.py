@@ -79,8 +79,8 @@ def _table(runs: Sequence[Any], names: Sequence[str]) -> list[str]:
                     low, high = min(finite), max(finite)
                     ends = (f"{values[0]:.5g}", f"{values[-1]:.5g}")
                     places = (f"{steps[values.index(low)]:g}", f"{steps[values.index(high)]:g}")
-                    found = (f"{low:.5g}", places[0], f"{high:.5g}", places[1])
-                    rows.append((run.title, name, axis, str(len(steps)), *ends, *found))
+                    extremes = (f"{low:.5g}", places[0], f"{high:.5g}", places[1])
+                    rows.append((run.title, name, axis, str(len(steps)), *ends, *extremes))
     return table_lines(rows, num_keys=3)
 
 
@@ -129,7 +129,7 @@ def _config_of(ctx: click.Context, saved: Path) -> Any:
         return None
 
 
-def _settings(words: Sequence[str]) -> dict[str, Any]:
+def _settings(assignments: Sequence[str]) -> dict[str, Any]:
     """Nested settings from words such as ``init_kwargs.mode=offline``.
 
     Raises:
@@ -138,10 +138,10 @@ def _settings(words: Sequence[str]) -> dict[str, Any]:
     import ast
 
     settings: dict[str, Any] = {}
-    for word in words:
-        key, sign, text = word.partition("=")
+    for assignment in assignments:
+        key, sign, text = assignment.partition("=")
         if not key or not sign:
-            raise click.UsageError(f"--option takes KEY=VALUE, not {word!r}")
+            raise click.UsageError(f"--option takes KEY=VALUE, not {assignment!r}")
         *folders, last = key.split(".")
         inner = settings
         for folder in folders:

@@ -98,9 +98,9 @@ def polyline(image: Image, points_N2: np.ndarray, *, color: RGB, width: float, s
     box = around(points_N2, width, image)
 
     def draw(part: np.ndarray) -> None:
-        kind, shift = _precision(points_N2)
+        line_type, shift = _precision(points_N2)
         lines = [_fixed(stroke, box, shift) for stroke in strokes]
-        cv2().polylines(part, lines, False, color, max(round(width), 1), kind, shift)
+        cv2().polylines(part, lines, False, color, max(round(width), 1), line_type, shift)
 
     blend(image, draw, alpha, box)
 
@@ -131,8 +131,8 @@ def overlay(image: Image, mask_HW: np.ndarray, *, color: RGB, alpha: float) -> N
 
 
 def _fill(part: np.ndarray, points_N2: np.ndarray, color: RGB, box: tuple[int, int, int, int]) -> None:
-    kind, shift = _precision(points_N2)
-    cv2().fillPoly(part, [_fixed(points_N2, box, shift)], color, kind, shift)
+    line_type, shift = _precision(points_N2)
+    cv2().fillPoly(part, [_fixed(points_N2, box, shift)], color, line_type, shift)
 
 
 def _precision(points_N2: np.ndarray) -> tuple[int, int]:

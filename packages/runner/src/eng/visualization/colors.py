@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from eng.logging.near_names import near
+from eng.logging.near_names import suggest
 from eng.logging.optional import optional_module
 
 RGB = tuple[int, int, int]
@@ -48,11 +48,11 @@ def _named(name: str) -> RGB:
     try:
         return colors.getrgb(name)[:3]
     except ValueError:
-        hint = near(name, [*colors.colormap, *_LETTERS], otherwise="")
+        hint = suggest(name, [*colors.colormap, *_LETTERS], otherwise="")
         raise ValueError(f"there is no colour {name!r}{hint}") from None
 
 
-def for_each(value: Any, count: int, what: str) -> list[Any]:
+def for_each(value: Any, count: int, name: str) -> list[Any]:
     """One value for each of `count` things: the same for all, or a list with one each.
 
     Raises:
@@ -61,5 +61,5 @@ def for_each(value: Any, count: int, what: str) -> list[Any]:
     if not isinstance(value, list):
         return [value] * count
     if len(value) != count:
-        raise ValueError(f"{what}: expected one value or a list of {count}, got a list of {len(value)}")
+        raise ValueError(f"{name}: expected one value or a list of {count}, got a list of {len(value)}")
     return value

@@ -299,20 +299,20 @@ class Drawing:
         """
         image, points_N2 = self._canvas(), _points(positions, 2, "positions")
         self._warn_outside(points_N2, "draw_texts")
-        words = [texts] if isinstance(texts, str) else list(texts)
-        if len(words) != len(points_N2):
-            raise UsageError(f"{len(words)} texts need as many positions, got {len(points_N2)}")
+        items = [texts] if isinstance(texts, str) else list(texts)
+        if len(items) != len(points_N2):
+            raise UsageError(f"{len(items)} texts need as many positions, got {len(points_N2)}")
         if font_properties is not None:
             font_families, font_sizes = _of_properties(font_properties, font_families, font_sizes)
         columns = (
-            for_each(self._default_font_size if font_sizes is None else font_sizes, len(words), "font_sizes"),
-            for_each(colors, len(words), "colors"),
-            for_each(vertical_alignments, len(words), "vertical_alignments"),
-            for_each(horizontal_alignments, len(words), "horizontal_alignments"),
-            for_each(font_families, len(words), "font_families"),
-            for_each(bboxes, len(words), "bboxes"),
+            for_each(self._default_font_size if font_sizes is None else font_sizes, len(items), "font_sizes"),
+            for_each(colors, len(items), "colors"),
+            for_each(vertical_alignments, len(items), "vertical_alignments"),
+            for_each(horizontal_alignments, len(items), "horizontal_alignments"),
+            for_each(font_families, len(items), "font_families"),
+            for_each(bboxes, len(items), "bboxes"),
         )
-        for text, point, size, color, vertical, horizontal, family, box in zip(words, points_N2, *columns, strict=True):
+        for text, point, size, color, vertical, horizontal, family, box in zip(items, points_N2, *columns, strict=True):
             rgb = to_rgb(color)
             if text and rgb is not None:
                 canvas.write(

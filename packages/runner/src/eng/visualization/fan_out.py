@@ -20,11 +20,11 @@ from .errors import DuplicateBackendError
 __all__ = ["FanOut", "build_backends"]
 
 
-def build_backends(given: Any, save_dir: str | None) -> dict[str, BaseVisBackend]:
+def build_backends(trackers: Any, save_dir: str | None) -> dict[str, BaseVisBackend]:
     """Trackers by name out of configs and objects.
 
     Args:
-        given: one or several; a config may have a ``name``, by default the name of its class is used.
+        trackers: one or several; a config may have a ``name``, by default the name of its class is used.
         save_dir: their files go to ``vis_data`` in it. Without it, only objects and configs with their own
             ``save_dir`` are used.
 
@@ -33,8 +33,8 @@ def build_backends(given: Any, save_dir: str | None) -> dict[str, BaseVisBackend
         TypeError: one is neither a tracker nor a config.
     """
     items: Sequence[Any] = ()
-    if given is not None:
-        items = given if isinstance(given, Sequence) else [given]
+    if trackers is not None:
+        items = trackers if isinstance(trackers, Sequence) else [trackers]
     backends: dict[str, BaseVisBackend] = {}
     for item in items:
         name, backend = _build(item, save_dir)
@@ -57,8 +57,8 @@ def _build(item: Any, save_dir: str | None) -> tuple[str, BaseVisBackend | None]
         cfg.setdefault("save_dir", str(Path(save_dir) / "vis_data"))
     if "save_dir" not in cfg:
         return "", None
-    kind = cfg["type"]
-    return name or (kind if isinstance(kind, str) else kind.__name__), VISBACKENDS.build(cfg)
+    backend_type = cfg["type"]
+    return name or (backend_type if isinstance(backend_type, str) else backend_type.__name__), VISBACKENDS.build(cfg)
 
 
 class FanOut:
@@ -130,9 +130,9 @@ def _accepted(backend: Any, method: str, kwargs: dict[str, Any]) -> dict[str, An
 
 
 @functools.lru_cache(maxsize=256)
-def _keywords_of(kind: type, method: str) -> frozenset[str] | None:
+def _keywords_of(backend_class: type, method: str) -> frozenset[str] | None:
     """Names of the parameters of a method; None where it takes any keyword."""
-    function = getattr(kind, method, None)
+    function = getattr(backend_class, method, None)
     if function is None:
         return None
     parameters = inspect.signature(function).parameters

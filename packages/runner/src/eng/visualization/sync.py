@@ -63,9 +63,13 @@ def sync_run(
     return path, lines
 
 
-def settings_in(config: Any, kind: str) -> dict[str, Any]:
-    """What the config of a run says about a tracker of a kind; nothing where it has none."""
+def settings_in(config: Any, class_name: str) -> dict[str, Any]:
+    """What the config of a run says about the tracker of a class; nothing where it has none."""
     visualizer = (config or {}).get("visualizer") or {}
-    given = [*((config or {}).get("vis_backends") or ()), *(visualizer.get("vis_backends") or ())]
-    found = [dict(one) for one in given if str(one.get("type", "")).rpartition(".")[2] == kind]
-    return {key: value for key, value in found[-1].items() if key not in ("type", "name")} if found else {}
+    configs = [*((config or {}).get("vis_backends") or ()), *(visualizer.get("vis_backends") or ())]
+    matches = [
+        dict(backend_cfg)
+        for backend_cfg in configs
+        if str(backend_cfg.get("type", "")).rpartition(".")[2] == class_name
+    ]
+    return {key: value for key, value in matches[-1].items() if key not in ("type", "name")} if matches else {}

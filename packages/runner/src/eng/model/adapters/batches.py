@@ -88,7 +88,7 @@ class BatchReader:
             if key not in keys:
                 if key == self.targets and key not in _keys_in(self.inputs):
                     continue  # batches of a test may have no target
-                raise BatchTypeError(f"inputs={self.inputs!r} of {self._name}: {key!r} is missing; {_told(keys)}")
+                raise BatchTypeError(f"inputs={self.inputs!r} of {self._name}: {key!r} is missing; {_described(keys)}")
         target = self._target(keys)
         if isinstance(self.inputs, Mapping):
             return Reading(keywords=dict(self.inputs), target=target)
@@ -128,7 +128,7 @@ class BatchReader:
             return Reading(positional=tuple(single), target=target)
         raise BatchTypeError(
             f"which parts of the batch are the inputs of {self._name}.forward({', '.join(self._arguments.names)})? "
-            f"{_told(keys)}. Write model=dict(..., inputs={keys[:1]!r}, targets={(target or keys[-1])!r}) with the right "
+            f"{_described(keys)}. Write model=dict(..., inputs={keys[:1]!r}, targets={(target or keys[-1])!r}) with the right "
             "keys, in the order of the arguments"
         )
 
@@ -137,7 +137,7 @@ class BatchReader:
         if arguments.takes_more or len(arguments.required) <= len(places) <= len(arguments.names):
             return
         raise BatchTypeError(
-            f"{self._name}.forward({', '.join(arguments.names)}) does not take {len(places)} inputs; {_told(keys)}, of which "
+            f"{self._name}.forward({', '.join(arguments.names)}) does not take {len(places)} inputs; {_described(keys)}, of which "
             f"the last is the target. Write model=dict(..., inputs=[0], targets={keys[-1]!r}) with the right places"
         )
 
@@ -149,27 +149,29 @@ class _Arguments:
     takes_any: bool
     takes_more: bool
 
-    def missing(self, given: Mapping[str, Any]) -> list[str]:
-        return [name for name in self.required if name not in given]
+    def missing(self, arguments: Mapping[str, Any]) -> list[str]:
+        return [name for name in self.required if name not in arguments]
 
-    def takes_target(self, place: int) -> bool:
+    def takes_target(self, position: int) -> bool:
         """Whether the argument at a place is a target: by its name, or as it has no default."""
-        if place >= len(self.names):
+        if position >= len(self.names):
             return self.takes_more
-        return self.names[place] in TARGET_NAMES or self.names[place] in self.required
+        return self.names[position] in TARGET_NAMES or self.names[position] in self.required
 
 
 def _arguments_of(network: Any) -> _Arguments:
     base = network.get_base_model() if hasattr(network, "get_base_model") else network
-    found = list(inspect.signature(base.forward).parameters.values())
+    parameters = list(inspect.signature(base.forward).parameters.values())
     named = [
-        each for each in found if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY, each.POSITIONAL_ONLY)
+        parameter
+        for parameter in parameters
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY, parameter.POSITIONAL_ONLY)
     ]
     return _Arguments(
-        names=tuple(each.name for each in named),
-        required=tuple(each.name for each in named if each.default is _EMPTY),
-        takes_any=any(each.kind is each.VAR_KEYWORD for each in found),
-        takes_more=any(each.kind is each.VAR_POSITIONAL for each in found),
+        names=tuple(parameter.name for parameter in named),
+        required=tuple(parameter.name for parameter in named if parameter.default is _EMPTY),
+        takes_any=any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters),
+        takes_more=any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters),
     )
 
 
@@ -181,7 +183,7 @@ def _keys_in(inputs: Any) -> list[Key]:
     return [inputs] if isinstance(inputs, (str, int)) else list(inputs)
 
 
-def _told(keys: Sequence[Key]) -> str:
+def _described(keys: Sequence[Key]) -> str:
     if keys and isinstance(keys[0], str):
         return f"the batch has the keys {', '.join(map(repr, keys))}"
     return f"the batch has {len(keys)} part{'' if len(keys) == 1 else 's'}"

@@ -34,8 +34,8 @@ def build_model(model: Mapping[str, Any]) -> Any:
     cfg: Any = by_prefix(model)
     options: dict[str, Any] = {}
     if takes_options(cfg.get("type")):
-        taken = _named_arguments(cfg.get("type"))
-        names = [name for name in (*OPTIONS, "data_preprocessor") if name in cfg and name not in taken]
+        claimed = _named_arguments(cfg.get("type"))
+        names = [name for name in (*OPTIONS, "data_preprocessor") if name in cfg and name not in claimed]
         if names:
             cfg = cfg.copy() if hasattr(cfg, "copy") else dict(cfg)
             options = {name: cfg.pop(name) for name in names}
@@ -56,18 +56,18 @@ def adapt(model: Any, **options: Any) -> Any:
     return SupervisedModel(model, **options)
 
 
-def takes_options(kind: Any) -> bool:
+def takes_options(model_type: Any) -> bool:
     """Whether a model's config may hold :data:`OPTIONS`: its type is known, and has no steps itself."""
-    if isinstance(kind, str):
-        if kind.partition(".")[0] in PREFIXES:
+    if isinstance(model_type, str):
+        if model_type.partition(".")[0] in PREFIXES:
             return True
-        kind = MODELS.in_current_scope().get(kind)
-    return callable(kind) and not any(hasattr(kind, step) for step in _STEPS)
+        model_type = MODELS.in_current_scope().get(model_type)
+    return callable(model_type) and not any(hasattr(model_type, step) for step in _STEPS)
 
 
-def _named_arguments(kind: Any) -> set[str]:
+def _named_arguments(model_type: Any) -> set[str]:
     """Arguments that a class or function names itself, without those that ``**kwargs`` may take."""
-    factory = MODELS.in_current_scope().get(kind) if isinstance(kind, str) else kind
+    factory = MODELS.in_current_scope().get(model_type) if isinstance(model_type, str) else model_type
     try:
         return set(inspect.signature(factory).parameters) if callable(factory) else set()
     except (TypeError, ValueError):  # a builtin that does not tell

@@ -59,8 +59,8 @@ def transformers_model(name: str, config: Any = None, from_pretrained: str | Non
     if from_pretrained is not None:
         if isinstance(config, Mapping):
             raise TypeError(f"{name}: from_pretrained={from_pretrained!r} brings its config; leave config out")
-        given = {} if config is None else {"config": config}
-        loaded: nn.Module = cls.from_pretrained(from_pretrained, **given, **kwargs)
+        config_argument = {} if config is None else {"config": config}
+        loaded: nn.Module = cls.from_pretrained(from_pretrained, **config_argument, **kwargs)
         return loaded
     if config is None or isinstance(config, Mapping):
         config = _config_of(library, cls, {**(config or {}), **kwargs})
@@ -86,12 +86,12 @@ def by_prefix(model: Mapping[str, Any]) -> Any:
     A dotted path that leads to something, such as ``"torchvision.models.resnet18"``, stays as it is; a class of transformers
     gets its config from a mapping.
     """
-    kind: Any = model.get("type")
-    library, dot, name = kind.partition(".") if isinstance(kind, str) else ("", "", "")
+    model_type: Any = model.get("type")
+    library, dot, name = model_type.partition(".") if isinstance(model_type, str) else ("", "", "")
     if not dot or library not in PREFIXES or MODELS.get(library) is None:
         return model
     takes_mapping = library == "transformers" and "." not in name and {"config", "from_pretrained"} & set(model)
-    if not takes_mapping and MODELS.get(kind) is not None:
+    if not takes_mapping and MODELS.get(model_type) is not None:
         return model
     changed: Any = model.copy() if hasattr(model, "copy") else dict(model)
     changed.update(type=library, name=name.removeprefix("models."))

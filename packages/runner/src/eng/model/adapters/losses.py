@@ -44,8 +44,8 @@ def build_loss(loss: Any) -> Loss | None:
     if isinstance(loss, (str, type)):
         return build_loss({"type": loss})
     if isinstance(loss, Mapping):
-        kind = loss.get("type")
-        factory = MODELS.in_current_scope().get(kind) if isinstance(kind, str) else kind
+        loss_type = loss.get("type")
+        factory = MODELS.in_current_scope().get(loss_type) if isinstance(loss_type, str) else loss_type
         if callable(factory) and not isinstance(factory, type):
             return functools.partial(factory, **{key: value for key, value in loss.items() if key != "type"})
         built: Loss = MODELS.build(loss)

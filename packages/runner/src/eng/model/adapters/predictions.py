@@ -37,17 +37,17 @@ class Predictions(Sequence[Any]):
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
-            return [self._sample(place) for place in range(len(self))[index]]
+            return [self._sample(position) for position in range(len(self))[index]]
         return self._sample(range(len(self))[index])
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return map(self._sample, range(len(self)))
 
-    def _sample(self, place: int) -> dict[str, Any]:
-        return {name: values[place] for name, values in self.batch.items() if _has(values, place)}
+    def _sample(self, position: int) -> dict[str, Any]:
+        return {name: values[position] for name, values in self.batch.items() if _has(values, position)}
 
 
-def _has(values: Any, place: int) -> bool:
+def _has(values: Any, position: int) -> bool:
     if isinstance(values, torch.Tensor):
-        return values.dim() > 0 and place < len(values)
-    return isinstance(values, Sequence) and place < len(values)
+        return values.dim() > 0 and position < len(values)
+    return isinstance(values, Sequence) and position < len(values)

@@ -115,7 +115,7 @@ class SupervisedModel(BaseModel):
                 "model=dict(..., targets='the key or place of the target')"
             )
         raise NoLossError(
-            f"{name} returned {_told(output)}, which holds no loss, for a batch of {parts}. Give the run a loss, "
+            f"{name} returned {_described(output)}, which holds no loss, for a batch of {parts}. Give the run a loss, "
             "loss=dict(type='CrossEntropyLoss') (any registered name or callable loss(output, target)), give the network "
             "the labels that it computes its loss from (inputs=[...]), or derive it from eng.model.BaseModel"
         )
@@ -161,7 +161,7 @@ def _add_prefix(module: nn.Module, state: Any, prefix: str, *_: Any) -> None:
             state[prefix + PREFIX + name] = state.pop(key)
 
 
-def _told(output: Any) -> str:
+def _described(output: Any) -> str:
     if isinstance(output, torch.Tensor):
         return f"a tensor of shape {tuple(output.shape)}"
     if isinstance(output, Mapping):

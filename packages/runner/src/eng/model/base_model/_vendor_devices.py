@@ -37,13 +37,13 @@ class VendorDevices:
         return _moved(self, "musa", device)
 
 
-def _moved(module: Self, kind: str, device: Any) -> Self:
-    moved: Self = cast("Any", module).to(named(kind, device))
+def _moved(module: Self, device_type: str, device: Any) -> Self:
+    moved: Self = cast("Any", module).to(named(device_type, device))
     return moved
 
 
-def named(kind: str, device: Any) -> torch.device:
-    """The device that ``device``, an index, a name, a device or None, means for a method called ``kind``."""
+def named(device_type: str, device: Any) -> torch.device:
+    """The device that ``device``, an index, a name, a device or None, means for a method called ``device_type``."""
     if isinstance(device, (str, torch.device)):
         return torch.device(device)
-    return torch.device(kind) if device is None else torch.device(kind, device)
+    return torch.device(device_type) if device is None else torch.device(device_type, device)

@@ -119,8 +119,8 @@ class ImgDataPreprocessor(BaseDataPreprocessor):
         if bgr_to_rgb and rgb_to_bgr:
             raise ModelValueError("bgr_to_rgb and rgb_to_bgr undo each other: set one of them")
         if (mean is None) != (std is None):
-            given, missing = ("std", "mean") if mean is None else ("mean", "std")
-            raise ModelValueError(f"{given} came without {missing}; normalisation needs both, and none leaves it out")
+            present, missing = ("std", "mean") if mean is None else ("mean", "std")
+            raise ModelValueError(f"{present} came without {missing}; normalisation needs both, and none leaves it out")
         self._enable_normalize = mean is not None
         if mean is not None and std is not None:
             for name, values in (("mean", mean), ("std", std)):
@@ -155,7 +155,7 @@ class ImgDataPreprocessor(BaseDataPreprocessor):
         """
         data = self.cast_data(data)
         if not isinstance(data, dict) or "inputs" not in data:
-            raise BatchTypeError(f"ImgDataPreprocessor takes a dict with 'inputs', got {_told(data)}")
+            raise BatchTypeError(f"ImgDataPreprocessor takes a dict with 'inputs', got {_described(data)}")
         inputs = data["inputs"]
         if isinstance(inputs, torch.Tensor):
             data["inputs"] = self._padded(self._image(inputs, 4))
@@ -164,7 +164,7 @@ class ImgDataPreprocessor(BaseDataPreprocessor):
             data["inputs"] = stack_batch(images, self.pad_size_divisor, self.pad_value)
         else:
             raise BatchTypeError(
-                f"'inputs' must be a tensor (N, C, H, W) or a list of tensors (C, H, W), got {_told(inputs)}; choose "
+                f"'inputs' must be a tensor (N, C, H, W) or a list of tensors (C, H, W), got {_described(inputs)}; choose "
                 "the collate_fn accordingly (pseudo_collate gives lists, default_collate tensors)"
             )
         data.setdefault("data_samples", None)
@@ -189,7 +189,7 @@ class ImgDataPreprocessor(BaseDataPreprocessor):
         return functional.pad(images, (0, right, 0, bottom), "constant", self.pad_value) if bottom or right else images
 
 
-def _told(value: Any) -> str:
+def _described(value: Any) -> str:
     if isinstance(value, Mapping):
         return f"a dict with {list(value)}"
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):

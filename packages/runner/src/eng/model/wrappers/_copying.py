@@ -43,18 +43,18 @@ def _plain(model: nn.Module) -> Iterator[None]:
     classes = [type(module) for module in modules]
     added = [{key: value for key, value in vars(module).items() if _is_added(key)} for module in modules]
     try:
-        for module, cls, kept in zip(modules, classes, added, strict=True):
+        for module, cls, attributes in zip(modules, classes, added, strict=True):
             if hasattr(module, "reshard"):
                 module.__class__ = cls.__mro__[2]
-            for key, value in kept.items():
+            for key, value in attributes.items():
                 vars(module).pop(key)
                 if isinstance(key, str) and key.endswith("_hooks"):
                     vars(module)[key] = type(value)()
         yield
     finally:
-        for module, cls, kept in zip(modules, classes, added, strict=True):
+        for module, cls, attributes in zip(modules, classes, added, strict=True):
             module.__class__ = cls
-            vars(module).update(kept)
+            vars(module).update(attributes)
 
 
 def _is_added(key: Any) -> bool:
@@ -66,10 +66,10 @@ def cut_entries(module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: 
     """Turns whole tensors that are to be loaded into this rank's shards."""
     from torch.distributed.tensor import DTensor
 
-    for name, own in module.named_parameters():
+    for name, parameter in module.named_parameters():
         value = state_dict.get(prefix + name)
-        if isinstance(own, DTensor) and isinstance(value, torch.Tensor) and not isinstance(value, DTensor):
-            state_dict[prefix + name] = shard_of(value.to(own.device), own)
+        if isinstance(parameter, DTensor) and isinstance(value, torch.Tensor) and not isinstance(value, DTensor):
+            state_dict[prefix + name] = shard_of(value.to(parameter.device), parameter)
 
 
 def shard_of(value: torch.Tensor, target: Any) -> torch.Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch.nn.parallel.distributed import DistributedDataParallel
 
-from eng.logging.near_names import near
+from eng.logging.near_names import suggest
 from eng.model.errors import WrapperOptionError
 
 __all__ = ["register_gradient_hook"]
@@ -33,7 +33,7 @@ def register_gradient_hook(wrapper: DistributedDataParallel, setting: str | Mapp
     name, compress = options.pop("type", None), options.pop("compress", None)
     if name not in _NAMES:
         raise WrapperOptionError(
-            "gradient_hook", f"expected one of {', '.join(_NAMES)}, got {name!r}{near(name, _NAMES, '')}"
+            "gradient_hook", f"expected one of {', '.join(_NAMES)}, got {name!r}{suggest(name, _NAMES, '')}"
         )
     # The default hooks take the process group as their state, and all processes where it is None.
     group, is_powersgd = wrapper.process_group, "powersgd" in name

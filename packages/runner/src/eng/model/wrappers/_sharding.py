@@ -14,7 +14,7 @@ import torch.distributed as torch_dist
 from torch import nn
 
 from eng.device import current_device, get_device
-from eng.logging.near_names import near
+from eng.logging.near_names import suggest
 from eng.model.errors import WrapperOptionError
 from eng.registry import FUNCTIONS
 
@@ -125,7 +125,7 @@ def modules_to_shard(module: nn.Module, policy: Any, ignored: Iterable[nn.Module
 def _check_known(kwargs: Mapping[str, Any]) -> None:
     for name in kwargs:
         if name not in _KNOWN:
-            raise TypeError(f"MMFullyShardedDataParallel takes no argument {name!r}{near(name, _KNOWN)}")
+            raise TypeError(f"MMFullyShardedDataParallel takes no argument {name!r}{suggest(name, _KNOWN)}")
         if name in _ALWAYS_ON and not kwargs[name]:
             logger.warning("%s=%r: fully_shard always does it", name, kwargs[name])
 
@@ -188,30 +188,30 @@ def _precision(mixed_precision: Any) -> Any:
     if mixed_precision is None:
         return MixedPrecisionPolicy()
     if isinstance(mixed_precision, Mapping):
-        given = dict(mixed_precision)
+        options = dict(mixed_precision)
     elif hasattr(mixed_precision, "param_dtype"):
-        given = {name: getattr(mixed_precision, name) for name in ("param_dtype", "reduce_dtype", "buffer_dtype")}
+        options = {name: getattr(mixed_precision, name) for name in ("param_dtype", "reduce_dtype", "buffer_dtype")}
     else:
         raise TypeError(
             f"mixed_precision takes None, a dict such as dict(param_dtype='bfloat16') or a MixedPrecision, got "
             f"{type(mixed_precision).__name__}: {mixed_precision!r}"
         )
-    if given.pop("buffer_dtype", None) is not None:
+    if options.pop("buffer_dtype", None) is not None:
         logger.warning("mixed_precision: fully_shard leaves buffers as they are; buffer_dtype has no effect")
     names = ("param_dtype", "reduce_dtype", "output_dtype", "cast_forward_inputs")
-    unknown = [name for name in given if name not in names]
+    unknown = [name for name in options if name not in names]
     if unknown:
         raise WrapperOptionError("mixed_precision", f"knows {', '.join(names)}, got {unknown}")
-    return MixedPrecisionPolicy(**{name: _dtype(value) for name, value in given.items()})
+    return MixedPrecisionPolicy(**{name: _dtype(value) for name, value in options.items()})
 
 
 def _dtype(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    found = getattr(torch, value.removeprefix("torch."), None)
-    if not isinstance(found, torch.dtype):
+    dtype = getattr(torch, value.removeprefix("torch."), None)
+    if not isinstance(dtype, torch.dtype):
         raise WrapperOptionError("mixed_precision", f"{value!r} is no type of torch, such as 'bfloat16'")
-    return found
+    return dtype
 
 
 def _function(spec: Any, option: str) -> Callable[..., Any]:
@@ -225,10 +225,10 @@ def _function(spec: Any, option: str) -> Callable[..., Any]:
         raise TypeError(f"`{option}` should be `None`, `str`, a dict or callable, but has type {type(spec).__name__}")
     from torch.distributed.fsdp import wrap
 
-    found: Any = FUNCTIONS.get(spec) or getattr(wrap, spec, None)
-    if not callable(found):
+    function: Any = FUNCTIONS.get(spec) or getattr(wrap, spec, None)
+    if not callable(function):
         raise WrapperOptionError(option, f"{spec!r} names no function in FUNCTIONS or torch.distributed.fsdp.wrap")
-    return found  # type: ignore[no-any-return]  # what is registered there is a function
+    return function  # type: ignore[no-any-return]  # what is registered there is a function
 
 
 def _reset(module: nn.Module) -> None:

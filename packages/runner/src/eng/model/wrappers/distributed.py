@@ -84,6 +84,6 @@ class MMDistributedDataParallel(DistributedDataParallel):
 
 def _unused_in(message: str, names: list[str]) -> list[str]:
     """The parameters that torch's message gives the numbers of."""
-    found = re.search(r"did not receive grad for rank \d+:((?: \d+)+)", message)
-    numbers = [int(number) for number in found.group(1).split()] if found else []
+    match = re.search(r"did not receive grad for rank \d+:((?: \d+)+)", message)
+    numbers = [int(number) for number in match.group(1).split()] if match else []
     return [names[number] for number in numbers if number < len(names)]

@@ -84,7 +84,7 @@ class MMFullyShardedDataParallel(nn.Module):
         settings.prepare(module, param_init_fn)
         for child in modules_to_shard(module, auto_wrap_policy, settings.ignored_modules):
             fully_shard(child, **settings.options)
-        fully_shard(module, **_of_the_whole(settings.options))
+        fully_shard(module, **_outermost_options(settings.options))
         settings.follow_device(module)
         self.module: Any = module
 
@@ -142,7 +142,7 @@ class MMFullyShardedDataParallel(nn.Module):
         if rank0_only:
             options = StateDictOptions(full_state_dict=True, cpu_offload=True)
             return get_model_state_dict(self.module, options=options)
-        return {name: _whole(value) for name, value in self.module.state_dict().items()}
+        return {name: _gathered(value) for name, value in self.module.state_dict().items()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Takes shards (as :meth:`state_dict` gives) or whole tensors, which every rank must hold.
@@ -154,13 +154,13 @@ class MMFullyShardedDataParallel(nn.Module):
         """
         from torch.distributed.tensor import DTensor
 
-        own = self.module.state_dict()
+        model_state = self.module.state_dict()
         placed = {}
         for name, value in state_dict.items():
-            target = own.get(name)
+            target = model_state.get(name)
             if isinstance(target, DTensor) and not isinstance(value, DTensor):
-                whole = value.to(device=target.device, dtype=target.dtype)
-                value = shard_of(whole, target)
+                full = value.to(device=target.device, dtype=target.dtype)
+                value = shard_of(full, target)
             placed[name] = value
         return self.module.load_state_dict(placed, strict=strict, assign=assign)
 
@@ -171,7 +171,7 @@ class MMFullyShardedDataParallel(nn.Module):
         return self
 
 
-def _of_the_whole(options: Mapping[str, Any]) -> dict[str, Any]:
+def _outermost_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options of the outermost module, which torch leaves gathered where nobody says otherwise.
 
     The backward begins with it right after its forward has ended: to free it in between saves nothing.
@@ -179,7 +179,7 @@ def _of_the_whole(options: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in options.items() if (key, value) != ("reshard_after_forward", True)}
 
 
-def _whole(value: Any) -> Any:
+def _gathered(value: Any) -> Any:
     from torch.distributed.tensor import DTensor
 
     if isinstance(value, DTensor):

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from eng.checkpoint.unwrap import wrapper_kinds
+from eng.checkpoint.unwrap import wrapper_classes
 from eng.registry import MODEL_WRAPPERS
 
 
@@ -21,4 +21,4 @@ def is_model_wrapper(model: nn.Module, registry: Any = MODEL_WRAPPERS) -> bool:
         >>> is_model_wrapper(nn.Linear(1, 1)), is_model_wrapper(nn.DataParallel(nn.Linear(1, 1)))
         (False, True)
     """
-    return isinstance(model, wrapper_kinds(registry))
+    return isinstance(model, wrapper_classes(registry))

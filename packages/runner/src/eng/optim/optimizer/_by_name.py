@@ -60,19 +60,25 @@ def register_optimizers(is_installed: Callable[[str], object] = find_spec) -> No
 def torch_optimizers() -> dict[str, type[torch.optim.Optimizer]]:
     """The optimizers of ``torch.optim`` by name; its Adafactor, which came later than transformers', as TorchAdafactor."""
     return {
-        "TorchAdafactor" if name == "Adafactor" else name: found
-        for name, found in vars(torch.optim).items()
-        if inspect.isclass(found) and issubclass(found, torch.optim.Optimizer) and found is not torch.optim.Optimizer
+        "TorchAdafactor" if name == "Adafactor" else name: optimizer_class
+        for name, optimizer_class in vars(torch.optim).items()
+        if inspect.isclass(optimizer_class)
+        and issubclass(optimizer_class, torch.optim.Optimizer)
+        and optimizer_class is not torch.optim.Optimizer
     }
 
 
-def name_beside(taken: Mapping[str, Any], package: str, name: str) -> str:
+def name_beside(registered: Mapping[str, Any], package: str, name: str) -> str:
     """Under which name an optimizer is registered: bitsandbytes' get a prefix where their own is taken."""
-    return f"bnb_{name}" if package == "bitsandbytes" and name in taken else name
+    return f"bnb_{name}" if package == "bitsandbytes" and name in registered else name
 
 
 def _register_npu() -> None:
     module = getattr(import_module("torch_npu"), "optim", None)
-    for name, found in vars(module).items() if module is not None else ():
-        if inspect.isclass(found) and issubclass(found, torch.optim.Optimizer) and name not in OPTIMIZERS.module_dict:
-            OPTIMIZERS.register_fallback(name, found)
+    for name, optimizer_class in vars(module).items() if module is not None else ():
+        if (
+            inspect.isclass(optimizer_class)
+            and issubclass(optimizer_class, torch.optim.Optimizer)
+            and name not in OPTIMIZERS.module_dict
+        ):
+            OPTIMIZERS.register_fallback(name, optimizer_class)

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from eng.logging.near_names import near
+from eng.logging.near_names import suggest
 from eng.optim.errors import OptimError, OptimTypeError
 
 KNOWN = (
@@ -88,12 +88,12 @@ def custom_key_of(path: str, custom_keys: Mapping[str, Any]) -> str | None:
 
 
 def options(
-    place: Place, rules: Mapping[str, Any], base_lr: float | None, base_wd: float | None
+    site: Place, rules: Mapping[str, Any], base_lr: float | None, base_wd: float | None
 ) -> tuple[dict[str, Any], str | None]:
     """The values of a parameter's group, and the custom key that decided, if one did.
 
     Args:
-        place: where the parameter stands.
+        site: where the parameter stands.
         rules: ``paramwise_cfg``.
         base_lr: the optimizer's ``lr``.
         base_wd: the optimizer's ``weight_decay``.
@@ -101,10 +101,10 @@ def options(
     Raises:
         OptimError: a rule multiplies a value that the optimizer's config does not give.
     """
-    key = custom_key_of(f"{place.prefix}.{place.name}", rules.get("custom_keys") or {})
+    key = custom_key_of(f"{site.prefix}.{site.name}", rules.get("custom_keys") or {})
     custom = {} if key is None else rules["custom_keys"][key]
-    lr_mult = custom.get("lr_mult", 1.0) if key is not None else _lr_mult(place, rules)
-    decay_mult = custom.get("decay_mult", 1.0) if key is not None else _decay_mult(place, rules)
+    lr_mult = custom.get("lr_mult", 1.0) if key is not None else _lr_mult(site, rules)
+    decay_mult = custom.get("decay_mult", 1.0) if key is not None else _decay_mult(site, rules)
     values = {}
     for name, base, mult, general in (
         ("lr", base_lr, lr_mult, rules.get("lr_mult", 1.0)),
@@ -113,11 +113,11 @@ def options(
         if base is not None:
             values[name] = base * mult * general
         elif name == "lr" and mult * general != 1.0:
-            raise OptimError(f"paramwise_cfg multiplies the lr of {place.path}, but the optimizer's config has no lr")
+            raise OptimError(f"paramwise_cfg multiplies the lr of {site.path}, but the optimizer's config has no lr")
     return {**values, **custom}, key
 
 
-def logged(place: Place, rules: Mapping[str, Any], custom_key: str | None) -> set[str]:
+def logged(site: Place, rules: Mapping[str, Any], custom_key: str | None) -> set[str]:
     """Which of ``lr`` and ``weight_decay`` the log shows for a parameter: those on which a rule of its kind may act.
 
     Chapter 17 of the manual prints both for biases, ``weight_decay`` for normalisation layers, and neither for weights
@@ -125,31 +125,31 @@ def logged(place: Place, rules: Mapping[str, Any], custom_key: str | None) -> se
     """
     if custom_key is not None:
         return {"lr", "weight_decay"}
-    norm = is_norm(place.module)
-    bias = place.name == "bias" and not norm and not place.in_deformable
-    lr = bias or "lr_mult" in rules or _lr_mult(place, rules) != 1.0
-    weight_decay = bias or norm or "decay_mult" in rules or _decay_mult(place, rules) != 1.0
+    norm = is_norm(site.module)
+    bias = site.name == "bias" and not norm and not site.in_deformable
+    lr = bias or "lr_mult" in rules or _lr_mult(site, rules) != 1.0
+    weight_decay = bias or norm or "decay_mult" in rules or _decay_mult(site, rules) != 1.0
     return {name for name, shown in (("lr", lr), ("weight_decay", weight_decay)) if shown}
 
 
-def _lr_mult(place: Place, rules: Mapping[str, Any]) -> float:
-    is_offset = place.in_deformable and "conv_offset" in place.prefix and isinstance(place.module, nn.Conv2d)
+def _lr_mult(site: Place, rules: Mapping[str, Any]) -> float:
+    is_offset = site.in_deformable and "conv_offset" in site.prefix and isinstance(site.module, nn.Conv2d)
     if is_offset and rules.get("dcn_offset_lr_mult") is not None:
         return rules["dcn_offset_lr_mult"]  # type: ignore[no-any-return]  # a number of the config
-    if place.name == "bias" and not is_norm(place.module) and not place.in_deformable:
+    if site.name == "bias" and not is_norm(site.module) and not site.in_deformable:
         return _set(rules, "bias_lr_mult")
     return 1.0
 
 
-def _decay_mult(place: Place, rules: Mapping[str, Any]) -> float:
-    norm = is_norm(place.module)
-    module = place.module
+def _decay_mult(site: Place, rules: Mapping[str, Any]) -> float:
+    norm = is_norm(site.module)
+    module = site.module
     depthwise = isinstance(module, nn.Conv2d) and module.in_channels == module.groups
     for applies, rule in (
         (norm, "norm_decay_mult"),
-        (place.name == "bias" and not norm and not place.in_deformable, "bias_decay_mult"),
+        (site.name == "bias" and not norm and not site.in_deformable, "bias_decay_mult"),
         (depthwise, "dwconv_decay_mult"),
-        (place.ndim == 1 and not place.in_deformable, "flat_decay_mult"),
+        (site.ndim == 1 and not site.in_deformable, "flat_decay_mult"),
     ):
         if applies and rules.get(rule) is not None:
             return rules[rule]  # type: ignore[no-any-return]  # a number of the config
@@ -177,7 +177,7 @@ def _check_custom(key: str, values: Any, group_values: Collection[str] | None) -
             known = ["lr_mult", "decay_mult", *group_values]
             if not difflib.get_close_matches(name, known, n=1, cutoff=0.8):
                 continue  # a hook of a library may read it, as mmpretrain's SimSiam does with fix_lr
-            raise OptimError(f"paramwise_cfg.{where}: a parameter group has no {name!r}{near(name, known)}")
+            raise OptimError(f"paramwise_cfg.{where}: a parameter group has no {name!r}{suggest(name, known)}")
 
 
 def check_rules(rules: Any, base_wd: float | None, group_values: Collection[str] | None = None) -> None:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from eng.logging.near_names import near
+from eng.logging.near_names import suggest
 from eng.optim._clip import total_norm
 from eng.optim.errors import OptimError, OptimTypeError
 from eng.registry import OPTIM_WRAPPERS
@@ -180,5 +180,5 @@ def _dtype(dtype: Any, valid: tuple[str, ...]) -> torch.dtype | None:
     if not isinstance(dtype, str):
         raise OptimTypeError(f"dtype must be a name or a torch.dtype, got {dtype!r}")
     if dtype not in valid:
-        raise OptimError(f"dtype must be one of {', '.join(valid)}, got {dtype!r}{near(dtype, valid)}")
+        raise OptimError(f"dtype must be one of {', '.join(valid)}, got {dtype!r}{suggest(dtype, valid)}")
     return getattr(torch, dtype)  # type: ignore[no-any-return]  # the names above are dtypes

@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from eng.checkpoint.unwrap import name_in_checkpoint, unwrap
-from eng.logging.near_names import near
+from eng.logging.near_names import suggest
 from eng.optim.errors import MissingValueError, OptimTypeError
 from eng.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 
@@ -64,7 +64,7 @@ class DefaultOptimWrapperConstructor:
             raise OptimTypeError(f"optim_wrapper_cfg must be a mapping, got {type(optim_wrapper_cfg).__name__}")
         if "optimizer" not in optim_wrapper_cfg:
             raise MissingValueError(
-                f"optim_wrapper needs 'optimizer', the config of one{near('optimizer', optim_wrapper_cfg)}"
+                f"optim_wrapper needs 'optimizer', the config of one{suggest('optimizer', optim_wrapper_cfg)}"
             )
         self.optim_wrapper_cfg = copy.copy(optim_wrapper_cfg)  # of the same class, which knows file and line
         self.optimizer_cfg = self.optim_wrapper_cfg.pop("optimizer")
@@ -83,7 +83,7 @@ class DefaultOptimWrapperConstructor:
         if not has_own_rules:
             for rule in self.paramwise_cfg:
                 if rule not in KNOWN:
-                    logger.warning("paramwise_cfg has no rule %r%s; it is ignored", rule, near(rule, KNOWN))
+                    logger.warning("paramwise_cfg has no rule %r%s; it is ignored", rule, suggest(rule, KNOWN))
 
     def _is_in(self, param_group: dict[str, Any], param_group_list: list[dict[str, Any]]) -> bool:
         """Whether a parameter of a group is in one of the others already."""
@@ -107,14 +107,14 @@ class DefaultOptimWrapperConstructor:
         """
         known = {id(parameter) for group in params for parameter in group["params"]}
         for name, parameter in module.named_parameters(recurse=False):
-            place = Place(name, prefix, module, bool(is_dcn_module), parameter.ndim)
+            site = Place(name, prefix, module, bool(is_dcn_module), parameter.ndim)
             if id(parameter) in known:
-                self._tell_duplicate(place)
+                self._tell_duplicate(site)
             elif not parameter.requires_grad:
-                logger.warning("%s is frozen (requires_grad=False) and gets no update", place.path)
+                logger.warning("%s is frozen (requires_grad=False) and gets no update", site.path)
             else:
                 known.add(id(parameter))
-                params.append({"params": [parameter], **self._options(place)})
+                params.append({"params": [parameter], **self._options(site)})
         for name, child in module.named_children():
             path = f"{prefix}.{name}" if prefix else name
             self.add_params(params, child, prefix=path, is_dcn_module=is_deformable(module))
@@ -135,10 +135,10 @@ class DefaultOptimWrapperConstructor:
     def _split_optimizer(self, model: nn.Module) -> SplitOptimizer:
         """The optimizer of some parameters and that of the rest, as one; each has the learning rate of its config."""
         first = copy.copy(self.optimizer_cfg)
-        rest, ndim, modules = read_split(first.pop("split"), first.get("type"))
+        second, ndim, modules = read_split(first.pop("split"), first.get("type"))
         names = {id(parameter): name_in_checkpoint(model, name) for name, parameter in model.named_parameters()}
         optimizers = []
-        for cfg, wanted in ((first, True), (rest, False)):
+        for cfg, wanted in ((first, True), (second, False)):
             part = type(self)({**self.optim_wrapper_cfg, "optimizer": cfg}, dict(self._rules or {}))
             groups = [
                 {**group, "params": chosen}
@@ -161,21 +161,21 @@ class DefaultOptimWrapperConstructor:
             self._warn_of_unused_keys(model)
         return params
 
-    def _options(self, place: Place) -> dict[str, Any]:
-        values, key = options(place, self.paramwise_cfg, self.base_lr, self.base_wd)
+    def _options(self, site: Place) -> dict[str, Any]:
+        values, key = options(site, self.paramwise_cfg, self.base_lr, self.base_wd)
         if key is not None:
             self._used_keys.add(key)
-        silent = {"lr", "weight_decay"} - logged(place, self.paramwise_cfg, key)
+        silent = {"lr", "weight_decay"} - logged(site, self.paramwise_cfg, key)
         for name, value in values.items():
             if name in silent:
                 continue
-            logger.info("paramwise_options -- %s:%s=%s", place.path, name, value)
+            logger.info("paramwise_options -- %s:%s=%s", site.path, name, value)
         return values
 
-    def _tell_duplicate(self, place: Place) -> None:
+    def _tell_duplicate(self, site: Place) -> None:
         asked = bool(self.paramwise_cfg.get("bypass_duplicate", False))
         level = logging.WARNING if asked else logging.INFO
-        logger.log(level, "%s is shared with another module; it is in the group of the first", place.path)
+        logger.log(level, "%s is shared with another module; it is in the group of the first", site.path)
 
     def _warn_of_unused_keys(self, model: nn.Module) -> None:
         paths = [name for name, _ in model.named_modules() if name] + [
@@ -183,7 +183,7 @@ class DefaultOptimWrapperConstructor:
         ]
         for key in self.paramwise_cfg.get("custom_keys") or {}:
             if not any(key in path or key == f".{path}" for path in paths):
-                hint = near(key, paths, otherwise="")
+                hint = suggest(key, paths, otherwise="")
                 logger.warning("paramwise_cfg.custom_keys: %r is part of no parameter's name%s", key, hint)
             elif key not in self._used_keys:
                 logger.warning("paramwise_cfg.custom_keys: %r decides nothing, as longer keys fit the same names", key)
@@ -197,22 +197,22 @@ def _as_groups(params: Any) -> list[dict[str, Any]]:
     return [{"params": [parameter for parameter in listed if parameter.requires_grad]}]
 
 
-def _optimizer_class(kind: Any) -> Any:
-    if isinstance(kind, str):
+def _optimizer_class(optimizer_type: Any) -> Any:
+    if isinstance(optimizer_type, str):
         with OPTIMIZERS.switch_scope_and_registry(None) as registry:
-            kind = registry.get(kind)
-    return kind
+            optimizer_type = registry.get(optimizer_type)
+    return optimizer_type
 
 
-def _group_values(kind: Any) -> list[str] | None:
+def _group_values(optimizer_type: Any) -> list[str] | None:
     """Names of the values that a group of an optimizer of torch may have; None for those of others, which may take any."""
-    kind = _optimizer_class(kind)
-    if not inspect.isclass(kind) or not str(kind.__module__).startswith("torch.optim"):
+    optimizer_type = _optimizer_class(optimizer_type)
+    if not inspect.isclass(optimizer_type) or not str(optimizer_type.__module__).startswith("torch.optim"):
         return None
-    return [name for name in inspect.signature(kind).parameters if name != "params"]
+    return [name for name in inspect.signature(optimizer_type).parameters if name != "params"]
 
 
-def _first_argument(kind: Any) -> str:
+def _first_argument(optimizer_type: Any) -> str:
     """What the optimizer calls its parameters, mostly ``params``."""
-    kind = _optimizer_class(kind)
-    return next(iter(inspect.signature(kind).parameters), "params") if callable(kind) else "params"
+    optimizer_type = _optimizer_class(optimizer_type)
+    return next(iter(inspect.signature(optimizer_type).parameters), "params") if callable(optimizer_type) else "params"

@@ -72,16 +72,16 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         depths = self._depths(model, list(names.values()))
         for group in groups:
             name = names[id(group["params"][0])]
-            place, last = depths[name]
-            group["lr"] = group.get("lr", self.base_lr) * self.decay_rate ** (last - place)
-            logger.info("layer decay -- %s: place %d of %d, lr=%g", name, place, last, group["lr"])
+            depth, last = depths[name]
+            group["lr"] = group.get("lr", self.base_lr) * self.decay_rate ** (last - depth)
+            logger.info("layer decay -- %s: place %d of %d, lr=%g", name, depth, last, group["lr"])
         return groups
 
     def _depths(self, model: Any, names: list[str]) -> Mapping[str, tuple[int, int]]:
         """The place of each parameter, 0 the first, and the last place."""
-        own = getattr(getattr(model, "network", model), "get_layer_depth", None)
-        if callable(own):
-            return {name: (depth[0], depth[1] - 1) for name in names if (depth := own(name))}
+        get_depth = getattr(getattr(model, "network", model), "get_layer_depth", None)
+        if callable(get_depth):
+            return {name: (depth[0], depth[1] - 1) for name in names if (depth := get_depth(name))}
         numbers = {name: int(match.group(1)) for name in names if (match := self.layers.search(name))}
         if not numbers:
             raise OptimError(

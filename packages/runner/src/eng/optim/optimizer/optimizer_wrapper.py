@@ -79,8 +79,8 @@ class OptimWrapper(BaseOptimWrapper):
         self._accumulative_counts = int(accumulative_counts)
         self.clip_grad_kwargs: dict[str, Any] | None = None
         if clip_grad is not None:
-            kind, self.clip_func, self.clip_grad_kwargs = read_clip_grad(clip_grad)
-            self.grad_name = f"grad_{kind}"
+            clip_type, self.clip_func, self.clip_grad_kwargs = read_clip_grad(clip_grad)
+            self.grad_name = f"grad_{clip_type}"
         self.message_hub = MessageHub.get_current_instance()
         self._guard = NonFiniteGuard() if skip_nonfinite else None
         self._guards = [self._guard] if self._guard is not None else []

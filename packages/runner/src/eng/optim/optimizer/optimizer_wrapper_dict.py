@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import torch
 from torch import nn
 
-from eng.logging.near_names import near
+from eng.logging.near_names import suggest
 from eng.optim.errors import AmbiguousOptimizerError, MissingValueError, OptimTypeError
 
 from .optimizer_wrapper import OptimWrapper
@@ -160,7 +160,7 @@ class OptimWrapperDict(OptimWrapper):
 
     def __getitem__(self, key: str) -> OptimWrapper:
         if key not in self.optim_wrappers:
-            raise MissingValueError(f"there is no optimizer {key!r}{near(key, self.optim_wrappers)}")
+            raise MissingValueError(f"there is no optimizer {key!r}{suggest(key, self.optim_wrappers)}")
         return self.optim_wrappers[key]
 
     def __contains__(self, key: object) -> bool:

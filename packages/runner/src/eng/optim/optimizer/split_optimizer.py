@@ -102,12 +102,12 @@ def is_for_first(name: str, parameter: nn.Parameter, ndim: int | None, modules: 
     return not in_module and (ndim is None or parameter.ndim == ndim)
 
 
-def read_split(split: Any, kind: Any) -> tuple[dict[str, Any], int | None, list[str]]:
+def read_split(split: Any, optimizer_type: Any) -> tuple[dict[str, Any], int | None, list[str]]:
     """The config of the optimizer of the rest, the number of dimensions and the modules, of ``optimizer.split``.
 
     Args:
         split: ``dict(type="AdamW", lr=...)``, the optimizer of the rest, with ``ndim`` and ``modules``.
-        kind: type of the optimizer that is split; Muon takes matrices only.
+        optimizer_type: type of the optimizer that is split; Muon takes matrices only.
 
     Raises:
         OptimTypeError: it is no mapping with a type, or ``modules`` is no list of names (a TypeError).
@@ -117,10 +117,10 @@ def read_split(split: Any, kind: Any) -> tuple[dict[str, Any], int | None, list[
             f"optimizer.split is the config of the optimizer for the rest, such as dict(type='AdamW', lr=3e-4, "
             f"modules=['head']), got {split!r}"
         )
-    rest = dict(split)
-    is_muon = "Muon" in (kind if isinstance(kind, str) else getattr(kind, "__name__", ""))
-    ndim = rest.pop("ndim", 2 if is_muon else None)
-    modules = rest.pop("modules", [])
+    second = dict(split)
+    is_muon = "Muon" in (optimizer_type if isinstance(optimizer_type, str) else getattr(optimizer_type, "__name__", ""))
+    ndim = second.pop("ndim", 2 if is_muon else None)
+    modules = second.pop("modules", [])
     if isinstance(modules, str) or not all(isinstance(module, str) for module in modules):
         raise OptimTypeError(f"optimizer.split.modules is a list of names of modules, got {modules!r}")
-    return rest, ndim, list(modules)
+    return second, ndim, list(modules)

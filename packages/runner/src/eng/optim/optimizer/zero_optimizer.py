@@ -9,7 +9,7 @@ import torch
 from torch.distributed.optim import ZeroRedundancyOptimizer as _ZeroRedundancyOptimizer
 
 from eng.dist import is_main_process
-from eng.logging.near_names import near
+from eng.logging.near_names import suggest
 from eng.optim.errors import OptimError
 
 
@@ -28,10 +28,12 @@ class ZeroRedundancyOptimizer(_ZeroRedundancyOptimizer):
     """
 
     def __init__(self, params: Iterable[Any], optimizer_type: str, **kwargs: Any) -> None:
-        found = getattr(torch.optim, optimizer_type, None)
-        if not (isinstance(found, type) and issubclass(found, torch.optim.Optimizer)):
-            raise OptimError(f"torch.optim has no optimizer {optimizer_type!r}{near(optimizer_type, dir(torch.optim))}")
-        super().__init__(list(params), found, **kwargs)
+        optimizer_class = getattr(torch.optim, optimizer_type, None)
+        if not (isinstance(optimizer_class, type) and issubclass(optimizer_class, torch.optim.Optimizer)):
+            raise OptimError(
+                f"torch.optim has no optimizer {optimizer_type!r}{suggest(optimizer_type, dir(torch.optim))}"
+            )
+        super().__init__(list(params), optimizer_class, **kwargs)
 
     def state_dict(self) -> dict[str, Any]:
         """The state of all ranks, brought together on the main process; empty on the others. All ranks must call it."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any, ClassVar
 
-from eng.logging.near_names import near
+from eng.logging.near_names import suggest
 from eng.optim.errors import ScheduleError
 from eng.registry import PARAM_SCHEDULERS
 
@@ -223,6 +223,6 @@ def _check_one_cycle(
     if anneal_strategy not in ("cos", "linear"):
         raise ScheduleError(
             f"{name}: anneal_strategy must be 'cos' or 'linear', got {anneal_strategy!r}"
-            f"{near(anneal_strategy, ['cos', 'linear'])}",
+            f"{suggest(anneal_strategy, ['cos', 'linear'])}",
             "anneal_strategy",
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch.optim import Optimizer
 
-from eng.logging.near_names import near
+from eng.logging.near_names import suggest
 from eng.optim.errors import MissingValueError, OptimTypeError, ScheduleError
 from eng.optim.optimizer.base import BaseOptimWrapper
 
@@ -166,12 +166,12 @@ class _ParamScheduler:
             state_dict: what :meth:`state_dict` gave.
         """
         for key, value in state_dict.items():
-            own = self.__dict__.get(key)
+            present = self.__dict__.get(key)
             if callable(value) or key == "optimizer":
                 continue
-            if key in ("base_values", "_last_value", "min_values") and own and len(own) != len(value):
+            if key in ("base_values", "_last_value", "min_values") and present and len(present) != len(value):
                 continue
-            self.__dict__[key] = Counter(value) if isinstance(own, Counter) else value
+            self.__dict__[key] = Counter(value) if isinstance(present, Counter) else value
 
     def load_progress(self, state_dict: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
         """Takes over how far an earlier run was, and keeps the present settings; see :meth:`load_state_dict`.
@@ -274,7 +274,7 @@ def _unit(name: str, by: str | None, by_epoch: bool) -> str:
     if by is None:
         return "epoch" if by_epoch else "iter"
     if by not in UNITS:
-        raise ScheduleError(f"{name}: by must be one of {', '.join(UNITS)}, got {by!r}{near(by, UNITS)}", "by")
+        raise ScheduleError(f"{name}: by must be one of {', '.join(UNITS)}, got {by!r}{suggest(by, UNITS)}", "by")
     return by
 
 
@@ -283,7 +283,9 @@ def _base_values(name: str, optimizer: OptimizerType, param_name: str, *, begins
     for index, group in enumerate(optimizer.param_groups):
         if begins_anew and param_name not in group:
             known = [known for known in group if known not in ("params", "param_names")]
-            raise MissingValueError(f"{name}: parameter group {index} has no {param_name!r}{near(param_name, known)}")
+            raise MissingValueError(
+                f"{name}: parameter group {index} has no {param_name!r}{suggest(param_name, known)}"
+            )
         if begins_anew:
             group.setdefault(key, _number(group[param_name]))
         elif key not in group:
@@ -306,7 +308,7 @@ def _in_iterations(value: Any, epoch_length: int) -> Any:
     if value is None:
         return None
     if isinstance(value, (list, tuple)):
-        return [each * epoch_length for each in value]
+        return [epochs * epoch_length for epochs in value]
     return value * epoch_length
 
 

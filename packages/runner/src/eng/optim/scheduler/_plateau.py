@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eng.logging.metric_values import as_number
-from eng.logging.near_names import near
+from eng.logging.near_names import suggest
 from eng.optim.errors import MissingValueError, OptimTypeError, ScheduleError
 from eng.optim.optimizer.base import BaseOptimWrapper
 from eng.registry import PARAM_SCHEDULERS
@@ -97,7 +97,7 @@ class ReduceOnPlateauParamScheduler(_ParamScheduler):
             ("threshold_rule", threshold_rule, ("rel", "abs")),
         ):
             if value not in known:
-                raise ScheduleError(f"{name}: unknown {argument} {value!r}{near(value, known)}", argument)
+                raise ScheduleError(f"{name}: unknown {argument} {value!r}{suggest(value, known)}", argument)
 
     def _lowest(self, min_value: float | Sequence[float]) -> list[float]:
         count = len(self.optimizer.param_groups)
@@ -139,7 +139,7 @@ class ReduceOnPlateauParamScheduler(_ParamScheduler):
         if metrics.get(self.monitor) is None:
             raise MissingValueError(
                 f"{type(self).__name__} monitors {self.monitor!r}, which the validation does not give"
-                f"{near(self.monitor, metrics)}"
+                f"{suggest(self.monitor, metrics)}"
             )
         metric = float(as_number(self.monitor, metrics[self.monitor]))
         if self._is_better(metric, self.best):

@@ -70,7 +70,7 @@ def preview(
         >>> [round(rate, 2) for rate in preview(wrapper, [warm_up], max_iters=6).lr[0]]
         [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
     """
-    counting = [each for each in schedulers if not getattr(each, "need_val_args", False)]
+    counting = [scheduler for scheduler in schedulers if not getattr(scheduler, "need_val_args", False)]
     seen = Preview()
     every = max(1, max_iters // points)
     for iteration in range(max_iters):

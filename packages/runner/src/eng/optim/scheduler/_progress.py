@@ -46,17 +46,17 @@ def load_progress(scheduler: Any, state: Mapping[str, Any]) -> dict[str, tuple[A
         The arguments whose values differ, each with the value of the earlier run and the present one.
     """
     settings = settings_of(scheduler)
-    own = scheduler.__dict__
+    attributes = scheduler.__dict__
     for key, value in state.items():
         if key in settings or key == "optimizer" or callable(value):
             continue
-        if key in _PER_GROUP and own.get(key) and len(own[key]) != len(value):
+        if key in _PER_GROUP and attributes.get(key) and len(attributes[key]) != len(value):
             continue
-        own[key] = Counter(value) if isinstance(own.get(key), Counter) else value
+        attributes[key] = Counter(value) if isinstance(attributes.get(key), Counter) else value
     return {
-        key: (_shown(state[key]), _shown(own[key]))
+        key: (_shown(state[key]), _shown(attributes[key]))
         for key in sorted(settings - _DERIVED - {"verbose"})
-        if key in state and key in own and not _equal(state[key], own[key])
+        if key in state and key in attributes and not _equal(state[key], attributes[key])
     }
 
 
@@ -121,9 +121,9 @@ def _shown(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _equal(saved: Any, own: Any) -> bool:
-    if isinstance(own, Counter):
-        return {int(key): count for key, count in dict(saved).items()} == dict(own)
-    if isinstance(own, float) and isinstance(saved, (int, float)):
-        return math.isclose(saved, own, rel_tol=1e-12)
-    return bool(_shown(saved) == _shown(own))
+def _equal(saved: Any, present: Any) -> bool:
+    if isinstance(present, Counter):
+        return {int(key): count for key, count in dict(saved).items()} == dict(present)
+    if isinstance(present, float) and isinstance(saved, (int, float)):
+        return math.isclose(saved, present, rel_tol=1e-12)
+    return bool(_shown(saved) == _shown(present))

@@ -368,11 +368,12 @@ def _fraction(name: str, argument: str, value: float) -> float:
 def _ascending(name: str, milestones: Sequence[float]) -> list[int]:
     if isinstance(milestones, str) or not hasattr(milestones, "__iter__"):
         raise ScheduleError(f"{name}: milestones must be a list of whole numbers, got {milestones!r}", "milestones")
-    whole = [int(each) for each in milestones]
-    if whole != list(milestones):
+    numbers = [int(milestone) for milestone in milestones]
+    if numbers != list(milestones):
         raise ScheduleError(f"{name}: milestones must be whole numbers, got {list(milestones)}", "milestones")
-    if whole != sorted(whole):
+    if numbers != sorted(numbers):
         raise ScheduleError(
-            f"{name}: milestones must be in ascending order, got {whole}; did you mean {sorted(whole)}?", "milestones"
+            f"{name}: milestones must be in ascending order, got {numbers}; did you mean {sorted(numbers)}?",
+            "milestones",
         )
-    return whole
+    return numbers

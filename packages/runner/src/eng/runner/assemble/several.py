@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from eng.logging.near_names import near
+from eng.logging.near_names import suggest
 
 from ..errors import SettingsError
 from ..loader_keys import DATALOADER_KEYS
@@ -79,7 +79,7 @@ def _by_set(key: str, setting: Any, names: list[str], is_named: bool) -> dict[st
         if name not in names:
             loader = key.replace("_evaluator", "_dataloader").replace("_cfg", "_dataloader")
             raise SettingsError(
-                f"{key}.{name} belongs to no loader of {loader}, which needs the same name{near(name, names)}"
+                f"{key}.{name} belongs to no loader of {loader}, which needs the same name{suggest(name, names)}"
             )
     return {name: setting.get(name) for name in names}
 

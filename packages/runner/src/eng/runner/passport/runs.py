@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eng.logging.near_names import near
+from eng.logging.near_names import suggest
 from eng.logging.process import is_alive
 
 from .facts import differing
@@ -100,7 +100,7 @@ def find_run(name: str | Path) -> Start:
     if not named:
         known = [str(start.folder) for start in starts]
         raise NoPassportError(
-            f"there is no run {name}, neither here nor below {WORK_DIRS}{near(str(name), known, otherwise='')}"
+            f"there is no run {name}, neither here nor below {WORK_DIRS}{suggest(str(name), known, otherwise='')}"
         )
     return named[0]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eng.checkpoint import LoadReport, find_latest_checkpoint
-from eng.logging.near_names import near
+from eng.logging.near_names import suggest
 from eng.runner.errors import WrongCheckpointError
 
 # What leads elsewhere than to a file of this machine: s3://..., torchvision://...
@@ -52,7 +52,7 @@ def check_exists(checkpoint: str, key: str) -> None:
     """
     if _ADDRESS.match(checkpoint) or (path := Path(checkpoint).expanduser()).exists():
         return
-    hint = near(path.name, [each.name for each in path.parent.glob("*.pth")], otherwise="")
+    hint = suggest(path.name, [each.name for each in path.parent.glob("*.pth")], otherwise="")
     raise FileNotFoundError(f"{key}: there is no checkpoint {checkpoint}{hint}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from eng.logging.near_names import near
+from eng.logging.near_names import suggest
 from eng.optim._names import setting_names
 from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
 from eng.optim.scheduler._progress import set_value
@@ -29,7 +29,7 @@ def resume_and_take(resume: Any) -> tuple[bool | str, tuple[str, ...]]:
     unknown = sorted(set(resume) - {"checkpoint", "take"})
     if unknown:
         raise SettingsError(
-            f"resume takes checkpoint and take, not {unknown[0]!r}{near(unknown[0], ['checkpoint', 'take'])}"
+            f"resume takes checkpoint and take, not {unknown[0]!r}{suggest(unknown[0], ['checkpoint', 'take'])}"
         )
     take = resume.get("take") or ()
     if isinstance(take, str) or not all(isinstance(key, str) for key in take):
@@ -75,7 +75,7 @@ def check_take(take: Sequence[str], before: Mapping[str, Any], now: Mapping[str,
     sections = {key[:place] for key in known for place, sign in enumerate(key) if sign == "."} | known
     for key in take:
         if known and key not in sections:
-            raise SettingsError(f"resume's take names {key!r}, which neither run's config has{near(key, sections)}")
+            raise SettingsError(f"resume's take names {key!r}, which neither run's config has{suggest(key, sections)}")
 
 
 def _line(section: str, key: str, before: str, now: str, take: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from eng.checkpoint.unwrap import model_name
-from eng.logging.near_names import near
+from eng.logging.near_names import suggest
 
 from ..errors import SettingsError
 
@@ -95,7 +95,7 @@ def read_plan(plan: Any, model: nn.Module, ranks: int) -> dict[str, str]:
         known = others if style == "heads" else layers
         names = [name for name in known if fnmatch.fnmatchcase(name, pattern)]
         if not names and pattern not in optional:
-            hint = near(pattern, known, otherwise=f"; there are {', '.join(list(known)[:12]) or 'none'}")
+            hint = suggest(pattern, known, otherwise=f"; there are {', '.join(list(known)[:12]) or 'none'}")
             raise SettingsError(f"tensor_plan: {pattern!r} fits no nn.Linear of {model_name(model)}{hint}")
         styles |= dict.fromkeys(names, style)
     _leave_tied(styles, model, refuse=not is_own)
@@ -125,7 +125,7 @@ def _patterns(plan: Any, model: nn.Module) -> tuple[Mapping[str, str], tuple[str
         return (own, tuple(own)) if own else (PLANS[_fitting_plan(model)], _OPTIONAL)
     if isinstance(plan, str) and plan in PLANS:
         return PLANS[plan], _OPTIONAL
-    hint = near(plan, PLANS) if isinstance(plan, str) else ""
+    hint = suggest(plan, PLANS) if isinstance(plan, str) else ""
     raise SettingsError(
         f"tensor_plan must be 'auto', one of {', '.join(map(repr, PLANS))} or a mapping such as "
         f"{{'layers.*.up': 'colwise', 'layers.*.down': 'rowwise'}}, got {plan!r}{hint}"

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from eng.checkpoint.unwrap import model_name
-from eng.logging.near_names import near
+from eng.logging.near_names import suggest
 
 from ..errors import SettingsError
 
@@ -77,7 +77,7 @@ def _by_name(patterns: list[str], model: nn.Module) -> list[nn.Module]:
 
 
 def _nothing(kind: str, value: str, known: set[str], model: nn.Module) -> list[nn.Module]:
-    hint = near(value, known, otherwise=f"; there are {', '.join(sorted(known)[:12]) or 'none'}")
+    hint = suggest(value, known, otherwise=f"; there are {', '.join(sorted(known)[:12]) or 'none'}")
     raise SettingsError(f"wrap_policy {kind}={value!r} fits no module of {model_name(model)}{hint}")
 
 

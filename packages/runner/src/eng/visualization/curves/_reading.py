@@ -86,12 +86,12 @@ class LineSource:
             if not chunk:  # somebody cut the file meanwhile
                 break
             position += len(chunk)
-            *lines, rest = chunk.split(b"\n")
+            *lines, unfinished = chunk.split(b"\n")
             for line in lines:
                 yield waiting + line, True
                 waiting = b""
             if len(waiting) < _MAX_LINE_BYTES:
-                waiting += rest
+                waiting += unfinished
         if waiting:
             yield waiting, False
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from eng.logging._terminal import printable
-from eng.logging.near_names import near
+from eng.logging.near_names import suggest
 
 from .folders import run_folders, short_names, what_differs
 from .order import in_order
@@ -48,6 +48,6 @@ def choose_names(runs: Sequence[Curves], wanted: Sequence[str]) -> list[str]:
     known = list(dict.fromkeys(name for run in runs for name in run.names))
     for name in wanted:
         if name not in known:
-            hint = near(name, [printable(other, one_line=True) for other in known])
+            hint = suggest(name, [printable(other, one_line=True) for other in known])
             raise UnknownCurveError(f"no run has a curve {name!r}{hint}")
     return list(wanted) or in_order(known)

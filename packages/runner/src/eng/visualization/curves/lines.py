@@ -135,10 +135,10 @@ def _report(damage: Damage, path: Path) -> None:
         logger.warning("%s ends in half a line, which is left out", path)
 
 
-def _with_positions(found: Iterable[dict[str, Any]]) -> Iterator[Line]:
+def _with_positions(entries: Iterable[dict[str, Any]]) -> Iterator[Line]:
     """Lines with axis and iteration; MMEngine's tell them only for training, and validation lies behind it."""
     iteration, epoch = 0, None
-    for raw in found:
+    for raw in entries:
         values = {key: value for key, value in raw.items() if key not in POSITION_KEYS}
         step, axis, mode = raw.get("step", 0), raw.get("axis"), raw.get("mode")
         if "iteration" in raw:

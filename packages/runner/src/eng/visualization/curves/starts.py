@@ -64,15 +64,15 @@ def find_scalars(work_dir: str | Path) -> Path:
         return folder
     if not folder.is_dir():
         raise NoCurvesError(f"there is no folder {folder}")
-    found = [path for path in folder.rglob("scalars.json") if path.stat().st_size]
-    if not found:
+    paths = [path for path in folder.rglob("scalars.json") if path.stat().st_size]
+    if not paths:
         starts = sorted(path.name for path in folder.iterdir() if path.is_dir() and STAMP.search(path.name))
         seen = f"its starts ({', '.join(starts[-3:])}) wrote none" if starts else "it is not the work dir of a run"
         raise NoCurvesError(
             f"{folder} holds no curves: no file <start>/vis_data/scalars.json lies below it; {seen}. "
             "A run writes them while it trains, with LoggerHook and LocalVisBackend"
         )
-    return _newest(found)
+    return _newest(paths)
 
 
 def _newest(paths: list[Path]) -> Path:
@@ -119,26 +119,26 @@ def _order(path: Path) -> tuple[int, int, str, float]:
     return start_number(folder), _began_ns(path), _stamp(path), path.stat().st_mtime
 
 
-def scalars_before(checkpoint: str, experiment_name: str, work_dir: str, own: Path) -> Path | None:
+def scalars_before(checkpoint: str, experiment_name: str, work_dir: str, scalar_file: Path) -> Path | None:
     """The JSON lines of the start that wrote a checkpoint.
 
     Args:
         checkpoint: its path.
         experiment_name: from its meta; it ends with the time at which that start began.
         work_dir: of the run that goes on.
-        own: where the run that goes on writes its lines; where that is a folder that all starts share, it holds them.
+        scalar_file: where the resumed run writes its lines; where that is a folder that all starts share, it holds them.
 
     Returns:
         The file; that of the newest other start that trained where the checkpoint names none; None where there is none.
     """
-    if own.is_file() and own.stat().st_size:
-        return own
+    if scalar_file.is_file() and scalar_file.stat().st_size:
+        return scalar_file
     stamp = STAMP.search(experiment_name)
     for folder in (Path(checkpoint).parent, Path(work_dir)) if stamp else ():
-        path = folder / stamp[0] / "vis_data" / own.name  # type: ignore[index]  # the loop is empty where it is None
+        path = folder / stamp[0] / "vis_data" / scalar_file.name  # type: ignore[index]  # the loop is empty where it is None
         if path.is_file():
             return path
-    others = [path for path in Path(work_dir).glob(f"*/vis_data/{own.name}") if path.stat().st_size]
+    others = [path for path in Path(work_dir).glob(f"*/vis_data/{scalar_file.name}") if path.stat().st_size]
     return _newest(others) if others else None
 
 

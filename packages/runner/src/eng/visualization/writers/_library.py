@@ -32,8 +32,8 @@ def numbers(scalars: Mapping[str, Any], mode: str | None = None) -> dict[str, fl
     """
     if not isinstance(scalars, Mapping):
         raise TypeError(f"add_scalars takes a mapping of names to numbers, not {type(scalars).__name__}")
-    found = ((name, plain_number(name, value)) for name, value in scalars.items() if name != "step")
-    return {tracker_name(name, mode): value for name, value in found if value is not None}
+    pairs = ((name, plain_number(name, value)) for name, value in scalars.items() if name != "step")
+    return {tracker_name(name, mode): value for name, value in pairs if value is not None}
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -46,8 +46,8 @@ class DVCLiveVisBackend(TrackerVisBackend):
         dvclive = library("dvclive", type(self).__name__)
         folder = Path(self._save_dir) / "dvclive"
         folder.mkdir(parents=True, exist_ok=True)
-        own = {"dir": str(folder), "dvcyaml": str(folder / "dvc.yaml"), "save_dvc_exp": False}
-        self._live = dvclive.Live(**{**own, **self._init_kwargs})
+        defaults = {"dir": str(folder), "dvcyaml": str(folder / "dvc.yaml"), "save_dvc_exp": False}
+        self._live = dvclive.Live(**{**defaults, **self._init_kwargs})
 
     @property
     @force_init_env

@@ -73,10 +73,10 @@ class MLflowVisBackend(TrackerVisBackend):
         folder.mkdir(parents=True, exist_ok=True)
         local = f"sqlite:///{folder / 'mlflow.db'}"
         uri = self._tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or local
-        place = self._artifact_location or (f"file://{folder / 'mlartifacts'}" if uri == local else None)
+        artifact_location = self._artifact_location or (f"file://{folder / 'mlartifacts'}" if uri == local else None)
         self._client = MlflowClient(uri)
         known = self._client.get_experiment_by_name(self._exp_name)
-        experiment = known.experiment_id if known else self._client.create_experiment(self._exp_name, place)
+        experiment = known.experiment_id if known else self._client.create_experiment(self._exp_name, artifact_location)
         self._run = self._client.create_run(experiment, tags=self._tags, run_name=self._run_name)
         self._log_params(self._params)
         self._opened_ms = int(time.time() * 1000)
