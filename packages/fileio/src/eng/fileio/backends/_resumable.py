@@ -108,22 +108,22 @@ def put_parts(fs: Any, path: str, data: bytes, patience: Patience, part_bytes: i
         Exception: what a request failed with at last. The parts are removed, if the storage can be reached.
     """
     bucket, key, _ = fs.split_path(path)
-    place = {"Bucket": bucket, "Key": key}
-    place["UploadId"] = patience.repeat(lambda: fs.call_s3("create_multipart_upload", **place))["UploadId"]
+    target = {"Bucket": bucket, "Key": key}
+    target["UploadId"] = patience.repeat(lambda: fs.call_s3("create_multipart_upload", **target))["UploadId"]
     size = max(part_bytes, math.ceil(len(data) / _MOST_PARTS))
     view = memoryview(data)
 
     def send(index: int) -> dict[str, Any]:
         body = bytes(view[index * size : (index + 1) * size])
-        request = {**place, "PartNumber": index + 1, "Body": body}
+        request = {**target, "PartNumber": index + 1, "Body": body}
         return {"PartNumber": index + 1, "ETag": patience.repeat(lambda: fs.call_s3("upload_part", **request))["ETag"]}
 
     try:
         with ThreadPoolExecutor(parallel) as senders:
             parts = list(senders.map(send, range(math.ceil(len(data) / size))))
-        patience.repeat(lambda: fs.call_s3("complete_multipart_upload", **place, MultipartUpload={"Parts": parts}))
+        patience.repeat(lambda: fs.call_s3("complete_multipart_upload", **target, MultipartUpload={"Parts": parts}))
     except BaseException:
         with suppress(Exception):
-            fs.call_s3("abort_multipart_upload", **place)
+            fs.call_s3("abort_multipart_upload", **target)
         raise
     fs.invalidate_cache(path)
