@@ -122,7 +122,7 @@ def setting_names(optimizer: Any) -> list[str]:
     for base in type(optimizer).__mro__:
         if "__init__" not in vars(base):
             continue
-        parameters = inspect.signature(base.__init__).parameters
+        parameters = inspect.signature(vars(base)["__init__"]).parameters
         arguments.update(parameters)
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
             names = [] if base is torch.optim.Optimizer else [key for key in defaults if key in arguments]

@@ -46,7 +46,8 @@ def _named(name: str) -> RGB:
         return _LETTERS[name]
     colors = optional_module("PIL.ImageColor", f"the colour {name!r}", "pillow")
     try:
-        return colors.getrgb(name)[:3]
+        red, green, blue, *_ = colors.getrgb(name)  # a fourth number is the opacity
+        return red, green, blue
     except ValueError:
         hint = suggest(name, [*colors.colormap, *_LETTERS], otherwise="")
         raise ValueError(f"there is no colour {name!r}{hint}") from None
