@@ -57,7 +57,7 @@ def summary(previews: dict[str, Any]) -> list[str]:
             for curve, groups in shown.curves(values):
                 title = f"{name}.{label}" if name else label
                 where = ": ".join(
-                    filter(None, (counted(groups, "parameter group"), _shown(one.labels_of(values, curve))))
+                    filter(None, (counted(groups, "parameter group"), _shown(shown.labels_of(values, curve))))
                 )
                 lines.append(
                     f"{title}: first {curve[0]:.4g}, highest {max(curve):.4g} at iteration "

@@ -38,7 +38,7 @@ class Preview:
             curve: one of :meth:`curves`.
         """
         pairs = zip(values, self.labels, strict=False)
-        return list(dict.fromkeys(label for own, label in pairs if own == curve))
+        return list(dict.fromkeys(label for rates, label in pairs if rates == curve))
 
 
 def preview(
