@@ -449,6 +449,7 @@ def docs(session: nox.Session) -> None:
         "mkdocstrings[python]>=0.27",
         "mkdocs-static-i18n>=1.3",
         "jieba>=0.42",  # words of the Chinese search
+        "lunr>=0.7",  # ranks as the browser does
         "pytest>=8",
         "pytest-timeout>=2.3",
     )
