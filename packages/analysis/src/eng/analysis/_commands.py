@@ -47,7 +47,7 @@ def flops(
     from eng.analysis.print_helper import tensors_of
 
     check_words(config, shape, ctx.args)
-    model = ctx.obj.build_model(ctx.obj.load_config(config, cfg_options))
+    model = network_of(ctx.obj.build_model(ctx.obj.load_config(config, cfg_options)))
     inputs = tensors_of(parse_shape(shape))
     analyzer = FlopAnalyzer(model, inputs, backward=backward, convention=convention)
     with telling_the_shape(shape):  # the model runs here
@@ -60,6 +60,12 @@ def flops(
     if plot:
         draw(analyzer, plot)
         click.echo(f"wrote {plot}", err=True)
+
+
+def network_of(model: Any) -> Any:
+    """The user's own module inside the one that a run puts around a module without training steps; any other as it is."""
+    is_around_another = isinstance(getattr(model, "shown_name", None), str)
+    return getattr(model, "network", model) if is_around_another else model
 
 
 def check_words(config: str, shape: tuple[str, ...], extra: list[str]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +54,9 @@ class Services:
         return cfg
 
     def build_model(self, cfg: Any) -> Any:
-        """The model of a config.
+        """The model of a config, as a run of it has it: with the ``loss`` and the ``data_preprocessor`` beside ``model``.
+
+        Without eng-runner, whose runs these keys are for, they are left out.
 
         Args:
             cfg: a whole config with the key ``model``, or the mapping of a model itself.
@@ -62,6 +66,8 @@ class Services:
         """
         from eng.registry import MODELS, DefaultScope
 
+        if isinstance(cfg.get("model"), Mapping) and find_spec("eng.runner") is not None:
+            return import_module("eng.runner.assemble.model").model_of_config(cfg)
         with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
             return MODELS.build(cfg.get("model", cfg))
 

@@ -22,8 +22,9 @@ from eng.dataset import pseudo_collate
 from eng.device import get_device
 from eng.hub import list_model_entries
 from eng.logging.notes import add_note
-from eng.model import adapters, revert_sync_batchnorm
+from eng.model import revert_sync_batchnorm
 from eng.registry import FUNCTIONS, VISUALIZERS, DefaultScope, registered_only
+from eng.runner.assemble.model import model_of_config
 from eng.visualization import Visualizer
 
 from .errors import InputError
@@ -196,7 +197,7 @@ class BaseInferencer(ABC):
 
     def _init_model(self, cfg: Config, weights: str | None, device: str = "cpu") -> nn.Module:
         """The model in evaluation mode on a device, with its weights."""
-        model: nn.Module = adapters.build_model(cfg.model)
+        model = model_of_config({key: cfg.get(key) for key in ("model", "loss", "data_preprocessor")})
         checkpoint = None if weights is None else CheckpointLoader.load_checkpoint(weights, map_location="cpu")
         self._load_weights_to_model(model, checkpoint, cfg)
         # Batch statistics over ranks exist in training only, and a single process has none to talk to.

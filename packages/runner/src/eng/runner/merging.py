@@ -8,7 +8,6 @@ from typing import Any
 from eng.checkpoint import load_state_dict
 from eng.checkpoint._read import read_checkpoint
 from eng.model.adapters import merged_model
-from eng.registry import DefaultScope
 
 from .assemble import model as models
 from .environment import set_randomness
@@ -33,9 +32,7 @@ def merged_weights(cfg: Any, source: str | os.PathLike[str]) -> dict[str, Any]:
     seed = arguments["randomness"].get("seed")
     if seed is not None:  # a base that begins with random weights has those of the run
         set_randomness(seed, False, False)
-    with_loss = models.with_loss(arguments["model"], arguments["loss"])
-    with DefaultScope.overwrite_default_scope(arguments["default_scope"] or "eng"):
-        model = models.build_model(models.with_data_preprocessor(with_loss, arguments["data_preprocessor"]))
+    model = models.model_of_config({**arguments, "default_scope": arguments["default_scope"] or "eng"})
     convert_precision(model, arguments["precision"])
     checkpoint = read_checkpoint(os.fspath(source), map_location="cpu")
     complete(checkpoint, model.state_dict(), os.fspath(source))

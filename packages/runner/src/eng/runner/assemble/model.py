@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from eng.model import adapters
+from eng.registry import DefaultScope
 from eng.runner.errors import ModelContractError
 
 from .own_copy import own_copy
@@ -59,6 +60,17 @@ def build_model(model: Any) -> nn.Module:
         raise TypeError(f"model must be a torch.nn.Module or a config of one, got {type(model).__name__}")
     built: nn.Module = adapters.build_model(model)
     return built
+
+
+def model_of_config(cfg: Mapping[str, Any]) -> nn.Module:
+    """The model of a whole config as its run builds it: in its scope, with the ``loss`` and ``data_preprocessor`` beside it.
+
+    Args:
+        cfg: with the key ``model``.
+    """
+    with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
+        model = with_loss(cfg["model"], cfg.get("loss"))
+        return build_model(with_data_preprocessor(model, cfg.get("data_preprocessor")))
 
 
 def check_steps(model: nn.Module, modes: list[str]) -> None:
