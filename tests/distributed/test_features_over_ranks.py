@@ -32,6 +32,7 @@ GAME = {
     "param_scheduler": None,
 }
 AVERAGED = {**SHORT, "hooks": [{"type": "EMAHook", "momentum": 0.1}]}
+STATISTICS = {**NORM, "hooks": [{"type": "EMAHook", "momentum": 0.1, "bn_batches": 3}]}
 ONE = {
     "plain": SHORT,
     "two losses": {**SHORT, "optim": {"accumulative_counts": 2}},
@@ -84,6 +85,9 @@ LAUNCHES = {
             "fsdp, no_sync": {**ONE["two losses"], "strategy": {**FSDP, "no_sync": True}},
             "fsdp by size": {**SHORT, "strategy": {"type": "FSDP2", "wrap_policy": {"min_params": 200}}},
             "fsdp by name": {**SHORT, "strategy": {"type": "FSDP2", "wrap_policy": {"names": ["blocks.*", "head"]}}},
+            "ddp statistics": {**STATISTICS, "cfg": {"sync_bn": "torch"}},
+            "ddp statistics, left": {**STATISTICS, "hooks": AVERAGED["hooks"], "cfg": {"sync_bn": "torch"}},
+            "fsdp statistics": {**STATISTICS, "strategy": FSDP, "cfg": {"sync_bn": "torch"}},
             **jobs_of("fsdp"),
             **jobs_of("ddp"),
         },
@@ -126,6 +130,15 @@ def test_shards_in_half_precision_compute_in_it(runs: Runs) -> None:
     assert half["dtypes"] == ["bfloat16"]
     assert half["kinds"] == ["float32"]
     assert half["losses"] == pytest.approx(runs["alone plain"]["losses"], rel=0.05)
+
+
+def test_statistics_of_an_average_over_shards_are_those_of_copies(runs: Runs) -> None:
+    shards, copies, left = runs["fsdp statistics"], runs["ddp statistics"], runs["ddp statistics, left"]
+    assert_same(shards, copies)
+    for name in ("losses", "weights"):  # training does not notice
+        assert copies[name] == left[name]
+    errors = [[metrics["error"] for metrics in report["metrics"]] for report in (copies, left)]
+    assert errors[0] != pytest.approx(errors[1], rel=1e-3)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -13,6 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Subset
 
 from eng.logging.errors import UsageError
+from eng.model._steps import free_gathered
 
 
 def spread_batches(loader: Any, count: int) -> Iterator[Any]:
@@ -52,6 +53,7 @@ def update_bn(model: Any, batches: Iterable[Any]) -> None:
         model.train()
         for batch in batches:
             model._run_forward(model.data_preprocessor(batch, False), mode="tensor")  # noqa: SLF001  # the model's contract
+            free_gathered(model)
     for module, momentum in zip(norms, momenta, strict=True):
         module.momentum = momentum
     for module, training in modes:

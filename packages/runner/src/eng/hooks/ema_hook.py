@@ -153,7 +153,10 @@ class EMAHook(Hook):
         steps = int(self.ema_model.steps)
         if not self.bn_batches or self._swapped or steps in (0, self._statistics_at):
             return
-        update_bn(self.ema_model.module, spread_batches(runner.train_dataloader, self.bn_batches))
+        # In the trained model's place: the copy of a sharded model has no code that gathers its weights.
+        self._swap_ema_parameters()
+        update_bn(self.src_model, spread_batches(runner.train_dataloader, self.bn_batches))
+        self._swap_ema_parameters()
         self._statistics_at = steps
 
     def _ema_started(self, runner: RunnerView) -> bool:
