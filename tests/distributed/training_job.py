@@ -32,9 +32,10 @@ from eng.runner.strategy.shard_process import ShardProcess
 
 
 class Points(Dataset[dict[str, Any]]):
-    """``length`` points with a target each, which depend on their number only."""
+    """``length`` points with a target each, which depend on their number only; they may take time."""
 
-    def __init__(self, length: int) -> None:
+    def __init__(self, length: int, seconds: float = 0) -> None:
+        self.seconds = seconds
         generator = torch.Generator().manual_seed(7)
         self.inputs = torch.randn(length, 8, generator=generator)
         self.targets = torch.sin(self.inputs.sum(1, keepdim=True))
@@ -43,6 +44,7 @@ class Points(Dataset[dict[str, Any]]):
         return len(self.inputs)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
+        time.sleep(self.seconds)
         return {"inputs": self.inputs[index], "targets": self.targets[index], "index": index}
 
 
@@ -110,7 +112,7 @@ class Regressor(BaseModel):
         # A bias in front of a normalisation has no gradient but rounding errors, which Adam makes large.
         normed = nn.Sequential(nn.Linear(8, width, bias=False), nn.BatchNorm1d(width))
         self.stem = normed if norm else nn.Linear(8, width)
-        self.breaks_gradient = False
+        self.breaks_gradient, self.forward_seconds = False, 0.0
         self.blocks = nn.Sequential(*((WideBlock if wide else Block)(width) for _ in range(depth)))
         self.head = nn.Linear(width, 1)
         if unused:
@@ -124,6 +126,7 @@ class Regressor(BaseModel):
 
     def forward(self, inputs: Any, targets: Any = None, index: Any = None, mode: str = "tensor") -> Any:
         inputs, targets = torch.stack(list(inputs)), torch.stack(list(targets))
+        time.sleep(self.forward_seconds)
         x = torch.tanh(self.stem(inputs))
         scores = self.head(self.blocks(BreakGradient.apply(x) if self.breaks_gradient else x))
         if mode == "loss":
@@ -212,6 +215,8 @@ class Recorder(Hook):
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         if "journal" in self.options:
             self.act_in_journal(runner)
+        if "slow_forward" in self.options and get_rank() == 1:
+            getattr(runner.model, "module", runner.model).forward_seconds = self.options["slow_forward"]
         trouble, mine = self.options.get("trouble"), get_rank() == 1 % get_world_size()
         if trouble == "break":
             bare = getattr(runner.model, "module", runner.model)
@@ -279,6 +284,7 @@ def settings(options: dict[str, Any], recorder: Recorder) -> dict[str, Any]:
     size = options.get("loader", {"batch_size": batch})
     loader = {**size, "num_workers": 0, "sampler": {"type": "DefaultSampler", "shuffle": True}}
     length = options.get("length", 40)
+    slow = options.get("slow_data", 0) if os.environ.get("RANK") == "1" else 0
     hooks: dict[str, Any] = {
         "checkpoint": {"type": "CheckpointHook", "interval": 1, "by_epoch": True, **options.get("checkpoint", {})},
         "logger": {"type": "LoggerHook", "interval": 1000},
@@ -289,7 +295,7 @@ def settings(options: dict[str, Any], recorder: Recorder) -> dict[str, Any]:
     return {
         "model": {"type": MODELS[model.pop("kind", "regressor")], **model},
         "work_dir": options["work_dir"],
-        "train_dataloader": {**loader, "dataset": Points(length)},
+        "train_dataloader": {**loader, "dataset": Points(length, slow)},
         "val_dataloader": {
             **loader,
             "sampler": {"type": "DefaultSampler", "shuffle": False},
@@ -307,7 +313,7 @@ def settings(options: dict[str, Any], recorder: Recorder) -> dict[str, Any]:
         "randomness": {"seed": 3, **options.get("randomness", {})},
         "resume": options.get("resume", False),
         "load_from": options.get("load_from"),
-        "log_level": "ERROR",
+        "log_level": options.get("log_level", "ERROR"),
         "nan_policy": options.get("nan_policy", "warn"),
         "experiment_name": options.get("name"),
         **{key: options[key] for key in kept},

@@ -154,13 +154,15 @@ class PeerFailedError(DistError, RuntimeError):
     Attributes:
         rank: the rank that failed; -1 where only the message is known.
         traceback: its traceback as text.
+        host: name of its machine; None where it is not known.
     """
 
-    def __init__(self, rank: int | str, traceback: str | None = None) -> None:
+    def __init__(self, rank: int | str, traceback: str | None = None, host: str | None = None) -> None:
         self.rank = -1 if isinstance(rank, str) else rank
-        self.traceback = traceback
+        self.traceback, self.host = traceback, host
+        where = f", on {host}," if host else ""
         super().__init__(
             rank
             if traceback is None
-            else f"rank {rank} failed, so this rank stops; its traceback was:\n{traceback.rstrip()}"
+            else f"rank {rank} failed, so this rank stops; its traceback{where} was:\n{traceback.rstrip()}"
         )

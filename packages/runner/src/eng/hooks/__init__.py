@@ -19,6 +19,7 @@ from .profiler_hook import NPUProfilerHook, ProfilerHook
 from .progress_bar_hook import ProgressBarHook
 from .runtime_info_hook import RuntimeInfoHook
 from .sampler_seed_hook import DistSamplerSeedHook
+from .straggler_hook import StragglerHook
 from .sync_buffer_hook import SyncBuffersHook
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "EMAHook",
     "EarlyStoppingHook",
     "EmptyCacheHook",
+    "StragglerHook",
     "SyncBuffersHook",
     "ProfilerHook",
     "ProgressBarHook",

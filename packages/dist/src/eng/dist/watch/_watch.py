@@ -16,6 +16,7 @@ import faulthandler
 import json
 import logging
 import os
+import socket
 import sys
 import threading
 import time
@@ -72,6 +73,8 @@ class Watch:
         self.store = prefixed(f"eng/watch/{attempt}", store)
         self._link = prefixed(f"eng/watch/{attempt}", store.clone())
         self.rank, self.size, self._group = rank, size, weakref.ref(group)
+        self.host = socket.gethostname()
+        self.store.set(f"host/{rank}", self.host)
         self.budget_s = hang_budget_s() if budget_s is None else budget_s
         self.waiting: tuple[str, float] | None = None
         self.fault: PeerFailedError | LauncherLostError | None = None
@@ -154,7 +157,7 @@ class Watch:
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
         self._failed_at = time.monotonic()
         with contextlib.suppress(RuntimeError):
-            self.store.compare_set("fault", "", json.dumps({"rank": self.rank, "traceback": text}))
+            self.store.compare_set("fault", "", json.dumps({"rank": self.rank, "traceback": text, "host": self.host}))
             deadline = self._failed_at + _LEAVE_S
             while self.store.add("heard", 0) < self.size - 1 and time.monotonic() < deadline:
                 time.sleep(_POLL_S / 10)
@@ -185,7 +188,7 @@ class Watch:
         if self._link.check(["fault"]):
             fault = json.loads(self._link.get("fault"))
             if fault["rank"] != self.rank:
-                self._deliver(PeerFailedError(fault["rank"], fault["traceback"]))
+                self._deliver(PeerFailedError(fault["rank"], fault["traceback"], fault["host"]))
                 return
         waiting = self.waiting
         if waiting and waiting != self._explained and time.monotonic() - waiting[1] > self.budget_s:
@@ -197,7 +200,7 @@ class Watch:
         self.fault, self._failed_at = fault, time.monotonic()
         if isinstance(fault, PeerFailedError):
             self._link.add("heard", 1)
-            logger.error("rank %d failed; rank %d stops too", fault.rank, self.rank)
+            logger.error("rank %d on %s failed; rank %d stops too", fault.rank, fault.host, self.rank)
         if not self._has_handler:
             return
         deadline = time.monotonic() + _GRACE_S
@@ -234,12 +237,13 @@ class Watch:
             if self._link.check([f"left/{rank}"]):
                 return "has left the run"
             time.sleep(_POLL_S / 10)
-        return "does not answer: its process is gone, stopped, or holds the interpreter in native code"
+        host = self._link.get(f"host/{rank}").decode() if self._link.check([f"host/{rank}"]) else "an unknown host"
+        return f"does not answer: its process on {host} is gone, stopped, or holds the interpreter in native code"
 
     def _own_report(self) -> str:
         waiting = self.waiting
         doing = "in no collective" if waiting is None else f"in {waiting[0]} for {time.monotonic() - waiting[1]:.0f} s"
-        return f"{doing}\n{stacks(skip=self._thread.ident)}"
+        return f"{doing}, on {self.host}\n{stacks(skip=self._thread.ident)}"
 
     def has_left(self, rank: int) -> bool:
         """Whether another rank has ended in good order."""
