@@ -49,6 +49,11 @@ class Straggler:
     own_s: float
     others_s: float
 
+    @property
+    def lag_s(self) -> float:
+        """What each iteration loses by it."""
+        return self.own_s - self.others_s
+
 
 @HOOKS.register_module()
 class StragglerHook(Hook):
@@ -196,16 +201,19 @@ def find_straggler(ranks: Sequence[RankTimes], share: float) -> Straggler | None
         >>> find_straggler(times, 0.2)
         Straggler(rank=1, part='data', own_s=0.8, others_s=0.0)
     """
-    worst, most = None, share * max(times.iteration_s for times in ranks)
-    for part, seconds in (
-        ("data", [times.data_s for times in ranks]),
-        ("data and forward", [times.data_s + times.forward_s for times in ranks]),
-    ):
-        for rank, own in enumerate(seconds):
-            others = statistics.median(seconds[:rank] + seconds[rank + 1 :])
-            if own - others > 1.001 * most:  # the longer sum names no rank that the data alone explains
-                worst, most = Straggler(rank, part, own, others), own - others
-    return worst
+    least = share * max(times.iteration_s for times in ranks)
+    data = _slowest("data", [times.data_s for times in ranks])
+    both = _slowest("data and forward", [times.data_s + times.forward_s for times in ranks])
+    # The data alone explain a loss of which they are the larger part.
+    if data.lag_s > max(least, both.lag_s / 2):
+        return data
+    return both if both.lag_s > least else None
+
+
+def _slowest(part: str, seconds: list[float]) -> Straggler:
+    others = [statistics.median(seconds[:rank] + seconds[rank + 1 :]) for rank in range(len(seconds))]
+    rank = max(range(len(seconds)), key=lambda rank: seconds[rank] - others[rank])
+    return Straggler(rank, part, seconds[rank], others[rank])
 
 
 def _warning(straggler: Straggler, times: RankTimes) -> str:
