@@ -9,11 +9,11 @@ import logging
 import re
 import urllib.error
 import urllib.request
-import uuid
 from pathlib import Path, PurePosixPath
 from typing import IO
 from urllib.parse import unquote, urlsplit
 
+from eng.fileio import atomic_write
 from eng.logging.progress import LONG_LOAD_S, open_bar
 
 logger = logging.getLogger(__name__)
@@ -78,20 +78,14 @@ def _file_name(url: str) -> str:
 
 def _fetch(url: str, target: Path, content_hash: str | None, progress: bool) -> None:
     """Downloads a file; what is left of a download that ends early has another name."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f"{target.name}.{uuid.uuid4().hex}.part")
     request = urllib.request.Request(url, headers=_HEADERS)  # noqa: S310  # the scheme is http or https
-    try:
-        with urllib.request.urlopen(request, timeout=_SILENCE_S) as answer, part.open("wb") as file:  # noqa: S310
-            size = int(answer.headers.get("Content-Length") or 0)
-            received, digest = _copy(answer, file, size, f"download {target.name}", progress)
+    with urllib.request.urlopen(request, timeout=_SILENCE_S) as answer, atomic_write(target) as file:  # noqa: S310
+        size = int(answer.headers.get("Content-Length") or 0)
+        received, digest = _copy(answer, file, size, f"download {target.name}", progress)
         if size and received != size:
             raise OSError(f"{url}: the connection ended after {received} of {size} bytes")
         if content_hash is not None and not digest.startswith(content_hash):
             raise RuntimeError(f"{url}: invalid hash value (expected {content_hash!r}, got {digest!r})")
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _copy(source: IO[bytes], file: IO[bytes], size: int, title: str, progress: bool) -> tuple[int, str]:

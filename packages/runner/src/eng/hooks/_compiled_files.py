@@ -10,6 +10,8 @@ from pathlib import Path
 
 import torch
 
+from eng.fileio import atomic_write
+
 __all__ = ["pack", "unpack"]
 
 _ARTIFACTS = "artifacts"
@@ -45,11 +47,9 @@ def unpack(content: bytes) -> None:
         for name in archive.namelist():
             target = folder / name.removeprefix(_LIBRARIES)
             if name.startswith(_LIBRARIES) and not target.exists():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                draft = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-                draft.write_bytes(archive.read(name))
-                draft.chmod(0o700)
-                draft.replace(target)
+                with atomic_write(target, sync=False) as file:
+                    file.write(archive.read(name))
+                    os.fchmod(file.fileno(), 0o700)  # it is code that is loaded
         torch.compiler.load_cache_artifacts(archive.read(_ARTIFACTS))
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from torch import nn
 
 from eng.checkpoint.unwrap import model_name
 from eng.logging.near_names import suggest
 
-__all__ = ["modules_by_pattern"]
+__all__ = ["modules_by_pattern", "names_by_pattern"]
 
 _CONTAINERS = (nn.ModuleList, nn.ModuleDict)
 
@@ -35,13 +35,12 @@ def modules_by_pattern(model: nn.Module, patterns: Iterable[str] | str, setting:
         ['layers.0', 'layers.1']
     """
     known = {name: module for name, module in model.named_modules() if name}
-    matched: set[str] = set()
-    for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        names = {name for name in known if fnmatch.fnmatchcase(name, pattern)}
-        if not names:
-            hint = suggest(pattern, known, otherwise=f"; there are {list(known)[:8]} ...")
-            raise ValueError(f"{setting} names {pattern!r}, which {model_name(model)} lacks{hint}")
-        matched |= names
+
+    def unknown(pattern: str) -> ValueError:
+        hint = suggest(pattern, known, otherwise=f"; there are {list(known)[:8]} ...")
+        return ValueError(f"{setting} names {pattern!r}, which {model_name(model)} lacks{hint}")
+
+    matched = names_by_pattern(known, patterns, unknown)
     chosen: dict[str, nn.Module] = {}
     for name, module in known.items():
         if _is_below(name, chosen):
@@ -52,6 +51,34 @@ def modules_by_pattern(model: nn.Module, patterns: Iterable[str] | str, setting:
             else:
                 chosen[name] = module
     return chosen
+
+
+def names_by_pattern(
+    known: Iterable[str],
+    patterns: Iterable[str] | str,
+    unknown: Callable[[str], Exception],
+    *,
+    with_members: bool = False,
+) -> set[str]:
+    """The names that patterns match.
+
+    Args:
+        known: names to choose from.
+        patterns: one or several.
+        unknown: gives the error to raise for a pattern that matches no name.
+        with_members: a pattern also matches what is below the module that it names.
+    """
+    matched: set[str] = set()
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+        names = {
+            name
+            for name in known
+            if fnmatch.fnmatchcase(name, pattern) or (with_members and name.startswith(f"{pattern}."))
+        }
+        if not names:
+            raise unknown(pattern)
+        matched |= names
+    return matched
 
 
 def _parent(name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -14,6 +13,7 @@ from eng.checkpoint.unwrap import model_name
 from eng.logging.near_names import suggest
 
 from .errors import SettingsError
+from .module_patterns import names_by_pattern
 
 __all__ = ["PrecisionSettings", "convert_precision"]
 
@@ -94,8 +94,7 @@ def convert_precision(model: nn.Module, setting: Mapping[str, Any] | None) -> li
 
 def _linear_layers(model: nn.Module, settings: PrecisionSettings) -> set[str]:
     layers = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear) and name}
-    skipped = set().union(*(_matching(pattern, layers, "skip") for pattern in _listed(settings.skip)))
-    chosen = set().union(*(_matching(pattern, layers, "modules") for pattern in _listed(settings.modules))) - skipped
+    chosen = _named(layers, settings.modules, "modules") - _named(layers, settings.skip, "skip")
     fitting = {name for name in chosen if not any(size % _MULTIPLE_OF for size in layers[name].weight.shape)}
     if not fitting:
         raise SettingsError(
@@ -105,15 +104,11 @@ def _linear_layers(model: nn.Module, settings: PrecisionSettings) -> set[str]:
     return fitting
 
 
-def _matching(pattern: str, layers: Mapping[str, nn.Module], key: str) -> set[str]:
-    names = {name for name in layers if fnmatch.fnmatchcase(name, pattern) or name.startswith(f"{pattern}.")}
-    if not names:
-        raise SettingsError(f"precision {key}={pattern!r} names no linear layer{suggest(pattern, layers)}")
-    return names
+def _named(layers: Mapping[str, nn.Module], patterns: list[str] | str, key: str) -> set[str]:
+    def unknown(pattern: str) -> SettingsError:
+        return SettingsError(f"precision {key}={pattern!r} names no linear layer{suggest(pattern, layers)}")
 
-
-def _listed(names: list[str] | str) -> list[str]:
-    return [names] if isinstance(names, str) else list(names)
+    return names_by_pattern(layers, patterns, unknown, with_members=True)
 
 
 def _to_float8(model: nn.Module, settings: PrecisionSettings, chosen: Callable[[nn.Module, str], bool]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ._folder import CONFIG, DEFINITION, Run, Trial, damaged, read_json, write_json
+from ._folder import CONFIG, DEFINITION, Run, Trial, damaged, read_json, write_config, write_json
 from ._search import Grid, OptunaSearch, Search, search_from_json, search_to_json
 from ._space import Choice, Distribution, described, from_json, to_json
 from .errors import SweepError
@@ -109,9 +109,7 @@ def write_definition(folder: Path, definition: Definition, config: Any) -> Defin
     if known is None or not trials_in(folder, known):
         owner = f"{socket.gethostname()}:{folder.resolve()}"
         definition = replace(_with_study(definition, folder.resolve().name), owner=owner)
-        scratch = folder / f".new_{CONFIG}"
-        config.dump(str(scratch))
-        scratch.replace(folder / CONFIG)
+        write_config(folder / CONFIG, config)
         write_json(folder / DEFINITION, definition.to_json())
         return definition
     if not (folder / CONFIG).exists():

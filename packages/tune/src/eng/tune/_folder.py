@@ -16,9 +16,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from eng.fileio import atomic_write
+
 from .errors import SweepError
 
-__all__ = ["Result", "Run", "Trial", "controlling", "damaged", "exclusive", "read_json", "write_json"]
+__all__ = ["Result", "Run", "Trial", "controlling", "damaged", "exclusive", "read_json", "write_config", "write_json"]
 
 DEFINITION = "sweep.json"
 CONFIG = "config.py"
@@ -34,16 +36,18 @@ def write_json(path: Path, data: Any) -> None:
     Raises:
         OSError: the file cannot be written, as on a full disk; it names the file.
     """
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with scratch.open("w", encoding="utf-8") as file:
+        with atomic_write(path, "w") as file:
             json.dump(data, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
     except OSError as error:
-        scratch.unlink(missing_ok=True)
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def write_config(path: Path, config: Any) -> None:
+    """Dumps a config, completely or not at all; the suffix tells in which language."""
+    scratch = path.with_name(f".new_{path.name}")
+    config.dump(str(scratch))
+    scratch.replace(path)
 
 
 def read_json(path: Path) -> Any:

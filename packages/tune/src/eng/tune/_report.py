@@ -11,7 +11,7 @@ from typing import Any
 from eng.logging.tables import table_lines
 
 from ._definition import Definition, open_definition, trials_in
-from ._folder import CONFIG, Trial
+from ._folder import CONFIG, Trial, write_config
 from ._page import render_sweep
 from ._text import short_names, shown
 from .errors import SweepError
@@ -88,9 +88,7 @@ class SweepReport:
             path: of the file. Default: ``best.py`` in the folder of the sweep.
         """
         target = Path(path) if path is not None else self.folder / "best.py"
-        scratch = target.with_name(f".new_{target.name}")
-        self.best_config().dump(str(scratch))
-        scratch.replace(target)
+        write_config(target, self.best_config())
         return target
 
     def write_page(self, path: str | Path | None = None) -> Path:

@@ -78,22 +78,13 @@ def sweep(
     cfg = Config.fromfile(config) if isinstance(config, str | Path) else copy.deepcopy(config)
     source = str(Path(getattr(cfg, "filename", None) or "config").resolve())
     folder = Path(folder) if folder is not None else Path("work_dirs") / f"{Path(source).stem}_sweep"
-    axes = as_space(space)
-    _check_settings(cfg, axes, objective, folds, metric)
+    definition = Definition(
+        source=source, metric=metric, mode=mode or mode_of(metric), space=as_space(space), search=search or Grid(),
+        objective=objective, seed=seed, folds=folds, fold_keys=tuple(fold_keys) or (fold_keys_of(cfg) if folds else ()),
+    )  # fmt: skip
+    _check_definition(definition, cfg)
     if max_failures is not None and max_failures < 0:
         raise SweepError(f"max_failures must be 0 or more, got {max_failures}")
-    keys = tuple(fold_keys) or (fold_keys_of(cfg) if folds else ())
-    check_keys(cfg, {**{key: _example(axis) for key, axis in axes.items()}, **dict.fromkeys(keys, 0)})
-    if folds and not keys:
-        raise SweepError(
-            "folds need a KFoldDataset in the config, or the keys that take the number of the fold (--fold-key)"
-        )
-    definition = Definition(
-        source=source, metric=metric, mode=mode or mode_of(metric), space=axes, search=search or Grid(),
-        objective=objective, seed=seed, folds=folds, fold_keys=keys,
-    )  # fmt: skip
-    if definition.mode not in ("max", "min"):
-        raise SweepError(f"mode must be max or min, got {definition.mode!r}")
     if retry_failed and isinstance(definition.search, OptunaSearch):
         raise SweepError(
             "Optuna keeps a failed trial as failed, so it cannot be tried again; ask for more trials instead"
@@ -103,7 +94,7 @@ def sweep(
     _check_search(definition, settings)
     with controlling(folder):
         definition = write_definition(folder, definition, cfg)
-        searcher = searcher_of(definition.search, axes, owner=definition.owner, **settings)  # type: ignore[arg-type]  # a dict of several types
+        searcher = searcher_of(definition.search, definition.space, owner=definition.owner, **settings)  # type: ignore[arg-type]  # a dict of several types
         controller = Controller(
             folder, definition, searcher, executor or LocalExecutor(), max_failures, on_trial, retry_failed
         )
@@ -124,17 +115,28 @@ def _check_search(definition: Definition, settings: Mapping[str, Any]) -> None:
         searcher_of(definition.search, definition.space, owner="", **settings)
 
 
-def _check_settings(cfg: Any, axes: Mapping[str, Distribution], objective: str, folds: int, metric: str) -> None:
+def _check_definition(definition: Definition, cfg: Any) -> None:
+    """Finds what cannot be swept before anything is written."""
+    axes, folds = definition.space, definition.folds
     if not axes:
         raise SpaceError("the sweep has no axis: give at least one KEY=VALUES")
-    if objective not in ("best", "last"):
-        raise SweepError(f"objective must be best or last, got {objective!r}")
+    if definition.objective not in ("best", "last"):
+        raise SweepError(f"objective must be best or last, got {definition.objective!r}")
     if folds == 1 or folds < 0:
         raise SweepError(f"folds must be 2 or more (0 for none), got {folds}")
     if any(cfg.get(key) is None for key in ("val_dataloader", "val_cfg")):
         raise SweepError(
-            f"the config has no validation (val_dataloader, val_cfg, val_evaluator), so that nothing gives {metric!r}"
+            "the config has no validation (val_dataloader, val_cfg, val_evaluator), so that nothing gives "
+            f"{definition.metric!r}"
         )
+    examples = {key: _example(axis) for key, axis in axes.items()}
+    check_keys(cfg, {**examples, **dict.fromkeys(definition.fold_keys, 0)})
+    if folds and not definition.fold_keys:
+        raise SweepError(
+            "folds need a KFoldDataset in the config, or the keys that take the number of the fold (--fold-key)"
+        )
+    if definition.mode not in ("max", "min"):
+        raise SweepError(f"mode must be max or min, got {definition.mode!r}")
 
 
 def _example(axis: Distribution) -> Any:

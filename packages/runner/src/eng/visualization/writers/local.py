@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from eng.fileio import atomic_write
 from eng.logging.errors import UsageError
 from eng.logging.optional import optional_module
 from eng.registry import VISBACKENDS
@@ -133,13 +134,8 @@ class LocalVisBackend(BaseVisBackend):
                 self._write_anew(file.path, (line for line in lines if file is self._scalars or line.axis is not None))
 
     def _write_anew(self, path: Path, lines: Iterable[Line]) -> None:
-        aside = path.with_name(f"{path.name}.tmp")
-        try:
-            with aside.open("w", encoding="utf-8") as file:
-                file.writelines(_text(line.as_dict()) for line in lines)
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
+        with atomic_write(path, "w", sync=False) as file:
+            file.writelines(_text(line.as_dict()) for line in lines)
 
     def close(self) -> None:
         """Tries once more to write lines that wait for a disk with room."""
