@@ -29,7 +29,7 @@ def spread_batches(loader: Any, count: int) -> Iterator[Any]:
         )
     size = getattr(loader, "batch_size", None) or 1
     wanted = min(count * size, len(dataset))
-    indices = [place * len(dataset) // wanted for place in range(wanted)]
+    indices = [position * len(dataset) // wanted for position in range(wanted)]
     return iter(DataLoader(Subset(dataset, indices), batch_size=size, collate_fn=loader.collate_fn))
 
 

@@ -40,7 +40,10 @@ class Best:
     ) -> None:
         self.metrics = list(metrics)
         self._greater_keys, self._less_keys = greater_keys, less_keys
-        self._auto_rule = rule if isinstance(rule, str) or rule is None else rule[0]
+        if isinstance(rule, str) or rule is None:
+            self._auto_rule = rule
+        else:
+            self._auto_rule = rule[0]
         self._reader = reader
         self.rules = self._rules_of(rule)
         self.scores: dict[str, float] = {}
@@ -59,7 +62,9 @@ class Best:
 
     def suffix(self, metric: str) -> str:
         """What the message hub's names of score and path end with: nothing where a single metric is followed."""
-        return "" if len(self.metrics) == 1 else f"_{metric}"
+        if len(self.metrics) == 1:
+            return ""
+        return f"_{metric}"
 
     def observe(self, values: Mapping[str, Any]) -> list[str]:
         """Notes the scores of a validation that are better than any before, and gives their metrics.
@@ -117,7 +122,9 @@ class Best:
         """
         scores, paths = {}, {}
         for name in self.metrics:
-            metric = info.get("best_metric", name) if name == AUTO else name
+            metric = name
+            if name == AUTO:
+                metric = info.get("best_metric", name)
             scores[metric] = info.get(f"best_score{self.suffix(name)}")
             paths[metric] = info.get(f"best_ckpt{self.suffix(name)}")
         return {"scores": scores, "paths": paths, "waiting": info.get("best_to_save")}
@@ -140,7 +147,10 @@ class Best:
             raise UsageError(f"save_best='auto' stands alone, got {self.metrics}")
         rules: list[str | None] = [None]
         if rule:
-            rules = [rule] if isinstance(rule, str) else list(rule)
+            if isinstance(rule, str):
+                rules = [rule]
+            else:
+                rules = list(rule)
         if len(rules) not in (1, len(self.metrics)):
             raise UsageError(
                 f"{len(self.metrics)} metrics in save_best and {len(rules)} rules: give one for each or one"
@@ -150,7 +160,9 @@ class Best:
         return {metric: self._rule_for(metric, choice) for metric, choice in zip(self.metrics, rules, strict=True)}
 
     def _rule_for(self, metric: str, choice: str | None) -> str:
-        return check_rule(choice) if choice else infer_rule(metric, self._greater_keys, self._less_keys)
+        if choice:
+            return check_rule(choice)
+        return infer_rule(metric, self._greater_keys, self._less_keys)
 
 
 def _first_number(values: Mapping[str, Any]) -> str:
@@ -159,8 +171,9 @@ def _first_number(values: Mapping[str, Any]) -> str:
 
 
 def _items(value: Any) -> dict[str, Any]:
-    pairs = value.items() if isinstance(value, Mapping) else ()
-    return {key: item for key, item in pairs if isinstance(key, str)}
+    if not isinstance(value, Mapping):
+        return {}
+    return {key: item for key, item in value.items() if isinstance(key, str)}
 
 
 def _numbers(value: Any) -> dict[str, float]:

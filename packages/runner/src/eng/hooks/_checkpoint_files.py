@@ -55,7 +55,9 @@ class RunFiles:
         if not isinstance(remembered, str):
             return None
         name = "/".join(remembered.replace("\\", "/").split("/")[-self._depth :])
-        return name if self._name.fullmatch(name) else None
+        if self._name.fullmatch(name):
+            return name
+        return None
 
     def located(self, remembered: Any) -> str | None:
         """The path of a remembered checkpoint: in this run's folder where it is there, otherwise as it was remembered.
@@ -68,7 +70,9 @@ class RunFiles:
         if name is None:
             return None
         path = self.path(name)
-        return path if exists(path, backend_args=self.backend_args) else str(remembered)
+        if exists(path, backend_args=self.backend_args):
+            return path
+        return str(remembered)
 
     def remove(self, names: Iterable[str]) -> list[str]:
         """Removes checkpoints of this run and gives those that are gone; one that cannot be removed is only reported."""
@@ -96,9 +100,9 @@ class RunFiles:
             remove(path, backend_args=self.backend_args)
             return
         local = Path(path.removeprefix("file://"))
-        foreign = (
-            [entry.name for entry in local.iterdir() if not _SHARD.fullmatch(entry.name)] if local.is_dir() else []
-        )
+        foreign = []
+        if local.is_dir():
+            foreign = [entry.name for entry in local.iterdir() if not _SHARD.fullmatch(entry.name)]
         if foreign:
             raise OSError(f"the folder holds what is no part of a checkpoint: {foreign[0]}")
         rmtree(path, backend_args=self.backend_args)

@@ -47,7 +47,10 @@ class Retention:
 
     def add_interrupted(self, name: str, files: RunFiles, best: Collection[str]) -> None:
         """Takes in the checkpoint of a stop; the next regular checkpoint replaces it."""
-        expired = [] if self.interrupted is None else [self.interrupted]
+        if self.interrupted is None:
+            expired = []
+        else:
+            expired = [self.interrupted]
         self.interrupted = name
         self._expire(expired, {name, *best}, files)
 
@@ -114,4 +117,6 @@ def retention_of_message_hub(info: Mapping[str, Any]) -> dict[str, Any]:
 
 def as_items(value: Any) -> list[Any]:
     """The items of a list or tuple; none of any other value."""
-    return list(value) if isinstance(value, list | tuple) else []
+    if isinstance(value, list | tuple):
+        return list(value)
+    return []

@@ -39,7 +39,9 @@ def peak_flops(name: str, dtype: torch.dtype, *, allows_tf32: bool = True) -> fl
     known = next((peaks for device, peaks in _PEAKS.items() if _is_named(name, device)), None)
     if known is None or (dtype not in _SIXTEEN_BITS and not allows_tf32):
         return None
-    return known[0] if dtype in _SIXTEEN_BITS else known[1]
+    if dtype in _SIXTEEN_BITS:
+        return known[0]
+    return known[1]
 
 
 def _is_named(name: str, device: str) -> bool:

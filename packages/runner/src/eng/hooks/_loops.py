@@ -14,26 +14,30 @@ logger = logging.getLogger(__name__)
 def train_loop_of(runner: Any) -> Any:
     """The training loop of a run or its config; reading ``runner.train_loop`` would build it in the middle of a test."""
     part = getattr(runner, "train_part", None)
-    return runner.train_loop if part is None else part.peek()
+    if part is None:
+        return runner.train_loop
+    return part.peek()
 
 
-def follow_loop(given: bool | None, runner: Any, argument: str, consequence: str) -> bool:
+def follow_loop(setting: bool | None, runner: Any, argument: str, consequence: str) -> bool:
     """Whether to count epochs: what the user said or, without that, what the training loop counts.
 
     Args:
-        given: the user's setting; None follows the loop.
+        setting: the user's setting; None follows the loop.
         runner: the run.
         argument: name of the setting, for the warning where the run counts iterations and the setting epochs.
         consequence: of that.
     """
     by_loop = counts_epochs(train_loop_of(runner))
-    if given and not by_loop:
+    if setting and not by_loop:
         logger.warning(
             "%s=True counts epochs and this run counts iterations, so that %s; leave it out or set it to False",
             argument,
             consequence,
         )
-    return by_loop if given is None else given
+    if setting is None:
+        return by_loop
+    return setting
 
 
 def counts_epochs(train_loop: Any) -> bool:
@@ -47,8 +51,8 @@ def counts_epochs(train_loop: Any) -> bool:
         (False, True, True)
     """
     if isinstance(train_loop, Mapping):
-        kind = train_loop.get("type")
-        if kind is None:
+        loop_type = train_loop.get("type")
+        if loop_type is None:
             return bool(train_loop.get("by_epoch", "max_iters" not in train_loop))
         return "max_epochs" in train_loop or "max_iters" not in train_loop
     return not getattr(train_loop, "counts_iterations", False)
@@ -62,4 +66,6 @@ def current_set(runner: Any, mode: str) -> str | None:
         mode: ``"val"`` or ``"test"``.
     """
     name = getattr(getattr(runner, f"{mode}_loop", None), "current_set", None)
-    return name if isinstance(name, str) else None
+    if isinstance(name, str):
+        return name
+    return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from eng.logging.words import counted
@@ -25,7 +25,10 @@ class Recompiles:
         """Leaves out what was compiled so far."""
         self.count = 0
         notes = _notes()
-        self._last = notes[-1] if notes else None
+        if notes:
+            self._last = notes[-1]
+        else:
+            self._last = None
 
     def news(self) -> str:
         """What was compiled again since the last look, with reasons, and what will not be any more; "" where nothing was."""
@@ -41,7 +44,9 @@ class Recompiles:
         self.count += len(again)
         reasons = dict.fromkeys(_reason(note) for note in again)
         shown = [*list(reasons)[:_MOST_REASONS], *(["…"] if len(reasons) > _MOST_REASONS else [])]
-        total = f", {self.count} in all" if self.count > len(again) else ""
+        total = ""
+        if self.count > len(again):
+            total = f", {self.count} in all"
         return f"torch.compile compiled again {counted(len(again), 'time')}{total}: {'; '.join(shown)}"
 
     def _new_notes(self) -> Sequence[Any]:
@@ -59,8 +64,8 @@ class Recompiles:
 def _notes() -> Sequence[Any]:
     """One note for each compilation, oldest first; the compiler keeps the newest."""
     utils = sys.modules.get("torch._dynamo.utils")
-    read = getattr(utils, "get_compilation_metrics", None)
-    return read() if read is not None else []
+    read: Callable[[], Sequence[Any]] = getattr(utils, "get_compilation_metrics", list)
+    return read()
 
 
 def _limit(note: Any) -> str:
@@ -91,5 +96,7 @@ def _why(note: Any) -> str:
 
 
 def _name(note: Any) -> str:
-    source = f"{note.co_filename}:{note.co_firstlineno}" if getattr(note, "co_filename", None) else "unknown place"
+    source = "unknown place"
+    if getattr(note, "co_filename", None):
+        source = f"{note.co_filename}:{note.co_firstlineno}"
     return f"{note.co_name} ({source})"

@@ -56,7 +56,9 @@ def is_better(value: float, than: float, rule: str) -> bool:
         >>> is_better(0.9, 0.8, "greater"), is_better(0.8, 0.8, "less"), is_better(float("nan"), 0.8, "greater")
         (True, False, False)
     """
-    return value > than if rule == "greater" else value < than
+    if rule == "greater":
+        return value > than
+    return value < than
 
 
 def infer_rule(metric: str, greater_keys: Sequence[str] | None = None, less_keys: Sequence[str] | None = None) -> str:
@@ -99,16 +101,16 @@ def _by_words(metric: str) -> str | None:
     segments = [segment for segment in re.split(r"[^A-Za-z0-9]+", metric) if segment]
     humps = [hump for segment in segments for hump in _HUMP.findall(segment)]
     pieces = [*segments, *humps]
-    words = {form for piece in pieces for form in (piece.lower(), _stem(piece).lower())}
+    forms = {form for piece in pieces for form in (piece.lower(), _stem(piece).lower())}
     joined = f"_{'_'.join(humps).lower()}_"
     if _NEGATED.search(joined):
         return None
-    if words & _DECISIVE:
+    if forms & _DECISIVE:
         return "less"
-    if words & _UNDECIDED:
+    if forms & _UNDECIDED:
         return None
-    is_less = bool(words & _LESS) or _has_phrase(joined, _LESS_PHRASES)
-    is_greater = bool(words & _GREATER) or _has_phrase(joined, _GREATER_PHRASES) or _is_of_detection(metric, pieces)
+    is_less = bool(forms & _LESS) or _has_phrase(joined, _LESS_PHRASES)
+    is_greater = bool(forms & _GREATER) or _has_phrase(joined, _GREATER_PHRASES) or _is_of_detection(metric, pieces)
     if is_greater == is_less:
         return None
     return "greater" if is_greater else "less"

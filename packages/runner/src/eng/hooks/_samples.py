@@ -14,13 +14,19 @@ def samples_of(loop: object, iteration: int) -> str:
         loop: the training loop.
         iteration: counted from 0.
     """
-    return samples_text(loop.sample_numbers(iteration)) if isinstance(loop, NamesSamples) else ""
+    if isinstance(loop, NamesSamples):
+        return samples_text(loop.sample_numbers(iteration))
+    return ""
 
 
 def samples_text(numbers: list[int] | None) -> str:
     """The samples for a message; an empty text where they are not known."""
     if not numbers:
         return ""
-    more = f" and {len(numbers) - _SHOWN} more" if len(numbers) > _SHOWN else ""
-    plural = "s" if len(numbers) > 1 else ""
+    more = ""
+    if len(numbers) > _SHOWN:
+        more = f" and {len(numbers) - _SHOWN} more"
+    plural = ""
+    if len(numbers) > 1:
+        plural = "s"
     return f" (sample{plural} {', '.join(map(str, numbers[:_SHOWN]))}{more} of the training dataset)"

@@ -52,13 +52,15 @@ def check_options(hook: Hook, options: Mapping[str, Any], function: Callable[...
     Raises:
         TypeError: an option that the function does not take; names a near argument of the hook.
     """
-    taken = inspect.signature(function).parameters if options else {}
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values()):
+    if not options:
+        return
+    accepted = inspect.signature(function).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values()):
         return
     for name in options:
-        if name not in taken:
-            own = [key for key in inspect.signature(type(hook)).parameters if key != "kwargs"]
-            raise TypeError(f"{type(hook).__name__} takes no argument {name!r}{suggest(name, own)}")
+        if name not in accepted:
+            known = [key for key in inspect.signature(type(hook)).parameters if key != "kwargs"]
+            raise TypeError(f"{type(hook).__name__} takes no argument {name!r}{suggest(name, known)}")
 
 
 def _check(hook: Hook, name: str) -> None:

@@ -36,7 +36,10 @@ class StepGuard:
         self.guard.keep(optimizer)
         if self._is_split:
             mine = self.guard.finite
-            flag = torch.ones((), dtype=torch.int32, device=get_device()) if mine is None else mine.to(torch.int32)
+            if mine is None:
+                flag = torch.ones((), dtype=torch.int32, device=get_device())
+            else:
+                flag = mine.to(torch.int32)
             all_reduce(flag, op="min")
             self.guard.finite = flag > 0
 

@@ -85,7 +85,10 @@ class RunNumbers:
         self._peak = self._given_peak or _peak_of(runner)
         self._parameters = 0
         self._tokens = self._iterations = 0
-        self._since = list(self.times.seconds) if self.times is not None else []
+        if self.times is not None:
+            self._since = list(self.times.seconds)
+        else:
+            self._since = []
         self.want_grad_norm()
 
     def count(self, data_batch: Any) -> None:
@@ -130,12 +133,17 @@ class RunNumbers:
         if self.recompiles.count:
             numbers["recompiles"] = self.recompiles.count
         self._tokens = self._iterations = 0
-        self._since = list(self.times.seconds) if self.times is not None else []
+        if self.times is not None:
+            self._since = list(self.times.seconds)
+        else:
+            self._since = []
         return numbers
 
     def news(self) -> list[str]:
         """What a user should hear of: what was compiled again, and a rank that was slow at two log points in a row, once."""
-        news = [self._recompiled] if self._recompiled else []
+        news = []
+        if self._recompiled:
+            news = [self._recompiled]
         self._recompiled = ""
         rank = self._slow_rank if self._stays_slow else None
         if rank is not None and rank[0] not in self._has_told:

@@ -111,9 +111,13 @@ class CheckpointHook(Hook):
         self.max_keep_ckpts = whole_number("CheckpointHook's max_keep_ckpts (-1 keeps all)", max_keep_ckpts, -1)
         self.save_last = save_last
         self._file_client_args = file_client_args
-        self.backend_args = backend_args if backend_args is not None else file_client_args
+        self.backend_args = backend_args
+        if backend_args is None:
+            self.backend_args = file_client_args
         self.filename_tmpl = self._given_tmpl = filename_tmpl or _TEMPLATES.get(by_epoch)
-        self.published_keys = [published_keys] if isinstance(published_keys, str) else published_keys
+        if isinstance(published_keys, str):
+            published_keys = [published_keys]
+        self.published_keys = published_keys
         if async_save not in (True, False, "process"):
             raise UsageError(f"CheckpointHook's async_save must be True, False or 'process', got {async_save!r}")
         self.async_save = async_save
@@ -133,7 +137,10 @@ class CheckpointHook(Hook):
     def before_train(self, runner: RunnerView) -> None:
         """Opens the folder, and takes up what a resumed run has kept so far."""
         check_options(self, self.args, runner.save_checkpoint)
-        state = self._state_to_resume(runner) if runner.is_resuming else self._state_of_a_new_run()
+        if runner.is_resuming:
+            state = self._state_to_resume(runner)
+        else:
+            state = self._state_of_a_new_run()
         self._training, self._has_trained, self._resumed_state = True, True, None
         if self._timer is not None:
             self._timer.begin(runner.iter)
@@ -257,7 +264,9 @@ class CheckpointHook(Hook):
         self._finish_writing()
         if self.published_keys is None or runner.rank != 0:
             return
-        last = [self.last_ckpt] if self.save_last and self.last_ckpt else []
+        last = []
+        if self.save_last and self.last_ckpt:
+            last = [self.last_ckpt]
         publisher = Publisher(self.published_keys, self.backend_args)
         publisher.publish([*last, *self._best.paths.values()], self._opened(runner).folder, runner.logger)
 
@@ -354,7 +363,10 @@ class CheckpointHook(Hook):
     def _save_best(self, runner: RunnerView, metric: str) -> None:
         """Saves the best checkpoint by a metric."""
         files = self._opened(runner)
-        unit, number = ("epoch", runner.epoch) if self.by_epoch else ("iter", runner.iter)
+        if self.by_epoch:
+            unit, number = "epoch", runner.epoch
+        else:
+            unit, number = "iter", runner.iter
         name = files.best(metric, number)
         path, score = files.path(name), self._best.scores[metric]
         previous = files.name_of(self._best.record(metric, path))

@@ -51,14 +51,23 @@ class EarlyStoppingHook(Hook):
         stopping_threshold: float | None = None,
     ) -> None:
         self.monitor = monitor
-        self.rule = check_rule(rule) if rule else infer_rule(monitor)
-        self.min_delta = abs(min_delta) if self.rule == "greater" else -abs(min_delta)
+        if rule:
+            self.rule = check_rule(rule)
+        else:
+            self.rule = infer_rule(monitor)
+        if self.rule == "greater":
+            self.min_delta = abs(min_delta)
+        else:
+            self.min_delta = -abs(min_delta)
         self.strict = strict
         self.check_finite = check_finite
         self.patience = patience
         self.stopping_threshold = stopping_threshold
         self.wait_count = 0
-        self.best_score = -math.inf if self.rule == "greater" else math.inf
+        if self.rule == "greater":
+            self.best_score = -math.inf
+        else:
+            self.best_score = math.inf
         self.settings_changed = False
         self._reader = MetricReader(type(self).__name__)
 
@@ -88,7 +97,10 @@ class EarlyStoppingHook(Hook):
         self.settings_changed = state.get("settings", self._settings()) != self._settings()
         if state.get("settings", {}).get("monitor", self.monitor) == self.monitor:
             self.best_score = state["best_score"]
-        self.wait_count = 0 if self.settings_changed else state["wait_count"]
+        if self.settings_changed:
+            self.wait_count = 0
+        else:
+            self.wait_count = state["wait_count"]
 
     def _settings(self) -> dict[str, Any]:
         names = ("monitor", "rule", "min_delta", "check_finite", "patience", "stopping_threshold")

@@ -177,9 +177,9 @@ class EMAHook(Hook):
     def _swap_ema_parameters(self) -> None:
         self._catch_up()
         for ours, theirs in zip(_tensors(self.ema_model.module), _tensors(self.src_model), strict=True):
-            kept = ours.data.clone()
+            model_weights = ours.data.clone()
             ours.data.copy_(theirs.data)
-            theirs.data.copy_(kept)
+            theirs.data.copy_(model_weights)
         self._swapped = not self._swapped
 
 

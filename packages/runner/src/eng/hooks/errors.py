@@ -18,7 +18,10 @@ class NonFiniteLossError(ArithmeticError):
     """
 
     def __init__(self, iteration: int | str, losses: Sequence[str] = ()) -> None:
-        self.iteration = -1 if isinstance(iteration, str) else iteration
+        if isinstance(iteration, str):
+            self.iteration = -1
+        else:
+            self.iteration = iteration
         self.losses = list(losses)
         super().__init__(
             iteration
@@ -42,7 +45,10 @@ class LossSpikeError(NonFiniteLossError):
             if isinstance(iteration, str)
             else f"iteration {iteration + 1} gave a loss of {loss:.4g}, {loss / median:.1f} times the median before"
         )
-        self.iteration = -1 if isinstance(iteration, str) else iteration
+        if isinstance(iteration, str):
+            self.iteration = -1
+        else:
+            self.iteration = iteration
         self.loss, self.median = loss, median
 
 
@@ -73,7 +79,9 @@ class RunInterrupted(SystemExit):
     @property
     def place(self) -> str:
         """Where the run stopped, with its preposition: ``at epoch 3, iteration 40`` or ``in the validation after ...``."""
-        preposition = "in" if str(self.position).startswith("the ") else "at"
+        preposition = "at"
+        if str(self.position).startswith("the "):
+            preposition = "in"
         return f"{preposition} {self.position}"
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -82,7 +90,9 @@ class RunInterrupted(SystemExit):
     def __str__(self) -> str:
         if self.position is None:
             return self.reason
-        where = f"; its state is in {self.checkpoint}" if self.checkpoint else ""
+        where = ""
+        if self.checkpoint:
+            where = f"; its state is in {self.checkpoint}"
         return f"stopped by {self.reason} {self.place}{where}"
 
 

@@ -52,7 +52,10 @@ class FreezeHook(Hook):
         lr_mult: float | None = None,
         norm_eval: bool = True,
     ) -> None:
-        self.patterns = [patterns] if isinstance(patterns, str) else list(patterns)
+        if isinstance(patterns, str):
+            self.patterns = [patterns]
+        else:
+            self.patterns = list(patterns)
         if not self.patterns:
             raise UsageError("FreezeHook needs one pattern at least, such as patterns=['backbone']")
         if begin < 0 or (end is not None and end <= begin):
@@ -153,8 +156,8 @@ class FreezeHook(Hook):
 
     def _set(self, runner: RunnerView, *, frozen: bool) -> None:
         if self._frozen is not None or frozen:
-            word = "frozen" if frozen else "trained again"
-            logger.info("FreezeHook: %d parameters of %s are %s", len(self._parameters), self.patterns, word)
+            state = "frozen" if frozen else "trained again"
+            logger.info("FreezeHook: %d parameters of %s are %s", len(self._parameters), self.patterns, state)
         self._frozen = frozen
         for handle in self._handles:
             handle.remove()

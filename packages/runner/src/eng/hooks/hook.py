@@ -46,9 +46,11 @@ class Hook:
     ``_before_epoch``, ``_after_epoch``, ``_before_iter`` and ``_after_iter`` methods stand behind the train, val and
     test points of that name and get ``mode`` (``"train"``, ``"val"`` or ``"test"``).
 
-    A hook that remembers something a resumed run needs offers ``state_dict()`` and ``load_state_dict(state)``.
+    A hook that remembers something a resumed run needs overrides ``state_dict()`` and ``load_state_dict(state)``.
 
     Attributes:
+        needs_validation: whether the hook acts on the metrics of validations, so that it does nothing without them.
+        settings_changed: of a hook that may stop a run: whether a resumed run has other settings for it; None for others.
         priority: order among the hooks of a run, a name of :class:`eng.runner.Priority` or an int from 0 (first) to
             100 (last). ``"NORMAL"`` (50) by default.
 
@@ -61,10 +63,17 @@ class Hook:
         ['after_train_iter']
     """
 
-    # Whether the hook acts on the metrics of validations, so that it does nothing in a run without them.
     needs_validation: bool = False
+    settings_changed: bool | None = None
     priority: Any = "NORMAL"
     stages: tuple[str, ...] = tuple(POINTS)
+
+    def state_dict(self) -> dict[str, Any] | None:
+        """What a resumed run needs of this hook, as plain data and tensors; None where it remembers nothing."""
+        return None
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes what :meth:`state_dict` of the saved run gave."""
 
     def before_run(self, runner: RunnerView) -> None:
         """Before anything runs, when every part is built and no weight is loaded yet."""

@@ -89,7 +89,10 @@ class IterTimerHook(Hook):
         self, runner: RunnerView, batch_idx: int, data_batch: DataBatch = None, mode: str = "train"
     ) -> None:
         since = max(self._waits_since, self._last)
-        until = self._got_batch if self._got_batch >= since else time.perf_counter()
+        if self._got_batch >= since:
+            until = self._got_batch
+        else:
+            until = time.perf_counter()
         runner.message_hub.recorders[mode + "/data_time"](until - since)
 
     def _after_iter(

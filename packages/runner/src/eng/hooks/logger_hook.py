@@ -87,10 +87,14 @@ class LoggerHook(Hook):
         self.ignore_last = ignore_last
         self.interval_exp_name = whole_number("LoggerHook's interval_exp_name", interval_exp_name, 1)
         self.out_dir = out_dir
-        self.out_suffix = (out_suffix,) if isinstance(out_suffix, str) else tuple(out_suffix)
+        if isinstance(out_suffix, str):
+            out_suffix = [out_suffix]
+        self.out_suffix = tuple(out_suffix)
         self.keep_local = keep_local
         self.log_metric_by_epoch = self._given_by_epoch = log_metric_by_epoch
-        self.backend_args = backend_args if backend_args is not None else file_client_args
+        self.backend_args = backend_args
+        if backend_args is None:
+            self.backend_args = file_client_args
         self.json_log_path: str | None = None
         self.last_loss: float | None = None
         self._numbers = RunNumbers(flops_per_iter, peak_flops)
@@ -137,7 +141,10 @@ class LoggerHook(Hook):
         """Notes how long an epoch is; endless data has no end to log."""
         loader = runner.train_dataloader
         length = length_of(loader)
-        self._epoch_length = -1 if length is None else length
+        if length is None:
+            self._epoch_length = -1
+        else:
+            self._epoch_length = length
         self._logs_end = not self.ignore_last or self._epoch_length <= self.interval
         self._next_batch = -1
 
@@ -255,4 +262,6 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, (np.ndarray, torch.Tensor, np.generic)):
         return value.tolist()
-    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+    if isinstance(value, (str, int, float, bool, type(None))):
+        return value
+    return str(value)

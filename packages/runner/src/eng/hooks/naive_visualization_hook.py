@@ -67,7 +67,8 @@ def _samples(data_batch: Any) -> list[dict[str, Any]]:
 def _original_image(inputs: Any, sample: Any) -> np.ndarray:
     """The image behind an input, (C, H, W) or (1, C, H, W): its normalisation undone, without padding, at its own size."""
     pixels_CHW = inputs.detach().cpu().float()
-    pixels_CHW = pixels_CHW[0] if pixels_CHW.dim() == 4 else pixels_CHW
+    if pixels_CHW.dim() == 4:
+        pixels_CHW = pixels_CHW[0]
     image = np.clip(_denormalized(pixels_CHW.numpy().transpose(1, 2, 0), sample), 0, 255).astype(np.uint8)
     image = as_rgb(image)
     unpadded = _unpadded_size(sample)
@@ -84,7 +85,9 @@ def _denormalized(image_HWC: np.ndarray, sample: Any) -> np.ndarray:
     cfg = sample.get("img_norm_cfg") or {}
     mean, std = np.asarray(cfg.get("mean", 0.0)), np.asarray(cfg.get("std", 1.0))
     image: np.ndarray = image_HWC * std + mean
-    return image if cfg.get("to_rgb", True) or image.shape[2] != 3 else image[..., ::-1]
+    if cfg.get("to_rgb", True) or image.shape[2] != 3:
+        return image
+    return image[..., ::-1]
 
 
 def _unpadded_size(sample: Any) -> tuple[int, int] | None:

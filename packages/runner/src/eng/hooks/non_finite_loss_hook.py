@@ -55,10 +55,14 @@ class NonFiniteLossHook(Hook):
         if policy not in NAN_POLICIES:
             raise ValueError(f"nan_policy must be one of {', '.join(NAN_POLICIES)}, got {policy!r}")
         self.policy = policy
-        self.interval = 50 if interval is None else int(interval)
+        self.interval = 50
+        if interval is not None:
+            self.interval = int(interval)
         self._follows_logger = interval is None
         spikes = LossSpike.of(spike)
-        self.spikes = SpikeDetector(spikes) if spikes is not None else None
+        self.spikes: SpikeDetector | None = None
+        if spikes is not None:
+            self.spikes = SpikeDetector(spikes)
         self._has_begun = False
         self._seen: list[tuple[int, str, torch.Tensor]] = []
         # Where consecutive iterations begin, and the number of the first of them.
@@ -117,7 +121,9 @@ class NonFiniteLossHook(Hook):
 
     @property
     def _spike_action(self) -> str | None:
-        return self.spikes.policy.action if self.spikes is not None else None
+        if self.spikes is not None:
+            return self.spikes.policy.action
+        return None
 
     def look(self, runner: RunnerView) -> None:
         """Reads what was collected, with one transfer from the device, and forgets it.
@@ -147,7 +153,9 @@ class NonFiniteLossHook(Hook):
         first = broken[0][0]
         if self.policy in ("stop", "rollback"):
             raise NonFiniteLossError(first, sorted({name for iteration, name in broken if iteration == first}))
-        skipped = "; its update was skipped" if self.policy == "skip" else ""
+        skipped = ""
+        if self.policy == "skip":
+            skipped = "; its update was skipped"
         logger.warning(
             "%d of %d losses are not finite, the first at iteration %d%s%s",
             len(broken),
@@ -189,7 +197,10 @@ class NonFiniteLossHook(Hook):
         loop = runner.train_loop
         if not isinstance(error, NonFiniteLossError) or not isinstance(loop, SkipsIterations):
             return False
-        action = self._spike_action if isinstance(error, LossSpikeError) else self.policy
+        if isinstance(error, LossSpikeError):
+            action = self._spike_action
+        else:
+            action = self.policy
         if action != "rollback":
             return False
         culprits = probable_causes(error.iteration, loop.left_out)
@@ -230,7 +241,9 @@ def _newest_checkpoint(runner: RunnerView) -> str | None:
 
 
 def _loop_of(runner: RunnerView | None) -> object:
-    return None if runner is None else runner.train_loop
+    if runner is None:
+        return None
+    return runner.train_loop
 
 
 def _is_loss(name: str, value: object) -> bool:
@@ -290,4 +303,6 @@ def probable_causes(iteration: int, left_out: Collection[int], patience: int = 4
     neighbours = iteration - 1 - before
     if iteration in left_out or neighbours >= patience:
         return set()
-    return {iteration, before} if neighbours and before >= 0 else {iteration}
+    if neighbours and before >= 0:
+        return {iteration, before}
+    return {iteration}

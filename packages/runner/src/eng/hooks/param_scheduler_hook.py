@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from eng.logging.metric_values import MetricReader
+from eng.optim.scheduler._groups import follows_metric, groups_of
 from eng.registry import HOOKS
 
 from .hook import DataBatch, Hook
@@ -28,7 +29,9 @@ class ParamSchedulerHook(Hook):
 
     def before_train(self, runner: RunnerView) -> None:
         """Sorts the schedulers by what they count, so that an iteration touches only those that it moves."""
-        self._per_iter = [s for s in _each(runner.param_schedulers) if not s.by_epoch and not _follows_metric(s)]
+        self._per_iter = [
+            s for s in _built_schedulers(runner.param_schedulers) if not s.by_epoch and not follows_metric(s)
+        ]
         self._seen_updates = {id(s): _updates(s, runner) for s in self._per_iter if getattr(s, "by", None) == "update"}
 
     def after_train_iter(
@@ -47,16 +50,16 @@ class ParamSchedulerHook(Hook):
 
     def after_train_epoch(self, runner: RunnerView) -> None:
         """Steps the schedulers that count epochs."""
-        for scheduler in _each(runner.param_schedulers):
-            if scheduler.by_epoch and not _follows_metric(scheduler):
+        for scheduler in _built_schedulers(runner.param_schedulers):
+            if scheduler.by_epoch and not follows_metric(scheduler):
                 scheduler.step()
 
     def after_val_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
         """Steps the schedulers that follow a metric."""
         if metrics is None:
             return
-        for scheduler in _each(runner.param_schedulers):
-            if _follows_metric(scheduler):
+        for scheduler in _built_schedulers(runner.param_schedulers):
+            if follows_metric(scheduler):
                 scheduler.step(self._monitored(scheduler, metrics))
 
     def _monitored(self, scheduler: Any, metrics: dict[str, float]) -> dict[str, Any] | None:
@@ -66,7 +69,9 @@ class ParamSchedulerHook(Hook):
             return metrics
         reader = self._readers.setdefault(id(scheduler), MetricReader(type(scheduler).__name__))
         value = reader.read(metrics, name)
-        return None if value is None else {**metrics, name: value}
+        if value is None:
+            return None
+        return {**metrics, name: value}
 
     def _made_update(self, scheduler: Any, runner: RunnerView) -> bool:
         before, now = self._seen_updates[id(scheduler)], _updates(scheduler, runner)
@@ -76,16 +81,14 @@ class ParamSchedulerHook(Hook):
 
 def _updates(scheduler: Any, runner: RunnerView) -> int:
     """Updates that the scheduler's own wrapper has made; the run's, for a scheduler of a bare optimizer."""
-    wrapper = scheduler.optimizer if hasattr(scheduler.optimizer, "update_count") else runner.optim_wrapper
+    if hasattr(scheduler.optimizer, "update_count"):
+        wrapper = scheduler.optimizer
+    else:
+        wrapper = runner.optim_wrapper
     return int(wrapper.update_count)
 
 
-def _follows_metric(scheduler: Any) -> bool:
-    return bool(getattr(scheduler, "need_val_args", False))
-
-
-def _each(schedulers: Any) -> Iterator[Any]:
+def _built_schedulers(schedulers: Any) -> Iterator[Any]:
     """The schedulers; none while they are configs, as in a run that only validates."""
-    for group in schedulers.values() if isinstance(schedulers, dict) else [schedulers]:
-        if isinstance(group, list | tuple):
-            yield from (scheduler for scheduler in group if not isinstance(scheduler, dict))
+    for group in groups_of(schedulers):
+        yield from (scheduler for scheduler in group if not isinstance(scheduler, dict))

@@ -98,7 +98,9 @@ class Preemption:
             self.reason = "time budget"
         if world_size == 1:
             return self.reason
-        return self._agreed() if step % self.agree_every == 0 else None
+        if step % self.agree_every == 0:
+            return self._agreed()
+        return None
 
     def _agreed(self) -> str | None:
         codes = {name: i + 1 for i, name in enumerate(["time budget", *(s.name for s in self.signals)])}
@@ -123,8 +125,10 @@ class Preemption:
 
     def _act_as_before(self, number: int) -> None:
         """Gives the signal its default meaning and sends it again, to this process alone."""
-        default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
-        signal.signal(number, default)
+        if number == signal.SIGINT:
+            signal.signal(number, signal.default_int_handler)
+        else:
+            signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
 
@@ -142,4 +146,6 @@ def _deadline(budget_s: float | None, margin_s: float) -> float | None:
     if budget_s is not None:
         return time.time() + budget_s
     end = os.environ.get("SLURM_JOB_END_TIME", "")
-    return float(end) - margin_s if end.isdigit() else None
+    if end.isdigit():
+        return float(end) - margin_s
+    return None

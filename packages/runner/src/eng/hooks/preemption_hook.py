@@ -100,7 +100,10 @@ class PreemptionHook(Hook):
         """Whether every rank comes to this safe point: an evaluation may be a batch shorter on some."""
         if mode == "train":
             return True
-        loader = runner.val_dataloader if mode == "val" else runner.test_dataloader
+        if mode == "val":
+            loader = runner.val_dataloader
+        else:
+            loader = runner.test_dataloader
         samples = length_of(getattr(loader, "dataset", None))
         if samples is None:  # a stream may end on any rank
             return False
@@ -115,7 +118,10 @@ def validation_position(runner: Any) -> str:
     """
     tell = getattr(runner.train_loop, "position", None)
     is_within_epoch = callable(tell) and bool(tell(None).get("batch"))
-    epoch = f"in epoch {runner.epoch + 1}, after" if is_within_epoch else f"after epoch {runner.epoch},"
+    if is_within_epoch:
+        epoch = f"in epoch {runner.epoch + 1}, after"
+    else:
+        epoch = f"after epoch {runner.epoch},"
     return f"the validation {epoch} iteration {runner.iter}"
 
 

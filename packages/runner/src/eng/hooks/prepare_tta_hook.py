@@ -61,6 +61,9 @@ def build_runner_with_tta(cfg: Any) -> Any:
     dataloader = cfg["test_dataloader"]
     for loader in [dataloader] if "dataset" in dataloader else dataloader.values():
         use_pipeline(loader, cfg["tta_pipeline"])
-    runner = RUNNERS.build(cfg) if "runner_type" in cfg else RUNNERS.get("Runner").from_cfg(cfg)
+    if "runner_type" in cfg:
+        runner = RUNNERS.build(cfg)
+    else:
+        runner = RUNNERS.get("Runner").from_cfg(cfg)
     runner.register_hook(PrepareTTAHook(tta_cfg=cfg["tta_model"]))
     return runner

@@ -63,7 +63,9 @@ class ProfilerHook(Hook):
         self.activities = _activities(activity_with_cpu, activity_with_cuda)
         if schedule is not None and not isinstance(schedule, Mapping):
             raise UsageTypeError(f"schedule must be the keywords of torch.profiler.schedule, got {schedule!r}")
-        self.schedule = torch.profiler.schedule(**schedule) if schedule is not None else None
+        self.schedule: Callable[[int], torch.profiler.ProfilerAction] | None = None
+        if schedule is not None:
+            self.schedule = torch.profiler.schedule(**schedule)
         self.on_trace_ready = on_trace_ready
         self.options: dict[str, Any] = {
             "record_shapes": record_shapes,
@@ -148,10 +150,10 @@ def _trace_handler(setting: Any, runner: RunnerView) -> Callable[[Any], None] | 
     if setting is None or callable(setting):
         return handler
     options = dict(setting)
-    kind = options.pop("type", None)
-    if kind == "log_trace":
+    handler_type = options.pop("type", None)
+    if handler_type == "log_trace":
         return _log_table(runner, **options)
-    if kind == "tb_trace":
+    if handler_type == "tb_trace":
         folder = Path(options.pop("dir_name", None) or Path(str(runner.log_dir)) / "tf_tracing_logs")
         write: Callable[[Any], None] = torch.profiler.tensorboard_trace_handler(str(folder), **options)
         return write

@@ -38,7 +38,9 @@ class ProgressBarHook(Hook):
 
     def before_train(self, runner: RunnerView) -> None:
         """Opens the bar."""
-        total = runner.max_iters if runner.max_iters != math.inf else None
+        total = None
+        if runner.max_iters != math.inf:
+            total = runner.max_iters
         self._bar = open_bar("train", total, runner.iter, refresh_seconds=self.refresh_seconds)
         self._logger_hooks = [hook for hook in getattr(runner, "hooks", ()) if hasattr(hook, "last_loss")]
 
@@ -116,9 +118,16 @@ class ProgressBarHook(Hook):
 
     def _loss(self, outputs: Any) -> str | None:
         """The loss of this iteration where it lies on the CPU, otherwise that of the last log line."""
-        value = outputs.get("loss") if isinstance(outputs, dict) else None
+        value = None
+        if isinstance(outputs, dict):
+            value = outputs.get("loss")
         if isinstance(value, torch.Tensor):
-            value = value.item() if value.device.type == "cpu" and value.numel() == 1 else None
+            if value.device.type == "cpu" and value.numel() == 1:
+                value = value.item()
+            else:
+                value = None
         if value is None:
             value = next((hook.last_loss for hook in self._logger_hooks if hook.last_loss is not None), None)
-        return f"loss {value:.4f}" if isinstance(value, (int, float)) else None
+        if isinstance(value, (int, float)):
+            return f"loss {value:.4f}"
+        return None

@@ -74,7 +74,10 @@ class SpikeDetector:
         for iteration, loss in losses:
             if not math.isfinite(loss):
                 continue
-            median = statistics.median(self._before) if self._before else math.nan
+            if self._before:
+                median = statistics.median(self._before)
+            else:
+                median = math.nan
             enough = len(self._before) >= max(self.policy.window // 10, 1)
             if enough and median > 0 and loss > self.policy.factor * median:
                 spikes.append((iteration, loss, median))

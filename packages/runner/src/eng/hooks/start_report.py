@@ -53,8 +53,13 @@ def short_path(path: str | Path) -> str:
         >>> short_path("relative/config.py")
         'relative/config.py'
     """
-    relative = os.path.relpath(path) if Path(path).is_absolute() else str(path)
-    return relative if not relative.startswith("..") else str(path)
+    if Path(path).is_absolute():
+        relative = os.path.relpath(path)
+    else:
+        relative = str(path)
+    if not relative.startswith(".."):
+        return relative
+    return str(path)
 
 
 def device_facts(model: nn.Module, world_size: int) -> str:
@@ -64,7 +69,9 @@ def device_facts(model: nn.Module, world_size: int) -> str:
         text = f"cpu ({counted(torch.get_num_threads(), 'thread')})"
     else:
         text = f"{device} ({device_name(device)})"
-    return f"{text}, {counted(world_size, 'process', 'processes')}" if world_size > 1 else text
+    if world_size > 1:
+        return f"{text}, {counted(world_size, 'process', 'processes')}"
+    return text
 
 
 def precision_facts(model: nn.Module, optim_wrapper: Any) -> str:
@@ -85,7 +92,10 @@ def model_facts(model: nn.Module, name: str) -> str:
         return f"{name}, parameters of unknown size (lazy modules)"
     total = sum(parameter.numel() for parameter in parameters)
     trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
-    share = "all trainable" if trained == total else f"{trained:,} trainable"
+    if trained == total:
+        share = "all trainable"
+    else:
+        share = f"{trained:,} trainable"
     return f"{name}, {counted(total, 'parameter', separator=',')}, {share}"
 
 
@@ -95,7 +105,9 @@ def config_facts(cfg: Any) -> str:
     if not file:
         return ""
     changes = [f"{key}={value!r}" for key, value in _overrides(cfg)]
-    more = [f"and {len(changes) - _MOST_OVERRIDES} more"] if len(changes) > _MOST_OVERRIDES else []
+    more = []
+    if len(changes) > _MOST_OVERRIDES:
+        more = [f"and {len(changes) - _MOST_OVERRIDES} more"]
     shown = ", ".join([*changes[:_MOST_OVERRIDES], *more])
     return f"{short_path(file)}{f', changed by {shown}' if shown else ''}"
 
@@ -142,7 +154,9 @@ def _data_lines(runner: Any) -> Iterator[str]:
 
 def _total_samples(dataloaders: Iterable[Any]) -> int | None:
     sizes = [length_of(getattr(dataloader, "dataset", None)) for dataloader in dataloaders]
-    return None if None in sizes else sum(size or 0 for size in sizes)
+    if None in sizes:
+        return None
+    return sum(size or 0 for size in sizes)
 
 
 def data_facts(dataloader: Any) -> str:
@@ -156,14 +170,20 @@ def data_facts(dataloader: Any) -> str:
     if size:
         text += f" of {size}" if batches is not None else f" in batches of {size}"
     order = _order(getattr(dataloader, "sampler", None))
-    return f"{text}, {order}" if order and samples is not None else text
+    if order and samples is not None:
+        return f"{text}, {order}"
+    return text
 
 
 def _sizes(samples: int | None, batches: int | None) -> str:
     if samples is None and batches is not None:
         return counted(batches, "batch", "batches", separator=",")
-    text = counted(samples, "sample", separator=",") if samples is not None else "a stream"
-    return text if batches is None else f"{text} in {counted(batches, 'batch', 'batches', separator=',')}"
+    text = "a stream"
+    if samples is not None:
+        text = counted(samples, "sample", separator=",")
+    if batches is None:
+        return text
+    return f"{text} in {counted(batches, 'batch', 'batches', separator=',')}"
 
 
 def _order(sampler: Any) -> str:
@@ -180,10 +200,11 @@ def _length(runner: Any) -> str:
     if not _trains(runner):
         return ""
     loop = runner.train_loop
-    iterations = getattr(loop, "max_iters", None)
-    if iterations is None or iterations == math.inf:
-        epochs = getattr(loop, "max_epochs", None)
-        return counted(epochs, "epoch") if isinstance(epochs, int) else ""
+    iterations = loop.max_iters
+    if not iterations or iterations == math.inf:
+        if loop.max_epochs:
+            return counted(loop.max_epochs, "epoch")
+        return ""
     text = counted(iterations, "iteration", separator=",")
     if getattr(loop, "counts_iterations", False):
         return text
@@ -194,7 +215,9 @@ def _wrappers(optim_wrapper: Any) -> Mapping[str, Any]:
     """Built wrappers by name; the only one has none."""
     if hasattr(optim_wrapper, "optim_wrappers"):
         return dict(optim_wrapper.optim_wrappers)
-    return {"": optim_wrapper} if hasattr(optim_wrapper, "optimizer") else {}
+    if hasattr(optim_wrapper, "optimizer"):
+        return {"": optim_wrapper}
+    return {}
 
 
 def _optimizer_lines(optim_wrapper: Any) -> Iterator[str]:
@@ -209,11 +232,11 @@ def _optimizer_lines(optim_wrapper: Any) -> Iterator[str]:
 
 def _kept_values(runner: Any) -> str:
     """Settings that a resumed run has from its checkpoint and not from its config, and how to change that."""
-    kept = getattr(getattr(runner, "state", None), "kept", None)
-    if not kept or not _trains(runner):
+    by_key = getattr(getattr(runner, "state", None), "kept", None)
+    if not by_key or not _trains(runner):
         return ""
-    values = ", ".join(f"{key}={value}" for key, value in kept.items())
-    options = " ".join(f"--resume-take {key}" for key in kept)
+    values = ", ".join(f"{key}={value}" for key, value in by_key.items())
+    options = " ".join(f"--resume-take {key}" for key in by_key)
     return f"{values} from the checkpoint, not from the config; {options} takes the config's"
 
 
@@ -232,13 +255,18 @@ def _values(optimizer: Any, key: str, *, even_zero: bool = False) -> str:
     numbers = sorted({float(value) for value in values if isinstance(value, (int, float, torch.Tensor))})
     if not numbers or not (any(numbers) or even_zero):
         return ""
-    return f"{numbers[0]:g}" if len(numbers) == 1 else f"{numbers[0]:g} to {numbers[-1]:g}"
+    if len(numbers) == 1:
+        return f"{numbers[0]:g}"
+    return f"{numbers[0]:g} to {numbers[-1]:g}"
 
 
 def _schedule_lines(schedulers: Any) -> Iterator[str]:
-    groups = schedulers.items() if isinstance(schedulers, Mapping) else [("", schedulers or ())]
-    for name, group in groups:
-        text = ", then ".join(_schedule(each) for each in group) if isinstance(group, Sequence) else ""
+    if not isinstance(schedulers, Mapping):
+        schedulers = {"": schedulers}
+    for name, group in schedulers.items():
+        text = ""
+        if isinstance(group, Sequence):
+            text = ", then ".join(_schedule(scheduler) for scheduler in group)
         if text:
             yield f"{name}: {text}" if name else text
 
@@ -246,9 +274,13 @@ def _schedule_lines(schedulers: Any) -> Iterator[str]:
 def _schedule(scheduler: Any) -> str:
     begin, end = getattr(scheduler, "begin", 0), getattr(scheduler, "end", None)
     name = type(scheduler).__name__
-    unit = "epoch" if getattr(scheduler, "by_epoch", True) else "iteration"
+    unit = "iteration"
+    if getattr(scheduler, "by_epoch", True):
+        unit = "epoch"
     if not isinstance(end, int) or end >= 10**9:
-        return name if not begin else f"{name} from {unit} {begin}"
+        if not begin:
+            return name
+        return f"{name} from {unit} {begin}"
     return f"{name} ({unit}s {begin} to {end})"
 
 

@@ -10,6 +10,9 @@ from typing import Any, TypeVar, cast
 
 import click
 
+from eng.config import Config
+from eng.runner.run import Run
+
 F = TypeVar("F", bound=Callable[..., Any])
 INTERRUPTED = 130
 
@@ -147,7 +150,7 @@ def test_command(
 ) -> int:
     """Test the model of CONFIG."""
 
-    def prepare(cfg: Any) -> None:
+    def prepare(cfg: Config) -> None:
         if tta:
             _use_tta(cfg)
         if out is not None:
@@ -181,14 +184,14 @@ def _must_be_writable(folder: Path) -> None:
     Raises:
         click.ClickException: it cannot be written.
     """
-    nearest = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    nearest = next(candidate for candidate in (folder.absolute(), *folder.absolute().parents) if candidate.exists())
     if not nearest.is_dir():
         raise _mistake(f"work_dir: cannot write to {folder}: {nearest} is a file; choose another by --work-dir")
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise _mistake(f"work_dir: cannot write to {folder}: {nearest} is read-only; choose another by --work-dir")
 
 
-def _choose_weights(cfg: Any, checkpoint: str | None) -> None:
+def _choose_weights(cfg: Config, checkpoint: str | None) -> None:
     """Sets ``load_from`` to the weights to evaluate, and says which they are where the user did not.
 
     Raises:
@@ -208,14 +211,14 @@ def _choose_weights(cfg: Any, checkpoint: str | None) -> None:
     if cfg.get("load_from") is not None:
         _must_exist(cfg.load_from, "load_from")
         return
-    found = find_trained_checkpoint(local_work_dir(cfg.work_dir))
-    if found is None:
+    checkpoint_path = find_trained_checkpoint(local_work_dir(cfg.work_dir))
+    if checkpoint_path is None:
         raise _mistake(
             f"no weights: there is no checkpoint in {cfg.work_dir} and no load_from in the config; name one by --checkpoint "
             "(--checkpoint none takes the weights that the model begins with)"
         )
-    click.echo(f"weights: {found}", err=True)
-    cfg.load_from = found
+    click.echo(f"weights: {checkpoint_path}", err=True)
+    cfg.load_from = checkpoint_path
 
 
 def _checkpoint_of(name: str, option: str) -> str:
@@ -235,7 +238,10 @@ def _checkpoint_of(name: str, option: str) -> str:
         folder = find_run(name).folder.parent
     except NoPassportError:
         return name
-    path = find_latest_checkpoint(folder) if option == "--resume" else find_trained_checkpoint(str(folder))
+    if option == "--resume":
+        path = find_latest_checkpoint(folder)
+    else:
+        path = find_trained_checkpoint(str(folder))
     if path is None:
         raise _mistake(f"{option}: the run {name} has no checkpoint in {folder}")
     click.echo(f"checkpoint: {path}", err=True)
@@ -262,21 +268,21 @@ def _mistake(message: str) -> click.ClickException:
     return click.ClickException(message)
 
 
-def _use_amp(cfg: Any) -> None:
+def _use_amp(cfg: Config) -> None:
     wrapper = cfg.get("optim_wrapper") or {}
-    kind = wrapper.get("type", "OptimWrapper")
-    if kind not in ("OptimWrapper", "AmpOptimWrapper"):
-        raise _mistake(f"--amp works on OptimWrapper, and optim_wrapper.type is {kind!r}")
+    wrapper_type = wrapper.get("type", "OptimWrapper")
+    if wrapper_type not in ("OptimWrapper", "AmpOptimWrapper"):
+        raise _mistake(f"--amp works on OptimWrapper, and optim_wrapper.type is {wrapper_type!r}")
     wrapper["type"] = "AmpOptimWrapper"
 
 
-def _enable_auto_scale_lr(cfg: Any) -> None:
+def _enable_auto_scale_lr(cfg: Config) -> None:
     if not (cfg.get("auto_scale_lr") or {}).get("base_batch_size"):
         raise _mistake("--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the config")
     cfg.auto_scale_lr.enable = True
 
 
-def _use_tta(cfg: Any) -> None:
+def _use_tta(cfg: Config) -> None:
     from eng.hooks.prepare_tta_hook import use_pipeline
 
     from .assemble.several import loaders_of_sets
@@ -289,7 +295,7 @@ def _use_tta(cfg: Any) -> None:
     cfg.model = dict(**cfg.tta_model, module=cfg.model)
 
 
-def _dump_predictions(cfg: Any, out: str) -> None:
+def _dump_predictions(cfg: Config, out: str) -> None:
     """Adds the writing of predictions to the test: into ``out``, or for each of several sets into ``<out>_<set>.pkl``."""
     from .assemble.several import evaluators_by_set, names_of_sets
 
@@ -308,7 +314,7 @@ def _dump_predictions(cfg: Any, out: str) -> None:
     }
 
 
-def _with_dump(evaluator: Any, out: str) -> Any:
+def _with_dump(evaluator: object, out: str) -> Any:
     """An evaluator that also writes the predictions."""
     dump = {"type": "DumpResults", "out_file_path": out}
     if isinstance(evaluator, Mapping) and "metrics" in evaluator:
@@ -349,24 +355,24 @@ def _on_several(common: dict[str, Any]) -> int:
         meeting = Meeting.of(common["nnodes"], common["rdzv"], common["rdzv_id"], common["rdzv_conf"])
     except ValueError as error:
         raise _mistake(str(error)) from error
-    words = _without_agent_options(sys.argv[1:])
-    return relaunch_with_agent(common["nproc"] or 1, words, common["max_restarts"], meeting)
+    arguments = _without_agent_options(sys.argv[1:])
+    return relaunch_with_agent(common["nproc"] or 1, arguments, common["max_restarts"], meeting)
 
 
 _AGENT_OPTIONS = ("--nproc", "--max-restarts", "--nnodes", "--rdzv", "--rdzv-id", "--rdzv-conf")
 
 
-def _without_agent_options(words: list[str]) -> list[str]:
+def _without_agent_options(arguments: list[str]) -> list[str]:
     """The words of this call without the options of the agent, which each process must not see."""
-    kept, skip = [], False
-    for word in words:
+    remaining, skip = [], False
+    for argument in arguments:
         if skip:
             skip = False
-        elif word in _AGENT_OPTIONS:
+        elif argument in _AGENT_OPTIONS:
             skip = True
-        elif not word.startswith(tuple(f"{option}=" for option in _AGENT_OPTIONS)):
-            kept.append(word)
-    return kept
+        elif not argument.startswith(tuple(f"{option}=" for option in _AGENT_OPTIONS)):
+            remaining.append(argument)
+    return remaining
 
 
 def _evaluate(
@@ -388,7 +394,7 @@ def _evaluate(
         cfg.allow_partial = True
     metrics: dict[str, float] = {}
 
-    def tell(runner: Any) -> None:
+    def tell(runner: Run) -> None:
         listed = ", ".join(
             f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}"
             for name, value in metrics.items()
@@ -398,20 +404,22 @@ def _evaluate(
     return _run(cfg, lambda runner: metrics.update(action(runner)), tell, verbose=common["verbose"])
 
 
-def _run_fast(cfg: Any) -> int:
+def _run_fast(cfg: Config) -> int:
     from eng.registry import RUNNERS
 
     from ._fast import run_fast
     from .runner import Runner
 
     def build(fast: Any) -> Any:
-        return RUNNERS.build(fast) if fast.get("runner_type") else Runner.from_cfg(fast)
+        if fast.get("runner_type"):
+            return RUNNERS.build(fast)
+        return Runner.from_cfg(fast)
 
     run_fast(cfg, build, click.echo)
     return 0
 
 
-def _run(cfg: Any, action: Callable[[Any], Any], tell: Callable[[Any], None], *, verbose: bool) -> int:
+def _run(cfg: Config, action: Callable[[Any], Any], tell: Callable[[Any], None], *, verbose: bool) -> int:
     from eng.logging._details import showing_details
     from eng.registry import RUNNERS
 
@@ -422,18 +430,30 @@ def _run(cfg: Any, action: Callable[[Any], Any], tell: Callable[[Any], None], *,
     runner: Any = None
     try:
         with showing_details(verbose):
-            runner = RUNNERS.build(cfg) if cfg.get("runner_type") else Runner.from_cfg(cfg)
+            if cfg.get("runner_type"):
+                runner = RUNNERS.build(cfg)
+            else:
+                runner = Runner.from_cfg(cfg)
             action(runner)
     except RunInterrupted as stop:
         if runner.rank == 0:
-            hint = f"\n{resume_hint(cfg.work_dir, cfg.filename)}" if stop.checkpoint else ""
+            hint = ""
+            if stop.checkpoint:
+                hint = f"\n{resume_hint(cfg.work_dir, cfg.filename)}"
             click.echo(f"\nStopped by {stop.reason} {stop.place}.{hint}", err=True)
         return int(stop.code or 0)
     except KeyboardInterrupt:
-        iteration = 0 if runner is None else runner.iter
-        place = f"after iteration {iteration}" if iteration else "before the first iteration"
-        hint = f"\n{resume_hint(cfg.work_dir, cfg.filename)}" if iteration else ""
-        click.echo(f"\nStopped at once, {place}{hint}", err=True)
+        if runner is None:
+            iteration = 0
+        else:
+            iteration = runner.iter
+        progress = "before the first iteration"
+        if iteration:
+            progress = f"after iteration {iteration}"
+        hint = ""
+        if iteration:
+            hint = f"\n{resume_hint(cfg.work_dir, cfg.filename)}"
+        click.echo(f"\nStopped at once, {progress}{hint}", err=True)
         return INTERRUPTED
     if runner.rank == 0:
         tell(runner)

@@ -10,12 +10,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from eng.config import Config
+
 from .assemble.several import is_named_by, names_of_sets
 
 BATCHES = 3
 
 
-def run_fast(cfg: Any, build: Callable[[Any], Any], tell: Callable[[str], None]) -> None:
+def run_fast(cfg: Config, build: Callable[[Any], Any], tell: Callable[[str], None]) -> None:
     """Trains, validates, saves, resumes and tests on a few batches, in a folder that is removed when all went well.
 
     Args:
@@ -49,7 +51,7 @@ def run_fast(cfg: Any, build: Callable[[Any], Any], tell: Callable[[str], None])
     tell(f"All parts of the run work: {time.perf_counter() - began:.1f} s; {folder} is removed")
 
 
-def fast_config(cfg: Any, work_dir: str, rounds: int) -> Any:
+def fast_config(cfg: Config, work_dir: str, rounds: int) -> Any:
     """A config of the same run on a few batches.
 
     Args:
@@ -72,8 +74,8 @@ def fast_config(cfg: Any, work_dir: str, rounds: int) -> Any:
     hooks["logger"] = {**(hooks.get("logger") or {"type": "LoggerHook"}), "interval": 1}
     checkpoint = hooks.get("checkpoint") or {"type": "CheckpointHook"}
     dropped = ("out_dir", "published_keys", "by_epoch", "save_begin", "filename_tmpl")
-    kept = {key: value for key, value in checkpoint.items() if key not in dropped}
-    hooks["checkpoint"] = {**kept, "interval": 1 if by_epoch else BATCHES}
+    settings_of_checkpoint = {key: value for key, value in checkpoint.items() if key not in dropped}
+    hooks["checkpoint"] = {**settings_of_checkpoint, "interval": 1 if by_epoch else BATCHES}
     fast["default_hooks"] = hooks
     if isinstance(fast.get("visualizer"), Mapping) and fast["visualizer"].get("vis_backends"):
         fast["visualizer"]["vis_backends"] = [{"type": "LocalVisBackend"}]
@@ -91,14 +93,17 @@ def _fast_training(train_cfg: Mapping[str, Any], by_epoch: bool, rounds: int) ->
         length = {"max_iters": rounds * BATCHES, "val_interval": BATCHES}
     if "type" in cfg and cfg["type"] not in ("EpochBasedTrainLoop", "IterBasedTrainLoop"):
         return {**cfg, **{key: value for key, value in length.items() if key in cfg}}
-    limits = {} if "overfit_batches" in cfg or not by_epoch else {"limit_batches": BATCHES}
+    if "overfit_batches" in cfg or not by_epoch:
+        limits = {}
+    else:
+        limits = {"limit_batches": BATCHES}
     return {**cfg, **length, **limits, "val_sanity": 2}
 
 
-def _fast_evaluation(cfg: Any, dataloader: Any) -> Any:
+def _fast_evaluation(cfg: Config, dataloader: object) -> Any:
     names = names_of_sets(dataloader)
     if names and is_named_by(cfg, names):
-        return {name: _fast_evaluation(own, None) for name, own in cfg.items()}
+        return {name: _fast_evaluation(set_cfg, None) for name, set_cfg in cfg.items()}
     if not isinstance(cfg, Mapping) or cfg.get("type", "ValLoop") not in ("ValLoop", "TestLoop"):
         return cfg
     return {**cfg, "limit_batches": BATCHES}

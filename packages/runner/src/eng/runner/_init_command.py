@@ -35,10 +35,10 @@ def init(folder: Path, name: str | None) -> None:
     files = write_project(folder, name)
     for file in files:
         click.echo(f"  {folder / file}")
-    program, *words = eng_words()
+    program, *arguments = eng_words()
     if os.sep in program:  # of a Python that is not on the PATH; the folder changes first
         program = str(Path(program).absolute())
-    train = shlex.join([program, *words, "train", "config.py"])
+    train = shlex.join([program, *arguments, "train", "config.py"])
     click.echo(f"Train it:\n  cd {shlex.quote(str(folder))} && {train}")
 
 
@@ -77,7 +77,10 @@ def _write(source: Path, aside: Path, name: str) -> str:
 
 def _package_name(text: str, is_given: bool) -> str:
     """A Python name; one that the user gave is taken as it is or refused."""
-    name = text if is_given else re.sub(r"\W+", "_", text.lower()).strip("_")
+    if is_given:
+        name = text
+    else:
+        name = re.sub(r"\W+", "_", text.lower()).strip("_")
     if not name.isidentifier() or keyword.iskeyword(name):
         raise click.ClickException(f"{text!r} gives no Python name: choose one by --name, such as --name shapes")
     if name in _TAKEN:

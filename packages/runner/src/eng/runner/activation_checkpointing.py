@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
+from eng.checkpoint.dtensor import is_dtensor
 from eng.device import pins_memory
 from eng.logging.near_names import suggest
 
@@ -47,7 +48,7 @@ class ActivationSettings:
     that ``keep`` keeps stay on the device."""
 
     @classmethod
-    def of(cls, setting: Any) -> ActivationSettings | None:
+    def of(cls, setting: object) -> ActivationSettings | None:
         """The settings in names of modules or in a mapping; None where nothing is asked for.
 
         Raises:
@@ -73,7 +74,7 @@ class ActivationSettings:
         return settings
 
 
-def _names(modules: Any) -> list[str] | str:
+def _names(modules: object) -> list[str] | str:
     if isinstance(modules, str):
         return modules
     if not isinstance(modules, (Sequence, Set)) or not all(isinstance(name, str) for name in modules):
@@ -100,7 +101,9 @@ def turn_on_activation_checkpointing(model: nn.Module, modules: Mapping[str, Any
     settings = ActivationSettings.of(modules)
     if settings is None:
         return
-    operators = tuple(_operators(settings.keep)) if settings.keep else ()
+    operators = ()
+    if settings.keep:
+        operators = tuple(_operators(settings.keep))
     for module in modules_by_pattern(model, settings.modules, "activation_checkpointing").values():
         if not isinstance(vars(module).get("forward"), _Checkpointed):
             # A wrapper module would rename the parameters.
@@ -125,7 +128,9 @@ def _overloads(name: str) -> list[Any]:
     """Overloads of ``namespace.operator`` or the one of ``namespace.operator.overload``; none where torch has no such operator."""
     namespace, _, operator_and_overload = name.partition(".")
     operator, _, overload = operator_and_overload.partition(".")
-    packet = getattr(getattr(torch.ops, namespace), operator, None) if operator else None
+    packet = None
+    if operator:
+        packet = getattr(getattr(torch.ops, namespace), operator, None)
     if packet is None:
         return []
     return [getattr(packet, variant) for variant in packet.overloads() if overload in ("", variant)]
@@ -144,7 +149,11 @@ class _Checkpointed:
     """
 
     def __init__(
-        self, module: nn.Module, forward: Any, settings: ActivationSettings, operators: tuple[Any, ...]
+        self,
+        module: nn.Module,
+        forward: Callable[..., Any] | None,
+        settings: ActivationSettings,
+        operators: tuple[Any, ...],
     ) -> None:
         self.module, self.forward = module, forward
         self._settings = settings
@@ -156,7 +165,10 @@ class _Checkpointed:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._operators = tuple(_operators(self._settings.keep)) if self._settings.keep else ()
+        if self._settings.keep:
+            self._operators = tuple(_operators(self._settings.keep))
+        else:
+            self._operators = ()
 
     @property
     def __signature__(self) -> inspect.Signature:
@@ -173,21 +185,27 @@ class _Checkpointed:
 
     def _function(self) -> Callable[..., Any]:
         if self.forward is not None:
-            own: Callable[..., Any] = self.forward
-            return own
+            return self.forward
         return MethodType(type(self.module).forward, self.module)
 
     def _offload(self) -> AbstractContextManager[Any]:
         if not self._settings.offload:
             return nullcontext()
-        parameters = (getattr(parameter, "_local_tensor", parameter) for parameter in self.module.parameters())
+        parameters = (_local(parameter) for parameter in self.module.parameters())
         weights = {parameter.untyped_storage().data_ptr() for parameter in parameters}
         return torch.autograd.graph.saved_tensors_hooks(partial(_to_host, weights=weights), _from_host)
 
 
+def _local(parameter: nn.Parameter) -> torch.Tensor:
+    """The part of a parameter that lies on this rank."""
+    if is_dtensor(parameter):
+        return parameter.to_local().detach()
+    return parameter
+
+
 def _to_host(tensor: torch.Tensor, *, weights: set[int]) -> Any:
     """A tensor that the backward pass needs, with its device, on the host; weights, DTensors and what lies there stay as they are."""
-    if _is_on_host(tensor) or hasattr(tensor, "to_local") or tensor.untyped_storage().data_ptr() in weights:
+    if _is_on_host(tensor) or is_dtensor(tensor) or tensor.untyped_storage().data_ptr() in weights:
         return tensor
     copy = torch.empty(tensor.size(), dtype=tensor.dtype, layout=tensor.layout, pin_memory=pins_memory(tensor.device))
     copy.copy_(tensor, non_blocking=True)

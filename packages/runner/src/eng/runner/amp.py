@@ -32,6 +32,9 @@ def autocast(
     """
     device_type = device_type or get_device()
     if dtype is None:
-        dtype = torch.bfloat16 if device_type == "cpu" else torch.float16
+        if device_type == "cpu":
+            dtype = torch.bfloat16
+        else:
+            dtype = torch.float16
     with torch.autocast(device_type, dtype=dtype, enabled=enabled, cache_enabled=cache_enabled):
         yield

@@ -9,6 +9,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 from eng.hooks.errors import RunInterrupted
@@ -24,20 +25,24 @@ ORIGINAL_CALL = "ENG_ORIGINAL_CALL"
 def original_words() -> list[str]:
     """The words behind ``eng`` as the user typed them, also in a process that ``--nproc`` started."""
     text = os.environ.get(ORIGINAL_CALL)
-    return list(json.loads(text)) if text else sys.argv[1:]
+    if text:
+        return list(json.loads(text))
+    return sys.argv[1:]
 
 
-def command(words: Sequence[str]) -> str:
+def command(arguments: Sequence[str]) -> str:
     """The command ``eng WORDS`` as it works in the user's shell.
 
     The shell may stand in another folder than this process, and may not know an ``eng`` that nox put on its own PATH.
     """
-    return _in_folder(_alias_variable() + shlex.join([*eng_words(), *words]))
+    return _in_folder(_alias_variable() + shlex.join([*eng_words(), *arguments]))
 
 
 def _alias_variable() -> str:
     """What the command needs in front where this process uses MMEngine's name, as an OpenMMLab library does."""
-    return "ENG_COMPAT=1 " if "mmengine" in sys.modules else ""
+    if "mmengine" in sys.modules:
+        return "ENG_COMPAT=1 "
+    return ""
 
 
 def eng_words() -> list[str]:
@@ -47,21 +52,21 @@ def eng_words() -> list[str]:
     return [*_python(), "-m", "eng.cli"]
 
 
-def resume_words(words: Sequence[str]) -> list[str]:
+def resume_words(arguments: Sequence[str]) -> list[str]:
     """The words of a training call that resumes what the call itself began.
 
     Example:
         >>> resume_words(["train", "a.py", "--resume", "x.pth", "--amp"])
         ['train', 'a.py', '--amp', '--resume']
     """
-    kept: list[str] = []
-    for index, word in enumerate(words):
-        if word == "--resume" or word.startswith("--resume="):
+    remaining: list[str] = []
+    for index, argument in enumerate(arguments):
+        if argument == "--resume" or argument.startswith("--resume="):
             continue
-        if index and words[index - 1] == "--resume" and not word.startswith("-"):
+        if index and arguments[index - 1] == "--resume" and not argument.startswith("-"):
             continue
-        kept.append(word)
-    return [*kept, "--resume"]
+        remaining.append(argument)
+    return [*remaining, "--resume"]
 
 
 def resume_hint(work_dir: str, config_file: str | None = None) -> str:
@@ -72,13 +77,15 @@ def resume_hint(work_dir: str, config_file: str | None = None) -> str:
         config_file: of the run; named where another command than ``eng train`` began it, such as ``eng reproduce``.
     """
     if is_eng():
-        words = original_words()
-        if words[:1] != ["train"] and config_file:
-            words = ["train", short_path(config_file), "--work-dir", short_path(work_dir)]
-        lines = [f"  {_launched(resume_words(words))}"]
+        arguments = original_words()
+        if arguments[:1] != ["train"] and config_file:
+            arguments = ["train", short_path(config_file), "--work-dir", short_path(work_dir)]
+        lines = [f"  {_launched(resume_words(arguments))}"]
         return "\n".join(["To resume:", *lines, f"(takes the newest intact checkpoint in {work_dir})"])
     advice = f"To resume from the newest intact checkpoint in {work_dir}, set resume=True of the Runner"
-    return f"{advice}." if _is_interactive() else f"{advice} and run:\n  {script()}"
+    if _is_interactive():
+        return f"{advice}."
+    return f"{advice} and run:\n  {script()}"
 
 
 def log_interruption(stop: RunInterrupted, work_dir: str, logger: logging.Logger) -> None:
@@ -89,7 +96,9 @@ def log_interruption(stop: RunInterrupted, work_dir: str, logger: logging.Logger
         work_dir: of the run.
         logger: of the run.
     """
-    hint = f".\n{resume_hint(work_dir)}" if stop.checkpoint else ""
+    hint = ""
+    if stop.checkpoint:
+        hint = f".\n{resume_hint(work_dir)}"
     logger.warning("%s%s", stop, hint, extra=DETAIL if is_eng() else None)
 
 
@@ -102,22 +111,27 @@ def is_eng() -> bool:
 def script() -> str:
     """The command that started this script, with the launcher that started its processes."""
     module = _main_module()
-    words = ["-m", module.removesuffix(".__main__")] if module else sys.argv[:1]
-    return _launched_python([*words, *sys.argv[1:]])
+    if module:
+        program = ["-m", module.removesuffix(".__main__")]
+    else:
+        program = sys.argv[:1]
+    return _launched_python([*program, *sys.argv[1:]])
 
 
-def _launched(words: list[str]) -> str:
+def _launched(arguments: list[str]) -> str:
     """The eng command, behind torchrun where that started the processes."""
     if _is_under_torchrun() and ORIGINAL_CALL not in os.environ:
-        return _launched_python(["-m", "eng.cli", *words])
-    return command(words)
+        return _launched_python(["-m", "eng.cli", *arguments])
+    return command(arguments)
 
 
-def _launched_python(words: list[str]) -> str:
+def _launched_python(arguments: list[str]) -> str:
     if _is_under_torchrun() and ORIGINAL_CALL not in os.environ:
         count = os.environ.get("LOCAL_WORLD_SIZE", "1")
-        return _in_folder(shlex.join([*_python(), "-m", "torch.distributed.run", f"--nproc-per-node={count}", *words]))
-    return _in_folder(shlex.join([*_python(), *words]))
+        return _in_folder(
+            shlex.join([*_python(), "-m", "torch.distributed.run", f"--nproc-per-node={count}", *arguments])
+        )
+    return _in_folder(shlex.join([*_python(), *arguments]))
 
 
 def _is_interactive() -> bool:
@@ -127,7 +141,9 @@ def _is_interactive() -> bool:
 
 def _python() -> list[str]:
     path = shutil.which("python")
-    return ["python"] if "NOX_CURRENT_SESSION" not in os.environ and _is_ours(path) else [_short(sys.executable)]
+    if "NOX_CURRENT_SESSION" not in os.environ and _is_ours(path):
+        return ["python"]
+    return [_short(sys.executable)]
 
 
 def _is_under_torchrun() -> bool:
@@ -135,8 +151,10 @@ def _is_under_torchrun() -> bool:
 
 
 def _main_module() -> str | None:
-    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
-    return spec.name if spec is not None else None
+    spec: ModuleSpec | None = getattr(sys.modules.get("__main__"), "__spec__", None)
+    if spec is None:
+        return None
+    return spec.name
 
 
 def _is_ours(path: str | None) -> bool:
@@ -154,4 +172,6 @@ def _in_folder(text: str) -> str:
 
 def _short(path: str) -> str:
     relative = os.path.relpath(path)
-    return relative if not relative.startswith("..") and os.sep in relative else path
+    if not relative.startswith("..") and os.sep in relative:
+        return relative
+    return path

@@ -6,11 +6,12 @@ import importlib.util
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from eng.hooks import CheckpointHook
 from eng.hooks.start_report import short_path
 from eng.logging.progress import clock
 from eng.logging.words import counted
+from eng.runner.run import Run
 
 from .call import command, is_eng, original_words
 from .passport.ending import best_scores
@@ -18,27 +19,32 @@ from .passport.ending import best_scores
 __all__ = ["closing_lines", "log_closing"]
 
 
-def closing_lines(runner: Any, seconds: float) -> str:
+def closing_lines(runner: Run, seconds: float) -> str:
     """Time, best checkpoints, last checkpoint, log, curves and the next commands of a training that is over.
 
     Args:
         runner: the run.
         seconds: that its training took.
     """
-    epochs = "" if _counts_iterations(runner) else f"{counted(runner.epoch, 'epoch')}, "
+    if runner.train_loop.counts_iterations:
+        epochs = ""
+    else:
+        epochs = f"{counted(runner.epoch, 'epoch')}, "
     lines = [f"Done: {epochs}{counted(runner.iter, 'iteration')}.", f"Time: {clock(seconds)}", *_best_lines(runner)]
     if _is_scratch():
         return "\n".join(lines[:2])
     last = runner.message_hub.get_info("last_ckpt")
-    lines += [f"Last checkpoint: {last}"] if last else []
+    if last:
+        lines += [f"Last checkpoint: {last}"]
     lines.append(f"Log: {Path(runner.log_dir) / (runner.timestamp + '.log')}")
     curves = Path(runner.log_dir) / "vis_data"
-    lines += [f"Curves: {curves}"] if curves.is_dir() else []
+    if curves.is_dir():
+        lines += [f"Curves: {curves}"]
     commands = _next_commands(runner, curves.is_dir())
-    return "\n".join([*lines, *(["Next:"] if commands else []), *(f"  {each}" for each in commands)])
+    return "\n".join([*lines, *(["Next:"] if commands else []), *(f"  {line}" for line in commands)])
 
 
-def log_closing(runner: Any, began: float) -> None:
+def log_closing(runner: Run, began: float) -> None:
     """Logs the lines, on rank 0.
 
     Args:
@@ -49,16 +55,16 @@ def log_closing(runner: Any, began: float) -> None:
         runner.logger.info(closing_lines(runner, time.monotonic() - began))
 
 
-def _best_lines(runner: Any) -> Iterator[str]:
+def _best_lines(runner: Run) -> Iterator[str]:
     scores = best_scores(runner)
     for hook in runner.hooks:
-        for metric, path in getattr(hook, "best_ckpts", {}).items():
-            shown = f" ({metric}: {scores[metric]:.4f})" if metric in scores else ""
+        if not isinstance(hook, CheckpointHook):
+            continue
+        for metric, path in hook.best_ckpts.items():
+            shown = ""
+            if metric in scores:
+                shown = f" ({metric}: {scores[metric]:.4f})"
             yield f"Best checkpoint: {path}{shown}"
-
-
-def _counts_iterations(runner: Any) -> bool:
-    return bool(getattr(runner.train_loop, "counts_iterations", False))
 
 
 def _is_scratch() -> bool:
@@ -66,38 +72,40 @@ def _is_scratch() -> bool:
     return is_eng() and "--fast" in original_words()
 
 
-def _next_commands(runner: Any, has_curves: bool) -> list[str]:
+def _next_commands(runner: Run, has_curves: bool) -> list[str]:
     if importlib.util.find_spec("eng.cli") is None:  # eng-runner alone
         return []
-    words = original_words()
-    commands = [command(["curves", short_path(runner.work_dir)])] if has_curves else []
-    if is_eng() and words[:1] == ["train"] and _tests(runner):
-        config = getattr(runner.cfg, "filename", None)
+    arguments = original_words()
+    commands = []
+    if has_curves:
+        commands = [command(["curves", short_path(runner.work_dir)])]
+    if is_eng() and arguments[:1] == ["train"] and _tests(runner):
+        config = runner.cfg.filename
         if config and runner.cfg.get("test_dataloader") is not None:
-            options = _options_for_test(words)
+            options = _options_for_test(arguments)
             commands.append(command(["test", short_path(config), "--work-dir", short_path(runner.work_dir), *options]))
     return commands
 
 
-def _tests(runner: Any) -> bool:
+def _tests(runner: Run) -> bool:
     return runner.settings.test_cfg is not None
 
 
-def _options_for_test(words: list[str]) -> list[str]:
+def _options_for_test(arguments: list[str]) -> list[str]:
     """The ``--cfg-options`` and ``--nproc`` of a training call: the model is that of its options."""
     options: list[str] = []
     index = 0
-    while index < len(words):
-        word = words[index]
+    while index < len(arguments):
+        argument = arguments[index]
         index += 1
-        if word == "--nproc" or word == "--launcher":
-            options += words[index - 1 : index + 1]
+        if argument == "--nproc" or argument == "--launcher":
+            options += arguments[index - 1 : index + 1]
             index += 1
-        elif word.startswith(("--nproc=", "--launcher=", "--cfg-options=")):
-            options.append(word)
-        elif word == "--cfg-options":
-            options.append(word)
-            while index < len(words) and "=" in words[index] and not words[index].startswith("-"):
-                options.append(words[index])
+        elif argument.startswith(("--nproc=", "--launcher=", "--cfg-options=")):
+            options.append(argument)
+        elif argument == "--cfg-options":
+            options.append(argument)
+            while index < len(arguments) and "=" in arguments[index] and not arguments[index].startswith("-"):
+                options.append(arguments[index])
                 index += 1
     return options

@@ -9,13 +9,14 @@ from typing import Any
 from eng.dist import is_main_process
 from eng.logging._details import DETAIL
 from eng.logging.words import counted
+from eng.visualization import Visualizer
 from eng.visualization.curves import LinesError, read_lines, scalars_before, survives
 
 logger = logging.getLogger(__name__)
 
 
 def continue_curves(
-    visualizer: Any,
+    visualizer: object,
     checkpoint: str,
     meta: Mapping[str, Any],
     position: Mapping[str, Any],
@@ -32,13 +33,17 @@ def continue_curves(
         work_dir: folder of the run.
         file_path: name of this start's own file of scalars.
     """
-    own = getattr(visualizer, "scalar_file", None)
-    if own is None or position["iter"] == 0 or not is_main_process():
+    if not isinstance(visualizer, Visualizer):
+        return
+    scalar_file = visualizer.scalar_file
+    if scalar_file is None or position["iter"] == 0 or not is_main_process():
         return
     keep = survives(position["iter"], position["validated_iter"], epoch_is_over=position["batch"] == 0)
     try:  # logs are never a reason to refuse a checkpoint
-        source = scalars_before(checkpoint, str(meta.get("experiment_name", "")), work_dir, own)
-        lines = read_lines(source, keep) if source is not None else None
+        source = scalars_before(checkpoint, str(meta.get("experiment_name", "")), work_dir, scalar_file)
+        lines = None
+        if source is not None:
+            lines = read_lines(source, keep)
     except (LinesError, OSError) as error:
         logger.warning("The curves of this start begin at iteration %d: %s", position["iter"], error)
         return

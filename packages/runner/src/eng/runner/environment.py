@@ -164,12 +164,14 @@ def log_environment(
         logger.info("Config:\n%s", config_text, extra=DETAIL)
 
 
-def experiment_name_for(given: str | None, config_file: str | None, timestamp: str) -> str:
+def experiment_name_for(setting: str | None, config_file: str | None, timestamp: str) -> str:
     """The name of a run: the given one or the config's, with the time at which it started."""
-    stem = given
+    stem = setting
     if stem is None and config_file:
         stem = Path(config_file).stem
-    return f"{stem}_{timestamp}" if stem else timestamp
+    if stem:
+        return f"{stem}_{timestamp}"
+    return timestamp
 
 
 def environment_report(settings: Mapping[str, Any]) -> str:
@@ -214,7 +216,7 @@ def dump_config(cfg: Config, folder: str, default_name: str, logger: logging.Log
     """
     if get_rank() != 0 or not len(cfg):
         return
-    name = Path(getattr(cfg, "filename", None) or default_name).name
+    name = Path(cfg.filename or default_name).name
     try:
         cfg.dump(str(Path(folder) / name))
     except TypeError as error:

@@ -61,20 +61,22 @@ class IncompleteSettingsError(SettingsError):
     """Some of the settings that belong together are given and others are not.
 
     Attributes:
-        given: names of the arguments that are there.
+        present: names of the arguments that are there.
         missing: names of the arguments that are not.
     """
 
-    def __init__(self, given: list[str] | str, missing: Sequence[str] = ()) -> None:
+    def __init__(self, present: list[str] | str, missing: Sequence[str] = ()) -> None:
         self.missing = list(missing)
-        if isinstance(given, str):
+        if isinstance(present, str):
             self.given: list[str] = []
-            super().__init__(given)
+            super().__init__(present)
             return
-        self.given = given
-        verb = "is" if len(given) == 1 else "are"
+        self.given = present
+        verb = "are"
+        if len(present) == 1:
+            verb = "is"
         super().__init__(
-            f"{listed(given)} {verb} given without {listed(self.missing)}: they should be either all None or not None"
+            f"{listed(present)} {verb} given without {listed(self.missing)}: they should be either all None or not None"
         )
 
 
@@ -86,7 +88,10 @@ class MixedVersionsError(RuntimeError):
     """
 
     def __init__(self, versions: dict[str, list[str]] | str) -> None:
-        self.versions = {} if isinstance(versions, str) else versions
+        if isinstance(versions, str):
+            self.versions = {}
+        else:
+            self.versions = versions
         differences = "; ".join(f"{name} {_by_rank(of_ranks)}" for name, of_ranks in self.versions.items())
         super().__init__(
             versions
@@ -128,5 +133,5 @@ def _first(names: Iterable[str]) -> str:
 
 
 def _by_rank(versions: list[str]) -> str:
-    ranks = {version: [str(i) for i, other in enumerate(versions) if other == version] for version in versions}
+    ranks = {version: [str(i) for i, entry in enumerate(versions) if entry == version] for version in versions}
     return ", ".join(f"{version} on rank {', '.join(numbers)}" for version, numbers in ranks.items())

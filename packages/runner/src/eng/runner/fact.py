@@ -33,10 +33,10 @@ def part(name: str, doc: str) -> Any:
         doc: what the part is.
     """
 
-    def read(run: Any) -> Any:
+    def read(run: object) -> Any:
         return getattr(run, name).peek()
 
-    def assign(run: Any, value: object) -> None:
+    def assign(run: object, value: object) -> None:
         getattr(run, name).replace(value)
 
     return property(read, assign, doc=doc)

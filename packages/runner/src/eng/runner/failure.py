@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib.util import find_spec
 from types import FrameType
-from typing import Any
 
 from eng.checkpoint import find_latest_checkpoint
+from eng.dataset._loader_parts import worker_count
 from eng.hooks._samples import samples_text
 from eng.hooks.preemption_hook import validation_position
 from eng.hooks.view import NamesSamples, SavesNow
 from eng.logging._details import DETAIL
 from eng.logging.notes import add_note, message_with_notes
+from eng.runner.run import Run
 
 from .errors import NonFiniteLossError
+from .loops.base import BaseLoop
 
 
-def report_failure(runner: Any, saver: SavesNow | None, error: Exception, *, saves: bool) -> None:
+def report_failure(runner: Run, saver: SavesNow | None, error: Exception, *, saves: bool) -> None:
     """Logs where training failed, on which samples, and what checkpoint is left; leaves the exception alone.
 
     Args:
@@ -30,9 +32,9 @@ def report_failure(runner: Any, saver: SavesNow | None, error: Exception, *, sav
     if loop is None:
         return
     frames = list(_frames(error))
-    where, left = _position(runner, error, frames), ""
+    where, left = _position(runner, loop, error, frames), ""
     if saves and not _is_before_training(frames):
-        left = _leave_checkpoint(runner, saver, error, frames, _is_in_validation(loop))
+        left = _leave_checkpoint(runner, saver, error, frames, loop.is_validating)
     text = f"Training failed {where}: {type(error).__name__}: {message_with_notes(error)}{left}"
     # The exception, which the console shows, says all of it from Python 3.11 on.
     runner.logger.error(text, extra=DETAIL if add_note(error, f"raised {where}{left}") else None)
@@ -40,20 +42,22 @@ def report_failure(runner: Any, saver: SavesNow | None, error: Exception, *, sav
         add_note(error, f"eng help {type(error).__name__} says what to do")
 
 
-def _position(runner: Any, error: Exception, frames: list[FrameType]) -> str:
+def _position(runner: Run, loop: BaseLoop, error: Exception, frames: list[FrameType]) -> str:
     """Where training failed, with the numbers of the samples."""
-    loop = runner.train_loop
     if _is_before_training(frames):
-        return "before the first iteration" if not loop.iter else f"before iteration {loop.iter + 1}"
-    if _is_in_validation(loop):
+        if not loop.iter:
+            return "before the first iteration"
+        return f"before iteration {loop.iter + 1}"
+    if loop.is_validating:
         return f"in {validation_position(runner)}"
-    iteration = error.iteration if isinstance(error, NonFiniteLossError) else loop.iter
-    numbers = loop.sample_numbers(iteration) if isinstance(loop, NamesSamples) else None
+    if isinstance(error, NonFiniteLossError):
+        iteration = error.iteration
+    else:
+        iteration = loop.iter
+    numbers = None
+    if isinstance(loop, NamesSamples):
+        numbers = loop.sample_numbers(iteration)
     return f"at epoch {loop.epoch + 1}, iteration {iteration + 1}{samples_text(numbers)}"
-
-
-def _is_in_validation(loop: Any) -> bool:
-    return getattr(loop, "_val_rng", None) is not None
 
 
 def _is_before_training(frames: list[FrameType]) -> bool:
@@ -64,7 +68,7 @@ def _is_before_training(frames: list[FrameType]) -> bool:
 
 
 def _leave_checkpoint(
-    runner: Any, saver: SavesNow | None, error: Exception, frames: list[FrameType], in_validation: bool
+    runner: Run, saver: SavesNow | None, error: Exception, frames: list[FrameType], in_validation: bool
 ) -> str:
     """Writes a checkpoint and says what it is good for."""
     reason = _why_impossible(runner, error, frames)
@@ -85,13 +89,13 @@ def _leave_checkpoint(
     )
 
 
-def _way_back(runner: Any) -> str:
+def _way_back(runner: Run) -> str:
     if find_latest_checkpoint(runner.work_dir) is None:
         return "There is no regular checkpoint yet that resume=True (--resume) could go on from"
     return "resume=True (--resume) goes on from the newest regular checkpoint"
 
 
-def _why_impossible(runner: Any, error: Exception, frames: list[FrameType]) -> str | None:
+def _why_impossible(runner: Run, error: Exception, frames: list[FrameType]) -> str | None:
     if isinstance(error, NonFiniteLossError):
         return "the weights have taken steps with this loss"
     if runner.world_size > 1:
@@ -110,14 +114,14 @@ def _is_update(frame: FrameType) -> bool:
     return hasattr(owner, "param_groups") and frame.f_code.co_name == "step"
 
 
-def _is_between_steps(runner: Any, frames: list[FrameType], in_validation: bool) -> bool:
+def _is_between_steps(runner: Run, frames: list[FrameType], in_validation: bool) -> bool:
     """Whether everything stands where a checkpoint between two iterations would have it."""
     if any(frame.f_code.co_name == "call_hook" for frame in frames):  # hooks before the failed one have moved
         return False
     if in_validation:
         return True
     in_step = any(frame.f_code.co_name in ("run_iter", "train_step") for frame in frames)
-    has_workers = bool(getattr(getattr(runner.train_loop, "dataloader", None), "num_workers", 0))
+    has_workers = worker_count(runner.train_loop.dataloader) > 0
     in_loader = any(frame.f_code.co_name in ("_process_data", "_next_data") for frame in frames)
     return in_loader and has_workers and not in_step
 

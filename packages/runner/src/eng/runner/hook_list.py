@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -11,6 +12,7 @@ from eng.hooks import Hook
 from eng.hooks._signatures import check_signatures
 from eng.hooks.errors import NonFiniteLossError
 from eng.hooks.hook import POINTS, overrides
+from eng.hooks.view import RunnerView
 from eng.logging.notes import add_note
 from eng.logging.parts import PartClock
 
@@ -70,7 +72,7 @@ class HookList:
         if priority is not None:
             hook.priority = priority
         rank = get_priority(hook.priority)
-        index = sum(get_priority(other.priority) <= rank for other in self.hooks)
+        index = sum(get_priority(registered.priority) <= rank for registered in self.hooks)
         self.hooks.insert(index, hook)
         self._methods.clear()
 
@@ -98,7 +100,7 @@ class HookList:
             self._methods[point] = tuple(method for method in methods if method is not None)
         return self._methods[point]
 
-    def call(self, point: str, runner: Any, /, **kwargs: Any) -> None:
+    def call(self, point: str, runner: RunnerView, /, **kwargs: Any) -> None:
         """Calls every hook that acts at ``point``, then the actions of :meth:`after_point`.
 
         Where a hook raises, the hooks behind it are called all the same, so that a checkpoint that is due is written; then
@@ -138,7 +140,7 @@ class HookList:
                     stack.enter_context(hook)
             yield
 
-    def close(self, runner: Any) -> None:
+    def close(self, runner: RunnerView) -> None:
         """Calls ``after_run`` of every hook when the run has failed: a further failure is logged, not raised.
 
         A run that failed before ``before_run`` has no ``after_run``, in which the LoggerHook closes the visualizer: it has been
@@ -167,7 +169,7 @@ class HookList:
         return f"\n{rule}\n".join(blocks) + f"\n{rule}"
 
     def _call_quietly(
-        self, methods: tuple[Method, ...], runner: Any, kwargs: dict[str, Any], point: str | None = None
+        self, methods: tuple[Method, ...], runner: RunnerView, kwargs: dict[str, Any], point: str | None = None
     ) -> None:
         for method in methods:
             try:
@@ -196,13 +198,12 @@ def acts_at(hook: Hook, point: str) -> bool:
     return callable(getattr(hook, point, None))
 
 
-def _close_visualizer(runner: Any) -> None:
+def _close_visualizer(runner: RunnerView) -> None:
     runner.visualizer.close()
 
 
 def owner_name(method: Method) -> str:
     """Whose method ``method`` is, for messages."""
-    owner = getattr(method, "__self__", None)
-    if owner is None:
-        return getattr(method, "__qualname__", repr(method))
-    return type(owner).__name__
+    if inspect.ismethod(method):
+        return type(method.__self__).__name__
+    return getattr(method, "__qualname__", repr(method))

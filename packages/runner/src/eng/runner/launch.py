@@ -22,7 +22,7 @@ from .call import ORIGINAL_CALL, original_words
 
 logger = logging.getLogger(__name__)
 
-_SIGNALS = tuple(name for name in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, name))
+_SIGNALS = tuple({"SIGTERM", "SIGINT", "SIGUSR1"} & set(signal.Signals.__members__))
 """Signals at which the agent ends its processes."""
 STORE_OF_EACH_START = ("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
 """Makes agents tell the address of rank 0 at each start.
@@ -114,10 +114,10 @@ def relaunch_with_agent(nproc: int, argv: list[str], max_restarts: int = 0, meet
         os.environ.setdefault(*STORE_OF_EACH_START)
     os.environ[ORIGINAL_CALL] = json.dumps(original_words())
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // nproc)))
-    words = ["-m", "eng.cli", *argv, *([] if _names_launcher(argv) else ["--launcher", "pytorch"])]
+    arguments = ["-m", "eng.cli", *argv, *([] if _names_launcher(argv) else ["--launcher", "pytorch"])]
     try:
         with _signal_handlers_kept():
-            elastic_launch(_agent_config(nproc, max_restarts, meeting), sys.executable)(*words)
+            elastic_launch(_agent_config(nproc, max_restarts, meeting), sys.executable)(*arguments)
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         logger.error("rank %d failed first, with exit status %d; its traceback stands above", rank, failure.exitcode)
@@ -137,7 +137,9 @@ def status_of(code: int) -> int:
         >>> status_of(3), status_of(-9)
         (3, 137)
     """
-    return code if code >= 0 else 128 - code
+    if code >= 0:
+        return code
+    return 128 - code
 
 
 def after_restart(
@@ -158,7 +160,9 @@ def after_restart(
 
     # The agents' counts differ: one that joins later has 0, and none counts a start for a change of members.
     # Rank 0 alone wrote the earlier starts, and knows which of them was this process.
-    earlier = unfinished_starts(work_dir, log_dir) if get_rank() == 0 else 0
+    earlier = 0
+    if get_rank() == 0:
+        earlier = unfinished_starts(work_dir, log_dir)
     restarts = max(all_gather_object(restarts_so_far() or earlier))
     if not restarts or find_latest_checkpoint(work_dir) is None:
         return resume, load_from
@@ -186,7 +190,9 @@ def unfinished_starts(work_dir: str, log_dir: str | None) -> int:
     folders = [path.parent for path in Path(work_dir).glob(f"*/{START_FILE}") if path.parent != Path(log_dir or "")]
     facts = {folder: read_start(folder) for folder in folders}
     mine = [f for f, start in facts.items() if start.get("job") == job and not is_this_process(start)]
-    return 0 if any('"status": "done"' in _text(folder / END) for folder in mine) else len(mine)
+    if any('"status": "done"' in _text(folder / END) for folder in mine):
+        return 0
+    return len(mine)
 
 
 def _text(path: Path) -> str:
@@ -197,7 +203,7 @@ def _text(path: Path) -> str:
 
 
 def _names_launcher(argv: list[str]) -> bool:
-    return any(word == "--launcher" or word.startswith("--launcher=") for word in argv)
+    return any(argument == "--launcher" or argument.startswith("--launcher=") for argument in argv)
 
 
 @contextmanager

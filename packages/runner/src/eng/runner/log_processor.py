@@ -13,6 +13,7 @@ import torch
 
 from eng.device import get_device, peak_memory, reset_peak_memory
 from eng.hooks._loops import counts_epochs, current_set, train_loop_of
+from eng.hooks.view import RunnerView
 from eng.registry import LOG_PROCESSORS
 
 __all__ = ["LogProcessor"]
@@ -95,7 +96,7 @@ class LogProcessor:
 
     # ---------------------------------------------------------------- lines
 
-    def get_log_after_iter(self, runner: Any, batch_idx: int, mode: str) -> tuple[dict[str, Any], str]:
+    def get_log_after_iter(self, runner: RunnerView, batch_idx: int, mode: str) -> tuple[dict[str, Any], str]:
         """Tag and line after an iteration.
 
         Args:
@@ -113,10 +114,16 @@ class LogProcessor:
         self.follow_loop(runner)
         custom = self._parse_windows_size(runner, batch_idx, self.custom_cfg)
         shown = self._collect_scalars(custom, runner, mode)
-        tag = self._collect_scalars(custom, runner, mode, True) if self.log_with_hierarchy else dict(shown)
+        if self.log_with_hierarchy:
+            tag = self._collect_scalars(custom, runner, mode, True)
+        else:
+            tag = dict(shown)
         rates = {name: shown.pop(name) for name in list(shown) if name.endswith("lr")}
         head = [self._position(runner, batch_idx, mode, tag)]
-        set_name = None if mode == "train" else current_set(runner, mode)
+        if mode == "train":
+            set_name = None
+        else:
+            set_name = current_set(runner, mode)
         head += [] if set_name is None else [set_name]
         head.append(" ".join(f"{name}: {value:.{self.num_digits}e}" for name, value in rates.items()))
         head.extend(self._clock(runner, shown))
@@ -125,7 +132,7 @@ class LogProcessor:
         return tag, "".join(f"{part}  " for part in head) + "  ".join(items)
 
     def get_log_after_epoch(
-        self, runner: Any, batch_idx: int, mode: str, with_non_scalar: bool = False
+        self, runner: RunnerView, batch_idx: int, mode: str, with_non_scalar: bool = False
     ) -> tuple[dict[str, Any], str]:
         """Tag and line after a whole validation or test.
 
@@ -145,36 +152,49 @@ class LogProcessor:
         times = {name: scalars.pop(name) for name in list(scalars) if name.removeprefix(f"{mode}/") in _TIMES}
         others = self._collect_non_scalars(runner, mode)
         size = self._size_text(runner, mode)
-        epoch = f" [{self._get_epoch(runner, mode)}]" if self.by_epoch and mode == "val" else " "
+        epoch = " "
+        if self.by_epoch and mode == "val":
+            epoch = f" [{self._get_epoch(runner, mode)}]"
         head = f"{'Epoch' if self.by_epoch else 'Iter'}({mode}){epoch}[{size}/{size}]"
         items = self._items({**scalars, **others, **times}.items())
         tag = {**scalars, **(others if with_non_scalar else {}), **times}
         return tag, f"{head}    {'  '.join(items)}"
 
-    def _position(self, runner: Any, batch_idx: int, mode: str, tag: dict[str, Any]) -> str:
+    def _position(self, runner: RunnerView, batch_idx: int, mode: str, tag: dict[str, Any]) -> str:
         """``Epoch(train)  [1][10/45]`` or ``Iter(train) [ 10/450]``, with numbers aligned."""
         training = _built_loop(runner)
-        tag["iter"] = 0 if training is None else runner.iter + 1
-        total = str(runner.max_iters) if mode == "train" and not self.by_epoch else self._size_text(runner, mode)
+        if training is None:
+            tag["iter"] = 0
+        else:
+            tag["iter"] = runner.iter + 1
+        if mode == "train" and not self.by_epoch:
+            total = str(runner.max_iters)
+        else:
+            total = self._size_text(runner, mode)
         inner = self.by_epoch or mode == "train"
-        done = self._get_iter(runner, batch_idx) if inner else batch_idx + 1
+        if inner:
+            done = self._get_iter(runner, batch_idx)
+        else:
+            done = batch_idx + 1
         counter = f"[{str(done).rjust(len(total))}/{total}]"
         if not self.by_epoch:
             return f"Iter({mode}) {counter}"
         if mode == "test":
             return f"Epoch(test) {counter}"
         tag["epoch"] = epoch = self._get_epoch(runner, mode)
-        width = len(str(runner.max_epochs)) + 3 if training is not None else 0
+        width = 0
+        if training is not None:
+            width = len(str(runner.max_epochs)) + 3
         return f"Epoch({mode}){f'[{epoch}]'.rjust(width)}{counter}"
 
-    def _clock(self, runner: Any, shown: dict[str, Any]) -> list[str]:
+    def _clock(self, runner: RunnerView, shown: dict[str, Any]) -> list[str]:
         eta = runner.message_hub.get_info("eta")
         if eta is None or any(name not in shown for name in _TIMES):
             return []
         times = [f"{name}: {shown.pop(name):.{self.num_digits}f}" for name in _TIMES]
         return [f"eta: {dt.timedelta(seconds=int(eta))}", *times]
 
-    def _memory(self, runner: Any, tag: dict[str, Any]) -> list[str]:
+    def _memory(self, runner: RunnerView, tag: dict[str, Any]) -> list[str]:
         """Largest memory held on the accelerator since the last line, in MB."""
         if self._counts_memory is None:
             self._device = get_device()  # asked for once: to look for vendors' packages takes longer than a log line
@@ -187,21 +207,23 @@ class LogProcessor:
     def _items(self, pairs: Any) -> list[str]:
         return [f"{name}: {self._text(value)}" for name, value in pairs]
 
-    def _text(self, value: Any) -> str:
+    def _text(self, value: object) -> str:
         if isinstance(value, float | np.floating):
             return f"{value:.{self.num_digits}f}"
-        return f"\n{value}\n" if isinstance(value, torch.Tensor | np.ndarray) else str(value)
+        if isinstance(value, torch.Tensor | np.ndarray):
+            return f"\n{value}\n"
+        return str(value)
 
     # ---------------------------------------------------------------- values
 
     # These names are the reference's: log processors of libraries override them.
 
     def _collect_scalars(
-        self, custom_cfg: Sequence[Mapping[str, Any]], runner: Any, mode: str, reserve_prefix: bool = False
+        self, custom_cfg: Sequence[Mapping[str, Any]], runner: RunnerView, mode: str, reserve_prefix: bool = False
     ) -> dict[str, Any]:
         """Statistics of everything logged in `mode`, by name."""
         prefix = f"{mode}/"
-        kept = prefix if reserve_prefix else ""
+        removed_prefix = prefix if reserve_prefix else ""
         buffers = {
             key[len(prefix) :]: buffer
             for key, buffer in runner.message_hub.log_scalars.items()
@@ -209,25 +231,28 @@ class LogProcessor:
         }
         values, averaged = {}, self._averaged
         for name, buffer in _loss_last(buffers):
-            shown = kept + name
+            shown = removed_prefix + name
             key = (mode, shown)
             if key not in averaged:  # a loss of a validation is one number for each validation
                 is_of_iterations = mode == "train" or name.rpartition("/")[2] in _TIMES
                 averaged[key] = is_of_iterations and self.mean_pattern.search(shown) is not None
-            values[shown] = buffer.mean(self.window_size) if averaged[key] else buffer.current()
+            if averaged[key]:
+                values[shown] = buffer.mean(self.window_size)
+            else:
+                values[shown] = buffer.current()
         for cfg in custom_cfg:
             source = cfg["data_src"]
             if source in buffers:
-                rest = {key: value for key, value in cfg.items() if key not in ("data_src", "log_name")}
-                values[kept + cfg.get("log_name", source)] = buffers[source].statistics(**rest)
+                options = {key: value for key, value in cfg.items() if key not in ("data_src", "log_name")}
+                values[removed_prefix + cfg.get("log_name", source)] = buffers[source].statistics(**options)
         return values
 
-    def _collect_non_scalars(self, runner: Any, mode: str) -> dict[str, Any]:
+    def _collect_non_scalars(self, runner: RunnerView, mode: str) -> dict[str, Any]:
         """What was logged in `mode` and is no number, by name."""
         prefix = f"{mode}/"
-        kept = prefix if self.log_with_hierarchy else ""
+        removed_prefix = prefix if self.log_with_hierarchy else ""
         facts = runner.message_hub.runtime_info.items()
-        return {kept + key[len(prefix) :]: value for key, value in facts if key.startswith(prefix)}
+        return {removed_prefix + key[len(prefix) :]: value for key, value in facts if key.startswith(prefix)}
 
     def _with_epoch_times(self, mode: str) -> list[dict[str, Any]]:
         chosen = {cfg["data_src"].removeprefix(f"{mode}/") for cfg in self.custom_cfg}
@@ -237,10 +262,12 @@ class LogProcessor:
         return [*self.custom_cfg, *means]
 
     def _parse_windows_size(
-        self, runner: Any, batch_idx: int, custom_cfg: Sequence[Mapping[str, Any]] | None = None
+        self, runner: RunnerView, batch_idx: int, custom_cfg: Sequence[Mapping[str, Any]] | None = None
     ) -> list[dict[str, Any]]:
         """The statistics (of `custom_cfg`, the processor's own by default) with ``epoch`` and ``global`` as numbers."""
-        custom = self.custom_cfg if custom_cfg is None else custom_cfg
+        custom = custom_cfg
+        if custom_cfg is None:
+            custom = self.custom_cfg
         if not custom:
             return []
         sizes = {"epoch": batch_idx + 1, "global": runner.iter + 1}
@@ -249,52 +276,60 @@ class LogProcessor:
             for cfg in custom
         ]
 
-    def _get_max_memory(self, runner: Any) -> int:
+    def _get_max_memory(self, runner: RunnerView) -> int:
         """Largest memory that tensors held on the accelerator since the last line, in MB."""
         device = getattr(runner.model, "output_device", None) or self._device
         peak_bytes = peak_memory(device) or 0
         reset_peak_memory(device)
         return peak_bytes // _BYTES_PER_MB
 
-    def _get_iter(self, runner: Any, batch_idx: int) -> int:
+    def _get_iter(self, runner: RunnerView, batch_idx: int) -> int:
         """Number of the batch in its epoch, or of the iteration in the run."""
-        return batch_idx + 1 if self.by_epoch else int(runner.iter) + 1
+        if self.by_epoch:
+            return batch_idx + 1
+        return int(runner.iter) + 1
 
-    def _get_epoch(self, runner: Any, mode: str) -> int:
+    def _get_epoch(self, runner: RunnerView, mode: str) -> int:
         """Number of the epoch; 0 for a validation without training."""
         if mode == "train":
             return int(runner.epoch) + 1
-        return 0 if _built_loop(runner) is None else int(runner.epoch)
+        if _built_loop(runner) is None:
+            return 0
+        return int(runner.epoch)
 
-    def _get_cur_loop(self, runner: Any, mode: str) -> Any:
+    def _get_cur_loop(self, runner: RunnerView, mode: str) -> Any:
         """The loop of `mode`."""
         return getattr(runner, f"{mode}_loop")
 
-    def _get_dataloader_size(self, runner: Any, mode: str) -> int:
+    def _get_dataloader_size(self, runner: RunnerView, mode: str) -> int:
         """Batches of the loop of `mode`."""
         return len(self._get_cur_loop(runner, mode).dataloader)
 
-    def _size_text(self, runner: Any, mode: str) -> str:
+    def _size_text(self, runner: RunnerView, mode: str) -> str:
         """Batches of the loop of `mode`, or ``?`` of a stream."""
         try:
             return str(self._get_dataloader_size(runner, mode))
         except (TypeError, AttributeError):  # the data has no length, or the loop of a library no data loader
             return "?"
 
-    def follow_loop(self, runner: Any) -> None:
+    def follow_loop(self, runner: RunnerView) -> None:
         """Counts as the training loop does, where nobody said how, and warns where what was said does not fit."""
         if self._is_following:
             return
         self._is_following = True
         by_loop = counts_epochs(train_loop_of(runner))
         if self.by_epoch is not None and bool(self.by_epoch) is not by_loop and train_loop_of(runner) is not None:
-            units = ("epochs", "iterations") if self.by_epoch else ("iterations", "epochs")
+            if self.by_epoch:
+                units = "epochs", "iterations"
+            else:
+                units = "iterations", "epochs"
             _LOGGER.warning(
                 "log_processor's by_epoch=%s counts %s in log lines and this run counts %s; leave it out",
                 self.by_epoch,
                 *units,
             )
-        self.by_epoch = by_loop if self.by_epoch is None else self.by_epoch
+        if self.by_epoch is None:
+            self.by_epoch = by_loop
 
 
 def _check_mode(mode: str, allowed: Sequence[str]) -> None:
@@ -310,7 +345,9 @@ def _is_shown(mode: str, name: str) -> bool:
 def _loss_last(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Items in the order of logging, but ``loss`` behind the parts that it is the sum of."""
     parts = [name for name in values if "loss" in name]
-    behind = parts[-1] if "loss" in parts else None
+    behind = None
+    if "loss" in parts:
+        behind = parts[-1]
     for name, value in values.items():
         if name != "loss":
             yield name, value
@@ -318,7 +355,9 @@ def _loss_last(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield "loss", values["loss"]
 
 
-def _built_loop(runner: Any) -> Any | None:
+def _built_loop(runner: RunnerView) -> Any | None:
     """The training loop where there is one that was built."""
     loop = train_loop_of(runner)
-    return None if isinstance(loop, Mapping) else loop
+    if isinstance(loop, Mapping):
+        return None
+    return loop

@@ -25,12 +25,12 @@ def use_channels_last(model: nn.Module, *, keep_weights: bool = False) -> None:
     if not keep_weights:
         for parameter in model.parameters():
             parameter.data = _channels_last(parameter.data)
-    preprocessor = getattr(model, "data_preprocessor", None)
+    preprocessor = dict(model.named_children()).get("data_preprocessor")
     if isinstance(preprocessor, nn.Module):
         preprocessor.register_forward_hook(_convert_outputs)
 
 
-def _convert_outputs(module: nn.Module, inputs: Any, outputs: Any) -> Any:
+def _convert_outputs(module: nn.Module, inputs: object, outputs: object) -> Any:
     return tree_map(lambda value: _channels_last(value) if isinstance(value, torch.Tensor) else value, outputs)
 
 

@@ -17,6 +17,7 @@ from eng.dist import get_world_size
 from eng.optim import OptimWrapper
 
 from .errors import SettingsError
+from .loops.base import BaseLoop
 from .state.rng import capture_rng, restore_rng
 
 __all__ = ["SplitStep", "is_out_of_memory", "split_batch"]
@@ -51,7 +52,7 @@ class SplitStep:
         micro_batch: most samples of a part; None before memory ran out.
     """
 
-    def __init__(self, model: nn.Module, optim_wrapper: Any) -> None:
+    def __init__(self, model: nn.Module, optim_wrapper: OptimWrapper) -> None:
         if get_world_size() > 1:
             raise SettingsError("on_oom='split' works in one process, and this run has several")
         if not isinstance(optim_wrapper, OptimWrapper):
@@ -59,7 +60,7 @@ class SplitStep:
         self._model, self._wrapper = model, optim_wrapper
         self.micro_batch: int | None = None
 
-    def __call__(self, data_batch: Any, optim_wrapper: Any) -> dict[str, torch.Tensor]:
+    def __call__(self, data_batch: object, optim_wrapper: OptimWrapper) -> dict[str, torch.Tensor]:
         """One training step.
 
         Args:
@@ -81,9 +82,12 @@ class SplitStep:
             gc.collect()
             empty_cache()
 
-    def _halve(self, data_batch: Any, error: BaseException) -> None:
+    def _halve(self, data_batch: object, error: BaseException) -> None:
         size = batch_length(data_batch)
-        tried = size if self.micro_batch is None else min(size, self.micro_batch)
+        if self.micro_batch is None:
+            tried = size
+        else:
+            tried = min(size, self.micro_batch)
         if tried <= 1:
             raise error
         self.micro_batch = tried // 2
@@ -95,7 +99,7 @@ class SplitStep:
             str(error).partition("\n")[0] or type(error).__name__,
         )
 
-    def _in_parts(self, data_batch: Any) -> dict[str, torch.Tensor]:
+    def _in_parts(self, data_batch: object) -> dict[str, torch.Tensor]:
         model: Any = self._model
         total = batch_length(data_batch)
         if self.micro_batch is None or total <= self.micro_batch:
@@ -110,6 +114,12 @@ class SplitStep:
         return _averaged(outputs_of_parts, shares)
 
 
+def split_where_asked(loop: BaseLoop, on_oom: str | None, model: nn.Module, optim_wrapper: OptimWrapper) -> None:
+    """Makes a training loop split batches, where ``on_oom`` of the run says so."""
+    if on_oom is not None:
+        loop.split_step = SplitStep(model, optim_wrapper)
+
+
 class _PartOfStep:
     """What the model sees of an optimizer wrapper while a part of the batch is trained."""
 
@@ -122,7 +132,11 @@ class _PartOfStep:
         return self._wrapper.optim_context(model)
 
     def update_params(
-        self, loss: torch.Tensor, step_kwargs: Any = None, zero_kwargs: Any = None, weight: Any = None
+        self,
+        loss: torch.Tensor,
+        step_kwargs: dict[str, Any] | None = None,
+        zero_kwargs: dict[str, Any] | None = None,
+        weight: float | torch.Tensor | None = None,
     ) -> None:
         if weight is None:
             loss = loss * self._fraction
@@ -160,7 +174,9 @@ class _StepState:
 
 def batch_length(batch: Any) -> int:
     """Samples of a batch: the length of its first tensor or list."""
-    values = batch.values() if isinstance(batch, Mapping) else batch
+    values = batch
+    if isinstance(batch, Mapping):
+        values = batch.values()
     for value in values:
         length = _length(value)
         if length is not None:
@@ -168,12 +184,16 @@ def batch_length(batch: Any) -> int:
     return 1
 
 
-def _length(value: Any) -> int | None:
+def _length(value: object) -> int | None:
     if isinstance(value, torch.Tensor):
-        return value.shape[0] if value.dim() else None
+        if value.dim():
+            return value.shape[0]
+        return None
     if isinstance(value, Mapping):
-        return next((length for each in value.values() if (length := _length(each)) is not None), None)
-    return len(value) if isinstance(value, Sequence) and not isinstance(value, str) else None
+        return next((length for entry in value.values() if (length := _length(entry)) is not None), None)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return len(value)
+    return None
 
 
 def split_batch(batch: Any, num_parts: int) -> list[Any]:
@@ -194,8 +214,10 @@ def split_batch(batch: Any, num_parts: int) -> list[Any]:
 def _cut(length: int, begin: int, end: int) -> Callable[[Any], Any]:
     def cut(value: Any) -> Any:
         if isinstance(value, Mapping):
-            return {key: cut(each) for key, each in value.items()}
-        return value[begin:end] if _length(value) == length else value
+            return {key: cut(entry) for key, entry in value.items()}
+        if _length(value) == length:
+            return value[begin:end]
+        return value
 
     return cut
 
@@ -205,5 +227,5 @@ def _averaged(outputs: list[dict[str, torch.Tensor]], shares: list[Any]) -> dict
     total = sum(shares)
     averages = {}
     for name in outputs[0]:
-        averages[name] = sum(each[name] * (share / total) for each, share in zip(outputs, shares, strict=True))
+        averages[name] = sum(output[name] * (share / total) for output, share in zip(outputs, shares, strict=True))
     return averages

@@ -11,18 +11,22 @@ from torch.optim import Optimizer
 
 from eng.hooks import Hook
 from eng.hooks.view import RunnerView
+from eng.optim import BaseOptimWrapper, OptimWrapper
+from eng.optim.optimizer.split_optimizer import SplitOptimizer
 from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
 
 # Entry of the state of a parameter: its value for training, while the model has the one for evaluation.
 TRAINED = "trained_weight"
 
 
-def with_modes(optim_wrapper: Any) -> list[Any]:
+def with_modes(optim_wrapper: OptimWrapper) -> list[Any]:
     """The optimizers of a run that have the methods ``train`` and ``eval``; none before they are built."""
-    if not hasattr(optim_wrapper, "optimizer") and not hasattr(optim_wrapper, "optim_wrappers"):
-        return []
-    optimizers = [getattr(wrapper, "optimizer", None) for wrapper in wrappers_by_name(optim_wrapper).values()]
-    parts = [part for optimizer in optimizers for part in getattr(optimizer, "optimizers", [optimizer])]
+    parts: list[object] = []
+    for wrapper in wrappers_by_name(optim_wrapper).values():
+        if isinstance(wrapper, BaseOptimWrapper) and isinstance(wrapper.optimizer, SplitOptimizer):
+            parts += wrapper.optimizer.optimizers
+        elif isinstance(wrapper, BaseOptimWrapper):
+            parts.append(wrapper.optimizer)
     return [
         part
         for part in parts
@@ -30,7 +34,7 @@ def with_modes(optim_wrapper: Any) -> list[Any]:
     ]
 
 
-def is_training(optimizer: Any) -> bool:
+def is_training(optimizer: Optimizer) -> bool:
     """Whether an optimizer with modes is in that of training; False where neither it nor its groups have ``train_mode``."""
     modes = [group["train_mode"] for group in optimizer.param_groups if "train_mode" in group]
     return any(modes or [getattr(optimizer, "train_mode", False)])
@@ -71,7 +75,7 @@ def switch_to_training(optimizer: Any) -> None:
 
 
 @contextmanager
-def evaluating(optim_wrapper: Any) -> Iterator[None]:
+def evaluating(optim_wrapper: OptimWrapper) -> Iterator[None]:
     """Within it, the model has the weights that are evaluated and saved."""
     switched = [optimizer for optimizer in with_modes(optim_wrapper) if is_training(optimizer)]
     for optimizer in switched:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import torch
 
 from eng.checkpoint import CheckpointLoader
+from eng.config import Config
 from eng.logging._plain import NotPlainError, to_plain
+
+MapLocation = str | torch.device | Mapping[str, str] | Callable[..., Any] | None
+"""Device of the tensors that are read, as :func:`torch.load` takes it."""
 
 
 class SaveCount:
@@ -37,12 +42,15 @@ class SaveCount:
         run_id, number = meta.get("run_id"), meta.get("save_number")
         if isinstance(run_id, str) and type(number) is int:
             # A run that goes back to an earlier checkpoint of its own has saved more since.
-            self.number = max(self.number, number) if run_id == self.run_id else number
+            if run_id == self.run_id:
+                self.number = max(self.number, number)
+            else:
+                self.number = number
             self.run_id = run_id
 
 
 def run_meta(
-    position: Mapping[str, Any], cfg: Any, experiment_name: str, seed: int | None, dataset: Any, count: SaveCount
+    position: Mapping[str, Any], cfg: Config, experiment_name: str, seed: int | None, metainfo: object, count: SaveCount
 ) -> dict[str, Any]:
     """What a checkpoint tells about the run beside its state.
 
@@ -51,7 +59,7 @@ def run_meta(
         cfg: config of the run.
         experiment_name: name of the run.
         seed: seed of the run.
-        dataset: what is trained on; its ``metainfo`` is noted.
+        metainfo: of the dataset that is trained on; None where it has none.
         count: of the checkpoints of the run.
     """
     from ._version import __version__
@@ -59,38 +67,41 @@ def run_meta(
     meta: dict[str, Any] = {
         "epoch": position["epoch"],
         "iter": position["iter"],
-        "cfg": getattr(cfg, "pretty_text", ""),
+        "cfg": cfg.pretty_text,
         "seed": seed,
         "experiment_name": experiment_name,
         "time": time.strftime("%Y%m%d_%H%M%S", time.localtime()),
         "eng_version": __version__,
         **count.as_meta(),
     }
-    metainfo = getattr(dataset, "metainfo", None)
-    return meta if metainfo is None else {**meta, "dataset_meta": plain(metainfo)}
+    if metainfo is None:
+        return meta
+    return {**meta, "dataset_meta": plain(metainfo)}
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """The same nested value in types that a plain ``torch.load`` reads: arrays become tensors, unknown objects text."""
     if isinstance(value, Mapping):
         return {_plain_key(key): plain(item) for key, item in value.items()}
-    for kind in (list, tuple, set):
-        if isinstance(value, kind):
-            return kind(plain(item) for item in value)
+    for collection in (list, tuple, set):
+        if isinstance(value, collection):
+            return collection(plain(item) for item in value)
     try:
         return to_plain(value)
     except NotPlainError:
-        return plain(value.tolist()) if isinstance(value, np.ndarray) else str(value)
+        if isinstance(value, np.ndarray):
+            return plain(value.tolist())
+        return str(value)
 
 
-def _plain_key(key: Any) -> Any:
+def _plain_key(key: object) -> Any:
     try:
         return to_plain(key)
     except NotPlainError:
         return str(key)
 
 
-def read(filename: str, map_location: Any) -> dict[str, Any]:
+def read(filename: str, map_location: MapLocation) -> dict[str, Any]:
     """A checkpoint as it lies in its file, with its tensors on a device.
 
     Raises:

@@ -39,7 +39,7 @@ class PrecisionSettings:
     """Names of linear layers that stay as they are, with wildcards, such as ``"head"``."""
 
     @classmethod
-    def of(cls, setting: Any) -> PrecisionSettings | None:
+    def of(cls, setting: object) -> PrecisionSettings | None:
         """The settings in a mapping; None where nothing is asked for.
 
         Raises:

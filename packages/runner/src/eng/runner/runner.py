@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,17 @@ from torch import nn
 
 from eng.checkpoint import CheckpointWriter
 from eng.checkpoint.unwrap import model_name
+from eng.config import Config
 from eng.dataset.utils import length_of
 from eng.dist import get_data_world_size, get_rank, get_world_size, is_distributed
-from eng.hooks import Hook, NonFiniteLossHook
+from eng.hooks import Hook
 from eng.hooks.preemption import Preemption
 from eng.hooks.preemption_hook import preemption_of
-from eng.hooks.view import saver_of
 from eng.logging import MessageHub, MMLogger
 from eng.logging._details import DETAIL
 from eng.optim import OptimWrapper
 from eng.registry import RUNNERS, DefaultScope
+from eng.runner.persistence import MapLocation
 
 from . import environment
 from .assemble import data, evaluation, loops, observers, optim
@@ -33,24 +33,22 @@ from .assemble import strategy as strategies
 from .assemble.compilation import compile_model
 from .assemble.hooks import HooksByName, HookSetting
 from .assemble.preparation import prepare_model
-from .call import log_interruption
 from .closing import log_closing
-from .errors import RunInterrupted
+from .course import evaluate, running, train_to_the_end
 from .fact import fact, part
-from .failure import report_failure
 from .hook_list import HookList
 from .lazy import Lazy
 from .loops import BaseLoop
-from .oom import SplitStep
+from .oom import split_where_asked
 from .optimizer_modes import follow_modes
-from .passport import Passport, end_passport, write_passport
+from .passport import Passport, write_passport
 from .priority import Priority
 from .settings import Randomness, RunnerSettings
 from .spec import arguments_from_cfg, arguments_taken_by, as_config, check_config, tells_near_names
 from .state.collect import Schedulers
-from .state.run_state import MapLocation, RunState
+from .state.run_state import RunState
 from .tuners import tuner
-from .work_dir import claim_shared_start, occupied
+from .work_dir import claim_name, occupied
 
 
 @RUNNERS.register_module()
@@ -83,32 +81,32 @@ class Runner:
         self,
         model: nn.Module | dict[str, Any],
         work_dir: str,
-        train_dataloader: Any = None,
-        val_dataloader: Any = None,
-        test_dataloader: Any = None,
+        train_dataloader: object = None,
+        val_dataloader: object = None,
+        test_dataloader: object = None,
         train_cfg: dict[str, Any] | None = None,
         val_cfg: dict[str, Any] | None = None,
         test_cfg: dict[str, Any] | None = None,
         auto_scale_lr: dict[str, Any] | None = None,
-        optim_wrapper: Any = None,
-        param_scheduler: Any = None,
-        val_evaluator: Any = None,
-        test_evaluator: Any = None,
+        optim_wrapper: object = None,
+        param_scheduler: object = None,
+        val_evaluator: object = None,
+        test_evaluator: object = None,
         default_hooks: dict[str, Any] | None = None,
         custom_hooks: list[Any] | None = None,
-        data_preprocessor: Any = None,
+        data_preprocessor: object = None,
         load_from: str | None = None,
         resume: bool | str | dict[str, Any] = False,
         launcher: str = "none",
         env_cfg: dict[str, Any] = {"dist_cfg": {"backend": "nccl"}},  # noqa: B006  - read only, and the reference's
-        log_processor: Any = None,
+        log_processor: object = None,
         log_level: str = "INFO",
-        visualizer: Any = None,
+        visualizer: object = None,
         default_scope: str | None = "eng",
         randomness: dict[str, Any] = {"seed": None},  # noqa: B006  - read only, and the reference's
         experiment_name: str | None = None,
-        cfg: Any = None,
-        strategy: Any = None,
+        cfg: object = None,
+        strategy: object = None,
         compile: bool | dict[str, Any] = False,
         activation_checkpointing: dict[str, Any] | list[str] | str | None = None,
         precision: dict[str, Any] | None = None,
@@ -117,11 +115,11 @@ class Runner:
         on_error: str = "save",
         preemption: dict[str, Any] | None = None,
         init_weights: bool = True,
-        loss: Any = None,
+        loss: object = None,
         on_oom: str | None = None,
     ) -> None:
         arguments = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
-        self.settings = RunnerSettings(**arguments)
+        settings = self.settings = RunnerSettings(**arguments)
         self.cfg = as_config(cfg)
         self.launcher, self.auto_scale_lr = launcher, auto_scale_lr
         self.work_dir = environment.local_work_dir(work_dir)
@@ -131,58 +129,46 @@ class Runner:
         self.test_part = Lazy(test_cfg, self.build_test_loop)
         self.optim_part = Lazy(optim_wrapper, self.build_optim_wrapper)
         self.scheduler_part = Lazy(param_scheduler, self.build_param_scheduler)
-        self._open_environment()
-        self._open_logs()
-        self._open_model()
+        self.setup_env(settings.env_cfg)
+        self.set_randomness(**settings.randomness)
+        claimed = claim_name(self.work_dir, self.timestamp, settings.experiment_name, self.cfg.filename)
+        self.timestamp, self.experiment_name = claimed
+        self.log_dir = str(Path(self.work_dir) / self.timestamp)
+        self.default_scope = settings.default_scope or "eng"
+        self.passport = Passport(self.log_dir, self.state.code)
+        self._open_logs(settings)
+        wrapper_cfg = self.cfg.get("model_wrapper_cfg")
+        self.strategy = strategies.strategy_of(settings, self.work_dir, wrapper_cfg)
+        with_loss = models.with_loss(model, loss)
+        built = self.build_model(models.with_data_preprocessor(with_loss, data_preprocessor))
+        self.model_name = model_name(built)
+        prepare_model(built, settings, is_flattened=self.strategy.needs_its_wrapper)
+        self.model = self.wrap_model(wrapper_cfg, built)
+        models.check_steps(self.model, settings.modes())
         self.hook_list = HookList(self.logger)
         self.register_hooks(default_hooks, custom_hooks)
         self.logger.info("Hooks, point by point, in the order of their calls:\n%s", self.get_hooks_info(), extra=DETAIL)
         self.dump_config()
 
-    def _open_environment(self) -> None:
-        settings, config_file = self.settings, getattr(self.cfg, "filename", None)
-        self.setup_env(settings.env_cfg)
-        self.set_randomness(**settings.randomness)
-        name_at = partial(environment.experiment_name_for, settings.experiment_name, config_file)
-        is_known = lambda stamp: observers.is_known(name_at(stamp))  # noqa: E731  # of one use
-        self.timestamp = claim_shared_start(self.work_dir, self.timestamp, is_known)
-        self.experiment_name = name_at(self.timestamp)
-        self.log_dir = str(Path(self.work_dir) / self.timestamp)
-        self.default_scope = settings.default_scope or "eng"
-        self.passport = Passport(self.log_dir, self.state.code)
-        self._scope = DefaultScope.get_instance(self.experiment_name, scope_name=self.default_scope)
-
-    def _open_logs(self) -> None:
-        settings, text = self.settings, getattr(self.cfg, "pretty_text", "")
+    def _open_logs(self, settings: RunnerSettings) -> None:
+        """Builds the logger, the message hub and the visualizer, under the name of the run."""
+        scope = DefaultScope.get_instance(self.experiment_name, scope_name=self.default_scope)
         self.log_processor = self.build_log_processor(settings.log_processor or {})
         self.logger = self.build_logger(log_level=settings.log_level)
-        environment.log_environment(self.logger, settings.randomness, self.seed, self.launcher, text)
+        config_text = self.cfg.pretty_text
+        environment.log_environment(self.logger, settings.randomness, self.seed, self.launcher, config_text)
         self.message_hub = self.build_message_hub()
         self.visualizer = self.build_visualizer(settings.visualizer)
-        known_by_name = (self._scope, self.logger, self.message_hub, self.visualizer)
+        known_by_name = (scope, self.logger, self.message_hub, self.visualizer)
         observers.forget_after(self, [part for part in known_by_name if part is not settings.visualizer])
-        observers.follow_moments(self.visualizer, self.state.moment)
-        if self.cfg:
-            self.visualizer.add_config(self.cfg)
-
-    def _open_model(self) -> None:
-        settings, wrapper_cfg = self.settings, self.cfg.get("model_wrapper_cfg")
-        self.strategy = strategies.build_strategy(settings.strategy, self.work_dir, wrapper_cfg)
-        self.strategy.sets_weights = settings.init_weights
-        self.strategy.model_is_given = isinstance(settings.model, nn.Module)
-        with_loss = models.with_loss(settings.model, settings.loss)
-        built = self.build_model(models.with_data_preprocessor(with_loss, settings.data_preprocessor))
-        self.model_name = model_name(built)
-        prepare_model(built, settings, is_flattened=self.strategy.needs_its_wrapper)
-        self.model = self.wrap_model(wrapper_cfg, built)
-        models.check_steps(self.model, settings.modes())
+        observers.begin_curves(self.visualizer, self.state.moment, self.cfg)
 
     def dump_config(self) -> None:
         """Writes the config into ``work_dir``, under the name of its file or of the experiment."""
         environment.dump_config(self.cfg, self.work_dir, f"{self.timestamp}.py", self.logger)
 
     @classmethod
-    def from_cfg(cls, cfg: Any, *, check: bool = True) -> Runner:
+    def from_cfg(cls, cfg: Config | Mapping[str, Any], *, check: bool = True) -> Runner:
         """A runner with all settings from a config, which is checked before anything is built unless ``check`` is False.
 
         Raises:
@@ -202,9 +188,9 @@ class Runner:
         self.settings.need("train()", "train_dataloader", "train_cfg", "optim_wrapper")
         self.state.begin_training()
         began = time.monotonic()
-        with occupied(self.work_dir, self.experiment_name), self._running():
-            self.train_part.need()
-            self.scale_lr(self.optim_part.need(), self.auto_scale_lr)
+        with occupied(self.work_dir, self.experiment_name), running(self):
+            loop, optim_wrapper = self.train_part.need(), self.optim_part.need()
+            self.scale_lr(optim_wrapper, self.auto_scale_lr)
             schedulers = self.scheduler_part.get()
             hook_parts.warn_without_validation(self.val_loop, self.hooks, schedulers, self.logger)
             self.call_hook("before_run")
@@ -212,61 +198,21 @@ class Runner:
             self.load_or_resume()
             self.state.start_counting(self.iter, self.max_iters)
             follow_modes(self)
-            if self.settings.on_oom is not None:
-                self.train_loop.split_step = SplitStep(self.model, self.optim_wrapper)
+            split_where_asked(loop, self.settings.on_oom, self.model, optim_wrapper)
             compile_model(self.model, self.settings.compile or self.cfg.get("compile", False))
             write_passport(self)
-            loops.warn_if_nothing_is_left(self.train_loop, self.logger)
-            while not self._has_run(self.train_loop):
-                self.state.start_counting(self.iter, self.max_iters)
+            loops.warn_if_nothing_is_left(loop, self.logger)
+            train_to_the_end(self, loop)
         log_closing(self, began)
         return self.model
 
-    def _has_run(self, loop: Any) -> bool:
-        """Runs the training loop; False where it went back to a checkpoint because of a loss."""
-        try:
-            loop.run()
-        except Exception as error:
-            hook = self.hook_list.first(NonFiniteLossHook)
-            if hook is not None and hook.go_back(self, error, self.state.origin()):
-                return False
-            report_failure(self, saver_of(self.hooks), error, saves=self.settings.on_error == "save")
-            raise
-        return True
-
     def val(self) -> dict[str, float]:
         """Validates and gives the metrics; a MissingPartError names what there is nothing to validate with."""
-        return self._evaluate("val", self.val_part)
+        return evaluate(self, "val", self.val_part)
 
     def test(self) -> dict[str, float]:
         """Tests and gives the metrics; a MissingPartError names what there is nothing to test with."""
-        return self._evaluate("test", self.test_part)
-
-    def _evaluate(self, mode: str, part: Lazy[Any]) -> dict[str, float]:
-        self.settings.need(f"{mode}()", f"{mode}_dataloader", f"{mode}_cfg")
-        with self._running():
-            loop = part.need()
-            self.call_hook("before_run")
-            self.load_or_resume()
-            metrics: dict[str, float] = loop.run()
-        return metrics
-
-    @contextmanager
-    def _running(self) -> Iterator[None]:
-        """``after_run`` hooks run in any case; where the run failed, their failures are logged."""
-        parts = (self.logger, self.message_hub, self.visualizer)
-        with observers.being_current(parts, self.default_scope), self.hook_list.opened():
-            try:
-                yield
-            except BaseException as error:
-                if isinstance(error, RunInterrupted):
-                    log_interruption(error, self.work_dir, self.logger)
-                self.hook_list.close(self)
-                end_passport(self, error)
-                raise
-            self.strategy.close()
-            self.call_hook("after_run")
-            end_passport(self, None)
+        return evaluate(self, "test", self.test_part)
 
     def tune(self, setting: str, **options: Any) -> Any:
         """Measures ``"lr"``, ``"batch"`` or ``"workers"`` for this run by a function of eng-tune, which takes ``options``.
@@ -282,13 +228,13 @@ class Runner:
 
     # --- what may be read of a run
 
-    epoch: int = fact(lambda run: getattr(run.train_part.value, "epoch", 0), "Epochs that are over.")
-    iter: int = fact(lambda run: getattr(run.train_part.value, "iter", 0), "Iterations that are over.")
-    max_epochs: int = fact(lambda run: getattr(run.train_loop, "max_epochs", 0), "Epochs of the whole run.")
-    max_iters: int = fact(lambda run: getattr(run.train_loop, "max_iters", 0), "Iterations of the whole run.")
+    epoch: int = fact(lambda run: (run.train_part.value or loops.NO_TRAINING).epoch, "Epochs that are over.")
+    iter: int = fact(lambda run: (run.train_part.value or loops.NO_TRAINING).iter, "Iterations that are over.")
+    max_epochs: int = fact(lambda run: loops.training(run).max_epochs, "Epochs of the whole run.")
+    max_iters: int = fact(lambda run: loops.training(run).max_iters, "Iterations of the whole run.")
     built_loops: dict[str, BaseLoop] = fact(loops.built_loops, "The loops that are built, by mode.")
-    val_interval: Any = fact(lambda run: getattr(run.train_loop, "val_interval", 1), "From validation to validation.")
-    val_begin: int = fact(lambda run: getattr(run.train_loop, "val_begin", 1), "Epoch or iteration of the first one.")
+    val_interval: Any = fact(lambda run: loops.training(run).val_interval, "From validation to validation.")
+    val_begin: int = fact(lambda run: loops.training(run).val_begin, "Epoch or iteration of the first one.")
     is_resuming: bool = fact(lambda run: bool(run.state.resume_setting), "Whether the run goes on from a checkpoint.")
     hooks: list[Hook] = fact(lambda run: run.hook_list.hooks, "The hooks, in their order.")
     distributed: bool = fact(lambda run: is_distributed(), "Whether this is one of several processes.")
@@ -360,7 +306,7 @@ class Runner:
             epoch_length=length_of(self.train_dataloader),
             max_epochs=self.max_epochs,
             max_iters=self.max_iters,
-            by_epoch=not getattr(self.train_part.value, "counts_iterations", False),
+            by_epoch=not loops.training(self).counts_iterations,
         )
 
     def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: Mapping[str, Any] | None = None) -> None:
@@ -490,7 +436,9 @@ class Runner:
             TypeError: ``meta`` is no dict.
             CheckpointWriteError: it cannot be written; nothing is left behind.
         """
-        storage = file_client_args if backend_args is None else backend_args
+        storage = backend_args
+        if backend_args is None:
+            storage = file_client_args
         contents = partial(self.collect_checkpoint, save_optimizer, save_param_scheduler, meta)
         self.state.save((out_dir, filename), storage, contents, save_trainable_only, writer, on_intact)
 

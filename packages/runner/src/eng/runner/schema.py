@@ -123,25 +123,29 @@ def _evaluator(node: Any) -> Node | Plain:
     """An evaluator holds metrics; a mapping without them is a metric itself, or holds the evaluators of several sets."""
     if "metrics" in node:
         return _EVALUATOR
-    return Plain(others=_evaluator) if _is_by_set(node) else _METRIC
+    if _is_by_set(node):
+        return Plain(others=_evaluator)
+    return _METRIC
 
 
-def _is_by_set(node: Any) -> bool:
+def _is_by_set(node: object) -> bool:
     """Whether a setting of a validation or test is a mapping by the names of several sets."""
     return isinstance(node, Mapping) and bool(node) and "type" not in node and all(map(_is_several, node.values()))
 
 
-def _is_several(value: Any) -> bool:
+def _is_several(value: object) -> bool:
     return isinstance(value, (Mapping, list, tuple))
 
 
-def _dataloader(node: Any) -> Plain:
+def _dataloader(node: object) -> Plain:
     """A dataloader, or several by the names of their sets."""
-    return Plain(others=DATALOADER) if names_of_sets(node) else DATALOADER
+    if names_of_sets(node):
+        return Plain(others=DATALOADER)
+    return DATALOADER
 
 
-def _evaluation_loop(kind: str) -> Callable[[Any], Node | Plain]:
-    loop = Node(roots.LOOPS, kind, supplied=_LOOP_PARTS)
+def _evaluation_loop(mode: str) -> Callable[[Any], Node | Plain]:
+    loop = Node(roots.LOOPS, mode, supplied=_LOOP_PARTS)
     return lambda node: Plain(others=loop) if _is_by_set(node) else loop
 
 
@@ -167,7 +171,9 @@ def _model(node: Mapping[str, Any]) -> Node | Plain:
 def _schedulers(node: Mapping[str, Any]) -> Node | Plain:
     """A scheduler, or several groups by the name of their optimizer."""
     is_group = "type" not in node and all(isinstance(value, (Mapping, list, tuple)) for value in node.values())
-    return Plain(others=_SCHEDULER) if is_group else _SCHEDULER
+    if is_group:
+        return Plain(others=_SCHEDULER)
+    return _SCHEDULER
 
 
 def _optim_wrapper(node: Mapping[str, Any]) -> Node | Plain:
@@ -202,10 +208,14 @@ def _has_constructor(node: Mapping[str, Any]) -> bool:
     return bool(node.get("constructor", "DefaultOptimWrapperConstructor") != "DefaultOptimWrapperConstructor")
 
 
-def _optimizer_defaults(optimizer: Any) -> frozenset[str]:
+def _optimizer_defaults(optimizer: object) -> frozenset[str]:
     """The options that each group of the optimizer's parameters has."""
-    kind = optimizer.get("type") if isinstance(optimizer, Mapping) else optimizer
-    factory = roots.OPTIMIZERS.in_current_scope().get(kind) if isinstance(kind, str) and kind else kind
+    optimizer_type = optimizer
+    if isinstance(optimizer, Mapping):
+        optimizer_type = optimizer.get("type")
+    factory = optimizer_type
+    if isinstance(optimizer_type, str) and optimizer_type:
+        factory = roots.OPTIMIZERS.in_current_scope().get(optimizer_type)
     if not callable(factory):
         return frozenset({"lr", "weight_decay"})
     try:
@@ -311,16 +321,16 @@ _BUILDERS: Mapping[str, str] = {
 
 def schema_for(runner: type | None = None) -> Schema:
     """The schema of a config that `runner` reads: the class itself, or None for :class:`eng.runner.Runner`."""
-    overridden = frozenset() if runner is None else _overridden(runner)
+    overridden: frozenset[str] = frozenset()
+    if runner is not None:
+        overridden = _overridden(runner)
     return replace(SCHEMA, in_doubt=lambda cfg: _in_doubt(cfg) | overridden)
 
 
 def _overridden(runner: type) -> frozenset[str]:
     """The sections that a method of a user's class builds."""
     methods = {section: getattr(runner, method, None) for section, method in _BUILDERS.items()}
-    return frozenset(
-        section for section, method in methods.items() if not getattr(method, "__module__", "eng.").startswith("eng.")
-    )
+    return frozenset(section for section, method in methods.items() if method is not None and not _is_of_eng(method))
 
 
 def _in_doubt(cfg: Mapping[str, Any]) -> frozenset[str]:
@@ -337,13 +347,21 @@ def _in_doubt(cfg: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(doubtful)
 
 
-def _is_foreign(node: Any, registry: roots.Registry) -> bool:
+def _is_foreign(node: object, registry: roots.Registry) -> bool:
     """Whether a node names a class that is not eng's."""
-    kind = node.get("type") if isinstance(node, Mapping) else None
-    factory: Callable[..., Any] | None = (
-        registry.in_current_scope().get(kind) if isinstance(kind, str) and kind else kind or None
-    )
-    return factory is not None and not getattr(factory, "__module__", "").startswith("eng.")
+    type_setting = None
+    if isinstance(node, Mapping):
+        type_setting = node.get("type")
+    factory: Callable[..., Any] | None
+    if isinstance(type_setting, str) and type_setting:
+        factory = registry.in_current_scope().get(type_setting)
+    else:
+        factory = type_setting or None
+    return factory is not None and not _is_of_eng(factory)
+
+
+def _is_of_eng(factory: Callable[..., Any]) -> bool:
+    return getattr(factory, "__module__", "").startswith("eng.")
 
 
 SCHEMA = Schema(

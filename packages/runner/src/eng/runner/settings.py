@@ -54,7 +54,7 @@ class EnvSettings:
     @classmethod
     def of(cls, env_cfg: Mapping[str, Any]) -> EnvSettings:
         """The settings in a mapping, which may hold other keys of other code."""
-        known = {each.name for each in fields(cls)}
+        known = {field.name for field in fields(cls)}
         return cls(**{"dist_cfg": None, **{key: value for key, value in env_cfg.items() if key in known}})
 
 
@@ -157,7 +157,10 @@ class RunnerSettings:
         for mode in ("val", "test"):
             names = [f"{mode}_dataloader", f"{mode}_cfg", f"{mode}_evaluator"]
             self._all_or_none(*(names[:2] if self._wants_losses_only(mode) else names))
-        policy = self.nan_policy.get("type", "warn") if isinstance(self.nan_policy, Mapping) else self.nan_policy
+        if isinstance(self.nan_policy, Mapping):
+            policy = self.nan_policy.get("type", "warn")
+        else:
+            policy = self.nan_policy
         if policy not in NAN_POLICIES:
             raise SettingsError(f"nan_policy must be one of {', '.join(NAN_POLICIES)}, got {policy!r}")
         if self.on_error not in ("save", "raise"):
@@ -185,7 +188,7 @@ class RunnerSettings:
 
     def as_arguments(self) -> dict[str, Any]:
         """The settings by name, as the Runner takes them; the values are not copied."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def modes(self) -> list[str]:
         """What the run can do: some of ``"train"``, ``"val"`` and ``"test"``."""
@@ -195,23 +198,27 @@ class RunnerSettings:
         cfg = getattr(self, f"{mode}_cfg")
         if not isinstance(cfg, Mapping) or getattr(self, f"{mode}_evaluator") is not None:
             return False
-        return bool(cfg.get("loss")) or any(isinstance(each, Mapping) and each.get("loss") for each in cfg.values())
+        return bool(cfg.get("loss")) or any(
+            isinstance(set_cfg, Mapping) and set_cfg.get("loss") for set_cfg in cfg.values()
+        )
 
     def _all_or_none(self, *names: str) -> None:
-        given = [name for name in names if getattr(self, name) is not None]
+        present = [name for name in names if getattr(self, name) is not None]
         missing = [name for name in names if getattr(self, name) is None]
-        if given and missing:
-            raise IncompleteSettingsError(given, missing)
+        if present and missing:
+            raise IncompleteSettingsError(present, missing)
 
 
 def default_of(setting: Field[Any]) -> Any:
     """The value of a setting that nobody gives, made anew; MISSING where it must be given."""
-    return setting.default if setting.default_factory is MISSING else setting.default_factory()
+    if setting.default_factory is MISSING:
+        return setting.default
+    return setting.default_factory()
 
 
 def defaults() -> dict[str, Any]:
     """Every setting that has a default, with its default."""
-    values = {each.name: default_of(each) for each in fields(RunnerSettings)}
+    values = {field.name: default_of(field) for field in fields(RunnerSettings)}
     return {name: copy.copy(value) for name, value in values.items() if value is not MISSING}
 
 

@@ -10,7 +10,9 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from eng.config import Config
 from eng.logging.near_names import suggest
+from eng.logging.words import counted
 from eng.registry import Finding, check
 
 from .errors import SettingsError
@@ -22,12 +24,19 @@ _MOST_HINTS = 8
 Init = TypeVar("Init", bound=Callable[..., None])
 
 
-def _set_by_user(cfg: Mapping[str, Any]) -> list[str]:
+def _set_by_user(cfg: Config | Mapping[str, Any]) -> list[str]:
     """Keys of a config but those that a command adds."""
     return sorted(str(key) for key in cfg if key not in ("work_dir", "preemption"))
 
 
-def arguments_from_cfg(cfg: Any) -> dict[str, Any]:
+def file_of(cfg: object) -> str | None:
+    """The file of a config; None for a dict, and for a config without a file."""
+    if isinstance(cfg, Config):
+        return cfg.filename
+    return None
+
+
+def arguments_from_cfg(cfg: Config | Mapping[str, Any]) -> dict[str, Any]:
     """The Runner's arguments in ``cfg``, which is copied.
 
     Raises:
@@ -39,7 +48,7 @@ def arguments_from_cfg(cfg: Any) -> dict[str, Any]:
     """
     missing = [key for key in ("model", "work_dir") if cfg.get(key) is None]
     if missing:
-        name = getattr(cfg, "filename", None) or "the config"
+        name = file_of(cfg) or "the config"
         raise SettingsError(f"{name} lacks {' and '.join(missing)}; it has {', '.join(_set_by_user(cfg)) or 'nothing'}")
     cfg = copy.deepcopy(cfg)
     arguments = {name: cfg.get(name, default) for name, default in defaults().items()}
@@ -52,9 +61,9 @@ def arguments_taken_by(runner: type, arguments: Mapping[str, Any]) -> dict[str, 
     A setting that it does not take is left out; where the config gives it a value, with a warning.
     """
     parameters = inspect.signature(runner.__init__).parameters.values()  # type: ignore[misc]  # the class's own constructor
-    if any(each.kind is each.VAR_KEYWORD for each in parameters):
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return dict(arguments)
-    names = {each.name for each in parameters}
+    names = {parameter.name for parameter in parameters}
     ours = defaults()
     lost = [name for name, value in arguments.items() if name not in names and value != ours.get(name)]
     if lost:
@@ -67,7 +76,7 @@ def tells_near_names(init: Init) -> Init:
     names = inspect.signature(init).parameters
 
     @functools.wraps(init)
-    def checked(self: Any, *args: Any, **settings: Any) -> None:
+    def checked(self: object, *args: Any, **settings: Any) -> None:
         for name in settings:
             if name not in names:
                 raise TypeError(f"{type(self).__name__} takes no argument {name!r}{suggest(name, names)}")
@@ -76,7 +85,7 @@ def tells_near_names(init: Init) -> Init:
     return checked  # type: ignore[return-value]  # of the same signature
 
 
-def as_config(cfg: Any) -> Any:
+def as_config(cfg: object) -> Any:
     """The whole config as a :class:`eng.config.Config`; an empty one for None.
 
     Raises:
@@ -84,14 +93,16 @@ def as_config(cfg: Any) -> Any:
     """
     from eng.config import Config
 
-    if cfg is None or isinstance(cfg, Config):
-        return cfg if cfg is not None else Config({})
+    if cfg is None:
+        return Config({})
+    if isinstance(cfg, Config):
+        return cfg
     if isinstance(cfg, Mapping):
         return Config(dict(cfg))
     raise SettingsError(f"cfg must be a Config or a mapping, got {type(cfg).__name__}")
 
 
-def check_config(cfg: Any, runner: type | None = None) -> None:
+def check_config(cfg: Config | Mapping[str, Any], runner: type | None = None) -> None:
     """Looks for unknown types, unknown and missing arguments before anything is built.
 
     Only what is certain to fail stops the run; the rest is one block of hints in the log.
@@ -107,10 +118,10 @@ def check_config(cfg: Any, runner: type | None = None) -> None:
     certain = [finding for finding in findings if finding.is_certain]
     hints = [finding for finding in findings if not finding.is_certain]
     if hints:
-        logger.warning("%s", hint_block(hints, getattr(cfg, "filename", None)))
+        logger.warning("%s", hint_block(hints, file_of(cfg)))
     if certain:
         listed = "\n".join(f"  {finding}" for finding in certain)
-        raise SettingsError(f"the config has {len(certain)} mistake{'s' if len(certain) > 1 else ''}:\n{listed}")
+        raise SettingsError(f"the config has {counted(len(certain), 'mistake')}:\n{listed}")
 
 
 def hint_block(hints: list[Finding], file: str | None = None) -> str:
@@ -125,14 +136,20 @@ def hint_block(hints: list[Finding], file: str | None = None) -> str:
         groups.setdefault((hint.path.rpartition(".")[2], hint.message), []).append(hint)
     lines = [_group_line(group) for group in groups.values()]
     shown = lines[:_MOST_HINTS]
-    count = f"{len(hints)} hint{'s' if len(hints) > 1 else ''}"
-    rest = [f"  and {len(lines) - len(shown)} more"] if len(lines) > len(shown) else []
-    command = f"eng config check {shlex.quote(file)}" if file else "eng config check FILE"
-    return "\n".join([f"the config may be wrong, {count} (all: {command}):", *shown, *rest])
+    count = counted(len(hints), "hint")
+    remainder = []
+    if len(lines) > len(shown):
+        remainder = [f"  and {len(lines) - len(shown)} more"]
+    command = "eng config check FILE"
+    if file:
+        command = f"eng config check {shlex.quote(file)}"
+    return "\n".join([f"the config may be wrong, {count} (all: {command}):", *shown, *remainder])
 
 
 def _group_line(group: list[Finding]) -> str:
     if len(group) == 1:
         return f"  {group[0]}"
-    plural = "s" if len(group) > 2 else ""
+    plural = ""
+    if len(group) > 2:
+        plural = "s"
     return f"  {group[0]} (and at {len(group) - 1} more place{plural})"

@@ -23,10 +23,10 @@ def keep_trainable(model: nn.Module, checkpoint: dict[str, Any]) -> None:
         model: the model without its wrapper.
         checkpoint: changed in place.
     """
-    kept = _changing(model)
+    names = _changing(model)
     weights = checkpoint["state_dict"]
-    frozen = {name: value for name, value in weights.items() if name not in kept}
-    checkpoint["state_dict"] = type(weights)((name, value) for name, value in weights.items() if name in kept)
+    frozen = {name: value for name, value in weights.items() if name not in names}
+    checkpoint["state_dict"] = type(weights)((name, value) for name, value in weights.items() if name in names)
     checkpoint["meta"][KEY] = {"names": len(frozen), "fingerprint": fingerprint(frozen)}
 
 
@@ -41,17 +41,19 @@ def complete(checkpoint: dict[str, Any], weights: Mapping[str, Any], filename: s
     Raises:
         ResumeError: the model has another base.
     """
-    saved = checkpoint.get("meta", {}).get(KEY) if isinstance(checkpoint.get("meta"), Mapping) else None
+    saved = None
+    if isinstance(checkpoint.get("meta"), Mapping):
+        saved = checkpoint.get("meta", {}).get(KEY)
     if saved is None:
         return
-    own = checkpoint["state_dict"]
-    base = {name: value for name, value in weights.items() if name not in own}
+    trained = checkpoint["state_dict"]
+    base = {name: value for name, value in weights.items() if name not in trained}
     if len(base) != saved["names"] or fingerprint(base) != saved["fingerprint"]:
         raise ResumeError(
             f"{filename} holds the trained weights alone (save_trainable_only=True), and the model's {len(base)} other weights "
             f"are not the {saved['names']} that they were trained with: build the model from the same base"
         )
-    checkpoint["state_dict"] = type(own)({**base, **own})
+    checkpoint["state_dict"] = type(trained)({**base, **trained})
 
 
 def fingerprint(weights: Mapping[str, Any]) -> str:

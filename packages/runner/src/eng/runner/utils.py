@@ -41,15 +41,18 @@ def set_random_seed(seed: int | None = None, deterministic: bool = False, diff_r
     Returns:
         The seed, before a rank adds its number.
     """
-    base = sync_random_seed() if seed is None else seed
-    own = base + get_rank() if diff_rank_seed else base
-    random.seed(own)
-    np.random.seed(own % 2**32)  # noqa: NPY002  - users' transforms draw from the global generator
-    torch.manual_seed(own)
+    if seed is None:
+        seed = sync_random_seed()
+    rank_seed = seed
+    if diff_rank_seed:
+        rank_seed += get_rank()
+    random.seed(rank_seed)
+    np.random.seed(rank_seed % 2**32)  # noqa: NPY002  - users' transforms draw from the global generator
+    torch.manual_seed(rank_seed)
     if deterministic:
         if torch.backends.cudnn.benchmark:
             logger.warning("cudnn_benchmark is turned off: it chooses algorithms by their speed, not reproducibly")
             torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
         torch.use_deterministic_algorithms(True)
-    return base
+    return seed

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,27 @@ from eng.dist import broadcast_object_list, get_rank
 from eng.logging.process import is_alive, this_process
 from eng.logging.starts import claim_start
 
+from .assemble.observers import is_known
+from .environment import experiment_name_for
+
 __all__ = ["LOCK_FILE", "claim_shared_start", "occupied"]
 
 logger = logging.getLogger(__name__)
 LOCK_FILE = ".running.json"
+
+
+def claim_name(work_dir: str, timestamp: str, setting: str | None, config_file: str | None) -> tuple[str, str]:
+    """The time stamp of a start and the name of its run, which no other start and no other run of this process has.
+
+    Args:
+        work_dir: of the run; the folder of the start is made in it.
+        timestamp: when the run started.
+        setting: the user's name for the run; None takes the config's.
+        config_file: file of the config; None where there is none.
+    """
+    name_at = partial(experiment_name_for, setting, config_file)
+    claimed = claim_shared_start(work_dir, timestamp, lambda stamp: is_known(name_at(stamp)))
+    return claimed, name_at(claimed)
 
 
 def claim_shared_start(work_dir: str, stamp: str, is_taken: Callable[[str], bool]) -> str:
@@ -60,7 +78,9 @@ def occupied(work_dir: str, experiment_name: str) -> Iterator[None]:
         experiment_name: of the run.
     """
     path = Path(work_dir) / LOCK_FILE
-    file = _open_lock(path) if get_rank() == 0 else None
+    file = None
+    if get_rank() == 0:
+        file = _open_lock(path)
     if file is None:
         yield
         return
@@ -120,13 +140,13 @@ def _warn(work_dir: str, data: bytes) -> None:
         facts = json.loads(data)
         if not is_alive({**facts, "pid": int(facts["pid"])}):
             return  # it was killed, and workers that it started are about to end
-        other = f"{facts['experiment']}, process {facts['pid']} on {facts['host']}, since {facts['since']}"
+        other_run = f"{facts['experiment']}, process {facts['pid']} on {facts['host']}, since {facts['since']}"
     except (ValueError, KeyError, TypeError, RecursionError):
-        other = f"{LOCK_FILE} there does not say which"
+        other_run = f"{LOCK_FILE} there does not say which"
     logger.warning(
         "Another run trains in %s now: %s. Both write checkpoints of the same names; give one of them another work_dir",
         work_dir,
-        other,
+        other_run,
     )
 
 

@@ -26,6 +26,9 @@ class BaseOptimWrapper(metaclass=ABCMeta):
         OptimTypeError: it is no optimizer (a TypeError).
     """
 
+    has_flat_parameters = False
+    """Whether the optimizer updates flat copies, which are no parameters of the model."""
+
     def __init__(self, optimizer: Any) -> None:
         if not (hasattr(optimizer, "param_groups") and hasattr(optimizer, "step")):
             raise OptimTypeError(

@@ -53,6 +53,9 @@ class _ParamScheduler:
         MissingValueError: a group lacks ``param_name``, or what an earlier run left there (a KeyError).
     """
 
+    need_val_args = False
+    """Whether the schedule follows a metric, so that it steps behind each validation."""
+
     # Arguments that count units, which build_iter_from_epoch multiplies; True where the argument is required.
     _counted_in_units: ClassVar[Mapping[str, bool]] = {}
 

@@ -41,7 +41,10 @@ def compile_model(model: nn.Module, options: bool | Mapping[str, Any]) -> None:
     """
     if not options:
         return
-    keywords = {} if isinstance(options, bool) else dict(options)
+    if isinstance(options, bool):
+        keywords = {}
+    else:
+        keywords = dict(options)
     keywords.pop("cache", None)
     _limit_recompiles(keywords.pop("recompile_limit", None), keywords.pop("on_recompile_limit", "warn"))
     target, regions = keywords.pop("target", "forward"), keywords.pop("regions", None)
@@ -90,7 +93,7 @@ def _uses_cuda_graphs(keywords: Mapping[str, Any]) -> bool:
     )
 
 
-def kept_outputs(model: nn.Module, outputs: Any) -> Any:
+def kept_outputs(model: nn.Module, outputs: object) -> Any:
     """The outputs of a step, copied where the next step of the model would overwrite them.
 
     Replays of a CUDA graph write to the same memory; losses and predictions are read later than that.

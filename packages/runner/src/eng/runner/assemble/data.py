@@ -11,6 +11,8 @@ from typing import Any
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from eng.dataset import reproducible_loader_parts
+from eng.dataset._loader_parts import batch_sampler_of
+from eng.dataset._loader_parts import batch_size_of as loader_batch_size
 from eng.dataset.sharded_stream import shard_stream
 from eng.dist import get_data_rank, get_data_world_size
 from eng.logging._details import DETAIL
@@ -27,7 +29,7 @@ _LOADERS = Registry("dataloader", scope="eng")
 
 
 def build_dataloader(
-    dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False, per_sample: bool = True
+    dataloader: object, seed: int | None = None, diff_rank_seed: bool = False, per_sample: bool = True
 ) -> Any:
     """A dataloader from its config; an object is given back as it is.
 
@@ -84,7 +86,7 @@ def build_dataloader(
         return _LOADERS.build(cfg, default_args=parts)
 
 
-def _build_dataset(dataset: Any) -> Any:
+def _build_dataset(dataset: object) -> Any:
     if isinstance(dataset, Mapping):
         dataset = DATASETS.build(dataset)
         if hasattr(dataset, "full_init"):
@@ -92,7 +94,7 @@ def _build_dataset(dataset: Any) -> Any:
     return dataset
 
 
-def _build_sampler(cfg: MutableMapping[str, Any], dataset: Any, seed: int | None) -> Any:
+def _build_sampler(cfg: MutableMapping[str, Any], dataset: object, seed: int | None) -> Any:
     sampler = cfg.pop("sampler", None)
     shuffle = cfg.pop("shuffle", None)
     if _is_stream(dataset):
@@ -120,11 +122,11 @@ def _build_sampler(cfg: MutableMapping[str, Any], dataset: Any, seed: int | None
     return sampler
 
 
-def _is_stream(dataset: Any) -> bool:
+def _is_stream(dataset: object) -> bool:
     return isinstance(dataset, IterableDataset) or not hasattr(dataset, "__getitem__")
 
 
-def _build_batch_sampler(cfg: MutableMapping[str, Any], sampler: Any) -> Any:
+def _build_batch_sampler(cfg: MutableMapping[str, Any], sampler: object) -> Any:
     batch_sampler = cfg.pop("batch_sampler", None)
     if isinstance(batch_sampler, Mapping):
         default_args = {"sampler": sampler, "batch_size": cfg.pop("batch_size", 1)}
@@ -136,18 +138,20 @@ def _function(spec: Any) -> Callable[..., Any]:
     """A function from a callable, a name, or ``dict(type=..., further arguments)``."""
     if isinstance(spec, Mapping):
         spec = dict(spec)
-        kind = spec.pop("type")
-        function = _function(kind)
-        return partial(function, **spec) if spec else function
+        name = spec.pop("type")
+        function = _function(name)
+        if spec:
+            return partial(function, **spec)
+        return function
     if callable(spec):
         return spec  # type: ignore[no-any-return]  # a callable is what it is
-    found: Callable[..., Any] | None = FUNCTIONS.get(spec)
-    if found is None:
+    registered: Callable[..., Any] | None = FUNCTIONS.get(spec)
+    if registered is None:
         raise ValueError(f"{spec!r} names no function; register it in eng.registry.FUNCTIONS or give a callable")
-    return found
+    return registered
 
 
-def _worker_init_fn(spec: Any, num_workers: int, seed: int | None) -> Callable[[int], None] | None:
+def _worker_init_fn(spec: object, num_workers: int, seed: int | None) -> Callable[[int], None] | None:
     if num_workers == 0 and spec is None:
         return None
     if isinstance(spec, Mapping) and seed is not None:
@@ -182,18 +186,16 @@ class FirstSamples(Dataset[Any]):
         return self._length
 
 
-def batch_size_of(dataloader: Any) -> int:
+def batch_size_of(dataloader: object) -> int:
     """Samples of a batch on one rank, from a dataloader or its config.
 
     Raises:
         ValueError: it does not tell.
     """
     if isinstance(dataloader, Mapping):
-        found = with_batch_of_rank(dataloader).get("batch_size")
+        batch_size = with_batch_of_rank(dataloader).get("batch_size")
     else:
-        found = getattr(dataloader, "batch_size", None) or getattr(
-            getattr(dataloader, "batch_sampler", None), "batch_size", None
-        )
-    if not isinstance(found, int):
+        batch_size = loader_batch_size(dataloader) or loader_batch_size(batch_sampler_of(dataloader))
+    if not isinstance(batch_size, int):
         raise ValueError("auto_scale_lr needs a train_dataloader with a batch_size")
-    return found
+    return batch_size

@@ -27,6 +27,11 @@ def build_evaluator(evaluator: Any) -> Any:
         return Evaluator(metrics=list(evaluator))
     if isinstance(evaluator, BaseMetric) or hasattr(evaluator, "compute_metrics"):
         return Evaluator(metrics=evaluator)
-    if hasattr(evaluator, "evaluate") and hasattr(evaluator, "process"):
+    if is_evaluator(evaluator):
         return evaluator
     return Evaluator(metrics=evaluator)
+
+
+def is_evaluator(value: object) -> bool:
+    """Whether an object of any class has the methods of an evaluator that a loop calls."""
+    return hasattr(value, "evaluate") and hasattr(value, "process")

@@ -10,12 +10,14 @@ from typing import Any
 from eng.hooks import Hook
 from eng.hooks.non_finite_loss_hook import options_of
 from eng.logging.progress import can_draw
+from eng.optim.scheduler._groups import follows_metric, groups_of
 from eng.registry import HOOKS
 from eng.runner.errors import SettingsError
 
 from ..settings import EnvSettings, RunnerSettings
 from .compilation import wants_cache
 from .own_copy import own_copy
+from .type_name import type_name
 
 HookSetting = Hook | Mapping[str, Any]
 HooksByName = Mapping[str, HookSetting | None]
@@ -101,8 +103,7 @@ def _check_name(name: str, hook: HookSetting | None) -> None:
     Raises:
         SettingsError: the name is almost that of a default hook of the same class.
     """
-    cls = hook.get("type") if isinstance(hook, Mapping) else type(hook)
-    class_name = cls.rpartition(".")[2] if isinstance(cls, str) else getattr(cls, "__name__", "")
+    class_name = type_name(hook)
     for default, cfg in DEFAULT_HOOKS.items():
         is_slip = default not in name and difflib.SequenceMatcher(None, name, default).ratio() > _SLIP
         if is_slip and class_name == cfg["type"]:
@@ -119,8 +120,7 @@ def waiting_for_validation(hooks: Sequence[Hook], schedulers: object) -> list[st
         hooks: the run's hooks.
         schedulers: a list of parameter schedulers, or lists by name; None where there are none.
     """
-    groups: list[Any] = list(schedulers.values()) if isinstance(schedulers, Mapping) else [schedulers or ()]
-    following = [scheduler for group in groups for scheduler in group if getattr(scheduler, "need_val_args", False)]
+    following = [scheduler for group in groups_of(schedulers) for scheduler in group if follows_metric(scheduler)]
     waiting = [hook for hook in hooks if hook.needs_validation]
     return [type(part).__name__ for part in (*waiting, *following)]
 

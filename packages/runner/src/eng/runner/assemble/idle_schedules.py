@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from eng.optim.scheduler import MultiStepParamScheduler, StepParamScheduler, _ParamScheduler
+
 __all__ = ["idle_schedules"]
 
 _ENDLESS = 10**9
@@ -19,26 +21,29 @@ def idle_schedules(schedulers: Sequence[Any], max_epochs: int, max_iters: int) -
         max_iters: of the run.
     """
     for index, scheduler in enumerate(schedulers):
-        if not hasattr(scheduler, "begin") or getattr(scheduler, "need_val_args", False):
+        if not isinstance(scheduler, _ParamScheduler) or scheduler.need_val_args:
             continue
-        by_epoch = getattr(scheduler, "by_epoch", True)
-        length, unit = (max_epochs, "epoch") if by_epoch else (max_iters, "iteration")
+        if scheduler.by_epoch:
+            length, unit = max_epochs, "epoch"
+        else:
+            length, unit = max_iters, "iteration"
         reason = _reason(scheduler, length, unit)
         if reason:
             name = type(scheduler).__name__
             yield f"param_scheduler[{index}]: {name} changes nothing: {reason}. Set other values, or leave it out"
 
 
-def _reason(scheduler: Any, length: int, unit: str) -> str:
+def _reason(scheduler: _ParamScheduler, length: int, unit: str) -> str:
     """Why a schedule changes nothing; empty where it does change something."""
-    begin, end = scheduler.begin, min(getattr(scheduler, "end", _ENDLESS), _ENDLESS)
+    begin, end = scheduler.begin, min(scheduler.end, _ENDLESS)
     if begin >= length > 0:
         return f"it begins at {unit} {begin}, and the run has {length}"
     last = min(end, length)
-    milestones = getattr(scheduler, "milestones", None)
+    milestones = []
+    if isinstance(scheduler, MultiStepParamScheduler):
+        milestones = sorted(scheduler.milestones.elements())
     if milestones and not any(begin <= milestone < last for milestone in milestones):
-        return f"its milestones {sorted(milestones)} are not among {unit}s {begin} to {last}"
-    step_size = getattr(scheduler, "step_size", None)
-    if step_size is not None and step_size >= last - begin:
-        return f"its step_size {step_size:g} is not below the {last - begin} {unit}s that it has"
+        return f"its milestones {milestones} are not among {unit}s {begin} to {last}"
+    if isinstance(scheduler, StepParamScheduler) and scheduler.step_size >= last - begin:
+        return f"its step_size {scheduler.step_size:g} is not below the {last - begin} {unit}s that it has"
     return ""

@@ -13,12 +13,13 @@ from eng.runner.errors import LoopChoiceError, SettingsError
 from eng.runner.loops import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop
 from eng.runner.loops._shares import warn_of_stream_in_use
 from eng.runner.loops.several import SEVERAL, SINGLE
+from eng.runner.run import Run
 
 from .own_copy import own_copy
 from .several import evaluators_by_set, loops_by_set, names_of_sets
 
 
-def build_train_loop(loop: Any, runner: Any, dataloader: Any) -> BaseLoop:
+def build_train_loop(loop: object, runner: Run, dataloader: object) -> BaseLoop:
     """A training loop from ``train_cfg``.
 
     Args:
@@ -44,12 +45,14 @@ def build_train_loop(loop: Any, runner: Any, dataloader: Any) -> BaseLoop:
     needed = "max_epochs" if by_epoch else "max_iters"
     if needed not in cfg:
         raise SettingsError(f"train_cfg with by_epoch={by_epoch} needs {needed!r}; it has {sorted(cfg)}")
-    kind = EpochBasedTrainLoop if by_epoch else IterBasedTrainLoop
-    made: BaseLoop = LOOPS.build(cfg, default_args={"type": kind, "runner": runner, "dataloader": dataloader})
-    return made
+    loop_class = EpochBasedTrainLoop if by_epoch else IterBasedTrainLoop
+    built_loop: BaseLoop = LOOPS.build(
+        cfg, default_args={"type": loop_class, "runner": runner, "dataloader": dataloader}
+    )
+    return built_loop
 
 
-def build_evaluation_loop(mode: str, loop: Any, runner: Any, dataloader: Any, evaluator: Any) -> BaseLoop:
+def build_evaluation_loop(mode: str, loop: object, runner: Run, dataloader: Any, evaluator: object) -> BaseLoop:
     """A validation or test loop from ``val_cfg`` or ``test_cfg``.
 
     Args:
@@ -75,7 +78,7 @@ def build_evaluation_loop(mode: str, loop: Any, runner: Any, dataloader: Any, ev
         name: _build_evaluation_loop(mode, cfgs[name], runner, dataloader[name], evaluators[name]) for name in names
     }
     for name, built in loops.items():
-        if not hasattr(built, "run_batches"):
+        if not isinstance(built, SINGLE[mode]):
             raise SettingsError(
                 f"{mode}_dataloader.{name}: {type(built).__name__} cannot run one of several sets; derive it from "
                 f"{SINGLE[mode].__name__}, or run a single set"
@@ -83,7 +86,7 @@ def build_evaluation_loop(mode: str, loop: Any, runner: Any, dataloader: Any, ev
     return SEVERAL[mode](runner, loops)
 
 
-def _refuse_names_of_sets(mode: str, cfg: Any, evaluator: Any) -> None:
+def _refuse_names_of_sets(mode: str, cfg: object, evaluator: object) -> None:
     """Refuses evaluators and settings by the names of sets where the dataloader is a single one.
 
     Raises:
@@ -118,14 +121,13 @@ def _are_loop_cfgs(takes: frozenset[str], setting: Mapping[str, Any]) -> bool:
     )
 
 
-def _build_evaluation_loop(mode: str, loop: Any, runner: Any, dataloader: Any, evaluator: Any) -> BaseLoop:
+def _build_evaluation_loop(mode: str, loop: object, runner: Run, dataloader: object, evaluator: object) -> BaseLoop:
     cfg = _as_cfg(loop, f"{mode}_cfg")
     if isinstance(cfg, BaseLoop):
         return cfg
     parts = {"runner": runner, "dataloader": dataloader, "evaluator": evaluator}
     built: BaseLoop = LOOPS.build(cfg, default_args={"type": SINGLE[mode], **parts})
-    settings = getattr(runner, "settings", None)
-    warn_of_stream_in_use(getattr(built, "dataloader", None), getattr(settings, "train_dataloader", None), mode)
+    warn_of_stream_in_use(built.dataloader, runner.settings.train_dataloader, mode)
     return built
 
 
@@ -144,7 +146,7 @@ def _need_metrics_or_losses(mode: str, evaluators: Mapping[str, Any], cfgs: Mapp
             )
 
 
-def _as_cfg(loop: Any, name: str) -> Any:
+def _as_cfg(loop: object, name: str) -> Any:
     if isinstance(loop, BaseLoop):
         return loop
     if isinstance(loop, Mapping):
@@ -152,11 +154,14 @@ def _as_cfg(loop: Any, name: str) -> Any:
     raise TypeError(f"{name} must be a loop or a config of one, got {type(loop).__name__}")
 
 
-def warn_if_nothing_is_left(loop: Any, logger: logging.Logger) -> None:
+def warn_if_nothing_is_left(loop: BaseLoop, logger: logging.Logger) -> None:
     """Warns where a resumed run is at its end already."""
     epoch, iteration = loop.epoch, loop.iter
-    done, last = (epoch, loop.max_epochs) if loop.max_epochs > 1 else (iteration, loop.max_iters)
-    if not iteration or (done < last and not getattr(loop, "stop_training", False)):
+    if loop.max_epochs > 1:
+        done, last = epoch, loop.max_epochs
+    else:
+        done, last = iteration, loop.max_iters
+    if not iteration or (done < last and not loop.stop_training):
         return
     why = f"epoch {epoch}, iteration {iteration} is its end"
     if done < last:
@@ -164,7 +169,25 @@ def warn_if_nothing_is_left(loop: Any, logger: logging.Logger) -> None:
     logger.warning("Nothing is left to train: %s; for more, raise max_epochs or max_iters and resume", why)
 
 
-def built_loops(runner: Any) -> dict[str, BaseLoop]:
+class NoTraining(BaseLoop):
+    """The counters of a run that does not train, or has not begun to."""
+
+    def __init__(self) -> None:
+        pass
+
+    def run(self) -> None:
+        """Nothing is trained."""
+
+
+NO_TRAINING = NoTraining()
+
+
+def training(runner: Run) -> BaseLoop:
+    """The training loop, which is built; counters at their beginning where a run has none."""
+    return runner.train_part.get() or NO_TRAINING
+
+
+def built_loops(runner: Run) -> dict[str, BaseLoop]:
     """The loops of a run that are built, by mode."""
     parts = {"train": runner.train_part, "val": runner.val_part, "test": runner.test_part}
     return {mode: part.value for mode, part in parts.items() if part.value is not None}
@@ -173,7 +196,7 @@ def built_loops(runner: Any) -> dict[str, BaseLoop]:
 def part_of(mode: str, name: str) -> Callable[[Any], Any]:
     """Reads the dataloader or evaluator of a mode's loop, which is built; its setting where a run has no such loop."""
 
-    def read(runner: Any) -> Any:
+    def read(runner: Run) -> Any:
         loop = getattr(runner, f"{mode}_loop")
         if loop is None:
             return getattr(runner.settings, f"{mode}_{name}")

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 STEPS = {"train": "train_step", "val": "val_step", "test": "test_step"}
 
 
-def with_data_preprocessor(model: Any, data_preprocessor: Any) -> Any:
+def with_data_preprocessor(model: object, data_preprocessor: object) -> Any:
     """The config of a run's model with the run's ``data_preprocessor``, where it has none; a module as it is."""
     if data_preprocessor is None or not isinstance(model, Mapping):
         return model
@@ -28,7 +28,7 @@ def with_data_preprocessor(model: Any, data_preprocessor: Any) -> Any:
     return cfg
 
 
-def with_loss(model: Any, loss: Any) -> Any:
+def with_loss(model: object, loss: object) -> Any:
     """The run's model with the run's ``loss``: in its config where that has none, or around a module without steps."""
     if loss is None:
         return model
@@ -44,7 +44,7 @@ def with_loss(model: Any, loss: Any) -> Any:
     return cfg
 
 
-def build_model(model: Any) -> nn.Module:
+def build_model(model: object) -> nn.Module:
     """A model from its config; a module without steps gets those of :class:`eng.model.SupervisedModel`.
 
     Args:

@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from eng.config import Config
 from eng.logging import MessageHub, MMLogger
 from eng.registry import LOG_PROCESSORS, VISUALIZERS, DefaultScope, ManagerMixin
 from eng.visualization import Visualizer
+
+from .type_name import type_name
 
 
 def build_logger(name: str, log_level: int | str, log_file: str | None, **kwargs: Any) -> MMLogger:
@@ -31,7 +34,7 @@ def build_message_hub(message_hub: MessageHub | Mapping[str, Any] | None, name: 
     raise TypeError(f"message_hub must be a MessageHub or a config, got {type(message_hub).__name__}")
 
 
-def build_visualizer(visualizer: Any, name: str, save_dir: str) -> Any:
+def build_visualizer(visualizer: object, name: str, save_dir: str) -> Any:
     """A visualizer from its config; an object is given back as it is.
 
     A LocalVisBackend is added to backends without one: a run that goes on, and ``eng sync``, read the lines that it writes.
@@ -59,13 +62,16 @@ def build_visualizer(visualizer: Any, name: str, save_dir: str) -> Any:
 def _give_up_name(name: str) -> None:
     """Takes a visualizer's name from an earlier run: configs call theirs ``visualizer``, and each run writes into its own."""
     earlier = Visualizer.find(name)
-    if getattr(earlier, "run_name", None) is not None:
+    if earlier is not None and earlier.run_name is not None:
         Visualizer.drop(name)
 
 
 def is_known(name: str) -> bool:
     """Whether a logger, hub, visualizer or scope of this process has a name."""
-    return any(kind.check_instance_created(name) for kind in (MMLogger, MessageHub, Visualizer, DefaultScope))
+    return any(
+        registry_class.check_instance_created(name)
+        for registry_class in (MMLogger, MessageHub, Visualizer, DefaultScope)
+    )
 
 
 @contextmanager
@@ -77,14 +83,16 @@ def being_current(parts: Sequence[Any], scope: str) -> Iterator[None]:
         scope: the run's default scope.
     """
     named = [(type(part), part.instance_name) for part in parts if isinstance(part, ManagerMixin)]
-    before = [(kind, kind.make_current(name)) for kind, name in named]
+    before = [(registry_class, registry_class.make_current(name)) for registry_class, name in named]
     try:
         with DefaultScope.overwrite_default_scope(scope):
             yield
     finally:
-        for kind, earlier in before:
+        for registry_class, earlier in before:
             if earlier is not None:
-                base = Visualizer if issubclass(kind, Visualizer) else kind
+                base = registry_class
+                if issubclass(registry_class, Visualizer):
+                    base = Visualizer
                 base.make_current(earlier)
 
 
@@ -100,24 +108,28 @@ def forget_run(parts: Sequence[Any]) -> None:
         parts: logger, hub, visualizer and scope, those that the run made.
     """
     for part in parts:
-        for close in ("close_file", "abandon"):
-            if hasattr(part, close):
-                getattr(part, close)()
+        if isinstance(part, MMLogger):
+            part.close_file()
+        elif isinstance(part, Visualizer):
+            part.abandon()
         if isinstance(part, ManagerMixin):
             part.release()
 
 
-def with_local_backend(backends: Any) -> list[Any]:
+def with_local_backend(backends: object) -> list[Any]:
     """The backends, with a local one behind them where they have none."""
     if backends is None:
         backends = []
-    listed = list(backends) if isinstance(backends, Sequence) else [backends]
-    types = [backend.get("type") if isinstance(backend, Mapping) else type(backend) for backend in listed]
-    names = [cls.rpartition(".")[2] if isinstance(cls, str) else getattr(cls, "__name__", "") for cls in types]
-    return listed if "LocalVisBackend" in names else [*listed, {"type": "LocalVisBackend"}]
+    if isinstance(backends, Sequence):
+        listed = list(backends)
+    else:
+        listed = [backends]
+    if "LocalVisBackend" in map(type_name, listed):
+        return listed
+    return [*listed, {"type": "LocalVisBackend"}]
 
 
-def build_log_processor(log_processor: Any) -> Any:
+def build_log_processor(log_processor: object) -> Any:
     """A log processor from its config, of the default kind without ``type``; an object is given back as it is.
 
     Raises:
@@ -130,7 +142,9 @@ def build_log_processor(log_processor: Any) -> Any:
     raise TypeError(f"log_processor must be a LogProcessor or a config, got {type(log_processor).__name__}")
 
 
-def follow_moments(visualizer: Any, moment: Callable[[], dict[str, Any]]) -> None:
-    """Lets a visualizer that can tell write the moment of training with each scalar."""
-    if hasattr(visualizer, "follow"):
+def begin_curves(visualizer: Any, moment: Callable[[], dict[str, Any]], cfg: Config) -> None:
+    """Lets a visualizer that can tell write the moment of training with each scalar, and gives it the config of the run."""
+    if isinstance(visualizer, Visualizer):
         visualizer.follow(moment)
+    if cfg:
+        visualizer.add_config(cfg)

@@ -13,9 +13,10 @@ from torch import nn
 from torch.optim import Optimizer
 
 from eng.checkpoint.unwrap import model_name, unwrap
-from eng.optim import OptimWrapper, OptimWrapperDict
+from eng.optim import BaseOptimWrapper, OptimWrapper, OptimWrapperDict
 from eng.optim import build_optim_wrapper as construct
 from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
+from eng.optim.scheduler import _ParamScheduler
 from eng.registry import OPTIM_WRAPPERS, PARAM_SCHEDULERS
 
 from ..errors import SettingsError
@@ -41,12 +42,12 @@ def build_optim_wrapper(optim_wrapper: object, model: nn.Module) -> Any:
     """
     wrapper = _assembled(optim_wrapper, model)
     _check_parameters(wrapper, model)
-    if hasattr(wrapper, "name_parameters"):  # state is kept by name, so that modules may be added or reordered
+    if isinstance(wrapper, BaseOptimWrapper):  # state is kept by name, so that modules may be added or reordered
         wrapper.name_parameters(model)
     return wrapper
 
 
-def _assembled(optim_wrapper: Any, model: nn.Module) -> Any:
+def _assembled(optim_wrapper: object, model: nn.Module) -> Any:
     if isinstance(optim_wrapper, (OptimWrapper, OptimWrapperDict)):
         return optim_wrapper
     if isinstance(optim_wrapper, Optimizer):
@@ -67,7 +68,7 @@ def _assembled(optim_wrapper: Any, model: nn.Module) -> Any:
     return OptimWrapperDict(**{name: _wrapper_of_part(name, part, cfg, model) for name, part in cfg.items()})
 
 
-def _wrapper_of_part(name: str, part: Any, cfg: Mapping[str, Any], model: nn.Module) -> OptimWrapper:
+def _wrapper_of_part(name: str, part: object, cfg: Mapping[str, Any], model: nn.Module) -> OptimWrapper:
     """One of several wrappers: ready, or from a config for the submodule that its name says.
 
     Raises:
@@ -76,7 +77,9 @@ def _wrapper_of_part(name: str, part: Any, cfg: Mapping[str, Any], model: nn.Mod
     if isinstance(part, OptimWrapper):
         return part
     bare = unwrap(model)
-    submodule = dict(bare.named_modules()).get(name) if name else None
+    submodule = None
+    if name:
+        submodule = dict(bare.named_modules()).get(name)
     if isinstance(part, Mapping) and "optimizer" in part and submodule is not None:
         wrapper: OptimWrapper = build_optim_wrapper(part, submodule)
         return wrapper
@@ -90,7 +93,7 @@ def _wrapper_of_part(name: str, part: Any, cfg: Mapping[str, Any], model: nn.Mod
     )
 
 
-def _check_parameters(wrapper: Any, model: nn.Module) -> None:
+def _check_parameters(wrapper: object, model: nn.Module) -> None:
     """Refuses an optimizer that has none of the model's parameters.
 
     Raises:
@@ -98,12 +101,13 @@ def _check_parameters(wrapper: Any, model: nn.Module) -> None:
     """
     mine = {id(parameter) for parameter in model.parameters()}
     for name, part in wrappers_by_name(wrapper).items():
-        if getattr(part, "has_flat_parameters", False):
+        if not isinstance(part, BaseOptimWrapper) or part.has_flat_parameters:
             continue
-        groups = getattr(getattr(part, "optimizer", None), "param_groups", None) or ()
-        parameters = [parameter for group in groups for parameter in group["params"]]
+        parameters = [parameter for group in part.optimizer.param_groups for parameter in group["params"]]
         if parameters and mine.isdisjoint(map(id, parameters)):
-            where = f"optim_wrapper[{name!r}]" if name else "optim_wrapper"
+            where = "optim_wrapper"
+            if name:
+                where = f"optim_wrapper[{name!r}]"
             raise SettingsError(
                 f"{where} has {len(parameters)} parameters and none of them is in the model ({model_name(model)}), so "
                 "nothing would be trained. Was it made for another model, or before this one was copied or sharded? A "
@@ -112,8 +116,8 @@ def _check_parameters(wrapper: Any, model: nn.Module) -> None:
 
 
 def build_param_schedulers(
-    schedulers: Any,
-    optim_wrapper: Any,
+    schedulers: object,
+    optim_wrapper: OptimWrapper,
     *,
     epoch_length: int | None,
     max_epochs: int,
@@ -140,7 +144,9 @@ def build_param_schedulers(
     }  # fmt: skip
     if not isinstance(optim_wrapper, OptimWrapperDict):
         return _build_list(schedulers, optim_wrapper, **ends)
-    by_name = schedulers if isinstance(schedulers, Mapping) and "type" not in schedulers else None
+    by_name = None
+    if isinstance(schedulers, Mapping) and "type" not in schedulers:
+        by_name = schedulers
     return {
         name: _build_list((by_name[name] if by_name is not None else schedulers), wrapper, **ends)
         for name, wrapper in optim_wrapper.items()
@@ -149,12 +155,18 @@ def build_param_schedulers(
 
 
 def _build_list(
-    schedulers: Any, optim_wrapper: Any, *, epoch_length: int | None, max_epochs: int, max_iters: int, by_epoch: bool
+    schedulers: object,
+    optim_wrapper: OptimWrapper,
+    *,
+    epoch_length: int | None,
+    max_epochs: int,
+    max_iters: int,
+    by_epoch: bool,
 ) -> list[Any]:
     built = []
-    for one in schedulers if isinstance(schedulers, (list, tuple)) else [schedulers]:
-        if isinstance(one, Mapping):
-            cfg = copy.deepcopy(own_copy(one))
+    for entry in schedulers if isinstance(schedulers, (list, tuple)) else [schedulers]:
+        if isinstance(entry, Mapping):
+            cfg = copy.deepcopy(own_copy(entry))
             _refuse_torchs(cfg.get("type"))
             if not by_epoch:
                 _count_iterations(cfg)
@@ -163,13 +175,13 @@ def _build_list(
             default_args = {"optimizer": optim_wrapper, "epoch_length": epoch_length}
             built.append(_checked(PARAM_SCHEDULERS.build(cfg, default_args=default_args)))
         else:
-            built.append(_checked(one))
+            built.append(_checked(entry))
     for line in idle_schedules(built, max_epochs, max_iters):
         logger.warning("%s", line)
     return built
 
 
-def _checked(scheduler: Any) -> Any:
+def _checked(scheduler: object) -> Any:
     """A scheduler that says when it steps.
 
     Raises:
@@ -177,13 +189,18 @@ def _checked(scheduler: Any) -> Any:
     """
     _refuse_torchs(type(scheduler))
     if isinstance(scheduler, type) or not hasattr(scheduler, "step"):
-        name = scheduler.__name__ if isinstance(scheduler, type) else type(scheduler).__name__
+        if isinstance(scheduler, type):
+            name = scheduler.__name__
+        else:
+            name = type(scheduler).__name__
         raise TypeError(f"a parameter scheduler is an object or a config, got {name}")
     return scheduler
 
 
-def _refuse_torchs(kind: Any) -> None:
-    cls = PARAM_SCHEDULERS.get(kind) if isinstance(kind, str) else kind
+def _refuse_torchs(scheduler_type: object) -> None:
+    cls = scheduler_type
+    if isinstance(scheduler_type, str):
+        cls = PARAM_SCHEDULERS.get(scheduler_type)
     torchs = (torch.optim.lr_scheduler.LRScheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
     if isinstance(cls, type) and issubclass(cls, torchs) and not hasattr(cls, "by_epoch"):
         raise TypeError(
@@ -208,12 +225,14 @@ def _count_iterations(cfg: MutableMapping[str, Any]) -> None:
     )
 
 
-def _follows_metric(kind: Any) -> bool:
-    cls = PARAM_SCHEDULERS.get(kind) if isinstance(kind, str) else kind
-    return bool(getattr(cls, "need_val_args", False))
+def _follows_metric(scheduler_type: object) -> bool:
+    cls = scheduler_type
+    if isinstance(scheduler_type, str):
+        cls = PARAM_SCHEDULERS.get(scheduler_type)
+    return isinstance(cls, type) and issubclass(cls, _ParamScheduler) and cls.need_val_args
 
 
-def _end_of(cfg: Mapping[str, Any], optim_wrapper: Any, max_epochs: int, max_iters: int) -> int:
+def _end_of(cfg: Mapping[str, Any], optim_wrapper: OptimWrapper, max_epochs: int, max_iters: int) -> int:
     """Where a schedule ends that does not say so: with the run, in the unit that it counts."""
     if max_iters == math.inf and ((cfg.get("by") or "epoch") != "epoch" or not cfg.get("by_epoch", True)):
         raise SettingsError(
@@ -222,11 +241,18 @@ def _end_of(cfg: Mapping[str, Any], optim_wrapper: Any, max_epochs: int, max_ite
         )
     unit = cfg.get("by") or ("epoch" if cfg.get("by_epoch", True) else "iter")
     if unit == "update":
-        return -(-max_iters // getattr(optim_wrapper, "accumulative_counts", 1))
-    return max_epochs if unit == "epoch" else max_iters
+        counts = 1
+        if isinstance(optim_wrapper, OptimWrapper):
+            counts = optim_wrapper.accumulative_counts
+        return -(-max_iters // counts)
+    if unit == "epoch":
+        return max_epochs
+    return max_iters
 
 
-def scale_lr(optim_wrapper: Any, batch_size: int, world_size: int, auto_scale_lr: Mapping[str, Any] | None) -> None:
+def scale_lr(
+    optim_wrapper: OptimWrapper, batch_size: int, world_size: int, auto_scale_lr: Mapping[str, Any] | None
+) -> None:
     """Scales learning rates with the batch size, where that is enabled.
 
     Args:
@@ -250,13 +276,12 @@ def scale_lr(optim_wrapper: Any, batch_size: int, world_size: int, auto_scale_lr
     logger.info(
         "Learning rates are scaled by %g: %d samples on %d ranks against %d", factor, batch_size, world_size, base
     )
-    wrappers = optim_wrapper.values() if isinstance(optim_wrapper, OptimWrapperDict) else [optim_wrapper]
-    for wrapper in wrappers:
-        for group in wrapper.optimizer.param_groups:
+    for optimizer in optimizers_of(optim_wrapper):
+        for group in optimizer.param_groups:
             group["lr"] *= factor
 
 
-def optimizers_of(optim_wrapper: Any) -> list[Optimizer]:
+def optimizers_of(optim_wrapper: OptimWrapper) -> list[Optimizer]:
     """The optimizers of one wrapper or of several by name."""
     if isinstance(optim_wrapper, OptimWrapperDict):
         return [optimizer for wrapper in optim_wrapper.values() for optimizer in optimizers_of(wrapper)]

@@ -17,4 +17,6 @@ def own_copy(cfg: Mapping[str, Any]) -> MutableMapping[str, Any]:
         >>> own_copy({"type": "SGD"})
         {'type': 'SGD'}
     """
-    return copy.copy(cfg) if isinstance(cfg, MutableMapping) else dict(cfg)
+    if isinstance(cfg, MutableMapping):
+        return copy.copy(cfg)
+    return dict(cfg)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from eng.evaluator import BaseMetric
 from eng.logging.near_names import suggest
 
 from ..errors import SettingsError
 from ..loader_keys import DATALOADER_KEYS
+from .evaluation import is_evaluator
 
 
-def names_of_sets(dataloader: Any) -> list[str]:
+def names_of_sets(dataloader: object) -> list[str]:
     """The names of the sets in ``val_dataloader=dict(clean=..., corrupted=...)``; none where it is a single loader.
 
     Args:
@@ -26,16 +28,20 @@ def names_of_sets(dataloader: Any) -> list[str]:
         return []
     if any(key in DATALOADER_KEYS or not isinstance(key, str) for key in dataloader):
         return []
-    return list(dataloader) if all(map(_is_loader, dataloader.values())) else []
+    if all(map(_is_loader, dataloader.values())):
+        return list(dataloader)
+    return []
 
 
 def loaders_of_sets(dataloader: Any) -> list[Any]:
     """The loaders of several sets, or the single one."""
     names = names_of_sets(dataloader)
-    return [dataloader[name] for name in names] if names else [dataloader]
+    if names:
+        return [dataloader[name] for name in names]
+    return [dataloader]
 
 
-def evaluators_by_set(mode: str, evaluator: Any, names: list[str]) -> dict[str, Any]:
+def evaluators_by_set(mode: str, evaluator: object, names: list[str]) -> dict[str, Any]:
     """The evaluator of each set: its own from ``dict(clean=..., corrupted=...)``, or the one that is given for all.
 
     Args:
@@ -49,7 +55,7 @@ def evaluators_by_set(mode: str, evaluator: Any, names: list[str]) -> dict[str, 
     return _by_set(f"{mode}_evaluator", evaluator, names, is_named_by(evaluator, names))
 
 
-def loops_by_set(mode: str, cfg: Any, names: list[str]) -> dict[str, Any]:
+def loops_by_set(mode: str, cfg: object, names: list[str]) -> dict[str, Any]:
     """The settings of the loop of each set: its own, or those that are given for all.
 
     Args:
@@ -61,10 +67,10 @@ def loops_by_set(mode: str, cfg: Any, names: list[str]) -> dict[str, Any]:
         SettingsError: settings have a name that no dataloader has.
     """
     named = _by_set(f"{mode}_cfg", cfg, names, is_named_by(cfg, names))
-    return {name: {} if own is None else own for name, own in named.items()}
+    return {name: {} if set_cfg is None else set_cfg for name, set_cfg in named.items()}
 
 
-def is_named_by(setting: Any, names: list[str]) -> bool:
+def is_named_by(setting: object, names: list[str]) -> bool:
     """Whether a setting is a mapping by the names of sets: no ``type``, no ``metrics``, and nothing but parts as values."""
     if not isinstance(setting, Mapping) or not setting or "type" in setting or "metrics" in setting:
         return False
@@ -84,12 +90,12 @@ def _by_set(key: str, setting: Any, names: list[str], is_named: bool) -> dict[st
     return {name: setting.get(name) for name in names}
 
 
-def _is_part(value: Any) -> bool:
-    return isinstance(value, (Mapping, list, tuple)) or hasattr(value, "evaluate") or hasattr(value, "process")
+def _is_part(value: object) -> bool:
+    return isinstance(value, (Mapping, list, tuple, BaseMetric)) or is_evaluator(value)
 
 
-def _is_loader(value: Any) -> bool:
+def _is_loader(value: object) -> bool:
     """Whether a value is the config of a loader, or a loader: anything to iterate over but text."""
     if isinstance(value, Mapping):
         return "dataset" in value
-    return hasattr(value, "__iter__") and not isinstance(value, (str, bytes))
+    return isinstance(value, Iterable) and not isinstance(value, (str, bytes))

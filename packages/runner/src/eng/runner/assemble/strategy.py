@@ -12,11 +12,12 @@ from eng.dist import is_distributed
 from eng.model import MMFullyShardedDataParallel, is_model_wrapper, revert_sync_batchnorm
 from eng.registry import MODEL_WRAPPERS, STRATEGIES
 
+from ..settings import RunnerSettings
 from ..strategy import BaseStrategy, DDPStrategy, FSDPStrategy, SingleDeviceStrategy
 from ..strategy.ddp import synchronised, wrap
 
 
-def build_strategy(strategy: Any, work_dir: str, model_wrapper_cfg: Mapping[str, Any] | None = None) -> BaseStrategy:
+def build_strategy(strategy: object, work_dir: str, model_wrapper_cfg: Mapping[str, Any] | None = None) -> BaseStrategy:
     """A strategy from its config; None is DDP in a process group and one device outside of any.
 
     Args:
@@ -32,13 +33,23 @@ def build_strategy(strategy: Any, work_dir: str, model_wrapper_cfg: Mapping[str,
     if strategy is None and _shards(model_wrapper_cfg) and is_distributed():
         return FSDPStrategy(work_dir=work_dir, model_wrapper=model_wrapper_cfg)
     if strategy is None:
-        return DDPStrategy(work_dir=work_dir) if is_distributed() else SingleDeviceStrategy(work_dir=work_dir)
+        if is_distributed():
+            return DDPStrategy(work_dir=work_dir)
+        return SingleDeviceStrategy(work_dir=work_dir)
     if isinstance(strategy, str):
         strategy = {"type": strategy}
     if isinstance(strategy, Mapping):
         built: BaseStrategy = STRATEGIES.build(strategy, default_args={"work_dir": work_dir})
         return built
     raise TypeError(f"strategy must be a strategy, a name or a config, got {type(strategy).__name__}")
+
+
+def strategy_of(settings: RunnerSettings, work_dir: str, model_wrapper_cfg: Mapping[str, Any] | None) -> BaseStrategy:
+    """The strategy of a run, which knows whether to initialise weights and whether the model came with some."""
+    strategy = build_strategy(settings.strategy, work_dir, model_wrapper_cfg)
+    strategy.sets_weights = settings.init_weights
+    strategy.model_is_given = isinstance(settings.model, nn.Module)
+    return strategy
 
 
 def place_model(

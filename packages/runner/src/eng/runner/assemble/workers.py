@@ -30,9 +30,8 @@ class WorkerStart:
 
     def __call__(self, worker_id: int) -> None:
         """Starts the worker with this number."""
-        for name in ("SIGINT", "SIGUSR1", "SIGUSR2"):
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), signal.SIG_IGN)
+        for name in {"SIGINT", "SIGUSR1", "SIGUSR2"} & set(signal.Signals.__members__):
+            signal.signal(signal.Signals[name], signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         parent = multiprocessing.parent_process()
         if parent is not None and hasattr(signal, "sigtimedwait"):
@@ -41,13 +40,13 @@ class WorkerStart:
             self.function(worker_id)
 
 
-def shield_workers(dataloader: Any) -> None:
+def shield_workers(dataloader: object) -> None:
     """Has the workers of a ready-made torch loader start like those of one from a config."""
     if isinstance(dataloader, DataLoader) and not isinstance(dataloader.worker_init_fn, WorkerStart):
         dataloader.worker_init_fn = WorkerStart(dataloader.worker_init_fn)
 
 
-def end_workers(dataloader: Any) -> None:
+def end_workers(dataloader: object) -> None:
     """Ends workers that a torch loader keeps between passes; the next pass starts new ones.
 
     The garbage collector would end them too, but it closes their queues first: torch then waits five seconds for each.
@@ -67,7 +66,10 @@ def _end_only_by(parent: Any) -> None:
     is_child = os.getppid() == parent.pid  # not so below a fork server
 
     def is_orphan() -> bool:
-        return os.getppid() != parent.pid if is_child else not parent.is_alive()
+        if not is_child:
+            return not parent.is_alive()
+        pid: int = parent.pid
+        return os.getppid() != pid
 
     def wait() -> None:
         while True:

@@ -13,7 +13,7 @@ from eng.dataset.utils import length_of, set_epoch
 from eng.dist import get_data_world_size
 from eng.logging.progress import LONG_LOAD_S, track
 
-from ._limits import LimitedLoader
+from ._limits import LimitedLoader, RepeatedBatches
 from ._losses import count_samples
 from ._streams import StreamState, gives_empty_pass_at_end, keeps_position, load_stream
 
@@ -69,7 +69,9 @@ def _limited(
 
 def _skip_once(loader: DataLoader[Any], start: int, on_start: Callable[[], None]) -> None:
     """Has the next pass of ``loader``, with every option that it was given, begin at its ``start``-th batch."""
-    name = "sampler" if loader.batch_sampler is None else "batch_sampler"
+    name = "batch_sampler"
+    if loader.batch_sampler is None:
+        name = "sampler"
     inner = vars(loader)[name]
     # torch refuses to assign a sampler. Workers that persist keep the one that they find here, which skips once.
     vars(loader)[name] = _Skip(inner, start, on_start, lambda: vars(loader).update({name: inner}))
@@ -122,7 +124,9 @@ def _entered(loader: Any, start: int, on_start: Callable[[], None]) -> Iterator[
     """The batches of a loader that was put where it was."""
     batches: Iterator[Any] = iter(loader)
     on_start()
-    return batches if start else _OrAnew(batches, loader)
+    if start:
+        return batches
+    return _OrAnew(batches, loader)
 
 
 class _OrAnew:
@@ -199,7 +203,11 @@ class _InfiniteDataloaderIterator:
         if epoch:
             set_epoch(dataloader, epoch)
         before_pass()
-        self._iterator = iter(dataloader) if on_start is None else batches_from(dataloader, batch, on_start, saved)
+        self._iterator: Iterator[Any]
+        if on_start is None:
+            self._iterator = iter(dataloader)
+        else:
+            self._iterator = batches_from(dataloader, batch, on_start, saved)
 
     @property
     def epoch(self) -> int:
@@ -227,7 +235,7 @@ class _InfiniteDataloaderIterator:
         self._iterator = iter(())
 
     def _next_pass(self) -> Any:
-        if not self._has_warned and not getattr(self._dataloader, "repeats", False):
+        if not self._has_warned and not isinstance(self._dataloader, RepeatedBatches):
             self._has_warned = True
             logger.warning("%s", self._end_of_pass())
         self._epoch += 1
@@ -247,7 +255,9 @@ class _InfiniteDataloaderIterator:
             if not self._takes_sampler():
                 return text
             return f"{text}; sampler=dict(type='InfiniteSampler') has no end, at which worker processes stop and start again"
-        wanted = f" and max_iters={self._limit} asks for more" if self._limit is not None else ""
+        wanted = ""
+        if self._limit is not None:
+            wanted = f" and max_iters={self._limit} asks for more"
         return (
             f"Reached the end of the dataloader: its stream gave {self._given} batches{wanted}. It begins again here and at "
             f"each further end; for one pass write max_iters={self._given}, or train_cfg=dict(by_epoch=True, max_epochs=1)"
@@ -256,13 +266,15 @@ class _InfiniteDataloaderIterator:
     def _takes_sampler(self) -> bool:
         """Whether a sampler without an end would help: a stream has none, and a limit of batches ends each pass."""
         dataset = getattr(self._dataloader, "dataset", None)
-        is_part = getattr(self._dataloader, "gives_a_part", False)
+        is_part = isinstance(self._dataloader, (LimitedLoader, RepeatedBatches))
         return hasattr(dataset, "__getitem__") and not isinstance(dataset, IterableDataset) and not is_part
 
     def _nothing_left(self) -> str:
         if not self._given:
             return "the training dataloader gives no batch"
-        wanted = f"max_iters={self._limit}" if self._limit is not None else "the run"
+        wanted = "the run"
+        if self._limit is not None:
+            wanted = f"max_iters={self._limit}"
         return (
             f"the training dataloader ended after {self._given} batches, begins no second time, and {wanted} needs more: "
             f"write max_iters={self._given}, or give an object whose __iter__ starts anew, such as an IterableDataset in "

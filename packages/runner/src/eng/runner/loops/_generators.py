@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
 from eng.dataset import reproducible_loader_parts
+from eng.dataset._loader_parts import batch_sampler_of, generator_of, sampler_of
 from eng.dataset._randomness import sample_seed
 from eng.dist import get_data_rank
 
@@ -28,7 +29,16 @@ _KINDS = (torch.Generator, random.Random, np.random.Generator, np.random.RandomS
 _ORDER = 1 << 32  # keeps the seeds of samplers apart from those of workers
 
 
-def give_generators(loader: Any, seed: int | None) -> None:
+class LoopOverSets(Protocol):
+    """A loop over one or several sets of data."""
+
+    dataloader: Any
+
+    def by_set(self) -> Mapping[str, LoopOverSets]:
+        """The loops of several sets by name, or the loop itself under ``""``."""
+
+
+def give_generators(loader: object, seed: int | None) -> None:
     """Gives a torch loader, and samplers whose ``generator`` is None, generators that are seeded from ``seed``.
 
     The loader's own ``generator`` is replaced: it only seeds workers. A generator that the user gave to the loader
@@ -38,7 +48,7 @@ def give_generators(loader: Any, seed: int | None) -> None:
         loader: a dataloader; anything but a torch DataLoader is left alone.
         seed: seed of the run.
     """
-    if not isinstance(loader, DataLoader) or getattr(loader.generator, "seeds_workers_only", False):
+    if not isinstance(loader, DataLoader) or isinstance(loader.generator, _WorkerSeeds):
         return
     loader.generator = _WorkerSeeds()
     loader.generator.manual_seed(_mixed(seed, get_data_rank(), 0))
@@ -47,7 +57,7 @@ def give_generators(loader: Any, seed: int | None) -> None:
             sampler.generator = torch.Generator().manual_seed(_mixed(seed, _ORDER, index))
 
 
-def key_samples(loader: Any, seed: int) -> None:
+def key_samples(loader: object, seed: int) -> None:
     """Makes random numbers in the workers of a ready-made loader a function of seed, epoch and sample.
 
     The state of a worker's own generators ends with its process, so without this a resumed run would augment its
@@ -60,11 +70,11 @@ def key_samples(loader: Any, seed: int) -> None:
     """
     if not isinstance(loader, DataLoader) or loader.num_workers == 0 or hasattr(loader.dataset, "__getitems__"):
         return
-    if getattr(loader.batch_sampler, "sampler", None) is loader.sampler:
+    if sampler_of(loader.batch_sampler) is loader.sampler:
         reproducible_loader_parts(loader.dataset, loader.sampler, loader.batch_sampler, seed=seed)
 
 
-def seed_workers(loader: Any, seed: int | None, number: int) -> None:
+def seed_workers(loader: object, seed: int | None, number: int) -> None:
     """Makes the seeds that the next iterator gives to workers a function of the run's seed and ``number``.
 
     Args:
@@ -72,12 +82,12 @@ def seed_workers(loader: Any, seed: int | None, number: int) -> None:
         seed: seed of the run.
         number: of the pass over the data.
     """
-    generator = getattr(loader, "generator", None)
-    if getattr(generator, "seeds_workers_only", False):
-        generator.manual_seed(_mixed(seed, get_data_rank(), number))  # type: ignore[union-attr]  # it has the attribute
+    generator = generator_of(loader)
+    if isinstance(generator, _WorkerSeeds):
+        generator.manual_seed(_mixed(seed, get_data_rank(), number))
 
 
-def capture_generators(loader: Any) -> GeneratorStates:
+def capture_generators(loader: object) -> GeneratorStates:
     """The states of a loader's samplers as plain data: their generators, seed and epoch, and what ``state_dict`` gives.
 
     Args:
@@ -90,7 +100,7 @@ def capture_generators(loader: Any) -> GeneratorStates:
     return {path: state for path, state in states.items() if state}
 
 
-def restore_generators(loader: Any, states: GeneratorStates | None) -> None:
+def restore_generators(loader: object, states: GeneratorStates | None) -> None:
     """Puts a loader's samplers where :func:`capture_generators` saw them; samplers without a state stay as they are.
 
     Args:
@@ -110,37 +120,41 @@ def restore_generators(loader: Any, states: GeneratorStates | None) -> None:
             sampler.load_state_dict(state["state_dict"])
 
 
-def capture_loop_generators(loop: Any) -> GeneratorStates:
+def capture_loop_generators(loop: LoopOverSets | None) -> GeneratorStates:
     """The states of the samplers of a validation loop; where it has several sets, by ``"<set>:<path>"``.
 
     Args:
         loop: the loop; one without a dataloader, or None, has none.
     """
-    sets = getattr(loop, "loops", None)
-    if sets is None:
-        return capture_generators(getattr(loop, "dataloader", None))
-    states = {name: capture_generators(inner.dataloader) for name, inner in sets.items()}
-    return {f"{name}:{path}": state for name, by_path in states.items() for path, state in by_path.items()}
+    if loop is None:
+        return {}
+    states = {name: capture_generators(inner.dataloader) for name, inner in loop.by_set().items()}
+    return {f"{_prefix(name)}{path}": state for name, by_path in states.items() for path, state in by_path.items()}
 
 
-def restore_loop_generators(loop: Any, states: GeneratorStates | None) -> None:
+def restore_loop_generators(loop: LoopOverSets | None, states: GeneratorStates | None) -> None:
     """Puts the samplers of a validation loop where :func:`capture_loop_generators` saw them.
 
     Args:
         loop: the loop.
         states: what was captured.
     """
-    sets = getattr(loop, "loops", None)
-    if sets is None:
-        restore_generators(getattr(loop, "dataloader", None), states)
+    if loop is None:
         return
-    for name, inner in sets.items():
-        prefix = f"{name}:"
+    for name, inner in loop.by_set().items():
+        prefix = _prefix(name)
         chosen = {path[len(prefix) :]: state for path, state in (states or {}).items() if path.startswith(prefix)}
         restore_generators(inner.dataloader, chosen)
 
 
-def warn_of_shared_generators(training_loader: Any, validation_loader: Any) -> None:
+def _prefix(name: str) -> str:
+    """What stands before a sampler's path in the states of several sets; nothing where there is one loader."""
+    if name:
+        return f"{name}:"
+    return ""
+
+
+def warn_of_shared_generators(training_loader: object, validation_loader: object) -> None:
     """Warns where one generator orders the samples of both loaders: a resume cannot repeat such an order.
 
     Workers of the training loader read ahead, so that their draws and those of a validation take turns that depend on
@@ -156,7 +170,7 @@ def warn_of_shared_generators(training_loader: Any, validation_loader: Any) -> N
             )  # fmt: skip
 
 
-def _generators(loader: Any) -> Iterator[tuple[str, str, Any]]:
+def _generators(loader: object) -> Iterator[tuple[str, str, Any]]:
     """Path of the sampler, attribute and generator, for each generator of a loader's samplers."""
     for path, sampler in _samplers(loader):
         for name, value in vars(sampler).items():
@@ -167,17 +181,15 @@ def _generators(loader: Any) -> Iterator[tuple[str, str, Any]]:
 class _WorkerSeeds(torch.Generator):
     """A loader's generator that nothing but the seeds of workers is drawn from."""
 
-    seeds_workers_only = True
-
 
 def _mixed(seed: int | None, stream: int, number: int) -> int:
     return sample_seed(seed or 0, stream, number) >> 1  # manual_seed takes 63 bits as a non-negative number
 
 
-def _samplers(loader: Any) -> Iterator[tuple[str, Any]]:
+def _samplers(loader: object) -> Iterator[tuple[str, Any]]:
     """The loader's sampler, its batch sampler and what they wrap, each once, with its path."""
     seen: set[int] = set()
-    waiting = [(name, getattr(loader, name, None)) for name in ("batch_sampler", "sampler")]
+    waiting = [("batch_sampler", batch_sampler_of(loader)), ("sampler", sampler_of(loader))]
     while waiting:
         path, sampler = waiting.pop(0)
         if sampler is None or id(sampler) in seen or not hasattr(sampler, "__dict__"):
@@ -193,7 +205,10 @@ def _state_of(sampler: Any) -> dict[str, Any]:
     if generators:
         state["generators"] = generators
     # A sampler without set_epoch counts its passes itself.
-    names = ["seed"] if hasattr(sampler, "set_epoch") else ["seed", "epoch"]
+    if hasattr(sampler, "set_epoch"):
+        names = ["seed"]
+    else:
+        names = ["seed", "epoch"]
     counts = {name: int(vars(sampler)[name]) for name in names if isinstance(vars(sampler).get(name), int)}
     if counts:
         state["counts"] = counts
@@ -202,7 +217,7 @@ def _state_of(sampler: Any) -> dict[str, Any]:
     return state
 
 
-def _keeps_state(sampler: Any) -> bool:
+def _keeps_state(sampler: object) -> bool:
     """Whether a sampler saves a state of its own. A sampler with ``seek`` is told its position by the loop instead."""
     keeps = all(callable(getattr(type(sampler), name, None)) for name in ("state_dict", "load_state_dict"))
     return keeps and not hasattr(sampler, "seek")
@@ -214,7 +229,9 @@ def _get_state(generator: Any) -> Any:
     if isinstance(generator, random.Random):
         version, internal, gauss_next = generator.getstate()
         return [version, list(internal), gauss_next]
-    bits = generator.get_state(legacy=False) if isinstance(generator, np.random.RandomState) else None
+    bits = None
+    if isinstance(generator, np.random.RandomState):
+        bits = generator.get_state(legacy=False)
     return _plain(bits if bits is not None else generator.bit_generator.state)
 
 
@@ -229,16 +246,20 @@ def _set_state(generator: Any, state: Any) -> None:
         generator.bit_generator.state = _arrays(state)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """A nested state of numpy with arrays as lists of whole numbers, which a safe loader reads back."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):
         return {"array": value.tolist(), "dtype": str(value.dtype)}
-    return value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, np.generic):
+        return value.item()
+    return value
 
 
-def _arrays(value: Any) -> Any:
+def _arrays(value: object) -> Any:
     if isinstance(value, dict) and set(value) == {"array", "dtype"}:
         return np.array(value["array"], dtype=value["dtype"])
-    return {key: _arrays(item) for key, item in value.items()} if isinstance(value, dict) else value
+    if isinstance(value, dict):
+        return {key: _arrays(item) for key, item in value.items()}
+    return value

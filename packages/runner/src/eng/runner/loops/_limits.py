@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
+from eng.dataset._loader_parts import batch_size_of, dataset_of
 from eng.dataset._randomness import kept_generators
 from eng.dataset.utils import length_of, set_epoch
 from eng.logging.whole_numbers import whole_number
@@ -19,8 +20,6 @@ class LimitedLoader:
         loader: gives the batches.
         count: how many batches of a pass to give, on each rank.
     """
-
-    gives_a_part = True
 
     def __init__(self, loader: Any, count: int) -> None:
         self.loader, self.count = loader, count
@@ -45,12 +44,9 @@ class RepeatedBatches:
         count: how many batches to give, on each rank.
     """
 
-    gives_a_part = True
-    repeats = True  # the end of a pass is no news
-
     def __init__(self, loader: Any, count: int) -> None:
-        self.dataset = getattr(loader, "dataset", None)
-        self.batch_size = getattr(loader, "batch_size", None)
+        self.dataset = dataset_of(loader)
+        self.batch_size = batch_size_of(loader)
         set_epoch(loader, 0)
         with kept_generators():
             self._batches = list(itertools.islice(iter(loader), count))
@@ -65,7 +61,7 @@ class RepeatedBatches:
         return len(self._batches)
 
 
-def with_limit(loader: Any, limit_batches: int | None, overfit_batches: int | None = None) -> Any:
+def with_limit(loader: object, limit_batches: int | None, overfit_batches: int | None = None) -> Any:
     """``loader``, or a part of it.
 
     Args:
@@ -84,4 +80,6 @@ def with_limit(loader: Any, limit_batches: int | None, overfit_batches: int | No
         return loader
     count = whole_number("limit_batches", limit_batches, 1)
     length = length_of(loader)
-    return loader if length is not None and length <= count else LimitedLoader(loader, count)
+    if length is not None and length <= count:
+        return loader
+    return LimitedLoader(loader, count)

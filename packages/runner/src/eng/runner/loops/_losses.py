@@ -13,7 +13,7 @@ from eng.model._losses import WEIGHT_KEY
 from eng.model._steps import free_gathered
 
 
-def compute_losses(model: nn.Module, data_batch: Any) -> Mapping[str, Any]:
+def compute_losses(model: nn.Module, data_batch: object) -> Mapping[str, Any]:
     """The losses of ``model`` in ``mode="loss"``, in evaluation mode and without gradients."""
     bare: Any = unwrap(model)
     data = bare.data_preprocessor(data_batch, False)
@@ -22,7 +22,7 @@ def compute_losses(model: nn.Module, data_batch: Any) -> Mapping[str, Any]:
     return {name: loss for name, loss in losses.items() if name != WEIGHT_KEY}
 
 
-def count_samples(data_batch: Any) -> int:
+def count_samples(data_batch: object) -> int:
     """Samples in a batch.
 
     As for a model's ``forward``, a list or tuple holds arguments, each with all samples; a list of anything else, such
@@ -35,7 +35,11 @@ def count_samples(data_batch: Any) -> int:
     return _length(data_batch)
 
 
-def _length(value: Any) -> int:
+def _length(value: object) -> int:
     if isinstance(value, torch.Tensor):
-        return len(value) if value.dim() else 1
-    return len(value) if isinstance(value, Sequence) and not isinstance(value, str) else 1
+        if value.dim():
+            return len(value)
+        return 1
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return len(value)
+    return 1

@@ -11,6 +11,7 @@ from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSa
 from torch.utils.data.distributed import DistributedSampler
 
 from eng.dataset import DefaultSampler
+from eng.dataset._loader_parts import sampler_of
 from eng.dataset.utils import length_of
 from eng.dist import all_gather_object, get_data_rank, get_data_world_size, get_world_size
 
@@ -21,7 +22,7 @@ _END = object()
 _KNOWS_RANKS = ("rank", "num_replicas", "world_size", "local_rank")
 
 
-def shared_loader(loader: Any, seed: int | None) -> Any:
+def shared_loader(loader: object, seed: int | None) -> Any:
     """A ready-made torch loader with each sample on one rank only; outside of a process group as it is.
 
     A loader whose sampler is torch's ``SequentialSampler`` or ``RandomSampler`` gives all samples on every rank. It is
@@ -63,7 +64,7 @@ def shared_loader(loader: Any, seed: int | None) -> Any:
     )
 
 
-def _gives_each_sample_once(sampler: Any) -> bool:
+def _gives_each_sample_once(sampler: object) -> bool:
     if type(sampler) is RandomSampler:
         return not sampler.replacement and sampler.num_samples == len(sampler.data_source)
     return type(sampler) is SequentialSampler
@@ -71,13 +72,13 @@ def _gives_each_sample_once(sampler: Any) -> bool:
 
 def _knows_ranks(loader: DataLoader[Any]) -> bool:
     batch_sampler = loader.batch_sampler
-    parts = [loader.sampler, batch_sampler, getattr(batch_sampler, "sampler", None)]
+    parts = [loader.sampler, batch_sampler, sampler_of(batch_sampler)]
     if isinstance(loader.dataset, IterableDataset):  # a stream shares itself out, or is meant to be read by all
         return True
     return any(hasattr(part, name) for part in parts for name in _KNOWS_RANKS)
 
 
-def while_all_have_one(batches: Iterable[Any], loader: Any = None) -> Iterable[Any]:
+def while_all_have_one(batches: Iterable[Any], loader: object = None) -> Iterable[Any]:
     """``batches`` for as long as every rank has one: ranks of a stream may end at different batches.
 
     A rank that trained on alone would wait for the others in its next exchange of gradients for ever. Batches with a
@@ -88,7 +89,9 @@ def while_all_have_one(batches: Iterable[Any], loader: Any = None) -> Iterable[A
         loader: what they come from; None is ``batches`` itself.
     """
     has_length = length_of(batches if loader is None else loader) is not None
-    return batches if has_length or get_world_size() == 1 else _agreed(iter(batches))
+    if has_length or get_world_size() == 1:
+        return batches
+    return _agreed(iter(batches))
 
 
 def _agreed(batches: Iterator[Any]) -> Iterator[Any]:
@@ -106,7 +109,7 @@ def _agreed(batches: Iterator[Any]) -> Iterator[Any]:
         yield batch
 
 
-def samples_of_rank(loader: Any) -> int | None:
+def samples_of_rank(loader: object) -> int | None:
     """How many samples this rank has without those that its sampler repeats to give all ranks equally many.
 
     Args:
@@ -115,14 +118,14 @@ def samples_of_rank(loader: Any) -> int | None:
     Returns:
         None where nothing is repeated, or nothing is known of it.
     """
-    sampler = getattr(loader, "sampler", None)
+    sampler = sampler_of(loader)
     if get_data_world_size() == 1 or not isinstance(sampler, (DefaultSampler, DistributedSampler)):
         return None
     size: int = len(sampler.dataset)  # type: ignore[arg-type]  # both samplers ask for a dataset with a length
     return len(range(get_data_rank(), size, get_data_world_size()))
 
 
-def without_padding(batch: Any, size: int, keep: int) -> Any:
+def without_padding(batch: object, size: int, keep: int) -> Any:
     """The first ``keep`` samples of a collated batch: of each tensor and list in it that holds all ``size`` samples.
 
     Examples:
@@ -130,15 +133,20 @@ def without_padding(batch: Any, size: int, keep: int) -> Any:
         {'x': tensor([0, 1]), 'names': ['a', 'b'], 'scale': 2}
     """
     if isinstance(batch, torch.Tensor):
-        return batch[:keep] if batch.dim() and len(batch) == size else batch
+        if batch.dim() and len(batch) == size:
+            return batch[:keep]
+        return batch
     if isinstance(batch, Mapping):
         return {key: without_padding(value, size, keep) for key, value in batch.items()}
     if isinstance(batch, (list, tuple)):
         holds_samples = len(batch) == size and not _holds_arguments(batch, size)
-        kept = batch[:keep] if holds_samples else [without_padding(value, size, keep) for value in batch]
+        if holds_samples:
+            samples = batch[:keep]
+        else:
+            samples = [without_padding(value, size, keep) for value in batch]
         if isinstance(batch, tuple) and hasattr(batch, "_fields"):
-            return type(batch)(*kept)
-        return type(batch)(kept)
+            return type(batch)(*samples)
+        return type(batch)(samples)
     return batch
 
 
@@ -148,4 +156,6 @@ def _holds_arguments(batch: Any, size: int) -> bool:
 
 
 def _length(item: Any) -> int:
-    return len(item) if not isinstance(item, torch.Tensor) or item.dim() else -1
+    if not isinstance(item, torch.Tensor) or item.dim():
+        return len(item)
+    return -1

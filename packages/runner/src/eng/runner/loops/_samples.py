@@ -27,7 +27,7 @@ def sample_numbers(loop: Any, iteration: int | None = None) -> list[int] | None:
     Returns:
         None where nobody can tell: a stream, a loader that is no DataLoader, a batch of an earlier pass.
     """
-    loader = getattr(loop, "dataloader", None)
+    loader = loop.dataloader
     rng = getattr(loop, "_pass_rng", None)
     if not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset) or rng is None:
         return None
@@ -70,4 +70,6 @@ def _drawn(loader: DataLoader[Any], batch: int) -> list[int] | None:
 
 
 def _as_list(items: Any) -> list[int]:
-    return [int(item) for item in items] if isinstance(items, (list, tuple)) else [int(items)]
+    if isinstance(items, (list, tuple)):
+        return [int(item) for item in items]
+    return [int(items)]

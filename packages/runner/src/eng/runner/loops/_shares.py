@@ -10,7 +10,9 @@ from typing import Any
 from torch.utils.data import DataLoader, IterableDataset
 
 from eng.dataset import ShardedStream
+from eng.dataset._loader_parts import dataset_of, worker_count
 from eng.dist import get_data_world_size
+from eng.logging.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -21,13 +23,13 @@ _RANK_NAMES = frozenset(
 _LIBRARIES = ("datasets", "webdataset", "litdata")
 
 
-def warn_of_repeated_stream(loader: Any) -> None:
+def warn_of_repeated_stream(loader: object) -> None:
     """Warns where each rank or worker would read all samples of a stream, as far as its code shows.
 
     Args:
         loader: a dataloader; one over a dataset with sample numbers is left alone.
     """
-    dataset = getattr(loader, "dataset", None)
+    dataset = dataset_of(loader)
     if not isinstance(loader, DataLoader) or not isinstance(dataset, IterableDataset):
         return
     ranks, workers, library = get_data_world_size(), loader.num_workers, type(dataset).__module__.split(".")[0]
@@ -40,8 +42,11 @@ def warn_of_repeated_stream(loader: Any) -> None:
             )  # fmt: skip
         return
     names = _names_in_code(type(dataset)) | set(vars(dataset))
-    repeats = [f"{ranks} ranks"] if ranks > 1 and not names & _RANK_NAMES else []
-    repeats += [f"{workers} workers"] if workers > 1 and "get_worker_info" not in names else []
+    repeats = []
+    if ranks > 1 and not names & _RANK_NAMES:
+        repeats = [f"{ranks} ranks"]
+    if workers > 1 and "get_worker_info" not in names:
+        repeats += [f"{workers} workers"]
     if repeats:
         logger.warning(
             "%s does not ask which rank or worker it is read by: if it does not share its samples out, each sample comes once "
@@ -51,12 +56,12 @@ def warn_of_repeated_stream(loader: Any) -> None:
         )  # fmt: skip
 
 
-def readers_of(loader: Any) -> list[int]:
+def readers_of(loader: object) -> list[int]:
     """Ranks that have data of their own, and worker processes of each, as checkpoints keep them."""
-    return [get_data_world_size(), getattr(loader, "num_workers", 0)]
+    return [get_data_world_size(), worker_count(loader)]
 
 
-def tells_other_readers(loader: Any, position: Mapping[str, Any]) -> bool:
+def tells_other_readers(loader: object, position: Mapping[str, Any]) -> bool:
     """Warns where a stream is resumed inside a pass with other readers, among whom its samples are shared out otherwise.
 
     Args:
@@ -68,7 +73,7 @@ def tells_other_readers(loader: Any, position: Mapping[str, Any]) -> bool:
         saved run had consumed.
     """
     saved, now = position.get("readers"), readers_of(loader)
-    is_stream = isinstance(getattr(loader, "dataset", None), IterableDataset)
+    is_stream = isinstance(dataset_of(loader), IterableDataset)
     if not is_stream or saved is None or list(saved) == now or not position["samples"]:
         return False
     text = "The stream was read by %s in the saved run and is now read by %s: the pass continues behind its first %d samples"
@@ -91,11 +96,13 @@ def _is_prefix(loader: Any, position: Mapping[str, Any], now: list[int]) -> bool
 
 def _in_words(readers: Sequence[int]) -> str:
     ranks, workers = readers
-    text = f"{ranks} rank{'s' if ranks > 1 else ''}"
-    return f"{text} with {workers} worker{'s' if workers > 1 else ''} each" if workers else text
+    text = counted(ranks, "rank")
+    if workers:
+        return f"{text} with {counted(workers, 'worker')} each"
+    return text
 
 
-def warn_of_stream_in_use(loader: Any, training_loader: Any, mode: str) -> None:
+def warn_of_stream_in_use(loader: object, training_loader: object, mode: str) -> None:
     """Warns where a validation or test reads the very stream that training reads, and the stream has a position.
 
     Args:
@@ -103,8 +110,8 @@ def warn_of_stream_in_use(loader: Any, training_loader: Any, mode: str) -> None:
         training_loader: the dataloader of training as it was given; the config of one builds a dataset of its own.
         mode: ``"val"`` or ``"test"``.
     """
-    stream = getattr(loader, "dataset", None)
-    if stream is None or stream is not getattr(training_loader, "dataset", None):
+    stream = dataset_of(loader)
+    if stream is None or stream is not dataset_of(training_loader):
         return
     if isinstance(stream, IterableDataset) and callable(getattr(stream, "load_state_dict", None)):
         logger.warning(

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
+from eng.dataset._loader_parts import dataset_of, worker_count
+
 from ._limits import LimitedLoader
 
 logger = logging.getLogger(__name__)
@@ -21,12 +23,12 @@ _PLAIN = (bool, int, float, str, bytes, type(None))
 _BUFFER = "BufferShuffled"
 
 
-def keeps_position(loader: Any) -> bool:
+def keeps_position(loader: object) -> bool:
     """Whether the position of ``loader`` can be saved by its own, or its dataset's, ``state_dict``."""
     return _stateful_part(loader) is not None
 
 
-def capture_stream(loader: Any, batches: Any = None) -> StreamState | None:
+def capture_stream(loader: object, batches: object = None) -> StreamState | None:
     """The position of a loader that saves its own, as plain data that a safe loader reads back.
 
     Args:
@@ -54,11 +56,11 @@ def capture_stream(loader: Any, batches: Any = None) -> StreamState | None:
         return None
     # A batch that the end of the stream cut short: torch's loader met the end when it filled the batch.
     has_ended = part is not loader and getattr(getattr(batches, "_dataset_fetcher", None), "ended", False)
-    workers = getattr(loader, "num_workers", 0)
+    workers = worker_count(loader)
     return {"state": plain, "of": type(part).__name__, "num_workers": workers, "has_ended": bool(has_ended)}
 
 
-def load_stream(loader: Any, saved: StreamState | None) -> bool:
+def load_stream(loader: object, saved: StreamState | None) -> bool:
     """Puts a loader where :func:`capture_stream` saw it.
 
     Args:
@@ -71,7 +73,7 @@ def load_stream(loader: Any, saved: StreamState | None) -> bool:
     part = _stateful_part(loader)
     if saved is None or part is None:
         return False
-    ours = {"of": type(part).__name__, "num_workers": getattr(loader, "num_workers", 0)}
+    ours = {"of": type(part).__name__, "num_workers": worker_count(loader)}
     if any(saved[name] != value for name, value in ours.items()):
         logger.warning(
             "The saved position belongs to %s with num_workers=%d and the run now has %s with num_workers=%d: it is not used",
@@ -82,7 +84,7 @@ def load_stream(loader: Any, saved: StreamState | None) -> bool:
     return True
 
 
-def gives_empty_pass_at_end(loader: Any) -> bool:
+def gives_empty_pass_at_end(loader: object) -> bool:
     """Whether a loader that took the state behind the last batch of a pass is empty once before the next pass.
 
     torchdata's loader is, as its state says that the end was not asked for; litdata's begins the next pass at once.
@@ -91,24 +93,26 @@ def gives_empty_pass_at_end(loader: Any) -> bool:
     return torchdata is not None and isinstance(loader, torchdata.StatefulDataLoader)
 
 
-def _stateful_part(loader: Any) -> Any:
+def _stateful_part(loader: object) -> Any:
     """The loader or, where it reads a stream in this process, its dataset, whichever has a state; else None."""
     if isinstance(loader, LimitedLoader):
         return _stateful_part(loader.loader)
-    dataset = getattr(loader, "dataset", None)
+    dataset = dataset_of(loader)
     if _has_buffer(getattr(dataset, "_ex_iterable", None)):
         return None
     if _has_state(loader):
         return loader
     reads_here = isinstance(loader, DataLoader) and isinstance(dataset, IterableDataset) and not loader.num_workers
-    return dataset if reads_here and _has_state(dataset) else None
+    if reads_here and _has_state(dataset):
+        return dataset
+    return None
 
 
-def _has_state(part: Any) -> bool:
+def _has_state(part: object) -> bool:
     return all(callable(getattr(part, name, None)) for name in ("state_dict", "load_state_dict"))
 
 
-def _has_buffer(examples: Any) -> bool:
+def _has_buffer(examples: object) -> bool:
     """Whether a stream of Hugging Face's datasets, or one that it is made of, shuffles in a buffer."""
     if examples is None:
         return False
@@ -116,7 +120,7 @@ def _has_buffer(examples: Any) -> bool:
     return _BUFFER in type(examples).__name__ or any(map(_has_buffer, sources))
 
 
-def _plain(value: Any, path: str = "state") -> Any:
+def _plain(value: object, path: str = "state") -> Any:
     """``value`` with numbers of numpy as Python's.
 
     Raises:
@@ -126,7 +130,9 @@ def _plain(value: Any, path: str = "state") -> Any:
         return {key: _plain(item, f"{path}[{key!r}]") for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         items = [_plain(item, f"{path}[{index}]") for index, item in enumerate(value)]
-        return items if isinstance(value, list) else tuple(items)
+        if isinstance(value, list):
+            return items
+        return tuple(items)
     if isinstance(value, np.generic):
         return value.item()
     if type(value) in _PLAIN or type(value) in (torch.Tensor, np.ndarray):

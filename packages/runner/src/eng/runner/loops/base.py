@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
+from eng.dataset._loader_parts import metainfo_of
 from eng.runner.assemble.workers import end_workers, shield_workers
+from eng.runner.run import Run
 from eng.runner.settings import Randomness
+from eng.runner.state.rng import RngState, capture_rng, restore_rng
 
 from ._generators import give_generators, key_samples
 from ._ranks import shared_loader
@@ -22,38 +26,115 @@ class BaseLoop(metaclass=ABCMeta):
     Args:
         runner: the run that the loop belongs to.
         dataloader: batches, or the config of a dataloader.
+
+    Attributes:
+        dataloader: the batches; None in a loop that holds them elsewhere.
+        split_step: takes the place of the model's ``train_step`` where the run splits batches; None otherwise.
+        epoch: epochs that are over.
+        iter: iterations that are over.
+        max_epochs: epochs of the whole run.
+        max_iters: iterations of the whole run.
+        val_begin: first epoch or iteration after which a training loop validates.
+        val_interval: epochs or iterations between two validations.
+        counts_iterations: whether defaults of hooks and log lines count iterations instead of epochs.
+        stop_training: set by a hook to end training after the current epoch or iteration.
     """
 
-    def __init__(self, runner: Any, dataloader: Any) -> None:
+    dataloader: Any = None
+    split_step: Any = None
+    epoch: int = 0
+    iter: int = 0
+    max_epochs: int = 0
+    max_iters: int = 0
+    val_begin: int = 1
+    val_interval: Any = 1
+    counts_iterations: bool = False
+    stop_training: bool = False
+    _epoch: int
+    _iter: int
+
+    def __init__(self, runner: Run, dataloader: object) -> None:
         self._runner = runner
-        randomness: Randomness | None = getattr(runner, "randomness", None)
+        randomness: Randomness = runner.randomness
         if isinstance(dataloader, dict):
             dataloader = runner.build_dataloader(
                 dataloader,
                 seed=runner.seed,
-                diff_rank_seed=randomness is not None and randomness.diff_rank_seed,
-                per_sample=randomness is None or randomness.per_sample,
+                diff_rank_seed=randomness.diff_rank_seed,
+                per_sample=randomness.per_sample,
             )
         else:
-            dataloader = shared_loader(dataloader, getattr(runner, "seed", None))
-            if randomness is not None and randomness.per_sample:
+            dataloader = shared_loader(dataloader, runner.seed)
+            if randomness.per_sample:
                 key_samples(dataloader, runner.seed)
         warn_of_repeated_stream(dataloader)
         shield_workers(dataloader)
-        give_generators(dataloader, getattr(runner, "seed", None))
+        give_generators(dataloader, runner.seed)
         self.dataloader = dataloader
-        metainfo = getattr(getattr(dataloader, "dataset", None), "metainfo", None)
+        metainfo = metainfo_of(dataloader)
         if metainfo is not None:
             runner.visualizer.dataset_meta = metainfo
 
     @property
-    def runner(self) -> Any:
+    def runner(self) -> Run:
         """The run that the loop belongs to."""
         return self._runner
 
+    @property
+    def is_validating(self) -> bool:
+        """Whether a training loop is inside a validation."""
+        return False
+
     def end_workers(self) -> None:
         """Ends worker processes that stay between passes; for a run that is over."""
-        end_workers(getattr(self, "dataloader", None))  # a loop of another library may have none
+        end_workers(self.dataloader)
+
+    def by_set(self) -> Mapping[str, BaseLoop]:
+        """The loops of several sets by name, or this loop under ``""``."""
+        return {"": self}
+
+    def try_batches(self, count: int) -> dict[str, float] | None:
+        """Tries the first ``count`` batches without calling a hook; None where the loop cannot."""
+        return None
+
+    def position(self, point: str | None) -> dict[str, Any]:
+        """Where a run goes on that is saved now; a loop that tells no place in its data begins the epoch again.
+
+        Args:
+            point: the hook point that is being called, None between points. Loops count an iteration and an epoch after
+                the hooks behind them.
+        """
+        epoch, iteration = int(self.epoch), int(self.iter)
+        return {
+            "epoch": epoch + (point == "after_train_epoch"),
+            "iter": iteration + (point == "after_train_iter"),
+            "pass": epoch + (point == "after_train_epoch"),
+            "batch": 0,
+            "samples": 0,
+            "validated_iter": iteration,
+            "stop_training": bool(self.stop_training),
+        }
+
+    def moment(self, point: str | None) -> dict[str, Any]:
+        """Where in training something is written now: ``iteration`` and ``mode``; empty where the loop does not tell."""
+        return {}
+
+    def rng_state(self, point: str | None) -> dict[str, RngState | None]:
+        """The random generators that a run which is saved now goes on with."""
+        return {"now": capture_rng(), "pass": None}
+
+    def go_on_from(self, position: dict[str, Any], rng: dict[str, RngState | None] | None) -> None:
+        """Puts the loop where a saved run was.
+
+        The counters become ``_epoch`` and ``_iter``, which the reference's loops have behind ``epoch`` and ``iter``.
+
+        Args:
+            position: what :meth:`position` gave.
+            rng: what :meth:`rng_state` gave; None where the saved run had another number of ranks.
+        """
+        self._epoch, self._iter = position["epoch"], position["iter"]
+        if rng is not None and rng["now"] is not None:
+            restore_rng(rng["now"])
 
     @abstractmethod
     def run(self) -> Any:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import Any
 
 from torch import nn
 
+from eng.dataset._loader_parts import dataset_of, worker_count
 from eng.dataset.utils import length_of
 from eng.logging.whole_numbers import whole_number
 from eng.registry import LOOPS
+from eng.runner.fact import fact
+from eng.runner.run import Run
+from eng.runner.state.rng import RngState
 
 from ._cursor import batches_from
 from ._ranks import while_all_have_one
@@ -43,8 +48,8 @@ class EpochBasedTrainLoop(TrainLoop):
 
     def __init__(
         self,
-        runner: Any,
-        dataloader: Any,
+        runner: Run,
+        dataloader: object,
         max_epochs: int,
         val_begin: int = 1,
         val_interval: float | dict[str, float] = 1,
@@ -63,21 +68,17 @@ class EpochBasedTrainLoop(TrainLoop):
                 "The training dataloader over %s has no length: an epoch ends when its stream ends, and the number of "
                 "iterations is not known before. For a stream without end write train_cfg=dict(by_epoch=False, "
                 "max_iters=...)",
-                type(getattr(self.dataloader, "dataset", self.dataloader)).__name__,
+                type(dataset_of(self.dataloader) or self.dataloader).__name__,
             )
         self._max_iters: float = self._max_epochs * (math.inf if length is None else length)
         self._pass_begin = (0, 0)
         self._batches: Any = None
 
-    @property
-    def max_epochs(self) -> int:
-        """Epochs of the whole run."""
-        return self._max_epochs
-
-    @property
-    def max_iters(self) -> int:
-        """Iterations of the whole run; infinite (``math.inf``) where the dataloader has no length."""
-        return self._max_iters  # type: ignore[return-value]  # a whole number but for streams
+    max_epochs: int = fact(attrgetter("_max_epochs"), "Epochs of the whole run.")
+    max_iters: int = fact(
+        attrgetter("_max_iters"),
+        "Iterations of the whole run; infinite (``math.inf``) where the dataloader has no length.",
+    )
 
     def run(self) -> nn.Module:
         """Trains, validates in between, and gives the model."""
@@ -130,10 +131,13 @@ class EpochBasedTrainLoop(TrainLoop):
         else:
             batches = batches_from(self.dataloader, start, on_start, self._take_stream_state())
         # Whoever holds an iterator with worker processes holds the processes, behind the end of the pass too.
-        self._batches = None if getattr(self.dataloader, "num_workers", 0) else batches
+        if worker_count(self.dataloader):
+            self._batches = None
+        else:
+            self._batches = batches
         return enumerate(while_all_have_one(batches, self.dataloader), start)
 
-    def go_on_from(self, position: dict[str, Any], rng: Any) -> None:
+    def go_on_from(self, position: dict[str, Any], rng: dict[str, RngState | None] | None) -> None:
         """Takes the counters of a saved run; earlier epochs may have had another length than those to come."""
         super().go_on_from(position, rng)
         length = length_of(self.dataloader)
@@ -184,4 +188,6 @@ class EpochBasedTrainLoop(TrainLoop):
     def _part_of_epoch(self) -> float:
         """The part of an epoch that a batch is; 0 where the dataloader has no length."""
         length = length_of(self.dataloader)
-        return 1 / length if length else 0.0
+        if length:
+            return 1 / length
+        return 0.0

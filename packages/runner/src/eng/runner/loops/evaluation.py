@@ -9,15 +9,17 @@ from typing import Any
 
 import torch
 
+from eng.dataset._loader_parts import batch_size_of, dataset_of, metainfo_of
 from eng.dataset.utils import length_of
 from eng.dist import all_gather_object
-from eng.evaluator import LossMeter, split_losses
+from eng.evaluator import Evaluator, LossMeter, split_losses
 from eng.registry import LOOPS
 from eng.runner.amp import autocast
 from eng.runner.assemble.compilation import kept_outputs
+from eng.runner.run import Run
 
 from ._generators import seed_workers
-from ._limits import with_limit
+from ._limits import LimitedLoader, RepeatedBatches, with_limit
 from ._losses import compute_losses, count_samples
 from ._ranks import samples_of_rank, without_padding
 from .base import BaseLoop
@@ -30,9 +32,9 @@ class _EvaluationLoop(BaseLoop):
 
     def __init__(
         self,
-        runner: Any,
-        dataloader: Any,
-        evaluator: Any,
+        runner: Run,
+        dataloader: object,
+        evaluator: object,
         fp16: bool = False,
         loss: bool = False,
         limit_batches: int | None = None,
@@ -40,7 +42,7 @@ class _EvaluationLoop(BaseLoop):
         super().__init__(runner, dataloader)
         self.dataloader = with_limit(self.dataloader, limit_batches)
         self.evaluator = runner.build_evaluator([] if evaluator is None else evaluator)
-        metainfo = getattr(getattr(self.dataloader, "dataset", None), "metainfo", None)
+        metainfo = metainfo_of(self.dataloader)
         if metainfo is not None:
             self.evaluator.dataset_meta = metainfo
         self.fp16 = fp16
@@ -98,21 +100,23 @@ class _EvaluationLoop(BaseLoop):
 
     def _dataset_size(self) -> int:
         """Samples of the dataset, or those that all ranks saw where it has no length."""
-        size = length_of(getattr(self.dataloader, "dataset", None))
-        if getattr(self.dataloader, "gives_a_part", False):
+        size = length_of(dataset_of(self.dataloader))
+        if isinstance(self.dataloader, (LimitedLoader, RepeatedBatches)):
             size = None
-        return sum(all_gather_object(self._samples)) if size is None else size
+        if size is None:
+            return sum(all_gather_object(self._samples))
+        return size
 
-    def _without_padding(self, idx: int, data_batch: Any) -> tuple[Any, int]:
+    def _without_padding(self, idx: int, data_batch: object) -> tuple[Any, int]:
         """The batch without samples that the sampler repeated to fill up the ranks, and how many samples count.
 
         A batch of nothing else is kept, as ranks may wait for one another in the model; it counts as no sample.
         """
-        size, batch_size = count_samples(data_batch), getattr(self.dataloader, "batch_size", None)
-        own = samples_of_rank(self.dataloader)
-        if own is None or batch_size is None:
+        size, batch_size = count_samples(data_batch), batch_size_of(self.dataloader)
+        samples_here = samples_of_rank(self.dataloader)
+        if samples_here is None or batch_size is None:
             return data_batch, size
-        left = max(own - idx * batch_size, 0)
+        left = max(samples_here - idx * batch_size, 0)
         if left >= size or left == 0:
             return data_batch, min(size, left)
         return without_padding(data_batch, size, left), left
@@ -127,13 +131,13 @@ class _EvaluationLoop(BaseLoop):
         runner.call_hook(f"after_{self.mode}_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs)
 
     def _autocast(self) -> AbstractContextManager[None]:
-        precision = getattr(getattr(self._runner, "settings", None), "precision", None) or {}
+        precision = self._runner.settings.precision or {}
         if precision.get("weights") == "bfloat16":  # batches are float32, as in training
             return autocast(dtype=torch.bfloat16)
         return autocast(enabled=self.fp16)
 
     @torch.no_grad()
-    def _predict(self, data_batch: Any, samples: int) -> Any:
+    def _predict(self, data_batch: object, samples: int) -> Any:
         """Predictions of a batch, which the evaluator and the meter of losses have got too."""
         model = self._runner.model
         with self._autocast():
@@ -144,8 +148,8 @@ class _EvaluationLoop(BaseLoop):
         self._samples += max(samples, len(outputs)) if isinstance(outputs, Sequence) else samples
         self.losses.update(losses, samples)
         process = self.evaluator.process
-        if samples == 0:  # a batch that only fills up the ranks
-            process = getattr(self.evaluator, "process_padding", process)
+        if samples == 0 and isinstance(self.evaluator, Evaluator):  # a batch that only fills up the ranks
+            process = self.evaluator.process_padding
         process(data_samples=outputs, data_batch=data_batch)
         return outputs
 

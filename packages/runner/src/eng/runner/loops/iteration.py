@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 from torch import nn
@@ -10,6 +11,9 @@ from torch import nn
 from eng.dataset.utils import length_of
 from eng.logging.whole_numbers import whole_number
 from eng.registry import LOOPS
+from eng.runner.fact import fact
+from eng.runner.run import Run
+from eng.runner.state.rng import RngState
 
 from ._cursor import _InfiniteDataloaderIterator
 from ._generators import seed_workers
@@ -42,8 +46,8 @@ class IterBasedTrainLoop(TrainLoop):
 
     def __init__(
         self,
-        runner: Any,
-        dataloader: Any,
+        runner: Run,
+        dataloader: object,
         max_iters: int,
         val_begin: int = 1,
         val_interval: float | dict[str, float] = 1000,
@@ -63,15 +67,8 @@ class IterBasedTrainLoop(TrainLoop):
         self._assigned_iterator: Any = None
         self._seeks = False
 
-    @property
-    def max_epochs(self) -> int:
-        """1: the whole training is one epoch."""
-        return self._max_epochs
-
-    @property
-    def max_iters(self) -> int:
-        """Iterations of the whole run."""
-        return self._max_iters
+    max_epochs: int = fact(attrgetter("_max_epochs"), "1: the whole training is one epoch.")
+    max_iters: int = fact(attrgetter("_max_iters"), "Iterations of the whole run.")
 
     @property
     def dataloader_iterator(self) -> Any:
@@ -94,7 +91,7 @@ class IterBasedTrainLoop(TrainLoop):
         return self._iterator
 
     @dataloader_iterator.setter
-    def dataloader_iterator(self, iterator: Any) -> None:
+    def dataloader_iterator(self, iterator: object) -> None:
         self._assigned_iterator = iterator
 
     def run(self) -> nn.Module:
@@ -125,7 +122,7 @@ class IterBasedTrainLoop(TrainLoop):
         """One iteration with the next batch."""
         super().run_iter(self._iter, data_batch)
 
-    def go_on_from(self, position: dict[str, Any], rng: Any) -> None:
+    def go_on_from(self, position: dict[str, Any], rng: dict[str, RngState | None] | None) -> None:
         """Takes the counters of a saved run, the number of its pass among them."""
         super().go_on_from(position, rng)
         self._epoch = 0
@@ -145,7 +142,9 @@ class IterBasedTrainLoop(TrainLoop):
     def _passes_of_assigned_iterator(self) -> tuple[int, int]:
         """Passes that are over, and batches of the current one, by the length of the dataloader where it has one."""
         length = length_of(self.dataloader)
-        return divmod(self._iter, length) if length else (0, self._iter)
+        if length:
+            return divmod(self._iter, length)
+        return 0, self._iter
 
     def _note_pass(self) -> None:
         self._pass_begin = self._iter - self._start_batch
@@ -159,15 +158,21 @@ class IterBasedTrainLoop(TrainLoop):
     def _batches_done(self) -> int:
         if self._assigned_iterator is not None:
             return self._passes_of_assigned_iterator()[1]
-        return self._start_batch if self._iterator is None else self._iter - self._pass_begin
+        if self._iterator is None:
+            return self._start_batch
+        return self._iter - self._pass_begin
 
     def _batches_of_pass(self) -> Any:
-        return None if self._iterator is None else self._iterator.batches
+        if self._iterator is None:
+            return None
+        return self._iterator.batches
 
     def _pass_number(self) -> int:
         if self._assigned_iterator is not None:
             return self._passes_of_assigned_iterator()[0]
-        return self._iterator.epoch if self._iterator is not None else self._start_pass
+        if self._iterator is not None:
+            return self._iterator.epoch
+        return self._start_pass
 
     def _validation_is_due(self) -> bool:
         if self._runner.val_loop is None or self._iter < self.val_begin:

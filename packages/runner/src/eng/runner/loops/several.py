@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from eng.dataset._loader_parts import dataset_of
 from eng.registry import LOOPS
+from eng.runner.run import Run
 
 from .base import BaseLoop
 from .evaluation import TestLoop, ValLoop
@@ -24,7 +26,7 @@ class JoinedLoaders:
     @property
     def dataset(self) -> Any:
         """The dataset of the first set, whose ``metainfo`` stands for all."""
-        return getattr(next(iter(self.loaders.values())), "dataset", None)
+        return dataset_of(next(iter(self.loaders.values())))
 
     def __len__(self) -> int:
         """Batches of all sets.
@@ -44,7 +46,7 @@ class _SeveralSets(BaseLoop):
 
     mode: str
 
-    def __init__(self, runner: Any, loops: Mapping[str, Any]) -> None:
+    def __init__(self, runner: Run, loops: Mapping[str, Any]) -> None:
         self._runner = runner
         self.loops = dict(loops)
         self.current_set: str | None = None
@@ -72,6 +74,10 @@ class _SeveralSets(BaseLoop):
         runner.call_hook(f"after_{self.mode}_epoch", metrics=metrics)
         runner.call_hook(f"after_{self.mode}")
         return dict(metrics)
+
+    def by_set(self) -> Mapping[str, BaseLoop]:
+        """The loops of the sets by name."""
+        return self.loops
 
     def end_workers(self) -> None:
         """Ends the workers of all sets."""

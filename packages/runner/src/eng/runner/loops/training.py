@@ -8,12 +8,16 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
+from eng.dataset._loader_parts import batch_size_of, dataset_of, drops_last
 from eng.dataset.utils import length_of
 from eng.dist import get_data_world_size
 from eng.hooks._timed import as_timed_interval
 from eng.logging.whole_numbers import whole_number
+from eng.optim import OptimWrapper
 from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
 from eng.runner.assemble.compilation import kept_outputs
+from eng.runner.fact import fact
+from eng.runner.run import Run
 from eng.runner.state.rng import RngState, capture_rng, restore_rng
 from eng.runner.utils import calc_dynamic_intervals
 
@@ -26,7 +30,7 @@ from ._generators import (
     seed_workers,
     warn_of_shared_generators,
 )
-from ._limits import with_limit
+from ._limits import LimitedLoader, RepeatedBatches, with_limit
 from ._samples import sample_numbers
 from ._shares import readers_of, tells_other_readers
 from ._streams import StreamState, capture_stream
@@ -52,19 +56,14 @@ class TrainLoop(BaseLoop):
             asked for and the dataloader has no length.
 
     Attributes:
-        stop_training: set by a hook to end training after the current epoch or iteration.
         validated_iter: iterations that were over when the last complete validation began; -1 before the first.
-        counts_iterations: whether defaults of hooks and log lines count iterations instead of epochs.
-        split_step: takes the place of the model's ``train_step`` where the run splits batches; None otherwise.
         left_out: iterations whose batch is passed over, because its loss was not finite.
     """
 
-    counts_iterations = False
-
     def __init__(
         self,
-        runner: Any,
-        dataloader: Any,
+        runner: Run,
+        dataloader: object,
         val_begin: int = 1,
         val_interval: float | dict[str, float] = 1,
         dynamic_intervals: list[tuple[int, int]] | None = None,
@@ -103,24 +102,19 @@ class TrainLoop(BaseLoop):
         self._stream_state: StreamState | None = None
         self._is_due_by_checkpoint = False
         self.left_out: set[int] = set()
-        self.split_step: Any = None
 
     @property
     def validates_inside_pass(self) -> bool:
         """Whether validations may come between two batches of a pass over the data."""
         return self.counts_iterations or self._timer is not None or self._fraction is not None
 
-    @property
-    def epoch(self) -> int:
-        """Epochs that are over."""
-        return self._epoch
-
-    iter: int = property(attrgetter("_iter"), doc="Iterations that are over.")  # type: ignore[assignment]  # read in each iteration: no call of its own
+    epoch: int = fact(attrgetter("_epoch"), "Epochs that are over.")
+    iter: int = fact(attrgetter("_iter"), "Iterations that are over.")
 
     @property
-    @abstractmethod
-    def max_iters(self) -> int:
-        """Iterations of the whole run."""
+    def is_validating(self) -> bool:
+        """Whether a validation that this loop started is under way."""
+        return self._val_rng is not None
 
     @abstractmethod
     def _batches_done(self) -> int:
@@ -149,8 +143,9 @@ class TrainLoop(BaseLoop):
             self._pass_over(idx, data_batch)
             return
         runner.call_hook("before_train_iter", batch_idx=idx, data_batch=data_batch)
-        step = self.split_step or runner.model.train_step
-        outputs = kept_outputs(runner.model, step(data_batch, optim_wrapper=runner.optim_wrapper))
+        model: Any = runner.model
+        step = self.split_step or model.train_step
+        outputs = kept_outputs(model, step(data_batch, optim_wrapper=runner.optim_wrapper))
         self._end_window_at_the_end()
         runner.call_hook("after_train_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs)
         self._iter += 1
@@ -161,7 +156,7 @@ class TrainLoop(BaseLoop):
             if isinstance(loop, BaseLoop):
                 loop.end_workers()
 
-    def _pass_over(self, idx: int, data_batch: Any) -> None:
+    def _pass_over(self, idx: int, data_batch: object) -> None:
         """Counts an iteration without its step; after the last one, hooks still do what is due at the end of the run."""
         if self._iter + 1 == self.max_iters:
             self._runner.call_hook("before_train_iter", batch_idx=idx, data_batch=data_batch)
@@ -176,7 +171,7 @@ class TrainLoop(BaseLoop):
 
     def _end_windows(self) -> None:
         for wrapper in wrappers_by_name(self._runner.optim_wrapper).values():
-            if hasattr(wrapper, "end_window"):
+            if isinstance(wrapper, OptimWrapper):
                 wrapper.end_window(self._runner.model)
 
     def _validate(self) -> None:
@@ -194,10 +189,12 @@ class TrainLoop(BaseLoop):
         No hook is called and the generators are put back: training goes as it would without.
         """
         loop = self._runner.val_loop
-        if not self.val_sanity or self._iter or self._start_batch or not hasattr(loop, "try_batches"):
+        if not self.val_sanity or self._iter or self._start_batch or loop is None:
             return
         before = self._capture()
         metrics = loop.try_batches(self.val_sanity)
+        if metrics is None:
+            return
         restore_rng(before)
         restore_loop_generators(loop, before["val_loader"])
         self._runner.logger.info(
@@ -279,11 +276,14 @@ class TrainLoop(BaseLoop):
         that it was saved with.
         """
         in_validation = self._val_rng is not None and point != "end_of_validation"
-        kept = self._val_rng if in_validation else self._rng_to_restore
-        loader = {} if self.position(point)["batch"] else {"loader": capture_generators(self.dataloader)}
-        if kept is None:
-            kept = self._capture()
-        return {"now": kept, "pass": self._pass_rng, "stream": self._capture_stream(point), **loader}
+        saved_rng = self._val_rng if in_validation else self._rng_to_restore
+        if self.position(point)["batch"]:
+            loader = {}
+        else:
+            loader = {"loader": capture_generators(self.dataloader)}
+        if saved_rng is None:
+            saved_rng = self._capture()
+        return {"now": saved_rng, "pass": self._pass_rng, "stream": self._capture_stream(point), **loader}
 
     def _capture_stream(self, point: str | None) -> StreamState | None:
         """The position of a training loader that saves its own; None inside an iteration, whose batch it has given already."""
@@ -293,11 +293,9 @@ class TrainLoop(BaseLoop):
             return None
         begins_pass = self.position(point)["batch"] == 0
         # Behind the last batch of a limited pass, the loader is in the middle of its own.
-        return (
-            None
-            if begins_pass and getattr(self.dataloader, "gives_a_part", False)
-            else capture_stream(self.dataloader, self._batches_of_pass())
-        )
+        if begins_pass and isinstance(self.dataloader, (LimitedLoader, RepeatedBatches)):
+            return None
+        return capture_stream(self.dataloader, self._batches_of_pass())
 
     def _has_entered_data(self) -> bool:
         """Whether this process has read training data: a loader that is asked for its position before would start its workers."""
@@ -332,7 +330,7 @@ class TrainLoop(BaseLoop):
 
     def _samples_per_batch(self) -> int:
         """Samples of one batch over all ranks: what the position in the data counts."""
-        return int((getattr(self.dataloader, "batch_size", None) or 1) * get_data_world_size())
+        return int((batch_size_of(self.dataloader) or 1) * get_data_world_size())
 
     def forget_pass(self) -> None:
         """Gives up the current pass over the data; the next `go_on_from` says where to enter it again."""
@@ -340,9 +338,13 @@ class TrainLoop(BaseLoop):
     def _finish_validation(self) -> None:
         """Runs the validation that a resumed run had before it, with the generators that it was saved with."""
         self._try_validation()
-        warn_of_shared_generators(self.dataloader, getattr(self._runner.val_loop, "dataloader", None))
+        if self._runner.val_loop is not None:
+            warn_of_shared_generators(self.dataloader, self._runner.val_loop.dataloader)
         inside = self._start_batch > 0
-        is_over = self._is_due_by_checkpoint or (self._is_due_inside_pass() if inside else self._validation_is_due())
+        if inside:
+            is_over = self._is_due_by_checkpoint or self._is_due_inside_pass()
+        else:
+            is_over = self._is_due_by_checkpoint or self._validation_is_due()
         due = self._iter > 0 and self.validated_iter != self._iter and is_over
         if inside and not (due and self.validates_inside_pass):
             return
@@ -367,7 +369,9 @@ class TrainLoop(BaseLoop):
         if self._start_batch == 0:
             self._restore_rng()  # where a subclass has a run of its own, nothing restored them before
             self._note_pass_rng()
-            return None if self._stream_state is None else _nothing
+            if self._stream_state is None:
+                return None
+            return _nothing
         if self._pass_rng is not None:
             restore_rng(self._pass_rng)
             restore_generators(self.dataloader, self._pass_rng.get("train_loader"))
@@ -397,15 +401,17 @@ def _nothing() -> None:
     """Called in place of putting generators back, where that is done."""
 
 
-def no_batch(dataloader: Any) -> str:
+def no_batch(dataloader: object) -> str:
     """What to say of a training dataloader without batches."""
-    dataset = getattr(dataloader, "dataset", None)
+    dataset = dataset_of(dataloader)
     if dataset is None:
         return "the training dataloader gives no batch"
     if length_of(dataset) is None:
         return f"the training dataloader gives no batch: its stream ({type(dataset).__name__}) gives no sample"
-    dropped = " and drop_last=True" if getattr(dataloader, "drop_last", False) else ""
+    dropped = ""
+    if drops_last(dataloader):
+        dropped = " and drop_last=True"
     return (
         f"the training dataloader gives no batch: its dataset ({type(dataset).__name__}) has {length_of(dataset)} samples, "
-        f"with batch_size={getattr(dataloader, 'batch_size', None)}{dropped}"
+        f"with batch_size={batch_size_of(dataloader)}{dropped}"
     )

@@ -47,7 +47,9 @@ def runs(folder: Path) -> None:
     rows: list[tuple[str, ...]] = [("run", "status", "iterations", "duration", "metrics")]
     for start in starts:
         seconds = start.end.get("duration_s")
-        duration = f"{seconds:.1f} s" if isinstance(seconds, (int, float)) else ""
+        duration = ""
+        if isinstance(seconds, (int, float)):
+            duration = f"{seconds:.1f} s"
         rows.append((str(start.folder), start.status, str(start.end.get("iter", "")), duration, start.best))
     click.echo("\n".join(table_lines(rows)))
 

@@ -58,8 +58,8 @@ class CodeVersion:
             self._answers = (None, "")
             return
         diff = ("diff", "--no-ext-diff", "--no-textconv", "--binary", "HEAD")
-        for words in (("rev-parse", "HEAD"), diff, ("ls-files", "--others", "--exclude-standard")):
-            self._call(folder, words)
+        for arguments in (("rev-parse", "HEAD"), diff, ("ls-files", "--others", "--exclude-standard")):
+            self._call(folder, arguments)
 
     @property
     def revision(self) -> str | None:
@@ -76,11 +76,11 @@ class CodeVersion:
         diff = self.diff
         return {"revision": self.revision, "diff": digest(diff.encode()) if diff else None}
 
-    def _call(self, folder: Path, words: Iterable[str]) -> None:
+    def _call(self, folder: Path, arguments: Iterable[str]) -> None:
         output = tempfile.TemporaryFile()  # noqa: SIM115  # read and closed in _read; a pipe would block a long diff
         try:
             process = subprocess.Popen(  # noqa: S603  # git, with words of this file
-                [*_GIT, *words], cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.DEVNULL
+                [*_GIT, *arguments], cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.DEVNULL
             )
         except OSError:  # git is not installed
             output.close()
@@ -92,14 +92,19 @@ class CodeVersion:
 
         The passport of this run is not written yet when git is asked.
         """
-        parents = [self.folder / parent for parent in Path(name).parents if str(parent) != "."] if self.folder else []
+        parents = []
+        if self.folder:
+            parents = [self.folder / parent for parent in Path(name).parents if str(parent) != "."]
         return any(next(parent.glob(_START), None) is not None for parent in parents)
 
     def _read(self) -> tuple[str | None, str]:
         if self._answers is None:
             calls, self._calls = self._calls, []
             answers = [_answer(process, output) for process, output in calls]
-            revision, diff, unknown = answers if len(answers) == 3 else ("", "", "")
+            if len(answers) == 3:
+                revision, diff, unknown = answers
+            else:
+                revision, diff, unknown = "", "", ""
             code = [name for name in unknown.splitlines() if Path(name).suffix in _CODE and not self._is_of_a_run(name)]
             names = "".join(f"# not in git: {name}\n" for name in code)
             self._answers = (revision.strip() or None, names + diff)
@@ -115,7 +120,9 @@ def _answer(process: subprocess.Popen[bytes], output: IO[bytes]) -> str:
             process.wait()
             return ""
         output.seek(0)
-        return output.read().decode("utf-8", "replace") if status == 0 else ""
+        if status == 0:
+            return output.read().decode("utf-8", "replace")
+        return ""
 
 
 def project_folder(config_file: str | None) -> Path | None:
@@ -137,7 +144,9 @@ def _recorded_folder(passport: Path) -> Path | None:
         recorded = Path(record["folder"], record["config_file"]).parent
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    return recorded if recorded.is_dir() else None
+    if recorded.is_dir():
+        return recorded
+    return None
 
 
 def source_files(parts: Iterable[Any], folder: Path | None) -> dict[str, Path]:

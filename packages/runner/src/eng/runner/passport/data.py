@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from eng.dataset._loader_parts import dataset_of
 from eng.dataset.utils import length_of
 from eng.registry import ManagerMixin
 
@@ -59,7 +60,7 @@ class _Walk:
         return _Walk(dict(self.seen), self.unknown)
 
 
-def data_facts(dataloader: Any) -> dict[str, Any]:
+def data_facts(dataloader: object) -> dict[str, Any]:
     """Class, length and fingerprint of what a dataloader reads.
 
     A dataset with a method ``fingerprint()`` answers for itself. For others the fingerprint covers the settings, arrays and
@@ -74,19 +75,21 @@ def data_facts(dataloader: Any) -> dict[str, Any]:
         ``type``, ``length``, ``fingerprint``, ``scheme`` (see :data:`SCHEME`) and ``unknown``: classes whose samples
         the fingerprint does not cover, such as a stream out of a generator.
     """
-    dataset = getattr(dataloader, "dataset", dataloader)
+    dataset = dataset_of(dataloader)
+    if dataset is None:
+        dataset = dataloader
     if dataset is None:
         return {}
     facts = {"type": type(dataset).__name__, "length": length_of(dataset)}
     return {**facts, **_fingerprint_and_unknown(dataset), "scheme": SCHEME}
 
 
-def fingerprint(dataset: Any) -> str:
+def fingerprint(dataset: object) -> str:
     """Twelve characters that differ where datasets do, and are the same in each process; see :func:`data_facts`."""
     return str(_fingerprint_and_unknown(dataset)["fingerprint"])
 
 
-def _fingerprint_and_unknown(dataset: Any) -> dict[str, Any]:
+def _fingerprint_and_unknown(dataset: object) -> dict[str, Any]:
     answer = getattr(dataset, "fingerprint", None)
     if callable(answer):
         return {"fingerprint": str(answer()), "unknown": []}
@@ -96,7 +99,7 @@ def _fingerprint_and_unknown(dataset: Any) -> dict[str, Any]:
     return {"fingerprint": state.hexdigest(), "unknown": sorted(walk.unknown)}
 
 
-def _parts(value: Any, depth: int, walk: _Walk) -> Iterator[bytes]:
+def _parts(value: object, depth: int, walk: _Walk) -> Iterator[bytes]:
     if isinstance(value, float) and _is_time_of_now(value):
         yield b"time"
     elif isinstance(value, (str, bytes, Number, type(None))):
@@ -117,7 +120,7 @@ def _is_time_of_now(value: float) -> bool:
     return abs(time.time() - value) < _DAY_S
 
 
-def _container(value: Any, depth: int, walk: _Walk) -> Iterator[bytes]:
+def _container(value: object, depth: int, walk: _Walk) -> Iterator[bytes]:
     yield type(value).__qualname__.encode()
     if isinstance(value, Mapping):
         yield from sorted(_entry(key, value[key], depth, walk) for key in value)
@@ -138,7 +141,7 @@ def _container(value: Any, depth: int, walk: _Walk) -> Iterator[bytes]:
         yield from _attributes(value, depth, walk)
 
 
-def _attributes(value: Any, depth: int, walk: _Walk) -> Iterator[bytes]:
+def _attributes(value: object, depth: int, walk: _Walk) -> Iterator[bytes]:
     """The attributes of an object, such as a dataset.
 
     Names that stand in an attribute count without their order, which may be that of a set in this process
@@ -168,14 +171,22 @@ def _members(items: Iterable[Any], depth: int, walk: _Walk) -> list[bytes]:
     return [str(len(members)).encode(), *members[:: max(len(members) // _LIMIT, 1)]]
 
 
-def _entry(key: Any, value: Any, depth: int, walk: _Walk) -> bytes:
-    name = _text(str(key)) if isinstance(key, _PLAIN) else b"".join(_parts(key, depth - 1, walk))
+def _entry(key: object, value: object, depth: int, walk: _Walk) -> bytes:
+    if isinstance(key, _PLAIN):
+        name = _text(str(key))
+    else:
+        name = b"".join(_parts(key, depth - 1, walk))
     return name + b"".join(_parts(value, depth - 1, walk))
 
 
-def _scalar(value: Any) -> bytes:
-    text = value if isinstance(value, bytes) else _text(str(value))
-    size = _file_size(value) if isinstance(value, str) and "/" in value else b""
+def _scalar(value: object) -> bytes:
+    if isinstance(value, bytes):
+        text = value
+    else:
+        text = _text(str(value))
+    size = b""
+    if isinstance(value, str) and "/" in value:
+        size = _file_size(value)
     return type(value).__name__.encode() + text[:_LIMIT] + size
 
 
@@ -191,7 +202,9 @@ def _text(value: str) -> bytes:
 def _file_size(name: str) -> bytes:
     try:
         path = Path(name)
-        return str(path.stat().st_size).encode() if path.is_file() else b""
+        if path.is_file():
+            return str(path.stat().st_size).encode()
+        return b""
     except (OSError, ValueError):
         return b""
 

@@ -10,11 +10,12 @@ import numpy as np
 from eng.hooks._rules import infer_rule
 from eng.logging import HistoryBuffer
 from eng.runner.errors import RunInterrupted
+from eng.runner.run import Run
 
 from .masking import masked
 
 
-def ending(runner: Any, error: BaseException | None) -> tuple[str, dict[str, Any]]:
+def ending(runner: Run, error: BaseException | None) -> tuple[str, dict[str, Any]]:
     """The status of a start that is over, and what it reached.
 
     Args:

@@ -36,7 +36,10 @@ def run_facts(cfg: Any, settings: Mapping[str, Any], parts: Sequence[Any], datal
     Returns:
         ``config`` (texts by dotted key), ``code``, ``data``, ``world_size`` and ``versions``.
     """
-    source = cfg if len(cfg) else {name: value for name, value in settings.items() if value is not None}
+    if len(cfg):
+        source = cfg
+    else:
+        source = {name: value for name, value in settings.items() if value is not None}
     top = {key: source[key] for key in source if key not in _OF_THE_START}
     return {
         "config": masked_settings(dict(flat(top))),
@@ -52,7 +55,7 @@ def _file_facts(files: Mapping[str, Path]) -> dict[str, str]:
     return {f"{FILE}{name}": text for name, text in digests.items() if text is not None}
 
 
-def flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+def flat(value: object, path: str = "") -> Iterator[tuple[str, str]]:
     """The leaves of a nested setting by dotted key, as text; an object is named by its class."""
     if isinstance(value, dict) and value:  # os.environ is a mapping too, and none of these
         for key in value:
@@ -64,7 +67,7 @@ def flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
         yield path, _text(value)
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(_text(item) for item in value)}]"
     if isinstance(value, (str, bytes, int, float, complex, type(None))) or value == {}:
@@ -76,15 +79,15 @@ def _text(value: Any) -> str:
 
 def versions() -> dict[str, str]:
     """Versions of Python, torch and the libraries that decide the numbers of a run, those that are installed."""
-    found = {"python": platform.python_version(), "torch": str(torch.__version__)}
+    by_name = {"python": platform.python_version(), "torch": str(torch.__version__)}
     for name in _LIBRARIES:
         try:
-            found[name] = metadata.version(name)
+            by_name[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
     if torch.version.cuda:
-        found["cuda"] = torch.version.cuda
-    return found
+        by_name["cuda"] = torch.version.cuda
+    return by_name
 
 
 def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
@@ -135,5 +138,7 @@ def unknown_lines(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str
     return lines
 
 
-def _shown(value: Any) -> str:
-    return "absent" if value is _ABSENT else str(value)
+def _shown(value: object) -> str:
+    if value is _ABSENT:
+        return "absent"
+    return str(value)

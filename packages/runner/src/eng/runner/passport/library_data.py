@@ -30,29 +30,31 @@ _OF_SETTINGS = frozenset({"eng", "torch", "torchvision", "numpy", "builtins", "_
 _DIGEST = re.compile(r"[0-9a-f]{12,}")
 
 
-def is_of_library(kind: type) -> bool:
+def is_of_library(cls: type) -> bool:
     """Whether a class comes from the standard library or an installed package, or derives from one of such a package.
 
     Attributes of its objects are not only settings of a user. Datasets that derive from eng's are: their attributes are.
     """
-    if issubclass(kind, BaseDataset):
+    if issubclass(cls, BaseDataset):
         return False
-    return _top(kind) in sys.stdlib_module_names or any(map(_is_installed, kind.__mro__))
+    return _top(cls) in sys.stdlib_module_names or any(map(_is_installed, cls.__mro__))
 
 
-def _top(kind: type) -> str:
-    name = kind.__module__.partition(".")[0]
-    return "" if name in _OF_SETTINGS else name
+def _top(cls: type) -> str:
+    name = cls.__module__.partition(".")[0]
+    if name in _OF_SETTINGS:
+        return ""
+    return name
 
 
-def _is_installed(kind: type) -> bool:
-    if not _top(kind):
+def _is_installed(cls: type) -> bool:
+    if not _top(cls):
         return False
-    file = getattr(sys.modules.get(kind.__module__), "__file__", None) or ""
-    return _top(kind) not in sys.stdlib_module_names and _INSTALLED.search(file) is not None
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None) or ""
+    return _top(cls) not in sys.stdlib_module_names and _INSTALLED.search(file) is not None
 
 
-def library_content(value: Any, unknown: set[str]) -> list[bytes]:
+def library_content(value: object, unknown: set[str]) -> list[bytes]:
     """The parts of a library's object that are the same in each process that reads the same data, in a fixed order.
 
     The attributes of such an object hold counters, caches and random numbers beside the settings, so that only tables,
@@ -71,7 +73,7 @@ def library_content(value: Any, unknown: set[str]) -> list[bytes]:
     return [str(length).encode(), *parts]
 
 
-def _contents(value: Any, depth: int, seen: dict[int, Any], *, has_length: bool) -> Iterator[bytes]:
+def _contents(value: object, depth: int, seen: dict[int, Any], *, has_length: bool) -> Iterator[bytes]:
     if isinstance(value, (str, Path)):
         yield from _file(str(value))
     elif isinstance(value, (torch.Tensor, np.ndarray)):
@@ -85,12 +87,14 @@ def _contents(value: Any, depth: int, seen: dict[int, Any], *, has_length: bool)
             yield from _contents(item, depth - 1, seen, has_length=has_length)
 
 
-def _items(value: Any) -> list[Any]:
+def _items(value: object) -> list[Any]:
     if isinstance(value, Mapping):
         return list(value.values())[:_MOST_ITEMS]
     if isinstance(value, (list, tuple)):
         return list(value)[:_MOST_ITEMS]
-    return [] if callable(value) and not hasattr(value, "__iter__") else list(getattr(value, "__dict__", {}).values())
+    if callable(value) and not hasattr(value, "__iter__"):
+        return []
+    return list(getattr(value, "__dict__", {}).values())
 
 
 def _file(name: str) -> Iterator[bytes]:
@@ -112,7 +116,7 @@ def _array_part(value: torch.Tensor | np.ndarray[Any, Any]) -> Iterator[bytes]:
         yield f"{value.dtype}{value.shape}".encode() + flat[:: max(len(flat) // _MOST_ITEMS, 1)].tobytes()
 
 
-def _is_table(value: Any) -> bool:
+def _is_table(value: object) -> bool:
     arrow = sys.modules.get("pyarrow")
     return arrow is not None and isinstance(value, getattr(arrow, "Table", ()))
 

@@ -104,7 +104,10 @@ def _secret_values() -> Iterator[tuple[str, str]]:
 
 
 def _without_value(match: re.Match[str]) -> str:
-    value = match["text"] if match["quote"] else match["bare"]
+    if match["quote"]:
+        value = match["text"]
+    else:
+        value = match["bare"]
     if not value or value == HIDDEN or _NOT_A_VALUE.match(value):
         return match[0]
     mark = match["quote"] or ""

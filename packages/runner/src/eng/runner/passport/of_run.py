@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
+
+from eng.runner.run import Run
 
 from .ending import ending
+from .record import Passport
 
 
-def write_passport(runner: Any) -> None:
+class RecordedRun(Run, Protocol):
+    """A run that has a passport."""
+
+    passport: Passport
+
+    @property
+    def state(self) -> Any:
+        """Where the run began: ``parent`` and ``has_begun_training``."""
+
+
+def write_passport(runner: RecordedRun) -> None:
     """Writes down what this start is.
 
     Args:
@@ -19,7 +32,7 @@ def write_passport(runner: Any) -> None:
         runner.passport.write("train", facts, runner.cfg, seeds, runner.state.parent)
 
 
-def end_passport(runner: Any, error: BaseException | None) -> None:
+def end_passport(runner: RecordedRun, error: BaseException | None) -> None:
     """Writes down how this start ended, if it trained.
 
     Args:

@@ -44,10 +44,17 @@ def plan_of(start: Start) -> Plan:
         start: of the run.
     """
     passport = start.passport
-    config = start.folder / CONFIG if (start.folder / CONFIG).is_file() else None
-    lost = [] if config else ["the config: the run was not built from one that can be written as text"]
+    config = None
+    if (start.folder / CONFIG).is_file():
+        config = start.folder / CONFIG
+    if config:
+        lost = []
+    else:
+        lost = ["the config: the run was not built from one that can be written as text"]
     seeds = passport.get("seeds")
-    seed = seeds.get("seed") if isinstance(seeds, Mapping) else None
+    seed = None
+    if isinstance(seeds, Mapping):
+        seed = seeds.get("seed")
     if not isinstance(seed, int):
         seed = None
         lost.append("the seed: none is recorded")
@@ -56,7 +63,9 @@ def plan_of(start: Start) -> Plan:
         lost += [f"the value of {key}: it is a secret" for key, value in hidden.items() if HIDDEN in str(value)]
     folder = _existing(str(passport.get("folder") or ""))
     config_file = passport.get("config_file")
-    project = project_folder(str(Path(str(passport.get("folder") or ""), config_file))) if config_file else None
+    project = None
+    if config_file:
+        project = project_folder(str(Path(str(passport.get("folder") or ""), config_file)))
     lost += [*_code_lines(passport, project), *_library_lines(passport)]
     parent = passport.get("parent")
     if isinstance(parent, Mapping):
@@ -130,4 +139,6 @@ def _line(section: str, key: str, before: str, now: str) -> str:
 
 
 def _existing(folder: str) -> Path | None:
-    return Path(folder) if folder and Path(folder).is_dir() else None
+    if folder and Path(folder).is_dir():
+        return Path(folder)
+    return None

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from eng.config import Config
 from eng.logging.process import start_of
 
 from .code import CodeVersion
@@ -65,7 +66,9 @@ class Passport:
         self.code = code
         self._began = time.time()
 
-    def write(self, action: str, facts: Mapping[str, Any], cfg: Any, seeds: Mapping[str, Any], parent: Any) -> None:
+    def write(
+        self, action: str, facts: Mapping[str, Any], cfg: Config, seeds: Mapping[str, Any], parent: object
+    ) -> None:
         """Writes ``passport.json``, the diff of the project and the config; a full disk is no reason to stop a run.
 
         Args:
@@ -82,7 +85,7 @@ class Passport:
             "began": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "command": masked_words(sys.orig_argv),
             "folder": str(Path.cwd()),
-            "config_file": getattr(cfg, "filename", None),
+            "config_file": cfg.filename,
             "sources": sources(facts.get("code", {})),
             "origins": origins(cfg, facts.get("config", {})),
             "packages": packages(),
@@ -104,7 +107,7 @@ class Passport:
         if len(cfg):
             self._put_config(cfg)
 
-    def _put_config(self, cfg: Any) -> None:
+    def _put_config(self, cfg: Config) -> None:
         path = self.folder / CONFIG
         try:
             cfg.dump(str(path))
@@ -131,24 +134,28 @@ def sources(code: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(Path(sys.modules[name].__file__ or "").absolute()) for name in names if name in sys.modules}
 
 
-def origins(cfg: Any, keys: Mapping[str, Any]) -> dict[str, str]:
+def origins(cfg: Config, keys: Mapping[str, Any]) -> dict[str, str]:
     """File and line at which each key of a config was set, where the config knows."""
-    found = {}
+    by_key = {}
     for key in keys:
         *folders, last = key.split(".")
         node: Any = cfg
         for name in folders:
             node = _step(node, name)
         tell = getattr(node, "__where__", None)
-        place = tell(last) if callable(tell) else None
-        if place is not None:
-            found[key] = str(place)
-    return found
+        origin = None
+        if callable(tell):
+            origin = tell(last)
+        if origin is not None:
+            by_key[key] = str(origin)
+    return by_key
 
 
 def _step(node: Any, name: str) -> Any:
     if isinstance(node, (list, tuple)):
-        return node[int(name)] if name.isdigit() and int(name) < len(node) else None
+        if name.isdigit() and int(name) < len(node):
+            return node[int(name)]
+        return None
     try:
         return node[name]
     except (KeyError, TypeError, AttributeError):

@@ -42,7 +42,9 @@ class Start:
         """``"done"``, ``"failed"``, ``"interrupted"``, ``"running"``, or ``"killed"``: no end, and no process."""
         if self.end:
             return str(self.end.get("status", "?"))
-        return "running" if _is_running(self.passport.get("host")) else "killed"
+        if _is_running(self.passport.get("host")):
+            return "running"
+        return "killed"
 
     @property
     def best(self) -> str:
@@ -50,7 +52,8 @@ class Start:
         metrics, best = self.end.get("metrics"), self.end.get("best_metrics")
         if not isinstance(metrics, Mapping):
             return ""
-        best = best if isinstance(best, Mapping) else {}
+        if not isinstance(best, Mapping):
+            best = {}
         texts = (_metric_text(str(name), value, best.get(name)) for name, value in metrics.items())
         return ", ".join(text for text in texts if text)
 
@@ -58,7 +61,9 @@ class Start:
 def _metric_text(name: str, last: Any, best: Any) -> str:
     if isinstance(best, (int, float)):
         return f"{name}: {best:.4g} (best)"
-    return f"{name}: {last:.4g} (last)" if isinstance(last, (int, float)) else ""
+    if isinstance(last, (int, float)):
+        return f"{name}: {last:.4g} (last)"
+    return ""
 
 
 def find_starts(folder: str | Path) -> list[Start]:
@@ -93,7 +98,9 @@ def find_run(name: str | Path) -> Start:
     below = Path(WORK_DIRS)
     if (below / name).is_dir():
         return find_start(below / name)
-    starts = find_starts(below) if below.is_dir() else []
+    starts = []
+    if below.is_dir():
+        starts = find_starts(below)
     named = [start for start in starts if str(name) in (start.folder.name, start.passport.get("experiment_name"))]
     if len(named) > 1:
         raise NoPassportError(f"several runs are called {name}: {', '.join(str(start.folder) for start in named)}")
@@ -117,10 +124,12 @@ def _read(path: Path) -> dict[str, Any]:
         value = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
-    return value if isinstance(value, dict) else {}
+    if isinstance(value, dict):
+        return value
+    return {}
 
 
-def _is_running(host: Any) -> bool:
+def _is_running(host: object) -> bool:
     """Whether the process that wrote a passport is alive; of another machine nobody can tell: it counts as running."""
     return isinstance(host, Mapping) and is_alive({**host, "host": host.get("name")})
 
@@ -136,11 +145,12 @@ def compare(first: Start, second: Start) -> list[tuple[str, str, str, str]]:
 
 def _with_kept_values(passport: Mapping[str, Any]) -> Mapping[str, Any]:
     """The facts with the values that were used: a resumed run keeps some of its checkpoint's."""
-    config, kept = passport.get("config"), passport.get("kept")
-    if not kept or not isinstance(config, Mapping) or not isinstance(kept, Mapping):
+    config, from_checkpoint = passport.get("config"), passport.get("kept")
+    if not from_checkpoint or not isinstance(config, Mapping) or not isinstance(from_checkpoint, Mapping):
         return passport
     used = {
-        key: f"{value} (of the checkpoint; the config's {config.get(key)} is not used)" for key, value in kept.items()
+        key: f"{value} (of the checkpoint; the config's {config.get(key)} is not used)"
+        for key, value in from_checkpoint.items()
     }
     return {**passport, "config": {**config, **used}}
 
@@ -155,12 +165,14 @@ def package_rows(first: Any, second: Any) -> list[tuple[str, str, str, str]]:
     return _rows("packages", _packages(first), _packages(second))
 
 
-def _packages(listed: Any) -> dict[str, str]:
-    pairs = [str(text).partition("==") for text in listed] if isinstance(listed, list) else []
+def _packages(listed: object) -> dict[str, str]:
+    pairs = []
+    if isinstance(listed, list):
+        pairs = [str(text).partition("==") for text in listed]
     return {name: version for name, _, version in pairs}
 
 
-def _rows(section: str, first: Any, second: Any) -> list[tuple[str, str, str, str]]:
+def _rows(section: str, first: object, second: object) -> list[tuple[str, str, str, str]]:
     old, new = (value if isinstance(value, Mapping) else {} for value in (first, second))
     keys = dict.fromkeys((*old, *new))
     rows = [(section, str(key), str(old.get(key, "absent")), str(new.get(key, "absent"))) for key in keys]

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from eng.dataset._loader_parts import sampler_of
 from eng.dist import all_gather_object, get_data_world_size, get_ranks_per_share, get_world_size
+from eng.optim import BaseOptimWrapper, OptimWrapper
 from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
 from eng.optim.scheduler import _ParamScheduler
-
-from .progress import position_of, rng_of
+from eng.runner.loops.base import BaseLoop
+from eng.runner.strategy.base import BaseStrategy
 
 FORMAT = 1
 Schedulers = list[_ParamScheduler] | dict[str, list[_ParamScheduler]]
 
 
 def collect_run_state(
-    train_loop: Any, accumulation: Any, hooks: Sequence[Any], point: str | None, seed: int | None
+    train_loop: BaseLoop, accumulation: object, hooks: Sequence[Any], point: str | None, seed: int | None
 ) -> dict[str, Any]:
     """What a run needs, beside weights, optimizers and schedulers, to go on as if it had not stopped.
 
@@ -34,17 +36,18 @@ def collect_run_state(
         "format": FORMAT,
         "seed": seed,
         "world_size": get_data_world_size(),
-        "position": position_of(train_loop, point),
-        "rng": _of_every_rank(rng_of(train_loop, point)),
+        "position": train_loop.position(point),
+        "rng": _of_every_rank(train_loop.rng_state(point)),
         "accumulation": accumulation,
         "hooks": hook_states(hooks),
-        "sampler": sampler_state(getattr(train_loop, "dataloader", None)),
+        "sampler": sampler_state(train_loop.dataloader),
     }
 
 
 def hook_states(hooks: Sequence[Any]) -> dict[str, Any]:
     """The states of hooks that have one, by class name and number among hooks of that class."""
-    return {name: hook.state_dict() for name, hook in named_hooks(hooks) if callable(getattr(hook, "state_dict", None))}
+    states = {name: hook.state_dict() for name, hook in named_hooks(hooks)}
+    return {name: state for name, state in states.items() if state is not None}
 
 
 def named_hooks(hooks: Sequence[Any]) -> list[tuple[str, Any]]:
@@ -52,36 +55,46 @@ def named_hooks(hooks: Sequence[Any]) -> list[tuple[str, Any]]:
     seen: dict[str, int] = {}
     named = []
     for hook in hooks:
-        kind = type(hook).__name__
-        seen[kind] = seen.get(kind, -1) + 1
-        named.append((f"{kind}.{seen[kind]}", hook))
+        class_name = type(hook).__name__
+        seen[class_name] = seen.get(class_name, -1) + 1
+        named.append((f"{class_name}.{seen[class_name]}", hook))
     return named
 
 
-def accumulation_state(optim_wrapper: Any, strategy: Any) -> Any:
-    """The open accumulation window of each wrapper; None where a wrapper does not tell."""
-    tells = callable(getattr(optim_wrapper, "accumulation_state", None))
-    return strategy.accumulation_state(optim_wrapper) if tells else None
+def accumulation_state(optim_wrapper: OptimWrapper, strategy: BaseStrategy) -> Any:
+    """The open accumulation window of each wrapper; None for a wrapper of another library."""
+    if isinstance(optim_wrapper, OptimWrapper):
+        return strategy.accumulation_state(optim_wrapper)
+    return None
 
 
-def optimizer_classes(optim_wrapper: Any) -> dict[str, str]:
+def optimizer_classes(optim_wrapper: OptimWrapper) -> dict[str, str]:
     """The names of the optimizers' classes, by the name of their wrapper."""
-    return {name: type(getattr(w, "optimizer", w)).__name__ for name, w in wrappers_by_name(optim_wrapper).items()}
+    classes = {}
+    for name, wrapper in wrappers_by_name(optim_wrapper).items():
+        optimizer = wrapper
+        if isinstance(wrapper, BaseOptimWrapper):
+            optimizer = wrapper.optimizer
+        classes[name] = type(optimizer).__name__
+    return classes
 
 
-def sampler_state(dataloader: Any) -> dict[str, Any] | None:
+def sampler_state(dataloader: object) -> dict[str, Any] | None:
     """The seed that orders the data, where the sampler tells it."""
-    sampler = getattr(dataloader, "sampler", None)
-    seed = getattr(sampler, "seed", None)
-    return {"seed": seed} if isinstance(seed, int) else None
+    seed = getattr(sampler_of(dataloader), "seed", None)
+    if isinstance(seed, int):
+        return {"seed": seed}
+    return None
 
 
-def scheduler_states(schedulers: Any) -> Any:
+def scheduler_states(schedulers: Schedulers) -> Any:
     """The states of parameter schedulers: a list, or lists by name."""
     if isinstance(schedulers, Mapping):
         return {name: scheduler_states(group) for name, group in schedulers.items()}
     return [scheduler.state_dict() for scheduler in schedulers or ()]
 
 
-def _of_every_rank(value: Any) -> list[Any]:
-    return all_gather_object(value)[:: get_ranks_per_share()] if get_world_size() > 1 else [value]
+def _of_every_rank(value: object) -> list[Any]:
+    if get_world_size() > 1:
+        return all_gather_object(value)[:: get_ranks_per_share()]
+    return [value]

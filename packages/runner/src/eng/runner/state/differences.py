@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 from eng.checkpoint.unwrap import name_in_checkpoint
 from eng.logging.words import counted
+from eng.optim import BaseOptimWrapper, OptimWrapper
 from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
 from eng.runner.errors import ResumeError
+from eng.runner.loops.base import BaseLoop
 
+from ..strategy._shards import whole_shape
 from .collect import hook_states, optimizer_classes
 from .taking import covers, how_to_take
 
@@ -39,7 +43,7 @@ def missing_parts(checkpoint: Mapping[str, Any], wanted: Mapping[str, bool]) -> 
     ]
 
 
-def optimizer_differences(optim_wrapper: Any, saved: Any, take: Sequence[str] = ()) -> list[str]:
+def optimizer_differences(optim_wrapper: OptimWrapper, saved: object, take: Sequence[str] = ()) -> list[str]:
     """Lines about values of parameter groups that the checkpoint and the config have differently.
 
     Args:
@@ -49,13 +53,16 @@ def optimizer_differences(optim_wrapper: Any, saved: Any, take: Sequence[str] = 
     """
     lines = []
     for name, wrapper, state in _pairs(optim_wrapper, saved):
-        if not hasattr(wrapper, "differing_settings"):
+        if not isinstance(wrapper, BaseOptimWrapper):
             continue
         for key, before, now, count in wrapper.differing_settings(state):
             groups = counted(count, "parameter group")
             path = f"optim_wrapper{name}.optimizer.{key}"
             is_taken = covers(take, path)
-            first, second = ("", ", which is taken") if is_taken else (", which is used,", f" ({how_to_take(path)})")
+            if is_taken:
+                first, second = "", ", which is taken"
+            else:
+                first, second = ", which is used,", f" ({how_to_take(path)})"
             lines.append(
                 f"optim_wrapper{name}: {key} of {groups} is {before!r} in the checkpoint{first} and {now!r} in "
                 f"the config{second}"
@@ -63,23 +70,23 @@ def optimizer_differences(optim_wrapper: Any, saved: Any, take: Sequence[str] = 
     return lines
 
 
-def kept_values(optim_wrapper: Any, saved: Any, take: Sequence[str] = ()) -> dict[str, str]:
+def kept_values(optim_wrapper: OptimWrapper, saved: object, take: Sequence[str] = ()) -> dict[str, str]:
     """Hyperparameters by dotted key that are the checkpoint's and not the config's, as text.
 
     The arguments are those of :func:`optimizer_differences`. Where groups have several values, that of the most groups
     counts.
     """
-    kept = {}
+    values = {}
     for name, wrapper, state in _pairs(optim_wrapper, saved):
-        if hasattr(wrapper, "differing_settings"):
+        if isinstance(wrapper, BaseOptimWrapper):
             for key, before, _, _ in sorted(wrapper.differing_settings(state), key=lambda row: row[3]):
                 path = f"optim_wrapper{name}.optimizer.{key}"
                 if not covers(take, path):
-                    kept[path] = repr(before)
-    return kept
+                    values[path] = repr(before)
+    return values
 
 
-def check_optimizers(optim_wrapper: Any, saved: Any, saved_classes: Mapping[str, str] | None) -> None:
+def check_optimizers(optim_wrapper: OptimWrapper, saved: object, saved_classes: Mapping[str, str] | None) -> None:
     """Refuses the state of another optimizer.
 
     Args:
@@ -97,10 +104,9 @@ def check_optimizers(optim_wrapper: Any, saved: Any, saved_classes: Mapping[str,
         return
     for name, wrapper, state in _pairs(optim_wrapper, saved):
         groups = state.get("param_groups", ())
-        defaults = getattr(getattr(wrapper, "optimizer", None), "defaults", None)
-        if not groups or not isinstance(defaults, Mapping):
+        if not groups or not isinstance(wrapper, BaseOptimWrapper) or not isinstance(wrapper.defaults, Mapping):
             continue
-        before, now = _TELLING.intersection(groups[0]), _TELLING.intersection(defaults)
+        before, now = _TELLING.intersection(groups[0]), _TELLING.intersection(wrapper.defaults)
         if before != now:
             raise ResumeError(_other_optimizer(f"one{name} with {sorted(before)}", f"{mine} with {sorted(now)}"))
 
@@ -118,11 +124,13 @@ def check_shapes(model: nn.Module, weights: Mapping[str, Any]) -> None:
     differing = []
     for name, parameter in model.named_parameters():
         saved = weights.get(name_in_checkpoint(model, name))
-        shape = tuple(getattr(parameter, "ds_shape", parameter.shape))
-        if saved is not None and hasattr(saved, "shape") and tuple(saved.shape) != shape:
+        shape = tuple(whole_shape(parameter))
+        if isinstance(saved, torch.Tensor) and tuple(saved.shape) != shape:
             differing.append(f"{name} {tuple(saved.shape)} in the checkpoint and {shape} in the model")
     if differing:
-        more = f" and {len(differing) - 4} more" if len(differing) > 4 else ""
+        more = ""
+        if len(differing) > 4:
+            more = f" and {len(differing) - 4} more"
         raise ResumeError(
             f"the checkpoint belongs to a model with other shapes: {'; '.join(differing[:4])}{more}. Resume with the "
             "model of the saved run, or begin a new run with load_from and resume=False, which takes what fits"
@@ -139,16 +147,16 @@ def hook_differences(hooks: Sequence[Any], saved: Mapping[str, Any]) -> list[str
     ]
 
 
-def stop_differences(loop: Any, hooks: Sequence[Any]) -> list[str]:
+def stop_differences(loop: BaseLoop, hooks: Sequence[Any]) -> list[str]:
     """What to say of a run that a hook had stopped; it stays stopped unless that hook's settings changed.
 
     Args:
         loop: the training loop, whose ``stop_training`` may become False.
-        hooks: the hooks; those with ``settings_changed`` may stop a run.
+        hooks: the hooks; those whose ``settings_changed`` is not None may stop a run.
     """
-    if not getattr(loop, "stop_training", False):
+    if not loop.stop_training:
         return []
-    stops = [hook for hook in hooks if hasattr(hook, "settings_changed")]
+    stops = [hook for hook in hooks if hook.settings_changed is not None]
     changed = any(hook.settings_changed for hook in stops)
     if stops and not changed:
         line = "a hook had stopped the saved run, so nothing is left to train; change that hook's settings to go on"
@@ -158,23 +166,26 @@ def stop_differences(loop: Any, hooks: Sequence[Any]) -> list[str]:
     return [f"stop_training: a hook had stopped the saved run; {why}, so training goes on"]
 
 
-def scheduler_line(path: str, scheduler: Any, differences: Mapping[str, tuple[Any, Any]]) -> str:
+def scheduler_line(path: str, scheduler: object, differences: Mapping[str, tuple[Any, Any]]) -> str:
     """A line about arguments of a scheduler that the checkpoint and the config have differently."""
     listed = ", ".join(f"{key}={now!r} (was {before!r})" for key, (before, now) in differences.items())
     return f"{path} ({type(scheduler).__name__}) follows the config: {listed}"
 
 
-def _pairs(optim_wrapper: Any, saved: Any) -> Iterator[tuple[str, Any, Mapping[str, Any]]]:
+def _pairs(optim_wrapper: OptimWrapper, saved: Any) -> Iterator[tuple[str, Any, Mapping[str, Any]]]:
     """Each wrapper with its suffix in messages and its saved state."""
     wrappers = wrappers_by_name(optim_wrapper)
     for name, wrapper in wrappers.items():
-        state = saved if name == "" else saved.get(name)
+        if name == "":
+            state = saved
+        else:
+            state = saved.get(name)
         if isinstance(state, Mapping):
             yield (f".{name}" if name else ""), wrapper, state
 
 
 def _classes(by_name: Mapping[str, str]) -> str:
-    return ", ".join(f"{name}: {kind}" if name else kind for name, kind in by_name.items())
+    return ", ".join(f"{name}: {class_name}" if name else class_name for name, class_name in by_name.items())
 
 
 def _other_optimizer(before: str, now: str) -> str:

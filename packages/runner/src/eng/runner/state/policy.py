@@ -35,9 +35,15 @@ def choose_beginning(resume: bool | str, load_from: str | None, work_dir: str) -
     if isinstance(resume, str) and resume != "auto":
         return Beginning(resume, resume=True)
     if resume and load_from is None:
-        latest = find_latest_checkpoint(work_dir) if Path(work_dir).is_dir() else None
-        return Beginning(latest, resume=True) if latest is not None else None
-    return Beginning(load_from, resume=bool(resume)) if load_from is not None else None
+        latest = None
+        if Path(work_dir).is_dir():
+            latest = find_latest_checkpoint(work_dir)
+        if latest is not None:
+            return Beginning(latest, resume=True)
+        return None
+    if load_from is not None:
+        return Beginning(load_from, resume=bool(resume))
+    return None
 
 
 def check_exists(checkpoint: str, key: str) -> None:
@@ -52,7 +58,7 @@ def check_exists(checkpoint: str, key: str) -> None:
     """
     if _ADDRESS.match(checkpoint) or (path := Path(checkpoint).expanduser()).exists():
         return
-    hint = suggest(path.name, [each.name for each in path.parent.glob("*.pth")], otherwise="")
+    hint = suggest(path.name, [file.name for file in path.parent.glob("*.pth")], otherwise="")
     raise FileNotFoundError(f"{key}: there is no checkpoint {checkpoint}{hint}")
 
 
@@ -85,4 +91,6 @@ def find_trained_checkpoint(work_dir: str) -> str | None:
     if not folder.is_dir():
         return None
     best = sorted(folder.glob("best_*.pth"), key=lambda path: path.stat().st_mtime_ns)
-    return str(best[-1]) if best else find_latest_checkpoint(work_dir)
+    if best:
+        return str(best[-1])
+    return find_latest_checkpoint(work_dir)

@@ -11,16 +11,21 @@ import numpy as np
 import torch
 from torch import nn
 
+from eng.dataset._loader_parts import batch_size_of, sampler_of
 from eng.dataset.utils import length_of
 from eng.dist import get_data_rank, get_data_world_size
 from eng.logging.words import counted
+from eng.optim import OptimWrapper
 from eng.optim.scheduler import _ParamScheduler
+from eng.optim.scheduler._groups import groups_of
 from eng.optim.scheduler._progress import replay, set_value
 from eng.runner.errors import ResumeError
+from eng.runner.loops.base import BaseLoop
+from eng.runner.state.collect import Schedulers
+from eng.runner.strategy.base import BaseStrategy
 
 from .collect import named_hooks
 from .differences import scheduler_line
-from .progress import go_on_from
 from .taking import covers, how_to_take
 
 logger = logging.getLogger(__name__)
@@ -44,8 +49,9 @@ def meta_of(checkpoint: Mapping[str, Any], filename: str) -> Mapping[str, Any]:
     Raises:
         ResumeError: it does not say where the run stood, as a file of weights alone.
     """
-    given = checkpoint.get("meta") if isinstance(checkpoint, Mapping) else None
-    meta: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
+    meta: Mapping[str, Any] = {}
+    if isinstance(checkpoint, Mapping) and isinstance(checkpoint.get("meta"), Mapping):
+        meta = checkpoint["meta"]
     if any(type(meta.get(key)) is not int for key in ("epoch", "iter")) or "state_dict" not in checkpoint:
         raise ResumeError(
             f"{filename} holds weights alone, without the state of a run (meta.epoch, meta.iter); begin a new run from "
@@ -67,37 +73,42 @@ def refuse_failed(meta: Mapping[str, Any], filename: str) -> None:
         )
 
 
-def restore_position(train_loop: Any, checkpoint: Mapping[str, Any], *, takes_seed: bool = False) -> None:
+def restore_position(train_loop: BaseLoop, checkpoint: Mapping[str, Any], *, takes_seed: bool = False) -> None:
     """Puts the training loop where the saved run was.
 
     A checkpoint of MMEngine tells epoch and iteration only; the place in the data follows from them.
     """
     saved = checkpoint.get("run_state")
     if saved is None:
-        go_on_from(train_loop, _position_from_meta(train_loop, checkpoint["meta"]), None)
+        train_loop.go_on_from(_position_from_meta(train_loop, checkpoint["meta"]), None)
         return
     ranks = saved["rng"]
     if get_data_rank() >= len(ranks):
         logger.warning(
             "The run was saved by %d ranks; rank %d starts new random generators", len(ranks), get_data_rank()
         )
-    rng = ranks[get_data_rank()] if get_data_rank() < len(ranks) else None
+    rng = None
+    if get_data_rank() < len(ranks):
+        rng = ranks[get_data_rank()]
     if not takes_seed:
         _restore_sampler(train_loop.dataloader, saved.get("sampler"))
-    go_on_from(train_loop, saved["position"], rng)
+    train_loop.go_on_from(saved["position"], rng)
 
 
-def _position_from_meta(train_loop: Any, meta: Mapping[str, Any]) -> dict[str, Any]:
+def _position_from_meta(train_loop: BaseLoop, meta: Mapping[str, Any]) -> dict[str, Any]:
     epoch, iteration = meta.get("epoch", 0), meta.get("iter", 0)
     batch, passes = 0, epoch
     length = length_of(train_loop.dataloader)
     if length is not None:
         length = max(length, 1)
         by_iterations = type(train_loop).__name__ == "IterBasedTrainLoop"
-        passes = iteration // length if by_iterations else epoch
+        passes = epoch
+        if by_iterations:
+            passes = iteration // length
         batch = min(max(iteration - passes * length, 0), length)
-        batch = batch if by_iterations or batch < length else 0
-    per_batch = (getattr(train_loop.dataloader, "batch_size", None) or 1) * get_data_world_size()
+        if not (by_iterations or batch < length):
+            batch = 0
+    per_batch = (batch_size_of(train_loop.dataloader) or 1) * get_data_world_size()
     return {
         "epoch": epoch,
         "iter": iteration,
@@ -109,13 +120,13 @@ def _position_from_meta(train_loop: Any, meta: Mapping[str, Any]) -> dict[str, A
     }
 
 
-def _restore_sampler(dataloader: Any, saved: Mapping[str, Any] | None) -> None:
-    sampler = getattr(dataloader, "sampler", None)
+def _restore_sampler(dataloader: object, saved: Mapping[str, Any] | None) -> None:
+    sampler = sampler_of(dataloader)
     if saved is not None and sampler is not None and hasattr(sampler, "seed"):
         sampler.seed = saved["seed"]
 
 
-def restore_schedulers(schedulers: Any, saved: Any, path: str = "param_scheduler") -> list[str]:
+def restore_schedulers(schedulers: Schedulers, saved: Any, path: str = "param_scheduler") -> list[str]:
     """Loads the progress of parameter schedulers; their settings stay those of the config.
 
     Args:
@@ -153,30 +164,29 @@ def restore_schedulers(schedulers: Any, saved: Any, path: str = "param_scheduler
 
 def _restore_scheduler(scheduler: Any, state: Mapping[str, Any]) -> Mapping[str, tuple[Any, Any]]:
     # A class that loads its state in a way of its own does so here too.
-    if getattr(type(scheduler), "load_state_dict", None) is _ParamScheduler.load_state_dict:
-        differences: Mapping[str, tuple[Any, Any]] = scheduler.load_progress(state)
-        return differences
+    if isinstance(scheduler, _ParamScheduler) and type(scheduler).load_state_dict is _ParamScheduler.load_state_dict:
+        return scheduler.load_progress(state)
     scheduler.load_state_dict(state)
     return {}
 
 
-def are_configs(setting: Any) -> bool:
+def are_configs(setting: object) -> bool:
     """Whether parameter schedulers are given as configs alone, from which they can be built once more."""
     if isinstance(setting, Mapping):
         return "type" in setting or all(are_configs(item) for item in setting.values())
     return isinstance(setting, (list, tuple)) and all(are_configs(item) for item in setting)
 
 
-def undo_schedules(schedulers: Any) -> None:
+def undo_schedules(schedulers: Schedulers) -> None:
     """Gives parameter groups the values from before the first step of any schedule."""
-    for group in schedulers.values() if isinstance(schedulers, Mapping) else [schedulers]:
+    for group in groups_of(schedulers):
         for scheduler in group:
             name = scheduler.param_name
             for parameters in scheduler.optimizer.param_groups:
                 set_value(parameters, name, parameters.pop(f"initial_{name}", parameters[name]))
 
 
-def plan_again(schedulers: Any, iterations: int, epoch_length: float) -> None:
+def plan_again(schedulers: Schedulers, iterations: int, epoch_length: float) -> None:
     """Puts learning rates and the like where the present settings of the schedules have them by now.
 
     Args:
@@ -184,16 +194,16 @@ def plan_again(schedulers: Any, iterations: int, epoch_length: float) -> None:
         iterations: iterations so far.
         epoch_length: iterations of an epoch so far.
     """
-    for group in schedulers.values() if isinstance(schedulers, Mapping) else [schedulers]:
-        own = [scheduler for scheduler in group if hasattr(scheduler, "begin_anew")]
-        if own and not replay(own, iterations, epoch_length):
+    for group in groups_of(schedulers):
+        plannable = [scheduler for scheduler in group if isinstance(scheduler, _ParamScheduler)]
+        if plannable and not replay(plannable, iterations, epoch_length):
             logger.warning(
                 "A schedule that follows a metric moved this run: its values stay where they are, and the new settings "
                 "of the other schedules count from here on"
             )
 
 
-def count_steps(schedulers: Any, iterations: int, epoch_length: float) -> None:
+def count_steps(schedulers: Schedulers, iterations: int, epoch_length: float) -> None:
     """Lets new schedules have counted the steps of the run so far; :func:`plan_again` then follows them.
 
     Args:
@@ -201,29 +211,31 @@ def count_steps(schedulers: Any, iterations: int, epoch_length: float) -> None:
         iterations: iterations so far.
         epoch_length: iterations of an epoch so far.
     """
-    for group in schedulers.values() if isinstance(schedulers, Mapping) else [schedulers]:
-        for scheduler in group or ():
-            length = epoch_length if getattr(scheduler, "by", "epoch") == "epoch" else 1.0
+    for group in groups_of(schedulers):
+        for scheduler in group:
+            length = 1.0
+            if getattr(scheduler, "by", "epoch") == "epoch":
+                length = epoch_length
             scheduler._global_step = int(iterations / length)  # noqa: SLF001  # the driver's own count
 
 
-def write_schedules(schedulers: Any) -> None:
+def write_schedules(schedulers: Schedulers) -> None:
     """Gives the optimizers the values that the schedules hold, as their own state is lost."""
-    for group in schedulers.values() if isinstance(schedulers, Mapping) else [schedulers]:
-        for scheduler in group or ():
-            if hasattr(scheduler, "write_last_values"):
+    for group in groups_of(schedulers):
+        for scheduler in group:
+            if isinstance(scheduler, _ParamScheduler):
                 scheduler.write_last_values()
 
 
 def restore_hooks(hooks: Sequence[Any], saved: Mapping[str, Any]) -> None:
     """Gives each hook the state that it saved; hooks that are new keep theirs."""
     for name, hook in named_hooks(hooks):
-        if name in saved and callable(getattr(hook, "load_state_dict", None)):
+        if name in saved:
             hook.load_state_dict(saved[name])
 
 
 def run_differences(
-    meta: Mapping[str, Any], *, seed: int | None, dataset_meta: Any, take: Sequence[str] = ()
+    meta: Mapping[str, Any], *, seed: int | None, dataset_meta: object, take: Sequence[str] = ()
 ) -> list[str]:
     """Lines about a seed and a dataset that are not those of the saved run."""
     lines = []
@@ -239,7 +251,7 @@ def run_differences(
     return lines
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (np.ndarray, np.generic, torch.Tensor)):
@@ -247,10 +259,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return [_plain(item) for item in value]
     # NaN is not equal to itself
-    return "nan" if isinstance(value, float) and math.isnan(value) else value
+    if isinstance(value, float) and math.isnan(value):
+        return "nan"
+    return value
 
 
-def restore_accumulation(optim_wrapper: Any, saved: Any, strategy: Any) -> None:
+def restore_accumulation(optim_wrapper: OptimWrapper, saved: object, strategy: BaseStrategy) -> None:
     """Opens the accumulation window that was open when the run was saved."""
-    if saved is not None and hasattr(optim_wrapper, "load_accumulation_state"):
+    if saved is not None and isinstance(optim_wrapper, OptimWrapper):
         strategy.load_accumulation_state(optim_wrapper, saved)

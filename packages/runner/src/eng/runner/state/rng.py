@@ -19,12 +19,12 @@ def capture_rng() -> RngState:
 
     It holds plain Python and tensors only, so that a safe ``torch.load`` reads it.
     """
-    kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002  - users draw from it
+    algorithm, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002  - users draw from it
     version, internal, gauss_next = random.getstate()
     state: RngState = {
         "python": (version, torch.tensor(internal, dtype=torch.int64), gauss_next),
         "numpy": (
-            kind,
+            algorithm,
             torch.from_numpy(np.asarray(keys).astype(np.int64)),
             int(position),
             int(has_gauss),
@@ -39,7 +39,7 @@ def restore_rng(state: RngState) -> None:
     """Puts the generators back where :func:`capture_rng` found them."""
     version, internal, gauss_next = state["python"]
     random.setstate((version, tuple(internal.tolist()), gauss_next))
-    kind, keys, position, has_gauss, gauss = state["numpy"]
-    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, gauss))  # noqa: NPY002
+    algorithm, keys, position, has_gauss, gauss = state["numpy"]
+    np.random.set_state((algorithm, keys.numpy().astype(np.uint32), position, has_gauss, gauss))  # noqa: NPY002
     torch.set_rng_state(state["torch"].cpu())
     set_rng_states({name: generator for name, generator in state.items() if name not in _OF_THE_HOST})

@@ -6,12 +6,12 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-import torch
 from torch import nn
 
 from eng.checkpoint import CheckpointWriter, reading
 from eng.checkpoint.unwrap import unwrap
 from eng.config import Config
+from eng.dataset._loader_parts import dataset_of, metainfo_of
 from eng.dataset.utils import length_of
 from eng.dist import get_rank
 from eng.fileio import join_path
@@ -20,6 +20,7 @@ from eng.hooks.ema_hook import exchange_average
 from eng.logging import MessageHub
 from eng.logging.parts import SAVING, charged
 from eng.optim import OptimWrapper
+from eng.runner.persistence import MapLocation
 
 from .. import persistence
 from ..curves import continue_curves
@@ -27,6 +28,7 @@ from ..errors import ResumeError
 from ..hook_list import HookList
 from ..launch import after_restart
 from ..lazy import Lazy
+from ..loops.base import BaseLoop
 from ..optimizer_modes import evaluating
 from ..passport import run_facts
 from ..passport.code import CodeVersion, project_folder
@@ -36,10 +38,8 @@ from ..trainable_only import complete, keep_trainable
 from . import collect, differences, restore, taking
 from .collect import Schedulers
 from .policy import check_exists, check_match, choose_beginning
-from .progress import moment_of, position_of
 from .taking import resume_and_take
 
-MapLocation = str | torch.device | Mapping[str, str] | Callable[..., Any] | None
 _WITHOUT_MODULE = [(r"^module.", "")]
 
 
@@ -50,7 +50,7 @@ class StatefulRun(Protocol):
     model: nn.Module
     strategy: BaseStrategy
     hook_list: HookList
-    train_part: Lazy[Any]
+    train_part: Lazy[BaseLoop]
     optim_part: Lazy[OptimWrapper]
     scheduler_part: Lazy[Schedulers]
     message_hub: MessageHub
@@ -145,8 +145,11 @@ class RunState:
         """Config, code, data, world size and versions of the run, to compare it with another one."""
         if self._facts is None:
             run = self._run
-            loader = getattr(run.train_part.get(), "dataloader", None)
-            parts = (unwrap(run.model), getattr(loader, "dataset", None))
+            loop = run.train_part.get()
+            loader = None
+            if loop is not None:
+                loader = loop.dataloader
+            parts = (unwrap(run.model), dataset_of(loader))
             self._facts = run_facts(run.cfg, run.settings.as_arguments(), parts, loader, self.code, run.world_size)
         return self._facts
 
@@ -155,13 +158,16 @@ class RunState:
         if not self.resume_setting:
             return None
         beginning = choose_beginning(self.resume_setting, self.load_from, self._run.work_dir)
-        return None if beginning is None else beginning.path
+        if beginning is None:
+            return None
+        return beginning.path
 
     def moment(self) -> dict[str, Any]:
         """Where in training something is written now, for the curves of a resumed run; empty before training."""
-        if not self.has_begun_training:
+        loop = self._run.train_part.value
+        if not self.has_begun_training or loop is None:
             return {}
-        return moment_of(self._run.train_part.value, self._run.hook_list.point)
+        return loop.moment(self._run.hook_list.point)
 
     def init_weights(self) -> None:
         """Initialises the model once; where val() or test() loaded weights before, what they loaded stays."""
@@ -230,20 +236,20 @@ class RunState:
         loop = run.train_part.need()
         self.facts()  # now: a dataset that remembers where it stands has not moved yet
         self.saves.go_on_from(meta)
-        metainfo = getattr(getattr(loop.dataloader, "dataset", None), "metainfo", None)
+        metainfo = metainfo_of(loop.dataloader)
         lines += restore.run_differences(meta, seed=run.randomness.seed, dataset_meta=metainfo, take=self.take)
         if "message_hub" in checkpoint:
             run.message_hub.load_state_dict(checkpoint["message_hub"])
-        length = getattr(loop, "max_iters", None)
+        length = loop.max_iters
         restore.restore_position(loop, checkpoint, takes_seed=taking.covers(self.take, "randomness.seed"))
-        if getattr(loop, "max_iters", None) != length:
+        if loop.max_iters != length:
             self._plan_for_new_length()
         lines += self._restore_optimization(checkpoint, optimizer, param_scheduler)
         saved = checkpoint.get("run_state") or {}
         lines += self._differences_from(saved.get("facts") or {}, lines)
         self.parent = {"checkpoint": filename, **{key: meta.get(key) for key in ("experiment_name", "run_id", "iter")}}
         lines += self._restore_rest(loop, saved, optimizer)
-        position = position_of(loop, None)
+        position = loop.position(None)
         continue_curves(run.visualizer, filename, meta, position, run.work_dir, f"{run.timestamp}.json")
         if lines:
             run.logger.warning("Resuming from %s:\n%s", filename, "\n".join(f"  - {line}" for line in lines))
@@ -303,8 +309,8 @@ class RunState:
         state = collect.collect_run_state(loop, window, run.hook_list.hooks, run.hook_list.point, run.seed)
         state["optimizers"] = collect.optimizer_classes(wrapper)
         state["facts"] = self.facts()
-        dataset = getattr(loop.dataloader, "dataset", None)
-        facts = persistence.run_meta(state["position"], run.cfg, run.experiment_name, run.seed, dataset, self.saves)
+        metainfo = metainfo_of(loop.dataloader)
+        facts = persistence.run_meta(state["position"], run.cfg, run.experiment_name, run.seed, metainfo, self.saves)
         checkpoint: dict[str, Any] = {
             "meta": {**facts, **(meta or {})},
             "state_dict": run.strategy.model_state(run.model),
@@ -389,7 +395,7 @@ class RunState:
                 "optimizer and the model of the saved run, or begin a new run with load_from and resume=False"
             ) from error
 
-    def _restore_schedulers(self, saved: Any, has_optimizer_state: bool, plans_again: bool) -> list[str]:
+    def _restore_schedulers(self, saved: object, has_optimizer_state: bool, plans_again: bool) -> list[str]:
         schedulers, loop = self._run.scheduler_part.need(), self._run.train_part.need()
         if "param_scheduler" in self.take:
             restore.count_steps(schedulers, loop.iter, _epoch_length(loop))
@@ -402,19 +408,22 @@ class RunState:
             restore.plan_again(schedulers, loop.iter, _epoch_length(loop))
         return lines
 
-    def _restore_rest(self, loop: Any, saved: Mapping[str, Any], optimizer: bool) -> list[str]:
+    def _restore_rest(self, loop: BaseLoop, saved: Mapping[str, Any], optimizer: bool) -> list[str]:
         """Gives hooks and the accumulation window their states, and tells what differs."""
         hooks = self._run.hook_list.hooks
         lines = differences.hook_differences(hooks, saved.get("hooks", {}))
         restore.restore_hooks(hooks, saved.get("hooks", {}))
         lines += differences.stop_differences(loop, hooks)
-        self._accumulation = saved.get("accumulation") if optimizer else None
+        if optimizer:
+            self._accumulation = saved.get("accumulation")
+        else:
+            self._accumulation = None
         return lines
 
 
-def _epoch_length(loop: Any) -> float:
+def _epoch_length(loop: BaseLoop) -> float:
     """Iterations of an epoch so far."""
-    position = position_of(loop, None)
+    position = loop.position(None)
     if position["pass"]:
         return float((position["iter"] - position["batch"]) / position["pass"])
     return length_of(loop.dataloader) or 1

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from eng.logging.near_names import suggest
+from eng.optim import BaseOptimWrapper, OptimWrapper
 from eng.optim._names import setting_names
 from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
 from eng.optim.scheduler._progress import set_value
@@ -39,7 +40,7 @@ def resume_and_take(resume: Any) -> tuple[bool | str, tuple[str, ...]]:
 
 def covers(take: Iterable[str], key: str) -> bool:
     """Whether a dotted key, or a section around it, is taken."""
-    return any(key == each or key.startswith(f"{each}.") for each in take)
+    return any(key == prefix or key.startswith(f"{prefix}.") for prefix in take)
 
 
 def how_to_take(key: str) -> str:
@@ -72,7 +73,7 @@ def check_take(take: Sequence[str], before: Mapping[str, Any], now: Mapping[str,
         SettingsError: there is one; near keys are named.
     """
     known = {key for facts in (before, now) for key in facts.get("config", {})}
-    sections = {key[:place] for key in known for place, sign in enumerate(key) if sign == "."} | known
+    sections = {key[:position] for key in known for position, sign in enumerate(key) if sign == "."} | known
     for key in take:
         if known and key not in sections:
             raise SettingsError(f"resume's take names {key!r}, which neither run's config has{suggest(key, sections)}")
@@ -105,18 +106,22 @@ def _winner(key: str, take: Sequence[str]) -> str:
 
 def _is_hyperparameter(key: str) -> bool:
     """Whether a key is one that the optimizer's state brings along."""
-    words = key.split(".")
-    return words[0] == "optim_wrapper" and "optimizer" in words[1:3] and words[-1] not in ("type", "foreach", "fused")
+    segments = key.split(".")
+    return (
+        segments[0] == "optim_wrapper"
+        and "optimizer" in segments[1:3]
+        and segments[-1] not in ("type", "foreach", "fused")
+    )
 
 
 def _is_said(section: str, key: str, lines: Sequence[str]) -> bool:
     if section != "config":
         return False
-    words = key.split(".")
+    segments = key.split(".")
     if _is_hyperparameter(key):
-        return any(line.startswith("optim_wrapper") and f": {words[-1]} of " in line for line in lines)
-    if words[0] == "param_scheduler":
-        return any(line.startswith(f"{'.'.join(words[:-1])} ") and f"{words[-1]}=" in line for line in lines)
+        return any(line.startswith("optim_wrapper") and f": {segments[-1]} of " in line for line in lines)
+    if segments[0] == "param_scheduler":
+        return any(line.startswith(f"{'.'.join(segments[:-1])} ") and f"{segments[-1]}=" in line for line in lines)
     return key == "randomness.seed" and any(line.startswith("The seed is ") for line in lines)
 
 
@@ -128,12 +133,16 @@ class TakenValues:
         take: dotted keys.
     """
 
-    def __init__(self, optim_wrapper: Any, take: Sequence[str]) -> None:
+    def __init__(self, optim_wrapper: OptimWrapper, take: Sequence[str]) -> None:
         self._values: list[tuple[Any, int, str, Any]] = []
         for name, wrapper in wrappers_by_name(optim_wrapper).items():
-            path = f"optim_wrapper.{name}.optimizer" if name else "optim_wrapper.optimizer"
-            settings = setting_names(getattr(wrapper, "optimizer", None))
-            for number, group in enumerate(getattr(wrapper, "param_groups", ())):
+            path = "optim_wrapper.optimizer"
+            if name:
+                path = f"optim_wrapper.{name}.optimizer"
+            if not isinstance(wrapper, BaseOptimWrapper):
+                continue
+            settings = setting_names(wrapper.optimizer)
+            for number, group in enumerate(wrapper.param_groups):
                 for key in settings:
                     if key in group and covers(take, f"{path}.{key}"):
                         self._values.append((wrapper, number, key, group.get(f"initial_{key}", group[key])))

@@ -8,19 +8,22 @@ from typing import Any
 import torch
 from torch import nn
 
+from eng.checkpoint.dtensor import is_dtensor
 from eng.model.wrappers._copying import cut_entries, shard_of
 
 
-def whole(value: Any) -> Any:
+def gather_tensors(value: Any) -> Any:
     """The same nested value with every sharded tensor whole and on the CPU; all ranks call it."""
-    if hasattr(value, "full_tensor"):
-        return value.detach().full_tensor().cpu()
+    if is_dtensor(value):
+        return value.full_tensor().detach().cpu()
     if isinstance(value, Mapping):
-        return {key: whole(item) for key, item in value.items()}
-    return type(value)(whole(item) for item in value) if type(value) in (list, tuple) else value
+        return {key: gather_tensors(item) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(gather_tensors(item) for item in value)
+    return value
 
 
-def like(value: Any, parameter: Any) -> Any:
+def cut_like(value: object, parameter: object) -> Any:
     """``value`` in shards where ``parameter`` is sharded, has its shape, and ``value`` is whole.
 
     Each rank cuts its part out of the tensor that it holds; nothing is sent.
@@ -34,6 +37,18 @@ def like(value: Any, parameter: Any) -> Any:
     return shard_of(value.to(parameter.device), parameter)
 
 
+def whole_shape(parameter: torch.Tensor) -> torch.Size:
+    """The shape of a parameter of which DeepSpeed's stage 3 may keep a part on each rank."""
+    return getattr(parameter, "ds_shape", parameter.shape)
+
+
+def local_part(value: torch.Tensor) -> torch.Tensor:
+    """The part of a tensor that lies on this rank: all of it, unless it is sharded."""
+    if is_dtensor(value):
+        return value.to_local()
+    return value
+
+
 def take_whole_weights(model: nn.Module) -> None:
     """Makes ``load_state_dict`` of a sharded model take whole tensors too."""
     model.register_load_state_dict_pre_hook(cut_entries)
@@ -43,4 +58,4 @@ def shard_optimizer_state(optimizer: torch.optim.Optimizer) -> None:
     """Puts whole tensors of the optimizer's state into the shards of their parameters."""
     for parameter, state in optimizer.state.items():
         for key, value in state.items():
-            state[key] = like(value, parameter)
+            state[key] = cut_like(value, parameter)

@@ -10,6 +10,7 @@ from torch import nn
 from torch.utils._pytree import tree_map_only
 
 from eng.model._steps import run_forward, train_wrapped
+from eng.optim import OptimWrapper
 from eng.registry import MODEL_WRAPPERS
 
 
@@ -42,7 +43,7 @@ class EngineModel(nn.Module):
         """The model's forward, through the engine."""
         return (self.engine or self.module)(*args, **kwargs)
 
-    def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, torch.Tensor]:
+    def train_step(self, data: Any, optim_wrapper: OptimWrapper) -> dict[str, torch.Tensor]:
         """See :meth:`eng.model.BaseModel.train_step`."""
         return train_wrapped(self, data, optim_wrapper)
 
@@ -66,8 +67,8 @@ def cast_inputs(model: nn.Module, dtype: torch.dtype, only: Sequence[str | int] 
         only: names and positions of the inputs to cast; None casts all.
     """
 
-    def cast(place: str | int, value: Any) -> Any:
-        if only is not None and place not in only:
+    def cast(key: str | int, value: object) -> Any:
+        if only is not None and key not in only:
             return value
         return tree_map_only(torch.Tensor, lambda t: t.to(dtype) if t.is_floating_point() else t, value)
 

@@ -12,6 +12,8 @@ from eng.device import get_device
 from eng.optim import OptimWrapper
 
 from ..errors import SettingsError
+from ._deepspeed_names import flat_masters, half_groups, is_partitioned, make_lazy_state
+from ._shards import whole_shape
 
 
 class EngineOptimWrapper(OptimWrapper):
@@ -64,7 +66,9 @@ class EngineOptimWrapper(OptimWrapper):
         if ends:
             self.update_count += 1
             self._last_update_at = self._inner_count
-            norm = self.engine.get_global_grad_norm() if self.logs_norm else None
+            norm = None
+            if self.logs_norm:
+                norm = self.engine.get_global_grad_norm()
             if norm is not None:
                 self.message_hub.update_scalar("train/grad_norm", float(norm))
 
@@ -100,18 +104,18 @@ class EngineOptimWrapper(OptimWrapper):
         state: dict[int, Any] = {}
         for name, parameter in self._named_parameters(model):
             values = {key: safe_get_full_optimizer_state(parameter, key) for key in keys}
-            found = {
+            entries = {
                 key: value.detach().cpu().reshape(whole_shape(parameter))
                 for key, value in values.items()
                 if value is not None
             }
-            if found:
+            if entries:
                 # Each with a count of its own: what is one tensor in a file is one tensor when it is read.
-                state[places[name]] = {**({} if steps is None else {"step": _own(steps)}), **found}
+                state[places[name]] = {**({} if steps is None else {"step": _copied(steps)}), **entries}
         groups, begin = [], 0
         for group, names in zip(self.optimizer.param_groups, self._group_names or [], strict=True):
-            kept = {key: value for key, value in group.items() if key not in ("params", "param_names")}
-            groups.append({**kept, "params": list(range(begin, begin + len(names))), "param_names": names})
+            hyperparameters = {key: value for key, value in group.items() if key not in ("params", "param_names")}
+            groups.append({**hyperparameters, "params": list(range(begin, begin + len(names))), "param_names": names})
             begin += len(names)
         return {"state": state, "param_groups": groups, **self._base()}
 
@@ -139,22 +143,22 @@ class EngineOptimWrapper(OptimWrapper):
     def _make_state(self, keys: set[str], steps: Any) -> None:
         """The state that the first step would make, for tensors that are then set."""
         zero = self.engine.optimizer
-        flat = getattr(zero, "fp32_partitioned_groups_flat", None)  # stage 3 keeps them out of the groups
-        for parameter in flat or [p for group in self.optimizer.param_groups for p in group["params"]]:
+        for parameter in flat_masters(zero) or [p for group in self.optimizer.param_groups for p in group["params"]]:
             state = self.optimizer.state[parameter]
             for key in keys:
                 state.setdefault(key, torch.zeros_like(parameter, requires_grad=False))
             if steps is not None:
-                state["step"] = _own(steps)
-        if hasattr(zero, "_lazy_init_hp_params_optimizer_state"):
-            zero._lazy_init_hp_params_optimizer_state()  # noqa: SLF001  # the engine's first step does so too
+                state["step"] = _copied(steps)
+        make_lazy_state(zero)
 
     def _is_whole(self) -> bool:
         """Whether the engine left the optimizer as it was: stage 0 in full precision."""
         return self.engine.optimizer is self.optimizer
 
     def _base(self) -> dict[str, Any]:
-        return {} if self.base_param_settings is None else {"base_param_settings": self.base_param_settings}
+        if self.base_param_settings is None:
+            return {}
+        return {"base_param_settings": self.base_param_settings}
 
     def _named_parameters(self, model: nn.Module) -> list[tuple[str, Any]]:
         named = dict(model.named_parameters())
@@ -172,7 +176,7 @@ class EngineOptimWrapper(OptimWrapper):
 
 def engine_groups(engine: Any, plain: OptimWrapper) -> list[dict[str, Any]]:
     """The parameter groups of ``plain`` with the model's parameters, which the engine replaced by flat ones."""
-    groups = getattr(engine.optimizer, "bit16_groups", None) or getattr(engine.optimizer, "fp16_groups", None)
+    groups = half_groups(engine.optimizer)
     if groups is None:
         return plain.optimizer.param_groups  # type: ignore[no-any-return]  # groups of torch
     if len(groups) != len(plain.optimizer.param_groups):
@@ -184,7 +188,7 @@ def _set_state(parameter: Any, key: str, value: torch.Tensor) -> None:
     """Gives a parameter a whole tensor of optimizer state, each rank its part."""
     from deepspeed.utils import safe_set_full_optimizer_state, safe_set_local_optimizer_state
 
-    if not hasattr(parameter, "ds_tensor"):
+    if not is_partitioned(parameter):
         safe_set_full_optimizer_state(parameter, value, key)
         return
     # Stage 3: the last rank's part is padded, which safe_set_full_optimizer_state of DeepSpeed 0.19 does not know.
@@ -194,10 +198,7 @@ def _set_state(parameter: Any, key: str, value: torch.Tensor) -> None:
     safe_set_local_optimizer_state(parameter, nn.functional.pad(part, (0, length - part.numel())), key)
 
 
-def _own(count: Any) -> Any:
-    return count.clone() if isinstance(count, torch.Tensor) else count
-
-
-def whole_shape(parameter: Any) -> Any:
-    """The shape of a parameter that may be spread over the ranks."""
-    return getattr(parameter, "ds_shape", parameter.shape)
+def _copied(count: object) -> Any:
+    if isinstance(count, torch.Tensor):
+        return count.clone()
+    return count

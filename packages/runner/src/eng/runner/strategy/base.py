@@ -15,6 +15,7 @@ from eng.checkpoint.unwrap import unwrap
 from eng.dist import all_gather_object, broadcast, get_rank, get_world_size
 from eng.model.base_module import init_given_weights
 from eng.optim import OptimWrapper
+from eng.runner.persistence import MapLocation
 
 from .. import persistence
 from ..errors import SettingsError
@@ -103,32 +104,35 @@ class BaseStrategy(metaclass=ABCMeta):
         _load_checkpoint_to_model(unwrap(model), checkpoint, logger="current", on_report=reports.append, **options)
         return reports[0]
 
-    def optim_state(self, model: nn.Module, optim_wrapper: Any) -> dict[str, Any]:
+    def optim_state(self, model: nn.Module, optim_wrapper: OptimWrapper) -> dict[str, Any]:
         """The optimizer's state."""
         state: dict[str, Any] = optim_wrapper.state_dict()
         return state
 
-    def load_optim_state(self, model: nn.Module, optim_wrapper: Any, state: Mapping[str, Any]) -> None:
+    def load_optim_state(self, model: nn.Module, optim_wrapper: OptimWrapper, state: Mapping[str, Any]) -> None:
         """Loads the optimizer's state."""
         optim_wrapper.load_state_dict(state)
 
-    def accumulation_state(self, optim_wrapper: Any) -> Any:
+    def accumulation_state(self, optim_wrapper: OptimWrapper) -> Any:
         """The open accumulation window of this rank; a list with one entry per rank where they differ."""
         state = optim_wrapper.accumulation_state()
         if get_world_size() == 1 or not all_gather_object(_is_open(state))[0]:
             return state
         return all_gather_object(state)
 
-    def load_accumulation_state(self, optim_wrapper: Any, state: Any) -> None:
+    def load_accumulation_state(self, optim_wrapper: OptimWrapper, state: Any) -> None:
         """Opens the accumulation window again.
 
         On another number of ranks each gets the mean of what the saved ranks had, whose mean is the same.
         """
         if isinstance(state, list):
-            state = state[get_rank()] if len(state) == get_world_size() else mean_window(state)
+            if len(state) == get_world_size():
+                state = state[get_rank()]
+            else:
+                state = mean_window(state)
         optim_wrapper.load_accumulation_state(state)
 
-    def read(self, filename: str, map_location: Any, model: nn.Module) -> dict[str, Any]:
+    def read(self, filename: str, map_location: MapLocation, model: nn.Module) -> dict[str, Any]:
         """A checkpoint as it lies in its file, or in the folder of a sharded one."""
         from .sharded_files import is_other_folder, read_folder
 
@@ -158,13 +162,15 @@ class BaseStrategy(metaclass=ABCMeta):
             )
         if not self.writes():
             return WriteNothing()
-        return WriteBeside(backend_args) if beside else WriteNow(backend_args)
+        if beside:
+            return WriteBeside(backend_args)
+        return WriteNow(backend_args)
 
     def close(self) -> None:
         """Ends what runs beside training."""
 
 
-def _is_open(state: Any) -> bool:
+def _is_open(state: object) -> bool:
     if isinstance(state, Mapping) and "gradients" in state:
         return bool(state["gradients"]) or state.get("weight") is not None
     return isinstance(state, Mapping) and any(_is_open(part) for part in state.values())
@@ -177,4 +183,6 @@ def mean_window(states: list[Any]) -> Any:
         return sum(state.double() for state in states).div(len(states)).to(first.dtype)
     if isinstance(first, Mapping):
         return {key: mean_window([state[key] for state in states]) for key in first}
-    return sum(states) / len(states) if isinstance(first, float) else first
+    if isinstance(first, float):
+        return sum(states) / len(states)
+    return first

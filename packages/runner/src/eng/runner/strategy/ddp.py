@@ -50,7 +50,9 @@ def synchronised(model: nn.Module, sync_bn: str | None) -> nn.Module:
     """
     if sync_bn:
         model = convert_sync_batchnorm(model, sync_bn)
-    return let_cpus_synchronise(model) if get_device() == "cpu" else model
+    if get_device() == "cpu":
+        return let_cpus_synchronise(model)
+    return model
 
 
 def wrap(model: nn.Module, model_wrapper: Mapping[str, Any] | None) -> nn.Module:

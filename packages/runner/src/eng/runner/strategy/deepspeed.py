@@ -19,8 +19,10 @@ from eng.optim import OptimWrapper
 from eng.registry import STRATEGIES
 
 from ..errors import SettingsError
+from ._deepspeed_names import is_partitioned, refresh_masters
+from ._shards import whole_shape
 from ._zero_model import EngineModel, cast_inputs
-from ._zero_optim import EngineOptimWrapper, whole_shape
+from ._zero_optim import EngineOptimWrapper
 from .base import BaseStrategy
 
 
@@ -76,8 +78,11 @@ class DeepSpeedStrategy(BaseStrategy):
     ) -> None:
         super().__init__(**kwargs)
         import_deepspeed()
-        read = json.loads(Path(config).read_text()) if isinstance(config, str) else copy.deepcopy(config or {})
-        given = {
+        if isinstance(config, str):
+            read = json.loads(Path(config).read_text())
+        else:
+            read = copy.deepcopy(config or {})
+        arguments = {
             "zero_optimization": zero_optimization,
             "gradient_clipping": gradient_clipping,
             "fp16": fp16,
@@ -89,7 +94,7 @@ class DeepSpeedStrategy(BaseStrategy):
             "gradient_accumulation_steps": gradient_accumulation_steps,
             "steps_per_print": steps_per_print,
         }
-        self.config: dict[str, Any] = {**read, **{key: value for key, value in given.items() if value is not None}}
+        self.config: dict[str, Any] = {**read, **{key: value for key, value in arguments.items() if value is not None}}
         self.config.setdefault("zero_optimization", {"stage": 1})
         self.config.setdefault("train_micro_batch_size_per_gpu", 1)
         self.config.setdefault("zero_allow_untested_optimizer", True)
@@ -108,8 +113,7 @@ class DeepSpeedStrategy(BaseStrategy):
             raise SettingsError(
                 "the strategy DeepSpeed needs a process group: start with `--nproc N`, torchrun or --launcher slurm|mpi"
             )
-        if hasattr(model, "init_weights"):
-            super().init_weights(model)
+        super().init_weights(model)
         half = next((name for name in ("bf16", "fp16") if self.config.get(name, {}).get("enabled")), None)
         if half is not None:
             cast_inputs(model, torch.bfloat16 if half == "bf16" else torch.float16, self.inputs_to_half)
@@ -143,7 +147,9 @@ class DeepSpeedStrategy(BaseStrategy):
     def model_state(self, model: nn.Module) -> dict[str, Any]:
         """The weights, whole and in full precision, under the plain names."""
         bare = unwrap(model)
-        state = super().model_state(model) if self.stage < 3 else {}
+        state = {}
+        if self.stage < 3:
+            state = super().model_state(model)
         frozen = {name for name, p in bare.named_parameters() if not p.requires_grad}
         for name, parameter in bare.named_parameters():
             state[name] = _full_parameter(parameter)
@@ -159,9 +165,8 @@ class DeepSpeedStrategy(BaseStrategy):
         parameters = list(unwrap(model).parameters())
         with _gathered(parameters, self.stage):
             report = super().load_model_state(model, checkpoint, strict, revise_keys)
-        zero: Any = getattr(getattr(model, "engine", None), "optimizer", None)
-        if hasattr(zero, "refresh_fp32_params"):  # its full-precision copies
-            zero.refresh_fp32_params()
+        if isinstance(model, EngineModel) and model.engine is not None:
+            refresh_masters(model.engine.optimizer)
         return report
 
     def optim_state(self, model: nn.Module, optim_wrapper: Any) -> dict[str, Any]:
@@ -193,7 +198,7 @@ def import_deepspeed() -> Any:
     return deepspeed
 
 
-def _of_wrapper(optim_wrapper: Any, config: Mapping[str, Any]) -> dict[str, Any]:
+def _of_wrapper(optim_wrapper: OptimWrapper, config: Mapping[str, Any]) -> dict[str, Any]:
     clip = optim_wrapper.clip_grad_kwargs or {}
     if clip and "max_norm" not in clip:
         raise SettingsError("DeepSpeed clips by the norm only: clip_grad=dict(max_norm=...)")
@@ -208,21 +213,21 @@ def _of_wrapper(optim_wrapper: Any, config: Mapping[str, Any]) -> dict[str, Any]
     }
 
 
-def _check_batch(whole: Any, micro: int, steps: int) -> None:
+def _check_batch(batch_size: object, micro: int, steps: int) -> None:
     """Makes sure that DeepSpeed's ``train_batch_size``, where a config has one, is shared out evenly."""
     world = get_world_size()
-    if whole not in (None, "auto", micro * steps * world):
+    if batch_size not in (None, "auto", micro * steps * world):
         raise SettingsError(
-            f"strategy.config.train_batch_size={whole} is not {micro} samples (train_micro_batch_size_per_gpu) x {steps} "
+            f"strategy.config.train_batch_size={batch_size} is not {micro} samples (train_micro_batch_size_per_gpu) x {steps} "
             f"accumulated losses x {world} ranks = {micro * steps * world}; leave it out, or make them agree"
         )
 
 
-def _full_parameter(parameter: Any) -> torch.Tensor:
+def _full_parameter(parameter: nn.Parameter) -> torch.Tensor:
     from deepspeed.utils import safe_get_full_fp32_param
 
     mine: torch.Tensor = parameter.detach()
-    if parameter.requires_grad and (hasattr(parameter, "_hp_mapping") or hasattr(parameter, "ds_id")):
+    if parameter.requires_grad:  # None where the engine has no full-precision copy
         full: torch.Tensor | None = safe_get_full_fp32_param(parameter)
         if full is not None:
             mine = full.detach().reshape(whole_shape(parameter))
@@ -231,7 +236,7 @@ def _full_parameter(parameter: Any) -> torch.Tensor:
 
 @contextmanager
 def _gathered(parameters: list[Any], stage: int) -> Iterator[None]:
-    if stage < 3 or not any(hasattr(p, "ds_id") for p in parameters):
+    if stage < 3 or not any(is_partitioned(p) for p in parameters):
         yield
         return
     with import_deepspeed().zero.GatheredParameters(parameters, modifier_rank=0):

@@ -11,10 +11,12 @@ from eng.checkpoint import CheckpointWriter
 from eng.checkpoint._writers import Beside
 from eng.checkpoint.unwrap import unwrap
 from eng.dist import is_distributed
+from eng.optim import OptimWrapper
 from eng.registry import MODEL_WRAPPERS, STRATEGIES
+from eng.runner.persistence import MapLocation
 
 from ..errors import SettingsError
-from ._shards import like, shard_optimizer_state, take_whole_weights, whole
+from ._shards import cut_like, gather_tensors, local_part, shard_optimizer_state, take_whole_weights
 from .base import BaseStrategy, mean_window
 from .sharded_files import ShardWriter, is_other_folder, read_folder
 from .wrap_policy import read_wrap_policy
@@ -55,8 +57,8 @@ class FSDPStrategy(BaseStrategy):
     def __init__(
         self,
         *,
-        wrap_policy: Any = None,
-        mixed_precision: Any = None,
+        wrap_policy: object = None,
+        mixed_precision: object = None,
         cpu_offload: bool = False,
         reshard_after_forward: bool = True,
         checkpoint: str = "full",
@@ -71,7 +73,7 @@ class FSDPStrategy(BaseStrategy):
         self.wrap_policy, self.no_sync = wrap_policy, no_sync
         self.sharded = checkpoint == "sharded"
         self.skip_init_weights = skip_init_weights
-        given = {
+        arguments = {
             "auto_wrap_policy": wrap_policy,
             "mixed_precision": mixed_precision,
             "cpu_offload": cpu_offload or None,
@@ -79,7 +81,7 @@ class FSDPStrategy(BaseStrategy):
         self.wrapper_cfg: dict[str, Any] = {
             "type": "MMFullyShardedDataParallel",
             **({} if reshard_after_forward else {"sharding_strategy": "SHARD_GRAD_OP"}),
-            **{name: value for name, value in given.items() if value is not None},
+            **{name: value for name, value in arguments.items() if value is not None},
             **(model_wrapper or {}),
         }
         self._writer: ShardWriter | None = None
@@ -112,15 +114,13 @@ class FSDPStrategy(BaseStrategy):
 
     def model_state(self, model: nn.Module) -> dict[str, Any]:
         """The weights under the plain names: whole, or in shards for a sharded checkpoint."""
-        state: dict[str, Any] = dict(unwrap(model).state_dict())
-        return state if self.sharded else whole(state)
+        return self.portable(dict(unwrap(model).state_dict()))
 
-    def optim_state(self, model: nn.Module, optim_wrapper: Any) -> dict[str, Any]:
+    def optim_state(self, model: nn.Module, optim_wrapper: OptimWrapper) -> dict[str, Any]:
         """The optimizer's state: whole, or in shards for a sharded checkpoint."""
-        state: dict[str, Any] = optim_wrapper.state_dict()
-        return state if self.sharded else whole(state)
+        return self.portable(optim_wrapper.state_dict())
 
-    def load_optim_state(self, model: nn.Module, optim_wrapper: Any, state: Mapping[str, Any]) -> None:
+    def load_optim_state(self, model: nn.Module, optim_wrapper: OptimWrapper, state: Mapping[str, Any]) -> None:
         """Loads the optimizer's state, whole or in shards."""
         from ..assemble.optim import optimizers_of
 
@@ -128,15 +128,15 @@ class FSDPStrategy(BaseStrategy):
         for optimizer in optimizers_of(optim_wrapper):
             shard_optimizer_state(optimizer)
 
-    def accumulation_state(self, optim_wrapper: Any) -> Any:
+    def accumulation_state(self, optim_wrapper: OptimWrapper) -> Any:
         """The open accumulation window, with whole gradients, the same on all ranks."""
         state = optim_wrapper.accumulation_state()
         if state.get("gradients"):
             parameters = optim_wrapper.named_parameters()
-            state["gradients"] = {name: whole(p.grad) for name, p in parameters if p.grad is not None}
+            state["gradients"] = {name: gather_tensors(p.grad) for name, p in parameters if p.grad is not None}
         return state
 
-    def load_accumulation_state(self, optim_wrapper: Any, state: Any) -> None:
+    def load_accumulation_state(self, optim_wrapper: OptimWrapper, state: Any) -> None:
         """Opens the accumulation window again, each rank with its part of the gradients.
 
         One that several ranks left, each with gradients of its own, goes on with their mean.
@@ -145,13 +145,13 @@ class FSDPStrategy(BaseStrategy):
             state = mean_window(state)
         parameters = dict(optim_wrapper.named_parameters())
         shards = {
-            name: like(gradient, parameters[name]) if name in parameters else gradient
+            name: cut_like(gradient, parameters[name]) if name in parameters else gradient
             for name, gradient in state["gradients"].items()
         }
-        local = {name: s.to_local() if hasattr(s, "to_local") else s for name, s in shards.items()}
+        local = {name: local_part(shard) for name, shard in shards.items()}
         optim_wrapper.load_accumulation_state({**state, "gradients": local})
 
-    def read(self, filename: str, map_location: Any, model: nn.Module) -> dict[str, Any]:
+    def read(self, filename: str, map_location: MapLocation, model: nn.Module) -> dict[str, Any]:
         """A checkpoint; of a sharded one each rank reads its part."""
         if is_other_folder(filename):
             return read_folder(filename, map_location, unwrap(model))
@@ -159,9 +159,12 @@ class FSDPStrategy(BaseStrategy):
 
     def portable(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
         """The checkpoint with whole tensors, unless every rank writes its shards."""
-        return checkpoint if self.sharded else whole(checkpoint)
+        if self.sharded:
+            return checkpoint
+        portable: dict[str, Any] = gather_tensors(checkpoint)
+        return portable
 
-    def checkpoint_writer(self, backend_args: Any, *, beside: Beside) -> CheckpointWriter:
+    def checkpoint_writer(self, backend_args: object, *, beside: Beside) -> CheckpointWriter:
         """What writes checkpoints: one file by rank 0, or a folder by all ranks."""
         if not self.sharded:
             return super().checkpoint_writer(backend_args, beside=beside)

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.distributed.device_mesh import DeviceMesh
 
 from eng.device import get_device
 from eng.dist import get_rank, get_world_size, is_distributed, set_ranks_per_share
+from eng.optim import OptimWrapper
 from eng.registry import STRATEGIES
 
 from ..errors import SettingsError
@@ -91,13 +93,13 @@ class MeshStrategy(FSDPStrategy):
             _share_randomness(mesh["tensor"])
         return self._wrap(model, {"device_mesh": mesh["replicate", "shard"]})
 
-    def prepare_optim(self, model: nn.Module, optim_wrapper: Any) -> Any:
+    def prepare_optim(self, model: nn.Module, optim_wrapper: OptimWrapper) -> Any:
         """The optimizer wrapper; parameters on two meshes are updated one by one, as torch has no batched step for them."""
         if self.shape[2] > 1:
             _update_one_by_one(optim_wrapper)
         return optim_wrapper
 
-    def load_optim_state(self, model: nn.Module, optim_wrapper: Any, state: Mapping[str, Any]) -> None:
+    def load_optim_state(self, model: nn.Module, optim_wrapper: OptimWrapper, state: Mapping[str, Any]) -> None:
         """Loads the optimizer's state, whole or in shards."""
         super().load_optim_state(model, optim_wrapper, state)
         if self.shape[2] > 1:
@@ -114,7 +116,9 @@ def _shape(replicate: int, shard: int, tensor: int, ranks: int) -> tuple[int, in
         raise SettingsError(
             f"the axes of a mesh are 1 or more, got replicate={replicate}, shard={shard}, tensor={tensor}"
         )
-    length = ranks // (replicate * tensor) if shard == -1 else shard
+    length = shard
+    if shard == -1:
+        length = ranks // (replicate * tensor)
     if replicate * length * tensor != ranks:
         raise SettingsError(
             f"replicate={replicate}, shard={shard}, tensor={tensor} do not multiply to the {ranks} ranks of this run: "
@@ -123,7 +127,7 @@ def _shape(replicate: int, shard: int, tensor: int, ranks: int) -> tuple[int, in
     return replicate, length, tensor
 
 
-def _share_randomness(mesh: Any) -> None:
+def _share_randomness(mesh: DeviceMesh) -> None:
     """Gives the ranks of a tensor-parallel group the random numbers of its first: they compute the same samples."""
     group = mesh.get_group()
     first = torch.distributed.get_global_rank(group, 0)
@@ -136,7 +140,7 @@ def _share_randomness(mesh: Any) -> None:
         torch.set_rng_state(generator)
 
 
-def _update_one_by_one(optim_wrapper: Any) -> None:
+def _update_one_by_one(optim_wrapper: OptimWrapper) -> None:
     from ..assemble.optim import optimizers_of
 
     for optimizer in optimizers_of(optim_wrapper):

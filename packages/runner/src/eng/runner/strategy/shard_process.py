@@ -37,7 +37,7 @@ class ShardProcess:
         self._stager: Any = None
         _staging()
 
-    def save(self, shards: dict[str, torch.Tensor], folder: str, group: Any) -> Callable[[], object]:
+    def save(self, shards: dict[str, torch.Tensor], folder: str, group: object) -> Callable[[], object]:
         """Copies the shards and gives what waits until all ranks have written; all ranks call it.
 
         Args:

@@ -18,7 +18,9 @@ from eng.checkpoint._latest import COMMON
 from eng.checkpoint._open import write_checkpoint
 from eng.checkpoint._safetensors import is_safetensors
 from eng.checkpoint._writers import Beside
+from eng.checkpoint.dtensor import is_dtensor
 from eng.dist import barrier, get_rank
+from eng.runner.persistence import MapLocation
 
 from ..errors import SettingsError
 from .shard_process import ShardProcess
@@ -34,7 +36,7 @@ def split(checkpoint: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, torc
     shards: dict[str, torch.Tensor] = {}
 
     def visit(value: Any, path: str) -> Any:
-        if hasattr(value, "device_mesh"):
+        if is_dtensor(value):
             shards[path] = value
             return MARK + path
         if isinstance(value, Mapping):
@@ -56,7 +58,9 @@ class ShardWriter:
 
     def __init__(self, *, beside: Beside, earlier: ShardWriter | None = None) -> None:
         self.beside = bool(beside)
-        self._process = ShardProcess() if beside == "process" else None
+        self._process: ShardProcess | None = None
+        if beside == "process":
+            self._process = ShardProcess()
         self._earlier = earlier
         self._group: Any = None
         self._finish: Callable[[], None] | None = None
@@ -144,7 +148,7 @@ def _told_as_write_error(folder: str) -> Iterator[None]:
         raise CheckpointWriteError(folder, f"rank {rank}: {type(failure).__name__}: {failure}") from error
 
 
-def read_folder(folder: str, map_location: Any, model: nn.Module | None = None) -> dict[str, Any]:
+def read_folder(folder: str, map_location: MapLocation, model: nn.Module | None = None) -> dict[str, Any]:
     """A sharded checkpoint, written on any number of ranks.
 
     Args:
@@ -170,13 +174,13 @@ def read_folder(folder: str, map_location: Any, model: nn.Module | None = None) 
         places = _live_shards(common, model)
         targets = {key: _target(entry, places.get(key)) for key, entry in reader.metadata.state_dict_metadata.items()}
         _load_into(targets, reader)
-        whole: dict[str, Any] = join(common, targets)
+        checkpoint: dict[str, Any] = join(common, targets)
     except (LookupError, TypeError, AttributeError) as error:
         raise BrokenCheckpointError(folder, f"{COMMON} does not fit .metadata: {error!r}") from error
-    return whole
+    return checkpoint
 
 
-def _load_into(targets: dict[str, torch.Tensor], reader: Any) -> None:
+def _load_into(targets: dict[str, torch.Tensor], reader: object) -> None:
     """Fills tensors from a folder.
 
     Raises:
@@ -220,7 +224,7 @@ def _live_shards(common: Mapping[str, Any], model: nn.Module | None) -> dict[str
     """The live parameter that each saved tensor belongs to, by the tensor's path."""
     if model is None:
         return {}
-    live = {name: p for name, p in model.named_parameters() if hasattr(p, "device_mesh")}
+    live = {name: p for name, p in model.named_parameters() if is_dtensor(p)}
     places: dict[str, Any] = {f"state_dict/{name}": p for name, p in live.items()}
     optimizer: Any = common.get("optimizer")
     for group in optimizer.get("param_groups", ()) if isinstance(optimizer, Mapping) else ():

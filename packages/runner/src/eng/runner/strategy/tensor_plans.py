@@ -68,7 +68,7 @@ _OPTIONAL = ("*self_attn.q_norm", "*self_attn.k_norm")
 _HEAD_COUNTS = ("num_attention_heads", "num_key_value_heads")
 
 
-def read_plan(plan: Any, model: nn.Module, ranks: int) -> dict[str, str]:
+def read_plan(plan: object, model: nn.Module, ranks: int) -> dict[str, str]:
     """How each layer that a plan names is split.
 
     Args:
@@ -92,7 +92,9 @@ def read_plan(plan: Any, model: nn.Module, ranks: int) -> dict[str, str]:
     for pattern, style in patterns.items():
         if style not in _STYLES:
             raise SettingsError(f"tensor_plan[{pattern!r}] must be one of {', '.join(_STYLES)}, got {style!r}")
-        known = others if style == "heads" else layers
+        known = set(layers)
+        if style == "heads":
+            known = others
         names = [name for name in known if fnmatch.fnmatchcase(name, pattern)]
         if not names and pattern not in optional:
             hint = suggest(pattern, known, otherwise=f"; there are {', '.join(list(known)[:12]) or 'none'}")
@@ -116,16 +118,20 @@ def is_transposed(module: nn.Module) -> bool:
     return type(module).__name__ == "Conv1D" and type(module).__module__.startswith("transformers.")
 
 
-def _patterns(plan: Any, model: nn.Module) -> tuple[Mapping[str, str], tuple[str, ...]]:
+def _patterns(plan: object, model: nn.Module) -> tuple[Mapping[str, str], tuple[str, ...]]:
     """The patterns of a plan, and those of them that need not fit."""
     if isinstance(plan, Mapping) and plan:
         return plan, ()
     if plan == "auto":
-        own = _plan_of_model(model)
-        return (own, tuple(own)) if own else (PLANS[_fitting_plan(model)], _OPTIONAL)
+        model_plan = _plan_of_model(model)
+        if model_plan:
+            return model_plan, tuple(model_plan)
+        return PLANS[_fitting_plan(model)], _OPTIONAL
     if isinstance(plan, str) and plan in PLANS:
         return PLANS[plan], _OPTIONAL
-    hint = suggest(plan, PLANS) if isinstance(plan, str) else ""
+    hint = ""
+    if isinstance(plan, str):
+        hint = suggest(plan, PLANS)
     raise SettingsError(
         f"tensor_plan must be 'auto', one of {', '.join(map(repr, PLANS))} or a mapping such as "
         f"{{'layers.*.up': 'colwise', 'layers.*.down': 'rowwise'}}, got {plan!r}{hint}"
@@ -139,17 +145,19 @@ def _plan_of_model(model: nn.Module) -> dict[str, str]:
         SettingsError: it splits a layer in a way that is not known here.
     """
     for prefix, module in model.named_modules():
-        own = getattr(module, "_tp_plan", None)
-        if not isinstance(own, Mapping) or not own:
+        module_plan = getattr(module, "_tp_plan", None)
+        if not isinstance(module_plan, Mapping) or not module_plan:
             continue
-        unknown = {pattern: style for pattern, style in own.items() if style not in OF_TRANSFORMERS}
+        unknown = {pattern: style for pattern, style in module_plan.items() if style not in OF_TRANSFORMERS}
         if unknown:
             raise SettingsError(
                 f"the plan of {type(module).__name__} splits {next(iter(unknown))!r} by {next(iter(unknown.values()))!r}, "
                 "which is not supported: give tensor_plan a mapping of the layers to split"
             )
-        start = f"{prefix}." if prefix else ""
-        styles = {f"{start}{pattern}": OF_TRANSFORMERS[style] for pattern, style in own.items()}
+        start = ""
+        if prefix:
+            start = f"{prefix}."
+        styles = {f"{start}{pattern}": OF_TRANSFORMERS[style] for pattern, style in module_plan.items()}
         return {pattern: style for pattern, style in styles.items() if style is not None}
     return {}
 
@@ -193,7 +201,10 @@ def _leave_tied(styles: dict[str, str], model: nn.Module, *, refuse: bool) -> No
 def _check_size(name: str, layer: nn.Module | None, style: str, ranks: int) -> None:
     if layer is None:
         return
-    side, (columns, rows) = ("in_features", (1, 0)) if style.startswith("rowwise") else ("out_features", (0, 1))
+    if style.startswith("rowwise"):
+        side, (columns, rows) = "in_features", (1, 0)
+    else:
+        side, (columns, rows) = "out_features", (0, 1)
     weight: Any = layer.weight
     size = weight.shape[rows if is_transposed(layer) else columns]
     if size % ranks:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from torch import nn
+from torch.distributed.device_mesh import DeviceMesh
 
 from .tensor_plans import is_transposed
 
@@ -27,34 +28,44 @@ def parallel_style(style: str, module: nn.Module) -> Any:
         return ColwiseParallel(output_layouts=Replicate())
     if style == "rowwise_split":
         return RowwiseParallel(input_layouts=Replicate())
-    return RowwiseParallel() if style == "rowwise" else ColwiseParallel()
+    if style == "rowwise":
+        return RowwiseParallel()
+    return ColwiseParallel()
 
 
 def _transposed_style(style: str) -> Any:
     """A style for layers whose weight is (inputs, outputs), where torch's are for (outputs, inputs)."""
-    from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_module, distribute_tensor
+    from torch.distributed.tensor import DTensor, Placement, Replicate, Shard, distribute_module, distribute_tensor
     from torch.distributed.tensor.parallel.style import ParallelStyle
 
     is_rowwise = style.startswith("rowwise")
-    parts = {"weight": Shard(0), "bias": Replicate()} if is_rowwise else {"weight": Shard(1), "bias": Shard(0)}
-    needed = Shard(-1) if is_rowwise else Replicate()
-    inputs_are = Shard(-1) if style == "rowwise" else Replicate()
-    outputs_are = Shard(-1) if style == "colwise" else Replicate()
+    if is_rowwise:
+        parts = {"weight": Shard(0), "bias": Replicate()}
+    else:
+        parts = {"weight": Shard(1), "bias": Shard(0)}
+    replicated, split_last = Replicate(), Shard(-1)
+    needed = split_last if is_rowwise else replicated
+    inputs_are: Placement = replicated
+    if style == "rowwise":
+        inputs_are = split_last
+    outputs_are: Placement = replicated
+    if style == "colwise":
+        outputs_are = split_last
 
-    def split(name: str, module: nn.Module, mesh: Any) -> None:
+    def split(name: str, module: nn.Module, mesh: DeviceMesh) -> None:
         for key, parameter in list(module.named_parameters(recurse=False)):
             part = distribute_tensor(parameter, mesh, [parts[key]])
             module.register_parameter(key, nn.Parameter(part, requires_grad=parameter.requires_grad))
 
-    def before(module: nn.Module, inputs: tuple[Any, ...], mesh: Any) -> Any:
-        whole = DTensor.from_local(inputs[0], mesh, [inputs_are], run_check=False)
-        return whole.redistribute(placements=[needed])
+    def before(module: nn.Module, inputs: tuple[Any, ...], mesh: DeviceMesh) -> Any:
+        distributed = DTensor.from_local(inputs[0], mesh, [inputs_are], run_check=False)
+        return distributed.redistribute(placements=[needed])
 
-    def after(module: nn.Module, outputs: Any, mesh: Any) -> Any:
+    def after(module: nn.Module, outputs: Any, mesh: DeviceMesh) -> Any:
         return outputs.redistribute(placements=[outputs_are]).to_local()
 
     class TransposedParallel(ParallelStyle):
-        def _apply(self, module: nn.Module, device_mesh: Any) -> nn.Module:
+        def _apply(self, module: nn.Module, device_mesh: DeviceMesh) -> nn.Module:
             return distribute_module(module, device_mesh, split, before, after)
 
     return TransposedParallel()

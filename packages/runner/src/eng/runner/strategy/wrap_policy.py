@@ -16,7 +16,7 @@ from ..errors import SettingsError
 _KINDS = ("classes", "min_params", "names")
 
 
-def read_wrap_policy(policy: Any, model: nn.Module) -> Any:
+def read_wrap_policy(policy: object, model: nn.Module) -> Any:
     """The policy as a callable of ``auto_wrap_policy``; None, callables and names of functions pass through.
 
     Args:
@@ -30,11 +30,17 @@ def read_wrap_policy(policy: Any, model: nn.Module) -> Any:
     """
     if not isinstance(policy, Mapping) or "type" in policy:
         return policy
-    kind, value = _only_item(policy)
-    if kind == "min_params":
+    rule, value = _only_item(policy)
+    if rule == "min_params":
         return _by_size(int(value), model)
-    values = list(value) if isinstance(value, (list, tuple, set)) else [value]
-    chosen = _by_class(values, model) if kind == "classes" else _by_name(values, model)
+    if isinstance(value, (list, tuple, set)):
+        values = list(value)
+    else:
+        values = [value]
+    if rule == "classes":
+        chosen = _by_class(values, model)
+    else:
+        chosen = _by_name(values, model)
     return _members(chosen)
 
 
@@ -61,9 +67,12 @@ def _by_class(values: list[Any], model: nn.Module) -> list[nn.Module]:
     known = {cls.__name__ for module in model.modules() for cls in type(module).__mro__[:-2]}
     chosen: list[nn.Module] = []
     for value in values:
-        name = value if isinstance(value, str) else value.__name__
-        found = [m for m in model.modules() if m is not model and name in (cls.__name__ for cls in type(m).__mro__)]
-        chosen += found or _nothing("classes", name, known, model)
+        if isinstance(value, str):
+            name = value
+        else:
+            name = value.__name__
+        matches = [m for m in model.modules() if m is not model and name in (cls.__name__ for cls in type(m).__mro__)]
+        chosen += matches or _nothing("classes", name, known, model)
     return chosen
 
 
@@ -71,14 +80,14 @@ def _by_name(patterns: list[str], model: nn.Module) -> list[nn.Module]:
     modules = {name: module for name, module in model.named_modules() if name}
     chosen: list[nn.Module] = []
     for pattern in patterns:
-        found = [module for name, module in modules.items() if fnmatch.fnmatchcase(name, pattern)]
-        chosen += found or _nothing("names", pattern, set(modules), model)
+        matches = [module for name, module in modules.items() if fnmatch.fnmatchcase(name, pattern)]
+        chosen += matches or _nothing("names", pattern, set(modules), model)
     return chosen
 
 
-def _nothing(kind: str, value: str, known: set[str], model: nn.Module) -> list[nn.Module]:
+def _nothing(rule: str, value: str, known: set[str], model: nn.Module) -> list[nn.Module]:
     hint = suggest(value, known, otherwise=f"; there are {', '.join(sorted(known)[:12]) or 'none'}")
-    raise SettingsError(f"wrap_policy {kind}={value!r} fits no module of {model_name(model)}{hint}")
+    raise SettingsError(f"wrap_policy {rule}={value!r} fits no module of {model_name(model)}{hint}")
 
 
 def _members(chosen: list[nn.Module]) -> Callable[..., bool]:

@@ -86,7 +86,10 @@ class Watcher:
         except NoCurvesError:
             return before or _Reading(("", 0, 0), Curves(path.name, path / "none" / "none"), _NOTHING_YET)
         except (LinesError, OSError) as error:  # a file that is no run's, or one that was removed meanwhile
-            curves = before.curves if before is not None else Curves(path.name, path / "none" / "none")
+            if before is not None:
+                curves = before.curves
+            else:
+                curves = Curves(path.name, path / "none" / "none")
             return _Reading(("", 0, 0), curves, str(error))
         self._readings[path] = reading
         return reading
@@ -117,13 +120,20 @@ def _start_of(path: Path) -> Start | None:
 
 def _damage_note(damage: Damage) -> str:
     """Lines that are left out; half a line at the end is one that is being written."""
-    return f"{counted(len(damage.numbers), 'damaged line')} left out" if damage.numbers else ""
+    if damage.numbers:
+        return f"{counted(len(damage.numbers), 'damaged line')} left out"
+    return ""
 
 
 def _status(start: Start | None, curves: Curves, note: str) -> str:
-    parts = [start.status] if start is not None else []
+    parts = []
+    if start is not None:
+        parts = [start.status]
     ends = [steps[-1] for (_, axis), (steps, _) in curves.points.items() if axis == "iter"]
-    parts += [f"iteration {max(ends):.0f}"] if ends else []
-    parts += [start.best] if start is not None and start.best else []
-    parts += [note] if note else []
+    if ends:
+        parts += [f"iteration {max(ends):.0f}"]
+    if start is not None and start.best:
+        parts += [start.best]
+    if note:
+        parts += [note]
     return ", ".join(parts)

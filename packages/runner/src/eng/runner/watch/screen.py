@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import Any
+from typing import Any, TextIO
 
 from eng.logging._terminal import printable
 from eng.visualization.curves import in_order, is_timing
@@ -62,13 +62,18 @@ def _small_curve(values: Sequence[float], width: int, fancy: bool) -> str:
     finite = [mean for mean in means if mean is not None]
     if not finite:
         return "not finite"[:width]
-    bars = _BARS[0] if fancy else _BARS[1]
+    if fancy:
+        bars = _BARS[0]
+    else:
+        bars = _BARS[1]
     low, span = min(finite), max(finite) - min(finite)
 
     def bar(mean: float | None) -> str:
         if mean is None:
             return " "
-        level = (mean - low) / span if span else 0.5
+        level = 0.5
+        if span:
+            level = (mean - low) / span
         return bars[min(int(level * len(bars)), len(bars) - 1)]
 
     return "".join(map(bar, means))
@@ -82,7 +87,9 @@ def _stretches(values: Sequence[float], count: int) -> Iterator[Sequence[float]]
 
 def _mean(values: Sequence[float]) -> float | None:
     finite = [value for value in values if math.isfinite(value)]
-    return sum(finite) / len(finite) if finite else None
+    if finite:
+        return sum(finite) / len(finite)
+    return None
 
 
 def show(watcher: Watcher, interval_s: float) -> None:
@@ -105,7 +112,7 @@ def show(watcher: Watcher, interval_s: float) -> None:
 
 
 @contextmanager
-def _whole_screen(stream: Any) -> Iterator[None]:
+def _whole_screen(stream: TextIO) -> Iterator[None]:
     """The terminal's second screen, on which keys are not echoed; what was there before stands there again afterwards."""
     before = _listen_to_keys()
     stream.write(_ENTER)
@@ -150,9 +157,9 @@ def _quits(seconds: float) -> bool:
     return False
 
 
-def _is_fancy(stream: Any) -> bool:
+def _is_fancy(stream: TextIO) -> bool:
     try:
-        _BARS[0].encode(getattr(stream, "encoding", None) or "ascii")
+        _BARS[0].encode(stream.encoding or "ascii")
     except (UnicodeError, LookupError):
         return False
     return True

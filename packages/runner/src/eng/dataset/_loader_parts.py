@@ -1,0 +1,48 @@
+"""What a dataloader tells of itself.
+
+A run takes anything that can be iterated over, so each answer has a default for loaders that do not tell.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def dataset_of(loader: object) -> Any:
+    """The dataset that a loader reads; None where it has none."""
+    return getattr(loader, "dataset", None)
+
+
+def metainfo_of(loader: object) -> Any:
+    """The ``metainfo`` of a loader's dataset; None where there is none."""
+    return getattr(dataset_of(loader), "metainfo", None)
+
+
+def sampler_of(loader: object) -> Any:
+    """The sampler that orders a loader's samples; None where it has none."""
+    return getattr(loader, "sampler", None)
+
+
+def batch_sampler_of(loader: object) -> Any:
+    """The sampler that gives a loader the numbers of a batch; None where it has none."""
+    return getattr(loader, "batch_sampler", None)
+
+
+def batch_size_of(loader: object) -> int | None:
+    """Samples of a batch on this rank; None where a loader does not tell."""
+    return getattr(loader, "batch_size", None)
+
+
+def worker_count(loader: object) -> int:
+    """Worker processes of a loader; 0 where this process reads the data itself."""
+    return int(getattr(loader, "num_workers", 0))
+
+
+def generator_of(loader: object) -> Any:
+    """The random generator of a loader; None where it has none."""
+    return getattr(loader, "generator", None)
+
+
+def drops_last(loader: object) -> bool:
+    """Whether a loader leaves out a last batch that is not full."""
+    return bool(getattr(loader, "drop_last", False))

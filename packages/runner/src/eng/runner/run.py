@@ -1,0 +1,45 @@
+"""A run as the parts of this package see it."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from eng.config import Config
+from eng.hooks.view import RunnerView
+from eng.logging import MessageHub
+
+from .hook_list import HookList
+from .lazy import Lazy
+from .settings import Randomness, RunnerSettings
+
+
+class Run(RunnerView, Protocol):
+    """What loops, builders and reports read of a run beside what hooks do; :class:`eng.runner.Runner` is one."""
+
+    settings: RunnerSettings
+    randomness: Randomness
+    hook_list: HookList
+    message_hub: MessageHub
+    cfg: Config
+    train_part: Lazy[Any]
+    val_part: Lazy[Any]
+    test_part: Lazy[Any]
+
+    @property
+    def seed(self) -> int:
+        """Seed of the run."""
+
+    @property
+    def val_loop(self) -> Any:
+        """The validation loop; None where the run has none."""
+
+    def build_dataloader(
+        self, dataloader: object, seed: int | None = None, diff_rank_seed: bool = False, per_sample: bool = True
+    ) -> Any:
+        """A dataloader from its config."""
+
+    def build_evaluator(self, evaluator: object) -> Any:
+        """An evaluator from its config."""
+
+    def run_facts(self) -> dict[str, Any]:
+        """Config, code, data, world size and versions of the run."""
