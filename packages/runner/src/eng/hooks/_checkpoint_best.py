@@ -139,6 +139,7 @@ class Best:
         self.rules = {metric: self._rule_for(metric, self._auto_rule)}
 
     def _rules_of(self, rule: str | Sequence[str] | None) -> dict[str, str]:
+        """The rule of each metric in ``save_best``: a given one, or one that the metric's name tells."""
         if len(set(self.metrics)) != len(self.metrics):
             raise UsageError(f"save_best names a metric twice: {self.metrics}")
         if self.is_auto or not self.metrics:

@@ -79,6 +79,7 @@ class RunFiles:
         return [name for name in names if self._is_gone_after_removal(name)]
 
     def _is_gone_after_removal(self, name: str) -> bool:
+        """Removes a checkpoint; False where it stays, with a warning."""
         if self.name_of(name) != name:
             logger.warning("%r is not the name of a checkpoint of this run: it is not removed", name)
             return False
@@ -92,6 +93,7 @@ class RunFiles:
         return True
 
     def _remove(self, path: str) -> None:
+        """Removes a checkpoint file, or a folder that holds nothing but a sharded checkpoint."""
         from eng.fileio import exists, isdir, remove, rmtree
 
         if not exists(path, backend_args=self.backend_args):

@@ -33,6 +33,7 @@ class Publisher:
             self._publish(path, folder, run_logger)
 
     def _publish(self, path: str, folder: str, run_logger: logging.Logger) -> None:
+        """Writes the published copy of one checkpoint; a warning where the checkpoint lacks a key or is gone."""
         from eng.checkpoint import publish_checkpoint
 
         try:

@@ -39,6 +39,7 @@ class Recompiles:
         return "\n".join([*filter(None, [self._recompiled(again)]), *dict.fromkeys(limited)])
 
     def _recompiled(self, again: Sequence[Any]) -> str:
+        """The line about functions that were compiled again, with the first reasons; empty where there are none."""
         if not again:
             return ""
         self.count += len(again)
@@ -50,6 +51,7 @@ class Recompiles:
         return f"torch.compile compiled again {counted(len(again), 'time')}{total}: {'; '.join(shown)}"
 
     def _new_notes(self) -> Sequence[Any]:
+        """The compiler's notes since the last call, oldest first."""
         notes = _notes()
         new: list[Any] = []
         for note in reversed(notes):

@@ -98,6 +98,7 @@ def _by_keys(metric: str, greater_keys: Sequence[str], less_keys: Sequence[str])
 
 
 def _by_words(metric: str) -> str | None:
+    """The rule that the words in a metric's name tell; None where they tell none, or both."""
     segments = [segment for segment in re.split(r"[^A-Za-z0-9]+", metric) if segment]
     humps = [hump for segment in segments for hump in _HUMP.findall(segment)]
     pieces = [*segments, *humps]

@@ -64,6 +64,7 @@ def check_options(hook: Hook, options: Mapping[str, Any], function: Callable[...
 
 
 def _check(hook: Hook, name: str) -> None:
+    """Makes sure that the runner can call a hook's method with the arguments of its point."""
     expected = [key for key in inspect.signature(getattr(Hook, name)).parameters if key not in ("self", "runner")]
     try:
         signature = inspect.signature(getattr(hook, name))
@@ -76,6 +77,7 @@ def _check(hook: Hook, name: str) -> None:
 
 
 def _described(hook: Hook, name: str, expected: list[str], signature: inspect.Signature) -> str:
+    """The message about a method with another signature, with the near name of a misspelt argument."""
     present = list(signature.parameters)
     missing = [key for key in expected if key not in present]
     foreign = [

@@ -33,6 +33,7 @@ class StepGuard:
         optimizer.register_step_post_hook(self._restore)
 
     def _keep(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        """Keeps weights and state before a step, and lets all ranks agree where each updates a part of the weights."""
         self.guard.keep(optimizer)
         if self._is_split:
             mine = self.guard.finite

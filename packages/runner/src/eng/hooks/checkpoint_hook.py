@@ -331,6 +331,7 @@ class CheckpointHook(Hook):
         in_full: bool = False,
         meta: dict[str, Any] | None = None,
     ) -> None:
+        """Has the runner write a checkpoint, beside training where ``async_save`` says so and the run is not about to end."""
         runner.save_checkpoint(
             self._opened(runner).folder,
             name,

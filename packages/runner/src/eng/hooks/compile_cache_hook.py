@@ -83,6 +83,7 @@ class CompileCacheHook(Hook):
             self._save(runner)
 
     def _save(self, runner: RunnerView) -> None:
+        """Writes what the compiler has made, on rank 0, where it is not what was written before."""
         if get_rank() != 0:
             return
         path = _path(runner)

@@ -112,6 +112,7 @@ class EarlyStoppingHook(Hook):
         return reason is not None, reason or ""
 
     def _reason_to_stop(self, score: float) -> str | None:
+        """Counts a validation; why training stops there, or None."""
         if self.check_finite and not math.isfinite(score):
             return f"{self.monitor} is {score}"
         if self.stopping_threshold is not None and is_better(score, self.stopping_threshold, self.rule):

@@ -108,6 +108,7 @@ class FreezeHook(Hook):
         self.has_scaled_lr = bool(state_dict["has_scaled_lr"])
 
     def _look_up(self, model: nn.Module) -> None:
+        """Finds the parameters and norm layers that the patterns fit, once for each model."""
         bare = unwrap(model)
         if self._model is bare:
             return
@@ -141,6 +142,7 @@ class FreezeHook(Hook):
         self._model = bare
 
     def _follow(self, runner: RunnerView) -> None:
+        """Freezes or trains the parameters as the epoch or iteration says, and scales learning rates once after the end."""
         now = runner.epoch if self.by_epoch else runner.iter
         frozen = self.begin <= now and (self.end is None or now < self.end)
         if frozen != self._frozen and not (self._frozen is None and not frozen and now < self.begin):
@@ -155,6 +157,7 @@ class FreezeHook(Hook):
             self._scale_learning_rates(runner)
 
     def _set(self, runner: RunnerView, *, frozen: bool) -> None:
+        """Freezes the parameters, or trains them again; under DistributedDataParallel their gradients are dropped instead."""
         if self._frozen is not None or frozen:
             state = "frozen" if frozen else "trained again"
             logger.info("FreezeHook: %d parameters of %s are %s", len(self._parameters), self.patterns, state)
@@ -186,6 +189,7 @@ class FreezeHook(Hook):
             self._handles.append(optimizer.register_step_pre_hook(drop))
 
     def _groups(self, runner: RunnerView) -> list[dict[str, Any]]:
+        """The optimizer's groups of the frozen parameters, which must have no other parameters."""
         mine = {id(parameter) for parameter in self._parameters.values()}
         groups = [group for optimizer in _optimizers(runner.optim_wrapper) for group in optimizer.param_groups]
         touched = [group for group in groups if any(id(parameter) in mine for parameter in group["params"])]

@@ -103,6 +103,7 @@ class IterTimerHook(Hook):
         outputs: Sequence[Any] | dict[str, Any] | None = None,
         mode: str = "train",
     ) -> None:
+        """Logs the time of an iteration and, in training, how long the rest will take."""
         now = time.perf_counter()
         elapsed = now - self._last
         self._last = now

@@ -237,6 +237,7 @@ class LoggerHook(Hook):
         self._numbers.times = None
 
     def _copy_logs(self, runner: RunnerView) -> None:
+        """Copies the log files to ``out_dir``; a file that cannot be copied is only warned about."""
         from eng.fileio import copyfile_from_local, join_path
 
         root = Path(str(runner.log_dir))

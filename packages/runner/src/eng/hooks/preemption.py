@@ -112,6 +112,7 @@ class Preemption:
         return self.reason if exit_code else None
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        """Handles the first signal: notes it and calls the earlier handler; a second signal ends the process."""
         if os.getpid() != self._pid or self._was_signalled:
             self._act_as_before(number)
             return

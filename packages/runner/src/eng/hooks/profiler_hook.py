@@ -146,6 +146,7 @@ def _activities(cpu: bool, cuda: bool) -> list[Any]:
 
 
 def _trace_handler(setting: Any, runner: RunnerView) -> Callable[[Any], None] | None:
+    """What is called with each trace: the user's function, a table in the log, or files for TensorBoard."""
     handler: Callable[[Any], None] | None = setting
     if setting is None or callable(setting):
         return handler

@@ -121,6 +121,7 @@ def _overrides(cfg: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of a nested config with their dotted keys; keys that hold a dot are left out."""
     children: Any = ()
     if hasattr(node, "items") and len(node):
         children = node.items()
@@ -139,6 +140,7 @@ def _trains(runner: Any) -> bool:
 
 
 def _data_lines(runner: Any) -> Iterator[str]:
+    """A line about the data of each mode, or of each of a few sets."""
     for mode, loop in runner.built_loops.items():
         dataloader = getattr(loop, "dataloader", None)
         if dataloader is None:
@@ -197,6 +199,7 @@ def _order(sampler: Any) -> str:
 
 
 def _length(runner: Any) -> str:
+    """How long the training is: epochs and iterations, as far as they are known."""
     if not _trains(runner):
         return ""
     loop = runner.train_loop
@@ -272,6 +275,7 @@ def _schedule_lines(schedulers: Any) -> Iterator[str]:
 
 
 def _schedule(scheduler: Any) -> str:
+    """A schedule with the span in which it acts."""
     begin, end = getattr(scheduler, "begin", 0), getattr(scheduler, "end", None)
     name = type(scheduler).__name__
     unit = "iteration"

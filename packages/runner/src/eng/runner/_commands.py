@@ -163,6 +163,7 @@ def test_command(
 
 
 def _load(ctx: click.Context, config: str, common: dict[str, Any]) -> Any:
+    """The config of a call, with the work dir and the launcher of its options; the work dir is made sure to be writable."""
     cfg = ctx.obj.load_config(config, common["cfg_options"])
     if common["work_dir"] is not None:
         cfg.work_dir = common["work_dir"]
@@ -283,6 +284,7 @@ def _enable_auto_scale_lr(cfg: Config) -> None:
 
 
 def _use_tta(cfg: Config) -> None:
+    """Puts the config's ``tta_model`` around the model, and its ``tta_pipeline`` into the datasets of the test."""
     from eng.hooks.prepare_tta_hook import use_pipeline
 
     from .assemble.several import loaders_of_sets
@@ -384,6 +386,7 @@ def _evaluate(
     action: Callable[[Any], dict[str, float]],
     prepare: Callable[[Any], None] = lambda cfg: None,
 ) -> int:
+    """Loads a config and weights, runs a validation or test, and prints the metrics; gives the exit status."""
     if _wants_agent(common):
         return _on_several(common)
     cfg = _load(ctx, config, common)
@@ -405,6 +408,7 @@ def _evaluate(
 
 
 def _run_fast(cfg: Config) -> int:
+    """Runs a few batches of training, validation and test, in a folder that is removed."""
     from eng.registry import RUNNERS
 
     from ._fast import run_fast
@@ -420,6 +424,7 @@ def _run_fast(cfg: Config) -> int:
 
 
 def _run(cfg: Config, action: Callable[[Any], Any], tell: Callable[[Any], None], *, verbose: bool) -> int:
+    """Builds the runner and runs ``action``; gives the exit status, that of a stop by a signal or Ctrl-C among them."""
     from eng.logging._details import showing_details
     from eng.registry import RUNNERS
 

@@ -87,6 +87,7 @@ def _is_by_epoch(train_cfg: Any) -> bool:
 
 
 def _fast_training(train_cfg: Mapping[str, Any], by_epoch: bool, rounds: int) -> dict[str, Any]:
+    """The settings of a training of a few batches; a loop of the user keeps the keys that it has."""
     cfg = {key: value for key, value in train_cfg.items() if key not in ("dynamic_intervals", "val_begin")}
     length = {"max_epochs": rounds, "val_interval": 1}
     if not by_epoch:

@@ -56,6 +56,7 @@ def log_closing(runner: Run, began: float) -> None:
 
 
 def _best_lines(runner: Run) -> Iterator[str]:
+    """A line for each metric with its best checkpoint and, where it is known, the value."""
     scores = best_scores(runner)
     for hook in runner.hooks:
         if not isinstance(hook, CheckpointHook):
@@ -73,6 +74,7 @@ def _is_scratch() -> bool:
 
 
 def _next_commands(runner: Run, has_curves: bool) -> list[str]:
+    """The commands that a user can type next: the curves, and the test of a run that ``eng train`` started."""
     if importlib.util.find_spec("eng.cli") is None:  # eng-runner alone
         return []
     arguments = original_words()

@@ -96,6 +96,7 @@ def _way_back(runner: Run) -> str:
 
 
 def _why_impossible(runner: Run, error: Exception, frames: list[FrameType]) -> str | None:
+    """Why no checkpoint can be written after a failure; None where one can."""
     if isinstance(error, NonFiniteLossError):
         return "the weights have taken steps with this loss"
     if runner.world_size > 1:

@@ -219,6 +219,7 @@ def _signal_handlers_kept() -> Iterator[None]:
 
 
 def _agent_config(nproc: int, max_restarts: int, meeting: Meeting) -> Any:
+    """The configuration of torch's elastic agent for the processes of this machine."""
     from torch.distributed.launcher.api import LaunchConfig
 
     return LaunchConfig(

@@ -73,6 +73,7 @@ class LogProcessor:
         self._check_custom_cfg()
 
     def _check_custom_cfg(self) -> None:
+        """Refuses custom statistics that lack a key, share a name, or have a window that cannot be counted."""
         names: set[str] = set()
         for index, cfg in enumerate(self.custom_cfg):
             missing = [key for key in ("data_src", "method_name") if key not in cfg]

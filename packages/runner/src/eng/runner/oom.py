@@ -83,6 +83,7 @@ class SplitStep:
             empty_cache()
 
     def _halve(self, data_batch: object, error: BaseException) -> None:
+        """Halves the micro-batch; raises ``error`` again where the step failed with a single sample."""
         size = batch_length(data_batch)
         if self.micro_batch is None:
             tried = size
@@ -100,6 +101,7 @@ class SplitStep:
         )
 
     def _in_parts(self, data_batch: object) -> dict[str, torch.Tensor]:
+        """One training step, in parts of at most ``micro_batch`` samples where memory ran out before."""
         model: Any = self._model
         total = batch_length(data_batch)
         if self.micro_batch is None or total <= self.micro_batch:
@@ -185,6 +187,7 @@ def batch_length(batch: Any) -> int:
 
 
 def _length(value: object) -> int | None:
+    """Entries of a tensor or list along its first dimension, or of the first such value of a mapping; None of anything else."""
     if isinstance(value, torch.Tensor):
         if value.dim():
             return value.shape[0]

@@ -93,6 +93,7 @@ def convert_precision(model: nn.Module, setting: Mapping[str, Any] | None) -> li
 
 
 def _linear_layers(model: nn.Module, settings: PrecisionSettings) -> set[str]:
+    """Names of the linear layers that are converted: those that are named, not skipped, and of fitting sizes."""
     layers = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear) and name}
     chosen = _named(layers, settings.modules, "modules") - _named(layers, settings.skip, "skip")
     fitting = {name for name in chosen if not any(size % _MULTIPLE_OF for size in layers[name].weight.shape)}

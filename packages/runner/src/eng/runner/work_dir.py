@@ -136,6 +136,7 @@ def _write(file: int, facts: dict[str, Any]) -> None:
 
 
 def _warn(work_dir: str, data: bytes) -> None:
+    """Warns of a live run that trains in the same work dir, as its lock file tells."""
     try:
         facts = json.loads(data)
         if not is_alive({**facts, "pid": int(facts["pid"])}):

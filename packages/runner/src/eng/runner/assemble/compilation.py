@@ -65,6 +65,7 @@ def compile_model(model: nn.Module, options: bool | Mapping[str, Any]) -> None:
 
 
 def _compile_region(module: nn.Module, keywords: Mapping[str, Any]) -> None:
+    """Compiles one module in place, also a container of torch's own, whose forward the compiler leaves alone."""
     if not type(module).forward.__module__.startswith("torch."):
         module.compile(**keywords)
         return
@@ -108,6 +109,7 @@ def kept_outputs(model: nn.Module, outputs: object) -> Any:
 
 
 def _limit_recompiles(limit: int | None, action: str) -> None:
+    """Sets, for the process, how often the compiler compiles a function again, and whether more is an error."""
     if action not in ("warn", "raise"):
         raise SettingsError(f"compile: on_recompile_limit must be 'warn' or 'raise', got {action!r}")
     if limit is None and action == "warn":

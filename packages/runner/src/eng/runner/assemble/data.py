@@ -95,6 +95,7 @@ def _build_dataset(dataset: object) -> Any:
 
 
 def _build_sampler(cfg: MutableMapping[str, Any], dataset: object, seed: int | None) -> Any:
+    """The sampler of a loader's config; None for a stream, and DefaultSampler where the config names none."""
     sampler = cfg.pop("sampler", None)
     shuffle = cfg.pop("shuffle", None)
     if _is_stream(dataset):
@@ -152,6 +153,7 @@ def _function(spec: Any) -> Callable[..., Any]:
 
 
 def _worker_init_fn(spec: object, num_workers: int, seed: int | None) -> Callable[[int], None] | None:
+    """What a worker process of a loader does first; None where the loader has no workers and the config no function."""
     if num_workers == 0 and spec is None:
         return None
     if isinstance(spec, Mapping) and seed is not None:

@@ -48,6 +48,7 @@ def build_optim_wrapper(optim_wrapper: object, model: nn.Module) -> Any:
 
 
 def _assembled(optim_wrapper: object, model: nn.Module) -> Any:
+    """A wrapper from what a user may give as ``optim_wrapper``; see :func:`build_optim_wrapper`."""
     if isinstance(optim_wrapper, (OptimWrapper, OptimWrapperDict)):
         return optim_wrapper
     if isinstance(optim_wrapper, Optimizer):
@@ -163,6 +164,7 @@ def _build_list(
     max_iters: int,
     by_epoch: bool,
 ) -> list[Any]:
+    """The schedulers of one optimizer, built and checked; schedules that change nothing are warned about."""
     built = []
     for entry in schedulers if isinstance(schedulers, (list, tuple)) else [schedulers]:
         if isinstance(entry, Mapping):
@@ -198,6 +200,7 @@ def _checked(scheduler: object) -> Any:
 
 
 def _refuse_torchs(scheduler_type: object) -> None:
+    """Refuses torch's own schedulers, which do not say whether they count epochs or iterations."""
     cls = scheduler_type
     if isinstance(scheduler_type, str):
         cls = PARAM_SCHEDULERS.get(scheduler_type)

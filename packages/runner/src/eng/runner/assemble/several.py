@@ -79,6 +79,7 @@ def is_named_by(setting: object, names: list[str]) -> bool:
 
 
 def _by_set(key: str, setting: Any, names: list[str], is_named: bool) -> dict[str, Any]:
+    """A setting for each set: the entry of its name, or one setting for all sets."""
     if not is_named:
         return dict.fromkeys(names, setting)
     for name in setting:

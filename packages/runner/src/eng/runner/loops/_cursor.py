@@ -101,6 +101,7 @@ class _Skip:
         return self._indices()  # an iterator with workers asks twice and draws from the second one
 
     def _indices(self) -> Iterator[Any]:
+        """The indices of one pass; the first pass begins at its ``start``-th index."""
         if self._is_over:
             yield from self.inner
             return
@@ -157,6 +158,7 @@ class _OrAnew:
 
 
 def _read_past(loader: Any, start: int, on_start: Callable[[], None]) -> Iterator[Any]:
+    """Reads and drops the first ``start`` batches, for data that cannot be entered in the middle."""
     batches: Iterator[Any] = iter(loader)
     passed = track(itertools.islice(batches, start), "skip", start, unit="batches", delay_seconds=LONG_LOAD_S)
     samples = sum(count_samples(batch) for batch in passed)
@@ -235,6 +237,7 @@ class _InfiniteDataloaderIterator:
         self._iterator = iter(())
 
     def _next_pass(self) -> Any:
+        """Begins the next pass and gives its first batch; warns at the end of the first pass."""
         if not self._has_warned and not isinstance(self._dataloader, RepeatedBatches):
             self._has_warned = True
             logger.warning("%s", self._end_of_pass())
@@ -250,6 +253,7 @@ class _InfiniteDataloaderIterator:
         return batch
 
     def _end_of_pass(self) -> str:
+        """The warning at the end of the first pass, for a loader with a length or for a stream."""
         if length_of(self._dataloader) is not None:
             text = "Reached the end of the dataloader, which begins again here and at each further end"
             if not self._takes_sampler():
@@ -270,6 +274,7 @@ class _InfiniteDataloaderIterator:
         return hasattr(dataset, "__getitem__") and not isinstance(dataset, IterableDataset) and not is_part
 
     def _nothing_left(self) -> str:
+        """The error for data that cannot be read a second time, or that give no batch at all."""
         if not self._given:
             return "the training dataloader gives no batch"
         wanted = "the run"

@@ -200,6 +200,7 @@ def _samplers(loader: object) -> Iterator[tuple[str, Any]]:
 
 
 def _state_of(sampler: Any) -> dict[str, Any]:
+    """The state of one sampler as plain data: its generators, its seed and epoch, and its own ``state_dict``."""
     state: dict[str, Any] = {}
     generators = {name: _get_state(value) for name, value in vars(sampler).items() if isinstance(value, _KINDS)}
     if generators:
@@ -224,6 +225,7 @@ def _keeps_state(sampler: object) -> bool:
 
 
 def _get_state(generator: Any) -> Any:
+    """The state of a generator of torch, Python or numpy, as plain data and tensors."""
     if isinstance(generator, torch.Generator):
         return generator.get_state()
     if isinstance(generator, random.Random):

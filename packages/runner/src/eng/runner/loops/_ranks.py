@@ -95,6 +95,7 @@ def while_all_have_one(batches: Iterable[Any], loader: object = None) -> Iterabl
 
 
 def _agreed(batches: Iterator[Any]) -> Iterator[Any]:
+    """The batches up to the first one that any rank lacks; the ranks exchange a flag ahead of each batch."""
     while True:
         batch = next(batches, _END)
         have_one = all_gather_object(batch is not _END)

@@ -123,6 +123,7 @@ class EpochBasedTrainLoop(TrainLoop):
         )
 
     def _numbered_batches(self) -> Iterable[tuple[int, Any]]:
+        """The batches of the current pass with their numbers, from where a resumed run enters the pass."""
         start, on_start = self._start_batch, self._enter_pass()
         self._start_batch = 0
         self._pass_begin = (self._epoch, self._iter - start)

@@ -77,6 +77,7 @@ class CodeVersion:
         return {"revision": self.revision, "diff": digest(diff.encode()) if diff else None}
 
     def _call(self, folder: Path, arguments: Iterable[str]) -> None:
+        """Starts git in a folder; nothing where git is not installed."""
         output = tempfile.TemporaryFile()  # noqa: SIM115  # read and closed in _read; a pipe would block a long diff
         try:
             process = subprocess.Popen(  # noqa: S603  # git, with words of this file
@@ -98,6 +99,7 @@ class CodeVersion:
         return any(next(parent.glob(_START), None) is not None for parent in parents)
 
     def _read(self) -> tuple[str | None, str]:
+        """The revision, and the changes that are not committed with the names of files that git does not know; read once."""
         if self._answers is None:
             calls, self._calls = self._calls, []
             answers = [_answer(process, output) for process, output in calls]
@@ -112,6 +114,7 @@ class CodeVersion:
 
 
 def _answer(process: subprocess.Popen[bytes], output: IO[bytes]) -> str:
+    """What git printed; empty where it failed or did not answer in time."""
     with output:
         try:
             status = process.wait(_PATIENCE_S)

@@ -100,6 +100,7 @@ def _fingerprint_and_unknown(dataset: object) -> dict[str, Any]:
 
 
 def _parts(value: object, depth: int, walk: _Walk) -> Iterator[bytes]:
+    """What a value adds to a fingerprint; objects are followed to a depth, and each of them once."""
     if isinstance(value, float) and _is_time_of_now(value):
         yield b"time"
     elif isinstance(value, (str, bytes, Number, type(None))):
@@ -121,6 +122,7 @@ def _is_time_of_now(value: float) -> bool:
 
 
 def _container(value: object, depth: int, walk: _Walk) -> Iterator[bytes]:
+    """What a container or an object adds to a fingerprint, by its kind."""
     yield type(value).__qualname__.encode()
     if isinstance(value, Mapping):
         yield from sorted(_entry(key, value[key], depth, walk) for key in value)
@@ -210,6 +212,7 @@ def _file_size(name: str) -> bytes:
 
 
 def _array(value: torch.Tensor | np.ndarray[Any, Any]) -> Iterator[bytes]:
+    """Type, shape and up to ``_LIMIT`` evenly spread elements of a tensor or array."""
     yield f"{value.dtype}{tuple(value.shape)}".encode()
     if isinstance(value, torch.Tensor):
         if value.device.type != "cpu" or value.layout is not torch.strided:

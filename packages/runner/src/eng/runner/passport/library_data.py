@@ -74,6 +74,7 @@ def library_content(value: object, unknown: set[str]) -> list[bytes]:
 
 
 def _contents(value: object, depth: int, seen: dict[int, Any], *, has_length: bool) -> Iterator[bytes]:
+    """What an object of a library adds to a fingerprint: files, tables, and arrays where the dataset has a length."""
     if isinstance(value, (str, Path)):
         yield from _file(str(value))
     elif isinstance(value, (torch.Tensor, np.ndarray)):

@@ -104,6 +104,7 @@ class TellDataHook(Hook):
 
 
 def _code_lines(passport: Mapping[str, Any], project: Path | None) -> Iterator[str]:
+    """Lines about a revision and source files that are not those of the recorded run."""
     recorded = passport.get("code")
     if not isinstance(recorded, Mapping):
         return

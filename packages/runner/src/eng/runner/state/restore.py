@@ -96,6 +96,7 @@ def restore_position(train_loop: BaseLoop, checkpoint: Mapping[str, Any], *, tak
 
 
 def _position_from_meta(train_loop: BaseLoop, meta: Mapping[str, Any]) -> dict[str, Any]:
+    """The position of a run that a checkpoint of MMEngine tells: the place in the data follows from epoch and iteration."""
     epoch, iteration = meta.get("epoch", 0), meta.get("iter", 0)
     batch, passes = 0, epoch
     length = length_of(train_loop.dataloader)
@@ -252,6 +253,7 @@ def run_differences(
 
 
 def _plain(value: object) -> Any:
+    """Nested metainfo as Python's own lists and numbers, so that two of them can be compared."""
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (np.ndarray, np.generic, torch.Tensor)):

@@ -396,6 +396,7 @@ class RunState:
             ) from error
 
     def _restore_schedulers(self, saved: object, has_optimizer_state: bool, plans_again: bool) -> list[str]:
+        """Gives schedulers their progress, or counts the run's steps for new ones, and tells what differs."""
         schedulers, loop = self._run.scheduler_part.need(), self._run.train_part.need()
         if "param_scheduler" in self.take:
             restore.count_steps(schedulers, loop.iter, _epoch_length(loop))

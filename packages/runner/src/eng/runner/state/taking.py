@@ -80,6 +80,7 @@ def check_take(take: Sequence[str], before: Mapping[str, Any], now: Mapping[str,
 
 
 def _line(section: str, key: str, before: str, now: str, take: Sequence[str]) -> str:
+    """The line about one difference, by the section of the facts that it belongs to."""
     values = f"{before} in the checkpoint and {now} now"
     if section == "config":
         return f"{key}: {values}; {_winner(key, take)}"
@@ -93,6 +94,7 @@ def _line(section: str, key: str, before: str, now: str, take: Sequence[str]) ->
 
 
 def _winner(key: str, take: Sequence[str]) -> str:
+    """Which of two values of a setting a resumed run uses, in words."""
     if covers(take, key):
         return "the new value is taken"
     if _is_hyperparameter(key):

@@ -199,6 +199,7 @@ def import_deepspeed() -> Any:
 
 
 def _of_wrapper(optim_wrapper: OptimWrapper, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys of DeepSpeed's config that follow from the optimizer wrapper: clipping, accumulation and the batch size."""
     clip = optim_wrapper.clip_grad_kwargs or {}
     if clip and "max_norm" not in clip:
         raise SettingsError("DeepSpeed clips by the norm only: clip_grad=dict(max_norm=...)")

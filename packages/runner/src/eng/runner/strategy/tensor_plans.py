@@ -199,6 +199,7 @@ def _leave_tied(styles: dict[str, str], model: nn.Module, *, refuse: bool) -> No
 
 
 def _check_size(name: str, layer: nn.Module | None, style: str, ranks: int) -> None:
+    """Makes sure that the ranks can share the split side of a layer evenly."""
     if layer is None:
         return
     if style.startswith("rowwise"):

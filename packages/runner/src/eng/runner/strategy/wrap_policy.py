@@ -51,6 +51,8 @@ def _only_item(policy: Mapping[str, Any]) -> tuple[str, Any]:
 
 
 def _by_size(smallest: int, model: nn.Module) -> Callable[..., bool]:
+    """A policy that wraps modules with at least ``smallest`` parameters."""
+
     def wants(module: nn.Module, recurse: bool, nonwrapped_numel: int) -> bool:
         return nonwrapped_numel >= smallest
 
@@ -64,6 +66,7 @@ def _by_size(smallest: int, model: nn.Module) -> Callable[..., bool]:
 
 
 def _by_class(values: list[Any], model: nn.Module) -> list[nn.Module]:
+    """The modules of the classes, which are given as classes or by name."""
     known = {cls.__name__ for module in model.modules() for cls in type(module).__mro__[:-2]}
     chosen: list[nn.Module] = []
     for value in values:

@@ -74,6 +74,7 @@ class Watcher:
         return watched
 
     def _read(self, path: Path) -> _Reading:
+        """The curves of a run, read again only where the file has changed."""
         before = self._readings.get(path)
         try:
             file = find_scalars(path)
@@ -126,6 +127,7 @@ def _damage_note(damage: Damage) -> str:
 
 
 def _status(start: Start | None, curves: Curves, note: str) -> str:
+    """What is shown behind the name of a run: its status, its last iteration, its best metric and damage of its file."""
     parts = []
     if start is not None:
         parts = [start.status]

@@ -42,6 +42,7 @@ def screen_lines(watched: Sequence[Watched], columns: int, rows: int, *, fancy: 
 
 
 def _run_lines(run: Watched, columns: int, fancy: bool) -> Iterator[str]:
+    """The lines of one run: its title with its status, and a small picture of each curve."""
     yield printable(f"{run.curves.title}  {run.status}", one_line=True)
     shown = [name for name in in_order(run.curves.names) if not is_timing(name)][:_MOST_CURVES]
     width = max((len(printable(name, one_line=True)) for name in shown), default=0)

@@ -93,6 +93,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_error(404)
 
     def _answer(self, text: str, media_type: str, status: int = 200) -> None:
+        """Sends a text with headers that keep other sites and caches away from it."""
         body = text.encode("utf-8", "backslashreplace")
         self.send_response(status)
         self.send_header("Content-Type", media_type)
