@@ -150,7 +150,8 @@ def terminal_text(markdown: str) -> str:
         >>> terminal_text("See [Data](../dataset.md#folds) and [torch](https://pytorch.org).")
         'See Data (eng help dataset) and torch (https://pytorch.org).'
     """
-    parts = re.split(r"(^```.*?^```$)", markdown, flags=re.MULTILINE | re.DOTALL)
+    without_anchors = re.sub(r"^(#+ .*?) \{ #[\w-]+ \}$", r"\1", markdown, flags=re.MULTILINE)
+    parts = re.split(r"(^```.*?^```$)", without_anchors, flags=re.MULTILINE | re.DOTALL)
     return "".join(part if part.startswith("```") else _LINK.sub(_reference, part) for part in parts)
 
 
