@@ -53,6 +53,7 @@ def _own_types() -> Table:
 
 
 def _containers() -> Table:
+    """Constructors of dicts, lists, sets and the mappings of other libraries that checkpoints hold."""
     ordered = Constructor(OrderedDict, _mapping_of(OrderedDict), _set_metadata, (OrderedDict,))
     plain = Constructor(PlainMapping, _mapping_of(OrderedDict), None)
     return {
@@ -70,6 +71,7 @@ def _containers() -> Table:
 
 
 def _scalars() -> Table:
+    """Constructors of numbers, texts, bytes, slices and ranges."""
     span = Constructor(range, _whole_numbers(range))
     return {
         "builtins.int": Constructor(int, _scalar_of(int)),
@@ -110,6 +112,8 @@ class PlainMapping:
 
 
 def _mapping_of(mapping_class: type[dict[Any, Any]]) -> Callable[..., Any]:
+    """A function that fills a mapping of a class and charges each item to the machine's budget."""
+
     def make(machine: PickleMachine, *args: Any) -> Any:
         """A mapping with the items of `args`; a default factory among them is ignored."""
         mapping = mapping_class()

@@ -120,6 +120,7 @@ class Archive:
         return bytes(data)
 
     def _read_into(self, member: zipfile.ZipInfo, target: memoryview) -> None:
+        """Fills `target` with a record, and compares its checksum where the archive is verified."""
         self._file.seek(self._start_of(member))
         checksum = 0
         for begin in range(0, len(target), _CHUNK):
@@ -131,6 +132,7 @@ class Archive:
         self._compare(member, checksum if self._verify else member.CRC)
 
     def _checksum(self, member: zipfile.ZipInfo, buffer: memoryview) -> None:
+        """Compares a record with its checksum without keeping its bytes; `buffer` holds a part at a time."""
         self._file.seek(self._start_of(member))
         checksum, remaining = 0, member.file_size
         while remaining:

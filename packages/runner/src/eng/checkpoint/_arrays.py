@@ -160,6 +160,7 @@ def _history(_: PickleMachine) -> HistoryBuffer:
 
 
 def _build_history(machine: PickleMachine, buffer: HistoryBuffer, state: Any) -> None:
+    """Sets the state of a HistoryBuffer after a check of its types, lengths and numbers."""
     if not isinstance(state, dict):
         raise MalformedPickleError("it has a history whose state is no dict")
     values, counts = np.asarray(state.get("_log_history")), np.asarray(state.get("_count_history"))

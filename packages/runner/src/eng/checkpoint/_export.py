@@ -72,6 +72,7 @@ def export_weights(
 
 
 def _chosen(checkpoint: Mapping[str, Any], which: Which, source: str) -> dict[str, Tensor]:
+    """The weights of a checkpoint that `which` asks for: as stored, the average, or the trained ones behind an average."""
     stored = dict(tensors_in(checkpoint, source))
     if not stored:
         raise BrokenCheckpointError(source, "there are no weights in it")

@@ -93,6 +93,7 @@ def verify_folder(path: str | os.PathLike[str]) -> None:
 
 
 def _stored_tensors(folder: Path) -> dict[str, StoredTensor]:
+    """The tensors of a sharded checkpoint by name; their values are read later, piece by piece."""
     _require_metadata(folder)
     metadata, parts = read_shard_metadata(folder)
     stored = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -186,17 +186,21 @@ def _look_into(file: Path, is_named: bool) -> _Candidate | None:
         return None
     facts: dict[str, Any] = meta if isinstance(meta, dict) else {}
     number, run_id, saved_ns = facts.get("save_number"), facts.get("run_id"), facts.get("time_ns")
-    counts = isinstance(number, Integral) and isinstance(run_id, str)
     changed_ns = _changed_ns(file)
-    return _Candidate(
-        str(file),
-        int(facts["iter"]) if is_of_run else 0,
-        isinstance(checkpoint, dict) and "optimizer" in checkpoint,
-        str(run_id) if counts else "",
-        int(number) if counts else 0,  # type: ignore[arg-type]  # checked above
-        int(saved_ns) if isinstance(saved_ns, Integral) else changed_ns,
-        changed_ns,
+    candidate = _Candidate(
+        path=str(file),
+        iteration=int(facts["iter"]) if is_of_run else 0,
+        can_resume=isinstance(checkpoint, dict) and "optimizer" in checkpoint,
+        run_id="",
+        save_number=0,
+        saved_ns=changed_ns,
+        changed_ns=changed_ns,
     )
+    if isinstance(number, Integral) and isinstance(run_id, str):
+        candidate = replace(candidate, run_id=run_id, save_number=int(number))
+    if isinstance(saved_ns, Integral):
+        candidate = replace(candidate, saved_ns=int(saved_ns))
+    return candidate
 
 
 def _skip(path: str, error: Exception) -> None:
@@ -255,6 +259,7 @@ def _are_of_one_run(first: Path, second: Path) -> bool:
 
 
 def _remote_pointer(folder: str) -> str | None:
+    """The checkpoint that the pointer file of a remote folder names; None without a pointer, or where it names nothing."""
     from eng.fileio import exists, get_text
 
     pointer = f"{folder.rstrip('/')}/{POINTER}"

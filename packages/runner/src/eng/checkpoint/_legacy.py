@@ -104,6 +104,7 @@ def _parts(identity: Any) -> tuple[str, torch.dtype, str, int, Any]:
 
 
 def _view_of(memory: torch.UntypedStorage, dtype: torch.dtype, view: Any) -> Storage:
+    """A storage, or the part of it that `view` (key, first value, number of values) describes."""
     if view is None:
         return Storage(memory, dtype)
     if not isinstance(view, tuple) or len(view) != 3 or any(type(n) is not int or n < 0 for n in view[1:]):

@@ -253,6 +253,7 @@ class PickleMachine:
         self._push(tuple(reversed(items)))
 
     def _name(self, module: Any, name: Any) -> None:
+        """Pushes the object that a dotted name stands for; only names of the table are allowed."""
         if not isinstance(module, str) or not isinstance(name, str):
             raise MalformedPickleError("the pickle has a name that is no text")
         full = f"{_MODULES.get(module, module)}.{name}"
@@ -340,6 +341,7 @@ def check_shape(value: Any, most: int) -> None:
 
 
 def _measured(children: list[Any], sizes: Mapping[int, tuple[int, int]], most: int) -> tuple[int, int]:
+    """Number of values in a container and its nesting depth, from the sizes of its children."""
     total, depth = 1, 0
     for child in children:
         size, below = sizes.get(id(child), (1, 0)) if isinstance(child, _CONTAINERS) else (1, 0)

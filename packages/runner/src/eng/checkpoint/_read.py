@@ -129,6 +129,7 @@ def _read(
     trust: bool,
     memory: torch.UntypedStorage | None = None,
 ) -> Any:
+    """Reads an open checkpoint file in either format; whatever a damaged file raises becomes a BrokenCheckpointError."""
     try:
         if not file.read(1):
             raise BrokenCheckpointError(shown, "it is empty")

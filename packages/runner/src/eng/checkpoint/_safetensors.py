@@ -115,6 +115,7 @@ def write_safetensors_folder(weights: Weights, folder: Path, meta: Mapping[str, 
 
 
 def _grouped(stored: Mapping[str, StoredTensor], max_file_bytes: int) -> list[list[str]]:
+    """Names of tensors, in groups whose files stay below `max_file_bytes`; a larger tensor gets a file of its own."""
     groups: list[list[str]] = [[]]
     size_bytes = 0
     for name, tensor in stored.items():
@@ -127,6 +128,7 @@ def _grouped(stored: Mapping[str, StoredTensor], max_file_bytes: int) -> list[li
 
 
 def _header(stored: Mapping[str, StoredTensor], meta: Mapping[str, str]) -> bytes:
+    """The JSON header of a safetensors file, padded with spaces to a multiple of 8 bytes."""
     header: dict[str, Any] = {"__metadata__": {"format": "pt", **meta}}
     begin = 0
     for name, tensor in stored.items():
@@ -151,6 +153,7 @@ def _read_index(path: Path) -> dict[str, str]:
 
 
 def _open_file(path: Path) -> dict[str, StoredTensor]:
+    """The tensors of a safetensors file by name; only its header is read."""
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint file {path}")
     size_bytes = path.stat().st_size
@@ -170,6 +173,7 @@ def _open_file(path: Path) -> dict[str, StoredTensor]:
 
 
 def _entry(path: Path, entry: Mapping[str, Any], data_begin: int, size_bytes: int) -> StoredTensor:
+    """One tensor of a safetensors header, whose offsets are checked against its shape and the size of the file."""
     dtype, shape = _DTYPES[entry["dtype"]], torch.Size(entry["shape"])
     begin, end = entry["data_offsets"]
     is_sound = type(begin) is type(end) is int and all(length >= 0 for length in shape)

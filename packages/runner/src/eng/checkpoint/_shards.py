@@ -71,6 +71,7 @@ class Part:
 
 @cache
 def _table() -> Table:
+    """Constructors for a metadata file: torch's classes become records, so that no code of theirs runs."""
     table = {name: entry for name, entry in allowed_types().items() if name.split(".")[0] in ("torch", "pathlib")}
     for module, names in _CLASSES.items():
         for name in names:
@@ -147,6 +148,7 @@ class _Description:
         return Metadata(tensors, None, None, None, version), parts
 
     def _tensor(self, key: Any, entry: Any) -> TensorStorageMetadata:
+        """The description of one tensor, whose chunks have to cover its values and fit the files."""
         if not isinstance(key, str) or not isinstance(entry, _Record):
             raise MalformedPickleError("it describes something else than tensors")
         if entry.name != "TensorStorageMetadata":
@@ -241,6 +243,7 @@ class ShardReader(StorageReader):
         return future
 
     def _chunk(self, index: MetadataIndex) -> torch.Tensor:
+        """Reads one chunk of a tensor out of its file."""
         part = self._parts[index]
         path = self._folder / part.file
         with path.open("rb") as file:

@@ -40,6 +40,7 @@ class SnapshotBuffers:
             event.synchronize()
 
     def _copy(self, value: Any, path: tuple[Any, ...], copied: dict[tuple[Any, ...], torch.Tensor]) -> Any:
+        """A copy of a nested state; `path` holds the keys that lead to `value` and finds the buffer of the last snapshot."""
         if isinstance(value, torch.Tensor):
             return self._copy_tensor(value, path, copied)
         if isinstance(value, _IMMUTABLE):
@@ -57,6 +58,7 @@ class SnapshotBuffers:
     def _copy_tensor(
         self, tensor: torch.Tensor, path: tuple[Any, ...], copied: dict[tuple[Any, ...], torch.Tensor]
     ) -> Any:
+        """Copies a tensor into the host buffer that the last snapshot used for the same path."""
         tensor = tensor.detach()
         # Tied weights are one tensor in the file as in the model.
         identity = (tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride(), tensor.device)

@@ -144,6 +144,7 @@ def list_checkpoints(folder: str | Path) -> list[ListedCheckpoint]:
 
 
 def _listed(path: Path, last: Path | None) -> ListedCheckpoint:
+    """One row of a list of checkpoints; a broken file is a row with its problem."""
     size_bytes, is_last = _size_bytes(path), last is not None and path.resolve() == last.resolve()
     try:
         verify_any(path)

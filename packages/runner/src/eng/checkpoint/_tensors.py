@@ -76,6 +76,7 @@ def _values() -> Table:
 
 
 def _rebuilders() -> Table:
+    """Constructors of tensors by the functions of torch that checkpoints name."""
     functions: dict[str, Callable[..., Any]] = {
         "torch._utils._rebuild_tensor": _view,
         "torch._utils._rebuild_tensor_v2": _tensor,
@@ -237,6 +238,7 @@ def _with_attributes(
 
 
 def _sparse(_: PickleMachine, layout: Any, data: Any) -> torch.Tensor:
+    """A sparse tensor in COO or a compressed layout; torch checks its indices."""
     if not isinstance(data, tuple) or not 3 <= len(data) <= 4:
         raise MalformedPickleError("it has a sparse tensor that is none")
     if layout == torch.sparse_coo:
@@ -268,6 +270,7 @@ def _quantized(
     requires_grad: Any = False,
     hooks: Any = None,
 ) -> torch.Tensor:
+    """A quantized tensor on the storage of its integers."""
     dtype = storage.dtype if isinstance(storage, Storage) else torch.uint8
     offset, size, stride = _checked(storage, offset, size, stride, dtype)
     if dtype not in _QUANTIZED or _elements(size) * dtype.itemsize > storage.memory.nbytes():

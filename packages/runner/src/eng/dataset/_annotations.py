@@ -41,6 +41,7 @@ def read(file: str) -> tuple[dict[str, Any], list[Any]]:
 
 
 def _load(file: str) -> Any:
+    """The content of an annotation file; errors of its parser name the file."""
     if not isinstance(file, str):
         raise AnnotationTypeError("ann_file", f"must be the path of a file, got {type(file).__name__}: {file!r}")
     if not file:

@@ -72,6 +72,7 @@ def _check_format(out: Path) -> None:
 
 
 def _dataset_of(cfg: Any, split: str) -> Any:
+    """Builds the dataset of `split`, such as ``train`` or ``val/small``, from a config."""
     from eng.registry import DATASETS, DefaultScope
 
     mode, _, set_name = split.partition("/")

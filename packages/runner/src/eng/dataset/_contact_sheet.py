@@ -106,6 +106,7 @@ def draw_sheet(rows: Sequence[Sequence[Picture]], cell_px: int = 128) -> Image.I
 
 
 def _cell(picture: Picture, cell_px: int) -> Image.Image:
+    """A square picture of `cell_px` pixels with an image, scaled to fit, and its boxes."""
     from PIL import Image, ImageDraw
 
     height, width = picture.image.shape[:2]

@@ -154,6 +154,7 @@ def _published(descriptor: int, ends: Any) -> int:
 
 
 def _link_path(descriptor: int, ends: Any) -> Path | None:
+    """Where processes of this user look for an array with the same content; None where links cannot be trusted."""
     if not Path("/proc/self/fd").is_dir():
         return None
     folder = Path(tempfile.gettempdir(), f"eng-dataset-{os.getuid()}")

@@ -166,6 +166,7 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
         return parsed
 
     def _checked_infos(self, infos: Any) -> list[dict[str, Any]]:
+        """The annotations that ``parse_data_info`` returned, if they are a list of dicts."""
         if isinstance(infos, list) and all(isinstance(info, dict) for info in infos):
             return infos
         got = type(infos).__name__
@@ -280,6 +281,7 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
         return self.pipeline(self.get_data_info(idx))
 
     def _another(self, idx: int) -> Any:
+        """A random other sample, as the pipeline gave None for sample `idx`."""
         if self.test_mode:
             raise PipelineError(self, f"the pipeline gave None for sample {idx}, which test_mode does not allow", [idx])
         tried = [int(idx)]
@@ -369,6 +371,7 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
         return merged
 
     def _join_prefix(self) -> None:
+        """Puts ``data_root`` in front of the relative paths of the annotation file and of ``data_prefix``."""
         root = self.data_root or ""
         if self.ann_file and root and not _annotations.is_absolute(self.ann_file):
             self.ann_file = _annotations.join(root, self.ann_file)

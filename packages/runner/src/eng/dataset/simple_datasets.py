@@ -97,6 +97,7 @@ class CsvDataset(_FileDataset):
             return [self._sample(row, reader.line_num) for row in reader]
 
     def _sample(self, row: dict[str, Any], line: int) -> dict[str, Any]:
+        """A row of the table with its columns converted to their types."""
         if None in row or None in row.values():
             raise AnnotationError(f"{self.ann_file}:{line} has another number of columns than the first line")
         for column, name in self.dtypes.items():

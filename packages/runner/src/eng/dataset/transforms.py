@@ -112,6 +112,7 @@ class Resize(_ImageTransform):
         return [self._resized(image) for image in images]
 
     def _resized(self, image_CHW: torch.Tensor) -> torch.Tensor:
+        """The image at the size that is asked for; one number is the length of the shorter edge."""
         height, width = image_CHW.shape[-2:]
         size = self.size
         if isinstance(size, int):

@@ -87,6 +87,7 @@ def default_collate(data_batch: Sequence[Any]) -> Any:
 
 
 def _collate(batch: Sequence[Any], again: Callable[[Any], Any], leaves: Callable[[Any], Any]) -> Any:
+    """Collates samples by the class of the first one."""
     if not len(batch):
         raise ValueError("a batch needs one sample at least, got none")
     first = batch[0]
@@ -125,6 +126,7 @@ def _under(key: Any, batch: Sequence[Any]) -> list[Any]:
 
 
 def _collate_sequences(batch: Sequence[Any], again: Callable[[Any], Any], sample_class: Any) -> Any:
+    """Collates sequences of equal length, position by position."""
     lengths = {len(sample) for sample in batch}
     if len(lengths) > 1:
         raise RuntimeError(f"sequences in a batch must be equally long, got lengths {sorted(lengths)}")

@@ -60,6 +60,7 @@ class Columns:
 
 
 def _predicted(samples: Any) -> dict[Any, Any]:
+    """Predictions by name: lists over the samples, or tensors of the complete batch."""
     batch = getattr(samples, "batch", None)
     if isinstance(batch, Mapping):
         return dict(batch)
@@ -67,9 +68,9 @@ def _predicted(samples: Any) -> dict[Any, Any]:
         return dict(samples)
     if isinstance(samples, torch.Tensor):
         return {"preds": samples}
-    rows = (
-        [row.to_dict() if hasattr(row, "to_dict") else row for row in samples] if isinstance(samples, Iterable) else []
-    )
+    rows = []
+    if isinstance(samples, Iterable):
+        rows = [row.to_dict() if hasattr(row, "to_dict") else row for row in samples]
     if rows and all(isinstance(row, Mapping) for row in rows):
         return {name: [row[name] for row in rows] for name in rows[0] if all(name in row for row in rows)}
     return {"preds": rows} if rows else {}

@@ -108,6 +108,7 @@ class BatchMetric(metaclass=ABCMeta):
         return self.update
 
     def _arguments(self, columns: Columns) -> dict[str, Any]:
+        """The arguments of the metric's update, taken from the columns by their names."""
         parameters = inspect.signature(self._updater()).parameters
         arguments = {}
         for name, parameter in parameters.items():

@@ -109,6 +109,7 @@ def _are_losses(value: Any) -> bool:
 
 
 def _scalar(name: str, loss: Any) -> torch.Tensor:
+    """A loss as one number: tensors are averaged, the parts of a list are summed."""
     if isinstance(loss, torch.Tensor):
         # Not every accelerator has double precision.
         dtype = torch.float64 if loss.device.type == "cpu" else torch.float32

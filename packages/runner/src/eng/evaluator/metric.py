@@ -111,6 +111,7 @@ class BaseMetric(metaclass=ABCMeta):
         return computed
 
     def _named(self, results: list[Any]) -> dict[str, Any]:
+        """The computed metrics as a flat dict, with the prefix in front of each name."""
         metrics = self.compute_metrics(results)
         if not isinstance(metrics, Mapping):
             name = type(self).__name__

@@ -126,6 +126,7 @@ def _entries(index: str) -> tuple[ModelEntry, ...]:
 
 
 def _entries_of(root: Path, metafile: Path) -> Iterator[ModelEntry]:
+    """The models that a metafile lists and that have a config."""
     content: Any = load(str(metafile))
     # A metafile is a list of models, or a mapping with that list.
     models = content.get("Models") if isinstance(content, dict) else content

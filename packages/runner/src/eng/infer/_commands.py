@@ -117,6 +117,7 @@ def _weights_of(cfg: Any, path: str) -> str:
 
 
 def _save(pictures: Sequence[Any] | None, items: Sequence[str], folder: Path) -> None:
+    """Saves pictures as PNG files, named by their number and their input."""
     if not pictures:
         raise click.ClickException("--out-dir: this inferencer draws no pictures")
     pillow = optional_module("PIL.Image", "--out-dir", "pillow")

@@ -72,6 +72,7 @@ def published(name: str, scope: str) -> tuple[Config, str | None]:
 
 
 def _config_in(weights: str) -> Config:
+    """The config that a checkpoint holds, read without running code."""
     checkpoint = CheckpointLoader.load_checkpoint(weights, map_location="cpu")
     meta = checkpoint.get("meta", {}) if isinstance(checkpoint, Mapping) else {}
     text = meta.get("cfg") or meta.get("config")

@@ -129,6 +129,7 @@ class ConsoleHandler(_StreamHandler):
             self.handleError(record)
 
     def _print(self, record: logging.LogRecord) -> None:
+        """Prints a record in the colours of its level."""
         from rich.console import Console
         from rich.text import Text
 
@@ -187,6 +188,7 @@ def _quiet(handler: logging.Handler, filename: str) -> logging.Handler:
 
 
 def _file_handlers() -> dict[str, Any]:
+    """The handlers of the standard library that write to files, by class name."""
     import logging.handlers as handlers
 
     candidates = {"FileHandler": logging.FileHandler, **vars(handlers)}

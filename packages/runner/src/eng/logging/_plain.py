@@ -37,9 +37,9 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return value.detach().clone()
     if isinstance(value, np.generic) and value.dtype.kind in "biufc":
-        return (
-            value.astype(complex if value.dtype.kind == "c" else float).item() if value.itemsize > 8 else value.item()
-        )
+        if value.itemsize > 8:
+            value = value.astype(complex if value.dtype.kind == "c" else float)
+        return value.item()
     if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
         return _as_tensor(value)
     if isinstance(value, np.ndarray) and value.dtype.kind in "SU":

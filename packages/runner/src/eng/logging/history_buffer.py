@@ -77,6 +77,7 @@ class HistoryBuffer:
         self._reset(np.array(log_history), np.array(count_history))
 
     def _reset(self, values: np.ndarray, counts: np.ndarray) -> None:
+        """Sets values and weights, and forgets everything else that the buffer held."""
         self._store = np.array(values[-self.max_length :])
         self._count_store = np.array(counts[-self.max_length :])
         self._start, self._end = 0, len(self._store)
@@ -150,6 +151,7 @@ class HistoryBuffer:
         return bool(self._chunks) or not _PLAIN.issuperset(map(type, self._pending))
 
     def _admit(self, value: Any) -> Any:
+        """A value in the form in which it is kept: tensors are detached, arrays of one element become numbers."""
         if isinstance(value, torch.Tensor):
             if value.numel() != 1:
                 raise UsageTypeError(f"a logged tensor has one element; this one has the shape {tuple(value.shape)}")
@@ -330,6 +332,7 @@ class HistoryBuffer:
             self._tail *= 2
 
     def _window(self, size: int | None) -> tuple[np.ndarray, np.ndarray, Totals]:
+        """Values and weights of the last `size` updates, and the totals of updates that are not kept any more."""
         if size is not None and type(size) is not int and not isinstance(size, numbers.Integral):
             raise UsageTypeError(f"window_size is a number of updates, not {size!r}")
         self._settle()

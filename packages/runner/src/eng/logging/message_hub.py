@@ -272,6 +272,7 @@ class MessageHub(ManagerMixin):
         self._resumed_keys.update(state_dict["resumed_keys"])
 
     def _load_scalar(self, key: str, state: Any) -> None:
+        """Restores the history of one key from a checkpoint."""
         # in place where there is a history, as somebody may hold its recorder
         buffer = self._log_scalars.get(key) or HistoryBuffer()
         if isinstance(state, HistoryBuffer):

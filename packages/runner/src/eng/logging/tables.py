@@ -62,6 +62,7 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _block(row: Sequence[str], names: Sequence[str], columns: int, num_keys: int) -> list[str]:
+    """A row that is too wide for the screen, as a block of lines: its keys, then one cell per line."""
     width = max(map(len, names[num_keys:]), default=0)
     lines = [_INDENT.join(row[:num_keys])]
     for name, cell in zip(names[num_keys:], row[num_keys:], strict=True):

@@ -301,6 +301,7 @@ def _apply(module: nn.Module, cfg: dict[str, Any], wholemodule: bool = False) ->
 
 
 def _apply_overrides(module: nn.Module, override: Any, outer: dict[str, Any]) -> None:
+    """Initializes the children that ``override`` names."""
     for item in [override] if isinstance(override, Mapping) else _list_of(override, "override"):
         cfg = copy.deepcopy(dict(item))
         name = cfg.pop("name", None)

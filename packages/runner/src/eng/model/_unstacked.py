@@ -48,6 +48,7 @@ def _facts(column: Sequence[Any]) -> str:
 
 
 def _advice(columns: Mapping[Any, Sequence[Any]]) -> str:
+    """What to change in the config so that samples become tensors."""
     for key, column in columns.items():
         shapes = sorted({tuple(np.shape(item)) for item in column})
         if len(shapes) > 1:

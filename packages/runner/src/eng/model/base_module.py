@@ -153,6 +153,7 @@ def init_given_weights(model: nn.Module) -> None:
 
 
 def _initialize_child(child: Any, of_any_kind: bool) -> None:
+    """Calls ``init_weights`` of a child that was not initialized yet."""
     if is_model_wrapper(child) and not hasattr(child, "init_weights"):
         child = child.module
     if not isinstance(child, BaseModule) and not of_any_kind:

@@ -108,6 +108,7 @@ def restore_gradients(parameters: Sequence[tuple[str, torch.Tensor]], gradients:
 
 
 def _gradient_for(parameter: Any, gradient: torch.Tensor) -> torch.Tensor:
+    """A copy of a saved gradient on the device, in the type and with the sharding of its parameter."""
     gradient = gradient.to(parameter.device, parameter.dtype, copy=True)
     if not hasattr(parameter, "device_mesh"):
         return gradient

@@ -209,6 +209,7 @@ def _values(group: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _report(places: Mapping[str, Any], names: Sequence[str], in_model: Collection[str]) -> None:
+    """Warns of parameters whose optimizer state is missing or unused; an error where no name matches."""
     new, gone = [n for n in names if n not in places], sorted(set(places) - set(names))
     if len(new) == len(names):
         raise OptimError(

@@ -85,6 +85,7 @@ def _counts_epochs(train_cfg: Mapping[str, Any]) -> bool:
 def _preview(
     wrapper: Any, schedulers: list[Any], epoch_length: int | None, max_iters: int, accumulated: int
 ) -> Preview:
+    """The learning rates of one optimizer over the run."""
     ends = {
         "epoch": math.ceil(max_iters / epoch_length) if epoch_length else None,
         "iter": max_iters,
@@ -155,6 +156,7 @@ def _names(cfg: Mapping[str, Any]) -> list[str]:
 
 
 def _ask_dataset(dataloader: Mapping[str, Any], world_size: int) -> int:
+    """Iterations of an epoch on one rank, from the length of the dataset."""
     dataset = dataloader.get("dataset")
     try:
         samples = len(DATASETS.build(dataset) if isinstance(dataset, Mapping) else dataset)  # type: ignore[arg-type]  # the error is told below

@@ -113,6 +113,7 @@ class BackgroundWriter:
                 self._attempt(functools.partial(getattr(self.backend, method), *args, **kwargs), method)
 
     def _attempt(self, call: Callable[[], Any], method: str) -> None:
+        """Makes one call to a tracker, again after growing pauses, and drops the tracker when all attempts failed."""
         pause = self.patience.first_pause
         for attempt in range(1, self.patience.max_attempts + 1):
             try:

@@ -148,6 +148,7 @@ def _fixed(points_N2: np.ndarray, box: tuple[int, int, int, int], shift: int) ->
 
 
 def _strokes(points_N2: np.ndarray, width: float, style: str) -> list[np.ndarray]:
+    """The pieces of a polyline that its style draws: all of it, its dashes, or nothing."""
     if style not in _DASHES:
         raise UsageError(f"there is no line style {style!r}; there are {', '.join(map(repr, _DASHES))}")
     pattern = _DASHES[style]
@@ -252,6 +253,7 @@ def write(
 
 
 def _background(image: Image, box: tuple[int, int, int, int], size: int, settings: dict[str, Any]) -> None:
+    """Draws the box behind a text."""
     from .colors import to_rgb
 
     pad = settings.get("pad", 0.2)

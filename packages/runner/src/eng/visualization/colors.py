@@ -42,6 +42,7 @@ def to_rgb(color: Any) -> RGB | None:
 
 
 def _named(name: str) -> RGB:
+    """The colour of a name of matplotlib's or Pillow's."""
     if name in _LETTERS:
         return _LETTERS[name]
     colors = optional_module("PIL.ImageColor", f"the colour {name!r}", "pillow")

@@ -429,6 +429,7 @@ def _looks(count: int, edges: Any, styles: Any, widths: Any, faces: Any) -> list
 
 
 def _draw_marker(image: np.ndarray, point: np.ndarray, half: float, color: Any, marker: str) -> None:
+    """Draws one marker; `half` is half of its width in pixels."""
     if color is None:
         return
     look: dict[str, Any] = {"edge": None, "face": color, "width": 1.0, "style": "-", "alpha": 1.0}

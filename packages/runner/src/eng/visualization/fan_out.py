@@ -47,6 +47,7 @@ def build_backends(trackers: Any, save_dir: str | None) -> dict[str, BaseVisBack
 
 
 def _build(item: Any, save_dir: str | None) -> tuple[str, BaseVisBackend | None]:
+    """Name and tracker of a config or an object; the tracker is None where it has no folder to write to."""
     if isinstance(item, BaseVisBackend):
         return type(item).__name__, item
     if not isinstance(item, Mapping):

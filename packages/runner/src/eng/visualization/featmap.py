@@ -80,6 +80,7 @@ def _largest(map_CHW: torch.Tensor, count: int) -> torch.Tensor:
 def _side_by_side(
     map_CHW: torch.Tensor, image: np.ndarray | None, topk: int, arrangement: tuple[int, int], alpha: float
 ) -> np.ndarray:
+    """The feature map as one heat map, or its `topk` largest channels in a grid."""
     channels = len(map_CHW)
     if topk <= 0:
         if channels not in (1, 3):

@@ -42,6 +42,7 @@ def as_rgb(image: Any) -> np.ndarray:
 
 
 def _as_bytes(array: np.ndarray) -> np.ndarray:
+    """The image as uint8: rounded and cut off at 0 and 255."""
     if array.dtype == np.uint8:
         return array.copy()
     if array.dtype == bool:

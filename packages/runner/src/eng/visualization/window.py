@@ -32,6 +32,7 @@ def show(image: np.ndarray, title: str, wait_seconds: float, continue_key: str, 
 
 
 def _show_figure(image: np.ndarray, title: str, wait_seconds: float, continue_key: str) -> None:
+    """Shows an image in a matplotlib window until a key is pressed, the window is closed or the time is over."""
     plt = optional_module("matplotlib.pyplot", "a window with backend='matplotlib'")
     height, width = image.shape[:2]
     figure = plt.figure(title, figsize=(width / 100, height / 100), dpi=100, frameon=False)

@@ -83,6 +83,7 @@ class BatchReader:
         return [parts[key] for key in reading.positional], keywords, target
 
     def _reading_of(self, parts: Any) -> Reading:
+        """How a batch is handed to the network: which keys are inputs, and which one is the target."""
         keys: list[Key] = list(parts) if isinstance(parts, Mapping) else list(range(len(parts)))
         for key in (*_keys_in(self.inputs), *(() if self.targets is None else (self.targets,))):
             if key not in keys:
@@ -106,6 +107,7 @@ class BatchReader:
         return keys[-1] if is_sequence and len(keys) > 1 else None
 
     def _inferred(self, parts: Any, keys: list[Key], target: Key | None) -> Reading:
+        """Infers the inputs from the names of the network's arguments and the keys of the batch."""
         if not isinstance(parts, Mapping):
             places = [key for key in keys if key != target]
             if not self.has_loss and target is not None and self._arguments.takes_target(len(places)):
@@ -160,6 +162,7 @@ class _Arguments:
 
 
 def _arguments_of(network: Any) -> _Arguments:
+    """What the forward of a network takes; of a PEFT model, the forward of its base model."""
     base = network.get_base_model() if hasattr(network, "get_base_model") else network
     parameters = list(inspect.signature(base.forward).parameters.values())
     named = [

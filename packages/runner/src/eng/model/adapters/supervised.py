@@ -107,6 +107,7 @@ class SupervisedModel(BaseModel):
         return dict(loss) if isinstance(loss, Mapping) else {"loss": loss}
 
     def _without_loss(self, output: Any, batch: Any) -> Any:
+        """Raises the error for an output without a loss; its message says what is missing."""
         name = type(self.network).__name__
         parts = f"keys {list(batch)}" if isinstance(batch, Mapping) else f"form {type(batch).__name__}"
         if self.loss_function is not None:

@@ -168,6 +168,7 @@ def _offload(cpu_offload: Any) -> bool:
 
 
 def _mesh(device_type: str, group: Any, strategy: str) -> Any:
+    """The device mesh of a sharding strategy: one dimension, or two (machines, ranks of a machine) where it is hybrid."""
     from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
     if "HYBRID" not in strategy:
@@ -183,6 +184,7 @@ def _mesh(device_type: str, group: Any, strategy: str) -> Any:
 
 
 def _precision(mixed_precision: Any) -> Any:
+    """PyTorch's policy for mixed precision, from None, a dict or FSDP1's MixedPrecision."""
     from torch.distributed.fsdp import MixedPrecisionPolicy
 
     if mixed_precision is None:

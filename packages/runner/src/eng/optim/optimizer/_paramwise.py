@@ -142,6 +142,7 @@ def _lr_mult(site: Place, rules: Mapping[str, Any]) -> float:
 
 
 def _decay_mult(site: Place, rules: Mapping[str, Any]) -> float:
+    """The factor of weight decay by the first rule that applies: normalisation, bias, depthwise convolution, flat parameter."""
     norm = is_norm(site.module)
     module = site.module
     depthwise = isinstance(module, nn.Conv2d) and module.in_channels == module.groups
@@ -167,6 +168,7 @@ def _check_factor(rule: str, value: Any) -> None:
 
 
 def _check_custom(key: str, values: Any, group_values: Collection[str] | None) -> None:
+    """Checks the values of a custom key; unknown names are errors only where a known one is similar."""
     where = f"custom_keys[{key!r}]"
     if not isinstance(values, Mapping):
         raise OptimTypeError(f"paramwise_cfg.{where} must be a mapping such as dict(lr_mult=0.1), got {values!r}")

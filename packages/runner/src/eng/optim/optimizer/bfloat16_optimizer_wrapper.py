@@ -159,6 +159,7 @@ class BFloat16OptimWrapper(AmpOptimWrapper):
                 state[new] = state.pop(old)
 
     def _round(self, weight: torch.Tensor, wide: torch.Tensor, generators: dict[torch.device, torch.Generator]) -> None:
+        """Writes a float32 result back to its bfloat16 weight: kept beside it as a master weight, or rounded at random."""
         with torch.no_grad():
             if self.update == "master":
                 weight.copy_(wide)

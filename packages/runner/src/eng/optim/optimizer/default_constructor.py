@@ -162,6 +162,7 @@ class DefaultOptimWrapperConstructor:
         return params
 
     def _options(self, site: Place) -> dict[str, Any]:
+        """The values of a parameter's group, logged as the manual shows them."""
         values, key = options(site, self.paramwise_cfg, self.base_lr, self.base_wd)
         if key is not None:
             self._used_keys.add(key)
@@ -178,6 +179,7 @@ class DefaultOptimWrapperConstructor:
         logger.log(level, "%s is shared with another module; it is in the group of the first", site.path)
 
     def _warn_of_unused_keys(self, model: nn.Module) -> None:
+        """Warns of custom keys that match no parameter, or that longer keys hide."""
         paths = [name for name, _ in model.named_modules() if name] + [
             f".{name}" for name, _ in model.named_parameters()
         ]

@@ -66,6 +66,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             raise OptimError("LayerDecayOptimWrapperConstructor multiplies lr, which the optimizer's config must give")
 
     def _groups(self, model: nn.Module) -> Any:
+        """One group for each parameter, with a learning rate that decays with the distance to the last layer."""
         groups: list[dict[str, Any]] = []
         self.add_params(groups, model)
         names = {id(p): name_in_checkpoint(model, name) for name, p in model.named_parameters()}

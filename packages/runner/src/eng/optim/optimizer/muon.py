@@ -52,6 +52,7 @@ def _step_without_hooks() -> Callable[..., Any]:
 
 
 def _step_gathered(parameter: Any, options: dict[str, Any], state: dict[str, Any]) -> None:
+    """One step on the gathered matrix, whose result every rank scatters into its shard."""
     gathered = torch.nn.Parameter(_gathered(parameter))
     gathered.grad = _gathered(parameter.grad)
     optimizer = torch.optim.Muon([gathered], **options)

@@ -320,14 +320,17 @@ class OptimWrapper(BaseOptimWrapper):
             parameter name (copies; empty between windows) and ``weight``, the sum of the weights in the window (None
             without weights).
         """
-        open_window = not self.should_update()
-        return {
+        state: dict[str, Any] = {
             "inner_count": self._inner_count,
             "window_start": self._window_start(),
             "update_count": self.update_count,
-            "gradients": gradients_of(self.named_parameters()) if open_window else {},
-            "weight": self._window.total if open_window and self._window is not None else None,
+            "gradients": {},
+            "weight": None,
         }
+        if not self.should_update():
+            state["gradients"] = gradients_of(self.named_parameters())
+            state["weight"] = None if self._window is None else self._window.total
+        return state
 
     def load_accumulation_state(self, state: Mapping[str, Any]) -> None:
         """Takes over what :meth:`accumulation_state` gave; parameters get their gradients back.

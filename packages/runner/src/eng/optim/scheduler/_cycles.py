@@ -73,6 +73,7 @@ class CosineRestartParamScheduler(_ParamScheduler):
         super().__init__(optimizer, param_name, begin, end, last_step, by_epoch, verbose, by)
 
     def _get_value(self) -> list[Any]:
+        """The values of this step in the cosine period that it lies in; behind the last period they stay."""
         cycle = self.get_position_from_periods(self.last_step, self.cumulative_periods)
         if cycle is None:
             return self._present()
@@ -180,6 +181,7 @@ class OneCycleParamScheduler(_ParamScheduler):
         super()._set_base_values(groups)
 
     def _set_heights(self, optimizer: OptimizerType) -> None:
+        """Sets the highest value of each parameter group."""
         groups = optimizer.param_groups
         highest = self.eta_max if isinstance(self.eta_max, (list, tuple)) else [self.eta_max] * len(groups)
         if len(highest) != len(groups):
@@ -196,6 +198,7 @@ class OneCycleParamScheduler(_ParamScheduler):
         group["min_lr"] = group["initial_lr"] / self.final_div_factor
 
     def _get_value(self) -> list[Any]:
+        """The values of this step between the turning points of the cycle."""
         if self.last_step > self.total_steps:
             raise ScheduleError(
                 f"{type(self).__name__}: step {self.last_step + 1} of a cycle of {self.total_steps}; give total_steps "
@@ -212,6 +215,7 @@ class OneCycleParamScheduler(_ParamScheduler):
 def _check_one_cycle(
     name: str, param_name: str, total_steps: float | None, pct_start: float, anneal_strategy: str
 ) -> None:
+    """Checks the arguments of a one-cycle schedule."""
     if param_name != "lr":
         raise ScheduleError(f"{name} moves only the learning rate, 'lr', not {param_name!r}", "param_name")
     if total_steps is not None and not (

@@ -242,6 +242,7 @@ class _ParamScheduler:
         ]
 
     def _write(self, groups: list[dict[str, Any]], values: list[Any]) -> None:
+        """Sets the values of all parameter groups."""
         name = self.param_name
         for group, value in zip(groups, values, strict=True):
             if isinstance(group[name], _NUMBERS):
@@ -282,6 +283,7 @@ def _unit(name: str, by: str | None, by_epoch: bool) -> str:
 
 
 def _base_values(name: str, optimizer: OptimizerType, param_name: str, *, begins_anew: bool) -> list[float]:
+    """The initial values of all groups, which a schedule that starts at step 0 writes into the groups."""
     key = f"initial_{param_name}"
     for index, group in enumerate(optimizer.param_groups):
         if begins_anew and param_name not in group:

@@ -87,6 +87,7 @@ class ReduceOnPlateauParamScheduler(_ParamScheduler):
         self._last_value = self._present()
 
     def _check(self, rule: str, factor: float, threshold: float, threshold_rule: str) -> None:
+        """Checks the arguments that decide when a metric counts as better."""
         name = type(self).__name__
         if factor >= 1.0:
             raise ScheduleError(f"{name}: factor must be below 1, got {factor}", "factor")
@@ -100,6 +101,7 @@ class ReduceOnPlateauParamScheduler(_ParamScheduler):
                 raise ScheduleError(f"{name}: unknown {argument} {value!r}{suggest(value, known)}", argument)
 
     def _lowest(self, min_value: float | Sequence[float]) -> list[float]:
+        """The lower bound of each parameter group."""
         count = len(self.optimizer.param_groups)
         if not isinstance(min_value, (list, tuple)):
             return [min_value] * count  # type: ignore[list-item]  # a sequence is a list or a tuple here
@@ -136,6 +138,7 @@ class ReduceOnPlateauParamScheduler(_ParamScheduler):
         self._last_value = [_detached(value) for value in self._present()]
 
     def _follow(self, metrics: Mapping[str, Any]) -> None:
+        """Counts validations without an improvement, and reduces the values after more than ``patience`` of them."""
         if metrics.get(self.monitor) is None:
             raise MissingValueError(
                 f"{type(self).__name__} monitors {self.monitor!r}, which the validation does not give"

@@ -366,6 +366,7 @@ def _fraction(name: str, argument: str, value: float) -> float:
 
 
 def _ascending(name: str, milestones: Sequence[float]) -> list[int]:
+    """Milestones as whole numbers, which have to ascend."""
     if isinstance(milestones, str) or not hasattr(milestones, "__iter__"):
         raise ScheduleError(f"{name}: milestones must be a list of whole numbers, got {milestones!r}", "milestones")
     numbers = [int(milestone) for milestone in milestones]

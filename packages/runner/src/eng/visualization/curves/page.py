@@ -66,6 +66,7 @@ def page_data(
 
 
 def _charts(runs: Sequence[Curves], names: Sequence[str], most_points: int | None) -> list[dict[str, Any]]:
+    """The data of each chart for the page: its name, its axis and one curve for each run."""
     keys = dict.fromkeys(key for name in names for run in runs for key in run.points if key[0] == name)
     return [
         {

@@ -66,6 +66,7 @@ class MLflowVisBackend(TrackerVisBackend):
         self._artifact_location = artifact_location
 
     def _init_env(self) -> None:
+        """Starts a run on the tracking server; without one, in a SQLite file of the folder."""
         library("mlflow", type(self).__name__)
         from mlflow.tracking import MlflowClient
 

@@ -51,6 +51,7 @@ class WandbVisBackend(TrackerVisBackend):
         self._watch_kwargs = watch_kwargs or {}
 
     def _init_env(self) -> None:
+        """Starts a wandb run, and defines the axes of its curves."""
         wandb = library("wandb", type(self).__name__)
         Path(self._save_dir).mkdir(parents=True, exist_ok=True)
         self._wandb = wandb
@@ -98,6 +99,7 @@ class WandbVisBackend(TrackerVisBackend):
         self._run.log({name: self._wandb.Image(as_rgb(image)), "step": step})
 
     def _log_numbers(self, values: dict[str, float | int], step: int, position: Mapping[str, Any]) -> None:
+        """Sends the numbers of one step; those that an earlier start of the same run sent are left out."""
         mode, iteration, axis = position.get("mode"), position.get("iteration"), position.get("axis")
         if mode is not None and iteration is not None and iteration <= self._sent.get(mode, -1):
             return
