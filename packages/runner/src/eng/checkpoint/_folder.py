@@ -99,14 +99,10 @@ def _stored_tensors(folder: Path) -> dict[str, StoredTensor]:
     stored = {}
     for name, entry in metadata.state_dict_metadata.items():
         described: Any = entry
-        pieces = [
-            Piece(
-                chunk.offsets,
-                chunk.sizes,
-                partial(_read_piece, folder, parts[MetadataIndex(name, chunk.offsets)], chunk),
-            )
-            for chunk in described.chunks
-        ]
+        pieces = []
+        for chunk in described.chunks:
+            part = parts[MetadataIndex(name, chunk.offsets)]
+            pieces.append(Piece(chunk.offsets, chunk.sizes, partial(_read_piece, folder, part, chunk)))
         stored[name] = StoredTensor(described.size, described.properties.dtype, pieces)
     return stored
 

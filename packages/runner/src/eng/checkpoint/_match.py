@@ -159,13 +159,13 @@ class _Visit:
 
         model_state = get_state_dict(model, keep_vars=True)
         self._take_checkpoint_names(model)
-        wrong = {
-            key: (tuple(value.shape), tuple(self.state[key].shape))
-            for key, value in model_state.items()
-            if isinstance(value, torch.Tensor)
-            and isinstance(self.state.get(key), torch.Tensor)
-            and _shape_differs(value, self.state[key])
-        }
+        wrong = {}
+        for key, value in model_state.items():
+            stored = self.state.get(key)
+            if not isinstance(value, torch.Tensor) or not isinstance(stored, torch.Tensor):
+                continue
+            if _shape_differs(value, stored):
+                wrong[key] = (tuple(value.shape), tuple(stored.shape))
         failed = [text for text in self.errors if not text.startswith("size mismatch")]
         lost = {key for key in model_state if any(f'"{key}"' in text for text in failed)}
         matched = [key for key in model_state if key in self.state and key not in wrong and key not in lost]

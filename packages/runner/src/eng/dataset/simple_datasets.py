@@ -41,12 +41,11 @@ class ImageFolderDataset(BaseDataset):
     def load_data_list(self) -> list[dict[str, Any]]:
         """One sample for each image, by class and by path."""
         classes = self.metainfo["classes"]
-        samples = [
-            {"img_path": str(path), "label": label}
-            for label, name in enumerate(classes)
-            for path in sorted((self.root / name).rglob("*"))
-            if path.suffix.lower() in self.suffixes
-        ]
+        samples: list[dict[str, Any]] = []
+        for label, name in enumerate(classes):
+            paths = sorted((self.root / name).rglob("*"))
+            images = [path for path in paths if path.suffix.lower() in self.suffixes]
+            samples += [{"img_path": str(path), "label": label} for path in images]
         if not samples:
             raise AnnotationError(
                 f"{self.root} holds no image in a folder per class (classes: {', '.join(classes) or 'none'}; endings: "

@@ -192,10 +192,6 @@ def _file_handlers() -> dict[str, Any]:
     import logging.handlers as handlers
 
     candidates = {"FileHandler": logging.FileHandler, **vars(handlers)}
-    return {
-        name: handler_class
-        for name, handler_class in candidates.items()
-        if isinstance(handler_class, type)
-        and issubclass(handler_class, logging.FileHandler)
-        and not name.startswith("Base")
-    }
+    classes = {name: value for name, value in candidates.items() if isinstance(value, type)}
+    writers = {name: value for name, value in classes.items() if issubclass(value, logging.FileHandler)}
+    return {name: value for name, value in writers.items() if not name.startswith("Base")}

@@ -49,24 +49,22 @@ class ParameterNames:
 
     def of_groups(self, groups: Sequence[Mapping[str, Any]]) -> list[list[str]] | None:
         """For each group the names of its parameters; None where one is unknown."""
-        names = [
-            [self._by_id.get(id(parameter)) for parameter in group["params"]]
-            if self._by_id
-            else group.get("param_names")
-            for group in groups
-        ]
+        if self._by_id:
+            names: list[Any] = [[self._by_id.get(id(parameter)) for parameter in group["params"]] for group in groups]
+        else:
+            names = [group.get("param_names") for group in groups]
         if any(group is None or None in group for group in names):
             return None
-        return names  # type: ignore[return-value]  # None was ruled out
+        return names
 
     def of_parameters(self, groups: Sequence[Mapping[str, Any]]) -> list[tuple[str, Any]]:
         """Each parameter with its name, or with its place where the name is unknown."""
         names = self.of_groups(groups)
-        return [
-            (names[i][j] if names else f"param_groups.{i}.{j}", parameter)
-            for i, group in enumerate(groups)
-            for j, parameter in enumerate(group["params"])
-        ]
+        named = []
+        for i, group in enumerate(groups):
+            for j, parameter in enumerate(group["params"]):
+                named.append((names[i][j] if names else f"param_groups.{i}.{j}", parameter))
+        return named
 
 
 def match_by_name(
@@ -92,11 +90,9 @@ def match_by_name(
     saved_groups = saved.get("param_groups", [])
     if names is None or not all("param_names" in group for group in saved_groups) or not saved_groups:
         return {**saved, "param_groups": [_without_names(group, groups) for group in saved_groups]}
-    places = {
-        name: (key, group)
-        for group in saved_groups
-        for key, name in zip(group["params"], group["param_names"], strict=True)
-    }
+    places = {}
+    for group in saved_groups:
+        places.update({name: (key, group) for key, name in zip(group["params"], group["param_names"], strict=True)})
     _report(places, [name for group_names in names for name in group_names], in_model)
     state: dict[int, Any] = {}
     matched = []

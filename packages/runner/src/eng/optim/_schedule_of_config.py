@@ -43,12 +43,11 @@ def previews_of(
         cfg = _counting_as_the_run(cfg)
         length, iterations = _run_length(cfg, epoch_length, world_size)
         wrappers = dict(wrapper.items()) if isinstance(wrapper, OptimWrapperDict) else {"": wrapper}
-        return {
-            name: _preview(
-                optim_wrapper, _schedulers_of(cfg, name), length, iterations, _accumulated(wrapper_cfg, name)
-            )
-            for name, optim_wrapper in wrappers.items()
-        }
+        previews = {}
+        for name, optim_wrapper in wrappers.items():
+            accumulated = _accumulated(wrapper_cfg, name)
+            previews[name] = _preview(optim_wrapper, _schedulers_of(cfg, name), length, iterations, accumulated)
+        return previews
 
 
 def _wrapper(cfg: Mapping[str, Any], build_model: Callable[[], nn.Module]) -> Any:

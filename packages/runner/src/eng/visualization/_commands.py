@@ -58,14 +58,13 @@ def _summary(target: Path, names: Sequence[str], runs: Sequence[Any]) -> str:
 
 
 def _points(runs: Sequence[Any], names: Sequence[str]) -> dict[str, Any]:
-    return {
-        run.name: {
-            name: {"axis": axis, "steps": steps, "values": values}
-            for (name, axis), (steps, values) in run.points.items()
-            if name in names
-        }
-        for run in runs
-    }
+    points: dict[str, Any] = {}
+    for run in runs:
+        points[run.name] = {}
+        for (name, axis), (steps, values) in run.points.items():
+            if name in names:
+                points[run.name][name] = {"axis": axis, "steps": steps, "values": values}
+    return points
 
 
 def _table(runs: Sequence[Any], names: Sequence[str]) -> list[str]:

@@ -59,13 +59,10 @@ def register_optimizers(is_installed: Callable[[str], object] = find_spec) -> No
 
 def torch_optimizers() -> dict[str, type[torch.optim.Optimizer]]:
     """The optimizers of ``torch.optim`` by name; its Adafactor, which came later than transformers', as TorchAdafactor."""
-    return {
-        "TorchAdafactor" if name == "Adafactor" else name: optimizer_class
-        for name, optimizer_class in vars(torch.optim).items()
-        if inspect.isclass(optimizer_class)
-        and issubclass(optimizer_class, torch.optim.Optimizer)
-        and optimizer_class is not torch.optim.Optimizer
-    }
+    base = torch.optim.Optimizer
+    classes = {name: value for name, value in vars(torch.optim).items() if inspect.isclass(value)}
+    optimizers = {name: value for name, value in classes.items() if issubclass(value, base) and value is not base}
+    return {{"Adafactor": "TorchAdafactor"}.get(name, name): value for name, value in optimizers.items()}
 
 
 def name_beside(registered: Mapping[str, Any], package: str, name: str) -> str:

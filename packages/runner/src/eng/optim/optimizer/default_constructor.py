@@ -140,11 +140,11 @@ class DefaultOptimWrapperConstructor:
         optimizers = []
         for cfg, wanted in ((first, True), (second, False)):
             part = type(self)({**self.optim_wrapper_cfg, "optimizer": cfg}, dict(self._rules or {}))
-            groups = [
-                {**group, "params": chosen}
-                for group in _as_groups(part._groups(model))  # noqa: SLF001  # of this class
-                if (chosen := [p for p in group["params"] if is_for_first(names[id(p)], p, ndim, modules) == wanted])
-            ]
+            groups = []
+            for group in _as_groups(part._groups(model)):  # noqa: SLF001  # of this class
+                chosen = [p for p in group["params"] if is_for_first(names[id(p)], p, ndim, modules) == wanted]
+                if chosen:
+                    groups.append({**group, "params": chosen})
             if groups:
                 optimizers.append(self._optimizer(cfg, groups))
                 count = sum(len(group["params"]) for group in groups)

@@ -84,12 +84,11 @@ class CosineRestartParamScheduler(_ParamScheduler):
             self.eta_min,
         )
         step = self.last_step - (self.cumulative_periods[cycle] - period)
-        return [
-            curves.cosine_restart(
-                value, base, step, period, base * ratio if ratio is not None else floor or 0.0, weight
-            )
-            for value, base in zip(self._present(), self.base_values, strict=True)
-        ]
+        values = []
+        for value, base in zip(self._present(), self.base_values, strict=True):
+            lowest = floor or 0.0 if ratio is None else base * ratio
+            values.append(curves.cosine_restart(value, base, step, period, lowest, weight))
+        return values
 
     @staticmethod
     def get_position_from_periods(iteration: int, cumulative_periods: list[float]) -> int | None:

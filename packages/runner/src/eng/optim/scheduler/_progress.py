@@ -53,11 +53,9 @@ def load_progress(scheduler: Any, state: Mapping[str, Any]) -> dict[str, tuple[A
         if key in _PER_GROUP and attributes.get(key) and len(attributes[key]) != len(value):
             continue
         attributes[key] = Counter(value) if isinstance(attributes.get(key), Counter) else value
-    return {
-        key: (_shown(state[key]), _shown(attributes[key]))
-        for key in sorted(settings - _DERIVED - {"verbose"})
-        if key in state and key in attributes and not _equal(state[key], attributes[key])
-    }
+    known = sorted((settings - _DERIVED - {"verbose"}).intersection(state, attributes))
+    changed = [key for key in known if not _equal(state[key], attributes[key])]
+    return {key: (_shown(state[key]), _shown(attributes[key])) for key in changed}
 
 
 def replay(schedulers: Sequence[Any], iterations: int, epoch_length: float) -> bool:

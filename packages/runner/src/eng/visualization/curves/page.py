@@ -68,20 +68,15 @@ def page_data(
 def _charts(runs: Sequence[Curves], names: Sequence[str], most_points: int | None) -> list[dict[str, Any]]:
     """The data of each chart for the page: its name, its axis and one curve for each run."""
     keys = dict.fromkeys(key for name in names for run in runs for key in run.points if key[0] == name)
-    return [
-        {
-            "name": name,
-            "axis": axis,
-            "folded": is_timing(name),
-            "curves": [
-                [number, steps, [value if math.isfinite(value) else None for value in values]]
-                for number, run in enumerate(runs)
-                for steps, values in [_thinned(*run.points.get((name, axis), ([], [])), most_points)]
-                if steps
-            ],
-        }
-        for name, axis in keys
-    ]
+    charts = []
+    for name, axis in keys:
+        curves = []
+        for number, run in enumerate(runs):
+            steps, values = _thinned(*run.points.get((name, axis), ([], [])), most_points)
+            if steps:
+                curves.append([number, steps, [value if math.isfinite(value) else None for value in values]])
+        charts.append({"name": name, "axis": axis, "folded": is_timing(name), "curves": curves})
+    return charts
 
 
 def _thinned(
