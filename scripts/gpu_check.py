@@ -8,9 +8,12 @@ import gc
 import importlib.util
 import json
 import os
+import queue
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -28,7 +31,8 @@ from eng.dist import find_free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 BUDGET_S = 460.0  # the whole check ends within eight minutes
-TESTS_S = 200.0  # for all tests marked `gpu`
+TESTS_S = 85.0  # for all tests marked `gpu`
+ROW = "ROW "  # begins the lines in which a process tells the other one of a check
 
 
 def marked_tests(setup: Setup) -> str:
@@ -37,7 +41,7 @@ def marked_tests(setup: Setup) -> str:
              if "mark.gpu" in file.read_text(encoding="utf-8")]  # fmt: skip
     if setup.is_small:
         files = [file for file in files if "structures" in file.parts]
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "--timeout", "150"]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "--timeout", "80"]
     runs = [
         subprocess.Popen([*command, str(file)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         for file in files
@@ -121,22 +125,6 @@ def one_rank(setup: Setup) -> str:
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return f"DDP and FSDP2 trained over {backend}"
-
-
-def float8(setup: Setup) -> str:
-    """Linear layers in float8 through torchao."""
-    if importlib.util.find_spec("torchao") is None or setup.device.type != "cuda":
-        return "needs torchao and a GPU"
-    from torchao.float8 import convert_to_float8_training
-
-    case = CASES["GPT 350M"](setup.device, True)
-    optim = {"type": "AmpOptimWrapper", "dtype": "bfloat16"}
-    plain = float(case.model(*case.batch, mode="loss")["loss"])
-    convert_to_float8_training(case.model, module_filter_fn=lambda module, name: "layers" in name)
-    make_runner(case.model, Repeat(case.batch, 20), optim=optim).train()
-    loss = float(case.model(*case.batch, mode="loss")["loss"])
-    assert loss < plain
-    return f"loss {plain:.3f} to {loss:.3f}"
 
 
 def exact_resume(setup: Setup) -> str:
@@ -229,25 +217,52 @@ def split_on_oom(setup: Setup) -> str:
     return f"5 steps at {peaks[1]:.0f} in place of {peaks[0]:.0f} MiB, relative difference of the losses {largest:.1e}"
 
 
+def settings(setup: Setup) -> str:
+    """One setting each for memory or speed: pure bfloat16, channels_last and float8 train, and the loss falls."""
+    amp = {"type": "AmpOptimWrapper", "dtype": "bfloat16"}
+    cases: dict[str, tuple[str, dict[str, Any]]] = {
+        "bfloat16 weights": (
+            "GPT 350M",
+            {"precision": {"weights": "bfloat16"}, "optim": {"type": "BFloat16OptimWrapper", "update": "stochastic"}},
+        ),
+        "channels_last": ("ResNet-50", {"env_cfg": {"channels_last": True}, "optim": amp}),
+    }
+    if importlib.util.find_spec("torchao") is not None:
+        cases["float8"] = ("GPT 350M", {"precision": {"linear": "float8"}, "optim": amp})
+    lines = []
+    for label, (name, options) in cases.items():
+        case, notes = CASES[name](setup.device, True), Losses()
+        make_runner(case.model, Repeat(case.batch, 20), custom_hooks=[notes], **options).train()
+        first, last = notes.values[0], notes.values[-1]
+        assert last < first, f"{label}: loss {first} to {last}"
+        lines.append(f"{label} {first:.3f} to {last:.3f}")
+    return "; ".join(lines)
+
+
+# What was not yet seen on a GPU comes first: a run that is cut short has shown most of it.
 CHECKS: dict[str, Callable[[Setup], str]] = {
+    "compile": compiled,
+    "asynchronous save": async_save,
+    "overhead": overhead,
+    "tests marked gpu": marked_tests,
+    "settings": settings,
     "loop without waits": loop_without_waits,
     "float16 overflows": overflow,
     "one rank": one_rank,
     "exact resume": exact_resume,
-    "overhead": overhead,
-    **{name: lambda setup, name=name: throughput(setup, name) for name in CASES},  # type: ignore[misc] # bound early
-    "compile": compiled,
-    "float8": float8,
     "eng tune batch": batch_search,
     "on_oom='split'": split_on_oom,
-    "asynchronous save": async_save,
     "input path": input_path,
-    "tests marked gpu": marked_tests,
+    **{name: lambda setup, name=name: throughput(setup, name) for name in CASES},  # type: ignore[misc] # bound early
 }
+# Seconds after which a check is stopped.
+LIMITS_S = {"compile": 150.0, "tests marked gpu": 90.0}
+LIMIT_S = 60.0
+START_S = 60.0  # to import torch and open the device
 
 
 def main() -> int:
-    """Runs the checks and prints the table.
+    """Runs the checks and prints the table, a row as soon as a check has ended.
 
     Returns:
         Exit status: 1 where a check failed.
@@ -256,38 +271,122 @@ def main() -> int:
     parser.add_argument("--cpu", action="store_true", help="run small versions of the checks on the CPU")
     parser.add_argument("--only", nargs="*", choices=list(CHECKS), help="checks to run; all by default")
     parser.add_argument("--json", type=Path, help="write the results to this file, too")
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    names = arguments.only or list(CHECKS)
+    if arguments.child:
+        device = torch.device("cpu") if arguments.cpu else torch.accelerator.current_accelerator()
+        assert device is not None
+        run_checks(Setup(device, arguments.cpu), names, lambda row: print(ROW + json.dumps(row), flush=True))
+        return 0
     if not arguments.cpu and not torch.accelerator.is_available():
         parser.error("torch finds no accelerator here; --cpu runs small versions of the checks on the CPU")
-    device = torch.device("cpu") if arguments.cpu else torch.accelerator.current_accelerator()
-    assert device is not None
-    setup = Setup(device, arguments.cpu)
-    card = "CPU" if arguments.cpu else torch.cuda.get_device_name() if device.type == "cuda" else device.type
+    card = card_name(arguments.cpu)
     print(
-        f"{card}, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}\n\n| check | result | seconds |\n| --- | --- | --- |"
+        f"{card}, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}\n\n| check | result | seconds |\n| --- | --- | --- |",
+        flush=True,
     )
-    rows = run_checks(setup, arguments.only or list(CHECKS))
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps({"card": card, "torch": torch.__version__, "rows": rows}, indent=1))
+    command = [sys.executable, str(Path(__file__)), "--child", *(["--cpu"] if arguments.cpu else [])]
+    rows = []
+    for row in supervised(command, names):
+        print_row(row)
+        rows.append(row)
+        if arguments.json is not None:
+            arguments.json.write_text(json.dumps({"card": card, "torch": torch.__version__, "rows": rows}, indent=1))
     return int(any(row["failed"] for row in rows))
 
 
-def run_checks(setup: Setup, names: list[str]) -> list[dict[str, Any]]:
-    began, rows = time.perf_counter(), []
-    for name in names:
-        start = time.perf_counter()
-        has_failed = False
-        if start - began > BUDGET_S:
-            result = "left out: the time is up"
-        else:
-            try:
-                result = CHECKS[name](setup)
-            except Exception as error:  # noqa: BLE001 - the other checks go on
-                traceback.print_exc()
-                has_failed, result = True, f"FAILED: {type(error).__name__}: {str(error).strip().splitlines()[-1:]}"
+def card_name(is_cpu: bool) -> str:
+    """What the table calls the device."""
+    if is_cpu:
+        return "CPU"
+    device = torch.accelerator.current_accelerator()
+    assert device is not None
+    return torch.cuda.get_device_name() if device.type == "cuda" else device.type
+
+
+def supervised(command: list[str], names: list[str]) -> Iterator[dict[str, Any]]:
+    """Rows of checks that another process makes; one that hangs is killed, and a new process makes the checks behind it.
+
+    Args:
+        command: of the process, before ``--only`` and the names; it prints a line for each row.
+        names: of the checks.
+    """
+    began, waiting = time.perf_counter(), list(names)
+    while waiting:
+        process = subprocess.Popen(
+            [*command, "--only", *waiting], cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        lines: queue.Queue[str | None] = queue.Queue()
+        threading.Thread(target=pass_lines, args=(process, lines), daemon=True).start()
+        extra = START_S
+        try:
+            while waiting:
+                remaining = BUDGET_S - (time.perf_counter() - began)
+                if remaining <= 0:
+                    yield from (row_of(name, "left out: the time is up", 0.0) for name in waiting)
+                    return
+                limit, extra = min(LIMITS_S.get(waiting[0], LIMIT_S) + extra, remaining), 0.0
+                row = next_row(lines, waiting[0], limit)
+                waiting.pop(0)
+                yield row
+                if row.get("ended"):
+                    break
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def next_row(lines: queue.Queue[str | None], name: str, limit_s: float) -> dict[str, Any]:
+    """The next row, or one that says why there is none."""
+    start = time.perf_counter()
+    try:
+        line = lines.get(timeout=limit_s)
+    except queue.Empty:
+        return {**row_of(name, f"STOPPED after {limit_s:.0f} s", limit_s, failed=True), "ended": True}
+    if line is None:
         seconds = time.perf_counter() - start
-        rows.append({"check": name, "result": result, "seconds": round(seconds, 1), "failed": has_failed})
-        print(f"| {name} | {result} | {seconds:.0f} |", flush=True)
+        return {**row_of(name, "FAILED: the process died", seconds, failed=True), "ended": True}
+    row: dict[str, Any] = json.loads(line)
+    return row
+
+
+def pass_lines(process: subprocess.Popen[str], lines: queue.Queue[str | None]) -> None:
+    """Puts the rows that a process prints into a queue, None at its end, and prints everything else."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith(ROW):
+            lines.put(line.removeprefix(ROW))
+        else:
+            print(line, end="", flush=True)
+    lines.put(None)
+
+
+def row_of(name: str, result: str, seconds: float, failed: bool = False) -> dict[str, Any]:
+    """A row of the table."""
+    return {"check": name, "result": result, "seconds": round(seconds, 1), "failed": failed}
+
+
+def print_row(row: dict[str, Any]) -> None:
+    """Prints a row of the table."""
+    print(f"| {row['check']} | {row['result']} | {row['seconds']:.0f} |", flush=True)
+
+
+def run_checks(
+    setup: Setup, names: list[str], tell: Callable[[dict[str, Any]], object] = print_row
+) -> list[dict[str, Any]]:
+    """Makes checks one after another in this process and tells of each when it has ended."""
+    rows = []
+    for name in names:
+        start, has_failed = time.perf_counter(), False
+        try:
+            result = CHECKS[name](setup)
+        except Exception as error:  # noqa: BLE001 - the other checks go on
+            traceback.print_exc()
+            has_failed, result = True, f"FAILED: {type(error).__name__}: {str(error).strip().splitlines()[-1:]}"
+        rows.append(row_of(name, result, time.perf_counter() - start, has_failed))
+        tell(rows[-1])
     return rows
 
 

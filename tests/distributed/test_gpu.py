@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from distributed_jobs import HERE, run_job
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -22,24 +22,39 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("strategy", [None, {"type": "FSDP2"}], ids=["ddp", "fsdp"])
-def test_a_rank_over_nccl_gives_the_numbers_of_the_cpu(job: Callable[..., Any], strategy: Any) -> None:
-    options = {"max_epochs": 1, "strategy": strategy, "dist": {"backend": "nccl"}}
-    on_gpu = job("gpu", 1, **options)
-    on_cpu = job("cpu", 0, max_epochs=1, hidden_gpu=True)
-    assert on_gpu.report["device"] == "cuda"
-    assert on_cpu.report["device"] == "cpu"
-    assert on_gpu.report["losses"] == pytest.approx(on_cpu.report["losses"], rel=1e-3)
+NCCL: dict[str, Any] = {"max_epochs": 1, "dist": {"backend": "nccl"}}
+JOBS: dict[str, dict[str, Any]] = {
+    "ddp": NCCL,
+    "fsdp": {**NCCL, "strategy": {"type": "FSDP2"}},
+    "float16": {**NCCL, "optim": {"type": "AmpOptimWrapper", "dtype": "float16"}},
+    "bfloat16": {**NCCL, "optim": {"type": "AmpOptimWrapper", "dtype": "bfloat16"}},
+}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Reports of runs on the GPU, all in one launch, as each start takes seconds; ``cpu`` is one on the CPU."""
+    folder = tmp_path_factory.mktemp("gpu")
+    script = HERE / "training_job.py"
+    on_gpu = run_job(script, folder / "gpu", 1, {"jobs": JOBS}, timeout=60)
+    assert on_gpu.code == 0, on_gpu.output[-4000:]
+    on_cpu = run_job(script, folder / "cpu", 0, {"max_epochs": 1, "hidden_gpu": True}, timeout=60)
+    assert on_cpu.code == 0, on_cpu.output[-4000:]
+    return {**on_gpu.report, "cpu": on_cpu.report}
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_a_rank_over_nccl_gives_the_numbers_of_the_cpu(runs: dict[str, Any], strategy: str) -> None:
+    assert runs[strategy]["device"] == "cuda"
+    assert runs["cpu"]["device"] == "cpu"
+    assert runs[strategy]["losses"] == pytest.approx(runs["cpu"]["losses"], rel=1e-3)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_half_precision_over_nccl_computes_in_half(job: Callable[..., Any], dtype: str) -> None:
-    options = {"max_epochs": 1, "dist": {"backend": "nccl"}, "optim": {"type": "AmpOptimWrapper", "dtype": dtype}}
-    half = job(dtype, 1, **options).report
-    assert dtype in half["dtypes"]
-    assert half["kinds"] == ["float32"]
-    whole = job("whole", 1, max_epochs=1, dist={"backend": "nccl"}).report
-    assert half["losses"] == pytest.approx(whole["losses"], rel=0.05)
+def test_half_precision_over_nccl_computes_in_half(runs: dict[str, Any], dtype: str) -> None:
+    assert dtype in runs[dtype]["dtypes"]
+    assert runs[dtype]["kinds"] == ["float32"]
+    assert runs[dtype]["losses"] == pytest.approx(runs["ddp"]["losses"], rel=0.05)
 
 
 class OnDevice(BaseModel):

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 def test_small_checks_pass_on_the_cpu(tmp_path: Path) -> None:
     """Compiling takes a minute and is tested elsewhere."""
     checks = [
+        "settings",
         "loop without waits",
         "one rank",
         "exact resume",
@@ -55,6 +56,29 @@ def test_tests_that_take_too_long_are_killed(monkeypatch: pytest.MonkeyPatch) ->
         gpu_check.marked_tests(gpu_check.Setup(torch.device("cpu"), False))
     assert len(runs) > 1
     assert all(run.returncode is not None for run in runs)
+
+
+def test_a_check_that_hangs_or_dies_does_not_cost_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    gpu_check = importlib.import_module("gpu_check")
+    child = (
+        "import json, os, sys, time\n"
+        "for name in sys.argv[2:]:\n"
+        "    if name == 'hangs': time.sleep(600)\n"
+        "    if name == 'dies': os._exit(3)\n"
+        "    print('ROW ' + json.dumps({'check': name, 'result': 'ok', 'seconds': 0.1, 'failed': False}), flush=True)\n"
+    )
+    monkeypatch.setattr(gpu_check, "LIMITS_S", {"hangs": 0.2})
+    monkeypatch.setattr(gpu_check, "START_S", 20.0)
+    rows = list(gpu_check.supervised([sys.executable, "-c", child], ["first", "hangs", "dies", "last"]))
+    results = [(row["check"], row["result"]) for row in rows]
+    died = ("dies", "FAILED: the process died")
+    assert results == [("first", "ok"), ("hangs", "STOPPED after 0 s"), died, ("last", "ok")]
+    assert [row["failed"] for row in rows] == [False, True, True, False]
+
+    monkeypatch.setattr(gpu_check, "BUDGET_S", 0.0)
+    (late,) = gpu_check.supervised([sys.executable, "-c", child], ["first"])
+    assert late["result"] == "left out: the time is up"
 
 
 def test_a_failing_check_is_told(tmp_path: Path) -> None:

@@ -65,9 +65,9 @@ class MeshStrategy(FSDPStrategy):
             )
         if context != 1:
             raise SettingsError(
-                f"context={context}: torch's context parallelism runs on the attention kernels of GPUs alone and is "
-                "experimental; leave context at 1, and use tensor=N or activation_checkpointing for long sequences "
-                "(docs/scale.md)"
+                f"context={context} is not offered: torch's context parallelism is experimental and needs the backend nccl with "
+                "the flash, efficient or cuDNN attention kernels of CUDA devices; over gloo every attention kernel of a CPU fails "
+                "in it. Leave context at 1, and use tensor=N or activation_checkpointing for long sequences (docs/scale.md)"
             )
         self.shape = _shape(replicate, shard, tensor, get_world_size())
         if tensor > 1 and tensor_plan is None:
