@@ -408,3 +408,10 @@ def test_a_slip_that_other_code_happens_to_spell_the_same_way_is_a_slip(tmp_path
         hooks = dict(checkpoint=dict(type=CheckpointHook, intervel=2), every=dict(type="Every", intervel=2))
         assert [each.path for each in check(dict(good(), default_hooks=hooks))] == ["default_hooks.checkpoint.intervel"]
     sys.modules.pop("library_with_slips")
+
+
+def test_a_list_of_samples_is_a_dataset_and_a_list_with_a_type_is_checked() -> None:
+    samples = dict(batch_size=2, dataset=[dict(x=1, y=2), dict(x=3, y=4)])
+    assert check(dict(train_dataloader=samples)) == []
+    parts = dict(batch_size=2, dataset=[dict(type="Digitz")])
+    assert "train_dataloader.dataset[0].type" in [each.path for each in check(dict(train_dataloader=parts))]

@@ -146,3 +146,25 @@ def test_an_object_that_ranks_cannot_reduce(monkeypatch) -> None:
 def test_what_is_no_metric() -> None:
     with pytest.raises(TypeError, match=r"int needs the methods update\(\), compute\(\) and reset\(\)"):
         TorchMetric(3)
+
+
+def wrapped() -> list:
+    """Metrics whose ``update(*args, **kwargs)`` names no argument, each with the number that it gives for 3 of 4 right."""
+    from torchmetrics.classification import BinaryAccuracy, MulticlassAccuracy
+    from torchmetrics.wrappers import ClasswiseWrapper, MinMaxMetric
+
+    by_class = ClasswiseWrapper(MulticlassAccuracy(2, average=None), labels=["a", "b"])
+    return [
+        pytest.param(MinMaxMetric(BinaryAccuracy()), {"raw": 0.75, "min": 0.75, "max": 0.75}, id="MinMaxMetric"),
+        pytest.param(by_class, {"multiclassaccuracy_a": 1.0, "multiclassaccuracy_b": 0.5}, id="ClasswiseWrapper"),
+        pytest.param(BinaryAccuracy() + BinaryAccuracy(), {"compositional_metric": 1.5}, id="sum"),
+    ]
+
+
+@pytest.mark.parametrize(("metric", "expected"), wrapped())
+def test_a_wrapper_takes_the_arguments_of_the_metric_inside(metric, expected) -> None:
+    keeper = TorchMetric(metric)
+    for _ in range(2):  # the second one after a reset
+        for preds, target in (([0, 0], [0, 0]), ([1, 0], [1, 1])):
+            keeper.process({"label": torch.tensor(target)}, {"preds": torch.tensor(preds)})
+        assert keeper.evaluate(4) == pytest.approx(expected)

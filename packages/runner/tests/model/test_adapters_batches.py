@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections import namedtuple
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -136,3 +138,46 @@ def test_stacked_makes_tensors_of_equal_samples_only() -> None:
     assert batch[2] == ["a", "b"]
     assert [len(item) for item in batch[3]] == [2, 3]
     assert torch.equal(batch[4]["boxes"], torch.tensor([0.5, 1.5]))
+
+
+class OfBatch(nn.Module):
+    def forward(self, batch):
+        return batch
+
+
+@dataclass
+class Scan:
+    label: str
+    x: str
+
+
+Pair = namedtuple("Pair", "label x")
+Unnamed = namedtuple("Unnamed", "a b")
+
+
+@pytest.mark.parametrize(
+    ("batch", "given", "expected"),
+    [
+        (Scan("Y", "X"), {}, ([], {"x": "X"}, "Y")),
+        (Pair("Y", "X"), {}, ([], {"x": "X"}, "Y")),
+        (Pair("Y", "X"), {"inputs": [0], "targets": 1}, (["Y"], {}, "X")),
+        (Unnamed("X", "Y"), {}, (["X"], {}, "Y")),
+    ],
+    ids=["dataclass", "named tuple", "places of a named tuple", "other names"],
+)
+def test_fields_are_read_by_name(batch, given, expected) -> None:
+    reader = BatchReader(OneInput(), given.get("inputs"), given.get("targets"), has_loss=True)
+    assert reader.read(stacked(batch)) == expected
+
+
+@pytest.mark.parametrize(
+    ("batch", "has_loss", "target"),
+    [({"image": T, "label": "Y"}, True, "Y"), (("X", "Y"), False, "Y")],
+    ids=["mapping", "a pair of which the network computes its loss"],
+)
+def test_a_network_of_a_batch_gets_the_batch(batch, has_loss, target) -> None:
+    assert BatchReader(OfBatch(), None, None, has_loss=has_loss).read(batch) == ([batch], {}, target)
+
+
+def test_a_part_called_batch_is_one_input() -> None:
+    assert BatchReader(OfBatch(), None, None, has_loss=True).read({"batch": "X", "y": "Y"}) == ([], {"batch": "X"}, "Y")

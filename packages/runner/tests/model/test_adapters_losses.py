@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from collections import OrderedDict, namedtuple
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
-from eng.model.adapters import adapt
+from eng.model.adapters import SupervisedModel, adapt
 from eng.registry import MODELS
 
 ONE = torch.tensor(1.0, requires_grad=True)
@@ -36,3 +39,59 @@ def test_losses_that_the_network_returns(output, expected) -> None:
 @pytest.mark.parametrize("name", ["CrossEntropyLoss", "MSELoss", "BCEWithLogitsLoss", "CTCLoss"])
 def test_losses_of_torch_are_registered(name) -> None:
     assert MODELS.get(name) is getattr(nn, name)
+
+
+Outputs = namedtuple("Outputs", "first second")
+FIRST, SECOND, TARGET = torch.ones(2), torch.full((2,), 3.0), torch.zeros(2)
+
+
+class Several(nn.Module):
+    """Returns what it is told to."""
+
+    def __init__(self, output):
+        super().__init__()
+        self.output = output
+
+    def forward(self, x):
+        return self.output
+
+
+def of_both(output, target):
+    first, second = output.values() if isinstance(output, dict) else output
+    return (first - target).sum() + (second - target).sum()
+
+
+@pytest.mark.parametrize(
+    "output",
+    [(FIRST, SECOND), {"a": FIRST, "b": SECOND}, OrderedDict(out=FIRST, aux=SECOND), Outputs(FIRST, SECOND)],
+    ids=["tuple", "dict", "OrderedDict", "named tuple"],
+)
+def test_a_users_loss_gets_all_outputs_and_one_of_torch_the_first(output) -> None:
+    batch = (torch.zeros(2), TARGET)
+    assert SupervisedModel(Several(output), loss=of_both)(batch=batch, mode="loss")["loss"] == 2 + 6
+    for loss in (nn.MSELoss(), functional.mse_loss, partial(functional.mse_loss, reduction="mean")):
+        assert SupervisedModel(Several(output), loss=loss)(batch=batch, mode="loss")["loss"] == 1
+
+
+def test_an_output_that_is_chosen_and_the_logits_of_an_object_go_to_any_loss() -> None:
+    def mean(output, target):
+        return (output - target).mean()
+
+    batch = (torch.zeros(2), TARGET)
+    assert SupervisedModel(Several((FIRST, SECOND)), loss=mean, output=1)(batch=batch, mode="loss")["loss"] == 3
+    output = SimpleNamespace(logits=SECOND, hidden=FIRST)
+    assert SupervisedModel(Several(output), loss=mean)(batch=batch, mode="loss")["loss"] == 3
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [lambda output: output.sum(), lambda output, margin=2.0: output.sum() * margin / 2, nn.Sequential(nn.Flatten(0))],
+    ids=["function", "option", "module"],
+)
+def test_a_loss_of_the_output_alone_needs_no_target(loss) -> None:
+    class Sum(nn.Module):
+        def forward(self, left, right):
+            return left + right
+
+    losses = SupervisedModel(Sum(), loss=loss)(batch=(FIRST, SECOND), mode="loss")
+    assert losses["loss"].sum() == 2 * (1 + 3)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import namedtuple
+from dataclasses import dataclass, field
 
 import pytest
 import torch
@@ -142,3 +143,35 @@ def test_tta_gives_the_data_preprocessor_to_the_config_of_its_module():
     model = Mean(module, data_preprocessor={"non_blocking": True})  # without a type, as libraries write it
     assert model.module.data_preprocessor._non_blocking
     assert module["data_preprocessor"] == {"non_blocking": False}
+
+
+@dataclass(frozen=True)
+class Batch:
+    image: torch.Tensor
+    name: str
+    size: int = field(init=False, default=1)
+
+
+class Graph:
+    """Moves its parts itself, as graphs of PyTorch Geometric do."""
+
+    def __init__(self, nodes):
+        self.nodes = nodes
+
+    def to(self, device):
+        return Graph(self.nodes.to(device))
+
+
+def test_objects_with_tensors_are_moved():
+    cast = BaseDataPreprocessor().to("meta").cast_data
+    batch = cast({"scan": Batch(torch.ones(1), "a"), "graph": Graph(torch.ones(2))})
+    assert batch["scan"].image.is_meta
+    assert (batch["scan"].name, batch["scan"].size) == ("a", 1)
+    assert batch["graph"].nodes.is_meta
+
+
+def test_a_packed_sequence_keeps_its_lengths_on_the_cpu():
+    packed = nn.utils.rnn.pack_sequence([torch.ones(3, 2), torch.ones(1, 2)])
+    moved = BaseDataPreprocessor().to("meta").cast_data(packed)
+    assert moved.data.is_meta
+    assert not moved.batch_sizes.is_meta

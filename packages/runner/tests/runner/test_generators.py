@@ -1,14 +1,19 @@
-"""Generators of loaders: what is told of those that two loaders share."""
+"""Generators of loaders and datasets: what a resume restores, and what is told of those that it cannot."""
 
 from __future__ import annotations
 
 import logging
+import random
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, RandomSampler, TensorDataset
+from torch import nn
+from torch.utils.data import DataLoader, RandomSampler, Subset, TensorDataset
 
-from eng.runner.loops._generators import warn_of_shared_generators
+from eng.runner import Runner
+from eng.runner.loops._generators import warn_of_shared_generators, warn_of_worker_generators
 
 DATA = TensorDataset(torch.arange(4))
 
@@ -33,3 +38,62 @@ def test_generators_of_their_own_are_fine(validation: object, caplog: pytest.Log
     with caplog.at_level(logging.WARNING):
         warn_of_shared_generators(shuffled(torch.Generator()), validation)
     assert not caplog.records
+
+
+class Noisy:
+    """Samples with noise that each draws from a generator of the dataset's own."""
+
+    def __init__(self, generator):
+        self.transform = SimpleNamespace(generator=generator)
+
+    def __len__(self):
+        return 12
+
+    def __getitem__(self, index):
+        generator = self.transform.generator
+        if isinstance(generator, torch.Generator):
+            return torch.rand(2, generator=generator)
+        return torch.full((2,), float(generator.random()))
+
+
+OWN = {
+    "numpy": lambda: np.random.default_rng(0),
+    "python": lambda: random.Random(0),
+    "torch": lambda: torch.Generator().manual_seed(0),
+}
+
+
+def weights_after(work_dir, epochs: int, loader: DataLoader, stop_at: int | None = None, **kwargs) -> torch.Tensor:
+    torch.manual_seed(0)
+    runner = Runner(
+        nn.Linear(2, 1), str(work_dir), loss=lambda output: output.square().mean(), train_dataloader=loader,
+        train_cfg=dict(max_epochs=epochs), optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)),
+        default_hooks=dict(checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=stop_at or 100)),
+        log_level="WARNING", randomness=dict(seed=0), **kwargs,
+    )  # fmt: skip
+    runner.train()
+    return runner.model.network.weight.detach()
+
+
+@pytest.mark.parametrize("make", OWN.values(), ids=OWN)
+def test_a_resume_inside_a_pass_goes_on_with_the_generator_of_the_dataset(make, tmp_path) -> None:
+    def loader() -> DataLoader:
+        return DataLoader(Subset(Noisy(make()), range(12)), batch_size=3, shuffle=True)
+
+    straight = weights_after(tmp_path / "a", 3, loader())
+    weights_after(tmp_path / "b", 2, loader(), stop_at=5)
+    (tmp_path / "b/last_checkpoint").unlink()
+    for path in (tmp_path / "b").glob("*.pth"):
+        if path.name != "iter_5.pth":
+            path.unlink()
+    resumed = weights_after(tmp_path / "b", 3, loader(), resume=True)
+    assert torch.equal(straight, resumed)
+
+
+def test_a_generator_that_is_copied_into_workers_is_told(caplog) -> None:
+    with caplog.at_level(logging.WARNING, logger="eng"):
+        warn_of_worker_generators(DataLoader(Noisy(random.Random(0)), num_workers=0))
+        warn_of_worker_generators(DataLoader([torch.ones(1)], num_workers=1))
+        assert caplog.messages == []
+        warn_of_worker_generators(DataLoader(Noisy(random.Random(0)), num_workers=1))
+    assert caplog.messages[0].startswith("SimpleNamespace of the training data has a random generator of its own")

@@ -120,7 +120,14 @@ class TorchMetric(BatchMetric):
         return [module for module in modules if hasattr(module, "_reductions")]
 
     def _updater(self) -> Any:
-        return inspect.unwrap(self.metric.update)
+        """What names the arguments: a wrapper, or a sum of metrics, hands on whatever it gets to a metric inside."""
+        updates = [inspect.unwrap(part.update) for part in (self.metric, *self._parts()) if hasattr(part, "update")]
+        return next((update for update in updates if _names_arguments(update)), updates[0])
+
+
+def _names_arguments(update: Any) -> bool:
+    parameters = inspect.signature(update).parameters.values()
+    return any(item.kind not in (item.VAR_POSITIONAL, item.VAR_KEYWORD) for item in parameters)
 
 
 def _reduced(values: list[Any], rule: Any, device: Any) -> Any:

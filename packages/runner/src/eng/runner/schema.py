@@ -85,7 +85,9 @@ _HOOK = Node(roots.HOOKS, extra=frozenset({"priority"}))
 _METRIC = Node(roots.METRICS)
 _EVALUATOR = Node(roots.EVALUATOR, "Evaluator", children={"metrics": _METRIC})
 _DATASET = Node(
-    roots.DATASETS, levels_up={"it is a setting of the dataloader, one level up": DATALOADER_KEYS - {"dataset"}}
+    roots.DATASETS,
+    levels_up={"it is a setting of the dataloader, one level up": DATALOADER_KEYS - {"dataset"}},
+    takes_data=True,
 )
 _FUNCTION = Node(roots.FUNCTIONS)
 _SAMPLER = Node(roots.DATA_SAMPLERS, supplied=frozenset({"dataset", "seed"}))

@@ -21,6 +21,7 @@ class Node:
         children: arguments whose values have a shape, whatever the class of the node is.
         needs_type: whether a mapping without ``type`` cannot be built.
         levels_up: keys that are sometimes written here and belong further up, by the words that say where.
+        takes_data: whether a list of mappings without ``type`` may stand in its place, as the samples themselves.
     """
 
     registry: Registry
@@ -30,6 +31,7 @@ class Node:
     children: Mapping[str, Shape] = field(default_factory=dict)
     needs_type: bool = True
     levels_up: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    takes_data: bool = False
 
     def default_of(self, node: Mapping[str, Any]) -> str | None:
         """The type of a mapping without one."""

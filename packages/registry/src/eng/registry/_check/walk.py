@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib import import_module
 from typing import Any, TypeAlias
@@ -115,6 +115,8 @@ class _Walk:
     def visit(self, value: Any, shape: Shape | None, context: Context) -> Items:
         """`value` as a part, a list of parts, or something else that is nothing to check."""
         if isinstance(value, (list, tuple)):
+            if isinstance(shape, Node) and shape.takes_data and not any("type" in item for item in _mappings(value)):
+                return
             for index, item in enumerate(value):
                 yield from self.visit(item, shape, context.below(f"[{index}]"))
         elif isinstance(value, Mapping):
@@ -205,6 +207,10 @@ class _Walk:
             group = path if factory is not None else context.group or path
             inside = Context(path, is_ours and inner is not None, context.stops, parents, group, inner is not None)
             yield from self.visit(value, inner or Node(shape.registry, needs_type=False), inside)
+
+
+def _mappings(values: Iterable[Any]) -> Iterator[Mapping[str, Any]]:
+    return (value for value in values if isinstance(value, Mapping))
 
 
 def _is_type(value: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ TARGET_NAMES = (
 INPUT_NAMES = (
     "inputs", "input", "x", "images", "image", "img", "imgs", "pixel_values", "input_ids", "features", "data", "text",
 )  # fmt: skip
+BATCH_NAMES = ("batch", "data_batch", "sample", "samples")
 Key = str | int
 _EMPTY = inspect.Parameter.empty
 
@@ -34,13 +35,17 @@ class Reading:
         positional: keys or places of the batch that are positional arguments of the network.
         keywords: arguments of the network by name, with the keys that fill them.
         target: key or place of the target; None where the batch has none.
+        takes_batch: whether the one argument of the network is the batch itself.
     """
 
     positional: tuple[Key, ...] = ()
     keywords: Mapping[str, Key] = field(default_factory=dict)
     target: Key | None = None
+    takes_batch: bool = False
 
     def __str__(self) -> str:
+        if self.takes_batch:
+            return f"the batch; target {'none' if self.target is None else f'batch[{self.target!r}]'}"
         names = [f"batch[{key!r}]" for key in self.positional]
         names += [f"{name}=batch[{key!r}]" for name, key in self.keywords.items()]
         target = "none" if self.target is None else f"batch[{self.target!r}]"
@@ -72,15 +77,29 @@ class BatchReader:
         Raises:
             BatchTypeError: the batch does not show what the inputs are, or lacks a key that was given (a TypeError).
         """
-        parts: Any = batch if isinstance(batch, (Mapping, list, tuple)) else (batch,)
+        parts = self._parts_of(batch)
         form = tuple(parts) if isinstance(parts, Mapping) else len(parts)
         reading = self._readings.get(form)
         if reading is None:
             reading = self._readings[form] = self._reading_of(parts)
             logger.info("%s is called with %s", self._name, reading)
         target = None if reading.target is None else parts[reading.target]
+        if reading.takes_batch:
+            return [batch], {}, target
         keywords = {name: parts[key] for name, key in reading.keywords.items()}
         return [parts[key] for key in reading.positional], keywords, target
+
+    def _parts_of(self, batch: Any) -> Any:
+        """The batch as a mapping or a sequence; a named tuple by name where a name is that of a target."""
+        if isinstance(batch, Mapping):
+            return batch
+        if is_dataclass(batch) and not isinstance(batch, type):
+            return {item.name: getattr(batch, item.name) for item in fields(batch)}
+        names = getattr(batch, "_fields", ())
+        is_by_place = any(isinstance(key, int) for key in (*_keys_in(self.inputs), self.targets))
+        if names and not is_by_place and any(name in TARGET_NAMES for name in (*names, self.targets)):
+            return dict(zip(names, batch, strict=True))
+        return batch if isinstance(batch, (list, tuple)) else (batch,)
 
     def _reading_of(self, parts: Any) -> Reading:
         """How a batch is handed to the network: which keys are inputs, and which one is the target."""
@@ -108,6 +127,8 @@ class BatchReader:
 
     def _inferred(self, parts: Any, keys: list[Key], target: Key | None) -> Reading:
         """Infers the inputs from the names of the network's arguments and the keys of the batch."""
+        if self._takes_batch(parts):
+            return Reading(target=target, takes_batch=True)
         if not isinstance(parts, Mapping):
             places = [key for key in keys if key != target]
             if not self.has_loss and target is not None and self._arguments.takes_target(len(places)):
@@ -133,6 +154,13 @@ class BatchReader:
             f"{_described(keys)}. Write model=dict(..., inputs={keys[:1]!r}, targets={(target or keys[-1])!r}) with the right "
             "keys, in the order of the arguments"
         )
+
+    def _takes_batch(self, parts: Any) -> bool:
+        """Whether the one argument of the network is the batch: by its name, unless the batch has a part of that name."""
+        name = self._arguments.names[0] if len(self._arguments.names) == 1 else ""
+        if name not in BATCH_NAMES or len(parts) < 2:
+            return False
+        return name not in parts if isinstance(parts, Mapping) else not self.has_loss
 
     def _check_count(self, places: list[Key], keys: list[Key]) -> None:
         arguments = self._arguments
@@ -210,7 +238,9 @@ def stacked(value: Any) -> Any:
     """
     if isinstance(value, (list, tuple)):
         items = [_samples(item) for item in value]
-        return items if isinstance(value, list) else tuple(items)
+        if isinstance(value, list):
+            return items
+        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
     return _samples(value)
 
 

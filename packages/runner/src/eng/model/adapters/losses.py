@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import inspect
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -94,6 +96,43 @@ def prediction_in(output: Any, key: str | int | None = None) -> Any:
         values = list(output) if isinstance(output, tuple) else []
     tensors = [value for value in values if isinstance(value, torch.Tensor) and value.dim()]
     return tensors[0] if tensors else output
+
+
+def compared_output(loss: Loss, output: Any, key: str | int | None = None) -> Any:
+    """What a loss gets of a network's output: a loss of torch the prediction, any other one what it unpacks itself.
+
+    Args:
+        loss: the loss.
+        output: of the network. A plain tuple or mapping goes to a user's loss as it is; of an object, and for a loss of
+            torch, :func:`prediction_in` chooses.
+        key: of several outputs the one that is compared, whatever the loss is.
+    """
+    is_torchs = _origin(loss).partition(".")[0] == "torch"
+    is_plain = type(output) in (tuple, dict, OrderedDict) or hasattr(output, "_fields")
+    if key is not None or is_torchs or not is_plain:
+        return prediction_in(output, key)
+    return output
+
+
+def takes_target(loss: Loss) -> bool:
+    """Whether a loss compares with a target; a function of one argument takes the network's output alone.
+
+    A second argument whose default is not None is an option, such as ``margin=0.5``.
+    """
+    try:
+        parameters = inspect.signature(loss.forward if isinstance(loss, nn.Module) else loss).parameters.values()
+    except (TypeError, ValueError):  # a function of C
+        return True
+    by_place = [item for item in parameters if item.kind in (item.POSITIONAL_ONLY, item.POSITIONAL_OR_KEYWORD)]
+    if any(item.kind is item.VAR_POSITIONAL for item in parameters) or not by_place:
+        return True
+    return len(by_place) > 1 and by_place[1].default in (inspect.Parameter.empty, None)
+
+
+def _origin(loss: Loss) -> str:
+    """The module that a loss comes from."""
+    function = loss.func if isinstance(loss, functools.partial) else loss
+    return str(getattr(function if inspect.isroutine(function) else type(function), "__module__", None) or "")
 
 
 def _output(output: Any, key: str | int) -> Any:

@@ -14,7 +14,7 @@ from eng.model.errors import BatchTypeError, NoLossError
 from eng.registry import MODELS
 
 from .batches import BatchReader, stacked
-from .losses import build_loss, losses_in, prediction_in
+from .losses import build_loss, compared_output, losses_in, prediction_in, takes_target
 from .predictions import Predictions
 
 PREFIX = "network."
@@ -30,12 +30,14 @@ class SupervisedModel(BaseModel):
     Args:
         network: any module, or the config of one.
         loss: ``loss(output, target)``: a callable, a registered name, or a config such as ``dict(type="CrossEntropyLoss")``.
+            A callable of one argument, ``loss(output)``, needs no target: all parts of a batch are inputs then.
             None takes what the network returns: an object with ``loss`` (as transformers' models), a mapping with losses,
             or the loss itself.
         inputs: which parts of a batch the network gets: a key or place, several in the order of the arguments, or keys by
             argument name. None infers them from the first batch and logs the result.
         targets: key or place of the target, likewise.
-        output: which of several outputs is compared with the target; None takes logits or the first tensor.
+        output: which of several outputs is compared with the target. None takes logits or the first tensor; a loss that
+            is not torch's gets a plain tuple or mapping as the network returned it.
         data_preprocessor: see :class:`BaseModel`; lists of equal samples are stacked behind it.
 
     Raises:
@@ -64,7 +66,9 @@ class SupervisedModel(BaseModel):
             raise TypeError(f"network must be a torch.nn.Module or a config of one, got {type(self.network).__name__}")
         self.loss_function = build_loss(loss)
         self.output = output
-        self.reader = BatchReader(self.network, inputs, targets, has_loss=loss is not None)
+        self._takes_target = self.loss_function is None or takes_target(self.loss_function)
+        has_loss = self.loss_function is not None and self._takes_target
+        self.reader = BatchReader(self.network, inputs, targets, has_loss=has_loss)
         self.register_state_dict_post_hook(_drop_prefix)  # type: ignore[no-untyped-call]  # untyped in torch
         self.register_load_state_dict_pre_hook(_add_prefix)  # type: ignore[no-untyped-call]  # untyped in torch
 
@@ -101,9 +105,10 @@ class SupervisedModel(BaseModel):
     def _losses(self, output: Any, target: Any) -> dict[str, Any]:
         if self.loss_function is None:
             return losses_in(output)
-        if target is None:
+        if target is None and self._takes_target:
             return {}
-        loss = self.loss_function(prediction_in(output, self.output), target)
+        compared = compared_output(self.loss_function, output, self.output)
+        loss = self.loss_function(compared, target) if self._takes_target else self.loss_function(compared)
         return dict(loss) if isinstance(loss, Mapping) else {"loss": loss}
 
     def _without_loss(self, output: Any, batch: Any) -> Any:

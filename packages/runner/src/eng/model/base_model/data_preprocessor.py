@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
 import torch
@@ -56,6 +58,12 @@ class BaseDataPreprocessor(VendorDevices, nn.Module):
             return {key: self.cast_data(value) for key, value in data.items()}
         if data is None or isinstance(data, (str, bytes)):
             return data
+        if callable(getattr(data, "to", None)) and not isinstance(
+            data, type
+        ):  # graphs, packed sequences: they move what is theirs
+            return data.to(self._device)
+        if is_dataclass(data) and not isinstance(data, type):
+            return _with_fields(data, {item.name: self.cast_data(getattr(data, item.name)) for item in fields(data)})
         if isinstance(data, tuple) and hasattr(data, "_fields"):
             return type(data)(*(self.cast_data(item) for item in data))
         if isinstance(data, Sequence):
@@ -76,6 +84,14 @@ class BaseDataPreprocessor(VendorDevices, nn.Module):
         self._device = fn(torch.empty(0, device=self._device)).device
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # untyped in torch
         return self
+
+
+def _with_fields(data: Any, values: Mapping[str, Any]) -> Any:
+    """A shallow copy of a dataclass object, frozen or not, with other values; its constructor is not called again."""
+    changed = copy.copy(data)
+    for name, value in values.items():
+        object.__setattr__(changed, name, value)
+    return changed
 
 
 @MODELS.register_module()

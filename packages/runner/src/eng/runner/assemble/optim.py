@@ -187,7 +187,7 @@ def _checked(scheduler: object) -> Any:
     """A scheduler that says when it steps.
 
     Raises:
-        TypeError: it is none, or one of torch's.
+        TypeError: it is none, or one of torch's or of another library.
     """
     _refuse_torchs(type(scheduler))
     if isinstance(scheduler, type) or not hasattr(scheduler, "step"):
@@ -196,6 +196,8 @@ def _checked(scheduler: object) -> Any:
         else:
             name = type(scheduler).__name__
         raise TypeError(f"a parameter scheduler is an object or a config, got {name}")
+    if not hasattr(scheduler, "by_epoch"):
+        raise _foreign(type(scheduler))
     return scheduler
 
 
@@ -206,11 +208,14 @@ def _refuse_torchs(scheduler_type: object) -> None:
         cls = PARAM_SCHEDULERS.get(scheduler_type)
     torchs = (torch.optim.lr_scheduler.LRScheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
     if isinstance(cls, type) and issubclass(cls, torchs) and not hasattr(cls, "by_epoch"):
-        raise TypeError(
-            "param_scheduler takes schedulers of eng.optim, which step by epoch or by iteration as they say, got "
-            f"{cls.__module__}.{cls.__name__}: eng.optim has one of its own for most of torch's names, "
-            f"dict(type={cls.__name__!r}, ...)"
-        )
+        raise _foreign(cls, f", dict(type={cls.__name__!r}, ...)")
+
+
+def _foreign(kind: type, example: str = "") -> TypeError:
+    return TypeError(
+        "param_scheduler takes schedulers of eng.optim, which step by epoch or by iteration as they say, got "
+        f"{kind.__module__}.{kind.__name__}: eng.optim has one of its own for most of torch's names{example}"
+    )
 
 
 def _count_iterations(cfg: MutableMapping[str, Any]) -> None:

@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 GeneratorStates = dict[str, Any]
 _KINDS = (torch.Generator, random.Random, np.random.Generator, np.random.RandomState)
+_PARTS_OF_DATASETS = ("dataset", "datasets", "transform", "transforms", "target_transform", "pipeline")
 _ORDER = 1 << 32  # keeps the seeds of samplers apart from those of workers
 
 
@@ -101,13 +102,13 @@ def capture_generators(loader: object) -> GeneratorStates:
 
 
 def restore_generators(loader: object, states: GeneratorStates | None) -> None:
-    """Puts a loader's samplers where :func:`capture_generators` saw them; samplers without a state stay as they are.
+    """Puts a loader's samplers and datasets where they were captured; those without a state stay as they are.
 
     Args:
         loader: a dataloader.
         states: what was captured.
     """
-    for path, sampler in _samplers(loader) if states else ():
+    for path, sampler in (*_samplers(loader), *_datasets(loader)) if states else ():
         state = (states or {}).get(path, {})
         for name, value in state.get("generators", {}).items():
             generator = vars(sampler).get(name)
@@ -120,15 +121,43 @@ def restore_generators(loader: object, states: GeneratorStates | None) -> None:
             sampler.load_state_dict(state["state_dict"])
 
 
+def capture_dataset_generators(loader: Any) -> GeneratorStates:
+    """The states of the generators that a dataset, its transforms or the datasets in it hold as attributes.
+
+    Without workers they move with each sample that this process reads. A worker has copies of them, which end with it.
+
+    Args:
+        loader: a dataloader; one with workers has none.
+    """
+    if getattr(loader, "num_workers", 0):
+        return {}
+    states = {path: {"generators": _generator_states(part)} for path, part in _datasets(loader)}
+    return {path: state for path, state in states.items() if state["generators"]}
+
+
+def warn_of_worker_generators(loader: Any) -> None:
+    """Warns where a resumed run cannot repeat what a dataset draws: its own generators, which are copied into workers."""
+    if not getattr(loader, "num_workers", 0):
+        return
+    owners = [type(part).__name__ for _, part in _datasets(loader) if _generator_states(part)]
+    if owners:
+        logger.warning(
+            "%s of the training data %s a random generator of its own, of which each worker has a copy that ends with it: the "
+            "resumed run draws other numbers than one that was never stopped. Draw from random, numpy.random or torch "
+            "instead, which are seeded for each sample, or set num_workers=0",
+            " and ".join(dict.fromkeys(owners)), "has" if len(set(owners)) == 1 else "have",
+        )  # fmt: skip
+
+
 def capture_loop_generators(loop: LoopOverSets | None) -> GeneratorStates:
-    """The states of the samplers of a validation loop; where it has several sets, by ``"<set>:<path>"``.
+    """The states of the samplers and datasets of a validation loop; where it has several sets, by ``"<set>:<path>"``.
 
     Args:
         loop: the loop; one without a dataloader, or None, has none.
     """
     if loop is None:
         return {}
-    states = {name: capture_generators(inner.dataloader) for name, inner in loop.by_set().items()}
+    states = {name: _capture_all(inner.dataloader) for name, inner in loop.by_set().items()}
     return {f"{_prefix(name)}{path}": state for name, by_path in states.items() for path, state in by_path.items()}
 
 
@@ -199,10 +228,34 @@ def _samplers(loader: object) -> Iterator[tuple[str, Any]]:
         waiting += [(f"{path}.{name}", vars(sampler).get(name)) for name in ("batch_sampler", "sampler")]
 
 
+def _datasets(loader: Any) -> Iterator[tuple[str, Any]]:
+    """A loader's dataset, its transforms and what it wraps, each once, with its path."""
+    seen: set[int] = set()
+    waiting = [("dataset", getattr(loader, "dataset", None))]
+    while waiting:
+        path, part = waiting.pop(0)
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        if isinstance(part, (list, tuple)) and path != "dataset":
+            waiting += [(f"{path}.{index}", item) for index, item in enumerate(part)]
+        elif hasattr(part, "__dict__") and not isinstance(part, type):
+            yield path, part
+            waiting += [(f"{path}.{name}", vars(part)[name]) for name in _PARTS_OF_DATASETS if name in vars(part)]
+
+
+def _capture_all(loader: Any) -> GeneratorStates:
+    return {**capture_generators(loader), **capture_dataset_generators(loader)}
+
+
+def _generator_states(owner: Any) -> dict[str, Any]:
+    return {name: _get_state(value) for name, value in vars(owner).items() if isinstance(value, _KINDS)}
+
+
 def _state_of(sampler: Any) -> dict[str, Any]:
     """The state of one sampler as plain data: its generators, its seed and epoch, and its own ``state_dict``."""
     state: dict[str, Any] = {}
-    generators = {name: _get_state(value) for name, value in vars(sampler).items() if isinstance(value, _KINDS)}
+    generators = _generator_states(sampler)
     if generators:
         state["generators"] = generators
     # A sampler without set_epoch counts its passes itself.

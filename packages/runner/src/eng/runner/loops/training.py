@@ -23,12 +23,14 @@ from eng.runner.utils import calc_dynamic_intervals
 
 from ._fractions import as_fraction, crosses
 from ._generators import (
+    capture_dataset_generators,
     capture_generators,
     capture_loop_generators,
     restore_generators,
     restore_loop_generators,
     seed_workers,
     warn_of_shared_generators,
+    warn_of_worker_generators,
 )
 from ._limits import LimitedLoader, RepeatedBatches, with_limit
 from ._samples import sample_numbers
@@ -340,6 +342,8 @@ class TrainLoop(BaseLoop):
         self._try_validation()
         if self._runner.val_loop is not None:
             warn_of_shared_generators(self.dataloader, self._runner.val_loop.dataloader)
+        if self._iter:
+            warn_of_worker_generators(self.dataloader)
         inside = self._start_batch > 0
         if inside:
             is_over = self._is_due_by_checkpoint or self._is_due_inside_pass()
@@ -388,12 +392,17 @@ class TrainLoop(BaseLoop):
 
     def _capture(self) -> RngState:
         """The generators of the process and of the validation's loader, where there is one."""
-        return {**capture_rng(), "val_loader": capture_loop_generators(self._runner.val_loop)}
+        return {
+            **capture_rng(),
+            "dataset": capture_dataset_generators(self.dataloader),
+            "val_loader": capture_loop_generators(self._runner.val_loop),
+        }
 
     def _restore_rng(self) -> None:
         rng, self._rng_to_restore = self._rng_to_restore, None
         if rng is not None:
             restore_rng(rng)
+            restore_generators(self.dataloader, rng.get("dataset"))
             restore_loop_generators(self._runner.val_loop, rng.get("val_loader"))
 
 
