@@ -29,3 +29,12 @@ def test_other_file_handlers(tmp_path, kind):
 def test_unknown_file_handler_lists_the_known(tmp_path, cfg):
     with pytest.raises(ValueError, match="TimedRotatingFileHandler"):
         MMLogger.get_instance("bad-handler", log_file=str(tmp_path / "a.log"), file_handler_cfg=cfg)
+
+
+def test_without_standard_output_lines_go_to_the_file_alone(tmp_path, monkeypatch, capsys):
+    logger = MMLogger.get_instance("handler-no-stdout", log_file=str(tmp_path / "a.log"))
+    monkeypatch.setattr("sys.stdout", None)
+    logger.info("hello")
+    monkeypatch.undo()
+    assert "hello" in (tmp_path / "a.log").read_text()
+    assert capsys.readouterr().err == ""

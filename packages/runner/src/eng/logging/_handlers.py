@@ -118,6 +118,8 @@ class ConsoleHandler(_StreamHandler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes the line of `record`."""
+        if self.stream is None:  # a process that was started without standard output, such as a service
+            return
         if is_detail(record) and not (are_details_shown() or self.level <= logging.DEBUG):
             return
         if not getattr(self.stream, "isatty", bool)():
