@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib.util
+import subprocess
 import sys
 from typing import Any
 
@@ -84,3 +85,13 @@ def test_the_peak_of_a_rank_is_that_on_paper(measured: dict[str, Any]) -> None:
     expected = costs.memory(costs.Job(4 * WIDTH**2, 2, largest_parameter=WIDTH**2), "DDP")
     bucket = 4 * 4 * WIDTH**2  # gloo may still send a copy of the gradients when the peak comes
     assert 0.99 * expected <= measured["ddp"]["peak"] <= 1.01 * (expected + bucket)
+
+
+def test_the_peak_of_fsdp_is_that_of_the_page_where_the_exchange_makes_no_copies() -> None:
+    command = [sys.executable, str(HERE / "fsdp_peak.py"), "32", "512"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    costs = load()
+    job = costs.Job(32 * 512 * 512, 2, largest_unit=512 * 512)
+    expected = costs.memory(job, "FSDP2") / (job.parameters * 4)
+    assert float(done.stdout.split()[-1]) == pytest.approx(expected, rel=0.01)
