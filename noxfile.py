@@ -229,19 +229,36 @@ def ray(session: nox.Session) -> None:
 # --- quality -----------------------------------------------------------------------------------------------------
 
 
+# Of pydoclint: documented arguments that a signature lacks or orders otherwise, and exceptions that no docstring names.
+DOCSTRING_FINDINGS = "DOC102,DOC104,DOC105,DOC501"
+DOCSTRING_STYLE = (
+    "--style=google", "--arg-type-hints-in-docstring=False", "--check-return-types=False",
+    "--skip-checking-short-docstrings=True", "--check-class-attributes=False", "--allow-init-docstring=True",
+)  # fmt: skip
+
+
 @nox.session(python=torch_python())
 def lint(session: nox.Session) -> None:
     """Style (ruff), the borders between packages (import-linter), undeclared dependencies (deptry)."""
-    session.install("ruff==0.17.*", "import-linter>=2.1", "deptry>=0.23", "codespell>=2.3", *HOUSE_TOOLS)
+    session.install(
+        "ruff==0.17.*",
+        "import-linter>=2.1",
+        "deptry>=0.23",
+        "codespell>=2.3",
+        "flake8>=7",
+        "pydoclint>=0.6",
+        *HOUSE_TOOLS,
+    )
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
-    session.run("codespell", "README.md", "CONTRIBUTING.md", "docs", *[str(PACKAGES / name / "src") for name in NAMES])
+    sources = [str(PACKAGES / name / "src") for name in NAMES]
+    session.run("codespell", "README.md", "CONTRIBUTING.md", "docs", *sources)
+    session.run("flake8", "--isolated", f"--select={DOCSTRING_FINDINGS}", *DOCSTRING_STYLE, *sources)
     session.run("python", "scripts/deprecations.py")
     session.run("python", "scripts/plain_names.py")
     session.run("python", "scripts/test_mirror.py")
     check_house(session)
-    sources = os.pathsep.join(str(PACKAGES / name / "src") for name in NAMES)
-    session.run("lint-imports", env={"PYTHONPATH": sources})
+    session.run("lint-imports", env={"PYTHONPATH": os.pathsep.join(sources)})
     for name in NAMES:
         optional = "|".join((*VENDORS, *WHAT_IS_THERE.get(name, ())))
         with session.chdir(PACKAGES / name):

@@ -44,6 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         the exit status: 0 done, 1 findings (or an unexpected error), 2 a mistake in the call or the files, 130 Ctrl-C.
+
+    Raises:
+        Exception: an unexpected error, or with ``--traceback`` any error of the command.
     """
     arguments, show_traceback = take_flag(sys.argv[1:] if argv is None else argv, "--traceback")
     try:

@@ -90,6 +90,9 @@ def share(chunks: Iterable[bytes], lengths: list[int], ranks: int = 1) -> tuple[
 
     Returns:
         The records as ``(bytes,) uint8`` and the end of each as ``(records,) int64``.
+
+    Raises:
+        OSError: the system has no memory left for them.
     """
     descriptor = _new_file()
     try:

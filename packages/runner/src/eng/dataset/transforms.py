@@ -96,6 +96,9 @@ class Resize(_ImageTransform):
         size: ``(height, width)``; a whole number is the length of the shorter side, and the aspect ratio stays.
         interpolation: ``"bilinear"`` (default, with antialiasing), or ``"nearest"``, which is right for masks.
         keys: of the images. ``"img"`` by default.
+
+    Raises:
+        TransformError: ``size`` is no pair of numbers above 0, or ``interpolation`` is unknown.
     """
 
     def __init__(
@@ -176,6 +179,9 @@ class RandomFlip(_ImageTransform):
         prob: probability. 0.5 by default.
         direction: ``"horizontal"`` (default) swaps left and right, ``"vertical"`` top and bottom.
         keys: of the images. ``"img"`` by default.
+
+    Raises:
+        TransformError: ``prob`` is not between 0 and 1, or ``direction`` is unknown.
     """
 
     def __init__(self, prob: float = 0.5, direction: str = "horizontal", keys: str | Sequence[str] = "img") -> None:
@@ -200,6 +206,9 @@ class Normalize(_ImageTransform):
         mean: of each channel, in parts of 1. Those of ImageNet by default.
         std: deviation of each channel, likewise.
         keys: of the images. ``"img"`` by default.
+
+    Raises:
+        TransformError: ``mean`` and ``std`` differ in length, or a deviation is not above 0.
     """
 
     def __init__(

@@ -39,11 +39,14 @@ class Columns:
         self._batch = _batched(data_batch)
 
     def get(self, argument: str, key: str | int | None) -> Any:
-        """The values for a metric's argument; KeyError where there are none.
+        """The values for a metric's argument.
 
         Args:
             argument: name of the argument.
             key: under which they are; None looks for the argument's name and its :data:`SYNONYMS`.
+
+        Raises:
+            KeyError: neither the predictions nor the batch hold such values.
         """
         names = SYNONYMS.get(argument, (argument,)) if key is None else (key,)
         for holder in (self._predicted, self._batch):

@@ -98,6 +98,9 @@ class Accuracy(_Sums):
         Args:
             preds: scores ``(N, C, ...)``, or labels ``(N, ...)``.
             target: labels ``(N, ...)``.
+
+        Raises:
+            ValueError: the shapes do not belong together, or ``topk`` needs scores and gets labels.
         """
         counts = torch.ones_like(target, dtype=torch.bool) if self.ignore_index is None else target != self.ignore_index
         self.add(samples=counts.sum())

@@ -32,6 +32,9 @@ class BaseAveragedModel(nn.Module):
         update_buffers: average the buffers too (of floating point; others are copied); else all buffers are copied at
             every update.
 
+    Raises:
+        ValueError: ``interval`` is below 1.
+
     Source: Izmailov et al. 2018, arXiv:1803.05407, for averages of weights in general.
     """
 

@@ -25,6 +25,9 @@ def efficient_conv_bn_eval_forward(bn: _BatchNorm, conv: Any, x: torch.Tensor) -
         bn: the normalisation; its running statistics are used.
         conv: a convolution of any dimension, transposed or not.
         x: its input.
+
+    Raises:
+        ValueError: the normalisation keeps no running statistics.
     """
     mean, variance = bn.running_mean, bn.running_var
     if mean is None or variance is None:

@@ -67,6 +67,9 @@ def names_by_pattern(
         patterns: one or several.
         unknown: gives the error to raise for a pattern that matches no name.
         with_members: a pattern also matches what is below the module that it names.
+
+    Raises:
+        Exception: the one of ``unknown``; a pattern matches no name.
     """
     matched: set[str] = set()
     for pattern in [patterns] if isinstance(patterns, str) else patterns:

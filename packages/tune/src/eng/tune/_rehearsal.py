@@ -31,6 +31,9 @@ class Rehearsal:
     Args:
         runner: the run.
         is_ours: whether nobody else uses the runner, so that its model need not be copied.
+
+    Raises:
+        TuneError: the run has no training data or no optimizer.
     """
 
     def __init__(self, runner: Any, *, is_ours: bool) -> None:

@@ -34,6 +34,9 @@ def check_file_exist(filename: str | Path, msg_tmpl: str = 'file "{}" does not e
     Args:
         filename: path of the file.
         msg_tmpl: text of the error; ``{}`` is the path.
+
+    Raises:
+        FileNotFoundError: there is no such file.
     """
     if not Path(filename).is_file():
         raise FileNotFoundError(msg_tmpl.format(filename))

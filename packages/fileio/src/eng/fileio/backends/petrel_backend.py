@@ -25,6 +25,9 @@ class PetrelBackend(RemoteStore):
         path_mapping: beginnings of paths to replace, such as ``{"data/": "cluster:s3://bucket/data/"}``.
         enable_mc: let the client use its memory cache.
         conf_path: the client's configuration; None for its default place.
+
+    Raises:
+        ArgumentTypeError: ``path_mapping`` is no dict.
     """
 
     def __init__(
