@@ -273,3 +273,20 @@ def test_two_hooks_keep_their_own_checkpoints_when_they_go_on(make_runner, tmp_p
     run(4, resume=True)
     assert names_in(tmp_path / "run") == {"epoch_4.pth"}
     assert names_in(tmp_path / "few" / "run") == {"few_3.pth", "few_4.pth"}
+
+
+@pytest.mark.parametrize("unit", ["epochs", "iterations"])
+def test_a_finished_run_that_is_extended_repeats_no_validation(unit, make_runner, parts) -> None:
+    def run(length: int, **more):
+        cfg = (
+            dict(max_epochs=length) if unit == "epochs" else dict(by_epoch=False, max_iters=4 * length, val_interval=4)
+        )
+        runner = make_runner(train_cfg=cfg, **parts.validation(acc=[0.3, 0.1, 0.2]), **more)
+        runner.train()
+        return runner
+
+    run(2)
+    again = run(3, resume=True)
+    assert again.val_evaluator.metrics[0].validations == 1
+    assert again.message_hub.get_scalar("val/acc").data[0].tolist() == [0.3, 0.1, 0.3]
+    assert again.iter == 12

@@ -143,6 +143,8 @@ def test_a_learning_rate_without_a_group(tmp_path) -> None:
 
 
 def test_patterns_that_fit_all_parameters(tmp_path) -> None:
-    message = r"FreezeHook: \['body', 'head'\] fit all 6 parameters that are trained, so that nothing is left to train"
+    message = (
+        r"FreezeHook: \['body', 'head'\] fit all that is trained \(6 parameters\), so that nothing is left to train"
+    )
     with pytest.raises(ValueError, match=message):
         run(tmp_path, 1, FreezeHook(["body", "head"]))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+import torch
 
-from eng.hooks import CheckpointHook, LoggerHook
+from eng.hooks import CheckpointHook, Hook, LoggerHook
 from eng.runner import LogProcessor
 
 ITERATIONS = {
@@ -19,6 +21,22 @@ LOGS = dict(type="LoggerHook", interval=4)
 
 def files(folder: Path) -> set[str]:
     return {path.name for path in folder.glob("*.pth")}
+
+
+def best_files(runner) -> list[str]:
+    return sorted(name for name in files(Path(runner.work_dir)) if name.startswith("best_"))
+
+
+class BestFiles(Hook):
+    """Notes the best checkpoints behind each validation."""
+
+    priority = "LOWEST"
+
+    def __init__(self) -> None:
+        self.names: list[list[str]] = []
+
+    def after_val(self, runner) -> None:
+        self.names.append(best_files(runner))
 
 
 def text_of(runner) -> str:
@@ -123,3 +141,47 @@ def test_objects_serve_runs_of_both_kinds(make_runner) -> None:
     make_runner(default_hooks=hooks).train()
     assert (checkpoint.by_epoch, checkpoint.filename_tmpl, logs.log_metric_by_epoch) == (True, "epoch_{}.pth", True)
     assert LogProcessor().by_epoch is None
+
+
+def test_validations_within_an_epoch_have_names_and_steps_of_their_own(make_runner, parts) -> None:
+    runner = make_runner(
+        **parts.validation(acc=[0.1, 0.2, 0.15, 0.3]),
+        train_cfg=dict(max_epochs=2, val_interval=0.5),
+        default_hooks=dict(checkpoint=dict(type="CheckpointHook", save_best="acc")),
+        log_level="INFO",
+    )
+    best = BestFiles()
+    runner.register_hook(best)
+    runner.train()
+    assert re.findall(r"Epoch\(val\) \[([^]]*)\]\[4/4\]    acc", text_of(runner)) == ["0.5", "1", "1.5", "2"]
+    assert best.names == [
+        ["best_acc_iter_2.pth"],
+        ["best_acc_epoch_1.pth"],
+        ["best_acc_epoch_1.pth"],
+        ["best_acc_epoch_2.pth"],
+    ]
+    lines = [json.loads(line) for line in runner.visualizer.scalar_file.read_text().splitlines()]
+    points = [line for line in lines if "acc" in line]
+    assert [(point["step"], point["axis"], point["acc"]) for point in points] == [
+        (2, "iter", 0.1), (4, "iter", 0.2), (6, "iter", 0.15), (8, "iter", 0.3),
+    ]  # fmt: skip
+
+
+def test_a_better_validation_within_an_epoch_leaves_the_checkpoint_of_the_epoch_before(make_runner, parts) -> None:
+    runner = make_runner(
+        **parts.validation(acc=[0.1, 0.2, 0.3, 0.3]),
+        train_cfg=dict(max_epochs=2, val_interval=0.5),
+        default_hooks=dict(checkpoint=dict(type="CheckpointHook", save_best="acc")),
+    )
+    runner.train()
+    iterations = {
+        name: torch.load(Path(runner.work_dir, name), weights_only=False)["meta"]["iter"]
+        for name in ("epoch_1.pth", "best_acc_iter_6.pth")
+    }
+    assert iterations == {"epoch_1.pth": 4, "best_acc_iter_6.pth": 6}
+    again = make_runner(
+        **parts.validation(acc=[0.9]), train_cfg=dict(max_epochs=3), resume=True,
+        default_hooks=dict(checkpoint=dict(type="CheckpointHook", save_best="acc")),
+    )  # fmt: skip
+    again.train()
+    assert best_files(again) == ["best_acc_epoch_3.pth"]

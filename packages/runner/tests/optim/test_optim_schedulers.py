@@ -42,7 +42,7 @@ BAD = {
     "total_steps": (lambda o: OneCycleLR(o, total_steps=0), "total_steps must be a positive whole number"),
     "pct_start": (lambda o: OneCycleLR(o, pct_start=2.0), "pct_start must be between 0 and 1"),
     "anneal_strategy": (lambda o: OneCycleLR(o, anneal_strategy="cosine"), "did you mean 'cos'"),
-    "eta_max": (lambda o: OneCycleLR(o, eta_max=[1.0]), "1 values for 2 parameter groups"),
+    "eta_max": (lambda o: OneCycleLR(o, eta_max=[1.0]), "1 value for 2 parameter groups"),
     "plateau factor": (lambda o: ReduceOnPlateauLR(o, factor=1.0), "factor must be below 1"),
     "plateau threshold": (lambda o: ReduceOnPlateauLR(o, threshold=-1), "threshold must be 0 or more"),
     "plateau rule": (lambda o: ReduceOnPlateauLR(o, rule="min"), "unknown rule 'min'"),
@@ -51,7 +51,7 @@ BAD = {
         "did you mean 'rel'|there are",
     ),
     "plateau of iterations": (lambda o: ReduceOnPlateauLR(o, by_epoch=False), "by_epoch must be True"),
-    "plateau min_value": (lambda o: ReduceOnPlateauLR(o, min_value=[0.1]), "1 values for 2"),
+    "plateau min_value": (lambda o: ReduceOnPlateauLR(o, min_value=[0.1]), "1 value for 2"),
 }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from eng.logging.tables import table_lines
+from eng.logging.words import counted
 
 from ._text import visible
 
@@ -76,8 +77,10 @@ def show(file: Path, with_weights: bool, as_json: bool) -> None:
         return
     click.echo(f"{file}  {_size(summary.size_bytes)}")
     for name, count in summary.entries.items():
-        click.echo(f"  {visible(name)}" + (f": {count} entries" if count is not None else ""))
-    click.echo(f"weights: {len(summary.tensors)} tensors, {summary.num_values:,} values")
+        click.echo(f"  {visible(name)}" + (f": {counted(count, 'entry', 'entries')}" if count is not None else ""))
+    click.echo(
+        f"weights: {counted(len(summary.tensors), 'tensor')}, {counted(summary.num_values, 'value', separator=',')}"
+    )
     if summary.has_average:
         click.echo("state_dict holds averaged weights; `eng ckpt export --trained` gives the trained ones")
     for name, value in summary.meta.items():

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from eng.logging.words import counted
+
 SPLITS = ("train", "val", "test")
 
 
@@ -50,7 +52,7 @@ def browse(
     out.parent.mkdir(parents=True, exist_ok=True)
     # The format goes by the name; PNG where that says nothing.
     draw_sheet(rows, cell).save(out, format=None if out.suffix else "PNG")
-    click.echo(f"wrote {out}: {len(chosen)} of {len(dataset)} samples in {epochs} epochs")
+    click.echo(f"wrote {out}: {len(chosen)} of {counted(len(dataset), 'sample')} in {counted(epochs, 'epoch')}")
 
 
 def _check_format(out: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from eng.logging.whole_numbers import whole_number
+from eng.logging.words import counted
 from eng.registry import DATASETS
 
 from ._randomness import KeyedFetch
@@ -49,7 +50,9 @@ class KFoldDataset(KeyedFetch, Dataset[Any]):
             raise ValueError(f"KFoldDataset's fold counts from 0 to num_splits - 1 = {num_splits - 1}, got {fold}")
         size = len(self.dataset)
         if size < self.num_splits:
-            raise ValueError(f"KFoldDataset cannot make {num_splits} folds of {size} samples: lower num_splits")
+            raise ValueError(
+                f"KFoldDataset cannot make {num_splits} folds of {counted(size, 'sample')}: lower num_splits"
+            )
         order = np.arange(size) if seed is None else np.random.default_rng(seed).permutation(size)
         folds = np.array_split(order, self.num_splits)
         chosen = folds[self.fold] if test_mode else np.concatenate([*folds[: self.fold], *folds[self.fold + 1 :]])

@@ -11,6 +11,7 @@ import torch
 
 from eng.dist import broadcast_object_list, collect_results, is_main_process
 from eng.fileio import dump
+from eng.logging.words import counted
 from eng.registry import METRICS
 from eng.structures import BaseDataElement
 
@@ -151,7 +152,7 @@ class DumpResults(BaseMetric):
     def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
         """Writes the file."""
         dump(results, self.out_file_path)
-        _LOGGER.info("predictions of %d samples are in %s", len(results), self.out_file_path)
+        _LOGGER.info("predictions of %s are in %s", counted(len(results), "sample"), self.out_file_path)
         return {}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from eng.logging.errors import UsageError
 from eng.logging.metric_values import MetricReader
+from eng.logging.words import counted
 
 from ._checkpoint_files import RunFiles
 from ._rules import check_rule, infer_rule, is_better
@@ -154,7 +155,7 @@ class Best:
                 rules = list(rule)
         if len(rules) not in (1, len(self.metrics)):
             raise UsageError(
-                f"{len(self.metrics)} metrics in save_best and {len(rules)} rules: give one for each or one"
+                f"{counted(len(self.metrics), 'metric')} in save_best and {counted(len(rules), 'rule')}: give one for each or one"
             )
         if len(rules) == 1:
             rules = rules * len(self.metrics)

@@ -11,6 +11,8 @@ from typing import Any
 
 logger = logging.getLogger(__name__)
 
+_BY_EPOCH, _BY_ITERATION = "epoch_{}.pth", "iter_{}.pth"
+_FIELD = re.compile(r"\{[^{}]*\}")
 _STOPPED = r"(interrupted|rollback)_iter_\d+\.pth"
 # What torch's distributed checkpoints and eng write into the folder of a sharded checkpoint.
 _SHARD = re.compile(r"\.metadata(\.tmp)?|common\.pth|__\d+_\d+\.distcp|\..+\.partial")
@@ -33,7 +35,10 @@ class RunFiles:
         self.template = template
         self.backend_args = backend_args
         regular = _pattern_of(template)
-        self._name = re.compile(rf"{regular}|best_[^/\\]+_{regular}|{_STOPPED}")
+        # An epoch may have several validations, so that its number would name several best checkpoints.
+        self._within_epoch = _BY_ITERATION if template == _BY_EPOCH else _FIELD.sub("iter_{}", template)
+        best = rf"best_[^/\\]+_({regular}|{_pattern_of(self._within_epoch)})"
+        self._name = re.compile(rf"{regular}|{best}|{_STOPPED}")
         self._depth = template.count("/") + 1
 
     def path(self, name: str) -> str:
@@ -46,9 +51,16 @@ class RunFiles:
         """Name of the regular checkpoint of an epoch or iteration."""
         return self.template.format(number)
 
-    def best(self, key: str, number: int) -> str:
-        """Name of the best checkpoint by a metric."""
-        return f"best_{key.replace('/', '_')}_{self.regular(number)}"
+    def best(self, key: str, number: int, *, within_epoch: bool = False) -> str:
+        """Name of the best checkpoint by a metric.
+
+        Args:
+            key: the metric.
+            number: epochs or iterations that are over, as regular checkpoints are numbered.
+            within_epoch: whether an epoch is not over; ``number`` then counts iterations.
+        """
+        name = self._within_epoch.format(number) if within_epoch else self.regular(number)
+        return f"best_{key.replace('/', '_')}_{name}"
 
     def name_of(self, remembered: Any) -> str | None:
         """The name in a path that was remembered; None where it is not a name of this run's."""

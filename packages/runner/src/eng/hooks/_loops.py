@@ -6,7 +6,17 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["counts_epochs", "current_set", "follow_loop", "train_loop_of"]
+from eng.dataset.utils import length_of
+
+__all__ = [
+    "batches_into_epoch",
+    "counts_epochs",
+    "current_set",
+    "epochs_over",
+    "follow_loop",
+    "train_loop_of",
+    "validates_within_epochs",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -69,3 +79,33 @@ def current_set(runner: Any, mode: str) -> str | None:
     if isinstance(name, str):
         return name
     return None
+
+
+def validates_within_epochs(runner: Any) -> bool:
+    """Whether a run of epochs validates within them too, by a part of an epoch or by minutes.
+
+    The number of the epoch would then name several validations.
+    """
+    loop = train_loop_of(runner)
+    return counts_epochs(loop) and bool(getattr(loop, "validates_inside_pass", False))
+
+
+def batches_into_epoch(runner: Any) -> int:
+    """Batches of the current epoch that are over; 0 between two epochs, and where the loop does not tell."""
+    loop = train_loop_of(runner)
+    tell = getattr(loop, "position", None)
+    return int(tell(None).get("batch", 0)) if callable(tell) and counts_epochs(loop) else 0
+
+
+def epochs_over(runner: Any) -> str:
+    """The number of epochs that are over, with the part of the current one: ``1``, ``1.25``, or ``1+32`` in a stream.
+
+    It has as many digits as it takes to tell two batches apart.
+    """
+    batches, epoch = batches_into_epoch(runner), int(runner.epoch)
+    if not batches:
+        return str(epoch)
+    length = length_of(train_loop_of(runner).dataloader)
+    if not length:
+        return f"{epoch}+{batches}"
+    return f"{epoch + batches / length:.{len(str(length))}f}".rstrip("0")

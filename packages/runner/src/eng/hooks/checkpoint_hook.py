@@ -20,7 +20,7 @@ from ._checkpoint_best import Best
 from ._checkpoint_files import RunFiles
 from ._checkpoint_publisher import Publisher
 from ._checkpoint_retention import Retention, retention_of_message_hub
-from ._loops import follow_loop
+from ._loops import batches_into_epoch, follow_loop
 from ._signatures import check_options
 from ._timed import as_timed_interval
 from .hook import DataBatch, Hook
@@ -132,6 +132,7 @@ class CheckpointHook(Hook):
         self._files: RunFiles | None = None
         self._resumed_state: Mapping[str, Any] | None = None
         self._training = self._has_trained = False
+        self._lacks_validation = False
         self._writer: CheckpointWriter | None = None
 
     def before_train(self, runner: RunnerView) -> None:
@@ -245,6 +246,7 @@ class CheckpointHook(Hook):
 
     def after_val_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
         """Saves the best so far, when every hook has seen the metrics."""
+        self._lacks_validation = self._training
         if not self.save_best or not self._training:
             return
         if not metrics:
@@ -259,7 +261,12 @@ class CheckpointHook(Hook):
             runner.after_this_point(partial(self._save_again, runner))
 
     def after_train(self, runner: RunnerView) -> None:
-        """Publishes the last and the best checkpoints."""
+        """Saves the last checkpoint again where a validation came behind it, and publishes it and the best ones.
+
+        A longer run that goes on from it has that validation and need not repeat it.
+        """
+        if self._training and self._lacks_validation:
+            self._save_again(runner)
         self._training = False
         self._finish_writing()
         if self.published_keys is None or runner.rank != 0:
@@ -292,14 +299,18 @@ class CheckpointHook(Hook):
         return path
 
     def _save(self, runner: RunnerView, number: int) -> None:
+        self._lacks_validation = False
         self._save_checkpoint_with_step(runner, number, None)
 
     def _save_again(self, runner: RunnerView) -> None:
-        """Replaces the regular checkpoint of a validation by one that names the best checkpoint of that validation."""
+        """Replaces the regular checkpoint of a validation by one that knows this validation and its best checkpoint."""
+        if self.by_epoch and batches_into_epoch(runner):  # the last one was saved at the end of an epoch
+            return
         number = runner.epoch if self.by_epoch else runner.iter
         is_last = self._retention.last_name == self._opened(runner).regular(number)
         # A folder of shards is not replaced in one step, so that a kill would cost an intact checkpoint.
         if is_last and not runner.strategy.sharded:
+            self._lacks_validation = False
             self._save_checkpoint_with_step(runner, number, None)
 
     def _save_checkpoint_with_step(self, runner: RunnerView, step: int, meta: dict[str, Any] | None) -> None:
@@ -364,11 +375,11 @@ class CheckpointHook(Hook):
     def _save_best(self, runner: RunnerView, metric: str) -> None:
         """Saves the best checkpoint by a metric."""
         files = self._opened(runner)
-        if self.by_epoch:
+        within_epoch = bool(self.by_epoch and batches_into_epoch(runner))
+        unit, number = "iteration", runner.iter
+        if self.by_epoch and not within_epoch:
             unit, number = "epoch", runner.epoch
-        else:
-            unit, number = "iter", runner.iter
-        name = files.best(metric, number)
+        name = files.best(metric, number, within_epoch=within_epoch)
         path, score = files.path(name), self._best.scores[metric]
         previous = files.name_of(self._best.record(metric, path))
         self._retention.add_best(previous, files, self._best.names(files))

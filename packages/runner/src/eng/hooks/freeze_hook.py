@@ -12,6 +12,7 @@ from torch import nn
 
 from eng.checkpoint.unwrap import name_in_checkpoint, unwrap
 from eng.logging.errors import UsageError
+from eng.logging.words import counted
 from eng.registry import HOOKS
 
 from .hook import DataBatch, Hook
@@ -126,7 +127,7 @@ class FreezeHook(Hook):
         }
         if len(self._parameters) == sum(parameter.requires_grad for parameter in names.values()):
             raise UsageError(
-                f"FreezeHook: {self.patterns} fit all {len(self._parameters)} parameters that are trained, so that nothing is left "
+                f"FreezeHook: {self.patterns} fit all that is trained ({counted(len(self._parameters), 'parameter')}), so that nothing is left "
                 "to train; give patterns of a part of the model"
             )
         mine = {id(parameter) for parameter in self._parameters.values()}
@@ -160,7 +161,7 @@ class FreezeHook(Hook):
         """Freezes the parameters, or trains them again; under DistributedDataParallel their gradients are dropped instead."""
         if self._frozen is not None or frozen:
             state = "frozen" if frozen else "trained again"
-            logger.info("FreezeHook: %d parameters of %s are %s", len(self._parameters), self.patterns, state)
+            logger.info("FreezeHook: %s of %s %s", counted(len(self._parameters), "parameter"), self.patterns, state)
         self._frozen = frozen
         for handle in self._handles:
             handle.remove()

@@ -20,7 +20,7 @@ from eng.registry import HOOKS
 from eng.visualization.axis import step_counts
 
 from ._loaders import loader_length
-from ._loops import follow_loop
+from ._loops import follow_loop, validates_within_epochs
 from ._throughput import RunNumbers
 from .hook import DataBatch, Hook
 from .view import RunnerView
@@ -204,7 +204,7 @@ class LoggerHook(Hook):
         """Writes the line with the validation metrics."""
         tag, line = runner.log_processor.get_log_after_epoch(runner, loader_length(runner, "val"), "val")
         runner.logger.info(line)
-        axis = "epoch" if self.log_metric_by_epoch else "iter"
+        axis = "epoch" if self.log_metric_by_epoch and not validates_within_epochs(runner) else "iter"
         with step_counts(axis):
             runner.visualizer.add_scalars(tag, step=getattr(runner, axis), file_path=self.json_log_path)
 

@@ -10,6 +10,7 @@ from eng.dataset.utils import length_of
 from eng.dist import barrier, get_rank, get_world_size
 from eng.registry import HOOKS
 
+from ._loops import batches_into_epoch
 from .errors import RunInterrupted
 from .hook import DataBatch, Hook
 from .preemption import Preemption
@@ -116,12 +117,9 @@ def validation_position(runner: Any) -> str:
     Args:
         runner: the run, or what a hook sees of it.
     """
-    tell = getattr(runner.train_loop, "position", None)
-    is_within_epoch = callable(tell) and bool(tell(None).get("batch"))
-    if is_within_epoch:
+    epoch = f"after epoch {runner.epoch},"
+    if batches_into_epoch(runner):
         epoch = f"in epoch {runner.epoch + 1}, after"
-    else:
-        epoch = f"after epoch {runner.epoch},"
     return f"the validation {epoch} iteration {runner.iter}"
 
 

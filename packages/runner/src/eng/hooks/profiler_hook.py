@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from eng.logging.errors import UsageError, UsageTypeError
+from eng.logging.words import counted
 from eng.registry import HOOKS
 
 from ._loops import follow_loop
@@ -220,7 +221,7 @@ class NPUProfilerHook(Hook):
             ValueError: the run is shorter than ``end``.
         """
         if self.end > runner.max_iters:
-            raise UsageError(f"end is {self.end}, but the run has only {runner.max_iters} iterations")
+            raise UsageError(f"end is {self.end}, but the run has only {counted(runner.max_iters, 'iteration')}")
         self.result_path.mkdir(parents=True, exist_ok=True)
 
     def before_train_iter(self, runner: RunnerView, batch_idx: int, data_batch: DataBatch = None) -> None:

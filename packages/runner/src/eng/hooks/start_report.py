@@ -151,7 +151,7 @@ def _data_lines(runner: Any) -> Iterator[str]:
         elif len(sets) <= _MOST_SETS:
             yield from (f"{mode}/{name}: {data_facts(loader)}" for name, loader in sets.items())
         else:
-            yield f"{mode}: {len(sets)} sets, {_sizes(_total_samples(sets.values()), length_of(dataloader))}"
+            yield f"{mode}: {counted(len(sets), 'set')}, {_sizes(_total_samples(sets.values()), length_of(dataloader))}"
 
 
 def _total_samples(dataloaders: Iterable[Any]) -> int | None:

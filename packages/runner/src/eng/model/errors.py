@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from eng.logging.near_names import suggest
+from eng.logging.words import counted
 
 _NOTHING: Any = object()
 
@@ -107,7 +108,7 @@ class UnusedParametersError(RuntimeError):
         super().__init__(
             names
             if isinstance(names, str)
-            else f"{len(names)} parameters took no part in the last loss: {', '.join(names)} (in {', '.join(modules)}). Use "
+            else f"{counted(len(names), 'parameter')} took no part in the last loss: {', '.join(names)} (in {', '.join(modules)}). Use "
             "them, freeze them (requires_grad=False), or set model_wrapper_cfg=dict(type='MMDistributedDataParallel', "
             "find_unused_parameters=True), which costs a walk over the graph at each step"
         )

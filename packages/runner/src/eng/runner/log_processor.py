@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from eng.device import get_device, peak_memory, reset_peak_memory
-from eng.hooks._loops import counts_epochs, current_set, train_loop_of
+from eng.hooks._loops import batches_into_epoch, counts_epochs, current_set, epochs_over, train_loop_of
 from eng.hooks.view import RunnerView
 from eng.registry import LOG_PROCESSORS
 
@@ -155,7 +155,7 @@ class LogProcessor:
         size = self._size_text(runner, mode)
         epoch = " "
         if self.by_epoch and mode == "val":
-            epoch = f" [{self._get_epoch(runner, mode)}]"
+            epoch = f" [{self._epoch_text(runner, mode)}]"
         head = f"{'Epoch' if self.by_epoch else 'Iter'}({mode}){epoch}[{size}/{size}]"
         items = self._items({**scalars, **others, **times}.items())
         tag = {**scalars, **(others if with_non_scalar else {}), **times}
@@ -182,7 +182,7 @@ class LogProcessor:
             return f"Iter({mode}) {counter}"
         if mode == "test":
             return f"Epoch(test) {counter}"
-        tag["epoch"] = epoch = self._get_epoch(runner, mode)
+        tag["epoch"], epoch = self._get_epoch(runner, mode), self._epoch_text(runner, mode)
         width = 0
         if training is not None:
             width = len(str(runner.max_epochs)) + 3
@@ -297,6 +297,13 @@ class LogProcessor:
         if _built_loop(runner) is None:
             return 0
         return int(runner.epoch)
+
+    def _epoch_text(self, runner: RunnerView, mode: str) -> str:
+        """Number of the epoch in a line; of a validation within an epoch with the part of it that is over."""
+        is_of_training = mode == "val" and _built_loop(runner) is not None
+        if is_of_training and batches_into_epoch(runner):
+            return epochs_over(runner)
+        return str(self._get_epoch(runner, mode))
 
     def _get_cur_loop(self, runner: RunnerView, mode: str) -> Any:
         """The loop of `mode`."""

@@ -14,6 +14,7 @@ from torch import nn
 
 from eng.device import empty_cache
 from eng.dist import get_world_size
+from eng.logging.words import counted
 from eng.optim import OptimWrapper
 
 from .errors import SettingsError
@@ -93,9 +94,9 @@ class SplitStep:
             raise error
         self.micro_batch = tried // 2
         logger.warning(
-            "Memory ran out with a micro-batch of %d samples: from now on it has at most %d, and the update stays that of "
+            "Memory ran out with a micro-batch of %s: from now on it has at most %d, and the update stays that of "
             "the complete batch (%s)",
-            tried,
+            counted(tried, "sample"),
             self.micro_batch,
             str(error).partition("\n")[0] or type(error).__name__,
         )

@@ -12,6 +12,7 @@ from torch import nn
 
 from eng.checkpoint.unwrap import name_in_checkpoint, unwrap
 from eng.logging.near_names import suggest
+from eng.logging.words import counted
 from eng.optim.errors import MissingValueError, OptimTypeError
 from eng.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 
@@ -148,7 +149,7 @@ class DefaultOptimWrapperConstructor:
             if groups:
                 optimizers.append(self._optimizer(cfg, groups))
                 count = sum(len(group["params"]) for group in groups)
-                logger.info("%s optimizes %d parameters", type(optimizers[-1]).__name__, count)
+                logger.info("%s optimizes %s", type(optimizers[-1]).__name__, counted(count, "parameter"))
         return SplitOptimizer(optimizers)
 
     def _groups(self, model: nn.Module) -> Any:

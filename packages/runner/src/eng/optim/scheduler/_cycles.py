@@ -7,6 +7,7 @@ from itertools import accumulate
 from typing import Any, ClassVar
 
 from eng.logging.near_names import suggest
+from eng.logging.words import counted
 from eng.optim.errors import ScheduleError
 from eng.registry import PARAM_SCHEDULERS
 
@@ -185,7 +186,8 @@ class OneCycleParamScheduler(_ParamScheduler):
         highest = self.eta_max if isinstance(self.eta_max, (list, tuple)) else [self.eta_max] * len(groups)
         if len(highest) != len(groups):
             raise ScheduleError(
-                f"{type(self).__name__}: eta_max has {len(highest)} values for {len(groups)} parameter groups",
+                f"{type(self).__name__}: eta_max has {counted(len(highest), 'value')} for "
+                f"{counted(len(groups), 'parameter group')}",
                 "eta_max",
             )
         for group, highest_of_group in zip(groups, highest, strict=True):

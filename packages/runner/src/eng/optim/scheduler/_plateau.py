@@ -9,6 +9,7 @@ from typing import Any
 
 from eng.logging.metric_values import as_number
 from eng.logging.near_names import suggest
+from eng.logging.words import counted
 from eng.optim.errors import MissingValueError, OptimTypeError, ScheduleError
 from eng.optim.optimizer.base import BaseOptimWrapper
 from eng.registry import PARAM_SCHEDULERS
@@ -108,8 +109,8 @@ class ReduceOnPlateauParamScheduler(_ParamScheduler):
         bare = self.optimizer.optimizer if isinstance(self.optimizer, BaseOptimWrapper) else self.optimizer
         if len(min_value) != len(bare.param_groups):
             raise ScheduleError(
-                f"{type(self).__name__}: min_value has {len(min_value)} values for {len(bare.param_groups)} "
-                "parameter groups",
+                f"{type(self).__name__}: min_value has {counted(len(min_value), 'value')} for "
+                f"{counted(len(bare.param_groups), 'parameter group')}",
                 "min_value",
             )
         # A wrapper keeps the base settings as one more group; it follows the last.

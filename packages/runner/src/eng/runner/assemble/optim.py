@@ -13,6 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from eng.checkpoint.unwrap import model_name, unwrap
+from eng.logging.words import counted
 from eng.optim import BaseOptimWrapper, OptimWrapper, OptimWrapperDict
 from eng.optim import build_optim_wrapper as construct
 from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
@@ -110,7 +111,7 @@ def _check_parameters(wrapper: object, model: nn.Module) -> None:
             if name:
                 where = f"optim_wrapper[{name!r}]"
             raise SettingsError(
-                f"{where} has {len(parameters)} parameters and none of them is in the model ({model_name(model)}), so "
+                f"{where} has {counted(len(parameters), 'parameter')} and none of them is in the model ({model_name(model)}), so "
                 "nothing would be trained. Was it made for another model, or before this one was copied or sharded? A "
                 "config, dict(optimizer=dict(type=...)), is built for the model of the run"
             )
@@ -282,7 +283,11 @@ def scale_lr(
         raise ValueError(f"auto_scale_lr needs a positive 'base_batch_size', got {base!r}")
     factor = batch_size * world_size / base
     logger.info(
-        "Learning rates are scaled by %g: %d samples on %d ranks against %d", factor, batch_size, world_size, base
+        "Learning rates are scaled by %g: %s on %s against %d",
+        factor,
+        counted(batch_size, "sample"),
+        counted(world_size, "rank"),
+        base,
     )
     for optimizer in optimizers_of(optim_wrapper):
         for group in optimizer.param_groups:

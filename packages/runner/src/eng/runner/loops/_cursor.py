@@ -12,6 +12,7 @@ from torch.utils.data import BatchSampler, DataLoader, IterableDataset
 from eng.dataset.utils import length_of, set_epoch
 from eng.dist import get_data_world_size
 from eng.logging.progress import LONG_LOAD_S, track
+from eng.logging.words import counted
 
 from ._limits import LimitedLoader, RepeatedBatches
 from ._losses import count_samples
@@ -164,10 +165,10 @@ def _read_past(loader: Any, start: int, on_start: Callable[[], None]) -> Iterato
     samples = sum(count_samples(batch) for batch in passed)
     if start and not hasattr(loader, "__getitem__"):
         logger.warning(
-            "The data cannot be entered in the middle: %d samples (%d batches) that the saved run had consumed were read again "
+            "The data cannot be entered in the middle: %s (%s) that the saved run had consumed were read again "
             "and skipped. A loader or dataset with state_dict() and load_state_dict(), such as torchdata's "
             "StatefulDataLoader, spares that",
-            samples, start,
+            counted(samples, "sample"), counted(start, "batch", "batches"),
         )  # fmt: skip
     on_start()
     return batches
@@ -263,7 +264,7 @@ class _InfiniteDataloaderIterator:
         if self._limit is not None:
             wanted = f" and max_iters={self._limit} asks for more"
         return (
-            f"Reached the end of the dataloader: its stream gave {self._given} batches{wanted}. It begins again here and at "
+            f"Reached the end of the dataloader: its stream gave {counted(self._given, 'batch', 'batches')}{wanted}. It begins again here and at "
             f"each further end; for one pass write max_iters={self._given}, or train_cfg=dict(by_epoch=True, max_epochs=1)"
         )
 
@@ -281,7 +282,7 @@ class _InfiniteDataloaderIterator:
         if self._limit is not None:
             wanted = f"max_iters={self._limit}"
         return (
-            f"the training dataloader ended after {self._given} batches, begins no second time, and {wanted} needs more: "
+            f"the training dataloader ended after {counted(self._given, 'batch', 'batches')}, begins no second time, and {wanted} needs more: "
             f"write max_iters={self._given}, or give an object whose __iter__ starts anew, such as an IterableDataset in "
             "place of a generator"
         )

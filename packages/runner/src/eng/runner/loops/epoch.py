@@ -13,6 +13,7 @@ from torch import nn
 from eng.dataset._loader_parts import dataset_of, worker_count
 from eng.dataset.utils import length_of
 from eng.logging.whole_numbers import whole_number
+from eng.logging.words import counted
 from eng.registry import LOOPS
 from eng.runner.fact import fact
 from eng.runner.run import Run
@@ -118,7 +119,7 @@ class EpochBasedTrainLoop(TrainLoop):
         if not self._iter:
             return no_batch(self.dataloader)
         return (
-            f"the training dataloader gave {self._iter} batches and none in epoch {self._epoch + 1}: it begins no second time. "
+            f"the training dataloader gave {counted(self._iter, 'batch', 'batches')} and none in epoch {self._epoch + 1}: it begins no second time. "
             "Write max_epochs=1, or give an object whose __iter__ starts anew, such as an IterableDataset in place of a generator"
         )
 

@@ -13,6 +13,7 @@ from eng.dataset.utils import length_of
 from eng.dist import get_data_world_size
 from eng.hooks._timed import as_timed_interval
 from eng.logging.whole_numbers import whole_number
+from eng.logging.words import counted
 from eng.optim import OptimWrapper
 from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
 from eng.runner.assemble.compilation import kept_outputs
@@ -200,8 +201,8 @@ class TrainLoop(BaseLoop):
         restore_rng(before)
         restore_loop_generators(loop, before["val_loader"])
         self._runner.logger.info(
-            "Sanity validation (%d batches of each set) passed: %s",
-            self.val_sanity,
+            "Sanity validation (%s of each set) passed: %s",
+            counted(self.val_sanity, "batch", "batches"),
             ", ".join(f"{name}: {value}" for name, value in metrics.items()) or "no metrics",
         )
 
@@ -421,6 +422,6 @@ def no_batch(dataloader: object) -> str:
     if drops_last(dataloader):
         dropped = " and drop_last=True"
     return (
-        f"the training dataloader gives no batch: its dataset ({type(dataset).__name__}) has {length_of(dataset)} samples, "
+        f"the training dataloader gives no batch: its dataset ({type(dataset).__name__}) has {counted(length_of(dataset) or 0, 'sample')}, "
         f"with batch_size={batch_size_of(dataloader)}{dropped}"
     )

@@ -85,7 +85,9 @@ def restore_position(train_loop: BaseLoop, checkpoint: Mapping[str, Any], *, tak
     ranks = saved["rng"]
     if get_data_rank() >= len(ranks):
         logger.warning(
-            "The run was saved by %d ranks; rank %d starts new random generators", len(ranks), get_data_rank()
+            "The run was saved by %s; rank %d starts new random generators",
+            counted(len(ranks), "rank"),
+            get_data_rank(),
         )
     rng = None
     if get_data_rank() < len(ranks):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from eng.logging.near_names import suggest
+from eng.logging.words import counted
 from eng.optim import BaseOptimWrapper, OptimWrapper
 from eng.optim._names import setting_names
 from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
@@ -90,7 +91,7 @@ def _line(section: str, key: str, before: str, now: str, take: Sequence[str]) ->
         return f"training data, {key}: {values}; the data of now are read"
     if section == "versions":
         return f"version of {key}: {values}"
-    return f"world size: {values}; this run has {now} processes, and the global batch changes with them"
+    return f"world size: {values}; this run has {counted(int(now), 'process', 'processes')}, and the global batch changes with them"
 
 
 def _winner(key: str, take: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from torch import nn
 
 from eng.checkpoint.unwrap import model_name
 from eng.logging.near_names import suggest
+from eng.logging.words import counted
 
 from ..errors import SettingsError
 
@@ -60,7 +61,7 @@ def _by_size(smallest: int, model: nn.Module) -> Callable[..., bool]:
     if not sizes or max(sizes) < smallest:
         raise SettingsError(
             f"wrap_policy min_params={smallest} fits no module: the largest one in {model_name(model)} has "
-            f"{max(sizes, default=0)} parameters"
+            f"{counted(max(sizes, default=0), 'parameter')}"
         )
     return wants
 
