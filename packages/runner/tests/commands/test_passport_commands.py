@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -126,8 +127,25 @@ def test_reproduce_says_what_it_cannot_restore(tmp_path: Path, call: Any, capsys
     assert plan.seed == passport["seeds"]["seed"]
     assert plan.lost == [
         f"versions, torch: 0.4.1 then and {torch.__version__} now",
-        "the run went on from /elsewhere/epoch_1.pth, which must still be there",
+        "the checkpoint /elsewhere/epoch_1.pth, from which the run went on, is gone: it starts anew",
     ]
+
+
+def test_a_resumed_run_is_started_again_from_its_checkpoint(
+    tmp_path: Path, told: Callable[..., tuple[int, list[str]]]
+) -> None:
+    trained(tmp_path)
+    longer = "train_cfg = dict(by_epoch=True, max_epochs=3)\noptim_wrapper['optimizer']['lr'] = 0.5"
+    start = trained(tmp_path, longer, resume=dict(take=["optim_wrapper.optimizer.lr"]))
+    again = tmp_path / "again"
+    assert told(start, "--trust", "--work-dir", again) == (0, [])
+    before, after = weights(tmp_path / "run"), weights(again)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert json.loads((find_start(again).folder / "end.json").read_bytes())["iter"] == 12
+    checkpoint = tmp_path / "run" / "epoch_2.pth"
+    os.utime(checkpoint)
+    line = f"the checkpoint {checkpoint}, from which the run went on, has been written since"
+    assert told(start) == (0, [line])
 
 
 NEIGHBOUR = """

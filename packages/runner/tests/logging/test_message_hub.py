@@ -97,7 +97,10 @@ class TestState:
         hub.update_info("model", torch.nn.Linear(1, 1))
         with caplog.at_level(logging.WARNING, "eng"):
             assert "model" not in hub.state_dict()["runtime_info"]
+            hub.update_info("other", torch.nn.Linear(1, 1))
+            hub.state_dict()
         assert "'model' is not kept in checkpoints: it holds torch.nn.modules.linear.Linear" in caplog.text
+        assert [record.args[0] for record in caplog.records] == ["model", "other"]  # each once, not at each checkpoint
 
     def test_state_is_independent_of_what_follows(self, hub):
         hub.update_info("list", [1])

@@ -39,7 +39,7 @@ def test_the_points_of_a_training_come_in_order(make_runner, parts) -> None:
     assert notes.seen == [
         "before_run", "before_train", "before_train_epoch", "before_train_iter", "after_train_iter", "after_train_epoch",
         "before_save_checkpoint", "before_val", "before_val_epoch", *val_iters, "after_val_epoch", "after_val",
-        "after_train", "after_run",
+        "after_train", "before_save_checkpoint", "after_run",  # the last checkpoint gets the validation behind it
     ]  # fmt: skip
 
 
@@ -197,6 +197,20 @@ def test_trackers_of_a_run_that_never_began_are_closed(make_runner, heard, fails
         runner.train()
     assert tracker.seen == ["add_config", "close"]
     assert ("_close_visualizer failed at the end of a run that did not begin" in heard.text) == fails
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("part", ["model", "hook"])
+def test_trackers_of_a_run_whose_parts_cannot_be_built_are_closed(make_runner, part, fails) -> None:
+    wrong = {"model": dict(model=dict(type="Nothing")), "hook": dict(custom_hooks=[dict(type="Nothing")])}[part]
+    tracker = Tracker("unused", fails=fails)
+    with pytest.raises(KeyError, match="'Nothing' is not in the"):
+        make_runner(visualizer=dict(type="Visualizer", vis_backends=[tracker]), cfg=dict(seed=1), **wrong)
+    assert tracker.seen == ["add_config", "close"]
+    theirs = Visualizer(vis_backends=[Tracker("unused")])
+    with pytest.raises(KeyError, match="'Nothing' is not in the"):
+        make_runner(visualizer=theirs, cfg=dict(seed=1), **wrong)
+    assert theirs.get_backend("Tracker").seen == ["add_config"]
 
 
 def test_trackers_of_a_run_that_began_are_closed_once(make_runner) -> None:

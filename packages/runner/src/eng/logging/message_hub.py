@@ -76,6 +76,7 @@ class MessageHub(ManagerMixin):
         self._log_scalars: OrderedDict[str, HistoryBuffer] = _ordered("log_scalars", log_scalars)
         self._runtime_info: OrderedDict[str, Any] = _ordered("runtime_info", runtime_info)
         self._resumed_keys: OrderedDict[str, bool] = _ordered("resumed_keys", resumed_keys)
+        self._left_out: set[str] = set()
         self.recorders = _Recorders(self._new_recorder)
         for key, buffer in self._log_scalars.items():
             if not isinstance(buffer, HistoryBuffer):
@@ -230,7 +231,7 @@ class MessageHub(ManagerMixin):
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps: plain containers and tensors, of a size that does not grow with the run.
 
-        A fact that is not plain is left out with a warning that names it.
+        A fact that is not plain is left out, with one warning for each that names it.
         """
         settle_together(self._log_scalars.values())
         keys = [key for key, resumed in self._resumed_keys.items() if resumed]
@@ -245,6 +246,9 @@ class MessageHub(ManagerMixin):
         try:
             facts[key] = to_plain(self._runtime_info[key])
         except NotPlainError as error:
+            if key in self._left_out:  # each checkpoint of the run would say it
+                return
+            self._left_out.add(key)
             _LOGGER.warning("the message hub's %r is not kept in checkpoints: it holds %s", key, error)
 
     def load_state_dict(self, state_dict: MessageHub | Mapping[str, Any]) -> None:

@@ -20,7 +20,6 @@ from eng.hooks import Hook
 from eng.hooks.preemption import Preemption
 from eng.hooks.preemption_hook import preemption_of
 from eng.logging import MessageHub, MMLogger
-from eng.logging._details import DETAIL
 from eng.optim import OptimWrapper
 from eng.registry import RUNNERS, DefaultScope
 from eng.runner.persistence import MapLocation
@@ -137,18 +136,19 @@ class Runner:
         self.default_scope = settings.default_scope or "eng"
         self.passport = Passport(self.log_dir, self.state.code)
         self._open_logs(settings)
-        wrapper_cfg = self.cfg.get("model_wrapper_cfg")
-        self.strategy = strategies.strategy_of(settings, self.work_dir, wrapper_cfg)
-        with_loss = models.with_loss(model, loss)
-        built = self.build_model(models.with_data_preprocessor(with_loss, data_preprocessor))
-        self.model_name = model_name(built)
-        prepare_model(built, settings, is_flattened=self.strategy.needs_its_wrapper)
-        self.model = self.wrap_model(wrapper_cfg, built)
-        models.check_steps(self.model, settings.modes())
-        self.hook_list = HookList(self.logger)
-        self.register_hooks(default_hooks, custom_hooks)
-        self.logger.info("Hooks, point by point, in the order of their calls:\n%s", self.get_hooks_info(), extra=DETAIL)
-        self.dump_config()
+        with observers.closed_on_failure(self.visualizer, is_own=self.visualizer is not visualizer):
+            wrapper_cfg = self.cfg.get("model_wrapper_cfg")
+            self.strategy = strategies.strategy_of(settings, self.work_dir, wrapper_cfg)
+            with_loss = models.with_loss(model, loss)
+            built = self.build_model(models.with_data_preprocessor(with_loss, data_preprocessor))
+            self.model_name = model_name(built)
+            prepare_model(built, settings, is_flattened=self.strategy.needs_its_wrapper)
+            self.model = self.wrap_model(wrapper_cfg, built)
+            models.check_steps(self.model, settings.modes())
+            self.hook_list = HookList(self.logger)
+            self.register_hooks(default_hooks, custom_hooks)
+            hook_parts.log_table(self.get_hooks_info(), self.logger)
+            self.dump_config()
 
     def _open_logs(self, settings: RunnerSettings) -> None:
         """Builds the logger, the message hub and the visualizer, under the name of the run."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from eng.hooks import Hook
 from eng.hooks.non_finite_loss_hook import options_of
+from eng.logging._details import DETAIL
 from eng.logging.progress import can_draw
 from eng.optim.scheduler._groups import follows_metric, groups_of
 from eng.registry import HOOKS
@@ -137,3 +138,13 @@ def warn_without_validation(
             "val_evaluator, or leave it out",
             name,
         )
+
+
+def log_table(table: str, logger: logging.Logger) -> None:
+    """Writes the table of the hooks into the log file.
+
+    Args:
+        table: of the hooks at each point.
+        logger: of the run.
+    """
+    logger.info("Hooks, point by point, in the order of their calls:\n%s", table, extra=DETAIL)

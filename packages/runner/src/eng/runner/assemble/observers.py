@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from eng.registry import LOG_PROCESSORS, VISUALIZERS, DefaultScope, ManagerMixin
 from eng.visualization import Visualizer
 
 from .type_name import type_name
+
+logger = logging.getLogger(__name__)
 
 
 def build_logger(name: str, log_level: int | str, log_file: str | None, **kwargs: Any) -> MMLogger:
@@ -94,6 +97,25 @@ def being_current(parts: Sequence[Any], scope: str) -> Iterator[None]:
                 if issubclass(registry_class, Visualizer):
                     base = Visualizer
                 base.make_current(earlier)
+
+
+@contextmanager
+def closed_on_failure(visualizer: Any, *, is_own: bool) -> Iterator[None]:
+    """Closes the trackers of a run whose parts cannot be built, so that they end in order and not with the process.
+
+    Args:
+        visualizer: of the run.
+        is_own: whether the run built it; that of somebody else stays open.
+    """
+    try:
+        yield
+    except BaseException:
+        if is_own:
+            try:
+                visualizer.close()
+            except Exception:  # trackers raise what they like, and the failure of the run is what counts
+                logger.warning("The trackers of the run that failed are not closed", exc_info=True)
+        raise
 
 
 def forget_after(run: object, parts: Sequence[Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,6 +121,7 @@ def _start(ctx: click.Context, start: Start, plan: Plan, target: Path) -> int:
     with _standing_in(plan):
         cfg: Any = ctx.obj.load_config(config)
         cfg.work_dir = str(target)
+        _go_on_from(cfg, plan.checkpoint)
         cfg.randomness = {**(cfg.get("randomness") or {}), "seed": plan.seed}
 
         def train(runner: Any) -> None:
@@ -128,6 +129,16 @@ def _start(ctx: click.Context, start: Start, plan: Plan, target: Path) -> int:
             runner.train()
 
         return start_run(cfg, train, lambda runner: click.echo(f"reproduced in {runner.work_dir}"), verbose=False)
+
+
+def _go_on_from(cfg: Any, checkpoint: Path | None) -> None:
+    """Makes a run resume from the checkpoint from which the run that is started again went on."""
+    take = cfg.get("resume")
+    options = {"take": take["take"]} if isinstance(take, Mapping) and "take" in take else {}
+    if checkpoint is not None:
+        cfg.resume, cfg.load_from = {**options, "checkpoint": str(checkpoint)}, None
+    elif take:
+        cfg.resume = False
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from eng.hooks import Hook
 from .code import CodeVersion, file_digest, project_folder
 from .facts import FILE, differing, unknown_lines, versions
 from .masking import HIDDEN
-from .record import CONFIG, packages
+from .record import CONFIG, PASSPORT, packages
 from .runs import Start, package_rows
 
 __all__ = ["Plan", "TellDataHook", "data_lines", "plan_of"]
@@ -26,6 +26,7 @@ class Plan:
         config: its config; None where it cannot be written as text.
         seed: its seed; None where none is recorded.
         folder: from which it was started; None where that is gone.
+        checkpoint: that it went on from; None where it began anew, or the file is gone.
         import_folder: that held its config file and the modules beside it; None where that is gone.
         lost: what cannot be restored, as lines.
     """
@@ -34,6 +35,7 @@ class Plan:
     seed: int | None
     folder: Path | None
     import_folder: Path | None
+    checkpoint: Path | None
     lost: list[str]
 
 
@@ -67,10 +69,24 @@ def plan_of(start: Start) -> Plan:
     if config_file:
         project = project_folder(str(Path(str(passport.get("folder") or ""), config_file)))
     lost += [*_code_lines(passport, project), *_library_lines(passport)]
-    parent = passport.get("parent")
-    if isinstance(parent, Mapping):
-        lost.append(f"the run went on from {parent.get('checkpoint')}, which must still be there")
-    return Plan(config, seed, folder, project if project and project.is_dir() else None, lost)
+    checkpoint = _checkpoint_of(start)
+    if checkpoint is not None:
+        lost += _checkpoint_lines(checkpoint, start)
+        checkpoint = checkpoint if checkpoint.exists() else None
+    return Plan(config, seed, folder, project if project and project.is_dir() else None, checkpoint, lost)
+
+
+def _checkpoint_of(start: Start) -> Path | None:
+    parent = start.passport.get("parent")
+    path = parent.get("checkpoint") if isinstance(parent, Mapping) else None
+    return Path(str(start.passport.get("folder") or ""), str(path)) if path else None
+
+
+def _checkpoint_lines(checkpoint: Path, start: Start) -> Iterator[str]:
+    if not checkpoint.exists():
+        yield f"the checkpoint {checkpoint}, from which the run went on, is gone: it starts anew"
+    elif checkpoint.stat().st_mtime > (start.folder / PASSPORT).stat().st_mtime:
+        yield f"the checkpoint {checkpoint}, from which the run went on, has been written since"
 
 
 def data_lines(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
