@@ -107,7 +107,7 @@ def test_ctrl_c_says_where_it_stopped_and_how_to_go_on(tmp_path) -> None:
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors[-2000:]
-    assert re.search(r"Stopped by SIGINT at epoch \d+, iteration \d+", errors)
+    assert re.search(r"Stopped by SIGINT (at|in the validation (after|in)) epoch \d+, (after )?iteration \d+", errors)
     assert "--work-dir stopped --resume" in errors
     done = eng(
         tmp_path,

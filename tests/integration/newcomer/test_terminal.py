@@ -82,7 +82,9 @@ def test_ctrl_c_in_a_script_saves_and_its_hint_works(tmp_path) -> None:
     assert terminal.process.wait(timeout=60) == 130
     text = terminal.text()
     assert "Traceback" not in text
-    assert re.search(r"stopped by SIGINT at epoch \d+, iteration \d+; its state is in ", text)
+    assert re.search(
+        r"stopped by SIGINT (at|in the validation (after|in)) epoch \d+, (after )?iteration \d+; its state is in ", text
+    )
     assert "set resume=True" in text
     words = shlex.split(re.search(r"and run:\n  (.+)$", text, re.M)[1].split(" && ")[-1])
     write_script(tmp_path, 0.0, epochs=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -300,14 +301,24 @@ def test_parameters_of_the_model_that_no_group_has_are_not_called_unknown(make_r
     assert "The optimizer's state of fit.bias is not used: no parameter group of this run has them" in heard.text
 
 
+class FailsInValidation(Hook):
+    def before_val(self, runner) -> None:
+        raise OSError("no disk")
+
+
 @pytest.mark.parametrize("by_epoch", [True, False], ids=["epochs", "iterations"])
 def test_a_validation_that_a_resume_runs_first_is_told(make_runner, parts, heard, by_epoch) -> None:
-    """The checkpoint is written before the validation, which the saved run had, too."""
+    """The checkpoint is written before the validation, in which the saved run failed."""
     short = dict(max_epochs=1) if by_epoch else dict(by_epoch=False, max_iters=4, val_interval=4)
     saving = dict(checkpoint=dict(type="CheckpointHook", by_epoch=by_epoch, interval=1 if by_epoch else 4))
-    make_runner(train_cfg=short, default_hooks=saving, **parts.validation(acc=[1])).train()
+    first = make_runner(
+        train_cfg=short, default_hooks=saving, custom_hooks=[FailsInValidation()], **parts.validation(acc=[1])
+    )
+    with pytest.raises(OSError, match="no disk"):
+        first.train()
     longer = dict(max_epochs=2) if by_epoch else dict(by_epoch=False, max_iters=8, val_interval=4)
-    resumed = make_runner(train_cfg=longer, default_hooks=saving, resume=True, **parts.validation(acc=[1]))
+    path = Path(first.work_dir, "epoch_1.pth" if by_epoch else "iter_4.pth")
+    resumed = make_runner(train_cfg=longer, default_hooks=saving, resume=str(path), **parts.validation(acc=[1]))
     heard.listen(resumed.logger)
     resumed.train()
     told = "written at iteration 4, before the validation that is due there: validating before training goes on"
