@@ -415,3 +415,25 @@ def test_a_list_of_samples_is_a_dataset_and_a_list_with_a_type_is_checked() -> N
     assert check(dict(train_dataloader=samples)) == []
     parts = dict(batch_size=2, dataset=[dict(type="Digitz")])
     assert "train_dataloader.dataset[0].type" in [each.path for each in check(dict(train_dataloader=parts))]
+
+
+BATCHES = [{"x": [1.0]}, {"x": [2.0]}]
+
+
+@pytest.mark.parametrize(
+    ("loaders", "found"),
+    [
+        ({"train_dataloader": BATCHES}, []),
+        ({"train_dataloader": {"dataset": BATCHES, "batch_size": 2}}, []),
+        ({"val_dataloader": BATCHES}, []),
+        ({"val_dataloader": {"clean": BATCHES, "noisy": {"dataset": BATCHES}}}, []),
+        ({"test_dataloader": tuple(BATCHES)}, []),
+        ({"train_dataloader": {"dataset": BATCHES, "batchsize": 2}}, ["train_dataloader.batchsize"]),
+        ({"val_dataloader": {"a": {"dataset": BATCHES, "batchsize": 2}}}, ["val_dataloader.a.batchsize"]),
+        ({"train_dataloader": {"dataset": {"type": "ConcatDataset", "datasets": [{"type": "Nowhere"}]}}},
+         ["train_dataloader.dataset.datasets[0].type"]),
+    ],
+    ids=["loader", "dataset", "val", "sets", "tuple", "key", "key-of-a-set", "datasets"],
+)  # fmt: skip
+def test_a_list_of_batches_or_samples_is_an_object(loaders: dict[str, Any], found: list[str]) -> None:
+    assert [finding.path for finding in check({"default_scope": "eng", **loaders})] == found

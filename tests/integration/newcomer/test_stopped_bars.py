@@ -34,7 +34,7 @@ def test_no_line_is_drawn_over_a_bar_where_a_run_ends_early(tmp_path, columns) -
     answers = [line for line in terminal.text().splitlines() if "Ctrl-C" in line]
     assert answers == [ANSWER, ANSWER]  # in training and in validation, with nothing behind it
     for cause in ("SIGINT", "SIGTERM"):
-        assert re.sub(r"\s", "", printed).count(f"-eng-WARNING-stoppedby{cause}atepoch") == 2
+        assert re.sub(r"\s", "", printed).count(f"-eng-WARNING-stoppedby{cause}") == 2
     assert printed.count("\nValueError: the fifth call ends the run\n") == 2
     for case in ("loss SIGINT", "loss SIGTERM", "loss error", "predict SIGINT", "predict SIGTERM", "predict error"):
         assert f"{case}: over" in lines

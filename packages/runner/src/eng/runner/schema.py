@@ -118,6 +118,7 @@ DATALOADER = Plain(
     },
     required=("dataset",),
     is_strict=True,
+    is_single=True,
 )
 
 
@@ -139,11 +140,15 @@ def _is_several(value: object) -> bool:
     return isinstance(value, (Mapping, list, tuple))
 
 
-def _dataloader(node: object) -> Plain:
+class _Dataloader:
     """A dataloader, or several by the names of their sets."""
-    if names_of_sets(node):
-        return Plain(others=DATALOADER)
-    return DATALOADER
+
+    is_single = True
+
+    def __call__(self, node: object) -> Plain:
+        if names_of_sets(node):
+            return Plain(others=DATALOADER)
+        return DATALOADER
 
 
 def _evaluation_loop(mode: str) -> Callable[[Any], Node | Plain]:
@@ -240,7 +245,7 @@ _SECTIONS: Mapping[str, Shape] = {
     "test_cfg": _evaluation_loop("TestLoop"),
     "tta_cfg": Node(roots.LOOPS, "TestLoop", supplied=_LOOP_PARTS),
     **dict.fromkeys(("train_dataloader", "tta_dataloader"), DATALOADER),
-    **dict.fromkeys(("val_dataloader", "test_dataloader"), _dataloader),
+    **dict.fromkeys(("val_dataloader", "test_dataloader"), _Dataloader()),
     "val_evaluator": _evaluator,
     "test_evaluator": _evaluator,
     "default_hooks": Plain("default_hooks", DEFAULT_HOOKS, others=_HOOK),

@@ -51,6 +51,7 @@ class Plain:
         is_open: whether code elsewhere may read further keys, so that only what no code mentions is unknown.
         needs_near: of an open mapping, whether a key must be near a known one too.
         others: the shape of the values under all other keys, which then are names that users choose.
+        is_single: whether a list is an object, such as a list of batches, and not several parts.
     """
 
     noun: str = ""
@@ -61,6 +62,7 @@ class Plain:
     is_open: bool = False
     needs_near: bool = False
     others: Shape | None = None
+    is_single: bool = False
 
 
 # A function chooses by the value, where a key may hold one of several shapes.

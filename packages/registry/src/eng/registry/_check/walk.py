@@ -117,7 +117,7 @@ class _Walk:
         if isinstance(value, (list, tuple)):
             if isinstance(shape, Node) and shape.takes_data and not any("type" in item for item in _mappings(value)):
                 return
-            for index, item in enumerate(value):
+            for index, item in enumerate(value if not getattr(shape, "is_single", False) else ()):
                 yield from self.visit(item, shape, context.below(f"[{index}]"))
         elif isinstance(value, Mapping):
             chosen = shape if isinstance(shape, (Node, Plain)) or shape is None else shape(value)
