@@ -121,7 +121,7 @@ class AsyncCheckpointWriter:
         self.close()
 
     def _start(self, task: str, action: Callable[[], object]) -> None:
-        # Not a daemon: an interpreter that ends waits for the file.
+        # Not a daemon thread, so that the interpreter waits at its exit until the file is written.
         self._thread = threading.Thread(target=self._run, args=(task, action), name="eng-checkpoint-writer")
         self._thread.start()
 

@@ -66,7 +66,7 @@ def export_weights(
     else:
         meta = dict(checkpoint.get("meta", {}))
         if weights is not None:
-            meta.pop("trainable_only", None)  # the weights are complete now
+            meta.pop("trainable_only", None)  # `weights` holds the frozen parameters too
         write_checkpoint({"meta": meta, "state_dict": chosen}, target)
     return str(target)
 

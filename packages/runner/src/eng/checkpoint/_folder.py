@@ -108,10 +108,10 @@ def _stored_tensors(folder: Path) -> dict[str, StoredTensor]:
 
 
 def _read_piece(folder: Path, part: Part, chunk: Any) -> torch.Tensor:
-    """The tensor that a shard's file holds in one place, memory-mapped.
+    """The part of a tensor that is stored at an offset of a shard's file, memory-mapped.
 
     Raises:
-        BrokenCheckpointError: something else is there.
+        BrokenCheckpointError: the file holds something else at this offset.
     """
     path = folder / part.file
     value = read_mapped_part(path, part.offset, part.length)

@@ -191,6 +191,6 @@ def _map_values(path: Path, offset: int, dtype: torch.dtype, shape: torch.Size) 
         return torch.empty(shape, dtype=dtype)
     memory: Any = torch.UntypedStorage.from_file(str(path), False, offset + length)
     values = torch.empty(0, dtype=torch.uint8).set_(memory[offset : offset + length])
-    if offset % dtype.itemsize:  # older writers pad no header
+    if offset % dtype.itemsize:  # the headers of older writers have no padding
         values = values.clone()
     return values.view(dtype).view(shape)

@@ -68,7 +68,7 @@ class TransformError(ValueError):
 
 
 class MetainfoMismatchError(ValueError):
-    """Datasets to be joined that disagree about what they hold.
+    """Datasets of a ConcatDataset have different meta information.
 
     Attributes:
         key: the metainfo key they disagree about.

@@ -163,7 +163,7 @@ class RandomCrop(_ImageTransform):
         self.padding = padding
 
     def change(self, images: list[torch.Tensor]) -> list[torch.Tensor]:
-        """The same piece of each image."""
+        """Cuts the same region out of each image."""
         images = [_padded_to(functional.pad(image, [self.padding] * 4), self.size) for image in images]
         top, left = (
             int(torch.randint(length - size + 1, ()))
@@ -272,7 +272,7 @@ def _padded_to(image_CHW: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     return functional.pad(image_CHW, [width // 2, width - width // 2, height // 2, height - height // 2])
 
 
-# Their names give way to a user's own class of the same name.
+# A class that a user registers under one of these names replaces ours.
 for _class in (LoadImage, Resize, CenterCrop, RandomCrop, RandomFlip, Normalize):
     TRANSFORMS.register_fallback(_class.__name__, _class)
 register_torchvision()

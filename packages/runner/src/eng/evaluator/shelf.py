@@ -228,7 +228,7 @@ class MeanSquaredError(_Sums):
         self.add(total=difference.square().sum(), values=torch.tensor(preds.numel()))
 
     def compute(self) -> float:
-        """The mean, or its root."""
+        """The mean of the squared errors, or its square root where ``squared`` is False."""
         mean = self["total"] / self["values"]
         return (mean if self.squared else mean.sqrt()).item()
 

@@ -17,7 +17,7 @@ class Totals:
 
     def with_values(self, values: np.ndarray, counts: np.ndarray) -> Totals:
         """These totals with `values` and their weights added."""
-        joined, values = Totals(), np.asarray(values, np.float64)  # whole numbers know no infinity
+        joined, values = Totals(), np.asarray(values, np.float64)  # integer arrays cannot hold the infinities below
         joined.total = self.total + float(values.sum())
         joined.count = self.count + float(counts.sum())
         joined.smallest = min(self.smallest, float(values.min(initial=np.inf)))

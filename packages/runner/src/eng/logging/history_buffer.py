@@ -183,7 +183,7 @@ class HistoryBuffer:
             return
         if self._companions is not None:
             settle_together(self._companions.values())
-        if self._pending or self._chunks:  # it is not among its companions any more
+        if self._pending or self._chunks:  # the companions do not contain this buffer any more
             settle_together([self])
 
     def _accept(self, values: np.ndarray) -> None:

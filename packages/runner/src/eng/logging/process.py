@@ -29,7 +29,7 @@ def start_of(pid: int) -> str | None:
     """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        # The name stands in brackets and may hold spaces and brackets.
+        # The program's name stands in parentheses, and may contain spaces and parentheses itself.
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         return f"{boot}:{int(fields[_FIELDS_BEFORE_START])}"
     except (OSError, ValueError, IndexError):

@@ -43,7 +43,7 @@ class BaseDataPreprocessor(VendorDevices, nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where batches go."""
+        """The device that batches are moved to."""
         return self._device
 
     def cast_data(self, data: Any) -> Any:

@@ -73,7 +73,7 @@ class MMSeparateDistributedDataParallel(DistributedDataParallel):
 
     @contextmanager
     def no_sync(self) -> Iterator[None]:
-        """No averaging of gradients inside, for any child."""
+        """Within it, no child averages its gradients over the ranks."""
         with ExitStack() as stack:
             for child in self.module.children():
                 if isinstance(child, DistributedDataParallel):

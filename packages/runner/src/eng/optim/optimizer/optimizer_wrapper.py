@@ -213,7 +213,7 @@ class OptimWrapper(BaseOptimWrapper):
         if self.should_sync() or not hasattr(model, "no_sync"):
             return nullcontext()
         if getattr(model, "static_graph", False) and not self._has_shown_graph:
-            self._has_shown_graph = True  # DistributedDataParallel learns a static graph where gradients are exchanged
+            self._has_shown_graph = True  # DDP records a static graph in the first backward that exchanges gradients
             return nullcontext()
         no_sync: AbstractContextManager[None] = model.no_sync()  # type: ignore[operator]  # modules give Tensor | Module
         return no_sync
@@ -390,7 +390,7 @@ class OptimWrapper(BaseOptimWrapper):
         if not parameters or self.clip_grad_kwargs is None:
             return
         norm = self.clip_func(parameters, **self.clip_grad_kwargs)
-        if norm is not None:  # clipping by value gives none
+        if norm is not None:  # clipping by value computes no norm
             norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
             self.message_hub.update_scalar(f"train/{self.grad_name}", norm.detach())
 

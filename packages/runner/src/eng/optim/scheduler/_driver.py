@@ -85,7 +85,7 @@ class _ParamScheduler:
         verbose: bool,
         by: str | None,
     ) -> None:
-        """Checks and keeps what all schedulers have in common."""
+        """Checks and stores the arguments that all schedulers have in common."""
         name = type(self).__name__
         if not isinstance(optimizer, (Optimizer, BaseOptimWrapper)):
             raise OptimTypeError(

@@ -23,7 +23,7 @@ class Scheduler(Protocol):
     last_step: int
 
     def step(self) -> None:
-        """Ends a unit."""
+        """Moves the schedule on by one unit: an epoch, an iteration or an update."""
 
 
 def settings_of(scheduler: Any) -> frozenset[str]:
