@@ -29,6 +29,7 @@ from nox_environments import (
     project,
     siblings,
     torch_python,
+    version_file,
 )
 from nox_tests import COVERAGE, MEASURE, MEASURED_ON_DEMAND, REPORTS, run_measured, run_pytest, totals
 
@@ -435,7 +436,7 @@ def changelog(session: nox.Session) -> None:
     """Makes a package's changelog from its fragments: ``nox -s changelog -- config --date 2026-12-01``; ``--draft`` shows it."""
     name, *options = session.posargs or session.error("name a package: nox -s changelog -- config")
     session.install("towncrier>=24.8")
-    version = re.search(r'"(.+)"', (PACKAGES / name / project(name)["tool"]["hatch"]["version"]["path"]).read_text())
+    version = re.search(r'"(.+)"', version_file(name).read_text(encoding="utf-8"))
     session.run("towncrier", "build", "--yes", "--dir", str(PACKAGES / name), "--config", "towncrier.toml",
                 "--name", distribution(name), "--version", version.group(1), *options)  # fmt: skip
 

@@ -49,6 +49,10 @@ def project(name: str) -> dict:
     return nox.project.load_toml(PACKAGES / name / "pyproject.toml")
 
 
+def version_file(name: str) -> Path:
+    return PACKAGES / name / project(name)["tool"]["hatch"]["version"]["path"]
+
+
 def distribution(name: str) -> str:
     return "eng" if name == "eng" else f"eng-{name}"
 
@@ -84,7 +88,8 @@ def prepare(
     A reused environment would hide a dependency that is no longer declared.
     """
     stamp = Path(session.virtualenv.location) / "eng-contents.txt"
-    metadata = "".join((PACKAGES / name / "pyproject.toml").read_text() for name in NAMES)
+    described = [path for name in NAMES for path in (PACKAGES / name / "pyproject.toml", version_file(name))]
+    metadata = "".join(path.read_text(encoding="utf-8") for path in described)
     contents = "\n".join([*editable, *others, str(torch), (ROOT / "constraints.txt").read_text(), metadata])
     digest = hashlib.sha256(contents.encode()).hexdigest()
     if stamp.exists() and stamp.read_text() == digest:
