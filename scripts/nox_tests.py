@@ -16,7 +16,7 @@ REPORTS = ROOT / ".nox" / "reports"
 MAX_SECOND_TRIES = 3
 COVERAGE = REPORTS / "coverage"
 MEASURE = "--measure"  # behind `--`: note which lines run, also of these packages
-MEASURED_ON_DEMAND = ("runner",)
+MEASURED_ON_DEMAND = ("runner", "dist", "tune")
 # Dynamo cannot read the calls that slipcover puts between the lines of what torch compiles: these tests run unmeasured.
 COMPILING_TESTS = {
     "structures": ("packages/structures/tests/test_batch.py::test_compiled_code_takes_and_gives_elements",)
