@@ -74,6 +74,7 @@ class Runner:
     model: nn.Module
     logger: logging.Logger
     timestamp: str
+    visualizer: Any
 
     @tells_near_names
     def __init__(
