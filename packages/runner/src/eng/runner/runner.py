@@ -74,7 +74,6 @@ class Runner:
     model: nn.Module
     logger: logging.Logger
     timestamp: str
-    visualizer: Any
 
     @tells_near_names
     def __init__(
@@ -159,7 +158,7 @@ class Runner:
         config_text = self.cfg.pretty_text
         environment.log_environment(self.logger, settings.randomness, self.seed, self.launcher, config_text)
         self.message_hub = self.build_message_hub()
-        self.visualizer = self.build_visualizer(settings.visualizer)
+        self.visualizer: Any = self.build_visualizer(settings.visualizer)
         known_by_name = (scope, self.logger, self.message_hub, self.visualizer)
         observers.forget_after(self, [part for part in known_by_name if part is not settings.visualizer])
         observers.begin_curves(self.visualizer, self.state.moment, self.cfg)
