@@ -154,14 +154,21 @@ class LocalBackend(BaseStorageBackend):
         return select(_walk(Path(dir_path), "", recursive), list_dir, list_file, suffix, recursive)
 
 
-def _walk(root: Path, folder: str, recursive: bool) -> Iterator[tuple[str, bool]]:
+def _walk(
+    root: Path, folder: str, recursive: bool, above: frozenset[tuple[int, int]] = frozenset()
+) -> Iterator[tuple[str, bool]]:
+    """Entries below a directory; a link to a directory that holds it is an entry, and is not entered again."""
+    status = (root / folder).stat()
+    inside = above | {(status.st_dev, status.st_ino)}
+    if len(inside) == len(above):
+        return
     with os.scandir(root / folder) as entries:
         for entry in entries:
             relative = f"{folder}/{entry.name}" if folder else entry.name
             is_dir = entry.is_dir()
             yield relative, is_dir
             if is_dir and recursive:
-                yield from _walk(root, relative, recursive)
+                yield from _walk(root, relative, recursive, inside)
 
 
 class HardDiskBackend(LocalBackend):
