@@ -1,7 +1,7 @@
-"""Plays a newcomer: installs eng as docs/start/install.md says, then does what docs/start/fifteen-minutes.md says.
+"""Plays a newcomer: installs eng from a checkout as docs/start/install.md says, then does docs/start/fifteen-minutes.md.
 
 ``nox -s newcomer`` runs this. It knows only the two pages: it copies the tracked files to an empty folder, makes a virtual
-environment there and runs each block of the pages in order, as a reader would. It prints the time of each step and fails
+environment there, as the page says, and runs each block in order, as a reader would. It prints the time of each step and fails
 when a step fails or all of them take more than 15 minutes.
 """
 
@@ -22,9 +22,9 @@ LIMIT = 15 * 60
 BLOCK = re.compile(r"^```(python|bash)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def blocks(page: str, language: str) -> list[str]:
-    """The blocks of a page in one language."""
-    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+def blocks(page: str, language: str, until: str = "## Where to go") -> list[str]:
+    """The blocks of a page in one language, up to a heading."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8").partition(until)[0]
     return [body for name, body in BLOCK.findall(text) if name == language]
 
 
@@ -43,7 +43,7 @@ def steps(checkout: Path) -> list[tuple[str, str]]:
     (checkout / "digits.py").write_text(digits, encoding="utf-8")
     preparation, *commands = blocks("start/fifteen-minutes.md", "bash")
     return [
-        *[("install", block) for block in blocks("start/install.md", "bash")],
+        *[("install", block) for block in blocks("start/install.md", "bash", until="## From wheels")],
         ("install", preparation),
         ("train, resume, predict", "python digits.py"),
         *[("the same as a config", block) for block in commands],
@@ -54,13 +54,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="newcomer-") as name:
         checkout = Path(name) / "eng"
         copy_of_checkout(checkout)
-        environment = Path(name) / "environment"
+        environment = checkout / ".venv"  # made by the page; its activation lasts as long as a reader's terminal
         settings = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
-        settings |= {"PATH": f"{environment / 'bin'}{os.pathsep}{os.environ['PATH']}", "HOME": name}
+        settings |= {
+            "PATH": f"{environment / 'bin'}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "HOME": name,
+        }
         times: dict[str, float] = {}
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
-        times["make an environment"] = time.perf_counter() - start
         for step, script in steps(checkout):
             start = time.perf_counter()
             subprocess.run(["bash", "-euc", script], cwd=checkout, env=settings, check=True)
