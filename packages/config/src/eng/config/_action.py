@@ -92,7 +92,9 @@ def parse_value(text: str) -> Any:
     quoted = _inside_quotes(text)
     if quoted is not None:
         # A quoted list is a list, as the shells of some systems leave such quotes in place.
-        return parse_value(quoted) if quoted[:1] in _LISTS and quoted[-1:] == _PAIRS[quoted[0]] else quoted
+        if quoted[:1] in _LISTS and quoted[-1:] == _PAIRS[quoted[0]]:
+            return parse_value(quoted)
+        return quoted
     parts = _split(text)
     if len(parts) > 1:
         return [parse_value(part) for part in parts if part.strip() or part is not parts[-1]]
@@ -102,9 +104,13 @@ def parse_value(text: str) -> Any:
         return _scalar(text)
     items = _items(text[1:-1])
     if text[0] == "{":
-        return _mapping(text, items, ":") if all(_KEY[":"].match(item) for item in items) else text
+        if all(_KEY[":"].match(item) for item in items):
+            return _mapping(text, items, ":")
+        return text
     values = [parse_value(item) for item in items]
-    return tuple(values) if text[0] == "(" else values
+    if text[0] == "(":
+        return tuple(values)
+    return values
 
 
 def _items(inner: str) -> list[str]:
@@ -124,7 +130,9 @@ def _mapping(text: str, items: list[str], sign: str) -> dict[Any, Any]:
 
 def _key(text: str) -> Any:
     quoted = _inside_quotes(text.strip())
-    return _scalar(text.strip()) if quoted is None else quoted
+    if quoted is None:
+        return _scalar(text.strip())
+    return quoted
 
 
 def _inside_quotes(text: str) -> str | None:
@@ -155,7 +163,8 @@ def _split(text: str) -> list[str]:
     parts, start, closers, quote, begins = [], 0, [], "", True
     for at, char in enumerate(text):
         if quote:
-            quote = "" if char == quote else quote
+            if char == quote:
+                quote = ""
         elif char in "'\"" and begins:
             quote = char
         elif char in _PAIRS:
@@ -167,7 +176,9 @@ def _split(text: str) -> list[str]:
             parts.append(text[start:at])
             start = at + 1
         begins = char in _BEFORE_VALUES or (begins and char == " ")
-    return _unbalanced(text) if closers else [*parts, text[start:]]
+    if closers:
+        return _unbalanced(text)
+    return [*parts, text[start:]]
 
 
 def _unbalanced(text: str) -> list[str]:

@@ -17,7 +17,10 @@ def parse_data(source: Source, text: str) -> dict[str, Any]:
         ConfigSyntaxError: the text is not valid in its format.
         ConfigFileError: it holds something else than a mapping.
     """
-    value = _json(source, text) if source.extension == ".json" else _yaml(source, text)
+    if source.extension == ".json":
+        value = _json(source, text)
+    else:
+        value = _yaml(source, text)
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -47,7 +50,10 @@ def _yaml(source: Source, text: str) -> Any:
         value = yaml.load(text, Loader=yaml_loader())  # noqa: S506  # a safe loader with tuples
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        if mark:
+            line, column = mark.line + 1, mark.column + 1
+        else:
+            line, column = 1, 1
         raise syntax_error(source, error.problem or str(error), line, column) from error
     except yaml.YAMLError as error:
         raise ConfigSyntaxError(str(error), source.name) from error
@@ -67,7 +73,9 @@ def _yaml(source: Source, text: str) -> Any:
 def syntax_error(source: Source, message: str, line: int, column: int) -> ConfigSyntaxError:
     """The error for a text that is not valid, with its line and a caret below the 1-based column."""
     lines = source.text.splitlines()
-    shown = lines[line - 1] if 0 < line <= len(lines) else ""
+    shown = ""
+    if 0 < line <= len(lines):
+        shown = lines[line - 1]
     return ConfigSyntaxError(message, source.name, line, column, shown)
 
 

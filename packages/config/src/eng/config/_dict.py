@@ -130,7 +130,10 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
         """
         if len(args) > 1:
             raise TypeError(f"update expected at most 1 argument, got {len(args)}")
-        step = None if is_held() else caller_step(CODE, None)
+        if is_held():
+            step = None
+        else:
+            step = caller_step(CODE, None)
         for key, value in [*(_pairs(args[0]) if args else ()), *kwargs.items()]:
             old = dict.get(self, key)
             if isinstance(old, ConfigDict) and isinstance(value, Mapping):
@@ -166,7 +169,9 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
         return new
 
     def __ror__(self, other: Any) -> ConfigDict:
-        return ConfigDict(other) | self if isinstance(other, Mapping) else NotImplemented
+        if isinstance(other, Mapping):
+            return ConfigDict(other) | self
+        return NotImplemented
 
     def __ior__(self, other: Any) -> ConfigDict:
         self.update(other)
@@ -215,7 +220,9 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
         Gives None where nothing is recorded, as for a `ConfigDict` made by hand.
         """
         steps = trace(self, () if key is None else (key,))
-        return steps[-1].where if steps else None
+        if steps:
+            return steps[-1].where
+        return None
 
 
 _CLASS_NAMES = frozenset(name for name in dir(ConfigDict) if not name.startswith("_"))
@@ -226,7 +233,10 @@ _EDITS: Any = ConfigDict._eng_edits  # type: ignore[attr-defined]  # a slot of t
 def _pairs(source: Any) -> Iterable[tuple[Any, Any]]:
     if isinstance(source, dict):
         return dict.items(source)
-    return [(key, source[key]) for key in source] if isinstance(source, Mapping) else source
+    if isinstance(source, Mapping):
+        return [(key, source[key]) for key in source]
+    pairs: Iterable[tuple[Any, Any]] = source
+    return pairs
 
 
 def _restore(cls: type[ConfigDict], data: dict[Any, Any]) -> ConfigDict:
@@ -263,9 +273,13 @@ def convert(value: Any, origin: Provider | None = None, path: Path = (), *, rebi
         return _convert_dict(value, origin, path, rebind=rebind)
     if cls is list or cls is tuple:
         if LEAVES.issuperset(map(type, value)):
-            return value if cls is tuple else value[:]
+            if cls is tuple:
+                return value
+            return value[:]
         items = [convert(item, origin, (*path, index), rebind=rebind) for index, item in enumerate(value)]
-        return items if cls is list else tuple(items)
+        if cls is list:
+            return items
+        return tuple(items)
     if origin is not None and rebind and issubclass(cls, ConfigDict):
         return _convert_dict(value, origin, path, rebind=rebind)
     return value
@@ -293,10 +307,16 @@ def fresh(value: Any) -> Any:
             _dict_set(node, key, item if type(item) in LEAVES else fresh(item))
         return node
     if cls is list:
-        return value[:] if LEAVES.issuperset(map(type, value)) else [fresh(item) for item in value]
+        if LEAVES.issuperset(map(type, value)):
+            return value[:]
+        return [fresh(item) for item in value]
     if cls is tuple:
-        return value if LEAVES.issuperset(map(type, value)) else tuple([fresh(item) for item in value])
-    return set(value) if cls is set else value
+        if LEAVES.issuperset(map(type, value)):
+            return value
+        return tuple([fresh(item) for item in value])
+    if cls is set:
+        return set(value)
+    return value
 
 
 def plain(value: Any, *, names: bool = False) -> Any:
@@ -305,7 +325,9 @@ def plain(value: Any, *, names: bool = False) -> Any:
     if cls in _NAMELESS:
         return value
     if cls in LEAVES:
-        return dotted_name(value) if names else value
+        if names:
+            return dotted_name(value)
+        return value
     if cls is ConfigDict or cls in PLAIN_DICTS or issubclass(cls, ConfigDict):
         return {key: item if type(item) in _NAMELESS else plain(item, names=names) for key, item in dict.items(value)}
     if cls is list:
@@ -323,7 +345,9 @@ def strip_delete(value: Any) -> Any:
         return value if same else stripped
     if type(value) is list or type(value) is tuple:
         items = [strip_delete(item) for item in value]
-        return value if all(map(operator.is_, items, value)) else type(value)(items)
+        if all(map(operator.is_, items, value)):
+            return value
+        return type(value)(items)
     return value
 
 
@@ -351,14 +375,18 @@ def put(node: ConfigDict, key: Any, value: Any, step: Step | None) -> None:
 def _history(node: ConfigDict, key: Any) -> Any:
     """What can later tell the chain that `key` had until now; None where there was nothing."""
     origin, edits = _slot(node, _ORIGIN), _slot(node, _EDITS)
-    past = list(edits.get(key, ())) if edits else []
+    past = []
+    if edits:
+        past = list(edits.get(key, ()))
     if origin is None and not past:
         return None
     frozen = [EditProvenance(step) for step in past]
 
     def before(path: Path) -> list[Step]:
         provider, root = origin or (None, ())
-        steps = provider.steps((*root, key, *path)) if provider else []
+        steps = []
+        if provider:
+            steps = provider.steps((*root, key, *path))
         for edit in frozen:
             steps = [*steps, *edit.steps(path)]
         return steps
@@ -414,4 +442,6 @@ def keys_of(node: Any) -> Iterable[Any]:
     """The keys of a mapping, the numbers of a sequence, and none of any other value."""
     if isinstance(node, dict):
         return node.keys()
-    return range(len(node)) if isinstance(node, (list, tuple)) else ()
+    if isinstance(node, (list, tuple)):
+        return range(len(node))
+    return ()

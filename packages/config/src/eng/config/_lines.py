@@ -93,7 +93,9 @@ class _PythonReader:
 
     def variables(self, node: ast.expr) -> tuple[tuple[str, Any], ...]:
         marked = getattr(node, "eng_marked", None) or (node.id if isinstance(node, ast.Name) else None)
-        return self.table.variables(marked) if marked and self.table.items else ()
+        if marked and self.table.items:
+            return self.table.variables(marked)
+        return ()
 
     def mapping(self, node: ast.Call) -> Lines:
         lines = Lines(node.lineno)
@@ -199,7 +201,9 @@ def yaml_lines(text: str, table: Substitutions) -> Lines:
     import yaml
 
     root = yaml.compose(text, Loader=yaml.SafeLoader)
-    return Lines() if root is None else _yaml_node(root, root.start_mark.line + 1, table)
+    if root is None:
+        return Lines()
+    return _yaml_node(root, root.start_mark.line + 1, table)
 
 
 def _yaml_node(node: Any, line: int, table: Substitutions) -> Lines:
@@ -217,6 +221,8 @@ def _yaml_key(node: Any) -> Any:
     import yaml
 
     try:
-        return yaml.safe_load(node.value) if node.style is None else node.value
+        if node.style is None:
+            return yaml.safe_load(node.value)
+        return node.value
     except (yaml.YAMLError, TypeError):
         return None

@@ -129,7 +129,8 @@ def no_collection() -> Iterator[None]:
 
 
 def _warn_deprecated(info: Any, name: str) -> None:
-    info = info if isinstance(info, dict) else {}
+    if not isinstance(info, dict):
+        info = {}
     text = f"The config file {name} is deprecated"
     text += f", please use {info['expected']} instead" if "expected" in info else ""
     text += f"; see {info['reference']}" if "reference" in info else ""
@@ -161,8 +162,11 @@ class _Loader:
         values = parse_data(source, text)
         names = base_list(fill_values(values.pop(BASE_KEY, []), table, {}), source)
         below = self.bases(names, source, table, stack)
-        values = fill_values(values, table, below.values) if table.items else values
-        reader = json_lines if source.extension == ".json" else yaml_lines
+        if table.items:
+            values = fill_values(values, table, below.values)
+        reader = yaml_lines
+        if source.extension == ".json":
+            reader = json_lines
         layer = Layer(BASE_FILE, source.name, lambda: values, _once(lambda: reader(text, table)))
         return self._merged(values, below, source, table, [layer])
 
@@ -189,8 +193,12 @@ class _Loader:
         else:
             layers = [Layer(BASE_FILE, config.source.name, lambda: values, lines)]
             # A file that holds no value of another one needs no copy of its own.
-            values = plain(values) if config.reads_base or config.table.items else values
-            below, edits = bases.edited(lines) if config.reads_base else (bases.below, [])
+            if config.reads_base or config.table.items:
+                values = plain(values)
+            if config.reads_base:
+                below, edits = bases.edited(lines)
+            else:
+                below, edits = bases.below, []
             loaded = self._merged(values, below, config.source, config.table, edits + layers)
         loaded.names, loaded.imported = names, frozenset(namespace.imported)
         return loaded
@@ -262,7 +270,9 @@ class _Inherited(ConfigDict):
     __slots__ = ("files",)
 
     def __add__(self, more: Any) -> list[str]:
-        return [*self.files, *more] if isinstance(more, (list, tuple)) else NotImplemented
+        if isinstance(more, (list, tuple)):
+            return [*self.files, *more]
+        return NotImplemented
 
     __iadd__ = __add__
 
@@ -291,7 +301,10 @@ class _PythonBases:
             self._files = files
             self.below = self._loader.bases(files, self._config.source, self._config.table, self._stack)
             read = self._config.reads_base
-            values = convert(self.below.values, FileProvenance(self.below.layers)) if read else ConfigDict()
+            if read:
+                values = convert(self.below.values, FileProvenance(self.below.layers))
+            else:
+                values = ConfigDict()
             self._value = _Inherited(values, files)
         return self._value
 
@@ -363,7 +376,9 @@ class _Module:
     @property
     def layers(self) -> list[Layer]:
         """The layers of the base, as far as the importing file took their names."""
-        return list(self._base.layers) if self._star else [layer.renamed(self.taken) for layer in self._base.layers]
+        if self._star:
+            return list(self._base.layers)
+        return [layer.renamed(self.taken) for layer in self._base.layers]
 
     def names(self) -> list[str]:
         """What a star import takes."""
@@ -395,7 +410,9 @@ def base_list(value: Any, source: Source) -> list[str]:
     Raises:
         ConfigFileError: it is neither a string nor a list of strings.
     """
-    names = [value] if isinstance(value, str) else value
+    names = value
+    if isinstance(value, str):
+        names = [value]
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
         raise ConfigFileError(f"_base_ must be a file name or a list of file names, got {value!r}", source.name)
     return list(names)
@@ -433,7 +450,9 @@ def _setters(loaded: Loaded, key: str) -> list[str]:
 
 def _where(loaded: Loaded, key: str) -> str:
     steps = FileProvenance(loaded.layers).steps((key,))
-    return steps[-1].where if steps else "?"
+    if steps:
+        return steps[-1].where
+    return "?"
 
 
 def _placed(error: MergeTypeError, layer: Layer, below: Loaded) -> MergeTypeError:
@@ -441,7 +460,9 @@ def _placed(error: MergeTypeError, layer: Layer, below: Loaded) -> MergeTypeErro
     line = layer.lines().find(error.path).line
     base = FileProvenance(below.layers).steps(error.path)
     name = ".".join(map(str, error.path))
-    where = f" (set in {base[-1].where})" if base else ""
+    where = ""
+    if base:
+        where = f" (set in {base[-1].where})"
     return MergeTypeError(f"{layer.file}:{line} {name}: {error.reason}{where}")
 
 
@@ -453,7 +474,9 @@ def scoped(value: Any, scope: str) -> Any:
     if isinstance(value, dict):
         if "type" not in value:
             return {key: scoped(item, scope) for key, item in value.items()}
-        return value if value.get(SCOPE_KEY) is not None else {**value, SCOPE_KEY: scope}
+        if value.get(SCOPE_KEY) is not None:
+            return value
+        return {**value, SCOPE_KEY: scope}
     if type(value) is list or type(value) is tuple:
         return type(value)([scoped(item, scope) for item in value])
     return value

@@ -52,11 +52,15 @@ def package_folder(package: str, wanted_by: str) -> str:
 
 @lru_cache(maxsize=64)
 def _folder(package: str, path: tuple[str, ...]) -> str:
-    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    spec = None
+    if package.isidentifier():
+        spec = importlib.util.find_spec(package)
     if spec is None:
         raise ModuleNotFoundError(f"package {package!r} is not installed, its configs cannot be inherited")
     places = list(spec.submodule_search_locations or ())
-    return places[0] if places else os.path.dirname(spec.origin or "")
+    if places:
+        return places[0]
+    return os.path.dirname(spec.origin or "")
 
 
 def package_folders(package: str, wanted_by: str) -> list[str]:
@@ -106,7 +110,9 @@ def module_path(module: str, level: int, source_path: str) -> str:
         FileNotFoundError: there is no such file.
         ModuleNotFoundError: the package is not installed.
     """
-    parts = module.split(".") if module else []
+    parts = []
+    if module:
+        parts = module.split(".")
     if level:
         folder = os.path.dirname(source_path)
         for _ in range(level - 1):

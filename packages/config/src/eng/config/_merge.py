@@ -73,15 +73,21 @@ def _onto(child: dict[Any, Any], base: Any, lists: bool, path: Path, marks: bool
 def _merge_list(child: dict[Any, Any], base: list[Any] | tuple[Any, ...], path: Path) -> Any:
     items = list(base)
     for key, value in dict.items(child):
-        index = int(key) if isinstance(key, int) or (isinstance(key, str) and key.isdigit()) else None
+        index = None
+        if isinstance(key, int) or (isinstance(key, str) and key.isdigit()):
+            index = int(key)
         if index is None:
             raise MergeTypeError(
                 f"{key!r} is not an index of {_with_article(base)}{_indices(items)} or add _delete_=True to replace it",
                 path,
             )
         if index >= len(items):
-            where = f"{'.'.join(map(str, path))}: " if path else ""
-            size = f"a list of {len(items)}: {base!r}" if items else "an empty list"
+            where = ""
+            if path:
+                where = f"{'.'.join(map(str, path))}: "
+            size = "an empty list"
+            if items:
+                size = f"a list of {len(items)}: {base!r}"
             raise MergeIndexError(f"{where}there is no item {index} in {size}")
         if (
             isinstance(value, dict)
@@ -91,21 +97,29 @@ def _merge_list(child: dict[Any, Any], base: list[Any] | tuple[Any, ...], path: 
             items[index] = _onto(value, items[index], True, (*path, index))
         else:
             items[index] = strip_delete(value)
-    return items if isinstance(base, list) else tuple(items)
+    if isinstance(base, list):
+        return items
+    return tuple(items)
 
 
 def _indices(items: list[Any]) -> str:
     if not items:
         return ", which is empty; give a list,"
-    return f"; use 0 to {len(items) - 1}," if len(items) > 1 else "; use 0,"
+    if len(items) > 1:
+        return f"; use 0 to {len(items) - 1},"
+    return "; use 0,"
 
 
 def _shallow(base: dict[Any, Any]) -> dict[Any, Any]:
-    return base.copy() if isinstance(base, ConfigDict) or type(base) not in PLAIN_DICTS else dict(base)
+    if isinstance(base, ConfigDict) or type(base) not in PLAIN_DICTS:
+        return base.copy()
+    return dict(base)
 
 
 def _with_article(value: Any) -> str:
-    return "None" if value is None else f"a {type(value).__name__}"
+    if value is None:
+        return "None"
+    return f"a {type(value).__name__}"
 
 
 def nest(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,7 +134,10 @@ def nest(options: Mapping[str, Any]) -> dict[str, Any]:
     """
     root: dict[str, Any] = {}
     for dotted, value in options.items():
-        *parents, last = str(dotted).split(".") if isinstance(dotted, str) else [dotted]
+        if isinstance(dotted, str):
+            *parents, last = str(dotted).split(".")
+        else:
+            *parents, last = [dotted]
         node = root
         for part in parents:
             inner = node.setdefault(part, {})
@@ -129,7 +146,10 @@ def nest(options: Mapping[str, Any]) -> dict[str, Any]:
                     f"{dotted!r} needs a dict, but another option sets it to {inner!r}", tuple(parents)
                 )
             node = inner
-        node[last] = dict(value) if type(value) in PLAIN_DICTS else value
+        if type(value) in PLAIN_DICTS:
+            node[last] = dict(value)
+        else:
+            node[last] = value
     return root
 
 

@@ -111,7 +111,10 @@ def _leaf(value: Any, path: Path) -> Any:
     if type(value) is base:
         plain = value
     else:
-        plain = base.__str__(value) if base is str else base.__getnewargs__(value)[0]
+        if base is str:
+            plain = base.__str__(value)
+        else:
+            plain = base.__getnewargs__(value)[0]
     try:
         repr(plain)
     except ValueError as error:  # an integer of thousands of digits
@@ -135,5 +138,10 @@ def _name(value: Any, path: Path) -> str:
 
 def _shown(value: Any) -> str:
     """A value in a message; what holds more than itself, as the environment does, by its type."""
-    text = object.__repr__(value) if hasattr(value, "keys") else repr(value)
-    return text if len(text) <= 100 else text[:97] + "…"
+    if hasattr(value, "keys"):
+        text = object.__repr__(value)
+    else:
+        text = repr(value)
+    if len(text) <= 100:
+        return text
+    return text[:97] + "…"

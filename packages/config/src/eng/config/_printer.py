@@ -49,9 +49,13 @@ def _render(value: Any, indent: int, used: int) -> str:
     if cls is str:
         return _string(value)
     if cls in _SIMPLE:
-        return repr(value) if cls is not int else _integer(value)
+        if cls is not int:
+            return repr(value)
+        return _integer(value)
     if cls is float:
-        return repr(value) if math.isfinite(value) else f"float('{value}')"
+        if math.isfinite(value):
+            return repr(value)
+        return f"float('{value}')"
     if isinstance(value, dict):
         return _mapping(value, indent, used)
     if cls is list:
@@ -85,14 +89,18 @@ def _group(start: str, items: list[str], end: str, indent: int, used: int, *, si
             pad = " " * (indent + 4)
             body = f",\n{pad}".join(items)
             return f"{start}\n{pad}{body},\n{' ' * indent}{end}"
-    comma = "," if single and len(items) == 1 else ""
+    comma = ""
+    if single and len(items) == 1:
+        comma = ","
     return f"{start}{', '.join(items)}{comma}{end}"
 
 
 def _string(text: str) -> str:
     shown = repr(text)
     # Two braces would read as a substitution when the dump is loaded.
-    return shown.replace("{{", "{\\x7b") if "{{" in shown else shown
+    if "{{" in shown:
+        return shown.replace("{{", "{\\x7b")
+    return shown
 
 
 def _integer(value: int) -> str:

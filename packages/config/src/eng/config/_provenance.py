@@ -51,12 +51,17 @@ class Step:
         """``'configs/a.py:12'``, or the layer's name where no file is known."""
         if self.file is None:
             return self.layer
-        return f"{self.file}:{self.line}" if self.line else self.file
+        if self.line:
+            return f"{self.file}:{self.line}"
+        return self.file
 
     def __str__(self) -> str:
         text = repr(self.value)
-        text = text if len(text) <= 60 else text[:57] + "…"
-        return f"{self.layer:<20}  {self.where}  = {text}" if self.where != self.layer else f"{self.layer}  = {text}"
+        if not (len(text) <= 60):
+            text = text[:57] + "…"
+        if self.where != self.layer:
+            return f"{self.layer:<20}  {self.where}  = {text}"
+        return f"{self.layer}  = {text}"
 
 
 class Explanation(tuple[Step, ...]):
@@ -74,7 +79,9 @@ class Explanation(tuple[Step, ...]):
 
     def __str__(self) -> str:
         lines = [f"  {number}. {step}" for number, step in enumerate(self, 1)]
-        return "\n".join([self.key, *lines]) if lines else f"{self.key}\n  no record of where it was set"
+        if lines:
+            return "\n".join([self.key, *lines])
+        return f"{self.key}\n  no record of where it was set"
 
     __repr__ = __str__
 
@@ -101,7 +108,9 @@ class Lines:
             if child is None:
                 return Lines(line)
             node, line = child, child.line or line
-        return node if node.line else Lines(line, node.children, node.variables)
+        if node.line:
+            return node
+        return Lines(line, node.children, node.variables)
 
 
 @dataclass
@@ -129,7 +138,10 @@ class Layer:
     def renamed(self, names: Mapping[str, str]) -> Layer:
         """The layer as an ``import a as b`` shows it."""
         inner = self.names
-        chosen = names if inner is None else {new: inner[old] for new, old in names.items() if old in inner}
+        if inner is None:
+            chosen = names
+        else:
+            chosen = {new: inner[old] for new, old in names.items() if old in inner}
         return Layer(self.name, self.file, self.values, self.lines, chosen)
 
     def steps(self, path: Path) -> list[Step]:
@@ -143,11 +155,16 @@ class Layer:
             return []
         node = self.lines().find(path)
         step = Step(self.name, self.file, node.line, value)
-        return [step] if value is MISSING or not node.variables else self._with_variables(step, node)
+        if value is MISSING or not node.variables:
+            return [step]
+        return self._with_variables(step, node)
 
     def _with_variables(self, step: Step, node: Lines) -> list[Step]:
         steps = [Step(ENVIRONMENT, f"${name}", None, step.value) for name, _ in node.variables]
-        first = node.variables[0][1] if len(node.variables) == 1 else step.value
+        if len(node.variables) == 1:
+            first = node.variables[0][1]
+        else:
+            first = step.value
         return [Step(step.layer, step.file, step.line, first), *steps]
 
 
@@ -176,7 +193,9 @@ class EditProvenance:
 
     def steps(self, path: Path) -> list[Step]:
         """The chain of `path` below the place that was set."""
-        earlier = self.before(path) if self.before else []
+        earlier = []
+        if self.before:
+            earlier = self.before(path)
         value, removed = _descend(self.step.value, path)
         if value is MISSING and not removed:
             return earlier
@@ -202,7 +221,10 @@ def _descend(data: Any, path: Path) -> tuple[Any, bool]:
     for key in path:
         if isinstance(data, dict):
             removed = removed or bool(dict.get(data, DELETE_KEY))
-            name = key if dict.__contains__(data, key) or not isinstance(key, int) else str(key)
+            if dict.__contains__(data, key) or not isinstance(key, int):
+                name = key
+            else:
+                name = str(key)
             if not dict.__contains__(data, name):
                 return MISSING, removed
             data = dict.__getitem__(data, name)
@@ -228,7 +250,10 @@ def _is_ours(frame: FrameType) -> bool:
     name, spec = frame.f_globals.get("__name__", ""), frame.f_globals.get("__spec__")
     if name == "__main__" and os.path.split(frame.f_code.co_filename)[1] == "eng":  # the console script
         return True
-    module = str(getattr(spec, "name", name)) if name == "__main__" else str(name)
+    if name == "__main__":
+        module = str(getattr(spec, "name", name))
+    else:
+        module = str(name)
     return module.startswith("eng.") or module.partition(".")[0] in ("runpy", "threading", "click")
 
 
@@ -238,4 +263,6 @@ def short_path(path: str) -> str:
         folder = os.path.join(os.getcwd(), "")
     except OSError:  # the working directory is gone
         return path
-    return path[len(folder) :] if path.startswith(folder) and ".." not in path else path
+    if path.startswith(folder) and ".." not in path:
+        return path[len(folder) :]
+    return path

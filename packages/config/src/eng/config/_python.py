@@ -71,7 +71,9 @@ class PythonConfig:
             return self._style_of_tree()
         if READ_BASE in names:
             return True
-        return False if BASE_KEY in names else None
+        if BASE_KEY in names:
+            return False
+        return None
 
     def _style_of_tree(self) -> bool:
         reading = [node for node in ast.walk(self.tree) if _is_read_base(node)]
@@ -86,7 +88,9 @@ class PythonConfig:
 
     def _assigned_bases(self) -> Iterator[ast.expr | None]:
         for node in ast.walk(self.tree):
-            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            targets: list[ast.expr | None] = [getattr(node, "target", None)]
+            if isinstance(node, ast.Assign):
+                targets = [*node.targets]
             if any(isinstance(item, ast.Name) and item.id == BASE_KEY for item in targets):
                 yield getattr(node, "value", None)
 
@@ -94,7 +98,9 @@ class PythonConfig:
         """The literal that the file assigns to `_base_` last; None where it computes it."""
         values = [node for node in self._assigned_bases() if node is not None]
         try:
-            return ast.literal_eval(values[-1]) if values else None
+            if values:
+                return ast.literal_eval(values[-1])
+            return None
         except ValueError:
             return None
 
@@ -153,7 +159,9 @@ class _MarkResolver(ast.NodeTransformer):
             return node
         constant = ast.copy_location(ast.Constant(item.value), node)
         constant.eng_marked = node.id  # type: ignore[attr-defined]  # read by the line tree
-        return constant if isinstance(item.value, _CONSTANTS) else self._expression(node, item.value)
+        if isinstance(item.value, _CONSTANTS):
+            return constant
+        return self._expression(node, item.value)
 
     def _expression(self, node: ast.expr, value: Any) -> ast.expr:
         """A list, tuple or dict out of an environment variable."""
@@ -196,7 +204,9 @@ class _MarkResolver(ast.NodeTransformer):
         return node
 
     def _joined(self, value: ast.expr) -> list[ast.expr]:
-        return self._parts(value) if isinstance(value, ast.Constant) else [self.visit(value)]
+        if isinstance(value, ast.Constant):
+            return self._parts(value)
+        return [self.visit(value)]
 
     def _parts(self, node: ast.Constant) -> list[ast.expr]:
         """A text with marks as the parts of an f-string: what is known as text, base values as names."""
@@ -221,7 +231,9 @@ def _warn_of_copies(config: PythonConfig) -> None:
     """Says that ``a = {{_base_.m}}`` and ``a.k = 1`` leave what is inherited as it is, which MMEngine refuses."""
     copies: dict[str, str] = {}
     for node in config.tree.body:
-        targets = node.targets if isinstance(node, ast.Assign) else []
+        targets = []
+        if isinstance(node, ast.Assign):
+            targets = node.targets
         for target in targets:
             owner = _owner(target)
             if owner is not target and isinstance(owner, ast.Name) and owner.id in copies:

@@ -114,7 +114,9 @@ class SafeInterpreter:
             self.run(node.body)
 
     def _builtin(self, name: str) -> Any:
-        return self.imports.read_base if name == READ_BASE else None
+        if name == READ_BASE:
+            return self.imports.read_base
+        return None
 
     def _expression_statement(self, node: ast.expr) -> None:
         if isinstance(node, ast.Call) and _is_globals_update(node):
@@ -154,7 +156,9 @@ class SafeInterpreter:
             raise self._refuse(node, _node_name(node))
         try:
             value = method(node)
-            return value if isinstance(node, _NAMING) else self._bounded(node, value)
+            if isinstance(node, _NAMING):
+                return value
+            return self._bounded(node, value)
         except UnsafeConfigError:
             raise
         except (TypeError, ValueError, KeyError, IndexError, ArithmeticError) as error:
@@ -247,7 +251,10 @@ class SafeInterpreter:
         if _size(op, left, right) > 1:
             raise self._refuse(node, "so large a result")
         if isinstance(op, ast.Mod) and isinstance(left, (str, bytes)):
-            template = left if isinstance(left, str) else left.decode("latin-1")
+            if isinstance(left, str):
+                template = left
+            else:
+                template = left.decode("latin-1")
             self._format_spec(node, template)
             self._limit(node, template.count("%") * weight((right,)))
         return _BINARY[type(op)](left, right)
@@ -279,7 +286,9 @@ class SafeInterpreter:
 
     def _eval_Subscript(self, node: ast.Subscript) -> Any:
         value = self._data(node.value)[self.value(node.slice)]
-        return self._bounded(node, value) if isinstance(node.slice, ast.Slice) else value
+        if isinstance(node.slice, ast.Slice):
+            return self._bounded(node, value)
+        return value
 
     def _eval_Slice(self, node: ast.Slice) -> slice:
         return slice(*(None if part is None else self.value(part) for part in (node.lower, node.upper, node.step)))
@@ -288,7 +297,9 @@ class SafeInterpreter:
         if node.attr.startswith("_"):
             raise self._refuse(node, f"the attribute {node.attr!r}")
         owner = self.value(node.value)
-        return getattr(owner, node.attr) if is_lazy(owner) else self._mapping(node)[node.attr]
+        if is_lazy(owner):
+            return getattr(owner, node.attr)
+        return self._mapping(node)[node.attr]
 
     def _eval_Call(self, node: ast.Call) -> Any:
         if isinstance(node.func, ast.Attribute):
@@ -346,7 +357,9 @@ class SafeInterpreter:
         return value
 
     def _refuse(self, node: ast.AST, construct: str, *, reason: bool = True) -> UnsafeConfigError:
-        tail = " is not allowed with trust=False, which reads data only" if reason else " cannot be computed"
+        tail = " cannot be computed"
+        if reason:
+            tail = " is not allowed with trust=False, which reads data only"
         return UnsafeConfigError(construct + tail, self.file, getattr(node, "lineno", None))
 
 

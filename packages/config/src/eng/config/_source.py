@@ -32,7 +32,9 @@ class Source:
     @cached_property
     def name(self) -> str:
         """Short path for messages."""
-        return self.path if is_url(self.path) else short_path(self.path)
+        if is_url(self.path):
+            return self.path
+        return short_path(self.path)
 
 
 def is_url(path: str) -> bool:
@@ -53,7 +55,10 @@ def read_source(path: str, wanted_by: str | None = None) -> Source:
         OSError: the extension is not one of a config.
         ConfigFileError: it is too large or not UTF-8.
     """
-    data = _fetch(path) if is_url(path) else _read(path, wanted_by)
+    if is_url(path):
+        data = _fetch(path)
+    else:
+        data = _read(path, wanted_by)
     extension = os.path.splitext(path)[1]
     if extension not in FORMATS:
         raise OSError(f"{path}: only {', '.join(FORMATS)} files are configs, got extension {extension!r}")
@@ -81,7 +86,9 @@ def decode(data: bytes, path: str) -> str:
             short_path(path),
             line,
         ) from error
-    return text.replace("\r\n", "\n") if "\r" in text else text
+    if "\r" in text:
+        return text.replace("\r\n", "\n")
+    return text
 
 
 def _read(path: str, wanted_by: str | None) -> bytes:
@@ -89,7 +96,9 @@ def _read(path: str, wanted_by: str | None) -> bytes:
         with io.FileIO(path) as file:
             # One byte more than allowed tells a file above the limit from one at it, without reading all of it.
             large = os.fstat(file.fileno()).st_size > SIZE_LIMIT_BYTES
-            return file.read(SIZE_LIMIT_BYTES + 1) if large else file.readall()
+            if large:
+                return file.read(SIZE_LIMIT_BYTES + 1)
+            return file.readall()
     except FileNotFoundError as error:
         raise _not_found(path, wanted_by) from error
     except IsADirectoryError as error:
@@ -104,9 +113,14 @@ def _not_found(path: str, wanted_by: str | None) -> FileNotFoundError:
     from .errors import hint
 
     folder = os.path.dirname(path) or "."
-    siblings = os.listdir(folder) if os.path.isdir(folder) else []
-    close = hint(os.path.basename(path), siblings) if siblings else "; its folder does not exist either"
-    close = close if "did you mean" in close or not siblings else ""
+    siblings = []
+    if os.path.isdir(folder):
+        siblings = os.listdir(folder)
+    close = "; its folder does not exist either"
+    if siblings:
+        close = hint(os.path.basename(path), siblings)
+    if not ("did you mean" in close or not siblings):
+        close = ""
     if wanted_by is None:
         return FileNotFoundError(f"config file {path!r} does not exist{close}")
     return BaseFileNotFoundError(f"{wanted_by}: base config {path!r} does not exist{close}")

@@ -66,7 +66,9 @@ class Substitutions:
     def number(self, text: str) -> int | None:
         """Number of the mark that `text` is, or None where it is something else."""
         match = MARKED.fullmatch(text)
-        return int(match[1]) if match and int(match[1]) < len(self.items) else None
+        if match and int(match[1]) < len(self.items):
+            return int(match[1])
+        return None
 
     def value(self, number: int, base: Mapping[str, Any]) -> Any:
         """The value of a mark that stands alone; base values are copies.
@@ -75,14 +77,18 @@ class Substitutions:
             UndefinedVariableError: `base` has no such key.
         """
         item = self.items[number]
-        return item.value if item.base is None else copy.deepcopy(self._base_value(item, base))
+        if item.base is None:
+            return item.value
+        return copy.deepcopy(self._base_value(item, base))
 
     def fill(self, text: str, base: Mapping[str, Any]) -> str:
         """`text` with every mark replaced by its text."""
 
         def replacement(match: re.Match[str]) -> str:
             item = self.items[int(match[1])]
-            return item.text if item.base is None else str(self._base_value(item, base))
+            if item.base is None:
+                return item.text
+            return str(self._base_value(item, base))
 
         return MARKED.sub(replacement, text)
 
@@ -94,7 +100,10 @@ class Substitutions:
         for number in numbers:
             item = self.items[number]
             if item.env:
-                old = item.default if alone else text.replace(MARK.format(number), str(item.default or ""))
+                if alone:
+                    old = item.default
+                else:
+                    old = text.replace(MARK.format(number), str(item.default or ""))
                 variables.append((item.env, old))
         return tuple(variables)
 
@@ -102,7 +111,9 @@ class Substitutions:
         assert item.base is not None
         node: Any = base
         for part in item.base.split("."):
-            known = list(node) if isinstance(node, Mapping) else []
+            known = []
+            if isinstance(node, Mapping):
+                known = list(node)
             if isinstance(node, Mapping) and part in node:
                 node = node[part]
             elif isinstance(node, (list, tuple)) and part.isdigit() and int(part) < len(node):
@@ -156,7 +167,9 @@ def _json_marks(text: str, mark_for: Callable[[re.Match[str], int, bool], str]) 
         assert inner is not None
         replaced = mark_for(inner, match.start(), False)
         mark = replaced.rstrip("\n")
-        return f'"{mark}"{replaced[len(mark) :]}' if MARKED.fullmatch(mark) else replaced
+        if MARKED.fullmatch(mark):
+            return f'"{mark}"{replaced[len(mark) :]}'
+        return replaced
 
     return _JSON_PART.sub(part, text)
 
@@ -173,14 +186,23 @@ def _read(
     if match["base"]:
         return Substitution("", MISSING, line, base=match["base"].rstrip("."))
     if match["env"]:
-        return _environment(match, source, line, trust, table) if environment else None
-    return _predefined(match["name"], source, line) if predefined else None
+        if environment:
+            return _environment(match, source, line, trust, table)
+        return None
+    if predefined:
+        return _predefined(match["name"], source, line)
+    return None
 
 
 def _environment(match: re.Match[str], source: Source, line: int, trust: bool, table: Substitutions) -> Substitution:
     name, default = match["env"], match["default"]
-    default = default.strip() if default is not None else None
-    value = os.environ.get(name) if trust else None
+    if default is not None:
+        default = default.strip()
+    else:
+        default = None
+    value = None
+    if trust:
+        value = os.environ.get(name)
     if value is not None:
         table.env[name] = value
         return Substitution(value, _literal(value), line, env=name, default=_default(default))
@@ -196,7 +218,9 @@ def _environment(match: re.Match[str], source: Source, line: int, trust: bool, t
 
 
 def _default(text: str | None) -> Any:
-    return None if text is None else _literal(text)
+    if text is None:
+        return None
+    return _literal(text)
 
 
 def _literal(text: str) -> Any:
@@ -224,7 +248,10 @@ def predefined_values(path: str) -> dict[str, str]:
         >>> predefined_values("/configs/a.py")["fileBasenameNoExtension"]
         'a'
     """
-    absolute = path if is_url(path) else os.path.abspath(path)
+    if is_url(path):
+        absolute = path
+    else:
+        absolute = os.path.abspath(path)
     base = os.path.basename(absolute)
     stem, extension = os.path.splitext(base)
     folder = os.path.dirname(absolute).replace("\\", "/")
@@ -235,7 +262,9 @@ def fill_values(value: Any, table: Substitutions, base: Mapping[str, Any]) -> An
     """A parsed JSON or YAML value with the marks in its strings resolved."""
     if isinstance(value, str):
         number = table.number(value.strip())
-        return table.fill(value, base) if number is None else table.value(number, base)
+        if number is None:
+            return table.fill(value, base)
+        return table.value(number, base)
     if isinstance(value, list):
         return [fill_values(item, table, base) for item in value]
     if isinstance(value, dict):
@@ -244,4 +273,6 @@ def fill_values(value: Any, table: Substitutions, base: Mapping[str, Any]) -> An
 
 
 def _key(key: Any, table: Substitutions, base: Mapping[str, Any]) -> Any:
-    return table.fill(key, base) if isinstance(key, str) else key
+    if isinstance(key, str):
+        return table.fill(key, base)
+    return key

@@ -46,8 +46,13 @@ class Tree:
             raise UnsafeConfigError(f"a text read with trust=False cannot inherit; it names {name!r}", location)
         if is_url(path):
             raise UnsafeConfigError(f"with trust=False nothing is fetched; the base {name!r} is a URL", location)
-        package = name.partition("::")[0] if "::" in name else None
-        roots = [self.root] if package is None else package_folders(package, location)
+        package = None
+        if "::" in name:
+            package = name.partition("::")[0]
+        if package is None:
+            roots = [self.root]
+        else:
+            roots = package_folders(package, location)
         real = os.path.realpath(path)
         if not any(real.startswith(os.path.join(os.path.realpath(root), "")) for root in roots):
             raise UnsafeConfigError(

@@ -65,7 +65,9 @@ class ConfigFileError(ConfigError, ValueError):
 
     def __init__(self, message: str, file: str | None = None, line: int | None = None) -> None:
         self.file, self.line = file, line
-        location = f"{file}:{line}" if file and line else file
+        location = file
+        if file and line:
+            location = f"{file}:{line}"
         super().__init__(f"{location}: {message}" if location else message)
 
 
@@ -88,7 +90,10 @@ class ConfigSyntaxError(ConfigFileError, SyntaxError):
         column: int | None = None,
         text: str | None = None,
     ) -> None:
-        shown = "" if text is None else f"\n{caret(text, column or 1)}"
+        if text is None:
+            shown = ""
+        else:
+            shown = f"\n{caret(text, column or 1)}"
         super().__init__(message + shown, file, line)
         self.msg, self.filename, self.lineno, self.offset, self.text = message, file, line, column, text
 

@@ -45,7 +45,9 @@ class Lazy:
         raise NotImplementedError
 
     def _refuse(self, use: str) -> LazyCallError:
-        origin = f" in {self.location}" if self.location else ""
+        origin = ""
+        if self.location:
+            origin = f" in {self.location}"
         return LazyCallError(
             f"{self.dotted}, imported{origin}, is not imported while the config file is read, so {use} is not known; "
             "write the value into the file, or read it with Config.fromfile(…, lazy_import=False)"
@@ -59,7 +61,9 @@ class Lazy:
         )
 
     def _origin_note(self) -> str:
-        return f" (imported in {self.location})" if self.location else ""
+        if self.location:
+            return f" (imported in {self.location})"
+        return ""
 
     def __getattr__(self, name: str) -> LazyAttr:
         if name.startswith("__") and name.endswith("__"):
@@ -229,7 +233,9 @@ class LazyAttr(Lazy):
         try:
             return getattr(source, self.name)
         except AttributeError as error:
-            origin = f" (imported in {self.location})" if self.location else ""
+            origin = ""
+            if self.location:
+                origin = f" (imported in {self.location})"
             try:
                 return importlib.import_module(self.dotted)
             except ImportError:

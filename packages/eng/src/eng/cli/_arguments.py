@@ -40,7 +40,10 @@ def spread_lists(arguments: Sequence[str]) -> list[str]:
 
 def _split_at_dashes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     arguments = list(arguments)
-    end = arguments.index("--") if "--" in arguments else len(arguments)
+    if "--" in arguments:
+        end = arguments.index("--")
+    else:
+        end = len(arguments)
     return arguments[:end], arguments[end:]
 
 

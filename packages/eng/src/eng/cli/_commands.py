@@ -58,7 +58,9 @@ class CommandTree:
     def command(self, name: str) -> click.Command:
         """The command at this node; one that cannot be imported tells why when it is run."""
         try:
-            command = self.entry_point.load() if self.entry_point else None
+            command = None
+            if self.entry_point:
+                command = self.entry_point.load()
         except Exception as error:  # noqa: BLE001  # one broken plug-in must not take the help and its neighbours down
             return _broken(name, self.entry_point, error)
         if not self.children:
@@ -85,22 +87,30 @@ class EntryPointGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All names, in alphabetical order."""
-        base_names = self._base.list_commands(ctx) if self._base is not None else []
+        base_names = []
+        if self._base is not None:
+            base_names = self._base.list_commands(ctx)
         return sorted({*base_names, *self._tree.children})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command called `cmd_name`, imported now."""
         if cmd_name in self._tree.children:
             return self._tree.children[cmd_name].command(cmd_name)
-        return self._base.get_command(ctx, cmd_name) if self._base is not None else None
+        if self._base is not None:
+            return self._base.get_command(ctx, cmd_name)
+        return None
 
     def summary(self, ctx: click.Context, cmd_name: str) -> str:
         """One line on the command called `cmd_name`, which is imported only where its source does not tell."""
         node = self._tree.children.get(cmd_name)
-        summary = summary_of(node.entry_point) if node is not None and node.entry_point is not None else None
+        summary = None
+        if node is not None and node.entry_point is not None:
+            summary = summary_of(node.entry_point)
         if summary is None:
             command = self.get_command(ctx, cmd_name)
-            summary = command.get_short_help_str(_LONGEST_SUMMARY) if command is not None else ""
+            summary = ""
+            if command is not None:
+                summary = command.get_short_help_str(_LONGEST_SUMMARY)
         return summary
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -126,13 +136,18 @@ class EntryPointGroup(click.Group):
             if package is not None and ctx.parent is None:
                 raise click.UsageError(f"the command {name!r} is in a package of its own: pip install '{package}'", ctx)
             nearest = difflib.get_close_matches(name, names, n=3)
-            hint = f"did you mean {' or '.join(nearest)}?" if nearest else f"there are: {', '.join(names)}"
+            if nearest:
+                hint = f"did you mean {' or '.join(nearest)}?"
+            else:
+                hint = f"there are: {', '.join(names)}"
             raise click.UsageError(f"no command {name!r}; {hint}", ctx)
         return super().resolve_command(ctx, args)
 
 
 def _broken(name: str, entry_point: EntryPoint | None, error: Exception) -> click.Command:
-    package = entry_point.dist.name if entry_point and entry_point.dist else "an unknown distribution"
+    package = "an unknown distribution"
+    if entry_point and entry_point.dist:
+        package = entry_point.dist.name
 
     def tell() -> None:
         raise click.ClickException(f"the command {name!r} of {package} cannot be loaded: {error}") from error

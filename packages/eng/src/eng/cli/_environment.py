@@ -40,7 +40,9 @@ def report() -> dict[str, str]:
 
 def _cpu_count() -> int:
     # The cores this process may use; a container often has fewer than its machine.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _versions() -> dict[str, str]:

@@ -55,7 +55,9 @@ def _hint(error: BaseException) -> str:
 def _usage(error: click.UsageError) -> str:
     if isinstance(error, click.NoSuchOption):
         return _no_such_option(error)
-    hint = f"\ntry: {error.ctx.command_path} --help" if error.ctx is not None else ""
+    hint = ""
+    if error.ctx is not None:
+        hint = f"\ntry: {error.ctx.command_path} --help"
     return f"{error.format_message()}{hint}"
 
 
@@ -78,7 +80,10 @@ def _message_of(error: BaseException) -> str:
     if type(error) is SyntaxError:
         return "".join(traceback.format_exception_only(type(error), error)).strip()
     # The str() of a KeyError is the repr of the key.
-    message = str(error.args[0]) if type(error) is KeyError and error.args else str(error) or type(error).__name__
+    if type(error) is KeyError and error.args:
+        message = str(error.args[0])
+    else:
+        message = str(error) or type(error).__name__
     notes: list[str] = getattr(error, "__notes__", [])  # such as the nodes of a config around a failed build
     # _hint names the page of help.
     return "\n".join([message, *(note for note in notes if not note.startswith("eng help "))])

@@ -69,7 +69,9 @@ def topics(folder: Path) -> dict[str, Path]:
 def title_of(page: Path) -> str:
     """The first heading of a page."""
     match = re.search(r"^# (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    return match[1] if match is not None else page.stem
+    if match is not None:
+        return match[1]
+    return page.stem
 
 
 def find_page(folder: Path, topic: str) -> Path:
@@ -95,7 +97,9 @@ def find_page(folder: Path, topic: str) -> Path:
     if best is None:
         names = {_plain(name.rpartition("/")[2]): name for name in pages}
         nearest = [names[name] for name in difflib.get_close_matches(wanted, names, n=3)]
-        hint = f"did you mean {' or '.join(nearest)}?" if nearest else "eng help lists all topics"
+        hint = "eng help lists all topics"
+        if nearest:
+            hint = f"did you mean {' or '.join(nearest)}?"
         raise click.UsageError(f"no page is about {topic!r}; {hint}")
     return best
 
@@ -103,7 +107,9 @@ def find_page(folder: Path, topic: str) -> Path:
 def translated(page: Path, lang: str) -> Path:
     """The page in Chinese where `lang` is ``"zh"`` and there is one."""
     chinese = page.with_suffix(".zh.md")
-    return chinese if lang == "zh" and chinese.is_file() else page
+    if lang == "zh" and chinese.is_file():
+        return chinese
+    return page
 
 
 def explained_class(error: BaseException) -> str | None:
@@ -129,7 +135,9 @@ def error_help(folder: Path, name: str) -> str:
     known = explanations(folder)
     if name not in known:
         nearest = difflib.get_close_matches(name, known, n=3)
-        hint = f"did you mean {' or '.join(nearest)}?" if nearest else "eng help troubleshooting lists those of eng"
+        hint = "eng help troubleshooting lists those of eng"
+        if nearest:
+            hint = f"did you mean {' or '.join(nearest)}?"
         raise click.UsageError(f"{name} is no error class that the pages of eng explain; {hint}")
     cause, remedy = known[name]
     lines = [name, "", f"What happened: {terminal_text(cause)}", f"What to do: {terminal_text(remedy)}"]
@@ -158,7 +166,9 @@ def terminal_text(markdown: str) -> str:
 def _reference(match: re.Match[str]) -> str:
     text, target = match.groups()
     topic = _topic_of(target)
-    return f"{text} (eng help {topic})" if topic else f"{text} ({target})"
+    if topic:
+        return f"{text} (eng help {topic})"
+    return f"{text} ({target})"
 
 
 def _topic_of(target: str) -> str | None:
@@ -185,12 +195,16 @@ def _best_page(pages: dict[str, Path], terms: list[str]) -> Path | None:
     """The page that mentions most of the terms and, among such pages, mentions them most; None where none does."""
 
     def rank(name: str) -> tuple[int, int]:
-        weight = 1 if name in _LISTS else 4
+        weight = 4
+        if name in _LISTS:
+            weight = 1
         scores = [weight * _score(pages[name], name, term) for term in terms]
         return sum(score > 0 for score in scores), sum(scores)
 
     best = max(pages, key=rank)
-    return pages[best] if rank(best) > (0, 0) else None
+    if rank(best) > (0, 0):
+        return pages[best]
+    return None
 
 
 def _score(page: Path, name: str, wanted: str) -> int:
@@ -212,4 +226,6 @@ def _plain(text: str) -> str:
 
 
 def _language() -> str:
-    return "zh" if (locale.getlocale()[0] or "").startswith(("zh", "Chinese")) else "en"
+    if (locale.getlocale()[0] or "").startswith(("zh", "Chinese")):
+        return "zh"
+    return "en"

@@ -62,7 +62,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FINDINGS
     except Exception as error:
-        message = None if show_traceback else one_message(error)
+        if show_traceback:
+            message = None
+        else:
+            message = one_message(error)
         if message is None:
             raise
         click.echo(f"eng: error: {message}", err=True)
@@ -73,7 +76,9 @@ def _run(arguments: list[str]) -> int:
     if os.environ.get("ENG_COMPAT", "0").lower() not in ("", "0", "false", "no"):
         _install_compat()
     status: Any = front_door().main(args=arguments, prog_name="eng", standalone_mode=False, obj=Services())
-    return status if isinstance(status, int) else OK
+    if isinstance(status, int):
+        return status
+    return OK
 
 
 def _install_compat() -> None:

@@ -32,4 +32,6 @@ def source_of(module: str) -> Path | None:
         if spec is None:
             return None
         places = list(spec.submodule_search_locations or ())
-    return Path(spec.origin) if spec is not None and spec.origin and spec.has_location else None
+    if spec is not None and spec.origin and spec.has_location:
+        return Path(spec.origin)
+    return None

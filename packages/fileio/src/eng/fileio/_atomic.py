@@ -84,7 +84,9 @@ def _permissions(target: str) -> int | None:
         return 0
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(f"{target} is a directory; name the file to write inside it")
-    return stat.S_IMODE(mode) if stat.S_ISREG(mode) else None
+    if stat.S_ISREG(mode):
+        return stat.S_IMODE(mode)
+    return None
 
 
 def _sync_directory(directory: str) -> None:

@@ -47,7 +47,9 @@ def _wanted(path: str, suffix: Suffix) -> bool:
 
 def entries_of_keys(keys: Iterable[str], directory: str) -> Iterator[tuple[str, bool]]:
     """The tree that flat keys such as ``a/b/c.txt`` imply below `directory`."""
-    root = directory.rstrip("/") + "/" if directory.strip("/.") else ""
+    root = ""
+    if directory.strip("/."):
+        root = directory.rstrip("/") + "/"
     seen: set[str] = set()
     for key in keys:
         if not key.startswith(root):

@@ -78,7 +78,11 @@ def load(
     backend = BACKENDS.choose(file, backend_args)
     if isinstance(backend, LocalBackend):
         return _load_local(handler, file, kwargs)
-    content: Any = backend.get_text(file) if handler.str_like else bytes(backend.get(file))
+    content: Any
+    if handler.str_like:
+        content = backend.get_text(file)
+    else:
+        content = bytes(backend.get(file))
     with _named(content, text_of(file)) as stream:
         del content  # the stream holds it now; a large file should not be in memory twice
         return handler.load_from_fileobj(stream, **kwargs)
@@ -153,11 +157,18 @@ def _load_local(handler: BaseFileHandler, path: PathLike, kwargs: dict[str, Any]
 
 
 def _check_trust(file: Any, handler: BaseFileHandler, trust: bool | None, kwargs: Mapping[str, Any]) -> None:
-    allowed = os.environ.get("ENG_SAFE_LOAD", "") not in ("1", "true") if trust is None else trust
+    allowed = trust
+    if trust is None:
+        allowed = os.environ.get("ENG_SAFE_LOAD", "") not in ("1", "true")
     if allowed or not handler.can_run_code(kwargs):
         return
-    why = "trust=False" if trust is not None else "ENG_SAFE_LOAD is set"
-    name = text_of(file) if isinstance(file, (str, os.PathLike)) else name_of(file)
+    why = "ENG_SAFE_LOAD is set"
+    if trust is not None:
+        why = "trust=False"
+    if isinstance(file, (str, os.PathLike)):
+        name = text_of(file)
+    else:
+        name = name_of(file)
     raise UntrustedFileError(
         f"{name}: refused, as {why} and {type(handler).__name__} can run any code that the file's author chose. "
         "If you know where it comes from, load(..., trust=True) loads it; else ask for it as json or yaml"
@@ -173,6 +184,10 @@ class _ByteStream(io.BytesIO):
 
 
 def _named(content: Any, name: str) -> Any:
-    stream = _TextStream(content) if isinstance(content, str) else _ByteStream(content)
+    stream: _TextStream | _ByteStream
+    if isinstance(content, str):
+        stream = _TextStream(content)
+    else:
+        stream = _ByteStream(content)
     stream.name = name
     return stream

@@ -13,4 +13,6 @@ def without_mark(text: str, encoding: str = "utf-8") -> str:
         'cat'
     """
     is_utf8 = encoding.lower().replace("_", "-") in ("utf-8", "utf8")
-    return text.removeprefix(_MARK) if is_utf8 else text
+    if is_utf8:
+        return text.removeprefix(_MARK)
+    return text

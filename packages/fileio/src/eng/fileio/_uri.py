@@ -40,7 +40,9 @@ def prefix_of(uri: PathLike) -> str:
     scheme = text.partition("://")[0]
     if ":" not in scheme:
         return scheme
-    return "petrel" if scheme.endswith((":s3", ":petrel")) else scheme.rpartition(":")[2]
+    if scheme.endswith((":s3", ":petrel")):
+        return "petrel"
+    return scheme.rpartition(":")[2]
 
 
 def safe_key(key: PathLike, store: str) -> str:
@@ -57,7 +59,9 @@ def safe_key(key: PathLike, store: str) -> str:
         depth += {"": 0, ".": 0, "..": -1}.get(part, 1)
         if depth < 0:
             raise UnsafeKeyError(f"key {text!r} leaves the root of {store} with '..'; give a key inside the store")
-    return posixpath.normpath(text) if ".." in text.split("/") else text
+    if ".." in text.split("/"):
+        return posixpath.normpath(text)
+    return text
 
 
 def join_keys(first: PathLike, *keys: PathLike) -> str:

@@ -29,7 +29,9 @@ def known_names(wrong: str, known: Iterable[str]) -> str:
     """The tail of a message: the nearest name where there is one, then all known ones."""
     names = sorted(name for name in known if name)
     nearest = get_close_matches(wrong, names, n=1)
-    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+    hint = ""
+    if nearest:
+        hint = f"did you mean {nearest[0]!r}? "
     return f"{hint}known: {', '.join(names)}"
 
 

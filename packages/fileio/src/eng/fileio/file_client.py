@@ -37,7 +37,10 @@ class FileClient:
     def __new__(cls, backend: str | None = None, prefix: str | None = None, **kwargs: Any) -> FileClient:
         """The client of these arguments; the same arguments give the same object."""
         if backend is None:
-            backend = "disk" if not prefix else BACKENDS.name_for_prefix(prefix)
+            if not prefix:
+                backend = "disk"
+            else:
+                backend = BACKENDS.name_for_prefix(prefix)
         storage = BACKENDS.choose("", {"backend": backend, **kwargs})
         client: FileClient = BACKENDS.clients.setdefault((cls, id(storage)), super().__new__(cls))
         client.client = storage  # which keeps the id from being used again

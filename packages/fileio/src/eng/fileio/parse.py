@@ -44,7 +44,9 @@ def list_from_file(
         ['/mnt/b']
     """
     lines = _lines(filename, encoding, merged_args(file_client_args, backend_args))
-    stop = offset + max_num if max_num > 0 else None
+    stop = None
+    if max_num > 0:
+        stop = offset + max_num
     return [prefix + line for index, line in enumerate(lines) if index >= offset and (stop is None or index < stop)]
 
 
@@ -85,7 +87,10 @@ def dict_from_file(
             raise ParseError.at(
                 text_of(filename), number, None, f"cannot use {columns[0]!r} as a key: {error}"
             ) from error
-        mapping[key] = columns[1:] if len(columns) > 2 else columns[1]
+        if len(columns) > 2:
+            mapping[key] = columns[1:]
+        else:
+            mapping[key] = columns[1]
     return mapping
 
 

@@ -75,7 +75,9 @@ def build_from_cfg(cfg: Any, registry: BuildingRegistry, default_args: Any = Non
             return _construct(type_or_name, scoped, arguments)
     except Exception as error:
         is_innermost = not build_chain(error)
-        hints = _argument_hints(cfg, registry, default_args) if is_innermost and isinstance(error, TypeError) else ()
+        hints: tuple[str, ...] = ()
+        if is_innermost and isinstance(error, TypeError):
+            hints = _argument_hints(cfg, registry, default_args)
         note_failure(error, _node(cfg, registry, default_args), hints)
         raise
 
@@ -196,8 +198,13 @@ def _argument_hints(cfg: Any, registry: BuildingRegistry, default_args: Any) -> 
             takes = parameters_of(resolve(arguments.pop("type"), scoped))
     except (TypeError, KeyError):  # that is the error which is told already, or the class cannot be asked
         return ()
-    refused = [] if takes.takes_any else [key for key in arguments if key not in takes.names]
-    there_are = f"; there are {', '.join(sorted(takes.names))}" if takes.names else ""
+    if takes.takes_any:
+        refused = []
+    else:
+        refused = [key for key in arguments if key not in takes.names]
+    there_are = ""
+    if takes.names:
+        there_are = f"; there are {', '.join(sorted(takes.names))}"
     return tuple(f"no argument {key!r}{or_mean(key, takes.names) or there_are}" for key in refused)
 
 
@@ -230,6 +237,8 @@ def _check_mapping(cfg: object, argument_name: str) -> None:
 
 
 def _node(cfg: Any, registry: BuildingRegistry, default_args: Any) -> BuildNode:
-    default_type = default_args.get("type", "?") if is_mapping(default_args) else "?"
+    default_type = "?"
+    if is_mapping(default_args):
+        default_type = default_args.get("type", "?")
     call = describe_call(cfg, default_type)
     return BuildNode(registry.name.replace(" ", "_"), call, location_of(cfg), cfg)

@@ -57,7 +57,9 @@ def register_all_modules_of(scope: str) -> None:
 def distribution_of(module: str) -> str | None:
     """The distribution of ours that brings `module`, for the words of an error."""
     package, _, submodule = module.partition(".")
-    return _MODULE_TO_DISTRIBUTION.get(submodule.split(".")[0]) if package == "eng" else None
+    if package == "eng":
+        return _MODULE_TO_DISTRIBUTION.get(submodule.split(".")[0])
+    return None
 
 
 def object_at(path: str) -> Any:

@@ -64,16 +64,25 @@ def unknown_type(name: str, registry: SearchedRegistry) -> UnknownTypeError:
 def scopes_searched(name: str, registry: SearchedRegistry) -> list[str]:
     """The scopes that a look-up of `name` from `registry` visits, in order."""
     scope, _ = registry.split_scope_key(name)
-    named = None if scope is None else registry.of_scope(scope)
+    if scope is None:
+        named = None
+    else:
+        named = registry.of_scope(scope)
     return [node.scope for node in line_of(registry if named is None else named)]
 
 
 def near_names(name: str, registry: SearchedRegistry, count: int = 3) -> list[str]:
     """Registered names that look like `name`: those that the look-up visits, else those of other scopes of the tree."""
     scope, bare = registry.split_scope_key(name)
-    named = None if scope is None else registry.of_scope(scope)
+    if scope is None:
+        named = None
+    else:
+        named = registry.of_scope(scope)
     own_line = list(line_of(registry))
-    visited = own_line if named is None else list(line_of(named))
+    if named is None:
+        visited = own_line
+    else:
+        visited = list(line_of(named))
     others = [node for node in tree_below(registry.root) if node not in visited]
     for nodes in (visited, others):
         names = {
@@ -122,7 +131,9 @@ def hint_for_absent(name: str, registry: SearchedRegistry) -> str | None:
     scope, _ = registry.split_scope_key(name)
     if package is None and scope is not None and sys.modules.get(scope) is None and registry.of_scope(scope) is None:
         package = _DISTRIBUTIONS.get(scope)
-    return None if package is None else f"it is in the package {package}, which is not installed: pip install {package}"
+    if package is None:
+        return None
+    return f"it is in the package {package}, which is not installed: pip install {package}"
 
 
 def _no_such_scope(scope: str, registry: SearchedRegistry) -> str:

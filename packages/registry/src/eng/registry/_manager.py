@@ -85,7 +85,9 @@ class ManagerMixin(metaclass=ManagerMeta):
                     released.release()
             elif kwargs:
                 names = ", ".join(map(repr, kwargs))
-                verb = "have" if len(kwargs) > 1 else "has"
+                verb = "has"
+                if len(kwargs) > 1:
+                    verb = "have"
                 warnings.warn(
                     f"{cls.__name__} {name!r} exists already; {names} {verb} no effect on it", UserWarning, stacklevel=2
                 )

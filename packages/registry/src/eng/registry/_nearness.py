@@ -19,7 +19,9 @@ def closest(name: str, known: Iterable[str], cutoff: float = 0.6, count: int = 3
 def or_mean(name: str, known: Iterable[str]) -> str:
     """``"; did you mean 'x'?"``, or nothing where no known word is near."""
     candidates = closest(name, known)
-    return f"; {did_you_mean(candidates)}" if candidates else ""
+    if candidates:
+        return f"; {did_you_mean(candidates)}"
+    return ""
 
 
 def did_you_mean(names: Iterable[str]) -> str:

@@ -13,7 +13,9 @@ def location_of(cfg: Any, key: str | int | None = "type") -> str | None:
     where = getattr(cfg, "__where__", None)
     if where is None:
         return None
-    at_key = where(key) if key is not None else None
+    at_key = None
+    if key is not None:
+        at_key = where(key)
     location: str | None = at_key or where(None)
     return location
 
@@ -30,7 +32,9 @@ def describe_call(cfg: Any, default_type: Any = "?") -> str:
 
 def type_name(type_or_name: Any) -> str:
     """How a ``type`` is called in messages."""
-    return type_or_name if isinstance(type_or_name, str) else getattr(type_or_name, "__name__", repr(type_or_name))
+    if isinstance(type_or_name, str):
+        return type_or_name
+    return getattr(type_or_name, "__name__", repr(type_or_name))
 
 
 def key_path_to(target: Any, cfg: Any) -> str | None:
@@ -60,5 +64,7 @@ def nodes_below(cfg: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 def _short(value: Any) -> str:
     if isinstance(value, (str, int, float, bool, type(None))):
-        return repr(value) if len(repr(value)) <= 32 else f"{repr(value)[:30]}…"
+        if len(repr(value)) <= 32:
+            return repr(value)
+        return f"{repr(value)[:30]}…"
     return "…"

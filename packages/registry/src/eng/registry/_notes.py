@@ -35,7 +35,9 @@ def note_failure(error: Exception, node: BuildNode, hints: Sequence[str] = ()) -
         hints: what arguments that the class does not take may have meant; of the innermost node.
     """
     chain = list(build_chain(error))
-    before = _text(chain, getattr(error, "build_hints", ())) if chain else None
+    before = None
+    if chain:
+        before = _text(chain, getattr(error, "build_hints", ()))
     if chain:
         _join_paths(chain, node)
     else:
@@ -62,7 +64,9 @@ def _text(chain: Sequence[BuildNode], hints: Sequence[str]) -> str:
 
 def _replace_note(error: BaseException, before: str | None, text: str) -> None:
     if sys.version_info < (3, 11):  # notes are shown from 3.11 on: before, the text stands in the message
-        old_message = error.args[0] if error.args and isinstance(error.args[0], str) else None
+        old_message = None
+        if error.args and isinstance(error.args[0], str):
+            old_message = error.args[0]
         if old_message is not None:
             bare_message = old_message.removesuffix(f"\n{before}")
             error.args = (f"{bare_message}\n{text}", *error.args[1:])

@@ -47,7 +47,9 @@ def parameters_of(factory: Callable[..., Any]) -> Parameters:
     if type(factory).__call__ is not type.__call__:
         return NOTHING_KNOWN
     parameters = _of_class(factory, factory.__mro__)
-    return replace(parameters, is_exact=False) if _may_give_another(factory) else parameters
+    if _may_give_another(factory):
+        return replace(parameters, is_exact=False)
+    return parameters
 
 
 def _may_give_another(cls: type) -> bool:
@@ -70,14 +72,18 @@ def _of_class(cls: type, mro: tuple[type, ...]) -> Parameters:
         if maker is None:
             continue
         parameters = _of_function(maker, skip_first=True)
-        return _with_bases(parameters, maker, cls, mro[index + 1 :]) if parameters.takes_any else parameters
+        if parameters.takes_any:
+            return _with_bases(parameters, maker, cls, mro[index + 1 :])
+        return parameters
     return NOTHING_KNOWN
 
 
 def _new_of(owner: type) -> Any:
     new = vars(owner).get("__new__")
     # Generic's __new__ of old Pythons and of Protocol says nothing.
-    return None if owner.__module__ == "typing" else getattr(new, "__func__", new)
+    if owner.__module__ == "typing":
+        return None
+    return getattr(new, "__func__", new)
 
 
 def _with_bases(parameters: Parameters, maker: Any, cls: type, bases: tuple[type, ...]) -> Parameters:
@@ -133,7 +139,10 @@ def _hints(function: Callable[..., Any], named: list[inspect.Parameter]) -> dict
     }
     for parameter in named:
         if parameter.default is None and parameter.name in hints:
-            hints[parameter.name] = hints[parameter.name] | None if _can_or(hints[parameter.name]) else Any
+            if _can_or(hints[parameter.name]):
+                hints[parameter.name] = hints[parameter.name] | None
+            else:
+                hints[parameter.name] = Any
     return hints
 
 
@@ -194,7 +203,9 @@ def _is_super_init(call: ast.Call, owner: str) -> bool:
 
 def _starts_at(call: ast.expr, owner: str) -> bool:
     """Whether ``super()`` begins behind the class that is called `owner`; ``super(Parent, self)`` leaves classes out."""
-    arguments = call.args if isinstance(call, ast.Call) else []
+    arguments = []
+    if isinstance(call, ast.Call):
+        arguments = call.args
     return not arguments or (isinstance(arguments[0], ast.Name) and arguments[0].id == owner)
 
 
@@ -203,12 +214,16 @@ def _key_read(node: ast.AST, name: str) -> str | None:
     key: ast.expr | None = None
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
         is_read = node.func.attr in ("pop", "get", "setdefault") and _is_name(node.func.value, name)
-        key = node.args[0] if is_read else None
+        key = None
+        if is_read:
+            key = node.args[0]
     elif isinstance(node, ast.Subscript) and _is_name(node.value, name):
         key = node.slice
     elif isinstance(node, ast.Compare) and len(node.comparators) == 1 and _is_name(node.comparators[0], name):
         key = node.left
-    return key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else None
+    if isinstance(key, ast.Constant) and isinstance(key.value, str):
+        return key.value
+    return None
 
 
 def _is_name(node: ast.expr, name: str) -> bool:

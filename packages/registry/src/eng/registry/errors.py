@@ -77,7 +77,9 @@ class BuildNode:
     cfg: object = None
 
     def __str__(self) -> str:
-        location = f"{self.where} " if self.where else ""
+        location = ""
+        if self.where:
+            location = f"{self.where} "
         return f"{location}{self.path} → {self.call}"
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -7,10 +7,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch.utils.data import IterableDataset
+
 
 def dataset_of(loader: object) -> Any:
     """The dataset that a loader reads; None where it has none."""
     return getattr(loader, "dataset", None)
+
+
+def is_stream(dataset: object) -> bool:
+    """Whether a dataset gives its samples in an order of its own, and not by number."""
+    return isinstance(dataset, IterableDataset) or not hasattr(dataset, "__getitem__")
 
 
 def metainfo_of(loader: object) -> Any:

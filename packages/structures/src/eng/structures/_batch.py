@@ -101,12 +101,16 @@ def _stacked(values: list[Any], name: str) -> Any:
             return np.stack(values)
     except (RuntimeError, TypeError, ValueError) as error:
         raise FieldValueError(f"field {name!r} cannot be stacked: {error}") from error
-    return stack(values) if isinstance(first, BaseDataElement) else values
+    if isinstance(first, BaseDataElement):
+        return stack(values)
+    return values
 
 
 def _common(values: list[Any]) -> Any:
     first = values[0]
-    return first if all(_is_same(first, value) for value in values[1:]) else values
+    if all(_is_same(first, value) for value in values[1:]):
+        return first
+    return values
 
 
 def _is_same(left: Any, right: Any) -> bool:

@@ -103,9 +103,13 @@ def is_dunder(name: str) -> bool:
 
 def public_name(owner: type, name: str) -> str:
     """The name under which users know a field: ``_boxes`` is ``boxes`` where a property of that name wraps it."""
-    return name[1:] if name[0] == "_" and is_property(owner, name[1:]) else name
+    if name[0] == "_" and is_property(owner, name[1:]):
+        return name[1:]
+    return name
 
 
 def dtype_name(dtype: Any) -> str:
     """A class, or several, as an error message shows it."""
-    return " or ".join(dtype_name(item) for item in dtype) if isinstance(dtype, tuple) else str(dtype.__name__)
+    if isinstance(dtype, tuple):
+        return " or ".join(dtype_name(item) for item in dtype)
+    return str(dtype.__name__)

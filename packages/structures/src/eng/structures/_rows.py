@@ -115,7 +115,9 @@ def _in_range(item: Tensor, length: int) -> Tensor:
     low, high = (int(bound) for bound in item.aminmax())
     if low < -length or high >= length:
         raise IndexError(f"row {low if low < -length else high} is outside the {length} rows")
-    return torch.where(item < 0, item + length, item) if low < 0 else item
+    if low < 0:
+        return torch.where(item < 0, item + length, item)
+    return item
 
 
 class _RowsByNumber:

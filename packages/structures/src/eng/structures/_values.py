@@ -39,7 +39,9 @@ def copied(value: Any) -> Any:
         return tuple([copied(item) for item in value])
     if cls is dict:
         return {key: copied(item) for key, item in value.items()}
-    return value.copy() if cls is np.ndarray and value.dtype != object else copy.deepcopy(value)
+    if cls is np.ndarray and value.dtype != object:
+        return value.copy()
+    return copy.deepcopy(value)
 
 
 def mapped(value: Any, change: Callable[[Any], Any], method: str | None) -> Any:
@@ -59,7 +61,9 @@ def mapped(value: Any, change: Callable[[Any], Any], method: str | None) -> Any:
         return tuple([mapped(item, change, method) for item in value])
     if cls is dict:
         return {key: mapped(item, change, method) for key, item in value.items()}
-    return change(value) if method is not None and callable(getattr(value, method, None)) else value
+    if method is not None and callable(getattr(value, method, None)):
+        return change(value)
+    return value
 
 
 def as_array(value: Any) -> Any:

@@ -316,8 +316,14 @@ class BaseDataElement:
         attributes, now = self.__dict__, element.__dict__
         fields, infos = attributes["_data_fields"], attributes["_metainfo_fields"]
         # Copying names is several times quicker than collecting them anew.
-        now["_data_fields"] = FieldNames(fields) if len(fields) == len(data) else FieldNames.fromkeys(data)
-        now["_metainfo_fields"] = FieldNames(infos) if infos else FieldNames()
+        if len(fields) == len(data):
+            now["_data_fields"] = FieldNames(fields)
+        else:
+            now["_data_fields"] = FieldNames.fromkeys(data)
+        if infos:
+            now["_metainfo_fields"] = FieldNames(infos)
+        else:
+            now["_metainfo_fields"] = FieldNames()
         if infos:
             for name in infos:
                 now[name] = _values.copied(attributes[name])
@@ -399,10 +405,14 @@ def _same(value: Any) -> Any:
 
 
 def _to_numpy(value: Any) -> Any:
-    return value.numpy() if isinstance(value, BaseDataElement) else _values.as_array(value)
+    if isinstance(value, BaseDataElement):
+        return value.numpy()
+    return _values.as_array(value)
 
 
 def _to_tensor(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return torch.from_numpy(value)
-    return value.to_tensor() if isinstance(value, BaseDataElement) else value
+    if isinstance(value, BaseDataElement):
+        return value.to_tensor()
+    return value

@@ -39,7 +39,10 @@ class MissingFieldError(StructureError, AttributeError, KeyError):
 
 def _no_field(field: str, owner: str, names: list[str]) -> str:
     nearest = difflib.get_close_matches(field, names, 1)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else f"; it has {', '.join(names) or 'no field'}"
+    if nearest:
+        hint = f"; did you mean {nearest[0]!r}?"
+    else:
+        hint = f"; it has {', '.join(names) or 'no field'}"
     return f"this {owner} has no field {field!r}{hint}"
 
 

@@ -150,7 +150,10 @@ class InstanceData(BaseDataElement):
         # Nothing is checked again: the names were accepted before, and sums of equal lengths are equal.
         now, infos = joined.__dict__, attributes["_metainfo_fields"]
         now["_data_fields"] = FieldNames(attributes["_data_fields"])
-        now["_metainfo_fields"] = FieldNames(infos) if infos else FieldNames()
+        if infos:
+            now["_metainfo_fields"] = FieldNames(infos)
+        else:
+            now["_metainfo_fields"] = FieldNames()
         for name in infos:
             now[name] = copied(attributes[name])
         for name in names:
@@ -174,11 +177,9 @@ def _only(instances_list: Sequence[_I]) -> _I:
 
 
 def _class_name(value: Any) -> str:
-    return (
-        f"{type(value).__name__} without dimensions"
-        if isinstance(value, (Tensor, np.ndarray))
-        else type(value).__name__
-    )
+    if isinstance(value, (Tensor, np.ndarray)):
+        return f"{type(value).__name__} without dimensions"
+    return type(value).__name__
 
 
 def _different_fields(first: InstanceData, second: InstanceData, position: int) -> FieldValueError:

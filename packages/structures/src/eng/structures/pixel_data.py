@@ -52,7 +52,9 @@ class PixelData(BaseDataElement):
                 f"the height and width of values {size} is not consistent with the length of this "
                 f":obj:`{type(self).__name__}` {own_shape} (field {name!r})"
             )
-        return value[None] if value.ndim == 2 else value
+        if value.ndim == 2:
+            return value[None]
+        return value
 
     def __getitem__(self, item: Sequence[int | slice]) -> Self:
         """A part of all maps.

@@ -48,7 +48,9 @@ class RemoteReader(BaseStorageBackend):
 
     def copyfile_to_local(self, src: PathLike, dst: PathLike) -> PathLike:
         """Copies a file to the local path `dst`, or into it where it is a directory; gives the path written."""
-        target = os.path.join(dst, base_name(src)) if os.path.isdir(dst) else dst
+        target = dst
+        if os.path.isdir(dst):
+            target = os.path.join(dst, base_name(src))
         with self.get_local_path(src) as local, open(local, "rb") as source, atomic_write(target) as sink:
             shutil.copyfileobj(source, sink, 1 << 20)
         return target
@@ -159,7 +161,9 @@ class RemoteStore(RemoteReader):
         return self.list_dir_or_file(directory, list_dir=False, list_file=True, recursive=True)
 
     def _inside(self, src: PathLike, dst: PathLike) -> PathLike:
-        return self.join_path(dst, base_name(src)) if self.isdir(dst) else dst
+        if self.isdir(dst):
+            return self.join_path(dst, base_name(src))
+        return dst
 
     def _must_be_new(self, dst: PathLike) -> None:
         if self.exists(dst):

@@ -128,7 +128,10 @@ class FsspecBackend(RemoteStore):
         """
         fs, path = self._locate(url)
         # Only S3 knows other methods than reading.
-        extra = {} if client_method == "get_object" else {"client_method": client_method}
+        if client_method == "get_object":
+            extra = {}
+        else:
+            extra = {"client_method": client_method}
         try:
             return str(fs.sign(path, expiration=expires_in, **extra))
         except NotImplementedError as error:
@@ -198,7 +201,10 @@ def _write(fs: Any, path: str, action: Callable[[], object]) -> None:
 
 
 def _entries(fs: Any, root: str, recursive: bool) -> Iterator[tuple[str, bool]]:
-    infos = fs.find(root, withdirs=True, detail=True).values() if recursive else fs.ls(root, detail=True)
+    if recursive:
+        infos = fs.find(root, withdirs=True, detail=True).values()
+    else:
+        infos = fs.ls(root, detail=True)
     start = root.strip("/")
     for info in infos:
         relative = info["name"].strip("/").removeprefix(start).strip("/")

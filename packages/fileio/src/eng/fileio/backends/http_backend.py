@@ -162,8 +162,13 @@ class _Transfer:
         first = self.start + self.received_bytes
         if not first and self.stop is None:
             return self.backend.headers
-        last = "" if self.stop is None else str(self.stop - 1)
-        resume = {"If-Range": self.version} if self.version and self.received_bytes else {}
+        if self.stop is None:
+            last = ""
+        else:
+            last = str(self.stop - 1)
+        resume = {}
+        if self.version and self.received_bytes:
+            resume = {"If-Range": self.version}
         return {**self.backend.headers, "Range": f"bytes={first}-{last}", **resume}
 
     def _begin(self, answer: Any) -> OSError | None:
@@ -184,11 +189,17 @@ class _Transfer:
                     f"{self.url}: asked for the bytes from {asked} on, the server sent those from {first} on, of "
                     f"{total_bytes}: they do not continue what was received"
                 )
-        self.expected_bytes = None if length is None else self.received_bytes + length
+        if length is None:
+            self.expected_bytes = None
+        else:
+            self.expected_bytes = self.received_bytes + length
         if total_bytes is not None and self.stop is None:
             self.expected_bytes = total_bytes - self.start  # a server may send less than the rest of the file
         self.version = version
-        self.total_bytes = self.expected_bytes if answer.status_code != 206 else total_bytes
+        if answer.status_code != 206:
+            self.total_bytes = self.expected_bytes
+        else:
+            self.total_bytes = total_bytes
         return None
 
     def _forget(self) -> None:
@@ -207,7 +218,10 @@ class _Transfer:
             failed = ConnectionError(f"{self.url}: cannot connect: {cause}")
             failed.__cause__ = cause
             return failed
-        of = "an unknown number of" if self.expected_bytes is None else str(self.expected_bytes)
+        if self.expected_bytes is None:
+            of = "an unknown number of"
+        else:
+            of = str(self.expected_bytes)
         error = TruncatedTransferError(f"{self.url}: the transfer stopped after {self.received_bytes} of {of} bytes")
         error.received_bytes, error.expected_bytes, error.__cause__ = self.received_bytes, self.expected_bytes, cause
         if self.version is None:
@@ -226,7 +240,9 @@ def _version_of(headers: Mapping[str, str]) -> str | None:
 def _length_of(headers: Mapping[str, str]) -> int | None:
     """The ``Content-Length``; None where it is missing or no number."""
     text = headers.get("Content-Length", "").strip()
-    return int(text) if text.isascii() and text.isdigit() else None
+    if text.isascii() and text.isdigit():
+        return int(text)
+    return None
 
 
 def _range_of(text: str) -> tuple[int | None, int | None]:

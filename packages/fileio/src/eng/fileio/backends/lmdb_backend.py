@@ -109,7 +109,9 @@ class LmdbBackend(RemoteStore):
         return safe_key(filepath, self.db_path)
 
     def _keys_below(self, folder: str) -> Iterator[str]:
-        start = (folder.rstrip("/") + "/").encode() if folder.strip("/.") else b""
+        start = b""
+        if folder.strip("/."):
+            start = (folder.rstrip("/") + "/").encode()
         with self._open().begin(write=False) as transaction, transaction.cursor() as cursor:
             if not cursor.set_range(start):
                 return

@@ -82,7 +82,9 @@ class LocalBackend(BaseStorageBackend):
         Raises:
             shutil.SameFileError: both are the same.
         """
-        target = os.path.join(dst, os.path.basename(src)) if os.path.isdir(dst) else dst
+        target = dst
+        if os.path.isdir(dst):
+            target = os.path.join(dst, os.path.basename(src))
         if os.path.exists(target) and os.path.samefile(src, target):
             raise shutil.SameFileError(f"source and target are the same file: {text_of(target)}")
         with open(src, "rb") as source, atomic_write(target) as sink:
@@ -164,7 +166,10 @@ def _walk(
         return
     with os.scandir(root / folder) as entries:
         for entry in entries:
-            relative = f"{folder}/{entry.name}" if folder else entry.name
+            if folder:
+                relative = f"{folder}/{entry.name}"
+            else:
+                relative = entry.name
             is_dir = entry.is_dir()
             yield relative, is_dir
             if is_dir and recursive:

@@ -77,7 +77,10 @@ class BackendTable:
         """Adds a backend; see :func:`register_backend`."""
         used_prefixes = [prefix for prefix in prefixes if prefix in self._prefixes]
         if not force and (name in self._classes or used_prefixes):
-            subject = f"backend {name!r}" if name in self._classes else f"prefix {used_prefixes[0]!r}"
+            if name in self._classes:
+                subject = f"backend {name!r}"
+            else:
+                subject = f"prefix {used_prefixes[0]!r}"
             raise ValueError(f"{subject} is already registered; pass force=True to replace it")
         self._classes[name] = backend
         self._prefixes.update(dict.fromkeys(prefixes, name))
@@ -110,7 +113,9 @@ class BackendTable:
         protocols = _fsspec_protocols()
         if protocols is not None and prefix in protocols:
             return "fsspec"
-        more = "" if protocols is not None else "fsspec knows more, pip install fsspec; "
+        more = "fsspec knows more, pip install fsspec; "
+        if protocols is not None:
+            more = ""
         raise UnknownBackendError(
             f"no backend for {prefix + '://'!r}; {known_names(prefix, self._prefixes)}; {more}"
             "eng.fileio.register_backend(name, backend, prefixes=...) adds one"
@@ -169,7 +174,9 @@ def _check_arguments(cls: type[BaseStorageBackend], arguments: Mapping[str, Any]
             name for name, parameter in signature.parameters.items() if parameter.kind is not parameter.VAR_KEYWORD
         ]
         wrong = next((name for name in arguments if name not in known), "")
-        options = known_names(wrong, known) if known else "it takes none"
+        options = "it takes none"
+        if known:
+            options = known_names(wrong, known)
         raise TypeError(f"backend_args of {cls.__name__}: {error}; {options}") from error
 
 

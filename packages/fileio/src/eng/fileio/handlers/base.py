@@ -65,4 +65,6 @@ class BaseFileHandler(metaclass=ABCMeta):
 def name_of(file: Any) -> str:
     """What to call an open file in a message."""
     name = getattr(file, "name", None)
-    return name if isinstance(name, str) else "<stream>"
+    if isinstance(name, str):
+        return name
+    return "<stream>"

@@ -64,7 +64,9 @@ def register_handler(file_formats: str | list[str], **kwargs: Any) -> Callable[[
         >>> handler_for("log").dump_to_str(12)
         '12'
     """
-    formats = [file_formats] if isinstance(file_formats, str) else file_formats
+    formats = file_formats
+    if isinstance(file_formats, str):
+        formats = [file_formats]
     if not isinstance(formats, (list, tuple)) or not all(isinstance(item, str) for item in formats):
         raise TypeError(f"file_formats takes one str, or several in a list, got {file_formats!r}")
 

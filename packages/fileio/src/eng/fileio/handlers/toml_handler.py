@@ -34,11 +34,16 @@ class TomlHandler(BaseFileHandler):
             import tomli as tomllib
         try:
             content = file.read()
-            text = content.decode() if isinstance(content, bytes) else content
+            text = content
+            if isinstance(content, bytes):
+                text = content.decode()
             return tomllib.loads(without_mark(text), **kwargs)
         except tomllib.TOMLDecodeError as error:
             position = re.search(r"line (\d+), column (\d+)", str(error))
-            line, column = (int(position[1]), int(position[2])) if position else (None, None)
+            if position:
+                line, column = int(position[1]), int(position[2])
+            else:
+                line, column = None, None
             raise ParseError.at(name_of(file), line, column, f"malformed TOML: {error}") from error
         except UnicodeDecodeError as error:
             raise ParseError.not_utf8(name_of(file), error, "TOML") from error

@@ -98,9 +98,14 @@ def _located(error: Any, path: str) -> ParseError:
 
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or str(error)
-    context = f" ({error.context})" if getattr(error, "context", None) else ""
+    context = ""
+    if getattr(error, "context", None):
+        context = f" ({error.context})"
     advice = ""
     if "could not determine a constructor" in problem:
         advice = "it needs a Loader that builds Python objects: load(path, Loader=yaml.UnsafeLoader) runs code"
-    line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
+    if mark:
+        line, column = mark.line + 1, mark.column + 1
+    else:
+        line, column = None, None
     return YamlParseError.at(path, line, column, f"malformed YAML: {problem}{context}", advice)

@@ -46,8 +46,12 @@ def contradicts(value: Any, hint: Any) -> bool:
         return False
     if hint is int and isinstance(value, float):
         return not value.is_integer()  # 1e5 is how people write large counts, and a quotient is a float
-    expected = type(None) if hint is None else origin or hint
-    accepted = _ACCEPTS.get(expected) if _is_hashable(expected) else None
+    expected: Any = origin or hint
+    if hint is None:
+        expected = type(None)
+    accepted = None
+    if _is_hashable(expected):
+        accepted = _ACCEPTS.get(expected)
     if accepted is None:
         return False
     return not isinstance(value, accepted) or _holds_a_contradiction(value, expected, get_args(hint))
@@ -59,7 +63,9 @@ def spelled(hint: Any) -> str:
         return " | ".join(map(spelled, get_args(hint)))
     if hint is type(None):
         return "None"
-    return str(hint) if get_args(hint) else getattr(hint, "__name__", str(hint))
+    if get_args(hint):
+        return str(hint)
+    return getattr(hint, "__name__", str(hint))
 
 
 def _holds_a_contradiction(value: Any, expected: Any, arguments: tuple[Any, ...]) -> bool:

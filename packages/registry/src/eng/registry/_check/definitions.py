@@ -77,7 +77,10 @@ def is_registered_in_source(name: str, packages: Iterable[str], *, in_new_files:
         in_new_files: whether only files of modules that are not imported yet count.
     """
     files = [file for file in files_of_libraries(packages) if name in words_of(file)]
-    imported = {file_of(module) for module in tuple(sys.modules)} if in_new_files else set()
+    if in_new_files:
+        imported = {file_of(module) for module in tuple(sys.modules)}
+    else:
+        imported = set()
     return any(name in names_in(file).registered for file in files if file not in imported)
 
 

@@ -36,7 +36,9 @@ class Finding:
     is_certain: bool = True
 
     def __str__(self) -> str:
-        location = f"{self.where} " if self.where else ""
+        location = ""
+        if self.where:
+            location = f"{self.where} "
         return f"{location}{self.path}: {self.message}"
 
     def to_dict(self) -> dict[str, Any]:

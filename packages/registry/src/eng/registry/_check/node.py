@@ -85,7 +85,10 @@ def resolve_or_find(
         finding = Finding("unknown-type", f"{context.path}.type", message, where, context.is_certain)
         return None, [finding] if context.is_known else []
     registry = scoped(shape.registry)
-    factory = registry.get(type_or_name) if context.is_known else _loaded(type_or_name, registry)
+    if context.is_known:
+        factory = registry.get(type_or_name)
+    else:
+        factory = _loaded(type_or_name, registry)
     if factory is not None or "type" not in node:  # the default of a part that is not installed is nobody's fault
         return factory, []
     unknown = _unknown_type(type_or_name, registry, context, where)
@@ -139,7 +142,9 @@ def _is_known_to_code(unknown_name: str, context: Context, packages: set[str], *
         return any(True for _ in imported) or is_in_source(name, packages)
     if any(isinstance(value, type) for value in imported) or is_in_code_of(name, context.parents):
         return True
-    return is_registered_in_source(name, packages) if has_near else is_in_source(name, packages)
+    if has_near:
+        return is_registered_in_source(name, packages)
+    return is_in_source(name, packages)
 
 
 def _lacks_name(path: str) -> bool:
@@ -184,8 +189,12 @@ def all_names() -> frozenset[str]:
 def scoped(registry: Registry) -> Registry:
     """The registry of the default scope, without a word about a scope that does not exist: that is a finding."""
     current = DefaultScope.get_current_instance()
-    inner = registry.of_scope(current.scope_name) if current is not None else None
-    return registry if inner is None else inner
+    inner = None
+    if current is not None:
+        inner = registry.of_scope(current.scope_name)
+    if inner is None:
+        return registry
+    return inner
 
 
 def unknown_scope(scope: Any, path: str, node: Mapping[str, Any], key: str) -> Iterator[Finding]:
@@ -197,7 +206,9 @@ def unknown_scope(scope: Any, path: str, node: Mapping[str, Any], key: str) -> I
     ):
         return
     scopes = sorted({name for root in ROOT_REGISTRIES for name in root.scopes()})
-    suggestion = or_mean(scope, scopes) if isinstance(scope, str) else ""
+    suggestion = ""
+    if isinstance(scope, str):
+        suggestion = or_mean(scope, scopes)
     message = f"there is no scope {scope!r} (there are: {', '.join(scopes)}){suggestion or '; import the library that brings it'}"
     yield Finding("unknown-scope", path, message, location_of(node, key), is_certain=False)
 
@@ -257,7 +268,9 @@ def _unknown_argument(
     else:
         finding = Finding("unknown-argument", path, problem, where, is_certain=False)
         # What eng's own classes take beside their parameters, no code of another library reads.
-        builders = (factory,) if _is_ours(factory) else ()
+        builders: tuple[Any, ...] = ()
+        if _is_ours(factory):
+            builders = (factory,)
         yield Suspicion(finding, key, names, builders, group=context.path)
 
 
@@ -266,7 +279,9 @@ def _missing(takes: Parameters, node: Mapping[str, Any], shape: Node, context: C
         return
     for argument in takes.required:
         if argument not in node and argument not in shape.supplied:
-            hint = f" ({spelled(takes.hints[argument])})" if argument in takes.hints else ""
+            hint = ""
+            if argument in takes.hints:
+                hint = f" ({spelled(takes.hints[argument])})"
             message = f"{name} needs the argument {argument!r}{hint}"
             yield Finding("missing-argument", context.path, message, location_of(node, None), context.is_certain)
 
@@ -277,7 +292,10 @@ def _place_for(key: str, node: Mapping[str, Any], shape: Node, schema: Schema) -
         if not isinstance(inner, Mapping) or "type" not in inner:
             continue
         registry = scoped(schema.arguments[name].registry if name in schema.arguments else shape.registry)
-        factory = _loaded(inner["type"], registry) if isinstance(inner["type"], str) else inner["type"]
+        if isinstance(inner["type"], str):
+            factory = _loaded(inner["type"], registry)
+        else:
+            factory = inner["type"]
         if callable(factory) and key in parameters_of(factory).names:
             return f"; it is an argument of {name!r}, one level down"
     return next((f"; {advice}" for advice, keys in shape.levels_up.items() if key in keys), None)

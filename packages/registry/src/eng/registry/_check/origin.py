@@ -41,7 +41,9 @@ def _in_a_source_file(name: str, scopes: Iterable[str]) -> str | None:
 
 
 def _files_of_package(scope: str) -> Iterator[tuple[str, Path]]:
-    spec = PathFinder.find_spec(scope) if scope.isidentifier() and scope not in ("eng", "__main__") else None
+    spec = None
+    if scope.isidentifier() and scope not in ("eng", "__main__"):
+        spec = PathFinder.find_spec(scope)
     for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
         for file in sorted(Path(folder).rglob("*.py")):
             yield _module_of(file, Path(folder).parent), file

@@ -35,7 +35,9 @@ class Node:
 
     def default_of(self, node: Mapping[str, Any]) -> str | None:
         """The type of a mapping without one."""
-        return self.default(node) if callable(self.default) else self.default
+        if callable(self.default):
+            return self.default(node)
+        return self.default
 
 
 @dataclass(frozen=True)

@@ -64,13 +64,17 @@ def _confirmed(
     slips = sorted(name for name in names if is_slip_of(identifier, name))
     if identifier not in unread:
         is_found = slips and suspicion.builders and _nobody_reads(identifier, suspicion.builders)
-        return _with_near(suspicion.finding, slips) if is_found else None
+        if is_found:
+            return _with_near(suspicion.finding, slips)
+        return None
     if counts[suspicion.group] > 1:
         return None
     candidates = slips or (
         vocabulary.slips_of(identifier) if suspicion.group is not None else closest(identifier, names, cutoff=0.8)
     )
-    return _with_near(suspicion.finding, candidates) if candidates or suspicion.is_sure else None
+    if candidates or suspicion.is_sure:
+        return _with_near(suspicion.finding, candidates)
+    return None
 
 
 def _with_near(finding: Finding, candidates: list[str]) -> Finding:

@@ -54,7 +54,10 @@ def check(cfg: Any, schema: Schema | Node | Registry | None = None) -> list[Find
         shape: Square needs the argument 'side' (float)
     """
     if isinstance(schema, (Registry, Node)):
-        node = schema if isinstance(schema, Node) else Node(schema)
+        if isinstance(schema, Node):
+            node = schema
+        else:
+            node = Node(schema)
         context = Context(node.registry.name.replace(" ", "_"), is_known=True)
         walk = _Walk(_NO_SCHEMA)
         return judged(list(walk.visit(cfg, node, context)), walk.packages)
@@ -75,7 +78,9 @@ def check(cfg: Any, schema: Schema | Node | Registry | None = None) -> list[Find
 def _mapping_behind(cfg: Any) -> Mapping[str, Any]:
     """The mapping of an object that only behaves like one, with its provenance where it has any."""
     inner = getattr(cfg, "_cfg_dict", None)
-    return inner if isinstance(inner, Mapping) else dict(cfg.items())
+    if isinstance(inner, Mapping):
+        return inner
+    return dict(cfg.items())
 
 
 class _Walk:
@@ -101,7 +106,10 @@ class _Walk:
 
     def _top_key(self, key: str, value: Any, cfg: Mapping[str, Any]) -> Items:
         known, homes = self._schema.keys, self._schema.homes
-        candidates = [] if key in known else [candidate for candidate in sorted(known) if is_slip_of(key, candidate)]
+        if key in known:
+            candidates = []
+        else:
+            candidates = [candidate for candidate in sorted(known) if is_slip_of(key, candidate)]
         if key in known or not (candidates or key in homes) or _is_used_elsewhere(key, value, cfg, candidates):
             return
         where = location_of(cfg, key)
@@ -120,7 +128,10 @@ class _Walk:
             for index, item in enumerate(value if not getattr(shape, "is_single", False) else ()):
                 yield from self.visit(item, shape, context.below(f"[{index}]"))
         elif isinstance(value, Mapping):
-            chosen = shape if isinstance(shape, (Node, Plain)) or shape is None else shape(value)
+            if isinstance(shape, (Node, Plain)) or shape is None:
+                chosen = shape
+            else:
+                chosen = shape(value)
             if isinstance(chosen, Node):
                 yield from self._node(value, chosen, context)
             elif isinstance(chosen, Plain):
@@ -173,7 +184,10 @@ class _Walk:
         slip = next((key for key in node if isinstance(key, str) and is_slip_of(key, "type")), None)
         path, where = f"{context.path}.{slip}" if slip else context.path, location_of(node, slip)
         if context.is_known and shape.needs_type:
-            advice = f"did you mean it by {slip!r}?" if slip else f"it has {', '.join(map(repr, node)) or 'none'}"
+            if slip:
+                advice = f"did you mean it by {slip!r}?"
+            else:
+                advice = f"it has {', '.join(map(repr, node)) or 'none'}"
             message = f'a {shape.registry.name} must contain the key "type"; {advice}'
             yield Finding("missing-type", path, message, where, context.is_certain)
         elif slip is not None and (shape.needs_type or _is_type(node[slip])):
@@ -194,7 +208,10 @@ class _Walk:
     def _arguments(self, node: Mapping[str, Any], shape: Node, context: Context, factory: Any) -> Items:
         """The parts among the arguments of a node."""
         is_ours = context.is_known and getattr(factory, "__module__", "").startswith("eng.")
-        parents = context.parents if factory is None else (*context.parents, factory)
+        if factory is None:
+            parents = context.parents
+        else:
+            parents = *context.parents, factory
         for key, value in node.items():
             if not isinstance(value, (Mapping, list, tuple)):
                 continue
@@ -204,7 +221,10 @@ class _Walk:
                 continue
             inner = self._schema.arguments.get(key)
             path = f"{context.path}.{key}"
-            group = path if factory is not None else context.group or path
+            if factory is not None:
+                group = path
+            else:
+                group = context.group or path
             inside = Context(path, is_ours and inner is not None, context.stops, parents, group, inner is not None)
             yield from self.visit(value, inner or Node(shape.registry, needs_type=False), inside)
 
@@ -242,14 +262,14 @@ def _is_used_elsewhere(key: str, value: Any, cfg: Mapping[str, Any], candidates:
 def _home_of(key: Any, node: Mapping[str, Any], shape: Plain) -> str | None:
     """Where an argument of a neighbour belongs, in words."""
     for name, value in node.items():
-        type_or_name = value.get("type") if isinstance(value, Mapping) else None
+        type_or_name = None
+        if isinstance(value, Mapping):
+            type_or_name = value.get("type")
         inner = shape.children.get(name)
         if type_or_name is not None and isinstance(inner, Node):
-            factory = (
-                scoped(inner.registry).get(type_or_name)
-                if isinstance(type_or_name, str) and type_or_name
-                else type_or_name
-            )
+            factory = type_or_name
+            if isinstance(type_or_name, str) and type_or_name:
+                factory = scoped(inner.registry).get(type_or_name)
             if callable(factory) and key in parameters_of(factory).names:
                 return f"; it is an argument of {name!r}, one level down"
     return None

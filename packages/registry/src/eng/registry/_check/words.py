@@ -89,13 +89,17 @@ def words_of(file: Path) -> frozenset[str]:
         text = file.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return frozenset()
-    return frozenset(_WORD.findall(text)) if _DEFINITION.search(text) else frozenset()
+    if _DEFINITION.search(text):
+        return frozenset(_WORD.findall(text))
+    return frozenset()
 
 
 def file_of(module: str) -> Path | None:
     """The source file of a loaded module."""
     file = getattr(sys.modules.get(module), "__file__", None)
-    return Path(file) if isinstance(file, str) and file.endswith(".py") else None
+    if isinstance(file, str) and file.endswith(".py"):
+        return Path(file)
+    return None
 
 
 def files_of(builders: Iterable[Callable[..., Any]]) -> list[Path]:
@@ -119,7 +123,10 @@ def _files_of(package: str) -> tuple[Path, ...]:
     """The source files of a package, those of loaded modules first; the file of a module that is no package."""
     loaded = (file_of(name) for name in list(sys.modules) if name == package or name.startswith(f"{package}."))
     ordered = dict.fromkeys(file for file in loaded if file is not None and package != "eng" and not _is_test(file))
-    spec = None if package == "__main__" else PathFinder.find_spec(package)
+    if package == "__main__":
+        spec = None
+    else:
+        spec = PathFinder.find_spec(package)
     for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
         # Folders with a dot in front hold configs and tools, which are no code of the library.
         inside = (file for file in sorted(Path(folder).rglob("*.py")) if not _is_hidden(file, Path(folder)))

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, MutableMapping
 from functools import partial
 from typing import Any
 
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, Dataset
 
 from eng.dataset import reproducible_loader_parts
-from eng.dataset._loader_parts import batch_sampler_of
+from eng.dataset._loader_parts import batch_sampler_of, is_stream
 from eng.dataset._loader_parts import batch_size_of as loader_batch_size
 from eng.dataset.sharded_stream import shard_stream
 from eng.dist import get_data_rank, get_data_world_size
@@ -56,14 +56,14 @@ def build_dataloader(
     dataset = _build_dataset(cfg.pop("dataset"))
     num_batches = cfg.pop("num_batch_per_epoch", None)
     if num_batches is not None:
-        if _is_stream(dataset):
+        if is_stream(dataset):
             raise SettingsError(
                 f"num_batch_per_epoch={num_batches} is for a dataset with a length, and {type(dataset).__name__} is a stream: write "
                 f"train_cfg=dict(limit_batches={num_batches}) for the first batches of each pass, or dict(by_epoch=False, max_iters=...)"
             )
         dataset = FirstSamples(dataset, num_batches * cfg.get("batch_size", 1) * get_data_world_size())
     if cfg.pop("shard_stream", False):
-        if not _is_stream(dataset):
+        if not is_stream(dataset):
             raise SettingsError(
                 f"shard_stream=True is for a stream, and {type(dataset).__name__} has sample numbers, which its sampler shares "
                 "out: leave shard_stream out"
@@ -98,7 +98,7 @@ def _build_sampler(cfg: MutableMapping[str, Any], dataset: object, seed: int | N
     """The sampler of a loader's config; None for a stream, and DefaultSampler where the config names none."""
     sampler = cfg.pop("sampler", None)
     shuffle = cfg.pop("shuffle", None)
-    if _is_stream(dataset):
+    if is_stream(dataset):
         if sampler is not None:
             raise SettingsError(
                 f"{type(dataset).__name__} is a stream, which gives its samples in its own order: leave the dataloader's "
@@ -121,10 +121,6 @@ def _build_sampler(cfg: MutableMapping[str, Any], dataset: object, seed: int | N
     if isinstance(sampler, Mapping):
         sampler = DATA_SAMPLERS.build(sampler, default_args={"dataset": dataset, "seed": seed})
     return sampler
-
-
-def _is_stream(dataset: object) -> bool:
-    return isinstance(dataset, IterableDataset) or not hasattr(dataset, "__getitem__")
 
 
 def _build_batch_sampler(cfg: MutableMapping[str, Any], sampler: object) -> Any:

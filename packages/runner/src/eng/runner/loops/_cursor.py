@@ -9,6 +9,7 @@ from typing import Any
 
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset
 
+from eng.dataset._loader_parts import dataset_of, is_stream
 from eng.dataset.utils import length_of, set_epoch
 from eng.dist import get_data_world_size
 from eng.logging.progress import LONG_LOAD_S, track
@@ -270,9 +271,9 @@ class _InfiniteDataloaderIterator:
 
     def _takes_sampler(self) -> bool:
         """Whether a sampler without an end would help: a stream has none, and a limit of batches ends each pass."""
-        dataset = getattr(self._dataloader, "dataset", None)
+        dataset = dataset_of(self._dataloader)
         is_part = isinstance(self._dataloader, (LimitedLoader, RepeatedBatches))
-        return hasattr(dataset, "__getitem__") and not isinstance(dataset, IterableDataset) and not is_part
+        return not is_stream(dataset) and not is_part
 
     def _nothing_left(self) -> str:
         """The error for data that cannot be read a second time, or that give no batch at all."""

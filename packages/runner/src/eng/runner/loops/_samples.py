@@ -28,7 +28,7 @@ def sample_numbers(loop: Any, iteration: int | None = None) -> list[int] | None:
         None where nobody can tell: a stream, a loader that is no DataLoader, a batch of an earlier pass.
     """
     loader = loop.dataloader
-    rng = getattr(loop, "_pass_rng", None)
+    rng = loop._pass_rng  # noqa: SLF001  # a part of the run
     if not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset) or rng is None:
         return None
     batch = loop._batches_done() - (0 if iteration is None else loop.iter - iteration)  # noqa: SLF001  # a part of the run

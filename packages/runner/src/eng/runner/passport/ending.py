@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from eng.hooks import CheckpointHook
 from eng.hooks._rules import infer_rule
 from eng.logging import HistoryBuffer
 from eng.runner.errors import RunInterrupted
@@ -53,7 +54,9 @@ def best_scores(runner: Any) -> dict[str, float]:
     """
     hub, scores = runner.message_hub, {}
     for hook in runner.hooks:
-        for metric in getattr(hook, "best_ckpts", {}):
+        if not isinstance(hook, CheckpointHook):
+            continue
+        for metric in hook.best_ckpts:
             score = hub.get_info(f"best_score_{metric}", hub.get_info("best_score"))
             if score is not None:
                 scores[metric] = float(score)

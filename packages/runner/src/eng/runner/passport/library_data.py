@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ def library_content(value: object, unknown: set[str]) -> list[bytes]:
     with suppress(Exception):  # code of others, in an object that may be half made
         length = length_of(value)
     parts = sorted(set(_contents(value, _DEPTH, {}, has_length=length is not None)))
-    if not parts and (hasattr(value, "__iter__") or hasattr(value, "__getitem__")):
+    if not parts and (isinstance(value, Iterable) or hasattr(value, "__getitem__")):
         unknown.add(type(value).__qualname__)
     return [str(length).encode(), *parts]
 
@@ -93,7 +93,7 @@ def _items(value: object) -> list[Any]:
         return list(value.values())[:_MOST_ITEMS]
     if isinstance(value, (list, tuple)):
         return list(value)[:_MOST_ITEMS]
-    if callable(value) and not hasattr(value, "__iter__"):
+    if callable(value) and not isinstance(value, Iterable):
         return []
     return list(getattr(value, "__dict__", {}).values())
 

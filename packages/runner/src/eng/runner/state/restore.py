@@ -216,9 +216,9 @@ def count_steps(schedulers: Schedulers, iterations: int, epoch_length: float) ->
     """
     for group in groups_of(schedulers):
         for scheduler in group:
-            length = 1.0
-            if getattr(scheduler, "by", "epoch") == "epoch":
-                length = epoch_length
+            length = epoch_length
+            if isinstance(scheduler, _ParamScheduler) and scheduler.by != "epoch":
+                length = 1.0
             scheduler._global_step = int(iterations / length)  # noqa: SLF001  # the driver's own count
 
 

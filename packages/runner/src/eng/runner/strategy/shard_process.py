@@ -18,7 +18,9 @@ from eng.dist import get_rank
 from ..errors import SettingsError
 
 # A scheduler or a terminal sends these to all processes of a job. The rank answers them by a checkpoint of its own.
-_SIGNALS_OF_THE_RANK = {getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)}
+_SIGNALS_OF_THE_RANK = {
+    number for name, number in signal.Signals.__members__.items() if name in ("SIGINT", "SIGTERM", "SIGUSR1")
+}
 _SECONDS_TO_END = 30.0
 
 
