@@ -36,7 +36,7 @@ def test_predictions_among_several_outputs(output, key) -> None:
         def forward(self, x):
             return output
 
-    model = SupervisedModel(Fixed(), loss=lambda preds, target: preds.sum() + target, output=key)
+    model = SupervisedModel(Fixed(), loss=lambda outputs, target: target, output=key)
     predictions, losses = model.val_step((torch.ones(2), torch.tensor([4.0, 4.0])))
     assert isinstance(predictions, Predictions)
     assert predictions.batch["preds"] is LOGITS
