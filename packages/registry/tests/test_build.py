@@ -256,3 +256,17 @@ def test_debug_lines_of_the_manual(tree, caplog) -> None:
         'Get class `complex` from "model" registry in "base"',
         "An `complex` instance is built from registry, its implementation can be found in builtins",
     ]
+
+
+@pytest.mark.parametrize(("text", "number"), [("1e-3", "1.0e-3"), ("2E5", "2.0e+5"), ("-1.25e3", "-1.25e+3")])
+def test_a_number_that_yaml_took_as_text_is_shown_as_yaml_wants_it(text: str, number: str) -> None:
+    tools = Registry("tool", scope="example")
+
+    @tools.register_module()
+    def twice(rate: float, name: str = "") -> float:
+        return rate * 2 + 1
+
+    with pytest.raises(TypeError) as caught:
+        tools.build(dict(type="twice", rate=text, name="one"))
+    expected = f"rate={text!r} is text: YAML reads a number with an exponent only with point and sign, {number}"
+    assert [line.strip() for line in lines_of(caught.value) if "YAML" in line] == [expected]

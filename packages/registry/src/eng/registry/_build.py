@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from importlib import import_module
@@ -16,6 +17,8 @@ from ._nodes import describe_call, location_of, type_name
 from ._notes import build_chain, note_failure
 from ._signatures import parameters_of
 from .errors import BuildNode, MissingTypeError
+
+_WITH_EXPONENT = re.compile(r"([+-]?\d+)(\.\d+)?[eE]([+-]?)(\d+)")
 
 __all__ = ["build_from_cfg", "build_model_from_cfg", "build_runner_from_cfg", "build_scheduler_from_cfg"]
 
@@ -77,7 +80,7 @@ def build_from_cfg(cfg: Any, registry: BuildingRegistry, default_args: Any = Non
         is_innermost = not build_chain(error)
         hints: tuple[str, ...] = ()
         if is_innermost and isinstance(error, TypeError):
-            hints = _argument_hints(cfg, registry, default_args)
+            hints = (*_argument_hints(cfg, registry, default_args), *_number_hints(cfg))
         note_failure(error, _node(cfg, registry, default_args), hints)
         raise
 
@@ -206,6 +209,22 @@ def _argument_hints(cfg: Any, registry: BuildingRegistry, default_args: Any) -> 
     if takes.names:
         there_are = f"; there are {', '.join(sorted(takes.names))}"
     return tuple(f"no argument {key!r}{or_mean(key, takes.names) or there_are}" for key in refused)
+
+
+def _number_hints(cfg: Any) -> tuple[str, ...]:
+    """The arguments that are text and read as a number with an exponent, and how YAML, which made the text, writes it."""
+    if not is_mapping(cfg):
+        return ()
+    hints = []
+    for key, value in cfg.items():
+        number = _WITH_EXPONENT.fullmatch(value) if isinstance(value, str) else None
+        if number is not None:
+            digits, fraction, sign, exponent = number.groups()
+            written = f"{digits}{fraction or '.0'}e{sign or '+'}{exponent}"
+            hints.append(
+                f"{key}={value!r} is text: YAML reads a number with an exponent only with point and sign, {written}"
+            )
+    return tuple(hints)
 
 
 def _merged(cfg: Any, registry: BuildingRegistry, default_args: Any) -> dict[str, Any]:
