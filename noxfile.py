@@ -377,7 +377,7 @@ def test_with(session: nox.Session, version: str, torch: str, packages: list[str
 @nox.session(python=torch_python())
 def build(session: nox.Session) -> None:
     """Wheels and sdists of all packages in dist/, checked, and installed from there in clean environments."""
-    session.install("build>=1.2", "twine>=6", "hatchling>=1.27", "pytest>=8", "pytest-timeout", "nox")
+    session.install("build>=1.2", "twine>=6", "hatchling>=1.27", "pytest>=8", "pytest-timeout", "nox", "pyyaml")
     dist = ROOT / "dist"
     shutil.rmtree(dist, ignore_errors=True)
     for name in NAMES:

@@ -61,7 +61,7 @@ class IncompleteSettingsError(SettingsError):
     """Some of the settings that belong together are given and others are not.
 
     Attributes:
-        present: names of the arguments that are there.
+        given: names of the arguments that are there.
         missing: names of the arguments that are not.
     """
 

@@ -99,7 +99,8 @@ class BaseStrategy(Strategy):
         self.model = self.compile_model(placed, compile=compile)
         self.init_weights(self.model)
         prepared: list[Any] = [self.model]
-        self.optim_wrapper = self.param_schedulers = None
+        self.optim_wrapper: Any = None
+        self.param_schedulers: Any = None
         if optim_wrapper is not None:
             self.optim_wrapper = self.build_optim_wrapper(optim_wrapper, self.model)
             self._scale_lr()
