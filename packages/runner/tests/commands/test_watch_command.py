@@ -73,7 +73,7 @@ def test_a_run_is_followed_from_before_its_folder_to_its_end(tmp_path) -> None:
     assert run.curves.points["loss", "iter"] == ([1, 2, 3, 4], [1, 1 / 2, 1 / 3, 1 / 4])
     end = {"status": "done", "best": {"metric": "accuracy", "score": 0.1}}
     (tmp_path / "net" / STAMP / "end.json").write_text(json.dumps(end))
-    assert statuses(watcher)["net"] == "done, iteration 4, accuracy: 0.1, 1 damaged line left out"
+    assert statuses(watcher)["net"] == "done, iteration 4, accuracy: 0.1 (best), 1 damaged line left out"
 
 
 def test_a_run_whose_process_is_gone_was_killed(tmp_path) -> None:

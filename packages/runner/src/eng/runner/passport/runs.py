@@ -49,13 +49,20 @@ class Start:
     @property
     def best(self) -> str:
         """Each metric with its best value, or with its last one where nobody knows whether more of it is better."""
-        metrics, best = self.end.get("metrics"), self.end.get("best_metrics")
-        if not isinstance(metrics, Mapping):
-            return ""
-        if not isinstance(best, Mapping):
-            best = {}
-        texts = (_metric_text(str(name), value, best.get(name)) for name, value in metrics.items())
+        last, best = _mapping(self.end.get("metrics")), _mapping(self.end.get("best_metrics"))
+        followed = _mapping(self.end.get("best"))  # of a run that had a single best metric, before version 2
+        if "metric" in followed:
+            best = {followed["metric"]: followed.get("score"), **best}
+        names = dict.fromkeys([*last, *best])
+        texts = (_metric_text(str(name), last.get(name), best.get(name)) for name in names)
         return ", ".join(text for text in texts if text)
+
+
+def _mapping(value: Any) -> Mapping[Any, Any]:
+    """A mapping that was read from a file; an empty one where something else stands there."""
+    if isinstance(value, Mapping):
+        return value
+    return {}
 
 
 def _metric_text(name: str, last: Any, best: Any) -> str:
