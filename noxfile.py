@@ -81,6 +81,7 @@ def tests(session: nox.Session, package: str) -> None:
     if session.python is False:
         session.skip("this Python is not on the machine")
     label = session.name.removeprefix("tests(").removesuffix(")")
+    options = [option for option in session.posargs if option != MEASURE]
     if package == "integration":
         groups = [item for name in NAMES for item in nox.project.dependency_groups(project(name), "test")]
         prepare_everything(
@@ -102,19 +103,20 @@ def tests(session: nox.Session, package: str) -> None:
             *sorted(set(groups)),
         )
         tests = ("tests", "--ignore=tests/downstream", "--ignore=tests/integration/outside")
-        run_pytest(session, label, *tests, *session.posargs)
+        run_pytest(session, label, *tests, *options)
         session.log(totals())
         return
     brought = siblings(package)
     if package == "tune":  # its tests start `eng tune` and `eng sweep` as a user does
         brought |= siblings("eng")
     others = nox.project.dependency_groups(project(package), "test")
-    others = [*others, "slipcover>=1.1"]
+    may_measure = label.endswith(f"-{TORCH_PYTHON}")
+    if may_measure:
+        others = [*others, "slipcover>=1.1"]
     prepare(session, [str(PACKAGES / name) for name in sorted(brought)], others, torch=needs_torch(brought))
     asked = MEASURE in session.posargs or (package not in MEASURED_ON_DEMAND and not session.posargs)
-    options = [option for option in session.posargs if option != MEASURE]
     env = {"ENG_ISOLATED": "1"}
-    if asked and label.endswith(f"-{TORCH_PYTHON}"):
+    if asked and may_measure:
         run_measured(session, label, package, *options, env=env)
     else:
         run_pytest(session, label, f"packages/{package}/tests", *options, env=env)

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -150,13 +151,16 @@ def outside_requirements() -> list[str]:
 def files_to_download(session: nox.Session, others: list[str]) -> dict[str, int]:
     """Size in bytes of each file that pip would take from the index, by package; empty where it does not tell."""
     session.log("Asking the index what is to be downloaded ...")
-    report = Path(session.create_tmp()) / "downloads.json"
-    report.unlink(missing_ok=True)
-    pip = ("python", "-m", "pip", "install", "--dry-run", "--quiet", "--report", str(report))
-    pinned = ("-c", str(ROOT / "constraints.txt"))
-    session.run(*pip, *pinned, "torch", *outside_requirements(), *others, silent=True, success_codes=range(256))
+    options = ["--dry-run", "--quiet", "-c", str(ROOT / "constraints.txt")]
+    if torch_index():
+        options += ["--extra-index-url", torch_index()[1]]  # its wheel, "2.13.0+cpu", is newer for pip than "2.13.0"
     try:
-        listed = json.loads(report.read_text(encoding="utf-8"))["install"]
+        with tempfile.TemporaryDirectory() as folder:
+            report = Path(folder) / "downloads.json"
+            wanted = ("torch", *outside_requirements(), *others)
+            pip = ("python", "-m", "pip", "install", *options, "--report", str(report))
+            session.run(*pip, *wanted, silent=True, success_codes=range(256))
+            listed = json.loads(report.read_text(encoding="utf-8"))["install"]
         urls = {item["metadata"]["name"]: item["download_info"]["url"] for item in listed}
         with ThreadPoolExecutor(16) as pool:
             return dict(zip(urls, pool.map(size_of, urls.values()), strict=True))

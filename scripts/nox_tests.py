@@ -14,6 +14,8 @@ from nox_environments import ROOT
 REPORTS = ROOT / ".nox" / "reports"
 # A change that breaks something fails more tests than this, or fails the same one twice.
 MAX_SECOND_TRIES = 3
+# Options by which pytest ends before the last test: what did not run has not passed.
+STOPS_EARLY = ("-x", "--exitfirst", "--maxfail", "--sw", "--stepwise")
 COVERAGE = REPORTS / "coverage"
 MEASURE = "--measure"  # behind `--`: note which lines run, also of these packages
 MEASURED_ON_DEMAND = ("runner", "dist", "tune")
@@ -73,9 +75,10 @@ def run_pytest(
     call = ("python", *program, "-q", "-o", f"cache_dir={cache}", f"--junitxml={report}", *args)
     try:
         session.run(*call, env=env)
-    except nox.command.CommandFailed:
+    except nox.command.CommandFailed as error:
         failed = _failed(cache)
-        if not 0 < len(failed) <= MAX_SECOND_TRIES:
+        ran_all = error.reason == "Returned code 1" and not any(option.startswith(STOPS_EARLY) for option in args)
+        if not ran_all or not 0 < len(failed) <= MAX_SECOND_TRIES:
             raise
         session.warn(f"{len(failed)} failed and run once more, alone: {', '.join(failed)}")
         again = report.with_suffix(".again")

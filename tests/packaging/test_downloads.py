@@ -23,13 +23,10 @@ def environments(monkeypatch: pytest.MonkeyPatch) -> Any:
 class Session:
     """A session whose pip writes a report, or fails without one."""
 
-    def __init__(self, folder: Path, report: Any) -> None:
-        self.folder, self.report = folder, report
+    def __init__(self, report: Any) -> None:
+        self.report = report
         self.lines: list[str] = []
         self.calls: list[tuple[str, ...]] = []
-
-    def create_tmp(self) -> str:
-        return str(self.folder)
 
     def log(self, line: str) -> None:
         self.lines.append(line)
@@ -55,8 +52,8 @@ def wheels(tmp_path: Path) -> Callable[..., dict[str, Any]]:
     return report
 
 
-def test_the_files_and_their_sizes_are_said(environments: Any, tmp_path: Path, wheels: Any) -> None:
-    session = Session(tmp_path, wheels(click=400_000, torch=5_000_000, rich=2_000_000))
+def test_the_files_and_their_sizes_are_said(environments: Any, wheels: Any) -> None:
+    session = Session(wheels(click=400_000, torch=5_000_000, rich=2_000_000))
     environments.announce_download(session, ["scikit-learn>=1.4"], in_detail=True)
     said = "This environment is made now: 3 packages, 7 MB (torch 5 MB, rich 2 MB, click 0 MB)."
     assert session.lines[1].startswith(said)
@@ -65,9 +62,18 @@ def test_the_files_and_their_sizes_are_said(environments: Any, tmp_path: Path, w
     assert call.index("torch") < call.index("numpy>=1.26")
 
 
-def test_an_index_that_does_not_tell_leaves_the_estimate(environments: Any, tmp_path: Path) -> None:
+def test_the_index_of_cpu_wheels_is_asked_too(environments: Any, wheels: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENG_TORCH_INDEX", "https://cpu.example/whl")
+    monkeypatch.setattr(environments.shutil, "which", lambda _: None)
+    session = Session(wheels(torch=1_000_000))
+    environments.announce_download(session, [], in_detail=True)
+    (call,) = session.calls
+    assert call[call.index("--extra-index-url") + 1] == "https://cpu.example/whl"
+
+
+def test_an_index_that_does_not_tell_leaves_the_estimate(environments: Any) -> None:
     for report in (None, {"install": [{"metadata": {"name": "torch"}}]}):
-        session = Session(tmp_path, report)
+        session = Session(report)
         environments.announce_download(session, [], in_detail=True)
         assert "torch takes 200 MB" in " ".join(session.lines)
 

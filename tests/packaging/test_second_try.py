@@ -46,7 +46,7 @@ class Session:
             cwd=self.folder, env={**os.environ, **(env or {})}, check=False, capture_output=True, timeout=120,
         ).returncode  # fmt: skip
         if code:
-            raise command.CommandFailed(f"pytest ended with {code}")
+            raise command.CommandFailed(f"Returned code {code}")
 
     def warn(self, text: str) -> None:
         self.warnings.append(text)
@@ -60,10 +60,10 @@ def nox_tests(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     return module
 
 
-def run(nox_tests: Any, folder: Path, text: str) -> Session:
+def run(nox_tests: Any, folder: Path, text: str, *options: str) -> Session:
     (folder / "test_it.py").write_text(text)
     session = Session(folder)
-    nox_tests.run_pytest(session, "label", "test_it.py")
+    nox_tests.run_pytest(session, "label", "test_it.py", *options)
     return session
 
 
@@ -80,17 +80,29 @@ def test_what_passes_at_the_second_try_is_named(nox_tests: Any, tmp_path: Path) 
     assert nox_tests.totals() == "3 passed, 0 failed, 0 skipped in 1 environments"
 
 
-@pytest.mark.parametrize(("text", "calls"), [(BROKEN, 2), (MANY, 1), ("import nowhere\n", 2), ("def", 2)])
+@pytest.mark.parametrize(("text", "calls"), [(BROKEN, 2), (MANY, 1), ("import nowhere\n", 1), ("def", 1)])
 def test_what_is_broken_ends_the_session(nox_tests: Any, tmp_path: Path, text: str, calls: int) -> None:
     (tmp_path / "test_it.py").write_text(text)
     session = Session(tmp_path)
-    with pytest.raises(command.CommandFailed, match="pytest ended with"):
+    with pytest.raises(command.CommandFailed, match="Returned code"):
         nox_tests.run_pytest(session, "label", "test_it.py")
     assert session.calls == calls
 
 
+@pytest.mark.parametrize("option", ["-x", "--maxfail=1"])
+def test_a_run_that_stopped_at_the_first_failure_has_no_second_try(nox_tests: Any, tmp_path: Path, option: str) -> None:
+    with pytest.raises(command.CommandFailed, match="Returned code 1"):
+        run(nox_tests, tmp_path, UNSTEADY, option)
+
+
+def test_a_run_that_a_test_ended_has_no_second_try(nox_tests: Any, tmp_path: Path) -> None:
+    ending = "\ndef test_z():\n    pytest.exit('end', 3)\n"
+    with pytest.raises(command.CommandFailed, match="Returned code 3"):
+        run(nox_tests, tmp_path, UNSTEADY + ending)
+
+
 def test_an_empty_collection_ends_the_session(nox_tests: Any, tmp_path: Path) -> None:
     session = Session(tmp_path)
-    with pytest.raises(command.CommandFailed, match="ended with 5"):
+    with pytest.raises(command.CommandFailed, match="Returned code 5"):
         nox_tests.run_pytest(session, "label", str(tmp_path))
     assert session.calls == 1

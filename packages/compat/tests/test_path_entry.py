@@ -52,6 +52,16 @@ def test_a_program_that_python_starts_has_the_alias(tmp_path) -> None:
         assert done.stdout.strip() == ANSWER, (child, done.stderr)
 
 
+def test_a_child_looks_for_the_alias_without_an_import(tmp_path) -> None:
+    """Python holds the lock of all imports meanwhile, so that an import could wait for ever for another thread."""
+    (tmp_path / "parent.py").write_text(PARENT)
+    (tmp_path / "child.py").write_text(
+        "import sys, _eng_compat_start\nbefore = set(sys.modules)\n"
+        "print(_eng_compat_start.has_eng_compat(), set(sys.modules) - before)"
+    )
+    assert run("parent.py", "child.py", cwd=tmp_path).stdout.strip() == "True set()"
+
+
 def test_a_command_and_what_it_starts_have_the_alias_and_this_python(tmp_path) -> None:
     (tmp_path / "child.py").write_text(f"{CHILD}\nimport sys\nprint(sys.argv[1:])")
     (tmp_path / "launch.sh").write_text(

@@ -50,6 +50,19 @@ class TestAbsentPackages:
             tools.build({"type": "Hammer"})
 
     @pytest.mark.parametrize(
+        ("name", "reason"),
+        [
+            ("mmpretrain.Resize", "in the package mmpretrain, which is not installed"),
+            ("collections.abc.Resize", "the module 'collections.abc' has no 'Resize'"),
+        ],
+    )
+    def test_what_stands_in_front_of_a_noted_name_comes_first(self, name: str, reason: str) -> None:
+        tools = Registry("tool", scope="example")
+        tools.register_absent(["Resize"], "torchvision")
+        with pytest.raises(UnknownTypeError, match=reason):
+            tools.build({"type": name})
+
+    @pytest.mark.parametrize(
         ("path", "package"),
         [
             ("lion_pytorch.Lion", "lion-pytorch"),

@@ -127,10 +127,14 @@ def hint_for(name: str, registry: SearchedRegistry) -> str:
 
 def hint_for_absent(name: str, registry: SearchedRegistry) -> str | None:
     """Which package to install for a name that is known to be of one; None for any other name."""
-    package = registry.package_of_absent(name.rpartition(".")[2])
     scope, _ = registry.split_scope_key(name)
-    if package is None and scope is not None and sys.modules.get(scope) is None and registry.of_scope(scope) is None:
+    package = None
+    if scope is not None and registry.of_scope(scope) is None:
+        if sys.modules.get(scope) is not None:
+            return None  # the module in front is there and lacks the name
         package = _DISTRIBUTIONS.get(scope)
+    if package is None:
+        package = registry.package_of_absent(name.rpartition(".")[2])
     if package is None:
         return None
     return f"it is in the package {package}, which is not installed: pip install {package}"

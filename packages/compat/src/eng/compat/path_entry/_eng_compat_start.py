@@ -62,6 +62,8 @@ _finder = FirstImport()
 
 def wait_for_import() -> None:
     """From now on the first import of mmengine installs the alias."""
+    import importlib.util  # noqa: F401  # while the process has one thread: `find_spec` must not import it
+
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
 
