@@ -19,6 +19,7 @@ from eng.visualization.curves import (
     read_lines,
     scalars_before,
 )
+from eng.visualization.writers._library import numbers
 
 
 def steps(lines, name: str) -> list[int]:
@@ -120,6 +121,19 @@ def test_curves_have_an_axis_and_times_of_validation_a_name_of_their_own(tmp_pat
     assert found.points["time", "iter"][0] == list(range(1, 9))
     assert found.points["val/time", "epoch"][0] == [1, 2]
     assert found.names == ["loss", "time", "accuracy", "val/time"]
+
+
+def test_losses_of_a_validation_are_no_points_of_the_training_curve(tmp_path) -> None:
+    position = {"axis": "iter", "mode": "val", "step": 4, "iteration": 4}
+    losses = {"loss": 9.0, "decode.loss_ce": 5.0, "hard/loss": 7.0, "accuracy": 0.5}
+    lines = [line for iteration in range(1, 4) for line in training(iteration)] + [losses | position]
+    write(tmp_path / "20260101_000000/vis_data/scalars.json", lines)
+    points = load_curves(tmp_path).points
+    assert points["loss", "iter"] == ([1, 2, 3], [1.0, 1 / 2, 1 / 3])
+    assert points["val/loss", "iter"] == ([4], [9.0])
+    assert {name for name, _ in points} >= {"val/decode.loss_ce", "hard/loss", "accuracy"}
+    assert set(numbers(losses, "val")) == {"val/loss", "val/decode.loss_ce", "hard/loss", "accuracy"}
+    assert numbers({"loss": 2.0}, "train") == {"loss": 2.0}
 
 
 @pytest.mark.parametrize(

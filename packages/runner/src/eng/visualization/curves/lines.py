@@ -198,5 +198,11 @@ def on_axis(line: Line) -> Line:
 
 
 def tracker_name(name: str, mode: str | None) -> str:
-    """How a value is called where all curves lie side by side: times of a validation are not those of training."""
-    return f"{mode}/{name}" if mode in ("val", "test") and name in ("time", "data_time") else name
+    """The name of a value's curve: a validation's times and losses have the names of training's in the lines.
+
+    Example:
+        >>> tracker_name("loss", "train"), tracker_name("loss", "val"), tracker_name("hard/loss", "val")
+        ('loss', 'val/loss', 'hard/loss')
+    """
+    is_of_training_too = name in ("time", "data_time") or ("loss" in name and "/" not in name)
+    return f"{mode}/{name}" if mode in ("val", "test") and is_of_training_too else name

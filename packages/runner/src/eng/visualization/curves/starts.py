@@ -145,7 +145,7 @@ def scalars_before(checkpoint: str, experiment_name: str, work_dir: str, scalar_
 def load_curves(work_dir: str | Path, name: str | None = None, damage: Damage | None = None) -> Curves:
     """The curves of a run.
 
-    A value of a validation that training has under the same name (``time``) becomes ``val/time``.
+    A value of a validation that training has under the same name (``time``, ``loss``) becomes ``val/time``, ``val/loss``.
 
     Args:
         work_dir: see :func:`find_scalars`.

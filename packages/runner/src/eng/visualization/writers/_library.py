@@ -25,7 +25,7 @@ def numbers(scalars: Mapping[str, Any], mode: str | None = None) -> dict[str, fl
 
     Args:
         scalars: by name.
-        mode: ``"train"``, ``"val"`` or ``"test"``: of validations, ``time`` becomes ``val/time``, as its axis is another.
+        mode: ``"train"``, ``"val"`` or ``"test"``: of validations, ``time`` and ``loss`` become ``val/time`` and ``val/loss``.
 
     Raises:
         TypeError: `scalars` is not a mapping.
