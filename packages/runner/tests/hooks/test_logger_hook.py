@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from hooks_parts import lines_of
 
-from eng.hooks import LoggerHook
+from eng.hooks import Hook, LoggerHook
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,32 @@ def test_which_iterations_have_a_line(make_runner, parts, options, expected) -> 
     assert sum("Exp name: " in line for line in lines_of(runner)) == 1
     scalars = (Path(runner.log_dir) / "vis_data" / "scalars.json").read_text().splitlines()
     assert [json.loads(line)["step"] for line in scalars] == [int(text.split("/")[0]) for text in expected]
+
+
+@pytest.mark.parametrize(
+    ("samples", "interval"), [(6, 10), (2, 10), (10, 2)], ids=["short epoch", "one batch", "interval"]
+)
+def test_each_line_has_the_norm_of_its_own_gradients(make_runner, parts, samples, interval) -> None:
+    gradients, norms = [], []
+
+    class Norms(Hook):
+        def before_train(self, runner):
+            for weight in runner.model.parameters():
+                weight.register_hook(lambda gradient: gradients.append(gradient.flatten()))
+
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            norms.append(float(torch.cat(gradients).norm()))
+            gradients.clear()
+
+    runner = make_runner(
+        train_dataloader=parts.loader(samples, 2), train_cfg=dict(max_epochs=3), custom_hooks=[Norms()],
+        default_hooks=dict(logger=dict(type="LoggerHook", interval=interval)),
+    )  # fmt: skip
+    runner.train()
+    lines = (Path(runner.log_dir) / "vis_data" / "scalars.json").read_text().splitlines()
+    logged = [(line["step"], line["grad_norm"]) for line in map(json.loads, lines)]
+    assert len({round(norm, 6) for _, norm in logged}) > 1
+    assert logged == [(step, pytest.approx(norms[step - 1])) for step, _ in logged]
 
 
 def test_the_name_of_the_run_is_repeated(make_runner) -> None:

@@ -6,7 +6,7 @@ import torch
 from eng.dataset import KFoldDataset
 from eng.evaluator import DumpResults
 from eng.hooks import CheckpointHook
-from eng.logging.words import counted
+from eng.logging.words import counted, metrics_line
 from eng.optim import ReduceOnPlateauLR
 from eng.optim.errors import ScheduleError
 
@@ -23,6 +23,11 @@ from eng.optim.errors import ScheduleError
 )
 def test_a_number_and_its_noun(arguments: tuple[int, str], text: str) -> None:
     assert counted(*arguments) == text
+
+
+def test_metrics_have_four_decimal_places() -> None:
+    assert metrics_line({"a/f1": 0.123456, "size": 3, "label": "cat"}) == "a/f1: 0.1235, size: 3, label: cat"
+    assert metrics_line({}) == "no metrics"
 
 
 def test_thousands_are_separated_where_asked() -> None:

@@ -88,8 +88,16 @@ def test_a_second_training_says_that_nothing_is_left(make_runner, heard) -> None
     assert "Nothing is left" not in heard.text
     weights = runner.model.fit.weight.clone()
     runner.train()
-    assert "Nothing is left to train: epoch 2, iteration 8 is its end" in heard.text
+    assert "Nothing is left to train: the run ends at epoch 2, iteration 8" in heard.text
     assert torch.equal(runner.model.fit.weight, weights)
+
+
+def test_a_run_of_iterations_ends_at_an_iteration(make_runner, heard) -> None:
+    runner = make_runner(train_cfg=dict(by_epoch=False, max_iters=3))
+    heard.listen(runner.logger)
+    runner.train()
+    runner.train()
+    assert "Nothing is left to train: the run ends at iteration 3; for more" in heard.text
 
 
 CONSTANT = dict(type="Constant", layer="Linear", val=7.0, bias=0.0)

@@ -247,6 +247,19 @@ def test_sanity_validation_comes_first_and_changes_nothing(tmp_path: Path) -> No
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_sanity_validation_shows_four_decimal_places(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    class Third(Accuracy):
+        def compute_metrics(self, results: list[bool]) -> dict[str, float]:
+            return {"third": 1 / 3}
+
+    settings = two_sets(val_evaluator=Third(), train_cfg={"max_epochs": 1, "val_sanity": 1}, log_level="INFO")
+    runner(tmp_path, **settings).train()
+    line = re.search(r"Sanity validation .+", capsys.readouterr().out)[0]
+    assert line.startswith("Sanity validation (1 batch of each set) passed: ")
+    assert line.count("/third: 0.3333") == 2
+    assert "0.33333" not in line
+
+
 def test_checkpoints_by_minutes(tmp_path: Path) -> None:
     runner(tmp_path, checkpoint={"interval": {"minutes": 1e-9}}, train_cfg={"max_epochs": 1}).train()
     assert sorted(path.name for path in tmp_path.glob("*.pth")) == [f"iter_{number}.pth" for number in (1, 2, 3, 4)]

@@ -147,6 +147,8 @@ class LoggerHook(Hook):
             self._epoch_length = length
         self._logs_end = not self.ignore_last or self._epoch_length <= self.interval
         self._next_batch = -1
+        if self._logs_end and self._epoch_length == 1:
+            self._numbers.want_grad_norm()
 
     def after_train_iter(
         self,
@@ -165,7 +167,7 @@ class LoggerHook(Hook):
         if ends_epoch or (self._begin + done) % self.interval_exp_name == 0:
             runner.logger.info("Exp name: %s", runner.experiment_name, extra=DETAIL)
         is_regular = done % self.interval == 0
-        if (done + 1) % self.interval == 0:
+        if (done + 1) % self.interval == 0 or (self._logs_end and done + 1 == self._epoch_length):
             self._numbers.want_grad_norm()
         if not is_regular and not (ends_epoch and self._logs_end):
             return

@@ -1,8 +1,10 @@
-"""Numbers with the right form of what they count."""
+"""Numbers as messages show them."""
 
 from __future__ import annotations
 
-__all__ = ["counted"]
+from collections.abc import Mapping
+
+__all__ = ["counted", "metrics_line"]
 
 
 def counted(number: int, singular: str, plural: str | None = None, *, separator: str = "") -> str:
@@ -21,3 +23,16 @@ def counted(number: int, singular: str, plural: str | None = None, *, separator:
     noun = singular if number == 1 else plural or f"{singular}s"
     digits = f"{number:,}".replace(",", separator)
     return f"{digits} {noun}"
+
+
+def metrics_line(metrics: Mapping[str, object]) -> str:
+    """Metrics as a log line shows them, with four decimal places.
+
+    Example:
+        >>> metrics_line({"accuracy": 2 / 3, "samples": 12})
+        'accuracy: 0.6667, samples: 12'
+    """
+    shown = (
+        f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}" for name, value in metrics.items()
+    )
+    return ", ".join(shown) or "no metrics"

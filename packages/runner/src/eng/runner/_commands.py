@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 import click
 
 from eng.config import Config
+from eng.logging.words import metrics_line
 from eng.runner.run import Run
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -398,11 +399,7 @@ def _evaluate(
     metrics: dict[str, float] = {}
 
     def tell(runner: Run) -> None:
-        listed = ", ".join(
-            f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}"
-            for name, value in metrics.items()
-        )
-        click.echo(f"Done: {listed or 'no metrics'}\nLog: {runner.log_dir}")
+        click.echo(f"Done: {metrics_line(metrics)}\nLog: {runner.log_dir}")
 
     return _run(cfg, lambda runner: metrics.update(action(runner)), tell, verbose=common["verbose"])
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from eng.config import Config
+from eng.logging.words import metrics_line
 
 from .assemble.several import is_named_by, names_of_sets
 
@@ -46,7 +47,7 @@ def run_fast(cfg: Config, build: Callable[[Any], Any], tell: Callable[[str], Non
         raise RuntimeError(f"the resumed run trained no further than iteration {second.iter}; its folder is {folder}")
     if cfg.get("test_dataloader") is not None:
         metrics = second.test()
-        tell(f"Tested: {', '.join(f'{name}: {value}' for name, value in metrics.items()) or 'no metrics'}")
+        tell(f"Tested: {metrics_line(metrics)}")
     shutil.rmtree(folder, ignore_errors=True)
     tell(f"All parts of the run work: {time.perf_counter() - began:.1f} s; {folder} is removed")
 

@@ -163,9 +163,12 @@ def warn_if_nothing_is_left(loop: BaseLoop, logger: logging.Logger) -> None:
         done, last = iteration, loop.max_iters
     if not iteration or (done < last and not loop.stop_training):
         return
-    why = f"epoch {epoch}, iteration {iteration} is its end"
     if done < last:
-        why = "a hook stopped it"
+        why = f"a hook stopped the run at iteration {iteration}"
+    elif getattr(loop, "counts_iterations", False):
+        why = f"the run ends at iteration {loop.max_iters}"
+    else:
+        why = f"the run ends at epoch {epoch}, iteration {iteration}"
     logger.warning("Nothing is left to train: %s; for more, raise max_epochs or max_iters and resume", why)
 
 

@@ -13,7 +13,7 @@ from eng.dataset.utils import length_of
 from eng.dist import get_data_world_size
 from eng.hooks._timed import as_timed_interval
 from eng.logging.whole_numbers import whole_number
-from eng.logging.words import counted
+from eng.logging.words import counted, metrics_line
 from eng.optim import OptimWrapper
 from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
 from eng.runner.assemble.compilation import kept_outputs
@@ -203,7 +203,7 @@ class TrainLoop(BaseLoop):
         self._runner.logger.info(
             "Sanity validation (%s of each set) passed: %s",
             counted(self.val_sanity, "batch", "batches"),
-            ", ".join(f"{name}: {value}" for name, value in metrics.items()) or "no metrics",
+            metrics_line(metrics),
         )
 
     def _interval_is_over(self, progress: float, batch: float) -> bool:
