@@ -140,7 +140,23 @@ def disagree(rank: int) -> None:
     def other_function() -> None:
         dist.all_gather_object(rank) if rank == 1 else dist.gather_object(rank)
 
+    def other_names() -> None:
+        dist.all_reduce_dict({"loss": torch.ones(1), "extra" if rank == 1 else "acc": torch.ones(1)})
+
+    def other_parts() -> None:
+        dist.all_reduce_params([torch.ones(2), torch.ones(1)][:: -1 if rank == 1 else 1])
+
+    def no_names() -> None:
+        dist.all_reduce_dict({} if rank == 1 else {"loss": torch.ones(1)})
+
     expected = {
+        other_names: ([1], "'acc': float32 [1], 'loss': float32 [1]", "'extra': float32 [1], 'loss': float32 [1]"),
+        other_parts: (
+            [1],
+            "all_reduce_params(float32 [2], float32 [1])",
+            "all_reduce_params(float32 [1], float32 [2])",
+        ),
+        no_names: ([1], "all_reduce_dict()", "all_reduce_dict('loss': float32 [1])"),
         other_collective: ([1], "barrier()", "all_reduce(float32 [2], op=SUM)"),
         other_shape: (None, "all_gather(float32 [2])", "all_gather(float32 [4])"),
         other_type: ([2], "float64", "float32"),

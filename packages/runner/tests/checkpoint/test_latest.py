@@ -153,6 +153,15 @@ def test_a_pointer_that_is_none_is_skipped(tmp_path, warnings, content):
     assert "\x1b" not in warnings.text
 
 
+@pytest.mark.parametrize("content", [".", "..", "/", "../.", "{folder}"])
+def test_a_pointer_to_a_folder_around_the_checkpoints_is_skipped(tmp_path, monkeypatch, warnings, content):
+    good = save(tmp_path, "epoch_1.pth", 1)
+    (tmp_path / "last_checkpoint").write_text(content.format(folder=tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert find_latest_checkpoint(tmp_path) == good
+    assert "holds the work_dir itself" in warnings.text
+
+
 def test_a_copied_folder_goes_on_from_its_own_file(tmp_path):
     import shutil
 

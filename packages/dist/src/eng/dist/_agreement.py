@@ -10,7 +10,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -72,6 +72,10 @@ class CheckedCommunicator:
     def barrier(self) -> None:
         self._agree("")
         self.plain.barrier()
+
+    def agree_on_parts(self, parts: Iterable[tuple[str, Tensor]]) -> None:
+        """Compares the names, types and shapes of tensors that travel as one, whose joint size may be equal by chance."""
+        self._agree(", ".join(f"{name}{_describe(tensor)}" for name, tensor in parts))
 
     def _shared_store(self) -> Any:
         group = self.plain.group

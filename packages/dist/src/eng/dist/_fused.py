@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributed import ProcessGroup
 
+from eng.dist._agreement import CheckedCommunicator
 from eng.dist._communicators import communicator
 from eng.dist._tensors import all_reduce, reduce_op_of
 from eng.dist.errors import ContainerTypeError
@@ -41,7 +42,11 @@ def all_reduce_dict(data: dict[str, Tensor], op: str = "sum", group: ProcessGrou
     """
     _check_dict(data, op)
     comm = communicator(group)
-    if comm.size <= 1 or not data:
+    if comm.size <= 1:
+        return
+    if isinstance(comm, CheckedCommunicator):
+        comm.agree_on_parts((f"{key!r}: ", data[key]) for key in sorted(data))
+    if not data:
         return
     tensors = [data[key] for key in sorted(data)]
     integers = [value for value in tensors if not _is_fractional(value)]
@@ -81,6 +86,8 @@ def all_reduce_params(
         for tensor in tensors:
             all_reduce(tensor, op, group)
         return
+    if isinstance(comm, CheckedCommunicator):
+        comm.agree_on_parts(("", tensor) for tensor in tensors)
     for bucket in _buckets(tensors, bucket_size_mb):
         _reduce_together(bucket, bucket[0].dtype, bucket[0].device, lambda flat: all_reduce(flat, op, group))
 

@@ -240,6 +240,9 @@ def pointer_target(folder: Path, text: str) -> Path | None:
     if _exists(named) and _exists(beside) and not _is_same(named, beside) and _are_of_one_run(named, beside):
         return beside
     target = next((path for path in (named, folder / text, beside) if _exists(path)), None)
+    if target is not None and _holds(target, folder):
+        _skip(text, ValueError(f"{folder / POINTER} names it, but it is a folder that holds the work_dir itself"))
+        return None
     if target is None:
         _skip(text, FileNotFoundError(f"{folder / POINTER} names it, but there is no such file"))
     return target
@@ -250,6 +253,11 @@ def _exists(path: Path) -> bool:
         return path.exists()
     except (OSError, ValueError):  # too long for a name, a link that leads in a circle, a byte of 0 in it
         return False
+
+
+def _holds(target: Path, folder: Path) -> bool:
+    """Whether `target` is `folder`, or one of the folders that it lies in."""
+    return target.is_dir() and target.resolve() in (folder.resolve(), *folder.resolve().parents)
 
 
 def _are_of_one_run(first: Path, second: Path) -> bool:
