@@ -40,7 +40,7 @@ def write_json(path: Path, data: Any) -> None:
         with atomic_write(path, "w") as file:
             json.dump(data, file, indent=1)
     except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def write_config(path: Path, config: Any) -> None:
@@ -178,8 +178,14 @@ class Run:
         return point
 
     def write(self, data: Mapping[str, Any]) -> None:
-        """Makes the folder and says in it what the run is."""
+        """Makes the folder and says in it what the run is.
+
+        A result in the folder stays only where it is of the same run: a run whose folder was removed while it trained
+        leaves its result, and nothing about itself.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
+        if self.point != json.loads(json.dumps(data)):
+            self.forget_result()
         write_json(self.folder / _TRIAL, data)
 
     def exists(self) -> bool:
