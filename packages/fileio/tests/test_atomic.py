@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
@@ -57,8 +58,9 @@ def test_a_device_is_written_directly():
 
 
 def test_a_directory_as_target_is_refused(tmp_path):
-    with pytest.raises(IsADirectoryError, match="is a directory; name the file"):
+    with pytest.raises(IsADirectoryError, match="is a directory; name the file") as caught:
         fileio.put(b"x", tmp_path)
+    assert (caught.value.errno, caught.value.filename) == (errno.EISDIR, os.path.realpath(tmp_path))
 
 
 def test_other_modes_are_refused(tmp_path):

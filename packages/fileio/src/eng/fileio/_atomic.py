@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -83,7 +84,7 @@ def _permissions(target: str) -> int | None:
     except FileNotFoundError:
         return 0
     if stat.S_ISDIR(mode):
-        raise IsADirectoryError(f"{target} is a directory; name the file to write inside it")
+        raise IsADirectoryError(errno.EISDIR, "this is a directory; name the file to write inside it", target)
     if stat.S_ISREG(mode):
         return stat.S_IMODE(mode)
     return None

@@ -27,7 +27,7 @@ class FsspecBackend(RemoteStore):
     Args:
         options: storage options of the file system, such as ``key``, ``secret``, ``endpoint_url`` or ``anon`` for S3.
             Listings are not cached unless ``use_listings_cache=True`` says so, as other processes write too.
-        patience_s: seconds for which :meth:`put_resumable` tries again while the storage is out of reach. 600 by default.
+        patience_s: seconds from the first break for which :meth:`put_resumable` tries again. 600 by default.
 
     Raises:
         MissingClientError: on first use, where fsspec or the package of the protocol is not installed.
@@ -61,7 +61,7 @@ class FsspecBackend(RemoteStore):
         S3 keeps the parts of a large file that have arrived; other storages get the whole file again. Each break is logged.
 
         Raises:
-            Exception: what the storage answered, or what it failed with when ``patience_s`` had passed without a success.
+            Exception: what the storage answered, or what it failed with at last, ``patience_s`` after the first break.
         """
         fs, path = self._locate(filepath)
         patience = Patience(self.patience_s, text_of(filepath))
