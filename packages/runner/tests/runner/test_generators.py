@@ -10,10 +10,15 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, RandomSampler, Subset, TensorDataset
+from torch.utils.data import ConcatDataset, DataLoader, RandomSampler, Subset, TensorDataset
 
 from eng.runner import Runner
-from eng.runner.loops._generators import warn_of_shared_generators, warn_of_worker_generators
+from eng.runner.loops._generators import (
+    capture_dataset_generators,
+    restore_generators,
+    warn_of_shared_generators,
+    warn_of_worker_generators,
+)
 
 DATA = TensorDataset(torch.arange(4))
 
@@ -97,3 +102,47 @@ def test_a_generator_that_is_copied_into_workers_is_told(caplog) -> None:
         assert caplog.messages == []
         warn_of_worker_generators(DataLoader(Noisy(random.Random(0)), num_workers=1))
     assert caplog.messages[0].startswith("SimpleNamespace of the training data has a random generator of its own")
+
+
+class Sample:
+    """Tells that somebody looked into it."""
+
+    looks = 0
+
+    def __getattribute__(self, name):
+        if name == "__dict__":
+            Sample.looks += 1
+        return super().__getattribute__(name)
+
+
+def test_samples_of_lists_are_not_searched() -> None:
+    samples = [Sample() for _ in range(20)]
+    noisy = Noisy(random.Random(0))
+    lists = [samples, samples, [samples]]
+    datasets = [*(Subset(part, [0]) for part in lists), noisy, SimpleNamespace(pipeline=[Sample()] * 20_000)]
+    dataset = SimpleNamespace(datasets=[*datasets, ConcatDataset(lists)])
+    Sample.looks = 0
+    states = capture_dataset_generators(DataLoader(dataset))
+    assert list(states) == ["dataset.datasets.3.transform"]
+    expected = random.Random(0).random()
+    assert noisy.transform.generator.random() == expected
+    restore_generators(DataLoader(dataset), states)
+    assert noisy.transform.generator.random() == expected
+    warn_of_worker_generators(DataLoader(dataset, num_workers=1))
+    assert Sample.looks == 0
+
+
+def test_generators_in_lists_of_transforms_are_captured() -> None:
+    inner = SimpleNamespace(transforms=[[SimpleNamespace(rng=random.Random(0))]])
+    dataset = SimpleNamespace(pipeline=[SimpleNamespace(rng=np.random.default_rng(0))], transform=(inner,))
+    paths = list(capture_dataset_generators(DataLoader(dataset)))
+    assert paths == ["dataset.pipeline.0", "dataset.transform.0.transforms.0.0"]
+
+
+def test_a_generator_that_draws_from_the_system_has_no_state(tmp_path) -> None:
+    weights_after(tmp_path, 1, DataLoader(Noisy(random.SystemRandom()), batch_size=6))
+    with_state = capture_dataset_generators(DataLoader(Noisy(random.Random(0))))
+    assert list(with_state) == ["dataset.transform"]
+    system = DataLoader(Noisy(random.SystemRandom()))
+    assert capture_dataset_generators(system) == {}
+    restore_generators(system, with_state)

@@ -283,3 +283,40 @@ def test_the_state_in_an_optimizers_groups_is_no_setting(tmp_path: Path) -> None
     assert [line.partition(" in the checkpoint")[0] for line in lines] == [
         "  - optim_wrapper: weight_decay of 1 parameter group is 0.0", "  - train_cfg.max_epochs: 2",
     ]  # fmt: skip
+
+
+class Pair(BaseModel):
+    """A matrix and a number, for the two parts of a split optimizer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.matrix = torch.nn.Parameter(torch.eye(2))
+        self.weight = torch.nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, inputs: Any, mode: str = "tensor") -> dict[str, torch.Tensor]:
+        return {"loss": self.weight * self.matrix.sum() * torch.stack(list(inputs)).mean()}
+
+
+@pytest.mark.parametrize(
+    ("take", "decays"),
+    [
+        (["optim_wrapper.optimizer.weight_decay"], [0.7, 0.2]),
+        (["optim_wrapper.optimizer.split.weight_decay"], [0.1, 0.8]),
+        (["optim_wrapper.optimizer"], [0.7, 0.8]),
+    ],
+)
+def test_take_reaches_each_part_of_a_split_optimizer(take: list[str], decays: list[float], tmp_path: Path) -> None:
+    cfg = {**copy.deepcopy(BASE), "model": dict(type=Pair)}
+    rest = dict(type="AdamW", lr=1e-3, ndim=2, weight_decay=0.2)
+    cfg["optim_wrapper"]["optimizer"] = dict(type="SGD", lr=0.1, momentum=0.9, weight_decay=0.1, split=rest)
+    run(cfg, tmp_path)
+    cfg["train_cfg"]["max_epochs"] = 3
+    cfg["optim_wrapper"]["optimizer"]["weight_decay"] = 0.7
+    rest["weight_decay"] = 0.8
+    runner = run(cfg, tmp_path, resume=dict(take=take))
+    assert [group["weight_decay"] for group in runner.optim_wrapper.optimizer.param_groups] == decays
+    report = said(tmp_path)
+    told = [line for line in report[report.index("Resuming from") :].splitlines() if "decay" in line and "  - " in line]
+    assert [line.partition(" of 1 ")[0] for line in told] == [
+        "  - optim_wrapper: weight_decay", "  - optim_wrapper: split.weight_decay",
+    ]  # fmt: skip

@@ -14,13 +14,13 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from eng.checkpoint import LoadReport
 from eng.config import CommandLineOptions, Config
-from eng.hooks import CheckpointHook
+from eng.hooks import CheckpointHook, Hook
 from eng.hooks.start_report import config_facts, data_facts, model_facts
 from eng.logging._details import showing_details
 from eng.runner.assemble.hooks import with_default_hooks
 from eng.runner.assemble.idle_schedules import idle_schedules
 from eng.runner.call import ORIGINAL_CALL, command, original_words, resume_hint, resume_words
-from eng.runner.errors import SettingsError, WrongCheckpointError
+from eng.runner.errors import RunInterrupted, SettingsError, WrongCheckpointError
 from eng.runner.state.policy import check_match, find_trained_checkpoint
 
 DETAILS = ("System environment", "Hooks, point by point", "Exp name")
@@ -124,6 +124,25 @@ def test_processes_of_nproc_know_what_the_user_typed(monkeypatch) -> None:
 def test_what_reproduce_began_is_resumed_by_train(monkeypatch) -> None:
     monkeypatch.setenv(ORIGINAL_CALL, '["reproduce", "runs/1", "--trust", "--work-dir", "again"]')
     assert "train runs/1/run_config.py --work-dir again --resume\n" in resume_hint("again", "runs/1/run_config.py")
+
+
+class Stop(Hook):
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        raise RunInterrupted("SIGTERM", checkpoint="iter_1.pth", position="epoch 1")
+
+
+def test_the_log_of_an_interrupted_reproduce_says_how_train_goes_on(make_runner, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv(ORIGINAL_CALL, '["reproduce", "runs/1", "--trust"]')
+    (tmp_path / "run_config.py").write_text("a = 1", encoding="utf-8")
+    cfg = Config.fromfile(tmp_path / "run_config.py")
+    runner = make_runner(custom_hooks=[Stop()], log_level="INFO", cfg=cfg)
+    with pytest.raises(RunInterrupted, match="stopped by SIGTERM at epoch 1"):
+        runner.train()
+    log = next(Path(runner.log_dir).glob("*.log")).read_text(encoding="utf-8")
+    advice = re.search(r"To resume:\n  .*", log)
+    assert advice is not None
+    assert "reproduce" not in advice[0]
+    assert re.search(r" train \S*run_config.py --work-dir \S*run --resume$", advice[0])
 
 
 def test_a_script_is_started_again_with_resume(monkeypatch) -> None:

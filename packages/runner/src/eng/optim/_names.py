@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import nn
 
 from eng.checkpoint.unwrap import unwrap
@@ -107,30 +105,11 @@ def match_by_name(
     return {**saved, "state": state, "param_groups": matched}
 
 
-def setting_names(optimizer: Any) -> list[str]:
-    """The keys of an optimizer's parameter groups that a user sets: those that its constructor takes.
-
-    Further keys among the defaults, such as the step count and sums of a schedule-free optimizer, are state. All keys
-    count where the constructor hides its arguments behind ``**kwargs``.
-    """
-    defaults = list(getattr(optimizer, "defaults", {}))
-    arguments: set[str] = set()
-    for base in type(optimizer).__mro__:
-        if "__init__" not in vars(base):
-            continue
-        parameters = inspect.signature(vars(base)["__init__"]).parameters
-        arguments.update(parameters)
-        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-            names = [] if base is torch.optim.Optimizer else [key for key in defaults if key in arguments]
-            return names or defaults
-    return defaults
-
-
 def settings_that_differ(
     saved: Mapping[str, Any],
     groups: Sequence[Mapping[str, Any]],
     names: Sequence[Sequence[str]] | None,
-    keys: Iterable[str],
+    settings: Sequence[Mapping[str, str]],
 ) -> list[tuple[str, Any, Any, int]]:
     """Values of parameter groups that a saved state has otherwise, as they were before any schedule.
 
@@ -138,10 +117,10 @@ def settings_that_differ(
         saved: ``state`` and ``param_groups``.
         groups: the groups of the optimizer that is to load it.
         names: their parameters' names; None compares groups by their order.
-        keys: values to compare.
+        settings: for each group the keys to compare, by their name in the optimizer's config.
 
     Returns:
-        for each difference its key, the saved value, the present one, and in how many groups it occurs.
+        for each difference its name, the saved value, the present one, and in how many groups it occurs.
     """
     saved_groups = saved.get("param_groups", [])
     if names is not None and all("param_names" in group for group in saved_groups):
@@ -150,12 +129,12 @@ def settings_that_differ(
     else:
         sources = [*saved_groups, *[None] * len(groups)][: len(groups)]
     differences: dict[tuple[str, str], tuple[str, Any, Any, int]] = {}
-    for group, source in zip(groups, sources, strict=True):
-        for key in keys if source is not None else ():
+    for group, source, keys in zip(groups, sources, settings, strict=True):
+        for name, key in keys.items() if source is not None else ():
             before, now = (_unscheduled(values, key) for values in (source, group))
             if before != now:
-                mark = (key, f"{before} {now}")
-                differences[mark] = (key, before, now, differences.get(mark, (key, before, now, 0))[3] + 1)
+                mark = (name, f"{before} {now}")
+                differences[mark] = (name, before, now, differences.get(mark, (name, before, now, 0))[3] + 1)
     return list(differences.values())
 
 

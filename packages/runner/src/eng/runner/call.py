@@ -88,17 +88,20 @@ def resume_hint(work_dir: str, config_file: str | None = None) -> str:
     return f"{advice} and run:\n  {script()}"
 
 
-def log_interruption(stop: RunInterrupted, work_dir: str, logger: logging.Logger) -> None:
+def log_interruption(
+    stop: RunInterrupted, work_dir: str, logger: logging.Logger, config_file: str | None = None
+) -> None:
     """Logs where a signal or the time budget ended a run, and how it is resumed; eng says it at its very end.
 
     Args:
         stop: what ended the run.
         work_dir: of the run.
         logger: of the run.
+        config_file: of the run, see :func:`resume_hint`.
     """
     hint = ""
     if stop.checkpoint:
-        hint = f".\n{resume_hint(work_dir)}"
+        hint = f".\n{resume_hint(work_dir, config_file)}"
     logger.warning("%s%s", stop, hint, extra=DETAIL if is_eng() else None)
 
 

@@ -41,7 +41,7 @@ def running(run: CourseRun) -> Iterator[None]:
             yield
         except BaseException as error:
             if isinstance(error, RunInterrupted):
-                log_interruption(error, run.work_dir, run.logger)
+                log_interruption(error, run.work_dir, run.logger, run.cfg.filename)
             run.hook_list.close(run)
             end_passport(run, error)
             raise

@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from eng.optim._names import ParameterNames, match_by_name, setting_names, settings_that_differ
+from eng.optim._names import ParameterNames, match_by_name, settings_that_differ
 from eng.optim.errors import OptimTypeError
+
+from .group_settings import group_settings
 
 
 class BaseOptimWrapper(metaclass=ABCMeta):
@@ -116,11 +118,11 @@ class BaseOptimWrapper(metaclass=ABCMeta):
             state_dict: the state of an earlier run.
 
         Returns:
-            for each of them the key, the saved value, the present one, and in how many groups it is so.
+            for each of them its name in the optimizer's config, the saved value, the present one, and in how many groups it is so.
         """
         groups = self.optimizer.param_groups
         names = self._names.of_groups(groups)
-        return settings_that_differ(state_dict, groups, names, setting_names(self.optimizer))
+        return settings_that_differ(state_dict, groups, names, group_settings(self.optimizer))
 
     def _add_groups_again(self, state: dict[str, Any]) -> None:
         """Adds the groups that training had added in the earlier run and that are missing here."""

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,6 +29,8 @@ logger = logging.getLogger(__name__)
 GeneratorStates = dict[str, Any]
 _KINDS = (torch.Generator, random.Random, np.random.Generator, np.random.RandomState)
 _PARTS_OF_DATASETS = ("dataset", "datasets", "transform", "transforms", "target_transform", "pipeline")
+_LISTS_OF_PARTS = ("transform", "transforms", "target_transform", "pipeline")
+_MOST_PARTS = 10_000  # a longer list holds samples
 _ORDER = 1 << 32  # keeps the seeds of samplers apart from those of workers
 
 
@@ -113,7 +117,8 @@ def restore_generators(loader: object, states: GeneratorStates | None) -> None:
         for name, value in state.get("generators", {}).items():
             generator = vars(sampler).get(name)
             if isinstance(generator, _KINDS):
-                _set_state(generator, value)
+                with suppress(NotImplementedError):  # the run that was saved had another kind of generator
+                    _set_state(generator, value)
         for name, value in state.get("counts", {}).items():
             if hasattr(sampler, name):
                 setattr(sampler, name, value)
@@ -229,19 +234,30 @@ def _samplers(loader: object) -> Iterator[tuple[str, Any]]:
 
 
 def _datasets(loader: Any) -> Iterator[tuple[str, Any]]:
-    """A loader's dataset, its transforms and what it wraps, each once, with its path."""
+    """A loader's dataset, its transforms and what it wraps, each once, with its path.
+
+    Lists are searched where they hold datasets or transforms, and not where a list of samples is the dataset.
+    """
     seen: set[int] = set()
-    waiting = [("dataset", getattr(loader, "dataset", None))]
+    waiting = deque([("dataset", getattr(loader, "dataset", None))])
     while waiting:
-        path, part = waiting.pop(0)
+        path, part = waiting.popleft()
         if id(part) in seen:
             continue
         seen.add(id(part))
-        if isinstance(part, (list, tuple)) and path != "dataset":
-            waiting += [(f"{path}.{index}", item) for index, item in enumerate(part)]
+        if isinstance(part, (list, tuple)):
+            if _holds_parts(path, part):
+                waiting.extend((f"{path}.{index}", item) for index, item in enumerate(part))
         elif hasattr(part, "__dict__") and not isinstance(part, type):
             yield path, part
-            waiting += [(f"{path}.{name}", vars(part)[name]) for name in _PARTS_OF_DATASETS if name in vars(part)]
+            waiting.extend((f"{path}.{name}", vars(part)[name]) for name in _PARTS_OF_DATASETS if name in vars(part))
+
+
+def _holds_parts(path: str, items: Sequence[Any]) -> bool:
+    """Whether a list at a path holds datasets or transforms, and not samples."""
+    name = next(name for name in reversed(path.split(".")) if not name.isdigit())
+    is_of_datasets = path.endswith(".datasets")  # a list within it is itself a dataset
+    return len(items) <= _MOST_PARTS and (is_of_datasets or name in _LISTS_OF_PARTS)
 
 
 def _capture_all(loader: Any) -> GeneratorStates:
@@ -249,7 +265,13 @@ def _capture_all(loader: Any) -> GeneratorStates:
 
 
 def _generator_states(owner: Any) -> dict[str, Any]:
-    return {name: _get_state(value) for name, value in vars(owner).items() if isinstance(value, _KINDS)}
+    """The states of the generators among an object's attributes; one that draws from the system has none."""
+    states = {}
+    for name, value in vars(owner).items():
+        if isinstance(value, _KINDS):
+            with suppress(NotImplementedError):
+                states[name] = _get_state(value)
+    return states
 
 
 def _state_of(sampler: Any) -> dict[str, Any]:

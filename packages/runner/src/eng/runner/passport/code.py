@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,8 @@ from typing import IO, Any
 _GIT = ("git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "--no-optional-locks")
 _PATIENCE_S = 20.0
 _MOST_FILES = 500
+INSTALLED = re.compile(r"[/\\](?:site|dist)-packages[/\\]")
+"""Finds in a path the folder into which Python's packages are installed."""
 # Name of the folder of a start, which is its time.
 _START = "[0-9]" * 8 + "_" + "[0-9]" * 6
 # Files beside git's that are code; a run leaves logs, checkpoints and compiled files.
@@ -167,7 +170,7 @@ def source_files(parts: Iterable[Any], folder: Path | None) -> dict[str, Path]:
     files = {}
     for name, module in sorted(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        if not file or name.partition(".")[0] in ("eng", "torch") or "-packages" in file:
+        if not file or name.partition(".")[0] in ("eng", "torch") or INSTALLED.search(file):
             continue
         path = Path(file)
         is_of_parts = name in modules or (name != "__main__" and name.partition(".")[0] in packages)

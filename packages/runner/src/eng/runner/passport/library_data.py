@@ -16,6 +16,8 @@ import torch
 from eng.dataset import BaseDataset
 from eng.dataset.utils import length_of
 
+from .code import INSTALLED
+
 __all__ = ["is_of_library", "library_content"]
 
 _TEMPORARY = str(Path(tempfile.gettempdir()) / "tmp")
@@ -23,7 +25,6 @@ _DEPTH = 6
 _MOST_OBJECTS = 2000
 _MOST_ITEMS = 256
 _MOST_BYTES = 2**22
-_INSTALLED = re.compile(r"[/\\\\](?:site|dist)-packages[/\\\\]")
 # Libraries whose datasets, transforms and arrays are made of settings alone.
 _OF_SETTINGS = frozenset({"eng", "torch", "torchvision", "numpy", "builtins", "__main__"})
 # Names of files in a cache hold a digest, which may be another in each process.
@@ -51,7 +52,7 @@ def _is_installed(cls: type) -> bool:
     if not _top(cls):
         return False
     file = getattr(sys.modules.get(cls.__module__), "__file__", None) or ""
-    return _top(cls) not in sys.stdlib_module_names and _INSTALLED.search(file) is not None
+    return _top(cls) not in sys.stdlib_module_names and INSTALLED.search(file) is not None
 
 
 def library_content(value: object, unknown: set[str]) -> list[bytes]:

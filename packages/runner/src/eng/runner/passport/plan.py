@@ -64,16 +64,23 @@ def plan_of(start: Start) -> Plan:
     if isinstance(hidden, Mapping):
         lost += [f"the value of {key}: it is a secret" for key, value in hidden.items() if HIDDEN in str(value)]
     folder = _existing(str(passport.get("folder") or ""))
-    config_file = passport.get("config_file")
-    project = None
-    if config_file:
-        project = project_folder(str(Path(str(passport.get("folder") or ""), config_file)))
+    project = _project_of(passport)
     lost += [*_code_lines(passport, project), *_library_lines(passport)]
     checkpoint = _checkpoint_of(start)
     if checkpoint is not None:
         lost += _checkpoint_lines(checkpoint, start)
         checkpoint = checkpoint if checkpoint.exists() else None
     return Plan(config, seed, folder, project if project and project.is_dir() else None, checkpoint, lost)
+
+
+def _project_of(passport: Mapping[str, Any]) -> Path | None:
+    """The folder of a run's config file or script; None where the passport does not tell."""
+    config_file, folder = passport.get("config_file"), passport.get("code_folder")
+    if config_file:
+        return project_folder(str(Path(str(passport.get("folder") or ""), config_file)))
+    if folder:
+        return Path(str(folder))
+    return None
 
 
 def _checkpoint_of(start: Start) -> Path | None:
@@ -125,7 +132,7 @@ def _code_lines(passport: Mapping[str, Any], project: Path | None) -> Iterator[s
     if not isinstance(recorded, Mapping):
         return
     of_git = {key: value for key, value in recorded.items() if not key.startswith(FILE)}
-    if of_git.get("revision") is not None:
+    if project is not None and of_git.get("revision") is not None:
         answers = CodeVersion(project).as_facts()
         now = {key: value for key, value in answers.items() if key in of_git}
         yield from (_line(*row) for row in differing({"code": of_git}, {"code": now}))

@@ -86,6 +86,7 @@ class Passport:
             "command": masked_words(sys.orig_argv),
             "folder": str(Path.cwd()),
             "config_file": cfg.filename,
+            "code_folder": str(self.code.folder) if self.code.folder else None,
             "sources": sources(facts.get("code", {})),
             "origins": origins(cfg, facts.get("config", {})),
             "packages": packages(),

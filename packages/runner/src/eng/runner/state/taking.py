@@ -8,7 +8,7 @@ from typing import Any
 from eng.logging.near_names import suggest
 from eng.logging.words import counted
 from eng.optim import BaseOptimWrapper, OptimWrapper
-from eng.optim._names import setting_names
+from eng.optim.optimizer.group_settings import group_settings
 from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
 from eng.optim.scheduler._progress import set_value
 from eng.runner.errors import SettingsError
@@ -114,6 +114,8 @@ def _is_hyperparameter(key: str) -> bool:
         segments[0] == "optim_wrapper"
         and "optimizer" in segments[1:3]
         and segments[-1] not in ("type", "foreach", "fused")
+        and ".split.ndim" not in key
+        and ".split.modules" not in key
     )
 
 
@@ -122,7 +124,8 @@ def _is_said(section: str, key: str, lines: Sequence[str]) -> bool:
         return False
     segments = key.split(".")
     if _is_hyperparameter(key):
-        return any(line.startswith("optim_wrapper") and f": {segments[-1]} of " in line for line in lines)
+        setting = key.partition(".optimizer.")[2]
+        return any(line.startswith("optim_wrapper") and f": {setting} of " in line for line in lines)
     if segments[0] == "param_scheduler":
         return any(line.startswith(f"{'.'.join(segments[:-1])} ") and f"{segments[-1]}=" in line for line in lines)
     return key == "randomness.seed" and any(line.startswith("The seed is ") for line in lines)
@@ -144,10 +147,11 @@ class TakenValues:
                 path = f"optim_wrapper.{name}.optimizer"
             if not isinstance(wrapper, BaseOptimWrapper):
                 continue
-            settings = setting_names(wrapper.optimizer)
-            for number, group in enumerate(wrapper.param_groups):
-                for key in settings:
-                    if key in group and covers(take, f"{path}.{key}"):
+            by_group = group_settings(wrapper.optimizer)
+            by_group += by_group[:1]  # of base_param_settings, which stand behind the groups
+            for number, (group, settings) in enumerate(zip(wrapper.param_groups, by_group, strict=False)):
+                for setting, key in settings.items():
+                    if key in group and covers(take, f"{path}.{setting}"):
                         self._values.append((wrapper, number, key, group.get(f"initial_{key}", group[key])))
 
     def put_back(self) -> bool:
