@@ -67,6 +67,12 @@ def test_one_of_several_sets_is_chosen_by_its_name(config: Path, here: Path, cal
             call(browse, config, "--split", split)
 
 
+def test_a_loader_without_a_dataset_is_no_several_sets(config: Path, call) -> None:
+    config.write_text("train_dataloader = dict(batch_size=4, sampler=dict(type='DefaultSampler'))\n")
+    with pytest.raises(click.ClickException, match="no train_dataloader with a dataset"):
+        call(browse, config)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

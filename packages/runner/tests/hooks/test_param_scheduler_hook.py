@@ -26,3 +26,37 @@ def test_a_plateau_follows_the_metric(make_runner, parts) -> None:
     runner = make_runner(**parts.validation(acc=[2, 1, 1]), train_cfg=dict(max_epochs=3), param_scheduler=scheduler)
     runner.train()
     assert runner.optim_wrapper.optimizer.param_groups[0]["lr"] < 0.1
+
+
+class Halving:
+    """A scheduler of a user's own: halves the rate at each metric."""
+
+    by_epoch = True
+    need_val_args = True
+
+    def __init__(self, optimizer, **settings):
+        self.optimizer = optimizer
+        self.metrics: list[float] = []
+
+    def step(self, metrics):
+        self.metrics.append(metrics["acc"])
+        self.optimizer.param_groups[0]["lr"] /= 2
+
+    def state_dict(self):
+        return {}
+
+    def load_state_dict(self, state):
+        pass
+
+
+@pytest.mark.parametrize(
+    "train_cfg", [dict(max_epochs=2), dict(by_epoch=False, max_iters=8, val_interval=4)], ids=["epochs", "iterations"]
+)
+def test_a_scheduler_of_a_user_follows_the_metric(make_runner, parts, train_cfg, heard) -> None:
+    runner = make_runner(
+        **parts.validation(acc=[2, 1, 1]), train_cfg=train_cfg, param_scheduler=dict(type=Halving, by_epoch=True)
+    )
+    runner.train()
+    assert runner.param_schedulers[0].metrics == [2, 1]
+    assert runner.optim_wrapper.get_lr()["lr"] == [0.1 / 4]
+    assert "counts epochs, and this run counts iterations" not in heard.text

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 from collections import OrderedDict, namedtuple
 from functools import partial
 from types import SimpleNamespace
@@ -95,3 +96,29 @@ def test_a_loss_of_the_output_alone_needs_no_target(loss) -> None:
 
     losses = SupervisedModel(Sum(), loss=loss)(batch=(FIRST, SECOND), mode="loss")
     assert losses["loss"].sum() == 2 * (1 + 3)
+
+
+class Smoothed(nn.CrossEntropyLoss):
+    def __init__(self) -> None:
+        super().__init__(label_smoothing=0.1)
+
+
+def package_loss(tmp_path, monkeypatch):
+    package = tmp_path / "site-packages/lossesforall.py"
+    package.parent.mkdir()
+    package.write_text("def mean_error(output, target):\n    return (output - target).mean()\n")
+    monkeypatch.syspath_prepend(str(package.parent))
+    return importlib.import_module("lossesforall").mean_error
+
+
+def test_a_subclass_of_a_loss_of_torch_gets_the_logits() -> None:
+    logits, target = torch.tensor([[2.0, 0.0]]), torch.tensor([0])
+    model = SupervisedModel(Several({"features": torch.ones(1, 5), "logits": logits}), loss=Smoothed())
+    expected = functional.cross_entropy(logits, target, label_smoothing=0.1)
+    assert model(batch=(torch.zeros(1, 2), target), mode="loss")["loss"] == expected
+
+
+def test_a_loss_of_an_installed_package_gets_the_first_output(tmp_path, monkeypatch) -> None:
+    batch = (torch.zeros(2), TARGET)
+    loss = package_loss(tmp_path, monkeypatch)
+    assert SupervisedModel(Several((FIRST, SECOND)), loss=loss)(batch=batch, mode="loss")["loss"] == 1

@@ -175,3 +175,39 @@ def test_a_packed_sequence_keeps_its_lengths_on_the_cpu():
     moved = BaseDataPreprocessor().to("meta").cast_data(packed)
     assert moved.data.is_meta
     assert not moved.batch_sizes.is_meta
+
+
+class Quantity:
+    """A value whose ``to`` takes the name of a unit."""
+
+    def __init__(self, error: type[Exception]) -> None:
+        self.error = error
+
+    def to(self, unit):
+        raise self.error(f"no unit {unit}")
+
+
+# Measured with astropy 7 (TypeError) and pint 0.25 (AttributeError).
+@pytest.mark.parametrize("error", [TypeError, ValueError, AttributeError])
+def test_an_object_whose_to_takes_no_device_stays_as_it_is(error):
+    quantity = Quantity(error)
+    batch = BaseDataPreprocessor().to("meta").cast_data({"x": torch.ones(1), "length": [quantity]})
+    assert batch["x"].is_meta
+    assert batch["length"] == [quantity]
+
+
+def test_an_error_of_a_device_is_not_hidden():
+    with pytest.raises(RuntimeError, match="no unit meta"):
+        BaseDataPreprocessor().to("meta").cast_data(Quantity(RuntimeError))
+
+
+@dataclass
+class Cached:
+    image: torch.Tensor
+    mask: torch.Tensor = field(init=False)
+
+
+def test_a_field_that_is_not_set_yet_stays_so():
+    cast = BaseDataPreprocessor().to("meta").cast_data(Cached(torch.ones(1)))
+    assert cast.image.is_meta
+    assert not hasattr(cast, "mask")

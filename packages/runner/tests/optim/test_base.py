@@ -23,3 +23,21 @@ def test_rates_momenta_and_groups():
     assert several.get_momentum() == {"momentum": [0.7] * 4}
     assert len(several.param_groups) == 5
     assert OptimWrapper(torch.optim.Adagrad(model.parameters())).get_momentum() == {"momentum": [0]}
+
+
+class Bare:
+    """An optimizer of another library, without ``defaults``."""
+
+    def __init__(self, *groups):
+        self.param_groups = [{"params": list(group), "lr": 0.5} for group in groups]
+
+    def step(self):
+        pass
+
+
+def test_an_optimizer_without_defaults():
+    model = mlp()
+    assert OptimWrapper(Bare(model.parameters())).defaults == {}
+    several = OptimWrapper(Bare(list(model.parameters())[:2], list(model.parameters())[2:]))
+    assert several.get_lr() == {"lr": [0.5, 0.5]}
+    assert several.param_groups is several.optimizer.param_groups

@@ -5,6 +5,8 @@ import torch
 from optim_parts import rates
 
 from eng.optim import ExponentialLR, LinearLR, OptimWrapper, StepLR, _ParamScheduler
+from eng.runner.assemble.idle_schedules import idle_schedules
+from eng.runner.state.restore import count_steps
 
 
 def test_a_schedule_acts_in_its_span_only(sgd):
@@ -63,3 +65,26 @@ def test_a_subclass_of_a_library_needs_only_get_value(sgd):
 def test_verbose_logs_each_value(sgd, heard):
     ExponentialLR(sgd, gamma=0.5, verbose=True).step()
     assert "lr of parameter group 0 is now 5.0000e-02" in heard.text
+
+
+class WithoutInit(_ParamScheduler):
+    """Sets its attributes itself, as MMEngine's ReduceOnPlateauParamScheduler does."""
+
+    def __init__(self, optimizer, **settings):
+        self.optimizer, self.param_name = optimizer, "lr"
+        self.base_values = self._last_value = [0.1]
+        self.last_step = self._global_step = 0
+        vars(self).update(settings)
+
+    def _get_value(self):
+        return [0.1]
+
+
+@pytest.mark.parametrize(("settings", "unit", "steps"), [({}, "epoch", 2), ({"by_epoch": False}, "iter", 10)])
+def test_a_scheduler_without_the_base_init_has_its_defaults(sgd, settings, unit, steps):
+    scheduler = WithoutInit(sgd, **settings)
+    assert (scheduler.by, scheduler.begin, scheduler.end) == (unit, 0, 10**9)
+    assert scheduler.by_epoch is settings.get("by_epoch", True)
+    count_steps([scheduler], 10, 5.0)
+    assert scheduler._global_step == steps
+    assert list(idle_schedules([scheduler], 3, 30)) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,9 @@ def _dataset_of(cfg: Any, split: str) -> Any:
 
     mode, _, set_name = split.partition("/")
     loader = cfg.get(f"{mode}_dataloader") or {}
-    sets = [] if "dataset" in loader else [f"{mode}/{name}" for name, part in loader.items() if "dataset" in part]
+    sets = []
+    if "dataset" not in loader:
+        sets = [f"{mode}/{name}" for name, part in loader.items() if isinstance(part, Mapping) and "dataset" in part]
     if split in sets:
         loader = loader[set_name]
     elif sets:

@@ -42,7 +42,7 @@ def batch_size_of(loader: object) -> int | None:
 
 def worker_count(loader: object) -> int:
     """Worker processes of a loader; 0 where this process reads the data itself."""
-    return int(getattr(loader, "num_workers", 0))
+    return int(getattr(loader, "num_workers", 0) or 0)
 
 
 def generator_of(loader: object) -> Any:

@@ -228,8 +228,8 @@ class Runner:
 
     # --- what may be read of a run
 
-    epoch: int = fact(lambda run: (run.train_part.value or loops.NO_TRAINING).epoch, "Epochs that are over.")
-    iter: int = fact(lambda run: (run.train_part.value or loops.NO_TRAINING).iter, "Iterations that are over.")
+    epoch: int = fact(lambda run: loops.training_so_far(run).epoch, "Epochs that are over.")
+    iter: int = fact(lambda run: loops.training_so_far(run).iter, "Iterations that are over.")
     max_epochs: int = fact(lambda run: loops.training(run).max_epochs, "Epochs of the whole run.")
     max_iters: int = fact(lambda run: loops.training(run).max_iters, "Iterations of the whole run.")
     built_loops: dict[str, BaseLoop] = fact(loops.built_loops, "The loops that are built, by mode.")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +18,8 @@ from eng.registry import MODELS
 
 Loss = Callable[..., Any]
 _PREDICTION_NAMES = ("logits", "out", "preds", "predictions", "prediction", "start_logits", "last_hidden_state")
+
+_PACKAGES = frozenset({"site-packages", "dist-packages"})
 
 
 def register_torch_losses() -> None:
@@ -99,17 +103,16 @@ def prediction_in(output: Any, key: str | int | None = None) -> Any:
 
 
 def compared_output(loss: Loss, output: Any, key: str | int | None = None) -> Any:
-    """What a loss gets of a network's output: a loss of torch the prediction, any other one what it unpacks itself.
+    """What a loss gets of a network's output: a loss of a package the prediction, a user's one what it unpacks itself.
 
     Args:
         loss: the loss.
         output: of the network. A plain tuple or mapping goes to a user's loss as it is; of an object, and for a loss of
-            torch, :func:`prediction_in` chooses.
+            torch or of another installed package, :func:`prediction_in` chooses.
         key: of several outputs the one that is compared, whatever the loss is.
     """
-    is_torchs = _origin(loss).partition(".")[0] == "torch"
     is_plain = type(output) in (tuple, dict, OrderedDict) or hasattr(output, "_fields")
-    if key is not None or is_torchs or not is_plain:
+    if key is not None or _takes_one_output(loss) or not is_plain:
         return prediction_in(output, key)
     return output
 
@@ -129,10 +132,24 @@ def takes_target(loss: Loss) -> bool:
     return len(by_place) > 1 and by_place[1].default in (inspect.Parameter.empty, None)
 
 
-def _origin(loss: Loss) -> str:
-    """The module that a loss comes from."""
-    function = loss.func if isinstance(loss, functools.partial) else loss
-    return str(getattr(function if inspect.isroutine(function) else type(function), "__module__", None) or "")
+def _takes_one_output(loss: Loss) -> bool:
+    """Whether a loss compares a single tensor: one of torch or another installed package, or a subclass of torch's."""
+    function = loss
+    while isinstance(function, functools.partial):
+        function = function.func
+    if isinstance(function, nn.modules.loss._Loss):  # noqa: SLF001  # torch has no public name for the base of its losses
+        return True
+    owner: Any = type(function)
+    if inspect.isroutine(function):
+        owner = function
+    module = str(getattr(owner, "__module__", None) or "")
+    return module.partition(".")[0] == "torch" or _is_installed(module)
+
+
+def _is_installed(module: str) -> bool:
+    """Whether a module lies in an installed package, and not in a project of a user."""
+    file = getattr(sys.modules.get(module), "__file__", None) or ""
+    return not _PACKAGES.isdisjoint(Path(file).parts)
 
 
 def _output(output: Any, key: str | int) -> Any:

@@ -36,8 +36,8 @@ class SupervisedModel(BaseModel):
         inputs: which parts of a batch the network gets: a key or place, several in the order of the arguments, or keys by
             argument name. None infers them from the first batch and logs the result.
         targets: key or place of the target, likewise.
-        output: which of several outputs is compared with the target. None takes logits or the first tensor; a loss that
-            is not torch's gets a plain tuple or mapping as the network returned it.
+        output: which of several outputs is compared with the target. None takes logits or the first tensor; a loss of
+            the user's code, other than a subclass of a loss of torch, gets a plain tuple or mapping as the network returned it.
         data_preprocessor: see :class:`BaseModel`; lists of equal samples are stacked behind it.
 
     Raises:

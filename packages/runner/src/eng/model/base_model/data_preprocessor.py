@@ -58,12 +58,11 @@ class BaseDataPreprocessor(VendorDevices, nn.Module):
             return {key: self.cast_data(value) for key, value in data.items()}
         if data is None or isinstance(data, (str, bytes)):
             return data
-        if callable(getattr(data, "to", None)) and not isinstance(
-            data, type
-        ):  # graphs, packed sequences: they move what is theirs
-            return data.to(self._device)
+        if callable(getattr(data, "to", None)) and not isinstance(data, type):
+            return _moved(data, self._device)
         if is_dataclass(data) and not isinstance(data, type):
-            return _with_fields(data, {item.name: self.cast_data(getattr(data, item.name)) for item in fields(data)})
+            names = [item.name for item in fields(data) if hasattr(data, item.name)]
+            return _with_fields(data, {name: self.cast_data(getattr(data, name)) for name in names})
         if isinstance(data, tuple) and hasattr(data, "_fields"):
             return type(data)(*(self.cast_data(item) for item in data))
         if isinstance(data, Sequence):
@@ -84,6 +83,18 @@ class BaseDataPreprocessor(VendorDevices, nn.Module):
         self._device = fn(torch.empty(0, device=self._device)).device
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # untyped in torch
         return self
+
+
+def _moved(data: Any, device: torch.device) -> Any:
+    """A graph or packed sequence on a device; an object whose ``to`` takes no device, such as a quantity, as it is."""
+    try:
+        return data.to(device)
+    except (
+        TypeError,
+        ValueError,
+        AttributeError,
+    ):  # astropy raises the first, a unit's name the second, pint the third
+        return data
 
 
 def _with_fields(data: Any, values: Mapping[str, Any]) -> Any:

@@ -39,8 +39,8 @@ class BaseOptimWrapper(metaclass=ABCMeta):
             )
         self.optimizer = optimizer
         self.base_param_settings: dict[str, Any] | None = None
-        if len(optimizer.param_groups) > 1:
-            self.base_param_settings = {"params": torch.tensor([0.0]), **optimizer.defaults}
+        if len(optimizer.param_groups) > 1 and self.defaults:
+            self.base_param_settings = {"params": torch.tensor([0.0]), **self.defaults}
         self._groups_at_first = len(optimizer.param_groups)
         self._names = ParameterNames()
 
@@ -145,8 +145,9 @@ class BaseOptimWrapper(metaclass=ABCMeta):
 
     @property
     def defaults(self) -> dict[str, Any]:
-        """The optimizer's default values of a group."""
-        return self.optimizer.defaults  # type: ignore[no-any-return]  # the optimizer may be of any library
+        """The optimizer's default values of a group; empty where an optimizer of another library has none."""
+        defaults: dict[str, Any] = getattr(self.optimizer, "defaults", {})
+        return defaults
 
     def get_lr(self) -> dict[str, list[float]]:
         """The learning rates under ``lr``, and with several groups the base learning rate under ``base_lr``."""

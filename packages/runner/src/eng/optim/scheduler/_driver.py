@@ -27,6 +27,13 @@ UNITS = ("epoch", "iter", "update")
 _NUMBERS = (float, int)  # asking whether something is a tensor takes several times as long
 
 
+class _UnitOfByEpoch:
+    """The unit that ``by_epoch`` means, for a scheduler without a ``by`` of its own."""
+
+    def __get__(self, scheduler: Any, owner: type) -> str:
+        return "epoch" if getattr(scheduler, "by_epoch", True) else "iter"
+
+
 class _ParamScheduler:
     """Moves one hyperparameter of an optimizer along a curve; subclasses give the curve in ``_get_value``.
 
@@ -55,6 +62,12 @@ class _ParamScheduler:
 
     need_val_args = False
     """Whether the schedule follows a metric, so that it steps behind each validation."""
+
+    # A scheduler written for MMEngine may set its attributes itself, without __init__ of this class.
+    by: str = _UnitOfByEpoch()  # type: ignore[assignment]  # a descriptor, whose value is a str
+    by_epoch: bool = True
+    begin: float = 0
+    end: float = INF
 
     # Arguments that count units, which build_iter_from_epoch multiplies; True where the argument is required.
     _counted_in_units: ClassVar[Mapping[str, bool]] = {}

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ._driver import _ParamScheduler
-
 
 def groups_of(schedulers: object) -> list[Sequence[Any]]:
     """The schedulers of each optimizer.
@@ -25,5 +23,5 @@ def groups_of(schedulers: object) -> list[Sequence[Any]]:
 
 
 def follows_metric(scheduler: object) -> bool:
-    """Whether a scheduler steps behind each validation, by a metric."""
-    return isinstance(scheduler, _ParamScheduler) and scheduler.need_val_args
+    """Whether a scheduler, or a class of one, steps behind each validation, by a metric."""
+    return bool(getattr(scheduler, "need_val_args", False))

@@ -187,7 +187,19 @@ NO_TRAINING = NoTraining()
 
 def training(runner: Run) -> BaseLoop:
     """The training loop, which is built; counters at their beginning where a run has none."""
-    return runner.train_part.get() or NO_TRAINING
+    return _or_no_training(runner.train_part.get())
+
+
+def training_so_far(runner: Run) -> BaseLoop:
+    """The training loop where it is built; counters at their beginning where it is not."""
+    return _or_no_training(runner.train_part.value)
+
+
+def _or_no_training(loop: BaseLoop | None) -> BaseLoop:
+    # A user's loop may be false: its class may have a __len__.
+    if loop is None:
+        return NO_TRAINING
+    return loop
 
 
 def built_loops(runner: Run) -> dict[str, BaseLoop]:

@@ -17,7 +17,7 @@ from eng.logging.words import counted
 from eng.optim import BaseOptimWrapper, OptimWrapper, OptimWrapperDict
 from eng.optim import build_optim_wrapper as construct
 from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
-from eng.optim.scheduler import _ParamScheduler
+from eng.optim.scheduler._groups import follows_metric
 from eng.registry import OPTIM_WRAPPERS, PARAM_SCHEDULERS
 
 from ..errors import SettingsError
@@ -238,7 +238,7 @@ def _follows_metric(scheduler_type: object) -> bool:
     cls = scheduler_type
     if isinstance(scheduler_type, str):
         cls = PARAM_SCHEDULERS.get(scheduler_type)
-    return isinstance(cls, type) and issubclass(cls, _ParamScheduler) and cls.need_val_args
+    return follows_metric(cls)
 
 
 def _end_of(cfg: Mapping[str, Any], optim_wrapper: OptimWrapper, max_epochs: int, max_iters: int) -> int:

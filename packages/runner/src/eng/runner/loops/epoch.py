@@ -65,11 +65,14 @@ class EpochBasedTrainLoop(TrainLoop):
         self._max_epochs = whole_number("max_epochs", max_epochs, 0)
         length = length_of(self.dataloader)
         if length is None:
+            source = dataset_of(self.dataloader)
+            if source is None:
+                source = self.dataloader
             logger.warning(
                 "The training dataloader over %s has no length: an epoch ends when its stream ends, and the number of "
                 "iterations is not known before. For a stream without end write train_cfg=dict(by_epoch=False, "
                 "max_iters=...)",
-                type(dataset_of(self.dataloader) or self.dataloader).__name__,
+                type(source).__name__,
             )
         self._max_iters: float = self._max_epochs * (math.inf if length is None else length)
         self._pass_begin = (0, 0)

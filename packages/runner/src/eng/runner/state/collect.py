@@ -7,7 +7,7 @@ from typing import Any
 
 from eng.dataset._loader_parts import sampler_of
 from eng.dist import all_gather_object, get_data_world_size, get_ranks_per_share, get_world_size
-from eng.optim import BaseOptimWrapper, OptimWrapper
+from eng.optim import OptimWrapper
 from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
 from eng.optim.scheduler import _ParamScheduler
 from eng.runner.loops.base import BaseLoop
@@ -72,10 +72,7 @@ def optimizer_classes(optim_wrapper: OptimWrapper) -> dict[str, str]:
     """The names of the optimizers' classes, by the name of their wrapper."""
     classes = {}
     for name, wrapper in wrappers_by_name(optim_wrapper).items():
-        optimizer = wrapper
-        if isinstance(wrapper, BaseOptimWrapper):
-            optimizer = wrapper.optimizer
-        classes[name] = type(optimizer).__name__
+        classes[name] = type(getattr(wrapper, "optimizer", wrapper)).__name__
     return classes
 
 

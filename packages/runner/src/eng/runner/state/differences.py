@@ -104,9 +104,12 @@ def check_optimizers(optim_wrapper: OptimWrapper, saved: object, saved_classes: 
         return
     for name, wrapper, state in _pairs(optim_wrapper, saved):
         groups = state.get("param_groups", ())
-        if not groups or not isinstance(wrapper, BaseOptimWrapper) or not isinstance(wrapper.defaults, Mapping):
+        if not groups or not isinstance(wrapper, BaseOptimWrapper):
             continue
-        before, now = _TELLING.intersection(groups[0]), _TELLING.intersection(wrapper.defaults)
+        defaults = wrapper.defaults
+        if not isinstance(defaults, Mapping) or not defaults:  # an optimizer of another library may have none
+            continue
+        before, now = _TELLING.intersection(groups[0]), _TELLING.intersection(defaults)
         if before != now:
             raise ResumeError(_other_optimizer(f"one{name} with {sorted(before)}", f"{mine} with {sorted(now)}"))
 
