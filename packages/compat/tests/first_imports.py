@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 import threading
 
 from eng import compat
 from eng.compat import _path_entry
 
-ATTRIBUTES = {
-    "mmengine": "Config",
-    "mmengine.config": "Config",
-    "mmengine.fileio": "load",
-    "mmengine.registry": "Registry",
-    "mmengine.utils.timer": "Timer",
-    "mmengine.version": "version_info",
+ATTRIBUTES = {"mmengine": "__version__", "mmengine.utils.timer": "Timer", "mmengine.version": "version_info"}
+# Of packages that the tests of compat alone do not install.
+ATTRIBUTES_OF_NEIGHBOURS = {"config": "Config", "fileio": "load", "registry": "Registry"}
+ATTRIBUTES |= {
+    f"mmengine.{name}": attribute
+    for name, attribute in ATTRIBUTES_OF_NEIGHBOURS.items()
+    if importlib.util.find_spec(f"eng.{name}") is not None
 }
 
 
