@@ -60,6 +60,49 @@ def test_each_line_has_the_norm_of_its_own_gradients(make_runner, parts, samples
     assert logged == [(step, pytest.approx(norms[step - 1])) for step, _ in logged]
 
 
+class Stream(torch.utils.data.IterableDataset):
+    def __iter__(self):
+        return iter([(torch.ones(1), torch.ones(1))] * 6)
+
+
+def test_lines_inside_a_validation_show_no_loss_of_the_last_one(make_runner, parts) -> None:
+    runner = make_runner(
+        **parts.validation(loss=[7.0, 5.0]), train_cfg=dict(max_epochs=2), log_level="INFO",
+        default_hooks=dict(logger=dict(type="LoggerHook", interval=1)),
+    )  # fmt: skip
+    runner.train()
+    lines = [line for line in lines_of(runner) if "Epoch(val)" in line]
+    assert [line.partition("loss: ")[2][:6] for line in lines if "loss: " in line] == ["7.0000", "5.0000"]
+    assert len(lines) > 4
+
+
+def test_a_loss_that_a_loop_logs_in_each_iteration_is_shown(make_runner, parts) -> None:
+    class Losses(Hook):
+        priority = "VERY_HIGH"
+
+        def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            runner.message_hub.update_scalar("val/loss_step", batch_idx + 1.0)
+
+    runner = make_runner(
+        **parts.validation(acc=[0.5, 0.6]), train_cfg=dict(max_epochs=2), log_level="INFO", custom_hooks=[Losses()],
+        default_hooks=dict(logger=dict(type="LoggerHook", interval=1)),
+    )  # fmt: skip
+    runner.train()
+    lines = [line for line in lines_of(runner) if "Epoch(val)" in line and "acc" not in line]
+    numbers = [line.partition("loss_step: ")[2][:6] for line in lines]
+    assert numbers == [f"{number:.4f}" for number in range(1, len(lines) // 2 + 1)] * 2
+
+
+@pytest.mark.parametrize("mode", ["val", "test"])
+def test_a_pass_over_a_stream_is_logged_with_its_batches(make_runner, parts, mode) -> None:
+    loader = torch.utils.data.DataLoader(Stream(), batch_size=2)
+    settings = {f"{mode}_dataloader": loader, f"{mode}_cfg": {}, f"{mode}_evaluator": parts.Scores(acc=[0.5])}
+    runner = make_runner(**settings, log_level="INFO")
+    getattr(runner, mode)()
+    (line,) = [line for line in lines_of(runner) if f"({mode})" in line]
+    assert "[3/3]" in line
+
+
 def test_the_name_of_the_run_is_repeated(make_runner) -> None:
     hooks = dict(logger=dict(type="LoggerHook", interval_exp_name=3))
     runner = make_runner(train_cfg=dict(by_epoch=False, max_iters=7), default_hooks=hooks, log_level="INFO")

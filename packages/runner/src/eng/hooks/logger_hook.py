@@ -103,6 +103,7 @@ class LoggerHook(Hook):
         self._logs_end = False
         self._begin = 0
         self._next_batch = -1
+        self._evaluated = 0
 
     def before_run(self, runner: RunnerView) -> None:
         """Names the file for metrics and the folder for copies."""
@@ -180,6 +181,19 @@ class LoggerHook(Hook):
         with step_counts("iter"):
             runner.visualizer.add_scalars(tag, step=runner.iter + 1, file_path=self.json_log_path)
 
+    def before_val_epoch(self, runner: RunnerView) -> None:
+        """Begins to count the batches of a validation."""
+        self._begin_pass(runner, "val")
+
+    def before_test_epoch(self, runner: RunnerView) -> None:
+        """Begins to count the batches of a test."""
+        self._begin_pass(runner, "test")
+
+    def _begin_pass(self, runner: RunnerView, mode: str) -> None:
+        self._evaluated = 0
+        if hasattr(runner.log_processor, "begin_pass"):
+            runner.log_processor.begin_pass(runner, mode)
+
     def after_val_iter(
         self,
         runner: RunnerView,
@@ -188,6 +202,7 @@ class LoggerHook(Hook):
         outputs: Sequence[Any] | None = None,
     ) -> None:
         """Writes a line where one is due."""
+        self._evaluated += 1
         if (batch_idx + 1) % self.interval == 0:
             runner.logger.info(runner.log_processor.get_log_after_iter(runner, batch_idx, "val")[1])
 
@@ -199,12 +214,14 @@ class LoggerHook(Hook):
         outputs: Sequence[Any] | None = None,
     ) -> None:
         """Writes a line where one is due."""
+        self._evaluated += 1
         if (batch_idx + 1) % self.interval == 0:
             runner.logger.info(runner.log_processor.get_log_after_iter(runner, batch_idx, "test")[1])
 
     def after_val_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
         """Writes the line with the validation metrics."""
-        tag, line = runner.log_processor.get_log_after_epoch(runner, loader_length(runner, "val"), "val")
+        batches = loader_length(runner, "val") or self._evaluated
+        tag, line = runner.log_processor.get_log_after_epoch(runner, batches, "val")
         runner.logger.info(line)
         axis = "epoch" if self.log_metric_by_epoch and not validates_within_epochs(runner) else "iter"
         with step_counts(axis):
@@ -212,9 +229,8 @@ class LoggerHook(Hook):
 
     def after_test_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
         """Writes the line with the test metrics, and all of them to ``<log_dir>/<timestamp>.json``."""
-        tag, line = runner.log_processor.get_log_after_epoch(
-            runner, loader_length(runner, "test"), "test", with_non_scalar=True
-        )
+        batches = loader_length(runner, "test") or self._evaluated
+        tag, line = runner.log_processor.get_log_after_epoch(runner, batches, "test", with_non_scalar=True)
         runner.logger.info(line)
         if runner.rank == 0:
             path = Path(str(runner.log_dir)) / (self.json_log_path or "test.json")

@@ -60,7 +60,9 @@ class ProgressBarHook(Hook):
         self._close()
 
     def before_val(self, runner: RunnerView) -> None:
-        """Opens the bar of a validation."""
+        """Opens the bar of a validation, below that of the training at its latest iteration."""
+        if self._bar is not None:
+            self._bar.done = runner.iter
         self._open_evaluation("val", runner.val_dataloader)
 
     def after_val_iter(

@@ -67,6 +67,7 @@ class LogProcessor:
         self.log_with_hierarchy = log_with_hierarchy
         self.mean_pattern = re.compile(mean_pattern)
         self._is_following = False
+        self._sizes_before: dict[str, int] = {}
         self._averaged: dict[tuple[str, str], bool] = {}
         self._counts_memory: bool | None = None
         self._device: str | None = None
@@ -129,7 +130,10 @@ class LogProcessor:
         head.append(" ".join(f"{name}: {value:.{self.num_digits}e}" for name, value in rates.items()))
         head.extend(self._clock(runner, shown))
         head.extend(self._memory(runner, tag))
-        items = self._items((name, value) for name, value in shown.items() if _is_shown(mode, name))
+        earlier = self._of_an_earlier_pass(runner, mode)
+        items = self._items(
+            (name, value) for name, value in shown.items() if _is_shown(mode, name) and name not in earlier
+        )
         return tag, "".join(f"{part}  " for part in head) + "  ".join(items)
 
     def get_log_after_epoch(
@@ -139,7 +143,7 @@ class LogProcessor:
 
         Args:
             runner: as in :meth:`get_log_after_iter`.
-            batch_idx: index of the last batch.
+            batch_idx: number of batches; the line shows it where the data have no length.
             mode: ``val`` or ``test``.
             with_non_scalar: whether the tag holds what is no number too, such as tables of a metric.
 
@@ -153,6 +157,8 @@ class LogProcessor:
         times = {name: scalars.pop(name) for name in list(scalars) if name.removeprefix(f"{mode}/") in _TIMES}
         others = self._collect_non_scalars(runner, mode)
         size = self._size_text(runner, mode)
+        if size == "?" and batch_idx > 0:
+            size = str(batch_idx)
         epoch = " "
         if self.by_epoch and mode == "val":
             epoch = f" [{self._epoch_text(runner, mode)}]"
@@ -160,6 +166,28 @@ class LogProcessor:
         items = self._items({**scalars, **others, **times}.items())
         tag = {**scalars, **(others if with_non_scalar else {}), **times}
         return tag, f"{head}    {'  '.join(items)}"
+
+    def begin_pass(self, runner: RunnerView, mode: str) -> None:
+        """Notes the values that earlier validations logged: the lines of a new one show none of their losses.
+
+        Args:
+            runner: of which the message hub is read.
+            mode: ``val`` or ``test``.
+        """
+        prefix = f"{mode}/"
+        scalars = runner.message_hub.log_scalars.items()
+        self._sizes_before = {name: len(buffer.data[0]) for name, buffer in scalars if name.startswith(prefix)}
+
+    def _of_an_earlier_pass(self, runner: RunnerView, mode: str) -> set[str]:
+        """Names, without the mode, of values that got none since :meth:`begin_pass`."""
+        if mode == "train":
+            return set()
+        scalars, prefix = runner.message_hub.log_scalars, f"{mode}/"
+        return {
+            name.removeprefix(prefix)
+            for name, size in self._sizes_before.items()
+            if name.startswith(prefix) and name in scalars and len(scalars[name].data[0]) == size
+        }
 
     def _position(self, runner: RunnerView, batch_idx: int, mode: str, tag: dict[str, Any]) -> str:
         """``Epoch(train)  [1][10/45]`` or ``Iter(train) [ 10/450]``, with numbers aligned."""
