@@ -114,6 +114,24 @@ def test_images_of_any_form_are_written(tmp_path, image) -> None:
     assert picture.tolist() == np.full((4, 6, 3), 9).tolist()
 
 
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("../../up", "up_3.png"),
+        ("{outside}/cat", "{outside}/cat_3.png"),
+        ("a/../../b/c", "a/b/c_3.png"),
+        ("a/b", "a/b_3.png"),
+    ],
+)
+def test_the_name_of_an_image_leads_nowhere_but_down(tmp_path, name, file) -> None:
+    outside = tmp_path / "data"
+    outside.mkdir()
+    folder = tmp_path / "run" / "vis"
+    LocalVisBackend(str(folder)).add_image(name.format(outside=outside), np.zeros((2, 2, 3), np.uint8), step=3)
+    below = file.format(outside=str(outside).lstrip("/"))
+    assert list(tmp_path.rglob("*.png")) == [folder / "vis_image" / below]
+
+
 def test_replayed_lines_forget_what_waits(tmp_path, monkeypatch) -> None:
     disk = Disk(monkeypatch)
     backend = LocalVisBackend(str(tmp_path))

@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -94,9 +94,13 @@ class LocalVisBackend(BaseVisBackend):
 
     @force_init_env
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
-        """Writes ``{name}_{step}.png``; arguments as in :meth:`BaseVisBackend.add_image`."""
+        """Writes ``{name}_{step}.png``; arguments as in :meth:`BaseVisBackend.add_image`.
+
+        A name with ``/`` makes folders, all of them below `img_save_dir`: names often come from the paths of a dataset, so
+        a leading ``/`` and every ``..`` are left out.
+        """
         pillow = optional_module("PIL.Image", "LocalVisBackend.add_image", "pillow")
-        target = self._img_save_dir / f"{name}_{step}.png"
+        target = self._img_save_dir.joinpath(*_parts_below(f"{name}_{step}.png"))
         picture = pillow.fromarray(as_rgb(image))
         with _reported(f"the image {name!r} is not written"):
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -150,6 +154,12 @@ class LocalVisBackend(BaseVisBackend):
                 raise UsageError(f"file_path must end in .json and differ from scalar_save_file; got {file_path!r}")
             self._files[file_path] = [LineFile(extra), self._scalars]
         return self._files[file_path]
+
+
+def _parts_below(name: str) -> list[str]:
+    """The parts of a path that leads nowhere but down."""
+    path = PurePath(name)
+    return [part for part in path.parts if part not in (path.anchor, "..")]
 
 
 @contextmanager
