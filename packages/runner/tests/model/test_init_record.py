@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import errno
+import os
+from pathlib import Path
+
 import pytest
 import torch
 from model_parts import Parts
@@ -59,3 +63,15 @@ def test_children_that_are_done_stay():
     before = module.own.linear.weight.clone()
     module.init_weights()
     assert torch.equal(module.own.linear.weight, before)
+
+
+def test_a_log_that_takes_no_more_ends_no_initialisation(tmp_path, caplog, monkeypatch):
+    def full(path, *args, **kwargs):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    MMLogger.get_instance("init-record-full", log_file=str(tmp_path / "run.log"))
+    monkeypatch.setattr(Path, "open", full)
+    module = Whole()
+    module.init_weights()
+    assert module.conv.weight.item() == 2 and torch.all(module.own.linear.weight == 0.125)
+    assert "what set each parameter is not written to" in caplog.text

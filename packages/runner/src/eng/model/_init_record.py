@@ -66,6 +66,8 @@ def write_record(module: nn.Module) -> None:
         try:  # straight into the file: a table has no place for a time stamp in front of each line
             with Path(handler.baseFilename).open("a", encoding=handler.encoding) as file:
                 file.write("".join(["What set each parameter\n", *lines]))
+        except OSError as error:  # a full disk of logs ends no run
+            logger.warning("what set each parameter is not written to %s: %s", handler.baseFilename, error)
         finally:
             handler.release()
     if not files:
