@@ -115,7 +115,7 @@ TRUTH = {
 def test_parts_agree_with_the_times_that_were_set(run: Runner, part: str) -> None:
     """A sleep takes longer than it is asked to on a busy machine, never shorter, and our own work adds a little."""
     seconds = run.hook_list.part_clock.seconds[PARTS.index(part)]
-    assert TRUTH[part] * 0.999 <= seconds <= TRUTH[part] * 1.5 + 0.15
+    assert TRUTH[part] * 0.999 <= seconds <= TRUTH[part] * 1.5 + 0.6
 
 
 def test_parts_add_up_to_the_time_of_the_training(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_parts_add_up_to_the_time_of_the_training(tmp_path: Path) -> None:
             clock.switch(part)
             time.sleep(0.001)
     clock.switch(0)
-    assert clock.total == pytest.approx(time.perf_counter() - began, rel=0.02)
+    assert clock.total == pytest.approx(time.perf_counter() - began, rel=0.02, abs=0.05)
 
 
 def test_a_part_inside_another_is_charged_alone() -> None:
@@ -137,7 +137,7 @@ def test_a_part_inside_another_is_charged_alone() -> None:
         time.sleep(0.02)
     inside = time.perf_counter() - before
     assert clock.part == 0
-    assert clock.seconds[6] == pytest.approx(inside, rel=0.02)
+    assert clock.seconds[6] == pytest.approx(inside, rel=0.02, abs=0.05)
     assert clock.seconds[0] < 0.01
 
 
