@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
 from pathlib import Path
@@ -34,6 +34,7 @@ class _Candidate:
         path: of the file.
         iteration: iterations that the run had done.
         can_resume: whether the state of an optimizer is in it.
+        experiment_name: of the start that saved it; empty where it does not say.
         run_id: of the run; empty in files of MMEngine and of earlier versions of eng, like `save_number`.
         save_number: how many checkpoints the run had saved, this one included.
         saved_ns: when it was saved, in nanoseconds since 1970 UTC; the file's time of change where it does not say.
@@ -43,6 +44,7 @@ class _Candidate:
     path: str
     iteration: int
     can_resume: bool
+    experiment_name: str
     run_id: str
     save_number: int
     saved_ns: int
@@ -77,15 +79,35 @@ def find_latest_checkpoint(path: str | os.PathLike[str]) -> str | None:
     named = pointer_target(Path(folder), text)
     if named is not None and named.is_dir() and not _is_sharded(named):  # of another program
         return str(named)
-    for candidate in _newest_first(_files(Path(folder), text), named):
+    for intact in _intact(_newest_first(_files(Path(folder), text), named)):
+        return intact
+    _LOGGER.debug("no intact checkpoint to resume from is in %s", folder)
+    return None
+
+
+def checkpoints_of(path: str | os.PathLike[str], limits: Mapping[str, float], *, prefix: str = "") -> Iterator[str]:
+    """Whole checkpoints of a folder of this machine that some of its starts saved, the newest first.
+
+    Args:
+        path: of the folder.
+        limits: for each start, by its ``experiment_name``, the last iteration whose checkpoints count.
+        prefix: with which the names of the files begin.
+    """
+    folder = Path(path)
+    files = [file for file in _files(folder, pointer_text(folder)) if file.name.startswith(prefix)]
+    seen = [candidate for file in files if (candidate := _look_into(file, is_named=False))]
+    chosen = [candidate for candidate in seen if candidate.iteration <= limits.get(candidate.experiment_name, -1)]
+    yield from _intact(_ordered(chosen, ""))
+
+
+def _intact(candidates: Iterable[_Candidate]) -> Iterator[str]:
+    for candidate in candidates:
         try:
             _verify(Path(candidate.path))
         except (BrokenCheckpointError, UntrustedCheckpointError, OSError) as error:
             _skip(candidate.path, error)
             continue
-        return candidate.path
-    _LOGGER.debug("no intact checkpoint to resume from is in %s", folder)
-    return None
+        yield candidate.path
 
 
 def _is_sharded(path: Path) -> bool:
@@ -191,6 +213,7 @@ def _look_into(file: Path, is_named: bool) -> _Candidate | None:
         path=str(file),
         iteration=int(facts["iter"]) if is_of_run else 0,
         can_resume=isinstance(checkpoint, dict) and "optimizer" in checkpoint,
+        experiment_name=str(facts.get("experiment_name") or ""),
         run_id="",
         save_number=0,
         saved_ns=changed_ns,

@@ -6,13 +6,16 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
 from eng.config import Config
 from eng.logging.words import metrics_line
 from eng.runner.run import Run
+
+if TYPE_CHECKING:
+    from .passport.runs import Start
 
 F = TypeVar("F", bound=Callable[..., Any])
 INTERRUPTED = 130
@@ -226,28 +229,61 @@ def _choose_weights(cfg: Config, checkpoint: str | None) -> None:
 def _checkpoint_of(name: str, option: str) -> str:
     """The checkpoint that an option names: a file as it is, and of a run its newest, or to evaluate its best.
 
+    Of a work dir all its starts count, and of one start its own checkpoints with those that it went on from.
+
     Raises:
         click.ClickException: the run has none.
     """
     from eng.checkpoint import find_latest_checkpoint
 
-    from .passport.runs import NoPassportError, find_run
+    from .passport.runs import NoPassportError, find_run, find_starts
     from .state.policy import find_trained_checkpoint
 
     if Path(name).is_file() or (Path(name) / "common.pth").is_file():
         return name
     try:
-        folder = find_run(name).folder.parent
-    except NoPassportError:
+        start = find_run(name)
+    except NoPassportError as error:
+        if Path(name).is_dir() and find_starts(name):
+            raise _mistake(f"{option}: {error}") from error
         return name
-    if option == "--resume":
+    folder = start.folder.parent
+    if not _is_work_dir(name, folder):
+        path = _checkpoint_of_start(start, option)
+    elif option == "--resume":
         path = find_latest_checkpoint(folder)
     else:
         path = find_trained_checkpoint(str(folder))
     if path is None:
-        raise _mistake(f"{option}: the run {name} has no checkpoint in {folder}")
+        raise _mistake(
+            f"{option}: the run {name} has no checkpoint in {folder}; eng ckpt ls {folder} lists those of all"
+        )
     click.echo(f"checkpoint: {path}", err=True)
     return path
+
+
+def _is_work_dir(name: str, folder: Path) -> bool:
+    """Whether a user's name of a run is that of its work dir, and not of one of its starts."""
+    from .passport.runs import WORK_DIRS
+
+    return any(path.is_dir() and path.samefile(folder) for path in (Path(name), Path(WORK_DIRS, name)))
+
+
+def _checkpoint_of_start(start: Start, option: str) -> str | None:
+    """The newest checkpoint that one start saved or went on from; to evaluate, the best one if there is one."""
+    from eng.checkpoint._latest import checkpoints_of
+
+    from .passport.runs import lineage
+
+    last = str(start.end.get("last_checkpoint") or "")
+    if "://" in last:
+        return last
+    limits = lineage(start)
+    prefixes = [""]
+    if option == "--checkpoint":
+        prefixes = ["best_", ""]
+    paths = (path for prefix in prefixes for path in checkpoints_of(start.folder.parent, limits, prefix=prefix))
+    return next(paths, None)
 
 
 def _must_exist(checkpoint: str | None, key: str) -> None:

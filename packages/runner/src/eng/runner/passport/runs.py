@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from eng.logging.process import is_alive
 from .facts import differing
 from .record import END, PASSPORT
 
-__all__ = ["NoPassportError", "Start", "compare", "find_run", "find_start", "find_starts"]
+__all__ = ["NoPassportError", "Start", "compare", "find_run", "find_start", "find_starts", "lineage"]
 
 WORK_DIRS = "work_dirs"
 
@@ -75,18 +76,29 @@ def _metric_text(name: str, last: Any, best: Any) -> str:
 
 def find_starts(folder: str | Path) -> list[Start]:
     """The starts below a folder, the oldest first; what cannot be read is left out."""
-    return sorted(_starts(Path(folder)), key=lambda start: (str(start.passport.get("began", "")), start.folder.name))
+    return _oldest_first(_read_starts(Path(folder).rglob(PASSPORT)))
+
+
+def _oldest_first(starts: Iterable[Start]) -> list[Start]:
+    return sorted(starts, key=lambda start: (str(start.passport.get("began", "")), start.folder.name))
 
 
 def find_start(run: str | Path) -> Start:
-    """The start in a folder, or the newest one in a work dir.
+    """The start in a folder, or the newest one in a work dir; what lies deeper belongs to other runs.
 
     Raises:
         NoPassportError: there is none.
     """
-    starts = find_starts(run)
+    folder = Path(run)
+    paths = [path for path in (folder / PASSPORT, *folder.glob(f"*/{PASSPORT}")) if path.is_file()]
+    if folder / PASSPORT in paths:
+        paths = [folder / PASSPORT]
+    starts = _oldest_first(_read_starts(paths))
     if not starts:
-        raise NoPassportError(f"{run} holds no run: no file {PASSPORT} lies in it or below it")
+        hint = ""
+        if find_starts(folder):
+            hint = f"; eng runs {folder} lists those that lie deeper"
+        raise NoPassportError(f"{run} holds no run: no file {PASSPORT} lies in it or in a folder of it{hint}")
     return starts[-1]
 
 
@@ -119,11 +131,39 @@ def find_run(name: str | Path) -> Start:
     return named[0]
 
 
-def _starts(folder: Path) -> Iterator[Start]:
-    for path in sorted(folder.rglob(PASSPORT)):
+def _read_starts(paths: Iterable[Path]) -> Iterator[Start]:
+    for path in sorted(paths):
         passport = _read(path)
         if passport:
             yield Start(path.parent, passport, _read(path.with_name(END)))
+
+
+def lineage(start: Start) -> dict[str, float]:
+    """The names of a start and of those that it went on from, with the last iteration of each that counts for it.
+
+    Args:
+        start: whose ancestors in the same work dir are searched.
+    """
+    siblings = {_name_of(sibling): sibling for sibling in _read_starts(start.folder.parent.glob(f"*/{PASSPORT}"))}
+    limits, limit = {_name_of(start): math.inf}, math.inf
+    current: Start | None = start
+    while current is not None:
+        parent = _mapping(current.passport.get("parent"))
+        name, iteration = str(parent.get("experiment_name") or ""), parent.get("iter")
+        if not name or name in limits or not isinstance(iteration, int):
+            break
+        limit = min(limit, iteration)
+        limits[name] = limit
+        current = siblings.get(name)
+    return limits
+
+
+def _name_of(start: Start) -> str:
+    """The name of a start in its checkpoints; version 1 did not record it."""
+    from eng.runner.environment import experiment_name_for
+
+    recorded = start.passport.get("experiment_name")
+    return str(recorded or experiment_name_for(None, start.passport.get("config_file"), start.folder.name))
 
 
 def _read(path: Path) -> dict[str, Any]:
