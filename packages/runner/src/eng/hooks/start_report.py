@@ -16,6 +16,8 @@ from eng.dataset.utils import length_of
 from eng.device import device_name
 from eng.logging.words import counted
 
+from ._loops import counts_epochs
+
 __all__ = ["start_report"]
 
 _MOST_OVERRIDES = 8
@@ -202,16 +204,15 @@ def _length(runner: Any) -> str:
     """How long the training is: epochs and iterations, as far as they are known."""
     if not _trains(runner):
         return ""
-    loop = runner.train_loop
-    iterations = loop.max_iters
+    iterations, epochs = runner.max_iters, runner.max_epochs
     if not iterations or iterations == math.inf:
-        if loop.max_epochs:
-            return counted(loop.max_epochs, "epoch")
+        if epochs:
+            return counted(epochs, "epoch")
         return ""
     text = counted(iterations, "iteration", separator=",")
-    if getattr(loop, "counts_iterations", False):
+    if not counts_epochs(runner.train_loop):
         return text
-    return f"{counted(loop.max_epochs, 'epoch')}, {text}"
+    return f"{counted(epochs, 'epoch')}, {text}"
 
 
 def _wrappers(optim_wrapper: Any) -> Mapping[str, Any]:

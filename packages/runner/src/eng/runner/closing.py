@@ -14,6 +14,7 @@ from eng.logging.words import counted
 from eng.runner.run import Run
 
 from .call import command, is_eng, original_words
+from .loops.foreign import as_base_loop
 from .passport.ending import best_scores
 
 __all__ = ["closing_lines", "log_closing"]
@@ -26,7 +27,7 @@ def closing_lines(runner: Run, seconds: float) -> str:
         runner: the run.
         seconds: that its training took.
     """
-    if runner.train_loop.counts_iterations:
+    if as_base_loop(runner.train_loop).counts_iterations:
         epochs = ""
     else:
         epochs = f"{counted(runner.epoch, 'epoch')}, "

@@ -42,12 +42,27 @@ def running(run: CourseRun) -> Iterator[None]:
         except BaseException as error:
             if isinstance(error, RunInterrupted):
                 log_interruption(error, run.work_dir, run.logger, run.cfg.filename)
+            _close_strategy(run, error)
             run.hook_list.close(run)
             end_passport(run, error)
             raise
         run.strategy.close()
         run.call_hook("after_run")
         end_passport(run, None)
+
+
+def _close_strategy(run: CourseRun, error: BaseException) -> None:
+    """Ends what runs beside a training that failed or was stopped; a further failure is logged.
+
+    A strategy may wait for the other ranks. Those may be inside of another collective operation where one rank alone
+    failed; a signal or the time budget stops all ranks together.
+    """
+    if run.world_size > 1 and not isinstance(error, RunInterrupted):
+        return
+    try:
+        run.strategy.close()
+    except Exception:
+        run.logger.exception("%s failed at the end of the run", type(run.strategy).__name__)
 
 
 def train_to_the_end(run: CourseRun, loop: BaseLoop) -> None:

@@ -17,10 +17,13 @@ from eng.runner.run import Run
 
 from .errors import NonFiniteLossError
 from .loops.base import BaseLoop
+from .loops.foreign import as_base_loop
 
 
 def report_failure(runner: Run, saver: SavesNow | None, error: Exception, *, saves: bool) -> None:
     """Logs where training failed, on which samples, and what checkpoint is left; leaves the exception alone.
+
+    An error in here is logged and not raised, so that it does not hide the error of the training.
 
     Args:
         runner: the run.
@@ -28,9 +31,18 @@ def report_failure(runner: Run, saver: SavesNow | None, error: Exception, *, sav
         error: what was raised.
         saves: whether to write a checkpoint.
     """
-    loop = runner.train_loop
-    if loop is None:
+    try:
+        _report(runner, saver, error, saves)
+    except Exception:
+        runner.logger.exception(
+            "Training failed: %s: %s. The report of where it failed failed too", type(error).__name__, error
+        )
+
+
+def _report(runner: Run, saver: SavesNow | None, error: Exception, saves: bool) -> None:
+    if runner.train_loop is None:
         return
+    loop = as_base_loop(runner.train_loop)
     frames = list(_frames(error))
     where, left = _position(runner, loop, error, frames), ""
     if saves and not _is_before_training(frames):
@@ -55,8 +67,8 @@ def _position(runner: Run, loop: BaseLoop, error: Exception, frames: list[FrameT
     else:
         iteration = loop.iter
     numbers = None
-    if isinstance(loop, NamesSamples):
-        numbers = loop.sample_numbers(iteration)
+    if isinstance(runner.train_loop, NamesSamples):
+        numbers = runner.train_loop.sample_numbers(iteration)
     return f"at epoch {loop.epoch + 1}, iteration {iteration + 1}{samples_text(numbers)}"
 
 
@@ -122,7 +134,7 @@ def _is_between_steps(runner: Run, frames: list[FrameType], in_validation: bool)
     if in_validation:
         return True
     in_step = any(frame.f_code.co_name in ("run_iter", "train_step") for frame in frames)
-    has_workers = worker_count(runner.train_loop.dataloader) > 0
+    has_workers = worker_count(as_base_loop(runner.train_loop).dataloader) > 0
     in_loader = any(frame.f_code.co_name in ("_process_data", "_next_data") for frame in frames)
     return in_loader and has_workers and not in_step
 

@@ -38,6 +38,7 @@ from .fact import fact, part
 from .hook_list import HookList
 from .lazy import Lazy
 from .loops import BaseLoop
+from .loops.foreign import as_base_loop
 from .oom import split_where_asked
 from .optimizer_modes import follow_modes
 from .passport import Passport, write_passport
@@ -189,7 +190,7 @@ class Runner:
         self.state.begin_training()
         began = time.monotonic()
         with occupied(self.work_dir, self.experiment_name), running(self):
-            loop, optim_wrapper = self.train_part.need(), self.optim_part.need()
+            loop, optim_wrapper = as_base_loop(self.train_part.need()), self.optim_part.need()
             self.scale_lr(optim_wrapper, self.auto_scale_lr)
             schedulers = self.scheduler_part.get()
             hook_parts.warn_without_validation(self.val_loop, self.hooks, schedulers, self.logger)

@@ -12,6 +12,7 @@ from eng.registry import LOOPS
 from eng.runner.errors import LoopChoiceError, SettingsError
 from eng.runner.loops import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop
 from eng.runner.loops._shares import warn_of_stream_in_use
+from eng.runner.loops.foreign import as_base_loop
 from eng.runner.loops.several import SEVERAL, SINGLE
 from eng.runner.run import Run
 
@@ -127,7 +128,7 @@ def _build_evaluation_loop(mode: str, loop: object, runner: Run, dataloader: obj
         return cfg
     parts = {"runner": runner, "dataloader": dataloader, "evaluator": evaluator}
     built: BaseLoop = LOOPS.build(cfg, default_args={"type": SINGLE[mode], **parts})
-    warn_of_stream_in_use(built.dataloader, runner.settings.train_dataloader, mode)
+    warn_of_stream_in_use(as_base_loop(built).dataloader, runner.settings.train_dataloader, mode)
     return built
 
 
@@ -199,7 +200,7 @@ def _or_no_training(loop: BaseLoop | None) -> BaseLoop:
     # A user's loop may be false: its class may have a __len__.
     if loop is None:
         return NO_TRAINING
-    return loop
+    return as_base_loop(loop)
 
 
 def built_loops(runner: Run) -> dict[str, BaseLoop]:

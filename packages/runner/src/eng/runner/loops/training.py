@@ -38,6 +38,7 @@ from ._samples import sample_numbers
 from ._shares import readers_of, tells_other_readers
 from ._streams import StreamState, capture_stream
 from .base import BaseLoop
+from .foreign import as_base_loop
 
 
 class TrainLoop(BaseLoop):
@@ -155,8 +156,8 @@ class TrainLoop(BaseLoop):
 
     def _end_all_workers(self) -> None:
         """Ends the worker processes of training and validation when the run is over."""
-        for loop in (self, self._runner.val_loop):
-            if isinstance(loop, BaseLoop):
+        for loop in (self, self._val_loop()):
+            if loop is not None:
                 loop.end_workers()
 
     def _pass_over(self, idx: int, data_batch: object) -> None:
@@ -191,7 +192,7 @@ class TrainLoop(BaseLoop):
 
         No hook is called and the generators are put back: training goes as it would without.
         """
-        loop = self._runner.val_loop
+        loop = self._val_loop()
         if not self.val_sanity or self._iter or self._start_batch or loop is None:
             return
         before = self._capture()
@@ -338,11 +339,18 @@ class TrainLoop(BaseLoop):
     def forget_pass(self) -> None:
         """Gives up the current pass over the data; the next `go_on_from` says where to enter it again."""
 
+    def _val_loop(self) -> BaseLoop | None:
+        loop = self._runner.val_loop
+        if loop is None:
+            return None
+        return as_base_loop(loop)
+
     def _finish_validation(self) -> None:
         """Runs the validation that a resumed run had before it, with the generators that it was saved with."""
         self._try_validation()
-        if self._runner.val_loop is not None:
-            warn_of_shared_generators(self.dataloader, self._runner.val_loop.dataloader)
+        val_loop = self._val_loop()
+        if val_loop is not None:
+            warn_of_shared_generators(self.dataloader, val_loop.dataloader)
         if self._iter:
             warn_of_worker_generators(self.dataloader)
         inside = self._start_batch > 0
@@ -396,7 +404,7 @@ class TrainLoop(BaseLoop):
         return {
             **capture_rng(),
             "dataset": capture_dataset_generators(self.dataloader),
-            "val_loader": capture_loop_generators(self._runner.val_loop),
+            "val_loader": capture_loop_generators(self._val_loop()),
         }
 
     def _restore_rng(self) -> None:
@@ -404,7 +412,7 @@ class TrainLoop(BaseLoop):
         if rng is not None:
             restore_rng(rng)
             restore_generators(self.dataloader, rng.get("dataset"))
-            restore_loop_generators(self._runner.val_loop, rng.get("val_loader"))
+            restore_loop_generators(self._val_loop(), rng.get("val_loader"))
 
 
 def _nothing() -> None:

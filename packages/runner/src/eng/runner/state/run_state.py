@@ -29,6 +29,7 @@ from ..hook_list import HookList
 from ..launch import after_restart
 from ..lazy import Lazy
 from ..loops.base import BaseLoop
+from ..loops.foreign import as_base_loop
 from ..optimizer_modes import evaluating
 from ..passport import run_facts
 from ..passport.code import CodeVersion, project_folder
@@ -148,7 +149,7 @@ class RunState:
             loop = run.train_part.get()
             loader = None
             if loop is not None:
-                loader = loop.dataloader
+                loader = as_base_loop(loop).dataloader
             parts = (unwrap(run.model), dataset_of(loader))
             self._facts = run_facts(run.cfg, run.settings.as_arguments(), parts, loader, self.code, run.world_size)
         return self._facts
@@ -167,7 +168,7 @@ class RunState:
         loop = self._run.train_part.value
         if not self.has_begun_training or loop is None:
             return {}
-        return loop.moment(self._run.hook_list.point)
+        return as_base_loop(loop).moment(self._run.hook_list.point)
 
     def init_weights(self) -> None:
         """Initialises the model once; where val() or test() loaded weights before, what they loaded stays."""
@@ -233,7 +234,7 @@ class RunState:
         restore.refuse_failed(meta, filename)
         lines = self._take_trained_weights(checkpoint)
         self._take_weights(checkpoint, filename)
-        loop = run.train_part.need()
+        loop = as_base_loop(run.train_part.need())
         self.facts()  # now: a dataset that remembers where it stands has not moved yet
         self.saves.go_on_from(meta)
         metainfo = metainfo_of(loop.dataloader)
@@ -304,7 +305,7 @@ class RunState:
         if meta is not None and not isinstance(meta, dict):
             raise TypeError(f"meta must be a dict or None, got {type(meta).__name__}")
         run = self._run
-        loop, wrapper = run.train_part.need(), run.optim_part.peek()
+        loop, wrapper = as_base_loop(run.train_part.need()), run.optim_part.peek()
         window = collect.accumulation_state(wrapper, run.strategy)
         state = collect.collect_run_state(loop, window, run.hook_list.hooks, run.hook_list.point, run.seed)
         state["optimizers"] = collect.optimizer_classes(wrapper)
@@ -397,7 +398,7 @@ class RunState:
 
     def _restore_schedulers(self, saved: object, has_optimizer_state: bool, plans_again: bool) -> list[str]:
         """Gives schedulers their progress, or counts the run's steps for new ones, and tells what differs."""
-        schedulers, loop = self._run.scheduler_part.need(), self._run.train_part.need()
+        schedulers, loop = self._run.scheduler_part.need(), as_base_loop(self._run.train_part.need())
         if "param_scheduler" in self.take:
             restore.count_steps(schedulers, loop.iter, _epoch_length(loop))
             lines = ["param_scheduler: the new schedules are taken, as if they had counted from the beginning"]
