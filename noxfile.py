@@ -400,7 +400,7 @@ def container(session: nox.Session) -> None:
         session.skip("no docker engine runs here: the Dockerfile is checked and not built")
     build = ("docker", "build", "-f", "docker/Dockerfile", "-t", "eng-cpu")
     session.run(*build, "--build-arg", f"TORCH_INDEX={os.environ.get('ENG_TORCH_INDEX', '')}", ".", external=True)
-    train = "eng --version && eng init shapes && cd shapes && eng train config.py --fast"
+    train = "eng --version && eng help hooks && eng init shapes && cd shapes && eng train config.py --fast"
     session.run("docker", "run", "--rm", "--entrypoint", "sh", "eng-cpu", "-c", train, external=True)
 
 
@@ -437,10 +437,12 @@ def coverage(session: nox.Session) -> None:
 def changelog(session: nox.Session) -> None:
     """Makes a package's changelog from its fragments: ``nox -s changelog -- config --date 2026-12-01``; ``--draft`` shows it."""
     name, *options = session.posargs or session.error("name a package: nox -s changelog -- config")
-    session.install("towncrier>=24.8")
+    session.install("towncrier>=24.8", "griffe>=1.7")
     version = re.search(r'"(.+)"', version_file(name).read_text(encoding="utf-8"))
     session.run("towncrier", "build", "--yes", "--dir", str(PACKAGES / name), "--config", "towncrier.toml",
                 "--name", distribution(name), "--version", version.group(1), *options)  # fmt: skip
+    if "--draft" not in options:  # names that no release has get this version
+        session.run("python", "scripts/public_api.py", "--release", name)
 
 
 @nox.session(python=False)

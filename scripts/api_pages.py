@@ -13,6 +13,7 @@ from typing import Any
 from griffe import Class, Docstring, Extension, Function, Module, Object
 
 PACKAGES = Path(__file__).parents[1] / "packages"
+FIRST_RELEASE = "1.0.0"
 ROLE = re.compile(r":(?:class|func|meth|mod|attr|exc|data):`(~?)([\w.]+)(?:\(\))?`")
 
 
@@ -50,7 +51,13 @@ class Versions(Extension):
 
     def __init__(self, packages: Path = PACKAGES) -> None:
         lines = [line.split() for path in packages.glob("*/added.txt") for line in path.read_text("utf-8").splitlines()]
-        self.public = {name: version for version, name in lines}
+        since = {name: version for version, name in lines}
+        # A member that came with its class needs no mark.
+        self.public = {
+            name: version
+            for name, version in since.items()
+            if version not in (FIRST_RELEASE, since.get(name.rpartition(".")[0]))
+        }
         self.defined: dict[str, str] = {}
 
     def on_module(self, *, mod: Module, **_: Any) -> None:
@@ -71,7 +78,8 @@ class Versions(Extension):
         """Adds the marks below the docstring."""
         marks = []
         if obj.path in self.defined:
-            marks.append(f"*New in version {self.defined[obj.path]}.*")
+            version = self.defined[obj.path]
+            marks.append("*New in the next version.*" if version == "next" else f"*New in version {version}.*")
         if (message := deprecation(obj)) is not None:
             marks.append(f"**{message[0].upper()}{message[1:]}**")
         if marks:

@@ -4,8 +4,9 @@ A snapshot has a line per public name with its signature. ``--update`` writes ne
 or changed is an error, unless the package has a changelog fragment ``changes/*.breaking.md``; new lines are an error too,
 as the snapshot must be current. The source is read and never imported, so no dependency is needed.
 
-``packages/NAME/added.txt`` says which version brought a name that the first release lacked. ``--update`` writes it, and the API
-pages of the documentation show it.
+``packages/NAME/added.txt`` says which version brought each public name, ``next`` for those that no release has. ``--update`` writes
+the lines that lack, ``--release NAME`` the version of a release (``nox -s changelog`` calls it), and the API pages of the
+documentation show them. A name without a line, and a version that the changelog lacks, are errors.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 import griffe
 
 PACKAGES = Path(__file__).parents[1] / "packages"
+NEXT = "next"
 
 
 def signature(function: griffe.Function) -> str:
@@ -85,44 +87,48 @@ def names(lines: list[str]) -> set[str]:
     return {line.partition("(")[0] for line in lines}
 
 
-def next_version(package: Path) -> str | None:
-    """The version that what is on main will have: the next minor one, once the changelog has the one of the source.
-
-    None before the first release.
-    """
-    (version_file,) = package.glob("src/eng/*/_version.py")
-    version = re.search(r'"(.+)"', version_file.read_text(encoding="utf-8")).group(1)
-    changelog = (package / "CHANGELOG.md").read_text(encoding="utf-8")
-    released = re.findall(r"^## (\d+\.\d+\.\d+)\b", changelog, re.MULTILINE)
-    if version not in released:
-        return version if released else None
-    major, minor, _ = version.split(".")
-    return f"{major}.{int(minor) + 1}.0"
-
-
 def read_added(package: Path) -> dict[str, str]:
-    """The version that brought each name, of those that the first release lacked."""
+    """The version that brought each name."""
     file = package / "added.txt"
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     return {name: version for version, name in (line.split() for line in lines)}
 
 
-def with_new_names(added: dict[str, str], before: list[str], now: list[str], version: str | None) -> dict[str, str]:
-    """What `read_added` gives from now on: names that are gone leave, new ones come; members of a new class need no line."""
-    added = {name: since for name, since in added.items() if name in names(now)}
-    for name in sorted(names(now) - names(before)):
-        if version is not None and name not in added and name.rpartition(".")[0] not in added:
-            added[name] = version
-    return added
+def write_added(package: Path, added: dict[str, str]) -> None:
+    """Writes what `read_added` reads."""
+    text = "".join(f"{added[name]} {name}\n" for name in sorted(added))
+    (package / "added.txt").write_text(text, encoding="utf-8")
 
 
 def update(package: Path, now: list[str]) -> None:
-    """Writes the snapshot of a package, and the versions of what is new in it."""
-    snapshot = package / "api.txt"
-    before = snapshot.read_text(encoding="utf-8").splitlines() if snapshot.exists() else now
-    added = with_new_names(read_added(package), before, now, next_version(package))
-    (package / "added.txt").write_text("".join(f"{added[name]} {name}\n" for name in sorted(added)), encoding="utf-8")
-    snapshot.write_text("\n".join(now) + "\n", encoding="utf-8")
+    """Writes the snapshot of a package; names without a version get ``next``, names that are gone leave."""
+    added = read_added(package)
+    write_added(package, {name: added.get(name, NEXT) for name in names(now)})
+    (package / "api.txt").write_text("\n".join(now) + "\n", encoding="utf-8")
+
+
+def release(package: Path) -> None:
+    """Gives the names that no release has the version of the source."""
+    (version_file,) = package.glob("src/eng/*/_version.py")
+    version = re.search(r'"(.+)"', version_file.read_text(encoding="utf-8")).group(1)
+    write_added(package, {name: version if since == NEXT else since for name, since in read_added(package).items()})
+
+
+def problems_of_added(package: Path, now: list[str]) -> list[str]:
+    """What is wrong with a package's ``added.txt``, one line each."""
+    added = read_added(package)
+    changelog = (package / "CHANGELOG.md").read_text(encoding="utf-8")
+    released = re.findall(r"^## (\d+\.\d+\.\d+)\b", changelog, re.MULTILINE)
+    lacking = [f"{package.name}: added.txt has no line for {name}" for name in sorted(names(now) - added.keys())]
+    stale = [
+        f"{package.name}: added.txt has a line for {name}, which is gone" for name in sorted(added.keys() - names(now))
+    ]
+    unknown = [
+        f"{package.name}: added.txt dates {name} {version}; CHANGELOG.md has the releases {', '.join(released)}"
+        for name, version in added.items()
+        if version not in (NEXT, *released)
+    ]
+    return [*lacking, *stale, *unknown]
 
 
 def check(loader: griffe.GriffeLoader, package: Path) -> list[str]:
@@ -132,27 +138,32 @@ def check(loader: griffe.GriffeLoader, package: Path) -> list[str]:
     gone = sorted(set(snapshot) - set(current))
     added = sorted(set(current) - set(snapshot))
     is_marked = any((package / "changes").glob("*.breaking.md"))
-    messages = []
+    messages = problems_of_added(package, current)
     if gone and not is_marked:
         messages += [
             f"{package.name}: gone or changed, without a fragment changes/*.breaking.md: {line}" for line in gone
         ]
     if added or gone:
-        messages.append(
-            f"{package.name}: {len(added)} lines are new, {len(gone)} are gone: run `nox -s api -- --update`"
-        )
+        messages.append(f"{package.name}: {len(added)} lines are new, {len(gone)} are gone")
+    if messages:
+        messages.append(f"{package.name}: `nox -s api -- --update` writes the snapshot and added.txt")
     return messages
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Compare public interfaces with their snapshots.")
     parser.add_argument("--update", action="store_true", help="write new snapshots")
+    parser.add_argument(
+        "--release", metavar="NAME", help="write new snapshots, and the version of NAME at its new names"
+    )
     options = parser.parse_args()
     packages = sorted(path for path in PACKAGES.iterdir() if (path / "pyproject.toml").exists())
     loader = load_all(packages)
-    if options.update:
+    if options.update or options.release:
         for package in packages:
             update(package, interface(loader, package))
+        if options.release:
+            release(PACKAGES / options.release)
         return 0
     messages = [message for package in packages for message in check(loader, package)]
     print("\n".join(messages) or f"the public interfaces of {len(packages)} packages are those of their snapshots")

@@ -14,7 +14,7 @@ SOURCE = '''
 from typing_extensions import deprecated
 from sample.parts import Moved as Given
 
-__all__ = ["Given", "Pair", "load", "save"]
+__all__ = ["Given", "Pair", "load", "save", "watch"]
 
 class Pair:
     """Two."""
@@ -29,6 +29,8 @@ class Pair:
 def load(): "Reads."
 
 def save(): ...
+
+def watch(): ...
 '''
 
 
@@ -46,12 +48,17 @@ def docstrings(tmp_path: Path, script: Any) -> dict[str, str]:
     (package / "__init__.py").write_text(SOURCE)
     (package / "parts.py").write_text("class Moved:\n    def go(self): 'Goes.'\n")
     (tmp_path / "packages/sample").mkdir(parents=True)
-    added = "1.1.0 sample.Given\n1.2.0 sample.Pair.left\n1.2.0 sample.save\n1.4.0 other.Pair\n"
+    added = (
+        "1.1.0 sample.Given\n1.1.0 sample.Given.go\n1.0.0 sample.Pair\n1.2.0 sample.Pair.left\n"
+        "1.0.0 sample.load\n1.2.0 sample.save\nnext sample.watch\n1.4.0 other.Pair\n"
+    )
     (tmp_path / "packages/sample/added.txt").write_text(added)
     extension = script("api_pages").Versions(tmp_path / "packages")
     loader = griffe.GriffeLoader(search_paths=[tmp_path / "src"], extensions=griffe.Extensions(extension))
     module = loader.load("sample")
-    objects = {path: module[path] for path in ("Pair", "Pair.left", "load", "save", "parts.Moved", "parts.Moved.go")}
+    objects = {
+        path: module[path] for path in ("Pair", "Pair.left", "load", "save", "watch", "parts.Moved", "parts.Moved.go")
+    }
     return {path: found.docstring.value if found.docstring else "" for path, found in objects.items()}
 
 
@@ -61,32 +68,49 @@ def test_a_name_says_which_version_brought_it_and_when_it_goes(docstrings: dict[
         "Pair.left": "The left one.\n\n*New in version 1.2.0.*\n\nReturns:\n    It.",
         "load": "Reads.\n\n**Deprecated since 1.1, removed in 1.3: use `save`**",
         "save": "*New in version 1.2.0.*",
+        "watch": "*New in the next version.*",
         "parts.Moved": "*New in version 1.1.0.*",
         "parts.Moved.go": "Goes.",
     }
 
 
-def test_new_names_get_the_next_version_and_lost_ones_leave(script: Any) -> None:
-    before = ["a.Old", "a.Old.run(self)", "a.Lost"]
-    now = ["a.New", "a.New.go(self)", "a.Old", "a.Old.run(self, fast=)", "a.Old.stop(self)"]
-    added = script("public_api").with_new_names({"a.Lost": "1.1.0", "a.Old": "1.1.0"}, before, now, "1.2.0")
-    assert added == {"a.Old": "1.1.0", "a.New": "1.2.0"}
-    assert script("public_api").with_new_names({}, before, now, "1.2.0") == {"a.New": "1.2.0", "a.Old.stop": "1.2.0"}
-    assert script("public_api").with_new_names({}, before, now, None) == {}
-
-
-@pytest.mark.parametrize(
-    ("changelog", "expected"),
-    [
-        ("# Changelog\n\n## 1.1.0 (2030-01-01)\n\n## 1.0.0\n", "1.2.0"),
-        ("# Changelog\n\n## 1.0.0\n", "1.1.0"),
-        ("# Changelog\n\n## Unreleased\n", None),
-    ],
-)
-def test_the_next_version_is_behind_the_newest_release(
-    tmp_path: Path, script: Any, changelog: str, expected: str | None
-) -> None:
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A package that was released as 1.0.0."""
     (tmp_path / "src/eng/sample").mkdir(parents=True)
-    (tmp_path / "src/eng/sample/_version.py").write_text('__version__ = "1.1.0"\n')
-    (tmp_path / "CHANGELOG.md").write_text(changelog)
-    assert script("public_api").next_version(tmp_path) == expected
+    (tmp_path / "src/eng/sample/_version.py").write_text('__version__ = "1.0.0"\n')
+    (tmp_path / "CHANGELOG.md").write_text("# Changelog\n\n## 1.0.0 (2030-01-01)\n")
+    (tmp_path / "added.txt").write_text("1.0.0 a.Lost\n1.0.0 a.Old\n1.0.0 a.Old.run\n")
+    return tmp_path
+
+
+def test_new_names_get_the_version_of_the_release_and_lost_ones_leave(script: Any, package: Path) -> None:
+    api = script("public_api")
+    now = ["a.New", "a.New.go(self)", "a.Old", "a.Old.run(self, fast=)"]
+    api.update(package, now)
+    first = {"a.Old": "1.0.0", "a.Old.run": "1.0.0"}
+    assert api.read_added(package) == {**first, "a.New": "next", "a.New.go": "next"}
+    assert (package / "api.txt").read_text().splitlines() == now
+
+    (package / "src/eng/sample/_version.py").write_text('__version__ = "2.0.0"\n')
+    api.release(package)
+    api.update(package, [*now, "a.New.stop(self)"])  # a method of a class that has a version
+    assert api.read_added(package) == {**first, "a.New": "2.0.0", "a.New.go": "2.0.0", "a.New.stop": "next"}
+
+
+def test_each_name_has_a_line_with_a_version_that_exists(script: Any, package: Path) -> None:
+    api = script("public_api")
+    assert api.problems_of_added(package, ["a.Lost", "a.Old", "a.Old.run(self)"]) == []
+    (package / "added.txt").write_text("next a.New\n1.0.0 a.Lost\n1.1.0 a.Old\n")
+    assert api.problems_of_added(package, ["a.New", "a.Old", "a.Old.run(self)"]) == [
+        f"{package.name}: added.txt has no line for a.Old.run",
+        f"{package.name}: added.txt has a line for a.Lost, which is gone",
+        f"{package.name}: added.txt dates a.Old 1.1.0; CHANGELOG.md has the releases 1.0.0",
+    ]
+
+
+def test_the_names_of_the_packages_have_versions(script: Any) -> None:
+    api = script("public_api")
+    snapshots = {path.parent: path.read_text(encoding="utf-8").splitlines() for path in api.PACKAGES.glob("*/api.txt")}
+    assert len(snapshots) == 10
+    assert [line for package, now in snapshots.items() for line in api.problems_of_added(package, now)] == []
