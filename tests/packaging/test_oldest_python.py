@@ -33,7 +33,8 @@ for where, module, name, is_subscripted in json.load(sys.stdin):
             print(f"{where}: {module} has no {name}")
         continue
     value = getattr(owner, name)
-    if is_subscripted and isinstance(value, type) and not hasattr(value, "__class_getitem__"):
+    is_enum = hasattr(type(value), "__getitem__")  # Signals["SIGINT"] is a look-up
+    if is_subscripted and isinstance(value, type) and not is_enum and not hasattr(value, "__class_getitem__"):
         print(f"{where}: {module}.{name} takes no type argument")
 """
 
@@ -127,7 +128,7 @@ def test_sources_use_what_the_oldest_python_has() -> None:
 
 def test_names_of_newer_pythons_are_reported() -> None:
     text = """
-import logging
+import logging, signal
 from datetime import UTC
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -139,6 +140,7 @@ class Handler(logging.StreamHandler[int]): ...
 
 def annotated(value: logging.StreamHandler[int]) -> None:
     tables: logging.StreamHandler[int] = logging.getLevelNamesMapping()
+    signal.Signals["SIGINT"]
 """
     reported = missing_in_oldest(uses_of(text, Path("a.py")))
     assert reported == [
