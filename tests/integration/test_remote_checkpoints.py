@@ -5,10 +5,8 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -105,13 +103,13 @@ def test_a_break_of_the_storage_costs_neither_the_run_nor_a_checkpoint(
 
     pauses = []
 
-    def sleep(seconds: float) -> None:
+    def wait(patience: _resumable.Patience, seconds: float) -> None:
         pauses.append(seconds)
         proxy.mend()
 
     monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
     monkeypatch.setattr(fsspec_backend, "PART_BYTES", 5 * MIB)
-    monkeypatch.setattr(_resumable, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
+    monkeypatch.setattr(_resumable.Patience, "_wait", wait)
     proxy.cut_after(12 * MIB)  # in the second checkpoint
     runner = train(tmp_path / "run", options(proxy))
     assert len(pauses) > 0
