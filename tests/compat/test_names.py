@@ -17,7 +17,7 @@ OF_OTHER_PACKAGES = {
     "mmengine.hooks.early_stopping_hook.inf",
     "mmengine.optim.optimizer.apex_optimizer_wrapper.apex_amp",
     "mmengine.utils.manager.T",
-    *(f"mmengine.{module}.TYPE_CHECKING" for module in ("hooks.test_time_aug_hook", "logging.message_hub", "visualization.utils", "visualization.visualizer")),
+    *(f"mmengine.{module}.TYPE_CHECKING" for module in ("hooks.test_time_aug_hook", "logging.message_hub", "registry.build_functions", "visualization.utils", "visualization.visualizer")),
 }  # fmt: skip
 INSIDES_OF_COLOSSALAI = {
     f"mmengine._strategy.colossalai.{name}"
