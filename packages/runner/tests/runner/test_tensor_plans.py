@@ -53,6 +53,15 @@ def test_a_ready_plan_keeps_the_norms_of_heads_the_same_on_all_ranks() -> None:
     assert "head" not in styles
 
 
+def test_layers_are_split_in_the_order_of_the_model() -> None:
+    """The order must not depend on hashes, which differ between ranks: each layer is sent to them as it is split."""
+    model = Decoder()
+    model.layers.extend(Layer() for _ in range(9))
+    for style, name in (("colwise", "up_proj"), ("heads", "q_norm")):
+        names = [path for path, _ in model.named_modules() if path.endswith(name)]
+        assert list(read_plan({f"*.{name}": style}, model, 2)) == names
+
+
 def test_a_ready_plan_fits_models_without_norms_of_heads() -> None:
     model = Decoder()
     del model.layers[0].self_attn.q_norm, model.layers[0].self_attn.k_norm
