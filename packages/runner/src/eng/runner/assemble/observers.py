@@ -106,6 +106,9 @@ def closed_on_failure(visualizer: Any, *, is_own: bool) -> Iterator[None]:
     Args:
         visualizer: of the run.
         is_own: whether the run built it; that of somebody else stays open.
+
+    Raises:
+        BaseException: the failure, as it is.
     """
     try:
         yield
