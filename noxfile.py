@@ -36,7 +36,8 @@ from nox_tests import COVERAGE, MEASURE, MEASURED_ON_DEMAND, REPORTS, run_measur
 TORCH_FREE_PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 TORCH_VERSIONS = ("2.6.0", "2.9.1", "2.13.0")
 # The bridge works on whichever of its neighbours is installed, and `eng env` reports what it finds.
-WHAT_IS_THERE = {"compat": ("torch", "numpy", "rich", "cv2", "matplotlib"), "eng": ("torch",)}
+# `_eng_compat_start` lies beside the files that import it, in a folder that is on the path of child processes.
+WHAT_IS_THERE = {"compat": ("torch", "numpy", "rich", "cv2", "matplotlib", "_eng_compat_start"), "eng": ("torch",)}
 # Imported where they are installed, and declared nowhere: libraries of vendors, optimizers and trackers.
 VENDORS = (
     "apex", "colossalai", "deepspeed", "smdistributed", "torch_npu", "torch_mlu", "torch_musa", "torchvision", "mc",
