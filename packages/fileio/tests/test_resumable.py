@@ -198,6 +198,15 @@ class AwayStorage:
         return {"UploadId": "1"}
 
 
+@pytest.fixture
+def ctrl_c_raises():
+    """A shell has what it starts in the background ignore SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_raises")
 def test_an_interrupt_ends_the_senders():
     barrier = threading.Barrier(4, action=lambda: os.kill(os.getpid(), signal.SIGINT))
     tried = set()
