@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 
 import nox
-import nox.command
 
 sys.path.insert(0, str(Path(__file__).parent / "scripts"))
 from nox_environments import (
@@ -21,17 +20,32 @@ from nox_environments import (
     ROOT,
     TORCH_FREE,
     TORCH_PYTHON,
+    TORCHVISION_SHIM,
+    copy_to_site_packages,
     distribution,
     find_python,
+    install_torchvision,
     needs_torch,
     prepare,
     prepare_everything,
     project,
+    reference_python,
     siblings,
     torch_python,
+    venv_python,
     version_file,
 )
-from nox_tests import COVERAGE, MEASURE, MEASURED_ON_DEMAND, REPORTS, run_measured, run_pytest, totals
+from nox_tests import (
+    COVERAGE,
+    MEASURE,
+    MEASURED_ON_DEMAND,
+    REPORTS,
+    matrix_environment,
+    run_measured,
+    run_pytest,
+    test_with_versions,
+    totals,
+)
 
 TORCH_FREE_PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 TORCH_VERSIONS = ("2.6.0", "2.9.1", "2.13.0")
@@ -140,8 +154,7 @@ def downstream(session: nox.Session) -> None:
 
     Needs shared/ beside the checkout for torchvision, whose wheel has no CPU build.
     """
-    shim = ROOT.parent / "shared/tools/torchvision_cpu"
-    if not shim.is_dir():
+    if not TORCHVISION_SHIM.is_dir():
         session.skip("shared/tools/torchvision_cpu is not beside this checkout: torchvision has no CPU build")
     tests = ROOT / "tests/downstream"
     corpus = runpy.run_path(str(tests / "libraries.py"))
@@ -150,10 +163,8 @@ def downstream(session: nox.Session) -> None:
     # Their wheels are built for numpy 1, so these are compiled here.
     session.install("cython", "setuptools")
     session.install("--no-deps", "--no-build-isolation", *corpus["FROM_SOURCE"])
-    site_packages = session.run("python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", silent=True)
-    for file in [*shim.iterdir(), *(tests / "stubs").iterdir()]:
-        if file.is_file():
-            shutil.copy(file, str(site_packages).strip())
+    copy_to_site_packages(session, TORCHVISION_SHIM)
+    copy_to_site_packages(session, tests / "stubs")
     overlays = Path(session.virtualenv.location) / "overlays"
     for library in corpus["LIBRARIES"]:
         if library.overlay and not (overlays / library.package).is_dir():
@@ -170,20 +181,6 @@ OUTSIDE = (
     "timm>=1", "transformers>=4.50", "peft>=0.15", "schedulefree>=1.4",
     "datasets>=4", "webdataset>=1", "litdata>=0.2.50", "torchdata>=0.11", "lightning>=2.5",
 )  # fmt: skip
-
-
-def install_torchvision(session: nox.Session) -> None:
-    """torchvision without its operators, from shared/ beside the checkout: its wheel has no CPU build."""
-    shim = ROOT.parent / "shared/tools/torchvision_cpu"
-    if not shim.is_dir():
-        session.log("shared/tools/torchvision_cpu is not beside this checkout: tests of torchvision are skipped")
-        session.run("python", "-m", "pip", "uninstall", "-y", "torchvision", silent=True)
-        return
-    session.install("--no-deps", "torchvision==0.28.0")
-    site_packages = session.run("python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", silent=True)
-    for file in shim.iterdir():
-        if file.is_file():
-            shutil.copy(file, str(site_packages).strip())
 
 
 @nox.session(python=torch_python())
@@ -329,49 +326,12 @@ def matrix(session: nox.Session) -> None:
     failures = []
     for version in asked.python or TORCH_FREE_PYTHONS:
         for torch in asked.torch or TORCH_VERSIONS:
-            failures += test_with(session, version, torch, asked.packages)
+            failures += test_with_versions(session, version, torch, asked.packages)
             if asked.remove:
                 shutil.rmtree(matrix_environment(version, torch), ignore_errors=True)
     session.run(sys.executable, "scripts/matrix_table.py", str(REPORTS / "matrix"), external=True)
     if failures:
         session.error(f"failed: {', '.join(failures)}")
-
-
-def matrix_environment(version: str, torch: str) -> Path:
-    return ROOT / ".nox" / f"matrix-{version}-{torch}"
-
-
-def test_with(session: nox.Session, version: str, torch: str, packages: list[str]) -> list[str]:
-    """Labels of the packages whose tests fail with this Python and this torch."""
-    interpreter = find_python(version)
-    if interpreter is None:
-        session.warn(f"Python {version} is not on this machine")
-        return []
-    folder = matrix_environment(version, torch)
-    python = str(folder / ("Scripts" if os.name == "nt" else "bin") / "python")
-    if not (folder / "ready").exists():
-        session.run(interpreter, "-m", "venv", "--clear", str(folder), external=True)
-        wanted = ("--pre", "torch") if torch == "nightly" else (f"torch=={torch}",)
-        session.run(python, "-m", "pip", "install", "-q", *wanted, external=True)
-        groups = {item for name in NAMES for item in nox.project.dependency_groups(project(name), "test")}
-        editable = [part for name in NAMES for part in ("-e", str(PACKAGES / name))]
-        session.run(python, "-m", "pip", "install", "-q", *editable, *sorted(groups), external=True)
-        (folder / "ready").touch()
-    reports = REPORTS / "matrix"
-    reports.mkdir(parents=True, exist_ok=True)
-    failures = []
-    for name in packages:
-        label = f"{name} (Python {version}, torch {torch})"
-        session.log(label)
-        report = reports / f"{version}_{torch}_{name}.xml"
-        report.write_text("")  # stays so where pytest dies, which counts as failed
-        try:
-            session.run(
-                python, "-m", "pytest", "-q", f"--junitxml={report}", f"packages/{name}/tests", external=True
-            )  # fmt: skip
-        except nox.command.CommandFailed:
-            failures.append(label)
-    return failures
 
 
 # --- release -----------------------------------------------------------------------------------------------------
@@ -414,7 +374,7 @@ def siblings_oldest(session: nox.Session) -> None:
     for name in NAMES:
         session.run("python", "scripts/build_oldest.py", name, str(wheels), silent=True)
     environment = ROOT / ".nox" / "oldest-env"
-    python = str(environment / ("Scripts" if os.name == "nt" else "bin") / "python")
+    python = venv_python(environment)
     for name in NAMES:
         session.log(f"{name} of today with the oldest siblings")
         session.run("python", "-m", "venv", "--clear", str(environment))
@@ -533,15 +493,3 @@ def bench(session: nox.Session) -> None:
     )  # fmt: skip
     if "--history" in session.posargs:
         session.run("python", "scripts/benchmark_page.py", "benchmarks/history", "docs/benchmarks.md")
-
-
-def reference_python(session: nox.Session) -> str:
-    folder = Path(session.virtualenv.location).parent / "reference"
-    python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
-    if not (folder / "ready").exists():
-        session.run("python", "-m", "venv", str(folder))
-        pip = [str(python), "-m", "pip", "install", "-q", "-c", str(ROOT / "constraints.txt")]
-        session.run(*pip, "torch", external=True)
-        session.run(*pip, "mmengine==0.10.7", "setuptools<80", external=True)
-        (folder / "ready").touch()
-    return str(python)

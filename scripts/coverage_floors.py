@@ -13,9 +13,12 @@ import sys
 from datetime import date
 from pathlib import Path
 
+from marked_table import markdown_table, split_at_table
+
 ROOT = Path(__file__).parents[1]
 FLOORS, PAGE = ROOT / "coverage.toml", ROOT / "CONTRIBUTING.md"
-BEGIN, END = "<!-- table of coverage -->", "<!-- end of the table -->"
+BEGIN = "<!-- table of coverage -->"
+COLUMNS = ("package", "lines, in percent", "measured")
 HEAD = "# Least share of lines, in percent, that a package's own tests run. `nox -s coverage -- --update` sets them."
 SLACK = 1.0
 
@@ -41,18 +44,10 @@ def with_table(page: str, measured: dict[str, float], today: str) -> str:
     Raises:
         ValueError: the page has no table.
     """
-    head, begin, behind = page.partition(BEGIN)
-    table, end, tail = behind.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{PAGE} has no lines {BEGIN!r} and {END!r}, between which the table stands")
-    rows = {
-        cells[0]: cells for line in table.splitlines() if (cells := re.findall(r"[^| ]+", line)) and "-" in cells[-1]
-    }
-    rows |= {name: [name, f"{value:.1f}", today] for name, value in measured.items()}
-    rows.pop("---", None)
-    lines = ["| package | lines, in percent | measured |", "| --- | --- | --- |"]
-    lines += [f"| {' | '.join(rows[name])} |" for name in sorted(rows)]
-    return f"{head}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{tail}"
+    before, table, after = split_at_table(page, BEGIN)
+    rows = dict(re.findall(r"^\| (\w+) \| ([\d.]+ \| [\d-]+) \|$", table, re.MULTILINE))
+    rows |= {name: f"{value:.1f} | {today}" for name, value in measured.items()}
+    return before + markdown_table(COLUMNS, sorted(rows.items())) + after
 
 
 def below(measured: dict[str, float], floors: dict[str, float]) -> list[str]:

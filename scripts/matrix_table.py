@@ -13,8 +13,10 @@ from collections import defaultdict
 from datetime import date
 from pathlib import Path
 
+from marked_table import markdown_table, split_at_table
+
 README = Path(__file__).parents[1] / "README.md"
-BEGIN, END = "<!-- table of nox -s matrix -->", "<!-- end of the table -->"
+BEGIN = "<!-- table of nox -s matrix -->"
 HEAD = ("Python", "torch", "packages", "passed", "failed", "skipped", "date")
 NAME = re.compile(r"(?P<python>[\d.]+)_(?P<torch>[^_]+)_(?P<package>\w+)\.xml")
 Row = tuple[str, ...]
@@ -74,17 +76,12 @@ def with_table(readme: str, folder: Path) -> str:
     Raises:
         ValueError: the README has no table.
     """
-    head, begin, rest = readme.partition(BEGIN)
-    table, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{README} has no lines {BEGIN!r} and {END!r}, between which the table stands")
+    before, table, after = split_at_table(readme, BEGIN)
     rows = earlier_rows(table)
     for versions, row in measured_rows(folder).items():
         if versions not in rows or number_of_packages(row) >= number_of_packages(rows[versions]):
             rows[versions] = row
-    lines = [HEAD, ("---",) * len(HEAD), *(rows[versions] for versions in sorted(rows, key=order_of))]
-    text = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-    return f"{head}{BEGIN}\n{text}\n{END}{tail}"
+    return before + markdown_table(HEAD, [rows[versions] for versions in sorted(rows, key=order_of)]) + after
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ PACKAGES = ROOT / "packages"
 NAMES = ("config", "registry", "fileio", "structures", "dist", "analysis", "runner", "tune", "compat", "eng")
 TORCH_FREE = ("config", "registry", "fileio", "eng")
 TORCH_PYTHON = "3.11"
+# torchvision's Python files without its operators: its wheel has no CPU build.
+TORCHVISION_SHIM = ROOT.parent / "shared/tools/torchvision_cpu"
 
 
 # --- interpreters ------------------------------------------------------------------------------------------------
@@ -41,6 +43,11 @@ def _runs(python: str) -> bool:
 
 def torch_python() -> str:
     return find_python(TORCH_PYTHON) or sys.executable
+
+
+def venv_python(folder: Path) -> str:
+    """The interpreter of a virtual environment."""
+    return str(folder / ("Scripts" if os.name == "nt" else "bin") / "python")
 
 
 # --- what to install ---------------------------------------------------------------------------------------------
@@ -192,3 +199,34 @@ def prepare_everything(session: nox.Session, *others: str, show_progress: bool =
     editable = [str(PACKAGES / name) for name in NAMES if name != "eng"]
     everything = [*editable, f"{PACKAGES / 'eng'}[all]"]
     prepare(session, everything, list(others), torch=True, show_progress=show_progress)
+
+
+def copy_to_site_packages(session: nox.Session, folder: Path) -> None:
+    """Copies the files of a folder to where the session's environment imports from."""
+    site_packages = session.run("python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", silent=True)
+    for file in folder.iterdir():
+        if file.is_file():
+            shutil.copy(file, str(site_packages).strip())
+
+
+def install_torchvision(session: nox.Session) -> None:
+    """Installs torchvision without its operators, from shared/ beside the checkout; removes it where that folder is missing."""
+    if not TORCHVISION_SHIM.is_dir():
+        session.log("shared/tools/torchvision_cpu is not beside this checkout: tests of torchvision are skipped")
+        session.run("python", "-m", "pip", "uninstall", "-y", "torchvision", silent=True)
+        return
+    session.install("--no-deps", "torchvision==0.28.0")
+    copy_to_site_packages(session, TORCHVISION_SHIM)
+
+
+def reference_python(session: nox.Session) -> str:
+    """The interpreter of an environment with MMEngine 0.10.7, which is made beside that of the session."""
+    folder = Path(session.virtualenv.location).parent / "reference"
+    python = venv_python(folder)
+    if not (folder / "ready").exists():
+        session.run("python", "-m", "venv", str(folder))
+        pip = (python, "-m", "pip", "install", "-q", "-c", str(ROOT / "constraints.txt"))
+        session.run(*pip, "torch", external=True)
+        session.run(*pip, "mmengine==0.10.7", "setuptools<80", external=True)
+        (folder / "ready").touch()
+    return python

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nox
 import nox.command
-from nox_environments import ROOT
+from nox_environments import NAMES, PACKAGES, ROOT, find_python, project, venv_python
 
 REPORTS = ROOT / ".nox" / "reports"
 # A change that breaks something fails more tests than this, or fails the same one twice.
@@ -103,3 +103,46 @@ def totals() -> str:
     passed = count["tests"] - failed - count["skipped"]
     text = f"{passed} passed, {failed} failed, {count['skipped']} skipped in {len(suites)} environments"
     return "\n".join([text, *(f"passed at the second try only: {name}" for name in unsteady)])
+
+
+def matrix_environment(version: str, torch: str) -> Path:
+    """The folder of the environment with this Python and this torch."""
+    return ROOT / ".nox" / f"matrix-{version}-{torch}"
+
+
+def test_with_versions(session: nox.Session, version: str, torch: str, packages: list[str]) -> list[str]:
+    """Labels of the packages whose tests fail with this Python and this torch; their reports are for `matrix_table.py`."""
+    interpreter = find_python(version)
+    if interpreter is None:
+        session.warn(f"Python {version} is not on this machine")
+        return []
+    python = _prepare_matrix_environment(session, interpreter, matrix_environment(version, torch), torch)
+    reports = REPORTS / "matrix"
+    reports.mkdir(parents=True, exist_ok=True)
+    failures = []
+    for name in packages:
+        label = f"{name} (Python {version}, torch {torch})"
+        session.log(label)
+        report = reports / f"{version}_{torch}_{name}.xml"
+        report.write_text("")  # stays so where pytest dies, which counts as failed
+        call = (python, "-m", "pytest", "-q", f"--junitxml={report}", f"packages/{name}/tests")
+        try:
+            session.run(*call, external=True)
+        except nox.command.CommandFailed:
+            failures.append(label)
+    return failures
+
+
+def _prepare_matrix_environment(session: nox.Session, interpreter: str, folder: Path, torch: str) -> str:
+    """Makes an environment of all packages with a version of torch, unless it is there; returns its interpreter."""
+    python = venv_python(folder)
+    if (folder / "ready").exists():
+        return python
+    session.run(interpreter, "-m", "venv", "--clear", str(folder), external=True)
+    pip = (python, "-m", "pip", "install", "-q")
+    session.run(*pip, *(("--pre", "torch") if torch == "nightly" else (f"torch=={torch}",)), external=True)
+    groups = {item for name in NAMES for item in nox.project.dependency_groups(project(name), "test")}
+    editable = [part for name in NAMES for part in ("-e", str(PACKAGES / name))]
+    session.run(*pip, *editable, *sorted(groups), external=True)
+    (folder / "ready").touch()
+    return python
