@@ -153,9 +153,8 @@ def _ordered(candidates: Sequence[_Candidate], named: str) -> list[_Candidate]:
     """Candidates, the newest first."""
     last_save: dict[str, int] = {}
     for candidate in candidates:
-        last_save[candidate.run_id] = max(
-            last_save.get(candidate.run_id, 0), candidate.saved_ns if candidate.run_id else 0
-        )
+        saved_ns = candidate.saved_ns if candidate.run_id else 0
+        last_save[candidate.run_id] = max(last_save.get(candidate.run_id, 0), saved_ns)
 
     def age(candidate: _Candidate) -> tuple[Any, ...]:
         return (
@@ -171,11 +170,8 @@ def _ordered(candidates: Sequence[_Candidate], named: str) -> list[_Candidate]:
     if pointed is None:
         return ordered
     newer = [candidate for candidate in ordered if _is_newer(candidate, pointed)]
-    return [
-        *newer,
-        pointed,
-        *(candidate for candidate in ordered if candidate not in newer and candidate is not pointed),
-    ]
+    older = [candidate for candidate in ordered if candidate not in newer and candidate is not pointed]
+    return [*newer, pointed, *older]
 
 
 def _is_newer(candidate: _Candidate, pointed: _Candidate) -> bool:
@@ -280,7 +276,7 @@ def _exists(path: Path) -> bool:
 
 def _holds(target: Path, folder: Path) -> bool:
     """Whether `target` is `folder`, or one of the folders that it lies in."""
-    return target.is_dir() and target.resolve() in (folder.resolve(), *folder.resolve().parents)
+    return target.is_dir() and folder.resolve().is_relative_to(target.resolve())
 
 
 def _are_of_one_run(first: Path, second: Path) -> bool:
@@ -306,10 +302,10 @@ def _remote_pointer(folder: str) -> str | None:
 
 
 def _remote_file(pointer: str, *addresses: str) -> str | None:
-    """The first of `places` where something is; None with a warning where nothing is.
+    """The first of `addresses` that exists; None with a warning where none does.
 
     Raises:
-        Exception: a storage could not be asked, and nothing is in the other place.
+        Exception: a storage could not be asked, and no other address exists.
     """
     from eng.fileio import exists
 

@@ -16,12 +16,13 @@ from eng.registry import TRANSFORMS, InstalledClass
 from .errors import TransformError
 
 _LIBRARY = "torchvision.transforms"
-# A base class, and classes whose arguments a config cannot name.
+# Classes that an error message leads to while torchvision is not installed.
 _WELL_KNOWN = (
     "AutoAugment", "AugMix", "CenterCrop", "ColorJitter", "GaussianBlur", "Grayscale", "Normalize", "Pad", "RandAugment", "RandomAffine",
     "RandomCrop", "RandomErasing", "RandomHorizontalFlip", "RandomPerspective", "RandomResizedCrop", "RandomRotation",
     "RandomVerticalFlip", "Resize", "ToDtype", "ToImage", "ToTensor", "TrivialAugmentWide",
 )  # fmt: skip
+# A base class, and classes whose arguments a config cannot name.
 _NOT_IN_CONFIGS = ("Transform", "Compose", "Lambda")
 
 

@@ -18,6 +18,7 @@ from eng.registry import METRICS, InstalledClass
 from .batch_metric import BatchMetric, cpu
 from .naming import metric_name
 
+# Classes that an error message leads to while torchmetrics is not installed.
 _WELL_KNOWN = (
     "AUROC", "AveragePrecision", "BinaryAccuracy", "BinaryAUROC", "BinaryF1Score", "ConfusionMatrix", "F1Score", "JaccardIndex",
     "MeanAbsoluteError", "MeanAveragePrecision", "MulticlassAccuracy", "MulticlassAUROC", "MulticlassF1Score", "MulticlassJaccardIndex",

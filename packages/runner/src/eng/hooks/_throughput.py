@@ -84,12 +84,12 @@ class RunNumbers:
         ]
         self._peak = self._given_peak or _peak_of(runner)
         self._parameters = 0
-        self._tokens = self._iterations = 0
-        if self.times is not None:
-            self._since = list(self.times.seconds)
-        else:
-            self._since = []
+        self._begin_interval()
         self.want_grad_norm()
+
+    def _begin_interval(self) -> None:
+        self._tokens = self._iterations = 0
+        self._since = [] if self.times is None else list(self.times.seconds)
 
     def count(self, data_batch: Any) -> None:
         """Counts an iteration with its tokens, padding included."""
@@ -132,11 +132,7 @@ class RunNumbers:
         self._recompiled = self.recompiles.news()
         if self.recompiles.count:
             numbers["recompiles"] = self.recompiles.count
-        self._tokens = self._iterations = 0
-        if self.times is not None:
-            self._since = list(self.times.seconds)
-        else:
-            self._since = []
+        self._begin_interval()
         return numbers
 
     def news(self) -> list[str]:

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from eng.logging.metric_values import MetricReader
+from eng.logging.words import counted
 from eng.registry import HOOKS
 
 from ._rules import check_rule, infer_rule, is_better
@@ -123,7 +124,7 @@ class EarlyStoppingHook(Hook):
         self.wait_count += 1
         if self.wait_count < self.patience:
             return None
-        times = f"{self.wait_count} validation{'s' if self.wait_count > 1 else ''}"
+        times = counted(self.wait_count, "validation")
         reason = f"{self.monitor} did not get better than {self.best_score:g} in {times}"
         if is_better(score, self.best_score, self.rule):
             margin = abs(self.min_delta)

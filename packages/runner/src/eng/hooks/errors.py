@@ -18,10 +18,7 @@ class NonFiniteLossError(ArithmeticError):
     """
 
     def __init__(self, iteration: int | str, losses: Sequence[str] = ()) -> None:
-        if isinstance(iteration, str):
-            self.iteration = -1
-        else:
-            self.iteration = iteration
+        self.iteration = _number(iteration)
         self.losses = list(losses)
         super().__init__(
             iteration
@@ -45,10 +42,7 @@ class LossSpikeError(NonFiniteLossError):
             if isinstance(iteration, str)
             else f"iteration {iteration + 1} gave a loss of {loss:.4g}, {loss / median:.1f} times the median before"
         )
-        if isinstance(iteration, str):
-            self.iteration = -1
-        else:
-            self.iteration = iteration
+        self.iteration = _number(iteration)
         self.loss, self.median = loss, median
 
 
@@ -62,7 +56,7 @@ class RunInterrupted(SystemExit):
         reason: such as ``"SIGTERM"`` or ``"time budget"``.
         checkpoint: file that the run goes on from; None outside training.
         position: where the run stopped, in words.
-        iterations: that were over; None where nobody says.
+        iterations: number of iterations that were over; None where the error is rebuilt from its reason alone.
     """
 
     def __init__(
@@ -94,6 +88,13 @@ class RunInterrupted(SystemExit):
         if self.checkpoint:
             where = f"; its state is in {self.checkpoint}"
         return f"stopped by {self.reason} {self.place}{where}"
+
+
+def _number(iteration: int | str) -> int:
+    """The number of an iteration; -1 where its error is rebuilt from the message alone."""
+    if isinstance(iteration, str):
+        return -1
+    return iteration
 
 
 def listed(names: Sequence[object]) -> str:

@@ -25,7 +25,7 @@ from .view import RunnerView
 
 _LOGGER = logging.getLogger(__name__)
 _SAMPLE_EVERY_S = 0.01
-# Code of these is not what a user can change.
+# Packages whose code a user of eng does not change.
 _FOREIGN = frozenset({"torch", "eng", *sys.stdlib_module_names})
 
 
@@ -51,7 +51,7 @@ class Straggler:
 
     @property
     def lag_s(self) -> float:
-        """What each iteration loses by it."""
+        """Seconds that each iteration takes longer because of this rank."""
         return self.own_s - self.others_s
 
 
@@ -60,10 +60,10 @@ class StragglerHook(Hook):
     """Warns of a rank that holds up the others, with its host, the part of the iteration and the line of its code.
 
     In a synchronous training all ranks take the same time for an iteration, as they wait for the slowest one. The hook compares
-    what does not wait: loading data, and loading data with the forward. It gathers five numbers per ``interval`` from each rank.
-    The line is where the rank's main thread was most often; it is looked for once a rank has been named, and stands in the next
-    warning. Work that a GPU does later is not seen, and a forward that gathers shards (FSDP2) hides a slow forward: such runs
-    are told of slow data only.
+    the parts that do not wait: loading data, and loading data with the forward. Once per ``interval`` it gathers three times, the host
+    name and at most one line of code from each rank. This line is the one that the rank's main thread executed most often; the search
+    for it begins with the first warning of a rank, so that the second warning shows it. Work that a GPU does after the forward has
+    returned is not measured. A forward that gathers shards (FSDP2) waits for other ranks, so that only slow data is seen there.
 
     Args:
         interval: training iterations from one comparison to the next. 50 by default.
@@ -134,9 +134,13 @@ class StragglerHook(Hook):
         assert self._times is not None
         self._times.switch(self._times.part)
         spent = [now - before for now, before in zip(self._times.seconds, self._before, strict=True)]
-        line = self._sampler.line() if self._sampler is not None else None
-        data_s, forward_s, iteration_s = (seconds / self._done for seconds in (spent[DATA], spent[FORWARD], sum(spent)))
-        return RankTimes(socket.gethostname(), data_s, forward_s, iteration_s, line)
+        return RankTimes(
+            host=socket.gethostname(),
+            data_s=spent[DATA] / self._done,
+            forward_s=spent[FORWARD] / self._done,
+            iteration_s=sum(spent) / self._done,
+            line=None if self._sampler is None else self._sampler.line(),
+        )
 
     def _is_at_own_work(self) -> bool:
         return self._times is not None and self._times.part in (DATA, FORWARD)
@@ -148,10 +152,10 @@ class StragglerHook(Hook):
 
 
 class LineSampler:
-    """Looks at the main thread a hundred times a second and counts where it is.
+    """Reads the current line of the main thread a hundred times a second and counts the lines.
 
     Args:
-        is_on: whether a look counts.
+        is_on: whether the current moment counts; called in the sampler's thread.
     """
 
     def __init__(self, is_on: Callable[[], bool]) -> None:
@@ -162,8 +166,10 @@ class LineSampler:
         self._thread.start()
 
     def line(self) -> str | None:
-        """The line that was seen most often, as ``file.py:12 in function``; None where nothing was seen."""
-        return self._lines.most_common(1)[0][0] if self._lines else None
+        """The most frequent line, as ``file.py:12 in function``; None where none was counted."""
+        if not self._lines:
+            return None
+        return self._lines.most_common(1)[0][0]
 
     def close(self) -> None:
         """Ends the thread."""
@@ -179,13 +185,11 @@ class LineSampler:
 
 
 def line_of(frame: FrameType) -> str:
-    """The innermost line of a stack in code of the user, or the innermost of all where there is none."""
+    """The innermost line of a stack that is in code of the user; the innermost of all where the stack has no such code."""
     current: FrameType | None = frame
-    while current is not None:
-        if str(current.f_globals.get("__name__", "")).partition(".")[0] not in _FOREIGN:
-            frame = current
-            break
+    while current is not None and str(current.f_globals.get("__name__", "")).partition(".")[0] in _FOREIGN:
         current = current.f_back
+    frame = current or frame
     return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
 
 

@@ -117,9 +117,10 @@ def _split(init_cfg: Any) -> tuple[list[Any], list[Any]]:
                 f"init_cfg takes one dict, or several in a list, got a list with {type(cfg).__name__}: {cfg!r}"
             )
         initializer = cfg.get("type")
-        (
-            pretrained if initializer in ("Pretrained", "PretrainedInit") or initializer is PretrainedInit else first
-        ).append(cfg)
+        if initializer in ("Pretrained", "PretrainedInit", PretrainedInit):
+            pretrained.append(cfg)
+        else:
+            first.append(cfg)
     return first, pretrained
 
 

@@ -97,7 +97,7 @@ def draw(previews: dict[str, Any], path: str) -> None:
         for axes, values in ((rate_axes, shown.lr), (momentum_axes, shown.momentum)):
             for curve, groups in shown.curves(values):
                 label = f"{name} " if name else ""
-                axes.plot(shown.iterations, curve, label=f"{label}{groups} group{'s' if groups > 1 else ''}")
+                axes.plot(shown.iterations, curve, label=f"{label}{counted(groups, 'group')}")
     rate_axes.set_ylabel("learning rate")
     momentum_axes.set_ylabel("momentum")
     momentum_axes.set_xlabel("iteration")

@@ -89,11 +89,8 @@ def _moved(data: Any, device: torch.device) -> Any:
     """A graph or packed sequence on a device; an object whose ``to`` takes no device, such as a quantity, as it is."""
     try:
         return data.to(device)
-    except (
-        TypeError,
-        ValueError,
-        AttributeError,
-    ):  # astropy raises the first, a unit's name the second, pint the third
+    # A quantity takes the device for a unit: astropy raises TypeError, pint AttributeError, others ValueError.
+    except (TypeError, ValueError, AttributeError):
         return data
 
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ._groups import follows_metric
+
 
 @dataclass
 class Preview:
@@ -70,7 +72,7 @@ def preview(
         >>> [round(rate, 2) for rate in preview(wrapper, [warm_up], max_iters=6).lr[0]]
         [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
     """
-    counting = [scheduler for scheduler in schedulers if not getattr(scheduler, "need_val_args", False)]
+    counting = [scheduler for scheduler in schedulers if not follows_metric(scheduler)]
     seen = Preview()
     every = max(1, max_iters // points)
     for iteration in range(max_iters):

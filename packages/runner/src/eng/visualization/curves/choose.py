@@ -48,6 +48,6 @@ def choose_names(runs: Sequence[Curves], wanted: Sequence[str]) -> list[str]:
     known = list(dict.fromkeys(name for run in runs for name in run.names))
     for name in wanted:
         if name not in known:
-            hint = suggest(name, [printable(other, one_line=True) for other in known])
+            hint = suggest(name, [printable(curve, one_line=True) for curve in known])
             raise UnknownCurveError(f"no run has a curve {name!r}{hint}")
     return list(wanted) or in_order(known)
