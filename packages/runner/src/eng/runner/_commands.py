@@ -15,7 +15,7 @@ from eng.logging.words import metrics_line
 from eng.runner.run import Run
 
 if TYPE_CHECKING:
-    from .passport.runs import Start
+    from .runner import Runner
 
 F = TypeVar("F", bound=Callable[..., Any])
 INTERRUPTED = 130
@@ -101,7 +101,9 @@ def train(
         return _on_several(common)
     cfg = _load(ctx, config, common)
     if resume is not None:
-        cfg.resume, cfg.load_from = True, (None if resume == "auto" else _checkpoint_of(resume, "--resume"))
+        cfg.resume, cfg.load_from = True, None
+        if resume != "auto":
+            cfg.load_from = _checkpoint_of(resume, "--resume")
     if take:
         cfg.resume = {"take": list(take)}
     if allow_partial:
@@ -167,7 +169,11 @@ def test_command(
 
 
 def _load(ctx: click.Context, config: str, common: dict[str, Any]) -> Any:
-    """The config of a call, with the work dir and the launcher of its options; the work dir is made sure to be writable."""
+    """The config of a call, with the work dir and the launcher of its options.
+
+    Raises:
+        click.ClickException: the work dir cannot be written.
+    """
     cfg = ctx.obj.load_config(config, common["cfg_options"])
     if common["work_dir"] is not None:
         cfg.work_dir = common["work_dir"]
@@ -227,63 +233,21 @@ def _choose_weights(cfg: Config, checkpoint: str | None) -> None:
 
 
 def _checkpoint_of(name: str, option: str) -> str:
-    """The checkpoint that an option names: a file as it is, and of a run its newest, or to evaluate its best.
-
-    Of a work dir all its starts count, and of one start its own checkpoints with those that it went on from.
+    """The checkpoint that an option names: a file as it is; of a run its newest to resume, and its best to evaluate.
 
     Raises:
         click.ClickException: the run has none.
     """
-    from eng.checkpoint import find_latest_checkpoint
+    from .named_checkpoint import named_checkpoint
+    from .passport.runs import NoPassportError
 
-    from .passport.runs import NoPassportError, find_run, find_starts
-    from .state.policy import find_trained_checkpoint
-
-    if Path(name).is_file() or (Path(name) / "common.pth").is_file():
-        return name
     try:
-        start = find_run(name)
-    except NoPassportError as error:
-        if Path(name).is_dir() and find_starts(name):
-            raise _mistake(f"{option}: {error}") from error
-        return name
-    folder = start.folder.parent
-    if not _is_work_dir(name, folder):
-        path = _checkpoint_of_start(start, option)
-    elif option == "--resume":
-        path = find_latest_checkpoint(folder)
-    else:
-        path = find_trained_checkpoint(str(folder))
-    if path is None:
-        raise _mistake(
-            f"{option}: the run {name} has no checkpoint in {folder}; eng ckpt ls {folder} lists those of all"
-        )
-    click.echo(f"checkpoint: {path}", err=True)
+        path = named_checkpoint(name, wants_best=option == "--checkpoint")
+    except (FileNotFoundError, NoPassportError) as error:
+        raise _mistake(f"{option}: {error}") from error
+    if path != name:
+        click.echo(f"checkpoint: {path}", err=True)
     return path
-
-
-def _is_work_dir(name: str, folder: Path) -> bool:
-    """Whether a user's name of a run is that of its work dir, and not of one of its starts."""
-    from .passport.runs import WORK_DIRS
-
-    return any(path.is_dir() and path.samefile(folder) for path in (Path(name), Path(WORK_DIRS, name)))
-
-
-def _checkpoint_of_start(start: Start, option: str) -> str | None:
-    """The newest checkpoint that one start saved or went on from; to evaluate, the best one if there is one."""
-    from eng.checkpoint._latest import checkpoints_of
-
-    from .passport.runs import lineage
-
-    last = str(start.end.get("last_checkpoint") or "")
-    if "://" in last:
-        return last
-    limits = lineage(start)
-    prefixes = [""]
-    if option == "--checkpoint":
-        prefixes = ["best_", ""]
-    paths = (path for prefix in prefixes for path in checkpoints_of(start.folder.parent, limits, prefix=prefix))
-    return next(paths, None)
 
 
 def _must_exist(checkpoint: str | None, key: str) -> None:
@@ -442,36 +406,35 @@ def _evaluate(
 
 def _run_fast(cfg: Config) -> int:
     """Runs a few batches of training, validation and test, in a folder that is removed."""
+    from ._fast import run_fast
+
+    run_fast(cfg, _build_runner, click.echo)
+    return 0
+
+
+def _build_runner(cfg: Config) -> Runner:
+    """The runner of a config: of the class that its ``runner_type`` names, or of eng's."""
     from eng.registry import RUNNERS
 
-    from ._fast import run_fast
     from .runner import Runner
 
-    def build(fast: Any) -> Any:
-        if fast.get("runner_type"):
-            return RUNNERS.build(fast)
-        return Runner.from_cfg(fast)
-
-    run_fast(cfg, build, click.echo)
-    return 0
+    if cfg.get("runner_type"):
+        runner: Runner = RUNNERS.build(cfg)
+        return runner
+    return Runner.from_cfg(cfg)
 
 
 def _run(cfg: Config, action: Callable[[Any], Any], tell: Callable[[Any], None], *, verbose: bool) -> int:
     """Builds the runner and runs ``action``; gives the exit status, that of a stop by a signal or Ctrl-C among them."""
     from eng.logging._details import showing_details
-    from eng.registry import RUNNERS
 
     from .call import resume_hint
     from .errors import RunInterrupted
-    from .runner import Runner
 
     runner: Any = None
     try:
         with showing_details(verbose):
-            if cfg.get("runner_type"):
-                runner = RUNNERS.build(cfg)
-            else:
-                runner = Runner.from_cfg(cfg)
+            runner = _build_runner(cfg)
             action(runner)
     except RunInterrupted as stop:
         if runner.rank == 0:
@@ -481,16 +444,9 @@ def _run(cfg: Config, action: Callable[[Any], Any], tell: Callable[[Any], None],
             click.echo(f"\nStopped by {stop.reason} {stop.place}.{hint}", err=True)
         return int(stop.code or 0)
     except KeyboardInterrupt:
-        if runner is None:
-            iteration = 0
-        else:
-            iteration = runner.iter
-        progress = "before the first iteration"
-        if iteration:
-            progress = f"after iteration {iteration}"
-        hint = ""
-        if iteration:
-            hint = f"\n{resume_hint(cfg.work_dir, cfg.filename)}"
+        progress, hint = "before the first iteration", ""
+        if runner is not None and runner.iter:
+            progress, hint = f"after iteration {runner.iter}", f"\n{resume_hint(cfg.work_dir, cfg.filename)}"
         click.echo(f"\nStopped at once, {progress}{hint}", err=True)
         return INTERRUPTED
     if runner.rank == 0:
