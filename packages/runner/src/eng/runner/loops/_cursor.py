@@ -15,7 +15,7 @@ from eng.dist import get_data_world_size
 from eng.logging.progress import LONG_LOAD_S, track
 from eng.logging.words import counted
 
-from ._limits import LimitedLoader, RepeatedBatches
+from ._limits import LimitedLoader, RepeatedBatches, is_part_of_loader
 from ._losses import count_samples
 from ._streams import StreamState, gives_empty_pass_at_end, keeps_position, load_stream
 
@@ -271,9 +271,7 @@ class _InfiniteDataloaderIterator:
 
     def _takes_sampler(self) -> bool:
         """Whether a sampler without an end would help: a stream has none, and a limit of batches ends each pass."""
-        dataset = dataset_of(self._dataloader)
-        is_part = isinstance(self._dataloader, (LimitedLoader, RepeatedBatches))
-        return not is_stream(dataset) and not is_part
+        return not is_stream(dataset_of(self._dataloader)) and not is_part_of_loader(self._dataloader)
 
     def _nothing_left(self) -> str:
         """The error for data that cannot be read a second time, or that give no batch at all."""

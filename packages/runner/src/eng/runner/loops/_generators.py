@@ -20,7 +20,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from eng.dataset import reproducible_loader_parts
-from eng.dataset._loader_parts import batch_sampler_of, generator_of, sampler_of
+from eng.dataset._loader_parts import batch_sampler_of, dataset_of, generator_of, sampler_of, worker_count
 from eng.dataset._randomness import sample_seed
 from eng.dist import get_data_rank
 
@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 
 GeneratorStates = dict[str, Any]
 _KINDS = (torch.Generator, random.Random, np.random.Generator, np.random.RandomState)
-_PARTS_OF_DATASETS = ("dataset", "datasets", "transform", "transforms", "target_transform", "pipeline")
-_LISTS_OF_PARTS = ("transform", "transforms", "target_transform", "pipeline")
+_TRANSFORMS = ("transform", "transforms", "target_transform", "pipeline")
+_PARTS_OF_DATASETS = ("dataset", "datasets", *_TRANSFORMS)
 _MOST_PARTS = 10_000  # a longer list holds samples
 _ORDER = 1 << 32  # keeps the seeds of samplers apart from those of workers
 
@@ -112,12 +112,14 @@ def restore_generators(loader: object, states: GeneratorStates | None) -> None:
         loader: a dataloader.
         states: what was captured.
     """
-    for path, sampler in (*_samplers(loader), *_datasets(loader)) if states else ():
-        state = (states or {}).get(path, {})
+    if not states:
+        return
+    for path, sampler in (*_samplers(loader), *_datasets(loader)):
+        state = states.get(path, {})
         for name, value in state.get("generators", {}).items():
             generator = vars(sampler).get(name)
             if isinstance(generator, _KINDS):
-                with suppress(NotImplementedError):  # the run that was saved had another kind of generator
+                with suppress(NotImplementedError):  # this run's generator draws from the system and has no state
                     _set_state(generator, value)
         for name, value in state.get("counts", {}).items():
             if hasattr(sampler, name):
@@ -126,7 +128,7 @@ def restore_generators(loader: object, states: GeneratorStates | None) -> None:
             sampler.load_state_dict(state["state_dict"])
 
 
-def capture_dataset_generators(loader: Any) -> GeneratorStates:
+def capture_dataset_generators(loader: object) -> GeneratorStates:
     """The states of the generators that a dataset, its transforms or the datasets in it hold as attributes.
 
     Without workers they move with each sample that this process reads. A worker has copies of them, which end with it.
@@ -134,15 +136,15 @@ def capture_dataset_generators(loader: Any) -> GeneratorStates:
     Args:
         loader: a dataloader; one with workers has none.
     """
-    if getattr(loader, "num_workers", 0):
+    if worker_count(loader):
         return {}
     states = {path: {"generators": _generator_states(part)} for path, part in _datasets(loader)}
     return {path: state for path, state in states.items() if state["generators"]}
 
 
-def warn_of_worker_generators(loader: Any) -> None:
+def warn_of_worker_generators(loader: object) -> None:
     """Warns where a resumed run cannot repeat what a dataset draws: its own generators, which are copied into workers."""
-    if not getattr(loader, "num_workers", 0):
+    if not worker_count(loader):
         return
     owners = [type(part).__name__ for _, part in _datasets(loader) if _generator_states(part)]
     if owners:
@@ -233,13 +235,13 @@ def _samplers(loader: object) -> Iterator[tuple[str, Any]]:
         waiting += [(f"{path}.{name}", vars(sampler).get(name)) for name in ("batch_sampler", "sampler")]
 
 
-def _datasets(loader: Any) -> Iterator[tuple[str, Any]]:
+def _datasets(loader: object) -> Iterator[tuple[str, Any]]:
     """A loader's dataset, its transforms and what it wraps, each once, with its path.
 
     Lists are searched where they hold datasets or transforms, and not where a list of samples is the dataset.
     """
     seen: set[int] = set()
-    waiting = deque([("dataset", getattr(loader, "dataset", None))])
+    waiting = deque([("dataset", dataset_of(loader))])
     while waiting:
         path, part = waiting.popleft()
         if id(part) in seen:
@@ -257,10 +259,10 @@ def _holds_parts(path: str, items: Sequence[Any]) -> bool:
     """Whether a list at a path holds datasets or transforms, and not samples."""
     name = next(name for name in reversed(path.split(".")) if not name.isdigit())
     is_of_datasets = path.endswith(".datasets")  # a list within it is itself a dataset
-    return len(items) <= _MOST_PARTS and (is_of_datasets or name in _LISTS_OF_PARTS)
+    return len(items) <= _MOST_PARTS and (is_of_datasets or name in _TRANSFORMS)
 
 
-def _capture_all(loader: Any) -> GeneratorStates:
+def _capture_all(loader: object) -> GeneratorStates:
     return {**capture_generators(loader), **capture_dataset_generators(loader)}
 
 

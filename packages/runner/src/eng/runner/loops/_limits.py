@@ -61,6 +61,11 @@ class RepeatedBatches:
         return len(self._batches)
 
 
+def is_part_of_loader(loader: object) -> bool:
+    """Whether a loader of :func:`with_limit` gives a part of another loader's batches."""
+    return isinstance(loader, (LimitedLoader, RepeatedBatches))
+
+
 def with_limit(loader: object, limit_batches: int | None, overfit_batches: int | None = None) -> Any:
     """``loader``, or a part of it.
 

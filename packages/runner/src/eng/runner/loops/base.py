@@ -98,7 +98,7 @@ class BaseLoop(metaclass=ABCMeta):
         return None
 
     def position(self, point: str | None) -> dict[str, Any]:
-        """Where a run goes on that is saved now; a loop that tells no place in its data begins the epoch again.
+        """Where a run that is saved now goes on; a loop that tells no position in its data begins the epoch again.
 
         Args:
             point: the hook point that is being called, None between points. Loops count an iteration and an epoch after
@@ -120,7 +120,7 @@ class BaseLoop(metaclass=ABCMeta):
         return {}
 
     def rng_state(self, point: str | None) -> dict[str, RngState | None]:
-        """The random generators that a run which is saved now goes on with."""
+        """The states of the random generators with which a run that is saved now goes on."""
         return {"now": capture_rng(), "pass": None}
 
     def go_on_from(self, position: dict[str, Any], rng: dict[str, RngState | None] | None) -> None:

@@ -19,7 +19,7 @@ from eng.runner.assemble.compilation import kept_outputs
 from eng.runner.run import Run
 
 from ._generators import seed_workers
-from ._limits import LimitedLoader, RepeatedBatches, with_limit
+from ._limits import is_part_of_loader, with_limit
 from ._losses import compute_losses, count_samples
 from ._ranks import samples_of_rank, without_padding
 from .base import BaseLoop
@@ -101,7 +101,7 @@ class _EvaluationLoop(BaseLoop):
     def _dataset_size(self) -> int:
         """Samples of the dataset, or those that all ranks saw where it has no length."""
         size = length_of(dataset_of(self.dataloader))
-        if isinstance(self.dataloader, (LimitedLoader, RepeatedBatches)):
+        if is_part_of_loader(self.dataloader):
             size = None
         if size is None:
             return sum(all_gather_object(self._samples))

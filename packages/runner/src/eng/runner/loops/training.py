@@ -33,7 +33,7 @@ from ._generators import (
     warn_of_shared_generators,
     warn_of_worker_generators,
 )
-from ._limits import LimitedLoader, RepeatedBatches, with_limit
+from ._limits import is_part_of_loader, with_limit
 from ._samples import sample_numbers
 from ._shares import readers_of, tells_other_readers
 from ._streams import StreamState, capture_stream
@@ -297,7 +297,7 @@ class TrainLoop(BaseLoop):
             return None
         begins_pass = self.position(point)["batch"] == 0
         # Behind the last batch of a limited pass, the loader is in the middle of its own.
-        if begins_pass and isinstance(self.dataloader, (LimitedLoader, RepeatedBatches)):
+        if begins_pass and is_part_of_loader(self.dataloader):
             return None
         return capture_stream(self.dataloader, self._batches_of_pass())
 
