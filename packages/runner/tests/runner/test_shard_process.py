@@ -1,3 +1,5 @@
+"""Checkpoints that a process beside the rank writes: their contents, its signals and its end, and refused settings."""
+
 from __future__ import annotations
 
 import multiprocessing
@@ -79,6 +81,6 @@ def test_a_torch_without_stagers_is_named(monkeypatch):
         ShardWriter(beside="process")
 
 
-def test_other_ways_are_refused():
+def test_async_save_refuses_other_names():
     with pytest.raises(ValueError, match="True, False or 'process', got 'thread'"):
         CheckpointHook(async_save="thread")

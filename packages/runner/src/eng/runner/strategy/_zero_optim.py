@@ -110,7 +110,8 @@ class EngineOptimWrapper(OptimWrapper):
                 if value is not None
             }
             if entries:
-                # Each with a count of its own: what is one tensor in a file is one tensor when it is read.
+                # A copy of the count for each parameter: torch.save keeps aliasing, so one shared tensor would be
+                # incremented once per parameter after loading.
                 state[places[name]] = {**({} if steps is None else {"step": _copied(steps)}), **entries}
         groups, begin = [], 0
         for group, names in zip(self.optimizer.param_groups, self._group_names or [], strict=True):

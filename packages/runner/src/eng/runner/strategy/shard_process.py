@@ -12,23 +12,22 @@ from typing import Any
 
 import torch
 
+from eng.checkpoint import CheckpointWriteError
 from eng.device import pins_memory
 from eng.dist import get_rank
 
 from ..errors import SettingsError
 
 # A scheduler or a terminal sends these to all processes of a job. The rank answers them by a checkpoint of its own.
-_SIGNALS_OF_THE_RANK = {
-    number for name, number in signal.Signals.__members__.items() if name in ("SIGINT", "SIGTERM", "SIGUSR1")
-}
+_SIGNALS_OF_THE_RANK = {number for number in signal.Signals if number.name in ("SIGINT", "SIGTERM", "SIGUSR1")}
 _SECONDS_TO_END = 30.0
 
 
 class ShardProcess:
-    """Writes this rank's shards in torch's checkpoint process, which has a process group of its own with those of the other ranks.
+    """Writes this rank's shards in torch's checkpoint process. The checkpoint processes of all ranks form a process group.
 
-    Shards are copied into shared memory, pinned where they come from a GPU, which later saves use again. The first save
-    starts the process: it imports the main module as ``multiprocessing`` does with ``spawn``, so that a script needs its
+    Shards are copied into shared memory, pinned where they come from a GPU; later saves use the same memory. The first save
+    starts the process, which imports the main module as ``multiprocessing`` does with ``spawn``: a script needs its
     ``if __name__ == "__main__":``.
 
     Raises:
@@ -109,14 +108,14 @@ def _new_stager(shards: dict[str, torch.Tensor]) -> Any:
 
 @contextmanager
 def _signals_held() -> Iterator[None]:
-    """Lets a process that is started meanwhile leave the signals of a job to its rank; the rank gets them afterwards.
+    """Blocks the signals of a job, also in each process that is started meanwhile; this process gets them afterwards.
 
     A new process inherits the blocked signals of the thread that starts it, and a new thread those of its parent.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    resource_tracker.ensure_running()  # its own start would unblock them again
+    resource_tracker.ensure_running()  # Python unblocks SIGINT and SIGTERM where it starts the tracker
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS_OF_THE_RANK)
     try:
         yield
@@ -128,10 +127,8 @@ def _result(pending: Any, folder: str) -> None:
     """Waits for the process.
 
     Raises:
-        CheckpointWriteError: the process is dead, or has lost those of other ranks.
+        CheckpointWriteError: the process is dead, or has lost its connection to those of other ranks.
     """
-    from eng.checkpoint import CheckpointWriteError
-
     try:
         pending.result()
     except (RuntimeError, OSError, EOFError) as error:

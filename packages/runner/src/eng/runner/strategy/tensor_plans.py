@@ -87,14 +87,14 @@ def read_plan(plan: object, model: nn.Module, ranks: int) -> dict[str, str]:
     is_own = plan == "auto"
     patterns, optional = _patterns(plan, model)
     layers = {name: module for name, module in model.named_modules() if can_be_split(module)}
-    others = [name for name, module in model.named_modules() if any(True for _ in module.parameters(recurse=False))]
+    owners = [name for name, module in model.named_modules() if any(True for _ in module.parameters(recurse=False))]
     styles: dict[str, str] = {}
     for pattern, style in patterns.items():
         if style not in _STYLES:
             raise SettingsError(f"tensor_plan[{pattern!r}] must be one of {', '.join(_STYLES)}, got {style!r}")
         known = list(layers)  # in the model's order: all ranks split the layers in one order
         if style == "heads":
-            known = others
+            known = owners
         names = [name for name in known if fnmatch.fnmatchcase(name, pattern)]
         if not names and pattern not in optional:
             hint = suggest(pattern, known, otherwise=f"; there are {', '.join(known[:12]) or 'none'}")
