@@ -66,15 +66,11 @@ class Validation:
         return {"acc": 0.5}
 
 
-@pytest.mark.parametrize("position", [None, 3], ids=["none", "a number of that name"])
-def test_a_training_loop_of_a_user_trains_saves_and_resumes(make_runner, tmp_path, position) -> None:
-    class Positioned(Epochs):
-        pass
-
-    if position is not None:
-        Positioned.position = position
-    whole = make_runner(work_dir=tmp_path / "whole", train_cfg=dict(type=Positioned, max_epochs=3))
-    whole.train()
+@pytest.mark.parametrize("attributes", [{}, {"position": 3}], ids=["none", "a number of that name"])
+def test_a_training_loop_of_a_user_trains_saves_and_resumes(make_runner, tmp_path, attributes) -> None:
+    Positioned = type("Positioned", (Epochs,), attributes)
+    straight = make_runner(work_dir=tmp_path / "straight", train_cfg=dict(type=Positioned, max_epochs=3))
+    straight.train()
     make_runner(train_cfg=dict(type=Positioned, max_epochs=2)).train()
     saved = torch.load(tmp_path / "run/epoch_2.pth")
     assert (saved["meta"]["epoch"], saved["meta"]["iter"]) == (2, 8)
@@ -82,7 +78,7 @@ def test_a_training_loop_of_a_user_trains_saves_and_resumes(make_runner, tmp_pat
     resumed.train()
     assert type(resumed.train_loop) is Positioned
     assert (resumed.epoch, resumed.iter, resumed.max_epochs, resumed.max_iters) == (3, 12, 3, 12)
-    for name, value in whole.model.state_dict().items():
+    for name, value in straight.model.state_dict().items():
         assert torch.equal(resumed.model.state_dict()[name], value)
 
 
@@ -98,20 +94,19 @@ def test_a_validation_loop_of_a_user_runs(make_runner, parts, tmp_path, options)
     assert make_runner(**settings, work_dir=tmp_path / "val").val() == {"acc": 0.5}
 
 
-def test_the_error_of_a_users_loop_is_the_one_that_is_raised(make_runner, heard) -> None:
-    runner = make_runner(train_cfg=dict(type=Failing, max_epochs=2))
+@pytest.mark.parametrize(
+    ("loop", "report"),
+    [
+        (Failing, "Training failed at epoch 2, iteration 6: ValueError: the batch is broken"),
+        (Unreadable, "Training failed: ValueError: the batch is broken. The report of where it failed failed too"),
+    ],
+)
+def test_the_error_of_a_users_loop_is_raised_also_where_its_report_fails(make_runner, heard, loop, report) -> None:
+    runner = make_runner(train_cfg=dict(type=loop, max_epochs=2))
     heard.listen(runner.logger)
     with pytest.raises(ValueError, match="the batch is broken"):
         runner.train()
-    assert "Training failed at epoch 2, iteration 6: ValueError: the batch is broken" in heard.text
-
-
-def test_a_failure_of_the_report_does_not_hide_the_error(make_runner, heard) -> None:
-    runner = make_runner(train_cfg=dict(type=Unreadable, max_epochs=2))
-    heard.listen(runner.logger)
-    with pytest.raises(ValueError, match="the batch is broken"):
-        runner.train()
-    assert "Training failed: ValueError: the batch is broken. The report of where it failed failed too" in heard.text
+    assert report in heard.text
 
 
 def test_defaults_are_those_of_base_loop_and_settings_reach_the_loop(make_runner) -> None:

@@ -13,8 +13,8 @@ from eng.logging.progress import clock
 from eng.logging.words import counted
 from eng.runner.run import Run
 
+from .assemble.loops import training
 from .call import command, is_eng, original_words
-from .loops.foreign import as_base_loop
 from .passport.ending import best_scores
 
 __all__ = ["closing_lines", "log_closing"]
@@ -27,20 +27,20 @@ def closing_lines(runner: Run, seconds: float) -> str:
         runner: the run.
         seconds: that its training took.
     """
-    if as_base_loop(runner.train_loop).counts_iterations:
-        epochs = ""
-    else:
+    epochs = ""
+    if not training(runner).counts_iterations:
         epochs = f"{counted(runner.epoch, 'epoch')}, "
-    lines = [f"Done: {epochs}{counted(runner.iter, 'iteration')}.", f"Time: {clock(seconds)}", *_best_lines(runner)]
+    lines = [f"Done: {epochs}{counted(runner.iter, 'iteration')}.", f"Time: {clock(seconds)}"]
     if _is_scratch():
-        return "\n".join(lines[:2])
+        return "\n".join(lines)
+    lines += _best_lines(runner)
     last = runner.message_hub.get_info("last_ckpt")
     if last:
-        lines += [f"Last checkpoint: {last}"]
+        lines.append(f"Last checkpoint: {last}")
     lines.append(f"Log: {Path(runner.log_dir) / (runner.timestamp + '.log')}")
     curves = Path(runner.log_dir) / "vis_data"
     if curves.is_dir():
-        lines += [f"Curves: {curves}"]
+        lines.append(f"Curves: {curves}")
     commands = _next_commands(runner, curves.is_dir())
     return "\n".join([*lines, *(["Next:"] if commands else []), *(f"  {line}" for line in commands)])
 

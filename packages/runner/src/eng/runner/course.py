@@ -54,8 +54,8 @@ def running(run: CourseRun) -> Iterator[None]:
 def _close_strategy(run: CourseRun, error: BaseException) -> None:
     """Ends what runs beside a training that failed or was stopped; a further failure is logged.
 
-    A strategy may wait for the other ranks. Those may be inside of another collective operation where one rank alone
-    failed; a signal or the time budget stops all ranks together.
+    Closing may wait for the other ranks. Where one rank failed alone, the others are inside another collective operation
+    and would never answer: the strategy stays open. A signal or the time budget stops all ranks together.
     """
     if run.world_size > 1 and not isinstance(error, RunInterrupted):
         return
@@ -66,7 +66,7 @@ def _close_strategy(run: CourseRun, error: BaseException) -> None:
 
 
 def train_to_the_end(run: CourseRun, loop: BaseLoop) -> None:
-    """Runs the training loop, again from a checkpoint where the policy for losses that are not finite goes back to one.
+    """Runs the training loop, and runs it again each time ``nan_policy`` goes back to a checkpoint.
 
     Raises:
         Exception: what the loop raised, when it is reported and a checkpoint is left.
@@ -74,14 +74,13 @@ def train_to_the_end(run: CourseRun, loop: BaseLoop) -> None:
     while True:
         try:
             loop.run()
+            return
         except Exception as error:
             hook = run.hook_list.first(NonFiniteLossHook)
-            if hook is not None and hook.go_back(run, error, run.state.origin()):
-                run.state.start_counting(run.iter, run.max_iters)
-                continue
-            report_failure(run, saver_of(run.hooks), error, saves=run.settings.on_error == "save")
-            raise
-        return
+            if hook is None or not hook.go_back(run, error, run.state.origin()):
+                report_failure(run, saver_of(run.hooks), error, saves=run.settings.on_error == "save")
+                raise
+            run.state.start_counting(run.iter, run.max_iters)
 
 
 def evaluate(run: CourseRun, mode: str, part: Lazy[BaseLoop]) -> dict[str, float]:

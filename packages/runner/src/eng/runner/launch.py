@@ -22,7 +22,7 @@ from .call import ORIGINAL_CALL, original_words
 
 logger = logging.getLogger(__name__)
 
-_SIGNALS = tuple({"SIGTERM", "SIGINT", "SIGUSR1"} & set(signal.Signals.__members__))
+_SIGNALS = tuple(name for name in ("SIGTERM", "SIGINT", "SIGUSR1") if name in signal.Signals.__members__)
 """Signals at which the agent ends its processes."""
 STORE_OF_EACH_START = ("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
 """Makes agents tell the address of rank 0 at each start.

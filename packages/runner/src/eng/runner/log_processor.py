@@ -252,7 +252,7 @@ class LogProcessor:
     ) -> dict[str, Any]:
         """Statistics of everything logged in `mode`, by name."""
         prefix = f"{mode}/"
-        removed_prefix = prefix if reserve_prefix else ""
+        shown_prefix = prefix if reserve_prefix else ""
         buffers = {
             key[len(prefix) :]: buffer
             for key, buffer in runner.message_hub.log_scalars.items()
@@ -260,7 +260,7 @@ class LogProcessor:
         }
         values, averaged = {}, self._averaged
         for name, buffer in _loss_last(buffers):
-            shown = removed_prefix + name
+            shown = shown_prefix + name
             key = (mode, shown)
             if key not in averaged:  # a loss of a validation is one number for each validation
                 is_of_iterations = mode == "train" or name.rpartition("/")[2] in _TIMES
@@ -273,15 +273,15 @@ class LogProcessor:
             source = cfg["data_src"]
             if source in buffers:
                 options = {key: value for key, value in cfg.items() if key not in ("data_src", "log_name")}
-                values[removed_prefix + cfg.get("log_name", source)] = buffers[source].statistics(**options)
+                values[shown_prefix + cfg.get("log_name", source)] = buffers[source].statistics(**options)
         return values
 
     def _collect_non_scalars(self, runner: RunnerView, mode: str) -> dict[str, Any]:
         """What was logged in `mode` and is no number, by name."""
         prefix = f"{mode}/"
-        removed_prefix = prefix if self.log_with_hierarchy else ""
+        shown_prefix = prefix if self.log_with_hierarchy else ""
         facts = runner.message_hub.runtime_info.items()
-        return {removed_prefix + key[len(prefix) :]: value for key, value in facts if key.startswith(prefix)}
+        return {shown_prefix + key[len(prefix) :]: value for key, value in facts if key.startswith(prefix)}
 
     def _with_epoch_times(self, mode: str) -> list[dict[str, Any]]:
         chosen = {cfg["data_src"].removeprefix(f"{mode}/") for cfg in self.custom_cfg}

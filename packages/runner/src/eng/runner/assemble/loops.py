@@ -166,7 +166,7 @@ def warn_if_nothing_is_left(loop: BaseLoop, logger: logging.Logger) -> None:
         return
     if done < last:
         why = f"a hook stopped the run at iteration {iteration}"
-    elif getattr(loop, "counts_iterations", False):
+    elif loop.counts_iterations:
         why = f"the run ends at iteration {loop.max_iters}"
     else:
         why = f"the run ends at epoch {epoch}, iteration {iteration}"

@@ -71,10 +71,7 @@ def _give_up_name(name: str) -> None:
 
 def is_known(name: str) -> bool:
     """Whether a logger, hub, visualizer or scope of this process has a name."""
-    return any(
-        registry_class.check_instance_created(name)
-        for registry_class in (MMLogger, MessageHub, Visualizer, DefaultScope)
-    )
+    return any(cls.check_instance_created(name) for cls in (MMLogger, MessageHub, Visualizer, DefaultScope))
 
 
 @contextmanager
@@ -86,15 +83,15 @@ def being_current(parts: Sequence[Any], scope: str) -> Iterator[None]:
         scope: the run's default scope.
     """
     named = [(type(part), part.instance_name) for part in parts if isinstance(part, ManagerMixin)]
-    before = [(registry_class, registry_class.make_current(name)) for registry_class, name in named]
+    before = [(cls, cls.make_current(name)) for cls, name in named]
     try:
         with DefaultScope.overwrite_default_scope(scope):
             yield
     finally:
-        for registry_class, earlier in before:
+        for cls, earlier in before:
             if earlier is not None:
-                base = registry_class
-                if issubclass(registry_class, Visualizer):
+                base = cls
+                if issubclass(cls, Visualizer):
                     base = Visualizer
                 base.make_current(earlier)
 

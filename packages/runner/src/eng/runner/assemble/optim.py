@@ -198,31 +198,38 @@ def _checked(scheduler: object) -> Any:
             name = type(scheduler).__name__
         raise TypeError(f"a parameter scheduler is an object or a config, got {name}")
     if not hasattr(scheduler, "by_epoch"):
-        raise _foreign(type(scheduler))
+        raise _not_of_eng(type(scheduler))
     return scheduler
 
 
 def _refuse_torchs(scheduler_type: object) -> None:
     """Refuses torch's own schedulers, which do not say whether they count epochs or iterations."""
-    cls = scheduler_type
-    if isinstance(scheduler_type, str):
-        cls = PARAM_SCHEDULERS.get(scheduler_type)
+    cls = _scheduler_class(scheduler_type)
     torchs = (torch.optim.lr_scheduler.LRScheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
     if isinstance(cls, type) and issubclass(cls, torchs) and not hasattr(cls, "by_epoch"):
-        raise _foreign(cls, f", dict(type={cls.__name__!r}, ...)")
+        raise _not_of_eng(cls, f", dict(type={cls.__name__!r}, ...)")
 
 
-def _foreign(kind: type, example: str = "") -> TypeError:
+def _scheduler_class(scheduler_type: object) -> object:
+    """The class that a scheduler's ``type`` names; what is no name is given back as it is."""
+    if isinstance(scheduler_type, str):
+        return PARAM_SCHEDULERS.get(scheduler_type)
+    return scheduler_type
+
+
+def _not_of_eng(scheduler_class: type, example: str = "") -> TypeError:
+    """The error for a scheduler that does not say whether it counts epochs or iterations."""
+    name = f"{scheduler_class.__module__}.{scheduler_class.__name__}"
     return TypeError(
         "param_scheduler takes schedulers of eng.optim, which step by epoch or by iteration as they say, got "
-        f"{kind.__module__}.{kind.__name__}: eng.optim has one of its own for most of torch's names{example}"
+        f"{name}: eng.optim has one of its own for most of torch's names{example}"
     )
 
 
 def _count_iterations(cfg: MutableMapping[str, Any]) -> None:
     """Makes a schedule of a run that counts iterations count them too, where its config does not say what it counts."""
     counts_epochs = cfg.get("by", "epoch") == "epoch" and cfg.get("by_epoch", True)
-    if cfg.get("convert_to_iter_based") or not counts_epochs or _follows_metric(cfg.get("type")):
+    if cfg.get("convert_to_iter_based") or not counts_epochs or follows_metric(_scheduler_class(cfg.get("type"))):
         return
     if "by_epoch" not in cfg and "by" not in cfg:
         cfg["by_epoch"] = False
@@ -232,13 +239,6 @@ def _count_iterations(cfg: MutableMapping[str, Any]) -> None:
         "out, or set convert_to_iter_based=True",
         cfg.get("type"),
     )
-
-
-def _follows_metric(scheduler_type: object) -> bool:
-    cls = scheduler_type
-    if isinstance(scheduler_type, str):
-        cls = PARAM_SCHEDULERS.get(scheduler_type)
-    return follows_metric(cls)
 
 
 def _end_of(cfg: Mapping[str, Any], optim_wrapper: OptimWrapper, max_epochs: int, max_iters: int) -> int:

@@ -46,7 +46,7 @@ def ending(runner: Run, error: BaseException | None) -> tuple[str, dict[str, Any
     return "failed", {**facts, "error": masked(f"{type(error).__name__}: {error}")}
 
 
-def best_scores(runner: Any) -> dict[str, float]:
+def best_scores(runner: Run) -> dict[str, float]:
     """The best values of the metrics by which a run keeps its best checkpoints.
 
     Args:

@@ -52,20 +52,16 @@ def optimizer_differences(optim_wrapper: OptimWrapper, saved: object, take: Sequ
         take: dotted keys whose present values are used instead.
     """
     lines = []
-    for name, wrapper, state in _pairs(optim_wrapper, saved):
-        if not isinstance(wrapper, BaseOptimWrapper):
-            continue
+    for name, wrapper, state in _pairs_of_eng(optim_wrapper, saved):
         for key, before, now, count in wrapper.differing_settings(state):
-            groups = counted(count, "parameter group")
             path = f"optim_wrapper{name}.optimizer.{key}"
-            is_taken = covers(take, path)
-            if is_taken:
+            if covers(take, path):
                 first, second = "", ", which is taken"
             else:
                 first, second = ", which is used,", f" ({how_to_take(path)})"
             lines.append(
-                f"optim_wrapper{name}: {key} of {groups} is {before!r} in the checkpoint{first} and {now!r} in "
-                f"the config{second}"
+                f"optim_wrapper{name}: {key} of {counted(count, 'parameter group')} is {before!r} in the checkpoint{first} "
+                f"and {now!r} in the config{second}"
             )
     return lines
 
@@ -73,16 +69,15 @@ def optimizer_differences(optim_wrapper: OptimWrapper, saved: object, take: Sequ
 def kept_values(optim_wrapper: OptimWrapper, saved: object, take: Sequence[str] = ()) -> dict[str, str]:
     """Hyperparameters by dotted key that are the checkpoint's and not the config's, as text.
 
-    The arguments are those of :func:`optimizer_differences`. Where groups have several values, that of the most groups
-    counts.
+    The arguments are those of :func:`optimizer_differences`. Where parameter groups have different values of one key, the
+    value that most groups have counts.
     """
     values = {}
-    for name, wrapper, state in _pairs(optim_wrapper, saved):
-        if isinstance(wrapper, BaseOptimWrapper):
-            for key, before, _, _ in sorted(wrapper.differing_settings(state), key=lambda row: row[3]):
-                path = f"optim_wrapper{name}.optimizer.{key}"
-                if not covers(take, path):
-                    values[path] = repr(before)
+    for name, wrapper, state in _pairs_of_eng(optim_wrapper, saved):
+        for key, before, _, _ in sorted(wrapper.differing_settings(state), key=lambda row: row[3]):
+            path = f"optim_wrapper{name}.optimizer.{key}"
+            if not covers(take, path):
+                values[path] = repr(before)
     return values
 
 
@@ -102,9 +97,9 @@ def check_optimizers(optim_wrapper: OptimWrapper, saved: object, saved_classes: 
         if dict(saved_classes) != mine:
             raise ResumeError(_other_optimizer(_classes(saved_classes), _classes(mine)))
         return
-    for name, wrapper, state in _pairs(optim_wrapper, saved):
+    for name, wrapper, state in _pairs_of_eng(optim_wrapper, saved):
         groups = state.get("param_groups", ())
-        if not groups or not isinstance(wrapper, BaseOptimWrapper):
+        if not groups:
             continue
         defaults = wrapper.defaults
         if not isinstance(defaults, Mapping) or not defaults:  # an optimizer of another library may have none
@@ -185,6 +180,15 @@ def _pairs(optim_wrapper: OptimWrapper, saved: Any) -> Iterator[tuple[str, Any, 
             state = saved.get(name)
         if isinstance(state, Mapping):
             yield (f".{name}" if name else ""), wrapper, state
+
+
+def _pairs_of_eng(
+    optim_wrapper: OptimWrapper, saved: object
+) -> Iterator[tuple[str, BaseOptimWrapper, Mapping[str, Any]]]:
+    """The pairs of :func:`_pairs` without the wrappers of other libraries, whose settings cannot be read."""
+    for name, wrapper, state in _pairs(optim_wrapper, saved):
+        if isinstance(wrapper, BaseOptimWrapper):
+            yield name, wrapper, state
 
 
 def _classes(by_name: Mapping[str, str]) -> str:
