@@ -57,16 +57,15 @@ def recorded(act: Callable[[], object]) -> list[str]:
     return calls
 
 
-def places(steps: list[str], calls: list[str]) -> list[int]:
-    """Where each step is passed for the first time behind the one before; fails at the first that is not."""
-    passed, position = [], 0
-    for step in steps:
+def assert_passed_in_order(steps: list[str], calls: list[str]) -> None:
+    """Fails at the first step that is not passed behind the step before."""
+    assert len(steps) > 2, f"the page names only {steps}"
+    position = 0
+    for before, step in zip(["the start", *steps], steps, strict=False):
         ending = f".{step.removeprefix('.')}"
-        position = next((i for i in range(position, len(calls)) if f".{calls[i]}".endswith(ending)), -1)
-        assert position >= 0, f"{step} is not passed behind {steps[: len(passed)][-1:]}"
-        passed.append(position)
-        position += 1
-    return passed
+        passed = next((i for i in range(position, len(calls)) if f".{calls[i]}".endswith(ending)), None)
+        assert passed is not None, f"{step} is not passed behind {before}"
+        position = passed + 1
 
 
 @pytest.fixture
@@ -89,7 +88,9 @@ def test_a_batch_passes_the_functions_that_the_page_names(runner):
     runner.train()
     assert len(iterations) == 2
     calls = iterations[-1]
-    places([step for step in steps if step not in ("before_train_iter", "after_train_iter", "forward")], calls)
+    assert_passed_in_order(
+        [step for step in steps if step not in ("before_train_iter", "after_train_iter", "forward")], calls
+    )
     once = [
         step for step in steps if step not in ("Runner.call_hook", "HookList.call", "forward") and "_iter" not in step
     ]
@@ -100,7 +101,7 @@ def test_a_checkpoint_passes_the_functions_that_the_page_names(runner, tmp_path)
     runner.train()
     steps = walk("A checkpoint")[1:]
     calls = recorded(lambda: runner.save_checkpoint(str(tmp_path), "one.pth"))
-    places([step for step in steps if "CheckpointWriter" not in step], calls)
+    assert_passed_in_order([step for step in steps if "CheckpointWriter" not in step], calls)
     assert sum(call.endswith("RunState.collect") for call in calls) == 1
 
 
@@ -108,4 +109,4 @@ def test_a_key_of_a_config_passes_the_functions_that_the_page_names(tmp_path):
     (tmp_path / "base.py").write_text("a = 1\n", encoding="utf-8")
     (tmp_path / "child.py").write_text("_base_ = './base.py'\nb = 2\n", encoding="utf-8")
     calls = recorded(lambda: Config.fromfile(tmp_path / "child.py"))
-    places(walk("A key of a config"), calls)
+    assert_passed_in_order(walk("A key of a config"), calls)

@@ -53,6 +53,13 @@ def test_message(files: dict[str, str], kind: type[Exception], match: str, write
         Config.fromfile(write(**files).name)
 
 
+def test_an_empty_folder_is_not_said_to_be_missing(write: Write) -> None:
+    config = write(a_py="_base_ = 'empty/b.py'")
+    (config.parent / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"empty/b.py' does not exist$"):
+        Config.fromfile(config)
+
+
 @pytest.mark.parametrize(
     ("files", "kind", "place"),
     [

@@ -57,7 +57,7 @@ class Step:
 
     def __str__(self) -> str:
         text = repr(self.value)
-        if not (len(text) <= 60):
+        if len(text) > 60:
             text = text[:57] + "…"
         if self.where != self.layer:
             return f"{self.layer:<20}  {self.where}  = {text}"

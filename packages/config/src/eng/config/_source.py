@@ -1,4 +1,4 @@
-# ruff: noqa: PTH112, PTH119, PTH120, PTH122, PTH208  # paths may be URLs
+# ruff: noqa: PTH112, PTH122, PTH208  # paths may be URLs
 """Reading the text of a config: from disk or by URL, always UTF-8, never absurdly large."""
 
 from __future__ import annotations
@@ -109,18 +109,20 @@ def _directory(path: str) -> IsADirectoryError:
     return IsADirectoryError(f"{path} is a directory, expected a config file ({', '.join(FORMATS)})")
 
 
-def _not_found(path: str, wanted_by: str | None) -> FileNotFoundError:
-    from .errors import hint
+def _near_file(name: str, siblings: list[str]) -> str:
+    from .errors import hint, near_names
 
-    folder = os.path.dirname(path) or "."
-    siblings = []
-    if os.path.isdir(folder):
-        siblings = os.listdir(folder)
-    close = "; its folder does not exist either"
-    if siblings:
-        close = hint(os.path.basename(path), siblings)
-    if not ("did you mean" in close or not siblings):
-        close = ""
+    if near_names(name, siblings):
+        return hint(name, siblings)
+    return ""
+
+
+def _not_found(path: str, wanted_by: str | None) -> FileNotFoundError:
+    folder, name = os.path.split(path)
+    if os.path.isdir(folder or "."):
+        close = _near_file(name, os.listdir(folder or "."))
+    else:
+        close = "; its folder does not exist either"
     if wanted_by is None:
         return FileNotFoundError(f"config file {path!r} does not exist{close}")
     return BaseFileNotFoundError(f"{wanted_by}: base config {path!r} does not exist{close}")

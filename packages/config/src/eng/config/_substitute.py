@@ -198,8 +198,6 @@ def _environment(match: re.Match[str], source: Source, line: int, trust: bool, t
     name, default = match["env"], match["default"]
     if default is not None:
         default = default.strip()
-    else:
-        default = None
     value = None
     if trust:
         value = os.environ.get(name)

@@ -1,4 +1,4 @@
-"""A quiet end of gloo's threads."""
+"""Waiting for gloo's threads before the interpreter ends."""
 
 from __future__ import annotations
 
@@ -22,8 +22,11 @@ def wait_for_gloo_threads() -> None:
     deadline = time.monotonic() + _LIMIT_S
     quiet_polls = 0
     # Twice: a thread that waits for the interpreter's lock sleeps too, and gets the lock between the two polls.
-    while quiet_polls < 2 and _states() and time.monotonic() < deadline:
-        quiet_polls = quiet_polls + 1 if _states() == {"S"} else 0
+    while quiet_polls < 2 and (states := _states()) and time.monotonic() < deadline:
+        if states == {"S"}:
+            quiet_polls += 1
+        else:
+            quiet_polls = 0
         time.sleep(_POLL_S)
 
 

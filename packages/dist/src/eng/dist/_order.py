@@ -52,10 +52,12 @@ def interleaved(parts: Sequence[Sequence[Any]], size: int) -> list[Any]:
     ]
 
 
-def _numbers(size: int) -> str:
-    if not size:
-        return "is empty"
-    return "has one sample, number 0" if size == 1 else f"has samples 0 to {size - 1}"
+def _sample_range(size: int) -> str:
+    if size > 1:
+        return f"has samples 0 to {size - 1}"
+    if size == 1:
+        return "has one sample, number 0"
+    return "is empty"
 
 
 def indexed(parts: Sequence[tuple[Sequence[int], Sequence[Any]]], size: int) -> list[Any]:
@@ -78,7 +80,7 @@ def indexed(parts: Sequence[tuple[Sequence[int], Sequence[Any]]], size: int) -> 
     for rank, (indices, results) in enumerate(parts):
         for index, result in zip(indices, results, strict=True):
             if not 0 <= index < size:
-                raise ResultsError(f"rank {rank} has a result of sample {index}, but the dataset {_numbers(size)}")
+                raise ResultsError(f"rank {rank} has a result of sample {index}, but the dataset {_sample_range(size)}")
             result_of.setdefault(int(index), result)
     if len(result_of) != size:
         missing = [index for index in range(size) if index not in result_of]

@@ -159,7 +159,8 @@ class PeerFailedError(DistError, RuntimeError):
 
     def __init__(self, rank: int | str, traceback: str | None = None, host: str | None = None) -> None:
         self.rank = -1 if isinstance(rank, str) else rank
-        self.traceback, self.host = traceback, host
+        self.traceback = traceback
+        self.host = host
         where = f", on {host}," if host else ""
         super().__init__(
             rank

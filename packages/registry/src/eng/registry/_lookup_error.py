@@ -63,26 +63,14 @@ def unknown_type(name: str, registry: SearchedRegistry) -> UnknownTypeError:
 
 def scopes_searched(name: str, registry: SearchedRegistry) -> list[str]:
     """The scopes that a look-up of `name` from `registry` visits, in order."""
-    scope, _ = registry.split_scope_key(name)
-    if scope is None:
-        named = None
-    else:
-        named = registry.of_scope(scope)
-    return [node.scope for node in line_of(registry if named is None else named)]
+    return [node.scope for node in line_of(_start_of_search(name, registry))]
 
 
 def near_names(name: str, registry: SearchedRegistry, count: int = 3) -> list[str]:
     """Registered names that look like `name`: those that the look-up visits, else those of other scopes of the tree."""
-    scope, bare = registry.split_scope_key(name)
-    if scope is None:
-        named = None
-    else:
-        named = registry.of_scope(scope)
+    _, bare = registry.split_scope_key(name)
     own_line = list(line_of(registry))
-    if named is None:
-        visited = own_line
-    else:
-        visited = list(line_of(named))
+    visited = list(line_of(_start_of_search(name, registry)))
     others = [node for node in tree_below(registry.root) if node not in visited]
     for nodes in (visited, others):
         names = {
@@ -94,6 +82,17 @@ def near_names(name: str, registry: SearchedRegistry, count: int = 3) -> list[st
         if matches:
             return matches
     return []
+
+
+def _start_of_search(name: str, registry: S) -> S:
+    """The registry of the scope in front of `name`; `registry` where there is no scope, or none of the tree."""
+    scope, _ = registry.split_scope_key(name)
+    named = None
+    if scope is not None:
+        named = registry.of_scope(scope)
+    if named is None:
+        return registry
+    return named
 
 
 def _closest_shown(bare: str, names: Mapping[str, str], count: int) -> list[str]:

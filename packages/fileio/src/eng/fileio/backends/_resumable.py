@@ -96,7 +96,7 @@ class Patience:
 
 
 def is_break(error: Exception) -> bool:
-    """Whether an error tells of the connection or of a server in trouble, so that the same request may succeed later.
+    """Whether an error comes from the connection or from a server in trouble, so that the same request may succeed later.
 
     Example:
         >>> is_break(ConnectionResetError()), is_break(PermissionError())
@@ -159,7 +159,7 @@ def _send_parts(
     with ThreadPoolExecutor(parallel) as senders:
         try:
             return list(senders.map(send, range(math.ceil(len(data) / size))))
-        except BaseException:  # the pool waits for its threads, which would go on trying while the storage is away
+        except BaseException:  # the pool waits for its threads, which would repeat requests until their patience ends
             patience.end()
             senders.shutdown(wait=False, cancel_futures=True)
             raise

@@ -176,9 +176,8 @@ def _is_registered_later(name: str, registry: Registry, packages: set[str]) -> b
 def _near_anywhere(name: str, registry: Registry) -> list[str]:
     """Names near to `name` in the registries of other kinds, of which the code of a parent may choose one."""
     registries = (scoped(root) for root in ROOT_REGISTRIES if root is not registry.root)
-    return sorted({candidate for registry_of_kind in registries for candidate in near_names(name, registry_of_kind)})[
-        :3
-    ]
+    candidates = {candidate for registry_of_kind in registries for candidate in near_names(name, registry_of_kind)}
+    return sorted(candidates)[:3]
 
 
 def all_names() -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from typing import Any, TypeAlias
@@ -123,9 +123,9 @@ class _Walk:
     def visit(self, value: Any, shape: Shape | None, context: Context) -> Items:
         """`value` as a part, a list of parts, or something else that is nothing to check."""
         if isinstance(value, (list, tuple)):
-            if isinstance(shape, Node) and shape.takes_data and not any("type" in item for item in _mappings(value)):
+            if _is_one_object(value, shape):
                 return
-            for index, item in enumerate(value if not getattr(shape, "is_single", False) else ()):
+            for index, item in enumerate(value):
                 yield from self.visit(item, shape, context.below(f"[{index}]"))
         elif isinstance(value, Mapping):
             if isinstance(shape, (Node, Plain)) or shape is None:
@@ -229,8 +229,13 @@ class _Walk:
             yield from self.visit(value, inner or Node(shape.registry, needs_type=False), inside)
 
 
-def _mappings(values: Iterable[Any]) -> Iterator[Mapping[str, Any]]:
-    return (value for value in values if isinstance(value, Mapping))
+def _is_one_object(items: Sequence[Any], shape: Shape | None) -> bool:
+    """Whether a list is data, such as samples or batches, and not several parts."""
+    if isinstance(shape, Plain):
+        return shape.is_single
+    if isinstance(shape, Node) and shape.takes_data:
+        return not any(isinstance(item, Mapping) and "type" in item for item in items)
+    return False
 
 
 def _is_type(value: Any) -> bool:
