@@ -12,9 +12,11 @@ from typing import Any
 
 from .process import this_process
 
-__all__ = ["STAMP", "START_FILE", "claim_start", "job_name", "read_start", "start_number"]
+__all__ = ["PASSPORT", "STAMP", "START_FILE", "claim_start", "job_name", "read_record", "read_start", "start_number"]
 
 START_FILE = "start.json"
+PASSPORT = "passport.json"
+"""What a start was: its config, code, data and versions; see :mod:`eng.runner.passport`."""
 STAMP = re.compile(r"\d{8}_\d{6}(_\d+)?$")
 
 
@@ -52,12 +54,19 @@ def job_name() -> str | None:
 
 
 def read_start(folder: str | Path) -> dict[str, Any]:
-    """What a start wrote about itself; nothing where it wrote none, or none that can be read."""
+    """What a start wrote about itself; empty where there is no such file, or none that can be read."""
+    return read_record(Path(folder) / START_FILE)
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """The mapping in a JSON file; empty where there is no such file, or one that holds no mapping."""
     try:
-        facts = json.loads((Path(folder) / START_FILE).read_bytes())
+        record = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
-    return facts if isinstance(facts, dict) else {}
+    if isinstance(record, dict):
+        return record
+    return {}
 
 
 def start_number(folder: str | Path) -> int:

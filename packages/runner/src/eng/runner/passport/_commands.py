@@ -103,7 +103,7 @@ def reproduce(ctx: click.Context, run: str, work_dir: Path | None, trust: bool) 
     if not trust:
         click.echo("--trust starts it: its config may execute code. The training data are compared then.")
         return 0
-    return _start(ctx, start, plan, target)
+    return _start(ctx, start, plan, plan.config.absolute(), target)
 
 
 def _tell_lost(lines: list[str]) -> None:
@@ -111,13 +111,12 @@ def _tell_lost(lines: list[str]) -> None:
         click.echo(f"not restored: {printable(line, one_line=True)}", err=True)
 
 
-def _start(ctx: click.Context, start: Start, plan: Plan, target: Path) -> int:
-    """Starts a run again, from the folder in which it was started."""
+def _start(ctx: click.Context, start: Start, plan: Plan, config: Path, target: Path) -> int:
+    """Starts a run again with its config, from the folder in which it was started."""
     from eng.runner._commands import _run as start_run
 
     from .plan import TellDataHook
 
-    config = Path(str(plan.config)).absolute()
     with _standing_in(plan):
         cfg: Any = ctx.obj.load_config(config)
         cfg.work_dir = str(target)

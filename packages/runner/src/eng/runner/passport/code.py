@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import subprocess
 import sys
@@ -11,6 +10,8 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
+
+from eng.logging.starts import PASSPORT, read_record
 
 # No setting of a repository may start another program.
 _GIT = ("git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "--no-optional-locks")
@@ -20,7 +21,7 @@ INSTALLED = re.compile(r"[/\\](?:site|dist)-packages[/\\]")
 """Finds in a path the folder into which Python's packages are installed."""
 # Name of the folder of a start, which is its time.
 _START = "[0-9]" * 8 + "_" + "[0-9]" * 6
-# Files beside git's that are code; a run leaves logs, checkpoints and compiled files.
+# Of the files that git does not know, these are code; others are logs, checkpoints and compiled files of runs.
 _CODE = frozenset(
     [
         ".py",
@@ -66,7 +67,7 @@ class CodeVersion:
 
     @property
     def revision(self) -> str | None:
-        """The commit that is checked out; None outside of a repository."""
+        """The commit that is checked out; None outside a repository."""
         return self._read()[0]
 
     @property
@@ -141,18 +142,12 @@ def project_folder(config_file: str | None) -> Path | None:
     if not file:
         return None
     folder = Path(file).absolute().parent
-    return _recorded_folder(folder / "passport.json") or folder
-
-
-def _recorded_folder(passport: Path) -> Path | None:
-    try:
-        record = json.loads(passport.read_bytes())
-        recorded = Path(record["folder"], record["config_file"]).parent
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-    if recorded.is_dir():
-        return recorded
-    return None
+    record = read_record(folder / PASSPORT)
+    if record.get("folder") and record.get("config_file"):
+        recorded = Path(str(record["folder"]), str(record["config_file"])).parent
+        if recorded.is_dir():
+            return recorded
+    return folder
 
 
 def source_files(parts: Iterable[Any], folder: Path | None) -> dict[str, Path]:

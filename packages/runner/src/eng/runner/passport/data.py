@@ -8,12 +8,10 @@ import io
 import logging
 import random
 import re
-import tempfile
 import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from numbers import Number
 from pathlib import Path
@@ -27,12 +25,14 @@ from eng.dataset._loader_parts import dataset_of
 from eng.dataset.utils import length_of
 from eng.registry import ManagerMixin
 
-from .library_data import is_of_library, library_content
+from .library_data import TEMPORARY, is_of_library, length_or_none, library_content, spread_bytes
 
 SCHEME = 2
 """Number of the way in which a fingerprint is taken: those of two ways cannot be compared."""
 
-_LIMIT = 4096  # elements of one array, characters of one text, or items of one list that are looked at
+_LIMIT = (
+    4096  # characters of one text; elements of one array or list, of which a longer one gives less than twice as many
+)
 _DEPTH = 4
 _PLAIN = (str, int, float, bool, type(None))
 # Objects of the process and of the run, whose attributes name log files and times.
@@ -41,10 +41,7 @@ _OF_THE_RUN = (ManagerMixin, logging.Logger, logging.Handler, ModuleType, io.IOB
 _SETTINGS = (argparse.Namespace, SimpleNamespace)
 _ADDRESS = " at 0x"
 _ADDRESSES = re.compile(r" at 0x[0-9a-fA-F]+")
-_TEMPORARY = str(Path(tempfile.gettempdir()) / "tmp")
-_TEMPORARY_NAMES = re.compile(re.escape(_TEMPORARY) + r"[a-z0-9_]{8}(?![a-z0-9_])")
-
-
+_TEMPORARY_NAMES = re.compile(re.escape(TEMPORARY) + r"[a-z0-9_]{8}(?![a-z0-9_])")
 _DAY_S = 86400.0
 
 
@@ -64,9 +61,9 @@ def data_facts(dataloader: object) -> dict[str, Any]:
     """Class, length and fingerprint of what a dataloader reads.
 
     A dataset with a method ``fingerprint()`` answers for itself. For others the fingerprint covers the settings, arrays and
-    lists in its attributes (up to 4096 evenly spread elements of each), and name and size of the files that they name. What differs between two
-    processes that read the same data does not count: the order of sets, addresses, names of temporary folders, times, and
-    what libraries keep for themselves. Of a library's object its tables, arrays and files count.
+    lists in its attributes (evenly spread elements of those with more than 4096), and name and size of the files that they
+    name. What differs between two processes that read the same data does not count: the order of sets, addresses, names of
+    temporary folders, times, and what libraries keep for themselves. Of a library's object its tables, arrays and files count.
 
     Args:
         dataloader: of a run; None gives nothing.
@@ -106,7 +103,7 @@ def _parts(value: object, depth: int, walk: _Walk) -> Iterator[bytes]:
     elif isinstance(value, (str, bytes, Number, type(None))):
         yield _scalar(value)
     elif isinstance(value, (torch.Tensor, np.ndarray)):
-        yield from _array(value)
+        yield from spread_bytes(value, _LIMIT)
     elif isinstance(value, Path):
         yield _scalar(str(value))
     elif depth == 0 or id(value) in walk.seen or isinstance(value, (type, *_OF_THE_RUN)):
@@ -149,9 +146,7 @@ def _attributes(value: object, depth: int, walk: _Walk) -> Iterator[bytes]:
     Names that stand in an attribute count without their order, which may be that of a set in this process
     (``tuple(set(...))``), unless there is one per sample: then the order is that of the samples.
     """
-    length = None
-    with suppress(Exception):  # code of others, in an object that may be half made
-        length = length_of(value)
+    length = length_or_none(value)
     for name, item in getattr(value, "__dict__", {}).items():
         if name.startswith("__"):
             continue
@@ -196,8 +191,8 @@ def _text(value: str) -> bytes:
     """A text without what is new in each process: the address in a default repr, the name of a temporary folder."""
     if _ADDRESS in value:
         value = _ADDRESSES.sub(_ADDRESS, value)
-    if _TEMPORARY in value:
-        value = _TEMPORARY_NAMES.sub(_TEMPORARY, value)
+    if TEMPORARY in value:
+        value = _TEMPORARY_NAMES.sub(TEMPORARY, value)
     return value.encode("utf-8", "surrogatepass")
 
 
@@ -209,17 +204,3 @@ def _file_size(name: str) -> bytes:
         return b""
     except (OSError, ValueError):
         return b""
-
-
-def _array(value: torch.Tensor | np.ndarray[Any, Any]) -> Iterator[bytes]:
-    """Type, shape and up to ``_LIMIT`` evenly spread elements of a tensor or array."""
-    yield f"{value.dtype}{tuple(value.shape)}".encode()
-    if isinstance(value, torch.Tensor):
-        if value.device.type != "cpu" or value.layout is not torch.strided:
-            return
-        flat = value.detach().reshape(-1)
-        chosen = flat[:: max(len(flat) // _LIMIT, 1)].contiguous()
-        yield chosen.view(torch.uint8).numpy().tobytes() if len(chosen) else b""
-    elif value.dtype != object:
-        flat_array = value.reshape(-1)
-        yield flat_array[:: max(len(flat_array) // _LIMIT, 1)].tobytes()

@@ -17,7 +17,6 @@ from .masking import masked_settings
 # A resume differs from the saved run in these by what it is.
 _OF_THE_START = frozenset({"resume", "load_from", "cfg", "experiment_name"})
 _LIBRARIES = ("numpy", "torchvision", "timm", "transformers", "mmcv", "mmcv-lite", "eng-runner")
-_ABSENT = object()
 FILE = "file "
 """Begins the key of a source file among the facts of the code; the name of its module follows."""
 
@@ -100,13 +99,25 @@ def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[s
     for section in ("config", "code", "data", "versions"):
         old, new = before.get(section), now.get(section)
         if isinstance(old, Mapping) and isinstance(new, Mapping):
-            for key in dict.fromkeys((*old, *new)):
-                first, second = old.get(key, _ABSENT), new.get(key, _ABSENT)
-                if first != second and _is_comparable(section, str(key), old, new):
-                    rows.append((section, str(key), _shown(first), _shown(second)))
+            rows += (row for row in changed_rows(section, old, new) if _is_comparable(section, row[1], old, new))
     if before.get("world_size", now.get("world_size")) != now.get("world_size"):
         rows.append(("world_size", "world_size", str(before["world_size"]), str(now.get("world_size"))))
     return rows
+
+
+def changed_rows(section: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    """The entries in which two mappings differ, as :func:`differing` gives them."""
+    for key in dict.fromkeys((*old, *new)):
+        first, second = str(old.get(key, "absent")), str(new.get(key, "absent"))
+        if first != second:  # compared as text: NaN is not equal to itself
+            yield section, str(key), first, second
+
+
+def as_mapping(value: object) -> Mapping[str, Any]:
+    """A mapping that was read from a file; an empty one where something else stands there."""
+    if isinstance(value, Mapping):
+        return value
+    return {}
 
 
 def _is_comparable(section: str, key: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
@@ -124,7 +135,7 @@ def unknown_lines(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str
         before: facts of one run.
         now: facts of another run.
     """
-    old, new = (facts.get("data") or {} for facts in (before, now))
+    old, new = (as_mapping(facts.get("data")) for facts in (before, now))
     lines = []
     if old and new and old.get("scheme") != new.get("scheme"):
         lines.append(
@@ -136,9 +147,3 @@ def unknown_lines(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str
             f"data, samples of {', '.join(names)}: unknown whether they are the same, as they are known only when they are read"
         )
     return lines
-
-
-def _shown(value: object) -> str:
-    if value is _ABSENT:
-        return "absent"
-    return str(value)

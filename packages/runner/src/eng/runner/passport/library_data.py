@@ -18,9 +18,10 @@ from eng.dataset.utils import length_of
 
 from .code import INSTALLED
 
-__all__ = ["is_of_library", "library_content"]
+__all__ = ["TEMPORARY", "is_of_library", "library_content", "length_or_none", "spread_bytes"]
 
-_TEMPORARY = str(Path(tempfile.gettempdir()) / "tmp")
+TEMPORARY = str(Path(tempfile.gettempdir()) / "tmp")
+"""How the paths of temporary files and folders begin."""
 _DEPTH = 6
 _MOST_OBJECTS = 2000
 _MOST_ITEMS = 256
@@ -65,9 +66,7 @@ def library_content(value: object, unknown: set[str]) -> list[bytes]:
         value: the object.
         unknown: gets the name of its class where it gives samples and none of them can be compared.
     """
-    length = None
-    with suppress(Exception):  # code of others, in an object that may be half made
-        length = length_of(value)
+    length = length_or_none(value)
     parts = sorted(set(_contents(value, _DEPTH, {}, has_length=length is not None)))
     if not parts and (isinstance(value, Iterable) or hasattr(value, "__getitem__")):
         unknown.add(type(value).__qualname__)
@@ -79,8 +78,8 @@ def _contents(value: object, depth: int, seen: dict[int, Any], *, has_length: bo
     if isinstance(value, (str, Path)):
         yield from _file(str(value))
     elif isinstance(value, (torch.Tensor, np.ndarray)):
-        if has_length:
-            yield from _array_part(value)
+        if has_length and value.ndim:  # an array without dimensions may be a counter
+            yield from spread_bytes(value, _MOST_ITEMS)
     elif _is_table(value):
         yield _table(value)
     elif depth and id(value) not in seen and len(seen) < _MOST_OBJECTS and not isinstance(value, type):
@@ -100,7 +99,7 @@ def _items(value: object) -> list[Any]:
 
 
 def _file(name: str) -> Iterator[bytes]:
-    if len(name) > 4096 or not ("/" in name or "." in name) or name.startswith(_TEMPORARY):
+    if len(name) > 4096 or not ("/" in name or "." in name) or name.startswith(TEMPORARY):
         return
     with suppress(OSError, ValueError):
         path = Path(name)
@@ -108,14 +107,27 @@ def _file(name: str) -> Iterator[bytes]:
             yield f"file {_DIGEST.sub('', path.name)} {path.stat().st_size}".encode("utf-8", "surrogatepass")
 
 
-def _array_part(value: torch.Tensor | np.ndarray[Any, Any]) -> Iterator[bytes]:
+def length_or_none(value: object) -> int | None:
+    """The length of an object whose code is not eng's; None where it has none, or fails to tell."""
+    with suppress(Exception):  # the object may be half initialised
+        return length_of(value)
+    return None
+
+
+def spread_bytes(value: torch.Tensor | np.ndarray[Any, Any], count: int) -> Iterator[bytes]:
+    """Type, shape and evenly spread elements of a tensor or array: all up to ``count``, and of more less than twice as many.
+
+    Elements are left out where they are objects or do not lie in this process's memory.
+    """
+    yield f"{value.dtype}{tuple(value.shape)}".encode()
     if isinstance(value, torch.Tensor):
-        if value.device.type != "cpu" or value.layout is not torch.strided or value.dtype is torch.bfloat16:
-            return
-        value = value.detach().numpy()
-    if value.dtype != object and value.ndim:
-        flat = value.reshape(-1)
-        yield f"{value.dtype}{value.shape}".encode() + flat[:: max(len(flat) // _MOST_ITEMS, 1)].tobytes()
+        if value.device.type == "cpu" and value.layout is torch.strided:
+            flat = value.detach().reshape(-1)
+            chosen = flat[:: max(len(flat) // count, 1)].contiguous()
+            yield chosen.view(torch.uint8).numpy().tobytes() if len(chosen) else b""
+    elif value.dtype != object:
+        flat_array = value.reshape(-1)
+        yield flat_array[:: max(len(flat_array) // count, 1)].tobytes()
 
 
 def _is_table(value: object) -> bool:

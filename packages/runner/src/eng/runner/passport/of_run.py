@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from eng.runner.run import Run
 
 from .ending import ending
 from .record import Passport
+
+if TYPE_CHECKING:
+    from eng.runner.state.run_state import RunState
 
 
 class RecordedRun(Run, Protocol):
@@ -16,8 +19,8 @@ class RecordedRun(Run, Protocol):
     passport: Passport
 
     @property
-    def state(self) -> Any:
-        """Where the run began: ``parent`` and ``has_begun_training``."""
+    def state(self) -> RunState:
+        """Where the run began, and what its checkpoints hold."""
 
 
 def write_passport(runner: RecordedRun) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from eng.hooks import Hook
+from eng.logging.starts import PASSPORT
 
 from .code import CodeVersion, file_digest, project_folder
-from .facts import FILE, differing, unknown_lines, versions
+from .facts import FILE, as_mapping, differing, unknown_lines, versions
 from .masking import HIDDEN
-from .record import CONFIG, PASSPORT, packages
+from .record import CONFIG, packages
 from .runs import Start, package_rows
 
 __all__ = ["Plan", "TellDataHook", "data_lines", "plan_of"]
@@ -26,8 +27,8 @@ class Plan:
         config: its config; None where it cannot be written as text.
         seed: its seed; None where none is recorded.
         folder: from which it was started; None where that is gone.
-        checkpoint: that it went on from; None where it began anew, or the file is gone.
         import_folder: that held its config file and the modules beside it; None where that is gone.
+        checkpoint: that it went on from; None where it began anew, or the file is gone.
         lost: what cannot be restored, as lines.
     """
 
@@ -45,48 +46,63 @@ def plan_of(start: Start) -> Plan:
     Args:
         start: of the run.
     """
-    passport = start.passport
-    config = None
-    if (start.folder / CONFIG).is_file():
-        config = start.folder / CONFIG
-    if config:
-        lost = []
-    else:
-        lost = ["the config: the run was not built from one that can be written as text"]
-    seeds = passport.get("seeds")
-    seed = None
-    if isinstance(seeds, Mapping):
-        seed = seeds.get("seed")
+    passport, lost = start.passport, []
+    config: Path | None = start.folder / CONFIG
+    if not (start.folder / CONFIG).is_file():
+        config = None
+        lost.append("the config: the run was not built from one that can be written as text")
+    seed = as_mapping(passport.get("seeds")).get("seed")
     if not isinstance(seed, int):
         seed = None
         lost.append("the seed: none is recorded")
-    hidden = passport.get("config")
-    if isinstance(hidden, Mapping):
-        lost += [f"the value of {key}: it is a secret" for key, value in hidden.items() if HIDDEN in str(value)]
-    folder = _existing(str(passport.get("folder") or ""))
+    settings = as_mapping(passport.get("config")).items()
+    lost += [f"the value of {key}: it is a secret" for key, value in settings if HIDDEN in str(value)]
     project = _project_of(passport)
     lost += [*_code_lines(passport, project), *_library_lines(passport)]
-    checkpoint = _checkpoint_of(start)
+    checkpoint = _checkpoint_of(passport)
     if checkpoint is not None:
         lost += _checkpoint_lines(checkpoint, start)
         checkpoint = checkpoint if checkpoint.exists() else None
-    return Plan(config, seed, folder, project if project and project.is_dir() else None, checkpoint, lost)
+    return Plan(
+        config=config,
+        seed=seed,
+        folder=_existing_folder(_folder_of(passport)),
+        import_folder=_existing_folder(project),
+        checkpoint=checkpoint,
+        lost=lost,
+    )
 
 
-def _project_of(passport: Mapping[str, Any]) -> Path | None:
-    """The folder of a run's config file or script; None where the passport does not tell."""
-    config_file, folder = passport.get("config_file"), passport.get("code_folder")
-    if config_file:
-        return project_folder(str(Path(str(passport.get("folder") or ""), config_file)))
+def _folder_of(passport: Mapping[str, Any]) -> Path | None:
+    """The folder from which a run was started; None where the passport does not tell."""
+    folder = passport.get("folder")
     if folder:
         return Path(str(folder))
     return None
 
 
-def _checkpoint_of(start: Start) -> Path | None:
-    parent = start.passport.get("parent")
-    path = parent.get("checkpoint") if isinstance(parent, Mapping) else None
-    return Path(str(start.passport.get("folder") or ""), str(path)) if path else None
+def _project_of(passport: Mapping[str, Any]) -> Path | None:
+    """The folder of a run's config file or script; None where the passport does not tell."""
+    config_file, code_folder = passport.get("config_file"), passport.get("code_folder")
+    if config_file:
+        return project_folder(str(Path(_folder_of(passport) or "", str(config_file))))
+    if code_folder:
+        return Path(str(code_folder))
+    return None
+
+
+def _checkpoint_of(passport: Mapping[str, Any]) -> Path | None:
+    """The checkpoint that a run was resumed from; None where it began anew."""
+    checkpoint = as_mapping(passport.get("parent")).get("checkpoint")
+    if checkpoint:
+        return Path(_folder_of(passport) or "", str(checkpoint))
+    return None
+
+
+def _existing_folder(folder: Path | None) -> Path | None:
+    if folder is not None and folder.is_dir():
+        return folder
+    return None
 
 
 def _checkpoint_lines(checkpoint: Path, start: Start) -> Iterator[str]:
@@ -108,7 +124,7 @@ def data_lines(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
 
 
 class TellDataHook(Hook):
-    """Says before the first step what of the training data is another than it was in a run that is started again.
+    """Says before the first step in what the training data differ from those of a run that is started again.
 
     Args:
         recorded: the passport of that run.
@@ -128,16 +144,15 @@ class TellDataHook(Hook):
 
 def _code_lines(passport: Mapping[str, Any], project: Path | None) -> Iterator[str]:
     """Lines about a revision and source files that are not those of the recorded run."""
-    recorded = passport.get("code")
-    if not isinstance(recorded, Mapping):
+    recorded = as_mapping(passport.get("code"))
+    if not recorded:
         return
     of_git = {key: value for key, value in recorded.items() if not key.startswith(FILE)}
     if project is not None and of_git.get("revision") is not None:
         answers = CodeVersion(project).as_facts()
         now = {key: value for key, value in answers.items() if key in of_git}
         yield from (_line(*row) for row in differing({"code": of_git}, {"code": now}))
-    sources = passport.get("sources")
-    for name, path in sources.items() if isinstance(sources, Mapping) else ():
+    for name, path in as_mapping(passport.get("sources")).items():
         before, digest = recorded.get(f"{FILE}{name}"), file_digest(Path(str(path)))
         if digest is None:
             yield f"code, {FILE}{name}: {path} is gone"
@@ -150,8 +165,8 @@ def _library_lines(passport: Mapping[str, Any]) -> Iterator[str]:
     yield from (_line(*row) for row in rows)
     named = {_plain(key) for _, key, _, _ in rows}
     if passport.get("packages"):
-        others = package_rows(passport["packages"], packages())
-        yield from (_line(*row) for row in others if _plain(row[1]) not in named)
+        changed = package_rows(passport["packages"], packages())
+        yield from (_line(*row) for row in changed if _plain(row[1]) not in named)
 
 
 def _plain(name: str) -> str:
@@ -160,9 +175,3 @@ def _plain(name: str) -> str:
 
 def _line(section: str, key: str, before: str, now: str) -> str:
     return f"{section}, {key}: {before} then and {now} now"
-
-
-def _existing(folder: str) -> Path | None:
-    if folder and Path(folder).is_dir():
-        return Path(folder)
-    return None

@@ -14,6 +14,7 @@ from typing import Any
 
 from eng.config import Config
 from eng.logging.process import start_of
+from eng.logging.starts import PASSPORT
 
 from .code import CodeVersion
 from .facts import FILE
@@ -21,7 +22,7 @@ from .masking import is_secret, masked, masked_words
 
 __all__ = ["CONFIG", "DIFF", "END", "PASSPORT", "Passport", "masked", "packages"]
 
-PASSPORT, END, DIFF, CONFIG = "passport.json", "end.json", "code.diff", "run_config.py"
+END, DIFF, CONFIG = "end.json", "code.diff", "run_config.py"
 # Variables that decide numbers or speed and are no secret by their nature.
 _HARMLESS = re.compile(
     r"(CUDA|NCCL|OMP|MKL|KMP|OPENBLAS|TORCH|PYTORCH|CUBLAS|TF32|NVIDIA_TF32|PYTHONHASHSEED|WORLD_SIZE|RANK|LOCAL_RANK)"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,9 +10,10 @@ from typing import Any
 
 from eng.logging.near_names import suggest
 from eng.logging.process import is_alive
+from eng.logging.starts import PASSPORT, read_record
 
-from .facts import differing
-from .record import END, PASSPORT
+from .facts import as_mapping, changed_rows, differing
+from .record import END
 
 __all__ = ["NoPassportError", "Start", "compare", "find_run", "find_start", "find_starts", "lineage"]
 
@@ -50,20 +50,13 @@ class Start:
     @property
     def best(self) -> str:
         """Each metric with its best value, or with its last one where nobody knows whether more of it is better."""
-        last, best = _mapping(self.end.get("metrics")), _mapping(self.end.get("best_metrics"))
-        followed = _mapping(self.end.get("best"))  # of a run that had a single best metric, before version 2
+        last, best = as_mapping(self.end.get("metrics")), as_mapping(self.end.get("best_metrics"))
+        followed = as_mapping(self.end.get("best"))  # of a run that had a single best metric, before version 2
         if "metric" in followed:
             best = {followed["metric"]: followed.get("score"), **best}
         names = dict.fromkeys([*last, *best])
         texts = (_metric_text(str(name), last.get(name), best.get(name)) for name in names)
         return ", ".join(text for text in texts if text)
-
-
-def _mapping(value: Any) -> Mapping[Any, Any]:
-    """A mapping that was read from a file; an empty one where something else stands there."""
-    if isinstance(value, Mapping):
-        return value
-    return {}
 
 
 def _metric_text(name: str, last: Any, best: Any) -> str:
@@ -133,9 +126,9 @@ def find_run(name: str | Path) -> Start:
 
 def _read_starts(paths: Iterable[Path]) -> Iterator[Start]:
     for path in sorted(paths):
-        passport = _read(path)
+        passport = read_record(path)
         if passport:
-            yield Start(path.parent, passport, _read(path.with_name(END)))
+            yield Start(path.parent, passport, read_record(path.with_name(END)))
 
 
 def lineage(start: Start) -> dict[str, float]:
@@ -148,7 +141,7 @@ def lineage(start: Start) -> dict[str, float]:
     limits, limit = {_name_of(start): math.inf}, math.inf
     current: Start | None = start
     while current is not None:
-        parent = _mapping(current.passport.get("parent"))
+        parent = as_mapping(current.passport.get("parent"))
         name, iteration = str(parent.get("experiment_name") or ""), parent.get("iter")
         if not name or name in limits or not isinstance(iteration, int):
             break
@@ -166,16 +159,6 @@ def _name_of(start: Start) -> str:
     return str(recorded or experiment_name_for(None, start.passport.get("config_file"), start.folder.name))
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    if isinstance(value, dict):
-        return value
-    return {}
-
-
 def _is_running(host: object) -> bool:
     """Whether the process that wrote a passport is alive; of another machine nobody can tell: it counts as running."""
     return isinstance(host, Mapping) and is_alive({**host, "host": host.get("name")})
@@ -184,10 +167,9 @@ def _is_running(host: object) -> bool:
 def compare(first: Start, second: Start) -> list[tuple[str, str, str, str]]:
     """What differs, as ``(section, key, value of the first, value of the second)``: config, code, data, versions, metrics."""
     rows = differing(*(_with_kept_values(start.passport) for start in (first, second)))
-    seeds = [start.passport.get("seeds") for start in (first, second)]
-    rows += _rows("seeds", *seeds)
+    rows += changed_rows("seeds", *(as_mapping(start.passport.get("seeds")) for start in (first, second)))
     rows += package_rows(first.passport.get("packages"), second.passport.get("packages"))
-    return rows + _rows("metrics", *[start.end.get("metrics") for start in (first, second)])
+    return [*rows, *changed_rows("metrics", *(as_mapping(start.end.get("metrics")) for start in (first, second)))]
 
 
 def _with_kept_values(passport: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -209,7 +191,7 @@ def package_rows(first: Any, second: Any) -> list[tuple[str, str, str, str]]:
         first: ``name==version`` of each package of one run.
         second: the same of another run.
     """
-    return _rows("packages", _packages(first), _packages(second))
+    return list(changed_rows("packages", _packages(first), _packages(second)))
 
 
 def _packages(listed: object) -> dict[str, str]:
@@ -217,10 +199,3 @@ def _packages(listed: object) -> dict[str, str]:
     if isinstance(listed, list):
         pairs = [str(text).partition("==") for text in listed]
     return {name: version for name, _, version in pairs}
-
-
-def _rows(section: str, first: object, second: object) -> list[tuple[str, str, str, str]]:
-    old, new = (value if isinstance(value, Mapping) else {} for value in (first, second))
-    keys = dict.fromkeys((*old, *new))
-    rows = [(section, str(key), str(old.get(key, "absent")), str(new.get(key, "absent"))) for key in keys]
-    return [row for row in rows if row[2] != row[3]]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from eng.logging.starts import STAMP, START_FILE
+from eng.logging.starts import PASSPORT, STAMP, START_FILE, read_record
 
 __all__ = ["run_folders", "short_names", "what_differs"]
 
-PASSPORT = "passport.json"
 _MOST_DIFFERENCES = 3
 _LONGEST_VALUE = 24
 
@@ -54,10 +52,7 @@ def what_differs(starts: Sequence[Path]) -> list[str]:
 
 
 def _config_of(start: Path) -> Mapping[str, str]:
-    try:
-        passport = json.loads((start / PASSPORT).read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
+    passport = read_record(start / PASSPORT)
     config = passport.get("config") if isinstance(passport, dict) else None
     return {str(key): str(value) for key, value in config.items()} if isinstance(config, dict) else {}
 
