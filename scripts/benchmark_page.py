@@ -41,7 +41,7 @@ def curve(values: list[float]) -> str:
 
 
 def machines(rows: dict[str, list[dict[str, Any]]]) -> list[str]:
-    """A line for each machine and day of the newest values, with what else it did."""
+    """A line for each machine and day of the newest values, with the machine's load."""
     newest = [history[-1] for history in rows.values()]
     facts = {(row["date"], row["cpu"], row["cores"], row["python"], row["torch"]): row for row in newest}
     return [
@@ -56,8 +56,8 @@ def page(rows: dict[str, list[dict[str, Any]]]) -> str:
     lines = [
         "# Benchmarks over time",
         "",
-        "Made by `python -m nox -s bench -- --history` from the files in `benchmarks/history/`. A ratio compares with its peer in the",
-        "same run. Times depend on the machine; the newest values come from these:",
+        "Made by `python -m nox -s bench -- --history` from the files in `benchmarks/history/`. A ratio compares eng with",
+        "its peer (the bare call, or MMEngine) in the same run. Times depend on the machine; the newest values come from these:",
         "",
         *machines(rows),
         "",

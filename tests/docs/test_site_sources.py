@@ -14,7 +14,7 @@ DOCS = ROOT / "docs"
 FENCED = re.compile(r"^ *```.*?^ *```$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 FOREIGN = {
     "a role of Sphinx": re.compile(r":(?:class|func|meth|mod|ref|doc|attr|obj):`"),
-    "LaTeX": re.compile(r"\$\$|\\\(|\\\[|\\(?:frac|begin|cdot)\b|\$[^$\n`]*[\\^_+/=][^$\n`]*\$"),
+    "LaTeX": re.compile(r"\$\$|\\\(|\\\[|\\(?:frac|begin|cdot)\b|\$[^\s$`][^$\n`]*\$"),
     "a directive of Sphinx or MyST": re.compile(r"^(?:\.\. \w+::|:::\{\w+\}|```\{\w+\})", re.MULTILINE),
 }
 PAGES = sorted(DOCS.rglob("*.md"))

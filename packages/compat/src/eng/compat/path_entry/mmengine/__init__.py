@@ -4,25 +4,16 @@ Here threads that import mmengine for the first time at once may see this module
 """
 
 import importlib
-import importlib.util
 import sys
 
-from _eng_compat_start import has_eng_compat, leave_path  # type: ignore[import-not-found]  # on the path with this package
-
-
-def _replace_by_installed_package() -> None:
-    leave_path()
-    spec = importlib.util.find_spec(__name__)  # asks the finders of editable packages, too
-    if spec is None or spec.loader is None:
-        message = f"No module named {__name__!r}: {sys.executable} has neither eng-compat nor mmengine"
-        raise ModuleNotFoundError(message, name=__name__)
-    module = sys.modules[__name__] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-
+from _eng_compat_start import wait_for_import  # type: ignore[import-not-found]  # on the path with this package
 
 del sys.modules[__name__]
-if has_eng_compat():
-    importlib.import_module("eng.compat").install()
+wait_for_import()
+try:
     importlib.import_module(__name__)
-else:
-    _replace_by_installed_package()
+except ModuleNotFoundError as error:
+    if error.name != __name__:
+        raise
+    message = f"No module named {__name__!r}: {sys.executable} has neither eng-compat nor mmengine"
+    raise ModuleNotFoundError(message, name=__name__) from None
