@@ -15,5 +15,5 @@ def test_a_library_that_is_missing_is_named(library, monkeypatch) -> None:
     monkeypatch.setattr(
         sys, "meta_path", [finder for finder in sys.meta_path if "tv_cpu" not in type(finder).__module__]
     )
-    with pytest.raises(ImportError, match=f"pip install {library}"):
+    with pytest.raises(ImportError, match=f"pip install '{library}'"):
         build_model(dict(type=library, name="resnet18"))

@@ -15,7 +15,7 @@ from eng.model.errors import ModelTypeError
 
 def test_a_missing_library_is_named(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "peft", None)
-    with pytest.raises(ImportError, match=r"type='peft'.*pip install peft"):
+    with pytest.raises(ImportError, match=r"type='peft'.*pip install 'peft'"):
         build_model({"type": "peft", "model": nn.Linear(1, 1), "adapter": {"type": "LoraConfig"}})
 
 

@@ -1,6 +1,6 @@
-"""What a dataloader tells of itself.
+"""The parts and settings of a dataloader.
 
-A run takes anything that can be iterated over, so each answer has a default for loaders that do not tell.
+A run accepts any iterable as a dataloader, so each function has a default for an iterable without the attribute.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def metainfo_of(loader: object) -> Any:
 
 
 def sampler_of(loader: object) -> Any:
-    """The sampler that orders a loader's samples; None where it has none."""
+    """The sampler that orders the samples of a loader, or of a batch sampler; None where it has none."""
     return getattr(loader, "sampler", None)
 
 
@@ -36,7 +36,7 @@ def batch_sampler_of(loader: object) -> Any:
 
 
 def batch_size_of(loader: object) -> int | None:
-    """Samples of a batch on this rank; None where a loader does not tell."""
+    """Samples of a batch on this rank; None where a loader has no fixed size of its batches."""
     return getattr(loader, "batch_size", None)
 
 

@@ -16,6 +16,8 @@ from torch.utils.data._utils.collate import default_collate as _torch_collate
 from eng.registry import FUNCTIONS
 from eng.structures import BaseDataElement
 
+from ._loader_parts import batch_sampler_of, dataset_of, sampler_of
+
 COLLATE_FUNCTIONS = FUNCTIONS
 """The registry of collate functions, under the name it had before it held other functions too."""
 
@@ -169,9 +171,8 @@ def set_epoch(loader: Any, epoch: int) -> None:
         loader: a dataloader; a sampler behind its batch sampler comes before its own sampler.
         epoch: number of the pass over the data.
     """
-    batch_sampler = getattr(loader, "batch_sampler", None)
-    samplers = (getattr(batch_sampler, "sampler", None), getattr(loader, "sampler", None), batch_sampler)
-    dataset = getattr(loader, "dataset", None)
+    batch_sampler, dataset = batch_sampler_of(loader), dataset_of(loader)
+    samplers = (sampler_of(batch_sampler), sampler_of(loader), batch_sampler)
     listeners = [next((sampler for sampler in samplers if hasattr(sampler, "set_epoch")), None)]
     listeners += [dataset] if isinstance(dataset, IterableDataset) else []
     for listener in listeners:

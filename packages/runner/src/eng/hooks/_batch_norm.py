@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
+from eng.dataset._loader_parts import batch_size_of
 from eng.logging.errors import UsageError
 from eng.model._steps import free_gathered
 
@@ -27,7 +28,7 @@ def spread_batches(loader: Any, count: int) -> Iterator[Any]:
         raise UsageError(
             f"EMAHook(bn_batches={count}) needs a training dataset with a length, got {type(dataset).__name__}"
         )
-    size = getattr(loader, "batch_size", None) or 1
+    size = batch_size_of(loader) or 1
     wanted = min(count * size, len(dataset))
     indices = [position * len(dataset) // wanted for position in range(wanted)]
     return iter(DataLoader(Subset(dataset, indices), batch_size=size, collate_fn=loader.collate_fn))

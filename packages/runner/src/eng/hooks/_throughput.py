@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from eng.dataset._loader_parts import batch_size_of
 from eng.device import device_name
 from eng.dist import get_ranks_per_share
 from eng.logging.parts import HOOKS, PartClock
@@ -114,7 +115,7 @@ class RunNumbers:
             tag: values of the log point, with ``time`` and ``data_time``.
             is_shared: whether all ranks come to this log point.
         """
-        size = getattr(runner.train_dataloader, "batch_size", None)
+        size = batch_size_of(runner.train_dataloader)
         world_size = getattr(runner, "world_size", 1)
         shares = world_size // get_ranks_per_share()  # ranks of a tensor-parallel group have the same samples
         numbers = throughput(tag, size if isinstance(size, int) else None, shares)

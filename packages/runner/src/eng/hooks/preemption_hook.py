@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from eng.dataset._loader_parts import batch_size_of, dataset_of
 from eng.dataset.utils import length_of
 from eng.dist import barrier, get_rank, get_world_size
 from eng.registry import HOOKS
@@ -89,9 +90,8 @@ class PreemptionHook(Hook):
         position = f"epoch {runner.epoch + 1}, iteration {done}"
         if mode == "val":
             position = validation_position(runner)
-        if (
-            self.requeue and path is not None and reason != "SIGINT"
-        ):  # without a checkpoint the job would begin anew for ever
+        # Without a checkpoint the job would begin anew for ever.
+        if self.requeue and path is not None and reason != "SIGINT":
             barrier()  # Slurm ends the job at once: other ranks may still be writing
             if get_rank() == 0:
                 requeue_job()
@@ -105,10 +105,10 @@ class PreemptionHook(Hook):
             loader = runner.val_dataloader
         else:
             loader = runner.test_dataloader
-        samples = length_of(getattr(loader, "dataset", None))
+        samples = length_of(dataset_of(loader))
         if samples is None:  # a stream may end on any rank
             return False
-        return batch_idx < samples // (self._ranks * (getattr(loader, "batch_size", None) or 1))
+        return batch_idx < samples // (self._ranks * (batch_size_of(loader) or 1))
 
 
 def validation_position(runner: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from eng.dataset._loader_parts import metainfo_of
 from eng.logging.history_buffer import PACK_EVERY
 from eng.registry import HOOKS
 
@@ -122,7 +123,6 @@ class RuntimeInfoHook(Hook):
                 runner.message_hub.update_info(f"{mode}/{name}", value)
 
     def _update_dataset_meta(self, runner: RunnerView, name: str) -> None:
-        dataloader = getattr(runner, name, None)  # a loop of a library need not have one
-        metainfo = getattr(getattr(dataloader, "dataset", None), "metainfo", None)
+        metainfo = metainfo_of(getattr(runner, name, None))  # a loop of a library need not have a dataloader
         if metainfo is not None:
             runner.message_hub.update_info("dataset_meta", metainfo)

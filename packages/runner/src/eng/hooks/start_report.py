@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.utils.data import RandomSampler, SequentialSampler
 
+from eng.dataset._loader_parts import batch_size_of, dataset_of, sampler_of
 from eng.dataset.utils import length_of
 from eng.device import device_name
 from eng.logging.words import counted
@@ -157,7 +158,7 @@ def _data_lines(runner: Any) -> Iterator[str]:
 
 
 def _total_samples(dataloaders: Iterable[Any]) -> int | None:
-    sizes = [length_of(getattr(dataloader, "dataset", None)) for dataloader in dataloaders]
+    sizes = [length_of(dataset_of(dataloader)) for dataloader in dataloaders]
     if None in sizes:
         return None
     return sum(size or 0 for size in sizes)
@@ -169,11 +170,11 @@ def data_facts(dataloader: Any) -> str:
     Args:
         dataloader: of one set of data.
     """
-    samples, batches = length_of(getattr(dataloader, "dataset", None)), length_of(dataloader)
-    text, size = _sizes(samples, batches), getattr(dataloader, "batch_size", None)
+    samples, batches = length_of(dataset_of(dataloader)), length_of(dataloader)
+    text, size = _sizes(samples, batches), batch_size_of(dataloader)
     if size:
         text += f" of {size}" if batches is not None else f" in batches of {size}"
-    order = _order(getattr(dataloader, "sampler", None))
+    order = _order(sampler_of(dataloader))
     if order and samples is not None:
         return f"{text}, {order}"
     return text

@@ -32,13 +32,9 @@ def cv2() -> Any:
     """OpenCV.
 
     Raises:
-        ImportError: it is not installed; names the extra that brings it.
+        ModuleNotFoundError: it is not installed; says how to install it.
     """
-    try:
-        import cv2 as module
-    except ImportError as error:
-        raise ImportError("drawing needs OpenCV: pip install opencv-python-headless pillow") from error
-    return module
+    return optional_module("cv2", "drawing", "opencv-python-headless")
 
 
 def blend(image: Image, draw: Callable[[np.ndarray], None], alpha: float, box: tuple[int, int, int, int]) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any
 
 from torch import nn
 
+from eng.logging.optional import optional_module
 from eng.registry import MODELS
 
 PREFIXES = ("timm", "torchvision", "transformers")
@@ -99,10 +99,4 @@ def by_prefix(model: Mapping[str, Any]) -> Any:
 
 
 def _library(module: str) -> Any:
-    name = module.partition(".")[0]
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            raise
-        raise ImportError(f"model=dict(type={name!r}, ...) builds a model of {name}: pip install {name}") from error
+    return optional_module(module, f"model=dict(type={module.partition('.')[0]!r}, ...)")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any
 
 from torch import nn
 
+from eng.logging.optional import optional_module
 from eng.model.errors import ModelTypeError
 from eng.registry import MODELS
 
@@ -27,14 +27,7 @@ def peft_model(model: Any, adapter: Any, **kwargs: Any) -> nn.Module:
         ImportError: PEFT is not installed.
         TypeError: ``adapter`` is a mapping without the name of a class of PEFT.
     """
-    try:
-        library: Any = import_module("peft")
-    except ModuleNotFoundError as error:
-        if error.name != "peft":
-            raise
-        raise ImportError(
-            "model=dict(type='peft', ...) puts adapters of PEFT into a model: pip install peft"
-        ) from error
+    library = optional_module("peft", "model=dict(type='peft', ...)")
     base = MODELS.build(by_prefix(model)) if isinstance(model, Mapping) else model
     if isinstance(adapter, Mapping):
         arguments = dict(adapter)
