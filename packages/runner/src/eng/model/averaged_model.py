@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from eng.checkpoint.dtensor import local_part
 from eng.model.errors import ModelValueError
 from eng.registry import MODELS
 
@@ -120,7 +121,7 @@ class BaseAveragedModel(nn.Module):
         if self._pairs is None or self._pairs[0]() is not model:
             self._pairs = (weakref.ref(model), *self._slots(model))
         averaged, sources, copies, originals = (
-            [_local(table[name]) for table, name in slots] for slots in self._pairs[1:]
+            [local_part(table[name]) for table, name in slots] for slots in self._pairs[1:]
         )
         return averaged, sources, copies, originals
 
@@ -143,11 +144,6 @@ class BaseAveragedModel(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_pairs": None, "_count_mark": None}
-
-
-def _local(tensor: Any) -> Any:
-    """This rank's part of a sharded tensor, which is averaged without the others; another tensor as it is."""
-    return tensor.to_local() if hasattr(tensor, "to_local") else tensor
 
 
 def _matched(averaged: list[torch.Tensor], sources: list[torch.Tensor]) -> list[torch.Tensor]:

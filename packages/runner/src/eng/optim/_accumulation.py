@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from eng.checkpoint.dtensor import is_dtensor, local_part
 from eng.dist import all_reduce, get_world_size
 
-from ._finite import local
 from .errors import OptimError
 
 logger = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class WeightedWindow:
         Args:
             gradients: of this rank's parameters, after the exchange between ranks.
         """
-        present = [local(gradient) for gradient in gradients if gradient is not None]
+        present = [local_part(gradient) for gradient in gradients if gradient is not None]
         if not present:
             return
         total = _scalar(self.total, present[0].device)
@@ -87,7 +87,7 @@ def gradients_of(parameters: Sequence[tuple[str, torch.Tensor]]) -> dict[str, to
     Args:
         parameters: names and parameters.
     """
-    return {name: local(p.grad).detach().clone() for name, p in parameters if p.grad is not None}
+    return {name: local_part(p.grad).detach().clone() for name, p in parameters if p.grad is not None}
 
 
 def restore_gradients(parameters: Sequence[tuple[str, torch.Tensor]], gradients: Mapping[str, torch.Tensor]) -> None:
@@ -110,7 +110,7 @@ def restore_gradients(parameters: Sequence[tuple[str, torch.Tensor]], gradients:
 def _gradient_for(parameter: Any, gradient: torch.Tensor) -> torch.Tensor:
     """A copy of a saved gradient on the device, in the type and with the sharding of its parameter."""
     gradient = gradient.to(parameter.device, parameter.dtype, copy=True)
-    if not hasattr(parameter, "device_mesh"):
+    if not is_dtensor(parameter):
         return gradient
     from torch.distributed.tensor import DTensor
 

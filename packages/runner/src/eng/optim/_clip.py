@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
+from eng.checkpoint.dtensor import full_tensor, is_dtensor, local_part
 from eng.logging.near_names import suggest
 
-from ._finite import local
 from .errors import OptimError, OptimTypeError
 
 
@@ -27,21 +27,15 @@ def _clip_norm(parameters: Any, max_norm: float, *args: Any, **kwargs: Any) -> t
         norm: torch.Tensor = torch.nn.utils.clip_grad_norm_(parameters, max_norm, *args, **kwargs)
         return norm
     norm_type = float(options.get("norm_type", 2.0))
-    norms = [whole_value(torch.nn.utils.get_total_norm(gradients, norm_type)) for gradients in by_mesh.values()]
+    norms = [full_tensor(torch.nn.utils.get_total_norm(gradients, norm_type)) for gradients in by_mesh.values()]
     total: torch.Tensor = torch.linalg.vector_norm(torch.stack([norm.to(norms[0].device) for norm in norms]), norm_type)
     if options.get("error_if_nonfinite") and not torch.isfinite(total):
         raise RuntimeError(f"The total norm of order {norm_type} of the gradients is not finite: {total}")
     factor = torch.clamp(max_norm / (total + 1e-6), max=1.0)
     for gradient in (gradient for gradients in by_mesh.values() for gradient in gradients):
-        shard = local(gradient)
+        shard = local_part(gradient)
         shard.mul_(factor.to(shard.device))
     return total
-
-
-def whole_value(value: Any) -> torch.Tensor:
-    """A 0-dim tensor over all ranks of its mesh; another tensor as it is."""
-    reduced: torch.Tensor = value.full_tensor() if hasattr(value, "full_tensor") else value
-    return reduced
 
 
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
@@ -90,6 +84,6 @@ def total_norm(parameters: Sequence[torch.Tensor]) -> torch.Tensor | None:
         parameters: with gradients.
     """
     gradients = [p.grad.detach() for p in parameters if p.grad is not None]
-    if not gradients or any(item.layout is not torch.strided or hasattr(item, "to_local") for item in gradients):
+    if not gradients or any(item.layout is not torch.strided or is_dtensor(item) for item in gradients):
         return None
     return torch.nn.utils.get_total_norm(gradients)

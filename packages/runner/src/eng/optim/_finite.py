@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch.nn.utils import get_total_norm
 
+from eng.checkpoint.dtensor import is_dtensor, local_part
 from eng.dist import all_reduce
 
 
@@ -86,10 +87,10 @@ def all_finite(tensors: list[torch.Tensor]) -> torch.Tensor:
     """
     # The largest magnitude is NaN or infinite exactly where an element is; a 2-norm may overflow for finite ones.
     # A rank's shard may be empty, and then has no largest magnitude.
-    mine = [part for part in map(local, tensors) if part.numel()]
+    mine = [part for part in map(local_part, tensors) if part.numel()]
     largest = get_total_norm(mine, norm_type=math.inf) if mine else torch.zeros((), device=tensors[0].device)
     finite = torch.isfinite(largest)
-    if any(hasattr(tensor, "to_local") for tensor in tensors):
+    if any(map(is_dtensor, tensors)):
         flag = finite.to(torch.int32)
         all_reduce(flag, op="min")
         finite = flag > 0
@@ -98,13 +99,8 @@ def all_finite(tensors: list[torch.Tensor]) -> torch.Tensor:
 
 def keep_where(finite: torch.Tensor, tensor: torch.Tensor, old: torch.Tensor) -> None:
     """Gives ``tensor`` the values of ``old``, on the device, unless ``finite`` is true."""
-    mine, theirs = local(tensor), local(old)
+    mine, theirs = local_part(tensor), local_part(old)
     mine.copy_(torch.where(finite.to(mine.device, non_blocking=True), mine, theirs))
-
-
-def local(tensor: torch.Tensor) -> torch.Tensor:
-    """The part of a sharded tensor (DTensor) that this rank holds; another tensor as it is."""
-    return tensor.to_local() if hasattr(tensor, "to_local") else tensor
 
 
 def _with_gradients(optimizer: Any) -> list[torch.Tensor]:

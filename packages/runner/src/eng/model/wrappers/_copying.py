@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from eng.checkpoint.dtensor import is_dtensor
 from eng.model.errors import WrapperOptionError
 
 
@@ -25,7 +26,7 @@ def copy_of(model: nn.Module) -> nn.Module:
             "stage 3 keeps parameters in parts of DeepSpeed's own, which cannot be averaged: take stage 1 or 2, or FSDP2, "
             "whose shards can",
         )
-    if not any(hasattr(parameter, "device_mesh") for parameter in model.parameters()):
+    if not any(map(is_dtensor, model.parameters())):
         return copy.deepcopy(model)
     memo: dict[int, Any] = {
         id(p): nn.Parameter(p.detach().clone(), requires_grad=p.requires_grad) for p in model.parameters()
@@ -64,11 +65,9 @@ def _is_added(key: Any) -> bool:
 
 def cut_entries(module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
     """Turns whole tensors that are to be loaded into this rank's shards."""
-    from torch.distributed.tensor import DTensor
-
     for name, parameter in module.named_parameters():
         value = state_dict.get(prefix + name)
-        if isinstance(parameter, DTensor) and isinstance(value, torch.Tensor) and not isinstance(value, DTensor):
+        if is_dtensor(parameter) and isinstance(value, torch.Tensor) and not is_dtensor(value):
             state_dict[prefix + name] = shard_of(value.to(parameter.device), parameter)
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
+from eng.checkpoint.dtensor import full_tensor, is_dtensor
 from eng.dist import watched
 from eng.model._steps import free_gathered, run_forward, train_wrapped
 from eng.registry import MODEL_WRAPPERS
@@ -152,13 +153,11 @@ class MMFullyShardedDataParallel(nn.Module):
             strict: all names must fit.
             assign: see ``torch.nn.Module.load_state_dict``; only for shards.
         """
-        from torch.distributed.tensor import DTensor
-
         model_state = self.module.state_dict()
         placed = {}
         for name, value in state_dict.items():
             target = model_state.get(name)
-            if isinstance(target, DTensor) and not isinstance(value, DTensor):
+            if is_dtensor(target) and not is_dtensor(value):
                 full = value.to(device=target.device, dtype=target.dtype)
                 value = shard_of(full, target)
             placed[name] = value
@@ -180,8 +179,5 @@ def _outermost_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _gathered(value: Any) -> Any:
-    from torch.distributed.tensor import DTensor
-
-    if isinstance(value, DTensor):
-        value = value.full_tensor()
+    value = full_tensor(value)
     return value.detach().cpu() if isinstance(value, torch.Tensor) else value

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from eng.checkpoint.dtensor import is_dtensor
 from eng.optim.errors import OptimError
 from eng.registry import OPTIM_WRAPPERS
 
@@ -63,7 +64,7 @@ class BFloat16OptimWrapper(AmpOptimWrapper):
         weights = self._weights()
         if not weights:
             raise OptimError("no weight is bfloat16: set precision=dict(weights='bfloat16') in the run's config")
-        if any(hasattr(weight, "to_local") for weight in weights):
+        if any(map(is_dtensor, weights)):
             raise OptimError(
                 "BFloat16OptimWrapper takes no sharded weights: FSDP2 with mixed_precision=dict(param_dtype='bfloat16') keeps float32 shards"
             )

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from eng.checkpoint.dtensor import full_tensor, is_dtensor
+
 
 class Muon(torch.optim.Muon):
     """torch's Muon, with the same updates where FSDP2 or tensor parallelism spreads the matrices over ranks.
@@ -27,7 +29,7 @@ class Muon(torch.optim.Muon):
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]  # torch overloads it
         """Makes one step; see :meth:`torch.optim.Optimizer.step`."""
         parameters = [parameter for group in self.param_groups for parameter in group["params"]]
-        if not any(hasattr(parameter, "device_mesh") for parameter in parameters):
+        if not any(map(is_dtensor, parameters)):
             loss: float | None = _step_without_hooks()(self, closure)
             return loss
         loss = None
@@ -65,13 +67,13 @@ def _step_gathered(parameter: Any, options: dict[str, Any], state: dict[str, Any
 
 
 def _gathered(value: Any) -> torch.Tensor:
-    matrix: torch.Tensor = value.full_tensor() if hasattr(value, "full_tensor") else value
-    return matrix.detach().clone()
+    matrix: torch.Tensor = full_tensor(value).detach().clone()
+    return matrix
 
 
 def _scatter(value: torch.Tensor, target: Any) -> None:
     """Copies a complete matrix into this rank's shard."""
-    if not hasattr(target, "device_mesh"):
+    if not is_dtensor(target):
         target.copy_(value)
         return
     from torch.distributed.tensor import DTensor, Replicate

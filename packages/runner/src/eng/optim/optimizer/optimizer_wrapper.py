@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from eng.checkpoint.dtensor import full_tensor, is_dtensor
 from eng.dist import all_reduce, get_world_size
 from eng.logging import MessageHub
 from eng.logging.parts import BACKWARD, OTHER, STEP, PartClock
@@ -189,7 +190,7 @@ class OptimWrapper(BaseOptimWrapper):
         if self._accumulative_counts == 1 or counted == 0 or not self._parameters():
             return
         gradients = [p.grad for p in self._parameters() if p.grad is not None]
-        if any(hasattr(gradient, "to_local") for gradient in gradients):
+        if any(map(is_dtensor, gradients)):
             logger.warning(
                 "The last %d accumulated losses are not used: sharded gradients cannot be completed", counted
             )
@@ -391,8 +392,7 @@ class OptimWrapper(BaseOptimWrapper):
             return
         norm = self.clip_func(parameters, **self.clip_grad_kwargs)
         if norm is not None:  # clipping by value computes no norm
-            norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
-            self.message_hub.update_scalar(f"train/{self.grad_name}", norm.detach())
+            self.message_hub.update_scalar(f"train/{self.grad_name}", full_tensor(norm).detach())
 
     def __repr__(self) -> str:
         return (

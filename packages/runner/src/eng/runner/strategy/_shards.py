@@ -28,9 +28,7 @@ def cut_like(value: object, parameter: object) -> Any:
 
     Each rank cuts its part out of the tensor that it holds; nothing is sent.
     """
-    from torch.distributed.tensor import DTensor
-
-    if not isinstance(parameter, DTensor) or isinstance(value, DTensor) or not isinstance(value, torch.Tensor):
+    if not is_dtensor(parameter) or is_dtensor(value) or not isinstance(value, torch.Tensor):
         return value
     if value.shape != parameter.shape:
         return value
@@ -40,13 +38,6 @@ def cut_like(value: object, parameter: object) -> Any:
 def whole_shape(parameter: torch.Tensor) -> torch.Size:
     """The shape of a parameter of which DeepSpeed's stage 3 may keep a part on each rank."""
     return getattr(parameter, "ds_shape", parameter.shape)
-
-
-def local_part(value: torch.Tensor) -> torch.Tensor:
-    """The part of a tensor that lies on this rank: all of it, unless it is sharded."""
-    if is_dtensor(value):
-        return value.to_local()
-    return value
 
 
 def take_whole_weights(model: nn.Module) -> None:

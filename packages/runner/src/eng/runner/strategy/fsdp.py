@@ -9,6 +9,7 @@ from torch import nn
 
 from eng.checkpoint import CheckpointWriter
 from eng.checkpoint._writers import Beside
+from eng.checkpoint.dtensor import local_part
 from eng.checkpoint.unwrap import unwrap
 from eng.dist import is_distributed
 from eng.optim import OptimWrapper
@@ -16,7 +17,7 @@ from eng.registry import MODEL_WRAPPERS, STRATEGIES
 from eng.runner.persistence import MapLocation
 
 from ..errors import SettingsError
-from ._shards import cut_like, gather_tensors, local_part, shard_optimizer_state, take_whole_weights
+from ._shards import cut_like, gather_tensors, shard_optimizer_state, take_whole_weights
 from .base import BaseStrategy, mean_window
 from .sharded_files import ShardWriter, is_other_folder, read_folder
 from .wrap_policy import read_wrap_policy
