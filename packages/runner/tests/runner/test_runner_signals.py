@@ -97,7 +97,7 @@ def test_a_signal_in_a_validation_within_an_epoch_names_that_epoch(make_runner, 
     given = dict(**parts.validation(acc=[1]), train_cfg=dict(max_epochs=2, val_interval=0.5))
     hook = At("before_val", terminate)
     stop = stopped(make_runner(custom_hooks=[hook], **given))
-    assert stop.place == "in the validation in epoch 1, after iteration 2"
+    assert stop.location == "in the validation in epoch 1, after iteration 2"
     assert stop.iterations == 2
 
 

@@ -71,7 +71,7 @@ class RunInterrupted(SystemExit):
         super().__init__(code)
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """Where the run stopped, with its preposition: ``at epoch 3, iteration 40`` or ``in the validation after ...``."""
         preposition = "at"
         if str(self.position).startswith("the "):
@@ -87,7 +87,7 @@ class RunInterrupted(SystemExit):
         where = ""
         if self.checkpoint:
             where = f"; its state is in {self.checkpoint}"
-        return f"stopped by {self.reason} {self.place}{where}"
+        return f"stopped by {self.reason} {self.location}{where}"
 
 
 def _number(iteration: int | str) -> int:

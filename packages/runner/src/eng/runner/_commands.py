@@ -441,7 +441,7 @@ def _run(cfg: Config, action: Callable[[Any], Any], tell: Callable[[Any], None],
             hint = ""
             if stop.checkpoint:
                 hint = f"\n{resume_hint(cfg.work_dir, cfg.filename)}"
-            click.echo(f"\nStopped by {stop.reason} {stop.place}.{hint}", err=True)
+            click.echo(f"\nStopped by {stop.reason} {stop.location}.{hint}", err=True)
         return int(stop.code or 0)
     except KeyboardInterrupt:
         progress, hint = "before the first iteration", ""
