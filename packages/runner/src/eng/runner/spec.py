@@ -91,8 +91,6 @@ def as_config(cfg: object) -> Any:
     Raises:
         SettingsError: it is neither a config nor a mapping.
     """
-    from eng.config import Config
-
     if cfg is None:
         return Config({})
     if isinstance(cfg, Config):

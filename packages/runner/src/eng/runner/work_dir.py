@@ -20,7 +20,7 @@ from eng.logging.starts import claim_start
 from .assemble.observers import is_known
 from .environment import experiment_name_for
 
-__all__ = ["LOCK_FILE", "claim_shared_start", "occupied"]
+__all__ = ["LOCK_FILE", "claim_name", "claim_shared_start", "occupied"]
 
 logger = logging.getLogger(__name__)
 LOCK_FILE = ".running.json"

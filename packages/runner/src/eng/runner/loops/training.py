@@ -354,11 +354,8 @@ class TrainLoop(BaseLoop):
         if self._iter:
             warn_of_worker_generators(self.dataloader)
         inside = self._start_batch > 0
-        if inside:
-            is_over = self._is_due_by_checkpoint or self._is_due_inside_pass()
-        else:
-            is_over = self._is_due_by_checkpoint or self._validation_is_due()
-        due = self._iter > 0 and self.validated_iter != self._iter and is_over
+        is_due = self._is_due_inside_pass if inside else self._validation_is_due
+        due = self._iter > 0 and self.validated_iter != self._iter and (self._is_due_by_checkpoint or is_due())
         if inside and not (due and self.validates_inside_pass):
             return
         self._restore_rng()

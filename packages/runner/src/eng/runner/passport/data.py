@@ -30,9 +30,8 @@ from .library_data import TEMPORARY, is_of_library, length_or_none, library_cont
 SCHEME = 2
 """Number of the way in which a fingerprint is taken: those of two ways cannot be compared."""
 
-_LIMIT = (
-    4096  # characters of one text; elements of one array or list, of which a longer one gives less than twice as many
-)
+# Characters of one text, and elements of one array or list; of a longer list, fewer than twice as many are spread over it.
+_LIMIT = 4096
 _DEPTH = 4
 _PLAIN = (str, int, float, bool, type(None))
 # Objects of the process and of the run, whose attributes name log files and times.
