@@ -62,17 +62,13 @@ class Versions(Extension):
 
     def on_module(self, *, mod: Module, **_: Any) -> None:
         """Learns where the public names of a module are defined; modules come before what they hold."""
+        origins = {name: member.target_path if member.is_alias else member.path for name, member in mod.members.items()}
         for public, version in self.public.items():
-            room, _, name = public.rpartition(".")
-            if room == mod.path and name in mod.members:
-                member = mod.members[name]
-                self.defined[member.target_path if member.is_alias else member.path] = version
-        for public, version in self.public.items():
-            owner, _, name = public.rpartition(".")
-            room, _, class_name = owner.rpartition(".")
-            if room == mod.path and class_name in mod.members:
-                member = mod.members[class_name]
-                self.defined[f"{member.target_path if member.is_alias else member.path}.{name}"] = version
+            if not public.startswith(f"{mod.path}."):
+                continue
+            name, dot, attribute = public.removeprefix(f"{mod.path}.").partition(".")
+            if name in origins and "." not in attribute:
+                self.defined[f"{origins[name]}{dot}{attribute}"] = version
 
     def on_object(self, *, obj: Object, **_: Any) -> None:
         """Adds the marks below the docstring."""

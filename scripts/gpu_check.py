@@ -327,10 +327,9 @@ def supervised(command: list[str], names: list[str]) -> Iterator[dict[str, Any]]
                     yield from (row_of(name, "left out: the time is up", 0.0) for name in waiting)
                     return
                 limit, extra = min(LIMITS_S.get(waiting[0], LIMIT_S) + extra, remaining), 0.0
-                row = next_row(lines, waiting[0], limit)
-                waiting.pop(0)
+                row, is_alive = next_row(lines, waiting.pop(0), limit)
                 yield row
-                if row.get("ended"):
+                if not is_alive:
                     break
         finally:
             with contextlib.suppress(ProcessLookupError):
@@ -338,18 +337,17 @@ def supervised(command: list[str], names: list[str]) -> Iterator[dict[str, Any]]
             process.wait()
 
 
-def next_row(lines: queue.Queue[str | None], name: str, limit_s: float) -> dict[str, Any]:
-    """The next row, or one that says why there is none."""
+def next_row(lines: queue.Queue[str | None], name: str, limit_s: float) -> tuple[dict[str, Any], bool]:
+    """The next row, or one that says why there is none; and whether the process can make further rows."""
     start = time.perf_counter()
     try:
         line = lines.get(timeout=limit_s)
     except queue.Empty:
-        return {**row_of(name, f"STOPPED after {limit_s:.0f} s", limit_s, failed=True), "ended": True}
+        return row_of(name, f"STOPPED after {limit_s:.0f} s", limit_s, failed=True), False
     if line is None:
         seconds = time.perf_counter() - start
-        return {**row_of(name, "FAILED: the process died", seconds, failed=True), "ended": True}
-    row: dict[str, Any] = json.loads(line)
-    return row
+        return row_of(name, "FAILED: the process died", seconds, failed=True), False
+    return json.loads(line), True
 
 
 def pass_lines(process: subprocess.Popen[str], lines: queue.Queue[str | None]) -> None:
