@@ -15,7 +15,8 @@ def add_note(error: BaseException, note: str) -> bool:
         note: shown below the message.
 
     Returns:
-        whether whatever shows the exception shows the note too: before Python 3.11 not of each exception.
+        Whether the note is shown with the exception. False only before Python 3.11, where the first argument of the exception is not
+        its message, as in a KeyError.
 
     Example:
         >>> error = ValueError("no such color")

@@ -1,6 +1,6 @@
-"""Which process wrote a file: also after the machine, or a container that keeps its host name, was started again.
+"""Identity of a process for files: by host, number and start.
 
-The number of a process is given to another one sooner or later; in a container that restarts, to the next one at once.
+The start is needed because systems reuse process numbers. In a container that restarts, the next process has the same number at once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def this_process() -> dict[str, Any]:
 
 
 def start_of(pid: int) -> str | None:
-    """What two processes of the same number differ in: the start of the machine and the tick at which each began.
+    """When a process began: the identifier of the machine's boot, and the clock tick after it.
 
     Returns:
         None where there is no such process, or where the system does not tell.
@@ -43,7 +43,7 @@ def is_this_process(facts: Mapping[str, Any]) -> bool:
 
 
 def is_alive(facts: Mapping[str, Any]) -> bool:
-    """Whether the process that wrote `facts` still runs; of another machine nobody can tell: it counts as alive."""
+    """Whether the process that wrote `facts` still runs. A process of another machine cannot be checked and counts as alive."""
     pid = facts.get("pid")
     if not isinstance(pid, int):
         return False
@@ -59,5 +59,5 @@ def is_alive(facts: Mapping[str, Any]) -> bool:
 
 
 def _began_as(facts: Mapping[str, Any], started: str | None) -> bool:
-    """Whether both are one start, as far as both are known."""
+    """Whether a process began at `started`; True where one of the two starts is unknown."""
     return facts.get("started") is None or started is None or facts["started"] == started

@@ -1,4 +1,4 @@
-"""What a model says of a batch that was not stacked, where its forward fails on a list."""
+"""The hint below the error of a forward that got lists of samples instead of tensors."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _NUMBERS = (torch.Tensor, np.ndarray, np.generic, int, float)
 
 
 def unstacked_hint(error: Exception, batch: Any) -> str | None:
-    """How to get tensors, where a forward failed on a list and the batch holds its samples in lists; else None.
+    """How to get tensors instead of lists of samples; None where lists of samples did not cause the error.
 
-    A batch with a tensor of its own was stacked; its lists have another reason.
+    A batch that holds a tensor was stacked, so that its lists are intended.
 
     Args:
         error: what the forward raised.

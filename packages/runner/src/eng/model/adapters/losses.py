@@ -18,7 +18,7 @@ from eng.registry import MODELS
 
 Loss = Callable[..., Any]
 _PREDICTION_NAMES = ("logits", "out", "preds", "predictions", "prediction", "start_logits", "last_hidden_state")
-
+# Folders into which pip installs packages; a user's project lies elsewhere.
 _PACKAGES = frozenset({"site-packages", "dist-packages"})
 
 
@@ -103,13 +103,15 @@ def prediction_in(output: Any, key: str | int | None = None) -> Any:
 
 
 def compared_output(loss: Loss, output: Any, key: str | int | None = None) -> Any:
-    """What a loss gets of a network's output: a loss of a package the prediction, a user's one what it unpacks itself.
+    """The part of a network's output that a loss is called with.
+
+    A loss of the user's code gets a plain tuple or mapping as the network returned it. For a loss of torch or of another installed
+    package, and of any other object, :func:`prediction_in` chooses the prediction.
 
     Args:
         loss: the loss.
-        output: of the network. A plain tuple or mapping goes to a user's loss as it is; of an object, and for a loss of
-            torch or of another installed package, :func:`prediction_in` chooses.
-        key: of several outputs the one that is compared, whatever the loss is.
+        output: of the network.
+        key: which of several outputs is compared, for any loss; None leaves the choice to the rules above.
     """
     is_plain = type(output) in (tuple, dict, OrderedDict) or hasattr(output, "_fields")
     if key is not None or _takes_one_output(loss) or not is_plain:
@@ -133,7 +135,7 @@ def takes_target(loss: Loss) -> bool:
 
 
 def _takes_one_output(loss: Loss) -> bool:
-    """Whether a loss compares a single tensor: one of torch or another installed package, or a subclass of torch's."""
+    """Whether a loss compares a single tensor: a loss of torch or another installed package, or a subclass of a loss of torch."""
     function = loss
     while isinstance(function, functools.partial):
         function = function.func

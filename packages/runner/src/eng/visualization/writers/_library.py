@@ -6,18 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eng.logging.optional import optional_module
 from eng.visualization._base import plain_number
 from eng.visualization.curves.lines import tracker_name
-
-
-def library(name: str, backend: str) -> Any:
-    """A tracker's library.
-
-    Raises:
-        ModuleNotFoundError: it is not installed; says how to install it.
-    """
-    return optional_module(name, backend, package=name)
 
 
 def numbers(scalars: Mapping[str, Any], mode: str | None = None) -> dict[str, float | int]:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from eng.logging.optional import optional_module
 from eng.registry import VISBACKENDS
 from eng.visualization._base import force_init_env
 from eng.visualization.images import as_rgb
 
-from ._library import library
 from ._tracker import TrackerVisBackend
 
 __all__ = ["AimVisBackend"]
@@ -33,7 +33,7 @@ class AimVisBackend(TrackerVisBackend):
         self._init_kwargs = init_kwargs or {}
 
     def _init_env(self) -> None:
-        self._library = library("aim", type(self).__name__)
+        self._library = optional_module("aim", type(self).__name__)
         repository = {"repo": self._save_dir} if self._save_dir else {}
         self._run = self._library.Run(**{**repository, **self._init_kwargs})
 

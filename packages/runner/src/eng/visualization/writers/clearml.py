@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from eng.logging.optional import optional_module
 from eng.registry import VISBACKENDS
 from eng.visualization._base import force_init_env
 from eng.visualization.images import as_rgb
 
-from ._library import artifacts, library
+from ._library import artifacts
 from ._tracker import TrackerVisBackend
 
 __all__ = ["ClearMLVisBackend"]
@@ -40,7 +41,7 @@ class ClearMLVisBackend(TrackerVisBackend):
         self._artifact_suffix = artifact_suffix
 
     def _init_env(self) -> None:
-        clearml = library("clearml", type(self).__name__)
+        clearml = optional_module("clearml", type(self).__name__)
         task = clearml.Task.current_task()
         self._task = task if task is not None else clearml.Task.init(**self._init_kwargs)
         self._logger = self._task.get_logger()

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from eng.logging.optional import optional_module
 from eng.registry import VISBACKENDS
 from eng.visualization._base import force_init_env
 from eng.visualization.images import as_rgb
 
-from ._library import flat, library
+from ._library import flat
 from ._tracker import TrackerVisBackend
 
 __all__ = ["CometVisBackend"]
@@ -44,7 +45,7 @@ class CometVisBackend(TrackerVisBackend):
         self._init_kwargs = {**quiet, **folder, **(init_kwargs or {})}
 
     def _init_env(self) -> None:
-        comet = library("comet_ml", type(self).__name__)
+        comet = optional_module("comet_ml", type(self).__name__)
         self._run = (comet.OfflineExperiment if self._offline else comet.Experiment)(**self._init_kwargs)
 
     @property

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from eng.logging.optional import optional_module
 from eng.registry import VISBACKENDS
 from eng.visualization._base import force_init_env
 from eng.visualization.images import as_rgb
 
-from ._library import artifacts, library
+from ._library import artifacts
 from ._tracker import TrackerVisBackend
 
 __all__ = ["DVCLiveVisBackend"]
@@ -43,7 +44,7 @@ class DVCLiveVisBackend(TrackerVisBackend):
         self._init_kwargs = init_kwargs or {}
 
     def _init_env(self) -> None:
-        dvclive = library("dvclive", type(self).__name__)
+        dvclive = optional_module("dvclive", type(self).__name__)
         folder = Path(self._save_dir) / "dvclive"
         folder.mkdir(parents=True, exist_ok=True)
         defaults = {"dir": str(folder), "dvcyaml": str(folder / "dvc.yaml"), "save_dvc_exp": False}

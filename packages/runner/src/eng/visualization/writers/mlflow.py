@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from eng.logging.optional import optional_module
 from eng.registry import VISBACKENDS
 from eng.visualization._base import force_init_env
 from eng.visualization.curves.lines import Line
 from eng.visualization.images import as_rgb
 
-from ._library import artifacts, flat, library, numbers
+from ._library import artifacts, flat, numbers
 from ._tracker import TrackerVisBackend
 
 __all__ = ["MLflowVisBackend"]
@@ -67,7 +68,7 @@ class MLflowVisBackend(TrackerVisBackend):
 
     def _init_env(self) -> None:
         """Starts a run on the tracking server; without one, in a SQLite file of the folder."""
-        library("mlflow", type(self).__name__)
+        optional_module("mlflow", type(self).__name__)
         from mlflow.tracking import MlflowClient
 
         folder = Path(self._save_dir).resolve()

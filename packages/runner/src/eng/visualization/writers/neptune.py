@@ -12,7 +12,6 @@ from eng.registry import VISBACKENDS
 from eng.visualization._base import force_init_env
 from eng.visualization.images import as_rgb
 
-from ._library import library
 from ._tracker import TrackerVisBackend
 
 __all__ = ["NeptuneVisBackend"]
@@ -34,7 +33,7 @@ class NeptuneVisBackend(TrackerVisBackend):
         self._init_kwargs = {"mode": "offline"} if init_kwargs is None else init_kwargs
 
     def _init_env(self) -> None:
-        self._library = library("neptune", type(self).__name__)
+        self._library = optional_module("neptune", type(self).__name__)
         self._neptune = self._library.init_run(**self._init_kwargs)
 
     @property

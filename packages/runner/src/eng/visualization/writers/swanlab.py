@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from eng.logging.optional import optional_module
 from eng.registry import VISBACKENDS
 
-from ._library import library
 from ._run import RunVisBackend
 
 __all__ = ["SwanLabVisBackend"]
@@ -31,6 +31,6 @@ class SwanLabVisBackend(RunVisBackend):
         self._init_kwargs = {"mode": "offline", "project": "eng", **folder, **(init_kwargs or {})}
 
     def _init_env(self) -> None:
-        self._library = library("swanlab", type(self).__name__)
+        self._library = optional_module("swanlab", type(self).__name__)
         Path(self._init_kwargs["log_dir"]).mkdir(parents=True, exist_ok=True)
         self._run = self._library.init(**self._init_kwargs)

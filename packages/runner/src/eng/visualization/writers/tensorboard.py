@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from eng.logging.optional import optional_module
 from eng.registry import VISBACKENDS
 from eng.visualization._base import force_init_env
 from eng.visualization.curves.lines import Line
 from eng.visualization.images import as_rgb
 
-from ._library import library
 from ._tracker import TrackerVisBackend
 
 __all__ = ["TensorboardVisBackend"]
@@ -33,7 +33,7 @@ class TensorboardVisBackend(TrackerVisBackend):
     in_background = True
 
     def _init_env(self) -> None:
-        library("tensorboard", type(self).__name__)
+        optional_module("tensorboard", type(self).__name__)
         from torch.utils.tensorboard import SummaryWriter
 
         self._earlier = list(Path(self._save_dir).glob("*tfevents*"))

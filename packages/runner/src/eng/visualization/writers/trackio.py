@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from eng.logging.optional import optional_module
 from eng.registry import VISBACKENDS
 
-from ._library import library
 from ._run import RunVisBackend
 
 __all__ = ["TrackioVisBackend"]
@@ -28,5 +28,5 @@ class TrackioVisBackend(RunVisBackend):
         self._init_kwargs = {"project": "eng", "embed": False, **(init_kwargs or {})}
 
     def _init_env(self) -> None:
-        self._library = library("trackio", type(self).__name__)
+        self._library = optional_module("trackio", type(self).__name__)
         self._run = self._library.init(**self._init_kwargs)

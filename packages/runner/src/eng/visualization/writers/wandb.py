@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from eng.logging.optional import optional_module
 from eng.registry import VISBACKENDS
 from eng.visualization._base import force_init_env
 from eng.visualization.images import as_rgb
 
-from ._library import library
 from ._tracker import TrackerVisBackend
 
 __all__ = ["WandbVisBackend"]
@@ -52,7 +52,7 @@ class WandbVisBackend(TrackerVisBackend):
 
     def _init_env(self) -> None:
         """Starts a wandb run, and defines the axes of its curves."""
-        wandb = library("wandb", type(self).__name__)
+        wandb = optional_module("wandb", type(self).__name__)
         Path(self._save_dir).mkdir(parents=True, exist_ok=True)
         self._wandb = wandb
         self._run = wandb.init(**{"dir": self._save_dir, **self._init_kwargs})
