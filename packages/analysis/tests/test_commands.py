@@ -27,6 +27,26 @@ def test_json_holds_the_numbers() -> None:
     assert (numbers["flops"], numbers["params"], numbers["by_module"]["inner"]) == (800, 440, 400)
 
 
+class Wrapper(nn.Module):
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x):
+        return self.network(x)
+
+
+class WrapperOfRun(Wrapper):
+    shown_name = "TestNet"
+
+
+@pytest.mark.parametrize(("wrapper", "name"), [(WrapperOfRun, "inner"), (Wrapper, "network.inner")])
+def test_modules_inside_the_wrapper_of_a_run_have_the_names_of_the_user(wrapper: type[Wrapper], name: str) -> None:
+    services = SimpleNamespace(load_config=lambda *_: {}, build_model=lambda cfg: wrapper(TestNet()))
+    done = run("--shape", "1,10", "--json", "--convention", "flops", services=services)
+    assert json.loads(done.output)["by_module"][name] == 400
+
+
 def test_plot_writes_a_picture(tmp_path) -> None:
     file = tmp_path / "flops.png"
     assert run("--shape", "10", "--plot", str(file)).exit_code == 0

@@ -63,9 +63,13 @@ def flops(
 
 
 def network_of(model: Any) -> Any:
-    """The user's own module inside the one that a run puts around a module without training steps; any other as it is."""
-    is_around_another = isinstance(getattr(model, "shown_name", None), str)
-    return getattr(model, "network", model) if is_around_another else model
+    """The user's module, where a run has wrapped it to train it with a loss; any other model as it is.
+
+    eng-runner's wrapper has the name of the user's class in `shown_name`, and the module in `network`.
+    """
+    if isinstance(getattr(model, "shown_name", None), str):
+        return getattr(model, "network", model)
+    return model
 
 
 def check_words(config: str, shape: tuple[str, ...], extra: list[str]) -> None:
