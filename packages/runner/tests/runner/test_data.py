@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from eng.runner.passport.data import data_facts, fingerprint
 from eng.runner.passport.facts import differing, unknown_lines
@@ -148,6 +149,8 @@ def test_files_and_arrays_of_a_library_count(library: Path, tmp_path: Path) -> N
     assert before == same != data_facts(Dataset(source=Stream(str(shard))))
     assert before["unknown"] == []
     assert fingerprint(Table(np.arange(9))) == fingerprint(Table(np.arange(9))) != fingerprint(Table(np.arange(9) + 1))
+    half = torch.arange(9, dtype=torch.bfloat16)
+    assert fingerprint(Table(half)) == fingerprint(Table(half.clone())) != fingerprint(Table(half + 1))
 
 
 def test_fingerprints_that_were_taken_in_another_way_are_not_compared() -> None:

@@ -109,7 +109,7 @@ def test_the_error_of_a_users_loop_is_raised_also_where_its_report_fails(make_ru
     assert report in heard.text
 
 
-def test_defaults_are_those_of_base_loop_and_settings_reach_the_loop(make_runner) -> None:
+def test_defaults_are_those_of_base_loop_and_settings_reach_the_loop() -> None:
     class Smallest:
         def run(self):
             return "trained"
