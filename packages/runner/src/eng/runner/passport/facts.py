@@ -14,7 +14,7 @@ from .code import CodeVersion, file_digest, source_files
 from .data import data_facts
 from .masking import masked_settings
 
-# A resume differs from the saved run in these by what it is.
+# These settings differ between a run and its resume by design.
 _OF_THE_START = frozenset({"resume", "load_from", "cfg", "experiment_name"})
 _LIBRARIES = ("numpy", "torchvision", "timm", "transformers", "mmcv", "mmcv-lite", "eng-runner")
 FILE = "file "
@@ -25,7 +25,7 @@ def run_facts(cfg: Any, settings: Mapping[str, Any], parts: Sequence[Any], datal
     """What a checkpoint and a passport keep of a run to compare it with another one.
 
     Args:
-        cfg: the whole config; an empty one leaves the settings to speak.
+        cfg: the whole config; the settings count where it is empty.
         settings: the Runner's arguments.
         parts: objects whose classes' source files count as code of the run.
         dataloader: of the training, built.

@@ -1,4 +1,4 @@
-"""Reading what runs were: their starts in a folder, how two of them differ, and what starts one again."""
+"""Reading what runs were: their starts in a folder, the start that a user names, and how two of them differ."""
 
 from __future__ import annotations
 
@@ -83,9 +83,9 @@ def find_start(run: str | Path) -> Start:
         NoPassportError: there is none.
     """
     folder = Path(run)
-    paths = [path for path in (folder / PASSPORT, *folder.glob(f"*/{PASSPORT}")) if path.is_file()]
-    if folder / PASSPORT in paths:
-        paths = [folder / PASSPORT]
+    paths = [folder / PASSPORT]
+    if not paths[0].is_file():
+        paths = list(folder.glob(f"*/{PASSPORT}"))
     starts = _oldest_first(_read_starts(paths))
     if not starts:
         hint = ""
