@@ -67,8 +67,19 @@ def test_one_of_several_sets_is_chosen_by_its_name(config: Path, here: Path, cal
             call(browse, config, "--split", split)
 
 
-def test_a_loader_without_a_dataset_is_no_several_sets(config: Path, call) -> None:
-    config.write_text("train_dataloader = dict(batch_size=4, sampler=dict(type='DefaultSampler'))\n")
+def test_a_list_of_samples_is_a_dataset(config: Path, here: Path, call) -> None:
+    config.write_text("train_dataloader = dict(batch_size=2, dataset=[dict(img=[[[0, 9, 200]] * 4] * 4)] * 3)\n")
+    _, said = call(browse, config, "--epochs", 1)
+    assert said == "wrote squares-train.png: 3 of 3 samples in 1 epoch\n"
+
+
+@pytest.mark.parametrize(
+    "loader",
+    ["dict(batch_size=4, sampler=dict(type='DefaultSampler'))", "[dict(x=1), dict(x=2)]"],
+    ids=["config", "list"],
+)
+def test_a_loader_without_a_dataset_is_no_several_sets(config: Path, call, loader: str) -> None:
+    config.write_text(f"train_dataloader = {loader}\n")
     with pytest.raises(click.ClickException, match="no train_dataloader with a dataset"):
         call(browse, config)
 

@@ -21,6 +21,13 @@ def test_shows_the_rate_of_each_iteration_over_the_run():
     assert found["momentum"][0] == [0.9] * 30
 
 
+@pytest.mark.parametrize(
+    "loader", [[{"x": 1}] * 10, {"batch_size": 2, "dataset": [{"x": 1}] * 20}], ids=["batches", "samples"]
+)
+def test_an_epoch_is_as_long_as_a_list_of_batches_or_samples(loader):
+    assert points(dict(CONFIG, train_dataloader=loader))[""] == points(CONFIG)[""]
+
+
 def test_draws_a_picture(tmp_path):
     result, _ = run(CONFIG, "--plot", str(tmp_path / "lr.png"))
     assert result.exit_code == 0, result.output

@@ -79,7 +79,9 @@ def _dataset_of(cfg: Any, split: str) -> Any:
     from eng.registry import DATASETS, DefaultScope
 
     mode, _, set_name = split.partition("/")
-    loader = cfg.get(f"{mode}_dataloader") or {}
+    loader = cfg.get(f"{mode}_dataloader")
+    if not isinstance(loader, Mapping):  # none, or batches that no dataset stands behind
+        loader = {}
     sets = []
     if "dataset" not in loader:
         sets = [f"{mode}/{name}" for name, part in loader.items() if isinstance(part, Mapping) and "dataset" in part]
@@ -93,7 +95,9 @@ def _dataset_of(cfg: Any, split: str) -> Any:
             f"the config has no {split}_dataloader with a dataset; it has data to {', '.join(there) or 'do nothing'}"
         )
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
-        dataset = DATASETS.build(loader["dataset"])
+        dataset = loader["dataset"]
+        if isinstance(dataset, Mapping):
+            dataset = DATASETS.build(dataset)
         if hasattr(dataset, "full_init"):
             dataset.full_init()
     return dataset

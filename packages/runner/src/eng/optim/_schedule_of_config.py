@@ -154,10 +154,12 @@ def _names(cfg: Mapping[str, Any]) -> list[str]:
     return list(schedulers) if isinstance(schedulers, Mapping) and "type" not in schedulers else [""]
 
 
-def _ask_dataset(dataloader: Mapping[str, Any], world_size: int) -> int:
-    """Iterations of an epoch on one rank, from the length of the dataset."""
-    dataset = dataloader.get("dataset")
+def _ask_dataset(dataloader: Any, world_size: int) -> int:
+    """Iterations of an epoch on one rank, from the length of the dataset, or from that of a list of batches."""
     try:
+        if not isinstance(dataloader, Mapping):
+            return len(dataloader)
+        dataset = dataloader.get("dataset")
         samples = len(DATASETS.build(dataset) if isinstance(dataset, Mapping) else dataset)  # type: ignore[arg-type]  # the error is told below
     except (OSError, TypeError) as error:
         raise OptimError(
