@@ -74,7 +74,7 @@ class CheckedCommunicator:
         self.plain.barrier()
 
     def agree_on_parts(self, parts: Iterable[tuple[str, Tensor]]) -> None:
-        """Compares the names, types and shapes of tensors that travel as one, whose joint size may be equal by chance."""
+        """Compares the names, types and shapes of tensors that are reduced as one: their joint size may agree by chance."""
         self._agree(", ".join(f"{name}{_describe(tensor)}" for name, tensor in parts))
 
     def _shared_store(self) -> Any:

@@ -29,8 +29,8 @@ class FirstImport:
     ) -> ModuleSpec | None:
         """A spec for mmengine where eng is installed; else the finders behind this one find the installed package.
 
-        Python holds the lock of all imports here, so that nothing may be imported: another thread may wait for that
-        lock inside an import that this one would wait for.
+        Python holds the lock of all imports here. To import a module here could deadlock: another thread may be inside
+        that module's import and wait for this lock.
         """
         if name != ALIAS or FOLDER not in sys.path:
             return None
@@ -60,7 +60,7 @@ class FirstImport:
 _finder = FirstImport()
 
 
-def wait_for_import() -> None:
+def install_at_first_import() -> None:
     """From now on the first import of mmengine installs the alias."""
     import importlib.util  # noqa: F401  # while the process has one thread: `find_spec` must not import it
 

@@ -159,10 +159,10 @@ class LocalBackend(BaseStorageBackend):
 def _walk(
     root: Path, folder: str, recursive: bool, above: frozenset[tuple[int, int]] = frozenset()
 ) -> Iterator[tuple[str, bool]]:
-    """Entries below a directory; a link to a directory that holds it is an entry, and is not entered again."""
+    """Entries below a directory; a link to a directory above it is listed and not followed."""
     status = (root / folder).stat()
-    inside = above | {(status.st_dev, status.st_ino)}
-    if len(inside) == len(above):
+    identity = (status.st_dev, status.st_ino)
+    if identity in above:
         return
     with os.scandir(root / folder) as entries:
         for entry in entries:
@@ -173,7 +173,7 @@ def _walk(
             is_dir = entry.is_dir()
             yield relative, is_dir
             if is_dir and recursive:
-                yield from _walk(root, relative, recursive, inside)
+                yield from _walk(root, relative, recursive, above | {identity})
 
 
 class HardDiskBackend(LocalBackend):

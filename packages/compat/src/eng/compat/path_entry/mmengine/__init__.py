@@ -6,10 +6,10 @@ Here threads that import mmengine for the first time at once may see this module
 import importlib
 import sys
 
-from _eng_compat_start import wait_for_import  # type: ignore[import-not-found]  # on the path with this package
+from _eng_compat_start import install_at_first_import  # type: ignore[import-not-found]  # on the path with this package
 
 del sys.modules[__name__]
-wait_for_import()
+install_at_first_import()
 try:
     importlib.import_module(__name__)
 except ModuleNotFoundError as error:
