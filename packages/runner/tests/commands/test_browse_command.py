@@ -80,7 +80,7 @@ def test_a_list_of_samples_is_a_dataset(config: Path, here: Path, call) -> None:
 )
 def test_a_loader_without_a_dataset_is_no_several_sets(config: Path, call, loader: str) -> None:
     config.write_text(f"train_dataloader = {loader}\n")
-    with pytest.raises(click.ClickException, match="no train_dataloader with a dataset"):
+    with pytest.raises(click.ClickException, match="no train_dataloader with a dataset; it has data to do nothing"):
         call(browse, config)
 
 

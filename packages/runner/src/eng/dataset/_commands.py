@@ -90,9 +90,9 @@ def _dataset_of(cfg: Any, split: str) -> Any:
     elif sets:
         raise click.UsageError(f"{mode}_dataloader has several sets: --split {' or --split '.join(sets)}")
     if "dataset" not in loader or (set_name and not sets):
-        there = [name for name in SPLITS if cfg.get(f"{name}_dataloader")]
+        modes = [name for name in SPLITS if cfg.get(f"{name}_dataloader") and (name != mode or "dataset" in loader)]
         raise click.ClickException(
-            f"the config has no {split}_dataloader with a dataset; it has data to {', '.join(there) or 'do nothing'}"
+            f"the config has no {split}_dataloader with a dataset; it has data to {', '.join(modes) or 'do nothing'}"
         )
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
         dataset = loader["dataset"]

@@ -348,14 +348,14 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
     def _copy_without_annotation(self: Self, memo: dict[int, Any] | None = None) -> Self:
         """A deep copy of everything but the samples."""
         memo = {} if memo is None else memo
-        other = self.__class__.__new__(self.__class__)
-        memo[id(self)] = other
+        copied = self.__class__.__new__(self.__class__)
+        memo[id(self)] = copied
         for key, value in self.__dict__.items():
             if key not in ("data_list", "data_bytes", "data_address"):
-                setattr(other, key, copy.deepcopy(value, memo))
-        other.data_list = []
-        other.data_bytes, other.data_address = np.empty(0, np.uint8), np.empty(0, np.int64)
-        return other
+                setattr(copied, key, copy.deepcopy(value, memo))
+        copied.data_list = []
+        copied.data_bytes, copied.data_address = np.empty(0, np.uint8), np.empty(0, np.int64)
+        return copied
 
     # -- metainfo and paths -------------------------------------------------------------------------------------
 

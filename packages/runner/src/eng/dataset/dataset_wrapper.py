@@ -148,9 +148,9 @@ class ConcatDataset(_Wrapper, TorchConcatDataset[Any]):
     def _check_metainfo(self) -> None:
         mine = self.datasets[0].metainfo
         for number, dataset in enumerate(self.datasets[1:], 1):
-            other = dataset.metainfo
-            for key in sorted((set(mine) | set(other)) - set(self.ignore_keys), key=str):
-                first, second = mine.get(key, "nothing"), other.get(key, "nothing")
+            theirs = dataset.metainfo
+            for key in sorted((set(mine) | set(theirs)) - set(self.ignore_keys), key=str):
+                first, second = mine.get(key, "nothing"), theirs.get(key, "nothing")
                 if not _equal(first, second):
                     raise MetainfoMismatchError(key, number, first, second)
 

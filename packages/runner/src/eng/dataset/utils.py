@@ -120,9 +120,9 @@ def _under(key: Any, batch: Sequence[Any]) -> list[Any]:
     try:
         return [sample[key] for sample in batch]
     except KeyError as error:
-        number, other = next((number, sample) for number, sample in enumerate(batch) if key not in sample)
+        number, differing = next((number, sample) for number, sample in enumerate(batch) if key not in sample)
         raise KeyError(
-            f"sample {number} of the batch has no {key!r}, which sample 0 has; it has {list(other)}: the pipeline must "
+            f"sample {number} of the batch has no {key!r}, which sample 0 has; it has {list(differing)}: the pipeline must "
             "give every sample the same keys"
         ) from error
 

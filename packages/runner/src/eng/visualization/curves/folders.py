@@ -64,7 +64,7 @@ def _short_keys(keys: Sequence[str]) -> dict[str, str]:
         parts = key.split(".")
         for length in range(1, len(parts) + 1):
             ending = ".".join(parts[-length:])
-            if sum(f".{other}".endswith(f".{ending}") for other in keys) == 1:
+            if sum(f".{candidate}".endswith(f".{ending}") for candidate in keys) == 1:
                 break
         short[key] = ending
     return short
