@@ -43,7 +43,8 @@ def test_study_holds_the_trials_with_their_values(kind: str, config: Any, inline
     assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 3
     for trial, frozen in zip(report.trials.values(), study.trials, strict=True):
         lr, curvature = trial.params[LR], trial.params["model.curvature"]
-        assert trial.value == pytest.approx((1 - lr * curvature) ** 2)
+        # The training computes in float32, which leaves few digits where lr * curvature is near 1.
+        assert trial.value == pytest.approx((1 - lr * curvature) ** 2, abs=1e-6)
         assert frozen.value == trial.value
         assert frozen.params[LR] == lr
     assert study.best_value == report.best.value
