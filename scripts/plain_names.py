@@ -42,8 +42,8 @@ CLEAN = (
         f"{name}/src"
         for name in ("analysis", "compat", "config", "dist", "eng", "fileio", "registry", "structures", "tune")
     ),
-    *(f"runner/src/eng/{name}" for name in ("checkpoint", "dataset", "evaluator", "hub", "infer", "logging", "model")),
-    *(f"runner/src/eng/{name}" for name in ("optim", "testing", "visualization")),
+    *(f"runner/src/eng/{name}" for name in ("checkpoint", "dataset", "evaluator", "hooks", "hub", "infer", "logging")),
+    *(f"runner/src/eng/{name}" for name in ("model", "optim", "testing", "visualization")),
 )
 
 
