@@ -1,4 +1,6 @@
-"""Finds variables, arguments and functions whose name says nothing, such as `found` or `kind`; `nox -s lint` runs it.
+"""Finds variables, arguments and functions whose name says nothing, such as `found` or `kind`; `nox -s lint` runs it over all packages.
+
+``python scripts/plain_names.py FOLDER...`` looks into some folders only.
 
 A name is a noun of the field (`listener`, `grad_norm`), and a function's a verb. `other` stays where Python's own
 protocols use it, as in ``__eq__``; fields of public classes are not looked at.
@@ -36,15 +38,6 @@ EMPTY_NAMES = frozenset(
         "words",
     ]
 )
-# Folders below packages/ that bind none of them; the others still do.
-CLEAN = (
-    *(
-        f"{name}/src"
-        for name in ("analysis", "compat", "config", "dist", "eng", "fileio", "registry", "structures", "tune")
-    ),
-    *(f"runner/src/eng/{name}" for name in ("checkpoint", "dataset", "evaluator", "hooks", "hub", "infer", "logging")),
-    *(f"runner/src/eng/{name}" for name in ("model", "optim", "testing", "visualization")),
-)
 
 
 def bindings(tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -68,8 +61,8 @@ def bindings(tree: ast.AST) -> Iterator[tuple[int, str]]:
 def main(folders: list[str]) -> int:
     """Prints each empty name with its file and line; 1 where there is one."""
     count = 0
-    for folder in folders or CLEAN:
-        for file in sorted(Path("packages", folder).rglob("*.py")):
+    for folder in folders or ["packages/*/src"]:
+        for file in sorted(Path().glob(f"{folder}/**/*.py")):
             for line, name in bindings(ast.parse(file.read_text(encoding="utf-8"))):
                 if name.lstrip("_") in EMPTY_NAMES:
                     print(f"{file}:{line}: the name {name!r} says nothing; name what it holds or does")

@@ -16,6 +16,7 @@ from .failure import report_failure
 from .lazy import Lazy
 from .loops.base import BaseLoop
 from .passport.of_run import RecordedRun, end_passport
+from .state.run_state import RunState
 from .strategy import BaseStrategy
 
 
@@ -24,6 +25,10 @@ class CourseRun(RecordedRun, Protocol):
 
     strategy: BaseStrategy
     default_scope: str
+
+    @property
+    def state(self) -> RunState:
+        """Where the run begins, and what its checkpoints hold."""
 
     def load_or_resume(self) -> None:
         """Goes on from a checkpoint, or takes its weights."""

@@ -162,13 +162,18 @@ def _config_differences(folder: Path, config: Any) -> list[str]:
     changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
     if not changed:
         return [f"config: not as in {earlier}"]
-    lines = [
-        f"{key}: {old[key]} in the folder, {new[key]} in the config"
-        if key in old and key in new
-        else f"{key}: only in the {'folder' if key in old else 'config'}"
-        for key in changed[:_MOST_SHOWN]
-    ]
-    return [*lines, f"and {len(changed) - _MOST_SHOWN} more"] if len(changed) > _MOST_SHOWN else lines
+    lines = [_difference_of_key(key, old, new) for key in changed[:_MOST_SHOWN]]
+    if len(changed) > _MOST_SHOWN:
+        lines.append(f"and {len(changed) - _MOST_SHOWN} more")
+    return lines
+
+
+def _difference_of_key(key: str, in_folder: Mapping[str, str], in_config: Mapping[str, str]) -> str:
+    if key not in in_config:
+        return f"{key}: only in the folder"
+    if key not in in_folder:
+        return f"{key}: only in the config"
+    return f"{key}: {in_folder[key]} in the folder, {in_config[key]} in the config"
 
 
 def _leaves(cfg: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

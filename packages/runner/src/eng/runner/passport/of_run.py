@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
 from eng.runner.run import Run
 
 from .ending import ending
 from .record import Passport
 
-if TYPE_CHECKING:
-    from eng.runner.state.run_state import RunState
+
+class RecordedState(Protocol):
+    """What a passport records of a run's state; :class:`eng.runner.state.run_state.RunState` has these attributes."""
+
+    has_begun_training: bool
+    parent: dict[str, Any] | None
+    kept: dict[str, str]
 
 
 class RecordedRun(Run, Protocol):
@@ -19,8 +24,8 @@ class RecordedRun(Run, Protocol):
     passport: Passport
 
     @property
-    def state(self) -> RunState:
-        """Where the run began, and what its checkpoints hold."""
+    def state(self) -> RecordedState:
+        """Whether the run trains, and the checkpoint from which it was resumed."""
 
 
 def write_passport(runner: RecordedRun) -> None:
