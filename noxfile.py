@@ -257,6 +257,7 @@ def lint(session: nox.Session) -> None:
     session.run("flake8", "--isolated", f"--select={DOCSTRING_FINDINGS}", *DOCSTRING_STYLE, *sources)
     session.run("python", "scripts/deprecations.py")
     session.run("python", "scripts/plain_names.py")
+    session.run("python", "scripts/measures.py", "--check")
     session.run("python", "scripts/test_mirror.py")
     check_house(session)
     session.run("lint-imports", env={"PYTHONPATH": os.pathsep.join(sources)})

@@ -1,6 +1,6 @@
-"""Finds variables, arguments and functions whose name says nothing, such as `found` or `kind`; `nox -s lint` runs it over all packages.
+"""Finds variables, arguments and functions whose name says nothing, such as `found` or `kind`, in all packages.
 
-``python scripts/plain_names.py FOLDER...`` looks into some folders only.
+`nox -s lint` runs it; ``python scripts/plain_names.py FOLDER...`` looks into some folders only.
 
 A name is a noun of the field (`listener`, `grad_norm`), and a function's a verb. `other` stays where Python's own
 protocols use it, as in ``__eq__``; fields of public classes are not looked at.
