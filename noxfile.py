@@ -368,21 +368,21 @@ def container(session: nox.Session) -> None:
 
 @nox.session(python=torch_python())
 def siblings_oldest(session: nox.Session) -> None:
-    """Smoke tests with the oldest siblings that the ranges allow, built from their tags where there are tags."""
+    """Smoke tests of each package of today with the oldest releases of its siblings that the ranges allow."""
     session.install("build>=1.2", "hatchling>=1.27")
     wheels = ROOT / ".nox" / "oldest"
     shutil.rmtree(wheels, ignore_errors=True)
-    for name in NAMES:
-        session.run("python", "scripts/build_oldest.py", name, str(wheels), silent=True)
     environment = ROOT / ".nox" / "oldest-env"
     python = venv_python(environment)
-    for name in NAMES:
-        session.log(f"{name} of today with the oldest siblings")
+    for name in session.posargs or NAMES:
+        session.run("python", "scripts/build_oldest.py", name, str(wheels), silent=True)
+        pins = wheels / f"{name}.txt"
+        session.log(f"{name} of today with {', '.join(pins.read_text().split()) or 'no sibling'}")
         session.run("python", "-m", "venv", "--clear", str(environment))
         pip = (python, "-m", "pip", "install", "-q", "-c", str(ROOT / "constraints.txt"))
         if needs_torch(siblings(name)):
             session.run(*pip, "torch", external=True)
-        session.run(*pip, "--find-links", str(wheels), str(PACKAGES / name), external=True)
+        session.run(*pip, "-c", str(pins), "--find-links", str(wheels), str(PACKAGES / name), external=True)
         session.run(python, "scripts/smoke.py", name, external=True)
 
 
