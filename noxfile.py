@@ -320,7 +320,9 @@ def matrix(session: nox.Session) -> None:
     """
     options = argparse.ArgumentParser(prog="nox -s matrix --")
     options.add_argument("--python", action="append", choices=TORCH_FREE_PYTHONS)
-    options.add_argument("--torch", action="append", help="a version, or 'nightly' for the newest pre-release")
+    options.add_argument(
+        "--torch", action="append", help="a version, or 'nightly' from the index ENG_TORCH_NIGHTLY_INDEX"
+    )
     options.add_argument("--remove", action="store_true", help="delete each environment after its tests")
     options.add_argument("packages", nargs="*", default=[name for name in NAMES if name not in TORCH_FREE])
     asked = options.parse_args(session.posargs)

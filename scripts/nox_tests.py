@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import nox
 import nox.command
-from nox_environments import NAMES, PACKAGES, ROOT, find_python, project, venv_python
+from nox_environments import NAMES, PACKAGES, ROOT, find_python, project, torch_index, venv_python
 
 REPORTS = ROOT / ".nox" / "reports"
 # A change that breaks something fails more tests than this, or fails the same one twice.
@@ -140,9 +141,21 @@ def _prepare_matrix_environment(session: nox.Session, interpreter: str, folder: 
         return python
     session.run(interpreter, "-m", "venv", "--clear", str(folder), external=True)
     pip = (python, "-m", "pip", "install", "-q")
-    session.run(*pip, *(("--pre", "torch") if torch == "nightly" else (f"torch=={torch}",)), external=True)
+    session.run(*pip, *_wanted_torch(session, torch), external=True)
     groups = {item for name in NAMES for item in nox.project.dependency_groups(project(name), "test")}
     editable = [part for name in NAMES for part in ("-e", str(PACKAGES / name))]
     session.run(*pip, *editable, *sorted(groups), external=True)
     (folder / "ready").touch()
     return python
+
+
+def _wanted_torch(session: nox.Session, torch: str) -> tuple[str, ...]:
+    """What pip takes for a version of torch; the CPU wheel where ENG_TORCH_INDEX says where it is."""
+    if torch != "nightly":
+        return (*torch_index(), f"torch=={torch}")
+    index = os.environ.get("ENG_TORCH_NIGHTLY_INDEX", "")
+    if not index:  # `pip install --pre torch` would take the newest release
+        session.error(
+            "PyPI has no nightly builds of torch: set ENG_TORCH_NIGHTLY_INDEX to the index that torch's install page names for them"
+        )
+    return ("--pre", "--index-url", index, "torch")
