@@ -379,7 +379,7 @@ def siblings_oldest(session: nox.Session) -> None:
     for name in session.posargs or NAMES:
         session.run("python", "scripts/build_oldest.py", name, str(wheels), silent=True)
         pins = wheels / f"{name}.txt"
-        session.log(f"{name} of today with {', '.join(pins.read_text().split()) or 'no sibling'}")
+        session.log(f"{name} of today with {', '.join(pins.read_text(encoding='utf-8').split()) or 'no sibling'}")
         session.run("python", "-m", "venv", "--clear", str(environment))
         pip = (python, "-m", "pip", "install", "-q", "-c", str(ROOT / "constraints.txt"))
         if needs_torch(siblings(name)):

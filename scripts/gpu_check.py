@@ -292,7 +292,9 @@ def main() -> int:
         print_row(row)
         rows.append(row)
         if arguments.json is not None:
-            arguments.json.write_text(json.dumps({"card": card, "torch": torch.__version__, "rows": rows}, indent=1))
+            arguments.json.write_text(
+                json.dumps({"card": card, "torch": torch.__version__, "rows": rows}, indent=1), encoding="utf-8"
+            )
     return int(any(row["failed"] for row in rows))
 
 

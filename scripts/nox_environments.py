@@ -98,9 +98,11 @@ def prepare(
     stamp = Path(session.virtualenv.location) / "eng-contents.txt"
     described = [path for name in NAMES for path in (PACKAGES / name / "pyproject.toml", version_file(name))]
     metadata = "".join(path.read_text(encoding="utf-8") for path in described)
-    contents = "\n".join([*editable, *others, str(torch), (ROOT / "constraints.txt").read_text(), metadata])
+    contents = "\n".join(
+        [*editable, *others, str(torch), (ROOT / "constraints.txt").read_text(encoding="utf-8"), metadata]
+    )
     digest = hashlib.sha256(contents.encode()).hexdigest()
-    if stamp.exists() and stamp.read_text() == digest:
+    if stamp.exists() and stamp.read_text(encoding="ascii") == digest:
         return
     if stamp.exists():
         shutil.rmtree(session.virtualenv.location)
@@ -111,7 +113,7 @@ def prepare(
         session.install(*pinned, *torch_index(), "torch", silent=not show_progress)
     paths = [part for path in editable for part in ("-e", path)]
     session.install(*pinned, *paths, *others, silent=not show_progress)
-    stamp.write_text(digest)
+    stamp.write_text(digest, encoding="ascii")
 
 
 def torch_index() -> tuple[str, ...]:

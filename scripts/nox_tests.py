@@ -125,7 +125,7 @@ def test_with_versions(session: nox.Session, version: str, torch: str, packages:
         label = f"{name} (Python {version}, torch {torch})"
         session.log(label)
         report = reports / f"{version}_{torch}_{name}.xml"
-        report.write_text("")  # stays so where pytest dies, which counts as failed
+        report.write_text("", encoding="utf-8")  # stays so where pytest dies, which counts as failed
         call = (python, "-m", "pytest", "-q", f"--junitxml={report}", f"packages/{name}/tests")
         try:
             session.run(*call, external=True)

@@ -46,7 +46,7 @@ def without_mirror(package: Path) -> list[Path]:
 def modules_with_behaviour(folder: Path) -> list[Path]:
     """Modules that define a function with a body; ``__init__`` and ``__main__`` are left out."""
     modules = (path for path in sorted(folder.rglob("*.py")) if not path.stem.startswith("__"))
-    return [path for path in modules if has_behaviour(ast.parse(path.read_text()))]
+    return [path for path in modules if has_behaviour(ast.parse(path.read_text(encoding="utf-8")))]
 
 
 def has_behaviour(tree: ast.Module) -> bool:

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 _THREADS = Path("/proc/self/task")  # Linux alone shows what a process's threads do
-_NAME = "pt_gloo"  # torch names the threads so that work through a group's queue of collectives
+_NAME = b"pt_gloo"  # torch names the threads so that work through a group's queue of collectives
 _POLL_S = 0.002
 _LIMIT_S = 5.0
 
@@ -35,8 +35,8 @@ def _states() -> set[str]:
     states = set()
     for thread in _THREADS.glob("*"):
         try:
-            if (thread / "comm").read_text().startswith(_NAME):
-                states.add((thread / "stat").read_text().rpartition(")")[2].split()[0])
+            if (thread / "comm").read_bytes().startswith(_NAME):
+                states.add((thread / "stat").read_bytes().rpartition(b")")[2].split()[0].decode("ascii"))
         except OSError:  # the thread has ended
             continue
     return states

@@ -35,7 +35,7 @@ def published(port: int, path: Path) -> Iterator[None]:
         ForeignFileError: a file of this name belongs to another user.
     """
     handle, aside = tempfile.mkstemp(prefix=path.name, dir=path.parent)  # a new file, readable for this user only
-    with os.fdopen(handle, "w") as file:
+    with os.fdopen(handle, "w", encoding="ascii") as file:
         file.write(str(port))
     try:
         Path(aside).replace(path)
@@ -62,7 +62,7 @@ def read_port(path: Path) -> int | None:
         if error.errno in (errno.ELOOP, errno.EACCES):
             raise _foreign(path) from error
         raise
-    with os.fdopen(handle) as file:
+    with os.fdopen(handle, encoding="ascii") as file:
         if os.fstat(handle).st_uid != os.getuid():
             raise _foreign(path)
         return int(file.read())

@@ -98,7 +98,7 @@ def _from_file(filename: str) -> dict[str, str]:
     path = zoo_home() / filename
     if not path.is_file():
         return {}
-    table = json.loads(path.read_text())
+    table = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(table, dict):
         raise ValueError(f"{path} must hold an object of names and addresses")
     return table

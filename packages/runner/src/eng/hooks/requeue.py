@@ -37,7 +37,9 @@ def requeue_job() -> bool:
         return False
     try:
         command = ["scontrol", "requeue", job]
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603  # Slurm's own name of the job
+        answer = subprocess.run(  # noqa: S603  # Slurm's own name of the job
+            command, capture_output=True, encoding="utf-8", errors="replace", timeout=_TIMEOUT_S, check=False
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return _refused(job, f"{type(error).__name__}: {error}")
     if answer.returncode:

@@ -218,7 +218,7 @@ class OptunaSearcher:
         """
         known = {trial.runs[0].point.get("optuna") for trial in trials.values()}
         points = []
-        first_unmarked = int(self._marker.read_text()) if self._marker.exists() else None
+        first_unmarked = int(self._marker.read_text(encoding="ascii")) if self._marker.exists() else None
         with telling_storage_errors(self.url):
             absent = known - {frozen.number for frozen in self._study.get_trials(deepcopy=False)}
             if absent:
@@ -243,7 +243,7 @@ class OptunaSearcher:
             if self._is_exhausted or len(mine) >= self._search.num_trials:
                 return None
             index = sum(trial.user_attrs[_OWNER] == self._owner for trial in mine)
-            self._marker.write_text(str(len(every)))
+            self._marker.write_text(str(len(every)), encoding="ascii")
             self._study.sampler = build_sampler(self._search, f"{self._seed} {len(mine)}")
             drawn = self._study.ask(self._distributions)
             drawn.set_user_attr(_INDEX, index)

@@ -113,6 +113,6 @@ def _servers(setting: Servers) -> list[str]:
     if isinstance(setting, (str, os.PathLike)):
         if not os.path.isfile(setting):
             return [text_of(setting)]
-        lines = (line.strip() for line in Path(setting).read_text().splitlines())
+        lines = (line.strip() for line in Path(setting).read_text(encoding="utf-8").splitlines())
         return [line for line in lines if line and not line.startswith("#")]
     return list(setting)

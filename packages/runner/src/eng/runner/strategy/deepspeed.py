@@ -79,7 +79,7 @@ class DeepSpeedStrategy(BaseStrategy):
         super().__init__(**kwargs)
         import_deepspeed()
         if isinstance(config, str):
-            read = json.loads(Path(config).read_text())
+            read = json.loads(Path(config).read_text(encoding="utf-8"))
         else:
             read = copy.deepcopy(config or {})
         arguments = {

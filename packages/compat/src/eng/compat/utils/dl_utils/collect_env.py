@@ -59,7 +59,9 @@ def _devices() -> dict[str, str]:
 def _compiler() -> str:
     program = "cl" if platform.system() == "Windows" else "gcc"
     try:
-        done = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)  # noqa: S603  # fixed names
+        done = subprocess.run(  # noqa: S603  # fixed names
+            [program, "--version"], capture_output=True, check=True, encoding="utf-8", errors="replace"
+        )
     except (OSError, subprocess.CalledProcessError):
         return "n/a"
     return done.stdout.splitlines()[0]
