@@ -1,4 +1,4 @@
-"""Config files that inherit, explain themselves and never surprise."""
+"""Config files in Python, JSON or YAML that inherit from base configs and can explain where each value was set."""
 
 from __future__ import annotations
 

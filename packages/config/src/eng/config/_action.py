@@ -1,4 +1,4 @@
-"""`DictAction`: ``--cfg-options key=value …`` as a dict of typed values."""
+"""`DictAction`, which parses ``--cfg-options key=value …`` of a command line into a dict of typed values."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ _WORDS = {"true": True, "false": False, "None": None}
 
 
 class CommandLineOptions(dict[str, Any]):
-    """Values by dotted key that a command line gave, so that `Config.explain` can say so."""
+    """Overrides by dotted key from a command line; by this type `Config.explain` recognizes their origin."""
 
 
 class DictAction(argparse.Action):
-    """Collects ``key=value`` arguments into a dict; repeated options add up, the last of a key wins.
+    """Collects ``key=value`` arguments into a dict. A repeated option adds to it; for a repeated key the last wins.
 
-    Values are read as int, float, bool (``true``, ``False``, …), None, text, and lists, tuples and dicts of these,
-    nested: ``a,b`` and ``[a,b]`` are lists, ``(a,b)`` is a tuple, ``[(1,2),(3,4)]`` a list of tuples,
-    ``dict(type=EMAHook)`` and ``{type: EMAHook}`` are dicts. What stands in quotes is text: ``'1'``, ``'a,b'``.
+    A value is parsed as int, float, bool (``true``, ``False``, …), None, or nested lists, tuples and dicts of these;
+    anything else is a string. ``a,b`` and ``[a,b]`` are lists, ``(a,b)`` is a tuple, ``[(1,2),(3,4)]`` is a list of
+    tuples, ``dict(type=EMAHook)`` and ``{type: EMAHook}`` are dicts. Quoted text is always a string: ``'1'``,
+    ``'a,b'``.
 
     Example:
         >>> parser = argparse.ArgumentParser()
@@ -43,7 +44,10 @@ class DictAction(argparse.Action):
         values: str | Sequence[Any] | None,
         option_string: str | None = None,
     ) -> None:
-        """Adds the pairs to the namespace; a malformed one ends the program with the usage (exit status 2)."""
+        """Adds the ``key=value`` pairs to the argparse namespace.
+
+        A malformed pair ends the program with the usage message and exit status 2.
+        """
         options = CommandLineOptions(getattr(namespace, self.dest, None) or {})
         for text in [values] if isinstance(values, str) else values or ():
             try:
@@ -59,10 +63,10 @@ class DictAction(argparse.Action):
 
 
 def parse_option(text: str) -> tuple[str, Any]:
-    """The key and the value of ``key=value``.
+    """Splits ``key=value`` into the key and the parsed value.
 
     Raises:
-        ValueError: there is no ``=``, no key, or the brackets do not match.
+        ValueError: the text has no ``=`` or no key, or the brackets do not match.
 
     Example:
         >>> parse_option("optimizer.lr=1e-3")
@@ -75,10 +79,10 @@ def parse_option(text: str) -> tuple[str, Any]:
 
 
 def parse_value(text: str) -> Any:
-    """A command-line text as a value.
+    """Parses the text of a command-line value into a Python value.
 
     Raises:
-        ValueError: the brackets do not match, or ``dict(…)`` holds something else than ``name=value``.
+        ValueError: the brackets do not match, or ``dict(…)`` contains something other than ``name=value``.
 
     Example:
         >>> parse_value("[(1,2),true,a]")
@@ -91,7 +95,7 @@ def parse_value(text: str) -> Any:
     text = text.strip()
     quoted = _inside_quotes(text)
     if quoted is not None:
-        # A quoted list is a list, as the shells of some systems leave such quotes in place.
+        # Some shells pass quotes on to the program, so that a quoted list is parsed as a list, not as a string.
         if quoted[:1] in _LISTS and quoted[-1:] == _PAIRS[quoted[0]]:
             return parse_value(quoted)
         return quoted
@@ -116,7 +120,7 @@ def parse_value(text: str) -> Any:
 def _items(inner: str) -> list[str]:
     items = _split(inner)
     if not items[-1].strip():
-        items.pop()  # a trailing comma, or nothing between the brackets
+        items.pop()  # An empty last item comes from a trailing comma or from empty brackets.
     return items
 
 
@@ -136,7 +140,7 @@ def _key(text: str) -> Any:
 
 
 def _inside_quotes(text: str) -> str | None:
-    """What stands between the two quotes that enclose all of `text`; None where there are none."""
+    """Returns the text between the quotes if one pair of quotes encloses all of `text`, else None."""
     quote = text[:1]
     if quote and quote in "'\"" and len(text) > 1 and text[-1] == quote and quote not in text[1:-1]:
         return text[1:-1]
@@ -159,8 +163,16 @@ def _number(text: str, number_type: type[int] | type[float]) -> int | float | No
 
 
 def _split(text: str) -> list[str]:
-    """`text` at the commas outside brackets and quotes. A quote counts where a value begins, as in ``['a,b']``."""
-    parts, start, closers, quote, begins = [], 0, [], "", True
+    """Splits `text` at the commas outside of brackets and quotes.
+
+    A quote character counts as a quote only at the start of a value, as in ``['a,b']``; the apostrophe of ``don't``
+    does not.
+    """
+    parts: list[str] = []
+    closers: list[str] = []
+    start = 0
+    quote = ""
+    begins = True
     for at, char in enumerate(text):
         if quote:
             if char == quote:
@@ -182,7 +194,7 @@ def _split(text: str) -> list[str]:
 
 
 def _unbalanced(text: str) -> list[str]:
-    """A text such as ``a)b`` may hold any bracket; a list must be written properly."""
+    """Returns a text with unbalanced brackets, such as ``a)b``, as one string; raises if it looks like a list."""
     if "," in text or (text[0] in _LISTS and text[-1] in _CLOSERS):
         raise _imbalanced(text)
     return [text]
@@ -193,7 +205,13 @@ def _imbalanced(text: str) -> ValueError:
 
 
 def add_arguments(parser: argparse.ArgumentParser, values: dict[str, Any], prefix: str = "") -> None:
-    """Adds an option for every value of a config that a command line can set."""
+    """Adds a command-line option to `parser` for every value of a config that is a number, string, bool or list.
+
+    Args:
+        parser: the parser that gets the options.
+        values: the config values.
+        prefix: dotted key of `values` with a trailing dot; empty at the root.
+    """
     for key, value in values.items():
         name = f"--{prefix}{key}"
         if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Which config, and which line of it, is behind an error."""
+"""Adds the config file and line to exceptions that are raised while a config runs."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from .errors import ConfigFileError
 
 @contextmanager
 def blaming(source: Source) -> Iterator[None]:
-    """Lets errors through as they are, with the place they came from as ``config_place``.
+    """Sets the attribute ``config_place``, such as ``"path/file.py:12"``, on an exception raised inside the block.
 
-    The place, ``"path/file.py:12"``, is that of the innermost config: a base is read while its child runs. Errors that
-    name the file themselves get none.
+    The exception itself is re-raised unchanged. A base config is read while its child runs; the innermost config is
+    named. An exception whose message already names the file gets no attribute.
     """
     try:
         yield
     except Exception as error:
         line = _last_line(error.__traceback__, source.path)
-        tells = isinstance(error, ConfigFileError) or source.name in str(error)
-        if line is not None and not tells and not hasattr(error, "config_place"):
-            error.config_place = f"{source.name}:{line}"  # type: ignore[attr-defined]  # errors take attributes
+        names_file = isinstance(error, ConfigFileError) or source.name in str(error)
+        if line is not None and not names_file and not hasattr(error, "config_place"):
+            error.config_place = f"{source.name}:{line}"  # type: ignore[attr-defined]  # exceptions accept attributes
         raise
 
 
 @contextmanager
 def ending_somewhere(name: str) -> Iterator[None]:
-    """Names the config whose values go deeper than Python can follow.
+    """Reports config values that are nested too deeply for Python's recursion limit.
 
     Raises:
-        ConfigFileError: in place of a RecursionError that the code of the config did not raise itself.
+        ConfigFileError: replaces a RecursionError, unless the code of the config itself raised it.
     """
     try:
         yield

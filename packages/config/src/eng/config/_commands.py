@@ -1,4 +1,4 @@
-"""``eng config show|diff|explain``; ``check``, which needs the registry, comes with the front door."""
+"""The commands ``eng config show``, ``diff`` and ``explain``. The package eng adds ``check``, which needs registries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FORMATS = {"py": ".py", "json": ".json", "yaml": ".yaml"}
 
 
 def _with_options(function: Callable[..., None]) -> Callable[..., None]:
-    """The options of every subcommand that reads one config."""
+    """Adds the options ``--cfg-options`` and ``--no-trust`` to a subcommand that reads a config."""
     function = click.option(
         "--no-trust", is_flag=True, help="Read Python configs without executing them; refuse what is not data."
     )(function)

@@ -1,4 +1,4 @@
-"""``custom_imports``: modules that a config needs, for what they register."""
+"""Imports the modules that the key ``custom_imports`` of a config names, so that their classes are registered."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 from .errors import CustomImportError
 
-# The name of the module that users know, which logging settings refer to.
+# Logging settings of users refer to the public module `eng.config.config`, so the logger has its name.
 logger = logging.getLogger("eng.config.config")
 
 
 def make_importable(*folders: Path) -> None:
-    """Lets modules in `folders` be imported, behind all that is installed, so that they hide nothing."""
+    """Appends folders to ``sys.path``, at the end, so that installed packages take precedence over their modules."""
     sys.path.extend(str(folder) for folder in dict.fromkeys(folders) if str(folder) not in sys.path)
 
 

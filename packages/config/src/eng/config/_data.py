@@ -1,4 +1,4 @@
-"""JSON and YAML: text (with marks) to plain values."""
+"""Parses JSON and YAML configs, whose ``{{…}}`` were replaced by marks before, into plain values."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .errors import ConfigFileError, ConfigSyntaxError
 
 
 def parse_data(source: Source, text: str) -> dict[str, Any]:
-    """The mapping in a JSON or YAML text; marks stay in it.
+    """Parses a JSON or YAML text into a dict; the marks of substitutions stay in its strings.
 
     Raises:
-        ConfigSyntaxError: the text is not valid in its format.
-        ConfigFileError: it holds something else than a mapping.
+        ConfigSyntaxError: the text is not valid JSON or YAML.
+        ConfigFileError: the top-level value is not a mapping.
     """
     if source.extension == ".json":
         value = _json(source, text)
@@ -37,7 +37,7 @@ def _json(source: Source, text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         raise syntax_error(source, error.msg, error.lineno, error.colno) from error
-    except ValueError as error:  # an integer of thousands of digits
+    except ValueError as error:  # Python refuses to parse integers of more than 4300 digits.
         raise ConfigFileError(str(error), source.name) from error
     except RecursionError as error:
         raise ConfigFileError("nested too deeply", source.name) from error
@@ -57,11 +57,11 @@ def _yaml(source: Source, text: str) -> Any:
         raise syntax_error(source, error.problem or str(error), line, column) from error
     except yaml.YAMLError as error:
         raise ConfigSyntaxError(str(error), source.name) from error
-    except (ValueError, OverflowError) as error:  # an integer of thousands of digits, a date that there is not
+    except (ValueError, OverflowError) as error:  # An integer has over 4300 digits, or a date does not exist.
         raise ConfigFileError(str(error), source.name) from error
     except RecursionError as error:
         raise ConfigFileError("nested too deeply", source.name) from error
-    # A few lines of aliases of aliases fill a memory as soon as somebody copies them.
+    # YAML aliases can refer to aliases, so that a few lines expand to gigabytes when the value is copied.
     if "*" in text and weight(value) > MAX_WEIGHT:
         raise ConfigFileError(
             f"too large for a config: its aliases (*name) say more than {MAX_WEIGHT:,} items, or one contains itself",
@@ -71,7 +71,7 @@ def _yaml(source: Source, text: str) -> Any:
 
 
 def syntax_error(source: Source, message: str, line: int, column: int) -> ConfigSyntaxError:
-    """The error for a text that is not valid, with its line and a caret below the 1-based column."""
+    """Returns the error for an invalid config text; it shows the line and a caret below the 1-based column."""
     lines = source.text.splitlines()
     shown = ""
     if 0 < line <= len(lines):
@@ -80,7 +80,10 @@ def syntax_error(source: Source, message: str, line: int, column: int) -> Config
 
 
 def yaml_loader() -> Any:
-    """The safe loader (libyaml's where there is one), which also reads the tuples that `dump` writes."""
+    """Returns YAML's safe loader class, extended by the tuples that `Config.dump` writes.
+
+    The loader uses the fast C library libyaml if PyYAML was built with it.
+    """
     import yaml
 
     class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the base is chosen at run time

@@ -1,4 +1,4 @@
-"""`ConfigDict`: a dict with attribute access that knows where its values came from."""
+"""`ConfigDict`: a dict with attribute access that records which file and line set each value."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ _dict_set, _dict_get, _new_dict = dict.__setitem__, dict.__getitem__, dict.__new
 
 
 class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hide dict's fast paths from pickle
-    """A dict whose keys are attributes too, also in mappings inside lists and tuples.
+    """A dict whose keys can also be read and set as attributes.
 
-    Plain dicts become `ConfigDict` when they are put in. What a config file imported lazily is imported when it is
-    read (``cfg.type``, ``cfg["type"]``, ``get``, ``pop``, ``values``, ``items``).
+    Plain dicts that are put in, directly or inside lists and tuples, become `ConfigDict` too. A value that the config
+    file imported lazily is really imported when the value is read: by ``cfg.type``, ``cfg["type"]``, ``get``, ``pop``,
+    ``values`` or ``items``.
 
     Args:
         *args: mappings or iterables of pairs.
         **kwargs: more items.
 
     Raises:
-        AttributeError: a missing key read as an attribute; the message names near keys.
-        KeyError: a missing key read as an item.
+        AttributeError: a missing key is read as an attribute; the message suggests similar keys.
+        KeyError: a missing key is read as an item.
 
     Example:
         >>> cfg = ConfigDict(model=dict(type="ResNet", stages=[dict(depth=3)]))
@@ -88,52 +89,50 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
         dict.__delitem__(self, key)
 
     def __iter__(self) -> Iterator[Any]:
-        # Defined so that dict(cfg) and f(**cfg) go through __getitem__ and see the imported things, not stand-ins.
+        # CPython copies a dict subclass without `__iter__` directly. With it, `dict(cfg)` and `f(**cfg)` call
+        # `__getitem__`, which replaces a lazy stand-in by the imported object.
         return dict.__iter__(self)
 
     def get(self, key: Any, default: Any = None) -> Any:
-        """The value of `key`, or `default`."""
+        """Returns the value of `key`, or `default` if the key is missing."""
         return resolve(dict.get(self, key, default))
 
     def pop(self, key: Any, default: Any = None) -> Any:
-        """Removes `key` and gives its value, or `default` (None) where it is missing."""
+        """Removes `key` and returns its value; returns `default` if the key is missing, without a KeyError."""
         return resolve(dict.pop(self, key, default))
 
     def popitem(self) -> tuple[Any, Any]:
-        """Removes and gives the last item."""
+        """Removes the item that was added last and returns its key and value."""
         key, value = dict.popitem(self)
         return key, resolve(value)
 
     def setdefault(self, key: Any, default: Any = None) -> Any:
-        """The value of `key`, which becomes `default` where it is missing."""
+        """Returns the value of `key`; a missing key is first set to `default`."""
         if key not in self:
             self[key] = default
         return self[key]
 
-    def values(self) -> list[Any]:  # type: ignore[override]  # the reference gives a list as well
-        """All values, imported where lazy."""
+    def values(self) -> list[Any]:  # type: ignore[override]  # MMEngine returns a list as well.
+        """Returns all values as a list, with lazy stand-ins replaced by the imported objects."""
         return [resolve(value) for value in dict.values(self)]
 
-    def items(self) -> list[tuple[Any, Any]]:  # type: ignore[override]  # the reference gives a list as well
-        """All items, values imported where lazy."""
+    def items(self) -> list[tuple[Any, Any]]:  # type: ignore[override]  # MMEngine returns a list as well.
+        """Returns all (key, value) pairs as a list, with lazy stand-ins replaced by the imported objects."""
         return [(key, resolve(value)) for key, value in dict.items(self)]
 
     def build_lazy(self, value: Any) -> Any:
-        """The imported thing behind `value`, or `value` itself where it is not lazy."""
+        """Imports and returns the object that the lazy stand-in `value` names; returns any other value unchanged."""
         return resolve(value)
 
     def update(self, *args: Any, **kwargs: Any) -> None:
-        """Puts items in; a mapping onto a mapping updates it instead of replacing it.
+        """Sets items from a mapping, pairs or keywords. A nested mapping is updated recursively instead of replaced.
 
         Raises:
             TypeError: more than one positional argument.
         """
         if len(args) > 1:
             raise TypeError(f"update expected at most 1 argument, got {len(args)}")
-        if is_held():
-            step = None
-        else:
-            step = caller_step(CODE, None)
+        step = None if is_held() else caller_step(CODE, None)
         for key, value in [*(_pairs(args[0]) if args else ()), *kwargs.items()]:
             old = dict.get(self, key)
             if isinstance(old, ConfigDict) and isinstance(value, Mapping):
@@ -142,7 +141,10 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
                 put(self, key, value, step)
 
     def merge(self, other: Mapping[Any, Any]) -> None:
-        """Merges `other` as a child config: mappings merge, ``_delete_=True`` replaces, everything else replaces.
+        """Merges `other` by the rules of config inheritance.
+
+        A mapping is merged key by key into a mapping of the same key, unless it contains ``_delete_=True``. Every
+        other value replaces the old one.
 
         Raises:
             TypeError: `other` is not a mapping.
@@ -157,7 +159,7 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
         for key, value in _pairs(other):
             old = dict.get(self, key)
             if isinstance(value, Mapping) and isinstance(old, ConfigDict) and not value.get(DELETE_KEY):
-                old._merge(value, step)  # noqa: SLF001  # its own class
+                old._merge(value, step)  # noqa: SLF001  # a method of the same class
             elif key != DELETE_KEY:
                 put(self, key, strip_delete(value), step)
 
@@ -178,11 +180,11 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
         return self
 
     def copy(self) -> ConfigDict:
-        """A shallow copy that keeps provenance."""
+        """Returns a shallow copy that still knows which file and line set each value."""
         return self.__copy__()
 
     def deepcopy(self) -> ConfigDict:
-        """A deep copy that keeps provenance."""
+        """Returns a deep copy that still knows which file and line set each value."""
         return copy.deepcopy(self)
 
     def __copy__(self) -> ConfigDict:
@@ -204,7 +206,7 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
         return _restore, (self.__class__, dict(dict.items(self)))
 
     def to_dict(self) -> dict[Any, Any]:
-        """Plain dicts all the way down; what is lazy becomes its dotted name."""
+        """Returns nested plain dicts; a lazily imported object becomes its dotted name."""
         result = plain(self, names=True)
         assert isinstance(result, dict)
         return result
@@ -215,9 +217,9 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
         return result
 
     def __where__(self, key: str | int | None = None) -> str | None:
-        """Where the value of `key` was set last, as ``'path/file.py:12'``; for None, where this mapping was.
+        """Returns where `key` was last set, as ``'path/file.py:12'``; for None, where this mapping itself was set.
 
-        Gives None where nothing is recorded, as for a `ConfigDict` made by hand.
+        Returns None if that was not recorded, as for a `ConfigDict` that does not come from a config file.
         """
         steps = trace(self, () if key is None else (key,))
         if steps:
@@ -261,10 +263,16 @@ def _copy_trace(old: ConfigDict, new: ConfigDict) -> None:
 
 
 def convert(value: Any, origin: Provider | None = None, path: Path = (), *, rebind: bool = True) -> Any:
-    """`value` with every plain dict in it as a new `ConfigDict`, each bound to its origin and path.
+    """Returns `value` with every plain dict in it replaced by a new `ConfigDict`.
 
-    Lists are copied, so that a config never shares one with what it was made from. Without an origin or `rebind` a
-    `ConfigDict` stays the object it is.
+    Lists are copied, so that changing the config never changes the caller's lists.
+
+    Args:
+        value: any config value.
+        origin: the record of which file and line set each value; stored in every new `ConfigDict`.
+        path: keys from the root of `origin` to `value`.
+        rebind: whether a `ConfigDict` in `value` is also replaced by one bound to `origin`. Without `origin` or
+            `rebind` it is kept as the same object.
     """
     cls = type(value)
     if cls in LEAVES:
@@ -288,7 +296,7 @@ def convert(value: Any, origin: Provider | None = None, path: Path = (), *, rebi
 def _convert_dict(value: dict[Any, Any], origin: Provider | None, path: Path, *, rebind: bool = True) -> ConfigDict:
     node = _new_dict(ConfigDict)
     dict.update(node, value if type(value) is dict else dict.items(value))
-    for key, item in dict.items(node):  # replacing a value does not disturb the walk
+    for key, item in dict.items(node):  # Replacing the value of an existing key while iterating is allowed.
         if type(item) not in LEAVES:
             _dict_set(node, key, convert(item, origin, (*path, key), rebind=rebind))
     if origin is not None:
@@ -297,7 +305,10 @@ def _convert_dict(value: dict[Any, Any], origin: Provider | None, path: Path, *,
 
 
 def fresh(value: Any) -> Any:
-    """A copy of `value` for another file: mappings as new `ConfigDict` without a history, lists, tuples and sets new."""
+    """Returns a deep copy of a config value without the record of which file and line set it.
+
+    Mappings become new `ConfigDict`; lists, tuples and sets are copied; any other object is shared.
+    """
     cls = type(value)
     if cls in LEAVES:
         return value
@@ -320,7 +331,10 @@ def fresh(value: Any) -> Any:
 
 
 def plain(value: Any, *, names: bool = False) -> Any:
-    """`value` with every config mapping as a plain dict, copied; with `names`, what is lazy as its dotted name."""
+    """Returns a copy of `value` with every `ConfigDict` in it replaced by a plain dict.
+
+    With `names`, every lazy stand-in is replaced by its dotted name.
+    """
     cls = type(value)
     if cls in _NAMELESS:
         return value
@@ -338,11 +352,14 @@ def plain(value: Any, *, names: bool = False) -> Any:
 
 
 def strip_delete(value: Any) -> Any:
-    """`value` without the ``_delete_`` marks, as they stand where there was nothing to delete."""
+    """Returns `value` without the ``_delete_`` keys that remain where a base config had nothing to delete.
+
+    A value without such keys is returned as the same object.
+    """
     if isinstance(value, dict):
         stripped = {key: strip_delete(item) for key, item in dict.items(value) if key != DELETE_KEY}
-        same = len(stripped) == len(value) and all(map(operator.is_, stripped.values(), dict.values(value)))
-        return value if same else stripped
+        is_unchanged = len(stripped) == len(value) and all(map(operator.is_, stripped.values(), dict.values(value)))
+        return value if is_unchanged else stripped
     if type(value) is list or type(value) is tuple:
         items = [strip_delete(item) for item in value]
         if all(map(operator.is_, items, value)):
@@ -352,7 +369,10 @@ def strip_delete(value: Any) -> Any:
 
 
 def put(node: ConfigDict, key: Any, value: Any, step: Step | None) -> None:
-    """Sets one item and records the step. Files record nothing while they run: their lines tell it later."""
+    """Sets one item of a `ConfigDict` and records the step, that is who set the value.
+
+    While a config file runs nothing is recorded: the lines of its assignments are parsed from its text on demand.
+    """
     if step is None or is_held():
         _dict_set(node, key, convert(value))
         return
@@ -373,7 +393,10 @@ def put(node: ConfigDict, key: Any, value: Any, step: Step | None) -> None:
 
 
 def _history(node: ConfigDict, key: Any) -> Any:
-    """What can later tell the chain that `key` had until now; None where there was nothing."""
+    """Returns a function that computes the steps that set `key` up to now; None if nothing was recorded.
+
+    The steps are copied now, but only computed when `Config.explain` asks for them.
+    """
     origin, edits = _slot(node, _ORIGIN), _slot(node, _EDITS)
     past = []
     if edits:
@@ -382,7 +405,7 @@ def _history(node: ConfigDict, key: Any) -> Any:
         return None
     frozen = [EditProvenance(step) for step in past]
 
-    def before(path: Path) -> list[Step]:
+    def steps_before_edit(path: Path) -> list[Step]:
         provider, root = origin or (None, ())
         steps = []
         if provider:
@@ -391,11 +414,11 @@ def _history(node: ConfigDict, key: Any) -> Any:
             steps = [*steps, *edit.steps(path)]
         return steps
 
-    return before
+    return steps_before_edit
 
 
 def record(node: ConfigDict, key: Any, step: Step) -> None:
-    """Adds a step to the chain of one key."""
+    """Appends a step to the recorded assignments of one key."""
     edits = _slot(node, _EDITS)
     if edits is None:
         edits = {}
@@ -404,7 +427,7 @@ def record(node: ConfigDict, key: Any, step: Step) -> None:
 
 
 def trace(node: ConfigDict, path: Path) -> list[Step]:
-    """The chain of steps of the value at `path` below `node`, oldest first."""
+    """Returns all recorded assignments to the value at `path` below `node`, oldest first."""
     origin, edits = _slot(node, _ORIGIN), _slot(node, _EDITS)
     steps: list[Step] = []
     if origin is not None:
@@ -415,8 +438,26 @@ def trace(node: ConfigDict, path: Path) -> list[Step]:
     return steps
 
 
+def collect_chains(values: ConfigDict) -> dict[Path, list[Step]]:
+    """Returns, for the path of every value in a config, the steps that set that value, so that they can be pickled."""
+    chains: dict[Path, list[Step]] = {}
+
+    def walk(node: Any, owner: ConfigDict, path: Path, owner_depth: int) -> None:
+        if path:
+            chains[path] = trace(owner, path[owner_depth:])
+        if isinstance(node, ConfigDict):
+            for key, item in dict.items(node):
+                walk(item, node, (*path, key), len(path))
+        elif isinstance(node, (list, tuple)):
+            for index, item in enumerate(node):
+                walk(item, owner, (*path, index), owner_depth)
+
+    walk(values, values, (), 0)
+    return chains
+
+
 def bind(node: Any, origin: Provider, path: Path = ()) -> None:
-    """Binds `node` and every mapping in it, in place, to an origin."""
+    """Attaches `origin`, the record of who set each value, to `node` and every mapping inside it, in place."""
     if isinstance(node, ConfigDict):
         _ORIGIN.__set__(node, (origin, path))
         for key, item in dict.items(node):
@@ -427,7 +468,7 @@ def bind(node: Any, origin: Provider, path: Path = ()) -> None:
 
 
 def lookup(node: Any, path: Path) -> Any:
-    """The value at `path`, or MISSING."""
+    """Returns the value at `path`, a sequence of keys and list indices; MISSING if there is none."""
     for key in path:
         if isinstance(node, dict) and dict.__contains__(node, key):
             node = dict.__getitem__(node, key)
@@ -439,7 +480,7 @@ def lookup(node: Any, path: Path) -> Any:
 
 
 def keys_of(node: Any) -> Iterable[Any]:
-    """The keys of a mapping, the numbers of a sequence, and none of any other value."""
+    """Returns the keys of a mapping, the indices of a list or tuple, and an empty tuple for any other value."""
     if isinstance(node, dict):
         return node.keys()
     if isinstance(node, (list, tuple)):

@@ -1,4 +1,4 @@
-"""What differs between two configs, whatever the order of their keys."""
+"""Compares two configs as text, independent of the order of their keys."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def ordered_as(value: Any, model: Any) -> Any:
-    """`value` with the keys of its mappings in the order of `model`, further ones behind."""
+    """Returns `value` with the keys of its mappings sorted as in `model`; keys that `model` lacks come last."""
     if isinstance(value, dict) and isinstance(model, dict):
         keys = [key for key in model if key in value] + [key for key in value if key not in model]
         return {key: ordered_as(value[key], model.get(key)) for key in keys}
@@ -18,7 +18,7 @@ def ordered_as(value: Any, model: Any) -> Any:
 
 
 def text_diff(old_text: str, new_text: str, old_name: str, new_name: str) -> str:
-    """A unified diff of two texts with their names; empty where they are equal."""
+    """Returns a unified diff of two texts, with the file names in its header; empty if the texts are equal."""
     return "\n".join(
         difflib.unified_diff(old_text.splitlines(), new_text.splitlines(), old_name, new_name, lineterm="")
     )

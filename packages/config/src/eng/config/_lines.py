@@ -1,4 +1,4 @@
-"""Line trees: on which line of a file each value was written. Computed only when somebody asks."""
+"""Finds the line of a config file on which each value is written; runs only when `Config.explain` needs a line."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 
 
 def python_lines(tree: ast.Module, table: Substitutions) -> Lines:
-    """The line tree of a Python config.
+    """Returns the tree of the lines on which a Python config sets its values.
 
-    It reads the statements in order without executing them: assignments to names, keys and attributes, `update`
-    calls, both branches of conditions, bodies of loops. A value that is computed has the line of its statement.
+    The statements are analysed in order and not executed: assignments to names, keys and attributes, `update` calls,
+    both branches of conditions, and bodies of loops. A computed value gets the line of its statement.
     """
     reader = _PythonReader(table)
     reader.run(tree.body)
@@ -68,7 +68,7 @@ class _PythonReader:
             self.node_of(target.value).children[_key(target)] = lines
 
     def node_of(self, node: ast.expr) -> Lines:
-        """The tree node behind an expression that names a setting; a new node where there is none."""
+        """Returns the line tree of the setting that an expression such as ``model.head`` names; creates a missing one."""
         if isinstance(node, ast.Name):
             return self.root.children.setdefault(node.id, Lines())
         if isinstance(node, (ast.Attribute, ast.Subscript)):
@@ -92,7 +92,9 @@ class _PythonReader:
         return Lines(line, variables=self.variables(node))
 
     def variables(self, node: ast.expr) -> tuple[tuple[str, Any], ...]:
-        marked = getattr(node, "eng_marked", None) or (node.id if isinstance(node, ast.Name) else None)
+        marked = getattr(node, "eng_marked", None)
+        if not marked and isinstance(node, ast.Name):
+            marked = node.id
         if marked and self.table.items:
             return self.table.variables(marked)
         return ()
@@ -145,7 +147,7 @@ def _merge_into(target: Lines, new: Lines) -> None:
 
 
 def json_lines(text: str, table: Substitutions) -> Lines:
-    """The line tree of a JSON text (with marks in it)."""
+    """Returns the tree of the lines on which a JSON config, with marks for its ``{{…}}``, sets its values."""
     return _JsonReader(text, table).value()
 
 
@@ -197,7 +199,7 @@ def _unquote(lexeme: str) -> str:
 
 
 def yaml_lines(text: str, table: Substitutions) -> Lines:
-    """The line tree of a YAML text (with marks in it)."""
+    """Returns the tree of the lines on which a YAML config, with marks for its ``{{…}}``, sets its values."""
     import yaml
 
     root = yaml.compose(text, Loader=yaml.SafeLoader)

@@ -1,5 +1,5 @@
 # ruff: noqa: PTH100  # paths may be URLs
-"""The pipeline from a path to merged values: read, substitute, load bases, run, merge."""
+"""Loads a config file: reads the text, substitutes ``{{…}}``, loads the base configs, runs the file and merges."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ MAX_DEPTH = 50
 
 @dataclass(frozen=True)
 class Options:
-    """How to read files; the same for a file and its bases.
+    """Options for reading a config file and all of its base configs.
 
     Attributes:
-        predefined: whether ``{{fileDirname}}`` and its siblings are substituted.
-        environment: whether ``{{$NAME:default}}`` is.
-        lazy_import: the style, None to tell by the file.
+        predefined: whether ``{{fileDirname}}`` and the three other predefined variables are substituted.
+        environment: whether environment variables, ``{{$NAME:default}}``, are substituted.
+        lazy_import: True for the `read_base` style, False for the `_base_` style, None to detect it from the file.
         trust: whether Python configs are executed.
-        tree: the only files that may be read besides the first; None for all.
+        tree: the folder that must contain all base configs; None allows any path.
     """
 
     predefined: bool = True
@@ -53,17 +53,17 @@ class Options:
 
 @dataclass
 class Loaded:
-    """What a file and its bases say.
+    """The result of loading a config file together with its base configs.
 
     Attributes:
         values: merged values.
-        text: the texts of all files, bases first.
-        env: environment variables that gave a value.
-        layers: one per file, oldest first.
-        names: all names of a Python config, for files that import from it.
-        imported: those that import statements bound.
-        lazy: whether it is in the pure-Python style.
-        marks: whether ``_delete_`` may stand in the values.
+        text: the source texts of all files, base configs first.
+        env: names and values of the environment variables that were substituted.
+        layers: the values of each file before merging, base configs first.
+        names: all global names of a Python config, for config files that import from it.
+        imported: the names in `names` that import statements bound.
+        lazy: whether the file uses the pure-Python style (`read_base` or lazy imports).
+        marks: whether `values` may still contain ``_delete_`` keys.
     """
 
     values: dict[str, Any]
@@ -77,11 +77,14 @@ class Loaded:
 
     @property
     def lazy_imports(self) -> dict[str, Any]:
-        """The imported names that hold something lazy."""
+        """The imported names whose value is a lazy stand-in."""
         return {name: self.names[name] for name in self.names if name in self.imported and is_lazy(self.names[name])}
 
     def add(self, base: Loaded) -> None:
-        """Takes in what a base says; a file that is there already, as the root of a diamond, is no second layer."""
+        """Adds the values and layers of a base config.
+
+        Two base configs may inherit from the same file; the layer of that file is added only once.
+        """
         files = {layer.file for layer in self.layers}
         self.values.update(base.values)
         self.text += base.text
@@ -90,7 +93,7 @@ class Loaded:
 
 
 def load(path: str, options: Options) -> Loaded:
-    """Everything that the config at `path` says.
+    """Loads the config at `path` and its base configs.
 
     Raises:
         OSError: a file does not exist or cannot be read.
@@ -102,15 +105,17 @@ def load(path: str, options: Options) -> Loaded:
 
 
 def load_source(source: Source, options: Options) -> Loaded:
-    """As `load`, for a source at hand."""
+    """Loads a config whose text was already read, together with its base configs."""
     with ending_somewhere(source.name), no_collection():
         loaded = _Loader(options).file(source, ())
     if loaded.marks:
         loaded.values = strip_delete(loaded.values)
-    file_name = source.name
-    alone = all(layer.file == file_name for layer in loaded.layers)
-    name = ONLY_FILE if alone else CHILD_FILE
-    loaded.layers = [layer.seen_as(name) if layer.file == file_name else layer for layer in loaded.layers]
+    # While loading, every file counts as a base file; only here is it known which file the user asked for.
+    has_bases = any(layer.file != source.name for layer in loaded.layers)
+    layer_name = CHILD_FILE if has_bases else ONLY_FILE
+    loaded.layers = [
+        layer.with_layer_name(layer_name) if layer.file == source.name else layer for layer in loaded.layers
+    ]
     if DEPRECATION_KEY in loaded.values:
         _warn_deprecated(loaded.values.pop(DEPRECATION_KEY), source.name)
     return loaded
@@ -118,7 +123,10 @@ def load_source(source: Source, options: Options) -> Loaded:
 
 @contextmanager
 def no_collection() -> Iterator[None]:
-    """Keeps the garbage collector still: all that a load makes is kept, and walking it again and again takes half of the time."""
+    """Disables the garbage collector while a config loads.
+
+    All objects that loading creates stay alive, so collections free nothing and would take half of the loading time.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -192,11 +200,11 @@ class _Loader:
                 loaded.marks = loaded.marks or base.marks
         else:
             layers = [Layer(BASE_FILE, config.source.name, lambda: values, lines)]
-            # A file that holds no value of another one needs no copy of its own.
+            # A file that reads values of its base configs shares objects with them, so that it needs its own copies.
             if config.reads_base or config.table.items:
                 values = plain(values)
             if config.reads_base:
-                below, edits = bases.edited(lines)
+                below, edits = bases.split_edits(lines)
             else:
                 below, edits = bases.below, []
             loaded = self._merged(values, below, config.source, config.table, edits + layers)
@@ -204,12 +212,12 @@ class _Loader:
         return loaded
 
     def bases(self, names: list[str], source: Source, table: Substitutions, stack: tuple[str, ...]) -> Loaded:
-        """The files that `_base_` names, side by side.
+        """Loads the files that `_base_` names and joins their values, which must have no top-level key in common.
 
         Raises:
             MixedStyleError: one of them is a pure-Python config.
             DuplicateKeyError: two of them set the same key.
-            UnsafeConfigError: without trust, one is not a file beside this one.
+            UnsafeConfigError: with ``trust=False``, one of them lies outside the allowed folder.
         """
         below = Loaded({}, "")
         owners: dict[str, Loaded] = {}
@@ -226,15 +234,15 @@ class _Loader:
                 )
             _check_duplicates(base, owners, source)
             if scope:
-                base.values = scoped(base.values, scope)
+                base.values = add_scope(base.values, scope)
             below.add(base)
         return below
 
     def module(self, path: str, source: Source, line: int, stack: tuple[str, ...]) -> Loaded:
-        """A file that an import inside ``with read_base():`` names.
+        """Loads the base config that an import inside ``with read_base():`` names.
 
         Raises:
-            MixedStyleError: it inherits by `_base_`.
+            MixedStyleError: that base config uses `_base_` itself.
         """
         if self.options.tree is not None:
             self.options.tree.check(path, path, f"{source.name}:{line}")
@@ -253,14 +261,17 @@ class _Loader:
         try:
             merged = merge(values, below.values, marks=DELETE_KEY in source.text)
         except MergeTypeError as error:
-            raise _placed(error, layers[-1], below) from error
+            raise _with_lines(error, layers[-1], below) from error
         env = {**below.env, **table.env}
         text = f"{below.text}{source.path}\n{source.text}\n"
         return Loaded(merged, text, env, [*below.layers, *layers])
 
 
 class _Inherited(ConfigDict):
-    """What `_base_` reads as. Adding file names to it gives the longer list, so that ``_base_ += [...]`` works."""
+    """The value of the name `_base_` inside a config file: the values of the base configs, by key.
+
+    ``_base_ += [...]`` also works: adding file names returns the list of all base file names.
+    """
 
     def __init__(self, values: ConfigDict, files: list[str]) -> None:
         super().__init__()
@@ -278,11 +289,11 @@ class _Inherited(ConfigDict):
 
 
 class _PythonBases:
-    """The base files of one Python config, read while it runs.
+    """Loads the base configs of one Python config while that config runs.
 
     Attributes:
-        below: what `_base_` names.
-        modules: what is imported inside ``with read_base():``, each with what the file took from it.
+        below: the joined values of the files that `_base_` names.
+        modules: the base configs imported inside ``with read_base():``, with the names imported from each.
     """
 
     def __init__(self, loader: _Loader, config: PythonConfig, stack: tuple[str, ...]) -> None:
@@ -293,23 +304,25 @@ class _PythonBases:
         self.modules: list[tuple[Loaded, _Module]] = []
 
     def inherit(self, value: Any) -> Any:
-        """What `_base_` reads as once `value` is assigned to it."""
+        """Loads the base configs that an assignment to `_base_` names; returns what `_base_` evaluates to afterwards."""
         if value is self._value and value is not None:
             return value
         files = base_list(value, self._config.source)
         if files != self._files:
             self._files = files
             self.below = self._loader.bases(files, self._config.source, self._config.table, self._stack)
-            read = self._config.reads_base
-            if read:
+            if self._config.reads_base:
                 values = convert(self.below.values, FileProvenance(self.below.layers))
             else:
-                values = ConfigDict()
+                values = ConfigDict()  # Converting takes time, and this file never reads the values of `_base_`.
             self._value = _Inherited(values, files)
         return self._value
 
     def missing(self, key: str) -> Any:
-        """The value of a name that the file reads before it is bound: a mark, or `_base_` above its assignment."""
+        """Returns the value of a name that the file reads but has not bound.
+
+        The name is either the mark of a ``{{_base_.key}}``, or `_base_` read above its assignment.
+        """
         number = self._config.table.number(key)
         if number is not None:
             if self._files is None:
@@ -326,13 +339,16 @@ class _PythonBases:
         return written is not None
 
     def settle(self, namespace: Namespace) -> None:
-        """Reads what a function of the file assigned to `_base_` past the namespace."""
+        """Loads the base configs if a function of the file assigned `_base_` by ``global``.
+
+        Such an assignment bypasses `Namespace.__setitem__`, so that it is seen only after the file has run.
+        """
         value = namespace.pop(BASE_KEY, None)
         if value is not None:
             self.inherit(value)
 
     def module(self, name: str, level: int, line: int) -> _Module:
-        """The file that an import inside ``with read_base():`` names."""
+        """Loads the base config that an import inside ``with read_base():`` names."""
         source = self._config.source
         path = module_path(name, level, source.path)
         base = self._loader.module(path, source, line, self._stack)
@@ -341,14 +357,17 @@ class _PythonBases:
         return module
 
     def values_of_bases(self, namespace: Namespace) -> dict[str, Any]:
-        """What the base files gave, as it was before the file changed it."""
+        """Returns the values that were imported from base configs, as they were before this file changed them."""
         values: dict[str, Any] = {}
         for base, module in self.modules:
             values.update({new: base.names[old] for new, old in module.taken.items() if new in namespace.given})
         return values
 
-    def edited(self, lines: Any) -> tuple[Loaded, list[Layer]]:
-        """What the file changed in place through `_base_` counts as the base, and as a layer of the file."""
+    def split_edits(self, lines: Any) -> tuple[Loaded, list[Layer]]:
+        """Returns the base values with the changes that the file made in place, such as ``_base_.lr = 1``.
+
+        The changed values are returned as a layer too, so that `Config.explain` names the lines of this file.
+        """
         if self._value is None:
             return self.below, []
         base = plain(self._value)
@@ -361,10 +380,10 @@ class _PythonBases:
 
 
 class _Module:
-    """A base file as the file that imports from it sees it.
+    """A base config that another config imports inside ``with read_base():``.
 
     Attributes:
-        taken: name in the importing file -> name in the base.
+        taken: the imported names: name in the importing file -> name in the base config.
     """
 
     def __init__(self, base: Loaded, location: str, name: str) -> None:
@@ -375,44 +394,41 @@ class _Module:
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers of the base, as far as the importing file took their names."""
+        """The layers of the base config, restricted to the imported names."""
         if self._star:
             return list(self._base.layers)
         return [layer.renamed(self.taken) for layer in self._base.layers]
 
     def names(self) -> list[str]:
-        """What a star import takes."""
+        """Returns all names of the base config and records that ``import *`` took them."""
         self._star = True
         self.taken.update(zip(self._base.names, self._base.names, strict=True))
         return list(self._base.names)
 
     def take(self, name: str) -> Any:
-        """A value of the base, the importing file's own copy.
+        """Returns a copy of a value of the base config, so that the importing file can change it freely.
 
         Raises:
-            ImportError: the base has no such name.
+            ImportError: the base config has no such name.
         """
         if name not in self._base.names:
             raise ImportError(
                 f"{self._location}: base config {self._name} has no {name!r}{hint(name, self._base.names)}"
             )
-        value = self._base.names[name]
-        return fresh(value)
+        return fresh(self._base.names[name])
 
     def bound(self, name: str, new: str) -> None:
-        """Hears that the importing file bound `name` of the base as `new`."""
+        """Records that the importing file bound `name` of the base config under the name `new`."""
         self.taken[new] = name
 
 
 def base_list(value: Any, source: Source) -> list[str]:
-    """The value of `_base_` as a list of file names.
+    """Returns the value of `_base_`, a file name or a list of file names, as a list.
 
     Raises:
-        ConfigFileError: it is neither a string nor a list of strings.
+        ConfigFileError: `value` is neither a string nor a list of strings.
     """
-    names = value
-    if isinstance(value, str):
-        names = [value]
+    names = [value] if isinstance(value, str) else value
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
         raise ConfigFileError(f"_base_ must be a file name or a list of file names, got {value!r}", source.name)
     return list(names)
@@ -429,13 +445,11 @@ def _holds_lazy(value: Any) -> bool:
 
 
 def _check_duplicates(base: Loaded, owners: dict[str, Loaded], source: Source) -> None:
-    twice = [
-        key
-        for key in base.values
-        if key in owners and key != DEPRECATION_KEY and _setters(base, key) != _setters(owners[key], key)
-    ]
-    if twice:
-        places = "; ".join(f"{key!r} in {_where(owners[key], key)} and {_where(base, key)}" for key in twice)
+    """Raises `DuplicateKeyError` if `base` sets a top-level key that an earlier base config of the same file set."""
+    shared = [key for key in base.values if key in owners and key != DEPRECATION_KEY]
+    duplicates = [key for key in shared if _setters(base, key) != _setters(owners[key], key)]
+    if duplicates:
+        places = "; ".join(f"{key!r} in {_where(owners[key], key)} and {_where(base, key)}" for key in duplicates)
         raise DuplicateKeyError(
             f"{source.name}: two of its bases set the same key: {places}. "
             "Move one to this file, or inherit one base from the other"
@@ -444,7 +458,7 @@ def _check_duplicates(base: Loaded, owners: dict[str, Loaded], source: Source) -
 
 
 def _setters(loaded: Loaded, key: str) -> list[str]:
-    """The files that set a key. Two bases that have it from one file, the root of a diamond, agree."""
+    """Returns the files that set a key. Two base configs that inherit the key from one common file do not conflict."""
     return [layer.file for layer in loaded.layers if key in layer.values()]
 
 
@@ -455,8 +469,8 @@ def _where(loaded: Loaded, key: str) -> str:
     return "?"
 
 
-def _placed(error: MergeTypeError, layer: Layer, below: Loaded) -> MergeTypeError:
-    """The conflict with the lines of both sides."""
+def _with_lines(error: MergeTypeError, layer: Layer, below: Loaded) -> MergeTypeError:
+    """Returns the merge error with the lines that set the key in the child config and in the base config."""
     line = layer.lines().find(error.path).line
     base = FileProvenance(below.layers).steps(error.path)
     name = ".".join(map(str, error.path))
@@ -466,17 +480,18 @@ def _placed(error: MergeTypeError, layer: Layer, below: Loaded) -> MergeTypeErro
     return MergeTypeError(f"{layer.file}:{line} {name}: {error.reason}{where}")
 
 
-def scoped(value: Any, scope: str) -> Any:
-    """`value`, from another library, with ``_scope_`` in the outermost mappings that name a type.
+def add_scope(value: Any, scope: str) -> Any:
+    """Returns a config value of another library with ``_scope_`` added to its outermost mappings that have a ``type``.
 
-    What such a mapping holds is built in its scope; its inner mappings may be passed on as keywords and get no mark.
+    A registry applies the scope of a mapping to everything inside, so inner mappings need no ``_scope_``. They must
+    not get one either: a class may receive such a mapping as keyword arguments.
     """
     if isinstance(value, dict):
         if "type" not in value:
-            return {key: scoped(item, scope) for key, item in value.items()}
+            return {key: add_scope(item, scope) for key, item in value.items()}
         if value.get(SCOPE_KEY) is not None:
             return value
         return {**value, SCOPE_KEY: scope}
     if type(value) is list or type(value) is tuple:
-        return type(value)([scoped(item, scope) for item in value])
+        return type(value)([add_scope(item, scope) for item in value])
     return value

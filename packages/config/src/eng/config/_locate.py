@@ -1,5 +1,5 @@
 # ruff: noqa: PTH111, PTH112, PTH113, PTH118, PTH119, PTH120, PTH208  # paths may be URLs
-"""Where a base config lies: beside the file, in an installed package, behind a URL."""
+"""Resolves the name of a base config to a path: relative to the child config, in an installed package, or a URL."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ CONFIG_FOLDERS = (os.path.join(".mim", "configs"), "configs", os.path.join("..",
 
 
 def locate(base: str, source_path: str) -> tuple[str, str | None]:
-    """The path or URL of `base` as `source_path` names it, and the scope of a ``'scope::path'``.
+    """Resolves the name of a base config to its path or URL.
+
+    Args:
+        base: a path relative to the child config, a URL, or ``'package::path'`` for a config of an installed package.
+        source_path: path or URL of the child config.
+
+    Returns:
+        The path or URL, and the package of ``'package::path'`` (None for the other forms).
 
     Raises:
         FileNotFoundError: the package has no such config.
@@ -33,13 +40,13 @@ def locate(base: str, source_path: str) -> tuple[str, str | None]:
 
 
 def _beside(url: str, relative: str) -> str:
-    """`relative` to the folder of `url`, for any scheme (urljoin knows only some)."""
+    """Joins a relative path to the folder of `url`; ``urljoin`` does not support schemes such as ``s3://``."""
     scheme, _, path = url.partition("://")
     return f"{scheme}://{posixpath.normpath(posixpath.join(posixpath.dirname(path), relative))}"
 
 
 def package_folder(package: str, wanted_by: str) -> str:
-    """The folder of an installed package, found without importing it.
+    """Returns the folder of an installed package without importing the package.
 
     Raises:
         ModuleNotFoundError: the package is not installed.
@@ -57,14 +64,14 @@ def _folder(package: str, path: tuple[str, ...]) -> str:
         spec = importlib.util.find_spec(package)
     if spec is None:
         raise ModuleNotFoundError(f"package {package!r} is not installed, its configs cannot be inherited")
-    places = list(spec.submodule_search_locations or ())
-    if places:
-        return places[0]
+    folders = list(spec.submodule_search_locations or ())
+    if folders:
+        return folders[0]
     return os.path.dirname(spec.origin or "")
 
 
 def package_folders(package: str, wanted_by: str) -> list[str]:
-    """The folders in which the configs of an installed package may lie.
+    """Returns the folders in which an installed package may keep its configs, such as ``.mim/configs``.
 
     Raises:
         ModuleNotFoundError: the package is not installed.
@@ -74,10 +81,10 @@ def package_folders(package: str, wanted_by: str) -> list[str]:
 
 
 def package_config(package: str, relative: str, *, wanted_by: str) -> str:
-    """Path of a config that an installed package ships, below ``.mim/configs`` or ``configs``.
+    """Returns the path of a config that an installed package contains, below ``.mim/configs`` or ``configs``.
 
     Raises:
-        FileNotFoundError: no such config; names the folders that were searched and near files.
+        FileNotFoundError: the package has no such config; the message lists the searched folders and similar files.
         ModuleNotFoundError: the package is not installed.
     """
     folders = package_folders(package, wanted_by)
@@ -85,12 +92,11 @@ def package_config(package: str, relative: str, *, wanted_by: str) -> str:
         path = os.path.join(folder, *relative.split("/"))
         if os.path.isfile(path):
             return path
-    siblings = [
-        name
-        for folder in folders
-        if os.path.isdir(subfolder := os.path.join(folder, os.path.dirname(relative)))
-        for name in os.listdir(subfolder)
-    ]
+    siblings: list[str] = []
+    for folder in folders:
+        subfolder = os.path.join(folder, os.path.dirname(relative))
+        if os.path.isdir(subfolder):
+            siblings += os.listdir(subfolder)
     close = hint(os.path.basename(relative), siblings)
     raise BaseFileNotFoundError(
         f"{wanted_by}: package {package!r} ships no config {relative!r} (searched {', '.join(folders)})"
@@ -99,7 +105,7 @@ def package_config(package: str, relative: str, *, wanted_by: str) -> str:
 
 
 def module_path(module: str, level: int, source_path: str) -> str:
-    """Path of the file behind ``from module import …`` inside ``with read_base():``.
+    """Returns the path of the config file that ``from module import …`` inside ``with read_base():`` names.
 
     Args:
         module: dotted name after the leading dots, may be empty.

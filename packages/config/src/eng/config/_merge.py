@@ -1,4 +1,4 @@
-"""Merging one layer of plain values onto another. Pure: neither side is changed."""
+"""Merges the values of a child config into those of its base config, without changing either."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from .errors import MergeIndexError, MergeTypeError
 def merge(
     child: Mapping[Any, Any], base: dict[Any, Any], *, lists: bool = False, marks: bool = True, path: Path = ()
 ) -> dict[Any, Any]:
-    """`base` with `child` merged onto it.
+    """Merges `child` into a copy of `base`.
 
-    Mappings merge key by key, ``_delete_=True`` in a child mapping replaces what is below it, anything else replaces.
-    The mark itself, true or not, does not stay.
+    Mappings are merged key by key. A child mapping with ``_delete_=True`` replaces the base mapping, and every other
+    child value replaces the base value. The key ``_delete_`` itself is removed, whatever its value.
 
     Args:
         child: the overriding values.
-        base: what is overridden.
-        lists: whether digit keys of a child mapping address items of a base list.
-        marks: whether ``_delete_`` may stand in `child`; False saves the search for it.
+        base: the overridden values.
+        lists: whether integer keys of a child mapping address items of a base list.
+        marks: whether `child` may contain ``_delete_``; False skips the search for it.
         path: keys from the root, for messages.
 
     Raises:
-        TypeError: a child mapping meets a value that is not a mapping.
-        KeyError: a list index exceeds the list.
+        TypeError: a child mapping would be merged into a value that is not a mapping.
+        KeyError: a list index is out of range.
 
     Example:
         >>> merge({"a": {"b": 2}}, {"a": {"b": 1, "c": 1}})
@@ -49,11 +49,11 @@ def merge(
 
 
 def merge_onto(child: dict[Any, Any], base: Any, *, lists: bool = False) -> Any:
-    """As `merge`, for a base that may be a list.
+    """Merges a mapping into a base value, which may also be a list if `lists` is set.
 
     Raises:
-        TypeError: `base` is neither a mapping nor, with `lists`, a list or tuple; or a key is no index.
-        KeyError: a list index exceeds the list.
+        TypeError: `base` is neither a mapping nor, with `lists`, a list or tuple; or a key is not an index.
+        KeyError: a list index is out of range.
     """
     return _onto(child, base, lists, ())
 
@@ -123,10 +123,10 @@ def _with_article(value: Any) -> str:
 
 
 def nest(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted keys as nested mappings; keys inside a value that is a mapping keep their dots.
+    """Converts dotted keys to nested mappings; keys inside a value that is itself a mapping keep their dots.
 
     Raises:
-        TypeError: one key asks for a mapping where another gives a value.
+        TypeError: one key needs a mapping that another key sets to a different value.
 
     Example:
         >>> nest({"optimizer.lr": 0.1, "optimizer.type": "SGD"})
@@ -154,7 +154,7 @@ def nest(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def difference(new: Any, old: Any) -> dict[Any, Any]:
-    """The part of mapping `new` that is not in `old`: changed leaves and new keys, nested as they stand."""
+    """Returns the nested keys of the mapping `new` that `old` lacks, or that have another value there."""
     result = {}
     for key, value in dict.items(new):
         if key not in old:
@@ -169,20 +169,20 @@ def difference(new: Any, old: Any) -> dict[Any, Any]:
 
 
 def same(left: Any, right: Any) -> bool:
-    """Whether two values are equal; arrays and other things without a plain answer count as different."""
+    """Whether two values are equal; values such as arrays, whose comparison is not a single bool, count as different."""
     if left is right:
         return True
     try:
         return type(left) is type(right) and bool(left == right)
-    except Exception:  # noqa: BLE001  # any value may stand in a config, with any __eq__
+    except Exception:  # noqa: BLE001  # A config may contain any object, and its __eq__ may raise anything.
         return False
 
 
 def check_indices(options: Mapping[str, Any], values: Mapping[Any, Any]) -> None:
-    """Refuses dotted keys that address an item of a list that is not there.
+    """Checks that dotted keys with an index, such as ``pipeline.0.type``, refer to lists that exist.
 
     Raises:
-        MergeIndexError: says how to give the whole list.
+        MergeIndexError: the config has no such list; the message says how to set the complete list.
     """
     for dotted in options:
         node: Any = values

@@ -1,4 +1,4 @@
-"""The names of a Python config while it runs, and what its import statements do."""
+"""The global names of a Python config while it runs, and the handling of its import statements."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from .lazy import RUNNING_MODULE, LazyAttr, LazyObject
 BASE_KEY = "_base_"
 READ_BASE = "read_base"
 _HOMES = ("eng.config", "mmengine.config", "mmengine", "eng")
-# What a config file may import from this package for real; `config.py` puts its classes here.
+# Classes of this package that a config file can import even in the lazy style. `config.py` fills the dict, because an
+# import of `config.py` here would be circular.
 OWN_CLASSES: dict[str, Any] = {}
 _BUILTINS = vars(builtins)
 _import_module = builtins.__import__
 
 
 class BaseFile(Protocol):
-    """A base file as the file that imports from it sees it."""
+    """A base config that the running config imports names from."""
 
     imported: frozenset[str]
 
@@ -37,33 +38,34 @@ class BaseFile(Protocol):
 
 
 class Bases(Protocol):
-    """Reads the base files of the file that runs."""
+    """Loads the base configs of a config while that config runs."""
 
     def inherit(self, value: Any) -> Any:
-        """What `_base_` reads as once `value` is assigned to it."""
+        """Loads the base configs that an assignment to `_base_` names; returns what `_base_` evaluates to afterwards."""
 
     def missing(self, key: str) -> Any:
-        """The value of a name that the file reads before it is bound; KeyError where there is none."""
+        """Returns the value of a name that the file reads but has not bound; raises KeyError for an undefined name."""
 
     def module(self, name: str, level: int, line: int) -> BaseFile:
-        """The file that an import inside ``with read_base():`` names."""
+        """Loads the base config that an import inside ``with read_base():`` names."""
 
 
 class Namespace(dict[str, Any]):
-    """Globals of a Python config: hands on what is assigned to `_base_`, and knows which names imports bound.
+    """The global names of a running Python config.
 
-    What a file binds itself wins over what it imports from a base file, also where that import comes later, as base
-    files are meant to be read first.
+    An assignment to `_base_` loads the base configs at once. Names that imports bind are remembered, because they are
+    not settings. A name that the file assigns itself wins over the same name imported from a base config, even if the
+    import comes later, because base configs count as read first.
 
     Args:
-        source: the file.
-        bases: reads its base files.
-        trust: whether modules may be imported for real.
-        lazy: whether imports of libraries stay lazy; None where the first of them makes the file a lazy one.
+        source: the config file.
+        bases: loads its base configs.
+        trust: whether modules may really be imported.
+        lazy: whether imports of libraries are replaced by lazy stand-ins; None decides at the first such import.
 
     Attributes:
-        imported: names that import statements bound, of this file or of a base it imports from.
-        given: what base files gave, by name.
+        imported: names that import statements bound, in this file or in a base config it imports from.
+        given: values imported from base configs, by name.
     """
 
     def __init__(self, source: Source, bases: Bases, *, trust: bool, lazy: bool | None) -> None:
@@ -73,12 +75,17 @@ class Namespace(dict[str, Any]):
         self.given: dict[str, Any] = {}
         self._expected: tuple[Any, ...] = ()
         self._giver: tuple[BaseFile, str] | None = None
-        # `read_base` needs no import, as in MMEngine, where it is a mark in the syntax tree.
+        # MMEngine detects `with read_base():` in the syntax tree, so its configs work without importing `read_base`.
         hooked = {**_BUILTINS, "__import__": self.imports, READ_BASE: self.imports.read_base}
         super().__init__(__name__=RUNNING_MODULE, __file__=source.path, __builtins__=hooked)
 
     def expect(self, *values: Any, giver: tuple[BaseFile, str] | None = None) -> None:
-        """Announces that an import statement binds one of `values` next, taken from a base file where there is one."""
+        """Announces that the next name bound to one of `values` is bound by an import statement.
+
+        Args:
+            *values: objects that the import statement may bind.
+            giver: for an import from a base config, that config and the name in it.
+        """
         self._expected, self._giver = values, giver
 
     def __setitem__(self, key: str, value: Any) -> None:
@@ -103,7 +110,7 @@ class Namespace(dict[str, Any]):
             dict.__setitem__(self, key, value)
 
     def give(self, key: str, value: Any, *, imported: bool) -> None:
-        """Binds a name to what a base file gives, unless the file itself has bound it."""
+        """Binds a name to the value imported from a base config, unless this file has assigned the name itself."""
         if key in self and self[key] is not self.given.get(key):
             return
         self.given[key] = value
@@ -111,17 +118,23 @@ class Namespace(dict[str, Any]):
         dict.__setitem__(self, key, value)
 
     def values_of_file(self) -> dict[str, Any]:
-        """All names that are the file's own or inherited, without those that Python itself needs."""
+        """Returns all global names of the file, assigned or imported, without `_base_` and names such as `__file__`."""
         return {name: value for name, value in self.items() if name[:2] != "__" and name != BASE_KEY}
 
     def settings(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Those of `values` that are settings: not imported, no module, no open file, no function or class of the file."""
+        """Selects the settings among `values`.
+
+        Imported names, modules, open files, and functions and classes defined in the config file are no settings.
+        """
         imported = self.imported
         return {name: value for name, value in values.items() if name not in imported and not _is_tool(value)}
 
 
 class AskingNamespace(Namespace):
-    """A namespace that asks its bases for what the file reads before it is bound. Slower: it is asked for builtins too."""
+    """A namespace that looks up unbound names in the base configs.
+
+    It is used only for files that need the lookup, because `__missing__` is also called for every builtin, which is slow.
+    """
 
     def __missing__(self, key: str) -> Any:
         try:
@@ -131,7 +144,10 @@ class AskingNamespace(Namespace):
 
 
 class UndefinedMarkError(Exception):
-    """Carries an error through the running file; as it is a KeyError, Python would take it for an undefined name."""
+    """Wraps an `UndefinedVariableError` while it passes through the running config file.
+
+    `UndefinedVariableError` is a KeyError, and Python turns a KeyError of a name lookup into a NameError.
+    """
 
     def __init__(self, error: UndefinedVariableError) -> None:
         super().__init__(error)
@@ -141,7 +157,8 @@ class UndefinedMarkError(Exception):
 def _is_one_of(value: Any, expected: tuple[Any, ...]) -> bool:
     if value is expected[0]:
         return True
-    while type(value) is LazyAttr:  # `import a.b as c` binds an attribute of what the statement imported
+    # `import a.b as c` binds an attribute of the imported module `a`; compare the module.
+    while type(value) is LazyAttr:
         value = value.source
     return any(value is item for item in expected)
 
@@ -156,9 +173,10 @@ def _is_tool(value: Any) -> bool:
 
 
 class Names:
-    """What ``from … import`` takes names from; tells the namespace which value the statement is about to bind.
+    """The module-like object that ``from … import a`` reads names from.
 
-    A star import has put its names into the namespace before it gets this, so that ``__all__`` is empty.
+    Reading a name announces to the namespace which value the import statement is about to bind. ``__all__`` is empty,
+    because the names of ``import *`` have already been bound before Python sees this object.
     """
 
     __slots__ = ("__base", "__expect", "__get")
@@ -177,12 +195,12 @@ class Names:
 
 
 class Imports:
-    """``__import__`` of a Python config: inherits from base files, stays lazy, or imports for real.
+    """Replaces ``__import__`` in a Python config: loads base configs, creates lazy stand-ins, or really imports.
 
     Args:
-        namespace: the names of the file.
-        trust: whether modules may be imported for real.
-        lazy: see `Namespace`; becomes True with the first lazy import.
+        namespace: the global names of the config file.
+        trust: whether modules may really be imported.
+        lazy: whether imports of libraries are replaced by lazy stand-ins; None becomes True at the first such import.
     """
 
     def __init__(self, namespace: Namespace, *, trust: bool, lazy: bool | None) -> None:
@@ -197,34 +215,37 @@ class Imports:
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> Any:
-        """What Python calls for an import statement."""
-        if locals is not self.namespace:  # inside a function or class, which runs as any program does
+        """Executes an import statement; Python calls it with the arguments of ``__import__``."""
+        # An import inside a function or class of the config is an ordinary import.
+        if locals is not self.namespace:
             return _import_module(name, globals, locals, fromlist or (), level)
         line = sys._getframe(1).f_lineno  # noqa: SLF001  # the documented way to the caller's line
         return self.statement(name, tuple(fromlist or ()), level, line)
 
     def statement(self, name: str, fromlist: tuple[str, ...], level: int, line: int) -> Any:
-        """What an import statement at the top level takes its names from, or the module that it binds.
+        """Executes an import statement at the top level of the config.
+
+        Returns the module that ``import a`` binds, or the object that ``from a import b`` reads its names from.
 
         Raises:
-            ConfigFileError: a config file cannot have this statement; names the line.
-            UnsafeConfigError: it would execute code, without trust.
+            ConfigFileError: a config file must not contain this statement; the message names the line.
+            UnsafeConfigError: with ``trust=False``, the import would execute code.
             ImportError: there is no such module or name.
         """
         if self._inherits:
-            return self._base(name, fromlist, level, line)
+            return self._import_base(name, fromlist, level, line)
         if level:
             raise self._error("a relative import is only allowed inside `with read_base():`", line)
         if name in _HOMES and fromlist and fromlist != ("*",):
             return Names(lambda wanted: self._own_name(name, wanted, line), self.namespace.expect)
         if self.lazy is False or is_standard(name):
-            return self._real(name, fromlist, line)
+            return self._import_really(name, fromlist, line)
         self.lazy = True
-        return self._lazily(name, fromlist, line)
+        return self._import_lazily(name, fromlist, line)
 
     @contextmanager
     def read_base(self) -> Iterator[None]:
-        """`read_base` as the file gets it: imports inside inherit."""
+        """Marks a block of the config file whose imports inherit from base configs."""
         self._inherits = True
         try:
             yield
@@ -234,7 +255,7 @@ class Imports:
     def _error(self, message: str, line: int) -> ConfigFileError:
         return ConfigFileError(message, self.namespace.source.name, line)
 
-    def _base(self, name: str, fromlist: tuple[str, ...], level: int, line: int) -> Names:
+    def _import_base(self, name: str, fromlist: tuple[str, ...], level: int, line: int) -> Names:
         if not fromlist:
             raise self._error("inside `with read_base():` write `from .base import *` (or names), not `import`", line)
         base = self.namespace.bases.module(name, level, line)
@@ -252,7 +273,7 @@ class Imports:
             return getattr(_import_module(module, None, None, (name,), 0), name)
         return self._lazy(module, name, line)
 
-    def _real(self, name: str, fromlist: tuple[str, ...], line: int) -> Any:
+    def _import_really(self, name: str, fromlist: tuple[str, ...], line: int) -> Any:
         if not self.trust and name != "__future__":
             message = f"the import of {name} is not allowed with trust=False, which reads data only"
             raise UnsafeConfigError(message, self.namespace.source.name, line)
@@ -266,16 +287,18 @@ class Imports:
         self.namespace.expect(module, sys.modules.get(name))
         return module
 
-    def _lazily(self, name: str, fromlist: tuple[str, ...], line: int) -> Any:
+    def _import_lazily(self, name: str, fromlist: tuple[str, ...], line: int) -> Any:
         if fromlist == ("*",):
             raise self._error(f"`from {name} import *` cannot stay lazy; name what is imported", line)
         if fromlist:
             location = self._location(line)
             return Names(lambda wanted: LazyObject(name, wanted, location), self.namespace.expect)
         root = name.partition(".")[0]
+        # `import a.b` and a later `import a.c` both bind `a`; one stand-in must import both modules.
         known = self.namespace.get(root)
-        earlier = known._modules if isinstance(known, LazyObject) else []  # noqa: SLF001  # `modules` may be a name in it
-        module = LazyObject([name, *earlier] if earlier or "." in name else name, location=self._location(line))
+        earlier = known._modules if isinstance(known, LazyObject) else []  # noqa: SLF001  # the same package
+        modules = [name, *earlier] if earlier or "." in name else name
+        module = LazyObject(modules, location=self._location(line))
         self.namespace.expect(module)
         return module
 

@@ -1,4 +1,4 @@
-"""Recording overrides: which values of a merged config came from the command line or from code."""
+"""Records which values of a merged config were overridden by the command line or by code."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ._provenance import DELETE_KEY, EditProvenance, Step
 
 
 def override(node: ConfigDict, options: dict[Any, Any], step: Step) -> None:
-    """Records every value of `options` in `node`, which holds them already or gets them now.
+    """Records for every overridden value who set it; sets the value if the config does not contain it yet.
 
     Args:
-        node: the config with `options` merged in, or an empty one.
-        options: the nested overrides.
-        step: what set them.
+        node: the config that `options` were already merged into, or an empty config.
+        options: the overrides as nested mappings.
+        step: who set them: the command line, or a line of code.
     """
     for key, value in options.items():
         current = dict.get(node, key, value)

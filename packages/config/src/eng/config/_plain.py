@@ -1,4 +1,4 @@
-"""Values of a config as plain data, which all formats can write."""
+"""Converts config values to plain data that a config file can contain."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LEAVES = frozenset({str, float, bool, type(None)})
 _PLAIN = (str, int, float, complex, bytes)
 _CODE = (type, types.FunctionType, types.BuiltinFunctionType)
 _DATES = (dt.date, dt.datetime)
-# What each format writes besides text, numbers, None, lists and mappings.
+# The types that each format supports besides strings, numbers, None, lists and mappings.
 FORMS: dict[str, tuple[type, ...]] = {
     "Python": (tuple, set, frozenset, range, complex, bytes),
     "JSON": (),
@@ -28,18 +28,19 @@ _SEQUENCES = (tuple, set, frozenset, range)
 
 
 def to_plain(value: Any, form: str, path: Path = ()) -> Any:
-    """`value` as data that the format can write and that reads back equal.
+    """Converts a value to plain data that the format can express and that compares equal after loading.
 
-    Classes, functions and lazy imports become their dotted names, paths text, numbers and arrays of numpy plain numbers
-    and lists, enum members their values, and subclasses of plain types those types. JSON knows lists only.
+    Classes, functions and lazy imports become their dotted names, paths become strings, numpy scalars and arrays
+    become numbers and lists, enum members become their values, and instances of subclasses of plain types become
+    instances of those types. In JSON, tuples and sets become lists.
 
     Args:
-        value: what to write.
+        value: the value to convert.
         form: ``"Python"``, ``"JSON"`` or ``"YAML"``.
         path: keys from the root, for messages.
 
     Raises:
-        DumpTypeError: the value has no such form; names its dotted key.
+        DumpTypeError: the format cannot express the value; the message names its dotted key.
     """
     cls = type(value)
     if cls in _LEAVES:
@@ -104,20 +105,19 @@ def _sequence(value: Any, form: str, path: Path) -> Any:
 
 
 def _leaf(value: Any, path: Path) -> Any:
-    """A subclass of a plain type as that type."""
+    """Converts an instance of a subclass of str, int, float, complex or bytes to that builtin type."""
     base: Any = next(candidate for candidate in _PLAIN if isinstance(value, candidate))
     if base is complex and not cmath.isfinite(value):
         raise DumpTypeError(f"{value!r} has no form in Python", path)
     if type(value) is base:
         plain = value
+    elif base is str:
+        plain = base.__str__(value)
     else:
-        if base is str:
-            plain = base.__str__(value)
-        else:
-            plain = base.__getnewargs__(value)[0]
+        plain = base.__getnewargs__(value)[0]
     try:
         repr(plain)
-    except ValueError as error:  # an integer of thousands of digits
+    except ValueError as error:  # Python refuses to print integers of more than 4300 digits.
         raise DumpTypeError(str(error), path) from error
     return plain
 
@@ -137,7 +137,7 @@ def _name(value: Any, path: Path) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A value in a message; what holds more than itself, as the environment does, by its type."""
+    """Returns a short repr of a value for messages; a mapping such as os.environ is shown by its type only."""
     if hasattr(value, "keys"):
         text = object.__repr__(value)
     else:

@@ -1,4 +1,4 @@
-"""Writing configs: our own small printer for Python, and the JSON and YAML dumpers."""
+"""Formats a config as Python (by a printer of this module), JSON or YAML text."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SIMPLE = frozenset({int, bool, type(None)})
 
 
 def python_text(values: dict[Any, Any]) -> str:
-    """`values` as a Python config: one assignment per key, in order, a line each where it fits in 80 columns.
+    """Formats `values` as a Python config: one assignment per key, on one line if it fits in 80 columns.
 
     Example:
         >>> print(python_text({"lr": 0.1, "model": {"type": "ResNet", "depth": 50}}), end="")
@@ -31,20 +31,27 @@ def python_text(values: dict[Any, Any]) -> str:
     named = {key: value for key, value in values.items() if _is_name(key) and key not in _CALLED}
     unnamed = {key: value for key, value in values.items() if key not in named}
     lines = [f"{key} = {_render(value, 0, len(key) + 3)}\n" for key, value in named.items()]
-    if unnamed:  # keys that no assignment can name, and names that the lines above call
+    # A key that is no identifier cannot be assigned, and a key such as `dict` would hide the function used above.
+    if unnamed:
         lines.append(f"globals().update({_render(unnamed, 0, 18)})\n")
     return "".join(lines)
 
 
 def _is_name(key: Any) -> bool:
-    """Whether Python code can write `key` as a name and gets the same text back (it normalises names to NFKC)."""
+    """Whether `key` can be written as a Python name; Python changes names to the Unicode form NFKC, keys must not."""
     if type(key) is not str or not key.isidentifier() or keyword.iskeyword(key):
         return False
     return key.isascii() or unicodedata.normalize("NFKC", key) == key
 
 
 def _render(value: Any, indent: int, used: int) -> str:
-    """`value` as an expression that starts `used` columns into a line, with a trailing comma to follow."""
+    """Formats `value` as a Python expression.
+
+    Args:
+        value: any config value.
+        indent: indentation of the current line, in columns.
+        used: columns of the line before the expression; one more is reserved for a comma after it.
+    """
     cls = type(value)
     if cls is str:
         return _string(value)
@@ -81,7 +88,16 @@ def _mapping(value: dict[Any, Any], indent: int, used: int) -> str:
 
 
 def _group(start: str, items: list[str], end: str, indent: int, used: int, *, single: bool = False) -> str:
-    """One line where all items fit, else an item a line with a trailing comma. Linear: each text is joined once a level."""
+    """Joins formatted items between brackets: on one line if they fit, else one item per line.
+
+    Args:
+        start: opening bracket, such as ``"dict("``.
+        items: formatted items.
+        end: closing bracket.
+        indent: indentation of the current line, in columns.
+        used: columns of the line before the opening bracket.
+        single: whether one single item needs a trailing comma, as in a tuple.
+    """
     room = WIDTH - used - len(start) - len(end) - 1
     for item in items:
         room -= len(item) + 2
@@ -97,7 +113,7 @@ def _group(start: str, items: list[str], end: str, indent: int, used: int, *, si
 
 def _string(text: str) -> str:
     shown = repr(text)
-    # Two braces would read as a substitution when the dump is loaded.
+    # Without the escape, "{{" would be parsed as a substitution when the dumped file is loaded.
     if "{{" in shown:
         return shown.replace("{{", "{\\x7b")
     return shown
@@ -106,7 +122,7 @@ def _string(text: str) -> str:
 def _integer(value: int) -> str:
     try:
         return repr(value)
-    except ValueError:  # Python writes thousands of digits as hexadecimal ones only
+    except ValueError:  # Python prints integers of more than 4300 digits only in hexadecimal form.
         return hex(value)
 
 
@@ -116,13 +132,13 @@ def _render_other(value: Any) -> str:
     if isinstance(value, (set, frozenset)):
         items = ", ".join(sorted(map(repr, value)))
         return f"{type(value).__name__}({f'{{{items}}}' if items else ''})"
-    if isinstance(value, Mapping):  # such as the environment, whose values nobody asked to see
+    if isinstance(value, Mapping):  # The repr of a mapping such as os.environ would print secrets.
         return object.__repr__(value)
     return repr(value)
 
 
 def json_text(values: dict[Any, Any]) -> str:
-    """`values`, which are plain, as one line of JSON."""
+    """Formats plain values as one line of JSON."""
     text = json.dumps(values, ensure_ascii=False)
     if not text.isascii() and _SURROGATE.search(text):
         text = json.dumps(values)
@@ -130,7 +146,7 @@ def json_text(values: dict[Any, Any]) -> str:
 
 
 def yaml_text(values: dict[Any, Any]) -> str:
-    """`values`, which are plain, as YAML in block style, keys sorted where they can be."""
+    """Formats plain values as YAML in block style with sorted keys."""
     import yaml
 
     class Dumper(yaml.SafeDumper):
@@ -148,5 +164,6 @@ def yaml_text(values: dict[Any, Any]) -> str:
 
 
 def _yaml_string(dumper: Any, text: str) -> Any:
-    # Only the double-quoted style can escape a brace, and the line breaks of Unicode, which others fold to spaces.
+    # Only YAML's double-quoted style has escapes. Other styles turn Unicode line breaks into spaces and cannot
+    # escape the "{{" of a substitution.
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if _TO_ESCAPE.search(text) else None)

@@ -1,5 +1,5 @@
 # ruff: noqa: PTH109, PTH118  # paths may be URLs
-"""Where a value came from: steps, chains of steps, and the two kinds of things that can tell them."""
+"""Records which file, line, override or code set each value of a config; `Config.explain` shows these steps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class Missing:
         return "<removed>"
 
     def __reduce__(self) -> str:
-        return "MISSING"  # copies and pickles are the same object
+        # A string makes pickle and copy return the global `MISSING`, so that `value is MISSING` stays true.
+        return "MISSING"
 
 
 MISSING: Any = Missing()
@@ -31,14 +32,14 @@ DELETE_KEY = "_delete_"
 
 @dataclass(frozen=True)
 class Step:
-    """One setting of one value.
+    """One assignment to one key of a config: who set it, where, and to which value.
 
     Attributes:
         layer: ``"base file"``, ``"child file"``, ``"config file"`` (one without bases),
             ``"command line"``, ``"environment variable"`` or ``"code"``.
-        file: path of the file that set it; the variable's name for an environment variable; None where unknown.
-        line: 1-based line in `file`, or None.
-        value: the value that this step gave.
+        file: path of the file that set the value; for an environment variable its name; None if unknown.
+        line: 1-based line in `file`, or None if unknown.
+        value: the value that was assigned.
     """
 
     layer: str
@@ -48,7 +49,7 @@ class Step:
 
     @property
     def where(self) -> str:
-        """``'configs/a.py:12'``, or the layer's name where no file is known."""
+        """File and line such as ``'configs/a.py:12'``; the name of the layer if no file is known."""
         if self.file is None:
             return self.layer
         if self.line:
@@ -65,7 +66,7 @@ class Step:
 
 
 class Explanation(tuple[Step, ...]):
-    """The steps of one key, oldest first; prints as a chain."""
+    """All assignments to one key, oldest first, as returned by `Config.explain`; prints as a numbered list."""
 
     key: str
 
@@ -87,21 +88,27 @@ class Explanation(tuple[Step, ...]):
 
 
 class Provider(Protocol):
-    """Tells the steps of a value by its path below some root."""
+    """Returns the assignments to a value, given the path of its keys from the root of a config."""
 
     def steps(self, path: Path) -> list[Step]: ...
 
 
 @dataclass
 class Lines:
-    """Lines of a value and of what it contains; `variables` names the environment variables in its text."""
+    """The lines of a file on which a value and its nested values are written, as a tree.
+
+    Attributes:
+        line: 1-based line of the value; None if unknown.
+        children: the lines of nested values by key or index.
+        variables: name and default value of each environment variable substituted into the value.
+    """
 
     line: int | None = None
     children: dict[Any, Lines] = field(default_factory=dict)
     variables: tuple[tuple[str, Any], ...] = ()
 
     def find(self, path: Path) -> Lines:
-        """The deepest known node on `path`: what has no line of its own has that of what holds it."""
+        """Returns the line tree of the value at `path`; a value without a known line gets the line of its parent."""
         node, line = self, self.line
         for key in path:
             child = node.children.get(key)
@@ -115,14 +122,14 @@ class Lines:
 
 @dataclass
 class Layer:
-    """What one file says on its own, before it is merged.
+    """The values that one config file sets itself, before they are merged with those of other files.
 
     Attributes:
-        name: base file or child file.
+        name: layer name that steps show, such as ``"base file"`` or ``"child file"``.
         file: path for messages.
-        values: gives what the file says; never changed after it is read.
-        lines: gives the line tree; called at most once, on the first question.
-        names: new top-level name -> name in the values, where an import renames or selects; None for all.
+        values: returns the values of the file; they never change after loading.
+        lines: returns the line tree; it is computed at the first call, which is only made by `Config.explain`.
+        names: for a base config imported by name, new top-level name -> name in `values`; None for all names.
     """
 
     name: str
@@ -131,12 +138,16 @@ class Layer:
     lines: Callable[[], Lines]
     names: Mapping[str, str] | None = None
 
-    def seen_as(self, name: str) -> Layer:
-        """The same layer under another name: of a base file, or of the file itself."""
+    def with_layer_name(self, name: str) -> Layer:
+        """Returns a copy with another layer name, such as ``"child file"`` instead of ``"base file"``."""
         return Layer(name, self.file, self.values, self.lines, self.names)
 
     def renamed(self, names: Mapping[str, str]) -> Layer:
-        """The layer as an ``import a as b`` shows it."""
+        """Returns a copy whose top-level keys are selected and renamed as by ``from base import a as b``.
+
+        Args:
+            names: new name -> old name.
+        """
         inner = self.names
         if inner is None:
             chosen = names
@@ -145,7 +156,7 @@ class Layer:
         return Layer(self.name, self.file, self.values, self.lines, chosen)
 
     def steps(self, path: Path) -> list[Step]:
-        """The steps that this file adds for `path`."""
+        """Returns the assignments that this file makes to the value at `path`: none or one, and one per variable."""
         if self.names is not None and path:
             if path[0] not in self.names:
                 return []
@@ -160,39 +171,39 @@ class Layer:
         return self._with_variables(step, node)
 
     def _with_variables(self, step: Step, node: Lines) -> list[Step]:
-        steps = [Step(ENVIRONMENT, f"${name}", None, step.value) for name, _ in node.variables]
+        """Splits a step into the default that the file writes and the environment variables that replace it."""
+        variable_steps = [Step(ENVIRONMENT, f"${name}", None, step.value) for name, _ in node.variables]
+        default = step.value
         if len(node.variables) == 1:
-            first = node.variables[0][1]
-        else:
-            first = step.value
-        return [Step(step.layer, step.file, step.line, first), *steps]
+            default = node.variables[0][1]
+        return [Step(step.layer, step.file, step.line, default), *variable_steps]
 
 
 @dataclass
 class FileProvenance:
-    """The layers of files behind one config, oldest first."""
+    """The layers of all files that one config was merged from, base configs first."""
 
     layers: list[Layer]
 
     def steps(self, path: Path) -> list[Step]:
-        """The chain of `path` through the files."""
+        """Returns the assignments that the files make to the value at `path`, base configs first."""
         return [step for layer in self.layers for step in layer.steps(path)]
 
 
 @dataclass
 class EditProvenance:
-    """A subtree that was set in one go, by code or from the command line.
+    """Record of an assignment by code or by the command line, whose value may be a nested mapping.
 
     Attributes:
-        step: the setting; its value is a snapshot.
-        before: chain of what stood in the place, asked with the path below the place.
+        step: the assignment, with a copy of the assigned value.
+        before: returns the earlier assignments to a path below the assigned key; None if there were none.
     """
 
     step: Step
     before: Callable[[Path], list[Step]] | None = None
 
     def steps(self, path: Path) -> list[Step]:
-        """The chain of `path` below the place that was set."""
+        """Returns the assignments to the value at `path`, which is relative to the assigned key, oldest first."""
         earlier = []
         if self.before:
             earlier = self.before(path)
@@ -204,19 +215,27 @@ class EditProvenance:
 
 @dataclass
 class FrozenProvenance:
-    """Chains written out as data; what a pickle carries."""
+    """The assignments to every value of a config, stored as data, because layers cannot be pickled.
+
+    Attributes:
+        chains: the assignments by the path of the value.
+    """
 
     chains: dict[Path, list[Step]]
 
     def steps(self, path: Path) -> list[Step]:
-        """The chain as it was when it was frozen; that of what holds it, where there is none."""
+        """Returns the stored assignments to the value at `path`; those of its nearest recorded parent if it has none."""
         while path and path not in self.chains:
             path = path[:-1]
         return self.chains.get(path, [])
 
 
 def _descend(data: Any, path: Path) -> tuple[Any, bool]:
-    """The value at `path` of a raw layer, and whether the layer removes what was there. Imports nothing lazy."""
+    """Finds the value at `path` in the values of one layer, without importing lazy stand-ins.
+
+    Returns the value (MISSING if the layer does not set it), and whether the layer removes an inherited value there,
+    by ``_delete_`` or by replacing a mapping on the way.
+    """
     removed = False
     for key in path:
         if isinstance(data, dict):
@@ -236,19 +255,23 @@ def _descend(data: Any, path: Path) -> tuple[Any, bool]:
 
 
 def caller_step(layer: str, value: Any) -> Step:
-    """A step at the line of the first frame outside of eng: the Runner and the commands set values for their caller."""
+    """Returns a step with file and line of the innermost caller outside of eng.
+
+    Frames of eng are skipped because, for example, the Runner changes a config on behalf of the user's script.
+    """
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  # the documented way to the caller's line
-    while frame is not None and _is_ours(frame):
+    while frame is not None and _belongs_to_eng(frame):
         frame = frame.f_back
-    if frame is None:  # a command of eng, or a thread that it started
+    if frame is None:  # The eng command, or a thread of eng, runs without any code of the user.
         return Step(layer, None, None, value)
     return Step(layer, short_path(frame.f_code.co_filename), frame.f_lineno, value)
 
 
-def _is_ours(frame: FrameType) -> bool:
-    """Whether a frame runs code of eng, also as ``eng`` or ``python -m eng.cli``, or the code of others that starts it."""
+def _belongs_to_eng(frame: FrameType) -> bool:
+    """Whether a stack frame runs code of eng, or library code that starts eng: runpy, threading or click."""
     name, spec = frame.f_globals.get("__name__", ""), frame.f_globals.get("__spec__")
-    if name == "__main__" and os.path.split(frame.f_code.co_filename)[1] == "eng":  # the console script
+    # The installed console script is a file called `eng` that runs as `__main__`.
+    if name == "__main__" and os.path.split(frame.f_code.co_filename)[1] == "eng":
         return True
     if name == "__main__":
         module = str(getattr(spec, "name", name))
@@ -258,10 +281,10 @@ def _is_ours(frame: FrameType) -> bool:
 
 
 def short_path(path: str) -> str:
-    """`path` relative to the working directory where it lies below, for messages."""
+    """Returns `path` relative to the working directory if it lies below it, else unchanged; used in messages."""
     try:
         folder = os.path.join(os.getcwd(), "")
-    except OSError:  # the working directory is gone
+    except OSError:  # The working directory was deleted.
         return path
     if path.startswith(folder) and ".." not in path:
         return path[len(folder) :]

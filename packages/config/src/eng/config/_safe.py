@@ -1,5 +1,5 @@
 # ruff: noqa: N802  # method names are those of the syntax tree's visitors
-"""Reading a Python config without executing it: a small interpreter of data expressions."""
+"""Reads a Python config without executing it: an interpreter that only evaluates expressions of data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .errors import UnsafeConfigError
 from .lazy import is_lazy
 
 MAX_WORK = 2 * MAX_WEIGHT
-MAX_BITS = 14_000  # about as many as Python writes as digits
+MAX_BITS = 14_000  # Python refuses to print integers of more than 4300 digits, which are about 14,000 bits.
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.Pow: operator.pow, ast.LShift: operator.lshift,
@@ -37,17 +37,18 @@ _CALLS: dict[str, Callable[..., Any]] = {
 _CONVERSIONS: dict[int, Callable[[Any], Any]] = {-1: lambda value: value, 115: str, 114: repr, 97: ascii}
 _CONTAINERS = {"dict", "list", "tuple", "set", "frozenset"}
 _DATA = (str, int, float, complex, bytes, bool, list, tuple, dict, set, frozenset, type(None))
-_NAMING = (ast.Constant, ast.Name, ast.Attribute, ast.Subscript)  # they name a value and make none
+# These expressions refer to an existing value and create none, so their size is not counted.
+_NAMING = (ast.Constant, ast.Name, ast.Attribute, ast.Subscript)
 _WIDE = re.compile(r"\d{5,}|\*")
 
 
 class SafeInterpreter:
-    """Runs statements that only make data: assignments, `dict.update`, and imports that stay lazy.
+    """Interprets the statements of a config that only create data: assignments, `dict.update` and lazy imports.
 
     Args:
-        namespace: names that the statements read and write.
-        file: for messages.
-        imports: does what import statements say.
+        namespace: the global names that the statements read and write.
+        file: path of the config, for messages.
+        imports: carries out the import statements.
     """
 
     def __init__(self, namespace: dict[str, Any], file: str, imports: Imports) -> None:
@@ -55,10 +56,10 @@ class SafeInterpreter:
         self._work = 0
 
     def run(self, body: Sequence[ast.stmt]) -> None:
-        """Runs the statements in order.
+        """Interprets the statements in order.
 
         Raises:
-            UnsafeConfigError: at the first that is not about data.
+            UnsafeConfigError: a statement does more than create data; the first such statement stops the interpreter.
         """
         for node in body:
             self._statement(node)
@@ -150,7 +151,7 @@ class SafeInterpreter:
         return value
 
     def value(self, node: ast.expr) -> Any:
-        """The value of one expression."""
+        """Evaluates one expression."""
         method = getattr(self, f"_eval_{type(node).__name__}", None)
         if method is None:
             raise self._refuse(node, _node_name(node))
@@ -165,14 +166,17 @@ class SafeInterpreter:
             raise self._refuse(node, f"this expression ({error})", reason=False) from error
 
     def _bounded(self, node: ast.AST, value: Any) -> Any:
-        """`value`, unless it says too much for a config, or the file has made too much in all."""
+        """Returns `value`; raises if it is too large, or if all values of this file together are too large."""
         size = weight(value)
         self._limit(node, size)
         self._spend(node, size)
         return value
 
     def _spend(self, node: ast.AST, work: int) -> None:
-        """Counts what is made, copied or looked through, so that a small file cannot keep a machine busy."""
+        """Adds the size of values created, copied or compared to the total, and raises above `MAX_WORK`.
+
+        Without this limit, a config of a few lines could keep the machine busy for hours.
+        """
         self._work += work + 1
         if self._work > MAX_WORK:
             raise self._refuse(node, "so much computation")
@@ -364,7 +368,7 @@ class SafeInterpreter:
 
 
 def _size(op: ast.operator, left: Any, right: Any) -> float:
-    """How large a result gets, as a share of what is allowed."""
+    """Estimates the size of the result of an operator before it is computed, as a fraction of the allowed size."""
     if isinstance(op, ast.Mult):
         for many, count in ((left, right), (right, left)):
             if isinstance(many, (str, bytes, list, tuple)) and isinstance(count, int):
@@ -380,7 +384,7 @@ def _size(op: ast.operator, left: Any, right: Any) -> float:
 
 
 def _is_globals_update(node: ast.Call) -> bool:
-    """``globals().update({…})``: how a dump writes top-level keys that are no identifiers."""
+    """Whether a call is ``globals().update({…})``, as `Config.dump` writes top-level keys that are no identifiers."""
     func = node.func
     return (
         isinstance(func, ast.Attribute)
@@ -401,6 +405,6 @@ def _as_load(node: ast.expr) -> ast.expr:
 
 
 def _node_name(node: ast.AST) -> str:
-    """The kind of a node in words, with its article."""
+    """Returns the type of a syntax node in words for messages, such as ``"a function def"``."""
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(node).__name__).lower()
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"

@@ -1,5 +1,5 @@
 # ruff: noqa: PTH112, PTH122, PTH208  # paths may be URLs
-"""Reading the text of a config: from disk or by URL, always UTF-8, never absurdly large."""
+"""Reads the text of a config from disk or from a URL. The text must be UTF-8 and at most 8 MiB large."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ FORMATS = (".py", ".json", ".yaml", ".yml")
 
 @dataclass
 class Source:
-    """A config text and what messages call it.
+    """The text of a config file, with its path.
 
     Attributes:
         path: absolute path or URL.
-        text: the text as it stands in the file.
+        text: the unchanged text of the file.
         extension: ``.py``, ``.json``, ``.yaml`` or ``.yml``.
     """
 
@@ -31,7 +31,7 @@ class Source:
 
     @cached_property
     def name(self) -> str:
-        """Short path for messages."""
+        """Path for messages: relative to the working directory if the file lies below it."""
         if is_url(self.path):
             return self.path
         return short_path(self.path)
@@ -43,17 +43,17 @@ def is_url(path: str) -> bool:
 
 
 def read_source(path: str, wanted_by: str | None = None) -> Source:
-    """The source at `path`.
+    """Reads a config file from disk or from a URL.
 
     Args:
         path: file path or URL (a URL needs fsspec).
-        wanted_by: the file that names it as a base, for the message.
+        wanted_by: the config that names the file as its base config, for messages.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        IsADirectoryError: it is a directory.
-        OSError: the extension is not one of a config.
-        ConfigFileError: it is too large or not UTF-8.
+        FileNotFoundError: the file does not exist.
+        IsADirectoryError: `path` is a directory.
+        OSError: the extension is not ``.py``, ``.json``, ``.yaml`` or ``.yml``.
+        ConfigFileError: the file is too large or not UTF-8.
     """
     if is_url(path):
         data = _fetch(path)
@@ -72,10 +72,10 @@ def read_source(path: str, wanted_by: str | None = None) -> Source:
 
 
 def decode(data: bytes, path: str) -> str:
-    """`data` as UTF-8 text with Unix line ends.
+    """Decodes the bytes of a config file as UTF-8 and converts Windows line ends to Unix ones.
 
     Raises:
-        ConfigFileError: a byte is not UTF-8; names the line.
+        ConfigFileError: a byte is not valid UTF-8; the message names its line.
     """
     try:
         text = data.decode("utf-8-sig")
@@ -94,9 +94,8 @@ def decode(data: bytes, path: str) -> str:
 def _read(path: str, wanted_by: str | None) -> bytes:
     try:
         with io.FileIO(path) as file:
-            # One byte more than allowed tells a file above the limit from one at it, without reading all of it.
-            large = os.fstat(file.fileno()).st_size > SIZE_LIMIT_BYTES
-            if large:
+            # For a file above the limit, one byte more than the limit is enough for the caller to refuse it.
+            if os.fstat(file.fileno()).st_size > SIZE_LIMIT_BYTES:
                 return file.read(SIZE_LIMIT_BYTES + 1)
             return file.readall()
     except FileNotFoundError as error:

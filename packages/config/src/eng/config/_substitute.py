@@ -1,7 +1,8 @@
 # ruff: noqa: PTH100, PTH119, PTH120, PTH122  # paths may be URLs
-"""``{{…}}`` in config texts: found in one pass, replaced by marks, and resolved as values after parsing.
+"""Substitutes ``{{…}}`` in config texts: replaces each by a mark, parses the text, then replaces marks by values.
 
-Because the text itself never receives the value, a quote in an environment variable cannot break (or extend) a config.
+The value never becomes part of the text, so a quote in an environment variable cannot break the config or add code to
+it.
 """
 
 from __future__ import annotations
@@ -36,14 +37,15 @@ _JSON_PART = re.compile(r'"(?:[^"\\\n]|\\.)*"|' + f"(?P<bare>{re.sub(r'[?]P<(?!q
 
 @dataclass(frozen=True)
 class Substitution:
-    """One ``{{…}}``.
+    """One ``{{…}}`` of a config text.
 
     Attributes:
-        text: what it becomes inside a longer string.
-        value: what it becomes when it stands alone; MISSING for a base reference until the base is read.
-        base: dotted key of a base reference, or None.
-        env: name of the environment variable that really gave the value, or None.
-        default: the default as a value, for the chain of an overridden default.
+        text: the replacement inside a longer string.
+        value: the replacement if the ``{{…}}`` is the complete value; MISSING for a reference to a base config, which
+            is loaded later.
+        base: dotted key of a reference to a base config, ``{{_base_.key}}``; otherwise None.
+        env: name of the environment variable that supplied the value; None if it was unset.
+        default: value of the default after the colon; `Config.explain` shows that the variable replaced it.
         line: 1-based line.
     """
 
@@ -57,24 +59,24 @@ class Substitution:
 
 @dataclass
 class Substitutions:
-    """All ``{{…}}`` of one file, by number of their mark."""
+    """All ``{{…}}`` of one config file; the number in a mark is the index into `items`."""
 
     file: str
     items: list[Substitution] = field(default_factory=list)
     env: dict[str, str] = field(default_factory=dict)
 
     def number(self, text: str) -> int | None:
-        """Number of the mark that `text` is, or None where it is something else."""
+        """Returns the number of the mark if `text` is exactly one mark, else None."""
         match = MARKED.fullmatch(text)
         if match and int(match[1]) < len(self.items):
             return int(match[1])
         return None
 
     def value(self, number: int, base: Mapping[str, Any]) -> Any:
-        """The value of a mark that stands alone; base values are copies.
+        """Returns the value for a mark that is a complete value; a value of a base config is copied.
 
         Raises:
-            UndefinedVariableError: `base` has no such key.
+            UndefinedVariableError: the base config has no such key.
         """
         item = self.items[number]
         if item.base is None:
@@ -82,7 +84,7 @@ class Substitutions:
         return copy.deepcopy(self._base_value(item, base))
 
     def fill(self, text: str, base: Mapping[str, Any]) -> str:
-        """`text` with every mark replaced by its text."""
+        """Returns `text` with every mark replaced by the text of its substitution."""
 
         def replacement(match: re.Match[str]) -> str:
             item = self.items[int(match[1])]
@@ -93,7 +95,10 @@ class Substitutions:
         return MARKED.sub(replacement, text)
 
     def variables(self, text: str) -> tuple[tuple[str, Any], ...]:
-        """(name, value under the default) for each environment variable that gave a part of `text`."""
+        """Returns the environment variables that were substituted into `text`.
+
+        Each is a pair of the variable's name and the value that `text` would have with the variable's default.
+        """
         numbers = [int(match[1]) for match in MARKED.finditer(text)]
         alone = self.number(text) is not None
         variables = []
@@ -128,9 +133,9 @@ class Substitutions:
 def substitute(
     source: Source, *, predefined: bool = True, environment: bool = True, trust: bool = True
 ) -> tuple[str, Substitutions]:
-    """The text with every ``{{…}}`` that means something replaced by a mark, and the table of the marks.
+    """Replaces every known ``{{…}}`` of a config text by a mark; returns the new text and the table of marks.
 
-    Without trust no environment variable is read: each takes its default.
+    With ``trust=False`` environment variables are not read; their defaults are used.
 
     Raises:
         UndefinedVariableError: an environment variable is unset and has no default, or a predefined name is misspelt.
@@ -140,10 +145,13 @@ def substitute(
         return source.text, table
 
     def mark_for(match: re.Match[str], start: int, quoted: bool) -> str:
-        item = _read(match, source, source.text.count("\n", 0, start) + 1, predefined, environment, trust, table)
+        line = source.text.count("\n", 0, start) + 1
+        item = _substitution_of(match, source, line, predefined, environment, trust, table)
         if item is None:
             return match[0]
-        table.items.append(dataclasses.replace(item, value=item.text) if quoted and item.base is None else item)
+        if quoted and item.base is None:
+            item = dataclasses.replace(item, value=item.text)  # Inside quotes a number stays text.
+        table.items.append(item)
         # Line breaks inside the braces are kept after the mark, so that later lines keep their numbers.
         return MARK.format(len(table.items) - 1) + "\n" * match[0].count("\n")
 
@@ -158,7 +166,7 @@ def _in_quotes(match: re.Match[str]) -> bool:
 
 
 def _json_marks(text: str, mark_for: Callable[[re.Match[str], int, bool], str]) -> str:
-    """In JSON a mark outside a string needs quotes of its own."""
+    """Replaces ``{{…}}`` in a JSON text; a mark outside a string is quoted, because JSON has no bare words."""
 
     def part(match: re.Match[str]) -> str:
         if match["bare"] is None:
@@ -174,7 +182,7 @@ def _json_marks(text: str, mark_for: Callable[[re.Match[str], int, bool], str]) 
     return _JSON_PART.sub(part, text)
 
 
-def _read(
+def _substitution_of(
     match: re.Match[str],
     source: Source,
     line: int,
@@ -240,7 +248,7 @@ def _predefined(name: str, source: Source, line: int) -> Substitution | None:
 
 
 def predefined_values(path: str) -> dict[str, str]:
-    """The four predefined variables of a file.
+    """Returns the four variables that every config can use, such as ``{{fileDirname}}``, for the file at `path`.
 
     Example:
         >>> predefined_values("/configs/a.py")["fileBasenameNoExtension"]
@@ -257,7 +265,7 @@ def predefined_values(path: str) -> dict[str, str]:
 
 
 def fill_values(value: Any, table: Substitutions, base: Mapping[str, Any]) -> Any:
-    """A parsed JSON or YAML value with the marks in its strings resolved."""
+    """Returns a parsed JSON or YAML value with all marks in its strings replaced by their substitutions."""
     if isinstance(value, str):
         number = table.number(value.strip())
         if number is None:

@@ -1,5 +1,5 @@
 # ruff: noqa: PTH118  # paths may be URLs
-"""Which files a config that nobody vouches for may read: those of its own tree."""
+"""Restricts which base configs a config read with ``trust=False`` may inherit from."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ CONFIG_FOLDER = "configs"
 
 @dataclass(frozen=True)
 class Tree:
-    """The folder below which base files may lie; None where a config may have none.
+    """The folder that must contain all base configs of a config read with ``trust=False``.
 
     Attributes:
-        root: absolute path.
+        root: absolute path of the folder; None allows no base configs at all.
     """
 
     root: str | None
 
     @classmethod
     def around(cls, path: str) -> Tree:
-        """The tree of a file: the innermost folder above it that is called ``configs``, else the folder it lies in."""
+        """Returns the tree for a config file: the innermost parent folder named ``configs``, else the file's folder."""
         folder = Path(path).resolve().parent
         named = [parent for parent in (folder, *folder.parents) if parent.name == CONFIG_FOLDER]
         return cls(str(named[0] if named else folder))
 
     def check(self, name: str, path: str, location: str) -> None:
-        """Lets a base pass.
+        """Checks that a base config may be read.
 
         Args:
-            name: as the file writes it.
-            path: where it lies.
-            location: of the file that names it, for messages.
+            name: the base config as the child config names it.
+            path: absolute path of the base config.
+            location: path of the child config, for messages.
 
         Raises:
-            UnsafeConfigError: it is a URL or lies elsewhere.
+            UnsafeConfigError: the base config is a URL or lies outside of the allowed folder.
         """
         if self.root is None:
             raise UnsafeConfigError(f"a text read with trust=False cannot inherit; it names {name!r}", location)

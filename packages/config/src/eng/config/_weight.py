@@ -1,4 +1,4 @@
-"""How much a value of a config says when it is written out, and what is too much for one."""
+"""Measures how large a config value becomes when it is copied or printed, and defines the largest allowed size."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ _LIGHT = frozenset({int, float, bool, complex, type(None)})
 _TEXTS = (str, bytes)
 _SEQUENCES = (list, tuple, set, frozenset)
 _HEAVY = (*_TEXTS, dict, *_SEQUENCES)
-# A container costs more than its items, to copy as to look into.
+# Copying or walking an empty list or dict costs about as much as eight items.
 _CONTAINER = 8
 
 
 def weight(value: Any) -> int:
-    """Items and characters in a value, counted until they exceed `MAX_WEIGHT`.
+    """Counts the items and characters in a value; stops counting above `MAX_WEIGHT`.
 
-    A list that is mentioned twice counts twice, as it does in every copy and dump: that is how a few lines such as
-    ``x = [x, x]`` fill a memory. What contains itself exceeds any limit.
+    A list that is referenced twice counts twice, because a dump prints it twice: a few lines such as ``x = [x, x]``
+    would otherwise fill the memory. A value that contains itself exceeds every limit.
 
     Example:
         >>> weight({"a": "four", "b": [1, 2]})

@@ -1,4 +1,4 @@
-"""`Config`: the face of a config file, and the names that libraries import from here."""
+"""`Config`, the object that users get for a config file; also the import location of the package's public names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from ._action import CommandLineOptions, DictAction, add_arguments
 from ._blame import ending_somewhere
 from ._custom_imports import import_custom, make_importable
-from ._dict import ConfigDict, bind, convert, keys_of, lookup, plain, trace
+from ._dict import ConfigDict, bind, collect_chains, convert, keys_of, lookup, plain, trace
 from ._diff import ordered_as, text_diff
 from ._load import DEPRECATION_KEY, SCOPE_KEY, Loaded, Options, load, load_source, no_collection
 from ._locate import locate
@@ -66,20 +66,22 @@ __all__ = [
 def read_base() -> Iterator[None]:
     """Marks the imports of base configs, such as ``from .base import *``.
 
-    `Config.fromfile` reads the marked imports as inheritance. Outside of it, as in an IDE or a type checker, they are
-    plain imports.
+    `Config.fromfile` treats the imports inside the ``with`` block as inheritance. For an IDE, a type checker or plain
+    Python they are ordinary imports.
     """
     yield
 
 
 class Config:
-    """A config: a mapping with attribute access, read from a file, a text or a dict, that can explain itself.
+    """A mapping of settings with attribute access, read from a file, a text or a dict.
+
+    `explain` shows, for each value, the files and lines that set it.
 
     Args:
         cfg_dict: the values; None for an empty config.
-        cfg_text: text that the values came from; None reads `filename` where there is one.
+        cfg_text: text that the values came from; None reads the text from `filename` if that is given.
         filename: path of the file that the values came from.
-        env_variables: environment variables that gave values.
+        env_variables: names and values of the environment variables that were substituted into the config.
         format_python_code: accepted for compatibility; the printer always formats.
 
     Raises:
@@ -154,21 +156,23 @@ class Config:
         trust: bool = True,
         root: str | Path | None = None,
     ) -> Config:
-        """The config in a ``.py``, ``.json``, ``.yaml`` or ``.yml`` file, its bases merged in.
+        """Reads a ``.py``, ``.json``, ``.yaml`` or ``.yml`` config file and merges the base configs it inherits from.
 
         Args:
             filename: path or URL. A Python file is **executed**, unless `trust` is False.
             use_predefined_variables: whether to substitute ``{{fileDirname}}`` and its three siblings.
-            import_custom_modules: whether to import what ``custom_imports`` names; never done without `trust`. Modules
-                beside the file and in the working directory are found, behind all that is installed.
+            import_custom_modules: whether to import the modules that ``custom_imports`` names; with ``trust=False``
+                they are never imported. The file's folder and the working directory are appended to ``sys.path``, so
+                that installed packages take precedence over modules there.
             use_environment_variables: whether to substitute ``{{$NAME:default}}``.
-            lazy_import: True or False forces the style of Python files; None tells it by the file.
+            lazy_import: True reads Python files in the lazy style (`read_base`), False in the `_base_` style; None
+                detects the style from the file.
             format_python_code: accepted for compatibility; the printer always formats.
-            trust: False reads Python configs without executing them: literals, ``dict()``, names, arithmetic,
-                string formatting, `_base_` and the substitutions; anything else is refused by line. Bases are then
-                files below `root`; no URL is fetched.
-            root: folder below which bases may lie without `trust`; by default the innermost folder above the file that
-                is called ``configs``, or the folder of the file.
+            trust: False reads Python configs without executing them. Literals, ``dict()``, names, arithmetic,
+                string formatting, `_base_` and substitutions are allowed; anything else is refused, and the error
+                names its line. Base configs must be files below `root`; no URL is fetched.
+            root: with ``trust=False``, the folder that must contain all base configs; by default the innermost parent
+                folder named ``configs``, or the folder of the file.
 
         Raises:
             OSError: a file does not exist, is a directory, or has another extension.
@@ -176,9 +180,10 @@ class Config:
             KeyError: two bases define the same key, or a key is reserved.
             TypeError: a dict is merged onto something else.
             ImportError: a module of ``custom_imports`` cannot be imported.
-            Exception: what the code of a Python config raises; its ``config_place`` is the line, ``"path/file.py:12"``.
+            Exception: any exception that the code of a Python config raises; the attribute ``config_place`` is added
+                to it and names the line, such as ``"path/file.py:12"``.
         """
-        tree = None if trust else _tree(str(filename), root)
+        tree = None if trust else _tree_of_bases(str(filename), root)
         options = Options(use_predefined_variables, use_environment_variables, lazy_import, trust, tree)
         loaded = load(str(filename), options)
         imports = import_custom_modules and trust
@@ -192,18 +197,18 @@ class Config:
 
     @staticmethod
     def fromstring(cfg_str: str, file_format: str, *, trust: bool = True) -> Config:
-        """The config in a text.
+        """Reads a config from a string.
 
         Args:
-            cfg_str: the text; relative bases are looked for in the working directory.
+            cfg_str: the text of the config; relative base paths are resolved against the working directory.
             file_format: ``".py"``, ``".json"``, ``".yaml"`` or ``".yml"``. Python is **executed**, unless `trust` is
                 False.
-            trust: False reads the text as data, for texts of others, such as the config in a checkpoint: nothing is
-                executed, a base is refused, and ``{{…}}`` stays as it is written.
+            trust: False reads the text as pure data: nothing is executed, base configs are refused, and ``{{…}}`` is
+                not substituted. Use it for texts that you did not write, such as the config in a checkpoint.
 
         Raises:
-            OSError: the format is another.
-            ConfigFileError: the text is not a valid config, or asks for more than data without `trust`.
+            OSError: `file_format` is none of the four.
+            ConfigFileError: the text is not a valid config, or with ``trust=False`` contains more than data.
         """
         if file_format not in FORMATS:
             raise OSError(f"Only {', '.join(FORMATS)} are supported, got {file_format!r}")
@@ -214,7 +219,10 @@ class Config:
 
     @staticmethod
     def auto_argparser(description: str | None = None) -> tuple[argparse.ArgumentParser, Config]:
-        """A parser with an option for every value of the config that the command line names first, and that config.
+        """Builds an argument parser with an option for every value of a config.
+
+        The config is the file named by the first positional argument of the command line. Returns the parser and the
+        config.
 
         Args:
             description: for the help text.
@@ -229,7 +237,7 @@ class Config:
 
     @staticmethod
     def diff(cfg1: str | Config, cfg2: str | Config) -> str:
-        """A unified diff of the texts of two configs or config files; empty where they say the same, in any order."""
+        """Returns a unified diff of two configs or config files; empty if they are equal up to the order of keys."""
         old, new = (cfg if isinstance(cfg, Config) else Config.fromfile(cfg) for cfg in (cfg1, cfg2))
         texts = old.pretty_text, Config(ordered_as(new.to_dict(), old.to_dict())).pretty_text
         return text_diff(*texts, old.filename or "", new.filename or "")
@@ -254,24 +262,24 @@ class Config:
 
     @property
     def filename(self) -> str | None:
-        """Path of the file, as it was given."""
+        """Path of the config file, as the caller passed it; None for a config without a file."""
         return self._filename
 
     @property
     def text(self) -> str:
-        """Texts of the file and its bases, bases first, each below its path."""
+        """The source texts of the base configs and of the config file itself, each preceded by its path."""
         return self._text
 
     @property
     def env_variables(self) -> dict[str, str]:
-        """Environment variables that gave values, with what they held."""
+        """Names and values of the environment variables that were substituted into the config."""
         return self._env_variables
 
     @property
     def pretty_text(self) -> str:
-        """The merged config as Python code that `fromstring` reads back.
+        """The merged config as Python code that `fromstring` can parse.
 
-        A value that `dump` refuses is shown by its ``repr``, so that any config can be printed.
+        A value that cannot be dumped is printed as its ``repr`` instead of raising, so that every config is printable.
         """
         try:
             return self._dumped(".py")
@@ -279,15 +287,15 @@ class Config:
             return python_text(self.to_dict())
 
     def dump(self, file: str | Path | None = None) -> str | None:
-        """Writes the merged config; the file needs no base.
+        """Writes the merged config to a file that no longer needs its base configs.
 
         Args:
-            file: path whose extension chooses the format; None gives the text instead, in the format of `filename`
-                (Python where there is none).
+            file: output path; its extension selects the format. None writes nothing and returns the text, in the
+                format of `filename` (Python for a config without a file).
 
         Raises:
-            OSError: the extension is not one of a config.
-            TypeError: a value has no form in the format; names its dotted key.
+            OSError: the extension is not ``.py``, ``.json``, ``.yaml`` or ``.yml``.
+            TypeError: a value cannot be written in that format; the message names its dotted key.
         """
         target = file if file is not None else self._filename or ".py"
         extension = Path(target).suffix or str(target)
@@ -304,18 +312,19 @@ class Config:
         return write(to_plain(self._cfg_dict, form))
 
     def merge_from_dict(self, options: Mapping[str, Any], allow_list_keys: bool = True) -> None:
-        """Merges overrides, as from the command line; nothing changes where one is wrong.
+        """Merges overrides given by dotted key, as ``--cfg-options`` does. If one is invalid, the config is unchanged.
 
-        Modules that overrides add to ``custom_imports`` are imported now, if those of the file were.
+        If an override adds modules to ``custom_imports``, these are imported too, provided that the config was loaded
+        with ``import_custom_modules=True``.
 
         Args:
             options: values by dotted key, such as ``{"model.backbone.depth": 50}``.
-            allow_list_keys: whether ``{"pipeline.0.type": …}`` addresses items of lists.
+            allow_list_keys: whether a number in a key, such as ``{"pipeline.0.type": …}``, addresses an item of a list.
 
         Raises:
-            TypeError: a dict is merged onto something else.
+            TypeError: an override merges a dict into a value that is not a dict.
             ImportError: a module of ``custom_imports`` cannot be imported.
-            KeyError: a list index exceeds its list, or there is no such list.
+            KeyError: a list index is out of range, or the config has no such list.
 
         Example:
             >>> cfg = Config({"pipeline": [{"type": "Load"}, {"type": "Flip"}]})
@@ -330,57 +339,62 @@ class Config:
         assert isinstance(merged, ConfigDict)
         if CUSTOM_IMPORTS in nested and self._import_modules:
             import_custom(merged[CUSTOM_IMPORTS])
-        by_hand = not isinstance(options, CommandLineOptions)
-        override(merged, nested, caller_step(CODE, None) if by_hand else Step(COMMAND_LINE, None, None, None))
+        if isinstance(options, CommandLineOptions):
+            step = Step(COMMAND_LINE, None, None, None)
+        else:
+            step = caller_step(CODE, None)
+        override(merged, nested, step)
         self.__dict__["_cfg_dict"] = merged
 
     def explain(self, dotted_key: str) -> Explanation:
-        """The steps that made the value of a key, oldest first; prints as a chain.
+        """Returns every assignment to a key, oldest first, with its file and line; prints as a numbered list.
 
         Args:
             dotted_key: such as ``"optim_wrapper.optimizer.lr"`` or ``"pipeline.0.type"``.
 
         Raises:
-            KeyError: there is no such key; names near ones.
+            KeyError: the config has no such key; the message suggests similar keys.
         """
         node: Any = self._cfg_dict
         path: list[Any] = []
-        owner, below = self._cfg_dict, 0
+        # Only a ConfigDict records where its values came from, so remember the innermost one and its depth in the path.
+        owner, owner_depth = self._cfg_dict, 0
         for part in dotted_key.split("."):
             key = int(part) if isinstance(node, (list, tuple)) and part.lstrip("-").isdigit() else part
             if isinstance(node, ConfigDict):
-                owner, below = node, len(path)
+                owner, owner_depth = node, len(path)
             path.append(key)
             known = keys_of(node)
             node = lookup(node, (key,))
             if node is MISSING:
-                raise MissingKeyError(
-                    ".".join(map(str, path)), [".".join(map(str, [*path[:-1], name])) for name in known]
-                )
-        return Explanation(dotted_key, trace(owner, tuple(path[below:])))
+                siblings = [".".join(map(str, [*path[:-1], name])) for name in known]
+                raise MissingKeyError(".".join(map(str, path)), siblings)
+        return Explanation(dotted_key, trace(owner, tuple(path[owner_depth:])))
 
     def __where__(self, key: str | int | None = None) -> str | None:
-        """Where the top-level `key` was set last, as ``'path/file.py:12'``; for None, the file of the config."""
+        """Returns where the top-level `key` was last set, as ``'path/file.py:12'``; for None, the config's file name."""
         return self._filename if key is None else self._cfg_dict.__where__(key)
 
     def to_dict(self, keep_imported: bool = False) -> dict[str, Any]:
-        """Plain dicts all the way down; what is lazy becomes its dotted name.
+        """Returns the config as nested plain dicts; a lazily imported object becomes its dotted name.
 
         Args:
-            keep_imported: whether names that the file imported are in it.
+            keep_imported: whether to include the names that the config file imported.
         """
-        result: dict[str, Any] = plain(self._everything(keep_imported), names=True)
+        result: dict[str, Any] = plain(self._settings_and_imports(keep_imported), names=True)
         return result
 
     def _to_lazy_dict(self, keep_imported: bool = False) -> dict[str, Any]:
-        result: dict[str, Any] = plain(self._everything(keep_imported))
+        result: dict[str, Any] = plain(self._settings_and_imports(keep_imported))
         return result
 
-    def _everything(self, keep_imported: bool) -> dict[str, Any]:
-        return {**self._imported, **dict(dict.items(self._cfg_dict))} if keep_imported else self._cfg_dict
+    def _settings_and_imports(self, keep_imported: bool) -> dict[str, Any]:
+        if keep_imported:
+            return {**self._imported, **dict(dict.items(self._cfg_dict))}
+        return self._cfg_dict
 
     def copy(self) -> Config:
-        """A copy that shares nested values."""
+        """Returns a shallow copy: nested values are shared with this config."""
         return self.__copy__()
 
     def __copy__(self) -> Config:
@@ -397,7 +411,7 @@ class Config:
         return new
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "chains": _chains(self._cfg_dict)}
+        return {**self.__dict__, "chains": collect_chains(self._cfg_dict)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
@@ -418,7 +432,8 @@ class Config:
         return name in self._cfg_dict
 
     def __getattr__(self, name: str) -> Any:
-        if name == "_cfg_dict" or name in Config.__annotations__:  # not set yet: copying and unpickling ask early
+        # copy and pickle look up attributes before `__dict__` is filled; without this, `_cfg_dict` would recurse.
+        if name == "_cfg_dict" or name in Config.__annotations__:
             raise AttributeError(name)
         return getattr(self._cfg_dict, name)
 
@@ -449,13 +464,13 @@ class Config:
     def __eq__(self, other: object) -> bool:
         return self._cfg_dict == other._cfg_dict if isinstance(other, Config) else NotImplemented
 
-    __hash__ = None  # type: ignore[assignment]  # mutable
+    __hash__ = None  # type: ignore[assignment]  # A config is mutable, so it must not be a dict key.
 
 
 OWN_CLASSES.update(Config=Config, ConfigDict=ConfigDict, DictAction=DictAction)
 
 
-def _tree(filename: str, root: str | Path | None) -> Tree:
+def _tree_of_bases(filename: str, root: str | Path | None) -> Tree:
     if root is None:
         return Tree(None) if is_url(filename) else Tree.around(filename)
     return Tree(str(Path(root).resolve()))
@@ -466,7 +481,7 @@ def _from_loaded(loaded: Loaded, filename: str | None, format_python_code: bool 
     cfg = Config.__new__(Config)
     with ending_somewhere(loaded.layers[-1].file), no_collection():
         values = convert(loaded.values, FileProvenance(loaded.layers))
-    cfg._set(values, loaded.text, filename, loaded.env, format_python_code, loaded.lazy_imports)  # noqa: SLF001  # its maker
+    cfg._set(values, loaded.text, filename, loaded.env, format_python_code, loaded.lazy_imports)  # noqa: SLF001  # same module
     return cfg
 
 
@@ -478,21 +493,3 @@ def _check_reserved(values: Mapping[str, Any]) -> None:
     for key in RESERVED_KEYS:
         if key in values:
             raise ReservedKeyError(_reserved(key))
-
-
-def _chains(values: ConfigDict) -> dict[tuple[Any, ...], Any]:
-    """The chain of every value of a config, as data."""
-    chains: dict[tuple[Any, ...], Any] = {}
-
-    def walk(node: Any, owner: ConfigDict, path: tuple[Any, ...], below: int) -> None:
-        if path:
-            chains[path] = trace(owner, path[below:])
-        if isinstance(node, ConfigDict):
-            for key, item in dict.items(node):
-                walk(item, node, (*path, key), len(path))
-        elif isinstance(node, (list, tuple)):
-            for index, item in enumerate(node):
-                walk(item, owner, (*path, index), below)
-
-    walk(values, values, (), 0)
-    return chains

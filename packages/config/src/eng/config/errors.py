@@ -1,4 +1,4 @@
-"""What can go wrong with a config, each error with its data and a way out. All of them can be pickled."""
+"""The exceptions of this package. Their messages say how to fix the config; all of them can be pickled."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def near_names(name: object, known: Iterable[object], *, count: int = 3) -> list[str]:
-    """The names of `known` that look most like `name`, best first.
+    """Returns the names in `known` that are spelled most like `name`, the most similar first.
 
     Example:
         >>> near_names("depht", ["depth", "width"])
@@ -18,7 +18,9 @@ def near_names(name: object, known: Iterable[object], *, count: int = 3) -> list
 
 
 def hint(name: object, known: Iterable[object]) -> str:
-    """A sentence that offers near names, or the known names where few, or nothing.
+    """Returns the end of an error message that suggests similarly spelled names.
+
+    Without a similar name, it lists up to twelve known names; with more than twelve, it is empty.
 
     Example:
         >>> hint("depht", ["depth", "width"])
@@ -34,10 +36,10 @@ def hint(name: object, known: Iterable[object]) -> str:
 
 
 class ConfigError(Exception):
-    """Base of the errors of this package; each is an error of Python's own kind as well.
+    """Base class of the exceptions of this package; each also derives from a builtin exception such as ValueError.
 
-    An error comes out of another process as it went in: with its type, text and attributes. Made from a text alone, as
-    the workers of torch's DataLoader do, it has that text.
+    Pickling keeps type, message and attributes, so that an exception can be passed between processes. Every class can
+    also be created from a message alone, as torch's DataLoader does to re-raise an exception of a worker process.
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -56,11 +58,11 @@ def _rebuilt(cls: type[ConfigError], args: tuple[Any, ...], state: dict[str, Any
 
 
 class ConfigFileError(ConfigError, ValueError):
-    """A config file cannot be read as one.
+    """A config file is invalid.
 
     Attributes:
         file: path of the file.
-        line: 1-based line, or None where no line is to blame.
+        line: 1-based line of the mistake; None if it is not in one line.
     """
 
     def __init__(self, message: str, file: str | None = None, line: int | None = None) -> None:
@@ -72,14 +74,14 @@ class ConfigFileError(ConfigError, ValueError):
 
 
 class ConfigSyntaxError(ConfigFileError, SyntaxError):
-    """The text of a config is not valid in its format. Shows file, line and a caret, in any traceback too.
+    """The text of a config is not valid Python, JSON or YAML. The message shows file, line and a caret.
 
     Args:
         message: what is wrong.
         file: path of the file.
         line: 1-based line.
         column: 1-based column.
-        text: the line itself.
+        text: the text of that line.
     """
 
     def __init__(
@@ -105,25 +107,25 @@ class ConfigSyntaxError(ConfigFileError, SyntaxError):
 
 
 def caret(line: str, column: int) -> str:
-    """A line of a file with a caret below its 1-based column."""
+    """Returns a line of a file and below it a caret ``^`` at the 1-based column."""
     indent = "".join(char if char == "\t" else " " for char in line[: column - 1]).ljust(column - 1)
     return f"    {line}\n    {indent}^"
 
 
 class CircularBaseError(ConfigFileError):
-    """A file is, through its bases, its own base."""
+    """A config inherits from itself, directly or through its base configs."""
 
 
 class MixedStyleError(ConfigFileError, RuntimeError):
-    """`_base_ = …` and `with read_base():` meet in one chain of files."""
+    """Configs that inherit from each other mix the two styles, `_base_ = …` and `with read_base():`."""
 
 
 class UnsafeConfigError(ConfigFileError):
-    """A config read with ``trust=False`` asks for more than data."""
+    """A config read with ``trust=False`` contains code to execute, or a base config outside the allowed folder."""
 
 
 class UndefinedVariableError(ConfigFileError, KeyError):
-    """A ``{{…}}`` names nothing that exists."""
+    """A ``{{…}}`` in a config names an unset environment variable, an unknown predefined name or a missing base key."""
 
     __str__ = ValueError.__str__
 
@@ -133,13 +135,13 @@ class BaseFileNotFoundError(ConfigError, FileNotFoundError):
 
 
 class ConfigKeyError(ConfigError, KeyError):
-    """A key is wrong; shows its message as it is, where a plain KeyError quotes it."""
+    """A key of a config is wrong."""
 
-    __str__ = Exception.__str__  # KeyError shows the repr of its argument
+    __str__ = Exception.__str__  # `KeyError.__str__` would put the message in quotes.
 
 
 class DuplicateKeyError(ConfigKeyError):
-    """The same top-level key stands in two bases of one file."""
+    """Two base configs of one config set the same top-level key."""
 
 
 class ReservedKeyError(ConfigKeyError):
@@ -147,7 +149,7 @@ class ReservedKeyError(ConfigKeyError):
 
 
 class MergeTypeError(ConfigError, TypeError):
-    """A mapping meets something that is not a mapping.
+    """A mapping cannot be merged into a value that is not a mapping.
 
     Attributes:
         path: keys from the root to the mapping.
@@ -160,11 +162,11 @@ class MergeTypeError(ConfigError, TypeError):
 
 
 class MergeIndexError(ConfigKeyError):
-    """A list index in an override exceeds the list."""
+    """A list index in the dotted key of an override is out of range."""
 
 
 class DumpTypeError(ConfigError, TypeError):
-    """A value of a config has no form in a file.
+    """A value of a config cannot be written in the chosen file format.
 
     Attributes:
         path: keys from the root to the value.
@@ -183,11 +185,11 @@ class CustomImportError(ConfigError, ImportError):
 
 
 class LazyCallError(ConfigError, RuntimeError, TypeError):
-    """A config file uses the value of something that it imports lazily."""
+    """A config file calls or computes with a lazily imported object, which is not imported while the file is read."""
 
 
 class MissingKeyError(ConfigError, KeyError):
-    """``cfg["key"]`` where there is no such key; the message offers near ones."""
+    """``cfg["key"]`` was read and the config has no such key; the message suggests similar keys."""
 
     def __init__(self, key: object, known: Iterable[object] | None = None) -> None:
         super().__init__(key)
@@ -203,10 +205,10 @@ class MissingKeyError(ConfigError, KeyError):
 
 
 class MissingAttributeError(ConfigError, AttributeError):
-    """``cfg.key`` where there is no such key; the message offers near ones.
+    """``cfg.key`` was read and the config has no such key; the message suggests similar keys.
 
-    The search for near names waits until somebody reads the message, as ``hasattr`` and ``getattr`` with a default
-    raise this often and never look at it.
+    Similar keys are searched only when the message is read, because ``hasattr`` and ``getattr`` with a default raise
+    this error often and discard it.
     """
 
     def __init__(self, key: str, known: Iterable[object] | None = None) -> None:

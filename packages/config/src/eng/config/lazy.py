@@ -1,4 +1,4 @@
-"""Stand-ins for what a config file imports: named while the file is read, imported when somebody needs the thing."""
+"""Lazy stand-ins for modules and objects that a config file imports; the real import happens when one is used."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HOLD: ContextVar[bool] = ContextVar("eng_config_hold_lazy", default=False)
 
 @contextmanager
 def hold_lazy() -> Iterator[None]:
-    """Inside, reading a lazy value out of a config gives the stand-in; outside, it gives the imported thing."""
+    """Inside this block, reading a lazy value of a config returns the stand-in; outside, the imported object."""
     token = _HOLD.set(True)
     try:
         yield
@@ -26,22 +26,22 @@ def hold_lazy() -> Iterator[None]:
 
 
 def is_held() -> bool:
-    """Whether a config file runs."""
+    """Whether a config file is currently running, so that lazy stand-ins are not imported."""
     return _HOLD.get()
 
 
 class Lazy:
-    """What `LazyObject` and `LazyAttr` share: they stand for a value that the file cannot use yet.
+    """Base class of the stand-ins `LazyObject` and `LazyAttr`, whose real value is not imported yet.
 
-    While a config file runs, asking for the value (``if X``, ``X == 1``, ``f"{X}"``, ``X + 1``, ``isinstance``, …) is an
-    error instead of a wrong answer.
+    While a config file runs, any use of the value (``if X``, ``X == 1``, ``f"{X}"``, ``X + 1``, ``isinstance``, …)
+    raises `LazyCallError`, because the result for the stand-in would be wrong.
     """
 
     location: str | None
 
     @property
     def dotted(self) -> str:
-        """The full dotted name."""
+        """The full dotted name of the imported object, such as ``"torch.nn.Conv2d"``."""
         raise NotImplementedError
 
     def _refuse(self, use: str) -> LazyCallError:
@@ -54,7 +54,7 @@ class Lazy:
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Raises `LazyCallError`: what is imported lazily cannot be called yet."""
+        """Raises `LazyCallError`: a lazily imported class or function cannot be called while the config is read."""
         raise LazyCallError(
             f"{self.dotted} is imported lazily{self._origin_note()} and cannot be called in the config file; "
             f"write dict(type={self!r}, …) and let a registry build it"
@@ -70,7 +70,7 @@ class Lazy:
             raise AttributeError(name)
         return LazyAttr(name, self, self.__dict__.get("location"))
 
-    @property  # type: ignore[misc]  # what isinstance asks
+    @property  # type: ignore[misc]  # isinstance() reads __class__
     def __class__(self) -> Any:
         if _HOLD.get() and sys._getframe(1).f_globals.get("__name__") == RUNNING_MODULE:  # noqa: SLF001
             raise self._refuse("its type")
@@ -111,7 +111,7 @@ class Lazy:
 
 def _unknown(name: str) -> Any:
     def method(self: Lazy, *args: Any) -> Any:
-        raise self._refuse("its value")  # a method of it
+        raise self._refuse("its value")
 
     method.__name__ = name
     return method
@@ -129,10 +129,10 @@ for _name in (
 
 
 class LazyObject(Lazy):
-    """A module, or a name of a module, that is not imported yet.
+    """Stand-in for a module, or for a name imported from a module.
 
     Args:
-        module: dotted module name; a list stands for several ``import a.b`` of one root package.
+        module: dotted module name; a list for several statements ``import a.b`` with the same root package.
         imported: the name imported from the module; None for the module itself.
         location: ``"file.py, line 3"`` of the import statement, for messages.
 
@@ -155,10 +155,10 @@ class LazyObject(Lazy):
         self._modules, self._root = [*module], module[0].partition(".")[0]
 
     def build(self) -> Any:
-        """The imported module or object.
+        """Imports and returns the module or object.
 
         Raises:
-            ImportError: the module or the name does not exist; names the line of the config that imports it.
+            ImportError: the module or the name does not exist; the message names the config line that imports it.
         """
         try:
             first, *_ = [importlib.import_module(name) for name in self._modules]
@@ -179,7 +179,7 @@ class LazyObject(Lazy):
 
     @property
     def module(self) -> str | Sequence[str]:
-        """The module or modules as given."""
+        """The module name or names that were passed to the constructor."""
         return self._module
 
     @property
@@ -197,15 +197,15 @@ class LazyObject(Lazy):
 
 
 class LazyAttr(Lazy):
-    """An attribute of something lazy, such as ``nn.Conv2d`` after ``import torch.nn as nn``.
+    """Stand-in for an attribute of another stand-in, such as ``nn.Conv2d`` after ``import torch.nn as nn``.
 
     Args:
         name: name of the attribute.
-        source: what it is an attribute of.
-        location: place of the import, for messages.
+        source: the stand-in that has the attribute.
+        location: file and line of the import statement, for messages.
 
     Raises:
-        TypeError: `source` is not lazy.
+        TypeError: `source` is not a lazy stand-in.
     """
 
     def __init__(self, name: str, source: Lazy, location: str | None = None) -> None:
@@ -215,7 +215,7 @@ class LazyAttr(Lazy):
 
     @property
     def module(self) -> str:
-        """Dotted name of what holds the attribute."""
+        """Dotted name of the module or object that has the attribute."""
         return self.source.dotted
 
     @property
@@ -224,7 +224,7 @@ class LazyAttr(Lazy):
         return f"{self.source.dotted}.{self.name}"
 
     def build(self) -> Any:
-        """The attribute itself.
+        """Imports the source and returns its attribute.
 
         Raises:
             ImportError: the source cannot be imported or has no such attribute.
@@ -246,12 +246,15 @@ class LazyAttr(Lazy):
 
 
 def is_lazy(value: object) -> bool:
-    """Whether `value` is a stand-in."""
+    """Whether `value` is a lazy stand-in: a `LazyObject` or `LazyAttr`."""
     return type(value) in _LAZY
 
 
 def resolve(value: Any) -> Any:
-    """The imported thing behind a stand-in (anything else as it is), unless `hold_lazy` is active."""
+    """Imports and returns the object that a lazy stand-in names; other values are returned unchanged.
+
+    Inside `hold_lazy`, that is while a config file runs, stand-ins are returned unchanged too.
+    """
     if type(value) in _LAZY and not _HOLD.get():
         return value.build()
     return value
@@ -261,7 +264,7 @@ _LAZY = (LazyObject, LazyAttr)
 
 
 def dotted_name(value: Any) -> str:
-    """Dotted path of a stand-in, class or function, as dumps and ``to_dict`` write it."""
+    """Returns the dotted name of a stand-in, class or function, as ``Config.dump`` and ``to_dict`` write it."""
     if is_lazy(value):
         return str(value.dotted)
     return f"{value.__module__}.{value.__qualname__}"
