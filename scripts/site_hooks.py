@@ -14,11 +14,27 @@ from diagrams import DRAWINGS, drawing_name
 
 log = logging.getLogger("mkdocs.hooks.site")  # warnings below mkdocs fail a strict build
 _MERMAID = re.compile(r'<pre class="mermaid"><code>(.*?)</code></pre>', re.DOTALL)
+# In the search: pages that teach stand above those that list names or tell history.
+_SEARCH_BOOSTS = {
+    "start/": 4,
+    "tutorials/": 4,
+    "how-to/": 4,
+    "troubleshooting.": 4,
+    "api/": 0.5,
+    "decisions/": 0.5,
+    "benchmarks.": 0.5,
+}
 _FIRST_CELL = re.compile(r"^\| (`\w+`(?:, `\w+`)*) \|", re.MULTILINE)
 
 
 def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
-    """Gives each error class in the tables of troubleshooting an anchor: ``troubleshooting/#BrokenCheckpointError``."""
+    """Sets the page's weight in the search, and gives each error class of troubleshooting an anchor.
+
+    An anchor reads ``troubleshooting/#BrokenCheckpointError``.
+    """
+    for start, boost in _SEARCH_BOOSTS.items():
+        if page.file.src_uri.startswith(start):
+            page.meta["search"] = {"boost": boost}
     if not page.file.src_uri.startswith("troubleshooting."):
         return markdown
     return _FIRST_CELL.sub(lambda match: re.sub(r"`(\w+)`", r'<span id="\1">`\1`</span>', match[0]), markdown)
