@@ -43,6 +43,8 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
     """
 
     __slots__ = ("__weakref__", "_eng_edits", "_eng_origin")
+    _eng_edits: Any
+    _eng_origin: Any
 
     def __init__(__self, *args: Any, **kwargs: Any) -> None:  # noqa: N805  # `self` may be a key of kwargs
         dict.__init__(__self)
@@ -228,8 +230,8 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
 
 
 _CLASS_NAMES = frozenset(name for name in dir(ConfigDict) if not name.startswith("_"))
-_ORIGIN: Any = ConfigDict._eng_origin  # type: ignore[attr-defined]  # a slot of this module  # noqa: SLF001
-_EDITS: Any = ConfigDict._eng_edits  # type: ignore[attr-defined]  # a slot of this module  # noqa: SLF001
+_ORIGIN: Any = ConfigDict._eng_origin  # noqa: SLF001  # a slot of this module
+_EDITS: Any = ConfigDict._eng_edits  # noqa: SLF001  # a slot of this module
 
 
 def _pairs(source: Any) -> Iterable[tuple[Any, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import inspect
 import io
 import sys
 import types
@@ -219,8 +220,8 @@ class Imports:
         # An import inside a function or class of the config is an ordinary import.
         if locals is not self.namespace:
             return _import_module(name, globals, locals, fromlist or (), level)
-        line = sys._getframe(1).f_lineno  # noqa: SLF001  # the documented way to the caller's line
-        return self.statement(name, tuple(fromlist or ()), level, line)
+        frame: Any = inspect.currentframe()
+        return self.statement(name, tuple(fromlist or ()), level, frame.f_back.f_lineno)
 
     def statement(self, name: str, fromlist: tuple[str, ...], level: int, line: int) -> Any:
         """Executes an import statement at the top level of the config.

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
@@ -259,7 +259,7 @@ def caller_step(layer: str, value: Any) -> Step:
 
     Frames of eng are skipped because, for example, the Runner changes a config on behalf of the user's script.
     """
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  # the documented way to the caller's line
+    frame: FrameType | None = inspect.currentframe()
     while frame is not None and _belongs_to_eng(frame):
         frame = frame.f_back
     if frame is None:  # The eng command, or a thread of eng, runs without any code of the user.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import sys
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -72,8 +72,10 @@ class Lazy:
 
     @property  # type: ignore[misc]  # isinstance() reads __class__
     def __class__(self) -> Any:
-        if _HOLD.get() and sys._getframe(1).f_globals.get("__name__") == RUNNING_MODULE:  # noqa: SLF001
-            raise self._refuse("its type")
+        if _HOLD.get():
+            frame: Any = inspect.currentframe()
+            if frame.f_back.f_globals.get("__name__") == RUNNING_MODULE:
+                raise self._refuse("its type")
         return type(self)
 
     def __bool__(self) -> bool:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import sys
+import inspect
 from pathlib import Path
+from typing import Any
 
 _HERE = str(Path(__file__).parent)
 
 
 def public_call() -> tuple[str, str]:
     """The function of eng.dist that the user called, and the line of the call as ``file:line``."""
-    frame = sys._getframe(1)  # noqa: SLF001 # documented; inspect.stack reads source files and is far slower
+    frame: Any = inspect.currentframe()  # inspect.stack reads source files and is far slower
     name = frame.f_code.co_name
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
         name = frame.f_code.co_name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -93,7 +94,7 @@ class Registry:
     @staticmethod
     def infer_scope() -> str:
         """The top-level package of the module that calls, seen from outside of this package."""
-        frame = sys._getframe(1)  # noqa: SLF001  # inspect.stack() reads source files, 1000 times slower
+        frame: Any = inspect.currentframe()  # inspect.stack() reads source files, 1000 times slower
         while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("eng.registry."):
             frame = frame.f_back
         return str(frame.f_globals.get("__name__", "__main__")).split(".")[0]

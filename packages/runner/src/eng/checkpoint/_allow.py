@@ -16,6 +16,7 @@ import torch
 from ._arrays import array_table
 from ._machine import Constructor, MalformedPickleError, PickleMachine, Table
 from ._tensors import tensor_table
+from .torch_internals import set_module_versions
 
 _MAPPING_PATHS = (
     "collections.defaultdict",
@@ -174,7 +175,7 @@ def _set_metadata(machine: PickleMachine, mapping: OrderedDict[str, Any], state:
         if isinstance(values, Mapping):
             machine.spend(len(values))
             machine.insert(metadata, key, {name: value for name, value in values.items() if isinstance(value, plain)})
-    mapping._metadata = metadata  # type: ignore[attr-defined]  # noqa: SLF001  # torch's own place for it
+    set_module_versions(mapping, metadata)
 
 
 def _namespace(machine: PickleMachine) -> argparse.Namespace:

@@ -11,7 +11,6 @@ from collections import OrderedDict
 from typing import Any, BinaryIO
 
 import torch
-from torch._utils import _rebuild_tensor_v2, _rebuild_tensor_v3
 
 from ._stored import StoredTensor, as_stored
 from ._tensors import STORAGES, bytes_of
@@ -23,6 +22,9 @@ _ALIGNMENT = 64
 _HEADER_BYTES = 30
 _ZIP64_BYTES = 20
 _PADDING_ID = b"FB"
+# The functions by which torch pickles a tensor on a typed storage, and one whose type has no such storage.
+_REBUILD_TYPED: Any = torch.empty(0, dtype=torch.float32).__reduce_ex__(2)[0]
+_REBUILD_UNTYPED: Any = torch.empty(0, dtype=torch.uint16).__reduce_ex__(2)[0]
 _STORAGE_NAMES = {dtype: f"{name}Storage" for name, dtype in STORAGES.items() if "Q" not in name}
 
 
@@ -85,9 +87,9 @@ class _Pickler(pickle.Pickler):
         name = _STORAGE_NAMES.get(tensor.dtype)
         if name is not None:
             storage = _StorageReference(key, getattr(torch, name), tensor.numel())
-            return _rebuild_tensor_v2, (storage, *view)
+            return _REBUILD_TYPED, (storage, *view)
         storage = _StorageReference(key, torch.UntypedStorage, tensor.size_bytes)
-        return _rebuild_tensor_v3, (storage, *view, tensor.dtype)
+        return _REBUILD_UNTYPED, (storage, *view, tensor.dtype)
 
 
 def _write_record(archive: zipfile.ZipFile, name: str, blocks: Any, file: BinaryIO) -> None:

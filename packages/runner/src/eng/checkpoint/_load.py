@@ -13,6 +13,7 @@ from torch import nn
 from ._loader import CheckpointLoader
 from ._match import LoadReport, load_state_dict
 from ._text import visible
+from .torch_internals import module_versions, set_module_versions
 
 __all__ = ["_load_checkpoint", "_load_checkpoint_to_model", "_load_checkpoint_with_prefix", "load_checkpoint"]
 
@@ -69,8 +70,7 @@ def _load_checkpoint_to_model(
     """Loads the weights of a checkpoint that was read before; arguments as in :func:`load_checkpoint`."""
     weights = _weights(checkpoint, "the checkpoint")
     renamed = OrderedDict((_revised(key, revise_keys), value) for key, value in weights.items())
-    # Versions of the modules, by which torch converts old weights.
-    renamed._metadata = getattr(weights, "_metadata", OrderedDict())  # type: ignore[attr-defined]  # noqa: SLF001  # torch's own place
+    set_module_versions(renamed, module_versions(weights) or OrderedDict())
     report = load_state_dict(model, renamed, strict, logger)
     if on_report is not None:
         on_report(report)

@@ -16,6 +16,7 @@ from eng.logging import print_log
 
 from ._text import visible
 from .errors import StateMismatchError
+from .torch_internals import child_modules, load_entries, module_versions, run_load_hooks
 from .unwrap import name_in_checkpoint, weights_owner
 
 __all__ = ["LoadReport", "load_state_dict"]
@@ -113,9 +114,7 @@ def load_state_dict(
     """
     model = weights_owner(module)
     state = OrderedDict(state_dict)
-    # torch keeps versions of modules here, which old weights need to be converted.
-    metadata = getattr(state_dict, "_metadata", None) or {}
-    visit = _Visit(state, metadata)
+    visit = _Visit(state, module_versions(state_dict) or {})
     visit.module(model)
     report = visit.report(model)
     if report.fits:
@@ -130,23 +129,19 @@ def load_state_dict(
 class _Visit:
     """One walk over a model with the weights meant for it. Modules may rename or reshape entries on the way."""
 
-    def __init__(self, state: OrderedDict[str, Any], metadata: Mapping[str, Any]) -> None:
-        self.state, self.metadata = state, metadata
+    def __init__(self, state: OrderedDict[str, Any], versions: Mapping[str, Any]) -> None:
+        self.state, self.versions = state, versions
         self.missing: list[str] = []
         self.unexpected: list[str] = []
         self.errors: list[str] = []
 
     def module(self, module: nn.Module, prefix: str = "") -> None:
         module = weights_owner(module)
-        local = self.metadata.get(prefix[:-1], {})
-        # What torch calls for each module too, and what libraries override.
-        module._load_from_state_dict(self.state, prefix, local, True, self.missing, self.unexpected, self.errors)  # noqa: SLF001
-        for name, child in module._modules.items():  # noqa: SLF001  # named_children leaves shared modules out
-            if child is not None:
-                self.module(child, f"{prefix}{name}.")
-        incompatible = nn.modules.module._IncompatibleKeys(self.missing, self.unexpected)  # noqa: SLF001  # what hooks expect
-        for hook in module._load_state_dict_post_hooks.values():  # noqa: SLF001  # registered by a public method
-            hook(module, incompatible)
+        versions = self.versions.get(prefix[:-1], {})
+        load_entries(module, self.state, prefix, versions, self.missing, self.unexpected, self.errors)
+        for name, child in child_modules(module):
+            self.module(child, f"{prefix}{name}.")
+        run_load_hooks(module, self.missing, self.unexpected)
 
     def _take_checkpoint_names(self, model: nn.Module) -> None:
         """Renames what the modules renamed on the way back to the names that the checkpoint has."""

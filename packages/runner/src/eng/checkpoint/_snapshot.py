@@ -10,6 +10,8 @@ import torch
 
 from eng.device import pins_memory, record_event
 
+from .torch_internals import module_versions, set_module_versions
+
 _IMMUTABLE = (str, bytes, int, float, bool, complex, type(None), torch.device, torch.dtype, torch.Size)
 
 
@@ -48,8 +50,9 @@ class SnapshotBuffers:
         if type(value) in (dict, OrderedDict):
             items = ((key, self._copy(item, (*path, key), copied)) for key, item in value.items())
             copied_mapping = type(value)(items)
-            if hasattr(value, "_metadata"):
-                copied_mapping._metadata = copy.deepcopy(value._metadata)  # noqa: SLF001  # torch keeps versions of modules there
+            versions = module_versions(value)
+            if versions is not None:
+                set_module_versions(copied_mapping, copy.deepcopy(versions))
             return copied_mapping
         if type(value) in (list, tuple):
             return type(value)(self._copy(item, (*path, index), copied) for index, item in enumerate(value))

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from ._modules import to_cpu, wrapper_prefixes
+from .torch_internals import module_versions, set_module_versions
 from .unwrap import unwrap
 
 __all__ = ["get_state_dict", "weights_to_cpu"]
@@ -21,7 +22,7 @@ def weights_to_cpu(state_dict: Mapping[str, Any]) -> OrderedDict[str, Any]:
         state_dict: of a model.
     """
     moved = OrderedDict((key, to_cpu(value)) for key, value in state_dict.items())
-    moved._metadata = getattr(state_dict, "_metadata", OrderedDict())  # type: ignore[attr-defined]  # noqa: SLF001  # torch's own place for it
+    set_module_versions(moved, module_versions(state_dict) or OrderedDict())
     return moved
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -279,8 +278,8 @@ def _quantized(
         raise MalformedPickleError("it has a quantized tensor without a scale")
     if len(parameters) == 4:
         _check_channels(*parameters[1:], size)
-    # torch makes quantized tensors by names that are not public; files name this one.
-    rebuild = importlib.import_module("torch._utils")._rebuild_qtensor  # noqa: SLF001
+    # The function by which torch unpickles a quantized tensor. It has no public name, but pickling such a tensor gives it.
+    rebuild: Any = torch.quantize_per_tensor(torch.zeros(1), 1.0, 0, torch.qint8).__reduce_ex__(2)[0]
     typed = torch.storage.TypedStorage(wrap_storage=storage.memory, dtype=dtype, _internal=True)
     tensor: torch.Tensor = rebuild(typed, offset, size, stride, parameters, False, None)
     return tensor

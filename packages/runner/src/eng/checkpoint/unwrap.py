@@ -9,6 +9,8 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from eng.registry import MODEL_WRAPPERS
 
+from .torch_internals import compiled_module
+
 
 def unwrap(module: nn.Module) -> nn.Module:
     """The model inside data-parallel wrappers and compiled modules.
@@ -64,8 +66,8 @@ def name_in_checkpoint(model: nn.Module, name: str) -> str:
 
 def wrapped_in(module: nn.Module) -> nn.Module | None:
     """What `module` is wrapped around; None where it is no wrapper."""
-    compiled = getattr(module, "_orig_mod", None)
-    if isinstance(compiled, nn.Module):  # of torch.compile, which may not have been imported, as that takes a second
+    compiled = compiled_module(module)
+    if compiled is not None:
         return compiled
     inner = getattr(module, "module", None)
     wrappers = (DataParallel, DistributedDataParallel, *wrapper_classes(MODEL_WRAPPERS))

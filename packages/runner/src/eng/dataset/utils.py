@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch.utils.data import IterableDataset
-from torch.utils.data._utils.collate import default_collate as _torch_collate
+from torch.utils.data import default_collate as _torch_collate
 
 from eng.registry import FUNCTIONS
 from eng.structures import BaseDataElement

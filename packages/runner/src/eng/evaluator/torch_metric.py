@@ -15,6 +15,7 @@ from torch import nn
 from eng.dist import get_world_size
 from eng.registry import METRICS, InstalledClass
 
+from ._torchmetrics_internals import metrics_in, note_update, reductions
 from .batch_metric import BatchMetric, cpu
 from .naming import metric_name
 
@@ -56,9 +57,9 @@ class TorchMetric(BatchMetric):
         if not is_stateful(self.metric):
             raise TypeError(f"{type(self.metric).__name__} needs the methods update(), compute() and reset()")
         super().__init__(prefix, name or metric_name(type(self.metric)), keys)
+        self._joined_lists: list[tuple[Any, str]] = []
         for part in self._parts():
-            part.sync_on_compute = False  # this class reduces over ranks
-            part._to_sync = False  # noqa: SLF001  # what the attribute above sets in the constructor
+            part.distributed_available_fn = _never  # this class reduces over ranks
 
     def update(self, *args: Any, **kwargs: Any) -> None:
         """Adds a batch, on the device that it is on."""
@@ -77,10 +78,12 @@ class TorchMetric(BatchMetric):
 
     def reset(self) -> None:
         """Empties the metric."""
-        for part in self._parts():
-            for name, default in part._defaults.items():  # noqa: SLF001  # torchmetrics' table of states
-                if isinstance(default, list):  # its reset() clears a list, and a reduced state may be a tensor
-                    setattr(part, name, [])
+        for (
+            part,
+            name,
+        ) in self._joined_lists:  # torchmetrics' reset() clears a list, and a reduced state may be a tensor
+            setattr(part, name, [])
+        self._joined_lists = []
         self.metric.reset()
 
     def state(self) -> Any:
@@ -92,8 +95,7 @@ class TorchMetric(BatchMetric):
         parts = self._parts()
         if parts:
             return [
-                (part._update_count, {name: cpu(getattr(part, name)) for name in part._reductions})  # noqa: SLF001
-                for part in parts
+                (part.update_count, {name: cpu(getattr(part, name)) for name in reductions(part)}) for part in parts
             ]
         if get_world_size() > 1 and not hasattr(self.metric, "merge_state"):
             raise TypeError(
@@ -111,19 +113,24 @@ class TorchMetric(BatchMetric):
             of_ranks = [state[index] for state in states if state[index][0]]
             if not of_ranks:
                 continue
-            for name, rule in part._reductions.items():  # noqa: SLF001  # torchmetrics' table of rules
+            for name, rule in reductions(part).items():
+                if isinstance(getattr(part, name), list):
+                    self._joined_lists.append((part, name))
                 setattr(part, name, _reduced([values[name] for _, values in of_ranks], rule, part.device))
-            part._update_count = sum(count for count, _ in of_ranks)  # noqa: SLF001
-            part._computed = None  # noqa: SLF001  # what compute() kept
+            note_update(part, sum(count for count, _ in of_ranks))
 
     def _parts(self) -> list[Any]:
-        modules = self.metric.modules() if isinstance(self.metric, nn.Module) else ()
-        return [module for module in modules if hasattr(module, "_reductions")]
+        return metrics_in(self.metric)
 
     def _updater(self) -> Any:
         """What names the arguments: a wrapper, or a sum of metrics, hands on whatever it gets to a metric inside."""
         updates = [inspect.unwrap(part.update) for part in (self.metric, *self._parts()) if hasattr(part, "update")]
         return next((update for update in updates if _names_arguments(update)), updates[0])
+
+
+def _never() -> bool:
+    """Whether a metric of torchmetrics may gather its states itself."""
+    return False
 
 
 def _names_arguments(update: Any) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import io
 import os
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -16,6 +18,7 @@ __all__ = ["pack", "unpack"]
 
 _ARTIFACTS = "artifacts"
 _LIBRARIES = "libraries/"
+_FOLDER_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
 
 
 def pack(artifacts: bytes, since: float) -> bytes:
@@ -54,9 +57,16 @@ def unpack(content: bytes) -> None:
 
 
 def _cache_folder() -> Path:
-    from torch._inductor.runtime.runtime_utils import cache_dir  # type: ignore[attr-defined]  # of all versions from 2.6 on
+    """Where the compiler keeps its files; the folder that torch documents as its default where no variable names one."""
+    default = Path(tempfile.gettempdir(), f"torchinductor_{_user()}")
+    return Path(os.environ.setdefault(_FOLDER_VARIABLE, str(default))).resolve()  # as the system names loaded libraries
 
-    return Path(cache_dir()).resolve()  # as the system names the libraries that are loaded
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # containers may have no entry for the user's number
+        return f"uid_{os.getuid()}"
 
 
 def _loaded_libraries() -> set[str]:

@@ -70,7 +70,8 @@ class MMLogger(logging.Logger, ManagerMixin):
     ) -> None:
         logging.Logger.__init__(self, logger_name)
         ManagerMixin.__init__(self, name)
-        level = logging._checkLevel(log_level.upper() if isinstance(log_level, str) else log_level)  # type: ignore[attr-defined]  # noqa: SLF001  # logging's own parser of levels
+        self.setLevel(log_level.upper() if isinstance(log_level, str) else log_level)
+        level = self.level  # the number of a name
         rank = get_rank()
         self.parent = logging.getLogger(_HIERARCHY)
         self._add(ConsoleHandler(), level if rank == 0 else max(level, logging.ERROR), ConsoleFormatter(CONSOLE_TIME))
@@ -80,7 +81,6 @@ class MMLogger(logging.Logger, ManagerMixin):
             self._log_file = str(_file_of_rank(Path(log_file), rank))
         if self._log_file is not None and (rank == 0 or per_rank):
             self._add(file_handler(self._log_file, file_mode, file_handler_cfg), level, FileFormatter(FILE_TIME))
-        logging.Logger.setLevel(self, level)
         _attach_to_hierarchy(level)
 
     def _add(self, handler: logging.Handler, level: int, formatter: logging.Formatter) -> None:
@@ -121,12 +121,12 @@ class MMLogger(logging.Logger, ManagerMixin):
             if record.levelno >= handler.level and not isinstance(handler, ForwardToCurrent):
                 handler.handle(record)
 
-    def setLevel(self, level: int | str) -> None:  # logging's name  # noqa: N802  # logging's name
-        """Sets from which level on this logger logs; its handlers keep their own."""
-        logging.Logger.setLevel(self, level)
-        # This logger is not in logging's own table, which clears these memories for those that are.
-        for logger in MMLogger._instance_dict.values():
-            logger._cache.clear()  # noqa: SLF001  # of loggers like this one
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802  # logging's name
+        """Whether a record of `level` is logged.
+
+        logging's method keeps its answers until a level changes, but only for the loggers of its own table, which lacks this one.
+        """
+        return not self.disabled and self.manager.disable < level and level >= self.getEffectiveLevel()
 
 
 class ForwardToCurrent(logging.Handler):

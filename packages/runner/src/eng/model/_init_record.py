@@ -13,6 +13,7 @@ from torch import nn
 logger = logging.getLogger(__name__)
 
 Record = dict[nn.Parameter, dict[str, Any]]
+_ATTRIBUTE = "_params_init_info"  # the name by which older code reads the record
 
 
 def start_record(module: nn.Module) -> None:
@@ -25,7 +26,12 @@ def start_record(module: nn.Module) -> None:
         record[parameter]["init_info"] = f"Left by init_weights() of {type(module).__name__} as it was"
         record[parameter]["tmp_mean_value"] = _fingerprint(parameter)
     for part in module.modules():
-        part.__dict__["_params_init_info"] = record  # for the time of one call
+        part.__dict__[_ATTRIBUTE] = record  # for the time of one call
+
+
+def has_record(module: nn.Module) -> bool:
+    """Whether `module` is part of a model that is being initialised."""
+    return _ATTRIBUTE in module.__dict__
 
 
 def update_init_info(module: nn.Module, init_info: str) -> None:
@@ -38,7 +44,7 @@ def update_init_info(module: nn.Module, init_info: str) -> None:
     Raises:
         ValueError: a parameter is not in the record: it was replaced during the initialisation.
     """
-    record: Any = module.__dict__["_params_init_info"]
+    record: Any = module.__dict__[_ATTRIBUTE]
     for name, parameter in module.named_parameters():
         if parameter not in record:
             raise ValueError(
@@ -55,7 +61,7 @@ def write_record(module: nn.Module) -> None:
     """Writes a line for each parameter to the log file of the run; without a file, at level DEBUG to the log."""
     from eng.logging import MMLogger
 
-    record: Any = module.__dict__["_params_init_info"]
+    record: Any = module.__dict__[_ATTRIBUTE]
     lines = [
         f"\n{name} - {parameter.shape}: \n{record[parameter]['init_info']} \n"
         for name, parameter in module.named_parameters()
@@ -78,7 +84,7 @@ def write_record(module: nn.Module) -> None:
 def end_record(module: nn.Module) -> None:
     """Takes the record away."""
     for part in module.modules():
-        part.__dict__.pop("_params_init_info", None)
+        part.__dict__.pop(_ATTRIBUTE, None)
 
 
 def _fingerprint(parameter: nn.Parameter) -> torch.Tensor:

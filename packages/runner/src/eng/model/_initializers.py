@@ -11,7 +11,7 @@ from torch import nn
 from eng.registry import WEIGHT_INITIALIZERS
 
 from . import _init_functions as functions
-from ._init_record import update_init_info
+from ._init_record import has_record, update_init_info
 from .errors import InitCfgError, OverrideTargetError
 
 
@@ -47,7 +47,7 @@ class BaseInit:
     def __call__(self, module: nn.Module) -> None:
         """Initialises the layers of ``module`` that it applies to."""
         module.apply(self._fill_if_meant)
-        if hasattr(module, "_params_init_info"):
+        if has_record(module):
             update_init_info(module, init_info=self._get_init_info())
 
     def _fill_if_meant(self, module: nn.Module) -> None:
@@ -238,7 +238,7 @@ class PretrainedInit:
         if self.prefix is not None:
             weights = self._below_prefix(weights)
         load_state_dict(module, weights, strict=False)
-        if hasattr(module, "_params_init_info"):
+        if has_record(module):
             update_init_info(module, init_info=self._get_init_info())
 
     def _below_prefix(self, weights: Mapping[str, Any]) -> dict[str, Any]:

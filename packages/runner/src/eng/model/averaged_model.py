@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from eng.checkpoint.dtensor import local_part
+from eng.checkpoint.torch_internals import average_tensors, copy_tensors, write_count
 from eng.model.errors import ModelValueError
 from eng.registry import MODELS
 
@@ -101,10 +102,10 @@ class BaseAveragedModel(nn.Module):
         averaged, sources, copies, originals = self._tensors(model)
         steps = self._steps()
         if steps == 0:
-            _copy(averaged, sources)
+            copy_tensors(averaged, sources)
         elif steps % self.interval == 0:
             self.avg_foreach(averaged, _matched(averaged, sources), steps)
-        _copy(copies, originals)
+        copy_tensors(copies, originals)
         self.steps += 1
         self._count, self._count_mark = steps + 1, self._mark()
 
@@ -115,7 +116,7 @@ class BaseAveragedModel(nn.Module):
         return self._count
 
     def _mark(self) -> tuple[int, int]:
-        return id(self.steps), self.steps._version  # noqa: SLF001  # torch's count of writes in place
+        return id(self.steps), write_count(self.steps)
 
     def _tensors(self, model: nn.Module) -> tuple[list[Any], list[Any], list[Any], list[Any]]:
         if self._pairs is None or self._pairs[0]() is not model:
@@ -153,11 +154,6 @@ def _matched(averaged: list[torch.Tensor], sources: list[torch.Tensor]) -> list[
     ]
 
 
-def _copy(targets: list[torch.Tensor], sources: list[torch.Tensor]) -> None:
-    if targets:
-        torch._foreach_copy_(targets, sources)
-
-
 @MODELS.register_module()
 class StochasticWeightAverage(BaseAveragedModel):
     """The plain mean of the weights at every ``interval``-th update.
@@ -186,7 +182,7 @@ class StochasticWeightAverage(BaseAveragedModel):
 
     def avg_foreach(self, averaged: list[torch.Tensor], sources: list[torch.Tensor], steps: int) -> None:
         """As :meth:`avg_func`, in one pass."""
-        torch._foreach_lerp_(averaged, sources, self._share(steps))
+        average_tensors(averaged, sources, self._share(steps))
 
     def _share(self, steps: int) -> float:
         return 1 / (int(steps) // self.interval + 1)
@@ -244,7 +240,7 @@ class ExponentialMovingAverage(BaseAveragedModel):
 
     def avg_foreach(self, averaged: list[torch.Tensor], sources: list[torch.Tensor], steps: int) -> None:
         """As :meth:`avg_func`, in one pass."""
-        torch._foreach_lerp_(averaged, sources, self.momentum_at(int(steps)))
+        average_tensors(averaged, sources, self.momentum_at(int(steps)))
 
 
 @MODELS.register_module()

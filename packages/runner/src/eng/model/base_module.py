@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from ._init_record import end_record, start_record, update_init_info, write_record
+from ._init_record import end_record, has_record, start_record, update_init_info, write_record
 from .weight_init import PretrainedInit, initialize
 from .wrappers.utils import is_model_wrapper
 
@@ -73,7 +73,7 @@ class BaseModule(nn.Module):
         Raises:
             TypeError: ``init_cfg`` is no mapping or list of mappings.
         """
-        outermost = not hasattr(self, "_params_init_info")
+        outermost = not has_record(self)
         if outermost:
             start_record(self)
         try:
@@ -162,7 +162,7 @@ def _initialize_child(child: Any, of_any_kind: bool) -> None:
     if not hasattr(child, "init_weights") or getattr(child, "is_init", False):
         return
     child.init_weights()
-    if hasattr(child, "_params_init_info"):  # a user's own init_weights() leaves no note by itself
+    if has_record(child):  # a user's own init_weights() leaves no note by itself
         info = f"Set in init_weights() of {type(child).__name__}, the user's own"
         update_init_info(child, init_info=info)
 

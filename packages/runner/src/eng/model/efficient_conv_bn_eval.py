@@ -48,7 +48,8 @@ def efficient_conv_bn_eval_forward(bn: _BatchNorm, conv: Any, x: torch.Tensor) -
     offset = -mean if conv.bias is None else conv.bias - mean
     bias = scale * offset if bn.bias is None else bn.bias + scale * offset
     if not transposed:
-        result: torch.Tensor = conv._conv_forward(x, weight, bias)  # noqa: SLF001  # the one place that pads
+        # The convolution itself pads the input, as its padding_mode says.
+        result: torch.Tensor = torch.func.functional_call(conv, {"weight": weight, "bias": bias}, (x,))
         return result
     function = (functional.conv_transpose1d, functional.conv_transpose2d, functional.conv_transpose3d)[
         conv.weight.dim() - 3

@@ -72,7 +72,7 @@ class RunnerTestCase(TestCase):
     @property
     def experiment_name(self) -> str:
         """Another one each time, so that named instances of different runs do not meet."""
-        return f"{self._testMethodName}_{time.time_ns()}_{uuid.uuid4().hex[:6]}"
+        return f"{self.id().rpartition('.')[2]}_{time.time_ns()}_{uuid.uuid4().hex[:6]}"
 
     def setup_dist_env(self) -> None:
         """Sets the environment variables of a process group of one process, until the test ends."""

@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-from eng.optim.optimizer import _by_name
-from eng.optim.optimizer.builder import TORCH_OPTIMIZERS
+from eng.optim.optimizer.builder import TORCH_OPTIMIZERS, names_of_package
 from eng.registry import OPTIMIZERS
-
-
-def _registered(package: str) -> list[str]:
-    """Names under which the optimizers of a package are registered; none where it is not installed."""
-    _, module, names = _by_name._ELSEWHERE[package]  # noqa: SLF001  # the table of packages
-    candidates = {option for name in names for option in (name, f"bnb_{name}")}
-    entries = ((key, OPTIMIZERS.module_dict.get(key)) for key in sorted(candidates))
-    return [key for key, entry in entries if getattr(entry, "module", None) == module]
 
 
 def register_torch_optimizers() -> list[str]:
@@ -27,27 +18,27 @@ def register_torch_npu_optimizers() -> list[str]:
 
 def register_dadaptation_optimizers() -> list[str]:
     """Names of the optimizers of dadaptation; they are registered already."""
-    return _registered("dadaptation")
+    return names_of_package("dadaptation")
 
 
 def register_lion_optimizers() -> list[str]:
     """Names of the optimizers of lion_pytorch; they are registered already."""
-    return _registered("lion_pytorch")
+    return names_of_package("lion_pytorch")
 
 
 def register_sophia_optimizers() -> list[str]:
     """Names of the optimizers of Sophia; they are registered already."""
-    return _registered("Sophia")
+    return names_of_package("Sophia")
 
 
 def register_bitsandbytes_optimizers() -> list[str]:
     """Names of the optimizers of bitsandbytes; they are registered already."""
-    return _registered("bitsandbytes")
+    return names_of_package("bitsandbytes")
 
 
 def register_transformers_optimizers() -> list[str]:
     """Names of the optimizers of transformers; they are registered already."""
-    return _registered("transformers")
+    return names_of_package("transformers")
 
 
 NPU_OPTIMIZERS = register_torch_npu_optimizers()

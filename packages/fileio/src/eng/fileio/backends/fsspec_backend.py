@@ -155,26 +155,24 @@ class FsspecBackend(RemoteStore):
     def _locate(self, uri: PathLike) -> tuple[Any, str]:
         """The file system and the path inside it."""
         url = text_of(uri)
-        scheme, mark, key = url.partition("::")[0].rpartition("://")
+        scheme, _, key = url.partition("::")[0].rpartition("://")
         safe_key(key, f"{scheme}://")
         fsspec = client_module("fsspec", "FsspecBackend", _INSTALL)
         try:
-            if "::" in url:
-                chained: tuple[Any, str] = fsspec.core.url_to_fs(url, **self.options)
-                return chained
-            cls = fsspec.get_filesystem_class(scheme if mark else "file")
-            return self._shared(cls, cls._get_kwargs_from_urls(url)), str(cls._strip_protocol(url))
+            fs, path = fsspec.core.url_to_fs(url, **self.options)
         except ImportError as error:
             needed = f"{scheme}:// needs a package that is not installed: {error}{_how_to_install(scheme)}"
             raise MissingClientError(needed) from error
+        # A chained URL has one archive open, which threads cannot read at once.
+        return (fs if "::" in url else self._shared(fs)), str(path)
 
-    def _shared(self, cls: Any, url_options: dict[str, Any]) -> Any:
-        # fsspec keeps instances per thread; its own file systems are safe to share, and one holds the connections.
-        instances = self._made.get(dict)
-        key = (cls, *sorted((name, str(value)) for name, value in url_options.items()))
-        if key not in instances:
-            instances.setdefault(key, cls(**{**url_options, **self.options}))
-        return instances[key]
+    def _shared(self, fs: Any) -> Any:
+        """The file system of the first thread that asked for one like `fs`.
+
+        fsspec makes an instance per thread; its own file systems are safe to share, and one holds the connections.
+        """
+        options = sorted((name, str(value)) for name, value in fs.storage_options.items())
+        return self._made.get(dict).setdefault((type(fs), *options), fs)
 
 
 def _how_to_install(scheme: str) -> str:

@@ -77,12 +77,11 @@ def shard_of(value: torch.Tensor, target: Any) -> torch.Tensor:
     ``distribute_tensor`` has no placement for a dimension that tensor parallelism and FSDP split both.
     """
     from torch.distributed.tensor import DTensor
-    from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
 
     mesh, placements = target.device_mesh, target.placements
-    shape, offsets = compute_local_shape_and_global_offset(target.shape, mesh, placements)
+    (chunk,) = target.__create_chunk_list__()  # as torch's distributed checkpoints ask for a rank's part
     part = value.detach()
-    for dimension, (offset, length) in enumerate(zip(offsets, shape, strict=True)):
+    for dimension, (offset, length) in enumerate(zip(chunk.offsets, chunk.sizes, strict=True)):
         part = part.narrow(dimension, min(offset, part.shape[dimension]), length)
     part = part.clone(memory_format=torch.contiguous_format)
     placed: torch.Tensor = DTensor.from_local(

@@ -16,7 +16,7 @@ from eng.registry import OPTIMIZERS, InstalledClass
 _FAMILIES = "Adagrad Adam PagedAdam AdamW PagedAdamW AdEMAMix PagedAdEMAMix LAMB LARS Lion PagedLion RMSprop SGD"
 _BITSANDBYTES = [family + bits for family in _FAMILIES.split() for bits in ("", "8bit", "32bit")] + ["PytorchLARS"]
 # package -> its name for pip, module and names of its optimizers
-_ELSEWHERE: Mapping[str, tuple[str, str, list[str]]] = {
+_OTHER_PACKAGES: Mapping[str, tuple[str, str, list[str]]] = {
     "dadaptation": ("dadaptation", "dadaptation", ["DAdaptAdaGrad", "DAdaptAdam", "DAdaptSGD"]),
     "lion_pytorch": ("lion-pytorch", "lion_pytorch", ["Lion"]),
     "Sophia": ("Sophia-Optimizer", "Sophia", ["SophiaG"]),
@@ -42,7 +42,7 @@ def register_optimizers(is_installed: Callable[[str], object] = find_spec) -> No
     OPTIMIZERS.register_fallback(
         "ZeroRedundancyOptimizer", InstalledClass(f"{__package__}.zero_optimizer", "ZeroRedundancyOptimizer")
     )
-    for package, (distribution, module, names) in _ELSEWHERE.items():
+    for package, (distribution, module, names) in _OTHER_PACKAGES.items():
         if not is_installed(package):
             absent = [name_beside(OPTIMIZERS.module_dict, package, name) for name in names]
             OPTIMIZERS.register_absent([*absent, *names], distribution)
@@ -68,6 +68,17 @@ def torch_optimizers() -> dict[str, type[torch.optim.Optimizer]]:
 def name_beside(registered: Mapping[str, Any], package: str, name: str) -> str:
     """Under which name an optimizer is registered: bitsandbytes' get a prefix where their own is taken."""
     return f"bnb_{name}" if package == "bitsandbytes" and name in registered else name
+
+
+def names_of_package(package: str) -> list[str]:
+    """Names under which the optimizers of a package are registered, sorted; empty where it is not installed.
+
+    Args:
+        package: as it is imported, such as ``"lion_pytorch"``.
+    """
+    _, module, names = _OTHER_PACKAGES[package]
+    candidates = sorted({option for name in names for option in (name, f"bnb_{name}")})
+    return [name for name in candidates if getattr(OPTIMIZERS.module_dict.get(name), "module", None) == module]
 
 
 def _register_npu() -> None:

@@ -75,6 +75,7 @@ class ApexOptimWrapper(OptimWrapper):
             "max_loss_scale": max_loss_scale,
         }
         self._pending_state: Any = None
+        self._is_initialized = False
 
     def backward(self, loss: torch.Tensor, **kwargs: Any) -> None:
         """Adds the gradients of the scaled loss, and counts it; see :meth:`OptimWrapper.backward`."""
@@ -94,7 +95,7 @@ class ApexOptimWrapper(OptimWrapper):
         """
         state = dict(state_dict)
         self._pending_state = state.pop("apex_amp", None)
-        if self._has_met_model():
+        if self._is_initialized:
             self._load_pending()
         super().load_state_dict(state)
 
@@ -106,13 +107,11 @@ class ApexOptimWrapper(OptimWrapper):
             model: the model.
         """
         with super().optim_context(model):
-            if not self._has_met_model():
+            if not self._is_initialized:
                 _, self.optimizer = self._apex_amp.initialize(unwrap(model), self.optimizer, **self._settings)
+                self._is_initialized = True
                 self._load_pending()
             yield
-
-    def _has_met_model(self) -> bool:
-        return hasattr(self.optimizer, "_amp_stash")  # apex leaves this on optimizers that it has prepared
 
     def _load_pending(self) -> None:
         if self._pending_state is not None:

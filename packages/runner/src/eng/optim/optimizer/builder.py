@@ -12,9 +12,9 @@ from eng.device import is_npu_available, is_npu_support_full_precision
 from eng.optim.errors import OptimTypeError
 from eng.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIMIZERS
 
-from ._by_name import register_optimizers, torch_optimizers
+from ._by_name import names_of_package, register_optimizers, torch_optimizers
 
-__all__ = ["OPTIMIZERS", "OPTIM_WRAPPER_CONSTRUCTORS", "TORCH_OPTIMIZERS", "build_optim_wrapper"]
+__all__ = ["OPTIMIZERS", "OPTIM_WRAPPER_CONSTRUCTORS", "TORCH_OPTIMIZERS", "build_optim_wrapper", "names_of_package"]
 
 register_optimizers()
 TORCH_OPTIMIZERS = list(torch_optimizers())

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_map_only
 
+from eng.checkpoint.torch_internals import compile_call, set_recompile_limit
 from eng.checkpoint.unwrap import model_name, unwrap
 
 from ..errors import SettingsError
@@ -69,13 +70,7 @@ def _compile_region(module: nn.Module, keywords: Mapping[str, Any]) -> None:
     if not type(module).forward.__module__.startswith("torch."):
         module.compile(**keywords)
         return
-
-    # The compiler leaves functions of torch itself alone, such as the forward of nn.Sequential, but for those that it meets in
-    # a function of somebody else.
-    def call(*args: Any, **kwargs: Any) -> Any:
-        return module._call_impl(*args, **kwargs)  # noqa: SLF001  # what Module.compile compiles
-
-    module._compiled_call_impl = torch.compile(call, **keywords)  # noqa: SLF001
+    compile_call(module, keywords)
 
 
 def wants_cache(options: bool | Mapping[str, Any]) -> bool:
@@ -114,10 +109,6 @@ def _limit_recompiles(limit: int | None, action: str) -> None:
         raise SettingsError(f"compile: on_recompile_limit must be 'warn' or 'raise', got {action!r}")
     if limit is None and action == "warn":
         return
-    import torch._dynamo
-
-    if limit is not None:
-        if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
-            raise SettingsError(f"compile: recompile_limit must be a number above 0, got {limit!r}")
-        torch._dynamo.config.recompile_limit = limit  # noqa: SLF001  # torch documents no other way
-    torch._dynamo.config.fail_on_recompile_limit_hit = action == "raise"  # noqa: SLF001
+    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
+        raise SettingsError(f"compile: recompile_limit must be a number above 0, got {limit!r}")
+    set_recompile_limit(limit, raises=action == "raise")

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
+from eng.checkpoint.torch_internals import has_met_end
 from eng.dataset._loader_parts import dataset_of, worker_count
 
 from ._limits import LimitedLoader
@@ -55,9 +56,9 @@ def capture_stream(loader: object, batches: object = None) -> StreamState | None
         )
         return None
     # A batch that the end of the stream cut short: torch's loader met the end when it filled the batch.
-    has_ended = part is not loader and getattr(getattr(batches, "_dataset_fetcher", None), "ended", False)
+    has_ended = part is not loader and has_met_end(batches)
     workers = worker_count(loader)
-    return {"state": plain, "of": type(part).__name__, "num_workers": workers, "has_ended": bool(has_ended)}
+    return {"state": plain, "of": type(part).__name__, "num_workers": workers, "has_ended": has_ended}
 
 
 def load_stream(loader: object, saved: StreamState | None) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from eng.checkpoint import CheckpointWriteError
+from eng.checkpoint.torch_internals import take_checkpoint_process
 from eng.device import pins_memory
 from eng.dist import get_rank
 
@@ -72,17 +73,11 @@ class ShardProcess:
 
 def end_process() -> None:
     """Ends this rank's checkpoint process, if there is one."""
-    executor: Any = importlib.import_module("torch.distributed.checkpoint._async_process_executor")
-    owner = executor._CHECKPOINT_PROCESS  # noqa: SLF001  # torch keeps it until the interpreter ends, and has no call to end it
-    if owner is None:
-        return
-    process = owner._save_process  # noqa: SLF001
-    executor._CHECKPOINT_PROCESS = None  # noqa: SLF001
-    del owner  # asks the process to end
-    process.join(_SECONDS_TO_END)
-    if process.is_alive():
-        process.kill()
-        process.join()
+    for process in take_checkpoint_process():
+        process.join(_SECONDS_TO_END)
+        if process.is_alive():
+            process.kill()
+            process.join()
 
 
 def _staging() -> Any:
