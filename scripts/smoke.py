@@ -104,7 +104,9 @@ def compat() -> None:
 def eng() -> None:
     import subprocess
 
-    listing = subprocess.run([sys.executable, "-m", "eng.cli", "--help"], capture_output=True, text=True, check=True)
+    listing = subprocess.run(
+        [sys.executable, "-m", "eng.cli", "--help"], capture_output=True, encoding="utf-8", check=True
+    )
     assert "config" in listing.stdout, listing.stdout
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import os
+import sys
 
 import pytest
 
@@ -49,3 +51,10 @@ def test_workers_read_with_their_own_and_inherited_backends(database, method):
     with multiprocessing.get_context(method).Pool(2) as pool:
         assert pool.map_async(read, [backend] * 4).get(timeout=60) == [(b"v", b"v")] * 4
     assert backend.get("k") == b"v"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file systems elsewhere refuse names that are no UTF-8")
+def test_a_folder_whose_name_is_no_text(tmp_path):
+    folder = os.path.join(tmp_path, os.fsdecode(b"caf\xe9"))
+    fileio.LmdbBackend(folder, readonly=False).put(b"v", "k")
+    assert fileio.LmdbBackend(folder).get("k") == b"v"

@@ -168,7 +168,7 @@ def get_local_path(filepath: PathLike, backend_args: BackendArgs = None) -> Abst
     Example:
         >>> put(b"hello", "memory://docs/local.txt")
         >>> with get_local_path("memory://docs/local.txt") as path:
-        ...     open(path).read()
+        ...     open(path, encoding="utf-8").read()
         'hello'
     """
     return _LOCAL_PATH.of(filepath, backend_args).get_local_path(text_of(filepath))

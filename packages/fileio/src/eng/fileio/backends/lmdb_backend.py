@@ -147,7 +147,8 @@ class LmdbBackend(RemoteStore):
         if self.readonly and not os.path.exists(self.db_path):
             raise FileNotFoundError(f"no LMDB database at {self.db_path}")
         is_file = os.path.isfile(self.db_path)
-        return lmdb.open(self.db_path, readonly=self.readonly, **{"subdir": not is_file, **self.options})
+        path = os.fsencode(self.db_path)  # lmdb refuses a str with bytes that the locale does not know
+        return lmdb.open(path, readonly=self.readonly, **{"subdir": not is_file, **self.options})
 
 
 class _Shared:

@@ -45,7 +45,7 @@ class LocalVisBackend(BaseVisBackend):
         >>> import tempfile
         >>> folder = tempfile.mkdtemp()
         >>> LocalVisBackend(folder).add_scalar("loss", 0.5, step=3)
-        >>> open(f"{folder}/scalars.json").read()
+        >>> open(f"{folder}/scalars.json", encoding="utf-8").read()
         '{"loss": 0.5, "step": 3}\n'
     """
 
