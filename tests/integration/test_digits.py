@@ -23,8 +23,8 @@ LINE = re.compile(r"Epoch\(train\) +\[\d+\]\[ *\d+/45\]  lr: \S+  eta: \S+  time
 
 def eng(folder: Path, *args: str, **options) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "eng.cli", *args], cwd=folder, capture_output=True, text=True, timeout=170,
-        env={**os.environ, "OMP_NUM_THREADS": "2"}, check=False, **options,
+        [sys.executable, "-m", "eng.cli", *args], cwd=folder, capture_output=True, text=True, timeout=400,
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False, **options,
     )  # fmt: skip
 
 
@@ -46,7 +46,7 @@ def test_the_images_are_those_of_scikit_learn(monkeypatch) -> None:
     assert (table_NF[:, 64] == labels_N).all()
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(450)
 def test_it_reaches_98_percent_and_says_where_everything_is(trained) -> None:
     _, done = trained
     assert done.returncode == 0, done.stderr[-2000:]
@@ -61,7 +61,7 @@ def test_it_reaches_98_percent_and_says_where_everything_is(trained) -> None:
     assert (Path(said["Curves"].split(" (")[0]) / "scalars.json").is_file()
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(450)
 def test_lines_scalars_and_event_files(trained) -> None:
     folder, done = trained
     assert len(LINE.findall(done.stdout)) == 20 * 4
@@ -80,7 +80,7 @@ def test_lines_scalars_and_event_files(trained) -> None:
     assert len(reader.Scalars("loss")) == 80
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(450)
 def test_resume_goes_on_from_the_last_epoch(trained, monkeypatch) -> None:
     folder, _ = trained
     monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")  # names every module that is imported, on the error stream
@@ -95,17 +95,17 @@ def test_resume_goes_on_from_the_last_epoch(trained, monkeypatch) -> None:
     assert not slow_to_load & imported, "a run starts without what it does not need"
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(450)
 def test_ctrl_c_says_where_it_stopped_and_how_to_go_on(tmp_path) -> None:
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     call = [sys.executable, "-m", "eng.cli", "train", "examples/digits/config.py", "--work-dir", "stopped"]
     process = subprocess.Popen(call, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     for line in process.stdout:
         if "[1][20/45]" in line or time.monotonic() > deadline:
             break
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=170)
     assert process.returncode == 130, errors[-2000:]
     assert re.search(r"Stopped by SIGINT (at|in the validation (after|in)) epoch \d+, (after )?iteration \d+", errors)
     assert "--work-dir stopped --resume" in errors
@@ -123,14 +123,14 @@ def test_ctrl_c_says_where_it_stopped_and_how_to_go_on(tmp_path) -> None:
     assert "resumed epoch: 0, iter: 2" in done.stdout
 
 
-@pytest.mark.timeout(170)
+@pytest.mark.timeout(450)
 def test_interrupted_five_times_at_random_it_ends_with_the_same_bits(tmp_path) -> None:
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     seed = os.environ.get("ENG_KILL_SEED") or str(random.SystemRandom().randrange(10**6))
     print(f"ENG_KILL_SEED={seed}")
     script = Path(__file__).with_name("interrupted_digits.py")
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(script), str(tmp_path), seed], capture_output=True, text=True, timeout=160,
+        [sys.executable, "-W", "ignore", str(script), str(tmp_path), seed], capture_output=True, text=True, timeout=400,
         env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
