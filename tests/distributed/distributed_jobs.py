@@ -40,29 +40,40 @@ def run_job(
     options = {"work_dir": str(folder / "work"), "report": str(folder / "report.json"), **options}
     arguments = folder / "options.json"
     arguments.write_text(json.dumps(options))
-    command = [sys.executable, str(script), str(arguments)]
-    if ranks:
-        launcher = ["-m", "torch.distributed.run", f"--nproc-per-node={ranks}", f"--max-restarts={restarts}"]
-        command = [sys.executable, *launcher, "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0", *command[1:]]
-    kept = {
-        k: v
-        for k, v in os.environ.items()
-        if k not in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
-    }
-    variables = {**kept, "OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu", "PYTHONWARNINGS": "ignore", **(env or {})}
+    command = [sys.executable, *launcher(ranks, restarts), str(script), str(arguments)]
     log = folder / "output.txt"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            command, env=variables, stdout=output, stderr=subprocess.STDOUT, text=True, start_new_session=True
-        )
-        try:
-            code: int | str = process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            code = f"still running after {timeout} s"
-        finally:
-            _end(process)
+    code = run_command(command, log, timeout, {**variables(), **(env or {})})
     report = Path(options["report"])
     return Finished(code, log.read_text(), json.loads(report.read_text()) if report.exists() else {}, folder)
+
+
+def launcher(ranks: int, restarts: int = 0) -> list[str]:
+    """Arguments of Python that start a script on several ranks; none for 0 ranks."""
+    if not ranks:
+        return []
+    torchrun = ["-m", "torch.distributed.run", f"--nproc-per-node={ranks}", f"--max-restarts={restarts}"]
+    return [*torchrun, "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0"]
+
+
+def variables() -> dict[str, str]:
+    """The environment of a job, without a rank."""
+    ranks = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+    inherited = {key: value for key, value in os.environ.items() if key not in ranks}
+    return {**inherited, "OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu", "PYTHONWARNINGS": "ignore"}
+
+
+def run_command(command: list[str], log: Path, timeout: float, env: dict[str, str]) -> int | str:
+    """The exit status of a command whose output goes to a file, or how long it ran before it was ended."""
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command, env=env, stdout=output, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        )
+        try:
+            return process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return f"still running after {timeout} s"
+        finally:
+            _end(process)
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -48,6 +48,24 @@ class Points(Dataset[dict[str, Any]]):
         return {"inputs": self.inputs[index], "targets": self.targets[index], "index": index}
 
 
+class Sentences(Dataset[dict[str, Any]]):
+    """``length`` sentences of tokens, each with the token that follows; some are not to be predicted."""
+
+    tokens, positions = 32, 16
+
+    def __init__(self, length: int, seconds: float = 0) -> None:
+        generator = torch.Generator().manual_seed(7)
+        sentences = torch.randint(self.tokens, (length, self.positions + 1), generator=generator)
+        self.inputs, self.labels = sentences[:, :-1], sentences[:, 1:].clone()
+        self.labels[torch.rand(self.labels.shape, generator=generator) < 0.3] = -100
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {"input_ids": self.inputs[index], "labels": self.labels[index], "index": index}
+
+
 class Block(nn.Module):
     """A residual layer that notes how often it runs, and in which type."""
 
@@ -135,6 +153,55 @@ class Regressor(BaseModel):
         return [{"index": i, "error": (s - t).square()} for i, s, t in zip(index, scores, targets, strict=True)]
 
 
+class AttentionBlock(Block):
+    """Causal attention of several heads, then a residual layer."""
+
+    def __init__(self, width: int, heads: int = 4) -> None:
+        super().__init__(width)
+        self.heads, self.norm = heads, nn.LayerNorm(width)
+        self.query, self.value, self.out = (nn.Linear(width, width) for _ in range(3))
+        # A bias of keys has no gradient but rounding errors, which Adam makes large.
+        self.key = nn.Linear(width, width, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.norm(x)
+        parts = (layer(y).unflatten(-1, (-1, y.size(-1) // self.heads)) for layer in (self.query, self.key, self.value))
+        q, k, v = (part.transpose(1, 2) for part in parts)
+        y = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return super().forward(x + self.out(y.transpose(1, 2).flatten(2)))
+
+
+class Gpt(BaseModel):
+    """A language model, whose loss is the mean over the tokens that are to be predicted.
+
+    With ``counts`` it says how many those are, without it predicts all.
+    """
+
+    def __init__(self, width: int = 16, depth: int = 2, counts: bool = True) -> None:
+        super().__init__()
+        self.counts = counts
+        self.tokens = nn.Embedding(Sentences.tokens, width)
+        self.positions = nn.Embedding(Sentences.positions, width)
+        self.blocks = nn.Sequential(*(AttentionBlock(width) for _ in range(depth)))
+        self.head = nn.Linear(width, Sentences.tokens)
+
+    def forward(
+        self, input_ids: Any, labels: Any, index: Any = None, position_ids: Any = None, mode: str = "tensor"
+    ) -> Any:
+        if position_ids is None:
+            position_ids = torch.arange(input_ids.size(1))
+        scores = self.head(self.blocks(self.tokens(input_ids) + self.positions(position_ids))).float()
+        if not self.counts:
+            labels = labels.clamp(min=0)
+        losses = nn.functional.cross_entropy(scores.transpose(1, 2), labels, reduction="none")
+        is_asked = labels >= 0
+        if mode == "loss":
+            weight = {"loss_weight": is_asked.sum()} if self.counts else {}
+            return {"loss": losses.sum() / is_asked.sum(), **weight}
+        errors = losses.sum(1) / is_asked.sum(1)
+        return [{"index": i, "error": error} for i, error in zip(index, errors, strict=True)]
+
+
 class Game(BaseModel):
     """Two networks against each other, each with an optimizer of its own."""
 
@@ -186,7 +253,7 @@ def stop_process_at(name: str) -> None:
         ShardProcess.save = save  # type: ignore[method-assign]
 
 
-MODELS = {"regressor": Regressor, "game": Game}
+MODELS = {"regressor": Regressor, "game": Game, "gpt": Gpt}
 
 
 class MeanError(BaseMetric):
@@ -290,16 +357,18 @@ def settings(options: dict[str, Any], recorder: Recorder) -> dict[str, Any]:
         "logger": {"type": "LoggerHook", "interval": 1000},
     }
     model = dict(options.get("model", {}))
+    kind = model.pop("kind", "regressor")
+    dataset = Sentences if kind == "gpt" else Points
     optim = {"optimizer": {"type": "AdamW", "lr": 0.01}, "clip_grad": {"max_norm": 1.0}}
     kept = {"strategy", "cfg", "compile", "activation_checkpointing", "param_scheduler"} & options.keys()
     return {
-        "model": {"type": MODELS[model.pop("kind", "regressor")], **model},
+        "model": {"type": MODELS[kind], **model},
         "work_dir": options["work_dir"],
-        "train_dataloader": {**loader, "dataset": Points(length, slow)},
+        "train_dataloader": {**loader, "dataset": dataset(length, slow)},
         "val_dataloader": {
             **loader,
             "sampler": {"type": "DefaultSampler", "shuffle": False},
-            "dataset": Points(options.get("val_length", 13)),
+            "dataset": dataset(options.get("val_length", 13)),
         },
         "train_cfg": {"by_epoch": True, "max_epochs": options.get("max_epochs", 2), "val_interval": 1},
         "val_cfg": {},
@@ -332,8 +401,9 @@ def run(options: dict[str, Any]) -> dict[str, Any]:
     if "stop_save" in options:
         stop_process_at(options["stop_save"])
     if options.get("compile"):
+        asked = options["compile"] if isinstance(options["compile"], dict) else {}
         torch.compiler.reset()  # graphs of earlier runs of this process count against the limit of this one's
-        options = {**options, "compile": {"backend": lambda graph, _: graphs.append(graph) or graph.forward}}
+        options = {**options, "compile": {"backend": lambda graph, _: graphs.append(graph) or graph.forward, **asked}}
     runner = Runner(**settings(options, recorder))
     if options.get("action") == "val":
         recorder.report["val"] = runner.val()

@@ -1,4 +1,7 @@
-"""Trains models of transformers and timm for some steps, alone or with their layers split; arguments: REPORT NAMES."""
+"""Trains models of transformers and timm for some steps, alone or with their layers or sequences split; arguments: REPORT NAMES.
+
+Names that end with `` in context`` split sequences.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from eng.model import BaseModel
 from eng.runner import Runner
 
 TOKENS, POSITIONS, STEPS = 64, 12, 4
+EPOCHS = int(os.environ.get("EPOCHS", "1"))
 SIZE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 
 
@@ -66,8 +70,11 @@ class Net(BaseModel):
             if hasattr(getattr(self.inner, "config", None), attribute):
                 setattr(self.inner.config, attribute, 0.0)
 
-    def forward(self, inputs: torch.Tensor, labels: torch.Tensor, mode: str = "tensor") -> dict[str, torch.Tensor]:
-        outputs = self.inner(inputs)
+    def forward(
+        self, inputs: torch.Tensor, labels: torch.Tensor, position_ids: torch.Tensor | None = None, mode: str = "tensor"
+    ) -> dict[str, torch.Tensor]:
+        positions = {} if position_ids is None else {"position_ids": position_ids}
+        outputs = self.inner(inputs, **positions)
         scores = getattr(outputs, "logits", outputs)
         return {"loss": nn.functional.cross_entropy(scores.flatten(0, -2).float(), labels.flatten())}
 
@@ -99,7 +106,10 @@ def batches(name: str) -> list[dict[str, torch.Tensor]]:
 
 def train(name: str) -> dict[str, Any]:
     record, strategy = Record(), None
-    if "RANK" in os.environ:
+    experiment_name, (name, _, context) = name, name.partition(" in ")
+    if "RANK" in os.environ and context:
+        strategy = {"type": "Mesh", "shard": 1, "context": {"size": 2, "inputs": {"inputs": 1, "labels": 1}}}
+    elif "RANK" in os.environ:
         strategy = {"type": "Mesh", "shard": 1, "tensor": 2, "tensor_plan": "auto"}
     model = Net(name)
     runner = Runner(
@@ -111,7 +121,7 @@ def train(name: str) -> dict[str, Any]:
             "sampler": {"type": "DefaultSampler", "shuffle": False},
             "collate_fn": {"type": "default_collate"},
         },
-        train_cfg={"max_epochs": 1},
+        train_cfg={"max_epochs": EPOCHS},
         optim_wrapper={"optimizer": {"type": "SGD", "lr": 0.1}, "clip_grad": {"max_norm": 100.0}},
         custom_hooks=[record],
         default_hooks={"checkpoint": None},
@@ -120,7 +130,7 @@ def train(name: str) -> dict[str, Any]:
         env_cfg={"dist_cfg": {"backend": "gloo", "timeout": 60}},
         init_weights=False,
         log_level="ERROR",
-        experiment_name=name,
+        experiment_name=experiment_name,
     )
     split = [
         parameter_name

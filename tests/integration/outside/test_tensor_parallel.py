@@ -1,4 +1,4 @@
-"""Models of transformers and timm whose layers two ranks share train as on one process."""
+"""Models of transformers and timm whose layers or sequences two ranks share train as on one process."""
 
 from __future__ import annotations
 
@@ -18,8 +18,18 @@ pytest.importorskip("timm")
 
 DRIVER = Path(__file__).with_name("tensor_parallel_ranks.py")
 MLP_ONLY = ("gpt2", "vit_tiny_patch16_224", "deit_tiny_patch16_224", "swin_tiny_patch4_window7_224")
-QUICK = ("qwen3", "gpt2", "bert", "vit_tiny_patch16_224")
-MORE = ("llama", "llama tied", "gemma2", "olmo2", "vit", "deit_tiny_patch16_224", "swin_tiny_patch4_window7_224")
+QUICK = ("qwen3", "gpt2", "bert", "vit_tiny_patch16_224", "gpt2 in context")
+MORE = (
+    "llama",
+    "llama in context",
+    "qwen3 in context",
+    "llama tied",
+    "gemma2",
+    "olmo2",
+    "vit",
+    "deit_tiny_patch16_224",
+    "swin_tiny_patch4_window7_224",
+)
 NAMES = (*QUICK, *MORE) if os.environ.get("ENG_OUTSIDE_ALL") == "1" else QUICK
 
 pytestmark = pytest.mark.timeout(240)
@@ -63,8 +73,15 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], d
 def test_layers_shared_by_two_ranks_give_the_numbers_of_one_process(reports: Any, name: str) -> None:
     alone, shared = reports[0][name], reports[1][name]
     assert not alone["split"]
+    assert_same(alone, shared)
+    if " in context" in name:
+        assert not shared["split"]
+        return
     parts = {parameter.rpartition(".")[0].rpartition(".")[2] for parameter in shared["split"]}
     assert (parts <= {"fc1", "fc2", "c_fc", "c_proj"}) == (name in MLP_ONLY)
+
+
+def assert_same(alone: dict[str, Any], shared: dict[str, Any]) -> None:
     assert shared["losses"] == pytest.approx(alone["losses"], abs=2e-6)
     assert shared["norms"] == pytest.approx(alone["norms"], abs=3e-6)
     assert list(shared["weights"]) == list(alone["weights"])

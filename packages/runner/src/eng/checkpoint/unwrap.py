@@ -52,7 +52,14 @@ def model_name(module: nn.Module) -> str:
     """
     bare = unwrap(module)
     name = getattr(bare, "shown_name", None)
-    return name if isinstance(name, str) else type(bare).__name__
+    if isinstance(name, str):
+        return name
+    model_class = type(bare)
+    if [base.__name__ for base in model_class.__bases__[:-1]] == [
+        "FSDPModule"
+    ]:  # fully_shard derives a class from the user's
+        model_class = model_class.__bases__[-1]
+    return model_class.__name__
 
 
 def name_in_checkpoint(model: nn.Module, name: str) -> str:

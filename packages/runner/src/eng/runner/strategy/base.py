@@ -123,13 +123,12 @@ class BaseStrategy(metaclass=ABCMeta):
     def load_accumulation_state(self, optim_wrapper: OptimWrapper, state: Any) -> None:
         """Opens the accumulation window again.
 
-        On another number of ranks each gets the mean of what the saved ranks had, whose mean is the same.
+        On another number of ranks each gets its share of what the saved ranks had.
         """
-        if isinstance(state, list):
-            if len(state) == get_world_size():
-                state = state[get_rank()]
-            else:
-                state = mean_window(state)
+        if isinstance(state, list) and len(state) == get_world_size():
+            state = state[get_rank()]
+        else:
+            state = window_share(state, get_world_size())
         optim_wrapper.load_accumulation_state(state)
 
     def read(self, filename: str, map_location: MapLocation, model: nn.Module) -> dict[str, Any]:
@@ -176,13 +175,41 @@ def _is_open(state: object) -> bool:
     return isinstance(state, Mapping) and any(_is_open(part) for part in state.values())
 
 
-def mean_window(states: list[Any]) -> Any:
+def window_share(state: Any, ranks: int) -> Any:
+    """The window of each of `ranks` ranks that go on from a saved window.
+
+    Gradients of means stay as they are, as ranks average them. Gradients of weighted losses are sums, so that they and their
+    weight are shared out.
+
+    Args:
+        state: one window per rank, or one in place of them, whose ``ranks`` says how many it is the mean of (1 without).
+        ranks: ranks that go on.
+    """
+    if isinstance(state, list):
+        saved_ranks, state = len(state), _mean_window(state)
+    else:
+        saved_ranks = state.get("ranks", 1)
+    return _scaled_sums(state, saved_ranks / ranks)
+
+
+def _scaled_sums(state: Any, factor: float) -> Any:
+    """The window with its sums times a factor."""
+    if "gradients" not in state:  # of several wrappers, by name
+        return {name: _scaled_sums(part, factor) for name, part in state.items()}
+    if state["weight"] is None or factor == 1:
+        return state
+    gradients = {name: gradient * factor for name, gradient in state["gradients"].items()}
+    return {**state, "gradients": gradients, "weight": state["weight"] * factor}
+
+
+def _mean_window(states: list[Any]) -> Any:
     """One window in place of several ranks' windows."""
     first = states[0]
     if isinstance(first, torch.Tensor):
-        return sum(state.double() for state in states).div(len(states)).to(first.dtype)
+        mean = sum(state.double() for state in states).div(len(states))
+        return mean.to(first.dtype) if first.is_floating_point() else mean
     if isinstance(first, Mapping):
-        return {key: mean_window([state[key] for state in states]) for key in first}
+        return {key: _mean_window([state[key] for state in states]) for key in first}
     if isinstance(first, float):
         return sum(states) / len(states)
     return first

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
 from eng.checkpoint import CheckpointWriter
 from eng.checkpoint._writers import Beside
 from eng.checkpoint.dtensor import local_part
 from eng.checkpoint.unwrap import unwrap
-from eng.dist import is_distributed
+from eng.device import get_device
+from eng.dist import all_reduce, get_world_size, is_distributed
 from eng.optim import OptimWrapper
 from eng.registry import MODEL_WRAPPERS, STRATEGIES
 from eng.runner.persistence import MapLocation
 
 from ..errors import SettingsError
 from ._shards import cut_like, gather_tensors, shard_optimizer_state, take_whole_weights
-from .base import BaseStrategy, mean_window
+from .base import BaseStrategy, window_share
 from .sharded_files import ShardWriter, is_other_folder, read_folder
 from .wrap_policy import read_wrap_policy
 
@@ -130,20 +132,27 @@ class FSDPStrategy(BaseStrategy):
             shard_optimizer_state(optimizer)
 
     def accumulation_state(self, optim_wrapper: OptimWrapper) -> Any:
-        """The open accumulation window, with whole gradients, the same on all ranks."""
+        """The open accumulation window, with whole gradients and the mean of the ranks' weights, the same on all ranks."""
         state = optim_wrapper.accumulation_state()
         if state.get("gradients"):
             parameters = optim_wrapper.named_parameters()
             state["gradients"] = {name: gather_tensors(p.grad) for name, p in parameters if p.grad is not None}
+        if state.get("weight") is not None:
+            weight = torch.as_tensor(state["weight"], dtype=torch.float32, device=get_device())
+            all_reduce(weight, op="mean")
+            state["weight"], state["ranks"] = float(weight), self._ranks_averaged()
         return state
+
+    def _ranks_averaged(self) -> int:
+        """Ranks whose gradients are averaged."""
+        return get_world_size()
 
     def load_accumulation_state(self, optim_wrapper: OptimWrapper, state: Any) -> None:
         """Opens the accumulation window again, each rank with its part of the gradients.
 
         One that several ranks left, each with gradients of its own, goes on with their mean.
         """
-        if isinstance(state, list):
-            state = mean_window(state)
+        state = window_share(state, self._ranks_averaged())
         parameters = dict(optim_wrapper.named_parameters())
         shards = {
             name: cut_like(gradient, parameters[name]) if name in parameters else gradient
