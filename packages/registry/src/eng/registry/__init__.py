@@ -1,4 +1,4 @@
-"""Names to classes: scopes, building, and checking before a run starts."""
+"""Registries that map names to classes, build objects from configs, and check a config before a run starts."""
 
 from ._build import build_from_cfg, build_model_from_cfg, build_runner_from_cfg, build_scheduler_from_cfg
 from ._check import Finding, Node, Plain, Schema, Shape, check

@@ -1,4 +1,4 @@
-"""From a config to an object, and from a failure to an error that says where it happened."""
+"""Builds objects from configs. If a build fails, the exception gets a note that names the config's keys and lines."""
 
 from __future__ import annotations
 
@@ -28,35 +28,36 @@ _CONVERSION = ("convert_to_iter_based", "epoch_length")
 
 
 class BuildingRegistry(SearchedRegistry, Protocol):
-    """A registry, as what builds from a config uses it."""
+    """The methods of `Registry` that the build functions of this module call."""
 
     def get(self, key: str) -> Any:
-        """The object registered as `key`; None where there is none."""
+        """Returns the class or function registered as `key`; None if there is none."""
 
     def in_current_scope(self: B) -> B:
-        """The registry of the default scope."""
+        """Returns the registry of the default scope in the same tree."""
 
     def switch_scope_and_registry(self: B, scope: str | None) -> AbstractContextManager[B]:
-        """Makes `scope` the default for a block, which gets its registry."""
+        """Makes `scope` the default scope inside a ``with`` block and yields the registry of that scope."""
 
 
 def build_from_cfg(cfg: Any, registry: BuildingRegistry, default_args: Any = None) -> Any:
-    """An object built from a config.
+    """Builds an object from a config by calling the class or function that its ``type`` names.
 
     Args:
-        cfg: a mapping (dict, ConfigDict, Config). ``type`` names the class or function, or is it; ``_scope_`` makes
-            that scope the default for this node and everything built below it; the other keys are arguments.
-        registry: where names are looked up.
-        default_args: arguments that `cfg` may leave out; may hold the ``type`` too.
+        cfg: a mapping (dict, ConfigDict, Config). ``type`` is the name of the class or function, or the class or
+            function itself. ``_scope_`` sets the default scope for this mapping and everything built inside it. The
+            other keys are passed as arguments.
+        registry: the registry in which names are looked up.
+        default_args: arguments used if `cfg` does not set them; may include ``type``.
 
     Returns:
-        what the class or function gives. A class with `ManagerMixin` gives its instance of that name.
+        The object that the class or function returns; for a class with `ManagerMixin`, the instance of that name.
 
     Raises:
-        UnknownTypeError: nobody registered the name (a KeyError).
-        TypeError: `cfg` is no mapping, or `registry` no Registry.
-        Exception: whatever the constructor raises, with a note of the nodes around it, their file and line; see
-            `build_chain`.
+        UnknownTypeError: no class or function is registered under the name (a KeyError).
+        TypeError: `cfg` is not a mapping, or `registry` is not a Registry.
+        Exception: any exception of the constructor. A note with the surrounding config mappings, their files and lines
+            is added to it; see `build_chain`.
 
     Examples:
         >>> from eng.registry import Registry
@@ -69,7 +70,7 @@ def build_from_cfg(cfg: Any, registry: BuildingRegistry, default_args: Any = Non
     if not hasattr(registry, "switch_scope_and_registry"):
         raise TypeError(f"registry should be a Registry, but got {registry!r}")
     try:
-        arguments = _merged(cfg, registry, default_args)
+        arguments = _merge_arguments(cfg, registry, default_args)
         scope = arguments.pop("_scope_", None)
         type_or_name = arguments.pop("type")
         if scope is None:
@@ -86,15 +87,15 @@ def build_from_cfg(cfg: Any, registry: BuildingRegistry, default_args: Any = Non
 
 
 def build_runner_from_cfg(cfg: Any, registry: BuildingRegistry) -> Any:
-    """A Runner built by ``from_cfg`` of the class that ``runner_type`` names, ``Runner`` by default.
+    """Builds a Runner by calling ``from_cfg`` of the class named by the key ``runner_type``, by default ``Runner``.
 
     Args:
-        cfg: the whole config.
-        registry: where the class is looked up.
+        cfg: the complete config of a run.
+        registry: the registry in which the class is looked up.
 
     Raises:
-        TypeError: `cfg` is no mapping.
-        UnknownTypeError: nobody registered the class (a KeyError).
+        TypeError: `cfg` is not a mapping.
+        UnknownTypeError: no class is registered under the name (a KeyError).
     """
     _check_mapping(cfg, "cfg")
     with registry.switch_scope_and_registry(cfg.get("_scope_")) as scoped:
@@ -103,37 +104,38 @@ def build_runner_from_cfg(cfg: Any, registry: BuildingRegistry) -> Any:
 
 
 def build_model_from_cfg(cfg: Any, registry: BuildingRegistry, default_args: Any = None) -> Any:
-    """A module, or for a list of configs the Sequential of the modules.
+    """Builds a model from a config, or a ``Sequential`` of models from a list of configs.
 
     Args:
         cfg: a mapping, or a list of mappings.
-        registry: where names are looked up.
-        default_args: arguments that each config may leave out.
+        registry: the registry in which names are looked up.
+        default_args: arguments used if a config does not set them.
 
     Raises:
-        Exception: as `build_from_cfg`.
+        Exception: any exception that `build_from_cfg` raises.
     """
     if not isinstance(cfg, list):
         return build_from_cfg(cfg, registry, default_args)
     modules = [build_from_cfg(module_cfg, registry, default_args) for module_cfg in cfg]
-    # A dotted path that is followed when it is needed: this package knows nothing of torch.
+    # `eng.model` is imported by name and only here, because this package must not depend on torch.
     return import_module("eng.model").Sequential(*modules)
 
 
 def build_scheduler_from_cfg(cfg: Any, registry: BuildingRegistry, default_args: Any = None) -> Any:
-    """A parameter scheduler; with ``convert_to_iter_based=True`` one whose epochs are turned into iterations.
+    """Builds a parameter scheduler. ``convert_to_iter_based=True`` converts its lengths from epochs to iterations.
 
     Args:
-        cfg: a mapping; ``convert_to_iter_based`` needs ``epoch_length`` (iterations per epoch) and ``by_epoch``
-            true or absent.
-        registry: where names are looked up.
-        default_args: arguments that `cfg` may leave out.
+        cfg: a mapping. ``convert_to_iter_based`` requires ``epoch_length`` (iterations per epoch), and ``by_epoch``
+            must be True or absent.
+        registry: the registry in which names are looked up.
+        default_args: arguments used if `cfg` does not set them.
 
     Raises:
-        ValueError: the conversion was asked for without ``epoch_length``, or of a scheduler that counts iterations.
-        Exception: as `build_from_cfg`.
+        ValueError: ``convert_to_iter_based`` is set without ``epoch_length``, or for a scheduler with
+            ``by_epoch=False``.
+        Exception: any exception that `build_from_cfg` raises.
     """
-    arguments = _merged(cfg, registry, default_args)
+    arguments = _merge_arguments(cfg, registry, default_args)
     convert = arguments.pop("convert_to_iter_based", False)
     if not convert:
         return build_from_cfg(_without_conversion(cfg), registry, _without_conversion(default_args))
@@ -148,7 +150,7 @@ def build_scheduler_from_cfg(cfg: Any, registry: BuildingRegistry, default_args:
 
 
 def _without_conversion(cfg: Any) -> Any:
-    """A scheduler's config, of the same class, without what only the conversion to iterations reads."""
+    """Returns a copy of a scheduler config without the keys that only the conversion from epochs to iterations reads."""
     if not cfg or not any(key in cfg for key in _CONVERSION):
         return cfg
     cfg = copy.copy(cfg)
@@ -158,11 +160,11 @@ def _without_conversion(cfg: Any) -> Any:
 
 
 def resolve(type_or_name: Any, registry: BuildingRegistry) -> Any:
-    """The class or function that ``type=kind`` means.
+    """Returns the class or function for the ``type`` of a config; a name is looked up in `registry`.
 
     Raises:
-        UnknownTypeError: a name that no registry knows.
-        TypeError: neither a name nor something that can be called.
+        UnknownTypeError: no class or function is registered under the name.
+        TypeError: `type_or_name` is neither a string nor callable.
     """
     if isinstance(type_or_name, str):
         registered = registry.get(type_or_name)
@@ -175,7 +177,7 @@ def resolve(type_or_name: Any, registry: BuildingRegistry) -> Any:
 
 
 def is_mapping(cfg: object) -> bool:
-    """Whether `cfg` can serve as a config: a mapping, or an object that offers the same by duck typing."""
+    """Whether `cfg` can be used as a config: a mapping, or an object with the methods ``keys`` and ``items``."""
     return isinstance(cfg, Mapping) or (hasattr(cfg, "keys") and hasattr(cfg, "items") and not isinstance(cfg, type))
 
 
@@ -194,25 +196,30 @@ def _construct(type_or_name: Any, registry: BuildingRegistry, arguments: dict[st
 
 
 def _argument_hints(cfg: Any, registry: BuildingRegistry, default_args: Any) -> tuple[str, ...]:
-    """What each argument that the class does not take may have meant; nothing where the call failed otherwise."""
+    """Returns a hint for each config key that the class does not accept as an argument: names of similar arguments.
+
+    Returns nothing if the class accepts all keys, so that the call failed for another reason.
+    """
     try:
-        arguments = _merged(cfg, registry, default_args)
+        arguments = _merge_arguments(cfg, registry, default_args)
         with registry.switch_scope_and_registry(arguments.pop("_scope_", None)) as scoped:
-            takes = parameters_of(resolve(arguments.pop("type"), scoped))
-    except (TypeError, KeyError):  # that is the error which is told already, or the class cannot be asked
+            accepted = parameters_of(resolve(arguments.pop("type"), scoped))
+    except (TypeError, KeyError):  # The config itself is wrong, and the error that is being raised already says so.
         return ()
-    if takes.takes_any:
-        refused = []
-    else:
-        refused = [key for key in arguments if key not in takes.names]
-    there_are = ""
-    if takes.names:
-        there_are = f"; there are {', '.join(sorted(takes.names))}"
-    return tuple(f"no argument {key!r}{or_mean(key, takes.names) or there_are}" for key in refused)
+    if accepted.takes_any:
+        return ()
+    all_names = ""
+    if accepted.names:
+        all_names = f"; there are {', '.join(sorted(accepted.names))}"
+    refused = [key for key in arguments if key not in accepted.names]
+    return tuple(f"no argument {key!r}{or_mean(key, accepted.names) or all_names}" for key in refused)
 
 
 def _number_hints(cfg: Any) -> tuple[str, ...]:
-    """The arguments that are text and read as a number with an exponent, and how YAML, which made the text, writes it."""
+    """Returns a hint for each argument such as ``"1e-3"``, a string that was meant as a number.
+
+    YAML parses ``1e-3`` as a string; the hint shows the spelling ``1.0e-3`` that YAML parses as a number.
+    """
     if not is_mapping(cfg):
         return ()
     hints = []
@@ -227,11 +234,11 @@ def _number_hints(cfg: Any) -> tuple[str, ...]:
     return tuple(hints)
 
 
-def _merged(cfg: Any, registry: BuildingRegistry, default_args: Any) -> dict[str, Any]:
-    """A plain dict of the arguments that is the caller's to change."""
-    arguments = _plain(cfg, "cfg")
+def _merge_arguments(cfg: Any, registry: BuildingRegistry, default_args: Any) -> dict[str, Any]:
+    """Returns a new dict of the keys of `cfg` and, where these are missing, those of `default_args`."""
+    arguments = _to_dict(cfg, "cfg")
     if default_args is not None:
-        for key, value in _plain(default_args, "default_args").items():
+        for key, value in _to_dict(default_args, "default_args").items():
             arguments.setdefault(key, value)
     if "type" not in arguments:
         raise MissingTypeError(
@@ -240,12 +247,12 @@ def _merged(cfg: Any, registry: BuildingRegistry, default_args: Any) -> dict[str
     return arguments
 
 
-def _plain(cfg: Any, argument_name: str) -> dict[str, Any]:
+def _to_dict(cfg: Any, argument_name: str) -> dict[str, Any]:
     if type(cfg) is dict:
         return cfg.copy()
     _check_mapping(cfg, argument_name)
-    # items() and not dict(cfg): a ConfigDict resolves its lazily imported objects there.
-    return {key: value for key, value in cfg.items()}  # noqa: C416  # dict(cfg) would read past the overridden methods
+    # `items()` of a ConfigDict imports lazily imported objects; `dict(cfg)` would copy their stand-ins.
+    return {key: value for key, value in cfg.items()}  # noqa: C416  # dict(cfg) would not call items()
 
 
 def _check_mapping(cfg: object, argument_name: str) -> None:

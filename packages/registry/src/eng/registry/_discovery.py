@@ -1,4 +1,4 @@
-"""Modules that register something when they are imported: which to import, and what a failure means."""
+"""Imports the modules that register classes, and recognizes modules of packages that are not installed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import importlib
 import sys
 from typing import Any
 
-# Scopes of OpenMMLab libraries from before `locations`, whose package offers `utils.register_all_modules`.
+# OpenMMLab libraries of these scopes are older than the argument `locations` of a registry. They register their classes
+# when `utils.register_all_modules` of the package is called.
 # fmt: off
 _BEFORE_LOCATIONS = frozenset({
     "mmcls", "mmdet", "mmdet3d", "mmseg", "mmaction", "mmtrack", "mmpose", "mmedit", "mmocr",
@@ -30,11 +31,15 @@ _MODULE_TO_DISTRIBUTION = {
 
 
 def import_if_present(module: str) -> bool:
-    """Imports `module`; False where it does not exist. An error raised inside it goes on to the caller."""
+    """Imports `module` and returns True; returns False if the module does not exist.
+
+    An exception raised while the module runs is not caught.
+    """
     try:
         importlib.import_module(module)
     except ModuleNotFoundError as error:
-        # Absent is the module itself or a package above it; anything else is missing inside of it.
+        # Only if `error.name` is the module or a parent package of it, the module itself is missing. Any other name is
+        # a failed import inside the module, which the user must see.
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise
         return False
@@ -42,12 +47,12 @@ def import_if_present(module: str) -> bool:
 
 
 def import_registry_of(scope: str) -> bool:
-    """Imports ``<scope>.registry``, which creates the registries of a library; False where there is none."""
+    """Imports ``<scope>.registry``, which creates the registries of a library; returns False if it does not exist."""
     return scope.isidentifier() and scope != "__main__" and import_if_present(f"{scope}.registry")
 
 
 def register_all_modules_of(scope: str) -> None:
-    """Asks a library without `locations` to register all it has, by its own ``utils.register_all_modules``."""
+    """Registers all classes of an older OpenMMLab library by calling its function ``utils.register_all_modules``."""
     if scope in _BEFORE_LOCATIONS and import_if_present(f"{scope}.utils"):
         register = getattr(sys.modules[f"{scope}.utils"], "register_all_modules", None)
         if register is not None:
@@ -55,7 +60,7 @@ def register_all_modules_of(scope: str) -> None:
 
 
 def distribution_of(module: str) -> str | None:
-    """The distribution of ours that brings `module`, for the words of an error."""
+    """Returns the name of the eng distribution that contains `module`, such as ``"eng-dist"``, for error messages."""
     package, _, submodule = module.partition(".")
     if package == "eng":
         return _MODULE_TO_DISTRIBUTION.get(submodule.split(".")[0])
@@ -63,9 +68,9 @@ def distribution_of(module: str) -> str | None:
 
 
 def object_at(path: str) -> Any:
-    """The object at a dotted path such as ``"torch.nn.Conv2d"``; None where there is none.
+    """Imports and returns the object at a dotted path such as ``"torch.nn.Conv2d"``; None if it does not exist.
 
-    An error raised inside one of the modules goes on to the caller.
+    An exception raised while one of the modules is imported is not caught.
     """
     parts = path.split(".")
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):

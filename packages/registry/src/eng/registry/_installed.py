@@ -1,4 +1,4 @@
-"""Classes of other packages that a registry offers without importing those packages."""
+"""`InstalledClass`, which registers a class of another package without importing that package."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class InstalledClass:
-    """A class of an installed package, which is imported when the class is built or asked for its arguments.
+    """Stand-in for a class of an installed package, which is imported only when the class is built or inspected.
 
-    Give it to :meth:`Registry.register_fallback` for a package whose import is slow.
+    Pass it to :meth:`Registry.register_fallback` if importing the package is slow.
 
     Attributes:
-        module: name of the module that holds the class.
-        name: name of the class there.
+        module: name of the module that defines the class.
+        name: name of the class in that module.
 
     Example:
         >>> InstalledClass("fractions", "Fraction")(1, 2)
@@ -36,7 +36,7 @@ class InstalledClass:
         return inspect.signature(self.resolve())
 
     def resolve(self) -> Callable[..., Any]:
-        """The class itself.
+        """Imports the module and returns the class.
 
         Raises:
             ImportError: the module cannot be imported.
@@ -46,5 +46,5 @@ class InstalledClass:
         return cls
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """An instance of the class."""
+        """Imports the class and returns an instance of it."""
         return self.resolve()(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""What to say when a name is not found: near names, scopes searched, and what would bring it."""
+"""The error for a name that is not registered: similar names, the searched scopes, and which package to install."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from ._nearness import closest, did_you_mean, or_mean
 from ._tree import RegistryNode, line_of, tree_below
 from .errors import UnknownTypeError
 
-# Libraries whose classes configs name by their path, with the names under which pip knows them.
+# Libraries whose classes are often named by dotted path in configs. pip installs them under the same name as the
+# imported package; the dict below holds the exceptions.
 _SAME_NAME = (
     "albumentations bitsandbytes dadaptation datasets deepspeed kornia litdata mmdet mmpose mmpretrain monai peft "
     "schedulefree tokenizers timm torchao torchaudio torchdata torchmetrics torchvision transformers webdataset"
@@ -27,29 +28,29 @@ S = TypeVar("S", bound="SearchedRegistry")
 
 
 class SearchedRegistry(RegistryNode, Protocol):
-    """A registry that tells where it looks names up, and what it could not import."""
+    """The methods of `Registry` from which the message about an unknown name is composed."""
 
     def split_scope_key(self, key: str, /) -> tuple[str | None, str]:
-        """The scope in ``"scope.name"`` and the name behind it."""
+        """Splits ``"scope.name"`` into the scope and the name."""
 
     def of_scope(self: S, scope: str) -> S | None:
-        """The registry of `scope` in the tree."""
+        """Returns the registry of `scope` in the same tree."""
 
     def scopes(self) -> list[str]:
-        """All scopes of the tree."""
+        """Returns the scopes of all registries in the tree."""
 
     def absent_locations(self) -> list[str]:
-        """Modules to import that do not exist."""
+        """Returns the modules in `locations` that do not exist."""
 
     def package_of_absent(self, name: str) -> str | None:
-        """The package that would bring a name and is not installed."""
+        """Returns the package, not installed, that would register `name`; None if unknown."""
 
     def missing_distributions(self) -> list[str]:
-        """Packages that would register more and are not installed."""
+        """Returns the eng packages that are not installed and would register more names here."""
 
 
 def unknown_type(name: str, registry: SearchedRegistry) -> UnknownTypeError:
-    """The error for `name`, which `registry` does not find."""
+    """Returns the error for a name that is not registered in `registry`, with similar names and advice."""
     searched = scopes_searched(name, registry)
     candidates = near_names(name, registry)
     parts = [
@@ -62,30 +63,36 @@ def unknown_type(name: str, registry: SearchedRegistry) -> UnknownTypeError:
 
 
 def scopes_searched(name: str, registry: SearchedRegistry) -> list[str]:
-    """The scopes that a look-up of `name` from `registry` visits, in order."""
+    """Returns the scopes that are searched for `name`, in order: from the start of the search up to the root."""
     return [node.scope for node in line_of(_start_of_search(name, registry))]
 
 
 def near_names(name: str, registry: SearchedRegistry, count: int = 3) -> list[str]:
-    """Registered names that look like `name`: those that the look-up visits, else those of other scopes of the tree."""
-    _, bare = registry.split_scope_key(name)
-    own_line = list(line_of(registry))
-    visited = list(line_of(_start_of_search(name, registry)))
-    others = [node for node in tree_below(registry.root) if node not in visited]
-    for nodes in (visited, others):
-        names = {
-            known if node in own_line else f"{node.scope}.{known}": known
-            for node in nodes
-            for known in node.module_dict
-        }
-        matches = _closest_shown(bare, names, count)
+    """Returns registered names that are spelled like `name`, the most similar first.
+
+    The registries that a look-up of `name` searches come first; only if they have no similar name, the other registries
+    of the tree are searched too.
+    """
+    _, bare_name = registry.split_scope_key(name)
+    reachable_without_scope = list(line_of(registry))
+    searched = list(line_of(_start_of_search(name, registry)))
+    others = [node for node in tree_below(registry.root) if node not in searched]
+    for nodes in (searched, others):
+        names: dict[str, str] = {}
+        for node in nodes:
+            prefix = "" if node in reachable_without_scope else f"{node.scope}."
+            names.update({f"{prefix}{registered}": registered for registered in node.module_dict})
+        matches = _closest_shown(bare_name, names, count)
         if matches:
             return matches
     return []
 
 
 def _start_of_search(name: str, registry: S) -> S:
-    """The registry of the scope in front of `name`; `registry` where there is no scope, or none of the tree."""
+    """Returns the registry in which the look-up of ``"scope.name"`` starts.
+
+    It is the registry of that scope; `registry` itself if `name` has no scope or the scope is not in the tree.
+    """
     scope, _ = registry.split_scope_key(name)
     named = None
     if scope is not None:
@@ -95,20 +102,28 @@ def _start_of_search(name: str, registry: S) -> S:
     return named
 
 
-def _closest_shown(bare: str, names: Mapping[str, str], count: int) -> list[str]:
-    """Those keys of `names` whose values are nearest to `bare`, whatever their case."""
-    folded: dict[str, list[str]] = {}
-    for shown, known in names.items():
-        # A library offers all of another one under a prefix, as ``torchvision/Resize``: nobody misspells a prefix away.
-        if ("/" in known) == ("/" in bare):
-            folded.setdefault(known.lower(), []).append(shown)
-    same = folded.get(bare.lower(), [])
-    matches = closest(bare.lower(), folded, cutoff=0.7, count=count)
-    return [*same, *(shown for match in matches for shown in folded[match] if shown not in same)][:count]
+def _closest_shown(bare_name: str, names: Mapping[str, str], count: int) -> list[str]:
+    """Selects the names that are spelled most like `bare_name`, ignoring upper and lower case.
+
+    Args:
+        bare_name: the unknown name, without a scope.
+        names: the name as a message shows it (with a scope if needed) -> the registered name.
+        count: largest number of names to return.
+    """
+    by_lower_case: dict[str, list[str]] = {}
+    for shown, registered in names.items():
+        # Some libraries register names such as ``torchvision/Resize``. Nobody forgets the prefix by a typing error, so
+        # they are suggested only for names with a slash.
+        if ("/" in registered) == ("/" in bare_name):
+            by_lower_case.setdefault(registered.lower(), []).append(shown)
+    suggestions = list(by_lower_case.get(bare_name.lower(), []))
+    for match in closest(bare_name.lower(), by_lower_case, cutoff=0.7, count=count):
+        suggestions += [shown for shown in by_lower_case[match] if shown not in suggestions]
+    return suggestions[:count]
 
 
 def hint_for(name: str, registry: SearchedRegistry) -> str:
-    """What to do so that `name` is found."""
+    """Returns advice for an unknown name: which package to install, or which module to import first."""
     absent_hint = hint_for_absent(name, registry)
     if absent_hint is not None:
         return absent_hint
@@ -125,12 +140,12 @@ def hint_for(name: str, registry: SearchedRegistry) -> str:
 
 
 def hint_for_absent(name: str, registry: SearchedRegistry) -> str | None:
-    """Which package to install for a name that is known to be of one; None for any other name."""
+    """Returns advice to install a package if `name` is known to belong to one that is not installed, else None."""
     scope, _ = registry.split_scope_key(name)
     package = None
     if scope is not None and registry.of_scope(scope) is None:
         if sys.modules.get(scope) is not None:
-            return None  # the module in front is there and lacks the name
+            return None  # The module is installed, but has no such name.
         package = _DISTRIBUTIONS.get(scope)
     if package is None:
         package = registry.package_of_absent(name.rpartition(".")[2])
@@ -146,10 +161,11 @@ def _no_such_scope(scope: str, registry: SearchedRegistry) -> str:
 
 
 def _missing_in_module(path: str) -> str | None:
-    """Which part of a dotted path its module lacks; None where not even the first part can be imported."""
+    """Says which part of a dotted path does not exist in its module; None if the first part cannot be imported."""
     parts = path.split(".")
     for count in range(len(parts) - 1, 0, -1):
-        module = sys.modules.get(".".join(parts[:count]))  # the look-up has imported what there is
+        # The look-up before has imported every module of the path that exists.
+        module = sys.modules.get(".".join(parts[:count]))
         if module is not None:
             return f"the module {module.__name__!r} has no {parts[count]!r}{or_mean(parts[count], dir(module))}"
     return None

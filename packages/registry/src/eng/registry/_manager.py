@@ -1,4 +1,4 @@
-"""Instances of a class that anybody in the process can reach by name."""
+"""`ManagerMixin`: named instances of a class, which any code in the process can get by name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ T = TypeVar("T", bound="ManagerMixin")
 
 
 class ManagerMeta(type):
-    """Gives every class its own instances and its own lock, so that subclasses do not share names.
+    """Metaclass of `ManagerMixin`: gives each class its own dict of instances and its own lock.
+
+    Two subclasses can therefore use the same instance name.
 
     Raises:
         TypeError: the class defines an ``__init__`` without an argument ``name``.
@@ -26,7 +28,7 @@ class ManagerMeta(type):
         super().__init__(*args)
         cls._instance_dict: OrderedDict[str, Any] = OrderedDict()
         cls._released: list[Any] = []
-        # Reentrant: building one named instance may ask for another of the same class.
+        # The lock is reentrant because the constructor of an instance may call `get_instance` of the same class.
         cls._instance_lock = threading.RLock()
         init = cls.__dict__.get("__init__")
         if init is not None and "name" not in inspect.signature(init).parameters:
@@ -36,13 +38,13 @@ class ManagerMeta(type):
 
 
 class ManagerMixin(metaclass=ManagerMeta):
-    """Named instances of a class, reachable from anywhere in the process.
+    """Base class for classes with named instances, which any code in the process can get by name.
 
-    A subclass takes ``name`` and hands it to ``super().__init__(name)``. Creating and finding are thread-safe: two
-    threads that ask for the same new name get the same instance, built once.
+    The constructor of a subclass takes ``name`` and calls ``super().__init__(name)``. `get_instance` is thread-safe:
+    two threads that ask for the same new name get the same instance, which is created once.
 
     Args:
-        name: under which the instance is found; not empty.
+        name: non-empty name of the instance.
 
     Raises:
         ValueError: `name` is empty or not a string.
@@ -65,12 +67,12 @@ class ManagerMixin(metaclass=ManagerMeta):
 
     @classmethod
     def get_instance(cls: type[T], name: str, **kwargs: Any) -> T:
-        """The instance called `name`, created with `kwargs` if there is none.
+        """Returns the instance with this name; creates it if it does not exist.
 
         Args:
-            name: of the instance.
-            **kwargs: for the constructor of a new instance; an instance that exists is returned as it is, with a
-                warning that they have no effect.
+            name: name of the instance.
+            **kwargs: arguments for the constructor of a new instance. For an existing instance they have no effect,
+                and a warning says so.
 
         Raises:
             TypeError: `name` is not a string.
@@ -95,10 +97,10 @@ class ManagerMixin(metaclass=ManagerMeta):
 
     @classmethod
     def get_current_instance(cls: type[T]) -> T:
-        """The instance created last.
+        """Returns the current instance: the one created last, or selected by `make_current`.
 
         Raises:
-            RuntimeError: none was created yet.
+            RuntimeError: no instance has been created.
         """
         with cls._instance_lock:
             if not cls._instance_dict:
@@ -110,13 +112,13 @@ class ManagerMixin(metaclass=ManagerMeta):
 
     @classmethod
     def make_current(cls, name: str) -> str | None:
-        """Makes an instance the current one, as if it had been created last.
+        """Makes an instance the current one, so that `get_current_instance` returns it.
 
         Args:
-            name: of the instance; nothing happens where there is none.
+            name: name of the instance; without such an instance nothing changes.
 
         Returns:
-            The name of the one that was current; None where there was none.
+            The name of the instance that was current before; None if there were no instances.
         """
         with cls._instance_lock:
             before: str | None = next(reversed(cls._instance_dict), None)
@@ -125,7 +127,11 @@ class ManagerMixin(metaclass=ManagerMeta):
             return before
 
     def release(self) -> None:
-        """Makes the class forget this instance, whose owner is gone: at once or, if it is current, when the next is made."""
+        """Removes this instance from the class, so that its memory can be freed.
+
+        The current instance is removed only when the next instance is created, so that `get_current_instance` still
+        returns it until then.
+        """
         cls = type(self)
         with cls._instance_lock:
             if cls._instance_dict.get(self._instance_name) is not self:
@@ -142,10 +148,10 @@ class ManagerMixin(metaclass=ManagerMeta):
 
     @classmethod
     def check_instance_created(cls, name: str) -> bool:
-        """Whether there is an instance called `name`."""
+        """Whether an instance with this name exists."""
         return name in cls._instance_dict
 
     @property
     def instance_name(self) -> str:
-        """Name of this instance."""
+        """Name under which `get_instance` returns this instance."""
         return self._instance_name

@@ -1,4 +1,4 @@
-"""What a node of a config is called, where it stands, and where it was written."""
+"""Describes a mapping inside a config for messages: its call, its keys from the root, its file and line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ _LONGEST_CALL = 72
 
 
 def location_of(cfg: Any, key: str | int | None = "type") -> str | None:
-    """``"path/file.py:12"`` where the mapping knows its provenance (a method ``__where__``), else None."""
+    """Returns file and line where a key of a config mapping was set, such as ``"path/file.py:12"``.
+
+    Returns None for a mapping without the method ``__where__``, which `eng.config` provides.
+    """
     where = getattr(cfg, "__where__", None)
     if where is None:
         return None
@@ -21,7 +24,7 @@ def location_of(cfg: Any, key: str | int | None = "type") -> str | None:
 
 
 def describe_call(cfg: Any, default_type: Any = "?") -> str:
-    """``"ResNet(depth=50, stem=…)"``: the call that the node stands for, in one short line."""
+    """Formats the call that a config mapping describes, such as ``"ResNet(depth=50, stem=…)"``, in one short line."""
     if not isinstance(cfg, Mapping):
         return f"{type(cfg).__name__}"
     arguments = ", ".join(f"{key}={_short(value)}" for key, value in cfg.items() if key not in ("type", "_scope_"))
@@ -31,16 +34,16 @@ def describe_call(cfg: Any, default_type: Any = "?") -> str:
 
 
 def type_name(type_or_name: Any) -> str:
-    """How a ``type`` is called in messages."""
+    """Returns the name of a config's ``type`` for messages; ``type`` is a string, a class or a function."""
     if isinstance(type_or_name, str):
         return type_or_name
     return getattr(type_or_name, "__name__", repr(type_or_name))
 
 
 def key_path_to(target: Any, cfg: Any) -> str | None:
-    """The keys that lead from `cfg` to `target`, such as ``".backbone"`` or ``".heads[1]"``; None where none do.
+    """Returns the keys that lead from `cfg` to `target`, such as ``".backbone"`` or ``".heads[1]"``; None if none do.
 
-    A constructor may have copied the node, so one that is equal serves where none is the same.
+    A constructor may have copied `target`, so an equal mapping is accepted if the identical one is not inside `cfg`.
     """
     nodes = list(nodes_below(cfg))
     same = next((path for path, node in nodes if node is target), None)
@@ -48,7 +51,7 @@ def key_path_to(target: Any, cfg: Any) -> str | None:
 
 
 def nodes_below(cfg: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every mapping and sequence below `cfg` with the keys that lead to it."""
+    """Yields every mapping, list and tuple nested inside `cfg`, with the keys that lead to it."""
     pairs: Iterator[tuple[str, Any]]
     if isinstance(cfg, Mapping):
         pairs = ((f"{path}.{key}", value) for key, value in cfg.items())

@@ -1,4 +1,4 @@
-"""What a failed build adds to the error of a constructor: the nodes of the config around it, as a note (PEP 678)."""
+"""Adds a note (PEP 678) to the exception of a failed build that names the config mappings around the failure."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from .errors import BuildNode
 
 
 def build_chain(error: BaseException) -> tuple[BuildNode, ...]:
-    """The nodes that were being built when `error` was raised, from the outermost to the one that failed.
+    """Returns the config mappings that were being built when an exception was raised, outermost first.
 
     Args:
-        error: any exception; one that no build let through has none.
+        error: any exception; the result is empty if it was not raised during a build.
 
     Examples:
         >>> from eng.registry import Registry
@@ -27,51 +27,53 @@ def build_chain(error: BaseException) -> tuple[BuildNode, ...]:
 
 
 def note_failure(error: Exception, node: BuildNode, hints: Sequence[str] = ()) -> None:
-    """Notes on `error` that `node` was being built; an error of a node below it gets one note for both.
+    """Adds a note to an exception that says which config mapping was being built.
+
+    While the exception passes through the surrounding builds, the note is replaced by a longer one, so that a single
+    note lists all mappings.
 
     Args:
-        error: the error of the constructor, which stays as it is.
-        node: the node around the failure.
-        hints: what arguments that the class does not take may have meant; of the innermost node.
+        error: the exception of the constructor; its message is not changed.
+        node: the config mapping whose build failed.
+        hints: suggestions for arguments that the class does not accept; only those of the innermost mapping are kept.
     """
     chain = list(build_chain(error))
-    before = None
+    old_note = None
     if chain:
-        before = _text(chain, getattr(error, "build_hints", ()))
-    if chain:
+        old_note = _note_text(chain, getattr(error, "build_hints", ()))
         _join_paths(chain, node)
     else:
-        error.build_hints = tuple(hints)  # type: ignore[attr-defined]  # errors of others carry it along
+        error.build_hints = tuple(hints)  # type: ignore[attr-defined]  # exceptions accept attributes
     chain.insert(0, node)
-    error.build_chain = chain  # type: ignore[attr-defined]  # as above
-    _replace_note(error, before, _text(chain, getattr(error, "build_hints", ())))
+    error.build_chain = chain  # type: ignore[attr-defined]  # exceptions accept attributes
+    _replace_note(error, old_note, _note_text(chain, getattr(error, "build_hints", ())))
 
 
 def _join_paths(chain: list[BuildNode], node: BuildNode) -> None:
-    """Puts the path of `node` in front of those of the nodes below it."""
-    below = key_path_to(chain[0].cfg, node.cfg)
-    old = chain[0].path
-    for inner in chain if below else ():
-        if inner.path == old or inner.path.startswith((f"{old}.", f"{old}[")):
-            inner.path = f"{node.path}{below}{inner.path[len(old) :]}"
+    """Makes the paths of the inner config mappings in `chain` start at the outer mapping `node`."""
+    keys = key_path_to(chain[0].cfg, node.cfg)
+    if not keys:
+        return
+    old_root = chain[0].path
+    for inner in chain:
+        if inner.path == old_root or inner.path.startswith((f"{old_root}.", f"{old_root}[")):
+            inner.path = f"{node.path}{keys}{inner.path[len(old_root) :]}"
 
 
-def _text(chain: Sequence[BuildNode], hints: Sequence[str]) -> str:
+def _note_text(chain: Sequence[BuildNode], hints: Sequence[str]) -> str:
     *outer, failed = chain
     lines = [f"while building {failed}", *(f"  {hint}" for hint in hints)]
     return "\n".join([*lines, *(f"  inside {node}" for node in reversed(outer))])
 
 
-def _replace_note(error: BaseException, before: str | None, text: str) -> None:
-    if sys.version_info < (3, 11):  # notes are shown from 3.11 on: before, the text stands in the message
-        old_message = None
+def _replace_note(error: BaseException, old_note: str | None, note: str) -> None:
+    # Tracebacks show notes from Python 3.11 on; on 3.10 the note is appended to the message.
+    if sys.version_info < (3, 11):
         if error.args and isinstance(error.args[0], str):
-            old_message = error.args[0]
-        if old_message is not None:
-            bare_message = old_message.removesuffix(f"\n{before}")
-            error.args = (f"{bare_message}\n{text}", *error.args[1:])
+            message = error.args[0].removesuffix(f"\n{old_note}")
+            error.args = (f"{message}\n{note}", *error.args[1:])
         return
     notes = getattr(error, "__notes__", [])
-    if before in notes:
-        notes.remove(before)
-    error.add_note(text)
+    if old_note in notes:
+        notes.remove(old_note)
+    error.add_note(note)

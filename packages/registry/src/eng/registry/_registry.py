@@ -1,4 +1,4 @@
-"""Names to classes and functions, in a tree of scopes."""
+"""`Registry`, which maps names to classes and functions and builds objects from configs."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from .errors import DuplicateNameError, EmptyNameError, UsageTypeError, UsageVal
 __all__ = ["Registry"]
 
 _LOGGER = logging.getLogger(__name__)
-# What a block may change in a registry.
+# The attributes that `Registry.isolated` copies, so that changes inside its block can be undone.
 _CONTENTS = ("_module_dict", "_fallbacks", "_children", "_locations", "_absent", "_unknown_scopes")
 
 
 class Registry:
-    """A map from names to classes or functions, and the way to build one from a config.
+    """Maps names to classes or functions, and builds objects from configs that name one of them.
 
-    Registries form a tree: the root belongs to `eng`, each library adds a child with a scope of its own. A name is
-    looked up here, then in the parents; ``scope.Name`` picks one registry of the tree; a dotted path that no registry
-    knows (``torch.nn.ReLU``) is imported.
+    Registries form a tree: the root belongs to `eng`, and each library adds a child registry with its own scope. A name
+    is looked up in this registry, then in its parents. ``scope.Name`` selects the registry of that scope. A dotted path
+    that is not registered, such as ``torch.nn.ReLU``, is imported.
 
     Args:
-        name: what it holds, such as ``"model"``.
-        build_func: called as ``build_func(cfg, *args, registry=self, **kwargs)`` by `build`; None takes the parent's,
-            and without a parent `build_from_cfg`.
-        parent: where to look for what is not registered here.
-        scope: a name without dots that is unique among the parent's children; None takes the first part of the name
-            of the module that creates the registry.
-        locations: modules to import on the first look-up of a name that is not there yet.
+        name: what the registry contains, such as ``"model"``.
+        build_func: called as ``build_func(cfg, *args, registry=self, **kwargs)`` by `build`; None uses the parent's
+            function, or `build_from_cfg` without a parent.
+        parent: the registry that is searched for names that are not registered here.
+        scope: a name without dots, unique among the parent's children; None uses the top-level package of the module
+            that creates the registry.
+        locations: modules that register classes here; they are imported when an unknown name is looked up first.
 
     Raises:
-        TypeError: `parent` is not a Registry, or `scope` not a string.
-        ValueError: `scope` holds a dot, or the parent has a child of this scope already.
+        TypeError: `parent` is not a Registry, or `scope` is not a string.
+        ValueError: `scope` contains a dot, or the parent already has a child with this scope.
 
     Examples:
         >>> ACTIVATIONS = Registry("activation", scope="example")
@@ -61,7 +61,7 @@ class Registry:
         build_func: Callable[..., Any] | None = None,
         parent: Registry | None = None,
         scope: str | None = None,
-        locations: Sequence[str] = [],  # the reference's default, copied below
+        locations: Sequence[str] = [],  # MMEngine has this mutable default; it is safe because it is copied below.
     ) -> None:
         self._name = name
         self._module_dict: dict[str, Any] = {}
@@ -93,15 +93,15 @@ class Registry:
 
     @staticmethod
     def infer_scope() -> str:
-        """The top-level package of the module that calls, seen from outside of this package."""
-        frame: Any = inspect.currentframe()  # inspect.stack() reads source files, 1000 times slower
+        """Returns the top-level package of the code that called this package, such as ``"mmdet"``."""
+        frame: Any = inspect.currentframe()  # inspect.stack() reads source files and takes 1000 times as long.
         while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("eng.registry."):
             frame = frame.f_back
         return str(frame.f_globals.get("__name__", "__main__")).split(".")[0]
 
     @staticmethod
     def split_scope_key(key: str) -> tuple[str | None, str]:
-        """``"scope.Name"`` as ``("scope", "Name")``, ``"Name"`` as ``(None, "Name")``.
+        """Splits ``"scope.Name"`` into ``("scope", "Name")``, and ``"Name"`` into ``(None, "Name")``.
 
         Examples:
             >>> Registry.split_scope_key("mmdet.ResNet")
@@ -112,27 +112,27 @@ class Registry:
 
     @property
     def name(self) -> str:
-        """What the registry holds."""
+        """What the registry contains, such as ``"model"``."""
         return self._name
 
     @property
     def scope(self) -> str:
-        """The registry's place in its tree."""
+        """Name of the library that owns the registry, such as ``"mmdet"``; the prefix in ``mmdet.Name``."""
         return self._scope
 
     @property
     def module_dict(self) -> dict[str, Any]:
-        """What is registered here, by name."""
+        """The classes and functions registered in this registry, by name, without those of its parents."""
         return self._module_dict
 
     @property
     def children(self) -> dict[str, Registry]:
-        """The registries below this one, by scope."""
+        """The child registries by scope."""
         return self._children
 
     @property
     def locations(self) -> tuple[str, ...]:
-        """Modules that are imported on the first look-up of a name that is not there yet."""
+        """Modules that register classes here; they are imported when an unknown name is looked up first."""
         return tuple(self._locations)
 
     @property
@@ -142,30 +142,28 @@ class Registry:
         return topmost
 
     def add_synonym(self, scope: str) -> None:
-        """Lets `scope` stand for this registry's own scope in names, ``_scope_`` and the default scope."""
+        """Adds a second name for this registry's scope, valid in names, in ``_scope_`` and as the default scope."""
         self._synonyms |= {_checked_scope(scope)}
 
     def remove_synonym(self, scope: str) -> None:
-        """Undoes `add_synonym`; the registry's own scope stays."""
+        """Removes a name that `add_synonym` added; the registry's own scope cannot be removed."""
         self._synonyms -= {scope} - {self._scope}
 
     def answers_to(self, scope: str) -> bool:
         """Whether `scope` is this registry's scope or one of its synonyms."""
         return scope in self._synonyms
 
-    # Registering
-
     def register_module(self, name: str | Sequence[str] | None = None, force: bool = False, module: Any = None) -> Any:
-        """Registers a class or function: as a decorator, or at once where `module` is given.
+        """Registers a class or function, either passed as `module` or decorated.
 
         Args:
-            name: one name or several; None takes the name of the class or function.
-            force: replace what has the name already.
-            module: the class or function; None makes this a decorator.
+            name: one name or several; None uses the name of the class or function.
+            force: replaces a class or function that is already registered under the name.
+            module: the class or function; None returns a decorator.
 
         Raises:
-            TypeError: `force` is no bool, `name` no name, or what is registered cannot be called.
-            DuplicateNameError: the name is taken (a KeyError).
+            TypeError: `force` is not a bool, `name` is neither a string nor strings, or `module` is not callable.
+            DuplicateNameError: the name is already registered (a KeyError).
 
         Examples:
             >>> TOOLS = Registry("tool", scope="example")
@@ -209,13 +207,13 @@ class Registry:
             self._module_dict[name] = module
 
     def register_fallback(self, name: str, module: Any) -> None:
-        """Registers under a name that gives way to whoever registers it, before or after; the log says so at level INFO.
+        """Registers a class or function with low priority: any other registration of the name replaces it.
 
-        For what a package finds elsewhere and offers under its name there, as all of ``torch.optim``: a user's own class
-        of that name must neither be hidden nor stop an import.
+        eng uses this for classes of other packages, such as all of ``torch.optim``. A user's own class with the same
+        name is used instead, and registering it raises no error; the replacement is logged at level INFO.
 
         Args:
-            name: under which it is found.
+            name: the name to register.
             module: the class or function.
 
         Examples:
@@ -236,22 +234,22 @@ class Registry:
             )
 
     def register_absent(self, names: Iterable[str], package: str) -> None:
-        """Notes names that a package would bring which is not installed: the error for one of them says how to install it.
+        """Declares names that a package would register if it were installed.
+
+        The error for such a name then says which package to install.
 
         Args:
-            names: as they would be registered; a name that is noted already keeps its package.
-            package: as pip knows it.
+            names: the names that would be registered; a name that was already declared keeps its package.
+            package: name of the package for ``pip install``.
         """
         for name in names:
             self._package_of.setdefault(name, package)
 
-    # Looking up
-
     def get(self, key: str) -> Any:
-        """The class or function called `key`, or None.
+        """Returns the class or function registered as `key`, or None.
 
-        Looks here, then in the parents; ``"scope.Name"`` in the registry of that scope; last, a dotted path is
-        imported as it stands.
+        ``"Name"`` is looked up in this registry, then in its parents; ``"scope.Name"`` in the registry of that scope.
+        If neither finds it, a dotted path is imported.
 
         Args:
             key: ``"Name"``, ``"scope.Name"`` or a dotted path.
@@ -259,7 +257,7 @@ class Registry:
         Raises:
             TypeError: `key` is not a string.
             EmptyNameError: `key` is empty, or ends with a dot (a KeyError and a RuntimeError).
-            ImportError: a location fails to import, with its own traceback.
+            ImportError: a module of `locations` exists, but its import fails.
 
         Examples:
             >>> Registry("any", scope="example").get("math.hypot")(3, 4)
@@ -282,61 +280,62 @@ class Registry:
             registry = self.of_scope(scope)
             module = None if registry is None else _find_below(registry, name)
         if module is None and scope is not None:
-            module = find_name(self, key)  # a registered name may hold a dot
+            module = find_name(self, key)  # A registered name may itself contain a dot.
         return vet(key, object_at(key), self) if module is None else module
 
     def import_from_location(self) -> None:
-        """Imports the modules of `locations`, once.
+        """Imports the modules of `locations`; later calls do nothing.
 
-        A location that does not exist is passed over with a warning: names that other locations bring are found. The error
-        about a name that nobody brings says which location is absent.
+        A module that does not exist is skipped with a warning, so that the other locations still register their names.
+        The error for an unknown name mentions the missing module.
 
         Raises:
-            ImportError: whatever a location raises, with its own traceback.
+            ImportError: a module of `locations` exists, but its import fails.
         """
         if self._imported:
             return
-        # No lock: importlib's own lock makes a second thread wait, and lets a location look names up itself.
+        # No lock is needed: importlib makes a second thread wait, and a location may look up names while it is imported.
         absent = {location for location in self._locations if not import_if_present(location)}
-        strangers = {location for location in absent if distribution_of(location) is None}
-        if strangers - self._absent:
-            _LOGGER.warning(
-                "%s: there is no module %s, which it names as a location", self._label(), _listed(strangers)
-            )
-        self._absent |= strangers
-        self._imported = absent == strangers
+        # A location of eng that is missing belongs to a package that is not installed, which is no mistake.
+        unknown = {location for location in absent if distribution_of(location) is None}
+        if unknown - self._absent:
+            _LOGGER.warning("%s: there is no module %s, which it names as a location", self._label(), _listed(unknown))
+        self._absent |= unknown
+        # While a package of eng is missing, later look-ups try again, as it may be installed in the meantime.
+        self._imported = absent == unknown
         if not self._locations:
             register_all_modules_of(self._scope)
 
     def absent_locations(self) -> list[str]:
-        """Modules among the `locations` that do not exist, of this registry and its parents."""
-        above = [] if self.parent is None else self.parent.absent_locations()
-        return sorted(self._absent.union(above))
+        """Returns the modules in `locations` of this registry and its parents that do not exist."""
+        of_parents = [] if self.parent is None else self.parent.absent_locations()
+        return sorted(self._absent.union(of_parents))
 
     def package_of_absent(self, name: str) -> str | None:
-        """The package that would bring a name and is not installed (:meth:`register_absent`); None where nobody said so."""
-        above = None if self.parent is None else self.parent.package_of_absent(name)
-        return self._package_of.get(name, above)
+        """Returns the package that :meth:`register_absent` declared for `name`, here or in a parent; None without one."""
+        of_parents = None if self.parent is None else self.parent.package_of_absent(name)
+        return self._package_of.get(name, of_parents)
 
     def missing_distributions(self) -> list[str]:
-        """Distributions of ours whose modules would register something here, and which are not installed."""
+        """Returns the packages of eng that are not installed and whose modules would register classes here."""
         self.import_from_location()
         absent = [location for location in self._locations if location not in sys.modules]
         return sorted({name for location in absent if (name := distribution_of(location))})
 
-    # Scopes
-
     def of_scope(self, scope: str) -> Registry | None:
-        """The registry of `scope` in this tree, after importing ``<scope>.registry`` if need be; None without one."""
+        """Returns the registry of `scope` in this tree, or None.
+
+        If the tree has no such scope yet, the module ``<scope>.registry`` is imported, which may add it.
+        """
         registry = self._children.get(scope)
-        if registry is None:  # an empty registry is false, so no `or`
+        if registry is None:  # `or` would be wrong here, because an empty registry is false.
             registry = find_scope(self.root, scope)
         if registry is None and import_registry_of(scope):
             registry = find_scope(self.root, scope)
         return registry
 
     def in_current_scope(self) -> Registry:
-        """The registry of the default scope in this tree; this one where there is none."""
+        """Returns the registry of the default scope in this tree; this registry if no default scope is set."""
         current = DefaultScope.get_current_instance()
         if current is None or current.scope_name in self._synonyms:
             return self
@@ -348,11 +347,11 @@ class Registry:
 
     @contextmanager
     def switch_scope_and_registry(self, scope: str | None) -> Iterator[Registry]:
-        """Makes `scope` the default scope for a block, and gives its registry of this tree.
+        """Makes `scope` the default scope inside a ``with`` block and yields the registry of that scope in this tree.
 
         Args:
-            scope: the scope; None keeps the current one. A scope without a registry in this tree is warned about,
-                and this registry serves instead.
+            scope: the scope; None keeps the current one. For a scope without a registry in this tree, a warning is
+                logged and this registry is yielded.
 
         Examples:
             >>> ROOT = Registry("any", scope="example")
@@ -365,11 +364,12 @@ class Registry:
             yield self.in_current_scope()
 
     def scopes(self) -> list[str]:
-        """The scopes of the whole tree, the root's first."""
+        """Returns the scopes of all registries in this tree, the root's first."""
         return [node.scope for node in tree_below(self.root)]
 
     def _warn_of_scope(self, scope: str) -> None:
-        if scope not in self._unknown_scopes:  # once per registry, not once per object
+        # Warn once per registry: a config with many mappings would repeat the same line for each of them.
+        if scope not in self._unknown_scopes:
             self._unknown_scopes.add(scope)
             _LOGGER.warning(
                 "no scope %r among the %s registries (there are %s): names are looked up in %s. "
@@ -379,10 +379,10 @@ class Registry:
 
     @contextmanager
     def isolated(self, *, empty: bool = False) -> Iterator[Registry]:
-        """Undoes at the end of a block what the block changed in this registry and in those below it, for tests.
+        """Undoes, at the end of a ``with`` block, all changes to this registry and its children. Meant for tests.
 
         Args:
-            empty: whether the block begins without names, children, synonyms and locations.
+            empty: whether the registry starts the block without names, children, synonyms and locations.
 
         Examples:
             >>> TOOLS = Registry("tool", scope="example")
@@ -403,19 +403,18 @@ class Registry:
             for node, attributes in zip(nodes, saved, strict=True):
                 vars(node).update(attributes)
 
-    # Building
-
     def build(self, cfg: Any, *args: Any, **kwargs: Any) -> Any:
-        """An object built from `cfg` by the registry's `build_func`.
+        """Builds an object from a config by calling the registry's `build_func`.
 
         Args:
-            cfg: a mapping whose ``type`` names the class or function (or is it), the other keys its arguments.
-            *args: for the build function.
-            **kwargs: for the build function, such as ``default_args``.
+            cfg: a mapping. ``type`` is the name of a class or function, or the class or function itself; the other keys
+                are its arguments.
+            *args: further arguments for the build function.
+            **kwargs: further arguments for the build function, such as ``default_args``.
 
         Raises:
-            UnknownTypeError: nobody registered the name (a KeyError).
-            Exception: whatever the constructor raises, with a note of the nodes around it.
+            UnknownTypeError: no class or function is registered under the name (a KeyError).
+            Exception: any exception of the constructor, with a note that names the config mappings around it.
 
         Examples:
             >>> from fractions import Fraction
@@ -459,7 +458,7 @@ def _check_names(name: object, registry: str) -> None:
 
 
 def _find_below(registry: Registry, name: str) -> Any:
-    """What `registry` calls `name`, in which further scopes may stand: ``"little_hound.Mark"``."""
+    """Looks up a name below `registry`; the name may contain scopes of children, such as ``"little_hound.Mark"``."""
     scope, dot, inner = name.partition(".")
     if dot and scope in registry.children:
         return _find_below(registry.children[scope], inner)
@@ -467,7 +466,7 @@ def _find_below(registry: Registry, name: str) -> Any:
 
 
 def _is_defined_again(registered: Any, module: Any) -> bool:
-    """Whether a cell of a notebook, or a line of a prompt, that defines the class was run once more."""
+    """Whether the same class of a notebook or an interactive session was defined once more, which is no conflict."""
     return (
         registered is not module
         and getattr(module, "__module__", None) == "__main__"

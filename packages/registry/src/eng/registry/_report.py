@@ -1,4 +1,4 @@
-"""What is registered, as tables and counts."""
+"""Counts and lists the classes that are registered in a tree of registries."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _FILE_NAME = "modules_statistic_results.json"
 
 
 def traverse_registry_tree(registry: Registry, verbose: bool = True) -> list[dict[str, Any]]:
-    """What each registry of a tree holds, from the root down.
+    """Lists what is registered in every registry of a tree, the root first.
 
     Args:
         registry: any registry of the tree.
-        verbose: also print a line for each registry.
+        verbose: whether to print a line for each registry as well.
 
     Returns:
-        for each registry a dict of ``num_modules``, ``scope``, and the names by the folder of their module.
+        For each registry a dict with ``num_modules``, ``scope``, and for each folder of modules the registered names.
     """
     counts = [_count(node) for node in tree_below(registry.root)]
     if verbose:
@@ -34,15 +34,15 @@ def traverse_registry_tree(registry: Registry, verbose: bool = True) -> list[dic
 
 
 def count_registered_modules(save_path: str | None = None, verbose: bool = True) -> dict[str, Any]:
-    """What all root registries and their children hold, after importing their locations.
+    """Imports the locations of all root registries, and lists what is registered in them and their children.
 
     Args:
         save_path: a folder for ``modules_statistic_results.json``; None saves nothing.
-        verbose: also print a line for each registry.
+        verbose: whether to print a line for each registry as well.
 
     Returns:
-        ``scan_date`` and ``registries``: for each root, by its name in `eng.registry`, the list of
-        `traverse_registry_tree`.
+        A dict with ``scan_date`` and ``registries``; the latter maps the name of each root registry in `eng.registry`
+        to the list that `traverse_registry_tree` returns.
 
     Raises:
         OSError: the file cannot be written.

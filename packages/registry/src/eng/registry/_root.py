@@ -1,4 +1,4 @@
-"""The root registries, one for each kind of part, and where eng keeps its own."""
+"""The root registries of eng, such as `MODELS` and `HOOKS`, to which libraries add child registries."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TASK_UTILS = Registry("task util", scope=SCOPE)
 
 OPTIMIZERS = Registry("optimizer", scope=SCOPE, locations=["eng.optim"])
 OPTIM_WRAPPERS = Registry("optim_wrapper", scope=SCOPE, locations=["eng.optim", "eng.runner"])
-OPTIM_WRAPPER = OPTIM_WRAPPERS  # the manual's name for it
+OPTIM_WRAPPER = OPTIM_WRAPPERS  # MMEngine's manual uses this second name.
 OPTIM_WRAPPER_CONSTRUCTORS = Registry("optimizer wrapper constructor", scope=SCOPE, locations=["eng.optim"])
 PARAM_SCHEDULERS = Registry(
     "parameter scheduler", build_func=build_scheduler_from_cfg, scope=SCOPE, locations=["eng.optim"]
@@ -50,10 +50,10 @@ ROOT_REGISTRIES: tuple[Registry, ...] = tuple(
 
 @contextmanager
 def isolated_registries(*, empty: bool = False) -> Iterator[None]:
-    """Undoes at the end of a block what the block changed in the root registries, all below them and the default scope.
+    """Undoes, at the end of a ``with`` block, all changes to the registries and to the default scope. Meant for tests.
 
     Args:
-        empty: whether the block begins with root registries that know nothing.
+        empty: whether the root registries start the block without any names and children.
 
     Examples:
         >>> with isolated_registries():
@@ -69,10 +69,10 @@ def isolated_registries(*, empty: bool = False) -> Iterator[None]:
 
 
 def add_scope_synonym(synonym: str) -> None:
-    """Lets `synonym` stand for the scope ``eng`` in every root registry.
+    """Adds a second name for the scope ``eng`` in every root registry, so that ``synonym.Name`` means ``eng.Name``.
 
     Args:
-        synonym: one word without dots; `eng.compat` adds ``mmengine``.
+        synonym: a name without dots; `eng.compat` adds ``mmengine``.
 
     Examples:
         >>> add_scope_synonym("foundation")
@@ -84,10 +84,10 @@ def add_scope_synonym(synonym: str) -> None:
 
 
 def remove_scope_synonym(synonym: str) -> None:
-    """Undoes `add_scope_synonym`.
+    """Removes a second name of the scope ``eng`` that `add_scope_synonym` added.
 
     Args:
-        synonym: that was added; one that was not is passed over.
+        synonym: the name to remove; a name that was not added is ignored.
 
     Examples:
         >>> add_scope_synonym("engine")

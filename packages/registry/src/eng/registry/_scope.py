@@ -1,4 +1,4 @@
-"""The scope in which names are looked up first: the current one of this context, else the process's latest."""
+"""`DefaultScope`, the scope in which registries look up names first."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _SERIAL = itertools.count()
 
 
 class DefaultScope(ManagerMixin):
-    """The scope that registries search first.
+    """The scope in which registries look up names first, such as ``"mmdet"``.
 
-    Who creates a scope, or overwrites it for a block, does so for its own context (thread or task); other threads
-    that set none see the one created last in the process.
+    Setting the default scope affects only the current thread or asyncio task. A thread that never set a scope uses the
+    one created last in the process.
 
     Args:
-        name: of the instance, usually the name of the experiment.
+        name: name of the instance, usually the name of the experiment.
         scope_name: the scope, such as ``"mmdet"``.
 
     Raises:
@@ -46,12 +46,12 @@ class DefaultScope(ManagerMixin):
 
     @property
     def scope_name(self) -> str:
-        """The scope's name."""
+        """Name of the scope, such as ``"mmdet"``."""
         return self._scope_name
 
     @classmethod
     def get_instance(cls, name: str, **kwargs: Any) -> DefaultScope:
-        """The scope called `name`; one that is created now becomes the current one of this context."""
+        """Returns the instance with this name. A new one becomes the current scope of this thread or task."""
         with cls._instance_lock:
             is_new = name not in cls._instance_dict
             instance = super().get_instance(name, **kwargs)
@@ -61,7 +61,7 @@ class DefaultScope(ManagerMixin):
 
     @classmethod
     def get_current_instance(cls) -> DefaultScope | None:  # type: ignore[override]  # no scope is a valid state
-        """The scope of this context, else the one created last in the process, else None."""
+        """Returns the scope of this thread or task, else the one created last in the process, else None."""
         try:
             return _CURRENT.get()
         except LookupError:
@@ -70,7 +70,7 @@ class DefaultScope(ManagerMixin):
     @classmethod
     @contextmanager
     def isolated(cls) -> Iterator[None]:
-        """A block that begins without any scope, and whose scopes are forgotten at its end, for tests."""
+        """Starts a ``with`` block without any scope and restores the earlier scopes at its end. Meant for tests."""
         before = cls._instance_dict
         cls._instance_dict = type(before)()
         token = _CURRENT.set(None)
@@ -82,7 +82,7 @@ class DefaultScope(ManagerMixin):
 
     @classmethod
     def reset(cls) -> None:
-        """Forgets all scopes: no scope is current, in this context and in others that set none."""
+        """Deletes all scopes, so that no scope is current in this thread and in threads that never set one."""
         with cls._instance_lock:
             cls._instance_dict.clear()
             _CURRENT.set(None)
@@ -90,7 +90,7 @@ class DefaultScope(ManagerMixin):
     @classmethod
     @contextmanager
     def overwrite_default_scope(cls, scope_name: str | None) -> Iterator[None]:
-        """Makes `scope_name` the current scope of this context for a block; None changes nothing."""
+        """Makes `scope_name` the current scope of this thread or task inside a ``with`` block; None changes nothing."""
         if scope_name is None:
             yield
             return
@@ -102,7 +102,7 @@ class DefaultScope(ManagerMixin):
 
 
 def init_default_scope(scope: str) -> None:
-    """Makes `scope` the current scope of this context, creating it if need be.
+    """Makes `scope` the current scope of this thread or task.
 
     Args:
         scope: name of the scope, such as ``"mmdet"``.

@@ -1,4 +1,4 @@
-"""Which arguments a class or function takes, also those that it hands on to its bases."""
+"""Finds the arguments that a class or function accepts, including those it passes on to base classes by `**kwargs`."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from functools import lru_cache
 from typing import Any, get_type_hints
 
 _EMPTY = inspect.Parameter.empty
-# Their `**kwargs` exist to be refused.
+# Constructors of these classes declare `**kwargs` only to reject unknown arguments.
 _TAKES_NOTHING = {("torch.nn.modules.module", "Module"), ("builtins", "object")}
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """Arguments by keyword.
+    """The keyword arguments that a class or function accepts.
 
     Attributes:
-        names: every argument that may be given.
-        required: those without a default.
-        hints: annotations, where they can be resolved.
-        takes_any: other names may be given too.
-        positional: those that may also be given by position, in their order.
-        is_exact: the call is certain to refuse every other name. A decorator or a metaclass may take more.
+        names: the names of all known arguments.
+        required: names of the arguments without a default.
+        hints: type annotations by argument, as far as they can be resolved.
+        takes_any: whether other names are accepted too, by ``**kwargs``.
+        positional: names of the arguments that can also be passed by position, in order.
+        is_exact: whether the call certainly rejects every other name. False for example with a decorator or a
+            metaclass, which may accept more.
     """
 
     names: frozenset[str]
@@ -41,74 +42,79 @@ NOTHING_KNOWN = Parameters(frozenset(), takes_any=True, is_exact=False)
 
 @lru_cache(maxsize=4096)
 def parameters_of(factory: Callable[..., Any]) -> Parameters:
-    """What may be given to `factory`; `NOTHING_KNOWN` where it does not tell."""
+    """Returns the arguments that a class or function accepts; `NOTHING_KNOWN` if its signature cannot be read."""
     if not isinstance(factory, type):
-        return _of_function(factory, skip_first=False)
-    if type(factory).__call__ is not type.__call__:
+        return _parameters_of_function(factory, skip_first=False)
+    if type(factory).__call__ is not type.__call__:  # The metaclass may accept any arguments.
         return NOTHING_KNOWN
-    parameters = _of_class(factory, factory.__mro__)
-    if _may_give_another(factory):
+    parameters = _parameters_of_class(factory, factory.__mro__)
+    if _may_return_other_class(factory):
         return replace(parameters, is_exact=False)
     return parameters
 
 
-def _may_give_another(cls: type) -> bool:
-    """Whether ``__new__`` may give an object of another class, whose ``__init__`` is never called."""
-    makers = [
-        owner
-        for owner in cls.__mro__
-        if owner is not object and ("__new__" in vars(owner) or "__init__" in vars(owner))
-    ]
-    has_both = any("__init__" in vars(owner) for owner in makers)
-    return has_both and any("__new__" in vars(owner) for owner in makers if owner.__module__ != "typing")
+def _may_return_other_class(cls: type) -> bool:
+    """Whether the ``__new__`` of a class may return an object of another class, so that ``__init__`` is not called."""
+    bases = [owner for owner in cls.__mro__ if owner is not object]
+    has_init = any("__init__" in vars(owner) for owner in bases)
+    has_new = any("__new__" in vars(owner) for owner in bases if owner.__module__ != "typing")
+    return has_init and has_new
 
 
-def _of_class(cls: type, mro: tuple[type, ...]) -> Parameters:
-    """The parameters of the first ``__init__`` (or ``__new__``) in `mro`, and of those it hands ``**kwargs`` on to."""
+def _parameters_of_class(cls: type, mro: tuple[type, ...]) -> Parameters:
+    """Returns the arguments that the first constructor in `mro` accepts.
+
+    If it passes ``**kwargs`` on to the constructors of base classes, their arguments are included.
+    """
     for index, owner in enumerate(mro):
         if (owner.__module__, owner.__qualname__) in _TAKES_NOTHING:
             return Parameters(frozenset())
-        maker = vars(owner).get("__init__") or _new_of(owner)
-        if maker is None:
+        constructor = vars(owner).get("__init__") or _new_of(owner)
+        if constructor is None:
             continue
-        parameters = _of_function(maker, skip_first=True)
+        parameters = _parameters_of_function(constructor, skip_first=True)
         if parameters.takes_any:
-            return _with_bases(parameters, maker, cls, mro[index + 1 :])
+            return _add_parameters_of_bases(parameters, constructor, cls, mro[index + 1 :])
         return parameters
     return NOTHING_KNOWN
 
 
 def _new_of(owner: type) -> Any:
     new = vars(owner).get("__new__")
-    # Generic's __new__ of old Pythons and of Protocol says nothing.
+    # `__new__` of typing.Generic and typing.Protocol accepts any arguments and says nothing about the class.
     if owner.__module__ == "typing":
         return None
     return getattr(new, "__func__", new)
 
 
-def _with_bases(parameters: Parameters, maker: Any, cls: type, bases: tuple[type, ...]) -> Parameters:
-    handing_on = _follow_kwargs(maker)
-    if handing_on is None:
+def _add_parameters_of_bases(
+    parameters: Parameters, constructor: Any, cls: type, bases: tuple[type, ...]
+) -> Parameters:
+    """Adds the arguments that a constructor accepts by ``**kwargs`` and passes on to the constructors of `bases`."""
+    kwargs_use = _follow_kwargs(constructor)
+    if kwargs_use is None:
         return parameters
-    if not handing_on.to_super:  # further names are swallowed
-        return replace(parameters, names=parameters.names | handing_on.read)
-    above = _of_class(cls, bases)
-    is_exact = above.is_exact and not hasattr(maker, "__wrapped__")
-    inherited = above.names - handing_on.fixed - set(above.positional[: handing_on.num_by_position])
+    if not kwargs_use.to_super:  # The constructor accepts any other name and ignores it.
+        return replace(parameters, names=parameters.names | kwargs_use.read)
+    of_base = _parameters_of_class(cls, bases)
+    # The constructor passes some arguments of the base class itself; the caller cannot set those.
+    inherited = of_base.names - kwargs_use.fixed - set(of_base.positional[: kwargs_use.num_by_position])
+    inherited_required = (name for name in of_base.required if name in inherited - parameters.names)
+    inherited_hints = {name: hint for name, hint in of_base.hints.items() if name in inherited}
     return Parameters(
-        parameters.names | handing_on.read | inherited,
-        (*parameters.required, *(name for name in above.required if name in inherited - parameters.names)),
-        {**{name: hint for name, hint in above.hints.items() if name in inherited}, **parameters.hints},
-        above.takes_any,
-        parameters.positional,
-        is_exact,
+        names=parameters.names | kwargs_use.read | inherited,
+        required=(*parameters.required, *inherited_required),
+        hints={**inherited_hints, **parameters.hints},
+        takes_any=of_base.takes_any,
+        positional=parameters.positional,
+        is_exact=of_base.is_exact and not hasattr(constructor, "__wrapped__"),
     )
 
 
-def _of_function(function: Callable[..., Any], *, skip_first: bool) -> Parameters:
+def _parameters_of_function(function: Callable[..., Any], *, skip_first: bool) -> Parameters:
     try:
         parameters = list(inspect.signature(function).parameters.values())[1 if skip_first else 0 :]
-    except (ValueError, TypeError):  # a builtin that does not tell
+    except (ValueError, TypeError):  # Some functions written in C have no signature.
         return NOTHING_KNOWN
     named = [
         parameter
@@ -128,7 +134,7 @@ def _of_function(function: Callable[..., Any], *, skip_first: bool) -> Parameter
 def _hints(function: Callable[..., Any], named: list[inspect.Parameter]) -> dict[str, Any]:
     try:
         resolved = get_type_hints(function)
-    except Exception:  # noqa: BLE001  # annotations may name what only a type checker imports
+    except Exception:  # noqa: BLE001  # Annotations may use names that are imported only for type checkers.
         resolved = {
             parameter.name: parameter.annotation for parameter in named if not isinstance(parameter.annotation, str)
         }
@@ -155,8 +161,15 @@ def _can_or(hint: Any) -> bool:
 
 
 @dataclass(frozen=True)
-class _HandingOn:
-    """What an ``__init__`` does with its ``**kwargs``: names it reads itself, and arguments it gives to super() itself."""
+class _KwargsUse:
+    """How a constructor uses its ``**kwargs``.
+
+    Attributes:
+        to_super: whether it passes them on to ``super().__init__``.
+        read: names that it reads from them, as by ``kwargs.pop("x")``.
+        fixed: keyword arguments that it passes to ``super().__init__`` itself.
+        num_by_position: number of positional arguments that it passes to ``super().__init__`` itself.
+    """
 
     to_super: bool
     read: frozenset[str]
@@ -164,10 +177,10 @@ class _HandingOn:
     num_by_position: int
 
 
-def _follow_kwargs(maker: Any) -> _HandingOn | None:
-    """What happens to ``**kwargs``; None where the source does not tell."""
+def _follow_kwargs(constructor: Any) -> _KwargsUse | None:
+    """Finds out from the source code how a constructor uses its ``**kwargs``; None if that cannot be determined."""
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(maker))).body[0]
+        tree = ast.parse(textwrap.dedent(inspect.getsource(constructor))).body[0]
     except (OSError, TypeError, SyntaxError, IndexError):
         return None
     if not isinstance(tree, ast.FunctionDef) or tree.args.kwarg is None:
@@ -176,13 +189,14 @@ def _follow_kwargs(maker: Any) -> _HandingOn | None:
     uses = sum(isinstance(node, ast.Name) and node.id == name for node in ast.walk(tree))
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _spreads(node, name)]
     read = [key for node in ast.walk(tree) if (key := _key_read(node, name)) is not None]
-    owner = maker.__qualname__.rpartition(".")[0].rpartition(".")[2]
+    owner = constructor.__qualname__.rpartition(".")[0].rpartition(".")[2]
     to_super = [call for call in calls if _is_super_init(call, owner)]
+    # Any other use, such as `f(kwargs)`, could read any name.
     if uses != len(to_super) + len(read) or len(to_super) > 1:
         return None
     fixed = {keyword.arg for call in to_super for keyword in call.keywords if keyword.arg}
     by_position = [argument for call in to_super for argument in call.args if not isinstance(argument, ast.Starred)]
-    return _HandingOn(bool(to_super), frozenset(read), frozenset(fixed), len(by_position))
+    return _KwargsUse(bool(to_super), frozenset(read), frozenset(fixed), len(by_position))
 
 
 def _spreads(call: ast.Call, name: str) -> bool:
@@ -202,7 +216,7 @@ def _is_super_init(call: ast.Call, owner: str) -> bool:
 
 
 def _starts_at(call: ast.expr, owner: str) -> bool:
-    """Whether ``super()`` begins behind the class that is called `owner`; ``super(Parent, self)`` leaves classes out."""
+    """Whether ``super()`` calls the next class after `owner`; ``super(Parent, self)`` of another class skips some."""
     arguments = []
     if isinstance(call, ast.Call):
         arguments = call.args
@@ -210,12 +224,14 @@ def _starts_at(call: ast.expr, owner: str) -> bool:
 
 
 def _key_read(node: ast.AST, name: str) -> str | None:
-    """``x`` of ``kwargs.pop("x")``, ``kwargs.get("x")``, ``kwargs.setdefault("x")``, ``kwargs["x"]``, ``"x" in kwargs``."""
+    """Returns the key that an expression reads from the ``**kwargs`` called `name`, else None.
+
+    Recognized are ``kwargs.pop("x")``, ``kwargs.get("x")``, ``kwargs.setdefault("x")``, ``kwargs["x"]`` and
+    ``"x" in kwargs``.
+    """
     key: ast.expr | None = None
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
-        is_read = node.func.attr in ("pop", "get", "setdefault") and _is_name(node.func.value, name)
-        key = None
-        if is_read:
+        if node.func.attr in ("pop", "get", "setdefault") and _is_name(node.func.value, name):
             key = node.args[0]
     elif isinstance(node, ast.Subscript) and _is_name(node.value, name):
         key = node.slice

@@ -1,4 +1,4 @@
-"""One registry as a table."""
+"""Formats the contents of one registry as a table for ``print``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def table_of(name: str, modules: Mapping[str, Any]) -> str:
-    """A table of the names and objects of one registry."""
+    """Formats the names of a registry and the classes behind them as a text table."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table

@@ -1,4 +1,4 @@
-"""Walking a tree of registries by its public links: up the parents, down the children."""
+"""Walks a tree of registries: from a registry up to the root, or down to all children."""
 
 from __future__ import annotations
 
@@ -9,41 +9,41 @@ N = TypeVar("N", bound="RegistryNode")
 
 
 class RegistryNode(Protocol):
-    """What a registry shows of itself and of its neighbours in the tree."""
+    """The attributes of `Registry` that the functions of this module need."""
 
     @property
     def name(self) -> str:
-        """What it registers, such as ``model``."""
+        """What the registry contains, such as ``"model"``."""
 
     @property
     def scope(self) -> str:
-        """The library it belongs to."""
+        """Name of the library that owns the registry."""
 
     @property
     def module_dict(self) -> dict[str, Any]:
-        """Registered objects by name."""
+        """The registered classes and functions by name."""
 
     @property
     def parent(self: N) -> N | None:
-        """The registry above; None at the root."""
+        """The parent registry; None for the root."""
 
     @property
     def children(self: N) -> Mapping[str, N]:
-        """Registries below by scope."""
+        """The child registries by scope."""
 
     @property
     def root(self: N) -> N:
-        """The topmost registry."""
+        """The topmost registry of the tree."""
 
     def answers_to(self, scope: str) -> bool:
-        """Whether `scope` is its scope, or another name of it."""
+        """Whether `scope` is the registry's scope, or a synonym of it."""
 
     def import_from_location(self) -> None:
         """Imports the modules that register their classes here."""
 
 
 def line_of(registry: N) -> Iterator[N]:
-    """`registry`, its parent, and so on to the root."""
+    """Yields `registry`, its parent, and all further ancestors up to the root."""
     node: N | None = registry
     while node is not None:
         yield node
@@ -51,19 +51,22 @@ def line_of(registry: N) -> Iterator[N]:
 
 
 def tree_below(registry: N) -> Iterator[N]:
-    """`registry` and all below it, parents before children."""
+    """Yields `registry` and all registries below it, parents before children."""
     yield registry
     for child in registry.children.values():
         yield from tree_below(child)
 
 
 def find_scope(registry: N, scope: str) -> N | None:
-    """The first registry at or below `registry` that answers to `scope`."""
+    """Returns the first registry, among `registry` and those below it, whose scope or synonym is `scope`."""
     return next((node for node in tree_below(registry) if node.answers_to(scope)), None)
 
 
 def find_name(registry: RegistryNode, name: str) -> Any:
-    """What `registry` or the nearest of its ancestors calls `name`, importing locations where it is not there."""
+    """Returns the class or function registered as `name` in `registry` or the nearest ancestor; None if there is none.
+
+    If a registry does not know the name, the modules of its locations are imported first.
+    """
     for node in line_of(registry):
         if name not in node.module_dict:
             node.import_from_location()

@@ -1,4 +1,4 @@
-"""Which objects a dotted path may lead to, while configs of others are built."""
+"""Restricts which objects a dotted path in an untrusted config can name."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _ACCEPTS: ContextVar[Callable[[Any], bool] | None] = ContextVar("eng_registry_ac
 
 @contextmanager
 def registered_only(accepts: Callable[[Any], bool] = lambda _: False) -> Iterator[None]:
-    """Within it, a dotted path such as ``"subprocess.Popen"`` leads to nothing that is not registered.
+    """Inside this ``with`` block, a dotted path such as ``"subprocess.Popen"`` is refused unless it is registered.
 
-    For a config whose author is not trusted, such as the one in a checkpoint: building calls what ``type`` names.
+    Use it to build an untrusted config, such as one stored in a checkpoint, because building calls what ``type`` names.
 
     Args:
-        accepts: whether an object may be used although it is not registered.
+        accepts: returns True for an object that may be used although it is not registered.
 
     Examples:
         >>> from eng.registry import Registry
@@ -39,10 +39,10 @@ def registered_only(accepts: Callable[[Any], bool] = lambda _: False) -> Iterato
 
 
 def vet(path: str, target: Any, registry: RegistryNode) -> Any:
-    """`target`, to which a dotted path led.
+    """Returns `target`, the object at a dotted path, if it may be used.
 
     Raises:
-        UntrustedTypeError: it is neither registered nor accepted, inside :func:`registered_only`.
+        UntrustedTypeError: inside :func:`registered_only`, the object is neither registered nor accepted.
     """
     accepts = _ACCEPTS.get()
     if accepts is None or target is None or _is_registered(target, registry.root) or accepts(target):

@@ -1,4 +1,4 @@
-"""What goes wrong between a name and an object, each with its data as attributes."""
+"""The exceptions of this package; their data are attributes."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ __all__ = ["BuildNode", "DuplicateNameError", "UnknownTypeError", "UntrustedType
 
 
 class UsageTypeError(TypeError, AssertionError):
-    """An argument of another type than the one that is asked for; MMEngine asserts it."""
+    """An argument has the wrong type. MMEngine raises AssertionError in this case, which is therefore a base class."""
 
 
 class UsageValueError(ValueError, AssertionError):
-    """An argument with a value that cannot work; MMEngine asserts it."""
+    """An argument has an invalid value. MMEngine raises AssertionError in this case, which is therefore a base class."""
 
 
 class UnknownTypeError(KeyError):
-    """A name that no searched registry knows.
+    """A name is not registered in any of the searched registries.
 
     Attributes:
-        name: the name as it was asked for, such as ``"mmdet.ResNet"``.
-        searched: the scopes that were searched, nearest first.
-        near: registered names that look alike, nearest first.
+        name: the name that was looked up, such as ``"mmdet.ResNet"``.
+        searched: the scopes that were searched, in order.
+        near: registered names with a similar spelling, the most similar first.
     """
 
     def __init__(
@@ -34,17 +34,17 @@ class UnknownTypeError(KeyError):
         self.searched = tuple(searched)
         self.near = tuple(near_names)
 
-    __str__ = Exception.__str__  # KeyError shows the repr of its argument
+    __str__ = Exception.__str__  # `KeyError.__str__` would put the message in quotes.
 
 
 class EmptyNameError(KeyError, RuntimeError):
-    """An empty text where a name is looked up; a RuntimeError in MMEngine."""
+    """The name to look up is empty. MMEngine raises RuntimeError in this case, which is therefore a base class."""
 
-    __str__ = Exception.__str__  # KeyError shows the repr of its argument
+    __str__ = Exception.__str__  # `KeyError.__str__` would put the message in quotes.
 
 
 class UntrustedTypeError(ValueError):
-    """A config whose author is not trusted names something that is not registered.
+    """An untrusted config names a class or function that is not registered.
 
     Attributes:
         name: the dotted path in the config.
@@ -56,20 +56,27 @@ class UntrustedTypeError(ValueError):
 
 
 class MissingTypeError(KeyError):
-    """A config without the key that says what to build."""
+    """A config has no key ``type``, so that it is unknown what to build."""
 
-    __str__ = Exception.__str__  # KeyError shows the repr of its argument
+    __str__ = Exception.__str__  # `KeyError.__str__` would put the message in quotes.
 
 
 class DuplicateNameError(KeyError):
-    """A name that is registered already, and `force` was not given."""
+    """A name is already registered, and ``force=True`` was not passed."""
 
-    __str__ = Exception.__str__  # KeyError shows the repr of its argument
+    __str__ = Exception.__str__  # `KeyError.__str__` would put the message in quotes.
 
 
 @dataclass
 class BuildNode:
-    """One step of a failed build: where it stands in the config, and what was called with what."""
+    """A config mapping whose build failed.
+
+    Attributes:
+        path: its keys from the root, such as ``"model.backbone"``.
+        call: the call that it describes, such as ``"ResNet(depth=50)"``.
+        where: file and line, such as ``"configs/a.py:12"``; None if unknown.
+        cfg: the mapping itself; None after pickling.
+    """
 
     path: str
     call: str
@@ -83,5 +90,5 @@ class BuildNode:
         return f"{location}{self.path} → {self.call}"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The config may hold anything; the words are enough for another process.
+        # The config may contain objects that cannot be pickled; the texts are enough for a message in another process.
         return BuildNode, (self.path, self.call, self.where)

@@ -1,4 +1,4 @@
-"""Proving a config before anything of it is built."""
+"""Checks a config for mistakes before any object of it is built."""
 
 from .findings import Finding, Kind
 from .schema import Node, Plain, Schema, Shape

@@ -1,4 +1,4 @@
-"""Whether a value from a config contradicts a plain annotation. What is not plain contradicts nothing."""
+"""Compares config values with type annotations of builtin types; other annotations are never contradicted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import types
 from collections.abc import Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
-# A config may spell a tuple as a list, a rate as 1, a flag as 0 or 1; strings are never taken for another thing.
+# Configs often contain a list for a tuple, 1 for 1.0, and 0 or 1 for a bool. A string is accepted only for str.
 _ACCEPTS: dict[Any, tuple[type, ...]] = {
     int: (int,),
     float: (int, float),
@@ -29,14 +29,14 @@ _PLAIN_VALUES = (int, float, complex, str, bytes, list, tuple, set, type(None), 
 
 
 def contradicts(value: Any, hint: Any) -> bool:
-    """Whether `value` cannot be meant by an argument annotated with `hint`.
+    """Whether a config value is certainly wrong for an argument with the annotation `hint`.
 
     Examples:
         >>> contradicts("12", int), contradicts(1, float), contradicts([1, 2], tuple[int, int])
         (True, False, False)
     """
     if not isinstance(value, _PLAIN_VALUES) or (isinstance(value, Mapping) and "type" in value):
-        return False  # an object, or a node that will be built into one
+        return False  # The value is an object, or a config mapping from which an object will be built.
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
         return all(contradicts(value, alternative) for alternative in get_args(hint))
@@ -45,7 +45,7 @@ def contradicts(value: Any, hint: Any) -> bool:
     if hint is bool and value in (0, 1):
         return False
     if hint is int and isinstance(value, float):
-        return not value.is_integer()  # 1e5 is how people write large counts, and a quotient is a float
+        return not value.is_integer()  # People write large counts as 1e5, and quotients are floats.
     expected: Any = origin or hint
     if hint is None:
         expected = type(None)
@@ -58,7 +58,7 @@ def contradicts(value: Any, hint: Any) -> bool:
 
 
 def spelled(hint: Any) -> str:
-    """The annotation in the words of its author."""
+    """Formats an annotation for messages, such as ``"int | None"``."""
     if get_origin(hint) in (Union, types.UnionType):
         return " | ".join(map(spelled, get_args(hint)))
     if hint is type(None):

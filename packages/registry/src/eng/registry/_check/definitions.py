@@ -1,4 +1,7 @@
-"""What the sources of libraries say of a name that no registry knows: a type may be registered when it is needed."""
+"""Searches the source code of libraries for a type that no registry knows.
+
+A library may register a type only when it is used, so a type that occurs in its code is not reported as unknown.
+"""
 
 from __future__ import annotations
 
@@ -27,19 +30,19 @@ MISSING = object()
 
 
 class Unloadable:
-    """Stands for a class that a module names and cannot load here."""
+    """Stands for a class that a module contains but cannot import here, for example because a package is missing."""
 
 
 @dataclass(frozen=True)
 class NamesInSource:
-    """Names in the code of one file; docstrings and comments, which name types of others, do not count.
+    """The names in the code of one file, without docstrings and comments, which mention types of other libraries.
 
     Attributes:
-        defined: names of classes and functions.
-        registered: names that a decorator or a call registers.
-        texts: names that stand in the code as a string.
-        keywords: names of arguments in calls and signatures: ``dict(GAN=...)`` may map a type.
-        in_any_case: the texts in lower case, where the code changes the case of some text.
+        defined: names of classes and functions that the file defines.
+        registered: names that a decorator or a call in the file registers.
+        texts: names that occur as a string.
+        keywords: names of arguments in calls and signatures, because ``dict(GAN=...)`` may map a name to a class.
+        in_any_case: `texts` in lower case if the code calls ``lower()`` or ``upper()``, else empty.
     """
 
     defined: frozenset[str]
@@ -51,7 +54,7 @@ class NamesInSource:
 
 @lru_cache(maxsize=1 << 12)
 def names_in(file: Path) -> NamesInSource:
-    """The names in a source file; none where the file cannot be read."""
+    """Returns the names in a source file; no names if the file cannot be read."""
     try:
         code = _PROSE.sub("", file.read_text(encoding="utf-8", errors="replace"))
     except OSError:
@@ -69,12 +72,12 @@ def names_in(file: Path) -> NamesInSource:
 
 
 def is_registered_in_source(name: str, packages: Iterable[str], *, in_new_files: bool = False) -> bool:
-    """Whether code of a library registers `name`, which it may do when the name is needed, or with a dependency.
+    """Whether the source code of a library registers `name`, even if it has not been registered yet.
 
     Args:
-        name: a type without its scope.
-        packages: of the library's own code, beside those that registered something.
-        in_new_files: whether only files of modules that are not imported yet count.
+        name: name of a type, without a scope.
+        packages: further packages to search, besides those that have registered something.
+        in_new_files: whether to search only files of modules that are not imported yet.
     """
     files = [file for file in files_of_libraries(packages) if name in words_of(file)]
     if in_new_files:
@@ -85,7 +88,7 @@ def is_registered_in_source(name: str, packages: Iterable[str], *, in_new_files:
 
 
 def is_in_source(name: str, packages: Iterable[str]) -> bool:
-    """Whether code of a library defines `name`, registers it or holds it as a string or keyword, with which it may choose."""
+    """Whether the source code of a library contains `name` as a definition, a registration, a string or a keyword."""
     sources = (names_in(file) for file in files_of_libraries(packages) if name in words_of(file))
     return any(
         name in group for names in sources for group in (names.registered, names.defined, names.texts, names.keywords)
@@ -93,15 +96,16 @@ def is_in_source(name: str, packages: Iterable[str]) -> bool:
 
 
 def is_in_code_of(name: str, builders: Iterable[Callable[..., Any]]) -> bool:
-    """Whether the files of `builders` and their bases hold `name` as a string, with which they may choose."""
+    """Whether the source files of classes or functions contain `name` as a string, to which they may compare a type."""
     sources = [names_in(file) for file in files_of(builders)]
     return any(name in names.texts or name.lower() in names.in_any_case for names in sources)
 
 
 def in_namespaces(name: str, builders: Iterable[Callable[..., Any]]) -> Iterator[Any]:
-    """What the code of `builders` may call `name`: an attribute of a module that it imports, an entry of a registry.
+    """Yields the objects that `name` may mean in the code of `builders`.
 
-    A wrapper of ``albumentations`` takes the classes of that package, and a library may have registries of other kinds.
+    These are attributes of modules that the code imports (a wrapper of ``albumentations`` looks up classes of that
+    package), and entries of the library's other registries.
     """
     names = {owner.__module__ for owner in owners_of(builders)}
     names.update(f"{module.partition('.')[0]}.registry" for module in tuple(names))
@@ -114,9 +118,10 @@ def in_namespaces(name: str, builders: Iterable[Callable[..., Any]]) -> Iterator
 
 
 def attribute_of(holder: Any, name: str) -> Any:
-    """The attribute; `MISSING` without it; `Unloadable` where the holder knows the name and raises another error.
+    """Returns an attribute of a module or class; `MISSING` if there is none.
 
-    A lazy module such as ``transformers`` names classes whose dependency is not installed.
+    Returns `Unloadable` if reading the attribute raises another error: a lazy module such as ``transformers`` contains
+    classes whose dependencies are not installed.
     """
     try:
         return getattr(holder, name)
@@ -127,7 +132,7 @@ def attribute_of(holder: Any, name: str) -> Any:
 
 
 def _entry_of(registry: Registry, name: str) -> Any:
-    """What a registry calls `name`; a location of it that cannot be imported is no fault of the name."""
+    """Returns the entry `name` of a registry; None if there is none or if a location of the registry cannot be imported."""
     with suppress(Exception):
         return registry.get(name)
     return None

@@ -1,4 +1,4 @@
-"""What a check found."""
+"""`Finding`, one mistake that a check of a config reports."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Kind = Literal[
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing in a config that would go wrong, or be passed over in silence.
+    """One mistake in a config: something that would raise an error during the run, or be ignored silently.
 
     Attributes:
-        kind: what sort of thing.
+        kind: category of the mistake.
         path: the keys that lead to it, such as ``"model.backbone.depht"``.
-        message: what is wrong and what to do, in one line.
-        where: ``"path/file.py:12"`` where the config knows it.
-        is_certain: False where the code of the parent might still put it right, such as by filling in an argument.
+        message: what is wrong and how to fix it, in one line.
+        where: file and line, such as ``"path/file.py:12"``; None if the config does not know them.
+        is_certain: False if code that builds the part may still correct it, such as by adding a missing argument.
     """
 
     kind: Kind
@@ -42,5 +42,5 @@ class Finding:
         return f"{location}{self.path}: {self.message}"
 
     def to_dict(self) -> dict[str, Any]:
-        """The finding as plain values, for JSON."""
+        """Returns the finding as a dict of plain values, for JSON."""
         return asdict(self)

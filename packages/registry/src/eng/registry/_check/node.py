@@ -1,4 +1,4 @@
-"""One node: does its type exist, and would the call succeed?"""
+"""Checks one config mapping with a ``type``: whether the type exists and accepts the arguments."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ RESERVED = frozenset(("type", "_scope_", "_delete_"))
 
 @dataclass(frozen=True)
 class Context:
-    """Where a node stands.
+    """The position of a mapping (a node) in a config, and what is known about the code that builds it.
 
     Attributes:
-        path: the keys that lead to it.
-        is_known: whether it is known who builds the node, and in which way; if not, a parent's code decides.
-        stops: whether a run builds the node at its start, so that a failure would stop it.
-        parents: the classes and functions of the nodes around it, outermost first.
-        group: the path of the argument of the nearest node with a type that it stands in.
-        is_named: whether the name of the argument says which registry the node is looked up in, whoever builds it.
+        path: the keys that lead to the node.
+        is_known: whether it is known how the node is built; False if code of the surrounding class decides.
+        stops: whether a run builds the node at its start, so that a mistake would stop the run.
+        parents: the classes and functions of the surrounding nodes, outermost first.
+        group: path of the argument that contains the node, in the nearest surrounding node with a type.
+        is_named: whether the name of the argument determines the registry in which the type is looked up.
     """
 
     path: str
@@ -56,17 +56,17 @@ class Context:
     is_named: bool = False
 
     def below(self, step: str) -> Context:
-        """The context of what stands under ``.key`` or ``[index]``, which the same code builds."""
+        """Returns the context of a value inside the node, at ``.key`` or ``[index]``."""
         return replace(self, path=self.path + step)
 
     @property
     def is_certain(self) -> bool:
-        """Whether what is wrong with the node is certain to stop a run."""
+        """Whether a mistake in the node certainly stops the run."""
         return self.is_known and self.stops
 
     @property
     def is_layer(self) -> bool:
-        """Whether a helper builds the node with arguments of its own, as for ``norm_cfg=dict(type='BN')``."""
+        """Whether the node is an argument such as ``norm_cfg=dict(type='BN')``, which a helper completes and builds."""
         key = self.path.rpartition(".")[2].partition("[")[0]
         return key.endswith(("_cfg", "_cfgs")) and key != "init_cfg" and "." in self.path
 
@@ -74,35 +74,37 @@ class Context:
 def resolve_or_find(
     node: Mapping[str, Any], shape: Node, context: Context
 ) -> tuple[Callable[..., Any] | None, list[Finding | Suspicion]]:
-    """What the node's type stands for, or what to say where it stands for nothing."""
+    """Looks up the type of a node; returns the class or function, or the findings if there is none."""
     type_or_name = node.get("type", shape.default_of(node))
     where = location_of(node, "type")
     if not isinstance(type_or_name, str) or type_or_name == "" or type_or_name.endswith("."):
         if callable(type_or_name):
             return type_or_name, []
         message = f"type must be a name, a class or a function, not {type_or_name!r}"
-        # Code that reads the node itself may choose by numbers, or by None.
+        # Code that builds the node itself may use numbers or None as types, so only a known builder gives a finding.
         finding = Finding("unknown-type", f"{context.path}.type", message, where, context.is_certain)
         return None, [finding] if context.is_known else []
-    registry = scoped(shape.registry)
+    registry = in_default_scope(shape.registry)
     if context.is_known:
         factory = registry.get(type_or_name)
     else:
         factory = _loaded(type_or_name, registry)
-    if factory is not None or "type" not in node:  # the default of a part that is not installed is nobody's fault
+    # A default type that is not installed is not a mistake in the config.
+    if factory is not None or "type" not in node:
         return factory, []
     unknown = _unknown_type(type_or_name, registry, context, where)
     return None, [] if unknown is None else [unknown]
 
 
 def _unknown_type(unknown_name: str, registry: Registry, context: Context, where: str | None) -> Finding | None:
-    """A finding about a type that no registry knows; None where the code of a library may know it."""
+    """Returns a finding about a type that no registry knows; None if the code of a library may still know it."""
     bare = unknown_name.rpartition(".")[2]
     packages = {str(getattr(parent, "__module__", "")).partition(".")[0] for parent in context.parents}
     candidates = near_names(unknown_name, registry)
     registers_itself = context.is_known and _is_registered_later(bare, registry, packages)
     if context.is_known:
-        # A type of the same name and of another kind explains the registration, unless its file was not imported.
+        # A registration in source code may belong to another registry that already has this name. It counts only if
+        # its file was not imported yet.
         may_come = registers_itself and (
             bare not in all_names() or is_registered_in_source(bare, packages, in_new_files=True)
         )
@@ -119,13 +121,16 @@ def _unknown_type(unknown_name: str, registry: Registry, context: Context, where
         problem, origin = f"no registry knows {unknown_name!r}", ""
         candidates = candidates or _near_anywhere(unknown_name, registry)
     message = "; ".join(filter(None, (problem, did_you_mean(candidates), origin)))
-    # Another version of a library, or its own installer, may bring a name that is near to none.
+    # A name that resembles no registered name may come from another version of a library, so it is not certainly wrong.
     is_certain = context.is_certain and not registers_itself and (bool(candidates) or registry.parent is None)
     return Finding("unknown-type", f"{context.path}.type", message, where, is_certain)
 
 
 def _is_known_to_code(unknown_name: str, context: Context, packages: set[str], *, has_near: bool) -> bool:
-    """Whether code that builds a node in its own way may know a type, as one that it registers, defines or compares with."""
+    """Whether the code that builds a node may know a type that no registry knows.
+
+    Such code may register the type, define it, or compare the name with a string.
+    """
     prefix, _, name = unknown_name.rpartition(".")
     package = prefix.partition(".")[0]
     is_scope = any(_has_scope(root, package) for root in ROOT_REGISTRIES)
@@ -136,7 +141,7 @@ def _is_known_to_code(unknown_name: str, context: Context, packages: set[str], *
         and not lacks_name
         and any(package in words_of(file) for file in files_of(context.parents))
     ):
-        return True  # ``timm.resnet50`` for a class that takes models of timm
+        return True  # For example ``timm.resnet50`` inside a class whose file mentions timm.
     imported = in_namespaces(name, context.parents)
     if not context.is_named:
         return any(True for _ in imported) or is_in_source(name, packages)
@@ -148,7 +153,10 @@ def _is_known_to_code(unknown_name: str, context: Context, packages: set[str], *
 
 
 def _lacks_name(path: str) -> bool:
-    """Whether a module or class on a dotted path lacks the next name; a package may stand for other names of its own."""
+    """Whether a dotted path certainly does not exist, because an imported module or class lacks the next name.
+
+    The first part alone may be a prefix that the library interprets itself, so there only a misspelling counts.
+    """
     package, *names = path.split(".")
     holder: Any = sys.modules.get(package)
     for index, name in enumerate(names if holder is not None else ()):
@@ -165,28 +173,33 @@ def _lacks_name(path: str) -> bool:
 
 
 def _is_registered_later(name: str, registry: Registry, packages: set[str]) -> bool:
-    """Whether code of a library may register a type when it is needed, or with a dependency.
+    """Whether source code of a library registers a type that is not registered yet.
 
-    A name that is registered in another scope of the tree already is out of reach in this one.
+    A name that is already registered in another scope of the tree does not count: it cannot be used without the scope.
     """
     is_elsewhere = any(name in node.module_dict for node in tree_below(registry.root))
     return not is_elsewhere and is_registered_in_source(name, packages)
 
 
 def _near_anywhere(name: str, registry: Registry) -> list[str]:
-    """Names near to `name` in the registries of other kinds, of which the code of a parent may choose one."""
-    registries = (scoped(root) for root in ROOT_REGISTRIES if root is not registry.root)
-    candidates = {candidate for registry_of_kind in registries for candidate in near_names(name, registry_of_kind)}
+    """Returns names similar to `name` in the other registries, because the builder may use any of them."""
+    candidates: set[str] = set()
+    for root in ROOT_REGISTRIES:
+        if root is not registry.root:
+            candidates.update(near_names(name, in_default_scope(root)))
     return sorted(candidates)[:3]
 
 
 def all_names() -> frozenset[str]:
-    """Every name in every registry."""
+    """Returns the names in all registries of all scopes."""
     return frozenset(name for root in ROOT_REGISTRIES for registry in tree_below(root) for name in registry.module_dict)
 
 
-def scoped(registry: Registry) -> Registry:
-    """The registry of the default scope, without a word about a scope that does not exist: that is a finding."""
+def in_default_scope(registry: Registry) -> Registry:
+    """Returns the registry of the default scope in the tree of `registry`; `registry` itself without one.
+
+    Unlike `Registry.in_current_scope` it logs no warning about an unknown scope, which the check reports as a finding.
+    """
     current = DefaultScope.get_current_instance()
     inner = None
     if current is not None:
@@ -197,7 +210,7 @@ def scoped(registry: Registry) -> Registry:
 
 
 def unknown_scope(scope: Any, path: str, node: Mapping[str, Any], key: str) -> Iterator[Finding]:
-    """A finding where no registry of any tree answers to `scope`; names are then looked up without it."""
+    """Yields a finding if no registry has the scope `scope`, which a run would ignore with a warning."""
     if (
         scope is None
         or scope == ""
@@ -219,7 +232,7 @@ def _has_scope(root: Registry, scope: str) -> bool:
 def check_call(
     factory: Callable[..., Any], node: Mapping[str, Any], shape: Node, context: Context, schema: Schema
 ) -> Iterator[Finding | Suspicion]:
-    """Unknown, contradicting and missing arguments of the call that the node stands for."""
+    """Checks the arguments of a node; yields findings for unknown, wrongly typed and missing arguments."""
     takes = parameters_of(factory)
     name = type_name(node.get("type", factory))
     is_ours = _is_ours(factory)
@@ -227,7 +240,7 @@ def check_call(
         if key in RESERVED or key in shape.extra or not isinstance(key, str):
             continue
         if key in takes.names:
-            # What other people's annotations say is often not what their code takes.
+            # Only annotations of eng are checked: those of other libraries often do not match what their code accepts.
             if is_ours and key in takes.hints and contradicts(value, takes.hints[key]):
                 message = (
                     f"{name} takes {spelled(takes.hints[key])} for {key!r}, not {type(value).__name__} {value!r:.60}"
@@ -258,7 +271,7 @@ def _unknown_argument(
     problem = f"{name} takes no argument {key!r}"
     where, path = location_of(node, key), f"{context.path}.{key}"
     if context.is_known and takes.is_exact:
-        # Without a near name it may be an argument of another version of the class, whose own error tells more.
+        # An argument that resembles no known one may belong to another version of the class, so it is not certain.
         is_certain = context.is_certain and (_is_ours(factory) or any(is_slip_of(key, known) for known in names))
         yield Finding("unknown-argument", path, f"{problem}{belongs_to or or_mean(key, names)}", where, is_certain)
     elif takes.is_exact and not context.is_layer:
@@ -266,7 +279,7 @@ def _unknown_argument(
         yield Suspicion(finding, key, names, context.parents, is_sure=True)
     else:
         finding = Finding("unknown-argument", path, problem, where, is_certain=False)
-        # What eng's own classes take beside their parameters, no code of another library reads.
+        # Extra keys of a class of eng are read only by the code of that class, not by other libraries.
         builders: tuple[Any, ...] = ()
         if _is_ours(factory):
             builders = (factory,)
@@ -274,7 +287,8 @@ def _unknown_argument(
 
 
 def _missing(takes: Parameters, node: Mapping[str, Any], shape: Node, context: Context, name: str) -> Iterator[Finding]:
-    if shape.registry.root is FUNCTIONS:  # a function of FUNCTIONS is called later, with the rest
+    # A function in FUNCTIONS is called later, when the caller passes the remaining arguments.
+    if shape.registry.root is FUNCTIONS:
         return
     for argument in takes.required:
         if argument not in node and argument not in shape.supplied:
@@ -286,11 +300,12 @@ def _missing(takes: Parameters, node: Mapping[str, Any], shape: Node, context: C
 
 
 def _place_for(key: str, node: Mapping[str, Any], shape: Node, schema: Schema) -> str | None:
-    """Where a key of another level belongs, in words."""
+    """Returns advice for a key that belongs one level further down or up in the config; None if it belongs nowhere."""
     for name, inner in node.items():
         if not isinstance(inner, Mapping) or "type" not in inner:
             continue
-        registry = scoped(schema.arguments[name].registry if name in schema.arguments else shape.registry)
+        inner_node = schema.arguments.get(name, shape)
+        registry = in_default_scope(inner_node.registry)
         if isinstance(inner["type"], str):
             factory = _loaded(inner["type"], registry)
         else:
@@ -301,11 +316,11 @@ def _place_for(key: str, node: Mapping[str, Any], shape: Node, schema: Schema) -
 
 
 def _loaded(name: str, registry: Registry) -> Any:
-    """What a nested node's type stands for, in its registry or in any other: the parent's code chooses.
+    """Looks up the type of a nested node in its registry, then in all others, since the builder may use any of them.
 
-    A module that fails to import is no fault of this node: only whoever builds the node knows which registry it needs.
+    A module that fails to import is ignored, because it is unknown whether the builder needs its registry.
     """
-    for candidate in (registry, *map(scoped, ROOT_REGISTRIES)):
+    for candidate in (registry, *map(in_default_scope, ROOT_REGISTRIES)):
         with suppress(Exception):
             factory = candidate.get(name)
             if factory is not None:

@@ -1,4 +1,4 @@
-"""Where a name that nobody registered might come from."""
+"""Guesses where an unregistered name is defined, to tell the user how to import it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ _WELL_KNOWN = ("torch.nn", "torch.optim", "torch.optim.lr_scheduler", "torch.uti
 
 
 def origin_of(name: str, registry: Registry, scopes: Iterable[str]) -> str | None:
-    """What would make `name` known, in words; None where nothing tells."""
+    """Returns advice on how to make an unregistered name available; None without a guess.
+
+    The name may be in a registry of another kind, in a source file that is not imported, or in a loaded library.
+    """
     bare = name.rpartition(".")[2]
     return _in_another_registry(bare, registry) or _in_a_source_file(bare, scopes) or _in_a_loaded_library(bare)
 
@@ -31,7 +34,7 @@ def _in_another_registry(name: str, registry: Registry) -> str | None:
 
 
 def _in_a_source_file(name: str, scopes: Iterable[str]) -> str | None:
-    """A module of the scopes' packages, or of the working directory, that defines the name; read, not imported."""
+    """Searches the packages of the scopes and the working directory for a file that defines `name`, without imports."""
     definition = re.compile(rf"^(?:class|def)\s+{re.escape(name)}\b", re.MULTILINE)
     files = itertools.chain(*map(_files_of_package, scopes), _files_here())
     for module, file in itertools.islice(files, _MOST_FILES):

@@ -1,4 +1,4 @@
-"""What a whole config may hold, as a value that whoever builds the config gives."""
+"""Describes what a config may contain; the package that builds the config provides such a description."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from .._registry import Registry
 
 @dataclass(frozen=True)
 class Node:
-    """A mapping with ``type``, or a list of such mappings, that is built by a registry.
+    """Describes a config value that a registry builds: a mapping with ``type``, or a list of such mappings.
 
     Attributes:
-        registry: in which ``type`` is looked up.
-        default: the type of a mapping without one, or how to choose it; None where nothing fills in a type.
-        extra: keys that whoever builds the node takes out before.
-        supplied: arguments that whoever builds the node adds.
-        children: arguments whose values have a shape, whatever the class of the node is.
-        needs_type: whether a mapping without ``type`` cannot be built.
-        levels_up: keys that are sometimes written here and belong further up, by the words that say where.
-        takes_data: whether a list of mappings without ``type`` may stand in its place, as the samples themselves.
+        registry: the registry in which ``type`` is looked up.
+        default: the type used for a mapping without ``type``, or a function that chooses it; None for no default.
+        extra: keys that the builder removes before it calls the class.
+        supplied: arguments that the builder adds.
+        children: descriptions of arguments that are the same for every class.
+        needs_type: whether a mapping without ``type`` is a mistake.
+        levels_up: keys that users write here by mistake and that belong further up, by the advice for the message.
+        takes_data: whether a list of mappings without ``type`` is allowed as data, such as the samples of a dataset.
     """
 
     registry: Registry
@@ -34,7 +34,7 @@ class Node:
     takes_data: bool = False
 
     def default_of(self, node: Mapping[str, Any]) -> str | None:
-        """The type of a mapping without one."""
+        """Returns the type that is used for a mapping without ``type``; None without a default."""
         if callable(self.default):
             return self.default(node)
         return self.default
@@ -42,18 +42,18 @@ class Node:
 
 @dataclass(frozen=True)
 class Plain:
-    """A mapping without ``type`` whose keys are fixed.
+    """Describes a config mapping without ``type`` that has fixed keys.
 
     Attributes:
-        noun: what the mapping is called in messages, such as ``"a dataloader"``; empty takes its key.
-        keys: the keys that have a meaning.
-        children: shapes of the values that have one.
-        required: keys without which nothing can be built.
-        is_strict: whether an unknown key makes the building fail; otherwise it has no effect.
-        is_open: whether code elsewhere may read further keys, so that only what no code mentions is unknown.
-        needs_near: of an open mapping, whether a key must be near a known one too.
-        others: the shape of the values under all other keys, which then are names that users choose.
-        is_single: whether a list is an object, such as a list of batches, and not several parts.
+        noun: name of the mapping in messages, such as ``"a dataloader"``; empty uses its key.
+        keys: the allowed keys.
+        children: descriptions of the values of some keys.
+        required: keys that must be present.
+        is_strict: whether an unknown key raises an error when the mapping is used; otherwise it is ignored.
+        is_open: whether other code may read further keys, so that a key is unknown only if no source file mentions it.
+        needs_near: for an open mapping, whether a key is reported only if it also resembles a known key.
+        others: description of the values under all other keys, which are names chosen by the user; None for none.
+        is_single: whether a list is one value, such as a list of batches, and not a list of such mappings.
     """
 
     noun: str = ""
@@ -67,22 +67,22 @@ class Plain:
     is_single: bool = False
 
 
-# A function chooses by the value, where a key may hold one of several shapes.
+# If a key can have values of several shapes, a function chooses the description from the value.
 Shape: TypeAlias = "Node | Plain | Callable[[Any], Node | Plain | None]"
 
 
 @dataclass(frozen=True)
 class Schema:
-    """The parts of a whole config.
+    """Describes a complete config, such as the config of a run.
 
     Attributes:
-        keys: keys with a meaning at the top; all others are variables of the user.
-        sections: the shape of what stands under some of them.
-        later: sections that a run does not build at its start, so that nothing in them stops it.
-        in_doubt: the sections of a config that other code than usual builds.
-        arguments: names of arguments that hold nodes, whatever takes them, with the registry of these nodes.
-        homes: keys that have an effect only inside of another key: the other key by name.
-        scope: the default scope of a config without one.
+        keys: the top-level keys with a meaning; all other keys are variables of the user.
+        sections: descriptions of the values of some top-level keys.
+        later: sections that a run does not build at its start, so that a mistake in them does not stop it.
+        in_doubt: returns the sections of a config that are built by code of a library instead of eng.
+        arguments: arguments that contain a config mapping in any class, such as ``norm_cfg``, with its description.
+        homes: keys that have an effect only inside another key -> that other key.
+        scope: default scope of a config that sets none.
     """
 
     keys: frozenset[str]

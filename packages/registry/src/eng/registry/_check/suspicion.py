@@ -1,4 +1,4 @@
-"""What looks wrong below code that nobody here wrote, until the words of that code are asked."""
+"""Suspected mistakes in parts that foreign code builds; a search of that code's identifiers decides about them."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from .words import Words, files_or_none_of, words_of, words_of_libraries
 
 @dataclass(frozen=True)
 class Suspicion:
-    """A finding that holds only if no code reads the identifier it is about.
+    """A possible mistake, which is reported only if no source file mentions the identifier in question.
 
     Attributes:
-        finding: what to report; its message gets the near names.
-        identifier: the key or the type in question.
-        names: what `identifier` may have been meant to be, where a signature or a registry tells.
-        builders: classes and functions that see the word before the part is built; where none of their files mentions
-            it, a slip of one of `names` is a finding although other code knows the word.
-        group: the mapping that the word belongs to, where nothing but the words of the code tells. A mapping with
-            several unread words is read by code that is not known here.
-        is_sure: whether an unread word is a finding without a near name too.
+        finding: the finding to report; suggestions are added to its message.
+        identifier: the key or type in question.
+        names: known names that `identifier` may be a misspelling of.
+        builders: classes and functions that read the key. If none of their files mentions the identifier, a misspelling
+            of one of `names` is reported even though other code contains the identifier.
+        group: path of the mapping with the identifier, if no signature says which keys are allowed. A mapping with
+            several keys that no code mentions is assumed to be read by code that cannot be searched.
+        is_sure: whether an identifier that no code mentions is reported even without a similar known name.
     """
 
     finding: Finding
@@ -35,12 +35,12 @@ class Suspicion:
     is_sure: bool = False
 
 
-def judged(items: list[Finding | Suspicion], packages: Iterable[str]) -> list[Finding]:
-    """The findings, and the suspicions that the words of the code confirm, in their order.
+def confirm(items: list[Finding | Suspicion], packages: Iterable[str]) -> list[Finding]:
+    """Returns the findings, and those suspicions that a search of the source code confirms, in their order.
 
     Args:
-        items: what the walk through a config saw.
-        packages: those that the config's types are from.
+        items: findings and suspicions from the walk through a config.
+        packages: the packages that define the types of the config.
     """
     suspicions = [item for item in items if isinstance(item, Suspicion)]
     if not suspicions:
@@ -84,5 +84,8 @@ def _with_near(finding: Finding, candidates: list[str]) -> Finding:
 
 
 def _nobody_reads(identifier: str, builders: tuple[Callable[..., Any], ...]) -> bool:
-    """Whether no file that defines a builder or a base of one mentions the word; False where a file cannot be read."""
+    """Whether no source file of the builders and their base classes contains the identifier.
+
+    Returns False if one of the files cannot be read.
+    """
     return all(file is not None and identifier not in words_of(file) for file in files_or_none_of(builders))

@@ -1,4 +1,4 @@
-"""The walk through a config: which shape each key has, and what its node lacks."""
+"""Walks through a config and checks every mapping in it against its description."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .._registry import Registry
 from .._scope import DefaultScope
 from .._signatures import parameters_of
 from .findings import Finding
-from .node import RESERVED, Context, all_names, check_call, resolve_or_find, scoped, unknown_scope
+from .node import RESERVED, Context, all_names, check_call, in_default_scope, resolve_or_find, unknown_scope
 from .schema import Node, Plain, Schema, Shape
-from .suspicion import Suspicion, judged
+from .suspicion import Suspicion, confirm
 
 Items: TypeAlias = Iterator["Finding | Suspicion"]
 _LONG = 10
@@ -23,23 +23,24 @@ _NO_SCHEMA = Schema(frozenset(), {})
 
 
 def check(cfg: Any, schema: Schema | Node | Registry | None = None) -> list[Finding]:
-    """What would go wrong when `cfg` is built, or be passed over in silence, without building any of it.
+    """Finds mistakes in a config without building any of it: errors that a run would raise, and keys it would ignore.
 
-    A finding is certain where building the part is certain to raise. Below a part that other code builds, only what
-    no code can read is a finding, and it is a hint.
+    A finding is certain if building the part certainly raises an error. In a part that foreign code builds, a key is
+    reported only if no source code mentions it, and only as a hint.
 
     Args:
-        cfg: a whole config; or, with a registry, one node (a mapping with ``type``) or a list of nodes.
-        schema: the parts of a whole config; keys that it does not name are variables of the user. Or the registry in
-            which the ``type`` of `cfg` is looked up, or a `Node` where whoever builds it adds arguments. None takes ``eng.runner.schema.SCHEMA``, the config of a run.
+        cfg: a complete config; or, if `schema` is a registry or `Node`, a mapping with ``type`` or a list of those.
+        schema: description of a complete config; keys that it does not contain are variables of the user. Or the
+            registry in which the ``type`` of `cfg` is looked up, or a `Node` if the builder adds arguments. None uses
+            ``eng.runner.schema.SCHEMA``, the description of the config of a run.
 
     Returns:
-        the findings, in the order of the config; an empty list for a config without any.
+        The findings in the order of the config; an empty list if there are none.
 
     Raises:
         TypeError: `cfg` is neither a mapping nor a list.
-        ImportError: a module that registers parts fails to import, with its own traceback; or `schema` is None and
-            eng-runner is not installed.
+        ImportError: the import of a module that registers classes fails; or `schema` is None and eng-runner is not
+            installed.
 
     Examples:
         >>> from eng.registry import Registry
@@ -60,9 +61,9 @@ def check(cfg: Any, schema: Schema | Node | Registry | None = None) -> list[Find
             node = Node(schema)
         context = Context(node.registry.name.replace(" ", "_"), is_known=True)
         walk = _Walk(_NO_SCHEMA)
-        return judged(list(walk.visit(cfg, node, context)), walk.packages)
+        return confirm(list(walk.visit(cfg, node, context)), walk.packages)
     if schema is None:
-        # A dotted path that is followed when it is needed: this package knows nothing of a run.
+        # `eng.runner` is imported by name and only here, because this package must not depend on eng-runner.
         schema = import_module("eng.runner.schema").SCHEMA
         assert isinstance(schema, Schema)
     if not isinstance(cfg, Mapping):
@@ -72,11 +73,11 @@ def check(cfg: Any, schema: Schema | Node | Registry | None = None) -> list[Find
     scope = cfg.get("default_scope") or schema.scope
     with DefaultScope.overwrite_default_scope(scope if isinstance(scope, str) else None):
         walk = _Walk(schema)
-        return judged(list(walk.config(cfg)), walk.packages)
+        return confirm(list(walk.config(cfg)), walk.packages)
 
 
 def _mapping_behind(cfg: Any) -> Mapping[str, Any]:
-    """The mapping of an object that only behaves like one, with its provenance where it has any."""
+    """Returns the mapping inside a `Config`, which knows files and lines; for other objects a dict of their items."""
     inner = getattr(cfg, "_cfg_dict", None)
     if isinstance(inner, Mapping):
         return inner
@@ -84,10 +85,10 @@ def _mapping_behind(cfg: Any) -> Mapping[str, Any]:
 
 
 class _Walk:
-    """One pass over a config.
+    """One check of a config.
 
     Attributes:
-        packages: those whose classes and functions the nodes stand for, registered or not.
+        packages: the packages that define the types in the config, collected on the way.
     """
 
     def __init__(self, schema: Schema) -> None:
@@ -95,7 +96,7 @@ class _Walk:
         self.packages: set[str] = set()
 
     def config(self, cfg: Mapping[str, Any]) -> Items:
-        """The whole config."""
+        """Checks a complete config."""
         yield from unknown_scope(cfg.get("default_scope"), "default_scope", cfg, "default_scope")
         in_doubt = self._schema.in_doubt(cfg)
         for key, value in cfg.items():
@@ -121,7 +122,7 @@ class _Walk:
             yield Finding("misplaced-key", key, message, where, is_certain=False)
 
     def visit(self, value: Any, shape: Shape | None, context: Context) -> Items:
-        """`value` as a part, a list of parts, or something else that is nothing to check."""
+        """Checks a value by its description: a mapping, or every item of a list. Other values are not checked."""
         if isinstance(value, (list, tuple)):
             if _is_one_object(value, shape):
                 return
@@ -148,7 +149,8 @@ class _Walk:
                 finding = Finding(
                     "unknown-key", child.path, f"{noun} has no key {key!r}{home}", location_of(value, key), certain
                 )
-                # "backed" is a word of many libraries; beside no "backend" it is a slip all the same.
+                # A misspelling such as "backed" may occur in the code of some library. It is reported nevertheless if
+                # the correct key "backend" is absent.
                 is_slip = any(name not in value and is_slip_of(str(key), name) for name in known)
                 if shape.is_open and (shape.needs_near or not is_slip):
                     yield Suspicion(finding, str(key), known, is_sure=not shape.needs_near)
@@ -198,7 +200,7 @@ class _Walk:
             yield from self._unread_keys(node, context)
 
     def _unread_keys(self, node: Mapping[str, Any], context: Context) -> Items:
-        """Keys of a mapping whose reader is not known."""
+        """Yields a suspicion for every key of a mapping if it is unknown which code reads the mapping."""
         for key in node:
             if isinstance(key, str) and key.isidentifier() and key not in RESERVED:
                 path, where = f"{context.path}.{key}", location_of(node, key)
@@ -206,7 +208,7 @@ class _Walk:
                 yield Suspicion(finding, key, group=context.group or context.path)
 
     def _arguments(self, node: Mapping[str, Any], shape: Node, context: Context, factory: Any) -> Items:
-        """The parts among the arguments of a node."""
+        """Checks the arguments of a node that are mappings or lists themselves."""
         is_ours = context.is_known and getattr(factory, "__module__", "").startswith("eng.")
         if factory is None:
             parents = context.parents
@@ -230,7 +232,7 @@ class _Walk:
 
 
 def _is_one_object(items: Sequence[Any], shape: Shape | None) -> bool:
-    """Whether a list is data, such as samples or batches, and not several parts."""
+    """Whether a list is one value, such as a list of samples, and not a list of config mappings to check one by one."""
     if isinstance(shape, Plain):
         return shape.is_single
     if isinstance(shape, Node) and shape.takes_data:
@@ -239,33 +241,37 @@ def _is_one_object(items: Sequence[Any], shape: Shape | None) -> bool:
 
 
 def _is_type(value: Any) -> bool:
-    """Whether a value can be meant as a type: a registered name, a class or a function."""
+    """Whether a value can be a ``type``: a registered name, a class or a function."""
     return callable(value) or (isinstance(value, str) and value in all_names())
 
 
 def _misspelt_type(node: Mapping[str, Any]) -> str | None:
-    """The key that is meant as ``type``, as its value is a registered name."""
+    """Returns the key of a mapping that is a misspelled ``type`` and whose value is a registered name, else None."""
     slips = (key for key in node if isinstance(key, str) and is_slip_of(key, "type") and isinstance(node[key], str))
     return next((key for key in slips if node[key] in all_names()), None)
 
 
 def _is_used_elsewhere(key: str, value: Any, cfg: Mapping[str, Any], candidates: list[str]) -> bool:
-    """Whether a variable of the user went into another part of the config, which is what variables are for.
+    """Whether an unknown top-level key is a variable of the user, because another part of the config has its value.
 
-    A section of equal content is another part only where the key that is near has a section itself: otherwise the
-    validation's dataloader would excuse a misspelt one for the test.
+    Args:
+        key: the top-level key.
+        value: its value.
+        cfg: the complete config.
+        candidates: known keys that are spelled like `key`. A section with the same value counts only if all of them
+            are present. Otherwise an equal ``val_dataloader`` would hide a misspelled ``test_dataloader``.
     """
     if not isinstance(value, (Mapping, list, tuple)) or not value:
         return False
     if any(len(section_key) >= _LONG and section_key not in cfg for section_key in candidates):
-        return False  # two long names that differ by a slip are no coincidence
+        return False  # A long name that differs from an absent known key by one typing error is a misspelling.
     others = [section for section_key, section in cfg.items() if section_key != key]
     below = (inner for section in others for _, inner in nodes_below(section))
     return any(inner == value for inner in below) or (set(candidates) <= set(cfg) and value in others)
 
 
 def _home_of(key: Any, node: Mapping[str, Any], shape: Plain) -> str | None:
-    """Where an argument of a neighbour belongs, in words."""
+    """Returns advice if a key is an argument of a nested mapping beside it, so that it belongs one level down."""
     for name, value in node.items():
         type_or_name = None
         if isinstance(value, Mapping):
@@ -274,7 +280,7 @@ def _home_of(key: Any, node: Mapping[str, Any], shape: Plain) -> str | None:
         if type_or_name is not None and isinstance(inner, Node):
             factory = type_or_name
             if isinstance(type_or_name, str) and type_or_name:
-                factory = scoped(inner.registry).get(type_or_name)
+                factory = in_default_scope(inner.registry).get(type_or_name)
             if callable(factory) and key in parameters_of(factory).names:
                 return f"; it is an argument of {name!r}, one level down"
     return None

@@ -1,4 +1,4 @@
-"""The words that a library's code uses: a key that no code mentions is read by nobody."""
+"""Collects the identifiers in the source code of libraries; no code can read a config key that no file contains."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from .._tree import tree_below
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DEFINITION = re.compile(r"^\s*(?:async\s+def|def|class)\s", re.MULTILINE)
-# Rooms of eng that read no keys of parts, and whose examples hold misspelt ones.
+# These folders of eng do not read config keys, but their docstrings contain misspelled ones as examples.
 _NO_READERS = ("registry", "config", "cli")
-# Large, and their signatures tell what they take.
+# These packages are too large to read, and the signatures of their classes list all arguments.
 _NOT_READ = frozenset(
     ("torch", "torchvision", "numpy", "builtins", "transformers", "cv2", "scipy", "sklearn", "__mp_main__")
 )
@@ -28,7 +28,7 @@ TORCH = frozenset(("torch", "torchvision", "builtins"))
 
 
 class Words:
-    """The words in the source files of some packages; a file is read when a word is not found in those before it.
+    """The identifiers in the source files of some packages; files are read one by one, only as far as needed.
 
     Args:
         packages: names of packages and modules.
@@ -39,7 +39,7 @@ class Words:
         self._seen: set[str] = set()
 
     def without(self, identifiers: Iterable[str]) -> set[str]:
-        """Those of `identifiers` that no file mentions."""
+        """Returns those of `identifiers` that no source file contains."""
         missing = set(identifiers) - self._seen
         while missing and (file := next(self._unread, None)) is not None:
             self._seen |= words_of(file)
@@ -47,8 +47,8 @@ class Words:
         return missing
 
     def slips_of(self, identifier: str) -> list[str]:
-        """Identifiers of which `identifier` may be a slip."""
-        self.without({""})  # reads all files
+        """Returns the identifiers in the source files that `identifier` may be a misspelling of."""
+        self.without({""})  # No file contains the empty string, so this reads all files.
         letters = set(identifier)
         same_length = (
             candidate for candidate in self._seen if abs(len(candidate) - len(identifier)) <= 1 and len(candidate) > 3
@@ -58,12 +58,12 @@ class Words:
 
 
 def words_of_libraries(others: Iterable[str] = ()) -> Words:
-    """The words of every package that registered something and of some others."""
+    """Returns the identifiers of all packages that registered something, and of the packages `others`."""
     return _words_of_packages(_packages_of_libraries(others))
 
 
 def files_of_libraries(others: Iterable[str] = ()) -> Iterator[Path]:
-    """The source files of every package that registered something and of some others."""
+    """Yields the source files of all packages that registered something, and of the packages `others`."""
     return (file for package in _packages_of_libraries(others) for file in _files_of(package))
 
 
@@ -81,9 +81,9 @@ def _words_of_packages(packages: tuple[str, ...]) -> Words:
 
 @lru_cache(maxsize=1 << 14)
 def words_of(file: Path) -> frozenset[str]:
-    """The words of a source file, in its code, strings and comments; none where it cannot be read, or defines nothing.
+    """Returns the identifiers in the code, strings and comments of a source file; none if it cannot be read.
 
-    A file that defines nothing may be the config itself, whose slips are no words of a library.
+    A file without classes and functions is skipped: it may be the checked config, with its misspelled keys.
     """
     try:
         text = file.read_text(encoding="utf-8", errors="replace")
@@ -95,7 +95,7 @@ def words_of(file: Path) -> frozenset[str]:
 
 
 def file_of(module: str) -> Path | None:
-    """The source file of a loaded module."""
+    """Returns the source file of an imported module; None if it has none or is not imported."""
     file = getattr(sys.modules.get(module), "__file__", None)
     if isinstance(file, str) and file.endswith(".py"):
         return Path(file)
@@ -103,24 +103,27 @@ def file_of(module: str) -> Path | None:
 
 
 def files_of(builders: Iterable[Callable[..., Any]]) -> list[Path]:
-    """The source files of classes and functions, and of the bases of the classes; those of torch are left out."""
+    """Returns the source files of classes, their base classes and functions, without the files of torch."""
     return [file for file in files_or_none_of(builders) if file is not None]
 
 
 def files_or_none_of(builders: Iterable[Callable[..., Any]]) -> Iterator[Path | None]:
-    """As `files_of`, with None for each module that has no source file."""
+    """Yields the source files of classes, their base classes and functions; None for a module without a file.
+
+    The files of torch are left out.
+    """
     modules = {owner.__module__ for owner in owners_of(builders)}
     return (file_of(module) for module in sorted(modules) if module.partition(".")[0] not in TORCH)
 
 
 def owners_of(builders: Iterable[Callable[..., Any]]) -> Iterator[Any]:
-    """The functions among `builders`, and the classes with their bases."""
+    """Yields the functions and classes in `builders`, and the base classes of these classes."""
     return (owner for builder in builders for owner in getattr(builder, "__mro__", (builder,)))
 
 
 @lru_cache(maxsize=64)
 def _files_of(package: str) -> tuple[Path, ...]:
-    """The source files of a package, those of loaded modules first; the file of a module that is no package."""
+    """Returns the source files of a package or module, those of imported modules first."""
     loaded = (file_of(name) for name in list(sys.modules) if name == package or name.startswith(f"{package}."))
     ordered = dict.fromkeys(file for file in loaded if file is not None and package != "eng" and not _is_test(file))
     if package == "__main__":
@@ -128,7 +131,7 @@ def _files_of(package: str) -> tuple[Path, ...]:
     else:
         spec = PathFinder.find_spec(package)
     for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
-        # Folders with a dot in front hold configs and tools, which are no code of the library.
+        # Folders such as `.mim` contain configs and tools, which are not code of the library.
         inside = (file for file in sorted(Path(folder).rglob("*.py")) if not _is_hidden(file, Path(folder)))
         ordered.update(dict.fromkeys(inside))
     return tuple(ordered)
@@ -141,5 +144,5 @@ def _is_hidden(file: Path, folder: Path) -> bool:
 
 
 def _is_test(file: Path) -> bool:
-    """Whether a file holds tests, which may spell names wrongly on purpose."""
+    """Whether a file contains tests; these misspell names on purpose, so they are not searched."""
     return file.name.startswith("test_") or file.name == "conftest.py"
