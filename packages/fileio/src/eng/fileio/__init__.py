@@ -1,4 +1,4 @@
-"""Bytes and objects, in and out of any storage."""
+"""Reads and writes files and Python objects on local disk and remote storage."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # The remote backends: their modules are imported when first asked for.
+    # Modules of remote backends are imported at the first use, because some of them are slow to import.
     if name in __all__:
         return getattr(backends, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

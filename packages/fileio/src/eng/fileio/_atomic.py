@@ -1,6 +1,6 @@
-"""A local file that exists whole or not at all."""
+"""Writes a local file atomically: a reader sees the complete old file or the complete new one."""
 
-# os functions take str and PathLike alike, and at a third of the cost of a Path.
+# The os functions accept str and PathLike and cost a third of the corresponding methods of pathlib.Path.
 # ruff: noqa: PTH101, PTH103, PTH105, PTH108, PTH116, PTH118, PTH120, PTH123
 
 from __future__ import annotations
@@ -21,21 +21,22 @@ __all__ = ["atomic_write"]
 def atomic_write(
     path: PathLike, mode: str = "wb", *, encoding: str | None = None, sync: bool = True
 ) -> Iterator[IO[Any]]:
-    """A file object whose content becomes `path` when the block ends without an exception.
+    """Opens a file object whose content replaces `path` when the ``with`` block ends without an exception.
 
-    The bytes go to a hidden temporary file in the same directory, are flushed to the disk, and are renamed over the
-    target. A reader sees the old file or the new one; an exception, a full disk or a kill leaves the old one intact.
-    Missing parent directories are made. A symbolic link is followed, a device or a pipe is written directly.
+    The bytes are written to a hidden temporary file in the same directory, flushed to disk, and renamed to the target.
+    A reader sees the old or the new file, never a part; an exception, a full disk or a killed process leaves the old
+    file intact. Missing parent directories are created. A symbolic link is followed; a device or pipe is written
+    directly.
 
     Args:
-        path: the target. Its permission bits are kept where it exists; a new file gets those of the umask.
+        path: the target file. Permissions of an existing file are kept; a new file gets those of the umask.
         mode: ``"wb"`` or ``"w"``.
-        encoding: of text; UTF-8 by default.
-        sync: wait until the disk holds the bytes before renaming. False is faster and survives a killed process, but
-            not a power cut.
+        encoding: text encoding; UTF-8 by default.
+        sync: whether to wait until the bytes are on disk before renaming. False is faster and safe if the process is
+            killed, but not after a power failure.
 
     Raises:
-        ValueError: `mode` is another one.
+        ValueError: `mode` is neither ``"wb"`` nor ``"w"``.
         IsADirectoryError: `path` is a directory.
 
     Example:
@@ -59,7 +60,8 @@ def atomic_write(
     os.makedirs(os.path.dirname(target), exist_ok=True)
     temporary = os.path.join(os.path.dirname(target), f".eng-{os.urandom(8).hex()}.tmp")
     try:
-        # O_CREAT with 0666 lets the kernel apply the umask, which no thread-safe call can read.
+        # The kernel applies the umask to mode 0666. Reading the umask in Python means setting it, which affects other
+        # threads.
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         with open(descriptor, mode, encoding=encoding) as file:
             yield file
@@ -78,7 +80,7 @@ def atomic_write(
 
 
 def _permissions(target: str) -> int | None:
-    """Bits to keep, 0 where the file is new, None where the target cannot be replaced (a device, a pipe)."""
+    """Returns the permission bits of an existing file, 0 for a new file, None for a device or pipe."""
     try:
         mode = os.stat(target).st_mode
     except FileNotFoundError:
@@ -91,7 +93,8 @@ def _permissions(target: str) -> int | None:
 
 
 def _sync_directory(directory: str) -> None:
-    with suppress(OSError):  # some file systems cannot sync a directory; the file itself is safe by then
+    # Some file systems cannot sync a directory. The content of the file has been synced before, so the error is ignored.
+    with suppress(OSError):
         descriptor = os.open(directory, os.O_RDONLY)
         try:
             os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Client libraries, imported when a backend first needs them."""
+"""Imports the client library of a storage backend at its first use."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ __all__ = ["client_module"]
 
 
 def client_module(module: str, needed_by: str, install: str) -> Any:
-    """The module.
+    """Imports and returns the client library of a storage backend.
+
+    Args:
+        module: name of the module to import.
+        needed_by: name of the backend, for the message.
+        install: command that installs the library, for the message.
 
     Raises:
-        MissingClientError: it is not installed; the message says how to install it.
+        MissingClientError: the library is not installed; the message says how to install it.
     """
     try:
         return importlib.import_module(module)

@@ -1,4 +1,4 @@
-"""What a directory listing yields, decided once for all backends."""
+"""Filters directory listings in the same way for all storage backends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Suffix = str | tuple[str, ...] | None
 
 
 def check_listing(list_dir: bool, suffix: Suffix) -> None:
-    """Raises TypeError for options that contradict each other."""
+    """Raises TypeError if `suffix` has the wrong type, or is combined with ``list_dir=True``."""
     if suffix is not None and not isinstance(suffix, (str, tuple)):
         raise TypeError(f"suffix takes a str, a tuple of str or None, got {type(suffix).__name__}")
     if list_dir and suffix is not None:
@@ -22,14 +22,14 @@ def check_listing(list_dir: bool, suffix: Suffix) -> None:
 def select(
     entries: Iterable[tuple[str, bool]], list_dir: bool, list_file: bool, suffix: Suffix, recursive: bool
 ) -> Iterator[str]:
-    """The wanted relative paths.
+    """Yields the relative paths of those entries of a directory listing that the options select.
 
     Args:
-        entries: relative path and whether it is a directory, of the whole tree or of its first level.
-        list_dir: yield directories.
-        list_file: yield files. Hidden ones (a name that starts with a dot) never are.
-        suffix: endings of the files to yield.
-        recursive: yield deeper levels too.
+        entries: pairs of a relative path and whether it is a directory, for all levels or for the first one.
+        list_dir: whether to yield directories.
+        list_file: whether to yield files. Hidden files, whose name starts with a dot, are never yielded.
+        suffix: ending or endings of the files to yield; None for all files.
+        recursive: whether to yield entries of subdirectories too.
     """
     for path, is_dir in entries:
         if not recursive and "/" in path:
@@ -37,16 +37,20 @@ def select(
         if is_dir:
             if list_dir:
                 yield path
-        elif list_file and _wanted(path, suffix):
+        elif list_file and _is_selected(path, suffix):
             yield path
 
 
-def _wanted(path: str, suffix: Suffix) -> bool:
-    return not path.rpartition("/")[2].startswith(".") and (suffix is None or path.endswith(suffix))
+def _is_selected(path: str, suffix: Suffix) -> bool:
+    is_hidden = path.rpartition("/")[2].startswith(".")
+    return not is_hidden and (suffix is None or path.endswith(suffix))
 
 
 def entries_of_keys(keys: Iterable[str], directory: str) -> Iterator[tuple[str, bool]]:
-    """The tree that flat keys such as ``a/b/c.txt`` imply below `directory`."""
+    """Yields the files and directories below `directory` that flat keys such as ``a/b/c.txt`` imply.
+
+    Each entry is a pair of the relative path and whether it is a directory.
+    """
     root = ""
     if directory.strip("/."):
         root = directory.rstrip("/") + "/"

@@ -1,6 +1,6 @@
-"""Objects in and out of any storage: `load` and `dump`."""
+"""`load` and `dump`, which read and write Python objects as json, yaml, toml or pickle files in any storage."""
 
-# os functions take str and PathLike alike, and at a third of the cost of a Path.
+# The os functions accept str and PathLike and cost a third of the corresponding methods of pathlib.Path.
 # ruff: noqa: PTH112
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ BackendArgs = Mapping[str, Any] | None
 
 
 def merged_args(file_client_args: BackendArgs, backend_args: BackendArgs) -> BackendArgs:
-    """`backend_args`, or its deprecated predecessor.
+    """Returns `backend_args`, or the deprecated `file_client_args` with a warning.
 
     Raises:
-        ValueError: both are given.
+        ValueError: both arguments are set.
     """
     if file_client_args is None:
         return backend_args
@@ -48,21 +48,21 @@ def load(
     trust: bool | None = None,
     **kwargs: Any,
 ) -> Any:
-    """The object in a json, yaml, toml or pickle file, or in a format of your own.
+    """Loads a Python object from a json, yaml, toml or pickle file, or from a format registered by the user.
 
     Args:
         file: a path or URI, or an open file object.
-        file_format: the format; None takes it from the suffix of the path. A file object needs it.
+        file_format: the format; None derives it from the suffix of the path. Required for a file object.
         file_client_args: deprecated name of `backend_args`.
-        backend_args: arguments for the backend, see :func:`get_file_backend`.
-        trust: whether a format that can run code, such as pickle, may be loaded. None allows it unless the environment
-            variable ``ENG_SAFE_LOAD`` is ``1``; False refuses it, True allows it in any case.
-        kwargs: options of the format's loader.
+        backend_args: arguments for the storage backend, see :func:`get_file_backend`.
+        trust: whether a format that can execute code, such as pickle, may be loaded. True allows it, False refuses it,
+            None allows it unless the environment variable ``ENG_SAFE_LOAD`` is ``1``.
+        kwargs: options for the reader of the format.
 
     Raises:
-        UnknownFormatError: no handler for the format.
-        UntrustedFileError: the format can run code, and was not trusted.
-        ParseError: the content is malformed; names file, line and column.
+        UnknownFormatError: no handler is registered for the format.
+        UntrustedFileError: the format can execute code, and `trust` or ``ENG_SAFE_LOAD`` refuses it.
+        ParseError: the content is malformed; the message names file, line and column.
         TypeError: `file` is neither a path nor a file object.
 
     Example:
@@ -83,8 +83,8 @@ def load(
         content = backend.get_text(file)
     else:
         content = bytes(backend.get(file))
-    with _named(content, text_of(file)) as stream:
-        del content  # the stream holds it now; a large file should not be in memory twice
+    with _named_stream(content, text_of(file)) as stream:
+        del content  # The stream has its own copy; a large file should not stay in memory twice.
         return handler.load_from_fileobj(stream, **kwargs)
 
 
@@ -96,21 +96,21 @@ def dump(
     backend_args: BackendArgs = None,
     **kwargs: Any,
 ) -> Any:
-    """Writes an object to a file, or gives it as a string.
+    """Writes a Python object to a file, or returns it as a string.
 
-    A local file is written atomically: it holds the old content or the whole new one.
+    A local file is written atomically: a reader sees the complete old content or the complete new content.
 
     Args:
-        obj: what to write.
-        file: a path or URI, an open file object, or None to get a string (bytes for pickle).
-        file_format: the format; None takes it from the suffix of the path.
+        obj: the object to write.
+        file: a path or URI, or an open file object; None returns a string (bytes for pickle).
+        file_format: the format; None derives it from the suffix of the path.
         file_client_args: deprecated name of `backend_args`.
-        backend_args: arguments for the backend, see :func:`get_file_backend`.
-        kwargs: options of the format's writer.
+        backend_args: arguments for the storage backend, see :func:`get_file_backend`.
+        kwargs: options for the writer of the format.
 
     Raises:
-        UnknownFormatError: no handler for the format.
-        ValueError: neither `file` nor `file_format` is given.
+        UnknownFormatError: no handler is registered for the format.
+        ValueError: both `file` and `file_format` are None.
         TypeError: `file` is neither a path nor a file object.
 
     Example:
@@ -183,7 +183,7 @@ class _ByteStream(io.BytesIO):
     name = "<stream>"
 
 
-def _named(content: Any, name: str) -> Any:
+def _named_stream(content: Any, name: str) -> Any:
     stream: _TextStream | _ByteStream
     if isinstance(content, str):
         stream = _TextStream(content)

@@ -1,4 +1,4 @@
-"""A client that every process makes for itself."""
+"""A value, such as the client of a storage, that every process creates for itself."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ T = TypeVar("T")
 
 
 class PerProcess(Generic[T]):
-    """Holds one lazily made value per process.
+    """Holds a value that each process creates for itself at its first use.
 
-    After a fork the child makes its own; what it inherited is kept but never used or closed, as closing it could end
-    the parent's connection (a client for which that is wrong gives `discard`). Pickling carries nothing.
+    After a fork the child process creates its own value. The value inherited from the parent is neither used nor
+    closed, because closing it could end the parent's connection; `get` takes `discard` for clients that need another
+    treatment. A pickled instance contains no value.
     """
 
     def __init__(self) -> None:
@@ -24,12 +25,18 @@ class PerProcess(Generic[T]):
         self._locks: dict[int, threading.Lock] = {}
 
     def get(self, make: Callable[[], T], discard: Callable[[T], None] | None = None) -> T:
-        """This process's value, made by `make` on first use (once, whatever the number of threads)."""
+        """Returns the value of this process, created at the first call, by only one of several threads.
+
+        Args:
+            make: creates the value.
+            discard: called in a forked child process with each value inherited from the parent.
+        """
         pid = os.getpid()
         try:
             return self._made[pid]
         except KeyError:
-            # A lock of its own for each process: one held by a thread of the parent never opens in the child.
+            # Each process needs its own lock: a lock that a thread of the parent held during the fork stays locked
+            # forever in the child.
             with self._locks.setdefault(pid, threading.Lock()):
                 if pid not in self._made:
                     if discard is not None:

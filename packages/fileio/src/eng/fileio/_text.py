@@ -1,4 +1,4 @@
-"""The byte-order mark that some editors put before UTF-8 text."""
+"""Removes the byte-order mark that some editors write at the start of UTF-8 files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ _MARK = "\ufeff"
 
 
 def without_mark(text: str, encoding: str = "utf-8") -> str:
-    r"""`text` without a leading byte-order mark, where its encoding is UTF-8.
+    r"""Returns `text` without a leading byte-order mark if its encoding is UTF-8.
 
     Example:
         >>> without_mark("\ufeffcat")

@@ -1,4 +1,4 @@
-"""Paths and URIs as text: prefixes, safe keys, names."""
+"""Functions on paths and URIs as strings: scheme, join, last part, and a check against ``..``."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ PathLike = str | os.PathLike[str]
 
 
 def text_of(path: PathLike) -> str:
-    """The path as text.
+    """Returns a path as a string.
 
     Raises:
-        ArgumentTypeError: it is no path.
+        ArgumentTypeError: `path` is neither a str nor an os.PathLike.
     """
     if isinstance(path, str):
         return path
@@ -27,9 +27,9 @@ def text_of(path: PathLike) -> str:
 
 
 def prefix_of(uri: PathLike) -> str:
-    """The scheme of a URI, ``""`` for a local path.
+    """Returns the scheme of a URI, such as ``"s3"``; ``""`` for a local path.
 
-    ``cluster:s3://bucket/x`` is Petrel's way to name a cluster; its scheme is ``cluster:s3`` shortened to ``petrel``.
+    Petrel, the object storage of OpenMMLab, writes ``cluster:s3://bucket/x``; for such a URI ``"petrel"`` is returned.
 
     >>> prefix_of("data/a.json"), prefix_of("s3://bucket/a"), prefix_of("cluster:s3://bucket/a")
     ('', 's3', 'petrel')
@@ -46,10 +46,10 @@ def prefix_of(uri: PathLike) -> str:
 
 
 def safe_key(key: PathLike, store: str) -> str:
-    """The key with ``..`` resolved.
+    """Returns a key of a storage with ``..`` resolved.
 
     Raises:
-        UnsafeKeyError: it climbs above the root of the store.
+        UnsafeKeyError: the key leads above the root of the storage.
     """
     text = text_of(key)
     if ".." not in text:
@@ -65,16 +65,19 @@ def safe_key(key: PathLike, store: str) -> str:
 
 
 def join_keys(first: PathLike, *keys: PathLike) -> str:
-    """Parts joined by one slash each, whatever slashes they came with.
+    """Joins the parts of a key with exactly one slash between them.
 
     >>> join_keys("s3://bucket/", "/a/", "b")
     's3://bucket/a/b'
     """
     parts = [text_of(key).strip("/") for key in keys]
     head = text_of(first)
-    return "/".join([head if head.endswith("://") and not parts else head.rstrip("/"), *(p for p in parts if p)])
+    is_scheme_only = head.endswith("://") and not parts
+    if not is_scheme_only:
+        head = head.rstrip("/")
+    return "/".join([head, *(part for part in parts if part)])
 
 
 def base_name(uri: PathLike) -> str:
-    """The last part of a path, without a query or a chained archive."""
+    """Returns the last part of a path or URI, without a query (``?a=1``) or a chained archive (``::x.zip``)."""
     return text_of(uri).partition("::")[0].partition("?")[0].rstrip("/").rpartition("/")[2]

@@ -1,6 +1,6 @@
-"""What goes wrong with files, each error with its data as attributes.
+"""The exceptions of this package; their data are attributes.
 
-All survive pickling, so that a worker process can hand them to its parent.
+All of them can be pickled, so that a worker process can pass them to its parent.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = [
 
 
 def known_names(wrong: str, known: Iterable[str]) -> str:
-    """The tail of a message: the nearest name where there is one, then all known ones."""
+    """Returns the end of an error message: a similarly spelled name, if there is one, and all known names."""
     names = sorted(name for name in known if name)
     nearest = get_close_matches(wrong, names, n=1)
     hint = ""
@@ -36,34 +36,34 @@ def known_names(wrong: str, known: Iterable[str]) -> str:
 
 
 class ArgumentTypeError(TypeError, AssertionError):
-    """An argument has a type that it cannot have; an AssertionError too, as in MMEngine."""
+    """An argument has the wrong type. Also an AssertionError, which MMEngine raises in this case."""
 
 
 class MissingArgumentError(ValueError, AssertionError):
-    """Nothing tells which file or backend is meant; an AssertionError too, as in MMEngine."""
+    """The arguments name neither a file nor a backend. Also an AssertionError, which MMEngine raises in this case."""
 
 
 class UnknownBackendError(ValueError, KeyError):
-    """No backend has that name or prefix; a KeyError too, as in MMEngine."""
+    """No storage backend has that name or prefix. Also a KeyError, which MMEngine raises in this case."""
 
-    # KeyError shows the repr of its argument, which turns a sentence into a quoted string.
+    # `KeyError.__str__` would put the message in quotes.
     __str__ = Exception.__str__
 
 
 class UnknownFormatError(TypeError):
-    """No handler reads or writes that format; a TypeError, as in MMEngine."""
+    """No handler is registered for a file format. A TypeError, as in MMEngine."""
 
 
 class UnsupportedOperationError(io.UnsupportedOperation):
-    """The backend lacks this ability, such as writing over HTTP. Derives from OSError and ValueError."""
+    """The storage backend does not support an operation, such as writing over HTTP. Also an OSError and a ValueError."""
 
 
 class UnsafeKeyError(ValueError):
-    """A key climbs with ``..`` above the root of its store."""
+    """A key leads above the root of its storage by ``..``."""
 
 
 class UntrustedFileError(ValueError):
-    """Reading this file could run code, and the caller or ENG_SAFE_LOAD said not to trust it."""
+    """Loading a file could execute code, and ``trust=False`` or the environment variable ENG_SAFE_LOAD forbids that."""
 
 
 class MissingClientError(ImportError):
@@ -71,16 +71,16 @@ class MissingClientError(ImportError):
 
 
 class MissingKeyError(FileNotFoundError, KeyError):
-    """A key-value store holds no such key."""
+    """A key-value storage, such as LMDB, does not contain the key."""
 
 
 class ParseError(ValueError):
-    """A file that its format's reader rejects.
+    """The content of a file is not valid in its format.
 
     Attributes:
-        path: the file, or ``"<stream>"``.
-        line: 1-based line of the fault, or None.
-        column: 1-based column of the fault, or None.
+        path: path of the file, or ``"<stream>"``.
+        line: 1-based line of the mistake; None if unknown.
+        column: 1-based column of the mistake; None if unknown.
     """
 
     path: str = "<stream>"
@@ -89,7 +89,7 @@ class ParseError(ValueError):
 
     @classmethod
     def at(cls, path: str, line: int | None, column: int | None, problem: str, advice: str = "") -> ParseError:
-        """``path:line:column: problem; advice``."""
+        """Creates the error with the message ``path:line:column: problem; advice``."""
         where = ":".join(str(part) for part in (path, line, column) if part is not None)
         error = cls(f"{where}: {problem}" + (f"; {advice}" if advice else ""))
         error.path, error.line, error.column = path, line, column
@@ -97,7 +97,7 @@ class ParseError(ValueError):
 
     @classmethod
     def not_utf8(cls, path: str, cause: UnicodeDecodeError, subject: str, advice: str = "") -> ParseError:
-        """The error for a text in another encoding, at the line of its first wrong byte."""
+        """Creates the error for a text that has the wrong encoding; it names the line of the first invalid byte."""
         before = cause.object[: cause.start]
         line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
         problem = f"{subject} must be {cause.encoding.upper()}, but holds the byte {cause.object[cause.start]:#04x}"
@@ -105,30 +105,35 @@ class ParseError(ValueError):
 
 
 class WordsError(ParseError, AssertionError):
-    """A line of a dictionary file has a key and no value; an AssertionError too, as in MMEngine."""
+    """A line of a dictionary file has a key but no value. Also an AssertionError, which MMEngine raises in this case."""
 
 
 class HTTPStatusError(OSError):
-    """The server answered with an error; `status` holds its code, `url` the address."""
+    """An HTTP server answered with an error status.
+
+    Attributes:
+        status: the HTTP status code.
+        url: the requested address.
+    """
 
     status: int = 0
     url: str = ""
 
 
 class RemoteFileNotFoundError(HTTPStatusError, FileNotFoundError):
-    """The server answered 404 or 410."""
+    """An HTTP server answered with status 404 or 410: the file does not exist."""
 
 
 class TransferTimeoutError(TimeoutError):
-    """The server did not answer in time, after all retries."""
+    """A server did not answer in time, even after all retries."""
 
 
 class TruncatedTransferError(OSError):
-    """The connection ended before the whole file had come.
+    """The connection ended before the complete file was received.
 
     Attributes:
-        received_bytes: how much arrived.
-        expected_bytes: how much the server had announced, or None.
+        received_bytes: number of bytes received.
+        expected_bytes: number of bytes that the server announced; None if it did not.
     """
 
     received_bytes: int = 0

@@ -1,4 +1,4 @@
-"""The older interface: an object that holds one backend."""
+"""`FileClient`, MMEngine's older interface to the storage backends."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ __all__ = ["FileClient"]
 
 
 class FileClient:
-    """One backend, named or found by prefix. New code calls the functions of :mod:`eng.fileio` instead.
+    """Access to one storage backend, chosen by name or by URI scheme.
+
+    New code should call the functions of :mod:`eng.fileio` instead.
 
     Args:
-        backend: name of the backend, ``"disk"`` where neither it nor `prefix` is given.
-        prefix: scheme of the URIs to serve, such as ``"s3"``.
+        backend: name of the backend; ``"disk"`` if neither `backend` nor `prefix` is set.
+        prefix: URI scheme that selects the backend, such as ``"s3"``.
         kwargs: arguments for the backend.
 
     Raises:
@@ -35,7 +37,7 @@ class FileClient:
     client: Any
 
     def __new__(cls, backend: str | None = None, prefix: str | None = None, **kwargs: Any) -> FileClient:
-        """The client of these arguments; the same arguments give the same object."""
+        """Returns the client for these arguments; equal arguments return the same object."""
         if backend is None:
             if not prefix:
                 backend = "disk"
@@ -43,30 +45,30 @@ class FileClient:
                 backend = BACKENDS.name_for_prefix(prefix)
         storage = BACKENDS.choose("", {"backend": backend, **kwargs})
         client: FileClient = BACKENDS.clients.setdefault((cls, id(storage)), super().__new__(cls))
-        client.client = storage  # which keeps the id from being used again
+        client.client = storage  # This reference keeps the storage alive, so its id in the key above stays unique.
         return client
 
     @property
     def name(self) -> str:
-        """Class name of the backend."""
+        """Class name of the storage backend."""
         return str(self.client.name)
 
     @property
     def allow_symlink(self) -> bool:
-        """Whether the storage has symbolic links."""
+        """Whether the storage supports symbolic links."""
         return bool(self.client.allow_symlink)
 
     @staticmethod
     def parse_uri_prefix(uri: PathLike) -> str | None:
-        """The scheme of a URI, None for a local path."""
+        """Returns the scheme of a URI, such as ``"s3"``; None for a local path."""
         return prefix_of(uri) or None
 
     @classmethod
     def infer_client(cls, file_client_args: Mapping[str, Any] | None = None, uri: PathLike | None = None) -> FileClient:
-        """A client by arguments, or by the prefix of a URI.
+        """Returns a client for the given arguments, or for the scheme of a URI.
 
         Raises:
-            ValueError: neither is given.
+            ValueError: both arguments are None.
         """
         if file_client_args is not None:
             return cls(**file_client_args)
@@ -78,23 +80,23 @@ class FileClient:
     def register_backend(
         cls, name: str, backend: Any = None, force: bool = False, prefixes: Any = None
     ) -> Callable[[Any], Any] | None:
-        """As :func:`eng.fileio.register_backend`; both share one table."""
+        """Registers a storage backend, exactly as :func:`eng.fileio.register_backend` does."""
         return register_backend(name, backend, force, prefixes)
 
     def get(self, filepath: PathLike) -> bytes:
-        """Content of a file as bytes."""
-        return self._call("get", filepath)  # type: ignore[no-any-return]  # the backend is any class of the table
+        """Returns the content of a file as bytes."""
+        return self._call("get", filepath)  # type: ignore[no-any-return]  # the backend has no static type
 
     def get_text(self, filepath: PathLike, encoding: str = "utf-8") -> str:
-        """Content of a file as text."""
+        """Returns the content of a file as text."""
         return str(self._call("get_text", filepath, encoding))
 
     def put(self, obj: bytes, filepath: PathLike) -> None:
-        """Writes bytes as a whole file."""
+        """Writes bytes to a file and replaces its old content."""
         self._call("put", obj, filepath)
 
     def put_text(self, obj: str, filepath: PathLike) -> None:
-        """Writes text as a whole file."""
+        """Writes text to a file and replaces its old content."""
         self._call("put_text", obj, filepath)
 
     def remove(self, filepath: PathLike) -> None:
@@ -102,23 +104,23 @@ class FileClient:
         self._call("remove", filepath)
 
     def exists(self, filepath: PathLike) -> bool:
-        """Whether there is a file or directory."""
+        """Whether a file or directory exists at the path."""
         return bool(self._call("exists", filepath))
 
     def isdir(self, filepath: PathLike) -> bool:
-        """Whether it is a directory."""
+        """Whether the path is a directory."""
         return bool(self._call("isdir", filepath))
 
     def isfile(self, filepath: PathLike) -> bool:
-        """Whether it is a file."""
+        """Whether the path is a file."""
         return bool(self._call("isfile", filepath))
 
     def join_path(self, filepath: PathLike, *filepaths: PathLike) -> str:
-        """Parts of a path, joined."""
+        """Joins the parts of a path."""
         return str(self._call("join_path", filepath, *filepaths))
 
     def get_local_path(self, filepath: PathLike) -> AbstractContextManager[PathLike]:
-        """Context manager: a local path with the file's content."""
+        """Returns a context manager that yields a local path with the content of the file."""
         local_path: AbstractContextManager[PathLike] = self._call("get_local_path", filepath)
         return local_path
 
@@ -130,7 +132,7 @@ class FileClient:
         suffix: Suffix = None,
         recursive: bool = False,
     ) -> Iterator[str]:
-        """Paths below a directory, relative to it."""
+        """Yields the paths of files and directories below a directory, relative to it."""
         yield from self._call("list_dir_or_file", dir_path, list_dir, list_file, suffix, recursive)
 
     def _call(self, method: str, *args: Any) -> Any:

@@ -1,4 +1,4 @@
-"""One function for every ability of a backend, chosen by the path's prefix or by ``backend_args``."""
+"""Functions on files in any storage; the backend is chosen by the scheme of the path or by ``backend_args``."""
 
 from __future__ import annotations
 
@@ -45,15 +45,19 @@ C = TypeVar("C")
 
 @dataclass(frozen=True)
 class _Ability(Generic[C]):
-    """A method of a backend, with the protocol that types it. Every function below asks for one of these."""
+    """A backend method that a function of this module needs; the type parameter is the protocol with the method.
+
+    Attributes:
+        method: name of the method.
+    """
 
     method: str
 
     def of(self, uri: PathLike, backend_args: BackendArgs) -> C:
-        """The backend for a path.
+        """Returns the storage backend for a path.
 
         Raises:
-            UnsupportedOperationError: it has no such method.
+            UnsupportedOperationError: the backend does not have the method.
         """
         backend = BACKENDS.choose(uri, backend_args)
         if not hasattr(backend, self.method):
@@ -86,15 +90,15 @@ _LINK_OR_COPY = _Ability[protocols.Copying]("copy_if_symlink_fails")
 def get_file_backend(
     uri: PathLike | None = None, *, backend_args: Mapping[str, Any] | None = None, enable_singleton: bool = False
 ) -> Any:
-    """The backend for a path.
+    """Returns the storage backend for a path.
 
     Args:
-        uri: a path or URI; its prefix chooses the backend.
-        backend_args: arguments for the backend. A key ``backend`` names it and goes before the prefix.
-        enable_singleton: give the instance that the functions of this module share, rather than a new one.
+        uri: a path or URI; its scheme selects the backend.
+        backend_args: arguments for the backend. The key ``backend`` names the backend and overrides the scheme.
+        enable_singleton: whether to return the instance that the functions of this module share, not a new one.
 
     Raises:
-        ValueError: neither `uri` nor ``backend_args['backend']`` is given.
+        ValueError: neither `uri` nor ``backend_args['backend']`` is set.
         UnknownBackendError: no backend has that name or prefix.
 
     Example:
@@ -112,7 +116,7 @@ def get_file_backend(
 
 
 def get(filepath: PathLike, backend_args: BackendArgs = None) -> bytes:
-    """Content of a file as bytes.
+    """Returns the content of a file as bytes.
 
     Example:
         >>> put(b"hello", "memory://docs/get.txt")
@@ -123,37 +127,37 @@ def get(filepath: PathLike, backend_args: BackendArgs = None) -> bytes:
 
 
 def get_text(filepath: PathLike, encoding: str = "utf-8", backend_args: BackendArgs = None) -> str:
-    """Content of a file as text; UTF-8 without a byte-order mark."""
+    """Returns the content of a file as text; a UTF-8 byte-order mark is removed."""
     return _GET_TEXT.of(filepath, backend_args).get_text(filepath, encoding)
 
 
 def put(obj: bytes, filepath: PathLike, backend_args: BackendArgs = None) -> None:
-    """Writes bytes as a whole file; local files atomically."""
+    """Writes bytes to a file and replaces its old content; a local file is replaced atomically."""
     _PUT.of(filepath, backend_args).put(obj, filepath)
 
 
 def put_text(obj: str, filepath: PathLike, backend_args: BackendArgs = None) -> None:
-    """Writes text as a whole file in UTF-8; local files atomically."""
+    """Writes text to a file in UTF-8 and replaces its old content; a local file is replaced atomically."""
     _PUT_TEXT.of(filepath, backend_args).put_text(obj, filepath)
 
 
 def exists(filepath: PathLike, backend_args: BackendArgs = None) -> bool:
-    """Whether there is a file or directory."""
+    """Whether a file or directory exists at the path."""
     return _EXISTS.of(filepath, backend_args).exists(filepath)
 
 
 def isdir(filepath: PathLike, backend_args: BackendArgs = None) -> bool:
-    """Whether it is a directory."""
+    """Whether the path is a directory."""
     return _ISDIR.of(filepath, backend_args).isdir(filepath)
 
 
 def isfile(filepath: PathLike, backend_args: BackendArgs = None) -> bool:
-    """Whether it is a file."""
+    """Whether the path is a file."""
     return _ISFILE.of(filepath, backend_args).isfile(filepath)
 
 
 def join_path(filepath: PathLike, *filepaths: PathLike, backend_args: BackendArgs = None) -> PathLike:
-    """Parts of a path, joined the way its storage wants.
+    """Joins the parts of a path with the separator of its storage.
 
     Example:
         >>> join_path("s3://bucket", "a", "b.json")
@@ -163,7 +167,9 @@ def join_path(filepath: PathLike, *filepaths: PathLike, backend_args: BackendArg
 
 
 def get_local_path(filepath: PathLike, backend_args: BackendArgs = None) -> AbstractContextManager[PathLike]:
-    """Context manager: a local path with the file's content, as a str. A copy of a remote file is removed at the end.
+    """Returns a context manager that yields a local path (a str) with the content of the file.
+
+    A remote file is downloaded to a temporary file, which is removed at the end of the block.
 
     Example:
         >>> put(b"hello", "memory://docs/local.txt")
@@ -175,32 +181,32 @@ def get_local_path(filepath: PathLike, backend_args: BackendArgs = None) -> Abst
 
 
 def copyfile(src: PathLike, dst: PathLike, backend_args: BackendArgs = None) -> PathLike:
-    """Copies a file within the storage of `src`; gives the path written. Into `dst` where that is a directory."""
+    """Copies a file within the storage of `src`, into `dst` if that is a directory; returns the path of the copy."""
     return _COPYFILE.of(src, backend_args).copyfile(src, dst)
 
 
 def copytree(src: PathLike, dst: PathLike, backend_args: BackendArgs = None) -> PathLike:
-    """Copies a directory within the storage of `src` to `dst`, which must not exist; gives `dst`."""
+    """Copies a directory within the storage of `src` to `dst`, which must not exist; returns `dst`."""
     return _COPYTREE.of(src, backend_args).copytree(src, dst)
 
 
 def copyfile_from_local(src: PathLike, dst: PathLike, backend_args: BackendArgs = None) -> PathLike:
-    """Copies a local file into the storage of `dst`; gives the path written."""
+    """Copies a local file into the storage of `dst`; returns the path of the copy."""
     return _FILE_FROM_LOCAL.of(dst, backend_args).copyfile_from_local(src, dst)
 
 
 def copytree_from_local(src: PathLike, dst: PathLike, backend_args: BackendArgs = None) -> PathLike:
-    """Copies a local directory into the storage of `dst`, which must not exist; gives `dst`."""
+    """Copies a local directory into the storage of `dst`, which must not exist; returns `dst`."""
     return _TREE_FROM_LOCAL.of(dst, backend_args).copytree_from_local(src, dst)
 
 
 def copyfile_to_local(src: PathLike, dst: PathLike, backend_args: BackendArgs = None) -> PathLike:
-    """Copies a file from the storage of `src` to a local path; gives the path written."""
+    """Copies a file from the storage of `src` to a local path; returns the path of the copy."""
     return _FILE_TO_LOCAL.of(src, backend_args).copyfile_to_local(src, dst)
 
 
 def copytree_to_local(src: PathLike, dst: PathLike, backend_args: BackendArgs = None) -> PathLike:
-    """Copies a directory from the storage of `src` to a local path; gives `dst`."""
+    """Copies a directory from the storage of `src` to a local path; returns `dst`."""
     return _TREE_TO_LOCAL.of(src, backend_args).copytree_to_local(src, dst)
 
 
@@ -210,12 +216,12 @@ def remove(filepath: PathLike, backend_args: BackendArgs = None) -> None:
 
 
 def rmtree(dir_path: PathLike, backend_args: BackendArgs = None) -> None:
-    """Removes a directory and all in it."""
+    """Removes a directory with all its files and subdirectories."""
     _RMTREE.of(dir_path, backend_args).rmtree(dir_path)
 
 
 def copy_if_symlink_fails(src: PathLike, dst: PathLike, backend_args: BackendArgs = None) -> bool:
-    """Links `dst` to `src`, or copies where the storage has no links; tells whether a link was made."""
+    """Creates a symbolic link `dst` to `src`; copies if the storage has no links. Returns True if a link was created."""
     return _LINK_OR_COPY.of(src, backend_args).copy_if_symlink_fails(src, dst)
 
 
@@ -227,18 +233,18 @@ def list_dir_or_file(
     recursive: bool = False,
     backend_args: BackendArgs = None,
 ) -> Iterator[str]:
-    """Paths below a directory, relative to it, in any order.
+    """Yields the paths of files and directories below a directory, relative to it, in arbitrary order.
 
     Args:
         dir_path: the directory.
-        list_dir: yield directories.
-        list_file: yield files; hidden ones never are.
-        suffix: only files that end with this (or one of these); needs ``list_dir=False``.
-        recursive: go down into directories.
+        list_dir: whether to yield directories.
+        list_file: whether to yield files; hidden files are never yielded.
+        suffix: ending or endings of the files to yield; requires ``list_dir=False``.
+        recursive: whether to list subdirectories too.
         backend_args: arguments for the backend, see :func:`get_file_backend`.
 
     Raises:
-        TypeError: `suffix` is neither str nor tuple, or is given with ``list_dir=True``.
+        TypeError: `suffix` is neither a str nor a tuple, or is combined with ``list_dir=True``.
 
     Example:
         >>> put(b"", "memory://docs/list/a/b.txt")
@@ -251,5 +257,5 @@ def list_dir_or_file(
 def generate_presigned_url(
     url: str, client_method: str = "get_object", expires_in: int = 3600, backend_args: BackendArgs = None
 ) -> str:
-    """An address for `url` that works without credentials for `expires_in` seconds."""
+    """Returns a signed URL that gives access to `url` without credentials for `expires_in` seconds."""
     return _SIGN.of(url, backend_args).generate_presigned_url(url, client_method, expires_in)

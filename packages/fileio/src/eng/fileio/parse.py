@@ -1,4 +1,4 @@
-"""Lists and dictionaries in plain text files."""
+"""Reads lists and dictionaries from plain text files."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def list_from_file(
     file_client_args: BackendArgs = None,
     backend_args: BackendArgs = None,
 ) -> list[str]:
-    r"""The lines of a text file, without their ends.
+    r"""Returns the lines of a text file without line ends.
 
     Args:
         filename: a path or URI.
-        prefix: put before every line.
-        offset: lines to skip.
-        max_num: lines to take at most; 0 or less takes all.
-        encoding: of the file.
+        prefix: text to put before every line.
+        offset: number of lines to skip at the start.
+        max_num: largest number of lines to return; 0 or less returns all.
+        encoding: encoding of the file.
         file_client_args: deprecated name of `backend_args`.
-        backend_args: arguments for the backend.
+        backend_args: arguments for the storage backend.
 
     Raises:
-        ParseError: the file has another encoding; names file and line.
+        ParseError: the file has another encoding; the message names file and line.
 
     Example:
         >>> from eng.fileio import put_text
@@ -57,18 +57,20 @@ def dict_from_file(
     file_client_args: BackendArgs = None,
     backend_args: BackendArgs = None,
 ) -> dict[Any, Any]:
-    r"""A dictionary from lines of words: the first is the key, one more is the value, several are a list.
+    r"""Reads a dictionary from a text file. The first word of each line is the key, the other words are the value.
+
+    A single word is stored as a string, several words as a list.
 
     Args:
         filename: a path or URI.
-        key_type: makes a key of the first word, such as ``int``.
-        encoding: of the file.
+        key_type: converts the first word to a key, such as ``int``.
+        encoding: encoding of the file.
         file_client_args: deprecated name of `backend_args`.
-        backend_args: arguments for the backend.
+        backend_args: arguments for the storage backend.
 
     Raises:
-        ParseError: a line has no value, its key is not of `key_type`, or the file has another encoding; names file and
-            line.
+        ParseError: a line has no value, `key_type` rejects its key, or the file has another encoding; the message
+            names file and line.
 
     Example:
         >>> from eng.fileio import put_text

@@ -1,4 +1,4 @@
-"""Where bytes lie. Backends are imported on first use."""
+"""The storage backends, such as local disk, HTTP and S3; each is imported at its first use."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Abilities that follow from others, written once for all remote backends."""
+"""Base classes of remote storage backends, which implement methods in terms of a few basic ones."""
 
-# os functions take str and PathLike alike, and at a third of the cost of a Path.
+# The os functions accept str and PathLike and cost a third of the corresponding methods of pathlib.Path.
 # ruff: noqa: PTH103, PTH112, PTH118, PTH122, PTH123
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ __all__ = ["RemoteReader", "RemoteStore"]
 
 
 class RemoteReader(BaseStorageBackend):
-    """What follows from :meth:`get`: text, a local copy for a while or for good, joined paths."""
+    """Base class of readable remote storages. A subclass defines :meth:`get`; text and local copies follow from it."""
 
     def get(self, filepath: PathLike) -> bytes:
-        """Content of a file as bytes."""
+        """Returns the content of a file as bytes."""
         raise TypeError(f"{self.name} must define get()")
 
     def get_text(self, filepath: PathLike, encoding: str | None = "utf-8") -> str:
-        """Content of a file as text, without a byte-order mark; an `encoding` of None means UTF-8."""
+        """Returns the content of a file as text, without a byte-order mark; an `encoding` of None means UTF-8."""
         encoding = encoding or "utf-8"
         return without_mark(str(self.get(filepath), encoding), encoding)
 
     def _download(self, filepath: PathLike, target: Path) -> None:
-        """Writes the content to a local file; overridden where the client can stream."""
+        """Downloads a file to a local path; overridden by backends whose client can stream."""
         target.write_bytes(self.get(filepath))
 
     @contextmanager
     def get_local_path(self, filepath: PathLike) -> Iterator[str]:
-        """A local copy with the same suffix, removed when the block ends, also by an exception."""
+        """Yields the path of a temporary local copy with the same suffix, which is removed at the end of the block."""
         with tempfile.TemporaryDirectory(prefix="eng-fileio-") as folder:
             target = Path(folder) / f"file{os.path.splitext(base_name(filepath))[1]}"
             self._download(filepath, target)
             yield str(target)
 
     def copyfile_to_local(self, src: PathLike, dst: PathLike) -> PathLike:
-        """Copies a file to the local path `dst`, or into it where it is a directory; gives the path written."""
+        """Copies a file to the local path `dst`, or into it if it is a directory; returns the path of the copy."""
         target = dst
         if os.path.isdir(dst):
             target = os.path.join(dst, base_name(src))
@@ -56,23 +56,26 @@ class RemoteReader(BaseStorageBackend):
         return target
 
     def join_path(self, filepath: PathLike, *filepaths: PathLike) -> str:
-        """Parts joined by slashes."""
+        """Joins the parts of a path with slashes."""
         return join_keys(filepath, *filepaths)
 
 
 class RemoteStore(RemoteReader):
-    """What follows from get, put, isdir, exists, remove and list_dir_or_file: copies of files and trees."""
+    """Base class of readable and writable remote storages, which copies files and directories.
+
+    A subclass defines `get`, `put`, `isdir`, `exists`, `remove` and `list_dir_or_file`.
+    """
 
     def put(self, obj: bytes, filepath: PathLike) -> None:
-        """Writes a whole file."""
+        """Writes bytes to a file and replaces its old content."""
         raise TypeError(f"{self.name} must define put()")
 
     def exists(self, filepath: PathLike) -> bool:
-        """Whether there is a file or directory."""
+        """Whether a file or directory exists at the path."""
         raise TypeError(f"{self.name} must define exists()")
 
     def isdir(self, filepath: PathLike) -> bool:
-        """Whether it is a directory."""
+        """Whether the path is a directory."""
         raise TypeError(f"{self.name} must define isdir()")
 
     def remove(self, filepath: PathLike) -> None:
@@ -87,11 +90,11 @@ class RemoteStore(RemoteReader):
         suffix: Suffix = None,
         recursive: bool = False,
     ) -> Iterator[str]:
-        """Paths below a directory, relative to it, in any order."""
+        """Yields the paths of files and directories below a directory, relative to it, in arbitrary order."""
         raise TypeError(f"{self.name} must define list_dir_or_file()")
 
     def put_text(self, obj: str, filepath: PathLike, encoding: str = "utf-8") -> None:
-        """Writes text as a whole file."""
+        """Writes text to a file and replaces its old content."""
         self.put(obj.encode(encoding), filepath)
 
     def rmtree(self, dir_path: PathLike) -> None:
@@ -100,51 +103,51 @@ class RemoteStore(RemoteReader):
             self.remove(self.join_path(dir_path, name))
 
     def copyfile(self, src: PathLike, dst: PathLike) -> PathLike:
-        """Copies within the storage, into `dst` where that is a directory; gives the path written.
+        """Copies a file within the storage, into `dst` if that is a directory; returns the path of the copy.
 
         Raises:
-            shutil.SameFileError: both are the same.
+            shutil.SameFileError: source and target are the same file.
         """
-        target = self._inside(src, dst)
+        target = self._target_of(src, dst)
         if text_of(src) == text_of(target):
             raise shutil.SameFileError(f"source and target are the same file: {text_of(target)}")
         self._copy(src, target)
         return target
 
     def copytree(self, src: PathLike, dst: PathLike) -> PathLike:
-        """Copies a tree within the storage to `dst`, which must not exist."""
+        """Copies a directory within the storage to `dst`, which must not exist; returns `dst`."""
         self._must_be_new(dst)
         for name in list(self._files_below(src)):
             self._copy(self.join_path(src, name), self.join_path(dst, name))
         return dst
 
     def copyfile_from_local(self, src: PathLike, dst: PathLike) -> PathLike:
-        """Copies a local file into the storage; gives the path written."""
-        target = self._inside(src, dst)
+        """Copies a local file into the storage; returns the path of the copy."""
+        target = self._target_of(src, dst)
         self._upload(Path(src), target)
         return target
 
     def copytree_from_local(self, src: PathLike, dst: PathLike) -> PathLike:
-        """Copies a local tree into the storage at `dst`, which must not exist."""
+        """Copies a local directory into the storage at `dst`, which must not exist; returns `dst`."""
         self._must_be_new(dst)
         for file in sorted(path for path in Path(src).rglob("*") if path.is_file()):
             self._upload(file, self.join_path(dst, file.relative_to(src).as_posix()))
         return dst
 
     def copytree_to_local(self, src: PathLike, dst: PathLike) -> PathLike:
-        """Copies a tree to the local path `dst`.
+        """Copies a directory of the storage to the local path `dst`; returns `dst`.
 
         Raises:
-            UnsafeKeyError: a key of the storage would be written outside of `dst`; those before it are copied.
+            UnsafeKeyError: a key contains ``..`` and its file would lie outside of `dst`; earlier files were copied.
         """
         os.makedirs(dst, exist_ok=True)
         for name in self._files_below(src):
-            inside = safe_key(name, text_of(src)).lstrip("/")
-            self.copyfile_to_local(self.join_path(src, name), os.path.join(dst, inside))
+            relative_path = safe_key(name, text_of(src)).lstrip("/")
+            self.copyfile_to_local(self.join_path(src, name), os.path.join(dst, relative_path))
         return dst
 
     def copy_if_symlink_fails(self, src: PathLike, dst: PathLike) -> bool:
-        """Copies a file or tree, as there are no links here; always gives False: no link was made."""
+        """Copies a file or directory, because the storage has no links; always returns False (no link was created)."""
         if self.isdir(src):
             self.copytree(src, dst)
         else:
@@ -160,7 +163,7 @@ class RemoteStore(RemoteReader):
     def _files_below(self, directory: PathLike) -> Iterator[str]:
         return self.list_dir_or_file(directory, list_dir=False, list_file=True, recursive=True)
 
-    def _inside(self, src: PathLike, dst: PathLike) -> PathLike:
+    def _target_of(self, src: PathLike, dst: PathLike) -> PathLike:
         if self.isdir(dst):
             return self.join_path(dst, base_name(src))
         return dst

@@ -1,4 +1,4 @@
-"""Writing a large file to a storage that is out of reach for a while."""
+"""Writes large files to a remote storage and retries while its connection is broken."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ __all__ = ["PARALLEL_PARTS", "PART_BYTES", "Patience", "has_parts", "put_parts"]
 
 _Result = TypeVar("_Result")
 _LOGGER = logging.getLogger(__name__)
-PART_BYTES = 50 << 20  # S3 takes parts of 5 MiB to 5 GiB
+PART_BYTES = 50 << 20  # S3 accepts parts of 5 MiB to 5 GiB.
 PARALLEL_PARTS = 8
 _MOST_PARTS = 10_000
 _LONGEST_PAUSE_S = 30.0
-# Of botocore, aiohttp, requests and fsspec, whose classes do not derive from ConnectionError or TimeoutError; asyncio and
-# concurrent.futures have a TimeoutError each, which is the builtin one since Python 3.11 only.
+# Names of the exceptions by which botocore, aiohttp, requests and fsspec report a broken connection. They do not derive
+# from ConnectionError or TimeoutError. TimeoutError is listed for Python 3.10, in which asyncio and concurrent.futures
+# have their own classes of this name.
 _BREAKS = frozenset({
     "HTTPClientError", "ClientConnectionError", "ClientPayloadError", "ResponseParserError", "IncompleteRead", "FSTimeoutError",
     "EndpointConnectionError", "RequestException", "TransportError", "TimeoutError",
 })  # fmt: skip
-# What s3fs makes of a server's SlowDown (EBUSY) and InternalError (EREMOTEIO), and networks that are down.
+# Error numbers of temporary failures: s3fs converts a server's SlowDown to EBUSY and its InternalError to EREMOTEIO; the
+# other numbers mean that the network is down.
 _PASSING = frozenset(
     getattr(errno, name)
     for name in ("EBUSY", "EREMOTEIO", "ENETDOWN", "ENETUNREACH", "EHOSTUNREACH", "EHOSTDOWN")
@@ -36,26 +38,26 @@ _PASSING = frozenset(
 
 
 class Patience:
-    """Repeats requests that a broken connection ended, with growing pauses, until nothing has succeeded for a time.
+    """Retries requests that fail because of a broken connection, with growing pauses between the attempts.
 
-    Several threads may repeat requests at the same time: a success of any of them ends the time without one.
+    Several threads may share one instance; the time limit starts anew when a request of any thread succeeds.
 
     Args:
-        patience_s: seconds from the first break, without any success since, after which the error is raised.
-        target: what is written, for the log.
+        patience_s: time limit in seconds: the error is raised if no request succeeded for so long after a failure.
+        target: path of the file that is written, for log messages.
     """
 
     def __init__(self, patience_s: float, target: str) -> None:
         self.patience_s = patience_s
         self.target = target
-        self._first_break: float | None = None  # since the last success
+        self._first_break: float | None = None  # Time of the first failure since the last success.
         self._is_ended = threading.Event()
 
     def repeat(self, request: Callable[[], _Result]) -> _Result:
-        """The answer to a request.
+        """Calls `request`, repeatedly if the connection breaks, and returns its result.
 
         Raises:
-            Exception: what the request failed with: at once where the storage refused it.
+            Exception: the exception of the request: at once if the connection is intact, else after the time limit.
         """
         pause = 1.0
         while True:
@@ -81,7 +83,7 @@ class Patience:
                 return answer
 
     def end(self) -> None:
-        """Repeats nothing from now on, and ends the pauses of all threads: each raises what its request failed with."""
+        """Stops all retries: every thread that waits for its next attempt raises the exception of its last one."""
         self._is_ended.set()
 
     def _remaining_s(self) -> float:
@@ -96,7 +98,7 @@ class Patience:
 
 
 def is_break(error: Exception) -> bool:
-    """Whether an error comes from the connection or from a server in trouble, so that the same request may succeed later.
+    """Whether an exception means a broken connection or an overloaded server, so that a later attempt may succeed.
 
     Example:
         >>> is_break(ConnectionResetError()), is_break(PermissionError())
@@ -108,28 +110,30 @@ def is_break(error: Exception) -> bool:
         return True
     if isinstance(error, OSError) and error.errno in _PASSING:
         return True
-    response = getattr(error.__cause__, "response", None)  # of botocore, from which s3fs makes an OSError
+    # s3fs raises an OSError whose cause is the botocore exception with the HTTP response.
+    response = getattr(error.__cause__, "response", None)
     return isinstance(response, dict) and response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500
 
 
 def has_parts(fs: Any) -> bool:
-    """Whether a file system takes a file in parts that outlast a broken connection: that of S3 does."""
+    """Whether a file system supports uploads in parts, which survive a broken connection; only S3 does."""
     return "s3" in fs.protocol and callable(getattr(fs, "call_s3", None))
 
 
 def put_parts(fs: Any, path: str, data: bytes, patience: Patience, part_bytes: int, parallel: int) -> None:
-    """Writes a file to S3 in parts; after a break only parts that have not arrived are sent again.
+    """Uploads a file to S3 in parts; after a broken connection, only the missing parts are sent again.
 
     Args:
-        fs: file system of s3fs.
+        fs: file system object of s3fs.
         path: bucket and key.
         data: content of the file.
-        patience: repeats requests.
-        part_bytes: size of a part, larger where the file would have too many.
-        parallel: parts that are sent at the same time.
+        patience: retries the requests.
+        part_bytes: size of a part; increased if the file would have more than 10,000 parts.
+        parallel: number of parts that are sent at the same time.
 
     Raises:
-        Exception: what a request failed with at last. The parts are removed, if the storage can be reached.
+        Exception: the exception of a request that still fails after the time limit. Uploaded parts are then deleted,
+            if the storage can be reached.
     """
     bucket, key, _version = fs.split_path(path)
     address = {"Bucket": bucket, "Key": key}
@@ -159,17 +163,18 @@ def _send_parts(
     with ThreadPoolExecutor(parallel) as senders:
         try:
             return list(senders.map(send, range(math.ceil(len(data) / size))))
-        except BaseException:  # the pool waits for its threads, which would repeat requests until their patience ends
+        except BaseException:
+            # Leaving the block waits for all threads; without `end` they would retry until their time limit.
             patience.end()
             senders.shutdown(wait=False, cancel_futures=True)
             raise
 
 
 def _complete(fs: Any, target: dict[str, str], parts: list[dict[str, Any]], size: int, patience: Patience) -> None:
-    """Makes a file of its parts.
+    """Completes an upload: S3 joins the parts to a file.
 
-    An upload is gone once it is complete: where the answer was lost, the second try (of this process, or of botocore or
-    s3fs below it) does not find it.
+    If the answer to the first attempt is lost, a second attempt fails with FileNotFoundError, because a completed upload
+    no longer exists. The file itself then shows whether the first attempt succeeded.
     """
     try:
         patience.repeat(lambda: fs.call_s3("complete_multipart_upload", **target, MultipartUpload={"Parts": parts}))
@@ -184,11 +189,11 @@ def _complete(fs: Any, target: dict[str, str], parts: list[dict[str, Any]], size
 
 
 def _etag_of(parts: list[dict[str, Any]]) -> str:
-    """The ETag of a file in parts: the MD5 of the MD5s of its parts, and their number."""
+    """Computes the ETag of a file uploaded in parts: the MD5 of the MD5 digests of the parts, and their number."""
     digests = "".join(_hex_of(part["ETag"]) for part in parts)
     try:
         return f"{hashlib.md5(bytes.fromhex(digests), usedforsecurity=False).hexdigest()}-{len(parts)}"
-    except ValueError:  # a storage with ETags of its own
+    except ValueError:  # Some S3-compatible storages use ETags that are not MD5 digests.
         return "unknown"
 
 

@@ -1,4 +1,4 @@
-"""The contract of a storage backend."""
+"""The base class of storage backends."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ __all__ = ["BaseStorageBackend"]
 
 
 class BaseStorageBackend(metaclass=ABCMeta):
-    """Base of every backend: it reads bytes and text.
+    """Base class of all storage backends, which can at least read bytes and text.
 
-    Further abilities are the methods of :mod:`eng.fileio.backends.protocols`; a backend defines those that it has, and
-    the public functions say clearly which one is missing. An instance is made once per process and arguments, must
-    pickle, and opens its client on first use.
+    A backend defines further methods of :mod:`eng.fileio.backends.protocols` as far as its storage supports them; the
+    functions of :mod:`eng.fileio` raise an error that names a missing method. One instance is shared by all calls with
+    the same arguments in a process. It must be picklable and open its client at the first use.
 
     Example:
         >>> class Constant(BaseStorageBackend):
@@ -29,19 +29,19 @@ class BaseStorageBackend(metaclass=ABCMeta):
 
     @property
     def allow_symlink(self) -> bool:
-        """Whether the storage has symbolic links."""
+        """Whether the storage supports symbolic links."""
         return self._allow_symlink
 
     @property
     def name(self) -> str:
-        """Name of the class."""
+        """Name of the backend class."""
         return type(self).__name__
 
-    # Any: subclasses in the wild narrow and widen these two signatures freely.
+    # The types are Any because existing subclasses of users declare these two methods in many ways.
     @abstractmethod
     def get(self, filepath: Any) -> Any:
-        """Content of a file as bytes."""
+        """Returns the content of a file as bytes."""
 
     @abstractmethod
     def get_text(self, filepath: Any) -> Any:
-        """Content of a file as text."""
+        """Returns the content of a file as text."""

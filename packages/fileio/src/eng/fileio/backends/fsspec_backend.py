@@ -1,4 +1,4 @@
-"""Everything that fsspec speaks: S3, Google Cloud, Azure, HDFS, archives, memory and more."""
+"""The backend for all storages that the library fsspec supports: S3, Google Cloud, Azure, HDFS, archives and more."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _INSTALL = "pip install fsspec"
 
 
 class FsspecBackend(RemoteStore):
-    """Files behind any URL that fsspec opens, such as ``s3://bucket/key`` or ``zip://a.txt::data.zip``.
+    """Files at any URL that fsspec can open, such as ``s3://bucket/key`` or ``zip://a.txt::data.zip``.
 
-    File systems are made once per process and shared by its threads; after a fork the child makes its own.
+    File system objects are created once per process and shared by its threads; a forked child creates its own.
 
     Args:
-        options: storage options of the file system, such as ``key``, ``secret``, ``endpoint_url`` or ``anon`` for S3.
-            Listings are not cached unless ``use_listings_cache=True`` says so, as other processes write too.
-        patience_s: seconds from the first break for which :meth:`put_resumable` tries again. 600 by default.
+        options: options of the fsspec file system, such as ``key``, ``secret``, ``endpoint_url`` or ``anon`` for S3.
+            Directory listings are not cached unless ``use_listings_cache=True``, because other processes write too.
+        patience_s: seconds for which :meth:`put_resumable` retries after a broken connection. 600 by default.
 
     Raises:
-        MissingClientError: on first use, where fsspec or the package of the protocol is not installed.
-        UnsafeKeyError: a path climbs above the root of its store with ``..``.
+        MissingClientError: at the first use, if fsspec or the package for the protocol is not installed.
+        UnsafeKeyError: a path leads above the root of its storage by ``..``.
 
     Example:
         >>> backend = FsspecBackend()
@@ -46,22 +46,24 @@ class FsspecBackend(RemoteStore):
         self._made: PerProcess[dict[Any, Any]] = PerProcess()
 
     def get(self, filepath: PathLike) -> bytes:
-        """Content of a file."""
+        """Returns the content of a file as bytes."""
         fs, path = self._locate(filepath)
         return bytes(fs.cat_file(path))
 
     def put(self, obj: bytes, filepath: PathLike) -> None:
-        """Writes a whole file; makes missing directories where the storage has them."""
+        """Writes bytes to a file and replaces its old content; creates missing directories."""
         fs, path = self._locate(filepath)
         _write(fs, path, lambda: fs.pipe_file(path, bytes(obj)))
 
     def put_resumable(self, obj: bytes, filepath: PathLike) -> None:
-        """Writes a whole file as :meth:`put` does, and carries on when the storage comes back after a break.
+        """Writes a file as :meth:`put` does, and retries while the connection to the storage is broken.
 
-        S3 keeps the parts of a large file that have arrived; other storages get the whole file again. Each break is logged.
+        A large file on S3 is sent in parts, of which only the missing ones are sent again; other storages get the
+        complete file again. Every broken connection is logged.
 
         Raises:
-            Exception: what the storage answered, or what it failed with at last, ``patience_s`` after the first break.
+            Exception: an error of the storage other than a broken connection, or the connection error itself if it
+                lasts longer than ``patience_s``.
         """
         fs, path = self._locate(filepath)
         patience = Patience(self.patience_s, text_of(filepath))
@@ -71,17 +73,17 @@ class FsspecBackend(RemoteStore):
             patience.repeat(lambda: self.put(obj, filepath))
 
     def exists(self, filepath: PathLike) -> bool:
-        """Whether there is a file or directory."""
+        """Whether a file or directory exists at the path."""
         fs, path = self._locate(filepath)
         return bool(fs.exists(path))
 
     def isdir(self, filepath: PathLike) -> bool:
-        """Whether it is a directory."""
+        """Whether the path is a directory."""
         fs, path = self._locate(filepath)
         return bool(fs.isdir(path))
 
     def isfile(self, filepath: PathLike) -> bool:
-        """Whether it is a file."""
+        """Whether the path is a file."""
         fs, path = self._locate(filepath)
         return bool(fs.isfile(path))
 
@@ -89,8 +91,8 @@ class FsspecBackend(RemoteStore):
         """Removes a file.
 
         Raises:
-            FileNotFoundError: there is none.
-            IsADirectoryError: it is a directory.
+            FileNotFoundError: the file does not exist.
+            IsADirectoryError: the path is a directory.
         """
         fs, path = self._locate(filepath)
         if fs.info(path)["type"] == "directory":
@@ -98,12 +100,12 @@ class FsspecBackend(RemoteStore):
         fs.rm_file(path)
 
     def rmtree(self, dir_path: PathLike) -> None:
-        """Removes a directory and all in it."""
+        """Removes a directory with all its files and subdirectories."""
         fs, path = self._locate(dir_path)
         fs.rm(path, recursive=True)
 
     def join_path(self, filepath: PathLike, *filepaths: PathLike) -> str:
-        """Parts joined by slashes; in a chained URL (``zip://a::x.zip``) they join the first link."""
+        """Joins the parts of a path with slashes; for a chained URL such as ``zip://a::x.zip`` before the ``::``."""
         first, mark, chain = text_of(filepath).partition("::")
         return super().join_path(first, *filepaths) + mark + chain
 
@@ -115,19 +117,19 @@ class FsspecBackend(RemoteStore):
         suffix: Suffix = None,
         recursive: bool = False,
     ) -> Iterator[str]:
-        """Paths below a directory, relative to it; hidden files are left out."""
+        """Yields the paths of files and directories below a directory, relative to it, without hidden files."""
         check_listing(list_dir, suffix)
         fs, path = self._locate(dir_path)
         return select(_entries(fs, path, recursive), list_dir, list_file, suffix, recursive)
 
     def generate_presigned_url(self, url: str, client_method: str = "get_object", expires_in: int = 3600) -> str:
-        """An address that works without credentials for `expires_in` seconds.
+        """Returns a signed URL that gives access without credentials for `expires_in` seconds.
 
         Raises:
-            UnsupportedOperationError: the file system makes none.
+            UnsupportedOperationError: the storage does not support signed URLs.
         """
         fs, path = self._locate(url)
-        # Only S3 knows other methods than reading.
+        # Only the file system of S3 accepts the argument `client_method`.
         if client_method == "get_object":
             extra = {}
         else:
@@ -153,7 +155,7 @@ class FsspecBackend(RemoteStore):
         _write(fs, path, lambda: fs.put_file(str(src), path))
 
     def _locate(self, uri: PathLike) -> tuple[Any, str]:
-        """The file system and the path inside it."""
+        """Returns the fsspec file system for a URI, and the path inside it."""
         url = text_of(uri)
         scheme, _, key = url.partition("::")[0].rpartition("://")
         safe_key(key, f"{scheme}://")
@@ -163,20 +165,21 @@ class FsspecBackend(RemoteStore):
         except ImportError as error:
             needed = f"{scheme}:// needs a package that is not installed: {error}{_how_to_install(scheme)}"
             raise MissingClientError(needed) from error
-        # A chained URL has one archive open, which threads cannot read at once.
+        # The file system of a chained URL keeps an archive open, which several threads must not read at the same time.
         return (fs if "::" in url else self._shared(fs)), str(path)
 
     def _shared(self, fs: Any) -> Any:
-        """The file system of the first thread that asked for one like `fs`.
+        """Returns the file system with the type and options of `fs` that this process uses in all threads.
 
-        fsspec makes an instance per thread; its own file systems are safe to share, and one holds the connections.
+        fsspec caches file systems per thread. They are thread-safe, so one per process is enough and shares its
+        connections.
         """
         options = sorted((name, str(value)) for name, value in fs.storage_options.items())
         return self._made.get(dict).setdefault((type(fs), *options), fs)
 
 
 def _how_to_install(scheme: str) -> str:
-    """The line for pip; nothing for what fsspec brings itself, whose own message names the package it misses."""
+    """Returns ``": pip install PACKAGE"`` for a protocol; empty for protocols whose error already names the package."""
     registry = client_module("fsspec.registry", "FsspecBackend", _INSTALL)
     package = str(registry.known_implementations.get(scheme, {}).get("class", "fsspec")).split(".")[0]
     if package == "fsspec":
@@ -185,7 +188,7 @@ def _how_to_install(scheme: str) -> str:
 
 
 def _write(fs: Any, path: str, action: Callable[[], object]) -> None:
-    """Does what writes `path`; once more with its directory made, where the storage has directories."""
+    """Calls `action`, which writes `path`; if the parent directory is missing, creates it and calls again."""
     try:
         try:
             action()
@@ -194,7 +197,7 @@ def _write(fs: Any, path: str, action: Callable[[], object]) -> None:
                 raise
             fs.makedirs(path.rpartition("/")[0], exist_ok=True)
             action()
-    except (NotImplementedError, ValueError) as error:  # archives are open for reading
+    except (NotImplementedError, ValueError) as error:  # fsspec opens archives for reading only.
         raise UnsupportedOperationError(f"{type(fs).__name__} cannot put {path!r}: {error}") from error
 
 
@@ -206,5 +209,5 @@ def _entries(fs: Any, root: str, recursive: bool) -> Iterator[tuple[str, bool]]:
     start = root.strip("/")
     for info in infos:
         relative = info["name"].strip("/").removeprefix(start).strip("/")
-        if relative:  # some stores list the directory itself
+        if relative:  # Some storages list the directory itself as an entry.
             yield relative, info["type"] == "directory"

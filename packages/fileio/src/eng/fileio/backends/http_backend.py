@@ -1,4 +1,4 @@
-"""HTTP and HTTPS, for reading."""
+"""The backend that reads files over HTTP and HTTPS."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ _RETRY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class HTTPBackend(RemoteReader):
-    """Files behind ``http://`` and ``https://``.
+    """Reads files at ``http://`` and ``https://`` addresses.
 
-    A refused connection, a timeout, a cut transfer and the statuses 408, 425, 429, 500, 502, 503 and 504 are tried
-    again. A cut transfer goes on where it stopped if the server knows ranges and says, by an ETag or a Last-Modified, which
-    version of the file it sends; in any other case, and where the file has changed meanwhile, it starts anew.
+    A request is retried after a refused connection, a timeout, an interrupted transfer, and the statuses 408, 425, 429,
+    500, 502, 503 and 504. An interrupted transfer is continued if the server supports ranges and identifies the version
+    of the file by an ETag or Last-Modified header. Otherwise, or if the file has changed, it starts from the beginning.
 
     Args:
         connect_timeout_s: seconds to wait for a connection.
-        read_timeout_s: seconds to wait between two pieces of an answer.
-        retries: tries after the first one.
-        backoff_s: seconds before the first retry; each further one waits twice as long.
-        headers: sent with every request, such as ``{"Authorization": "Bearer ..."}``.
+        read_timeout_s: seconds to wait for the next piece of an answer.
+        retries: number of attempts after the first one.
+        backoff_s: seconds before the first retry; the pause doubles with every retry.
+        headers: HTTP headers for every request, such as ``{"Authorization": "Bearer ..."}``.
 
     Raises:
-        RemoteFileNotFoundError: 404 or 410 (a FileNotFoundError).
-        HTTPStatusError: another error status, with `status` and `url`.
-        TransferTimeoutError: no answer in time.
-        TruncatedTransferError: the transfer was cut; says how many bytes arrived.
+        RemoteFileNotFoundError: the server answered 404 or 410 (a FileNotFoundError).
+        HTTPStatusError: the server answered another error status; see `status` and `url`.
+        TransferTimeoutError: the server did not answer in time.
+        TruncatedTransferError: the transfer was interrupted; the message says how many bytes were received.
     """
 
     def __init__(
@@ -60,12 +60,12 @@ class HTTPBackend(RemoteReader):
         self.timeout = (connect_timeout_s, read_timeout_s)
         self.retries = retries
         self.backoff_s = backoff_s
-        # identity: a compressed transfer has no length that could be checked.
+        # "identity" asks for an uncompressed answer, because only its length can be compared with Content-Length.
         self.headers = {"Accept-Encoding": "identity", **(headers or {})}
         self._session: PerProcess[Any] = PerProcess()
 
     def get(self, filepath: PathLike, start: int = 0, stop: int | None = None) -> bytes:
-        """Content of a file, or its bytes from `start` up to (not including) `stop`, asked for with ``Range``."""
+        """Returns the content of a file, or only its bytes ``start:stop``, requested by a ``Range`` header."""
         sink = io.BytesIO()
         _Transfer(self, text_of(filepath), sink, start, stop).run()
         return sink.getvalue()
@@ -74,7 +74,7 @@ class HTTPBackend(RemoteReader):
         """Whether the server has the file.
 
         Raises:
-            HTTPStatusError: it answers with an error other than 404 and 410.
+            HTTPStatusError: the server answers with an error status other than 404 and 410.
         """
         url = text_of(filepath)
         try:
@@ -90,21 +90,21 @@ class HTTPBackend(RemoteReader):
         return True
 
     def isfile(self, filepath: PathLike) -> bool:
-        """As :meth:`exists`; HTTP has no directories."""
+        """Whether the server has the file; an address that ends with a slash is no file."""
         return not text_of(filepath).endswith("/") and self.exists(filepath)
 
     def isdir(self, filepath: PathLike) -> bool:
-        """Always False: HTTP has no directories."""
+        """Returns False, because HTTP has no directories."""
         return False
 
     @property
     def requests(self) -> Any:
-        """The client library."""
+        """The module of the library requests, imported at the first use."""
         return client_module("requests", "HTTPBackend", "pip install requests")
 
     @property
     def session(self) -> Any:
-        """This process's connections."""
+        """The ``requests.Session`` of this process, which keeps its connections open."""
         return self._session.get(self.requests.Session)
 
     def _download(self, filepath: PathLike, target: Path) -> None:
@@ -113,7 +113,7 @@ class HTTPBackend(RemoteReader):
 
 
 class _Transfer:
-    """One file on its way into `sink`, over as many requests as it takes."""
+    """The transfer of one file into the file object `sink`, with as many requests as necessary."""
 
     def __init__(self, backend: HTTPBackend, url: str, sink: IO[bytes], start: int, stop: int | None) -> None:
         self.backend, self.url, self.sink, self.start, self.stop = backend, url, sink, start, stop
@@ -134,7 +134,10 @@ class _Transfer:
         raise error if error is not None else AssertionError("retries is below zero")
 
     def _attempt(self) -> OSError | None:
-        """None where the file is whole, an error that may pass; other errors are raised."""
+        """Makes one request; returns None if the file is complete, or an error after which a retry is useful.
+
+        Errors that a retry cannot cure are raised.
+        """
         errors = self.backend.requests.exceptions
         try:
             with self.backend.session.get(
@@ -172,19 +175,20 @@ class _Transfer:
         return {**self.backend.headers, "Range": f"bytes={first}-{last}", **resume}
 
     def _begin(self, answer: Any) -> OSError | None:
-        """Prepares the sink for the answer; an error where the answer does not continue what was received."""
+        """Prepares `sink` for the answer of the server; returns an error if the answer does not continue the transfer."""
         length, version = _length_of(answer.headers), _version_of(answer.headers)
         total_bytes: int | None = None
         if answer.status_code != 206:
             if self.start or self.stop is not None:
                 raise HTTPStatusError(f"{self.url}: the server ignores Range; read the whole file instead")
-            self._forget()  # the whole file comes again: the server knows no ranges, or the file has changed
+            # The server sends the complete file: it does not support ranges, or the file has changed.
+            self._discard_received()
         else:
             first, total_bytes = _range_of(answer.headers.get("Content-Range", ""))
             is_other_version = self.received_bytes and (version, total_bytes) != (self.version, self.total_bytes)
             if first != self.start + self.received_bytes or is_other_version:
                 asked = self.start + self.received_bytes
-                self._forget()
+                self._discard_received()
                 return TruncatedTransferError(
                     f"{self.url}: asked for the bytes from {asked} on, the server sent those from {first} on, of "
                     f"{total_bytes}: they do not continue what was received"
@@ -194,7 +198,8 @@ class _Transfer:
         else:
             self.expected_bytes = self.received_bytes + length
         if total_bytes is not None and self.stop is None:
-            self.expected_bytes = total_bytes - self.start  # a server may send less than the rest of the file
+            # A server may send fewer bytes than requested, so the size of the file counts, not that of the answer.
+            self.expected_bytes = total_bytes - self.start
         self.version = version
         if answer.status_code != 206:
             self.total_bytes = self.expected_bytes
@@ -202,7 +207,7 @@ class _Transfer:
             self.total_bytes = total_bytes
         return None
 
-    def _forget(self) -> None:
+    def _discard_received(self) -> None:
         self.sink.seek(0)
         self.sink.truncate()
         self.received_bytes = 0
@@ -225,12 +230,13 @@ class _Transfer:
         error = TruncatedTransferError(f"{self.url}: the transfer stopped after {self.received_bytes} of {of} bytes")
         error.received_bytes, error.expected_bytes, error.__cause__ = self.received_bytes, self.expected_bytes, cause
         if self.version is None:
-            self._forget()  # nothing tells whether the rest would be of the same file
+            # Without a version, the remaining bytes might belong to a changed file, so the transfer starts anew.
+            self._discard_received()
         return error
 
 
 def _version_of(headers: Mapping[str, str]) -> str | None:
-    """What names the version of a file in ``If-Range``: a strong ETag, else the time of the last change."""
+    """Returns the version of a file for the ``If-Range`` header: a strong ETag, else the Last-Modified time, or None."""
     etag = headers.get("ETag")
     if etag and not etag.startswith("W/"):
         return etag
@@ -238,7 +244,7 @@ def _version_of(headers: Mapping[str, str]) -> str | None:
 
 
 def _length_of(headers: Mapping[str, str]) -> int | None:
-    """The ``Content-Length``; None where it is missing or no number."""
+    """Returns the ``Content-Length`` header as a number; None if it is missing or not a number."""
     text = headers.get("Content-Length", "").strip()
     if text.isascii() and text.isdigit():
         return int(text)
@@ -246,7 +252,7 @@ def _length_of(headers: Mapping[str, str]) -> int | None:
 
 
 def _range_of(text: str) -> tuple[int | None, int | None]:
-    """First byte and size of the whole file in a ``Content-Range``; None for what it does not say.
+    """Parses a ``Content-Range`` header into the first byte and the size of the complete file; None for missing values.
 
     Example:
         >>> _range_of("bytes 5-9/20")

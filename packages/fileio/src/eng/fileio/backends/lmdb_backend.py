@@ -1,6 +1,6 @@
-"""LMDB: one file that holds many, keys as paths."""
+"""The backend for LMDB databases, whose keys are used as paths."""
 
-# os functions take str and PathLike alike, and at a third of the cost of a Path.
+# The os functions accept str and PathLike and cost a third of the corresponding methods of pathlib.Path.
 # ruff: noqa: PTH110, PTH113
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ __all__ = ["LmdbBackend"]
 
 
 class LmdbBackend(RemoteStore):
-    """The keys of an LMDB database, in UTF-8, as paths.
+    """Reads and writes an LMDB database; the paths are its keys, encoded in UTF-8.
 
-    Every process opens the database for itself, on first use; a pickled backend carries its arguments only. LMDB opens a
-    database once per process, so all backends of a database, however they spell its path, share one environment with the
-    options of the first; a backend that writes opens it anew for all.
+    Every process opens the database itself at the first use; a pickled backend contains only its arguments. LMDB allows
+    one open environment per database and process, so all backends of a database share the environment and the options
+    of the first one. If a later backend writes, the environment is reopened for all of them.
 
     Args:
-        db_path: the database: a directory, or a file.
-        readonly: refuse writes. False also needs ``map_size`` (bytes) in `kwargs` for more than 10 MiB.
-        lock: take LMDB's file lock. Readers of a database that nobody writes need none.
-        readahead: let the system read ahead; off, as data sets are read in random order.
+        db_path: path of the database, a directory or a file.
+        readonly: whether to refuse writes. With False, pass ``map_size`` (bytes) in `kwargs` for more than 10 MiB.
+        lock: whether to use LMDB's file lock. Reading a database that no process writes needs no lock.
+        readahead: whether the operating system may read ahead. False is better for data read in random order.
         kwargs: further options of ``lmdb.open``.
 
     Raises:
-        FileNotFoundError: on first use, where there is no database.
-        MissingKeyError: there is no such key (a FileNotFoundError and a KeyError).
-        UnsafeKeyError: a key climbs above the root with ``..``.
+        FileNotFoundError: at the first use, if the database does not exist.
+        MissingKeyError: the database does not contain the key (a FileNotFoundError and a KeyError).
+        UnsafeKeyError: a key leads above the root by ``..``.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class LmdbBackend(RemoteStore):
         self._shared: PerProcess[_Shared] = PerProcess()
 
     def get(self, filepath: PathLike) -> bytes:
-        """Value of a key."""
+        """Returns the value of a key."""
         key = self._key(filepath)
         with self._open().begin(write=False) as transaction:
             value: bytes | None = transaction.get(key.encode())
@@ -64,7 +64,7 @@ class LmdbBackend(RemoteStore):
         return value
 
     def get_text(self, filepath: PathLike, encoding: str | None = None) -> str:
-        """Value of a key as text; an `encoding` of None means UTF-8."""
+        """Returns the value of a key as text; an `encoding` of None means UTF-8."""
         return super().get_text(filepath, encoding)
 
     def put(self, obj: bytes, filepath: PathLike) -> None:
@@ -80,16 +80,16 @@ class LmdbBackend(RemoteStore):
                 raise MissingKeyError(f"{self.db_path} holds no key {key!r}")
 
     def isfile(self, filepath: PathLike) -> bool:
-        """Whether there is such a key."""
+        """Whether the database contains the key."""
         with self._open().begin(write=False) as transaction:
             return transaction.get(self._key(filepath).encode()) is not None
 
     def isdir(self, filepath: PathLike) -> bool:
-        """Whether keys lie below it."""
+        """Whether the database contains keys that start with the path and a slash."""
         return next(self._keys_below(self._key(filepath)), None) is not None
 
     def exists(self, filepath: PathLike) -> bool:
-        """Whether there is such a key, or keys below it."""
+        """Whether the database contains the key, or keys that start with it and a slash."""
         return self.isfile(filepath) or self.isdir(filepath)
 
     def list_dir_or_file(
@@ -100,7 +100,7 @@ class LmdbBackend(RemoteStore):
         suffix: Suffix = None,
         recursive: bool = False,
     ) -> Iterator[str]:
-        """Paths below a directory, in the order of the keys; ``""`` is the root."""
+        """Yields the paths below a directory, relative to it, in the order of the keys; ``""`` is the root."""
         check_listing(list_dir, suffix)
         folder = self._key(dir_path)
         return select(entries_of_keys(self._keys_below(folder), folder), list_dir, list_file, suffix, recursive)
@@ -152,21 +152,27 @@ class LmdbBackend(RemoteStore):
 
 
 class _Shared:
-    """The environment of a database, kept by the backends that use it; the last one closes it."""
+    """The LMDB environment of a database, which all backends of that database in a process share.
+
+    The environment is closed when the last of these backends is deleted.
+    """
 
     def __init__(self, environment: Any, readonly: bool) -> None:
         self.environment, self.readonly = environment, readonly
 
 
 class _Opened:
-    """The databases that are open in this process, by their real paths."""
+    """The databases that are open in this process, by their real paths (symbolic links resolved)."""
 
     def __init__(self) -> None:
         self.databases: WeakValueDictionary[str, _Shared] = WeakValueDictionary()
         self.lock = threading.Lock()
 
     def close_all(self) -> None:
-        """Closes what a fork inherited: LMDB counts it as open; the parent's environments stay as they are."""
+        """Closes the environments that a forked child inherited.
+
+        LMDB would refuse to open their databases again in the child. The environments of the parent stay open.
+        """
         for shared in list(self.databases.values()):
             shared.environment.close()
 

@@ -1,6 +1,6 @@
-"""The local disk."""
+"""The backend for the local file system."""
 
-# os functions take str and PathLike alike, and at a third of the cost of a Path.
+# The os functions accept str and PathLike and cost a third of the corresponding methods of pathlib.Path.
 # ruff: noqa: PTH107, PTH110, PTH112, PTH113, PTH114, PTH118, PTH119, PTH121, PTH123, PTH211
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["HardDiskBackend", "LocalBackend"]
 
 
 class LocalBackend(BaseStorageBackend):
-    """Files of this machine. Writes of whole files are atomic, see :func:`eng.fileio.atomic_write`.
+    """Reads and writes files of the local file system; files are written atomically (:func:`eng.fileio.atomic_write`).
 
     Example:
         >>> import tempfile
@@ -35,52 +35,52 @@ class LocalBackend(BaseStorageBackend):
     _allow_symlink = True
 
     def get(self, filepath: PathLike) -> bytes:
-        """Content of a file as bytes."""
-        # Unbuffered: one whole read needs no buffer, and making one costs as much as the read of a small file.
+        """Returns the content of a file as bytes."""
+        # A single read of the complete file needs no buffer; creating one takes as long as reading a small file.
         with open(filepath, "rb", 0) as file:
             return file.read()
 
     def get_text(self, filepath: PathLike, encoding: str = "utf-8") -> str:
-        """Content of a file as text, line ends as Python's text mode gives them, without a byte-order mark."""
+        r"""Returns the content of a file as text, with line ends as ``\n`` and without a byte-order mark."""
         with open(filepath, encoding=encoding) as file:
             return without_mark(file.read(), encoding)
 
     def put(self, obj: bytes, filepath: PathLike) -> None:
-        """Writes a whole file, atomically; makes missing directories."""
+        """Replaces the content of a file by bytes, atomically; creates missing directories."""
         with atomic_write(filepath) as file:
             file.write(obj)
 
     def put_text(self, obj: str, filepath: PathLike, encoding: str = "utf-8") -> None:
-        """Writes text as a whole file, atomically; makes missing directories."""
+        """Replaces the content of a file by text, atomically; creates missing directories."""
         with atomic_write(filepath, "w", encoding=encoding) as file:
             file.write(obj)
 
     def exists(self, filepath: PathLike) -> bool:
-        """Whether there is a file or directory."""
+        """Whether a file or directory exists at the path."""
         return os.path.exists(filepath)
 
     def isdir(self, filepath: PathLike) -> bool:
-        """Whether it is a directory."""
+        """Whether the path is a directory."""
         return os.path.isdir(filepath)
 
     def isfile(self, filepath: PathLike) -> bool:
-        """Whether it is a file."""
+        """Whether the path is a file."""
         return os.path.isfile(filepath)
 
     def join_path(self, filepath: PathLike, *filepaths: PathLike) -> str:
-        """Parts joined as :func:`os.path.join` does."""
+        """Joins the parts of a path by :func:`os.path.join`."""
         return os.path.join(filepath, *filepaths)
 
     @contextmanager
     def get_local_path(self, filepath: PathLike) -> Iterator[PathLike]:
-        """The path itself."""
+        """Yields the path itself, because the file is already local."""
         yield filepath
 
     def copyfile(self, src: PathLike, dst: PathLike) -> PathLike:
-        """Copies a file with its mode, into `dst` where that is a directory; gives the path written, `dst` as it is.
+        """Copies a file with its permissions, into `dst` if that is a directory; returns the path of the copy.
 
         Raises:
-            shutil.SameFileError: both are the same.
+            shutil.SameFileError: source and target are the same file.
         """
         target = dst
         if os.path.isdir(dst):
@@ -93,42 +93,46 @@ class LocalBackend(BaseStorageBackend):
         return target
 
     def copytree(self, src: PathLike, dst: PathLike) -> PathLike:
-        """Copies a tree to `dst`, which must not exist; gives `dst`."""
+        """Copies a directory to `dst`, which must not exist; returns `dst`."""
         shutil.copytree(src, dst)
         return dst
 
     def copyfile_from_local(self, src: PathLike, dst: PathLike) -> PathLike:
-        """As :meth:`copyfile`."""
+        """Copies a file exactly as :meth:`copyfile` does, because this storage is local."""
         return self.copyfile(src, dst)
 
     def copytree_from_local(self, src: PathLike, dst: PathLike) -> PathLike:
-        """As :meth:`copytree`."""
+        """Copies a directory exactly as :meth:`copytree` does, because this storage is local."""
         return self.copytree(src, dst)
 
     def copyfile_to_local(self, src: PathLike, dst: PathLike) -> PathLike:
-        """As :meth:`copyfile`."""
+        """Copies a file exactly as :meth:`copyfile` does, because this storage is local."""
         return self.copyfile(src, dst)
 
     def copytree_to_local(self, src: PathLike, dst: PathLike) -> PathLike:
-        """As :meth:`copytree`."""
+        """Copies a directory exactly as :meth:`copytree` does, because this storage is local."""
         return self.copytree(src, dst)
 
     def remove(self, filepath: PathLike) -> None:
         """Removes a file.
 
         Raises:
-            IsADirectoryError: it is a directory; :meth:`rmtree` removes those.
+            IsADirectoryError: the path is a directory; use :meth:`rmtree` for directories.
         """
         if os.path.isdir(filepath) and not os.path.islink(filepath):
             raise IsADirectoryError(f"{text_of(filepath)} is a directory; rmtree removes directories")
         os.remove(filepath)
 
     def rmtree(self, dir_path: PathLike) -> None:
-        """Removes a directory and all in it."""
+        """Removes a directory with all its files and subdirectories."""
         shutil.rmtree(dir_path)
 
     def copy_if_symlink_fails(self, src: PathLike, dst: PathLike) -> bool:
-        """Links `dst` to `src`, or copies where the file system has no links; tells whether a link was made."""
+        """Creates a symbolic link `dst` to `src`; copies if the file system has no links.
+
+        Returns:
+            True if a link was created, False if `src` was copied.
+        """
         try:
             os.symlink(src, dst)
         except OSError:
@@ -147,10 +151,10 @@ class LocalBackend(BaseStorageBackend):
         suffix: Suffix = None,
         recursive: bool = False,
     ) -> Iterator[str]:
-        """Paths below a directory, relative to it, in any order; hidden files are left out.
+        """Yields the paths below a directory, relative to it, in arbitrary order, without hidden files.
 
         Raises:
-            TypeError: `suffix` is neither str nor tuple, or is given with ``list_dir=True``.
+            TypeError: `suffix` is neither a str nor a tuple, or is combined with ``list_dir=True``.
         """
         check_listing(list_dir, suffix)
         return select(_walk(Path(dir_path), "", recursive), list_dir, list_file, suffix, recursive)
@@ -159,7 +163,10 @@ class LocalBackend(BaseStorageBackend):
 def _walk(
     root: Path, folder: str, recursive: bool, above: frozenset[tuple[int, int]] = frozenset()
 ) -> Iterator[tuple[str, bool]]:
-    """Entries below a directory; a link to a directory above it is listed and not followed."""
+    """Yields the relative path of every entry below a directory, and whether the entry is a directory.
+
+    A symbolic link to a parent directory is listed but not followed, because the walk would never end.
+    """
     status = (root / folder).stat()
     identity = (status.st_dev, status.st_ino)
     if identity in above:
@@ -177,4 +184,4 @@ def _walk(
 
 
 class HardDiskBackend(LocalBackend):
-    """The name that :class:`LocalBackend` has for :class:`~eng.fileio.FileClient`."""
+    """The local backend under the name that :class:`~eng.fileio.FileClient` of MMEngine uses."""

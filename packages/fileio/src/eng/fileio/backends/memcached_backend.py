@@ -1,6 +1,6 @@
-"""Memcached, through pymemcache."""
+"""The backend for Memcached servers, which uses the library pymemcache."""
 
-# os functions take str and PathLike alike, and at a third of the cost of a Path.
+# `os.path.isfile` accepts str and PathLike and costs a third of `pathlib.Path.is_file`.
 # ruff: noqa: PTH113
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ Servers = str | os.PathLike[str] | Sequence[str]
 
 
 class MemcachedBackend(RemoteReader):
-    """Values of a Memcached cluster; paths are keys (at most 250 bytes, no white space).
+    """Reads and writes values of a Memcached cluster; the paths are keys of at most 250 bytes without white space.
 
     Args:
-        server_list_cfg: ``"host:port"``, a list of those, or the path of a text file with one a line (blank lines and
-            those that begin with ``#`` are skipped).
-        client_cfg: options for ``pymemcache.HashClient``, such as ``{"connect_timeout": 1.0}``; None for its own.
-        sys_path: accepted for configs written for MMEngine, whose client came from a folder; not used.
+        server_list_cfg: ``"host:port"``, a list of those, or the path of a text file with one server per line (blank
+            lines and lines that start with ``#`` are skipped).
+        client_cfg: options for ``pymemcache.HashClient``, such as ``{"connect_timeout": 1.0}``; None for its defaults.
+        sys_path: ignored; accepted for configs of MMEngine, which imported its client from this folder.
 
     Raises:
-        MissingKeyError: there is no such key (a FileNotFoundError and a KeyError).
-        TypeError: `client_cfg` is no mapping.
-        ConnectionError: nobody answers; names the servers.
-        TimeoutError: a server took longer than `client_cfg` allows; names the servers.
+        MissingKeyError: the servers do not have the key (a FileNotFoundError and a KeyError).
+        TypeError: `client_cfg` is not a mapping.
+        ConnectionError: no server answers; the message names the servers.
+        TimeoutError: a server took longer than `client_cfg` allows; the message names the servers.
     """
 
     def __init__(
@@ -49,21 +49,22 @@ class MemcachedBackend(RemoteReader):
         self._client: PerProcess[Any] = PerProcess()
 
     def get(self, filepath: PathLike) -> bytes:
-        """Value of a key."""
+        """Returns the value of a key."""
         value: bytes | None = self._ask("get", text_of(filepath))
         if value is None:
             raise MissingKeyError(f"memcached {', '.join(self.servers)} holds no key {text_of(filepath)!r}")
         return value
 
     def get_text(self, filepath: PathLike, encoding: str | None = None) -> str:
-        """Value of a key as text; an `encoding` of None means UTF-8."""
+        """Returns the value of a key as text; an `encoding` of None means UTF-8."""
         return super().get_text(filepath, encoding)
 
     def put(self, obj: bytes, filepath: PathLike) -> None:
         """Sets the value of a key.
 
         Raises:
-            OSError: the server did not store it (values above its item size, 1 MiB unless started with ``-I``).
+            OSError: the server did not store the value, for example because it exceeds the item size, by default 1 MiB
+                (option ``-I`` of the server).
         """
         pymemcache = self._library()
         try:
@@ -78,15 +79,15 @@ class MemcachedBackend(RemoteReader):
         self.put(obj.encode(encoding), filepath)
 
     def exists(self, filepath: PathLike) -> bool:
-        """Whether there is such a key."""
+        """Whether the servers have the key."""
         return self._ask("get", text_of(filepath)) is not None
 
     def isfile(self, filepath: PathLike) -> bool:
-        """As :meth:`exists`."""
+        """Whether the servers have the key; every key is a file."""
         return self.exists(filepath)
 
     def isdir(self, filepath: PathLike) -> bool:
-        """Always False: there are no directories."""
+        """Returns False, because Memcached has no directories."""
         return False
 
     def remove(self, filepath: PathLike) -> None:
@@ -97,9 +98,10 @@ class MemcachedBackend(RemoteReader):
     def _ask(self, command: str, *args: Any, **options: Any) -> Any:
         try:
             return getattr(self._client.get(self._connect), command)(*args, **options)
-        except OSError as error:  # refused, broken off, timed out, or a name that no server has
+        except OSError as error:  # Errors of the connection do not name the server, so the message adds it.
             message = f"memcached {', '.join(self.servers)}: {error.strerror or error}"
-            raise (type(error)(message) if error.errno is None else type(error)(error.errno, message)) from error
+            arguments = (message,) if error.errno is None else (error.errno, message)
+            raise type(error)(*arguments) from error
 
     def _connect(self) -> Any:
         options = {"use_pooling": True, "allow_unicode_keys": True, **self.options}

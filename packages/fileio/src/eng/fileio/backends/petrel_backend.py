@@ -1,4 +1,4 @@
-"""Petrel, the object storage of OpenMMLab's clusters, through its client."""
+"""The backend for Petrel, the object storage of OpenMMLab's clusters; it uses the library petrel_client."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ __all__ = ["PetrelBackend"]
 
 
 class PetrelBackend(RemoteStore):
-    """Objects behind ``petrel://bucket/key``, ``s3://bucket/key`` and ``cluster:s3://bucket/key``.
+    """Reads and writes objects at ``petrel://bucket/key``, ``s3://bucket/key`` and ``cluster:s3://bucket/key``.
 
-    ``petrel://`` and ``cluster:s3://`` choose this backend; for ``s3://`` name it: ``backend_args={'backend':
-    'petrel'}``.
+    The schemes ``petrel://`` and ``cluster:s3://`` select this backend. For ``s3://``, pass
+    ``backend_args={'backend': 'petrel'}``.
 
     Args:
-        path_mapping: beginnings of paths to replace, such as ``{"data/": "cluster:s3://bucket/data/"}``.
-        enable_mc: let the client use its memory cache.
-        conf_path: the client's configuration; None for its default place.
+        path_mapping: prefixes of paths to replace, such as ``{"data/": "cluster:s3://bucket/data/"}``.
+        enable_mc: whether the client may use its memory cache.
+        conf_path: path of the client's configuration file; None for the client's default path.
 
     Raises:
-        ArgumentTypeError: ``path_mapping`` is no dict.
+        ArgumentTypeError: ``path_mapping`` is not a dict.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class PetrelBackend(RemoteStore):
         self._client: PerProcess[Any] = PerProcess()
 
     def get(self, filepath: PathLike) -> bytes:
-        """Content of an object."""
+        """Returns the content of an object as bytes."""
         address = self._address(filepath)
         value = self._ability("Get")(address)
         if value is None:
@@ -49,27 +49,27 @@ class PetrelBackend(RemoteStore):
         return bytes(value)
 
     def put(self, obj: bytes, filepath: PathLike) -> None:
-        """Writes an object."""
+        """Writes bytes to an object and replaces its old content."""
         self._ability("put")(self._address(filepath), obj)
 
     def exists(self, filepath: PathLike) -> bool:
-        """Whether there is an object or a directory."""
+        """Whether an object or a directory exists at the path."""
         return self.isfile(filepath) or self.isdir(filepath)
 
     def isdir(self, filepath: PathLike) -> bool:
-        """Whether objects lie below it."""
+        """Whether there are objects below the path."""
         return bool(self._ability("isdir")(self._address(filepath)))
 
     def isfile(self, filepath: PathLike) -> bool:
-        """Whether there is such an object."""
+        """Whether an object exists at the path."""
         return bool(self._ability("contains")(self._address(filepath)))
 
     def remove(self, filepath: PathLike) -> None:
         """Removes an object.
 
         Raises:
-            FileNotFoundError: there is none.
-            IsADirectoryError: it is a directory.
+            FileNotFoundError: the object does not exist.
+            IsADirectoryError: the path is a directory.
         """
         if not self.isfile(filepath):
             if self.isdir(filepath):
@@ -85,13 +85,13 @@ class PetrelBackend(RemoteStore):
         suffix: Suffix = None,
         recursive: bool = False,
     ) -> Iterator[str]:
-        """Paths below a directory, relative to it."""
+        """Yields the paths of objects and directories below a directory, relative to it."""
         check_listing(list_dir, suffix)
         root = self._address(dir_path).rstrip("/") + "/"
         return select(self._walk(root, "", recursive), list_dir, list_file, suffix, recursive)
 
     def generate_presigned_url(self, url: str, client_method: str = "get_object", expires_in: int = 3600) -> str:
-        """An address that works without credentials for `expires_in` seconds."""
+        """Returns a signed URL that gives access without credentials for `expires_in` seconds."""
         return str(self._ability("generate_presigned_url")(self._address(url), client_method, expires_in))
 
     def _walk(self, root: str, folder: str, recursive: bool) -> Iterator[tuple[str, bool]]:
@@ -112,9 +112,10 @@ class PetrelBackend(RemoteStore):
         scheme, mark, key = text.partition("://")
         if not mark:
             return text
-        return (
-            f"{scheme.removesuffix('petrel') + 's3' if scheme.endswith('petrel') else scheme}://{safe_key(key, scheme)}"
-        )
+        client_scheme = scheme
+        if scheme.endswith("petrel"):  # The client only knows the scheme s3.
+            client_scheme = scheme.removesuffix("petrel") + "s3"
+        return f"{client_scheme}://{safe_key(key, scheme)}"
 
     def _ability(self, method: str) -> Any:
         ability = getattr(self._client.get(self._connect), method, None)

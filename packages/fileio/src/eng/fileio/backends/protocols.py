@@ -1,4 +1,4 @@
-"""What a backend can do, as small contracts. A backend offers those that fit its storage."""
+"""Protocols for the methods of storage backends; a backend implements those that its storage supports."""
 
 # ruff: noqa: D102 - the class says what its methods are for; the public function of the same name documents each.
 
@@ -15,21 +15,21 @@ __all__ = ["Copying", "Joining", "Listable", "Localizable", "Queryable", "Readab
 
 
 class Readable(Protocol):
-    """Whole files can be read."""
+    """A storage backend that can read files."""
 
     def get(self, filepath: PathLike) -> bytes: ...
     def get_text(self, filepath: PathLike, encoding: str = ...) -> str: ...
 
 
 class Writable(Protocol):
-    """Whole files can be written."""
+    """A storage backend that can write files."""
 
     def put(self, obj: bytes, filepath: PathLike) -> None: ...
     def put_text(self, obj: str, filepath: PathLike) -> None: ...
 
 
 class Queryable(Protocol):
-    """What a path is can be asked."""
+    """A storage backend that can tell whether a path exists, and whether it is a file or a directory."""
 
     def exists(self, filepath: PathLike) -> bool: ...
     def isdir(self, filepath: PathLike) -> bool: ...
@@ -37,19 +37,19 @@ class Queryable(Protocol):
 
 
 class Joining(Protocol):
-    """Paths can be joined."""
+    """A storage backend that can join the parts of a path."""
 
     def join_path(self, filepath: PathLike, *filepaths: PathLike) -> str: ...
 
 
 class Localizable(Protocol):
-    """A file can be had under a local path for a while."""
+    """A storage backend that can provide a file at a temporary local path."""
 
     def get_local_path(self, filepath: PathLike) -> AbstractContextManager[PathLike]: ...
 
 
 class Listable(Protocol):
-    """Directories can be listed."""
+    """A storage backend that can list directories."""
 
     def list_dir_or_file(
         self, dir_path: PathLike, list_dir: bool, list_file: bool, suffix: Suffix, recursive: bool
@@ -57,14 +57,14 @@ class Listable(Protocol):
 
 
 class Removable(Protocol):
-    """Files and trees can be removed."""
+    """A storage backend that can remove files and directories."""
 
     def remove(self, filepath: PathLike) -> None: ...
     def rmtree(self, dir_path: PathLike) -> None: ...
 
 
 class Copying(Protocol):
-    """Files and trees can be copied within the storage, and between it and the local disk."""
+    """A storage backend that can copy files and directories, within the storage and from and to the local disk."""
 
     def copyfile(self, src: PathLike, dst: PathLike) -> PathLike: ...
     def copytree(self, src: PathLike, dst: PathLike) -> PathLike: ...
@@ -76,6 +76,6 @@ class Copying(Protocol):
 
 
 class Signing(Protocol):
-    """Addresses that work without credentials for a while can be made."""
+    """A storage backend that can create signed URLs, which give access without credentials for some time."""
 
     def generate_presigned_url(self, url: str, client_method: str, expires_in: int) -> str: ...

@@ -1,4 +1,4 @@
-"""Which backend serves a prefix: a table of dotted paths, and the instances made from it."""
+"""The table of storage backends by name and by URI scheme, and the instances that are shared in a process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ __all__ = ["BACKENDS", "BackendTable", "register_backend"]
 B = TypeVar("B", bound=type[BaseStorageBackend])
 
 _HERE = "eng.fileio.backends."
-# The well-known ones, so that choosing does not import fsspec; it is asked about any other.
+# Common schemes that fsspec supports. They are listed here because asking fsspec means importing it, which is slow;
+# it is asked only about other schemes.
 _FSSPEC_PREFIXES = (
     "s3",
     "s3a",
@@ -42,7 +43,7 @@ _FSSPEC_PREFIXES = (
     "file",
     "github",
 )
-# name -> (where the class is, prefixes it serves). The class says which extra brings its client.
+# Name of a backend -> (module and class, URI schemes that select it).
 _BUILT_IN: dict[str, tuple[str, tuple[str, ...]]] = {
     "local": (_HERE + "local_backend:LocalBackend", ("",)),
     "disk": (_HERE + "local_backend:HardDiskBackend", ()),
@@ -55,17 +56,17 @@ _BUILT_IN: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 class BackendTable:
-    """Names and prefixes of backends, and the instances that the public functions share.
+    """The storage backends by name and by URI scheme, and the instances that the public functions share.
 
-    Reading an instance takes no lock: backends open their clients on first use, so one that loses a race between two
-    threads has cost nothing.
+    No lock is used. If two threads create the same instance at once, one of the two is dropped; that costs nothing,
+    because a backend connects only at its first use.
     """
 
     def __init__(self, built_in: Mapping[str, tuple[str, tuple[str, ...]]]) -> None:
         self._classes: dict[str, str | type[BaseStorageBackend]] = {name: entry[0] for name, entry in built_in.items()}
         self._prefixes = {prefix: name for name, entry in built_in.items() for prefix in entry[1]}
         self._instances: dict[Hashable, Any] = {}
-        self.clients: dict[Hashable, Any] = {}  # the FileClient of each class and instance
+        self.clients: dict[Hashable, Any] = {}  # One FileClient per client class and backend instance.
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._classes)
@@ -74,7 +75,7 @@ class BackendTable:
         return name in self._classes
 
     def add(self, name: str, backend: type[BaseStorageBackend], force: bool, prefixes: Iterable[str]) -> None:
-        """Adds a backend; see :func:`register_backend`."""
+        """Adds a backend class under a name and URI schemes; see :func:`register_backend`."""
         used_prefixes = [prefix for prefix in prefixes if prefix in self._prefixes]
         if not force and (name in self._classes or used_prefixes):
             if name in self._classes:
@@ -88,7 +89,7 @@ class BackendTable:
         self.clients.clear()
 
     def class_named(self, name: str) -> type[BaseStorageBackend]:
-        """The class of a backend, imported on first use.
+        """Returns the class of a backend, which is imported at its first use.
 
         Raises:
             UnknownBackendError: no backend has that name.
@@ -103,10 +104,10 @@ class BackendTable:
         return backend
 
     def name_for_prefix(self, prefix: str) -> str:
-        """The backend that serves a prefix; fsspec is asked about those that the table does not hold.
+        """Returns the name of the backend for a URI scheme; fsspec is asked about schemes that the table lacks.
 
         Raises:
-            UnknownBackendError: nobody serves it.
+            UnknownBackendError: no backend supports the scheme.
         """
         if prefix in self._prefixes:
             return self._prefixes[prefix]
@@ -122,7 +123,7 @@ class BackendTable:
         )
 
     def make(self, prefix: str, backend_args: Mapping[str, Any]) -> Any:
-        """A new instance. An explicit ``backend`` in `backend_args` goes before the prefix."""
+        """Creates a backend for a URI scheme; the key ``backend`` in `backend_args` overrides the scheme."""
         arguments = dict(backend_args)
         name = arguments.pop("backend", None)
         if name is None:
@@ -131,23 +132,23 @@ class BackendTable:
         try:
             return cls(**arguments)
         except TypeError:
-            _check_arguments(cls, arguments)  # which option it is, where the call itself is wrong
+            _check_arguments(cls, arguments)  # Raises an error that names the wrong option.
             raise
 
     def choose(self, uri: PathLike, backend_args: Mapping[str, Any] | None = None) -> Any:
-        """The shared instance for a path."""
+        """Returns the shared backend instance for a path and arguments."""
         prefix = prefix_of(uri)
         try:
             return self._instances[(prefix, *backend_args.items()) if backend_args else prefix]
-        except (KeyError, TypeError):  # TypeError: a nested option, such as headers, does not hash
+        except (KeyError, TypeError):  # A nested option, such as a dict of headers, is not hashable: TypeError.
             return self._shared(prefix, backend_args or {})
 
     def _shared(self, prefix: str, backend_args: Mapping[str, Any]) -> Any:
-        """One instance per arguments, in whatever order they stand."""
+        """Returns the shared instance for these arguments, independent of their order."""
         try:
             key = (_FROZEN, prefix, _frozen(backend_args))
             hash(key)
-        except TypeError:  # an option that cannot be compared: nothing to share by
+        except TypeError:  # An option is not hashable, so equal arguments cannot be recognized.
             return self.make(prefix, backend_args)
         if key not in self._instances:
             self._instances.setdefault(key, self.make(prefix, backend_args))
@@ -158,14 +159,14 @@ class BackendTable:
 
 
 def _check_arguments(cls: type[BaseStorageBackend], arguments: Mapping[str, Any]) -> None:
-    """Tells the options of a backend where one is misspelt or missing.
+    """Raises an error that lists the options of a backend if one of the arguments is misspelled or missing.
 
     Raises:
-        TypeError: `cls` cannot be called with these arguments.
+        TypeError: the class cannot be called with these arguments.
     """
     try:
         signature = inspect.signature(cls)
-    except ValueError:  # a class of C that does not tell
+    except ValueError:  # Some classes written in C have no signature.
         return
     try:
         signature.bind(**arguments)
@@ -190,11 +191,11 @@ def _frozen(value: Any) -> Hashable:
         return (type(value), *map(_frozen, value))
     if isinstance(value, (set, frozenset)):
         return frozenset(value)
-    return value  # type: ignore[no-any-return]  # whether it hashes is found out by the caller
+    return value  # type: ignore[no-any-return]  # the caller checks whether the value is hashable
 
 
 def _fsspec_protocols() -> list[str] | None:
-    """The prefixes that fsspec serves; None where it is not installed."""
+    """Returns the URI schemes that fsspec supports; None if fsspec is not installed."""
     try:
         fsspec = client_module("fsspec", "this prefix", "pip install fsspec")
     except MissingClientError:
@@ -211,17 +212,17 @@ def register_backend(
     force: bool = False,
     prefixes: str | list[str] | tuple[str, ...] | None = None,
 ) -> Callable[[B], B] | None:
-    """Makes a storage backend known by a name and by URI prefixes.
+    """Registers a storage backend under a name and for URI schemes.
 
     Args:
-        name: what ``backend_args={'backend': name}`` selects.
-        backend: the class; None makes this a class decorator.
-        force: replace what has the name or a prefix already.
-        prefixes: schemes (the part before ``://``) that it serves.
+        name: the name that ``backend_args={'backend': name}`` selects.
+        backend: the backend class; None returns a class decorator.
+        force: whether to replace a backend that already has the name or a scheme.
+        prefixes: URI schemes (the part before ``://``) that select the backend.
 
     Raises:
-        TypeError: the name is no str, `backend` is no class, or does not derive from BaseStorageBackend.
-        ValueError: the name or a prefix is taken and `force` is False.
+        TypeError: `name` is not a str, or `backend` is not a class that derives from BaseStorageBackend.
+        ValueError: the name or a scheme is already registered, and `force` is False.
 
     Example:
         >>> @register_backend("constant", force=True, prefixes="constant")

@@ -1,4 +1,4 @@
-"""What bytes mean: file formats."""
+"""Handlers that read and write file formats: json, yaml, toml and pickle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The error of the YAML handler, in a module of its own, as it needs PyYAML to be defined."""
+"""The exception of the YAML handler; a separate module, because its base class needs an import of PyYAML."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ from eng.fileio.errors import ParseError
 
 
 class YamlParseError(ParseError, yaml.YAMLError):
-    """YAML that does not parse, or that asks for more than safe loading gives."""
+    """A YAML file is malformed, or contains tags that the safe loader refuses. Also a ``yaml.YAMLError``."""

@@ -1,6 +1,6 @@
-"""The contract of a file format."""
+"""The base class of the handlers of file formats."""
 
-# os functions take str and PathLike alike, and at a third of the cost of a Path.
+# `open` accepts str and PathLike and costs a third of `pathlib.Path.open`.
 # ruff: noqa: PTH123
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ __all__ = ["BaseFileHandler"]
 
 
 class BaseFileHandler(metaclass=ABCMeta):
-    r"""Reads and writes objects in one format.
+    r"""Reads and writes Python objects in one file format.
 
-    A subclass defines the three abstract methods; :func:`eng.fileio.register_handler` makes it known by suffix.
-    `str_like` tells whether the format is text: its file objects then are text files, else binary ones.
+    A subclass defines the three abstract methods and is registered for a suffix by
+    :func:`eng.fileio.register_handler`. `str_like` says whether its methods get text files (True) or binary files.
 
     Example:
         >>> class Lines(BaseFileHandler):
@@ -37,7 +37,7 @@ class BaseFileHandler(metaclass=ABCMeta):
 
     @abstractmethod
     def load_from_fileobj(self, file: Any, **kwargs: Any) -> Any:
-        """The object in an open file."""
+        """Reads the object in an open file."""
 
     @abstractmethod
     def dump_to_fileobj(self, obj: Any, file: Any, **kwargs: Any) -> Any:
@@ -45,10 +45,10 @@ class BaseFileHandler(metaclass=ABCMeta):
 
     @abstractmethod
     def dump_to_str(self, obj: Any, **kwargs: Any) -> Any:
-        """The object as a string, bytes where the format is binary."""
+        """Returns the object as a string; as bytes for a binary format."""
 
     def load_from_path(self, filepath: PathLike, mode: str = "r", **kwargs: Any) -> Any:
-        """The object in a local file; text is UTF-8, with or without a byte-order mark."""
+        """Reads the object in a local file; text must be UTF-8, with or without a byte-order mark."""
         with open(filepath, mode, encoding=None if "b" in mode else "utf-8-sig") as file:
             return self.load_from_fileobj(file, **kwargs)
 
@@ -58,12 +58,12 @@ class BaseFileHandler(metaclass=ABCMeta):
             self.dump_to_fileobj(obj, file, **kwargs)
 
     def can_run_code(self, options: Mapping[str, Any]) -> bool:
-        """Whether a file can run code while it is loaded with these options; ``load(trust=False)`` then refuses."""
+        """Whether loading a file with these options can execute code; ``load(trust=False)`` refuses such formats."""
         return False
 
 
 def name_of(file: Any) -> str:
-    """What to call an open file in a message."""
+    """Returns the name of an open file for messages; ``"<stream>"`` if it has none."""
     name = getattr(file, "name", None)
     if isinstance(name, str):
         return name

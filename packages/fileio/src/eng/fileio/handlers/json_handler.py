@@ -1,4 +1,4 @@
-"""JSON."""
+"""The handler of JSON files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["JsonHandler", "JsonParseError"]
 
 
 class JsonParseError(ParseError, json.JSONDecodeError):
-    """JSON that does not parse; also a ``json.JSONDecodeError``, for code that catches that."""
+    """A JSON file is malformed. Also a ``json.JSONDecodeError``, which existing code catches."""
 
     def __init__(self, message: str) -> None:
         ValueError.__init__(self, message)
@@ -23,7 +23,7 @@ class JsonParseError(ParseError, json.JSONDecodeError):
 
 
 def _plain(value: Any) -> Any:
-    """What JSON has no word for: sets, ranges, and numpy's arrays and scalars (numpy itself is not imported)."""
+    """Converts sets, ranges, numpy arrays and numpy scalars, which JSON does not support, to lists and numbers."""
     if isinstance(value, (set, frozenset)):
         try:
             return sorted(value)
@@ -37,7 +37,7 @@ def _plain(value: Any) -> Any:
 
 
 class JsonHandler(BaseFileHandler):
-    """JSON; sets (sorted where they can be), ranges and numpy values become lists and numbers.
+    """Reads and writes JSON. Sets (sorted if possible), ranges and numpy values are written as lists and numbers.
 
     Example:
         >>> JsonHandler().dump_to_str({"ids": {3, 1}, "to": range(2)})
@@ -45,10 +45,10 @@ class JsonHandler(BaseFileHandler):
     """
 
     def load_from_fileobj(self, file: Any, **kwargs: Any) -> Any:
-        """The object in an open file; `kwargs` go to ``json.loads``.
+        """Reads the object in an open file; `kwargs` are passed to ``json.loads``.
 
         Raises:
-            JsonParseError: malformed; names file, line and column.
+            JsonParseError: the file is malformed; the message names file, line and column.
         """
         try:
             content = file.read()
@@ -61,12 +61,12 @@ class JsonHandler(BaseFileHandler):
             raise JsonParseError.not_utf8(name_of(file), error, "JSON") from error
 
     def dump_to_fileobj(self, obj: Any, file: Any, **kwargs: Any) -> None:
-        """Writes an object to an open text file; `kwargs` go to ``json.dump``."""
+        """Writes an object to an open text file; `kwargs` are passed to ``json.dumps``."""
         kwargs.setdefault("default", _plain)
-        # One string: json.dump writes piece by piece through Python and is several times slower.
+        # `json.dump` writes many small pieces and is several times slower than writing one string.
         file.write(json.dumps(obj, **kwargs))
 
     def dump_to_str(self, obj: Any, **kwargs: Any) -> str:
-        """The object as JSON; `kwargs` go to ``json.dumps``."""
+        """Returns the object as JSON text; `kwargs` are passed to ``json.dumps``."""
         kwargs.setdefault("default", _plain)
         return json.dumps(obj, **kwargs)

@@ -1,4 +1,4 @@
-"""Pickle. Loading a pickle can run any code that its author chose."""
+"""The handler of pickle files. Loading a pickle can execute any code that its author put into it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ __all__ = ["PickleHandler", "PickleParseError"]
 
 
 class PickleParseError(ParseError, pickle.UnpicklingError, EOFError):
-    """Bytes that are no whole pickle; also the errors that ``pickle.load`` raises for them."""
+    """A pickle file is malformed or truncated. Also an UnpicklingError and an EOFError, which ``pickle.load`` raises."""
 
 
 class PickleHandler(BaseFileHandler):
-    """Pickle, protocol 2 by default, as MMEngine writes it.
+    """Reads and writes pickle files, by default with protocol 2, as MMEngine does.
 
-    A pickle is a program: load only what you trust. ``load(path, trust=False)`` and ENG_SAFE_LOAD=1 refuse it.
+    Loading a pickle can execute code, so load only files that you trust. ``load(path, trust=False)`` and the
+    environment variable ENG_SAFE_LOAD=1 refuse pickle files.
 
     Example:
         >>> import io
@@ -31,10 +32,10 @@ class PickleHandler(BaseFileHandler):
     str_like = False
 
     def load_from_fileobj(self, file: Any, **kwargs: Any) -> Any:
-        """The object in an open binary file; `kwargs` go to ``pickle.load``.
+        """Reads the object in an open binary file; `kwargs` are passed to ``pickle.load``.
 
         Raises:
-            PickleParseError: no pickle, or only a part of one; names the file.
+            PickleParseError: the file is malformed or truncated; the message names it.
         """
         try:
             return pickle.load(file, **kwargs)
@@ -42,16 +43,16 @@ class PickleHandler(BaseFileHandler):
             raise PickleParseError.at(name_of(file), None, None, f"no whole pickle: {error}") from error
 
     def load_from_path(self, filepath: PathLike, mode: str = "rb", **kwargs: Any) -> Any:
-        """The object in a local file."""
+        """Reads the object in a local file."""
         return super().load_from_path(filepath, mode, **kwargs)
 
     def dump_to_str(self, obj: Any, **kwargs: Any) -> bytes:
-        """The object as bytes; `kwargs` go to ``pickle.dumps``."""
+        """Returns the object as bytes; `kwargs` are passed to ``pickle.dumps``."""
         kwargs.setdefault("protocol", 2)
         return pickle.dumps(obj, **kwargs)
 
     def dump_to_fileobj(self, obj: Any, file: Any, **kwargs: Any) -> None:
-        """Writes an object to an open binary file; `kwargs` go to ``pickle.dump``."""
+        """Writes an object to an open binary file; `kwargs` are passed to ``pickle.dump``."""
         kwargs.setdefault("protocol", 2)
         pickle.dump(obj, file, **kwargs)
 
@@ -60,5 +61,5 @@ class PickleHandler(BaseFileHandler):
         super().dump_to_path(obj, filepath, mode, **kwargs)
 
     def can_run_code(self, options: Mapping[str, Any]) -> bool:
-        """Always True."""
+        """Returns True: loading a pickle can always execute code."""
         return True

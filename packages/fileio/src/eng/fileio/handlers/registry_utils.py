@@ -1,4 +1,4 @@
-"""Which handler reads a format."""
+"""The table of handlers by file format, and the function that adds one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["file_handlers", "handler_for", "register_handler"]
 
 H = TypeVar("H", bound=type[BaseFileHandler])
 
-# The registry itself: register_handler adds to it, and MMEngine's users read it under this name.
+# `register_handler` adds to this dict. It is public because users of MMEngine read it under this name.
 file_handlers: dict[str, BaseFileHandler] = {
     "json": JsonHandler(),
     "yaml": YamlHandler(),
@@ -28,10 +28,10 @@ file_handlers: dict[str, BaseFileHandler] = {
 
 
 def handler_for(file_format: str) -> BaseFileHandler:
-    """The handler of a format.
+    """Returns the handler of a file format.
 
     Raises:
-        UnknownFormatError: none is registered; names those that are.
+        UnknownFormatError: no handler is registered for the format; the message lists the known formats.
     """
     try:
         return file_handlers[file_format]
@@ -43,14 +43,14 @@ def handler_for(file_format: str) -> BaseFileHandler:
 
 
 def register_handler(file_formats: str | list[str], **kwargs: Any) -> Callable[[H], H]:
-    """Class decorator that makes a handler known by one or more formats (file suffixes without the dot).
+    """Returns a class decorator that registers a handler for one or more file formats.
 
     Args:
-        file_formats: the formats. One that is known already is replaced.
+        file_formats: the formats: file suffixes without the dot. The handler of a registered format is replaced.
         kwargs: arguments for the handler's constructor.
 
     Raises:
-        TypeError: a format is no str, or the class does not derive from BaseFileHandler.
+        TypeError: a format is not a str, or the class does not derive from BaseFileHandler.
 
     Example:
         >>> @register_handler(["txt", "log"])

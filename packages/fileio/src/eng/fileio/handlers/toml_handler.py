@@ -1,4 +1,4 @@
-"""TOML, for reading."""
+"""The handler of TOML files, which can only read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["TomlHandler"]
 
 
 class TomlHandler(BaseFileHandler):
-    r"""TOML 1.0, by the standard library's parser. It is read only.
+    r"""Reads TOML 1.0 with the parser of the standard library; writing is not supported.
 
     Example:
         >>> import io
@@ -23,10 +23,10 @@ class TomlHandler(BaseFileHandler):
     """
 
     def load_from_fileobj(self, file: Any, **kwargs: Any) -> Any:
-        """The tables of an open file; `kwargs` go to ``tomllib.loads``.
+        """Reads an open file into a dict; `kwargs` are passed to ``tomllib.loads``.
 
         Raises:
-            ParseError: malformed; names file, line and column.
+            ParseError: the file is malformed; the message names file, line and column.
         """
         if sys.version_info >= (3, 11):
             import tomllib

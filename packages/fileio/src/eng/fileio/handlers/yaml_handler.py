@@ -1,4 +1,4 @@
-"""YAML."""
+"""The handler of YAML files."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["YamlHandler"]
 
 @cache
 def _dumper() -> Any:
-    """PyYAML's safe dumper, which also takes subclasses of plain types (a Config's dict) and numpy values."""
+    """Returns PyYAML's safe dumper class, extended by subclasses of builtin types, such as ConfigDict, and numpy values."""
     import yaml
 
     base: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
-    class Dumper(base):  # type: ignore[misc]  # the base is the C one where PyYAML has it
+    class Dumper(base):  # type: ignore[misc]  # the base class is chosen at run time
         pass
 
     plain: tuple[type, ...] = (dict, list, set, str, bool, int, float, bytes)
@@ -38,10 +38,10 @@ def _represent_numpy(dumper: Any, value: Any) -> Any:
 
 
 class YamlHandler(BaseFileHandler):
-    r"""YAML, read safely by default and with libyaml's speed where PyYAML has it.
+    r"""Reads YAML with a safe loader and writes YAML, using the fast C library libyaml if PyYAML was built with it.
 
-    Tags that build Python objects (``!!python/...``) are refused unless a `Loader` that knows them is passed. Tuples
-    are written as lists, numpy values as lists and numbers.
+    Tags that create Python objects (``!!python/...``) are refused unless the caller passes a `Loader` that supports
+    them. Tuples are written as lists, numpy values as lists and numbers.
 
     Example:
         >>> YamlHandler().dump_to_str({"a": (1, 2)})
@@ -49,14 +49,14 @@ class YamlHandler(BaseFileHandler):
     """
 
     def load_from_path(self, filepath: PathLike, mode: str = "rb", **kwargs: Any) -> Any:
-        """The object in a local file; binary, as the parser decodes (and libyaml wants bytes)."""
+        """Reads the object in a local file, opened in binary mode because the YAML parser decodes the bytes itself."""
         return super().load_from_path(filepath, mode, **kwargs)
 
     def load_from_fileobj(self, file: Any, **kwargs: Any) -> Any:
-        """The object in an open file; `kwargs` go to ``yaml.load``.
+        """Reads the object in an open file; `kwargs` are passed to ``yaml.load``.
 
         Raises:
-            YamlParseError: malformed; names file, line and column.
+            YamlParseError: the file is malformed; the message names file, line and column.
         """
         import yaml
 
@@ -67,14 +67,14 @@ class YamlHandler(BaseFileHandler):
             raise _located(error, name_of(file)) from error
 
     def dump_to_fileobj(self, obj: Any, file: Any, **kwargs: Any) -> None:
-        """Writes an object to an open text file; `kwargs` go to ``yaml.dump``."""
+        """Writes an object to an open text file; `kwargs` are passed to ``yaml.dump``."""
         import yaml
 
         kwargs.setdefault("Dumper", _dumper())
         yaml.dump(obj, file, **kwargs)
 
     def dump_to_str(self, obj: Any, **kwargs: Any) -> str:
-        """The object as YAML; `kwargs` go to ``yaml.dump``."""
+        """Returns the object as YAML text; `kwargs` are passed to ``yaml.dump``."""
         import yaml
 
         kwargs.setdefault("Dumper", _dumper())
@@ -82,15 +82,12 @@ class YamlHandler(BaseFileHandler):
         return text
 
     def can_run_code(self, options: Mapping[str, Any]) -> bool:
-        """True with a Loader other than PyYAML's safe and base ones."""
+        """Returns True if the caller passes a `Loader` other than the safe and base loaders of PyYAML."""
         import yaml
 
-        safe = [
-            getattr(yaml, name)
-            for name in ("SafeLoader", "BaseLoader", "CSafeLoader", "CBaseLoader")
-            if hasattr(yaml, name)
-        ]
-        return "Loader" in options and options["Loader"] not in safe
+        names = ("SafeLoader", "BaseLoader", "CSafeLoader", "CBaseLoader")
+        safe_loaders = [getattr(yaml, name) for name in names if hasattr(yaml, name)]
+        return "Loader" in options and options["Loader"] not in safe_loaders
 
 
 def _located(error: Any, path: str) -> ParseError:
