@@ -1,4 +1,4 @@
-"""Settings by measurement: learning rate, batch size, workers, and sweeps that lose no trial."""
+"""Finds settings by measurement: learning rate, batch size and number of workers, and sweeps over several settings."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ __all__ = [
     "sweep",
 ]
 
-# These import torch, which the controller of a sweep does without.
+# These names are imported at their first use, because their modules import torch. The controller process of a sweep
+# does not need torch and starts faster without it.
 _WITH_TORCH = {
     "BatchSearch": "_batch",
     "find_batch_size": "_batch",

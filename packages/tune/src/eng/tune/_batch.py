@@ -1,4 +1,4 @@
-"""The largest batch that fits in memory, by training steps."""
+"""Finds the largest batch size that fits in memory, by running training steps."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "
 
 @dataclass(frozen=True)
 class BatchSearch:
-    """What a search for the batch size came to.
+    """Result of a search for the batch size.
 
     Args:
-        largest: most samples of a micro-batch that fit.
-        batch_size: what to write into the config: with ``accumulative_counts`` it keeps the effective batch.
-        accumulative_counts: micro-batches for each update.
-        effective: samples for each update, as in the config.
-        tries: micro-batches and the peak of memory in bytes that each took; None where memory ran out.
-        limit: bytes.
-        note: what changes with ``auto_scale_lr``; empty where nothing does.
+        largest: largest micro-batch, in samples, that fits in memory.
+        batch_size: recommended batch size; with ``accumulative_counts`` it keeps the effective batch size.
+        accumulative_counts: number of micro-batches per optimizer update (gradient accumulation).
+        effective: samples per optimizer update, unchanged from the config.
+        tries: the tried micro-batches, each with its peak memory in bytes; None if memory ran out.
+        limit: available memory in bytes.
+        note: advice if the new batch size changes the learning rate by ``auto_scale_lr``; otherwise empty.
     """
 
     largest: int
@@ -50,31 +50,32 @@ class BatchSearch:
 
     @property
     def options(self) -> dict[str, int]:
-        """The settings by dotted key of the config."""
+        """The recommended settings by dotted key of the config."""
         return {
             "train_dataloader.batch_size": self.batch_size,
             "optim_wrapper.accumulative_counts": self.accumulative_counts,
         }
 
     def as_dict(self) -> dict[str, Any]:
-        """The result as plain data."""
+        """Returns the result as a dict of plain values, for JSON."""
         return {**asdict(self), "options": self.options}
 
 
 def find_batch_size(run: Any, *, memory: int | str | None = None, largest: int | None = None) -> BatchSearch:
-    """The largest micro-batch that fits in memory, and how to keep the effective batch with it.
+    """Finds the largest micro-batch that fits in memory, and the gradient accumulation that keeps the effective batch.
 
-    Each try trains two steps. On an accelerator the memory is that of the device, and its own error ends a try; on the CPU
-    it is the peak of the process's resident memory, against a limit. Memory is given back after each try.
+    For every batch size two training steps are run and the peak memory is measured. On an accelerator this is device
+    memory, and an out-of-memory error means that the batch does not fit. On the CPU it is the resident memory of the
+    process, which is compared with a limit. Memory is released after every try.
 
     Args:
-        run: a Runner, whose model is copied and so is in memory twice, or a config or its path.
-        memory: limit in bytes, or a text such as ``"2GB"`` or ``"512MiB"``. On the CPU it must be given; on an accelerator
-            None (default) takes what is free.
-        largest: most samples to try; None (default) takes the length of the dataset.
+        run: a Runner, a config, or the path of a config. The model of a Runner is copied, so it is in memory twice.
+        memory: limit in bytes, or a string such as ``"2GB"`` or ``"512MiB"``. Required on the CPU; on an accelerator
+            None (default) uses the free device memory.
+        largest: largest batch size to try; None (default) uses the length of the dataset.
 
     Raises:
-        TuneError: not even one sample fits, or the limit is missing or cannot be read.
+        TuneError: not even one sample fits, or the limit is missing or malformed.
     """
     limit = parse_bytes(memory) if memory is not None else None
     with rehearse(run) as rehearsal:
@@ -96,20 +97,20 @@ def find_batch_size(run: Any, *, memory: int | str | None = None, largest: int |
 def search_largest(
     peak_of: Callable[[int], int | None], start: int, limit: int, largest: int | None, max_tries: int = MAX_TRIES
 ) -> list[tuple[int, int | None]]:
-    """Tries batches until the largest that fits is known, or takes at least 90 % of the limit.
+    """Tries batch sizes until the largest one that fits is known, or one fits that uses at least 90 % of the limit.
 
-    Memory is taken to grow with the batch on a line through the batches tried; a batch that ran out of memory halves the
-    distance in its place.
+    The next batch size is extrapolated linearly from the measured peaks. If memory ran out, the search bisects between
+    the largest batch that fits and the smallest that does not.
 
     Args:
-        peak_of: peak of memory with a batch; None where memory ran out.
-        start: the first batch.
-        limit: bytes.
-        largest: most samples; None for no bound.
-        max_tries: how often to try.
+        peak_of: returns the peak memory in bytes for a batch size; None if memory ran out.
+        start: first batch size.
+        limit: available memory in bytes.
+        largest: largest batch size; None for no bound.
+        max_tries: largest number of tries.
 
     Returns:
-        The batches in the order of the tries, with their peaks.
+        The tried batch sizes in order, each with its peak memory.
     """
     tries: dict[int, int | None] = {}
     batch = max(min(start, largest or start), 1)
@@ -123,7 +124,7 @@ def search_largest(
 
 
 def _next_batch(tries: dict[int, int | None], limit: int, largest: int | None) -> int | None:
-    """The next batch to try; None where the search is over."""
+    """Returns the next batch size to try; None if the search is finished."""
     fitting = sorted(batch for batch, peak in tries.items() if _fits(peak, limit))
     failing = sorted(batch for batch, peak in tries.items() if not _fits(peak, limit))
     if not fitting:
@@ -134,7 +135,8 @@ def _next_batch(tries: dict[int, int | None], limit: int, largest: int | None) -
         return None
     guess = _on_line(tries, limit)
     if not failing:
-        factor = 2 if len(fitting) == 1 else 8  # two batches that take the same tell nothing
+        # Without a guess after two tries, both used the same memory, so take a larger step.
+        factor = 2 if len(fitting) == 1 else 8
         guess = low * factor if guess is None else min(guess, low * 16)
         return min(max(guess, low + 1), largest or guess + 1)
     high = failing[0]
@@ -146,15 +148,19 @@ def _next_batch(tries: dict[int, int | None], limit: int, largest: int | None) -
 
 
 def _on_line(tries: dict[int, int | None], limit: int) -> int | None:
-    """The batch that takes 97 % of the limit, on the line through the two known batches that are nearest to it."""
-    known = sorted((abs(peak - limit), batch, peak) for batch, peak in tries.items() if peak is not None)
-    if len(known) < 2:
+    """Extrapolates the batch size that would use 97 % of the limit.
+
+    Uses the line through the two measurements whose peaks are closest to the limit; None without two, or if memory does
+    not grow with the batch size.
+    """
+    measured = sorted((abs(peak - limit), batch, peak) for batch, peak in tries.items() if peak is not None)
+    if len(measured) < 2:
         return None
-    (_, first, peak), (_, second, other) = known[:2]
-    slope = (other - peak) / (second - first)
-    if slope <= 0:
+    (_, first_batch, first_peak), (_, second_batch, second_peak) = measured[:2]
+    bytes_per_sample = (second_peak - first_peak) / (second_batch - first_batch)
+    if bytes_per_sample <= 0:
         return None
-    return int(first + (0.97 * limit - peak) / slope)
+    return int(first_batch + (0.97 * limit - first_peak) / bytes_per_sample)
 
 
 def _fits(peak: int | None, limit: int | None) -> bool:
@@ -162,11 +168,11 @@ def _fits(peak: int | None, limit: int | None) -> bool:
 
 
 def split_evenly(effective: int, largest: int) -> tuple[int, int]:
-    """The largest micro-batch, and how many of them make the effective batch exactly.
+    """Returns the largest allowed micro-batch that divides the effective batch, and the number of micro-batches.
 
     Args:
-        effective: samples for each update.
-        largest: most samples of a micro-batch.
+        effective: samples per optimizer update.
+        largest: largest allowed micro-batch.
 
     Examples:
         >>> split_evenly(64, 20), split_evenly(64, 100)
@@ -177,10 +183,10 @@ def split_evenly(effective: int, largest: int) -> tuple[int, int]:
 
 
 def parse_bytes(text: int | str) -> int:
-    """A number of bytes, such as ``"2GB"``, ``"512MiB"`` or ``"1.5g"``.
+    """Converts a text such as ``"2GB"``, ``"512MiB"`` or ``"1.5g"`` to a number of bytes.
 
     Raises:
-        TuneError: the text is no number of bytes above 0.
+        TuneError: the text is not a number of bytes above 0.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]?i?)b?\s*", str(text).lower())
     if match is None or match[2] not in _UNITS or float(match[1]) <= 0:
@@ -189,7 +195,7 @@ def parse_bytes(text: int | str) -> int:
 
 
 class _PeakMemory:
-    """The most memory that was used since a moment: of an accelerator, or of this process."""
+    """Measures the peak memory of an accelerator, or of this process on the CPU, since the last call of `start`."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -197,7 +203,7 @@ class _PeakMemory:
             raise TuneError("the peak of memory on the CPU is read from /proc, which this system does not have")
 
     def limit(self) -> int:
-        """What may be used."""
+        """Returns the memory in bytes that a training may use: free memory and memory that torch has reserved."""
         if self._device.type == "cpu":
             raise TuneError("on the CPU a search for the batch size needs a limit: --memory 2GB")
         memory = memory_info(self._device)
@@ -208,14 +214,14 @@ class _PeakMemory:
         return memory[0] + (memory_reserved(self._device) or 0)
 
     def start(self) -> None:
-        """Begins to look."""
+        """Resets the measured peak to the memory in use now."""
         if self._device.type == "cpu":
-            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets the peak to what is used now
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # "5" resets VmHWM, the peak of Linux.
         else:
             reset_peak_memory(self._device)
 
     def read(self) -> int:
-        """The peak in bytes."""
+        """Returns the peak memory in bytes since the last call of `start`."""
         if self._device.type == "cpu":
             status = Path("/proc/self/status").read_text(encoding="ascii")
             return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024  # type: ignore[index]  # every Linux has it
@@ -226,7 +232,7 @@ class _PeakMemory:
 
 
 def _peak_of(rehearsal: Rehearsal, batch: int, peak: _PeakMemory) -> int | None:
-    """The peak of memory of two steps with a batch; None where memory ran out."""
+    """Returns the peak memory in bytes of two training steps with a batch size; None if memory ran out."""
     release_memory()
     peak.start()
     try:
@@ -245,7 +251,7 @@ def _peak_of(rehearsal: Rehearsal, batch: int, peak: _PeakMemory) -> int | None:
 
 
 def _two_steps(rehearsal: Rehearsal, batch: int) -> None:
-    """The first step makes the optimizer's state, the second one has all of it in memory."""
+    """Runs two optimizer updates: the first one creates the optimizer state, the second one has it in memory."""
     model, wrapper = rehearsal.own_parts
     data = batches(rehearsal.loader(batch_size=batch, num_workers=0))
     model.train()

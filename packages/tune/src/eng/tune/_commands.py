@@ -1,4 +1,4 @@
-"""``eng tune lr``, ``eng tune batch`` and ``eng tune workers``."""
+"""The commands ``eng tune lr``, ``eng tune batch`` and ``eng tune workers``."""
 
 from __future__ import annotations
 
@@ -108,7 +108,15 @@ def _rate_key(name: str) -> str:
 
 
 def _tell(cfg: Any, common: dict[str, Any], data: dict[str, Any], lines: list[str], options: dict[str, Any]) -> None:
-    """Prints a result, and writes the config with its settings where that is asked for."""
+    """Prints the result of a search; with ``--out`` also writes the config with the new settings.
+
+    Args:
+        cfg: the config that was searched.
+        common: the command-line options that all three commands share.
+        data: the result for ``--json``.
+        lines: the result as lines of text.
+        options: the new settings by dotted key.
+    """
     if common["as_json"]:
         click.echo(json.dumps({**data, "options": options}))
     else:

@@ -1,4 +1,4 @@
-"""The controller of a sweep: hands out runs, keeps what they come to, and can be killed at any moment."""
+"""The controller of a sweep, which starts runs and collects their results; it can be killed and restarted any time."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _MAX_RESTARTS = 3
 
 
 class Stopped(BaseException):
-    """A signal ended the controller.
+    """Raised in the controller when it receives SIGINT or SIGTERM.
 
     Args:
-        number: of the signal.
+        number: number of the signal.
     """
 
     def __init__(self, number: int = signal.SIGTERM) -> None:
@@ -40,16 +40,16 @@ class Stopped(BaseException):
 
 @dataclass
 class Controller:
-    """Runs the trials of a sweep until the search is over.
+    """Runs the trials of a sweep until the search has no further points.
 
     Args:
-        folder: of the sweep; this process is its controller.
-        definition: of the sweep.
-        searcher: gives the points.
-        executor: trains the runs.
-        max_failures: the sweep ends after more than this many failed trials; None has no limit.
-        on_trial: called with each trial that is over.
-        retry_failed: whether runs that failed under an earlier controller are started again.
+        folder: folder of the sweep; this process must hold its controller lock.
+        definition: settings of the sweep.
+        searcher: chooses the points of the search space.
+        executor: starts the training processes.
+        max_failures: the sweep ends if more trials than this fail; None for no limit.
+        on_trial: called with every finished trial.
+        retry_failed: whether to restart runs that failed under an earlier controller.
     """
 
     folder: Path
@@ -67,12 +67,12 @@ class Controller:
         self.trials: dict[int, Trial] = {}
 
     def run(self) -> dict[int, Trial]:
-        """Runs all trials and gives them by number.
+        """Runs all trials and returns them by number.
 
         Raises:
-            SweepError: more trials failed than may.
-            MissingMetricError: no validation gives the metric of the sweep.
-            Stopped: a signal ended the controller; runs of this machine saved their state.
+            SweepError: more than ``max_failures`` trials failed.
+            MissingMetricError: the validation of the config does not compute the metric of the sweep.
+            Stopped: the controller received a signal; its local runs have saved a checkpoint.
         """
         with _stopping_by_signals():
             try:
@@ -80,7 +80,7 @@ class Controller:
                 while self._advance():
                     time.sleep(_WAIT_S)
             finally:
-                self.executor.close()  # type: ignore[attr-defined]  # of every executor here
+                self.executor.close()  # type: ignore[attr-defined]  # every executor of this package has the method
         return self.trials
 
     def _begin(self) -> None:
@@ -98,7 +98,7 @@ class Controller:
                     self._jobs[run] = job
 
     def _advance(self) -> bool:
-        """One look at all runs; whether there is more to do."""
+        """Checks all running jobs once, starts new ones on free capacity, and returns whether jobs are running."""
         for run, job in list(self._jobs.items()):
             status = job.status()
             if status is not None:
@@ -113,7 +113,7 @@ class Controller:
         return bool(self._jobs)
 
     def _note_end(self, run: Run, status: int) -> None:
-        """Lets a run without a result be started again, a few times."""
+        """Handles the end of a run's process: a run without a result is restarted up to three times, then failed."""
         if run.result is not None or status == 3:
             return
         self._restarts[run] = self._restarts.get(run, 0) + 1
@@ -156,7 +156,11 @@ class Controller:
             yield from (run for run in trial.runs if run.result is None)
 
     def _make(self, point: Point) -> Trial:
-        """The folders of a trial, the first run's last: it says that all are there."""
+        """Creates the folders of a trial and writes the point into them.
+
+        The folder of the first run is written last. Its existence therefore means that the trial is complete, even if
+        the controller is killed in between.
+        """
         trial = self.definition.trial(self.folder, point.number, point.params)
         for fold, run in reversed(list(enumerate(trial.runs))):
             options: dict[str, Any] = dict(point.params)
@@ -168,10 +172,12 @@ class Controller:
 
 
 def _raise_fatal(trial: Trial) -> None:
-    """Ends the sweep where every trial would fail like this one, which runs again when its cause is mended.
+    """Ends the sweep if a run failed for a reason that makes every trial fail.
+
+    The results of such runs are deleted, so that they run again after the config is corrected.
 
     Raises:
-        MissingMetricError: no validation gives the metric.
+        MissingMetricError: the validation of the config does not compute the metric of the sweep.
     """
     fatal = [(run, run.result) for run in trial.runs if run.result is not None and run.result.is_fatal]
     for run, _ in fatal:
@@ -182,7 +188,7 @@ def _raise_fatal(trial: Trial) -> None:
 
 @contextmanager
 def _stopping_by_signals() -> Iterator[None]:
-    """Raises :class:`Stopped` at SIGINT and SIGTERM."""
+    """Makes SIGINT and SIGTERM raise :class:`Stopped` inside the ``with`` block (in the main thread only)."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

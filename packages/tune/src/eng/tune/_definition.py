@@ -1,4 +1,4 @@
-"""What a sweep is: its config, axes, search and objective, as a file that outlives every process."""
+"""The settings of a sweep (config, search space, search and objective), stored as a file in its folder."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _MOST_SHOWN = 5
 
 @dataclass(frozen=True)
 class Definition:
-    """What a sweep is.
+    """The settings of a sweep.
 
     Args:
-        source: path of the config that it was made from.
-        metric: name of the metric of a validation that it optimizes.
+        source: path of the config from which the sweep was started.
+        metric: name of the validation metric to optimize.
         mode: ``"max"`` or ``"min"``.
-        space: the axes.
-        search: which points are tried.
-        objective: ``"best"`` of the validations of a run, or the ``"last"``.
-        seed: of the search, and of the runs where the config has none.
-        folds: runs of each trial; 0 runs one without a fold.
-        fold_keys: keys of the config that take the number of the fold.
-        owner: name of this sweep among those that share a storage.
+        space: the values or distribution of each varied config key (an axis of the search space).
+        search: how points of the search space are chosen.
+        objective: whether the ``"best"`` or the ``"last"`` validation of a run counts.
+        seed: seed of the search, also used by runs whose config has no seed.
+        folds: number of cross-validation folds, one run each; 0 for a single run without folds.
+        fold_keys: config keys that are set to the number of the fold.
+        owner: unique name of this sweep in a storage that several sweeps share.
     """
 
     source: str
@@ -49,14 +49,14 @@ class Definition:
     owner: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """The definition as plain data."""
+        """Returns the settings as a dict of plain values, for JSON."""
         data = {**vars(self), "format": 1, "search": search_to_json(self.search), "fold_keys": list(self.fold_keys)}
         data["space"] = {key: to_json(axis) for key, axis in self.space.items()}
         return data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Definition:
-        """The definition that :meth:`to_json` gave."""
+        """Creates a definition from the dict that :meth:`to_json` returned."""
         settings = {key: value for key, value in data.items() if key != "format"}
         settings["space"] = {key: from_json(axis) for key, axis in data["space"].items()}
         settings["search"] = search_from_json(data["search"])
@@ -64,20 +64,26 @@ class Definition:
         return cls(**settings)
 
     def trial(self, folder: Path, number: int, params: Mapping[str, Any]) -> Trial:
-        """A trial of the sweep in a folder."""
+        """Returns the trial with a number and its parameter values; nothing is written.
+
+        Args:
+            folder: folder of the sweep.
+            number: number of the trial.
+            params: value of each axis by config key.
+        """
         trial_folder = folder / "trials" / f"{number:04d}"
         runs = [Run(trial_folder / f"fold_{fold}") for fold in range(self.folds)] if self.folds else [Run(trial_folder)]
         return Trial(number, dict(params), tuple(runs))
 
 
 def open_definition(folder: Path) -> Definition:
-    """The definition in the folder of a sweep.
+    """Reads the settings of a sweep from its folder.
 
-    ``custom_imports`` may name modules that lie beside the config from which the sweep's copy was made, so the folder of
-    that config is appended to ``sys.path``.
+    The folder of the original config is appended to ``sys.path``, because ``custom_imports`` of the config may name
+    modules in that folder.
 
     Raises:
-        SweepError: there is none.
+        SweepError: the folder contains no sweep.
     """
     data = read_json(folder / DEFINITION)
     if data is None:
@@ -90,22 +96,22 @@ def open_definition(folder: Path) -> Definition:
 
 
 def write_definition(folder: Path, definition: Definition, config: Any) -> Definition:
-    """Keeps a definition and its config, or takes up the sweep that the folder holds.
+    """Stores the settings and the config of a new sweep, or checks them against the sweep that is in the folder.
 
     Args:
-        folder: of the sweep; this process is its controller.
-        definition: what is asked for.
+        folder: folder of the sweep; this process must hold its controller lock.
+        definition: the requested settings.
         config: the config of the trials.
 
     Returns:
-        The definition in the folder, with the number of trials that is asked for.
+        The stored settings, with the requested number of trials.
 
     Raises:
-        SweepError: the folder holds another sweep; what differs is named.
+        SweepError: the folder contains a different sweep; the message lists the differences.
     """
     saved = read_json(folder / DEFINITION)
     known = None if saved is None else _from_file(folder / DEFINITION, saved)
-    # Without a trial, an earlier call ended at its start, as for a mistake in --storage.
+    # A sweep without trials failed at its start, for example because of a wrong --storage. It can be overwritten.
     if known is None or not trials_in(folder, known):
         owner = f"{socket.gethostname()}:{folder.resolve()}"
         definition = replace(_with_study(definition, folder.resolve().name), owner=owner)
@@ -128,10 +134,10 @@ def write_definition(folder: Path, definition: Definition, config: Any) -> Defin
 
 
 def _from_file(path: Path, data: Any) -> Definition:
-    """The definition in a file.
+    """Converts the content of a sweep's file to its settings.
 
     Raises:
-        SweepError: it holds something else.
+        SweepError: the content is not that of a sweep.
     """
     try:
         return Definition.from_json(data)
@@ -140,7 +146,7 @@ def _from_file(path: Path, data: Any) -> Definition:
 
 
 def _with_study(definition: Definition, name: str | None) -> Definition:
-    """Gives a search of Optuna without a study's name this one, which stays when the folder is moved."""
+    """Sets the study name of an Optuna search that has none, so that the name stays valid if the folder is moved."""
     search = definition.search
     if not isinstance(search, OptunaSearch) or search.study is not None:
         return definition
@@ -148,7 +154,7 @@ def _with_study(definition: Definition, name: str | None) -> Definition:
 
 
 def _config_differences(folder: Path, config: Any) -> list[str]:
-    """The settings in which a config differs from the sweep's copy; both are compared as they are dumped."""
+    """Returns the settings in which a config differs from the copy in the sweep's folder; both are compared as text."""
     from eng.config import Config
 
     earlier, scratch = folder / CONFIG, folder / f".compared_{CONFIG}"
@@ -177,7 +183,7 @@ def _difference_of_key(key: str, in_folder: Mapping[str, str], in_config: Mappin
 
 
 def _leaves(cfg: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The values of a config that hold no others, by dotted key."""
+    """Yields the dotted key and the value of every setting that is not a non-empty mapping, list or tuple."""
     items = cfg.items() if hasattr(cfg, "items") else enumerate(cfg)
     for key, value in items:
         if isinstance(value, (Mapping, list, tuple)) and value:
@@ -189,28 +195,32 @@ def _leaves(cfg: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def _differences(known: Definition, wanted: Definition, *, has_results: bool) -> list[str]:
     old, new = known.to_json(), wanted.to_json()
     for data in (old, new):
-        for name in ("metric", "mode", "objective") if not has_results else ():  # they do not change a training
-            data.pop(name)
+        if not has_results:  # Without results these settings may change, since they do not influence a training.
+            for name in ("metric", "mode", "objective"):
+                data.pop(name)
         data.update({f"search.{name}": value for name, value in data.pop("search").items()})
-        data.pop("search.num_trials", None)  # more trials continue a sweep
+        data.pop("search.num_trials", None)  # A sweep may be continued with more trials.
         data.pop("source")
-    for data, definition in ((old, known), (new, wanted)):  # the order of the axes numbers the points of a grid
+    # The axes are compared as lists, because their order determines the numbers of the points of a grid.
+    for data, definition in ((old, known), (new, wanted)):
         data["space"] = [(key, _comparable(axis)) for key, axis in definition.space.items()]
-    changed = [
-        key for key in old if key in new and old[key] != new[key]
-    ]  # searches of two types differ in their settings
+    # Searches of different types have different settings; only common ones are compared, among them `search.type`.
+    changed = [key for key in old if key in new and old[key] != new[key]]
     for data, definition in ((old, known), (new, wanted)):
         data["space"] = ", ".join(f"{key}={described(axis)}" for key, axis in definition.space.items())
     return [f"{key}: {old[key]} in the folder, {new[key]} asked for" for key in changed]
 
 
 def _comparable(axis: Distribution) -> Any:
-    """What is equal for axes with the same values: a choice tells 1, 1.0, True and "1" apart, a range 0 and 0.0 not."""
+    """Returns an object that is equal for axes with the same values.
+
+    The values of a choice are compared as JSON, which distinguishes 1, 1.0, True and "1"; ranges from 0 and 0.0 are equal.
+    """
     return json.dumps(axis.values) if isinstance(axis, Choice) else axis
 
 
 def trials_in(folder: Path, definition: Definition) -> dict[int, Trial]:
-    """The trials of a sweep that have a folder, by number."""
+    """Returns the trials of a sweep that have been started, by number."""
     trials = {}
     for trial_folder in sorted((folder / "trials").glob("[0-9]*")):
         number = int(trial_folder.name)
@@ -221,8 +231,8 @@ def trials_in(folder: Path, definition: Definition) -> dict[int, Trial]:
 
 
 def dotted(cfg: Any, prefix: str = "") -> Iterator[str]:
-    """The dotted keys of a config, those of its mappings and lists included."""
-    items = cfg.items() if hasattr(cfg, "items") else enumerate(cfg)  # a Config is no Mapping
+    """Yields all dotted keys of a config, including those of mappings and lists."""
+    items = cfg.items() if hasattr(cfg, "items") else enumerate(cfg)  # Config does not derive from Mapping.
     for key, value in items:
         path = f"{prefix}{key}"
         yield path

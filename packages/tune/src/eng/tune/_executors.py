@@ -1,4 +1,4 @@
-"""Where runs of a sweep are trained: processes of this machine, a Slurm cluster, or a Ray cluster."""
+"""Executors, which start the runs of a sweep as local processes, on a Slurm cluster or on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ _ANSWER_S = 5.0
 
 
 class Job(Protocol):
-    """A run that was handed out."""
+    """A run that was started."""
 
     def status(self) -> int | None:
-        """None while it works; then its exit status."""
+        """Returns None while the run is working, afterwards its exit status."""
 
     def stop(self) -> None:
-        """Ends it, where it would not go on without the controller."""
+        """Ends the run, unless it can continue without the controller."""
 
 
 class Executor(Protocol):
-    """Hands out runs."""
+    """Starts runs, at most `capacity` at a time."""
 
     capacity: int
 
     def start(self, run: Run) -> Job:
-        """Trains a run."""
+        """Starts the training of a run."""
 
     def attach(self, run: Run) -> Job | None:
-        """The job of an earlier controller that still works on the run; None where there is none."""
+        """Returns the job by which an earlier controller is still training the run; None if there is none."""
 
 
 class _Occupied:
-    """A run that a process of an earlier controller works on."""
+    """The job of a run that a process of an earlier controller is still training."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -82,13 +82,13 @@ class _Process:
 
 
 class LocalExecutor:
-    """Processes of this machine.
+    """Starts runs as processes of this machine.
 
     Args:
-        jobs: how many at a time.
-        devices: accelerators by number, dealt out evenly; each run sees its share alone. None (default) leaves all
-            visible to all.
-        env: further environment variables of the runs.
+        jobs: number of runs at a time.
+        devices: numbers of the accelerators, distributed evenly over the runs; a run sees only its own. None (default)
+            makes all accelerators visible to every run.
+        env: additional environment variables of the runs.
 
     Raises:
         SweepError: there are fewer devices than jobs.
@@ -107,14 +107,14 @@ class LocalExecutor:
         self._processes: list[_Process] = []
 
     def start(self, run: Run) -> Job:
-        """Starts a process; what it prints goes to ``trial.log`` of the run."""
+        """Starts a process for a run; its output is written to ``trial.log`` in the run's folder."""
         share = self._shares.pop(0)
         env = {**os.environ, **self._env}
         if share is not None:
             env["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, share))
         command = [sys.executable, "-m", "eng.tune._trial", str(run.folder)]
         with (run.folder / LOG).open("ab") as log:
-            process = subprocess.Popen(  # noqa: S603  # our own module
+            process = subprocess.Popen(  # noqa: S603  # the command starts a module of this package
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env
             )
         job = _Process(process, lambda: self._shares.append(share))
@@ -122,11 +122,11 @@ class LocalExecutor:
         return job
 
     def attach(self, run: Run) -> Job | None:
-        """A process that outlived its controller."""
+        """Returns a job for a process that an earlier controller started and that is still training the run."""
         return _Occupied(run) if run.is_occupied() else None
 
     def close(self, timeout_s: float = 30.0) -> None:
-        """Asks all processes to save their state and end, and waits for them."""
+        """Asks all processes to save a checkpoint and exit; kills those that take longer than `timeout_s`."""
         for job in self._processes:
             job.stop()
         end = time.monotonic() + timeout_s
@@ -135,16 +135,17 @@ class LocalExecutor:
 
 
 class SubmititExecutor:
-    """Jobs of a Slurm cluster, by submitit; they go on where the controller ends.
+    """Starts runs as jobs of a Slurm cluster by the library submitit; the jobs continue if the controller ends.
 
     Args:
-        folder: of the sweep.
-        jobs: how many at a time.
-        cluster: ``"slurm"``, ``"local"`` (processes, for trying out) or None (default), Slurm where it is installed.
-        parameters: of ``submitit.AutoExecutor.update_parameters``, such as ``dict(slurm_partition="gpu", timeout_min=60)``.
+        folder: folder of the sweep.
+        jobs: number of runs at a time.
+        cluster: ``"slurm"``, ``"local"`` (local processes, for tests) or None (default: Slurm if it is installed).
+        parameters: arguments of ``submitit.AutoExecutor.update_parameters``, such as
+            ``dict(slurm_partition="gpu", timeout_min=60)``.
 
     Raises:
-        SweepError: submitit is not installed, or does not take the parameters.
+        SweepError: submitit is not installed, or does not accept the parameters.
     """
 
     def __init__(
@@ -165,7 +166,7 @@ class SubmititExecutor:
         self._job_class = classes[self._executor.cluster]
 
     def start(self, run: Run) -> Job:
-        """Submits a job and keeps its number with the run."""
+        """Submits a job and stores its number in the run's folder."""
         from ._trial import main
 
         job = self._executor.submit(main, str(run.folder))
@@ -173,7 +174,7 @@ class SubmititExecutor:
         return _Submitted(job, run)
 
     def attach(self, run: Run) -> Job | None:
-        """A job that an earlier controller submitted and that is not over."""
+        """Returns the unfinished job that an earlier controller submitted for the run; None if there is none."""
         data = read_json(run.folder / _JOB)
         if data is None:
             return None
@@ -181,7 +182,7 @@ class SubmititExecutor:
         return submitted if submitted.status() is None else None
 
     def close(self) -> None:
-        """Leaves the jobs alone: the next controller takes them up."""
+        """Does nothing: the jobs continue, and the next controller attaches to them."""
 
 
 class _Submitted:
@@ -189,10 +190,15 @@ class _Submitted:
         self._job, self._run = job, run
 
     def status(self) -> int | None:
-        """None while the job waits or its process works: a local job of an earlier controller seems done before it is."""
+        """Returns None while the job is queued or running, afterwards its exit status.
+
+        submitit reports a local job of an earlier controller as done while it is running, so the run's lock is checked
+        too.
+        """
         if not self._job.done() or self._run.is_occupied():
             return None
-        if not self._job.paths.result_pickle.exists():  # submitit would wait 15 s for it
+        # The job was killed without a result, for which submitit would wait 15 s.
+        if not self._job.paths.result_pickle.exists():
             return 1
         return int(self._job.result()) if self._job.exception() is None else 1
 
@@ -201,12 +207,12 @@ class _Submitted:
 
 
 class RayExecutor:
-    """Tasks of a Ray cluster, whose nodes share the file system of the sweep.
+    """Starts runs as tasks of a Ray cluster, whose nodes must share the file system with the sweep's folder.
 
     Args:
-        address: of the cluster; ``"local"`` starts one on this machine.
-        jobs: how many at a time.
-        resources: ``num_cpus``, ``num_gpus`` and the like of each run, for Ray's scheduler.
+        address: address of the cluster; ``"local"`` starts a cluster on this machine.
+        jobs: number of runs at a time.
+        resources: resources of a run for Ray's scheduler, such as ``num_cpus`` and ``num_gpus``.
 
     Raises:
         SweepError: Ray is not installed, or there is no cluster at the address.
@@ -229,23 +235,23 @@ class RayExecutor:
         self._task = ray.remote(**settings)(run_command)
 
     def start(self, run: Run) -> Job:
-        """Submits a task, which starts the run's process on the node that Ray chooses."""
+        """Submits a task, which starts the run's process on a node that Ray chooses."""
         return _Task(self._ray, self._task.remote(str(run.folder), str(Path.cwd())))
 
     def attach(self, run: Run) -> Job | None:
-        """A process that outlived its controller."""
+        """Returns a job for a process that an earlier controller started and that is still training the run."""
         return _Occupied(run) if run.is_occupied() else None
 
     def close(self) -> None:
-        """Ends the connection; Ray ends the tasks, which resume under the next controller."""
+        """Disconnects from the cluster; Ray ends the tasks, and the next controller resumes their runs."""
         self._ray.shutdown()
 
 
 def _check_address(address: str) -> None:
-    """Finds out whether something answers at HOST:PORT: Ray itself would try for minutes.
+    """Checks that a server answers at an address HOST:PORT, because Ray itself would try to connect for minutes.
 
     Raises:
-        SweepError: nothing does.
+        SweepError: no server answers.
     """
     host, separator, port = address.removeprefix("ray://").rpartition(":")
     if not separator or not port.isdigit():
@@ -274,10 +280,10 @@ class _Task:
 
 
 def run_command(folder: str, working_dir: str) -> int:
-    """Trains a run in a process of its own and gives its exit status."""
+    """Trains a run in a new process, waits for it and returns its exit status; called by a Ray task."""
     command = [sys.executable, "-m", "eng.tune._trial", folder]
     path = os.pathsep.join(entry for entry in sys.path if entry)
     with (Path(folder) / LOG).open("ab") as log:
         env = {**os.environ, "PYTHONPATH": path}
-        done = subprocess.run(command, stdout=log, stderr=log, cwd=working_dir, env=env, check=False)  # noqa: S603  # our own module
+        done = subprocess.run(command, stdout=log, stderr=log, cwd=working_dir, env=env, check=False)  # noqa: S603  # a module of this package
     return done.returncode

@@ -1,7 +1,7 @@
-"""The folder of a sweep: its definition, its trials, and what each run left.
+"""The folder of a sweep, which contains its settings, its trials and the result of each run.
 
-Every file is written aside and renamed, so that a process which is killed at any moment leaves either the old file or the
-new one. Nothing else is kept: a controller that starts again reads all that it needs from here.
+Every file is written atomically, so that a process killed at any moment leaves either the old or the new file. A
+restarted controller reads its complete state from this folder.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _CONTROLLER_LOCK = ".controller.lock"
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Writes plain data, completely or not at all.
+    """Writes plain data as JSON, atomically.
 
     Raises:
-        OSError: the file cannot be written, as on a full disk; it names the file.
+        OSError: the file cannot be written, for example because the disk is full; the error names the file.
     """
     try:
         with atomic_write(path, "w") as file:
@@ -44,17 +44,17 @@ def write_json(path: Path, data: Any) -> None:
 
 
 def write_config(path: Path, config: Any) -> None:
-    """Dumps a config, completely or not at all; the suffix tells in which language."""
+    """Writes a config atomically; the suffix of the path selects the format."""
     scratch = path.with_name(f".new_{path.name}")
     config.dump(str(scratch))
     scratch.replace(path)
 
 
 def read_json(path: Path) -> Any:
-    """The plain data in a file; None where there is no such file.
+    """Reads plain data from a JSON file; None if the file does not exist.
 
     Raises:
-        SweepError: the file is damaged.
+        SweepError: the file is not valid JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -65,7 +65,7 @@ def read_json(path: Path) -> Any:
 
 
 def damaged(path: Path, error: Exception) -> SweepError:
-    """What to raise for a file of a sweep that holds something else."""
+    """Returns the error for a file of a sweep whose content is invalid."""
     return SweepError(
         f"{path} is damaged, or written by another version ({type(error).__name__}: {error}); remove it to run what it "
         "belongs to again"
@@ -74,13 +74,13 @@ def damaged(path: Path, error: Exception) -> SweepError:
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[bool]:
-    """Holds a lock that the system takes off when the process ends, whatever ends it.
+    """Holds a file lock inside the ``with`` block; the operating system releases it if the process is killed.
 
     Args:
-        path: of the file that stands for the lock.
+        path: path of the lock file.
 
     Yields:
-        Whether this process has the lock; False where another one does.
+        True if this process holds the lock, False if another process does.
     """
     import fcntl
 
@@ -93,7 +93,8 @@ def exclusive(path: Path) -> Iterator[bool]:
             return
         try:
             yield True
-        finally:  # loader workers that were forked hold the same lock: closing alone would not take it off
+        finally:
+            # Forked dataloader workers share the lock, so closing the file alone would not release it.
             fcntl.flock(file, fcntl.LOCK_UN)
     finally:
         os.close(file)
@@ -101,10 +102,10 @@ def exclusive(path: Path) -> Iterator[bool]:
 
 @contextmanager
 def controlling(folder: Path) -> Iterator[None]:
-    """Makes the folder of a sweep, and keeps it for the controller in this process.
+    """Creates the folder of a sweep and holds its controller lock, so that a sweep has only one controller.
 
     Raises:
-        SweepError: the folder cannot be made, or another controller works in it.
+        SweepError: the folder cannot be created, or another controller holds its lock.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -120,15 +121,15 @@ def controlling(folder: Path) -> Iterator[None]:
 
 @dataclass
 class Result:
-    """What a run of a trial came to.
+    """The result of a run.
 
     Args:
         state: ``"complete"``, ``"pruned"`` or ``"failed"``.
-        value: the objective; None where the run failed.
-        values: of all validations, in their order.
-        metrics: of the validation that gave ``value``.
-        error: why the run failed, in a line.
-        is_fatal: whether every other trial would fail in the same way.
+        value: value of the objective; None if the run failed.
+        values: the metric of every validation, in order.
+        metrics: all metrics of the validation that ``value`` is from.
+        error: reason for the failure, in one line; None without a failure.
+        is_fatal: whether every other trial would fail for the same reason.
     """
 
     state: str
@@ -141,28 +142,28 @@ class Result:
 
 @dataclass(frozen=True)
 class Run:
-    """One training of a trial, in a folder of its own.
+    """One training of a trial, which has its own folder.
 
     Args:
-        folder: work dir of the run.
+        folder: work directory of the run.
     """
 
     folder: Path
 
     @property
     def name(self) -> str:
-        """The path below the folder of all trials, such as ``0003`` or ``0003/fold_1``."""
+        """Path of the run below the folder ``trials``, such as ``0003`` or ``0003/fold_1``."""
         parts = self.folder.parts
         return "/".join(parts[len(parts) - 1 - parts[::-1].index("trials") + 1 :])
 
     @property
     def options(self) -> dict[str, Any]:
-        """What this run changes in the config of the sweep, by dotted key."""
+        """The settings by dotted key that this run changes in the config of the sweep."""
         return self._mapping("options")
 
     @property
     def params(self) -> dict[str, Any]:
-        """Values of the axes by key."""
+        """The values of the sweep's axes in this run, by config key."""
         return self._mapping("params")
 
     def _mapping(self, name: str) -> dict[str, Any]:
@@ -173,15 +174,15 @@ class Run:
 
     @property
     def point(self) -> dict[str, Any]:
-        """What the search keeps with the trial, such as its number in a storage."""
+        """The data stored in the run's folder when it was created: number, parameters, and data of the search."""
         point: dict[str, Any] = read_json(self.folder / _TRIAL)
         return point
 
     def write(self, data: Mapping[str, Any]) -> None:
-        """Makes the folder and says in it what the run is.
+        """Creates the folder of the run and stores what the run is.
 
-        A result in the folder stays only where it is of the same run: a run whose folder was removed while it trained
-        leaves its result, and nothing about itself.
+        An existing result is deleted unless it belongs to the same data. It can belong to something else if the folder
+        was removed during a training, which then still wrote its result.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.point != json.loads(json.dumps(data)):
@@ -189,12 +190,12 @@ class Run:
         write_json(self.folder / _TRIAL, data)
 
     def exists(self) -> bool:
-        """Whether the folder says what the run is."""
+        """Whether `write` has stored this run in its folder."""
         return (self.folder / _TRIAL).exists()
 
     @property
     def result(self) -> Result | None:
-        """What the run came to; None before its end."""
+        """The result of the run; None if it has not finished."""
         data = read_json(self.folder / _RESULT)
         try:
             return None if data is None else Result(**data)
@@ -202,33 +203,33 @@ class Run:
             raise damaged(self.folder / _RESULT, error) from error
 
     def finish(self, result: Result) -> None:
-        """Keeps what the run came to."""
+        """Stores the result of the run; metrics that are not numbers are dropped."""
         data = asdict(result)
         data["metrics"] = {name: value for name, value in data["metrics"].items() if isinstance(value, (int, float))}
         write_json(self.folder / _RESULT, data)
 
     def forget_result(self) -> None:
-        """Lets the run be started again."""
+        """Deletes the result of the run, so that the controller starts it again."""
         (self.folder / _RESULT).unlink(missing_ok=True)
 
     def occupied(self) -> contextlib.AbstractContextManager[bool]:
-        """Holds the run for this process; gives False where another process has it."""
+        """Returns a context manager that holds the run's lock and yields False if another process holds it."""
         return exclusive(self.folder / _LOCK)
 
     def is_occupied(self) -> bool:
-        """Whether a process works on this run."""
+        """Whether a process is training this run."""
         with self.occupied() as is_ours:
             return not is_ours
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A point of the space, with a run for each fold.
+    """A point of the search space with its runs.
 
     Args:
-        number: of the trial, from 0.
-        params: values of the axes by key.
-        runs: one, or one for each fold.
+        number: number of the trial, from 0.
+        params: value of each axis by config key.
+        runs: a single run, or one run per cross-validation fold.
     """
 
     number: int
@@ -237,7 +238,7 @@ class Trial:
 
     @property
     def state(self) -> str:
-        """``"complete"``, ``"pruned"`` or ``"failed"``, or ``"open"`` before all runs are over."""
+        """State of the trial: ``"failed"`` or ``"pruned"`` if a run is, ``"complete"`` if all runs are, else ``"open"``."""
         results = [run.result for run in self.runs]
         states = [result.state for result in results if result is not None]
         for state in ("failed", "pruned"):
@@ -247,13 +248,13 @@ class Trial:
 
     @property
     def value(self) -> float | None:
-        """The objective, averaged over the runs; None where a run gave none."""
+        """Mean of the objective over the runs; None if a run has no value."""
         results = [run.result for run in self.runs]
         values = [result.value for result in results if result is not None and result.value is not None]
         return math.fsum(values) / len(values) if len(values) == len(self.runs) else None
 
     @property
     def error(self) -> str | None:
-        """Why the first failed run failed."""
+        """Error message of the first failed run, with its name; None if no run failed."""
         errors = [(run.name, run.result.error) for run in self.runs if run.result is not None and run.result.error]
         return f"{errors[0][0]}: {errors[0][1]}" if errors else None

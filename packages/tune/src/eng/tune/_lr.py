@@ -1,4 +1,4 @@
-"""The learning rate by a range test, confirmed by short trainings."""
+"""Finds the learning rate by a range test, followed by short trainings."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ _SMOOTHING = 0.9
 _DIVERGED = 4.0
 _FACTOR = 3.0
 _WORSE = 2
-_LEARNED = 0.05  # share of the first loss by which a training lowers the loss, below which it learned nothing
-_WIDTH = 0.7  # of the smoothing over rates, in natural logarithms: a factor of 2
+_LEARNED = 0.05  # A training that lowers the loss by less than this share of the first loss has learned nothing.
+_WIDTH = 0.7  # Standard deviation of the smoothing, in natural logarithms of the rate; 0.7 is a factor of 2.
 _RESOLUTION = 0.05
-_LOWEST_SHARE = 1e-4  # of the first loss; losses below it are alike
+_LOWEST_SHARE = 1e-4  # Losses below this share of the largest loss count as equal.
 
 
 @dataclass(frozen=True)
 class LrSearch:
-    """What a range test came to.
+    """Result of a search for the learning rate.
 
     Args:
-        lrs: rates of the range test.
-        losses: smoothed losses at these rates; the test ends where they diverge.
-        trials: pairs of a rate and the loss on held-out samples after a short training at this rate; infinite where it
+        lrs: learning rates of the range test.
+        losses: smoothed training losses at these rates; the range test stops when the loss diverges.
+        trials: pairs of a learning rate and the held-out loss after a short training with it; infinite if the training
             diverged.
-        suggestion: the rate where the losses of the short trainings, smoothed over neighbouring rates, are lowest.
-        current: the rate in the config.
-        suggestions: the rate of each optimizer by name; a single one has the name ``""``.
+        suggestion: the learning rate with the lowest loss of the short trainings, smoothed over neighbouring rates.
+        current: the learning rate in the config.
+        suggestions: the suggested rate of each optimizer by name; a single optimizer has the name ``""``.
     """
 
     lrs: list[float]
@@ -48,14 +48,14 @@ class LrSearch:
     suggestions: dict[str, float]
 
     def as_dict(self) -> dict[str, Any]:
-        """The result as plain data."""
+        """Returns the result as a dict of plain values, for JSON."""
         return asdict(self)
 
     def draw(self, path: str | Path) -> None:
-        """Draws the losses over the rates into a picture.
+        """Plots the losses over the learning rates into an image file.
 
         Args:
-            path: of the picture; its ending says which format.
+            path: path of the image; its suffix selects the format.
 
         Raises:
             TuneError: matplotlib is not installed.
@@ -88,26 +88,28 @@ def find_lr(
     num_trials: int = 12,
     trial_iters: int = 150,
 ) -> LrSearch:
-    """The learning rate that lowers the loss of a run the most in its first steps.
+    """Finds the learning rate that lowers the loss of a run most in a short training.
 
-    A range test raises the rate at each step, from ``low`` to ``high``, until the loss diverges. Short trainings then
-    decide, each from the state of the run: they begin at the rate of the range test and go up and down by a factor of 3
-    until the loss gets worse, and then try the rates between the best and its neighbours. Their loss is that on a fifth of
-    the training samples, which they do not train on; where the data cannot be divided (a stream, fewer than five batches, a
-    sampler that does more than shuffle, a model with a ``train_step`` of its own), it is the training loss. The lowest
-    point of their losses, smoothed over neighbouring rates, wins. Rates of parameter groups keep their ratios. The run stays as
-    it is, in bits.
+    A range test raises the rate step by step from ``low`` to ``high`` until the loss diverges. Then short trainings
+    with different rates start from the current weights: first with the rate of the range test, then with rates that are
+    larger and smaller by factors of 3 until the loss gets worse, finally with two rates beside the best one. The rate
+    with the lowest loss, smoothed over neighbouring rates, is suggested.
+
+    The loss is measured on a fifth of the training samples, which are held out. If the data cannot be divided (a
+    stream, fewer than five batches, a sampler that does more than shuffle, or a model with its own ``train_step``), the
+    training loss is used. Rates of parameter groups keep their ratios. The run itself is not changed.
 
     Args:
-        run: a Runner, or a config or its path.
-        low: lowest rate.
-        high: highest rate.
+        run: a Runner, a config, or the path of a config.
+        low: lowest learning rate.
+        high: highest learning rate.
         num_iters: steps of the range test.
-        num_trials: short trainings at most, before two more between the best and its neighbours.
-        trial_iters: steps of each.
+        num_trials: largest number of short trainings, without the final two beside the best rate.
+        trial_iters: steps of each short training.
 
     Raises:
-        TuneError: the range is empty, the run has nothing to train with, or the loss is not finite at the lowest rate.
+        TuneError: the range is empty, the run has no training data or optimizer, or the loss is not finite at the
+            lowest rate.
     """
     if not 0 < low < high:
         raise TuneError(f"the range of learning rates is empty: low={low:g} must be above 0 and below high={high:g}")
@@ -127,11 +129,11 @@ def find_lr(
 
 
 def start_rate(lrs: Sequence[float], losses: Sequence[float]) -> float:
-    """The rate between the steepest descent of a range test and its lowest loss.
+    """Returns the geometric mean of the rate with the steepest descent of the loss and the rate with the lowest loss.
 
     Args:
-        lrs: rates of a range test.
-        losses: smoothed losses.
+        lrs: learning rates of a range test.
+        losses: smoothed losses at these rates.
     """
     lowest = min(range(len(losses)), key=losses.__getitem__)
     slopes = [losses[index + 1] - losses[index] for index in range(lowest)] or [0.0]
@@ -140,14 +142,14 @@ def start_rate(lrs: Sequence[float], losses: Sequence[float]) -> float:
 
 
 def choose(trials: Sequence[tuple[float, float]], first: float) -> float:
-    """The rate where the losses of short trainings, smoothed over a factor of 2 in the rate, are lowest.
+    """Returns the learning rate at the minimum of the losses, smoothed over a factor of 2 in the rate.
 
-    A single training ends low by chance, and its neighbours do not; the smoothed minimum also keeps a distance to rates that
-    diverge. Losses are compared by their logarithms, or as they are where one is not above 0.
+    Smoothing reduces the influence of a training with a low loss by chance, and keeps a distance to rates that diverge.
+    The logarithms of the losses are smoothed, or the losses themselves if one of them is negative.
 
     Args:
-        trials: rates, in rising order, and losses.
-        first: loss before the training; a training that ended above it counts as if it ended there.
+        trials: pairs of a rate and a loss, by rising rate.
+        first: loss before the training; a training with a higher final loss counts as if it ended with this loss.
 
     Raises:
         TuneError: all trainings diverged.
@@ -166,7 +168,7 @@ def choose(trials: Sequence[tuple[float, float]], first: float) -> float:
 
 
 def _on_segments(positions: Sequence[float], values: Sequence[float], point: float) -> float:
-    """The value at a point of the straight lines between neighbouring values."""
+    """Interpolates linearly between the values at the two positions around `point`."""
     right = min(max(bisect.bisect_left(positions, point), 1), len(positions) - 1)
     left = right - 1
     if right < 1 or positions[right] == positions[left]:
@@ -176,7 +178,7 @@ def _on_segments(positions: Sequence[float], values: Sequence[float], point: flo
 
 
 def _smoothed(points: Sequence[float], curve: Sequence[float], centre: float) -> float:
-    """The mean of a curve with the weights of a normal distribution around a point."""
+    """Returns the mean of a curve, weighted by a normal distribution around `centre`."""
     weights = [math.exp(-0.5 * ((point - centre) / _WIDTH) ** 2) for point in points]
     return math.fsum(weight * value for weight, value in zip(weights, curve, strict=True)) / math.fsum(weights)
 
@@ -184,21 +186,21 @@ def _smoothed(points: Sequence[float], curve: Sequence[float], centre: float) ->
 def search(
     train: Callable[[float], float], start: float, low: float, high: float, most: int, first: float
 ) -> list[tuple[float, float]]:
-    """Trainings at rates that are a factor of 3 apart, until two higher and two lower rates than the best are worse.
+    """Trains with rates that differ by factors of 3 until two higher and two lower rates are worse than the best one.
 
-    The last two are between the best and its neighbours. A training that lowered the loss by less than 5 % learned nothing
-    and counts as diverged: at rates far too high many losses stay at that of a guess.
+    Two more trainings follow with rates between the best one and its neighbours. A training that lowers the loss by less
+    than 5 % counts as diverged, because with far too high rates the loss often stays at the value of random guessing.
 
     Args:
-        train: gives the loss of a training at a rate.
-        start: the first rate.
-        low: lowest rate.
-        high: highest rate.
-        most: trainings before the last two.
+        train: trains with a learning rate and returns the final loss.
+        start: first learning rate.
+        low: lowest learning rate.
+        high: highest learning rate.
+        most: largest number of trainings, without the final two.
         first: loss before the training.
 
     Returns:
-        Pairs of a rate and its loss, by rate.
+        Pairs of a learning rate and its loss, by rising rate.
     """
     trials = [(start, train(start))]
 
@@ -209,7 +211,7 @@ def search(
     while len(trials) < most:
         best = min(range(len(trials)), key=lambda index: rank(trials[index]))
         has_learned = math.isfinite(rank(trials[best]))
-        if not has_learned:  # look on both sides of the start
+        if not has_learned:  # No rate has worked yet, so extend the range on both sides of the start.
             best = next(index for index, (rate, _) in enumerate(trials) if rate == start)
         above, below = len(trials) - 1 - best, best
         up, down = trials[-1][0] * _FACTOR, trials[0][0] / _FACTOR
@@ -253,9 +255,9 @@ def _range_test(rehearsal: Rehearsal, low: float, high: float, count: int) -> tu
 
 
 def _short_training(rehearsal: Rehearsal, rate: float, count: int) -> float:
-    """The loss on held-out samples after a training at one rate.
+    """Trains copies of model and optimizer with one learning rate; returns the loss on held-out samples.
 
-    Without held-out samples, the mean training loss of the last quarter.
+    Without held-out samples, the mean training loss of the last quarter of the steps is returned.
     """
     model, wrapper = rehearsal.fresh_parts()
     training, held_out = rehearsal.divided_loaders() if _has_plain_loss(model, wrapper) else (rehearsal.loader(), None)
@@ -272,7 +274,7 @@ def _short_training(rehearsal: Rehearsal, rate: float, count: int) -> float:
 
 
 def _has_plain_loss(model: Any, wrapper: Any) -> bool:
-    """Whether a training step is that of the base class, which takes one loss from ``forward(mode="loss")``."""
+    """Whether the model uses `BaseModel.train_step` and one optimizer, so ``forward(mode="loss")`` gives the loss."""
     from eng.model import BaseModel
 
     return getattr(type(model), "train_step", None) is BaseModel.train_step and not hasattr(wrapper, "items")
@@ -280,7 +282,7 @@ def _has_plain_loss(model: Any, wrapper: Any) -> bool:
 
 @torch.no_grad()
 def _held_out_loss(model: Any, loader: Any) -> float:
-    """The mean loss over the samples of a loader; infinite where it is not finite."""
+    """Returns the mean loss over all samples of a dataloader; infinity if the loss is not finite."""
     model.eval()
     total, count, left = 0.0, 0, len(loader.sampler)
     for batch in loader:
@@ -291,31 +293,31 @@ def _held_out_loss(model: Any, loader: Any) -> float:
 
 
 def _step(model: Any, wrapper: Any, data: Any, rate: float) -> float:
-    """One update at a rate; the loss before it."""
+    """Runs one optimizer update with a learning rate; returns the loss before the update."""
     _set_rate(wrapper, rate)
     losses = []
     for _ in range(max(getattr(part, "accumulative_counts", 1) for part in _parts(wrapper).values())):
         model.train()
         variables = model.train_step(next(data), optim_wrapper=wrapper)
         loss = variables.get("loss")
-        if loss is None:  # several optimizers: each has a loss of its own
+        if loss is None:  # A model with several optimizers returns one loss for each.
             loss = sum(value for name, value in variables.items() if "loss" in name)
         losses.append(float(torch.as_tensor(loss)))
     return math.fsum(losses) / len(losses)
 
 
 def _parts(wrapper: Any) -> dict[str, Any]:
-    """Optimizer wrappers by name; a single one has the name ``""``."""
+    """Returns the optimizer wrappers by name; a single one has the name ``""``."""
     return dict(wrapper.items()) if hasattr(wrapper, "items") else {"": wrapper}
 
 
 def _rates(wrapper: Any) -> dict[str, float]:
-    """The rate of each optimizer, as its config gives it."""
+    """Returns the learning rate of each optimizer as set in its config, by name of the optimizer."""
     return {name: float(part.optimizer.defaults["lr"]) for name, part in _parts(wrapper).items()}
 
 
 def _set_rate(wrapper: Any, rate: float) -> None:
-    """Gives all parameter groups rates in the ratios that they had."""
+    """Sets the learning rate; parameter groups keep the ratio of their initial rate to that of the first optimizer."""
     first = next(iter(_rates(wrapper).values()))
     for part in _parts(wrapper).values():
         for group in part.optimizer.param_groups:

@@ -1,4 +1,4 @@
-"""The hook that reads the objective of a sweep in a run."""
+"""The hook that records the metric that a sweep optimizes during a run."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from .errors import MissingMetricError
 
 
 class ObjectiveHook(Hook):
-    """Keeps the values of a metric, and ends the run early where a pruner says so.
+    """Records a metric after every validation, and ends the training early if a pruner decides so.
 
     Args:
-        metric: its name.
-        report: called with the number of the validation and the value; says whether the run should end. None (default)
-            ends none.
+        metric: name of the metric.
+        report: called with the number of the validation and the value; returns True to end the training. None
+            (default) never ends it.
 
     Attributes:
-        values: of all validations.
+        values: the metric of every validation.
         metrics: all metrics of the same validations.
-        pruned: whether the run ended early.
+        pruned: whether the training was ended early.
     """
 
     priority = "LOW"
@@ -38,24 +38,26 @@ class ObjectiveHook(Hook):
         self._report = report
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
-        """Takes the value of a validation.
+        """Records the metric of a validation, and ends the training if the pruner decides so.
 
         Raises:
-            MissingMetricError: the validation gives no such metric.
+            MissingMetricError: the validation does not compute the metric.
         """
         if (metrics or {}).get(self.metric) is None:
             raise MissingMetricError(
                 f"no validation gives the metric {self.metric!r}{near_names(self.metric, metrics or {})}"
             )
         assert metrics is not None
-        if self._iterations and self._iterations[-1] == runner.iter:  # a resumed run repeats its last validation
+        # A resumed run may repeat the validation of its last iteration; replace the recorded value.
+        if self._iterations and self._iterations[-1] == runner.iter:
             for values in (self.values, self.metrics, self._iterations):
                 values.pop()
         self.values.append(float(metrics[self.metric]))
         self.metrics.append({name: float(value) for name, value in metrics.items() if _is_number(value)})
         self._iterations.append(runner.iter)
         if self._report is not None:
-            with warnings.catch_warnings():  # Optuna warns of a step that was reported before a resume
+            with warnings.catch_warnings():
+                # After a resume Optuna warns that the value of this step was reported before.
                 warnings.simplefilter("ignore")
                 self.pruned = self._report(len(self.values), self.values[-1])
             if self.pruned:
@@ -63,14 +65,14 @@ class ObjectiveHook(Hook):
                 runner.logger.info("Training stops early: the pruner ends it at %s = %s", self.metric, self.values[-1])
 
     def state_dict(self) -> dict[str, Any]:
-        """The values so far."""
+        """Returns the metrics recorded so far, which a checkpoint stores."""
         return {
             "values": self.values, "metrics": self.metrics, "iterations": self._iterations, "pruned": self.pruned,
             "metric": self.metric,
         }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from the values of a saved run; those of another metric are not used."""
+        """Restores the recorded metrics from a checkpoint, unless they were recorded for another metric."""
         if state["metric"] != self.metric:
             return
         self.values, self.metrics = list(state["values"]), list(state["metrics"])

@@ -1,4 +1,4 @@
-"""A sweep whose points Optuna chooses: its samplers, pruners and storages, safe against kills."""
+"""Lets Optuna choose the points of a sweep, with its samplers, pruners and storages; safe if a process is killed."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _LOCK_TIMEOUT_S = 10.0
 
 
 def import_optuna() -> Any:
-    """The library.
+    """Imports Optuna and silences its informational messages.
 
     Raises:
-        SweepError: it is not installed; the message says how to install it.
+        SweepError: Optuna is not installed; the message says how to install it.
     """
     try:
         import optuna
@@ -42,13 +42,14 @@ def import_optuna() -> Any:
 
 
 class FileLock:
-    """The lock of a journal that the system takes off when a process ends, with the file mended when it is acquired.
+    """File lock of an Optuna journal, which the operating system releases when its process ends.
 
-    Optuna's own locks stay behind when their process is killed, and a line that was cut by a kill breaks its journal.
+    It replaces Optuna's own locks, which remain if their process is killed. Acquiring it also removes an incomplete last
+    line of a killed process, which would make the journal unreadable.
 
     Args:
-        path: of the journal.
-        timeout_s: how long to wait for another process.
+        path: path of the journal.
+        timeout_s: seconds to wait for another process.
     """
 
     def __init__(self, path: str, timeout_s: float = _LOCK_TIMEOUT_S) -> None:
@@ -57,10 +58,10 @@ class FileLock:
         self._file: int | None = None
 
     def acquire(self) -> bool:
-        """Waits for the lock.
+        """Waits for the lock and acquires it.
 
         Raises:
-            StorageError: another process holds it for too long.
+            StorageError: another process holds the lock for longer than the timeout.
         """
         file = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         end = time.monotonic() + self._timeout_s
@@ -81,7 +82,7 @@ class FileLock:
         return True
 
     def release(self) -> None:
-        """Gives the lock back."""
+        """Releases the lock."""
         file, self._file = self._file, None
         if file is not None:
             fcntl.flock(file, fcntl.LOCK_UN)
@@ -89,7 +90,7 @@ class FileLock:
 
 
 def cut_half_line(path: Path) -> None:
-    """Removes what follows the last line break of a file: the beginning of a line whose writer was killed."""
+    """Removes an incomplete last line from a file, which a killed process left behind."""
     with contextlib.suppress(FileNotFoundError), path.open("rb+") as file:
         end = file.seek(0, os.SEEK_END)
         position = end
@@ -106,10 +107,10 @@ def cut_half_line(path: Path) -> None:
 
 
 def open_storage(url: str) -> Any:
-    """The storage at a URL of a database or in a journal file.
+    """Opens the Optuna storage at the URL of a database or the path of a journal file.
 
     Raises:
-        StorageError: it cannot be used.
+        StorageError: the storage cannot be used.
     """
     optuna = import_optuna()
     with telling_storage_errors(url):
@@ -125,10 +126,10 @@ def open_storage(url: str) -> Any:
 
 @contextmanager
 def telling_storage_errors(url: str) -> Iterator[None]:
-    """Names the storage in errors of its library.
+    """Converts exceptions of Optuna and its database library to a `StorageError` that names the storage.
 
     Raises:
-        StorageError: the library raised.
+        StorageError: Optuna or the database library raised an exception.
     """
     optuna = import_optuna()
     from sqlalchemy.exc import SQLAlchemyError
@@ -147,7 +148,7 @@ def telling_storage_errors(url: str) -> Iterator[None]:
 
 
 def load_trial(storage_url: str, study_name: str, number: int) -> tuple[optuna.Study, optuna.Trial]:
-    """The study and the running trial of a number, for the process that runs it.
+    """Loads an Optuna study and one of its running trials, for the process that trains the trial.
 
     Raises:
         StorageError: the storage cannot be used.
@@ -162,22 +163,22 @@ def load_trial(storage_url: str, study_name: str, number: int) -> tuple[optuna.S
 
 
 class OptunaSearcher:
-    """Asks Optuna for points.
+    """Lets a sampler of Optuna choose the points of a sweep.
 
-    A sampler is made for each point, with a seed that follows from the sweep's and the number of earlier points: a
-    controller that was killed asks for the same point again. A trial that a killed controller began to draw and did not
-    mark as its own is told to have failed.
+    For each point a new sampler is created, whose seed depends on the seed of the sweep and the number of earlier
+    points; a restarted controller therefore draws the same point as a killed one. If a controller is killed after it
+    created a trial and before it stored its name in that trial, the trial is marked as failed.
 
     Args:
-        search: the settings.
-        space: the axes.
-        folder: of the sweep.
-        owner: name of this sweep in the storage.
-        seed: of the sweep.
+        search: settings of the search.
+        space: values or distribution of each axis.
+        folder: folder of the sweep.
+        owner: unique name of this sweep in the storage.
+        seed: seed of the sweep.
         mode: ``"max"`` or ``"min"``.
 
     Raises:
-        SweepError: Optuna is not installed, has no such sampler or pruner, or the study optimizes in the other direction.
+        SweepError: Optuna is not installed, has no such sampler or pruner, or the study has the opposite direction.
         StorageError: the storage cannot be used.
     """
 
@@ -203,7 +204,7 @@ class OptunaSearcher:
                 pruner=build_pruner(search),
             )
         self._is_exhausted = False
-        self._study.stop = self._note_exhausted  # samplers that run out of points call it
+        self._study.stop = self._note_exhausted  # A sampler without further points, such as GridSampler, calls it.
         if self._study.direction.name.lower() != direction:
             raise SweepError(f"the study {self.study_name} of {self.url} does not {direction}; use another --study")
 
@@ -211,10 +212,12 @@ class OptunaSearcher:
         self._is_exhausted = True
 
     def recover(self, trials: Mapping[int, Trial]) -> list[Point]:
-        """The points of this sweep that have no folder; trials that were not marked in time are told to have failed.
+        """Returns the points that a killed controller of this sweep drew without creating a trial folder.
+
+        Trials that a killed controller created without storing its name are marked as failed.
 
         Raises:
-            StorageError: the storage lacks trials that the folder has.
+            StorageError: the storage lacks trials that the sweep's folder has.
         """
         known = {trial.runs[0].point.get("optuna") for trial in trials.values()}
         points = []
@@ -236,7 +239,7 @@ class OptunaSearcher:
         return points
 
     def next_point(self, trials: Mapping[int, Trial]) -> Point | None:
-        """The next point; None where the study has as many as were asked for."""
+        """Returns the next point; None if the study has the requested number of trials."""
         with telling_storage_errors(self.url):
             every = self._study.get_trials(deepcopy=False)
             mine = [trial for trial in every if trial.user_attrs.get(_OWNER)]
@@ -250,7 +253,7 @@ class OptunaSearcher:
             drawn.set_user_attr(_OWNER, self._owner)
             owned = [trial for trial in self._study.get_trials(deepcopy=False) if trial.user_attrs.get(_OWNER)]
             earlier = [trial for trial in owned if trial.number < drawn.number]
-            if len(earlier) >= self._search.num_trials:  # another controller drew the last one in the meantime
+            if len(earlier) >= self._search.num_trials:  # Meanwhile another controller drew the last trial.
                 drawn.set_user_attr(_OWNER, "")
                 self._study.tell(drawn.number, state=self._optuna.trial.TrialState.FAIL)
                 return None
@@ -258,7 +261,7 @@ class OptunaSearcher:
         return self._point(frozen)
 
     def tell(self, trial: Trial) -> None:
-        """Gives Optuna the end of a trial."""
+        """Reports the state and value of a finished trial to Optuna."""
         states = self._optuna.trial.TrialState
         state = {"complete": states.COMPLETE, "pruned": states.PRUNED}.get(trial.state, states.FAIL)
         number = trial.runs[0].point["optuna"]
@@ -275,32 +278,32 @@ class OptunaSearcher:
 
 
 def storage_url(search: OptunaSearch, folder: Path) -> str:
-    """Where the study is kept."""
+    """Returns the URL or path of the storage: the one in the settings, else a journal in the sweep's folder."""
     return search.storage or str(folder / "optuna.log")
 
 
 def study_name(search: OptunaSearch, folder: Path) -> str:
-    """The name of the study."""
+    """Returns the name of the study: the one in the settings, else the name of the sweep's folder."""
     return search.study or folder.resolve().name
 
 
 def build_pruner(search: OptunaSearch) -> Any:
-    """The pruner of a search.
+    """Creates the Optuna pruner of a search.
 
     Raises:
-        SweepError: Optuna has none of this name, or it does not take its arguments.
+        SweepError: Optuna has no pruner of this name, or the pruner does not accept its arguments.
     """
     optuna = import_optuna()
     if search.pruner is None:
         return optuna.pruners.NopPruner()
-    return built(class_of(optuna.pruners, search.pruner, "pruner", "Pruner"), search.pruner_args, "pruner")
+    return build_object(class_of(optuna.pruners, search.pruner, "pruner", "Pruner"), search.pruner_args, "pruner")
 
 
 def class_of(module: Any, name: str, role: str, ending: str) -> Any:
-    """A class of a module of Optuna by its name, with or without its ending.
+    """Returns a class of an Optuna module by its name, with or without the ending, such as ``"TPE"``.
 
     Raises:
-        SweepError: there is none; near names are listed.
+        SweepError: there is no such class; the message lists similar names.
     """
     names = [entry for entry in module.__all__ if entry.endswith(ending) and not entry.startswith("Base")]
     for candidate in (name, f"{name}{ending}"):
@@ -309,11 +312,11 @@ def class_of(module: Any, name: str, role: str, ending: str) -> Any:
     raise SweepError(f"Optuna has no {role} {name!r}{near_names(name, names)}")
 
 
-def built(cls: Any, settings: Mapping[str, Any], role: str) -> Any:
-    """An object of a class of Optuna.
+def build_object(cls: Any, settings: Mapping[str, Any], role: str) -> Any:
+    """Creates an object of an Optuna class.
 
     Raises:
-        SweepError: the class does not take these arguments.
+        SweepError: the class does not accept these arguments.
     """
     try:
         return cls(**settings)
@@ -322,11 +325,11 @@ def built(cls: Any, settings: Mapping[str, Any], role: str) -> Any:
 
 
 def check_search(search: OptunaSearch, space: Mapping[str, Distribution]) -> None:
-    """Finds mistakes in the settings of a search, without its storage.
+    """Checks the settings of an Optuna search without opening its storage.
 
     Raises:
         SpaceError: Optuna has no distribution for an axis.
-        SweepError: Optuna is not installed, has no such sampler or pruner, or these do not take their arguments.
+        SweepError: Optuna is not installed, has no such sampler or pruner, or these do not accept their arguments.
     """
     check_num_trials(search.num_trials)
     for key, axis in space.items():
@@ -337,7 +340,7 @@ def check_search(search: OptunaSearch, space: Mapping[str, Distribution]) -> Non
 
 
 def distribution_of(axis: Distribution) -> Any:
-    """The distribution of Optuna for an axis; a choice is its number, as Optuna cannot keep lists."""
+    """Returns the Optuna distribution for an axis; for a choice that of the value's index, as Optuna cannot store lists."""
     distributions = import_optuna().distributions
     if isinstance(axis, Choice):
         return distributions.CategoricalDistribution(range(len(axis.values)))
@@ -348,13 +351,13 @@ def distribution_of(axis: Distribution) -> Any:
 
 
 def build_sampler(search: OptunaSearch, seed: str) -> Any:
-    """The sampler of a search, seeded by a text where it takes a seed and has none.
+    """Creates the Optuna sampler of a search; if it accepts a seed and has none, the seed is derived from a text.
 
     Raises:
-        SweepError: Optuna has none of this name, or it does not take its arguments.
+        SweepError: Optuna has no sampler of this name, or the sampler does not accept its arguments.
     """
     cls = class_of(import_optuna().samplers, search.sampler, "sampler", "Sampler")
     settings = dict(search.sampler_args)
     if "seed" in inspect.signature(cls).parameters:
         settings.setdefault("seed", random.Random(f"eng.tune {seed}").randrange(2**31))
-    return built(cls, settings, "sampler")
+    return build_object(cls, settings, "sampler")

@@ -1,4 +1,4 @@
-"""A page of a sweep that needs nothing but a browser: parallel coordinates, importance, table."""
+"""Creates an HTML page about a sweep, without scripts: parallel coordinates, importance of the axes, table of trials."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ path.trial { fill: none; stroke-width: 1.5; opacity: .7; } path.trial:hover { st
 
 
 def render_sweep(name: str, definition: Definition, ranked: Sequence[Trial], importance: Mapping[str, float]) -> str:
-    """The page as HTML.
+    """Returns the HTML page of a sweep.
 
     Args:
-        name: of the sweep.
-        definition: of the sweep.
-        ranked: its trials, complete ones first and the best of them at the front.
-        importance: share of each axis in the variance of the objective.
+        name: name of the sweep.
+        definition: settings of the sweep.
+        ranked: the trials; complete ones first, from the best to the worst.
+        importance: for each axis, the share of the objective's variance that it explains.
     """
     complete = [trial for trial in ranked if trial.state == "complete"]
     title = f"{name}: {definition.metric} ({definition.mode})"
@@ -46,7 +46,7 @@ def render_sweep(name: str, definition: Definition, ranked: Sequence[Trial], imp
 
 
 def _coordinates(definition: Definition, trials: Sequence[Trial]) -> str:
-    """The drawing of complete trials, the best first."""
+    """Returns the SVG plot with one vertical line per axis and one path per complete trial."""
     if not trials:
         return "<p>No trial is complete.</p>"
     keys = list(definition.space)
@@ -85,7 +85,7 @@ _Axis = tuple[Callable[[Any], float], list[tuple[str, float]]]
 
 
 def _axis(axis: Distribution, values: Sequence[Any]) -> _Axis:
-    """Where a value stands on its axis, from 0 to 1, and the texts along it."""
+    """Returns a function from a value to its position on the axis (0 to 1), and the labels with their positions."""
     if isinstance(axis, Choice):
         names = [shown(value) for value in axis.values]
         last = max(len(names) - 1, 1)

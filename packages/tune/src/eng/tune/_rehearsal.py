@@ -1,4 +1,4 @@
-"""Training steps that leave no trace: on copies of a run's model and optimizer, with loaders of their own."""
+"""Training steps on copies of a run's model and optimizer, which do not change the run."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from .errors import TuneError
 
 __all__ = ["Rehearsal", "rehearse"]
 
-_MOST_HELD_OUT = 20  # batches
+_MOST_HELD_OUT = 20  # Largest number of held-out batches.
 
 
 class Rehearsal:
-    """What a search for a setting may train with.
+    """Model, optimizer and dataloaders with which a search for a setting can train.
 
     Args:
         runner: the run.
-        is_ours: whether nobody else uses the runner, so that its model need not be copied.
+        is_ours: whether the runner was created for the search, so that its model need not be copied.
 
     Raises:
         TuneError: the run has no training data or no optimizer.
@@ -54,30 +54,30 @@ class Rehearsal:
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """The device of the model's parameters."""
         parameter = next(self._model.parameters(), None)
         return torch.device("cpu") if parameter is None else parameter.device
 
     @property
     def wrapper(self) -> Any:
-        """The optimizer wrapper, to be read only."""
+        """The optimizer wrapper; callers must not change it."""
         return self._wrapper
 
     @property
     def own_parts(self) -> tuple[Any, Any]:
-        """Model and optimizer wrapper themselves; steps change them."""
+        """The model and optimizer wrapper of this rehearsal, which training steps change."""
         return self._model, self._wrapper
 
     def fresh_parts(self) -> tuple[Any, Any]:
-        """Copies of model and optimizer wrapper, in the state of the run."""
+        """Returns new copies of the model and the optimizer wrapper, in the state of the run."""
         return _copied(self._model, self._wrapper)
 
     @property
     def batch_size(self) -> int:
-        """Samples of a batch of the run.
+        """The batch size of the run's training dataloader.
 
         Raises:
-            TuneError: the loader does not tell.
+            TuneError: the dataloader has no batch size.
         """
         setting = self._loader_setting()
         size = setting.get("batch_size", 1) if isinstance(setting, Mapping) else getattr(setting, "batch_size", None)
@@ -86,10 +86,10 @@ class Rehearsal:
         return size
 
     def loader(self, **changes: Any) -> Any:
-        """A loader of the training data that shares no sampler with the run.
+        """Creates a dataloader of the training data that shares no sampler with the run.
 
         Args:
-            **changes: ``batch_size``, ``num_workers`` and other arguments of the loader that differ from the run's.
+            **changes: arguments of the dataloader that differ from those of the run, such as ``batch_size``.
         """
         setting = self._loader_setting()
         if isinstance(setting, Mapping):
@@ -100,13 +100,13 @@ class Rehearsal:
                 for name in ("persistent_workers", "prefetch_factor", "timeout", "multiprocessing_context"):
                     cfg.pop(name, None)
             return self._runner.build_dataloader(cfg, seed=self._runner.seed)
-        return _rebuilt(setting, changes)
+        return _rebuild_loader(setting, changes)
 
     def divided_loaders(self) -> tuple[Any, Any | None]:
-        """A loader of four fifths of the training samples, and one of the others, held out.
+        """Creates a dataloader of four fifths of the training samples, and one of the remaining, held-out samples.
 
-        Without the second one, and with all samples in the first, where the data is a stream, has fewer than five batches,
-        or comes by a sampler that does more than shuffle.
+        The first one has all samples and the second one is None if the data cannot be divided: a stream, fewer than
+        five batches, or a sampler that does more than shuffle.
         """
         size = self._divisible_length()
         if size is None or size < 5 * self.batch_size:
@@ -117,7 +117,7 @@ class Rehearsal:
         return training, self.loader(sampler=sorted(order[:count]), num_workers=0)
 
     def _divisible_length(self) -> int | None:
-        """Samples of the training data; None where the loader's order means more than a shuffle."""
+        """Returns the number of training samples; None for a stream, or if the sampler does more than shuffle."""
         from torch.utils.data import IterableDataset, RandomSampler, SequentialSampler
 
         setting = self._loader_setting()
@@ -141,7 +141,7 @@ class Rehearsal:
 
 
 class _Shuffled(torch.utils.data.Sampler[int]):
-    """Some samples, in an order of its own in each epoch."""
+    """Sampler of the given samples, in a different random order in each epoch."""
 
     def __init__(self, indices: list[int]) -> None:
         self._indices = indices
@@ -159,19 +159,18 @@ class _Shuffled(torch.utils.data.Sampler[int]):
 
 
 def batches(loader: Any) -> Iterator[Any]:
-    """The batches of a loader, over and over.
+    """Yields the batches of a dataloader endlessly, epoch after epoch.
 
     Raises:
-        TuneError: it gives none.
+        TuneError: the dataloader has no batches.
     """
-    number = 0
+    epoch = 0
     while True:
-        sampler: Any = getattr(getattr(loader, "batch_sampler", None), "sampler", None) or getattr(
-            loader, "sampler", None
-        )
+        batch_sampler = getattr(loader, "batch_sampler", None)
+        sampler: Any = getattr(batch_sampler, "sampler", None) or getattr(loader, "sampler", None)
         if hasattr(sampler, "set_epoch"):
-            sampler.set_epoch(number)
-        number += 1
+            sampler.set_epoch(epoch)
+        epoch += 1
         is_empty = True
         for batch in loader:
             is_empty = False
@@ -182,33 +181,34 @@ def batches(loader: Any) -> Iterator[Any]:
 
 @contextmanager
 def rehearse(run: Any) -> Iterator[Rehearsal]:
-    """A rehearsal of a run; afterwards generators, logs and files are as they were before.
+    """Yields a `Rehearsal` of a run; afterwards random generators, logs and files are as they were before.
 
     Args:
-        run: a Runner, whose model is copied, or a config or its path, from which one is built in a folder that is removed.
+        run: a Runner, whose model is copied; or a config or its path, from which a Runner is built in a temporary
+            folder.
 
     Raises:
-        TuneError: the run has several processes, or nothing to train with.
+        TuneError: the run has several processes, or no training data or optimizer.
     """
     from eng.dist import get_world_size
 
     if get_world_size() > 1:
         raise TuneError("a search for settings runs in one process, and this run has several")
-    if hasattr(run, "build_dataloader"):  # a config may have keys with the names of other parts
+    if hasattr(run, "build_dataloader"):  # Only a Runner has this method; a config can have keys such as `model`.
         with _without_trace(run):
             yield Rehearsal(run, is_ours=False)
         return
     folder = tempfile.mkdtemp(prefix="eng-tune-")
     try:
-        with _kept_generators():
-            runner = _runner_in(folder, run)
+        with _restore_generators():
+            runner = _build_runner(folder, run)
             with _without_trace(runner):
                 yield Rehearsal(runner, is_ours=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _runner_in(folder: str, config: Any) -> Any:
+def _build_runner(folder: str, config: Any) -> Any:
     from eng.config import Config
     from eng.registry import RUNNERS
     from eng.runner import Runner
@@ -220,7 +220,7 @@ def _runner_in(folder: str, config: Any) -> Any:
 
 
 def _copied(model: Any, wrapper: Any) -> tuple[Any, Any]:
-    """Copies that belong together; what the copy of the wrapper logs goes nowhere."""
+    """Copies a model together with its optimizer wrapper; the copied wrapper logs to a message hub that is discarded."""
     from eng.logging import MessageHub
 
     memo: dict[int, Any] = {}
@@ -232,8 +232,8 @@ def _copied(model: Any, wrapper: Any) -> tuple[Any, Any]:
     return model_copy, wrapper_copy
 
 
-def _rebuilt(loader: Any, changes: Mapping[str, Any]) -> Any:
-    """A torch loader with a dataset and samplers of its own."""
+def _rebuild_loader(loader: Any, changes: Mapping[str, Any]) -> Any:
+    """Creates a torch DataLoader with changed settings and copies of the dataset and the sampler."""
     from torch.utils.data import DataLoader, IterableDataset
 
     if not isinstance(loader, DataLoader):
@@ -250,17 +250,18 @@ def _rebuilt(loader: Any, changes: Mapping[str, Any]) -> Any:
 
 @contextmanager
 def _without_trace(runner: Any) -> Iterator[None]:
-    """Keeps generators, message hub and log files as they are."""
+    """Restores random generators, message hub and log handlers of a run at the end of the ``with`` block."""
     hub = runner.message_hub
     saved = copy.deepcopy(hub.state_dict())
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     loggers = [runner.logger, logging.getLogger("eng")]
     handlers = [list(logger.handlers) for logger in loggers]
-    for logger in loggers:  # what set each parameter is written past the levels, into the files of the handlers
+    # Some messages are written directly to the handlers' files, which logging.disable does not prevent.
+    for logger in loggers:
         logger.handlers.clear()
     try:
-        with _kept_generators():
+        with _restore_generators():
             yield
     finally:
         logging.disable(level)
@@ -271,8 +272,8 @@ def _without_trace(runner: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _kept_generators() -> Iterator[None]:
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # transforms of users draw from it
+def _restore_generators() -> Iterator[None]:
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # transforms of users use it
     flags = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.deterministic
     generators = get_rng_states()
     try:
@@ -287,13 +288,13 @@ def _kept_generators() -> Iterator[None]:
 
 
 def release_memory() -> None:
-    """Gives memory that nothing uses any more back to the system or the device."""
+    """Frees unused memory: collects garbage, empties torch's cache on the device and the C heap of glibc."""
     gc.collect()
     empty_cache()
     import ctypes
     import sys
 
     if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc alone
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # Only the C library glibc has this function.
         if trim is not None:
             trim(0)

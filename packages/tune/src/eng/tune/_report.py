@@ -1,4 +1,4 @@
-"""What a sweep came to: the order of its trials, the share of each axis, the best config."""
+"""The results of a sweep: ranked trials, importance of each axis, and the best config."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _NUM_BINS = 4
 
 @dataclass(frozen=True)
 class SweepReport:
-    """The trials of a sweep.
+    """The results of a sweep.
 
     Args:
-        folder: of the sweep.
-        definition: what the sweep is.
-        trials: by number.
+        folder: folder of the sweep.
+        definition: settings of the sweep.
+        trials: the trials by number.
     """
 
     folder: Path
@@ -37,7 +37,7 @@ class SweepReport:
 
     @property
     def ranked(self) -> list[Trial]:
-        """The trials: complete ones from the best on, then pruned, failed and open ones by number."""
+        """The trials in order: complete ones from the best to the worst, then pruned, failed and open ones by number."""
         sign = -1.0 if self.definition.mode == "max" else 1.0
         order = ("complete", "pruned", "failed", "open")
 
@@ -49,15 +49,15 @@ class SweepReport:
 
     @property
     def best(self) -> Trial | None:
-        """The complete trial with the best value; None before the first."""
+        """The complete trial with the best value; None if no trial is complete."""
         ranked = self.ranked
         return ranked[0] if ranked and ranked[0].state == "complete" else None
 
     @property
     def importance(self) -> dict[str, float]:
-        """The share of the objective's variance that each axis explains by itself, from 0 to 1.
+        """For each axis, the share (0 to 1) of the objective's variance that it explains by itself.
 
-        Numbers of a range fall into four groups of equally many trials. An axis with one value has 0.
+        Values of a range are divided into four groups with equally many trials. An axis with a single value has 0.
         """
         complete = [trial for trial in self.trials.values() if trial.state == "complete" and trial.value is not None]
         values = [float(trial.value) for trial in complete if trial.value is not None]
@@ -66,7 +66,7 @@ class SweepReport:
         }
 
     def best_config(self) -> Any:
-        """The config of the best trial, without a work dir.
+        """Returns the config of the best trial, without ``work_dir``.
 
         Raises:
             SweepError: no trial is complete.
@@ -82,20 +82,20 @@ class SweepReport:
         return cfg
 
     def write_best(self, path: str | Path | None = None) -> Path:
-        """Writes the config of the best trial into a file to train from.
+        """Writes the config of the best trial to a file and returns its path.
 
         Args:
-            path: of the file. Default: ``best.py`` in the folder of the sweep.
+            path: path of the file. Default: ``best.py`` in the folder of the sweep.
         """
         target = Path(path) if path is not None else self.folder / "best.py"
         write_config(target, self.best_config())
         return target
 
     def write_page(self, path: str | Path | None = None) -> Path:
-        """Writes a page with the table, parallel coordinates and the importance of the axes.
+        """Writes an HTML page with parallel coordinates, importance of the axes and a table; returns its path.
 
         Args:
-            path: of the page. Default: ``sweep.html`` in the folder of the sweep.
+            path: path of the page. Default: ``sweep.html`` in the folder of the sweep.
         """
         target = Path(path) if path is not None else self.folder / "sweep.html"
         target.write_text(
@@ -104,7 +104,7 @@ class SweepReport:
         return target
 
     def rows(self) -> list[dict[str, Any]]:
-        """A mapping for each trial, in the order of :attr:`ranked`."""
+        """Returns a dict of plain values for each trial, in the order of :attr:`ranked`."""
         return [
             {
                 "trial": trial.number, "state": trial.state, "value": trial.value, "params": trial.params,
@@ -115,13 +115,13 @@ class SweepReport:
 
 
 def load_sweep(folder: str | Path) -> SweepReport:
-    """The sweep in a folder, while it runs or after its end.
+    """Reads the results of a sweep from its folder, during the sweep or after its end.
 
     Args:
-        folder: of the sweep.
+        folder: folder of the sweep.
 
     Raises:
-        SweepError: the folder holds none.
+        SweepError: the folder contains no sweep.
     """
     folder = Path(folder)
     definition = open_definition(folder)
@@ -129,11 +129,11 @@ def load_sweep(folder: str | Path) -> SweepReport:
 
 
 def explained_share(params: Sequence[Any], values: Sequence[float]) -> float:
-    """The share of the variance of ``values`` that lies between groups of equal ``params`` (the correlation ratio).
+    """Returns the share of the variance of ``values`` between groups with equal ``params`` (the correlation ratio).
 
     Args:
-        params: of each trial; more than four different numbers are put into four groups.
-        values: of each trial.
+        params: the parameter of each trial; more than four different numbers are divided into four groups.
+        values: the objective of each trial.
     """
     if len(values) < 2:
         return 0.0
@@ -160,7 +160,7 @@ def _groups(params: Sequence[Any]) -> list[Any]:
 
 
 def table(report: SweepReport) -> list[str]:
-    """The trials as lines of text, one each."""
+    """Returns a text table of the trials, one line per trial."""
     keys = list(report.definition.space)
     names = short_names(keys)
     rows = [["trial", "state", report.definition.metric, *names]]

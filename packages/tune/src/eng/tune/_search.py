@@ -1,4 +1,4 @@
-"""The settings of a search, and what the controller of a sweep asks of it."""
+"""The settings of the three searches (grid, random, Optuna), and the interface through which a sweep uses them."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ __all__ = ["Grid", "OptunaSearch", "Point", "RandomSearch", "Search", "Searcher"
 
 @dataclass(frozen=True)
 class Grid:
-    """All combinations of the axes' values; each axis is a list."""
+    """Search over all combinations of the values of the axes, which must be lists."""
 
 
 @dataclass(frozen=True)
 class RandomSearch:
-    """Random points, a function of the sweep's seed and the trial's number.
+    """Search over random points, each determined by the seed of the sweep and the number of the trial.
 
     Args:
-        num_trials: how many.
+        num_trials: number of trials.
     """
 
     num_trials: int
@@ -30,16 +30,16 @@ class RandomSearch:
 
 @dataclass(frozen=True)
 class OptunaSearch:
-    """Points that a sampler of Optuna chooses from the results so far.
+    """Search in which a sampler of Optuna chooses each point from the results of earlier trials.
 
     Args:
-        num_trials: how many, over all controllers that share the storage.
-        sampler: name of a class of ``optuna.samplers``. ``"TPESampler"`` by default.
-        sampler_args: its arguments.
-        pruner: name of a class of ``optuna.pruners`` that may end runs early. None (default) ends none.
-        pruner_args: its arguments.
-        storage: URL of a database, or path of a journal file; None (default) is a journal in the folder of the sweep.
-        study: name of the study; None (default) is that of the folder.
+        num_trials: number of trials, together for all controllers that share the storage.
+        sampler: name of a class in ``optuna.samplers``. ``"TPESampler"`` by default.
+        sampler_args: arguments of the sampler.
+        pruner: name of a class in ``optuna.pruners`` that may end runs early. None (default) ends no run.
+        pruner_args: arguments of the pruner.
+        storage: URL of a database, or path of a journal file; None (default) uses a journal in the sweep's folder.
+        study: name of the study; None (default) uses the name of the sweep's folder.
     """
 
     num_trials: int
@@ -56,12 +56,12 @@ Search: TypeAlias = Grid | RandomSearch | OptunaSearch
 
 @dataclass(frozen=True)
 class Point:
-    """What the next trial is.
+    """A point of the search space for the next trial.
 
     Args:
-        number: of the trial.
-        params: values by key.
-        extra: what the search keeps in the trial's folder.
+        number: number of the trial.
+        params: value of each axis by config key.
+        extra: data of the search that is stored in the trial's folder.
     """
 
     number: int
@@ -70,35 +70,35 @@ class Point:
 
 
 class Searcher(Protocol):
-    """Gives the points of a sweep and learns from their values."""
+    """Chooses the points of a sweep, possibly from the results of earlier trials."""
 
     def recover(self, trials: Mapping[int, Trial]) -> list[Point]:
-        """The points that an earlier controller drew and made no folder for."""
+        """Returns the points that a killed controller drew without creating a trial folder."""
 
     def next_point(self, trials: Mapping[int, Trial]) -> Point | None:
-        """The next point; None where the search is over."""
+        """Returns the next point; None if the search is finished."""
 
     def tell(self, trial: Trial) -> None:
-        """Takes the state and value of a trial that is over; the same trial may come again."""
+        """Reports the state and value of a finished trial to the search; may be called twice for the same trial."""
 
 
 def check_num_trials(num_trials: int) -> None:
-    """Makes sure that a search has a trial.
+    """Checks that a search has at least one trial.
 
     Raises:
-        SweepError: it has none.
+        SweepError: `num_trials` is below 1.
     """
     if num_trials < 1:
         raise SweepError(f"a sweep needs at least 1 trial, got {num_trials}")
 
 
 def search_to_json(search: Search) -> dict[str, Any]:
-    """The settings of a search as plain data."""
+    """Returns the settings of a search as a dict of plain values, for JSON."""
     return {"type": type(search).__name__, **asdict(search)}
 
 
 def search_from_json(data: Mapping[str, Any]) -> Search:
-    """The settings that :func:`search_to_json` wrote."""
+    """Creates the settings of a search from the dict that :func:`search_to_json` returned."""
     settings = {key: value for key, value in data.items() if key != "type"}
     if data["type"] == "Grid":
         return Grid()

@@ -1,4 +1,4 @@
-"""Which points of a space a sweep tries: all of a grid, random ones, or those that Optuna chooses."""
+"""Chooses the points that a sweep tries: all points of a grid, or random points. Optuna's are in `_optuna.py`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["searcher_of"]
 
 @dataclass(frozen=True)
 class _Listed:
-    """Points that follow from their numbers alone."""
+    """Base class of searches in which the number of a trial determines its point."""
 
     num_trials: int
 
@@ -45,7 +45,7 @@ class _GridSearcher(_Listed):
 
     def params(self, number: int) -> dict[str, Any]:
         values = {}
-        for key in reversed(list(self.space)):  # the last axis changes fastest
+        for key in reversed(list(self.space)):  # The last axis changes with every trial, the first one most rarely.
             number, index = divmod(number, len(self.space[key].values))
             values[key] = self.space[key].values[index]
         return {key: values[key] for key in self.space}
@@ -64,14 +64,14 @@ class _RandomSearcher(_Listed):
 def searcher_of(
     search: Search, space: Mapping[str, Distribution], *, folder: Path, owner: str, seed: int, mode: str
 ) -> Searcher:
-    """What gives the points of a search.
+    """Creates the object that chooses the points of a sweep.
 
     Args:
-        search: its settings.
-        space: the axes.
-        folder: of the sweep.
-        owner: name of this sweep among those that share a storage.
-        seed: of the sweep.
+        search: settings of the search.
+        space: values or distribution of each axis.
+        folder: folder of the sweep.
+        owner: unique name of this sweep in a storage that several sweeps share.
+        seed: seed of the sweep.
         mode: ``"max"`` or ``"min"``.
 
     Raises:
@@ -88,6 +88,6 @@ def searcher_of(
     if isinstance(search, RandomSearch):
         check_num_trials(search.num_trials)
         return _RandomSearcher(search.num_trials, space, seed)
-    from ._optuna import OptunaSearcher  # needs fcntl, which Windows lacks
+    from ._optuna import OptunaSearcher  # The module needs fcntl, which Windows lacks, so only Optuna imports it.
 
     return OptunaSearcher(search, space, folder=folder, owner=owner, seed=seed, mode=mode)

@@ -1,4 +1,4 @@
-"""The axes of a sweep: which values a key of the config may take."""
+"""The axes of a sweep's search space: lists and distributions of the values that a config key can take."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Choice:
-    """One of several values.
+    """An axis whose value is one of a list.
 
     Args:
-        values: at least one; plain data.
+        values: the values, plain data; at least one.
 
     Raises:
-        SpaceError: there is none.
+        SpaceError: the list is empty.
     """
 
     values: tuple[Any, ...]
@@ -49,22 +49,22 @@ class Choice:
             raise SpaceError("choice() is empty: give at least one value")
 
     def draw(self, generator: random.Random) -> Any:
-        """A value, each with the same probability."""
+        """Draws one of the values, each with the same probability."""
         return self.values[generator.randrange(len(self.values))]
 
 
 @dataclass(frozen=True)
 class Float:
-    """A number of a range.
+    """An axis whose value is a float in a range.
 
     Args:
-        low: the smallest value.
-        high: the largest value.
-        log: whether the logarithm is uniform, as suits learning rates. False by default.
-        step: distance of neighbouring values; None (default) allows every number.
+        low: smallest value.
+        high: largest value.
+        log: whether the logarithm of the value is uniformly distributed, as for learning rates. False by default.
+        step: distance between neighbouring values; None (default) allows every number in the range.
 
     Raises:
-        SpaceError: the range is empty, or its logarithm does not exist.
+        SpaceError: the range is empty, or includes 0 or negative numbers with ``log=True``.
     """
 
     low: float
@@ -79,7 +79,7 @@ class Float:
             raise SpaceError(f"{_shown(self)}: a step must be above 0 and fits no logarithmic range")
 
     def draw(self, generator: random.Random) -> float:
-        """A value, uniform in the range or in its logarithm."""
+        """Draws a float from the range, uniformly or (with ``log``) uniformly in its logarithm."""
         if self.log:
             value = math.exp(generator.uniform(math.log(self.low), math.log(self.high)))
             return min(max(value, self.low), self.high)
@@ -90,16 +90,16 @@ class Float:
 
 @dataclass(frozen=True)
 class Int:
-    """A whole number of a range, both ends included.
+    """An axis whose value is an integer in a range, both ends included.
 
     Args:
-        low: the smallest value.
-        high: the largest value.
-        log: whether the logarithm is uniform. False by default.
-        step: distance of neighbouring values. 1 by default.
+        low: smallest value.
+        high: largest value.
+        log: whether the logarithm of the value is uniformly distributed. False by default.
+        step: distance between neighbouring values. 1 by default.
 
     Raises:
-        SpaceError: the range is empty, or its logarithm does not exist.
+        SpaceError: the range is empty, or includes 0 or negative numbers with ``log=True``.
     """
 
     low: int
@@ -114,7 +114,7 @@ class Int:
             raise SpaceError(f"{_shown(self)}: a step must be at least 1 and fits no logarithmic range")
 
     def draw(self, generator: random.Random) -> int:
-        """A value, uniform in the range or in its logarithm."""
+        """Draws an integer from the range, uniformly or (with ``log``) uniformly in its logarithm."""
         if self.log:
             value = math.exp(generator.uniform(math.log(self.low), math.log(self.high + 1)))
             return min(max(int(value), self.low), self.high)
@@ -123,11 +123,11 @@ class Int:
 
 @dataclass(frozen=True)
 class Normal:
-    """A normally distributed number, for random search.
+    """An axis whose value is a normally distributed float; only for random search.
 
     Args:
-        mean: its mean.
-        std: its standard deviation, above 0.
+        mean: mean of the distribution.
+        std: standard deviation of the distribution, above 0.
 
     Raises:
         SpaceError: ``std`` is not above 0.
@@ -142,7 +142,7 @@ class Normal:
             raise SpaceError(f"{described(self)}: the standard deviation must be above 0")
 
     def draw(self, generator: random.Random) -> float:
-        """A value."""
+        """Draws a float from the normal distribution."""
         return generator.gauss(self.mean, self.std)
 
 
@@ -165,14 +165,14 @@ def _shown(axis: Float | Int) -> str:
 
 
 def parse_axis(text: str) -> tuple[str, Distribution]:
-    """The key and the values of an axis on the command line.
+    """Parses an axis of the command line into its config key and its values or distribution.
 
     Args:
         text: ``KEY=VALUE,VALUE,...``, or ``KEY=`` with ``choice(A,B,...)``, ``uniform(LOW,HIGH[,STEP])``,
             ``loguniform(LOW,HIGH)``, ``int(LOW,HIGH[,STEP])``, ``logint(LOW,HIGH)`` or ``normal(MEAN,STD)``.
 
     Raises:
-        SpaceError: it is none of these, or it holds no value.
+        SpaceError: the text has none of these forms, or contains no value.
 
     Examples:
         >>> parse_axis("model.depth=18,34")
@@ -188,10 +188,10 @@ def parse_axis(text: str) -> tuple[str, Distribution]:
     call = _CALL.fullmatch(values)
     if call is not None and call[1] not in _FUNCTIONS:
         depths = accumulate((character == "(") - (character == ")") for character in call[2])
-        if min(depths, default=0) >= 0:  # the first bracket closes at the end
+        if min(depths, default=0) >= 0:  # The first bracket is closed by the last one, so the text is a single call.
             hint = near_names(call[1], _FUNCTIONS).rstrip("?")
             raise SpaceError(f"{key}: there is no distribution {call[1]}{hint}; write a text with brackets in quotes")
-        call = None  # a list of texts, such as f(x),g(y)
+        call = None  # The text is a list of strings, such as f(x),g(y).
     try:
         return key, Choice(_values(values)) if call is None else _distribution(call[1], call[2])
     except SpaceError as error:
@@ -199,13 +199,13 @@ def parse_axis(text: str) -> tuple[str, Distribution]:
 
 
 def parse_axes(texts: Iterable[str]) -> dict[str, Distribution]:
-    """The axes of a command line by key.
+    """Parses the axes of a command line; returns their values or distributions by config key.
 
     Args:
-        texts: see :func:`parse_axis`.
+        texts: the axes in the form that :func:`parse_axis` reads.
 
     Raises:
-        SpaceError: one of them is no axis, or a key comes twice.
+        SpaceError: a text is not a valid axis, or two texts have the same key.
     """
     axes: dict[str, Distribution] = {}
     for text in texts:
@@ -239,7 +239,7 @@ def _distribution(function: str, inside: str) -> Distribution:
 
 
 def _values(text: str) -> tuple[Any, ...]:
-    """The values of a list as the options of a config are read: numbers, texts, lists and mappings."""
+    """Parses the values of a list like ``--cfg-options`` does: numbers, strings, lists and mappings."""
     from eng.config import DictAction
 
     parser = argparse.ArgumentParser(exit_on_error=False, add_help=False)
@@ -252,7 +252,7 @@ def _values(text: str) -> tuple[Any, ...]:
 
 
 def as_space(axes: Mapping[str, Any]) -> dict[str, Distribution]:
-    """The axes with lists and tuples as :class:`Choice`.
+    """Returns the axes by key, with lists and tuples converted to :class:`Choice`.
 
     Raises:
         SpaceError: an axis is neither a list nor a distribution, or is empty.
@@ -270,7 +270,7 @@ def as_space(axes: Mapping[str, Any]) -> dict[str, Distribution]:
 
 
 def described(axis: Distribution) -> str:
-    """The axis as a command line writes it."""
+    """Formats an axis as on the command line, such as ``"uniform(0.0, 1.0)"``."""
     if isinstance(axis, Choice):
         return f"choice({', '.join(map(repr, axis.values))})"
     if isinstance(axis, Normal):
@@ -279,12 +279,12 @@ def described(axis: Distribution) -> str:
 
 
 def to_json(axis: Distribution) -> dict[str, Any]:
-    """The axis as plain data."""
+    """Returns an axis as a dict of plain values, for JSON."""
     return {"type": axis.name, **asdict(axis)}
 
 
 def from_json(data: Mapping[str, Any]) -> Distribution:
-    """The axis that :func:`to_json` wrote."""
+    """Creates an axis from the dict that :func:`to_json` returned."""
     settings = {key: value for key, value in data.items() if key != "type"}
     axis: Distribution = _CLASSES[data["type"]](**settings)
     return axis

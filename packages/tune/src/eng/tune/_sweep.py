@@ -1,4 +1,4 @@
-"""A sweep from Python: :func:`sweep` runs one, :func:`load_sweep` reads one."""
+"""The Python interface of sweeps: :func:`sweep` runs a sweep, :func:`load_sweep` reads its results."""
 
 from __future__ import annotations
 
@@ -43,35 +43,35 @@ def sweep(
     retry_failed: bool = False,
     on_trial: Callable[[Trial], None] = lambda trial: None,
 ) -> SweepReport:
-    """Trains a config with several settings, and gives their values.
+    """Trains a config with several settings and returns the results.
 
-    Each trial is an ordinary run in a folder of its own. Where the controller or a trial is killed, the same call goes on:
-    trials that are over keep their results, one that was killed resumes from its newest checkpoint.
+    Each trial is an ordinary run with its own folder. If the controller or a trial is killed, call this function again
+    with the same arguments: finished trials keep their results, and killed ones resume from their newest checkpoint.
 
     Args:
         config: path of a config, or an :class:`eng.config.Config`.
         space: values by dotted key of the config: lists, or :class:`Choice`, :class:`Float`, :class:`Int`,
             :class:`Normal`.
-        metric: name of a metric of the validation.
-        folder: of the sweep. Default: ``work_dirs/<name of the config>_sweep``.
+        metric: name of the validation metric to optimize.
+        folder: folder of the sweep. Default: ``work_dirs/<name of the config>_sweep``.
         search: :class:`Grid` (default), :class:`RandomSearch` or :class:`OptunaSearch`.
         mode: ``"max"`` or ``"min"``; None (default) infers it from the metric's name.
-        objective: ``"best"`` (default) of a run's validations, or the ``"last"``.
-        seed: of the search, and of the runs where the config has none. 0 by default.
-        folds: trains each point once for each of so many folds; the objective is the mean. 0 (default) trains it once.
-        fold_keys: keys of the config that take the number of the fold; default: ``fold`` of each ``KFoldDataset``.
-        executor: where runs are trained. Default: one at a time on this machine.
-        max_failures: the sweep ends after more than this many failed trials; None (default) has no limit.
-        retry_failed: starts trials again that failed in an earlier call, after their cause is mended. False by default; not
-            with Optuna, whose studies keep the failure.
-        on_trial: called with each trial that is over.
+        objective: whether the ``"best"`` (default) or the ``"last"`` validation of a run counts.
+        seed: seed of the search, also used by runs whose config has no seed. 0 by default.
+        folds: number of cross-validation folds; each point is trained once per fold and the mean counts. 0 (default)
+            trains each point once.
+        fold_keys: config keys that are set to the number of the fold; default: ``fold`` of each ``KFoldDataset``.
+        executor: starts the runs. Default: one run at a time on this machine.
+        max_failures: the sweep ends if more trials than this fail; None (default) for no limit.
+        retry_failed: whether to restart trials that failed in an earlier call. False by default. Not possible with
+            Optuna, whose studies cannot change a failed trial.
+        on_trial: called with every finished trial.
 
     Raises:
-        SpaceError: the config has no such key, or an axis is empty; before the first trial.
-        MissingMetricError: no validation gives the metric.
+        SpaceError: the config has no such key, or an axis is empty; raised before the first trial.
+        MissingMetricError: the validation of the config does not compute the metric.
         StorageError: the storage of the search cannot be used.
-        SweepError: another setting is wrong, the folder holds another sweep or is that of a running one, or too many trials
-            failed.
+        SweepError: another setting is wrong, the folder contains another or a running sweep, or too many trials failed.
     """
     from eng.config import Config
 
@@ -106,7 +106,7 @@ def sweep(
 
 
 def _check_search(definition: Definition, settings: Mapping[str, Any]) -> None:
-    """Finds mistakes in a search that needs no storage before the folder is made."""
+    """Checks the settings of a search before the folder of the sweep is created."""
     if isinstance(definition.search, OptunaSearch):
         from ._optuna import check_search
 
@@ -116,7 +116,7 @@ def _check_search(definition: Definition, settings: Mapping[str, Any]) -> None:
 
 
 def _check_definition(definition: Definition, cfg: Any) -> None:
-    """Finds what cannot be swept before anything is written."""
+    """Checks the settings of a sweep before any file is written."""
     axes, folds = definition.space, definition.folds
     if not axes:
         raise SpaceError("the sweep has no axis: give at least one KEY=VALUES")
@@ -145,10 +145,10 @@ def _example(axis: Distribution) -> Any:
 
 
 def mode_of(metric: str) -> str:
-    """Whether a greater or a lesser value of a metric is better, by its name.
+    """Infers from the name of a metric whether larger (``"max"``) or smaller values (``"min"``) are better.
 
     Raises:
-        SweepError: its name does not tell.
+        SweepError: the name is not known.
     """
     from eng.hooks import EarlyStoppingHook
 
@@ -161,13 +161,13 @@ def mode_of(metric: str) -> str:
 
 
 def settle_seed(cfg: Any, seed: int) -> None:
-    """Gives a config without a seed the sweep's: trials that draw seeds of their own cannot be compared or repeated."""
+    """Sets the seed in a config without one; trials with random seeds could not be compared or repeated."""
     if (cfg.get("randomness") or {}).get("seed") is None:
         cfg.randomness = {**(cfg.get("randomness") or {}), "seed": seed}
 
 
 def fold_keys_of(cfg: Any) -> tuple[str, ...]:
-    """The keys that say which fold the datasets of a config give."""
+    """Returns the config keys ``fold`` of all ``KFoldDataset`` in a config."""
     return tuple(f"{path}.fold" for path, node in _nodes(cfg) if _type_name(node) == "KFoldDataset")
 
 
@@ -177,8 +177,8 @@ def _type_name(node: Mapping[str, Any]) -> str:
 
 
 def _nodes(cfg: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The mappings of a config with their dotted keys."""
-    if hasattr(cfg, "items"):  # a Config is no Mapping
+    """Yields all mappings inside a config with their dotted keys."""
+    if hasattr(cfg, "items"):  # Config does not derive from Mapping.
         if path:
             yield path, cfg
         items: Any = cfg.items()
@@ -191,14 +191,14 @@ def _nodes(cfg: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def check_keys(cfg: Any, values: Mapping[str, Any]) -> None:
-    """Makes sure that the config has the keys of a sweep, or that its parts take them.
+    """Checks that a config has the keys of a sweep, or that its parts accept them as arguments.
 
     Args:
         cfg: the config.
-        values: a value for each key.
+        values: an example value for each key.
 
     Raises:
-        SpaceError: it is not so; near names are listed.
+        SpaceError: a key does not exist and is not accepted; the message lists similar keys.
     """
     known = set(dotted(cfg))
     _check_roots(cfg, values, known)
@@ -218,10 +218,10 @@ def check_keys(cfg: Any, values: Mapping[str, Any]) -> None:
 
 
 def _check_roots(cfg: Any, keys: Iterable[str], known: set[str]) -> None:
-    """Makes sure that the first part of each key is a setting of a run.
+    """Checks that the first part of each key, such as ``model`` in ``model.depth``, is a setting of a run.
 
     Raises:
-        SpaceError: the config and the Runner have no such setting, or each trial gets its own.
+        SpaceError: neither the config nor the Runner has such a setting, or the sweep sets it for each trial itself.
     """
     from eng.runner.settings import RunnerSettings
 
@@ -243,7 +243,7 @@ def _check_roots(cfg: Any, keys: Iterable[str], known: set[str]) -> None:
 
 
 def _near_roots(key: str, known: set[str]) -> str:
-    """The end of a message: keys that end with this name, or resemble it."""
+    """Returns the end of an error message that suggests keys which end with this key or are spelled like it."""
     same_end = sorted(name for name in known if name.endswith(f".{key}"))
     if same_end:
         return f"; did you mean {' or '.join(same_end[:3])}?"
@@ -251,7 +251,7 @@ def _near_roots(key: str, known: set[str]) -> str:
 
 
 def _near_keys(key: str, known: set[str]) -> str:
-    """The end of a message: keys that resemble this one, or its neighbours."""
+    """Returns the end of an error message that suggests keys spelled like this key, or keys of the same mapping."""
     hint = near_names(key, sorted(known), all_if_none=False)
     parent = key.rpartition(".")[0]
     neighbours = [name for name in sorted(known) if name.rpartition(".")[0] == parent]

@@ -1,4 +1,4 @@
-"""``eng sweep`` and ``eng sweep show``."""
+"""The commands ``eng sweep`` and ``eng sweep show``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _OPTUNA_ONLY = ("sampler", "sampler_args", "pruner", "pruner_args", "storage", "
 
 
 class _SweepGroup(click.Group):
-    """A group whose first word may be a config: ``eng sweep CONFIG ...`` beside ``eng sweep show DIR``."""
+    """A click group that accepts both ``eng sweep CONFIG ...`` and subcommands such as ``eng sweep show DIR``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
@@ -103,7 +103,7 @@ def run(
         click.echo(f"trial {trial.number:04d} failed: {trial.error}", err=True)
     if failed:
         click.echo(f"Logs: {sweep_folder}/trials/NUMBER/{'fold_K/' if options['folds'] else ''}trial.log.", err=True)
-        if options["num_optuna"] is None:  # a study of Optuna keeps the failure
+        if options["num_optuna"] is None:  # Optuna cannot change a failed trial of a study.
             click.echo("After the cause is mended, the same command with --retry-failed starts them again.", err=True)
     if report.best is not None:
         click.echo(f"Best: trial {report.best.number:04d}, {metric} = {report.best.value:.6g}")

@@ -1,4 +1,4 @@
-"""Names and values as they stand in messages, tables and pages."""
+"""Formats names and values for messages, tables and pages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def near_names(name: str, names: Iterable[str], *, all_if_none: bool = True) -> str:
-    """The end of a message: names that resemble ``name``, or all names where none does."""
+    """Returns the end of an error message that suggests names spelled like ``name``; all names if there are none."""
     known = list(dict.fromkeys(names))
     matches = difflib.get_close_matches(name, known, n=3)
     if matches:
@@ -17,7 +17,7 @@ def near_names(name: str, names: Iterable[str], *, all_if_none: bool = True) -> 
 
 
 def short_names(keys: Sequence[str]) -> list[str]:
-    """The ends of dotted keys, as long as it takes to tell them apart."""
+    """Shortens dotted keys to their last parts, as far as they stay distinct: ``optimizer.lr`` becomes ``lr``."""
     names = []
     for key in keys:
         parts = key.split(".")
@@ -29,5 +29,5 @@ def short_names(keys: Sequence[str]) -> list[str]:
 
 
 def shown(value: Any) -> str:
-    """A value of an axis as text."""
+    """Formats a value of an axis as text; floats with six digits."""
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""One run of a trial, in a process of its own: ``python -m eng.tune._trial FOLDER``."""
+"""Trains one run of a sweep in a separate process, which is started as ``python -m eng.tune._trial FOLDER``."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ logger = logging.getLogger(__name__)
 
 
 def main(folder: str) -> int:
-    """Trains, or goes on to train, the run in a folder, and keeps its result there.
+    """Trains or resumes the run in a folder and stores its result there.
 
     Args:
-        folder: of the run.
+        folder: folder of the run.
 
     Returns:
-        The exit status: 0 the folder has a result, 3 another process works on the run, another one the run was ended and
-        can go on.
+        The exit status: 0 if the folder has a result, 3 if another process is training the run, any other number if
+        the run was interrupted and can be resumed.
     """
     run = Run(Path(folder).resolve())
     with run.occupied() as is_ours:
@@ -53,7 +53,7 @@ def _work(run: Run) -> int:
         return INTERRUPTED
     except MissingMetricError as error:
         result = Result("failed", error=str(error), is_fatal=True)
-    except Exception as error:  # noqa: BLE001  # the sweep goes on, and names the trial
+    except Exception as error:  # noqa: BLE001  # A failed trial must not end the sweep.
         traceback.print_exc()
         result = Result("failed", error=f"{type(error).__name__}: {error}".splitlines()[0])
     run.finish(result)
@@ -61,15 +61,15 @@ def _work(run: Run) -> int:
 
 
 def train(run: Run, sweep_folder: Path, definition: Definition) -> Result:
-    """Trains a run of a sweep.
+    """Trains a run of a sweep and returns its result.
 
     Args:
         run: the run.
-        sweep_folder: of the sweep.
-        definition: of the sweep.
+        sweep_folder: folder of the sweep.
+        definition: settings of the sweep.
 
     Raises:
-        MissingMetricError: no validation gives the metric.
+        MissingMetricError: the validation of the config does not compute the metric.
     """
     from eng.registry import RUNNERS
     from eng.runner import Runner
@@ -90,7 +90,7 @@ def train(run: Run, sweep_folder: Path, definition: Definition) -> Result:
 
 
 def config_of(run: Run, sweep_folder: Path) -> Any:
-    """The config of a run, which goes on from the newest checkpoint in its folder where there is one."""
+    """Returns the config of a run, set to resume from the newest checkpoint in the run's folder if there is one."""
     from eng.config import Config
     from eng.runner import find_latest_checkpoint
 
@@ -106,12 +106,12 @@ def config_of(run: Run, sweep_folder: Path) -> Any:
 def result_of(
     values: list[float], metrics: list[dict[str, Any]], definition: Definition, *, pruned: bool = False
 ) -> Result:
-    """The result of a run from the values of its validations.
+    """Computes the result of a run from its validations.
 
     Args:
-        values: of the metric.
-        metrics: of the same validations.
-        definition: says which of the values counts.
+        values: the metric of every validation.
+        metrics: all metrics of the same validations.
+        definition: settings of the sweep, which say which validation counts.
         pruned: whether the pruner ended the run.
     """
     finite = [index for index, value in enumerate(values) if math.isfinite(value)]
@@ -123,7 +123,7 @@ def result_of(
 
 
 def _reporter(run: Run, sweep_folder: Path, definition: Definition) -> Callable[[int, float], bool] | None:
-    """What tells Optuna a value and asks whether the run should end; None where nothing prunes."""
+    """Returns a function that reports a metric to Optuna and returns whether to end the run; None without a pruner."""
     search = definition.search
     if not isinstance(search, OptunaSearch) or search.pruner is None or definition.folds:
         return None

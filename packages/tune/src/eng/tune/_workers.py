@@ -1,4 +1,4 @@
-"""The number of loader workers by measured throughput."""
+"""Finds the number of dataloader workers by measuring the throughput."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _ENOUGH = 0.95
 
 @dataclass(frozen=True)
 class WorkerSearch:
-    """What a search for the number of workers came to.
+    """Result of a search for the number of dataloader workers.
 
     Args:
-        num_workers: the fewest that give at least 95 % of the best throughput.
-        throughputs: pairs of a number of workers and batches per second.
-        current: the number in the config.
+        num_workers: smallest number of workers with at least 95 % of the best throughput.
+        throughputs: pairs of a number of workers and the measured batches per second.
+        current: number of workers in the config.
     """
 
     num_workers: int
@@ -32,24 +32,24 @@ class WorkerSearch:
 
     @property
     def options(self) -> dict[str, int]:
-        """The setting by dotted key of the config."""
+        """The recommended setting by dotted key of the config."""
         return {"train_dataloader.num_workers": self.num_workers}
 
     def as_dict(self) -> dict[str, Any]:
-        """The result as plain data."""
+        """Returns the result as a dict of plain values, for JSON."""
         return {**asdict(self), "options": self.options}
 
 
 def find_workers(run: Any, *, counts: Sequence[int] | None = None, seconds: float = 3.0) -> WorkerSearch:
-    """The fewest loader workers that give at least 95 % of the best throughput.
+    """Finds the smallest number of dataloader workers with at least 95 % of the best throughput.
 
     Args:
-        run: a Runner, or a config or its path.
-        counts: numbers to try; None (default) tries 0, 1, 2, 4, ... up to the cores that the process may use.
-        seconds: how long each is measured, after its first batch.
+        run: a Runner, a config, or the path of a config.
+        counts: numbers of workers to try; None (default) tries 0, 1, 2, 4, ... up to the number of usable CPU cores.
+        seconds: duration of the measurement for each number, after the first batch.
 
     Raises:
-        TuneError: ``counts`` is empty or holds a number below 0, or the run has nothing to train with.
+        TuneError: ``counts`` is empty or contains a negative number, or the run has no training data or optimizer.
     """
     numbers = list(counts) if counts is not None else _powers(_cores())
     if not numbers or min(numbers) < 0 or not seconds > 0:
@@ -61,17 +61,17 @@ def find_workers(run: Any, *, counts: Sequence[int] | None = None, seconds: floa
 
 
 def fewest(throughputs: Sequence[tuple[int, float]]) -> int:
-    """The smallest number whose throughput is at least 95 % of the best.
+    """Returns the smallest number of workers with at least 95 % of the best throughput.
 
     Args:
-        throughputs: numbers of workers and batches per second.
+        throughputs: pairs of a number of workers and the measured batches per second.
     """
     best = max(speed for _, speed in throughputs)
     return min(number for number, speed in throughputs if speed >= _ENOUGH * best)
 
 
 def _throughput(loader: Any, seconds: float) -> float:
-    """Batches per second after the first one, which waits for the workers to start."""
+    """Measures the batches per second of a dataloader; the first batch, which starts the workers, is not counted."""
     data = batches(loader)
     next(data)
     begin, count = time.perf_counter(), 0
@@ -79,7 +79,7 @@ def _throughput(loader: Any, seconds: float) -> float:
         next(data)
         count += 1
     speed = count / (time.perf_counter() - begin)
-    data.close()  # type: ignore[attr-defined]  # a generator: ends the workers
+    data.close()  # type: ignore[attr-defined]  # `data` is a generator; closing it ends the workers
     return speed
 
 

@@ -1,4 +1,4 @@
-"""What goes wrong in a sweep or a search for settings."""
+"""The exceptions of this package."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ __all__ = ["MissingMetricError", "SpaceError", "StorageError", "SweepError", "Tu
 
 
 class TuneError(ValueError):
-    """A search for a setting cannot work as it was asked for."""
+    """A search for the learning rate, batch size or number of workers cannot run with the given arguments."""
 
 
 class SweepError(ValueError):
-    """A sweep cannot work as it was asked for."""
+    """A sweep cannot run with the given settings."""
 
 
 class SpaceError(SweepError):
-    """An axis of a sweep names no key of the config, or holds no value."""
+    """An axis of a sweep names a key that the config does not have, or has no values."""
 
 
 class MissingMetricError(SweepError):
-    """No validation gives the metric that a sweep optimizes."""
+    """The validation of the config does not compute the metric that a sweep optimizes."""
 
 
 class StorageError(SweepError):
-    """The storage of a sweep cannot be read or written, as when another process holds its lock."""
+    """The storage of a sweep cannot be read or written, for example because another process holds its lock."""
