@@ -9,7 +9,7 @@ import pytest
 from dist_parts import rank_1
 
 import eng.dist as dist
-from eng.dist._port_file import port_file, published, read_port
+from eng.dist._port_file import port_file, publish_port, read_port
 from eng.dist._rendezvous import open_store
 
 SHORT = timedelta(seconds=1)
@@ -24,7 +24,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_published_port_is_read_and_removed_afterwards(own_folder: Path) -> None:
     path = port_file("slurm-17.0")
     assert read_port(path) is None
-    with published(1234, path):
+    with publish_port(1234, path):
         assert read_port(path) == 1234
         assert path.stat().st_mode & 0o777 == 0o600
     assert list(own_folder.iterdir()) == []

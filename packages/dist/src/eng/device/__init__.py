@@ -1,4 +1,4 @@
-"""Accelerators of every vendor: which one this process can use, its names, memory, generators, streams and events."""
+"""Functions on accelerators of all vendors: availability, names, memory, random generators, streams and events."""
 
 from __future__ import annotations
 

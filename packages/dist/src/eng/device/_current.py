@@ -1,4 +1,4 @@
-"""What training code asks of a device, whichever vendor made it: names, memory, generators, streams and events."""
+"""Functions on devices that work for every vendor: names, memory, random generators, streams and events."""
 
 from __future__ import annotations
 
@@ -35,100 +35,100 @@ Device = torch.device | str | int | None
 
 
 def current_device() -> torch.device:
-    """The device that this process works on, with its index, such as ``cuda:1``; the CPU where there is no accelerator."""
+    """Returns the current device of this process with its index, such as ``cuda:1``; the CPU without an accelerator."""
     row = row_of(None)
     return torch.device("cpu") if row.name == "cpu" else torch.device(row.name, row.current_index())
 
 
 def device_count() -> int:
-    """How many accelerators this process sees; 0 with a CPU only."""
+    """Returns the number of accelerators that are visible to this process; 0 if there are none."""
     return row_of(None).count()
 
 
 def device_name(device: Device = None) -> str:
-    """Name of the product, such as ``'NVIDIA H100 80GB HBM3'``; the vendor's short name where torch does not know it.
+    """Returns the product name of a device, such as ``'NVIDIA H100 80GB HBM3'``; the device type if torch has no name.
 
     Args:
-        device: a device, or an index of the accelerator; None is the current one.
+        device: a device, or an index of the accelerator; None for the current device.
     """
     return row_of(device).device_name(_index(device))
 
 
 def synchronize(device: Device = None) -> None:
-    """Returns when a device has done all work that it was given; at once on the CPU."""
+    """Waits until a device has finished all submitted work; returns immediately on the CPU."""
     row_of(device).synchronize(_index(device))
 
 
 def empty_cache(device: Device = None) -> None:
-    """Gives memory back that an allocator keeps and no tensor uses; nothing happens where no device was used."""
+    """Releases cached device memory that no tensor uses; does nothing if the process has not used the device."""
     row = row_of(device)
     if row.is_in_use():
         row.empty_cache()
 
 
 def memory_info(device: Device = None) -> tuple[int, int] | None:
-    """Free and total bytes of a device; None where it does not count them, as on the CPU."""
+    """Returns free and total memory of a device in bytes; None if the device does not report them, such as the CPU."""
     return row_of(device).memory_info(_index(device))
 
 
 def memory_allocated(device: Device = None) -> int | None:
-    """Bytes that tensors hold on a device now; None where it does not count them."""
+    """Returns the bytes that tensors currently use on a device; None if the device does not report them."""
     return row_of(device).allocated_memory(_index(device))
 
 
 def memory_reserved(device: Device = None) -> int | None:
-    """Bytes that a device's allocator holds now, in use or not; None where it does not count them."""
+    """Returns the bytes that the allocator currently holds on a device, used or cached; None if not reported."""
     return row_of(device).reserved_memory(_index(device))
 
 
 def peak_memory(device: Device = None) -> int | None:
-    """Most bytes that tensors held since `reset_peak_memory`; None where the device counts no peak, as MPS and the CPU."""
+    """Returns the peak of the bytes used by tensors since `reset_peak_memory`; None if not reported (MPS and CPU)."""
     return row_of(device).peak_memory(_index(device))
 
 
 def peak_memory_reserved(device: Device = None) -> int | None:
-    """Most bytes that the allocator held since `reset_peak_memory`; None where the device counts no peak."""
+    """Returns the peak of the bytes held by the allocator since `reset_peak_memory`; None if not reported."""
     return row_of(device).peak_reserved_memory(_index(device))
 
 
 def reset_peak_memory(device: Device = None) -> None:
-    """Begins a new period for `peak_memory` and `peak_memory_reserved`."""
+    """Resets the peaks that `peak_memory` and `peak_memory_reserved` return."""
     row_of(device).reset_peak_memory(_index(device))
 
 
 def pins_memory(device: Device = None) -> bool:
-    """Whether copies from and to a device run beside computation where the host's memory is pinned."""
+    """Whether pinned host memory lets copies from and to the device overlap with computation."""
     return row_of(device).pins_memory()
 
 
 def get_rng_states() -> dict[str, torch.Tensor]:
-    """State of the random generator of each accelerator in use, by device type; empty where none is."""
+    """Returns the random generator states of all accelerators in use, by device type; empty if none is in use."""
     states = {row.name: row.rng_state() for row in rows() if row.is_in_use()}
     return {name: state for name, state in states.items() if state is not None}
 
 
 def set_rng_states(states: dict[str, torch.Tensor]) -> None:
-    """Puts generators back where `get_rng_states` read them; those of accelerators that are not here are left out."""
+    """Restores random generator states from `get_rng_states`; states of unavailable accelerators are ignored."""
     for row in rows():
         if row.name in states and row.is_available():
             row.set_rng_state(states[row.name])
 
 
 def new_stream(device: Device = None) -> Any:
-    """A stream of a device, whose work runs beside that of its other streams; None on the CPU, which has none."""
+    """Creates a stream of a device, whose work can run concurrently with other streams; None on the CPU."""
     where = _device(device)
     return None if where.type == "cpu" else torch.Stream(device=where)
 
 
 def current_stream(device: Device = None) -> Any:
-    """The stream that takes a device's work now; None on the CPU."""
+    """Returns the current stream of a device, to which work is submitted; None on the CPU."""
     where = _device(device)
     return None if where.type == "cpu" else torch.accelerator.current_stream(where)
 
 
 @contextmanager
 def use_stream(stream: Any) -> Iterator[None]:
-    """Within the block, work goes to a stream of `new_stream`; None, as on the CPU, changes nothing."""
+    """Makes a stream from `new_stream` the current one inside the ``with`` block; None (on the CPU) changes nothing."""
     if stream is None:
         yield
         return
@@ -141,10 +141,11 @@ def use_stream(stream: Any) -> Iterator[None]:
 
 
 def record_event(device: Device = None) -> Any:
-    """An event behind all work that a device's current stream was given so far.
+    """Records an event on the current stream of a device, after all work submitted so far.
 
     Returns:
-        An event with ``synchronize()``, which waits for that work, and ``query()``; None on the CPU.
+        The event, whose ``synchronize()`` waits for that work and whose ``query()`` says whether the work is finished;
+        None on the CPU.
     """
     where = _device(device)
     if where.type == "cpu":
@@ -155,7 +156,7 @@ def record_event(device: Device = None) -> Any:
 
 
 def _device(device: Device) -> torch.device:
-    """The device with its index."""
+    """Returns a device with its index; a missing index is replaced by the current one."""
     if device is None:
         return current_device()
     if isinstance(device, int):

@@ -1,4 +1,4 @@
-"""The table of accelerators: adding a vendor is adding a row."""
+"""The table of supported accelerators; a row adds the accelerator of another vendor."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["ACCELERATORS", "CPU", "Accelerator", "accelerator", "current_acceler
 
 @dataclass(frozen=True)
 class Accelerator:
-    """One kind of accelerator as PyTorch shows it.
+    """A type of accelerator in PyTorch, such as ``cuda`` or ``npu``.
 
-    The methods take an index of a device, None for the current one. They ask the vendor's module below ``torch``, whose
-    functions are called as those of CUDA are; what a vendor does not offer is None, or nothing happens.
+    The methods call the functions of the module ``torch.<name>``, which vendors name as in ``torch.cuda``. If a vendor
+    lacks a function, the method returns None or does nothing. A device index of None stands for the current device.
 
     Args:
-        name: device type, and the name of its module below ``torch``.
-        backend: collective backend of the vendor; None where the device has none.
-        plugin: package that adds the device to torch when imported; None where torch brings it.
+        name: device type, and the name of its module in ``torch``.
+        backend: communication backend of the vendor; None if the device has none.
+        plugin: package that must be imported to add the device to torch; None if torch includes it.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Accelerator:
     plugin: str | None = None
 
     def module(self) -> Any:
-        """``torch.<name>``, with the vendor's plugin imported; None where either is missing."""
+        """Returns the module ``torch.<name>`` after importing the vendor's plugin; None if either does not exist."""
         if self.plugin is not None:
             if importlib.util.find_spec(self.plugin) is None:
                 return None
@@ -40,89 +40,89 @@ class Accelerator:
         return getattr(torch, self.name, None)
 
     def is_available(self) -> bool:
-        """Whether this process can use a device of this kind now."""
+        """Whether this process can use a device of this type."""
         return bool(self._ask("is_available"))
 
     def is_in_use(self) -> bool:
-        """Whether this process has begun to use a device of this kind; imports no plugin."""
+        """Whether this process has already used a device of this type; does not import the plugin."""
         if self.plugin is not None and self.plugin not in sys.modules:
             return False
         return self.is_available() and self._ask("is_initialized") is not False
 
     def count(self) -> int:
-        """How many devices of this kind this process sees."""
+        """Returns the number of devices of this type that are visible to this process."""
         return int(self._ask("device_count") or 0)
 
     def current_index(self) -> int:
-        """Index of the current device."""
+        """Returns the index of the current device."""
         return int(self._ask("current_device") or 0)
 
     def set_current(self, index: int) -> None:
-        """Makes a device the current one."""
+        """Makes the device with this index the current one."""
         self._ask("set_device", index)
 
     def device_name(self, index: int | None = None) -> str:
-        """Name of the product, such as ``'NVIDIA H100 80GB HBM3'``."""
+        """Returns the product name of a device, such as ``'NVIDIA H100 80GB HBM3'``."""
         return str(self._ask("get_device_name", index) or self.name)
 
     def synchronize(self, index: int | None = None) -> None:
-        """Returns when the device has done all work that it was given."""
+        """Waits until a device has finished all submitted work."""
         self._ask("synchronize", index)
 
     def empty_cache(self) -> None:
-        """Gives memory back that the allocator keeps and no tensor uses."""
+        """Releases cached device memory that no tensor uses."""
         self._ask("empty_cache")
 
     def memory_info(self, index: int | None = None) -> tuple[int, int] | None:
-        """Free and total bytes of a device."""
+        """Returns free and total memory of a device in bytes."""
         answer = self._ask("mem_get_info", index)
         return None if answer is None else (int(answer[0]), int(answer[1]))
 
     def allocated_memory(self, index: int | None = None) -> int | None:
-        """Bytes that tensors hold now."""
+        """Returns the bytes that tensors currently use on a device."""
         return _integer(self._ask("memory_allocated", index))
 
     def reserved_memory(self, index: int | None = None) -> int | None:
-        """Bytes that the allocator holds now, in use or not."""
+        """Returns the bytes that the allocator currently holds on a device, used or cached."""
         return _integer(self._ask("memory_reserved", index))
 
     def peak_memory(self, index: int | None = None) -> int | None:
-        """Most bytes that tensors held since the last :meth:`reset_peak_memory`."""
+        """Returns the peak of the bytes used by tensors since the last :meth:`reset_peak_memory`."""
         return _integer(self._ask("max_memory_allocated", index))
 
     def peak_reserved_memory(self, index: int | None = None) -> int | None:
-        """Most bytes that the allocator held since the last :meth:`reset_peak_memory`."""
+        """Returns the peak of the bytes held by the allocator since the last :meth:`reset_peak_memory`."""
         return _integer(self._ask("max_memory_reserved", index))
 
     def reset_peak_memory(self, index: int | None = None) -> None:
-        """Begins a new period for the peaks."""
+        """Resets the memory peaks of a device."""
         self._ask("reset_peak_memory_stats", index)
 
     def rng_state(self) -> torch.Tensor | None:
-        """State of the current device's random generator."""
+        """Returns the state of the current device's random generator."""
         state: torch.Tensor | None = self._ask("get_rng_state")
         return state
 
     def set_rng_state(self, state: torch.Tensor) -> None:
-        """Puts the current device's random generator into a state."""
+        """Sets the state of the current device's random generator."""
         self._ask("set_rng_state", state.cpu())
 
     def pins_memory(self) -> bool:
-        """Whether copies from and to this device run beside computation where the host's memory is pinned."""
+        """Whether pinned host memory lets copies from and to the device overlap with computation."""
         return True
 
     def _ask(self, function: str, *arguments: Any) -> Any:
-        """The answer of a function of the vendor's module; None where the module has no such function."""
+        """Calls a function of the vendor's module and returns its result; None if the module has no such function."""
         call = getattr(self.module(), function, None)
         return call(*arguments) if callable(call) else None
 
 
 @dataclass(frozen=True)
 class _AppleGPU(Accelerator):
-    """One GPU, whose memory is that of the machine; its allocator counts no peaks."""
+    """The GPU of Apple computers (MPS), which shares the host's memory and does not report memory peaks."""
 
     def is_available(self) -> bool:
-        # `torch.mps` is importable everywhere; only its backend knows whether there is a device.
+        # `torch.mps` can be imported on every machine, so ask its backend whether there is a device.
         return torch.backends.mps.is_available()
 
     def count(self) -> int:
@@ -150,7 +150,7 @@ class _AppleGPU(Accelerator):
 
 @dataclass(frozen=True)
 class _Dipu(Accelerator):
-    """DIPU shows itself as ``torch.cuda``."""
+    """DIPU, an adapter for several vendors, which replaces the functions of ``torch.cuda``."""
 
     def module(self) -> Any:
         if self.plugin is None or not self.is_available():
@@ -159,13 +159,13 @@ class _Dipu(Accelerator):
         return torch.cuda
 
     def is_available(self) -> bool:
-        # That its plugin is installed is all there is to ask.
+        # DIPU has no function that reports a device, so an installed plugin counts as available.
         return self.plugin is not None and importlib.util.find_spec(self.plugin) is not None
 
 
 @dataclass(frozen=True)
 class _Processor(Accelerator):
-    """The CPU answers as a device that counts nothing and has nothing to wait for."""
+    """The CPU as a row of the table: it reports no memory, and waiting for it returns immediately."""
 
     def module(self) -> Any:
         return None
@@ -183,7 +183,7 @@ class _Processor(Accelerator):
         return False
 
 
-# In the order in which they are preferred: a machine with an NPU has a CPU-only or a faked `torch.cuda`.
+# In order of preference. NPUs come first, because their plugin may emulate `torch.cuda`, which would hide them.
 ACCELERATORS: tuple[Accelerator, ...] = (
     Accelerator("npu", backend="hccl", plugin="torch_npu"),
     Accelerator("cuda", backend="nccl"),
@@ -197,10 +197,10 @@ CPU = _Processor("cpu", backend="gloo")
 
 
 def accelerator(name: str) -> Accelerator:
-    """The row of `name`.
+    """Returns the row of the table for a device type.
 
     Raises:
-        KeyError: no accelerator is called so.
+        KeyError: the table has no such device type.
     """
     for row in ACCELERATORS:
         if row.name == name:
@@ -210,12 +210,12 @@ def accelerator(name: str) -> Accelerator:
 
 
 def current_accelerator() -> Accelerator | None:
-    """The first available row of the table, or the accelerator that torch itself names; None with a CPU only."""
+    """Returns the first available accelerator of the table, or the one that torch itself reports; None without one."""
     return next((row for row in rows() if row.is_available()), None)
 
 
 def rows() -> list[Accelerator]:
-    """The table, and a row for the accelerator of this torch where it is of a vendor outside of the table."""
+    """Returns the rows of the table, plus a row for the accelerator that torch reports if the table lacks it."""
     device = torch.accelerator.current_accelerator()
     if device is None or device.type in {row.name for row in ACCELERATORS}:
         return list(ACCELERATORS)
@@ -223,13 +223,14 @@ def rows() -> list[Accelerator]:
 
 
 def row_of(device: torch.device | str | int | None) -> Accelerator:
-    """Row of a device; None and a bare index stand for the current accelerator, the CPU's row where there is none.
+    """Returns the row of the table for a device.
 
-    A device type outside of the table gets a row whose module is ``torch.<type>``.
+    None and a bare index stand for the current accelerator, or the CPU without one. For a device type that the table
+    lacks, a new row with the module ``torch.<type>`` is returned.
     """
     if device is None or isinstance(device, int):
         return current_accelerator() or CPU
-    # A text is not parsed by torch, which refuses the name of a vendor whose plugin is not imported.
+    # torch.device() refuses the name of a vendor whose plugin is not imported, so the string is split here.
     name = device.partition(":")[0] if isinstance(device, str) else device.type
     return next((row for row in (CPU, *ACCELERATORS) if row.name == name), None) or Accelerator(name)
 

@@ -1,4 +1,4 @@
-"""The questions that training code asks about devices."""
+"""Functions on devices that MMEngine offers under this module path: `get_device`, `is_cuda_available` and others."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ __all__ = [
 ]
 
 _BYTES_PER_MB = 1024 * 1024
-# The first Ascend chip generation that computes in float32 without a loss of precision.
+# The first generation of Ascend chips that computes in full float32 precision.
 _FIRST_FULL_PRECISION_SOC = 220
 
 
 def get_device() -> str:
-    """Device type that a model should be put on.
+    """Returns the device type to which a model should be moved.
 
     Returns:
-        ``'npu'``, ``'cuda'``, ``'xpu'``, ``'mlu'``, ``'mps'``, ``'dipu'`` or ``'musa'``, the first that is available in the
-        order of `ACCELERATORS`; another type where torch itself names an accelerator; ``'cpu'`` where none is.
+        The first available type of ``'npu'``, ``'cuda'``, ``'xpu'``, ``'mlu'``, ``'mps'``, ``'dipu'`` and ``'musa'``;
+        else the type of another accelerator that torch reports; ``'cpu'`` without an accelerator.
 
     Example:
         >>> get_device() in {'cpu', *(row.name for row in ACCELERATORS)}
@@ -86,19 +86,19 @@ def is_npu_support_full_precision() -> bool:
 
 
 def get_max_cuda_memory(device: torch.device | None = None) -> int:
-    """Peak of the memory that tensors held on a CUDA device since the last call, which starts a new period.
+    """Returns the peak memory of tensors on a CUDA device since the last call, and resets the peak.
 
     Args:
-        device: device to ask; None is the current one.
+        device: the device; None for the current one.
 
     Returns:
-        Megabytes (2**20 bytes), rounded down; 0 where no CUDA device is available.
+        Megabytes (2**20 bytes), rounded down; 0 if no CUDA device is available.
     """
     return _peak_memory_mb("cuda", device)
 
 
 def get_max_musa_memory(device: torch.device | None = None) -> int:
-    """Same as `get_max_cuda_memory`, for a Moore Threads GPU."""
+    """Returns the peak memory of tensors on a Moore Threads GPU since the last call, in megabytes, and resets the peak."""
     return _peak_memory_mb("musa", device)
 
 

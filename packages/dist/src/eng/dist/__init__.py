@@ -1,4 +1,4 @@
-"""Process groups and collectives that give the single-process answer outside a process group."""
+"""Process groups and collectives, which also work in a single process without a process group."""
 
 from __future__ import annotations
 

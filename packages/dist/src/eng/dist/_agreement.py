@@ -1,7 +1,7 @@
-"""Debug mode: before each collective, all ranks compare what they are about to call.
+"""Debug mode: before each collective, all ranks compare which collective they are about to call.
 
-The comparison goes through a key-value store and not through a collective, so that it works exactly where the
-collectives would hang or crash.
+The comparison uses a key-value store instead of a collective, so that it also works when a collective would hang or
+crash.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from eng.dist._watching import Watching, current_watch
 from eng.dist.errors import CollectiveMismatchError, CollectiveTimeoutError
 
 _FIRST_POLL_S, _LONGEST_POLL_S = 0.0005, 0.05
-_LIMIT_S = 1800.0  # torch's own limit for a collective
+_LIMIT_S = 1800.0  # The default timeout of a collective in torch.
 
 
 def check_enabled() -> bool:
-    """Whether debug mode is on: ``ENG_DIST_DEBUG=1``."""
+    """Whether debug mode is enabled by the environment variable ``ENG_DIST_DEBUG=1``."""
     return os.environ.get("ENG_DIST_DEBUG", "0") not in {"", "0"}
 
 
 class CheckedCommunicator:
-    """A communicator that makes sure that all ranks call the same before any of them does.
+    """A communicator that checks, before each collective, that all ranks call the same collective.
 
     Raises, from every collective:
-        CollectiveMismatchError: on all ranks, saying who calls what from which line.
-        CollectiveTimeoutError: ranks have left the run, or did not come within half an hour.
+        CollectiveMismatchError: raised on all ranks; the message lists the call and the line of each rank.
+        CollectiveTimeoutError: a rank has ended, or did not call a collective within half an hour.
     """
 
     def __init__(self, plain: GroupCommunicator) -> None:
@@ -64,7 +64,8 @@ class CheckedCommunicator:
         self.plain.broadcast(data, src)
 
     def send(self, data: Tensor, dst: int) -> None:
-        self.plain.send(data, dst)  # the collective that it is part of was compared when sizes were exchanged
+        # `send` and `receive` are only used inside collectives that compared the calls when they exchanged sizes.
+        self.plain.send(data, dst)
 
     def receive(self, data: Tensor, src: int) -> None:
         self.plain.receive(data, src)
@@ -74,12 +75,15 @@ class CheckedCommunicator:
         self.plain.barrier()
 
     def agree_on_parts(self, parts: Iterable[tuple[str, Tensor]]) -> None:
-        """Compares the names, types and shapes of tensors that are reduced as one: their joint size may agree by chance."""
+        """Compares names, types and shapes of tensors that are reduced together in one flat tensor.
+
+        Comparing only the flat tensor could miss a mismatch, because different tensors can have the same total size.
+        """
         self._agree(", ".join(f"{name}{_describe(tensor)}" for name, tensor in parts))
 
     def _shared_store(self) -> Any:
         group = self.plain.group
-        assert group is not None  # this object is made for a living group
+        assert group is not None  # This object is only created for an existing group.
         if self.watch is None:
             return open_group_store(group)
         ranks = "-".join(map(str, self.ranks))
@@ -91,7 +95,8 @@ class CheckedCommunicator:
         mine = json.dumps({"call": f"{name}({arguments})", "where": where})
         self._store.set(f"{self._calls}/{self.rank}", mine)
         calls = {rank: json.loads(self._told_by(rank, name, where)) for rank in range(self.size)}
-        if self._calls > 2:  # everybody has read what came two calls ago
+        # All ranks have reached this call, so they have read the entries of the call two before it.
+        if self._calls > 2:
             self._store.delete_key(f"{self._calls - 2}/{self.rank}")
         kinds = Counter(call["call"] for call in calls.values())
         if len(kinds) > 1:

@@ -1,4 +1,4 @@
-"""The line of the user's program that called a collective."""
+"""Finds the line of the user's program that called a collective."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ _HERE = str(Path(__file__).parent)
 
 
 def public_call() -> tuple[str, str]:
-    """The function of eng.dist that the user called, and the line of the call as ``file:line``."""
-    frame: Any = inspect.currentframe()  # inspect.stack reads source files and is far slower
+    """Returns the name of the function of eng.dist that the user called, and the call's ``file:line``."""
+    frame: Any = inspect.currentframe()  # inspect.stack() reads source files and is far slower.
     name = frame.f_code.co_name
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
         name = frame.f_code.co_name

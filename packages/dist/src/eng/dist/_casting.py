@@ -1,4 +1,4 @@
-"""Moving nested data between devices, and asking where it is."""
+"""Moves nested data, such as a dict of tensors, to another device, and finds the device it is on."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Nested = Tensor | Mapping[Any, Any] | Iterable[Any]
 
 
 def get_data_device(data: Nested) -> torch.device:
-    """The device that all tensors of `data` are on.
+    """Returns the device that all tensors in `data` are on.
 
     Args:
         data: a tensor, or tensors in mappings and sequences, nested to any depth.
 
     Raises:
-        ValueError: there is no tensor, or tensors are on different devices.
-        TypeError: something in `data` is no tensor.
+        ValueError: `data` contains no tensor, or tensors on different devices.
+        TypeError: `data` contains a value that is not a tensor.
 
     Example:
         >>> get_data_device([torch.ones(2), {'a': torch.ones(1)}])
@@ -40,7 +40,7 @@ def get_data_device(data: Nested) -> torch.device:
 
 
 def get_comm_device(group: ProcessGroup | None = None) -> torch.device:
-    """The device from which the group's backend sends: CPU for gloo and mpi, the accelerator for its own backend.
+    """Returns the device on which the group's backend communicates: CPU for gloo and mpi, the GPU for nccl.
 
     Example:
         >>> get_comm_device()
@@ -50,18 +50,18 @@ def get_comm_device(group: ProcessGroup | None = None) -> torch.device:
 
 
 def cast_data_device(data: Nested, device: torch.device, out: Nested | None = None) -> Nested:
-    """`data` on another device, in containers of the same types.
+    """Moves all tensors in `data` to a device; containers keep their types.
 
     Args:
         data: a tensor, or tensors in mappings and sequences, nested to any depth.
-        device: where to.
-        out: data of the same structure to copy into; None makes new tensors where a move is needed.
+        device: the target device.
+        out: data of the same structure into which the tensors are copied; None creates new tensors if necessary.
 
     Returns:
-        The moved data; `out` where it is given.
+        The moved data in new containers; their tensors are those of `out` if it is set.
 
     Raises:
-        CastError: `out` has another type, length or keys than `data`, or something in `data` is no tensor.
+        CastError: `out` has another type, length or keys than `data`, or `data` contains a value that is not a tensor.
 
     Example:
         >>> cast_data_device({'a': torch.ones(1)}, torch.device('cpu'))
@@ -91,7 +91,7 @@ def _filled(out: Any, moved: Tensor) -> Tensor:
 
 def _same_container(data: Nested, values: Any) -> Nested:
     container: Any = type(data)
-    # A named tuple takes its fields one by one.
+    # The constructor of a named tuple takes one argument per field, other containers take one iterable.
     filled: Nested = container(*values) if hasattr(data, "_fields") else container(values)
     return filled
 

@@ -1,7 +1,7 @@
-"""What the public collectives are built on: one object per situation, so that no function asks twice.
+"""Communicators, the objects through which the public collectives exchange tensors.
 
-`Alone` answers outside a process group, `Outside` where this process is not in the group, and `GroupCommunicator`
-passes on to `torch.distributed`. In debug mode the last is a `CheckedCommunicator`. `eng.dist._communicators` chooses.
+`Alone` is used without a process group, `Outside` if this process is not in the group, and `GroupCommunicator` calls
+`torch.distributed`; in debug mode `CheckedCommunicator` takes its place. `eng.dist._communicators` selects one of them.
 """
 
 from __future__ import annotations
@@ -22,37 +22,37 @@ _DEVICE_OF_BACKEND = {row.backend: row.name for row in ACCELERATORS if row.backe
 
 
 class Communicator(Protocol):
-    """Moves contiguous tensors of `device` between the ranks of a group."""
+    """Exchanges contiguous tensors on `device` between the ranks of a process group."""
 
     rank: int
     size: int
-    ranks: Sequence[int]  # the group's members by their numbers among all processes
+    ranks: Sequence[int]  # The global ranks of the members of the group.
     device: torch.device
 
     def all_reduce(self, data: Tensor, op: Any) -> None:
-        """Reduces `data` in place."""
+        """Reduces the tensors of all ranks with the operation `op` and writes the result into `data`."""
 
     def all_gather(self, data: Tensor) -> list[Tensor]:
-        """The `data` of every rank; shapes are equal on all of them."""
+        """Returns the tensors of all ranks; their shapes must be equal."""
 
     def gather(self, data: Tensor, dst: int) -> list[Tensor]:
-        """The `data` of every rank on global rank `dst`, an empty list on the others."""
+        """Returns the tensors of all ranks on global rank `dst`, and an empty list on the other ranks."""
 
     def broadcast(self, data: Tensor, src: int) -> None:
-        """Overwrites `data` with that of global rank `src`."""
+        """Overwrites `data` with the tensor of global rank `src`."""
 
     def send(self, data: Tensor, dst: int) -> None:
-        """Sends `data` to global rank `dst`, which calls `receive`."""
+        """Sends a tensor to global rank `dst`, which must call `receive`."""
 
     def receive(self, data: Tensor, src: int) -> None:
-        """Overwrites `data` with what global rank `src` sends."""
+        """Overwrites `data` with the tensor that global rank `src` sends."""
 
     def barrier(self) -> None:
-        """Returns when all ranks have come."""
+        """Waits until all ranks of the group have called it."""
 
 
 class Alone:
-    """The only process: what goes out comes back."""
+    """Communicator of a single process without a process group: gathering returns the process's own tensor."""
 
     rank, size = 0, 1
     ranks: Sequence[int] = (0,)
@@ -81,7 +81,7 @@ class Alone:
 
 
 class Outside(Alone):
-    """A process that is not in the group: nothing changes, nothing comes."""
+    """Communicator of a process that is not in the group: tensors stay unchanged, gathering returns an empty list."""
 
     rank, size = -1, -1
     ranks: Sequence[int] = ()
@@ -94,10 +94,13 @@ class Outside(Alone):
 
 
 class GroupCommunicator:
-    """`torch.distributed` on one group, telling the watch, if there is one, what it waits for."""
+    """Communicator that calls the collectives of `torch.distributed` on one process group.
+
+    If the group has a watch, every call tells the watch which collective the process waits for.
+    """
 
     def __init__(self, group: ProcessGroup, watch: Watching | None = None) -> None:
-        # A strong reference would keep the group alive as a key of the table that holds this object.
+        # A table maps groups weakly to communicators; a strong reference here would keep a destroyed group alive.
         self._group = weakref.ref(group)
         self.rank = torch_dist.get_rank(group)
         self.size = torch_dist.get_world_size(group)
@@ -107,7 +110,7 @@ class GroupCommunicator:
 
     @property
     def group(self) -> ProcessGroup | None:
-        """The group; None once it is destroyed."""
+        """The process group; None after it was destroyed."""
         return self._group()
 
     def all_reduce(self, data: Tensor, op: Any) -> None:
@@ -146,9 +149,11 @@ class GroupCommunicator:
 
 
 def device_of(backend_config: str) -> torch.device:
-    """Where a backend takes its data from, by torch's description of it, such as ``'cpu:gloo,cuda:nccl'``.
+    """Returns the device on which a backend communicates.
 
-    A group that serves both takes CPU data as it is, so the CPU is the answer.
+    Args:
+        backend_config: torch's description of the backend, such as ``'gloo'`` or ``'cpu:gloo,cuda:nccl'``. For a group
+            that supports both CPU and GPU tensors, the CPU is returned.
     """
     backends = dict(pair.split(":", 1) for pair in backend_config.split(",") if ":" in pair)
     names = list(backends.values()) or [backend_config]

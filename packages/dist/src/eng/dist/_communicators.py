@@ -1,4 +1,4 @@
-"""The communicator of each process group, made at its first collective."""
+"""Selects the communicator of a process group; it is created at the group's first collective."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COMMUNICATORS: PerGroup[Communicator] = PerGroup()
 
 
 def communicator(group: ProcessGroup | None = None) -> Communicator:
-    """The communicator of `group` (None: all processes) as this process stands to it now."""
+    """Returns the communicator of a process group; None stands for the group of all processes."""
     if not (torch_dist.is_available() and torch_dist.is_initialized()):
         return _ALONE
     group = torch_dist.group.WORLD if group is None else group
@@ -25,7 +25,7 @@ def communicator(group: ProcessGroup | None = None) -> Communicator:
 
 
 def forget_communicators() -> None:
-    """Makes the next collective look anew at whether it is watched."""
+    """Deletes all communicators, so that the next collective creates one that knows a watch started meanwhile."""
     _COMMUNICATORS.clear()
 
 

@@ -1,4 +1,4 @@
-"""Who this process is among all; outside a process group, the only one."""
+"""Rank, world size and related facts of this process; without a process group it counts as the only process."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from eng.dist.errors import LocalGroupError
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
-_AVAILABLE = torch_dist.is_available()  # how torch was built
-# The group of this machine's processes, forgotten together with the default group it was made in.
+_AVAILABLE = torch_dist.is_available()  # False if torch was built without distributed support.
+# The group of this machine's processes by the default process group; the entry disappears with the default group.
 _LOCAL_GROUPS: PerGroup[ProcessGroup] = PerGroup()
 
 
@@ -32,24 +32,24 @@ def is_distributed() -> bool:
 
 
 def get_default_group() -> ProcessGroup | None:
-    """The group of all processes; None outside a process group."""
+    """Returns the process group of all processes; None if there is no process group."""
     return torch_dist.group.WORLD if is_distributed() else None
 
 
 def get_backend(group: ProcessGroup | None = None) -> str | None:
-    """Name of a group's backend in lower case.
+    """Returns the name of a group's backend in lower case.
 
     Args:
-        group: None is the group of all processes.
+        group: a process group; None for the group of all processes.
 
     Returns:
-        Such as ``'nccl'``; None outside a process group.
+        The name, such as ``'nccl'``; None if there is no process group.
     """
     return str(torch_dist.get_backend(group)) if is_distributed() else None
 
 
 def get_world_size(group: ProcessGroup | None = None) -> int:
-    """Number of processes in a group; 1 outside a process group, -1 where this process is not in `group`.
+    """Returns the number of processes in a group; 1 without a process group, -1 if this process is not in `group`.
 
     Example:
         >>> get_world_size()
@@ -59,7 +59,7 @@ def get_world_size(group: ProcessGroup | None = None) -> int:
 
 
 def get_rank(group: ProcessGroup | None = None) -> int:
-    """Number of this process in a group; 0 outside a process group, -1 where this process is not in `group`.
+    """Returns the rank of this process in a group; 0 without a process group, -1 if this process is not in `group`.
 
     Example:
         >>> get_rank()
@@ -69,7 +69,7 @@ def get_rank(group: ProcessGroup | None = None) -> int:
 
 
 def get_dist_info(group: ProcessGroup | None = None) -> tuple[int, int]:
-    """Rank and world size.
+    """Returns the rank of this process and the number of processes in a group.
 
     Example:
         >>> get_dist_info()
@@ -89,15 +89,15 @@ def is_main_process(group: ProcessGroup | None = None) -> bool:
 
 
 def init_local_group(node_rank: int, num_gpus_per_node: int) -> None:
-    """Makes the group of the processes of each machine; all ranks call it, once per process group.
+    """Creates a process group for the processes of each machine; all ranks must call it once, after `init_dist`.
 
     Args:
         node_rank: number of this machine, from 0.
-        num_gpus_per_node: processes per machine; the last machine may have fewer.
+        num_gpus_per_node: number of processes per machine; the last machine may have fewer.
 
     Raises:
-        RuntimeError: there is no process group, or its local group exists already.
-        ValueError: this rank is not among the ranks of machine `node_rank`.
+        RuntimeError: there is no process group, or the local group already exists.
+        ValueError: this rank does not belong to machine `node_rank`.
     """
     world = get_default_group()
     if world is None or _LOCAL_GROUPS.get(world) is not None:
@@ -109,14 +109,14 @@ def init_local_group(node_rank: int, num_gpus_per_node: int) -> None:
             f"rank {rank} is not on machine {node_rank} with {num_gpus_per_node} processes per machine; "
             "ranks are expected to be numbered machine by machine"
         )
-    # Every rank takes part in making every group, in the same order: torch asks for it.
+    # torch requires that every rank creates every group, in the same order, even groups that it does not belong to.
     nodes = [range(first, min(first + num_gpus_per_node, size)) for first in range(0, size, num_gpus_per_node)]
     groups = [torch_dist.new_group(list(ranks)) for ranks in nodes]
     _LOCAL_GROUPS.set(world, groups[node_rank])
 
 
 def get_local_group() -> ProcessGroup | None:
-    """The group of this machine's processes; None outside a process group.
+    """Returns the process group of this machine's processes; None if there is no process group.
 
     Raises:
         RuntimeError: `init_local_group` was not called.
@@ -133,12 +133,12 @@ def get_local_group() -> ProcessGroup | None:
 
 
 def get_local_size() -> int:
-    """Number of processes on this machine; 1 outside a process group.
+    """Returns the number of processes on this machine; 1 if there is no process group.
 
-    Without a local group, what the launcher said (LOCAL_WORLD_SIZE) counts.
+    Without a local group (`init_local_group`), the environment variable LOCAL_WORLD_SIZE of the launcher is used.
 
     Raises:
-        RuntimeError: neither is there.
+        RuntimeError: there is neither a local group nor the environment variable.
     """
     if not is_distributed():
         return 1
@@ -147,12 +147,12 @@ def get_local_size() -> int:
 
 
 def get_local_rank() -> int:
-    """Number of this process on its machine; 0 outside a process group.
+    """Returns the rank of this process on its machine; 0 if there is no process group.
 
-    Without a local group, what the launcher said (LOCAL_RANK) counts.
+    Without a local group (`init_local_group`), the environment variable LOCAL_RANK of the launcher is used.
 
     Raises:
-        RuntimeError: neither is there.
+        RuntimeError: there is neither a local group nor the environment variable.
     """
     if not is_distributed():
         return 0
@@ -167,7 +167,7 @@ def _launcher_number(variable: str) -> int | None:
 
 
 def master_only(func: Callable[_P, _R]) -> Callable[_P, _R | None]:
-    """Decorator: only rank 0 runs the function, the others get None.
+    """Decorator that runs a function on rank 0 only; on the other ranks the call returns None.
 
     Example:
         >>> @master_only

@@ -1,4 +1,4 @@
-"""Many tensors, one collective."""
+"""Reduces many tensors in few collectives, by joining them to flat tensors."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _BYTES_PER_MB = 1024 * 1024
 
 
 def all_reduce_dict(data: dict[str, Tensor], op: str = "sum", group: ProcessGroup | None = None) -> None:
-    """Reduces every value of a dictionary over the ranks, in place, in one collective.
+    """Reduces all tensors of a dictionary over the ranks, in place and in one collective.
 
-    Values of different types share the collective: floats travel in the widest type among them, and whole numbers
-    beside floats in two exact float64 halves. Only an operation other than sum and mean on a mixture of floats and
-    whole numbers takes two collectives.
+    Tensors of different types are joined: floats are converted to the widest float type among them, and integers to two
+    float64 halves, which is exact. Two collectives are needed only if `op` is neither sum nor mean and the dictionary
+    contains both floats and integers.
 
     Args:
-        data: tensors by name, with the same names, shapes and types on all ranks; the order may differ.
-        op: as for `all_reduce`.
-        group: None is the group of all processes.
+        data: tensors by name. Names, shapes and types must be equal on all ranks; the order may differ.
+        op: the operation, see `all_reduce`.
+        group: a process group; None for the group of all processes.
 
     Raises:
-        TypeError: `data` is no dictionary, or a value is no tensor; names its key.
-        LauncherError: no operation is called so.
+        TypeError: `data` is not a dictionary, or a value is not a tensor; the message names its key.
+        LauncherError: the operation does not exist.
 
     Example:
         >>> data = {'loss': torch.tensor(1.5), 'count': torch.tensor(3)}
@@ -70,10 +70,10 @@ def all_reduce_params(
 
     Args:
         params: tensors, in the same order on all ranks.
-        coalesce: whether to join them into few large collectives; otherwise there is one per tensor.
-        bucket_size_mb: how many megabytes to join at most; -1 joins all tensors of one type.
-        op: as for `all_reduce`.
-        group: None is the group of all processes.
+        coalesce: whether to join tensors to few large collectives; False uses one collective per tensor.
+        bucket_size_mb: largest size of a joined tensor in megabytes; -1 joins all tensors of the same type.
+        op: the operation, see `all_reduce`.
+        group: a process group; None for the group of all processes.
 
     Example:
         >>> all_reduce_params([torch.ones(2), torch.zeros(3)], op='mean')  # a single process changes nothing
@@ -128,7 +128,8 @@ def _reduce_mixed(
     size: int,
     group: ProcessGroup | None,
 ) -> None:
-    # float64 holds sums of 32-bit halves exactly for up to two million ranks, which int64 as a whole would overflow.
+    # float64 represents integers below 2**53 exactly. The sum of 32-bit halves stays below that for up to two million
+    # ranks, whereas a complete int64 does not fit.
     wide = torch.promote_types(_widest(fractional), torch.float64)
     numbers = torch.cat([value.detach().reshape(-1).to(device, torch.int64) for value in integers])
     parts = [value.detach().reshape(-1).to(device, wide) for value in fractional]

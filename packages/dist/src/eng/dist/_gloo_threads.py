@@ -1,27 +1,27 @@
-"""Waiting for gloo's threads before the interpreter ends."""
+"""Waits for the threads of the gloo backend before the interpreter exits."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
 
-_THREADS = Path("/proc/self/task")  # Linux alone shows what a process's threads do
-_NAME = b"pt_gloo"  # torch names the threads so that work through a group's queue of collectives
+_THREADS = Path("/proc/self/task")  # Only Linux shows the states of a process's threads.
+_NAME = b"pt_gloo"  # Prefix of the names that torch gives to the threads that execute gloo's collectives.
 _POLL_S = 0.002
 _LIMIT_S = 5.0
 
 
 def wait_for_gloo_threads() -> None:
-    """Waits until each gloo thread of this process sleeps.
+    """Waits at exit until every gloo thread of this process is idle.
 
-    A thread that has just completed a collective may hold the last reference to a Python tensor, and frees it under the
-    interpreter's lock. Where the interpreter ends meanwhile, that aborts the process ("terminate called without an
-    active exception", torch 2.6 to 2.13), although the run ended well. On a loaded machine this is one end in ten to a
-    hundred. Called at exit, this function lets the threads come to rest first.
+    A thread that has just completed a collective may hold the last reference to a Python tensor and needs the GIL to
+    free it. If the interpreter exits at this moment, the process aborts ("terminate called without an active
+    exception", torch 2.6 to 2.13) although the run has succeeded. On a loaded machine this happens in one of ten to a
+    hundred runs.
     """
     deadline = time.monotonic() + _LIMIT_S
     quiet_polls = 0
-    # Twice: a thread that waits for the interpreter's lock sleeps too, and gets the lock between the two polls.
+    # Two idle polls in a row are required. A thread that waits for the GIL also sleeps, but gets it between two polls.
     while quiet_polls < 2 and (states := _states()) and time.monotonic() < deadline:
         if states == {"S"}:
             quiet_polls += 1
@@ -31,12 +31,12 @@ def wait_for_gloo_threads() -> None:
 
 
 def _states() -> set[str]:
-    """The scheduler's states of gloo's threads: ``'R'`` runs or is ready to, ``'S'`` sleeps."""
+    """Returns the scheduler states of all gloo threads: ``'R'`` for running or runnable, ``'S'`` for sleeping."""
     states = set()
     for thread in _THREADS.glob("*"):
         try:
             if (thread / "comm").read_bytes().startswith(_NAME):
                 states.add((thread / "stat").read_bytes().rpartition(b")")[2].split()[0].decode("ascii"))
-        except OSError:  # the thread has ended
+        except OSError:  # The thread has exited meanwhile.
             continue
     return states

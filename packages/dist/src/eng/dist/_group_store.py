@@ -1,4 +1,4 @@
-"""A key-value store for a group that was started elsewhere."""
+"""Opens a key-value store for a process group that was not created by `init_dist`."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from eng.dist._stores import tcp_store
 _ADDRESS_BYTES = 512
 _CONNECT = timedelta(seconds=60)
 
-# The stores of the groups that `init_dist` started.
+# The key-value stores of the process groups that `init_dist` created.
 JOB_STORES: PerGroup[Any] = PerGroup()
 
 
 def open_group_store(group: ProcessGroup | None) -> Any:
-    """A store that rank 0 of `group` serves on a free port; all ranks of the group call it together."""
-    assert group is not None  # callers have looked
+    """Opens a key-value store, served by rank 0 of `group` on a free port; all ranks of the group must call it."""
+    assert group is not None  # The callers have checked that there is a process group.
     comm = GroupCommunicator(group)
     store = _serve(comm) if comm.rank == 0 else None
     address = torch.zeros(_ADDRESS_BYTES, dtype=torch.uint8)
@@ -41,7 +41,7 @@ def _serve(comm: GroupCommunicator) -> Any:
 
 
 def _own_host(comm: GroupCommunicator) -> str:
-    """A name under which the others reach this process."""
+    """Returns a host name or address under which the other ranks can connect to this process."""
     if comm.ranks[0] == 0 and "MASTER_ADDR" in os.environ:
         return os.environ["MASTER_ADDR"]
     try:

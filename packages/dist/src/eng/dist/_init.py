@@ -1,4 +1,4 @@
-"""Starting the process group."""
+"""Creates the process group: `init_dist`."""
 
 from __future__ import annotations
 
@@ -19,18 +19,17 @@ from eng.dist.errors import LauncherError
 
 logger = logging.getLogger(__name__)
 
-# Arguments by which a user takes the rendezvous into his own hands.
+# With one of these arguments the user defines how ranks find each other, so eng opens no store of its own.
 _OWN_RENDEZVOUS = ("init_method", "store", "rank", "world_size")
-
-# Backends that send from the host's memory, so that several ranks may compute on one device.
+# These backends communicate on the CPU, so that several ranks may share one device.
 _HOST_BACKENDS = ("gloo", "mpi")
 
 
 def infer_launcher() -> str:
-    """The launcher that started this process, by the variables it set.
+    """Infers from environment variables which launcher started this process.
 
     Returns:
-        ``'pytorch'``, ``'slurm'``, ``'mpi'``, or ``'none'`` for a plain start.
+        ``'pytorch'``, ``'slurm'``, ``'mpi'``, or ``'none'`` without a launcher.
 
     Example:
         >>> infer_launcher() in {'pytorch', 'slurm', 'mpi', 'none'}
@@ -47,30 +46,30 @@ def infer_launcher() -> str:
 
 
 def init_dist(launcher: str, backend: str = "nccl", init_backend: str = "torch", **kwargs: Any) -> None:
-    """Joins the process group that a launcher prepared, and gives this process its device.
+    """Creates the process group of a job that a launcher started, and sets the current device of this process.
 
-    Afterwards the environment of every launcher looks as torchrun leaves it: RANK, WORLD_SIZE, LOCAL_RANK,
-    LOCAL_WORLD_SIZE (where known), MASTER_ADDR and MASTER_PORT are set. On a single node under Slurm or MPI, rank 0
-    takes a free port unless MASTER_PORT names one.
+    Afterwards the environment variables RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE (if known), MASTER_ADDR and
+    MASTER_PORT are set as torchrun sets them, whichever launcher was used. On a single node under Slurm or MPI, rank 0
+    chooses a free port unless MASTER_PORT is set.
 
-    How new processes start, and whether failures are carried to the other ranks (:func:`eng.dist.start_watch`), is the
-    program's decision; the Runner of eng-runner makes both.
+    The start method of worker processes and the watch, which reports failures to the other ranks
+    (:func:`eng.dist.start_watch`), are left to the program; the Runner of eng-runner sets both.
 
     Args:
         launcher: ``'pytorch'`` (torchrun), ``'slurm'`` (srun) or ``'mpi'`` (mpirun).
-        backend: collective backend. ``'nccl'``, the default, stands for the best of the machine: a vendor's own
-            (``'hccl'``, ``'cncl'``, ``'mccl'``) where its device is there, and ``'gloo'``, with a warning, where there
-            is no accelerator. Any other name is taken as it is.
-        init_backend: ``'torch'``, ``'deepspeed'`` or ``'colossalai'``, whose start function joins the group.
-        **kwargs: for ``torch.distributed.init_process_group`` (or the start function of ``init_backend``), such as
-            ``timeout`` in seconds (or a timedelta; 30 minutes by default), and ``port``, where rank 0 listens.
+        backend: communication backend. For ``'nccl'``, the default, the backend of the available accelerator is used
+            (``'hccl'``, ``'cncl'``, ``'mccl'``), or ``'gloo'`` with a warning if there is none. Any other name is used
+            unchanged.
+        init_backend: library that creates the process group: ``'torch'``, ``'deepspeed'`` or ``'colossalai'``.
+        **kwargs: arguments for ``torch.distributed.init_process_group`` (or the function of ``init_backend``), such as
+            ``timeout`` in seconds (or a timedelta; 30 minutes by default), and ``port``, on which rank 0 listens.
 
     Raises:
-        LauncherError: no launcher or ``init_backend`` is called so, or the machine has fewer devices than processes.
-        MissingVariablesError: the launcher's variables are not set; all missing ones are named.
+        LauncherError: ``launcher`` or ``init_backend`` does not exist, or the machine has fewer devices than processes.
+        MissingVariablesError: environment variables of the launcher are not set; the message names all of them.
         PortInUseError: rank 0 cannot listen on the port.
-        WorldSizeMismatchError: the ranks were told different world sizes.
-        CollectiveTimeoutError: a rank did not come in time.
+        WorldSizeMismatchError: the ranks have different values of WORLD_SIZE.
+        CollectiveTimeoutError: a rank did not connect in time.
         TypeError: ``timeout`` is neither a number nor a timedelta.
     """
     timeout = _as_timedelta(kwargs.pop("timeout", None))
@@ -78,7 +77,8 @@ def init_dist(launcher: str, backend: str = "nccl", init_backend: str = "torch",
     device = current_accelerator()
     launch = _export(launch, device)
     backend = backend_for(backend, device)
-    # Slurm may show each process its own device alone (--gpus-per-task); NCCL refuses two ranks on one by itself.
+    # With --gpus-per-task Slurm makes only one device visible to each process, so fewer devices than ranks are normal.
+    # NCCL itself refuses two ranks on one device.
     _bind_device(launch, device, may_share=backend in _HOST_BACKENDS or launcher == "slurm")
     starter = _STARTERS.get(init_backend)
     if starter is None:
@@ -90,7 +90,7 @@ def init_dist(launcher: str, backend: str = "nccl", init_backend: str = "torch",
 
 
 def backend_for(backend: str, device: Accelerator | None) -> str:
-    """The backend that serves `device` where ``'nccl'``, the default, does not."""
+    """Returns the backend to use: instead of ``'nccl'``, the default, one that supports `device`."""
     if backend != "nccl" or (device is not None and device.name == "cuda"):
         return backend
     if device is not None and device.backend is not None:
@@ -123,7 +123,7 @@ def _export(launch: Launch, device: Accelerator | None) -> Launch:
 
 
 def _bind_device(launch: Launch, device: Accelerator | None, *, may_share: bool) -> None:
-    """Gives each process of a machine a device, or one of fewer devices in turn where they may share."""
+    """Sets the current device to that of the local rank; with `may_share`, several ranks may use the same device."""
     if device is None or launch.local_rank is None:
         return
     count = device.count()
@@ -157,7 +157,7 @@ def _start_torch(
     )
     if torch_dist.group.WORLD is not None:
         JOB_STORES.set(torch_dist.group.WORLD, store)
-        atexit.register(JOB_STORES.clear)  # before the interpreter takes torch's threads apart
+        atexit.register(JOB_STORES.clear)  # The stores must be closed before the interpreter ends torch's threads.
 
 
 def _import_smddp() -> None:

@@ -1,4 +1,4 @@
-"""What each launcher tells a process through the environment, read without touching torch or the network."""
+"""Reads rank, world size and address from the environment variables of each launcher."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ DEFAULT_PORT = 29500
 
 @dataclass(frozen=True)
 class Launch:
-    """Where this process stands among all.
+    """Rank, world size and address that a launcher has assigned to this process.
 
     Args:
-        rank: number of this process, 0 to ``world_size - 1``.
+        rank: rank of this process, 0 to ``world_size - 1``.
         world_size: number of processes.
-        local_rank: number of this process on its machine; None where the launcher does not say.
-        local_size: number of processes on this machine; None where the launcher does not say.
+        local_rank: rank of this process on its machine; None if the launcher does not set it.
+        local_size: number of processes on this machine; None if the launcher does not set it.
         address: host of rank 0.
-        port: where rank 0 listens; None lets rank 0 take a free one (single node only).
-        job: text that is the same for the processes of this job and for no other; empty where the launcher gives none.
+        port: port on which rank 0 listens; None lets rank 0 choose a free port (single node only).
+        job: unique name of the job, equal in all its processes; empty if the launcher sets none.
     """
 
     rank: int
@@ -36,16 +36,16 @@ class Launch:
 
 
 def launch_from(launcher: str, env: Mapping[str, str], port: int | None = None) -> Launch:
-    """Reads the place of this process.
+    """Reads rank, world size and address of this process from the environment variables of a launcher.
 
     Args:
         launcher: ``'pytorch'`` (torchrun), ``'slurm'`` or ``'mpi'``.
-        env: the environment.
-        port: where rank 0 listens, before what the environment says.
+        env: the environment variables.
+        port: port on which rank 0 listens; overrides the environment.
 
     Raises:
-        LauncherError: no launcher is called so.
-        MissingVariablesError: the launcher's variables are not set; names all of them.
+        LauncherError: the launcher does not exist.
+        MissingVariablesError: variables of the launcher are not set; the message names all of them.
     """
     reader = _READERS.get(launcher)
     if reader is None:
@@ -56,14 +56,14 @@ def launch_from(launcher: str, env: Mapping[str, str], port: int | None = None) 
 
 
 def first_host(node_list: str) -> str:
-    """First host of Slurm's compact list.
+    """Returns the first host of a compact node list of Slurm.
 
     Example:
         >>> first_host('gpu[07-09,12],login')
         'gpu07'
     """
     head = re.match(r"([^,\[]*)(?:\[([^\]]*)\])?", node_list.strip())
-    assert head is not None  # both parts may be empty, so the pattern always matches
+    assert head is not None  # Both parts of the pattern may be empty, so it always matches.
     prefix, numbers = head.groups()
     return prefix if numbers is None else prefix + re.split(r"[-,]", numbers)[0]
 

@@ -1,4 +1,4 @@
-"""Collectives on Python objects: whatever can be pickled."""
+"""Collectives on Python objects, which are pickled."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _FAILED = -1
 
 
 def all_gather_object(data: Any, group: ProcessGroup | None = None) -> list[Any]:
-    """The objects of all ranks, in the order of ranks.
+    """Returns the objects of all ranks, in the order of ranks.
 
     Args:
-        data: anything that can be pickled; sizes may differ between ranks.
-        group: None is the group of all processes.
+        data: any object that can be pickled; its size may differ between ranks.
+        group: a process group; None for the group of all processes.
 
     Returns:
-        One object per rank, this rank's being `data` itself; ``[data]`` outside a process group.
+        One object per rank; the object of this rank is `data` itself. Without a process group ``[data]``.
 
     Raises:
-        UnpicklableError: on all ranks, naming those whose object cannot be pickled.
+        UnpicklableError: raised on all ranks if the object of a rank cannot be pickled; the message names the ranks.
 
     Example:
         >>> all_gather_object({'rank': 0})
@@ -47,21 +47,21 @@ def all_gather_object(data: Any, group: ProcessGroup | None = None) -> list[Any]
 
 
 def gather_object(data: Any, dst: int = 0, group: ProcessGroup | None = None) -> list[Any] | None:
-    """The objects of all ranks, on one of them.
+    """Returns the objects of all ranks on one rank.
 
-    They are sent one after the other, each in its own size: the receiver holds one rank's bytes at a time, and its own
-    object is not copied.
+    The objects are sent one after another without padding, so that the receiver holds the bytes of one rank at a time.
+    Its own object is not copied.
 
     Args:
-        data: anything that can be pickled; sizes may differ between ranks.
-        dst: the rank that gets them, by its number among all processes.
-        group: None is the group of all processes.
+        data: any object that can be pickled; its size may differ between ranks.
+        dst: global rank of the receiver.
+        group: a process group; None for the group of all processes.
 
     Returns:
-        One object per rank on rank `dst`; None on the others; ``[data]`` outside a process group.
+        One object per rank on rank `dst`; None on the other ranks; ``[data]`` without a process group.
 
     Raises:
-        UnpicklableError: on all ranks, naming those whose object cannot be pickled.
+        UnpicklableError: raised on all ranks if the object of a rank cannot be pickled; the message names the ranks.
         ValueError: rank `dst` is not in the group.
 
     Example:
@@ -81,16 +81,16 @@ def gather_object(data: Any, dst: int = 0, group: ProcessGroup | None = None) ->
 
 
 def broadcast_object_list(data: list[Any], src: int = 0, group: ProcessGroup | None = None) -> None:
-    """Overwrites the items of `data` with those of one rank.
+    """Overwrites the items of a list with the items of one rank's list.
 
     Args:
-        data: items that can be pickled on rank `src`; a list of the same length on the others.
-        src: the rank that gives them, by its number among all processes.
-        group: None is the group of all processes.
+        data: on rank `src` a list of objects that can be pickled; on the other ranks a list of the same length.
+        src: global rank of the sender.
+        group: a process group; None for the group of all processes.
 
     Raises:
-        TypeError: `data` is no list.
-        UnpicklableError: on all ranks, where an item of rank `src` cannot be pickled.
+        TypeError: `data` is not a list.
+        UnpicklableError: raised on all ranks if an item of rank `src` cannot be pickled.
         ValueError: rank `src` is not in the group, or its list has another length.
 
     Example:
@@ -114,10 +114,10 @@ def broadcast_object_list(data: list[Any], src: int = 0, group: ProcessGroup | N
 
 
 def sync_random_seed(group: ProcessGroup | None = None) -> int:
-    """A seed that all ranks share: rank 0 of the group draws it from numpy's global generator.
+    """Returns a seed that is equal on all ranks; rank 0 of the group draws it from numpy's global generator.
 
     Returns:
-        A number of 31 bits.
+        An integer from 0 to 2**31 - 1.
 
     Example:
         >>> 0 <= sync_random_seed() < 2**31
@@ -133,20 +133,20 @@ def sync_random_seed(group: ProcessGroup | None = None) -> int:
 
 
 def exchange_sizes(data: Any, comm: Communicator, own_stays: bool = False) -> tuple[Tensor, list[int]]:
-    """Pickles `data` and tells all ranks how long it became.
+    """Pickles the object of this rank and exchanges the sizes of the pickled objects between all ranks.
 
-    A rank that cannot pickle says so here, before anybody waits for its bytes.
+    If an object cannot be pickled, all ranks learn it here, before they wait for its bytes.
 
     Args:
-        data: what this rank gives.
-        comm: between whom.
-        own_stays: whether this rank keeps its object, which then need not be pickled.
+        data: the object of this rank.
+        comm: communicator of the process group.
+        own_stays: whether the object of this rank is not sent, so that it need not be pickled.
 
     Returns:
-        This rank's bytes, (n,) uint8 on the CPU, and the number of bytes of every rank.
+        The pickled object of this rank as an (n,) uint8 tensor on the CPU, and the number of bytes of every rank.
 
     Raises:
-        UnpicklableError: on all ranks, naming those whose object cannot be pickled.
+        UnpicklableError: raised on all ranks if the object of a rank cannot be pickled; the message names the ranks.
     """
     payload, failure = (torch.empty(0, dtype=torch.uint8), None) if own_stays else _dumped(data)
     size = torch.tensor([payload.numel() if failure is None else _FAILED], dtype=torch.int64, device=comm.device)
@@ -156,12 +156,12 @@ def exchange_sizes(data: Any, comm: Communicator, own_stays: bool = False) -> tu
 
 
 def loads(payload: Tensor) -> Any:
-    """The object whose pickled bytes `payload` holds."""
+    """Unpickles the object in a tensor of bytes."""
     return pickle.loads(payload.cpu().numpy().data)
 
 
 def where_unpicklable(data: Any, path: str = "data") -> str:
-    """Path to the innermost part that cannot be pickled, such as ``data[3]['fn']``.
+    """Returns the path to the innermost value that cannot be pickled, such as ``data[3]['fn']``.
 
     Example:
         >>> where_unpicklable([1, {'fn': lambda: 0}])
@@ -182,7 +182,7 @@ def where_unpicklable(data: Any, path: str = "data") -> str:
 
 def _dumped(data: Any) -> tuple[Tensor, Exception | None]:
     try:
-        raw = io.BytesIO()  # its buffer becomes the tensor without a copy
+        raw = io.BytesIO()  # The tensor below shares the memory of this buffer, so that nothing is copied.
         pickle.dump(data, raw, protocol=pickle.HIGHEST_PROTOCOL)
     except Exception as error:  # noqa: BLE001 # pickling calls the objects' own code; told to all ranks, then raised
         failed = UnpicklableError((), f"{where_unpicklable(data)} cannot be pickled: {type(error).__name__}: {error}")

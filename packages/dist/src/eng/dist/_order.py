@@ -1,4 +1,4 @@
-"""Results of all ranks in the order of the dataset: pure functions on lists."""
+"""Sorts the results of all ranks into the order of the dataset."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ _SHOWN = 10
 
 
 def interleaved(parts: Sequence[Sequence[Any]], size: int) -> list[Any]:
-    """Results in the order of the dataset, where the sampler dealt the indices out like cards.
+    """Sorts the results of all ranks, for a sampler that distributes the samples in turn.
 
-    With W ranks, result i of rank r belongs to sample ``r + i * W``. Those that belong to no sample (``>= size``) were
-    made from padding and are left out; nothing else is. Ranks may hold different numbers of results.
+    With W ranks, result i of rank r belongs to sample ``r + i * W``. Results for samples ``>= size`` come from padding
+    and are dropped. Ranks may have different numbers of results.
 
     Args:
         parts: the results of each rank.
-        size: number of samples of the dataset.
+        size: number of samples in the dataset.
 
     Raises:
-        ResultsError: a rank of several brings more results than its share and padding, as where every rank read the whole
-            dataset; results would be counted for other samples.
+        ResultsError: one of several ranks has more results than its share, for example because every rank read the
+            complete dataset; results would be assigned to wrong samples.
 
     Example:
         >>> interleaved([['a', 'c', 'e'], ['b', 'd', 'a']], 5)
@@ -43,7 +43,7 @@ def interleaved(parts: Sequence[Sequence[Any]], size: int) -> list[Any]:
         for rank, (part, number) in enumerate(zip(parts, due, strict=True)):
             ordered[rank::step] = part[:number]
         return ordered
-    # Fewer results than samples, as where a result stands for a batch: what there is, in the same order.
+    # There are fewer results than samples, for example one per batch. Return all of them in the same order.
     return [
         part[row]
         for row in range(max(map(len, parts)))
@@ -61,16 +61,16 @@ def _sample_range(size: int) -> str:
 
 
 def indexed(parts: Sequence[tuple[Sequence[int], Sequence[Any]]], size: int) -> list[Any]:
-    """Results in the order of the dataset, where each says which sample it belongs to.
+    """Sorts the results of all ranks by the indices of their samples.
 
-    A sample that came several times, as padding does, counts once: the first in the order of ranks.
+    If a sample occurs several times, for example by padding, only the result of the lowest rank is used.
 
     Args:
-        parts: for each rank the indices of its samples and their results, of equal length.
-        size: number of samples of the dataset.
+        parts: for each rank the indices of its samples, and as many results.
+        size: number of samples in the dataset.
 
     Raises:
-        ResultsError: an index is outside the dataset, or samples are missing.
+        ResultsError: an index is outside the dataset, or samples have no result.
 
     Example:
         >>> indexed([([0, 2], ['a', 'c']), ([1, 0], ['b', 'a'])], 3)

@@ -1,4 +1,4 @@
-"""Values that live as long as the process group they belong to."""
+"""A table of values by process group, whose entries disappear with the group."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ _V = TypeVar("_V")
 
 
 class PerGroup(Generic[_V]):
-    """A value per process group, forgotten when the group is destroyed, so that the next group starts anew."""
+    """Stores a value for each process group; the value is deleted when the group is destroyed."""
 
     def __init__(self) -> None:
         self._values: weakref.WeakKeyDictionary[ProcessGroup, _V] = weakref.WeakKeyDictionary()
 
     def get(self, group: ProcessGroup) -> _V | None:
-        """The value of `group`; None where it has none."""
+        """Returns the value of a process group; None if it has none."""
         return self._values.get(group)
 
     def set(self, group: ProcessGroup, value: _V | None) -> None:
-        """Gives `group` a value; None takes it away."""
+        """Sets the value of a process group; None deletes it."""
         if value is None:
             self._values.pop(group, None)
         else:
             self._values[group] = value
 
     def clear(self) -> None:
-        """Forgets all values, so that they are made anew."""
+        """Deletes the values of all process groups."""
         self._values.clear()

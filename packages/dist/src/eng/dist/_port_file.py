@@ -1,7 +1,7 @@
-"""The file through which rank 0 tells the ranks of its machine where it listens.
+"""The file in which rank 0 publishes its port for the other ranks of the same machine.
 
-Its name follows from the job, as the ranks share nothing else. The temporary folder is open to all users of the machine,
-so the file counts only where it belongs to this user: who writes the port decides whom the ranks trust.
+All ranks derive the file name from the job. The file lies in the temporary folder, where any user of the machine could
+create it, so it is only accepted if it belongs to this user: the ranks trust the process on the published port.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ from eng.dist.errors import ForeignFileError
 
 
 def port_file(job: str) -> Path:
-    """Where the port of a job stands.
+    """Returns the path of the file with the port of a job.
 
     Args:
-        job: the launcher's name of the job; where it has none, the launcher's process number tells the jobs of a machine
-            apart.
+        job: unique name of the job; if empty, the process id of the launcher is used instead.
     """
     name = job.replace("/", "_") or str(os.getppid())
     return Path(tempfile.gettempdir()) / f"eng-dist-{os.getuid()}-{name}"
 
 
 @contextlib.contextmanager
-def published(port: int, path: Path) -> Iterator[None]:
-    """The port stands in the file during the block.
+def publish_port(port: int, path: Path) -> Iterator[None]:
+    """Keeps the port in the file during the ``with`` block, and removes the file at its end.
 
     Raises:
         ForeignFileError: a file of this name belongs to another user.
     """
-    handle, aside = tempfile.mkstemp(prefix=path.name, dir=path.parent)  # a new file, readable for this user only
+    # mkstemp creates a new file that only this user can read; renaming it makes the complete content visible at once.
+    handle, temporary_name = tempfile.mkstemp(prefix=path.name, dir=path.parent)
     with os.fdopen(handle, "w", encoding="ascii") as file:
         file.write(str(port))
     try:
-        Path(aside).replace(path)
+        Path(temporary_name).replace(path)
     except PermissionError as error:
-        Path(aside).unlink()
-        raise _foreign(path) from error
+        Path(temporary_name).unlink()
+        raise _foreign_file_error(path) from error
     try:
         yield
     finally:
@@ -49,10 +49,10 @@ def published(port: int, path: Path) -> Iterator[None]:
 
 
 def read_port(path: Path) -> int | None:
-    """The published port; None where there is none yet.
+    """Reads the published port; None if rank 0 has not published it yet.
 
     Raises:
-        ForeignFileError: the file belongs to another user, or is a link.
+        ForeignFileError: the file belongs to another user, or is a symbolic link.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
@@ -60,15 +60,15 @@ def read_port(path: Path) -> int | None:
         return None
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EACCES):
-            raise _foreign(path) from error
+            raise _foreign_file_error(path) from error
         raise
     with os.fdopen(handle, encoding="ascii") as file:
         if os.fstat(handle).st_uid != os.getuid():
-            raise _foreign(path)
+            raise _foreign_file_error(path)
         return int(file.read())
 
 
-def _foreign(path: Path) -> ForeignFileError:
+def _foreign_file_error(path: Path) -> ForeignFileError:
     return ForeignFileError(
         f"{path}, through which rank 0 publishes its port, belongs to another user or is a link; "
         "remove it, set TMPDIR to a folder of your own, or set MASTER_PORT to a free port"

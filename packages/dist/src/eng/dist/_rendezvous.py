@@ -1,4 +1,4 @@
-"""How the processes of a job find one another: a key-value store that rank 0 serves."""
+"""The rendezvous of a job: all ranks connect to a key-value store, which rank 0 or torchrun's agent serves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import torch.distributed as torch_dist
 
 from eng.dist._launchers import Launch
-from eng.dist._port_file import port_file, published, read_port
+from eng.dist._port_file import port_file, publish_port, read_port
 from eng.dist._starts import part_of_this_start
 from eng.dist._stores import agent_store, tcp_store
 from eng.dist.errors import CollectiveTimeoutError, PortInUseError, WorldSizeMismatchError
@@ -22,14 +22,14 @@ from eng.dist.errors import CollectiveTimeoutError, PortInUseError, WorldSizeMis
 DEFAULT_TIMEOUT = timedelta(minutes=30)
 _POLL_S = 0.02
 _ONE_TRY = timedelta(seconds=5)
-_CONNECT_GRACE_S = 1.0  # torch ends a connection attempt by itself at the timeout; its error says more than ours
+_CONNECT_GRACE_S = 1.0  # Wait longer than torch, whose own timeout error contains more details.
 
 
 def find_free_port() -> int:
-    """A TCP port of this machine that nothing listens on.
+    """Returns a TCP port of this machine on which no program listens.
 
-    Another program may take it before it is used, so where a job starts on one node prefer leaving MASTER_PORT unset:
-    `init_dist` then keeps the port from the moment it is chosen.
+    Another program may take the port before it is used. For a job on a single node, better leave MASTER_PORT unset:
+    rank 0 then listens on the port from the moment it is chosen.
 
     Example:
         >>> 0 < find_free_port() < 65536
@@ -41,9 +41,9 @@ def find_free_port() -> int:
 
 
 def open_store(launch: Launch, timeout: timedelta) -> Any:
-    """The store of this job, reached by every rank.
+    """Connects to the key-value store of this job.
 
-    Under torchrun the agent serves it, in any other case rank 0 does.
+    Under torchrun its agent serves the store, otherwise rank 0 does.
 
     Raises:
         PortInUseError: rank 0 cannot listen on the port.
@@ -59,11 +59,11 @@ def open_store(launch: Launch, timeout: timedelta) -> Any:
 
 
 def check_world_size(store: Any, launch: Launch, timeout: timedelta) -> None:
-    """Makes sure that all ranks were told the same world size, before anybody waits for somebody who never comes.
+    """Checks that all ranks have the same world size; otherwise some would wait for ranks that do not exist.
 
     Raises:
-        WorldSizeMismatchError: on every rank that disagrees, and on rank 0.
-        CollectiveTimeoutError: a rank did not come in time.
+        WorldSizeMismatchError: raised on rank 0 and on every rank whose world size differs from that of rank 0.
+        CollectiveTimeoutError: a rank did not connect in time.
     """
     attempt = store.add(f"eng/attempt/{launch.rank}", 1)
     key = f"eng/hello/{attempt}"
@@ -98,9 +98,10 @@ def _tcp_store(host: str, port: int, is_master: bool, timeout: timedelta) -> Any
 
 
 def _connect(host: str, port: int, timeout: timedelta) -> Any:
-    """A connection to the store of rank 0.
+    """Connects to the store of rank 0, with a timeout.
 
-    torch waits for ever for a server that accepts and never answers (2.13), hence the thread; it ends with the process.
+    torch (2.13) waits forever for a server that accepts a connection and never answers. Therefore a daemon thread
+    connects, which ends with the process.
     """
     outcome: SimpleQueue[Any] = SimpleQueue()
 
@@ -128,7 +129,7 @@ def _connect(host: str, port: int, timeout: timedelta) -> Any:
 def _serve_and_publish(launch: Launch, timeout: timedelta) -> Any:
     store = _tcp_store(launch.address, 0, True, timeout)
     os.environ["MASTER_PORT"] = str(store.port)
-    with published(store.port, port_file(launch.job)):
+    with publish_port(store.port, port_file(launch.job)):
         for rank in range(1, launch.world_size):
             _wait_for_rank(store, f"eng/connected/{rank}", rank, timeout)
     return store
@@ -137,7 +138,7 @@ def _serve_and_publish(launch: Launch, timeout: timedelta) -> Any:
 def _read_and_connect(launch: Launch, timeout: timedelta) -> Any:
     source, deadline = port_file(launch.job), time.monotonic() + timeout.total_seconds()
     while True:
-        # A file that an earlier start left names a port that nobody serves: it is read again.
+        # A file left over from an earlier start names a port without a server. After a failed attempt, read it again.
         with contextlib.suppress(CollectiveTimeoutError):
             port = read_port(source)
             if port is not None:

@@ -1,4 +1,4 @@
-"""Collecting what an evaluation computed, on rank 0 and in the order of the dataset."""
+"""Collects the results of an evaluation from all ranks on rank 0, in the order of the dataset."""
 
 from __future__ import annotations
 
@@ -35,31 +35,30 @@ def collect_results(
     *,
     indices: Sequence[int] | None = None,
 ) -> list[Any] | None:
-    """The results of all ranks on rank 0, one per sample, in the order of the dataset.
+    """Collects the results of all ranks on rank 0, one per sample, in the order of the dataset.
 
-    Without `indices` the order of a sampler that deals the samples out like cards is assumed, which is that of
-    `eng.dataset.DefaultSampler`: with W ranks, result i of rank r belongs to sample ``r + i * W``, and what belongs to
-    no sample below `size` is padding and left out. With `indices` the order is whatever they say, each sample counts
-    once, and missing samples are an error.
+    Without `indices`, the samples must be distributed in turn, as `eng.dataset.DefaultSampler` does: with W ranks,
+    result i of rank r belongs to sample ``r + i * W``. Results for samples ``>= size`` are padding and dropped. With
+    `indices`, the results are sorted by them, each sample counts once, and missing samples raise an error.
 
     Args:
-        results: this rank's results, in the order in which its sampler gave the samples.
-        size: number of samples of the dataset, without padding.
-        device: ``'cpu'`` hands the results over in files; ``'gpu'`` (also ``'npu'``, ``'mlu'``, ``'musa'``) sends them
-            through the process group.
-        tmpdir: where to put the files, a folder that all ranks see; None tries the system's temporary folder, then
+        results: the results of this rank, in the order of its sampler.
+        size: number of samples in the dataset, without padding.
+        device: ``'cpu'`` transfers the results by files; ``'gpu'`` (also ``'npu'``, ``'mlu'``, ``'musa'``) by the
+            process group.
+        tmpdir: folder for the files, which all ranks must see; None tries the system's temporary folder, then
             ``.dist_test`` in the working directory. For ``'cpu'`` only.
-        indices: for each result the index of its sample; on all ranks or on none.
+        indices: index of the sample of each result; on all ranks or on none.
 
     Returns:
-        The results on rank 0; None on the others.
+        The results on rank 0; None on the other ranks.
 
     Raises:
-        ResultsDeviceError: no such `device`.
-        ResultsOptionError: a `tmpdir` for another device than ``'cpu'``.
+        ResultsDeviceError: `device` is not supported.
+        ResultsOptionError: `tmpdir` is set for a device other than ``'cpu'``.
         ResultsError: `indices` and `results` differ in length, an index is outside the dataset, samples are missing, or
-            a rank of several brings more results than its share and padding.
-        UnpicklableError: on all ranks, where a result cannot be pickled.
+            one of several ranks has more results than its share.
+        UnpicklableError: raised on all ranks if a result cannot be pickled.
         OSError: no folder is visible to all ranks and writable.
 
     Example:
@@ -81,10 +80,10 @@ def collect_results(
 def collect_results_cpu(
     result_part: list[Any], size: int, tmpdir: str | None = None, *, indices: Sequence[int] | None = None
 ) -> list[Any] | None:
-    """`collect_results` through files.
+    """Collects results by files, as `collect_results` with ``device='cpu'`` does.
 
-    Each rank but the first writes one file, which rank 0 reads and removes before it reads the next.
-    Arguments, result and errors are those of `collect_results`.
+    Each rank except rank 0 writes one file. Rank 0 reads and removes the files one after another. Arguments, return
+    value and exceptions are those of `collect_results`.
 
     Example:
         >>> collect_results_cpu([1, 2, 3], size=2)
@@ -105,9 +104,9 @@ def collect_results_cpu(
 
 
 def collect_results_gpu(result_part: list[Any], size: int, *, indices: Sequence[int] | None = None) -> list[Any] | None:
-    """`collect_results` through the process group, whatever its backend.
+    """Collects results by the process group, as `collect_results` with ``device='gpu'`` does, with any backend.
 
-    Arguments, result and errors are those of `collect_results`.
+    Arguments, return value and exceptions are those of `collect_results`.
 
     Example:
         >>> collect_results_gpu([1, 2, 3], size=2)
@@ -126,18 +125,19 @@ def _part(results: list[Any], indices: Sequence[int] | None) -> Any:
 
 
 def _ordered(parts: list[Any], size: int, has_indices: bool) -> list[Any]:
-    parts = parts[:: get_ranks_per_share()]  # the others have the same results once more
+    # Ranks that share the same data, such as those of a tensor-parallel group, have the same results. Use one of them.
+    parts = parts[:: get_ranks_per_share()]
     return indexed(parts, size) if has_indices else interleaved(parts, size)
 
 
 def _hand_over(part: Any, comm: Communicator, tmpdir: str | None) -> Path:
-    """Writes the files, in the first folder that serves all ranks."""
+    """Writes the results of each rank to a file, in the first folder that all ranks can use; returns the folder."""
     bases = [Path(tmpdir)] if tmpdir is not None else [Path(tempfile.gettempdir()), Path(".dist_test").absolute()]
     for base in bases:
         folder = _agree_on_folder(base, comm)
         status, failure = _write(folder, part, comm.rank)
         own_status = torch.tensor([status], device=comm.device)
-        # The gather is also the barrier behind which the files are whole.
+        # After this collective all ranks have finished writing, so that rank 0 can read their files.
         statuses = [int(value) for value in comm.all_gather(own_status)]
         if folder is not None and set(statuses) == {_WRITTEN}:
             return folder
@@ -152,7 +152,7 @@ def _hand_over(part: Any, comm: Communicator, tmpdir: str | None) -> Path:
 
 
 def _agree_on_folder(base: Path, comm: Communicator) -> Path | None:
-    """A new folder below `base`, made by rank 0; None where it cannot make one."""
+    """Returns a new folder below `base` that rank 0 has created; None if rank 0 cannot create one."""
     name = torch.zeros(_PATH_BYTES, dtype=torch.uint8)
     if comm.rank == 0:
         raw = os.fsencode(_new_folder(base))
@@ -176,7 +176,7 @@ def _write(folder: Path | None, part: Any, rank: int) -> tuple[int, Exception | 
     if folder is None or not folder.is_dir():
         return _UNSEEN, None
     if rank == 0:
-        return _WRITTEN, None  # its results are where they should be
+        return _WRITTEN, None  # Rank 0 collects the results, so its own need no file.
     try:
         with _file(folder, rank).open("wb") as file:
             pickle.dump(part, file, protocol=pickle.HIGHEST_PROTOCOL)

@@ -1,4 +1,4 @@
-"""Which share of the data a process reads: ranks that compute one sample together read the same share."""
+"""Which share of the data a rank reads. Ranks that compute a sample together (tensor parallelism) read the same share."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from eng.dist.errors import DistError
 
 __all__ = ["get_data_rank", "get_data_world_size", "get_ranks_per_share", "set_ranks_per_share"]
 
-# Kept with the process group, so that the next one begins with a share for each rank.
+# Stored per process group, so that the next process group starts with the default, one share per rank.
 _RANKS: PerGroup[int] = PerGroup()
 
 
 def set_ranks_per_share(count: int) -> None:
-    """Says how many neighbouring ranks read the same share of the data, as those of a tensor-parallel group do.
+    """Sets how many consecutive ranks read the same share of the data, such as those of a tensor-parallel group.
 
-    All ranks call it with the same number, before samplers and data loaders are built.
+    All ranks must call it with the same number, before samplers and dataloaders are built.
 
     Args:
-        count: 1 gives each rank a share of its own.
+        count: number of ranks per share; 1 gives each rank its own share.
 
     Raises:
-        DistError: the ranks cannot be divided into groups of `count`.
+        DistError: the number of ranks is not a multiple of `count`.
     """
     group, size = get_default_group(), get_world_size()
     if count < 1 or size % count:
@@ -31,7 +31,7 @@ def set_ranks_per_share(count: int) -> None:
 
 
 def get_ranks_per_share() -> int:
-    """How many ranks read the same share of the data; 1 unless :func:`set_ranks_per_share` said otherwise.
+    """Returns how many ranks read the same share of the data; 1 unless :func:`set_ranks_per_share` changed it.
 
     Example:
         >>> get_ranks_per_share()
@@ -42,7 +42,7 @@ def get_ranks_per_share() -> int:
 
 
 def get_data_rank() -> int:
-    """Number of the share of the data that this process reads.
+    """Returns the index of the share of the data that this process reads.
 
     Example:
         >>> get_data_rank()
@@ -52,7 +52,7 @@ def get_data_rank() -> int:
 
 
 def get_data_world_size() -> int:
-    """Number of shares of the data.
+    """Returns the number of shares into which the data is divided.
 
     Example:
         >>> get_data_world_size()

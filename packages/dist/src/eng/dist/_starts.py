@@ -1,9 +1,10 @@
-"""A part of the job's store for one start of its processes.
+"""Separates the entries of the job's store by start (the first start and each restart of the workers).
 
-torchrun's agent serves one store for all its restarts (torch 2.13), in which the addresses of processes that are gone
-still stand: who reads one of them waits for a connection that is refused. Each start therefore has a part of its own,
-whose name rank 0 makes up. A rank asks for it with a word that nobody used before, so that only a living rank 0 can
-have answered. The count of restarts would not do: on several machines each agent counts its own.
+torchrun's agent serves one store for all restarts (torch 2.13). The store still contains addresses of processes of
+earlier starts, and a rank that reads one of them tries in vain to connect. Each start therefore uses a prefix with a
+random name that rank 0 chooses. Every other rank writes a request with a random id and waits for the answer to it,
+which only rank 0 of the same start can give. The number of the restart cannot be used as the prefix, because on several
+machines each agent counts its own restarts.
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ _POLL_S = 0.01
 
 
 def part_of_this_start(store: Any, rank: int, world_size: int, timeout: timedelta) -> Any:
-    """The part of `store` that the ranks of this start share; all of them call it.
+    """Returns a view of the store with a prefix that only the ranks of this start use; all ranks must call it.
 
     Args:
-        store: what the agent serves.
-        rank: of this process.
+        store: the key-value store of torchrun's agent.
+        rank: rank of this process.
         world_size: number of ranks.
-        timeout: how long to wait for the others.
+        timeout: how long to wait for the other ranks.
 
     Raises:
-        CollectiveTimeoutError: a rank did not come in time.
+        CollectiveTimeoutError: a rank did not connect in time.
     """
     deadline = time.monotonic() + timeout.total_seconds()
     name = _give_name(store, world_size, deadline) if rank == 0 else _ask_for_name(store, rank, deadline)
@@ -42,7 +43,8 @@ def _give_name(store: Any, world_size: int, deadline: float) -> str:
     missing = list(range(1, world_size))
     while missing:
         for rank in missing:
-            # A request may be left from an earlier start: it is answered all the same, and the rank is waited for.
+            # The request may be left over from an earlier start. Answering it is harmless; the loop continues until
+            # the rank of this start has confirmed the name.
             if store.check([_ask(rank)]) and (request := store.get(_ask(rank))) != answered.get(rank):
                 store.set(_answer(request.decode()), name)
                 answered[rank] = request

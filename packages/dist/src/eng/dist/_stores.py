@@ -1,4 +1,4 @@
-"""torch's key-value stores: documented and part of `torch.distributed`, but re-exported without being declared so."""
+"""Access to torch's key-value stores, which are documented in `torch.distributed` but missing from its type stubs."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ _rendezvous: Any = torch_dist.rendezvous  # type: ignore[attr-defined] # see the
 
 
 def tcp_store(host: str, port: int, is_master: bool, timeout: timedelta) -> Any:
-    """A connection to the store at ``host:port``, which this process serves if it `is_master` (port 0: a free one)."""
+    """Connects to the key-value store at ``host:port``; with `is_master` this process also serves the store.
+
+    Port 0 stands for any free port.
+    """
     return _TCPStore(host, port, None, is_master, timeout, wait_for_workers=False)
 
 
 def prefixed(prefix: str, store: Any) -> Any:
-    """A part of a store of its own."""
+    """Returns a view of a store in which every key is stored with a prefix."""
     return _PrefixStore(prefix, store)
 
 
 def agent_store(rank: int, world_size: int, timeout: timedelta) -> Any:
-    """The store that torchrun's agent serves, the same for all restarts of the workers."""
+    """Connects to the store that torchrun's agent serves; it is the same store for all restarts of the workers."""
     store, _, _ = next(_rendezvous("env://", rank, world_size, timeout=timeout))
     return store

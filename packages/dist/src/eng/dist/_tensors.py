@@ -16,7 +16,7 @@ from eng.dist.errors import LauncherError
 
 _OPS = {
     "sum": torch_dist.ReduceOp.SUM,
-    "mean": torch_dist.ReduceOp.SUM,  # divided afterwards: gloo has no average
+    "mean": torch_dist.ReduceOp.SUM,  # The sum is divided afterwards, because gloo does not support averages.
     "product": torch_dist.ReduceOp.PRODUCT,
     "min": torch_dist.ReduceOp.MIN,
     "max": torch_dist.ReduceOp.MAX,
@@ -24,7 +24,7 @@ _OPS = {
     "bor": torch_dist.ReduceOp.BOR,
     "bxor": torch_dist.ReduceOp.BXOR,
 }
-# Truth values travel as 0 and 1; the sum is "any", the product is "all".
+# Booleans are sent as 0 and 1. Their sum means "any", which is the maximum; their product means "all", the minimum.
 _BOOL_OPS = {
     **_OPS,
     "sum": torch_dist.ReduceOp.MAX,
@@ -33,18 +33,18 @@ _BOOL_OPS = {
 
 
 def all_reduce(data: Tensor, op: str = "sum", group: ProcessGroup | None = None) -> None:
-    """Reduces `data` over the ranks, in place.
+    """Reduces a tensor over the ranks, in place.
 
     Args:
-        data: any shape, type and device, the same shape and type on all ranks. It need not be contiguous, nor on the
-            backend's device.
+        data: a tensor of any shape, type and device, with the same shape and type on all ranks. It need not be
+            contiguous, nor on the backend's device.
         op: ``'sum'``, ``'mean'``, ``'min'``, ``'max'``, ``'product'``, ``'band'``, ``'bor'`` or ``'bxor'``. The mean
-            of integers is rounded towards zero; of truth values the sum is "any" and the product "all".
-        group: None is the group of all processes.
+            of integers is rounded towards zero. For booleans the sum means "any" and the product "all".
+        group: a process group; None for the group of all processes.
 
     Raises:
-        LauncherError: no operation is called so.
-        TypeError: the mean of truth values.
+        LauncherError: the operation does not exist.
+        TypeError: `op` is ``'mean'`` and `data` is boolean.
 
     Example:
         >>> data = torch.tensor([1., 2.])
@@ -66,11 +66,11 @@ def all_reduce(data: Tensor, op: str = "sum", group: ProcessGroup | None = None)
 
 
 def reduce_op_of(op: str, dtype: torch.dtype) -> torch_dist.ReduceOp.RedOpType:
-    """The operation of torch that has a name.
+    """Returns torch's reduce operation for a name and a tensor type.
 
     Raises:
-        LauncherError: no operation is called so.
-        TypeError: the mean of truth values, or an order of complex numbers.
+        LauncherError: the operation does not exist.
+        TypeError: the type does not support the operation: the mean of booleans, or the minimum of complex numbers.
     """
     if op not in _OPS:
         nearest = difflib.get_close_matches(str(op), _OPS, 1)
@@ -88,21 +88,21 @@ def reduce_op_of(op: str, dtype: torch.dtype) -> torch_dist.ReduceOp.RedOpType:
 
 
 def divide(data: Tensor, size: int) -> None:
-    """Divides in place, integers towards zero and without a detour over floats."""
+    """Divides a tensor in place; integers are rounded towards zero, without a conversion to floats."""
     data.div_(size, rounding_mode=None if data.is_floating_point() else "trunc")
 
 
 def all_gather(data: Tensor, group: ProcessGroup | None = None, *, uneven: bool = False) -> list[Tensor]:
-    """The tensors of all ranks, in the order of ranks.
+    """Returns the tensors of all ranks, in the order of ranks.
 
     Args:
-        data: any shape, type and device.
-        group: None is the group of all processes.
-        uneven: whether shapes may differ between ranks (the number of dimensions too). It costs a second, small
-            collective that exchanges the shapes; without it all shapes must be equal.
+        data: a tensor of any shape, type and device.
+        group: a process group; None for the group of all processes.
+        uneven: whether shapes may differ between ranks, including the number of dimensions. This needs a second, small
+            collective that exchanges the shapes; with False all shapes must be equal.
 
     Returns:
-        One tensor per rank, on the device of `data`; ``[data]`` outside a process group.
+        One tensor per rank, on the device of `data`; ``[data]`` without a process group.
 
     Example:
         >>> all_gather(torch.tensor([1, 2]))
@@ -124,16 +124,16 @@ def all_gather(data: Tensor, group: ProcessGroup | None = None, *, uneven: bool 
 def gather(
     data: Tensor, dst: int = 0, group: ProcessGroup | None = None, *, uneven: bool = False
 ) -> list[Tensor | None]:
-    """The tensors of all ranks, on one of them.
+    """Returns the tensors of all ranks on one rank.
 
     Args:
-        data: any shape, type and device.
-        dst: the rank that gets them, by its number among all processes.
-        group: None is the group of all processes.
-        uneven: as for `all_gather`.
+        data: a tensor of any shape, type and device.
+        dst: global rank of the receiver.
+        group: a process group; None for the group of all processes.
+        uneven: whether shapes may differ between ranks, see `all_gather`.
 
     Returns:
-        One tensor per rank on rank `dst`; an empty list on the others; ``[data]`` outside a process group.
+        One tensor per rank on rank `dst`; an empty list on the other ranks; ``[data]`` without a process group.
 
     Raises:
         ValueError: rank `dst` is not in the group.
@@ -154,12 +154,12 @@ def gather(
 
 
 def broadcast(data: Tensor, src: int = 0, group: ProcessGroup | None = None) -> None:
-    """Overwrites `data` with that of one rank.
+    """Overwrites a tensor with the tensor of one rank.
 
     Args:
-        data: any shape, type and device, the same shape and type on all ranks.
-        src: the rank that gives it, by its number among all processes.
-        group: None is the group of all processes.
+        data: a tensor of any shape, type and device, with the same shape and type on all ranks.
+        src: global rank of the sender.
+        group: a process group; None for the group of all processes.
 
     Raises:
         ValueError: rank `src` is not in the group.
@@ -183,26 +183,31 @@ def broadcast(data: Tensor, src: int = 0, group: ProcessGroup | None = None) -> 
 
 
 def barrier(group: ProcessGroup | None = None) -> None:
-    """Returns when all ranks of the group have come here.
+    """Waits until all ranks of the group have called this function.
 
     Example:
-        >>> barrier()  # a single process goes on at once
+        >>> barrier()  # a single process does not wait
     """
     communicator(group).barrier()
 
 
 def check_member(rank: int, name: str, comm: Communicator) -> None:
-    """Makes sure that the global `rank`, the argument called `name`, is in the group.
+    """Checks that a global rank is a member of the group.
+
+    Args:
+        rank: the global rank.
+        name: name of the argument that contains the rank, for the message.
+        comm: communicator of the group.
 
     Raises:
-        ValueError: it is not.
+        ValueError: the rank is not in the group.
     """
     if rank not in comm.ranks:
         raise ValueError(f"{name} should be a rank of the group, one of {list(comm.ranks)}, but got {rank}")
 
 
 def _all_shapes(data: Tensor, comm: Communicator) -> list[torch.Size]:
-    # Eight numbers hold any shape in use; a longer one would need a second round for all.
+    # A row of fixed size lets all ranks exchange their shapes in one collective; eight dimensions suffice in practice.
     if data.dim() > _MAX_DIMS:
         raise ValueError(f"uneven tensors may have up to {_MAX_DIMS} dimensions, but got {data.dim()}")
     row = torch.full((1 + _MAX_DIMS,), -1, dtype=torch.int64)

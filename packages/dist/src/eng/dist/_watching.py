@@ -1,4 +1,4 @@
-"""What collectives know of the watch: whether the group has one, and the blocks in which it sees them wait."""
+"""The interface between collectives and the watch: whether the process group has a watch, and what the rank waits for."""
 
 from __future__ import annotations
 
@@ -13,44 +13,45 @@ from eng.dist._per_group import PerGroup
 
 
 class Watching(Protocol):
-    """The watch of a process group, as collectives use it.
+    """The attributes of the watch that collectives use.
 
     Attributes:
         store: the job's key-value store.
-        waiting: the collective or watched block that the main thread is in, and since when on the monotonic clock.
+        waiting: name of the collective or watched block in which the main thread waits, and its start time on the
+            monotonic clock; None if the main thread does not wait.
     """
 
     store: Any
     waiting: tuple[str, float] | None
 
     def raise_if_failed(self) -> None:
-        """Raises the failure of another rank, if there is one."""
+        """Raises the failure of another rank, if one is known."""
 
     def fault_behind(self, error: RuntimeError) -> Exception | None:
-        """The failure of another rank that broke this rank's connection; None where `error` is something else."""
+        """Returns the failure of another rank that caused a broken connection; None if `error` has another cause."""
 
     def has_left(self, rank: int) -> bool:
-        """Whether another rank has ended in good order."""
+        """Whether another rank has ended regularly, without a failure."""
 
     def publish(self, error: BaseException) -> None:
-        """Tells the other ranks that this rank failed."""
+        """Reports to the other ranks that this rank failed."""
 
 
 WATCHES: PerGroup[Watching] = PerGroup()
 
 
 def current_watch() -> Watching | None:
-    """The watch of the present process group; None where there is none."""
+    """Returns the watch of the current process group; None if there is no process group or no watch."""
     if not torch_dist.is_initialized() or torch_dist.group.WORLD is None:
         return None
     return WATCHES.get(torch_dist.group.WORLD)
 
 
 class Wait:
-    """A block in which the main thread waits for other ranks, called `name` in reports.
+    """Context manager around code that waits for other ranks; `name` identifies it in reports of the watch.
 
-    A connection that breaks in it becomes the failure of the rank behind it. It is around every collective, where a
-    generator would cost a microsecond more.
+    If the connection breaks inside the block, the failure of the other rank is raised instead. A class is used instead
+    of a generator, because it surrounds every collective and is a microsecond faster.
 
     Raises:
         PeerFailedError: another rank failed.
@@ -68,21 +69,21 @@ class Wait:
     def __exit__(self, error_class: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         try:
             fault = self._watch.fault_behind(error) if isinstance(error, RuntimeError) else None
-            if fault is not None and fault is not error:  # a block in this one has raised it
+            if fault is not None and fault is not error:  # An inner block may already have raised this failure.
                 raise fault from error
         finally:
             self._watch.waiting = self._before
 
 
 def watched(name: str) -> contextlib.AbstractContextManager[None]:
-    """Watches a block in which torch itself waits for other ranks, such as a backward that averages gradients.
+    """Returns a context manager for code in which torch waits for other ranks, such as a backward pass with DDP.
 
-    The collectives of this package are watched already. A block that takes longer than the budget of the watch makes
-    every rank report its stack, and a connection that breaks in it becomes the failure of the rank behind it. It costs
-    about a microsecond; where there is no watch it does nothing.
+    The collectives of this package need no such block. If the block takes longer than the budget of the watch, every
+    rank reports its stack. If a connection breaks inside the block, the failure of the other rank is raised. The cost is
+    about a microsecond; without a watch the block does nothing.
 
     Args:
-        name: of the block, in reports.
+        name: name of the block in reports.
 
     Raises:
         PeerFailedError: another rank failed.
@@ -97,10 +98,10 @@ def watched(name: str) -> contextlib.AbstractContextManager[None]:
 
 @contextlib.contextmanager
 def share_faults() -> Iterator[None]:
-    """Tells the other ranks of an exception that leaves the block, and passes it on.
+    """Reports an exception that leaves the ``with`` block to the other ranks, and re-raises it.
 
-    The watch (:func:`eng.dist.start_watch`) tells them of an exception that ends the program without it. It is for
-    programs that catch their exceptions at the top, as ``torch.multiprocessing.spawn`` does, and for ``sys.exit`` with
+    The watch (:func:`eng.dist.start_watch`) reports uncaught exceptions without this function. It is needed in programs
+    that catch all exceptions at the top level, as ``torch.multiprocessing.spawn`` does, or that call ``sys.exit`` with
     an error status.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The collectives under the module path of the reference."""
+"""Re-exports the collectives under the module path that they have in MMEngine."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What can go wrong between processes, with the facts as attributes.
+"""The exceptions of this package; their data are attributes.
 
-The first argument alone is the whole message: pickle, copy and torch's loader workers rebuild an error from its text.
+Every exception can be created from its message alone, as pickle, copy and torch's dataloader workers do.
 """
 
 from __future__ import annotations
@@ -29,38 +29,38 @@ __all__ = [
 
 
 class DistError(Exception):
-    """Base of every error of `eng.dist`."""
+    """Base class of all exceptions of `eng.dist`."""
 
 
 class LauncherError(DistError, ValueError):
-    """A launcher, backend or operation that does not exist."""
+    """A launcher, backend or reduce operation does not exist, or a machine has fewer devices than processes."""
 
 
 class ContainerTypeError(DistError, TypeError, AssertionError):
-    """Data that should be a list or a dictionary is none; an AssertionError too, as in MMEngine."""
+    """The data is not a list or dictionary as required. Also an AssertionError, which MMEngine raises in this case."""
 
 
 class ResultsDeviceError(LauncherError, NotImplementedError):
-    """Results cannot be collected through such a device; a NotImplementedError too, as in MMEngine."""
+    """`collect_results` does not support the device. Also a NotImplementedError, which MMEngine raises in this case."""
 
 
 class ResultsOptionError(DistError, ValueError, AssertionError):
-    """An option of `collect_results` that has no meaning with the device; an AssertionError too, as in MMEngine."""
+    """An option of `collect_results` does not fit the device. Also an AssertionError, which MMEngine raises here."""
 
 
 class LocalGroupError(DistError, RuntimeError, ValueError, AssertionError):
-    """The group of this machine's processes cannot be made now; also what MMEngine raises then."""
+    """The group of this machine's processes cannot be created. Also a ValueError and an AssertionError, as in MMEngine."""
 
 
 class CastError(DistError, TypeError, ValueError):
-    """Data and the output that it should be written to do not fit together."""
+    """The argument `out` of `cast_data_device` has another structure than `data`."""
 
 
 class MissingVariablesError(DistError, KeyError):
-    """The launcher did not set the variables it should.
+    """Environment variables that the launcher should set are missing.
 
     Attributes:
-        names: every variable that is missing.
+        names: the names of all missing variables.
     """
 
     def __init__(self, launcher: str, names: Sequence[str] = (), hint: str = "") -> None:
@@ -69,11 +69,11 @@ class MissingVariablesError(DistError, KeyError):
         message = f"launcher {launcher!r} needs the environment variables {variables}, which are not set; {hint}"
         super().__init__(message if names else launcher)
 
-    __str__ = Exception.__str__  # KeyError shows the repr of its argument
+    __str__ = Exception.__str__  # `KeyError.__str__` would put the message in quotes.
 
 
 class PortInUseError(DistError, OSError):
-    """Another process listens on the port that rank 0 should listen on."""
+    """Rank 0 cannot listen on its port, because another process already does."""
 
     def __init__(self, host: str, port: int | None = None) -> None:
         self.host, self.port = host, port
@@ -86,11 +86,11 @@ class PortInUseError(DistError, OSError):
 
 
 class WorldSizeMismatchError(DistError, ValueError):
-    """Ranks were told different numbers of processes."""
+    """The ranks were started with different values of WORLD_SIZE."""
 
 
 class UnpicklableError(DistError, TypeError):
-    """An object that should go to another rank cannot be pickled.
+    """An object that is to be sent to another rank cannot be pickled.
 
     Attributes:
         ranks: the ranks whose object cannot be pickled.
@@ -102,15 +102,15 @@ class UnpicklableError(DistError, TypeError):
 
 
 class ResultsError(DistError, ValueError):
-    """The collected results do not cover the dataset."""
+    """The results collected from the ranks do not match the samples of the dataset."""
 
 
 class CollectiveMismatchError(DistError, RuntimeError):
-    """Ranks called different collectives, or the same one with different shapes (found in debug mode).
+    """Ranks called different collectives, or the same one with different shapes; raised only in debug mode.
 
     Attributes:
-        calls: what each rank called, by rank.
-        ranks: the ranks that differ from the majority.
+        calls: the call of each rank, by rank.
+        ranks: the ranks whose call differs from that of the majority.
     """
 
     def __init__(self, message: str, calls: Mapping[int, str] | None = None, ranks: Sequence[int] = ()) -> None:
@@ -119,10 +119,10 @@ class CollectiveMismatchError(DistError, RuntimeError):
 
 
 class CollectiveTimeoutError(DistError, RuntimeError):
-    """Some ranks never came to a collective.
+    """Some ranks did not call a collective, or did not connect, in time.
 
     Attributes:
-        missing: those ranks.
+        missing: the missing ranks.
     """
 
     def __init__(self, message: str, missing: Sequence[int] = ()) -> None:
@@ -131,11 +131,11 @@ class CollectiveTimeoutError(DistError, RuntimeError):
 
 
 class LauncherLostError(DistError, RuntimeError):
-    """The launcher of this process is gone; the process stops, as nobody would ever end it.
+    """The launcher process has ended, so this process stops; otherwise it would run on without control.
 
     Attributes:
-        rank: of this process; -1 where only the message is known.
-        pid: process id that the launcher had.
+        rank: rank of this process; -1 if only the message is known.
+        pid: process id of the launcher.
     """
 
     def __init__(self, rank: int | str, pid: int | None = None) -> None:
@@ -145,16 +145,16 @@ class LauncherLostError(DistError, RuntimeError):
 
 
 class ForeignFileError(DistError, PermissionError):
-    """A file through which the ranks find one another belongs to another user."""
+    """The file in which rank 0 publishes its port belongs to another user."""
 
 
 class PeerFailedError(DistError, RuntimeError):
-    """Another rank failed; this one stops because it cannot go on alone.
+    """Another rank failed, so this rank stops: collectives need all ranks.
 
     Attributes:
-        rank: the rank that failed; -1 where only the message is known.
-        traceback: its traceback as text.
-        host: name of its machine; None where it is not known.
+        rank: the rank that failed; -1 if only the message is known.
+        traceback: traceback of the failed rank as text.
+        host: name of the failed rank's machine; None if unknown.
     """
 
     def __init__(self, rank: int | str, traceback: str | None = None, host: str | None = None) -> None:

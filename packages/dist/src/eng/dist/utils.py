@@ -1,4 +1,4 @@
-"""Starting the process group and asking about it, under the module path of the reference."""
+"""Re-exports `init_dist` and the functions about ranks under the module path that they have in MMEngine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The watch: a thread per rank that carries failures to the other ranks and explains waits."""
+"""The watch: a thread in every rank that reports failures to the other ranks, and stacks if a collective hangs."""
 
 from __future__ import annotations
 

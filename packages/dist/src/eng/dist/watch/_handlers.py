@@ -1,4 +1,4 @@
-"""How the watch hears of this rank's own failures and reaches the main thread: both installed once in a process."""
+"""Handlers of the watch: an exception hook that reports this rank's failure, and a signal to interrupt the main thread."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ import threading
 from types import FrameType, TracebackType
 from typing import Protocol
 
-# Its default action is to do nothing, and nobody else uses it: safe to borrow for waking the main thread.
+# The watch interrupts the main thread by this signal: its default action is to do nothing, and hardly any program uses it.
 WAKE = signal.SIGURG
 
 
 class Watcher(Protocol):
-    """The watch, as its handlers use it."""
+    """The methods of the watch that its handlers call."""
 
     def stop(self) -> None:
-        """Leaves the watch in good order."""
+        """Stops the watch of this rank without a failure."""
 
     def publish(self, error: BaseException) -> None:
-        """Tells the other ranks that this rank failed."""
+        """Reports to the other ranks that this rank failed."""
 
     def raise_once(self) -> None:
-        """Raises the failure that the watch knows, unless it was raised already."""
+        """Raises the known failure of another rank, unless it has been raised before."""
 
 
 class FaultHook:
-    """`sys.excepthook` that tells the other ranks too."""
+    """Replacement of `sys.excepthook` that also reports the exception to the other ranks."""
 
     def __init__(self, watch: Watcher) -> None:
         self.before, self.watch = sys.excepthook, watch
 
     @staticmethod
     def install(watch: Watcher) -> None:
-        """From now on `watch` hears of an exception that ends the program; the one before it ends."""
+        """Makes exceptions that end the program known to `watch`; an earlier watch is stopped."""
         if isinstance(sys.excepthook, FaultHook):
             sys.excepthook.watch.stop()
             sys.excepthook.watch = watch
@@ -47,14 +47,14 @@ class FaultHook:
 
 
 class WakeHandler:
-    """Signal handler that raises in the main thread what the watch knows."""
+    """Signal handler that raises the failure of another rank in the main thread."""
 
     def __init__(self, watch: Watcher) -> None:
         self.before, self.watch = signal.getsignal(WAKE), watch
 
     @staticmethod
     def install(watch: Watcher) -> bool:
-        """From now on the signal raises the failure that `watch` knows; False where no handler can be installed."""
+        """Installs the handler for `watch`; returns False outside the main thread, where Python does not allow it."""
         if threading.current_thread() is not threading.main_thread():
             return False
         handler = signal.getsignal(WAKE)
@@ -71,7 +71,7 @@ class WakeHandler:
 
 
 def wake_main_thread() -> None:
-    """Runs the handler in the main thread, also where that sleeps."""
+    """Sends the signal to the main thread, which interrupts a system call such as sleep and runs the handler."""
     ident = threading.main_thread().ident
-    assert ident is not None  # it runs
+    assert ident is not None  # A started thread has an identifier.
     signal.pthread_kill(ident, WAKE)

@@ -1,15 +1,15 @@
-"""The process that started this rank, where a launcher did."""
+"""Finds the launcher process that started this rank."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 
-# Each launcher sets one of these. A rank that a shell started may outlive the shell, as under nohup.
+# Each launcher sets one of these variables. Without one, a shell started the rank, which may outlive it (nohup).
 _SET_BY_LAUNCHERS = ("TORCHELASTIC_RUN_ID", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK")
 
 
 def launcher_pid(env: Mapping[str, str]) -> int | None:
-    """The launcher's process id; None where no launcher started this process, or it is gone already."""
+    """Returns the process id of the launcher; None if no launcher started this process or the launcher has ended."""
     parent = os.getppid()
     return parent if parent > 1 and any(name in env for name in _SET_BY_LAUNCHERS) else None

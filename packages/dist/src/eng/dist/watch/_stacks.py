@@ -1,4 +1,4 @@
-"""What every thread of this process does."""
+"""Formats the stacks of all threads of this process."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import traceback
 
 
 def stacks(skip: int | None) -> str:
-    """The stacks of all threads as text.
+    """Returns the stacks of all threads as text.
 
     Args:
-        skip: identity of a thread to leave out.
+        skip: identifier of a thread to omit.
     """
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     frames = sys._current_frames()  # noqa: SLF001 # documented; the underscore says that other Pythons may lack it

@@ -1,4 +1,4 @@
-"""Starting the watch, which is the program's decision."""
+"""`start_watch`, by which a program starts the watch."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from eng.dist.watch._watch import Watch
 
 
 def start_watch(budget_s: float | None = None) -> None:
-    """Watches the process group of this process; all ranks call it. Twice is once.
+    """Starts the watch of the process group; all ranks must call it. A second call does nothing.
 
-    The Runner of eng-runner calls it. A program that calls `init_dist` itself calls it afterwards. The watch borrows
-    ``sys.excepthook`` and the signal SIGURG, and may end a process that is stuck in native code, so it is never started
-    unasked. ``ENG_DIST_WATCH=0`` in the environment makes it do nothing.
+    The watch reports a failure of one rank to all others, and prints the stacks of all ranks if a collective hangs. The
+    Runner of eng-runner calls this function; other programs call it after `init_dist`. It is never started
+    automatically, because it replaces ``sys.excepthook``, uses the signal SIGURG, and may kill a process that is stuck
+    in native code. The environment variable ``ENG_DIST_WATCH=0`` disables it.
 
     Args:
-        budget_s: seconds that a collective may wait before every rank reports its stack; None takes
-            ``ENG_DIST_HANG_SECONDS``, or 300.
+        budget_s: seconds that a collective may wait before every rank reports its stack; None uses the environment
+            variable ``ENG_DIST_HANG_SECONDS``, or 300.
 
     Example:
-        >>> start_watch()  # a single process has nothing to watch
+        >>> start_watch()  # without a process group it does nothing
     """
     if os.environ.get("ENG_DIST_WATCH", "1") == "0":
         return
     if not torch_dist.is_initialized() or torch_dist.get_world_size() == 1 or current_watch() is not None:
         return
     group = torch_dist.group.WORLD
-    assert group is not None  # torch says that it is there
+    assert group is not None  # The group exists, because torch.distributed is initialized.
     watch = Watch(JOB_STORES.get(group) or open_group_store(group), group, budget_s)
     WATCHES.set(group, watch)
     forget_communicators()

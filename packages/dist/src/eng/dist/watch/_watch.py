@@ -1,11 +1,8 @@
-"""What one rank does for the watch.
+"""The watch of one rank: a thread that polls the job's key-value store twice a second.
 
-Its thread polls the job's key-value store twice a second, over a connection of its own. Through it
-
-- a rank that fails tells the others its traceback, and they stop within five seconds;
-- a collective that waits longer than the budget makes every rank report its stack.
-
-A rank whose launcher is gone ends as if another rank had failed.
+- If a rank fails, it stores its traceback; the other ranks read it and stop within five seconds.
+- If a collective waits longer than the budget, every rank reports its stack.
+- If the launcher of a rank has ended, the rank stops as if another rank had failed.
 """
 
 from __future__ import annotations
@@ -37,11 +34,13 @@ from eng.dist.watch._stacks import stacks
 logger = logging.getLogger(__name__)
 
 _POLL_S = 0.5
-_GRACE_S = 2.0  # for the main thread to come out of native code; poll + grace stays far below the promised five seconds
-_ANSWER_S = 3.0  # for the other ranks to report their stacks
-_LEAVE_S = 3.0  # for the others to hear of a failure before this rank, which may serve the store, is gone
-
-# How gloo, NCCL and TCP say that the other side is gone.
+# Seconds that the main thread has to return from native code before the process is killed. Together with _POLL_S it must
+# stay below the promised five seconds.
+_GRACE_S = 2.0
+_ANSWER_S = 3.0  # Seconds that the other ranks have to report their stacks.
+# Seconds that a failed rank waits for the other ranks to read its report. It may serve the store, which ends with it.
+_LEAVE_S = 3.0
+# Parts of the messages by which gloo, NCCL and TCP report that the connection to another rank is broken.
 _BROKEN_CONNECTION = ("onnection", "ocket", "roken pipe", "NCCL", "aborted", "imed out", "peer")
 
 _LOST_PEER = """rank %d: %s, called at %s, broke off, as the connection to another rank did (%s).
@@ -50,26 +49,31 @@ more batches than another, or calls a collective that the others do not. ENG_DIS
 
 
 def hang_budget_s() -> float:
-    """Seconds that a collective may wait before every rank reports: ``ENG_DIST_HANG_SECONDS``, 300 by default."""
+    """Returns the seconds that a collective may wait before every rank reports its stack.
+
+    The value of the environment variable ``ENG_DIST_HANG_SECONDS`` is used, or 300.
+    """
     return float(os.environ.get("ENG_DIST_HANG_SECONDS", "300"))
 
 
 class Watch:
-    """What one rank knows of the others' health.
+    """The watch of one rank, which exchanges failures and stacks with the watches of the other ranks.
 
     Args:
-        store: the job's store, for the main thread; the watching thread makes a connection of its own.
-        group: the group of all processes; the watch ends when it is destroyed.
-        budget_s: seconds that a collective may wait unexplained.
+        store: the job's key-value store, used by the main thread; the thread of the watch opens its own connection.
+        group: the process group of all processes; the watch ends when the group is destroyed.
+        budget_s: seconds that a collective may wait before every rank reports its stack.
 
     Attributes:
-        waiting: the collective or watched block that the main thread is in, and since when on the monotonic clock.
-        fault: the failure of another rank, or of the launcher, once it is known.
+        waiting: name of the collective or watched block in which the main thread waits, and its start time on the
+            monotonic clock; None if the main thread does not wait.
+        fault: the failure of another rank or of the launcher; None if none is known.
     """
 
     def __init__(self, store: Any, group: ProcessGroup, budget_s: float | None = None) -> None:
         rank, size = torch_dist.get_rank(group), torch_dist.get_world_size(group)
-        attempt = store.add(f"eng/watching/{rank}", 1)  # a second group in the same job must not hear of the first
+        # A second process group in the same job gets another prefix, so that it does not read failures of the first.
+        attempt = store.add(f"eng/watching/{rank}", 1)
         self.store = prefixed(f"eng/watch/{attempt}", store)
         self._link = prefixed(f"eng/watch/{attempt}", store.clone())
         self.rank, self.size, self._group = rank, size, weakref.ref(group)
@@ -82,23 +86,24 @@ class Watch:
         self._round = 0
         self._stop, self._delivered = threading.Event(), threading.Event()
         self._is_counted = self._has_left = False
-        self._failed_at: float | None = None  # when this rank learned of a failure, its own or another's
+        self._failed_at: float | None = None  # Time at which this rank learned of a failure, its own or another's.
         self._thread = threading.Thread(target=self._run, name="eng-dist-watch", daemon=True)
         self._has_handler = False
         self._launcher_pid = launcher_pid(os.environ)
 
     def start(self) -> None:
-        """Starts the thread, and hears of this rank's own failures."""
+        """Starts the thread, and installs the exception hook and the signal handler."""
         FaultHook.install(self)
         self._has_handler = WakeHandler.install(self)
         if not faulthandler.is_enabled() and sys.__stderr__ is not None:
-            faulthandler.enable(sys.__stderr__)  # gloo aborts the process where ranks send different sizes
-        # Registered late, so that it runs early: before torch takes the store apart.
+            # gloo aborts the process if ranks send different sizes; the fault handler then prints the Python stacks.
+            faulthandler.enable(sys.__stderr__)
+        # Exit functions run in reverse order: registered now, `stop` runs before torch closes the store.
         atexit.register(self.stop)
         self._thread.start()
 
     def stop(self) -> None:
-        """Leaves the watch in good order: the rank that serves the store lets the others leave first."""
+        """Stops the watch at the regular end of the program. Rank 0, which serves the store, waits for the others."""
         if self._has_left:
             return
         self._has_left = True
@@ -109,23 +114,23 @@ class Watch:
             self._leave()
 
     def raise_if_failed(self) -> None:
-        """Raises the failure of another rank, if there is one.
+        """Raises the failure of another rank or of the launcher, if one is known.
 
         Raises:
             PeerFailedError: another rank failed.
-            LauncherLostError: the launcher is gone.
+            LauncherLostError: the launcher process has ended.
         """
         if self.fault is not None:
             self._delivered.set()
             raise self.fault
 
     def raise_once(self) -> None:
-        """Raises what `raise_if_failed` does, unless it was raised already."""
+        """Raises the known failure of another rank or of the launcher, unless it has been raised before."""
         if not self._delivered.is_set():
             self.raise_if_failed()
 
     def fault_behind(self, error: RuntimeError) -> PeerFailedError | LauncherLostError | None:
-        """The failure of another rank that broke this rank's connection; None where `error` is something else."""
+        """Returns the failure of another rank that caused a broken connection; None if `error` has another cause."""
         if not any(text in str(error) for text in _BROKEN_CONNECTION):
             return None
         self._explain(error)
@@ -136,7 +141,7 @@ class Watch:
         return self.fault
 
     def _explain(self, error: RuntimeError) -> None:
-        """Says at once what broke off: a launcher may end this process before the reason is known."""
+        """Logs immediately which collective was interrupted, because the launcher may kill this process at any moment."""
         if self.fault is not None or self._is_published():
             return
         name, line = public_call()
@@ -151,7 +156,7 @@ class Watch:
         return False
 
     def publish(self, error: BaseException) -> None:
-        """Tells the other ranks that this one failed, and waits until they know."""
+        """Reports the failure of this rank to the other ranks, and waits until they have read it."""
         if isinstance(error, (PeerFailedError, LauncherLostError)) or self._has_left:
             return
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
@@ -163,16 +168,18 @@ class Watch:
                 time.sleep(_POLL_S / 10)
 
     def _run(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the store is gone: its rank has ended, and so has the job
+        # A RuntimeError means that the store is closed, because the rank that serves it has ended.
+        with contextlib.suppress(RuntimeError):
             is_closing = False
             while not is_closing and not self._stop.wait(_POLL_S) and self._goes_on():
                 self._look_for_launcher()
-                is_closing = self._link.check(["closing"])  # asked first: it may close because of a failure
+                # Read before `_poll`: rank 0 may close because of a failure, which the last poll must still see.
+                is_closing = self._link.check(["closing"])
                 self._poll()
             if not self._stop.is_set():
                 self._link.add("closed", 1)
                 self._is_counted = True
-        # torchrun's agent serves the store, which is gone when the agent was killed.
+        # If torchrun's agent was killed, the store that it serves is gone. Continue to check the launcher.
         while not self._stop.wait(_POLL_S) and self._goes_on():
             self._look_for_launcher()
 
@@ -204,7 +211,7 @@ class Watch:
         if not self._has_handler:
             return
         deadline = time.monotonic() + _GRACE_S
-        # A signal that comes just before the main thread enters a system call does not interrupt it: hence again and again.
+        # The signal is sent repeatedly: one that arrives just before a system call starts does not interrupt it.
         wake_main_thread()
         while not self._delivered.wait(_POLL_S / 10) and not self._stop.is_set():
             if time.monotonic() > deadline:
@@ -212,7 +219,7 @@ class Watch:
             wake_main_thread()
 
     def _end_process(self, fault: PeerFailedError | LauncherLostError) -> None:
-        # Native code, such as a collective whose partner is gone, cannot be interrupted in any other way.
+        # Native code, such as a collective that waits for a rank that has ended, can only be stopped with the process.
         logger.critical("rank %d is stuck in native code and is ended now; %s", self.rank, fault)
         faulthandler.dump_traceback(sys.__stderr__ or 2)
         with contextlib.suppress(RuntimeError):
@@ -246,7 +253,7 @@ class Watch:
         return f"{doing}, on {self.host}\n{stacks(skip=self._thread.ident)}"
 
     def has_left(self, rank: int) -> bool:
-        """Whether another rank has ended in good order."""
+        """Whether another rank has ended regularly, without a failure."""
         return bool(self.store.check([f"left/{rank}"]))
 
     def _left(self) -> list[int]:
@@ -261,7 +268,7 @@ class Watch:
         if self.rank == 0:
             self.store.set("closing", "1")
             deadline = time.monotonic() + 2 * _POLL_S
-            if self.store.check(["fault"]):  # also one that this rank has not looked at
+            if self.store.check(["fault"]):  # A failure is known; leave the other ranks time to read it.
                 deadline = max(deadline, (self._failed_at or time.monotonic()) + _LEAVE_S)
             while self.store.add("closed", 0) < self.size and time.monotonic() < deadline:
                 time.sleep(_POLL_S / 20)
