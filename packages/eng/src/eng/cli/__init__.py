@@ -1,4 +1,4 @@
-"""The `eng` command: a front door whose subcommands come from the installed packages."""
+"""The command `eng`, whose subcommands come from the installed packages."""
 
 from ._main import main
 from ._services import Services

@@ -1,10 +1,10 @@
-"""The few words that mean the same wherever they stand: flags of the front door, and lists of settings."""
+"""Preprocesses the command line: flags that may stand anywhere, and options that take a list of values."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-# Options that take several words, and which words belong to them.
+# Options that take a list of values -> whether the next argument belongs to the list.
 LISTS: dict[str, Callable[[str], bool]] = {
     "--cfg-options": lambda argument: "=" in argument and not argument.startswith("-"),
     "--grid": lambda argument: "=" in argument and not argument.startswith("-"),
@@ -14,7 +14,7 @@ LISTS: dict[str, Callable[[str], bool]] = {
 
 
 def take_flag(arguments: Sequence[str], flag: str) -> tuple[list[str], bool]:
-    """The words without `flag`, and whether it was among them (before a ``--``).
+    """Removes a flag from the arguments; returns the others, and whether the flag was present before any ``--``.
 
     Examples:
         >>> take_flag(["train", "a.py", "--traceback"], "--traceback")
@@ -25,10 +25,10 @@ def take_flag(arguments: Sequence[str], flag: str) -> tuple[list[str], bool]:
 
 
 def spread_lists(arguments: Sequence[str]) -> list[str]:
-    """The words with ``--cfg-options a=1 b=2`` as ``--cfg-options a=1 --cfg-options b=2``, and other lists likewise.
+    """Repeats the option before each value of a list: ``--cfg-options a=1 b=2`` becomes one option per value.
 
-    A command then declares a plain ``multiple=True`` option. A list ends at the next option, or at the first word that
-    is no setting (no whole number).
+    click only supports options with one value, so commands declare these options with ``multiple=True``. A list ends at
+    the next option, or at the first argument that is no valid value (KEY=VALUE, or a number for ``--shape``).
 
     Examples:
         >>> spread_lists(["train", "--cfg-options", "a=1", "b=2", "config.py"])

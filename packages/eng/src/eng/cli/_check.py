@@ -1,4 +1,4 @@
-"""`eng config check`: everything that is wrong in a config, before a run starts."""
+"""The command `eng config check`, which finds mistakes in a config before a run starts."""
 
 from __future__ import annotations
 

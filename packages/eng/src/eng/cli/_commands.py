@@ -1,4 +1,4 @@
-"""Commands from entry points: found at once, imported only when they are shown or run."""
+"""Finds commands by their entry points, and imports a command only when it runs or its help is shown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from click.shell_completion import CompletionItem
 from ._summary import summary_of
 
 _LONGEST_SUMMARY = 80
-# The commands of the packages that need not be installed, for whoever asks for one of them.
+# The commands of optional packages. If one of them is called and missing, the error names the package to install.
 ELSEWHERE = {
     "eng-analysis[cli]": ("flops",),
     "eng-runner[cli]": (
@@ -39,14 +39,19 @@ ELSEWHERE = {
 
 @dataclass
 class CommandTree:
-    """The commands below one word: what an entry point gives for it, and the words that may follow."""
+    """A command name with its entry point and its subcommands.
+
+    Attributes:
+        entry_point: entry point of the command itself; None for a name that only has subcommands.
+        children: the subcommands by name.
+    """
 
     entry_point: EntryPoint | None = None
     children: dict[str, CommandTree] = field(default_factory=dict)
 
     @classmethod
     def of(cls, entries: Iterable[EntryPoint]) -> CommandTree:
-        """The tree of `entries`; a dotted name such as ``config.check`` nests."""
+        """Builds the tree of all commands; an entry point ``config.check`` becomes a subcommand of ``config``."""
         root = cls()
         for entry in entries:
             node = root
@@ -56,12 +61,12 @@ class CommandTree:
         return root
 
     def command(self, name: str) -> click.Command:
-        """The command at this node; one that cannot be imported tells why when it is run."""
+        """Imports and returns the command; if the import fails, returns a command that reports the error when run."""
         try:
             command = None
             if self.entry_point:
                 command = self.entry_point.load()
-        except Exception as error:  # noqa: BLE001  # one broken plug-in must not take the help and its neighbours down
+        except Exception as error:  # noqa: BLE001  # A broken plug-in must not break the help and the other commands.
             return _broken(name, self.entry_point, error)
         if not self.children:
             return command or click.Group(name)
@@ -69,12 +74,12 @@ class CommandTree:
 
 
 class EntryPointGroup(click.Group):
-    """A group whose commands come from entry points, joined with those that its own entry point brings.
+    """A click group whose commands come from entry points, together with the commands of an existing group.
 
     Args:
-        tree: the commands below.
-        base: a group that another package brings for the same word.
-        **settings: of `click.Group`.
+        tree: the commands from entry points.
+        base: a group with further commands, which another package provides for the same name; None for none.
+        **settings: arguments of `click.Group`.
     """
 
     def __init__(self, tree: CommandTree, base: click.Group | None = None, **settings: Any) -> None:
@@ -86,14 +91,14 @@ class EntryPointGroup(click.Group):
         self._base = base
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names, in alphabetical order."""
+        """Returns the names of all commands in alphabetical order."""
         base_names = []
         if self._base is not None:
             base_names = self._base.list_commands(ctx)
         return sorted({*base_names, *self._tree.children})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command called `cmd_name`, imported now."""
+        """Imports and returns the command `cmd_name`; None if there is none."""
         if cmd_name in self._tree.children:
             return self._tree.children[cmd_name].command(cmd_name)
         if self._base is not None:
@@ -101,7 +106,7 @@ class EntryPointGroup(click.Group):
         return None
 
     def summary(self, ctx: click.Context, cmd_name: str) -> str:
-        """One line on the command called `cmd_name`, which is imported only where its source does not tell."""
+        """Returns one line of help for a command, read from its source file; imports it only if that fails."""
         node = self._tree.children.get(cmd_name)
         summary = None
         if node is not None and node.entry_point is not None:
@@ -114,14 +119,14 @@ class EntryPointGroup(click.Group):
         return summary
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Writes the list of commands, without importing them."""
+        """Writes the list of commands into the help text, without importing the commands."""
         names = self.list_commands(ctx)
         if names:
             with formatter.section("Commands"):
                 formatter.write_dl([(name, self.summary(ctx, name)) for name in names])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """The commands and options that start with `incomplete`, without importing them."""
+        """Returns the commands and options that start with `incomplete`, without importing the commands."""
         names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
         options = click.Command.shell_complete(self, ctx, incomplete)
         return [*(CompletionItem(name, help=self.summary(ctx, name)) for name in names), *options]
@@ -129,7 +134,10 @@ class EntryPointGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that `args` start with; an unknown one is an error with near names, or with the package that has it."""
+        """Returns the command named by the first argument.
+
+        The error for an unknown command suggests similar names, or the package that contains the command.
+        """
         name = args[0]
         if not name.startswith("-") and name not in (names := self.list_commands(ctx)):
             package = next((distribution for distribution, commands in ELSEWHERE.items() if name in commands), None)

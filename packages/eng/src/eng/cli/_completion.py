@@ -1,4 +1,4 @@
-"""`eng completion`: the script that teaches a shell to complete eng's words."""
+"""The command `eng completion`, which prints a script for tab completion in a shell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`eng env`: what a bug report should say about a machine."""
+"""The command `eng env`, which prints versions and devices for a bug report."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def env(as_json: bool) -> None:
 
 
 def report() -> dict[str, str]:
-    """What is installed and what the machine has; starts no process."""
+    """Returns versions of installed packages and the devices of the machine, as text by name; starts no process."""
     return {
         "python": f"{platform.python_version()} ({sys.implementation.name})",
         "system": platform.platform(),
@@ -39,7 +39,7 @@ def report() -> dict[str, str]:
 
 
 def _cpu_count() -> int:
-    # The cores this process may use; a container often has fewer than its machine.
+    # Count only the cores that this process may use; in a container these are often fewer than the machine has.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

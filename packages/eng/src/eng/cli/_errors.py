@@ -1,4 +1,4 @@
-"""Which errors are the user's to mend, and how they read."""
+"""Decides which errors are shown to the user as a message without a traceback."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from types import TracebackType
 
 import click
 
-# What our packages raise for a mistake in a call, a config or a file.
+# Exceptions by which packages of eng report a mistake in a call, a config or a file.
 _MISTAKES = (ValueError, TypeError, LookupError, RuntimeError, AttributeError)
 _ALWAYS = (OSError, ImportError, SyntaxError)
 _CLOSE = 0.75
-# Options of other programs, and the setting that each of them is here.
+# Options that users know from other programs -> the config key with this meaning in eng.
 _SETTINGS = {
     "--batch-size": "train_dataloader.batch_size",
     "--epochs": "train_cfg.max_epochs",
@@ -28,13 +28,13 @@ _SETTINGS = {
 
 
 def one_message(error: BaseException) -> str | None:
-    """What the user should read instead of a traceback; None for an error that is nobody's mistake but ours."""
+    """Returns the message to show instead of a traceback; None for an error that is probably a defect of eng."""
     if isinstance(error, click.UsageError):
         return _usage(error)
     if isinstance(error, click.ClickException):
         return error.format_message()
     location = getattr(error, "config_place", None)
-    if location is not None:  # raised by the user's own lines, in a Python config
+    if location is not None:  # The code of the user's Python config raised the error.
         return f"{location}: {type(error).__name__}: {_message_of(error)}\n(eng --traceback ... shows where)"
     if isinstance(error, _ALWAYS) or (isinstance(error, _MISTAKES) and _is_ours(error)):
         return f"{_message_of(error)}\n({_hint(error)})"
@@ -44,7 +44,7 @@ def one_message(error: BaseException) -> str | None:
 def _hint(error: BaseException) -> str:
     from ._help import explained_class
 
-    causes = (error, error.__cause__)  # the second where custom_imports of a config could not be imported
+    causes = (error, error.__cause__)  # A failed import in custom_imports is the cause of an error of the config.
     missing = [cause.name or "" for cause in causes if isinstance(cause, ModuleNotFoundError)]
     if any(name.partition(".")[0] == "mmengine" for name in missing):
         return "ENG_COMPAT=1 in front of the command lets eng answer to this name; it needs eng-compat"
@@ -62,7 +62,7 @@ def _usage(error: click.UsageError) -> str:
 
 
 def _no_such_option(error: click.NoSuchOption) -> str:
-    """Names options that differ by a slip, or the setting of the config that an option of other programs stands for."""
+    """Returns the message for an unknown option; it suggests a similar option, or a config key with this meaning."""
     similar_options = difflib.get_close_matches(error.option_name, error.possibilities or (), cutoff=_CLOSE)
     text = f"No such option {error.option_name!r}."
     if error.ctx is None:
@@ -79,18 +79,18 @@ def _no_such_option(error: click.NoSuchOption) -> str:
 def _message_of(error: BaseException) -> str:
     if type(error) is SyntaxError:
         return "".join(traceback.format_exception_only(type(error), error)).strip()
-    # The str() of a KeyError is the repr of the key.
+    # str() of a KeyError would put the message in quotes.
     if type(error) is KeyError and error.args:
         message = str(error.args[0])
     else:
         message = str(error) or type(error).__name__
-    notes: list[str] = getattr(error, "__notes__", [])  # such as the nodes of a config around a failed build
-    # _hint names the page of help.
+    notes: list[str] = getattr(error, "__notes__", [])  # A failed build adds a note with the config mappings around it.
+    # Notes with "eng help" are omitted, because `_hint` names the help page.
     return "\n".join([message, *(note for note in notes if not note.startswith("eng help "))])
 
 
 def _is_ours(error: BaseException) -> bool:
-    """Whether a package of eng defined the error's class, raised it itself, or was building a config."""
+    """Whether a package of eng defines the class of the error, raised it, or was building a config at that time."""
     if any(cls.__module__.startswith("eng.") for cls in type(error).__mro__) or hasattr(error, "build_chain"):
         return True
     return _module_that_raised(error.__traceback__).startswith("eng.")

@@ -1,4 +1,4 @@
-"""`eng help`: the pages of the documentation in the terminal, offline."""
+"""The command `eng help`, which shows pages of the documentation in the terminal, offline."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from pathlib import Path
 import click
 
 _HERE = Path(__file__).parent
-# In a wheel the pages lie beside this file; an editable installation reads those of its checkout.
+# A wheel contains the pages in a folder beside this file; an editable installation uses those of its checkout.
 FOLDERS = (_HERE / "pages", _HERE.parents[4] / "docs")
 TROUBLESHOOTING = "troubleshooting.md"
 _FILLERS = frozenset(
     ("a", "an", "and", "are", "do", "for", "how", "i", "in", "is", "my", "of", "on", "the", "to", "with", "why")
 )
-_LISTS = frozenset(("coverage", "differences", "faq", "glossary", "reference"))  # they mention everything
+# These pages mention nearly every topic, so they get a lower weight in the search.
+_LISTS = frozenset(("coverage", "differences", "faq", "glossary", "reference"))
 _ERROR = re.compile(r"[A-Z]\w*(?:Error|Warning|Interrupted)")
 _ROW = re.compile(r"^\| (?P<names>`[^|]+`) \| (?P<cause>[^|]+) \| (?P<remedy>[^|]+) \|$", re.MULTILINE)
 _LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)\s]+)\)")
@@ -48,10 +49,10 @@ def help_(topic_words: tuple[str, ...], lang: str | None) -> None:
 
 
 def pages_folder() -> Path:
-    """The folder of the pages.
+    """Returns the folder with the pages of the documentation.
 
     Raises:
-        click.ClickException: this installation has none.
+        click.ClickException: the installation contains no pages.
     """
     for folder in FOLDERS:
         if (folder / TROUBLESHOOTING).is_file():
@@ -60,14 +61,14 @@ def pages_folder() -> Path:
 
 
 def topics(folder: Path) -> dict[str, Path]:
-    """Pages by topic, such as ``how-to/early-stopping``."""
+    """Returns the paths of all pages by topic, such as ``how-to/early-stopping``."""
     pages = (page for page in folder.rglob("*.md") if not page.name.endswith(".zh.md"))
     named = {page.relative_to(folder).with_suffix("").as_posix(): page for page in pages}
     return {name: page for name, page in sorted(named.items()) if not name.startswith("api/")}
 
 
 def title_of(page: Path) -> str:
-    """The first heading of a page."""
+    """Returns the first heading of a page; the file name if it has none."""
     match = re.search(r"^# (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     if match is not None:
         return match[1]
@@ -75,11 +76,14 @@ def title_of(page: Path) -> str:
 
 
 def find_page(folder: Path, topic: str) -> Path:
-    """The page whose name or title is the topic, else the page with most mentions; name, title and headings count more.
+    """Finds the page about a topic.
+
+    A page whose name or title equals the topic is preferred. Otherwise the page with the most mentions is returned;
+    mentions in name, title and headings count more.
 
     Args:
-        folder: of the pages.
-        topic: words of the user, in any case.
+        folder: folder with the pages.
+        topic: words of the user, in upper or lower case.
 
     Raises:
         click.UsageError: no page mentions the topic.
@@ -91,7 +95,7 @@ def find_page(folder: Path, topic: str) -> Path:
             return page
     terms = [wanted]
     best = _best_page(pages, terms)
-    if best is None:  # no page has these words in this order
+    if best is None:  # No page contains the complete phrase, so search for its single words.
         terms = [term for term in wanted.split() if term not in _FILLERS]
         best = _best_page(pages, terms)
     if best is None:
@@ -105,7 +109,7 @@ def find_page(folder: Path, topic: str) -> Path:
 
 
 def translated(page: Path, lang: str) -> Path:
-    """The page in Chinese where `lang` is ``"zh"`` and there is one."""
+    """Returns the Chinese version of a page if `lang` is ``"zh"`` and it exists, else the page itself."""
     chinese = page.with_suffix(".zh.md")
     if lang == "zh" and chinese.is_file():
         return chinese
@@ -113,7 +117,7 @@ def translated(page: Path, lang: str) -> Path:
 
 
 def explained_class(error: BaseException) -> str | None:
-    """The name of the error's class, or of the nearest base, that `eng help` explains; None where there is none."""
+    """Returns the name of the error's class, or of its nearest base class, that `eng help` explains, else None."""
     try:
         known = explanations(pages_folder())
     except click.ClickException:
@@ -123,14 +127,14 @@ def explained_class(error: BaseException) -> str | None:
 
 
 def error_help(folder: Path, name: str) -> str:
-    """What happened and what to do, for the class of an error.
+    """Returns the explanation of an error class: what happened and what to do.
 
     Args:
-        folder: of the pages.
-        name: of the class.
+        folder: folder with the pages.
+        name: name of the error class.
 
     Raises:
-        click.UsageError: the pages do not know the class.
+        click.UsageError: the pages do not explain the class.
     """
     known = explanations(folder)
     if name not in known:
@@ -146,13 +150,13 @@ def error_help(folder: Path, name: str) -> str:
 
 
 def explanations(folder: Path) -> dict[str, tuple[str, str]]:
-    """Cause and remedy by error class."""
+    """Returns the cause and the remedy of each error class, from the table of the troubleshooting page."""
     rows = _ROW.finditer((folder / TROUBLESHOOTING).read_text(encoding="utf-8"))
     return {name: (row["cause"], row["remedy"]) for row in rows for name in re.findall(r"`(\w+)`", row["names"])}
 
 
 def terminal_text(markdown: str) -> str:
-    """Markdown without the marks that only a browser shows.
+    """Converts Markdown to text for a terminal: anchors are removed, and links show their target.
 
     Examples:
         >>> terminal_text("See [Data](../dataset.md#folds) and [torch](https://pytorch.org).")
@@ -192,7 +196,7 @@ def _list_of_topics(folder: Path) -> str:
 
 
 def _best_page(pages: dict[str, Path], terms: list[str]) -> Path | None:
-    """The page that mentions most of the terms and, among such pages, mentions them most; None where none does."""
+    """Returns the page that mentions most of the terms, and among several the one with the most mentions, or None."""
 
     def rank(name: str) -> tuple[int, int]:
         weight = 4
@@ -212,7 +216,7 @@ def _score(page: Path, name: str, wanted: str) -> int:
     mention = re.compile(rf"\b{re.escape(wanted)}s?\b")
     headings = _plain("\n".join(re.findall(r"^#+ .*$", text, re.MULTILINE)))
     in_name = bool(mention.search(_plain(f"{name} {title_of(page)}")))
-    opening = _plain(" ".join(text.split("\n\n")[:2]))  # title and first paragraph say what the page is about
+    opening = _plain(" ".join(text.split("\n\n")[:2]))  # Title and first paragraph summarize the page.
     return (
         1000 * in_name
         + 50 * bool(mention.search(opening))

@@ -1,4 +1,4 @@
-"""From the words of a command line to an exit status."""
+"""The entry point of the command `eng`: runs a command line and returns its exit status."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ._version import __version__
 
 OK, FINDINGS, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 GROUP = "eng.commands"
-# A group without a word behind it: click before 8.2 prints the help itself, so that there is nothing to catch.
+# click 8.2 and later raise this exception for a group without a subcommand; earlier versions print the help instead.
 _NO_WORDS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 _ABOUT = """Train, check and inspect deep-learning models from the command line.
 
@@ -28,7 +28,7 @@ exit status: 0 done, 1 something was found, 2 something in your call or files is
 
 
 def front_door() -> click.Group:
-    """The group of all commands that the installed packages offer."""
+    """Returns the click group with the commands of all installed packages."""
     group = EntryPointGroup(CommandTree.of(entry_points(group=GROUP)), name="eng", help=_ABOUT)
     group.params.append(
         click.Option(["--traceback"], is_flag=True, help="Show the traceback of an error. May stand anywhere.")
@@ -40,10 +40,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command.
 
     Args:
-        argv: the words after ``eng``; None takes those of this process.
+        argv: the arguments after ``eng``; None uses those of this process.
 
     Returns:
-        the exit status: 0 done, 1 findings (or an unexpected error), 2 a mistake in the call or the files, 130 Ctrl-C.
+        The exit status: 0 for success, 1 for findings (or an unexpected error), 2 for a mistake in the call or the
+        files, 130 for Ctrl-C.
 
     Raises:
         Exception: an unexpected error, or with ``--traceback`` any error of the command.
@@ -58,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         click.echo("eng: interrupted", err=True)
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of a pipe went away (`eng ... | head`). Python would complain again while closing stdout.
+        # The reader of a pipe has ended (`eng ... | head`). Without this, closing stdout would raise the error again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FINDINGS
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What the front door lends to every command, so that a package needs no other package for it."""
+"""Functions that every command can use without importing another package of eng."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import click
 
 
 class Services:
-    """Found as ``ctx.obj`` in every command.
+    """Functions for commands, available as ``ctx.obj`` in every command.
 
     Examples:
-        A command of any package, with nothing imported but click::
+        A command of any package, which imports only click::
 
             @click.command()
             @click.argument("config")
@@ -30,19 +30,19 @@ class Services:
     def load_config(
         self, path: str | Path, cfg_options: Mapping[str, Any] | Sequence[str] | None = None, *, trust: bool = True
     ) -> Any:
-        """The config in a file, changed by `cfg_options`.
+        """Reads a config file and applies overrides.
 
         Args:
-            path: of a ``.py``, ``.json`` or ``.yaml`` config.
-            cfg_options: dotted keys with values, or words such as ``"optim_wrapper.optimizer.lr=0.1"``, whose values
-                are read as `eng.config.DictAction` reads them.
+            path: path of a ``.py``, ``.json`` or ``.yaml`` config.
+            cfg_options: overrides as values by dotted key, or as strings such as
+                ``"optim_wrapper.optimizer.lr=0.1"``, parsed by `eng.config.DictAction`.
             trust: False reads a Python config without executing it.
 
         Returns:
-            the `eng.config.Config`.
+            The `eng.config.Config`.
 
         Raises:
-            click.UsageError: a word is not of the form KEY=VALUE.
+            click.UsageError: a string is not of the form KEY=VALUE.
         """
         from eng.config import CommandLineOptions, Config
 
@@ -54,15 +54,15 @@ class Services:
         return cfg
 
     def build_model(self, cfg: Any) -> Any:
-        """The model of a config, as a run of it has it: with the ``loss`` and the ``data_preprocessor`` beside ``model``.
+        """Builds the model of a config as a run does: with the keys ``loss`` and ``data_preprocessor`` beside ``model``.
 
-        Without eng-runner, whose runs these keys are for, they are left out.
+        Without eng-runner these two keys are ignored.
 
         Args:
-            cfg: a whole config with the key ``model``, or the mapping of a model itself.
+            cfg: a complete config with the key ``model``, or the config of a model.
 
         Returns:
-            the module, on the CPU.
+            The module, on the CPU.
         """
         from eng.registry import MODELS, DefaultScope
 
@@ -73,10 +73,10 @@ class Services:
 
 
 def parse_cfg_options(settings: Sequence[str]) -> dict[str, Any]:
-    """Settings by dotted key, from words such as ``"a.b=1"``.
+    """Parses strings such as ``"a.b=1"`` to values by dotted key.
 
     Raises:
-        click.UsageError: a word is not of the form KEY=VALUE, or its value cannot be read.
+        click.UsageError: a string is not of the form KEY=VALUE, or its value cannot be parsed.
 
     Examples:
         >>> parse_cfg_options(["model.depth=50", "names=[a,b]"])

@@ -1,4 +1,4 @@
-"""What a command is for, read from its source: importing all of them would bring torch in to print a help text."""
+"""Reads the summary of a command from its source file. Importing all commands for the help text would import torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def summary_of(entry_point: EntryPoint) -> str | None:
-    """The first line of the docstring behind `entry_point`, without importing anything; None where it cannot be read."""
+    """Returns the first paragraph of the docstring of an entry point's function, without importing it, or None."""
     file = source_of(entry_point.module)
     if file is None:
         return None
@@ -24,14 +24,14 @@ def summary_of(entry_point: EntryPoint) -> str | None:
 
 
 def source_of(module: str) -> Path | None:
-    """The file of `module`. Unlike `importlib.util.find_spec`, it does not import the packages above it."""
-    spec, places = None, None
+    """Returns the source file of a module without importing its parent packages, as `importlib.util.find_spec` would."""
+    spec, search_folders = None, None
     parts = module.split(".")
     for count in range(1, len(parts) + 1):
-        spec = PathFinder.find_spec(".".join(parts[:count]), places)
+        spec = PathFinder.find_spec(".".join(parts[:count]), search_folders)
         if spec is None:
             return None
-        places = list(spec.submodule_search_locations or ())
+        search_folders = list(spec.submodule_search_locations or ())
     if spec is not None and spec.origin and spec.has_location:
         return Path(spec.origin)
     return None

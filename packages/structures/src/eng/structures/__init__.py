@@ -1,4 +1,4 @@
-"""Data elements: what a dataset, a model and a metric hand to one another."""
+"""Data elements: containers for annotations and predictions that dataset, model and metric exchange."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One element out of the samples of a batch."""
+"""Combines the data elements of several samples to one batch."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ _E = TypeVar("_E", bound=BaseDataElement)
 
 
 def stack(samples: Sequence[_E]) -> _E:
-    """Several samples as one element, every field with a new first dimension for the samples.
+    """Stacks several data elements to one, whose fields have a new first dimension for the samples.
 
-    Tensors and arrays are stacked, nested elements too; anything else becomes a list. Meta information that is the same
-    for all samples is kept, other becomes a list. Checks of the class are for single samples and do not apply: a
-    stacked `PixelData` has four dimensions.
+    Tensors and arrays are stacked, also in nested elements; other values become lists. Meta information that is equal in
+    all samples is kept, other meta information becomes a list. The checks of the class for single samples are not
+    applied: the maps of a stacked `PixelData` have four dimensions.
 
     Args:
-        samples: elements of one class with the same fields, whose tensors have the same shapes; at least one.
+        samples: at least one element; all of the same class, with the same fields and tensors of the same shapes.
 
     Raises:
-        FieldTypeError: classes differ.
-        FieldValueError: there is no sample, fields differ, or tensors have different shapes; names the field.
+        FieldTypeError: the elements have different classes.
+        FieldValueError: there is no sample, fields differ, or tensors have different shapes; the message names the
+            field.
 
     Example:
         >>> import torch
@@ -49,7 +50,7 @@ def stack(samples: Sequence[_E]) -> _E:
                 f"and samples[{position}] is {type(sample).__name__}"
             )
     data = {name: _stacked(values, name) for name, values in _columns(samples, "_data_fields").items()}
-    batch = first._with_data(data)  # noqa: SLF001 # of the same package
+    batch = first._with_data(data)  # noqa: SLF001  # a method of the same package
     for name in list(batch.metainfo_keys()):
         delattr(batch, name)
     batch.set_metainfo({name: _common(values) for name, values in _columns(samples, "_metainfo_fields").items()})
@@ -57,10 +58,10 @@ def stack(samples: Sequence[_E]) -> _E:
 
 
 def collate(samples: Sequence[Any]) -> Any:
-    """A batch for a DataLoader (``collate_fn=collate``): as torch's ``default_collate``, with elements stacked.
+    """Combines samples to a batch like torch's ``default_collate``, and stacks data elements; use as ``collate_fn``.
 
     Args:
-        samples: what the dataset gave; elements may be alone or in dictionaries, tuples and lists.
+        samples: the samples of the dataset: data elements, or dictionaries, tuples and lists that contain them.
 
     Example:
         >>> import torch

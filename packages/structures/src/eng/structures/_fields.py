@@ -1,4 +1,4 @@
-"""Names of fields in the order of their insertion, and fields that are declared with their type."""
+"""Helpers for the fields of data elements: ordered sets of names, and `Field`, which declares a field with its type."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any, Generic, Protocol, TypeVar, overload
 _T = TypeVar("_T")
 
 
-class TakesFields(Protocol):
-    """A data element, as its fields see it."""
+class HasFields(Protocol):
+    """The method of a data element that `Field` calls."""
 
     def set_field(self, value: Any, name: str, dtype: type | tuple[type, ...] | None = None) -> None:
-        """Sets one field and checks its type."""
+        """Checks the type of a value and stores it in a field."""
 
 
 class FieldNames(dict[str, None]):
-    """A set that keeps the order of insertion.
+    """A set of names that keeps the order of insertion.
 
-    A dictionary without values, because libraries copy and test these names for every row they take, and nothing that
-    Python itself offers is as quick and ordered.
+    It is a dictionary whose values are None: indexing an element copies these names for every row, and no other ordered
+    container of Python is as fast.
 
     Example:
         >>> names = FieldNames.fromkeys(['b', 'a'])
@@ -28,30 +28,30 @@ class FieldNames(dict[str, None]):
     """
 
     def add(self, name: str) -> None:
-        """Appends a name; one that is there keeps its place."""
+        """Appends a name; a name that is already in the set keeps its position."""
         self[name] = None
 
     def discard(self, name: str) -> None:
-        """Removes a name, if it is there."""
+        """Removes a name if it is in the set."""
         self.pop(name, None)
 
     def remove(self, name: str) -> None:
         """Removes a name.
 
         Raises:
-            KeyError: it is not there.
+            KeyError: the name is not in the set.
         """
         del self[name]
 
 
 class Field(Generic[_T]):
-    """A data field of a sample class, declared with its type.
+    """Declares a data field of a sample class with its type.
 
-    It does what a property with getter, setter and deleter around `set_field` does, in one line, and tells editors and
-    type checkers the type.
+    It replaces a property with getter, setter and deleter around `set_field`, and lets editors and type checkers know
+    the type of the field.
 
     Args:
-        dtype: class, or classes, that a value must have.
+        dtype: class or classes of the allowed values.
 
     Example:
         >>> from eng.structures import BaseDataElement, InstanceData
@@ -76,40 +76,40 @@ class Field(Generic[_T]):
     def __get__(self, instance: None, owner: type) -> Field[_T]: ...
 
     @overload
-    def __get__(self, instance: TakesFields, owner: type) -> _T: ...
+    def __get__(self, instance: HasFields, owner: type) -> _T: ...
 
-    def __get__(self, instance: TakesFields | None, owner: type) -> Field[_T] | _T:
+    def __get__(self, instance: HasFields | None, owner: type) -> Field[_T] | _T:
         if instance is None:
             return self
         value: _T = getattr(instance, f"_{self.name}")
         return value
 
-    def __set__(self, instance: TakesFields, value: _T) -> None:
+    def __set__(self, instance: HasFields, value: _T) -> None:
         instance.set_field(value, f"_{self.name}", dtype=self.dtype)
 
-    def __delete__(self, instance: TakesFields) -> None:
+    def __delete__(self, instance: HasFields) -> None:
         delattr(instance, f"_{self.name}")
 
 
 def is_property(owner: type, name: str) -> bool:
-    """Whether instances of `owner` reach `name` through a property or a `Field`."""
+    """Whether the class `owner` defines `name` as a property or a `Field`."""
     return isinstance(getattr(owner, name, None), (property, Field))
 
 
 def is_dunder(name: str) -> bool:
-    """Whether a name belongs to Python itself, as ``__dict__`` does."""
+    """Whether a name starts and ends with two underscores, such as ``__dict__``."""
     return name.startswith("__") and name.endswith("__")
 
 
 def public_name(owner: type, name: str) -> str:
-    """The name under which users know a field: ``_boxes`` is ``boxes`` where a property of that name wraps it."""
+    """Returns the public name of a field: ``boxes`` for ``_boxes`` if the class has a property ``boxes``."""
     if name[0] == "_" and is_property(owner, name[1:]):
         return name[1:]
     return name
 
 
 def dtype_name(dtype: Any) -> str:
-    """A class, or several, as an error message shows it."""
+    """Formats a class, or several classes joined by "or", for error messages."""
     if isinstance(dtype, tuple):
         return " or ".join(dtype_name(item) for item in dtype)
     return str(dtype.__name__)

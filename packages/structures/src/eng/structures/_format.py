@@ -1,4 +1,4 @@
-"""How a data element looks when it is printed."""
+"""Formats a data element for printing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _INDENT = " " * 4
 def format_element(
     name: str, address: int, metainfo: Iterable[tuple[str, Any]], data: Iterable[tuple[str, Any]]
 ) -> str:
-    """The text of an element: its kind, its two sections, and where it is."""
+    """Returns the text of a data element: class name, meta information, data fields and memory address."""
     body = ["META INFORMATION", *_lines(metainfo), "", "DATA FIELDS", *_lines(data)]
     return "\n".join([f"<{name}(", "", *(_indented(text) for text in body), f") at {address:#x}>"])
 

@@ -1,6 +1,6 @@
-"""Data elements as nodes of torch's trees, so that ``vmap``, ``torch.compile`` and ``tree_map`` see their tensors.
+"""Registers data elements as pytree nodes of torch, so that ``vmap``, ``torch.compile`` and ``tree_map`` see tensors.
 
-torch offers no public name for this registration; this is the only module of the package that uses a private one.
+torch has no public name for the registration; this is the only module of the package that uses a private one.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from eng.structures._fields import FieldNames
 
 
 class Layout:
-    """What an element is beside its data: two layouts are equal where class and fields are, whatever the image.
+    """The structure of a data element without its data (the context of a pytree node).
+
+    Two layouts are equal if their classes and field names are equal.
 
     Args:
         cls: class of the element.
-        fields: names of its data.
-        metainfo: its meta information, carried but not compared: samples of a batch differ in it.
+        fields: names of its data fields.
+        metainfo: its meta information; it is not compared, because the samples of a batch differ in it.
     """
 
     def __init__(self, cls: type[Any], fields: tuple[str, ...], metainfo: dict[str, Any]) -> None:
@@ -36,12 +38,12 @@ class Layout:
 
 
 def register(cls: type[Any]) -> None:
-    """Makes elements of a class nodes of torch's trees; their data are the children."""
+    """Registers a class of data elements as a pytree node, whose children are the data fields."""
     torch_tree.register_pytree_node(cls, flatten, unflatten, flatten_with_keys_fn=_flatten_with_keys)
 
 
 def flatten(element: Any) -> tuple[list[Any], Layout]:
-    """Data of an element, and what is needed to put it together again."""
+    """Returns the values of an element's data fields, and the layout from which `unflatten` restores the element."""
     attributes = element.__dict__
     fields = tuple(name for name in attributes["_data_fields"] if name in attributes)
     metainfo = {name: attributes[name] for name in attributes["_metainfo_fields"]}
@@ -49,9 +51,9 @@ def flatten(element: Any) -> tuple[list[Any], Layout]:
 
 
 def unflatten(values: Iterable[Any], layout: Layout) -> Any:
-    """The element again, around other values.
+    """Creates an element from a layout and new values of its data fields.
 
-    Lengths and shapes are not checked: under ``vmap`` a field has a dimension less, and a tree may hold placeholders.
+    Lengths and shapes are not checked, because under ``vmap`` a field lacks a dimension, and values may be placeholders.
     """
     element = object.__new__(layout.cls)
     attributes = element.__dict__

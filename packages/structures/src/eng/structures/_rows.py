@@ -1,4 +1,4 @@
-"""Taking rows out of a field, and joining the rows of several."""
+"""Selects rows of the fields of an `InstanceData`, and concatenates the rows of several elements."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from torch import Tensor
 from eng.structures._values import SupportsCat
 from eng.structures.errors import FieldTypeError, FieldValueError
 
-Taker = Callable[[Any, str], Any]
+RowSelector = Callable[[Any, str], Any]
 
 _NUMBERS = frozenset({torch.int64, torch.int32, torch.int16, torch.int8})
 _ALLOWED = "a name, a number, a slice, or a list, tensor or array of numbers or truth values"
 
 
-def row_taker(item: Any, length: int) -> Taker:
-    """A function that takes the rows `item` out of a field's value.
+def make_row_selector(item: Any, length: int) -> RowSelector:
+    """Returns a function that selects the rows `item` of a field, given the value and the name of the field.
 
     Args:
-        item: number, or list, tensor or array of numbers or truth values.
+        item: an integer, or a list, tensor or array of integers or booleans.
         length: number of rows.
 
     Raises:
-        IndexError: a number is outside the rows.
-        FieldValueError: the index has more than one dimension, or truth values are not one per row.
-        FieldTypeError: `item` is none of these.
+        IndexError: a row number is out of range.
+        FieldValueError: the index has more than one dimension, or the number of booleans differs from that of rows.
+        FieldTypeError: `item` has another type.
     """
     if isinstance(item, Tensor):
         return _by_tensor(item, length)
     if isinstance(item, (int, np.integer)) and not isinstance(item, bool):
-        return _by_slice(_slice_of(int(item), length))
+        return _by_slice(_slice_of(int(item), length))  # A slice keeps the dimension of a single row.
     if isinstance(item, (list, np.ndarray)):
         return _by_tensor(_as_tensor(item), length)
     raise FieldTypeError(f"rows are taken by {_ALLOWED}, but got {type(item).__name__}")
 
 
-def joined(values: list[Any], name: str) -> Any:
-    """The rows of several values of a field in one.
+def join_rows(values: list[Any], name: str) -> Any:
+    """Concatenates the values that a field has in several elements.
 
     Raises:
-        FieldValueError: values are of different classes, of shapes that do not fit, or of a class that cannot be joined.
+        FieldValueError: the values have different classes or incompatible shapes, or their class has no method `cat`.
     """
     first = values[0]
     try:
@@ -88,14 +88,14 @@ def _as_tensor(item: list[Any] | np.ndarray[Any, Any]) -> Tensor:
         raise FieldTypeError(f"rows are taken by {_ALLOWED}, but got {item!r:.80}") from error
 
 
-def _by_slice(rows: slice) -> Taker:
+def _by_slice(rows: slice) -> RowSelector:
     def take(value: Any, name: str) -> Any:
         return value[rows]
 
     return take
 
 
-def _by_tensor(item: Tensor, length: int) -> Taker:
+def _by_tensor(item: Tensor, length: int) -> RowSelector:
     if item.dim() != 1:
         raise FieldValueError(
             f"rows are taken along the first dimension: the index should be of shape (n,), but got {tuple(item.shape)}"
@@ -103,7 +103,7 @@ def _by_tensor(item: Tensor, length: int) -> Taker:
     if item.dtype is torch.bool:
         if item.shape[0] != length:
             raise FieldValueError(f"there should be one truth value per row, but got {item.shape[0]} for {length} rows")
-        item = item.nonzero().view(-1)  # once for all fields
+        item = item.nonzero().view(-1)  # Booleans are converted to row numbers once, not for every field.
     elif item.dtype not in _NUMBERS:
         raise FieldTypeError(f"rows are taken by {_ALLOWED}, but got a tensor of {item.dtype}")
     elif item.numel():
@@ -121,7 +121,11 @@ def _in_range(item: Tensor, length: int) -> Tensor:
 
 
 class _RowsByNumber:
-    """Takes the rows `numbers`, (n,) int64 and not negative, and converts them at most once for each kind of field."""
+    """Selects the rows with given numbers; the numbers are converted only once for each type of field.
+
+    Args:
+        numbers: (n,) int64, not negative.
+    """
 
     def __init__(self, numbers: Tensor) -> None:
         self.numbers = numbers
@@ -132,7 +136,7 @@ class _RowsByNumber:
     def __call__(self, value: Any, name: str) -> Any:
         if type(value) is Tensor:
             return value.index_select(0, self.on(value.device))
-        if isinstance(value, Tensor):  # a subclass may give [] a meaning of its own
+        if isinstance(value, Tensor):  # A subclass of Tensor may override indexing, which index_select would bypass.
             return value[self.on(value.device)]
         if isinstance(value, np.ndarray):
             return value[self.array]

@@ -1,4 +1,4 @@
-"""The base of what a dataset, a model and a metric hand to one another."""
+"""`BaseDataElement`, the base class of all data elements."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _RESERVED = frozenset({"_metainfo_fields", "_data_fields"})
 
 
 class BaseDataElement:
-    """Named data, such as boxes and masks, apart from information about them, such as the shape of their image.
+    """Container with data fields, such as boxes and masks, and meta information, such as the shape of the image.
 
-    Both are attributes. Data changes by assignment, meta information by `set_metainfo` only; a name is never in both.
-    Methods that end in nothing (`keys`, `items`, ...) speak of data, ``metainfo_*`` of meta information, ``all_*`` of
-    both, in the order of insertion.
+    Both are attributes of the object. Data fields are set by assignment, meta information only by `set_metainfo`; a name
+    cannot be used for both. The methods `keys`, `values` and `items` return data fields, ``metainfo_*`` meta
+    information, and ``all_*`` both, in the order of insertion.
 
     Args:
         metainfo: meta information; it is copied.
-        **kwargs: data.
+        **kwargs: data fields.
 
     Raises:
-        FieldNameError: a name is in both.
+        FieldNameError: a name is used for data and meta information.
 
     Example:
         >>> import torch
@@ -61,26 +61,24 @@ class BaseDataElement:
         super().__init_subclass__(**kwargs)
         register(cls)
 
-    # ---- fields ---------------------------------------------------------------------------------------------------
-
     def set_metainfo(self, metainfo: dict[str, Any]) -> None:
-        """Adds or overwrites meta information with copies of the given values.
+        """Sets meta information to copies of the given values; other meta information is kept.
 
         Raises:
-            FieldTypeError: `metainfo` is no dictionary.
-            FieldNameError: a name belongs to data.
+            FieldTypeError: `metainfo` is not a dictionary.
+            FieldNameError: a name is already used for data.
         """
         if not isinstance(metainfo, dict):
             raise FieldTypeError(f"set_metainfo() takes a dict, got {type(metainfo).__name__}")
         for name, value in metainfo.items():
-            self.set_field(_values.copied(value), name, field_type="metainfo")
+            self.set_field(_values.copy_value(value), name, field_type="metainfo")
 
     def set_data(self, data: dict[str, Any]) -> None:
-        """Adds or overwrites data, as assignments would.
+        """Sets data fields, as assignments do; other data fields are kept.
 
         Raises:
-            FieldTypeError: `data` is no dictionary.
-            FieldNameError: a name belongs to meta information.
+            FieldTypeError: `data` is not a dictionary.
+            FieldNameError: a name is already used for meta information.
         """
         if not isinstance(data, dict):
             raise FieldTypeError(f"set_data() takes a dict, got {type(data).__name__}")
@@ -88,11 +86,11 @@ class BaseDataElement:
             setattr(self, name, value)
 
     def update(self, instance: BaseDataElement) -> None:
-        """Adds or overwrites data and meta information with those of another element.
+        """Sets data fields and meta information to those of another element; others are kept.
 
         Raises:
-            FieldTypeError: `instance` is no data element.
-            FieldNameError: a name is data in one and meta information in the other.
+            FieldTypeError: `instance` is not a data element.
+            FieldNameError: a name is used for data in one element and for meta information in the other.
         """
         if not isinstance(instance, BaseDataElement):
             raise FieldTypeError(f"update() takes a BaseDataElement, got {type(instance).__name__}")
@@ -106,18 +104,18 @@ class BaseDataElement:
         dtype: type | tuple[type, ...] | None = None,
         field_type: str = "data",
     ) -> None:
-        """Sets one field and checks its type; for the property setters of sample classes (see also `Field`).
+        """Checks the type of a value and sets a field; property setters of sample classes call it (see also `Field`).
 
         Args:
-            value: what to set.
-            name: the field; with a leading underscore where a property of the plain name reads it.
-            dtype: class or classes that `value` must have; None takes anything.
+            value: the new value.
+            name: name of the field; with a leading underscore if a property of the plain name reads it.
+            dtype: class or classes of allowed values; None allows any value.
             field_type: ``'data'`` or ``'metainfo'``.
 
         Raises:
-            FieldTypeError: `value` is of another type.
-            FieldNameError: `name` is of the other kind already.
-            FieldValueError: there is no such `field_type`.
+            FieldTypeError: `value` has another type.
+            FieldNameError: the name is already used for the other field type.
+            FieldValueError: `field_type` has another value.
         """
         if dtype is not None and not isinstance(value, dtype):
             shown = public_name(type(self), name)
@@ -140,11 +138,11 @@ class BaseDataElement:
             raise FieldNameError(
                 f"{name!r} is meta information already, so it cannot be data too; change it with set_metainfo"
             )
-        attributes[name] = self._accepted(name, value)
+        attributes[name] = self._check_value(name, value)
         attributes["_data_fields"][name] = None
 
-    def _accepted(self, name: str, value: Any) -> Any:
-        """The value that a data field gets; subclasses check it here."""
+    def _check_value(self, name: str, value: Any) -> Any:
+        """Returns the value to store in a data field; subclasses override it to check or convert the value."""
         return value
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -157,7 +155,9 @@ class BaseDataElement:
         owner = type(self)
         if name in _RESERVED:
             raise FieldNameError(f"{name!r} holds the names of the fields and cannot be set or deleted")
-        if is_dunder(name):  # Python's own: pickle reducers of libraries assign `__dict__`, typing `__orig_class__`
+        # Attributes of Python are stored normally. Some libraries restore pickles by assigning `__dict__`, and the
+        # module typing sets `__orig_class__`.
+        if is_dunder(name):
             object.__setattr__(self, name, value)
             if name == "__dict__":
                 self._order_names()
@@ -173,7 +173,7 @@ class BaseDataElement:
             self.set_field(value, name)
 
     def _order_names(self) -> None:
-        """Makes the names of the fields `FieldNames` again: pickles of the reference hold plain sets."""
+        """Converts the sets of field names to `FieldNames`, because pickles written by MMEngine contain plain sets."""
         attributes = self.__dict__
         for name in _RESERVED:
             attributes[name] = FieldNames.fromkeys(attributes.get(name, ()))
@@ -188,71 +188,71 @@ class BaseDataElement:
         self._data_fields.discard(name)
         self._metainfo_fields.discard(name)
 
-    if not TYPE_CHECKING:  # a checker that sees this takes every attribute for granted, and completes none
+    # Hidden from type checkers: with `__getattr__` they would accept every attribute and offer no completion.
+    if not TYPE_CHECKING:
 
         def __getattr__(self, name):
-            if name.startswith("__") or name in _RESERVED:  # asked by copy and pickle before there are fields
+            # copy and pickle look up such names before the sets of field names exist.
+            if name.startswith("__") or name in _RESERVED:
                 raise AttributeError(name)
             raise MissingFieldError(name, type(self).__name__, type(self).all_keys(self))
 
-    # ---- mapping --------------------------------------------------------------------------------------------------
-
     def keys(self) -> list[str]:
-        """Names of data; a private field that a property wraps has the property's name."""
+        """Returns the names of the data fields; a field ``_boxes`` with a property ``boxes`` is called ``boxes``."""
         owner = type(self)
         return [public_name(owner, name) for name in self._data_fields]
 
     def values(self) -> list[Any]:
-        """Values of data."""
+        """Returns the values of the data fields."""
         return [getattr(self, name) for name in type(self).keys(self)]
 
     def items(self) -> Iterator[tuple[str, Any]]:
-        """Names and values of data."""
+        """Yields the names and values of the data fields."""
         for name in type(self).keys(self):
             yield name, getattr(self, name)
 
     def metainfo_keys(self) -> list[str]:
-        """Names of meta information."""
+        """Returns the names of the meta information."""
         owner = type(self)
         return [public_name(owner, name) for name in self._metainfo_fields]
 
     def metainfo_values(self) -> list[Any]:
-        """Values of meta information."""
+        """Returns the values of the meta information."""
         return [getattr(self, name) for name in type(self).metainfo_keys(self)]
 
     def metainfo_items(self) -> Iterator[tuple[str, Any]]:
-        """Names and values of meta information."""
+        """Yields the names and values of the meta information."""
         for name in type(self).metainfo_keys(self):
             yield name, getattr(self, name)
 
     def all_keys(self) -> list[str]:
-        """Names of meta information, then of data."""
+        """Returns the names of the meta information, followed by those of the data fields."""
         return type(self).metainfo_keys(self) + type(self).keys(self)
 
     def all_values(self) -> list[Any]:
-        """Values of meta information, then of data."""
+        """Returns the values of the meta information, followed by those of the data fields."""
         return type(self).metainfo_values(self) + type(self).values(self)
 
     def all_items(self) -> Iterator[tuple[str, Any]]:
-        """Names and values of meta information, then of data."""
+        """Yields the names and values of the meta information, followed by those of the data fields."""
         yield from type(self).metainfo_items(self)
         yield from type(self).items(self)
 
     @property
     def metainfo(self) -> dict[str, Any]:
-        """Meta information as a new dictionary."""
+        """The meta information as a new dictionary."""
         return dict(type(self).metainfo_items(self))
 
     def get(self, key: str, default: Any = None) -> Any:
-        """The attribute called `key`, as `getattr` does: a field, a property or a method; `default` where there is none."""
+        """Returns the attribute `key` (a field, property or method), or `default` if there is none."""
         return getattr(self, key, default)
 
     def pop(self, *args: Any) -> Any:
-        """Removes a field and gives its value: ``pop(name)`` or ``pop(name, default)``.
+        """Removes a field and returns its value: ``pop(name)`` or ``pop(name, default)``.
 
         Raises:
-            MissingFieldError: there is no such field, and no default was given.
-            FieldTypeError: there is no or more than one default.
+            MissingFieldError: there is no such field, and no default was passed.
+            FieldTypeError: no argument or more than two arguments were passed.
         """
         if not 1 <= len(args) <= 2:
             raise FieldTypeError(f"pop takes a name and a default, but got {len(args)} arguments")
@@ -272,14 +272,12 @@ class BaseDataElement:
         private = f"_{item}"
         return (private in fields or private in infos) and is_property(type(self), str(item))
 
-    # ---- copies ---------------------------------------------------------------------------------------------------
-
     def new(self, *, metainfo: dict[str, Any] | None = None, **kwargs: Any) -> Self:
-        """A new element of the same class.
+        """Creates a new element of the same class.
 
         Args:
-            metainfo: its meta information; None takes a copy of this element's.
-            **kwargs: its data; nothing takes this element's, which both then share.
+            metainfo: meta information of the new element; None copies that of this element.
+            **kwargs: data fields of the new element; without any, those of this element are shared, not copied.
         """
         element = type(self)()
         element.set_metainfo(self.metainfo if metainfo is None else metainfo)
@@ -287,47 +285,49 @@ class BaseDataElement:
         return element
 
     def clone(self) -> Self:
-        """A deep copy; gradients flow through it to the original, as with ``Tensor.clone``."""
-        return self._with(_values.copied)
+        """Returns a deep copy; tensors are cloned, so that gradients flow back to the original."""
+        return self._with(_values.copy_value)
 
-    def _takes_plainly(self, data: dict[str, Any]) -> bool:
-        """Whether storing `data` needs nothing but its check: no property, no name that is taken."""
+    def _can_store_directly(self, data: dict[str, Any]) -> bool:
+        """Whether data fields can be stored without `__setattr__`: no name is a property, a method or already used."""
         owner = type(self)
         if owner.__setattr__ is not BaseDataElement.__setattr__ or not self.__dict__.keys().isdisjoint(data):
             return False
-        for name in data:  # noqa: SIM110 # on the way of every construction, where a generator costs half as much again
+        for name in data:  # noqa: SIM110  # a loop: every construction runs it, and `any` takes 1.5 times as long
             if getattr(owner, name, None) is not None:
                 return False
         return True
 
     def _with(self, change: Callable[[Any], Any]) -> Self:
-        """This element with every value of data changed, in a way that keeps the lengths and shapes."""
+        """Returns a copy with a function applied to every data field; lengths and shapes must stay the same."""
         attributes = self.__dict__
         element = self._with_data({name: change(attributes[name]) for name in self._data_fields if name in attributes})
-        for name in (
-            self._data_fields.keys() - attributes.keys()
-        ):  # properties that keep their value in a place of their own
+        # A property of a subclass may store its value elsewhere, so set it through the property.
+        for name in self._data_fields.keys() - attributes.keys():
             setattr(element, name, change(getattr(self, name)))
         return element
 
     def _with_data(self, data: dict[str, Any]) -> Self:
-        """An element of the same class with a copy of the meta information, and some of the fields with other values."""
+        """Returns an element of the same class with a copy of the meta information and the given data fields.
+
+        Args:
+            data: values of all data fields of this element, or of some of them.
+        """
         element = object.__new__(type(self))
-        attributes, now = self.__dict__, element.__dict__
+        attributes, new_attributes = self.__dict__, element.__dict__
         fields, infos = attributes["_data_fields"], attributes["_metainfo_fields"]
-        # Copying names is several times quicker than collecting them anew.
+        # Copying a set of names is several times faster than creating it from the keys of `data`.
         if len(fields) == len(data):
-            now["_data_fields"] = FieldNames(fields)
+            new_attributes["_data_fields"] = FieldNames(fields)
         else:
-            now["_data_fields"] = FieldNames.fromkeys(data)
+            new_attributes["_data_fields"] = FieldNames.fromkeys(data)
         if infos:
-            now["_metainfo_fields"] = FieldNames(infos)
-        else:
-            now["_metainfo_fields"] = FieldNames()
-        if infos:
+            new_attributes["_metainfo_fields"] = FieldNames(infos)
             for name in infos:
-                now[name] = _values.copied(attributes[name])
-        now.update(data)
+                new_attributes[name] = _values.copy_value(attributes[name])
+        else:
+            new_attributes["_metainfo_fields"] = FieldNames()
+        new_attributes.update(data)
         return element
 
     def __copy__(self) -> Self:
@@ -337,57 +337,55 @@ class BaseDataElement:
         self.__dict__.update(state)
         self._order_names()
 
-    # ---- like a tensor --------------------------------------------------------------------------------------------
-
     def to(self, *args: Any, **kwargs: Any) -> Self:
-        """A new element with tensors converted; arguments as for ``Tensor.to``.
+        """Returns a new element with converted tensors; the arguments are those of ``Tensor.to``.
 
-        This and the methods below change tensors, nested elements, and other objects that have the method; in lists,
-        tuples and dictionaries too. Meta information and anything else stays as it is.
+        Like `cpu`, `detach` and the other tensor methods, it converts tensors, nested elements and other objects that
+        have the method, also in lists, tuples and dictionaries. Meta information and other values are not changed.
         """
-        return self._with(lambda field: _values.mapped(field, lambda value: value.to(*args, **kwargs), "to"))
+        return self._with(lambda field: _values.map_tensors(field, lambda value: value.to(*args, **kwargs), "to"))
 
     def cpu(self) -> Self:
-        """A new element with tensors on the CPU."""
-        return self._called("cpu")
+        """Returns a new element with all tensors on the CPU."""
+        return self._call_on_tensors("cpu")
 
     def cuda(self) -> Self:
-        """A new element with tensors on the current CUDA device."""
-        return self._called("cuda")
+        """Returns a new element with all tensors on the current CUDA device."""
+        return self._call_on_tensors("cuda")
 
     def npu(self) -> Self:
-        """A new element with tensors on the current Ascend NPU."""
-        return self._called("npu")
+        """Returns a new element with all tensors on the current Ascend NPU."""
+        return self._call_on_tensors("npu")
 
     def mlu(self) -> Self:
-        """A new element with tensors on the current Cambricon MLU."""
-        return self._called("mlu")
+        """Returns a new element with all tensors on the current Cambricon MLU."""
+        return self._call_on_tensors("mlu")
 
     def musa(self) -> Self:
-        """A new element with tensors on the current Moore Threads GPU."""
-        return self._called("musa")
+        """Returns a new element with all tensors on the current Moore Threads GPU."""
+        return self._call_on_tensors("musa")
 
     def detach(self) -> Self:
-        """A new element with tensors that require no gradient."""
-        return self._called("detach")
+        """Returns a new element whose tensors are detached from the autograd graph."""
+        return self._call_on_tensors("detach")
 
     def pin_memory(self) -> Self:
-        """A new element with tensors in page-locked memory; a DataLoader calls it."""
-        return self._called("pin_memory")
+        """Returns a new element with all tensors in page-locked memory; a DataLoader calls it."""
+        return self._call_on_tensors("pin_memory")
 
-    def _called(self, method: str) -> Self:
-        return self._with(lambda field: _values.mapped(field, lambda value: getattr(value, method)(), method))
+    def _call_on_tensors(self, method: str) -> Self:
+        return self._with(lambda field: _values.map_tensors(field, lambda value: getattr(value, method)(), method))
 
     def numpy(self) -> Self:
-        """A new element with numpy arrays instead of tensors."""
-        return self._with(lambda field: _values.mapped(field, _to_numpy, None))
+        """Returns a new element with numpy arrays instead of tensors."""
+        return self._with(lambda field: _values.map_tensors(field, _to_numpy, None))
 
     def to_tensor(self) -> Self:
-        """A new element with tensors instead of numpy arrays, sharing their memory."""
+        """Returns a new element with tensors instead of numpy arrays, which share their memory."""
         return self._with(_to_tensor)
 
     def to_dict(self) -> dict[str, Any]:
-        """Meta information and data in one new dictionary, nested elements as dictionaries."""
+        """Returns meta information and data fields in one new dictionary; nested elements become dictionaries."""
         return {
             name: value.to_dict() if isinstance(value, BaseDataElement) else value
             for name, value in type(self).all_items(self)

@@ -1,9 +1,8 @@
-"""What is wrong with a data element, with the facts as attributes.
+"""The exceptions of this package; their data are attributes.
 
-Each class derives from the built-in one that fits. Where the reference asserts, it derives from AssertionError as well,
-so that code written for the reference still catches it.
-
-The first argument alone is the whole message: pickle, copy and torch's loader workers rebuild an error from its text.
+Each class derives from a matching builtin exception. If MMEngine raises AssertionError in this case, the class derives
+from it as well, so that existing code still catches the exception. Every exception can be created from its message
+alone, as pickle, copy and torch's dataloader workers do.
 """
 
 from __future__ import annotations
@@ -15,18 +14,18 @@ __all__ = ["FieldNameError", "FieldTypeError", "FieldValueError", "LengthError",
 
 
 class StructureError(Exception):
-    """Base of every error of `eng.structures`."""
+    """Base class of all exceptions of `eng.structures`."""
 
 
 class FieldNameError(StructureError, AttributeError):
-    """A name that cannot be a field: taken by the other kind of field, by a method, or reserved."""
+    """A name cannot be used for a field: it is reserved, or already used for meta information or data, respectively."""
 
 
 class MissingFieldError(StructureError, AttributeError, KeyError):
-    """No field has this name.
+    """A data element has no field with this name.
 
     Attributes:
-        field: the name.
+        field: name of the missing field.
     """
 
     def __init__(self, field: str, owner: str | None = None, known: Iterable[str] = ()) -> None:
@@ -34,7 +33,7 @@ class MissingFieldError(StructureError, AttributeError, KeyError):
         super().__init__(field if owner is None else _no_field(field, owner, list(known)))
 
     def __str__(self) -> str:
-        return str(self.args[0])  # KeyError shows the repr of its argument
+        return str(self.args[0])  # `KeyError.__str__` would put the message in quotes.
 
 
 def _no_field(field: str, owner: str, names: list[str]) -> str:
@@ -47,19 +46,19 @@ def _no_field(field: str, owner: str, names: list[str]) -> str:
 
 
 class FieldTypeError(StructureError, TypeError, AssertionError):
-    """A field, or an argument, is of a type it cannot have."""
+    """A field or an argument has the wrong type."""
 
 
 class FieldValueError(StructureError, ValueError, AssertionError):
-    """A field's shape or an argument's value does not fit."""
+    """A field has the wrong shape, or an argument has an invalid value."""
 
 
 class LengthError(FieldValueError):
-    """A field is longer or shorter than the others.
+    """A field of an `InstanceData` has another length than the existing fields.
 
     Attributes:
-        length: of the new value.
-        expected: of the fields that are there.
+        length: length of the new value.
+        expected: length of the existing fields.
     """
 
     def __init__(self, name: str, length: int | None = None, expected: int | None = None, owner: str = "") -> None:

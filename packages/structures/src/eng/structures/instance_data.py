@@ -1,4 +1,4 @@
-"""Rows of several fields: the boxes, labels and scores of an image's objects."""
+"""`InstanceData`, which stores one row per object of an image: boxes, labels, scores and so on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, cat
 
 from eng.structures import _rows
 from eng.structures._fields import FieldNames
-from eng.structures._values import copied
+from eng.structures._values import copy_value
 from eng.structures.base_data_element import BaseDataElement
 from eng.structures.errors import FieldTypeError, FieldValueError, LengthError
 
@@ -22,16 +22,15 @@ _I = TypeVar("_I", bound="InstanceData")
 
 
 class InstanceData(BaseDataElement):
-    """A data element whose fields have the same length, one row per object.
+    """A data element whose fields all have the same length, one row per object.
 
-    The first field sets the length; after a first field without rows, a field of any length is taken.
-
-    Fields may be tensors, numpy arrays, strings, lists, tuples, other `InstanceData`, and objects of any class with
-    ``__len__``, ``__getitem__`` (which keeps the dimension) and ``cat``. Rows are taken with ``[]``; fields are read
-    and set with ``[]`` too.
+    The first field determines the length; if its length is 0, the next field may have any length. Fields may be
+    tensors, numpy arrays, strings, lists, tuples, other `InstanceData`, and objects of any class with ``__len__``,
+    ``__getitem__`` (which keeps the dimension) and ``cat``. An index in ``[]`` selects rows; a name in ``[]`` reads or
+    sets a field.
 
     Raises:
-        LengthError: a field is longer or shorter than the others.
+        LengthError: a field has another length than the existing fields.
         FieldTypeError: a field has no length.
 
     Example:
@@ -43,7 +42,7 @@ class InstanceData(BaseDataElement):
         4
     """
 
-    def _accepted(self, name: str, value: Any) -> Any:
+    def _check_value(self, name: str, value: Any) -> Any:
         try:
             length = len(value)
         except TypeError:
@@ -54,19 +53,19 @@ class InstanceData(BaseDataElement):
             for first in fields:
                 expected = len(attributes[first])
                 break
-            # After a first field without rows, the reference takes fields of any length; libraries fill elements so.
+            # MMEngine accepts any length after a first field of length 0, and libraries rely on it.
             if expected and length != expected and (len(fields) > 1 or name not in fields):
                 raise LengthError(name, length, expected, type(self).__name__)
         return value
 
     def set_data(self, data: dict[str, Any]) -> None:
-        """As in `BaseDataElement`; all fields must have the same length.
+        """Sets data fields, as assignments do; all fields must have the same length.
 
         Raises:
-            LengthError: they have not.
+            LengthError: the fields have different lengths.
         """
-        # A new element with plain fields, which is nearly every element: all lengths are compared at once.
-        if type(data) is dict and not self._data_fields and self._takes_plainly(data):
+        # Fast path for a new element without properties, the usual case: compare all lengths at once.
+        if type(data) is dict and not self._data_fields and self._can_store_directly(data):
             try:
                 lengths = {len(value) for value in data.values()}
             except TypeError:
@@ -75,7 +74,7 @@ class InstanceData(BaseDataElement):
                 self.__dict__.update(data)
                 self._data_fields.update(dict.fromkeys(data))
                 return
-        super().set_data(data)  # says what is wrong, by name
+        super().set_data(data)  # Sets the fields one by one, so that an error names the field.
 
     def __len__(self) -> int:
         for name in self._data_fields:
@@ -92,17 +91,18 @@ class InstanceData(BaseDataElement):
     def __getitem__(self, item: IndexType) -> Self: ...
 
     def __getitem__(self, item: str | IndexType) -> Any:
-        """A field by its name, or rows by their numbers.
+        """Returns a field by its name, or a new element with selected rows.
 
         Args:
-            item: name; number (the row is kept as a dimension), slice; list, tensor or array of numbers or of truth
-                values, (n,).
+            item: name of a field; or an integer (the result has one row), a slice, or an (n,) list, tensor or array of
+                integers or booleans.
 
         Raises:
             MissingFieldError: no field has this name.
-            IndexError: a number is outside the rows.
-            FieldValueError: the index has more than one dimension, or truth values are not one per row.
-            FieldTypeError: `item` is none of these.
+            IndexError: a row number is out of range.
+            FieldValueError: the index has more than one dimension, or the number of booleans differs from that of
+                rows.
+            FieldTypeError: `item` has another type.
         """
         if type(item) is str:
             return getattr(self, item)
@@ -111,25 +111,25 @@ class InstanceData(BaseDataElement):
             return self._with_data({name: attributes[name][item] for name in fields})
         if not fields and item.__class__ is not int:
             return self._with_data({})
-        take = _rows.row_taker(item, len(self))
-        return self._with_data({name: take(attributes[name], name) for name in fields})
+        select = _rows.make_row_selector(item, len(self))
+        return self._with_data({name: select(attributes[name], name) for name in fields})
 
     @staticmethod
     def cat(instances_list: Sequence[_I]) -> _I:
-        """All rows, in order, in one element; its meta information is that of the first.
+        """Concatenates the rows of several elements; the meta information is that of the first element.
 
         Args:
-            instances_list: elements with the same fields, at least one.
+            instances_list: at least one element; all with the same fields.
 
         Raises:
-            FieldValueError: the list is empty, fields differ, or values of a field cannot be joined.
-            FieldTypeError: an item is no `InstanceData`.
+            FieldValueError: the list is empty, fields differ, or values of a field cannot be concatenated.
+            FieldTypeError: an item is not an `InstanceData`.
 
         Example:
             >>> InstanceData.cat([InstanceData(names=['a']), InstanceData(names=['b', 'c'])]).names
             ['a', 'b', 'c']
         """
-        # Plain loops in one function: here calls and comprehensions cost more than what they do.
+        # This function uses plain loops, because it runs often and function calls would dominate its time.
         names: Iterable[str] = ()
         attributes_of_all: list[dict[str, Any]] = []
         for instance in instances_list:
@@ -147,26 +147,26 @@ class InstanceData(BaseDataElement):
             return _only(instances_list)
         attributes = attributes_of_all[0]
         joined = object.__new__(type(instances_list[0]))
-        # Nothing is checked again: the names were accepted before, and sums of equal lengths are equal.
-        now, infos = joined.__dict__, attributes["_metainfo_fields"]
-        now["_data_fields"] = FieldNames(attributes["_data_fields"])
+        # No check is needed: the names are those of existing elements, and all fields have the same total length.
+        new_attributes, infos = joined.__dict__, attributes["_metainfo_fields"]
+        new_attributes["_data_fields"] = FieldNames(attributes["_data_fields"])
         if infos:
-            now["_metainfo_fields"] = FieldNames(infos)
+            new_attributes["_metainfo_fields"] = FieldNames(infos)
         else:
-            now["_metainfo_fields"] = FieldNames()
+            new_attributes["_metainfo_fields"] = FieldNames()
         for name in infos:
-            now[name] = copied(attributes[name])
+            new_attributes[name] = copy_value(attributes[name])
         for name in names:
             column = []
             for attributes in attributes_of_all:
-                column.append(attributes[name])  # noqa: PERF401 # see above
+                column.append(attributes[name])  # noqa: PERF401  # a comprehension is a call before Python 3.12
             if type(column[0]) is not Tensor:
-                now[name] = _rows.joined(column, name)
+                new_attributes[name] = _rows.join_rows(column, name)
                 continue
             try:
-                now[name] = cat(column)
+                new_attributes[name] = cat(column)
             except (RuntimeError, TypeError):
-                now[name] = _rows.joined(column, name)  # says which field it is
+                new_attributes[name] = _rows.join_rows(column, name)  # Raises an error that names the field.
         return joined
 
 

@@ -1,4 +1,4 @@
-"""Labels of a whole sample."""
+"""`LabelData`, the data element for the class labels of a sample."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from eng.structures.errors import FieldTypeError, FieldValueError
 
 
 class LabelData(BaseDataElement):
-    """A data element for labels, with the two conversions between labels and one-hot vectors.
+    """A data element for class labels, with functions that convert labels to one-hot vectors and back.
 
     Example:
         >>> import torch
@@ -21,17 +21,17 @@ class LabelData(BaseDataElement):
 
     @staticmethod
     def onehot_to_label(onehot: Tensor) -> Tensor:
-        """The classes that are set.
+        """Returns the indices of the ones in a one-hot vector.
 
         Args:
-            onehot: (num_classes,), only zeros and ones, any type.
+            onehot: (num_classes,) tensor of zeros and ones, of any type.
 
         Returns:
-            (k,) int64, in ascending order.
+            The labels as (k,) int64 tensor in ascending order.
 
         Raises:
-            FieldTypeError: `onehot` is no tensor.
-            FieldValueError: it has another number of dimensions, or other values.
+            FieldTypeError: `onehot` is not a tensor.
+            FieldValueError: `onehot` is not one-dimensional, or contains values other than 0 and 1.
         """
         _check_vector(onehot, "onehot", "num_classes")
         if not bool(((onehot == 0) | (onehot == 1)).all()):
@@ -40,18 +40,18 @@ class LabelData(BaseDataElement):
 
     @staticmethod
     def label_to_onehot(label: Tensor, num_classes: int) -> Tensor:
-        """A vector with a one for each label.
+        """Returns a vector with a one at the index of each label, and zeros elsewhere.
 
         Args:
-            label: (k,) of a whole-number type, each in ``[0, num_classes)``.
+            label: (k,) tensor of an integer type, with values in ``[0, num_classes)``.
             num_classes: length of the vector.
 
         Returns:
-            (num_classes,) of the type and on the device of `label`.
+            (num_classes,) tensor with the type and device of `label`.
 
         Raises:
-            FieldTypeError: `label` is no tensor of whole numbers.
-            FieldValueError: it has another number of dimensions, or a label is not below `num_classes`.
+            FieldTypeError: `label` is not a tensor of integers.
+            FieldValueError: `label` is not one-dimensional, or a label is outside ``[0, num_classes)``.
         """
         _check_vector(label, "label", "k")
         if label.is_floating_point() or label.is_complex() or label.dtype is torch.bool:

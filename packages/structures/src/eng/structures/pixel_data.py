@@ -1,4 +1,4 @@
-"""Maps over the pixels of an image."""
+"""`PixelData`, the data element for maps over the pixels of an image, such as segmentation masks."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class PixelData(BaseDataElement):
-    """A data element whose fields are maps of one height and width, tensors or arrays (channels, height, width).
+    """A data element whose fields are maps: tensors or arrays (channels, height, width) with the same height and width.
 
-    A field of two dimensions (height, width) becomes one of a single channel.
+    A field with two dimensions (height, width) gets a channel dimension of size 1.
 
     Raises:
-        FieldTypeError: a field is neither tensor nor array.
-        FieldValueError: a field has not two or three dimensions, or another height or width than the others.
+        FieldTypeError: a field is neither a tensor nor an array.
+        FieldValueError: a field does not have two or three dimensions, or has another height or width than the others.
 
     Example:
         >>> import torch
@@ -33,13 +33,13 @@ class PixelData(BaseDataElement):
 
     @property
     def shape(self) -> tuple[int, int] | None:
-        """Height and width; None without a field."""
+        """Height and width of the maps; None without a field."""
         for name in self._data_fields:
             height, width = self.__dict__[name].shape[-2:]
             return int(height), int(width)
         return None
 
-    def _accepted(self, name: str, value: Any) -> Any:
+    def _check_value(self, name: str, value: Any) -> Any:
         if not isinstance(value, (Tensor, np.ndarray)):
             raise FieldTypeError(
                 f"a map should be a tensor or numpy array, but got {type(value).__name__} (field {name!r})"
@@ -57,15 +57,15 @@ class PixelData(BaseDataElement):
         return value
 
     def __getitem__(self, item: Sequence[int | slice]) -> Self:
-        """A part of all maps.
+        """Returns a new element with a part of each map.
 
         Args:
-            item: rows and columns, each a number (the dimension is kept) or a slice.
+            item: pair of rows and columns, each an integer (the dimension is kept with size 1) or a slice.
 
         Raises:
-            FieldTypeError: `item` is no pair of numbers or slices.
-            FieldValueError: there are not two of them.
-            IndexError: a number is outside the maps.
+            FieldTypeError: `item` is not a tuple of integers or slices.
+            FieldValueError: `item` does not have two entries.
+            IndexError: an integer is out of range.
         """
         if not isinstance(item, tuple):
             raise FieldTypeError(f"a part is given by rows and columns, but got {type(item).__name__}")
