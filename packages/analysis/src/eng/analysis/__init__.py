@@ -1,4 +1,4 @@
-"""FLOPs, activations, parameters and memory of models, counted from what really runs."""
+"""Counts FLOPs, activations, parameters and memory of models by observing the operators that run."""
 
 from eng.analysis._version import __version__
 from eng.analysis.complexity_analysis import (

@@ -1,7 +1,7 @@
-"""The cost of attention, the same for every backend that computes it.
+"""Cost formulas of attention, which give the same number for every attention kernel.
 
-A mask, causal or block-sparse, does not lower the count, and what a fused backward computes again does not raise it: the
-same model has the same number on every backend, and the number is that of the formula in papers.
+A causal or block-sparse mask does not lower the count, and recomputation in a fused backward pass does not raise it.
+The result is that of the formula used in papers.
 
 Source: Chowdhery et al. 2022 (PaLM, arXiv:2204.02311), appendix B, which counts the whole rectangle.
 """
@@ -17,15 +17,27 @@ from eng.analysis._cost import Cost, Formula, Rule, numel
 
 
 def attention_macs(batch_heads_queries: int, keys: int, query_width: int, value_width: int) -> int:
-    """Scores take L x S x D multiply-adds for each head, the weighted sum L x S x V."""
+    """Returns the multiply-adds of attention: per head L x S x D for the scores and L x S x V for the weighted sum.
+
+    Args:
+        batch_heads_queries: product of batch size, number of heads and number of queries L.
+        keys: number of keys S.
+        query_width: width D of queries and keys.
+        value_width: width V of values.
+    """
     return batch_heads_queries * keys * (query_width + value_width)
 
 
 def scaled_dot_product(first: int = 0, factor: int = 1) -> Formula:
-    """Query (B, H, L, D), key (B, H', S, D) and value (B, H', S, V) from argument `first` on; H' may divide H."""
+    """Returns the cost formula of an operator with query (B, H, L, D), key (B, H', S, D) and value (B, H', S, V).
+
+    Args:
+        first: position of the query among the arguments; key and value follow.
+        factor: multiple of the forward cost; 2 for a backward pass.
+    """
 
     def formula(args: Sequence[Any], kwargs: Mapping[str, Any], outputs: Sequence[Any]) -> Cost:
-        query, key, value = _named(args, kwargs, first)
+        query, key, value = _query_key_value(args, kwargs, first)
         return Cost(
             macs=factor * attention_macs(numel(query.shape[:-1]), key.shape[-2], query.shape[-1], value.shape[-1])
         )
@@ -33,19 +45,19 @@ def scaled_dot_product(first: int = 0, factor: int = 1) -> Formula:
     return formula
 
 
-def _named(args: Sequence[Any], kwargs: Mapping[str, Any], first: int) -> list[Any]:
+def _query_key_value(args: Sequence[Any], kwargs: Mapping[str, Any], first: int) -> list[Any]:
     positional = list(args[first : first + 3])
     return positional + [kwargs[name] for name in ("query", "key", "value")[len(positional) :]]
 
 
 def sequence_first(args: Sequence[Any], kwargs: Mapping[str, Any], outputs: Sequence[Any]) -> Cost:
-    """Query (B, L, H, D), key (B, S, H', D), value (B, S, H', V): the layout of the raw kernels."""
+    """Cost of the raw kernels, whose layout is query (B, L, H, D), key (B, S, H', D), value (B, S, H', V)."""
     query, key, value = args[:3]
     return Cost(macs=attention_macs(numel(query.shape[:-1]), key.shape[1], query.shape[-1], value.shape[-1]))
 
 
 def multi_head(args: Sequence[Any], kwargs: Mapping[str, Any], outputs: Sequence[Any]) -> Cost:
-    """The fused `nn.MultiheadAttention`: projections of queries, keys and values, attention, output projection."""
+    """Cost of the fused `nn.MultiheadAttention`: four linear projections (query, key, value, output) and attention."""
     query_BLE, key_BSE, embed = args[0], args[1], args[3]
     batch, queries, keys = query_BLE.shape[0], query_BLE.shape[1], key_BSE.shape[1]
     projections = batch * (2 * queries + 2 * keys) * embed * embed
@@ -53,7 +65,7 @@ def multi_head(args: Sequence[Any], kwargs: Mapping[str, Any], outputs: Sequence
 
 
 def encoder_layer(args: Sequence[Any], kwargs: Mapping[str, Any], outputs: Sequence[Any]) -> Cost:
-    """The fused `nn.TransformerEncoderLayer`: attention, two linear layers and two layer norms."""
+    """Cost of the fused `nn.TransformerEncoderLayer`: attention, two linear layers and two layer norms."""
     source_BLE, embed, hidden = args[0], args[1], args[14].shape[0]
     tokens = numel(source_BLE.shape[:-1])
     feed_forward = Cost(macs=2 * tokens * embed * hidden, other=2 * 5 * source_BLE.numel())
@@ -66,7 +78,7 @@ ATTENTION_RULES: dict[str, Rule] = {
     "aten::scaled_dot_product_attention": Rule(scaled_dot_product(), activates=True),
     "aten::_scaled_dot_product_fused_attention_overrideable": Rule(scaled_dot_product(), activates=True),
     **{f"aten::_scaled_dot_product_{name}": Rule(scaled_dot_product(), activates=True) for name in _KERNELS},
-    # The gradients of query, key, value and scores: four products where the forward has two.
+    # Backward has factor 2: it computes four matrix products (gradients of query, key, value and scores), forward two.
     "aten::_scaled_dot_product_flash_attention_backward": Rule(scaled_dot_product(1, factor=2)),
     "aten::_scaled_dot_product_flash_attention_for_cpu_backward": Rule(scaled_dot_product(1, factor=2)),
     "aten::_scaled_dot_product_efficient_attention_backward": Rule(scaled_dot_product(1, factor=2)),

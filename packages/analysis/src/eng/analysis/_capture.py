@@ -1,4 +1,4 @@
-"""What really ran: a dispatch mode that sees every operator, and the module in which it ran."""
+"""Counts every operator that runs by a torch dispatch mode, together with the module in which it runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-# torch offers its dispatch mode under this name only; it is documented in torch's own notes on extending.
+# torch has no public name for its dispatch mode, but documents this one in its notes on extending torch.
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from eng.analysis._cost import Cost, Rule, tensors_in
@@ -25,11 +25,11 @@ ATTENTION = "aten::scaled_dot_product_attention"
 
 @dataclass
 class Uncounted:
-    """An operator without a formula.
+    """Statistics of an operator without a cost formula.
 
     Args:
-        calls: how often it ran.
-        elements: elements of all its outputs.
+        calls: number of calls.
+        elements: number of elements of all its outputs.
     """
 
     calls: int = 0
@@ -38,7 +38,18 @@ class Uncounted:
 
 @dataclass
 class Tally:
-    """Sums over one run, by module and operator. The root module's name is ``""``."""
+    """The counts of one run of a model.
+
+    The name of the root module is ``""``.
+
+    Attributes:
+        costs: cost by module and operator.
+        activations: number of activations by module and operator.
+        moved_bytes: bytes that operators read and wrote, by module.
+        uncounted: statistics of operators without a cost formula, by module and operator.
+        called: names of the modules that ran.
+        elements: number of elements of the outputs of all operators.
+    """
 
     costs: dict[str, dict[str, Cost]] = field(default_factory=lambda: defaultdict(dict))
     activations: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
@@ -61,10 +72,15 @@ class Tally:
 
 
 class ModuleTracker:
-    """Names of the modules in which the current operator runs, in forward and in backward.
+    """Knows in which modules the current operator runs, in the forward and in the backward pass.
 
-    Forward hooks keep a stack. In backward, a module is entered when the first gradient of its outputs is there and left
-    when those of its inputs are.
+    In forward, hooks maintain a stack of running modules. In backward, a module counts as running from the moment a
+    gradient of its outputs is available until all gradients of its inputs are.
+
+    Args:
+        model: the model.
+        by_owner: whether an operator belongs to the running module and the modules that contain it, or to all running
+            modules.
     """
 
     def __init__(self, model: nn.Module, *, by_owner: bool = False) -> None:
@@ -76,7 +92,7 @@ class ModuleTracker:
 
     @property
     def current(self) -> list[str]:
-        """Each name once, the root first."""
+        """Names of the modules to which an operator that runs now belongs, the root first."""
         running = ["", *self.stack, *self.in_backward]
         if self.by_owner:
             running = [owner for name in (*self.stack[-1:], *self.in_backward) for owner in _owners(name)] or [""]
@@ -86,10 +102,11 @@ class ModuleTracker:
     def watch(self) -> Iterator[None]:
         handles = []
         for module in self.names:
-            if isinstance(module, torch.jit.ScriptModule):  # its submodules take no hooks: it counts as one
+            # Submodules of a ScriptModule do not support hooks, so it is counted as part of the module around it.
+            if isinstance(module, torch.jit.ScriptModule):
                 continue
             handles.append(module.register_forward_pre_hook(self._enter))
-            # Always: a forward may catch the error of a part and go on with another one.
+            # `always_call` keeps the stack correct if a forward catches the exception of a submodule.
             handles.append(module.register_forward_hook(self._leave, always_call=True))
         try:
             yield
@@ -114,7 +131,7 @@ class ModuleTracker:
 
 
 def _owners(name: str) -> list[str]:
-    """The names of the modules that contain a module, the root first, and its own.
+    """Returns the names of the modules that contain a module, the root first, followed by its own name.
 
     Example:
         >>> _owners("backbone.layer1")
@@ -132,12 +149,12 @@ def _ignoring_gradients(action: Callable[[], object]) -> Callable[[Any], None]:
 
 
 class OperatorCounter(TorchDispatchMode):
-    """Adds every operator that runs to a tally."""
+    """Dispatch mode that adds the cost of every operator that runs to a tally."""
 
-    supports_higher_order_operators = True  # flex_attention is one
+    supports_higher_order_operators = True  # flex_attention is a higher-order operator.
 
     def __init__(self, rules: Mapping[str, Rule], tracker: ModuleTracker) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # the base, torch's, has no annotations
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's base class has no annotations
         self.rules = rules
         self.tracker = tracker
         self.tally = Tally(called=tracker.called)
@@ -174,7 +191,10 @@ class OperatorCounter(TorchDispatchMode):
 
 
 class AttentionCounter(TorchFunctionMode):
-    """Counts attention where it is called, so that every backend below it gives the same numbers."""
+    """Counts attention at the call of ``scaled_dot_product_attention``, so that every kernel gives the same numbers.
+
+    The operators of the kernel itself are not counted.
+    """
 
     def __init__(self, counter: OperatorCounter) -> None:
         super().__init__()
@@ -195,7 +215,7 @@ class AttentionCounter(TorchFunctionMode):
 
 @contextmanager
 def counting(model: nn.Module, rules: Mapping[str, Rule], *, by_owner: bool = False) -> Iterator[OperatorCounter]:
-    """Counts what runs inside; the tally is on what it gives."""
+    """Counts the operators that run inside the ``with`` block; yields the counter, whose `tally` has the results."""
     tracker = ModuleTracker(model, by_owner=by_owner)
     counter = OperatorCounter(rules, tracker)
     with tracker.watch(), counter, AttentionCounter(counter):

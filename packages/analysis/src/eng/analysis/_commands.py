@@ -1,4 +1,4 @@
-"""``eng flops``: the complexity of a config's model."""
+"""The command ``eng flops``, which prints the complexity of a config's model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from eng.analysis.complexity_analysis import ActivationAnalyzer, FlopAnalyzer
 
 
-# A word behind the numbers of --shape counts as an argument: it is told here, by what it was meant to be.
+# click would reject a wrong word after --shape as an unexpected argument. `check_words` has a better message.
 @click.command(context_settings={"allow_extra_args": True})
 @click.argument("config", type=click.Path(dir_okay=False))
 @click.option(
@@ -50,7 +50,7 @@ def flops(
     model = network_of(ctx.obj.build_model(ctx.obj.load_config(config, cfg_options)))
     inputs = tensors_of(parse_shape(shape))
     analyzer = FlopAnalyzer(model, inputs, backward=backward, convention=convention)
-    with telling_the_shape(shape):  # the model runs here
+    with naming_the_shape(shape):  # This call runs the model, which may fail if the shape is wrong.
         activations = ActivationAnalyzer.of(analyzer)
     if as_json:
         click.echo(json.dumps(_numbers(analyzer, activations), indent=2))
@@ -63,9 +63,9 @@ def flops(
 
 
 def network_of(model: Any) -> Any:
-    """The user's module, where a run has wrapped it to train it with a loss; any other model as it is.
+    """Returns the user's module if eng-runner has wrapped it to train it with a loss; other models unchanged.
 
-    eng-runner's wrapper has the name of the user's class in `shown_name`, and the module in `network`.
+    The wrapper of eng-runner has the attributes `shown_name` (name of the user's class) and `network` (the module).
     """
     if isinstance(getattr(model, "shown_name", None), str):
         return getattr(model, "network", model)
@@ -73,7 +73,7 @@ def network_of(model: Any) -> Any:
 
 
 def check_words(config: str, shape: tuple[str, ...], extra: list[str]) -> None:
-    """Raises click.UsageError for a word that is neither the config nor an option, perhaps a slip in ``--shape``."""
+    """Raises click.UsageError for an argument that is neither the config nor an option, such as a wrong ``--shape``."""
     stray = [argument for argument in (config, *extra) if not Path(argument).is_file()]
     if shape and (extra or (stray and not Path(config).suffix and "::" not in config)):
         strays = " ".join(stray or extra)
@@ -83,19 +83,19 @@ def check_words(config: str, shape: tuple[str, ...], extra: list[str]) -> None:
 
 
 @contextmanager
-def telling_the_shape(shape: tuple[str, ...]) -> Iterator[None]:
-    """What a forward says of an input whose shape was a guess, in one message that names the guess.
+def naming_the_shape(shape: tuple[str, ...]) -> Iterator[None]:
+    """Converts an exception of the model's forward to a message that names the input shape, which may be the reason.
 
     Raises:
-        click.ClickException: the forward failed; its own error is the cause.
+        click.ClickException: the forward failed; its exception is the cause.
     """
     from eng.analysis.errors import AnalysisError
 
     try:
         yield
-    except AnalysisError:  # says itself what to do
+    except AnalysisError:  # Its message already says what to do.
         raise
-    except Exception as error:  # the user's forward may raise anything
+    except Exception as error:  # The forward of a user may raise any exception.
         tried = " ".join(map(str, parse_shape(shape)))
         notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
         raise NoForwardError(
@@ -107,16 +107,16 @@ def telling_the_shape(shape: tuple[str, ...]) -> Iterator[None]:
 
 
 class NoForwardError(click.ClickException):
-    """The model cannot be run on the input."""
+    """The model cannot be run on an input of the given shape."""
 
     exit_code = 2
 
 
 def parse_shape(arguments: tuple[str, ...]) -> tuple[int, ...]:
-    """``("3", "224", "224")`` or ``("3,224,224",)`` as numbers; nothing gives 3 x 224 x 224.
+    """Converts ``("3", "224", "224")`` or ``("3,224,224",)`` to integers; an empty tuple gives (3, 224, 224).
 
     Raises:
-        click.BadParameter: a word is no whole number.
+        click.BadParameter: a word is not an integer.
     """
     parts = [part for argument in arguments for part in argument.split(",") if part] or ["3", "224", "224"]
     if not all(part.isdecimal() for part in parts):
@@ -147,7 +147,7 @@ def _uncounted(flops: FlopAnalyzer) -> str:
 
 
 def draw(flops: FlopAnalyzer, path: str) -> None:
-    """A bar for each top-level module that computes something, written to an image file."""
+    """Writes a bar chart with the cost of each top-level module to an image file."""
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:

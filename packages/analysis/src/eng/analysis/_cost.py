@@ -1,4 +1,4 @@
-"""What one call of an operator costs."""
+"""The cost of one call of an operator."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import torch
 
 
 class Cost(NamedTuple):
-    """Arithmetic of one call.
+    """Number of arithmetic operations of one call.
 
     Args:
-        macs: multiply-adds, which are one flop each by the manual's convention and two by hardware vendors'.
-        other: operations that are no multiply-adds (sums of a pooling, steps of a normalisation); one flop each.
+        macs: multiply-adds; each counts as one flop in MMEngine's convention and as two in that of hardware vendors.
+        other: other operations, such as the sums of a pooling; each counts as one flop.
     """
 
     macs: int = 0
@@ -35,11 +35,11 @@ Formula = Callable[[Sequence[Any], Mapping[str, Any], Sequence[Any]], Cost]
 
 
 class Rule(NamedTuple):
-    """How an operator counts.
+    """How an operator is counted.
 
     Args:
-        formula: its cost.
-        activates: whether its outputs count as activations (convolutions and matrix products do).
+        formula: computes the cost of a call.
+        activates: whether its outputs count as activations, as those of convolutions and matrix products do.
     """
 
     formula: Formula
@@ -51,7 +51,7 @@ def numel(shape: Sequence[int]) -> int:
 
 
 def tensors_in(value: Any) -> list[torch.Tensor]:
-    """Every tensor in nested tuples, lists and dicts."""
+    """Returns all tensors in nested tuples, lists and dicts."""
     if isinstance(value, torch.Tensor):
         return [value]
     if isinstance(value, Mapping):

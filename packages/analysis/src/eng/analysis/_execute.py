@@ -1,4 +1,4 @@
-"""Running a model for its costs alone: on meta tensors where that works, on real ones where it does not."""
+"""Runs a model once to observe its operators: on meta tensors if possible, otherwise on real tensors."""
 
 from __future__ import annotations
 
@@ -27,29 +27,29 @@ def observe(
     *,
     backward: bool = False,
 ) -> Observer:
-    """Runs the model once under an observation and gives what it observed.
+    """Runs a model once inside a context manager and returns the object that the context manager yields.
 
-    Parameters, buffers and inputs are stood in for by meta tensors, which have shapes and no memory. A forward that needs
-    values (``if x.sum() > 0``) fails on them; then it runs again on the real tensors, and a warning says so. Models and
-    inputs with sparse tensors run on real ones at once. The model's own parameters and buffers are not changed.
+    Parameters, buffers and inputs are replaced by meta tensors, which have shapes but no memory. If the forward needs
+    values (``if x.sum() > 0``), it fails and runs again on the real tensors, with a warning. Models and inputs with
+    sparse tensors always run on real tensors. The parameters and buffers of the model are not changed.
 
     Args:
         model: any module.
-        args: positional inputs of its forward.
-        kwargs: keyword inputs of its forward.
-        observation: makes a fresh context manager for each attempt, as a failed one has seen half a run.
-        backward: also run backward from the sum of all outputs.
+        args: positional arguments of its forward.
+        kwargs: keyword arguments of its forward.
+        observation: creates the context manager; called again for a second attempt.
+        backward: whether to run backward as well, from the sum of all outputs.
 
     Raises:
-        Exception: what the forward itself raised on real tensors, with a note naming the module.
+        Exception: the exception of the forward on real tensors, with a note that names the module.
     """
-    model = materialised(unwrapped(model), args, kwargs)
+    model = initialize_lazy_parameters(unwrap(model), args, kwargs)
     if any(is_sparse(tensor) for tensor in (*model.parameters(), *model.buffers(), *tensors_in((args, kwargs)))):
-        # A stand-in would not know how many elements are stored.
+        # The cost depends on the number of stored elements, which a meta tensor does not have.
         return _attempt(model, args, kwargs, observation, backward, device=None)
     try:
         return _attempt(model, _meta(args), _meta(kwargs), observation, backward, device="meta")
-    except Exception as error:  # whatever it is, the run on real tensors below shows whether it is the user's
+    except Exception as error:  # If the model itself is wrong, the run on real tensors below fails as well.
         if _lives_on_meta(model):
             raise
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
@@ -67,7 +67,7 @@ def _attempt(
     device: str | None,
 ) -> Observer:
     factory = torch.device(device) if device else _nothing()
-    state = _stand_ins(model, device)  # before anything observes: making them is no part of the run
+    state = _stand_ins(model, device)  # Created before the observation starts, so that it is not counted.
     with torch.random.fork_rng(), torch.set_grad_enabled(backward), _eager(), observation(model) as observer:
         with factory, naming_the_module(model):
             outputs = _call(model, state, args, kwargs)
@@ -78,7 +78,7 @@ def _attempt(
 
 def _stand_ins(model: nn.Module, device: str | None) -> dict[str, torch.Tensor]:
     state = {name: _stand_in(tensor, device) for name, tensor in model.named_parameters()}
-    # Buffers are copied also on real tensors: a forward in training mode would move the running statistics.
+    # Buffers are copied even for a run on real tensors, because a forward in training mode changes running statistics.
     return state | {name: _stand_in(tensor, device, copied=True) for name, tensor in model.named_buffers()}
 
 
@@ -103,21 +103,21 @@ def _backward(outputs: Any) -> None:
 
 @contextmanager
 def naming_the_module(model: nn.Module) -> Iterator[None]:
-    """Adds to an error of the forward the name of the innermost module that was running."""
+    """Adds a note to an exception of the forward that names the innermost module that was running."""
     names = {module: name for name, module in model.named_modules()}
     running: list[nn.Module] = []
     handles = []
     for module in names:
         if not isinstance(module, torch.jit.ScriptModule):
             handles.append(module.register_forward_pre_hook(lambda module, _: running.append(module)))
-            handles.append(module.register_forward_hook(lambda module, *_: _forget(running, module)))
+            handles.append(module.register_forward_hook(lambda module, *_: _remove_finished(running, module)))
     try:
         yield
     except Exception as error:
         if running:
             where = names[running[-1]] or "the model itself"
             note = f"while analysing: the forward of {where} ({type(running[-1]).__name__}) failed"
-            if hasattr(error, "add_note"):  # Python 3.11
+            if hasattr(error, "add_note"):  # Notes exist from Python 3.11 on.
                 error.add_note(note)
             logger.debug(note)
         raise
@@ -126,10 +126,10 @@ def naming_the_module(model: nn.Module) -> Iterator[None]:
             handle.remove()
 
 
-def _forget(running: list[nn.Module], module: nn.Module) -> None:
-    """Takes off the module that ends, and parts on top of it whose error its forward caught.
+def _remove_finished(running: list[nn.Module], module: nn.Module) -> None:
+    """Removes a finished module from the stack, together with submodules whose exception its forward has caught.
 
-    Gives None: what a forward hook gives takes the place of the output.
+    It is used as a forward hook and must return None, because torch replaces the output by any other result.
     """
     while running.pop() is not module:
         pass
@@ -142,13 +142,13 @@ def _nothing() -> Iterator[None]:
 
 @contextmanager
 def _eager() -> Iterator[None]:
-    """Compiled parts run uncompiled, so that their operators can be seen."""
+    """Disables torch.compile inside the ``with`` block, so that the operators of compiled modules can be observed."""
     with torch.compiler.set_stance("force_eager"):
         yield
 
 
-def unwrapped(model: nn.Module) -> nn.Module:
-    """The module inside `DataParallel`, `DistributedDataParallel` and `torch.compile`."""
+def unwrap(model: nn.Module) -> nn.Module:
+    """Returns the module inside wrappers of `DataParallel`, `DistributedDataParallel` and `torch.compile`."""
     while True:
         if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
             model = cast(nn.Module, model.module)
@@ -158,8 +158,8 @@ def unwrapped(model: nn.Module) -> nn.Module:
             return model
 
 
-def materialised(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> nn.Module:
-    """The model, or where it has lazily initialised parameters a copy of it that one forward has given its shapes."""
+def initialize_lazy_parameters(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> nn.Module:
+    """Returns the model; if it has lazy parameters, a copy whose parameters one forward has initialized."""
     tensors = [*model.parameters(), *model.buffers()]
     if not any(nn.parameter.is_lazy(tensor) for tensor in tensors):
         return model
@@ -174,7 +174,7 @@ def _lives_on_meta(model: nn.Module) -> bool:
 
 
 def _meta(value: Any) -> Any:
-    """The same nested value with meta tensors for its tensors."""
+    """Returns a nested value with all tensors replaced by meta tensors."""
     if isinstance(value, torch.Tensor):
         return value.detach().to("meta").requires_grad_(value.requires_grad)
     if isinstance(value, Mapping):

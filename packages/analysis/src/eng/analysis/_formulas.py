@@ -1,7 +1,7 @@
-"""The cost of each operator, from the shapes of its arguments.
+"""Formulas that compute the cost of each operator from the shapes of its arguments.
 
-One table, `RULES`, from the operator's name to its formula. An operator that is neither here nor in `FREE` is not
-dropped: the analysis lists it as uncounted, with how often it ran.
+The table `RULES` maps the name of an operator to its formula. Operators in `FREE` cost nothing. All other operators are
+listed as uncounted by the analysis, with the number of their calls.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Kwargs = Mapping[str, Any]
 
 
 def matrix_product(first: int) -> Formula:
-    """Product of the arguments `first` and `first + 1`: every output element sums over the inner dimension."""
+    """Returns the cost formula of a matrix product of the arguments at positions `first` and `first + 1`."""
 
     def formula(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
         left, right = args[first], args[first + 1]
@@ -40,7 +40,7 @@ def linear(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
 
 
 def trilinear(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
-    """``sum(a * b * c)`` over the broadcast of all three: two multiplications for every element of it."""
+    """Cost of ``sum(a * b * c)``: two multiplications for every element of the broadcast shape."""
     operands, expanded = args[:3], args[3:6]
     dims = operands[0].dim() + len(expanded[0])
     sizes = [1] * dims
@@ -55,7 +55,10 @@ def trilinear(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
 
 
 def convolution_macs(input_shape: Args, weight_shape: Args, output_shape: Args, *, transposed: bool) -> int:
-    """Each output element (each input element, where transposed) meets one filter: ``weight.shape[1:]``."""
+    """Multiply-adds of a convolution: the size of one filter, ``weight.shape[1:]``, for each output element.
+
+    A transposed convolution applies the filter to each input element instead.
+    """
     return numel(input_shape if transposed else output_shape) * numel(weight_shape[1:])
 
 
@@ -65,7 +68,10 @@ def convolution(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
 
 
 def convolution_backward(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
-    """The gradients of input and weight cost one forward each, where they are asked for."""
+    """Cost of a convolution's backward: each of the gradients of input and weight costs as much as the forward.
+
+    Argument 10 of the operator says which gradients are computed.
+    """
     grad_output, inputs, weight = args[:3]
     macs = convolution_macs(inputs.shape, weight.shape, grad_output.shape, transposed=bool(args[7]))
     return Cost(macs=macs * sum(args[10][:2]))
@@ -75,7 +81,12 @@ def convolution_backward(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
 
 
 def recurrent(weights: slice, factor: int = 1) -> Formula:
-    """Every step of every sequence meets every weight matrix once."""
+    """Returns the cost formula of a recurrent kernel: each time step multiplies by each weight matrix once.
+
+    Args:
+        weights: positions of the weight matrices among the arguments.
+        factor: multiple of the forward cost; 2 for a backward pass.
+    """
 
     def formula(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
         matrices = args[weights] if weights.stop - weights.start > 1 else args[weights.start]
@@ -89,13 +100,17 @@ def recurrent(weights: slice, factor: int = 1) -> Formula:
 
 
 def batch_norm(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
-    """In training mean, variance and scaling (5 per element, 4 without affine); in evaluation one scaling (2, or 1)."""
+    """Cost of batch norm: in training 5 operations per element (4 without affine), in evaluation 2 (1 without affine)."""
     affine, training = args[1] is not None, bool(args[5])
     return Cost(other=args[0].numel() * (4 + affine if training else 1 + affine))
 
 
 def normalisation(weight: int) -> Formula:
-    """Mean, variance and scaling: 5 operations per element with a weight, 4 without."""
+    """Returns the cost formula of a normalization: 5 operations per element with a weight, 4 without.
+
+    Args:
+        weight: position of the weight among the arguments.
+    """
 
     def formula(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
         affine = len(args) > weight and args[weight] is not None
@@ -117,22 +132,25 @@ def mean(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
 
 
 def average_pool(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
-    """Every output element sums its window. One number stands for a window of that size along every axis."""
+    """Cost of average pooling: the size of the window for each output element.
+
+    A kernel size with a single number applies to every axis.
+    """
     kernel = args[1] if len(args[1]) > 1 else list(args[1]) * (args[0].dim() - 2)
     return Cost(other=outputs[0].numel() * numel(kernel))
 
 
 def grid_sample(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
-    """Each output element blends its neighbours: 2 along each axis (bilinear), 4 (bicubic), or copies one (nearest)."""
+    """Cost of grid sampling: per output element, neighbours**axes with 2 neighbours (bilinear), 4 (bicubic), 1 (nearest)."""
     axes, mode = args[0].dim() - 2, args[2]
     neighbours = {0: 2, 1: 1, 2: 4}[mode]
     return Cost(other=outputs[0].numel() * neighbours**axes)
 
 
 def fourier(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
-    """``5 N log2 N`` real operations for a complex transform of length N, half of them for a real one.
+    """Cost of a Fourier transform: ``5 N log2 N`` operations for complex data of length N, half as many for real data.
 
-    They pair up as multiply-adds, so that the convention of two flops gives the textbook figure.
+    Two operations are counted as one multiply-add, so that the convention with two flops gives the textbook value.
 
     Source: Cooley and Tukey 1965; FFTW's convention for "mflops".
     """
@@ -178,7 +196,7 @@ RULES: dict[str, Rule] = {
     **ATTENTION_RULES,
 }
 
-#: Operators that move, allocate or look up and compute nothing; views are recognised by themselves.
+#: Operators that only move, allocate or look up data and compute nothing. Views are recognized without being listed.
 FREE = frozenset(
     f"aten::{name}"
     for name in (

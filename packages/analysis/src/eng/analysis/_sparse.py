@@ -1,4 +1,4 @@
-"""Tensors that keep their non-zero elements only."""
+"""Functions on sparse tensors: layout, memory, and cost of products."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ def is_sparse(tensor: Tensor) -> bool:
 
 
 def bytes_of(tensor: Tensor) -> int:
-    """Memory of a tensor; of a sparse one, of its values and indices."""
+    """Returns the memory of a tensor in bytes; for a sparse tensor that of its values and indices."""
     return sum(part.nbytes for part in _parts(tensor)) if is_sparse(tensor) else tensor.nbytes
 
 
 def sparse_product_macs(left: Tensor, right: Tensor) -> int:
-    """Multiply-adds of a product with a sparse matrix: one for each pair of stored elements that meet.
+    """Returns the multiply-adds of a matrix product with a sparse matrix: one for each pair of multiplied elements.
 
     Args:
-        left: (rows, inner).
-        right: (inner, columns), or (inner,).
+        left: (rows, inner) matrix.
+        right: (inner, columns) matrix, or (inner,) vector.
     """
     if not is_sparse(right):
         columns = right.shape[-1] if right.dim() > 1 else 1

@@ -1,4 +1,4 @@
-"""Numbers as people read them, and tables in plain characters."""
+"""Formats numbers with units, and tables as plain text."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 
 Row = tuple[str, ...]
 
-# From this size on (exclusive) a number is given in the unit: 100 stays 100, 101 is 0.101K.
+# (limit, unit, letter): a number above the limit is shown in the unit, so 100 stays 100 and 101 becomes 0.101K.
 _UNITS = ((1e14, 1e15, "P"), (1e11, 1e12, "T"), (1e8, 1e9, "G"), (1e5, 1e6, "M"), (1e2, 1e3, "K"))
 
 
 def format_size(number: float, digits: int = 3) -> str:
-    """A count with a unit, without trailing zeros.
+    """Formats a number with a unit letter and without trailing zeros.
 
     Example:
         >>> format_size(25557032), format_size(440, 2), format_size(100)
@@ -29,12 +29,12 @@ def _trimmed(number: float, digits: int) -> str:
 
 
 def indented(depth: int, row: Iterable[str]) -> Row:
-    """Every cell that holds something, moved right by `depth`."""
+    """Returns a table row whose non-empty cells are indented by `depth` spaces."""
     return tuple(" " * depth + cell if cell else cell for cell in row)
 
 
 def render(header: Sequence[str], rows: Sequence[Row], title: str = "") -> str:
-    """A table drawn with ``+``, ``-`` and ``|``."""
+    """Formats a table as text with borders of ``+``, ``-`` and ``|``."""
     widths = [max(len(row[column]) for row in (tuple(header), *rows)) for column in range(len(header))]
     rule = "+" + "+".join("-" * (width + 2) for width in widths) + "+"
 

@@ -1,4 +1,4 @@
-"""Analyzers: what a forward, or a training step, costs, by module and by operator."""
+"""Analyzers that count flops and activations of a forward or a training step, by module and by operator."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import nn
 
 from eng.analysis._capture import Tally, Uncounted, counting
 from eng.analysis._cost import Cost, Rule
-from eng.analysis._execute import observe, unwrapped
+from eng.analysis._execute import observe, unwrap
 from eng.analysis._formulas import RULES
 
 if TYPE_CHECKING:
@@ -23,28 +23,28 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: A user's handle: inputs and outputs of an operator -> its flops (a number, or a Counter of them).
+#: A function of the user that computes the flops (a number or a Counter) from inputs and outputs of an operator.
 Handle = Callable[[list[Any], list[Any]], Any]
 Convention = Literal["macs", "flops"]
 
 
 class ModelAnalysis(ABC):
-    """Counts of one run of a model, made when first asked for.
+    """Base class of analyzers, which run a model once and count its operators.
 
-    Counting is by dispatch: every operator that really runs is seen, so any control flow and any forward signature
-    works. The run is on meta tensors, which need neither memory nor weights; a forward that needs values runs on
-    the real ones.
+    The run happens when a count is read for the first time. Every operator that runs is observed, so any control flow
+    and any signature of forward works. The model runs on meta tensors, which need no memory; only if forward needs
+    values, it runs on the real tensors.
 
     Args:
-        model: the module; wrappers of `DataParallel` and `torch.compile` are taken off.
+        model: the module; wrappers of `DataParallel` and `torch.compile` are removed.
         inputs: a tensor (one argument), a tuple (positional arguments) or a dict (keyword arguments).
-        forward_kwargs: further keyword arguments of the forward.
-        backward: count forward and backward (from the sum of all outputs).
-        convention: ``"macs"`` takes a multiply-add for one, as MMEngine does; ``"flops"`` for two, as vendors do.
+        forward_kwargs: further keyword arguments of forward.
+        backward: whether to count the backward pass as well (from the sum of all outputs).
+        convention: ``"macs"`` counts a multiply-add as one, as MMEngine does; ``"flops"`` as two, as vendors do.
 
     Raises:
-        TypeError: `model` is no module.
-        ValueError: an unknown convention.
+        TypeError: `model` is not a module.
+        ValueError: `convention` has another value.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class ModelAnalysis(ABC):
             raise TypeError(f"model must be a torch.nn.Module, not {type(model).__name__}: {model!r:.80}")
         if convention not in ("macs", "flops"):
             raise ValueError(f"convention must be 'macs' or 'flops', not {convention!r}")
-        self.model = unwrapped(model)
+        self.model = unwrap(model)
         self.args, self.kwargs = split_inputs(inputs, forward_kwargs)
         self.backward = backward
         self.convention = convention
@@ -72,7 +72,7 @@ class ModelAnalysis(ABC):
 
     @property
     def tally(self) -> Tally:
-        """The sums of the run, which happens at the first look."""
+        """The counts of the run; the model runs when this property is read for the first time."""
         if self._tally is None:
             counter = observe(
                 self.model,
@@ -86,15 +86,15 @@ class ModelAnalysis(ABC):
         return self._tally
 
     def set_op_handle(self, *args: str | Handle | None, **kwargs: Handle | None) -> ModelAnalysis:
-        """Counts operators by the user's handles, or ignores those whose handle is None.
+        """Sets functions (handles) that compute the flops of operators; an operator with the handle None is ignored.
 
         Args:
-            *args: name, handle, name, handle, … with names as ``"aten::gelu"``. A handle gets the operator's inputs and
-                outputs (tensors and numbers) and gives its flops.
-            **kwargs: the same by keyword.
+            *args: pairs name, handle, name, handle, … with names such as ``"aten::gelu"``. A handle gets lists of the
+                operator's inputs and outputs (tensors and numbers) and returns its flops.
+            **kwargs: further handles by name.
 
         Raises:
-            TypeError: the positional arguments are no pairs.
+            TypeError: the positional arguments are not pairs of a name and a handle.
 
         Example:
             >>> import torch
@@ -110,46 +110,46 @@ class ModelAnalysis(ABC):
         return self
 
     def clear_op_handles(self) -> ModelAnalysis:
-        """Forgets all handles, eng's own too: every operator is then uncounted until it gets a handle."""
+        """Removes all handles, including those of eng, so that every operator without a new handle is uncounted."""
         self._known, self._handles, self._tally = {}, {}, None
         return self
 
     def total(self, module_name: str = "") -> int:
-        """Sum over a module and everything below it; ``""`` is the whole model."""
+        """Returns the count of a module including its submodules; ``""`` stands for the complete model."""
         return sum(self.by_operator(module_name).values())
 
     def by_operator(self, module_name: str = "") -> Counter[str]:
-        """Counts of one module by operator, such as ``{"convolution": 17280}``."""
+        """Returns the counts of a module by operator, such as ``{"convolution": 17280}``."""
         self._must_exist(module_name)
         return self._counts(module_name)
 
     def by_module(self) -> Counter[str]:
-        """Total of every module, by its name."""
+        """Returns the count of every module, including its submodules, by name of the module."""
         return Counter({name: self.total(name) for name in self._names()})
 
     def by_module_and_operator(self) -> dict[str, Counter[str]]:
-        """Counts of every module by operator."""
+        """Returns the counts of every module by operator."""
         return {name: self._counts(name) for name in self._names()}
 
     def unsupported_ops(self, module_name: str = "") -> Counter[str]:
-        """Operators without a formula, and how often each ran in a module."""
+        """Returns the operators without a cost formula, with the number of their calls in a module."""
         return Counter({name: entry.calls for name, entry in self.uncounted(module_name).items()})
 
     def uncounted(self, module_name: str = "") -> dict[str, Uncounted]:
-        """Operators without a formula: how often each ran, and how many elements its outputs had."""
+        """Returns the operators without a cost formula, with calls and output elements in a module."""
         self._must_exist(module_name)
         ignored = {name for name, handle in self._handles.items() if handle is None}
         return {name: entry for name, entry in self.tally.uncounted[module_name].items() if name not in ignored}
 
     def uncalled_modules(self) -> set[str]:
-        """Names of modules that never ran."""
+        """Returns the names of modules whose forward was never called."""
         return {name for name in self._names() if name not in self.tally.called}
 
     def canonical_module_name(self, name: str) -> str:
-        """The name under which a module is counted: its first one, where it has several.
+        """Returns the name under which a module is counted: if it occurs under several names, the first of them.
 
         Raises:
-            KeyError: the model has no such module.
+            KeyError: the model has no module with this name.
         """
         for module_name, module in self.model.named_modules(remove_duplicate=False):
             if module_name == name:
@@ -162,31 +162,31 @@ class ModelAnalysis(ABC):
         new_model: nn.Module | None = None,
         new_inputs: torch.Tensor | tuple[Any, ...] | Mapping[str, Any] | None = None,
     ) -> Self:
-        """An analyzer with the same settings and handles.
+        """Returns a copy of this analyzer with the same settings and handles, but without counts.
 
         Args:
-            new_model: None takes this one's model.
-            new_inputs: None takes this one's inputs.
+            new_model: model of the copy; None uses the same model.
+            new_inputs: inputs of the copy; None uses the same inputs.
         """
         analyzer = copy.copy(self)
-        analyzer.model = self.model if new_model is None else unwrapped(new_model)
+        analyzer.model = self.model if new_model is None else unwrap(new_model)
         if new_inputs is not None:
             analyzer.args, analyzer.kwargs = split_inputs(new_inputs)
         analyzer._handles, analyzer._tally = dict(self._handles), None  # noqa: SLF001  # an object of the same class
         return analyzer
 
     def unsupported_ops_warnings(self, enabled: bool) -> Self:
-        """Whether a run logs a warning for the operators that have no formula; off at first. Gives itself."""
+        """Sets whether a run logs a warning for operators without a cost formula (off by default); returns itself."""
         self._warns_of_operators = enabled
         return self
 
     def uncalled_modules_warnings(self, enabled: bool) -> Self:
-        """Whether a run logs a warning for the modules that never ran; off at first. Gives itself."""
+        """Sets whether a run logs a warning for modules that were never called (off by default); returns itself."""
         self._warns_of_modules = enabled
         return self
 
     def tracer_warnings(self, mode: str) -> Self:
-        """Accepted for code that was written for MMEngine; nothing is traced here, so nothing warns. Gives itself.
+        """Does nothing and returns itself; exists for code written for MMEngine, whose tracer can log warnings.
 
         Raises:
             ValueError: `mode` is none of ``"all"``, ``"no_tracer_warning"`` and ``"none"``.
@@ -197,14 +197,14 @@ class ModelAnalysis(ABC):
         return self
 
     def ancestor_mode(self, mode: str) -> Self:
-        """Which modules an operator belongs to; gives itself.
+        """Sets to which modules the cost of an operator is added; returns itself.
 
         Args:
-            mode: ``"owner"``, the default: the module that is running and all that contain it; ``"caller"``: the modules
-                that are running. They differ where a module runs a module that it does not contain.
+            mode: ``"owner"`` (default) for the innermost running module and all modules that contain it; ``"caller"``
+                for all running modules. They differ if a module calls a module that it does not contain.
 
         Raises:
-            ValueError: `mode` is neither.
+            ValueError: `mode` is neither ``"owner"`` nor ``"caller"``.
         """
         if mode not in ("owner", "caller"):
             raise ValueError(f"ancestor_mode should be 'owner' or 'caller', got {mode!r}")
@@ -231,7 +231,7 @@ class ModelAnalysis(ABC):
 
     @abstractmethod
     def _counts(self, module_name: str) -> Counter[str]:
-        """Counts of one module by operator."""
+        """Returns the counts of one module by operator."""
 
     def _rules(self) -> dict[str, Rule]:
         rules = dict(self._known)
@@ -254,16 +254,14 @@ def _formula_of(handle: Handle) -> Callable[[Sequence[Any], Mapping[str, Any], S
 def split_inputs(
     inputs: torch.Tensor | tuple[Any, ...] | Mapping[str, Any], forward_kwargs: Mapping[str, Any] | None = None
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Positional and keyword arguments of a forward, from a tensor, a tuple or a dict."""
+    """Converts inputs (a tensor, a tuple or a dict) to positional and keyword arguments of forward."""
     if isinstance(inputs, Mapping):
         return (), {**inputs, **(forward_kwargs or {})}
     return (tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)), dict(forward_kwargs or {})
 
 
 class FlopAnalyzer(ModelAnalysis):
-    """Flops of a model for one input.
-
-    Arguments as of `ModelAnalysis`.
+    """Counts the flops of a model for one input; the arguments are those of `ModelAnalysis`.
 
     Example:
         >>> import torch
@@ -280,15 +278,18 @@ class FlopAnalyzer(ModelAnalysis):
         return Counter({name.removeprefix("aten::"): cost.flops(self.convention) for name, cost in costs.items()})
 
     def intensity(self, module_name: str = "") -> float:
-        """Flops per byte that the operators of a module read and wrote: low values are bound by memory."""
+        """Returns the arithmetic intensity of a module: flops per byte that its operators read and wrote.
+
+        A module with a low value is limited by memory bandwidth, not by arithmetic.
+        """
         self._must_exist(module_name)
         return self.total(module_name) / max(self.tally.moved_bytes[module_name], 1)
 
 
 class ActivationAnalyzer(ModelAnalysis):
-    """Elements of the outputs of convolutions, matrix products and attention.
+    """Counts activations: the output elements of convolutions, matrix products and attention.
 
-    Arguments as of `ModelAnalysis`.
+    The arguments are those of `ModelAnalysis`.
 
     Source: Radosavovic et al. 2020, arXiv:2003.13678, section 3.
 
@@ -305,7 +306,7 @@ class ActivationAnalyzer(ModelAnalysis):
 
     @classmethod
     def of(cls, flops: FlopAnalyzer) -> ActivationAnalyzer:
-        """The activations of a run that was counted already."""
+        """Creates an analyzer of activations from the run of a `FlopAnalyzer`, so that the model runs only once."""
         analyzer = cls(flops.model, flops.kwargs or flops.args, forward_kwargs=None, backward=flops.backward)
         analyzer.args, analyzer.kwargs, analyzer._tally = flops.args, flops.kwargs, flops.tally
         return analyzer
@@ -314,15 +315,16 @@ class ActivationAnalyzer(ModelAnalysis):
 def flop_count(
     model: nn.Module, inputs: tuple[Any, ...], supported_ops: Mapping[str, Handle] | None = None
 ) -> tuple[defaultdict[str, float], Counter[str]]:
-    """Gigaflops by operator, and the operators that were not counted.
+    """Counts the flops of a model by operator, in units of 10⁹ flops.
 
     Args:
         model: the module.
         inputs: positional arguments of its forward.
-        supported_ops: handles that add to or replace eng's own.
+        supported_ops: handles that compute the flops of further operators, or replace those of eng.
 
     Returns:
-        ``({"convolution": 1.7e-05}, Counter())``: 10⁹ flops by operator, and calls by uncounted operator.
+        The flops by operator in units of 10⁹, and the number of calls by uncounted operator, such as
+        ``({"convolution": 1.7e-05}, Counter())``.
     """
     analyzer = _with_handles(FlopAnalyzer(model, inputs), supported_ops)
     giga = defaultdict(float, {name: count / 1e9 for name, count in analyzer.by_operator().items()})
@@ -332,9 +334,9 @@ def flop_count(
 def activation_count(
     model: nn.Module, inputs: tuple[Any, ...], supported_ops: Mapping[str, Handle] | None = None
 ) -> tuple[defaultdict[str, float], Counter[str]]:
-    """Millions of activations by operator, and the operators that were not counted.
+    """Counts the activations of a model by operator, in millions, and the calls of uncounted operators.
 
-    Arguments as of `flop_count`.
+    The arguments are those of `flop_count`.
     """
     analyzer = _with_handles(ActivationAnalyzer(model, inputs), supported_ops)
     mega = defaultdict(float, {name: count / 1e6 for name, count in analyzer.by_operator().items()})

@@ -2,15 +2,15 @@ from __future__ import annotations
 
 
 class AnalysisError(ValueError):
-    """A model or an input that cannot be analysed; the message says why and what to do."""
+    """A model cannot be analysed with the given input; the message says why and what to do."""
 
 
 class FormulaError(AnalysisError):
-    """A formula, ours or a user's handle, that failed on an operator.
+    """The cost formula of an operator, of eng or a handle of the user, raised an exception.
 
     Args:
-        operator: name of the operator, such as ``"aten::addmm"``.
-        reason: what went wrong. Without it, the first argument is the whole message.
+        operator: name of the operator, such as ``"aten::addmm"``; without `reason` the complete message.
+        reason: message of the exception.
     """
 
     def __init__(self, operator: str, reason: str | None = None) -> None:

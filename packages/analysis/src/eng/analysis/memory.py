@@ -1,4 +1,4 @@
-"""The memory that a forward, or a training step, needs, without allocating any of it."""
+"""Estimates the memory of a forward or a training step without allocating it."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode  # see _capture.py
 
 from eng.analysis._cost import tensors_in
-from eng.analysis._execute import observe, unwrapped
+from eng.analysis._execute import observe, unwrap
 from eng.analysis.complexity_analysis import split_inputs
 
 
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """Bytes that tensors take; what an allocator rounds up or a library keeps as work space comes on top.
+    """Memory of tensors in bytes. Rounding by the allocator and workspaces of libraries are not included.
 
     Args:
-        parameter_bytes: all parameters.
-        buffer_bytes: all buffers.
-        gradient_bytes: gradients of the parameters that have one (0 without backward).
-        activation_bytes: what autograd keeps from forward to backward (0 without backward), parameters not counted.
-        peak_bytes: most bytes alive at one time, parameters, buffers, inputs and gradients included.
+        parameter_bytes: memory of all parameters.
+        buffer_bytes: memory of all buffers.
+        gradient_bytes: memory of the parameter gradients (0 without backward).
+        activation_bytes: memory of tensors that autograd saves for backward, without parameters (0 without backward).
+        peak_bytes: largest memory in use at one time, including parameters, buffers, inputs and gradients.
     """
 
     parameter_bytes: int
@@ -37,10 +37,18 @@ class MemoryEstimate:
 
 
 class LiveMemory(TorchDispatchMode):
-    """Follows the storages that are alive and remembers the most bytes they took together."""
+    """Dispatch mode that tracks the storages in use and the peak of their total size.
+
+    Attributes:
+        alive: weak reference and size of each storage that may be in use, by identity of the storage.
+        saved: sizes of the storages that autograd saves for backward.
+        kept: identities of the storages of parameters and buffers.
+        live_bytes: total size of the storages in `alive`.
+        peak_bytes: the largest total size so far.
+    """
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # the base, torch's, has no annotations
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's base class has no annotations
         self.alive: dict[int, tuple[StorageWeakRef, int]] = {}
         self.saved: dict[int, int] = {}
         self.kept: set[int] = set()
@@ -53,30 +61,31 @@ class LiveMemory(TorchDispatchMode):
         return result
 
     def see(self, tensors: list[torch.Tensor]) -> None:
-        """Adds the storages of tensors that are new."""
-        fresh = False
+        """Adds the storages of tensors that are not tracked yet, and updates the peak."""
+        has_new_storage = False
         for tensor in tensors:
             storage = tensor.untyped_storage()
             reference = StorageWeakRef(storage)
             if reference.cdata not in self.alive:
                 self.alive[reference.cdata] = (reference, storage.nbytes())
                 self.live_bytes += storage.nbytes()
-                fresh = True
-        if fresh and self.live_bytes > self.peak_bytes:  # look closer only where a new record is possible
-            self._forget_the_dead()
+                has_new_storage = True
+        # Searching for freed storages is slow, so it is done only if a new peak is possible.
+        if has_new_storage and self.live_bytes > self.peak_bytes:
+            self._remove_freed_storages()
             self.peak_bytes = max(self.peak_bytes, self.live_bytes)
 
-    def _forget_the_dead(self) -> None:
+    def _remove_freed_storages(self) -> None:
         for key in [key for key, (reference, _) in self.alive.items() if reference.expired()]:
             self.live_bytes -= self.alive.pop(key)[1]
 
     def keep(self, tensors: list[torch.Tensor]) -> None:
-        """Notes tensors that belong to the model: autograd keeping them costs nothing."""
+        """Records the tensors of the model. Autograd saves them without additional memory, so they do not count."""
         self.see(tensors)
         self.kept = {StorageWeakRef(tensor.untyped_storage()).cdata for tensor in tensors}
 
     def save(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Notes what autograd keeps for backward."""
+        """Records a tensor that autograd saves for backward, and returns it unchanged."""
         storage = tensor.untyped_storage()
         key = StorageWeakRef(storage).cdata
         if key not in self.kept:
@@ -108,16 +117,16 @@ def estimate_memory(
     backward: bool = False,
     batch_size: int | None = None,
 ) -> MemoryEstimate:
-    """Memory of one forward, or of one forward and backward, in bytes.
+    """Estimates the memory of one forward, or of one forward and backward, in bytes.
 
-    Runs on meta tensors, so that a model larger than the machine is estimated as well.
+    The model runs on meta tensors, so that even a model that does not fit into memory can be estimated.
 
     Args:
-        model: the module, in the mode that is to be estimated.
-        inputs: a tensor, a tuple of positional or a dict of keyword arguments.
-        forward_kwargs: further keyword arguments of the forward.
-        backward: forward and backward of the sum of all outputs.
-        batch_size: estimate for this batch: the first dimension of every input tensor is set to it.
+        model: the module, in training or evaluation mode, whichever is to be estimated.
+        inputs: a tensor, a tuple of positional arguments, or a dict of keyword arguments.
+        forward_kwargs: further keyword arguments of forward.
+        backward: whether to include the backward pass (from the sum of all outputs).
+        batch_size: batch size of the estimate; replaces the first dimension of every input tensor.
 
     Example:
         >>> import torch
@@ -126,7 +135,7 @@ def estimate_memory(
         >>> estimate.parameter_bytes, estimate.peak_bytes  # weights and bias; then input and output of 64 rows on top
         (263168, 394240)
     """
-    model = unwrapped(model)
+    model = unwrap(model)
     args, kwargs = split_inputs(inputs, forward_kwargs)
     if batch_size is not None:
         args, kwargs = _with_batch(args, batch_size), _with_batch(kwargs, batch_size)

@@ -1,4 +1,4 @@
-"""Parameters of a model, by module and by tensor."""
+"""Counts the parameters of a model, by module and by tensor."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from eng.analysis._table import Row, format_size, indented, render
 
 
 def parameter_count(model: nn.Module) -> defaultdict[str, int]:
-    """Elements of the parameters below every module, and of every parameter; a shared one counts once.
+    """Counts the parameter elements of every module and of every parameter; a shared parameter counts once.
 
     Args:
-        model: any module, on any device (meta too).
+        model: any module, on any device, including the meta device.
 
     Returns:
-        ``{"": total, "fc": 12, "fc.weight": 9, "fc.bias": 3}``; 0 for a name that is not there.
+        The number of elements by name, such as ``{"": 12, "fc": 12, "fc.weight": 9, "fc.bias": 3}`` with ``""`` for the
+        complete model; 0 for unknown names.
 
     Example:
         >>> from torch import nn
@@ -33,14 +34,14 @@ def parameter_count(model: nn.Module) -> defaultdict[str, int]:
 
 
 def parameter_count_table(model: nn.Module, max_depth: int = 3) -> str:
-    """The parameters of a model as a table, with the shape of each tensor.
+    """Formats the parameters of a model as a table, with the shape of each tensor.
 
     Args:
         model: any module.
-        max_depth: how many levels of names to show.
+        max_depth: number of levels of names to show.
 
     Returns:
-        The table, a line each for the model, its modules and its parameters.
+        The table, with one line for the model, each module and each parameter.
     """
     counts = parameter_count(model)
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}

@@ -1,4 +1,4 @@
-"""The complexity of a model for people: a table, a tree, and a dictionary with everything."""
+"""Shows the complexity of a model: as a table, as a tree of modules, and as a dictionary with all numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from eng.analysis._table import Row, format_size, indented, render
 from eng.analysis.complexity_analysis import ActivationAnalyzer, FlopAnalyzer
 from eng.analysis.parameters import parameter_count
 
-_format_size = format_size  # the name that libraries import
+_format_size = format_size  # Libraries import this private name from MMEngine.
 
 MISSING = "N/A indicates a module that was never called as a module; what it computed is in its parent's numbers."
 
@@ -24,22 +24,23 @@ def get_model_complexity_info(
     show_table: bool = True,
     show_arch: bool = True,
 ) -> dict[str, int | str]:
-    """Flops, activations and parameters of a model for one input.
+    """Counts flops, activations and parameters of a model for one input.
 
     Args:
-        model: the module, in the mode (training or evaluation) that is to be counted.
-        input_shape: shape of one input without its batch dimension, ``(3, 224, 224)``, or a tuple of such shapes for a
-            forward of several arguments. The batch has one sample, float32.
-        inputs: the input itself: a tensor, a tuple of positional or a dict of keyword arguments.
-        show_table: give the table as ``out_table``.
-        show_arch: give the tree as ``out_arch``.
+        model: the module, in training or evaluation mode, whichever is to be counted.
+        input_shape: shape of one input without the batch dimension, such as ``(3, 224, 224)``, or a tuple of such
+            shapes if forward has several arguments. A float32 batch of one sample is used.
+        inputs: the inputs themselves: a tensor, a tuple of positional arguments, or a dict of keyword arguments.
+        show_table: whether to return a table as ``out_table``.
+        show_arch: whether to return the tree of modules as ``out_arch``.
 
     Returns:
-        ``flops``, ``activations`` and ``params`` as numbers, the same as text under ``flops_str`` …, and ``out_table``
-        and ``out_arch`` (empty where not asked for).
+        A dictionary with the numbers ``flops``, ``activations`` and ``params``, the same numbers as text
+        (``flops_str`` and so on), ``out_table`` and ``out_arch`` (empty if not requested).
 
     Raises:
-        ValueError: neither or both of `input_shape` and `inputs` are given, or a shape is not made of whole numbers.
+        ValueError: neither or both of `input_shape` and `inputs` are set, or a shape does not consist of positive
+            integers.
 
     Example:
         >>> from torch import nn
@@ -66,10 +67,10 @@ def get_model_complexity_info(
 
 
 def tensors_of(input_shape: tuple[Any, ...]) -> tuple[torch.Tensor, ...]:
-    """One float32 meta tensor with a batch of one for each shape.
+    """Creates a float32 tensor of zeros for each shape, with an additional batch dimension of size 1.
 
     Raises:
-        ValueError: a shape is not made of whole numbers.
+        ValueError: a shape does not consist of positive integers.
     """
     several = isinstance(input_shape, (tuple, list)) and input_shape and isinstance(input_shape[0], (tuple, list))
     shapes = input_shape if several else (input_shape,)
@@ -77,12 +78,12 @@ def tensors_of(input_shape: tuple[Any, ...]) -> tuple[torch.Tensor, ...]:
         is_shape = isinstance(shape, (tuple, list)) and shape
         if not is_shape or not all(isinstance(size, int) and size > 0 for size in shape):
             raise ValueError(f"input_shape: expected whole numbers such as (3, 224, 224), got {shape!r}")
-    # Real memory, as the model may look at values; zeros are free until somebody writes to them.
+    # Real tensors, because the model may read their values. The system allocates memory for zeros only when written to.
     return tuple(torch.zeros(1, *shape) for shape in shapes)
 
 
 class _Statistics:
-    """The three numbers of every module, and what is worth showing."""
+    """Parameters, flops and activations of every module, and which modules are shown."""
 
     def __init__(self, flops: FlopAnalyzer, activations: ActivationAnalyzer | None) -> None:
         self.model = flops.model
@@ -97,7 +98,7 @@ class _Statistics:
         return bool(self.params.get(module)) or any(column[module] for column in self.columns.values())
 
     def names(self) -> list[str]:
-        """Modules and parameters: those that hold parameters first, then those that only compute."""
+        """Returns the names of modules with parameters and of parameters, then of modules that only compute."""
         computing = [name for name in self.columns["flops"] if name not in self.params and self.worth_showing(name)]
         return [*self.params, *computing]
 
@@ -108,13 +109,13 @@ def complexity_stats_table(
     activations: ActivationAnalyzer | None = None,
     show_param_shapes: bool = True,
 ) -> str:
-    """Parameters, flops and activations as a table, a row for each module.
+    """Formats parameters, flops and activations as a table with one row per module.
 
     Args:
-        flops: the counted flops.
-        max_depth: how many levels of names to show.
-        activations: the counted activations; no such column without them.
-        show_param_shapes: a row with the shape of each parameter as well.
+        flops: the analyzer with the flops.
+        max_depth: number of levels of names to show.
+        activations: the analyzer with the activations; None omits the column.
+        show_param_shapes: whether to add a row with the shape of each parameter.
     """
     statistics = _Statistics(flops, activations)
     children: dict[str, list[str]] = {}
@@ -144,7 +145,7 @@ def complexity_stats_table(
 
 
 def _collapsed_root(children: Mapping[str, list[str]], statistics: _Statistics) -> str:
-    """The first module that has more than one thing in it: wrappers around a single module tell nothing."""
+    """Returns the outermost module with more than one child; a table of wrappers around a single module is no help."""
     root = ""
     while len(children.get(root, [])) == 1 and children[root][0] not in statistics.shapes:
         root = children[root][0]
@@ -152,11 +153,11 @@ def _collapsed_root(children: Mapping[str, list[str]], statistics: _Statistics) 
 
 
 def complexity_stats_str(flops: FlopAnalyzer, activations: ActivationAnalyzer | None = None) -> str:
-    """The model as ``print(model)`` gives it, with the numbers of each module written in.
+    """Formats the model like ``print(model)``, with the numbers of each module added.
 
     Args:
-        flops: the counted flops.
-        activations: the counted activations; left out without them.
+        flops: the analyzer with the flops.
+        activations: the analyzer with the activations; None omits them.
     """
     statistics = _Statistics(flops, activations)
     labels = {"flops": "flops", "activations": "acts"}

@@ -1,4 +1,4 @@
-"""How much of a device's arithmetic a run uses."""
+"""Computes which share of a device's peak arithmetic performance a training uses (MFU)."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def model_flops_per_iter(
     forward_kwargs: Mapping[str, Any] | None = None,
     backward: bool = True,
 ) -> int:
-    """Floating-point operations of one iteration, a multiply-add as two, as vendors state them.
+    """Counts the floating-point operations of one iteration; a multiply-add counts as two, as vendors count.
 
     Args:
         model: the module in training mode.
         inputs: one batch.
-        forward_kwargs: further keyword arguments of the forward.
-        backward: with the backward pass; recomputation is not counted, as the model does not need it.
+        forward_kwargs: further keyword arguments of forward.
+        backward: whether to include the backward pass. Recomputation (activation checkpointing) is not counted.
 
     Example:
         >>> import torch
@@ -37,15 +37,15 @@ def model_flops_per_iter(
 
 
 def model_flops_utilization(flops_per_iter: float, seconds_per_iter: float, peak_flops: float) -> float:
-    """Share of the hardware's peak that goes into the model (MFU), 0 to 1.
+    """Returns the model flops utilization (MFU): the share, 0 to 1, of the peak performance that the model uses.
 
     Args:
-        flops_per_iter: of all devices together, from `model_flops_per_iter` and the global batch.
+        flops_per_iter: flops of one iteration on all devices, from `model_flops_per_iter` with the global batch.
         seconds_per_iter: wall-clock time of an iteration.
-        peak_flops: operations per second of all devices together in the precision used, from the data sheet.
+        peak_flops: peak operations per second of all devices in the precision used, from the data sheet.
 
     Raises:
-        ValueError: a time or a peak that is not positive.
+        ValueError: `seconds_per_iter` or `peak_flops` is not positive.
 
     Source: Chowdhery et al. 2022 (PaLM, arXiv:2204.02311), section 4.1.
 
