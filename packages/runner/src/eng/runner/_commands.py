@@ -114,7 +114,10 @@ def train(
         _enable_auto_scale_lr(cfg)
     if fast:
         return _run_fast(cfg)
-    _must_exist(cfg.get("load_from"), "load_from" if resume is None else "--resume")
+    option = "--resume"
+    if resume is None:
+        option = "load_from"
+    _must_exist(cfg.get("load_from"), option)
     return _run(cfg, lambda runner: runner.train(), lambda runner: None, verbose=common["verbose"])
 
 
@@ -323,7 +326,9 @@ def _with_dump(evaluator: object, out: str) -> Any:
     if isinstance(evaluator, Mapping) and "metrics" in evaluator:
         return {**evaluator, "metrics": _with_dump(evaluator["metrics"], out)}
     metrics = evaluator or []
-    return [*(metrics if isinstance(metrics, (list, tuple)) else [metrics]), dump]
+    if isinstance(metrics, (list, tuple)):
+        return [*metrics, dump]
+    return [metrics, dump]
 
 
 # --- running -------------------------------------------------------------------------------------------------------

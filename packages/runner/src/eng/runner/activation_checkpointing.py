@@ -112,8 +112,10 @@ def turn_on_activation_checkpointing(model: nn.Module, modules: Mapping[str, Any
 
 def _operators(names: list[str] | str) -> list[Any]:
     """The overloads of torch's operators that are named."""
+    if isinstance(names, str):
+        names = [names]
     chosen: list[Any] = []
-    for name in [names] if isinstance(names, str) else names:
+    for name in names:
         members = [f"aten.{member}" for member in _FAMILIES.get(name, ())]
         overloads = [overload for member in members or [name] for overload in _overloads(member)]
         if not overloads:

@@ -102,7 +102,10 @@ def log_interruption(
     hint = ""
     if stop.checkpoint:
         hint = f".\n{resume_hint(work_dir, config_file)}"
-    logger.warning("%s%s", stop, hint, extra=DETAIL if is_eng() else None)
+    extra = None
+    if is_eng():
+        extra = DETAIL
+    logger.warning("%s%s", stop, hint, extra=extra)
 
 
 def is_eng() -> bool:
@@ -154,7 +157,7 @@ def _is_under_torchrun() -> bool:
 
 
 def _main_module() -> str | None:
-    spec: ModuleSpec | None = getattr(sys.modules.get("__main__"), "__spec__", None)
+    spec: ModuleSpec | None = sys.modules["__main__"].__spec__
     if spec is None:
         return None
     return spec.name

@@ -42,7 +42,9 @@ def closing_lines(runner: Run, seconds: float) -> str:
     if curves.is_dir():
         lines.append(f"Curves: {curves}")
     commands = _next_commands(runner, curves.is_dir())
-    return "\n".join([*lines, *(["Next:"] if commands else []), *(f"  {line}" for line in commands)])
+    if commands:
+        lines += ["Next:", *(f"  {line}" for line in commands)]
+    return "\n".join(lines)
 
 
 def log_closing(runner: Run, began: float) -> None:

@@ -1,4 +1,4 @@
-"""The course of a run: what surrounds training, validation and test."""
+"""Begins and ends a run around its training, validation or test."""
 
 from __future__ import annotations
 
@@ -21,24 +21,25 @@ from .strategy import BaseStrategy
 
 
 class CourseRun(RecordedRun, Protocol):
-    """A run that can be begun and ended."""
+    """The members of a Runner that this module uses."""
 
     strategy: BaseStrategy
     default_scope: str
 
     @property
     def state(self) -> RunState:
-        """Where the run begins, and what its checkpoints hold."""
+        """Collects and restores the state of the run."""
 
     def load_or_resume(self) -> None:
-        """Goes on from a checkpoint, or takes its weights."""
+        """Resumes from a checkpoint, or loads its weights."""
 
 
 @contextmanager
 def running(run: CourseRun) -> Iterator[None]:
-    """Makes the parts of a run the current ones while it runs.
+    """Makes the logger, message hub, visualizer and scope of a run the current ones while the run trains or evaluates.
 
-    ``after_run`` hooks run in any case; where the run failed, their own failures are logged.
+    ``after_run`` of the hooks is called in any case. When the run has failed, an error in ``after_run`` is logged and not
+    raised, so that it does not hide the first error.
     """
     parts = (run.logger, run.message_hub, run.visualizer)
     with observers.being_current(parts, run.default_scope), run.hook_list.opened():
@@ -57,10 +58,10 @@ def running(run: CourseRun) -> Iterator[None]:
 
 
 def _close_strategy(run: CourseRun, error: BaseException) -> None:
-    """Ends what runs beside a training that failed or was stopped; a further failure is logged.
+    """Closes the strategy of a run that failed or was interrupted; an error while closing is logged.
 
-    Closing may wait for the other ranks. Where one rank failed alone, the others are inside another collective operation
-    and would never answer: the strategy stays open. A signal or the time budget stops all ranks together.
+    Closing may wait for the other ranks. If one rank of several failed alone, the others wait in another collective
+    operation and would never answer, so the strategy stays open. A signal or the time budget stops all ranks together.
     """
     if run.world_size > 1 and not isinstance(error, RunInterrupted):
         return
@@ -71,10 +72,10 @@ def _close_strategy(run: CourseRun, error: BaseException) -> None:
 
 
 def train_to_the_end(run: CourseRun, loop: BaseLoop) -> None:
-    """Runs the training loop, and runs it again each time ``nan_policy`` goes back to a checkpoint.
+    """Runs the training loop, and runs it again each time ``nan_policy="rollback"`` returns to a checkpoint.
 
     Raises:
-        Exception: what the loop raised, when it is reported and a checkpoint is left.
+        Exception: the loop's error, after it was reported and, if possible, a checkpoint was saved.
     """
     while True:
         try:
@@ -89,15 +90,15 @@ def train_to_the_end(run: CourseRun, loop: BaseLoop) -> None:
 
 
 def evaluate(run: CourseRun, mode: str, part: Lazy[BaseLoop]) -> dict[str, float]:
-    """Validates or tests and gives the metrics.
+    """Runs the validation or the test of a run and returns the metrics.
 
     Args:
         run: the run.
         mode: ``"val"`` or ``"test"``.
-        part: the loop of this mode.
+        part: the loop of this mode, built or not.
 
     Raises:
-        MissingPartError: the run was not given what the mode needs.
+        MissingPartError: the dataloader or the loop config of this mode is None.
     """
     run.settings.need(f"{mode}()", f"{mode}_dataloader", f"{mode}_cfg")
     with running(run):

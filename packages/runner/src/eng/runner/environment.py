@@ -1,4 +1,4 @@
-"""The process that a run lives in: process group, seeds, workers, cuDNN, and a report of all that."""
+"""Sets up the process of a run: process group, seeds, worker processes, cuDNN; and reports the environment."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _MATMUL_PRECISIONS = ("highest", "high", "medium")
 
 
 def setup_environment(env_cfg: Mapping[str, Any], launcher: str) -> None:
-    """Prepares this process.
+    """Applies ``env_cfg`` to this process, and starts the process group that ``launcher`` asks for.
 
     Args:
         env_cfg: see :class:`eng.runner.settings.EnvSettings`.
         launcher: ``"none"``, ``"pytorch"``, ``"slurm"`` or ``"mpi"``.
 
     Raises:
-        MixedVersionsError: the ranks of the process group that this starts run different versions.
+        MixedVersionsError: the ranks of the new process group run different versions of Python, torch or eng.
         SettingsError: ``matmul_precision`` is unknown.
     """
     settings = EnvSettings.of(env_cfg)
@@ -70,28 +70,31 @@ def _dist_options(settings: EnvSettings) -> dict[str, Any]:
 
 
 def check_versions() -> None:
-    """Makes sure that all ranks run the same Python, torch and eng; all of them call it.
+    """Checks that all ranks run the same Python, torch and eng. All ranks must call it.
 
     Raises:
-        MixedVersionsError: they do not; the same on all ranks.
+        MixedVersionsError: the versions differ; raised on every rank.
     """
-    of_ranks = all_gather_object(_versions())
-    mixed = {name: [versions[name] for versions in of_ranks] for name in of_ranks[0]}
-    mixed = {name: versions for name, versions in mixed.items() if len(set(versions)) > 1}
+    versions_of_ranks = all_gather_object(_versions())
+    mixed = {}
+    for name in versions_of_ranks[0]:
+        versions = [of_rank[name] for of_rank in versions_of_ranks]
+        if len(set(versions)) > 1:
+            mixed[name] = versions
     if mixed:
         raise MixedVersionsError(mixed)
 
 
 def _versions() -> dict[str, str]:
-    """What must agree for ranks to understand one another; a torch's build, such as ``+cpu``, may differ."""
+    """The versions that must be equal on all ranks. The build of torch, such as ``+cpu``, may differ and is left out."""
     python = ".".join(map(str, sys.version_info[:2]))
     return {"Python": python, "torch": torch.__version__.partition("+")[0], "eng-runner": __version__}
 
 
 def _set_up_workers(mp_start_method: str | None = None, opencv_num_threads: int = 0) -> None:
-    """How loader workers start, and how many threads OpenCV takes in each where it is loaded.
+    """Sets the start method of worker processes and, if OpenCV is imported, its number of threads in each process.
 
-    Without a setting, what the program chose stays; where it chose nothing, workers are forked.
+    Without ``mp_start_method`` the start method that the program chose stays; a program that chose none gets ``"fork"``.
     """
     if platform.system() != "Windows":
         current = mp.get_start_method(allow_none=True)
@@ -117,10 +120,10 @@ def _raise_file_limit(wanted: int) -> None:
 
 
 def local_work_dir(work_dir: str | os.PathLike[str]) -> str:
-    """The absolute path of a run's folder; ``~`` is the home folder, and ``file://`` may stand before it.
+    """Returns the absolute path of a work dir, which may begin with ``~`` (the home folder) or ``file://``.
 
     Raises:
-        SettingsError: it is the address of another storage.
+        SettingsError: ``work_dir`` is an address on another storage, such as ``s3://bucket/run``.
     """
     text = os.fspath(work_dir)
     path = text.removeprefix("file://")
@@ -134,14 +137,14 @@ def local_work_dir(work_dir: str | os.PathLike[str]) -> str:
 
 
 def shared_timestamp() -> str:
-    """Now, to the second, as rank 0 sees it: ``YYYYmmdd_HHMMSS``."""
+    """Returns the current time on rank 0 as ``YYYYmmdd_HHMMSS``, the same on all ranks."""
     now = torch.tensor(time.time(), dtype=torch.float64)
     broadcast(now)
     return time.strftime("%Y%m%d_%H%M%S", time.localtime(now.item()))
 
 
 def set_randomness(seed: int | None, diff_rank_seed: bool, deterministic: bool) -> int:
-    """Seeds every generator and gives the seed that was used."""
+    """Seeds the generators of Python, NumPy and torch; returns the seed, which is drawn if ``seed`` is None."""
     return set_random_seed(seed=seed, diff_rank_seed=diff_rank_seed, deterministic=deterministic)
 
 
@@ -151,11 +154,11 @@ def log_environment(
     """Writes machine, software, randomness and config of a run to its log.
 
     Args:
-        logger: of the run.
-        randomness: its setting.
-        seed: that the run uses.
-        launcher: its setting.
-        config_text: the config as text; empty where there is none.
+        logger: logger of the run.
+        randomness: the setting ``randomness`` of the run.
+        seed: the seed in use, which the run drew if the setting has none.
+        launcher: the setting ``launcher`` of the run.
+        config_text: the config as text; empty if the run has no config.
     """
     settings = {name: value for name, value in randomness.items() if name != "seed"}
     facts = {"Seed": seed, "Launcher": launcher, **distributed_facts()}
@@ -165,7 +168,7 @@ def log_environment(
 
 
 def experiment_name_for(setting: str | None, config_file: str | None, timestamp: str) -> str:
-    """The name of a run: the given one or the config's, with the time at which it started."""
+    """Returns ``<name>_<timestamp>``, where the name is the user's or the stem of the config file; without both, the timestamp."""
     stem = setting
     if stem is None and config_file:
         stem = Path(config_file).stem
@@ -175,10 +178,10 @@ def experiment_name_for(setting: str | None, config_file: str | None, timestamp:
 
 
 def environment_report(settings: Mapping[str, Any]) -> str:
-    """What a reader of the log wants to know about machine, software and settings; starts no other program.
+    """Returns a text on machine, software and settings for the log. It calls no other program such as nvcc or gcc.
 
     Args:
-        settings: runtime settings to show below, such as seed and launcher.
+        settings: runtime settings that the second block of the text lists, such as seed and launcher.
     """
     gpus = [device_name(index) for index in range(device_count())]
     system: dict[str, Any] = {
@@ -201,18 +204,18 @@ def environment_report(settings: Mapping[str, Any]) -> str:
 
 
 def distributed_facts() -> dict[str, Any]:
-    """Whether this is one of several processes, and which."""
+    """Returns whether a process group exists, the rank of this process and the number of ranks, for the log."""
     return {"Distributed training": is_distributed(), "Rank": get_rank(), "World size": get_world_size()}
 
 
 def dump_config(cfg: Config, folder: str, default_name: str, logger: logging.Logger) -> None:
-    """Writes a config, on rank 0, under the name of its file.
+    """Writes a config into a folder, on rank 0, under the name of the config's file.
 
     Args:
-        cfg: an empty one is not written.
-        folder: where to write.
-        default_name: name for a config without a file.
-        logger: is told of a config that cannot be written.
+        cfg: the config; an empty config is not written.
+        folder: target folder.
+        default_name: file name for a config that was not read from a file.
+        logger: gets a warning if the config holds values that have no text form.
     """
     if get_rank() != 0 or not len(cfg):
         return

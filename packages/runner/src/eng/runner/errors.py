@@ -89,15 +89,12 @@ class MixedVersionsError(RuntimeError):
 
     def __init__(self, versions: dict[str, list[str]] | str) -> None:
         if isinstance(versions, str):
-            self.versions = {}
-        else:
-            self.versions = versions
-        differences = "; ".join(f"{name} {_by_rank(of_ranks)}" for name, of_ranks in self.versions.items())
-        super().__init__(
-            versions
-            if isinstance(versions, str)
-            else f"the ranks have different versions: {differences}. Install the same on all machines"
-        )
+            self.versions: dict[str, list[str]] = {}
+            super().__init__(versions)
+            return
+        self.versions = versions
+        differences = "; ".join(f"{name} {_by_rank(of_ranks)}" for name, of_ranks in versions.items())
+        super().__init__(f"the ranks have different versions: {differences}. Install the same on all machines")
 
 
 class ModelContractError(TypeError):
@@ -118,10 +115,11 @@ class WrongCheckpointError(RuntimeError):
 
     def __init__(self, checkpoint: str, report: LoadReport | None = None) -> None:
         self.checkpoint, self.report = checkpoint, report
+        if report is None:
+            super().__init__(checkpoint)
+            return
         super().__init__(
-            checkpoint
-            if report is None
-            else f"load_from={checkpoint!r} is not the checkpoint of this model: {report.share:.1%} of the model's parameters "
+            f"load_from={checkpoint!r} is not the checkpoint of this model: {report.share:.1%} of the model's parameters "
             f"are in it, under names and shapes such as {_first(report.missing or report.wrong_shape)}; it holds "
             f"{_first(report.unexpected or report.wrong_shape)}. Choose another checkpoint, or load it all the same with "
             "allow_partial=True in the config (--allow-partial)"

@@ -1,4 +1,4 @@
-"""Attributes of a class in one line."""
+"""Properties in one line: read from other parts of an object."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ T = TypeVar("T")
 
 
 def fact(read: Callable[[Any], T], doc: str) -> T:
-    """A property whose value is read from the parts of its object.
+    """Makes a read-only property.
 
     Args:
-        read: gives the value for an object.
-        doc: what the value is.
+        read: function of the object that returns the value.
+        doc: docstring of the property.
 
     Example:
         >>> class Run:
@@ -22,15 +22,15 @@ def fact(read: Callable[[Any], T], doc: str) -> T:
         >>> Run().count, Run.count.__doc__
         (2, 'Steps that are over.')
     """
-    return property(read, doc=doc)  # type: ignore[return-value]  # on an object the attribute is the value
+    return property(read, doc=doc)  # type: ignore[return-value]  # an object's attribute has the type T
 
 
 def part(name: str, doc: str) -> Any:
-    """A property for a :class:`~eng.runner.lazy.Lazy` part: reads the part or its setting, and takes another one.
+    """Makes a property for a :class:`~eng.runner.lazy.Lazy` part: reading never builds it, assigning replaces it.
 
     Args:
-        name: the attribute that holds the Lazy.
-        doc: what the part is.
+        name: the attribute that holds the :class:`~eng.runner.lazy.Lazy`.
+        doc: docstring of the property.
     """
 
     def read(run: object) -> Any:

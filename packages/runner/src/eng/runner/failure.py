@@ -48,8 +48,10 @@ def _report(runner: Run, saver: SavesNow | None, error: Exception, saves: bool) 
     if saves and not _is_before_training(frames):
         left = _leave_checkpoint(runner, saver, error, frames, loop.is_validating)
     text = f"Training failed {where}: {type(error).__name__}: {message_with_notes(error)}{left}"
-    # The exception, which the console shows, says all of it from Python 3.11 on.
-    runner.logger.error(text, extra=DETAIL if add_note(error, f"raised {where}{left}") else None)
+    extra = None
+    if add_note(error, f"raised {where}{left}"):
+        extra = DETAIL  # The console shows the exception, whose notes say the same; Python 3.10 has no notes.
+    runner.logger.error(text, extra=extra)
     if type(error).__module__.startswith("eng.") and find_spec("eng.cli") is not None:
         add_note(error, f"eng help {type(error).__name__} says what to do")
 

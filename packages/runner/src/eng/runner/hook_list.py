@@ -1,4 +1,4 @@
-"""HookList: the hooks of a run in their order, and the calls at their points."""
+"""HookList: holds the hooks of a run in the order of their priorities, and calls them at their points."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ H = TypeVar("H")
 
 
 class HookList:
-    """Hooks in the order of their priorities; :meth:`call` calls those that act at a point.
+    """Holds hooks in the order of their priorities; :meth:`call` calls those that act at a point.
 
     Args:
-        logger: gets the failures behind a first one, which is raised.
+        logger: gets the second and further errors at a point; the first error is raised.
 
     Attributes:
-        point: the point that is being called; None between points.
-        part_clock: charges the time of the run to parts; None where nobody measures.
+        point: the point whose hooks are being called, such as ``"after_train_iter"``; None between points.
+        part_clock: measures how long the parts of an iteration take; None if no hook measures.
 
     Example:
         >>> class Greet(Hook):
@@ -59,14 +59,14 @@ class HookList:
         return len(self.hooks)
 
     def register(self, hook: Hook, priority: str | int | Priority | None = None) -> None:
-        """Adds a hook behind those that have the same or a higher priority.
+        """Adds a hook, which runs after the hooks that have the same or a higher priority.
 
         Args:
             hook: the hook.
-            priority: None (default) is the hook's own.
+            priority: None (default) is the hook's own priority.
 
         Raises:
-            TypeError: one of its methods cannot be called as :meth:`call` calls it.
+            TypeError: a method of the hook does not take the arguments that :meth:`call` passes at its point.
         """
         check_signatures(hook)
         if priority is not None:
@@ -77,9 +77,12 @@ class HookList:
         self._methods.clear()
 
     def call_around(self, point: str, ahead: Method | None, behind: Method | None) -> None:
-        """Calls ``ahead`` before all hooks of a point and ``behind`` after them, for as long as the run lives.
+        """Registers functions that are called before and after all hooks of a point; a pair counts once.
 
-        Asking for the same again changes nothing; None calls nothing on that side.
+        Args:
+            point: name of the point.
+            ahead: called before the hooks of the point; None calls nothing.
+            behind: called after them; None calls nothing.
         """
         pairs = self._around.setdefault(point, [])
         if (ahead, behind) not in pairs:
@@ -87,11 +90,11 @@ class HookList:
             self._methods.clear()
 
     def first(self, hook_class: type[H]) -> H | None:
-        """The first hook of a class, or with the methods of a Protocol; None where there is none."""
+        """Returns the first hook that is an instance of a class or runtime-checkable Protocol; None without one."""
         return next((hook for hook in self.hooks if isinstance(hook, hook_class)), None)
 
     def methods_at(self, point: str) -> tuple[Method, ...]:
-        """The bound methods that act at ``point``, found out at the first use and kept."""
+        """Returns the bound methods to call at ``point``; the tuple is cached until another hook is registered."""
         if point not in self._methods:
             acting = [hook for hook in self.hooks if acts_at(hook, point)]
             around = self._around.get(point, [])
@@ -101,10 +104,11 @@ class HookList:
         return self._methods[point]
 
     def call(self, point: str, runner: RunnerView, /, **kwargs: Any) -> None:
-        """Calls every hook that acts at ``point``, then the actions of :meth:`after_point`.
+        """Calls every hook that acts at ``point``, then the actions registered by :meth:`after_point`.
 
-        Where a hook raises, the hooks behind it are called all the same, so that a checkpoint that is due is written; then
-        the exception goes on with the hook's name in a note. Behind a NonFiniteLossError no hook is called.
+        If a hook raises, the hooks after it are still called, so that a checkpoint that is due is written; then the
+        exception is raised with the hook's name in a note. After a NonFiniteLossError no further hook is called, because
+        a checkpoint would hold the broken weights.
         """
         outer, self.point = self.point, point
         if point == "before_run":
@@ -132,7 +136,7 @@ class HookList:
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Enters the hooks that are context managers for the time of a run."""
+        """Enters the hooks that are context managers while the run lasts."""
         self._has_begun = False
         with ExitStack() as stack:
             for hook in self.hooks:
@@ -141,10 +145,9 @@ class HookList:
             yield
 
     def close(self, runner: RunnerView) -> None:
-        """Calls ``after_run`` of every hook when the run has failed: a further failure is logged, not raised.
+        """Calls ``after_run`` of every hook of a run that has failed; an error in there is logged, not raised.
 
-        A run that failed before ``before_run`` has no ``after_run``, in which the LoggerHook closes the visualizer: it has been
-        open since the config was given to it.
+        For a run that failed before ``before_run`` only the visualizer is closed, which has been open since the start.
         """
         self._actions.clear()
         self.point = None
@@ -154,11 +157,11 @@ class HookList:
             self._call_quietly((_close_visualizer,), runner, {}, "the end of a run that did not begin")
 
     def after_point(self, action: Callable[[], None]) -> None:
-        """Runs ``action`` when all hooks of the current point have run."""
+        """Calls ``action`` once, when all hooks of the current point have run."""
         self._actions.append(action)
 
     def table(self) -> str:
-        """Which hooks act at each point, in their order, as text."""
+        """Returns a text that lists, for each point, the hooks that act there in the order of their calls."""
         blocks = []
         for point in POINTS:
             acting = [hook for hook in self.hooks if overrides(hook, point)]
@@ -184,7 +187,7 @@ class HookList:
             self._actions.pop(0)()
 
     def _act_quietly(self) -> None:
-        """Does what hooks have put off, such as saving the best checkpoint, when one of them has raised."""
+        """Calls the actions that hooks registered by :meth:`after_point` although a hook has raised; errors are logged."""
         try:
             self._act()
         except Exception:
@@ -192,7 +195,7 @@ class HookList:
 
 
 def acts_at(hook: Hook, point: str) -> bool:
-    """Whether ``hook`` has code for ``point``, which may be a point of the user's."""
+    """Whether a hook overrides the method of a point; a point that eng does not know counts if the hook has the method."""
     if point in POINTS:
         return overrides(hook, point)
     return callable(getattr(hook, point, None))
@@ -203,7 +206,9 @@ def _close_visualizer(runner: RunnerView) -> None:
 
 
 def owner_name(method: Method) -> str:
-    """Whose method ``method`` is, for messages."""
+    """Returns the class name of a method's object, or the name of a function, for messages."""
     if inspect.ismethod(method):
         return type(method.__self__).__name__
-    return getattr(method, "__qualname__", repr(method))
+    if inspect.isfunction(method):
+        return method.__qualname__
+    return repr(method)

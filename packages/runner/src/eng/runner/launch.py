@@ -63,10 +63,11 @@ class Meeting:
             ValueError: an option is not of its form, or several machines have no address to meet at.
         """
         least, colon, most = (nnodes or "1").partition(":")
-        numbers = [least, most if colon else least]
-        if not all(number.isdigit() for number in numbers) or not 1 <= int(numbers[0]) <= int(numbers[1]):
+        if not colon:
+            most = least
+        if not least.isdigit() or not most.isdigit() or not 1 <= int(least) <= int(most):
             raise ValueError(f"--nnodes takes a number of machines or MIN:MAX, such as 2 or 1:4, got {nnodes!r}")
-        if endpoint is None and int(numbers[1]) > 1:
+        if endpoint is None and int(most) > 1:
             raise ValueError("--nnodes above 1 needs --rdzv HOST:PORT, an address of the first machine")
         if endpoint is not None and not endpoint.rpartition(":")[2].isdigit():
             raise ValueError(f"--rdzv takes HOST:PORT, such as host0:29500, got {endpoint!r}")
@@ -75,7 +76,7 @@ class Meeting:
             raise ValueError(f"--rdzv-conf takes KEY=VALUE,..., such as last_call_timeout=10, got {conf!r}")
         options = {key.strip(): value.strip() for key, _, value in pairs}
         address = endpoint or "localhost:0"
-        return cls(int(numbers[0]), int(numbers[1]), address, run_id or endpoint or "", options)
+        return cls(int(least), int(most), address, run_id or endpoint or "", options)
 
     @property
     def is_local(self) -> bool:
@@ -114,7 +115,9 @@ def relaunch_with_agent(nproc: int, argv: list[str], max_restarts: int = 0, meet
         os.environ.setdefault(*STORE_OF_EACH_START)
     os.environ[ORIGINAL_CALL] = json.dumps(original_words())
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // nproc)))
-    arguments = ["-m", "eng.cli", *argv, *([] if _names_launcher(argv) else ["--launcher", "pytorch"])]
+    arguments = ["-m", "eng.cli", *argv]
+    if not _names_launcher(argv):
+        arguments += ["--launcher", "pytorch"]
     try:
         with _signal_handlers_kept():
             elastic_launch(_agent_config(nproc, max_restarts, meeting), sys.executable)(*arguments)
@@ -222,6 +225,9 @@ def _agent_config(nproc: int, max_restarts: int, meeting: Meeting) -> Any:
     """The configuration of torch's elastic agent for the processes of this machine."""
     from torch.distributed.launcher.api import LaunchConfig
 
+    local_addr = None
+    if meeting.is_local:
+        local_addr = "localhost"
     return LaunchConfig(
         min_nodes=meeting.min_nodes,
         max_nodes=meeting.max_nodes,
@@ -230,7 +236,7 @@ def _agent_config(nproc: int, max_restarts: int, meeting: Meeting) -> Any:
         rdzv_backend="c10d",
         rdzv_endpoint=meeting.endpoint,
         rdzv_configs=dict(meeting.options),
-        local_addr="localhost" if meeting.is_local else None,
+        local_addr=local_addr,
         max_restarts=max_restarts,
         monitor_interval=0.1,
         signals_to_handle=",".join(_SIGNALS),

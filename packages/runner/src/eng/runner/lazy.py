@@ -9,15 +9,15 @@ T = TypeVar("T")
 
 
 class Lazy(Generic[T]):
-    """A part's setting, and the part once it is built.
+    """The setting of a part of a run, and the part itself as soon as it is built.
 
     Args:
         setting: a config, an object, or None where the run has no such part.
-        build: makes the part from the setting.
+        build: function that builds the part from the setting.
 
     Attributes:
-        setting: what the part is built from.
-        value: the part; None before it is built.
+        setting: the config or object from which the part is built.
+        value: the built part; None before it is built.
 
     Example:
         >>> squares = Lazy({"n": 3}, lambda cfg: [i * i for i in range(cfg["n"])])
@@ -33,16 +33,16 @@ class Lazy(Generic[T]):
         self.value: T | None = None
 
     def get(self) -> T | None:
-        """The part, built at the first call; None where there is no setting."""
+        """Returns the part, which the first call builds; None if there is no setting."""
         if self.value is None and self.setting is not None:
             self.value = self.build(self.setting)
         return self.value
 
     def need(self) -> T:
-        """The part, built at the first call.
+        """Returns the part, which the first call builds.
 
         Raises:
-            LookupError: the run has no such part.
+            LookupError: there is no setting, so the run has no such part.
         """
         part = self.get()
         if part is None:
@@ -50,11 +50,11 @@ class Lazy(Generic[T]):
         return part
 
     def peek(self) -> Any:
-        """The part where it is built, its setting before."""
+        """Returns the part if it is built, else its setting; never builds."""
         if self.value is None:
             return self.setting
         return self.value
 
     def replace(self, setting: object) -> None:
-        """Takes another setting, or another part, which counts as built when it is next needed."""
+        """Sets another setting, from which the next call of :meth:`get` builds the part anew."""
         self.setting, self.value = setting, None

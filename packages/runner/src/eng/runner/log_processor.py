@@ -122,11 +122,10 @@ class LogProcessor:
             tag = dict(shown)
         rates = {name: shown.pop(name) for name in list(shown) if name.endswith("lr")}
         head = [self._position(runner, batch_idx, mode, tag)]
-        if mode == "train":
-            set_name = None
-        else:
+        if mode != "train":
             set_name = current_set(runner, mode)
-        head += [] if set_name is None else [set_name]
+            if set_name is not None:
+                head.append(set_name)
         head.append(" ".join(f"{name}: {value:.{self.num_digits}e}" for name, value in rates.items()))
         head.extend(self._clock(runner, shown))
         head.extend(self._memory(runner, tag))
@@ -159,12 +158,16 @@ class LogProcessor:
         size = self._size_text(runner, mode)
         if size == "?" and batch_idx > 0:
             size = str(batch_idx)
-        epoch = " "
+        head = f"Iter({mode}) "
+        if self.by_epoch:
+            head = f"Epoch({mode}) "
         if self.by_epoch and mode == "val":
-            epoch = f" [{self._epoch_text(runner, mode)}]"
-        head = f"{'Epoch' if self.by_epoch else 'Iter'}({mode}){epoch}[{size}/{size}]"
+            head += f"[{self._epoch_text(runner, mode)}]"
+        head += f"[{size}/{size}]"
         items = self._items({**scalars, **others, **times}.items())
-        tag = {**scalars, **(others if with_non_scalar else {}), **times}
+        tag = {**scalars, **times}
+        if with_non_scalar:
+            tag = {**scalars, **others, **times}
         return tag, f"{head}    {'  '.join(items)}"
 
     def begin_pass(self, runner: RunnerView, mode: str) -> None:
@@ -300,10 +303,11 @@ class LogProcessor:
         if not custom:
             return []
         sizes = {"epoch": batch_idx + 1, "global": runner.iter + 1}
-        return [
-            {**cfg, "window_size": sizes[cfg["window_size"]]} if isinstance(cfg.get("window_size"), str) else dict(cfg)
-            for cfg in custom
-        ]
+        copies = [dict(cfg) for cfg in custom]
+        for cfg in copies:
+            if isinstance(cfg.get("window_size"), str):
+                cfg["window_size"] = sizes[cfg["window_size"]]
+        return copies
 
     def _get_max_memory(self, runner: RunnerView) -> int:
         """Largest memory that tensors held on the accelerator since the last line, in MB."""

@@ -71,8 +71,10 @@ def names_by_pattern(
     Raises:
         Exception: the one of ``unknown``; a pattern matches no name.
     """
+    if isinstance(patterns, str):
+        patterns = [patterns]
     matched: set[str] = set()
-    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+    for pattern in patterns:
         names = {
             name
             for name in known

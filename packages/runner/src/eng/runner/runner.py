@@ -1,4 +1,4 @@
-"""Runner: the parts of a run and the order in which they meet."""
+"""Runner: builds the parts of a run, and trains, validates and tests with them."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ class Runner:
         SettingsError: settings that do not fit together; what is missing is named.
 
     Attributes:
-        settings: what the Runner was given.
-        hook_list: the hooks, and the calls at their points.
-        state: where the run begins and what its checkpoints hold.
-        strategy: how the model lives on its devices.
-        model: the model, wrapped where the strategy wraps it.
+        settings: the arguments of the Runner, as one value.
+        hook_list: the hooks, which it calls at their points.
+        state: collects the state of the run into checkpoints, and restores it from a checkpoint.
+        strategy: places the model on its devices: one device, DDP, FSDP2, DeepSpeed.
+        model: the model; a strategy of several ranks puts it into a wrapper.
         timestamp: when the run started: ``YYYYmmdd_HHMMSS``, the same on all ranks.
-        work_dir: folder of checkpoints and of one folder per start, ``log_dir``.
-        experiment_name: name under which ``logger``, ``message_hub`` and ``visualizer`` are known.
+        work_dir: folder of the checkpoints; each start of the run has a folder in it, ``log_dir``.
+        experiment_name: name by which ``get_instance`` of the logger, message hub and visualizer finds those of this run.
     """
 
     model: nn.Module
@@ -152,7 +152,7 @@ class Runner:
             self.dump_config()
 
     def _open_logs(self, settings: RunnerSettings) -> None:
-        """Builds the logger, the message hub and the visualizer, under the name of the run."""
+        """Builds the logger, the message hub and the visualizer, which ``get_instance(experiment_name)`` finds afterwards."""
         scope = DefaultScope.get_instance(self.experiment_name, scope_name=self.default_scope)
         self.log_processor = self.build_log_processor(settings.log_processor or {})
         self.logger = self.build_logger(log_level=settings.log_level)
@@ -165,26 +165,26 @@ class Runner:
         observers.begin_curves(self.visualizer, self.state.moment, self.cfg)
 
     def dump_config(self) -> None:
-        """Writes the config into ``work_dir``, under the name of its file or of the experiment."""
+        """Writes the config into ``work_dir``, on rank 0, under the name of its file or, without a file, of ``timestamp``."""
         environment.dump_config(self.cfg, self.work_dir, f"{self.timestamp}.py", self.logger)
 
     @classmethod
     def from_cfg(cls, cfg: Config | Mapping[str, Any], *, check: bool = True) -> Runner:
-        """A runner with all settings from a config, which is checked before anything is built unless ``check`` is False.
+        """Builds a Runner from a config, after a check of the complete config unless ``check`` is False.
 
         Raises:
-            SettingsError: something is missing or wrong; all clear mistakes are named at once.
+            SettingsError: a setting is missing or wrong; the message names all certain mistakes at once.
         """
         if check:
             check_config(cfg, cls)
         return cls(**arguments_taken_by(cls, arguments_from_cfg(cfg)))
 
     def train(self) -> nn.Module:
-        """Trains and gives the model.
+        """Trains the model and returns it.
 
         Raises:
-            MissingPartError: there is no dataloader, loop config or optimizer to train with.
-            RunInterrupted: a signal or the time budget ended the run, whose state is saved.
+            MissingPartError: ``train_dataloader``, ``train_cfg`` or ``optim_wrapper`` is None.
+            RunInterrupted: a signal or the time budget ended the run; a checkpoint was saved.
         """
         self.settings.need("train()", "train_dataloader", "train_cfg", "optim_wrapper")
         self.state.begin_training()
@@ -208,62 +208,62 @@ class Runner:
         return self.model
 
     def val(self) -> dict[str, float]:
-        """Validates and gives the metrics; a MissingPartError names what there is nothing to validate with."""
+        """Validates the model and returns the metrics; raises MissingPartError without ``val_dataloader`` or ``val_cfg``."""
         return evaluate(self, "val", self.val_part)
 
     def test(self) -> dict[str, float]:
-        """Tests and gives the metrics; a MissingPartError names what there is nothing to test with."""
+        """Tests the model and returns the metrics; raises MissingPartError without ``test_dataloader`` or ``test_cfg``."""
         return evaluate(self, "test", self.test_part)
 
     def tune(self, setting: str, **options: Any) -> Any:
-        """Measures ``"lr"``, ``"batch"`` or ``"workers"`` for this run by a function of eng-tune, which takes ``options``.
+        """Measures a good ``"lr"``, ``"batch"`` or ``"workers"`` for this run; ``options`` go to eng-tune's function for it.
 
         Raises:
-            SettingsError: eng-tune is not installed, or measures no such setting.
+            SettingsError: eng-tune is not installed, or ``setting`` is none of the three.
         """
         return tuner(setting)(self, **options)
 
     def run_facts(self) -> dict[str, Any]:
-        """Config, code, data, world size and versions of this run, to compare it with another one."""
+        """Returns config, code, data, world size and versions of this run, for a comparison with another run."""
         return self.state.facts()
 
-    # --- what may be read of a run
+    # --- Properties, read from the loops, the hooks and the process group.
 
-    epoch: int = fact(lambda run: loops.training_so_far(run).epoch, "Epochs that are over.")
-    iter: int = fact(lambda run: loops.training_so_far(run).iter, "Iterations that are over.")
-    max_epochs: int = fact(lambda run: loops.training(run).max_epochs, "Epochs of the whole run.")
-    max_iters: int = fact(lambda run: loops.training(run).max_iters, "Iterations of the whole run.")
-    built_loops: dict[str, BaseLoop] = fact(loops.built_loops, "The loops that are built, by mode.")
-    val_interval: Any = fact(lambda run: loops.training(run).val_interval, "From validation to validation.")
-    val_begin: int = fact(lambda run: loops.training(run).val_begin, "Epoch or iteration of the first one.")
-    is_resuming: bool = fact(lambda run: bool(run.state.resume_setting), "Whether the run goes on from a checkpoint.")
-    hooks: list[Hook] = fact(lambda run: run.hook_list.hooks, "The hooks, in their order.")
-    distributed: bool = fact(lambda run: is_distributed(), "Whether this is one of several processes.")
-    rank: int = fact(lambda run: get_rank(), "Number of this process.")
+    epoch: int = fact(lambda run: loops.training_so_far(run).epoch, "Completed epochs of training.")
+    iter: int = fact(lambda run: loops.training_so_far(run).iter, "Completed iterations of training.")
+    max_epochs: int = fact(lambda run: loops.training(run).max_epochs, "Epochs at which training ends.")
+    max_iters: int = fact(lambda run: loops.training(run).max_iters, "Iterations at which training ends.")
+    built_loops: dict[str, BaseLoop] = fact(loops.built_loops, "The loops built so far, by mode.")
+    val_interval: Any = fact(lambda run: loops.training(run).val_interval, "Epochs or iterations between validations.")
+    val_begin: int = fact(lambda run: loops.training(run).val_begin, "Epoch or iteration of the first validation.")
+    is_resuming: bool = fact(lambda run: bool(run.state.resume_setting), "Whether the run resumes from a checkpoint.")
+    hooks: list[Hook] = fact(lambda run: run.hook_list.hooks, "The hooks, in the order of their calls.")
+    distributed: bool = fact(lambda run: is_distributed(), "Whether a process group exists.")
+    rank: int = fact(lambda run: get_rank(), "Rank of this process.")
     world_size: int = fact(lambda run: get_world_size(), "Number of processes.")
-    preemption: Preemption | None = fact(lambda run: preemption_of(run.hooks), "Notes signals and the time budget.")
+    preemption: Preemption | None = fact(lambda run: preemption_of(run.hooks), "Records signals and the time budget.")
     train_loop: Any = fact(lambda run: run.train_part.get(), "The training loop, built when it is first read.")
     val_loop: Any = fact(lambda run: run.val_part.get(), "The validation loop, built when it is first read.")
     test_loop: Any = fact(lambda run: run.test_part.get(), "The test loop, built when it is first read.")
-    train_dataloader: Any = fact(loops.part_of("train", "dataloader"), "Batches to train on; builds the loop.")
-    val_dataloader: Any = fact(loops.part_of("val", "dataloader"), "Batches to validate on; builds the loop.")
-    test_dataloader: Any = fact(loops.part_of("test", "dataloader"), "Batches to test on; builds the loop.")
+    train_dataloader: Any = fact(loops.part_of("train", "dataloader"), "Training batches; builds the loop.")
+    val_dataloader: Any = fact(loops.part_of("val", "dataloader"), "Validation batches; builds the loop.")
+    test_dataloader: Any = fact(loops.part_of("test", "dataloader"), "Test batches; builds the loop.")
     val_evaluator: Any = fact(loops.part_of("val", "evaluator"), "Metrics of the validation; builds the loop.")
     test_evaluator: Any = fact(loops.part_of("test", "evaluator"), "Metrics of the test; builds the loop.")
-    optim_wrapper: Any = part("optim_part", "The optimizer with what surrounds it, or its config before training.")
-    param_schedulers: Any = part("scheduler_part", "What moves learning rates, or configs before training.")
+    optim_wrapper: Any = part("optim_part", "The optimizer wrapper; its config before training begins.")
+    param_schedulers: Any = part("scheduler_part", "The parameter schedulers; their configs before training begins.")
 
-    # --- how each part is made; a subclass may make it in another way
+    # --- Builders of the parts. A subclass may override each of them.
 
     def setup_env(self, env_cfg: Mapping[str, Any]) -> None:
-        """Prepares the process and takes the time stamp of the run."""
+        """Applies ``env_cfg`` to this process, starts the process group, and sets ``timestamp``."""
         environment.setup_environment(env_cfg, self.launcher)
         self.timestamp = environment.shared_timestamp()
 
     def set_randomness(
         self, seed: int | None, diff_rank_seed: bool = False, deterministic: bool = False, per_sample: bool = True
     ) -> None:
-        """Seeds every generator."""
+        """Seeds the random generators of Python, NumPy and torch, and sets ``seed``."""
         self.randomness = Randomness(
             seed=seed, diff_rank_seed=diff_rank_seed, deterministic=deterministic, per_sample=per_sample
         )
@@ -271,36 +271,36 @@ class Runner:
         self.seed = environment.set_randomness(seed, diff_rank_seed, deterministic)
 
     def build_logger(self, log_level: int | str = "INFO", log_file: str | None = None, **kwargs: Any) -> MMLogger:
-        """The run's logger, which writes to the console and to a file in ``log_dir``."""
+        """Builds the run's logger, which writes to the console and to a file in ``log_dir``."""
         log_file = log_file or str(Path(self.log_dir) / f"{self.timestamp}.log")
         return observers.build_logger(kwargs.pop("name", self.experiment_name), log_level, log_file, **kwargs)
 
     def build_message_hub(self, message_hub: MessageHub | Mapping[str, Any] | None = None) -> MessageHub:
-        """The run's message hub."""
+        """Builds the run's message hub, which holds logged values and facts."""
         return observers.build_message_hub(message_hub, self.experiment_name)
 
     def build_visualizer(self, visualizer: object = None) -> Any:
-        """The run's visualizer."""
+        """Builds the run's visualizer, which writes scalars and images to its backends."""
         return observers.build_visualizer(visualizer, self.experiment_name, self.log_dir)
 
     def build_log_processor(self, log_processor: object) -> Any:
-        """What puts logs into lines."""
+        """Builds the log processor, which formats logged values as lines."""
         return observers.build_log_processor(log_processor)
 
     def build_model(self, model: nn.Module | Mapping[str, Any]) -> nn.Module:
-        """The model."""
+        """Builds the model."""
         return models.build_model(model)
 
     def wrap_model(self, model_wrapper_cfg: Mapping[str, Any] | None, model: nn.Module) -> nn.Module:
-        """The model on its device, wrapped where the strategy or ``model_wrapper_cfg`` says so."""
+        """Moves the model to its device, and wraps it as the strategy or ``model_wrapper_cfg`` demands."""
         return strategies.place_model(self.strategy, model, model_wrapper_cfg, self.cfg)
 
     def build_optim_wrapper(self, optim_wrapper: object) -> OptimWrapper:
-        """The optimizer with what surrounds it."""
+        """Builds the optimizer and its wrapper."""
         return self.strategy.prepare_optim(self.model, optim.build_optim_wrapper(optim_wrapper, self.model))
 
     def build_param_scheduler(self, scheduler: object) -> Schedulers:
-        """The parameter schedulers."""
+        """Builds the parameter schedulers."""
         return optim.build_param_schedulers(
             scheduler,
             self.optim_wrapper,
@@ -311,80 +311,84 @@ class Runner:
         )
 
     def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: Mapping[str, Any] | None = None) -> None:
-        """Scales learning rates by the batch size where ``auto_scale_lr`` enables that."""
-        options = auto_scale_lr or {}
-        if options.get("enable", False):
-            optim.scale_lr(optim_wrapper, data.batch_size_of(self.train_dataloader), get_data_world_size(), options)
+        """Scales learning rates by the global batch size over its base, if ``auto_scale_lr`` has ``enable=True``."""
+        if auto_scale_lr and auto_scale_lr.get("enable", False):
+            batch_size = data.batch_size_of(self.train_dataloader)
+            optim.scale_lr(optim_wrapper, batch_size, get_data_world_size(), auto_scale_lr)
 
     def build_evaluator(self, evaluator: object) -> Any:
-        """An evaluator."""
+        """Builds an evaluator from metrics or their configs."""
         return evaluation.build_evaluator(evaluator)
 
     @staticmethod
     def build_dataloader(
         dataloader: object, seed: int | None = None, diff_rank_seed: bool = False, per_sample: bool = True
     ) -> Any:
-        """A dataloader."""
+        """Builds a dataloader; :func:`eng.runner.assemble.data.build_dataloader` says what the arguments mean."""
         return data.build_dataloader(dataloader, seed=seed, diff_rank_seed=diff_rank_seed, per_sample=per_sample)
 
     def build_train_loop(self, loop: object) -> BaseLoop:
-        """The training loop."""
+        """Builds the training loop."""
         return loops.build_train_loop(loop, self, self.settings.train_dataloader)
 
     def build_val_loop(self, loop: object) -> BaseLoop:
-        """The validation loop."""
+        """Builds the validation loop."""
         return loops.build_evaluation_loop("val", loop, self, self.settings.val_dataloader, self.settings.val_evaluator)
 
     def build_test_loop(self, loop: object) -> BaseLoop:
-        """The test loop."""
+        """Builds the test loop."""
         settings = self.settings
         return loops.build_evaluation_loop("test", loop, self, settings.test_dataloader, settings.test_evaluator)
 
-    # --- hooks
+    # --- Hooks.
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
         """Calls every hook that acts at the point ``fn_name``, in the order of their priorities."""
         self.hook_list.call(fn_name, self, **kwargs)
 
-    call_hooks = call_hook  # the name in the manual
+    call_hooks = call_hook  # The manual calls the method so; code of MMEngine calls ``call_hook``.
 
     def after_this_point(self, action: Callable[[], None]) -> None:
-        """Runs ``action`` when all hooks of the current point have run."""
+        """Calls ``action`` when all hooks of the current point have run."""
         self.hook_list.after_point(action)
 
     def register_hook(self, hook: HookSetting, priority: str | int | Priority | None = None) -> None:
-        """Adds a hook, or the hook of a config, behind those of the same or a higher priority (None: its own).
+        """Adds a hook, or builds it from a config; it runs after the hooks of the same or a higher priority.
+
+        Args:
+            hook: a hook or the config of one.
+            priority: None (default) is the priority in the config or, without one, the hook's own.
 
         Raises:
-            TypeError: ``hook`` is neither, or one of its methods cannot be called as the runner calls it.
+            TypeError: ``hook`` is neither a hook nor a config, or a method does not take the arguments of its point.
         """
         built, in_config = hook_parts.build_hook(hook)
         self.hook_list.register(built, in_config if priority is None else priority)
 
     def register_default_hooks(self, hooks: HooksByName | None = None) -> None:
-        """Adds the default hooks, with ``hooks`` in the place of those of the same name."""
+        """Adds the default hooks; an entry of ``hooks`` replaces the default hook of its name, None leaves it out."""
         self.register_custom_hooks(hook_parts.default_hooks_of(self.settings, hooks))
 
     def register_custom_hooks(self, hooks: list[HookSetting]) -> None:
-        """Adds further hooks."""
+        """Adds hooks beside the default ones."""
         for hook in hooks:
             self.register_hook(hook)
 
     def register_hooks(
         self, default_hooks: HooksByName | None = None, custom_hooks: list[HookSetting] | None = None
     ) -> None:
-        """Adds the default hooks and further ones."""
+        """Adds the default hooks and the custom hooks."""
         self.register_default_hooks(default_hooks)
         self.register_custom_hooks(custom_hooks or [])
 
     def get_hooks_info(self) -> str:
-        """A table of the hooks at each point."""
+        """Returns a table of the hooks that act at each point."""
         return self.hook_list.table()
 
-    # --- checkpoints
+    # --- Checkpoints.
 
     def load_or_resume(self) -> None:
-        """Goes on from a checkpoint, or takes its weights, once; does nothing where none is asked for or found."""
+        """Resumes from the checkpoint of ``resume``, or loads the weights of ``load_from``; does nothing the second time."""
         self.state.begin()
 
     def load_checkpoint(
@@ -396,7 +400,10 @@ class Runner:
         *,
         verify: bool = True,
     ) -> dict[str, Any]:
-        """Takes the weights of a checkpoint and gives it; :meth:`RunState.load_weights` says what the arguments mean."""
+        """Loads the weights of a checkpoint and returns the checkpoint.
+
+        :meth:`eng.runner.state.run_state.RunState.load_weights` says what the arguments mean.
+        """
         return self.state.load_weights(filename, map_location, strict, revise_keys, verify)
 
     def resume(
@@ -406,10 +413,12 @@ class Runner:
         resume_param_scheduler: bool = True,
         map_location: MapLocation = "default",
     ) -> None:
-        """Goes on where the run that wrote a checkpoint was; :meth:`RunState.resume` says what the arguments mean.
+        """Resumes the run that wrote a checkpoint: weights, optimizer, schedulers, counters, data and random generators.
+
+        :meth:`eng.runner.state.run_state.RunState.resume` says what the arguments mean.
 
         Raises:
-            ResumeError: the checkpoint holds weights alone, or its parts do not fit this run's.
+            ResumeError: the checkpoint holds only weights, or its optimizer or schedulers do not fit this run's.
         """
         self.state.resume(filename, resume_optimizer, resume_param_scheduler, map_location)
 
@@ -428,17 +437,17 @@ class Runner:
         writer: CheckpointWriter | None = None,
         on_intact: Callable[[], None] = lambda: None,
     ) -> None:
-        """Writes the state of the run, from which `resume` goes on as if it had not stopped. All ranks call it.
+        """Saves a checkpoint from which ``resume`` continues as if the run had not stopped. All ranks must call it.
 
-        :meth:`RunState.save` says what the arguments mean. ``file_client_args`` is the old name of ``backend_args``, and
-        ``by_epoch`` is kept for callers of the reference: where the run stands is worked out.
+        :meth:`eng.runner.state.run_state.RunState.save` says what the arguments mean. ``file_client_args`` is MMEngine's
+        old name of ``backend_args``. ``by_epoch`` has no effect: the loop knows the position of the run.
 
         Raises:
             TypeError: ``meta`` is no dict.
-            CheckpointWriteError: it cannot be written; nothing is left behind.
+            CheckpointWriteError: the file cannot be written; no partial file remains.
         """
         storage = backend_args
-        if backend_args is None:
+        if storage is None:
             storage = file_client_args
         contents = partial(self.collect_checkpoint, save_optimizer, save_param_scheduler, meta)
         self.state.save((out_dir, filename), storage, contents, save_trainable_only, writer, on_intact)
@@ -446,5 +455,5 @@ class Runner:
     def collect_checkpoint(
         self, save_optimizer: bool = True, save_param_scheduler: bool = True, meta: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """The state of the run as it stands, before hooks add theirs; see :meth:`RunState.collect`. All ranks call it."""
+        """Returns the state of the run, without what hooks add before a checkpoint is saved. All ranks must call it."""
         return self.state.collect(save_optimizer, save_param_scheduler, meta)

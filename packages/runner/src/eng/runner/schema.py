@@ -158,8 +158,9 @@ def _evaluation_loop(mode: str) -> Callable[[Any], Node | Plain]:
 
 def _train_loop(node: Mapping[str, Any]) -> str:
     """The training loop that ``by_epoch`` chooses, as the runner does."""
-    by_epoch = node.get("by_epoch", "max_iters" not in node or "max_epochs" in node)
-    return "EpochBasedTrainLoop" if by_epoch else "IterBasedTrainLoop"
+    if node.get("by_epoch", "max_iters" not in node or "max_epochs" in node):
+        return "EpochBasedTrainLoop"
+    return "IterBasedTrainLoop"
 
 
 def _model(node: Mapping[str, Any]) -> Node | Plain:

@@ -155,8 +155,10 @@ class RunnerSettings:
         if self.param_scheduler is not None and self.optim_wrapper is None:
             raise IncompleteSettingsError(["param_scheduler"], ["optim_wrapper"])
         for mode in ("val", "test"):
-            names = [f"{mode}_dataloader", f"{mode}_cfg", f"{mode}_evaluator"]
-            self._all_or_none(*(names[:2] if self._wants_losses_only(mode) else names))
+            names = [f"{mode}_dataloader", f"{mode}_cfg"]
+            if not self._wants_losses_only(mode):
+                names.append(f"{mode}_evaluator")
+            self._all_or_none(*names)
         if isinstance(self.nan_policy, Mapping):
             policy = self.nan_policy.get("type", "warn")
         else:

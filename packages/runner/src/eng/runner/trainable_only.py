@@ -72,5 +72,5 @@ def _changing(model: nn.Module) -> set[str]:
     names = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     for path, module in model.named_modules():
         if hasattr(module, "running_mean") and module.training:
-            names |= {f"{path}.{name}" if path else name for name, _ in module.named_buffers(recurse=False)}
+            names |= {name for name, _ in module.named_buffers(prefix=path, recurse=False)}
     return {name_in_checkpoint(model, name) for name in names}

@@ -1,4 +1,4 @@
-"""The work dir of a run: a folder for this start that no other run has, and a look at who else trains in it."""
+"""The work dir of a run: makes a new folder for each start, and warns of another run that trains in the same work dir."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ LOCK_FILE = ".running.json"
 
 
 def claim_name(work_dir: str, timestamp: str, setting: str | None, config_file: str | None) -> tuple[str, str]:
-    """The time stamp of a start and the name of its run, which no other start and no other run of this process has.
+    """Makes the folder of a start; returns its unique time stamp, and an experiment name that is unique in this process.
 
     Args:
-        work_dir: of the run; the folder of the start is made in it.
-        timestamp: when the run started.
-        setting: the user's name for the run; None takes the config's.
-        config_file: file of the config; None where there is none.
+        work_dir: work dir of the run, in which the folder is made.
+        timestamp: when the run started; a later second is taken if the folder of this one exists.
+        setting: the user's ``experiment_name``; None takes the name of the config file.
+        config_file: path of the config file; None if the config was not read from a file.
     """
     name_at = partial(experiment_name_for, setting, config_file)
     claimed = claim_shared_start(work_dir, timestamp, lambda stamp: is_known(name_at(stamp)))
@@ -41,15 +41,15 @@ def claim_name(work_dir: str, timestamp: str, setting: str | None, config_file: 
 
 
 def claim_shared_start(work_dir: str, stamp: str, is_taken: Callable[[str], bool]) -> str:
-    """The name of this start's folder in the work dir, which rank 0 makes for itself alone; the same on all ranks.
+    """Makes a new folder for this start in the work dir, on rank 0, and returns its name on all ranks.
 
     Args:
-        work_dir: of the run.
+        work_dir: work dir of the run.
         stamp: time of the start.
-        is_taken: whether this process uses a name already, as another Runner of the same second does.
+        is_taken: returns whether this process already uses a name, as by another Runner that started in the same second.
 
     Raises:
-        OSError: rank 0 cannot make the folder; on all ranks.
+        OSError: rank 0 cannot make the folder; raised on every rank.
     """
     answer: list[Any] = [None]
     if get_rank() == 0:
@@ -61,21 +61,21 @@ def claim_shared_start(work_dir: str, stamp: str, is_taken: Callable[[str], bool
     name = answer[0]
     if isinstance(name, OSError):
         raise name
-    with contextlib.suppress(OSError):  # of a rank on another machine, which may have no such disk
+    with contextlib.suppress(OSError):  # A rank on another machine may not have this disk.
         (Path(work_dir) / name).mkdir(parents=True, exist_ok=True)
     return str(name)
 
 
 @contextmanager
 def occupied(work_dir: str, experiment_name: str) -> Iterator[None]:
-    """Marks the work dir as that of a run that trains, and warns where another one does already.
+    """Holds a lock file in the work dir while a run trains; warns if another run holds it already.
 
-    The mark is a lock that the system takes off when the process ends, whatever ends it; the file names host, process and
-    run. Where a file system has no locks, nothing is marked.
+    The operating system releases the lock when the process ends, however it ends. The file names host, process and run. On
+    a file system without locks there is no lock and no warning.
 
     Args:
-        work_dir: of the run.
-        experiment_name: of the run.
+        work_dir: work dir of the run.
+        experiment_name: name of the run, for the warning in another run.
     """
     path = Path(work_dir) / LOCK_FILE
     file = None
@@ -108,20 +108,20 @@ def _open_lock(path: Path) -> int | None:
 
 
 def _lock(file: int) -> bool:
-    """Takes the lock; False where another process has it."""
+    """Takes the lock; returns False if another process holds it."""
     import fcntl
 
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:  # a file system without locks
+    except OSError:  # The file system has no locks.
         return True
     return True
 
 
 def _unlock(file: int) -> None:
-    """Gives the lock back; workers that were forked meanwhile hold the same one, so that closing is not enough."""
+    """Releases the lock. Closing the file is not enough: workers forked meanwhile inherited the lock with the descriptor."""
     import fcntl
 
     with contextlib.suppress(OSError):
@@ -130,7 +130,7 @@ def _unlock(file: int) -> None:
 
 
 def _write(file: int, facts: dict[str, Any]) -> None:
-    with contextlib.suppress(OSError):  # a full disk: the lock alone has to do
+    with contextlib.suppress(OSError):  # On a full disk the lock works without its text.
         os.truncate(file, 0)
         os.pwrite(file, json.dumps(facts).encode(), 0)
 
@@ -140,7 +140,7 @@ def _warn(work_dir: str, data: bytes) -> None:
     try:
         facts = json.loads(data)
         if not is_alive({**facts, "pid": int(facts["pid"])}):
-            return  # it was killed, and workers that it started are about to end
+            return  # The other run was killed; its workers hold the lock until they end.
         other_run = f"{facts['experiment']}, process {facts['pid']} on {facts['host']}, since {facts['since']}"
     except (ValueError, KeyError, TypeError, RecursionError):
         other_run = f"{LOCK_FILE} there does not say which"

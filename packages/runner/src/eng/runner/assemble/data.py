@@ -6,7 +6,7 @@ import copy
 import logging
 from collections.abc import Callable, Mapping, MutableMapping
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from torch.utils.data import DataLoader, Dataset
 
@@ -23,6 +23,15 @@ from .batch_share import with_batch_of_rank
 from .workers import WorkerStart
 
 logger = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class LoadsLater(Protocol):
+    """A dataset that can be built without reading its annotations."""
+
+    def full_init(self) -> None:
+        """Reads the annotations."""
+
 
 # Not for names: an error of DataLoader gets the file and line of its config from here.
 _LOADERS = Registry("dataloader", scope="eng")
@@ -89,7 +98,7 @@ def build_dataloader(
 def _build_dataset(dataset: object) -> Any:
     if isinstance(dataset, Mapping):
         dataset = DATASETS.build(dataset)
-        if hasattr(dataset, "full_init"):
+        if isinstance(dataset, LoadsLater):
             dataset.full_init()
     return dataset
 

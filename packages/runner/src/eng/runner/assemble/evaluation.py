@@ -3,10 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from eng.evaluator import BaseMetric, Evaluator
 from eng.registry import EVALUATOR
+
+
+@runtime_checkable
+class EvaluatorOfAnyClass(Protocol):
+    """What a loop calls of an evaluator, which need not derive from :class:`eng.evaluator.Evaluator`."""
+
+    def process(self, data_samples: Any, data_batch: Any) -> None:
+        """Adds the predictions of a batch."""
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """Computes the metrics of all batches."""
+
+
+@runtime_checkable
+class MetricOfAnyClass(Protocol):
+    """What an evaluator calls of a metric, which need not derive from :class:`eng.evaluator.BaseMetric`."""
+
+    def compute_metrics(self, results: list[Any]) -> dict[str, float]:
+        """Computes the metrics of all batches."""
 
 
 def build_evaluator(evaluator: Any) -> Any:
@@ -25,13 +44,11 @@ def build_evaluator(evaluator: Any) -> Any:
         return Evaluator(metrics=evaluator)
     if isinstance(evaluator, (list, tuple)):
         return Evaluator(metrics=list(evaluator))
-    if isinstance(evaluator, BaseMetric) or hasattr(evaluator, "compute_metrics"):
-        return Evaluator(metrics=evaluator)
-    if is_evaluator(evaluator):
+    if is_evaluator(evaluator) and not isinstance(evaluator, (BaseMetric, MetricOfAnyClass)):
         return evaluator
     return Evaluator(metrics=evaluator)
 
 
 def is_evaluator(value: object) -> bool:
     """Whether an object of any class has the methods of an evaluator that a loop calls."""
-    return hasattr(value, "evaluate") and hasattr(value, "process")
+    return isinstance(value, EvaluatorOfAnyClass)

@@ -90,11 +90,14 @@ def with_default_hooks(
         **DEFAULT_HOOKS,
         "non_finite_loss": {"type": "NonFiniteLossHook", "spike": loss_spike, **options_of(nan_policy)},
         "preemption": {"type": "PreemptionHook", **(preemption or {})},
-        **({"garbage_collection": {"type": "GarbageCollectionHook", "interval": gc_interval}} if gc_interval else {}),
-        **({"compile_cache": {"type": "CompileCacheHook"}} if keeps_compiled else {}),
-        **({"progress_bar": {"type": "ProgressBarHook"}} if can_draw() else {}),
-        **(hooks or {}),
     }
+    if gc_interval:
+        configured["garbage_collection"] = {"type": "GarbageCollectionHook", "interval": gc_interval}
+    if keeps_compiled:
+        configured["compile_cache"] = {"type": "CompileCacheHook"}
+    if can_draw():
+        configured["progress_bar"] = {"type": "ProgressBarHook"}
+    configured.update(hooks or {})
     return [hook for hook in configured.values() if hook is not None]
 
 

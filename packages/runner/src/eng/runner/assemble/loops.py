@@ -43,14 +43,16 @@ def build_train_loop(loop: object, runner: Run, dataloader: object) -> BaseLoop:
         built: BaseLoop = LOOPS.build(cfg, default_args={"runner": runner, "dataloader": dataloader})
         return built
     by_epoch = cfg.pop("by_epoch", "max_iters" not in cfg or "max_epochs" in cfg)
-    needed = "max_epochs" if by_epoch else "max_iters"
-    if needed not in cfg:
-        raise SettingsError(f"train_cfg with by_epoch={by_epoch} needs {needed!r}; it has {sorted(cfg)}")
-    loop_class = EpochBasedTrainLoop if by_epoch else IterBasedTrainLoop
-    built_loop: BaseLoop = LOOPS.build(
-        cfg, default_args={"type": loop_class, "runner": runner, "dataloader": dataloader}
-    )
-    return built_loop
+    loop_class: type[BaseLoop] = IterBasedTrainLoop
+    length = "max_iters"
+    if by_epoch:
+        loop_class = EpochBasedTrainLoop
+        length = "max_epochs"
+    if length not in cfg:
+        raise SettingsError(f"train_cfg with by_epoch={by_epoch} needs {length!r}; it has {sorted(cfg)}")
+    default_args = {"type": loop_class, "runner": runner, "dataloader": dataloader}
+    default_loop: BaseLoop = LOOPS.build(cfg, default_args=default_args)
+    return default_loop
 
 
 def build_evaluation_loop(mode: str, loop: object, runner: Run, dataloader: Any, evaluator: object) -> BaseLoop:

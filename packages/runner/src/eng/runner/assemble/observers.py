@@ -6,7 +6,7 @@ import logging
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from eng.config import Config
 from eng.logging import MessageHub, MMLogger
@@ -16,6 +16,22 @@ from eng.visualization import Visualizer
 from .type_name import type_name
 
 logger = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class WritesScalars(Protocol):
+    """What hooks call of a visualizer, which need not derive from :class:`eng.visualization.Visualizer`."""
+
+    def add_scalars(self, scalar_dict: dict[str, Any], step: int = 0) -> None:
+        """Writes values by name."""
+
+
+@runtime_checkable
+class WritesLines(Protocol):
+    """What hooks call of a log processor, which need not derive from :class:`eng.runner.LogProcessor`."""
+
+    def get_log_after_iter(self, runner: Any, batch_idx: int, mode: str) -> tuple[dict[str, Any], str]:
+        """Gives the values by name for the trackers, and the line for the log."""
 
 
 def build_logger(name: str, log_level: int | str, log_file: str | None, **kwargs: Any) -> MMLogger:
@@ -57,7 +73,7 @@ def build_visualizer(visualizer: object, name: str, save_dir: str) -> Any:
         built = VISUALIZERS.build(cfg)
         built.run_name = name
         return built
-    if hasattr(visualizer, "add_scalars"):
+    if isinstance(visualizer, WritesScalars):
         return visualizer
     raise TypeError(f"visualizer must be a Visualizer or a config, got {type(visualizer).__name__}")
 
@@ -159,7 +175,7 @@ def build_log_processor(log_processor: object) -> Any:
     """
     if isinstance(log_processor, Mapping) or log_processor is None:
         return LOG_PROCESSORS.build(log_processor or {}, default_args={"type": "LogProcessor"})
-    if hasattr(log_processor, "get_log_after_iter"):
+    if isinstance(log_processor, WritesLines):
         return log_processor
     raise TypeError(f"log_processor must be a LogProcessor or a config, got {type(log_processor).__name__}")
 

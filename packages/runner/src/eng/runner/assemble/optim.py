@@ -6,7 +6,7 @@ import copy
 import logging
 import math
 from collections.abc import Mapping, MutableMapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -26,6 +26,29 @@ from .idle_schedules import idle_schedules
 from .own_copy import own_copy
 
 logger = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class UpdatesParameters(Protocol):
+    """What a model's ``train_step`` calls of an optimizer wrapper of any class."""
+
+    def update_params(self, loss: torch.Tensor) -> None:
+        """Makes the backward pass and the optimizer's step."""
+
+
+@runtime_checkable
+class Steps(Protocol):
+    """A parameter scheduler of any library."""
+
+    def step(self) -> None:
+        """Moves the parameter."""
+
+
+@runtime_checkable
+class TellsUnit(Protocol):
+    """A parameter scheduler that says whether it steps by epoch or by iteration."""
+
+    by_epoch: bool
 
 
 def build_optim_wrapper(optim_wrapper: object, model: nn.Module) -> Any:
@@ -55,7 +78,7 @@ def _assembled(optim_wrapper: object, model: nn.Module) -> Any:
     if isinstance(optim_wrapper, Optimizer):
         return OptimWrapper(optimizer=optim_wrapper)
     if not isinstance(optim_wrapper, Mapping):
-        if hasattr(optim_wrapper, "update_params"):
+        if isinstance(optim_wrapper, UpdatesParameters):
             return optim_wrapper
         raise TypeError(
             f"optim_wrapper must be an OptimWrapper, an optimizer or a config, got {type(optim_wrapper).__name__}"
@@ -146,14 +169,10 @@ def build_param_schedulers(
     }  # fmt: skip
     if not isinstance(optim_wrapper, OptimWrapperDict):
         return _build_list(schedulers, optim_wrapper, **ends)
-    by_name = None
+    by_name = dict.fromkeys(optim_wrapper.keys(), schedulers)
     if isinstance(schedulers, Mapping) and "type" not in schedulers:
-        by_name = schedulers
-    return {
-        name: _build_list((by_name[name] if by_name is not None else schedulers), wrapper, **ends)
-        for name, wrapper in optim_wrapper.items()
-        if by_name is None or name in by_name
-    }
+        by_name = {name: schedulers[name] for name in by_name if name in schedulers}
+    return {name: _build_list(of_one, optim_wrapper[name], **ends) for name, of_one in by_name.items()}
 
 
 def _build_list(
@@ -166,8 +185,10 @@ def _build_list(
     by_epoch: bool,
 ) -> list[Any]:
     """The schedulers of one optimizer, built and checked; schedules that change nothing are warned about."""
+    if not isinstance(schedulers, (list, tuple)):
+        schedulers = [schedulers]
     built = []
-    for entry in schedulers if isinstance(schedulers, (list, tuple)) else [schedulers]:
+    for entry in schedulers:
         if isinstance(entry, Mapping):
             cfg = copy.deepcopy(own_copy(entry))
             _refuse_torchs(cfg.get("type"))
@@ -191,13 +212,11 @@ def _checked(scheduler: object) -> Any:
         TypeError: it is none, or one of torch's or of another library.
     """
     _refuse_torchs(type(scheduler))
-    if isinstance(scheduler, type) or not hasattr(scheduler, "step"):
-        if isinstance(scheduler, type):
-            name = scheduler.__name__
-        else:
-            name = type(scheduler).__name__
-        raise TypeError(f"a parameter scheduler is an object or a config, got {name}")
-    if not hasattr(scheduler, "by_epoch"):
+    if isinstance(scheduler, type):
+        raise TypeError(f"a parameter scheduler is an object or a config, got {scheduler.__name__}")
+    if not isinstance(scheduler, Steps):
+        raise TypeError(f"a parameter scheduler is an object or a config, got {type(scheduler).__name__}")
+    if not isinstance(scheduler, TellsUnit):
         raise _not_of_eng(type(scheduler))
     return scheduler
 
@@ -243,12 +262,15 @@ def _count_iterations(cfg: MutableMapping[str, Any]) -> None:
 
 def _end_of(cfg: Mapping[str, Any], optim_wrapper: OptimWrapper, max_epochs: int, max_iters: int) -> int:
     """Where a schedule ends that does not say so: with the run, in the unit that it counts."""
-    if max_iters == math.inf and ((cfg.get("by") or "epoch") != "epoch" or not cfg.get("by_epoch", True)):
+    unit = "iter"
+    if cfg.get("by_epoch", True):
+        unit = "epoch"
+    unit = cfg.get("by") or unit
+    if max_iters == math.inf and (unit != "epoch" or not cfg.get("by_epoch", True)):
         raise SettingsError(
             f"the schedule {cfg.get('type')} counts iterations and ends with the run, whose iterations are not known, as the "
             "training dataloader has no length: give its end=..., or let it count epochs (by_epoch=True)"
         )
-    unit = cfg.get("by") or ("epoch" if cfg.get("by_epoch", True) else "iter")
     if unit == "update":
         counts = 1
         if isinstance(optim_wrapper, OptimWrapper):

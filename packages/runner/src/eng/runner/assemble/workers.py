@@ -47,13 +47,11 @@ def shield_workers(dataloader: object) -> None:
 
 
 def end_workers(dataloader: object) -> None:
-    """Ends workers that a torch loader keeps between passes; the next pass starts new ones.
+    """Ends the worker processes that a torch loader keeps between passes; the next pass starts new ones.
 
     The garbage collector would end them too, but it closes their queues first: torch then waits five seconds for each.
-    A loader that saves its own position keeps them, because the position goes with them.
     """
-    dataloader = getattr(dataloader, "loader", dataloader)
-    if isinstance(dataloader, DataLoader) and dataloader.persistent_workers and not hasattr(dataloader, "state_dict"):
+    if isinstance(dataloader, DataLoader) and dataloader.persistent_workers:
         dataloader._iterator = None  # noqa: SLF001  # torch 2.6 to 2.13 have no public way
 
 

@@ -47,8 +47,8 @@ def batches_from(
             on_start()
             return iter(())
         return _entered(loader, start, on_start)
-    is_stream = not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset)
-    if is_stream or keeps_position(loader):
+    has_no_sampler = not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset)
+    if has_no_sampler or keeps_position(loader):
         return _read_past(loader, start, on_start)
     if _seekable(loader):
         loader.sampler.seek(start * loader.batch_size * get_data_world_size())
@@ -164,7 +164,7 @@ def _read_past(loader: Any, start: int, on_start: Callable[[], None]) -> Iterato
     batches: Iterator[Any] = iter(loader)
     passed = track(itertools.islice(batches, start), "skip", start, unit="batches", delay_seconds=LONG_LOAD_S)
     samples = sum(count_samples(batch) for batch in passed)
-    if start and not hasattr(loader, "__getitem__"):
+    if start and is_stream(loader):
         logger.warning(
             "The data cannot be entered in the middle: %s (%s) that the saved run had consumed were read again "
             "and skipped. A loader or dataset with state_dict() and load_state_dict(), such as torchdata's "

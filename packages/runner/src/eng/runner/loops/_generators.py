@@ -57,7 +57,7 @@ def give_generators(loader: object, seed: int | None) -> None:
         return
     loader.generator = _WorkerSeeds()
     loader.generator.manual_seed(_mixed(seed, get_data_rank(), 0))
-    for index, (_, sampler) in enumerate(_samplers(loader)):
+    for index, (_, sampler) in enumerate(samplers_of(loader)):
         if "generator" in vars(sampler) and sampler.generator is None:
             sampler.generator = torch.Generator().manual_seed(_mixed(seed, _ORDER, index))
 
@@ -101,7 +101,7 @@ def capture_generators(loader: object) -> GeneratorStates:
     Returns:
         States by the sampler's path in the loader, such as ``"batch_sampler.sampler"``.
     """
-    states = {path: _state_of(sampler) for path, sampler in _samplers(loader)}
+    states = {path: _state_of(sampler) for path, sampler in samplers_of(loader)}
     return {path: state for path, state in states.items() if state}
 
 
@@ -114,7 +114,7 @@ def restore_generators(loader: object, states: GeneratorStates | None) -> None:
     """
     if not states:
         return
-    for path, sampler in (*_samplers(loader), *_datasets(loader)):
+    for path, sampler in (*samplers_of(loader), *_datasets(loader)):
         state = states.get(path, {})
         for name, value in state.get("generators", {}).items():
             generator = vars(sampler).get(name)
@@ -122,7 +122,7 @@ def restore_generators(loader: object, states: GeneratorStates | None) -> None:
                 with suppress(NotImplementedError):  # this run's generator draws from the system and has no state
                     _set_state(generator, value)
         for name, value in state.get("counts", {}).items():
-            if hasattr(sampler, name):
+            if name in vars(sampler):
                 setattr(sampler, name, value)
         if "state_dict" in state and _keeps_state(sampler):
             sampler.load_state_dict(state["state_dict"])
@@ -208,7 +208,7 @@ def warn_of_shared_generators(training_loader: object, validation_loader: object
 
 def _generators(loader: object) -> Iterator[tuple[str, str, Any]]:
     """Path of the sampler, attribute and generator, for each generator of a loader's samplers."""
-    for path, sampler in _samplers(loader):
+    for path, sampler in samplers_of(loader):
         for name, value in vars(sampler).items():
             if isinstance(value, _KINDS):
                 yield path, name, value
@@ -222,7 +222,7 @@ def _mixed(seed: int | None, stream: int, number: int) -> int:
     return sample_seed(seed or 0, stream, number) >> 1  # manual_seed takes 63 bits as a non-negative number
 
 
-def _samplers(loader: object) -> Iterator[tuple[str, Any]]:
+def samplers_of(loader: object) -> Iterator[tuple[str, Any]]:
     """The loader's sampler, its batch sampler and what they wrap, each once, with its path."""
     seen: set[int] = set()
     waiting = [("batch_sampler", batch_sampler_of(loader)), ("sampler", sampler_of(loader))]
@@ -308,10 +308,9 @@ def _get_state(generator: Any) -> Any:
     if isinstance(generator, random.Random):
         version, internal, gauss_next = generator.getstate()
         return [version, list(internal), gauss_next]
-    bits = None
     if isinstance(generator, np.random.RandomState):
-        bits = generator.get_state(legacy=False)
-    return _plain(bits if bits is not None else generator.bit_generator.state)
+        return _plain(generator.get_state(legacy=False))
+    return _plain(generator.bit_generator.state)
 
 
 def _set_state(generator: Any, state: Any) -> None:

@@ -66,6 +66,13 @@ def is_part_of_loader(loader: object) -> bool:
     return isinstance(loader, (LimitedLoader, RepeatedBatches))
 
 
+def unlimited(loader: object) -> Any:
+    """The loader of which a :class:`LimitedLoader` gives the first batches; every other loader as it is."""
+    if isinstance(loader, LimitedLoader):
+        return loader.loader
+    return loader
+
+
 def with_limit(loader: object, limit_batches: int | None, overfit_batches: int | None = None) -> Any:
     """``loader``, or a part of it.
 

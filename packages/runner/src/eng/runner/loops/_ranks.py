@@ -88,8 +88,9 @@ def while_all_have_one(batches: Iterable[Any], loader: object = None) -> Iterabl
         batches: batches of a pass.
         loader: what they come from; None is ``batches`` itself.
     """
-    has_length = length_of(batches if loader is None else loader) is not None
-    if has_length or get_world_size() == 1:
+    if loader is None:
+        loader = batches
+    if length_of(loader) is not None or get_world_size() == 1:
         return batches
     return _agreed(iter(batches))
 

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from eng.runner.state.rng import capture_rng, restore_rng
 
-from ._generators import capture_generators, restore_generators
+from ._generators import capture_generators, restore_generators, samplers_of
 
 logger = logging.getLogger(__name__)
 
@@ -31,12 +31,13 @@ def sample_numbers(loop: Any, iteration: int | None = None) -> list[int] | None:
     rng = loop._pass_rng  # noqa: SLF001  # a part of the run
     if not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset) or rng is None:
         return None
-    batch = loop._batches_done() - (0 if iteration is None else loop.iter - iteration)  # noqa: SLF001  # a part of the run
+    batch = loop._batches_done()  # noqa: SLF001  # a part of the run
+    if iteration is not None:
+        batch -= loop.iter - iteration
     if batch < 0:
         return None
     generator_states, generators = capture_rng(), capture_generators(loader)
-    samplers = [sampler for sampler in (loader.sampler, loader.batch_sampler) if hasattr(sampler, "__dict__")]
-    attributes = [dict(vars(sampler)) for sampler in samplers]
+    attributes = [(sampler, dict(vars(sampler))) for _, sampler in samplers_of(loader)]
     try:
         restore_rng(rng)
         restore_generators(loader, rng.get("train_loader"))
@@ -45,7 +46,7 @@ def sample_numbers(loop: Any, iteration: int | None = None) -> list[int] | None:
         logger.debug("the samples of a batch are not known", exc_info=True)
         return None
     finally:
-        for sampler, values in zip(samplers, attributes, strict=True):
+        for sampler, values in attributes:
             vars(sampler).update(values)
         restore_rng(generator_states)
         restore_generators(loader, generators)

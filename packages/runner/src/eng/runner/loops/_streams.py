@@ -101,15 +101,16 @@ def _stateful_part(loader: object) -> Any:
     dataset = dataset_of(loader)
     if _has_buffer(getattr(dataset, "_ex_iterable", None)):
         return None
-    if _has_state(loader):
+    if has_state(loader):
         return loader
     reads_here = isinstance(loader, DataLoader) and isinstance(dataset, IterableDataset) and not loader.num_workers
-    if reads_here and _has_state(dataset):
+    if reads_here and has_state(dataset):
         return dataset
     return None
 
 
-def _has_state(part: object) -> bool:
+def has_state(part: object) -> bool:
+    """Whether a loader or dataset has ``state_dict`` and ``load_state_dict``."""
     return all(callable(getattr(part, name, None)) for name in ("state_dict", "load_state_dict"))
 
 

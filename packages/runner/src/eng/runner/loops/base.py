@@ -13,8 +13,10 @@ from eng.runner.settings import Randomness
 from eng.runner.state.rng import RngState, capture_rng, restore_rng
 
 from ._generators import give_generators, key_samples
+from ._limits import unlimited
 from ._ranks import shared_loader
 from ._shares import warn_of_repeated_stream
+from ._streams import has_state
 
 
 class BaseLoop(metaclass=ABCMeta):
@@ -86,8 +88,13 @@ class BaseLoop(metaclass=ABCMeta):
         return False
 
     def end_workers(self) -> None:
-        """Ends worker processes that stay between passes; for a run that is over."""
-        end_workers(self.dataloader)
+        """Ends worker processes that stay between passes; for a run that is over.
+
+        A loader that saves its own position keeps its workers, which hold the position.
+        """
+        loader = unlimited(self.dataloader)
+        if not has_state(loader):
+            end_workers(loader)
 
     def by_set(self) -> Mapping[str, BaseLoop]:
         """The loops of several sets by name, or this loop under ``""``."""

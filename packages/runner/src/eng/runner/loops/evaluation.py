@@ -145,8 +145,11 @@ class _EvaluationLoop(BaseLoop):
             outputs, losses = split_losses(outputs)
             if self.loss:
                 losses = compute_losses(model, data_batch)
-        self._samples += max(samples, len(outputs)) if isinstance(outputs, Sequence) else samples
         self.losses.update(losses, samples)
+        if isinstance(outputs, Sequence):
+            self._samples += max(samples, len(outputs))
+        else:
+            self._samples += samples
         process = self.evaluator.process
         if samples == 0 and isinstance(self.evaluator, Evaluator):  # a batch that only fills up the ranks
             process = self.evaluator.process_padding

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from types import FunctionType
 from typing import Any, cast
 
 from .base import BaseLoop
@@ -60,7 +61,7 @@ class _View:
         # An attribute that only shares its name with a method, such as a number called `position`, answers nothing.
         if answer is not _MISSING and (callable(answer) or not inspect.isfunction(default)):
             return answer
-        if hasattr(default, "__get__"):
+        if isinstance(default, (FunctionType, property)):
             return default.__get__(self, BaseLoop)
         return default
 

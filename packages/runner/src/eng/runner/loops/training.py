@@ -236,6 +236,9 @@ class TrainLoop(BaseLoop):
         iteration, batch = self._iter, self._batches_done()
         if point == "after_train_iter":
             iteration, batch = iteration + 1, batch + 1
+        validated_iter = self.validated_iter
+        if point == "end_of_validation":
+            validated_iter = self._iter
         return {
             **self._timed_position(point, iteration),
             "epoch": self._epoch,
@@ -244,7 +247,7 @@ class TrainLoop(BaseLoop):
             "batch": batch,
             "samples": batch * self._samples_per_batch(),
             "readers": readers_of(self.dataloader),
-            "validated_iter": self._iter if point == "end_of_validation" else self.validated_iter,
+            "validated_iter": validated_iter,
             "stop_training": self.stop_training,
         }
 
@@ -269,8 +272,9 @@ class TrainLoop(BaseLoop):
         """
         if self._val_rng is not None:
             return {"iteration": self._iter, "mode": "val"}
-        inside = point in (None, "before_train_iter", "after_train_iter")
-        return {"iteration": self._iter + inside, "mode": "train" if inside else "epoch"}
+        if point in (None, "before_train_iter", "after_train_iter"):
+            return {"iteration": self._iter + 1, "mode": "train"}
+        return {"iteration": self._iter, "mode": "epoch"}
 
     def rng_state(self, point: str | None) -> dict[str, RngState | None]:
         """The random generators that a run which is saved now goes on with.
@@ -279,8 +283,9 @@ class TrainLoop(BaseLoop):
         ``pass``, as workers read ahead of training. Inside a validation these are the ones at its beginning, as it is run again; before a resumed run has begun, those
         that it was saved with.
         """
-        in_validation = self._val_rng is not None and point != "end_of_validation"
-        saved_rng = self._val_rng if in_validation else self._rng_to_restore
+        saved_rng = self._rng_to_restore
+        if self._val_rng is not None and point != "end_of_validation":
+            saved_rng = self._val_rng
         if self.position(point)["batch"]:
             loader = {}
         else:
@@ -354,8 +359,9 @@ class TrainLoop(BaseLoop):
         if self._iter:
             warn_of_worker_generators(self.dataloader)
         inside = self._start_batch > 0
-        is_due = self._is_due_inside_pass if inside else self._validation_is_due
-        due = self._iter > 0 and self.validated_iter != self._iter and (self._is_due_by_checkpoint or is_due())
+        due = self._iter > 0 and self.validated_iter != self._iter
+        if due and not self._is_due_by_checkpoint:
+            due = self._validation_is_due_here()
         if inside and not (due and self.validates_inside_pass):
             return
         self._restore_rng()
@@ -368,6 +374,12 @@ class TrainLoop(BaseLoop):
             self._validate()
         if inside:
             self._rng_to_restore = self._capture()
+
+    def _validation_is_due_here(self) -> bool:
+        """Whether to validate where the run stands: inside a pass over the data, or between two passes."""
+        if self._start_batch > 0:
+            return self._is_due_inside_pass()
+        return self._validation_is_due()
 
     def _enter_pass(self) -> Callable[[], None] | None:
         """Prepares the generators for a pass over the data.

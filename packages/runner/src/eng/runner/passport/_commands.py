@@ -67,8 +67,10 @@ def diff(first: str, second: str) -> None:
 
     starts = _run(first), _run(second)
     rows = compare(*starts)
-    table = table_lines([("section", "key", first, second), *rows], num_keys=2)
-    click.echo("\n".join(table) if rows else "no difference is recorded")
+    if rows:
+        click.echo("\n".join(table_lines([("section", "key", first, second), *rows], num_keys=2)))
+    else:
+        click.echo("no difference is recorded")
     for line in unknown_lines(*(start.passport for start in starts)):
         click.echo(line)
 
@@ -132,11 +134,13 @@ def _start(ctx: click.Context, start: Start, plan: Plan, config: Path, target: P
 
 def _go_on_from(cfg: Any, checkpoint: Path | None) -> None:
     """Makes a run resume from the checkpoint from which the run that is started again went on."""
-    take = cfg.get("resume")
-    options = {"take": take["take"]} if isinstance(take, Mapping) and "take" in take else {}
+    resume = cfg.get("resume")
     if checkpoint is not None:
-        cfg.resume, cfg.load_from = {**options, "checkpoint": str(checkpoint)}, None
-    elif take:
+        options = {"checkpoint": str(checkpoint)}
+        if isinstance(resume, Mapping) and "take" in resume:
+            options["take"] = resume["take"]
+        cfg.resume, cfg.load_from = options, None
+    elif resume:
         cfg.resume = False
 
 

@@ -77,8 +77,10 @@ class CodeVersion:
 
     def as_facts(self) -> dict[str, Any]:
         """The revision, and a digest of the diff (None where there is none)."""
-        diff = self.diff
-        return {"revision": self.revision, "diff": digest(diff.encode()) if diff else None}
+        facts: dict[str, Any] = {"revision": self.revision, "diff": None}
+        if self.diff:
+            facts["diff"] = digest(self.diff.encode())
+        return facts
 
     def _call(self, folder: Path, arguments: Iterable[str]) -> None:
         """Starts git in a folder; nothing where git is not installed."""
@@ -137,8 +139,7 @@ def project_folder(config_file: str | None) -> Path | None:
 
     A config that a run wrote beside its passport belongs to the project of that run.
     """
-    script = getattr(sys.modules.get("__main__"), "__file__", None)
-    file = config_file or script
+    file = config_file or file_of_module("__main__")
     if not file:
         return None
     folder = Path(file).absolute().parent
@@ -148,6 +149,11 @@ def project_folder(config_file: str | None) -> Path | None:
         if recorded.is_dir():
             return recorded
     return folder
+
+
+def file_of_module(name: str) -> str | None:
+    """The source file of an imported module; None where it has none, such as a built-in one, or is not imported."""
+    return getattr(sys.modules.get(name), "__file__", None)
 
 
 def source_files(parts: Iterable[Any], folder: Path | None) -> dict[str, Path]:
@@ -163,8 +169,8 @@ def source_files(parts: Iterable[Any], folder: Path | None) -> dict[str, Path]:
     modules = {type(part).__module__ for part in parts}
     packages = {name.partition(".")[0] for name in modules}
     files = {}
-    for name, module in sorted(sys.modules.items()):
-        file = getattr(module, "__file__", None)
+    for name in sorted(sys.modules):
+        file = file_of_module(name)
         if not file or name.partition(".")[0] in ("eng", "torch") or INSTALLED.search(file):
             continue
         path = Path(file)

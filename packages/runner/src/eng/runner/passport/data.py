@@ -25,7 +25,7 @@ from eng.dataset._loader_parts import dataset_of
 from eng.dataset.utils import length_of
 from eng.registry import ManagerMixin
 
-from .library_data import TEMPORARY, is_of_library, length_or_none, library_content, spread_bytes
+from .library_data import TEMPORARY, attributes_of, is_of_library, length_or_none, library_content, spread_bytes
 
 SCHEME = 2
 """Number of the way in which a fingerprint is taken: those of two ways cannot be compared."""
@@ -146,7 +146,7 @@ def _attributes(value: object, depth: int, walk: _Walk) -> Iterator[bytes]:
     (``tuple(set(...))``), unless there is one per sample: then the order is that of the samples.
     """
     length = length_or_none(value)
-    for name, item in getattr(value, "__dict__", {}).items():
+    for name, item in attributes_of(value).items():
         if name.startswith("__"):
             continue
         yield name.encode("utf-8", "surrogatepass")

@@ -24,19 +24,25 @@ def ending(runner: Run, error: BaseException | None) -> tuple[str, dict[str, Any
         error: what ended it; None is the end of the training.
     """
     hub = runner.message_hub
+    iterations = runner.iter
+    if isinstance(error, RunInterrupted):
+        iterations = max(iterations, error.iterations or 0)
     histories = {
         name.removeprefix("val/"): buffer
         for name, buffer in hub.log_scalars.items()
         if name.startswith("val/") and name not in ("val/time", "val/data_time") and not name.startswith("val/loss")
     }
     followed = best_scores(runner)
-    first = next(iter(followed), None)
+    best = None
+    if followed:
+        metric = next(iter(followed))
+        best = {"metric": metric, "score": followed[metric]}
     facts = {
         "epoch": runner.epoch,
-        "iter": max(runner.iter, getattr(error, "iterations", None) or 0),
+        "iter": iterations,
         "metrics": {name: float(buffer.current()) for name, buffer in histories.items()},
         "best_metrics": {**_best_values(histories), **followed},
-        "best": {"metric": first, "score": followed[first]} if first is not None else None,
+        "best": best,
         "last_checkpoint": hub.get_info("last_ckpt"),
     }
     if error is None:
@@ -72,6 +78,10 @@ def _best_values(histories: Mapping[str, HistoryBuffer]) -> dict[str, float]:
             rule = infer_rule(name)
         except ValueError:
             continue
-        if np.isfinite(values).any():
-            best[name] = float(np.nanmax(values) if rule == "greater" else np.nanmin(values))
+        if not np.isfinite(values).any():
+            continue
+        if rule == "greater":
+            best[name] = float(np.nanmax(values))
+        else:
+            best[name] = float(np.nanmin(values))
     return best

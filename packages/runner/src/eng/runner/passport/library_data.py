@@ -16,9 +16,9 @@ import torch
 from eng.dataset import BaseDataset
 from eng.dataset.utils import length_of
 
-from .code import INSTALLED
+from .code import INSTALLED, file_of_module
 
-__all__ = ["TEMPORARY", "is_of_library", "library_content", "length_or_none", "spread_bytes"]
+__all__ = ["TEMPORARY", "attributes_of", "is_of_library", "library_content", "length_or_none", "spread_bytes"]
 
 TEMPORARY = str(Path(tempfile.gettempdir()) / "tmp")
 """How the paths of temporary files and folders begin."""
@@ -52,7 +52,7 @@ def _top(cls: type) -> str:
 def _is_installed(cls: type) -> bool:
     if not _top(cls):
         return False
-    file = getattr(sys.modules.get(cls.__module__), "__file__", None) or ""
+    file = file_of_module(cls.__module__) or ""
     return _top(cls) not in sys.stdlib_module_names and INSTALLED.search(file) is not None
 
 
@@ -95,7 +95,12 @@ def _items(value: object) -> list[Any]:
         return list(value)[:_MOST_ITEMS]
     if callable(value) and not isinstance(value, Iterable):
         return []
-    return list(getattr(value, "__dict__", {}).values())
+    return list(attributes_of(value).values())
+
+
+def attributes_of(value: object) -> dict[str, Any]:
+    """The attributes of an object by name; empty where the object has none of its own, such as a number."""
+    return getattr(value, "__dict__", {})
 
 
 def _file(name: str) -> Iterator[bytes]:

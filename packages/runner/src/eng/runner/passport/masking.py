@@ -64,19 +64,25 @@ def masked_words(arguments: Sequence[str]) -> list[str]:
         >>> masked_words(["train.py", "--api-key", "abc", "--lr", "0.1"])
         ['train.py', '--api-key', '***', '--lr', '0.1']
     """
-    shown, follows = [], False
+    harmless, follows_secret_option = [], False
     for argument in arguments:
-        shown.append(HIDDEN if follows and not argument.startswith("-") else masked(argument))
-        follows = argument.startswith("-") and is_secret_setting(argument.lstrip("-"))
-    return shown
+        is_option = argument.startswith("-")
+        if follows_secret_option and not is_option:
+            harmless.append(HIDDEN)
+        else:
+            harmless.append(masked(argument))
+        follows_secret_option = is_option and is_secret_setting(argument.lstrip("-"))
+    return harmless
 
 
 def masked_settings(settings: Mapping[str, str]) -> dict[str, str]:
     """Settings by dotted key, of which secrets are hidden by the name of the key or by their form."""
-    return {
-        key: repr(HIDDEN) if is_secret_setting(key) and _is_text(value) else masked(value)
-        for key, value in settings.items()
-    }
+    harmless = {}
+    for key, value in settings.items():
+        harmless[key] = masked(value)
+        if is_secret_setting(key) and _is_text(value):
+            harmless[key] = repr(HIDDEN)
+    return harmless
 
 
 def is_secret(name: str) -> bool:

@@ -62,7 +62,8 @@ def plan_of(start: Start) -> Plan:
     checkpoint = _checkpoint_of(passport)
     if checkpoint is not None:
         lost += _checkpoint_lines(checkpoint, start)
-        checkpoint = checkpoint if checkpoint.exists() else None
+        if not checkpoint.exists():
+            checkpoint = None
     return Plan(
         config=config,
         seed=seed,

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from eng.config import Config
+from eng.config import Config, ConfigDict
 from eng.logging.process import start_of
 from eng.logging.starts import PASSPORT
 
@@ -144,12 +144,11 @@ def origins(cfg: Config, keys: Mapping[str, Any]) -> dict[str, str]:
         node: Any = cfg
         for name in folders:
             node = _step(node, name)
-        tell = getattr(node, "__where__", None)
-        origin = None
-        if callable(tell):
-            origin = tell(last)
+        if not isinstance(node, (Config, ConfigDict)):
+            continue
+        origin = node.__where__(last)
         if origin is not None:
-            by_key[key] = str(origin)
+            by_key[key] = origin
     return by_key
 
 

@@ -95,7 +95,7 @@ def check_optimizers(optim_wrapper: OptimWrapper, saved: object, saved_classes: 
     mine = optimizer_classes(optim_wrapper)
     if saved_classes is not None:
         if dict(saved_classes) != mine:
-            raise ResumeError(_other_optimizer(_classes(saved_classes), _classes(mine)))
+            raise ResumeError(_other_optimizer(_list_classes(saved_classes), _list_classes(mine)))
         return
     for name, wrapper, state in _pairs_of_eng(optim_wrapper, saved):
         groups = state.get("param_groups", ())
@@ -160,7 +160,9 @@ def stop_differences(loop: BaseLoop, hooks: Sequence[Any]) -> list[str]:
         line = "a hook had stopped the saved run, so nothing is left to train; change that hook's settings to go on"
         return [f"stop_training: {line}"]
     loop.stop_training = False
-    why = "its settings have changed" if changed else "this run has no such hook"
+    why = "this run has no such hook"
+    if changed:
+        why = "its settings have changed"
     return [f"stop_training: a hook had stopped the saved run; {why}, so training goes on"]
 
 
@@ -172,14 +174,12 @@ def scheduler_line(path: str, scheduler: object, differences: Mapping[str, tuple
 
 def _pairs(optim_wrapper: OptimWrapper, saved: Any) -> Iterator[tuple[str, Any, Mapping[str, Any]]]:
     """Each wrapper with its suffix in messages and its saved state."""
-    wrappers = wrappers_by_name(optim_wrapper)
-    for name, wrapper in wrappers.items():
-        if name == "":
-            state = saved
-        else:
-            state = saved.get(name)
+    for name, wrapper in wrappers_by_name(optim_wrapper).items():
+        suffix, state = "", saved
+        if name:
+            suffix, state = f".{name}", saved.get(name)
         if isinstance(state, Mapping):
-            yield (f".{name}" if name else ""), wrapper, state
+            yield suffix, wrapper, state
 
 
 def _pairs_of_eng(
@@ -191,8 +191,9 @@ def _pairs_of_eng(
             yield name, wrapper, state
 
 
-def _classes(by_name: Mapping[str, str]) -> str:
-    return ", ".join(f"{name}: {class_name}" if name else class_name for name, class_name in by_name.items())
+def _list_classes(by_name: Mapping[str, str]) -> str:
+    """``SGD`` for a single optimizer, whose name is empty, or ``generator: SGD, critic: Adam``."""
+    return ", ".join(f"{name}: {class_name}".removeprefix(": ") for name, class_name in by_name.items())
 
 
 def _other_optimizer(before: str, now: str) -> str:

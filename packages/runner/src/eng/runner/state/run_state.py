@@ -97,8 +97,11 @@ class RunState:
 
     def __init__(self, run: StatefulRun) -> None:
         self._run = run
-        # The ranks do not know one another yet: each asks git.
-        self.code = CodeVersion(project_folder(run.cfg.filename) if get_rank() == 0 else None)
+        # The process group may not exist yet, and then every process is rank 0 and asks git.
+        folder = None
+        if get_rank() == 0:
+            folder = project_folder(run.cfg.filename)
+        self.code = CodeVersion(folder)
         self.resume_setting, self.take = resume_and_take(run.settings.resume)
         self.load_from = run.settings.load_from
         self.parent: dict[str, Any] | None = None
@@ -226,7 +229,9 @@ class RunState:
         """
         run = self._run
         self.resume_setting = self.resume_setting or True
-        checkpoint = run.strategy.read(filename, "cpu" if map_location == "default" else map_location, run.model)
+        if map_location == "default":
+            map_location = "cpu"
+        checkpoint = run.strategy.read(filename, map_location, run.model)
         if run.train_part.setting is None:  # a validation or test takes the weights only
             self._take_weights(checkpoint, filename)
             return

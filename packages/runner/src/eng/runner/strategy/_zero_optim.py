@@ -31,7 +31,9 @@ class EngineOptimWrapper(OptimWrapper):
         super().__init__(plain.optimizer)
         self.base_param_settings = plain.base_param_settings
         self._names = plain._names  # noqa: SLF001  # it takes the place of `plain`
-        self._group_names = None if engine.optimizer is None else plain._names.of_groups(engine_groups(engine, plain))  # noqa: SLF001
+        self._group_names = None
+        if engine.optimizer is not None:
+            self._group_names = plain._names.of_groups(engine_groups(engine, plain))  # noqa: SLF001
         self.engine, self._accumulative_counts = engine, counts
         self.logs_norm = bool(engine.gradient_clipping())
 
@@ -109,10 +111,12 @@ class EngineOptimWrapper(OptimWrapper):
                 for key, value in values.items()
                 if value is not None
             }
-            if entries:
+            if entries and steps is not None:
                 # A copy of the count for each parameter: torch.save keeps aliasing, so one shared tensor would be
                 # incremented once per parameter after loading.
-                state[places[name]] = {**({} if steps is None else {"step": _copied(steps)}), **entries}
+                entries = {"step": _copied(steps), **entries}
+            if entries:
+                state[places[name]] = entries
         groups, begin = [], 0
         for group, names in zip(self.optimizer.param_groups, self._group_names or [], strict=True):
             hyperparameters = {key: value for key, value in group.items() if key not in ("params", "param_names")}

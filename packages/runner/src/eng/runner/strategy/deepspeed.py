@@ -114,9 +114,10 @@ class DeepSpeedStrategy(BaseStrategy):
                 "the strategy DeepSpeed needs a process group: start with `--nproc N`, torchrun or --launcher slurm|mpi"
             )
         super().init_weights(model)
-        half = next((name for name in ("bf16", "fp16") if self.config.get(name, {}).get("enabled")), None)
-        if half is not None:
-            cast_inputs(model, torch.bfloat16 if half == "bf16" else torch.float16, self.inputs_to_half)
+        for name, dtype in (("bf16", torch.bfloat16), ("fp16", torch.float16)):
+            if self.config.get(name, {}).get("enabled"):
+                cast_inputs(model, dtype, self.inputs_to_half)
+                break
         return EngineModel(model.to(get_device()))
 
     def init_weights(self, model: nn.Module) -> None:

@@ -76,14 +76,15 @@ class FSDPStrategy(BaseStrategy):
         self.wrap_policy, self.no_sync = wrap_policy, no_sync
         self.sharded = checkpoint == "sharded"
         self.skip_init_weights = skip_init_weights
-        arguments = {
+        arguments: dict[str, Any] = {
             "auto_wrap_policy": wrap_policy,
             "mixed_precision": mixed_precision,
             "cpu_offload": cpu_offload or None,
         }
+        if not reshard_after_forward:
+            arguments["sharding_strategy"] = "SHARD_GRAD_OP"
         self.wrapper_cfg: dict[str, Any] = {
             "type": "MMFullyShardedDataParallel",
-            **({} if reshard_after_forward else {"sharding_strategy": "SHARD_GRAD_OP"}),
             **{name: value for name, value in arguments.items() if value is not None},
             **(model_wrapper or {}),
         }
@@ -154,11 +155,11 @@ class FSDPStrategy(BaseStrategy):
         """
         state = window_share(state, self._ranks_averaged())
         parameters = dict(optim_wrapper.named_parameters())
-        shards = {
-            name: cut_like(gradient, parameters[name]) if name in parameters else gradient
-            for name, gradient in state["gradients"].items()
-        }
-        local = {name: local_part(shard) for name, shard in shards.items()}
+        local = {}
+        for name, gradient in state["gradients"].items():
+            if name in parameters:
+                gradient = cut_like(gradient, parameters[name])
+            local[name] = local_part(gradient)
         optim_wrapper.load_accumulation_state({**state, "gradients": local})
 
     def read(self, filename: str, map_location: MapLocation, model: nn.Module) -> dict[str, Any]:

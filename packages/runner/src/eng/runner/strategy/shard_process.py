@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import importlib
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -107,7 +108,7 @@ def _signals_held() -> Iterator[None]:
 
     A new process inherits the blocked signals of the thread that starts it, and a new thread those of its parent.
     """
-    if not hasattr(signal, "pthread_sigmask"):
+    if os.name != "posix":
         yield
         return
     resource_tracker.ensure_running()  # Python unblocks SIGINT and SIGTERM where it starts the tracker

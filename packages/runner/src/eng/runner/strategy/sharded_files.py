@@ -227,9 +227,13 @@ def _live_shards(common: Mapping[str, Any], model: nn.Module | None) -> dict[str
     live = {name: p for name, p in model.named_parameters() if is_dtensor(p)}
     places: dict[str, Any] = {f"state_dict/{name}": p for name, p in live.items()}
     optimizer: Any = common.get("optimizer")
-    for group in optimizer.get("param_groups", ()) if isinstance(optimizer, Mapping) else ():
+    if not isinstance(optimizer, Mapping):
+        return places
+    for group in optimizer.get("param_groups", ()):
         for index, name in zip(group["params"], group.get("param_names", ()), strict=False):
-            for key in optimizer["state"].get(index, ()) if name in live else ():
+            if name not in live:
+                continue
+            for key in optimizer["state"].get(index, ()):
                 places[f"optimizer/state/{index}/{key}"] = live[name]
     return places
 

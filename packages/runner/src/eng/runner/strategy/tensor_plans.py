@@ -202,12 +202,13 @@ def _check_size(name: str, layer: nn.Module | None, style: str, ranks: int) -> N
     """Makes sure that the ranks can share the split side of a layer evenly."""
     if layer is None:
         return
-    if style.startswith("rowwise"):
-        side, (columns, rows) = "in_features", (1, 0)
-    else:
-        side, (columns, rows) = "out_features", (0, 1)
     weight: Any = layer.weight
-    size = weight.shape[rows if is_transposed(layer) else columns]
+    out_features, in_features = weight.shape
+    if is_transposed(layer):
+        in_features, out_features = weight.shape
+    side, size = "out_features", out_features
+    if style.startswith("rowwise"):
+        side, size = "in_features", in_features
     if size % ranks:
         raise SettingsError(f"tensor={ranks} cannot divide {name}, whose {side} is {size}: choose a divisor of it")
 

@@ -38,13 +38,13 @@ def _transposed_style(style: str) -> Any:
     from torch.distributed.tensor import DTensor, Placement, Replicate, Shard, distribute_module, distribute_tensor
     from torch.distributed.tensor.parallel.style import ParallelStyle
 
-    is_rowwise = style.startswith("rowwise")
-    if is_rowwise:
+    replicated, split_last = Replicate(), Shard(-1)
+    if style.startswith("rowwise"):
         parts = {"weight": Shard(0), "bias": Replicate()}
+        needed: Placement = split_last
     else:
         parts = {"weight": Shard(1), "bias": Shard(0)}
-    replicated, split_last = Replicate(), Shard(-1)
-    needed = split_last if is_rowwise else replicated
+        needed = replicated
     inputs_are: Placement = replicated
     if style == "rowwise":
         inputs_are = split_last
