@@ -80,7 +80,7 @@ def resume_hint(work_dir: str, config_file: str | None = None) -> str:
         arguments = original_words()
         if arguments[:1] != ["train"] and config_file:
             arguments = ["train", short_path(config_file), "--work-dir", short_path(work_dir)]
-        lines = [f"  {_launched(resume_words(arguments))}"]
+        lines = [f"  {_launch_eng(resume_words(arguments))}"]
         return "\n".join(["To resume:", *lines, f"(takes the newest intact checkpoint in {work_dir})"])
     advice = f"To resume from the newest intact checkpoint in {work_dir}, set resume=True of the Runner"
     if _is_interactive():
@@ -121,17 +121,17 @@ def script() -> str:
         program = ["-m", module.removesuffix(".__main__")]
     else:
         program = sys.argv[:1]
-    return _launched_python([*program, *sys.argv[1:]])
+    return _launch_python([*program, *sys.argv[1:]])
 
 
-def _launched(arguments: list[str]) -> str:
+def _launch_eng(arguments: list[str]) -> str:
     """The eng command, behind torchrun where that started the processes."""
     if _is_under_torchrun() and ORIGINAL_CALL not in os.environ:
-        return _launched_python(["-m", "eng.cli", *arguments])
+        return _launch_python(["-m", "eng.cli", *arguments])
     return command(arguments)
 
 
-def _launched_python(arguments: list[str]) -> str:
+def _launch_python(arguments: list[str]) -> str:
     if _is_under_torchrun() and ORIGINAL_CALL not in os.environ:
         count = os.environ.get("LOCAL_WORLD_SIZE", "1")
         return _in_folder(

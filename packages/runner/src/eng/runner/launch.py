@@ -119,7 +119,7 @@ def relaunch_with_agent(nproc: int, argv: list[str], max_restarts: int = 0, meet
     if not _names_launcher(argv):
         arguments += ["--launcher", "pytorch"]
     try:
-        with _signal_handlers_kept():
+        with _restoring_signal_handlers():
             elastic_launch(_agent_config(nproc, max_restarts, meeting), sys.executable)(*arguments)
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
@@ -210,7 +210,7 @@ def _names_launcher(argv: list[str]) -> bool:
 
 
 @contextmanager
-def _signal_handlers_kept() -> Iterator[None]:
+def _restoring_signal_handlers() -> Iterator[None]:
     """The agent leaves its own handlers behind, which raise wherever this process stands when a signal comes."""
     before = {name: signal.getsignal(getattr(signal, name)) for name in _SIGNALS}
     try:

@@ -114,7 +114,7 @@ class SplitStep:
             view = _PartOfStep(self._wrapper, batch_length(part) / total, is_last=index == len(parts) - 1)
             outputs_of_parts.append(model.train_step(part, optim_wrapper=view))
             shares.append(view.share)
-        return _averaged(outputs_of_parts, shares)
+        return _average(outputs_of_parts, shares)
 
 
 def split_where_asked(loop: BaseLoop, on_oom: str | None, model: nn.Module, optim_wrapper: OptimWrapper) -> None:
@@ -226,7 +226,7 @@ def _cut(length: int, begin: int, end: int) -> Callable[[Any], Any]:
     return cut
 
 
-def _averaged(outputs: list[dict[str, torch.Tensor]], shares: list[Any]) -> dict[str, torch.Tensor]:
+def _average(outputs: list[dict[str, torch.Tensor]], shares: list[Any]) -> dict[str, torch.Tensor]:
     """The mean of what the parts log, by their shares."""
     total = sum(shares)
     averages = {}

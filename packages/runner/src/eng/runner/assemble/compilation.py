@@ -1,4 +1,4 @@
-"""torch.compile for a model, or for regions of it."""
+"""Compiles a model, or some of its modules, with torch.compile."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def compile_model(model: nn.Module, options: bool | Mapping[str, Any]) -> None:
 
 
 def _compile_region(module: nn.Module, keywords: Mapping[str, Any]) -> None:
-    """Compiles one module in place, also a container of torch's own, whose forward the compiler leaves alone."""
+    """Compiles one module in place, also a container of torch such as nn.Sequential, which ``Module.compile`` would skip."""
     if not type(module).forward.__module__.startswith("torch."):
         module.compile(**keywords)
         return
@@ -74,7 +74,7 @@ def _compile_region(module: nn.Module, keywords: Mapping[str, Any]) -> None:
 
 
 def wants_cache(options: bool | Mapping[str, Any]) -> bool:
-    """Whether a run keeps what its model's compilation makes."""
+    """Whether ``compile=dict(cache=True)`` asks to save the compiled code in the work dir."""
     return isinstance(options, Mapping) and bool(options.get("cache"))
 
 
@@ -90,13 +90,13 @@ def _uses_cuda_graphs(keywords: Mapping[str, Any]) -> bool:
 
 
 def kept_outputs(model: nn.Module, outputs: object) -> Any:
-    """The outputs of a step, copied where the next step of the model would overwrite them.
+    """Returns the outputs of a step; clones them if the next step of the model would overwrite their memory.
 
-    Replays of a CUDA graph write to the same memory; losses and predictions are read later than that.
+    A CUDA graph writes its outputs to the same memory in each replay, and hooks read losses and predictions later.
 
     Args:
-        model: as the run holds it.
-        outputs: tensors and data elements, alone or nested.
+        model: the model of the run, in its wrapper.
+        outputs: tensors and data elements, also nested.
     """
     if model not in _REUSE_OUTPUTS:
         return outputs
@@ -104,7 +104,7 @@ def kept_outputs(model: nn.Module, outputs: object) -> Any:
 
 
 def _limit_recompiles(limit: int | None, action: str) -> None:
-    """Sets, for the process, how often the compiler compiles a function again, and whether more is an error."""
+    """Sets how often the compiler of this process may recompile a function, and whether a further time is an error."""
     if action not in ("warn", "raise"):
         raise SettingsError(f"compile: on_recompile_limit must be 'warn' or 'raise', got {action!r}")
     if limit is None and action == "warn":

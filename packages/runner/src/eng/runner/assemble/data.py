@@ -33,27 +33,28 @@ class LoadsLater(Protocol):
         """Reads the annotations."""
 
 
-# Not for names: an error of DataLoader gets the file and line of its config from here.
+# Nothing is registered here: building by a registry adds the config's file and line to errors of DataLoader.
 _LOADERS = Registry("dataloader", scope="eng")
 
 
 def build_dataloader(
     dataloader: object, seed: int | None = None, diff_rank_seed: bool = False, per_sample: bool = True
 ) -> Any:
-    """A dataloader from its config; an object is given back as it is.
+    """Builds a dataloader from its config; an object is returned as it is.
 
     Args:
         dataloader: a dataloader, or a config with ``dataset``, ``batch_size`` and, optionally, ``sampler``,
             ``batch_sampler``, ``collate_fn``, ``worker_init_fn``, ``num_batch_per_epoch`` and every other argument of
-            ``torch.utils.data.DataLoader``. ``shard_stream=True`` shares the samples of a stream out to ranks and workers. ``batch_size`` is that of one rank; ``global_batch_size`` in its place is
-            shared by all ranks.
+            ``torch.utils.data.DataLoader``. ``shard_stream=True`` distributes the samples of a stream over ranks and
+            workers. ``batch_size`` counts samples per rank; ``global_batch_size`` in its place counts those of all ranks.
         seed: seed of the sampler and of random transforms.
-        diff_rank_seed: whether samplers draw a seed of their own on each rank.
-        per_sample: whether random numbers inside a transform depend on seed, epoch and sample only, so that neither the
-            number of workers nor a resume changes them. True by default; needs a seed.
+        diff_rank_seed: whether each rank's sampler draws its own seed.
+        per_sample: whether random numbers inside a transform depend only on seed, epoch and sample, so that they are the
+            same for any number of workers and after a resume. True by default; has no effect without a seed.
 
     Raises:
-        ValueError: the config names no dataset, a sampler for a stream, or a batch that the ranks cannot share evenly.
+        ValueError: the config has no dataset, a sampler for a stream, or a global batch size that the number of ranks
+            does not divide.
     """
     if not isinstance(dataloader, Mapping):
         return dataloader
@@ -91,7 +92,9 @@ def build_dataloader(
         "collate_fn": _function(cfg.pop("collate_fn", {"type": "pseudo_collate"})),
         "worker_init_fn": init_fn,
     }
-    with DefaultScope.overwrite_default_scope("eng"):  # a library has no scope among dataloaders, which is no slip
+    with DefaultScope.overwrite_default_scope(
+        "eng"
+    ):  # A library's scope has no dataloaders; a lookup there would warn.
         return _LOADERS.build(cfg, default_args=parts)
 
 
@@ -104,7 +107,7 @@ def _build_dataset(dataset: object) -> Any:
 
 
 def _build_sampler(cfg: MutableMapping[str, Any], dataset: object, seed: int | None) -> Any:
-    """The sampler of a loader's config; None for a stream, and DefaultSampler where the config names none."""
+    """Builds the sampler of a dataloader config: DefaultSampler if the config names none, None for a stream."""
     sampler = cfg.pop("sampler", None)
     shuffle = cfg.pop("shuffle", None)
     if is_stream(dataset):
@@ -141,7 +144,7 @@ def _build_batch_sampler(cfg: MutableMapping[str, Any], sampler: object) -> Any:
 
 
 def _function(spec: Any) -> Callable[..., Any]:
-    """A function from a callable, a name, or ``dict(type=..., further arguments)``."""
+    """Returns the function that a callable, a registered name, or ``dict(type=..., further arguments)`` describes."""
     if isinstance(spec, Mapping):
         spec = dict(spec)
         name = spec.pop("type")
@@ -158,7 +161,7 @@ def _function(spec: Any) -> Callable[..., Any]:
 
 
 def _worker_init_fn(spec: object, num_workers: int, seed: int | None) -> Callable[[int], None] | None:
-    """What a worker process of a loader does first; None where the loader has no workers and the config no function."""
+    """Builds the function that each worker process calls first; None without workers and without a configured function."""
     if num_workers == 0 and spec is None:
         return None
     if isinstance(spec, Mapping) and seed is not None:

@@ -1,4 +1,4 @@
-"""Evaluators from configs."""
+"""Builds evaluators from configs."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class MetricOfAnyClass(Protocol):
 
 
 def build_evaluator(evaluator: Any) -> Any:
-    """An evaluator from a config of metrics; an evaluator is given back as it is.
+    """Builds an evaluator from metrics or their configs; an evaluator is returned as it is.
 
     Args:
         evaluator: an evaluator, one metric, a list of metrics, or ``dict(metrics=[...], type="Evaluator")``; metrics
             may be objects or configs.
 
     Raises:
-        TypeError: it is none of these.
+        TypeError: ``evaluator`` is neither an evaluator, nor a metric, nor a config, nor a list of these.
     """
     if isinstance(evaluator, Mapping):
         if "metrics" in evaluator:

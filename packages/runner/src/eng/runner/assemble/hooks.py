@@ -1,4 +1,4 @@
-"""Hooks from configs, the default ones among them."""
+"""Builds hooks from configs, and lists the default hooks of a run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ _SLIP = 0.75
 
 
 def build_hook(hook: HookSetting) -> tuple[Hook, int | str | None]:
-    """A hook from its config, and the ``priority`` that the config names (None where it does not).
+    """Builds a hook from its config; a hook is returned as it is.
+
+    Returns:
+        The hook, and the ``priority`` in the config; None without a priority there.
 
     Raises:
         TypeError: ``hook`` is neither a hook nor a config.
@@ -52,7 +55,7 @@ def build_hook(hook: HookSetting) -> tuple[Hook, int | str | None]:
 
 
 def default_hooks_of(settings: RunnerSettings, hooks: HooksByName | None) -> list[HookSetting]:
-    """The default hooks of a run, with the user's in their place; see :func:`with_default_hooks`."""
+    """Lists the default hooks of a run with its settings and the user's changes; see :func:`with_default_hooks`."""
     return with_default_hooks(
         hooks,
         settings.nan_policy,
@@ -71,18 +74,18 @@ def with_default_hooks(
     gc_interval: int | None = None,
     keeps_compiled: bool = False,
 ) -> list[HookSetting]:
-    """The default hooks, and on a terminal the bar, with the user's in their place; None as a value leaves one out.
+    """Lists the default hooks, and on a terminal the progress bar; ``hooks`` replaces entries or, by None, removes them.
 
     Args:
-        hooks: the user's, by name.
+        hooks: hooks or configs by the name of the default hook that they replace; another name adds a hook.
         nan_policy: the Runner's setting, for NonFiniteLossHook.
         loss_spike: the Runner's setting, for NonFiniteLossHook.
         preemption: the Runner's setting, for PreemptionHook.
-        gc_interval: iterations from one garbage collection to the next; None leaves them to Python.
-        keeps_compiled: whether artifacts of torch.compile are kept in the work dir.
+        gc_interval: iterations from one garbage collection to the next; None lets Python collect by itself.
+        keeps_compiled: whether the compiled code of torch.compile is saved in the work dir.
 
     Raises:
-        SettingsError: the name of a user's hook is almost that of a default hook of the same class.
+        SettingsError: a name in ``hooks`` looks like a misspelled name of a default hook of the same class.
     """
     for name, hook in (hooks or {}).items():
         _check_name(name, hook)
@@ -102,10 +105,10 @@ def with_default_hooks(
 
 
 def _check_name(name: str, hook: HookSetting | None) -> None:
-    """Refuses a slip in the name of a default hook, which would add a second hook of the same class.
+    """Refuses a misspelled name of a default hook, which would add a second hook of the same class.
 
     Raises:
-        SettingsError: the name is almost that of a default hook of the same class.
+        SettingsError: the name is similar, but not equal, to that of a default hook of the same class.
     """
     class_name = type_name(hook)
     for default, cfg in DEFAULT_HOOKS.items():
@@ -118,11 +121,11 @@ def _check_name(name: str, hook: HookSetting | None) -> None:
 
 
 def waiting_for_validation(hooks: Sequence[Hook], schedulers: object) -> list[str]:
-    """Names of the hooks and schedulers that act on metrics of validations.
+    """Returns the class names of the hooks and schedulers that need the metrics of a validation.
 
     Args:
         hooks: the run's hooks.
-        schedulers: a list of parameter schedulers, or lists by name; None where there are none.
+        schedulers: a list of parameter schedulers, or lists by name; None without schedulers.
     """
     following = [scheduler for group in groups_of(schedulers) for scheduler in group if follows_metric(scheduler)]
     waiting = [hook for hook in hooks if hook.needs_validation]
@@ -132,7 +135,7 @@ def waiting_for_validation(hooks: Sequence[Hook], schedulers: object) -> list[st
 def warn_without_validation(
     val_loop: object, hooks: Sequence[Hook], schedulers: object, logger: logging.Logger
 ) -> None:
-    """Warns of hooks and schedulers that act on metrics of validations, in a run that has none."""
+    """Warns of hooks and schedulers that need the metrics of a validation if the run has no validation."""
     if val_loop is not None:
         return
     for name in waiting_for_validation(hooks, schedulers):
@@ -144,10 +147,10 @@ def warn_without_validation(
 
 
 def log_table(table: str, logger: logging.Logger) -> None:
-    """Writes the table of the hooks into the log file.
+    """Writes the table of the hooks at each point into the log file.
 
     Args:
-        table: of the hooks at each point.
-        logger: of the run.
+        table: the table, as text.
+        logger: logger of the run.
     """
     logger.info("Hooks, point by point, in the order of their calls:\n%s", table, extra=DETAIL)

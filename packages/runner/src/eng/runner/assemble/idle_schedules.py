@@ -1,4 +1,4 @@
-"""Schedules that change nothing in the run that they are given to."""
+"""Finds schedulers whose settings change nothing before the run ends."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _ENDLESS = 10**9
 
 
 def idle_schedules(schedulers: Sequence[Any], max_epochs: int, max_iters: int) -> Iterator[str]:
-    """A line for each schedule that has nothing to do before the run ends; one of a single unit warns by itself.
+    """Yields a warning for each scheduler that changes nothing before the run ends.
 
     Args:
-        schedulers: built ones, of one optimizer.
-        max_epochs: of the run.
-        max_iters: of the run.
+        schedulers: the built schedulers of one optimizer.
+        max_epochs: epochs of the run.
+        max_iters: iterations of the run.
     """
     for index, scheduler in enumerate(schedulers):
         if not isinstance(scheduler, _ParamScheduler) or scheduler.need_val_args:
@@ -34,7 +34,7 @@ def idle_schedules(schedulers: Sequence[Any], max_epochs: int, max_iters: int) -
 
 
 def _reason(scheduler: _ParamScheduler, length: int, unit: str) -> str:
-    """Why a schedule changes nothing; empty where it does change something."""
+    """Returns why a scheduler changes nothing, or an empty text if it changes something."""
     begin, end = scheduler.begin, min(scheduler.end, _ENDLESS)
     if begin >= length > 0:
         return f"it begins at {unit} {begin}, and the run has {length}"

@@ -1,4 +1,4 @@
-"""Loops from configs."""
+"""Builds training, validation and test loops from configs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .several import evaluators_by_set, loops_by_set, names_of_sets
 
 
 def build_train_loop(loop: object, runner: Run, dataloader: object) -> BaseLoop:
-    """A training loop from ``train_cfg``.
+    """Builds the training loop from ``train_cfg``.
 
     Args:
         loop: a loop, or a config with ``type``, or with ``by_epoch`` (True by default) and ``max_epochs`` or
@@ -31,7 +31,7 @@ def build_train_loop(loop: object, runner: Run, dataloader: object) -> BaseLoop:
 
     Raises:
         LoopChoiceError: both ``type`` and ``by_epoch`` are given (a SettingsError and a RuntimeError).
-        SettingsError: nothing says how long to train.
+        SettingsError: neither ``max_epochs`` nor ``max_iters`` is set.
         TypeError: ``loop`` is neither a loop nor a config.
     """
     cfg = _as_cfg(loop, "train_cfg")
@@ -56,18 +56,19 @@ def build_train_loop(loop: object, runner: Run, dataloader: object) -> BaseLoop:
 
 
 def build_evaluation_loop(mode: str, loop: object, runner: Run, dataloader: Any, evaluator: object) -> BaseLoop:
-    """A validation or test loop from ``val_cfg`` or ``test_cfg``.
+    """Builds a validation or test loop from ``val_cfg`` or ``test_cfg``.
 
     Args:
         mode: ``"val"`` or ``"test"``.
-        loop: a loop, or a config of one; without ``type`` it is the default loop.
+        loop: a loop, or the config of one; ValLoop or TestLoop without ``type``.
         runner: the run.
         dataloader: batches, or a config of them; a mapping of several sets by name gives a loop over all of them.
         evaluator: metrics, or configs of them.
 
     Raises:
         TypeError: ``loop`` is neither a loop nor a config.
-        SettingsError: an evaluator or settings belong to no set, or the loop's class cannot run several sets.
+        SettingsError: an evaluator or a loop config has a name that no dataloader has, or the loop's class cannot run
+            several sets.
     """
     if isinstance(loop, BaseLoop):
         return loop
@@ -90,10 +91,10 @@ def build_evaluation_loop(mode: str, loop: object, runner: Run, dataloader: Any,
 
 
 def _refuse_names_of_sets(mode: str, cfg: object, evaluator: object) -> None:
-    """Refuses evaluators and settings by the names of sets where the dataloader is a single one.
+    """Refuses evaluators and loop configs by the names of several sets if there is only one dataloader.
 
     Raises:
-        SettingsError: there are some.
+        SettingsError: the evaluator or the loop config is a mapping by names of sets.
     """
     takes = frozenset(inspect.signature(SINGLE[mode]).parameters)
     for key, setting, are_of_sets in (
@@ -117,7 +118,7 @@ def _are_evaluators(setting: Mapping[str, Any]) -> bool:
 
 
 def _are_loop_cfgs(takes: frozenset[str], setting: Mapping[str, Any]) -> bool:
-    """Whether each value has settings of a loop, under a name that is none of its settings."""
+    """Whether a mapping holds a loop config per name: no key is an argument of the loop, and every value is a loop config."""
     return takes.isdisjoint(setting) and all(
         isinstance(item, Mapping) and (not item or "type" in item or not takes.isdisjoint(item))
         for item in setting.values()
@@ -135,10 +136,10 @@ def _build_evaluation_loop(mode: str, loop: object, runner: Run, dataloader: obj
 
 
 def _need_metrics_or_losses(mode: str, evaluators: Mapping[str, Any], cfgs: Mapping[str, Any]) -> None:
-    """Makes sure that something is measured on each set.
+    """Checks that each set has an evaluator or ``loss=True``.
 
     Raises:
-        SettingsError: a set has neither an evaluator nor ``loss=True``.
+        SettingsError: a set has neither.
     """
     for name, evaluator in evaluators.items():
         cfg = cfgs[name]
@@ -158,7 +159,7 @@ def _as_cfg(loop: object, name: str) -> Any:
 
 
 def warn_if_nothing_is_left(loop: BaseLoop, logger: logging.Logger) -> None:
-    """Warns where a resumed run is at its end already."""
+    """Warns if a resumed run has reached its last iteration already, so that nothing is trained."""
     epoch, iteration = loop.epoch, loop.iter
     if loop.max_epochs > 1:
         done, last = epoch, loop.max_epochs
@@ -176,43 +177,46 @@ def warn_if_nothing_is_left(loop: BaseLoop, logger: logging.Logger) -> None:
 
 
 class NoTraining(BaseLoop):
-    """The counters of a run that does not train, or has not begun to."""
+    """A training loop whose counters are 0, for a run without training or before its loop is built."""
 
     def __init__(self) -> None:
         pass
 
     def run(self) -> None:
-        """Nothing is trained."""
+        """Does nothing."""
 
 
 NO_TRAINING = NoTraining()
 
 
 def training(runner: Run) -> BaseLoop:
-    """The training loop, which is built; counters at their beginning where a run has none."""
+    """Builds the training loop if necessary and returns it; ``NO_TRAINING`` for a run without ``train_cfg``."""
     return _or_no_training(runner.train_part.get())
 
 
 def training_so_far(runner: Run) -> BaseLoop:
-    """The training loop where it is built; counters at their beginning where it is not."""
+    """Returns the training loop if it is built, else ``NO_TRAINING``, whose counters are 0."""
     return _or_no_training(runner.train_part.value)
 
 
 def _or_no_training(loop: BaseLoop | None) -> BaseLoop:
-    # A user's loop may be false: its class may have a __len__.
+    # `loop or NO_TRAINING` would fail for a user's loop class with a __len__ of 0.
     if loop is None:
         return NO_TRAINING
     return as_base_loop(loop)
 
 
 def built_loops(runner: Run) -> dict[str, BaseLoop]:
-    """The loops of a run that are built, by mode."""
+    """Returns the loops built so far, by mode: ``"train"``, ``"val"``, ``"test"``."""
     parts = {"train": runner.train_part, "val": runner.val_part, "test": runner.test_part}
     return {mode: part.value for mode, part in parts.items() if part.value is not None}
 
 
 def part_of(mode: str, name: str) -> Callable[[Any], Any]:
-    """Reads the dataloader or evaluator of a mode's loop, which is built; its setting where a run has no such loop."""
+    """Makes a getter for the dataloader or evaluator of a mode's loop.
+
+    The getter builds the loop; in a run without this loop it returns the Runner's argument, such as ``val_evaluator``.
+    """
 
     def read(runner: Run) -> Any:
         loop = getattr(runner, f"{mode}_loop")

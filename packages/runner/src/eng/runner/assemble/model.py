@@ -1,4 +1,4 @@
-"""The model from its config, and what is done to it before it trains."""
+"""Builds the model from its config, adds the data preprocessor and the loss, and checks its methods."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STEPS = {"train": "train_step", "val": "val_step", "test": "test_step"}
 
 
 def with_data_preprocessor(model: object, data_preprocessor: object) -> Any:
-    """The config of a run's model with the run's ``data_preprocessor``, where it has none; a module as it is."""
+    """Adds the run's ``data_preprocessor`` to a model config that has none; a module is returned as it is."""
     if data_preprocessor is None or not isinstance(model, Mapping):
         return model
     cfg = own_copy(model)
@@ -29,7 +29,7 @@ def with_data_preprocessor(model: object, data_preprocessor: object) -> Any:
 
 
 def with_loss(model: object, loss: object) -> Any:
-    """The run's model with the run's ``loss``: in its config where that has none, or around a module without steps."""
+    """Adds the run's ``loss`` to a model config that has none, or wraps a module that has no ``train_step``."""
     if loss is None:
         return model
     if isinstance(model, nn.Module):
@@ -45,13 +45,13 @@ def with_loss(model: object, loss: object) -> Any:
 
 
 def build_model(model: object) -> nn.Module:
-    """A model from its config; a module without steps gets those of :class:`eng.model.SupervisedModel`.
+    """Builds a model from its config; a module without ``train_step`` is wrapped in :class:`eng.model.SupervisedModel`.
 
     Args:
-        model: a module, or a config of one.
+        model: a module, or the config of a module.
 
     Raises:
-        TypeError: ``model`` is neither.
+        TypeError: ``model`` is neither a module nor a config.
     """
     if isinstance(model, nn.Module):
         adapted: nn.Module = adapters.adapt(model)
@@ -63,10 +63,10 @@ def build_model(model: object) -> nn.Module:
 
 
 def model_of_config(cfg: Mapping[str, Any]) -> nn.Module:
-    """The model of a whole config as its run builds it: in its scope, with the ``loss`` and ``data_preprocessor`` beside it.
+    """Builds the model of a complete config as a Runner does: with the config's scope, loss and data preprocessor.
 
     Args:
-        cfg: with the key ``model``.
+        cfg: the complete config, with the key ``model``.
     """
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
         model = with_loss(cfg["model"], cfg.get("loss"))
@@ -74,10 +74,10 @@ def model_of_config(cfg: Mapping[str, Any]) -> nn.Module:
 
 
 def check_steps(model: nn.Module, modes: list[str]) -> None:
-    """Makes sure that the model has the methods which the loops of ``modes`` call.
+    """Checks that the model has the methods that the loops of ``modes`` call, such as ``train_step``.
 
     Raises:
-        ModelContractError: one is missing.
+        ModelContractError: a method is missing.
     """
     for mode in modes:
         if not callable(getattr(model, STEPS[mode], None)):

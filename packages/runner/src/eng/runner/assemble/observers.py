@@ -1,4 +1,4 @@
-"""What watches a run: logger, message hub, log processor, visualizer, hooks."""
+"""Builds logger, message hub, log processor and visualizer of a run, and makes them the current ones while it runs."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ class WritesLines(Protocol):
 
 
 def build_logger(name: str, log_level: int | str, log_file: str | None, **kwargs: Any) -> MMLogger:
-    """The run's logger, known as ``name``; further keywords go to :class:`eng.logging.MMLogger`."""
+    """Builds the run's logger, which ``MMLogger.get_instance(name)`` finds afterwards; ``kwargs`` go to MMLogger."""
     options = {"name": name, "log_level": log_level, "log_file": log_file, "file_mode": "a", **kwargs}
     return MMLogger.get_instance(**options)
 
 
 def build_message_hub(message_hub: MessageHub | Mapping[str, Any] | None, name: str) -> MessageHub:
-    """The message hub known as ``name``, or as the ``name`` of a config; a hub is given back as it is.
+    """Builds the message hub of a run from a config, or from ``name`` alone; a MessageHub is returned as it is.
 
     Raises:
-        TypeError: ``message_hub`` is none of these.
+        TypeError: ``message_hub`` is neither a MessageHub, nor a config, nor None.
     """
     if isinstance(message_hub, MessageHub):
         return message_hub
@@ -54,12 +54,13 @@ def build_message_hub(message_hub: MessageHub | Mapping[str, Any] | None, name: 
 
 
 def build_visualizer(visualizer: object, name: str, save_dir: str) -> Any:
-    """A visualizer from its config; an object is given back as it is.
+    """Builds a visualizer from its config; an object is returned as it is.
 
-    A LocalVisBackend is added to backends without one: a run that goes on, and ``eng sync``, read the lines that it writes.
+    A config whose backends include no LocalVisBackend gets one: a resumed run, and ``eng sync``, read the JSON lines that
+    the LocalVisBackend writes.
 
     Raises:
-        TypeError: ``visualizer`` is neither.
+        TypeError: ``visualizer`` is neither a config nor an object with ``add_scalars``.
     """
     if visualizer is None:
         backends = [{"type": "LocalVisBackend"}]
@@ -79,23 +80,26 @@ def build_visualizer(visualizer: object, name: str, save_dir: str) -> Any:
 
 
 def _give_up_name(name: str) -> None:
-    """Takes a visualizer's name from an earlier run: configs call theirs ``visualizer``, and each run writes into its own."""
+    """Frees the name of a visualizer that an earlier run of this process built.
+
+    Many configs name their visualizer ``visualizer``, and every run needs a visualizer of its own.
+    """
     earlier = Visualizer.find(name)
     if earlier is not None and earlier.run_name is not None:
         Visualizer.drop(name)
 
 
 def is_known(name: str) -> bool:
-    """Whether a logger, hub, visualizer or scope of this process has a name."""
+    """Whether this process has a logger, message hub, visualizer or default scope of this name."""
     return any(cls.check_instance_created(name) for cls in (MMLogger, MessageHub, Visualizer, DefaultScope))
 
 
 @contextmanager
 def being_current(parts: Sequence[Any], scope: str) -> Iterator[None]:
-    """Makes a run's logger, hub, visualizer and scope the current ones while it runs: another run may have come since.
+    """Makes logger, message hub, visualizer and scope of a run the current ones; another run may have been built since.
 
     Args:
-        parts: logger, hub and visualizer; what is not known by name is left alone.
+        parts: logger, message hub and visualizer; an object without a registered name is left alone.
         scope: the run's default scope.
     """
     named = [(type(part), part.instance_name) for part in parts if isinstance(part, ManagerMixin)]
@@ -114,14 +118,14 @@ def being_current(parts: Sequence[Any], scope: str) -> Iterator[None]:
 
 @contextmanager
 def closed_on_failure(visualizer: Any, *, is_own: bool) -> Iterator[None]:
-    """Closes the trackers of a run whose parts cannot be built, so that they end in order and not with the process.
+    """Closes the visualizer of a run if building its other parts fails, so that trackers finish their uploads.
 
     Args:
-        visualizer: of the run.
-        is_own: whether the run built it; that of somebody else stays open.
+        visualizer: visualizer of the run.
+        is_own: whether the run built the visualizer; a visualizer that the user built stays open.
 
     Raises:
-        BaseException: the failure, as it is.
+        BaseException: the error of the other part, unchanged.
     """
     try:
         yield
@@ -129,21 +133,21 @@ def closed_on_failure(visualizer: Any, *, is_own: bool) -> Iterator[None]:
         if is_own:
             try:
                 visualizer.close()
-            except Exception:  # trackers raise what they like, and the failure of the run is what counts
+            except Exception:  # A tracker may raise any class, and must not hide the error of the run.
                 logger.warning("The trackers of the run that failed are not closed", exc_info=True)
         raise
 
 
 def forget_after(run: object, parts: Sequence[Any]) -> None:
-    """Lets go of the parts when nobody holds the run any more, and not at the end of the program."""
+    """Releases the parts of a run when the run is garbage-collected, but not at the end of the program."""
     weakref.finalize(run, forget_run, parts).atexit = False
 
 
 def forget_run(parts: Sequence[Any]) -> None:
-    """Lets go of what is known by name for longer than its run lives: log file, trackers and their threads, histories.
+    """Closes the log file and the trackers of a run, and removes its parts from the registered instances.
 
     Args:
-        parts: logger, hub, visualizer and scope, those that the run made.
+        parts: those of logger, message hub, visualizer and scope that the run built itself.
     """
     for part in parts:
         if isinstance(part, MMLogger):
@@ -155,7 +159,7 @@ def forget_run(parts: Sequence[Any]) -> None:
 
 
 def with_local_backend(backends: object) -> list[Any]:
-    """The backends, with a local one behind them where they have none."""
+    """Returns the backends as a list, and adds a LocalVisBackend if there is none."""
     if backends is None:
         backends = []
     if isinstance(backends, Sequence):
@@ -168,10 +172,10 @@ def with_local_backend(backends: object) -> list[Any]:
 
 
 def build_log_processor(log_processor: object) -> Any:
-    """A log processor from its config, of the default kind without ``type``; an object is given back as it is.
+    """Builds a log processor from its config, a LogProcessor without ``type``; an object is returned as it is.
 
     Raises:
-        TypeError: ``log_processor`` is neither.
+        TypeError: ``log_processor`` is neither a config nor an object with ``get_log_after_iter``.
     """
     if isinstance(log_processor, Mapping) or log_processor is None:
         return LOG_PROCESSORS.build(log_processor or {}, default_args={"type": "LogProcessor"})
@@ -181,7 +185,13 @@ def build_log_processor(log_processor: object) -> Any:
 
 
 def begin_curves(visualizer: Any, moment: Callable[[], dict[str, Any]], cfg: Config) -> None:
-    """Lets a visualizer that can tell write the moment of training with each scalar, and gives it the config of the run."""
+    """Makes a Visualizer record the training position with each scalar, and writes the config of the run to it.
+
+    Args:
+        visualizer: visualizer of the run; one of another class gets the config only.
+        moment: returns the current position, such as ``{"iteration": 40, "mode": "train"}``.
+        cfg: the complete config; an empty config is not written.
+    """
     if isinstance(visualizer, Visualizer):
         visualizer.follow(moment)
     if cfg:

@@ -1,4 +1,4 @@
-"""Optimizer wrappers and parameter schedulers from configs."""
+"""Builds optimizer wrappers and parameter schedulers from configs."""
 
 from __future__ import annotations
 
@@ -52,27 +52,29 @@ class TellsUnit(Protocol):
 
 
 def build_optim_wrapper(optim_wrapper: object, model: nn.Module) -> Any:
-    """An optimizer wrapper from its config; an object is given back as it is.
+    """Builds an optimizer wrapper from its config; a wrapper is returned as it is, an optimizer is wrapped.
 
     Args:
         optim_wrapper: a wrapper, an optimizer, a config with ``optimizer`` (and ``type``, ``constructor``,
-            ``paramwise_cfg`` ...), or several wrappers by name; a config among these is for the submodule of its name.
+            ``paramwise_cfg`` ...), or several wrappers by name; a config in such a mapping optimizes the submodule of
+            its name.
         model: the model whose parameters are optimized.
 
     Raises:
-        ValueError: a config that holds neither an optimizer nor wrappers by name.
+        ValueError: the config holds neither an optimizer nor wrappers by name.
         SettingsError: the optimizer has none of the model's parameters.
-        TypeError: something else.
+        TypeError: ``optim_wrapper`` is neither a wrapper, nor an optimizer, nor a config.
     """
-    wrapper = _assembled(optim_wrapper, model)
+    wrapper = _build_unchecked(optim_wrapper, model)
     _check_parameters(wrapper, model)
-    if isinstance(wrapper, BaseOptimWrapper):  # state is kept by name, so that modules may be added or reordered
+    if isinstance(wrapper, BaseOptimWrapper):
+        # The optimizer's state is saved by parameter name, so that a resume survives added or reordered modules.
         wrapper.name_parameters(model)
     return wrapper
 
 
-def _assembled(optim_wrapper: object, model: nn.Module) -> Any:
-    """A wrapper from what a user may give as ``optim_wrapper``; see :func:`build_optim_wrapper`."""
+def _build_unchecked(optim_wrapper: object, model: nn.Module) -> Any:
+    """Builds the wrapper; the arguments are those of :func:`build_optim_wrapper`."""
     if isinstance(optim_wrapper, (OptimWrapper, OptimWrapperDict)):
         return optim_wrapper
     if isinstance(optim_wrapper, Optimizer):
@@ -94,10 +96,10 @@ def _assembled(optim_wrapper: object, model: nn.Module) -> Any:
 
 
 def _wrapper_of_part(name: str, part: object, cfg: Mapping[str, Any], model: nn.Module) -> OptimWrapper:
-    """One of several wrappers: ready, or from a config for the submodule that its name says.
+    """Returns one of several wrappers by name: an OptimWrapper as it is, or one built from a config for a submodule.
 
     Raises:
-        ValueError: it is neither; the message tells what the keys of ``optim_wrapper`` may be.
+        ValueError: ``part`` is neither; the message says which keys ``optim_wrapper`` may have.
     """
     if isinstance(part, OptimWrapper):
         return part
@@ -119,10 +121,10 @@ def _wrapper_of_part(name: str, part: object, cfg: Mapping[str, Any], model: nn.
 
 
 def _check_parameters(wrapper: object, model: nn.Module) -> None:
-    """Refuses an optimizer that has none of the model's parameters.
+    """Checks that every optimizer has parameters of the model.
 
     Raises:
-        SettingsError: there is one.
+        SettingsError: an optimizer has parameters and none of them belongs to the model.
     """
     mine = {id(parameter) for parameter in model.parameters()}
     for name, part in wrappers_by_name(wrapper).items():
@@ -149,20 +151,21 @@ def build_param_schedulers(
     max_iters: int,
     by_epoch: bool = True,
 ) -> Schedulers:
-    """Parameter schedulers from configs: a list, or lists by name where there are several optimizers.
+    """Builds parameter schedulers from configs: a list, or lists by name if there are several optimizers.
 
     Args:
         schedulers: a scheduler or a config, a list of them, or one of these per name of ``optim_wrapper``.
-        optim_wrapper: what they move.
-        epoch_length: iterations of an epoch, for schedulers that are converted from epochs to iterations.
-        max_epochs: where schedulers that count epochs end when they do not say so.
-        max_iters: the same for iterations.
-        by_epoch: whether the training loop counts epochs; a schedule that does not say what it counts counts the same.
+        optim_wrapper: the wrapper whose learning rates or other hyperparameters the schedulers change.
+        epoch_length: iterations of an epoch, for ``convert_to_iter_based=True``.
+        max_epochs: ``end`` of schedulers that count epochs and set no ``end``.
+        max_iters: ``end`` of schedulers that count iterations and set no ``end``.
+        by_epoch: whether the training loop counts epochs; the default of ``by_epoch`` in each scheduler.
 
     Raises:
-        TypeError: one is neither a scheduler nor a config.
+        TypeError: an entry is neither a scheduler nor a config.
     """
-    if not by_epoch and epoch_length:  # the whole training is one epoch to the hooks; schedules count passes
+    # In an iteration-based run the loop's max_epochs is 1, but schedulers that count epochs count passes over the data.
+    if not by_epoch and epoch_length:
         max_epochs = math.ceil(max_iters / epoch_length)
     ends: dict[str, Any] = {
         "epoch_length": epoch_length, "max_epochs": max_epochs, "max_iters": max_iters, "by_epoch": by_epoch,
@@ -184,7 +187,7 @@ def _build_list(
     max_iters: int,
     by_epoch: bool,
 ) -> list[Any]:
-    """The schedulers of one optimizer, built and checked; schedules that change nothing are warned about."""
+    """Builds and checks the schedulers of one optimizer; warns of schedulers that would change nothing."""
     if not isinstance(schedulers, (list, tuple)):
         schedulers = [schedulers]
     built = []
@@ -197,19 +200,19 @@ def _build_list(
             if "end" not in cfg:
                 cfg["end"] = _end_of(cfg, optim_wrapper, max_epochs, max_iters)
             default_args = {"optimizer": optim_wrapper, "epoch_length": epoch_length}
-            built.append(_checked(PARAM_SCHEDULERS.build(cfg, default_args=default_args)))
+            built.append(_check_scheduler(PARAM_SCHEDULERS.build(cfg, default_args=default_args)))
         else:
-            built.append(_checked(entry))
+            built.append(_check_scheduler(entry))
     for line in idle_schedules(built, max_epochs, max_iters):
         logger.warning("%s", line)
     return built
 
 
-def _checked(scheduler: object) -> Any:
-    """A scheduler that says when it steps.
+def _check_scheduler(scheduler: object) -> Any:
+    """Returns a scheduler after a check that it has ``step`` and ``by_epoch``.
 
     Raises:
-        TypeError: it is none, or one of torch's or of another library.
+        TypeError: it is no scheduler, or a scheduler of torch or another library, which has no ``by_epoch``.
     """
     _refuse_torchs(type(scheduler))
     if isinstance(scheduler, type):
@@ -222,7 +225,7 @@ def _checked(scheduler: object) -> Any:
 
 
 def _refuse_torchs(scheduler_type: object) -> None:
-    """Refuses torch's own schedulers, which do not say whether they count epochs or iterations."""
+    """Raises a TypeError for torch's own schedulers, which do not say whether they count epochs or iterations."""
     cls = _scheduler_class(scheduler_type)
     torchs = (torch.optim.lr_scheduler.LRScheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
     if isinstance(cls, type) and issubclass(cls, torchs) and not hasattr(cls, "by_epoch"):
@@ -230,14 +233,14 @@ def _refuse_torchs(scheduler_type: object) -> None:
 
 
 def _scheduler_class(scheduler_type: object) -> object:
-    """The class that a scheduler's ``type`` names; what is no name is given back as it is."""
+    """Returns the class registered under a scheduler's ``type``; a ``type`` that is no text is returned as it is."""
     if isinstance(scheduler_type, str):
         return PARAM_SCHEDULERS.get(scheduler_type)
     return scheduler_type
 
 
 def _not_of_eng(scheduler_class: type, example: str = "") -> TypeError:
-    """The error for a scheduler that does not say whether it counts epochs or iterations."""
+    """Makes the error for a scheduler without ``by_epoch``."""
     name = f"{scheduler_class.__module__}.{scheduler_class.__name__}"
     return TypeError(
         "param_scheduler takes schedulers of eng.optim, which step by epoch or by iteration as they say, got "
@@ -246,7 +249,10 @@ def _not_of_eng(scheduler_class: type, example: str = "") -> TypeError:
 
 
 def _count_iterations(cfg: MutableMapping[str, Any]) -> None:
-    """Makes a schedule of a run that counts iterations count them too, where its config does not say what it counts."""
+    """Sets ``by_epoch=False`` in a scheduler config of an iteration-based run, unless the config chooses the unit itself.
+
+    A scheduler that counts epochs in such a run gets a warning: it would take no step before the end.
+    """
     counts_epochs = cfg.get("by", "epoch") == "epoch" and cfg.get("by_epoch", True)
     if cfg.get("convert_to_iter_based") or not counts_epochs or follows_metric(_scheduler_class(cfg.get("type"))):
         return
@@ -261,7 +267,7 @@ def _count_iterations(cfg: MutableMapping[str, Any]) -> None:
 
 
 def _end_of(cfg: Mapping[str, Any], optim_wrapper: OptimWrapper, max_epochs: int, max_iters: int) -> int:
-    """Where a schedule ends that does not say so: with the run, in the unit that it counts."""
+    """Returns the default of a scheduler's ``end``: the end of the run, in the unit that the scheduler counts."""
     unit = "iter"
     if cfg.get("by_epoch", True):
         unit = "epoch"
@@ -317,7 +323,7 @@ def scale_lr(
 
 
 def optimizers_of(optim_wrapper: OptimWrapper) -> list[Optimizer]:
-    """The optimizers of one wrapper or of several by name."""
+    """Returns the optimizers of one wrapper, or of all wrappers in an OptimWrapperDict."""
     if isinstance(optim_wrapper, OptimWrapperDict):
         return [optimizer for wrapper in optim_wrapper.values() for optimizer in optimizers_of(wrapper)]
     return [optim_wrapper.optimizer]

@@ -1,4 +1,4 @@
-"""A copy of a part's config that may be changed."""
+"""Copies the config of a part, so that keys can be removed from the copy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def own_copy(cfg: Mapping[str, Any]) -> MutableMapping[str, Any]:
-    """A shallow copy of a config, of the same class: a plain dict would lose the file and line that errors name.
+    """Returns a shallow copy of the same class: a plain dict would lose the file and line that error messages name.
 
     Args:
         cfg: the config of a part of a run.

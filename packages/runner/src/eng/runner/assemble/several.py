@@ -1,4 +1,4 @@
-"""Settings of several validation or test sets, taken apart by the names of the sets."""
+"""Splits the settings of several validation or test sets by the names of the sets."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .evaluation import is_evaluator
 
 
 def names_of_sets(dataloader: object) -> list[str]:
-    """The names of the sets in ``val_dataloader=dict(clean=..., corrupted=...)``; none where it is a single loader.
+    """Returns the names of the sets in ``val_dataloader=dict(clean=..., corrupted=...)``; empty for a single dataloader.
 
     Args:
-        dataloader: a loader, the config of one, or a mapping of them. A mapping with a key of a loader, such as
-            ``dataset``, is the config of one.
+        dataloader: a dataloader, the config of one, or a mapping of these by name. A mapping with a key of a dataloader
+            config, such as ``dataset``, is the config of a single dataloader.
 
     Examples:
         >>> names_of_sets({"clean": {"dataset": 1}, "noisy": {"dataset": 2}}), names_of_sets({"dataset": {"type": "A"}})
@@ -34,7 +34,7 @@ def names_of_sets(dataloader: object) -> list[str]:
 
 
 def loaders_of_sets(dataloader: Any) -> list[Any]:
-    """The loaders of several sets, or the single one."""
+    """Returns the dataloaders of several sets as a list, or a list with the single dataloader."""
     names = names_of_sets(dataloader)
     if names:
         return [dataloader[name] for name in names]
@@ -42,12 +42,12 @@ def loaders_of_sets(dataloader: Any) -> list[Any]:
 
 
 def evaluators_by_set(mode: str, evaluator: object, names: list[str]) -> dict[str, Any]:
-    """The evaluator of each set: its own from ``dict(clean=..., corrupted=...)``, or the one that is given for all.
+    """Returns the evaluator of each set: its entry in ``dict(clean=..., corrupted=...)``, or one evaluator for all sets.
 
     Args:
         mode: ``"val"`` or ``"test"``.
-        evaluator: what was given as ``val_evaluator`` or ``test_evaluator``.
-        names: of the sets.
+        evaluator: the Runner's ``val_evaluator`` or ``test_evaluator``.
+        names: names of the sets.
 
     Raises:
         SettingsError: an evaluator has a name that no dataloader has.
@@ -56,15 +56,15 @@ def evaluators_by_set(mode: str, evaluator: object, names: list[str]) -> dict[st
 
 
 def loops_by_set(mode: str, cfg: object, names: list[str]) -> dict[str, Any]:
-    """The settings of the loop of each set: its own, or those that are given for all.
+    """Returns the loop config of each set: its entry in ``dict(clean=..., corrupted=...)``, or one config for all sets.
 
     Args:
         mode: ``"val"`` or ``"test"``.
-        cfg: what was given as ``val_cfg`` or ``test_cfg``.
-        names: of the sets.
+        cfg: the Runner's ``val_cfg`` or ``test_cfg``.
+        names: names of the sets.
 
     Raises:
-        SettingsError: settings have a name that no dataloader has.
+        SettingsError: a loop config has a name that no dataloader has.
     """
     named = _by_set(f"{mode}_cfg", cfg, names, is_named_by(cfg, names))
     return {name: {} if set_cfg is None else set_cfg for name, set_cfg in named.items()}
@@ -79,7 +79,7 @@ def is_named_by(setting: object, names: list[str]) -> bool:
 
 
 def _by_set(key: str, setting: Any, names: list[str], is_named: bool) -> dict[str, Any]:
-    """A setting for each set: the entry of its name, or one setting for all sets."""
+    """Returns a setting for each set: the entry of its name, or the same setting for all sets."""
     if not is_named:
         return dict.fromkeys(names, setting)
     for name in setting:

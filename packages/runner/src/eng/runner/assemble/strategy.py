@@ -1,4 +1,4 @@
-"""How the model lives on its devices: the strategy that a run uses."""
+"""Builds the strategy of a run, which places the model on its devices."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from ..strategy.ddp import synchronised, wrap
 
 
 def build_strategy(strategy: object, work_dir: str, model_wrapper_cfg: Mapping[str, Any] | None = None) -> BaseStrategy:
-    """A strategy from its config; None is DDP in a process group and one device outside of any.
+    """Builds a strategy from its name or config; a strategy is returned as it is.
 
     Args:
-        strategy: a strategy, its name or its config; None goes by ``model_wrapper_cfg``.
-        work_dir: folder of the run.
-        model_wrapper_cfg: config of a wrapper; one that shards needs the strategy that knows shards.
+        strategy: a strategy, its name or its config. None is one device without a process group, and DDP with one; if
+            ``model_wrapper_cfg`` names a wrapper that shards, FSDP2.
+        work_dir: work dir of the run.
+        model_wrapper_cfg: config of a model wrapper, or None.
 
     Raises:
         TypeError: ``strategy`` is neither a strategy nor a config nor a name.
@@ -45,7 +46,7 @@ def build_strategy(strategy: object, work_dir: str, model_wrapper_cfg: Mapping[s
 
 
 def strategy_of(settings: RunnerSettings, work_dir: str, model_wrapper_cfg: Mapping[str, Any] | None) -> BaseStrategy:
-    """The strategy of a run, which knows whether to initialise weights and whether the model came with some."""
+    """Builds the strategy of a run, and tells it whether to initialise weights and whether the model came as an object."""
     strategy = build_strategy(settings.strategy, work_dir, model_wrapper_cfg)
     strategy.sets_weights = settings.init_weights
     strategy.model_is_given = isinstance(settings.model, nn.Module)
@@ -58,14 +59,14 @@ def place_model(
     model_wrapper_cfg: Mapping[str, Any] | None,
     cfg: Mapping[str, Any] | None = None,
 ) -> nn.Module:
-    """The model on its device, in the wrapper of ``model_wrapper_cfg`` where there is one and several ranks.
+    """Moves a model to its device; with several ranks also wraps it, as ``model_wrapper_cfg`` or the strategy says.
 
     Args:
-        strategy: places models that have no wrapper of their own.
-        model: the model; one that is wrapped already is given back as it is.
-        model_wrapper_cfg: config of a wrapper, ``MMDistributedDataParallel`` where it names no ``type``.
-        cfg: the run's config: ``sync_bn`` (``"torch"`` or ``"mmcv"``) makes BatchNorm count over all ranks, and
-            ``find_unused_parameters`` is for the wrapper that is taken where none is named.
+        strategy: places the model if ``model_wrapper_cfg`` is None.
+        model: the model; a model in a wrapper is returned as it is.
+        model_wrapper_cfg: config of a wrapper, ``MMDistributedDataParallel`` without ``type``.
+        cfg: the run's config. ``sync_bn`` (``"torch"`` or ``"mmcv"``) makes BatchNorm compute statistics over all ranks;
+            ``find_unused_parameters`` goes to the default wrapper.
 
     Raises:
         TypeError: the model is wrapped and ``model_wrapper_cfg`` asks for another wrapper.

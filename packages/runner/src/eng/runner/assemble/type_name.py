@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 
 def type_name(part: object) -> str:
-    """The name of a part's class without module or scope; empty where a config names no class.
+    """Returns the class name of an object, or of the ``type`` in a config, without module or scope.
+
+    The name is empty if the config has no ``type``.
 
     Examples:
         >>> type_name({"type": "mylib.NiceHook"}), type_name({"type": dict}), type_name(3)

@@ -15,21 +15,21 @@ _SECONDS_BETWEEN_LOOKS = 2.0
 
 
 class WorkerStart:
-    """Starts a loader's worker: the run's signals are not for it, then the worker's own function runs.
+    """Prepares a worker process: makes it ignore the signals that stop a run, then calls the configured init function.
 
-    Schedulers, elastic agents and terminals signal all processes of a job at once. A worker that ended then would break
-    the loader, and with it the run, before its next safe point; one that inherited the run's handlers would take the
-    signal for itself. So no signal that ends a run ends a worker, but for the loader's own SIGTERM.
+    Schedulers, elastic agents and terminals send a signal to all processes of a job at once. If a worker process ended, the
+    dataloader would raise, and the run would fail before it could save a checkpoint. So only SIGTERM from the
+    dataloader's own process ends a worker.
 
     Args:
-        function: what the worker does first, given its number; None for nothing.
+        function: called with the number of the worker; None calls nothing.
     """
 
     def __init__(self, function: Callable[[int], None] | None) -> None:
         self.function = function
 
     def __call__(self, worker_id: int) -> None:
-        """Starts the worker with this number."""
+        """Runs in the worker process before it loads the first sample."""
         for name in {"SIGINT", "SIGUSR1", "SIGUSR2"} & set(signal.Signals.__members__):
             signal.signal(signal.Signals[name], signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -41,7 +41,7 @@ class WorkerStart:
 
 
 def shield_workers(dataloader: object) -> None:
-    """Has the workers of a ready-made torch loader start like those of one from a config."""
+    """Makes a torch DataLoader that was given as an object start its workers with :class:`WorkerStart` too."""
     if isinstance(dataloader, DataLoader) and not isinstance(dataloader.worker_init_fn, WorkerStart):
         dataloader.worker_init_fn = WorkerStart(dataloader.worker_init_fn)
 
@@ -56,12 +56,12 @@ def end_workers(dataloader: object) -> None:
 
 
 def _end_only_by(parent: Any) -> None:
-    """Lets a SIGTERM of the process ``parent``, or its end, end this one, and no other's SIGTERM.
+    """Ends this worker at a SIGTERM from the process ``parent`` or when ``parent`` ends; ignores SIGTERM of other processes.
 
-    Only who waits for a signal learns who sent it, so that a thread waits and the signal is blocked everywhere else.
-    Torch's workers look for their parent too, but one whose parent was killed while it started would wait for ever.
+    Only ``sigtimedwait`` tells who sent a signal, so a thread waits for SIGTERM, which is blocked in all other threads.
+    Torch's workers check for their parent too, but a worker whose parent was killed while it started would wait for ever.
     """
-    is_child = os.getppid() == parent.pid  # not so below a fork server
+    is_child = os.getppid() == parent.pid  # With a fork server the server is the parent process.
 
     def is_orphan() -> bool:
         if not is_child:

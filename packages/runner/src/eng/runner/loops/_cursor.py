@@ -1,4 +1,4 @@
-"""Where a pass over the data continues after a resume: no sample before that position is read again."""
+"""Continues a pass over the data after a resume, if possible without reading the consumed samples again."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ logger = logging.getLogger(__name__)
 def batches_from(
     loader: Any, start: int, on_start: Callable[[], None], saved: StreamState | None = None
 ) -> Iterator[Any]:
-    """The batches of ``loader`` from the ``start``-th on.
+    """Iterates over the batches of a dataloader from the ``start``-th on.
 
     Args:
         loader: a DataLoader, or any iterable of batches.
-        start: batches of this pass, on this rank, that were consumed already.
-        on_start: called when the order of the pass is fixed and before the first sample is read; it puts the
-            random generators where they were.
-        saved: position of a loader that saves its own; see :func:`eng.runner.loops._streams.capture_stream`.
+        start: batches of this pass, on this rank, that the saved run consumed.
+        on_start: called after the order of the pass is drawn and before the first sample is read; it restores the random
+            generators.
+        saved: position of a dataloader with a ``state_dict``; see :func:`eng.runner.loops._streams.capture_stream`.
     """
     if isinstance(loader, LimitedLoader):
-        return _limited(loader, start, on_start, saved)
+        return _batches_of_limited(loader, start, on_start, saved)
     if load_stream(loader, saved):
         if start and saved is not None and saved.get("has_ended"):
             on_start()
@@ -46,45 +46,46 @@ def batches_from(
                 list(loader)
             on_start()
             return iter(())
-        return _entered(loader, start, on_start)
+        return _enter(loader, start, on_start)
     has_no_sampler = not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset)
     if has_no_sampler or keeps_position(loader):
         return _read_past(loader, start, on_start)
-    if _seekable(loader):
+    if _can_seek(loader):
         loader.sampler.seek(start * loader.batch_size * get_data_world_size())
         start = 0
     _skip_once(loader, start, on_start)
     return iter(loader)
 
 
-def _limited(
+def _batches_of_limited(
     loader: LimitedLoader, start: int, on_start: Callable[[], None], saved: StreamState | None
 ) -> Iterator[Any]:
     if start < loader.count:
         return itertools.islice(batches_from(loader.loader, start, on_start, saved), loader.count - start)
     inner = loader.loader
     if isinstance(inner, DataLoader) and not isinstance(inner.dataset, IterableDataset):
-        list(itertools.islice(inner.batch_sampler or inner.sampler, 1))  # the pass that is over drew an order
+        # The completed pass drew an order of samples, so the generators must advance by one order here too.
+        list(itertools.islice(inner.batch_sampler or inner.sampler, 1))
     on_start()
     return iter(())
 
 
 def _skip_once(loader: DataLoader[Any], start: int, on_start: Callable[[], None]) -> None:
-    """Has the next pass of ``loader``, with every option that it was given, begin at its ``start``-th batch."""
+    """Makes only the next pass of a DataLoader begin at its ``start``-th batch, with all options of the DataLoader."""
     name = "batch_sampler"
     if loader.batch_sampler is None:
         name = "sampler"
     inner = vars(loader)[name]
-    # torch refuses to assign a sampler. Workers that persist keep the one that they find here, which skips once.
+    # DataLoader.__setattr__ refuses a new sampler. A persistent iterator holds this sampler for ever, so it skips only once.
     vars(loader)[name] = _Skip(inner, start, on_start, lambda: vars(loader).update({name: inner}))
 
 
 class _Skip:
-    """Indices without the first ``start`` of the first pass.
+    """A sampler that skips the first ``start`` indices of its first pass.
 
     Args:
-        inner: gives the indices.
-        start: how many are skipped in the first pass.
+        inner: the sampler that gives the indices.
+        start: number of indices to skip in the first pass.
         on_start: called when the first index of the first pass is drawn.
         on_pass: called when the first pass begins.
     """
@@ -100,10 +101,10 @@ class _Skip:
 
     def __iter__(self) -> Iterator[Any]:
         self.on_pass()
-        return self._indices()  # an iterator with workers asks twice and draws from the second one
+        return self._indices()  # A DataLoader with workers creates two iterators and draws from the second one.
 
     def _indices(self) -> Iterator[Any]:
-        """The indices of one pass; the first pass begins at its ``start``-th index."""
+        """Yields the indices of one pass; the first pass begins at its ``start``-th index."""
         if self._is_over:
             yield from self.inner
             return
@@ -118,13 +119,13 @@ class _Skip:
         return len(self.inner)
 
 
-def _seekable(loader: DataLoader[Any]) -> bool:
+def _can_seek(loader: DataLoader[Any]) -> bool:
     plain = type(loader.batch_sampler) is BatchSampler and loader.batch_size is not None
     return plain and hasattr(loader.sampler, "seek")
 
 
-def _entered(loader: Any, start: int, on_start: Callable[[], None]) -> Iterator[Any]:
-    """The batches of a loader that was put where it was."""
+def _enter(loader: Any, start: int, on_start: Callable[[], None]) -> Iterator[Any]:
+    """Iterates over a dataloader whose position was restored."""
     batches: Iterator[Any] = iter(loader)
     on_start()
     if start:
@@ -133,7 +134,7 @@ def _entered(loader: Any, start: int, on_start: Callable[[], None]) -> Iterator[
 
 
 class _OrAnew:
-    """``batches`` or, where there are none because the loader was saved at the end of a pass, those of the next pass."""
+    """Gives ``batches``; if they are empty, because the position was the end of a pass, gives those of the next pass."""
 
     def __init__(self, batches: Iterator[Any], loader: Any) -> None:
         self.batches, self.loader = batches, loader
@@ -160,7 +161,7 @@ class _OrAnew:
 
 
 def _read_past(loader: Any, start: int, on_start: Callable[[], None]) -> Iterator[Any]:
-    """Reads and drops the first ``start`` batches, for data that cannot be entered in the middle."""
+    """Reads and drops the first ``start`` batches of a dataloader that cannot start in the middle of a pass."""
     batches: Iterator[Any] = iter(loader)
     passed = track(itertools.islice(batches, start), "skip", start, unit="batches", delay_seconds=LONG_LOAD_S)
     samples = sum(count_samples(batch) for batch in passed)
@@ -176,16 +177,16 @@ def _read_past(loader: Any, start: int, on_start: Callable[[], None]) -> Iterato
 
 
 class _InfiniteDataloaderIterator:
-    """Endless batches: pass after pass over a dataloader, each with its number told to the sampler.
+    """Gives batches without end: begins a new pass over the dataloader, by ``set_epoch``, when one ends.
 
     Args:
-        dataloader: batches of one pass.
-        epoch: number of the pass to begin with.
-        batch: batches of that pass that were consumed already.
-        on_start: see :func:`batches_from`; None enters the first pass at its beginning.
+        dataloader: gives the batches of one pass.
+        epoch: number of the first pass.
+        batch: batches of the first pass that the saved run consumed.
+        on_start: see :func:`batches_from`; None begins the first pass at its first batch.
         before_pass: called before each pass.
         saved: see :func:`batches_from`.
-        limit: iterations of the run, for messages; None where nobody says.
+        limit: ``max_iters`` of the run, for messages; None if unknown.
     """
 
     def __init__(
@@ -203,7 +204,7 @@ class _InfiniteDataloaderIterator:
         self._epoch = epoch
         self._limit = limit
         self._has_warned = False
-        self._given = batch
+        self._num_batches = batch
         if epoch:
             set_epoch(dataloader, epoch)
         before_pass()
@@ -215,12 +216,12 @@ class _InfiniteDataloaderIterator:
 
     @property
     def epoch(self) -> int:
-        """Passes that are over."""
+        """Number of completed passes."""
         return self._epoch
 
     @property
     def batches(self) -> Iterator[Any]:
-        """Those of the current pass."""
+        """The iterator of the current pass."""
         return self._iterator
 
     def __iter__(self) -> _InfiniteDataloaderIterator:
@@ -231,15 +232,15 @@ class _InfiniteDataloaderIterator:
             batch = next(self._iterator)
         except StopIteration:
             batch = self._next_pass()
-        self._given += 1
+        self._num_batches += 1
         return batch
 
     def end(self) -> None:
-        """Lets go of the current pass, with its worker processes: no further batch will be asked for."""
+        """Drops the iterator of the current pass, which ends its worker processes."""
         self._iterator = iter(())
 
     def _next_pass(self) -> Any:
-        """Begins the next pass and gives its first batch; warns at the end of the first pass."""
+        """Begins the next pass and returns its first batch; warns when the first pass of the run ends."""
         if not self._has_warned and not isinstance(self._dataloader, RepeatedBatches):
             self._has_warned = True
             logger.warning("%s", self._end_of_pass())
@@ -251,11 +252,11 @@ class _InfiniteDataloaderIterator:
             batch = next(self._iterator)
         except StopIteration:
             raise ValueError(self._nothing_left()) from None
-        self._given = 0
+        self._num_batches = 0
         return batch
 
     def _end_of_pass(self) -> str:
-        """The warning at the end of the first pass, for a loader with a length or for a stream."""
+        """Returns the warning for the end of the first pass."""
         if length_of(self._dataloader) is not None:
             text = "Reached the end of the dataloader, which begins again here and at each further end"
             if not self._takes_sampler():
@@ -265,23 +266,23 @@ class _InfiniteDataloaderIterator:
         if self._limit is not None:
             wanted = f" and max_iters={self._limit} asks for more"
         return (
-            f"Reached the end of the dataloader: its stream gave {counted(self._given, 'batch', 'batches')}{wanted}. It begins again here and at "
-            f"each further end; for one pass write max_iters={self._given}, or train_cfg=dict(by_epoch=True, max_epochs=1)"
+            f"Reached the end of the dataloader: its stream gave {counted(self._num_batches, 'batch', 'batches')}{wanted}. It begins again here and at "
+            f"each further end; for one pass write max_iters={self._num_batches}, or train_cfg=dict(by_epoch=True, max_epochs=1)"
         )
 
     def _takes_sampler(self) -> bool:
-        """Whether a sampler without an end would help: a stream has none, and a limit of batches ends each pass."""
+        """Whether InfiniteSampler is good advice: not for a stream, which has no sampler, nor with ``limit_batches``."""
         return not is_stream(dataset_of(self._dataloader)) and not is_part_of_loader(self._dataloader)
 
     def _nothing_left(self) -> str:
-        """The error for data that cannot be read a second time, or that give no batch at all."""
-        if not self._given:
+        """Returns the error text for data that cannot be read a second time, or that give no batch at all."""
+        if not self._num_batches:
             return "the training dataloader gives no batch"
         wanted = "the run"
         if self._limit is not None:
             wanted = f"max_iters={self._limit}"
         return (
-            f"the training dataloader ended after {counted(self._given, 'batch', 'batches')}, begins no second time, and {wanted} needs more: "
-            f"write max_iters={self._given}, or give an object whose __iter__ starts anew, such as an IterableDataset in "
+            f"the training dataloader ended after {counted(self._num_batches, 'batch', 'batches')}, begins no second time, and {wanted} needs more: "
+            f"write max_iters={self._num_batches}, or give an object whose __iter__ starts anew, such as an IterableDataset in "
             "place of a generator"
         )

@@ -1,9 +1,9 @@
-"""The random generators of a dataloader and of its samplers: given, captured and put back.
+"""Sets, captures and restores the random generators of a dataloader, its samplers and its dataset.
 
-An iterator of a torch DataLoader draws the seed of its workers when it is made, and a sampler without a generator draws
-its order, both from the global generator by default. A persistent iterator is made once per process, so a resumed
-process would draw once more than the run that was never stopped. Loaders of a run therefore draw from generators of
-their own, and those that order the data are part of the run's state.
+A DataLoader's iterator draws a seed for its workers when it is created, and a sampler without a generator draws the order
+of the samples, both from torch's global generator. A persistent iterator is created once per process, so a resumed process
+would draw once more than an uninterrupted one. Dataloaders of a run therefore have their own generators, and the generators
+that order the samples are saved in checkpoints.
 """
 
 from __future__ import annotations
@@ -30,8 +30,10 @@ GeneratorStates = dict[str, Any]
 _KINDS = (torch.Generator, random.Random, np.random.Generator, np.random.RandomState)
 _TRANSFORMS = ("transform", "transforms", "target_transform", "pipeline")
 _PARTS_OF_DATASETS = ("dataset", "datasets", *_TRANSFORMS)
-_MOST_PARTS = 10_000  # a longer list holds samples
-_ORDER = 1 << 32  # keeps the seeds of samplers apart from those of workers
+_MOST_PARTS = 10_000  # A longer list is taken for a list of samples.
+_ORDER = (
+    1 << 32
+)  # Seeds of samplers are mixed with this number, seeds of workers with a rank, so that they never coincide.
 
 
 class LoopOverSets(Protocol):
@@ -44,33 +46,33 @@ class LoopOverSets(Protocol):
 
 
 def give_generators(loader: object, seed: int | None) -> None:
-    """Gives a torch loader, and samplers whose ``generator`` is None, generators that are seeded from ``seed``.
+    """Gives a DataLoader, and its samplers whose ``generator`` is None, new generators seeded from ``seed``.
 
-    The loader's own ``generator`` is replaced: it only seeds workers. A generator that the user gave to the loader
-    stays with the sampler, for which it orders the data.
+    The DataLoader's ``generator`` is replaced, because it only seeds workers. A generator that the user passed to the
+    DataLoader remains the generator of its sampler, where it orders the samples.
 
     Args:
-        loader: a dataloader; anything but a torch DataLoader is left alone.
+        loader: a dataloader; anything but a DataLoader of torch is left alone.
         seed: seed of the run.
     """
     if not isinstance(loader, DataLoader) or isinstance(loader.generator, _WorkerSeeds):
         return
     loader.generator = _WorkerSeeds()
-    loader.generator.manual_seed(_mixed(seed, get_data_rank(), 0))
+    loader.generator.manual_seed(_mix_seed(seed, get_data_rank(), 0))
     for index, (_, sampler) in enumerate(samplers_of(loader)):
         if "generator" in vars(sampler) and sampler.generator is None:
-            sampler.generator = torch.Generator().manual_seed(_mixed(seed, _ORDER, index))
+            sampler.generator = torch.Generator().manual_seed(_mix_seed(seed, _ORDER, index))
 
 
 def key_samples(loader: object, seed: int) -> None:
-    """Makes random numbers in the workers of a ready-made loader a function of seed, epoch and sample.
+    """Makes random numbers in the workers of a DataLoader given as an object a function of seed, epoch and sample.
 
-    The state of a worker's own generators ends with its process, so without this a resumed run would augment its
-    samples in another way. Loaders without workers draw from the generators of the run, which are saved.
+    The state of a worker's generators is lost with its process, so a resumed run would augment its samples differently. A
+    DataLoader without workers draws from the generators of the main process, which checkpoints save.
 
     Args:
-        loader: a dataloader; one whose dataset fetches whole batches itself, or whose batch sampler wraps no sampler,
-            is left alone.
+        loader: a dataloader; one whose dataset has ``__getitems__``, or whose batch sampler wraps no sampler, is left
+            alone.
         seed: seed of the run.
     """
     if not isinstance(loader, DataLoader) or loader.num_workers == 0 or hasattr(loader.dataset, "__getitems__"):
@@ -80,20 +82,20 @@ def key_samples(loader: object, seed: int) -> None:
 
 
 def seed_workers(loader: object, seed: int | None, number: int) -> None:
-    """Makes the seeds that the next iterator gives to workers a function of the run's seed and ``number``.
+    """Seeds the generator from which the next iterator draws the seeds of its workers.
 
     Args:
         loader: a dataloader.
         seed: seed of the run.
-        number: of the pass over the data.
+        number: number of the pass over the data.
     """
     generator = generator_of(loader)
     if isinstance(generator, _WorkerSeeds):
-        generator.manual_seed(_mixed(seed, get_data_rank(), number))
+        generator.manual_seed(_mix_seed(seed, get_data_rank(), number))
 
 
 def capture_generators(loader: object) -> GeneratorStates:
-    """The states of a loader's samplers as plain data: their generators, seed and epoch, and what ``state_dict`` gives.
+    """Captures the states of a dataloader's samplers as plain data: generators, seed, epoch and ``state_dict()``.
 
     Args:
         loader: a dataloader.
@@ -106,11 +108,11 @@ def capture_generators(loader: object) -> GeneratorStates:
 
 
 def restore_generators(loader: object, states: GeneratorStates | None) -> None:
-    """Puts a loader's samplers and datasets where they were captured; those without a state stay as they are.
+    """Restores the captured states of a dataloader's samplers and datasets; a sampler without a state is left alone.
 
     Args:
         loader: a dataloader.
-        states: what was captured.
+        states: states by path, from :func:`capture_generators` or :func:`capture_dataset_generators`; None does nothing.
     """
     if not states:
         return
@@ -119,7 +121,7 @@ def restore_generators(loader: object, states: GeneratorStates | None) -> None:
         for name, value in state.get("generators", {}).items():
             generator = vars(sampler).get(name)
             if isinstance(generator, _KINDS):
-                with suppress(NotImplementedError):  # this run's generator draws from the system and has no state
+                with suppress(NotImplementedError):  # A generator that reads the system's randomness has no state.
                     _set_state(generator, value)
         for name, value in state.get("counts", {}).items():
             if name in vars(sampler):
@@ -129,12 +131,13 @@ def restore_generators(loader: object, states: GeneratorStates | None) -> None:
 
 
 def capture_dataset_generators(loader: object) -> GeneratorStates:
-    """The states of the generators that a dataset, its transforms or the datasets in it hold as attributes.
+    """Captures the generators that a dataset, its transforms or the datasets in it have as attributes.
 
-    Without workers they move with each sample that this process reads. A worker has copies of them, which end with it.
+    Without workers each sample that this process reads advances these generators. With workers each worker has copies,
+    which are lost with it.
 
     Args:
-        loader: a dataloader; one with workers has none.
+        loader: a dataloader; the result is empty for one with workers.
     """
     if worker_count(loader):
         return {}
@@ -143,7 +146,7 @@ def capture_dataset_generators(loader: object) -> GeneratorStates:
 
 
 def warn_of_worker_generators(loader: object) -> None:
-    """Warns where a resumed run cannot repeat what a dataset draws: its own generators, which are copied into workers."""
+    """Warns if a dataset has its own generator and the dataloader has workers: a resumed run draws other numbers."""
     if not worker_count(loader):
         return
     owners = [type(part).__name__ for _, part in _datasets(loader) if _generator_states(part)]
@@ -157,10 +160,10 @@ def warn_of_worker_generators(loader: object) -> None:
 
 
 def capture_loop_generators(loop: LoopOverSets | None) -> GeneratorStates:
-    """The states of the samplers and datasets of a validation loop; where it has several sets, by ``"<set>:<path>"``.
+    """Captures the samplers and datasets of a validation loop, by path; for several sets by ``"<set>:<path>"``.
 
     Args:
-        loop: the loop; one without a dataloader, or None, has none.
+        loop: the validation loop; the result is empty for None and for a loop without a dataloader.
     """
     if loop is None:
         return {}
@@ -169,11 +172,11 @@ def capture_loop_generators(loop: LoopOverSets | None) -> GeneratorStates:
 
 
 def restore_loop_generators(loop: LoopOverSets | None, states: GeneratorStates | None) -> None:
-    """Puts the samplers of a validation loop where :func:`capture_loop_generators` saw them.
+    """Restores the samplers and datasets of a validation loop.
 
     Args:
-        loop: the loop.
-        states: what was captured.
+        loop: the validation loop, or None.
+        states: result of :func:`capture_loop_generators`.
     """
     if loop is None:
         return
@@ -184,17 +187,17 @@ def restore_loop_generators(loop: LoopOverSets | None, states: GeneratorStates |
 
 
 def _prefix(name: str) -> str:
-    """What stands before a sampler's path in the states of several sets; nothing where there is one loader."""
+    """Returns the prefix of a set's sampler paths in a captured state: ``"<set>:"``, or nothing for a single dataloader."""
     if name:
         return f"{name}:"
     return ""
 
 
 def warn_of_shared_generators(training_loader: object, validation_loader: object) -> None:
-    """Warns where one generator orders the samples of both loaders: a resume cannot repeat such an order.
+    """Warns if one generator orders the samples of training and validation: a resume cannot repeat such an order.
 
-    Workers of the training loader read ahead, so that their draws and those of a validation take turns that depend on
-    the speed of the machine.
+    Workers of the training dataloader read ahead, so whether training or validation draws next depends on the speed of the
+    machine.
     """
     owners = {id(value): path for path, _, value in _generators(training_loader)}
     for path, name, value in _generators(validation_loader):
@@ -207,7 +210,7 @@ def warn_of_shared_generators(training_loader: object, validation_loader: object
 
 
 def _generators(loader: object) -> Iterator[tuple[str, str, Any]]:
-    """Path of the sampler, attribute and generator, for each generator of a loader's samplers."""
+    """Yields sampler path, attribute name and generator for each generator of a dataloader's samplers."""
     for path, sampler in samplers_of(loader):
         for name, value in vars(sampler).items():
             if isinstance(value, _KINDS):
@@ -215,15 +218,15 @@ def _generators(loader: object) -> Iterator[tuple[str, str, Any]]:
 
 
 class _WorkerSeeds(torch.Generator):
-    """A loader's generator that nothing but the seeds of workers is drawn from."""
+    """A DataLoader's generator from which only the seeds of its workers are drawn."""
 
 
-def _mixed(seed: int | None, stream: int, number: int) -> int:
+def _mix_seed(seed: int | None, stream: int, number: int) -> int:
     return sample_seed(seed or 0, stream, number) >> 1  # manual_seed takes 63 bits as a non-negative number
 
 
 def samplers_of(loader: object) -> Iterator[tuple[str, Any]]:
-    """The loader's sampler, its batch sampler and what they wrap, each once, with its path."""
+    """Yields the samplers of a dataloader and the samplers that they wrap, each once, with its path in the dataloader."""
     seen: set[int] = set()
     waiting = [("batch_sampler", batch_sampler_of(loader)), ("sampler", sampler_of(loader))]
     while waiting:
@@ -236,9 +239,9 @@ def samplers_of(loader: object) -> Iterator[tuple[str, Any]]:
 
 
 def _datasets(loader: object) -> Iterator[tuple[str, Any]]:
-    """A loader's dataset, its transforms and what it wraps, each once, with its path.
+    """Yields the dataset of a dataloader, its transforms and the datasets in it, each once, with its path.
 
-    Lists are searched where they hold datasets or transforms, and not where a list of samples is the dataset.
+    A list of datasets or transforms is searched; a list that is itself the dataset holds samples and is not.
     """
     seen: set[int] = set()
     waiting = deque([("dataset", dataset_of(loader))])
@@ -258,7 +261,7 @@ def _datasets(loader: object) -> Iterator[tuple[str, Any]]:
 def _holds_parts(path: str, items: Sequence[Any]) -> bool:
     """Whether a list at a path holds datasets or transforms, and not samples."""
     name = next(name for name in reversed(path.split(".")) if not name.isdigit())
-    is_of_datasets = path.endswith(".datasets")  # a list within it is itself a dataset
+    is_of_datasets = path.endswith(".datasets")  # The items are datasets; an item that is a list holds samples.
     return len(items) <= _MOST_PARTS and (is_of_datasets or name in _TRANSFORMS)
 
 
@@ -267,7 +270,7 @@ def _capture_all(loader: object) -> GeneratorStates:
 
 
 def _generator_states(owner: Any) -> dict[str, Any]:
-    """The states of the generators among an object's attributes; one that draws from the system has none."""
+    """Captures the generators among an object's attributes; a generator of the system's randomness has no state."""
     states = {}
     for name, value in vars(owner).items():
         if isinstance(value, _KINDS):
@@ -277,12 +280,12 @@ def _generator_states(owner: Any) -> dict[str, Any]:
 
 
 def _state_of(sampler: Any) -> dict[str, Any]:
-    """The state of one sampler as plain data: its generators, its seed and epoch, and its own ``state_dict``."""
+    """Captures one sampler as plain data: its generators, its seed and epoch, and its own ``state_dict()``."""
     state: dict[str, Any] = {}
     generators = _generator_states(sampler)
     if generators:
         state["generators"] = generators
-    # A sampler without set_epoch counts its passes itself.
+    # A sampler without set_epoch counts its passes itself in `epoch`, so the count must be saved.
     if hasattr(sampler, "set_epoch"):
         names = ["seed"]
     else:
@@ -296,13 +299,13 @@ def _state_of(sampler: Any) -> dict[str, Any]:
 
 
 def _keeps_state(sampler: object) -> bool:
-    """Whether a sampler saves a state of its own. A sampler with ``seek`` is told its position by the loop instead."""
+    """Whether a sampler's ``state_dict`` must be saved; a sampler with ``seek`` gets its position from the loop instead."""
     keeps = all(callable(getattr(type(sampler), name, None)) for name in ("state_dict", "load_state_dict"))
     return keeps and not hasattr(sampler, "seek")
 
 
 def _get_state(generator: Any) -> Any:
-    """The state of a generator of torch, Python or numpy, as plain data and tensors."""
+    """Returns the state of a generator of torch, Python or NumPy as plain data and tensors."""
     if isinstance(generator, torch.Generator):
         return generator.get_state()
     if isinstance(generator, random.Random):
@@ -325,7 +328,7 @@ def _set_state(generator: Any, state: Any) -> None:
 
 
 def _plain(value: object) -> Any:
-    """A nested state of numpy with arrays as lists of whole numbers, which a safe loader reads back."""
+    """Converts NumPy's nested state to lists and numbers, because the safe loader of checkpoints reads no NumPy arrays."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):

@@ -1,4 +1,4 @@
-"""Loaders that give a part of their batches: for fast runs, and for a model that is to learn a few batches by heart."""
+"""Dataloaders that give only some batches: ``limit_batches`` for fast runs, ``overfit_batches`` to memorise a few batches."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from eng.logging.whole_numbers import whole_number
 
 
 class LimitedLoader:
-    """The first batches of each pass over a loader; everything else is as the loader has it.
+    """Gives the first batches of each pass over a dataloader; all other attributes are the dataloader's.
 
     Args:
-        loader: gives the batches.
-        count: how many batches of a pass to give, on each rank.
+        loader: a dataloader.
+        count: batches of each pass, on each rank.
     """
 
     def __init__(self, loader: Any, count: int) -> None:
@@ -37,11 +37,11 @@ class LimitedLoader:
 
 
 class RepeatedBatches:
-    """The same first batches in each pass, which are read once and stay in memory.
+    """Gives the same first batches in each pass; they are read once and stay in memory.
 
     Args:
-        loader: gives the batches.
-        count: how many batches to give, on each rank.
+        loader: a dataloader.
+        count: batches of each pass, on each rank.
     """
 
     def __init__(self, loader: Any, count: int) -> None:
@@ -52,7 +52,7 @@ class RepeatedBatches:
             self._batches = list(itertools.islice(iter(loader), count))
 
     def __iter__(self) -> Iterator[Any]:
-        return map(copy.deepcopy, self._batches)  # a model may change what it gets
+        return map(copy.deepcopy, self._batches)  # A model may change its batch in place.
 
     def __getitem__(self, index: int) -> Any:
         return copy.deepcopy(self._batches[index])
@@ -62,27 +62,27 @@ class RepeatedBatches:
 
 
 def is_part_of_loader(loader: object) -> bool:
-    """Whether a loader of :func:`with_limit` gives a part of another loader's batches."""
+    """Whether a dataloader comes from ``limit_batches`` or ``overfit_batches``."""
     return isinstance(loader, (LimitedLoader, RepeatedBatches))
 
 
 def unlimited(loader: object) -> Any:
-    """The loader of which a :class:`LimitedLoader` gives the first batches; every other loader as it is."""
+    """Returns the dataloader inside a :class:`LimitedLoader`; every other dataloader as it is."""
     if isinstance(loader, LimitedLoader):
         return loader.loader
     return loader
 
 
 def with_limit(loader: object, limit_batches: int | None, overfit_batches: int | None = None) -> Any:
-    """``loader``, or a part of it.
+    """Limits a dataloader to some of its batches.
 
     Args:
         loader: a dataloader.
-        limit_batches: batches of a pass to give; None gives all.
-        overfit_batches: batches to give again in each pass; None reads the data.
+        limit_batches: batches of each pass; None gives all.
+        overfit_batches: number of first batches that every pass repeats; None repeats none.
 
     Raises:
-        ValueError: a number is not a positive whole one, or both are given.
+        ValueError: a number is no positive integer, or both numbers are set.
     """
     if overfit_batches is not None and limit_batches is not None:
         raise ValueError("give limit_batches or overfit_batches, not both: the second one is a limit too")

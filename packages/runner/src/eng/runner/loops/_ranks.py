@@ -1,4 +1,4 @@
-"""Loaders given as objects, and padded evaluation batches, where a run has several ranks."""
+"""What several ranks need: shares of a dataloader given as an object, streams of unequal length, batches without padding."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _KNOWS_RANKS = ("rank", "num_replicas", "world_size", "local_rank")
 
 
 def shared_loader(loader: object, seed: int | None) -> Any:
-    """A ready-made torch loader with each sample on one rank only; outside of a process group as it is.
+    """Returns a DataLoader that gives each sample on one rank only; with one rank, the loader as it is.
 
-    A loader whose sampler is torch's ``SequentialSampler`` or ``RandomSampler`` gives all samples on every rank. It is
-    built again with :class:`eng.dataset.DefaultSampler`; another sampler that does not show its rank is warned about.
+    A DataLoader with torch's ``SequentialSampler`` or ``RandomSampler`` gives all samples on every rank. It is built again
+    with :class:`eng.dataset.DefaultSampler`. Another sampler without an attribute such as ``rank`` causes a warning.
 
     Args:
-        loader: a dataloader.
-        seed: seed of the order, where the loader shuffles.
+        loader: a dataloader that the user built.
+        seed: seed of the order, if the loader shuffles.
     """
     if get_data_world_size() == 1 or not isinstance(loader, DataLoader) or _knows_ranks(loader):
         return loader
@@ -79,24 +79,24 @@ def _knows_ranks(loader: DataLoader[Any]) -> bool:
 
 
 def while_all_have_one(batches: Iterable[Any], loader: object = None) -> Iterable[Any]:
-    """``batches`` for as long as every rank has one: ranks of a stream may end at different batches.
+    """Ends a pass over a stream on all ranks as soon as one rank has no further batch.
 
-    A rank that trained on alone would wait for the others in its next exchange of gradients for ever. Batches with a
-    length, and those of a single rank, come back as they are.
+    A rank that continued alone would wait for ever in its next all-reduce of gradients. Batches whose number is known, and
+    those of a single rank, are returned as they are.
 
     Args:
-        batches: batches of a pass.
-        loader: what they come from; None is ``batches`` itself.
+        batches: the batches of a pass.
+        loader: the dataloader of the batches; None is ``batches`` itself.
     """
     if loader is None:
         loader = batches
     if length_of(loader) is not None or get_world_size() == 1:
         return batches
-    return _agreed(iter(batches))
+    return _stop_together(iter(batches))
 
 
-def _agreed(batches: Iterator[Any]) -> Iterator[Any]:
-    """The batches up to the first one that any rank lacks; the ranks exchange a flag ahead of each batch."""
+def _stop_together(batches: Iterator[Any]) -> Iterator[Any]:
+    """Yields batches until a rank has none; before each batch all ranks exchange whether they have one."""
     while True:
         batch = next(batches, _END)
         have_one = all_gather_object(batch is not _END)
@@ -112,13 +112,13 @@ def _agreed(batches: Iterator[Any]) -> Iterator[Any]:
 
 
 def samples_of_rank(loader: object) -> int | None:
-    """How many samples this rank has without those that its sampler repeats to give all ranks equally many.
+    """Returns the number of samples of this rank, without the padding by which samplers make all ranks equally long.
 
     Args:
         loader: a dataloader.
 
     Returns:
-        None where nothing is repeated, or nothing is known of it.
+        None if the sampler adds no padding or is of an unknown class.
     """
     sampler = sampler_of(loader)
     if get_data_world_size() == 1 or not isinstance(sampler, (DefaultSampler, DistributedSampler)):
@@ -128,7 +128,7 @@ def samples_of_rank(loader: object) -> int | None:
 
 
 def without_padding(batch: object, size: int, keep: int) -> Any:
-    """The first ``keep`` samples of a collated batch: of each tensor and list in it that holds all ``size`` samples.
+    """Returns the first ``keep`` samples of a collated batch: cuts each tensor and list in it that has ``size`` entries.
 
     Examples:
         >>> without_padding({"x": torch.arange(3), "names": ["a", "b", "c"], "scale": 2}, size=3, keep=2)
@@ -153,7 +153,7 @@ def without_padding(batch: object, size: int, keep: int) -> Any:
 
 
 def _holds_arguments(batch: Any, size: int) -> bool:
-    """Whether the items of a list are arguments with all samples each, and not samples."""
+    """Whether the items of a list are arguments of ``forward``, each with all samples, and not the samples themselves."""
     return all(isinstance(item, (torch.Tensor, list, tuple)) and _length(item) == size for item in batch)
 
 

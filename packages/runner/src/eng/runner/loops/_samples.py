@@ -1,4 +1,4 @@
-"""Which samples of the dataset a batch of the current pass has."""
+"""Finds the numbers of the samples in a batch, for error messages and reports."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ logger = logging.getLogger(__name__)
 
 
 def sample_numbers(loop: Any, iteration: int | None = None) -> list[int] | None:
-    """The numbers, in the dataset, of the samples in a batch of the current pass, on this rank.
+    """Returns the dataset indices of the samples in a batch of the current pass, on this rank.
 
-    The order of the pass is drawn again from the generators that it began with; the generators of the run keep their state.
+    The sampler draws the order of the pass again, from the generator states at the beginning of the pass. Afterwards the
+    generators are restored, so that the run is not disturbed.
 
     Args:
         loop: the training loop.
-        iteration: of the batch, counted from 0; None is the iteration under way.
+        iteration: iteration of the batch, counted from 0; None is the current iteration.
 
     Returns:
-        None where nobody can tell: a stream, a loader that is no DataLoader, a batch of an earlier pass.
+        None if the numbers cannot be found: for a stream, a dataloader that is no DataLoader, or a batch of an earlier pass.
     """
     loader = loop.dataloader
     rng = loop._pass_rng  # noqa: SLF001  # a part of the run
@@ -41,7 +42,7 @@ def sample_numbers(loop: Any, iteration: int | None = None) -> list[int] | None:
     try:
         restore_rng(rng)
         restore_generators(loader, rng.get("train_loader"))
-        return _drawn(loader, batch)
+        return _draw_numbers(loader, batch)
     except Exception:
         logger.debug("the samples of a batch are not known", exc_info=True)
         return None
@@ -53,7 +54,7 @@ def sample_numbers(loop: Any, iteration: int | None = None) -> list[int] | None:
 
 
 class _Numbers:
-    """A dataset whose samples are their numbers."""
+    """A dataset whose samples are their own indices."""
 
     def __len__(self) -> int:
         return 1 << 62
@@ -62,7 +63,7 @@ class _Numbers:
         return int(index)
 
 
-def _drawn(loader: DataLoader[Any], batch: int) -> list[int] | None:
+def _draw_numbers(loader: DataLoader[Any], batch: int) -> list[int] | None:
     order: Any = {"batch_sampler": loader.batch_sampler}
     if loader.batch_sampler is None:
         order = {"batch_size": None, "sampler": loader.sampler}

@@ -1,4 +1,4 @@
-"""Whether a stream is shared out to the ranks and workers that read it."""
+"""Warns if ranks or workers that read a stream would read the same samples."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ logger = logging.getLogger(__name__)
 _RANK_NAMES = frozenset(
     {"rank", "num_replicas", "world_size", "local_rank", "get_rank", "get_world_size", "get_dist_info"}
 )
-# Libraries whose streams share themselves out to workers and, but for Hugging Face's, to ranks.
+# Streams of these libraries give each worker its own samples and, except for Hugging Face's datasets, each rank too.
 _LIBRARIES = ("datasets", "webdataset", "litdata")
 
 
 def warn_of_repeated_stream(loader: object) -> None:
-    """Warns where each rank or worker would read all samples of a stream, as far as its code shows.
+    """Warns if the code of a stream asks for no rank or no worker number, so that each rank or worker reads all samples.
 
     Args:
-        loader: a dataloader; one over a dataset with sample numbers is left alone.
+        loader: a dataloader; one over a dataset with indices is left alone.
     """
     dataset = dataset_of(loader)
     if not isinstance(loader, DataLoader) or not isinstance(dataset, IterableDataset):
@@ -57,20 +57,20 @@ def warn_of_repeated_stream(loader: object) -> None:
 
 
 def readers_of(loader: object) -> list[int]:
-    """Ranks that have data of their own, and worker processes of each, as checkpoints keep them."""
+    """Returns the number of ranks that read different data, and the workers of each, as a checkpoint records them."""
     return [get_data_world_size(), worker_count(loader)]
 
 
 def tells_other_readers(loader: object, position: Mapping[str, Any]) -> bool:
-    """Warns where a stream is resumed inside a pass with other readers, among whom its samples are shared out otherwise.
+    """Warns if a stream is resumed inside a pass with another number of ranks or workers.
 
     Args:
-        loader: the dataloader of training.
-        position: of the saved run.
+        loader: the training dataloader.
+        position: the position in the checkpoint.
 
     Returns:
-        Whether the saved positions of the readers are of no use. The pass then continues behind as many samples as the
-        saved run had consumed.
+        Whether the numbers differ, so that the saved positions of the readers cannot be used. The pass then continues after
+        as many samples as the saved run had consumed.
     """
     saved, now = position.get("readers"), readers_of(loader)
     is_stream = isinstance(dataset_of(loader), IterableDataset)
@@ -87,7 +87,7 @@ def tells_other_readers(loader: object, position: Mapping[str, Any]) -> bool:
 
 
 def _is_prefix(loader: Any, position: Mapping[str, Any], now: list[int]) -> bool:
-    """Whether the samples that a saved run consumed are the first ones of the stream, and so are those that are skipped."""
+    """Whether both the consumed samples of the saved run and the samples to skip now are the first ones of the stream."""
     if not isinstance(loader.dataset, ShardedStream):
         return False
     batches, remainder = divmod(position["samples"], (loader.batch_size or 1) * now[0])
@@ -103,11 +103,11 @@ def _in_words(readers: Sequence[int]) -> str:
 
 
 def warn_of_stream_in_use(loader: object, training_loader: object, mode: str) -> None:
-    """Warns where a validation or test reads the very stream that training reads, and the stream has a position.
+    """Warns if a validation or test reads the same stream object as training, and the stream saves its position.
 
     Args:
         loader: the dataloader of the validation or test.
-        training_loader: the dataloader of training as it was given; the config of one builds a dataset of its own.
+        training_loader: the Runner's ``train_dataloader``; a config never shares its dataset, which is built from it.
         mode: ``"val"`` or ``"test"``.
     """
     stream = dataset_of(loader)
@@ -122,7 +122,7 @@ def warn_of_stream_in_use(loader: object, training_loader: object, mode: str) ->
 
 
 def _names_in_code(cls: type) -> set[str]:
-    """The names that the methods of a class use, those of torch's bases apart."""
+    """Returns the names that the code of a class uses, without base classes of torch."""
     functions = [
         function
         for base in cls.__mro__

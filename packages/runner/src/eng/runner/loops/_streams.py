@@ -1,4 +1,4 @@
-"""Loaders and datasets that save their own position: ``state_dict()`` and ``load_state_dict()``."""
+"""Saves and restores the position of dataloaders and streams that have ``state_dict()`` and ``load_state_dict()``."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ logger = logging.getLogger(__name__)
 
 StreamState = dict[str, Any]
 _PLAIN = (bool, int, float, str, bytes, type(None))
-# A shuffle buffer of Hugging Face's datasets is not part of their state: its samples would be lost on a resume.
+# The state of a stream of Hugging Face's datasets leaves out its shuffle buffer, whose samples a resume would lose.
 _BUFFER = "BufferShuffled"
 
 
 def keeps_position(loader: object) -> bool:
-    """Whether the position of ``loader`` can be saved by its own, or its dataset's, ``state_dict``."""
+    """Whether the ``state_dict`` of a dataloader, or of its dataset, gives its position."""
     return _stateful_part(loader) is not None
 
 
 def capture_stream(loader: object, batches: object = None) -> StreamState | None:
-    """The position of a loader that saves its own, as plain data that a safe loader reads back.
+    """Returns the position of a dataloader that has a ``state_dict``, as plain data that the safe loader reads.
 
     Args:
-        loader: a dataloader, of which as many batches were taken as the run has trained on.
-        batches: the iterator that they were taken from.
+        loader: a dataloader; the run has trained on all batches that were taken from it.
+        batches: the iterator from which the batches were taken.
 
     Returns:
-        ``state``, with the class and the number of workers that it belongs to, and whether the last batch ended the stream,
-        whose state is then that of the next pass; None where loader and dataset save none.
+        ``state``, ``of`` (class name), ``num_workers``, and ``has_ended``: whether the last batch ended the stream, so that
+        the state is that of the next pass. None if neither the dataloader nor its dataset has a state.
     """
     part = _stateful_part(loader)
     if part is None:
@@ -55,21 +55,21 @@ def capture_stream(loader: object, batches: object = None) -> StreamState | None
             error,
         )
         return None
-    # A batch that the end of the stream cut short: torch's loader met the end when it filled the batch.
+    # If the end of the stream cut the last batch short, torch's DataLoader has already seen the end.
     has_ended = part is not loader and has_met_end(batches)
     workers = worker_count(loader)
     return {"state": plain, "of": type(part).__name__, "num_workers": workers, "has_ended": has_ended}
 
 
 def load_stream(loader: object, saved: StreamState | None) -> bool:
-    """Puts a loader where :func:`capture_stream` saw it.
+    """Restores the position of a dataloader.
 
     Args:
         loader: a dataloader.
-        saved: what was captured.
+        saved: result of :func:`capture_stream`; None restores nothing.
 
     Returns:
-        Whether it is there now; not where nothing was saved, or by another class or number of workers.
+        Whether the position was restored. A position of another class or another number of workers is not used.
     """
     part = _stateful_part(loader)
     if saved is None or part is None:
@@ -86,16 +86,17 @@ def load_stream(loader: object, saved: StreamState | None) -> bool:
 
 
 def gives_empty_pass_at_end(loader: object) -> bool:
-    """Whether a loader that took the state behind the last batch of a pass is empty once before the next pass.
+    """Whether a dataloader whose state was saved after the last batch of a pass gives one empty pass after loading it.
 
-    torchdata's loader is, as its state says that the end was not asked for; litdata's begins the next pass at once.
+    torchdata's StatefulDataLoader does, because its state records that the end was not reached; litdata's dataloader
+    begins the next pass at once.
     """
     torchdata = sys.modules.get("torchdata.stateful_dataloader")
     return torchdata is not None and isinstance(loader, torchdata.StatefulDataLoader)
 
 
 def _stateful_part(loader: object) -> Any:
-    """The loader or, where it reads a stream in this process, its dataset, whichever has a state; else None."""
+    """Returns the dataloader if it has a ``state_dict``, or a stream that it reads without workers; else None."""
     if isinstance(loader, LimitedLoader):
         return _stateful_part(loader.loader)
     dataset = dataset_of(loader)
@@ -115,7 +116,7 @@ def has_state(part: object) -> bool:
 
 
 def _has_buffer(examples: object) -> bool:
-    """Whether a stream of Hugging Face's datasets, or one that it is made of, shuffles in a buffer."""
+    """Whether a stream of Hugging Face's datasets, or a stream inside it, has a shuffle buffer."""
     if examples is None:
         return False
     sources = [getattr(examples, "ex_iterable", None), *(getattr(examples, "ex_iterables", None) or ())]
@@ -123,10 +124,10 @@ def _has_buffer(examples: object) -> bool:
 
 
 def _plain(value: object, path: str = "state") -> Any:
-    """``value`` with numbers of numpy as Python's.
+    """Copies a nested state, with NumPy's numbers converted to Python's.
 
     Raises:
-        TypeError: it holds an object that is neither plain data nor a tensor.
+        TypeError: the state holds an object that is neither plain data nor a tensor.
     """
     if isinstance(value, Mapping):
         return {key: _plain(item, f"{path}[{key!r}]") for key, item in value.items()}

@@ -119,7 +119,7 @@ def _start(ctx: click.Context, start: Start, plan: Plan, config: Path, target: P
 
     from .plan import TellDataHook
 
-    with _standing_in(plan):
+    with _working_in(plan):
         cfg: Any = ctx.obj.load_config(config)
         cfg.work_dir = str(target)
         _go_on_from(cfg, plan.checkpoint)
@@ -145,7 +145,7 @@ def _go_on_from(cfg: Any, checkpoint: Path | None) -> None:
 
 
 @contextmanager
-def _standing_in(plan: Plan) -> Iterator[None]:
+def _working_in(plan: Plan) -> Iterator[None]:
     """The working directory and the import path of the run that is started again, as far as they are still there."""
     here, paths = Path.cwd(), list(sys.path)
     try:
