@@ -1,4 +1,4 @@
-"""Intervals that are a part of an epoch."""
+"""Validation intervals that are a part of an epoch, such as ``val_interval=0.25``."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import math
 import numbers
 from typing import Any
 
-# Sums of parts such as 0.1 miss whole numbers by rounding errors of this order.
+# Sums of floats such as 0.1 differ from whole numbers by rounding errors below this.
 _ROUNDING = 1e-9
 
 
 def as_fraction(value: Any) -> float | None:
-    """``value`` where it is a number with a part behind the point, as in ``val_interval=0.25``; else None.
+    """Returns a number that is not whole, such as 0.25, as a float; None for every other value.
 
     Examples:
         >>> as_fraction(0.25), as_fraction(2.0), as_fraction(3)

@@ -1,4 +1,4 @@
-"""What validation needs to average losses: those that it computes itself, and the size of a batch."""
+"""Computes the losses of a validation batch, and the number of samples in a batch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from eng.model._steps import free_gathered
 
 
 def compute_losses(model: nn.Module, data_batch: object) -> Mapping[str, Any]:
-    """The losses of ``model`` in ``mode="loss"``, in evaluation mode and without gradients."""
+    """Computes the losses of a validation batch by the model's ``forward(..., mode="loss")``."""
     bare: Any = unwrap(model)
     data = bare.data_preprocessor(data_batch, False)
     losses: Mapping[str, Any] = bare._run_forward(data, mode="loss")  # noqa: SLF001  - the model's own contract
@@ -23,10 +23,10 @@ def compute_losses(model: nn.Module, data_batch: object) -> Mapping[str, Any]:
 
 
 def count_samples(data_batch: object) -> int:
-    """Samples in a batch.
+    """Returns the number of samples in a batch.
 
-    As for a model's ``forward``, a list or tuple holds arguments, each with all samples; a list of anything else, such
-    as dictionaries, holds the samples.
+    A list or tuple of tensors or lists holds arguments of ``forward``, each with all samples. A list of other items, such as
+    dictionaries, holds the samples themselves.
     """
     if isinstance(data_batch, Mapping):
         return next((_length(value) for value in data_batch.values()), 1)

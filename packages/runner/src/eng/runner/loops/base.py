@@ -1,4 +1,4 @@
-"""The base of every loop."""
+"""BaseLoop: the base of all loops."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from ._streams import has_state
 class BaseLoop(metaclass=ABCMeta):
     """Runs over the batches of a dataloader.
 
-    A loop of your own takes ``runner`` and ``dataloader`` first, is registered in ``LOOPS`` and named by ``type`` in
-    ``train_cfg``, ``val_cfg`` or ``test_cfg``; further keys of that config become its arguments.
+    A custom loop class takes ``runner`` and ``dataloader`` as its first arguments. Register it in ``LOOPS`` and name it by
+    ``type`` in ``train_cfg``, ``val_cfg`` or ``test_cfg``; further keys of that config become its arguments.
 
     Args:
         runner: the run that the loop belongs to.
         dataloader: batches, or the config of a dataloader.
 
     Attributes:
-        dataloader: the batches; None in a loop that holds them elsewhere.
-        split_step: takes the place of the model's ``train_step`` where the run splits batches; None otherwise.
-        epoch: epochs that are over.
-        iter: iterations that are over.
-        max_epochs: epochs of the whole run.
-        max_iters: iterations of the whole run.
+        dataloader: the batches; None in a loop class that stores them under another name.
+        split_step: called instead of the model's ``train_step`` with ``on_oom="split"``; None otherwise.
+        epoch: completed epochs.
+        iter: completed iterations.
+        max_epochs: epochs at which training ends.
+        max_iters: iterations at which training ends.
         val_begin: first epoch or iteration after which a training loop validates.
         val_interval: epochs or iterations between two validations.
         counts_iterations: whether defaults of hooks and log lines count iterations instead of epochs.
@@ -88,28 +88,30 @@ class BaseLoop(metaclass=ABCMeta):
         return False
 
     def end_workers(self) -> None:
-        """Ends worker processes that stay between passes; for a run that is over.
+        """Ends persistent worker processes at the end of a run.
 
-        A loader that saves its own position keeps its workers, which hold the position.
+        A dataloader with a ``state_dict`` keeps its workers, because they hold its position.
         """
         loader = unlimited(self.dataloader)
         if not has_state(loader):
             end_workers(loader)
 
     def by_set(self) -> Mapping[str, BaseLoop]:
-        """The loops of several sets by name, or this loop under ``""``."""
+        """Returns the loops of several sets by name; a loop over one set returns itself under ``""``."""
         return {"": self}
 
     def try_batches(self, count: int) -> dict[str, float] | None:
-        """Tries the first ``count`` batches without calling a hook; None where the loop cannot."""
+        """Evaluates the first ``count`` batches without calling a hook; None if the loop class does not support it."""
         return None
 
     def position(self, point: str | None) -> dict[str, Any]:
-        """Where a run that is saved now goes on; a loop that tells no position in its data begins the epoch again.
+        """Returns the position from which a checkpoint that is saved now resumes.
+
+        This default has no position inside an epoch, so a resumed run repeats the current epoch from its first batch.
 
         Args:
-            point: the hook point that is being called, None between points. Loops count an iteration and an epoch after
-                the hooks behind them.
+            point: the hook point that is being called, None between points. Loops increment their counters after the hooks
+                of ``after_train_iter`` and ``after_train_epoch``.
         """
         epoch, iteration = int(self.epoch), int(self.iter)
         return {
@@ -123,21 +125,21 @@ class BaseLoop(metaclass=ABCMeta):
         }
 
     def moment(self, point: str | None) -> dict[str, Any]:
-        """Where in training something is written now: ``iteration`` and ``mode``; empty where the loop does not tell."""
+        """Returns ``iteration`` and ``mode`` of a scalar that is written now; this default returns an empty dict."""
         return {}
 
     def rng_state(self, point: str | None) -> dict[str, RngState | None]:
-        """The states of the random generators with which a run that is saved now goes on."""
+        """Returns the states of the random generators with which a checkpoint that is saved now resumes."""
         return {"now": capture_rng(), "pass": None}
 
     def go_on_from(self, position: dict[str, Any], rng: dict[str, RngState | None] | None) -> None:
-        """Puts the loop where a saved run was.
+        """Restores the counters and random generators of a checkpoint.
 
-        The counters become ``_epoch`` and ``_iter``, which the reference's loops have behind ``epoch`` and ``iter``.
+        The counters are set as ``_epoch`` and ``_iter``, the attributes behind ``epoch`` and ``iter`` in MMEngine's loops.
 
         Args:
-            position: what :meth:`position` gave.
-            rng: what :meth:`rng_state` gave; None where the saved run had another number of ranks.
+            position: result of :meth:`position` in the saved run.
+            rng: result of :meth:`rng_state`; None if the saved run had fewer ranks and no states for this one.
         """
         self._epoch, self._iter = position["epoch"], position["iter"]
         if rng is not None and rng["now"] is not None:

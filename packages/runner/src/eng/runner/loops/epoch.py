@@ -1,4 +1,4 @@
-"""Training by epochs."""
+"""EpochBasedTrainLoop: trains for a number of epochs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ class EpochBasedTrainLoop(TrainLoop):
         dynamic_intervals: pairs ``(milestone, interval)``: from epoch ``milestone`` on, ``interval`` counts.
         val_sanity: validation batches of each set that are tried before the first iteration. 0 by default.
         limit_batches: batches of each pass over the data that are used; None (default) uses all.
-        overfit_batches: trains on the same first batches in each pass, which stay in memory; None (default) does not.
+        overfit_batches: number of first batches on which every pass trains again; they stay in memory. None (default) trains
+            on all batches.
 
     Raises:
         ValueError: ``max_epochs`` is not a non-negative whole number.
@@ -78,14 +79,14 @@ class EpochBasedTrainLoop(TrainLoop):
         self._pass_begin = (0, 0)
         self._batches: Any = None
 
-    max_epochs: int = fact(attrgetter("_max_epochs"), "Epochs of the whole run.")
+    max_epochs: int = fact(attrgetter("_max_epochs"), "Epochs at which training ends.")
     max_iters: int = fact(
         attrgetter("_max_iters"),
-        "Iterations of the whole run; infinite (``math.inf``) where the dataloader has no length.",
+        "Iterations at which training ends; ``math.inf`` if the dataloader has no length.",
     )
 
     def run(self) -> nn.Module:
-        """Trains, validates in between, and gives the model."""
+        """Trains, validates in between, and returns the model."""
         self._runner.call_hook("before_train")
         self._decide_current_val_interval()
         self._finish_validation()
@@ -100,7 +101,7 @@ class EpochBasedTrainLoop(TrainLoop):
         return model
 
     def run_epoch(self) -> None:
-        """One pass over the data, or the rest of one."""
+        """Trains one epoch; the first epoch of a resumed run starts where its checkpoint was saved."""
         self._runner.call_hook("before_train_epoch")
         self._runner.model.train()
         inside = self.validates_inside_pass
@@ -127,7 +128,7 @@ class EpochBasedTrainLoop(TrainLoop):
         )
 
     def _numbered_batches(self) -> Iterable[tuple[int, Any]]:
-        """The batches of the current pass with their numbers, from where a resumed run enters the pass."""
+        """Returns pairs of batch number and batch; in the first epoch of a resumed run without the consumed batches."""
         start, on_start = self._start_batch, self._enter_pass()
         self._start_batch = 0
         self._pass_begin = (self._epoch, self._iter - start)
@@ -135,7 +136,7 @@ class EpochBasedTrainLoop(TrainLoop):
             batches = iter(self.dataloader)
         else:
             batches = batches_from(self.dataloader, start, on_start, self._take_stream_state())
-        # Whoever holds an iterator with worker processes holds the processes, behind the end of the pass too.
+        # A reference to the iterator would keep its worker processes alive after the end of the pass.
         if worker_count(self.dataloader):
             self._batches = None
         else:
@@ -143,7 +144,7 @@ class EpochBasedTrainLoop(TrainLoop):
         return enumerate(while_all_have_one(batches, self.dataloader), start)
 
     def go_on_from(self, position: dict[str, Any], rng: dict[str, RngState | None] | None) -> None:
-        """Takes the counters of a saved run; earlier epochs may have had another length than those to come."""
+        """Restores the counters, and computes ``max_iters`` anew: earlier epochs may have had another length."""
         super().go_on_from(position, rng)
         length = length_of(self.dataloader)
         if length is not None:
@@ -151,7 +152,7 @@ class EpochBasedTrainLoop(TrainLoop):
             self._max_iters = self._iter + max(left, 0)
 
     def position(self, point: str | None) -> dict[str, Any]:
-        """Where a run goes on that is saved now; at the end of an epoch, at the beginning of the next."""
+        """Returns the position to resume from; in ``after_train_epoch`` this is the beginning of the next epoch."""
         position = super().position(point)
         if point == "after_train_epoch":
             position.update({"epoch": self._epoch + 1, "pass": self._epoch + 1, "batch": 0, "samples": 0})
@@ -163,7 +164,7 @@ class EpochBasedTrainLoop(TrainLoop):
         epoch, iteration = self._pass_begin
         if epoch == self._epoch:
             return self._iter - iteration
-        # A subclass with a run_epoch of its own does not note where its epochs begin.
+        # A subclass that overrides run_epoch does not set _pass_begin, so epochs of equal length are assumed.
         return max(self._iter - self._epoch * (length_of(self.dataloader) or 0), 0)
 
     def _batches_of_pass(self) -> Any:
@@ -183,7 +184,7 @@ class EpochBasedTrainLoop(TrainLoop):
         return bool(self._epoch % self.val_interval == 0)
 
     def _is_due_inside_pass(self) -> bool:
-        """Whether a validation is due behind the current batch; behind the last one of an epoch, the epoch's end decides."""
+        """Whether a validation is due after the current batch; after the last batch of an epoch run() decides instead."""
         batch, part = self._batches_done(), self._part_of_epoch()
         in_time = self._epoch + 1 >= self.val_begin
         if not self.validates_inside_pass or not in_time or self._runner.val_loop is None or batch * part >= 1:
@@ -191,7 +192,7 @@ class EpochBasedTrainLoop(TrainLoop):
         return self._interval_is_over(self._epoch + batch * part, part)
 
     def _part_of_epoch(self) -> float:
-        """The part of an epoch that a batch is; 0 where the dataloader has no length."""
+        """Returns the length of a batch in epochs; 0 if the dataloader has no length."""
         length = length_of(self.dataloader)
         if length:
             return 1 / length

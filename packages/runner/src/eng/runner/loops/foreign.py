@@ -1,4 +1,4 @@
-"""Loops of users and libraries that do not derive from BaseLoop."""
+"""Adapts loops of users and libraries that do not derive from BaseLoop."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from .base import BaseLoop
 
 
 def as_base_loop(loop: object) -> BaseLoop:
-    """A loop with every member of :class:`BaseLoop`.
+    """Returns a loop that has every member of :class:`BaseLoop`.
 
-    A run asks its loops for positions, counters and sets. A loop that does not derive from BaseLoop may answer some of these
-    questions; BaseLoop's defaults answer the others.
+    A Runner reads positions, counters and sets of its loops. A loop that does not derive from BaseLoop may lack some of these
+    members; they are then BaseLoop's defaults.
 
     Args:
         loop: a loop of any class.
@@ -36,7 +36,7 @@ def as_base_loop(loop: object) -> BaseLoop:
 
 
 _MISSING = object()
-# What a run asks of a loop; `run` and the attributes that begin with "_" are the loop's own.
+# BaseLoop's public members but `run` and `runner`, which every loop must define itself.
 _DEFAULTS = {
     name: member
     for name, member in vars(BaseLoop).items()
@@ -45,7 +45,7 @@ _DEFAULTS = {
 
 
 class _View:
-    """A loop, with BaseLoop's members where it has none of that name."""
+    """Passes attributes on to a loop, and falls back to BaseLoop's members that the loop lacks."""
 
     __slots__ = ("_viewed",)
     _viewed: object
@@ -58,7 +58,7 @@ class _View:
             return getattr(self._viewed, name)
         default = _DEFAULTS[name]
         answer = getattr(self._viewed, name, _MISSING)
-        # An attribute that only shares its name with a method, such as a number called `position`, answers nothing.
+        # A loop may use a method's name for a plain value, such as a number called `position`: then the default is used.
         if answer is not _MISSING and (callable(answer) or not inspect.isfunction(default)):
             return answer
         if isinstance(default, (FunctionType, property)):

@@ -1,4 +1,4 @@
-"""Training by iterations."""
+"""IterBasedTrainLoop: trains for a number of iterations."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from .training import TrainLoop
 
 @LOOPS.register_module()
 class IterBasedTrainLoop(TrainLoop):
-    """Trains for ``max_iters`` iterations, over as many passes as that takes.
+    """Trains for ``max_iters`` iterations, over as many passes over the data as necessary.
 
-    The whole training is one epoch to the hooks.
+    Hooks see the complete training as one epoch.
 
     Args:
         runner: the run.
@@ -36,7 +36,8 @@ class IterBasedTrainLoop(TrainLoop):
         dynamic_intervals: pairs ``(milestone, interval)``: from iteration ``milestone`` on, ``interval`` counts.
         val_sanity: validation batches of each set that are tried before the first iteration. 0 by default.
         limit_batches: batches of each pass over the data that are used; None (default) uses all.
-        overfit_batches: trains on the same first batches in each pass, which stay in memory; None (default) does not.
+        overfit_batches: number of first batches on which every pass trains again; they stay in memory. None (default) trains
+            on all batches.
 
     Raises:
         ValueError: ``max_iters`` is not a non-negative whole number.
@@ -67,15 +68,15 @@ class IterBasedTrainLoop(TrainLoop):
         self._assigned_iterator: Any = None
         self._seeks = False
 
-    max_epochs: int = fact(attrgetter("_max_epochs"), "1: the whole training is one epoch.")
-    max_iters: int = fact(attrgetter("_max_iters"), "Iterations of the whole run.")
+    max_epochs: int = fact(attrgetter("_max_epochs"), "Always 1, because hooks see the complete training as one epoch.")
+    max_iters: int = fact(attrgetter("_max_iters"), "Iterations at which training ends.")
 
     @property
     def dataloader_iterator(self) -> Any:
-        """The endless batches; workers start when it is first asked for.
+        """The iterator that gives batches without end; reading this property first starts the worker processes.
 
-        A subclass may assign an iterator of its own. A subclass with a :meth:`run` of its own reads from the first batch
-        on and skips those that a saved run consumed, as the reference's loop does.
+        A subclass may assign another iterator. A subclass that overrides :meth:`run` gets the batches from the first one on,
+        and must skip the batches that the saved run consumed itself, as MMEngine's loop does.
         """
         if self._assigned_iterator is not None:
             return self._assigned_iterator
@@ -95,7 +96,7 @@ class IterBasedTrainLoop(TrainLoop):
         self._assigned_iterator = iterator
 
     def run(self) -> nn.Module:
-        """Trains, validates in between, and gives the model."""
+        """Trains, validates in between, and returns the model."""
         runner = self._runner
         self._seeks = True
         runner.call_hook("before_train")
@@ -119,28 +120,28 @@ class IterBasedTrainLoop(TrainLoop):
         return model
 
     def run_iter(self, data_batch: Sequence[dict[str, Any]]) -> None:  # type: ignore[override]  # the reference's
-        """One iteration with the next batch."""
+        """Runs one iteration with the next batch."""
         super().run_iter(self._iter, data_batch)
 
     def go_on_from(self, position: dict[str, Any], rng: dict[str, RngState | None] | None) -> None:
-        """Takes the counters of a saved run, the number of its pass among them."""
+        """Restores the counters, and the number of the pass over the data."""
         super().go_on_from(position, rng)
         self._epoch = 0
         self._start_pass = position["pass"]
 
     def forget_pass(self) -> None:
-        """Gives up the iterator; the next one is made where `go_on_from` says."""
+        """Drops the iterator; the next one starts at the position that :meth:`go_on_from` sets."""
         self._iterator = None
 
     def _skip_in_assigned_iterator(self) -> None:
-        """Reads and drops the batches that a saved run consumed, where the iterator is a subclass's own."""
+        """Reads and drops the batches that the saved run consumed from an iterator that a subclass has assigned."""
         if self._assigned_iterator is not None:
             for _ in range(self._iter):
                 next(self._assigned_iterator)
             self._start_batch = 0
 
     def _passes_of_assigned_iterator(self) -> tuple[int, int]:
-        """Passes that are over, and batches of the current one, by the length of the dataloader where it has one."""
+        """Computes completed passes and batches of the current pass of an assigned iterator from the dataloader's length."""
         length = length_of(self.dataloader)
         if length:
             return divmod(self._iter, length)

@@ -1,4 +1,4 @@
-"""Validation and test on several sets of data, one after another, with the metrics of all of them at the end."""
+"""Loops that validate or test several sets, one after the other, and return the metrics of all sets together."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .evaluation import TestLoop, ValLoop
 
 
 class JoinedLoaders:
-    """The loaders of several sets, one behind the other.
+    """Iterates over the dataloaders of several sets, one after the other.
 
     Args:
-        loaders: by the name of their set.
+        loaders: dataloaders by the name of their set.
     """
 
     def __init__(self, loaders: Mapping[str, Any]) -> None:
@@ -25,14 +25,14 @@ class JoinedLoaders:
 
     @property
     def dataset(self) -> Any:
-        """The dataset of the first set, whose ``metainfo`` stands for all."""
+        """The dataset of the first set; readers of ``metainfo`` take it for all sets."""
         return dataset_of(next(iter(self.loaders.values())))
 
     def __len__(self) -> int:
-        """Batches of all sets.
+        """Returns the number of batches of all sets.
 
         Raises:
-            TypeError: one of them has no length.
+            TypeError: a dataloader has no length.
         """
         return sum(len(loader) for loader in self.loaders.values())
 
@@ -42,7 +42,7 @@ class JoinedLoaders:
 
 
 class _SeveralSets(BaseLoop):
-    """Runs the loops of several sets between one pair of hook points, so that hooks see all metrics at once."""
+    """Runs the loops of several sets; ``before_val`` and ``after_val`` are called once, so hooks get all metrics together."""
 
     mode: str
 
@@ -53,20 +53,20 @@ class _SeveralSets(BaseLoop):
 
     @property
     def dataloader(self) -> Any:
-        """Batches of the set that is being run; between runs those of all sets (:class:`JoinedLoaders`)."""
+        """The dataloader of the current set; outside of a run a :class:`JoinedLoaders` of all sets."""
         if self.current_set is not None:
             return self.loops[self.current_set].dataloader
         return JoinedLoaders({name: loop.dataloader for name, loop in self.loops.items()})
 
     @property
     def evaluator(self) -> Any:
-        """The evaluator of the set that is being run; between runs a mapping of all by the name of their set."""
+        """The evaluator of the current set; outside of a run a mapping of all evaluators by the name of their set."""
         if self.current_set is not None:
             return self.loops[self.current_set].evaluator
         return {name: loop.evaluator for name, loop in self.loops.items()}
 
     def run(self) -> dict[str, float]:
-        """Runs over all sets and gives their metrics as ``<set>/<metric>``."""
+        """Evaluates all sets and returns their metrics as ``<set>/<metric>``."""
         runner = self._runner
         runner.call_hook(f"before_{self.mode}")
         runner.call_hook(f"before_{self.mode}_epoch")
@@ -76,19 +76,19 @@ class _SeveralSets(BaseLoop):
         return dict(metrics)
 
     def by_set(self) -> Mapping[str, BaseLoop]:
-        """The loops of the sets by name."""
+        """Returns the loop of each set by its name."""
         return self.loops
 
     def end_workers(self) -> None:
-        """Ends the workers of all sets."""
+        """Ends the worker processes of all sets."""
         for loop in self.loops.values():
             loop.end_workers()
 
     def try_batches(self, count: int) -> dict[str, float]:
-        """Predicts the first ``count`` batches of each set and computes their metrics, without calling a hook.
+        """Evaluates the first batches of each set without calling a hook, and returns their metrics.
 
         Args:
-            count: batches on each rank.
+            count: number of batches of each set, on each rank.
         """
         return self._of_all_sets("try_batches", count)
 

@@ -1,4 +1,4 @@
-"""What the training loops share: counters, validation in between, and going on where a run was stopped."""
+"""TrainLoop: the base of the training loops, with counters, validation in between, and resume at any batch."""
 
 from __future__ import annotations
 
@@ -53,15 +53,16 @@ class TrainLoop(BaseLoop):
         dynamic_intervals: pairs ``(milestone, interval)`` that replace ``val_interval`` from each milestone on.
         val_sanity: validation batches of each set that are tried before the first iteration. 0 by default.
         limit_batches: batches of each pass over the data that are used; None (default) uses all.
-        overfit_batches: trains on the same first batches in each pass, which stay in memory; None (default) does not.
+        overfit_batches: number of first batches on which every pass trains again; they stay in memory. None (default) trains
+            on all batches.
 
     Raises:
-        ValueError: a number is too small or of the wrong form, the dataloader gives no batch, or a part of an epoch is
-            asked for and the dataloader has no length.
+        ValueError: a number is too small or of the wrong type, the dataloader is empty, or ``val_interval`` is a part of an
+            epoch and the dataloader has no length.
 
     Attributes:
-        validated_iter: iterations that were over when the last complete validation began; -1 before the first.
-        left_out: iterations whose batch is passed over, because its loss was not finite.
+        validated_iter: iteration at which the last completed validation began; -1 before the first validation.
+        left_out: iterations whose batch is skipped, because its loss was not finite in an earlier attempt.
     """
 
     def __init__(
@@ -112,36 +113,36 @@ class TrainLoop(BaseLoop):
         """Whether validations may come between two batches of a pass over the data."""
         return self.counts_iterations or self._timer is not None or self._fraction is not None
 
-    epoch: int = fact(attrgetter("_epoch"), "Epochs that are over.")
-    iter: int = fact(attrgetter("_iter"), "Iterations that are over.")
+    epoch: int = fact(attrgetter("_epoch"), "Completed epochs.")
+    iter: int = fact(attrgetter("_iter"), "Completed iterations.")
 
     @property
     def is_validating(self) -> bool:
-        """Whether a validation that this loop started is under way."""
+        """Whether the loop is inside a validation that it started."""
         return self._val_rng is not None
 
     @abstractmethod
     def _batches_done(self) -> int:
-        """Batches of the current pass over the data that are consumed, the current one not counted."""
+        """Returns how many batches of the current pass are consumed, without the current batch."""
 
     def _batches_of_pass(self) -> Any:
-        """The iterator of the current pass; None where it is not known."""
+        """Returns the iterator of the current pass; None if the loop does not hold it."""
         return None
 
     @abstractmethod
     def _pass_number(self) -> int:
-        """Passes over the data that are over."""
+        """Returns the number of completed passes over the data."""
 
     @abstractmethod
     def _validation_is_due(self) -> bool:
-        """Whether to validate at the current epoch and iteration."""
+        """Whether a validation is due at the current epoch and iteration."""
 
     def _is_due_inside_pass(self) -> bool:
-        """Whether to validate behind the current batch of a pass."""
+        """Whether a validation is due after the current batch, inside a pass over the data."""
         return self._validation_is_due()
 
     def run_iter(self, idx: int, data_batch: Any) -> None:
-        """One iteration with the ``idx``-th batch: the hooks before, the model's step, the hooks after."""
+        """Runs one iteration with the ``idx``-th batch: hooks, ``train_step`` of the model, hooks."""
         runner = self._runner
         if self.left_out and self._iter in self.left_out:
             self._pass_over(idx, data_batch)
@@ -161,7 +162,7 @@ class TrainLoop(BaseLoop):
                 loop.end_workers()
 
     def _pass_over(self, idx: int, data_batch: object) -> None:
-        """Counts an iteration without its step; after the last one, hooks still do what is due at the end of the run."""
+        """Counts an iteration without training on its batch; in the last iteration hooks are called, so that they can save."""
         if self._iter + 1 == self.max_iters:
             self._runner.call_hook("before_train_iter", batch_idx=idx, data_batch=data_batch)
             self._end_window_at_the_end()
@@ -169,7 +170,7 @@ class TrainLoop(BaseLoop):
         self._iter += 1
 
     def _end_window_at_the_end(self) -> None:
-        """Updates with losses that are accumulated when the last iteration is over, whatever the wrappers counted."""
+        """Makes the optimizer step of an incomplete accumulation window in the last iteration of the run."""
         if self._iter + 1 >= self.max_iters:
             self._end_windows()
 
@@ -188,9 +189,9 @@ class TrainLoop(BaseLoop):
             self._timer.begin(self._iter)
 
     def _try_validation(self) -> None:
-        """Runs ``val_sanity`` batches of each validation set, so that a mistake there shows before hours of training.
+        """Validates ``val_sanity`` batches of each set before the first iteration, so that mistakes show at once.
 
-        No hook is called and the generators are put back: training goes as it would without.
+        No hook is called and the random generators are restored, so training is the same as without this check.
         """
         loop = self._val_loop()
         if not self.val_sanity or self._iter or self._start_batch or loop is None:
@@ -208,11 +209,11 @@ class TrainLoop(BaseLoop):
         )
 
     def _interval_is_over(self, progress: float, batch: float) -> bool:
-        """Whether an interval of minutes, or of a part of an epoch, ends here.
+        """Whether a ``val_interval`` in minutes, or as a part of an epoch, ends at the current iteration.
 
         Args:
-            progress: epochs that are over, with the part of the current one.
-            batch: the part of an epoch that a batch is.
+            progress: completed epochs as a fraction, such as 2.25.
+            batch: length of a batch in epochs, such as 0.01.
         """
         if self._timer is not None:
             return self._timer.is_over(self._iter)
@@ -220,18 +221,18 @@ class TrainLoop(BaseLoop):
 
     @abstractmethod
     def _progress(self) -> int:
-        """What ``val_begin``, ``val_interval`` and ``dynamic_intervals`` count: epochs or iterations that are over."""
+        """Returns the completed epochs or iterations, whichever ``val_begin`` and ``val_interval`` count."""
 
     def _decide_current_val_interval(self) -> None:
         step = bisect.bisect(self.dynamic_milestones, self._progress() + 1)
         self.val_interval = self.dynamic_intervals[step - 1]
 
     def position(self, point: str | None) -> dict[str, Any]:
-        """Where a run goes on that is saved now.
+        """Returns the position from which a checkpoint that is saved now resumes.
 
         Args:
-            point: the hook point that is being called, None between points; it decides whether the current
-                iteration and epoch are over.
+            point: the hook point that is being called, None between points; it decides whether the current iteration and
+                epoch count as completed.
         """
         iteration, batch = self._iter, self._batches_done()
         if point == "after_train_iter":
@@ -252,7 +253,7 @@ class TrainLoop(BaseLoop):
         }
 
     def _timed_position(self, point: str | None, iteration: int) -> dict[str, Any]:
-        """How much of an interval of minutes is over, and whether a validation is due for that reason."""
+        """Returns the elapsed time of a ``val_interval`` in minutes, and whether a validation is due."""
         if self._timer is None:
             return {}
         is_due = self._val_rng is not None and point != "end_of_validation"
@@ -261,14 +262,14 @@ class TrainLoop(BaseLoop):
         return {"val_due": is_due or self._is_due_by_checkpoint, "val_elapsed_s": self._timer.elapsed}
 
     def moment(self, point: str | None) -> dict[str, Any]:
-        """Where in the run something is written now.
+        """Returns the training position of a scalar that is written now, for the curves of a resumed run.
 
         Args:
-            point: the hook point that is being called, None between points, as inside the model.
+            point: the hook point that is being called; None between points, as inside the model.
 
         Returns:
-            ``iteration``, by the end of which it is written, and ``mode``: ``"train"`` inside an iteration, ``"val"``
-            inside a validation, ``"epoch"`` between them.
+            ``iteration``, completed iterations including the current one, and ``mode``: ``"train"`` inside an iteration,
+            ``"val"`` inside a validation, ``"epoch"`` between them.
         """
         if self._val_rng is not None:
             return {"iteration": self._iter, "mode": "val"}
@@ -277,11 +278,12 @@ class TrainLoop(BaseLoop):
         return {"iteration": self._iter, "mode": "epoch"}
 
     def rng_state(self, point: str | None) -> dict[str, RngState | None]:
-        """The random generators that a run which is saved now goes on with.
+        """Returns the states of the random generators with which a checkpoint that is saved now resumes.
 
-        ``loader`` holds those of the training data between two passes; inside a pass the order is drawn again from
-        ``pass``, as workers read ahead of training. Inside a validation these are the ones at its beginning, as it is run again; before a resumed run has begun, those
-        that it was saved with.
+        ``now`` holds the process's generators. Inside a validation these are the states at its beginning, because a resume
+        repeats the validation; before a resumed run has begun they are those of its checkpoint. ``pass`` holds the states at
+        the beginning of the pass, from which a resume draws the order again, because workers read ahead of training.
+        ``loader`` holds the generators of the dataloader and is only present between two passes.
         """
         saved_rng = self._rng_to_restore
         if self._val_rng is not None and point != "end_of_validation":
@@ -295,23 +297,26 @@ class TrainLoop(BaseLoop):
         return {"now": saved_rng, "pass": self._pass_rng, "stream": self._capture_stream(point), **loader}
 
     def _capture_stream(self, point: str | None) -> StreamState | None:
-        """The position of a training loader that saves its own; None inside an iteration, whose batch it has given already."""
+        """Returns the position of a training dataloader that has a ``state_dict``.
+
+        It is None inside an iteration: the dataloader has already given the batch, which a resume must read again.
+        """
         if self._stream_state is not None or not self._has_entered_data():
             return self._stream_state
         if point in (None, "before_train_iter"):
             return None
         begins_pass = self.position(point)["batch"] == 0
-        # Behind the last batch of a limited pass, the loader is in the middle of its own.
+        # After the last batch of a pass with limit_batches the dataloader itself is in the middle of its own pass.
         if begins_pass and is_part_of_loader(self.dataloader):
             return None
         return capture_stream(self.dataloader, self._batches_of_pass())
 
     def _has_entered_data(self) -> bool:
-        """Whether this process has read training data: a loader that is asked for its position before would start its workers."""
+        """Whether this process has read training data; before that, asking a dataloader for its position starts its workers."""
         return self._pass_rng is not None
 
     def go_on_from(self, position: dict[str, Any], rng: dict[str, RngState | None] | None) -> None:
-        """Takes the counters of a saved run; its data and generators follow when the loop runs."""
+        """Sets the counters to those of a checkpoint; data position and random generators are restored when the loop runs."""
         self._epoch, self._iter = position["epoch"], position["iter"]
         self.validated_iter = position["validated_iter"]
         self.stop_training = position["stop_training"]
@@ -327,22 +332,23 @@ class TrainLoop(BaseLoop):
             self._timer.begin(self._iter, position.get("val_elapsed_s", 0.0))
 
     def sample_numbers(self, iteration: int | None = None) -> list[int] | None:
-        """The numbers, in the dataset, of the samples in a batch of the current pass, on this rank.
+        """Returns the dataset indices of the samples in a batch of the current pass, on this rank.
 
         Args:
-            iteration: of the batch, counted from 0; None is the iteration under way.
+            iteration: iteration of the batch, counted from 0; None is the current iteration.
 
         Returns:
-            None where nobody can tell: a stream, a loader that is no DataLoader, a batch of an earlier pass.
+            None if the numbers cannot be found: for a stream, a dataloader that is no DataLoader, or a batch of an earlier
+            pass.
         """
         return sample_numbers(self, iteration)
 
     def _samples_per_batch(self) -> int:
-        """Samples of one batch over all ranks: what the position in the data counts."""
+        """Returns the samples of one batch over all ranks; the position in a checkpoint counts samples."""
         return int((batch_size_of(self.dataloader) or 1) * get_data_world_size())
 
     def forget_pass(self) -> None:
-        """Gives up the current pass over the data; the next `go_on_from` says where to enter it again."""
+        """Drops the iterator of the current pass, before :meth:`go_on_from` returns to an earlier checkpoint."""
 
     def _val_loop(self) -> BaseLoop | None:
         loop = self._runner.val_loop
@@ -351,7 +357,7 @@ class TrainLoop(BaseLoop):
         return as_base_loop(loop)
 
     def _finish_validation(self) -> None:
-        """Runs the validation that a resumed run had before it, with the generators that it was saved with."""
+        """Runs the validation that was due, but not completed, when the checkpoint of a resumed run was saved."""
         self._try_validation()
         val_loop = self._val_loop()
         if val_loop is not None:
@@ -382,14 +388,15 @@ class TrainLoop(BaseLoop):
         return self._validation_is_due()
 
     def _enter_pass(self) -> Callable[[], None] | None:
-        """Prepares the generators for a pass over the data.
+        """Prepares the random generators for a pass over the data.
 
         Returns:
-            What to call when the order of a pass that begins in its middle is fixed; None for a whole pass.
+            For a pass that starts in its middle, a function to call when the order of the samples is drawn; it restores the
+            generators. None for a pass that starts at its first batch.
         """
         seed_workers(self.dataloader, self._runner.seed, self._pass_number())
         if self._start_batch == 0:
-            self._restore_rng()  # where a subclass has a run of its own, nothing restored them before
+            self._restore_rng()  # For subclasses that override run() and so do not call _finish_validation().
             self._note_pass_rng()
             if self._stream_state is None:
                 return None
@@ -400,16 +407,16 @@ class TrainLoop(BaseLoop):
         return self._restore_rng
 
     def _take_stream_state(self) -> StreamState | None:
-        """The saved position of the data, for the one pass that enters there."""
+        """Returns the saved position of the dataloader and forgets it, because only one pass starts there."""
         state, self._stream_state = self._stream_state, None
         return state
 
     def _note_pass_rng(self) -> None:
-        """Keeps the generators that the order of the pass which begins now is drawn from."""
+        """Records the states from which the order of the new pass is drawn."""
         self._pass_rng = {**capture_rng(), "train_loader": capture_generators(self.dataloader)}
 
     def _capture(self) -> RngState:
-        """The generators of the process and of the validation's loader, where there is one."""
+        """Captures the generators of the process, the training dataset and the validation dataloader."""
         return {
             **capture_rng(),
             "dataset": capture_dataset_generators(self.dataloader),
@@ -425,11 +432,11 @@ class TrainLoop(BaseLoop):
 
 
 def _nothing() -> None:
-    """Called in place of putting generators back, where that is done."""
+    """Does nothing; stands in for a function that restores generators when they are restored already."""
 
 
 def no_batch(dataloader: object) -> str:
-    """What to say of a training dataloader without batches."""
+    """Returns the error text for a training dataloader without batches."""
     dataset = dataset_of(dataloader)
     if dataset is None:
         return "the training dataloader gives no batch"
