@@ -1,4 +1,4 @@
-"""From the live parts of a run to plain data that a safe loader reads back."""
+"""Collects the state of a run as plain data and tensors, which the safe loader of checkpoints reads back."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ Schedulers = list[_ParamScheduler] | dict[str, list[_ParamScheduler]]
 def collect_run_state(
     train_loop: BaseLoop, accumulation: object, hooks: Sequence[Any], point: str | None, seed: int | None
 ) -> dict[str, Any]:
-    """What a run needs, beside weights, optimizers and schedulers, to go on as if it had not stopped.
+    """Collects what an exact resume needs beside weights, optimizer and schedulers.
 
     Args:
-        train_loop: the training loop, with its counters and place in the data.
-        accumulation: the accumulation window, which may be open.
-        hooks: the hooks; those with a ``state_dict`` are asked for it.
+        train_loop: the training loop, which knows counters, data position and random generators.
+        accumulation: state of the gradient-accumulation window.
+        hooks: the hooks, whose ``state_dict()`` is called.
         point: the hook point that is being called, None between points.
         seed: seed of the run.
 
     Returns:
-        ``format``, ``position``, ``rng`` (one entry per share of the data, which is a rank unless the model is split), ``accumulation``, ``hooks`` and ``seed``.
+        ``format``, ``seed``, ``world_size``, ``position``, ``rng``, ``accumulation``, ``hooks`` and ``sampler``. ``rng`` has
+        an entry per data-parallel rank; the ranks of a tensor-parallel group read the same data and share an entry.
     """
     return {
         "format": FORMAT,
@@ -45,13 +46,13 @@ def collect_run_state(
 
 
 def hook_states(hooks: Sequence[Any]) -> dict[str, Any]:
-    """The states of hooks that have one, by class name and number among hooks of that class."""
+    """Returns the states of the hooks that have one, by names such as ``EMAHook.0``."""
     states = {name: hook.state_dict() for name, hook in named_hooks(hooks)}
     return {name: state for name, state in states.items() if state is not None}
 
 
 def named_hooks(hooks: Sequence[Any]) -> list[tuple[str, Any]]:
-    """Hooks under names that do not depend on hooks of other classes."""
+    """Names each hook by its class and its number among the hooks of that class, such as ``EMAHook.0``."""
     seen: dict[str, int] = {}
     named = []
     for hook in hooks:
@@ -62,14 +63,14 @@ def named_hooks(hooks: Sequence[Any]) -> list[tuple[str, Any]]:
 
 
 def accumulation_state(optim_wrapper: OptimWrapper, strategy: BaseStrategy) -> Any:
-    """The open accumulation window of each wrapper; None for a wrapper of another library."""
+    """Returns the state of an open gradient-accumulation window; None for a wrapper of another library."""
     if isinstance(optim_wrapper, OptimWrapper):
         return strategy.accumulation_state(optim_wrapper)
     return None
 
 
 def optimizer_classes(optim_wrapper: OptimWrapper) -> dict[str, str]:
-    """The names of the optimizers' classes, by the name of their wrapper."""
+    """Returns the class name of each optimizer by the name of its wrapper; a single wrapper's name is empty."""
     classes = {}
     for name, wrapper in wrappers_by_name(optim_wrapper).items():
         classes[name] = type(getattr(wrapper, "optimizer", wrapper)).__name__
@@ -77,7 +78,7 @@ def optimizer_classes(optim_wrapper: OptimWrapper) -> dict[str, str]:
 
 
 def sampler_state(dataloader: object) -> dict[str, Any] | None:
-    """The seed that orders the data, where the sampler tells it."""
+    """Returns ``{"seed": N}`` of a dataloader's sampler; None for a sampler without an integer ``seed``."""
     seed = getattr(sampler_of(dataloader), "seed", None)
     if isinstance(seed, int):
         return {"seed": seed}
@@ -85,7 +86,7 @@ def sampler_state(dataloader: object) -> dict[str, Any] | None:
 
 
 def scheduler_states(schedulers: Schedulers) -> Any:
-    """The states of parameter schedulers: a list, or lists by name."""
+    """Returns the states of parameter schedulers as a list, or as lists by name."""
     if isinstance(schedulers, Mapping):
         return {name: scheduler_states(group) for name, group in schedulers.items()}
     return [scheduler.state_dict() for scheduler in schedulers or ()]

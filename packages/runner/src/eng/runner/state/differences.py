@@ -1,4 +1,4 @@
-"""What a resume overrides, replaces or misses, told in one warning."""
+"""Compares a checkpoint with the run that resumes from it; the lines become one warning."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _TELLING = frozenset({"betas", "dampening", "alpha", "rho", "lambd", "etas", "lr
 
 
 def missing_parts(checkpoint: Mapping[str, Any], wanted: Mapping[str, bool]) -> list[str]:
-    """Lines about the parts that a checkpoint lacks.
+    """Returns a line for each part that a checkpoint lacks.
 
     Args:
         checkpoint: the checkpoint.
-        wanted: whether the run would use a part, by its name.
+        wanted: by the name of a part, whether the run uses it.
     """
     return [
         f"{part}: missing in the checkpoint; {consequence}"
@@ -44,12 +44,12 @@ def missing_parts(checkpoint: Mapping[str, Any], wanted: Mapping[str, bool]) -> 
 
 
 def optimizer_differences(optim_wrapper: OptimWrapper, saved: object, take: Sequence[str] = ()) -> list[str]:
-    """Lines about values of parameter groups that the checkpoint and the config have differently.
+    """Returns lines about hyperparameters that differ between checkpoint and config.
 
     Args:
-        optim_wrapper: the optimizer of this run, before it takes the state.
+        optim_wrapper: the optimizer wrapper of this run, before it loads the state.
         saved: the optimizer's state in the checkpoint.
-        take: dotted keys whose present values are used instead.
+        take: dotted keys for which the config wins.
     """
     lines = []
     for name, wrapper, state in _pairs_of_eng(optim_wrapper, saved):
@@ -67,10 +67,10 @@ def optimizer_differences(optim_wrapper: OptimWrapper, saved: object, take: Sequ
 
 
 def kept_values(optim_wrapper: OptimWrapper, saved: object, take: Sequence[str] = ()) -> dict[str, str]:
-    """Hyperparameters by dotted key that are the checkpoint's and not the config's, as text.
+    """Returns the hyperparameters by dotted key, as text, for which the checkpoint wins over a different config value.
 
-    The arguments are those of :func:`optimizer_differences`. Where parameter groups have different values of one key, the
-    value that most groups have counts.
+    The arguments are those of :func:`optimizer_differences`. If parameter groups have different values of a key, the value
+    of the largest number of groups is returned.
     """
     values = {}
     for name, wrapper, state in _pairs_of_eng(optim_wrapper, saved):
@@ -82,15 +82,15 @@ def kept_values(optim_wrapper: OptimWrapper, saved: object, take: Sequence[str] 
 
 
 def check_optimizers(optim_wrapper: OptimWrapper, saved: object, saved_classes: Mapping[str, str] | None) -> None:
-    """Refuses the state of another optimizer.
+    """Refuses the saved state of an optimizer of another class.
 
     Args:
-        optim_wrapper: the optimizer of this run.
+        optim_wrapper: the optimizer wrapper of this run.
         saved: the optimizer's state in the checkpoint.
-        saved_classes: names of the optimizers' classes in the saved run; None where the checkpoint does not tell.
+        saved_classes: class names of the optimizers in the saved run; None if the checkpoint does not record them.
 
     Raises:
-        ResumeError: the classes differ, or the optimizers' number or names.
+        ResumeError: the classes, the number or the names of the optimizers differ.
     """
     mine = optimizer_classes(optim_wrapper)
     if saved_classes is not None:
@@ -110,14 +110,14 @@ def check_optimizers(optim_wrapper: OptimWrapper, saved: object, saved_classes: 
 
 
 def check_shapes(model: nn.Module, weights: Mapping[str, Any]) -> None:
-    """Refuses the optimizer's state of parameters that have other shapes in this model.
+    """Refuses the optimizer state of a model whose parameters have other shapes.
 
     Args:
         model: the model without its wrapper.
         weights: the checkpoint's ``state_dict``.
 
     Raises:
-        ResumeError: there are such parameters; they are named with both shapes.
+        ResumeError: shapes differ; the message names parameters with both shapes.
     """
     differing = []
     for name, parameter in model.named_parameters():
@@ -136,7 +136,7 @@ def check_shapes(model: nn.Module, weights: Mapping[str, Any]) -> None:
 
 
 def hook_differences(hooks: Sequence[Any], saved: Mapping[str, Any]) -> list[str]:
-    """Lines about states of hooks that this run does not have."""
+    """Returns a line for each saved hook state whose hook this run lacks."""
     present = set(hook_states(hooks))
     return [
         f"hooks: the checkpoint has a state of {name.rpartition('.')[0]}, which this run lacks; it is not used"
@@ -146,11 +146,13 @@ def hook_differences(hooks: Sequence[Any], saved: Mapping[str, Any]) -> list[str
 
 
 def stop_differences(loop: BaseLoop, hooks: Sequence[Any]) -> list[str]:
-    """What to say of a run that a hook had stopped; it stays stopped unless that hook's settings changed.
+    """Decides whether a run that a hook such as EarlyStoppingHook had stopped trains on; returns a line about it.
+
+    The run stays stopped unless the settings of the hook have changed or the hook is gone.
 
     Args:
-        loop: the training loop, whose ``stop_training`` may become False.
-        hooks: the hooks; those whose ``settings_changed`` is not None may stop a run.
+        loop: the training loop, whose ``stop_training`` may be set to False.
+        hooks: the hooks; a hook that may stop a run has a ``settings_changed`` other than None.
     """
     if not loop.stop_training:
         return []
@@ -167,13 +169,13 @@ def stop_differences(loop: BaseLoop, hooks: Sequence[Any]) -> list[str]:
 
 
 def scheduler_line(path: str, scheduler: object, differences: Mapping[str, tuple[Any, Any]]) -> str:
-    """A line about arguments of a scheduler that the checkpoint and the config have differently."""
+    """Returns the line about arguments of a scheduler that differ between checkpoint and config."""
     listed = ", ".join(f"{key}={now!r} (was {before!r})" for key, (before, now) in differences.items())
     return f"{path} ({type(scheduler).__name__}) follows the config: {listed}"
 
 
 def _pairs(optim_wrapper: OptimWrapper, saved: Any) -> Iterator[tuple[str, Any, Mapping[str, Any]]]:
-    """Each wrapper with its suffix in messages and its saved state."""
+    """Yields each optimizer wrapper with its name for messages, such as ``.generator``, and its saved state."""
     for name, wrapper in wrappers_by_name(optim_wrapper).items():
         suffix, state = "", saved
         if name:
@@ -185,7 +187,7 @@ def _pairs(optim_wrapper: OptimWrapper, saved: Any) -> Iterator[tuple[str, Any, 
 def _pairs_of_eng(
     optim_wrapper: OptimWrapper, saved: object
 ) -> Iterator[tuple[str, BaseOptimWrapper, Mapping[str, Any]]]:
-    """The pairs of :func:`_pairs` without the wrappers of other libraries, whose settings cannot be read."""
+    """Yields what :func:`_pairs` yields, without wrappers of other libraries, whose settings cannot be read."""
     for name, wrapper, state in _pairs(optim_wrapper, saved):
         if isinstance(wrapper, BaseOptimWrapper):
             yield name, wrapper, state

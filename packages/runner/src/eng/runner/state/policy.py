@@ -1,4 +1,4 @@
-"""Which checkpoint a run begins with."""
+"""Chooses the checkpoint with which a run begins."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from eng.checkpoint import LoadReport, find_latest_checkpoint
 from eng.logging.near_names import suggest
 from eng.runner.errors import WrongCheckpointError
 
-# What leads elsewhere than to a file of this machine: s3://..., torchvision://...
+# An address on another storage, such as s3://bucket/a.pth or torchvision://resnet50.
 _ADDRESS = re.compile(r"[A-Za-z][\w.+-]+:")
 _ENOUGH = 0.5
 
 
 @dataclass(frozen=True)
 class Beginning:
-    """The file to begin with, and whether to go on from it (True) or to take its weights only (False)."""
+    """The checkpoint with which a run begins: ``resume`` True restores the run, False loads only the weights."""
 
     path: str
     resume: bool
 
 
 def choose_beginning(resume: bool | str, load_from: str | None, work_dir: str) -> Beginning | None:
-    """What ``resume`` and ``load_from`` mean together; None starts anew.
+    """Chooses the checkpoint with which a run begins; None starts without a checkpoint.
 
     Args:
-        resume: True or ``"auto"`` to go on from ``load_from`` or, without it, from the newest whole checkpoint in
-            ``work_dir``; another string is the file itself.
-        load_from: checkpoint to begin with.
-        work_dir: folder of checkpoints.
+        resume: True or ``"auto"`` resumes from ``load_from`` or, without it, from the newest intact checkpoint in
+            ``work_dir``. Another text is the path of the checkpoint. False resumes from none.
+        load_from: checkpoint whose weights are loaded, unless ``resume`` is set.
+        work_dir: folder of the run's checkpoints.
     """
     if isinstance(resume, str) and resume != "auto":
         return Beginning(resume, resume=True)
@@ -47,14 +47,14 @@ def choose_beginning(resume: bool | str, load_from: str | None, work_dir: str) -
 
 
 def check_exists(checkpoint: str, key: str) -> None:
-    """Makes sure that a checkpoint of this machine is there.
+    """Checks that a checkpoint file exists.
 
     Args:
-        checkpoint: path, or an address, which is not looked at.
-        key: setting or option that names it, for the message.
+        checkpoint: path; an address on another storage is not checked.
+        key: setting or option that names the checkpoint, for the message.
 
     Raises:
-        FileNotFoundError: it is not there; names near ones.
+        FileNotFoundError: the file does not exist; the message names similar files in its folder.
     """
     if _ADDRESS.match(checkpoint) or (path := Path(checkpoint).expanduser()).exists():
         return
@@ -63,14 +63,14 @@ def check_exists(checkpoint: str, key: str) -> None:
 
 
 def check_match(report: object, checkpoint: str, *, trains: bool) -> None:
-    """Makes sure that the weights of a checkpoint are those of the model, and not of another one.
+    """Checks that at least half of a checkpoint's weights matched the model.
 
-    A training may begin with the weights of a part, such as a backbone: then most of the file must fit. An evaluation needs
-    most of the model's parameters.
+    A training may load the weights of a part, such as a backbone: then half of the file must match. A validation or test
+    needs half of the model's parameters.
 
     Args:
-        report: what a load did; that of a library's strategy, which tells nothing, is not judged.
-        checkpoint: that was loaded.
+        report: report of the load; a report of another class, from a library's strategy, is not checked.
+        checkpoint: path of the loaded checkpoint.
         trains: whether the run trains.
 
     Raises:
@@ -82,10 +82,10 @@ def check_match(report: object, checkpoint: str, *, trains: bool) -> None:
 
 
 def find_trained_checkpoint(work_dir: str) -> str | None:
-    """The checkpoint of a run to evaluate: its best one, otherwise its newest; None where it has none.
+    """Returns the checkpoint of a run to evaluate: the best one or, without a best one, the newest; None without any.
 
     Args:
-        work_dir: of the run. Of several best ones (by several metrics) the one that was written last counts.
+        work_dir: work dir of the run. If several metrics have a best checkpoint, the last written one is returned.
     """
     folder = Path(work_dir)
     if not folder.is_dir():

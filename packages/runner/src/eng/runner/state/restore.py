@@ -1,4 +1,4 @@
-"""From saved data back to the live parts of a run."""
+"""Restores the parts of a run from a checkpoint: loop, schedulers, hooks and accumulation window."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ _OTHER_SCHEDULERS = (
 
 @runtime_checkable
 class CountsIterations(Protocol):
-    """An optimizer wrapper that is told where the run stands."""
+    """An optimizer wrapper that counts iterations for gradient accumulation."""
 
     def initialize_count_status(self, model: nn.Module, init_counts: int, max_counts: int) -> None:
-        """Counts iterations from ``init_counts`` on."""
+        """Sets the number of completed iterations, and the iteration at which training ends."""
 
 
 def meta_of(checkpoint: Mapping[str, Any], filename: str) -> Mapping[str, Any]:
-    """What a checkpoint says about its run.
+    """Returns the ``meta`` of a checkpoint.
 
     Raises:
-        ResumeError: it does not say where the run stood, as a file of weights alone.
+        ResumeError: ``meta`` has no epoch and iteration, as in a file that holds only weights.
     """
     meta: Mapping[str, Any] = {}
     if isinstance(checkpoint, Mapping) and isinstance(checkpoint.get("meta"), Mapping):
@@ -61,10 +61,10 @@ def meta_of(checkpoint: Mapping[str, Any], filename: str) -> Mapping[str, Any]:
 
 
 def refuse_failed(meta: Mapping[str, Any], filename: str) -> None:
-    """Refuses a checkpoint that a failed iteration left.
+    """Refuses a checkpoint that was saved after an iteration had failed.
 
     Raises:
-        ResumeError: it is one.
+        ResumeError: ``meta`` says that the iteration failed.
     """
     if meta.get("failed"):
         raise ResumeError(
@@ -74,9 +74,9 @@ def refuse_failed(meta: Mapping[str, Any], filename: str) -> None:
 
 
 def restore_position(train_loop: BaseLoop, checkpoint: Mapping[str, Any], *, takes_seed: bool = False) -> None:
-    """Puts the training loop where the saved run was.
+    """Restores counters, data position and random generators of the training loop.
 
-    A checkpoint of MMEngine tells epoch and iteration only; the place in the data follows from them.
+    A checkpoint of MMEngine has only epoch and iteration, from which the data position is computed.
     """
     saved = checkpoint.get("run_state")
     if saved is None:
@@ -98,7 +98,7 @@ def restore_position(train_loop: BaseLoop, checkpoint: Mapping[str, Any], *, tak
 
 
 def _position_from_meta(train_loop: BaseLoop, meta: Mapping[str, Any]) -> dict[str, Any]:
-    """The position of a run that a checkpoint of MMEngine tells: the place in the data follows from epoch and iteration."""
+    """Computes the position of a checkpoint of MMEngine from its epoch, its iteration and the dataloader's length."""
     epoch, iteration = meta.get("epoch", 0), meta.get("iter", 0)
     batch, passes = 0, epoch
     length = length_of(train_loop.dataloader)
@@ -130,18 +130,18 @@ def _restore_sampler(dataloader: object, saved: Mapping[str, Any] | None) -> Non
 
 
 def restore_schedulers(schedulers: Schedulers, saved: Any, path: str = "param_scheduler") -> list[str]:
-    """Loads the progress of parameter schedulers; their settings stay those of the config.
+    """Restores the progress of parameter schedulers; their settings remain those of the config.
 
     Args:
-        schedulers: a list, or lists by name.
-        saved: their states.
+        schedulers: a list of schedulers, or lists by name.
+        saved: the saved states.
         path: name of the setting, for messages.
 
     Returns:
         A line for each scheduler whose settings differ from those of the saved run.
 
     Raises:
-        ResumeError: their number or names differ from the saved run's.
+        ResumeError: the number of schedulers, or the names of their lists, differ from the saved run's.
     """
     if isinstance(schedulers, Mapping) and not isinstance(saved, Mapping) and len(schedulers) == 1:
         saved = {next(iter(schedulers)): saved}
@@ -166,7 +166,7 @@ def restore_schedulers(schedulers: Schedulers, saved: Any, path: str = "param_sc
 
 
 def _restore_scheduler(scheduler: Any, state: Mapping[str, Any]) -> Mapping[str, tuple[Any, Any]]:
-    # A class that loads its state in a way of its own does so here too.
+    # A scheduler class that overrides load_state_dict restores its state by that method alone.
     if isinstance(scheduler, _ParamScheduler) and type(scheduler).load_state_dict is _ParamScheduler.load_state_dict:
         return scheduler.load_progress(state)
     scheduler.load_state_dict(state)
@@ -174,14 +174,14 @@ def _restore_scheduler(scheduler: Any, state: Mapping[str, Any]) -> Mapping[str,
 
 
 def are_configs(setting: object) -> bool:
-    """Whether parameter schedulers are given as configs alone, from which they can be built once more."""
+    """Whether all parameter schedulers are configs, from which they can be built a second time."""
     if isinstance(setting, Mapping):
         return "type" in setting or all(are_configs(item) for item in setting.values())
     return isinstance(setting, (list, tuple)) and all(are_configs(item) for item in setting)
 
 
 def undo_schedules(schedulers: Schedulers) -> None:
-    """Gives parameter groups the values from before the first step of any schedule."""
+    """Resets the parameter groups to the values that they had before any scheduler was built."""
     for group in groups_of(schedulers):
         for scheduler in group:
             name = scheduler.param_name
@@ -190,12 +190,12 @@ def undo_schedules(schedulers: Schedulers) -> None:
 
 
 def plan_again(schedulers: Schedulers, iterations: int, epoch_length: float) -> None:
-    """Puts learning rates and the like where the present settings of the schedules have them by now.
+    """Recomputes learning rates and momentum as if the current schedulers had run from the first iteration.
 
     Args:
-        schedulers: a list, or lists by name, with their progress.
-        iterations: iterations so far.
-        epoch_length: iterations of an epoch so far.
+        schedulers: a list of schedulers, or lists by name, with restored progress.
+        iterations: completed iterations.
+        epoch_length: average iterations of a completed epoch.
     """
     for group in groups_of(schedulers):
         plannable = [scheduler for scheduler in group if isinstance(scheduler, _ParamScheduler)]
@@ -207,12 +207,12 @@ def plan_again(schedulers: Schedulers, iterations: int, epoch_length: float) -> 
 
 
 def count_steps(schedulers: Schedulers, iterations: int, epoch_length: float) -> None:
-    """Lets new schedules have counted the steps of the run so far; :func:`plan_again` then follows them.
+    """Sets the step counts of new schedulers to the completed steps of the run, before :func:`plan_again`.
 
     Args:
-        schedulers: a list, or lists by name, as built.
-        iterations: iterations so far.
-        epoch_length: iterations of an epoch so far.
+        schedulers: a list of new schedulers, or lists by name.
+        iterations: completed iterations.
+        epoch_length: average iterations of a completed epoch.
     """
     for group in groups_of(schedulers):
         for scheduler in group:
@@ -223,7 +223,7 @@ def count_steps(schedulers: Schedulers, iterations: int, epoch_length: float) ->
 
 
 def write_schedules(schedulers: Schedulers) -> None:
-    """Gives the optimizers the values that the schedules hold, as their own state is lost."""
+    """Writes the schedulers' last values into the optimizers, whose own state was not restored."""
     for group in groups_of(schedulers):
         for scheduler in group:
             if isinstance(scheduler, _ParamScheduler):
@@ -231,7 +231,7 @@ def write_schedules(schedulers: Schedulers) -> None:
 
 
 def restore_hooks(hooks: Sequence[Any], saved: Mapping[str, Any]) -> None:
-    """Gives each hook the state that it saved; hooks that are new keep theirs."""
+    """Restores each hook that has a saved state; other hooks are left alone."""
     for name, hook in named_hooks(hooks):
         if name in saved:
             hook.load_state_dict(saved[name])
@@ -240,7 +240,7 @@ def restore_hooks(hooks: Sequence[Any], saved: Mapping[str, Any]) -> None:
 def run_differences(
     meta: Mapping[str, Any], *, seed: int | None, dataset_meta: object, take: Sequence[str] = ()
 ) -> list[str]:
-    """Lines about a seed and a dataset that are not those of the saved run."""
+    """Returns lines about a seed and a dataset's metainfo that differ from the saved run's."""
     lines = []
     if meta.get("seed") is not None and seed is not None and meta["seed"] != seed:
         key = "randomness.seed"
@@ -255,7 +255,7 @@ def run_differences(
 
 
 def _plain(value: object) -> Any:
-    """Nested metainfo as Python's own lists and numbers, so that two of them can be compared."""
+    """Converts nested metainfo to Python's lists and numbers: arrays cannot be compared by ``==`` alone."""
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (np.ndarray, np.generic, torch.Tensor)):

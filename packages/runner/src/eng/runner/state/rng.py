@@ -1,4 +1,4 @@
-"""The random generators of a process as plain data."""
+"""Captures and restores the random generators of a process."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _OF_THE_HOST = ("python", "numpy", "torch")
 
 
 def capture_rng() -> RngState:
-    """The state of Python's, NumPy's, PyTorch's and each used accelerator's generator.
+    """Returns the states of the generators of Python, NumPy, PyTorch and each accelerator in use.
 
-    It holds plain Python and tensors only, so that a safe ``torch.load`` reads it.
+    The states are plain data and tensors, which ``torch.load(weights_only=True)`` reads.
     """
     algorithm, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002  - users draw from it
     version, internal, gauss_next = random.getstate()
@@ -36,7 +36,7 @@ def capture_rng() -> RngState:
 
 
 def restore_rng(state: RngState) -> None:
-    """Puts the generators back where :func:`capture_rng` found them."""
+    """Restores the states that :func:`capture_rng` returned."""
     version, internal, gauss_next = state["python"]
     random.setstate((version, tuple(internal.tolist()), gauss_next))
     algorithm, keys, position, has_gauss, gauss = state["numpy"]

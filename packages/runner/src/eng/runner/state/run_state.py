@@ -1,4 +1,4 @@
-"""RunState: where a run begins, what it takes from a checkpoint, and what it writes."""
+"""RunState: chooses the checkpoint with which a run begins, restores it, and collects and saves new checkpoints."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _WITHOUT_MODULE = [(r"^module.", "")]
 
 
 class StatefulRun(Protocol):
-    """What a RunState reads of a run: its parts, and the methods that a subclass may have changed."""
+    """The members of a Runner that RunState uses, methods that a subclass may override included."""
 
     settings: RunnerSettings
     model: nn.Module
@@ -67,32 +67,32 @@ class StatefulRun(Protocol):
     world_size: int
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
-        """Calls every hook that acts at a point."""
+        """Calls the hooks that act at a point."""
 
     def load_checkpoint(self, filename: str) -> dict[str, Any]:
-        """Takes the weights of a checkpoint."""
+        """Loads the weights of a checkpoint."""
 
     def resume(self, filename: str) -> None:
-        """Goes on where the run that wrote a checkpoint was."""
+        """Resumes the run that wrote a checkpoint."""
 
 
 class RunState:
-    """Collects the state of a run into checkpoints, and puts the state of a checkpoint back.
+    """Collects the state of a run into checkpoints, and restores the state of a checkpoint.
 
     Args:
-        run: the run, whose settings ``resume`` and ``load_from`` choose where it begins.
+        run: the run, whose settings ``resume`` and ``load_from`` choose the checkpoint with which it begins.
 
     Attributes:
-        code: version of the project.
-        take: dotted keys whose present values a resume takes instead of the checkpoint's.
-        resume_setting: what the run goes on from; False once it turned out that it starts anew.
-        load_from: checkpoint to begin with.
-        has_loaded: whether the beginning was chosen and loaded.
+        code: git revision and source files of the project.
+        take: dotted keys of the config whose values a resume uses although the checkpoint has others.
+        resume_setting: the setting ``resume``; False after the search for a checkpoint found none.
+        load_from: the setting ``load_from``.
+        has_loaded: whether :meth:`begin` has run.
         has_taken_weights: whether the model's weights came from a checkpoint.
         has_begun_training: whether ``train()`` was called.
-        parent: the checkpoint and the run that this run was resumed from; None where it began anew.
-        kept: settings by dotted key, as text, that are the checkpoint's where the config has another value.
-        saves: which run this is, and how many checkpoints it has written.
+        parent: path, name and iteration of the checkpoint that was resumed; None in a new run.
+        kept: hyperparameters by dotted key, as text, for which a resume used the checkpoint's value and not the config's.
+        saves: id of the run and number of the checkpoints that it has saved.
     """
 
     def __init__(self, run: StatefulRun) -> None:
@@ -116,9 +116,9 @@ class RunState:
         self._initialised: nn.Module | None = None
 
     def begin_training(self) -> None:
-        """Notes that training begins: from the newest checkpoint where the processes were started again.
+        """Records that training begins; after a restart of the processes, chooses the newest checkpoint to resume from.
 
-        All ranks call it together.
+        All ranks must call it together.
         """
         self.has_begun_training = True
         if not self.has_loaded:
@@ -127,7 +127,7 @@ class RunState:
             self.resume_setting, self.load_from = beginning
 
     def begin(self) -> None:
-        """Goes on from a checkpoint, or takes its weights, once; does nothing where none is asked for or found."""
+        """Resumes from a checkpoint, or loads its weights, as ``resume`` and ``load_from`` say; a second call does nothing."""
         if self.has_loaded:
             return
         run = self._run
@@ -146,7 +146,7 @@ class RunState:
                 check_match(self._load_report, beginning.path, trains=self.has_begun_training)
 
     def facts(self) -> dict[str, Any]:
-        """Config, code, data, world size and versions of the run, to compare it with another one."""
+        """Returns config, code, data, world size and versions of the run, for a comparison with another run."""
         if self._facts is None:
             run = self._run
             loop = run.train_part.get()
@@ -158,7 +158,7 @@ class RunState:
         return self._facts
 
     def origin(self) -> str | None:
-        """The checkpoint that the run was resumed from; None where it began anew."""
+        """Returns the path of the checkpoint that the run resumes from; None for a new run."""
         if not self.resume_setting:
             return None
         beginning = choose_beginning(self.resume_setting, self.load_from, self._run.work_dir)
@@ -167,14 +167,17 @@ class RunState:
         return beginning.path
 
     def moment(self) -> dict[str, Any]:
-        """Where in training something is written now, for the curves of a resumed run; empty before training."""
+        """Returns the training position of a scalar that is written now; empty before training.
+
+        A resumed run copies earlier scalars up to its own position, see :func:`eng.runner.curves.continue_curves`.
+        """
         loop = self._run.train_part.value
         if not self.has_begun_training or loop is None:
             return {}
         return as_base_loop(loop).moment(self._run.hook_list.point)
 
     def init_weights(self) -> None:
-        """Initialises the model once; where val() or test() loaded weights before, what they loaded stays."""
+        """Initialises the model's weights once, but keeps weights that an earlier ``val()`` or ``test()`` has loaded."""
         run = self._run
         if self._initialised is not run.model:
             self._initialised = run.model
@@ -182,7 +185,7 @@ class RunState:
             run.strategy.init_weights(run.model)
 
     def start_counting(self, iterations: int, max_iters: int) -> None:
-        """Tells the optimizer wrapper where the run stands, and opens the accumulation window that was open then."""
+        """Sets the optimizer wrapper's count of iterations, and restores a gradient-accumulation window that was open."""
         wrapper = self._run.optim_part.need()
         if isinstance(wrapper, restore.CountsIterations):
             wrapper.initialize_count_status(self._run.model, iterations, max_iters)
@@ -196,14 +199,14 @@ class RunState:
         revise_keys: list[tuple[str, str]] = _WITHOUT_MODULE,
         verify: bool = True,
     ) -> dict[str, Any]:
-        """Takes the weights of a checkpoint.
+        """Loads the weights of a checkpoint.
 
         Args:
             filename: path, or address on any storage.
-            map_location: device of the tensors that are read.
-            strict: whether names must match exactly.
-            revise_keys: regular expressions in names, and what replaces them.
-            verify: whether the file is held against the checksums in it.
+            map_location: device for the tensors of the checkpoint.
+            strict: whether missing and unexpected names are an error.
+            revise_keys: pairs of a regular expression and the text that replaces its matches in names of weights.
+            verify: whether the checksums in the file are verified.
 
         Returns:
             The checkpoint.
@@ -215,24 +218,24 @@ class RunState:
         return checkpoint
 
     def resume(self, filename: str, optimizer: bool, param_scheduler: bool, map_location: MapLocation) -> None:
-        """Goes on where the run that wrote a checkpoint was.
+        """Restores the run that wrote a checkpoint.
 
         Args:
             filename: path, or address on any storage.
-            optimizer: take the optimizer's state too.
-            param_scheduler: take the schedulers' state too.
-            map_location: device of the tensors that are read; ``"default"`` is the CPU, from which each part takes
-                what it needs.
+            optimizer: whether to restore the optimizer's state.
+            param_scheduler: whether to restore the parameter schedulers' states.
+            map_location: device for the tensors of the checkpoint; ``"default"`` is the CPU, from which each part copies
+                its tensors to its own device.
 
         Raises:
-            ResumeError: it holds weights alone, or its parts do not fit this run's.
+            ResumeError: the checkpoint holds only weights, or its optimizer or schedulers do not fit this run's.
         """
         run = self._run
         self.resume_setting = self.resume_setting or True
         if map_location == "default":
             map_location = "cpu"
         checkpoint = run.strategy.read(filename, map_location, run.model)
-        if run.train_part.setting is None:  # a validation or test takes the weights only
+        if run.train_part.setting is None:  # Without train_cfg, val() and test() need only the weights.
             self._take_weights(checkpoint, filename)
             return
         meta = restore.meta_of(checkpoint, filename)
@@ -240,7 +243,7 @@ class RunState:
         lines = self._take_trained_weights(checkpoint)
         self._take_weights(checkpoint, filename)
         loop = as_base_loop(run.train_part.need())
-        self.facts()  # now: a dataset that remembers where it stands has not moved yet
+        self.facts()  # Cached here: the fingerprint of a stateful dataset changes when its position is restored.
         self.saves.go_on_from(meta)
         metainfo = metainfo_of(loop.dataloader)
         lines += restore.run_differences(meta, seed=run.randomness.seed, dataset_meta=metainfo, take=self.take)
@@ -270,16 +273,16 @@ class RunState:
         writer: CheckpointWriter | None,
         on_intact: Callable[[], None],
     ) -> None:
-        """Writes a checkpoint. All ranks call it.
+        """Saves a checkpoint. All ranks must call it.
 
         Args:
-            path_parts: folder and name.
-            storage: options of the storage.
-            contents: gives the checkpoint, before hooks add theirs.
-            trainable_only: leave out weights that are not trained; a run resumes from such a file if its model begins
-                with the same weights as this one did.
-            writer: writes it; None writes now, as the strategy does.
-            on_intact: called on the writing rank when the file is intact.
+            path_parts: folder and file name.
+            storage: options of the storage backend.
+            contents: returns the checkpoint, to which hooks then add their entries.
+            trainable_only: leave out frozen weights; a run resumes from such a file only if its model starts with the same
+                frozen weights.
+            writer: writes the file; None writes it before this method returns.
+            on_intact: called on the writing rank when the complete file is written.
         """
         run = self._run
         self.saves.number += 1
@@ -293,16 +296,16 @@ class RunState:
             chosen.save(run.strategy.portable(checkpoint), path, on_intact)
 
     def collect(self, optimizer: bool, param_scheduler: bool, meta: Mapping[str, Any] | None) -> dict[str, Any]:
-        """The state of the run as it stands, before hooks add theirs. All ranks call it.
+        """Returns the current state of the run, without the entries that hooks add. All ranks must call it.
 
         Args:
-            optimizer: with the optimizer's state.
-            param_scheduler: with the schedulers' state.
-            meta: further facts for ``meta``.
+            optimizer: whether to include the optimizer's state.
+            param_scheduler: whether to include the parameter schedulers' states.
+            meta: further entries for ``meta``.
 
         Returns:
-            ``meta``, ``state_dict``, ``message_hub``, ``run_state``, and ``optimizer`` and ``param_schedulers`` where
-            they are asked for; tensors are those of the run itself.
+            A dict with ``meta``, ``state_dict``, ``message_hub``, ``run_state`` and, if included, ``optimizer`` and
+            ``param_schedulers``. Its tensors are not copies: the next training step changes them.
 
         Raises:
             TypeError: ``meta`` is no dict.
@@ -345,7 +348,7 @@ class RunState:
         run.logger.info("Load checkpoint from %s", filename)
 
     def _take_trained_weights(self, checkpoint: dict[str, Any]) -> list[str]:
-        """Puts the trained weights under ``state_dict``, where an average stands that no hook of this run follows."""
+        """Exchanges averaged and trained weights in a checkpoint of a run with EMAHook, if this run has no EMAHook."""
         if "ema_state_dict" not in checkpoint or self._run.hook_list.first(EMAHook) is not None:
             return []
         exchange_average(checkpoint)
@@ -354,7 +357,7 @@ class RunState:
         ]
 
     def _differences_from(self, saved: Mapping[str, Any], lines: list[str]) -> list[str]:
-        """What else differs from the saved run, and which value wins."""
+        """Returns a line for each further difference from the saved run, with the value that the resumed run uses."""
         if not saved:
             return []
         facts = self.facts()
@@ -362,7 +365,7 @@ class RunState:
         return taking.difference_lines(saved, facts, self.take, lines)
 
     def _plan_for_new_length(self) -> None:
-        """Builds the schedules again for a run whose length turned out to be another than its epochs suggested."""
+        """Builds the parameter schedulers again after the checkpoint has changed ``max_iters`` of the loop."""
         part = self._run.scheduler_part
         if part.value is not None and restore.are_configs(part.setting):
             restore.undo_schedules(part.value)
@@ -370,7 +373,7 @@ class RunState:
             part.get()
 
     def _restore_optimization(self, checkpoint: dict[str, Any], optimizer: bool, schedulers: bool) -> list[str]:
-        """Gives the optimizer and the schedules their states, and tells what differs or is missing."""
+        """Restores optimizer and schedulers; returns lines about differences and missing parts."""
         run, part = self._run, self._run.scheduler_part
         wanted = {"optimizer": optimizer, "param_schedulers": schedulers and part.setting is not None}
         lines = differences.missing_parts(checkpoint, wanted)
@@ -402,7 +405,7 @@ class RunState:
             ) from error
 
     def _restore_schedulers(self, saved: object, has_optimizer_state: bool, plans_again: bool) -> list[str]:
-        """Gives schedulers their progress, or counts the run's steps for new ones, and tells what differs."""
+        """Restores the schedulers' progress, or lets new schedulers catch up; returns lines about differences."""
         schedulers, loop = self._run.scheduler_part.need(), as_base_loop(self._run.train_part.need())
         if "param_scheduler" in self.take:
             restore.count_steps(schedulers, loop.iter, _epoch_length(loop))
@@ -416,7 +419,7 @@ class RunState:
         return lines
 
     def _restore_rest(self, loop: BaseLoop, saved: Mapping[str, Any], optimizer: bool) -> list[str]:
-        """Gives hooks and the accumulation window their states, and tells what differs."""
+        """Restores hooks and the accumulation window; returns lines about differences."""
         hooks = self._run.hook_list.hooks
         lines = differences.hook_differences(hooks, saved.get("hooks", {}))
         restore.restore_hooks(hooks, saved.get("hooks", {}))
@@ -429,7 +432,7 @@ class RunState:
 
 
 def _epoch_length(loop: BaseLoop) -> float:
-    """Iterations of an epoch so far."""
+    """Returns the average length of the completed epochs; before the first one, the dataloader's length."""
     position = loop.position(None)
     if position["pass"]:
         return float((position["iter"] - position["batch"]) / position["pass"])

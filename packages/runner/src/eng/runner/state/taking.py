@@ -1,4 +1,4 @@
-"""What a resume takes from this run instead of the checkpoint, and how each difference is settled."""
+"""Decides, key by key, whether a resumed run uses the value of its config or the value of the checkpoint."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NOT_RESTORED = "this run goes on with what it has"
 
 
 def resume_and_take(resume: Any) -> tuple[bool | str, tuple[str, ...]]:
-    """``resume`` as a flag or path, and the keys whose present values are taken.
+    """Splits the setting ``resume`` into a flag or path, and the keys for which the config wins over the checkpoint.
 
     Args:
         resume: a flag, ``"auto"``, a path, or ``dict(checkpoint=None, take=[...])``.
@@ -40,12 +40,12 @@ def resume_and_take(resume: Any) -> tuple[bool | str, tuple[str, ...]]:
 
 
 def covers(take: Iterable[str], key: str) -> bool:
-    """Whether a dotted key, or a section around it, is taken."""
+    """Whether ``take`` names a dotted key or a section that contains it."""
     return any(key == prefix or key.startswith(f"{prefix}.") for prefix in take)
 
 
 def how_to_take(key: str) -> str:
-    """How a user gets the new value of a key where the checkpoint's wins.
+    """Returns the advice how to make a resume use the config's value of a key.
 
     Example:
         >>> how_to_take("param_scheduler")
@@ -55,23 +55,23 @@ def how_to_take(key: str) -> str:
 
 
 def difference_lines(before: Mapping[str, Any], now: Mapping[str, Any], take: Sequence[str], lines: Sequence[str]) -> list[str]:  # fmt: skip
-    """A line for each difference between the saved run and this one, with the value that wins.
+    """Returns a line for each difference between the saved run and this run, with the value that this run uses.
 
     Args:
         before: facts of the saved run.
         now: facts of this run.
-        take: keys whose present values win.
-        lines: what is said already.
+        take: keys for which the config of this run wins.
+        lines: earlier lines; a difference that they mention gets no second line.
     """
     rows = differing(before, now)
     return [_line(*row, take) for row in rows if not _is_said(row[0], row[1], lines)]
 
 
 def check_take(take: Sequence[str], before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Refuses a key that neither run has.
+    """Checks that every key of ``take`` exists in the config of the saved run or of this run.
 
     Raises:
-        SettingsError: there is one; near keys are named.
+        SettingsError: a key exists in neither config; the message names similar keys.
     """
     known = {key for facts in (before, now) for key in facts.get("config", {})}
     sections = {key[:position] for key in known for position, sign in enumerate(key) if sign == "."} | known
@@ -81,7 +81,7 @@ def check_take(take: Sequence[str], before: Mapping[str, Any], now: Mapping[str,
 
 
 def _line(section: str, key: str, before: str, now: str, take: Sequence[str]) -> str:
-    """The line about one difference, by the section of the facts that it belongs to."""
+    """Returns the line about one difference."""
     values = f"{before} in the checkpoint and {now} now"
     if section == "config":
         return f"{key}: {values}; {_winner(key, take)}"
@@ -95,7 +95,7 @@ def _line(section: str, key: str, before: str, now: str, take: Sequence[str]) ->
 
 
 def _winner(key: str, take: Sequence[str]) -> str:
-    """Which of two values of a setting a resumed run uses, in words."""
+    """Returns the words for which of two values of a setting a resumed run uses."""
     if covers(take, key):
         return "the new value is taken"
     if _is_hyperparameter(key):
@@ -108,7 +108,7 @@ def _winner(key: str, take: Sequence[str]) -> str:
 
 
 def _is_hyperparameter(key: str) -> bool:
-    """Whether a key is one that the optimizer's state brings along."""
+    """Whether the optimizer's saved state holds the value of a key, such as the learning rate."""
     segments = key.split(".")
     return (
         segments[0] == "optim_wrapper"
@@ -132,11 +132,11 @@ def _is_said(section: str, key: str, lines: Sequence[str]) -> bool:
 
 
 class TakenValues:
-    """The hyperparameters of this run's config that are put back after the optimizer took a checkpoint's.
+    """Remembers hyperparameters of the config, and writes them back after the optimizer has loaded a checkpoint.
 
     Args:
-        optim_wrapper: the optimizer, before it takes the state.
-        take: dotted keys.
+        optim_wrapper: the optimizer wrapper, before it loads the state.
+        take: dotted keys of the hyperparameters.
     """
 
     def __init__(self, optim_wrapper: OptimWrapper, take: Sequence[str]) -> None:
@@ -148,14 +148,15 @@ class TakenValues:
             if not isinstance(wrapper, BaseOptimWrapper):
                 continue
             by_group = group_settings(wrapper.optimizer)
-            by_group += by_group[:1]  # of base_param_settings, which stand behind the groups
+            # param_groups may end with base_param_settings, whose settings are those of the first group.
+            by_group += by_group[:1]
             for number, (group, settings) in enumerate(zip(wrapper.param_groups, by_group, strict=False)):
                 for setting, key in settings.items():
                     if key in group and covers(take, f"{path}.{setting}"):
                         self._values.append((wrapper, number, key, group.get(f"initial_{key}", group[key])))
 
     def put_back(self) -> bool:
-        """Writes the values; whether there were any."""
+        """Writes the values into the parameter groups; returns whether there are any."""
         for wrapper, number, key, value in self._values:
             group = wrapper.param_groups[number]
             if key not in group:
