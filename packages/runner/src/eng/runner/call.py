@@ -1,4 +1,4 @@
-"""How this process was called, and the commands that its user can type next."""
+"""Finds out how this process was called, and composes commands that its user can type next."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from eng.logging._details import DETAIL
 __all__ = ["ORIGINAL_CALL", "command", "eng_words", "log_interruption", "original_words", "resume_hint", "resume_words"]
 
 ORIGINAL_CALL = "ENG_ORIGINAL_CALL"
-"""Environment variable with the words that the user typed behind ``eng``, where that started this process."""
+"""Environment variable with the arguments of the user's ``eng`` command, as JSON, for the processes that it starts."""
 
 
 def original_words() -> list[str]:
-    """The words behind ``eng`` as the user typed them, also in a process that ``--nproc`` started."""
+    """Returns the arguments of the user's ``eng`` command, also in a process that ``--nproc`` started."""
     text = os.environ.get(ORIGINAL_CALL)
     if text:
         return list(json.loads(text))
@@ -31,29 +31,29 @@ def original_words() -> list[str]:
 
 
 def command(arguments: Sequence[str]) -> str:
-    """The command ``eng WORDS`` as it works in the user's shell.
+    """Composes the command ``eng ARGUMENTS`` so that it works in the user's shell.
 
-    The shell may stand in another folder than this process, and may not know an ``eng`` that nox put on its own PATH.
+    The shell may be in another folder than this process, and an ``eng`` on the PATH of a nox session is not on its PATH.
     """
     return _in_folder(_alias_variable() + shlex.join([*eng_words(), *arguments]))
 
 
 def _alias_variable() -> str:
-    """What the command needs in front where this process uses MMEngine's name, as an OpenMMLab library does."""
+    """Returns ``ENG_COMPAT=1 `` to put before a command if this process has imported ``mmengine``, else nothing."""
     if "mmengine" in sys.modules:
         return "ENG_COMPAT=1 "
     return ""
 
 
 def eng_words() -> list[str]:
-    """What starts eng in the user's shell: ``eng``, or the Python of this process with ``-m eng.cli``."""
+    """Returns the words that start eng in the user's shell: ``eng``, or this process's Python with ``-m eng.cli``."""
     if "NOX_CURRENT_SESSION" not in os.environ and _is_ours(shutil.which("eng")):
         return ["eng"]
     return [*_python(), "-m", "eng.cli"]
 
 
 def resume_words(arguments: Sequence[str]) -> list[str]:
-    """The words of a training call that resumes what the call itself began.
+    """Returns the arguments of a training command with ``--resume`` at the end, in place of an earlier ``--resume``.
 
     Example:
         >>> resume_words(["train", "a.py", "--resume", "x.pth", "--amp"])
@@ -70,11 +70,11 @@ def resume_words(arguments: Sequence[str]) -> list[str]:
 
 
 def resume_hint(work_dir: str, config_file: str | None = None) -> str:
-    """How the user of this process resumes a training that was stopped.
+    """Returns the advice how to resume the training of this process.
 
     Args:
-        work_dir: of the run, in which its checkpoints lie.
-        config_file: of the run; named where another command than ``eng train`` began it, such as ``eng reproduce``.
+        work_dir: work dir of the run.
+        config_file: config file of the run; the advice names it if a command such as ``eng reproduce`` started the run.
     """
     if is_eng():
         arguments = original_words()
@@ -91,13 +91,15 @@ def resume_hint(work_dir: str, config_file: str | None = None) -> str:
 def log_interruption(
     stop: RunInterrupted, work_dir: str, logger: logging.Logger, config_file: str | None = None
 ) -> None:
-    """Logs where a signal or the time budget ended a run, and how it is resumed; eng says it at its very end.
+    """Logs where a signal or the time budget ended a run, and how to resume it.
+
+    In an ``eng`` command the line goes to the log file only: the command prints the same when it ends.
 
     Args:
-        stop: what ended the run.
-        work_dir: of the run.
-        logger: of the run.
-        config_file: of the run, see :func:`resume_hint`.
+        stop: the exception that ended the run.
+        work_dir: work dir of the run.
+        logger: logger of the run.
+        config_file: config file of the run, see :func:`resume_hint`.
     """
     hint = ""
     if stop.checkpoint:
@@ -109,13 +111,13 @@ def log_interruption(
 
 
 def is_eng() -> bool:
-    """Whether this process is a command of eng."""
+    """Whether this process is an ``eng`` command, or a process that such a command started."""
     is_eng_script = bool(sys.argv) and Path(sys.argv[0]).stem == "eng"
     return ORIGINAL_CALL in os.environ or _main_module() == "eng.cli.__main__" or is_eng_script
 
 
 def script() -> str:
-    """The command that started this script, with the launcher that started its processes."""
+    """Returns the command that started this script, with torchrun if torchrun started its processes."""
     module = _main_module()
     if module:
         program = ["-m", module.removesuffix(".__main__")]
@@ -125,7 +127,7 @@ def script() -> str:
 
 
 def _launch_eng(arguments: list[str]) -> str:
-    """The eng command, behind torchrun where that started the processes."""
+    """Composes an ``eng`` command, with torchrun if torchrun started this process."""
     if _is_under_torchrun() and ORIGINAL_CALL not in os.environ:
         return _launch_python(["-m", "eng.cli", *arguments])
     return command(arguments)
@@ -141,7 +143,7 @@ def _launch_python(arguments: list[str]) -> str:
 
 
 def _is_interactive() -> bool:
-    """Whether code is typed into this process, as into a notebook: there is no command to run again."""
+    """Whether this process is a notebook or an interactive Python, which no command can start again."""
     return hasattr(sys, "ps1") or "ipykernel" in sys.modules or sys.argv[:1] in ([""], ["-c"], ["-"], [])
 
 
@@ -169,7 +171,7 @@ def _is_ours(path: str | None) -> bool:
 
 
 def _in_folder(text: str) -> str:
-    """The command, behind a ``cd`` where the user's shell stands in another folder than this process."""
+    """Puts ``cd FOLDER &&`` before a command if the user's shell is in another folder than this process."""
     here, shell = Path.cwd(), os.environ.get("PWD")
     if shell is None or not Path(shell).is_dir() or Path(shell).samefile(here):
         return text

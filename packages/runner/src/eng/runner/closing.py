@@ -1,4 +1,4 @@
-"""What a finished training leaves, and what its user can do next."""
+"""Composes the last lines of a training: its results and the commands that the user can type next."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ __all__ = ["closing_lines", "log_closing"]
 
 
 def closing_lines(runner: Run, seconds: float) -> str:
-    """Time, best checkpoints, last checkpoint, log, curves and the next commands of a training that is over.
+    """Returns the summary of a finished training: time, checkpoints, log, curves and next commands.
 
     Args:
         runner: the run.
-        seconds: that its training took.
+        seconds: duration of the training.
     """
     epochs = ""
     if not training(runner).counts_iterations:
@@ -48,18 +48,18 @@ def closing_lines(runner: Run, seconds: float) -> str:
 
 
 def log_closing(runner: Run, began: float) -> None:
-    """Logs the lines, on rank 0.
+    """Logs the summary of a finished training, on rank 0.
 
     Args:
         runner: the run.
-        began: ``time.monotonic()`` at the beginning of its training.
+        began: ``time.monotonic()`` at the beginning of the training.
     """
     if runner.rank == 0:
         runner.logger.info(closing_lines(runner, time.monotonic() - began))
 
 
 def _best_lines(runner: Run) -> Iterator[str]:
-    """A line for each metric with its best checkpoint and, where it is known, the value."""
+    """Yields a line for each metric with the path of its best checkpoint and, if known, the value."""
     scores = best_scores(runner)
     for hook in runner.hooks:
         if not isinstance(hook, CheckpointHook):
@@ -72,13 +72,13 @@ def _best_lines(runner: Run) -> Iterator[str]:
 
 
 def _is_scratch() -> bool:
-    """Whether the folder of this run is removed, as that of ``eng train --fast``."""
+    """Whether the work dir is temporary, as in ``eng train --fast``."""
     return is_eng() and "--fast" in original_words()
 
 
 def _next_commands(runner: Run, has_curves: bool) -> list[str]:
-    """The commands that a user can type next: the curves, and the test of a run that ``eng train`` started."""
-    if importlib.util.find_spec("eng.cli") is None:  # eng-runner alone
+    """Returns the commands that a user can type next: ``eng curves`` and, after ``eng train``, ``eng test``."""
+    if importlib.util.find_spec("eng.cli") is None:  # Without the package eng there is no command.
         return []
     arguments = original_words()
     commands = []
@@ -97,7 +97,7 @@ def _tests(runner: Run) -> bool:
 
 
 def _options_for_test(arguments: list[str]) -> list[str]:
-    """The ``--cfg-options`` and ``--nproc`` of a training call: the model is that of its options."""
+    """Returns the options of a training command that its test needs too: --cfg-options, --nproc and --launcher."""
     options: list[str] = []
     index = 0
     while index < len(arguments):

@@ -1,4 +1,4 @@
-"""What an exception in training leaves behind: the batch's sample numbers, and a checkpoint where one is possible."""
+"""Reports an exception in training: logs the batch's sample numbers and, if possible, saves a checkpoint."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from .loops.foreign import as_base_loop
 
 
 def report_failure(runner: Run, saver: SavesNow | None, error: Exception, *, saves: bool) -> None:
-    """Logs where training failed, on which samples, and what checkpoint is left; leaves the exception alone.
+    """Logs where training failed and on which samples, and saves a checkpoint; the caller raises the exception again.
 
-    An error in here is logged and not raised, so that it does not hide the error of the training.
+    An error inside this function is logged and not raised, so that it does not hide the exception.
 
     Args:
         runner: the run.
-        saver: the hook that can save it; None where it has none.
-        error: what was raised.
-        saves: whether to write a checkpoint.
+        saver: the hook that saves checkpoints; None if the run has none.
+        error: the exception.
+        saves: whether to save a checkpoint.
     """
     try:
         _report(runner, saver, error, saves)
@@ -57,7 +57,7 @@ def _report(runner: Run, saver: SavesNow | None, error: Exception, saves: bool) 
 
 
 def _position(runner: Run, loop: BaseLoop, error: Exception, frames: list[FrameType]) -> str:
-    """Where training failed, with the numbers of the samples."""
+    """Returns where training failed, such as ``at epoch 2, iteration 41``, with the indices of the samples."""
     if _is_before_training(frames):
         if not loop.iter:
             return "before the first iteration"
@@ -75,7 +75,7 @@ def _position(runner: Run, loop: BaseLoop, error: Exception, frames: list[FrameT
 
 
 def _is_before_training(frames: list[FrameType]) -> bool:
-    """Whether a hook refused the run before anything was trained, so that there is nothing to save."""
+    """Whether the exception was raised in ``before_train`` of a hook: nothing is trained, so there is nothing to save."""
     return any(
         frame.f_code.co_name == "call_hook" and frame.f_locals.get("fn_name") == "before_train" for frame in frames
     )
@@ -84,7 +84,7 @@ def _is_before_training(frames: list[FrameType]) -> bool:
 def _leave_checkpoint(
     runner: Run, saver: SavesNow | None, error: Exception, frames: list[FrameType], in_validation: bool
 ) -> str:
-    """Writes a checkpoint and says what it is good for."""
+    """Saves a checkpoint and returns a sentence on how it can be used."""
     reason = _why_impossible(runner, error, frames)
     if reason is not None:
         return f". No checkpoint is written: {reason}"
@@ -95,7 +95,7 @@ def _leave_checkpoint(
             return f". The state before it is in {path}; resume=True (--resume) goes on from there"
         facts = {"failed": f"{type(error).__name__} in iteration {done + 1}"}
         runner.save_checkpoint(runner.log_dir, f"failed_iter_{done}.pth", meta=facts)
-    except Exception as second:  # noqa: BLE001  # of hooks and storage; the run's own failure stays the news
+    except Exception as second:  # noqa: BLE001  # Hooks and storage may raise anything, and must not hide the failure.
         return f". No checkpoint is written: {type(second).__name__}: {second}"
     return (
         f". The weights before this iteration are in {runner.log_dir}/failed_iter_{done}.pth, for load_from alone: buffers and "
@@ -110,7 +110,7 @@ def _way_back(runner: Run) -> str:
 
 
 def _why_impossible(runner: Run, error: Exception, frames: list[FrameType]) -> str | None:
-    """Why no checkpoint can be written after a failure; None where one can."""
+    """Returns why no checkpoint can be saved after a failure; None if one can be saved."""
     if isinstance(error, NonFiniteLossError):
         return "the weights have taken steps with this loss"
     if runner.world_size > 1:
@@ -124,14 +124,15 @@ def _why_impossible(runner: Run, error: Exception, frames: list[FrameType]) -> s
 
 
 def _is_update(frame: FrameType) -> bool:
-    """Whether a frame is inside of an optimizer's step, and not in the backward pass before it."""
+    """Whether a stack frame is the ``step`` of an optimizer; update_params alone may still be in the backward pass."""
     owner = frame.f_locals.get("self")
     return hasattr(owner, "param_groups") and frame.f_code.co_name == "step"
 
 
 def _is_between_steps(runner: Run, frames: list[FrameType], in_validation: bool) -> bool:
-    """Whether everything stands where a checkpoint between two iterations would have it."""
-    if any(frame.f_code.co_name == "call_hook" for frame in frames):  # hooks before the failed one have moved
+    """Whether the state of the run is that between two iterations, so that an exact resume is possible."""
+    # Hooks that ran before the failed hook at the same point have already changed their states.
+    if any(frame.f_code.co_name == "call_hook" for frame in frames):
         return False
     if in_validation:
         return True

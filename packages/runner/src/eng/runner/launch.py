@@ -1,4 +1,4 @@
-"""Several processes, of this machine alone or of several machines, started and watched by torchrun's elastic agents."""
+"""Starts the processes of a run by torchrun's elastic agent, on this machine or on several machines."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from .call import ORIGINAL_CALL, original_words
 logger = logging.getLogger(__name__)
 
 _SIGNALS = tuple(name for name in ("SIGTERM", "SIGINT", "SIGUSR1") if name in signal.Signals.__members__)
-"""Signals at which the agent ends its processes."""
+"""Signals that the agent passes on to its processes before it ends."""
 STORE_OF_EACH_START = ("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
-"""Makes agents tell the address of rank 0 at each start.
+"""Environment variable that makes agents agree on rank 0's address at each start of the processes.
 
-Without it the agents of torch 2.13 keep the address of the first start, and one that joins waits for it in vain.
+Without it the agents of torch 2.13 keep the address of the first start, for which an agent that joins later waits in vain.
 """
 
 
 @dataclass(frozen=True)
 class Meeting:
-    """Where and how the agents of several machines meet.
+    """Settings of the rendezvous, at which the agents of several machines find each other.
 
     Args:
-        min_nodes: machines without which the job does not run.
-        max_nodes: machines that the job takes.
-        endpoint: ``HOST:PORT`` of the machine whose agent serves the store of the job.
+        min_nodes: smallest number of machines with which the job runs.
+        max_nodes: largest number of machines.
+        endpoint: ``HOST:PORT`` of the machine whose agent serves the rendezvous store.
         run_id: name of the job, the same on all machines.
-        options: times of the meeting, by torch's names, such as ``last_call_timeout``.
+        options: timeouts of the rendezvous by torch's names, such as ``last_call_timeout``.
     """
 
     min_nodes: int = 1
@@ -51,16 +51,16 @@ class Meeting:
 
     @classmethod
     def of(cls, nnodes: str | None, endpoint: str | None, run_id: str | None, conf: str | None) -> Meeting:
-        """The meeting that options of the command line describe.
+        """Builds the settings from command-line options.
 
         Args:
             nnodes: ``N`` or ``MIN:MAX``; None is 1.
             endpoint: ``HOST:PORT``; None for one machine.
-            run_id: None takes the endpoint.
-            conf: ``KEY=VALUE,...``; None changes no time.
+            run_id: name of the job; None takes the endpoint.
+            conf: timeouts as ``KEY=VALUE,...``; None keeps torch's defaults.
 
         Raises:
-            ValueError: an option is not of its form, or several machines have no address to meet at.
+            ValueError: an option has the wrong form, or several machines have no ``endpoint``.
         """
         least, colon, most = (nnodes or "1").partition(":")
         if not colon:
@@ -80,25 +80,24 @@ class Meeting:
 
     @property
     def is_local(self) -> bool:
-        """Whether the machines are this one."""
+        """Whether the endpoint is on this machine."""
         return self.endpoint.rpartition(":")[0] in ("localhost", "127.0.0.1")
 
 
 def relaunch_with_agent(nproc: int, argv: list[str], max_restarts: int = 0, meeting: Meeting | None = None) -> int:
     """Runs ``python -m eng.cli ARGV --launcher pytorch`` in ``nproc`` processes and waits for them.
 
-    When one ends with an error, the others are ended too; then all are started again, up to ``max_restarts`` times, and
-    a training run goes on from its newest checkpoint. So it does on the machines that are left when a machine is lost,
-    and when one joins, as far as the meeting's range allows.
+    If a process fails, the agent ends the others and starts all again, up to ``max_restarts`` times; a training then resumes
+    from its newest checkpoint. The same happens when a machine is lost or joins, within ``min_nodes`` and ``max_nodes``.
 
     Args:
         nproc: number of processes on this machine, 1 or more.
-        argv: words of the command, without the program's name.
-        max_restarts: how often to start again. 0 by default.
-        meeting: of this machine with others; None (default) is a job of one machine.
+        argv: arguments of the command, without the program's name.
+        max_restarts: largest number of restarts. 0 by default.
+        meeting: rendezvous with other machines; None (default) is a job on one machine.
 
     Returns:
-        The exit status: 0, or that of the process that failed first (128 and the number of the signal that ended it).
+        The exit status: 0, or that of the process that failed first (128 + N for a process that signal N ended).
 
     Raises:
         ValueError: ``nproc`` is below 1 or ``max_restarts`` below 0.
@@ -127,14 +126,14 @@ def relaunch_with_agent(nproc: int, argv: list[str], max_restarts: int = 0, meet
         return status_of(failure.exitcode)
     except SignalException as error:
         return 128 + int(error.sigval)
-    finally:  # the variables are for the processes that were started, not for what this one starts later
+    finally:  # The new variables are only meant for the processes of the run.
         os.environ.clear()
         os.environ.update(environment)
     return 0
 
 
 def status_of(code: int) -> int:
-    """The exit status that a shell would report: 128 and the signal's number for a process ended by a signal.
+    """Returns the exit status as a shell reports it: 128 + N for a process that signal N ended.
 
     Example:
         >>> status_of(3), status_of(-9)
@@ -148,21 +147,21 @@ def status_of(code: int) -> int:
 def after_restart(
     resume: bool | str, load_from: str | None, work_dir: str, log_dir: str | None = None
 ) -> tuple[bool | str, str | None]:
-    """``resume`` and ``load_from`` of a run whose processes a launcher may have started again; all ranks call it.
+    """Returns ``resume`` and ``load_from`` for a run that a launcher may have restarted. All ranks must call it.
 
-    A run that was started again goes on from its newest checkpoint, whatever it began with; one that had not written
-    any begins as before.
+    A restarted run resumes from its newest checkpoint, whatever its settings say; if it has not saved a checkpoint yet, its
+    settings are returned.
 
     Args:
-        resume: setting of the run.
-        load_from: setting of the run.
-        work_dir: of the run.
-        log_dir: folder of this start; None where it has none yet.
+        resume: the setting ``resume``.
+        load_from: the setting ``load_from``.
+        work_dir: work dir of the run.
+        log_dir: folder of this start; None before the folder exists.
     """
     from eng.checkpoint import find_latest_checkpoint
 
-    # The agents' counts differ: one that joins later has 0, and none counts a start for a change of members.
-    # Rank 0 alone wrote the earlier starts, and knows which of them was this process.
+    # Restart counts of the agents differ: an agent that joins later has 0, and no agent counts a restart that a change of
+    # machines causes. So rank 0 also counts the folders of earlier starts, which it wrote itself.
     earlier = 0
     if get_rank() == 0:
         earlier = unfinished_starts(work_dir, log_dir)
@@ -174,15 +173,15 @@ def after_restart(
 
 
 def restarts_so_far() -> int:
-    """How often this machine's agent or Slurm has started this process again, as it counts; 0 without one."""
+    """Returns the restart count of torchrun's agent or of Slurm; 0 without either."""
     return max(int(os.environ.get(name) or "0") for name in ("TORCHELASTIC_RESTART_COUNT", "SLURM_RESTART_COUNT"))
 
 
 def unfinished_starts(work_dir: str, log_dir: str | None) -> int:
-    """How many earlier starts the job of the elastic agents has in a folder; 0 where one of them reached its end.
+    """Counts the earlier starts of this job in a work dir; 0 if one of them has completed its training.
 
     Args:
-        work_dir: holds a folder for each start.
+        work_dir: work dir of the run, which has a folder for each start.
         log_dir: folder of this start.
     """
     from .passport.record import END
@@ -211,7 +210,7 @@ def _names_launcher(argv: list[str]) -> bool:
 
 @contextmanager
 def _restoring_signal_handlers() -> Iterator[None]:
-    """The agent leaves its own handlers behind, which raise wherever this process stands when a signal comes."""
+    """Restores the signal handlers at the end: torch's agent leaves handlers behind that raise at the next signal."""
     before = {name: signal.getsignal(getattr(signal, name)) for name in _SIGNALS}
     try:
         yield
@@ -222,7 +221,7 @@ def _restoring_signal_handlers() -> Iterator[None]:
 
 
 def _agent_config(nproc: int, max_restarts: int, meeting: Meeting) -> Any:
-    """The configuration of torch's elastic agent for the processes of this machine."""
+    """Builds the configuration of torch's elastic agent for the processes of this machine."""
     from torch.distributed.launcher.api import LaunchConfig
 
     local_addr = None

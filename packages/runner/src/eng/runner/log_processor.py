@@ -1,4 +1,4 @@
-"""From what was logged to one line of text and one dict for the trackers."""
+"""LogProcessor: formats logged values as a line of text, and collects them for the trackers."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ _BYTES_PER_MB = 2**20
 
 @LOG_PROCESSORS.register_module()
 class LogProcessor:
-    """Chooses a statistic for each logged value and formats them.
+    """Chooses a statistic for each logged value and formats the values as a line.
 
-    Values of training, and times, whose name matches `mean_pattern` are averaged over `window_size` updates; of others the
-    last one is shown, such as the loss of a validation.
+    Training values and times whose name matches `mean_pattern` are averaged over the last `window_size` values. Of all other
+    values, such as the loss of a validation, the last one is shown.
 
     Args:
-        window_size: updates in a mean.
+        window_size: number of values in a mean.
         by_epoch: whether lines count epochs. None (default) follows the training loop.
         custom_cfg: statistics of your own. Each is a dict with ``data_src`` (the value, without ``train/``),
             ``method_name`` (a statistic of :class:`~eng.logging.HistoryBuffer`), optionally ``log_name`` (under
             which it is shown, in place of the value by default), ``window_size`` (a number, ``"epoch"`` or
             ``"global"``) and further arguments of that statistic.
-        num_digits: after the decimal point.
-        log_with_hierarchy: whether names for the trackers keep ``train/`` and so on.
-        mean_pattern: regular expression of the names that are averaged.
+        num_digits: digits after the decimal point.
+        log_with_hierarchy: whether names for the trackers keep their prefix, such as ``train/``.
+        mean_pattern: regular expression for the names of values that are averaged.
 
     Raises:
         ValueError: a custom statistic lacks ``data_src`` or ``method_name``, two have the same name, or one has
             an ``"epoch"`` window although `by_epoch` is False.
-        TypeError: a window is of another type.
+        TypeError: a ``window_size`` is neither a number nor ``"epoch"`` nor ``"global"``.
 
     Examples:
         >>> processor = LogProcessor(custom_cfg=[dict(data_src="loss", method_name="max", log_name="loss_max", window_size=100)])
@@ -99,18 +99,18 @@ class LogProcessor:
     # ---------------------------------------------------------------- lines
 
     def get_log_after_iter(self, runner: RunnerView, batch_idx: int, mode: str) -> tuple[dict[str, Any], str]:
-        """Tag and line after an iteration.
+        """Returns the values for the trackers and the log line after an iteration.
 
         Args:
-            runner: of which the message hub, the counters and the data loaders are read.
-            batch_idx: index of the batch in its loader.
+            runner: the run, whose message hub, counters and dataloaders are read.
+            batch_idx: index of the batch in its dataloader.
             mode: ``train``, ``val`` or ``test``.
 
         Returns:
             Values by name for the trackers, and the line.
 
         Raises:
-            ValueError: another `mode`.
+            ValueError: `mode` is unknown.
         """
         _check_mode(mode, _MODES)
         self.follow_loop(runner)
@@ -138,16 +138,16 @@ class LogProcessor:
     def get_log_after_epoch(
         self, runner: RunnerView, batch_idx: int, mode: str, with_non_scalar: bool = False
     ) -> tuple[dict[str, Any], str]:
-        """Tag and line after a whole validation or test.
+        """Returns the values for the trackers and the log line after a complete validation or test.
 
         Args:
-            runner: as in :meth:`get_log_after_iter`.
-            batch_idx: number of batches; the line shows it where the data have no length.
+            runner: the run, whose message hub, counters and dataloaders are read.
+            batch_idx: number of batches; the line shows it if the dataloader has no length.
             mode: ``val`` or ``test``.
-            with_non_scalar: whether the tag holds what is no number too, such as tables of a metric.
+            with_non_scalar: whether the values include those that are no numbers, such as tables of a metric.
 
         Raises:
-            ValueError: another `mode`.
+            ValueError: `mode` is unknown.
         """
         _check_mode(mode, ("val", "test"))
         self.follow_loop(runner)
@@ -171,10 +171,12 @@ class LogProcessor:
         return tag, f"{head}    {'  '.join(items)}"
 
     def begin_pass(self, runner: RunnerView, mode: str) -> None:
-        """Notes the values that earlier validations logged: the lines of a new one show none of their losses.
+        """Records the number of logged values at the beginning of a validation or test.
+
+        Lines of the new validation then leave out losses that only earlier validations have logged.
 
         Args:
-            runner: of which the message hub is read.
+            runner: the run, whose message hub is read.
             mode: ``val`` or ``test``.
         """
         prefix = f"{mode}/"
@@ -182,7 +184,7 @@ class LogProcessor:
         self._sizes_before = {name: len(buffer.data[0]) for name, buffer in scalars if name.startswith(prefix)}
 
     def _of_an_earlier_pass(self, runner: RunnerView, mode: str) -> set[str]:
-        """Names, without the mode, of values that got none since :meth:`begin_pass`."""
+        """Returns the names of values, without ``val/``, that nothing was logged for since :meth:`begin_pass`."""
         if mode == "train":
             return set()
         scalars, prefix = runner.message_hub.log_scalars, f"{mode}/"
@@ -193,7 +195,7 @@ class LogProcessor:
         }
 
     def _position(self, runner: RunnerView, batch_idx: int, mode: str, tag: dict[str, Any]) -> str:
-        """``Epoch(train)  [1][10/45]`` or ``Iter(train) [ 10/450]``, with numbers aligned."""
+        """Returns the beginning of a line: ``Epoch(train)  [1][10/45]`` or ``Iter(train) [ 10/450]``, numbers aligned."""
         training = _built_loop(runner)
         if training is None:
             tag["iter"] = 0
@@ -227,9 +229,9 @@ class LogProcessor:
         return [f"eta: {dt.timedelta(seconds=int(eta))}", *times]
 
     def _memory(self, runner: RunnerView, tag: dict[str, Any]) -> list[str]:
-        """Largest memory held on the accelerator since the last line, in MB."""
+        """Returns the text for the peak memory on the accelerator since the last line, in MB; empty on a CPU."""
         if self._counts_memory is None:
-            self._device = get_device()  # asked for once: to look for vendors' packages takes longer than a log line
+            self._device = get_device()  # Cached: the search for vendors' packages takes longer than a log line.
             self._counts_memory = peak_memory(self._device) is not None
         if not self._counts_memory:
             return []
@@ -248,12 +250,12 @@ class LogProcessor:
 
     # ---------------------------------------------------------------- values
 
-    # These names are the reference's: log processors of libraries override them.
+    # The names of these methods are MMEngine's, because log processors of libraries override them.
 
     def _collect_scalars(
         self, custom_cfg: Sequence[Mapping[str, Any]], runner: RunnerView, mode: str, reserve_prefix: bool = False
     ) -> dict[str, Any]:
-        """Statistics of everything logged in `mode`, by name."""
+        """Returns the statistic of each value that is logged in `mode`, by name."""
         prefix = f"{mode}/"
         shown_prefix = prefix if reserve_prefix else ""
         buffers = {
@@ -265,7 +267,7 @@ class LogProcessor:
         for name, buffer in _loss_last(buffers):
             shown = shown_prefix + name
             key = (mode, shown)
-            if key not in averaged:  # a loss of a validation is one number for each validation
+            if key not in averaged:  # A validation logs a loss once, so that a mean would mix several validations.
                 is_of_iterations = mode == "train" or name.rpartition("/")[2] in _TIMES
                 averaged[key] = is_of_iterations and self.mean_pattern.search(shown) is not None
             if averaged[key]:
@@ -280,7 +282,7 @@ class LogProcessor:
         return values
 
     def _collect_non_scalars(self, runner: RunnerView, mode: str) -> dict[str, Any]:
-        """What was logged in `mode` and is no number, by name."""
+        """Returns what is logged in `mode` and is no number, by name."""
         prefix = f"{mode}/"
         shown_prefix = prefix if self.log_with_hierarchy else ""
         facts = runner.message_hub.runtime_info.items()
@@ -296,7 +298,7 @@ class LogProcessor:
     def _parse_windows_size(
         self, runner: RunnerView, batch_idx: int, custom_cfg: Sequence[Mapping[str, Any]] | None = None
     ) -> list[dict[str, Any]]:
-        """The statistics (of `custom_cfg`, the processor's own by default) with ``epoch`` and ``global`` as numbers."""
+        """Copies `custom_cfg`, by default the processor's, with ``"epoch"`` and ``"global"`` windows as numbers."""
         custom = custom_cfg
         if custom_cfg is None:
             custom = self.custom_cfg
@@ -310,20 +312,20 @@ class LogProcessor:
         return copies
 
     def _get_max_memory(self, runner: RunnerView) -> int:
-        """Largest memory that tensors held on the accelerator since the last line, in MB."""
+        """Returns the peak memory of tensors on the accelerator since the last line, in MB."""
         device = getattr(runner.model, "output_device", None) or self._device
         peak_bytes = peak_memory(device) or 0
         reset_peak_memory(device)
         return peak_bytes // _BYTES_PER_MB
 
     def _get_iter(self, runner: RunnerView, batch_idx: int) -> int:
-        """Number of the batch in its epoch, or of the iteration in the run."""
+        """Returns the number of the batch in its epoch or, if lines count iterations, of the iteration in the run."""
         if self.by_epoch:
             return batch_idx + 1
         return int(runner.iter) + 1
 
     def _get_epoch(self, runner: RunnerView, mode: str) -> int:
-        """Number of the epoch; 0 for a validation without training."""
+        """Returns the number of the epoch; 0 for a validation without training."""
         if mode == "train":
             return int(runner.epoch) + 1
         if _built_loop(runner) is None:
@@ -331,29 +333,29 @@ class LogProcessor:
         return int(runner.epoch)
 
     def _epoch_text(self, runner: RunnerView, mode: str) -> str:
-        """Number of the epoch in a line; of a validation within an epoch with the part of it that is over."""
+        """Returns the epoch for a line, such as ``3``; for a validation inside an epoch a fraction, such as ``2.25``."""
         is_of_training = mode == "val" and _built_loop(runner) is not None
         if is_of_training and batches_into_epoch(runner):
             return epochs_over(runner)
         return str(self._get_epoch(runner, mode))
 
     def _get_cur_loop(self, runner: RunnerView, mode: str) -> Any:
-        """The loop of `mode`."""
+        """Returns the loop of `mode`."""
         return getattr(runner, f"{mode}_loop")
 
     def _get_dataloader_size(self, runner: RunnerView, mode: str) -> int:
-        """Batches of the loop of `mode`."""
+        """Returns the number of batches of the loop of `mode`."""
         return len(self._get_cur_loop(runner, mode).dataloader)
 
     def _size_text(self, runner: RunnerView, mode: str) -> str:
-        """Batches of the loop of `mode`, or ``?`` of a stream."""
+        """Returns the number of batches of the loop of `mode` as text, ``?`` for a stream."""
         try:
             return str(self._get_dataloader_size(runner, mode))
-        except (TypeError, AttributeError):  # the data has no length, or the loop of a library no data loader
+        except (TypeError, AttributeError):  # A stream has no length, and a library's loop may have no dataloader.
             return "?"
 
     def follow_loop(self, runner: RunnerView) -> None:
-        """Counts as the training loop does, where nobody said how, and warns where what was said does not fit."""
+        """Takes over the unit of the training loop if ``by_epoch`` is None; warns if ``by_epoch`` contradicts the loop."""
         if self._is_following:
             return
         self._is_following = True
@@ -378,12 +380,15 @@ def _check_mode(mode: str, allowed: Sequence[str]) -> None:
 
 
 def _is_shown(mode: str, name: str) -> bool:
-    """In training everything; in validation only losses, as metrics belong to the whole dataset; in a test nothing."""
+    """Whether a line after an iteration shows a value: all in training, only losses in validation, none in a test.
+
+    Metrics of a validation are computed for the complete dataset, so lines after its iterations have none.
+    """
     return mode == "train" or (mode == "val" and name.startswith("loss"))
 
 
 def _loss_last(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Items in the order of logging, but ``loss`` behind the parts that it is the sum of."""
+    """Yields items in the order of logging, but moves ``loss`` after the losses of which it is the sum."""
     parts = [name for name in values if "loss" in name]
     behind = None
     if "loss" in parts:
@@ -396,7 +401,7 @@ def _loss_last(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _built_loop(runner: RunnerView) -> Any | None:
-    """The training loop where there is one that was built."""
+    """Returns the training loop if it is built, else None."""
     loop = train_loop_of(runner)
     if isinstance(loop, Mapping):
         return None

@@ -1,4 +1,4 @@
-"""Training steps that run out of memory: the batch is split, and the update stays that of the complete batch."""
+"""Splits a batch when a training step runs out of memory; the update remains that of the complete batch."""
 
 from __future__ import annotations
 
@@ -24,33 +24,33 @@ from .state.rng import capture_rng, restore_rng
 __all__ = ["SplitStep", "is_out_of_memory", "split_batch"]
 
 logger = logging.getLogger(__name__)
-# What allocators without an error class of their own say: of torch on the CPU, CUDA libraries, NPU.
+# Texts of out-of-memory errors that are plain RuntimeErrors: torch's CPU allocator, CUDA libraries, NPU.
 _TEXTS = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that the memory of a device or of the process does not suffice."""
+    """Whether an exception is an out-of-memory error of a device or of the process."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in _TEXTS)
 
 
 class SplitStep:
-    """``train_step`` of a model that halves the micro-batch where memory runs out, and repeats the step.
+    """Replaces a model's ``train_step``: if memory runs out, it halves the micro-batch and repeats the step.
 
-    The update is that of the complete batch: each part's loss, a mean over its samples, counts by its share of them.
-    Losses with a ``loss_weight`` count by it. Gradients, buffers and random generators are put back before a step is
-    repeated. The smaller micro-batch stays for the rest of the run.
+    The update is that of the complete batch: the loss of each part, a mean over its samples, is weighted by the part's share
+    of the samples, or by its ``loss_weight`` if the model returns one. Gradients, buffers and random generators are restored
+    before a step is repeated. The smaller micro-batch is used for the remaining run.
 
     Args:
-        model: with ``train_step``.
+        model: a model with ``train_step``.
         optim_wrapper: an :class:`eng.optim.OptimWrapper`.
 
     Raises:
-        SettingsError: the wrapper is another one, as of several optimizers, or the run has several processes.
+        SettingsError: ``optim_wrapper`` is of another class, such as OptimWrapperDict, or the run has several processes.
 
     Attributes:
-        micro_batch: most samples of a part; None before memory ran out.
+        micro_batch: largest number of samples in a part; None until memory first runs out.
     """
 
     def __init__(self, model: nn.Module, optim_wrapper: OptimWrapper) -> None:
@@ -62,14 +62,14 @@ class SplitStep:
         self.micro_batch: int | None = None
 
     def __call__(self, data_batch: object, optim_wrapper: OptimWrapper) -> dict[str, torch.Tensor]:
-        """One training step.
+        """Runs one training step.
 
         Args:
             data_batch: the complete batch.
-            optim_wrapper: not used: the step has its own.
+            optim_wrapper: not used; the wrapper of the constructor is.
 
         Raises:
-            RuntimeError: memory does not suffice for a single sample, or for the update itself.
+            RuntimeError: memory runs out with a single sample, or in the optimizer's step.
         """
         while True:
             before = _StepState(self._model, self._wrapper)
@@ -79,12 +79,12 @@ class SplitStep:
                 if not is_out_of_memory(error) or self._wrapper.inner_count != before.inner_count:
                     raise
                 self._halve(data_batch, error)
-            before.restore()  # here the traceback is gone, which held the activations
+            before.restore()  # Outside of the except block, whose traceback keeps the activations alive.
             gc.collect()
             empty_cache()
 
     def _halve(self, data_batch: object, error: BaseException) -> None:
-        """Halves the micro-batch; raises ``error`` again where the step failed with a single sample."""
+        """Halves the micro-batch; raises ``error`` if the step failed with a single sample."""
         size = batch_length(data_batch)
         if self.micro_batch is None:
             tried = size
@@ -102,7 +102,7 @@ class SplitStep:
         )
 
     def _in_parts(self, data_batch: object) -> dict[str, torch.Tensor]:
-        """One training step, in parts of at most ``micro_batch`` samples where memory ran out before."""
+        """Runs one training step in parts of at most ``micro_batch`` samples."""
         model: Any = self._model
         total = batch_length(data_batch)
         if self.micro_batch is None or total <= self.micro_batch:
@@ -118,13 +118,13 @@ class SplitStep:
 
 
 def split_where_asked(loop: BaseLoop, on_oom: str | None, model: nn.Module, optim_wrapper: OptimWrapper) -> None:
-    """Makes a training loop split batches, where ``on_oom`` of the run says so."""
+    """Makes a training loop split batches that run out of memory, if ``on_oom`` is ``"split"``."""
     if on_oom is not None:
         loop.split_step = SplitStep(model, optim_wrapper)
 
 
 class _PartOfStep:
-    """What the model sees of an optimizer wrapper while a part of the batch is trained."""
+    """The optimizer wrapper that ``train_step`` gets for a part of a batch; only the last part makes the step."""
 
     def __init__(self, wrapper: OptimWrapper, share: float, *, is_last: bool) -> None:
         self._wrapper, self._is_last = wrapper, is_last
@@ -157,7 +157,7 @@ class _PartOfStep:
 
 
 class _StepState:
-    """What a step that runs out of memory changes before it ends."""
+    """Saves gradients, buffers and random generators before a step, to restore them if the step runs out of memory."""
 
     def __init__(self, model: nn.Module, wrapper: OptimWrapper) -> None:
         self._model, self._wrapper = model, wrapper
@@ -176,7 +176,7 @@ class _StepState:
 
 
 def batch_length(batch: Any) -> int:
-    """Samples of a batch: the length of its first tensor or list."""
+    """Returns the number of samples in a batch: the length of its first tensor or list."""
     values = batch
     if isinstance(batch, Mapping):
         values = batch.values()
@@ -188,7 +188,7 @@ def batch_length(batch: Any) -> int:
 
 
 def _length(value: object) -> int | None:
-    """Entries of a tensor or list along its first dimension, or of the first such value of a mapping; None of anything else."""
+    """Returns the length of a tensor or list, or of the first one in a mapping; None for any other value."""
     if isinstance(value, torch.Tensor):
         if value.dim():
             return value.shape[0]
@@ -201,11 +201,11 @@ def _length(value: object) -> int | None:
 
 
 def split_batch(batch: Any, num_parts: int) -> list[Any]:
-    """The batch in parts of nearly equal size, with the same containers.
+    """Splits a batch into parts of nearly equal size, which have the same containers as the batch.
 
     Args:
-        batch: a mapping or a sequence of tensors and lists with an entry for each sample; other values go into all parts.
-        num_parts: how many; at most the number of samples.
+        batch: a mapping or a sequence of tensors and lists with an entry for each sample; other values are in every part.
+        num_parts: number of parts, at most the number of samples.
     """
     length = batch_length(batch)
     edges = [round(index * length / num_parts) for index in range(num_parts + 1)]
@@ -227,7 +227,7 @@ def _cut(length: int, begin: int, end: int) -> Callable[[Any], Any]:
 
 
 def _average(outputs: list[dict[str, torch.Tensor]], shares: list[Any]) -> dict[str, torch.Tensor]:
-    """The mean of what the parts log, by their shares."""
+    """Averages the logged values of the parts, weighted by their shares."""
     total = sum(shares)
     averages = {}
     for name in outputs[0]:

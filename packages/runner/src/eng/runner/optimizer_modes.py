@@ -1,4 +1,4 @@
-"""Optimizers whose weights for training and for evaluation differ, such as those of the package schedulefree."""
+"""Switches optimizers that train with other weights than they evaluate with, such as those of the package schedulefree."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from eng.optim import BaseOptimWrapper, OptimWrapper
 from eng.optim.optimizer.split_optimizer import SplitOptimizer
 from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
 
-# Entry of the state of a parameter: its value for training, while the model has the one for evaluation.
+# Key in a parameter's optimizer state: the training weight, while the parameter holds the evaluation weight.
 TRAINED = "trained_weight"
 
 
 def with_modes(optim_wrapper: OptimWrapper) -> list[Any]:
-    """The optimizers of a run that have the methods ``train`` and ``eval``; none before they are built."""
+    """Returns the optimizers of a run that have the methods ``train`` and ``eval``; empty before they are built."""
     parts: list[object] = []
     for wrapper in wrappers_by_name(optim_wrapper).values():
         if isinstance(wrapper, BaseOptimWrapper) and isinstance(wrapper.optimizer, SplitOptimizer):
@@ -35,20 +35,20 @@ def with_modes(optim_wrapper: OptimWrapper) -> list[Any]:
 
 
 def is_training(optimizer: Optimizer) -> bool:
-    """Whether an optimizer with modes is in that of training; False where neither it nor its groups have ``train_mode``."""
+    """Whether an optimizer is in training mode; False if neither it nor its parameter groups have ``train_mode``."""
     modes = [group["train_mode"] for group in optimizer.param_groups if "train_mode" in group]
     return any(modes or [getattr(optimizer, "train_mode", False)])
 
 
 @torch.no_grad()
 def switch_to_evaluation(optimizer: Any) -> None:
-    """Gives the model the weights that are evaluated.
+    """Puts the evaluation weights into the model, and saves the training weights in the optimizer's state.
 
-    The optimizer computes one from the other, with rounding, so the weights for training are held in its state. A checkpoint
-    that is written now has them too: a run that resumes from it continues with the same bits, wherever it was stopped.
+    The optimizer computes one set of weights from the other, with rounding errors. Saving the training weights makes the
+    switch back exact, and a checkpoint that is saved meanwhile contains them for an exact resume.
 
     Args:
-        optimizer: has the methods ``train`` and ``eval``.
+        optimizer: an optimizer with the methods ``train`` and ``eval``.
     """
     trained = {}
     if is_training(optimizer):
@@ -61,10 +61,10 @@ def switch_to_evaluation(optimizer: Any) -> None:
 
 @torch.no_grad()
 def switch_to_training(optimizer: Any) -> None:
-    """Gives the model the weights that are trained.
+    """Puts the training weights into the model, exactly as they were before :func:`switch_to_evaluation`.
 
     Args:
-        optimizer: has the methods ``train`` and ``eval``.
+        optimizer: an optimizer with the methods ``train`` and ``eval``.
     """
     optimizer.train()
     for group in optimizer.param_groups:
@@ -76,7 +76,7 @@ def switch_to_training(optimizer: Any) -> None:
 
 @contextmanager
 def evaluating(optim_wrapper: OptimWrapper) -> Iterator[None]:
-    """Within it, the model has the weights that are evaluated and saved."""
+    """Puts the evaluation weights into the model inside the ``with`` block, for example to save them."""
     switched = [optimizer for optimizer in with_modes(optim_wrapper) if is_training(optimizer)]
     for optimizer in switched:
         switch_to_evaluation(optimizer)
@@ -88,7 +88,7 @@ def evaluating(optim_wrapper: OptimWrapper) -> Iterator[None]:
 
 
 def follow_modes(runner: FollowsModes) -> None:
-    """Adds the hook that switches the modes, once, where the run has such an optimizer.
+    """Adds an OptimizerModesHook to a run whose optimizer has the methods ``train`` and ``eval``; a second call adds none.
 
     Args:
         runner: the run, whose optimizer is built.
@@ -99,7 +99,7 @@ def follow_modes(runner: FollowsModes) -> None:
 
 
 class FollowsModes(Protocol):
-    """A run that takes hooks when its optimizer is built."""
+    """The members of a Runner that :func:`follow_modes` uses."""
 
     optim_wrapper: Any
     hooks: list[Hook]
@@ -109,10 +109,12 @@ class FollowsModes(Protocol):
 
 
 class OptimizerModesHook(Hook):
-    """Switches the modes around training and validation: before all hooks in front of them, behind all hooks after them.
+    """Switches optimizers between training and evaluation mode.
+
+    At the beginning of training and validation it runs before all other hooks; at their end the switch follows all hooks.
 
     Args:
-        optimizers: that have the methods ``train`` and ``eval``.
+        optimizers: optimizers with the methods ``train`` and ``eval``.
     """
 
     priority = "HIGHEST"
@@ -121,19 +123,19 @@ class OptimizerModesHook(Hook):
         self.optimizers = optimizers
 
     def before_train(self, runner: RunnerView) -> None:
-        """Gives the model the weights that are trained."""
+        """Puts the training weights into the model."""
         self._train()
 
     def before_val(self, runner: RunnerView) -> None:
-        """Gives the model the weights that are evaluated."""
+        """Puts the evaluation weights into the model."""
         self._evaluate()
 
     def after_val(self, runner: RunnerView) -> None:
-        """Gives the model the weights that are trained."""
+        """Puts the training weights into the model."""
         runner.after_this_point(self._train)
 
     def after_train(self, runner: RunnerView) -> None:
-        """Gives the model the weights that are evaluated."""
+        """Puts the evaluation weights into the model."""
         runner.after_this_point(self._evaluate)
 
     def _train(self) -> None:
