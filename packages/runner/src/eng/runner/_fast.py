@@ -19,25 +19,25 @@ BATCHES = 3
 
 
 def run_fast(cfg: Config, build: Callable[[Any], Any], tell: Callable[[str], None]) -> None:
-    """Trains, validates, saves, resumes and tests on a few batches, in a folder that is removed when all went well.
+    """Trains, validates, saves, resumes and tests on a few batches, in a temporary folder.
 
     Args:
-        cfg: the whole config; it is not changed.
-        build: a runner from a config.
+        cfg: the complete config; it is not changed.
+        build: builds a Runner from a config.
         tell: prints a line.
 
     Raises:
-        Exception: whatever a part of the run raises; the folder then stays.
+        Exception: any error of the run; the temporary folder is then not removed.
     """
     folder = Path(tempfile.mkdtemp(prefix="eng-fast-"))
     tell(f"Fast run: {BATCHES} batches of everything, in {folder}")
     began = time.perf_counter()
     first = build(fast_config(cfg, str(folder), rounds=1))
     first.train()
-    validates = first.settings.val_cfg is not None
-    tell(
-        f"Trained{', validated' if validates else ''} and saved: iteration {first.iter}, {time.perf_counter() - began:.1f} s"
-    )
+    actions = "Trained"
+    if first.settings.val_cfg is not None:
+        actions += ", validated"
+    tell(f"{actions} and saved: iteration {first.iter}, {time.perf_counter() - began:.1f} s")
     again = fast_config(cfg, str(folder), rounds=2)
     again["resume"], again["load_from"] = True, None
     second = build(again)
@@ -53,12 +53,12 @@ def run_fast(cfg: Config, build: Callable[[Any], Any], tell: Callable[[str], Non
 
 
 def fast_config(cfg: Config, work_dir: str, rounds: int) -> Any:
-    """A config of the same run on a few batches.
+    """Returns a copy of a config that trains, validates and tests on a few batches.
 
     Args:
-        cfg: the whole config; it is copied.
-        work_dir: folder of the fast run.
-        rounds: epochs, or groups of :data:`BATCHES` iterations, of the training.
+        cfg: the complete config.
+        work_dir: work dir of the fast run.
+        rounds: epochs of the training; in an iteration-based run :data:`BATCHES` iterations count as an epoch.
 
     Example:
         >>> fast_config({"train_cfg": {"max_epochs": 90, "val_interval": 5}}, "w", rounds=1)["train_cfg"]
@@ -88,7 +88,7 @@ def _is_by_epoch(train_cfg: Any) -> bool:
 
 
 def _fast_training(train_cfg: Mapping[str, Any], by_epoch: bool, rounds: int) -> dict[str, Any]:
-    """The settings of a training of a few batches; a loop of the user keeps the keys that it has."""
+    """Returns ``train_cfg`` for a few batches; a loop class of the user gets new values only for keys that it has."""
     cfg = {key: value for key, value in train_cfg.items() if key not in ("dynamic_intervals", "val_begin")}
     length = {"max_epochs": rounds, "val_interval": 1}
     if not by_epoch:

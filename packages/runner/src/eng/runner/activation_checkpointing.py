@@ -1,4 +1,4 @@
-"""Activation checkpointing and offload by patterns of module names: less memory for more computing or copying."""
+"""Activation checkpointing and CPU offload of activations, for modules chosen by patterns of their names."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from eng.logging.near_names import suggest
 from .errors import SettingsError
 from .module_patterns import modules_by_pattern
 
-# What is costly to compute again, by names that `keep` takes.
+# Operators that are expensive to recompute, by the names that the setting `keep` takes.
 _FAMILIES = {
     "matmul": ("mm", "addmm", "bmm", "baddbmm", "matmul", "linear", "_scaled_mm", "_grouped_mm"),
     "attention": (
@@ -34,25 +34,25 @@ _FAMILIES = {
 
 @dataclass(frozen=True, kw_only=True)
 class ActivationSettings:
-    """What happens to the activations of some modules between the forward and the backward pass."""
+    """The setting ``activation_checkpointing``: which modules recompute or offload their activations."""
 
     modules: list[str] | str
     """Dotted names of modules, with wildcards, such as ``"layers.*"``."""
     recompute: bool = True
-    """Whether activations are computed again in the backward pass."""
+    """Whether activations are recomputed in the backward pass."""
     keep: list[str] | str | None = None
-    """Operators whose results are kept where the rest is computed again: ``"matmul"``, ``"attention"``, ``"convolution"``, or names
-    of torch's operators such as ``"aten.mm"``."""
+    """Operators whose results are saved instead of recomputed: ``"matmul"``, ``"attention"``, ``"convolution"``, or names of
+    torch's operators such as ``"aten.mm"``."""
     offload: bool = False
-    """Whether what is kept, but for weights and distributed tensors, waits in the memory of the host; on a CPU nothing moves. Results
-    that ``keep`` keeps stay on the device."""
+    """Whether saved activations move to CPU memory until the backward pass. Weights, distributed tensors and the results of
+    the operators in ``keep`` stay on the device. Without an accelerator nothing moves."""
 
     @classmethod
     def of(cls, setting: object) -> ActivationSettings | None:
-        """The settings in names of modules or in a mapping; None where nothing is asked for.
+        """Reads the settings from names of modules or from a mapping; returns None for an empty value.
 
         Raises:
-            SettingsError: a key is unknown or missing, the keys contradict each other, or ``modules`` is no list of names.
+            SettingsError: a key is unknown or missing, keys contradict each other, or ``modules`` is no list of names.
         """
         if not setting:
             return None
@@ -83,17 +83,17 @@ def _names(modules: object) -> list[str] | str:
 
 
 def turn_on_activation_checkpointing(model: nn.Module, modules: Mapping[str, Any] | list[str] | str) -> None:
-    """Makes some modules recompute their activations in the backward pass, or move them to the host, instead of keeping them.
+    """Makes modules recompute their activations in the backward pass, or move them to CPU memory, to save device memory.
 
-    The names of parameters and the results stay the same.
+    Names of parameters and results stay the same.
 
     Args:
         model: the model.
-        modules: dotted names of its modules, with wildcards, such as ``"backbone.layer*"``, or :class:`ActivationSettings` as a
+        modules: dotted names of modules, with wildcards, such as ``"backbone.layer*"``, or :class:`ActivationSettings` as a
             mapping.
 
     Raises:
-        ValueError: the model has no such module; near names are given.
+        ValueError: a name matches no module; the message names similar modules.
         SettingsError: a setting or an operator is unknown.
 
     Source: Chen et al. 2016, arXiv:1604.06174.
@@ -106,12 +106,12 @@ def turn_on_activation_checkpointing(model: nn.Module, modules: Mapping[str, Any
         operators = tuple(_operators(settings.keep))
     for module in modules_by_pattern(model, settings.modules, "activation_checkpointing").values():
         if not isinstance(vars(module).get("forward"), _Checkpointed):
-            # A wrapper module would rename the parameters.
+            # The forward is replaced, because a wrapper module would rename the parameters.
             module.forward = _Checkpointed(module, vars(module).get("forward"), settings, operators)
 
 
 def _operators(names: list[str] | str) -> list[Any]:
-    """The overloads of torch's operators that are named."""
+    """Returns the overloads of torch's operators for the names in ``keep``."""
     if isinstance(names, str):
         names = [names]
     chosen: list[Any] = []
@@ -127,7 +127,7 @@ def _operators(names: list[str] | str) -> list[Any]:
 
 
 def _overloads(name: str) -> list[Any]:
-    """Overloads of ``namespace.operator`` or the one of ``namespace.operator.overload``; none where torch has no such operator."""
+    """Returns the overloads of an operator such as ``aten.mm``, or one such as ``aten.mm.default``; empty for an unknown name."""
     namespace, _, operator_and_overload = name.partition(".")
     operator, _, overload = operator_and_overload.partition(".")
     packet = None
@@ -139,15 +139,15 @@ def _overloads(name: str) -> list[Any]:
 
 
 class _Checkpointed:
-    """The forward of a module, whose activations are computed again in the backward pass or wait on the host.
+    """Replaces the ``forward`` of a module, to recompute or offload its activations.
 
-    It holds the module and not its bound method, so that a deep copy or a pickle of the module calls the copy's own.
+    It refers to the module and not to the bound method, so that in a deep copy or a pickle it calls the copy's method.
 
     Args:
         module: the module.
-        forward: a forward that was set on this one module; None takes that of its class.
-        settings: what happens to the activations.
-        operators: overloads whose results are kept.
+        forward: a ``forward`` that was assigned to this module; None is the method of its class.
+        settings: the setting ``activation_checkpointing``.
+        operators: operator overloads whose results are saved.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class _Checkpointed:
     ) -> None:
         self.module, self.forward = module, forward
         self._settings = settings
-        # Operators have no pickle of their own, and a pickled model finds them by name.
+        # Operators cannot be pickled, so __setstate__ finds them again by name.
         self._operators = operators
 
     def __getstate__(self) -> dict[str, Any]:
@@ -199,14 +199,17 @@ class _Checkpointed:
 
 
 def _local(parameter: nn.Parameter) -> torch.Tensor:
-    """The part of a parameter that lies on this rank."""
+    """Returns this rank's shard of a parameter, or the parameter itself."""
     if is_dtensor(parameter):
         return parameter.to_local().detach()
     return parameter
 
 
 def _to_host(tensor: torch.Tensor, *, weights: set[int]) -> Any:
-    """A tensor that the backward pass needs, with its device, on the host; weights, DTensors and what lies there stay as they are."""
+    """Copies a tensor for the backward pass to CPU memory; returns device and copy.
+
+    Weights, DTensors and tensors in CPU memory are returned as they are.
+    """
     if _is_on_host(tensor) or is_dtensor(tensor) or tensor.untyped_storage().data_ptr() in weights:
         return tensor
     copy = torch.empty(tensor.size(), dtype=tensor.dtype, layout=tensor.layout, pin_memory=pins_memory(tensor.device))

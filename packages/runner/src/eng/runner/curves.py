@@ -1,4 +1,4 @@
-"""Curves of a run that goes on: those of a run that was never stopped."""
+"""Copies the scalars of earlier starts into a resumed run, so that its curves have no gap."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def continue_curves(
     work_dir: str,
     file_path: str,
 ) -> None:
-    """Writes what earlier starts of a run logged, up to where it goes on, to all trackers of this start.
+    """Writes the scalars that earlier starts logged before the resumed iteration to all trackers of this start.
 
     Args:
-        visualizer: of the run; one that cannot go on is left alone.
-        checkpoint: path of the file that the run goes on from.
-        meta: of the checkpoint; its ``experiment_name`` tells which start wrote it.
-        position: where the run goes on: ``iter``, ``batch``, ``validated_iter``.
-        work_dir: folder of the run.
-        file_path: name of this start's own file of scalars.
+        visualizer: visualizer of the run; one that is no :class:`eng.visualization.Visualizer` is left alone.
+        checkpoint: path of the resumed checkpoint.
+        meta: ``meta`` of the checkpoint; its ``experiment_name`` names the start that saved it.
+        position: the resumed position: ``iter``, ``batch``, ``validated_iter``.
+        work_dir: work dir of the run.
+        file_path: name of this start's file of scalars.
     """
     if not isinstance(visualizer, Visualizer):
         return
@@ -39,7 +39,7 @@ def continue_curves(
     if scalar_file is None or position["iter"] == 0 or not is_main_process():
         return
     keep = survives(position["iter"], position["validated_iter"], epoch_is_over=position["batch"] == 0)
-    try:  # logs are never a reason to refuse a checkpoint
+    try:  # Damaged logs must not prevent a resume.
         source = scalars_before(checkpoint, str(meta.get("experiment_name", "")), work_dir, scalar_file)
         lines = None
         if source is not None:

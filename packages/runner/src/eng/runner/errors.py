@@ -1,6 +1,6 @@
-"""What can be wrong with a run's settings, and how a run ends early.
+"""Errors of a run: wrong settings, and failures in building, resuming and training.
 
-The first argument alone is the whole message: pickle, copy and torch's loader workers rebuild an error from its text.
+Each class can be built from its message alone, because pickle, copy and torch's worker processes rebuild errors that way.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _ADVICE = {
 
 
 class MissingPartError(SettingsError, RuntimeError):
-    """A part that ``train()``, ``val()`` or ``test()`` needs was never given.
+    """A setting that ``train()``, ``val()`` or ``test()`` needs is None.
 
     Attributes:
         missing: names of the arguments that are missing.
@@ -58,11 +58,11 @@ class MissingPartError(SettingsError, RuntimeError):
 
 
 class IncompleteSettingsError(SettingsError):
-    """Some of the settings that belong together are given and others are not.
+    """Of several settings that belong together, some are set and others are None.
 
     Attributes:
-        given: names of the arguments that are there.
-        missing: names of the arguments that are not.
+        given: names of the arguments that are set.
+        missing: names of the arguments that are None.
     """
 
     def __init__(self, present: list[str] | str, missing: Sequence[str] = ()) -> None:
@@ -81,10 +81,10 @@ class IncompleteSettingsError(SettingsError):
 
 
 class MixedVersionsError(RuntimeError):
-    """The ranks of a run have different software.
+    """The ranks of a run have different versions of Python, torch or eng.
 
     Attributes:
-        versions: what differs, with the version of each rank in their order.
+        versions: by the name of the software, the version on each rank.
     """
 
     def __init__(self, versions: dict[str, list[str]] | str) -> None:
@@ -102,15 +102,15 @@ class ModelContractError(TypeError):
 
 
 class ResumeError(ValueError):
-    """A checkpoint cannot be resumed from; the message says why and what to do."""
+    """A run cannot resume from a checkpoint; the message says why and what to do."""
 
 
 class WrongCheckpointError(RuntimeError):
-    """Under half of the parameters of a checkpoint match the model's: it is the checkpoint of another model.
+    """Less than half of a checkpoint's parameters match the model, so it is the checkpoint of another model.
 
     Attributes:
-        checkpoint: its path.
-        report: what matched and what did not, an :class:`eng.checkpoint.LoadReport`.
+        checkpoint: path of the checkpoint.
+        report: the :class:`eng.checkpoint.LoadReport` on matching and missing parameters.
     """
 
     def __init__(self, checkpoint: str, report: LoadReport | None = None) -> None:

@@ -23,7 +23,7 @@ from .call import ORIGINAL_CALL, original_words
 logger = logging.getLogger(__name__)
 
 _SIGNALS = tuple(name for name in ("SIGTERM", "SIGINT", "SIGUSR1") if name in signal.Signals.__members__)
-"""Signals that the agent passes on to its processes before it ends."""
+"""Signals at which the agent ends the processes that it has started."""
 STORE_OF_EACH_START = ("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
 """Environment variable that makes agents agree on rank 0's address at each start of the processes.
 

@@ -1,4 +1,4 @@
-"""Channels last: the order of a picture's values in memory in which the kernels of convolutions are fastest."""
+"""Converts weights and images to channels-last memory format, in which convolutions are fastest."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_map_only
 
 __all__ = ["use_channels_last"]
 
@@ -14,13 +14,13 @@ _FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
 def use_channels_last(model: nn.Module, *, keep_weights: bool = False) -> None:
-    """Puts the weights of convolutions, and the pictures that the model's preprocessor gives, into channels-last order.
+    """Converts the weights of convolutions, and the images from the data preprocessor, to channels-last memory format.
 
-    The shapes stay the same; results differ by rounding, as other kernels add up in another order.
+    Shapes stay the same. Results differ by rounding errors, because other kernels sum in another order.
 
     Args:
-        model: the model, not yet wrapped.
-        keep_weights: leave weights as they are, for a strategy that shards contiguous weights only.
+        model: the model, before it is wrapped.
+        keep_weights: leave weights as they are, for a strategy that can shard only contiguous weights.
     """
     if not keep_weights:
         for parameter in model.parameters():
@@ -31,7 +31,7 @@ def use_channels_last(model: nn.Module, *, keep_weights: bool = False) -> None:
 
 
 def _convert_outputs(module: nn.Module, inputs: object, outputs: object) -> Any:
-    return tree_map(lambda value: _channels_last(value) if isinstance(value, torch.Tensor) else value, outputs)
+    return tree_map_only(torch.Tensor, _channels_last, outputs)
 
 
 def _channels_last(tensor: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""The weights of a checkpoint with adapters, merged into those of their base."""
+"""Merges the adapters of a PEFT checkpoint into the weights of the base model."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from .trainable_only import complete
 
 
 def merged_weights(cfg: Any, source: str | os.PathLike[str]) -> dict[str, Any]:
-    """The weights of a base model with the adapters of PEFT in a checkpoint merged, under the names of the base model.
+    """Returns the weights of a base model with merged PEFT adapters, under the names of the base model.
 
     Args:
-        cfg: config of the run that wrote the checkpoint; its model is built, the base included.
-        source: the checkpoint, of all weights or of the trained ones alone (``save_trainable_only=True``).
+        cfg: config of the run that saved the checkpoint; its model is built, including the base model.
+        source: the checkpoint, with all weights or only the trained weights (``save_trainable_only=True``).
 
     Raises:
-        ResumeError: the checkpoint belongs to another base.
-        ModelTypeError: the model has no adapters of PEFT.
+        ResumeError: the checkpoint belongs to another base model.
+        ModelTypeError: the model has no PEFT adapters.
         BrokenCheckpointError: the file is not intact.
     """
     arguments = arguments_from_cfg({"work_dir": ".", **cfg})
     seed = arguments["randomness"].get("seed")
-    if seed is not None:  # a base that begins with random weights has those of the run
+    if seed is not None:  # A randomly initialised base model must get the same weights as in the run.
         set_randomness(seed, False, False)
     model = models.model_of_config({**arguments, "default_scope": arguments["default_scope"] or "eng"})
     convert_precision(model, arguments["precision"])

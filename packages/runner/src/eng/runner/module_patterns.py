@@ -1,4 +1,4 @@
-"""Modules of a model by patterns of their names, as several settings of a run choose them."""
+"""Chooses modules of a model by patterns of their names, for several settings of a run."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _CONTAINERS = (nn.ModuleList, nn.ModuleDict)
 
 
 def modules_by_pattern(model: nn.Module, patterns: Iterable[str] | str, setting: str) -> dict[str, nn.Module]:
-    """The modules that patterns name, by dotted name, in the order of the model.
+    """Returns the modules whose names match patterns, by dotted name, in the order of the model.
 
-    Of modules inside one another the outermost is chosen. A list or a dict of modules, which has no forward of its own,
-    stands for its members.
+    If a module and a module inside it match, only the outer one is chosen. A ModuleList or ModuleDict, which has no
+    ``forward``, is replaced by its members.
 
     Args:
         model: the model.
-        patterns: dotted names; ``*``, ``?`` and ``[...]`` are wildcards, and ``*`` stands for dots too.
+        patterns: dotted names; ``*``, ``?`` and ``[...]`` are wildcards, and ``*`` matches dots too.
         setting: name of the setting, for the message.
 
     Raises:
-        ValueError: a pattern names no module; near names are given.
+        ValueError: a pattern matches no module; the message names similar modules.
 
     Example:
         >>> model = nn.ModuleDict({"layers": nn.ModuleList([nn.Linear(1, 1), nn.ReLU()]), "head": nn.Linear(1, 1)})
@@ -60,16 +60,16 @@ def names_by_pattern(
     *,
     with_members: bool = False,
 ) -> set[str]:
-    """The names that patterns match.
+    """Returns the names that match at least one pattern.
 
     Args:
         known: names to choose from.
-        patterns: one or several.
-        unknown: gives the error to raise for a pattern that matches no name.
-        with_members: a pattern also matches what is below the module that it names.
+        patterns: a pattern or several.
+        unknown: returns the error for a pattern that matches no name.
+        with_members: whether a pattern also matches the names of all modules inside a module that it names.
 
     Raises:
-        Exception: the one of ``unknown``; a pattern matches no name.
+        Exception: the error that ``unknown`` returns; a pattern matches no name.
     """
     if isinstance(patterns, str):
         patterns = [patterns]

@@ -1,4 +1,4 @@
-"""The checkpoint that a user names: a file, or a run that has saved some."""
+"""Finds the checkpoint that a user names by its file or by its run."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ __all__ = ["named_checkpoint"]
 
 
 def named_checkpoint(name: str, *, wants_best: bool) -> str:
-    """The checkpoint of a run, or ``name`` itself where it names no run.
+    """Returns the path of a run's checkpoint; a ``name`` that is no run is returned as it is.
 
-    Of a work dir the checkpoints of all starts count; of one start, its own and those of the starts that it went on from.
+    For a work dir the checkpoints of all its starts are searched. For one start its own checkpoints are searched and those
+    of the starts from which it was resumed.
 
     Args:
         name: a file, an address, or a run as :func:`eng.runner.passport.runs.find_run` takes it.
-        wants_best: take the best checkpoint of a run, and the newest only where none is called best.
+        wants_best: return the best checkpoint of the run; the newest only if the run has no best one.
 
     Raises:
-        FileNotFoundError: the run has none.
-        NoPassportError: it is a folder whose runs lie deeper than in its own folders.
+        FileNotFoundError: the run has no checkpoint.
+        NoPassportError: ``name`` is a folder of several work dirs.
     """
     if Path(name).is_file() or is_sharded(name):
         return name
@@ -50,7 +51,7 @@ def named_checkpoint(name: str, *, wants_best: bool) -> str:
 
 
 def _is_work_dir(name: str, folder: Path) -> bool:
-    """Whether a user's name of a run is that of its work dir, and not of one of its starts."""
+    """Whether ``name`` is the work dir of a run, and not the folder of one of its starts."""
     return any(path.is_dir() and path.samefile(folder) for path in (Path(name), Path(WORK_DIRS, name)))
 
 

@@ -1,4 +1,4 @@
-"""The checkpoint of a run: what goes in, and how it is written."""
+"""The ``meta`` of a run's checkpoint, and reading a checkpoint file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from eng.config import Config
 from eng.logging._plain import NotPlainError, to_plain
 
 MapLocation = str | torch.device | Mapping[str, str] | Callable[..., Any] | None
-"""Device of the tensors that are read, as :func:`torch.load` takes it."""
+"""Device for the tensors of a checkpoint, as the argument ``map_location`` of :func:`torch.load`."""
 
 
 class SaveCount:
@@ -34,14 +34,14 @@ class SaveCount:
         self.number = 0
 
     def as_meta(self) -> dict[str, Any]:
-        """What a checkpoint keeps of it."""
+        """Returns the entries of a checkpoint's ``meta``."""
         return {"run_id": self.run_id, "save_number": self.number, "time_ns": time.time_ns()}
 
     def go_on_from(self, meta: Mapping[str, Any]) -> None:
-        """Counts on from a checkpoint; one that does not tell (of MMEngine, or an earlier eng) begins a run."""
+        """Takes over run id and count from a checkpoint's ``meta``; a checkpoint of MMEngine has none, which starts a new run."""
         run_id, number = meta.get("run_id"), meta.get("save_number")
         if isinstance(run_id, str) and type(number) is int:
-            # A run that goes back to an earlier checkpoint of its own has saved more since.
+            # A rollback to an earlier checkpoint of the same run must not count the later checkpoints again.
             if run_id == self.run_id:
                 self.number = max(self.number, number)
             else:
@@ -52,15 +52,15 @@ class SaveCount:
 def run_meta(
     position: Mapping[str, Any], cfg: Config, experiment_name: str, seed: int | None, metainfo: object, count: SaveCount
 ) -> dict[str, Any]:
-    """What a checkpoint tells about the run beside its state.
+    """Returns the ``meta`` of a checkpoint.
 
     Args:
-        position: where the run stands, from the training loop.
+        position: position of the training loop.
         cfg: config of the run.
         experiment_name: name of the run.
         seed: seed of the run.
-        metainfo: of the dataset that is trained on; None where it has none.
-        count: of the checkpoints of the run.
+        metainfo: metainfo of the training dataset; None if it has none.
+        count: run id and number of saved checkpoints.
     """
     from ._version import __version__
 
@@ -80,7 +80,7 @@ def run_meta(
 
 
 def plain(value: object) -> Any:
-    """The same nested value in types that a plain ``torch.load`` reads: arrays become tensors, unknown objects text."""
+    """Converts a nested value for ``torch.load(weights_only=True)``: arrays become tensors or lists, unknown objects text."""
     if isinstance(value, Mapping):
         return {_plain_key(key): plain(item) for key, item in value.items()}
     for collection in (list, tuple, set):
@@ -102,12 +102,12 @@ def _plain_key(key: object) -> Any:
 
 
 def read(filename: str, map_location: MapLocation) -> dict[str, Any]:
-    """A checkpoint as it lies in its file, with its tensors on a device.
+    """Reads a checkpoint file.
 
     Raises:
         FileNotFoundError: there is no such file.
-        BrokenCheckpointError: it is cut short.
-        UntrustedCheckpointError: it holds more than data.
+        BrokenCheckpointError: the file is incomplete.
+        UntrustedCheckpointError: the file holds objects other than tensors and plain data.
     """
     checkpoint: dict[str, Any] = CheckpointLoader.load_checkpoint(filename, map_location=map_location)
     return checkpoint

@@ -1,4 +1,4 @@
-"""Weights and products of a model in fewer bits: bfloat16 weights, float8 through torchao."""
+"""Lower precision: bfloat16 weights, and float8 matrix products through torchao."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ _MULTIPLE_OF = 16
 
 @dataclass(frozen=True, kw_only=True)
 class PrecisionSettings:
-    """In how many bits a model keeps its weights and multiplies matrices."""
+    """The setting ``precision``: the types of weights and of matrix products."""
 
     weights: str | None = None
-    """``"bfloat16"`` for weights of 16 bits, see :class:`eng.optim.BFloat16OptimWrapper`; None leaves them as they are."""
+    """``"bfloat16"`` or ``"float32"`` converts the weights, see :class:`eng.optim.BFloat16OptimWrapper`; None does not."""
     linear: str | None = None
-    """``"float8"`` for the matrices of linear layers, through torchao; None multiplies them as they are."""
+    """``"float8"`` makes linear layers multiply in float8, through torchao; None leaves them as they are."""
     recipe: str | None = None
-    """How values are scaled: ``"tensorwise"`` (default), ``"rowwise"`` or ``"rowwise_with_gw_hp"``."""
+    """How float8 values are scaled: ``"tensorwise"`` (default), ``"rowwise"`` or ``"rowwise_with_gw_hp"``."""
     modules: list[str] | str = "*"
-    """Names of the linear layers, with wildcards; those of sizes that the kernels do not take are left out."""
+    """Names of the linear layers to convert, with wildcards; layers whose sizes are no multiples of 16 are left out."""
     skip: list[str] | str = ()  # type: ignore[assignment]  # none
     """Names of linear layers that stay as they are, with wildcards, such as ``"head"``."""
 
     @classmethod
     def of(cls, setting: object) -> PrecisionSettings | None:
-        """The settings in a mapping; None where nothing is asked for.
+        """Reads the settings from a mapping; returns None for an empty one.
 
         Raises:
-            SettingsError: it is no mapping, or a key or a value is unknown.
+            SettingsError: ``setting`` is no mapping, or a key or a value is unknown.
         """
         if not setting:
             return None
@@ -65,17 +65,17 @@ class PrecisionSettings:
 
 
 def convert_precision(model: nn.Module, setting: Mapping[str, Any] | None) -> list[str]:
-    """Converts weights and linear layers of a model, whose names stay.
+    """Converts weights and linear layers of a model in place; the names of modules and parameters stay the same.
 
     Args:
-        model: the model, not yet wrapped, and without an optimizer.
-        setting: :class:`PrecisionSettings` as a mapping; None leaves the model as it is.
+        model: the model, before it is wrapped and before its optimizer is built.
+        setting: :class:`PrecisionSettings` as a mapping; None changes nothing.
 
     Returns:
-        Names of the linear layers that multiply in fewer bits.
+        Names of the linear layers that multiply in float8.
 
     Raises:
-        SettingsError: a setting is unknown, no layer fits, or torchao is not installed.
+        SettingsError: a setting is unknown, no layer can be converted, or torchao is not installed.
     """
     settings = PrecisionSettings.of(setting)
     if settings is None:
@@ -93,7 +93,7 @@ def convert_precision(model: nn.Module, setting: Mapping[str, Any] | None) -> li
 
 
 def _linear_layers(model: nn.Module, settings: PrecisionSettings) -> set[str]:
-    """Names of the linear layers that are converted: those that are named, not skipped, and of fitting sizes."""
+    """Returns the names of the linear layers to convert: named by ``modules``, not by ``skip``, with fitting sizes."""
     layers = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear) and name}
     chosen = _named(layers, settings.modules, "modules") - _named(layers, settings.skip, "skip")
     fitting = {name for name in chosen if not any(size % _MULTIPLE_OF for size in layers[name].weight.shape)}

@@ -1,4 +1,4 @@
-"""Order among hooks."""
+"""Priority: the order in which hooks are called."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class Priority(Enum):
-    """Named places in the order of hooks: 0 acts first, 100 last."""
+    """Names for priorities of hooks: a hook with priority 0 is called first, one with 100 last."""
 
     HIGHEST = 0
     VERY_HIGH = 10
@@ -20,19 +20,19 @@ class Priority(Enum):
 
 
 class UnknownPriorityError(ValueError, KeyError):
-    """A name that no priority has."""
+    """The name of a priority is unknown."""
 
     # KeyError shows the repr of its argument, which turns a sentence into a quoted string.
     __str__ = Exception.__str__
 
 
 def get_priority(priority: int | str | Priority) -> int:
-    """The number of a priority given as a number, a name in any case, or a :class:`Priority`.
+    """Returns the number of a priority, which may be a number, a name in upper or lower case, or a :class:`Priority`.
 
     Raises:
-        ValueError: a number outside 0 to 100.
-        UnknownPriorityError: an unknown name (a ValueError and a KeyError).
-        TypeError: something else.
+        ValueError: the number is not between 0 and 100.
+        UnknownPriorityError: the name is unknown (a ValueError and a KeyError).
+        TypeError: ``priority`` is none of these.
 
     Example:
         >>> get_priority("very_low")
@@ -54,6 +54,6 @@ def get_priority(priority: int | str | Priority) -> int:
 
 
 def priority_name(priority: int | str | Priority) -> str:
-    """The name of a priority, or its number where no name has it."""
+    """Returns the name of a priority, or its number if it has no name."""
     value = get_priority(priority)
     return next((level.name for level in Priority if level.value == value), str(value))

@@ -1,4 +1,4 @@
-"""The settings of a run as one value: their names, defaults and meaning, and what of them belongs together."""
+"""The settings of a run: names, defaults and meaning of the Runner's arguments, and checks that they fit together."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ NAN_POLICIES = ("warn", "stop", "skip", "rollback")
 
 @dataclass(frozen=True, kw_only=True)
 class Randomness:
-    """How random numbers are drawn."""
+    """The setting ``randomness``: how random numbers are drawn."""
 
     seed: int | None = None
-    """Seed of every generator; None draws one, the same on all ranks."""
+    """Seed of the generators of Python, NumPy and torch; None draws a seed, the same on all ranks."""
     diff_rank_seed: bool = False
-    """Whether each rank adds its number to the seed."""
+    """Whether each rank adds its rank to the seed."""
     deterministic: bool = False
-    """Whether cuDNN and torch take deterministic algorithms only."""
+    """Whether cuDNN and torch use deterministic algorithms only."""
     per_sample: bool = True
-    """Whether random numbers in transforms are a function of seed, epoch and sample, for any number of workers."""
+    """Whether random numbers in transforms depend only on seed, epoch and sample, and not on the number of workers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EnvSettings:
-    """How the process is prepared."""
+    """The setting ``env_cfg``: how the process is prepared."""
 
     cudnn_benchmark: bool = False
-    """Whether cuDNN measures its algorithms and takes the fastest."""
+    """Whether cuDNN measures its algorithms and uses the fastest."""
     mp_cfg: Mapping[str, Any] | None = None
     """``mp_start_method`` of loader workers and ``opencv_num_threads`` in each."""
     dist_cfg: Mapping[str, Any] | None = field(default_factory=lambda: {"backend": "nccl"})
-    """Arguments of :func:`eng.dist.init_dist`; its ``backend`` is gloo where there is no CUDA."""
+    """Arguments of :func:`eng.dist.init_dist`; its ``backend`` is gloo on a machine without CUDA."""
     backend: str | None = None
-    """Backend of a ``dist_cfg`` without one; None takes that of the device."""
+    """Backend of the process group if ``dist_cfg`` has none; None chooses the backend of the device."""
     resource_limit: int = 4096
-    """Files that the process may hold open, as far as the system allows."""
+    """Number of files that the process may open at the same time, up to the limit of the system."""
     matmul_precision: str | None = None
     """``"highest"``, ``"high"`` (TF32 on NVIDIA) or ``"medium"`` for products of float32 matrices; None leaves torch's setting."""
     channels_last: bool = False
@@ -53,14 +53,14 @@ class EnvSettings:
 
     @classmethod
     def of(cls, env_cfg: Mapping[str, Any]) -> EnvSettings:
-        """The settings in a mapping, which may hold other keys of other code."""
+        """Reads the settings from a mapping; keys that other code defines are ignored."""
         known = {field.name for field in fields(cls)}
         return cls(**{"dist_cfg": None, **{key: value for key, value in env_cfg.items() if key in known}})
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunnerSettings:
-    """The arguments of :class:`eng.runner.Runner`, each also a key of a whole config (but ``cfg``)."""
+    """The arguments of :class:`eng.runner.Runner`. Each of them but ``cfg`` is also a key of a complete config."""
 
     model: nn.Module | Mapping[str, Any]
     """A module with ``train_step``, ``val_step`` and ``test_step`` (see :class:`eng.model.BaseModel`)."""
@@ -77,25 +77,25 @@ class RunnerSettings:
     val_cfg: Any = None
     """``dict()`` or ``dict(fp16=..., loss=...)``, or a loop, or the config of one."""
     test_cfg: Any = None
-    """The same for the test."""
+    """As ``val_cfg``, for the test."""
     auto_scale_lr: Mapping[str, Any] | None = None
     """``dict(enable=True, base_batch_size=N)`` scales learning rates by the batch size over N."""
     optim_wrapper: Any = None
     """The optimizer and its settings: ``dict(optimizer=dict(type=..., lr=...), clip_grad=...)``."""
     param_scheduler: Any = None
-    """One scheduler, several, or some for each of several optimizers by name."""
+    """A parameter scheduler, a list of them, or for several optimizers a mapping of these by name."""
     val_evaluator: Any = None
-    """Metrics of the validation; of several sets the same for all, or by the names of the sets."""
+    """Metrics of the validation; for several sets either one value for all sets or a mapping by their names."""
     test_evaluator: Any = None
     """Metrics of the test."""
     default_hooks: Mapping[str, Any] | None = None
-    """Replaces or, with None as a value, leaves out some of the default hooks, by name."""
+    """Hooks or configs by the name of the default hook that they replace; None as a value removes the default hook."""
     custom_hooks: list[Any] | None = None
-    """Further hooks."""
+    """Hooks beside the default ones."""
     data_preprocessor: Any = None
-    """Config for a model that is a config without one."""
+    """Config of the data preprocessor, used if ``model`` is a config without ``data_preprocessor``."""
     load_from: str | None = None
-    """Checkpoint to begin with."""
+    """Checkpoint whose weights are loaded before training, validation or test."""
     resume: bool | str | Mapping[str, Any] = False
     """True to resume from ``load_from`` or, without it, from the newest intact checkpoint in ``work_dir``;
     ``dict(checkpoint=None, take=[...])`` takes the new values of some keys."""
@@ -104,26 +104,26 @@ class RunnerSettings:
     env_cfg: Mapping[str, Any] = field(default_factory=lambda: {"dist_cfg": {"backend": "nccl"}})
     """See :class:`EnvSettings`."""
     log_processor: Any = None
-    """How logs are put into lines."""
+    """Config of the :class:`eng.runner.LogProcessor`, which formats logged values as lines."""
     log_level: int | str = "INFO"
     """Level of the run's logger."""
     visualizer: Any = None
-    """Where scalars and images go: ``dict(type="Visualizer", vis_backends=[...])``."""
+    """Config of the visualizer, which writes scalars and images: ``dict(type="Visualizer", vis_backends=[...])``."""
     default_scope: str | None = "eng"
-    """Scope in which the registries look names up first; None or an empty text is eng's own."""
+    """Scope in which registries look up names first; None or an empty text is the scope ``eng``."""
     randomness: Mapping[str, Any] = field(default_factory=lambda: {"seed": None})
     """See :class:`Randomness`."""
     experiment_name: str | None = None
     """Name of the run; None takes the name of the config file."""
     cfg: Any = None
-    """The whole config, for the log and for other parts to read."""
+    """The complete config, which is written to the log and which hooks can read."""
     strategy: Any = None
-    """How the model lives on its devices; None is one device, or DDP in a process group."""
+    """How the model is placed on devices; None is one device, or DDP if there is a process group."""
     compile: bool | Mapping[str, Any] = False
     """True, or options of ``torch.nn.Module.compile``, and ``regions``, ``recompile_limit``, ``on_recompile_limit``, ``cache`` and ``target``
     (:func:`eng.runner.assemble.compilation.compile_model`)."""
     activation_checkpointing: Mapping[str, Any] | list[str] | str | None = None
-    """Names of modules, with wildcards, that compute their activations again in the backward pass, or
+    """Names of modules, with wildcards, that recompute their activations in the backward pass, or
     ``dict(modules=[...], keep="matmul", offload=True)``, see :class:`eng.runner.activation_checkpointing.ActivationSettings`."""
     precision: Mapping[str, Any] | None = None
     """``dict(weights="bfloat16")`` or ``dict(linear="float8", modules=[...], skip=[...])``, see
@@ -131,25 +131,25 @@ class RunnerSettings:
     nan_policy: str | Mapping[str, Any] = "warn"
     """``"warn"``, ``"stop"``, ``"skip"`` or ``"rollback"``, or ``dict(type=..., interval=...)``, for losses that are not finite."""
     loss_spike: Mapping[str, Any] | None = None
-    """``dict(factor=10, window=100, action="rollback")``, see :class:`eng.hooks.spike.LossSpike`; None does not look."""
+    """``dict(factor=10, window=100, action="rollback")``, see :class:`eng.hooks.spike.LossSpike`; None detects no spikes."""
     on_error: str = "save"
-    """``"save"`` writes a checkpoint, where one is possible, when training raises; ``"raise"`` does not."""
+    """``"save"`` tries to save a checkpoint when training raises an exception; ``"raise"`` does not."""
     preemption: Mapping[str, Any] | None = None
     """Options of :class:`eng.hooks.PreemptionHook`, such as ``dict(requeue=True)`` for Slurm; None ends the run on SIGINT, SIGTERM and SIGUSR1."""
 
     init_weights: bool = True
-    """Whether ``init_weights()`` of the model is called, once, at the first train()."""
+    """Whether the first ``train()`` calls ``init_weights()`` of the model."""
     loss: Any = None
-    """Loss of a model that computes none itself; see :class:`eng.model.SupervisedModel`."""
+    """Loss function of a model that computes no loss itself; see :class:`eng.model.SupervisedModel`."""
     on_oom: str | None = None
-    """``"split"`` halves the micro-batch where a training step runs out of memory and repeats it; None ends the run."""
+    """``"split"`` halves the micro-batch and repeats a training step that runs out of memory; None raises the error."""
 
     def __post_init__(self) -> None:
-        """Makes sure that the settings fit together.
+        """Checks that the settings fit together.
 
         Raises:
-            IncompleteSettingsError: of settings that belong together some are missing, which are named.
-            SettingsError: another contradiction.
+            IncompleteSettingsError: some of several settings that belong together are missing; the message names them.
+            SettingsError: a value is unknown.
         """
         self._all_or_none("train_dataloader", "train_cfg", "optim_wrapper")
         if self.param_scheduler is not None and self.optim_wrapper is None:
@@ -175,25 +175,25 @@ class RunnerSettings:
             raise SettingsError(f"on_oom must be 'split' or None, got {self.on_oom!r}")
 
     def need(self, action: str, *names: str) -> None:
-        """Makes sure that settings are there.
+        """Checks that settings are not None.
 
         Args:
-            action: what needs them.
-            *names: of the settings.
+            action: the method that needs the settings, such as ``"train()"``, for the message.
+            *names: names of the settings.
 
         Raises:
-            MissingPartError: some are None.
+            MissingPartError: at least one of the settings is None.
         """
         missing = [name for name in names if getattr(self, name) is None]
         if missing:
             raise MissingPartError(action, missing)
 
     def as_arguments(self) -> dict[str, Any]:
-        """The settings by name, as the Runner takes them; the values are not copied."""
+        """Returns the settings by name, as keyword arguments of a Runner; the values are not copied."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def modes(self) -> list[str]:
-        """What the run can do: some of ``"train"``, ``"val"`` and ``"test"``."""
+        """Returns those of ``"train"``, ``"val"`` and ``"test"`` whose loop is configured."""
         return [mode for mode in ("train", "val", "test") if getattr(self, f"{mode}_cfg") is not None]
 
     def _wants_losses_only(self, mode: str) -> bool:
@@ -212,18 +212,18 @@ class RunnerSettings:
 
 
 def default_of(setting: Field[Any]) -> Any:
-    """The value of a setting that nobody gives, made anew; MISSING where it must be given."""
+    """Returns the default of a setting, a new object for each call; MISSING for a setting without a default."""
     if setting.default_factory is MISSING:
         return setting.default
     return setting.default_factory()
 
 
 def defaults() -> dict[str, Any]:
-    """Every setting that has a default, with its default."""
+    """Returns the default of every setting that has one, by name."""
     values = {field.name: default_of(field) for field in fields(RunnerSettings)}
     return {name: copy.copy(value) for name, value in values.items() if value is not MISSING}
 
 
 def randomness_defaults() -> dict[str, Any]:
-    """Every setting of :class:`Randomness` with its default."""
+    """Returns the default of every setting of :class:`Randomness`, by name."""
     return asdict(Randomness())

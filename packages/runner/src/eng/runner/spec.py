@@ -1,4 +1,4 @@
-"""The settings of a run, read from a config that is checked before anything is built."""
+"""Reads the Runner's arguments from a config, and checks the config before anything is built."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ Init = TypeVar("Init", bound=Callable[..., None])
 
 
 def _set_by_user(cfg: Config | Mapping[str, Any]) -> list[str]:
-    """Keys of a config but those that a command adds."""
+    """Returns the keys of a config that the user wrote, without ``work_dir`` and ``preemption``, which commands add."""
     return sorted(str(key) for key in cfg if key not in ("work_dir", "preemption"))
 
 
 def file_of(cfg: object) -> str | None:
-    """The file of a config; None for a dict, and for a config without a file."""
+    """Returns the path of a config's file; None for a dict, and for a Config that was not read from a file."""
     if isinstance(cfg, Config):
         return cfg.filename
     return None
 
 
 def arguments_from_cfg(cfg: Config | Mapping[str, Any]) -> dict[str, Any]:
-    """The Runner's arguments in ``cfg``, which is copied.
+    """Returns the Runner's arguments from a copy of a config, with defaults for missing keys.
 
     Raises:
         SettingsError: ``model`` or ``work_dir`` is missing.
@@ -56,9 +56,9 @@ def arguments_from_cfg(cfg: Config | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def arguments_taken_by(runner: type, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of ``arguments`` that the constructor of ``runner`` takes: a subclass may know fewer settings.
+    """Removes the arguments that the constructor of ``runner`` does not have; a subclass of Runner may have fewer.
 
-    A setting that it does not take is left out; where the config gives it a value, with a warning.
+    A removed argument whose value differs from the default causes a warning.
     """
     parameters = inspect.signature(runner.__init__).parameters.values()  # type: ignore[misc]  # the class's own constructor
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
@@ -72,7 +72,7 @@ def arguments_taken_by(runner: type, arguments: Mapping[str, Any]) -> dict[str, 
 
 
 def tells_near_names(init: Init) -> Init:
-    """A constructor whose TypeError for an unknown keyword names the near one, as Python itself does from 3.13 on."""
+    """Decorates a constructor: its TypeError for an unknown keyword names a similar one, as Python does from 3.13 on."""
     names = inspect.signature(init).parameters
 
     @functools.wraps(init)
@@ -86,10 +86,10 @@ def tells_near_names(init: Init) -> Init:
 
 
 def as_config(cfg: object) -> Any:
-    """The whole config as a :class:`eng.config.Config`; an empty one for None.
+    """Converts a mapping to a :class:`eng.config.Config`; None becomes an empty Config.
 
     Raises:
-        SettingsError: it is neither a config nor a mapping.
+        SettingsError: ``cfg`` is neither a Config nor a mapping.
     """
     if cfg is None:
         return Config({})
@@ -101,16 +101,16 @@ def as_config(cfg: object) -> Any:
 
 
 def check_config(cfg: Config | Mapping[str, Any], runner: type | None = None) -> None:
-    """Looks for unknown types, unknown and missing arguments before anything is built.
+    """Checks a config for unknown types, and for unknown and missing arguments, before anything is built.
 
-    Only what is certain to fail stops the run; the rest is one block of hints in the log.
+    Mistakes that are certain to fail raise an error. Possible mistakes are logged as one block of hints.
 
     Args:
-        cfg: the whole config.
-        runner: the class that builds it; None is :class:`eng.runner.Runner`.
+        cfg: the complete config.
+        runner: the Runner class that gets the config; None is :class:`eng.runner.Runner`.
 
     Raises:
-        SettingsError: a part is certain to fail; all are listed, with file and line where they are known.
+        SettingsError: at least one part is certain to fail; the message lists all, if possible with file and line.
     """
     findings = check(cfg, schema_for(runner))
     certain = [finding for finding in findings if finding.is_certain]
@@ -123,11 +123,11 @@ def check_config(cfg: Config | Mapping[str, Any], runner: type | None = None) ->
 
 
 def hint_block(hints: list[Finding], file: str | None = None) -> str:
-    """The hints as one text of at most ten lines: equal ones grouped, and how to see all.
+    """Formats hints as a text of at most ten lines: groups equal hints, and names the command that shows all.
 
     Args:
-        hints: at least one.
-        file: the config's file, for the command that shows all.
+        hints: at least one hint.
+        file: path of the config file, for the command.
     """
     groups: dict[tuple[str, str], list[Finding]] = {}
     for hint in hints:

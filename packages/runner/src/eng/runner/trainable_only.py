@@ -1,4 +1,4 @@
-"""Checkpoints of the trained weights alone, for adapters on a base that is stored elsewhere."""
+"""Checkpoints that hold only the trained weights, for adapters on a base model that is stored elsewhere."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KEY = "trainable_only"
 
 
 def keep_trainable(model: nn.Module, checkpoint: dict[str, Any]) -> None:
-    """Leaves the weights that training changes in a checkpoint, and a fingerprint of the others in its ``meta``.
+    """Removes the frozen weights from a checkpoint, and records a fingerprint of them in its ``meta``.
 
     Args:
         model: the model without its wrapper.
@@ -31,15 +31,15 @@ def keep_trainable(model: nn.Module, checkpoint: dict[str, Any]) -> None:
 
 
 def complete(checkpoint: dict[str, Any], weights: Mapping[str, Any], filename: str) -> None:
-    """Fills the weights of the base, which the model has, into a checkpoint of the trained weights alone.
+    """Adds the model's frozen weights to a checkpoint that holds only the trained weights.
 
     Args:
-        checkpoint: changed in place; one of all weights stays as it is.
-        weights: of the model, under their names in checkpoints.
-        filename: of the checkpoint, for the message.
+        checkpoint: changed in place; a checkpoint with all weights is left as it is.
+        weights: weights of the model, under their names in checkpoints.
+        filename: path of the checkpoint, for the message.
 
     Raises:
-        ResumeError: the model has another base.
+        ResumeError: the model's frozen weights are not those of the saved run.
     """
     saved = None
     if isinstance(checkpoint.get("meta"), Mapping):
@@ -57,7 +57,7 @@ def complete(checkpoint: dict[str, Any], weights: Mapping[str, Any], filename: s
 
 
 def fingerprint(weights: Mapping[str, Any]) -> str:
-    """A digest of names, shapes and bits, the same on each device."""
+    """Returns a digest of names, shapes, types and values of weights, which is the same on every device."""
     digest = hashlib.sha256()
     for name, value in sorted(weights.items()):
         if isinstance(value, torch.Tensor):
@@ -68,7 +68,7 @@ def fingerprint(weights: Mapping[str, Any]) -> str:
 
 
 def _changing(model: nn.Module) -> set[str]:
-    """Names of parameters that are trained, and of statistics that a forward pass changes."""
+    """Returns the names of trainable parameters, and of running statistics that a forward pass in training updates."""
     names = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     for path, module in model.named_modules():
         if hasattr(module, "running_mean") and module.training:

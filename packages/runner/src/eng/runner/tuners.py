@@ -1,4 +1,4 @@
-"""What measures settings of a run: entry points of the group ``eng.tuners``, so that no package above is imported."""
+"""Finds the functions of ``Runner.tune``: entry points of the group ``eng.tuners``, which eng-tune installs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["tuner"]
 
 
 def tuner(setting: str) -> Callable[..., Any]:
-    """The function that measures a setting of a run.
+    """Returns the function that measures a good value of a setting.
 
     Args:
-        setting: its name, such as ``"lr"``.
+        setting: name of the setting, such as ``"lr"``.
 
     Raises:
-        SettingsError: no installed package measures it.
+        SettingsError: no installed package has a function for this setting.
     """
     tuners = {point.name: point for point in entry_points(group="eng.tuners")}
     if not tuners:

@@ -1,4 +1,4 @@
-"""Seeds and intervals."""
+"""Seeds the random generators, and splits changing intervals into milestones."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ logger = logging.getLogger(__name__)
 def calc_dynamic_intervals(
     start_interval: int, dynamic_interval_list: list[tuple[int, int]] | None = None
 ) -> tuple[list[int], list[int]]:
-    """The milestones at which an interval changes, and the intervals from each on.
+    """Returns the milestones at which an interval changes, and the interval that starts at each of them.
 
     Args:
-        start_interval: interval from 0 on.
-        dynamic_interval_list: pairs ``(milestone, interval)`` in rising order.
+        start_interval: the interval from 0 on.
+        dynamic_interval_list: pairs ``(milestone, interval)`` in ascending order.
 
     Example:
         >>> calc_dynamic_intervals(5, [(10, 2), (20, 1)])
@@ -34,12 +34,12 @@ def set_random_seed(seed: int | None = None, deterministic: bool = False, diff_r
     """Seeds Python's, NumPy's and PyTorch's generators.
 
     Args:
-        seed: 0 to 2**32 - 1; None draws one and shares it over all ranks.
-        deterministic: whether cuDNN and PyTorch choose deterministic algorithms only.
-        diff_rank_seed: whether each rank adds its number to the seed.
+        seed: 0 to 2**32 - 1; None draws a seed that is the same on all ranks.
+        deterministic: whether cuDNN and PyTorch use deterministic algorithms only.
+        diff_rank_seed: whether each rank adds its rank to the seed.
 
     Returns:
-        The seed, before a rank adds its number.
+        The seed without the rank.
     """
     if seed is None:
         seed = sync_random_seed()

@@ -1,4 +1,4 @@
-"""What a run was: its passport, and how two runs differ."""
+"""The passport of a run: a record of config, code, data and software, by which runs are compared and repeated."""
 
 from .facts import run_facts
 from .masking import masked

@@ -1,4 +1,4 @@
-"""The version of the code behind a run: git's revision and diff, and digests of single source files."""
+"""Records the version of a project's code: git revision, uncommitted changes, and digests of source files."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import IO, Any
 
 from eng.logging.starts import PASSPORT, read_record
 
-# No setting of a repository may start another program.
+# These options keep settings of a repository, which may be a stranger's, from starting other programs.
 _GIT = ("git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "--no-optional-locks")
 _PATIENCE_S = 20.0
 _MOST_FILES = 500
 INSTALLED = re.compile(r"[/\\](?:site|dist)-packages[/\\]")
-"""Finds in a path the folder into which Python's packages are installed."""
-# Name of the folder of a start, which is its time.
+"""Matches paths of installed packages."""
+# Pattern for the folder of a start, such as 20260131_120000.
 _START = "[0-9]" * 8 + "_" + "[0-9]" * 6
-# Of the files that git does not know, these are code; others are logs, checkpoints and compiled files of runs.
+# Untracked files with these suffixes count as code; others are logs, checkpoints and compiled files of runs.
 _CODE = frozenset(
     [
         ".py",
@@ -45,13 +45,14 @@ _CODE = frozenset(
 
 
 class CodeVersion:
-    """Asks git beside the run; the answer is read when it is needed.
+    """Runs git in the background when it is created; the first access to an attribute waits for the answer.
 
     Args:
-        folder: folder of the project that holds the config; None, or a folder of no repository, has no version.
+        folder: folder of the project, in which the config lies; None, or a folder outside of any repository, has no
+            revision.
 
     Attributes:
-        folder: the same.
+        folder: folder of the project.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -67,23 +68,23 @@ class CodeVersion:
 
     @property
     def revision(self) -> str | None:
-        """The commit that is checked out; None outside a repository."""
+        """The commit that is checked out; None outside of a repository."""
         return self._read()[0]
 
     @property
     def diff(self) -> str:
-        """What is changed and not committed, as ``git diff`` prints it; names of unknown files stand in front."""
+        """The uncommitted changes as ``git diff`` prints them, after the names of untracked code files."""
         return self._read()[1]
 
     def as_facts(self) -> dict[str, Any]:
-        """The revision, and a digest of the diff (None where there is none)."""
+        """Returns the revision, and a digest of the diff, which is None without changes."""
         facts: dict[str, Any] = {"revision": self.revision, "diff": None}
         if self.diff:
             facts["diff"] = digest(self.diff.encode())
         return facts
 
     def _call(self, folder: Path, arguments: Iterable[str]) -> None:
-        """Starts git in a folder; nothing where git is not installed."""
+        """Starts git in a folder; does nothing if git is not installed."""
         output = tempfile.TemporaryFile()  # noqa: SIM115  # read and closed in _read; a pipe would block a long diff
         try:
             process = subprocess.Popen(  # noqa: S603  # git, with words of this file
@@ -95,9 +96,9 @@ class CodeVersion:
         self._calls.append((process, output))
 
     def _is_of_a_run(self, name: str) -> bool:
-        """Whether a file, named from the folder, lies in a work dir: a folder with a subfolder for each start.
+        """Whether a file, by its path in the project, lies in a work dir, which has subfolders named by times.
 
-        The passport of this run is not written yet when git is asked.
+        A passport cannot be used to recognise the work dir, because git is called before this run writes its passport.
         """
         parents = []
         if self.folder:
@@ -105,7 +106,7 @@ class CodeVersion:
         return any(next(parent.glob(_START), None) is not None for parent in parents)
 
     def _read(self) -> tuple[str | None, str]:
-        """The revision, and the changes that are not committed with the names of files that git does not know; read once."""
+        """Returns the revision, and the uncommitted changes with the names of untracked files; git's answer is cached."""
         if self._answers is None:
             calls, self._calls = self._calls, []
             answers = [_answer(process, output) for process, output in calls]
@@ -120,7 +121,7 @@ class CodeVersion:
 
 
 def _answer(process: subprocess.Popen[bytes], output: IO[bytes]) -> str:
-    """What git printed; empty where it failed or did not answer in time."""
+    """Returns what git printed; empty if git failed or took longer than 20 seconds."""
     with output:
         try:
             status = process.wait(_PATIENCE_S)
@@ -135,9 +136,9 @@ def _answer(process: subprocess.Popen[bytes], output: IO[bytes]) -> str:
 
 
 def project_folder(config_file: str | None) -> Path | None:
-    """The folder of the config file or, without one, of the script that runs; None where there is neither.
+    """Returns the folder of the config file or, without one, of the running script; None without either.
 
-    A config that a run wrote beside its passport belongs to the project of that run.
+    For a config that a run wrote beside its passport, it is the project folder of that run.
     """
     file = config_file or file_of_module("__main__")
     if not file:
@@ -152,19 +153,19 @@ def project_folder(config_file: str | None) -> Path | None:
 
 
 def file_of_module(name: str) -> str | None:
-    """The source file of an imported module; None where it has none, such as a built-in one, or is not imported."""
+    """Returns the source file of an imported module; None if it is not imported or, as a built-in module, has no file."""
     return getattr(sys.modules.get(name), "__file__", None)
 
 
 def source_files(parts: Iterable[Any], folder: Path | None) -> dict[str, Path]:
-    """The source files of a run by the name of their module; installed packages are left out.
+    """Returns the source files of a run by the names of their modules, without installed packages.
 
     Args:
-        parts: objects whose classes' packages, as far as they are imported, count.
-        folder: of the project; the imported modules in it count too.
+        parts: objects, such as model and dataset; the imported modules of their classes' packages are included.
+        folder: folder of the project; the imported modules in it are included.
 
     Returns:
-        At most 500 files, in the order of their names.
+        At most 500 files, sorted by module name.
     """
     modules = {type(part).__module__ for part in parts}
     packages = {name.partition(".")[0] for name in modules}
@@ -181,7 +182,7 @@ def source_files(parts: Iterable[Any], folder: Path | None) -> dict[str, Path]:
 
 
 def file_digest(path: Path) -> str | None:
-    """A digest of a file; None where it cannot be read, as a module out of an archive."""
+    """Returns a digest of a file; None if the file cannot be read, such as a module inside an archive."""
     try:
         return digest(path.read_bytes())
     except OSError:
@@ -189,5 +190,5 @@ def file_digest(path: Path) -> str | None:
 
 
 def digest(data: bytes) -> str:
-    """Twelve characters that differ where the data do."""
+    """Returns a digest of data with twelve characters."""
     return hashlib.blake2b(data, digest_size=6).hexdigest()

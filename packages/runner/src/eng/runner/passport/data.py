@@ -1,4 +1,4 @@
-"""A fingerprint of a dataset that reads no sample."""
+"""Computes a fingerprint of a dataset from its attributes, without reading samples."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from eng.registry import ManagerMixin
 from .library_data import TEMPORARY, attributes_of, is_of_library, length_or_none, library_content, spread_bytes
 
 SCHEME = 2
-"""Number of the way in which a fingerprint is taken: those of two ways cannot be compared."""
+"""Version of the fingerprint's algorithm; fingerprints of different versions cannot be compared."""
 
-# Characters of one text, and elements of one array or list; of a longer list, fewer than twice as many are spread over it.
+# Largest number of characters of a text, and of elements of an array or list; of a longer list evenly spread elements are used.
 _LIMIT = 4096
 _DEPTH = 4
 _PLAIN = (str, int, float, bool, type(None))
-# Objects of the process and of the run, whose attributes name log files and times.
+# Objects of these classes are left out, because their attributes differ in each run, such as names of log files.
 _OF_THE_RUN = (ManagerMixin, logging.Logger, logging.Handler, ModuleType, io.IOBase, threading.Thread, random.Random)
-# Objects of the standard library that hold settings.
+# Classes of the standard library whose attributes are settings of the user.
 _SETTINGS = (argparse.Namespace, SimpleNamespace)
 _ADDRESS = " at 0x"
 _ADDRESSES = re.compile(r" at 0x[0-9a-fA-F]+")
@@ -46,30 +46,31 @@ _DAY_S = 86400.0
 
 @dataclass
 class _Walk:
-    """What a walk through a dataset has met: objects by id, and classes of which nothing can be compared."""
+    """State of the walk through a dataset: visited objects by id, and classes whose content cannot be compared."""
 
     seen: dict[int, Any] = field(default_factory=dict)
     unknown: set[str] = field(default_factory=set)
 
     def branch(self) -> _Walk:
-        """A walk that has met the same objects, and notes unknown classes in the same set."""
+        """Copies the visited objects for an independent walk, which adds unknown classes to the same set."""
         return _Walk(dict(self.seen), self.unknown)
 
 
 def data_facts(dataloader: object) -> dict[str, Any]:
-    """Class, length and fingerprint of what a dataloader reads.
+    """Returns class, length and fingerprint of the dataset that a dataloader reads.
 
-    A dataset with a method ``fingerprint()`` answers for itself. For others the fingerprint covers the settings, arrays and
-    lists in its attributes (evenly spread elements of those with more than 4096), and name and size of the files that they
-    name. What differs between two processes that read the same data does not count: the order of sets, addresses, names of
-    temporary folders, times, and what libraries keep for themselves. Of a library's object its tables, arrays and files count.
+    A method ``fingerprint()`` of the dataset is called if there is one. Otherwise the fingerprint covers the settings, arrays
+    and lists in the dataset's attributes (evenly spread elements of those with more than 4096), and name and size of the
+    files that they name. Left out is what may differ between two processes that read the same data: the order of sets,
+    memory addresses, names of temporary folders, times, and private attributes of libraries. Of a library's object only
+    tables, arrays and files are covered.
 
     Args:
-        dataloader: of a run; None gives nothing.
+        dataloader: dataloader of a run; None returns an empty dict.
 
     Returns:
-        ``type``, ``length``, ``fingerprint``, ``scheme`` (see :data:`SCHEME`) and ``unknown``: classes whose samples
-        the fingerprint does not cover, such as a stream out of a generator.
+        ``type``, ``length``, ``fingerprint``, ``scheme`` (see :data:`SCHEME`) and ``unknown``: classes whose samples the
+        fingerprint does not cover, such as a generator.
     """
     dataset = dataset_of(dataloader)
     if dataset is None:
@@ -81,7 +82,7 @@ def data_facts(dataloader: object) -> dict[str, Any]:
 
 
 def fingerprint(dataset: object) -> str:
-    """Twelve characters that differ where datasets do, and are the same in each process; see :func:`data_facts`."""
+    """Returns the fingerprint of a dataset, twelve characters that are the same in each process; see :func:`data_facts`."""
     return str(_fingerprint_and_unknown(dataset)["fingerprint"])
 
 
@@ -96,7 +97,7 @@ def _fingerprint_and_unknown(dataset: object) -> dict[str, Any]:
 
 
 def _parts(value: object, depth: int, walk: _Walk) -> Iterator[bytes]:
-    """What a value adds to a fingerprint; objects are followed to a depth, and each of them once."""
+    """Yields the bytes that a value adds to a fingerprint; objects inside it are visited once, and up to a depth."""
     if isinstance(value, float) and _is_time_of_now(value):
         yield b"time"
     elif isinstance(value, (str, bytes, Number, type(None))):
@@ -108,17 +109,17 @@ def _parts(value: object, depth: int, walk: _Walk) -> Iterator[bytes]:
     elif depth == 0 or id(value) in walk.seen or isinstance(value, (type, *_OF_THE_RUN)):
         yield type(value).__qualname__.encode()
     else:
-        walk.seen[id(value)] = value  # the reference keeps the id from being used again
+        walk.seen[id(value)] = value  # The reference keeps Python from giving the same id to another object.
         yield from _container(value, depth, walk)
 
 
 def _is_time_of_now(value: float) -> bool:
-    """Whether a number is the time of this day, as ``time.time()`` gives it: no setting, and another in each process."""
+    """Whether a number is a result of ``time.time()`` within the last day, which differs in each process."""
     return abs(time.time() - value) < _DAY_S
 
 
 def _container(value: object, depth: int, walk: _Walk) -> Iterator[bytes]:
-    """What a container or an object adds to a fingerprint, by its kind."""
+    """Yields the bytes that a container or an object adds to a fingerprint."""
     yield type(value).__qualname__.encode()
     if isinstance(value, Mapping):
         yield from sorted(_entry(key, value[key], depth, walk) for key in value)
@@ -140,10 +141,10 @@ def _container(value: object, depth: int, walk: _Walk) -> Iterator[bytes]:
 
 
 def _attributes(value: object, depth: int, walk: _Walk) -> Iterator[bytes]:
-    """The attributes of an object, such as a dataset.
+    """Yields the bytes that the attributes of an object, such as a dataset, add to a fingerprint.
 
-    Names that stand in an attribute count without their order, which may be that of a set in this process
-    (``tuple(set(...))``), unless there is one per sample: then the order is that of the samples.
+    A list of texts is sorted, because ``tuple(set(...))`` has another order in each process. A list with one text per sample
+    is not sorted: its order is that of the samples.
     """
     length = length_or_none(value)
     for name, item in attributes_of(value).items():
@@ -162,7 +163,7 @@ def _is_names(items: Sequence[Any]) -> bool:
 
 
 def _members(items: Iterable[Any], depth: int, walk: _Walk) -> list[bytes]:
-    """The parts of each item, in an order that depends on them alone."""
+    """Returns the bytes of each item, sorted, so that the order of the items does not matter."""
     members = sorted(b"".join(_parts(item, depth - 1, walk.branch())) for item in items)
     return [str(len(members)).encode(), *members[:: max(len(members) // _LIMIT, 1)]]
 
@@ -187,7 +188,7 @@ def _scalar(value: object) -> bytes:
 
 
 def _text(value: str) -> bytes:
-    """A text without what is new in each process: the address in a default repr, the name of a temporary folder."""
+    """Encodes a text without memory addresses and names of temporary folders, which differ in each process."""
     if _ADDRESS in value:
         value = _ADDRESSES.sub(_ADDRESS, value)
     if TEMPORARY in value:

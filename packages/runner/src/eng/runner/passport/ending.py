@@ -1,4 +1,4 @@
-"""How a start ended."""
+"""Collects how a training ended: its status, counters and metrics."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .masking import masked
 
 
 def ending(runner: Run, error: BaseException | None) -> tuple[str, dict[str, Any]]:
-    """The status of a start that is over, and what it reached.
+    """Returns the status of a training that has ended, and its counters, metrics and last checkpoint.
 
     Args:
         runner: the run.
-        error: what ended it; None is the end of the training.
+        error: the exception that ended the training; None after a complete training.
     """
     hub = runner.message_hub
     iterations = runner.iter
@@ -53,7 +53,7 @@ def ending(runner: Run, error: BaseException | None) -> tuple[str, dict[str, Any
 
 
 def best_scores(runner: Run) -> dict[str, float]:
-    """The best values of the metrics by which a run keeps its best checkpoints.
+    """Returns the best values of the metrics for which a CheckpointHook saves the best checkpoint (``save_best``).
 
     Args:
         runner: the run.
@@ -70,7 +70,7 @@ def best_scores(runner: Run) -> dict[str, float]:
 
 
 def _best_values(histories: Mapping[str, HistoryBuffer]) -> dict[str, float]:
-    """The best of all values of each metric whose name says whether more is better."""
+    """Returns the best value of each metric whose name tells whether greater values are better, such as ``accuracy``."""
     best = {}
     for name, buffer in histories.items():
         values = np.asarray(buffer.data[0], dtype=float)

@@ -1,4 +1,4 @@
-"""The facts by which two runs are compared: config, code, data, processes and versions."""
+"""Collects and compares the facts of runs: config, code, data, world size and versions."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from .code import CodeVersion, file_digest, source_files
 from .data import data_facts
 from .masking import masked_settings
 
-# These settings differ between a run and its resume by design.
+# Settings that always differ between a run and its resume, and so are not compared.
 _OF_THE_START = frozenset({"resume", "load_from", "cfg", "experiment_name"})
 _LIBRARIES = ("numpy", "torchvision", "timm", "transformers", "mmcv", "mmcv-lite", "eng-runner")
 FILE = "file "
-"""Begins the key of a source file among the facts of the code; the name of its module follows."""
+"""Prefix of a source file's key in the facts of the code; the name of its module follows."""
 
 
 def run_facts(cfg: Any, settings: Mapping[str, Any], parts: Sequence[Any], dataloader: Any, code: CodeVersion, world_size: int) -> dict[str, Any]:  # fmt: skip
-    """What a checkpoint and a passport keep of a run to compare it with another one.
+    """Returns the facts of a run that checkpoints and passports record.
 
     Args:
-        cfg: the whole config; the settings count where it is empty.
+        cfg: the complete config; if it is empty, ``settings`` are recorded.
         settings: the Runner's arguments.
-        parts: objects whose classes' source files count as code of the run.
-        dataloader: of the training, built.
-        code: version of the project.
+        parts: objects, such as model and dataset, whose source files are part of the run's code.
+        dataloader: the training dataloader.
+        code: version of the project's code.
         world_size: number of processes.
 
     Returns:
@@ -55,8 +55,8 @@ def _file_facts(files: Mapping[str, Path]) -> dict[str, str]:
 
 
 def flat(value: object, path: str = "") -> Iterator[tuple[str, str]]:
-    """The leaves of a nested setting by dotted key, as text; an object is named by its class."""
-    if isinstance(value, dict) and value:  # os.environ is a mapping too, and none of these
+    """Yields the leaves of a nested setting as pairs of dotted key and text; the text of an object is its class."""
+    if isinstance(value, dict) and value:  # Not every Mapping: os.environ is one too, and must not be recorded.
         for key in value:
             yield from flat(value[key], f"{path}.{key}" if path else str(key))
     elif isinstance(value, (list, tuple)) and any(isinstance(item, (dict, list, tuple)) for item in value):
@@ -77,7 +77,7 @@ def _text(value: object) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, torch and the libraries that decide the numbers of a run, those that are installed."""
+    """Returns the versions of Python, torch and the installed libraries that influence the results of a run."""
     by_name = {"python": platform.python_version(), "torch": str(torch.__version__)}
     for name in _LIBRARIES:
         try:
@@ -90,10 +90,10 @@ def versions() -> dict[str, str]:
 
 
 def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
-    """The facts that differ, as ``(section, key, before, now)``; "absent" stands for a fact that only one run has.
+    """Returns the facts that differ as ``(section, key, before, now)``; ``"absent"`` if a run lacks the fact.
 
-    Left out are a section that one of the runs did not record at all, a source file that one of them did not import, and
-    what cannot be compared: fingerprints of data that were taken in two ways.
+    Not compared are a section that one of the runs did not record, a source file that one of them did not import, and
+    fingerprints of data by different algorithms.
     """
     rows: list[tuple[str, str, str, str]] = []
     for section in ("config", "code", "data", "versions"):
@@ -106,15 +106,15 @@ def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[s
 
 
 def changed_rows(section: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
-    """The entries in which two mappings differ, as :func:`differing` gives them."""
+    """Yields the entries in which two mappings differ, as ``(section, key, old, new)``."""
     for key in dict.fromkeys((*old, *new)):
         first, second = str(old.get(key, "absent")), str(new.get(key, "absent"))
-        if first != second:  # compared as text: NaN is not equal to itself
+        if first != second:  # Compared as text, because NaN is not equal to itself.
             yield section, str(key), first, second
 
 
 def as_mapping(value: object) -> Mapping[str, Any]:
-    """A mapping that was read from a file; an empty one where something else stands there."""
+    """Returns a value from a file if it is a mapping, else an empty mapping: the file may be damaged."""
     if isinstance(value, Mapping):
         return value
     return {}
@@ -129,7 +129,7 @@ def _is_comparable(section: str, key: str, old: Mapping[str, Any], new: Mapping[
 
 
 def unknown_lines(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Lines about what cannot be compared of the data of two runs.
+    """Returns lines about the data of two runs that cannot be compared.
 
     Args:
         before: facts of one run.

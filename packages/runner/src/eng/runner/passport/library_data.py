@@ -1,4 +1,4 @@
-"""What can be compared of a library's object: its tables, its arrays and the files that it names."""
+"""Collects what can be compared of a library's object: its tables, its arrays and the files that it names."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ from .code import INSTALLED, file_of_module
 __all__ = ["TEMPORARY", "attributes_of", "is_of_library", "library_content", "length_or_none", "spread_bytes"]
 
 TEMPORARY = str(Path(tempfile.gettempdir()) / "tmp")
-"""How the paths of temporary files and folders begin."""
+"""Beginning of the paths of temporary files and folders."""
 _DEPTH = 6
 _MOST_OBJECTS = 2000
 _MOST_ITEMS = 256
 _MOST_BYTES = 2**22
-# Libraries whose datasets, transforms and arrays are made of settings alone.
+# Attributes of these packages' datasets and transforms are settings, so their objects count as a user's objects.
 _OF_SETTINGS = frozenset({"eng", "torch", "torchvision", "numpy", "builtins", "__main__"})
-# Names of files in a cache hold a digest, which may be another in each process.
+# Digests in the names of cached files, which may differ in each process.
 _DIGEST = re.compile(r"[0-9a-f]{12,}")
 
 
 def is_of_library(cls: type) -> bool:
-    """Whether a class comes from the standard library or an installed package, or derives from one of such a package.
+    """Whether a class, or a base class of it, comes from an installed package or from the standard library.
 
-    Attributes of its objects are not only settings of a user. Datasets that derive from eng's are: their attributes are.
+    The attributes of such an object are not only settings of the user. A dataset that derives from eng's BaseDataset is no
+    such object: its attributes are settings.
     """
     if issubclass(cls, BaseDataset):
         return False
@@ -57,14 +58,14 @@ def _is_installed(cls: type) -> bool:
 
 
 def library_content(value: object, unknown: set[str]) -> list[bytes]:
-    """The parts of a library's object that are the same in each process that reads the same data, in a fixed order.
+    """Returns the bytes that a library's object adds to a fingerprint, the same in each process that reads the same data.
 
-    The attributes of such an object hold counters, caches and random numbers beside the settings, so that only tables,
-    arrays (of an object with a length) and existing files count.
+    Attributes of such an object include counters, caches and random numbers. So only tables, existing files and, for an
+    object with a length, arrays are used.
 
     Args:
         value: the object.
-        unknown: gets the name of its class where it gives samples and none of them can be compared.
+        unknown: set to which the class name is added if the object gives samples and has no content to compare.
     """
     length = length_or_none(value)
     parts = sorted(set(_contents(value, _DEPTH, {}, has_length=length is not None)))
@@ -74,11 +75,11 @@ def library_content(value: object, unknown: set[str]) -> list[bytes]:
 
 
 def _contents(value: object, depth: int, seen: dict[int, Any], *, has_length: bool) -> Iterator[bytes]:
-    """What an object of a library adds to a fingerprint: files, tables, and arrays where the dataset has a length."""
+    """Yields files, tables and, if the dataset has a length, arrays inside a library's object."""
     if isinstance(value, (str, Path)):
         yield from _file(str(value))
     elif isinstance(value, (torch.Tensor, np.ndarray)):
-        if has_length and value.ndim:  # an array without dimensions may be a counter
+        if has_length and value.ndim:  # An array without dimensions may be a counter.
             yield from spread_bytes(value, _MOST_ITEMS)
     elif _is_table(value):
         yield _table(value)
@@ -99,7 +100,7 @@ def _items(value: object) -> list[Any]:
 
 
 def attributes_of(value: object) -> dict[str, Any]:
-    """The attributes of an object by name; empty where the object has none of its own, such as a number."""
+    """Returns the attributes of an object by name; empty for an object without ``__dict__``, such as a number."""
     return getattr(value, "__dict__", {})
 
 
@@ -113,23 +114,24 @@ def _file(name: str) -> Iterator[bytes]:
 
 
 def length_or_none(value: object) -> int | None:
-    """The length of an object whose code is not eng's; None where it has none, or fails to tell."""
-    with suppress(Exception):  # the object may be half initialised
+    """Returns the length of an object of any library; None if it has none or ``len`` raises an exception."""
+    with suppress(Exception):  # A library's object may not be initialised completely.
         return length_of(value)
     return None
 
 
 def spread_bytes(value: torch.Tensor | np.ndarray[Any, Any], count: int) -> Iterator[bytes]:
-    """Type, shape and evenly spread elements of a tensor or array: all up to ``count``, and of more less than twice as many.
+    """Yields type, shape and elements of a tensor or array: all elements, or ``count`` to twice ``count`` of a longer one.
 
-    Elements are left out where they are objects or do not lie in this process's memory.
+    Elements are left out if they are Python objects, or if the tensor is not in CPU memory.
     """
     yield f"{value.dtype}{tuple(value.shape)}".encode()
     if isinstance(value, torch.Tensor):
         if value.device.type == "cpu" and value.layout is torch.strided:
             flat = value.detach().reshape(-1)
             chosen = flat[:: max(len(flat) // count, 1)].contiguous()
-            yield chosen.view(torch.uint8).numpy().tobytes() if len(chosen) else b""
+            if len(chosen):
+                yield chosen.view(torch.uint8).numpy().tobytes()
     elif value.dtype != object:
         flat_array = value.reshape(-1)
         yield flat_array[:: max(len(flat_array) // count, 1)].tobytes()
@@ -141,7 +143,7 @@ def _is_table(value: object) -> bool:
 
 
 def _table(table: Any) -> bytes:
-    """Schema, number of rows, and rows that are spread evenly over a table of pyarrow."""
+    """Returns schema, number of rows and evenly spread rows of a pyarrow table as bytes."""
     count = table.num_rows
     chosen = {}
     if count:

@@ -19,7 +19,7 @@ class RecordedState(Protocol):
 
 
 class RecordedRun(Run, Protocol):
-    """A run that has a passport."""
+    """The members of a Runner that this module uses."""
 
     passport: Passport
 
@@ -29,7 +29,7 @@ class RecordedRun(Run, Protocol):
 
 
 def write_passport(runner: RecordedRun) -> None:
-    """Writes down what this start is.
+    """Writes the passport of this start: config, code, data, software and seeds.
 
     Args:
         runner: the run, whose parts are built.
@@ -41,11 +41,11 @@ def write_passport(runner: RecordedRun) -> None:
 
 
 def end_passport(runner: RecordedRun, error: BaseException | None) -> None:
-    """Writes down how this start ended, if it trained.
+    """Records how this start ended, if it was a training.
 
     Args:
         runner: the run.
-        error: what ended it; None where it came to its end.
+        error: the exception that ended the training; None after a complete training.
     """
     if runner.rank == 0 and runner.state.has_begun_training:
         runner.passport.end(*ending(runner, error))
