@@ -22,7 +22,7 @@ INTERRUPTED = 130
 
 
 def _shared(function: F) -> F:
-    """The options that all three commands take."""
+    """Decorates a command with the argument and options that train, val and test share."""
     options = (
         click.argument("config", type=click.Path(dir_okay=False)),
         click.option(
@@ -172,10 +172,10 @@ def test_command(
 
 
 def _load(ctx: click.Context, config: str, common: dict[str, Any]) -> Any:
-    """The config of a call, with the work dir and the launcher of its options.
+    """Loads the config of a command, and applies the options for work dir and launcher.
 
     Raises:
-        click.ClickException: the work dir cannot be written.
+        click.ClickException: the work dir is not writable.
     """
     cfg = ctx.obj.load_config(config, common["cfg_options"])
     if common["work_dir"] is not None:
@@ -191,12 +191,12 @@ def _load(ctx: click.Context, config: str, common: dict[str, Any]) -> Any:
 
 
 def _must_be_writable(folder: Path) -> None:
-    """Makes sure that the work dir can be written, so that a run does not find out at its first checkpoint.
+    """Checks that the work dir is writable, so that a run does not fail at its first checkpoint.
 
-    Nothing is made: a mistake in the config, found later, must not leave an empty folder behind.
+    The folder is not created: a mistake in the config, which is reported later, must not leave an empty folder behind.
 
     Raises:
-        click.ClickException: it cannot be written.
+        click.ClickException: the work dir is not writable.
     """
     nearest = next(candidate for candidate in (folder.absolute(), *folder.absolute().parents) if candidate.exists())
     if not nearest.is_dir():
@@ -206,10 +206,10 @@ def _must_be_writable(folder: Path) -> None:
 
 
 def _choose_weights(cfg: Config, checkpoint: str | None) -> None:
-    """Sets ``load_from`` to the weights to evaluate, and says which they are where the user did not.
+    """Sets ``load_from`` to the checkpoint to evaluate; prints its path if the user did not name one.
 
     Raises:
-        click.ClickException: there are none, or no such file.
+        click.ClickException: there is no checkpoint, or the named file does not exist.
     """
     from .environment import local_work_dir
     from .state.policy import find_trained_checkpoint
@@ -236,10 +236,10 @@ def _choose_weights(cfg: Config, checkpoint: str | None) -> None:
 
 
 def _checkpoint_of(name: str, option: str) -> str:
-    """The checkpoint that an option names: a file as it is; of a run its newest to resume, and its best to evaluate.
+    """Returns the checkpoint that an option names: a file, or for a run its newest to resume or its best to evaluate.
 
     Raises:
-        click.ClickException: the run has none.
+        click.ClickException: the run has no checkpoint.
     """
     from .named_checkpoint import named_checkpoint
     from .passport.runs import NoPassportError
@@ -254,10 +254,10 @@ def _checkpoint_of(name: str, option: str) -> str:
 
 
 def _must_exist(checkpoint: str | None, key: str) -> None:
-    """Makes sure that a checkpoint of this machine is there before logs are begun.
+    """Checks that a checkpoint file exists, before the run creates its folder and its log.
 
     Raises:
-        click.ClickException: it is not.
+        click.ClickException: the file does not exist.
     """
     from .state.policy import check_exists
 
@@ -288,7 +288,7 @@ def _enable_auto_scale_lr(cfg: Config) -> None:
 
 
 def _use_tta(cfg: Config) -> None:
-    """Puts the config's ``tta_model`` around the model, and its ``tta_pipeline`` into the datasets of the test."""
+    """Wraps the model in the config's ``tta_model``, and gives its ``tta_pipeline`` to the test datasets."""
     from eng.hooks.prepare_tta_hook import use_pipeline
 
     from .assemble.several import loaders_of_sets
@@ -302,7 +302,7 @@ def _use_tta(cfg: Config) -> None:
 
 
 def _dump_predictions(cfg: Config, out: str) -> None:
-    """Adds the writing of predictions to the test: into ``out``, or for each of several sets into ``<out>_<set>.pkl``."""
+    """Makes the test write its predictions to ``out``, or for several sets to ``<out>_<set>.pkl`` each."""
     from .assemble.several import evaluators_by_set, names_of_sets
 
     if not out.endswith((".pkl", ".pickle")):
@@ -321,7 +321,7 @@ def _dump_predictions(cfg: Config, out: str) -> None:
 
 
 def _with_dump(evaluator: object, out: str) -> Any:
-    """An evaluator that also writes the predictions."""
+    """Returns the config of an evaluator that also writes the predictions to a file."""
     dump = {"type": "DumpResults", "out_file_path": out}
     if isinstance(evaluator, Mapping) and "metrics" in evaluator:
         return {**evaluator, "metrics": _with_dump(evaluator["metrics"], out)}
@@ -335,10 +335,10 @@ def _with_dump(evaluator: object, out: str) -> Any:
 
 
 def _wants_agent(common: Mapping[str, Any]) -> bool:
-    """Whether this call starts processes, on this machine or as one of several.
+    """Whether the options ask for several processes or machines, which torchrun's agent then starts.
 
     Raises:
-        click.UsageError: it has options for such processes and starts none.
+        click.UsageError: options for the agent are set without ``--nproc`` or ``--nnodes``.
     """
     if any(common[name] is not None for name in ("nproc", "nnodes", "rdzv")):
         return True
@@ -352,10 +352,10 @@ def _wants_agent(common: Mapping[str, Any]) -> bool:
 
 
 def _on_several(common: dict[str, Any]) -> int:
-    """Starts the processes of this machine.
+    """Starts the processes of this machine by torchrun's agent, and returns the exit status.
 
     Raises:
-        click.ClickException: the options name no job.
+        click.ClickException: the options for several machines are incomplete or have a wrong form.
     """
     from .launch import Meeting, relaunch_with_agent
 
@@ -371,7 +371,7 @@ _AGENT_OPTIONS = ("--nproc", "--max-restarts", "--nnodes", "--rdzv", "--rdzv-id"
 
 
 def _without_agent_options(arguments: list[str]) -> list[str]:
-    """The words of this call without the options of the agent, which each process must not see."""
+    """Returns the arguments without the agent's options: a process with them would start processes itself."""
     remaining, skip = [], False
     for argument in arguments:
         if skip:
@@ -392,7 +392,7 @@ def _evaluate(
     action: Callable[[Any], dict[str, float]],
     prepare: Callable[[Any], None] = lambda cfg: None,
 ) -> int:
-    """Loads a config and weights, runs a validation or test, and prints the metrics; gives the exit status."""
+    """Loads config and weights, runs a validation or test, and prints the metrics; returns the exit status."""
     if _wants_agent(common):
         return _on_several(common)
     cfg = _load(ctx, config, common)

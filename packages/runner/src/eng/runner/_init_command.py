@@ -18,7 +18,7 @@ from .call import eng_words
 TEMPLATE = Path(__file__).parent / "_init_template"
 _SUFFIX = ".tmpl"
 _TAKEN = frozenset(sys.stdlib_module_names) | {"eng", "torch", "numpy", "tests", "config"}
-# What a name in the template becomes, beside the project's own.
+# File names that differ from those in the template, besides the name of the project.
 _RENAMED = {"gitignore": ".gitignore"}
 
 
@@ -36,21 +36,21 @@ def init(folder: Path, name: str | None) -> None:
     for file in files:
         click.echo(f"  {folder / file}")
     program, *arguments = eng_words()
-    if os.sep in program:  # of a Python that is not on the PATH; the folder changes first
+    if os.sep in program:  # The printed command changes the folder first, so a relative path would be wrong.
         program = str(Path(program).absolute())
     train = shlex.join([program, *arguments, "train", "config.py"])
     click.echo(f"Train it:\n  cd {shlex.quote(str(folder))} && {train}")
 
 
 def write_project(folder: Path, name: str) -> list[str]:
-    """Writes all files of a new project, or none.
+    """Writes the files of a new project; if writing fails, no file is left.
 
     Args:
-        folder: new or empty.
-        name: of the Python package in it.
+        folder: a new or empty folder.
+        name: name of the project's Python package.
 
     Returns:
-        paths of the files, relative to `folder`.
+        The paths of the files, relative to `folder`.
     """
     folder = folder.resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ def _write(source: Path, aside: Path, name: str) -> str:
 
 
 def _package_name(text: str, is_given: bool) -> str:
-    """A Python name; one that the user gave is taken as it is or refused."""
+    """Returns the name of the Python package: the user's name as it is, or one composed from the folder's name."""
     if is_given:
         name = text
     else:

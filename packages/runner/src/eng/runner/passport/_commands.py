@@ -22,10 +22,10 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 def _run(name: str) -> Start:
-    """The run that the user names.
+    """Finds the run that the user names.
 
     Raises:
-        click.ClickException: there is none.
+        click.ClickException: there is no such run.
     """
     from .runs import NoPassportError, find_run
 
@@ -133,7 +133,7 @@ def _start(ctx: click.Context, start: Start, plan: Plan, config: Path, target: P
 
 
 def _go_on_from(cfg: Any, checkpoint: Path | None) -> None:
-    """Makes a run resume from the checkpoint from which the run that is started again went on."""
+    """Makes the config resume from the checkpoint from which the recorded run was resumed."""
     resume = cfg.get("resume")
     if checkpoint is not None:
         options = {"checkpoint": str(checkpoint)}
@@ -146,7 +146,7 @@ def _go_on_from(cfg: Any, checkpoint: Path | None) -> None:
 
 @contextmanager
 def _working_in(plan: Plan) -> Iterator[None]:
-    """The working directory and the import path of the run that is started again, as far as they are still there."""
+    """Changes to the working directory and the import path of the recorded run inside the ``with`` block, if they exist."""
     here, paths = Path.cwd(), list(sys.path)
     try:
         if plan.import_folder is not None:

@@ -1,4 +1,4 @@
-"""Secrets, taken out of what a run writes."""
+"""Masks secrets in the files that a run writes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SECRET = re.compile(
     r"(TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|APIKEY|AUTH|COOKIE|PRIVATE)|(^|_)(KEY|PWD|PASS|PAT)($|_)", re.IGNORECASE
 )
 _HARMLESS_NAMES = frozenset({"PWD", "OLDPWD", "SSH_AUTH_SOCK", "XAUTHORITY"})
-# Settings are judged more narrowly than variables: `pad_token`, `max_tokens` and `sort_key` belong to models and data.
+# Names of settings are matched more strictly than variables, because `pad_token`, `max_tokens` and `sort_key` are harmless.
 _SETTING = (
     r"(?:[\w.-]*?(?:(?:api|access|auth|secret|private|account|encryption|signing)[_-]?key(?:[_-]id)?|passw(?:or)?d"
     r"|passphrase|credentials?|secret|signature|authorization"
@@ -41,10 +41,10 @@ _SHORTEST = 4
 
 
 def masked(text: str) -> str:
-    """The text without secrets.
+    """Returns a text with its secrets replaced.
 
-    Replaced are values of secret variables of the environment (by ``${NAME}``), users and passwords in addresses, values of
-    settings and query parameters such as ``api_key=...``, and tokens whose form is known (by ``***``).
+    Values of secret environment variables are replaced by ``${NAME}``. Users and passwords in addresses, values of settings
+    and query parameters such as ``api_key=...``, and tokens of a known form are replaced by ``***``.
 
     Example:
         >>> masked("git clone https://me:pw@host/x; --tracker.api_key=abc")
@@ -58,7 +58,7 @@ def masked(text: str) -> str:
 
 
 def masked_words(arguments: Sequence[str]) -> list[str]:
-    """The words of a command; behind an option such as ``--password`` the next word is a secret too.
+    """Masks the arguments of a command; the argument after an option such as ``--password`` is a secret too.
 
     Example:
         >>> masked_words(["train.py", "--api-key", "abc", "--lr", "0.1"])
@@ -76,7 +76,7 @@ def masked_words(arguments: Sequence[str]) -> list[str]:
 
 
 def masked_settings(settings: Mapping[str, str]) -> dict[str, str]:
-    """Settings by dotted key, of which secrets are hidden by the name of the key or by their form."""
+    """Masks settings by dotted key; a value is a secret by the name of its key or by its form."""
     harmless = {}
     for key, value in settings.items():
         harmless[key] = masked(value)
@@ -86,12 +86,12 @@ def masked_settings(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def is_secret(name: str) -> bool:
-    """Whether a variable is a secret by its name."""
+    """Whether the name of an environment variable says that its value is a secret."""
     return name not in _HARMLESS_NAMES and _SECRET.search(name) is not None
 
 
 def is_secret_setting(name: str) -> bool:
-    """Whether a setting, by its dotted name, is a secret.
+    """Whether the dotted name of a setting says that its value is a secret.
 
     Example:
         >>> is_secret_setting("tracker.init_kwargs.api_key"), is_secret_setting("model.pad_token_id")
@@ -101,7 +101,10 @@ def is_secret_setting(name: str) -> bool:
 
 
 def _secret_values() -> Iterator[tuple[str, str]]:
-    """Names and values of secret variables, long ones first, as plain text and as they stand in JSON, Python and addresses."""
+    """Yields names and values of secret environment variables, longest values first.
+
+    A value is yielded in each form in which it may appear in a file: plain, in JSON, in Python and in an address.
+    """
     secrets = [(name, value) for name, value in os.environ.items() if len(value) >= _SHORTEST and is_secret(name)]
     for name, value in sorted(secrets, key=lambda pair: -len(pair[1])):
         forms = (value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], repr(value)[1:-1])
@@ -121,5 +124,5 @@ def _without_value(match: re.Match[str]) -> str:
 
 
 def _is_text(value: str) -> bool:
-    """Whether the text of a value is that of a string that says something."""
+    """Whether the Python text of a value is a string that is not empty."""
     return value[:1] in ("'", '"') and len(value) > 2

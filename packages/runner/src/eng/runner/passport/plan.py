@@ -1,4 +1,4 @@
-"""What starts a run again, and what cannot be restored."""
+"""Plans how ``eng reproduce`` starts a run again, and lists what cannot be restored."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ __all__ = ["Plan", "TellDataHook", "data_lines", "plan_of"]
 
 @dataclass(frozen=True)
 class Plan:
-    """What starts a run again.
+    """The inputs with which a recorded run is started again.
 
     Args:
-        config: its config; None where it cannot be written as text.
-        seed: its seed; None where none is recorded.
-        folder: from which it was started; None where that is gone.
-        import_folder: that held its config file and the modules beside it; None where that is gone.
-        checkpoint: that it went on from; None where it began anew, or the file is gone.
-        lost: what cannot be restored, as lines.
+        config: path of the recorded config; None if the config could not be written as text.
+        seed: the recorded seed; None if none is recorded.
+        folder: working directory of the recorded run; None if it does not exist any more.
+        import_folder: folder of its config file, whose modules the config imports; None if it does not exist any more.
+        checkpoint: checkpoint from which it was resumed; None for a new run, or if the file does not exist any more.
+        lost: a line for each thing that cannot be restored.
     """
 
     config: Path | None
@@ -41,10 +41,10 @@ class Plan:
 
 
 def plan_of(start: Start) -> Plan:
-    """The plan for a start: its config, seed and folders, and what is another here than it was then.
+    """Plans the repetition of a start, and compares code and libraries of then and now.
 
     Args:
-        start: of the run.
+        start: the recorded start.
     """
     passport, lost = start.passport, []
     config: Path | None = start.folder / CONFIG
@@ -75,7 +75,7 @@ def plan_of(start: Start) -> Plan:
 
 
 def _folder_of(passport: Mapping[str, Any]) -> Path | None:
-    """The folder from which a run was started; None where the passport does not tell."""
+    """Returns the working directory of a recorded run; None if it is not recorded."""
     folder = passport.get("folder")
     if folder:
         return Path(str(folder))
@@ -83,7 +83,7 @@ def _folder_of(passport: Mapping[str, Any]) -> Path | None:
 
 
 def _project_of(passport: Mapping[str, Any]) -> Path | None:
-    """The folder of a run's config file or script; None where the passport does not tell."""
+    """Returns the folder of a recorded run's config file or script; None if it is not recorded."""
     config_file, code_folder = passport.get("config_file"), passport.get("code_folder")
     if config_file:
         return project_folder(str(Path(_folder_of(passport) or "", str(config_file))))
@@ -93,7 +93,7 @@ def _project_of(passport: Mapping[str, Any]) -> Path | None:
 
 
 def _checkpoint_of(passport: Mapping[str, Any]) -> Path | None:
-    """The checkpoint that a run was resumed from; None where it began anew."""
+    """Returns the checkpoint from which a recorded run was resumed; None for a new run."""
     checkpoint = as_mapping(passport.get("parent")).get("checkpoint")
     if checkpoint:
         return Path(_folder_of(passport) or "", str(checkpoint))
@@ -114,22 +114,22 @@ def _checkpoint_lines(checkpoint: Path, start: Start) -> Iterator[str]:
 
 
 def data_lines(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What of the training data is another than it was then, or cannot be compared, as lines.
+    """Returns a line for each difference between the training data of then and now, and for data that cannot be compared.
 
     Args:
-        recorded: the passport of the run.
-        now: facts of the run that starts, see :func:`eng.runner.passport.run_facts`.
+        recorded: passport of the recorded run.
+        now: facts of the new run, see :func:`eng.runner.passport.run_facts`.
     """
     data = ({"data": facts.get("data")} for facts in (recorded, now))
     return [*(_line(*row) for row in differing(*data)), *unknown_lines(recorded, now)]
 
 
 class TellDataHook(Hook):
-    """Says before the first step in what the training data differ from those of a run that is started again.
+    """Reports, before training, how the training data differ from those of the recorded run.
 
     Args:
-        recorded: the passport of that run.
-        tell: gets the lines.
+        recorded: passport of the recorded run.
+        tell: called with the lines.
     """
 
     def __init__(self, recorded: Mapping[str, Any], tell: Callable[[list[str]], None]) -> None:
@@ -137,14 +137,14 @@ class TellDataHook(Hook):
         self._tell = tell
 
     def before_train(self, runner: Any) -> None:
-        """Compares, once."""
+        """Compares the data; a second training of the same Runner compares nothing."""
         recorded, self._recorded = self._recorded, None
         if recorded is not None and runner.rank == 0:
             self._tell(data_lines(recorded, runner.run_facts()))
 
 
 def _code_lines(passport: Mapping[str, Any], project: Path | None) -> Iterator[str]:
-    """Lines about a revision and source files that are not those of the recorded run."""
+    """Yields lines about a git revision and source files that differ from the recorded run's."""
     recorded = as_mapping(passport.get("code"))
     if not recorded:
         return

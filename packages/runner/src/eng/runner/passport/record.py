@@ -1,4 +1,4 @@
-"""The passport of a start: a file of plain data in its folder, written before the first step."""
+"""Writes the passport of a start: a JSON file in its folder, written before the first training step."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .masking import is_secret, masked, masked_words
 __all__ = ["CONFIG", "DIFF", "END", "PASSPORT", "Passport", "masked", "packages"]
 
 END, DIFF, CONFIG = "end.json", "code.diff", "run_config.py"
-# Variables that decide numbers or speed and are no secret by their nature.
+# Environment variables that influence results or speed and never hold a secret.
 _HARMLESS = re.compile(
     r"(CUDA|NCCL|OMP|MKL|KMP|OPENBLAS|TORCH|PYTORCH|CUBLAS|TF32|NVIDIA_TF32|PYTHONHASHSEED|WORLD_SIZE|RANK|LOCAL_RANK)"
 )
@@ -31,7 +31,7 @@ _NUMBER = re.compile(r"[-+:,.\w]{0,32}\Z")
 
 
 def packages() -> list[str]:
-    """``name==version`` of everything installed, from the names of the folders alone: no file is read."""
+    """Lists ``name==version`` of all installed packages from the names of their folders, which is fast: no file is read."""
     names = set()
     for folder in sys.path:
         try:
@@ -45,7 +45,7 @@ def packages() -> list[str]:
 
 
 def environment() -> dict[str, Any]:
-    """The names of all variables, and the values of those that decide numbers (threads, devices) and are plain numbers."""
+    """Returns the names of all environment variables, and harmless values of those that influence results or speed."""
     values = {
         name: value
         for name, value in os.environ.items()
@@ -55,11 +55,11 @@ def environment() -> dict[str, Any]:
 
 
 class Passport:
-    """Writes what a start is, and later how it ended.
+    """Writes the record of a start and, later, how the start ended.
 
     Args:
-        folder: of the start.
-        code: version of the project.
+        folder: folder of the start.
+        code: version of the project's code.
     """
 
     def __init__(self, folder: str | Path, code: CodeVersion) -> None:
@@ -70,14 +70,14 @@ class Passport:
     def write(
         self, action: str, facts: Mapping[str, Any], cfg: Config, seeds: Mapping[str, Any], parent: object
     ) -> None:
-        """Writes ``passport.json``, the diff of the project and the config; a full disk is no reason to stop a run.
+        """Writes ``passport.json``, the project's uncommitted changes and the config; a full disk does not stop the run.
 
         Args:
             action: ``"train"``, ``"val"`` or ``"test"``.
-            facts: of :func:`eng.runner.passport.run_facts`.
-            cfg: the whole config.
+            facts: result of :func:`eng.runner.passport.run_facts`.
+            cfg: the complete config.
             seeds: ``seed`` and the other settings of randomness.
-            parent: of a resumed run, its checkpoint and run; None otherwise.
+            parent: checkpoint and name of the run from which this run was resumed; None for a new run.
         """
         self._began = time.time()
         record = {
@@ -137,7 +137,7 @@ def sources(code: Mapping[str, Any]) -> dict[str, str]:
 
 
 def origins(cfg: Config, keys: Mapping[str, Any]) -> dict[str, str]:
-    """File and line at which each key of a config was set, where the config knows."""
+    """Returns file and line at which each key of a config was set, for the keys of which the config knows them."""
     by_key = {}
     for key in keys:
         *folders, last = key.split(".")

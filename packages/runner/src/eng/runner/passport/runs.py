@@ -1,4 +1,4 @@
-"""Reading what runs were: their starts in a folder, the start that a user names, and how two of them differ."""
+"""Reads the passports of runs: lists starts, finds the start that a user names, and compares two starts."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ WORK_DIRS = "work_dirs"
 
 
 class NoPassportError(ValueError):
-    """A folder holds no passport of a run."""
+    """A folder, or a name, has no passport of a run."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """One start of a run, as plain data; nothing in its folder is executed.
+    """One start of a run, read from its folder; nothing in the folder is executed.
 
     Args:
-        folder: of the start.
-        passport: what it was.
-        end: how it ended; empty where it has not, or was killed.
+        folder: folder of the start.
+        passport: content of ``passport.json``.
+        end: content of ``end.json``; empty while the start runs, or if it was killed.
     """
 
     folder: Path
@@ -40,7 +40,7 @@ class Start:
 
     @property
     def status(self) -> str:
-        """``"done"``, ``"failed"``, ``"interrupted"``, ``"running"``, or ``"killed"``: no end, and no process."""
+        """``"done"``, ``"failed"``, ``"interrupted"``, ``"running"`` or, without an end and a live process, ``"killed"``."""
         if self.end:
             return str(self.end.get("status", "?"))
         if _is_running(self.passport.get("host")):
@@ -49,9 +49,9 @@ class Start:
 
     @property
     def best(self) -> str:
-        """Each metric with its best value, or with its last one where nobody knows whether more of it is better."""
+        """Each metric with its best value; with its last value if it is unknown whether greater values are better."""
         last, best = as_mapping(self.end.get("metrics")), as_mapping(self.end.get("best_metrics"))
-        followed = as_mapping(self.end.get("best"))  # of a run that had a single best metric, before version 2
+        followed = as_mapping(self.end.get("best"))  # Passports before version 2 recorded one metric here.
         if "metric" in followed:
             best = {followed["metric"]: followed.get("score"), **best}
         names = dict.fromkeys([*last, *best])
@@ -68,7 +68,7 @@ def _metric_text(name: str, last: Any, best: Any) -> str:
 
 
 def find_starts(folder: str | Path) -> list[Start]:
-    """The starts below a folder, the oldest first; what cannot be read is left out."""
+    """Finds all starts below a folder, the oldest first; unreadable passports are left out."""
     return _oldest_first(_read_starts(Path(folder).rglob(PASSPORT)))
 
 
@@ -77,10 +77,10 @@ def _oldest_first(starts: Iterable[Start]) -> list[Start]:
 
 
 def find_start(run: str | Path) -> Start:
-    """The start in a folder, or the newest one in a work dir; what lies deeper belongs to other runs.
+    """Returns the start in a folder, or the newest start in a work dir; deeper folders are not searched.
 
     Raises:
-        NoPassportError: there is none.
+        NoPassportError: the folder has no start.
     """
     folder = Path(run)
     paths = [folder / PASSPORT]
@@ -96,14 +96,14 @@ def find_start(run: str | Path) -> Start:
 
 
 def find_run(name: str | Path) -> Start:
-    """The run that a user names: by its folder, by that folder's name below ``work_dirs``, or as its log is called.
+    """Finds the run that a user names by its folder, by the folder's path below ``work_dirs``, or by its experiment name.
 
     Args:
         name: such as ``work_dirs/config/20260101_120000``, ``config/20260101_120000``, ``20260101_120000`` or
-            ``config_20260101_120000``. Of a work dir the newest start counts.
+            ``config_20260101_120000``. The name of a work dir means its newest start.
 
     Raises:
-        NoPassportError: there is no such run, or several have this name.
+        NoPassportError: no run, or more than one, has this name.
     """
     if Path(name).is_dir():
         return find_start(name)
@@ -132,10 +132,13 @@ def _read_starts(paths: Iterable[Path]) -> Iterator[Start]:
 
 
 def lineage(start: Start) -> dict[str, float]:
-    """The names of a start and of those that it went on from, with the last iteration of each that counts for it.
+    """Returns the names of a start and of the starts that it was resumed from, in the same work dir.
 
     Args:
-        start: whose ancestors in the same work dir are searched.
+        start: the start.
+
+    Returns:
+        By name, the last iteration of that start which ``start`` builds on; infinite for ``start`` itself.
     """
     siblings = {_name_of(sibling): sibling for sibling in _read_starts(start.folder.parent.glob(f"*/{PASSPORT}"))}
     limits, limit = {_name_of(start): math.inf}, math.inf
@@ -152,7 +155,7 @@ def lineage(start: Start) -> dict[str, float]:
 
 
 def _name_of(start: Start) -> str:
-    """The name of a start in its checkpoints; version 1 did not record it."""
+    """Returns the experiment name of a start; composes it for a passport of version 1, which does not record it."""
     from eng.runner.environment import experiment_name_for
 
     recorded = start.passport.get("experiment_name")
@@ -160,12 +163,12 @@ def _name_of(start: Start) -> str:
 
 
 def _is_running(host: object) -> bool:
-    """Whether the process that wrote a passport is alive; of another machine nobody can tell: it counts as running."""
+    """Whether the process that wrote a passport is alive; a process of another machine is assumed to be alive."""
     return isinstance(host, Mapping) and is_alive({**host, "host": host.get("name")})
 
 
 def compare(first: Start, second: Start) -> list[tuple[str, str, str, str]]:
-    """What differs, as ``(section, key, value of the first, value of the second)``: config, code, data, versions, metrics."""
+    """Returns the differences between two starts as ``(section, key, value of the first, value of the second)``."""
     rows = differing(*(_with_kept_values(start.passport) for start in (first, second)))
     rows += changed_rows("seeds", *(as_mapping(start.passport.get("seeds")) for start in (first, second)))
     rows += package_rows(first.passport.get("packages"), second.passport.get("packages"))
@@ -173,7 +176,7 @@ def compare(first: Start, second: Start) -> list[tuple[str, str, str, str]]:
 
 
 def _with_kept_values(passport: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The facts with the values that were used: a resumed run keeps some of its checkpoint's."""
+    """Returns a passport whose config has the values in use: a resumed run uses some values of its checkpoint."""
     config, from_checkpoint = passport.get("config"), passport.get("kept")
     if not from_checkpoint or not isinstance(config, Mapping) or not isinstance(from_checkpoint, Mapping):
         return passport
@@ -185,7 +188,7 @@ def _with_kept_values(passport: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def package_rows(first: Any, second: Any) -> list[tuple[str, str, str, str]]:
-    """Installed packages that differ, as :func:`compare` gives them.
+    """Returns the installed packages whose versions differ, in the form of :func:`compare`.
 
     Args:
         first: ``name==version`` of each package of one run.

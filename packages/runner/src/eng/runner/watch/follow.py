@@ -1,4 +1,4 @@
-"""What runs have written so far: looked at again and again, read only where something is new."""
+"""Follows the files of runs while they train; a file is read again only if it has changed."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _NOTHING_YET = "nothing written yet"
 
 @dataclass(frozen=True)
 class Watched:
-    """A run as it stands now.
+    """Curves and status of a run at one moment.
 
     Args:
-        curves: of the run; without points where it has written none yet.
+        curves: curves of the run; without points if it has not logged any yet.
         status: such as ``running, iteration 120``.
     """
 
@@ -41,7 +41,7 @@ class Watched:
 
 @dataclass(frozen=True)
 class _Reading:
-    """What a file held when it had this size and time."""
+    """Content of a file of scalars at a certain size and modification time."""
 
     state: tuple[str, int, int]
     curves: Curves
@@ -49,10 +49,10 @@ class _Reading:
 
 
 class Watcher:
-    """Follows runs by the files in their folders.
+    """Follows runs by reading the files in their folders.
 
     Args:
-        folders: of runs, or folders that hold several; they may appear later.
+        folders: work dirs of runs, or folders that hold several work dirs; they may be created later.
     """
 
     def __init__(self, folders: Sequence[str | Path]) -> None:
@@ -61,7 +61,7 @@ class Watcher:
         self._order: dict[Path, None] = {}
 
     def look(self) -> list[Watched]:
-        """All runs as they stand now, those that appeared first before later ones."""
+        """Returns the current state of all runs, in the order in which they appeared."""
         present = list(dict.fromkeys(path for folder in self._folders for path in _runs_in(folder)))
         self._order = dict.fromkeys([path for path in self._order if path in present] + present)
         paths = list(self._order)
@@ -74,7 +74,7 @@ class Watcher:
         return watched
 
     def _read(self, path: Path) -> _Reading:
-        """The curves of a run, read again only where the file has changed."""
+        """Reads the curves of a run, or returns the earlier reading if the file has not changed."""
         before = self._readings.get(path)
         try:
             file = find_scalars(path)
@@ -86,7 +86,7 @@ class Watcher:
             reading = _Reading(state, load_curves(path, path.name, damage), _damage_note(damage))
         except NoCurvesError:
             return before or _Reading(("", 0, 0), Curves(path.name, path / "none" / "none"), _NOTHING_YET)
-        except (LinesError, OSError) as error:  # a file that is no run's, or one that was removed meanwhile
+        except (LinesError, OSError) as error:  # The file has another format, or was removed meanwhile.
             if before is not None:
                 curves = before.curves
             else:
@@ -97,7 +97,7 @@ class Watcher:
 
 
 def version_of(watched: Sequence[Watched]) -> str:
-    """A text that differs where something is new."""
+    """Returns a digest of curves and status of the runs; another digest means that something is new."""
     parts = [
         (run.curves.title, run.status, {key: (len(steps), values[-1:]) for key, (steps, values) in run.curves.points.items()})
         for run in watched
@@ -120,14 +120,14 @@ def _start_of(path: Path) -> Start | None:
 
 
 def _damage_note(damage: Damage) -> str:
-    """Lines that are left out; half a line at the end is one that is being written."""
+    """Returns a note on damaged lines; an incomplete last line is not damaged, because it is being written."""
     if damage.numbers:
         return f"{counted(len(damage.numbers), 'damaged line')} left out"
     return ""
 
 
 def _status(start: Start | None, curves: Curves, note: str) -> str:
-    """What is shown behind the name of a run: its status, its last iteration, its best metric and damage of its file."""
+    """Returns the text behind the name of a run: status, last iteration, best metric, and a note on damaged lines."""
     parts = []
     if start is not None:
         parts = [start.status]

@@ -1,4 +1,4 @@
-"""Runs on a terminal: their status, and their losses and metrics as small curves."""
+"""Shows runs in a terminal: their status, and their losses and metrics as small curves."""
 
 from __future__ import annotations
 
@@ -26,23 +26,26 @@ _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 
 
 def screen_lines(watched: Sequence[Watched], columns: int, rows: int, *, fancy: bool = True) -> list[str]:
-    """What a terminal of this size shows: for each run a line with its status, and below it a line for each curve.
+    """Returns the lines for a terminal: for each run a line with its status, and a line for each curve.
 
     Args:
         watched: the runs.
-        columns: of the terminal.
-        rows: of the terminal; what does not fit is counted in the last line.
-        fancy: whether the terminal shows more than ASCII.
+        columns: width of the terminal.
+        rows: height of the terminal; the last line counts the lines that do not fit.
+        fancy: whether the terminal can show characters other than ASCII.
     """
     lines = [line[:columns] for run in watched for line in _run_lines(run, columns, fancy)]
     if len(lines) > rows:
         hidden = len(lines) - rows + 1
-        lines = [*lines[: rows - 1], f"… {hidden} more lines"[:columns] if fancy else f"{hidden} more lines"[:columns]]
+        last = f"{hidden} more lines"
+        if fancy:
+            last = f"… {last}"
+        lines = [*lines[: rows - 1], last[:columns]]
     return lines
 
 
 def _run_lines(run: Watched, columns: int, fancy: bool) -> Iterator[str]:
-    """The lines of one run: its title with its status, and a small picture of each curve."""
+    """Yields the lines of one run: its title with its status, and a small curve for each value."""
     yield printable(f"{run.curves.title}  {run.status}", one_line=True)
     shown = [name for name in in_order(run.curves.names) if not is_timing(name)][:_MOST_CURVES]
     width = max((len(printable(name, one_line=True)) for name in shown), default=0)
@@ -56,7 +59,7 @@ def _run_lines(run: Watched, columns: int, fancy: bool) -> Iterator[str]:
 
 
 def _small_curve(values: Sequence[float], width: int, fancy: bool) -> str:
-    """The means of stretches of a curve, as bars from its lowest to its highest; a blank where none is finite."""
+    """Draws a curve as a row of bars, each the mean of a stretch of values; a stretch without finite values is blank."""
     if width < 1:
         return ""
     means = [_mean(stretch) for stretch in _stretches(values, width)]
@@ -94,7 +97,7 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def show(watcher: Watcher, interval_s: float) -> None:
-    """Shows the runs until ``q`` or Ctrl-C; once, as plain text, where standard output is no terminal."""
+    """Shows the runs until ``q`` or Ctrl-C; if standard output is no terminal, prints them once as plain text."""
     stream = sys.stdout
     if not stream.isatty():
         stream.write("\n".join([*screen_lines(watcher.look(), 100, 10_000, fancy=_is_fancy(stream)), ""]))
@@ -114,7 +117,7 @@ def show(watcher: Watcher, interval_s: float) -> None:
 
 @contextmanager
 def _whole_screen(stream: TextIO) -> Iterator[None]:
-    """The terminal's second screen, on which keys are not echoed; what was there before stands there again afterwards."""
+    """Switches to the terminal's alternate screen without echo of keys, and restores the terminal at the end."""
     before = _listen_to_keys()
     stream.write(_ENTER)
     try:
@@ -129,7 +132,7 @@ def _whole_screen(stream: TextIO) -> Iterator[None]:
 
 
 def _listen_to_keys() -> Any:
-    """Takes keys one by one; the settings before, or None where standard input is no terminal of Unix."""
+    """Makes the terminal deliver keys at once; returns its earlier settings, or None without a Unix terminal."""
     try:
         import termios
         import tty
@@ -138,7 +141,7 @@ def _listen_to_keys() -> Any:
         tty.setcbreak(sys.stdin)
     except (ImportError, OSError, ValueError):
         return None
-    except Exception as error:  # termios.error derives from Exception alone
+    except Exception as error:  # termios.error derives directly from Exception, and termios exists on Unix only.
         if type(error).__module__ != "termios":
             raise
         return None
@@ -146,7 +149,7 @@ def _listen_to_keys() -> Any:
 
 
 def _quits(seconds: float) -> bool:
-    """Waits; whether ``q`` was pressed meanwhile."""
+    """Waits for some seconds; returns True at once if the user presses ``q``."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         if not sys.stdin.isatty():

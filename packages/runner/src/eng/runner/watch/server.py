@@ -1,4 +1,4 @@
-"""A page that follows runs, for the browser of this machine alone."""
+"""Serves a page that follows runs, to browsers on this machine only."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _MOST_POINTS = 4000
 class WatchServer(http.server.ThreadingHTTPServer):
     """Serves the page on 127.0.0.1.
 
-    It answers requests that name this address or ``localhost`` only: a page of the web whose name was pointed at this machine
-    (DNS rebinding) gets nothing.
+    It only answers requests whose ``Host`` header is 127.0.0.1 or ``localhost``. A web page whose name resolves to this machine
+    (DNS rebinding) cannot read the data.
 
     Args:
-        watcher: of the runs.
-        port: 0 takes a free one.
+        watcher: follows the runs.
+        port: port of the page; 0 takes a free one.
 
     Raises:
         OSError: the port is in use.
@@ -47,17 +47,17 @@ class WatchServer(http.server.ThreadingHTTPServer):
         return f"http://{_ADDRESS}:{self.server_port}/"
 
     def data(self) -> dict[str, Any]:
-        """What the page draws now, with a version that differs where something is new."""
+        """Returns the data that the page draws, with a digest as its version."""
         with self._lock:
             watched = self._watcher.look()
         return {**_page_data(watched), "version": version_of(watched)}
 
     def is_meant(self, host: str | None) -> bool:
-        """Whether a request's ``Host`` names this server."""
+        """Whether a request's ``Host`` header names this server."""
         return host in {f"{name}:{self.server_port}" for name in (_ADDRESS, "localhost")}
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Leaves a browser that went away unmentioned."""
+        """Prints errors as usual, but ignores a connection that the browser has closed."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
@@ -72,7 +72,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     """Answers GET for the page and its data."""
 
     server: WatchServer
-    timeout = 30  # a connection that says nothing does not keep a thread
+    timeout = 30  # Seconds after which a silent connection is closed, which frees its thread.
 
     def do_GET(self) -> None:
         """Answers a request."""
