@@ -13,7 +13,7 @@ from eng.registry import EVALUATOR
 class EvaluatorOfAnyClass(Protocol):
     """What a loop calls of an evaluator, which need not derive from :class:`eng.evaluator.Evaluator`."""
 
-    def process(self, data_samples: Any, data_batch: Any) -> None:
+    def process(self, data_samples: object, data_batch: object) -> None:
         """Adds the predictions of a batch."""
 
     def evaluate(self, size: int) -> dict[str, float]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
 from eng.config import Config
+from eng.hooks.view import RunnerView
 from eng.logging import MessageHub, MMLogger
 from eng.registry import LOG_PROCESSORS, VISUALIZERS, DefaultScope, ManagerMixin
 from eng.visualization import Visualizer
@@ -30,7 +31,7 @@ class WritesScalars(Protocol):
 class WritesLines(Protocol):
     """What hooks call of a log processor, which need not derive from :class:`eng.runner.LogProcessor`."""
 
-    def get_log_after_iter(self, runner: Any, batch_idx: int, mode: str) -> tuple[dict[str, Any], str]:
+    def get_log_after_iter(self, runner: RunnerView, batch_idx: int, mode: str) -> tuple[dict[str, Any], str]:
         """Gives the values by name for the trackers, and the line for the log."""
 
 
