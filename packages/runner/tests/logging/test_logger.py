@@ -65,6 +65,21 @@ def test_levels(capsys, tmp_path):
         MMLogger.get_instance("loud", log_level="LOUD")
 
 
+def test_logging_disable_holds_for_a_logger_that_has_logged(capsys):
+    logger = MMLogger("disabled-after-a-line")
+    logger.info("before")
+    logging.disable(logging.INFO)
+    try:
+        logger.info("meanwhile")
+        logger.warning("a warning")
+    finally:
+        logging.disable(logging.NOTSET)
+    logger.info("after")
+    printed = capsys.readouterr()
+    text = printed.out + printed.err
+    assert [line in text for line in ("before", "meanwhile", "a warning", "after")] == [True, False, True, True]
+
+
 def test_what_the_packages_log_reaches_the_run_s_handlers(tmp_path, capsys):
     MMLogger.get_instance("leaf", log_file=str(tmp_path / "a.log"))
     logging.getLogger("eng.some.leaf").info("from a leaf")

@@ -59,12 +59,17 @@ class TestByName:
         assert names["TorchAdafactor"] is torch.optim.Adafactor
         assert names["SGD"] is torch.optim.SGD
         assert "bnb_SGD" in names
+        of_bitsandbytes = set(_by_name.names_of_package("bitsandbytes"))
+        assert of_bitsandbytes >= {"Adam8bit", "bnb_Lion", "bnb_SGD"}
+        assert of_bitsandbytes.isdisjoint({"Lion", "SGD"})
+        assert _by_name.names_of_package("lion_pytorch") == ["Lion"]
 
     def test_without_transformers_adafactor_is_torchs(self, names):
         names.clear()
         _by_name.register_optimizers(lambda package: False)
         assert names["Adafactor"] is names["TorchAdafactor"] is torch.optim.Adafactor
         assert "Lion" not in names
+        assert _by_name.names_of_package("lion_pytorch") == _by_name.names_of_package("transformers") == []
 
     @pytest.mark.parametrize(
         ("name", "package"),

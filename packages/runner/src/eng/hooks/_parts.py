@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from eng.logging.parts import DATA, FORWARD, HOOKS, VALIDATION, PartClock
@@ -31,18 +30,8 @@ def follow_parts(runner: Any) -> PartClock | None:
     if hooks is None:
         return None
     times = PartClock()
-    if hooks.part_clock is None:
-        for point, (ahead, behind) in _PARTS.items():
-            hooks.call_around(point, _beginning(hooks, ahead), _beginning(hooks, behind))
-    hooks.part_clock = times
+    hooks.charge(times, _PARTS)
     for wrapper in getattr(runner.optim_wrapper, "optim_wrappers", {"": runner.optim_wrapper}).values():
         if hasattr(type(wrapper), "part_clock"):
             wrapper.part_clock = times
     return times
-
-
-def _beginning(hooks: Any, part: int) -> Callable[..., None]:
-    def begin(_: Any, **__: Any) -> None:
-        hooks.part_clock.switch(part)
-
-    return begin

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, TypeVar
 
@@ -49,6 +49,7 @@ class HookList:
         self.hooks: list[Hook] = []
         self._methods: dict[str, tuple[Method, ...]] = {}
         self.part_clock: PartClock | None = None
+        self._parts: Mapping[str, tuple[int, int]] = {}
         self._around: dict[str, list[tuple[Method | None, Method | None]]] = {}
         self._actions: list[Callable[[], None]] = []
 
@@ -89,6 +90,15 @@ class HookList:
             pairs.append((ahead, behind))
             self._methods.clear()
 
+    def charge(self, clock: PartClock, parts: Mapping[str, tuple[int, int]]) -> None:
+        """Charges the time of points to parts from now on, by this clock in place of an earlier one.
+
+        Args:
+            clock: is switched at each of the points.
+            parts: by point the part that begins ahead of all hooks, and the one that begins behind them.
+        """
+        self.part_clock, self._parts = clock, parts
+
     def first(self, hook_class: type[H]) -> H | None:
         """Returns the first hook that is an instance of a class or runtime-checkable Protocol; None without one."""
         return next((hook for hook in self.hooks if isinstance(hook, hook_class)), None)
@@ -114,11 +124,16 @@ class HookList:
         if point == "before_run":
             self._has_begun = True
         methods = self._methods.get(point) or self.methods_at(point)
+        clock, parts = self.part_clock, self._parts.get(point)
         done = 0
         try:
+            if clock is not None and parts is not None:
+                clock.switch(parts[0])
             for method in methods:
                 method(runner, **kwargs)
                 done += 1
+            if clock is not None and parts is not None:
+                clock.switch(parts[1])
             if self._actions and outer is None:
                 self._act()
         except NonFiniteLossError:
