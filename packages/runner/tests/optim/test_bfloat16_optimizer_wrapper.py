@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from eng.model import BaseModel
 from eng.optim import BFloat16OptimWrapper
 from eng.optim.errors import OptimError
-from eng.optim.optimizer.bfloat16_optimizer_wrapper import _rounded_at_random
+from eng.optim.optimizer.bfloat16_optimizer_wrapper import _round_at_random
 from eng.runner import Runner
 
 STEPS = 64
@@ -42,12 +42,12 @@ def test_small_steps_add_up() -> None:
 def test_random_rounding_has_the_value_as_its_mean_and_moves_no_bfloat16() -> None:
     generator = torch.Generator().manual_seed(0)
     # Between 1 and 1 + 1/128, a quarter of the way.
-    rounded = _rounded_at_random(torch.full((100_000,), 1 + 1 / 512), generator)
+    rounded = _round_at_random(torch.full((100_000,), 1 + 1 / 512), generator)
     assert rounded.unique().tolist() == [1.0, 1.0078125]
     assert abs((rounded > 1).float().mean().item() - 0.25) < 0.01
     exact = torch.tensor([0.0, -0.0, 1.5, -3.0, float("inf"), float("-inf"), float("nan")])
-    torch.testing.assert_close(_rounded_at_random(exact, generator).float(), exact, rtol=0, atol=0, equal_nan=True)
-    below = _rounded_at_random(torch.full((100_000,), -(1 + 1 / 512)), generator)
+    torch.testing.assert_close(_round_at_random(exact, generator).float(), exact, rtol=0, atol=0, equal_nan=True)
+    below = _round_at_random(torch.full((100_000,), -(1 + 1 / 512)), generator)
     assert abs((below < -1).float().mean().item() - 0.25) < 0.01
 
 

@@ -1,4 +1,4 @@
-"""Checkpoint files: written whole, read safely, found again."""
+"""Checkpoint files: write them atomically, read them without running code from the file, and find the newest one."""
 
 from ._async import AsyncCheckpointWriter
 from ._differences import Difference, compare_checkpoints
@@ -17,7 +17,7 @@ from ._writers import CheckpointWriter, WriteBeside, WriteNothing, WriteNow
 from ._zoo import get_external_models, get_mmcls_models, get_torchvision_models
 from .errors import BrokenCheckpointError, CheckpointWriteError, StateMismatchError, UntrustedCheckpointError
 
-# The names with an underscore are what libraries import from MMEngine.
+# The names with an underscore are exported because libraries import them from MMEngine.
 __all__ = [
     "load_checkpoint",
     "save_checkpoint",

@@ -1,4 +1,4 @@
-"""The types that a checkpoint may hold, and how each is made: tensors, plain values, and what MMEngine adds to them."""
+"""The types that a checkpoint may hold, and a safe constructor for each: tensors, plain values, MMEngine's types."""
 
 from __future__ import annotations
 
@@ -40,11 +40,15 @@ _UNCHECKED = ("torch.distributed.", "torch.nested.")
 
 
 def allowed_types() -> Table:
-    """The constructors by the names that files give them, with the types that the user has vouched for."""
-    vouched = dict(map(_vouched, torch.serialization.get_safe_globals()))
+    """Returns the constructors of all allowed types by the name that a pickle uses for the type.
+
+    Types that the user has passed to :func:`torch.serialization.add_safe_globals` are included.
+    """
+    vouched = dict(map(_vouched_constructor, torch.serialization.get_safe_globals()))
     if not vouched:
         return _own_types()
-    # torch adds its sharded and nested tensors itself; their classes do not check what they are given.
+    # torch itself adds its sharded and nested tensors to the safe globals, but their constructors do not check their
+    # arguments, so a file could use them to crash the process.
     return {**_own_types(), **{name: vouched[name] for name in vouched if not name.startswith(_UNCHECKED)}}
 
 
@@ -54,7 +58,7 @@ def _own_types() -> Table:
 
 
 def _containers() -> Table:
-    """Constructors of dicts, lists, sets and the mappings of other libraries that checkpoints hold."""
+    """Returns the constructors of dicts, lists, sets, and mappings of other libraries that occur in checkpoints."""
     ordered = Constructor(OrderedDict, _mapping_of(OrderedDict), _set_metadata, (OrderedDict,))
     plain = Constructor(PlainMapping, _mapping_of(OrderedDict), None)
     return {
@@ -72,7 +76,7 @@ def _containers() -> Table:
 
 
 def _scalars() -> Table:
-    """Constructors of numbers, texts, bytes, slices and ranges."""
+    """Returns the constructors of numbers, strings, bytes, slices and ranges."""
     span = Constructor(range, _whole_numbers(range))
     return {
         "builtins.int": Constructor(int, _scalar_of(int)),
@@ -106,28 +110,31 @@ def _others() -> Table:
 
 
 class PlainMapping:
-    """Stands in files' place of mappings whose classes are not needed; a call gives an OrderedDict."""
+    """Placeholder for mapping classes of other libraries; a pickle that constructs one gets an OrderedDict instead."""
 
 
 # ---------------------------------------------------------------- containers
 
 
 def _mapping_of(mapping_class: type[dict[Any, Any]]) -> Callable[..., Any]:
-    """A function that fills a mapping of a class and charges each item to the machine's budget."""
+    """Returns a function that constructs a mapping of this class, and counts its items against the machine's budget."""
 
-    def make(machine: PickleMachine, *args: Any) -> Any:
-        """A mapping with the items of `args`; a default factory among them is ignored."""
+    def build(machine: PickleMachine, *args: Any) -> Any:
+        """Constructs a mapping from the items of `args`; a default factory among `args` is ignored."""
         mapping = mapping_class()
         for argument in args:
-            items = argument.items() if isinstance(argument, Mapping) else argument
+            items = argument
+            if isinstance(argument, Mapping):
+                items = argument.items()
             for key, value in _pairs(machine, items):
                 machine.insert(mapping, key, value)
         return mapping
 
-    return make
+    return build
 
 
 def _pairs(machine: PickleMachine, items: Any) -> Iterable[tuple[Any, Any]]:
+    """Returns the (key, value) pairs of an argument of a mapping's constructor; none for None or a default factory."""
     if items is None or isinstance(items, type):
         return ()
     pairs = _items(machine, items)
@@ -137,7 +144,7 @@ def _pairs(machine: PickleMachine, items: Any) -> Iterable[tuple[Any, Any]]:
 
 
 def _items(machine: PickleMachine, items: Any) -> list[Any]:
-    """The items of a container, which the caller copies."""
+    """Returns the items of a container as a list, and counts them against the machine's budget."""
     if isinstance(items, str | bytes | range) or not hasattr(items, "__len__") or hasattr(items, "dtype"):
         raise MalformedPickleError(f"it makes a container of a {type(items).__name__}")
     machine.spend(len(items))
@@ -149,13 +156,13 @@ def _sequence_of(sequence_class: Callable[[Any], Any]) -> Callable[..., Any]:
 
 
 def _set_of(set_class: Callable[[Any], Any]) -> Callable[..., Any]:
-    def make(machine: PickleMachine, items: Any = ()) -> Any:
+    def build(machine: PickleMachine, items: Any = ()) -> Any:
         items_so_far: set[Any] = set()
         for item in _items(machine, items):
             machine.include(items_so_far, item)
         return set_class(items_so_far)
 
-    return make
+    return build
 
 
 def _deque(machine: PickleMachine, items: Any = (), longest: Any = None) -> collections.deque[Any]:
@@ -165,8 +172,13 @@ def _deque(machine: PickleMachine, items: Any = (), longest: Any = None) -> coll
 
 
 def _set_metadata(machine: PickleMachine, mapping: OrderedDict[str, Any], state: Any) -> None:
-    """The versions of the modules, which torch keeps beside weights; other attributes of a mapping are left out."""
-    versions = state.get("_metadata") if isinstance(state, dict) else None
+    """Sets the attribute ``_metadata`` of a state dict, in which torch keeps the versions of the modules.
+
+    All other attributes that a pickle sets on a mapping are ignored.
+    """
+    versions: Any = None
+    if isinstance(state, dict):
+        versions = state.get("_metadata")
     if not isinstance(versions, Mapping):
         return
     plain = str | int | float | None
@@ -193,14 +205,19 @@ def _build_namespace(machine: PickleMachine, target: argparse.Namespace, state: 
 
 
 def _scalar_of(scalar_class: type) -> Callable[..., Any]:
-    def make(_: PickleMachine, *args: Any) -> Any:
-        if any(not isinstance(arg, int | float | complex | str) for arg in args) or any(
-            isinstance(arg, str) and len(arg) > _MAX_PICKLED_TEXT for arg in args
-        ):
-            raise MalformedPickleError(f"it makes a {scalar_class.__name__} of something else than a number")
+    """Returns a function that constructs a number from numbers or short strings.
+
+    The length is limited because the time to parse a number grows with the square of its number of digits.
+    """
+
+    def build(_: PickleMachine, *args: Any) -> Any:
+        for arg in args:
+            is_long = isinstance(arg, str) and len(arg) > _MAX_PICKLED_TEXT
+            if is_long or not isinstance(arg, int | float | complex | str):
+                raise MalformedPickleError(f"it makes a {scalar_class.__name__} of something else than a number")
         return scalar_class(*args)
 
-    return make
+    return build
 
 
 def _text(_: PickleMachine, value: Any = "") -> str:
@@ -227,7 +244,7 @@ def _as_bytes(machine: PickleMachine, value: Any, encoding: Any) -> bytes | byte
 
 
 def _encode(machine: PickleMachine, text: Any, encoding: Any = "latin1") -> bytes:
-    """Bytes as protocol 2 writes them."""
+    """Encodes a string as bytes; protocol 2 of pickle writes bytes as a call of ``_codecs.encode``."""
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1", "bytes"):
         raise MalformedPickleError("it encodes a text as no checkpoint does")
     machine.spend(len(text))
@@ -235,19 +252,20 @@ def _encode(machine: PickleMachine, text: Any, encoding: Any = "latin1") -> byte
 
 
 def _whole_numbers(range_class: Callable[..., Any]) -> Callable[..., Any]:
-    def make(_: PickleMachine, *args: Any) -> Any:
+    def build(_: PickleMachine, *args: Any) -> Any:
         if any(arg is not None and (type(arg) is not int or not -(2**63) <= arg < 2**63) for arg in args):
             raise MalformedPickleError("it has a slice or range of something else than numbers")
         return range_class(*args)
 
-    return make
+    return build
 
 
 # ---------------------------------------------------------------- times and paths
 
 
 def _state_of_time(data: Any, length: int) -> bytes:
-    data = data.encode("latin1") if isinstance(data, str) else data
+    if isinstance(data, str):
+        data = data.encode("latin1")
     if not isinstance(data, bytes) or len(data) != length:
         raise MalformedPickleError("it has a time that is none")
     return data
@@ -261,10 +279,11 @@ def _zone(zone: Any) -> dt.tzinfo | None:
 
 def _datetime(_: PickleMachine, data: Any, zone: Any = None) -> dt.datetime:
     state = _state_of_time(data, 10)
-    # The highest bit of the month tells the second of two equal hours when summer time ends.
+    # The highest bit of the month is datetime's ``fold``: it marks the second of two equal hours when summer time ends.
     month, fold = state[2] & 0x7F, state[2] >> 7
-    year, fraction = state[0] * 256 + state[1], int.from_bytes(state[7:10], "big")
-    return dt.datetime(year, month, state[3], state[4], state[5], state[6], fraction, tzinfo=_zone(zone), fold=fold)
+    year = state[0] * 256 + state[1]
+    microsecond = int.from_bytes(state[7:10], "big")
+    return dt.datetime(year, month, state[3], state[4], state[5], state[6], microsecond, tzinfo=_zone(zone), fold=fold)
 
 
 def _date(_: PickleMachine, data: Any) -> dt.date:
@@ -291,21 +310,24 @@ def _time_zone(_: PickleMachine, offset: Any, *name: Any) -> dt.timezone:
 
 
 def _path_of(path_class: type[pathlib.PurePath]) -> Callable[..., pathlib.PurePath]:
-    def make(machine: PickleMachine, *parts: Any) -> pathlib.PurePath:
+    def build(machine: PickleMachine, *parts: Any) -> pathlib.PurePath:
         if any(not isinstance(part, str) for part in parts):
             raise MalformedPickleError("it has a path of something else than texts")
         machine.spend(sum(map(len, parts)))
         return path_class(*parts)
 
-    return make
+    return build
 
 
-# ---------------------------------------------------------------- what the user vouches for
+# ---------------------------------------------------------------- types that the user has declared safe
 
 
-def _vouched(entry: Any) -> tuple[str, Constructor]:
-    """The constructor of a type that the user gave to :func:`torch.serialization.add_safe_globals`."""
-    trusted, path = entry if isinstance(entry, tuple) else (entry, f"{entry.__module__}.{entry.__qualname__}")
+def _vouched_constructor(entry: Any) -> tuple[str, Constructor]:
+    """Returns the name and constructor of a type that was passed to :func:`torch.serialization.add_safe_globals`."""
+    if isinstance(entry, tuple):
+        trusted, path = entry
+    else:
+        trusted, path = entry, f"{entry.__module__}.{entry.__qualname__}"
     if not isinstance(trusted, type):
         return path, Constructor(trusted, lambda _, *args: trusted(*args))
     new = lambda _, *args: trusted.__new__(trusted, *args)  # noqa: E731  # beside the call that it differs from
@@ -315,5 +337,5 @@ def _vouched(entry: Any) -> tuple[str, Constructor]:
 def _build_vouched(_: PickleMachine, target: Any, state: Any) -> None:
     if hasattr(target, "__setstate__"):
         target.__setstate__(state)
-    else:
-        vars(target).update(state if isinstance(state, dict) else {})
+    elif isinstance(state, dict):
+        vars(target).update(state)

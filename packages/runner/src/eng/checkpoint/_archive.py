@@ -1,4 +1,4 @@
-"""The zip archives that ``torch.save`` writes: their records, read once and held against their checksums."""
+"""Read the zip archives that ``torch.save`` writes, and compare each record with its checksum while reading it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from .errors import BrokenCheckpointError
 __all__ = ["Archive", "is_archive"]
 
 _MAGIC = b"PK\x03\x04"
-_LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # of a zip member; the last two are the lengths of its name and extra field
+# The header before each record of a zip archive; the last two fields are the lengths of the name and the extra field.
+_LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 _CHUNK = 1 << 20
 _LARGEST_SMALL_RECORD = 1 << 10
 
 
 def is_archive(source: str | Path | BinaryIO) -> bool:
-    """Whether a file begins like a zip archive."""
+    """Whether a file begins with the magic bytes of a zip archive."""
     if isinstance(source, str | Path):
         with Path(source).open("rb") as file:
             return file.read(4) == _MAGIC
@@ -36,15 +37,15 @@ def is_archive(source: str | Path | BinaryIO) -> bool:
 
 
 class Archive:
-    """An open archive.
+    """An open archive of ``torch.save``.
 
     Args:
-        file: the archive.
-        shown: its name, for messages.
-        verify: whether records are held against their checksums when they are read.
+        file: the archive, open for reading.
+        shown: name of the archive in error messages.
+        verify: whether records are compared with their checksums when they are read.
 
     Raises:
-        BrokenCheckpointError: it is cut short, damaged, or not an archive of torch's.
+        BrokenCheckpointError: the archive is cut short or damaged, or was not written by ``torch.save``.
     """
 
     def __init__(self, file: BinaryIO, shown: str, verify: bool) -> None:
@@ -56,7 +57,7 @@ class Archive:
         try:
             members = zipfile.ZipFile(file).infolist()
         except Exception as error:
-            # The zip reader is not made for damaged bytes: it raises whatever its parsing of numbers and texts raises.
+            # zipfile does not check for damaged bytes: besides BadZipFile it raises errors such as struct.error.
             raise self._broken(f"{_first_line(error)} (its end is missing or damaged)") from error
         self._members = {member.filename: member for member in members}
         pickles = [name for name in self._members if name.endswith("/data.pkl") and name.count("/") == 1]
@@ -71,11 +72,11 @@ class Archive:
         return f"{self._folder}/constants.pkl" in self._members
 
     def pickle(self) -> BytesIO:
-        """The pickle that refers to the storages."""
+        """Returns the pickle of the checkpoint, which refers to the tensors' storages by their keys."""
         return BytesIO(self._bytes(f"{self._folder}/data.pkl"))
 
     def storage(self, key: str, dtype: torch.dtype, length: int) -> torch.UntypedStorage:
-        """A storage of `length` values, read into memory."""
+        """Reads a storage of `length` values into memory."""
         member = self._storage_member(key, dtype, length)
         memory = torch.UntypedStorage(member.file_size)
         if member.file_size:
@@ -87,7 +88,7 @@ class Archive:
     def mapped_storage(
         self, file_storage: torch.UntypedStorage, key: str, dtype: torch.dtype, length: int
     ) -> torch.UntypedStorage:
-        """The part of a mapped file that is a storage of `length` values."""
+        """Returns a storage of `length` values as a part of the memory-mapped archive `file_storage`."""
         member = self._storage_member(key, dtype, length)
         start = self._start_of(member)
         if self._swaps_bytes:
@@ -96,10 +97,10 @@ class Archive:
         return part  # type: ignore[no-any-return]  # a slice of a storage is one
 
     def check(self) -> None:
-        """Holds every record against its checksum.
+        """Compares every record with its checksum.
 
         Raises:
-            BrokenCheckpointError: one does not match.
+            BrokenCheckpointError: a record does not match its checksum.
         """
         buffer = memoryview(bytearray(_CHUNK))
         for member in self._members.values():
@@ -120,7 +121,7 @@ class Archive:
         return bytes(data)
 
     def _read_into(self, member: zipfile.ZipInfo, target: memoryview) -> None:
-        """Fills `target` with a record, and compares its checksum where the archive is verified."""
+        """Reads a record into `target`; with ``verify`` the record is compared with its checksum."""
         self._file.seek(self._start_of(member))
         checksum = 0
         for begin in range(0, len(target), _CHUNK):
@@ -129,10 +130,11 @@ class Archive:
                 raise self._broken(f"the record {member.filename} is cut short")
             if self._verify:
                 checksum = zlib.crc32(part, checksum)
-        self._compare(member, checksum if self._verify else member.CRC)
+        if self._verify:
+            self._compare(member, checksum)
 
     def _checksum(self, member: zipfile.ZipInfo, buffer: memoryview) -> None:
-        """Compares a record with its checksum without keeping its bytes; `buffer` holds a part at a time."""
+        """Compares a record with its checksum, reading the record in parts of the size of `buffer`."""
         self._file.seek(self._start_of(member))
         checksum, remaining = 0, member.file_size
         while remaining:
@@ -144,15 +146,15 @@ class Archive:
         self._compare(member, checksum)
 
     def _compare(self, member: zipfile.ZipInfo, checksum: int) -> None:
-        # torch can be told to write no checksums; it stores 0 then.
+        # With torch.serialization.set_crc32_options(False) torch writes 0 instead of a checksum.
         if member.CRC and checksum != member.CRC:
             raise self._broken(f"the record {member.filename} does not match its checksum")
 
     def _start_of(self, member: zipfile.ZipInfo) -> int:
-        """Where the bytes of a record begin.
+        """Returns the position in the file at which the bytes of a record begin.
 
         Raises:
-            BrokenCheckpointError: its header is damaged, or it reaches beyond the file.
+            BrokenCheckpointError: the header of the record is damaged, or the record reaches beyond the file's end.
         """
         if member.compress_type != zipfile.ZIP_STORED:
             raise self._broken(f"the record {member.filename} is compressed")
@@ -180,4 +182,7 @@ class Archive:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    text = str(error).strip()
+    if not text:
+        return type(error).__name__
+    return text.splitlines()[0]

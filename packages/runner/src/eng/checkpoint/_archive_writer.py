@@ -1,4 +1,4 @@
-"""Writing the archive that ``torch.load`` reads, one block of a tensor in memory at a time."""
+"""Write an archive that ``torch.load`` can read, with only one block of a tensor in memory at a time."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _STORAGE_NAMES = {dtype: f"{name}Storage" for name, dtype in STORAGES.items() if
 
 
 def write_archive(value: Any, file: BinaryIO) -> None:
-    """Writes nested dicts, lists and plain values with tensors, as ``torch.save`` does.
+    """Writes nested dicts, lists and plain values with tensors in the format of ``torch.save``.
 
-    A :class:`StoredTensor` is written as a tensor, block by block. Each tensor gets a storage of its own.
+    A :class:`StoredTensor` is written as a tensor, block by block. Tensors that share a storage get separate storages.
 
     Args:
-        value: what the file shall hold.
-        file: open for writing, seekable.
+        value: the content of the file.
+        file: a seekable file, open for writing.
     """
     pickled = io.BytesIO()
     pickler = _Pickler(pickled)
@@ -49,22 +49,22 @@ def write_archive(value: Any, file: BinaryIO) -> None:
 
 
 def contiguous_bytes(tensor: torch.Tensor) -> memoryview:
-    """The bytes of a tensor's values in row-major order."""
+    """Returns the bytes of a tensor's values in row-major order."""
     return bytes_of(tensor.contiguous().untyped_storage())[: tensor.numel() * tensor.dtype.itemsize]
 
 
 class _StorageReference:
-    """Stands for a storage while a checkpoint is pickled."""
+    """Placeholder for a storage in the pickle of a checkpoint; holds the persistent id that torch expects."""
 
     def __init__(self, key: int, storage_type: Any, length: int) -> None:
         self.identity = ("storage", storage_type, str(key), "cpu", length)
 
 
 class _Pickler(pickle.Pickler):
-    """Pickles a checkpoint; the values of its tensors are left for later.
+    """Pickles a checkpoint without the values of its tensors, which are written as records of their own afterwards.
 
     Attributes:
-        tensors: the tensors, by the keys of their storages.
+        tensors: the tensors; the index of a tensor is the key of its storage.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -72,11 +72,13 @@ class _Pickler(pickle.Pickler):
         self.tensors: list[StoredTensor] = []
 
     def persistent_id(self, value: Any) -> Any:
-        """What the file holds in place of a storage; None for everything else."""
-        return value.identity if isinstance(value, _StorageReference) else None
+        """Returns the persistent id that replaces a storage in the pickle; None for all other objects."""
+        if isinstance(value, _StorageReference):
+            return value.identity
+        return None
 
     def reducer_override(self, value: Any) -> Any:
-        """How a tensor is made again from its storage."""
+        """Returns the function and arguments by which the pickle rebuilds a tensor from its storage."""
         if not isinstance(value, torch.Tensor | StoredTensor):
             return NotImplemented
         tensor = as_stored(value)
@@ -93,7 +95,7 @@ class _Pickler(pickle.Pickler):
 
 
 def _write_record(archive: zipfile.ZipFile, name: str, blocks: Any, file: BinaryIO) -> None:
-    """Writes a record whose bytes begin at a multiple of 64, where torch may map them into memory."""
+    """Writes a record whose bytes begin at a multiple of 64, so that torch can memory-map the values."""
     record = zipfile.ZipInfo(f"{_FOLDER}/{name}")
     begin = file.tell() + _HEADER_BYTES + len(record.filename.encode()) + _ZIP64_BYTES + 4
     padding = -begin % _ALIGNMENT

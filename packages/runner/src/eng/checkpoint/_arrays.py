@@ -1,4 +1,4 @@
-"""Numpy's arrays, scalars and types in a checkpoint: numbers, truth values and texts, whose bytes are counted."""
+"""Safe constructors for numpy's arrays, scalars and dtypes (numbers, bools and strings) and for history buffers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LONGEST_HISTORY = 10**9
 
 
 def array_table() -> Table:
-    """The constructors of numpy's objects and of histories, by the names in files of numpy 1 and 2."""
+    """Returns the constructors of numpy's objects and of history buffers, by the names that numpy 1 and 2 pickle."""
     table = {
         "numpy.dtype": Constructor(np.dtype, _dtype, _build_dtype, tuple(_dtype_classes())),
         "numpy.ndarray": Constructor(np.ndarray, None, _build_array, (np.ndarray,)),
@@ -56,7 +56,7 @@ def _dtype_classes() -> list[type]:
 
 
 def _dtype(_: PickleMachine, code: Any, align: Any = False, copy: Any = True) -> np.dtype[Any]:
-    """A type by its code. It is a copy, which may take another byte order without a change to numpy's."""
+    """Returns a copy of the dtype with this code; the pickle may set the copy's byte order without changing numpy's."""
     if isinstance(code, type) and issubclass(code, np.generic):
         code = np.dtype(code).str
     if not isinstance(code, str) or not _CODE.fullmatch(code):
@@ -77,18 +77,24 @@ def _plain(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def _build_dtype(_: PickleMachine, dtype: np.dtype[Any], state: Any) -> None:
-    """Takes the byte order of a type's state; everything else in it has to be as it is in a plain type."""
+    """Sets the byte order of a dtype from its pickled state; all other entries must be those of a plain dtype."""
     if not isinstance(state, tuple) or len(state) not in (8, 9):
         raise MalformedPickleError("it has a numpy type whose state is none")
     version, order, subarray, names, fields, item_size, alignment, flags = state[:8]
-    sizes = (item_size, alignment) in ((-1, -1), (dtype.itemsize, dtype.alignment))
-    is_plain = subarray is None and names is None and fields is None and sizes and flags in (0, 8)
+    has_plain_size = (item_size, alignment) in ((-1, -1), (dtype.itemsize, dtype.alignment))
+    is_plain = subarray is None and names is None and fields is None and has_plain_size and flags in (0, 8)
     if not is_plain or version not in (3, 4) or order not in ("<", ">", "|", "=") or len(state) == 9:
         raise MalformedPickleError("it has a numpy type with fields, sub-arrays or objects")
-    native = "<" if sys.byteorder == "little" else ">"
+    native = {"little": "<", "big": ">"}[sys.byteorder]
     if order in "<>" and dtype.itemsize > 1 and order != native and dtype.isnative:
-        size = (dtype.itemsize, dtype.alignment) if dtype.kind in _TEXT_KINDS else (-1, -1)
-        dtype.__setstate__((3, order, None, None, None, *size, 8 if dtype.kind == "U" else 0))  # type: ignore[attr-defined]  # numpy does not annotate it
+        # numpy itself pickles -1 for the size of numbers, and the flag 8 for unicode strings.
+        size = (-1, -1)
+        if dtype.kind in _TEXT_KINDS:
+            size = (dtype.itemsize, dtype.alignment)
+        flag = 0
+        if dtype.kind == "U":
+            flag = 8
+        dtype.__setstate__((3, order, None, None, None, *size, flag))  # type: ignore[attr-defined]  # not annotated
 
 
 def _empty(_: PickleMachine, array_class: Any, shape: Any, code: Any) -> np.ndarray:
@@ -101,26 +107,29 @@ def _build_array(machine: PickleMachine, array: np.ndarray, state: Any) -> None:
     if not isinstance(state, tuple) or len(state) != 5:
         raise MalformedPickleError("it has an array whose state is none")
     _, shape, dtype, is_fortran, data = state
-    shape, content = _checked(machine, shape, dtype, data)
+    shape, content = _check_array(machine, shape, dtype, data)
     pickled: Any = (1, shape, dtype, bool(is_fortran), content)
     array.__setstate__(pickled)
 
 
 def _from_buffer(machine: PickleMachine, data: Any, dtype: Any, shape: Any, order: Any, *_: Any) -> np.ndarray:
-    shape, content = _checked(machine, shape, dtype, data)
-    return np.frombuffer(bytearray(content), dtype).reshape(shape, order="F" if order == "F" else "C")
+    shape, content = _check_array(machine, shape, dtype, data)
+    array = np.frombuffer(bytearray(content), dtype)
+    if order == "F":
+        return array.reshape(shape, order="F")
+    return array.reshape(shape)
 
 
 def _scalar(machine: PickleMachine, dtype: Any, data: Any) -> Any:
-    _, content = _checked(machine, (), dtype, data)
+    _, content = _check_array(machine, (), dtype, data)
     return np.frombuffer(content, dtype)[0]
 
 
-def _checked(machine: PickleMachine, shape: Any, dtype: Any, data: Any) -> tuple[tuple[int, ...], bytes]:
-    """The shape and the bytes of an array, which fit each other.
+def _check_array(machine: PickleMachine, shape: Any, dtype: Any, data: Any) -> tuple[tuple[int, ...], bytes]:
+    """Checks that the bytes of an array fit its shape and dtype, and returns the shape and the bytes.
 
     Raises:
-        MalformedPickleError: they do not, or the bytes are no values of this type.
+        MalformedPickleError: shape, dtype and bytes do not fit each other, or the bytes are no values of the dtype.
     """
     if not isinstance(dtype, np.dtype) or not isinstance(data, bytes | bytearray):
         raise MalformedPickleError("it has an array of something else than bytes")
@@ -142,12 +151,13 @@ def _checked(machine: PickleMachine, shape: Any, dtype: Any, data: Any) -> tuple
 
 
 def _history_method(_: PickleMachine, owner: Any, name: Any) -> None:
-    """The only ``getattr`` that a checkpoint gets: MMEngine pickles the statistics of its history buffers that way.
+    """Stands in for ``getattr`` in a pickle, and allows it only for methods of HistoryBuffer.
 
-    Our class has its own table of them, so that the method itself is not needed.
+    MMEngine pickles the statistics methods of its history buffers as calls of ``getattr``. The HistoryBuffer of eng
+    looks its statistics up by name, so the method itself is not needed and None is returned.
 
     Raises:
-        NameRefusedError: anything else was asked for.
+        NameRefusedError: the pickle asks for an attribute of another object.
     """
     from ._machine import NameRefusedError
 
@@ -160,7 +170,7 @@ def _history(_: PickleMachine) -> HistoryBuffer:
 
 
 def _build_history(machine: PickleMachine, buffer: HistoryBuffer, state: Any) -> None:
-    """Sets the state of a HistoryBuffer after a check of its types, lengths and numbers."""
+    """Sets the state of a HistoryBuffer after checking the types, lengths and numbers in the state."""
     if not isinstance(state, dict):
         raise MalformedPickleError("it has a history whose state is no dict")
     values, counts = np.asarray(state.get("_log_history")), np.asarray(state.get("_count_history"))

@@ -1,4 +1,4 @@
-"""Writing checkpoints beside training."""
+"""AsyncCheckpointWriter: writes checkpoints in a thread while training continues."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class AsyncCheckpointWriter:
-    """Takes a snapshot of a checkpoint at once and writes it in a thread.
+    """Copies a checkpoint in memory, and writes the copy to its file in a thread.
 
-    :meth:`save` returns as soon as nothing that training does can change what will be written. At most one write is
-    under way: a save that comes earlier waits for it. A write that failed is logged at once and raised by the next call
-    of :meth:`save`, :meth:`wait` or :meth:`close`, so that it is never silent.
+    :meth:`save` returns when the copy is complete, so later changes by training do not get into the file. Only one
+    write runs at a time: a second :meth:`save` waits for the first write to end. An error of the thread is logged at
+    once, and raised by the next call of :meth:`save`, :meth:`wait` or :meth:`close`.
 
     Args:
-        write: writes a checkpoint to a name; :func:`save_checkpoint` by default.
+        write: function that writes a checkpoint to a file. Defaults to :func:`save_checkpoint`.
 
     Examples:
         >>> import tempfile, torch
@@ -52,17 +52,17 @@ class AsyncCheckpointWriter:
         backend_args: dict[str, Any] | None = None,
         on_committed: Callable[[str], None] | None = None,
     ) -> None:
-        """Takes the snapshot and starts writing.
+        """Copies the checkpoint and starts writing the copy in a thread.
 
         Args:
             checkpoint: see :func:`save_checkpoint`.
-            filename: path or address.
-            backend_args: for the storage backend.
-            on_committed: called in the writing thread with the name when the file is whole, for example to move the
-                pointer and to remove old checkpoints.
+            filename: path or address of the file.
+            backend_args: arguments of the storage backend.
+            on_committed: called in the writing thread with the file name once the file is complete, for example to
+                update the file ``last_checkpoint`` and to remove old checkpoints.
 
         Raises:
-            Exception: what the write before failed with.
+            Exception: the error of the previous write, if it failed.
         """
         self.wait()
         snapshot = self._buffers.take(checkpoint)
@@ -76,27 +76,28 @@ class AsyncCheckpointWriter:
         self._start(f"writing the checkpoint {filename}", write)
 
     def prepare(self, checkpoint: dict[str, Any]) -> None:
-        """Gets the memory for snapshots ready beside training, so that the first save is as short as the others.
+        """Allocates the memory for copies in a thread, so that the first save takes no longer than later ones.
 
         Args:
-            checkpoint: like those that will be saved; it must not change its structure meanwhile.
+            checkpoint: a checkpoint with the tensors that will be saved; its structure must not change until the thread
+                ends.
 
         Raises:
-            Exception: what a write before failed with.
+            Exception: the error of the previous write, if it failed.
         """
         self.wait()
         self._start("getting memory for snapshots", lambda: self._buffers.take(checkpoint))
 
     @property
     def is_busy(self) -> bool:
-        """Whether a write is under way."""
+        """Whether the thread is still writing."""
         return self._thread is not None and self._thread.is_alive()
 
     def wait(self) -> None:
-        """Returns when nothing is under way.
+        """Waits until the thread has ended.
 
         Raises:
-            Exception: what the write failed with; once.
+            Exception: the error of the write, if it failed; each error is raised once.
         """
         if self._thread is not None:
             self._thread.join()
@@ -106,7 +107,7 @@ class AsyncCheckpointWriter:
             raise failure
 
     def close(self) -> None:
-        """Waits as :meth:`wait` does and gives the memory of the snapshot back."""
+        """Waits until the thread has ended, see :meth:`wait`, and frees the memory of the copies."""
         try:
             self.wait()
         finally:
@@ -121,7 +122,7 @@ class AsyncCheckpointWriter:
         self.close()
 
     def _start(self, task: str, action: Callable[[], object]) -> None:
-        # Not a daemon thread, so that the interpreter waits at its exit until the file is written.
+        # The thread is not a daemon thread, so that the interpreter waits at its exit until the file is written.
         self._thread = threading.Thread(target=self._run, args=(task, action), name="eng-checkpoint-writer")
         self._thread.start()
 

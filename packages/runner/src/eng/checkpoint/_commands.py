@@ -1,4 +1,4 @@
-"""``eng ckpt``: looking at checkpoint files and making others of them, without the model."""
+"""``eng ckpt``: inspect, verify, compare, publish and export checkpoint files without building the model."""
 
 from __future__ import annotations
 
@@ -26,9 +26,11 @@ class _SizeType(click.ParamType):  # type: ignore[type-arg]  # not generic befor
     name = "size"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number of bytes."""
+        """Converts a text such as ``500MB`` to a number of bytes."""
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)B?", str(value).strip(), re.IGNORECASE)
-        size = float(match[1]) * 1000 ** " KMG".index(match[2].upper() or " ") if match else 0
+        size = 0.0
+        if match:
+            size = float(match[1]) * 1000 ** " KMG".index(match[2].upper() or " ")
         if size < 1:
             self.fail(f"expected a size such as 500MB or 5GB, got {value!r}", param, ctx)
         return int(size)
@@ -77,7 +79,10 @@ def show(file: Path, with_weights: bool, as_json: bool) -> None:
         return
     click.echo(f"{file}  {_size(summary.size_bytes)}")
     for name, count in summary.entries.items():
-        click.echo(f"  {visible(name)}" + (f": {counted(count, 'entry', 'entries')}" if count is not None else ""))
+        line = f"  {visible(name)}"
+        if count is not None:
+            line += f": {counted(count, 'entry', 'entries')}"
+        click.echo(line)
     click.echo(
         f"weights: {counted(len(summary.tensors), 'tensor')}, {counted(summary.num_values, 'value', separator=',')}"
     )
@@ -116,7 +121,7 @@ def verify(files: tuple[Path, ...], as_json: bool) -> int:
         )
     else:
         for path, problem in problems.items():
-            click.echo(f"{visible(path)}: whole" if problem is None else problem)
+            click.echo(problem or f"{visible(path)}: whole")
     return int(any(problems.values()))
 
 
@@ -140,9 +145,10 @@ def diff(first: Path, second: Path, tolerance: float, as_json: bool) -> int:
     else:
         for difference in differences:
             click.echo(visible(difference))
-        click.echo(
-            f"{len(differences)} differences" if differences else "the weights are the same", err=bool(differences)
-        )
+        if differences:
+            click.echo(f"{len(differences)} differences", err=True)
+        else:
+            click.echo("the weights are the same")
     return int(bool(differences))
 
 
@@ -198,21 +204,31 @@ def export(
         raise click.UsageError("--merge-adapters takes the weights as they are stored: leave --ema and --trained out")
     weights = None
     if config is not None:
-        # The floors above build models; this one reads files.
+        # Merging builds the model, which eng.runner does. eng.checkpoint must not import eng.runner when it is loaded,
+        # so the module is looked up here.
         merging = import_module("eng.runner.merging")
         weights = merging.merged_weights(ctx.obj.load_config(config, ()), file)
 
     if target is None and max_file_size is not None:
         target = file.with_name(f"{file.stem}-weights")
+    elif target is None and safetensors:
+        target = file.with_suffix(".safetensors")
     elif target is None:
-        target = file.with_suffix(".safetensors") if safetensors else file.with_name(f"{file.stem}-weights.pth")
+        target = file.with_name(f"{file.stem}-weights.pth")
     click.echo(export_weights(file, target, which or "stored", safetensors or None, max_file_size, weights))
 
 
 def _line(checkpoint: Any) -> tuple[object, ...]:
-    note = checkpoint.problem or ("last" if checkpoint.is_last else "")
-    known = ("" if value is None else value for value in (checkpoint.epoch, checkpoint.iter, checkpoint.time))
-    return (Path(checkpoint.path).name, *known, _size(checkpoint.size_bytes), note)
+    """Returns the cells of a checkpoint's row in the table of ``eng ckpt ls``; unknown values are empty."""
+    note = checkpoint.problem or ""
+    if not note and checkpoint.is_last:
+        note = "last"
+    cells: list[object] = []
+    for value in (checkpoint.epoch, checkpoint.iter, checkpoint.time):
+        if value is None:
+            value = ""
+        cells.append(value)
+    return (Path(checkpoint.path).name, *cells, _size(checkpoint.size_bytes), note)
 
 
 def _print_json(value: Any) -> None:
@@ -220,9 +236,13 @@ def _print_json(value: Any) -> None:
 
 
 def _size(size_bytes: int) -> str:
-    return f"{size_bytes / 2**20:.1f} MB" if size_bytes >= 2**20 else f"{size_bytes / 2**10:.1f} kB"
+    if size_bytes < 2**20:
+        return f"{size_bytes / 2**10:.1f} kB"
+    return f"{size_bytes / 2**20:.1f} MB"
 
 
 def _short(value: Any) -> str:
     text = visible(value).replace("\n", "\\n")
-    return text if len(text) <= 100 else f"{text[:100]}..."
+    if len(text) > 100:
+        return f"{text[:100]}..."
+    return text

@@ -1,4 +1,4 @@
-"""How the weights of two checkpoints differ."""
+"""Compare the weights of two checkpoints."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Kind = Literal["only in the first", "only in the second", "shape", "dtype", "val
 
 @dataclass(frozen=True)
 class Difference:
-    """One name under which two checkpoints hold something else.
+    """A tensor that differs between two checkpoints.
 
     Args:
-        name: of the tensor.
-        kind: what differs.
-        first: what the first one has: a shape, a type, or None.
-        second: what the second one has.
-        largest: largest absolute difference of the values; None where they cannot be compared.
+        name: name of the tensor in the state dict.
+        kind: what differs: presence, shape, dtype or values.
+        first: shape or dtype of the tensor in the first checkpoint; None if only the values differ or it is missing.
+        second: shape or dtype of the tensor in the second checkpoint; None as for ``first``.
+        largest: largest absolute difference of the values; None if shapes or dtypes differ.
     """
 
     name: str
@@ -43,21 +43,21 @@ class Difference:
         return f"{self.name}: {self.kind} {self.first} and {self.second}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Returns the attributes as plain values, for JSON."""
         return asdict(self)
 
 
 def compare_checkpoints(first: str | Path, second: str | Path, tolerance: float = 0.0) -> list[Difference]:
-    """Where the weights of two checkpoints differ, in the order of the first.
+    """Lists the tensors that differ between two checkpoints, in the order of the first checkpoint.
 
     Args:
-        first: path of a checkpoint.
-        second: path of another one.
-        tolerance: largest absolute difference of values that counts as equal; 0 (default) asks for the same numbers.
+        first: path of the first checkpoint.
+        second: path of the second checkpoint.
+        tolerance: largest absolute difference of values that counts as equal; 0 (default) requires equal values.
 
     Raises:
-        BrokenCheckpointError: one is no checkpoint, cut short or damaged.
-        FileNotFoundError: one does not exist.
+        BrokenCheckpointError: a file is no checkpoint, cut short or damaged.
+        FileNotFoundError: a file does not exist.
     """
     ours, theirs = (dict(tensors_in(open_checkpoint(path, verify=True), path)) for path in (first, second))
     differences = [_difference(name, tensor, theirs.get(name), tolerance) for name, tensor in ours.items()]
@@ -83,10 +83,12 @@ def _difference_of_values(name: str, ours: torch.Tensor, theirs: torch.Tensor, t
     if torch.equal(ours, theirs) or ours.numel() == 0:
         return None
     both_nan = ours.isnan() & theirs.isnan()
-    # NaN on one side only is a difference, whatever the tolerance.
-    gap = (ours.double() - theirs.double()).abs().masked_fill(both_nan, 0.0).nan_to_num(nan=float("inf"))
-    largest = float(gap.max())
-    return Difference(name, "values", largest=largest) if largest > tolerance else None
+    gap = (ours.double() - theirs.double()).abs().masked_fill(both_nan, 0.0)
+    # A NaN in one checkpoint only becomes an infinite difference, so that no tolerance hides it.
+    largest = float(gap.nan_to_num(nan=float("inf")).max())
+    if largest <= tolerance:
+        return None
+    return Difference(name, "values", largest=largest)
 
 
 def _shape(tensor: Tensor) -> str:

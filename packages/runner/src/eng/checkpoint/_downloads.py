@@ -1,4 +1,4 @@
-"""Files of the web in a cache: one per address, and fetched again where the server's file has changed."""
+"""A cache of downloaded files: one file per address, which is downloaded again if it has changed on the server."""
 
 from __future__ import annotations
 
@@ -20,29 +20,30 @@ logger = logging.getLogger(__name__)
 
 _ASK_S = 10.0
 _SILENCE_S = 60.0
-# Some servers refuse the name that urllib gives itself.
+# Some servers answer urllib's default user agent, "Python-urllib/3.x", with an error.
 _HEADERS = {"User-Agent": "torch.hub"}
 _MB = 1_000_000
 _BLOCK_BYTES = 1 << 17
-# Names of published weights end in the first digits of their SHA-256, which the download is held against.
+# Names of published weights end in the first digits of their SHA-256; the downloaded file is compared with them.
 _CONTENT_HASH = re.compile(r"-([0-9a-f]{8,})\.\w+$")
 
 
 def downloaded(url: str, folder: Path, progress: bool) -> Path:
-    """The file behind an address, from the cache where it is there and the server has no other version.
+    """Returns the path of a downloaded file, from the cache if the server has no newer version.
 
-    A name that ends in a hash of its content is the file's key: such a file is never asked for again. Any other file lies
-    in a folder of its address, beside a note of the version (ETag, time of the last change, size) that was fetched.
+    If the file name ends in a hash of the content, a cached file of that name is used without asking the server. Any
+    other file is cached in a folder named by a hash of the address, beside a JSON file with the version (ETag, time of
+    the last change, size) that the server reported.
 
     Args:
-        url: where it is.
-        folder: of the cache.
-        progress: show a bar on a terminal.
+        url: address of the file.
+        folder: folder of the cache.
+        progress: whether to show a progress bar on a terminal.
 
     Raises:
-        OSError: it is not in the cache and cannot be fetched.
-        RuntimeError: it has another content than the hash in its name says.
-        ValueError: the address ends in a name that is none of a file.
+        OSError: the file is not in the cache and cannot be downloaded.
+        RuntimeError: the content does not match the hash in the file name.
+        ValueError: the address does not end in a file name.
     """
     name = _file_name(url)
     content_hash = _CONTENT_HASH.search(name)
@@ -65,10 +66,10 @@ def downloaded(url: str, folder: Path, progress: bool) -> Path:
 
 
 def _file_name(url: str) -> str:
-    """The name of the file behind an address: escapes such as ``%2F`` cannot lead out of the cache's folder.
+    """Returns the file name at the end of an address; escapes such as ``%2F`` cannot lead out of the cache's folder.
 
     Raises:
-        ValueError: it is no name of a file.
+        ValueError: the address does not end in a file name.
     """
     name = PurePosixPath(unquote(urlsplit(url).path)).name or "index"
     if name == ".." or "\\" in name or "\0" in name:
@@ -77,7 +78,7 @@ def _file_name(url: str) -> str:
 
 
 def _fetch(url: str, target: Path, content_hash: str | None, progress: bool) -> None:
-    """Downloads a file; what is left of a download that ends early has another name."""
+    """Downloads a file atomically: a download that is interrupted leaves no file under the name of `target`."""
     request = urllib.request.Request(url, headers=_HEADERS)  # noqa: S310  # the scheme is http or https
     with urllib.request.urlopen(request, timeout=_SILENCE_S) as answer, atomic_write(target) as file:  # noqa: S310
         size = int(answer.headers.get("Content-Length") or 0)
@@ -89,9 +90,12 @@ def _fetch(url: str, target: Path, content_hash: str | None, progress: bool) -> 
 
 
 def _copy(source: IO[bytes], file: IO[bytes], size: int, title: str, progress: bool) -> tuple[int, str]:
-    """Copies a stream with a bar in megabytes; the number of bytes and their SHA-256."""
-    digest, received = hashlib.sha256(), 0
-    bar = open_bar(title, -(-size // _MB) or None, unit="MB", delay_seconds=LONG_LOAD_S) if progress else None
+    """Copies a stream to a file with a progress bar, and returns the number of bytes and their SHA-256."""
+    digest = hashlib.sha256()
+    received = 0
+    bar = None
+    if progress:
+        bar = open_bar(title, -(-size // _MB) or None, unit="MB", delay_seconds=LONG_LOAD_S)
     with bar or contextlib.nullcontext():
         while block := source.read(_BLOCK_BYTES):
             file.write(block)
@@ -103,7 +107,7 @@ def _copy(source: IO[bytes], file: IO[bytes], size: int, title: str, progress: b
 
 
 def _version(url: str) -> dict[str, str | None] | None:
-    """What the server says of its file without sending it; None where it does not answer that question."""
+    """Asks the server for the version of a file (ETag, time of the last change, size); None if it does not answer."""
     request = urllib.request.Request(url, headers=_HEADERS, method="HEAD")  # noqa: S310  # the scheme is http or https
     try:
         with urllib.request.urlopen(request, timeout=_ASK_S) as answer:  # noqa: S310

@@ -1,4 +1,4 @@
-"""The weights of a checkpoint alone, for other programs."""
+"""Export the weights of a checkpoint, without the training state, for other programs."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ def export_weights(
     max_file_bytes: int | None = None,
     weights: Mapping[str, Tensor] | None = None,
 ) -> str:
-    """Writes the weights of a checkpoint into a file of their own; no model is needed for it.
+    """Writes the weights of a checkpoint into a separate file, without building the model.
 
     Args:
-        source: a checkpoint file, the folder of a sharded checkpoint, or safetensors: a file or a folder. Of folders and
-            safetensors one block of a tensor is in memory at a time.
-        target: the new file.
-        which: ``"stored"`` (default) takes ``state_dict`` as it is, which in a run with an EMAHook is the average.
-            ``"averaged"`` takes the average and insists that there is one; ``"trained"`` takes the weights that the
-            optimizer moved.
-        safetensors: whether the file is in the safetensors format; None goes by the name ``.safetensors``. Otherwise it
-            is torch's, with the weights under ``state_dict``.
-        max_file_bytes: makes `target` a folder in Hugging Face's layout: safetensors files with at most so many bytes of
-            tensors, and ``model.safetensors.index.json``. None (default) writes one file.
-        weights: written in place of those in the checkpoint, such as the ones with its adapters merged.
+        source: a checkpoint file, the folder of a sharded checkpoint, a safetensors file or a folder of safetensors
+            files. Except for a checkpoint file, only one block of a tensor is in memory at a time.
+        target: path of the new file.
+        which: ``"stored"`` (default) exports ``state_dict`` as it is; in a run with an EMAHook this is the average.
+            ``"averaged"`` exports the average, and raises if the checkpoint has none. ``"trained"`` exports the weights
+            that the optimizer updated.
+        safetensors: whether to write the safetensors format. None (default) writes it if `target` ends in
+            ``.safetensors``. The other format is that of ``torch.save``, with the weights under ``state_dict``.
+        max_file_bytes: makes `target` a folder in Hugging Face's layout: safetensors files with at most this many bytes
+            of tensors each, and ``model.safetensors.index.json``. None (default) writes one file.
+        weights: weights to write instead of those in the checkpoint, for example with merged adapters.
 
     Returns:
-        `target`.
+        the path `target`.
 
     Raises:
-        KeyError: there is no average in the checkpoint.
-        BrokenCheckpointError: it is no checkpoint, or holds no weights.
-        CheckpointWriteError: the file cannot be written; nothing is left under its name.
-        ValueError: a tensor has a type that the safetensors format does not know.
+        KeyError: ``which`` asks for averaged or trained weights, and the checkpoint has no average.
+        BrokenCheckpointError: `source` is no checkpoint, or holds no weights.
+        CheckpointWriteError: the file cannot be written; no file is left under its name.
+        ValueError: the safetensors format has no type for a tensor's dtype.
 
     Examples:
         >>> import tempfile, torch
@@ -58,7 +58,10 @@ def export_weights(
     """
     target = Path(target)
     checkpoint = open_checkpoint(source, verify=True)
-    chosen = _chosen(checkpoint, which, os.fspath(source)) if weights is None else dict(weights)
+    if weights is None:
+        chosen = _select_weights(checkpoint, which, os.fspath(source))
+    else:
+        chosen = dict(weights)
     if max_file_bytes is not None:
         write_safetensors_folder(chosen, target, _short_meta(checkpoint), max_file_bytes)
     elif safetensors or (safetensors is None and target.suffix == ".safetensors"):
@@ -66,13 +69,14 @@ def export_weights(
     else:
         meta = dict(checkpoint.get("meta", {}))
         if weights is not None:
-            meta.pop("trainable_only", None)  # `weights` holds the frozen parameters too
+            # `weights` holds the frozen parameters too, so the mark of a checkpoint without them is removed.
+            meta.pop("trainable_only", None)
         write_checkpoint({"meta": meta, "state_dict": chosen}, target)
     return str(target)
 
 
-def _chosen(checkpoint: Mapping[str, Any], which: Which, source: str) -> dict[str, Tensor]:
-    """The weights of a checkpoint that `which` asks for: as stored, the average, or the trained ones behind an average."""
+def _select_weights(checkpoint: Mapping[str, Any], which: Which, source: str) -> dict[str, Tensor]:
+    """Returns the weights of a checkpoint that `which` selects; see :func:`export_weights`."""
     stored = dict(tensors_in(checkpoint, source))
     if not stored:
         raise BrokenCheckpointError(source, "there are no weights in it")
@@ -86,13 +90,15 @@ def _chosen(checkpoint: Mapping[str, Any], which: Which, source: str) -> dict[st
         )
     if which == "averaged":
         return stored
-    # An EMAHook saves the average under `state_dict`, and the trained weights in its place.
+    # EMAHook swaps the two in a checkpoint: the average is under `state_dict`, the trained weights under
+    # `ema_state_dict`.
     names = [key for key in average if isinstance(key, str) and key.startswith("module.")]
     trained = {key.removeprefix("module."): average[key] for key in names}
     return {key: trained.get(key, value) for key, value in stored.items()}
 
 
 def _short_meta(checkpoint: Mapping[str, Any]) -> dict[str, str]:
-    stored = checkpoint.get("meta")
-    meta = stored if isinstance(stored, Mapping) else {}
+    meta = checkpoint.get("meta")
+    if not isinstance(meta, Mapping):
+        return {}
     return {key: str(meta[key]) for key in ("epoch", "iter", "experiment_name", "time") if key in meta}

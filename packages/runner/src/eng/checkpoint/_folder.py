@@ -1,4 +1,4 @@
-"""Sharded checkpoints: folders in torch's distributed format, with everything that is not sharded in one safe file."""
+"""Read sharded checkpoints: folders with the tensors in torch's distributed format and all other values in one file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .errors import BrokenCheckpointError
 __all__ = ["MARK", "folder_size", "is_sharded", "join", "open_folder", "verify_folder"]
 
 MARK = "sharded tensor: "
-"""Stands in the common file, before the path of a tensor, where the tensor was."""
+"""Prefix of the text that replaces a sharded tensor in the common file; the path of the tensor follows the prefix."""
 
 
 def is_sharded(path: str | os.PathLike[str]) -> bool:
@@ -33,12 +33,12 @@ def is_sharded(path: str | os.PathLike[str]) -> bool:
 
 
 def folder_size(path: str | os.PathLike[str]) -> int:
-    """Bytes of the files in a folder."""
+    """Returns the total size of the files in a folder, in bytes."""
     return sum(file.stat().st_size for file in Path(path).iterdir() if file.is_file())
 
 
 def join(common: Any, shards: Mapping[str, Any]) -> Any:
-    """The checkpoint: the common file's content with each mark replaced by its tensor."""
+    """Returns the checkpoint: the content of the common file, with each mark replaced by the tensor of that path."""
     if isinstance(common, str) and common.startswith(MARK):
         return shards[common[len(MARK) :]]
     if isinstance(common, Mapping):
@@ -49,15 +49,15 @@ def join(common: Any, shards: Mapping[str, Any]) -> Any:
 
 
 def open_folder(path: str | os.PathLike[str], verify: bool = False) -> dict[str, Any]:
-    """A sharded checkpoint whose tensors stay on the disk, each as a :class:`StoredTensor`.
+    """Opens a sharded checkpoint; its tensors stay on the disk, each as a :class:`StoredTensor`.
 
     Args:
-        path: of the folder.
-        verify: whether all files are held against their checksums first, which reads them once more.
+        path: path of the folder.
+        verify: whether to compare all files with their checksums first, which reads the files one more time.
 
     Raises:
-        BrokenCheckpointError: the folder is not intact.
-        UntrustedCheckpointError: it holds more than tensors and plain values.
+        BrokenCheckpointError: a file of the folder is missing or damaged.
+        UntrustedCheckpointError: the folder holds objects other than tensors and plain values.
     """
     folder = Path(path)
     if verify:
@@ -74,11 +74,11 @@ def open_folder(path: str | os.PathLike[str], verify: bool = False) -> dict[str,
 
 
 def verify_folder(path: str | os.PathLike[str]) -> None:
-    """Checks the common file and every tensor of the shards against the checksums stored with them.
+    """Compares the common file and every tensor of the shards with the checksums stored in the files.
 
     Raises:
         BrokenCheckpointError: a file is missing, cut short or damaged.
-        UntrustedCheckpointError: the metadata holds more than a description of tensors.
+        UntrustedCheckpointError: the metadata holds objects other than descriptions of tensors.
     """
     folder = Path(path)
     _require_metadata(folder)
@@ -93,7 +93,7 @@ def verify_folder(path: str | os.PathLike[str]) -> None:
 
 
 def _stored_tensors(folder: Path) -> dict[str, StoredTensor]:
-    """The tensors of a sharded checkpoint by name; their values are read later, piece by piece."""
+    """Returns the tensors of a sharded checkpoint by name; their values are read later, piece by piece."""
     _require_metadata(folder)
     metadata, parts = read_shard_metadata(folder)
     stored = {}
@@ -108,10 +108,10 @@ def _stored_tensors(folder: Path) -> dict[str, StoredTensor]:
 
 
 def _read_piece(folder: Path, part: Part, chunk: Any) -> torch.Tensor:
-    """The part of a tensor that is stored at an offset of a shard's file, memory-mapped.
+    """Returns the part of a tensor that a shard file holds at the offset of `part`, memory-mapped.
 
     Raises:
-        BrokenCheckpointError: the file holds something else at this offset.
+        BrokenCheckpointError: the file does not hold a tensor of the chunk's shape at this offset.
     """
     path = folder / part.file
     value = read_mapped_part(path, part.offset, part.length)

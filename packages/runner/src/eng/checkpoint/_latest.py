@@ -1,4 +1,4 @@
-"""Finding the newest checkpoint that is intact."""
+"""Find the newest intact checkpoint of a run."""
 
 from __future__ import annotations
 
@@ -20,25 +20,26 @@ __all__ = ["find_latest_checkpoint"]
 
 _LOGGER = logging.getLogger(__name__)
 _FIRST_LOOK = 8
-"""Files looked into at first, the newest by their time of change; more only if none of them is intact, or if no pointer names one."""
+"""Number of files that are opened first, the newest by modification time. All others are opened only if none of these
+is intact. Without the file ``last_checkpoint`` all files are opened at once."""
 _LONGEST_POINTER = 1 << 16
 COMMON = "common.pth"
-"""What a sharded checkpoint, which is a folder, holds beside the shards."""
+"""Name of the file in the folder of a sharded checkpoint that holds everything but the sharded tensors."""
 
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A checkpoint file, and what it says of itself.
+    """A checkpoint file, with the facts from its metadata that decide which checkpoint is the newest.
 
     Attributes:
-        path: of the file.
-        iteration: iterations that the run had done.
-        can_resume: whether the state of an optimizer is in it.
-        experiment_name: of the start that saved it; empty where it does not say.
-        run_id: of the run; empty in files of MMEngine and of earlier versions of eng, like `save_number`.
-        save_number: how many checkpoints the run had saved, this one included.
-        saved_ns: when it was saved, in nanoseconds since 1970 UTC; the file's time of change where it does not say.
-        changed_ns: the file's time of change.
+        path: path of the file.
+        iteration: number of iterations that the run had completed.
+        can_resume: whether the file holds the state of an optimizer.
+        experiment_name: name of the program start that saved the file; empty if unknown.
+        run_id: identifies the run over all its starts; empty in files of MMEngine and of earlier versions of eng.
+        save_number: number of checkpoints that the run had saved, including this one; 0 if unknown.
+        saved_ns: time of the save in nanoseconds since 1970 UTC; the modification time if unknown.
+        changed_ns: modification time of the file in nanoseconds.
     """
 
     path: str
@@ -52,17 +53,20 @@ class _Candidate:
 
 
 def find_latest_checkpoint(path: str | os.PathLike[str]) -> str | None:
-    """Newest whole checkpoint of a folder, or None where there is none.
+    """Returns the path of the newest intact checkpoint in a folder; None if there is none.
 
-    The file ``last_checkpoint`` names one. A file of the same run with a higher save number counts as newer, as a run may
-    be killed between writing a file and naming it; without a pointer the highest number counts. Clocks do not: they are
-    set back and differ between machines. Files of MMEngine have no number: there the named one counts, then the
-    iteration, then the time of change. Where checkpoints lie in another folder (``CheckpointHook(out_dir=...)``), those
-    beside the named one are looked at. Files that are cut short, damaged or not readable are skipped, each with a warning
-    that says why. A remote folder cannot be looked through: there the named one is taken.
+    The pointer file ``last_checkpoint`` names a checkpoint. A checkpoint of the same run with a higher save number is
+    newer, since a run may be killed after it wrote a checkpoint and before it updated the pointer file. Without a
+    pointer file the highest save number decides. Clocks do not decide, because they may be set back and differ between
+    machines. Files of MMEngine have no save number: for them the pointer file decides, then the iteration, then the
+    modification time.
+
+    If the pointer file names a checkpoint in another folder (``CheckpointHook(out_dir=...)``), that folder is searched.
+    Files that are cut short, damaged or unreadable are skipped with a warning. A remote folder is not searched: the
+    checkpoint that its pointer file names is returned.
 
     Args:
-        path: of the folder, ``work_dir`` of a run.
+        path: path of the folder, usually the ``work_dir`` of a run.
 
     Examples:
         >>> import tempfile
@@ -77,7 +81,8 @@ def find_latest_checkpoint(path: str | os.PathLike[str]) -> str | None:
     if "://" in text:
         return _remote_file(str(Path(folder) / POINTER), text)
     named = pointer_target(Path(folder), text)
-    if named is not None and named.is_dir() and not _is_sharded(named):  # of another program
+    # A folder that is no sharded checkpoint of eng was written by another program, which can check it itself.
+    if named is not None and named.is_dir() and not _is_sharded(named):
         return str(named)
     for intact in _intact(_newest_first(_files(Path(folder), text), named)):
         return intact
@@ -86,12 +91,12 @@ def find_latest_checkpoint(path: str | os.PathLike[str]) -> str | None:
 
 
 def checkpoints_of(path: str | os.PathLike[str], limits: Mapping[str, float], *, prefix: str = "") -> Iterator[str]:
-    """Whole checkpoints of a folder of this machine that some of its starts saved, the newest first.
+    """Yields the intact checkpoints in a local folder that certain starts of a run have saved, the newest first.
 
     Args:
-        path: of the folder.
-        limits: for each start, by its ``experiment_name``, the last iteration whose checkpoints count.
-        prefix: with which the names of the files begin.
+        path: path of the folder.
+        limits: for each start, by its ``experiment_name``, the largest iteration of checkpoints to return.
+        prefix: only files whose names begin with this prefix are considered.
     """
     folder = Path(path)
     files = [file for file in _files(folder, pointer_text(folder)) if file.name.startswith(prefix)]
@@ -125,22 +130,25 @@ def _verify(path: Path) -> None:
 
 
 def _files(folder: Path, named: str) -> list[Path]:
-    """The checkpoints of a folder; where it has none, those beside the one that its pointer names."""
+    """Returns the checkpoint files in a folder; if it has none, those in the folder of the checkpoint `named`."""
     files = _checkpoints_in(folder)
-    elsewhere = not files and Path(named).is_absolute()
-    return _checkpoints_in(Path(named).parent) if elsewhere else files
+    if not files and Path(named).is_absolute():
+        return _checkpoints_in(Path(named).parent)
+    return files
 
 
 def _checkpoints_in(folder: Path) -> list[Path]:
     try:
         return [path for path in folder.glob("*.pth") if not path.is_dir() or _is_sharded(path)]
-    except (OSError, ValueError):  # the name of the folder is too long, or leads in a circle
+    except (OSError, ValueError):  # The name of the folder is too long, or its symbolic links form a circle.
         return []
 
 
 def _newest_first(paths: Sequence[Path], named: Path | None) -> Iterator[_Candidate]:
+    """Yields candidates from the newest to the oldest, opening as few files as possible."""
     files = sorted(paths, key=_changed_ns, reverse=True)
-    first_look = len(files)  # times of change may be those of a copy; only the name in the pointer makes up for that
+    # Modification times change when a folder is copied, so without a pointer file all files must be opened.
+    first_look = len(files)
     if named is not None:
         files = [named, *(file for file in files if not _is_same(file, named))]
         first_look = _FIRST_LOOK
@@ -150,13 +158,16 @@ def _newest_first(paths: Sequence[Path], named: Path | None) -> Iterator[_Candid
 
 
 def _ordered(candidates: Sequence[_Candidate], named: str) -> list[_Candidate]:
-    """Candidates, the newest first."""
-    last_save: dict[str, int] = {}
-    for candidate in candidates:
-        saved_ns = candidate.saved_ns if candidate.run_id else 0
-        last_save[candidate.run_id] = max(last_save.get(candidate.run_id, 0), saved_ns)
+    """Sorts candidates, the newest first: runs by their last save, then by save number, iteration and file time.
 
-    def age(candidate: _Candidate) -> tuple[Any, ...]:
+    The candidate that the pointer file names comes before all but newer candidates of its run.
+    """
+    last_save: dict[str, int] = {"": 0}
+    for candidate in candidates:
+        if candidate.run_id:
+            last_save[candidate.run_id] = max(last_save.get(candidate.run_id, 0), candidate.saved_ns)
+
+    def recency(candidate: _Candidate) -> tuple[Any, ...]:
         return (
             last_save[candidate.run_id],
             candidate.save_number,
@@ -165,7 +176,7 @@ def _ordered(candidates: Sequence[_Candidate], named: str) -> list[_Candidate]:
             candidate.changed_ns,
         )
 
-    ordered = sorted(candidates, key=age, reverse=True)
+    ordered = sorted(candidates, key=recency, reverse=True)
     pointed = next((candidate for candidate in ordered if candidate.path == named), None)
     if pointed is None:
         return ordered
@@ -175,9 +186,9 @@ def _ordered(candidates: Sequence[_Candidate], named: str) -> list[_Candidate]:
 
 
 def _is_newer(candidate: _Candidate, pointed: _Candidate) -> bool:
-    """Whether a file was saved after the one that the pointer names, by the same run.
+    """Whether the same run saved `candidate` after the checkpoint `pointed` that the pointer file names.
 
-    A second file from the same iteration (the best checkpoint, written behind the regular one) brings a run no further.
+    A second file of the same iteration, such as the best checkpoint, does not count as newer.
     """
     is_same_run = candidate.run_id != "" and candidate.run_id == pointed.run_id
     return is_same_run and candidate.save_number > pointed.save_number and candidate.iteration != pointed.iteration
@@ -191,51 +202,71 @@ def _is_same(file: Path, other: Path) -> bool:
 
 
 def _look_into(file: Path, is_named: bool) -> _Candidate | None:
-    """What the file says of itself; None where it is broken or no checkpoint of a run."""
+    """Reads the facts of a checkpoint file; None if the file is broken or no checkpoint of a run."""
+    data_file = file
+    if file.is_dir():
+        data_file = file / COMMON
     try:
-        checkpoint = read_checkpoint(file / COMMON if file.is_dir() else file, map_location="cpu", mmap=True)
+        checkpoint = read_checkpoint(data_file, map_location="cpu", mmap=True)
     except (BrokenCheckpointError, UntrustedCheckpointError, OSError, ValueError) as error:
         _skip(str(file), error)
         return None
-    meta: Any = checkpoint.get("meta") if isinstance(checkpoint, dict) else None
-    is_of_run = isinstance(meta, dict) and isinstance(meta.get("iter"), Integral)
+    contents: dict[Any, Any] = {}
+    if isinstance(checkpoint, dict):
+        contents = checkpoint
+    meta: Any = contents.get("meta")
+    if not isinstance(meta, dict):
+        meta = {}
+    iteration = meta.get("iter")
+    is_of_run = isinstance(iteration, Integral)
     if not is_of_run and not is_named:
         _LOGGER.debug("%s is not looked at: it has no meta['iter'], so it is not a checkpoint of a run", file)
         return None
-    facts: dict[str, Any] = meta if isinstance(meta, dict) else {}
-    number, run_id, saved_ns = facts.get("save_number"), facts.get("run_id"), facts.get("time_ns")
     changed_ns = _changed_ns(file)
     candidate = _Candidate(
         path=str(file),
-        iteration=int(facts["iter"]) if is_of_run else 0,
-        can_resume=isinstance(checkpoint, dict) and "optimizer" in checkpoint,
-        experiment_name=str(facts.get("experiment_name") or ""),
+        iteration=0,
+        can_resume="optimizer" in contents,
+        experiment_name=str(meta.get("experiment_name") or ""),
         run_id="",
         save_number=0,
         saved_ns=changed_ns,
         changed_ns=changed_ns,
     )
-    if isinstance(number, Integral) and isinstance(run_id, str):
-        candidate = replace(candidate, run_id=run_id, save_number=int(number))
+    return _with_numbers(candidate, meta)
+
+
+def _with_numbers(candidate: _Candidate, meta: Mapping[str, Any]) -> _Candidate:
+    """Adds iteration, run, save number and time of the save to a candidate, if the metadata has them as numbers."""
+    iteration = meta.get("iter")
+    save_number = meta.get("save_number")
+    run_id = meta.get("run_id")
+    saved_ns = meta.get("time_ns")
+    if isinstance(iteration, Integral):
+        candidate = replace(candidate, iteration=int(iteration))
+    if isinstance(save_number, Integral) and isinstance(run_id, str):
+        candidate = replace(candidate, run_id=run_id, save_number=int(save_number))
     if isinstance(saved_ns, Integral):
         candidate = replace(candidate, saved_ns=int(saved_ns))
     return candidate
 
 
 def _skip(path: str, error: Exception) -> None:
-    reason = error.reason if isinstance(error, BrokenCheckpointError) else str(error)
+    reason: str | None = str(error)
+    if isinstance(error, BrokenCheckpointError):
+        reason = error.reason
     _LOGGER.warning("the checkpoint %s is skipped: %s", visible(path[:500]), visible(reason))
 
 
 def _changed_ns(file: Path) -> int:
     try:
         return file.stat().st_mtime_ns
-    except OSError:  # another process removed it meanwhile, or it is a link that leads in a circle
+    except OSError:  # Another process has removed the file, or symbolic links form a circle.
         return 0
 
 
 def pointer_text(folder: Path) -> str:
-    """What the pointer of `folder` names; empty where there is none, or none that can be read."""
+    """Returns the content of the pointer file in `folder`; empty if the file is missing, empty or unreadable."""
     pointer = folder / POINTER
     if not pointer.is_file():
         return ""
@@ -251,11 +282,13 @@ def pointer_text(folder: Path) -> str:
 
 
 def pointer_target(folder: Path, text: str) -> Path | None:
-    """The file or folder that the pointer of `folder` names with `text`; None where there is none."""
+    """Returns the checkpoint that the pointer file of `folder` names with `text`; None if it does not exist."""
     if not text:
         return None
-    named, beside = Path(text), folder / Path(text).name
-    # The folder may have been moved since, or copied: the copy has a checkpoint of the same run under the same name.
+    named = Path(text)
+    beside = folder / named.name
+    # The pointer holds an absolute path. If the folder was copied, both the original and the copy of the checkpoint
+    # exist: the copy in `folder` is taken. If the folder was moved, only the file in `folder` exists.
     if _exists(named) and _exists(beside) and not _is_same(named, beside) and _are_of_one_run(named, beside):
         return beside
     target = next((path for path in (named, folder / text, beside) if _exists(path)), None)
@@ -270,12 +303,12 @@ def pointer_target(folder: Path, text: str) -> Path | None:
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except (OSError, ValueError):  # too long for a name, a link that leads in a circle, a byte of 0 in it
+    except (OSError, ValueError):  # The name is too long or has a zero byte, or symbolic links form a circle.
         return False
 
 
 def _holds(target: Path, folder: Path) -> bool:
-    """Whether `target` is `folder`, or one of the folders that it lies in."""
+    """Whether `target` is `folder`, or a parent of `folder`."""
     return target.is_dir() and folder.resolve().is_relative_to(target.resolve())
 
 
@@ -286,26 +319,31 @@ def _are_of_one_run(first: Path, second: Path) -> bool:
 
 
 def _remote_pointer(folder: str) -> str | None:
-    """The checkpoint that the pointer file of a remote folder names; None without a pointer, or where it names nothing."""
+    """Returns the checkpoint that the pointer file of a remote folder names; None if the file is missing or empty."""
     from eng.fileio import exists, get_text
 
     pointer = f"{folder.rstrip('/')}/{POINTER}"
+    named = ""
     try:
-        named = get_text(pointer).strip() if exists(pointer) else ""
+        if exists(pointer):
+            named = get_text(pointer).strip()
     except UnicodeDecodeError as error:
         _skip(pointer, error)
         return None
     if not named:
         return None
-    beside = f"{folder.rstrip('/')}/{named.rstrip('/').rsplit('/', 1)[-1]}"  # the folder may have been moved since
-    return _remote_file(pointer, *([named] if "/" in named else []), beside)
+    # The folder may have been moved since the pointer was written, so the file's name in this folder is tried too.
+    addresses = [f"{folder.rstrip('/')}/{named.rstrip('/').rsplit('/', 1)[-1]}"]
+    if "/" in named:
+        addresses.insert(0, named)
+    return _remote_file(pointer, *addresses)
 
 
 def _remote_file(pointer: str, *addresses: str) -> str | None:
-    """The first of `addresses` that exists; None with a warning where none does.
+    """Returns the first of `addresses` that exists; None, with a warning, if none exists.
 
     Raises:
-        Exception: a storage could not be asked, and no other address exists.
+        Exception: the storage of an address could not be reached, and no other address exists.
     """
     from eng.fileio import exists
 
@@ -314,7 +352,7 @@ def _remote_file(pointer: str, *addresses: str) -> str | None:
         try:
             if exists(address):
                 return address
-        except Exception as error:  # noqa: BLE001  # the storage of the old address may be gone, in words of its own
+        except Exception as error:  # noqa: BLE001  # each storage backend raises errors of its own
             failures.append(error)
     if failures:
         raise failures[0]

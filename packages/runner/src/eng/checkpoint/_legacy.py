@@ -1,4 +1,4 @@
-"""The format of torch before 1.6: five pickles, and the storages behind them; it has no checksums."""
+"""Read the format of torch before 1.6: five pickles, followed by the storages, without checksums."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ Restore = Callable[[torch.UntypedStorage, str], torch.UntypedStorage]
 
 
 def read_legacy(file: BinaryIO, table: Table, restore: Restore) -> Any:
-    """What is in a file of the old format.
+    """Reads a checkpoint in the old format.
 
-    The storages come last and say only there which comes when, so that the pickle is read twice: for their lengths, and
-    to make the tensors.
+    The values of the storages follow the pickle that refers to them, so the pickle is read twice: first for the lengths
+    of the storages, and, once the storages are filled, to construct the tensors.
 
     Args:
-        file: at its beginning.
-        table: the constructors.
-        restore: moves a storage to where it belongs; gets the storage and the device that it was saved on.
+        file: the file, open for reading.
+        table: the allowed constructors by name.
+        restore: moves a storage to its device; called with the storage and the name of the device it was saved from.
 
     Raises:
         NameRefusedError, MalformedPickleError: see :meth:`eng.checkpoint._machine.PickleMachine.load`.
@@ -57,7 +57,7 @@ def read_legacy(file: BinaryIO, table: Table, restore: Restore) -> Any:
 
 
 class _Storages:
-    """The storages of one file."""
+    """The storages of a file in the old format."""
 
     def __init__(self, size_bytes: int) -> None:
         self.lengths: dict[str, int] = {}
@@ -67,7 +67,7 @@ class _Storages:
         self._left = size_bytes
 
     def allocate(self, machine: PickleMachine, identity: Any) -> Storage:
-        """Memory for a storage that the pickle refers to."""
+        """Allocates the memory of a storage that the pickle refers to; its values are filled in later."""
         key, dtype, _, length, view = _parts(identity)
         if key not in self._memory:
             self._left -= length * dtype.itemsize
@@ -78,7 +78,7 @@ class _Storages:
         return _view_of(self._memory[key], dtype, view)
 
     def fill(self, key: str, file: BinaryIO) -> None:
-        """Reads the values of a storage."""
+        """Reads the values of a storage from the file into its memory."""
         head = file.read(8)
         if len(head) != 8 or struct.unpack("<q", head)[0] != self.lengths[key]:
             raise MalformedPickleError(f"the storage {key[:50]!r} is cut short")
@@ -89,7 +89,7 @@ class _Storages:
             raise MalformedPickleError(f"the storage {key[:50]!r} is cut short")
 
     def on_device(self, machine: PickleMachine, identity: Any) -> Storage:
-        """A storage that was read, on its device."""
+        """Returns a storage with its values, moved to its device."""
         key, dtype, location, _, view = _parts(identity)
         if key not in self._on_device:
             self._on_device[key] = self.restore(self._memory[key], location)
@@ -99,12 +99,14 @@ class _Storages:
 def _parts(identity: Any) -> tuple[str, torch.dtype, str, int, Any]:
     if not isinstance(identity, tuple) or len(identity) not in (5, 6):
         raise MalformedPickleError("it refers to a storage that is none")
-    view = identity[5] if len(identity) == 6 else None
+    view = None
+    if len(identity) == 6:
+        view = identity[5]
     return (*storage_reference(identity[:5]), view)
 
 
 def _view_of(memory: torch.UntypedStorage, dtype: torch.dtype, view: Any) -> Storage:
-    """A storage, or the part of it that `view` (key, first value, number of values) describes."""
+    """Returns a storage, or with `view` (key, index of the first value, number of values) a part of the storage."""
     if view is None:
         return Storage(memory, dtype)
     if not isinstance(view, tuple) or len(view) != 3 or any(type(n) is not int or n < 0 for n in view[1:]):

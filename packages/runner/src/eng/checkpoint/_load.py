@@ -1,4 +1,4 @@
-"""Loading a checkpoint into a model."""
+"""Load the weights of a checkpoint into a model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["_load_checkpoint", "_load_checkpoint_to_model", "_load_checkpoint_wi
 
 ReviseKeys = Sequence[tuple[str, str]]
 _NO_DATA_PARALLEL: list[tuple[str, str]] = [(r"^module\.", "")]
-"""Weights saved from inside a data-parallel wrapper are renamed by default."""
+"""Default renaming: weights that were saved from a data-parallel wrapper have names that begin with ``module.``."""
 
 
 def _load_checkpoint(
@@ -29,27 +29,28 @@ def _load_checkpoint(
     trust: bool = False,
     verify: bool = True,
 ) -> Any:
-    """What is in a checkpoint; see :meth:`CheckpointLoader.load_checkpoint`."""
-    return CheckpointLoader.load_checkpoint(
-        filename, map_location, logger="silent" if logger is None else logger, trust=trust, verify=verify
-    )
+    """Reads a checkpoint without loading it into a model; see :meth:`CheckpointLoader.load_checkpoint`."""
+    if logger is None:
+        logger = "silent"
+    return CheckpointLoader.load_checkpoint(filename, map_location, logger=logger, trust=trust, verify=verify)
 
 
 def _load_checkpoint_with_prefix(
     prefix: str, filename: str | os.PathLike[str], map_location: Any = None
 ) -> OrderedDict[str, Any]:
-    """The part of a checkpoint's weights whose keys begin with `prefix`, without it.
+    """Returns the weights of a checkpoint whose keys begin with `prefix`, under their keys without the prefix.
 
     Args:
-        prefix: such as ``backbone.``; the dot may be left out.
-        filename: path or address.
-        map_location: as for :func:`torch.load`.
+        prefix: prefix of the keys, such as ``backbone.``; the dot may be left out.
+        filename: path or address of the checkpoint.
+        map_location: see :func:`torch.load`.
 
     Raises:
-        KeyError: no key begins with it.
+        KeyError: no key begins with the prefix.
     """
     weights = _weights(_load_checkpoint(filename, map_location), filename)
-    prefix = prefix if prefix.endswith(".") else f"{prefix}."
+    if not prefix.endswith("."):
+        prefix = f"{prefix}."
     part = OrderedDict((key[len(prefix) :], value) for key, value in weights.items() if key.startswith(prefix))
     if not part:
         tops = sorted({key.split(".", 1)[0] for key in weights})
@@ -67,9 +68,9 @@ def _load_checkpoint_to_model(
     revise_keys: ReviseKeys = _NO_DATA_PARALLEL,
     on_report: Callable[[LoadReport], object] | None = None,
 ) -> Any:
-    """Loads the weights of a checkpoint that was read before; arguments as in :func:`load_checkpoint`."""
+    """Loads the weights of a checkpoint in memory into a model; for the arguments see :func:`load_checkpoint`."""
     weights = _weights(checkpoint, "the checkpoint")
-    renamed = OrderedDict((_revised(key, revise_keys), value) for key, value in weights.items())
+    renamed = OrderedDict((_rename_key(key, revise_keys), value) for key, value in weights.items())
     set_module_versions(renamed, module_versions(weights) or OrderedDict())
     report = load_state_dict(model, renamed, strict, logger)
     if on_report is not None:
@@ -89,27 +90,27 @@ def load_checkpoint(
     verify: bool = True,
     on_report: Callable[[LoadReport], object] | None = None,
 ) -> Any:
-    """Loads a checkpoint's weights into a model; with a file name alone, just reads it.
+    """Loads the weights of a checkpoint into a model. ``load_checkpoint(filename)`` reads a checkpoint without a model.
 
     Args:
-        model: the model. A path or address in its place means ``load_checkpoint(filename)``.
-        filename: path or address, see :class:`CheckpointLoader`.
-        map_location: as for :func:`torch.load`.
-        strict: whether anything that does not fit is an error.
-        logger: where what does not fit is reported; printed by default.
-        revise_keys: pairs of a regular expression and what replaces it in the keys, applied in order.
+        model: the model; or, without `filename`, the path or address of a checkpoint to read.
+        filename: path or address of the checkpoint, see :class:`CheckpointLoader`.
+        map_location: see :func:`torch.load`.
+        strict: whether missing keys, unexpected keys and different shapes are an error.
+        logger: logger for the report on missing keys, unexpected keys and different shapes; None (default) prints it.
+        revise_keys: pairs of a regular expression and its replacement, applied to the keys in order.
         trust: whether code in the file may run; for files whose author you trust.
-        verify: whether the file is held against the checksums in it, at no second reading.
-        on_report: gets the :class:`LoadReport`; what it raises stops the load's caller.
+        verify: whether to compare the file with its checksums while it is read.
+        on_report: called with the :class:`LoadReport` after the weights were loaded; its exceptions are not caught.
 
     Returns:
-        The checkpoint.
+        the checkpoint.
 
     Raises:
         UntrustedCheckpointError: the file holds types that are not known to be harmless.
-        BrokenCheckpointError: it is cut short or damaged, or holds no weights.
-        StateMismatchError: something does not fit and `strict`.
-        FileNotFoundError: there is no such file.
+        BrokenCheckpointError: the file is cut short or damaged, or holds no weights.
+        StateMismatchError: with `strict`, keys or shapes of the checkpoint do not match the model.
+        FileNotFoundError: the file does not exist.
 
     Examples:
         >>> import tempfile, torch
@@ -128,10 +129,10 @@ def load_checkpoint(
 
 
 def _weights(checkpoint: Any, filename: str | os.PathLike[str]) -> Mapping[str, Any]:
-    """The weights in a checkpoint: under ``state_dict``, or the checkpoint itself.
+    """Returns the weights in a checkpoint: its ``state_dict``, or, without that key, the checkpoint itself.
 
     Raises:
-        BrokenCheckpointError: it is no mapping.
+        BrokenCheckpointError: the weights are no mapping from names to values.
     """
     from .errors import BrokenCheckpointError
 
@@ -149,7 +150,7 @@ def _weights(checkpoint: Any, filename: str | os.PathLike[str]) -> Mapping[str, 
     return weights
 
 
-def _revised(key: str, revise_keys: ReviseKeys) -> str:
+def _rename_key(key: str, revise_keys: ReviseKeys) -> str:
     for pattern, replacement in revise_keys:
         key = re.sub(pattern, replacement, key)
     return key

@@ -1,4 +1,4 @@
-"""From a name to a checkpoint: local files, the web, object stores, model zoos."""
+"""CheckpointLoader: loads checkpoints from local files, the web, object stores and model zoos."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeVar
 
 import torch
 
-from eng.dist import barrier, get_rank, get_world_size
+from eng.dist import barrier, get_rank
 from eng.logging import print_log
 
 from ._downloads import downloaded
@@ -29,7 +29,9 @@ F = TypeVar("F", bound=Loader)
 
 
 class CheckpointLoader:
-    """Loads checkpoints from wherever their names lead; new prefixes can be registered.
+    """Loads checkpoints; the prefix of the name (``https://``, ``s3://``, ``torchvision://`` ...) selects the loader.
+
+    Loaders for further prefixes can be registered with :meth:`register_scheme`.
 
     Examples:
         >>> @CheckpointLoader.register_scheme(prefixes="toy://", force=True)
@@ -45,15 +47,15 @@ class CheckpointLoader:
     def register_scheme(
         cls, prefixes: str | Sequence[str], loader: Loader | None = None, force: bool = False
     ) -> Callable[[F], F]:
-        """Registers a loader for names that begin with one of `prefixes`; a decorator without `loader`.
+        """Registers a loader for names that begin with one of `prefixes`. Without `loader`, returns a decorator.
 
         Args:
-            prefixes: one or several; the longest that fits a name wins.
-            loader: takes ``filename`` and ``map_location``.
-            force: whether a loader registered before is replaced.
+            prefixes: one or several prefixes. If several registered prefixes match a name, the longest one is used.
+            loader: function with the arguments ``filename`` and ``map_location``.
+            force: whether to replace a loader that is registered for a prefix already.
 
         Raises:
-            KeyError: a prefix is taken and `force` is False.
+            KeyError: a prefix has a loader already, and `force` is False.
         """
         if loader is None:
 
@@ -62,7 +64,9 @@ class CheckpointLoader:
                 return decorated
 
             return register
-        for prefix in [prefixes] if isinstance(prefixes, str) else prefixes:
+        if isinstance(prefixes, str):
+            prefixes = [prefixes]
+        for prefix in prefixes:
             if prefix in cls._schemes and not force:
                 raise KeyError(
                     f"{prefix!r} has a loader already, {cls._schemes[prefix].__name__}; force=True replaces it"
@@ -73,7 +77,7 @@ class CheckpointLoader:
     @classmethod
     def _get_checkpoint_loader(cls, path: str) -> Loader:
         matches = ((prefix, re.match(prefix, path)) for prefix in cls._schemes)
-        # The longest match wins; of equal ones the prefix that is no pattern but stands in the name as it is.
+        # The longest match wins. Of two equally long ones a literal prefix wins over a regular expression.
         weights = {prefix: (match.end(), path.startswith(prefix)) for prefix, match in matches if match}
         return cls._schemes[max(weights, key=weights.__getitem__)]
 
@@ -86,24 +90,27 @@ class CheckpointLoader:
         trust: bool = False,
         verify: bool = True,
     ) -> Any:
-        """What is in the checkpoint that `filename` leads to.
+        """Reads a checkpoint with the loader that is registered for the prefix of `filename`.
 
         Args:
-            filename: path or address.
-            map_location: as for :func:`torch.load`.
-            logger: where a line about it goes, see :func:`eng.logging.print_log`.
+            filename: path or address of the checkpoint.
+            map_location: see :func:`torch.load`.
+            logger: logger for a line that names the checkpoint and the loader, see :func:`eng.logging.print_log`.
             trust: whether code in the file may run; for files whose author you trust.
-            verify: whether the file is held against the checksums in it.
+            verify: whether to compare the file with its checksums while it is read.
 
         Raises:
-            UntrustedCheckpointError: it holds types that are not known to be harmless.
-            BrokenCheckpointError: it is cut short or damaged.
-            FileNotFoundError: there is none.
+            UntrustedCheckpointError: the file holds types that are not known to be harmless.
+            BrokenCheckpointError: the file is cut short or damaged.
+            FileNotFoundError: the file does not exist.
         """
         name = os.fspath(filename)
         loader = cls._get_checkpoint_loader(name)
         scheme = loader.__name__.removeprefix("load_from_")
-        level = logging.DEBUG if logger == "current" else logging.INFO  # a run says which checkpoint it loads
+        # A Runner logs the name of the checkpoint itself, so the line in the current log is for debugging only.
+        level = logging.INFO
+        if logger == "current":
+            level = logging.DEBUG
         print_log(f"Checkpoint {name}: read by the loader {scheme!r}", logger=logger, level=level)
         with reading(trust, verify):
             checkpoint = loader(name, map_location=map_location)
@@ -113,40 +120,51 @@ class CheckpointLoader:
 
 @CheckpointLoader.register_scheme(prefixes="")
 def load_from_local(filename: str, map_location: Any = None) -> Any:
-    """From a file of this machine, or safetensors: a file, or a folder with Hugging Face's index."""
+    """Loads a local file, a local safetensors file, or a folder of safetensors files with Hugging Face's index."""
     if is_safetensors(filename):
         stored = open_safetensors(Path(filename).expanduser())
-        return {"state_dict": {name: _placed(tensor, map_location) for name, tensor in stored.items()}}
+        return {"state_dict": {name: _load_tensor(tensor, map_location) for name, tensor in stored.items()}}
     return read_checkpoint(Path(filename).expanduser(), map_location, name=filename)
 
 
-def _placed(stored: StoredTensor, map_location: Any) -> torch.Tensor:
-    """The tensor on a device; on the CPU its values stay in the file until they are used."""
+def _load_tensor(stored: StoredTensor, map_location: Any) -> torch.Tensor:
+    """Returns a tensor on its device; on the CPU its values stay in the file (memory-mapped) until they are used."""
     tensor = stored.pieces[0].open()
-    return tensor.to(map_location) if isinstance(map_location, str | torch.device) else tensor
+    if isinstance(map_location, str | torch.device):
+        return tensor.to(map_location)
+    return tensor
 
 
 @CheckpointLoader.register_scheme(prefixes=("http://", "https://"))
 def load_from_http(
     filename: str, map_location: Any = None, model_dir: str | None = None, progress: bool | None = None
 ) -> Any:
-    """From the web. The file is kept in torch's cache of downloads.
+    """Downloads a file from the web into torch's cache of downloads, and loads it.
 
-    The hash in its name is checked. A file without one is kept per address, and fetched again where it has changed.
+    If the file name ends in a hash of the content, the download is compared with it. Any other file is cached per
+    address, and downloaded again if it has changed on the server.
+
+    Args:
+        filename: address of the file.
+        map_location: see :func:`torch.load`.
+        model_dir: folder of the cache; None (default) is torch's.
+        progress: whether to show a progress bar; None (default) shows one on rank 0.
     """
     folder = Path(model_dir or Path(torch.hub.get_dir()) / "checkpoints")
-    shown = get_rank() == 0 if progress is None else progress
-    if get_rank() == 0 or get_world_size() == 1:
-        path = downloaded(filename, folder, shown)
+    if progress is None:
+        progress = get_rank() == 0
+    # Rank 0 downloads while the other ranks wait at the barrier; afterwards these get the path from the cache.
+    if get_rank() == 0:
+        path = downloaded(filename, folder, progress)
     barrier()
-    return read_checkpoint(
-        path if get_rank() == 0 else downloaded(filename, folder, False), map_location, name=filename
-    )
+    if get_rank() != 0:
+        path = downloaded(filename, folder, False)
+    return read_checkpoint(path, map_location, name=filename)
 
 
 @CheckpointLoader.register_scheme(prefixes=(r"[A-Za-z0-9][A-Za-z0-9+.\-]*://", r"(\S+:)?s3:"))
 def load_from_storage(filename: str, map_location: Any = None, backend_args: dict[str, Any] | None = None) -> Any:
-    """From any storage of :mod:`eng.fileio`: ``s3://``, ``gs://``, ``memory://`` and the other fsspec schemes."""
+    """Loads a file from a storage of :mod:`eng.fileio`: ``s3://``, ``gs://``, ``memory://`` and other fsspec schemes."""
     from eng.fileio import get
 
     return read_checkpoint(BytesIO(get(filename, backend_args=backend_args)), map_location, name=filename)
@@ -154,21 +172,21 @@ def load_from_storage(filename: str, map_location: Any = None, backend_args: dic
 
 @CheckpointLoader.register_scheme(prefixes=("modelzoo://", "torchvision://"))
 def load_from_torchvision(filename: str, map_location: Any = None) -> Any:
-    """Weights of torchvision by name, such as ``torchvision://resnet50``."""
+    """Loads weights of torchvision by name, such as ``torchvision://resnet50``."""
     name = filename.partition("://")[2]
     return load_from_http(address(name, get_torchvision_models(), "torchvision"), map_location)
 
 
 @CheckpointLoader.register_scheme(prefixes=("open-mmlab://", "openmmlab://"))
 def load_from_openmmlab(filename: str, map_location: Any = None) -> Any:
-    """Weights by name out of :func:`get_external_models`."""
+    """Loads weights by their name in the table of :func:`get_external_models`."""
     table = {**renamed_models(), **get_external_models()}
     return _from_zoo(filename, table, "open-mmlab", map_location)
 
 
 @CheckpointLoader.register_scheme(prefixes="mmcls://")
 def load_from_mmcls(filename: str, map_location: Any = None) -> Any:
-    """Backbone of an image classifier by name, out of :func:`get_mmcls_models`."""
+    """Loads the backbone of an image classifier by its name in the table of :func:`get_mmcls_models`."""
     checkpoint = _from_zoo(filename, get_mmcls_models(), "mmcls", map_location)
     weights = checkpoint.get("state_dict", checkpoint)
     backbone = {key[len("backbone.") :]: value for key, value in weights.items() if key.startswith("backbone.")}

@@ -1,4 +1,4 @@
-"""An interpreter of pickles that calls nothing but the constructors of a fixed table."""
+"""An interpreter for pickles that calls only the constructors of a given table, so that no code of a file runs."""
 
 # ruff: noqa: SLF001  # the operations at the end of this file belong to the machine
 
@@ -8,32 +8,33 @@ import argparse
 import collections
 import struct
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
 __all__ = ["Constructor", "MalformedPickleError", "NameRefusedError", "PickleMachine", "Table", "check_shape"]
 
 _MARK = object()
 _MAX_KEY_PARTS = 1000
-"""Parts of a tuple that is a key. Python hashes a tuple anew for each use and recurses without a limit."""
+"""Largest number of elements in a key of a mapping. Python computes the hash of a tuple again for each use, and
+recurses into nested tuples without a limit, so a pickle with huge keys could block or crash the process."""
 _MAX_INTEGER_BYTES = 1024
 _MAX_NESTING = 128
-"""Levels of containers, so that code that walks through a checkpoint stays within Python's recursion limit."""
+"""Largest nesting depth of containers; code that walks recursively over a checkpoint stays within Python's limit."""
 _SPARE_COPIES = 10_000
 _SPARE_SECONDS = 10.0
 _SECONDS_PER_BYTE = 20e-6
-"""About twenty times what an ordinary pickle takes."""
+"""Time limit per byte of the pickle, about twenty times the time that an ordinary pickle takes."""
 
 
 class MalformedPickleError(Exception):
-    """Bytes that are no pickle, or a pickle that no ``torch.save`` writes; the text says what is wrong."""
+    """The bytes are no pickle, or a pickle that ``torch.save`` would not write; the text says what is wrong."""
 
 
 class NameRefusedError(Exception):
-    """A pickle names something that is not in the table.
+    """A pickle names a class or function that is not in the table of allowed constructors.
 
     Attributes:
-        name: the name, as ``module.name``.
+        name: the refused name, as ``module.name``.
     """
 
     def __init__(self, name: str) -> None:
@@ -42,14 +43,14 @@ class NameRefusedError(Exception):
 
 
 class Constructor:
-    """How the machine makes objects under one name, and how it takes their state.
+    """Tells the machine how to construct the objects of one name, and how to set their state.
 
     Args:
-        value: what the name itself is in a pickle that does not call it.
-        make: called with the machine and the arguments of the pickle; None where calling is refused.
-        build: called with the machine, an object that `make` gave, and its state, which it puts into the object.
-        kinds: types of the objects that `build` takes.
-        new: called in place of `make` where the pickle asks for an object without a call of ``__init__``.
+        value: the object that stands for the name itself, in a pickle that mentions the name without calling it.
+        make: constructs an object; called with the machine and the arguments in the pickle. None refuses calls.
+        build: sets the state of an object; called with the machine, the object and the state in the pickle.
+        kinds: types of the objects whose state `build` may set.
+        new: replaces `make` if the pickle constructs an object without calling its ``__init__``.
     """
 
     __slots__ = ("build", "kinds", "make", "new", "value")
@@ -73,15 +74,15 @@ Table = Mapping[str, Constructor]
 
 
 class PickleMachine:
-    """Reads one pickle from a binary file.
+    """Reads one pickle from a binary file, calling only the constructors of a table.
 
-    Memory and time are bounded by the length of the pickle: constructors pay for what they copy, keys of mappings are
-    small, and the processor time is limited.
+    Memory and time are bounded by the length of the pickle: constructors count what they copy, keys of mappings are
+    small, and the processor time is limited. So a small file cannot exhaust the memory or block the process.
 
     Args:
-        file: at the beginning of the pickle; afterwards behind its end.
+        file: the file, positioned at the beginning of the pickle. After :meth:`load` it is positioned after the pickle.
         table: the constructors by ``module.name``.
-        persistent_load: gives the object that a persistent id stands for; None where there are none.
+        persistent_load: returns the object for a persistent id; None if the pickle must not have persistent ids.
     """
 
     def __init__(
@@ -100,11 +101,11 @@ class PickleMachine:
         self._began = time.thread_time()
 
     def load(self) -> Any:
-        """The object.
+        """Reads the pickle and returns its object.
 
         Raises:
-            NameRefusedError: the pickle names something that is not in the table.
-            MalformedPickleError: it is cut short, damaged or built to do harm.
+            NameRefusedError: the pickle names a class or function that is not in the table.
+            MalformedPickleError: the pickle is cut short, damaged or built to do harm.
         """
         operations = _OPERATIONS
         while True:
@@ -122,28 +123,28 @@ class PickleMachine:
             self._count_step()
 
     def spend(self, copies: int) -> None:
-        """Notes that a constructor copies that many items or bytes.
+        """Counts items or bytes that a constructor copies, and checks the sum against the length of the pickle.
 
         Raises:
-            MalformedPickleError: the pickle makes much more than its length explains.
+            MalformedPickleError: the constructors copy far more than the length of the pickle explains.
         """
         self._copied += copies
         if self._copied > 8 * self._consumed + _SPARE_COPIES:
             raise MalformedPickleError("the pickle grows out of proportion when it is read")
 
     def insert(self, mapping: dict[Any, Any], key: Any, value: Any) -> None:
-        """Puts an item into a mapping.
+        """Adds an item to a mapping after checking its key.
 
         Raises:
-            MalformedPickleError: the key is none that a checkpoint has.
+            MalformedPickleError: the key is too large to be hashed quickly.
         """
         self._count_step()
-        mapping[_checked_key(key)] = value
+        mapping[_check_key(key)] = value
 
     def include(self, items: set[Any], item: Any) -> None:
-        """Puts an item into a set; raises as :meth:`insert` does."""
+        """Adds an item to a set after checking the item like a key; see :meth:`insert`."""
         self._count_step()
-        items.add(_checked_key(item))
+        items.add(_check_key(item))
 
     # ---------------------------------------------------------------- reading
 
@@ -185,10 +186,9 @@ class PickleMachine:
         self._stack.append(value)
 
     def _pop(self) -> Any:
-        value = self._stack.pop() if self._stack else _MARK
-        if value is _MARK:
+        if not self._stack or self._stack[-1] is _MARK:
             raise MalformedPickleError("the pickle takes an object that is not there")
-        return value
+        return self._stack.pop()
 
     def _top(self) -> Any:
         if not self._stack or self._stack[-1] is _MARK:
@@ -196,6 +196,7 @@ class PickleMachine:
         return self._stack[-1]
 
     def _since_mark(self) -> list[Any]:
+        """Removes the objects above the topmost mark from the stack, with the mark, and returns the objects."""
         for index in range(len(self._stack) - 1, -1, -1):
             if self._stack[index] is _MARK:
                 items = self._stack[index + 1 :]
@@ -253,7 +254,7 @@ class PickleMachine:
         self._push(tuple(reversed(items)))
 
     def _name(self, module: Any, name: Any) -> None:
-        """Pushes the object that a dotted name stands for; only names of the table are allowed."""
+        """Pushes the object that a name stands for, after looking the name up in the table of allowed constructors."""
         if not isinstance(module, str) or not isinstance(name, str):
             raise MalformedPickleError("the pickle has a name that is no text")
         full = f"{_MODULES.get(module, module)}.{name}"
@@ -267,13 +268,17 @@ class PickleMachine:
 
     def _reduce(self) -> None:
         arguments, target = self._pop(), self._pop()
-        constructor = self._calls.get(id(target))
-        self._call(constructor.make if constructor else None, target, arguments)
+        self._call(self._constructor_of(target).make, target, arguments)
 
     def _new_object(self) -> None:
         arguments, target = self._pop(), self._pop()
+        self._call(self._constructor_of(target).new, target, arguments)
+
+    def _constructor_of(self, target: Any) -> Constructor:
         constructor = self._calls.get(id(target))
-        self._call(constructor.new if constructor else None, target, arguments)
+        if constructor is None:
+            raise NameRefusedError(_name_of(target))
+        return constructor
 
     def _new_object_with_keywords(self) -> None:
         if self._pop():
@@ -312,12 +317,16 @@ class PickleMachine:
 
 
 def check_shape(value: Any, most: int) -> None:
-    """Makes sure that code may walk through nested containers without a look at what it has seen.
+    """Checks that a recursive walk over nested containers ends, and ends soon.
+
+    Args:
+        value: the nested containers.
+        most: largest number of objects that the walk may visit; an object that occurs twice is visited twice.
 
     Raises:
-        MalformedPickleError: they contain themselves, are nested very deeply, or are more than `most` objects when each
-            is counted as often as it occurs.
+        MalformedPickleError: a container contains itself, is nested too deeply, or the walk visits too many objects.
     """
+    # For each container: the number of objects in it, and its nesting depth.
     sizes: dict[int, tuple[int, int]] = {}
     opened: set[int] = set()
     waiting: list[Any] = [value]
@@ -331,7 +340,7 @@ def check_shape(value: Any, most: int) -> None:
         elif identity in opened:
             opened.discard(identity)
             waiting.pop()
-            sizes[identity] = _measured(children, sizes, most)
+            sizes[identity] = _measure(children, sizes, most)
         else:
             opened.add(identity)
             nested = [child for child in children if isinstance(child, _CONTAINERS)]
@@ -340,13 +349,15 @@ def check_shape(value: Any, most: int) -> None:
             waiting.extend(nested)
 
 
-def _measured(children: list[Any], sizes: Mapping[int, tuple[int, int]], most: int) -> tuple[int, int]:
-    """Number of values in a container and its nesting depth, from the sizes of its children."""
+def _measure(children: list[Any], sizes: Mapping[int, tuple[int, int]], most: int) -> tuple[int, int]:
+    """Returns the number of objects in a container and its nesting depth, from the sizes of its children."""
     total, depth = 1, 0
     for child in children:
-        size, below = sizes.get(id(child), (1, 0)) if isinstance(child, _CONTAINERS) else (1, 0)
+        size, depth_of_child = 1, 0
+        if isinstance(child, _CONTAINERS):
+            size, depth_of_child = sizes.get(id(child), (1, 0))
         total += size
-        depth = max(depth, below)
+        depth = max(depth, depth_of_child)
     if depth >= _MAX_NESTING:
         raise MalformedPickleError(f"the pickle nests containers in more than {_MAX_NESTING} levels")
     if total > most:
@@ -362,12 +373,17 @@ def _children(value: Any) -> list[Any]:
         return list(vars(value).values())
     if isinstance(value, dict):
         return [*value.keys(), *value.values()]
-    items: Iterable[Any] = value if isinstance(value, _CONTAINERS) else ()
-    return list(items)
+    if isinstance(value, _CONTAINERS):
+        return list(value)
+    return []
 
 
-def _checked_key(key: Any) -> Any:
-    """A key that Python hashes quickly: many numbers of more than 64 bits can be made to have the same hash."""
+def _check_key(key: Any) -> Any:
+    """Returns a key of a mapping after checking that it is small.
+
+    Integers of more than 64 bits are refused, because a file could hold many with the same hash, with which each
+    insertion into a dict takes time proportional to the size of the dict.
+    """
     key_class = type(key)
     if key_class is str or (key_class is int and -(2**63) <= key < 2**64):
         return key
@@ -381,7 +397,7 @@ def _checked_key(key: Any) -> Any:
             waiting.extend(list(part)[: _MAX_KEY_PARTS + 1])
         elif isinstance(part, int) and not -(2**63) <= part < 2**64:
             raise MalformedPickleError("a key in the pickle is a number of more than 64 bits")
-    hash(key)  # a TypeError for what cannot be one
+    hash(key)  # Raises TypeError if the key is not hashable.
     return key
 
 
@@ -406,7 +422,7 @@ def _signed(data: bytes) -> int:
     return int.from_bytes(data, "little", signed=True)
 
 
-# Python 2's names of modules, which protocol 2 keeps.
+# Pickles of protocol 2 contain the module names of Python 2.
 _MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg", "UserDict": "collections"}
 _STOP = ord(".")
 _OPERATIONS: dict[int, Callable[[PickleMachine], Any]] = {

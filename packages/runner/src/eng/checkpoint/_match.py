@@ -1,4 +1,4 @@
-"""Putting weights into a model, and saying what fitted."""
+"""Load weights into a model, and report which keys matched."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ _SHOWN = 20
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What a load did to a model.
+    """The result of loading weights into a model.
 
     Attributes:
         matched: keys that were loaded.
-        missing: keys of the model that the file has not.
-        unexpected: keys of the file that the model has not.
-        wrong_shape: key to (shape in the model, shape in the file); not loaded.
-        errors: further failures, as torch worded them.
-        num_parameters: elements of all parameters of the model.
-        num_loaded: elements of those parameters that were loaded.
-        num_in_file: elements of all tensors of the file.
-        num_used: elements of those tensors that were loaded.
+        missing: keys of the model that are not in the file.
+        unexpected: keys of the file that are not in the model.
+        wrong_shape: for each key that was not loaded because of its shape, the shape in the model and in the file.
+        errors: texts of further errors, as torch wrote them.
+        num_parameters: number of elements of all parameters of the model.
+        num_loaded: number of elements of the parameters that were loaded.
+        num_in_file: number of elements of all tensors in the file.
+        num_used: number of elements of the file's tensors that were loaded.
     """
 
     matched: tuple[str, ...] = ()
@@ -53,16 +53,20 @@ class LoadReport:
     @property
     def share(self) -> float:
         """Share of the model's parameters (by elements) that were loaded, from 0 to 1."""
-        return self.num_loaded / self.num_parameters if self.num_parameters else 1.0
+        if not self.num_parameters:
+            return 1.0
+        return self.num_loaded / self.num_parameters
 
     @property
     def share_of_file(self) -> float:
         """Share of the file's tensors (by elements) that were loaded, from 0 to 1."""
-        return self.num_used / self.num_in_file if self.num_in_file else 1.0
+        if not self.num_in_file:
+            return 1.0
+        return self.num_used / self.num_in_file
 
     @property
     def fits(self) -> bool:
-        """Whether nothing is missing, unexpected, of another shape or failed."""
+        """Whether all keys and shapes match and no error occurred."""
         return not (self.missing or self.unexpected or self.wrong_shape or self.errors)
 
     def __str__(self) -> str:
@@ -88,24 +92,30 @@ class LoadReport:
 
 
 def _listed(title: str, items: Any) -> list[str]:
+    """Returns the lines of a list with a title, shortened to the first items; no lines for an empty list."""
     items = list(items)
-    more = [f"  ... and {len(items) - _SHOWN} more"] if len(items) > _SHOWN else []
-    return [f"{title} ({len(items)}):", *(f"  {visible(item)}" for item in items[:_SHOWN]), *more] if items else []
+    if not items:
+        return []
+    lines = [f"{title} ({len(items)}):", *(f"  {visible(item)}" for item in items[:_SHOWN])]
+    if len(items) > _SHOWN:
+        lines.append(f"  ... and {len(items) - _SHOWN} more")
+    return lines
 
 
 def load_state_dict(
     module: nn.Module, state_dict: Mapping[str, Any], strict: bool = False, logger: logging.Logger | str | None = None
 ) -> LoadReport:
-    """Loads what fits and reports the rest.
+    """Loads all weights whose keys and shapes match the model, and reports the others.
 
     Args:
-        module: a model; wrappers around it are looked through.
+        module: the model, with or without wrappers such as DistributedDataParallel.
         state_dict: weights by key.
-        strict: whether anything that does not fit is an error. What fits is loaded even then.
-        logger: where a report of what does not fit goes, see :func:`eng.logging.print_log`; rank 0 logs.
+        strict: whether missing keys, unexpected keys and different shapes are an error. The matching weights are loaded
+            before the error is raised.
+        logger: logger for the report on keys that do not match, see :func:`eng.logging.print_log`; only rank 0 logs.
 
     Raises:
-        StateMismatchError: something does not fit and `strict`. It is a RuntimeError, as torch's.
+        StateMismatchError: with `strict`, keys or shapes do not match. It is a RuntimeError, like torch's error.
 
     Examples:
         >>> report = load_state_dict(nn.Linear(2, 1), {"weight": torch.ones(1, 2)}, logger="silent")
@@ -114,9 +124,9 @@ def load_state_dict(
     """
     model = weights_owner(module)
     state = OrderedDict(state_dict)
-    visit = _Visit(state, module_versions(state_dict) or {})
-    visit.module(model)
-    report = visit.report(model)
+    loading = _Loading(state, module_versions(state_dict) or {})
+    loading.load_into(model)
+    report = loading.report(model)
     if report.fits:
         return report
     if strict:
@@ -126,25 +136,26 @@ def load_state_dict(
     return report
 
 
-class _Visit:
-    """One walk over a model with the weights meant for it. Modules may rename or reshape entries on the way."""
+class _Loading:
+    """Loads weights module by module. Modules may rename or reshape entries of ``state`` while they are loaded."""
 
     def __init__(self, state: OrderedDict[str, Any], versions: Mapping[str, Any]) -> None:
-        self.state, self.versions = state, versions
+        self.state = state
+        self.versions = versions
         self.missing: list[str] = []
         self.unexpected: list[str] = []
         self.errors: list[str] = []
 
-    def module(self, module: nn.Module, prefix: str = "") -> None:
+    def load_into(self, module: nn.Module, prefix: str = "") -> None:
         module = weights_owner(module)
         versions = self.versions.get(prefix[:-1], {})
         load_entries(module, self.state, prefix, versions, self.missing, self.unexpected, self.errors)
         for name, child in child_modules(module):
-            self.module(child, f"{prefix}{name}.")
+            self.load_into(child, f"{prefix}{name}.")
         run_load_hooks(module, self.missing, self.unexpected)
 
     def _take_checkpoint_names(self, model: nn.Module) -> None:
-        """Renames what the modules renamed on the way back to the names that the checkpoint has."""
+        """Renames all keys to the names that the checkpoint uses, after modules may have renamed them while loading."""
         self.state = OrderedDict((name_in_checkpoint(model, name), value) for name, value in self.state.items())
         self.missing = [name_in_checkpoint(model, name) for name in self.missing]
         self.unexpected = [name_in_checkpoint(model, name) for name in self.unexpected]
@@ -181,5 +192,5 @@ class _Visit:
 
 
 def _shape_differs(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
-    # A 0-d parameter takes a 1-element one (files of torch before 0.4).
+    # Files of torch before 0.4 hold 1 element for a parameter that has no dimension today; torch loads it all the same.
     return ours.shape != theirs.shape and not (ours.dim() == 0 and theirs.shape == (1,))

@@ -1,4 +1,4 @@
-"""The dataset's metainfo in a checkpoint: arrays lie there as tensors, which a plain ``torch.load`` reads."""
+"""The dataset's metainfo in a checkpoint: arrays are saved as tensors, since plain ``torch.load`` refuses arrays."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import torch
 
 
 def restore_metainfo(checkpoint: Any) -> None:
-    """Turns the tensors in ``meta["dataset_meta"]`` of a loaded checkpoint into the arrays that the dataset had."""
-    meta = checkpoint.get("meta") if isinstance(checkpoint, dict) else None
+    """Turns the tensors in ``meta["dataset_meta"]`` of a loaded checkpoint back into numpy arrays."""
+    meta: Any = None
+    if isinstance(checkpoint, dict):
+        meta = checkpoint.get("meta")
     if isinstance(meta, dict) and "dataset_meta" in meta:
         meta["dataset_meta"] = _with_arrays(meta["dataset_meta"])
 
@@ -27,6 +29,8 @@ def _with_arrays(value: Any) -> Any:
 
 def _as_array(tensor: torch.Tensor) -> np.ndarray | torch.Tensor:
     try:
-        return tensor.detach().cpu().numpy().copy()  # a copy: arrays are written to, a mapped file is not
-    except (TypeError, NotImplementedError, RuntimeError):  # numpy has no bfloat16, and a meta tensor no values
+        # Users may write to the array, but not to a memory-mapped file, so the array is a copy.
+        return tensor.detach().cpu().numpy().copy()
+    except (TypeError, NotImplementedError, RuntimeError):
+        # numpy has no bfloat16, and a tensor on the device "meta" has no values.
         return tensor

@@ -1,4 +1,4 @@
-"""Looking through what is wrapped around a model."""
+"""Names and devices of weights: the key prefixes of wrapped submodules, and nested states on the CPU."""
 
 from __future__ import annotations
 
@@ -12,16 +12,23 @@ from .unwrap import wrapped_in
 
 
 def wrapper_prefixes(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """For each wrapper below `module`: the prefix of its keys, and that of the keys as if it were not there."""
+    """Yields for each wrapper inside `module` the prefix of its keys, and the same prefix without the wrapper's part.
+
+    Args:
+        module: the model.
+        prefix: prefix of the names of all submodules.
+    """
     for name, child in module.named_modules(prefix=prefix):
         inner = wrapped_in(child)
         if inner is not None and child is not module:
-            attribute = "_orig_mod" if hasattr(child, "_orig_mod") else "module"
+            attribute = "module"
+            if hasattr(child, "_orig_mod"):
+                attribute = "_orig_mod"
             yield f"{name}.{attribute}.", f"{name}."
 
 
 def to_cpu(state: Any) -> Any:
-    """Tensors of a nested state on the CPU; containers are new, everything else is as it was."""
+    """Returns a nested state with its tensors on the CPU; dicts, lists and tuples are copied, other values are not."""
     if isinstance(state, torch.Tensor):
         return state.cpu()
     if isinstance(state, dict):

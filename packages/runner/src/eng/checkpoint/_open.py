@@ -1,4 +1,4 @@
-"""One way into checkpoints of every form on this machine: a file, a sharded folder, safetensors."""
+"""Open local checkpoints of any format: a file of ``torch.save``, a sharded folder, or safetensors."""
 
 from __future__ import annotations
 
@@ -26,15 +26,16 @@ Tensor = torch.Tensor | StoredTensor
 
 
 def open_checkpoint(path: str | os.PathLike[str], verify: bool = False) -> dict[str, Any]:
-    """A checkpoint as a dict, with tensors left on the disk where the format lets them.
+    """Opens a checkpoint as a dict; tensors stay on the disk if the format allows it.
 
     Args:
-        path: of a file, of the folder of a sharded checkpoint, or of safetensors: a file or a folder.
-        verify: whether it is held against its checksums first, which reads it once more. Safetensors have none.
+        path: path of a file, of the folder of a sharded checkpoint, of a safetensors file or a folder of such files.
+        verify: whether to compare the checkpoint with its checksums first, which reads it one more time. Safetensors
+            have no checksums.
 
     Raises:
-        BrokenCheckpointError: it is not intact, or no dict; also what :func:`read_checkpoint` raises.
-        IsADirectoryError: it is a folder that holds no checkpoint.
+        BrokenCheckpointError: the checkpoint is damaged, or no dict. See also :func:`read_checkpoint`.
+        IsADirectoryError: `path` is a folder that holds no checkpoint.
     """
     path = Path(path)
     if is_safetensors(path):
@@ -52,13 +53,13 @@ def open_checkpoint(path: str | os.PathLike[str], verify: bool = False) -> dict[
 
 
 def verify_any(path: str | os.PathLike[str]) -> None:
-    """Checks a checkpoint of any form; see :func:`verify_checkpoint` and :func:`verify_folder`.
+    """Checks a checkpoint of any format; see :func:`verify_checkpoint` and :func:`verify_folder`.
 
-    Of safetensors, which have no checksums, names, shapes and lengths are checked.
+    Safetensors have no checksums, so their names, shapes and lengths are checked.
 
     Raises:
-        BrokenCheckpointError: it is cut short or damaged.
-        UntrustedCheckpointError: it holds types that are not known to be harmless.
+        BrokenCheckpointError: the checkpoint is cut short or damaged.
+        UntrustedCheckpointError: the checkpoint holds types that are not known to be harmless.
     """
     if is_safetensors(path):
         open_safetensors(path)
@@ -69,14 +70,14 @@ def verify_any(path: str | os.PathLike[str]) -> None:
 
 
 def write_checkpoint(checkpoint: dict[str, Any], target: str | os.PathLike[str]) -> None:
-    """Writes a checkpoint file; tensors that are on the disk pass block by block.
+    """Writes a checkpoint file; tensors that are on the disk are copied block by block.
 
     Args:
         checkpoint: nested dicts and lists of plain values and tensors.
-        target: path on this machine.
+        target: local path of the new file.
 
     Raises:
-        CheckpointWriteError: it cannot be written; nothing is left under its name.
+        CheckpointWriteError: the file cannot be written; no file is left under its name.
     """
     if _has_stored(checkpoint):
         write_whole(Path(target), lambda file: write_archive(checkpoint, file), verify_written)
@@ -85,7 +86,7 @@ def write_checkpoint(checkpoint: dict[str, Any], target: str | os.PathLike[str])
 
 
 def tensors_in(checkpoint: Mapping[str, Any], path: str | os.PathLike[str]) -> Iterator[tuple[str, Tensor]]:
-    """Names and tensors of the weights in a checkpoint that was read from `path`."""
+    """Yields the names and tensors of the weights in a checkpoint that was read from `path`."""
     return ((key, value) for key, value in _weights(checkpoint, path).items() if isinstance(value, Tensor))
 
 

@@ -1,4 +1,4 @@
-"""Making a checkpoint ready to be handed out."""
+"""Publish a checkpoint: a copy without training state, named by a hash of its content."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ def publish_checkpoint(
     out_dir: str | os.PathLike[str] | None = None,
     backend_args: dict[str, Any] | None = None,
 ) -> str:
-    """Writes a copy of a checkpoint with some of its entries, named by its content.
+    """Writes a copy of a checkpoint with a selection of its entries; the file name contains a hash of the content.
 
     Args:
-        source: the checkpoint, of any storage that :mod:`eng.fileio` reaches; on this machine also the folder of a sharded
-            one, which becomes one file.
-        keys: entries of the copy; those that the checkpoint has not are left out, with a warning.
-        out_dir: folder of the copy, that of `source` by default.
-        backend_args: for the storage backend, see :func:`eng.fileio.get_file_backend`.
+        source: path or address of the checkpoint, in any storage of :mod:`eng.fileio`; or the local folder of a sharded
+            checkpoint, whose copy is one file.
+        keys: entries of the copy; an entry that the checkpoint does not have is left out with a warning.
+        out_dir: folder of the copy; None (default) is the folder of `source`.
+        backend_args: arguments of the storage backend, see :func:`eng.fileio.get_file_backend`.
 
     Returns:
-        Path of the copy: ``{name}-{first 8 digits of its SHA-256}.pth``, by which a download can be checked.
+        path of the copy, ``{name}-{first 8 digits of its SHA-256}.pth``; the digits let a download be verified.
 
     Raises:
         KeyError: the checkpoint has none of `keys`.
-        BrokenCheckpointError: it is not whole.
+        BrokenCheckpointError: the checkpoint is damaged.
         CheckpointWriteError: the copy could not be written.
     """
     name = os.fspath(source)
@@ -80,7 +80,7 @@ def _read(name: str, backend_args: dict[str, Any] | None) -> Any:
 
 
 def _publish_stored(checkpoint: dict[str, Any], stem: Path) -> str:
-    """Writes tensors that lie in shards block by block, then names the file by its content."""
+    """Writes a checkpoint with sharded tensors block by block, and then names the file by a hash of its content."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".publish-", dir=stem.parent) as folder:
         unnamed = Path(folder) / "checkpoint.pth"
@@ -102,7 +102,7 @@ def _without_suffix(name: str, out_dir: str | os.PathLike[str] | None, backend_a
 
 
 def _digest(checkpoint: dict[str, Any]) -> str:
-    """Of the file that :func:`save_checkpoint` is about to write, so that it gets its final name at once."""
+    """Returns the SHA-256 of the file that :func:`save_checkpoint` will write, so that its name is known in advance."""
     sink = _Hashing()
     torch.save(checkpoint, cast("BinaryIO", sink))
     return sink.sha256.hexdigest()

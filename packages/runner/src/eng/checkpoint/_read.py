@@ -1,4 +1,4 @@
-"""Reading a checkpoint without running code from it."""
+"""Read a checkpoint file without running code from the file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MB = 1_000_000
 
 @dataclass(frozen=True)
 class _Policy:
-    """Whether code in files may run, and whether checksums are looked at."""
+    """Whether code in checkpoint files may run (``trust``), and whether checksums are compared (``verify``)."""
 
     trust: bool = False
     verify: bool = True
@@ -40,11 +40,11 @@ _POLICY: ContextVar[_Policy] = ContextVar("eng_checkpoint_policy", default=_Poli
 
 @contextmanager
 def reading(trust: bool = False, verify: bool = True) -> Iterator[None]:
-    """Within it, :func:`read_checkpoint` loads anything if `trust`; also what loaders called inside read.
+    """Sets the policy for all calls of :func:`read_checkpoint` within the ``with`` block, also those made by loaders.
 
     Args:
         trust: whether code in files may run.
-        verify: whether files are held against their checksums.
+        verify: whether files are compared with their checksums.
     """
     outer = _POLICY.get()
     token = _POLICY.set(_Policy(trust or outer.trust, verify and outer.verify))
@@ -61,43 +61,46 @@ def read_checkpoint(
     mmap: bool = False,
     verify: bool | None = None,
 ) -> Any:
-    """What is in a checkpoint file.
+    """Reads a checkpoint file without running code from the file.
 
     Args:
-        source: path on this machine, or the bytes.
-        map_location: as for :func:`torch.load`.
-        name: for messages, where `source` is not what the user asked for.
-        mmap: whether tensors stay in the file until they are used, where its format allows that; they are not verified
-            then.
-        verify: whether each record is held against the checksum stored with it. None (default) does so, unless a
-            surrounding :func:`load_checkpoint` was told not to. Files of before torch 1.6 have no checksums.
+        source: local path of the file, or its bytes.
+        map_location: see :func:`torch.load`.
+        name: name of the checkpoint in error messages, if it differs from `source`.
+        mmap: whether tensors stay in the file (memory-mapped) until they are used, if the format allows it. Such
+            tensors are not compared with their checksums.
+        verify: whether to compare each record with its checksum. None (default) compares, unless a surrounding
+            :func:`reading` or :func:`load_checkpoint` has set ``verify=False``. Files of torch before 1.6 have no
+            checksums.
 
     Raises:
-        UntrustedCheckpointError: it holds types that are not known to be harmless.
-        BrokenCheckpointError: it is cut short, damaged or of another kind.
-        FileNotFoundError: there is no such file.
+        UntrustedCheckpointError: the file holds types that are not known to be harmless.
+        BrokenCheckpointError: the file is cut short or damaged, or no checkpoint.
+        FileNotFoundError: the file does not exist.
     """
-    shown = name or (str(source) if isinstance(source, str | Path) else "the checkpoint")
     policy = _POLICY.get()
-    checks = policy.verify if verify is None else verify
+    if verify is None:
+        verify = policy.verify
     if isinstance(source, BytesIO):
         source.seek(0)
-        return _read(source, shown, map_location, None, checks, policy.trust)
+        return _read(source, name or "the checkpoint", map_location, None, verify, policy.trust)
+    shown = name or str(source)
     if not Path(source).is_file():
         raise FileNotFoundError(f"there is no checkpoint file {shown}")
+    mapped_path = None
+    if mmap and can_be_mapped(source):
+        mapped_path = str(source)
     with Path(source).open("rb") as file:
-        return _read(
-            file, shown, map_location, str(source) if mmap and can_be_mapped(source) else None, checks, policy.trust
-        )
+        return _read(file, shown, map_location, mapped_path, verify, policy.trust)
 
 
 def read_mapped_part(path: Path, offset: int, length: int) -> Any:
-    """What ``torch.save`` wrote into a part of a file; tensors are mapped into memory, and not verified.
+    """Reads an archive of ``torch.save`` that is a part of a file; tensors are memory-mapped, and not verified.
 
     Args:
-        path: of the file.
-        offset: first byte of the part.
-        length: number of its bytes.
+        path: path of the file.
+        offset: position of the part's first byte in the file.
+        length: number of bytes in the part.
 
     Raises:
         UntrustedCheckpointError, BrokenCheckpointError: see :func:`read_checkpoint`.
@@ -109,10 +112,10 @@ def read_mapped_part(path: Path, offset: int, length: int) -> Any:
 
 
 class _DeviceError(Exception):
-    """Placing a storage on a device failed, which is not the file's fault.
+    """Moving a storage to a device failed, which does not mean that the file is damaged.
 
     Attributes:
-        failure: what was raised.
+        failure: the original exception.
     """
 
     def __init__(self, failure: Exception) -> None:
@@ -129,24 +132,31 @@ def _read(
     trust: bool,
     memory: torch.UntypedStorage | None = None,
 ) -> Any:
-    """Reads an open checkpoint file in either format; whatever a damaged file raises becomes a BrokenCheckpointError."""
+    """Reads an open checkpoint file in the zip format or in the old format.
+
+    Any exception that the bytes of a damaged file cause becomes a BrokenCheckpointError.
+    """
     try:
         if not file.read(1):
             raise BrokenCheckpointError(shown, "it is empty")
         file.seek(0)
-        archive = Archive(file, shown, verify) if is_archive(file) else None
+        archive = None
+        if is_archive(file):
+            archive = Archive(file, shown, verify)
         if trust:
             return _read_trusted(file, archive, map_location, mapped, verify)
         if archive is None:
-            return read_legacy(file, allowed_types(), _mover(map_location))
+            return read_legacy(file, allowed_types(), _mover_to(map_location))
         if archive.is_program:
             raise UntrustedCheckpointError(shown, "a TorchScript program")
         if mapped is not None:
             mapping: Any = torch.UntypedStorage.from_file(mapped, False, archive.size_bytes)
             memory = mapping
-        storages = _Storages(archive, _mover(map_location), memory, shown)
+        storages = _Storages(archive, _mover_to(map_location), memory, shown)
         with storages.bar:
-            return _without_bare_storages(PickleMachine(archive.pickle(), allowed_types(), storages.on_device).load())
+            checkpoint = PickleMachine(archive.pickle(), allowed_types(), storages.on_device).load()
+        _refuse_bare_storages(checkpoint)
+        return checkpoint
     except NameRefusedError as error:
         raise UntrustedCheckpointError(shown, error.name) from error
     except MalformedPickleError as error:
@@ -156,7 +166,7 @@ def _read(
     except _DeviceError as error:
         raise error.failure from None
     except Exception as error:
-        # Constructors get whatever arguments a damaged file has, and raise whatever they raise for them.
+        # A damaged file may hold any arguments for the constructors, which may raise any exception for them.
         raise BrokenCheckpointError(shown, _reason(error)) from error
 
 
@@ -164,15 +174,15 @@ def _read_trusted(file: BinaryIO, archive: Archive | None, map_location: Any, ma
     if archive is not None and verify and not mapped:
         archive.check()
     file.seek(0)
-    can_map = archive is not None and mapped is not None
-    source: Any = mapped if can_map else file
-    return torch.load(source, map_location=map_location, weights_only=False, mmap=can_map)
+    if archive is None or mapped is None:
+        return torch.load(file, map_location=map_location, weights_only=False, mmap=False)
+    return torch.load(mapped, map_location=map_location, weights_only=False, mmap=True)
 
 
 def can_be_mapped(path: str | Path) -> bool:
-    """Whether torch can map the file into memory: its C++ reader takes the path as UTF-8.
+    """Whether torch can memory-map a file: torch's C++ code needs a path that can be encoded as UTF-8.
 
-    In a locale that is not UTF-8, Python holds the other bytes of a path as surrogates, which UTF-8 cannot encode.
+    Python represents bytes of a path that are not valid in the present locale as surrogates, which UTF-8 cannot encode.
     """
     try:
         str(path).encode("utf-8")
@@ -182,7 +192,7 @@ def can_be_mapped(path: str | Path) -> bool:
 
 
 class _Storages:
-    """The storages of an archive, each read once."""
+    """Reads the storages of an archive when the pickle refers to them; each storage is read once."""
 
     def __init__(
         self,
@@ -195,19 +205,19 @@ class _Storages:
         self._move = move
         self._read: dict[str, Storage] = {}
         self._left = archive.size_bytes
-        self._whole = memory
+        self._mapped_file = memory
         total = -(-archive.size_bytes // _MB)
         self.bar = open_bar(f"load {Path(shown).name}", total, unit="MB", delay_seconds=LONG_LOAD_S)
 
     def on_device(self, _: PickleMachine, identity: Any) -> Storage:
-        """The storage that a pickle refers to, on its device."""
+        """Returns the storage that the pickle refers to, on its device."""
         key, dtype, location, length = storage_reference(identity)
         if key not in self._read:
             self._left -= length * dtype.itemsize
             if self._left < 0:
                 raise MalformedPickleError("it refers to more storage than the file is long")
-            if self._whole is not None:
-                memory = self._archive.mapped_storage(self._whole, key, dtype, length)
+            if self._mapped_file is not None:
+                memory = self._archive.mapped_storage(self._mapped_file, key, dtype, length)
             else:
                 memory = self._archive.storage(key, dtype, length)
             self._read[key] = Storage(self._move(memory, location), dtype)
@@ -215,8 +225,8 @@ class _Storages:
         return self._read[key]
 
 
-def _mover(map_location: Any) -> Callable[[torch.UntypedStorage, str], torch.UntypedStorage]:
-    """What moves a storage to its device, by the rules of :func:`torch.load`."""
+def _mover_to(map_location: Any) -> Callable[[torch.UntypedStorage, str], torch.UntypedStorage]:
+    """Returns a function that moves a storage to its device by the rules of ``map_location`` of :func:`torch.load`."""
     restore: Callable[..., Any] = torch.serialization.default_restore_location
 
     def move(memory: torch.UntypedStorage, location: str) -> Any:
@@ -229,7 +239,9 @@ def _mover(map_location: Any) -> Callable[[torch.UntypedStorage, str], torch.Unt
             if isinstance(map_location, str | torch.device):
                 return restore(memory, str(map_location))
             moved = map_location(memory, location)
-            return restore(memory, location) if moved is None else moved
+            if moved is None:
+                return restore(memory, location)
+            return moved
         except Exception as error:
             raise _DeviceError(error) from error
 
@@ -237,10 +249,10 @@ def _mover(map_location: Any) -> Callable[[torch.UntypedStorage, str], torch.Unt
 
 
 def _check_location(location: str) -> None:
-    """Makes sure that a file names a device, which may be missing here.
+    """Checks that a text is the name of a device; the device itself may be missing on this machine.
 
     Raises:
-        MalformedPickleError: it names none.
+        MalformedPickleError: the text is not the name of a device.
     """
     try:
         torch.device(location)
@@ -248,11 +260,11 @@ def _check_location(location: str) -> None:
         raise MalformedPickleError(f"it was saved on the device {location[:50]!r}, which is none") from error
 
 
-def _without_bare_storages(value: Any) -> Any:
-    """The value; storages that stand in it without a tensor are refused.
+def _refuse_bare_storages(value: Any) -> None:
+    """Checks that a checkpoint holds no storages outside of tensors.
 
     Raises:
-        NameRefusedError: it has one.
+        NameRefusedError: the checkpoint holds a storage outside of a tensor.
     """
     waiting, seen = [value], set()
     while waiting:
@@ -267,9 +279,10 @@ def _without_bare_storages(value: Any) -> Any:
         elif isinstance(current, list | tuple):
             seen.add(id(current))
             waiting.extend(current)
-    return value
 
 
 def _reason(error: Exception) -> str:
     text = str(error).strip()
-    return f"{type(error).__name__}: {text.splitlines()[0][:200]}" if text else type(error).__name__
+    if not text:
+        return type(error).__name__
+    return f"{type(error).__name__}: {text.splitlines()[0][:200]}"

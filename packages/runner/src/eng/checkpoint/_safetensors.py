@@ -1,4 +1,4 @@
-"""The safetensors format: one file, or several with an index as Hugging Face's libraries write them.
+"""Read and write the safetensors format: one file, or several files with an index like those of Hugging Face.
 
 Source: https://github.com/huggingface/safetensors, "Format": eight bytes with the length of a JSON header, the header,
 the values of the tensors.
@@ -38,7 +38,7 @@ Weights = Mapping[str, "torch.Tensor | StoredTensor"]
 
 
 def is_safetensors(path: str | os.PathLike[str]) -> bool:
-    """Whether `path` is named like a file of this format, or is a folder of such files."""
+    """Whether `path` ends in ``.safetensors``, or is a folder with safetensors files in Hugging Face's layout."""
     target = Path(path)
     if target.is_dir():
         return (target / INDEX).is_file() or (target / SINGLE).is_file()
@@ -46,11 +46,11 @@ def is_safetensors(path: str | os.PathLike[str]) -> bool:
 
 
 def open_safetensors(path: str | os.PathLike[str]) -> dict[str, StoredTensor]:
-    """The tensors of a file, or of a folder with an index; their values stay on the disk.
+    """Returns the tensors of a safetensors file, or of a folder with an index; their values stay on the disk.
 
     Raises:
-        BrokenCheckpointError: a file is cut short, damaged or missing.
-        FileNotFoundError: there is no such file.
+        BrokenCheckpointError: a file is cut short or damaged, or lacks a tensor that the index lists.
+        FileNotFoundError: a file does not exist.
     """
     target = Path(path)
     if not target.is_dir():
@@ -66,16 +66,16 @@ def open_safetensors(path: str | os.PathLike[str]) -> dict[str, StoredTensor]:
 
 
 def write_safetensors(weights: Weights, target: Path, meta: Mapping[str, str]) -> None:
-    """Writes one file, with one block of a tensor in memory at a time.
+    """Writes a safetensors file, with one block of a tensor in memory at a time.
 
     Args:
         weights: the tensors by name.
-        target: the file.
+        target: path of the file.
         meta: texts for the header's ``__metadata__``.
 
     Raises:
-        CheckpointWriteError: it cannot be written; nothing is left under its name.
-        ValueError: a tensor has a type that the format does not know.
+        CheckpointWriteError: the file cannot be written; no file is left under its name.
+        ValueError: the format has no type for a tensor's dtype.
     """
     stored = {name: as_stored(value) for name, value in weights.items()}
     head = _header(stored, meta)
@@ -90,20 +90,20 @@ def write_safetensors(weights: Weights, target: Path, meta: Mapping[str, str]) -
 
 
 def write_safetensors_folder(weights: Weights, folder: Path, meta: Mapping[str, str], max_file_bytes: int) -> None:
-    """Writes files of limited size and the index that names the file of each tensor.
+    """Writes safetensors files of limited size, and an index that maps each tensor to its file.
 
     Args:
         weights: the tensors by name.
-        folder: is made if need be; the index is written last.
-        meta: texts for the headers.
-        max_file_bytes: most bytes of tensors in a file; a tensor that is larger gets a file of its own.
+        folder: path of the folder, which is created if it does not exist. The index is written last.
+        meta: texts for the headers' ``__metadata__``.
+        max_file_bytes: largest number of bytes of tensors in a file; a larger tensor gets a file of its own.
 
     Raises:
         CheckpointWriteError: a file cannot be written.
-        ValueError: a tensor has a type that the format does not know.
+        ValueError: the format has no type for a tensor's dtype.
     """
     stored = {name: as_stored(value) for name, value in weights.items()}
-    groups = _grouped(stored, max_file_bytes)
+    groups = _group_by_file(stored, max_file_bytes)
     weight_map: dict[str, str] = {}
     for number, names in enumerate(groups, 1):
         file_name = f"model-{number:05d}-of-{len(groups):05d}.safetensors"
@@ -114,8 +114,8 @@ def write_safetensors_folder(weights: Weights, folder: Path, meta: Mapping[str, 
     write_whole(folder / INDEX, lambda file: file.write(json.dumps(index, indent=2).encode()))
 
 
-def _grouped(stored: Mapping[str, StoredTensor], max_file_bytes: int) -> list[list[str]]:
-    """Names of tensors, in groups whose files stay below `max_file_bytes`; a larger tensor gets a file of its own."""
+def _group_by_file(stored: Mapping[str, StoredTensor], max_file_bytes: int) -> list[list[str]]:
+    """Distributes tensors over files of at most `max_file_bytes`, and returns the tensor names of each file."""
     groups: list[list[str]] = [[]]
     size_bytes = 0
     for name, tensor in stored.items():
@@ -128,7 +128,7 @@ def _grouped(stored: Mapping[str, StoredTensor], max_file_bytes: int) -> list[li
 
 
 def _header(stored: Mapping[str, StoredTensor], meta: Mapping[str, str]) -> bytes:
-    """The JSON header of a safetensors file, padded with spaces to a multiple of 8 bytes."""
+    """Returns the JSON header of a safetensors file, padded with spaces to a multiple of 8 bytes."""
     header: dict[str, Any] = {"__metadata__": {"format": "pt", **meta}}
     begin = 0
     for name, tensor in stored.items():
@@ -153,7 +153,7 @@ def _read_index(path: Path) -> dict[str, str]:
 
 
 def _open_file(path: Path) -> dict[str, StoredTensor]:
-    """The tensors of a safetensors file by name; only its header is read."""
+    """Returns the tensors of a safetensors file by name; only the file's header is read."""
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint file {path}")
     size_bytes = path.stat().st_size
@@ -173,7 +173,7 @@ def _open_file(path: Path) -> dict[str, StoredTensor]:
 
 
 def _entry(path: Path, entry: Mapping[str, Any], data_begin: int, size_bytes: int) -> StoredTensor:
-    """One tensor of a safetensors header, whose offsets are checked against its shape and the size of the file."""
+    """Returns a tensor that a safetensors header describes, after checking its offsets against shape and file size."""
     dtype, shape = _DTYPES[entry["dtype"]], torch.Size(entry["shape"])
     begin, end = entry["data_offsets"]
     is_sound = type(begin) is type(end) is int and all(length >= 0 for length in shape)
@@ -191,6 +191,7 @@ def _map_values(path: Path, offset: int, dtype: torch.dtype, shape: torch.Size) 
         return torch.empty(shape, dtype=dtype)
     memory: Any = torch.UntypedStorage.from_file(str(path), False, offset + length)
     values = torch.empty(0, dtype=torch.uint8).set_(memory[offset : offset + length])
-    if offset % dtype.itemsize:  # the headers of older writers have no padding
+    # Older writers do not pad the header, so the values may not be aligned, and torch cannot view them as `dtype`.
+    if offset % dtype.itemsize:
         values = values.clone()
     return values.view(dtype).view(shape)

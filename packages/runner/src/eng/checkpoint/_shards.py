@@ -1,4 +1,4 @@
-"""Folders of torch's distributed checkpoints: their metadata and tensors, read without running code from them."""
+"""Read torch's distributed checkpoints (folders of shards with metadata) without running code from the files."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _CLASSES = {
 
 
 class _Record:
-    """An object of one of torch's classes as the metadata describes it."""
+    """The attributes of an object in the metadata, in place of the object of torch's class itself."""
 
     __slots__ = ("name", "state")
 
@@ -49,12 +49,14 @@ class _Record:
         self.state: Any = arguments
 
     def field(self, name: str, expected: type | tuple[type, ...]) -> Any:
-        """One of its attributes.
+        """Returns an attribute after checking its type.
 
         Raises:
-            MalformedPickleError: it has none of that type.
+            MalformedPickleError: the attribute is missing or has another type.
         """
-        value = self.state.get(name) if isinstance(self.state, dict) else None
+        value = None
+        if isinstance(self.state, dict):
+            value = self.state.get(name)
         if not isinstance(value, expected):
             raise MalformedPickleError(f"{self.name}.{name} is a {type(value).__name__}")
         return value
@@ -62,7 +64,7 @@ class _Record:
 
 @dataclass(frozen=True)
 class Part:
-    """Where the bytes of a chunk lie."""
+    """The position of a chunk's bytes: file name in the folder, offset and length in bytes."""
 
     file: str
     offset: int
@@ -71,7 +73,7 @@ class Part:
 
 @cache
 def _table() -> Table:
-    """Constructors for a metadata file: torch's classes become records, so that no code of theirs runs."""
+    """Returns the constructors for a metadata file; torch's classes are replaced by records, so none of their code runs."""
     table = {name: entry for name, entry in allowed_types().items() if name.split(".")[0] in ("torch", "pathlib")}
     for module, names in _CLASSES.items():
         for name in names:
@@ -84,7 +86,10 @@ def _table() -> Table:
 
 
 def _member_maker(layouts: Any) -> Callable[..., _Record]:
-    """Makes a member of torch's enumeration of memory layouts, which Python 3.11.0 to 3.11.3 pickle by `getattr`."""
+    """Returns a replacement for ``getattr`` that allows only the members of torch's enumeration of memory formats.
+
+    Python 3.11.0 to 3.11.3 pickle a member of an enumeration as a call of ``getattr``.
+    """
 
     def make(_: PickleMachine, *arguments: Any) -> _Record:
         if len(arguments) != 2 or arguments[0] is not layouts or not isinstance(arguments[1], str):
@@ -103,11 +108,11 @@ def _set_state(_: PickleMachine, record: _Record, state: Any) -> None:
 
 
 def read_shard_metadata(folder: str | Path) -> tuple[Metadata, Mapping[MetadataIndex, Part]]:
-    """What a folder of torch's distributed checkpoints says about its tensors.
+    """Reads the metadata of a distributed checkpoint: the description of its tensors, and the position of each chunk.
 
     Raises:
-        UntrustedCheckpointError: it holds more than tensors, or names classes that are not torch's.
-        BrokenCheckpointError: it is damaged, or does not fit the files beside it.
+        UntrustedCheckpointError: the metadata describes objects other than tensors, or names classes of other modules.
+        BrokenCheckpointError: the metadata is damaged, or does not match the files in the folder.
     """
     path = Path(folder) / METADATA
     try:
@@ -121,12 +126,12 @@ def read_shard_metadata(folder: str | Path) -> tuple[Metadata, Mapping[MetadataI
     except (BrokenCheckpointError, UntrustedCheckpointError):
         raise
     except Exception as error:
-        # As for checkpoint files: constructors raise whatever they raise for the arguments of a damaged file.
+        # A damaged file may hold any arguments for the constructors, which may raise any exception for them.
         raise BrokenCheckpointError(str(path), f"{type(error).__name__}: {error}") from error
 
 
 class _Description:
-    """Metadata that was unpickled, on its way into torch's own classes."""
+    """Converts the records of a metadata file to torch's classes after checking all values."""
 
     def __init__(self, folder: Path, record: Any) -> None:
         if not isinstance(record, _Record) or record.name != "Metadata":
@@ -148,7 +153,7 @@ class _Description:
         return Metadata(tensors, None, None, None, version), parts
 
     def _tensor(self, key: Any, entry: Any) -> TensorStorageMetadata:
-        """The description of one tensor, whose chunks have to cover its values and fit the files."""
+        """Converts the description of a tensor after checking that its chunks cover the tensor and fit the files."""
         if not isinstance(key, str) or not isinstance(entry, _Record):
             raise MalformedPickleError("it describes something else than tensors")
         if entry.name != "TensorStorageMetadata":
@@ -163,7 +168,9 @@ class _Description:
 
     @staticmethod
     def _dtype(properties: _Record) -> torch.dtype:
-        dtype = properties.state[0] if isinstance(properties.state, tuple) and properties.state else None
+        dtype = None
+        if isinstance(properties.state, tuple) and properties.state:
+            dtype = properties.state[0]
         if not isinstance(dtype, torch.dtype):
             raise MalformedPickleError("it describes a tensor without a type")
         return dtype
@@ -196,10 +203,10 @@ class _Description:
 
 
 class ShardReader(StorageReader):
-    """Reads the tensors of a folder for :func:`torch.distributed.checkpoint.load`, each held against its checksums.
+    """Reads the tensors of a folder for :func:`torch.distributed.checkpoint.load`, and compares their checksums.
 
     Args:
-        folder: of the checkpoint.
+        folder: folder of the distributed checkpoint.
 
     Raises:
         UntrustedCheckpointError, BrokenCheckpointError: see :func:`read_shard_metadata`.
@@ -210,25 +217,25 @@ class ShardReader(StorageReader):
         self.metadata, self._parts = read_shard_metadata(folder)
 
     def reset(self, checkpoint_id: Any = None) -> None:
-        """Nothing: a reader is for one folder."""
+        """Does nothing: a reader is for one folder."""
 
     def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
-        """What the folder says about its tensors."""
+        """Returns the metadata of the folder, which the constructor has read."""
         return self.metadata
 
     def set_up_storage_reader(self, metadata: Metadata, is_coordinator: bool, *args: Any, **kwargs: Any) -> None:
-        """Nothing: the places were read with the metadata."""
+        """Does nothing: the constructor has read the positions of the tensors with the metadata."""
 
     def prepare_local_plan(self, plan: LoadPlan) -> LoadPlan:
-        """The plan as it is."""
+        """Returns the plan unchanged."""
         return plan
 
     def prepare_global_plan(self, plans: list[LoadPlan]) -> list[LoadPlan]:
-        """The plans as they are."""
+        """Returns the plans unchanged."""
         return plans
 
     def read_data(self, plan: LoadPlan, planner: LoadPlanner) -> Future[None]:
-        """Fills the tensors of a plan."""
+        """Reads the tensors of a plan from the files into the planner's tensors."""
         for item in plan.items:
             if item.type != LoadItemType.TENSOR:
                 raise UntrustedCheckpointError(str(self._folder), "pickle.load for an entry that is no tensor")
@@ -243,7 +250,7 @@ class ShardReader(StorageReader):
         return future
 
     def _chunk(self, index: MetadataIndex) -> torch.Tensor:
-        """Reads one chunk of a tensor out of its file."""
+        """Reads a chunk of a tensor from its file, and checks its shape against the metadata."""
         part = self._parts[index]
         path = self._folder / part.file
         with path.open("rb") as file:
@@ -258,5 +265,5 @@ class ShardReader(StorageReader):
 
     @classmethod
     def validate_checkpoint_id(cls, checkpoint_id: Any) -> bool:  # noqa: ARG003  # torch's signature
-        """Whether torch may choose this reader by a name: it may not."""
+        """Returns False, so that torch never selects this reader for a path by itself."""
         return False

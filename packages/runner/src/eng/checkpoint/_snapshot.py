@@ -1,4 +1,4 @@
-"""A copy of a checkpoint in host memory that training cannot change any more."""
+"""Copy a checkpoint to host memory, so that training can continue while the copy is written."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _IMMUTABLE = (str, bytes, int, float, bool, complex, type(None), torch.device, t
 
 
 class SnapshotBuffers:
-    """Host memory that consecutive snapshots share; pinned where tensors come from a GPU.
+    """Copies nested states to host memory, reusing the memory of the previous copy; pinned for tensors of a GPU.
 
-    A snapshot is valid until the next one is taken.
+    A copy is valid until the next call of :meth:`take`.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class SnapshotBuffers:
         self._events: list[Any] = []
 
     def take(self, state: Any) -> Any:
-        """Copy of `state`. Copies from a GPU may still be under way: see :meth:`wait`."""
+        """Returns a copy of `state`; copies from a GPU may be incomplete until :meth:`wait` returns."""
         copied: dict[tuple[Any, ...], torch.Tensor] = {}
         self._used = set()
         result = self._copy(state, (), copied)
@@ -37,12 +37,12 @@ class SnapshotBuffers:
         return result
 
     def wait(self) -> None:
-        """Returns when all copies of the last snapshot have arrived."""
+        """Waits until all copies from a GPU that the last :meth:`take` started are complete."""
         for event in self._events:
             event.synchronize()
 
     def _copy(self, value: Any, path: tuple[Any, ...], copied: dict[tuple[Any, ...], torch.Tensor]) -> Any:
-        """A copy of a nested state; `path` holds the keys that lead to `value` and finds the buffer of the last snapshot."""
+        """Copies a nested state; `path`, the keys that lead to `value`, identifies the buffer of the previous copy."""
         if isinstance(value, torch.Tensor):
             return self._copy_tensor(value, path, copied)
         if isinstance(value, _IMMUTABLE):
@@ -61,9 +61,9 @@ class SnapshotBuffers:
     def _copy_tensor(
         self, tensor: torch.Tensor, path: tuple[Any, ...], copied: dict[tuple[Any, ...], torch.Tensor]
     ) -> Any:
-        """Copies a tensor into the host buffer that the last snapshot used for the same path."""
+        """Copies a tensor into the host buffer of the previous copy with the same path."""
         tensor = tensor.detach()
-        # Tied weights are one tensor in the file as in the model.
+        # Tied weights share memory; one buffer for all of them keeps them tied in the file.
         identity = (tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride(), tensor.device)
         if tensor.numel() and identity in copied:
             return copied[identity]

@@ -1,4 +1,4 @@
-"""Weights of a model: taking them out."""
+"""Get the weights of a model under the names that checkpoints use."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["get_state_dict", "weights_to_cpu"]
 
 
 def weights_to_cpu(state_dict: Mapping[str, Any]) -> OrderedDict[str, Any]:
-    """The same weights on the CPU, with the version numbers of the modules (``_metadata``).
+    """Returns weights on the CPU, with the version numbers of the modules (``_metadata``).
 
     Args:
-        state_dict: of a model.
+        state_dict: the state dict of a model.
     """
     moved = OrderedDict((key, to_cpu(value)) for key, value in state_dict.items())
     set_module_versions(moved, module_versions(state_dict) or OrderedDict())
@@ -29,13 +29,13 @@ def weights_to_cpu(state_dict: Mapping[str, Any]) -> OrderedDict[str, Any]:
 def get_state_dict(
     module: nn.Module, destination: OrderedDict[str, Any] | None = None, prefix: str = "", keep_vars: bool = False
 ) -> OrderedDict[str, Any]:
-    """Weights of a model under the names that they have without wrappers around it or around parts of it.
+    """Returns the weights of a model, under names without the parts that wrappers add.
 
     Args:
-        module: a model, data-parallel, compiled or neither.
-        destination: where the weights go too.
-        prefix: of all names.
-        keep_vars: whether parameters stay attached to autograd.
+        module: the model; it or its submodules may be compiled or wrapped, for example in DistributedDataParallel.
+        destination: dict that the weights are added to; None (default) returns a new one.
+        prefix: prefix of all names.
+        keep_vars: whether the values are the parameters themselves instead of detached tensors.
     """
     inner = unwrap(module)
     state: Any = inner.state_dict(prefix=prefix, keep_vars=keep_vars)

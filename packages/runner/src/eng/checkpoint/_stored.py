@@ -1,4 +1,4 @@
-"""Tensors of a checkpoint that stay on the disk until a part of them is read."""
+"""StoredTensor: a tensor of a checkpoint that stays on the disk until its values are read."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import torch
 __all__ = ["Piece", "StoredTensor", "as_stored", "in_memory"]
 
 BLOCK_BYTES = 1 << 21
-"""Most bytes that :meth:`StoredTensor.blocks` holds in memory at once, unless one row is longer."""
+"""Largest block of :meth:`StoredTensor.blocks` in bytes, unless a single row is larger."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A box of a tensor's values.
+    """A rectangular part of a tensor's values, such as the part that one rank has saved.
 
     Args:
-        offsets: index of its first value in each dimension of the tensor.
-        sizes: its shape.
-        open: gives its values, memory-mapped; called for each block anew, so that pages of the file are released.
+        offsets: index of the part's first value in each dimension of the tensor.
+        sizes: shape of the part.
+        open: returns the values, memory-mapped; called again for each block, so that pages of the file are released.
     """
 
     offsets: Sequence[int]
@@ -32,12 +32,12 @@ class Piece:
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor on the disk, in one piece or in many.
+    """A tensor on the disk, stored in one or several pieces.
 
     Args:
-        shape: of the tensor.
-        dtype: of its values.
-        pieces: boxes that cover it.
+        shape: shape of the tensor.
+        dtype: type of its values.
+        pieces: parts that together cover the tensor.
     """
 
     shape: torch.Size
@@ -45,35 +45,43 @@ class StoredTensor:
     pieces: Sequence[Piece]
 
     def numel(self) -> int:
-        """Number of values."""
+        """Returns the number of values of the tensor."""
         return math.prod(self.shape)
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of the values."""
+        """Size of the values in bytes."""
         return self.numel() * self.dtype.itemsize
 
     def read(self) -> torch.Tensor:
-        """The tensor in memory."""
-        return self._rows(0, self.shape[0] if self.shape else 1)
+        """Reads the tensor into memory."""
+        if not self.shape:
+            return self._read_scalar()
+        return self._read_rows(0, self.shape[0])
 
     def blocks(self) -> Iterator[torch.Tensor]:
-        """The tensor in row-major order, as contiguous blocks of at most :data:`BLOCK_BYTES`."""
-        num_rows = self.shape[0] if self.shape else 1
+        """Yields the tensor in row-major order, as contiguous blocks of at most :data:`BLOCK_BYTES`."""
         if not self.numel():
             return
+        if not self.shape:
+            yield self._read_scalar()
+            return
+        num_rows = self.shape[0]
         rows = max(1, BLOCK_BYTES * num_rows // self.size_bytes)
         for begin in range(0, num_rows, rows):
-            yield self._rows(begin, min(rows, num_rows - begin))
+            yield self._read_rows(begin, min(rows, num_rows - begin))
 
-    def _rows(self, begin: int, count: int) -> torch.Tensor:
-        """Rows of the tensor; one without dimensions has one row."""
-        # Zeros, so that pieces that overlap and leave a gap give no memory of this process away.
-        rows = torch.zeros((count, *self.shape[1:]) if self.shape else (), dtype=self.dtype)
+    def _read_scalar(self) -> torch.Tensor:
+        value = torch.zeros((), dtype=self.dtype)
         for piece in self.pieces:
-            if not self.shape:
-                rows.copy_(piece.open())
-                continue
+            value.copy_(piece.open())
+        return value
+
+    def _read_rows(self, begin: int, count: int) -> torch.Tensor:
+        """Reads `count` rows (indices of the first dimension) from row `begin` on."""
+        # A damaged file may describe pieces that leave a gap. Zeros keep the gap from exposing old process memory.
+        rows = torch.zeros((count, *self.shape[1:]), dtype=self.dtype)
+        for piece in self.pieces:
             first = max(begin, piece.offsets[0])
             length = min(begin + count, piece.offsets[0] + piece.sizes[0]) - first
             if length > 0:
@@ -85,7 +93,7 @@ class StoredTensor:
 
 
 def as_stored(value: torch.Tensor | StoredTensor) -> StoredTensor:
-    """The value as a stored tensor; one in memory is its only piece."""
+    """Returns a value as a stored tensor; a tensor in memory becomes a stored tensor with a single piece."""
     if isinstance(value, StoredTensor):
         return value
     tensor = value.detach()
@@ -94,5 +102,7 @@ def as_stored(value: torch.Tensor | StoredTensor) -> StoredTensor:
 
 
 def in_memory(value: Any) -> Any:
-    """The value; a stored tensor is read."""
-    return value.read() if isinstance(value, StoredTensor) else value
+    """Reads a stored tensor into memory; returns any other value as it is."""
+    if isinstance(value, StoredTensor):
+        return value.read()
+    return value

@@ -1,4 +1,4 @@
-"""What a checkpoint holds, as plain values; no model is needed."""
+"""Summarize checkpoints as plain values, without building the model."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from .errors import BrokenCheckpointError, UntrustedCheckpointError
 __all__ = ["CheckpointSummary", "ListedCheckpoint", "TensorSummary", "list_checkpoints", "summarize_checkpoint"]
 
 SUFFIXES = (".pth", ".pt")
-# Long texts; `eng config show` and the log show them better.
+# Entries of a checkpoint's `meta` that are long texts; `eng config show` and the log of the run show them better.
 _LONG = ("cfg", "env_info", "dataset_meta")
 
 
 @dataclass(frozen=True)
 class TensorSummary:
-    """One tensor of the weights.
+    """Name, shape and dtype of a tensor in a checkpoint.
 
     Args:
-        name: its key.
-        shape: of it.
-        dtype: such as ``"float32"``.
+        name: key of the tensor in the state dict.
+        shape: shape of the tensor.
+        dtype: name of its dtype, such as ``"float32"``.
     """
 
     name: str
@@ -36,16 +36,16 @@ class TensorSummary:
 
 @dataclass(frozen=True)
 class CheckpointSummary:
-    """What a checkpoint file holds.
+    """Summary of the content of a checkpoint file.
 
     Args:
-        path: of the file.
-        size_bytes: of the file.
-        entries: its top-level keys, with the number of items of those that have several.
-        meta: what the run wrote about itself, without its long texts.
-        num_values: numbers in the weights.
-        tensors: the weights.
-        has_average: whether an averaged copy of the weights is in it.
+        path: path of the file.
+        size_bytes: size of the file in bytes.
+        entries: top-level keys of the checkpoint, with the number of items if the value is a mapping, else None.
+        meta: metadata of the run, such as epoch and time, without long texts such as the config.
+        num_values: number of elements in all tensors of the weights.
+        tensors: the tensors of the weights.
+        has_average: whether the file holds averaged weights of an EMAHook too.
     """
 
     path: str
@@ -57,22 +57,22 @@ class CheckpointSummary:
     has_average: bool
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Returns the attributes as plain values, for JSON."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class ListedCheckpoint:
-    """One line of a list of checkpoints.
+    """A checkpoint in the list of a folder's checkpoints.
 
     Args:
-        path: of the file.
-        size_bytes: of the file.
-        epoch: epochs done; None where the file does not tell.
-        iter: iterations done; None likewise.
-        time: when it was saved, as the run wrote it.
-        is_last: whether the folder's ``last_checkpoint`` names it.
-        problem: why it cannot be used; None for a whole file.
+        path: path of the file.
+        size_bytes: size of the file in bytes.
+        epoch: number of completed epochs; None if unknown.
+        iter: number of completed iterations; None if unknown.
+        time: time of the save, as the run wrote it.
+        is_last: whether the file ``last_checkpoint`` in the folder names this checkpoint.
+        problem: why the checkpoint cannot be used; None if it is intact.
     """
 
     path: str
@@ -84,20 +84,20 @@ class ListedCheckpoint:
     problem: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Returns the attributes as plain values, for JSON."""
         return asdict(self)
 
 
 def summarize_checkpoint(path: str | Path) -> CheckpointSummary:
-    """What is in a checkpoint; its tensors stay on the disk.
+    """Summarizes the content of a checkpoint; its tensors stay on the disk.
 
     Args:
-        path: of a file, of the folder of a sharded checkpoint, or of safetensors.
+        path: path of a file, of the folder of a sharded checkpoint, or of safetensors.
 
     Raises:
-        BrokenCheckpointError: it is no checkpoint, cut short or damaged.
-        UntrustedCheckpointError: it holds types that are not known to be harmless.
-        FileNotFoundError: there is no such file.
+        BrokenCheckpointError: the file is no checkpoint, cut short or damaged.
+        UntrustedCheckpointError: the file holds types that are not known to be harmless.
+        FileNotFoundError: the file does not exist.
 
     Examples:
         >>> import tempfile, torch
@@ -109,13 +109,16 @@ def summarize_checkpoint(path: str | Path) -> CheckpointSummary:
     """
     checkpoint = open_checkpoint(path)
     tensors = list(tensors_in(checkpoint, path))
-    stored = checkpoint.get("meta")
-    meta = stored if isinstance(stored, Mapping) else {}
+    entries: dict[str, int | None] = {}
+    for key, value in checkpoint.items():
+        entries[str(key)] = None
+        if hasattr(value, "keys"):
+            entries[str(key)] = len(value)
     return CheckpointSummary(
         path=str(path),
         size_bytes=_size_bytes(Path(path)),
-        entries={str(key): len(value) if hasattr(value, "keys") else None for key, value in checkpoint.items()},
-        meta={str(key): plain(value) for key, value in meta.items() if key not in _LONG},
+        entries=entries,
+        meta={str(key): plain(value) for key, value in _meta_of(checkpoint).items() if key not in _LONG},
         num_values=sum(value.numel() for _, value in tensors),
         tensors=tuple(TensorSummary(key, tuple(value.shape), dtype_name(value)) for key, value in tensors),
         has_average="ema_state_dict" in checkpoint,
@@ -123,14 +126,16 @@ def summarize_checkpoint(path: str | Path) -> CheckpointSummary:
 
 
 def list_checkpoints(folder: str | Path) -> list[ListedCheckpoint]:
-    """The checkpoints in a folder, files and sharded ones, in the order of their iterations; each is checked against its checksums.
+    """Lists the checkpoints in a folder (files and sharded ones) in the order of their iterations.
+
+    Each checkpoint is compared with its checksums.
 
     Args:
         folder: the ``work_dir`` of a run.
 
     Raises:
-        NotADirectoryError: it is no folder.
-        FileNotFoundError: it does not exist.
+        NotADirectoryError: `folder` is no folder.
+        FileNotFoundError: `folder` does not exist.
     """
     folder = Path(folder)
     last = pointer_target(folder, pointer_text(folder))
@@ -144,33 +149,46 @@ def list_checkpoints(folder: str | Path) -> list[ListedCheckpoint]:
 
 
 def _listed(path: Path, last: Path | None) -> ListedCheckpoint:
-    """One row of a list of checkpoints; a broken file is a row with its problem."""
-    size_bytes, is_last = _size_bytes(path), last is not None and path.resolve() == last.resolve()
+    """Returns the entry of a checkpoint in a list; a broken checkpoint has an entry with its problem."""
+    size_bytes = _size_bytes(path)
+    is_last = last is not None and path.resolve() == last.resolve()
     try:
         verify_any(path)
         checkpoint = open_checkpoint(path)
     except (BrokenCheckpointError, UntrustedCheckpointError) as error:
         return ListedCheckpoint(str(path), size_bytes, is_last=is_last, problem=error.args[0])
-    stored = checkpoint.get("meta")
-    meta = stored if isinstance(stored, Mapping) else {}
-    epoch, iteration = (meta.get(key) if type(meta.get(key)) is int else None for key in ("epoch", "iter"))
-    time = meta.get("time") if isinstance(meta.get("time"), str) else None
-    return ListedCheckpoint(str(path), size_bytes, epoch, iteration, time, is_last)
+    meta = _meta_of(checkpoint)
+    facts: dict[str, Any] = {}
+    for key, expected in (("epoch", int), ("iter", int), ("time", str)):
+        if type(meta.get(key)) is expected:
+            facts[key] = meta[key]
+    return ListedCheckpoint(str(path), size_bytes, is_last=is_last, **facts)
+
+
+def _meta_of(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
+    meta = checkpoint.get("meta")
+    if isinstance(meta, Mapping):
+        return meta
+    return {}
 
 
 def _size_bytes(path: Path) -> int:
-    return folder_size(path) if path.is_dir() else path.stat().st_size
+    if path.is_dir():
+        return folder_size(path)
+    return path.stat().st_size
 
 
 def dtype_name(tensor: Tensor) -> str:
-    """Name of a tensor's type without the library, such as ``"float32"``."""
+    """Returns the name of a tensor's dtype without the library, such as ``"float32"``."""
     return str(tensor.dtype).removeprefix("torch.")
 
 
 def plain(value: Any) -> Any:
-    """A value that JSON can hold."""
+    """Converts a value to nested dicts, lists, strings and numbers, which JSON can represent."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(item) for item in value]
-    return value if isinstance(value, str | int | float | bool | type(None)) else str(value)
+    if isinstance(value, str | int | float | bool | type(None)):
+        return value
+    return str(value)

@@ -1,4 +1,4 @@
-"""Tensors in a checkpoint: views of storages that the archive holds, within their bounds."""
+"""Safe constructors for tensors in a checkpoint: views of storages, checked against the bounds of the storage."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _QUANTIZED = (torch.quint8, torch.qint8, torch.qint32)
 
 
 class StorageType:
-    """The class of a storage as a file names it.
+    """Stands for torch's storage class of one dtype, such as ``torch.FloatStorage``, in a pickle.
 
     Args:
-        dtype: of its values; uint8 for one without a type.
+        dtype: dtype of the storage's values; uint8 for ``UntypedStorage``.
     """
 
     __slots__ = ("dtype",)
@@ -34,11 +34,11 @@ class StorageType:
 
 
 class Storage:
-    """The memory of tensors.
+    """The memory of one or several tensors.
 
     Args:
         memory: the bytes.
-        dtype: of tensors that do not say theirs.
+        dtype: dtype of a tensor on this storage whose pickle does not name a dtype.
     """
 
     __slots__ = ("dtype", "memory")
@@ -49,7 +49,7 @@ class Storage:
 
 
 def tensor_table() -> Table:
-    """The constructors of tensors, their storages, types and devices."""
+    """Returns the constructors of tensors, storages, dtypes and devices."""
     return {**_storage_types(), **_values(), **_rebuilders()}
 
 
@@ -61,7 +61,7 @@ def _storage_types() -> Table:
 
 
 def _values() -> Table:
-    """Names that stand for themselves: types, layouts, and the classes of sizes and devices."""
+    """Returns the constructors of dtypes, layouts, memory formats, sizes and devices."""
     plain = (torch.dtype, torch.qscheme, torch.memory_format, torch.layout)
     named = {f"torch.{name}": value for name, value in vars(torch).items() if isinstance(value, plain)}
     return {
@@ -75,7 +75,7 @@ def _values() -> Table:
 
 
 def _rebuilders() -> Table:
-    """Constructors of tensors by the functions of torch that checkpoints name."""
+    """Returns the constructors of tensors, by the names of torch's functions that rebuild tensors in a pickle."""
     functions: dict[str, Callable[..., Any]] = {
         "torch._utils._rebuild_tensor": _view,
         "torch._utils._rebuild_tensor_v2": _tensor,
@@ -93,7 +93,7 @@ def _rebuilders() -> Table:
 
 
 def unfilled_tensor_table() -> Table:
-    """The constructors of tensors while their storages are not read yet: all give an empty tensor."""
+    """Returns constructors that create empty tensors, for a first pass over a pickle before its storages are read."""
     return {name: Constructor(entry.value, lambda _, *args: torch.empty(0)) for name, entry in _rebuilders().items()}
 
 
@@ -117,15 +117,17 @@ def _elements(size: tuple[int, ...]) -> int:
     return count
 
 
-def _checked(storage: Any, offset: Any, size: Any, stride: Any, dtype: torch.dtype) -> tuple[Any, ...]:
-    """Offset, shape and strides that stay inside the storage.
+def _check_view(storage: Any, offset: Any, size: Any, stride: Any, dtype: torch.dtype) -> tuple[Any, ...]:
+    """Returns offset, shape and strides of a tensor after checking that all its values lie inside the storage.
 
     Raises:
-        MalformedPickleError: they do not.
+        MalformedPickleError: the tensor would reach beyond its storage, or the numbers describe no tensor.
     """
     if not isinstance(storage, Storage):
         raise MalformedPickleError("it has a tensor without a storage")
-    size, stride, (offset,) = _numbers(size), _numbers(stride), _numbers((offset,))
+    size = _numbers(size)
+    stride = _numbers(stride)
+    (offset,) = _numbers((offset,))
     if len(size) != len(stride):
         raise MalformedPickleError("it has a tensor with more strides than dimensions")
     if _elements(size):
@@ -136,12 +138,17 @@ def _checked(storage: Any, offset: Any, size: Any, stride: Any, dtype: torch.dty
 
 
 def _view(machine: PickleMachine, storage: Any, offset: Any, size: Any, stride: Any) -> torch.Tensor:
-    dtype = storage.dtype if isinstance(storage, Storage) else torch.uint8
-    return _placed(storage, offset, size, stride, dtype)
+    return _view_as(storage, offset, size, stride, _dtype_of(storage))
 
 
-def _placed(storage: Any, offset: Any, size: Any, stride: Any, dtype: torch.dtype) -> torch.Tensor:
-    offset, size, stride = _checked(storage, offset, size, stride, dtype)
+def _dtype_of(storage: Any) -> torch.dtype:
+    if not isinstance(storage, Storage):
+        raise MalformedPickleError("it has a tensor without a storage")
+    return storage.dtype
+
+
+def _view_as(storage: Any, offset: Any, size: Any, stride: Any, dtype: torch.dtype) -> torch.Tensor:
+    offset, size, stride = _check_view(storage, offset, size, stride, dtype)
     if dtype in _QUANTIZED:
         raise MalformedPickleError("it has a quantized tensor without a scale")
     empty = torch.empty(0, dtype=dtype, device=storage.memory.device)
@@ -174,16 +181,21 @@ def _tensor_of_type(
     dtype: Any,
     metadata: Any = None,
 ) -> torch.Tensor:
-    return _requiring(_with_bits(_placed(storage, offset, size, stride, _dtype(dtype)), metadata), requires_grad)
+    return _requiring(_with_bits(_view_as(storage, offset, size, stride, _dtype(dtype)), metadata), requires_grad)
 
 
 def _with_bits(tensor: torch.Tensor, metadata: Any) -> torch.Tensor:
-    """A tensor whose memory holds the conjugate or the negative of its values, as views of complex tensors do."""
+    """Applies the conjugate and negative bits of a tensor.
+
+    torch saves a lazily conjugated (negated) view as the values in memory and a bit.
+    """
     if not isinstance(metadata, dict):
         return tensor
     if metadata.get("conj") is True:
         tensor = tensor.conj()
-    return tensor.neg() if metadata.get("neg") is True else tensor
+    if metadata.get("neg") is True:
+        tensor = tensor.neg()
+    return tensor
 
 
 def _dtype(dtype: Any) -> torch.dtype:
@@ -193,7 +205,9 @@ def _dtype(dtype: Any) -> torch.dtype:
 
 
 def _requiring(tensor: torch.Tensor, requires_grad: Any) -> torch.Tensor:
-    return tensor.requires_grad_() if requires_grad is True else tensor
+    if requires_grad is True:
+        return tensor.requires_grad_()
+    return tensor
 
 
 def _parameter(
@@ -205,8 +219,10 @@ def _parameter(
 
 
 def _attach(tensor: torch.Tensor, state: Any) -> None:
-    """Sets the attributes that a tensor had when it was saved; none that hides one of torch's."""
-    for key, value in state.items() if isinstance(state, dict) else ():
+    """Sets the attributes that a tensor had when it was saved, except names that torch.Tensor has already."""
+    if not isinstance(state, dict):
+        return
+    for key, value in state.items():
         if isinstance(key, str) and not key.startswith("__") and not hasattr(torch.Tensor, key):
             setattr(tensor, key, value)
 
@@ -220,7 +236,7 @@ def _a_tensor(value: Any) -> torch.Tensor:
 def _with_attributes(
     machine: PickleMachine, function: Any, tensor_class: Any, arguments: Any, state: Any = None
 ) -> torch.Tensor:
-    """A tensor that had attributes."""
+    """Constructs a tensor with Python attributes, which torch pickles as a call of ``_rebuild_from_type_v2``."""
     plain = {_tensor, _tensor_of_type, _view, _parameter, _sparse, _quantized, _without_storage}
     if not isinstance(function, type(_view)) or function not in plain or not isinstance(arguments, tuple):
         raise MalformedPickleError("it has a tensor with attributes that is none")
@@ -237,7 +253,7 @@ def _with_attributes(
 
 
 def _sparse(_: PickleMachine, layout: Any, data: Any) -> torch.Tensor:
-    """A sparse tensor in COO or a compressed layout; torch checks its indices."""
+    """Constructs a sparse tensor in the COO layout or in a compressed layout; torch checks its indices."""
     if not isinstance(data, tuple) or not 3 <= len(data) <= 4:
         raise MalformedPickleError("it has a sparse tensor that is none")
     if layout == torch.sparse_coo:
@@ -245,7 +261,9 @@ def _sparse(_: PickleMachine, layout: Any, data: Any) -> torch.Tensor:
         tensor = torch.sparse_coo_tensor(
             _a_tensor(indices), _a_tensor(values), _numbers(size), check_invariants=True, is_coalesced=None
         )
-        return tensor.coalesce() if data[3:] == (True,) else tensor
+        if data[3:] == (True,):
+            return tensor.coalesce()
+        return tensor
     if layout not in (torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc) or len(data) != 4:
         raise MalformedPickleError("it has a sparse tensor of an unknown layout")
     compressed, plain, values, size = data
@@ -269,16 +287,16 @@ def _quantized(
     requires_grad: Any = False,
     hooks: Any = None,
 ) -> torch.Tensor:
-    """A quantized tensor on the storage of its integers."""
-    dtype = storage.dtype if isinstance(storage, Storage) else torch.uint8
-    offset, size, stride = _checked(storage, offset, size, stride, dtype)
+    """Constructs a quantized tensor on the storage of its integers."""
+    dtype = _dtype_of(storage)
+    offset, size, stride = _check_view(storage, offset, size, stride, dtype)
     if dtype not in _QUANTIZED or _elements(size) * dtype.itemsize > storage.memory.nbytes():
         raise MalformedPickleError("it has a quantized tensor that is none")
     if not isinstance(parameters, tuple) or len(parameters) not in (3, 4):
         raise MalformedPickleError("it has a quantized tensor without a scale")
     if len(parameters) == 4:
         _check_channels(*parameters[1:], size)
-    # The function by which torch unpickles a quantized tensor. It has no public name, but pickling such a tensor gives it.
+    # torch has no public name for the function that unpickles a quantized tensor; pickling such a tensor returns it.
     rebuild: Any = torch.quantize_per_tensor(torch.zeros(1), 1.0, 0, torch.qint8).__reduce_ex__(2)[0]
     typed = torch.storage.TypedStorage(wrap_storage=storage.memory, dtype=dtype, _internal=True)
     tensor: torch.Tensor = rebuild(typed, offset, size, stride, parameters, False, None)
@@ -334,16 +352,16 @@ def _layout(_: PickleMachine, name: Any) -> torch.layout:
 
 
 def bytes_of(memory: torch.UntypedStorage) -> memoryview:
-    """The bytes of a storage that is not empty, to be written to."""
+    """Returns the bytes of a non-empty storage as a writable memoryview."""
     values: Any = torch.empty(0, dtype=torch.uint8).set_(memory).numpy()
     return memoryview(values)
 
 
 def storage_reference(identity: Any) -> tuple[str, torch.dtype, str, int]:
-    """Key, type, device and length out of the persistent id by which a pickle refers to a storage.
+    """Returns key, dtype, device and length from the persistent id by which a pickle refers to a storage.
 
     Raises:
-        MalformedPickleError: it is none.
+        MalformedPickleError: the persistent id does not describe a storage.
     """
     if not isinstance(identity, tuple) or len(identity) != 5 or identity[0] != "storage":
         raise MalformedPickleError("it refers to a storage that is none")

@@ -1,4 +1,4 @@
-"""Texts out of checkpoints, on their way to a terminal or a log."""
+"""Make texts from checkpoint files safe to print on a terminal or in a log."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ __all__ = ["visible"]
 
 
 def visible(value: object) -> str:
-    r"""The text of a value with control characters spelled out, so that a file cannot steer a terminal.
+    r"""Returns the text of a value with control characters escaped, so that a file cannot control the terminal.
 
-    Colours are spelled out too, which a program may print and a checkpoint may not.
+    The control sequences of colours are escaped too.
 
     Args:
-        value: from a checkpoint; its lines stay lines.
+        value: a value from a checkpoint; line breaks are kept.
 
     Examples:
         >>> visible("red: \x1b[31m")

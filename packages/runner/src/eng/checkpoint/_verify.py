@@ -1,4 +1,4 @@
-"""Whether a checkpoint file is intact."""
+"""Check that a checkpoint file is intact."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from .errors import BrokenCheckpointError, UntrustedCheckpointError
 
 
 def verify_checkpoint(path: str | Path) -> None:
-    """Checks each record of a checkpoint file against the checksum stored with it, and that its parts can be read.
+    """Compares each record of a checkpoint file with its checksum, and checks that the file can be read.
 
     Args:
-        path: of a file that :func:`torch.save` or :func:`save_checkpoint` wrote. A file in torch's format of before
-            1.6, which has no checksums, is read instead.
+        path: path of a file that :func:`torch.save` or :func:`save_checkpoint` wrote. A file in the format of torch
+            before 1.6 has no checksums, so it is only read.
 
     Raises:
-        BrokenCheckpointError: it is cut short or damaged.
-        UntrustedCheckpointError: it is in the old format and holds types that are not known to be harmless.
-        FileNotFoundError: there is no such file.
+        BrokenCheckpointError: the file is cut short or damaged.
+        UntrustedCheckpointError: the file is in the old format and holds types that are not known to be harmless.
+        FileNotFoundError: the file does not exist.
     """
     path = Path(path)
     if path.stat().st_size == 0:
@@ -31,15 +31,15 @@ def verify_checkpoint(path: str | Path) -> None:
     try:
         read_checkpoint(path, map_location="cpu", mmap=True)
     except UntrustedCheckpointError:
-        # The bytes are intact; whoever loads the file decides about trust.
+        # The bytes are intact. The code that loads the file decides whether it is trusted.
         return
 
 
 def check_records(path: Path) -> None:
-    """Checks each record of a checkpoint in torch's zip format against its checksum.
+    """Compares each record of a checkpoint in torch's zip format with its checksum.
 
     Raises:
-        BrokenCheckpointError: one does not match, or the archive is cut short or damaged.
+        BrokenCheckpointError: a record does not match its checksum, or the archive is cut short or damaged.
     """
     try:
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""A part of a file as a file."""
+"""Window: a part of a file, read like a separate file."""
 
 from __future__ import annotations
 
@@ -7,28 +7,30 @@ from typing import Any, BinaryIO
 
 
 class Window(io.RawIOBase):
-    """The bytes of an open file from `offset` on, `length` of them.
+    """Reads `length` bytes of an open file from `offset` on, like a file of their own.
 
     Args:
         file: the open file, which stays open when the window is closed.
-        offset: where the window begins.
-        length: number of its bytes.
+        offset: position of the window's first byte in the file.
+        length: number of bytes in the window.
     """
 
     def __init__(self, file: BinaryIO, offset: int, length: int) -> None:
-        self._file, self._offset, self._length = file, offset, length
+        self._file = file
+        self._offset = offset
+        self._length = length
         self._position = 0
 
     def readable(self) -> bool:
-        """True."""
+        """Returns True: a window can be read."""
         return True
 
     def seekable(self) -> bool:
-        """True."""
+        """Returns True: a window has random access."""
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Moves to a place in the window."""
+        """Moves to a position in the window, and returns the position."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._length}[whence]
         if base + offset < 0:
             raise OSError(f"seek to {base + offset}, before the beginning")
@@ -36,11 +38,11 @@ class Window(io.RawIOBase):
         return self._position
 
     def tell(self) -> int:
-        """The place in the window."""
+        """Returns the position in the window."""
         return self._position
 
     def readinto(self, buffer: Any) -> int:
-        """Reads into `buffer` and gives the number of bytes; 0 at the window's end."""
+        """Reads bytes into `buffer`, and returns their number; 0 at the end of the window."""
         target = memoryview(buffer).cast("B")
         size = max(0, min(len(target), self._length - self._position))
         self._file.seek(self._offset + self._position)

@@ -1,4 +1,4 @@
-"""Writing a checkpoint so that it exists whole or not at all."""
+"""Write a checkpoint atomically: after a crash the file is either complete or does not exist."""
 
 from __future__ import annotations
 
@@ -37,21 +37,22 @@ def save_checkpoint(
     file_client_args: dict[str, Any] | None = None,
     backend_args: dict[str, Any] | None = None,
 ) -> None:
-    """Writes a checkpoint; under `filename` there is the old file or the whole new one, whatever happens.
+    """Writes a checkpoint atomically: `filename` is either the old file or the complete new file, also after a crash.
 
-    A local file is written aside in the same folder, flushed to the disk, verified against its checksums and then
-    renamed. A remote one appears when all of it has arrived; while the storage is out of reach, sending it is tried again for the
-    ``patience_s`` of `backend_args` (600 s by default), and S3 keeps the parts that have arrived.
+    A local file is written under a temporary name in the same folder, flushed to the disk, compared with its checksums
+    and then renamed. A remote file appears when the upload is complete. If the storage cannot be reached, the upload is
+    tried again for ``patience_s`` of `backend_args` (600 s by default); on S3 it resumes with the missing parts.
 
     Args:
-        checkpoint: of tensors and plain Python values, so that any ``torch.load`` can read it.
+        checkpoint: a dict of tensors and plain Python values, so that any ``torch.load`` can read the file.
         filename: path, or an address such as ``s3://bucket/name.pth``.
-        file_client_args: as MMEngine took it; use `backend_args`.
-        backend_args: for the storage backend, see :func:`eng.fileio.get_file_backend`.
+        file_client_args: MMEngine's older name of `backend_args`.
+        backend_args: arguments of the storage backend, see :func:`eng.fileio.get_file_backend`.
 
     Raises:
-        CheckpointWriteError: the disk is full, the folder is read-only or the like. Nothing is left behind.
-        ValueError: both kinds of arguments are given.
+        CheckpointWriteError: writing failed, for example because the disk is full or the folder is read-only. No
+            partial file is left.
+        ValueError: both `file_client_args` and `backend_args` are given.
 
     Examples:
         >>> import tempfile, torch
@@ -62,9 +63,10 @@ def save_checkpoint(
     """
     if file_client_args is not None and backend_args is not None:
         raise ValueError("give backend_args only; file_client_args is its old name")
-    storage_args = backend_args if backend_args is not None else file_client_args
+    if backend_args is None:
+        backend_args = file_client_args
     name = os.fspath(filename)
-    local = local_path(name, storage_args)
+    local = local_path(name, backend_args)
     if local is not None:
         write_whole(local, lambda file: torch.save(checkpoint, file), verify_written)
         return
@@ -72,13 +74,16 @@ def save_checkpoint(
 
     buffer = io.BytesIO()
     torch.save(checkpoint, buffer)
-    backend = get_file_backend(name, backend_args=storage_args)
+    backend = get_file_backend(name, backend_args=backend_args)
     put = getattr(backend, "put_resumable", backend.put)
     put(buffer.getvalue(), name)
 
 
 def verify_written(path: Path) -> None:
-    """Checksums, and a reading as anybody does it: without the types that only our own loading takes."""
+    """Compares a new file with its checksums, and warns if a plain ``torch.load`` cannot read it.
+
+    A plain ``torch.load`` refuses some types that :func:`load_checkpoint` accepts.
+    """
     check_records(path)
     try:
         torch.load(path, map_location="cpu", mmap=can_be_mapped(path), weights_only=True)
@@ -90,22 +95,24 @@ def verify_written(path: Path) -> None:
 
 
 def local_path(filename: str, storage_args: dict[str, Any] | None) -> Path | None:
-    """`filename` as a path of this machine; None where another storage holds it."""
+    """Returns `filename` as a local path; None if the file is in a remote storage."""
     filename = filename.removeprefix("file://")
-    local_backend = not storage_args or storage_args.get("backend") in (None, "local", "disk")
-    return Path(filename) if local_backend and "://" not in filename and not filename.startswith("s3:") else None
+    is_local = not storage_args or storage_args.get("backend") in (None, "local", "disk")
+    if not is_local or "://" in filename or filename.startswith("s3:"):
+        return None
+    return Path(filename)
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], Any], verify: Callable[[Path], None] | None = None) -> None:
-    """Makes `path` hold what `write` writes, in one step: a reader sees the old file or the new one.
+    """Writes a file atomically: a reader sees either the old file or the complete new one.
 
     Args:
-        path: the file; its folder is made if need be.
-        write: gets a binary file.
-        verify: looks at the finished file before it gets its name, and raises if it is not as it should be.
+        path: path of the file; its folder is created if it does not exist.
+        write: writes the content; called with a temporary file, open for binary writing.
+        verify: checks the temporary file before it is renamed to `path`, and raises if it is not intact.
 
     Raises:
-        CheckpointWriteError: writing, flushing or verifying failed. What was there under `path` is untouched.
+        CheckpointWriteError: writing, flushing or verifying failed. The file at `path` is unchanged.
     """
     partial = path.with_name(f".{path.name}.{_host()}-{_process(os.getpid())}-{uuid.uuid4().hex[:8]}.partial")
     try:
@@ -128,16 +135,16 @@ def write_whole(path: Path, write: Callable[[BinaryIO], Any], verify: Callable[[
 
 
 def write_pointer(folder: str | Path, target: str | Path, name: str = POINTER) -> None:
-    """Makes the file `name` in `folder` say that `target` is the newest checkpoint.
+    """Writes the pointer file `name` in `folder`, which names `target` as the newest checkpoint.
 
     Raises:
-        CheckpointWriteError: as for :func:`write_whole`.
+        CheckpointWriteError: the pointer file could not be written.
     """
     write_whole(Path(folder) / name, lambda file: file.write(os.fsencode(target)))
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Removes partial files of processes of this machine that are gone (killed inside a save)."""
+    """Removes temporary files that processes of this machine left when they were killed during a save."""
     for entry in os.scandir(folder):
         match = _PARTIAL.match(entry.name)
         if match and match["host"] == _host() and not _is_alive(int(match["pid"]), match["start"]):
@@ -147,7 +154,10 @@ def _remove_abandoned(folder: Path) -> None:
 
 
 def _is_alive(pid: int, start: str | None) -> bool:
-    """Whether the process that wrote a file runs; `start` tells it from a later one of the same number."""
+    """Whether the process `pid` that wrote a file is still running.
+
+    `start`, a digest of the process's start time, distinguishes it from a later process with the same number.
+    """
     now = _process(pid).partition(".")[2]
     if start and now and start != now:
         return False
@@ -155,9 +165,11 @@ def _is_alive(pid: int, start: str | None) -> bool:
 
 
 def _process(pid: int) -> str:
-    """The number of a process, with a digest of its start where the system tells that."""
+    """Returns the number of a process, with a digest of its start time if the operating system provides it."""
     start = start_of(pid)
-    return f"{pid}.{zlib.crc32(start.encode()):08x}" if start else str(pid)
+    if not start:
+        return str(pid)
+    return f"{pid}.{zlib.crc32(start.encode()):08x}"
 
 
 def _host() -> str:
@@ -165,20 +177,21 @@ def _host() -> str:
 
 
 def _flush_folder(folder: Path) -> None:
-    """The new name itself has to reach the disk, where the system lets us flush a folder."""
+    """Flushes a folder to the disk, so that the new file name survives a power failure; POSIX only."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
-    except OSError as error:  # some network file systems refuse; the file itself is safe
+    except OSError as error:  # Some network file systems cannot flush a folder; the file itself has been flushed.
         _LOGGER.debug("the folder %s cannot be flushed: %s", folder, error)
     finally:
         os.close(descriptor)
 
 
 def _explain(folder: Path, error: Exception) -> str:
-    reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    first_line = next(iter(str(error).splitlines()), "")
+    reason = f"{type(error).__name__}: {first_line}"
     if not folder.is_dir():
         return f"{reason} (the folder {folder} does not exist and cannot be made)"
     if not os.access(folder, os.W_OK):

@@ -1,4 +1,4 @@
-"""How the checkpoints of a run get to their places: at once, beside training, or not by this process."""
+"""Writers for the checkpoints of a run: synchronous, in a thread beside training, or none on this rank."""
 
 from __future__ import annotations
 
@@ -11,62 +11,64 @@ from ._write import save_checkpoint
 
 __all__ = ["CheckpointWriter", "WriteBeside", "WriteNothing", "WriteNow"]
 
-# Whether a checkpoint is written beside training: in a thread (True) or in a process of each rank.
+# Whether a checkpoint is written while training continues: False, True (in a thread), or in a process per rank.
 Beside = bool | Literal["process"]
 _WEIGHTS = ("state_dict", "ema_state_dict")
 
 
 class CheckpointWriter(Protocol):
-    """Writes checkpoints to their places. All ranks of a run have one and call it at the same points."""
+    """Writes the checkpoints of a run. Every rank has a writer, and all ranks call it at the same iterations."""
 
     def prepare(self, checkpoint: dict[str, Any]) -> None:
-        """Gets ready for checkpoints like this one."""
+        """Allocates the memory for checkpoints with the structure of this one."""
 
     def save(self, checkpoint: dict[str, Any], path: str, on_intact: Callable[[], None]) -> None:
-        """Writes a checkpoint, or takes a copy that is written later; then calls `on_intact` on the writing rank."""
+        """Writes a checkpoint, or copies it to be written later; `on_intact` is called once the file is complete."""
 
     def wait(self) -> None:
-        """Returns when nothing is being written; raises what a write failed with."""
+        """Waits until all writes have ended; raises the error of a write that failed."""
 
     def close(self) -> None:
-        """Waits, and gives back what writing took."""
+        """Waits until all writes have ended, and frees memory and processes of the writer."""
 
 
 class WriteNow:
-    """Writes a file before `save` returns.
+    """Writes a checkpoint file before `save` returns.
 
     Args:
-        backend_args: options of the storage.
+        backend_args: arguments of the storage backend.
     """
 
     def __init__(self, backend_args: dict[str, Any] | None = None) -> None:
         self.backend_args = backend_args
 
     def prepare(self, checkpoint: dict[str, Any]) -> None:
-        """Nothing: there is no copy to get memory for."""
+        """Does nothing, since this writer makes no copies."""
 
     def save(self, checkpoint: dict[str, Any], path: str, on_intact: Callable[[], None]) -> None:
-        """Writes the file, with weights on the CPU, as tools read them that have no accelerator.
+        """Writes the file with the weights on the CPU, so that machines without an accelerator can read it.
 
         Raises:
-            CheckpointWriteError: it cannot be written; nothing is left behind.
+            CheckpointWriteError: the file cannot be written; no partial file is left.
         """
         on_cpu = {name: to_cpu(checkpoint[name]) for name in _WEIGHTS if name in checkpoint}
         save_checkpoint({**checkpoint, **on_cpu}, path, backend_args=self.backend_args)
         on_intact()
 
     def wait(self) -> None:
-        """Nothing: `save` has written."""
+        """Does nothing, since `save` returns after the file is written."""
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Does nothing, since this writer holds no memory."""
 
 
 class WriteBeside:
-    """Copies a checkpoint and writes the file beside training, see :class:`AsyncCheckpointWriter`.
+    """Copies a checkpoint, and writes the file in a thread while training continues.
+
+    See :class:`AsyncCheckpointWriter`.
 
     Args:
-        backend_args: options of the storage.
+        backend_args: arguments of the storage backend.
     """
 
     def __init__(self, backend_args: dict[str, Any] | None = None) -> None:
@@ -74,33 +76,33 @@ class WriteBeside:
         self._writer = AsyncCheckpointWriter()
 
     def prepare(self, checkpoint: dict[str, Any]) -> None:
-        """Gets the memory for copies, so that the first save is as short as the others."""
+        """Allocates the memory for copies, so that the first save takes no longer than later ones."""
         self._writer.prepare(checkpoint)
 
     def save(self, checkpoint: dict[str, Any], path: str, on_intact: Callable[[], None]) -> None:
-        """Takes the copy and starts writing; raises what the write before failed with."""
+        """Copies the checkpoint and starts writing the copy; raises the error of the previous write, if it failed."""
         self._writer.save(checkpoint, path, backend_args=self.backend_args, on_committed=lambda _: on_intact())
 
     def wait(self) -> None:
-        """Returns when the file is written; raises what writing failed with."""
+        """Waits until the file is written; raises the error of the write, if it failed."""
         self._writer.wait()
 
     def close(self) -> None:
-        """Waits, and gives the memory of the copy back."""
+        """Waits until the file is written, and frees the memory of the copy."""
         self._writer.close()
 
 
 class WriteNothing:
-    """Of a rank that only takes part in gathering a checkpoint."""
+    """The writer of a rank that helps to gather a checkpoint but does not write the file."""
 
     def prepare(self, checkpoint: dict[str, Any]) -> None:
-        """Nothing."""
+        """Does nothing, since another rank writes."""
 
     def save(self, checkpoint: dict[str, Any], path: str, on_intact: Callable[[], None]) -> None:
-        """Nothing: another rank writes."""
+        """Does nothing, since another rank writes."""
 
     def wait(self) -> None:
-        """Nothing."""
+        """Does nothing, since another rank writes."""
 
     def close(self) -> None:
-        """Nothing."""
+        """Does nothing, since another rank writes."""

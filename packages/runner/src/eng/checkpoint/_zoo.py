@@ -1,4 +1,4 @@
-"""Weights by name: torchvision's, and model zoos that plug-ins or the user bring."""
+"""Tables of weights by name: torchvision's, and model zoos of plug-ins or of the user."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from eng.logging.near_names import suggest
 __all__ = ["get_external_models", "get_mmcls_models", "get_torchvision_models", "zoo_home"]
 
 _GROUP = "eng.model_zoo"
-# Names that torchvision used before 0.13, which configs hold.
+# Older configs use the names that torchvision had before version 0.13.
 _OLD_TORCHVISION_NAMES = {
     "inception_v3_google": "inception_v3",
     **{f"shufflenetv2_x{size}": f"shufflenet_v2_x{size.replace('.', '_')}" for size in ("0.5", "1.0", "1.5", "2.0")},
@@ -21,17 +21,17 @@ _OLD_TORCHVISION_NAMES = {
 
 
 def zoo_home() -> Path:
-    """Folder of the user's own tables and of downloads: ``ENG_HOME``, else ``MMENGINE_HOME``, else the cache folder."""
+    """Returns the folder of the user's own tables: ``ENG_HOME``, else ``MMENGINE_HOME``, else ``~/.cache/mmengine``."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"))
     home = os.environ.get("ENG_HOME") or os.environ.get("MMENGINE_HOME") or cache / "mmengine"
     return Path(home).expanduser()
 
 
 def get_torchvision_models() -> dict[str, str]:
-    """Addresses of torchvision's weights by name.
+    """Returns the addresses of torchvision's weights by name.
 
-    ``resnet50`` are the first weights of a model, ``resnet50.default`` its newest; a set of weights is
-    ``ResNet50_Weights.IMAGENET1K_V1`` or ``resnet50.imagenet1k_v1``.
+    ``resnet50`` names the first published weights of a model, ``resnet50.default`` the newest ones. A certain set of
+    weights is named ``ResNet50_Weights.IMAGENET1K_V1`` or ``resnet50.imagenet1k_v1``.
 
     Raises:
         ModuleNotFoundError: torchvision is not installed.
@@ -47,7 +47,7 @@ def get_torchvision_models() -> dict[str, str]:
             urls[str(weight)] = weight.url
             urls[f"{name}.{weight.name.lower()}"] = weight.url
         urls[f"{name}.default"] = weights.DEFAULT.url
-        # What the reference called by the model's name alone is the first set of weights.
+        # In MMEngine the name of a model alone means its first set of weights.
         urls[name] = next(iter(weights)).url
     for old, new in _OLD_TORCHVISION_NAMES.items():
         urls[old] = urls[new]
@@ -55,26 +55,31 @@ def get_torchvision_models() -> dict[str, str]:
 
 
 def get_external_models() -> dict[str, str]:
-    """Addresses for ``open-mmlab://name``: from plug-ins, and from ``open_mmlab.json`` in :func:`zoo_home`.
+    """Returns the addresses for ``open-mmlab://name``, from plug-ins and from ``open_mmlab.json`` in :func:`zoo_home`.
 
-    A plug-in is an entry point of the group ``eng.model_zoo`` that gives a mapping, or a function that returns one.
+    A plug-in is an entry point of the group ``eng.model_zoo``: a mapping, or a function that returns a mapping.
     """
     return {**_from_plugins("openmmlab"), **_from_file("open_mmlab.json")}
 
 
 def renamed_models() -> dict[str, str]:
-    """Addresses behind ``open-mmlab://`` by names of earlier versions, from plug-ins called ``openmmlab.renamed``."""
+    """Returns the addresses for older names of ``open-mmlab://``, from plug-ins with the name ``openmmlab.renamed``."""
     table = get_external_models()
     return {old: table[new] for old, new in _from_plugins("openmmlab.renamed").items() if new in table}
 
 
 def get_mmcls_models() -> dict[str, str]:
-    """Addresses for ``mmcls://name``: from plug-ins, and from ``mmcls.json`` in :func:`zoo_home`."""
+    """Returns the addresses for ``mmcls://name``, from plug-ins and from ``mmcls.json`` in :func:`zoo_home`."""
     return {**_from_plugins("mmcls"), **_from_file("mmcls.json")}
 
 
 def address(name: str, table: Mapping[str, str], source: str) -> str:
-    """Address of the weights called `name`.
+    """Looks up the address of the weights `name` in a table.
+
+    Args:
+        name: name of the weights.
+        table: addresses by name.
+        source: name of the table in the error message.
 
     Raises:
         KeyError: the table has no such name.
@@ -90,7 +95,9 @@ def _from_plugins(name: str) -> dict[str, str]:
     for point in entry_points(group=_GROUP):
         if point.name == name:
             table = point.load()
-            addresses.update(table() if callable(table) else table)
+            if callable(table):
+                table = table()
+            addresses.update(table)
     return addresses
 
 

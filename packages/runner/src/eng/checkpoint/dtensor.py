@@ -1,6 +1,6 @@
-"""Sharded tensors (DTensor): whether a tensor is one, this rank's part of it, and all of it.
+"""Handle sharded tensors (DTensor) and plain tensors alike: test, local part and gathered tensor.
 
-Torch's module of them takes a second to load; none of these functions loads it.
+None of the functions imports ``torch.distributed.tensor``, which takes a second.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 
 def is_dtensor(value: object) -> TypeGuard[DTensor]:
-    """Whether a value is a ``DTensor``."""
+    """Whether a value is a ``DTensor``, a tensor that is sharded over ranks."""
     module = sys.modules.get("torch.distributed.tensor")
     return module is not None and isinstance(value, module.DTensor)
 
 
 def local_part(value: Any) -> Any:
-    """This rank's part of a sharded tensor; any other value as it is."""
+    """Returns this rank's part of a sharded tensor; any other value as it is."""
     if is_dtensor(value):
         return value.to_local()
     return value
 
 
 def full_tensor(value: Any) -> Any:
-    """A sharded tensor gathered from all ranks, each of which must call this; any other value as it is."""
+    """Gathers a sharded tensor from all ranks; returns any other value as it is. All ranks must call this function."""
     if is_dtensor(value):
         return value.full_tensor()
     return value

@@ -1,6 +1,7 @@
-"""What can go wrong with a checkpoint.
+"""Exceptions of checkpoints.
 
-The first argument alone is the whole message: pickle, copy and torch's loader workers rebuild an error from its text.
+Each class can be constructed from its message alone, because pickle, copy and torch's worker processes rebuild an
+exception from its message.
 """
 
 from __future__ import annotations
@@ -14,57 +15,65 @@ class BrokenCheckpointError(ValueError):
     """A file is no checkpoint, or is cut short or damaged.
 
     Attributes:
-        filename: of the file.
-        reason: what is wrong with it.
+        filename: name of the file.
+        reason: what is wrong with the file.
     """
 
     def __init__(self, filename: str, reason: str | None = None) -> None:
-        super().__init__(
-            filename if reason is None else f"{visible(filename)} is not a whole checkpoint: {visible(reason)}"
-        )
+        message = filename
+        if reason is not None:
+            message = f"{visible(filename)} is not a whole checkpoint: {visible(reason)}"
+        super().__init__(message)
         self.filename = filename
         self.reason = reason
 
 
 class UntrustedCheckpointError(ValueError):
-    """A file holds objects that only arbitrary code can build, which loading refuses to run.
+    """Loading a file would call code that is not known to be harmless, which is refused without ``trust=True``.
 
     Attributes:
-        filename: of the file.
-        culprit: what it wants to call, as ``module.name``, where that is known.
+        filename: name of the file.
+        culprit: the class or function that the file would call, as ``module.name``; None if unknown.
     """
 
     def __init__(self, filename: str, culprit: str | None = None) -> None:
-        super().__init__(
-            filename
-            if culprit is None
-            else f"{visible(filename)} is refused: unpickling it would call {visible(culprit)}, which is not on the list of harmless types. "
-            "If you know who wrote the file and trust them, load it with trust=True; that runs whatever code is in it"
-        )
+        message = filename
+        if culprit is not None:
+            message = (
+                f"{visible(filename)} is refused: unpickling it would call {visible(culprit)}, which is not on the list "
+                "of harmless types. If you know who wrote the file and trust them, load it with trust=True; that runs "
+                "whatever code is in it"
+            )
+        super().__init__(message)
         self.filename = filename
         self.culprit = culprit
 
 
 class CheckpointWriteError(OSError):
-    """A checkpoint could not be written; nothing was left behind under its name.
+    """A checkpoint could not be written; no partial file was left.
 
     Attributes:
-        path: where it was to be.
+        path: path of the checkpoint.
     """
 
     def __init__(self, path: str, reason: str | None = None) -> None:
-        super().__init__(path if reason is None else f"the checkpoint {path} was not written: {reason}")
+        message = path
+        if reason is not None:
+            message = f"the checkpoint {path} was not written: {reason}"
+        super().__init__(message)
         self.path = path
 
 
 class StateMismatchError(RuntimeError):
-    """Weights do not fit a model although ``strict=True`` asked for it.
+    """With ``strict=True``, keys or shapes of the weights do not match the model.
 
     Attributes:
-        report: what matched and what did not.
+        report: the :class:`LoadReport` with matched and other keys.
     """
 
     def __init__(self, report: object) -> None:
-        is_message = isinstance(report, str)
-        super().__init__(report if is_message else f"the weights do not fit the model (strict=True):\n{report}")
+        message = report
+        if not isinstance(report, str):
+            message = f"the weights do not fit the model (strict=True):\n{report}"
+        super().__init__(message)
         self.report = report

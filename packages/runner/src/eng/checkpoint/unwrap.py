@@ -1,4 +1,4 @@
-"""The model inside of what is wrapped around it."""
+"""Find the model inside wrappers such as DistributedDataParallel and torch.compile."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .torch_internals import compiled_module
 
 
 def unwrap(module: nn.Module) -> nn.Module:
-    """The model inside data-parallel wrappers and compiled modules.
+    """Returns the model inside data-parallel wrappers and compiled modules.
 
-    A wrapper is known by its class (torch's, or one in MODEL_WRAPPERS), not by a child called ``module``, which any model
-    may have.
+    A wrapper is recognised by its class (torch's, or one in MODEL_WRAPPERS), not by a submodule called ``module``,
+    which any model may have.
 
     Examples:
         >>> layer = nn.Linear(1, 1)
@@ -29,10 +29,10 @@ def unwrap(module: nn.Module) -> nn.Module:
 
 
 def weights_owner(module: nn.Module) -> nn.Module:
-    """The model that the names of a checkpoint's weights begin at.
+    """Returns the model whose ``state_dict`` a checkpoint holds.
 
-    It is the model inside wrappers, and inside a model for test-time augmentation, whose class has a true attribute
-    ``weights_in_module``: its checkpoint is that of the model which it wraps.
+    This is the model inside all wrappers. A class with a true attribute ``weights_in_module``, such as a model for
+    test-time augmentation, counts as a wrapper of its submodule ``module``.
     """
     module = unwrap(module)
     while getattr(type(module), "weights_in_module", False):
@@ -42,9 +42,9 @@ def weights_owner(module: nn.Module) -> nn.Module:
 
 
 def model_name(module: nn.Module) -> str:
-    """How a model is called in messages: by the class that its user knows, inside wrappers.
+    """Returns the name of a model in messages: its attribute ``shown_name``, or the class name of the unwrapped model.
 
-    A model may have an attribute ``shown_name``, as one that eng puts around a user's module has.
+    Adapters of eng around a user's module have ``shown_name``, so that messages name the user's class.
 
     Example:
         >>> model_name(nn.DataParallel(nn.Linear(1, 1)))
@@ -55,36 +55,38 @@ def model_name(module: nn.Module) -> str:
     if isinstance(name, str):
         return name
     model_class = type(bare)
-    if [base.__name__ for base in model_class.__bases__[:-1]] == [
-        "FSDPModule"
-    ]:  # fully_shard derives a class from the user's
+    # fully_shard replaces the class of a module by a subclass of FSDPModule and the user's class.
+    if [base.__name__ for base in model_class.__bases__[:-1]] == ["FSDPModule"]:
         model_class = model_class.__bases__[-1]
     return model_class.__name__
 
 
 def name_in_checkpoint(model: nn.Module, name: str) -> str:
-    """The name that a weight of a model has in checkpoints.
+    """Returns the name that a weight of a model has in checkpoints.
 
-    A model may have a method ``checkpoint_name(name)`` that gives it, as one that leaves out a prefix has.
+    A model with a method ``checkpoint_name(name)`` decides the name itself, for example to leave out a prefix.
     """
     rename: Any = getattr(model, "checkpoint_name", None)
-    return str(rename(name)) if callable(rename) else name
+    if callable(rename):
+        return str(rename(name))
+    return name
 
 
 def wrapped_in(module: nn.Module) -> nn.Module | None:
-    """What `module` is wrapped around; None where it is no wrapper."""
+    """Returns the module that `module` wraps; None if `module` is no wrapper."""
     compiled = compiled_module(module)
     if compiled is not None:
         return compiled
     inner = getattr(module, "module", None)
     wrappers = (DataParallel, DistributedDataParallel, *wrapper_classes(MODEL_WRAPPERS))
-    return inner if isinstance(module, wrappers) and isinstance(inner, nn.Module) else None
+    if isinstance(module, wrappers) and isinstance(inner, nn.Module):
+        return inner
+    return None
 
 
 def wrapper_classes(registry: Any) -> tuple[type, ...]:
-    """The classes of a registry of wrappers and of its children."""
+    """Returns the classes in a registry of wrappers and in its child registries."""
     classes = [wrapper_class for wrapper_class in registry.module_dict.values() if isinstance(wrapper_class, type)]
-    return (
-        *classes,
-        *(wrapper_class for child in registry.children.values() for wrapper_class in wrapper_classes(child)),
-    )
+    for child in registry.children.values():
+        classes.extend(wrapper_classes(child))
+    return tuple(classes)

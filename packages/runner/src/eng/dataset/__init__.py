@@ -1,4 +1,4 @@
-"""Datasets, samplers and batches: what a loader is made of."""
+"""Datasets, transforms, samplers and collate functions: the parts of a dataloader."""
 
 from ._randomness import reproducible_loader_parts
 from ._torchvision import TorchvisionTransform

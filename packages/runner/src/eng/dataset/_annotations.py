@@ -1,4 +1,4 @@
-"""Annotation files: where they are, what they must hold, how long they take."""
+"""Read annotation files and check their structure."""
 
 from __future__ import annotations
 
@@ -15,33 +15,32 @@ _FORMATS = (".json", ".yaml", ".yml", ".pickle", ".pkl")
 
 
 def read(file: str) -> tuple[dict[str, Any], list[Any]]:
-    """``metainfo`` and ``data_list`` of an annotation file.
+    """Reads an annotation file and returns its ``metainfo`` and ``data_list``.
 
     Args:
-        file: a json, yaml or pickle file, anywhere `eng.fileio` reads.
+        file: path or address of a json, yaml or pickle file, in any storage of `eng.fileio`.
 
     Raises:
-        FileNotFoundError: there is none.
-        AnnotationError: it cannot be parsed, or lacks one of the two keys.
-        AnnotationTypeError: `file` is empty, no path or of another format, or it, ``metainfo`` or ``data_list`` is of the
-            wrong type.
+        FileNotFoundError: the file does not exist.
+        AnnotationError: the file cannot be parsed, or has no ``metainfo`` or no ``data_list``.
+        AnnotationTypeError: `file` is empty, no path, or has another format; or the content of the file, ``metainfo``
+            or ``data_list`` has the wrong type.
     """
     content = _load(file)
     if not isinstance(content, Mapping):
         raise AnnotationTypeError(
             file, f"holds a {type(content).__name__}; expected a dictionary with 'metainfo' and 'data_list'"
         )
-    for key, expected in (("metainfo", Mapping), ("data_list", list)):
+    for key, expected, wanted in (("metainfo", Mapping, "dictionary"), ("data_list", list, "list")):
         if key not in content:
             raise AnnotationError(file, f"has no key {key!r}; it has {list(content)[:10]}", key)
         if not isinstance(content[key], expected):
-            wanted = "dictionary" if expected is Mapping else "list"
             raise AnnotationTypeError(file, f"{key!r} must be a {wanted}, got {type(content[key]).__name__}", key)
     return dict(content["metainfo"]), content["data_list"]
 
 
 def _load(file: str) -> Any:
-    """The content of an annotation file; errors of its parser name the file."""
+    """Returns the content of an annotation file; an error of the parser is raised with the name of the file."""
     if not isinstance(file, str):
         raise AnnotationTypeError("ann_file", f"must be the path of a file, got {type(file).__name__}: {file!r}")
     if not file:
@@ -55,14 +54,15 @@ def _load(file: str) -> Any:
         raise FileNotFoundError(f"annotation file {file} does not exist") from error
     except (ValueError, EOFError) as error:
         raise AnnotationError(file, f"cannot be parsed: {error}") from error
-    except Exception as error:  # a yaml or pickle error has no common base; the file is what its reader needs to know
+    except Exception as error:
+        # Errors of the yaml and pickle parsers have no common base class, so they are recognised by their modules.
         if type(error).__module__.split(".")[0] in {"yaml", "pickle", "_pickle"}:
             raise AnnotationError(file, f"cannot be parsed: {error}") from error
         raise
 
 
 def is_absolute(path: str) -> bool:
-    """Whether a path stands for itself: an absolute one, or a URL of any storage.
+    """Whether a path is absolute or a URL, so that it is not relative to ``data_root``.
 
     Examples:
         >>> is_absolute("/data/a.json"), is_absolute("s3://bucket/a.json"), is_absolute("a.json")
@@ -72,7 +72,7 @@ def is_absolute(path: str) -> bool:
 
 
 def join(folder: str, path: str) -> str:
-    """``path`` inside ``folder``, on disk or in a storage."""
+    """Joins a folder (local, or a URL of a storage) and a path inside it."""
     if "://" not in folder:
         return os.path.join(folder, path)  # noqa: PTH118  # runs per sample: ten times faster than Path
     return str(join_path(folder, path))

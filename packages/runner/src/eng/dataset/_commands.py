@@ -1,4 +1,4 @@
-"""``eng browse``: what training sees, as a picture."""
+"""``eng browse``: draws the samples of a dataset, after the pipeline's random transforms, into an image file."""
 
 from __future__ import annotations
 
@@ -51,17 +51,20 @@ def browse(
     seed = (cfg.get("randomness") or {}).get("seed") or 0
     rows = pictures_of(dataset, chosen, range(epochs), seed, _is_bgr(cfg))
     out.parent.mkdir(parents=True, exist_ok=True)
-    # The format goes by the name; PNG where that says nothing.
-    draw_sheet(rows, cell).save(out, format=None if out.suffix else "PNG")
+    # Pillow takes the format from the file name; a name without an ending is saved as PNG.
+    image_format = None
+    if not out.suffix:
+        image_format = "PNG"
+    draw_sheet(rows, cell).save(out, format=image_format)
     click.echo(f"wrote {out}: {len(chosen)} of {counted(len(dataset), 'sample')} in {counted(epochs, 'epoch')}")
 
 
 def _check_format(out: Path) -> None:
-    """Before any sample is read.
+    """Checks that Pillow can write the image format, before any sample is read.
 
     Raises:
         click.ClickException: Pillow is not installed.
-        click.UsageError: it writes no format with this ending.
+        click.UsageError: Pillow writes no format with this ending.
     """
     try:
         from PIL import Image
@@ -80,7 +83,7 @@ def _dataset_of(cfg: Any, split: str) -> Any:
 
     mode, _, set_name = split.partition("/")
     loader = cfg.get(f"{mode}_dataloader")
-    if not isinstance(loader, Mapping):  # none, or batches that no dataset stands behind
+    if not isinstance(loader, Mapping):  # There is no config of a dataloader, or it is a list of batches.
         loader = {}
     sets = []
     if "dataset" not in loader:
@@ -104,7 +107,7 @@ def _dataset_of(cfg: Any, split: str) -> Any:
 
 
 def _chosen(length: int, indices: tuple[int, ...], samples: int) -> list[int]:
-    """Numbers of the samples: those asked for, or some spread evenly over all."""
+    """Returns the numbers of the samples to draw: the given indices, or ``samples`` numbers at equal distances."""
     if length == 0:
         raise click.ClickException("the dataset is empty")
     if beyond := [index for index in indices if index >= length]:
@@ -116,7 +119,7 @@ def _chosen(length: int, indices: tuple[int, ...], samples: int) -> list[int]:
 
 
 def _is_bgr(cfg: Any) -> bool:
-    """Whether the model's preprocessor turns blue-first images round, so that pipelines give such images."""
+    """Whether the pipeline gives images in BGR order; if so, the model's data preprocessor converts BGR to RGB."""
     for holder in (cfg.get("data_preprocessor"), (cfg.get("model") or {}).get("data_preprocessor")):
         if holder and (holder.get("bgr_to_rgb") or holder.get("to_rgb")):
             return True

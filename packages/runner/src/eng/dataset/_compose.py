@@ -1,4 +1,4 @@
-"""A pipeline: transforms, one after another."""
+"""Compose: a pipeline that applies transforms one after another."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Transform = Callable[[Any], Any]
 
 
 class Compose:
-    """Runs transforms in turn; ends at the first that gives None.
+    """Applies transforms to a sample one after another, and stops at the first transform that returns None.
 
     Args:
-        transforms: callables, or configs of transforms in the registry TRANSFORMS; None is an empty pipeline. Those of
-            torchvision change the image of a sample; see :class:`TorchvisionTransform`.
+        transforms: callables, or configs of transforms in the registry TRANSFORMS; None is an empty pipeline.
+            Transforms of torchvision change the image of a sample; see :class:`TorchvisionTransform`.
 
     Raises:
-        TypeError: one is neither, or its config builds something that cannot be called.
+        TypeError: an entry is neither a callable nor a config, or its config builds an object that is not callable.
 
     Examples:
         >>> Compose([lambda data: data + 1, lambda data: data * 2])(1)
@@ -28,10 +28,10 @@ class Compose:
     """
 
     def __init__(self, transforms: Sequence[Mapping[str, Any] | Transform] | None) -> None:
-        self.transforms: list[Transform] = [_built(index, item) for index, item in enumerate(transforms or ())]
+        self.transforms: list[Transform] = [_build(index, item) for index, item in enumerate(transforms or ())]
 
     def __call__(self, data: Any) -> Any:
-        """``data`` after all transforms, or None when one of them gave None."""
+        """Returns ``data`` after all transforms; None if a transform returned None."""
         for transform in self.transforms:
             data = transform(data)
             if data is None:
@@ -43,8 +43,11 @@ class Compose:
         return f"{type(self).__name__}({lines}\n)"
 
 
-def _built(index: int, item: Any) -> Transform:
-    transform = TRANSFORMS.build(item) if isinstance(item, Mapping) else item
+def _build(index: int, item: Any) -> Transform:
+    """Builds a transform from its config, or takes a callable as it is; ``index`` is for the error message."""
+    transform = item
+    if isinstance(item, Mapping):
+        transform = TRANSFORMS.build(item)
     if callable(transform):
         return on_samples(transform)  # type: ignore[no-any-return]  # what is built has no known type
     if isinstance(item, Mapping):

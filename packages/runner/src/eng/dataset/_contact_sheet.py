@@ -1,4 +1,4 @@
-"""Augmented samples of a dataset as one picture."""
+"""Draw augmented samples of a dataset as a contact sheet: one image with a row per sample and a column per epoch."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from ._randomness import KeyedIndex, fetch
 if TYPE_CHECKING:
     from PIL import Image
 
-# Where pipelines put the image: packed for the model, or as loaded.
+# The keys of an image in a sample: ``inputs`` after packing for the model, ``img`` or ``image`` after loading.
 _IMAGE_KEYS = ("inputs", "img", "image")
 _CAPTION_PX, _GAP_PX = 14, 4
 _PAPER, _INK, _BOX = (255, 255, 255), (40, 40, 40), (230, 60, 30)
 
 
 class NoPictureError(ValueError):
-    """A sample holds no image that could be drawn."""
+    """A sample has no image, or an image with a shape that cannot be drawn."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What is drawn of one sample.
+    """Image, caption and boxes of a sample.
 
     Args:
         image: (height, width, 3) uint8, RGB.
-        caption: number and label.
-        boxes: (N, 4), xyxy in pixels of the image.
+        caption: number and label of the sample.
+        boxes: (N, 4) float64, xyxy in pixels of the image.
     """
 
     image: np.ndarray
@@ -42,17 +42,20 @@ class Picture:
 def pictures_of(
     dataset: Any, indices: Sequence[int], epochs: Sequence[int], seed: int, is_bgr: bool = False
 ) -> list[list[Picture]]:
-    """Samples as training sees them in several epochs: a row for each sample, an entry for each epoch.
+    """Reads samples with the random transforms of several epochs of training.
 
     Args:
-        dataset: gives a sample for a number.
+        dataset: a dataset with ``__getitem__``.
         indices: numbers of the samples.
-        epochs: numbers of the epochs, from 0; random transforms differ from one to the next.
-        seed: of the run.
-        is_bgr: whether colour images have blue first.
+        epochs: numbers of the epochs, from 0; random transforms draw other numbers in each epoch.
+        seed: seed of the run.
+        is_bgr: whether colour images are in BGR order.
+
+    Returns:
+        for each sample a list with its picture in each epoch.
 
     Raises:
-        NoPictureError: a sample holds no image.
+        NoPictureError: a sample has no image.
     """
     classes = (getattr(dataset, "metainfo", None) or {}).get("classes", ())
     columns = [fetch(dataset, [KeyedIndex.of(index, seed, epoch) for index in indices]) for epoch in epochs]
@@ -63,31 +66,35 @@ def pictures_of(
 
 
 def picture_of(sample: Any, index: int, classes: Sequence[str] = (), is_bgr: bool = False) -> Picture:
-    """The image, label and boxes of one sample of a dataset.
+    """Returns the image, label and boxes of a sample.
 
     Args:
         sample: a mapping with ``inputs`` or ``img``, or a sequence that begins with an image.
-        index: its number.
-        classes: names of the labels.
-        is_bgr: whether a colour image has blue first.
+        index: number of the sample, for the caption.
+        classes: names of the classes, by label.
+        is_bgr: whether a colour image is in BGR order.
 
     Raises:
-        NoPictureError: there is no image in it.
+        NoPictureError: the sample has no image.
     """
     image_HW3 = _as_rgb(_image_in(sample, index), index)
     if is_bgr:
         image_HW3 = image_HW3[..., ::-1]
+    caption = f"{index}"
     label = _label_in(sample)
-    name = str(classes[label]) if label is not None and label < len(classes) else label
-    return Picture(image_HW3, f"{index}" if name is None else f"{index}: {name}", _boxes_in(sample))
+    if label is not None and label < len(classes):
+        caption = f"{index}: {classes[label]}"
+    elif label is not None:
+        caption = f"{index}: {label}"
+    return Picture(image_HW3, caption, _boxes_in(sample))
 
 
 def draw_sheet(rows: Sequence[Sequence[Picture]], cell_px: int = 128) -> Image.Image:
-    """One picture of all, a row of cells for each row.
+    """Draws pictures in a grid of square cells.
 
     Args:
-        rows: of equal length.
-        cell_px: width and height of the place for an image; smaller images are enlarged by whole factors.
+        rows: the pictures of each row; all rows have the same length.
+        cell_px: width and height of a cell; smaller images are enlarged by whole factors, larger ones are reduced.
 
     Returns:
         an RGB image of Pillow.
@@ -106,16 +113,17 @@ def draw_sheet(rows: Sequence[Sequence[Picture]], cell_px: int = 128) -> Image.I
 
 
 def _cell(picture: Picture, cell_px: int) -> Image.Image:
-    """A square picture of `cell_px` pixels with an image, scaled to fit, and its boxes."""
+    """Returns a square image of `cell_px` pixels with a sample's image, scaled to fit, and its boxes."""
     from PIL import Image, ImageDraw
 
     height, width = picture.image.shape[:2]
     scale = cell_px / max(height, width)
-    if scale > 1:
+    resampling = Image.Resampling.BOX
+    if scale >= 1:
         scale = float(int(scale))
+        resampling = Image.Resampling.NEAREST
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    image = Image.fromarray(np.ascontiguousarray(picture.image))
-    image = image.resize(size, Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX)
+    image = Image.fromarray(np.ascontiguousarray(picture.image)).resize(size, resampling)
     draw = ImageDraw.Draw(image)
     for x1, y1, x2, y2 in (picture.boxes * scale).tolist():
         draw.rectangle((min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)), outline=_BOX)
@@ -132,58 +140,82 @@ def _image_in(sample: Any, index: int) -> Any:
                 f"sample {index} holds no image: it has {', '.join(map(str, sample)) or 'no key'}, and none of {', '.join(_IMAGE_KEYS)}"
             )
         return sample[key]
-    return sample[0] if isinstance(sample, list | tuple) and sample else sample
+    if isinstance(sample, list | tuple) and sample:
+        return sample[0]
+    return sample
 
 
 def _as_rgb(image: Any, index: int) -> np.ndarray:
-    """(height, width, 3) uint8 from a tensor with the channels first, or an array with them last."""
+    """Converts a tensor (C, H, W) or an array (H, W, C) to an RGB array (H, W, 3) of uint8."""
     if isinstance(image, torch.Tensor):
         image = image.detach().cpu()
-        array = (image.permute(1, 2, 0) if image.ndim == 3 else image).float().numpy()
-        is_whole = image.dtype == torch.uint8
+        is_uint8 = image.dtype == torch.uint8
+        if image.ndim == 3:
+            image = image.permute(1, 2, 0)
+        array = image.float().numpy()
     else:
         array = np.asarray(image)
-        is_whole = array.dtype == np.uint8
+        is_uint8 = array.dtype == np.uint8
     if array.ndim == 2:
         array = array[..., None]
     if array.ndim != 3 or array.shape[2] not in (1, 3) or array.size == 0:
         raise NoPictureError(f"sample {index}: an array of shape {array.shape} is no grey or colour image")
-    array = array if is_whole else _stretched(array.astype(np.float64))
+    if not is_uint8:
+        array = _stretch(array.astype(np.float64))
     return np.repeat(array.astype(np.uint8), 3 // array.shape[2], axis=2)
 
 
-def _stretched(array: np.ndarray) -> np.ndarray:
-    """Values stretched over 0 to 255, as an image that was normalised has any."""
+def _stretch(array: np.ndarray) -> np.ndarray:
+    """Scales the values of an image to 0 to 255; the values of a normalised image have no fixed range."""
     finite = np.nan_to_num(array, posinf=0.0, neginf=0.0)
     low, high = float(finite.min()), float(finite.max())
-    return (finite - low) * (255.0 / (high - low)) if high > low else np.zeros_like(finite)
+    if high <= low:
+        return np.zeros_like(finite)
+    stretched: np.ndarray = (finite - low) * (255.0 / (high - low))
+    return stretched
 
 
 def _label_in(sample: Any) -> int | None:
-    """The true class, where the sample has exactly one."""
+    """Returns the true class of a sample; None if the sample has no class or several."""
     label = _find(sample, ("gt_label", "label"), ("label",), ("gt_label",))
     if label is None and isinstance(sample, list | tuple) and len(sample) > 1:
         label = sample[1]
-    values = label.flatten().tolist() if isinstance(label, torch.Tensor | np.ndarray) else [label]
-    return int(values[0]) if len(values) == 1 and isinstance(values[0], int) and values[0] >= 0 else None
+    values = [label]
+    if isinstance(label, torch.Tensor | np.ndarray):
+        values = label.flatten().tolist()
+    if len(values) != 1 or not isinstance(values[0], int) or values[0] < 0:
+        return None
+    return int(values[0])
 
 
 def _boxes_in(sample: Any) -> np.ndarray:
     boxes = _find(sample, ("gt_instances", "bboxes"), ("gt_bboxes",))
-    boxes = getattr(boxes, "tensor", boxes)  # libraries wrap boxes in classes of their own
-    array = np.asarray(boxes, dtype=np.float64) if boxes is not None else np.zeros((0, 4))
-    return array.reshape(-1, 4) if array.size % 4 == 0 else np.zeros((0, 4))
+    if boxes is None:
+        return np.zeros((0, 4))
+    # Libraries such as mmdet have classes for boxes, which hold the numbers in the attribute ``tensor``.
+    array = np.asarray(getattr(boxes, "tensor", boxes), dtype=np.float64)
+    if array.size % 4 != 0:
+        return np.zeros((0, 4))
+    return array.reshape(-1, 4)
 
 
 def _find(sample: Any, *paths: tuple[str, ...]) -> Any:
-    """What lies under the first of `paths` that exists, in the packed data sample or in the mapping itself."""
+    """Returns the value at the first path that exists in the sample's ``data_samples`` or in the sample itself.
+
+    Args:
+        sample: a sample; None is returned if it is no mapping.
+        *paths: names of nested keys or attributes.
+    """
     if not isinstance(sample, Mapping):
         return None
     for holder in (sample.get("data_samples"), sample):
         for path in paths:
             value = holder
             for name in path:
-                value = value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
+                if isinstance(value, Mapping):
+                    value = value.get(name)
+                else:
+                    value = getattr(value, name, None)
             if value is not None:
                 return value
     return None

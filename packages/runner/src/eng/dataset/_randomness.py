@@ -1,17 +1,19 @@
-"""Random numbers inside transforms that depend on (seed, epoch, sample) and on nothing else.
+"""Random transforms whose random numbers depend only on (seed, epoch, sample number).
 
-A sample number that comes from a sampler of a config-built loader is a :class:`KeyedIndex`: an ``int`` that also says
-from which seed and epoch it comes. Where a batch is fetched (``__getitems__``, in whichever process that is),
-``random``, ``numpy.random`` and ``torch`` are seeded from (seed, epoch, sample) before each sample; outside of workers
-they are put back after the batch where they were. So the number of workers, the place of a sample in a batch and a
-resume change nothing, and the model's own random numbers are not touched.
+A sampler of a dataloader that is built from a config yields sample numbers of the class :class:`KeyedIndex`: an
+``int`` with the seed and the epoch. When a batch is read (``__getitems__``, in a worker or in the training process),
+the generators of ``random``, ``numpy.random`` and ``torch`` are seeded from (seed, epoch, sample number) before each
+sample.
+In the training process their states are restored after the batch, so the random numbers of the model do not change.
+Random transforms therefore give the same result with any number of workers, at any position in a batch, and after a
+resume.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,7 @@ _MASK = (1 << 64) - 1
 
 
 class KeyedIndex(int):
-    """A sample number that knows the seed and the epoch it was drawn in.
+    """A sample number with the seed of the run and the epoch in which the sampler has drawn it.
 
     Examples:
         >>> index = KeyedIndex.of(3, seed=0, epoch=2)
@@ -34,22 +36,23 @@ class KeyedIndex(int):
 
     @classmethod
     def of(cls, index: int, seed: int, epoch: int) -> KeyedIndex:
-        """``index`` with its key."""
+        """Returns ``index`` as a KeyedIndex with the key ``(seed, epoch)``."""
         keyed = cls(index)
         keyed.key = (seed, epoch)
         return keyed
 
     def __reduce__(self) -> tuple[Callable[..., KeyedIndex], tuple[int, int, int]]:
-        return _keyed, (int(self), *self.key)
+        return _unpickle, (int(self), *self.key)
 
 
-def _keyed(index: int, seed: int, epoch: int) -> KeyedIndex:
-    # A function of the module pickles in a third of the time that a bound class method takes.
+def _unpickle(index: int, seed: int, epoch: int) -> KeyedIndex:
+    # __reduce__ returns this function and not KeyedIndex.of, since a bound class method takes three times as long to
+    # pickle.
     return KeyedIndex.of(index, seed, epoch)
 
 
 def sample_seed(seed: int, epoch: int, index: int) -> int:
-    """64 well-mixed bits of the three numbers.
+    """Mixes three numbers into a seed of 64 bits, so that neighbouring samples and epochs get unrelated seeds.
 
     Source: the finalizer of SplitMix64, Steele et al. 2014, doi:10.1145/2660193.2660195.
 
@@ -67,38 +70,43 @@ def sample_seed(seed: int, epoch: int, index: int) -> int:
 
 
 def seed_generators(seed: int) -> None:
-    """Seeds ``random``, ``numpy.random`` and torch's CPU generator with 64 bits."""
+    """Seeds ``random``, ``numpy.random`` (with the lower 32 bits) and torch's CPU generator with a seed of 64 bits."""
     random.seed(seed)
-    np.random.seed(seed & 0xFFFFFFFF)  # noqa: NPY002  # what transforms draw from
+    np.random.seed(seed & 0xFFFFFFFF)  # noqa: NPY002  # transforms use this global generator
     torch.default_generator.manual_seed(seed)
 
 
 @contextmanager
 def kept_generators() -> Iterator[None]:
-    """Puts the three generators back, on the way out, where they were on the way in."""
-    # Numpy's state as a dictionary: the tuple takes twice as long.
-    states = random.getstate(), np.random.get_state(legacy=False), torch.get_rng_state()  # noqa: NPY002  # as above
+    """Restores the states of ``random``, ``numpy.random`` and torch's CPU generator after the ``with`` block."""
+    python_state = random.getstate()
+    # legacy=False returns a dict, which takes half the time of the tuple.
+    numpy_state = np.random.get_state(legacy=False)  # noqa: NPY002  # transforms use this global generator
+    torch_state = torch.get_rng_state()
     try:
         yield
     finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])  # noqa: NPY002  # as above
-        torch.set_rng_state(states[2])
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)  # noqa: NPY002  # transforms use this global generator
+        torch.set_rng_state(torch_state)
 
 
 def fetch(dataset: Any, indices: Sequence[int]) -> list[Any]:
-    """The samples, each with random numbers of its own where its index is keyed.
+    """Reads samples; before each sample with a :class:`KeyedIndex` the random generators are seeded from its key.
 
     Args:
-        dataset: anything with ``__getitem__``.
+        dataset: an object with ``__getitem__``.
         indices: sample numbers, keyed or plain.
     """
     if not any(isinstance(index, KeyedIndex) for index in indices):
         return [dataset[index] for index in indices]
     samples = []
-    # A worker has no generators of a model to keep: what runs behind its samples (a collate function) draws from the
-    # last sample's, so that it does not depend on the worker either.
-    with kept_generators() if get_worker_info() is None else nullcontext():
+    # In the training process the model uses the same generators, so their states are restored. A worker has no model.
+    # Its collate function then continues with the seed of the last sample, which does not depend on the worker either.
+    generators: AbstractContextManager[None] = nullcontext()
+    if get_worker_info() is None:
+        generators = kept_generators()
+    with generators:
         for index in indices:
             if isinstance(index, KeyedIndex):
                 seed_generators(sample_seed(*index.key, index))
@@ -107,15 +115,15 @@ def fetch(dataset: Any, indices: Sequence[int]) -> list[Any]:
 
 
 class KeyedFetch:
-    """Base of datasets that fetch keyed samples; torch's loader calls ``__getitems__`` with a whole batch."""
+    """Base class of datasets with reproducible random transforms; DataLoader calls ``__getitems__`` once per batch."""
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
-        """The samples of a batch."""
+        """Reads the samples of a batch; see :func:`fetch`."""
         return fetch(self, indices)
 
 
 class _Items:
-    """The batched look-up given to a dataset that has none for keyed samples."""
+    """The method ``__getitems__`` for a dataset object whose class does not derive from :class:`KeyedFetch`."""
 
     def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
@@ -125,7 +133,7 @@ class _Items:
 
 
 class _Wrapped(KeyedFetch, Dataset[Any]):
-    """A dataset that takes no attribute, such as a list."""
+    """Wraps a dataset whose attributes cannot be set, such as a list, to give it ``__getitems__``."""
 
     def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
@@ -138,11 +146,12 @@ class _Wrapped(KeyedFetch, Dataset[Any]):
 
 
 class KeyedSampler:
-    """Another sampler whose numbers are keyed; everything else is as that sampler has it.
+    """Wraps a sampler so that its sample numbers are keyed; all other attributes are those of the wrapped sampler.
 
     Args:
-        sampler: yields sample numbers; its ``epoch`` is the key's, or the one that :meth:`set_epoch` was last told.
-        seed: the key's seed.
+        sampler: yields sample numbers. The epoch of the key is its attribute ``epoch``, or, without that attribute, the
+            epoch of the last call of :meth:`set_epoch`.
+        seed: seed of the key.
 
     Examples:
         >>> sampler = KeyedSampler([3], seed=0)
@@ -152,15 +161,15 @@ class KeyedSampler:
     """
 
     def __init__(self, sampler: Any, seed: int) -> None:
-        self.sampler, self.sample_seed = sampler, seed
-        self._told_epoch = 0
+        self.sampler = sampler
+        self.sample_seed = seed
+        self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Tells the number of the pass, to the sampler behind too where that asks for it."""
-        self._told_epoch = epoch
-        tell = getattr(self.sampler, "set_epoch", None)
-        if tell is not None:
-            tell(epoch)
+        """Sets the epoch of the keys, and calls ``set_epoch`` of the wrapped sampler if it has that method."""
+        self._epoch = epoch
+        if hasattr(self.sampler, "set_epoch"):
+            self.sampler.set_epoch(epoch)
 
     def __getattr__(self, name: str) -> Any:
         if name == "sampler" or name.startswith("__"):
@@ -170,7 +179,7 @@ class KeyedSampler:
     def __iter__(self) -> Iterator[Any]:
         for index in self.sampler:
             if isinstance(index, int) and not isinstance(index, KeyedIndex):
-                index = KeyedIndex.of(index, self.sample_seed, getattr(self.sampler, "epoch", self._told_epoch))
+                index = KeyedIndex.of(index, self.sample_seed, getattr(self.sampler, "epoch", self._epoch))
             yield index
 
     def __len__(self) -> int:
@@ -180,20 +189,21 @@ class KeyedSampler:
 def reproducible_loader_parts(
     dataset: Any, sampler: Any, batch_sampler: Any = None, *, seed: int = 0
 ) -> tuple[Any, Any, Any]:
-    """What to give to a ``DataLoader`` so that random transforms depend on (seed, epoch, sample) only.
+    """Prepares the parts of a ``DataLoader`` so that random transforms depend only on (seed, epoch, sample number).
 
-    Samplers of this package and datasets stay the objects they are; a sampler of another kind comes back wrapped, and
-    so does a dataset that takes no attributes (a list). A loader over an ``IterableDataset`` has no sample numbers, one
-    with ``batch_size=None`` fetches none by batches: both stay as they are.
+    The samplers of this package are changed in place, any other sampler is wrapped. A dataset gets a method
+    ``__getitems__``; one whose attributes cannot be set, such as a list, is wrapped. A dataloader over an
+    ``IterableDataset`` has no sample numbers, and one with ``batch_size=None`` does not read batches, so neither is
+    changed.
 
     Args:
         dataset: a map-style dataset.
-        sampler: what draws the sample numbers; None leaves everything as it is.
-        batch_sampler: what groups them, with that sampler as its attribute ``sampler``.
+        sampler: the sampler that yields the sample numbers; None changes nothing.
+        batch_sampler: the batch sampler, if any, whose attribute ``sampler`` is that sampler.
         seed: seed of the run.
 
     Returns:
-        dataset, sampler and batch sampler, in this order.
+        dataset, sampler and batch sampler for the ``DataLoader``, in this order.
 
     Examples:
         >>> from torch.utils.data import DataLoader
@@ -216,10 +226,11 @@ def reproducible_loader_parts(
         keyed = KeyedSampler(sampler, seed)
         if getattr(batch_sampler, "sampler", None) is sampler:
             batch_sampler.sampler = keyed
-    return _fetching(dataset), keyed, batch_sampler
+    return _with_getitems(dataset), keyed, batch_sampler
 
 
-def _fetching(dataset: Any) -> Any:
+def _with_getitems(dataset: Any) -> Any:
+    """Gives a dataset the method ``__getitems__``, or wraps a dataset whose attributes cannot be set."""
     if isinstance(dataset, KeyedFetch) or isinstance(getattr(dataset, "__getitems__", None), _Items):
         return dataset
     try:

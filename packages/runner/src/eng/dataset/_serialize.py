@@ -1,4 +1,4 @@
-"""Records packed one after another, with the end of each: what a worker reads without owning a Python object."""
+"""Pack annotations into one array of bytes in shared memory, so that workers do not copy millions of Python objects."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PROTOCOL = 5
 
 
 def local_ranks() -> int:
-    """Processes of this job on this machine, as torchrun and its kin tell by ``LOCAL_WORLD_SIZE``."""
+    """Returns the number of ranks on this machine, from torchrun's variable ``LOCAL_WORLD_SIZE``; 1 without it."""
     try:
         return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     except ValueError:
@@ -26,10 +26,10 @@ def local_ranks() -> int:
 
 
 def pack(records: list[Any]) -> tuple[Any, Any]:
-    """The records in shared memory; the list is emptied on the way, so that both never exist whole.
+    """Pickles records into shared memory, and empties the list meanwhile, so that memory is not needed twice.
 
     Returns:
-        ``(bytes,) uint8`` with the pickles and ``(records,) int64`` with the end of each.
+        ``(bytes,) uint8`` with the pickles, and ``(records,) int64`` with the end of each pickle.
     """
     lengths: list[int] = []
     with no_collection():
@@ -48,13 +48,15 @@ def _chunks(records: list[Any], lengths: list[int]) -> Iterator[bytes]:
 
 
 def unpack(data: Any, ends: Any, index: int) -> Any:
-    """Record ``index`` (0 or more), made anew."""
-    start = 0 if index == 0 else ends[index - 1]
+    """Unpickles record ``index`` (0 or more) from the arrays of :func:`pack`."""
+    start = 0
+    if index > 0:
+        start = ends[index - 1]
     return pickle.loads(data[start : ends[index]].data)
 
 
 def take(data: Any, ends: Any, positions: Sequence[int]) -> tuple[Any, Any]:
-    """The packed records at ``positions`` (0 or more), in that order, in shared memory of their own."""
+    """Copies the packed records at ``positions`` (0 or more), in that order, into new shared memory."""
     starts = np.concatenate([np.zeros(1, np.int64), np.asarray(ends)])
     lengths: list[int] = []
 
@@ -69,7 +71,7 @@ def take(data: Any, ends: Any, positions: Sequence[int]) -> tuple[Any, Any]:
 
 @contextmanager
 def no_collection() -> Iterator[None]:
-    """Keeps the cycle collector away while millions of records, none of them a cycle, come and go."""
+    """Disables the garbage collector within the ``with`` block; with millions of records it would run all the time."""
     enabled = gc.isenabled()
     gc.disable()
     try:

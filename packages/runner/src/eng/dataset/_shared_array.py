@@ -1,14 +1,14 @@
-"""Read-only arrays that the processes of a machine share: one copy, however many workers and ranks look at it.
+"""Read-only arrays in shared memory: one copy for all workers and ranks of a machine.
 
-The bytes lie in an anonymous memory file (``memfd``), sealed against change, that lives as long as somebody maps it:
-nothing is left behind by a process that is killed. A worker gets it
+The bytes are in an anonymous memory file (``memfd``) that is sealed against changes. The operating system frees it when
+the last process that maps it ends, so a killed process leaves nothing behind. Other processes get the memory
 
-* by fork: the mapping is inherited;
-* by spawn or forkserver: the pickled array carries the file descriptor, not the bytes;
-* on another rank of the machine: a link in a private folder names the first rank's descriptor in ``/proc``. What is found
-  there is compared byte for byte before it is used, so a stale or foreign link costs time and nothing else.
+* by fork: a worker inherits the mapping;
+* by spawn or forkserver: the pickled array contains the file descriptor instead of the bytes;
+* on another rank of the machine: a symbolic link in a private folder points to the first rank's descriptor in
+  ``/proc``. The bytes are compared before they are used, so a stale or foreign link costs time but does no harm.
 
-Where there is no ``memfd`` (macOS) an unlinked temporary file takes its place.
+On systems without ``memfd`` (macOS) an unlinked temporary file is used instead.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _COMPARE = 1 << 24
 
 
 class SharedMemoryFile:
-    """A file of bytes that nobody changes any more, mapped into this process.
+    """A file whose bytes do not change any more, memory-mapped into this process.
 
     Args:
-        descriptor: an open file; this object closes it when it goes.
+        descriptor: descriptor of the open file; it is closed when this object is garbage-collected.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -49,19 +49,22 @@ class SharedMemoryFile:
         return _inherit, (reduction.DupFd(self.descriptor),)
 
     def view(self, dtype: Any, offset: int, count: int) -> SharedArray:
-        """``count`` numbers of ``dtype`` from byte ``offset`` on; read-only, nothing is copied."""
+        """Returns a read-only array of ``count`` numbers of ``dtype`` from byte ``offset`` on, without copying."""
         array = np.frombuffer(self.map, dtype=dtype, count=count, offset=offset).view(SharedArray)
         array.source = (self, np.dtype(dtype).str, offset, count)
         return array
 
 
 class SharedArray(np.ndarray):
-    """A read-only array in shared memory; it travels to a starting process as a handle, anywhere else as its numbers."""
+    """A read-only array in shared memory.
+
+    A process that is being started receives it as a file descriptor. Any other pickle contains the numbers.
+    """
 
     source: tuple[SharedMemoryFile, str, int, int] | None = None
 
     def __array_finalize__(self, obj: Any) -> None:
-        self.source = None  # a slice or a copy is an ordinary array
+        self.source = None  # A slice or a copy is pickled like an ordinary array.
 
     def __reduce__(self) -> Any:
         if self.source is not None and context.get_spawning_popen() is not None:
@@ -69,7 +72,9 @@ class SharedArray(np.ndarray):
         return np.array(self, copy=True, subok=False).__reduce__()
 
     def __deepcopy__(self, memo: dict[int, Any] | None) -> Any:
-        return self if self.source is not None else np.array(self, copy=True, subok=False)
+        if self.source is not None:
+            return self
+        return np.array(self, copy=True, subok=False)
 
 
 def _inherit(handle: Any) -> SharedMemoryFile:
@@ -81,18 +86,18 @@ def _view(file: SharedMemoryFile, dtype: str, offset: int, count: int) -> Shared
 
 
 def share(chunks: Iterable[bytes], lengths: list[int], ranks: int = 1) -> tuple[SharedArray, SharedArray]:
-    """One shared copy of records.
+    """Writes records into shared memory.
 
     Args:
-        chunks: the records, one after another, in pieces of any size; consumed piece by piece.
-        lengths: bytes of each record, filled by the time ``chunks`` ends.
-        ranks: processes on this machine that share the same records, such as ranks of one job.
+        chunks: the bytes of all records, in pieces of any size, which are read one at a time.
+        lengths: number of bytes of each record; the list may be filled while ``chunks`` is read.
+        ranks: number of ranks of the job on this machine, which have the same records and share one copy.
 
     Returns:
-        The records as ``(bytes,) uint8`` and the end of each as ``(records,) int64``.
+        the records as ``(bytes,) uint8``, and the end of each record as ``(records,) int64``.
 
     Raises:
-        OSError: the system has no memory left for them.
+        OSError: the system has not enough memory for the records.
     """
     descriptor = _new_file()
     try:
@@ -101,9 +106,10 @@ def share(chunks: Iterable[bytes], lengths: list[int], ranks: int = 1) -> tuple[
         offset = size + -size % _ALIGNMENT
         _write(descriptor, bytes(offset - size) + ends.tobytes())
         if not size:
-            _write(descriptor, bytes(_ALIGNMENT))  # an empty file cannot be mapped
+            _write(descriptor, bytes(_ALIGNMENT))  # An empty file cannot be memory-mapped.
         _seal(descriptor)
-        descriptor = _published(descriptor, ends) if ranks > 1 else descriptor
+        if ranks > 1:
+            descriptor = _share_with_ranks(descriptor, ends)
         file = SharedMemoryFile(descriptor)
     except BaseException:
         os.close(descriptor)
@@ -123,7 +129,7 @@ def _seal(descriptor: int) -> None:
     if hasattr(os, "memfd_create"):
         import fcntl
 
-        with contextlib.suppress(AttributeError):  # the names came with Python 3.9 on Linux
+        with contextlib.suppress(AttributeError):  # Not all builds of Python define the names of the seals.
             fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
 
 
@@ -134,8 +140,11 @@ def _write(descriptor: int, chunk: bytes) -> int:
     return len(chunk)
 
 
-def _published(descriptor: int, ends: Any) -> int:
-    """The descriptor of the first process that shared the same bytes; ours, when we are it."""
+def _share_with_ranks(descriptor: int, ends: Any) -> int:
+    """Returns the descriptor of the rank that was first to share the same bytes, and closes `descriptor` if it differs.
+
+    The first rank creates a link to its descriptor, which the other ranks open.
+    """
     link = _link_path(descriptor, ends)
     if link is None:
         return descriptor
@@ -147,17 +156,17 @@ def _published(descriptor: int, ends: Any) -> int:
         except FileExistsError:
             theirs = _open_equal(link, descriptor)
         except OSError:
-            return descriptor  # a read-only or full temporary folder: every rank keeps its own copy
+            return descriptor  # The temporary folder is read-only or full, so every rank keeps its own copy.
         if theirs is not None:
             os.close(descriptor)
             return theirs
         with contextlib.suppress(FileNotFoundError):
-            link.unlink()  # its process is gone, and its memory with it
+            link.unlink()  # The process that the link points to has ended, or its bytes differ.
     return descriptor
 
 
 def _link_path(descriptor: int, ends: Any) -> Path | None:
-    """Where processes of this user look for an array with the same content; None where links cannot be trusted."""
+    """Returns the path of the link for arrays with this content; None if no trustworthy folder for links exists."""
     if not Path("/proc/self/fd").is_dir():
         return None
     folder = Path(tempfile.gettempdir(), f"eng-dataset-{os.getuid()}")
@@ -165,7 +174,7 @@ def _link_path(descriptor: int, ends: Any) -> Path | None:
         folder.mkdir(0o700)
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
-        return None  # somebody else's folder under our name: trust nothing in it
+        return None  # Another user owns the folder or may write to it, so its links are not trusted.
     digest = hashlib.blake2b(ends.tobytes(), digest_size=16)
     digest.update(os.pread(descriptor, _EDGE, 0))
     return folder / digest.hexdigest()

@@ -1,4 +1,4 @@
-"""BaseDataset: annotations in, samples out, one copy of the index per machine."""
+"""BaseDataset: a dataset from an annotation file, with one copy of the annotations per machine."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ __all__ = ["BaseDataset", "Compose", "force_full_init"]
 
 
 def force_full_init(old_func: Callable[..., Any]) -> Callable[..., Any]:
-    """Makes a method of a dataset read the annotations first, where that has not been done.
+    """Decorator: a method of a dataset reads the annotations first, unless they were read before.
 
     Args:
         old_func: a method of a class with ``full_init()``.
 
     Raises:
-        AttributeError: at the call, when the class has no ``full_init()``.
+        AttributeError: when the method is called, if the class has no ``full_init()``.
     """
 
     @functools.wraps(old_func)
@@ -54,27 +54,29 @@ def force_full_init(old_func: Callable[..., Any]) -> Callable[..., Any]:
 class BaseDataset(KeyedFetch, Dataset[Any]):
     """A dataset from an annotation file with ``metainfo`` and ``data_list``.
 
-    Reading goes: metainfo, paths, pipeline; then (at once, or at the first use with ``lazy_init``) the annotations,
-    each through :meth:`parse_data_info`, :meth:`filter_data`, ``indices``, and packing into shared memory, of which a
-    machine holds one copy for all ranks and workers.
+    The constructor reads metainfo, paths and pipeline. The annotations are read by the constructor too, or, with
+    ``lazy_init``, when they are first needed: :meth:`parse_data_info` converts each entry, :meth:`filter_data` and
+    ``indices`` select entries, and the selected ones are packed into shared memory, one copy per machine for all ranks
+    and workers.
 
     Args:
-        ann_file: json, yaml or pickle file; relative to ``data_root``.
-        metainfo: goes before ``METAINFO`` of the class, which goes before the file's.
-        data_root: folder or URL for relative paths.
-        data_prefix: for each key of a sample that holds a path, the folder it is in, relative to ``data_root``.
-        filter_cfg: what a subclass' :meth:`filter_data` shall drop.
-        indices: keep the first (or, negative, last) so many samples, or the ones listed.
-        serialize_data: pack the samples; False keeps them as Python objects, once per worker.
-        pipeline: transforms that make a sample of its annotation.
-        test_mode: a pipeline may not drop a sample.
+        ann_file: path of a json, yaml or pickle file, relative to ``data_root``.
+        metainfo: facts about the dataset, such as class names. Its values take precedence over ``METAINFO`` of the
+            class, and these over those of the file.
+        data_root: folder or URL that relative paths start from.
+        data_prefix: for each key of a sample that holds a path, the folder of the file, relative to ``data_root``.
+        filter_cfg: settings for the method :meth:`filter_data` of a subclass.
+        indices: a number of samples to keep (negative: from the end), or a list of sample numbers to keep.
+        serialize_data: pack the annotations into shared memory; False keeps them as Python objects, once per worker.
+        pipeline: transforms that turn an annotation into a sample.
+        test_mode: raise an error if the pipeline returns None, instead of taking another sample.
         lazy_init: read the annotations when they are first needed.
-        max_refetch: other samples to try when the pipeline gives None.
+        max_refetch: number of other samples to try if the pipeline returns None.
 
     Raises:
-        TypeError: a ``metainfo`` or a prefix of the wrong type.
+        TypeError: ``metainfo`` or a prefix has the wrong type.
         AnnotationError: the annotation file is malformed.
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: the annotation file does not exist.
 
     Examples:
         >>> class Squares(BaseDataset):
@@ -105,11 +107,11 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
         lazy_init: bool = False,
         max_refetch: int = 1000,
     ) -> None:
-        self.ann_file = os.fspath(ann_file) if isinstance(ann_file, os.PathLike) else ann_file
+        self.ann_file = _path_text(ann_file)
         if isinstance(metainfo, Mapping) and not isinstance(metainfo, dict):
-            metainfo = dict(metainfo)  # some mappings, such as a view of one, cannot be copied
+            metainfo = dict(metainfo)  # Some mappings, such as mappingproxy, cannot be deep-copied.
         self._metainfo = self._load_metainfo(copy.deepcopy(metainfo))
-        self.data_root = os.fspath(data_root) if isinstance(data_root, os.PathLike) else data_root
+        self.data_root = _path_text(data_root)
         self.data_prefix = copy.copy(data_prefix)
         self.filter_cfg = copy.deepcopy(filter_cfg)
         self._indices = indices
@@ -127,7 +129,7 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
     # -- reading ------------------------------------------------------------------------------------------------
 
     def full_init(self) -> None:
-        """Reads, filters, selects and packs the annotations; does nothing the second time."""
+        """Reads, filters, selects and packs the annotations; does nothing if this was done before."""
         if self._fully_initialized:
             return
         self.data_list = self.load_data_list()
@@ -139,14 +141,14 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
         self._fully_initialized = True
 
     def load_data_list(self) -> list[dict[str, Any]]:
-        """The samples' annotations, from the annotation file.
+        """Reads the annotation file, and converts each entry with :meth:`parse_data_info`.
 
         Returns:
-            What :meth:`parse_data_info` made of each entry, lists joined.
+            the annotations of all samples; an entry may give several samples.
 
         Raises:
             AnnotationError: the file is malformed.
-            AnnotationTypeError: :meth:`parse_data_info` gave neither a dictionary nor a list of them.
+            AnnotationTypeError: :meth:`parse_data_info` returned neither a dictionary nor a list of dictionaries.
         """
         metainfo, raw = _annotations.read(self.ann_file or "")
         for key, value in metainfo.items():
@@ -155,18 +157,18 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
         total = len(raw)
         bar = open_bar(f"load {type(self).__name__}", total, unit="samples", delay_seconds=LONG_LOAD_S)
         with _serialize.no_collection(), bar:
-            raw.reverse()  # taken from the end, each entry goes as soon as it is parsed
+            raw.reverse()  # Removing entries from the end is cheap, and frees each entry as soon as it is parsed.
             while raw:
                 info = self.parse_data_info(raw.pop())
                 bar.update(total - len(raw))
                 if isinstance(info, dict):
                     parsed.append(info)
                 else:
-                    parsed.extend(self._checked_infos(info))
+                    parsed.extend(self._check_infos(info))
         return parsed
 
-    def _checked_infos(self, infos: Any) -> list[dict[str, Any]]:
-        """The annotations that ``parse_data_info`` returned, if they are a list of dicts."""
+    def _check_infos(self, infos: Any) -> list[dict[str, Any]]:
+        """Returns the result of ``parse_data_info`` after checking that it is a list of dictionaries."""
         if isinstance(infos, list) and all(isinstance(info, dict) for info in infos):
             return infos
         got = type(infos).__name__
@@ -178,10 +180,12 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
         )
 
     def parse_data_info(self, raw_data_info: dict[str, Any]) -> dict[str, Any] | list[dict[str, Any]]:
-        """One sample, or a list of samples, of one entry of ``data_list``; the prefixes are put before the paths.
+        """Converts an entry of ``data_list`` to the annotation of a sample, or to a list of several annotations.
+
+        This implementation joins the paths in the entry with the folders of ``data_prefix``.
 
         Args:
-            raw_data_info: the entry; it may be changed and given back.
+            raw_data_info: the entry; the method may change and return it.
 
         Raises:
             AnnotationError: the entry lacks a key that ``data_prefix`` names.
@@ -203,29 +207,29 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
         return raw_data_info
 
     def filter_data(self) -> list[dict[str, Any]]:
-        """The annotations to keep; all of them unless a subclass drops some by ``filter_cfg``."""
+        """Returns the annotations to keep: all of them, unless a subclass overrides this method."""
         return self.data_list
 
     def _serialize_data(self) -> tuple[Any, Any]:
-        """``data_list``, which is emptied, as ``(bytes,) uint8`` and the ends ``(samples,) int64`` of its records."""
+        """Packs and empties ``data_list``; returns ``(bytes,) uint8`` and the ends of the records, ``(samples,) int64``."""
         return _serialize.pack(self.data_list)
 
     # -- looking ------------------------------------------------------------------------------------------------
 
     @property
     def metainfo(self) -> dict[str, Any]:
-        """A copy of what is known about the dataset as a whole."""
+        """A copy of the facts about the dataset, such as class names."""
         return copy.deepcopy(self._metainfo)
 
     @force_full_init
     def get_data_info(self, idx: int) -> dict[str, Any]:
-        """The annotation of a sample, a new object, with ``sample_idx`` added.
+        """Returns a copy of the annotation of a sample, with the sample's number as ``sample_idx``.
 
         Args:
-            idx: number of the sample; negative ones count from the end.
+            idx: number of the sample; negative numbers count from the end.
 
         Raises:
-            SampleIndexError: there is no such sample.
+            SampleIndexError: the dataset has no sample with this number.
             TypeError: ``idx`` is no whole number.
         """
         length = self._length()
@@ -234,7 +238,8 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
         except TypeError as error:
             got = f"{type(idx).__name__}: {idx!r}"
             raise TypeError(f"the number of a sample of {type(self).__name__} must be an int, got {got}") from error
-        index = index if index >= 0 else length + index
+        if index < 0:
+            index += length
         if not 0 <= index < length:
             raise SampleIndexError(self, idx, length)
         if self.serialize_data:
@@ -245,10 +250,10 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
         return info
 
     def get_cat_ids(self, idx: int) -> list[int]:
-        """The categories of a sample, for :class:`ClassBalancedDataset`; a subclass says which.
+        """Returns the categories of a sample, for :class:`ClassBalancedDataset`; a subclass overrides this method.
 
         Raises:
-            NotImplementedError: the subclass does not.
+            NotImplementedError: the subclass does not override it.
         """
         raise NotImplementedError(f"{type(self).__name__} must define get_cat_ids() to be balanced by classes")
 
@@ -257,16 +262,18 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
         return self._length()
 
     def _length(self) -> int:
-        return len(self.data_address) if self.serialize_data else len(self.data_list)
+        if self.serialize_data:
+            return len(self.data_address)
+        return len(self.data_list)
 
     # -- samples ------------------------------------------------------------------------------------------------
 
     def __getitem__(self, idx: int) -> Any:
-        """A sample, through the pipeline; where that gives None in training, another sample at random.
+        """Returns a sample after the pipeline; if the pipeline returns None in training, another random sample.
 
         Raises:
-            SampleIndexError: there is no such sample.
-            PipelineError: the pipeline gave None in test mode, or more than ``max_refetch`` times.
+            SampleIndexError: the dataset has no sample with this number.
+            PipelineError: the pipeline returned None in test mode, or more than ``max_refetch`` times.
         """
         if not self._fully_initialized:
             warnings.warn(
@@ -274,14 +281,16 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
             )
             self.full_init()
         data = self.prepare_data(idx)
-        return data if data is not None else self._another(idx)
+        if data is None:
+            return self._another(idx)
+        return data
 
     def prepare_data(self, idx: int) -> Any:
-        """Sample ``idx`` through the pipeline, or None."""
+        """Returns sample ``idx`` after the pipeline; None if the pipeline drops the sample."""
         return self.pipeline(self.get_data_info(idx))
 
     def _another(self, idx: int) -> Any:
-        """A random other sample, as the pipeline gave None for sample `idx`."""
+        """Returns another random sample, because the pipeline returned None for sample `idx`."""
         if self.test_mode:
             raise PipelineError(self, f"the pipeline gave None for sample {idx}, which test_mode does not allow", [idx])
         tried = [int(idx)]
@@ -290,29 +299,34 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
             data = self.prepare_data(tried[-1])
             if data is not None:
                 return data
-        shown = tried if len(tried) <= 6 else [*tried[:3], *tried[-3:]]
+        shown = tried
+        if len(tried) > 6:
+            shown = [*tried[:3], *tried[-3:]]
+        listed = ", ".join(map(str, shown[:3]))
+        if len(tried) > 3:
+            listed += " ..."
         raise PipelineError(
             self,
             f"the pipeline gave None {len(tried)} times in a row (max_refetch={self.max_refetch}), for samples "
-            f"{', '.join(map(str, shown[:3]))}{' ...' if len(tried) > 3 else ''}; check the pipeline and the data",
+            f"{listed}; check the pipeline and the data",
             shown,
         )
 
     def _rand_another(self) -> int:
-        return int(np.random.randint(0, len(self)))  # noqa: NPY002  # the generator that per-sample seeding reaches
+        return int(np.random.randint(0, len(self)))  # noqa: NPY002  # this global generator is seeded per sample
 
     # -- subsets ------------------------------------------------------------------------------------------------
 
     @force_full_init
     def get_subset_(self, indices: Sequence[int] | int) -> None:
-        """Keeps some samples only, in this dataset.
+        """Reduces this dataset to a subset of its samples.
 
         Args:
-            indices: the first (negative: last) so many, or their numbers.
+            indices: number of samples to keep (negative: from the end), or the numbers of the samples to keep.
 
         Raises:
-            TypeError: ``indices`` is neither.
-            SampleIndexError: a number that is not there.
+            TypeError: ``indices`` is neither a number nor a sequence of numbers.
+            SampleIndexError: the dataset has no sample with one of the numbers.
         """
         if self.serialize_data:
             self.data_bytes, self.data_address = self._get_serialized_subset(indices)
@@ -321,7 +335,7 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
 
     @force_full_init
     def get_subset(self: Self, indices: Sequence[int] | int) -> Self:
-        """A dataset of some of the samples; this one stays as it is. See :meth:`get_subset_`."""
+        """Returns a new dataset with a subset of the samples; this dataset is not changed. See :meth:`get_subset_`."""
         subset = self._copy_without_annotation()
         if self.serialize_data:
             subset.data_bytes, subset.data_address = self._get_serialized_subset(indices)
@@ -330,14 +344,17 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
         return subset
 
     def _get_serialized_subset(self, indices: Sequence[int] | int) -> tuple[Any, Any]:
-        return _serialize.take(self.data_bytes, self.data_address, self._places(indices, len(self.data_address)))
+        return _serialize.take(self.data_bytes, self.data_address, self._positions(indices, len(self.data_address)))
 
     def _get_unserialized_subset(self, indices: Sequence[int] | int) -> list[dict[str, Any]]:
-        return [self.data_list[index] for index in self._places(indices, len(self.data_list))]
+        return [self.data_list[index] for index in self._positions(indices, len(self.data_list))]
 
-    def _places(self, indices: Any, length: int) -> Sequence[int]:
+    def _positions(self, indices: Any, length: int) -> Sequence[int]:
+        """Returns the numbers (0 or more) of the samples that ``indices`` selects; see :meth:`get_subset_`."""
         if isinstance(indices, (int, np.integer)) and not isinstance(indices, bool):
-            return range(length)[:indices] if indices >= 0 else range(length)[indices:]
+            if indices >= 0:
+                return range(length)[:indices]
+            return range(length)[indices:]
         if not isinstance(indices, (Sequence, np.ndarray)) or isinstance(indices, str):
             raise TypeError(f"indices must be a number or a sequence of numbers, got {type(indices).__name__}")
         for index in indices:
@@ -346,15 +363,17 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
         return [int(index) % length for index in indices]
 
     def _copy_without_annotation(self: Self, memo: dict[int, Any] | None = None) -> Self:
-        """A deep copy of everything but the samples."""
-        memo = {} if memo is None else memo
+        """Returns a deep copy of this dataset without its annotations."""
+        if memo is None:
+            memo = {}
         copied = self.__class__.__new__(self.__class__)
         memo[id(self)] = copied
         for key, value in self.__dict__.items():
             if key not in ("data_list", "data_bytes", "data_address"):
                 setattr(copied, key, copy.deepcopy(value, memo))
         copied.data_list = []
-        copied.data_bytes, copied.data_address = np.empty(0, np.uint8), np.empty(0, np.int64)
+        copied.data_bytes = np.empty(0, np.uint8)
+        copied.data_address = np.empty(0, np.int64)
         return copied
 
     # -- metainfo and paths -------------------------------------------------------------------------------------
@@ -367,11 +386,14 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
         if not isinstance(metainfo, (Mapping, Config)):
             raise TypeError(f"metainfo should be a Mapping or a Config, but got {type(metainfo).__name__}")
         for key, value in metainfo.items():
-            merged[key] = _lines_of(value) if isinstance(value, str) else value
+            if isinstance(value, str):
+                merged[key] = _lines_of(value)
+            else:
+                merged[key] = value
         return merged
 
     def _join_prefix(self) -> None:
-        """Puts ``data_root`` in front of the relative paths of the annotation file and of ``data_prefix``."""
+        """Joins ``data_root`` with the relative paths of the annotation file and of ``data_prefix``."""
         root = self.data_root or ""
         if self.ann_file and root and not _annotations.is_absolute(self.ann_file):
             self.ann_file = _annotations.join(root, self.ann_file)
@@ -384,8 +406,14 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
                 self.data_prefix[key] = _annotations.join(root, prefix)
 
 
+def _path_text(path: str | os.PathLike[str] | None) -> str | None:
+    if isinstance(path, os.PathLike):
+        return os.fspath(path)
+    return path
+
+
 def _lines_of(value: str) -> Any:
-    """The lines of a file that a metainfo value names (a list of classes, say), else the value."""
+    """Returns the lines of the file that a metainfo value names, such as class names; if there is no file, the value."""
     from eng.fileio import list_from_file
 
     try:

@@ -1,4 +1,4 @@
-"""Datasets made of datasets: joined, repeated, balanced."""
+"""Datasets that wrap other datasets: concatenated, repeated or balanced by class."""
 
 from __future__ import annotations
 
@@ -30,8 +30,11 @@ def _dataset_of(dataset: Any, where: str) -> Any:
     raise TypeError(f"{where} must be a config or a BaseDataset, got {type(dataset).__name__}")
 
 
-def _checked_index(owner: Any, idx: int, length: int) -> int:
-    index = int(idx) if idx >= 0 else length + int(idx)
+def _check_index(owner: Any, idx: int, length: int) -> int:
+    """Returns a sample number as 0 or more, after checking that the sample exists."""
+    index = int(idx)
+    if index < 0:
+        index += length
     if not 0 <= index < length:
         raise SampleIndexError(owner, idx, length)
     return index
@@ -42,7 +45,7 @@ def _warn_late() -> None:
 
 
 class _Wrapper(KeyedFetch, Dataset[Any]):
-    """A dataset whose samples are those of others."""
+    """Base class of datasets whose samples come from other datasets."""
 
     def __init__(self, lazy_init: bool) -> None:
         self._metainfo = self._inner()[0].metainfo
@@ -52,23 +55,23 @@ class _Wrapper(KeyedFetch, Dataset[Any]):
 
     @abstractmethod
     def _inner(self) -> Sequence[Any]:
-        """The datasets, one at least."""
+        """Returns the wrapped datasets, at least one."""
 
     @abstractmethod
     def _prepare(self) -> None:
-        """What has to be known of the datasets; called once, when their annotations are read."""
+        """Computes the index of samples; called once, after the annotations of the wrapped datasets were read."""
 
     @abstractmethod
     def _origin(self, idx: int) -> tuple[Any, int]:
-        """The dataset that sample ``idx`` is of, and its number there."""
+        """Returns the wrapped dataset that sample ``idx`` comes from, and the sample's number in that dataset."""
 
     @property
     def metainfo(self) -> dict[str, Any]:
-        """A copy of the metainfo of the dataset, the first where there are several."""
+        """A copy of the metainfo of the wrapped dataset; of several datasets, that of the first."""
         return copy.deepcopy(self._metainfo)
 
     def full_init(self) -> None:
-        """Reads the annotations; does nothing the second time."""
+        """Reads the annotations of all wrapped datasets; does nothing if this was done before."""
         if self._fully_initialized:
             return
         for dataset in self._inner():
@@ -78,14 +81,14 @@ class _Wrapper(KeyedFetch, Dataset[Any]):
 
     @force_full_init
     def get_data_info(self, idx: int) -> dict[str, Any]:
-        """The annotation of a sample; see :meth:`BaseDataset.get_data_info`."""
+        """Returns the annotation of a sample; see :meth:`BaseDataset.get_data_info`."""
         dataset, index = self._origin(idx)
         info: dict[str, Any] = dataset.get_data_info(index)
         return info
 
     @force_full_init
     def get_cat_ids(self, idx: int) -> list[int]:
-        """The categories of a sample."""
+        """Returns the categories of a sample; see :meth:`BaseDataset.get_cat_ids`."""
         dataset, index = self._origin(idx)
         categories: list[int] = dataset.get_cat_ids(index)
         return categories
@@ -98,29 +101,29 @@ class _Wrapper(KeyedFetch, Dataset[Any]):
         return dataset[index]
 
     def get_subset_(self, indices: list[int] | int) -> None:
-        """Always an error.
+        """Raises an error: take a subset of the dataset first, and then wrap the subset.
 
         Raises:
-            UnsupportedSubsetError: take the subset of a dataset inside instead.
+            UnsupportedSubsetError: always.
         """
         raise UnsupportedSubsetError(self)
 
     def get_subset(self, indices: list[int] | int) -> BaseDataset:
-        """Always an error, as :meth:`get_subset_`."""
+        """Raises UnsupportedSubsetError; see :meth:`get_subset_`."""
         raise UnsupportedSubsetError(self)
 
 
 @DATASETS.register_module()
 class ConcatDataset(_Wrapper, TorchConcatDataset[Any]):
-    """Datasets one after another.
+    """Concatenates datasets: the samples of the first one are followed by those of the second one, and so on.
 
     Args:
-        datasets: datasets, or configs of some.
+        datasets: datasets, or configs of datasets.
         lazy_init: read the annotations when they are first needed.
-        ignore_keys: metainfo keys that may differ; all others must agree.
+        ignore_keys: metainfo keys whose values may differ between the datasets; all others must be equal.
 
     Raises:
-        TypeError: one is neither a config nor a dataset.
+        TypeError: an entry of ``datasets`` is neither a config nor a dataset.
         MetainfoMismatchError: the datasets differ in their metainfo (a ValueError).
 
     Examples:
@@ -141,7 +144,9 @@ class ConcatDataset(_Wrapper, TorchConcatDataset[Any]):
         self.datasets: list[Any] = [_dataset_of(item, f"datasets[{number}]") for number, item in enumerate(datasets)]
         if not self.datasets:
             raise ValueError("ConcatDataset needs one dataset at least")
-        self.ignore_keys = [ignore_keys] if isinstance(ignore_keys, str) else list(ignore_keys or [])
+        if isinstance(ignore_keys, str):
+            ignore_keys = [ignore_keys]
+        self.ignore_keys = list(ignore_keys or [])
         self._check_metainfo()
         super().__init__(lazy_init)
 
@@ -162,10 +167,12 @@ class ConcatDataset(_Wrapper, TorchConcatDataset[Any]):
 
     @force_full_init
     def _get_ori_dataset_idx(self, idx: int) -> tuple[int, int]:
-        """Which dataset a sample is of, and its number there."""
-        index = _checked_index(self, idx, self.cumulative_sizes[-1])
+        """Returns the number of the dataset that a sample comes from, and the sample's number in that dataset."""
+        index = _check_index(self, idx, self.cumulative_sizes[-1])
         dataset = bisect.bisect_right(self.cumulative_sizes, index)
-        return dataset, index - (self.cumulative_sizes[dataset - 1] if dataset else 0)
+        if dataset > 0:
+            index -= self.cumulative_sizes[dataset - 1]
+        return dataset, index
 
     def _origin(self, idx: int) -> tuple[Any, int]:
         dataset, index = self._get_ori_dataset_idx(idx)
@@ -177,7 +184,7 @@ class ConcatDataset(_Wrapper, TorchConcatDataset[Any]):
 
 
 class _OneDataset(_Wrapper):
-    """One dataset whose samples come in another number and order."""
+    """Base class of wrappers around a single dataset whose samples they repeat or reorder."""
 
     def __init__(self, dataset: BaseDataset | Mapping[str, Any], lazy_init: bool) -> None:
         self.dataset: Any = _dataset_of(dataset, "dataset")
@@ -188,7 +195,7 @@ class _OneDataset(_Wrapper):
 
     @abstractmethod
     def _get_ori_dataset_idx(self, idx: int) -> int:
-        """The number in the dataset of sample ``idx``."""
+        """Returns the number that sample ``idx`` of this wrapper has in the wrapped dataset."""
 
     def _origin(self, idx: int) -> tuple[Any, int]:
         return self.dataset, self._get_ori_dataset_idx(idx)
@@ -196,11 +203,11 @@ class _OneDataset(_Wrapper):
 
 @DATASETS.register_module()
 class RepeatDataset(_OneDataset):
-    """A dataset several times over: a longer epoch with fewer breaks.
+    """Repeats a dataset several times within an epoch, so that there are fewer pauses between epochs.
 
     Args:
         dataset: the dataset, or its config.
-        times: how often each sample comes.
+        times: how often each sample occurs in an epoch.
         lazy_init: read the annotations when they are first needed.
 
     Raises:
@@ -220,7 +227,7 @@ class RepeatDataset(_OneDataset):
 
     @force_full_init
     def _get_ori_dataset_idx(self, idx: int) -> int:
-        return _checked_index(self, idx, self.times * self._ori_len) % self._ori_len
+        return _check_index(self, idx, self.times * self._ori_len) % self._ori_len
 
     @force_full_init
     def __len__(self) -> int:
@@ -229,10 +236,11 @@ class RepeatDataset(_OneDataset):
 
 @DATASETS.register_module()
 class ClassBalancedDataset(_OneDataset):
-    """Samples of rare categories several times per epoch.
+    """Repeats samples of rare categories within an epoch.
 
-    A category ``c`` in a fraction ``f(c)`` of the samples has the factor ``r(c) = max(1, sqrt(t / f(c)))``; a sample
-    comes ``ceil(max r(c))`` times over its categories, once where it has none.
+    A category ``c`` that occurs in a fraction ``f(c)`` of the samples has the factor ``r(c) = max(1, sqrt(t / f(c)))``.
+    A sample occurs ``ceil(r)`` times, where ``r`` is the largest factor of its categories; a sample without categories
+    occurs once.
 
     Args:
         dataset: the dataset, or its config; it needs ``get_cat_ids()``.
@@ -258,7 +266,7 @@ class ClassBalancedDataset(_OneDataset):
 
     @force_full_init
     def _get_ori_dataset_idx(self, idx: int) -> int:
-        return self.repeat_indices[_checked_index(self, idx, len(self.repeat_indices))]
+        return self.repeat_indices[_check_index(self, idx, len(self.repeat_indices))]
 
     @force_full_init
     def __len__(self) -> int:
@@ -266,7 +274,7 @@ class ClassBalancedDataset(_OneDataset):
 
 
 def _repeat_factors(categories: Sequence[Iterable[int]], threshold: float) -> list[float]:
-    """How often each sample shall come, before rounding, by the categories of each."""
+    """Returns for each sample how often it is to occur, before rounding; see :class:`ClassBalancedDataset`."""
     counts: dict[int, int] = {}
     for sample in categories:
         for category in sample:

@@ -1,6 +1,7 @@
-"""What can be wrong with data, said with the file, the key or the sample.
+"""Exceptions of datasets and transforms; their messages name the file, the key or the sample.
 
-The first argument alone is the whole message: pickle, copy and torch's loader workers rebuild an error from its text.
+Each class can be constructed from its message alone, because pickle, copy and torch's worker processes rebuild an
+exception from its message.
 """
 
 from __future__ import annotations
@@ -10,88 +11,101 @@ from typing import Any
 
 
 class AnnotationError(ValueError):
-    """An annotation file that is not of the documented format.
+    """An annotation file does not have the documented structure.
 
     Attributes:
-        file: the annotation file.
-        key: the key of the file that is missing or wrong, or None when the file as a whole is.
+        file: name of the annotation file.
+        key: the key in the file that is missing or wrong; None if the problem is not a single key.
     """
 
     def __init__(self, file: str, problem: str | None = None, key: str | None = None) -> None:
-        super().__init__(file if problem is None else f"{file}: {problem}")
-        self.file, self.key = file, key
+        message = file
+        if problem is not None:
+            message = f"{file}: {problem}"
+        super().__init__(message)
+        self.file = file
+        self.key = key
 
 
 class AnnotationTypeError(AnnotationError, TypeError):
-    """An annotation file, or what was made of it, whose parts have the wrong type."""
+    """An annotation file, a value in it, or the result of ``parse_data_info`` has the wrong type."""
 
 
 class MissingPathError(AnnotationError, AssertionError):
-    """An entry lacks the path that ``data_prefix`` names; an AssertionError too, as in MMEngine."""
+    """An entry of the annotation file lacks the path that ``data_prefix`` names; as in MMEngine an AssertionError."""
 
 
 def numbers_of(length: int) -> str:
-    """The end of a message: which numbers the samples of a dataset of this length have."""
+    """Returns the end of an error message that says which sample numbers a dataset of this length has."""
     if not length:
         return "it is empty"
-    return "it has 1 sample, number 0" if length == 1 else f"it has {length} samples, 0 to {length - 1}"
+    if length == 1:
+        return "it has 1 sample, number 0"
+    return f"it has {length} samples, 0 to {length - 1}"
 
 
 class SampleIndexError(IndexError, AssertionError):
-    """A sample number outside a dataset; an AssertionError too, as in MMEngine's subsets.
+    """A dataset has no sample with this number; an AssertionError too, since MMEngine's subsets raise that.
 
     Attributes:
-        index: the number asked for.
-        length: samples that the dataset has.
+        index: the requested sample number.
+        length: number of samples in the dataset.
     """
 
     def __init__(self, owner: object, index: Any = None, length: int | None = None) -> None:
-        text = f"sample {index} of {type(owner).__name__} does not exist: {numbers_of(length or 0)}"
-        super().__init__(owner if length is None else text)
-        self.index, self.length = index, length
+        message = owner
+        if length is not None:
+            message = f"sample {index} of {type(owner).__name__} does not exist: {numbers_of(length)}"
+        super().__init__(message)
+        self.index = index
+        self.length = length
 
 
 class PipelineError(RuntimeError):
-    """A pipeline that gave None for a sample that is needed, or for too many in a row.
+    """A pipeline returned None for a sample in test mode, or for too many samples in a row.
 
     Attributes:
-        indices: the samples that were tried, in order (the first and the last few of many).
+        indices: numbers of the samples that were tried, in order; of many samples only the first and the last few.
     """
 
     def __init__(self, owner: object, message: str | None = None, indices: Sequence[int] = ()) -> None:
-        super().__init__(owner if message is None else f"{type(owner).__name__}: {message}")
+        text = owner
+        if message is not None:
+            text = f"{type(owner).__name__}: {message}"
+        super().__init__(text)
         self.indices = list(indices)
 
 
 class TransformError(ValueError):
-    """A sample that a transform cannot change, or an argument that a transform does not take."""
+    """A transform cannot process a sample, or got an invalid argument."""
 
 
 class MetainfoMismatchError(ValueError):
-    """Datasets of a ConcatDataset have different meta information.
+    """Datasets of a ConcatDataset have different metainfo.
 
     Attributes:
-        key: the metainfo key they disagree about.
-        position: number of the dataset that differs from the first.
+        key: the metainfo key whose values differ.
+        position: number of the dataset that differs from the first one.
     """
 
     def __init__(self, key: str, position: int | None = None, first: Any = None, other: Any = None) -> None:
-        super().__init__(
-            key
-            if position is None
-            else f"datasets[{position}] and datasets[0] differ in metainfo[{key!r}]: {other!r} against {first!r}; make "
-            f"them equal or pass ignore_keys=[{key!r}]"
-        )
-        self.key, self.position = key, position
+        message = key
+        if position is not None:
+            message = (
+                f"datasets[{position}] and datasets[0] differ in metainfo[{key!r}]: {other!r} against {first!r}; make "
+                f"them equal or pass ignore_keys=[{key!r}]"
+            )
+        super().__init__(message)
+        self.key = key
+        self.position = position
 
 
 class UnsupportedSubsetError(NotImplementedError):
-    """A subset asked of a dataset wrapper, where it would be unclear whose samples are meant."""
+    """A dataset wrapper has no subsets, since it is ambiguous whether a number counts repeated samples."""
 
     def __init__(self, owner: object) -> None:
-        name = type(owner).__name__
-        super().__init__(
-            owner
-            if isinstance(owner, str)
-            else f"{name} has no subsets of its own: take get_subset() of the dataset, then wrap that in {name}"
-        )
+        message = owner
+        if not isinstance(owner, str):
+            name = type(owner).__name__
+            message = f"{name} has no subsets of its own: take get_subset() of the dataset, then wrap that in {name}"
+        super().__init__(message)

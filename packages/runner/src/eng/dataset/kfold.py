@@ -1,4 +1,4 @@
-"""KFoldDataset: one of the k divisions of a dataset into training and validation samples."""
+"""KFoldDataset: the training or the validation samples of one fold of a k-fold cross-validation."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from .errors import SampleIndexError
 
 
 class KFoldDataset(KeyedFetch, Dataset[Any]):
-    """The training samples of a fold, or those that it holds out.
+    """The training samples of a fold, or, with ``test_mode``, the samples that the fold holds out.
 
-    Folds differ in size by one sample at most; each sample is held out in one fold. ``eng.dataset.KFoldDataset`` of
-    training and of validation get the same arguments but ``test_mode``.
+    Each sample is held out in exactly one fold, and the folds differ in size by at most one sample. The datasets for
+    training and for validation get the same arguments except ``test_mode``.
 
     Args:
-        dataset: a dataset with a length, or the config of one.
+        dataset: a dataset with a length, or its config.
         fold: number of the fold, from 0.
-        num_splits: how many folds there are. 5 by default.
-        test_mode: whether to give the samples held out. False (default) gives all others.
-        seed: of the order in which samples are dealt out to the folds; None (default) keeps the dataset's order.
+        num_splits: number of folds. Defaults to 5.
+        test_mode: True selects the samples that the fold holds out, False (default) all others.
+        seed: seed of the random assignment of samples to folds; None (default) assigns them in the dataset's order.
 
     Raises:
         ValueError: ``fold`` or ``num_splits`` is no whole number in its range, or the dataset has fewer samples than folds.
@@ -40,7 +40,9 @@ class KFoldDataset(KeyedFetch, Dataset[Any]):
     def __init__(
         self, dataset: Any, fold: int = 0, num_splits: int = 5, test_mode: bool = False, seed: int | None = None
     ) -> None:
-        self.dataset = DATASETS.build(dataset) if isinstance(dataset, Mapping) else dataset
+        if isinstance(dataset, Mapping):
+            dataset = DATASETS.build(dataset)
+        self.dataset = dataset
         if hasattr(self.dataset, "full_init"):
             self.dataset.full_init()
         self.num_splits = whole_number("KFoldDataset's num_splits", num_splits, 2)
@@ -53,28 +55,35 @@ class KFoldDataset(KeyedFetch, Dataset[Any]):
             raise ValueError(
                 f"KFoldDataset cannot make {num_splits} folds of {counted(size, 'sample')}: lower num_splits"
             )
-        order = np.arange(size) if seed is None else np.random.default_rng(seed).permutation(size)
+        order = np.arange(size)
+        if seed is not None:
+            order = np.random.default_rng(seed).permutation(size)
         folds = np.array_split(order, self.num_splits)
-        chosen = folds[self.fold] if test_mode else np.concatenate([*folds[: self.fold], *folds[self.fold + 1 :]])
-        self.indices = np.sort(chosen)
+        held_out = folds.pop(self.fold)
+        if test_mode:
+            self.indices = np.sort(held_out)
+        else:
+            self.indices = np.sort(np.concatenate(folds))
 
     @property
     def metainfo(self) -> Any:
-        """The ``metainfo`` of the dataset; None where it has none."""
+        """The ``metainfo`` of the dataset; None if the dataset has none."""
         return getattr(self.dataset, "metainfo", None)
 
     def full_init(self) -> None:
-        """Does nothing: the dataset was read when the folds were made."""
+        """Does nothing, since the constructor has read the dataset already."""
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitem__(self, index: int) -> Any:
-        position = int(index) + (len(self) if index < 0 else 0)
+        position = int(index)
+        if position < 0:
+            position += len(self)
         if not 0 <= position < len(self):
             raise SampleIndexError(self, int(index), len(self))
         return self.dataset[int(self.indices[position])]
 
 
-# The name gives way to a user's own class of the same name.
+# A fallback, so that a class with this name in a user's project takes precedence.
 DATASETS.register_fallback("KFoldDataset", KFoldDataset)

@@ -1,9 +1,10 @@
-"""Samplers that know where they are: the order is a function of (seed, epoch, position) and can be entered anywhere."""
+"""Samplers that can resume in the middle of an epoch: the order depends only on seed, epoch and position."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sized
+from typing import Any
 
 import torch
 from torch.utils.data import Sampler
@@ -17,32 +18,35 @@ _CHUNK = 1 << 14
 
 
 class SeekableSampler(Sampler[int]):
-    """What :class:`DefaultSampler` and :class:`InfiniteSampler` share: rank, seed, place and state.
+    """Base class of :class:`DefaultSampler` and :class:`InfiniteSampler`: rank, seed, position and state.
 
-    Positions are global: position ``p`` of an epoch means that ``p`` samples were given out over all ranks.
+    Positions are global: position ``p`` of an epoch means that all ranks together have drawn ``p`` samples.
 
     Args:
-        dataset: only its length is asked.
-        shuffle: a random order, a new one in each epoch.
-        seed: the same on all ranks; None agrees on a random one.
+        dataset: the dataset; only its length is used.
+        shuffle: whether the order is random, with a new order in each epoch.
+        seed: seed of the order, the same on all ranks; None lets the ranks agree on a random seed.
     """
 
     def __init__(self, dataset: Sized, shuffle: bool, seed: int | None) -> None:
         rank, world_size = get_dist_info()
+        # Ranks that share a model replica, as with tensor parallelism, read the same samples.
         self.rank, self.world_size = rank // get_ranks_per_share(), world_size // get_ranks_per_share()
         self.dataset = dataset
         self.shuffle = shuffle
-        self.seed: int = sync_random_seed() if seed is None else int(seed)
+        if seed is None:
+            seed = sync_random_seed()
+        self.seed: int = int(seed)
         self.epoch = 0
         self._start = 0
         self._reached = 0
         self._sample_seed: int | None = None
 
     def seek(self, position: int) -> None:
-        """The next iteration begins at ``position``; costs nothing, reads nothing.
+        """Lets the next ``iter()`` begin at ``position``, without drawing the samples before it.
 
         Args:
-            position: samples of this epoch to pass over, counted over all ranks.
+            position: number of samples of this epoch to skip, over all ranks.
 
         Raises:
             ValueError: ``position`` is negative.
@@ -52,18 +56,18 @@ class SeekableSampler(Sampler[int]):
         self._start = self._reached = int(position)
 
     def state_dict(self) -> dict[str, int]:
-        """``seed``, ``epoch`` and ``position``, the samples drawn so far over all ranks.
+        """Returns ``seed``, ``epoch`` and ``position``, the number of samples that all ranks have drawn in this epoch.
 
-        A loader with workers draws ahead of what a loop has seen. Such a loop saves the position that it has consumed:
-        ``{**sampler.state_dict(), "position": iterations * batch_size * world_size}``.
+        A dataloader with workers draws samples in advance, so a training loop must replace the position by the number
+        of samples it has consumed: ``{**sampler.state_dict(), "position": iterations * batch_size * world_size}``.
         """
         return {"seed": self.seed, "epoch": self.epoch, "position": self._reached}
 
     def load_state_dict(self, state_dict: Mapping[str, int]) -> None:
-        """Goes on where the state was taken, on any number of ranks.
+        """Restores seed, epoch and position of :meth:`state_dict`, also with another number of ranks.
 
         Raises:
-            KeyError: an entry is missing.
+            KeyError: an entry of the state is missing.
         """
         missing = [name for name in ("seed", "epoch", "position") if name not in state_dict]
         if missing:
@@ -72,11 +76,15 @@ class SeekableSampler(Sampler[int]):
         self.seek(state_dict["position"])
 
     def key_samples(self, seed: int | None) -> None:
-        """Lets the sampler yield keyed numbers (``int`` still) for reproducible transforms; None ends it."""
+        """Makes the sampler yield :class:`KeyedIndex` numbers with this seed, for reproducible random transforms.
+
+        Args:
+            seed: seed of the run; None makes the sampler yield plain numbers again.
+        """
         self._sample_seed = seed
 
     def _order(self, epoch: int) -> torch.Tensor | range:
-        """The order of one pass over the dataset: ``(len(dataset),)`` int64."""
+        """Returns the order of the samples in one pass over the dataset: ``(len(dataset),)`` int64."""
         if not self.shuffle:
             return range(len(self.dataset))
         generator = torch.Generator()
@@ -84,23 +92,28 @@ class SeekableSampler(Sampler[int]):
         return torch.randperm(len(self.dataset), generator=generator)
 
     def _emit(self, order: torch.Tensor | range, start: int, stop: int, epoch: int) -> Iterator[int]:
-        """Every ``world_size``-th number of ``order`` from ``start`` on, and the places counted as they go."""
+        """Yields every ``world_size``-th number of ``order`` from ``start`` up to ``stop``, and counts the position."""
         for low in range(start, stop, _CHUNK * self.world_size):
-            part = order[low : min(stop, low + _CHUNK * self.world_size) : self.world_size]
-            for index in part.tolist() if isinstance(part, torch.Tensor) else part:
+            part: Any = order[low : min(stop, low + _CHUNK * self.world_size) : self.world_size]
+            if isinstance(part, torch.Tensor):
+                part = part.tolist()
+            for index in part:
                 self._reached += self.world_size
-                yield index if self._sample_seed is None else KeyedIndex.of(index, self._sample_seed, epoch)
+                if self._sample_seed is None:
+                    yield index
+                else:
+                    yield KeyedIndex.of(index, self._sample_seed, epoch)
 
 
 @DATA_SAMPLERS.register_module()
 class DefaultSampler(SeekableSampler):
-    """Each sample once per epoch, over all ranks.
+    """Draws each sample once per epoch, distributed over all ranks.
 
     Args:
-        dataset: only its length is asked.
-        shuffle: a random order, a new one in each epoch.
-        seed: of the order, the same on all ranks; None agrees on a random one.
-        round_up: repeats the first samples until all ranks have equally many; False leaves some a sample short.
+        dataset: the dataset; only its length is used.
+        shuffle: whether the order is random, with a new order in each epoch.
+        seed: seed of the order, the same on all ranks; None lets the ranks agree on a random seed.
+        round_up: repeat the first samples so that all ranks draw equally many; with False some ranks draw one less.
 
     Examples:
         >>> sampler = DefaultSampler(range(6), seed=0)
@@ -117,16 +130,18 @@ class DefaultSampler(SeekableSampler):
         super().__init__(dataset, shuffle, seed)
         self.round_up = round_up
         self.num_samples = self._share_of(0)
-        self.total_size = self.num_samples * self.world_size if round_up else len(dataset)
+        self.total_size = len(dataset)
+        if round_up:
+            self.total_size = self.num_samples * self.world_size
 
     def set_epoch(self, epoch: int) -> None:
-        """Chooses the order of ``epoch``; entering another epoch than the present one begins it at its start."""
+        """Selects the order of ``epoch``; a new epoch begins at position 0, the present epoch keeps its position."""
         if epoch != self.epoch:
             self.epoch = int(epoch)
             self.seek(0)
 
     def __len__(self) -> int:
-        """Samples of a whole epoch on this rank."""
+        """Number of samples of an epoch on this rank."""
         return self.num_samples
 
     def __iter__(self) -> Iterator[int]:
@@ -138,32 +153,31 @@ class DefaultSampler(SeekableSampler):
         order = self._order(epoch)
         yield from self._emit(order, start + self.rank, len(order), epoch)
         have = len(range(start + self.rank, len(order), self.world_size))
-        if self._share_of(start) > have and len(order):  # the last round is short: the first samples fill it up
+        if self._share_of(start) > have and len(order):
+            # With round_up, ranks without a sample in the last round draw one from the beginning of the order.
             position = (start + self.rank + have * self.world_size - len(order)) % len(order)
             yield from self._emit(order, position, position + 1, epoch)
 
     def _share_of(self, start: int) -> int:
-        """Samples that this rank has to give from global position ``start`` on."""
+        """Returns the number of samples that this rank draws from global position ``start`` to the end of the epoch."""
         left = max(len(self.dataset) - start, 0)
-        return (
-            math.ceil(left / self.world_size)
-            if self.round_up
-            else max(math.ceil((left - self.rank) / self.world_size), 0)
-        )
+        if self.round_up:
+            return math.ceil(left / self.world_size)
+        return max(math.ceil((left - self.rank) / self.world_size), 0)
 
 
 @DATA_SAMPLERS.register_module()
 class InfiniteSampler(SeekableSampler):
-    """Samples without end: pass after pass, each in an order of its own, for training by iterations.
+    """Draws samples without end, for training by iterations: one pass over the dataset follows the other.
 
-    Ranks take turns in one endless sequence, whose first pass has the order of MMEngine for the same seed. Pass ``k``
-    is a function of ``(seed, k)`` alone, so that any position is reached without the passes before it. Every
-    ``iter()`` begins at the sought position, or at the start.
+    The ranks take turns in one endless sequence, whose first pass has the same order as in MMEngine for the same seed.
+    The order of pass ``k`` depends only on ``(seed, k)``, so any position is reached without drawing earlier passes.
+    Every ``iter()`` begins at the position of the last :meth:`seek`, or at the start.
 
     Args:
-        dataset: only its length is asked.
-        shuffle: a random order, a new one in each pass.
-        seed: of the order, the same on all ranks; None agrees on a random one.
+        dataset: the dataset; only its length is used.
+        shuffle: whether the order is random, with a new order in each pass.
+        seed: seed of the order, the same on all ranks; None lets the ranks agree on a random seed.
 
     Raises:
         ValueError: the dataset is empty.
@@ -182,10 +196,10 @@ class InfiniteSampler(SeekableSampler):
             raise ValueError("InfiniteSampler cannot draw from an empty dataset")
 
     def set_epoch(self, epoch: int) -> None:
-        """Does nothing: the sequence has no epochs."""
+        """Does nothing, since the endless sequence has no epochs."""
 
     def __len__(self) -> int:
-        """Samples of one pass, over all ranks."""
+        """Number of samples in one pass over the dataset, over all ranks."""
         return self.size
 
     def __iter__(self) -> Iterator[int]:

@@ -1,4 +1,4 @@
-"""ShardedStream: a stream of which each rank and worker reads a part of its own."""
+"""ShardedStream: distributes the samples of a stream over all ranks and workers."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _POSITION = "position"
 
 
 class ShardedStream(IterableDataset[Any]):
-    """Every n-th sample of a stream, for n readers: all workers of all ranks. Each sample has one reader.
+    """Distributes a stream over n readers (all workers of all ranks): each reader yields every n-th sample.
 
-    Each reader still reads the complete stream and drops the samples of the others, so that reading costs what it cost
-    before, and what comes behind (collating, training) is shared. A stream of Hugging Face's ``datasets`` is split by its own
-    function in place of this class; see :func:`shard_stream`.
+    Each reader still reads the complete stream and drops the samples of the other readers, so reading does not become
+    faster; collating and training are distributed. A stream of Hugging Face's ``datasets`` is split by its own function
+    instead of this class; see :func:`shard_stream`.
 
     Args:
-        dataset: gives the same samples in the same order to each reader.
+        dataset: an iterable that yields the same samples in the same order to each reader.
 
     Examples:
         >>> list(ShardedStream([1, 2, 3]))
@@ -30,16 +30,18 @@ class ShardedStream(IterableDataset[Any]):
 
     def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
-        # A worker process has no process group to ask.
+        # Rank and world size are read here, because a worker process has no process group.
         self.rank, self.world_size = get_data_rank(), get_data_world_size()
         self._position = self._start = 0
         if all(callable(getattr(dataset, name, None)) for name in ("state_dict", "load_state_dict")):
             self.state_dict, self.load_state_dict = self._state_dict, self._load_state_dict
 
     def __iter__(self) -> Iterator[Any]:
+        readers, reader = self.world_size, self.rank
         worker = get_worker_info()
-        workers, number = (1, 0) if worker is None else (worker.num_workers, worker.id)
-        readers, reader = self.world_size * workers, self.rank * workers + number
+        if worker is not None:
+            readers = self.world_size * worker.num_workers
+            reader = self.rank * worker.num_workers + worker.id
         self._position, self._start = self._start, 0
         for sample in self.dataset:
             is_ours = self._position % readers == reader
@@ -49,10 +51,9 @@ class ShardedStream(IterableDataset[Any]):
         self._position = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Tells the stream the number of the pass, where it asks for it."""
-        tell = getattr(self.dataset, "set_epoch", None)
-        if tell is not None:
-            tell(epoch)
+        """Calls ``set_epoch`` of the stream, if it has that method."""
+        if hasattr(self.dataset, "set_epoch"):
+            self.dataset.set_epoch(epoch)
 
     def _state_dict(self) -> dict[str, Any]:
         return {"stream": self.dataset.state_dict(), _POSITION: self._position}
@@ -63,14 +64,13 @@ class ShardedStream(IterableDataset[Any]):
 
 
 def shard_stream(dataset: Any) -> Any:
-    """A stream whose samples are shared out to ranks and workers.
+    """Returns a stream that distributes its samples over ranks and workers.
 
     Args:
-        dataset: a stream. One of ``datasets`` is split by ``datasets.distributed.split_dataset_by_node``, unless that was
-            done already; WebDataset and litData share their shards out themselves and stay as they are.
-
-    Returns:
-        the stream itself, or one around it.
+        dataset: a stream. One of Hugging Face's ``datasets`` is split by
+            ``datasets.distributed.split_dataset_by_node``, unless this was done before. Streams of WebDataset and
+            litData distribute their shards themselves and are returned as they are. Any other stream is wrapped in a
+            :class:`ShardedStream`.
     """
     library = type(dataset).__module__.partition(".")[0]
     if library == "datasets":
@@ -78,4 +78,6 @@ def shard_stream(dataset: Any) -> Any:
             return dataset
         split_dataset_by_node = import_module("datasets.distributed").split_dataset_by_node
         return split_dataset_by_node(dataset, rank=get_data_rank(), world_size=get_data_world_size())
-    return dataset if library in ("webdataset", "litdata") else ShardedStream(dataset)
+    if library in ("webdataset", "litdata"):
+        return dataset
+    return ShardedStream(dataset)

@@ -1,4 +1,4 @@
-"""Datasets of a first project: folders of images, tables, JSON lines and lines of text."""
+"""Datasets for simple formats: folders of images, CSV tables, JSON lines and text files."""
 
 from __future__ import annotations
 
@@ -19,27 +19,28 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tif
 class ImageFolderDataset(BaseDataset):
     """Images in one folder per class: ``root/cat/1.png`` is a sample ``dict(img_path="root/cat/1.png", label=0)``.
 
-    Classes are the names of the folders in alphabetical order, or ``metainfo=dict(classes=[...])``; images below deeper
-    folders belong to the class of the first one.
+    The classes are the names of the folders in alphabetical order, or ``metainfo=dict(classes=[...])``. An image in a
+    subfolder of a class folder belongs to that class.
 
     Args:
-        root: the folder.
-        suffixes: endings of image files, in small letters.
+        root: path of the folder.
+        suffixes: endings of image files, in lower case.
         **kwargs: further arguments of :class:`BaseDataset`, such as ``pipeline``.
 
     Raises:
-        AnnotationError: there is no class folder, or no image in them.
+        AnnotationError: there is no class folder, or no image in the class folders.
     """
 
     def __init__(self, root: str | Path, suffixes: Sequence[str] = IMAGE_SUFFIXES, **kwargs: Any) -> None:
-        self.root, self.suffixes = Path(root).expanduser(), tuple(suffixes)
+        self.root = Path(root).expanduser()
+        self.suffixes = tuple(suffixes)
         metainfo = dict(kwargs.pop("metainfo", None) or {})
         if "classes" not in metainfo:
             metainfo["classes"] = tuple(sorted(path.name for path in _folders(self.root)))
         super().__init__(metainfo=metainfo, **kwargs)
 
     def load_data_list(self) -> list[dict[str, Any]]:
-        """One sample for each image, by class and by path."""
+        """Returns one annotation per image, ordered by class and path."""
         classes = self.metainfo["classes"]
         samples: list[dict[str, Any]] = []
         for label, name in enumerate(classes):
@@ -55,7 +56,9 @@ class ImageFolderDataset(BaseDataset):
 
 
 def _folders(root: Path) -> list[Path]:
-    return [path for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
+    if not root.is_dir():
+        return []
+    return [path for path in root.iterdir() if path.is_dir()]
 
 
 class _FileDataset(BaseDataset):
@@ -64,29 +67,30 @@ class _FileDataset(BaseDataset):
 
 
 class CsvDataset(_FileDataset):
-    """One sample for each row of a table, by the names in its first row.
+    """A CSV table: each row is a sample, a dict with the column names of the first row as keys.
 
     Args:
-        ann_file: the file.
+        ann_file: path of the file.
         dtypes: type of each column, such as ``dict(age="float", label="int")``; other columns are text.
-        delimiter: between two columns.
+        delimiter: character between two columns.
         **kwargs: further arguments of :class:`BaseDataset`, such as ``data_root`` and ``pipeline``.
 
     Raises:
-        AnnotationError: a column is missing, or a value is not of its type; line and column are named.
+        AnnotationError: a column is missing, or a value cannot be converted to its type; names line and column.
     """
 
     def __init__(
         self, ann_file: str | Path, dtypes: Mapping[str, str] | None = None, delimiter: str = ",", **kwargs: Any
     ) -> None:
-        self.dtypes, self.delimiter = dict(dtypes or {}), delimiter
+        self.dtypes = dict(dtypes or {})
+        self.delimiter = delimiter
         unknown = sorted(set(self.dtypes.values()) - _TYPES.keys())
         if unknown:
             raise AnnotationError(f"CsvDataset's dtypes are {', '.join(_TYPES)}, not {', '.join(unknown)}")
         super().__init__(ann_file, **kwargs)
 
     def load_data_list(self) -> list[dict[str, Any]]:
-        """One sample for each row."""
+        """Returns one annotation per row."""
         with Path(str(self.ann_file)).open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file, delimiter=self.delimiter)
             missing = sorted(set(self.dtypes) - set(reader.fieldnames or ()))
@@ -96,7 +100,7 @@ class CsvDataset(_FileDataset):
             return [self._sample(row, reader.line_num) for row in reader]
 
     def _sample(self, row: dict[str, Any], line: int) -> dict[str, Any]:
-        """A row of the table with its columns converted to their types."""
+        """Returns a row of the table with its columns converted to their types."""
         if None in row or None in row.values():
             raise AnnotationError(f"{self.ann_file}:{line} has another number of columns than the first line")
         for column, name in self.dtypes.items():
@@ -113,18 +117,18 @@ _TYPES = {"float": float, "int": int, "str": str}
 
 
 class JsonLinesDataset(_FileDataset):
-    """One sample for each line of a file, each line an object of JSON; empty lines are skipped.
+    """A JSON Lines file: each line is a JSON object and gives one sample; empty lines are skipped.
 
     Args:
-        ann_file: the file.
+        ann_file: path of the file.
         **kwargs: further arguments of :class:`BaseDataset`, such as ``data_root`` and ``pipeline``.
 
     Raises:
-        AnnotationError: a line is no object of JSON; file and line are named.
+        AnnotationError: a line is no JSON object; names file and line.
     """
 
     def load_data_list(self) -> list[dict[str, Any]]:
-        """One sample for each line."""
+        """Returns one annotation per line."""
         with Path(str(self.ann_file)).open(encoding="utf-8") as file:
             return [self._sample(line, number) for number, line in enumerate(file, 1) if line.strip()]
 
@@ -139,19 +143,19 @@ class JsonLinesDataset(_FileDataset):
 
 
 class TextFileDataset(_FileDataset):
-    """One sample ``dict(text=...)`` for each line of a text file that is not empty.
+    """A text file: each line that is not empty gives a sample ``dict(text=...)``.
 
     Args:
-        ann_file: the file.
+        ann_file: path of the file.
         **kwargs: further arguments of :class:`BaseDataset`, such as ``data_root`` and ``pipeline``.
     """
 
     def load_data_list(self) -> list[dict[str, Any]]:
-        """One sample for each line."""
+        """Returns one annotation per line."""
         with Path(str(self.ann_file)).open(encoding="utf-8") as file:
             return [{"text": line.rstrip("\r\n")} for line in file if line.strip()]
 
 
-# Their names give way to a user's own class of the same name.
+# Fallbacks, so that a class with one of these names in a user's project takes precedence.
 for _class in (ImageFolderDataset, CsvDataset, JsonLinesDataset, TextFileDataset):
     DATASETS.register_fallback(_class.__name__, _class)

@@ -1,7 +1,7 @@
-"""Transforms of images for a first project, and those of torchvision on samples that are mappings.
+"""Image transforms that need only torch (and Pillow for loading), and the registration of torchvision's transforms.
 
-An image is a tensor ``(C, H, W)``: uint8 from 0 to 255 as it is loaded, float32 behind :class:`Normalize`. Every random
-transform draws from torch's generator, which a run seeds for each sample.
+An image is a tensor ``(C, H, W)``: uint8 from 0 to 255 after loading, float32 after :class:`Normalize`. Random
+transforms use torch's global generator, which a run seeds for each sample.
 """
 
 from __future__ import annotations
@@ -24,24 +24,26 @@ _DIRECTIONS = {"horizontal": -1, "vertical": -2}
 
 
 class LoadImage:
-    """Reads the image file that a sample names, upright by its EXIF orientation.
+    """Reads the image file whose path is in the sample, and rotates the image by its EXIF orientation.
 
     Args:
-        key: of the path. ``"img_path"`` by default, as :class:`ImageFolderDataset` has it.
-        to: key of the image, a uint8 tensor ``(C, H, W)``. ``"img"`` by default.
-        mode: Pillow's name of the channels: ``"RGB"`` (default), ``"L"`` for grey values; None keeps those of the file,
-            which are the class numbers of a mask with a palette.
+        key: key of the path in the sample. Defaults to ``"img_path"``, the key of :class:`ImageFolderDataset`.
+        to: key for the image, a uint8 tensor ``(C, H, W)``. Defaults to ``"img"``.
+        mode: Pillow's name of the channels: ``"RGB"`` (default), ``"L"`` for grey values. None keeps the channels of
+            the file; for a mask with a palette these are the class numbers.
 
     Raises:
         ImportError: Pillow is not installed.
-        TransformError: the sample has no such key, or the file is no image; key or path is named.
+        TransformError: the sample has no such key, or the file is no image; names the key or the path.
     """
 
     def __init__(self, key: str = "img_path", to: str = "img", mode: str | None = "RGB") -> None:
-        self.key, self.to, self.mode = key, to, mode
+        self.key = key
+        self.to = to
+        self.mode = mode
 
     def __call__(self, sample: Sample) -> Sample:
-        """The sample with the image."""
+        """Returns the sample with the image added."""
         path = Path(_value(self, sample, self.key)).expanduser()
         try:
             from PIL import Image, ImageOps, UnidentifiedImageError
@@ -49,29 +51,35 @@ class LoadImage:
             raise ImportError("LoadImage reads images by Pillow: pip install pillow") from error
         try:
             with Image.open(path) as file:
-                upright = ImageOps.exif_transpose(file)
-                pixels = np.array(upright if self.mode is None else upright.convert(self.mode))
+                image: Image.Image = ImageOps.exif_transpose(file)
+                if self.mode is not None:
+                    image = image.convert(self.mode)
+                pixels = np.array(image)
         except (UnidentifiedImageError, SyntaxError, EOFError) as error:
             raise TransformError(f"LoadImage: {path} is no image that Pillow reads: {error}") from error
         except OSError as error:
-            if error.errno is not None:  # a missing file, or one that may not be read
+            # Errors of the operating system (the file is missing or unreadable) have an errno, those of Pillow do not.
+            if error.errno is not None:
                 raise
             raise TransformError(f"LoadImage: {path} is cut short or damaged: {error}") from error
-        image_HWC = pixels if pixels.ndim == 3 else pixels[..., None]
-        return {**sample, self.to: torch.from_numpy(image_HWC).permute(2, 0, 1).contiguous()}
+        if pixels.ndim == 2:
+            pixels = pixels[..., None]
+        return {**sample, self.to: torch.from_numpy(pixels).permute(2, 0, 1).contiguous()}
 
 
 class _ImageTransform:
-    """Base: changes the images of a sample that ``keys`` name, all in the same way."""
+    """Base class: changes all images of a sample that ``keys`` name, with the same random numbers."""
 
     def __init__(self, keys: str | Sequence[str]) -> None:
-        self.keys = [keys] if isinstance(keys, str) else list(keys)
+        if isinstance(keys, str):
+            keys = [keys]
+        self.keys = list(keys)
 
     def __call__(self, sample: Sample) -> Sample:
-        """The sample with its images changed.
+        """Returns the sample with its images changed.
 
         Raises:
-            TransformError: an image is missing, is no tensor ``(C, H, W)``, or differs in height or width from another one.
+            TransformError: an image is missing or no tensor ``(C, H, W)``, or the images differ in height or width.
         """
         images = [_image(self, sample, key) for key in self.keys]
         sizes = [tuple(image.shape[-2:]) for image in images]
@@ -81,7 +89,7 @@ class _ImageTransform:
         return {**sample, **dict(zip(self.keys, self.change(images), strict=True))}
 
     def change(self, images: list[torch.Tensor]) -> list[torch.Tensor]:
-        """The images, all of one height and width, changed."""
+        """Returns the changed images; all images have the same height and width."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
@@ -90,12 +98,12 @@ class _ImageTransform:
 
 
 class Resize(_ImageTransform):
-    """Scales images.
+    """Resizes images.
 
     Args:
-        size: ``(height, width)``; a whole number is the length of the shorter side, and the aspect ratio stays.
-        interpolation: ``"bilinear"`` (default, with antialiasing), or ``"nearest"``, which is right for masks.
-        keys: of the images. ``"img"`` by default.
+        size: ``(height, width)``; or a whole number, the length of the shorter side, which keeps the aspect ratio.
+        interpolation: ``"bilinear"`` (default, with antialiasing), or ``"nearest"``, for masks.
+        keys: keys of the images. Defaults to ``"img"``.
 
     Raises:
         TransformError: ``size`` is no pair of numbers above 0, or ``interpolation`` is unknown.
@@ -105,17 +113,21 @@ class Resize(_ImageTransform):
         self, size: int | Sequence[int], interpolation: str = "bilinear", keys: str | Sequence[str] = "img"
     ) -> None:
         super().__init__(keys)
-        self.size = size if isinstance(size, int) else _pair(self, size)
+        self.size: int | tuple[int, int]
+        if isinstance(size, int):
+            self.size = size
+        else:
+            self.size = _pair(self, size)
         if interpolation not in ("bilinear", "nearest"):
             raise TransformError(f"Resize's interpolation is 'bilinear' or 'nearest', not {interpolation!r}")
         self.interpolation = interpolation
 
     def change(self, images: list[torch.Tensor]) -> list[torch.Tensor]:
-        """The images in the size."""
-        return [self._resized(image) for image in images]
+        """Returns the resized images."""
+        return [self._resize(image) for image in images]
 
-    def _resized(self, image_CHW: torch.Tensor) -> torch.Tensor:
-        """The image at the size that is asked for; one number is the length of the shorter edge."""
+    def _resize(self, image_CHW: torch.Tensor) -> torch.Tensor:
+        """Resizes an image to ``size``, and converts the result back to the dtype of the image."""
         height, width = image_CHW.shape[-2:]
         size = self.size
         if isinstance(size, int):
@@ -126,15 +138,17 @@ class Resize(_ImageTransform):
             return resized.to(image_CHW.dtype)
         values = image_CHW[None].float()
         resized = functional.interpolate(values, size, mode="bilinear", align_corners=False, antialias=True)[0]
-        return resized if image_CHW.is_floating_point() else resized.round().clamp(0, 255).to(image_CHW.dtype)
+        if image_CHW.is_floating_point():
+            return resized
+        return resized.round().clamp(0, 255).to(image_CHW.dtype)
 
 
 class CenterCrop(_ImageTransform):
-    """Cuts the middle out of images; an image that is too small gets a border of zeros.
+    """Crops the centre of images; an image that is too small is padded with zeros first.
 
     Args:
         size: ``(height, width)``, or a whole number for both.
-        keys: of the images. ``"img"`` by default.
+        keys: keys of the images. Defaults to ``"img"``.
     """
 
     def __init__(self, size: int | Sequence[int], keys: str | Sequence[str] = "img") -> None:
@@ -142,19 +156,19 @@ class CenterCrop(_ImageTransform):
         self.size = _pair(self, size)
 
     def change(self, images: list[torch.Tensor]) -> list[torch.Tensor]:
-        """The middle of each image."""
-        images = [_padded_to(image, self.size) for image in images]
+        """Returns the centre of each image."""
+        images = [_pad_to(image, self.size) for image in images]
         top, left = (round((length - size) / 2) for length, size in zip(images[0].shape[-2:], self.size, strict=True))
         return [image[..., top : top + self.size[0], left : left + self.size[1]] for image in images]
 
 
 class RandomCrop(_ImageTransform):
-    """Cuts a piece out of images at a random place; an image that is too small gets a border of zeros.
+    """Crops images at a random position; an image that is too small is padded with zeros first.
 
     Args:
         size: ``(height, width)``, or a whole number for both.
-        padding: width of a border of zeros that is added on each side before. 0 by default.
-        keys: of the images. ``"img"`` by default.
+        padding: number of zeros to pad on each side before cropping. Defaults to 0.
+        keys: keys of the images. Defaults to ``"img"``.
     """
 
     def __init__(self, size: int | Sequence[int], padding: int = 0, keys: str | Sequence[str] = "img") -> None:
@@ -163,8 +177,8 @@ class RandomCrop(_ImageTransform):
         self.padding = padding
 
     def change(self, images: list[torch.Tensor]) -> list[torch.Tensor]:
-        """Cuts the same region out of each image."""
-        images = [_padded_to(functional.pad(image, [self.padding] * 4), self.size) for image in images]
+        """Returns the same random region of each image."""
+        images = [_pad_to(functional.pad(image, [self.padding] * 4), self.size) for image in images]
         top, left = (
             int(torch.randint(length - size + 1, ()))
             for length, size in zip(images[0].shape[-2:], self.size, strict=True)
@@ -173,12 +187,12 @@ class RandomCrop(_ImageTransform):
 
 
 class RandomFlip(_ImageTransform):
-    """Mirrors images at random.
+    """Flips images at random.
 
     Args:
-        prob: probability. 0.5 by default.
-        direction: ``"horizontal"`` (default) swaps left and right, ``"vertical"`` top and bottom.
-        keys: of the images. ``"img"`` by default.
+        prob: probability of a flip. Defaults to 0.5.
+        direction: ``"horizontal"`` (default) swaps left and right, ``"vertical"`` swaps top and bottom.
+        keys: keys of the images. Defaults to ``"img"``.
 
     Raises:
         TransformError: ``prob`` is not between 0 and 1, or ``direction`` is unknown.
@@ -190,22 +204,25 @@ class RandomFlip(_ImageTransform):
             raise TransformError(f"RandomFlip's prob is a probability from 0 to 1, not {prob!r}")
         if direction not in _DIRECTIONS:
             raise TransformError(f"RandomFlip's direction is 'horizontal' or 'vertical', not {direction!r}")
-        self.prob, self.direction = prob, direction
+        self.prob = prob
+        self.direction = direction
 
     def change(self, images: list[torch.Tensor]) -> list[torch.Tensor]:
-        """All images mirrored, or none."""
+        """Returns either all images flipped or none."""
         if float(torch.rand(())) >= self.prob:
             return images
         return [image.flip(_DIRECTIONS[self.direction]) for image in images]
 
 
 class Normalize(_ImageTransform):
-    """Makes float32 images of mean 0 and deviation 1; whole numbers from 0 to 255 become parts of 1 before.
+    """Subtracts a mean from each channel and divides by a standard deviation; the result is float32.
+
+    Values of integer images, 0 to 255, are divided by 255 first.
 
     Args:
-        mean: of each channel, in parts of 1. Those of ImageNet by default.
-        std: deviation of each channel, likewise.
-        keys: of the images. ``"img"`` by default.
+        mean: mean of each channel, for values from 0 to 1. Defaults to the means of ImageNet.
+        std: standard deviation of each channel, for values from 0 to 1. Defaults to those of ImageNet.
+        keys: keys of the images. Defaults to ``"img"``.
 
     Raises:
         TransformError: ``mean`` and ``std`` differ in length, or a deviation is not above 0.
@@ -218,25 +235,27 @@ class Normalize(_ImageTransform):
         keys: str | Sequence[str] = "img",
     ) -> None:
         super().__init__(keys)
-        self.mean, self.std = list(mean), list(std)
+        self.mean = list(mean)
+        self.std = list(std)
         if len(self.mean) != len(self.std) or not all(value > 0 for value in self.std):
             raise TransformError(
                 f"Normalize takes a mean and a deviation above 0 for each channel, got mean={mean}, std={std}"
             )
 
     def change(self, images: list[torch.Tensor]) -> list[torch.Tensor]:
-        """The images as float32."""
-        return [self._normalized(image) for image in images]
+        """Returns the normalised images as float32."""
+        return [self._normalize(image) for image in images]
 
-    def _normalized(self, image_CHW: torch.Tensor) -> torch.Tensor:
+    def _normalize(self, image_CHW: torch.Tensor) -> torch.Tensor:
         if len(self.mean) not in (1, len(image_CHW)):
             raise TransformError(
                 f"Normalize has a mean for {len(self.mean)} channels, and the image has {len(image_CHW)}"
             )
         values = image_CHW.float()
-        parts = values if image_CHW.is_floating_point() else values / 255
+        if not image_CHW.is_floating_point():
+            values = values / 255
         mean, std = (torch.tensor(numbers)[:, None, None] for numbers in (self.mean, self.std))
-        return (parts - mean) / std
+        return (values - mean) / std
 
 
 def _value(transform: object, sample: Any, key: str) -> Any:
@@ -252,7 +271,9 @@ def _image(transform: object, sample: Any, key: str) -> torch.Tensor:
     image = _value(transform, sample, key)
     if isinstance(image, torch.Tensor) and image.ndim == 3:
         return image
-    shape = f" of shape {tuple(image.shape)}" if hasattr(image, "shape") else ""
+    shape = ""
+    if hasattr(image, "shape"):
+        shape = f" of shape {tuple(image.shape)}"
     raise TransformError(
         f"{type(transform).__name__}: {key!r} must be a tensor (channels, height, width), as LoadImage gives it, got "
         f"{type(image).__name__}{shape}"
@@ -260,19 +281,22 @@ def _image(transform: object, sample: Any, key: str) -> torch.Tensor:
 
 
 def _pair(transform: object, size: Any) -> tuple[int, int]:
-    numbers = [size, size] if isinstance(size, int) else list(size)
+    if isinstance(size, int):
+        numbers = [size, size]
+    else:
+        numbers = list(size)
     if len(numbers) != 2 or not all(isinstance(number, int) and number > 0 for number in numbers):
         raise TransformError(f"{type(transform).__name__}'s size is (height, width) or a whole number, got {size!r}")
     return numbers[0], numbers[1]
 
 
-def _padded_to(image_CHW: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    missing = [max(0, want - length) for want, length in zip(size, image_CHW.shape[-2:], strict=True)]
-    height, width = missing
+def _pad_to(image_CHW: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Pads an image with zeros, equally on both sides, to at least the given height and width."""
+    height, width = (max(0, want - length) for want, length in zip(size, image_CHW.shape[-2:], strict=True))
     return functional.pad(image_CHW, [width // 2, width - width // 2, height // 2, height - height // 2])
 
 
-# A class that a user registers under one of these names replaces ours.
+# Fallbacks, so that a class with one of these names in a user's project takes precedence.
 for _class in (LoadImage, Resize, CenterCrop, RandomCrop, RandomFlip, Normalize):
     TRANSFORMS.register_fallback(_class.__name__, _class)
 register_torchvision()

@@ -1,4 +1,4 @@
-"""Batches from samples, and the seed of a worker."""
+"""Collate functions, the seeding of dataloader workers, and the length and epoch of a dataloader."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from eng.structures import BaseDataElement
 from ._loader_parts import batch_sampler_of, dataset_of, sampler_of
 
 COLLATE_FUNCTIONS = FUNCTIONS
-"""The registry of collate functions, under the name it had before it held other functions too."""
+"""The registry of functions, under its older name from the time when it held only collate functions."""
 
 
 def worker_init_fn(
     worker_id: int, num_workers: int, rank: int, seed: int, disable_subprocess_warning: bool = False
 ) -> None:
-    """Seeds a loader's worker so that no two workers of a run draw the same random numbers.
+    """Seeds a dataloader worker so that no two workers of a run draw the same random numbers.
 
     Args:
-        worker_id: number of the worker in its loader.
-        num_workers: workers of each loader.
-        rank: rank of the process that owns the loader.
+        worker_id: number of the worker in its dataloader.
+        num_workers: number of workers of each dataloader.
+        rank: rank of the process that owns the dataloader.
         seed: seed of the run.
-        disable_subprocess_warning: silences Python warnings in all workers but the first.
+        disable_subprocess_warning: whether to silence Python warnings in all workers but the first.
     """
     worker_seed = (num_workers * rank + worker_id + seed) % (1 << 32)
-    np.random.seed(worker_seed)  # noqa: NPY002  # what transforms draw from
+    np.random.seed(worker_seed)  # noqa: NPY002  # transforms use this global generator
     random.seed(worker_seed)
     torch.manual_seed(worker_seed)
     if disable_subprocess_warning and worker_id != 0:
@@ -43,19 +43,19 @@ def worker_init_fn(
 
 
 def pseudo_collate(data_batch: Sequence[Any]) -> Any:
-    """Groups what the samples hold under each key or place; nothing is stacked.
+    """Collates samples without stacking: the values of all samples under a key (or position) are put into a list.
 
     Args:
-        data_batch: samples of one shape: mappings, sequences, or leaves.
+        data_batch: samples with the same nested structure of mappings and sequences.
 
     Returns:
-        A mapping or list of the samples' shape whose leaves hold the values over the batch: a list below a mapping, a tuple
-        below a sequence, as in MMEngine.
+        a mapping or list with the structure of a sample, whose leaves hold the values of all samples: a list below a
+        mapping, a tuple below a sequence, as in MMEngine.
 
     Raises:
-        RuntimeError: sequences of different lengths.
-        KeyError: a sample lacks a key that the first one has.
-        ValueError: there are no samples.
+        RuntimeError: sequences in the samples have different lengths.
+        KeyError: a sample lacks a key that the first sample has.
+        ValueError: ``data_batch`` is empty.
 
     Examples:
         >>> pseudo_collate([{"img": 1, "label": "a"}, {"img": 2, "label": "b"}])
@@ -67,19 +67,21 @@ def pseudo_collate(data_batch: Sequence[Any]) -> Any:
 
 
 def default_collate(data_batch: Sequence[Any]) -> Any:
-    """Stacks tensors, arrays and numbers along a new first dimension; keeps data elements and strings in lists.
+    """Collates samples: stacks tensors, arrays and numbers along a new first dimension.
+
+    Data elements and strings cannot be stacked and are put into lists.
 
     Args:
-        data_batch: samples of one shape: mappings, sequences, or leaves.
+        data_batch: samples with the same nested structure of mappings and sequences.
 
     Returns:
-        A mapping or list of the samples' shape whose leaves are batched tensors, or lists of what cannot be stacked.
+        a mapping or list with the structure of a sample, whose leaves are batched tensors or lists.
 
     Raises:
-        RuntimeError: sequences or tensors of different sizes.
-        KeyError: a sample lacks a key that the first one has.
-        ValueError: there are no samples.
-        TypeError: a leaf that torch cannot stack.
+        RuntimeError: sequences or tensors have different sizes.
+        KeyError: a sample lacks a key that the first sample has.
+        ValueError: ``data_batch`` is empty.
+        TypeError: torch cannot stack a value.
 
     Examples:
         >>> default_collate([{"img": torch.zeros(2), "id": 1}, {"img": torch.ones(2), "id": 2}])["img"].shape
@@ -89,7 +91,13 @@ def default_collate(data_batch: Sequence[Any]) -> Any:
 
 
 def _collate(batch: Sequence[Any], again: Callable[[Any], Any], leaves: Callable[[Any], Any]) -> Any:
-    """Collates samples by the class of the first one."""
+    """Collates samples by the class of the first sample.
+
+    Args:
+        batch: the samples.
+        again: collates the values of one key or position.
+        leaves: collates values that are neither mappings nor sequences.
+    """
     if not len(batch):
         raise ValueError("a batch needs one sample at least, got none")
     first = batch[0]
@@ -101,22 +109,23 @@ def _collate(batch: Sequence[Any], again: Callable[[Any], Any], leaves: Callable
     if isinstance(first, Sequence):
         return _collate_sequences(batch, again, sample_class)
     if isinstance(first, Mapping):
-        return _as_class_of(first, {key: again(_under(key, batch)) for key in first})
+        return _as_class_of(first, {key: again(_values_of(key, batch)) for key in first})
     return leaves(batch)
 
 
 def _as_class_of(sample: Mapping[Any, Any], columns: dict[Any, Any]) -> Any:
-    """`columns` in a mapping of the sample's class."""
+    """Converts `columns` to a mapping of the sample's class."""
     try:
-        return type(sample)(columns)  # type: ignore[call-arg]  # most mappings are made of one
-    except TypeError:  # of a defaultdict, whose constructor takes another argument first
+        return type(sample)(columns)  # type: ignore[call-arg]  # most mapping classes take a dict
+    except TypeError:
+        # The constructor takes another first argument, like that of defaultdict.
         batch: Any = copy.copy(sample)
         batch.update(columns)
         return batch
 
 
-def _under(key: Any, batch: Sequence[Any]) -> list[Any]:
-    """What all samples hold under a key of the first one."""
+def _values_of(key: Any, batch: Sequence[Any]) -> list[Any]:
+    """Returns the values of all samples under a key; the error for a missing key names the sample."""
     try:
         return [sample[key] for sample in batch]
     except KeyError as error:
@@ -137,7 +146,7 @@ def _collate_sequences(batch: Sequence[Any], again: Callable[[Any], Any], sample
         return columns
     try:
         return sample_class(columns)
-    except TypeError:  # a range and its like, which cannot be made of a list
+    except TypeError:  # A class such as range, which cannot be constructed from a list.
         return columns
 
 
@@ -147,9 +156,9 @@ FUNCTIONS.register_module(module=default_collate)
 
 
 def length_of(loader: Any) -> int | None:
-    """Batches of a dataloader, or samples of a dataset; None where it has no length, as a stream.
+    """Returns the number of batches of a dataloader, or of samples of a dataset; None for a stream without a length.
 
-    Every torch DataLoader has ``__len__``; over a stream it raises.
+    Every torch DataLoader has ``__len__``, but over a stream the method raises TypeError.
 
     Args:
         loader: a dataloader, a dataset or any iterable.
@@ -165,21 +174,23 @@ def length_of(loader: Any) -> int | None:
 
 
 def set_epoch(loader: Any, epoch: int) -> None:
-    """Passes the number of an epoch to the sampler of a loader, and to its dataset where that is a stream.
+    """Passes the number of the epoch to the sampler of a dataloader, and to its dataset if that is a stream.
 
     Args:
-        loader: a dataloader; a sampler behind its batch sampler comes before its own sampler.
-        epoch: number of the pass over the data.
+        loader: a dataloader. The sampler of its batch sampler takes precedence over its own sampler.
+        epoch: number of the epoch, from 0.
     """
-    batch_sampler, dataset = batch_sampler_of(loader), dataset_of(loader)
-    samplers = (sampler_of(batch_sampler), sampler_of(loader), batch_sampler)
-    listeners = [next((sampler for sampler in samplers if hasattr(sampler, "set_epoch")), None)]
-    listeners += [dataset] if isinstance(dataset, IterableDataset) else []
-    for listener in listeners:
-        tell = getattr(listener, "set_epoch", None)
-        if tell is not None:
-            tell(epoch)
-    for stage in getattr(dataset, "pipeline", None) or () if isinstance(dataset, IterableDataset) else ():
-        # Stages of WebDataset that shuffle by (seed, epoch) count the passes of their process, from -1 on.
+    batch_sampler = batch_sampler_of(loader)
+    for sampler in (sampler_of(batch_sampler), sampler_of(loader), batch_sampler):
+        if hasattr(sampler, "set_epoch"):
+            sampler.set_epoch(epoch)
+            break
+    dataset = dataset_of(loader)
+    if not isinstance(dataset, IterableDataset):
+        return
+    if hasattr(dataset, "set_epoch"):
+        dataset.set_epoch(epoch)
+    for stage in getattr(dataset, "pipeline", None) or ():
+        # Shuffling stages of WebDataset count the passes of their process in ``epoch``, and increase it before a pass.
         if type(getattr(stage, "epoch", None)) is int:
             stage.epoch = epoch - 1

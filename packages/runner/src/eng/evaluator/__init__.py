@@ -1,4 +1,4 @@
-"""Metrics over a dataset, on one process or many."""
+"""Evaluators and metrics, whose values cover all samples of a dataset on one or several ranks."""
 
 from .batch_metric import BatchMetric
 from .evaluator import Evaluator

@@ -1,4 +1,4 @@
-"""Whole tensors of a batch by name, from whatever a model predicted and a loader gave."""
+"""Look up the arguments of a metric, as tensors of a batch, in the predictions of a model and in the batch."""
 
 from __future__ import annotations
 
@@ -22,39 +22,42 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     ),
     "target": ("target", "targets", "label", "labels", "gt_label", "gt_labels", "gt", "y"),
 }
-"""Names that a metric's arguments go by in predictions and batches."""
+"""For each argument of a metric the keys that predictions and batches usually have for it."""
 
 
 class Columns:
-    """Values over a batch by name: those that the model predicted, then those of the loader's batch.
+    """The values of a batch by key: the model's predictions, and the batch of the dataloader.
 
     Args:
-        data_batch: as the loader gave it.
-        data_samples: as the model gave it: an object with a mapping ``batch``, a mapping, a tensor, or one mapping per
-            sample, whose values are stacked.
+        data_batch: the batch, as the dataloader yielded it.
+        data_samples: the predictions, as the model returned them: an object with a mapping ``batch``, a mapping, a
+            tensor, or one mapping per sample, whose values are stacked.
     """
 
     def __init__(self, data_batch: Any, data_samples: Any) -> None:
-        self._predicted = _predicted(data_samples)
-        self._batch = _batched(data_batch)
+        self._predicted = _predictions_by_key(data_samples)
+        self._batch = _batch_by_key(data_batch)
 
     def get(self, argument: str, key: str | int | None) -> Any:
-        """The values for a metric's argument.
+        """Returns the values for a metric's argument, from the predictions or else from the batch.
 
         Args:
             argument: name of the argument.
-            key: under which they are; None looks for the argument's name and its :data:`SYNONYMS`.
+            key: key of the values; None looks for the argument's name and its :data:`SYNONYMS`.
 
         Raises:
-            KeyError: neither the predictions nor the batch hold such values.
+            KeyError: neither the predictions nor the batch have the key.
         """
-        names = SYNONYMS.get(argument, (argument,)) if key is None else (key,)
+        names: tuple[Any, ...] = (key,)
+        if key is None:
+            names = SYNONYMS.get(argument, (argument,))
         for holder in (self._predicted, self._batch):
             for name in names:
                 if name in holder:
-                    return _joined(holder[name])
-        if key is None and argument == "target" and 1 in self._batch:  # the pair (inputs, target)
-            return _joined(self._batch[max(index for index in self._batch if isinstance(index, int))])
+                    return _join(holder[name])
+        # The last item of a batch that is a tuple or list, such as (inputs, target), is the target.
+        if key is None and argument == "target" and 1 in self._batch:
+            return _join(self._batch[max(index for index in self._batch if isinstance(index, int))])
         raise KeyError(argument)
 
     def __str__(self) -> str:
@@ -62,8 +65,8 @@ class Columns:
         return f"the predictions have the keys {predicted}; the batch has {batch}"
 
 
-def _predicted(samples: Any) -> dict[Any, Any]:
-    """Predictions by name: lists over the samples, or tensors of the complete batch."""
+def _predictions_by_key(samples: Any) -> dict[Any, Any]:
+    """Returns predictions by key, as tensors of the complete batch or as lists with the values of all samples."""
     batch = getattr(samples, "batch", None)
     if isinstance(batch, Mapping):
         return dict(batch)
@@ -71,24 +74,37 @@ def _predicted(samples: Any) -> dict[Any, Any]:
         return dict(samples)
     if isinstance(samples, torch.Tensor):
         return {"preds": samples}
-    rows = []
+    rows: list[Any] = []
     if isinstance(samples, Iterable):
-        rows = [row.to_dict() if hasattr(row, "to_dict") else row for row in samples]
-    if rows and all(isinstance(row, Mapping) for row in rows):
-        return {name: [row[name] for row in rows] for name in rows[0] if all(name in row for row in rows)}
-    return {"preds": rows} if rows else {}
+        for row in samples:
+            if hasattr(row, "to_dict"):
+                row = row.to_dict()
+            rows.append(row)
+    if not rows:
+        return {}
+    if all(isinstance(row, Mapping) for row in rows):
+        return _columns_of(rows)
+    return {"preds": rows}
 
 
-def _batched(batch: Any) -> dict[Any, Any]:
+def _batch_by_key(batch: Any) -> dict[Any, Any]:
+    """Returns the parts of a batch by key, or by position if the batch is a list or tuple of its parts."""
     if isinstance(batch, Mapping):
         return dict(batch)
-    if isinstance(batch, (list, tuple)) and batch and isinstance(batch[0], Mapping):
-        return {name: [row[name] for row in batch] for name in batch[0] if all(name in row for row in batch)}
-    return dict(enumerate(batch)) if isinstance(batch, (list, tuple)) else {}
+    if not isinstance(batch, (list, tuple)):
+        return {}
+    if batch and isinstance(batch[0], Mapping):
+        return _columns_of(batch)
+    return dict(enumerate(batch))
 
 
-def _joined(values: Any) -> Any:
-    """One tensor of per-sample tensors, arrays or numbers of one shape; anything else as it is."""
+def _columns_of(rows: Sequence[Mapping[Any, Any]]) -> dict[Any, Any]:
+    """Returns for each key that all samples have a list of its values."""
+    return {name: [row[name] for row in rows] for name in rows[0] if all(name in row for row in rows)}
+
+
+def _join(values: Any) -> Any:
+    """Stacks the tensors, arrays or numbers of all samples, if they have the same shape; returns other values as is."""
     if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
         return torch.from_numpy(values)
     if not isinstance(values, Sequence) or isinstance(values, str) or not values:
@@ -98,8 +114,8 @@ def _joined(values: Any) -> Any:
     tensors = [torch.as_tensor(value) for value in values]
     if any(tensor.shape != tensors[0].shape for tensor in tensors):
         return values
-    # a label is often a tensor of one element per sample
     joined = torch.stack(tensors)
-    return (
-        joined.squeeze(1) if joined.dim() == 2 and joined.shape[1] == 1 and not joined.is_floating_point() else joined
-    )
+    # The label of a sample is often a tensor with one element; labels of a batch are (N,), not (N, 1).
+    if joined.dim() == 2 and joined.shape[1] == 1 and not joined.is_floating_point():
+        return joined.squeeze(1)
+    return joined

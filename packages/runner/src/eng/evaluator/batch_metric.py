@@ -1,4 +1,4 @@
-"""Metrics that keep a state instead of the samples."""
+"""BatchMetric: metrics that accumulate a state over batches instead of storing the predictions of all samples."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ _EMPTY = inspect.Parameter.empty
 
 
 class BatchMetric(metaclass=ABCMeta):
-    """A metric that adds each batch to a state, which is reduced over ranks at the end.
+    """A metric that adds each batch to a state, such as sums; the states of all ranks are merged at the end.
 
-    A subclass gives :meth:`update`, whose arguments name what it needs of a batch, :meth:`compute` and :meth:`reset`, and
-    what the ranks exchange: :meth:`state` and :meth:`merge`. Its memory is that of the state.
+    A subclass defines :meth:`update`, whose argument names say which predictions and targets the metric needs,
+    :meth:`compute`, :meth:`reset`, and for several ranks :meth:`state` and :meth:`merge`. The memory that the metric
+    needs does not depend on the number of samples.
 
     Args:
-        prefix: put before the names, as ``prefix/name``.
-        name: of the metric; the class's name in small letters by default.
-        keys: keys of predictions or batch for arguments of :meth:`update`, such as ``dict(preds="scores", target="cls")``.
-            By default arguments are looked for under their names and usual other ones, in the predictions, then in the
-            batch.
+        prefix: prefix of the names of all values, ``prefix/name``. None (default) is no prefix.
+        name: name of the metric. None (default) is the class name in lower case, with underscores between words.
+        keys: keys of the predictions or of the batch for arguments of :meth:`update`, such as
+            ``dict(preds="scores", target="cls")``. For other arguments their name and usual synonyms are looked up in
+            the predictions first, and then in the batch.
     """
 
     def __init__(
@@ -46,44 +47,52 @@ class BatchMetric(metaclass=ABCMeta):
 
     @abstractmethod
     def update(self, *args: Any, **kwargs: Any) -> None:
-        """Adds a batch."""
+        """Adds the predictions and targets of a batch to the state."""
 
     @abstractmethod
     def compute(self) -> Any:
-        """A number, or several by name, from the state."""
+        """Computes the value of the metric, or several values by name, from the state."""
 
     @abstractmethod
     def reset(self) -> None:
-        """Forgets everything."""
+        """Resets the state to that of a metric without samples."""
 
     @abstractmethod
     def state(self) -> Any:
-        """What :meth:`merge` needs of each rank, on the CPU."""
+        """Returns this rank's state on the CPU, in a form that can be pickled."""
 
     @abstractmethod
     def merge(self, states: list[Any]) -> None:
-        """Takes over the states of all ranks that had samples, in the order of the ranks."""
+        """Replaces the state by the merged states of all ranks that had samples, in the order of the ranks."""
 
     def process(self, data_batch: Any, data_samples: Any) -> None:
-        """Adds a batch to the state.
+        """Adds the predictions and targets of a batch to the state, by calling :meth:`update`.
 
         Args:
-            data_batch: as the data loader gave it.
-            data_samples: as the model gave it.
+            data_batch: the batch, as the dataloader yielded it.
+            data_samples: the predictions, as the model returned them.
 
         Raises:
-            ValueError: neither holds what :meth:`update` needs; the keys that they have are named.
+            ValueError: an argument of :meth:`update` is neither in the predictions nor in the batch; the message lists
+                the keys that they have.
         """
         self.update(**self._arguments(Columns(data_batch, data_samples)))
         self._count += 1
 
     def evaluate(self, size: int) -> dict[str, Any]:
-        """The metric over all ranks, by prefixed name, the same on each; afterwards it is empty again.
+        """Computes the metric over the samples of all ranks, and resets the state.
 
         Args:
-            size: of the dataset; the loops leave out what samplers repeat, so it is not needed.
+            size: number of samples in the dataset; not used, since the loops leave out the samples that samplers repeat.
+
+        Returns:
+            the values by name, with the prefix; the same on all ranks.
         """
-        gathered = all_gather_object(self.state() if self._count else None)[:: get_ranks_per_share()]
+        state = None
+        if self._count:
+            state = self.state()
+        # Ranks that share a model replica have processed the same samples, so one of them counts.
+        gathered = all_gather_object(state)[:: get_ranks_per_share()]
         states = [state for state in gathered if state is not None]
         if not states:
             _LOGGER.warning("%s got no samples", self.name)
@@ -91,14 +100,26 @@ class BatchMetric(metaclass=ABCMeta):
         if self._computes(gathered):
             if len(states) > 1:
                 self.merge(states)
-            result = named_values("" if isinstance(value := self.compute(), Mapping) else self.name, value)
+            result = self._named_result()
         results = [metrics for metrics in all_gather_object(result) if metrics is not None]
         self.reset()
         self._count = 0
-        return {f"{self.prefix}/{name}" if self.prefix else name: value for name, value in results[0].items()}
+        computed: dict[str, Any] = results[0]
+        if self.prefix:
+            return {f"{self.prefix}/{name}": value for name, value in computed.items()}
+        return computed
+
+    def _named_result(self) -> dict[str, Any]:
+        value = self.compute()
+        if isinstance(value, Mapping):
+            return named_values("", value)
+        return named_values(self.name, value)
 
     def _computes(self, gathered: list[Any]) -> bool:
-        """Whether this rank computes: the first with samples, whose attributes are complete."""
+        """Whether this rank computes the metric: the first rank that had samples does.
+
+        A metric may set attributes in ``update``, which ranks without samples lack.
+        """
         from eng.dist import get_rank
 
         first = next((rank for rank, state in enumerate(gathered) if state is not None), 0)
@@ -108,7 +129,7 @@ class BatchMetric(metaclass=ABCMeta):
         return self.update
 
     def _arguments(self, columns: Columns) -> dict[str, Any]:
-        """The arguments of the metric's update, taken from the columns by their names."""
+        """Looks up the arguments of the metric's ``update`` in the predictions and the batch."""
         parameters = inspect.signature(self._updater()).parameters
         arguments = {}
         for name, parameter in parameters.items():
@@ -119,7 +140,9 @@ class BatchMetric(metaclass=ABCMeta):
             except KeyError:
                 if parameter.default is _EMPTY or name in self.keys:
                     needed = ", ".join(key for key, described in parameters.items() if described.default is _EMPTY)
-                    wanted = f"keys[{name!r}]={self.keys[name]!r}" if name in self.keys else repr(name)
+                    wanted = repr(name)
+                    if name in self.keys:
+                        wanted = f"keys[{name!r}]={self.keys[name]!r}"
                     raise ValueError(
                         f"the metric {self.name} needs {needed} of a batch, and {wanted} is not there: {columns}. Name the "
                         f"key: dict(type=..., keys=dict({name}='...'))"
@@ -128,9 +151,11 @@ class BatchMetric(metaclass=ABCMeta):
 
 
 def cpu(value: Any) -> Any:
-    """The tensors in a state on the CPU, detached."""
+    """Returns a nested state with its tensors detached and moved to the CPU."""
     if isinstance(value, torch.Tensor):
         return value.detach().cpu()
     if isinstance(value, list):
         return [cpu(item) for item in value]
-    return {key: cpu(item) for key, item in value.items()} if isinstance(value, dict) else value
+    if isinstance(value, dict):
+        return {key: cpu(item) for key, item in value.items()}
+    return value

@@ -1,4 +1,4 @@
-"""Several metrics over one dataset."""
+"""Evaluator: passes the predictions for a dataset to one or several metrics."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _LOGGER = logging.getLogger(__name__)
 
 @EVALUATOR.register_module()
 class Evaluator:
-    """Feeds batches to metrics and merges what they compute.
+    """Passes the predictions of each batch to metrics, and merges the values that they compute.
 
     Args:
-        metrics: one metric or several, as objects or configs: of eng, or of torchmetrics and the like, with the methods
-            ``update``, ``compute`` and ``reset``.
+        metrics: one or several metrics, as objects or configs: metrics of eng, or objects with the methods ``update``,
+            ``compute`` and ``reset``, such as those of torchmetrics.
 
     Raises:
-        TypeError: a metric has no methods ``process`` and ``evaluate``.
+        TypeError: a metric has neither ``process`` and ``evaluate`` nor ``update``, ``compute`` and ``reset``.
 
     Examples:
         >>> class Count(BaseMetric):
@@ -43,16 +43,18 @@ class Evaluator:
 
     def __init__(self, metrics: Mapping[str, Any] | BaseMetric | Sequence[Any]) -> None:
         self._dataset_meta: dict[str, Any] | None = None
-        entries = metrics if isinstance(metrics, Sequence) else [metrics]
-        built = [METRICS.build(metric) if _is_config(metric) else metric for metric in entries]
-        self.metrics: list[BaseMetric | BatchMetric] = [part for metric in built for part in metrics_of(metric)]
+        self.metrics: list[BaseMetric | BatchMetric] = []
+        if not isinstance(metrics, Sequence):
+            metrics = [metrics]
+        for metric in list(map(_build_metric, metrics)):
+            self.metrics.extend(metrics_of(metric))
         for metric in self.metrics:
             _check_metric(metric)
         _warn_without_prefix(self.metrics)
 
     @property
     def dataset_meta(self) -> dict[str, Any] | None:
-        """Meta information of the dataset; setting it sets it on all metrics."""
+        """The dataset's metainfo, such as class names; setting it sets it on all metrics."""
         return self._dataset_meta
 
     @dataset_meta.setter
@@ -62,17 +64,20 @@ class Evaluator:
             metric.dataset_meta = dataset_meta
 
     def process(self, data_samples: Sequence[Any], data_batch: Any | None = None) -> None:
-        """Gives a batch to all metrics.
+        """Passes the predictions for a batch to all metrics.
 
         Args:
-            data_samples: what the model predicted: a sequence with one item per sample, of which data elements
-                become dicts, or a dict, which the metrics get as it is.
-            data_batch: what the data loader gave.
+            data_samples: the model's predictions: a sequence with one item per sample, or a dict. Data elements in a
+                sequence are converted to dicts; a dict is passed to the metrics as it is.
+            data_batch: the batch, as the dataloader yielded it.
         """
         self._process(self.metrics, data_samples, data_batch)
 
     def process_padding(self, data_samples: Sequence[Any], data_batch: Any | None = None) -> None:
-        """Gives a batch that only fills up the ranks to the metrics that keep samples, which drop it at the end.
+        """Passes the predictions for a batch of repeated samples to the metrics that store samples.
+
+        Samplers repeat samples so that all ranks have equally many. Metrics that store samples remove the repeated ones
+        at the end; a :class:`BatchMetric` cannot, so it does not get such a batch.
 
         Args:
             data_samples: see :meth:`process`.
@@ -86,18 +91,21 @@ class Evaluator:
     def _process(self, metrics: Sequence[BaseMetric | BatchMetric], data_samples: Any, data_batch: Any) -> None:
         samples: Any = data_samples
         if not isinstance(data_samples, Mapping) and not all(isinstance(metric, BatchMetric) for metric in metrics):
-            samples = [item.to_dict() if isinstance(item, BaseDataElement) else item for item in data_samples]
+            samples = list(map(_as_dict, data_samples))
         for metric in metrics:
-            metric.process(data_batch, data_samples if isinstance(metric, BatchMetric) else samples)
+            if isinstance(metric, BatchMetric):
+                metric.process(data_batch, data_samples)
+            else:
+                metric.process(data_batch, samples)
 
     def evaluate(self, size: int) -> dict[str, Any]:
-        """Metrics of everything processed so far; afterwards all metrics are empty again.
+        """Computes all metrics over the processed samples of all ranks, and resets the metrics.
 
         Args:
-            size: of the dataset; what samplers added beyond it is dropped.
+            size: number of samples in the dataset; samples that samplers have repeated beyond it are removed.
 
         Raises:
-            ValueError: two metrics give the same name.
+            ValueError: two metrics return a value with the same name.
         """
         merged: dict[str, Any] = {}
         for metric in self.metrics:
@@ -113,15 +121,15 @@ class Evaluator:
     def offline_evaluate(
         self, data_samples: Sequence[Any], data: Sequence[Any] | None = None, chunk_size: int = 1
     ) -> dict[str, Any]:
-        """Metrics of predictions that were made before.
+        """Computes all metrics over predictions that were saved earlier.
 
         Args:
             data_samples: predictions, one item per sample.
-            data: the batches' data, one item per sample.
-            chunk_size: samples given to the metrics at once.
+            data: data of the samples, one item per sample; None if the metrics do not need it.
+            chunk_size: number of samples that are passed to the metrics at once.
 
         Raises:
-            ValueError: `data` has another length, or `chunk_size` is below 1.
+            ValueError: `data` has another length than `data_samples`, or `chunk_size` is below 1.
         """
         if data is not None and len(data) != len(data_samples):
             raise UsageError(
@@ -130,7 +138,9 @@ class Evaluator:
         if chunk_size < 1:
             raise ValueError(f"chunk_size is the number of samples at once and must be 1 or more, not {chunk_size}")
         size = 0
-        batches: Iterator[Any] = _chunks(data, chunk_size) if data is not None else iter(())
+        if data is None:
+            data = ()
+        batches = _chunks(data, chunk_size)
         for chunk in _chunks(data_samples, chunk_size):
             self.process(chunk, next(batches, None))
             size += len(chunk)
@@ -138,7 +148,7 @@ class Evaluator:
 
 
 def _warn_without_prefix(metrics: Sequence[Any]) -> None:
-    """Warns of several metrics without a prefix, before the validation that would end where they give the same name."""
+    """Warns if several metrics have no prefix, since the validation fails if two of them return the same name."""
     named = [metric for metric in metrics if isinstance(metric, BaseMetric) and not isinstance(metric, DumpResults)]
     names = [type(metric).__name__ for metric in named if not metric.prefix]
     if len(names) > 1:
@@ -159,8 +169,17 @@ def _check_metric(metric: Any) -> None:
     )
 
 
-def _is_config(metric: Any) -> bool:
-    return isinstance(metric, Mapping) and not callable(getattr(metric, "compute", None))
+def _build_metric(metric: Any) -> Any:
+    # A MetricCollection of torchmetrics is a mapping too, but has the method compute.
+    if isinstance(metric, Mapping) and not callable(getattr(metric, "compute", None)):
+        return METRICS.build(metric)
+    return metric
+
+
+def _as_dict(sample: Any) -> Any:
+    if isinstance(sample, BaseDataElement):
+        return sample.to_dict()
+    return sample
 
 
 def _chunks(items: Sequence[Any], size: int) -> Iterator[list[Any]]:

@@ -1,4 +1,4 @@
-"""Losses of validation: taking them out of what a model predicts, and averaging them over samples and ranks."""
+"""Validation losses: separate them from the predictions of a model, and average them over samples and ranks."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["LossMeter", "split_losses"]
 
 
 def split_losses(outputs: Any) -> tuple[Any, Mapping[str, Any]]:
-    """Predictions without the losses that a model gave with them, and those losses.
+    """Separates the output of a model's validation step into predictions and losses.
 
-    A model may return ``(predictions, losses)``, where `losses` is a mapping of numbers or tensors of which a name
-    contains ``loss``; or a list of data elements of which the last holds nothing but ``loss``.
+    A model may return ``(predictions, losses)``, where `losses` is a mapping of numbers or tensors and at least one name
+    contains ``loss``; or a list of data elements, the last of which has ``loss`` as its only entry.
 
     Args:
-        outputs: what the model predicted for a batch.
+        outputs: output of the model for a batch.
 
     Returns:
-        The predictions, and the losses by name; an empty mapping where there are none.
+        the predictions, and the losses by name; an empty dict if the model returned no losses.
 
     Examples:
         >>> split_losses(([{"label": 1}], {"loss_cls": 0.5}))
@@ -35,18 +35,22 @@ def split_losses(outputs: Any) -> tuple[Any, Mapping[str, Any]]:
     """
     if isinstance(outputs, tuple) and len(outputs) == 2 and _are_losses(outputs[1]):
         return outputs
-    last = outputs[-1] if isinstance(outputs, list) and outputs else None
-    if isinstance(last, BaseDataElement) and list(last.keys()) == ["loss"]:
-        losses = last.get("loss")
-        return outputs[:-1], losses if isinstance(losses, Mapping) else {"loss": losses}
-    return outputs, {}
+    if not isinstance(outputs, list) or not outputs:
+        return outputs, {}
+    last = outputs[-1]
+    if not isinstance(last, BaseDataElement) or list(last.keys()) != ["loss"]:
+        return outputs, {}
+    losses = last.get("loss")
+    if not isinstance(losses, Mapping):
+        losses = {"loss": losses}
+    return outputs[:-1], losses
 
 
 class LossMeter:
-    """Mean of each loss over all samples of all ranks, read from the device only at the end.
+    """Averages losses over all samples of all ranks; values are read from the device only at the end.
 
-    Where losses come without their total, ``loss``, it is the sum of those whose name contains ``loss``, as in training.
-    A loss that some batches do not have is averaged over those that have it.
+    If a batch has no entry ``loss``, the sum of all entries whose names contain ``loss`` is added as ``loss``, as in
+    training. A loss that some batches do not have is averaged over the samples of the other batches.
 
     Examples:
         >>> meter = LossMeter()
@@ -61,14 +65,14 @@ class LossMeter:
         self._num_samples: dict[str, int] = {}
 
     def update(self, losses: Mapping[str, Any], num_samples: int = 1) -> None:
-        """Adds the losses of a batch, without asking the device.
+        """Adds the losses of a batch to the sums, without waiting for the device.
 
         Args:
-            losses: by name; a number, a tensor (its mean counts) or a list of such (their sum counts).
-            num_samples: of the batch, the weight of its losses in the mean.
+            losses: losses by name: numbers, tensors (their mean is taken), or lists of these (their sum is taken).
+            num_samples: number of samples in the batch, the weight of its losses in the average.
 
         Raises:
-            TypeError: a loss is something else.
+            TypeError: a loss is neither a number, a tensor nor a list.
         """
         means = {name: _scalar(name, loss) for name, loss in losses.items()}
         parts = [mean for name, mean in means.items() if "loss" in name]
@@ -76,15 +80,18 @@ class LossMeter:
             means["loss"] = _together(parts).sum()
         for name, mean in means.items():
             total = mean * num_samples
-            self._sums[name] = self._sums[name] + total if name in self._sums else total
+            if name in self._sums:
+                total = self._sums[name] + total
+            self._sums[name] = total
             self._num_samples[name] = self._num_samples.get(name, 0) + num_samples
 
     def clear(self) -> None:
-        """Forgets everything."""
-        self._sums, self._num_samples = {}, {}
+        """Removes all sums."""
+        self._sums = {}
+        self._num_samples = {}
 
     def compute(self) -> dict[str, float]:
-        """Means by name, the same on all ranks, which all have to call it; afterwards the meter is empty again."""
+        """Returns the average of each loss over all ranks by name, and removes the sums; all ranks must call this."""
         totals: dict[str, tuple[float, int]] = {}
         for of_rank in all_gather_object(self._read()):
             for name, (total, num_samples) in of_rank.items():
@@ -109,19 +116,23 @@ def _are_losses(value: Any) -> bool:
 
 
 def _scalar(name: str, loss: Any) -> torch.Tensor:
-    """A loss as one number: tensors are averaged, the parts of a list are summed."""
+    """Returns a loss as a 0-dim tensor: the mean of a tensor, the sum of a list."""
     if isinstance(loss, torch.Tensor):
-        # Not every accelerator has double precision.
-        dtype = torch.float64 if loss.device.type == "cpu" else torch.float32
+        # Some accelerators do not support double precision.
+        dtype = torch.float32
+        if loss.device.type == "cpu":
+            dtype = torch.float64
         return loss.detach().to(dtype).mean()
     if isinstance(loss, list | tuple):
-        return _together([_scalar(name, part) for part in loss]).sum() if loss else _scalar(name, 0.0)
+        if not loss:
+            return _scalar(name, 0.0)
+        return _together([_scalar(name, part) for part in loss]).sum()
     if isinstance(loss, int | float):
         return torch.tensor(float(loss), dtype=torch.float64)
     raise TypeError(f"the loss {name!r} must be a number, a tensor or a list of tensors, not {type(loss).__name__}")
 
 
 def _together(values: list[torch.Tensor]) -> torch.Tensor:
-    """The values as one tensor, on the accelerator where one of them lies there: plain numbers come as CPU tensors."""
+    """Stacks 0-dim tensors on the accelerator, if any value is there; losses that are plain numbers are on the CPU."""
     target = next((value for value in values if value.device.type != "cpu"), values[0])
     return torch.stack([value.to(target.device, target.dtype) for value in values])

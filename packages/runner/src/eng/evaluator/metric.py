@@ -1,4 +1,4 @@
-"""What a metric is, and one that writes predictions to a file."""
+"""BaseMetric, the base class of metrics that store samples, and DumpResults, which writes predictions to a file."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class CollectDeviceError(ValueError, NotImplementedError):
-    """A way for results that there is not; MMEngine raises a NotImplementedError when it collects."""
+    """``collect_device`` is unknown; a NotImplementedError too, which MMEngine raises when it collects results."""
 
 
 class BaseMetric(metaclass=ABCMeta):
-    """A metric: gathers something of each batch, then computes numbers from all of it.
+    """A metric that stores a result per sample, and computes its values from the results of all samples.
 
-    A subclass appends to ``self.results`` in :meth:`process`, one item per sample where items are to be put in the
-    order of the dataset over several ranks, and gives a dict of numbers from :meth:`compute_metrics`.
+    A subclass appends results to ``self.results`` in :meth:`process`, and computes a dict of numbers from all results in
+    :meth:`compute_metrics`. With one result per sample, the results of several ranks are put in the dataset's order.
 
     Args:
-        collect_device: through what the ranks' results travel: ``cpu`` (files in `collect_dir`) or ``gpu``.
-        prefix: put before the names, as ``prefix/name``; `default_prefix` by default.
-        collect_dir: folder for the files of ``cpu``, which all ranks see; a temporary one by default.
+        collect_device: how the results of all ranks are collected: ``"cpu"`` (default, by files in `collect_dir`) or
+            ``"gpu"``.
+        prefix: prefix of the names of all values, ``prefix/name``. None (default) is the class's `default_prefix`.
+        collect_dir: folder for the files, which all ranks must be able to read. None (default) is a temporary folder.
 
     Raises:
-        ValueError: `collect_device` is neither, or `collect_dir` is given for ``gpu``.
+        ValueError: `collect_device` is neither ``"cpu"`` nor ``"gpu"``, or `collect_dir` is given for ``"gpu"``.
 
     Examples:
         >>> class Mean(BaseMetric):
@@ -66,7 +67,7 @@ class BaseMetric(metaclass=ABCMeta):
 
     @property
     def dataset_meta(self) -> dict[str, Any] | None:
-        """Meta information of the dataset, such as its classes."""
+        """The dataset's metainfo, such as class names."""
         return self._dataset_meta
 
     @dataset_meta.setter
@@ -75,29 +76,29 @@ class BaseMetric(metaclass=ABCMeta):
 
     @abstractmethod
     def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:
-        """Appends what is needed of a batch to ``self.results``.
+        """Appends the results of a batch, such as predictions and labels, to ``self.results``.
 
         Args:
-            data_batch: as the data loader gave it.
-            data_samples: as the model gave it, data elements as dicts.
+            data_batch: the batch, as the dataloader yielded it.
+            data_samples: the model's predictions; data elements are converted to dicts.
         """
 
     @abstractmethod
     def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
-        """Numbers by name.
+        """Computes the values of the metric by name. Called on rank 0 only.
 
         Args:
-            results: of all samples, those of all ranks in the order of the dataset. Called on rank 0 only.
+            results: the results of all samples and all ranks, in the order of the dataset.
         """
 
     def evaluate(self, size: int) -> dict[str, Any]:
-        """Metrics of everything processed so far; afterwards the metric is empty again.
+        """Computes the metric over the processed samples of all ranks, and removes the stored results.
 
         Args:
-            size: of the dataset; what samplers added to fill up batches beyond it is dropped.
+            size: number of samples in the dataset; samples that samplers have repeated beyond it are removed.
 
         Returns:
-            Numbers by prefixed name, the same on all ranks.
+            the values by name, with the prefix; the same on all ranks.
 
         Raises:
             TypeError: `compute_metrics` returned no dict.
@@ -105,14 +106,16 @@ class BaseMetric(metaclass=ABCMeta):
         if not self.results:
             _LOGGER.warning("%s got no results; its process() must fill self.results", type(self).__name__)
         results = collect_results(self.results, size, self.collect_device, tmpdir=self.collect_dir)
-        metrics: list[Any] = [self._named(_to_cpu(results))] if is_main_process() else [None]
+        metrics: list[Any] = [None]
+        if is_main_process():
+            metrics = [self._named(_to_cpu(results))]
         broadcast_object_list(metrics)
         self.results.clear()
         computed: dict[str, Any] = metrics[0]
         return computed
 
     def _named(self, results: list[Any]) -> dict[str, Any]:
-        """The computed metrics as a flat dict, with the prefix in front of each name."""
+        """Computes the metric, and returns a flat dict with the prefix before each name."""
         metrics = self.compute_metrics(results)
         if not isinstance(metrics, Mapping):
             name = type(self).__name__
@@ -121,20 +124,23 @@ class BaseMetric(metaclass=ABCMeta):
                 f"{_describe(metrics)}"
             )
         flat = {name: value for key, item in metrics.items() for name, value in _leaves(str(key), item)}
-        return {f"{self.prefix}/{name}": value for name, value in flat.items()} if self.prefix else flat
+        if not self.prefix:
+            return flat
+        return {f"{self.prefix}/{name}": value for name, value in flat.items()}
 
 
 @METRICS.register_module()
 class DumpResults(BaseMetric):
-    """Writes all predictions, moved to the CPU, into one pickle file; it gives no numbers.
+    """Writes the predictions for all samples, on the CPU, into a pickle file; computes no values.
 
     Args:
-        out_file_path: ends in ``.pkl`` or ``.pickle``; any storage of :mod:`eng.fileio`.
+        out_file_path: path or address of the file, in any storage of :mod:`eng.fileio`; ends in ``.pkl`` or
+            ``.pickle``.
         collect_device: see :class:`BaseMetric`.
         collect_dir: see :class:`BaseMetric`.
 
     Raises:
-        ValueError: another ending.
+        ValueError: `out_file_path` has another ending.
     """
 
     def __init__(self, out_file_path: str, collect_device: str = "cpu", collect_dir: str | None = None) -> None:
@@ -146,18 +152,18 @@ class DumpResults(BaseMetric):
         self.out_file_path = out_file_path
 
     def process(self, data_batch: Any, predictions: Sequence[Any]) -> None:
-        """Keeps the predictions of a batch."""
+        """Stores the predictions for a batch on the CPU."""
         self.results.extend(_to_cpu(predictions))
 
     def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
-        """Writes the file."""
+        """Writes the predictions into the file, and returns no values."""
         dump(results, self.out_file_path)
         _LOGGER.info("predictions of %s are in %s", counted(len(results), "sample"), self.out_file_path)
         return {}
 
 
 def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """A value by name; those of nested mappings under their path, ``"outer/inner"``."""
+    """Yields names and values; a value in a nested mapping has its path as its name, ``"outer/inner"``."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from _leaves(f"{name}/{key}", item)
@@ -166,13 +172,15 @@ def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _describe(value: Any) -> str:
-    """A value for a message: a number as it is, anything else by its type."""
-    class_name = type(value).__name__
-    return f"{value!r} (a {class_name})" if isinstance(value, int | float | torch.Tensor) else f"a {class_name}"
+    """Describes a value in an error message: a number with its type, any other value by its type."""
+    description = f"a {type(value).__name__}"
+    if isinstance(value, int | float | torch.Tensor):
+        return f"{value!r} ({description})"
+    return description
 
 
 def _to_cpu(data: Any) -> Any:
-    """`data` with all tensors and data elements in it on the CPU."""
+    """Returns nested data with its tensors and data elements moved to the CPU."""
     if isinstance(data, torch.Tensor | BaseDataElement):
         return data.to("cpu")
     if isinstance(data, tuple) and hasattr(data, "_fields"):

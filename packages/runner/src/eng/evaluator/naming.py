@@ -1,7 +1,8 @@
-"""Numbers by name, from whatever a metric computes."""
+"""Names for metrics, and for the values in the result of a metric."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +14,7 @@ __all__ = ["metric_name", "named_values"]
 
 
 def metric_name(cls: type) -> str:
-    """The name of a metric's class in the log.
+    """Returns the name of a metric's class in the log: in lower case, with underscores between words.
 
     Examples:
         >>> class MeanSquaredError: ...
@@ -26,27 +27,33 @@ def metric_name(cls: type) -> str:
 
 
 def named_values(name: str, value: Any) -> dict[str, Any]:
-    """Values by name: one number under `name`, several under ``name/0``, ``name/1``, nested mappings under their path.
+    """Flattens the result of a metric to a dict of numbers by name.
+
+    A number is named `name`, the items of a sequence ``name/0``, ``name/1`` and so on, and the values of a mapping
+    ``name/key``.
 
     Args:
-        name: of the whole; an empty text leaves the keys of a mapping as they are.
-        value: a number, a tensor or an array, or a mapping or sequence of such; what is none of them stays as it is.
+        name: name of the result; with an empty name the keys of a mapping are the names of its values.
+        value: a number, a tensor or an array, or a mapping or sequence of these. Other values are kept as they are.
 
     Examples:
         >>> named_values("iou", {"mean": torch.tensor(0.5), "classes": torch.tensor([0.25, 0.75])})
         {'iou/mean': 0.5, 'iou/classes/0': 0.25, 'iou/classes/1': 0.75}
     """
-    if isinstance(value, Mapping):
-        return {
-            key: leaf
-            for inner, item in value.items()
-            for key, leaf in named_values(f"{name}/{inner}" if name else str(inner), item).items()
-        }
     if isinstance(value, (torch.Tensor, np.ndarray, np.generic)):
-        size = value.numel() if isinstance(value, torch.Tensor) else value.size
-        return {name: value.item()} if size == 1 else named_values(name, value.tolist())
+        if math.prod(value.shape) == 1:
+            return {name: value.item()}
+        return named_values(name, value.tolist())
+    values: dict[str, Any] = {}
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            path = str(key)
+            if name:
+                path = f"{name}/{key}"
+            values.update(named_values(path, item))
+        return values
     if isinstance(value, (list, tuple)):
-        return {
-            key: leaf for index, item in enumerate(value) for key, leaf in named_values(f"{name}/{index}", item).items()
-        }
+        for index, item in enumerate(value):
+            values.update(named_values(f"{name}/{index}", item))
+        return values
     return {name: value}

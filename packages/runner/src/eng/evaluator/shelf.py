@@ -1,4 +1,4 @@
-"""Accuracy, F1, mean squared error and perplexity, so that a first project needs no library."""
+"""Metrics that need no other library: accuracy, F1, mean squared error and perplexity."""
 
 from __future__ import annotations
 
@@ -16,39 +16,42 @@ __all__ = ["F1", "Accuracy", "MeanSquaredError", "Perplexity"]
 
 
 class _Sums(BatchMetric):
-    """A metric whose state is sums, which add up over batches and ranks; vectors may grow."""
+    """Base class of metrics whose state is a dict of sums over batches and ranks; a vector may become longer."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._sums: dict[str, torch.Tensor] = {}
 
     def add(self, **amounts: torch.Tensor) -> None:
-        """Adds to sums by name, without asking the device."""
+        """Adds amounts to the sums of the same names, without waiting for the device."""
         for name, amount in amounts.items():
-            total = self._sums.get(name)
-            self._sums[name] = amount.detach() if total is None else _added(total, amount.detach())
+            total = amount.detach()
+            if name in self._sums:
+                total = _add(self._sums[name], total)
+            self._sums[name] = total
 
     def __getitem__(self, name: str) -> torch.Tensor:
-        """A sum in double precision, on the CPU; 0 before the first batch."""
+        """Returns a sum in double precision on the CPU; 0 before the first batch."""
         return self._sums.get(name, torch.zeros(())).cpu().double()
 
     def reset(self) -> None:
-        """Forgets everything."""
+        """Removes all sums."""
         self._sums = {}
 
     def state(self) -> dict[str, torch.Tensor]:
-        """The sums."""
+        """Returns this rank's sums on the CPU."""
         sums: dict[str, torch.Tensor] = cpu(self._sums)
         return sums
 
     def merge(self, states: list[dict[str, torch.Tensor]]) -> None:
-        """Adds the sums of the ranks."""
+        """Replaces the sums by the totals over all ranks."""
         self.reset()
         for state in states:
             self.add(**state)
 
 
-def _added(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+def _add(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """Adds two tensors on the device of the first one; the shorter of two vectors is padded with zeros."""
     if left.dim() == 1 and len(left) != len(right):
         size = max(len(left), len(right))
         left, right = (functional.pad(values, (0, size - len(values))) for values in (left, right))
@@ -56,22 +59,24 @@ def _added(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
 
 
 def _precise(values: torch.Tensor) -> torch.Tensor:
-    # not every accelerator has double precision
-    return values.double() if values.device.type == "cpu" else values.float()
+    # Some accelerators do not support double precision.
+    if values.device.type == "cpu":
+        return values.double()
+    return values.float()
 
 
 class Accuracy(_Sums):
-    """Share of samples whose label is among the best predictions.
+    """Fraction of samples whose label is among the ``k`` classes with the highest scores.
 
     Args:
-        topk: 1 (default), or several, such as ``(1, 5)``: ``accuracy`` is of 1, ``accuracy_top5`` of 5.
-        ignore_index: label of samples that do not count.
+        topk: ``k``: 1 (default), or several numbers such as ``(1, 5)``, which give ``accuracy`` and ``accuracy_top5``.
+        ignore_index: label of samples that are not counted; None (default) counts all samples.
         prefix: see :class:`BatchMetric`.
         name: see :class:`BatchMetric`.
         keys: see :class:`BatchMetric`.
 
     Raises:
-        ValueError: ``preds`` are labels, and ``topk`` is not 1; or shapes do not fit.
+        ValueError: ``preds`` are labels instead of scores although ``topk`` is not 1, or shapes do not match.
 
     Examples:
         >>> metric = Accuracy()
@@ -89,24 +94,31 @@ class Accuracy(_Sums):
         keys: Mapping[str, str | int] | None = None,
     ) -> None:
         super().__init__(prefix=prefix, name=name, keys=keys)
-        self.topk = (topk,) if isinstance(topk, int) else tuple(topk)
+        if isinstance(topk, int):
+            topk = (topk,)
+        self.topk = tuple(topk)
         self.ignore_index = ignore_index
 
     def update(self, preds: torch.Tensor, target: torch.Tensor) -> None:
-        """Adds a batch.
+        """Adds the predictions and labels of a batch to the sums.
 
         Args:
             preds: scores ``(N, C, ...)``, or labels ``(N, ...)``.
             target: labels ``(N, ...)``.
 
         Raises:
-            ValueError: the shapes do not belong together, or ``topk`` needs scores and gets labels.
+            ValueError: the shapes do not match, or ``topk`` needs scores but ``preds`` are labels.
         """
-        counts = torch.ones_like(target, dtype=torch.bool) if self.ignore_index is None else target != self.ignore_index
-        self.add(samples=counts.sum())
+        counted = torch.ones_like(target, dtype=torch.bool)
+        if self.ignore_index is not None:
+            counted = target != self.ignore_index
+        self.add(samples=counted.sum())
+        has_scores = preds.dim() == target.dim() + 1
         for k in self.topk:
-            if preds.dim() == target.dim() + 1:
-                best = preds.argmax(1, keepdim=True) if k == 1 else preds.topk(min(k, preds.shape[1]), dim=1).indices
+            if has_scores and k == 1:
+                hits = preds.argmax(1) == target
+            elif has_scores:
+                best = preds.topk(min(k, preds.shape[1]), dim=1).indices
                 hits = (best == target.unsqueeze(1)).any(1)
             elif preds.shape == target.shape and k == 1:
                 hits = preds == target
@@ -115,21 +127,26 @@ class Accuracy(_Sums):
                     f"accuracy of the best {k}: scores (N, C) are needed, got {tuple(preds.shape)} for targets of shape "
                     f"{tuple(target.shape)}"
                 )
-            self.add(**{f"hits{k}": (hits & counts).sum()})
+            self.add(**{f"hits{k}": (hits & counted).sum()})
 
     def compute(self) -> dict[str, float]:
-        """The shares by name."""
-        names = {k: self.name if k == 1 else f"{self.name}_top{k}" for k in self.topk}
-        return {name: (self[f"hits{k}"] / self["samples"]).item() for k, name in names.items()}
+        """Returns the accuracy for each ``k`` by name."""
+        values = {}
+        for k in self.topk:
+            name = f"{self.name}_top{k}"
+            if k == 1:
+                name = self.name
+            values[name] = (self[f"hits{k}"] / self["samples"]).item()
+        return values
 
 
 class F1(_Sums):
     """F1 score: the harmonic mean of precision and recall.
 
     Args:
-        average: ``"macro"`` (default): the mean over classes that occur; ``"micro"``: over all samples; ``"binary"``: of class
-            1; ``"none"``: of each class.
-        threshold: from which on a score ``(N,)`` in place of ``(N, C)`` means class 1.
+        average: ``"macro"`` (default): mean of the scores of all classes that occur; ``"micro"``: score over the samples
+            of all classes; ``"binary"``: score of class 1; ``"none"``: a list with the score of each class.
+        threshold: for predictions ``(N,)`` that are scores of class 1: the lowest score that counts as class 1.
         prefix: see :class:`BatchMetric`.
         name: see :class:`BatchMetric`.
         keys: see :class:`BatchMetric`.
@@ -159,38 +176,42 @@ class F1(_Sums):
         self.threshold = threshold
 
     def update(self, preds: torch.Tensor, target: torch.Tensor) -> None:
-        """Adds a batch.
+        """Adds the predictions and labels of a batch to the sums.
 
         Args:
             preds: scores ``(N, C, ...)``, scores of class 1 ``(N, ...)``, or labels ``(N, ...)``.
             target: labels ``(N, ...)``.
         """
-        least = 2
+        num_classes = 2
         if preds.dim() == target.dim() + 1:
-            least, preds = preds.shape[1], preds.argmax(1)
+            num_classes = preds.shape[1]
+            preds = preds.argmax(1)
         elif preds.is_floating_point():
             preds = (preds >= self.threshold).long()
         preds, target = preds.flatten().long(), target.flatten().long()
-        hits = torch.bincount(target[preds == target], minlength=least)
-        predicted, present = (torch.bincount(values, minlength=least) for values in (preds, target))
+        hits = torch.bincount(target[preds == target], minlength=num_classes)
+        predicted = torch.bincount(preds, minlength=num_classes)
+        present = torch.bincount(target, minlength=num_classes)
         self.add(hits=hits, predicted=predicted, present=present)
 
     def compute(self) -> Any:
-        """The score, or a list with one for each class."""
+        """Returns the F1 score, or with ``average="none"`` a list with the score of each class."""
         hits, sizes = self["hits"], self["predicted"] + self["present"]
         if self.average == "micro":
             return (2 * hits.sum() / sizes.sum()).item()
         scores = torch.where(sizes > 0, 2 * hits / sizes.clamp(min=1), 0.0)
         if self.average == "binary":
             return scores[1].item()
-        return scores[sizes > 0].mean().item() if self.average == "macro" else scores.tolist()
+        if self.average == "macro":
+            return scores[sizes > 0].mean().item()
+        return scores.tolist()
 
 
 class MeanSquaredError(_Sums):
     """Mean of the squared differences between predictions and targets.
 
     Args:
-        squared: False gives its root.
+        squared: whether the metric is the mean squared error (True, the default) or its square root.
         prefix: see :class:`BatchMetric`.
         name: see :class:`BatchMetric`.
         keys: see :class:`BatchMetric`.
@@ -213,11 +234,11 @@ class MeanSquaredError(_Sums):
         self.squared = squared
 
     def update(self, preds: torch.Tensor, target: torch.Tensor) -> None:
-        """Adds a batch.
+        """Adds the squared errors of a batch to the sums.
 
         Args:
-            preds: any shape.
-            target: the same shape; a last dimension of 1 in one of them may be missing in the other.
+            preds: predictions of any shape.
+            target: targets of the same shape; a last dimension of size 1 may be missing in ``preds`` or ``target``.
 
         Raises:
             ValueError: the shapes differ.
@@ -228,18 +249,20 @@ class MeanSquaredError(_Sums):
         self.add(total=difference.square().sum(), values=torch.tensor(preds.numel()))
 
     def compute(self) -> float:
-        """The mean of the squared errors, or its square root where ``squared`` is False."""
+        """Returns the mean of the squared errors, or its square root if ``squared`` is False."""
         mean = self["total"] / self["values"]
-        return (mean if self.squared else mean.sqrt()).item()
+        if not self.squared:
+            mean = mean.sqrt()
+        return mean.item()
 
 
 class Perplexity(_Sums):
     """Exponential of the mean negative log-likelihood per token.
 
     Args:
-        ignore_index: target of tokens that do not count. -100 by default.
-        shift: whether position ``t`` predicts token ``t + 1``, as of causal language models whose labels are their inputs.
-            False by default.
+        ignore_index: target of tokens that are not counted. Defaults to -100.
+        shift: whether the scores at position ``t`` predict the token at ``t + 1``, as for causal language models whose
+            targets are their inputs. Defaults to False.
         prefix: see :class:`BatchMetric`.
         name: see :class:`BatchMetric`.
         keys: see :class:`BatchMetric`.
@@ -264,7 +287,7 @@ class Perplexity(_Sums):
         self.shift = shift
 
     def update(self, preds: torch.Tensor, target: torch.Tensor) -> None:
-        """Adds a batch.
+        """Adds the negative log-likelihoods of a batch to the sums.
 
         Args:
             preds: logits or log-probabilities ``(N, T, V)``.
@@ -278,10 +301,10 @@ class Perplexity(_Sums):
         self.add(total=total, tokens=(target != self.ignore_index).sum())
 
     def compute(self) -> float:
-        """The perplexity."""
+        """Returns the perplexity."""
         return (self["total"] / self["tokens"]).exp().item()
 
 
-# Their names give way to a user's own class of the same name.
+# Fallbacks, so that a class with one of these names in a user's project takes precedence.
 for _class in (Accuracy, F1, MeanSquaredError, Perplexity):
     METRICS.register_fallback(_class.__name__, _class)

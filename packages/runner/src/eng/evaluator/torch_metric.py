@@ -1,4 +1,4 @@
-"""Metrics of torchmetrics, and others with ``update``, ``compute`` and ``reset``."""
+"""TorchMetric: use metrics of torchmetrics, and other objects with ``update``, ``compute`` and ``reset``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ._torchmetrics_internals import metrics_in, note_update, reductions
 from .batch_metric import BatchMetric, cpu
 from .naming import metric_name
 
-# Classes that an error message leads to while torchmetrics is not installed.
+# If torchmetrics is not installed, an unknown metric with one of these names gets an error that says to install it.
 _WELL_KNOWN = (
     "AUROC", "AveragePrecision", "BinaryAccuracy", "BinaryAUROC", "BinaryF1Score", "ConfusionMatrix", "F1Score", "JaccardIndex",
     "MeanAbsoluteError", "MeanAveragePrecision", "MulticlassAccuracy", "MulticlassAUROC", "MulticlassF1Score", "MulticlassJaccardIndex",
@@ -30,10 +30,11 @@ __all__ = ["TorchMetric", "metrics_of", "register_torchmetrics"]
 
 @METRICS.register_module()
 class TorchMetric(BatchMetric):
-    """A metric of torchmetrics, or another object with ``update``, ``compute`` and ``reset``.
+    """Wraps a metric of torchmetrics, or another object with ``update``, ``compute`` and ``reset``.
 
-    An evaluator puts it around such objects itself. States are reduced over ranks by the rule that the metric gave each of
-    them; ranks without samples are left out. A metric of torcheval is reduced by its ``merge_state``.
+    An evaluator wraps such objects in this class by itself. The states of torchmetrics are reduced over ranks by the
+    rules that the metric defines (sum, mean, concatenation, ...), without ranks that had no samples. A metric of
+    torcheval is reduced by its ``merge_state``.
 
     Args:
         metric: the metric, or its config, such as ``dict(type="torchmetrics.classification.MulticlassAccuracy",
@@ -43,7 +44,7 @@ class TorchMetric(BatchMetric):
         keys: see :class:`BatchMetric`.
 
     Raises:
-        TypeError: the metric lacks one of the three methods.
+        TypeError: the metric lacks ``update``, ``compute`` or ``reset``.
     """
 
     def __init__(
@@ -53,16 +54,18 @@ class TorchMetric(BatchMetric):
         name: str | None = None,
         keys: Mapping[str, str | int] | None = None,
     ) -> None:
-        self.metric: Any = METRICS.build(metric) if isinstance(metric, Mapping) else metric
+        if isinstance(metric, Mapping):
+            metric = METRICS.build(metric)
+        self.metric: Any = metric
         if not is_stateful(self.metric):
             raise TypeError(f"{type(self.metric).__name__} needs the methods update(), compute() and reset()")
         super().__init__(prefix, name or metric_name(type(self.metric)), keys)
         self._joined_lists: list[tuple[Any, str]] = []
         for part in self._parts():
-            part.distributed_available_fn = _never  # this class reduces over ranks
+            part.distributed_available_fn = _never  # This class reduces the states over ranks.
 
     def update(self, *args: Any, **kwargs: Any) -> None:
-        """Adds a batch, on the device that it is on."""
+        """Adds the predictions and targets of a batch to the metric's state, on the device of the batch."""
         device = next((value.device for value in kwargs.values() if isinstance(value, torch.Tensor)), None)
         if (
             device is not None
@@ -73,24 +76,22 @@ class TorchMetric(BatchMetric):
         self.metric.update(*args, **kwargs)
 
     def compute(self) -> Any:
-        """What the metric computes."""
+        """Returns the result of the wrapped metric."""
         return self.metric.compute()
 
     def reset(self) -> None:
-        """Empties the metric."""
-        for (
-            part,
-            name,
-        ) in self._joined_lists:  # torchmetrics' reset() clears a list, and a reduced state may be a tensor
+        """Resets the state of the wrapped metric."""
+        # torchmetrics' reset() clears lists, but a reduced list state may have become a tensor.
+        for part, name in self._joined_lists:
             setattr(part, name, [])
         self._joined_lists = []
         self.metric.reset()
 
     def state(self) -> Any:
-        """The states of the metric and of those inside of it; the metric itself where it has no rules.
+        """Returns the states of the metric and of the metrics inside it; for metrics of torcheval the metric itself.
 
         Raises:
-            TypeError: several ranks cannot be reduced.
+            TypeError: there are several ranks, and the metric has neither torchmetrics' rules nor ``merge_state``.
         """
         parts = self._parts()
         if parts:
@@ -101,10 +102,12 @@ class TorchMetric(BatchMetric):
             raise TypeError(
                 f"{self.name} cannot be reduced over ranks: it has neither torchmetrics' states nor merge_state(metrics)"
             )
-        return self.metric if get_world_size() > 1 else ()
+        if get_world_size() == 1:
+            return ()
+        return self.metric
 
     def merge(self, states: list[Any]) -> None:
-        """Reduces the states by the metric's rules."""
+        """Replaces the metric's state by the states of all ranks, reduced by the metric's rules."""
         parts = self._parts()
         if not parts:
             self.metric.merge_state(states[1:])
@@ -116,14 +119,18 @@ class TorchMetric(BatchMetric):
             for name, rule in reductions(part).items():
                 if isinstance(getattr(part, name), list):
                     self._joined_lists.append((part, name))
-                setattr(part, name, _reduced([values[name] for _, values in of_ranks], rule, part.device))
+                setattr(part, name, _reduce([values[name] for _, values in of_ranks], rule, part.device))
             note_update(part, sum(count for count, _ in of_ranks))
 
     def _parts(self) -> list[Any]:
+        """Returns the metric and the metrics inside it that have torchmetrics' states."""
         return metrics_in(self.metric)
 
     def _updater(self) -> Any:
-        """What names the arguments: a wrapper, or a sum of metrics, hands on whatever it gets to a metric inside."""
+        """Returns the ``update`` whose signature names the arguments.
+
+        The ``update`` of a wrapper, or of a sum of metrics, takes ``*args`` and passes them to a metric inside it.
+        """
         updates = [inspect.unwrap(part.update) for part in (self.metric, *self._parts()) if hasattr(part, "update")]
         return next((update for update in updates if _names_arguments(update)), updates[0])
 
@@ -138,54 +145,72 @@ def _names_arguments(update: Any) -> bool:
     return any(item.kind not in (item.VAR_POSITIONAL, item.VAR_KEYWORD) for item in parameters)
 
 
-def _reduced(values: list[Any], rule: Any, device: Any) -> Any:
-    """The states of several ranks as one; a single one stays as it is, as on one process."""
+def _reduce(values: list[Any], rule: Any, device: Any) -> Any:
+    """Reduces a state over ranks by torchmetrics' rule; the state of a single rank is not changed."""
     if len(values) == 1:
-        return _on(values[0], device)
+        return _move(values[0], device)
     if all(isinstance(value, torch.Tensor) for value in values):
-        stacked = torch.stack([value.to(device) for value in values])
-        return stacked if rule is None else rule(stacked)
-    joined = [_on(item, device) for value in values for item in (value if isinstance(value, list) else [value])]
-    return joined if rule is None or not joined else rule(joined)
+        combined: Any = torch.stack([value.to(device) for value in values])
+    else:
+        combined = []
+        for value in values:
+            if isinstance(value, list):
+                combined.extend(_move(item, device) for item in value)
+            else:
+                combined.append(_move(value, device))
+    if rule is None or len(combined) == 0:
+        return combined
+    return rule(combined)
 
 
-def _on(value: Any, device: Any) -> Any:
+def _move(value: Any, device: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return value.to(device)
-    return [_on(item, device) for item in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_move(item, device) for item in value]
+    return value
 
 
 def is_stateful(metric: Any) -> bool:
-    """Whether a metric has the methods of torchmetrics."""
+    """Whether a metric has the methods of torchmetrics: ``update``, ``compute`` and ``reset``."""
     return all(callable(getattr(metric, name, None)) for name in ("update", "compute", "reset"))
 
 
 def metrics_of(metric: Any) -> list[Any]:
-    """The metrics that an evaluator keeps for one that it is given: those of a collection one by one, by their names."""
+    """Returns the metrics that an evaluator uses for a metric: a metric of eng itself, any other one wrapped.
+
+    Each metric in a collection of torchmetrics is wrapped separately, with its name in the collection.
+    """
     if all(callable(getattr(metric, name, None)) for name in ("process", "evaluate")):
         return [metric]
-    if is_stateful(metric) and hasattr(metric, "add_metrics") and hasattr(metric, "items"):
+    if not is_stateful(metric):
+        return [metric]
+    if hasattr(metric, "add_metrics") and hasattr(metric, "items"):
         return [TorchMetric(member, name=name) for name, member in metric.items(copy_state=False)]
-    return [TorchMetric(metric)] if is_stateful(metric) else [metric]
+    return [TorchMetric(metric)]
 
 
 # --- by name
 
 
 def register_torchmetrics() -> None:
-    """Registers the classes of torchmetrics under their names, where it is installed; eng's metrics keep theirs."""
+    """Registers torchmetrics' classes by name, if torchmetrics is installed.
+
+    A metric of eng with the same name takes precedence.
+    """
     spec = find_spec("torchmetrics")
     if spec is None:
         METRICS.register_absent(_WELL_KNOWN, "torchmetrics")
-    for folder in spec.submodule_search_locations or () if spec is not None else ():
+        return
+    for folder in spec.submodule_search_locations or ():
         for file in sorted(Path(folder).glob("*/__init__.py")):
-            for name in _exported(file):
+            for name in _exported_classes(file):
                 if name not in METRICS.module_dict:
                     METRICS.register_fallback(name, InstalledClass(f"torchmetrics.{file.parent.name}", name))
 
 
-def _exported(file: Path) -> list[str]:
-    """Names of classes that a module exports, without importing it: torchmetrics takes seconds."""
+def _exported_classes(file: Path) -> list[str]:
+    """Returns the names of classes that a module exports, without importing torchmetrics, which takes seconds."""
     if file.parent.name in ("functional", "utilities"):
         return []
     imports = [node for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, ast.ImportFrom)]

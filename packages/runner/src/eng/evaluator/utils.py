@@ -1,4 +1,4 @@
-"""Finding a metric among those that an evaluation gave."""
+"""Look up a metric's value by its full or short name."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from eng.logging.near_names import suggest
 
 
 def get_metric_value(indicator: str, metrics: Mapping[str, Any]) -> Any:
-    """Value of the metric that `indicator` names.
+    """Returns the value of the metric that `indicator` names.
 
     Args:
-        indicator: the whole key (``COCO/AP``), or the name after the last slash where only one key ends in it.
-        metrics: of an evaluation.
+        indicator: the full name (``COCO/AP``), or the part after the last slash if only one metric has it.
+        metrics: values of all metrics by name.
 
     Raises:
         ValueError: no metric has this name, or several do.
@@ -25,7 +25,9 @@ def get_metric_value(indicator: str, metrics: Mapping[str, Any]) -> Any:
     """
     if indicator in metrics:
         return metrics[indicator]
-    matches = [] if "/" in indicator else [key for key in metrics if key.rpartition("/")[2] == indicator]
+    matches = []
+    if "/" not in indicator:
+        matches = [key for key in metrics if key.rpartition("/")[2] == indicator]
     if len(matches) == 1:
         return metrics[matches[0]]
     if matches:

@@ -1,4 +1,4 @@
-"""Configs and models of installed libraries, by name."""
+"""Load configs and models that installed libraries publish, by name."""
 
 from .hub import get_config, get_model
 from .model_index import ModelEntry, find_model, list_model_entries

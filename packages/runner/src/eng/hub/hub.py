@@ -1,4 +1,4 @@
-"""Configs and models that installed libraries ship, by ``library::path``."""
+"""Load configs and models that are part of installed libraries, by ``library::path``."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from .model_index import config_file, list_model_entries
 
 
 def get_config(cfg_path: str, pretrained: bool = False) -> Config:
-    """A config that an installed library ships.
+    """Loads a config that is part of an installed library.
 
     Args:
         cfg_path: ``"library::path"``, such as ``"mmpretrain::resnet/resnet18_8xb32_in1k.py"``; the path is relative to
-            the library's ``configs``.
-        pretrained: also give the published checkpoint of this config, as ``cfg.model_path``.
+            the library's folder ``configs``.
+        pretrained: whether to add the address of the config's published checkpoint as ``cfg.model_path``.
 
     Raises:
-        ValueError: `cfg_path` has no ``::``, or no checkpoint is published for it.
+        ValueError: `cfg_path` has no ``::``, or no checkpoint is published for this config.
         ModuleNotFoundError: the library is not installed.
-        FileNotFoundError: it ships no such config.
+        FileNotFoundError: the library has no such config.
     """
     package, relative = _split(cfg_path)
     cfg = Config.fromfile(config_file(package, relative))
@@ -35,15 +35,15 @@ def get_config(cfg_path: str, pretrained: bool = False) -> Config:
 
 
 def get_model(cfg_path: str, pretrained: bool = False, **kwargs: Any) -> nn.Module:
-    """A model of a config that an installed library ships, on the CPU.
+    """Builds the model of a config that is part of an installed library, on the CPU.
 
     Args:
-        cfg_path: as of `get_config`.
-        pretrained: with the weights of the published checkpoint.
-        **kwargs: for the model's constructor, beside what the config says.
+        cfg_path: see :func:`get_config`.
+        pretrained: whether to load the weights of the published checkpoint.
+        **kwargs: further arguments of the model's constructor; those in the config take precedence.
 
     Raises:
-        ValueError, ModuleNotFoundError, FileNotFoundError: as `get_config`.
+        ValueError, ModuleNotFoundError, FileNotFoundError: see :func:`get_config`.
     """
     package, _ = _split(cfg_path)
     cfg = get_config(cfg_path, pretrained)

@@ -1,4 +1,4 @@
-"""The models that an installed library publishes: its ``model-index.yml`` and the metafiles that it names.
+"""Read the index of the models that an installed library publishes: ``model-index.yml`` and the metafiles it lists.
 
 Source of the format: https://modelindex.com.
 """
@@ -15,21 +15,21 @@ from typing import Any
 from eng.fileio import load
 from eng.logging.near_names import suggest
 
-# Where a library keeps its index: beside its code once installed, or one level up in a checkout.
+# Paths of a library's index, relative to its package folder: the first two when installed, the last in a checkout.
 _PLACES = (".mim/model-index.yml", "model-index.yml", "../model-index.yml")
-# Its configs likewise.
+# Paths of a library's configs, relative to its package folder, in the same order.
 _CONFIGS = (".mim/configs", "configs", "../configs")
 
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """One published model.
+    """A model that a library publishes.
 
     Args:
-        name: by which users ask for it.
-        aliases: other names for it.
-        config: its config file.
-        weights: path or URL of its checkpoint; None where none is published.
+        name: name of the model.
+        aliases: further names of the model.
+        config: path of the model's config file.
+        weights: path or URL of the model's checkpoint; None if no checkpoint is published.
     """
 
     name: str
@@ -39,23 +39,23 @@ class ModelEntry:
 
 
 def list_model_entries(package: str) -> tuple[ModelEntry, ...]:
-    """All models that a library publishes.
+    """Returns all models that a library publishes.
 
     Args:
         package: import name of the library, such as ``"mmpretrain"``.
 
     Raises:
-        ModuleNotFoundError: it is not installed.
-        FileNotFoundError: it has no model index.
+        ModuleNotFoundError: the library is not installed.
+        FileNotFoundError: the library has no model index.
     """
     return _entries(str(index_file(package)))
 
 
 def find_model(package: str, name: str) -> ModelEntry:
-    """A published model by its name or alias.
+    """Looks up a published model by its name or an alias.
 
     Raises:
-        KeyError: the library publishes no such model; near names are given.
+        KeyError: the library publishes no such model; the message suggests similar names.
     """
     by_name = {key: entry for entry in list_model_entries(package) for key in (entry.name, *entry.aliases)}
     if name not in by_name:
@@ -65,14 +65,14 @@ def find_model(package: str, name: str) -> ModelEntry:
 
 
 class UnknownLibraryError(ModuleNotFoundError, ValueError):
-    """A library that is not installed; MMEngine raises a ValueError where it knows no such library."""
+    """A library is not installed; a ValueError too, which MMEngine raises for an unknown library."""
 
 
 def package_folder(package: str) -> Path:
-    """Folder of an installed library.
+    """Returns the package folder of an installed library.
 
     Raises:
-        UnknownLibraryError: it is not installed (a ModuleNotFoundError and a ValueError).
+        UnknownLibraryError: the library is not installed (a ModuleNotFoundError and a ValueError).
     """
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
@@ -81,10 +81,10 @@ def package_folder(package: str) -> Path:
 
 
 def index_file(package: str) -> Path:
-    """The model index of a library.
+    """Returns the path of a library's model index.
 
     Raises:
-        FileNotFoundError: it has none.
+        FileNotFoundError: the library has no model index.
     """
     folder = package_folder(package)
     for relative in _PLACES:
@@ -94,21 +94,23 @@ def index_file(package: str) -> Path:
 
 
 def config_file(package: str, relative: str) -> Path:
-    """A config that a library ships.
+    """Returns the path of a config that is part of a library.
 
     Args:
         package: import name of the library.
-        relative: path below the library's ``configs``; ``.py`` may be left out.
+        relative: path of the config in the library's folder ``configs``; ``.py`` may be left out.
 
     Raises:
         ModuleNotFoundError: the library is not installed.
-        FileNotFoundError: it has no such config; near names are given.
+        FileNotFoundError: the library has no such config; the message suggests similar names.
     """
     folder = package_folder(package)
     roots = [(folder / configs).resolve() for configs in _CONFIGS if (folder / configs).is_dir()]
     if not roots:
         raise FileNotFoundError(f"{package} ships no configs: looked for {', '.join(_CONFIGS)} in {folder}")
-    wanted = relative if Path(relative).suffix else f"{relative}.py"
+    wanted = relative
+    if not Path(relative).suffix:
+        wanted = f"{relative}.py"
     for root in roots:
         if (root / wanted).is_file():
             return root / wanted
@@ -117,7 +119,7 @@ def config_file(package: str, relative: str) -> Path:
     raise FileNotFoundError(f"{package} has no config {wanted!r}{hint}")
 
 
-# A library of 80 metafiles takes a second to read, and does not change while it is installed.
+# Reading the index of a library with 80 metafiles takes a second, and the index of an installed library is constant.
 @lru_cache(maxsize=16)
 def _entries(index: str) -> tuple[ModelEntry, ...]:
     root = Path(index).parent
@@ -126,19 +128,22 @@ def _entries(index: str) -> tuple[ModelEntry, ...]:
 
 
 def _entries_of(root: Path, metafile: Path) -> Iterator[ModelEntry]:
-    """The models that a metafile lists and that have a config."""
-    content: Any = load(str(metafile))
-    # A metafile is a list of models, or a mapping with that list.
-    models = content.get("Models") if isinstance(content, dict) else content
+    """Yields the models in a metafile that have a config."""
+    models: Any = load(str(metafile))
+    # A metafile is either a list of models or a mapping with the list under "Models".
+    if isinstance(models, dict):
+        models = models.get("Models")
     for model in models or ():
         if "Config" not in model:
             continue
         if "Name" not in model:
             raise ValueError(f"{metafile}: a model has a Config ({model['Config']}) and no Name")
         aliases = model.get("Alias", ())
+        if isinstance(aliases, str):
+            aliases = (aliases,)
         yield ModelEntry(
             name=model["Name"],
-            aliases=(aliases,) if isinstance(aliases, str) else tuple(aliases),
+            aliases=tuple(aliases),
             config=root / model["Config"],
             weights=model.get("Weights"),
         )

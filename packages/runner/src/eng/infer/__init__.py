@@ -1,4 +1,4 @@
-"""Inference: from paths, arrays or URLs to predictions and pictures."""
+"""Inference: run a trained model on files, URLs or arrays, and get predictions and images with drawn predictions."""
 
 from .errors import InputError
 from .infer import BaseInferencer

@@ -1,4 +1,4 @@
-"""``eng infer``: a trained model on files of the user's."""
+"""``eng infer``: runs a trained model on files, folders or URLs."""
 
 from __future__ import annotations
 
@@ -35,11 +35,12 @@ def infer(
     from .inputs import as_list
 
     items = [item for given_input in inputs for item in as_list(given_input)]
-    # What libraries print and log on the way must not stand between the predictions.
+    # Output of libraries goes to stderr, so that stdout contains only the predictions.
     with contextlib.redirect_stdout(sys.stderr):
-        results = _inferencer(ctx, model, options)(items, batch_size=batch_size)
-    predictions = results["predictions"] if isinstance(results, Mapping) else results
-    pictures = results.get("visualization") if isinstance(results, Mapping) else None
+        results = _build_inferencer(ctx, model, options)(items, batch_size=batch_size)
+    predictions, pictures = results, None
+    if isinstance(results, Mapping):
+        predictions, pictures = results["predictions"], results.get("visualization")
     if options["out_dir"] is not None:
         _save(pictures, items, options["out_dir"])
     records = [
@@ -52,8 +53,8 @@ def infer(
         click.echo(f"{record['input']}: {_as_words(record['prediction'])}")
 
 
-def _inferencer(ctx: click.Context, model: str, options: dict[str, Any]) -> Any:
-    """The inferencer for a config, or for the name of a published model."""
+def _build_inferencer(ctx: click.Context, model: str, options: dict[str, Any]) -> Any:
+    """Builds the inferencer for a config file, or for the name of a published model."""
     from eng.registry import INFERENCERS, DefaultScope
 
     from .sources import CONFIG_SUFFIXES
@@ -74,25 +75,33 @@ def _inferencer(ctx: click.Context, model: str, options: dict[str, Any]) -> Any:
             f"{model} does not say which inferencer runs it: set inferencer=dict(type='...') in the config, or give "
             "--inferencer NAME (a subclass of eng.infer.BaseInferencer, registered in INFERENCERS)"
         )
-    settings = dict(spec) if isinstance(spec, Mapping) else {"type": spec}
+    settings: dict[str, Any] = {"type": spec}
+    if isinstance(spec, Mapping):
+        settings = dict(spec)
     inferencer_type = settings.pop("type")
     if options["device"] is not None:
         settings["device"] = options["device"]
-    # The scope of this block is an inferencer's default. Libraries' classes agree on the order of the first two only.
+    # Model and weights are passed by position, since libraries use different names for these arguments.
+    arguments = [chosen]
+    if weights is not None:
+        arguments.append(weights)
+    # An inferencer takes the current default scope as its own.
     with DefaultScope.overwrite_default_scope(scope):
-        inferencer_class = INFERENCERS.get(inferencer_type) if isinstance(inferencer_type, str) else inferencer_type
+        inferencer_class = inferencer_type
+        if isinstance(inferencer_type, str):
+            inferencer_class = INFERENCERS.get(inferencer_type)
         if inferencer_class is None:
             names = ", ".join(sorted(INFERENCERS.module_dict)) or "none"
             raise click.ClickException(f"no inferencer is registered as {inferencer_type!r}; there are: {names}")
-        return inferencer_class(chosen, *([weights] if weights is not None else []), **settings)
+        return inferencer_class(*arguments, **settings)
 
 
 def _check_published(name: str, scope: str | None) -> None:
-    """A name that is no file must be one that a library publishes.
+    """Checks that a model name, which is not the path of a file, is the name of a published model.
 
     Raises:
         click.ClickException: no library is named.
-        KeyError: it publishes no such model; near names are given.
+        KeyError: the library publishes no such model; the message suggests similar names.
     """
     from eng.hub import find_model
 
@@ -117,32 +126,36 @@ def _weights_of(cfg: Any, path: str) -> str:
 
 
 def _save(pictures: Sequence[Any] | None, items: Sequence[str], folder: Path) -> None:
-    """Saves pictures as PNG files, named by their number and their input."""
+    """Saves images as PNG files, named by the number and the name of their input."""
     if not pictures:
         raise click.ClickException("--out-dir: this inferencer draws no pictures")
     pillow = optional_module("PIL.Image", "--out-dir", "pillow")
     folder.mkdir(parents=True, exist_ok=True)
     width = len(str(len(items)))
     for number, (picture, item) in enumerate(zip(pictures, items, strict=True)):
-        # Names may repeat between folders, so the number goes first.
+        # Files in different folders may have the same name; the number makes each output name unique.
         stem = re.sub(r"[^\w.-]", "_", Path(item).stem) or "input"
         pillow.fromarray(picture).save(folder / f"{number:0{width}d}-{stem}.png")
 
 
 def _plain(value: Any) -> Any:
-    """A prediction as JSON holds it."""
+    """Converts a prediction to nested dicts, lists, strings and numbers, which JSON can represent."""
     if hasattr(value, "to_dict"):
         value = value.to_dict()
-    if hasattr(value, "tolist"):  # tensors and arrays
+    if hasattr(value, "tolist"):  # Tensors and arrays.
         return value.tolist()
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    return value if isinstance(value, str | int | float | bool | type(None)) else str(value)
+    if isinstance(value, str | int | float | bool | type(None)):
+        return value
+    return str(value)
 
 
 def _as_words(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {_as_words(item)}" for key, item in value.items())
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)

@@ -1,4 +1,4 @@
-"""What can go wrong with an inference."""
+"""Exceptions of inference."""
 
 from __future__ import annotations
 
@@ -9,21 +9,26 @@ __all__ = ["InputError"]
 
 
 class InputError(ValueError):
-    """An input gave nothing to run the model on.
+    """The pipeline returned None for an input, so that there is nothing to run the model on.
 
     Attributes:
-        item: the input; its repr in another process, where the input cannot be pickled.
+        item: the input. After unpickling in another process, its repr if the input cannot be pickled.
     """
 
     def __init__(self, item: Any, reason: str | None = None) -> None:
-        shown = repr(item) if isinstance(item, str) else f"a {type(item).__name__}"
-        super().__init__(item if reason is None else f"the input {shown} cannot be used: {reason}")
+        message = item
+        if reason is not None:
+            shown = f"a {type(item).__name__}"
+            if isinstance(item, str):
+                shown = repr(item)
+            message = f"the input {shown} cannot be used: {reason}"
+        super().__init__(message)
         self.item = item
 
     def __reduce__(self) -> tuple[Any, ...]:
         state = self.__dict__
         try:
             pickle.dumps(self.item)
-        except Exception:  # noqa: BLE001  # objects raise anything from their __reduce__
+        except Exception:  # noqa: BLE001  # the __reduce__ of an object may raise any exception
             state = {**state, "item": repr(self.item)}
         return type(self), self.args, state

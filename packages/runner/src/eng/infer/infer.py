@@ -1,4 +1,4 @@
-"""The steps of every inference: preprocess, forward, visualise, postprocess."""
+"""BaseInferencer: inference in four steps, preprocess, forward, visualize and postprocess."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import uuid
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from math import ceil
 from typing import Any, ClassVar
 
@@ -40,28 +40,30 @@ _STEPS = ("preprocess", "forward", "visualize", "postprocess")
 
 
 class BaseInferencer(ABC):
-    """Runs a trained model on paths, directories, URLs, arrays or lists of them.
+    """Runs a trained model on files, directories, URLs, arrays or lists of these.
 
-    A subclass says how one input is prepared (`_init_pipeline`), drawn (`visualize`) and given back (`postprocess`), and
-    names in ``preprocess_kwargs``, ``forward_kwargs``, ``visualize_kwargs`` and ``postprocess_kwargs`` which keyword
-    arguments of a call belong to which step.
+    A subclass defines how an input is prepared (`_init_pipeline`), how predictions are drawn (`visualize`) and how they
+    are returned (`postprocess`). Its sets ``preprocess_kwargs``, ``forward_kwargs``, ``visualize_kwargs`` and
+    ``postprocess_kwargs`` list the keyword arguments of a call that each step takes.
 
-    An inferencer may be shared by threads: a call keeps its state to itself.
+    Several threads may call an inferencer at the same time, because a call does not change its attributes.
 
     Args:
-        model: a config, the path of one, or the name of a model that the library publishes; None takes the config
-            that the checkpoint holds, which is read as data and names nothing but what is registered.
-        weights: path or URL of a checkpoint. A published model brings its own; without any the weights are random.
-        device: such as ``"cuda:0"``; the best one that is there by default.
-        scope: library in which names are looked up; the current default scope, or ``"eng"``.
-        show_progress: a progress bar on a terminal.
-        weight: the manual's name for `weights`.
+        model: a config, the path of a config, or the name of a model that a library publishes. None takes the config in
+            the checkpoint, which is read without running code and may name only registered classes.
+        weights: path or URL of a checkpoint. None (default) takes the checkpoint of a published model; without any
+            checkpoint the weights are random.
+        device: name of the device, such as ``"cuda:0"``; None (default) is the best available device.
+        scope: the library whose registered names are used first; None (default) is the current default scope, or
+            ``"eng"``.
+        show_progress: whether to show a progress bar on a terminal.
+        weight: another name of `weights`, which MMEngine's manual uses.
 
     Raises:
-        ValueError: neither model nor weights; `weights` and `weight` both; a checkpoint without a config; a device that is
-            not there.
+        ValueError: there is neither a model nor weights, both `weights` and `weight` are given, the checkpoint has no
+            config, or the device is not available.
         KeyError: the library publishes no such model.
-        TypeError: one keyword is named by two steps of the class.
+        TypeError: two steps of the class list the same keyword argument.
     """
 
     preprocess_kwargs: ClassVar[set[str]] = set()
@@ -96,13 +98,14 @@ class BaseInferencer(ABC):
     ) -> None:
         if weights is not None and weight is not None:
             raise ValueError("weights and weight are the same thing: give one of them")
+        if weights is None:
+            weights = weight
         self.scope = scope or _current_scope()
         self.show_progress = show_progress
-        self.device = _usable(device or get_device())
+        self.device = _check_device(device or get_device())
         self._accepts_any_type = model is not None
-        with self._scoped():
-            wanted = weights if weights is not None else weight
-            self.cfg, checkpoint = config_and_weights(model, wanted, self._load_model_from_metafile)
+        with self._in_scope():
+            self.cfg, checkpoint = config_and_weights(model, weights, self._load_model_from_metafile)
             self.model = self._init_model(self.cfg, checkpoint, str(self.device))
             self.pipeline = self._init_pipeline(self.cfg)
             self.collate_fn = self._init_collate(self.cfg)
@@ -111,24 +114,25 @@ class BaseInferencer(ABC):
     def __call__(
         self, inputs: InputsType, return_datasamples: bool = False, batch_size: int = 1, **kwargs: Any
     ) -> dict[str, Any]:
-        """Predictions, and pictures of them, for one input or many.
+        """Runs the model on one or several inputs.
 
         Args:
-            inputs: a path, a directory (its files), a URL, an array, a tensor, or a sequence of them.
-            return_datasamples: give predictions as data elements instead of plain values.
-            batch_size: inputs that go through the model together.
-            **kwargs: for the steps, as the class's ``*_kwargs`` say.
+            inputs: a path, a directory (all its files), a URL, an array, a tensor, or a sequence of these.
+            return_datasamples: whether predictions are data elements instead of plain values.
+            batch_size: number of inputs per batch.
+            **kwargs: arguments of the four steps; see the class.
 
         Returns:
-            what `postprocess` gives: by convention ``predictions`` and ``visualization``, one entry for each input.
+            the result of `postprocess`: by convention a dict with ``predictions`` and ``visualization``, each with one
+            entry per input.
 
         Raises:
-            ValueError: no inputs, an argument that no step takes, or a batch size below 1.
+            ValueError: there are no inputs, no step takes one of the arguments, or the batch size is below 1.
         """
         for_preprocess, for_forward, for_visualize, for_postprocess = self._dispatch_kwargs(**kwargs)
         single = self._inputs_to_list(inputs)
         predictions: list[Any] = []
-        with self._scoped():
+        with self._in_scope():
             batches = self.preprocess(single, batch_size=batch_size, **for_preprocess)
             for batch in self._with_progress(batches, total=ceil(len(single) / max(batch_size, 1))):
                 predictions.extend(self.forward(batch, **for_forward))
@@ -136,77 +140,81 @@ class BaseInferencer(ABC):
             return self.postprocess(predictions, pictures, return_datasamples, **for_postprocess)
 
     @contextmanager
-    def _scoped(self) -> Iterator[None]:
-        """Within it, names are looked up in the scope of the inferencer.
+    def _in_scope(self) -> Iterator[None]:
+        """Makes the inferencer's scope the default scope within the ``with`` block.
 
-        The config in a checkpoint may name what is registered, and modules of torch's kind; a config of the user's may
-        name anything.
+        A config from a checkpoint may name only registered classes and ``nn.Module`` classes. A config that the user
+        passes may name any class or function.
         """
-        vetted = nullcontext() if self._accepts_any_type else registered_only(_is_module_class)
-        with DefaultScope.overwrite_default_scope(self.scope), vetted:
+        restriction: AbstractContextManager[Any] = nullcontext()
+        if not self._accepts_any_type:
+            restriction = registered_only(_is_module_class)
+        with DefaultScope.overwrite_default_scope(self.scope), restriction:
             yield
 
     def preprocess(self, inputs: InputsType, batch_size: int = 1, **kwargs: Any) -> Iterator[Any]:
-        """Batches of prepared inputs, made when they are asked for.
+        """Yields batches of inputs after the pipeline; each batch is prepared when it is requested.
 
         Args:
-            inputs: single inputs.
-            batch_size: how many of them make a batch.
-            **kwargs: those named in ``preprocess_kwargs``; the pipeline gets none.
+            inputs: the single inputs.
+            batch_size: number of inputs per batch.
+            **kwargs: arguments listed in ``preprocess_kwargs``; they are not passed to the pipeline.
 
         Yields:
-            what the collate function makes of a batch.
+            batches, as the collate function returns them.
         """
-        yield from map(self.collate_fn, self._get_chunk_data(map(self._prepared, inputs), batch_size))
+        yield from map(self.collate_fn, self._get_chunk_data(map(self._prepare, inputs), batch_size))
 
     def forward(self, inputs: dict[str, Any] | tuple[Any, ...], **kwargs: Any) -> Any:
-        """Predictions of the model for a batch, without gradients."""
+        """Returns the model's predictions for a batch, computed without gradients."""
         with torch.inference_mode():
             return self.model.test_step(inputs, **kwargs)  # type: ignore[operator]  # a model of eng has it
 
     @abstractmethod
     def visualize(self, inputs: list[Any], preds: Any, show: bool = False, **kwargs: Any) -> list[np.ndarray] | None:
-        """Pictures of the predictions.
+        """Draws the predictions.
 
         Args:
-            inputs: the single inputs as the user gave them.
-            preds: their predictions.
-            show: open a window for each.
-            **kwargs: those named in ``visualize_kwargs``.
+            inputs: the single inputs, as the user passed them.
+            preds: the predictions, one per input.
+            show: whether to open a window for each image.
+            **kwargs: arguments listed in ``visualize_kwargs``.
 
         Returns:
-            an image for each input, (height, width, 3) uint8; None where there is nothing to show.
+            one image per input, (height, width, 3) uint8; None if the inferencer draws nothing.
         """
 
     @abstractmethod
     def postprocess(
         self, preds: Any, visualization: list[np.ndarray] | None, return_datasample: bool = False, **kwargs: Any
     ) -> dict[str, Any]:
-        """What the user gets: by convention a dict with ``predictions`` and ``visualization``.
+        """Returns the result for the user: by convention a dict with ``predictions`` and ``visualization``.
 
         Args:
-            preds: a prediction for each input.
-            visualization: what `visualize` gave.
-            return_datasample: give predictions as they are, not as plain values.
-            **kwargs: those named in ``postprocess_kwargs``.
+            preds: the predictions, one per input.
+            visualization: the result of `visualize`.
+            return_datasample: whether to return predictions as data elements instead of plain values.
+            **kwargs: arguments listed in ``postprocess_kwargs``.
         """
 
     @abstractmethod
     def _init_pipeline(self, cfg: Config) -> Callable[[Any], Any]:
-        """What prepares one input, usually the transforms of ``cfg.test_dataloader.dataset.pipeline``."""
+        """Builds the function that prepares an input, usually from ``cfg.test_dataloader.dataset.pipeline``."""
 
     def _init_model(self, cfg: Config, weights: str | None, device: str = "cpu") -> nn.Module:
-        """The model in evaluation mode on a device, with its weights."""
+        """Builds the model, loads its weights, and returns it in evaluation mode on a device."""
         model = model_of_config({key: cfg.get(key) for key in ("model", "loss", "data_preprocessor")})
-        checkpoint = None if weights is None else CheckpointLoader.load_checkpoint(weights, map_location="cpu")
+        checkpoint = None
+        if weights is not None:
+            checkpoint = CheckpointLoader.load_checkpoint(weights, map_location="cpu")
         self._load_weights_to_model(model, checkpoint, cfg)
-        # Batch statistics over ranks exist in training only, and a single process has none to talk to.
+        # Synchronised batch normalisation needs a process group, which inference on a single process does not have.
         return revert_sync_batchnorm(model).to(device).eval()
 
     def _load_weights_to_model(
         self, model: nn.Module, checkpoint: dict[str, Any] | None, cfg: Config | ConfigDict | None
     ) -> None:
-        """Loads a checkpoint that was read; a model without one is initialised as its config says."""
+        """Loads the weights of a checkpoint into the model; without a checkpoint, initialises the weights."""
         if checkpoint is not None:
             _load_checkpoint_to_model(model, checkpoint)
             return
@@ -215,27 +223,33 @@ class BaseInferencer(ABC):
             model.init_weights()  # type: ignore[operator]  # BaseModule's
 
     def _load_model_from_metafile(self, model: str) -> tuple[Config, str | None]:
-        """Config and weights of a published model; libraries override it to know more names."""
+        """Returns config and weights of a published model; libraries override this method to accept more names."""
         return published(model, self.scope)
 
     def _init_collate(self, cfg: Config) -> Callable[[Sequence[Any]], Any]:
-        """What makes a batch of prepared inputs: ``test_dataloader.collate_fn``, by name or with arguments.
+        """Returns the collate function: ``test_dataloader.collate_fn`` of the config, or else `pseudo_collate`.
 
-        `pseudo_collate` where there is none: without test_dataloader, or with a list of them for several data sets.
+        The setting is a name, a callable, or a dict with ``type`` and further arguments.
         """
         from functools import partial
 
         dataloader = cfg.get("test_dataloader")
-        collate = dataloader.get("collate_fn") if isinstance(dataloader, Mapping) else None
-        if collate is None:
+        # With several datasets `test_dataloader` may be a list, which has no single collate function.
+        if not isinstance(dataloader, Mapping) or dataloader.get("collate_fn") is None:
             return pseudo_collate
-        arguments = {"type": collate} if not isinstance(collate, Mapping) else dict(collate)
-        function = arguments.pop("type")
-        collate_function: Any = FUNCTIONS.get(function) if isinstance(function, str) else function
-        return partial(collate_function, **arguments) if arguments else collate_function
+        function: Any = dataloader["collate_fn"]
+        arguments: dict[str, Any] = {}
+        if isinstance(function, Mapping):
+            arguments = dict(function)
+            function = arguments.pop("type")
+        if isinstance(function, str):
+            function = FUNCTIONS.get(function)
+        if arguments:
+            return partial(function, **arguments)
+        return function  # type: ignore[no-any-return]  # what is registered there is a function
 
     def _init_visualizer(self, cfg: Config) -> Visualizer | None:
-        """The visualizer of the config, under a name of its own; None where there is none."""
+        """Builds the config's visualizer with a unique name; None if the config has no visualizer."""
         if cfg.get("visualizer") is None:
             return None
         arguments = dict(cfg.visualizer)
@@ -244,34 +258,37 @@ class BaseInferencer(ABC):
         return visualizer
 
     def _inputs_to_list(self, inputs: InputsType) -> list[Any]:
-        """Single inputs; a directory stands for its files."""
+        """Returns a list of single inputs; a directory gives all its files."""
         return as_list(inputs)
 
-    def _prepared(self, item: Any) -> Any:
-        """One input after the pipeline.
+    def _prepare(self, item: Any) -> Any:
+        """Returns an input after the pipeline.
 
         Raises:
-            InputError: the pipeline gives None for it.
+            InputError: the pipeline returns None for the input.
         """
         try:
             prepared = self.pipeline(item)
         except Exception as error:
-            # Which of a thousand files was it?
-            add_note(error, f"while preparing the input {item if isinstance(item, str) else type(item).__name__}")
+            # The note says which of many inputs caused the error.
+            name = type(item).__name__
+            if isinstance(item, str):
+                name = item
+            add_note(error, f"while preparing the input {name}")
             raise
         if prepared is None:
             raise InputError(item, "the pipeline gives nothing for it")
         return prepared
 
     def _get_chunk_data(self, inputs: Iterable[Any], chunk_size: int) -> Iterator[Sequence[Any]]:
-        """Items in lists of `chunk_size`, the last one shorter."""
+        """Yields lists of `chunk_size` items; the last list may be shorter."""
         return in_chunks(inputs, chunk_size)
 
     def _dispatch_kwargs(self, **kwargs: Any) -> tuple[dict[str, Any], ...]:
-        """The keyword arguments of each step.
+        """Returns the keyword arguments of each of the four steps.
 
         Raises:
-            ValueError: no step takes one of them.
+            ValueError: no step takes one of the arguments.
         """
         names = [getattr(self, f"{step}_kwargs") for step in _STEPS]
         unknown = set(kwargs) - set().union(*names)
@@ -291,14 +308,14 @@ class BaseInferencer(ABC):
 
     @staticmethod
     def list_models(scope: str | None = None, patterns: str = r".*") -> list[str]:
-        """Names of the models that a library publishes.
+        """Returns the names of the models that a library publishes.
 
         Args:
-            scope: the library; the current default scope by default.
-            patterns: regular expression that a name must match from its beginning.
+            scope: the library; None (default) is the current default scope.
+            patterns: a regular expression that must match the beginning of a name.
 
         Raises:
-            ValueError: no scope is given and none is current.
+            ValueError: no scope is given, and there is no current default scope.
         """
         chosen = scope or _current_scope()
         if chosen == "eng":
@@ -312,19 +329,22 @@ def _is_module_class(target: Any) -> bool:
 
 def _current_scope() -> str:
     current = DefaultScope.get_current_instance()
-    return "eng" if current is None else str(current.scope_name)
+    if current is None:
+        return "eng"
+    return str(current.scope_name)
 
 
-def _usable(name: str) -> torch.device:
-    """A device that tensors can be put on here.
+def _check_device(name: str) -> torch.device:
+    """Returns a device after checking that a tensor can be created on it.
 
     Raises:
-        ValueError: there is none of this name.
+        ValueError: no device of this name is available.
     """
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch says it in any of these ways
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        # torch raises one of these, depending on the type of the device and on how torch was built.
         reason = str(error).partition("\n")[0]
         raise ValueError(f"device {name!r} cannot be used here: {reason}. {get_device()!r} can, the default") from error
     return device

@@ -1,4 +1,4 @@
-"""What users hand to an inferencer, as a list of single inputs."""
+"""Convert the inputs of an inferencer to a list of single inputs, and split the list into batches."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from eng.fileio import get_file_backend, isdir, join_path, list_dir_or_file
 
 
 def as_list(inputs: Any) -> list[Any]:
-    """Single inputs: the files of a directory, the items of a list or tuple, or the one input itself.
+    """Returns a list of single inputs.
 
     Args:
-        inputs: a path, a URL, an array, a tensor, or a sequence of them. A directory stands for its files, in the order of
-            their names, on any storage that can list.
+        inputs: a path, a URL, an array, a tensor, or a list or tuple of these. A directory, in any storage that can
+            list directories, gives its files in the order of their names.
 
     Raises:
-        ValueError: a directory without files, or an empty sequence.
+        ValueError: the directory has no files, or the sequence is empty.
     """
     if isinstance(inputs, Path):
         inputs = str(inputs)
@@ -27,19 +27,21 @@ def as_list(inputs: Any) -> list[Any]:
         if not names:
             raise ValueError(f"the directory {inputs!r} holds no files to run on")
         return [str(join_path(inputs, name)) for name in names]
-    items = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+    if not isinstance(inputs, (list, tuple)):
+        return [inputs]
+    items = list(inputs)
     if not items:
         raise ValueError("there are no inputs: the sequence is empty")
     return items
 
 
 def _is_directory(path: str) -> bool:
-    # Storages such as HTTP have no directories, and say so by lacking the ability.
+    # The backend of a storage without directories, such as HTTP, has no method isdir.
     return hasattr(get_file_backend(path), "isdir") and isdir(path)
 
 
 def in_chunks(items: Iterable[Any], size: int) -> Iterator[Sequence[Any]]:
-    """Items in lists of `size`, the last one shorter.
+    """Yields lists of `size` items; the last list may be shorter.
 
     Raises:
         ValueError: `size` is below 1.

@@ -1,4 +1,4 @@
-"""Where an inferencer gets its config and its weights."""
+"""Find the config and the weights of an inferencer's model."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ CONFIG_SUFFIXES = (".py", ".json", ".yaml", ".yml")
 def config_and_weights(
     model: ModelType | Path | None, weights: str | None, by_name: Callable[[str], tuple[Config, str | None]]
 ) -> tuple[Config, str | None]:
-    """The config of a model, and the path of its weights.
+    """Returns the config of a model, and the path or URL of its weights.
 
     Args:
-        model: a config, the path of one, the name of a published model, or None for the config in the checkpoint.
-        weights: path or URL of a checkpoint; a published model brings its own.
-        by_name: gives config and weights of a published model.
+        model: a config, the path of a config, the name of a published model, or None for the config in the checkpoint.
+        weights: path or URL of a checkpoint; None takes the checkpoint of a published model.
+        by_name: returns config and weights of a published model.
 
     Raises:
-        ValueError: neither a model nor weights, or a checkpoint without a config.
-        UnsafeConfigError: the config in the checkpoint holds more than values.
+        ValueError: there is neither a model nor weights, or the checkpoint has no config.
+        UnsafeConfigError: the config in the checkpoint contains objects other than plain values.
         FileNotFoundError: `model` is the path of a config that does not exist.
         KeyError: no published model has this name.
-        TypeError: `model` is something else.
+        TypeError: `model` has another type.
     """
     if model is None:
         if weights is None:
@@ -43,8 +43,10 @@ def config_and_weights(
     if isinstance(model, str | Path):
         if str(model).endswith(CONFIG_SUFFIXES) or Path(model).is_file():
             return Config.fromfile(model), weights
-        cfg, own_weights = by_name(str(model))
-        return cfg, weights if weights is not None else own_weights
+        cfg, published_weights = by_name(str(model))
+        if weights is None:
+            weights = published_weights
+        return cfg, weights
     if isinstance(model, Config):
         return copy.deepcopy(model), weights
     if isinstance(model, Mapping):
@@ -53,14 +55,14 @@ def config_and_weights(
 
 
 def published(name: str, scope: str) -> tuple[Config, str | None]:
-    """Config and weights of a model that a library publishes.
+    """Returns config and weights of a model that a library publishes.
 
     Args:
-        name: of the model.
-        scope: the library.
+        name: name of the model.
+        scope: import name of the library.
 
     Raises:
-        KeyError: no such model; near names are given.
+        KeyError: the library publishes no such model; the message suggests similar names.
     """
     if scope == "eng":
         raise KeyError(
@@ -72,28 +74,34 @@ def published(name: str, scope: str) -> tuple[Config, str | None]:
 
 
 def _config_in(weights: str) -> Config:
-    """The config that a checkpoint holds, read without running code."""
+    """Returns the config in a checkpoint, read without running code."""
     checkpoint = CheckpointLoader.load_checkpoint(weights, map_location="cpu")
-    meta = checkpoint.get("meta", {}) if isinstance(checkpoint, Mapping) else {}
-    text = meta.get("cfg") or meta.get("config")
-    if not text:
+    meta: Mapping[str, Any] = {}
+    if isinstance(checkpoint, Mapping):
+        meta = checkpoint.get("meta", {})
+    stored = meta.get("cfg") or meta.get("config")
+    if not stored:
         raise ValueError(f"the checkpoint {weights!r} holds no config (meta.cfg): give the model as well")
-    # The text is of whoever wrote the checkpoint: it is read as data.
-    cfg = Config.fromstring(text, ".py", trust=False) if isinstance(text, str) else Config(text)
-    values = cfg.to_dict()  # imported names as dotted paths, which the registries vet when they build
+    if isinstance(stored, str):
+        # The author of the checkpoint may not be trusted, so the text is read without running code.
+        cfg = Config.fromstring(stored, ".py", trust=False)
+    else:
+        cfg = Config(stored)
+    # to_dict gives imported names as dotted paths, which the registries check when they build.
+    values = cfg.to_dict()
     _check_plain(values, "")
     return Config(values)
 
 
 def _check_plain(value: Any, path: str) -> None:
-    """Makes sure that a config holds values alone.
+    """Checks that a config contains only plain values.
 
     Raises:
-        UnsafeConfigError: it names an object by an import.
+        UnsafeConfigError: the config contains another object, such as an imported class.
     """
     if isinstance(value, Mapping):
         for key, item in value.items():
-            _check_plain(item, f"{path}.{key}" if path else str(key))
+            _check_plain(item, f"{path}.{key}".removeprefix("."))
     elif isinstance(value, list | tuple | set | frozenset):
         for item in value:
             _check_plain(item, path)

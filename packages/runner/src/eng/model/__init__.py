@@ -1,4 +1,4 @@
-"""Models: their base, initialisation, averages and wrappers."""
+"""Models: base classes, weight initialisation, averaged models, adapters for plain modules and distributed wrappers."""
 
 from .adapters import Predictions, SupervisedModel, register_torch_losses
 from .averaged_model import (

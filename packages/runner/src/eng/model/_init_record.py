@@ -1,4 +1,4 @@
-"""Which initialiser touched which parameter: kept while a model is initialised, written to the log at the end."""
+"""Record which initialiser set which parameter during ``init_weights``, and write the record to the log file."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ _ATTRIBUTE = "_params_init_info"  # the name by which older code reads the recor
 
 
 def start_record(module: nn.Module) -> None:
-    """Gives ``module`` and all modules in it one empty record.
+    """Attaches an empty record to ``module`` and all its submodules.
 
-    A parameter's line says who changed it last, which shows in its mean: a fingerprint, not a proof.
+    A parameter counts as changed by an initialiser if its mean has changed. Two values with the same mean are not told
+    apart, which is good enough for a log.
     """
     record: Record = defaultdict(dict)
     for parameter in module.parameters():
         record[parameter]["init_info"] = f"Left by init_weights() of {type(module).__name__} as it was"
         record[parameter]["tmp_mean_value"] = _fingerprint(parameter)
     for part in module.modules():
-        part.__dict__[_ATTRIBUTE] = record  # for the time of one call
+        part.__dict__[_ATTRIBUTE] = record  # end_record() removes it at the end of the outermost init_weights.
 
 
 def has_record(module: nn.Module) -> bool:
@@ -35,14 +36,14 @@ def has_record(module: nn.Module) -> bool:
 
 
 def update_init_info(module: nn.Module, init_info: str) -> None:
-    """Writes ``init_info`` to the record of the parameters in ``module`` that changed since they were last written.
+    """Records ``init_info`` for the parameters of ``module`` that have changed since they were last recorded.
 
     Args:
         module: a module that is being initialised by :meth:`eng.model.BaseModule.init_weights`.
-        init_info: who changed them and how.
+        init_info: text that says which initialiser set the parameters, and how.
 
     Raises:
-        ValueError: a parameter is not in the record: it was replaced during the initialisation.
+        ValueError: a parameter is not in the record, because it was replaced during the initialisation.
     """
     record: Any = module.__dict__[_ATTRIBUTE]
     for name, parameter in module.named_parameters():
@@ -58,7 +59,7 @@ def update_init_info(module: nn.Module, init_info: str) -> None:
 
 
 def write_record(module: nn.Module) -> None:
-    """Writes a line for each parameter to the log file of the run; without a file, at level DEBUG to the log."""
+    """Writes an entry per parameter to the log file of the run; without a log file, logs the entries at level DEBUG."""
     from eng.logging import MMLogger
 
     record: Any = module.__dict__[_ATTRIBUTE]
@@ -69,10 +70,11 @@ def write_record(module: nn.Module) -> None:
     files = [item for item in MMLogger.get_current_instance().handlers if isinstance(item, logging.FileHandler)]
     for handler in files:
         handler.acquire()
-        try:  # straight into the file: a table has no place for a time stamp in front of each line
+        try:
+            # The entries are written to the file directly, because a handler would put a time stamp before each line.
             with Path(handler.baseFilename).open("a", encoding=handler.encoding) as file:
                 file.write("".join(["What set each parameter\n", *lines]))
-        except OSError as error:  # a full disk of logs ends no run
+        except OSError as error:  # A full disk for logs must not end the run.
             logger.warning("what set each parameter is not written to %s: %s", handler.baseFilename, error)
         finally:
             handler.release()
@@ -82,7 +84,7 @@ def write_record(module: nn.Module) -> None:
 
 
 def end_record(module: nn.Module) -> None:
-    """Takes the record away."""
+    """Removes the record from ``module`` and all its submodules."""
     for part in module.modules():
         part.__dict__.pop(_ATTRIBUTE, None)
 
@@ -91,4 +93,6 @@ def _fingerprint(parameter: nn.Parameter) -> torch.Tensor:
     data = parameter.detach()
     if data.is_meta or not data.numel():
         return torch.zeros(())
-    return (data if data.is_floating_point() else data.float()).mean().cpu()
+    if not data.is_floating_point():
+        data = data.float()
+    return data.mean().cpu()

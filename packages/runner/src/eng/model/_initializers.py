@@ -1,4 +1,4 @@
-"""Initialisers by config: ``dict(type='Kaiming', layer='Conv2d', override=...)``."""
+"""Initialisers that configs describe, such as ``dict(type='Kaiming', layer='Conv2d', override=...)``."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from .errors import InitCfgError, OverrideTargetError
 
 
 class BaseInit:
-    """What all initialisers but Pretrained share.
+    """Base class of all initialisers except ``Pretrained``.
 
     Args:
-        bias: constant for biases.
-        bias_prob: the bias with which a sigmoid gives this probability, instead of ``bias``.
-        layer: class names, of the layers or of their direct bases, to which it applies; none without a name, but for
-            the child that an ``override`` names.
+        bias: value of the biases.
+        bias_prob: probability; sets the biases to the value whose sigmoid is this probability, instead of ``bias``.
+        layer: class names of the layers, or of their direct base classes, to initialise. None initialises no layer,
+            unless the initialiser is used in an ``override``.
 
     Raises:
-        TypeError: one of them has the wrong type.
+        TypeError: an argument has the wrong type.
     """
 
     def __init__(
@@ -38,19 +38,23 @@ class BaseInit:
             raise TypeError(f"bias_prob must be a float, got {type(bias_prob).__name__}")
         if layer is not None and not isinstance(layer, (str, list)):
             raise TypeError(f"layer must be a class name or a list of them, got {type(layer).__name__}")
-        self.bias = bias if bias_prob is None else functions.bias_init_with_prob(bias_prob)
-        self.layer = [layer] if isinstance(layer, str) else list(layer or [])
+        if bias_prob is not None:
+            bias = functions.bias_init_with_prob(bias_prob)
+        self.bias = bias
+        if isinstance(layer, str):
+            layer = [layer]
+        self.layer = list(layer or [])
 
     def _fill(self, module: nn.Module) -> None:
-        """Initialises one layer."""
+        """Initialises a single layer; subclasses override this method."""
 
     def __call__(self, module: nn.Module) -> None:
-        """Initialises the layers of ``module`` that it applies to."""
-        module.apply(self._fill_if_meant)
+        """Initialises all layers of ``module`` whose classes are listed in ``layer``."""
+        module.apply(self._fill_if_listed)
         if has_record(module):
             update_init_info(module, init_info=self._get_init_info())
 
-    def _fill_if_meant(self, module: nn.Module) -> None:
+    def _fill_if_listed(self, module: nn.Module) -> None:
         names = {type(module).__name__, *(base.__name__ for base in type(module).__bases__)}
         if self.wholemodule or names & set(self.layer):
             self._fill(module)
@@ -60,15 +64,17 @@ class BaseInit:
 
     def _get_init_info(self) -> str:
         options = ", ".join(f"{name}={value}" for name, value in self._options().items())
-        return f"{type(self).__name__}: {options}" if options else type(self).__name__
+        if not options:
+            return type(self).__name__
+        return f"{type(self).__name__}: {options}"
 
 
 @WEIGHT_INITIALIZERS.register_module(name="Constant")
 class ConstantInit(BaseInit):
-    """Weights ``val``; see :func:`constant_init`.
+    """Sets all weights to a constant; see :func:`constant_init`.
 
     Args:
-        val: the constant.
+        val: value of the weights.
         **kwargs: see :class:`BaseInit`.
     """
 
@@ -85,7 +91,7 @@ class ConstantInit(BaseInit):
 
 @WEIGHT_INITIALIZERS.register_module(name="Xavier")
 class XavierInit(BaseInit):
-    """See :func:`xavier_init`.
+    """Xavier (Glorot) initialisation; see :func:`xavier_init`.
 
     Args:
         gain: factor of the standard deviation.
@@ -106,7 +112,7 @@ class XavierInit(BaseInit):
 
 @WEIGHT_INITIALIZERS.register_module(name="Normal")
 class NormalInit(BaseInit):
-    """See :func:`normal_init`.
+    """Initialises weights from a normal distribution; see :func:`normal_init`.
 
     Args:
         mean: mean of the weights.
@@ -127,7 +133,7 @@ class NormalInit(BaseInit):
 
 @WEIGHT_INITIALIZERS.register_module(name="TruncNormal")
 class TruncNormalInit(BaseInit):
-    """See :func:`trunc_normal_init`.
+    """Initialises weights from a truncated normal distribution; see :func:`trunc_normal_init`.
 
     Args:
         mean: mean of the weights.
@@ -150,7 +156,7 @@ class TruncNormalInit(BaseInit):
 
 @WEIGHT_INITIALIZERS.register_module(name="Uniform")
 class UniformInit(BaseInit):
-    """See :func:`uniform_init`.
+    """Initialises weights from a uniform distribution; see :func:`uniform_init`.
 
     Args:
         a: lowest value.
@@ -171,10 +177,10 @@ class UniformInit(BaseInit):
 
 @WEIGHT_INITIALIZERS.register_module(name="Kaiming")
 class KaimingInit(BaseInit):
-    """See :func:`kaiming_init`.
+    """Kaiming (He) initialisation; see :func:`kaiming_init`.
 
     Args:
-        a: slope below 0 of the rectifier behind the layer.
+        a: negative slope of the rectifier that follows the layer.
         mode: ``"fan_in"`` or ``"fan_out"``.
         nonlinearity: ``"relu"`` or ``"leaky_relu"``.
         distribution: ``"normal"`` or ``"uniform"``.
@@ -202,7 +208,7 @@ class KaimingInit(BaseInit):
 
 @WEIGHT_INITIALIZERS.register_module(name="Caffe2Xavier")
 class Caffe2XavierInit(KaimingInit):
-    """See :func:`caffe2_xavier_init`.
+    """The initialisation of Caffe2's ``XavierFill``; see :func:`caffe2_xavier_init`.
 
     Args:
         **kwargs: see :class:`BaseInit`.
@@ -214,22 +220,23 @@ class Caffe2XavierInit(KaimingInit):
 
 @WEIGHT_INITIALIZERS.register_module(name="Pretrained")
 class PretrainedInit:
-    """Weights from a checkpoint.
+    """Loads weights from a checkpoint.
 
     Args:
         checkpoint: path or URL of the file.
-        prefix: take only what lies under this name, for a part of a larger model, such as ``"backbone."``.
-        map_location: device to read to.
+        prefix: load only the weights whose names begin with this prefix, without it; such as ``"backbone."`` for a part
+            of a larger model. None (default) loads all weights.
+        map_location: device to load the file to.
     """
 
     def __init__(self, checkpoint: str, prefix: str | None = None, map_location: Any = "cpu") -> None:
         self.checkpoint, self.prefix, self.map_location = checkpoint, prefix, map_location
 
     def __call__(self, module: nn.Module) -> None:
-        """Loads the weights; names that do not fit are logged.
+        """Loads the weights into ``module``; missing and unexpected names are logged.
 
         Raises:
-            InitCfgError: nothing in the file lies under ``prefix``.
+            InitCfgError: no weight in the file has a name that begins with ``prefix``.
         """
         from eng.checkpoint import CheckpointLoader, load_state_dict
 
@@ -242,10 +249,10 @@ class PretrainedInit:
             update_init_info(module, init_info=self._get_init_info())
 
     def _below_prefix(self, weights: Mapping[str, Any]) -> dict[str, Any]:
-        prefix = self.prefix if str(self.prefix).endswith(".") else f"{self.prefix}."
-        chosen = {
-            name.removeprefix(str(prefix)): value for name, value in weights.items() if name.startswith(str(prefix))
-        }
+        prefix = str(self.prefix)
+        if not prefix.endswith("."):
+            prefix = f"{prefix}."
+        chosen = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
         if not chosen:
             tops = sorted({name.split(".")[0] for name in weights})[:10]
             raise InitCfgError(f"{self.checkpoint} holds nothing under the prefix {prefix!r}; it has {tops}")
@@ -260,15 +267,15 @@ def initialize(module: nn.Module, init_cfg: Mapping[str, Any] | list[Any]) -> No
 
     Args:
         module: the module.
-        init_cfg: config of an initialiser, or a list of them, applied in turn. Its ``override`` names children
-            (``name``) with an initialiser of their own; with a name alone the outer one applies to the child whatever
-            its layers are.
+        init_cfg: config of an initialiser, or a list of such configs, applied in order. An entry ``override`` (a config
+            or a list) initialises a submodule, ``name``, with an initialiser of its own. If the override has only a
+            ``name``, the surrounding initialiser is applied to all layers of the submodule.
 
     Raises:
-        TypeError: ``init_cfg`` or an ``override`` is of the wrong type.
+        TypeError: ``init_cfg`` or an ``override`` has the wrong type.
         InitCfgError: an ``override`` lacks ``name`` or ``type``.
-        OverrideTargetError: the module has no such child.
-        UnknownTypeError: no initialiser has that name.
+        OverrideTargetError: the module has no submodule with the name of an ``override``.
+        UnknownTypeError: no initialiser is registered under a ``type``.
 
     Examples:
         >>> layer = nn.Linear(2, 3)
@@ -276,16 +283,19 @@ def initialize(module: nn.Module, init_cfg: Mapping[str, Any] | list[Any]) -> No
         >>> layer.bias.tolist()
         [2.0, 2.0, 2.0]
     """
-    for cfg in [init_cfg] if isinstance(init_cfg, Mapping) else _list_of(init_cfg, "init_cfg"):
+    for cfg in _list_of(init_cfg, "init_cfg"):
         outer = copy.deepcopy(dict(cfg))
         override = outer.pop("override", None)
         _apply(module, outer)
         if override is not None:
-            outer.pop("layer", None)  # the child is initialised whatever its layers are
+            outer.pop("layer", None)  # An override initialises all layers of the submodule.
             _apply_overrides(module, override, outer)
 
 
 def _list_of(cfg: Any, name: str) -> list[Any]:
+    """Returns a config or a list of configs as a list, after checking the types."""
+    if isinstance(cfg, Mapping):
+        return [cfg]
     if not isinstance(cfg, (list, tuple)):
         raise TypeError(f"{name} takes one dict, or several in a list, got {type(cfg).__name__}")
     for item in cfg:
@@ -301,8 +311,8 @@ def _apply(module: nn.Module, cfg: dict[str, Any], wholemodule: bool = False) ->
 
 
 def _apply_overrides(module: nn.Module, override: Any, outer: dict[str, Any]) -> None:
-    """Initializes the children that ``override`` names."""
-    for item in [override] if isinstance(override, Mapping) else _list_of(override, "override"):
+    """Initialises the submodules that ``override`` names."""
+    for item in _list_of(override, "override"):
         cfg = copy.deepcopy(dict(item))
         name = cfg.pop("name", None)
         if name is None:

@@ -1,4 +1,4 @@
-"""From a loss dictionary to the number that is minimised and the numbers that are logged."""
+"""Sum the losses that a model returned, and pass the sum to the optimizer wrapper."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WEIGHT_KEY = "loss_weight"
 
 
 def sum_losses(losses: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """See :meth:`eng.model.BaseModel.parse_losses`."""
+    """Returns the sum of the losses and the values to log; see :meth:`eng.model.BaseModel.parse_losses`."""
     if not isinstance(losses, Mapping):
         raise LossTypeError(None, losses)
     values = {name: _mean(name, value) for name, value in losses.items() if name != WEIGHT_KEY}
@@ -24,25 +24,34 @@ def sum_losses(losses: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     for part in parts[1:]:
         total = total + part
     log_vars = {name: value.detach() for name, value in values.items() if name != "loss"}
-    log_vars["loss"] = total.detach() if "loss" not in values else values["loss"].detach()
+    log_vars["loss"] = values.get("loss", total).detach()
     return total, log_vars
 
 
 def _mean(name: str, value: Any) -> torch.Tensor:
+    """Returns the mean of a tensor, or the sum of the means of a list of tensors."""
     if isinstance(value, torch.Tensor):
-        return value if value.dim() == 0 and value.is_floating_point() else _float(value).mean()
+        if value.dim() == 0 and value.is_floating_point():
+            return value
+        return _float(value).mean()
     if isinstance(value, (list, tuple)) and all(isinstance(item, torch.Tensor) for item in value):
-        return torch.stack([_float(item).mean() for item in value]).sum() if value else torch.zeros(())
+        if not value:
+            return torch.zeros(())
+        return torch.stack([_float(item).mean() for item in value]).sum()
     raise LossTypeError(name, value)
 
 
 def _float(value: torch.Tensor) -> torch.Tensor:
-    return value if value.is_floating_point() or value.is_complex() else value.float()
+    if value.is_floating_point() or value.is_complex():
+        return value
+    return value.float()
 
 
 def update_params(optim_wrapper: Any, loss: torch.Tensor, losses: Any) -> None:
-    """Hands the loss to the optimizer wrapper, with its weight where the model gave one."""
-    weight = losses.get(WEIGHT_KEY) if isinstance(losses, Mapping) else None
+    """Passes the loss to the optimizer wrapper, with the ``loss_weight`` that the model returned, if any."""
+    weight = None
+    if isinstance(losses, Mapping):
+        weight = losses.get(WEIGHT_KEY)
     if weight is None:
         optim_wrapper.update_params(loss)
     else:

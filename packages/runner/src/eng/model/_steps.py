@@ -1,4 +1,4 @@
-"""How a model is called with a batch, and the training step of a wrapper around it."""
+"""Call a model with a batch, and run the training step of a model inside a distributed wrapper."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from .errors import BatchTypeError
 
 
 def run_forward(model: nn.Module, data: Any, mode: str) -> Any:
-    """Calls ``model`` with a batch: the keys of a mapping are keywords, the items of a list or tuple positional arguments.
+    """Calls ``model`` with a batch.
 
-    A batch of any other type, such as a bare tensor, is the only positional argument.
+    A mapping is passed as keyword arguments, a list or tuple as positional arguments, and a batch of any other type,
+    such as a tensor, as the only positional argument.
 
     Raises:
-        BatchTypeError: the batch is text, or nothing (a TypeError).
+        BatchTypeError: the batch is None or a string (a TypeError).
     """
     try:
         if isinstance(data, (list, tuple)):
@@ -45,21 +46,21 @@ def run_forward(model: nn.Module, data: Any, mode: str) -> Any:
 def train_wrapped(
     wrapper: Any, data: Any, optim_wrapper: Any, before_update: Callable[[torch.Tensor], object] | None = None
 ) -> dict[str, torch.Tensor]:
-    """One training step of the model in a wrapper, whose own forward runs so that ranks hear of one another.
+    """Runs a training step of a wrapped model; the wrapper's forward is called, so that it can average gradients.
 
     Args:
-        wrapper: around the model, its ``module``.
-        data: a batch, as the loader gives it.
-        optim_wrapper: takes the loss.
-        before_update: called with the loss.
+        wrapper: the distributed wrapper, with the model as its ``module``.
+        data: a batch, as the dataloader yields it.
+        optim_wrapper: the optimizer wrapper.
+        before_update: called with the loss before the update.
 
     Returns:
-        The log variables; see :meth:`eng.model.BaseModel.train_step`.
+        the values to log; see :meth:`eng.model.BaseModel.train_step`.
     """
     model = wrapper.module
     with watched("the training step"):
         with optim_wrapper.optim_context(wrapper):
-            losses = wrapper._run_forward(model.data_preprocessor(data, True), mode="loss")  # noqa: SLF001  # of this family
+            losses = wrapper._run_forward(model.data_preprocessor(data, True), mode="loss")  # noqa: SLF001  # ours
         parsed_loss, log_vars = model.parse_losses(losses)
         if before_update is not None:
             before_update(parsed_loss)
@@ -68,9 +69,10 @@ def train_wrapped(
 
 
 def free_gathered(model: nn.Module) -> None:
-    """Frees parameters that a forward of ``fully_shard`` gathered and that wait for a backward, which does not come.
+    """Frees the gathered parameters of ``fully_shard`` after a forward that no backward follows.
 
-    A later forward would use them in place of shards that were changed meanwhile, by an average or by a checkpoint.
+    torch frees gathered parameters in the backward. Without one, the next forward would use the gathered copies,
+    although the shards may have changed since, for example by loading a checkpoint.
     """
     part: Any
     for part in model.modules():

@@ -1,4 +1,4 @@
-"""Synchronised batch normalisation that also works on CPUs, where torch's own refuses to train."""
+"""Synchronised batch normalisation for CPUs, since torch's SyncBatchNorm refuses to train on CPUs."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class CpuSyncBatchNorm(_BatchNorm):
-    """What ``torch.nn.SyncBatchNorm`` is on accelerators, for CPUs: statistics over all ranks.
+    """``torch.nn.SyncBatchNorm`` for CPUs: normalises with the mean and variance over the batches of all ranks.
 
-    Weights, statistics and their names are those of torch's class. It does not derive from it, as
-    ``DistributedDataParallel`` refuses that class on CPUs.
+    Weights, running statistics and their names are the same as in torch's class. The class does not derive from torch's
+    class, because ``DistributedDataParallel`` refuses that class on CPUs.
 
     Example:
         >>> CpuSyncBatchNorm(2).eval()(torch.ones(4, 2)).shape  # evaluation uses what was gathered in training
@@ -25,21 +25,23 @@ class CpuSyncBatchNorm(_BatchNorm):
 
     process_group: Any = None
 
-    def _check_input_dim(self, input: torch.Tensor) -> None:  # torch's name
+    def _check_input_dim(self, input: torch.Tensor) -> None:  # The names are torch's.
         if input.dim() < 2:
             raise ValueError(f"expected inputs of shape (N, C, ...), got {tuple(input.shape)}")
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """The normalised inputs.
+        """Returns the normalised inputs.
 
         Args:
-            inputs: ``(N, C, ...)``; N may differ over the ranks.
+            inputs: ``(N, C, ...)``; N may differ between ranks.
         """
         if not self.training or not torch_dist.is_initialized():
             return super().forward(inputs)
         self._check_input_dim(inputs)
-        # As torch's own: statistics of half precision are taken in float32.
-        values = inputs.float() if inputs.dtype in (torch.float16, torch.bfloat16) else inputs
+        # Like torch's class, statistics of 16-bit inputs are computed in float32.
+        values = inputs
+        if inputs.dtype in (torch.float16, torch.bfloat16):
+            values = inputs.float()
         mean, variance, count = _statistics(values, self.process_group)
         if self.track_running_stats:
             self._track(mean.detach(), variance.detach(), count)
@@ -53,19 +55,21 @@ class CpuSyncBatchNorm(_BatchNorm):
 
     @torch.no_grad()
     def _track(self, mean: torch.Tensor, variance: torch.Tensor, count: torch.Tensor) -> None:
-        """Moves the running statistics; they take the variance of a sample, as torch's do."""
+        """Updates the running mean and variance; like torch, the running variance uses the unbiased estimate."""
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
-        share = 1.0 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+        share = self.momentum
+        if share is None:
+            share = 1.0 / float(self.num_batches_tracked)
         sample_variance = variance * (count / (count - 1).clamp(min=1))
         self.running_mean.lerp_(mean.to(self.running_mean.dtype), share)
         self.running_var.lerp_(sample_variance.to(self.running_var.dtype), share)
 
 
 def let_cpus_synchronise(model: nn.Module) -> nn.Module:
-    """The model with torch's SyncBatchNorm layers, which refuse CPUs, turned into :class:`CpuSyncBatchNorm` in place."""
+    """Turns torch's SyncBatchNorm layers of a model, which refuse CPUs, into :class:`CpuSyncBatchNorm`, in place."""
     for part in model.modules():
         if isinstance(part, nn.SyncBatchNorm):
             part.__class__ = CpuSyncBatchNorm  # type: ignore[assignment]  # the same attributes
@@ -73,7 +77,7 @@ def let_cpus_synchronise(model: nn.Module) -> nn.Module:
 
 
 def _statistics(values: torch.Tensor, group: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Mean ``(C,)``, variance ``(C,)`` and number of the elements of each channel, over all ranks."""
+    """Returns mean ``(C,)``, variance ``(C,)`` and number of elements of each channel, over all ranks."""
     axes = [axis for axis in range(values.dim()) if axis != 1]
     count_here = values.new_tensor([values.numel() / values.shape[1]])
     sums = _sum_over_ranks(torch.cat([values.sum(axes), count_here]), group)
@@ -90,7 +94,7 @@ def _sum_over_ranks(value: torch.Tensor, group: Any) -> torch.Tensor:
 
 
 class _SumOverRanks(torch.autograd.Function):
-    """The sum over all ranks; its gradient is the sum of their gradients."""
+    """Sums a tensor over all ranks; the gradient of the sum is summed over all ranks too."""
 
     @staticmethod
     def forward(ctx: Any, value: torch.Tensor, group: Any) -> torch.Tensor:

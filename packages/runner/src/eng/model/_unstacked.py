@@ -1,4 +1,4 @@
-"""The hint below the error of a forward that got lists of samples instead of tensors."""
+"""A hint for the error of a forward that got lists of samples instead of stacked tensors."""
 
 from __future__ import annotations
 
@@ -11,24 +11,26 @@ import torch
 
 from eng.logging.words import counted
 
-# What Python, torch and NumPy say of a list or tuple where a tensor is needed.
+# Errors of Python, torch and NumPy that occur when a list or tuple is used like a tensor contain one of these texts.
 _NAMES_A_LIST = re.compile(r"\b(list|tuple|sequence)\b|can be converted to (an index|Python scalars)")
 _NUMBERS = (torch.Tensor, np.ndarray, np.generic, int, float)
 
 
 def unstacked_hint(error: Exception, batch: Any) -> str | None:
-    """How to get tensors instead of lists of samples; None where lists of samples did not cause the error.
+    """Returns a hint how to get tensors instead of lists of samples; None if lists did not cause the error.
 
-    A batch that holds a tensor was stacked, so that its lists are intended.
+    If the batch holds a tensor, a collate function has stacked the samples, so the lists in the batch are intended.
 
     Args:
-        error: what the forward raised.
-        batch: as the forward got it.
+        error: the error that the forward raised.
+        batch: the batch that the forward got.
     """
     if not _NAMES_A_LIST.search(str(error)):
         return None
-    fields: dict[Any, Any] = dict(batch) if isinstance(batch, Mapping) else {}
-    if isinstance(batch, (list, tuple)):
+    fields: dict[Any, Any] = {}
+    if isinstance(batch, Mapping):
+        fields = dict(batch)
+    elif isinstance(batch, (list, tuple)):
         fields = dict(enumerate(batch))
     columns = {key: value for key, value in fields.items() if _is_column(value)}
     if not columns or any(isinstance(value, (torch.Tensor, np.ndarray)) for value in fields.values()):
@@ -44,11 +46,13 @@ def _is_column(value: Any) -> bool:
 def _facts(column: Sequence[Any]) -> str:
     if isinstance(column[0], torch.Tensor):
         return counted(len(column), "tensor")
-    return counted(len(column), "array" if isinstance(column[0], np.ndarray) else "number")
+    if isinstance(column[0], np.ndarray):
+        return counted(len(column), "array")
+    return counted(len(column), "number")
 
 
 def _advice(columns: Mapping[Any, Sequence[Any]]) -> str:
-    """What to change in the config so that samples become tensors."""
+    """Returns advice what to change in the config so that samples become tensors."""
     for key, column in columns.items():
         shapes = sorted({tuple(np.shape(item)) for item in column})
         if len(shapes) > 1:

@@ -1,4 +1,4 @@
-"""Averages of a model over its training: SWA, EMA and annealed EMA, in one fused pass over all tensors."""
+"""Averages of a model's weights during training (SWA, EMA and annealed EMA), updated by fused operations."""
 
 from __future__ import annotations
 
@@ -19,20 +19,22 @@ from .wrappers._copying import copy_of
 
 logger = logging.getLogger(__name__)
 
-Slot = tuple[dict[str, Any], str]  # a module's table of parameters or buffers, and a name in it
+# The place of a tensor in a model: a module's dict of parameters or buffers, and the tensor's name in that dict.
+Slot = tuple[dict[str, Any], str]
 
 
 class BaseAveragedModel(nn.Module):
-    """A copy of a model that follows it: ``module`` holds the average, ``steps`` counts the updates.
+    """A copy of a model whose weights are an average over training: ``module`` is the copy, ``steps`` counts updates.
 
-    A subclass gives :meth:`avg_func` for one tensor; one that also gives :meth:`avg_foreach` is fast.
+    A subclass defines :meth:`avg_func` for one tensor, and may define :meth:`avg_foreach` for many tensors, which is
+    faster.
 
     Args:
-        model: the model to follow; it is copied.
-        interval: average every so many updates.
-        device: where the average lives; None is where the model is.
-        update_buffers: average the buffers too (of floating point; others are copied); else all buffers are copied at
-            every update.
+        model: the model to average; it is copied.
+        interval: number of updates between two averaging steps. Defaults to 1.
+        device: device of the average; None (default) is the device of the model.
+        update_buffers: whether to average the floating point buffers too. Other buffers, and with False (default) all
+            buffers, are copied from the model at every update.
 
     Raises:
         ValueError: ``interval`` is below 1.
@@ -45,7 +47,8 @@ class BaseAveragedModel(nn.Module):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "avg_func" in cls.__dict__ and "avg_foreach" not in cls.__dict__:
-            cls.avg_foreach = BaseAveragedModel.avg_foreach  # type: ignore[method-assign]  # its own rule goes first
+            # The class overrides avg_func only, so an inherited avg_foreach would apply the rule of its base class.
+            cls.avg_foreach = BaseAveragedModel.avg_foreach  # type: ignore[method-assign]  # replaced on purpose
 
     def __init__(
         self,
@@ -69,35 +72,35 @@ class BaseAveragedModel(nn.Module):
 
     @abstractmethod
     def avg_func(self, averaged_param: torch.Tensor, source_param: torch.Tensor, steps: int) -> None:
-        """Brings an average up to date, in place.
+        """Updates the average of a single tensor in place.
 
         Args:
             averaged_param: the average; any shape.
-            source_param: the model's tensor, of the same shape, type and device.
-            steps: updates before this one.
+            source_param: the model's tensor, with the same shape, dtype and device.
+            steps: number of earlier updates.
         """
 
     def avg_foreach(self, averaged: list[torch.Tensor], sources: list[torch.Tensor], steps: int) -> None:
-        """As :meth:`avg_func`, for many tensors at once.
+        """Updates the averages of many tensors in place; see :meth:`avg_func`.
 
         Args:
             averaged: the averages.
-            sources: the model's tensors, each like the average at its place.
-            steps: updates before this one.
+            sources: for each average the model's tensor, with the same shape, dtype and device.
+            steps: number of earlier updates.
         """
         for average, source in zip(averaged, sources, strict=True):
             self.avg_func(average, source, steps)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """The averaged model's output."""
+        """Returns the output of the averaged model."""
         return self.module(*args, **kwargs)
 
     @torch.no_grad()
     def update_parameters(self, model: nn.Module) -> None:
-        """Takes the model's present weights in: the first time a copy, then every ``interval`` calls an average.
+        """Adds the model's present weights to the average: the first call copies them, every ``interval``-th averages.
 
         Args:
-            model: the model, or another of the same structure.
+            model: the model, or another model with the same structure.
         """
         averaged, sources, copies, originals = self._tensors(model)
         steps = self._steps()
@@ -110,7 +113,7 @@ class BaseAveragedModel(nn.Module):
         self._count, self._count_mark = steps + 1, self._mark()
 
     def _steps(self) -> int:
-        """``steps`` without waiting for the device, unless somebody else wrote to it."""
+        """Returns ``steps`` from a counter on the host; reads the tensor only if other code has written to it."""
         if self._count_mark != self._mark():
             self._count = int(self.steps)
         return self._count
@@ -127,18 +130,19 @@ class BaseAveragedModel(nn.Module):
         return averaged, sources, copies, originals
 
     def _slots(self, model: nn.Module) -> tuple[list[Slot], list[Slot], list[Slot], list[Slot]]:
-        """Places of what is averaged and its source, and of what is copied and its source."""
+        """Returns four lists of slots: averaged tensors, their sources, copied tensors and their sources."""
         pairs: tuple[list[Slot], list[Slot], list[Slot], list[Slot]] = ([], [], [], [])
         theirs = dict(model.named_modules(remove_duplicate=False))
         seen: set[int] = set()
         for name, module in self.module.named_modules():
             for table in ("_parameters", "_buffers"):
                 for key, tensor in getattr(module, table).items():
-                    if tensor is None or id(tensor) in seen:  # a tied weight is averaged once
+                    if tensor is None or id(tensor) in seen:  # A tied weight is averaged once.
                         continue
                     seen.add(id(tensor))
-                    averaged = table == "_parameters" or (self.update_buffers and tensor.is_floating_point())
-                    into = 0 if averaged else 2
+                    into = 2
+                    if table == "_parameters" or (self.update_buffers and tensor.is_floating_point()):
+                        into = 0
                     pairs[into].append((getattr(module, table), key))
                     pairs[into + 1].append((getattr(theirs[name], table), key))
         return pairs
@@ -148,21 +152,24 @@ class BaseAveragedModel(nn.Module):
 
 
 def _matched(averaged: list[torch.Tensor], sources: list[torch.Tensor]) -> list[torch.Tensor]:
-    return [
-        source if source.device == average.device and source.dtype == average.dtype else source.to(average)
-        for average, source in zip(averaged, sources, strict=True)
-    ]
+    """Returns the sources with the device and dtype of their averages; a source that has both is not copied."""
+    matched = []
+    for average, source in zip(averaged, sources, strict=True):
+        if source.device != average.device or source.dtype != average.dtype:
+            source = source.to(average)
+        matched.append(source)
+    return matched
 
 
 @MODELS.register_module()
 class StochasticWeightAverage(BaseAveragedModel):
-    """The plain mean of the weights at every ``interval``-th update.
+    """Stochastic weight averaging (SWA): the mean of the weights at every ``interval``-th update.
 
     Args:
-        model: the model to follow.
-        interval: average every so many updates.
-        device: where the average lives.
-        update_buffers: average the buffers too.
+        model: the model to average.
+        interval: number of updates between two averaging steps.
+        device: device of the average.
+        update_buffers: whether to average the buffers too.
 
     Examples:
         >>> model = nn.Linear(1, 1)
@@ -177,11 +184,11 @@ class StochasticWeightAverage(BaseAveragedModel):
     """
 
     def avg_func(self, averaged_param: torch.Tensor, source_param: torch.Tensor, steps: int) -> None:
-        """Adds the ``n+1``-th value to a mean of ``n``."""
+        """Updates the mean of ``n`` values with the next value."""
         averaged_param.lerp_(source_param, self._share(steps))
 
     def avg_foreach(self, averaged: list[torch.Tensor], sources: list[torch.Tensor], steps: int) -> None:
-        """As :meth:`avg_func`, in one pass."""
+        """Updates the means of many tensors by a single fused operation; see :meth:`avg_func`."""
         average_tensors(averaged, sources, self._share(steps))
 
     def _share(self, steps: int) -> float:
@@ -190,14 +197,14 @@ class StochasticWeightAverage(BaseAveragedModel):
 
 @MODELS.register_module()
 class ExponentialMovingAverage(BaseAveragedModel):
-    """``average = (1 - momentum) * average + momentum * weight``.
+    """Exponential moving average (EMA): ``average = (1 - momentum) * average + momentum * weight``.
 
     Args:
-        model: the model to follow.
-        momentum: share of the newest weights, above 0 and below 1; note that it is the new weights' share.
-        interval: average every so many updates.
-        device: where the average lives.
-        update_buffers: average the buffers too.
+        model: the model to average.
+        momentum: share of the newest weights, above 0 and below 1; other libraries call ``1 - momentum`` the decay.
+        interval: number of updates between two averaging steps.
+        device: device of the average.
+        update_buffers: whether to average the buffers too.
 
     Raises:
         ValueError: ``momentum`` is not between 0 and 1.
@@ -231,29 +238,29 @@ class ExponentialMovingAverage(BaseAveragedModel):
         self.momentum = momentum
 
     def momentum_at(self, steps: int) -> float:
-        """Share of the newest weights in update number ``steps``."""
+        """Returns the share of the newest weights after ``steps`` earlier updates."""
         return self.momentum
 
     def avg_func(self, averaged_param: torch.Tensor, source_param: torch.Tensor, steps: int) -> None:
-        """Moves the average by ``momentum`` towards the weight."""
+        """Updates the average of a single tensor: moves it towards the weight by the share ``momentum``."""
         averaged_param.lerp_(source_param, self.momentum_at(int(steps)))
 
     def avg_foreach(self, averaged: list[torch.Tensor], sources: list[torch.Tensor], steps: int) -> None:
-        """As :meth:`avg_func`, in one pass."""
+        """Updates the averages of many tensors by a single fused operation; see :meth:`avg_func`."""
         average_tensors(averaged, sources, self.momentum_at(int(steps)))
 
 
 @MODELS.register_module()
 class MomentumAnnealingEMA(ExponentialMovingAverage):
-    """An exponential average that begins as a plain one: the share is ``max(momentum, gamma / (gamma + steps))``.
+    """An EMA whose share of the newest weights falls from 1: ``max(momentum, gamma / (gamma + steps))``.
 
     Args:
-        model: the model to follow.
-        momentum: the share in the end.
-        gamma: the larger, the longer early weights are forgotten fast.
-        interval: average every so many updates.
-        device: where the average lives.
-        update_buffers: average the buffers too.
+        model: the model to average.
+        momentum: lower limit of the share.
+        gamma: the share falls to one half after ``gamma`` updates.
+        interval: number of updates between two averaging steps.
+        device: device of the average.
+        update_buffers: whether to average the buffers too.
 
     Raises:
         ValueError: ``gamma`` is not positive.
@@ -276,5 +283,5 @@ class MomentumAnnealingEMA(ExponentialMovingAverage):
         self.gamma = gamma
 
     def momentum_at(self, steps: int) -> float:
-        """Share of the newest weights in update number ``steps``."""
+        """Returns the share of the newest weights after ``steps`` earlier updates."""
         return max(self.momentum, self.gamma / (self.gamma + steps))

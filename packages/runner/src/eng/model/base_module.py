@@ -1,4 +1,4 @@
-"""Modules that initialise themselves by config."""
+"""BaseModule: modules whose weights are initialised by a config, ``init_cfg``."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ logger = logging.getLogger(__name__)
 
 
 class BaseModule(nn.Module):
-    """A module with an ``init_cfg``.
+    """A module whose weights :meth:`init_weights` initialises by a config, ``init_cfg``.
 
     Args:
-        init_cfg: config of an initialiser, or a list of them; see :func:`eng.model.initialize`. ``Pretrained`` runs
-            after all others, and after the children's.
+        init_cfg: config of an initialiser, or a list of such configs; see :func:`eng.model.initialize`. The initialiser
+            ``Pretrained`` runs after all others, and after those of the submodules.
 
     Examples:
         >>> class Head(BaseModule):
@@ -36,7 +36,7 @@ class BaseModule(nn.Module):
         ([[0.5, 0.5]], True)
     """
 
-    # Whether init_weights() of children that are no BaseModules is called too, as by MMEngine; eng.compat sets it.
+    # Whether init_weights() of submodules that are no BaseModules is called too, as in MMEngine; eng.compat sets this.
     initialises_any_child: ClassVar[bool] = False
 
     def __init__(self, init_cfg: Any = None) -> None:
@@ -47,7 +47,7 @@ class BaseModule(nn.Module):
 
     @property
     def is_init(self) -> bool:
-        """Whether the weights were initialised, so that a parent does not do it again."""
+        """Whether the weights were initialised; if so, ``init_weights`` of a parent leaves them as they are."""
         return self._is_init
 
     @is_init.setter
@@ -56,7 +56,7 @@ class BaseModule(nn.Module):
 
     @property
     def is_loaded(self) -> bool:
-        """Whether all parameters came from a state dict since they were made."""
+        """Whether all parameters of the module were loaded from a state dict."""
         return self._is_loaded
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
@@ -65,10 +65,10 @@ class BaseModule(nn.Module):
         self._is_loaded = bool(names) and all(name in state_dict for name in names)
 
     def init_weights(self) -> None:
-        """Initialises the weights: by ``init_cfg``, then the children's, then from a checkpoint.
+        """Initialises the weights: by ``init_cfg``, then those of the submodules, then from a checkpoint.
 
-        Children that are BaseModules follow; a child of another library initialises itself where it is made. The outermost
-        call writes to the log file which initialiser touched each parameter.
+        Submodules that are BaseModules are initialised by their own ``init_cfg``; other modules have set their weights
+        in their constructors. The outermost call writes to the log file which initialiser set each parameter.
 
         Raises:
             TypeError: ``init_cfg`` is no mapping or list of mappings.
@@ -102,16 +102,20 @@ class BaseModule(nn.Module):
 
     def __repr__(self) -> str:
         text = super().__repr__()
-        return f"{text}\ninit_cfg={self.init_cfg}" if self.init_cfg else text
+        if not self.init_cfg:
+            return text
+        return f"{text}\ninit_cfg={self.init_cfg}"
 
 
 def _split(init_cfg: Any) -> tuple[list[Any], list[Any]]:
-    """The initialisers to run before the children's, and after."""
+    """Returns the initialisers that run before those of the submodules, and those that run after (``Pretrained``)."""
     first: list[Any] = []
     pretrained: list[Any] = []
     if init_cfg is not None and not isinstance(init_cfg, (Mapping, list, tuple)):
         raise TypeError(f"init_cfg takes one dict, or several in a list, got {type(init_cfg).__name__}: {init_cfg!r}")
-    for cfg in [init_cfg] if isinstance(init_cfg, Mapping) else init_cfg or []:
+    if isinstance(init_cfg, Mapping):
+        init_cfg = [init_cfg]
+    for cfg in init_cfg or []:
         if not isinstance(cfg, Mapping):
             raise TypeError(
                 f"init_cfg takes one dict, or several in a list, got a list with {type(cfg).__name__}: {cfg!r}"
@@ -125,13 +129,13 @@ def _split(init_cfg: Any) -> tuple[list[Any], list[Any]]:
 
 
 def init_given_weights(model: nn.Module) -> None:
-    """Initialises a model that was given as an object, whose weights may be set already.
+    """Initialises a model that the user has built, whose weights may have been set already.
 
-    Modules that were initialised, or whose parameters were all loaded, keep their weights, unless the ``init_cfg`` of a
-    module around them sets them, which a warning names. A model that is no :class:`BaseModule` is left alone.
+    Modules that were initialised, or whose parameters were all loaded, keep their weights. If the ``init_cfg`` of a
+    parent module sets their weights all the same, a warning names the parameters.
 
     Args:
-        model: the model.
+        model: the model; one that is no :class:`BaseModule` is not changed.
     """
     if not isinstance(model, BaseModule):
         return
@@ -139,22 +143,26 @@ def init_given_weights(model: nn.Module) -> None:
     loaded = {id(p): p.detach().clone() for part in parts if part.is_loaded for p in part.parameters()}
     for part in parts:
         part.is_init = part.is_init or part.is_loaded
-        part.initialises_any_child = False  # type: ignore[misc]  # of this object, whatever its class does
+        part.initialises_any_child = False  # type: ignore[misc]  # set on the object, not on its class
     if model.is_init:
         return
     model.init_weights()
     model.is_init = True
     changed = [name for name, p in model.named_parameters() if id(p) in loaded and not torch.equal(p, loaded[id(p)])]
     if changed:
+        names = ", ".join(changed[:8])
+        if len(changed) > 8:
+            names += " ..."
         logger.warning(
-            "init_weights() of %s set parameters that were loaded before: %s%s; Runner(..., init_weights=False) keeps "
+            "init_weights() of %s set parameters that were loaded before: %s; Runner(..., init_weights=False) keeps "
             "the weights of a model as they are",
-            type(model).__name__, ", ".join(changed[:8]), " ..." if len(changed) > 8 else "",
-        )  # fmt: skip
+            type(model).__name__,
+            names,
+        )
 
 
 def _initialize_child(child: Any, of_any_kind: bool) -> None:
-    """Calls ``init_weights`` of a child that was not initialized yet."""
+    """Calls ``init_weights`` of a submodule that was not initialised yet."""
     if is_model_wrapper(child) and not hasattr(child, "init_weights"):
         child = child.module
     if not isinstance(child, BaseModule) and not of_any_kind:
@@ -162,7 +170,8 @@ def _initialize_child(child: Any, of_any_kind: bool) -> None:
     if not hasattr(child, "init_weights") or getattr(child, "is_init", False):
         return
     child.init_weights()
-    if has_record(child):  # a user's own init_weights() leaves no note by itself
+    # BaseModule.init_weights has recorded its changes. For changes by a user's own init_weights() this entry is added.
+    if has_record(child):
         info = f"Set in init_weights() of {type(child).__name__}, the user's own"
         update_init_info(child, init_info=info)
 

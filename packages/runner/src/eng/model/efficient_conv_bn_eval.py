@@ -1,7 +1,7 @@
-"""Convolution and batch normalisation in evaluation mode as one convolution, still trainable.
+"""Compute a convolution and a batch normalisation in evaluation mode as a single convolution that can be trained.
 
-In evaluation mode ``bn(conv(x))`` is affine in ``conv``'s weight, so that scaling the weight does the work of the
-normalisation and the intermediate result need not be kept for the backward: less memory, more speed.
+In evaluation mode ``bn(conv(x))`` equals a convolution with a scaled weight and another bias. The result of ``conv``
+alone need not be kept for the backward, which saves memory and time.
 
 Source: You et al. 2023, arXiv:2305.11624 (the "tune mode").
 """
@@ -19,15 +19,15 @@ from torch.nn.modules.conv import _ConvNd
 
 
 def efficient_conv_bn_eval_forward(bn: _BatchNorm, conv: Any, x: torch.Tensor) -> torch.Tensor:
-    """``bn(conv(x))`` for a normalisation in evaluation mode, by one convolution.
+    """Returns ``bn(conv(x))`` for a normalisation in evaluation mode, computed by a single convolution.
 
     Args:
-        bn: the normalisation; its running statistics are used.
+        bn: the normalisation, whose running statistics are used.
         conv: a convolution of any dimension, transposed or not.
-        x: its input.
+        x: input of the convolution.
 
     Raises:
-        ValueError: the normalisation keeps no running statistics.
+        ValueError: the normalisation has no running statistics.
     """
     mean, variance = bn.running_mean, bn.running_var
     if mean is None or variance is None:
@@ -36,17 +36,23 @@ def efficient_conv_bn_eval_forward(bn: _BatchNorm, conv: Any, x: torch.Tensor) -
     if bn.weight is not None:
         scale = scale * bn.weight
     transposed = bool(conv.transposed)
+    # The output channels are dimension 0 of the weight, or dimension 1 if the convolution is transposed.
     shape = [1] * conv.weight.dim()
-    shape[1 if transposed else 0] = -1
-    if transposed and conv.groups > 1:  # the output channels of a group lie together in `scale`
+    shape[int(transposed)] = -1
+    if transposed and conv.groups > 1:
+        # The weight is (in channels, out channels of a group, ...): each input channel gets the scales of its group.
         factor = scale.view(conv.groups, 1, -1, *shape[2:]).expand(
             conv.groups, conv.in_channels // conv.groups, -1, *shape[2:]
         )
         weight = conv.weight * factor.reshape(conv.in_channels, -1, *shape[2:])
     else:
         weight = conv.weight * scale.view(shape)
-    offset = -mean if conv.bias is None else conv.bias - mean
-    bias = scale * offset if bn.bias is None else bn.bias + scale * offset
+    offset = -mean
+    if conv.bias is not None:
+        offset = conv.bias - mean
+    bias = scale * offset
+    if bn.bias is not None:
+        bias = bn.bias + bias
     if not transposed:
         # The convolution itself pads the input, as its padding_mode says.
         result: torch.Tensor = torch.func.functional_call(conv, {"weight": weight, "bias": bias}, (x,))
@@ -58,12 +64,12 @@ def efficient_conv_bn_eval_forward(bn: _BatchNorm, conv: Any, x: torch.Tensor) -
 
 
 def efficient_conv_bn_eval_control(bn: _BatchNorm, conv: Any, x: torch.Tensor) -> torch.Tensor:
-    """``bn(conv(x))``, by one convolution where ``bn`` is in evaluation mode.
+    """Returns ``bn(conv(x))``, computed by a single convolution if ``bn`` is in evaluation mode.
 
     Args:
         bn: the normalisation.
-        conv: the convolution before it.
-        x: the convolution's input.
+        conv: the convolution before the normalisation.
+        x: input of the convolution.
     """
     if bn.training or bn.running_mean is None:
         return bn(conv(x))  # type: ignore[no-any-return]  # a module's result has no type
@@ -71,10 +77,12 @@ def efficient_conv_bn_eval_control(bn: _BatchNorm, conv: Any, x: torch.Tensor) -
 
 
 def efficient_conv_bn_eval_graph_transform(fx_model: fx.GraphModule) -> None:
-    """Replaces, in a traced model, each normalisation right behind a convolution, where nothing else uses either.
+    """Joins each convolution of a traced model with the batch normalisation that follows it.
+
+    A pair is joined if nothing but the normalisation uses the result of the convolution.
 
     Args:
-        fx_model: changed in place.
+        fx_model: the traced model, which is changed in place.
     """
     modules = dict(fx_model.named_modules())
     pairs = [pair for node in fx_model.graph.nodes if (pair := _pair(node, modules)) is not None]
@@ -85,7 +93,7 @@ def efficient_conv_bn_eval_graph_transform(fx_model: fx.GraphModule) -> None:
 
 
 def _pair(node: fx.Node, modules: dict[str, nn.Module]) -> tuple[fx.Node, fx.Node] | None:
-    """The node of a normalisation and the one of the convolution before it."""
+    """Returns the node of a normalisation and that of the convolution before it; None if they cannot be joined."""
     if node.op != "call_module" or not isinstance(modules.get(str(node.target)), _BatchNorm) or not node.args:
         return None
     before = node.args[0]
@@ -109,13 +117,13 @@ def _replace(fx_model: fx.GraphModule, bn_node: fx.Node, conv_node: fx.Node) -> 
 
 
 def turn_on_efficient_conv_bn_eval_for_single_model(model: nn.Module) -> None:
-    """Turns it on for one module, which torch.fx must be able to trace; its forward is replaced, its state is not.
+    """Joins convolutions and batch normalisations of a module, by replacing its forward; its state dict stays the same.
 
     Args:
-        model: changed in place.
+        model: the module, which is changed in place. torch.fx must be able to trace it.
 
     Raises:
-        torch.fx.proxy.TraceError: its forward depends on values and cannot be traced.
+        torch.fx.proxy.TraceError: the forward cannot be traced, because it depends on the values of tensors.
 
     Examples:
         >>> model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2)).eval()
@@ -131,16 +139,18 @@ def turn_on_efficient_conv_bn_eval_for_single_model(model: nn.Module) -> None:
 
 
 def turn_on_efficient_conv_bn_eval(model: nn.Module, modules: list[str] | str) -> None:
-    """Turns it on for parts of a model.
+    """Joins convolutions and batch normalisations in submodules of a model.
 
     Args:
-        model: changed in place.
-        modules: dotted names of the parts, such as ``"backbone"``.
+        model: the model, which is changed in place.
+        modules: dotted names of the submodules, such as ``"backbone"``.
 
     Raises:
-        AttributeError: the model has no such part.
+        AttributeError: the model has no submodule with one of the names.
     """
-    for name in [modules] if isinstance(modules, str) else modules:
+    if isinstance(modules, str):
+        modules = [modules]
+    for name in modules:
         try:
             part = operator.attrgetter(name)(model)
         except AttributeError as error:

@@ -1,6 +1,7 @@
-"""What can be wrong with a model's batch, losses and initialisation.
+"""Exceptions of models: batches, losses, initialisation and wrappers.
 
-The first argument alone is the whole message: pickle, copy and torch's loader workers rebuild an error from its text.
+Each class can be constructed from its message alone, because pickle, copy and torch's worker processes rebuild an
+exception from its message.
 """
 
 from __future__ import annotations
@@ -15,18 +16,21 @@ _NOTHING: Any = object()
 
 
 class LossTypeError(TypeError):
-    """A loss dictionary that is none, or an entry of one that cannot be logged or summed.
+    """A model returned no dictionary of losses, or a loss in the dictionary is neither a tensor nor a list of tensors.
 
     Attributes:
-        name: key of the entry; None where it is the dictionary.
+        name: key of the wrong entry; None if the losses are no dictionary.
     """
 
     def __init__(self, name: str | None, value: Any = _NOTHING) -> None:
-        super().__init__(name if value is _NOTHING else _wrong_loss(name, value))
+        message = name
+        if value is not _NOTHING:
+            message = _describe_wrong_loss(name, value)
+        super().__init__(message)
         self.name = name
 
 
-def _wrong_loss(name: str | None, value: Any) -> str:
+def _describe_wrong_loss(name: str | None, value: Any) -> str:
     got = type(value).__name__
     if isinstance(value, (list, tuple)):
         got += " of " + ", ".join(sorted({type(item).__name__ for item in value}) or ["nothing"])
@@ -36,79 +40,86 @@ def _wrong_loss(name: str | None, value: Any) -> str:
 
 
 class NoLossError(ValueError):
-    """A loss dictionary without an entry to train on."""
+    """A loss dictionary has no entry with ``loss`` in its name, so there is nothing to minimise."""
 
     def __init__(self, names: list[str] | str) -> None:
-        super().__init__(
-            names
-            if isinstance(names, str)
-            else f"no entry of the loss dictionary has 'loss' in its name, so nothing can be trained: {names}"
-        )
+        message = names
+        if not isinstance(names, str):
+            message = f"no entry of the loss dictionary has 'loss' in its name, so nothing can be trained: {names}"
+        super().__init__(message)
 
 
 class BatchTypeError(TypeError):
-    """A batch, or a part of it, of a type that a model cannot take."""
+    """A batch, or a part of a batch, has a type that the model cannot process."""
 
 
 class ModelValueError(ValueError, AssertionError):
-    """An argument that a part of a model cannot have; an AssertionError too, as in MMEngine."""
+    """A model got an argument with an invalid value; an AssertionError too, as in MMEngine."""
 
 
 class ModelTypeError(TypeError, AssertionError):
-    """An argument of a type that a part of a model cannot have; an AssertionError too, as in MMEngine."""
+    """A model got an argument of a wrong type; an AssertionError too, as in MMEngine."""
 
 
 class ImageShapeError(ModelValueError, RuntimeError):
-    """An image, or a batch of them, of a shape that cannot be normalised or stacked; also what MMEngine raises then."""
+    """An image or a batch of images has a shape that cannot be normalised or stacked.
+
+    The class derives from AssertionError, ValueError and RuntimeError, which MMEngine raises for these mistakes.
+    """
 
 
 class InitCfgError(ValueError):
-    """An ``init_cfg`` that is incomplete."""
+    """An ``init_cfg`` lacks a key, or its checkpoint has no weights with the ``prefix``."""
 
 
 class OverrideTargetError(RuntimeError):
-    """An ``override`` for a child that the module does not have.
+    """An ``override`` in an ``init_cfg`` names a submodule that the module does not have.
 
     Attributes:
-        name: the child it names.
+        name: name of the missing submodule.
     """
 
     def __init__(self, owner: object, name: str | None = None, cfg: Any = None, children: Sequence[str] = ()) -> None:
         hint = suggest(name, children, otherwise="", count=1)
-        super().__init__(
-            owner
-            if name is None
-            else f"an override names {name!r}, which {type(owner).__name__} has not{hint}; it says {cfg}"
-        )
+        message = owner
+        if name is not None:
+            message = f"an override names {name!r}, which {type(owner).__name__} has not{hint}; it says {cfg}"
+        super().__init__(message)
         self.name = name
 
 
 class WrapperOptionError(ValueError):
-    """An option of a model wrapper that has no meaning there.
+    """An option of a distributed model wrapper is unknown, or cannot work with this wrapper.
 
     Attributes:
-        option: its name.
+        option: name of the option.
     """
 
     def __init__(self, option: str, problem: str | None = None) -> None:
-        super().__init__(option if problem is None else f"{option}: {problem}")
+        message = option
+        if problem is not None:
+            message = f"{option}: {problem}"
+        super().__init__(message)
         self.option = option
 
 
 class UnusedParametersError(RuntimeError):
-    """Parameters of a data-parallel model took no part in the loss, so that the ranks wait for their gradients.
+    """The loss of a data-parallel model does not depend on some parameters, so their gradients cannot be averaged.
 
     Attributes:
-        names: of the parameters.
+        names: names of the parameters.
     """
 
     def __init__(self, names: list[str] | str) -> None:
-        self.names = [] if isinstance(names, str) else names
-        modules = sorted({name.rpartition(".")[0] or "the model itself" for name in self.names})
+        if isinstance(names, str):
+            super().__init__(names)
+            self.names: list[str] = []
+            return
+        modules = sorted({name.rpartition(".")[0] or "the model itself" for name in names})
         super().__init__(
-            names
-            if isinstance(names, str)
-            else f"{counted(len(names), 'parameter')} took no part in the last loss: {', '.join(names)} (in {', '.join(modules)}). Use "
-            "them, freeze them (requires_grad=False), or set model_wrapper_cfg=dict(type='MMDistributedDataParallel', "
-            "find_unused_parameters=True), which costs a walk over the graph at each step"
+            f"{counted(len(names), 'parameter')} took no part in the last loss: {', '.join(names)} "
+            f"(in {', '.join(modules)}). Use them, freeze them (requires_grad=False), or set "
+            "model_wrapper_cfg=dict(type='MMDistributedDataParallel', find_unused_parameters=True), which costs a walk "
+            "over the graph at each step"
         )
+        self.names = names

@@ -1,4 +1,4 @@
-"""Test-time augmentation: predict each version of a sample, then merge."""
+"""Test-time augmentation: predict several augmented versions of each sample, and merge the predictions."""
 
 from __future__ import annotations
 
@@ -17,23 +17,25 @@ from .errors import BatchTypeError, ModelTypeError
 
 @MODELS.register_module()
 class BaseTTAModel(BaseModel, metaclass=ABCMeta):
-    """Wraps a model; a subclass says in :meth:`merge_preds` how the predictions for one sample become one.
+    """Wraps a model for test-time augmentation; a subclass defines :meth:`merge_preds`, which merges predictions.
 
     Args:
-        module: the model, or its config; it needs ``test_step``.
-        data_preprocessor: the data preprocessor of ``module``, where that is a config: the Runner gives it here.
+        module: the model, or its config; it needs a method ``test_step``.
+        data_preprocessor: config of the data preprocessor of ``module``, if ``module`` is a config. The Runner passes
+            the ``data_preprocessor`` of the run's config here.
 
     Raises:
-        TypeError: ``module`` is neither, or has no ``test_step``.
+        TypeError: ``module`` is neither a module nor a config, or has no ``test_step``.
     """
 
-    weights_in_module = True  # a checkpoint of the wrapped model is loaded into it, see eng.checkpoint.unwrap
+    # Checkpoints are loaded into the wrapped model; see eng.checkpoint.unwrap.weights_owner.
+    weights_in_module = True
 
     def __init__(self, module: Any, data_preprocessor: Any = None) -> None:
         super().__init__()
         if isinstance(module, Mapping):
             if data_preprocessor is not None:
-                # The class of the module may know the type of a data preprocessor that does not name one.
+                # The class of the module may have a default for the type of the data preprocessor.
                 module = {**module, "data_preprocessor": data_preprocessor}
             module = MODELS.build(module)
         if not isinstance(module, nn.Module):
@@ -44,28 +46,28 @@ class BaseTTAModel(BaseModel, metaclass=ABCMeta):
 
     @abstractmethod
     def merge_preds(self, data_samples_list: list[list[Any]]) -> list[Any]:
-        """One prediction for each sample of a batch.
+        """Merges the predictions for the augmented versions of each sample into one prediction per sample.
 
         Args:
-            data_samples_list: for each sample of the batch, its predictions, one for each augmentation.
+            data_samples_list: for each sample of the batch a list with one prediction per augmentation.
         """
 
     @torch.no_grad()
     def test_step(self, data: Any) -> Any:
-        """The merged predictions.
+        """Returns the merged predictions for a batch.
 
         Args:
-            data: a batch in which every value holds one batch per augmentation, as ``TestTimeAug`` and
-                ``pseudo_collate`` give it.
+            data: a batch in which every value is a list with one batch per augmentation, as the transform
+                ``TestTimeAug`` and ``pseudo_collate`` produce it.
 
         Raises:
-            BatchTypeError: the batch is of another type (a TypeError).
+            BatchTypeError: the batch is no dict, tuple or list, or is empty (a TypeError).
         """
         predictions = [self.module.test_step(part) for part in _augmentations(data)]
         return self.merge_preds(list(zip(*predictions, strict=True)))  # type: ignore[arg-type]  # tuples will do
 
     def forward(self, inputs: Any, data_samples: list[Any] | None = None, mode: str = "tensor") -> Any:
-        """Always an error: a model for test-time augmentation has only :meth:`test_step`.
+        """Raises an error, since a model for test-time augmentation has only :meth:`test_step`.
 
         Raises:
             NotImplementedError: always.

@@ -1,4 +1,4 @@
-"""Small things around models: batches of tensors, normalisation layers, parameters without a gradient."""
+"""Utilities for models: stacking images, converting batch normalisation, and finding parameters without gradients."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ logger = logging.getLogger(__name__)
 
 
 def stack_batch(tensor_list: Sequence[torch.Tensor], pad_size_divisor: int = 1, pad_value: float = 0) -> torch.Tensor:
-    """Images of different sizes in one tensor, padded at the bottom and right.
+    """Stacks images of different sizes into a tensor, after padding them at the bottom and right.
 
     Args:
-        tensor_list: ``(C, H, W)`` each, or with more dimensions behind C; the same type and number of channels.
-        pad_size_divisor: all sizes but C become multiples of it.
-        pad_value: the padding.
+        tensor_list: images ``(C, H, W)``, or tensors with more dimensions after C; all have the same dtype and C.
+        pad_size_divisor: all sizes except C are padded to multiples of this number.
+        pad_value: value of the padding.
 
     Returns:
-        ``(N, C, H, W)`` of the largest sizes.
+        a tensor ``(N, C, H, W)`` with the largest height and width of all images.
 
     Raises:
-        TypeError: it is not a sequence of tensors.
-        ImageShapeError: it is empty, or the dimensions or channels differ.
+        TypeError: ``tensor_list`` is not a sequence of tensors.
+        ImageShapeError: ``tensor_list`` is empty, or the tensors differ in the number of dimensions or in C.
         ValueError: ``pad_size_divisor`` is below 1.
 
     Examples:
@@ -60,7 +60,7 @@ def stack_batch(tensor_list: Sequence[torch.Tensor], pad_size_divisor: int = 1, 
 
 
 def detect_anomalous_params(loss: torch.Tensor, model: nn.Module) -> None:
-    """Logs, as errors, the parameters that need a gradient and do not take part in ``loss``.
+    """Logs an error for each parameter that needs a gradient but does not contribute to ``loss``.
 
     Args:
         loss: the loss, before its graph is freed.
@@ -83,7 +83,9 @@ def detect_anomalous_params(loss: torch.Tensor, model: nn.Module) -> None:
 
 
 def merge_dict(*args: dict[Any, Any]) -> dict[Any, Any]:
-    """One dictionary of several; later ones win. A torch.fx trace follows it, as it cannot follow ``{**a, **b}``.
+    """Merges dictionaries; a later value of a key replaces earlier ones.
+
+    Unlike ``{**a, **b}``, torch.fx can trace a call of this function.
 
     Examples:
         >>> merge_dict({"a": 1}, {"a": 2, "b": 3})
@@ -96,44 +98,49 @@ def merge_dict(*args: dict[Any, Any]) -> dict[Any, Any]:
 
 
 class _BatchNormXd(_BatchNorm):
-    """Batch normalisation for any number of dimensions: what a synchronised one is on one process."""
+    """Batch normalisation for inputs with any number of dimensions, as SyncBatchNorm accepts them."""
 
     def _check_input_dim(self, input: torch.Tensor) -> None:
         return
 
 
 def revert_sync_batchnorm(module: nn.Module) -> nn.Module:
-    """``module`` with ordinary batch normalisation in place of synchronised, the same weights and statistics.
+    """Replaces synchronised batch normalisation by ordinary one with the same weights and statistics.
 
     Args:
-        module: a model; its children are replaced in place.
+        module: a model; its layers are replaced in place.
 
     Returns:
-        The model; another object only where it is itself a normalisation layer.
+        the model; if ``module`` itself is a normalisation layer, the new layer.
     """
-    kinds: tuple[type, ...] = (nn.SyncBatchNorm, CpuSyncBatchNorm, *_mmcv_sync_batchnorm(load=False))
-    if isinstance(module, kinds):
-        return _taken_over(module, _BatchNormXd)
+    sync_classes: tuple[type, ...] = (nn.SyncBatchNorm, CpuSyncBatchNorm, *_mmcv_sync_batchnorm(load=False))
+    if isinstance(module, sync_classes):
+        return _with_state_of(module, _BatchNormXd)
     for name, child in module.named_children():
         replaced = revert_sync_batchnorm(child)
-        if replaced is not child:
-            setattr(module, name, replaced) if hasattr(type(module), name) else module.add_module(name, replaced)
+        if replaced is child:
+            continue
+        # The class may have a property of this name, whose setter must be called.
+        if hasattr(type(module), name):
+            setattr(module, name, replaced)
+        else:
+            module.add_module(name, replaced)
     return module
 
 
 def convert_sync_batchnorm(module: nn.Module, implementation: str = "torch") -> nn.Module:
-    """``module`` with synchronised batch normalisation in place of ordinary, the same weights and statistics.
+    """Replaces ordinary batch normalisation by synchronised one with the same weights and statistics.
 
     Args:
-        module: a model; its children are replaced in place.
-        implementation: ``"torch"``, or ``"mmcv"`` where that is installed.
+        module: a model; its layers are replaced in place.
+        implementation: ``"torch"`` (default), or ``"mmcv"``, which needs mmcv with its operators.
 
     Returns:
-        The model; another object only where it is itself a normalisation layer.
+        the model; if ``module`` itself is a normalisation layer, the new layer.
 
     Raises:
-        ValueError: there is no such implementation.
-        ImportError: mmcv is asked for and not installed.
+        ValueError: ``implementation`` is neither ``"torch"`` nor ``"mmcv"``.
+        ImportError: ``implementation`` is ``"mmcv"``, and mmcv is not installed.
     """
     if implementation == "torch":
         return nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-any-return]  # untyped in torch
@@ -142,19 +149,19 @@ def convert_sync_batchnorm(module: nn.Module, implementation: str = "torch") -> 
     layer_classes = _mmcv_sync_batchnorm(load=True)
     if not layer_classes:
         raise ImportError("implementation='mmcv' needs mmcv with its operators; use implementation='torch'")
-    return _converted(module, layer_classes[0])
+    return _convert(module, layer_classes[0])
 
 
-def _converted(module: nn.Module, layer_class: type) -> nn.Module:
+def _convert(module: nn.Module, layer_class: type) -> nn.Module:
     if isinstance(module, _BatchNorm) and not isinstance(module, layer_class):
-        return _taken_over(module, layer_class)
+        return _with_state_of(module, layer_class)
     for name, child in module.named_children():
-        module.add_module(name, _converted(child, layer_class))
+        module.add_module(name, _convert(child, layer_class))
     return module
 
 
-def _taken_over(old: Any, layer_class: Any) -> nn.Module:
-    """A normalisation layer of ``layer_class`` with the state of ``old``: the same tensors, so that optimizers go on."""
+def _with_state_of(old: Any, layer_class: Any) -> nn.Module:
+    """Returns a new layer with the settings and parameters of ``old``; optimizers can keep updating the parameters."""
     new: Any = layer_class(old.num_features, old.eps, old.momentum, old.affine, old.track_running_stats)
     for table in ("_parameters", "_buffers"):
         getattr(new, table).update(getattr(old, table))
@@ -165,7 +172,8 @@ def _taken_over(old: Any, layer_class: Any) -> nn.Module:
 
 
 def _mmcv_sync_batchnorm(*, load: bool) -> tuple[type, ...]:
-    if not load and "mmcv.ops" not in sys.modules:  # then no model holds one
+    """Returns mmcv's SyncBatchNorm in a tuple; an empty tuple if mmcv is missing, or not imported and not ``load``."""
+    if not load and "mmcv.ops" not in sys.modules:
         return ()
     try:
         return (importlib.import_module("mmcv.ops").SyncBatchNorm,)

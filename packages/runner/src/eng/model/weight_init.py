@@ -1,4 +1,4 @@
-"""Weight initialisation: functions for one layer, initialisers by config, and the record of who did what."""
+"""Weight initialisation: functions for a single layer, initialisers for configs, and the record of what was set."""
 
 from ._init_functions import (
     bias_init_with_prob,

@@ -1,4 +1,4 @@
-"""The accumulation window: what is summed in it, and how it is carried over a restart."""
+"""Gradient accumulation: weighted sums of gradients, and saving and restoring an unfinished accumulation window."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ logger = logging.getLogger(__name__)
 
 
 class WeightedWindow:
-    """Gradients of weighted losses, summed, and then divided by the sum of the weights.
+    """Weights the losses of one accumulation window and divides the summed gradients by the sum of the weights.
 
     Args:
-        total: sum of the weights so far; None (default) begins a window.
+        total: sum of the weights of a window that was saved half-way; None (default) begins a new window.
 
     Examples:
         >>> weight = torch.ones(1, requires_grad=True)
@@ -37,30 +37,34 @@ class WeightedWindow:
         self.total = total
 
     def weighed(self, loss: torch.Tensor, weight: float | torch.Tensor) -> torch.Tensor:
-        """The loss times its weight, which is added to the sum.
+        """Returns the loss times its weight, and adds the weight to the sum of the window's weights.
 
         Args:
             loss: 0-dim tensor.
             weight: a number or a 0-dim tensor, 0 or more.
 
         Raises:
-            OptimError: a number below 0. A tensor is not looked at, as that would wait for the device.
+            OptimError: ``weight`` is a number below 0. The value of a tensor is not checked, since reading it would
+                wait for the device.
         """
         if isinstance(weight, torch.Tensor):
             weight = weight.detach()
         elif not weight >= 0:
             raise OptimError(f"the weight of a loss must be 0 or more, got {weight!r}")
-        self.total = weight if self.total is None else self.total + weight
+        if self.total is None:
+            self.total = weight
+        else:
+            self.total = self.total + weight
         return loss * weight
 
     def normalise(self, gradients: Sequence[torch.Tensor | None]) -> None:
-        """Divides the gradients, in place, by the sum of the weights.
+        """Divides the gradients in place by the sum of the window's weights.
 
-        Ranks average their gradients, so they divide by the average of their sums. A window without any weight keeps
-        its gradients, which are zero.
+        With several ranks the gradients are averages over the ranks, so each rank divides by the average of the ranks'
+        sums. If that average is zero, all losses had the weight 0 and the gradients, which are zero, stay as they are.
 
         Args:
-            gradients: of this rank's parameters, after the exchange between ranks.
+            gradients: the gradients of this rank's parameters, after they were averaged over the ranks.
         """
         present = [local_part(gradient) for gradient in gradients if gradient is not None]
         if not present:
@@ -74,7 +78,7 @@ class WeightedWindow:
 
 
 def _scalar(value: Any, device: torch.device) -> torch.Tensor:
-    """A 0-dim tensor of its own on the device; a number is written there without a copy that would wait."""
+    """Returns a new 0-dim tensor with the value, on the device, without waiting for the device."""
     dtype = torch.float64 if device.type == "cpu" else torch.float32
     if isinstance(value, torch.Tensor):
         return value.to(device, dtype, non_blocking=True, copy=True).reshape(())
@@ -82,7 +86,7 @@ def _scalar(value: Any, device: torch.device) -> torch.Tensor:
 
 
 def gradients_of(parameters: Sequence[tuple[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """Copies of the gradients that this rank holds, by name.
+    """Returns copies of the gradients that this rank holds, by parameter name.
 
     Args:
         parameters: names and parameters.
@@ -91,11 +95,11 @@ def gradients_of(parameters: Sequence[tuple[str, torch.Tensor]]) -> dict[str, to
 
 
 def restore_gradients(parameters: Sequence[tuple[str, torch.Tensor]], gradients: Mapping[str, torch.Tensor]) -> None:
-    """Gives parameters the gradients that were saved under their names.
+    """Sets the ``grad`` of each parameter to the gradient that was saved under the parameter's name.
 
     Args:
         parameters: names and parameters.
-        gradients: what :func:`gradients_of` gave.
+        gradients: saved gradients by parameter name, as :func:`gradients_of` returns them.
     """
     unknown = set(gradients) - {name for name, _ in parameters}
     if unknown:
@@ -108,7 +112,7 @@ def restore_gradients(parameters: Sequence[tuple[str, torch.Tensor]], gradients:
 
 
 def _gradient_for(parameter: Any, gradient: torch.Tensor) -> torch.Tensor:
-    """A copy of a saved gradient on the device, in the type and with the sharding of its parameter."""
+    """Returns a copy of a saved gradient with the device, the dtype and the sharding of its parameter."""
     gradient = gradient.to(parameter.device, parameter.dtype, copy=True)
     if not is_dtensor(parameter):
         return gradient
@@ -121,8 +125,8 @@ def _gradient_for(parameter: Any, gradient: torch.Tensor) -> torch.Tensor:
 
 
 def has_batch_norm(model: nn.Module) -> bool:
-    """Whether the model has a layer that normalises with the statistics of a batch."""
-    # Layers of other libraries need not derive from torch's; all of them keep running statistics.
+    """Whether the model has a layer that normalises with the statistics of a batch, such as BatchNorm."""
+    # BatchNorm layers of other libraries need not derive from torch's class, but all of them have a running mean.
     return any(hasattr(m, "running_mean") and not isinstance(m, _INSTANCE_NORMS) for m in model.modules())
 
 

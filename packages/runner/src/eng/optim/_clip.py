@@ -1,4 +1,4 @@
-"""Clipping of gradients, from its setting to the function that does it."""
+"""Gradient clipping: reads the setting ``clip_grad``, and clips gradients that lie on several device meshes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from .errors import OptimError, OptimTypeError
 
 @wraps(torch.nn.utils.clip_grad_norm_)
 def _clip_norm(parameters: Any, max_norm: float, *args: Any, **kwargs: Any) -> torch.Tensor:
-    """Torch's function; where gradients lie on several meshes, which it refuses, their norms are put together here."""
+    """Clips like ``torch.nn.utils.clip_grad_norm_``, also where gradients lie on several device meshes.
+
+    Torch's function refuses gradients of several meshes, so their total norm is computed here from one norm per mesh.
+    """
     arguments = inspect.signature(torch.nn.utils.clip_grad_norm_).bind(parameters, max_norm, *args, **kwargs)
     options = arguments.arguments
     by_mesh: dict[Any, list[Any]] = {}
@@ -32,9 +35,10 @@ def _clip_norm(parameters: Any, max_norm: float, *args: Any, **kwargs: Any) -> t
     if options.get("error_if_nonfinite") and not torch.isfinite(total):
         raise RuntimeError(f"The total norm of order {norm_type} of the gradients is not finite: {total}")
     factor = torch.clamp(max_norm / (total + 1e-6), max=1.0)
-    for gradient in (gradient for gradients in by_mesh.values() for gradient in gradients):
-        shard = local_part(gradient)
-        shard.mul_(factor.to(shard.device))
+    for gradients in by_mesh.values():
+        for gradient in gradients:
+            shard = local_part(gradient)
+            shard.mul_(factor.to(shard.device))
     return total
 
 
@@ -45,15 +49,18 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 
 
 def read_clip_grad(clip_grad: Any) -> tuple[str, Callable[..., Any], dict[str, Any]]:
-    """Kind, function and arguments of a setting such as ``dict(max_norm=1)`` or ``dict(clip_value=0.2)``.
+    """Reads a setting of gradient clipping such as ``dict(max_norm=1)`` or ``dict(clip_value=0.2)``.
 
     Args:
-        clip_grad: what ``clip_grad_norm_`` or ``clip_grad_value_`` of ``torch.nn.utils`` takes; ``type`` (``"norm"`` or
-            ``"value"``) may be left out, as the arguments tell.
+        clip_grad: arguments of ``clip_grad_norm_`` or ``clip_grad_value_`` of ``torch.nn.utils``, and ``type``
+            (``"norm"`` or ``"value"``). Without ``type`` the argument ``clip_value`` selects ``"value"``.
+
+    Returns:
+        the type, the function that clips, and the arguments of that function.
 
     Raises:
-        OptimTypeError: not a mapping with arguments in it.
-        OptimError: an unknown type or argument, or the one that is needed is missing.
+        OptimTypeError: ``clip_grad`` is not a mapping, or is empty.
+        OptimError: the type or an argument is unknown, or ``max_norm`` (``clip_value``) is missing.
 
     Examples:
         >>> kind, _, arguments = read_clip_grad(dict(clip_value=0.2))
@@ -63,7 +70,10 @@ def read_clip_grad(clip_grad: Any) -> tuple[str, Callable[..., Any], dict[str, A
     if not isinstance(clip_grad, Mapping) or not clip_grad:
         raise OptimTypeError(f"clip_grad must be a mapping such as dict(max_norm=35), got {clip_grad!r}")
     arguments = dict(clip_grad)
-    type_name = arguments.pop("type", "value" if "clip_value" in arguments else "norm")
+    default_type = "norm"
+    if "clip_value" in arguments:
+        default_type = "value"
+    type_name = arguments.pop("type", default_type)
     if type_name not in _FUNCTIONS:
         raise OptimError(
             f"clip_grad: type must be 'norm' or 'value', got {type_name!r}{suggest(type_name, _FUNCTIONS)}"
@@ -78,10 +88,13 @@ def read_clip_grad(clip_grad: Any) -> tuple[str, Callable[..., Any], dict[str, A
 
 
 def total_norm(parameters: Sequence[torch.Tensor]) -> torch.Tensor | None:
-    """Norm of all gradients, on their device; None where there are none, or where they are sparse or sharded over ranks.
+    """Returns the 2-norm of all gradients together, as a 0-dim tensor on their device.
 
     Args:
-        parameters: with gradients.
+        parameters: the parameters whose gradients are measured; those without a gradient are left out.
+
+    Returns:
+        None if no parameter has a gradient, or if a gradient is sparse or sharded over ranks.
     """
     gradients = [p.grad.detach() for p in parameters if p.grad is not None]
     if not gradients or any(item.layout is not torch.strided or is_dtensor(item) for item in gradients):

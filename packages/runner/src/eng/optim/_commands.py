@@ -32,8 +32,8 @@ def lr(
 ) -> None:
     """Show the learning rate and momentum that CONFIG gives over the whole run, without training.
 
-    The model is built only where rules or a constructor of its own give parameters different rates; the dataset only
-    to learn its length. Schedulers that follow a metric are left out.
+    The model is built only if paramwise_cfg or a constructor gives parameters different rates, the dataset only if the
+    length of an epoch is needed. Schedulers that follow a metric are left out.
     """
     from eng.optim._schedule_of_config import previews_of
 
@@ -50,15 +50,18 @@ def lr(
 
 
 def summary(previews: dict[str, Any]) -> list[str]:
-    """A line for each curve: where it begins, its extremes, where it ends."""
+    """Returns one line of text per curve with its first, highest, lowest and last value."""
     lines = []
     for name, shown in previews.items():
         for label, values in (("lr", shown.lr), ("momentum", shown.momentum)):
             for curve, groups in shown.curves(values):
-                title = f"{name}.{label}" if name else label
-                where = ": ".join(
-                    filter(None, (counted(groups, "parameter group"), _shown(shown.labels_of(values, curve))))
-                )
+                title = label
+                if name:
+                    title = f"{name}.{label}"
+                where = counted(groups, "parameter group")
+                labels = shown.labels_of(values, curve)
+                if labels:
+                    where = f"{where}: {_list_names(labels)}"
                 lines.append(
                     f"{title}: first {curve[0]:.4g}, highest {max(curve):.4g} at iteration "
                     f"{shown.iterations[curve.index(max(curve))]}, lowest {min(curve):.4g} at iteration "
@@ -67,18 +70,21 @@ def summary(previews: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _shown(labels: list[str]) -> str:
+def _list_names(labels: list[str]) -> str:
+    """Joins the first names of several labels, and says how many more there are."""
     names = [name for label in labels for name in label.split(", ")]
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return ", ".join(names[:_MOST_NAMES]) + more
+    text = ", ".join(names[:_MOST_NAMES])
+    if len(names) > _MOST_NAMES:
+        text += f" and {len(names) - _MOST_NAMES} more"
+    return text
 
 
 def draw(previews: dict[str, Any], path: str) -> None:
-    """Draws the curves into a picture: learning rates above, momenta below.
+    """Draws the learning rates (upper axes) and momenta (lower axes) over the iterations into an image file.
 
     Args:
-        previews: by the name of the optimizer.
-        path: of the picture; its ending says which format.
+        previews: schedules by the name of their optimizer.
+        path: path of the image file; its ending selects the format.
 
     Raises:
         click.ClickException: matplotlib is not installed, or has no format with this ending.
@@ -96,8 +102,8 @@ def draw(previews: dict[str, Any], path: str) -> None:
     for name, shown in previews.items():
         for axes, values in ((rate_axes, shown.lr), (momentum_axes, shown.momentum)):
             for curve, groups in shown.curves(values):
-                label = f"{name} " if name else ""
-                axes.plot(shown.iterations, curve, label=f"{label}{counted(groups, 'group')}")
+                label = f"{name} {counted(groups, 'group')}".lstrip()
+                axes.plot(shown.iterations, curve, label=label)
     rate_axes.set_ylabel("learning rate")
     momentum_axes.set_ylabel("momentum")
     momentum_axes.set_xlabel("iteration")

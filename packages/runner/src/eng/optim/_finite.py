@@ -1,4 +1,4 @@
-"""An optimizer step that leaves everything as it was where a gradient is not finite, without asking the device."""
+"""An optimizer step that is undone on the device if a gradient is NaN or infinite, without a synchronisation."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from eng.dist import all_reduce
 
 
 class NonFiniteGuard:
-    """Steps an optimizer; where a gradient is NaN or infinite, weights and optimizer state keep their values.
+    """Steps an optimizer; if a gradient is NaN or infinite, weights and optimizer state keep their values.
 
-    The decision is made on the device: nothing waits for it. Values from before the step are copied, so it needs
-    memory for the parameters and the optimizer's tensors once more while a step runs. State that the step creates
-    becomes zero. A count that an optimizer keeps as a plain number goes on.
+    The decision is made on the device, so the host does not wait for it. The guard copies all values before the step:
+    while a step runs, the parameters and the optimizer's tensors take twice their memory. State tensors that a skipped
+    step creates are set to zero. A step count that an optimizer keeps as a plain number is increased all the same.
 
     Attributes:
         finite: whether the gradients of the last step were all finite: 0-dim bool tensor on the parameters' device;
@@ -39,11 +39,11 @@ class NonFiniteGuard:
         self._before: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def step(self, optimizer: Any, **kwargs: Any) -> None:
-        """Steps ``optimizer``.
+        """Steps ``optimizer``, and undoes the step if a gradient is not finite.
 
         Args:
             optimizer: the optimizer.
-            **kwargs: of its ``step``.
+            **kwargs: arguments of the optimizer's ``step``.
         """
         self.keep(optimizer)
         optimizer.step(**kwargs)
@@ -51,7 +51,10 @@ class NonFiniteGuard:
 
     @torch.no_grad()
     def keep(self, optimizer: Any) -> None:
-        """Copies what a step of ``optimizer`` may change; for a step that is not taken through :meth:`step`."""
+        """Copies all tensors that a step of ``optimizer`` may change.
+
+        For code that steps the optimizer itself: call this method before the step and :meth:`restore` after it.
+        """
         parameters = _with_gradients(optimizer)
         tensors = (*parameters, *_state(optimizer, parameters))
         self._before = {id(tensor): (tensor, tensor.clone()) for tensor in tensors}
@@ -60,10 +63,10 @@ class NonFiniteGuard:
 
     @torch.no_grad()
     def restore(self, optimizer: Any) -> torch.Tensor | None:
-        """Puts back what :meth:`keep` copied, where a gradient was not finite.
+        """Undoes a step if a gradient was not finite, from the copies that :meth:`keep` took before the step.
 
         Returns:
-            :attr:`finite`; None where no parameter had a gradient.
+            :attr:`finite`; None if no parameter had a gradient.
         """
         before, self._before = self._before, {}
         finite = self.finite
@@ -74,21 +77,26 @@ class NonFiniteGuard:
         for tensor in _state(optimizer, _with_gradients(optimizer)):
             if id(tensor) not in before:
                 keep_where(finite, tensor, torch.zeros_like(tensor))
-        skipped = torch.zeros((), dtype=torch.int64, device=finite.device) if self.skipped is None else self.skipped
-        self.skipped = skipped + ~finite
+        if self.skipped is None:
+            self.skipped = torch.zeros((), dtype=torch.int64, device=finite.device)
+        self.skipped = self.skipped + ~finite
         return finite
 
 
 def all_finite(tensors: list[torch.Tensor]) -> torch.Tensor:
-    """Whether no element is NaN or infinite, as a 0-dim bool tensor; over all ranks where a tensor is sharded.
+    """Whether all elements of the tensors are finite, as a 0-dim bool tensor.
+
+    If a tensor is sharded over ranks, the ranks agree: the result covers the shards of all ranks.
 
     Args:
         tensors: floating point tensors, at least one.
     """
-    # The largest magnitude is NaN or infinite exactly where an element is; a 2-norm may overflow for finite ones.
-    # A rank's shard may be empty, and then has no largest magnitude.
-    mine = [part for part in map(local_part, tensors) if part.numel()]
-    largest = get_total_norm(mine, norm_type=math.inf) if mine else torch.zeros((), device=tensors[0].device)
+    # The infinity norm (largest magnitude) is NaN or infinite exactly if an element is. A 2-norm may overflow although
+    # all elements are finite. The shard of a rank may be empty, and the norm of no element is not defined.
+    local_parts = [part for part in map(local_part, tensors) if part.numel()]
+    largest = torch.zeros((), device=tensors[0].device)
+    if local_parts:
+        largest = get_total_norm(local_parts, norm_type=math.inf)
     finite = torch.isfinite(largest)
     if any(map(is_dtensor, tensors)):
         flag = finite.to(torch.int32)
@@ -98,9 +106,9 @@ def all_finite(tensors: list[torch.Tensor]) -> torch.Tensor:
 
 
 def keep_where(finite: torch.Tensor, tensor: torch.Tensor, old: torch.Tensor) -> None:
-    """Gives ``tensor`` the values of ``old``, on the device, unless ``finite`` is true."""
-    mine, theirs = local_part(tensor), local_part(old)
-    mine.copy_(torch.where(finite.to(mine.device, non_blocking=True), mine, theirs))
+    """Writes the values of ``old`` into ``tensor`` if ``finite`` is false; decided on the device."""
+    values = local_part(tensor)
+    values.copy_(torch.where(finite.to(values.device, non_blocking=True), values, local_part(old)))
 
 
 def _with_gradients(optimizer: Any) -> list[torch.Tensor]:

@@ -1,4 +1,4 @@
-"""Parameters and optimizer state by the names that parameters have in the model."""
+"""Match an optimizer's state to parameters by the names that the parameters have in the model."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .errors import OptimError
 
 logger = logging.getLogger(__name__)
 
-# What wrappers (torch.compile, FSDP, activation checkpointing) put into the names of parameters.
+# torch.compile, FSDP and activation checkpointing insert these components into the names of parameters.
 _WRAPPING = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
 
 
 class ParameterNames:
-    """The names of parameters, by identity. Empty until it has learned from a model."""
+    """The names of a model's parameters, looked up by the identity of the parameter; empty before :meth:`learn`."""
 
     def __init__(self) -> None:
         self._by_id: dict[int, str] = {}
@@ -30,23 +30,25 @@ class ParameterNames:
         return bool(self._by_id)
 
     def learn(self, model: nn.Module) -> None:
-        """Takes the names in ``model``; a parameter with several gets the first in the alphabet."""
+        """Stores the names of the parameters of ``model``, without the components that wrappers insert.
+
+        A parameter that several modules share has several names. The first one in the alphabet is stored, so that the
+        name does not depend on the order of the modules.
+        """
         for name, parameter in unwrap(model).named_parameters(remove_duplicate=False):
             clean = ".".join(part for part in name.split(".") if part not in _WRAPPING)
-            known = self._by_id.get(id(parameter))
-            # The order of modules must not matter for a shared parameter.
-            self._by_id[id(parameter)] = clean if known is None else min(known, clean)
+            self._by_id[id(parameter)] = min(clean, self._by_id.get(id(parameter), clean))
             self._parameters[clean] = parameter
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._parameters)
 
     def parameter(self, name: str) -> nn.Parameter | None:
-        """The model's parameter of a name; None where the model has none."""
+        """Returns the model's parameter of this name; None if the model has no such parameter."""
         return self._parameters.get(name)
 
     def of_groups(self, groups: Sequence[Mapping[str, Any]]) -> list[list[str]] | None:
-        """For each group the names of its parameters; None where one is unknown."""
+        """Returns for each parameter group the names of its parameters; None if any name is unknown."""
         if self._by_id:
             names: list[Any] = [[self._by_id.get(id(parameter)) for parameter in group["params"]] for group in groups]
         else:
@@ -56,12 +58,16 @@ class ParameterNames:
         return names
 
     def of_parameters(self, groups: Sequence[Mapping[str, Any]]) -> list[tuple[str, Any]]:
-        """Each parameter with its name, or with its place where the name is unknown."""
+        """Returns pairs of name and parameter.
+
+        If the name of any parameter is unknown, all names are positions such as ``param_groups.0.3``.
+        """
         names = self.of_groups(groups)
-        named = []
-        for i, group in enumerate(groups):
-            for j, parameter in enumerate(group["params"]):
-                named.append((names[i][j] if names else f"param_groups.{i}.{j}", parameter))
+        if not names:
+            names = [[f"param_groups.{i}.{j}" for j in range(len(group["params"]))] for i, group in enumerate(groups)]
+        named: list[tuple[str, Any]] = []
+        for group_names, group in zip(names, groups, strict=True):
+            named.extend(zip(group_names, group["params"], strict=True))
         return named
 
 
@@ -71,19 +77,21 @@ def match_by_name(
     names: Sequence[Sequence[str]] | None,
     in_model: Collection[str] = (),
 ) -> dict[str, Any]:
-    """The saved state of an optimizer, in the order of another optimizer's parameters.
+    """Reorders a saved optimizer state to the order of the parameters of the optimizer that will load the state.
 
     Args:
         saved: ``state`` and ``param_groups``; the groups hold ``params`` and may hold ``param_names``.
-        groups: the groups of the optimizer that is to load it.
-        names: their parameters' names; None where they are unknown.
-        in_model: names of all parameters of the model, for the message about those that no group has.
+        groups: the parameter groups of the optimizer that will load the state.
+        names: for each of ``groups`` the names of its parameters; None if they are unknown.
+        in_model: names of all parameters of the model; the warning about unused state says which parameters the model
+            has but no group trains.
 
     Returns:
-        what the optimizer's ``load_state_dict`` takes. Without names on both sides the order stays as it is.
+        a state for the optimizer's ``load_state_dict``. If the saved state or ``groups`` have no names, the order of
+        the saved state is kept.
 
     Raises:
-        OptimError: not one name is on both sides.
+        OptimError: the saved state and the optimizer have no parameter name in common.
     """
     saved_groups = saved.get("param_groups", [])
     if names is None or not all("param_names" in group for group in saved_groups) or not saved_groups:
@@ -111,16 +119,17 @@ def settings_that_differ(
     names: Sequence[Sequence[str]] | None,
     settings: Sequence[Mapping[str, str]],
 ) -> list[tuple[str, Any, Any, int]]:
-    """Values of parameter groups that a saved state has otherwise, as they were before any schedule.
+    """Compares the settings of parameter groups with those of a saved state, without the effect of schedules.
 
     Args:
-        saved: ``state`` and ``param_groups``.
-        groups: the groups of the optimizer that is to load it.
-        names: their parameters' names; None compares groups by their order.
+        saved: ``state`` and ``param_groups`` of the saved optimizer.
+        groups: the parameter groups of the optimizer that will load the state.
+        names: for each of ``groups`` the names of its parameters; None compares groups by their order.
         settings: for each group the keys to compare, by their name in the optimizer's config.
 
     Returns:
-        for each difference its name, the saved value, the present one, and in how many groups it occurs.
+        for each setting that differs its name, the saved value, the present value, and the number of groups in which
+        it differs.
     """
     saved_groups = saved.get("param_groups", [])
     if names is not None and all("param_names" in group for group in saved_groups):
@@ -130,23 +139,33 @@ def settings_that_differ(
         sources = [*saved_groups, *[None] * len(groups)][: len(groups)]
     differences: dict[tuple[str, str], tuple[str, Any, Any, int]] = {}
     for group, source, keys in zip(groups, sources, settings, strict=True):
-        for name, key in keys.items() if source is not None else ():
-            before, now = (_unscheduled(values, key) for values in (source, group))
+        if source is None:
+            continue
+        for name, key in keys.items():
+            before = _unscheduled_value(source, key)
+            now = _unscheduled_value(group, key)
             if before != now:
-                mark = (name, f"{before} {now}")
-                differences[mark] = (name, before, now, differences.get(mark, (name, before, now, 0))[3] + 1)
+                identity = (name, f"{before} {now}")
+                count = differences.get(identity, (name, before, now, 0))[3]
+                differences[identity] = (name, before, now, count + 1)
     return list(differences.values())
 
 
-def _unscheduled(group: Any, key: str) -> Any:
+def _unscheduled_value(group: Any, key: str) -> Any:
+    """Returns a group's value from before any schedule, as plain Python data so that two values can be compared."""
     value = group.get(f"initial_{key}", group.get(key))
     if hasattr(value, "item"):
-        return value.item() if value.numel() == 1 else value.tolist()
-    return list(value) if isinstance(value, tuple) else value
+        if value.numel() == 1:
+            return value.item()
+        return value.tolist()
+    if isinstance(value, tuple):
+        return list(value)
+    return value
 
 
 def _without_names(group: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    # A live group with names accepts no further group without them, so names stay out of those that had none.
+    # torch refuses to add a group without names to an optimizer whose groups have names, and the reverse. So saved
+    # names are dropped unless the groups of the present optimizer have names too.
     keep_names = any("param_names" in live for live in groups)
     return {key: value for key, value in group.items() if keep_names or key != "param_names"}
 
@@ -154,8 +173,17 @@ def _without_names(group: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]
 def _settings(
     group: Mapping[str, Any], sources: Sequence[Mapping[str, Any]], saved_groups: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """The values of a group: those that it was saved with, or its own, moved to where the schedules stand."""
-    chosen = dict(sources[0]) if sources else _as_scheduled(group, saved_groups)
+    """Returns the values for a parameter group: the saved ones, or for a new group its own at the present schedule.
+
+    Args:
+        group: the group of the optimizer that loads the state.
+        sources: the saved groups of the group's parameters, one per parameter; empty if all parameters are new.
+        saved_groups: all saved groups.
+    """
+    if sources:
+        chosen = dict(sources[0])
+    else:
+        chosen = _as_scheduled(group, saved_groups)
     if any(_values(source) != _values(sources[0]) for source in sources[1:]):
         logger.warning(
             "A parameter group is made of groups that were saved with different values; it takes those of the first: %s",
@@ -169,6 +197,10 @@ def _settings(
 
 
 def _as_scheduled(group: Mapping[str, Any], saved_groups: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns a new group's values, multiplied by the factor by which schedules have changed the saved groups' values.
+
+    A value is changed only if its factor (present value / initial value) is the same in all saved groups.
+    """
     settings = {key: value for key, value in group.items() if key != "params"}
     for initial in [key for key in saved_groups[0] if key.startswith("initial_")]:
         key = initial.removeprefix("initial_")
@@ -184,8 +216,9 @@ def _values(group: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _report(places: Mapping[str, Any], names: Sequence[str], in_model: Collection[str]) -> None:
-    """Warns of parameters whose optimizer state is missing or unused; an error where no name matches."""
-    new, gone = [n for n in names if n not in places], sorted(set(places) - set(names))
+    """Warns of parameters whose optimizer state is missing or unused; raises if no name matches."""
+    new = [name for name in names if name not in places]
+    gone = sorted(set(places) - set(names))
     if len(new) == len(names):
         raise OptimError(
             "the optimizer's state belongs to other parameters: none of its names is in this model. "
@@ -205,5 +238,7 @@ def _report(places: Mapping[str, Any], names: Sequence[str], in_model: Collectio
 
 
 def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
-    return ", ".join(names[:4]) + more
+    text = ", ".join(names[:4])
+    if len(names) > 4:
+        text += f" and {len(names) - 4} more"
+    return text

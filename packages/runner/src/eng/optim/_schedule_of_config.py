@@ -1,4 +1,4 @@
-"""From a whole config to previews of its schedules, with as little built as that needs."""
+"""Compute the learning-rate schedules of a run's config without training, building only the parts that are needed."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def previews_of(
     epoch_length: int | None = None,
     world_size: int = 1,
 ) -> dict[str, Preview]:
-    """The preview of each optimizer by name; one optimizer has the name ``""``.
+    """Returns the schedules of each optimizer by the optimizer's name; the only optimizer of a run has the name ``""``.
 
     Args:
-        cfg: a whole config: ``optim_wrapper``, ``param_scheduler``, ``train_cfg`` and, for the length of an epoch,
+        cfg: the config of a run: ``optim_wrapper``, ``param_scheduler``, ``train_cfg`` and, for the length of an epoch,
             ``train_dataloader``.
-        build_model: builds the model; called only where parameter groups depend on it.
-        epoch_length: iterations of an epoch; None asks the dataset where something counts epochs.
-        world_size: ranks of the run, which share an epoch.
+        build_model: builds the model; called only if the parameter groups depend on the model.
+        epoch_length: iterations of an epoch; None computes them from the dataset if the run or a schedule counts epochs.
+        world_size: number of ranks of the run; each trains on an equal share of an epoch.
 
     Raises:
         MissingValueError: the config lacks a key that this needs (a KeyError).
@@ -39,10 +39,12 @@ def previews_of(
     """
     wrapper_cfg = _needed(cfg, "optim_wrapper")
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
-        wrapper = _wrapper(wrapper_cfg, build_model)
-        cfg = _counting_as_the_run(cfg)
+        wrapper = _build_wrapper(wrapper_cfg, build_model)
+        cfg = _set_schedule_units(cfg)
         length, iterations = _run_length(cfg, epoch_length, world_size)
-        wrappers = dict(wrapper.items()) if isinstance(wrapper, OptimWrapperDict) else {"": wrapper}
+        wrappers = {"": wrapper}
+        if isinstance(wrapper, OptimWrapperDict):
+            wrappers = dict(wrapper.items())
         previews = {}
         for name, optim_wrapper in wrappers.items():
             accumulated = _accumulated(wrapper_cfg, name)
@@ -50,31 +52,48 @@ def previews_of(
         return previews
 
 
-def _wrapper(cfg: Mapping[str, Any], build_model: Callable[[], nn.Module]) -> Any:
-    """The wrapper of a config, or one for each submodule that a key of it names."""
-    parts = {"": cfg} if "optimizer" in cfg or "constructor" in cfg else dict(cfg)
-    by_groups = any("constructor" in part or part.get("paramwise_cfg") for part in parts.values())
-    model = build_model() if by_groups else None
+def _build_wrapper(cfg: Mapping[str, Any], build_model: Callable[[], nn.Module]) -> Any:
+    """Builds the optimizer wrapper of a config, or, if the config's keys name submodules, one wrapper per submodule.
+
+    If no parameter groups depend on the model, a small layer takes the model's place.
+    """
+    parts = dict(cfg)
+    if "optimizer" in cfg or "constructor" in cfg:
+        parts = {"": cfg}
+    model: nn.Module | None = None
+    if any("constructor" in part or part.get("paramwise_cfg") for part in parts.values()):
+        model = build_model()
     if "" in parts:
         return build_optim_wrapper(model or nn.Linear(1, 1), cfg)
-    modules = {name: model.get_submodule(name) if model is not None else nn.Linear(1, 1) for name in parts}
-    return OptimWrapperDict(**{name: build_optim_wrapper(modules[name], part) for name, part in parts.items()})
+    wrappers = {}
+    for name, part in parts.items():
+        module: nn.Module = nn.Linear(1, 1)
+        if model is not None:
+            module = model.get_submodule(name)
+        wrappers[name] = build_optim_wrapper(module, part)
+    return OptimWrapperDict(**wrappers)
 
 
-def _counting_as_the_run(cfg: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The config with schedules that say what they count: where they do not, what the run counts, as in training."""
+def _set_schedule_units(cfg: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns the config with ``by_epoch=False`` in schedules without a unit, if the run counts iterations.
+
+    Training does the same: a schedule without a unit counts what the training loop counts.
+    """
     if _counts_epochs(_needed(cfg, "train_cfg")):
         return cfg
 
-    def telling(scheduler: Any) -> Any:
+    def set_unit(scheduler: Any) -> Any:
         if isinstance(scheduler, (list, tuple)):
-            return [telling(item) for item in scheduler]
-        if isinstance(scheduler, Mapping) and "type" not in scheduler:
-            return {name: telling(item) for name, item in scheduler.items()}
-        says = not isinstance(scheduler, Mapping) or {"by", "by_epoch", "convert_to_iter_based"} & set(scheduler)
-        return scheduler if says else {**scheduler, "by_epoch": False}
+            return [set_unit(item) for item in scheduler]
+        if not isinstance(scheduler, Mapping):
+            return scheduler
+        if "type" not in scheduler:
+            return {name: set_unit(item) for name, item in scheduler.items()}
+        if {"by", "by_epoch", "convert_to_iter_based"} & set(scheduler):
+            return scheduler
+        return {**scheduler, "by_epoch": False}
 
-    return {**cfg, "param_scheduler": telling(cfg.get("param_scheduler"))}
+    return {**cfg, "param_scheduler": set_unit(cfg.get("param_scheduler"))}
 
 
 def _counts_epochs(train_cfg: Mapping[str, Any]) -> bool:
@@ -84,12 +103,10 @@ def _counts_epochs(train_cfg: Mapping[str, Any]) -> bool:
 def _preview(
     wrapper: Any, schedulers: list[Any], epoch_length: int | None, max_iters: int, accumulated: int
 ) -> Preview:
-    """The learning rates of one optimizer over the run."""
-    ends = {
-        "epoch": math.ceil(max_iters / epoch_length) if epoch_length else None,
-        "iter": max_iters,
-        "update": math.ceil(max_iters / accumulated),
-    }
+    """Computes the learning rates and momenta of one optimizer over the run."""
+    ends: dict[str, int | None] = {"epoch": None, "iter": max_iters, "update": math.ceil(max_iters / accumulated)}
+    if epoch_length:
+        ends["epoch"] = math.ceil(max_iters / epoch_length)
     built = [_build(scheduler, wrapper, epoch_length, ends) for scheduler in schedulers]
     seen = preview(wrapper, built, max_iters=max_iters, epoch_length=epoch_length, accumulative_counts=accumulated)
     seen.labels = _labels(wrapper)
@@ -97,20 +114,27 @@ def _preview(
 
 
 def _labels(wrapper: Any) -> list[str]:
-    """For each of several parameter groups the class of its optimizer, where these are several, else its parameters."""
+    """Returns a label per parameter group: the class of its optimizer if there are several, else its parameters.
+
+    A single parameter group needs no label, so the list is empty.
+    """
     optimizer = wrapper.optimizer
     if isinstance(optimizer, SplitOptimizer):
         return optimizer.group_labels()
     names = [name for name, _ in wrapper.named_parameters()]
     sizes = [len(group["params"]) for group in optimizer.param_groups]
+    if len(sizes) <= 1:
+        return []
     ends = list(itertools.accumulate(sizes))
-    groups = [names[end - size : end] for end, size in zip(ends, sizes, strict=True)]
-    return [", ".join(group) for group in groups] if len(groups) > 1 else []
+    return [", ".join(names[end - size : end]) for end, size in zip(ends, sizes, strict=True)]
 
 
 def _build(scheduler: Mapping[str, Any], wrapper: Any, epoch_length: int | None, ends: Mapping[str, int | None]) -> Any:
+    """Builds a scheduler that ends with the run, unless its config has an ``end``."""
     settings = copy.deepcopy(dict(scheduler))
-    unit = settings.get("by") or ("epoch" if settings.get("by_epoch", True) else "iter")
+    unit = settings.get("by")
+    if not unit:
+        unit = "epoch" if settings.get("by_epoch", True) else "iter"
     if ends.get(unit) is not None:
         settings.setdefault("end", ends[unit])
     return PARAM_SCHEDULERS.build(settings, default_args={"optimizer": wrapper, "epoch_length": epoch_length})
@@ -120,20 +144,23 @@ def _schedulers_of(cfg: Mapping[str, Any], name: str) -> list[Any]:
     schedulers = cfg.get("param_scheduler") or []
     if isinstance(schedulers, Mapping) and "type" not in schedulers:
         schedulers = schedulers.get(name, [])
-    schedulers = list(schedulers) if isinstance(schedulers, (list, tuple)) else [schedulers]
+    if not isinstance(schedulers, (list, tuple)):
+        schedulers = [schedulers]
     for scheduler in schedulers:
         if not isinstance(scheduler, Mapping):
             raise OptimTypeError(f"param_scheduler: a schedule is a config with a type, got {scheduler!r}")
-    return schedulers
+    return list(schedulers)
 
 
 def _accumulated(wrapper_cfg: Mapping[str, Any], name: str) -> int:
-    settings = wrapper_cfg.get(name) if name else wrapper_cfg
-    return int((settings if isinstance(settings, Mapping) else wrapper_cfg).get("accumulative_counts", 1))
+    settings = wrapper_cfg.get(name)
+    if not name or not isinstance(settings, Mapping):
+        settings = wrapper_cfg
+    return int(settings.get("accumulative_counts", 1))
 
 
 def _run_length(cfg: Mapping[str, Any], epoch_length: int | None, world_size: int) -> tuple[int | None, int]:
-    """Iterations of an epoch, None where nobody asks, and of the run."""
+    """Returns the iterations of an epoch (None if neither the run nor a schedule counts epochs) and of the run."""
     train_cfg = _needed(cfg, "train_cfg")
     by_epoch = _counts_epochs(train_cfg)
     counts_epochs = any(
@@ -151,24 +178,29 @@ def _run_length(cfg: Mapping[str, Any], epoch_length: int | None, world_size: in
 
 def _names(cfg: Mapping[str, Any]) -> list[str]:
     schedulers = cfg.get("param_scheduler") or []
-    return list(schedulers) if isinstance(schedulers, Mapping) and "type" not in schedulers else [""]
+    if isinstance(schedulers, Mapping) and "type" not in schedulers:
+        return list(schedulers)
+    return [""]
 
 
 def _ask_dataset(dataloader: Any, world_size: int) -> int:
-    """Iterations of an epoch on one rank, from the length of the dataset, or from that of a list of batches."""
+    """Returns the iterations of an epoch on one rank, from the length of the dataset or of a list of batches."""
     try:
         if not isinstance(dataloader, Mapping):
             return len(dataloader)
-        dataset = dataloader.get("dataset")
-        samples = len(DATASETS.build(dataset) if isinstance(dataset, Mapping) else dataset)  # type: ignore[arg-type]  # the error is told below
+        dataset: Any = dataloader.get("dataset")
+        if isinstance(dataset, Mapping):
+            dataset = DATASETS.build(dataset)
+        samples = len(dataset)
     except (OSError, TypeError) as error:
         raise OptimError(
             f"the length of an epoch is unknown, as the training dataset cannot be opened ({error}); give --epoch-length"
         ) from error
     batch_size = int(dataloader.get("batch_size", 1))
     per_rank = math.ceil(samples / world_size)
-    drop_last = dataloader.get("drop_last", False)
-    return max(1, per_rank // batch_size if drop_last else math.ceil(per_rank / batch_size))
+    if dataloader.get("drop_last", False):
+        return max(1, per_rank // batch_size)
+    return max(1, math.ceil(per_rank / batch_size))
 
 
 def _needed(cfg: Mapping[str, Any], key: str, prefix: str = "") -> Any:

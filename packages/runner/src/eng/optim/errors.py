@@ -1,18 +1,21 @@
-"""What can go wrong with optimizers, their wrappers and schedulers, by kind of mistake."""
+"""Exceptions of optimizers, optimizer wrappers and schedulers."""
 
 from __future__ import annotations
 
 
 class OptimError(ValueError, AssertionError):
-    """A setting of an optimizer, wrapper or scheduler that cannot work; MMEngine asserts in most of these places."""
+    """A setting of an optimizer, optimizer wrapper or scheduler cannot work.
+
+    The class derives from AssertionError too, because MMEngine raises AssertionError for most of these mistakes.
+    """
 
 
 class OptimTypeError(OptimError, TypeError):
-    """A setting of another type than what is expected."""
+    """A setting of an optimizer, optimizer wrapper or scheduler has the wrong type."""
 
 
 class ScheduleError(OptimError):
-    """A schedule that cannot be followed.
+    """A scheduler got arguments that describe no schedule.
 
     Attributes:
         argument: name of the argument that is wrong.
@@ -26,9 +29,9 @@ class ScheduleError(OptimError):
 class MissingValueError(OptimError, KeyError):
     """A parameter group or a metric dict lacks a value that a schedule needs."""
 
-    # KeyError shows the repr of its argument, which turns a sentence into a quoted string.
+    # KeyError.__str__ returns the repr of the message, which would put the message between quotes.
     __str__ = ValueError.__str__
 
 
 class AmbiguousOptimizerError(OptimError, NotImplementedError):
-    """One optimizer was asked of several: name the one that is meant."""
+    """A method of :class:`OptimWrapperDict` needs one optimizer wrapper; call it on the wrapper, ``wrappers[name]``."""

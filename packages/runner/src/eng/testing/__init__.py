@@ -1,4 +1,4 @@
-"""Helpers for tests of code that builds on eng."""
+"""Helpers for the tests of projects that use eng."""
 
 from .compare import (
     assert_allclose,

@@ -1,4 +1,4 @@
-"""A model, a dataset, a metric and configs that train in a second."""
+"""A small model, dataset and metric, and configs for a training of one second, for tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["ToyDataset", "ToyMetric", "ToyModel", "epoch_based_cfg", "iter_based
 
 
 class ToyModel(BaseModel):
-    """Two linear layers; the losses are sums of what they give.
+    """A model of two linear layers, whose loss is the sum of the differences between targets and scores.
 
     Args:
         data_preprocessor: see :class:`eng.model.BaseModel`.
@@ -29,18 +29,20 @@ class ToyModel(BaseModel):
         self.linear2 = nn.Linear(2, 1)
 
     def forward(self, inputs: Any, data_samples: Any = None, mode: str = "tensor") -> Any:
-        """Scores, a dict of losses or predictions, by `mode`."""
-        batch = torch.stack(list(inputs)) if isinstance(inputs, list | tuple) else inputs
-        targets = torch.stack(list(data_samples)) if isinstance(data_samples, list | tuple) else data_samples
-        scores = self.linear2(self.linear1(batch))
+        """Returns the losses in mode ``"loss"``, and the scores in all other modes."""
+        if isinstance(inputs, list | tuple):
+            inputs = torch.stack(list(inputs))
+        if isinstance(data_samples, list | tuple):
+            data_samples = torch.stack(list(data_samples))
+        scores = self.linear2(self.linear1(inputs))
         if mode == "loss":
-            loss = (targets - scores).sum()
+            loss = (data_samples - scores).sum()
             return {"loss": loss}
         return scores
 
 
 class ToyDataset(Dataset[dict[str, torch.Tensor]]):
-    """Twelve random points of the plane, labelled 1."""
+    """A dataset of twelve random points in the plane, all with the label 1."""
 
     METAINFO: ClassVar[dict[str, Any]] = {}
     data = torch.randn(12, 2)
@@ -48,7 +50,7 @@ class ToyDataset(Dataset[dict[str, torch.Tensor]]):
 
     @property
     def metainfo(self) -> dict[str, Any]:
-        """Nothing."""
+        """The metainfo of the dataset, an empty dict."""
         return self.METAINFO
 
     def __len__(self) -> int:
@@ -59,11 +61,11 @@ class ToyDataset(Dataset[dict[str, torch.Tensor]]):
 
 
 class ToyMetric(BaseMetric):
-    """Gives the accuracy 1, or the numbers that it was told to give.
+    """A metric that always returns the accuracy 1, or given values.
 
     Args:
         collect_device: see :class:`eng.evaluator.BaseMetric`.
-        dummy_metrics: what to give.
+        dummy_metrics: the values to return; None (default) returns ``{"acc": 1}``.
     """
 
     def __init__(self, collect_device: str = "cpu", dummy_metrics: dict[str, Any] | None = None) -> None:
@@ -71,16 +73,18 @@ class ToyMetric(BaseMetric):
         self.dummy_metrics = dummy_metrics
 
     def process(self, data_batch: Any, predictions: Any) -> None:
-        """Notes that there was a batch."""
+        """Appends a result for the batch."""
         self.results.append({"acc": 1})
 
     def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
-        """The numbers."""
-        return {"acc": 1} if self.dummy_metrics is None else self.dummy_metrics
+        """Returns the fixed values."""
+        if self.dummy_metrics is None:
+            return {"acc": 1}
+        return self.dummy_metrics
 
 
 def epoch_based_cfg(work_dir: str) -> Any:
-    """Config of a training of three epochs with validation and test."""
+    """Returns the config of a training of three epochs with validation and test."""
     loader = {
         "dataset": {"type": ToyDataset},
         "sampler": {"type": "DefaultSampler", "shuffle": True},
@@ -109,7 +113,7 @@ def epoch_based_cfg(work_dir: str) -> Any:
 
 
 def iter_based_cfg(work_dir: str) -> Any:
-    """The same for twelve iterations."""
+    """Returns the config of a training of twelve iterations with validation and test."""
     cfg = copy.deepcopy(epoch_based_cfg(work_dir))
     cfg.train_dataloader = dict(cfg.train_dataloader, sampler={"type": "InfiniteSampler", "shuffle": True})
     cfg.train_cfg = {"by_epoch": False, "max_iters": 12, "val_interval": 4}

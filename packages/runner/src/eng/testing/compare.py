@@ -1,4 +1,4 @@
-"""Comparisons that tests need often. Those that begin with ``assert_`` and give a bool leave the assert to the test."""
+"""Comparisons for tests. As in MMEngine most ``assert_*`` functions return a bool, which the test must assert."""
 
 from __future__ import annotations
 
@@ -35,18 +35,19 @@ def assert_allclose(
     equal_nan: bool = True,
     msg: str | Callable[[str], str] | None = "",
 ) -> None:
-    """Asserts that tensors, arrays, numbers or containers of them are close.
+    """Asserts that tensors, arrays, numbers or containers of these are close.
 
     Args:
-        actual: what came out.
-        expected: what was to come out.
-        rtol: relative tolerance; with `atol` None too, chosen by the types as in :func:`torch.testing.assert_close`.
+        actual: the value that the tested code produced.
+        expected: the expected value.
+        rtol: relative tolerance. If `rtol` and `atol` are None (default), both depend on the dtype; see
+            :func:`torch.testing.assert_close`.
         atol: absolute tolerance.
         equal_nan: whether NaN equals NaN.
-        msg: in place of the usual message.
+        msg: error message to use instead of the default message.
 
     Raises:
-        AssertionError: they are not close.
+        AssertionError: the values are not close.
 
     Examples:
         >>> assert_allclose([1.0, 2.0], torch.tensor([1.0, 2.0 + 1e-7]))
@@ -62,14 +63,15 @@ def check_python_script(cmd: str) -> None:
     Args:
         cmd: the command line.
     """
-    parts = shlex.split(cmd)
-    arguments = parts[1:] if parts and parts[0].startswith("python") else parts
+    arguments = shlex.split(cmd)
+    if arguments and arguments[0].startswith("python"):
+        arguments = arguments[1:]
     with mock.patch.object(sys, "argv", arguments):
         runpy.run_path(arguments[0], run_name="__main__")
 
 
 def assert_dict_contains_subset(dict_obj: Mapping[Any, Any], expected_subset: Mapping[Any, Any]) -> bool:
-    """Whether each item of `expected_subset` is in `dict_obj` with the same value; arrays are compared whole.
+    """Whether each item of `expected_subset` is in `dict_obj` with the same value; arrays must be equal in all elements.
 
     Examples:
         >>> assert_dict_contains_subset({"a": 1, "b": 2}, {"a": 1})
@@ -79,17 +81,17 @@ def assert_dict_contains_subset(dict_obj: Mapping[Any, Any], expected_subset: Ma
 
 
 def assert_attrs_equal(obj: Any, expected_attrs: Mapping[str, Any]) -> bool:
-    """Whether each attribute has the value that is expected; arrays are compared whole."""
+    """Whether each attribute has its expected value; arrays must be equal in all elements."""
     return all(_same(getattr(obj, name, _MISSING), value) for name, value in expected_attrs.items())
 
 
 def assert_dict_has_keys(obj: Mapping[str, Any], expected_keys: Sequence[str]) -> bool:
-    """Whether `obj` has all of the keys."""
+    """Whether `obj` has all expected keys; it may have more."""
     return set(expected_keys) <= set(obj)
 
 
 def assert_keys_equal(result_keys: Sequence[str], target_keys: Sequence[str]) -> bool:
-    """Whether both hold the same keys, in any order."""
+    """Whether two sequences contain the same keys, in any order."""
     return set(result_keys) == set(target_keys)
 
 
@@ -102,7 +104,7 @@ def assert_is_norm_layer(module: nn.Module) -> bool:
 
 
 def assert_params_all_zeros(module: nn.Module) -> bool:
-    """Whether weight and bias of `module`, as far as it has them, are zero."""
+    """Whether all elements of weight and bias of `module`, if it has them, are zero."""
     tensors = [getattr(module, name, None) for name in ("weight", "bias")]
     return all(not tensor.any() for tensor in tensors if isinstance(tensor, torch.Tensor))
 

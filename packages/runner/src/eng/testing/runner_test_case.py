@@ -1,4 +1,4 @@
-"""A test case that runs small trainings."""
+"""RunnerTestCase: a test case with configs for short trainings."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ __all__ = ["RunnerTestCase"]
 
 
 class RunnerTestCase(TestCase):
-    """Gives each test a work folder of its own and configs that train a toy model for three epochs.
+    """A test case with a temporary work folder per test and configs that train a small model.
 
-    The attributes ``epoch_based_cfg`` and ``iter_based_cfg`` are whole configs; a test copies and changes them, and
-    :meth:`build_runner` builds a Runner whose name no other test uses.
+    The attributes ``epoch_based_cfg`` (three epochs) and ``iter_based_cfg`` (twelve iterations) are complete configs. A
+    test copies and changes them, and :meth:`build_runner` builds a Runner with a unique experiment name.
 
     Examples:
         >>> class TestToy(RunnerTestCase):
@@ -31,14 +31,14 @@ class RunnerTestCase(TestCase):
 
     dist_cfg: ClassVar[dict[str, Any]] = {
         "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": 29600,  # a test that reads it gets the free port that setup_dist_env chose
+        "MASTER_PORT": 29600,  # setup_dist_env replaces this value by a free port.
         "RANK": "0",
         "WORLD_SIZE": "1",
         "LOCAL_RANK": "0",
     }
 
     def setUp(self) -> None:
-        """Makes the work folder and the configs, and keeps logs out of the way."""
+        """Creates the work folder and the configs, and stores the loggers' state for :meth:`tearDown`."""
         from ._toys import epoch_based_cfg, iter_based_cfg
 
         self._instances_before = _instances()
@@ -48,7 +48,7 @@ class RunnerTestCase(TestCase):
         self.iter_based_cfg = iter_based_cfg(self.temp_dir.name)
 
     def tearDown(self) -> None:
-        """Closes log files, leaves a process group and removes the work folder."""
+        """Closes log files, destroys the process group and removes the work folder."""
         import torch.distributed
 
         for managed_class, before in self._instances_before:
@@ -62,7 +62,7 @@ class RunnerTestCase(TestCase):
         self.temp_dir.cleanup()
 
     def build_runner(self, cfg: Any) -> Any:
-        """A Runner of a copy of `cfg`."""
+        """Builds a Runner from a copy of `cfg`, with a unique experiment name."""
         from eng.runner import Runner
 
         cfg = copy.deepcopy(cfg)
@@ -71,11 +71,11 @@ class RunnerTestCase(TestCase):
 
     @property
     def experiment_name(self) -> str:
-        """Another one each time, so that named instances of different runs do not meet."""
+        """A new name at each access, so that the named instances (logger, visualizer, ...) of runs are not shared."""
         return f"{self.id().rpartition('.')[2]}_{time.time_ns()}_{uuid.uuid4().hex[:6]}"
 
     def setup_dist_env(self) -> None:
-        """Sets the environment variables of a process group of one process, until the test ends."""
+        """Sets the environment variables for a process group with a single rank, until the test ends."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.dist_cfg["MASTER_PORT"] = probe.getsockname()[1]
@@ -84,15 +84,18 @@ class RunnerTestCase(TestCase):
         self.addCleanup(variables.stop)
 
     def clear_work_dir(self) -> None:
-        """Empties the work folder."""
+        """Removes all files and folders in the work folder."""
         import shutil
 
         for entry in Path(self.temp_dir.name).iterdir():
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
 
 
 def _instances() -> list[tuple[Any, dict[str, Any]]]:
-    """Named instances of each managed class, to be put back after the test."""
+    """Returns the named instances of each class that has them, to find those that a test creates."""
     from eng.logging import MessageHub, MMLogger
     from eng.registry import DefaultScope
     from eng.visualization import Visualizer

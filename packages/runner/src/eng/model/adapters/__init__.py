@@ -1,4 +1,4 @@
-"""Models that know nothing of eng: plain modules, and those of timm, torchvision and transformers."""
+"""Use models that were not written for eng: plain torch modules and models of timm, torchvision and transformers."""
 
 from .building import OPTIONS, adapt, build_model, takes_options
 from .libraries import by_prefix, timm_model, torchvision_model, transformers_model

@@ -1,4 +1,4 @@
-"""Which parts of a batch a network gets as inputs, and which part its loss compares with."""
+"""Determine which parts of a batch are the inputs of a network, and which part is the target of its loss."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from eng.logging.words import counted
 from eng.model.errors import BatchTypeError
 
 logger = logging.getLogger(__name__)
@@ -29,13 +30,13 @@ _EMPTY = inspect.Parameter.empty
 
 @dataclass(frozen=True)
 class Reading:
-    """How batches of one form are read.
+    """The roles of a batch's parts, for all batches with the same keys or the same length.
 
     Attributes:
-        positional: keys or places of the batch that are positional arguments of the network.
-        keywords: arguments of the network by name, with the keys that fill them.
-        target: key or place of the target; None where the batch has none.
-        takes_batch: whether the one argument of the network is the batch itself.
+        positional: keys or positions of the parts that are positional arguments of the network.
+        keywords: for each keyword argument of the network the key of its part.
+        target: key or position of the target; None if the batch has none.
+        takes_batch: whether the network takes the batch itself as its only argument.
     """
 
     positional: tuple[Key, ...] = ()
@@ -44,23 +45,25 @@ class Reading:
     takes_batch: bool = False
 
     def __str__(self) -> str:
+        target = "none"
+        if self.target is not None:
+            target = f"batch[{self.target!r}]"
         if self.takes_batch:
-            return f"the batch; target {'none' if self.target is None else f'batch[{self.target!r}]'}"
+            return f"the batch; target {target}"
         names = [f"batch[{key!r}]" for key in self.positional]
         names += [f"{name}=batch[{key!r}]" for name, key in self.keywords.items()]
-        target = "none" if self.target is None else f"batch[{self.target!r}]"
         return f"inputs {', '.join(names) or 'none'}; target {target}"
 
 
 class BatchReader:
-    """Takes the inputs and the target of a network out of batches.
+    """Splits batches into the inputs of a network and the target.
 
     Args:
         network: the network; the names of its forward's arguments decide which keys of a mapping are inputs.
-        inputs: a key or place, several of them in the order of the arguments, or keys by the argument's name. None infers
-            them from the first batch of each form, and logs the result.
-        targets: key or place of the target. None infers it likewise.
-        has_loss: whether a loss compares outputs and target, so that the target is no input.
+        inputs: a key or position, a list of them in the order of the arguments, or a mapping from argument names to
+            keys. None infers the inputs from the first batch with the same keys (or length), and logs the result.
+        targets: key or position of the target. None infers it in the same way.
+        has_loss: whether a loss compares outputs and target; if so, the target is not an input.
     """
 
     def __init__(self, network: nn.Module, inputs: Any, targets: Key | None, *, has_loss: bool) -> None:
@@ -72,60 +75,72 @@ class BatchReader:
         self._readings: dict[Any, Reading] = {}
 
     def read(self, batch: Any) -> tuple[list[Any], dict[str, Any], Any]:
-        """Positional arguments, keyword arguments and the target (None where there is none) in a batch.
+        """Returns the positional arguments, the keyword arguments and the target (None without one) of a batch.
 
         Raises:
-            BatchTypeError: the batch does not show what the inputs are, or lacks a key that was given (a TypeError).
+            BatchTypeError: the inputs cannot be inferred from the batch, or a key of ``inputs`` is missing (a
+                TypeError).
         """
         parts = self._parts_of(batch)
-        form = tuple(parts) if isinstance(parts, Mapping) else len(parts)
+        form: Any = len(parts)
+        if isinstance(parts, Mapping):
+            form = tuple(parts)
         reading = self._readings.get(form)
         if reading is None:
             reading = self._readings[form] = self._reading_of(parts)
             logger.info("%s is called with %s", self._name, reading)
-        target = None if reading.target is None else parts[reading.target]
+        target = None
+        if reading.target is not None:
+            target = parts[reading.target]
         if reading.takes_batch:
             return [batch], {}, target
         keywords = {name: parts[key] for name, key in reading.keywords.items()}
         return [parts[key] for key in reading.positional], keywords, target
 
     def _parts_of(self, batch: Any) -> Any:
-        """The batch as a mapping or a sequence; a named tuple by name where a name is that of a target."""
+        """Returns the batch as a mapping or a sequence; a named tuple with a target's name becomes a mapping."""
         if isinstance(batch, Mapping):
             return batch
         if is_dataclass(batch) and not isinstance(batch, type):
             return {item.name: getattr(batch, item.name) for item in fields(batch)}
         names = getattr(batch, "_fields", ())
-        is_by_place = any(isinstance(key, int) for key in (*_keys_in(self.inputs), self.targets))
-        if names and not is_by_place and any(name in TARGET_NAMES for name in (*names, self.targets)):
+        uses_positions = any(isinstance(key, int) for key in (*_keys_in(self.inputs), self.targets))
+        if names and not uses_positions and any(name in TARGET_NAMES for name in (*names, self.targets)):
             return dict(zip(names, batch, strict=True))
-        return batch if isinstance(batch, (list, tuple)) else (batch,)
+        if isinstance(batch, (list, tuple)):
+            return batch
+        return (batch,)
 
     def _reading_of(self, parts: Any) -> Reading:
-        """How a batch is handed to the network: which keys are inputs, and which one is the target."""
-        keys: list[Key] = list(parts) if isinstance(parts, Mapping) else list(range(len(parts)))
-        for key in (*_keys_in(self.inputs), *(() if self.targets is None else (self.targets,))):
+        """Determines the roles of a batch's parts, from ``inputs`` and ``targets`` or by inference."""
+        keys: list[Key] = list(range(len(parts)))
+        if isinstance(parts, Mapping):
+            keys = list(parts)
+        # A missing target is no error, since batches of a test set may have none.
+        for key in _keys_in(self.inputs):
             if key not in keys:
-                if key == self.targets and key not in _keys_in(self.inputs):
-                    continue  # batches of a test may have no target
                 raise BatchTypeError(f"inputs={self.inputs!r} of {self._name}: {key!r} is missing; {_described(keys)}")
         target = self._target(keys)
         if isinstance(self.inputs, Mapping):
             return Reading(keywords=dict(self.inputs), target=target)
         if self.inputs is not None:
             return Reading(positional=tuple(_keys_in(self.inputs)), target=target)
-        return self._inferred(parts, keys, target)
+        return self._infer(parts, keys, target)
 
     def _target(self, keys: list[Key]) -> Key | None:
+        """Returns the key of the target: ``targets``, a usual name of a target, or the last position of a sequence."""
         if self.targets is not None:
-            return self.targets if self.targets in keys else None
+            if self.targets in keys:
+                return self.targets
+            return None
         names = [name for name in TARGET_NAMES if name in keys]
         if names:
             return names[0]
-        is_sequence = bool(keys) and isinstance(keys[0], int)
-        return keys[-1] if is_sequence and len(keys) > 1 else None
+        if len(keys) > 1 and isinstance(keys[0], int):
+            return keys[-1]
+        return None
 
-    def _inferred(self, parts: Any, keys: list[Key], target: Key | None) -> Reading:
+    def _infer(self, parts: Any, keys: list[Key], target: Key | None) -> Reading:
         """Infers the inputs from the names of the network's arguments and the keys of the batch."""
         if self._takes_batch(parts):
             return Reading(target=target, takes_batch=True)
@@ -146,7 +161,9 @@ class BatchReader:
             return Reading(keywords={str(key): key for key in candidates}, target=target)
         tensors = [key for key in candidates if key != target and _is_numeric(parts[key])]
         common = [name for name in INPUT_NAMES if name in tensors]
-        single = tensors if len(tensors) == 1 else common[:1]
+        single: list[Key] = [*common[:1]]
+        if len(tensors) == 1:
+            single = tensors
         if single and len(self._arguments.required) <= 1:
             return Reading(positional=tuple(single), target=target)
         raise BatchTypeError(
@@ -156,11 +173,12 @@ class BatchReader:
         )
 
     def _takes_batch(self, parts: Any) -> bool:
-        """Whether the one argument of the network is the batch: by its name, unless the batch has a part of that name."""
-        name = self._arguments.names[0] if len(self._arguments.names) == 1 else ""
-        if name not in BATCH_NAMES or len(parts) < 2:
+        """Whether the network's only argument is the batch itself: its name says so, and no part has the same name."""
+        if len(self._arguments.names) != 1 or self._arguments.names[0] not in BATCH_NAMES or len(parts) < 2:
             return False
-        return name not in parts if isinstance(parts, Mapping) else not self.has_loss
+        if isinstance(parts, Mapping):
+            return self._arguments.names[0] not in parts
+        return not self.has_loss
 
     def _check_count(self, places: list[Key], keys: list[Key]) -> None:
         arguments = self._arguments
@@ -183,15 +201,17 @@ class _Arguments:
         return [name for name in self.required if name not in arguments]
 
     def takes_target(self, position: int) -> bool:
-        """Whether the argument at a place is a target: by its name, or as it has no default."""
+        """Whether the argument at a position may take the target: it has the name of a target, or no default value."""
         if position >= len(self.names):
             return self.takes_more
         return self.names[position] in TARGET_NAMES or self.names[position] in self.required
 
 
 def _arguments_of(network: Any) -> _Arguments:
-    """What the forward of a network takes; of a PEFT model, the forward of its base model."""
-    base = network.get_base_model() if hasattr(network, "get_base_model") else network
+    """Returns the arguments of a network's forward; for a PEFT model those of its base model."""
+    base = network
+    if hasattr(network, "get_base_model"):
+        base = network.get_base_model()
     parameters = list(inspect.signature(base.forward).parameters.values())
     named = [
         parameter
@@ -211,13 +231,15 @@ def _keys_in(inputs: Any) -> list[Key]:
         return []
     if isinstance(inputs, Mapping):
         return list(inputs.values())
-    return [inputs] if isinstance(inputs, (str, int)) else list(inputs)
+    if isinstance(inputs, (str, int)):
+        return [inputs]
+    return list(inputs)
 
 
 def _described(keys: Sequence[Key]) -> str:
     if keys and isinstance(keys[0], str):
         return f"the batch has the keys {', '.join(map(repr, keys))}"
-    return f"the batch has {len(keys)} part{'' if len(keys) == 1 else 's'}"
+    return f"the batch has {counted(len(keys), 'part')}"
 
 
 def _is_numeric(value: Any) -> bool:
@@ -227,10 +249,10 @@ def _is_numeric(value: Any) -> bool:
 
 
 def stacked(value: Any) -> Any:
-    """A batch whose lists of equal tensors, arrays or numbers, one per sample, are tensors with a first dimension more.
+    """Stacks lists of tensors, arrays or numbers in a batch, one item per sample, into tensors.
 
-    Configs take ``pseudo_collate`` by default, which stacks nothing; a plain network takes tensors. The items of a batch that
-    is a list or tuple are arguments, each with all samples.
+    The default collate function of configs, ``pseudo_collate``, does not stack, but a plain network needs tensors. If
+    the batch is a list or tuple, its items are the arguments of the network, each with the values of all samples.
 
     Examples:
         >>> stacked({"x": [torch.ones(2), torch.ones(2)], "y": (0, 1), "name": ["a", "b"]})["y"]
@@ -240,7 +262,9 @@ def stacked(value: Any) -> Any:
         items = [_samples(item) for item in value]
         if isinstance(value, list):
             return items
-        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+        if hasattr(value, "_fields"):
+            return type(value)(*items)
+        return tuple(items)
     return _samples(value)
 
 
@@ -249,16 +273,21 @@ def _samples(value: Any) -> Any:
         return {key: _samples(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         column = _column(value)
-        return [_samples(item) for item in value] if column is None else column
-    return torch.from_numpy(value) if isinstance(value, np.ndarray) and value.dtype.kind in "biuf" else value
+        if column is None:
+            return [_samples(item) for item in value]
+        return column
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        return torch.from_numpy(value)
+    return value
 
 
 def _column(values: Sequence[Any]) -> torch.Tensor | None:
-    """One tensor of a list of samples' values; None where they differ in shape or are no numbers."""
+    """Stacks the values of all samples into a tensor; None if they differ in shape or are no numbers."""
     if not values or not all(isinstance(value, (torch.Tensor, np.ndarray, np.generic, int, float)) for value in values):
         return None
     if all(isinstance(value, (int, float)) for value in values):
         return torch.tensor(values)
     tensors = [torch.as_tensor(value) for value in values]
-    is_uniform = all(tensor.shape == tensors[0].shape and tensor.dtype == tensors[0].dtype for tensor in tensors)
-    return torch.stack(tensors) if is_uniform else None
+    if any(tensor.shape != tensors[0].shape or tensor.dtype != tensors[0].dtype for tensor in tensors):
+        return None
+    return torch.stack(tensors)

@@ -1,4 +1,4 @@
-"""Building a model from its config, and giving it steps where it has none."""
+"""Build a model from its config, and wrap a model without ``train_step`` in a :class:`SupervisedModel`."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from .supervised import SupervisedModel
 
 logger = logging.getLogger(__name__)
 OPTIONS = ("loss", "inputs", "targets", "output")
-"""Keys of a model's config that are for :class:`SupervisedModel`, where the model's class does not take them itself."""
+"""Keys of a model's config that are passed to :class:`SupervisedModel`, unless the model's class has such arguments."""
 _STEPS = ("train_step", "val_step", "test_step")
 
 
 def build_model(model: Mapping[str, Any]) -> Any:
-    """A model from its config, with the steps that a loop calls.
+    """Builds a model that has the methods ``train_step``, ``val_step`` and ``test_step``, from its config.
 
     Args:
-        model: config of a model. For one without steps it may hold ``loss``, ``inputs``, ``targets`` and ``output``, and
-            a ``data_preprocessor``; see :class:`SupervisedModel`.
+        model: config of a model. For a class without these methods it may contain ``loss``, ``inputs``, ``targets``,
+            ``output`` and ``data_preprocessor``; see :class:`SupervisedModel`.
 
     Examples:
         >>> build_model(dict(type="torch.nn.Linear", in_features=2, out_features=1, loss="MSELoss")).network
@@ -37,17 +37,21 @@ def build_model(model: Mapping[str, Any]) -> Any:
         claimed = _named_arguments(cfg.get("type"))
         names = [name for name in (*OPTIONS, "data_preprocessor") if name in cfg and name not in claimed]
         if names:
-            cfg = cfg.copy() if hasattr(cfg, "copy") else dict(cfg)
+            # ConfigDict.copy keeps the class, so that a build error can name the config's file and line.
+            if hasattr(cfg, "copy"):
+                cfg = cfg.copy()
+            else:
+                cfg = dict(cfg)
             options = {name: cfg.pop(name) for name in names}
     return adapt(MODELS.build(cfg), **options)
 
 
 def adapt(model: Any, **options: Any) -> Any:
-    """A model with the steps that a loop calls: the model itself where it has one of them, or a :class:`SupervisedModel`.
+    """Returns a model with ``train_step``, ``val_step`` or ``test_step`` as it is, else a :class:`SupervisedModel`.
 
     Args:
         model: any module.
-        **options: of :class:`SupervisedModel`.
+        **options: arguments of :class:`SupervisedModel`.
     """
     if not isinstance(model, nn.Module) or any(callable(getattr(model, step, None)) for step in _STEPS):
         if options.get("loss") is not None:
@@ -57,7 +61,7 @@ def adapt(model: Any, **options: Any) -> Any:
 
 
 def takes_options(model_type: Any) -> bool:
-    """Whether a model's config may hold :data:`OPTIONS`: its type is known, and has no steps itself."""
+    """Whether a model's config may contain :data:`OPTIONS`: its type is known, and has none of the step methods."""
     if isinstance(model_type, str):
         if model_type.partition(".")[0] in PREFIXES:
             return True
@@ -66,9 +70,13 @@ def takes_options(model_type: Any) -> bool:
 
 
 def _named_arguments(model_type: Any) -> set[str]:
-    """Arguments that a class or function names itself, without those that ``**kwargs`` may take."""
-    factory = MODELS.in_current_scope().get(model_type) if isinstance(model_type, str) else model_type
+    """Returns the argument names in the signature of a model's class or function."""
+    factory = model_type
+    if isinstance(model_type, str):
+        factory = MODELS.in_current_scope().get(model_type)
+    if not callable(factory):
+        return set()
     try:
-        return set(inspect.signature(factory).parameters) if callable(factory) else set()
-    except (TypeError, ValueError):  # a builtin that does not tell
+        return set(inspect.signature(factory).parameters)
+    except (TypeError, ValueError):  # A builtin function without a signature.
         return set()

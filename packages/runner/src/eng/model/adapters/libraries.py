@@ -1,4 +1,4 @@
-"""Models of timm, torchvision and transformers by name, where the library is installed."""
+"""Build models of timm, torchvision and transformers by name."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ PREFIXES = ("timm", "torchvision", "transformers")
 
 
 def timm_model(name: str, **kwargs: Any) -> nn.Module:
-    """A model of timm.
+    """Builds a model of timm.
 
     Args:
-        name: as ``timm.create_model`` takes it, such as ``"resnet18"``.
-        **kwargs: of ``timm.create_model``, such as ``num_classes=10`` or ``pretrained=True``.
+        name: name of the model for ``timm.create_model``, such as ``"resnet18"``.
+        **kwargs: arguments of ``timm.create_model``, such as ``num_classes=10`` or ``pretrained=True``.
 
     Raises:
         ImportError: timm is not installed.
@@ -28,11 +28,11 @@ def timm_model(name: str, **kwargs: Any) -> nn.Module:
 
 
 def torchvision_model(name: str, **kwargs: Any) -> nn.Module:
-    """A model of torchvision.
+    """Builds a model of torchvision.
 
     Args:
-        name: as ``torchvision.models.get_model`` takes it, such as ``"resnet18"``.
-        **kwargs: of the model, such as ``num_classes=10`` or ``weights="DEFAULT"``.
+        name: name of the model for ``torchvision.models.get_model``, such as ``"resnet18"``.
+        **kwargs: arguments of the model, such as ``num_classes=10`` or ``weights="DEFAULT"``.
 
     Raises:
         ImportError: torchvision is not installed.
@@ -42,13 +42,13 @@ def torchvision_model(name: str, **kwargs: Any) -> nn.Module:
 
 
 def transformers_model(name: str, config: Any = None, from_pretrained: str | None = None, **kwargs: Any) -> nn.Module:
-    """A model of transformers, from a checkpoint or with new weights.
+    """Builds a model of transformers, from a checkpoint or with new weights.
 
     Args:
-        name: a class, such as ``"BertForSequenceClassification"`` or ``"AutoModelForCausalLM"``.
-        config: arguments of the model's config as a mapping (with ``model_type`` for a class ``Auto...``), or a config.
-        from_pretrained: folder or name of a checkpoint; goes to the class's ``from_pretrained`` as it is.
-        **kwargs: of ``from_pretrained``, or of the config where there is none.
+        name: name of a class, such as ``"BertForSequenceClassification"`` or ``"AutoModelForCausalLM"``.
+        config: a config of transformers, or its arguments as a mapping (with ``model_type`` for an ``Auto...`` class).
+        from_pretrained: folder or name of a checkpoint, which is passed to the class's ``from_pretrained``.
+        **kwargs: arguments of ``from_pretrained``; without a checkpoint, arguments of the config.
 
     Raises:
         ImportError: transformers is not installed.
@@ -59,12 +59,16 @@ def transformers_model(name: str, config: Any = None, from_pretrained: str | Non
     if from_pretrained is not None:
         if isinstance(config, Mapping):
             raise TypeError(f"{name}: from_pretrained={from_pretrained!r} brings its config; leave config out")
-        config_argument = {} if config is None else {"config": config}
-        loaded: nn.Module = cls.from_pretrained(from_pretrained, **config_argument, **kwargs)
+        if config is not None:
+            kwargs["config"] = config
+        loaded: nn.Module = cls.from_pretrained(from_pretrained, **kwargs)
         return loaded
     if config is None or isinstance(config, Mapping):
         config = _config_of(library, cls, {**(config or {}), **kwargs})
-    built: nn.Module = cls.from_config(config) if hasattr(cls, "from_config") else cls(config)
+    if hasattr(cls, "from_config"):
+        built: nn.Module = cls.from_config(config)
+    else:
+        built = cls(config)
     return built
 
 
@@ -81,19 +85,24 @@ for _name, _function in zip(PREFIXES, (timm_model, torchvision_model, transforme
 
 
 def by_prefix(model: Mapping[str, Any]) -> Any:
-    """The config of a model whose type is ``"timm.resnet18"`` or the like in the form of this module's functions.
+    """Converts a model's config such as ``dict(type="timm.resnet18")`` to ``dict(type="timm", name="resnet18")``.
 
-    A dotted path that leads to something, such as ``"torchvision.models.resnet18"``, stays as it is; a class of transformers
-    gets its config from a mapping.
+    A type that is the dotted path of an existing object, such as ``"torchvision.models.resnet18"``, is not converted,
+    unless the object is a class of transformers and the config has ``config`` or ``from_pretrained``.
     """
     model_type: Any = model.get("type")
-    library, dot, name = model_type.partition(".") if isinstance(model_type, str) else ("", "", "")
+    if not isinstance(model_type, str):
+        return model
+    library, dot, name = model_type.partition(".")
     if not dot or library not in PREFIXES or MODELS.get(library) is None:
         return model
     takes_mapping = library == "transformers" and "." not in name and {"config", "from_pretrained"} & set(model)
     if not takes_mapping and MODELS.get(model_type) is not None:
         return model
-    changed: Any = model.copy() if hasattr(model, "copy") else dict(model)
+    # ConfigDict.copy keeps the class, so that a build error can name the config's file and line.
+    changed: Any = dict(model)
+    if hasattr(model, "copy"):
+        changed = model.copy()
     changed.update(type=library, name=name.removeprefix("models."))
     return changed
 

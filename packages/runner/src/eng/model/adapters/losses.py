@@ -1,4 +1,4 @@
-"""Losses from configs, and the losses and predictions in what a network returned."""
+"""Build losses from configs, and find the losses and predictions in the output of a network."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from eng.registry import MODELS
 
 Loss = Callable[..., Any]
 _PREDICTION_NAMES = ("logits", "out", "preds", "predictions", "prediction", "start_logits", "last_hidden_state")
-# Folders into which pip installs packages; a user's project lies elsewhere.
+# pip installs packages into folders with these names; the code of a user's project is in other folders.
 _PACKAGES = frozenset({"site-packages", "dist-packages"})
 
 
 def register_torch_losses() -> None:
-    """Registers the loss modules of ``torch.nn`` under their names, which give way to a user's class."""
+    """Registers the loss modules of ``torch.nn`` by name; a user's class with the same name takes precedence."""
     for name, module in vars(nn).items():
         if name.endswith("Loss") and isinstance(module, type):
             MODELS.register_fallback(name, module)
 
 
 def build_loss(loss: Any) -> Loss | None:
-    """The function ``loss(output, target)`` that a setting means.
+    """Builds the function ``loss(output, target)`` from a setting.
 
     Args:
-        loss: a callable, a class of one, a registered name or dotted path, ``dict(type=..., ...)``, or None.
+        loss: a callable, a class, a registered name, a dotted path, ``dict(type=..., ...)``, or None.
 
     Raises:
-        ModelTypeError: something else (a TypeError).
-        UnknownTypeError: nobody registered the name (a KeyError).
+        ModelTypeError: ``loss`` has another type (a TypeError).
+        UnknownTypeError: no loss is registered under the name (a KeyError).
 
     Examples:
         >>> build_loss("torch.nn.functional.mse_loss")(torch.ones(2), torch.zeros(2))
@@ -50,8 +50,9 @@ def build_loss(loss: Any) -> Loss | None:
     if isinstance(loss, (str, type)):
         return build_loss({"type": loss})
     if isinstance(loss, Mapping):
-        loss_type = loss.get("type")
-        factory = MODELS.in_current_scope().get(loss_type) if isinstance(loss_type, str) else loss_type
+        factory = loss.get("type")
+        if isinstance(factory, str):
+            factory = MODELS.in_current_scope().get(factory)
         if callable(factory) and not isinstance(factory, type):
             return functools.partial(factory, **{key: value for key, value in loss.items() if key != "type"})
         built: Loss = MODELS.build(loss)
@@ -64,54 +65,69 @@ def build_loss(loss: Any) -> Loss | None:
 
 
 def losses_in(output: Any) -> dict[str, Any]:
-    """The losses that a network returned itself, by name; an empty mapping where there are none.
+    """Returns the losses in a network's output, by name; an empty dict if there are none.
 
-    A mapping's entries with ``loss`` in their name, the attribute ``loss`` of an object, a 0-dim float tensor, or one in
-    a tuple.
+    A loss is an entry of a mapping with ``loss`` in its name, the attribute ``loss`` of an object, the output itself if
+    it is a 0-dim float tensor, or the only 0-dim float tensor in a tuple or list.
     """
-    if isinstance(output, torch.Tensor):
-        return {"loss": output} if _is_loss(output) else {}
+    if _is_loss(output):
+        return {"loss": output}
     if isinstance(output, Mapping):
         return {name: value for name, value in output.items() if "loss" in str(name) and value is not None}
     loss = getattr(output, "loss", None)
     if loss is not None:
         return {"loss": loss}
-    scalars = [item for item in output if _is_loss(item)] if isinstance(output, (tuple, list)) else []
-    return {"loss": scalars[0]} if len(scalars) == 1 else {}
+    if isinstance(output, (tuple, list)):
+        scalars = [item for item in output if _is_loss(item)]
+        if len(scalars) == 1:
+            return {"loss": scalars[0]}
+    return {}
 
 
 def prediction_in(output: Any, key: str | int | None = None) -> Any:
-    """What a network predicts: of several outputs that under ``key``, else logits or the first tensor.
+    """Returns the prediction in a network's output.
+
+    Args:
+        output: output of the network.
+        key: key or position of the prediction among several outputs. None selects an output with a usual name such as
+            ``logits``, or else the first tensor.
 
     Raises:
-        ModelTypeError: there is no such output (a TypeError).
+        ModelTypeError: the network returned no output ``key`` (a TypeError).
     """
     if key is not None:
         return _output(output, key)
     if isinstance(output, (torch.Tensor, list)):
         return output
     for name in _PREDICTION_NAMES:
-        value = output.get(name) if isinstance(output, Mapping) else getattr(output, name, None)
+        if isinstance(output, Mapping):
+            value = output.get(name)
+        else:
+            value = getattr(output, name, None)
         if value is not None:
             return value
+    values = []
     if isinstance(output, Mapping):
         values = [value for name, value in output.items() if "loss" not in str(name)]
-    else:
-        values = list(output) if isinstance(output, tuple) else []
+    elif isinstance(output, tuple):
+        values = list(output)
     tensors = [value for value in values if isinstance(value, torch.Tensor) and value.dim()]
-    return tensors[0] if tensors else output
+    if not tensors:
+        return output
+    return tensors[0]
 
 
 def compared_output(loss: Loss, output: Any, key: str | int | None = None) -> Any:
-    """The part of a network's output that a loss is called with.
+    """Returns the part of a network's output that is passed to a loss.
 
-    A loss of the user's code gets a plain tuple or mapping as the network returned it. For a loss of torch or of another installed
-    package, and of any other object, :func:`prediction_in` chooses the prediction.
+    A loss of the user's own code gets a plain tuple or dict as the network returned it. A loss of torch or of another
+    installed package gets the prediction that :func:`prediction_in` finds, and so does any loss if the output is
+    another object.
 
     Args:
         loss: the loss.
-        output: of the network.
-        key: which of several outputs is compared, for any loss; None leaves the choice to the rules above.
+        output: output of the network.
+        key: key or position of the output to pass, for any loss; None applies the rules above.
     """
     is_plain = type(output) in (tuple, dict, OrderedDict) or hasattr(output, "_fields")
     if key is not None or _takes_one_output(loss) or not is_plain:
@@ -120,13 +136,16 @@ def compared_output(loss: Loss, output: Any, key: str | int | None = None) -> An
 
 
 def takes_target(loss: Loss) -> bool:
-    """Whether a loss compares with a target; a function of one argument takes the network's output alone.
+    """Whether a loss takes a target as its second argument.
 
-    A second argument whose default is not None is an option, such as ``margin=0.5``.
+    A second argument with a default other than None does not count, since it is an option such as ``margin=0.5``.
     """
+    function: Any = loss
+    if isinstance(loss, nn.Module):
+        function = loss.forward
     try:
-        parameters = inspect.signature(loss.forward if isinstance(loss, nn.Module) else loss).parameters.values()
-    except (TypeError, ValueError):  # a function of C
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # A function written in C, without a signature.
         return True
     by_place = [item for item in parameters if item.kind in (item.POSITIONAL_ONLY, item.POSITIONAL_OR_KEYWORD)]
     if any(item.kind is item.VAR_POSITIONAL for item in parameters) or not by_place:
@@ -135,7 +154,7 @@ def takes_target(loss: Loss) -> bool:
 
 
 def _takes_one_output(loss: Loss) -> bool:
-    """Whether a loss compares a single tensor: a loss of torch or another installed package, or a subclass of a loss of torch."""
+    """Whether a loss takes a single tensor: it is from torch or an installed package, or a subclass of a torch loss."""
     function = loss
     while isinstance(function, functools.partial):
         function = function.func
@@ -149,17 +168,21 @@ def _takes_one_output(loss: Loss) -> bool:
 
 
 def _is_installed(module: str) -> bool:
-    """Whether a module lies in an installed package, and not in a project of a user."""
+    """Whether a Python module belongs to an installed package, and not to a user's project."""
     file = getattr(sys.modules.get(module), "__file__", None) or ""
     return not _PACKAGES.isdisjoint(Path(file).parts)
 
 
 def _output(output: Any, key: str | int) -> Any:
     try:
-        holder: Any = output
-        return holder[key] if isinstance(output, (Mapping, tuple, list)) else getattr(output, str(key))
+        if isinstance(output, (Mapping, tuple, list)):
+            container: Any = output
+            return container[key]
+        return getattr(output, str(key))
     except (KeyError, IndexError, AttributeError, TypeError):
-        names = list(output) if isinstance(output, Mapping) else type(output).__name__
+        names: Any = type(output).__name__
+        if isinstance(output, Mapping):
+            names = list(output)
         raise ModelTypeError(f"output={key!r}: the network returned no such output, but {names}") from None
 
 

@@ -1,4 +1,4 @@
-"""Models with adapters of PEFT (LoRA and others): built from a config, and merged for use without PEFT."""
+"""Build models with PEFT adapters (LoRA and others) from a config, and merge adapters for use without PEFT."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ from .libraries import by_prefix
 
 
 def peft_model(model: Any, adapter: Any, **kwargs: Any) -> nn.Module:
-    """A model whose weights are frozen, with adapters of PEFT that are trained.
+    """Builds a model with frozen weights and trainable PEFT adapters.
 
     Args:
-        model: the base: a module, or the config of one, such as ``dict(type="transformers", ...)``.
-        adapter: the config of PEFT: an object, or its class with arguments, ``dict(type="LoraConfig", r=8)``.
-        **kwargs: of ``peft.get_peft_model``.
+        model: the base model: a module, or its config, such as ``dict(type="transformers", ...)``.
+        adapter: a config object of PEFT, or its class name with arguments, ``dict(type="LoraConfig", r=8)``.
+        **kwargs: arguments of ``peft.get_peft_model``.
 
     Raises:
         ImportError: PEFT is not installed.
         TypeError: ``adapter`` is a mapping without the name of a class of PEFT.
     """
     library = optional_module("peft", "model=dict(type='peft', ...)")
-    base = MODELS.build(by_prefix(model)) if isinstance(model, Mapping) else model
+    base = model
+    if isinstance(model, Mapping):
+        base = MODELS.build(by_prefix(model))
     if isinstance(adapter, Mapping):
         arguments = dict(adapter)
         name = arguments.pop("type", None)
@@ -42,13 +44,13 @@ def peft_model(model: Any, adapter: Any, **kwargs: Any) -> nn.Module:
 
 
 def merged_model(model: nn.Module) -> nn.Module:
-    """A copy of the base model with the adapters of PEFT merged into its weights; it needs PEFT no more.
+    """Returns a copy of the base model with the PEFT adapters merged into its weights, so that PEFT is not needed.
 
     Args:
-        model: a model of PEFT, or a run's model around one. It stays as it is.
+        model: a PEFT model, or the model of a run that wraps one. It is not changed.
 
     Raises:
-        TypeError: there are no adapters in it.
+        TypeError: the model has no adapters.
     """
     network: Any = model
     while not hasattr(network, "merge_and_unload"):

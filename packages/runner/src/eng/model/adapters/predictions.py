@@ -1,4 +1,4 @@
-"""What a network gave for a batch: a sequence of samples, and the batch's tensors."""
+"""Predictions: the predictions for a batch, both as a sequence of samples and as tensors of the batch."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import torch
 
 
 class Predictions(Sequence[Any]):
-    """The predictions of a batch, one mapping per sample, with the whole tensors in :attr:`batch`.
+    """The predictions for a batch, as a sequence of one dict per sample.
 
     Args:
-        batch: ``preds`` and, where the batch had one, ``target``: tensors ``(N, ...)``, or sequences of ``N`` values.
+        batch: ``preds`` and, if the batch has a target, ``target``: tensors ``(N, ...)``, or sequences of ``N`` values.
 
     Attributes:
-        batch: the same.
+        batch: ``preds`` and ``target`` of the batch as tensors, for metrics that take a batch at once.
 
     Examples:
         >>> predictions = Predictions({"preds": torch.tensor([[0.2, 0.8]]), "target": torch.tensor([1])})
@@ -28,7 +28,9 @@ class Predictions(Sequence[Any]):
 
     def __len__(self) -> int:
         preds = self.batch["preds"]
-        return 1 if isinstance(preds, torch.Tensor) and not preds.dim() else len(preds)
+        if isinstance(preds, torch.Tensor) and preds.dim() == 0:
+            return 1
+        return len(preds)
 
     @overload
     def __getitem__(self, index: int) -> dict[str, Any]: ...

@@ -1,9 +1,9 @@
-"""Any ``nn.Module`` as a model that a loop trains, validates and tests."""
+"""SupervisedModel: makes any ``nn.Module`` a model that a Runner can train, validate and test."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import nn
@@ -22,26 +22,28 @@ PREFIX = "network."
 
 @MODELS.register_module()
 class SupervisedModel(BaseModel):
-    """A network and its loss, with the steps that a loop calls.
+    """Combines a network and a loss into a model with ``train_step``, ``val_step`` and ``test_step``.
 
-    The Runner puts it around a model without ``train_step``. The names in its state dict are those of the network, so that
-    checkpoints load into the network alone, and weights of the network load here.
+    The Runner wraps a model without ``train_step`` in this class. The names in the state dict are those of the network,
+    so checkpoints can be loaded into the network alone, and weights of the network can be loaded into this model.
 
     Args:
-        network: any module, or the config of one.
-        loss: ``loss(output, target)``: a callable, a registered name, or a config such as ``dict(type="CrossEntropyLoss")``.
-            A callable of one argument, ``loss(output)``, needs no target: all parts of a batch are inputs then.
-            None takes what the network returns: an object with ``loss`` (as transformers' models), a mapping with losses,
-            or the loss itself.
-        inputs: which parts of a batch the network gets: a key or place, several in the order of the arguments, or keys by
-            argument name. None infers them from the first batch and logs the result.
-        targets: key or place of the target, likewise.
-        output: which of several outputs is compared with the target. None takes logits or the first tensor; a loss of
-            the user's code, other than a subclass of a loss of torch, gets a plain tuple or mapping as the network returned it.
-        data_preprocessor: see :class:`BaseModel`; lists of equal samples are stacked behind it.
+        network: any module, or its config.
+        loss: ``loss(output, target)``: a callable, a registered name, or a config such as
+            ``dict(type="CrossEntropyLoss")``. A callable with one argument, ``loss(output)``, needs no target; all
+            parts of a batch are inputs then. None takes the loss from the network's output: an object with an attribute
+            ``loss`` (models of transformers), a mapping with losses, or the loss itself.
+        inputs: the parts of a batch that are inputs of the network: a key or position, a list of them in the order of
+            the arguments, or a mapping from argument names to keys. None infers them from the first batch and logs the
+            result.
+        targets: key or position of the target. None infers it in the same way.
+        output: key or position of the output that is compared with the target. None selects logits or the first tensor;
+            but a loss of the user's own code, unless it is a subclass of a torch loss, gets a plain tuple or mapping as
+            the network returned it.
+        data_preprocessor: see :class:`BaseModel`. Lists of samples are stacked after it.
 
     Raises:
-        TypeError: ``network`` or ``loss`` is of another type.
+        TypeError: ``network`` or ``loss`` has the wrong type.
 
     Examples:
         >>> model = SupervisedModel(nn.Linear(2, 1), loss=dict(type="MSELoss"))
@@ -61,9 +63,11 @@ class SupervisedModel(BaseModel):
     ) -> None:
         super().__init__(data_preprocessor)
         self.data_preprocessor = _Packing(self.data_preprocessor)
-        self.network: nn.Module = MODELS.build(network) if isinstance(network, Mapping) else network
-        if not isinstance(self.network, nn.Module):
-            raise TypeError(f"network must be a torch.nn.Module or a config of one, got {type(self.network).__name__}")
+        if isinstance(network, Mapping):
+            network = MODELS.build(network)
+        if not isinstance(network, nn.Module):
+            raise TypeError(f"network must be a torch.nn.Module or a config of one, got {type(network).__name__}")
+        self.network: nn.Module = network
         self.loss_function = build_loss(loss)
         self.output = output
         self._takes_target = self.loss_function is None or takes_target(self.loss_function)
@@ -74,18 +78,18 @@ class SupervisedModel(BaseModel):
 
     @property
     def shown_name(self) -> str:
-        """How messages call this model: by the class of the network."""
+        """The name of this model in messages: the class name of the network."""
         return type(self.network).__name__
 
     def forward(self, *args: Any, batch: Any = None, mode: str = "tensor", **kwargs: Any) -> Any:
-        """The network's output, or what the mode asks for of a batch.
+        """Returns the network's output, the losses or the predictions for a batch, depending on the mode.
 
         Args:
-            *args: of the network, in mode ``"tensor"``.
-            batch: as the data preprocessor gives it, in the other modes.
+            *args: positional arguments of the network, in mode ``"tensor"`` without ``batch``.
+            batch: a batch, as the data preprocessor returns it.
             mode: ``"tensor"``: the network's output; ``"loss"``: the losses by name; ``"predict"``: the
-                :class:`Predictions`, with the losses beside them where the batch has a target.
-            **kwargs: of the network, in mode ``"tensor"``.
+                :class:`Predictions`, or, if the batch has a target, the predictions and the losses.
+            **kwargs: keyword arguments of the network, in mode ``"tensor"`` without ``batch``.
         """
         if mode == "tensor" and batch is None:
             return self.network(*args, **kwargs)
@@ -95,26 +99,36 @@ class SupervisedModel(BaseModel):
             return output
         losses = self._losses(output, target)
         if mode == "loss":
-            return losses or self._without_loss(output, batch)
+            if not losses:
+                self._raise_no_loss(output, batch)
+            return losses
         columns = {"preds": prediction_in(output, self.output)}
         if target is not None:
             columns["target"] = target
         predictions = Predictions(columns)
-        return (predictions, losses) if losses else predictions
+        if losses:
+            return predictions, losses
+        return predictions
 
     def _losses(self, output: Any, target: Any) -> dict[str, Any]:
         if self.loss_function is None:
             return losses_in(output)
         if target is None and self._takes_target:
             return {}
-        compared = compared_output(self.loss_function, output, self.output)
-        loss = self.loss_function(compared, target) if self._takes_target else self.loss_function(compared)
-        return dict(loss) if isinstance(loss, Mapping) else {"loss": loss}
+        arguments = [compared_output(self.loss_function, output, self.output)]
+        if self._takes_target:
+            arguments.append(target)
+        loss = self.loss_function(*arguments)
+        if isinstance(loss, Mapping):
+            return dict(loss)
+        return {"loss": loss}
 
-    def _without_loss(self, output: Any, batch: Any) -> Any:
-        """Raises the error for an output without a loss; its message says what is missing."""
+    def _raise_no_loss(self, output: Any, batch: Any) -> NoReturn:
+        """Raises the error for an output without a loss, whose message says what is missing."""
         name = type(self.network).__name__
-        parts = f"keys {list(batch)}" if isinstance(batch, Mapping) else f"form {type(batch).__name__}"
+        parts = f"form {type(batch).__name__}"
+        if isinstance(batch, Mapping):
+            parts = f"keys {list(batch)}"
         if self.loss_function is not None:
             raise BatchTypeError(
                 f"the loss of {name} needs a target, and the batch ({parts}) shows none: write "
@@ -127,11 +141,11 @@ class SupervisedModel(BaseModel):
         )
 
     def checkpoint_name(self, name: str) -> str:
-        """The name of a weight in checkpoints: that which it has in the network."""
+        """Returns the name of a weight in checkpoints, which is its name in the network."""
         return name.removeprefix(PREFIX)
 
     def init_weights(self) -> None:
-        """Initialises a network of eng; any other one has set its weights when it was made."""
+        """Initialises the weights if the network is a :class:`BaseModule`; other networks do this when constructed."""
         if isinstance(self.network, BaseModule):
             super().init_weights()
 
@@ -141,29 +155,29 @@ class SupervisedModel(BaseModel):
 
 
 class _Packing(BaseDataPreprocessor):
-    """The user's data preprocessor, then stacking, and the batch as the one keyword of the model's forward."""
+    """Applies the user's data preprocessor, stacks lists of samples, and returns the batch under the key ``batch``."""
 
     def __init__(self, preprocessor: nn.Module) -> None:
         super().__init__()
         self.preprocessor = preprocessor
 
     def forward(self, data: Any, training: bool = False) -> Any:
-        """``{"batch": ...}`` with the batch on the device."""
+        """Returns ``{"batch": ...}`` with the batch on the model's device."""
         return {"batch": self.cast_data(stacked(self.preprocessor(data, training)))}
 
 
 def _drop_prefix(module: nn.Module, state: Any, prefix: str, *_: Any) -> None:
-    """Gives the weights the names that they have in the network."""
+    """Removes ``network.`` from the names in a state dict; a hook of torch that runs after ``state_dict``."""
     for key in [key for key in state if key.startswith(prefix + PREFIX)]:
         state[prefix + key[len(prefix + PREFIX) :]] = state.pop(key)
 
 
 def _add_prefix(module: nn.Module, state: Any, prefix: str, *_: Any) -> None:
-    """Gives weights of the network, or of a model like this one, the names that they have in this module."""
-    theirs = [name for name, _ in module.named_children() if name != PREFIX[:-1]]
+    """Adds ``network.`` to the names in a state dict; a hook of torch that runs before ``load_state_dict``."""
+    other_children = [name for name, _ in module.named_children() if name != PREFIX[:-1]]
     for key in [key for key in state if key.startswith(prefix)]:
         name = key[len(prefix) :]
-        if not name.startswith(PREFIX) and name.partition(".")[0] not in theirs:
+        if not name.startswith(PREFIX) and name.partition(".")[0] not in other_children:
             state[prefix + PREFIX + name] = state.pop(key)
 
 

@@ -1,4 +1,4 @@
-"""BaseModel and what stands between the loader and it."""
+"""BaseModel, and the data preprocessors that prepare the batches of a dataloader for a model."""
 
 from .base_model import BaseModel
 from .data_preprocessor import BaseDataPreprocessor, ImgDataPreprocessor

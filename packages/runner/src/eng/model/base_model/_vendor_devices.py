@@ -1,4 +1,4 @@
-"""Moves to the devices of vendors whose torch extensions add none of these methods to every module."""
+"""Methods that move a module to an NPU, MLU or MUSA device, which the vendors' torch extensions do not all add."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ Self = TypeVar("Self", bound="VendorDevices")
 
 
 class VendorDevices:
-    """``npu()``, ``mlu()`` and ``musa()`` beside the ``cuda()`` of ``nn.Module``, which must stand behind it."""
+    """Mixin with ``npu()``, ``mlu()`` and ``musa()``, which are like ``nn.Module.cuda``; list it before ``nn.Module``."""
 
     def npu(self: Self, device: Any = None) -> Self:
-        """Moves it to an Ascend NPU; needs torch_npu.
+        """Moves the module to an Ascend NPU; needs torch_npu.
 
         Args:
-            device: index, name or ``torch.device``; None (default) is the current one.
+            device: index, name or ``torch.device``; None (default) is the current device.
         """
         return _moved(self, "npu", device)
 
     def mlu(self: Self, device: Any = None) -> Self:
-        """Moves it to a Cambricon MLU; needs torch_mlu.
+        """Moves the module to a Cambricon MLU; needs torch_mlu.
 
         Args:
-            device: as for :meth:`npu`.
+            device: see :meth:`npu`.
         """
         return _moved(self, "mlu", device)
 
     def musa(self: Self, device: Any = None) -> Self:
-        """Moves it to a Moore Threads GPU; needs torch_musa.
+        """Moves the module to a Moore Threads GPU; needs torch_musa.
 
         Args:
-            device: as for :meth:`npu`.
+            device: see :meth:`npu`.
         """
         return _moved(self, "musa", device)
 
@@ -43,7 +43,14 @@ def _moved(module: Self, device_type: str, device: Any) -> Self:
 
 
 def named(device_type: str, device: Any) -> torch.device:
-    """The device that ``device``, an index, a name, a device or None, means for a method called ``device_type``."""
+    """Returns the device for a method such as ``npu``.
+
+    Args:
+        device_type: the type of the device, such as ``"npu"``.
+        device: an index, a name, a ``torch.device``, or None for the current device of the type.
+    """
     if isinstance(device, (str, torch.device)):
         return torch.device(device)
-    return torch.device(device_type) if device is None else torch.device(device_type, device)
+    if device is None:
+        return torch.device(device_type)
+    return torch.device(device_type, device)

@@ -1,4 +1,4 @@
-"""BaseModel: a forward with modes, and the steps that a loop calls."""
+"""BaseModel: a model whose forward has modes, with the training, validation and test steps that a Runner calls."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from ._vendor_devices import VendorDevices
 
 
 class BaseModel(VendorDevices, BaseModule):
-    """A model that a loop trains, validates and tests; a subclass gives :meth:`forward`.
+    """A model that a Runner can train, validate and test; a subclass defines :meth:`forward`.
 
     Args:
-        data_preprocessor: a module, or its config, between loader and model; None moves batches to the device.
+        data_preprocessor: a module, or its config, that prepares the batches of the dataloader for the model. None
+            (default) only moves them to the device.
         init_cfg: see :class:`BaseModule`.
 
     Raises:
-        TypeError: ``data_preprocessor`` is neither.
+        TypeError: ``data_preprocessor`` is neither a module nor a config.
 
     Examples:
         >>> class Line(BaseModel):
@@ -53,14 +54,14 @@ class BaseModel(VendorDevices, BaseModule):
         self.data_preprocessor = data_preprocessor
 
     def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, torch.Tensor]:
-        """One training iteration: preprocess, losses, backward and (when its turn has come) an update.
+        """Runs a training iteration: data preprocessor, forward, backward and, at the end of a window, an update.
 
         Args:
-            data: a batch, as the loader gives it.
+            data: a batch, as the dataloader yields it.
             optim_wrapper: an :class:`eng.optim.OptimWrapper`.
 
         Returns:
-            The log variables: detached tensors on the model's device, so that nothing waits for them.
+            the values to log, as detached tensors on the model's device, so that the host does not wait for them.
         """
         with optim_wrapper.optim_context(self):
             losses = self._run_forward(self.data_preprocessor(data, True), mode="loss")
@@ -69,49 +70,54 @@ class BaseModel(VendorDevices, BaseModule):
         return log_vars
 
     def val_step(self, data: Any) -> Any:
-        """The predictions for a batch; gradients are the caller's business.
+        """Returns the predictions for a batch of the validation set; the caller must disable gradients.
 
         Args:
-            data: a batch, as the loader gives it.
+            data: a batch, as the dataloader yields it.
         """
         data = self.data_preprocessor(data, False)
         return self._run_forward(data, mode="predict")
 
     def test_step(self, data: Any) -> Any:
-        """As :meth:`val_step`."""
+        """Returns the predictions for a batch of the test set; see :meth:`val_step`."""
         data = self.data_preprocessor(data, False)
         return self._run_forward(data, mode="predict")
 
     def parse_losses(self, losses: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """The loss to minimise and what is logged, of what ``forward(..., mode='loss')`` returned.
+        """Computes the loss to minimise and the values to log from the result of ``forward(..., mode='loss')``.
 
         Args:
-            losses: tensors, or lists of them, by name: each tensor is averaged, a list is summed. Entries with ``loss``
-                in their name are minimised, others logged only. An entry ``loss_weight`` (a number or tensor of one
-                element: the tokens or samples behind the losses) is neither: it makes accumulation exact.
+            losses: tensors, or lists of tensors, by name. The mean of each tensor is taken, and the means of a list are
+                summed. Entries with ``loss`` in their name are minimised, all others are only logged. An entry
+                ``loss_weight``, the number of tokens or samples that the losses are means of (a number or a tensor with
+                one element), is not logged: it is passed to the optimizer wrapper, for exact gradient accumulation.
 
         Returns:
-            The sum of the losses (scalar, differentiable), and the detached mean of each entry, ``loss`` the last.
+            the sum of the losses (0-dim tensor with gradient), and the detached value of each entry with ``loss`` as
+            the last one.
 
         Raises:
-            LossTypeError: it is no dictionary, or an entry is of another type (a TypeError).
-            NoLossError: no entry is a loss.
+            LossTypeError: ``losses`` is no dictionary, or an entry is neither a tensor nor a list of tensors (a
+                TypeError).
+            NoLossError: no entry has ``loss`` in its name.
         """
         return sum_losses(losses)
 
-    if TYPE_CHECKING:  # a subclass's forward takes the arguments of its own batches, as nn.Module's does
+    # For type checkers forward takes any arguments, as in nn.Module, since subclasses take the parts of their batches.
+    if TYPE_CHECKING:
         forward: Callable[..., Any]
     else:
 
         @abstractmethod
         def forward(self, inputs: torch.Tensor, data_samples: list[Any] | None = None, mode: str = "tensor") -> Any:
-            """What the mode asks for, of a batch.
+            """Returns losses, predictions or the network's output for a batch, depending on the mode.
 
             Args:
-                inputs: the batch; a dictionary batch comes as keywords, a sequence as positional arguments.
-                data_samples: what belongs to it.
-                mode: ``"loss"``: a dictionary of losses; ``"predict"``: a list of predictions; ``"tensor"``: the network's
-                    plain output.
+                inputs: the inputs of the batch. The parts of a dict batch are passed as keyword arguments, those of a
+                    list or tuple as positional arguments.
+                data_samples: labels and other annotations of the samples.
+                mode: ``"loss"``: a dictionary of losses; ``"predict"``: a list of predictions; ``"tensor"``: the
+                    network's plain output.
             """
 
     _run_forward = run_forward

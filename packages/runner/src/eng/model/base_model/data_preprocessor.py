@@ -1,4 +1,4 @@
-"""From the loader's batch to the model's: device, type, normalisation, padding."""
+"""Data preprocessors: move a batch to the model's device, and normalise, pad and stack images."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ Self = TypeVar("Self", bound="BaseDataPreprocessor")
 class BaseDataPreprocessor(VendorDevices, nn.Module):
     """Moves a batch to the model's device.
 
-    It follows the model it is part of: whatever moves the model (``to``, ``cuda``, ``cpu``, a wrapper) moves it.
+    As a submodule of the model, the preprocessor learns the device when the model is moved (``to``, ``cuda``, ...).
 
     Args:
-        non_blocking: let the copy run beside the computation; useful for pinned memory (``pin_memory=True``).
+        non_blocking: whether the copy may run in parallel with computation; has an effect for pinned memory
+            (``pin_memory=True`` of the dataloader).
 
     Examples:
         >>> BaseDataPreprocessor()({"inputs": [torch.ones(1)], "name": "a"})
@@ -47,13 +48,20 @@ class BaseDataPreprocessor(VendorDevices, nn.Module):
         return self._device
 
     def cast_data(self, data: Any) -> Any:
-        """``data`` with its tensors and data elements on :attr:`device`, in the same containers."""
-        # plain classes first: asking an abstract one such as Mapping takes longer than the copy of a small tensor
+        """Returns nested data with its tensors and data elements moved to :attr:`device`.
+
+        Args:
+            data: a batch; values of other types are returned as they are.
+        """
+        # Concrete classes are checked first: isinstance with an abstract class such as Mapping takes longer than
+        # copying a small tensor.
         if isinstance(data, (torch.Tensor, BaseDataElement)):
             return data.to(self._device, non_blocking=self._non_blocking)
         if type(data) is tuple or type(data) is list:
             cast = [self.cast_data(item) for item in data]
-            return cast if type(data) is list else tuple(cast)
+            if type(data) is list:
+                return cast
+            return tuple(cast)
         if isinstance(data, Mapping):
             return {key: self.cast_data(value) for key, value in data.items()}
         if data is None or isinstance(data, (str, bytes)):
@@ -70,32 +78,32 @@ class BaseDataPreprocessor(VendorDevices, nn.Module):
         return data
 
     def forward(self, data: Any, training: bool = False) -> Any:
-        """The batch on the model's device.
+        """Returns the batch on the model's device.
 
         Args:
-            data: a batch as the collate function gave it.
-            training: whether it is for training; a subclass may augment then.
+            data: a batch, as the collate function returned it.
+            training: whether the batch is for training, so that a subclass may augment it.
         """
         return self.cast_data(data)
 
     def _apply(self: Self, fn: Callable[..., Any], recurse: bool = True) -> Self:
-        # every move of a module passes here, also one of a parent; an empty tensor shows where to
+        # torch calls this method whenever the module or a parent is moved. Moving an empty tensor tells the new device.
         self._device = fn(torch.empty(0, device=self._device)).device
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # untyped in torch
         return self
 
 
 def _moved(data: Any, device: torch.device) -> Any:
-    """A graph or packed sequence on a device; an object whose ``to`` takes no device, such as a quantity, as it is."""
+    """Moves an object such as a graph or a packed sequence; returns it as it is if its ``to`` takes no device."""
     try:
         return data.to(device)
-    # A quantity takes the device for a unit: astropy raises TypeError, pint AttributeError, others ValueError.
     except (TypeError, ValueError, AttributeError):
+        # ``to`` of a physical quantity converts the unit. For a device astropy raises TypeError, pint AttributeError.
         return data
 
 
 def _with_fields(data: Any, values: Mapping[str, Any]) -> Any:
-    """A shallow copy of a dataclass object, frozen or not, with other values; its constructor is not called again."""
+    """Returns a shallow copy of a dataclass object (also a frozen one) with other values, without its constructor."""
     changed = copy.copy(data)
     for name, value in values.items():
         object.__setattr__(changed, name, value)
@@ -104,20 +112,20 @@ def _with_fields(data: Any, values: Mapping[str, Any]) -> Any:
 
 @MODELS.register_module()
 class ImgDataPreprocessor(BaseDataPreprocessor):
-    """Images: moved as they are, then channel order, float, normalisation, padding and stacking on the device.
+    """Moves images to the device, and there reverses channels, converts to float, normalises, pads and stacks them.
 
     Args:
-        mean: mean of each channel, or of all (one value), in the images' own range.
-        std: standard deviation likewise; with ``mean``, or neither.
-        pad_size_divisor: height and width are padded, at the bottom and right, to a multiple of it.
-        pad_value: what they are padded with, after normalisation.
-        bgr_to_rgb: turn the channels around.
-        rgb_to_bgr: turn the channels around.
+        mean: mean of each channel, or one mean for all channels, in the value range of the images.
+        std: standard deviation of each channel, or one for all channels. Needs ``mean``.
+        pad_size_divisor: height and width are padded, at the bottom and right, to a multiple of this number.
+        pad_value: value of the padding, after normalisation.
+        bgr_to_rgb: whether to reverse the order of the channels.
+        rgb_to_bgr: whether to reverse the order of the channels.
         non_blocking: see :class:`BaseDataPreprocessor`.
 
     Raises:
-        ValueError: both channel conversions, one of ``mean`` and ``std`` alone, a number of
-            values not 1 or 3, or a ``std`` of 0.
+        ValueError: both channel conversions are set, only one of ``mean`` and ``std`` is set, they have neither 1 nor 3
+            values, or a ``std`` is 0.
 
     Examples:
         >>> preprocess = ImgDataPreprocessor(mean=[128.0], std=[2.0], pad_size_divisor=4)
@@ -143,7 +151,9 @@ class ImgDataPreprocessor(BaseDataPreprocessor):
         if bgr_to_rgb and rgb_to_bgr:
             raise ModelValueError("bgr_to_rgb and rgb_to_bgr undo each other: set one of them")
         if (mean is None) != (std is None):
-            present, missing = ("std", "mean") if mean is None else ("mean", "std")
+            present, missing = "mean", "std"
+            if mean is None:
+                present, missing = "std", "mean"
             raise ModelValueError(f"{present} came without {missing}; normalisation needs both, and none leaves it out")
         self._enable_normalize = mean is not None
         if mean is not None and std is not None:
@@ -163,28 +173,29 @@ class ImgDataPreprocessor(BaseDataPreprocessor):
         self.pad_value = pad_value
 
     def forward(self, data: Any, training: bool = False) -> Any:
-        """A batch ready for the model.
+        """Returns the batch with stacked, normalised images on the device.
 
         Args:
-            data: ``inputs`` is a list of ``(C, H, W)`` images of any sizes or one ``(N, C, H, W)`` tensor, of any
-                number type; ``data_samples`` may be missing.
+            data: a dict whose ``inputs`` is a list of ``(C, H, W)`` images of any sizes, or a ``(N, C, H, W)`` tensor,
+                with numbers of any type; ``data_samples`` is optional.
             training: see :class:`BaseDataPreprocessor`.
 
         Returns:
-            The same keys; ``inputs`` is ``(N, C, H, W)`` float32 on :attr:`device`, ``data_samples`` maybe None.
+            a dict with the same keys; ``inputs`` is ``(N, C, H, W)`` float32 on :attr:`device`, and a missing
+            ``data_samples`` is None.
 
         Raises:
-            BatchTypeError: ``data`` or ``inputs`` is of another type (a TypeError).
-            ImageShapeError: an image has other dimensions or, when there are three means, not three channels.
+            BatchTypeError: ``data`` is no dict with ``inputs``, or ``inputs`` has another type (a TypeError).
+            ImageShapeError: an image has another number of dimensions or, with three means, not three channels.
         """
         data = self.cast_data(data)
         if not isinstance(data, dict) or "inputs" not in data:
             raise BatchTypeError(f"ImgDataPreprocessor takes a dict with 'inputs', got {_described(data)}")
         inputs = data["inputs"]
         if isinstance(inputs, torch.Tensor):
-            data["inputs"] = self._padded(self._image(inputs, 4))
+            data["inputs"] = self._pad(self._normalize(inputs, 4))
         elif isinstance(inputs, Sequence) and inputs and all(isinstance(image, torch.Tensor) for image in inputs):
-            images = [self._image(image, 3) for image in inputs]
+            images = [self._normalize(image, 3) for image in inputs]
             data["inputs"] = stack_batch(images, self.pad_size_divisor, self.pad_value)
         else:
             raise BatchTypeError(
@@ -194,23 +205,33 @@ class ImgDataPreprocessor(BaseDataPreprocessor):
         data.setdefault("data_samples", None)
         return data
 
-    def _image(self, image: torch.Tensor, dims: int) -> torch.Tensor:
-        """Channel order, float, normalisation: ``(C, H, W)`` or ``(N, C, H, W)``, any number type, to float."""
+    def _normalize(self, image: torch.Tensor, dims: int) -> torch.Tensor:
+        """Reverses the channels if asked for, converts to float, and normalises.
+
+        Args:
+            image: ``(C, H, W)`` or ``(N, C, H, W)``, numbers of any type.
+            dims: expected number of dimensions, 3 or 4.
+        """
         if self._enable_normalize and self.mean.shape[0] == 3 and (image.dim() != dims or image.shape[-3] != 3):
-            wanted = "(3, H, W)" if dims == 3 else "(N, 3, H, W)"
+            wanted = {3: "(3, H, W)", 4: "(N, 3, H, W)"}[dims]
             raise ImageShapeError(f"with three means an image must be {wanted}, got {tuple(image.shape)}")
         if image.dim() != dims:
             raise ImageShapeError(f"'inputs' must have {dims} dimensions here, got {tuple(image.shape)}")
         if self._channel_conversion:
             image = image.flip(-3)
         image = image.float()
-        return (image - self.mean) / self.std if self._enable_normalize else image
+        if not self._enable_normalize:
+            return image
+        return (image - self.mean) / self.std
 
-    def _padded(self, images: torch.Tensor) -> torch.Tensor:
+    def _pad(self, images: torch.Tensor) -> torch.Tensor:
+        """Pads height and width, at the bottom and right, to multiples of ``pad_size_divisor``."""
         height, width = images.shape[-2:]
         divisor = self.pad_size_divisor
         bottom, right = (math.ceil(size / divisor) * divisor - size for size in (height, width))
-        return functional.pad(images, (0, right, 0, bottom), "constant", self.pad_value) if bottom or right else images
+        if not bottom and not right:
+            return images
+        return functional.pad(images, (0, right, 0, bottom), "constant", self.pad_value)
 
 
 def _described(value: Any) -> str:

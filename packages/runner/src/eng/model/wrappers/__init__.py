@@ -1,4 +1,4 @@
-"""Models over several processes."""
+"""Wrappers that train a model on several ranks: DDP, FSDP, and DDP per submodule."""
 
 from .distributed import MMDistributedDataParallel
 from .fully_sharded_distributed import MMFullyShardedDataParallel

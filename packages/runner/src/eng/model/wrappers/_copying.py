@@ -1,4 +1,4 @@
-"""Copies of models, sharded ones among them."""
+"""Copy models, including models that FSDP2 has sharded."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from eng.model.errors import WrapperOptionError
 
 
 def copy_of(model: nn.Module) -> nn.Module:
-    """A deep copy; that of a sharded model holds the same shards, and is there to be read and loaded, not to be run.
+    """Returns a deep copy of a model.
+
+    The copy of a sharded model holds this rank's shards. It can be saved and loaded, but its forward cannot be called.
 
     Raises:
-        WrapperOptionError: DeepSpeed keeps the parameters in parts (stage 3).
+        WrapperOptionError: DeepSpeed has partitioned the parameters (ZeRO stage 3).
     """
     if any(hasattr(parameter, "ds_id") for parameter in model.parameters()):
         raise WrapperOptionError(
@@ -39,7 +41,7 @@ def copy_of(model: nn.Module) -> nn.Module:
 
 @contextmanager
 def _plain(model: nn.Module) -> Iterator[None]:
-    """The modules without what ``fully_shard`` did to them, which refuses to be copied."""
+    """Removes the changes of ``fully_shard`` from the modules within the ``with`` block, because it forbids copying."""
     modules = list(model.modules())
     classes = [type(module) for module in modules]
     added = [{key: value for key, value in vars(module).items() if _is_added(key)} for module in modules]
@@ -59,12 +61,12 @@ def _plain(model: nn.Module) -> Iterator[None]:
 
 
 def _is_added(key: Any) -> bool:
-    """Whether a module's attribute is a table of hooks, or what torch keeps of ``fully_shard``."""
+    """Whether a module's attribute holds hooks, or the state that torch stores for ``fully_shard``."""
     return str(key).endswith("_hooks") or "composable_api" in str(key)
 
 
 def cut_entries(module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Turns whole tensors that are to be loaded into this rank's shards."""
+    """Replaces complete tensors in a state dict by this rank's shards; a hook that runs before ``load_state_dict``."""
     for name, parameter in module.named_parameters():
         value = state_dict.get(prefix + name)
         if is_dtensor(parameter) and isinstance(value, torch.Tensor) and not is_dtensor(value):
@@ -72,9 +74,9 @@ def cut_entries(module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: 
 
 
 def shard_of(value: torch.Tensor, target: Any) -> torch.Tensor:
-    """This rank's part of a tensor that every rank holds, placed as `target` is; nothing is sent.
+    """Returns this rank's shard of a tensor that every rank holds, sharded like `target`, without communication.
 
-    ``distribute_tensor`` has no placement for a dimension that tensor parallelism and FSDP split both.
+    torch's ``distribute_tensor`` cannot shard a dimension that both tensor parallelism and FSDP split.
     """
     from torch.distributed.tensor import DTensor
 

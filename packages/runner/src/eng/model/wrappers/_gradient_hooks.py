@@ -1,4 +1,4 @@
-"""How DistributedDataParallel exchanges gradients: in 16 bits, or as products of two thin matrices."""
+"""Compress the gradients that DistributedDataParallel exchanges: to 16 bits, or to low-rank matrices (PowerSGD)."""
 
 from __future__ import annotations
 
@@ -16,39 +16,46 @@ _NAMES = ("bf16", "fp16", "powersgd", "batched_powersgd")
 
 
 def register_gradient_hook(wrapper: DistributedDataParallel, setting: str | Mapping[str, Any] | None) -> None:
-    """Has a wrapper exchange gradients by one of torch's communication hooks.
+    """Registers one of torch's communication hooks, which compress the gradients that ranks exchange.
 
     Args:
         wrapper: the wrapper, before its first backward.
-        setting: ``"bf16"``, ``"fp16"``, ``"powersgd"``, ``"batched_powersgd"``, or ``dict(type=..., compress="bf16")`` with the options of
-            ``PowerSGDState`` such as ``matrix_approximation_rank``; ``compress`` exchanges what PowerSGD sends in 16 bits. None
-            exchanges gradients as they are.
+        setting: ``"bf16"``, ``"fp16"``, ``"powersgd"``, ``"batched_powersgd"``, or ``dict(type=..., compress="bf16")``
+            with the options of ``PowerSGDState``, such as ``matrix_approximation_rank``. ``compress`` converts the
+            matrices of PowerSGD to 16 bits too. None does not compress gradients.
 
     Raises:
         WrapperOptionError: the name or an option is unknown.
     """
     if setting is None:
         return
-    options = dict(setting) if isinstance(setting, Mapping) else {"type": setting}
-    name, compress = options.pop("type", None), options.pop("compress", None)
+    options: dict[str, Any] = {"type": setting}
+    if isinstance(setting, Mapping):
+        options = dict(setting)
+    name = options.pop("type", None)
+    compress = options.pop("compress", None)
     if name not in _NAMES:
         raise WrapperOptionError(
             "gradient_hook", f"expected one of {', '.join(_NAMES)}, got {name!r}{suggest(name, _NAMES, '')}"
         )
-    # The default hooks take the process group as their state, and all processes where it is None.
-    group, is_powersgd = wrapper.process_group, "powersgd" in name
-    state, hook = _powersgd(name, options, group) if is_powersgd else (group, _compressed(name, options))
+    is_powersgd = "powersgd" in name
+    if is_powersgd:
+        state, hook = _powersgd(name, options, wrapper.process_group)
+    else:
+        # The state of torch's 16-bit hooks is the process group.
+        state, hook = wrapper.process_group, _compression_hook(name, options)
     if compress is not None:
         if compress not in ("bf16", "fp16") or not is_powersgd:
             raise WrapperOptionError(
                 "gradient_hook", f"compress is 'bf16' or 'fp16', beside powersgd, got {compress!r} beside {name!r}"
             )
-        hook = _wrapped(compress)(hook)
-    # Under their own names torch refuses the hooks of bfloat16 with gloo, which exchanges bfloat16 all the same.
+        hook = _compression_wrapper(compress)(hook)
+    # torch refuses its bfloat16 hooks with gloo, by their names, although gloo can exchange bfloat16; a lambda has
+    # another name.
     wrapper.register_comm_hook(state, lambda state, bucket: hook(state, bucket))  # noqa: PLW0108
 
 
-def _compressed(name: str, options: Mapping[str, Any]) -> Callable[..., Any]:
+def _compression_hook(name: str, options: Mapping[str, Any]) -> Callable[..., Any]:
     from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
 
     if options:
@@ -57,7 +64,7 @@ def _compressed(name: str, options: Mapping[str, Any]) -> Callable[..., Any]:
     return hooks[name]
 
 
-def _wrapped(compress: str) -> Callable[..., Any]:
+def _compression_wrapper(compress: str) -> Callable[..., Any]:
     from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
 
     wrappers = {"bf16": default_hooks.bf16_compress_wrapper, "fp16": default_hooks.fp16_compress_wrapper}

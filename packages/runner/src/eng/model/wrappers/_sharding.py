@@ -1,4 +1,4 @@
-"""FSDP's settings in the words of ``fully_shard``."""
+"""Translate the settings of torch's first FSDP to those of its second, ``fully_shard``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,16 @@ _KNOWN = ("ignored_modules", "device_id", "device_mesh", "sync_module_states", *
 
 @dataclass
 class Settings:
-    """Keywords for ``fully_shard`` and what to do around it."""
+    """The keyword arguments of ``fully_shard``, and settings for the preparation of the model.
+
+    Attributes:
+        options: keyword arguments of ``fully_shard``.
+        device: device that computes.
+        ignored_modules: modules that are not sharded.
+        sync_module_states: whether the first rank broadcasts its weights to all ranks.
+        group: process group that the model is sharded over; None is all ranks.
+        offload: whether parameters are kept in the memory of the CPU.
+    """
 
     options: dict[str, Any]
     device: torch.device
@@ -48,14 +57,16 @@ class Settings:
         use_orig_params: bool,
         **kwargs: Any,
     ) -> Settings:
-        """The settings from FSDP's arguments; see :class:`MMFullyShardedDataParallel`."""
+        """Creates the settings from the arguments of :class:`MMFullyShardedDataParallel`."""
         if not torch_dist.is_initialized():
             raise RuntimeError("MMFullyShardedDataParallel needs a process group: start with torchrun or --launcher")
         _check_known(kwargs)
         if not use_orig_params:
             raise WrapperOptionError("use_orig_params", "False is not possible with fully_shard; leave it at True")
         _check_prefetch(backward_prefetch)
-        group = torch_dist.new_group(**process_group) if isinstance(process_group, Mapping) else process_group
+        group = process_group
+        if isinstance(process_group, Mapping):
+            group = torch_dist.new_group(**process_group)
         strategy = _strategy(sharding_strategy)
         device = _device(kwargs.get("device_id"))
         offload = _offload(cpu_offload)
@@ -74,45 +85,47 @@ class Settings:
         return cls(options, device, ignored, bool(kwargs.get("sync_module_states")), group, offload)
 
     def prepare(self, module: nn.Module, param_init_fn: Any) -> None:
-        """Gives modules on the meta device memory, moves the model, and evens it out over the ranks if so wished."""
-        init = _function(param_init_fn, "param_init_fn") if param_init_fn is not None else None
+        """Initialises modules on the meta device, moves the model to the device, and broadcasts weights if asked for."""
+        init: Callable[..., Any] = _reset
+        if param_init_fn is not None:
+            init = _function(param_init_fn, "param_init_fn")
         for part in module.modules():
             tensors = [*part.parameters(recurse=False), *part.buffers(recurse=False)]
             if any(tensor.is_meta for tensor in tensors):
                 part.to_empty(device=self.device, recurse=False)
-                (init or _reset)(part)
+                init(part)
         module.to(self.device)
         if self.sync_module_states:
             for tensor in module.state_dict().values():
                 torch_dist.broadcast(tensor.detach(), src=_first_rank(self.group), group=self.group)
 
     def follow_device(self, module: nn.Module) -> None:
-        """Lets the batches go to the device that computes, also while the parameters wait on the CPU."""
+        """Makes the data preprocessor move batches to the device that computes, also if parameters are on the CPU."""
         preprocessor = getattr(module, "data_preprocessor", None)
         if preprocessor is not None:
             preprocessor.to(self.device)
 
 
 def modules_to_shard(module: nn.Module, policy: Any, ignored: Iterable[nn.Module]) -> list[nn.Module]:
-    """The children that are gathered on their own, inner ones first; ``module`` itself is not among them.
+    """Returns the submodules that are sharded separately, inner ones first, without ``module`` itself.
 
     Args:
         module: the model.
         policy: see ``auto_wrap_policy`` of :class:`MMFullyShardedDataParallel`.
-        ignored: modules that are left alone, with all in them.
+        ignored: modules that are not sharded, nor are their submodules.
     """
     if policy is None:
         return []
     wants = _function(policy, "auto_wrap_policy")
-    left_alone = {id(part) for item in ignored for part in item.modules()}
+    ignored_ids = {id(part) for item in ignored for part in item.modules()}
     chosen: list[nn.Module] = []
 
     def visit(part: nn.Module) -> int:
-        """Visits the children, then the module; gives the number of its parameters that were wrapped."""
+        """Visits the submodules and then the module; returns the number of its elements that are sharded separately."""
         numel = sum(parameter.numel() for parameter in part.parameters())
         wrapped = 0
         if wants(module=part, recurse=True, nonwrapped_numel=numel):
-            wrapped = sum(visit(child) for child in part.children() if id(child) not in left_alone)
+            wrapped = sum(visit(child) for child in part.children() if id(child) not in ignored_ids)
         if part is module or not wants(module=part, recurse=False, nonwrapped_numel=numel - wrapped):
             return wrapped
         chosen.append(part)
@@ -168,7 +181,7 @@ def _offload(cpu_offload: Any) -> bool:
 
 
 def _mesh(device_type: str, group: Any, strategy: str) -> Any:
-    """The device mesh of a sharding strategy: one dimension, or two (machines, ranks of a machine) where it is hybrid."""
+    """Returns the device mesh: one dimension, or for a hybrid strategy two (machines, ranks of a machine)."""
     from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
     if "HYBRID" not in strategy:
@@ -184,7 +197,7 @@ def _mesh(device_type: str, group: Any, strategy: str) -> Any:
 
 
 def _precision(mixed_precision: Any) -> Any:
-    """PyTorch's policy for mixed precision, from None, a dict or FSDP1's MixedPrecision."""
+    """Returns the mixed precision policy of ``fully_shard``, from None, a dict or the MixedPrecision of FSDP 1."""
     from torch.distributed.fsdp import MixedPrecisionPolicy
 
     if mixed_precision is None:
@@ -217,7 +230,7 @@ def _dtype(value: Any) -> Any:
 
 
 def _function(spec: Any, option: str) -> Callable[..., Any]:
-    """A callable from itself, its name, or a config with ``type`` and further arguments."""
+    """Returns the function that a setting names: a callable, a registered name, or a config with ``type``."""
     if isinstance(spec, Mapping):
         arguments = dict(spec)
         return partial(_function(arguments.pop("type"), option), **arguments)
@@ -242,4 +255,6 @@ def _reset(module: nn.Module) -> None:
 
 
 def _first_rank(group: Any) -> int:
-    return 0 if group is None else int(torch_dist.get_global_rank(group, 0))
+    if group is None:
+        return 0
+    return int(torch_dist.get_global_rank(group, 0))

@@ -1,4 +1,4 @@
-"""Data parallelism with the steps that a loop calls."""
+"""MMDistributedDataParallel: DistributedDataParallel with the steps that a Runner calls."""
 
 from __future__ import annotations
 
@@ -25,17 +25,18 @@ MODEL_WRAPPERS.register_module(module=DataParallel)
 
 @MODEL_WRAPPERS.register_module()
 class MMDistributedDataParallel(DistributedDataParallel):
-    """``DistributedDataParallel`` around a :class:`eng.model.BaseModel`.
+    """Wraps a :class:`eng.model.BaseModel` in ``DistributedDataParallel``.
 
-    The forward of a training step runs through the wrapper, so that gradients are averaged over the ranks; validation
-    and testing go straight to the model.
+    A training step calls the wrapper's forward, so that gradients are averaged over the ranks. Validation and test
+    steps call the model directly.
 
     Args:
         module: the model.
-        detect_anomalous_params: log, at each step, the parameters that take no part in the loss; slow.
-        gradient_hook: how gradients are exchanged: ``"bf16"``, ``"fp16"``, ``"powersgd"``, ``"batched_powersgd"``, or
-            ``dict(type="powersgd", matrix_approximation_rank=2, start_powerSGD_iter=1000, ...)``; None exchanges them as they are.
-        **kwargs: of ``DistributedDataParallel``.
+        detect_anomalous_params: whether to log, at each step, the parameters that do not contribute to the loss; slow.
+        gradient_hook: compression of the exchanged gradients: ``"bf16"``, ``"fp16"``, ``"powersgd"``,
+            ``"batched_powersgd"``, or ``dict(type="powersgd", matrix_approximation_rank=2, start_powerSGD_iter=1000,
+            ...)``. None (default) does not compress them.
+        **kwargs: arguments of ``DistributedDataParallel``.
 
     Raises:
         WrapperOptionError: ``gradient_hook`` is unknown.
@@ -53,25 +54,28 @@ class MMDistributedDataParallel(DistributedDataParallel):
         register_gradient_hook(self, gradient_hook)
 
     def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, torch.Tensor]:
-        """See :meth:`eng.model.BaseModel.train_step`."""
-        inspect = partial(detect_anomalous_params, model=self) if self.detect_anomalous_params else None
+        """Runs a training step; see :meth:`eng.model.BaseModel.train_step`."""
+        inspect = None
+        if self.detect_anomalous_params:
+            inspect = partial(detect_anomalous_params, model=self)
         return train_wrapped(self, data, optim_wrapper, inspect)
 
     def val_step(self, data: Any) -> Any:
-        """See :meth:`eng.model.BaseModel.val_step`."""
+        """Returns the predictions for a validation batch; see :meth:`eng.model.BaseModel.val_step`."""
         return self.module.val_step(data)
 
     def test_step(self, data: Any) -> Any:
-        """See :meth:`eng.model.BaseModel.test_step`."""
+        """Returns the predictions for a test batch; see :meth:`eng.model.BaseModel.test_step`."""
         return self.module.test_step(data)
 
     _run_forward = run_forward
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """The model's forward; parameters that took no part in the last loss are named.
+        """Calls the model's forward through ``DistributedDataParallel``.
 
         Raises:
-            UnusedParametersError: some took no part, and ``find_unused_parameters`` is off (a RuntimeError).
+            UnusedParametersError: the last loss did not depend on some parameters, and ``find_unused_parameters`` is
+                False (a RuntimeError). The message names the parameters.
         """
         try:
             return super().forward(*args, **kwargs)  # type: ignore[no-untyped-call]  # torch leaves it untyped
@@ -83,7 +87,9 @@ class MMDistributedDataParallel(DistributedDataParallel):
 
 
 def _unused_in(message: str, names: list[str]) -> list[str]:
-    """The parameters that torch's message gives the numbers of."""
+    """Returns the names of the parameters whose numbers are in torch's error message."""
     match = re.search(r"did not receive grad for rank \d+:((?: \d+)+)", message)
-    numbers = [int(number) for number in match.group(1).split()] if match else []
+    if match is None:
+        return []
+    numbers = map(int, match.group(1).split())
     return [names[number] for number in numbers if number < len(names)]

@@ -1,4 +1,4 @@
-"""Sharded data parallelism (FSDP) with the steps that a loop calls, on torch's ``fully_shard``."""
+"""MMFullyShardedDataParallel: FSDP, by torch's ``fully_shard``, with the steps that a Runner calls."""
 
 from __future__ import annotations
 
@@ -22,35 +22,36 @@ Self = TypeVar("Self", bound="MMFullyShardedDataParallel")
 
 @MODEL_WRAPPERS.register_module()
 class MMFullyShardedDataParallel(nn.Module):
-    """A :class:`eng.model.BaseModel` whose parameters, gradients and optimizer state are spread over the ranks.
+    """Shards the parameters, gradients and optimizer state of a :class:`eng.model.BaseModel` over the ranks.
 
-    The settings are those of torch's first FSDP; the work is done by its second, ``fully_shard``: parameters become
-    DTensors under their own names, so that optimizers, hooks and state dicts see the names of the plain model. Build
-    the optimizer after the wrapper.
+    The arguments are those of torch's first FSDP, but the model is sharded by its second, ``fully_shard``. Parameters
+    become DTensors and keep their names, so that optimizers, hooks and state dicts use the names of the plain model.
+    Build the optimizer after the wrapper.
 
     Args:
         module: the model; its parameters are sharded in place.
-        process_group: the ranks to share among, or keywords of ``torch.distributed.new_group``; None is all ranks.
-        sharding_strategy: ``"FULL_SHARD"`` (the default) frees parameters after the forward, ``"SHARD_GRAD_OP"`` keeps
-            them until the backward is over; ``"HYBRID_SHARD"`` and ``"_HYBRID_SHARD_ZERO2"`` shard inside a machine
-            and replicate over machines.
-        cpu_offload: keep parameters, gradients and optimizer state in the memory of the CPU.
-        auto_wrap_policy: which children are gathered on their own: a callable ``(module, recurse, nonwrapped_numel)``,
-            the name of one in the registry FUNCTIONS or in ``torch.distributed.fsdp.wrap``, or a config with ``type``
-            and further arguments; None gathers the model as one.
-        backward_prefetch: only ``"BACKWARD_PRE"`` and None; the gathering of the next part always runs ahead.
-        mixed_precision: dict of ``param_dtype``, ``reduce_dtype``, ``cast_forward_inputs`` (types or their names), or
-            torch's ``MixedPrecision``.
-        param_init_fn: called with every module on the meta device after it was given memory; a callable or the name of
-            one in FUNCTIONS.
-        use_orig_params: True; parameters keep their names and shapes.
-        **kwargs: ``ignored_modules``, ``device_id``, ``device_mesh`` and ``sync_module_states`` work as in FSDP; ``forward_prefetch`` and
-            ``limit_all_gathers`` are always on.
+        process_group: the process group to shard over, or keyword arguments of ``torch.distributed.new_group``; None
+            (default) is all ranks.
+        sharding_strategy: ``"FULL_SHARD"`` (the default) frees gathered parameters after the forward,
+            ``"SHARD_GRAD_OP"`` after the backward. ``"HYBRID_SHARD"`` and ``"_HYBRID_SHARD_ZERO2"`` shard within a
+            machine and replicate over machines.
+        cpu_offload: whether to keep parameters, gradients and optimizer state in the memory of the CPU.
+        auto_wrap_policy: selects the submodules that are gathered separately: a callable ``(module, recurse,
+            nonwrapped_numel)``, its name in the registry FUNCTIONS or in ``torch.distributed.fsdp.wrap``, or a config
+            with ``type`` and further arguments. None (default) gathers all parameters of the model at once.
+        backward_prefetch: ``"BACKWARD_PRE"`` or None; ``fully_shard`` always gathers the next submodule in advance.
+        mixed_precision: a dict with ``param_dtype``, ``reduce_dtype`` (dtypes or their names) and
+            ``cast_forward_inputs``, or torch's ``MixedPrecision``.
+        param_init_fn: initialises modules that were on the meta device: a callable, or its name in FUNCTIONS, that is
+            called with the module.
+        use_orig_params: must be True, since parameters keep their names and shapes.
+        **kwargs: ``ignored_modules``, ``device_id``, ``device_mesh`` and ``sync_module_states`` work as in FSDP 1;
+            ``forward_prefetch`` and ``limit_all_gathers`` are always on.
 
     Raises:
-        WrapperOptionError: an option that ``fully_shard`` cannot serve (a ValueError).
-        TypeError: an option of the wrong type.
-        RuntimeError: there is no process group.
+        WrapperOptionError: ``fully_shard`` does not support an option (a ValueError).
+        TypeError: an option has the wrong type.
+        RuntimeError: no process group is initialised.
 
     Source: Zhao et al. 2023, arXiv:2304.11277.
     """
@@ -90,20 +91,20 @@ class MMFullyShardedDataParallel(nn.Module):
         self.module: Any = module
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """The model's forward, its parameters gathered where they are used."""
+        """Calls the model's forward; each submodule's parameters are gathered before they are used."""
         return self.module(*args, **kwargs)
 
     def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, torch.Tensor]:
-        """See :meth:`eng.model.BaseModel.train_step`."""
+        """Runs a training step; see :meth:`eng.model.BaseModel.train_step`."""
         return train_wrapped(self, data, optim_wrapper)
 
     def val_step(self, data: Any) -> Any:
-        """See :meth:`eng.model.BaseModel.val_step`."""
+        """Returns the predictions for a validation batch; see :meth:`eng.model.BaseModel.val_step`."""
         with watched("the validation step"):
             return self._and_reshard(self.module.val_step(data))
 
     def test_step(self, data: Any) -> Any:
-        """See :meth:`eng.model.BaseModel.test_step`."""
+        """Returns the predictions for a test batch; see :meth:`eng.model.BaseModel.test_step`."""
         with watched("the test step"):
             return self._and_reshard(self.module.test_step(data))
 
@@ -115,9 +116,10 @@ class MMFullyShardedDataParallel(nn.Module):
 
     @contextmanager
     def no_sync(self) -> Any:
-        """No reduction of gradients inside: they add up unsharded until the next backward outside.
+        """Skips the reduction of gradients over ranks in the ``with`` block, for gradient accumulation.
 
-        With ``defers_reduction = False`` they are reduced, and add up in shards.
+        Unsharded gradients are accumulated until the next backward outside of the block. With ``defers_reduction =
+        False`` gradients are reduced in each backward and accumulated as shards, which takes less memory.
         """
         if not self.defers_reduction:
             yield
@@ -129,28 +131,28 @@ class MMFullyShardedDataParallel(nn.Module):
             self.module.set_requires_gradient_sync(True)
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """This rank's shards (DTensors), under the plain model's names."""
+        """Returns this rank's shards (DTensors) under the names of the plain model."""
         return self.module.state_dict(*args, **kwargs)
 
     def full_state_dict(self, rank0_only: bool = False) -> dict[str, Any]:
-        """The whole model's state on the CPU, as the plain model has it; every rank must call this.
+        """Gathers the complete state of the model on the CPU; all ranks must call this method.
 
         Args:
-            rank0_only: give the other ranks an empty dictionary and spare their memory.
+            rank0_only: whether ranks other than 0 get an empty dictionary, which saves their memory.
         """
         from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
         if rank0_only:
             options = StateDictOptions(full_state_dict=True, cpu_offload=True)
             return get_model_state_dict(self.module, options=options)
-        return {name: _gathered(value) for name, value in self.module.state_dict().items()}
+        return {name: _gather(value) for name, value in self.module.state_dict().items()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Takes shards (as :meth:`state_dict` gives) or whole tensors, which every rank must hold.
+        """Loads shards, as :meth:`state_dict` returns them, or complete tensors, which every rank must have.
 
         Args:
-            state_dict: the state, under the plain model's names.
-            strict: all names must fit.
+            state_dict: the state, under the names of the plain model.
+            strict: whether missing and unexpected names are an error.
             assign: see ``torch.nn.Module.load_state_dict``; only for shards.
         """
         model_state = self.module.state_dict()
@@ -164,20 +166,23 @@ class MMFullyShardedDataParallel(nn.Module):
         return self.module.load_state_dict(placed, strict=strict, assign=assign)
 
     def train(self: Self, mode: bool = True) -> Self:
-        """Training or evaluation mode, for the model too."""
+        """Sets the training or evaluation mode of the wrapper and of the model."""
         self.training = mode
         self.module.train(mode)
         return self
 
 
 def _outermost_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of the outermost module, which torch leaves gathered where nobody says otherwise.
+    """Returns the options for the outermost module, without ``reshard_after_forward=True``.
 
-    The backward begins with it right after its forward has ended: to free it in between saves nothing.
+    The backward of the outermost module begins right after its forward, so freeing its parameters in between would only
+    cost a second gathering. Without the option torch keeps them gathered.
     """
     return {key: value for key, value in options.items() if (key, value) != ("reshard_after_forward", True)}
 
 
-def _gathered(value: Any) -> Any:
+def _gather(value: Any) -> Any:
     value = full_tensor(value)
-    return value.detach().cpu() if isinstance(value, torch.Tensor) else value
+    if isinstance(value, torch.Tensor):
+        return value.detach().cpu()
+    return value

@@ -1,4 +1,4 @@
-"""Data parallelism for models whose parts are trained by optimizers of their own, such as GANs."""
+"""MMSeparateDistributedDataParallel: data parallelism for models with one optimizer per submodule, such as GANs."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ Self = TypeVar("Self", bound="MMSeparateDistributedDataParallel")
 
 @MODEL_WRAPPERS.register_module()
 class MMSeparateDistributedDataParallel(DistributedDataParallel):
-    """Wraps each child of a model on its own; the model's own ``train_step`` runs.
+    """Wraps each child module of a model separately, and calls the model's own ``train_step``.
 
-    One wrapper around a whole GAN waits for gradients of the discriminator while the generator is trained. Here each
-    child with parameters to train is a :class:`MMDistributedDataParallel`, the others are only moved to the device.
+    A single wrapper around a GAN would wait for gradients of the discriminator while the generator is trained. So each
+    child module with trainable parameters is wrapped in a :class:`MMDistributedDataParallel`; the others are only moved
+    to the device.
 
     Args:
         module: the model.
-        broadcast_buffers: send the first rank's buffers to the others before each forward.
-        find_unused_parameters: look, at each step, for parameters that take no part.
-        **kwargs: of ``DistributedDataParallel``, for every child.
+        broadcast_buffers: whether the first rank sends its buffers to the other ranks before each forward.
+        find_unused_parameters: whether to search, at each step, for parameters that do not contribute to the loss.
+        **kwargs: arguments of ``DistributedDataParallel`` for every child module.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class MMSeparateDistributedDataParallel(DistributedDataParallel):
         find_unused_parameters: bool = False,
         **kwargs: Any,
     ) -> None:
-        nn.Module.__init__(self)  # not DDP's own: there is no reducer for the whole
+        nn.Module.__init__(self)  # DistributedDataParallel.__init__ would create a reducer for the complete model.
         self.module: Any = module
         device = get_device()
         for name, child in list(module.named_children()):
@@ -55,25 +56,25 @@ class MMSeparateDistributedDataParallel(DistributedDataParallel):
             module.register_module(name, child)
 
     def forward(self, *inputs: Any, **kwargs: Any) -> Any:
-        """The model's forward."""
+        """Calls the model's forward."""
         return self.module(*inputs, **kwargs)
 
     def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, torch.Tensor]:
-        """The model's own step, with its :class:`eng.optim.OptimWrapperDict`."""
+        """Calls the model's own ``train_step`` with its :class:`eng.optim.OptimWrapperDict`."""
         with watched("the training step"):
             return self.module.train_step(data, optim_wrapper)  # type: ignore[no-any-return]  # module is any model
 
     def val_step(self, data: Any) -> Any:
-        """See :meth:`eng.model.BaseModel.val_step`."""
+        """Returns the predictions for a validation batch; see :meth:`eng.model.BaseModel.val_step`."""
         return self.module.val_step(data)
 
     def test_step(self, data: Any) -> Any:
-        """See :meth:`eng.model.BaseModel.test_step`."""
+        """Returns the predictions for a test batch; see :meth:`eng.model.BaseModel.test_step`."""
         return self.module.test_step(data)
 
     @contextmanager
     def no_sync(self) -> Iterator[None]:
-        """Within it, no child averages its gradients over the ranks."""
+        """Keeps all child modules from averaging gradients over the ranks within the ``with`` block."""
         with ExitStack() as stack:
             for child in self.module.children():
                 if isinstance(child, DistributedDataParallel):
@@ -81,7 +82,7 @@ class MMSeparateDistributedDataParallel(DistributedDataParallel):
             yield
 
     def train(self: Self, mode: bool = True) -> Self:
-        """Training or evaluation mode, for the model too."""
+        """Sets the training or evaluation mode of the wrapper and of the model."""
         self.training = mode
         self.module.train(mode)
         return self

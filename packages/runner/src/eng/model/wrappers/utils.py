@@ -1,4 +1,4 @@
-"""What counts as a wrapper."""
+"""Recognise distributed wrappers of models."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from eng.registry import MODEL_WRAPPERS
 
 
 def is_model_wrapper(model: nn.Module, registry: Any = MODEL_WRAPPERS) -> bool:
-    """Whether ``model`` is a wrapper, such as DistributedDataParallel, around the model in its ``module``.
+    """Whether ``model`` is a wrapper, such as DistributedDataParallel, that holds the actual model in ``module``.
 
     Args:
         model: a module.
-        registry: where wrappers are registered; its children are asked too.
+        registry: the registry of wrapper classes; its child registries count too.
 
     Examples:
         >>> is_model_wrapper(nn.Linear(1, 1)), is_model_wrapper(nn.DataParallel(nn.Linear(1, 1)))

@@ -1,4 +1,4 @@
-"""Optimizers by name: torch's own, and those of other packages where they are installed."""
+"""Register optimizers by name: those of ``torch.optim``, and those of other packages that are installed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from eng.registry import OPTIMIZERS, InstalledClass
 
 _FAMILIES = "Adagrad Adam PagedAdam AdamW PagedAdamW AdEMAMix PagedAdEMAMix LAMB LARS Lion PagedLion RMSprop SGD"
 _BITSANDBYTES = [family + bits for family in _FAMILIES.split() for bits in ("", "8bit", "32bit")] + ["PytorchLARS"]
-# package -> its name for pip, module and names of its optimizers
+# For each package: the name that pip installs it by, the module of its optimizers, and their class names.
 _OTHER_PACKAGES: Mapping[str, tuple[str, str, list[str]]] = {
     "dadaptation": ("dadaptation", "dadaptation", ["DAdaptAdaGrad", "DAdaptAdam", "DAdaptSGD"]),
     "lion_pytorch": ("lion-pytorch", "lion_pytorch", ["Lion"]),
@@ -27,10 +27,12 @@ _OTHER_PACKAGES: Mapping[str, tuple[str, str, list[str]]] = {
 
 
 def register_optimizers(is_installed: Callable[[str], object] = find_spec) -> None:
-    """Registers all that can be found; a name that somebody else takes, before or after, is theirs, with a warning.
+    """Registers torch's optimizers and those of all installed packages in ``OPTIMIZERS``, as fallbacks.
+
+    A class that a user registers under the same name, earlier or later, takes precedence, with a warning.
 
     Args:
-        is_installed: tells whether a package can be imported.
+        is_installed: a function that returns None (or False) for the name of a package that cannot be imported.
     """
     ours = torch_optimizers()
     if "Muon" in ours:
@@ -58,16 +60,23 @@ def register_optimizers(is_installed: Callable[[str], object] = find_spec) -> No
 
 
 def torch_optimizers() -> dict[str, type[torch.optim.Optimizer]]:
-    """The optimizers of ``torch.optim`` by name; its Adafactor, which came later than transformers', as TorchAdafactor."""
+    """Returns the optimizers of ``torch.optim`` by name.
+
+    torch's Adafactor has the name TorchAdafactor, since configs that say Adafactor mean the older one of transformers.
+    """
     base = torch.optim.Optimizer
-    classes = {name: value for name, value in vars(torch.optim).items() if inspect.isclass(value)}
-    optimizers = {name: value for name, value in classes.items() if issubclass(value, base) and value is not base}
-    return {{"Adafactor": "TorchAdafactor"}.get(name, name): value for name, value in optimizers.items()}
+    optimizers = {}
+    for name, value in vars(torch.optim).items():
+        if inspect.isclass(value) and issubclass(value, base) and value is not base:
+            optimizers[{"Adafactor": "TorchAdafactor"}.get(name, name)] = value
+    return optimizers
 
 
 def name_beside(registered: Mapping[str, Any], package: str, name: str) -> str:
-    """Under which name an optimizer is registered: bitsandbytes' get a prefix where their own is taken."""
-    return f"bnb_{name}" if package == "bitsandbytes" and name in registered else name
+    """Returns the name to register an optimizer by: ``bnb_<name>`` if bitsandbytes has a class whose name is taken."""
+    if package == "bitsandbytes" and name in registered:
+        return f"bnb_{name}"
+    return name
 
 
 def names_of_package(package: str) -> list[str]:
@@ -82,8 +91,11 @@ def names_of_package(package: str) -> list[str]:
 
 
 def _register_npu() -> None:
+    """Registers the optimizers of ``torch_npu`` whose names are free."""
     module = getattr(import_module("torch_npu"), "optim", None)
-    for name, optimizer_class in vars(module).items() if module is not None else ():
+    if module is None:
+        return
+    for name, optimizer_class in vars(module).items():
         if (
             inspect.isclass(optimizer_class)
             and issubclass(optimizer_class, torch.optim.Optimizer)

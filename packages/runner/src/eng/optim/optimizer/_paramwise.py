@@ -1,4 +1,4 @@
-"""Which learning rate and weight decay a parameter gets, by the rules of ``paramwise_cfg``."""
+"""Compute the learning rate and weight decay of a parameter from the rules of ``paramwise_cfg``."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ _DEFORMABLE = {"DeformConv2d", "ModulatedDeformConv2d"}
 
 @dataclass(frozen=True)
 class Place:
-    """Where a parameter stands.
+    """The position of a parameter in the model.
 
     Attributes:
-        name: its own name, such as ``bias``.
-        prefix: the path of its module.
-        module: the module.
+        name: name of the parameter in its module, such as ``bias``.
+        prefix: path of the module in the model, such as ``backbone.layer1``.
+        module: the module that owns the parameter.
         in_deformable: whether the module is a child of a deformable convolution.
-        ndim: its number of dimensions.
+        ndim: number of dimensions of the parameter.
     """
 
     name: str
@@ -59,22 +59,26 @@ class Place:
 
     @property
     def path(self) -> str:
-        """The full name."""
-        return f"{self.prefix}.{self.name}" if self.prefix else self.name
+        """The name of the parameter in the model, such as ``backbone.layer1.bias``."""
+        if self.prefix:
+            return f"{self.prefix}.{self.name}"
+        return self.name
 
 
 def is_norm(module: nn.Module) -> bool:
-    """Whether a module normalises; those of other libraries show by their running statistics."""
+    """Whether a module is a normalisation layer: a class of torch, or any module with a running mean and variance."""
     return isinstance(module, _NORMS) or (hasattr(module, "running_mean") and hasattr(module, "running_var"))
 
 
 def is_deformable(module: nn.Module) -> bool:
-    """Whether a module is a deformable convolution of mmcv, by name, as mmcv need not be there."""
+    """Whether a module is a deformable convolution of mmcv, judged by its class name, since mmcv is optional."""
     return any(cls.__name__ in _DEFORMABLE for cls in type(module).__mro__)
 
 
 def custom_key_of(path: str, custom_keys: Mapping[str, Any]) -> str | None:
-    """The longest of the keys that are part of a parameter's name; of equally long ones the first in the alphabet.
+    """Returns the longest custom key that is part of a parameter's name; None if no key is.
+
+    Of two keys with the same length the first in the alphabet is returned.
 
     Examples:
         >>> custom_key_of("backbone.layer0.weight", {"backbone": {}, "backbone.layer0": {}})
@@ -82,7 +86,7 @@ def custom_key_of(path: str, custom_keys: Mapping[str, Any]) -> str | None:
         >>> custom_key_of("cls_token", {".cls_token": {}})
         '.cls_token'
     """
-    # MMEngine's path of a parameter of the root module begins with a dot, as in '.cls_token'.
+    # In MMEngine the path of a parameter of the root module begins with a dot, so configs have keys like '.cls_token'.
     rooted = path if "." in path else f".{path}"
     return next((key for key in sorted(sorted(custom_keys), key=len, reverse=True) if key in rooted), None)
 
@@ -90,21 +94,29 @@ def custom_key_of(path: str, custom_keys: Mapping[str, Any]) -> str | None:
 def options(
     site: Place, rules: Mapping[str, Any], base_lr: float | None, base_wd: float | None
 ) -> tuple[dict[str, Any], str | None]:
-    """The values of a parameter's group, and the custom key that decided, if one did.
+    """Computes the values of a parameter's group from the rules.
 
     Args:
-        site: where the parameter stands.
+        site: the position of the parameter in the model.
         rules: ``paramwise_cfg``.
         base_lr: the optimizer's ``lr``.
         base_wd: the optimizer's ``weight_decay``.
+
+    Returns:
+        the values, such as ``lr`` and ``weight_decay``, and the custom key that they come from, None without a key.
 
     Raises:
         OptimError: a rule multiplies a value that the optimizer's config does not give.
     """
     key = custom_key_of(f"{site.prefix}.{site.name}", rules.get("custom_keys") or {})
-    custom = {} if key is None else rules["custom_keys"][key]
-    lr_mult = custom.get("lr_mult", 1.0) if key is not None else _lr_mult(site, rules)
-    decay_mult = custom.get("decay_mult", 1.0) if key is not None else _decay_mult(site, rules)
+    if key is None:
+        custom: Mapping[str, Any] = {}
+        lr_mult = _lr_mult(site, rules)
+        decay_mult = _decay_mult(site, rules)
+    else:
+        custom = rules["custom_keys"][key]
+        lr_mult = custom.get("lr_mult", 1.0)
+        decay_mult = custom.get("decay_mult", 1.0)
     values = {}
     for name, base, mult, general in (
         ("lr", base_lr, lr_mult, rules.get("lr_mult", 1.0)),
@@ -118,10 +130,10 @@ def options(
 
 
 def logged(site: Place, rules: Mapping[str, Any], custom_key: str | None) -> set[str]:
-    """Which of ``lr`` and ``weight_decay`` the log shows for a parameter: those on which a rule of its kind may act.
+    """Selects which of ``lr`` and ``weight_decay`` the log shows for a parameter.
 
-    Chapter 17 of the manual prints both for biases, ``weight_decay`` for normalisation layers, and neither for weights
-    without a rule.
+    The selection follows the log in chapter 17 of MMEngine's manual: both for biases, ``weight_decay`` for
+    normalisation layers, none for weights without a rule.
     """
     if custom_key is not None:
         return {"lr", "weight_decay"}
@@ -137,12 +149,15 @@ def _lr_mult(site: Place, rules: Mapping[str, Any]) -> float:
     if is_offset and rules.get("dcn_offset_lr_mult") is not None:
         return rules["dcn_offset_lr_mult"]  # type: ignore[no-any-return]  # a number of the config
     if site.name == "bias" and not is_norm(site.module) and not site.in_deformable:
-        return _set(rules, "bias_lr_mult")
+        return _factor(rules, "bias_lr_mult")
     return 1.0
 
 
 def _decay_mult(site: Place, rules: Mapping[str, Any]) -> float:
-    """The factor of weight decay by the first rule that applies: normalisation, bias, depthwise convolution, flat parameter."""
+    """Returns the factor for the weight decay, from the first rule that applies.
+
+    The order of the rules is: normalisation layer, bias, depthwise convolution, parameter with one dimension.
+    """
     norm = is_norm(site.module)
     module = site.module
     depthwise = isinstance(module, nn.Conv2d) and module.in_channels == module.groups
@@ -157,9 +172,11 @@ def _decay_mult(site: Place, rules: Mapping[str, Any]) -> float:
     return 1.0
 
 
-def _set(rules: Mapping[str, Any], rule: str) -> float:
+def _factor(rules: Mapping[str, Any], rule: str) -> float:
     value = rules.get(rule)
-    return 1.0 if value is None else value
+    if value is None:
+        return 1.0
+    return value  # type: ignore[no-any-return]  # a number of the config
 
 
 def _check_factor(rule: str, value: Any) -> None:
@@ -168,7 +185,7 @@ def _check_factor(rule: str, value: Any) -> None:
 
 
 def _check_custom(key: str, values: Any, group_values: Collection[str] | None) -> None:
-    """Checks the values of a custom key; unknown names are errors only where a known one is similar."""
+    """Checks the values of a custom key; an unknown name is an error only if it is a likely misspelling of a known one."""
     where = f"custom_keys[{key!r}]"
     if not isinstance(values, Mapping):
         raise OptimTypeError(f"paramwise_cfg.{where} must be a mapping such as dict(lr_mult=0.1), got {values!r}")
@@ -178,12 +195,13 @@ def _check_custom(key: str, values: Any, group_values: Collection[str] | None) -
         elif group_values is not None and name not in group_values:
             known = ["lr_mult", "decay_mult", *group_values]
             if not difflib.get_close_matches(name, known, n=1, cutoff=0.8):
-                continue  # a hook of a library may read it, as mmpretrain's SimSiam does with fix_lr
+                # A hook of a library may read the value, as mmpretrain's SimSiam hook reads fix_lr.
+                continue
             raise OptimError(f"paramwise_cfg.{where}: a parameter group has no {name!r}{suggest(name, known)}")
 
 
 def check_rules(rules: Any, base_wd: float | None, group_values: Collection[str] | None = None) -> None:
-    """Raises where ``paramwise_cfg`` cannot work.
+    """Checks the rules of ``paramwise_cfg``.
 
     Args:
         rules: ``paramwise_cfg``.
@@ -191,8 +209,10 @@ def check_rules(rules: Any, base_wd: float | None, group_values: Collection[str]
         group_values: names of the values that a group of the optimizer may have; None allows any.
 
     Raises:
-        OptimTypeError: it, its ``custom_keys`` or one of these is not a mapping, or a factor is not a number.
-        OptimError: a custom key holds a slip of a value that a group has, or a rule multiplies a weight decay that the optimizer's config does not give.
+        OptimTypeError: ``paramwise_cfg``, its ``custom_keys`` or the value of a custom key is not a mapping, or a
+            factor is not a number.
+        OptimError: a custom key misspells the name of a group's value, or a rule multiplies a weight decay that the
+            optimizer's config does not set.
     """
     if not isinstance(rules, Mapping):
         raise OptimTypeError(f"paramwise_cfg must be a mapping or None, got {type(rules).__name__}")

@@ -1,4 +1,4 @@
-"""AmpOptimWrapper: the update in mixed precision."""
+"""AmpOptimWrapper: an optimizer wrapper for mixed precision."""
 
 from __future__ import annotations
 
@@ -22,19 +22,21 @@ from .optimizer_wrapper import OptimWrapper
 class AmpOptimWrapper(OptimWrapper):
     """Updates parameters in mixed precision, on any device that ``torch.amp`` serves.
 
-    The device is that of the optimizer's parameters. Losses are scaled only for float16, the one type that needs it.
+    The device is that of the optimizer's parameters. The loss is scaled only for float16, whose small exponent range
+    would turn small gradients into zero.
 
     Args:
         loss_scale: ``"dynamic"`` (default), a number for a fixed scale, or arguments of
             :class:`torch.amp.GradScaler`.
         dtype: type to compute in: ``"float16"``, ``"bfloat16"``, ``"float32"``, ``"float64"`` or a ``torch.dtype``.
-            None (default) is bfloat16 on a CPU and float16 elsewhere. The last two compute without autocast.
+            None (default) is bfloat16 on a CPU and float16 on other devices. float32 and float64 compute without
+            autocast.
         use_fsdp: scale with ``ShardedGradScaler``, for FullyShardedDataParallel of FSDP 1. Defaults to False.
-        **kwargs: of :class:`OptimWrapper`.
+        **kwargs: arguments of :class:`OptimWrapper`.
 
     Raises:
-        OptimTypeError: ``loss_scale`` or ``dtype`` is of another type (a TypeError).
-        OptimError: an unknown ``dtype`` (a ValueError).
+        OptimTypeError: ``loss_scale`` or ``dtype`` has the wrong type (a TypeError).
+        OptimError: ``dtype`` is unknown (a ValueError).
 
     Examples:
         >>> model = nn.Linear(2, 1)
@@ -57,14 +59,16 @@ class AmpOptimWrapper(OptimWrapper):
     ) -> None:
         super().__init__(**kwargs)
         self._scaler_settings = _scaler_settings(loss_scale)
-        self._scale_update_param = float(loss_scale) if isinstance(loss_scale, (int, float)) else None
+        self._scale_update_param: float | None = None
+        if isinstance(loss_scale, (int, float)):
+            self._scale_update_param = float(loss_scale)
         self.cast_dtype = _dtype(dtype, self.valid_dtypes)
         self._use_fsdp = use_fsdp
 
     @cached_property
     def loss_scaler(self) -> torch.amp.GradScaler:
-        """The scaler; it does nothing where the type to compute in needs no scaling."""
-        # Built at first use: parameters may still move to another device after the wrapper is made.
+        """The scaler of the loss; disabled unless the forward computes in float16."""
+        # Built at first use: parameters may still move to another device after the wrapper was created.
         settings = {"enabled": self._compute_dtype() is torch.float16, **self._scaler_settings}
         if self._use_fsdp:
             from torch.distributed.fsdp.sharded_grad_scaler import ShardedGradScaler
@@ -73,15 +77,15 @@ class AmpOptimWrapper(OptimWrapper):
         return torch.amp.GradScaler(self._device_type(), **settings)
 
     def backward(self, loss: torch.Tensor, **kwargs: Any) -> None:
-        """Adds the gradients of the scaled loss, and counts it; see :meth:`OptimWrapper.backward`."""
+        """Adds the gradients of the scaled loss to the parameters' gradients; see :meth:`OptimWrapper.backward`."""
         self.loss_scaler.scale(loss).backward(**kwargs)
         self._inner_count += 1
 
     def step(self, **kwargs: Any) -> None:
-        """Updates the parameters where the unscaled gradients are finite, and adapts the scale.
+        """Updates the parameters if all gradients are finite, and adapts the loss scale.
 
         Args:
-            **kwargs: of :meth:`torch.optim.Optimizer.step`.
+            **kwargs: arguments of :meth:`torch.optim.Optimizer.step`.
         """
         if not self.loss_scaler.is_enabled():
             super().step(**kwargs)
@@ -97,16 +101,22 @@ class AmpOptimWrapper(OptimWrapper):
         self._last_update_at = self._inner_count
 
     def _measure_scaled_norm(self) -> None:
-        """Measures the norm of the gradients without their scale, which clipping has taken away already."""
+        """Measures the norm of the gradients without the loss scale."""
         self.wants_grad_norm = False
         norm = total_norm(self._parameters())
+        # Clipping has unscaled the gradients in place already.
         if norm is not None and not self.clip_grad_kwargs:
             norm = norm / self.loss_scaler.get_scale()
         self.grad_norm = norm
 
     def _step_if_finite(self, **kwargs: Any) -> bool:
-        """Steps by the scaler, which skips gradients that overflowed, and says whether the optimizer stepped."""
-        # A fused optimizer skips by itself, and others may have no hooks: there only a scale that went down shows it.
+        """Steps through the scaler, which skips the step if gradients overflowed.
+
+        Returns:
+            whether the optimizer stepped.
+        """
+        # A step hook tells whether the optimizer stepped. A fused optimizer skips inside its step and fires the hook
+        # all the same, and some optimizers have no hooks: for these a smaller loss scale shows that a step was skipped.
         is_fused = any(group.get("fused") for group in self.optimizer.param_groups)
         if is_fused or not hasattr(self.optimizer, "register_step_post_hook"):
             before = self.loss_scaler.get_scale()
@@ -123,14 +133,14 @@ class AmpOptimWrapper(OptimWrapper):
         return bool(steps)
 
     def state_dict(self) -> dict[str, Any]:
-        """The optimizer's state, and the scaler's under ``loss_scaler`` (empty where it does nothing)."""
+        """Returns the optimizer's state, with the scaler's state under ``loss_scaler`` (empty if no loss is scaled)."""
         return {**super().state_dict(), "loss_scaler": self.loss_scaler.state_dict()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Takes over the state of an earlier run; see :meth:`BaseOptimWrapper.load_state_dict`.
+        """Restores the state of an earlier run; see :meth:`BaseOptimWrapper.load_state_dict`.
 
         Args:
-            state_dict: with or without ``loss_scaler``, which matters only where losses are scaled.
+            state_dict: the state, with or without ``loss_scaler``, which is used only if losses are scaled.
         """
         state = dict(state_dict)
         scaler = state.pop("loss_scaler", None)
@@ -140,28 +150,31 @@ class AmpOptimWrapper(OptimWrapper):
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Around the forward: mixed precision, and see :meth:`OptimWrapper.optim_context`.
+        """Returns a context for the forward, with autocast; see :meth:`OptimWrapper.optim_context`.
 
         Args:
             model: the model.
         """
-        dtype = self._compute_dtype()
+        dtype: torch.dtype | None = self._compute_dtype()
         enabled = dtype in (torch.float16, torch.bfloat16)
-        with (
-            super().optim_context(model),
-            torch.autocast(self._device_type(), dtype=dtype if enabled else None, enabled=enabled),
-        ):
+        if not enabled:
+            dtype = None
+        with super().optim_context(model), torch.autocast(self._device_type(), dtype=dtype, enabled=enabled):
             yield
 
     def _device_type(self) -> str:
         parameters = (p for group in self.optimizer.param_groups for p in group["params"])
         first = next(parameters, None)
-        return "cpu" if first is None or first.device.type == "meta" else first.device.type
+        if first is None or first.device.type == "meta":
+            return "cpu"
+        return str(first.device.type)
 
     def _compute_dtype(self) -> torch.dtype:
         if self.cast_dtype is not None:
             return self.cast_dtype
-        return torch.bfloat16 if self._device_type() == "cpu" else torch.float16
+        if self._device_type() == "cpu":
+            return torch.bfloat16
+        return torch.float16
 
 
 def _scaler_settings(loss_scale: Any) -> dict[str, Any]:

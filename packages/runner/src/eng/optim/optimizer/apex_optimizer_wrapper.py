@@ -1,4 +1,4 @@
-"""ApexOptimWrapper: mixed precision by NVIDIA's apex, for what still depends on it."""
+"""ApexOptimWrapper: mixed precision by NVIDIA's apex, for older projects that depend on apex."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class ApexOptimWrapper(OptimWrapper):
         opt_level: ``"O0"`` to ``"O3"``: full precision, mixed, almost half, half. Defaults to ``"O1"``.
         loss_scale: ``"dynamic"`` (default) or a number.
         enabled: False makes apex do nothing. Defaults to True.
-        cast_model_type: type of the model's parameters. None (default): what ``opt_level`` says.
-        patch_torch_functions: let torch's functions choose their precision. None: what ``opt_level`` says.
-        keep_batchnorm_fp32: leave BatchNorm in float32. None: what ``opt_level`` says.
-        master_weights: keep weights in float32 beside half ones. None: what ``opt_level`` says.
-        cast_model_outputs: type of the model's outputs. None (default) leaves them.
-        num_losses: losses with a scale of their own. Defaults to 1.
-        verbosity: 0 says nothing. Defaults to 1.
-        min_loss_scale: lower end of a dynamic scale. None (default) is none.
-        max_loss_scale: upper end of a dynamic scale. Defaults to 2**24.
-        **kwargs: of :class:`OptimWrapper`.
+        cast_model_type: type of the model's parameters. None (default) lets ``opt_level`` decide.
+        patch_torch_functions: let torch's functions choose their precision. None (default) lets ``opt_level`` decide.
+        keep_batchnorm_fp32: leave BatchNorm in float32. None (default) lets ``opt_level`` decide.
+        master_weights: keep a float32 copy of float16 weights. None (default) lets ``opt_level`` decide.
+        cast_model_outputs: type of the model's outputs. None (default) leaves their type as it is.
+        num_losses: number of losses with separate loss scales. Defaults to 1.
+        verbosity: 0 logs nothing. Defaults to 1.
+        min_loss_scale: smallest dynamic loss scale. None (default) is no limit.
+        max_loss_scale: largest dynamic loss scale. Defaults to 2**24.
+        **kwargs: arguments of :class:`OptimWrapper`.
 
     Raises:
         ImportError: apex is not installed.
@@ -78,20 +78,20 @@ class ApexOptimWrapper(OptimWrapper):
         self._is_initialized = False
 
     def backward(self, loss: torch.Tensor, **kwargs: Any) -> None:
-        """Adds the gradients of the scaled loss, and counts it; see :meth:`OptimWrapper.backward`."""
+        """Adds the gradients of the scaled loss to the parameters' gradients; see :meth:`OptimWrapper.backward`."""
         with self._apex_amp.scale_loss(loss, self.optimizer) as scaled_loss:
             scaled_loss.backward(**kwargs)
         self._inner_count += 1
 
     def state_dict(self) -> dict[str, Any]:
-        """The optimizer's state, and apex's under ``apex_amp``."""
+        """Returns the optimizer's state, with apex's state under ``apex_amp``."""
         return {**super().state_dict(), "apex_amp": self._apex_amp.state_dict()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Takes over the state of an earlier run; apex's part waits until apex has met the model.
+        """Restores the state of an earlier run; apex's state is loaded once apex was initialized with the model.
 
         Args:
-            state_dict: with or without ``apex_amp``.
+            state_dict: the state, with or without ``apex_amp``.
         """
         state = dict(state_dict)
         self._pending_state = state.pop("apex_amp", None)
@@ -101,7 +101,7 @@ class ApexOptimWrapper(OptimWrapper):
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Around the forward: hands model and optimizer to apex once, and see :meth:`OptimWrapper.optim_context`.
+        """Returns a context for the forward; the first call initializes apex. See :meth:`OptimWrapper.optim_context`.
 
         Args:
             model: the model.

@@ -1,4 +1,4 @@
-"""What every optimizer wrapper offers: the update of parameters, and the state of the optimizer."""
+"""BaseOptimWrapper: the interface of optimizer wrappers, and the saving and loading of the optimizer's state."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from .group_settings import group_settings
 
 
 class BaseOptimWrapper(metaclass=ABCMeta):
-    """A torch optimizer behind an interface that does not change with precision or accumulation.
+    """Wraps an optimizer in an interface that is the same for all precisions and with gradient accumulation.
 
-    With several parameter groups the wrapper keeps one more set of values, ``base_param_settings``: the optimizer's
-    defaults, which no group multiplies. Schedulers move it too, so that it tells the learning rate as configured.
+    With several parameter groups the wrapper has one more set of values, ``base_param_settings``: the optimizer's
+    default values without the factors of any group. Schedulers change it too, so that its ``lr`` is the configured
+    learning rate at the present iteration.
 
     Args:
-        optimizer: a ``torch.optim.Optimizer``, or what has ``param_groups`` and ``step`` as one has.
+        optimizer: a ``torch.optim.Optimizer``, or an object with ``param_groups`` and ``step``.
 
     Raises:
-        OptimTypeError: it is no optimizer (a TypeError).
+        OptimTypeError: ``optimizer`` has no ``param_groups`` or no ``step`` (a TypeError).
     """
 
     has_flat_parameters = False
-    """Whether the optimizer updates flat copies, which are no parameters of the model."""
+    """Whether the optimizer updates flattened copies instead of the model's parameters themselves."""
 
     def __init__(self, optimizer: Any) -> None:
         if not (hasattr(optimizer, "param_groups") and hasattr(optimizer, "step")):
@@ -46,25 +47,25 @@ class BaseOptimWrapper(metaclass=ABCMeta):
 
     @abstractmethod
     def update_params(self, *args: Any, **kwargs: Any) -> None:
-        """Turns a loss into an update of the parameters."""
+        """Computes the gradients of a loss and updates the parameters."""
 
     @abstractmethod
     def backward(self, loss: torch.Tensor, **kwargs: Any) -> None:
-        """Adds the gradients of a loss to those of the parameters."""
+        """Adds the gradients of a loss to the parameters' gradients."""
 
     @abstractmethod
     def zero_grad(self, **kwargs: Any) -> None:
-        """Forgets all gradients."""
+        """Clears the gradients of all parameters."""
 
     @abstractmethod
     def step(self, **kwargs: Any) -> None:
         """Updates the parameters with their gradients."""
 
     def name_parameters(self, model: nn.Module) -> None:
-        """Learns the names that the optimizer's parameters have in ``model``.
+        """Stores the names that the optimizer's parameters have in ``model``.
 
-        :func:`build_optim_wrapper` does this. With it the optimizer's state is saved and loaded by name, so that a
-        run goes on after its layers were reordered or one was added.
+        With names the optimizer's state is saved and loaded by name, so that a run can be resumed after layers of the
+        model were reordered or added. :func:`build_optim_wrapper` calls this method.
 
         Args:
             model: the model, with or without a wrapper such as DistributedDataParallel.
@@ -72,11 +73,11 @@ class BaseOptimWrapper(metaclass=ABCMeta):
         self._names.learn(model)
 
     def named_parameters(self) -> list[tuple[str, Any]]:
-        """The optimizer's parameters with their names, or with their places in the groups where names are unknown."""
+        """Returns the names and parameters of the optimizer; without names, positions such as ``param_groups.0.3``."""
         return self._names.of_parameters(self.optimizer.param_groups)
 
     def state_dict(self) -> dict[str, Any]:
-        """The optimizer's state, as torch gives it, with ``param_names`` in each group where they are known."""
+        """Returns the optimizer's ``state_dict``, with ``param_names`` in each group if the names are known."""
         state: dict[str, Any] = self.optimizer.state_dict()
         names = self._names.of_groups(self.optimizer.param_groups)
         if names is not None:
@@ -89,17 +90,17 @@ class BaseOptimWrapper(metaclass=ABCMeta):
         return state
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Takes over the state of an earlier run.
+        """Restores the state of an earlier run.
 
-        Parameters are matched by name where both sides know names, and by their order, as torch does, where not. A
-        group that was added during training is added again.
+        Parameters are matched by name if both the saved state and this wrapper have names. Otherwise they are matched
+        by their order, as torch does. A group that was added during training is added again.
 
         Args:
-            state_dict: what :meth:`state_dict` gave, or an optimizer's own. It is left as it is.
+            state_dict: the result of :meth:`state_dict`, or an optimizer's ``state_dict``. It is not changed.
 
         Raises:
-            OptimError: both sides know names and have none in common (a ValueError).
-            ValueError: matched by order, and the groups differ in number or size.
+            OptimError: the saved state and this wrapper have names, but none in common (a ValueError).
+            ValueError: parameters are matched by order, and the groups differ in number or size.
         """
         state = dict(state_dict)
         self.base_param_settings = state.pop("base_param_settings", self.base_param_settings)
@@ -108,24 +109,25 @@ class BaseOptimWrapper(metaclass=ABCMeta):
         self._load_optimizer(match_by_name(state, groups, self._names.of_groups(groups), list(self._names)))
 
     def _load_optimizer(self, state: dict[str, Any]) -> None:
-        """Gives the optimizer its state, whose parameters are in the order of its groups."""
+        """Loads a state whose parameters are in the order of the optimizer's groups into the optimizer."""
         self.optimizer.load_state_dict(state)
 
     def differing_settings(self, state_dict: Mapping[str, Any]) -> list[tuple[str, Any, Any, int]]:
-        """Values of the parameter groups that :meth:`load_state_dict` would replace.
+        """Lists settings of the parameter groups that :meth:`load_state_dict` would change.
 
         Args:
             state_dict: the state of an earlier run.
 
         Returns:
-            for each of them its name in the optimizer's config, the saved value, the present one, and in how many groups it is so.
+            for each such setting its name in the optimizer's config, the saved value, the present value, and the number
+            of groups in which it differs.
         """
         groups = self.optimizer.param_groups
         names = self._names.of_groups(groups)
         return settings_that_differ(state_dict, groups, names, group_settings(self.optimizer))
 
     def _add_groups_again(self, state: dict[str, Any]) -> None:
-        """Adds the groups that training had added in the earlier run and that are missing here."""
+        """Adds the parameter groups that were added during the earlier run's training and are missing here."""
         first_added = state.pop("groups_added_from", None)
         names = self._names.of_groups(self.optimizer.param_groups)
         if first_added is None or names is None:
@@ -139,29 +141,34 @@ class BaseOptimWrapper(metaclass=ABCMeta):
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
-        """The optimizer's groups, and the base settings behind them where there are several."""
+        """The optimizer's parameter groups; if there are several, ``base_param_settings`` follows as the last one."""
         groups: list[dict[str, Any]] = self.optimizer.param_groups
-        return groups if self.base_param_settings is None else [*groups, self.base_param_settings]
+        if self.base_param_settings is None:
+            return groups
+        return [*groups, self.base_param_settings]
 
     @property
     def defaults(self) -> dict[str, Any]:
-        """The optimizer's default values of a group; empty where an optimizer of another library has none."""
+        """The optimizer's default values for a parameter group; empty if an optimizer of another library has none."""
         defaults: dict[str, Any] = getattr(self.optimizer, "defaults", {})
         return defaults
 
     def get_lr(self) -> dict[str, list[float]]:
-        """The learning rates under ``lr``, and with several groups the base learning rate under ``base_lr``."""
-        rates = {} if self.base_param_settings is None else {"base_lr": [self.base_param_settings["lr"]]}
-        groups = self.optimizer.param_groups
-        rates["lr"] = [groups[0]["lr"]] if len(groups) == 1 else [group["lr"] for group in groups]
+        """Returns the groups' learning rates under ``lr``, and with several groups the base rate under ``base_lr``."""
+        rates = {}
+        if self.base_param_settings is not None:
+            rates["base_lr"] = [self.base_param_settings["lr"]]
+        rates["lr"] = [group["lr"] for group in self.optimizer.param_groups]
         return rates
 
     def get_momentum(self) -> dict[str, list[float]]:
-        """The momenta under ``momentum``: that of SGD, the first beta of Adam, and 0 where there is none."""
+        """Returns the groups' momenta under ``momentum``: SGD's momentum, Adam's first beta, 0 for groups without one."""
         return {"momentum": [_momentum(group) for group in self.optimizer.param_groups]}
 
 
 def _momentum(group: Mapping[str, Any]) -> float:
     if "momentum" in group:
         return group["momentum"]  # type: ignore[no-any-return]  # whatever number the optimizer keeps
-    return group["betas"][0] if "betas" in group else 0
+    if "betas" in group:
+        return group["betas"][0]  # type: ignore[no-any-return]  # as above
+    return 0

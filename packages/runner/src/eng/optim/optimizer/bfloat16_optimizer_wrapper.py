@@ -1,4 +1,4 @@
-"""BFloat16OptimWrapper: weights of 16 bits, updated without losing small steps."""
+"""BFloat16OptimWrapper: trains bfloat16 weights without losing updates that are smaller than their precision."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from eng.registry import OPTIM_WRAPPERS
 from .amp_optimizer_wrapper import AmpOptimWrapper
 
 _DROPPED_BITS = 16
-# Seeds of neighbouring runs are far from each other, so that no update of one draws as a later one of the other does.
+# The generator's seed is run seed * _SPREAD + update number. The large factor keeps the seeds of two runs with
+# neighbouring seeds apart; otherwise update n + 1 of one run would draw the same numbers as update n of the other.
 _SPREAD = 2_654_435_761
 
 
@@ -24,8 +25,9 @@ _SPREAD = 2_654_435_761
 class BFloat16OptimWrapper(AmpOptimWrapper):
     """Trains a model whose weights are bfloat16, as ``precision=dict(weights="bfloat16")`` makes them.
 
-    bfloat16 has 8 bits of precision, so that a step below 1/256 of a weight is lost where it is rounded to nearest. The optimizer
-    therefore computes in float32, moments included, and its result is rounded at random or kept beside the weights:
+    bfloat16 has 8 bits of precision, so an update below 1/256 of a weight is lost when the result is rounded to nearest.
+    The optimizer therefore computes in float32, moments included. Its result is rounded at random, or kept in float32
+    beside the weights:
 
     ======================== ============================== ====================================
     ``update``               weights between steps          float32 in memory during the update
@@ -34,17 +36,17 @@ class BFloat16OptimWrapper(AmpOptimWrapper):
     ``"master"``             2 bytes, and 4 for the master  nothing more
     ======================== ============================== ====================================
 
-    Random rounding depends on ``seed`` and the number of the update alone: it is the same on all ranks and after a resume. The
-    forward runs under autocast with bfloat16; gradients are bfloat16.
+    Random rounding depends only on ``seed`` and the number of the update, so all ranks and a resumed run round alike.
+    The forward runs under autocast with bfloat16; gradients are bfloat16.
 
     Args:
         update: ``"stochastic"`` (default) or ``"master"``, which keeps float32 weights and saves them with the optimizer.
-        seed: of the random rounding. Defaults to 0.
-        **kwargs: of :class:`OptimWrapper`.
+        seed: seed of the random rounding. Defaults to 0.
+        **kwargs: arguments of :class:`OptimWrapper`.
 
     Raises:
-        OptimError: ``update`` is unknown, no weight is bfloat16, weights are sharded, or the optimizer holds weights elsewhere than in
-            its ``param_groups``, as ZeroRedundancyOptimizer does.
+        OptimError: ``update`` is unknown, no weight is bfloat16, weights are sharded, or the optimizer holds weights
+            outside its ``param_groups``, as ZeroRedundancyOptimizer does.
 
     Examples:
         >>> weight = torch.nn.Parameter(torch.ones(1000, dtype=torch.bfloat16))
@@ -72,8 +74,10 @@ class BFloat16OptimWrapper(AmpOptimWrapper):
             raise OptimError(
                 "BFloat16OptimWrapper takes no ZeroRedundancyOptimizer, which holds the weights a second time"
             )
-        self.update, self.seed = update, seed
-        # Masters, with the version of the weight that they belong to: whoever else writes a weight makes its master void.
+        self.update = update
+        self.seed = seed
+        # Master weights, each with the version of the weight it was computed for. Other code that writes to the weight
+        # (such as loading a checkpoint) raises the version, and the outdated master weight is not used any more.
         self._masters: dict[torch.Tensor, tuple[torch.Tensor, int]] = {}
 
     def step(self, **kwargs: Any) -> None:
@@ -83,7 +87,7 @@ class BFloat16OptimWrapper(AmpOptimWrapper):
             super().step(**kwargs)
 
     def state_dict(self) -> dict[str, Any]:
-        """The optimizer's state, and with ``update="master"`` the float32 weights by name under ``master_weights``."""
+        """Returns the optimizer's state; with ``update="master"`` the float32 weights by name under ``master_weights``."""
         state = super().state_dict()
         if self.update == "master":
             valid = ((name, self._master_of(weight)) for name, weight in self.named_parameters())
@@ -91,10 +95,11 @@ class BFloat16OptimWrapper(AmpOptimWrapper):
         return state
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Takes over the state of an earlier run.
+        """Restores the state of an earlier run.
 
         Args:
-            state_dict: with or without ``master_weights``; without, masters begin as the weights are.
+            state_dict: the state, with or without ``master_weights``. Without them the master weights are copied from
+                the model's weights.
         """
         state = dict(state_dict)
         masters = state.pop("master_weights", {})
@@ -108,7 +113,8 @@ class BFloat16OptimWrapper(AmpOptimWrapper):
                 self._masters[weight] = (master, weight._version)  # noqa: SLF001  # the one count of writes that torch has
 
     def _load_optimizer(self, state: dict[str, Any]) -> None:
-        with self._in_float32(self._weights(), changes=False):  # torch casts moments to the type of the weights
+        # torch casts loaded moments to the dtype of the weights; with float32 weights the moments stay float32.
+        with self._in_float32(self._weights(), changes=False):
             super()._load_optimizer(state)
 
     def _weights(self) -> list[torch.Tensor]:
@@ -116,24 +122,36 @@ class BFloat16OptimWrapper(AmpOptimWrapper):
         return [weight for group in groups for weight in group["params"] if weight.dtype is torch.bfloat16]
 
     def _master_of(self, weight: torch.Tensor) -> torch.Tensor | None:
-        """The master of a weight, with the elements that were written through ``.data``; None where somebody else wrote it."""
+        """Returns the float32 master weight of a bfloat16 weight; None if the weight has none or was changed since.
+
+        Writes through ``.data`` do not raise the version of a tensor, so elements that differ are taken from the weight.
+        """
         master, version = self._masters.get(weight, (None, -1))
         if master is None or version != weight._version or master.device != weight.device:  # noqa: SLF001
             return None
-        detached = weight.detach()  # compared on the device, so that nothing waits for it
+        # torch.where compares on the device, so the host does not wait.
+        detached = weight.detach()
         return torch.where(master.to(weight.dtype) == detached, master, detached.float())
 
     @contextmanager
     def _in_float32(self, weights: list[torch.Tensor], *, changes: bool = True) -> Iterator[None]:
-        """Within the block the optimizer has float32 weights and gradients in place of the bfloat16 ones, which are set behind it.
+        """Replaces the optimizer's bfloat16 weights and gradients by float32 copies within the ``with`` block.
 
-        The weights stay as they are: with another type they would lose the hook by which DistributedDataParallel averages gradients.
+        After the block the results are rounded back into the bfloat16 weights. The model keeps its bfloat16 parameters
+        throughout: a parameter whose dtype is changed loses the hook by which DistributedDataParallel averages gradients.
+
+        Args:
+            weights: the bfloat16 weights to replace.
+            changes: whether the block changes the float32 weights, so that they are to be rounded back.
         """
         wide: dict[torch.Tensor, torch.Tensor] = {}
         for weight in weights:
             master = self._master_of(weight)
-            wide[weight] = nn.Parameter(weight.detach().float() if master is None else master)
-            wide[weight].grad = None if weight.grad is None else weight.grad.float()
+            if master is None:
+                master = weight.detach().float()
+            wide[weight] = nn.Parameter(master)
+            if weight.grad is not None:
+                wide[weight].grad = weight.grad.float()
         versions = [weight._version for weight in weights]  # noqa: SLF001
         self._exchange(wide)
         try:
@@ -151,7 +169,7 @@ class BFloat16OptimWrapper(AmpOptimWrapper):
                 self._round(weight, value.detach(), generators)
 
     def _exchange(self, by: Mapping[torch.Tensor, torch.Tensor]) -> None:
-        """Puts tensors in the place of others in the optimizer's groups and state."""
+        """Replaces tensors in the optimizer's groups and state by the tensors that ``by`` maps them to."""
         for group in self.optimizer.param_groups:
             group["params"][:] = [by.get(parameter, parameter) for parameter in group["params"]]
         state = getattr(self.optimizer, "state", {})
@@ -160,20 +178,26 @@ class BFloat16OptimWrapper(AmpOptimWrapper):
                 state[new] = state.pop(old)
 
     def _round(self, weight: torch.Tensor, wide: torch.Tensor, generators: dict[torch.device, torch.Generator]) -> None:
-        """Writes a float32 result back to its bfloat16 weight: kept beside it as a master weight, or rounded at random."""
+        """Writes a float32 result into its bfloat16 weight: rounded to nearest with a master weight, else at random."""
         with torch.no_grad():
             if self.update == "master":
                 weight.copy_(wide)
                 self._masters[weight] = (wide, weight._version)  # noqa: SLF001
                 return
             if wide.device not in generators:
-                seed = (self.seed * _SPREAD + self._inner_count) % 2**32  # a CPU's generator reads 32 bits
+                seed = (
+                    self.seed * _SPREAD + self._inner_count
+                ) % 2**32  # The generator of a CPU uses 32 bits of a seed.
                 generators[wide.device] = torch.Generator(wide.device).manual_seed(seed)
-            weight.copy_(_rounded_at_random(wide, generators[wide.device]))
+            weight.copy_(_round_at_random(wide, generators[wide.device]))
 
 
-def _rounded_at_random(values: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """float32 values as bfloat16: the value above with the probability of the distance to the one below, and the other way round."""
+def _round_at_random(values: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Rounds float32 values to bfloat16, up or down at random, so that the expected result is the float32 value.
+
+    The probability of the upper bfloat16 neighbour is the distance to the lower one, in units of their distance.
+    """
+    # A random number of 16 bits is added to the 16 bits that bfloat16 drops: its carry rounds up.
     noise = torch.randint(
         0, 1 << _DROPPED_BITS, values.shape, dtype=torch.int32, device=values.device, generator=generator
     )

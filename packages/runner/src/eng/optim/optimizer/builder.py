@@ -1,4 +1,4 @@
-"""From the config of an optimizer wrapper to the wrapper."""
+"""Build an optimizer wrapper from its config."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ TORCH_OPTIMIZERS = list(torch_optimizers())
 
 
 def build_optim_wrapper(model: nn.Module, cfg: Mapping[str, Any]) -> Any:
-    """The optimizer wrapper of a config, for the parameters of a model.
+    """Builds the optimizer of a model's parameters, and the wrapper around the optimizer, from a config.
 
     Args:
         model: the model.
-        cfg: ``optimizer`` (a config), ``type`` of the wrapper (``"OptimWrapper"`` where it is missing) and its
-            arguments, ``constructor`` (``"DefaultOptimWrapperConstructor"``) and its ``paramwise_cfg``. It is left as
-            it is.
+        cfg: ``optimizer`` (a config), ``type`` of the wrapper (default ``"OptimWrapper"``) and the wrapper's arguments,
+            ``constructor`` (default ``"DefaultOptimWrapperConstructor"``) and its ``paramwise_cfg``. The config is not
+            changed.
 
     Returns:
-        an :class:`OptimWrapper`, or what the constructor gives. It knows its parameters' names in ``model``.
+        the optimizer wrapper that the constructor returns, with the names that its parameters have in ``model``.
 
     Raises:
         OptimTypeError: ``cfg`` is no mapping (a TypeError).

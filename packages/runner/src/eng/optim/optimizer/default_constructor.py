@@ -1,4 +1,4 @@
-"""DefaultOptimWrapperConstructor: a wrapper whose optimizer has a group for each parameter, if rules ask for it."""
+"""DefaultOptimWrapperConstructor: builds an optimizer and its wrapper, with parameter-wise settings if asked for."""
 
 from __future__ import annotations
 
@@ -27,28 +27,29 @@ logger = logging.getLogger(__name__)
 class DefaultOptimWrapperConstructor:
     """Builds an optimizer for a model, and a wrapper around it.
 
-    Without ``paramwise_cfg`` all parameters are in one group. With it each parameter that needs a gradient has its
-    own, with the learning rate and weight decay that these rules give it (each a factor of the optimizer's):
+    Without ``paramwise_cfg`` all parameters are in one group. With ``paramwise_cfg`` each parameter that needs a
+    gradient has a group of its own, whose learning rate and weight decay are the optimizer's, times these factors:
 
     - ``lr_mult``, ``decay_mult``: of all parameters;
     - ``custom_keys``: settings by part of a parameter's name, such as ``{"backbone": dict(lr_mult=0.1)}``: ``lr_mult``,
-      ``decay_mult``, and any other value of a group. The longest key that fits decides, and none of the rules below
-      applies to it;
-    - ``bias_lr_mult``: learning rate of biases, but for those of normalisation layers and of offsets of deformable
-      convolutions; ``bias_decay_mult``: the same for weight decay;
+      ``decay_mult``, and any other value of a group. If several keys are part of the name, the longest one decides.
+      None of the rules below applies to a parameter with a custom key;
+    - ``bias_lr_mult``: learning rate of biases, except those of normalisation layers and of offset layers of deformable
+      convolutions; ``bias_decay_mult``: weight decay of the same biases;
     - ``norm_decay_mult``: weight decay of normalisation layers;
     - ``dwconv_decay_mult``: weight decay of depthwise convolutions;
     - ``flat_decay_mult``: weight decay of parameters with one dimension;
     - ``dcn_offset_lr_mult``: learning rate of the offset layers of deformable convolutions;
-    - ``bypass_duplicate``: whether a parameter of several modules is warned about. It is in one group in any case.
+    - ``bypass_duplicate``: whether a parameter that several modules share is reported as a warning (True) or as an
+      info (False, default). Such a parameter is in one group in both cases.
 
     Args:
         optim_wrapper_cfg: ``optimizer`` (a config), and ``type`` and arguments of the wrapper.
-        paramwise_cfg: the rules.
+        paramwise_cfg: the rules; None (default) puts all parameters into one group.
 
     Raises:
         OptimTypeError: a config is not a mapping (a TypeError).
-        MissingValueError: there is no ``optimizer`` (a KeyError).
+        MissingValueError: ``optim_wrapper_cfg`` has no ``optimizer`` (a KeyError).
         OptimError: a rule multiplies a value that the optimizer's config does not give (a ValueError).
 
     Examples:
@@ -67,7 +68,8 @@ class DefaultOptimWrapperConstructor:
             raise MissingValueError(
                 f"optim_wrapper needs 'optimizer', the config of one{suggest('optimizer', optim_wrapper_cfg)}"
             )
-        self.optim_wrapper_cfg = copy.copy(optim_wrapper_cfg)  # of the same class, which knows file and line
+        # copy.copy keeps the class ConfigDict, so that a build error can name the config's file and line.
+        self.optim_wrapper_cfg = copy.copy(optim_wrapper_cfg)
         self.optimizer_cfg = self.optim_wrapper_cfg.pop("optimizer")
         self.paramwise_cfg: dict[str, Any] = {} if paramwise_cfg is None else paramwise_cfg
         self._rules = paramwise_cfg
@@ -77,17 +79,18 @@ class DefaultOptimWrapperConstructor:
         self._validate_cfg()
 
     def _validate_cfg(self) -> None:
-        """Checks ``paramwise_cfg``; a subclass with rules of its own may add to it."""
-        has_own_rules = type(self) is not DefaultOptimWrapperConstructor
-        values = None if has_own_rules else _group_values(self.optimizer_cfg.get("type"))
-        check_rules(self.paramwise_cfg, self.base_wd, values)
-        if not has_own_rules:
-            for rule in self.paramwise_cfg:
-                if rule not in KNOWN:
-                    logger.warning("paramwise_cfg has no rule %r%s; it is ignored", rule, suggest(rule, KNOWN))
+        """Checks ``paramwise_cfg``; a subclass may override this method to check rules that it adds."""
+        if type(self) is not DefaultOptimWrapperConstructor:
+            # A subclass may read rules and values that are unknown here.
+            check_rules(self.paramwise_cfg, self.base_wd, None)
+            return
+        check_rules(self.paramwise_cfg, self.base_wd, _group_values(self.optimizer_cfg.get("type")))
+        for rule in self.paramwise_cfg:
+            if rule not in KNOWN:
+                logger.warning("paramwise_cfg has no rule %r%s; it is ignored", rule, suggest(rule, KNOWN))
 
     def _is_in(self, param_group: dict[str, Any], param_group_list: list[dict[str, Any]]) -> bool:
-        """Whether a parameter of a group is in one of the others already."""
+        """Whether any parameter of ``param_group`` is in one of the groups of ``param_group_list``."""
         known = {id(parameter) for group in param_group_list for parameter in group["params"]}
         return any(id(parameter) in known for parameter in param_group["params"])
 
@@ -98,13 +101,13 @@ class DefaultOptimWrapperConstructor:
         prefix: str = "",
         is_dcn_module: float | None = None,
     ) -> None:
-        """Adds groups for the parameters of a module and all below it. Subclasses put their own rules here.
+        """Adds a group for each parameter of a module and its submodules. Subclasses override this for their own rules.
 
         Args:
-            params: the groups so far; added to.
+            params: list of parameter groups, to which the new groups are appended.
             module: the module.
-            prefix: its path in the model.
-            is_dcn_module: whether it is a child of a deformable convolution.
+            prefix: path of the module in the model.
+            is_dcn_module: whether the module is a child of a deformable convolution.
         """
         known = {id(parameter) for group in params for parameter in group["params"]}
         for name, parameter in module.named_parameters(recurse=False):
@@ -121,20 +124,20 @@ class DefaultOptimWrapperConstructor:
             self.add_params(params, child, prefix=path, is_dcn_module=is_deformable(module))
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
-        """The wrapper for the parameters of ``model``."""
+        """Builds the optimizer of the parameters of ``model`` and the optimizer wrapper."""
         model = unwrap(model)
         if "split" in self.optimizer_cfg:
-            optimizer = self._split_optimizer(model)
+            optimizer = self._build_split_optimizer(model)
         else:
-            optimizer = self._optimizer(self.optimizer_cfg, self._groups(model))
+            optimizer = self._build_optimizer(self.optimizer_cfg, self._groups(model))
         wrapper_args = {"type": "OptimWrapper", "optimizer": optimizer}
         return OPTIM_WRAPPERS.build(self.optim_wrapper_cfg, default_args=wrapper_args)  # type: ignore[no-any-return]  # built by name
 
-    def _optimizer(self, cfg: Any, groups: Any) -> Any:
+    def _build_optimizer(self, cfg: Any, groups: Any) -> Any:
         return OPTIMIZERS.build(cfg, default_args={_first_argument(cfg.get("type")): groups})
 
-    def _split_optimizer(self, model: nn.Module) -> SplitOptimizer:
-        """The optimizer of some parameters and that of the rest, as one; each has the learning rate of its config."""
+    def _build_split_optimizer(self, model: nn.Module) -> SplitOptimizer:
+        """Builds two optimizers, each for a part of the parameters and from a config of its own, and joins them."""
         first = copy.copy(self.optimizer_cfg)
         second, ndim, modules = read_split(first.pop("split"), first.get("type"))
         names = {id(parameter): name_in_checkpoint(model, name) for name, parameter in model.named_parameters()}
@@ -142,12 +145,12 @@ class DefaultOptimWrapperConstructor:
         for cfg, wanted in ((first, True), (second, False)):
             part = type(self)({**self.optim_wrapper_cfg, "optimizer": cfg}, dict(self._rules or {}))
             groups = []
-            for group in _as_groups(part._groups(model)):  # noqa: SLF001  # of this class
+            for group in _as_groups(part._groups(model)):  # noqa: SLF001  # an instance of this class
                 chosen = [p for p in group["params"] if is_for_first(names[id(p)], p, ndim, modules) == wanted]
                 if chosen:
                     groups.append({**group, "params": chosen})
             if groups:
-                optimizers.append(self._optimizer(cfg, groups))
+                optimizers.append(self._build_optimizer(cfg, groups))
                 count = sum(len(group["params"]) for group in groups)
                 logger.info("%s optimizes %s", type(optimizers[-1]).__name__, counted(count, "parameter"))
         return SplitOptimizer(optimizers)
@@ -163,27 +166,26 @@ class DefaultOptimWrapperConstructor:
         return params
 
     def _options(self, site: Place) -> dict[str, Any]:
-        """The values of a parameter's group, logged as the manual shows them."""
+        """Computes the values of a parameter's group, and logs them in the format of MMEngine's manual."""
         values, key = options(site, self.paramwise_cfg, self.base_lr, self.base_wd)
         if key is not None:
             self._used_keys.add(key)
         silent = {"lr", "weight_decay"} - logged(site, self.paramwise_cfg, key)
         for name, value in values.items():
-            if name in silent:
-                continue
-            logger.info("paramwise_options -- %s:%s=%s", site.path, name, value)
+            if name not in silent:
+                logger.info("paramwise_options -- %s:%s=%s", site.path, name, value)
         return values
 
     def _tell_duplicate(self, site: Place) -> None:
-        asked = bool(self.paramwise_cfg.get("bypass_duplicate", False))
-        level = logging.WARNING if asked else logging.INFO
+        level = logging.INFO
+        if self.paramwise_cfg.get("bypass_duplicate", False):
+            level = logging.WARNING
         logger.log(level, "%s is shared with another module; it is in the group of the first", site.path)
 
     def _warn_of_unused_keys(self, model: nn.Module) -> None:
-        """Warns of custom keys that match no parameter, or that longer keys hide."""
-        paths = [name for name, _ in model.named_modules() if name] + [
-            f".{name}" for name, _ in model.named_parameters()
-        ]
+        """Warns of custom keys that match no parameter, or whose parameters all match a longer custom key."""
+        paths = [name for name, _ in model.named_modules() if name]
+        paths += [f".{name}" for name, _ in model.named_parameters()]
         for key in self.paramwise_cfg.get("custom_keys") or {}:
             if not any(key in path or key == f".{path}" for path in paths):
                 hint = suggest(key, paths, otherwise="")
@@ -193,7 +195,7 @@ class DefaultOptimWrapperConstructor:
 
 
 def _as_groups(params: Any) -> list[dict[str, Any]]:
-    """Groups from what an optimizer takes: groups, or parameters, of which those that are trained make one."""
+    """Returns parameter groups as they are; for plain parameters one group of those that require gradients."""
     listed = list(params)
     if listed and isinstance(listed[0], dict):
         return listed
@@ -208,7 +210,10 @@ def _optimizer_class(optimizer_type: Any) -> Any:
 
 
 def _group_values(optimizer_type: Any) -> list[str] | None:
-    """Names of the values that a group of an optimizer of torch may have; None for those of others, which may take any."""
+    """Returns the names of the values that a parameter group of a torch optimizer may have.
+
+    Returns None for optimizers of other libraries, whose groups may have any value.
+    """
     optimizer_type = _optimizer_class(optimizer_type)
     if not inspect.isclass(optimizer_type) or not str(optimizer_type.__module__).startswith("torch.optim"):
         return None
@@ -216,6 +221,8 @@ def _group_values(optimizer_type: Any) -> list[str] | None:
 
 
 def _first_argument(optimizer_type: Any) -> str:
-    """What the optimizer calls its parameters, mostly ``params``."""
+    """Returns the name of the first argument of an optimizer's constructor, which takes the parameters."""
     optimizer_type = _optimizer_class(optimizer_type)
-    return next(iter(inspect.signature(optimizer_type).parameters), "params") if callable(optimizer_type) else "params"
+    if not callable(optimizer_type):
+        return "params"
+    return next(iter(inspect.signature(optimizer_type).parameters), "params")

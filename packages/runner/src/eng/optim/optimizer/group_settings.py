@@ -1,4 +1,4 @@
-"""Which values of an optimizer's parameter groups its user sets."""
+"""Tell the settings of an optimizer's parameter groups from the state that some optimizers keep in the groups."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from torch.optim import Optimizer
 
 from .split_optimizer import SplitOptimizer
 
-# Counts and modes that schedule-free and step-size-free optimizers keep beside the settings, in each group.
+# Schedule-free and learning-rate-free optimizers keep these state values in each group, beside the settings.
 _STATE = frozenset({"k", "step", "train_mode"})
 
 
 def group_settings(optimizer: Any) -> list[dict[str, str]]:
-    """For each parameter group its keys that a user sets, by their name in the optimizer's config.
+    """Returns for each parameter group a mapping from the setting's name in the optimizer's config to its key.
 
     Args:
-        optimizer: the optimizer. Of a :class:`SplitOptimizer` the names of all parts but the first begin with ``split.``.
+        optimizer: the optimizer. The settings of all parts of a :class:`SplitOptimizer` but the first have names that
+            begin with ``split.``.
 
     Examples:
         >>> import torch
@@ -38,9 +39,10 @@ def group_settings(optimizer: Any) -> list[dict[str, str]]:
 
 
 def _setting_names(optimizer: Any) -> list[str]:
-    """The keys of an optimizer's groups that are settings: all defaults, unless it keeps its state there.
+    """Returns the keys of an optimizer's groups that are settings.
 
-    Of an optimizer that does, the settings are what its constructor, or that of a class it derives from, takes.
+    These are all keys of ``defaults``. If the optimizer keeps state there too, only the keys count that are arguments
+    of its constructor or of a base class's constructor.
     """
     defaults = list(getattr(optimizer, "defaults", {}))
     arguments: set[str] = set()

@@ -1,4 +1,4 @@
-"""Learning rates that fall from the head of a model to its first layer."""
+"""LayerDecayOptimWrapperConstructor: learning rates that decay from the last layer of a model to its first one."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _FIRST = re.compile(
 
 
 class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
-    """Multiplies the learning rate of each layer by ``decay_rate`` once for each layer behind it.
+    """Gives each layer the learning rate of the next layer times ``decay_rate``.
 
     With ``n`` numbered layers, embeddings and stems have ``lr * decay_rate ** (n + 1)``, layer ``i`` (from 0)
-    ``lr * decay_rate ** (n - i)``, and everything behind the layers ``lr``. Layers are known by their names, such as
-    ``blocks.3.`` or ``encoder.layer.3.``; a model may have a method ``get_layer_depth(name)`` that gives the place of a
-    parameter and the number of places.
+    ``lr * decay_rate ** (n - i)``, and all parameters after the layers ``lr``. Layers are recognised by their names,
+    such as ``blocks.3.`` or ``encoder.layer.3.``. If the model has a method ``get_layer_depth(name)``, the method
+    decides: it returns the depth of a parameter, from 0, and the number of depths.
 
     Args:
         optim_wrapper_cfg: see :class:`DefaultOptimWrapperConstructor`.
         paramwise_cfg: ``decay_rate`` (above 0, 1 at most), ``layers`` (a regular expression whose group is the number of
-            the layer), and the rules of the base class, which come on top.
+            the layer), and the rules of the base class, whose factors multiply the decayed learning rate.
 
     Raises:
         OptimError: ``decay_rate`` is missing or out of range, or no parameter is in a numbered layer (a ValueError).
@@ -66,7 +66,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             raise OptimError("LayerDecayOptimWrapperConstructor multiplies lr, which the optimizer's config must give")
 
     def _groups(self, model: nn.Module) -> Any:
-        """One group for each parameter, with a learning rate that decays with the distance to the last layer."""
+        """Returns one group per parameter, with a learning rate that decays with the distance to the last layer."""
         groups: list[dict[str, Any]] = []
         self.add_params(groups, model)
         names = {id(p): name_in_checkpoint(model, name) for name, p in model.named_parameters()}
@@ -79,7 +79,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         return groups
 
     def _depths(self, model: Any, names: list[str]) -> Mapping[str, tuple[int, int]]:
-        """The place of each parameter, 0 the first, and the last place."""
+        """Returns for each parameter name its depth, from 0 at the input, and the largest depth of the model."""
         get_depth = getattr(getattr(model, "network", model), "get_layer_depth", None)
         if callable(get_depth):
             return {name: (depth[0], depth[1] - 1) for name in names if (depth := get_depth(name))}
@@ -90,9 +90,16 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 f"paramwise_cfg=dict(layers=...), a regular expression whose group is the number; the first is {names[:1]}"
             )
         last = max(numbers.values()) + 2
-        places = {name: number + 1 for name, number in numbers.items()}
-        return {name: (places.get(name, 0 if _FIRST.search(name) else last), last) for name in names}
+        depths = {}
+        for name in names:
+            if name in numbers:
+                depths[name] = (numbers[name] + 1, last)
+            elif _FIRST.search(name):
+                depths[name] = (0, last)
+            else:
+                depths[name] = (last, last)
+        return depths
 
 
-# The name gives way to a user's own class of the same name.
+# A fallback, so that a class with this name in a user's project takes precedence.
 OPTIM_WRAPPER_CONSTRUCTORS.register_fallback("LayerDecayOptimWrapperConstructor", LayerDecayOptimWrapperConstructor)

@@ -1,4 +1,4 @@
-"""Muon for matrices that are whole or spread over ranks."""
+"""Muon for matrices that are sharded over ranks, and for plain ones."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from eng.checkpoint.dtensor import full_tensor, is_dtensor
 
 
 class Muon(torch.optim.Muon):
-    """torch's Muon, with the same updates where FSDP2 or tensor parallelism spreads the matrices over ranks.
+    """torch's Muon, with the same updates if FSDP2 or tensor parallelism shards the matrices over ranks.
 
-    torch's own class orthogonalises a matrix in bfloat16, and on shards the order of its sums differs: one update is then up to
-    5 % away from that of one process. Here each rank gathers one matrix at a time with its gradient and momentum, and keeps
-    its shard of the result. Arguments are those of ``torch.optim.Muon``.
+    ``torch.optim.Muon`` orthogonalises a matrix in bfloat16. On shards it adds in another order, so an update differs
+    by up to 5 % from the update on a single process. This class gathers one matrix at a time on each rank, with its
+    gradient and momentum, and each rank keeps its shard of the result. Arguments are those of ``torch.optim.Muon``.
 
     Examples:
         >>> weight = torch.nn.Parameter(torch.eye(2))
@@ -27,7 +27,7 @@ class Muon(torch.optim.Muon):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]  # torch overloads it
-        """Makes one step; see :meth:`torch.optim.Optimizer.step`."""
+        """Updates the matrices with their gradients; see :meth:`torch.optim.Optimizer.step`."""
         parameters = [parameter for group in self.param_groups for parameter in group["params"]]
         if not any(map(is_dtensor, parameters)):
             loss: float | None = _step_without_hooks()(self, closure)
@@ -45,34 +45,36 @@ class Muon(torch.optim.Muon):
 
 
 def _step_without_hooks() -> Callable[..., Any]:
-    """``torch.optim.Muon.step`` without the wrapper that fires step hooks.
+    """Returns ``torch.optim.Muon.step`` without the wrapper that fires step hooks.
 
-    torch wraps the method once a plain ``torch.optim.Muon`` exists. The wrapper of the subclass has fired the hooks already.
+    torch wraps the method when the first plain ``torch.optim.Muon`` is created. The wrapper around the subclass's
+    ``step`` has fired the hooks already, so a second wrapper would fire them twice.
     """
     step: Callable[..., Any] = torch.optim.Muon.step
     return step.__wrapped__ if getattr(step, "hooked", False) else step  # type: ignore[attr-defined]  # functools.wraps
 
 
 def _step_gathered(parameter: Any, options: dict[str, Any], state: dict[str, Any]) -> None:
-    """One step on the gathered matrix, whose result every rank scatters into its shard."""
-    gathered = torch.nn.Parameter(_gathered(parameter))
-    gathered.grad = _gathered(parameter.grad)
+    """Steps on the gathered matrix and copies this rank's part of the result into its shard."""
+    gathered = torch.nn.Parameter(_gather(parameter))
+    gathered.grad = _gather(parameter.grad)
     optimizer = torch.optim.Muon([gathered], **options)
     if "momentum_buffer" in state:
-        optimizer.state[gathered]["momentum_buffer"] = _gathered(state["momentum_buffer"])
-    _step_without_hooks()(optimizer)  # global hooks are for the optimizer of the run, once per step
+        optimizer.state[gathered]["momentum_buffer"] = _gather(state["momentum_buffer"])
+    # torch's global step hooks must run once per step of the run, not once per matrix.
+    _step_without_hooks()(optimizer)
     state.setdefault("momentum_buffer", torch.zeros_like(parameter))
     _scatter(optimizer.state[gathered]["momentum_buffer"], state["momentum_buffer"])
     _scatter(gathered.detach(), parameter)
 
 
-def _gathered(value: Any) -> torch.Tensor:
+def _gather(value: Any) -> torch.Tensor:
     matrix: torch.Tensor = full_tensor(value).detach().clone()
     return matrix
 
 
 def _scatter(value: torch.Tensor, target: Any) -> None:
-    """Copies a complete matrix into this rank's shard."""
+    """Copies this rank's part of a complete matrix into its shard ``target``."""
     if not is_dtensor(target):
         target.copy_(value)
         return

@@ -1,4 +1,4 @@
-"""OptimWrapper: the update in full precision, with accumulation and clipping."""
+"""OptimWrapper: updates parameters in full precision, with gradient accumulation and gradient clipping."""
 
 from __future__ import annotations
 
@@ -29,20 +29,21 @@ logger = logging.getLogger(__name__)
 
 @OPTIM_WRAPPERS.register_module()
 class OptimWrapper(BaseOptimWrapper):
-    """Updates parameters from losses: backward, accumulation over several calls, clipping, step and zeroing.
+    """Updates parameters from losses: backward, gradient accumulation, gradient clipping, step and ``zero_grad``.
 
-    Accumulation is exact. ``accumulative_counts`` losses that are means over equally many samples give the gradient
-    of the mean over all of them, and the last, short window of a run (see :meth:`initialize_count_status`) that of
-    its own. Losses that are means over different numbers of samples or tokens are given with their ``weight``.
+    The losses of one update form an accumulation window. Accumulation is exact: ``accumulative_counts`` losses that are
+    means over equally many samples give the gradient of the mean over all these samples. The last window of a run may
+    be shorter (see :meth:`initialize_count_status`) and is divided by its own length. Losses that are means over
+    different numbers of samples or tokens need a ``weight``.
 
     Args:
         optimizer: the optimizer.
-        accumulative_counts: losses for each update. Defaults to 1.
-        clip_grad: what ``clip_grad_norm_`` (``dict(max_norm=35)``) or ``clip_grad_value_`` (``dict(clip_value=0.2)``) of
-            ``torch.nn.utils`` takes; ``type="norm"`` or ``"value"`` may stand with them. The norm is logged as
-            ``train/grad_norm``. None (default) clips nothing.
-        skip_nonfinite: where a gradient is NaN or infinite, leave weights and optimizer state as they were; decided
-            on the device, without a synchronisation. Needs memory for a copy of both. Defaults to False.
+        accumulative_counts: number of losses per update. Defaults to 1.
+        clip_grad: arguments of ``clip_grad_norm_`` (``dict(max_norm=35)``) or ``clip_grad_value_``
+            (``dict(clip_value=0.2)``) of ``torch.nn.utils``, and optionally ``type="norm"`` or ``type="value"``. The
+            norm is logged as ``train/grad_norm``. None (default) clips nothing.
+        skip_nonfinite: leave weights and optimizer state unchanged if a gradient is NaN or infinite. The decision is
+            made on the device, without a synchronisation. Needs memory for a copy of both. Defaults to False.
 
     Raises:
         OptimError: a setting cannot work (a ValueError).
@@ -57,9 +58,9 @@ class OptimWrapper(BaseOptimWrapper):
         (-0.5, 1)
 
     Attributes:
-        part_clock: charges backward and step where a run measures its parts.
-        wants_grad_norm: set to have the norm of all gradients measured in the next update.
-        grad_norm: the norm that was measured last, on the parameters' device; None before.
+        part_clock: measures the time of backward and step; None if the run does not measure times.
+        wants_grad_norm: set this to True to have the norm of all gradients measured in the next update.
+        grad_norm: the gradient norm that was measured last, on the parameters' device; None before.
     """
 
     part_clock: PartClock | None = None
@@ -83,8 +84,11 @@ class OptimWrapper(BaseOptimWrapper):
             clip_type, self.clip_func, self.clip_grad_kwargs = read_clip_grad(clip_grad)
             self.grad_name = f"grad_{clip_type}"
         self.message_hub = MessageHub.get_current_instance()
-        self._guard = NonFiniteGuard() if skip_nonfinite else None
-        self._guards = [self._guard] if self._guard is not None else []
+        self._guard: NonFiniteGuard | None = None
+        self._guards: list[NonFiniteGuard] = []
+        if skip_nonfinite:
+            self._guard = NonFiniteGuard()
+            self._guards.append(self._guard)
         self._updates = 0
         self._inner_count = 0
         self._last_update_at = 0
@@ -102,12 +106,12 @@ class OptimWrapper(BaseOptimWrapper):
         zero_kwargs: dict[str, Any] | None = None,
         weight: float | torch.Tensor | None = None,
     ) -> None:
-        """Adds the gradients of a loss and, at the end of a window, updates the parameters.
+        """Adds the gradients of a loss and, at the end of an accumulation window, updates the parameters.
 
         Args:
             loss: 0-dim tensor to differentiate.
-            step_kwargs: of the optimizer's ``step``.
-            zero_kwargs: of the optimizer's ``zero_grad``.
+            step_kwargs: arguments of the optimizer's ``step``.
+            zero_kwargs: arguments of the optimizer's ``zero_grad``.
             weight: how many samples or tokens ``loss`` is the mean of, as a number or a 0-dim tensor. The update then
                 uses the gradient of ``sum(weight_i * loss_i) / sum(weight_i)`` over the window and, in a process
                 group whose gradients are averaged, over all ranks. None (default) weighs all losses of a window
@@ -119,52 +123,61 @@ class OptimWrapper(BaseOptimWrapper):
         """
         if not isinstance(loss, torch.Tensor):
             raise OptimTypeError(f"update_params takes the loss as a tensor, got {type(loss).__name__}: {loss!r}")
-        loss = self.scale_loss(loss) if weight is None else self._weigh(loss, weight)
-        times = self.part_clock
-        previous = OTHER if times is None else times.switch(BACKWARD)
+        loss = self._scale_or_weigh(loss, weight)
+        clock = self.part_clock
+        previous = OTHER
+        if clock is not None:
+            previous = clock.switch(BACKWARD)
         self.backward(loss)
         if self.should_update():
-            if times is not None:
-                times.switch(STEP)
+            if clock is not None:
+                clock.switch(STEP)
             self.step(**(step_kwargs or {}))
             self.zero_grad(**(zero_kwargs or {}))
-        if times is not None:
-            times.switch(previous)
+        if clock is not None:
+            clock.switch(previous)
 
     def add_gradients(self, loss: torch.Tensor, weight: float | torch.Tensor | None = None) -> None:
-        """Adds the gradients of a part of a loss, whose last part :meth:`update_params` then takes and counts.
+        """Adds the gradients of one part of a loss without counting it as a loss of the accumulation window.
+
+        For a loss that is differentiated in several parts: call this method for all parts but the last one, and
+        :meth:`update_params` for the last one.
 
         Args:
             loss: 0-dim tensor to differentiate; without a weight, the part's share of the loss.
-            weight: as of :meth:`update_params`.
+            weight: see :meth:`update_params`.
         """
-        loss = self.scale_loss(loss) if weight is None else self._weigh(loss, weight)
-        self.backward(loss)
+        self.backward(self._scale_or_weigh(loss, weight))
         self._inner_count -= 1
 
+    def _scale_or_weigh(self, loss: torch.Tensor, weight: float | torch.Tensor | None) -> torch.Tensor:
+        if weight is None:
+            return self.scale_loss(loss)
+        return self._weigh(loss, weight)
+
     def backward(self, loss: torch.Tensor, **kwargs: Any) -> None:
-        """Adds the gradients of a loss, as it is, and counts it.
+        """Adds the gradients of a loss to the parameters' gradients, without scaling the loss, and counts the loss.
 
         Args:
             loss: 0-dim tensor.
-            **kwargs: of :meth:`torch.Tensor.backward`.
+            **kwargs: arguments of :meth:`torch.Tensor.backward`.
         """
         loss.backward(**kwargs)
         self._inner_count += 1
 
     def zero_grad(self, **kwargs: Any) -> None:
-        """Forgets all gradients.
+        """Clears the gradients of all parameters.
 
         Args:
-            **kwargs: of :meth:`torch.optim.Optimizer.zero_grad`.
+            **kwargs: arguments of :meth:`torch.optim.Optimizer.zero_grad`.
         """
         self.optimizer.zero_grad(**kwargs)
 
     def step(self, **kwargs: Any) -> None:
-        """Clips the gradients, if asked for, and updates the parameters.
+        """Clips the gradients, if ``clip_grad`` is set, and updates the parameters.
 
         Args:
-            **kwargs: of :meth:`torch.optim.Optimizer.step`.
+            **kwargs: arguments of :meth:`torch.optim.Optimizer.step`.
         """
         if self._window is not None:
             self._close_window()
@@ -181,10 +194,13 @@ class OptimWrapper(BaseOptimWrapper):
         self._last_update_at = self._inner_count
 
     def end_window(self, model: nn.Module | None = None) -> None:
-        """Updates the parameters with the losses of a window that no further loss will fill; nothing between windows.
+        """Updates the parameters with the losses of an unfinished accumulation window, at the end of a run.
+
+        If no window is open, the parameters stay as they are.
 
         Args:
-            model: the model; where it has ``no_sync``, the gradients of such a window were not exchanged, and they are now.
+            model: the model. If it has ``no_sync``, ranks have not averaged the gradients of the unfinished window yet,
+                so they average them now.
         """
         counted = self._inner_count - self._window_start()
         if self._accumulative_counts == 1 or counted == 0 or not self._parameters():
@@ -206,26 +222,27 @@ class OptimWrapper(BaseOptimWrapper):
         self.zero_grad()
 
     def optim_context(self, model: nn.Module) -> AbstractContextManager[None]:
-        """Around the forward: keeps a model with ``no_sync`` from exchanging gradients before a window ends.
+        """Returns a context for forward and backward that keeps ranks from averaging gradients before a window ends.
 
         Args:
-            model: the model.
+            model: the model; only one with ``no_sync``, such as DistributedDataParallel, is affected.
         """
         if self.should_sync() or not hasattr(model, "no_sync"):
             return nullcontext()
         if getattr(model, "static_graph", False) and not self._has_shown_graph:
-            self._has_shown_graph = True  # DDP records a static graph in the first backward that exchanges gradients
+            # DistributedDataParallel records a static graph in the first backward that averages gradients.
+            self._has_shown_graph = True
             return nullcontext()
         no_sync: AbstractContextManager[None] = model.no_sync()  # type: ignore[operator]  # modules give Tensor | Module
         return no_sync
 
     def initialize_count_status(self, model: nn.Module, init_counts: int, max_counts: int) -> None:
-        """Tells where the run stands and how long it is, so that its last window has the right scale.
+        """Sets the number of losses so far and of the run, so that a short last window is scaled correctly.
 
         Args:
             model: the model.
-            init_counts: losses so far.
-            max_counts: losses of the whole run.
+            init_counts: number of losses so far; above 0 after a resume.
+            max_counts: number of losses of the run.
         """
         if not self._names:
             self.name_parameters(model)
@@ -246,16 +263,16 @@ class OptimWrapper(BaseOptimWrapper):
             )
 
     def should_update(self) -> bool:
-        """Whether a window, or the run, ends with the losses counted so far."""
+        """Whether the loss that was counted last ends an accumulation window or the run."""
         return self._inner_count % self._accumulative_counts == 0 or self._inner_count == self._max_counts
 
     def should_sync(self) -> bool:
-        """Whether a window, or the run, ends with the next loss."""
+        """Whether the next loss will end an accumulation window or the run, so that ranks must average gradients."""
         following = self._inner_count + 1
         return following % self._accumulative_counts == 0 or following == self._max_counts
 
     def scale_loss(self, loss: torch.Tensor) -> torch.Tensor:
-        """The loss, divided by the number of losses of the window that it belongs to.
+        """Returns the loss divided by the number of losses of its accumulation window.
 
         Args:
             loss: 0-dim tensor.
@@ -270,11 +287,14 @@ class OptimWrapper(BaseOptimWrapper):
         if self._window_lost:
             self._tell_lost_window()
         counts = self._window_length()
-        return loss if counts == 1 else loss / counts
+        if counts == 1:
+            return loss
+        return loss / counts
 
-    @cached_property  # unlike a property it lets a subclass set an attribute of this name
+    # A subclass may set an attribute with the name of a cached_property, but not one with the name of a property.
+    @cached_property
     def accumulative_counts(self) -> int:
-        """Losses for each update."""
+        """Number of losses per update."""
         return self._accumulative_counts
 
     @cached_property
@@ -284,7 +304,7 @@ class OptimWrapper(BaseOptimWrapper):
 
     @property
     def update_count(self) -> int:
-        """Number of updates so far, without those that were skipped, which is read from the device."""
+        """Number of updates so far, without skipped ones; the count of skipped ones is read from the device."""
         return self._updates - self._skipped()
 
     @update_count.setter
@@ -292,7 +312,7 @@ class OptimWrapper(BaseOptimWrapper):
         self._updates = count + self._skipped()
 
     def count_skips_of(self, guard: NonFiniteGuard) -> None:
-        """Leaves steps that a guard of somebody else skips out of :attr:`update_count`."""
+        """Subtracts the steps that another guard skips from :attr:`update_count`."""
         self._guards.append(guard)
 
     def _skipped(self) -> int:
@@ -300,26 +320,30 @@ class OptimWrapper(BaseOptimWrapper):
 
     @property
     def inner_count(self) -> int:
-        """Number of losses so far."""
+        """Number of losses so far, over all accumulation windows."""
         return self._inner_count
 
     @property
     def last_step_finite(self) -> torch.Tensor | None:
         """Whether the gradients of the last step were finite: 0-dim bool tensor; None without ``skip_nonfinite``."""
-        return None if self._guard is None else self._guard.finite
+        if self._guard is None:
+            return None
+        return self._guard.finite
 
     @property
     def skipped_count(self) -> torch.Tensor | None:
-        """How many updates ``skip_nonfinite`` has skipped: 0-dim int64 tensor; None before a step or without it."""
-        return None if self._guard is None else self._guard.skipped
+        """Number of updates that ``skip_nonfinite`` skipped: 0-dim int64 tensor; None before a step or without it."""
+        if self._guard is None:
+            return None
+        return self._guard.skipped
 
     def accumulation_state(self) -> dict[str, Any]:
-        """The open accumulation window of this rank, as plain data and tensors.
+        """Returns the unfinished accumulation window of this rank, as plain data and tensors.
 
         Returns:
-            ``inner_count``, ``update_count``, ``window_start`` (the count at which the window began), ``gradients`` by
-            parameter name (copies; empty between windows) and ``weight``, the sum of the weights in the window (None
-            without weights).
+            ``inner_count`` (losses so far), ``update_count``, ``window_start`` (number of losses before the window),
+            ``gradients`` by parameter name (copies; empty if no window is open) and ``weight``, the sum of the weights
+            in the window (None without weights).
         """
         state: dict[str, Any] = {
             "inner_count": self._inner_count,
@@ -330,31 +354,35 @@ class OptimWrapper(BaseOptimWrapper):
         }
         if not self.should_update():
             state["gradients"] = gradients_of(self.named_parameters())
-            state["weight"] = None if self._window is None else self._window.total
+            if self._window is not None:
+                state["weight"] = self._window.total
         return state
 
     def load_accumulation_state(self, state: Mapping[str, Any]) -> None:
-        """Takes over what :meth:`accumulation_state` gave; parameters get their gradients back.
+        """Restores an unfinished accumulation window, with the gradients of the parameters.
 
         Args:
-            state: the state of this rank.
+            state: the state of this rank, as :meth:`accumulation_state` returned it.
         """
         self._inner_count = self._restored_count = state["inner_count"]
         self._window_lost = False
         self.update_count = state["update_count"]
-        is_open = bool(state["gradients"]) or state["weight"] is not None
-        start = self._inner_count - (self._inner_count % self._accumulative_counts if is_open else 0)
+        start = self._inner_count
+        if state["gradients"] or state["weight"] is not None:
+            start -= self._inner_count % self._accumulative_counts
         self._last_update_at = state.get("window_start", start)
-        self._window = None if state["weight"] is None else WeightedWindow(state["weight"])
+        self._window = None
+        if state["weight"] is not None:
+            self._window = WeightedWindow(state["weight"])
         restore_gradients(self.named_parameters(), state["gradients"])
 
     def _window_start(self) -> int:
-        """The count at which the window that the next loss belongs to began."""
+        """Returns the number of losses that were counted before the window of the next loss."""
         regular = self._inner_count - self._inner_count % self._accumulative_counts
         return max(regular, min(self._last_update_at, self._inner_count))
 
     def _window_length(self) -> int:
-        """Losses of the window that the next loss belongs to; the last window of a run may be short."""
+        """Returns the number of losses in the window of the next loss; the last window of a run may be short."""
         regular = self._inner_count - self._inner_count % self._accumulative_counts
         end = regular + self._accumulative_counts
         if self._inner_count < self._max_counts:
@@ -370,7 +398,7 @@ class OptimWrapper(BaseOptimWrapper):
         return self._window.weighed(loss, weight)
 
     def _tell_lost_window(self) -> None:
-        # Not in initialize_count_status: the window may be restored after it.
+        # The warning is not logged in initialize_count_status, because the window may be restored after that call.
         self._window_lost = False
         logger.warning(
             "The run goes on at count %d, inside a window of %d accumulated losses whose gradients were not saved; "
@@ -391,7 +419,7 @@ class OptimWrapper(BaseOptimWrapper):
         if not parameters or self.clip_grad_kwargs is None:
             return
         norm = self.clip_func(parameters, **self.clip_grad_kwargs)
-        if norm is not None:  # clipping by value computes no norm
+        if norm is not None:  # Clipping by value computes no norm.
             self.message_hub.update_scalar(f"train/{self.grad_name}", full_tensor(norm).detach())
 
     def __repr__(self) -> str:

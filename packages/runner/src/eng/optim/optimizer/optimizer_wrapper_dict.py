@@ -16,16 +16,16 @@ from .optimizer_wrapper import OptimWrapper
 
 
 class OptimWrapperDict(OptimWrapper):
-    """Optimizer wrappers by name, for models such as a GAN; states, rates and momenta of all of them at once.
+    """Several optimizer wrappers by name, for models such as a GAN, with the states and learning rates of all of them.
 
-    A model takes the wrapper that it means by name and updates with it. What needs one wrapper, such as
-    :meth:`update_params`, says so.
+    The model's ``train_step`` selects a wrapper by name and updates with it. Methods that need a single wrapper, such
+    as :meth:`update_params`, raise an error here.
 
     Args:
         **optim_wrapper_dict: wrappers by name.
 
     Raises:
-        OptimTypeError: one is not an OptimWrapper (a TypeError).
+        OptimTypeError: a value is not an OptimWrapper (a TypeError).
 
     Examples:
         >>> generator, critic = nn.Linear(1, 1), nn.Linear(1, 1)
@@ -50,52 +50,52 @@ class OptimWrapperDict(OptimWrapper):
         zero_kwargs: dict[str, Any] | None = None,
         weight: float | torch.Tensor | None = None,
     ) -> None:
-        """Not of several optimizers at once.
+        """Raises an error, since a loss updates the parameters of one optimizer: call it on the wrapper you mean.
 
         Raises:
-            AmbiguousOptimizerError: always (a NotImplementedError); call that of the wrapper that is meant.
+            AmbiguousOptimizerError: always (a NotImplementedError).
         """
         self._refuse("update_params")
 
     def backward(self, loss: torch.Tensor, **kwargs: Any) -> None:
-        """Not of several optimizers at once; see :meth:`update_params`."""
+        """Raises AmbiguousOptimizerError; see :meth:`update_params`."""
         self._refuse("backward")
 
     def step(self, **kwargs: Any) -> None:
-        """Not of several optimizers at once; see :meth:`update_params`."""
+        """Raises AmbiguousOptimizerError; see :meth:`update_params`."""
         self._refuse("step")
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Not of several optimizers at once; see :meth:`update_params`."""
+        """Raises AmbiguousOptimizerError; see :meth:`update_params`."""
         self._refuse("optim_context")
         yield
 
     def zero_grad(self, **kwargs: Any) -> None:
-        """Forgets the gradients of all optimizers.
+        """Clears the gradients of all optimizers' parameters.
 
         Args:
-            **kwargs: of :meth:`torch.optim.Optimizer.zero_grad`.
+            **kwargs: arguments of :meth:`torch.optim.Optimizer.zero_grad`.
         """
         for wrapper in self.optim_wrappers.values():
             wrapper.zero_grad(**kwargs)
 
     def initialize_count_status(self, model: nn.Module, cur_iter: int, max_iters: int) -> None:
-        """Tells the wrappers the names of their parameters.
+        """Gives the wrappers the names of their parameters.
 
-        How often each is updated is up to the model, so their counts are left to it.
+        The model decides how often it updates each wrapper, so the counts of the wrappers are not set here.
 
         Args:
             model: the model.
-            cur_iter: iterations so far.
-            max_iters: iterations of the run.
+            cur_iter: number of iterations so far.
+            max_iters: number of iterations of the run.
         """
         for wrapper in self.optim_wrappers.values():
             if not wrapper._names:  # noqa: SLF001  # a wrapper of the same family
                 wrapper.name_parameters(model)
 
     def name_parameters(self, model: nn.Module) -> None:
-        """Tells all wrappers; see :meth:`BaseOptimWrapper.name_parameters`."""
+        """Gives all wrappers the names of their parameters; see :meth:`BaseOptimWrapper.name_parameters`."""
         for wrapper in self.optim_wrappers.values():
             wrapper.name_parameters(model)
 
@@ -106,11 +106,11 @@ class OptimWrapperDict(OptimWrapper):
 
     @property  # type: ignore[misc]  # the wrappers count
     def update_count(self) -> int:
-        """The number of updates of the wrapper with the most."""
+        """The largest number of updates of any wrapper."""
         return max((wrapper.update_count for wrapper in self.optim_wrappers.values()), default=0)
 
     def get_lr(self) -> dict[str, list[float]]:
-        """The learning rates under ``<name>.lr``, and base rates under ``<name>.base_lr``."""
+        """Returns the learning rates of each wrapper under ``<name>.lr``, and base rates under ``<name>.base_lr``."""
         return {
             f"{name}.{key}": rates
             for name, wrapper in self.optim_wrappers.items()
@@ -118,15 +118,15 @@ class OptimWrapperDict(OptimWrapper):
         }
 
     def get_momentum(self) -> dict[str, list[float]]:
-        """The momenta under ``<name>.momentum``."""
+        """Returns the momenta of each wrapper under ``<name>.momentum``."""
         return {f"{name}.momentum": w.get_momentum()["momentum"] for name, w in self.optim_wrappers.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of each wrapper by name."""
+        """Returns the state of each wrapper by name."""
         return {name: wrapper.state_dict() for name, wrapper in self.optim_wrappers.items()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Gives each wrapper its state.
+        """Restores the state of each wrapper.
 
         Args:
             state_dict: states by name.
@@ -138,24 +138,24 @@ class OptimWrapperDict(OptimWrapper):
             self[name].load_state_dict(state)
 
     def accumulation_state(self) -> dict[str, Any]:
-        """The open accumulation window of each wrapper by name."""
+        """Returns the unfinished accumulation window of each wrapper by name."""
         return {name: wrapper.accumulation_state() for name, wrapper in self.optim_wrappers.items()}
 
     def load_accumulation_state(self, state: Mapping[str, Any]) -> None:
-        """Gives each wrapper its window; see :meth:`load_state_dict`."""
+        """Restores the unfinished accumulation window of each wrapper."""
         for name, window in state.items():
             self[name].load_accumulation_state(window)
 
     def items(self) -> Iterator[tuple[str, OptimWrapper]]:
-        """Names and wrappers."""
+        """Yields the names and wrappers."""
         yield from self.optim_wrappers.items()
 
     def values(self) -> Iterator[OptimWrapper]:
-        """The wrappers."""
+        """Yields the wrappers."""
         yield from self.optim_wrappers.values()
 
     def keys(self) -> Iterator[str]:
-        """The names."""
+        """Yields the names of the wrappers."""
         yield from self.optim_wrappers.keys()
 
     def __getitem__(self, key: str) -> OptimWrapper:

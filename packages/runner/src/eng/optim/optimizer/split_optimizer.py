@@ -1,4 +1,4 @@
-"""Several optimizers that share a model's parameters, as one."""
+"""SplitOptimizer: several optimizers, each for a part of a model's parameters, used as one optimizer."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from eng.optim.errors import OptimError, OptimTypeError
 
 
 class SplitOptimizer(Optimizer):
-    """Steps several optimizers together; their groups and states are those of one optimizer, for schedules and checkpoints.
+    """Steps several optimizers together, and offers their groups and states as those of one optimizer.
+
+    Schedules and checkpoints handle the class like any other optimizer.
 
     Args:
         optimizers: optimizers of different parameters, at least one.
 
     Raises:
-        OptimError: there is none, or two have a parameter in common (a ValueError).
+        OptimError: ``optimizers`` is empty, or two optimizers have a parameter in common (a ValueError).
 
     Examples:
         >>> layer = nn.Linear(2, 2)
@@ -43,7 +45,7 @@ class SplitOptimizer(Optimizer):
         self._share()
 
     def _share(self) -> None:
-        """Gives each optimizer its groups of the whole, and the whole's state."""
+        """Makes the inner optimizers use the parameter groups and the state dict of this optimizer."""
         start = 0
         for optimizer, size in zip(self.optimizers, self._sizes, strict=True):
             optimizer.param_groups = self.param_groups[start : start + size]
@@ -54,7 +56,7 @@ class SplitOptimizer(Optimizer):
         """Steps all optimizers.
 
         Args:
-            closure: computes the loss once more; called once.
+            closure: computes the loss again and returns it; called once, before the steps.
         """
         loss = None
         if closure is not None:
@@ -65,17 +67,17 @@ class SplitOptimizer(Optimizer):
         return loss
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Takes over a state; see :meth:`torch.optim.Optimizer.load_state_dict`."""
+        """Restores a saved state; see :meth:`torch.optim.Optimizer.load_state_dict`."""
         super().load_state_dict(dict(state_dict))
         self._share()
 
     def group_labels(self) -> list[str]:
-        """For each parameter group the class of its optimizer."""
+        """Returns for each parameter group the class name of its optimizer."""
         pairs = zip(self.optimizers, self._sizes, strict=True)
         return [type(optimizer).__name__ for optimizer, size in pairs for _ in range(size)]
 
     def __getstate__(self) -> dict[str, Any]:
-        # torch copies and pickles the groups and the state of an optimizer alone.
+        # torch copies and pickles only the groups and the state of an optimizer; the inner optimizers are added here.
         return {**super().__getstate__(), "optimizers": self.optimizers, "_sizes": self._sizes}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -85,13 +87,13 @@ class SplitOptimizer(Optimizer):
 
 
 def is_for_first(name: str, parameter: nn.Parameter, ndim: int | None, modules: Sequence[str]) -> bool:
-    """Whether a parameter is for the optimizer that is split, and not for the one of the rest.
+    """Whether the first of two optimizers updates a parameter; the second one updates all others.
 
     Args:
-        name: of the parameter in the model.
+        name: name of the parameter in the model.
         parameter: the parameter.
-        ndim: number of dimensions that the first optimizer takes; None takes any.
-        modules: names, or parts of names between dots, of modules whose parameters are for the rest.
+        ndim: number of dimensions of the parameters that the first optimizer updates; None is any number.
+        modules: names, or parts of names between dots, of modules whose parameters the second optimizer updates.
 
     Examples:
         >>> weight = nn.Parameter(torch.ones(2, 2))
@@ -103,14 +105,18 @@ def is_for_first(name: str, parameter: nn.Parameter, ndim: int | None, modules: 
 
 
 def read_split(split: Any, optimizer_type: Any) -> tuple[dict[str, Any], int | None, list[str]]:
-    """The config of the optimizer of the rest, the number of dimensions and the modules, of ``optimizer.split``.
+    """Reads the setting ``optimizer.split``, which describes a second optimizer for a part of the parameters.
 
     Args:
-        split: ``dict(type="AdamW", lr=...)``, the optimizer of the rest, with ``ndim`` and ``modules``.
-        optimizer_type: type of the optimizer that is split; Muon takes matrices only.
+        split: config of the second optimizer, ``dict(type="AdamW", lr=...)``, with ``ndim`` and ``modules``; see
+            :func:`is_for_first`.
+        optimizer_type: type of the first optimizer. For Muon, which updates matrices only, ``ndim`` defaults to 2.
+
+    Returns:
+        the config of the second optimizer, ``ndim`` and ``modules``.
 
     Raises:
-        OptimTypeError: it is no mapping with a type, or ``modules`` is no list of names (a TypeError).
+        OptimTypeError: ``split`` is no mapping with a type, or ``modules`` is no list of names (a TypeError).
     """
     if not isinstance(split, Mapping) or "type" not in split:
         raise OptimTypeError(
@@ -118,8 +124,13 @@ def read_split(split: Any, optimizer_type: Any) -> tuple[dict[str, Any], int | N
             f"modules=['head']), got {split!r}"
         )
     second = dict(split)
-    is_muon = "Muon" in (optimizer_type if isinstance(optimizer_type, str) else getattr(optimizer_type, "__name__", ""))
-    ndim = second.pop("ndim", 2 if is_muon else None)
+    type_name = getattr(optimizer_type, "__name__", "")
+    if isinstance(optimizer_type, str):
+        type_name = optimizer_type
+    default_ndim = None
+    if "Muon" in type_name:
+        default_ndim = 2
+    ndim = second.pop("ndim", default_ndim)
     modules = second.pop("modules", [])
     if isinstance(modules, str) or not all(isinstance(module, str) for module in modules):
         raise OptimTypeError(f"optimizer.split.modules is a list of names of modules, got {modules!r}")

@@ -1,4 +1,4 @@
-"""Optimizer wrappers by name."""
+"""Treat one optimizer wrapper and several wrappers alike, as a dict by name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def wrappers_by_name(optim_wrapper: Any) -> dict[str, Any]:
-    """Optimizer wrappers by name; a single one has the name ``""``."""
+    """Returns the wrappers of an :class:`OptimWrapperDict` by name; any other wrapper gets the name ``""``."""
     inner = getattr(optim_wrapper, "optim_wrappers", None)
     if isinstance(inner, Mapping):
         return dict(inner)

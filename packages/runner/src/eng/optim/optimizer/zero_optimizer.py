@@ -1,4 +1,4 @@
-"""ZeroRedundancyOptimizer whose local optimizer is given by name."""
+"""ZeroRedundancyOptimizer whose inner optimizer is a class name, so that a config can name it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from eng.optim.errors import OptimError
 
 
 class ZeroRedundancyOptimizer(_ZeroRedundancyOptimizer):
-    """An optimizer whose state is spread over the ranks of the process group.
+    """An optimizer whose state is sharded over the ranks of the process group (ZeRO stage 1).
 
     Args:
         params: parameters, or parameter groups.
-        optimizer_type: name of a class of ``torch.optim``, which each rank runs on its part.
-        **kwargs: of that class, and of :class:`torch.distributed.optim.ZeroRedundancyOptimizer`.
+        optimizer_type: name of a class of ``torch.optim``, which each rank uses for its share of the parameters.
+        **kwargs: arguments of that class and of :class:`torch.distributed.optim.ZeroRedundancyOptimizer`.
 
     Raises:
         OptimError: ``torch.optim`` has no such class (a ValueError).
@@ -36,6 +36,11 @@ class ZeroRedundancyOptimizer(_ZeroRedundancyOptimizer):
         super().__init__(list(params), optimizer_class, **kwargs)
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of all ranks, brought together on the main process; empty on the others. All ranks must call it."""
+        """Gathers the state of all ranks and returns it on the main process; other ranks return an empty dict.
+
+        All ranks must call this method.
+        """
         self.consolidate_state_dict()
-        return super().state_dict() if is_main_process() else {}
+        if not is_main_process():
+            return {}
+        return super().state_dict()

@@ -17,21 +17,22 @@ from ._driver import INF, OptimizerType, _ParamScheduler
 
 @PARAM_SCHEDULERS.register_module()
 class CosineRestartParamScheduler(_ParamScheduler):
-    """Anneals along half a cosine again and again, each time from a new height.
+    """Anneals a hyperparameter along half a cosine in several cycles, each from a starting value of its own.
 
     Args:
-        optimizer: as in :class:`_ParamScheduler`, and so are the arguments not named here.
-        param_name: the hyperparameter.
-        periods: units of each cycle.
-        restart_weights: height of each cycle, as a part of the first value; as many as periods. Defaults to (1,).
+        optimizer: the wrapper or optimizer whose parameter groups the schedule changes; see :class:`_ParamScheduler`.
+        param_name: name of the hyperparameter in the parameter groups, such as ``"lr"``.
+        periods: length of each cycle in units.
+        restart_weights: starting value of each cycle, as a fraction of the initial value; one per period. Defaults to
+            (1,).
         eta_min: the lowest value.
-        eta_min_ratio: the lowest value as a part of the first; one of the two must be given.
-        begin: first unit of the span.
-        end: unit behind the span.
-        last_step: steps taken by an earlier run.
-        by_epoch: epochs or iterations.
-        verbose: log each value.
-        by: unit.
+        eta_min_ratio: the lowest value as a fraction of the initial value; instead of ``eta_min``.
+        begin: first unit (epoch, iteration or update) in which the schedule acts.
+        end: first unit in which the schedule does not act any more.
+        last_step: number of steps that an earlier run has taken; -1 (default) starts a new schedule.
+        by_epoch: whether a unit is an epoch (True, the default) or an iteration.
+        verbose: whether to log each new value. Defaults to False.
+        by: the unit as a name; see :class:`_ParamScheduler`.
 
     Raises:
         ScheduleError: not exactly one of ``eta_min`` and ``eta_min_ratio`` is given, or ``periods`` and
@@ -74,30 +75,28 @@ class CosineRestartParamScheduler(_ParamScheduler):
         super().__init__(optimizer, param_name, begin, end, last_step, by_epoch, verbose, by)
 
     def _get_value(self) -> list[Any]:
-        """The values of this step in the cosine period that it lies in; behind the last period they stay."""
+        """Returns the values at the present step of the present cycle; after the last cycle they do not change."""
         cycle = self.get_position_from_periods(self.last_step, self.cumulative_periods)
         if cycle is None:
             return self._present()
-        period, weight, ratio, floor = (
-            self.periods[cycle],
-            self.restart_weights[cycle],
-            self.eta_min_ratio,
-            self.eta_min,
-        )
+        period = self.periods[cycle]
+        weight = self.restart_weights[cycle]
         step = self.last_step - (self.cumulative_periods[cycle] - period)
+        lowest = self.eta_min or 0.0
         values = []
         for value, base in zip(self._present(), self.base_values, strict=True):
-            lowest = floor or 0.0 if ratio is None else base * ratio
+            if self.eta_min_ratio is not None:
+                lowest = base * self.eta_min_ratio
             values.append(curves.cosine_restart(value, base, step, period, lowest, weight))
         return values
 
     @staticmethod
     def get_position_from_periods(iteration: int, cumulative_periods: list[float]) -> int | None:
-        """In which cycle a unit lies; None behind the last.
+        """Returns the index of the cycle that a unit belongs to; None for units after the last cycle.
 
         Args:
-            iteration: the unit.
-            cumulative_periods: unit behind each cycle.
+            iteration: number of the unit, from 0.
+            cumulative_periods: for each cycle the first unit after it.
 
         Examples:
             >>> position = CosineRestartParamScheduler.get_position_from_periods
@@ -109,24 +108,25 @@ class CosineRestartParamScheduler(_ParamScheduler):
 
 @PARAM_SCHEDULERS.register_module()
 class OneCycleParamScheduler(_ParamScheduler):
-    """Goes from a low learning rate up to ``eta_max``, and from there far below where it began.
+    """Raises the learning rate to ``eta_max``, and lowers it far below its initial value afterwards, in one cycle.
 
     Args:
-        optimizer: as in :class:`_ParamScheduler`, and so are the arguments not named here.
+        optimizer: the wrapper or optimizer whose parameter groups the schedule changes; see :class:`_ParamScheduler`.
         param_name: only ``"lr"``.
-        eta_max: the highest value, or a list of one for each group. Defaults to 0.
-        total_steps: units of the cycle. None (default) is the length of the span.
-        pct_start: part of the cycle that goes up. Defaults to 0.3.
+        eta_max: the highest value, or a list with the highest value of each parameter group. Defaults to 0.
+        total_steps: length of the cycle in units. None (default) is ``end - begin``.
+        pct_start: fraction of the cycle in which the value rises. Defaults to 0.3.
         anneal_strategy: ``"cos"`` (default) or ``"linear"``.
-        div_factor: the first value is ``eta_max / div_factor``. Defaults to 25.
-        final_div_factor: the last value is the first, divided by it. Defaults to 1e4.
-        three_phase: go back to the first value as fast as up, then to the last. Defaults to False.
-        begin: first unit of the span.
-        end: unit behind the span.
-        last_step: steps taken by an earlier run.
-        by_epoch: epochs or iterations.
-        verbose: log each value.
-        by: unit.
+        div_factor: the initial value is ``eta_max / div_factor``. Defaults to 25.
+        final_div_factor: the last value is the initial value divided by ``final_div_factor``. Defaults to 1e4.
+        three_phase: lower the value to the initial value in as many units as it rose, then to the last value in a third
+            phase. Defaults to False.
+        begin: first unit (epoch, iteration or update) in which the schedule acts.
+        end: first unit in which the schedule does not act any more.
+        last_step: number of steps that an earlier run has taken; -1 (default) starts a new schedule.
+        by_epoch: whether a unit is an epoch (True, the default) or an iteration.
+        verbose: whether to log each new value. Defaults to False.
+        by: the unit as a name; see :class:`_ParamScheduler`.
 
     Raises:
         ScheduleError: ``param_name`` is not ``"lr"``, or an argument is out of its range.
@@ -158,32 +158,41 @@ class OneCycleParamScheduler(_ParamScheduler):
         self.eta_max = eta_max
         self.div_factor = div_factor
         self.final_div_factor = final_div_factor
-        self.total_steps = end - begin if total_steps is None else total_steps
+        if total_steps is None:
+            total_steps = end - begin
+        self.total_steps = total_steps
         self.anneal_strategy = anneal_strategy
         self.three_phase = three_phase
-        up = float(pct_start * self.total_steps) - 1
-        back = [float(2 * pct_start * self.total_steps) - 2] if three_phase else []
-        self.turning_points = [up, *back, float(self.total_steps - 1)]
+        self.turning_points = [float(pct_start * total_steps) - 1]
+        if three_phase:
+            self.turning_points.append(float(2 * pct_start * total_steps) - 2)
+        self.turning_points.append(float(total_steps - 1))
         if last_step == -1:
             self._set_heights(optimizer)
         super().__init__(optimizer, param_name, begin, end, last_step, by_epoch, verbose, by)
 
     def begin_anew(self) -> None:
-        """Sets the heights of the cycle and takes the first step again."""
+        """Restarts the cycle: sets the initial, highest and last value of each group, and takes the first step again."""
         self._set_heights(self.optimizer)
         super().begin_anew()
 
     def _set_base_values(self, groups: list[dict[str, Any]]) -> None:
+        last_eta_max = self._highest_values(1)[-1]
         for group in groups:
-            if "max_lr" not in group:  # added since the cycle began
-                highest = self.eta_max[-1] if isinstance(self.eta_max, (list, tuple)) else self.eta_max
-                self._set_height(group, highest)
+            # Only a group that was added after the cycle had begun has no max_lr.
+            if "max_lr" not in group:
+                self._set_height(group, last_eta_max)
         super()._set_base_values(groups)
 
+    def _highest_values(self, count: int) -> Sequence[float]:
+        if isinstance(self.eta_max, (list, tuple)):
+            return self.eta_max
+        return [self.eta_max] * count
+
     def _set_heights(self, optimizer: OptimizerType) -> None:
-        """Sets the highest value of each parameter group."""
+        """Sets the initial, highest and last learning rate of each parameter group."""
         groups = optimizer.param_groups
-        highest = self.eta_max if isinstance(self.eta_max, (list, tuple)) else [self.eta_max] * len(groups)
+        highest = self._highest_values(len(groups))
         if len(highest) != len(groups):
             raise ScheduleError(
                 f"{type(self).__name__}: eta_max has {counted(len(highest), 'value')} for "
@@ -199,14 +208,16 @@ class OneCycleParamScheduler(_ParamScheduler):
         group["min_lr"] = group["initial_lr"] / self.final_div_factor
 
     def _get_value(self) -> list[Any]:
-        """The values of this step between the turning points of the cycle."""
+        """Returns the learning rate of each group at the present step of the cycle."""
         if self.last_step > self.total_steps:
             raise ScheduleError(
                 f"{type(self).__name__}: step {self.last_step + 1} of a cycle of {self.total_steps}; give total_steps "
                 "the length of the run, or an end",
                 "total_steps",
             )
-        names = ("initial_lr", "max_lr", *(("initial_lr",) if self.three_phase else ()), "min_lr")
+        names = ["initial_lr", "max_lr", "min_lr"]
+        if self.three_phase:
+            names.insert(2, "initial_lr")
         return [
             curves.one_cycle(self.last_step, self.turning_points, [group[n] for n in names], self.anneal_strategy)
             for group in self.optimizer.param_groups

@@ -1,4 +1,4 @@
-"""What drives every schedule: counting, the span in which it acts, and writing into the parameter groups."""
+"""The base class of all schedulers: counts units, and writes the values of a curve into the parameter groups."""
 
 from __future__ import annotations
 
@@ -24,52 +24,54 @@ logger = logging.getLogger(__name__)
 INF = int(1e9)
 OptimizerType = BaseOptimWrapper | Optimizer
 UNITS = ("epoch", "iter", "update")
-_NUMBERS = (float, int)  # asking whether something is a tensor takes several times as long
+# Values are checked for these types first, because isinstance(value, torch.Tensor) takes several times as long.
+_NUMBERS = (float, int)
 
 
 class _UnitOfByEpoch:
-    """The unit that ``by_epoch`` means, for a scheduler without a ``by`` of its own."""
+    """Descriptor that gives a scheduler without an attribute ``by`` the unit that its ``by_epoch`` stands for."""
 
     def __get__(self, scheduler: Any, owner: type) -> str:
-        return "epoch" if getattr(scheduler, "by_epoch", True) else "iter"
+        return _unit_of(getattr(scheduler, "by_epoch", True))
 
 
 class _ParamScheduler:
-    """Moves one hyperparameter of an optimizer along a curve; subclasses give the curve in ``_get_value``.
+    """Changes one hyperparameter of an optimizer along a curve; subclasses define the curve in ``_get_value``.
 
-    Building a scheduler takes its first step. Each :meth:`step` after that ends one unit: an epoch, an iteration or
-    an optimizer update. In the span [``begin``, ``end``) it writes its values, outside of it leaves them alone.
-    Several schedulers may act on one hyperparameter, after each other or at the same time. Nothing of the optimizer
-    is replaced or wrapped.
+    The constructor takes the first step. Each later call of :meth:`step` ends one unit: an epoch, an iteration or an
+    optimizer update. In units from ``begin`` up to ``end`` (excluded) a step writes values into the parameter groups;
+    in other units it does not change them. Several schedulers may change one hyperparameter, one after the other or at
+    the same time. No method of the optimizer is replaced or wrapped.
 
     Args:
-        optimizer: whose parameter groups are written: a wrapper, or a bare optimizer.
-        param_name: the hyperparameter, such as ``"lr"`` or ``"weight_decay"``.
+        optimizer: the optimizer wrapper or optimizer whose parameter groups the schedule changes.
+        param_name: name of the hyperparameter, such as ``"lr"`` or ``"weight_decay"``.
         begin: first unit in which the schedule acts. Defaults to 0.
-        end: the unit before which it stops. Defaults to 1e9, which is never.
-        last_step: steps taken by an earlier run; with 0 or more, groups must hold ``initial_<param_name>``. The
-            default, -1, begins anew.
+        end: first unit in which the schedule does not act any more. Defaults to 1e9, which no run reaches.
+        last_step: number of steps that an earlier run has taken. With 0 or more, the groups must have
+            ``initial_<param_name>``. -1 (default) starts a new schedule.
         by_epoch: whether a unit is an epoch (True, the default) or an iteration.
-        verbose: log each value. Defaults to False.
-        by: ``"epoch"``, ``"iter"``, or ``"update"`` for optimizer updates, of which there is one for each
-            accumulation window; with it ``by_epoch`` follows. None (default) asks ``by_epoch``.
+        verbose: whether to log each new value. Defaults to False.
+        by: ``"epoch"``, ``"iter"``, or ``"update"`` for optimizer updates, one per accumulation window. If set, it
+            overrides ``by_epoch``. None (default) leaves the choice to ``by_epoch``.
 
     Raises:
         OptimTypeError: ``optimizer`` is neither a wrapper nor an optimizer (a TypeError).
-        ScheduleError: ``begin`` is negative, ``end`` is not behind ``begin``, or ``by`` is unknown (a ValueError).
-        MissingValueError: a group lacks ``param_name``, or what an earlier run left there (a KeyError).
+        ScheduleError: ``begin`` is negative, ``end`` is not after ``begin``, or ``by`` is unknown (a ValueError).
+        MissingValueError: a group has no ``param_name``, or with ``last_step`` no ``initial_<param_name>`` (a
+            KeyError).
     """
 
     need_val_args = False
-    """Whether the schedule follows a metric, so that it steps behind each validation."""
+    """Whether the schedule follows a metric. Such a schedule steps after each validation."""
 
-    # A scheduler written for MMEngine may set its attributes itself, without __init__ of this class.
+    # Schedulers that were written for MMEngine may set these attributes themselves without calling __init__ here.
     by: str = _UnitOfByEpoch()  # type: ignore[assignment]  # a descriptor, whose value is a str
     by_epoch: bool = True
     begin: float = 0
     end: float = INF
 
-    # Arguments that count units, which build_iter_from_epoch multiplies; True where the argument is required.
+    # Arguments that count units, so that build_iter_from_epoch multiplies them; the value tells if one is required.
     _counted_in_units: ClassVar[Mapping[str, bool]] = {}
 
     def __init__(
@@ -131,15 +133,15 @@ class _ParamScheduler:
         epoch_length: int | None = None,
         **kwargs: Any,
     ) -> Self:
-        """The same schedule, given in epochs, as one that moves at each iteration.
+        """Builds a scheduler that steps at each iteration from arguments that count epochs.
 
         Args:
-            *args: the optimizer, and what else the class takes.
-            begin: in epochs; fractions are fine.
-            end: in epochs; fractions are fine.
-            by_epoch: must be true, as the other arguments count epochs.
+            *args: the optimizer, and further positional arguments of the class.
+            begin: first epoch in which the schedule acts; may be a fraction.
+            end: first epoch in which the schedule does not act any more; may be a fraction.
+            by_epoch: must be true, since the other arguments count epochs.
             epoch_length: iterations of an epoch.
-            **kwargs: arguments of the class; those that count epochs (such as ``milestones``) by keyword.
+            **kwargs: arguments of the class. Arguments that count epochs, such as ``milestones``, must be keywords.
 
         Raises:
             ScheduleError: ``by_epoch`` is false, or ``epoch_length`` not a positive number (a ValueError).
@@ -165,21 +167,23 @@ class _ParamScheduler:
                 raise OptimTypeError(f"{cls.__name__}.build_iter_from_epoch needs {name!r} as a keyword")
             kwargs[name] = _in_iterations(kwargs.get(name), epoch_length)
         kwargs["begin"] = int(begin * epoch_length)
-        kwargs["end"] = int(end * epoch_length) if end != INF else INF
+        kwargs["end"] = end
+        if end != INF:
+            kwargs["end"] = int(end * epoch_length)
         kwargs["by_epoch"] = False
         return cls(*args, **kwargs)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything but the optimizer, as plain data."""
+        """Returns all attributes except the optimizer, as plain data."""
         return {key: _plain(value) for key, value in self.__dict__.items() if key != "optimizer"}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Takes over the state of an earlier run, those of MMEngine included.
+        """Restores the state of an earlier run; states that MMEngine saved are accepted too.
 
-        Values per parameter group stay as they are where the number of groups has changed.
+        If the number of parameter groups has changed, the values per group keep their present state.
 
         Args:
-            state_dict: what :meth:`state_dict` gave.
+            state_dict: the result of :meth:`state_dict` in the earlier run.
         """
         for key, value in state_dict.items():
             present = self.__dict__.get(key)
@@ -187,27 +191,32 @@ class _ParamScheduler:
                 continue
             if key in ("base_values", "_last_value", "min_values") and present and len(present) != len(value):
                 continue
-            self.__dict__[key] = Counter(value) if isinstance(present, Counter) else value
+            if isinstance(present, Counter):
+                self.__dict__[key] = Counter(value)
+            else:
+                self.__dict__[key] = value
 
     def load_progress(self, state_dict: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-        """Takes over how far an earlier run was, and keeps the present settings; see :meth:`load_state_dict`.
+        """Restores the progress of an earlier run but keeps the settings of this scheduler.
+
+        :meth:`load_state_dict` restores the settings too.
 
         Args:
-            state_dict: what :meth:`state_dict` gave in the earlier run.
+            state_dict: the result of :meth:`state_dict` in the earlier run.
 
         Returns:
-            The arguments whose values differ, each with the value of the earlier run and the present one.
+            for each argument whose value differs, the value of the earlier run and the present value.
         """
         return load_progress(self, state_dict)
 
     def begin_anew(self) -> None:
-        """Takes the first step again, from the values that the parameter groups hold now."""
+        """Restarts the schedule: takes the first step again, from the present values of the parameter groups."""
         self.last_step = self._global_step = -1
         self._set_base_values(self.optimizer.param_groups)
         self.step()
 
     def write_last_values(self) -> None:
-        """Gives the parameter groups the values that the last step left, where the optimizer's state is lost."""
+        """Writes the values of the last step into the parameter groups, for runs whose optimizer state was not saved."""
         groups = self.optimizer.param_groups
         if len(self._last_value) != len(groups) or len(self.base_values) != len(groups):
             return
@@ -216,51 +225,50 @@ class _ParamScheduler:
         self._write(groups, self._last_value)
 
     def get_last_value(self) -> list[Any]:
-        """The values of the parameter groups, in their order, as the last step left them."""
+        """Returns the value of each parameter group after the last step, in the order of the groups."""
         return self._last_value
 
     def _get_value(self) -> list[Any]:
-        """The values for ``last_step``, one for each parameter group. Each subclass gives them.
+        """Computes the values for ``last_step``, one per parameter group; each subclass overrides this method.
 
         Raises:
-            NotImplementedError: the subclass does not.
+            NotImplementedError: the subclass does not override it.
         """
         raise NotImplementedError(
             f"{type(self).__name__} gives no curve: define _get_value() -> list of a value for each group"
         )
 
     def print_value(self, is_verbose: bool, group: int, value: float) -> None:
-        """Logs a value.
+        """Logs the value of a parameter group.
 
         Args:
-            is_verbose: False does nothing.
+            is_verbose: False logs nothing.
             group: index of the parameter group.
-            value: its value.
+            value: value of the hyperparameter in that group.
         """
         if is_verbose:
             logger.info("%s of parameter group %d is now %.4e", self.param_name, group, value)
 
     def step(self) -> None:
-        """Ends a unit, and writes the values of the next."""
+        """Ends the present unit, and writes the values of the next unit into the parameter groups."""
         self._global_step += 1
         groups = self.optimizer.param_groups
-        if len(groups) != len(self.base_values):  # a group was added
+        if len(groups) != len(self.base_values):  # A parameter group was added since the last step.
             self._set_base_values(groups)
         if self.begin <= self._global_step < self.end:
             self.last_step += 1
             self._write(groups, self._get_value())
-        name = self.param_name
-        self._last_value = [
-            value if isinstance(value, _NUMBERS) else _detached(value) for value in [group[name] for group in groups]
-        ]
+        values = self._present()
+        self._last_value = [value if isinstance(value, _NUMBERS) else _detached(value) for value in values]
 
     def _write(self, groups: list[dict[str, Any]], values: list[Any]) -> None:
-        """Sets the values of all parameter groups."""
+        """Sets the hyperparameter in all parameter groups."""
         name = self.param_name
         for group, value in zip(groups, values, strict=True):
             if isinstance(group[name], _NUMBERS):
                 group[name] = value
-            elif isinstance(group[name], torch.Tensor):  # a compiled or capturable optimizer holds on to its tensor
+            elif isinstance(group[name], torch.Tensor):
+                # A compiled or capturable optimizer keeps a reference to the tensor, so it is filled, not replaced.
                 group[name].fill_(value)
             else:
                 group[name] = value
@@ -269,16 +277,19 @@ class _ParamScheduler:
                 self.print_value(True, index, value)
 
     def _warn_of_one_unit(self) -> None:
-        """Warns where a curve has no second value, so that the first one would stay for good."""
-        if self.end - self.begin == 1:
-            logger.warning(
-                "%s acts for one %s only (begin=%s, end=%s): %s stays at %s from then on. Make the span longer%s",
-                type(self).__name__, self.by, self.begin, self.end, self.param_name, self._last_value,
-                ", or set convert_to_iter_based=True" if self.by == "epoch" else "",
-            )  # fmt: skip
+        """Warns if the schedule acts for a single unit, so that its first value would stay for the rest of the run."""
+        if self.end - self.begin != 1:
+            return
+        advice = ""
+        if self.by == "epoch":
+            advice = ", or set convert_to_iter_based=True"
+        logger.warning(
+            "%s acts for one %s only (begin=%s, end=%s): %s stays at %s from then on. Make the span longer%s",
+            type(self).__name__, self.by, self.begin, self.end, self.param_name, self._last_value, advice,
+        )  # fmt: skip
 
     def _set_base_values(self, groups: list[dict[str, Any]]) -> None:
-        """Takes the values before any schedule; a group that was added since begins with the value that it has."""
+        """Stores the initial value of each group; a group that was added starts with its present value."""
         name = self.param_name
         self.base_values = [group.setdefault(f"initial_{name}", _number(group[name])) for group in groups]
 
@@ -289,14 +300,20 @@ class _ParamScheduler:
 
 def _unit(name: str, by: str | None, by_epoch: bool) -> str:
     if by is None:
-        return "epoch" if by_epoch else "iter"
+        return _unit_of(by_epoch)
     if by not in UNITS:
         raise ScheduleError(f"{name}: by must be one of {', '.join(UNITS)}, got {by!r}{suggest(by, UNITS)}", "by")
     return by
 
 
+def _unit_of(by_epoch: bool) -> str:
+    if by_epoch:
+        return "epoch"
+    return "iter"
+
+
 def _base_values(name: str, optimizer: OptimizerType, param_name: str, *, begins_anew: bool) -> list[float]:
-    """The initial values of all groups, which a schedule that starts at step 0 writes into the groups."""
+    """Returns the initial value of each group, ``initial_<param_name>``, which a new schedule sets in each group."""
     key = f"initial_{param_name}"
     for index, group in enumerate(optimizer.param_groups):
         if begins_anew and param_name not in group:
@@ -315,11 +332,15 @@ def _base_values(name: str, optimizer: OptimizerType, param_name: str, *, begins
 
 
 def _number(value: Any) -> Any:
-    return float(value) if isinstance(value, torch.Tensor) else value
+    if isinstance(value, torch.Tensor):
+        return float(value)
+    return value
 
 
 def _detached(value: Any) -> Any:
-    return value.detach().clone() if isinstance(value, torch.Tensor) else value
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone()
+    return value
 
 
 def _in_iterations(value: Any, epoch_length: int) -> Any:
@@ -331,4 +352,6 @@ def _in_iterations(value: Any, epoch_length: int) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    return dict(value) if isinstance(value, Counter) else value
+    if isinstance(value, Counter):
+        return dict(value)
+    return value

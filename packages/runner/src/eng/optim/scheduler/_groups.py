@@ -1,4 +1,4 @@
-"""The schedulers of a run: a list, or lists by the names of several optimizers."""
+"""The schedulers of a run: one list, or, with several optimizers, a list per optimizer name."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 
 def groups_of(schedulers: object) -> list[Sequence[Any]]:
-    """The schedulers of each optimizer.
+    """Returns one sequence of schedulers per optimizer.
 
     Args:
-        schedulers: a list, lists by name, or None where there are none.
+        schedulers: a list, lists by the name of their optimizer, or None without schedulers.
 
     Examples:
         >>> groups_of({"generator": [1, 2], "critic": [3]}), groups_of([1]), groups_of(None)
@@ -23,5 +23,5 @@ def groups_of(schedulers: object) -> list[Sequence[Any]]:
 
 
 def follows_metric(scheduler: object) -> bool:
-    """Whether a scheduler, or a class of one, steps behind each validation, by a metric."""
+    """Whether a scheduler (or scheduler class) follows a metric, so that it steps after each validation."""
     return bool(getattr(scheduler, "need_val_args", False))

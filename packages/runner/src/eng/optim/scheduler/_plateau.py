@@ -1,4 +1,4 @@
-"""The schedule that watches a metric instead of counting."""
+"""ReduceOnPlateauParamScheduler: lowers a hyperparameter when a metric stops improving."""
 
 from __future__ import annotations
 
@@ -21,26 +21,27 @@ logger = logging.getLogger(__name__)
 
 @PARAM_SCHEDULERS.register_module()
 class ReduceOnPlateauParamScheduler(_ParamScheduler):
-    """Multiplies by ``factor`` when a metric gets better no more.
+    """Multiplies a hyperparameter by ``factor`` when a metric stops improving.
 
     Args:
-        optimizer: as in :class:`_ParamScheduler`, and so are the arguments not named here.
-        param_name: the hyperparameter.
+        optimizer: the wrapper or optimizer whose parameter groups the schedule changes; see :class:`_ParamScheduler`.
+        param_name: name of the hyperparameter in the parameter groups, such as ``"lr"``.
         monitor: name of the metric. Defaults to ``"loss"``.
-        rule: ``"less"`` (default) where a lower metric is better, ``"greater"`` where a higher is.
-        factor: below 1. Defaults to 0.1.
-        patience: validations without an improvement that are let pass. Defaults to 10.
-        threshold: by how much a metric must be better to count. Defaults to 1e-4.
-        threshold_rule: ``"rel"`` (default) takes the threshold as a part of the best metric, ``"abs"`` as it is.
-        cooldown: validations after a reduction that do not count. Defaults to 0.
-        min_value: the lowest value, or a list of one for each group. Defaults to 0.
-        eps: smaller changes are not made. Defaults to 1e-8.
-        begin: first validation of the span.
-        end: validation behind the span.
-        last_step: steps taken by an earlier run.
-        by_epoch: only True.
-        verbose: log each value.
-        by: only ``"epoch"``.
+        rule: ``"less"`` (default) if a lower metric is better, ``"greater"`` if a higher metric is better.
+        factor: factor of each reduction, below 1. Defaults to 0.1.
+        patience: number of validations without an improvement after which the next one without leads to a reduction.
+            Defaults to 10.
+        threshold: smallest change of the metric that counts as an improvement. Defaults to 1e-4.
+        threshold_rule: ``"rel"`` (default): the threshold is a fraction of the best metric; ``"abs"``: it is absolute.
+        cooldown: number of validations after a reduction that do not count against ``patience``. Defaults to 0.
+        min_value: the lowest value, or a list with the lowest value of each group. Defaults to 0.
+        eps: a reduction by less than this is not made. Defaults to 1e-8.
+        begin: first validation in which the schedule acts.
+        end: first validation in which the schedule does not act any more.
+        last_step: number of steps that an earlier run has taken; -1 (default) starts a new schedule.
+        by_epoch: must be True, since the schedule counts validations.
+        verbose: whether to log each new value. Defaults to False.
+        by: must be ``"epoch"`` or None.
 
     Raises:
         ScheduleError: an argument is out of its range.
@@ -81,7 +82,9 @@ class ReduceOnPlateauParamScheduler(_ParamScheduler):
         self.cooldown = cooldown
         self.eps = eps
         self.min_values = self._lowest(min_value)
-        self.best = math.inf if rule == "less" else -math.inf
+        self.best = -math.inf
+        if rule == "less":
+            self.best = math.inf
         self.cooldown_counter = 0
         self.num_bad_epochs = 0
         self._global_step = 0
@@ -102,29 +105,31 @@ class ReduceOnPlateauParamScheduler(_ParamScheduler):
                 raise ScheduleError(f"{name}: unknown {argument} {value!r}{suggest(value, known)}", argument)
 
     def _lowest(self, min_value: float | Sequence[float]) -> list[float]:
-        """The lower bound of each parameter group."""
+        """Returns the lowest allowed value of each parameter group."""
         count = len(self.optimizer.param_groups)
         if not isinstance(min_value, (list, tuple)):
             return [min_value] * count  # type: ignore[list-item]  # a sequence is a list or a tuple here
-        bare = self.optimizer.optimizer if isinstance(self.optimizer, BaseOptimWrapper) else self.optimizer
+        bare = self.optimizer
+        if isinstance(bare, BaseOptimWrapper):
+            bare = bare.optimizer
         if len(min_value) != len(bare.param_groups):
             raise ScheduleError(
                 f"{type(self).__name__}: min_value has {counted(len(min_value), 'value')} for "
                 f"{counted(len(bare.param_groups), 'parameter group')}",
                 "min_value",
             )
-        # A wrapper keeps the base settings as one more group; it follows the last.
+        # The base settings of a wrapper are one more group, at the end; it gets the bound of the last group.
         return [*min_value, *[min_value[-1]] * (count - len(min_value))]
 
     def step(self, metrics: Mapping[str, Any] | None = None) -> None:
-        """Takes in the metrics of a validation.
+        """Counts a validation, and reduces the hyperparameter if the metric has stopped improving.
 
         Args:
-            metrics: values by name. None only counts.
+            metrics: metrics of the validation by name; None counts the validation without looking at a metric.
 
         Raises:
-            OptimTypeError: not a mapping (a TypeError).
-            MissingValueError: the monitored metric is not among them (a KeyError).
+            OptimTypeError: ``metrics`` is not a mapping (a TypeError).
+            MissingValueError: the monitored metric is missing (a KeyError).
         """
         if metrics is None:
             self._global_step += 1
@@ -161,10 +166,14 @@ class ReduceOnPlateauParamScheduler(_ParamScheduler):
 
     def _reduce(self) -> None:
         present = self._present()
-        self.min_values += self.min_values[-1:] * (len(present) - len(self.min_values))  # for groups that were added
-        reduced = [
-            new if float(old) - new > self.eps else old for old, new in zip(present, self._get_value(), strict=True)
-        ]
+        # A parameter group that was added during training gets the bound of the last group.
+        self.min_values += self.min_values[-1:] * (len(present) - len(self.min_values))
+        reduced = []
+        for old, new in zip(present, self._get_value(), strict=True):
+            if float(old) - new > self.eps:
+                reduced.append(new)
+            else:
+                reduced.append(old)
         self._write(self.optimizer.param_groups, reduced)
 
     def _get_value(self) -> list[Any]:
@@ -173,7 +182,7 @@ class ReduceOnPlateauParamScheduler(_ParamScheduler):
         ]
 
     def print_value(self, is_verbose: bool, group: int, value: float) -> None:
-        """Logs a value with the validation that it follows; see :meth:`_ParamScheduler.print_value`."""
+        """Logs the value of a group with the number of the validation; see :meth:`_ParamScheduler.print_value`."""
         if is_verbose:
             logger.info(
                 "%s of parameter group %d is now %.4e, after validation %d",
@@ -184,7 +193,11 @@ class ReduceOnPlateauParamScheduler(_ParamScheduler):
             )
 
     def _is_better(self, metric: float, best: float) -> bool:
-        margin = self.threshold if self.threshold_rule == "abs" else self.threshold * best
+        margin = self.threshold
+        if self.threshold_rule == "rel":
+            margin = self.threshold * best
         if math.isinf(best):
             margin = 0.0
-        return metric < best - margin if self.rule == "less" else metric > best + margin
+        if self.rule == "less":
+            return metric < best - margin
+        return metric > best + margin

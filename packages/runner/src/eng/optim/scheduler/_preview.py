@@ -1,4 +1,4 @@
-"""What schedulers will do over a whole run, found by letting them do it without a model."""
+"""Preview of schedules: steps the schedulers through a run without training, and records learning rate and momentum."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ._groups import follows_metric
 
 @dataclass
 class Preview:
-    """Values over a run.
+    """Learning rate and momentum over a run.
 
     Attributes:
-        iterations: at whose beginning each value is in force.
-        lr: for each parameter group its learning rates, one for each of ``iterations``.
-        momentum: the same for the momentum, 0 where the optimizer has none.
-        labels: for each parameter group what it holds; empty where there is only one group.
+        iterations: the iterations at which values were recorded.
+        lr: for each parameter group a list of its learning rates, one per entry of ``iterations``.
+        momentum: for each parameter group a list of its momenta; 0 if the optimizer has none.
+        labels: for each parameter group a text that names its optimizer or parameters; empty with a single group.
     """
 
     iterations: list[int] = field(default_factory=list)
@@ -26,18 +26,22 @@ class Preview:
     labels: list[str] = field(default_factory=list)
 
     def curves(self, values: list[list[float]]) -> list[tuple[list[float], int]]:
-        """The curves that differ, each with the number of groups that follow it."""
+        """Returns the distinct curves, each with the number of groups that follow the curve.
+
+        Args:
+            values: ``lr`` or ``momentum``.
+        """
         counted: dict[tuple[float, ...], int] = {}
         for curve in values:
             counted[tuple(curve)] = counted.get(tuple(curve), 0) + 1
         return [(list(curve), count) for curve, count in counted.items()]
 
     def labels_of(self, values: list[list[float]], curve: list[float]) -> list[str]:
-        """What the groups hold that follow a curve.
+        """Returns the labels of the parameter groups that follow a curve.
 
         Args:
             values: ``lr`` or ``momentum``.
-            curve: one of :meth:`curves`.
+            curve: a curve that :meth:`curves` returned.
         """
         pairs = zip(values, self.labels, strict=False)
         return list(dict.fromkeys(label for rates, label in pairs if rates == curve))
@@ -52,17 +56,17 @@ def preview(
     accumulative_counts: int = 1,
     points: int = 2000,
 ) -> Preview:
-    """Learning rate and momentum over a run.
+    """Records learning rate and momentum over a run, by stepping the schedulers without training.
 
-    The schedulers are moved to the end of the run. Those that follow a metric stay where they are.
+    Afterwards the schedulers are at the end of the run. Schedulers that follow a metric are not stepped.
 
     Args:
-        optim_wrapper: whose groups the schedulers move.
-        schedulers: as a Runner holds them.
+        optim_wrapper: the optimizer wrapper whose parameter groups the schedulers change.
+        schedulers: schedulers of the wrapper.
         max_iters: iterations of the run.
-        epoch_length: iterations of an epoch; None where nothing counts epochs.
-        accumulative_counts: iterations for each optimizer update.
-        points: at how many iterations values are noted, about; the last is always among them.
+        epoch_length: iterations of an epoch; None if no scheduler counts epochs.
+        accumulative_counts: iterations per optimizer update.
+        points: approximate number of recorded iterations; the last iteration is always recorded.
 
     Examples:
         >>> import torch
@@ -81,10 +85,18 @@ def preview(
         updated = (iteration + 1) % accumulative_counts == 0
         epoch_ended = epoch_length is not None and (iteration + 1) % epoch_length == 0
         for scheduler in counting:
-            unit = getattr(scheduler, "by", "epoch" if scheduler.by_epoch else "iter")
+            unit = _unit_of(scheduler)
             if unit == "iter" or (unit == "update" and updated) or (unit == "epoch" and epoch_ended):
                 scheduler.step()
     return seen
+
+
+def _unit_of(scheduler: Any) -> Any:
+    if hasattr(scheduler, "by"):
+        return scheduler.by
+    if scheduler.by_epoch:
+        return "epoch"
+    return "iter"
 
 
 def _note(seen: Preview, optim_wrapper: Any, iteration: int) -> None:

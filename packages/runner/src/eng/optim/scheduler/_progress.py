@@ -1,4 +1,4 @@
-"""Going on with a schedule: its progress comes from a checkpoint, its settings from the config."""
+"""Resume a schedule with changed settings: its progress comes from the checkpoint, its settings from the config."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-# Attributes that follow from the arguments of a scheduler.
+# Attributes that constructors compute from a scheduler's arguments; they are settings, not progress.
 _DERIVED = frozenset({"by", "total_iters", "turning_points", "cumulative_periods", "min_values"})
 _PER_GROUP = ("base_values", "_last_value")
 
 
 class Scheduler(Protocol):
-    """What is asked of a scheduler here."""
+    """The attributes of a scheduler that this module reads."""
 
     optimizer: Any
     param_name: str
@@ -23,11 +23,11 @@ class Scheduler(Protocol):
     last_step: int
 
     def step(self) -> None:
-        """Moves the schedule on by one unit: an epoch, an iteration or an update."""
+        """Ends one unit of the schedule: an epoch, an iteration or an optimizer update."""
 
 
 def settings_of(scheduler: Any) -> frozenset[str]:
-    """Names of the attributes that follow from a scheduler's arguments; all others are its progress."""
+    """Returns the names of the attributes that depend on a scheduler's arguments alone; all others are its progress."""
     names: set[str] = set(_DERIVED)
     for cls in type(scheduler).__mro__:
         if "__init__" in vars(cls) and cls is not object:
@@ -36,14 +36,14 @@ def settings_of(scheduler: Any) -> frozenset[str]:
 
 
 def load_progress(scheduler: Any, state: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Takes over how far an earlier run was, and keeps the scheduler's settings.
+    """Restores the progress of a scheduler from an earlier run, and keeps the scheduler's present settings.
 
     Args:
-        scheduler: a scheduler as the config describes it.
-        state: what its ``state_dict`` gave in the earlier run.
+        scheduler: the scheduler, built from the present config.
+        state: the scheduler's ``state_dict`` in the earlier run.
 
     Returns:
-        The arguments whose values differ, each with the value of the earlier run and the present one.
+        for each argument whose value differs, the value of the earlier run and the present value.
     """
     settings = settings_of(scheduler)
     attributes = scheduler.__dict__
@@ -52,49 +52,56 @@ def load_progress(scheduler: Any, state: Mapping[str, Any]) -> dict[str, tuple[A
             continue
         if key in _PER_GROUP and attributes.get(key) and len(attributes[key]) != len(value):
             continue
-        attributes[key] = Counter(value) if isinstance(attributes.get(key), Counter) else value
+        if isinstance(attributes.get(key), Counter):
+            attributes[key] = Counter(value)
+        else:
+            attributes[key] = value
     known = sorted((settings - _DERIVED - {"verbose"}).intersection(state, attributes))
     changed = [key for key in known if not _equal(state[key], attributes[key])]
-    return {key: (_shown(state[key]), _shown(attributes[key])) for key in changed}
+    return {key: (_as_in_config(state[key]), _as_in_config(attributes[key])) for key in changed}
 
 
 def replay(schedulers: Sequence[Any], iterations: int, epoch_length: float) -> bool:
-    """Puts the values of parameter groups where the schedules' present settings have them after their steps so far.
+    """Sets the parameter groups to the values that the schedules' present settings give after the steps so far.
 
-    Values and progress are followed from the beginning, as each value depends on the one before. A schedule that
-    follows a metric cannot be followed without the metrics: the hyperparameter that it moves stays as it is.
+    Each value depends on the previous one, so all steps since the beginning are taken again. A schedule that follows a
+    metric would need the metrics of the past, so a hyperparameter with such a schedule is not changed.
 
     Args:
         schedulers: all schedulers of one optimizer, with their progress.
-        iterations: iterations so far.
+        iterations: number of iterations so far.
         epoch_length: iterations of an epoch so far.
 
     Returns:
-        Whether all hyperparameters were moved.
+        whether all hyperparameters were set.
     """
-    moved = True
+    all_set = True
     for name in dict.fromkeys(scheduler.param_name for scheduler in schedulers):
         of_name = [scheduler for scheduler in schedulers if scheduler.param_name == name]
         if any(getattr(scheduler, "need_val_args", False) for scheduler in of_name):
-            moved = False
+            all_set = False
             continue
-        _replay(of_name, name, iterations, epoch_length)
-    return moved
+        _replay_parameter(of_name, name, iterations, epoch_length)
+    return all_set
 
 
-def _replay(schedulers: Sequence[Any], name: str, iterations: int, epoch_length: float) -> None:
-    steps = [scheduler._global_step for scheduler in schedulers]  # noqa: SLF001  # the driver's own count
+def _replay_parameter(schedulers: Sequence[Any], name: str, iterations: int, epoch_length: float) -> None:
+    """Takes all steps of one hyperparameter's schedulers again, from the initial value."""
+    steps = [scheduler._global_step for scheduler in schedulers]  # noqa: SLF001  # counted by _ParamScheduler
     groups = schedulers[0].optimizer.param_groups
     for group in groups:
         set_value(group, name, group.get(f"initial_{name}", group[name]))
     for scheduler in schedulers:
         scheduler.begin_anew()
-    for index in _order(schedulers, steps, iterations, epoch_length):
+    for index in _order_of_steps(schedulers, steps, iterations, epoch_length):
         schedulers[index].step()
 
 
-def _order(schedulers: Sequence[Any], steps: Sequence[int], iterations: int, epoch_length: float) -> list[int]:
-    """Which scheduler steps, in the order of the run; within an iteration those that count epochs come last."""
+def _order_of_steps(schedulers: Sequence[Any], steps: Sequence[int], iterations: int, epoch_length: float) -> list[int]:
+    """Returns the index of the scheduler that takes each step, in the order of the run.
+
+    Within an iteration the schedulers that count epochs step last, as in training.
+    """
 
     def moments(index: int) -> Any:
         scheduler, count = schedulers[index], steps[index]
@@ -105,18 +112,20 @@ def _order(schedulers: Sequence[Any], steps: Sequence[int], iterations: int, epo
 
 
 def set_value(group: dict[str, Any], name: str, value: Any) -> None:
-    """Writes a value into a parameter group; a tensor there keeps its identity."""
+    """Sets a value of a parameter group; a tensor is filled in place, since a compiled optimizer keeps a reference."""
     if hasattr(group[name], "fill_"):
         group[name].fill_(value)
     else:
         group[name] = value
 
 
-def _shown(value: Any) -> Any:
-    """A setting as a config has it: milestones as a list."""
+def _as_in_config(value: Any) -> Any:
+    """Returns a setting in the form that configs use: milestones and tuples as a list."""
     if isinstance(value, Counter):
         return sorted(value.elements())
-    return list(value) if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        return list(value)
+    return value
 
 
 def _equal(saved: Any, present: Any) -> bool:
@@ -124,4 +133,4 @@ def _equal(saved: Any, present: Any) -> bool:
         return {int(key): count for key, count in dict(saved).items()} == dict(present)
     if isinstance(present, float) and isinstance(saved, (int, float)):
         return math.isclose(saved, present, rel_tol=1e-12)
-    return bool(_shown(saved) == _shown(present))
+    return bool(_as_in_config(saved) == _as_in_config(present))

@@ -1,10 +1,11 @@
-"""The curves that schedulers follow, as pure formulas.
+"""The curves that schedulers follow, as pure functions.
 
-Each gives the next value from the one before, so that several schedulers may act on one value: a warm-up multiplies
-what an annealing schedule left there. Followed alone, from ``base`` on, each gives the closed form in its docstring.
+Each function computes the next value from the previous one, so that several schedulers may change one value: a warm-up
+multiplies the value that an annealing schedule has written. Applied alone, starting from ``base``, a function gives the
+closed form in its docstring.
 
-Legend: ``value`` is what stands in the parameter group, ``base`` what stood there before the first schedule began,
-``step`` the number of units since the schedule began (0 at its first), ``total`` its last step.
+Legend: ``value`` is the present value in the parameter group, ``base`` the value before the first schedule began,
+``step`` the number of units since the schedule began (0 at its first unit), ``total`` the last step of the schedule.
 """
 
 from __future__ import annotations
@@ -20,12 +21,16 @@ def exponential(value: float, step: int, gamma: float) -> float:
         >>> exponential(0.5, step=3, gamma=0.1)
         0.05
     """
-    return value * gamma if step else value
+    if step == 0:
+        return value
+    return value * gamma
 
 
 def staircase(value: float, step: int, step_size: float, gamma: float) -> float:
     """``base * gamma ** (step // step_size)``."""
-    return value * gamma if step and step % step_size == 0 else value
+    if step == 0 or step % step_size != 0:
+        return value
+    return value * gamma
 
 
 def milestones_passed(value: float, step: int, milestones: Mapping[int, int], gamma: float) -> float:
@@ -34,11 +39,13 @@ def milestones_passed(value: float, step: int, milestones: Mapping[int, int], ga
     Args:
         value: the present value.
         step: units since the schedule began.
-        milestones: how often each step is a milestone.
+        milestones: for each milestone how often it occurs in the list of milestones.
         gamma: factor of each milestone.
     """
     times = milestones.get(step, 0)
-    return value * gamma**times if times else value
+    if times == 0:
+        return value
+    return value * gamma**times
 
 
 def constant(value: float, base: float, step: int, total: float, factor: float) -> float:
@@ -47,7 +54,9 @@ def constant(value: float, base: float, step: int, total: float, factor: float) 
         return value * factor
     if step != total:
         return value
-    return value * (1.0 / factor) if factor else base
+    if factor == 0:
+        return base
+    return value * (1.0 / factor)
 
 
 def linear(value: float, base: float, step: int, total: float, start_factor: float, end_factor: float) -> float:
@@ -61,7 +70,7 @@ def linear(value: float, base: float, step: int, total: float, start_factor: flo
         return value * start_factor
     rise = end_factor - start_factor
     before = total * start_factor + (step - 1) * rise
-    if before == 0:  # nothing left to multiply: a warm-up from zero
+    if before == 0:  # A warm-up that starts at zero: a factor cannot raise the value, so the closed form is used.
         return base * (start_factor + rise * step / total)
     return value * (1.0 + rise / before)
 
@@ -77,7 +86,7 @@ def cosine_annealing(value: float, base: float, step: int, period: float, floor:
     """
     if step == 0:
         return value
-    if (step - 1 - period) % (2 * period) == 0:  # the value stands on the floor: there is nothing to multiply
+    if (step - 1 - period) % (2 * period) == 0:  # The previous value equals ``floor``, so no factor can raise it.
         return value + (base - floor) * (1 - math.cos(math.pi / period)) / 2
     now, before = math.cos(math.pi * step / period), math.cos(math.pi * (step - 1) / period)
     return (1 + now) / (1 + before) * (value - floor) + floor
@@ -106,12 +115,12 @@ def polynomial(value: float, step: int, total: float, power: float, floor: float
 
 
 def anneal(start: float, end: float, fraction: float, strategy: str) -> float:
-    """Between ``start`` (fraction 0) and ``end`` (fraction 1), along half a cosine or a line.
+    """Interpolates between ``start`` (fraction 0) and ``end`` (fraction 1), along half a cosine or a line.
 
     Args:
         start: value at fraction 0.
         end: value at fraction 1.
-        fraction: of the way.
+        fraction: position between start and end, 0 to 1.
         strategy: ``"cos"`` or ``"linear"``.
 
     Examples:
@@ -124,12 +133,12 @@ def anneal(start: float, end: float, fraction: float, strategy: str) -> float:
 
 
 def one_cycle(step: int, turning_points: Sequence[float], heights: Sequence[float], strategy: str) -> float:
-    """From height to height, each reached at its turning point.
+    """Interpolates between a sequence of values, each of which is reached at its turning point.
 
     Args:
         step: units since the schedule began.
         turning_points: the step at which each phase ends, in order.
-        heights: the value at step 0 and at each turning point; one more than turning points.
+        heights: the value at step 0, and the value at each turning point.
         strategy: ``"cos"`` or ``"linear"``.
 
     Source: Smith & Topin 2018, arXiv:1708.07120.
@@ -144,5 +153,7 @@ def one_cycle(step: int, turning_points: Sequence[float], heights: Sequence[floa
         if step <= end or phase == last:
             break
         begin = end
-    fraction = (step - begin) / (end - begin) if end != begin else 1.0
+    fraction = 1.0
+    if end != begin:
+        fraction = (step - begin) / (end - begin)
     return anneal(heights[phase], heights[phase + 1], fraction, strategy)

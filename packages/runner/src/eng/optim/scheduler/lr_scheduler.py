@@ -21,12 +21,12 @@ from .param_scheduler import (
 
 
 class LRSchedulerMixin:
-    """Put before a scheduler of any hyperparameter, makes it one of the learning rate.
+    """Mixin that sets ``param_name="lr"``; list it before a scheduler class among the base classes.
 
     Args:
-        optimizer: whose learning rate is moved.
-        *args: of the scheduler behind, without ``param_name``.
-        **kwargs: the same.
+        optimizer: the wrapper or optimizer whose learning rate the schedule changes.
+        *args: positional arguments of the scheduler class, without ``param_name``.
+        **kwargs: keyword arguments of the scheduler class.
 
     Examples:
         >>> import torch
@@ -42,49 +42,79 @@ class LRSchedulerMixin:
 
 @PARAM_SCHEDULERS.register_module()
 class ConstantLR(LRSchedulerMixin, ConstantParamScheduler):
-    """Scales the learning rate by one factor over the span. Arguments: those of :class:`ConstantParamScheduler` without ``param_name``."""
+    """Multiplies the learning rate by one factor from ``begin`` to ``end``, as in a warm-up with a constant rate.
+
+    Arguments are those of :class:`ConstantParamScheduler` without ``param_name``.
+    """
 
 
 @PARAM_SCHEDULERS.register_module()
 class CosineAnnealingLR(LRSchedulerMixin, CosineAnnealingParamScheduler):
-    """Takes the learning rate down along half a cosine. Arguments: those of :class:`CosineAnnealingParamScheduler` without ``param_name``."""
+    """Lowers the learning rate along half a cosine.
+
+    Arguments are those of :class:`CosineAnnealingParamScheduler` without ``param_name``.
+    """
 
 
 @PARAM_SCHEDULERS.register_module()
 class CosineRestartLR(LRSchedulerMixin, CosineRestartParamScheduler):
-    """Takes the learning rate down along half a cosine, again and again. Arguments: those of :class:`CosineRestartParamScheduler` without ``param_name``."""
+    """Lowers the learning rate along half a cosine in several cycles, with a restart at the beginning of each.
+
+    Arguments are those of :class:`CosineRestartParamScheduler` without ``param_name``.
+    """
 
 
 @PARAM_SCHEDULERS.register_module()
 class ExponentialLR(LRSchedulerMixin, ExponentialParamScheduler):
-    """Scales the learning rate by one factor at each unit. Arguments: those of :class:`ExponentialParamScheduler` without ``param_name``."""
+    """Multiplies the learning rate by one factor in each unit (epoch, iteration or update).
+
+    Arguments are those of :class:`ExponentialParamScheduler` without ``param_name``.
+    """
 
 
 @PARAM_SCHEDULERS.register_module()
 class LinearLR(LRSchedulerMixin, LinearParamScheduler):
-    """Scales the learning rate by a factor that changes linearly, as in a warm-up. Arguments: those of :class:`LinearParamScheduler` without ``param_name``."""
+    """Multiplies the learning rate by a factor that changes linearly, as in a warm-up.
+
+    Arguments are those of :class:`LinearParamScheduler` without ``param_name``.
+    """
 
 
 @PARAM_SCHEDULERS.register_module()
 class MultiStepLR(LRSchedulerMixin, MultiStepParamScheduler):
-    """Scales the learning rate by one factor at each milestone. Arguments: those of :class:`MultiStepParamScheduler` without ``param_name``."""
+    """Multiplies the learning rate by one factor at each milestone.
+
+    Arguments are those of :class:`MultiStepParamScheduler` without ``param_name``.
+    """
 
 
 @PARAM_SCHEDULERS.register_module()
 class OneCycleLR(LRSchedulerMixin, OneCycleParamScheduler):
-    """Takes the learning rate up and then far down, in one cycle. Arguments: those of :class:`OneCycleParamScheduler` without ``param_name``."""
+    """Raises the learning rate to a maximum, and lowers it far below its initial value afterwards, in one cycle.
+
+    Arguments are those of :class:`OneCycleParamScheduler` without ``param_name``.
+    """
 
 
 @PARAM_SCHEDULERS.register_module()
 class PolyLR(LRSchedulerMixin, PolyParamScheduler):
-    """Takes the learning rate down as a power of what is left of the span. Arguments: those of :class:`PolyParamScheduler` without ``param_name``."""
+    """Lowers the learning rate as a power of the remaining fraction of the schedule (polynomial decay).
+
+    Arguments are those of :class:`PolyParamScheduler` without ``param_name``.
+    """
 
 
 @PARAM_SCHEDULERS.register_module()
 class ReduceOnPlateauLR(LRSchedulerMixin, ReduceOnPlateauParamScheduler):
-    """Lowers the learning rate when a metric gets better no more. Arguments: those of :class:`ReduceOnPlateauParamScheduler` without ``param_name``."""
+    """Lowers the learning rate when a metric stops improving.
+
+    Arguments are those of :class:`ReduceOnPlateauParamScheduler` without ``param_name``.
+    """
 
 
 @PARAM_SCHEDULERS.register_module()
 class StepLR(LRSchedulerMixin, StepParamScheduler):
-    """Scales the learning rate by one factor every so many units. Arguments: those of :class:`StepParamScheduler` without ``param_name``."""
+    """Multiplies the learning rate by one factor every ``step_size`` units (epochs, iterations or updates).
+
+    Arguments are those of :class:`StepParamScheduler` without ``param_name``.
+    """

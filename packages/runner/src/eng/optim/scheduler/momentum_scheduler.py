@@ -1,4 +1,4 @@
-"""Schedulers of the momentum: of ``momentum`` in SGD and its like, of the first beta in Adam and its like."""
+"""Schedulers of the momentum: ``momentum`` of optimizers such as SGD, the first beta of optimizers such as Adam."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ from .param_scheduler import (
 
 
 class MomentumSchedulerMixin:
-    """Put before a scheduler of any hyperparameter, makes it one of the momentum.
+    """Mixin that sets ``param_name="momentum"``; list it before a scheduler class among the base classes.
 
-    Optimizers with ``betas`` get a group value ``momentum`` that follows their first beta and is written back to it.
+    The groups of an optimizer with ``betas`` get a value ``momentum``, a copy of the first beta. The schedule changes
+    the copy, and each new value is written to the first beta.
 
     Args:
-        optimizer: whose momentum is moved.
-        *args: of the scheduler behind, without ``param_name``.
-        **kwargs: the same.
+        optimizer: the wrapper or optimizer whose momentum the schedule changes.
+        *args: positional arguments of the scheduler class, without ``param_name``.
+        **kwargs: keyword arguments of the scheduler class.
 
     Raises:
         OptimError: the optimizer has neither ``momentum`` nor ``betas`` (a ValueError).
@@ -70,44 +71,71 @@ class MomentumSchedulerMixin:
 
 @PARAM_SCHEDULERS.register_module()
 class ConstantMomentum(MomentumSchedulerMixin, ConstantParamScheduler):
-    """Multiplies the momentum by a factor over the span. Arguments: those of :class:`ConstantParamScheduler` without ``param_name``."""
+    """Multiplies the momentum by one factor from ``begin`` to ``end``.
+
+    Arguments are those of :class:`ConstantParamScheduler` without ``param_name``.
+    """
 
 
 @PARAM_SCHEDULERS.register_module()
 class CosineAnnealingMomentum(MomentumSchedulerMixin, CosineAnnealingParamScheduler):
-    """Takes the momentum down along half a cosine. Arguments: those of :class:`CosineAnnealingParamScheduler` without ``param_name``."""
+    """Lowers the momentum along half a cosine.
+
+    Arguments are those of :class:`CosineAnnealingParamScheduler` without ``param_name``.
+    """
 
 
 @PARAM_SCHEDULERS.register_module()
 class CosineRestartMomentum(MomentumSchedulerMixin, CosineRestartParamScheduler):
-    """Takes the momentum down along half a cosine, again and again. Arguments: those of :class:`CosineRestartParamScheduler` without ``param_name``."""
+    """Lowers the momentum along half a cosine in several cycles, with a restart at the beginning of each.
+
+    Arguments are those of :class:`CosineRestartParamScheduler` without ``param_name``.
+    """
 
 
 @PARAM_SCHEDULERS.register_module()
 class ExponentialMomentum(MomentumSchedulerMixin, ExponentialParamScheduler):
-    """Multiplies the momentum by a factor at each unit. Arguments: those of :class:`ExponentialParamScheduler` without ``param_name``."""
+    """Multiplies the momentum by one factor in each unit (epoch, iteration or update).
+
+    Arguments are those of :class:`ExponentialParamScheduler` without ``param_name``.
+    """
 
 
 @PARAM_SCHEDULERS.register_module()
 class LinearMomentum(MomentumSchedulerMixin, LinearParamScheduler):
-    """Multiplies the momentum by a factor that changes linearly, as in a warm-up. Arguments: those of :class:`LinearParamScheduler` without ``param_name``."""
+    """Multiplies the momentum by a factor that changes linearly, as in a warm-up.
+
+    Arguments are those of :class:`LinearParamScheduler` without ``param_name``.
+    """
 
 
 @PARAM_SCHEDULERS.register_module()
 class MultiStepMomentum(MomentumSchedulerMixin, MultiStepParamScheduler):
-    """Multiplies the momentum by a factor at each milestone. Arguments: those of :class:`MultiStepParamScheduler` without ``param_name``."""
+    """Multiplies the momentum by one factor at each milestone.
+
+    Arguments are those of :class:`MultiStepParamScheduler` without ``param_name``.
+    """
 
 
 @PARAM_SCHEDULERS.register_module()
 class PolyMomentum(MomentumSchedulerMixin, PolyParamScheduler):
-    """Takes the momentum down as a power of what is left of the span. Arguments: those of :class:`PolyParamScheduler` without ``param_name``."""
+    """Lowers the momentum as a power of the remaining fraction of the schedule (polynomial decay).
+
+    Arguments are those of :class:`PolyParamScheduler` without ``param_name``.
+    """
 
 
 @PARAM_SCHEDULERS.register_module()
 class ReduceOnPlateauMomentum(MomentumSchedulerMixin, ReduceOnPlateauParamScheduler):
-    """Lowers the momentum when a metric gets better no more. Arguments: those of :class:`ReduceOnPlateauParamScheduler` without ``param_name``."""
+    """Lowers the momentum when a metric stops improving.
+
+    Arguments are those of :class:`ReduceOnPlateauParamScheduler` without ``param_name``.
+    """
 
 
 @PARAM_SCHEDULERS.register_module()
 class StepMomentum(MomentumSchedulerMixin, StepParamScheduler):
-    """Multiplies the momentum by a factor every so many units. Arguments: those of :class:`StepParamScheduler` without ``param_name``."""
+    """Multiplies the momentum by one factor every ``step_size`` units (epochs, iterations or updates).
+
+    Arguments are those of :class:`StepParamScheduler` without ``param_name``.
+    """

@@ -1,4 +1,4 @@
-"""Schedulers of any hyperparameter: the curves of :mod:`.curves`, put to work by one driver."""
+"""Schedulers of any hyperparameter: each applies a curve of :mod:`.curves` to the optimizer's parameter groups."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ __all__ = [
 
 @PARAM_SCHEDULERS.register_module()
 class StepParamScheduler(_ParamScheduler):
-    """Multiplies by ``gamma`` every ``step_size`` units.
+    """Multiplies a hyperparameter by ``gamma`` every ``step_size`` units.
 
     Args:
-        optimizer: as in :class:`_ParamScheduler`, and so are the arguments not named here.
-        param_name: the hyperparameter.
-        step_size: units between two steps down.
-        gamma: factor of each. Defaults to 0.1.
-        begin: first unit of the span.
-        end: unit behind the span.
-        last_step: steps taken by an earlier run.
-        by_epoch: epochs or iterations.
-        verbose: log each value.
-        by: unit.
+        optimizer: the wrapper or optimizer whose parameter groups the schedule changes; see :class:`_ParamScheduler`.
+        param_name: name of the hyperparameter in the parameter groups, such as ``"lr"``.
+        step_size: units between two multiplications.
+        gamma: factor of each multiplication. Defaults to 0.1.
+        begin: first unit (epoch, iteration or update) in which the schedule acts.
+        end: first unit in which the schedule does not act any more.
+        last_step: number of steps that an earlier run has taken; -1 (default) starts a new schedule.
+        by_epoch: whether a unit is an epoch (True, the default) or an iteration.
+        verbose: whether to log each new value. Defaults to False.
+        by: the unit as a name; see :class:`_ParamScheduler`.
 
     Raises:
         ScheduleError: ``step_size`` is not positive.
@@ -85,19 +85,20 @@ class StepParamScheduler(_ParamScheduler):
 
 @PARAM_SCHEDULERS.register_module()
 class MultiStepParamScheduler(_ParamScheduler):
-    """Multiplies by ``gamma`` at each milestone.
+    """Multiplies a hyperparameter by ``gamma`` at each milestone.
 
     Args:
-        optimizer: as in :class:`_ParamScheduler`, and so are the arguments not named here.
-        param_name: the hyperparameter.
-        milestones: units at whose end it steps down, in ascending order; one that stands there twice counts twice.
-        gamma: factor of each. Defaults to 0.1.
-        last_step: steps taken by an earlier run.
-        begin: first unit of the span.
-        end: unit behind the span.
-        by_epoch: epochs or iterations.
-        verbose: log each value.
-        by: unit.
+        optimizer: the wrapper or optimizer whose parameter groups the schedule changes; see :class:`_ParamScheduler`.
+        param_name: name of the hyperparameter in the parameter groups, such as ``"lr"``.
+        milestones: units after whose end the value is multiplied, in ascending order; a milestone that is listed twice
+            multiplies twice.
+        gamma: factor of each milestone. Defaults to 0.1.
+        last_step: number of steps that an earlier run has taken; -1 (default) starts a new schedule.
+        begin: first unit (epoch, iteration or update) in which the schedule acts.
+        end: first unit in which the schedule does not act any more.
+        by_epoch: whether a unit is an epoch (True, the default) or an iteration.
+        verbose: whether to log each new value. Defaults to False.
+        by: the unit as a name; see :class:`_ParamScheduler`.
 
     Raises:
         ScheduleError: the milestones are not in ascending order, or not whole numbers.
@@ -131,18 +132,18 @@ class MultiStepParamScheduler(_ParamScheduler):
 
 @PARAM_SCHEDULERS.register_module()
 class ConstantParamScheduler(_ParamScheduler):
-    """Multiplies by ``factor`` over the span, and goes back at its last unit.
+    """Multiplies a hyperparameter by ``factor`` from ``begin``, and restores its value in the last unit before ``end``.
 
     Args:
-        optimizer: as in :class:`_ParamScheduler`, and so are the arguments not named here.
-        param_name: the hyperparameter.
-        factor: between 0 and 1. Defaults to 1/3.
-        begin: first unit of the span.
-        end: unit behind the span.
-        last_step: steps taken by an earlier run.
-        by_epoch: epochs or iterations.
-        verbose: log each value.
-        by: unit.
+        optimizer: the wrapper or optimizer whose parameter groups the schedule changes; see :class:`_ParamScheduler`.
+        param_name: name of the hyperparameter in the parameter groups, such as ``"lr"``.
+        factor: the factor, between 0 and 1. Defaults to 1/3.
+        begin: first unit (epoch, iteration or update) in which the schedule acts.
+        end: first unit in which the schedule does not act any more.
+        last_step: number of steps that an earlier run has taken; -1 (default) starts a new schedule.
+        by_epoch: whether a unit is an epoch (True, the default) or an iteration.
+        verbose: whether to log each new value. Defaults to False.
+        by: the unit as a name; see :class:`_ParamScheduler`.
 
     Raises:
         ScheduleError: ``factor`` is not between 0 and 1.
@@ -175,18 +176,18 @@ class ConstantParamScheduler(_ParamScheduler):
 
 @PARAM_SCHEDULERS.register_module()
 class ExponentialParamScheduler(_ParamScheduler):
-    """Multiplies by ``gamma`` at each unit.
+    """Multiplies a hyperparameter by ``gamma`` in each unit.
 
     Args:
-        optimizer: as in :class:`_ParamScheduler`, and so are the arguments not named here.
-        param_name: the hyperparameter.
+        optimizer: the wrapper or optimizer whose parameter groups the schedule changes; see :class:`_ParamScheduler`.
+        param_name: name of the hyperparameter in the parameter groups, such as ``"lr"``.
         gamma: factor of each unit.
-        begin: first unit of the span.
-        end: unit behind the span.
-        last_step: steps taken by an earlier run.
-        by_epoch: epochs or iterations.
-        verbose: log each value.
-        by: unit.
+        begin: first unit (epoch, iteration or update) in which the schedule acts.
+        end: first unit in which the schedule does not act any more.
+        last_step: number of steps that an earlier run has taken; -1 (default) starts a new schedule.
+        by_epoch: whether a unit is an epoch (True, the default) or an iteration.
+        verbose: whether to log each new value. Defaults to False.
+        by: the unit as a name; see :class:`_ParamScheduler`.
     """
 
     def __init__(
@@ -210,20 +211,20 @@ class ExponentialParamScheduler(_ParamScheduler):
 
 @PARAM_SCHEDULERS.register_module()
 class CosineAnnealingParamScheduler(_ParamScheduler):
-    """Goes from the first value down to ``eta_min`` along half a cosine, in ``T_max`` units.
+    """Lowers a hyperparameter from its initial value to ``eta_min`` along half a cosine, in ``T_max`` units.
 
     Args:
-        optimizer: as in :class:`_ParamScheduler`, and so are the arguments not named here.
-        param_name: the hyperparameter.
-        T_max: units of the way down. None (default) is the length of the span.
-        eta_min: the lowest value. None (default) is 0 where ``eta_min_ratio`` is None too.
-        begin: first unit of the span.
-        end: unit behind the span.
-        last_step: steps taken by an earlier run.
-        by_epoch: epochs or iterations.
-        verbose: log each value.
-        eta_min_ratio: the lowest value as a part of the first; instead of ``eta_min``.
-        by: unit.
+        optimizer: the wrapper or optimizer whose parameter groups the schedule changes; see :class:`_ParamScheduler`.
+        param_name: name of the hyperparameter in the parameter groups, such as ``"lr"``.
+        T_max: number of units until the lowest value is reached. None (default) is ``end - begin``.
+        eta_min: the lowest value. None (default) is 0, unless ``eta_min_ratio`` is set.
+        begin: first unit (epoch, iteration or update) in which the schedule acts.
+        end: first unit in which the schedule does not act any more.
+        last_step: number of steps that an earlier run has taken; -1 (default) starts a new schedule.
+        by_epoch: whether a unit is an epoch (True, the default) or an iteration.
+        verbose: whether to log each new value. Defaults to False.
+        eta_min_ratio: the lowest value as a fraction of the initial value; instead of ``eta_min``.
+        by: the unit as a name; see :class:`_ParamScheduler`.
 
     Raises:
         ScheduleError: both ``eta_min`` and ``eta_min_ratio`` are given, or ``T_max`` is not positive.
@@ -253,33 +254,37 @@ class CosineAnnealingParamScheduler(_ParamScheduler):
         if T_max is not None and T_max < 0:
             raise ScheduleError(f"{name}: T_max must be positive, got {T_max}", "T_max")
         self.T_max = T_max or (end - begin)
-        self.eta_min = 0.0 if eta_min is None and eta_min_ratio is None else eta_min
+        self.eta_min = eta_min
+        if eta_min is None and eta_min_ratio is None:
+            self.eta_min = 0.0
         self.eta_min_ratio = eta_min_ratio
         super().__init__(optimizer, param_name, begin, end, last_step, by_epoch, verbose, by)
 
     def _get_value(self) -> list[Any]:
-        step, period, ratio, floor = self.last_step, self.T_max, self.eta_min_ratio, self.eta_min or 0.0
-        return [
-            curves.cosine_annealing(value, base, step, period, floor if ratio is None else base * ratio)
-            for value, base in zip(self._present(), self.base_values, strict=True)
-        ]
+        lowest = self.eta_min or 0.0
+        values = []
+        for value, base in zip(self._present(), self.base_values, strict=True):
+            if self.eta_min_ratio is not None:
+                lowest = base * self.eta_min_ratio
+            values.append(curves.cosine_annealing(value, base, self.last_step, self.T_max, lowest))
+        return values
 
 
 @PARAM_SCHEDULERS.register_module()
 class LinearParamScheduler(_ParamScheduler):
-    """Multiplies by a factor that grows (or falls) linearly over the span, as in a warm-up.
+    """Multiplies a hyperparameter by a factor that changes linearly from ``begin`` to ``end``, as in a warm-up.
 
     Args:
-        optimizer: as in :class:`_ParamScheduler`, and so are the arguments not named here.
-        param_name: the hyperparameter.
+        optimizer: the wrapper or optimizer whose parameter groups the schedule changes; see :class:`_ParamScheduler`.
+        param_name: name of the hyperparameter in the parameter groups, such as ``"lr"``.
         start_factor: factor of the first unit, between 0 and 1. Defaults to 1/3.
         end_factor: factor of the last unit, between 0 and 1. Defaults to 1.
-        begin: first unit of the span.
-        end: unit behind the span.
-        last_step: steps taken by an earlier run.
-        by_epoch: epochs or iterations.
-        verbose: log each value.
-        by: unit.
+        begin: first unit (epoch, iteration or update) in which the schedule acts.
+        end: first unit in which the schedule does not act any more.
+        last_step: number of steps that an earlier run has taken; -1 (default) starts a new schedule.
+        by_epoch: whether a unit is an epoch (True, the default) or an iteration.
+        verbose: whether to log each new value. Defaults to False.
+        by: the unit as a name; see :class:`_ParamScheduler`.
 
     Raises:
         ScheduleError: a factor is not between 0 and 1.
@@ -316,19 +321,19 @@ class LinearParamScheduler(_ParamScheduler):
 
 @PARAM_SCHEDULERS.register_module()
 class PolyParamScheduler(_ParamScheduler):
-    """Goes down to ``eta_min`` as a power of what is left of the span.
+    """Lowers a hyperparameter to ``eta_min`` as a power of the remaining fraction of the schedule (polynomial decay).
 
     Args:
-        optimizer: as in :class:`_ParamScheduler`, and so are the arguments not named here.
-        param_name: the hyperparameter.
-        eta_min: value at the end. Defaults to 0.
-        power: the exponent; 1 (default) is a straight line.
-        begin: first unit of the span.
-        end: unit behind the span.
-        last_step: steps taken by an earlier run.
-        by_epoch: epochs or iterations.
-        verbose: log each value.
-        by: unit.
+        optimizer: the wrapper or optimizer whose parameter groups the schedule changes; see :class:`_ParamScheduler`.
+        param_name: name of the hyperparameter in the parameter groups, such as ``"lr"``.
+        eta_min: value at the end of the schedule. Defaults to 0.
+        power: the exponent; 1 (default) gives a straight line.
+        begin: first unit (epoch, iteration or update) in which the schedule acts.
+        end: first unit in which the schedule does not act any more.
+        last_step: number of steps that an earlier run has taken; -1 (default) starts a new schedule.
+        by_epoch: whether a unit is an epoch (True, the default) or an iteration.
+        verbose: whether to log each new value. Defaults to False.
+        by: the unit as a name; see :class:`_ParamScheduler`.
 
     Source: Chen et al. 2018 (DeepLab), arXiv:1606.00915, section 4.1.
     """
@@ -366,7 +371,7 @@ def _fraction(name: str, argument: str, value: float) -> float:
 
 
 def _ascending(name: str, milestones: Sequence[float]) -> list[int]:
-    """Milestones as whole numbers, which have to ascend."""
+    """Returns milestones as integers, after checking that they are whole numbers in ascending order."""
     if isinstance(milestones, str) or not hasattr(milestones, "__iter__"):
         raise ScheduleError(f"{name}: milestones must be a list of whole numbers, got {milestones!r}", "milestones")
     numbers = [int(milestone) for milestone in milestones]
