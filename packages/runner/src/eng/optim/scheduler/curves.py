@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 
 
 def exponential(value: float, step: int, gamma: float) -> float:
-    """``base * gamma ** step``.
+    """Returns the next value of the curve ``base * gamma ** step``.
 
     Examples:
         >>> exponential(0.5, step=3, gamma=0.1)
@@ -27,14 +27,14 @@ def exponential(value: float, step: int, gamma: float) -> float:
 
 
 def staircase(value: float, step: int, step_size: float, gamma: float) -> float:
-    """``base * gamma ** (step // step_size)``."""
+    """Returns the next value of the curve ``base * gamma ** (step // step_size)``."""
     if step == 0 or step % step_size != 0:
         return value
     return value * gamma
 
 
 def milestones_passed(value: float, step: int, milestones: Mapping[int, int], gamma: float) -> float:
-    """``base * gamma ** n``, where n counts the milestones up to ``step``.
+    """Returns the next value of the curve ``base * gamma ** n``, where n counts the milestones up to ``step``.
 
     Args:
         value: the present value.
@@ -49,7 +49,7 @@ def milestones_passed(value: float, step: int, milestones: Mapping[int, int], ga
 
 
 def constant(value: float, base: float, step: int, total: float, factor: float) -> float:
-    """``base * factor`` before step ``total``, and ``base`` from there on."""
+    """Returns the next value of the curve that is ``base * factor`` before step ``total``, and ``base`` afterwards."""
     if step == 0:
         return value * factor
     if step != total:
@@ -60,7 +60,7 @@ def constant(value: float, base: float, step: int, total: float, factor: float) 
 
 
 def linear(value: float, base: float, step: int, total: float, start_factor: float, end_factor: float) -> float:
-    """``base * (start_factor + (end_factor - start_factor) * step / total)``.
+    """Returns the next value of the curve ``base * (start_factor + (end_factor - start_factor) * step / total)``.
 
     Examples:
         >>> linear(0.1, base=1.0, step=1, total=9, start_factor=0.1, end_factor=1.0)
@@ -76,7 +76,7 @@ def linear(value: float, base: float, step: int, total: float, start_factor: flo
 
 
 def cosine_annealing(value: float, base: float, step: int, period: float, floor: float) -> float:
-    """``floor + (base - floor) * (1 + cos(pi * step / period)) / 2``.
+    """Returns the next value of the curve ``floor + (base - floor) * (1 + cos(pi * step / period)) / 2``.
 
     Source: Loshchilov & Hutter 2017 (SGDR), arXiv:1608.03983, equation 5, without restarts.
 
@@ -93,7 +93,9 @@ def cosine_annealing(value: float, base: float, step: int, period: float, floor:
 
 
 def cosine_restart(value: float, base: float, step: float, period: float, floor: float, weight: float) -> float:
-    """``floor + (weight * base - floor) * (1 + cos(pi * step / period)) / 2``; ``step`` counts from the restart.
+    """Returns the next value of the curve ``floor + (weight * base - floor) * (1 + cos(pi * step / period)) / 2``.
+
+    ``step`` counts from the last restart.
 
     Source: Loshchilov & Hutter 2017 (SGDR), arXiv:1608.03983, equation 5.
     """
@@ -104,7 +106,7 @@ def cosine_restart(value: float, base: float, step: float, period: float, floor:
 
 
 def polynomial(value: float, step: int, total: float, power: float, floor: float) -> float:
-    """``floor + (base - floor) * (1 - step / total) ** power``.
+    """Returns the next value of the curve ``floor + (base - floor) * (1 - step / total) ** power``.
 
     Source: Chen et al. 2018 (DeepLab), arXiv:1606.00915, section 4.1.
     """
